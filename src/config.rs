@@ -1,0 +1,237 @@
+//! What a store can be told: every limit with its unit and its reason.
+//!
+//! Pure data and validation, on the caller's thread. It must not touch the disk.
+
+use crate::error::ConfigError;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The smallest segment: below this, headers and rotation outweigh the frames.
+pub const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
+/// The largest segment: frame offsets and sequence offsets are 32-bit numbers.
+pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// The most events the channel may hold: its slots (256 bytes each) are allocated and touched when the store opens.
+pub const CHANNEL_EVENTS_MAX: usize = 16 * 1024 * 1024;
+
+/// When appended frames are forced to the disk.
+///
+/// A crash of the process loses nothing that was appended under any policy; the policy decides what a power cut
+/// may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncPolicy {
+    /// As soon as anything was appended. Waiters share a sync (group commit).
+    Always,
+    /// Every [`Config::sync_interval_ms`] milliseconds, if anything was appended.
+    Interval,
+    /// When the system sees fit, at [`Store::flush`](crate::Store::flush) and at shutdown.
+    Never,
+}
+
+/// How a [`Store`](crate::Store) is set up. Start from [`Config::new`] and change what you must.
+///
+/// Deserializes from TOML; every field but `dir` has a default, and unknown fields are refused:
+///
+/// ```
+/// let config: mcplog::Config = toml::from_str(
+///     r#"
+///     dir = "./mcplog-data"
+///     sync = "interval"
+///     sync_interval_ms = 50
+///     "#,
+/// )?;
+/// config.validate()?;
+/// assert_eq!(config.sync_interval_ms, 50);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// The store's directory, created with mode 0700 if it does not exist.
+    pub dir: PathBuf,
+
+    /// How many events may wait between the recording threads and the appender; 1 to [`CHANNEL_EVENTS_MAX`].
+    ///
+    /// The default, 262,144, holds a burst of 200,000 events even if the appender gets no processor meanwhile. It costs
+    /// 64 MiB.
+    #[serde(default = "defaults::channel_events")]
+    pub channel_events: usize,
+
+    /// How long `record` may wait for room in a full channel, in milliseconds. 0, the default, never waits: the
+    /// newest event is dropped and counted. Proxies want 0; imports want more.
+    #[serde(default)]
+    pub record_wait_ms: u64,
+
+    /// Size of a segment file in bytes; [`SEGMENT_BYTES_MIN`] to [`SEGMENT_BYTES_MAX`], a multiple of 4096.
+    ///
+    /// The default, 8 MiB, keeps the two mapped segments (the active one and the next) within 16 MiB of memory, and is
+    /// prepared in a few milliseconds. An event of more than half a segment is refused.
+    #[serde(default = "defaults::segment_bytes")]
+    pub segment_bytes: u64,
+
+    /// A segment that is older than this is sealed even if it is not full, in milliseconds, so that its space comes back
+    /// on a quiet server too. Default: ten minutes.
+    #[serde(default = "defaults::segment_age_ms")]
+    pub segment_age_ms: u64,
+
+    /// When appended frames are forced to the disk. Default: [`SyncPolicy::Interval`].
+    #[serde(default = "defaults::sync")]
+    pub sync: SyncPolicy,
+
+    /// The interval of [`SyncPolicy::Interval`] in milliseconds; 1 to 60,000. Default: 100.
+    #[serde(default = "defaults::sync_interval_ms")]
+    pub sync_interval_ms: u64,
+
+    /// How many bytes of folded segments are kept for rebuilding the database. 0, the default, deletes a segment as
+    /// soon as it is folded. The newest sealed segment is always kept: it carries the store's identity.
+    #[serde(default)]
+    pub keep_segments_bytes: u64,
+
+    /// How long folded segments are kept, in milliseconds, as long as [`Config::keep_segments_bytes`] has room.
+    /// Absent, the default: without limit.
+    #[serde(default)]
+    pub keep_segments_age_ms: Option<u64>,
+
+    /// After how long without a request a session counts as ended, in milliseconds; 0 means never. Default: 30 minutes,
+    /// since many clients never close theirs.
+    #[serde(default = "defaults::session_idle_ms")]
+    pub session_idle_ms: u64,
+
+    /// How long dropping the store may take to drain and sync, in milliseconds. Default: 5,000.
+    #[serde(default = "defaults::shutdown_ms")]
+    pub shutdown_ms: u64,
+}
+
+mod defaults {
+    use super::SyncPolicy;
+
+    pub(super) fn channel_events() -> usize {
+        262_144
+    }
+    pub(super) fn segment_bytes() -> u64 {
+        8 * 1024 * 1024
+    }
+    pub(super) fn segment_age_ms() -> u64 {
+        10 * 60 * 1000
+    }
+    pub(super) fn sync() -> SyncPolicy {
+        SyncPolicy::Interval
+    }
+    pub(super) fn sync_interval_ms() -> u64 {
+        100
+    }
+    pub(super) fn session_idle_ms() -> u64 {
+        30 * 60 * 1000
+    }
+    pub(super) fn shutdown_ms() -> u64 {
+        5_000
+    }
+}
+
+impl Config {
+    /// The defaults, for a store in `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            channel_events: defaults::channel_events(),
+            record_wait_ms: 0,
+            segment_bytes: defaults::segment_bytes(),
+            segment_age_ms: defaults::segment_age_ms(),
+            sync: defaults::sync(),
+            sync_interval_ms: defaults::sync_interval_ms(),
+            keep_segments_bytes: 0,
+            keep_segments_age_ms: None,
+            session_idle_ms: defaults::session_idle_ms(),
+            shutdown_ms: defaults::shutdown_ms(),
+        }
+    }
+
+    /// Checks every limit. [`Store::open`](crate::Store::open) calls it too.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with the range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.dir.as_os_str().is_empty() {
+            return Err(ConfigError { field: "dir", found: "an empty path".into(), expected: "a directory".into() });
+        }
+        in_range("channel_events", self.channel_events as u64, 1, CHANNEL_EVENTS_MAX as u64)?;
+        in_range("segment_bytes", self.segment_bytes, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)?;
+        if !self.segment_bytes.is_multiple_of(4096) {
+            return Err(ConfigError {
+                field: "segment_bytes",
+                found: self.segment_bytes.to_string(),
+                expected: "a multiple of 4096".into(),
+            });
+        }
+        in_range("segment_age_ms", self.segment_age_ms, 1, i64::MAX as u64)?;
+        in_range("sync_interval_ms", self.sync_interval_ms, 1, 60_000)?;
+        in_range("record_wait_ms", self.record_wait_ms, 0, 3_600_000)?;
+        in_range("session_idle_ms", self.session_idle_ms, 0, i64::MAX as u64)?;
+        in_range("shutdown_ms", self.shutdown_ms, 1, 3_600_000)
+    }
+
+    pub(crate) fn wal_dir(&self) -> PathBuf {
+        self.dir.join("wal")
+    }
+
+    pub(crate) fn sync_interval(&self) -> Duration {
+        Duration::from_millis(self.sync_interval_ms)
+    }
+}
+
+fn in_range(field: &'static str, found: u64, min: u64, max: u64) -> Result<(), ConfigError> {
+    if (min..=max).contains(&found) {
+        return Ok(());
+    }
+    Err(ConfigError { field, found: found.to_string(), expected: format!("{min} to {max}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        Config::new("x").validate().unwrap();
+    }
+
+    #[test]
+    fn every_limit_is_checked_on_both_sides() {
+        type Set = fn(&mut Config, u64);
+        let cases: &[(&str, Set, &[u64], &[u64])] = &[
+            ("channel_events", |c, v| c.channel_events = v as usize, &[0, 16_777_217], &[1, 16_777_216]),
+            (
+                "segment_bytes",
+                |c, v| c.segment_bytes = v,
+                &[0, 65_535, 65_537, (1 << 30) + 4096],
+                &[65_536, 1 << 30],
+            ),
+            ("segment_age_ms", |c, v| c.segment_age_ms = v, &[0, u64::MAX], &[1]),
+            ("sync_interval_ms", |c, v| c.sync_interval_ms = v, &[0, 60_001], &[1, 60_000]),
+            ("record_wait_ms", |c, v| c.record_wait_ms = v, &[3_600_001], &[0, 3_600_000]),
+            ("session_idle_ms", |c, v| c.session_idle_ms = v, &[u64::MAX], &[0]),
+            ("shutdown_ms", |c, v| c.shutdown_ms = v, &[0, 3_600_001], &[1, 3_600_000]),
+        ];
+        for (field, set, bad, good) in cases {
+            for value in *bad {
+                let mut config = Config::new("x");
+                set(&mut config, *value);
+                assert_eq!(config.validate().unwrap_err().field, *field, "{field} = {value}");
+            }
+            for value in *good {
+                let mut config = Config::new("x");
+                set(&mut config, *value);
+                config.validate().unwrap_or_else(|e| panic!("{field} = {value}: {e}"));
+            }
+        }
+    }
+
+    #[test]
+    fn toml_defaults_equal_new_and_unknown_fields_are_refused() {
+        let config: Config = toml::from_str("dir = 'x'").unwrap();
+        assert_eq!(config, Config::new("x"));
+        assert!(toml::from_str::<Config>("dir = 'x'\nsegmnt_bytes = 1").is_err());
+    }
+}

@@ -1,0 +1,184 @@
+//! What can go wrong, as types: configuration, opening, the log, waiting.
+//!
+//! Errors name the path, the offset, what was expected and what was found. They never carry what an event said.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A field of [`Config`](crate::Config) out of its range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("configuration: {field} is {found}; expected {expected}")]
+pub struct ConfigError {
+    /// The field's name.
+    pub field: &'static str,
+    /// Its value.
+    pub found: String,
+    /// The values that are possible.
+    pub expected: String,
+}
+
+/// An I/O error and what it happened to.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} {}: {source}", path.display())]
+pub struct PathError {
+    /// What was attempted, as a verb: `open`, `allocate`.
+    pub operation: &'static str,
+    /// On which path.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// Attaches a path to an [`io::Result`].
+pub(crate) trait AtPath<T> {
+    fn at(self, operation: &'static str, path: &Path) -> Result<T, PathError>;
+}
+
+impl<T, E: Into<io::Error>> AtPath<T> for Result<T, E> {
+    fn at(self, operation: &'static str, path: &Path) -> Result<T, PathError> {
+        self.map_err(|source| PathError { operation, path: path.to_owned(), source: source.into() })
+    }
+}
+
+/// Why a segment can't be read, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] PathError),
+    /// The file is no segment, or its header is damaged.
+    #[error("{}: corrupt segment header: expected {expected}, found {found}", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What the format asks for.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// The file was written by a newer version; it is left alone.
+    #[error("{}: format version {found} is not supported: this build reads up to {supported}; use a newer mcplog", path.display())]
+    UnsupportedVersion {
+        /// The file.
+        path: PathBuf,
+        /// The newest version that this build reads.
+        supported: u16,
+        /// The version in the header.
+        found: u16,
+    },
+}
+
+/// Why a store can't be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A configuration value is out of its range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] PathError),
+    /// Another process writes to this directory.
+    #[error(
+        "{} is in use by {}; stop it, or record into another directory (readers are always welcome)",
+        dir.display(), Holder(*pid)
+    )]
+    Locked {
+        /// The store's directory.
+        dir: PathBuf,
+        /// The process that holds the lock, if it said so.
+        pid: Option<u32>,
+    },
+    /// The path exists and is no directory of ours: a symbolic link, a file, or another user's directory.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    Unsafe {
+        /// The path.
+        path: PathBuf,
+        /// What it must be.
+        expected: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A segment can't be read.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    /// The database can't be used.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+struct Holder(Option<u32>);
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(pid) => write!(f, "process {pid}"),
+            None => f.write_str("another process"),
+        }
+    }
+}
+
+/// Why the database can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// SQLite refused.
+    #[error("{}: {source}", path.display())]
+    Sqlite {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// There is no database.
+    #[error("{}: no store here; record something first (`mcplog demo` makes an example)", path.display())]
+    Missing {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The database was written by a newer version; it is left alone.
+    #[error("{}: database version {found} is not supported: this build knows up to {supported}; use a newer mcplog", path.display())]
+    UnsupportedVersion {
+        /// The database file.
+        path: PathBuf,
+        /// The newest version that this build knows.
+        supported: i64,
+        /// The version found.
+        found: i64,
+    },
+    /// The database belongs to another log.
+    #[error("{}: belongs to the store {found}, but the log beside it to {expected}; they were mixed up by hand", path.display())]
+    WriterMismatch {
+        /// The database file.
+        path: PathBuf,
+        /// The log's writer id.
+        expected: String,
+        /// The database's writer id.
+        found: String,
+    },
+}
+
+/// Why waiting for the store ended without what was waited for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The time ran out; the work goes on.
+    #[error("not done within {}", Millis(*.0))]
+    Timeout(Duration),
+    /// The store was shut down.
+    #[error("the store is shut down")]
+    Closed,
+    /// The log could not be synced; what was waited for may be lost at a power cut.
+    #[error("the log could not be synced: {0}")]
+    Sync(String),
+}
+
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.0.as_millis())
+    }
+}

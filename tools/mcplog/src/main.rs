@@ -1,0 +1,2 @@
+//! The mcplog command.
+fn main() {}

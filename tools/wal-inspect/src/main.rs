@@ -1,0 +1,2 @@
+//! wal-inspect.
+fn main() {}
