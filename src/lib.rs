@@ -4,6 +4,8 @@
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod format;
+pub mod segment;
 
 pub use config::{Config, SyncPolicy};
 pub use event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
