@@ -5,6 +5,10 @@ pub mod config;
 pub mod error;
 pub mod event;
 pub mod format;
+mod gap;
+mod handover;
+pub mod record;
+pub mod recorder;
 pub mod segment;
 
 pub use config::{Config, SyncPolicy};
