@@ -30,7 +30,8 @@ pub const FRAME_ALIGNMENT: u32 = 4;
 /// The longest payload of a frame. A reader allocates no more than this for a frame, whatever the file says.
 pub const PAYLOAD_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
-const _: () = assert!(FRAMES_OFFSET.is_multiple_of(FRAME_ALIGNMENT) && FRAME_HEADER_BYTES.is_multiple_of(FRAME_ALIGNMENT));
+const _: () =
+    assert!(FRAMES_OFFSET.is_multiple_of(FRAME_ALIGNMENT) && FRAME_HEADER_BYTES.is_multiple_of(FRAME_ALIGNMENT));
 const _: () = assert!(MARK_OFFSETS[1] as usize + MARK_BYTES <= FRAMES_OFFSET as usize);
 
 /// The number of a segment within its store; it names the file and is never used twice.
@@ -171,7 +172,10 @@ impl SegmentHeader {
             created_at: i64::from_le_bytes(u64_at(bytes, 48).to_le_bytes()),
         };
         // A forged header must not make later arithmetic overflow.
-        if header.base_sequence.0 == 0 || header.base_sequence.0 > i64::MAX as u64 || header.segment_id.0 > i64::MAX as u64 {
+        if header.base_sequence.0 == 0
+            || header.base_sequence.0 > i64::MAX as u64
+            || header.segment_id.0 > i64::MAX as u64
+        {
             let found = format!("segment {}, sequence {}", header.segment_id.0, header.base_sequence.0);
             return Err(HeaderError::Corrupt { expected: "numbers from 1 to 2^63-1", found });
         }
@@ -341,7 +345,9 @@ impl fmt::Display for FrameError {
         match self {
             Self::Unwritten => f.write_str("expected a frame, found zeros"),
             Self::Incomplete(bytes) => write!(f, "expected {bytes} bytes of frame, found the end of the file"),
-            Self::Length(found) => write!(f, "expected a length from 1 to {PAYLOAD_BYTES_MAX} within the file, found {found}"),
+            Self::Length(found) => {
+                write!(f, "expected a length from 1 to {PAYLOAD_BYTES_MAX} within the file, found {found}")
+            }
             Self::Checksum { expected, found } => write!(f, "expected checksum {expected:#010x}, found {found:#010x}"),
             Self::Padding => f.write_str("expected zeros after the payload, found other bytes"),
             Self::Index { expected, found } => write!(f, "expected frame number {expected}, found {found}"),

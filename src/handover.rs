@@ -399,7 +399,8 @@ mod tests {
         let pool = Pool::new();
         let mut request = Request::new("0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f", 1, "files", "tools/call");
         request.session_id = Some("0123456789abcdef0123456789abcdef");
-        (request.tool, request.protocol_version, request.rpc_id) = (Some("search_products"), Some("2025-11-25"), Some("17"));
+        (request.tool, request.protocol_version, request.rpc_id) =
+            (Some("search_products"), Some("2025-11-25"), Some("17"));
         (request.bytes_in, request.bytes_out) = (Some(1), Some(2));
         assert!(matches!(Message::pack(&request.into(), &pool, 1000), Ok(Message::Inline { .. })));
         let message = "x".repeat(300);

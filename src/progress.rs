@@ -22,6 +22,8 @@ pub(crate) struct Progress {
     folded_events: AtomicU64,
     /// Why the log can't be synced any more. Set once: Linux reports a failed write once and then forgets it.
     sync_failure: OnceLock<String>,
+    /// When the database last had everything that could be folded.
+    caught_up: Mutex<Instant>,
     lock: Mutex<()>,
     changed: Condvar,
 }
@@ -36,6 +38,7 @@ impl Progress {
             appended_events: AtomicU64::new(0),
             folded_events: AtomicU64::new(0),
             sync_failure: OnceLock::new(),
+            caught_up: Mutex::new(Instant::now()),
             lock: Mutex::new(()),
             changed: Condvar::new(),
         }
@@ -82,6 +85,15 @@ impl Progress {
         self.folded.store(last.0, Ordering::Release);
         self.folded_events.fetch_add(events, Ordering::Release);
         self.notify();
+    }
+
+    /// By the compactor: everything that could be folded at that instant is folded.
+    pub(crate) fn set_caught_up(&self, at: Instant) {
+        *self.caught_up.lock() = at;
+    }
+
+    pub(crate) fn caught_up_ms_ago(&self) -> u64 {
+        u64::try_from(self.caught_up.lock().elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// By the syncing thread, when a sync failed.

@@ -409,7 +409,13 @@ mod tests {
         let uuid = "0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f";
         assert!(matches!(Id::new(uuid), Id::Uuid(_)));
         assert!(matches!(Id::new(&uuid.replace('-', "")), Id::Hex(_)));
-        for text in ["", "abc", &uuid.to_uppercase(), "0197a1c07-b1e-7cc3-98c4-dc0c0c07398f", "0197a1c0-7b1e-7cc3-98c4-dc0c0c07398é"] {
+        for text in [
+            "",
+            "abc",
+            &uuid.to_uppercase(),
+            "0197a1c07-b1e-7cc3-98c4-dc0c0c07398f",
+            "0197a1c0-7b1e-7cc3-98c4-dc0c0c07398é",
+        ] {
             assert!(matches!(Id::new(text), Id::Text(_)), "{text}");
         }
     }

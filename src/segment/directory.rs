@@ -74,7 +74,9 @@ mod tests {
     fn only_the_exact_name_of_a_segment_is_one() {
         assert_eq!(parse_file_name("000000000042.seg"), Some(SegmentId(42)));
         assert_eq!(parse_file_name(&file_name(SegmentId(i64::MAX as u64))), Some(SegmentId(i64::MAX as u64)));
-        for name in ["42.seg", "000000000042.new", "000000000042", "+00000000042.seg", "x.seg", ".seg", "000000000042.seg~"] {
+        for name in
+            ["42.seg", "000000000042.new", "000000000042", "+00000000042.seg", "x.seg", ".seg", "000000000042.seg~"]
+        {
             assert_eq!(parse_file_name(name), None, "{name}");
         }
     }

@@ -51,8 +51,7 @@ pub(crate) struct HeaderPage {
 /// not later as a signal.
 pub(crate) fn create(path: &Path, bytes: u32) -> Result<(FramePages, HeaderPage), PathError> {
     assert!(bytes > FRAMES_OFFSET, "a segment without room for frames");
-    let file =
-        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).at("create", path)?;
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).at("create", path)?;
     let mapping = fill(&file, path, bytes).inspect_err(|_| {
         // Best effort: what stays behind has a name that recovery removes.
         let _ = std::fs::remove_file(path);

@@ -223,19 +223,13 @@ impl SegmentReader {
         let (offset, sequence) = (self.position.end, self.next_sequence());
         let start = (offset.0 - self.buffer_offset) as usize + FRAME_HEADER_BYTES as usize;
         let length = self.payload_length(offset.0);
-        self.position =
-            Extent { end: Offset(offset.0 + frame_bytes(length)), frames: self.position.frames + 1 };
+        self.position = Extent { end: Offset(offset.0 + frame_bytes(length)), frames: self.position.frames + 1 };
         FrameAt { offset, sequence, payload: &self.buffer[start..start + length as usize] }
     }
 
     fn payload_length(&self, offset: u32) -> u32 {
         let start = (offset - self.buffer_offset) as usize;
-        u32::from_le_bytes([
-            self.buffer[start],
-            self.buffer[start + 1],
-            self.buffer[start + 2],
-            self.buffer[start + 3],
-        ])
+        u32::from_le_bytes([self.buffer[start], self.buffer[start + 1], self.buffer[start + 2], self.buffer[start + 3]])
     }
 
     /// Looks for the next intact frame before `vouched`, and goes there.

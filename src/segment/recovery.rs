@@ -191,7 +191,11 @@ mod tests {
     }
 
     fn snapshot(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-        let mut files: Vec<_> = directory::list(dir).unwrap().into_iter().map(|f| (f.path.clone(), std::fs::read(f.path).unwrap())).collect();
+        let mut files: Vec<_> = directory::list(dir)
+            .unwrap()
+            .into_iter()
+            .map(|f| (f.path.clone(), std::fs::read(f.path).unwrap()))
+            .collect();
         files.sort();
         files
     }

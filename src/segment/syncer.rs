@@ -24,12 +24,7 @@ pub(crate) struct SegmentSyncer {
 }
 
 impl SegmentSyncer {
-    pub(crate) fn new(
-        page: HeaderPage,
-        header: SegmentHeader,
-        path: PathBuf,
-        progress: Arc<SegmentProgress>,
-    ) -> Self {
+    pub(crate) fn new(page: HeaderPage, header: SegmentHeader, path: PathBuf, progress: Arc<SegmentProgress>) -> Self {
         Self { page, header, path, progress, mark: Mark::UNWRITTEN, name_is_durable: false }
     }
 

@@ -50,6 +50,12 @@ impl PreparedSegment {
         let writer = SegmentWriter { frames: self.frames, header, path, extent: Extent::EMPTY, progress };
         Ok((writer, syncer))
     }
+
+    /// Removes the file, which nobody needs any more.
+    pub(crate) fn discard(self) {
+        // Best effort: the name is one that recovery removes.
+        let _ = std::fs::remove_file(self.wal_dir.join(prepared_name(self.id)));
+    }
 }
 
 /// The active segment, as the appender holds it.
@@ -91,6 +97,11 @@ impl SegmentWriter {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The size of the file.
+    pub(crate) fn bytes(&self) -> u64 {
+        u64::from(self.frames.end())
     }
 
     pub(crate) fn extent(&self) -> Extent {
