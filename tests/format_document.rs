@@ -37,7 +37,10 @@ fn records() -> [Record<'static>; 2] {
         protocol_version: Some("2025-11-25"),
         rpc_id: Some("17"),
     };
-    [Record::Request(request), Record::Gap(GapRecord { from_ts: 1_760_000_000_200, to_ts: 1_760_000_000_300, events: 300 })]
+    [
+        Record::Request(request),
+        Record::Gap(GapRecord { from_ts: 1_760_000_000_200, to_ts: 1_760_000_000_300, events: 300 }),
+    ]
 }
 
 /// The whole file, as this code writes it.
@@ -72,7 +75,9 @@ fn documented() -> BTreeMap<usize, u8> {
     let mut bytes = BTreeMap::new();
     for line in document.lines() {
         let Some((offset, rest)) = line.split_once("  ") else { continue };
-        let Some(offset) = (offset.len() == 8).then(|| usize::from_str_radix(offset, 16).ok()).flatten() else { continue };
+        let Some(offset) = (offset.len() == 8).then(|| usize::from_str_radix(offset, 16).ok()).flatten() else {
+            continue;
+        };
         let row = rest.split("  ").next().unwrap_or_default();
         for (index, byte) in row.split(' ').enumerate() {
             let byte = u8::from_str_radix(byte, 16).unwrap_or_else(|_| panic!("format.md: no byte: {line}"));
@@ -86,7 +91,8 @@ fn hex_dump(bytes: &[u8]) -> String {
     let rows = bytes.chunks(16).enumerate().filter(|(_, row)| row.iter().any(|byte| *byte != 0));
     let row = |(index, row): (usize, &[u8])| {
         let hex: Vec<_> = row.iter().map(|byte| format!("{byte:02x}")).collect();
-        let text: String = row.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' }).collect();
+        let text: String =
+            row.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' }).collect();
         format!("{:08x}  {:47}  {text}", index * 16, hex.join(" "))
     };
     rows.map(row).collect::<Vec<_>>().join("\n")
