@@ -4,6 +4,7 @@
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod query;
 
 pub use config::{Config, SyncPolicy};
 pub use event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
