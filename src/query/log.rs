@@ -114,6 +114,18 @@ impl Query {
         };
         self.each_row(&sql, &conditions.values_with_limit(filter.limit), |row| Ok(each(read(row)?)))
     }
+
+    /// How many requests `filter` keeps; no more than its limit are counted.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn count_requests(&self, filter: &RequestFilter) -> Result<i64, IndexError> {
+        let conditions = filter.conditions();
+        // In the order of the rows that a limit keeps, so that it stops as early as showing them did.
+        let order = if filter.limit.is_some() { " ORDER BY r.ts DESC, r.id DESC" } else { "" };
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM requests r{}{order} LIMIT ?)", conditions.sql());
+        self.value(&sql, &conditions.values_with_limit(filter.limit))
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +185,17 @@ mod tests {
         for (filter, expected) in cases {
             assert_eq!(ids(&store, &filter), expected, "{filter:?}");
         }
+    }
+
+    #[test]
+    fn counting_stops_at_the_limit() {
+        let query_store = store_with_four();
+        let count = |filter: RequestFilter| query_store.query().count_requests(&filter).unwrap();
+        let all = RequestFilter::default;
+        assert_eq!(count(all()), 4);
+        assert_eq!(count(RequestFilter { limit: Some(3), ..all() }), 3);
+        assert_eq!(count(RequestFilter { limit: Some(9), ..all() }), 4);
+        assert_eq!(count(RequestFilter { errors_only: true, ..all() }), 2);
     }
 
     #[test]
