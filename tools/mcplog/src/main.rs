@@ -5,6 +5,7 @@
 mod cli;
 mod command;
 mod error;
+mod interrupt;
 mod json;
 mod moment;
 mod table;
@@ -42,7 +43,8 @@ fn run(command: Command) -> Result<u8, CliError> {
         Command::Stats(args) => command::stats::run(&args, &view, &mut out, &mut notes)?,
         Command::Sessions(args) => command::sessions::run(&args, &view, &mut out, &mut notes)?,
         Command::Schema(args) => command::schema::run(&args, &view, &mut out, &mut notes)?,
-        Command::Ingest(_) | Command::Demo(_) => return Err(CliError::Failed("not built yet".into())),
+        Command::Ingest(args) => return command::ingest::run(&args, &mut out),
+        Command::Demo(_) => return Err(CliError::Failed("not built yet".into())),
     }
     out.flush()?;
     Ok(EXIT_OK)

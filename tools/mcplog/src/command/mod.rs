@@ -1,5 +1,6 @@
 //! The commands, one per file.
 
+pub(crate) mod ingest;
 pub(crate) mod logs;
 mod notes;
 pub(crate) mod schema;

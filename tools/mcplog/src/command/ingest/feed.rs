@@ -104,17 +104,20 @@ struct Feed<'a> {
     summary: Summary,
 }
 
-/// Somebody interrupted the work.
-struct Interrupted;
+/// What became of a line.
+enum Outcome {
+    Recorded,
+    Blank,
+    Bad(Reason),
+    /// Nothing: it waited for room when somebody interrupted the work.
+    Interrupted,
+}
 
 impl Feed<'_> {
     fn read_all(&mut self, batches: &Receiver<io::Result<Batch>>) -> Result<(), CliError> {
         while !self.interrupt.requested() {
             match batches.recv_timeout(LOOK_UP) {
-                Ok(Ok(batch)) => match self.record_batch(&batch) {
-                    Ok(()) => {}
-                    Err(error) => return Err(error),
-                },
+                Ok(Ok(batch)) => self.record_batch(&batch)?,
                 Ok(Err(error)) => return Err(failed("read on", &error)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -126,18 +129,16 @@ impl Feed<'_> {
     fn record_batch(&mut self, batch: &Batch) -> Result<(), CliError> {
         for (number, text) in batch.lines() {
             let parsed = text.map_or(Err(Reason::TooLong { bytes_max: LINE_BYTES_MAX }), line::parse);
-            let outcome = match parsed {
+            let outcome = match &parsed {
                 Ok(Some(line)) => self.record(line.event())?,
-                Ok(None) => {
-                    self.summary.blank_lines += 1;
-                    Ok(Ok(()))
-                }
-                Err(reason) => Ok(Err(reason)),
+                Ok(None) => Outcome::Blank,
+                Err(reason) => Outcome::Bad(reason.clone()),
             };
             match outcome {
-                Err(Interrupted) => return Ok(()),
-                Ok(Ok(())) => {}
-                Ok(Err(reason)) => self.progress.aside(|stderr| self.bad_lines.push(number, reason, stderr)),
+                Outcome::Recorded => self.summary.recorded += 1,
+                Outcome::Blank => self.summary.blank_lines += 1,
+                Outcome::Bad(reason) => self.progress.aside(|stderr| self.bad_lines.push(number, reason, stderr)),
+                Outcome::Interrupted => return Ok(()),
             }
             self.summary.lines = number;
         }
@@ -147,15 +148,14 @@ impl Feed<'_> {
     }
 
     /// Hands one event over, however long that takes.
-    fn record(&mut self, event: Event<'_>) -> Result<Result<Result<(), Reason>, Interrupted>, CliError> {
+    fn record(&self, event: Event<'_>) -> Result<Outcome, CliError> {
         loop {
-            let Err(refused) = self.recorder.try_record(event) else {
-                self.summary.recorded += 1;
-                return Ok(Ok(Ok(())));
-            };
+            let Err(refused) = self.recorder.try_record(event) else { return Ok(Outcome::Recorded) };
             match refused.reason {
-                Refusal::TooLarge { bytes, bytes_max } => return Ok(Ok(Err(Reason::TooLarge { bytes, bytes_max }))),
-                Refusal::Full if self.interrupt.requested() => return Ok(Err(Interrupted)),
+                Refusal::TooLarge { bytes, bytes_max } => {
+                    return Ok(Outcome::Bad(Reason::TooLarge { bytes, bytes_max }));
+                }
+                Refusal::Full if self.interrupt.requested() => return Ok(Outcome::Interrupted),
                 Refusal::Full => std::thread::sleep(RETRY),
                 reason => return Err(CliError::Failed(reason.to_string())),
             }

@@ -131,31 +131,30 @@ pub(super) struct SchemaVersionLine<'a> {
 impl Line<'_> {
     /// The event that the line describes.
     pub(super) fn event(&self) -> Event<'_> {
-        let text = |text: &Option<Text<'_>>| -> Option<&str> { text.as_ref().map(|text| &*text.0) };
         match self {
             Self::Request(line) => {
                 let mut request = Request::new(&line.request_id.0, line.ts, &line.proxy.0, &line.method.0);
-                request.session_id = text(&line.session_id);
-                request.tool = text(&line.tool);
+                request.session_id = optional(&line.session_id);
+                request.tool = optional(&line.tool);
                 request.latency_us = line.latency_us;
                 // `parse` has refused every other name.
                 request.status = Status::from_name(&line.status.0).unwrap_or(Status::Error);
-                request.error_code = text(&line.error_code);
-                request.error_msg = text(&line.error_msg);
+                request.error_code = optional(&line.error_code);
+                request.error_msg = optional(&line.error_msg);
                 request.bytes_in = line.bytes_in;
                 request.bytes_out = line.bytes_out;
                 request.tool_error = line.tool_error;
-                request.target = text(&line.target);
-                request.protocol_version = text(&line.protocol_version);
-                request.rpc_id = text(&line.rpc_id);
+                request.target = optional(&line.target);
+                request.protocol_version = optional(&line.protocol_version);
+                request.rpc_id = optional(&line.rpc_id);
                 request.into()
             }
             Self::Session(line) => {
                 let mut session = Session::new(&line.session_id.0, line.started_at, &line.proxy.0);
-                session.client_name = text(&line.client_name);
-                session.client_version = text(&line.client_version);
-                session.client_platform = text(&line.client_platform);
-                session.protocol_version = text(&line.protocol_version);
+                session.client_name = optional(&line.client_name);
+                session.client_version = optional(&line.client_version);
+                session.client_platform = optional(&line.client_platform);
+                session.protocol_version = optional(&line.protocol_version);
                 session.derived = line.derived.unwrap_or(false);
                 session.into()
             }
@@ -173,8 +172,10 @@ impl Line<'_> {
     }
 }
 
-// Lifetimes: the options borrow too, but serde derives that only from an attribute on one field of the struct; the
-// others are found by their type.
+fn optional<'a>(text: &'a Option<Text<'_>>) -> Option<&'a str> {
+    text.as_ref().map(|text| &*text.0)
+}
+
 fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Reason> {
     serde_json::from_slice(text).map_err(|error| match error.classify() {
         Category::Syntax | Category::Io => Reason::NotJson { column: error.column() },
@@ -266,7 +267,8 @@ mod tests {
         assert_eq!(line.event(), version.into());
     }
 
-    const REQUEST: &str = r#"{"type":"request","request_id":"r","ts":1,"proxy":"p","method":"m","latency_us":2,"status":"ok""#;
+    const REQUEST: &str =
+        r#"{"type":"request","request_id":"r","ts":1,"proxy":"p","method":"m","latency_us":2,"status":"ok""#;
 
     #[test]
     fn absent_and_null_are_none_and_other_fields_are_ignored() {
@@ -308,11 +310,26 @@ mod tests {
             (r#"{"type":"SECRET"}"#, "`type` is wrong: expected request, session, session_closed or schema_version"),
             (r#"{"type":null}"#, "`type` is wrong: expected a string"),
             (r#"{"type":"session_closed","session_id":"s"}"#, "`ended_at` is missing"),
-            (r#"{"type":"session_closed","session_id":"s","ended_at":null}"#, "`ended_at` is wrong: expected a whole number"),
-            (r#"{"type":"session_closed","session_id":"s","ended_at":"SECRET, expected SECRET"}"#, "`ended_at` is wrong: expected a whole number"),
-            (r#"{"type":"session_closed","session_id":"s","ended_at":1.5}"#, "`ended_at` is wrong: expected a whole number"),
-            (r#"{"type":"session_closed","session_id":"s","ended_at":99999999999999999999}"#, "`ended_at` is wrong: expected a whole number"),
-            (r#"{"type":"session_closed","session_id":["SECRET"],"ended_at":1}"#, "`session_id` is wrong: expected a string"),
+            (
+                r#"{"type":"session_closed","session_id":"s","ended_at":null}"#,
+                "`ended_at` is wrong: expected a whole number",
+            ),
+            (
+                r#"{"type":"session_closed","session_id":"s","ended_at":"SECRET, expected SECRET"}"#,
+                "`ended_at` is wrong: expected a whole number",
+            ),
+            (
+                r#"{"type":"session_closed","session_id":"s","ended_at":1.5}"#,
+                "`ended_at` is wrong: expected a whole number",
+            ),
+            (
+                r#"{"type":"session_closed","session_id":"s","ended_at":99999999999999999999}"#,
+                "`ended_at` is wrong: expected a whole number",
+            ),
+            (
+                r#"{"type":"session_closed","session_id":["SECRET"],"ended_at":1}"#,
+                "`session_id` is wrong: expected a string",
+            ),
             (r#"{"type":"session_closed","session_id":"s","ended_at":1,"ended_at":2}"#, "`ended_at` appears twice"),
             (r#"{"type":"session_closed","session_id":"s","ended_at":1} SECRET"#, "not valid JSON, from column 57 on"),
         ];

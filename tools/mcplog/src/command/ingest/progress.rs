@@ -40,7 +40,9 @@ impl Progress {
         self.bar.reset();
         self.bar.set_message("");
         self.bar.set_length(records);
-        self.bar.set_style(style("{spinner:.cyan} folding   {wide_bar:.cyan/dim} {percent:>3} %  {human_pos} of {human_len}"));
+        self.bar.set_style(style(
+            "{spinner:.cyan} folding   {wide_bar:.cyan/dim} {percent:>3} %  {human_pos} of {human_len}",
+        ));
         self.bar.enable_steady_tick(TICK);
     }
 

@@ -68,10 +68,8 @@ impl Summary {
         ];
         if self.bad_lines > 0 {
             let lines_word = counted(whole(self.bad_lines), "bad line");
-            lines.push(format!(
-                "{WARNING}Left out{WARNING:#}  {lines_word} of {}; see above",
-                count(whole(self.lines))
-            ));
+            lines
+                .push(format!("{WARNING}Left out{WARNING:#}  {lines_word} of {}; see above", count(whole(self.lines))));
         }
         if self.interrupted {
             lines.push(format!("{WARNING}Interrupted{WARNING:#} after line {}", count(whole(self.lines))));
