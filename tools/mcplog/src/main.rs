@@ -8,6 +8,11 @@ mod error;
 mod interrupt;
 mod json;
 mod moment;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the demo uses a part of it; `mcplog proxy` is wired with its run module")
+)]
+mod proxy;
 mod table;
 mod text;
 mod units;
@@ -44,7 +49,7 @@ fn run(command: Command) -> Result<u8, CliError> {
         Command::Sessions(args) => command::sessions::run(&args, &view, &mut out, &mut notes)?,
         Command::Schema(args) => command::schema::run(&args, &view, &mut out, &mut notes)?,
         Command::Ingest(args) => return command::ingest::run(&args, &mut out),
-        Command::Demo(_) => return Err(CliError::Failed("not built yet".into())),
+        Command::Demo(args) => command::demo::run(&args, &view, &mut out)?,
     }
     out.flush()?;
     Ok(EXIT_OK)

@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::proxy::{KnownSchema, Proxy, ProxyConfig};
 use crate::units::{counted, duration_ms};
 use crate::view::{DIM, HEADER, View};
-use mcplog::query::Query;
+use mcplog::query::{Query, SchemaHash};
 use mcplog::{Config, Store};
 use std::io::Write;
 use std::path::Path;
@@ -26,6 +26,9 @@ const DRAIN: Duration = Duration::from_millis(500);
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 /// The log of a demo is kept, up to this size, so that there is something to inspect.
 const KEEP_SEGMENTS_BYTES: u64 = 64 * 1024 * 1024;
+
+/// As long as `mcplog proxy` waits before a silent session counts as ended.
+const SESSION_IDLE_MS: u64 = 30 * 60 * 1000;
 
 /// Runs the command.
 pub(crate) fn run(args: &DemoArgs, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
@@ -55,15 +58,16 @@ async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
     let steps = Steps;
     let mut config = Config::new(dir);
     config.keep_segments_bytes = KEEP_SEGMENTS_BYTES;
+    config.session_idle_ms = Some(SESSION_IDLE_MS);
     let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
     let bookshop = Bookshop::start().await.map_err(failed("start the demo's server"))?;
-    steps.done("MCP server", &format!("{}  {DIM}a bookshop, on the official Rust SDK{DIM:#}", bookshop.url()));
+    steps.done("MCP server", &format!("{}  {DIM}a bookshop, on the Rust SDK{DIM:#}", bookshop.url()));
 
     let mut config = ProxyConfig::new(&bookshop.url()).map_err(|error| CliError::Failed(error.to_string()))?;
     config.name = "bookshop".to_owned();
     config.upstream_timeout = UPSTREAM_TIMEOUT;
     config.drain = DRAIN;
-    let known: Vec<KnownSchema> = Query::open(dir)?.schema_hashes()?.into_iter().map(KnownSchema::from).collect();
+    let known = known_schemas(dir)?;
     let proxy = Proxy::start(&config, store.recorder(), &known).await;
     let proxy = proxy.map_err(|error| CliError::Failed(format!("can't start the proxy: {error}")))?;
     let url = format!("http://{}/mcp", proxy.local_addr());
@@ -82,6 +86,17 @@ async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
     let events = counted(i64::try_from(report.folded).unwrap_or(i64::MAX), "event");
     steps.done("store", &format!("{events} recorded and folded, {} lost  {DIM}{took} in all{DIM:#}", report.dropped));
     Ok(())
+}
+
+/// What an earlier demo in the same directory recorded of the server.
+fn known_schemas(dir: &Path) -> Result<Vec<KnownSchema>, CliError> {
+    let known = |hash: SchemaHash| KnownSchema {
+        proxy: hash.proxy,
+        upstream_url: hash.upstream_url,
+        method: hash.method,
+        schema_hash: hash.schema_hash,
+    };
+    Ok(Query::open(dir)?.schema_hashes()?.into_iter().map(known).collect())
 }
 
 fn failed(what: &str) -> impl Fn(std::io::Error) -> CliError {

@@ -82,7 +82,7 @@ async fn chatgpt(url: &str, steps: &Steps) -> Result<(), String> {
     for like in ["9780061054884", "9780547773742"] {
         client.call("recommend_books", &[("like", like)]).await?;
     }
-    steps.client("openai-mcp", &client, "2026-07-28, which has no sessions");
+    steps.client("openai-mcp", &client, "its protocol has no sessions");
     client.close().await;
     Ok(())
 }

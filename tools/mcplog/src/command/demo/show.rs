@@ -27,16 +27,16 @@ pub(super) fn write_all(out: &mut dyn Write, dir: &Path, program: &str, view: &V
     heading(out, "How the server changed", &commands.line("schema", " --changes"))?;
     schema::write_changes(out, &query.schema_changes(&SchemaFilter::default())?, view)?;
 
-    writeln!(out, "\n{HEADER}Where it is{HEADER:#}  {}", dir.display())?;
-    let files = directory::files(dir)
-        .map_err(|error| CliError::Failed(format!("can't list {}: {error}", dir.display())))?;
+    writeln!(out, "\n{HEADER}Where it is{HEADER:#}\n{DIM}{}{DIM:#}\n", dir.display())?;
+    let files =
+        directory::files(dir).map_err(|error| CliError::Failed(format!("can't list {}: {error}", dir.display())))?;
     write_files(out, &files)?;
     write_next(out, &commands)?;
     Ok(())
 }
 
 fn heading(out: &mut dyn Write, title: &str, command: &str) -> io::Result<()> {
-    writeln!(out, "\n{HEADER}{title}{HEADER:#}  {DIM}{command}{DIM:#}")
+    writeln!(out, "\n{HEADER}{title}{HEADER:#}\n{DIM}$ {command}{DIM:#}\n")
 }
 
 fn write_files(out: &mut dyn Write, files: &[StoreFile]) -> io::Result<()> {
@@ -45,7 +45,8 @@ fn write_files(out: &mut dyn Write, files: &[StoreFile]) -> io::Result<()> {
         let what = match file.name.as_str() {
             "store.db" => "the tables; sqlite3 opens them too",
             "LOCK" => "one writer at a time",
-            name if name.starts_with("wal/") && !name.ends_with(".tmp") => "the log",
+            "store.db-shm" | "store.db-wal" => "SQLite's own",
+            name if name.starts_with("wal/") => "the log: wal-inspect reads it",
             _ => "",
         };
         writeln!(out, "  {:width$}  {:>8}  {DIM}{what}{DIM:#}", file.name, bytes(file.bytes))?;
@@ -54,7 +55,7 @@ fn write_files(out: &mut dyn Write, files: &[StoreFile]) -> io::Result<()> {
 }
 
 fn write_next(out: &mut dyn Write, commands: &Commands<'_>) -> io::Result<()> {
-    writeln!(out, "\n{HEADER}Try next{HEADER:#}")?;
+    writeln!(out, "\n{HEADER}Try next{HEADER:#}\n")?;
     let next = [
         ("the latest requests", commands.line("logs", "")),
         ("what failed", commands.line("logs", " --errors")),
@@ -76,7 +77,7 @@ struct Commands<'a> {
 impl Commands<'_> {
     fn line(&self, command: &str, options: &str) -> String {
         let (program, dir) = (quoted(self.program), quoted(&self.dir.display().to_string()));
-        format!("{program} {command} --dir {dir}{options}")
+        format!("{program} {command}{options} --dir {dir}")
     }
 
     fn proxy(&self) -> String {
@@ -121,7 +122,7 @@ mod tests {
         let text = anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string();
         let expected = "  LOCK                   0 B  one writer at a time\n  \
                         store.db           128 KiB  the tables; sqlite3 opens them too\n  \
-                        wal/00000001.seg   8.0 MiB  the log\n";
+                        wal/00000001.seg   8.0 MiB  the log: wal-inspect reads it\n";
         assert_eq!(text, expected);
     }
 }
