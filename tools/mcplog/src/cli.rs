@@ -73,8 +73,8 @@ Examples:
   mcplog sessions --clients        one line per client instead
   mcplog sessions --json | jq -r .session_id
 
-A session that was not closed counts as idle once it has been silent for the store's session_idle_ms
-(30 minutes unless set otherwise). A session marked ~ was derived by the proxy, because that revision
+A session that was not closed counts as idle once it has been silent for as long as the proxy that
+recorded it was told (session_idle_ms). A session marked ~ was derived by the proxy, because that revision
 of the protocol has none.
 
 JSON fields: session_id, proxy, started_at, last_seen_at, ended_at, closed_at, client_name,

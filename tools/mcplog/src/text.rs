@@ -61,8 +61,30 @@ pub(crate) fn fit(escaped: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", escaped[..end].trim_end()))
 }
 
+/// What ids of derived sessions begin with. It says nothing that tells them apart, so people neither see nor type it.
+pub(crate) const DERIVED_PREFIX: &str = "derived-";
+
+/// A session's id as people see it: without the prefix of derived ones.
+pub(crate) fn session_name(session_id: &str) -> &str {
+    session_id.strip_prefix(DERIVED_PREFIX).unwrap_or(session_id)
+}
+
+/// How much of sessions' names must be shown on a terminal, in characters. `None` where nobody looks: there ids are
+/// whole.
+pub(crate) fn session_name_length<'a>(
+    view: &crate::view::View,
+    session_ids: impl Iterator<Item = &'a str>,
+) -> Option<usize> {
+    view.width.map(|_| distinct_length(session_ids.map(session_name)))
+}
+
+/// A session's id, shortened to what [`session_name_length`] said.
+pub(crate) fn shown_session(session_id: &str, length: Option<usize>) -> &str {
+    length.map_or(session_id, |length| beginning(session_name(session_id), length))
+}
+
 /// The shortest beginning that tells `ids` apart, in characters, and no shorter than 8: what a person has to type.
-pub(crate) fn distinct_length<'a>(ids: impl Iterator<Item = &'a str>) -> usize {
+fn distinct_length<'a>(ids: impl Iterator<Item = &'a str>) -> usize {
     let ids: std::collections::BTreeSet<_> = ids.collect();
     let common = |(a, b): (&&str, &&str)| a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
     // Sorted, the nearest relative of an id is its neighbour.
@@ -137,5 +159,6 @@ mod tests {
             assert_eq!(distinct_length(ids.iter().copied()), expected, "{ids:?}");
         }
         assert_eq!((beginning("ééabc", 3), beginning("ab", 3)), ("ééa", "ab"));
+        assert_eq!((session_name("derived-0197"), session_name("0197")), ("0197", "0197"));
     }
 }

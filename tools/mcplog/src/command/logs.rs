@@ -101,8 +101,8 @@ impl Rows<'_> {
 struct LogTable {
     layout: Layout,
     time_style: TimeStyle,
-    /// How much of a session's id is shown, in characters.
-    id_length: usize,
+    /// How much of a session's name is shown, in characters; `None`: the whole id.
+    id_length: Option<usize>,
 }
 
 impl LogTable {
@@ -110,9 +110,8 @@ impl LogTable {
         let first_ts = sample.iter().map(|row| row.ts).min().unwrap_or(0);
         let last_ts = sample.iter().map(|row| row.ts).max().unwrap_or(0);
         let time_style = view.time_style(first_ts, last_ts);
-        // Where nobody looks, ids are whole; on a terminal, what it takes to tell them apart and to type them.
-        let distinct = text::distinct_length(sample.iter().filter_map(|row| row.session_id.as_deref()));
-        let id_length = if view.width.is_some() { distinct } else { usize::MAX };
+        let sessions = sample.iter().filter_map(|row| row.session_id.as_deref());
+        let id_length = text::session_name_length(view, sessions);
         let mut table = Self { layout: Layout::new(&[], &[], None), time_style, id_length };
         let cells: Vec<_> = sample.iter().map(|row| table.cells(row, view)).collect();
         table.layout = Layout::new(&COLUMNS, &cells, view.width);
@@ -136,6 +135,7 @@ impl LogTable {
             ("timeout", _) => ("timeout", BAD),
             (status, _) => (status, BAD),
         };
+        let session = text::shown_session(row.session_id.as_deref().unwrap_or(""), self.id_length);
         let about = row.tool.as_deref().or(row.target.as_deref()).unwrap_or("");
         vec![
             Cell::owned(view.time(row.ts, self.time_style)).styled(DIM),
@@ -144,7 +144,7 @@ impl LogTable {
             Cell::new(&row.method),
             Cell::new(about).styled(NAME),
             Cell::new(row.client_name.as_deref().unwrap_or("")),
-            Cell::new(text::beginning(row.session_id.as_deref().unwrap_or(""), self.id_length)).styled(DIM),
+            Cell::new(session).styled(DIM),
         ]
     }
 }

@@ -3,6 +3,7 @@
 //! Pure but for the database and the writer it is given.
 
 use crate::error::CliError;
+use crate::text::DERIVED_PREFIX;
 use crate::units::{count, counted};
 use crate::view::{DIM, View, WARNING};
 use anstyle::Style;
@@ -84,10 +85,13 @@ impl<'a> Notes<'a> {
     }
 }
 
-/// The whole id of the session whose id begins with `typed`.
+/// The whole id of the session whose id, or the name that people see of it, begins with `typed`.
 pub(super) fn whole_session_id(query: &Query, typed: Option<&str>) -> Result<Option<String>, CliError> {
     let Some(typed) = typed else { return Ok(None) };
     let mut found = query.session_ids(typed, 2)?;
+    if found.is_empty() {
+        found = query.session_ids(&format!("{DERIVED_PREFIX}{typed}"), 2)?;
+    }
     // The id itself comes first among those that begin with it.
     if found.len() > 1 && found[0] != typed {
         return Err(CliError::Failed(format!("several sessions begin with {typed}; type more of the id")));

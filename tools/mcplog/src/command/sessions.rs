@@ -14,7 +14,7 @@ use mcplog::query::{ClientRow, Query, SessionRow};
 use std::io::{self, Write};
 
 const SESSION_COLUMNS: [Column; 11] = [
-    Column::left("STARTED"),
+    Column::left("LAST SEEN"),
     Column::left("SESSION"),
     Column::left("CLIENT").cut_to(16),
     Column::left("VERSION").cut_to(8).droppable(3),
@@ -87,12 +87,10 @@ fn newest<T>(rows: &[T], limit: usize) -> &[T] {
 
 /// One line per session.
 pub(super) fn write_sessions(out: &mut dyn Write, rows: &[SessionRow], view: &View) -> io::Result<()> {
-    let first_ts = rows.iter().map(|row| row.started_at).min().unwrap_or(0);
-    let last_ts = rows.iter().map(|row| row.started_at).max().unwrap_or(0);
+    let first_ts = rows.iter().map(|row| row.last_seen_at).min().unwrap_or(0);
+    let last_ts = rows.iter().map(|row| row.last_seen_at).max().unwrap_or(0);
     let time_style = view.time_style(first_ts, last_ts).in_seconds();
-    // Where nobody looks, ids are whole; on a terminal, what it takes to tell them apart and to type them.
-    let distinct = text::distinct_length(rows.iter().map(|row| row.session_id.as_str()));
-    let id_length = if view.width.is_some() { distinct } else { usize::MAX };
+    let id_length = text::session_name_length(view, rows.iter().map(|row| row.session_id.as_str()));
     let cells = |row: &SessionRow| {
         let (state, style) = match (row.closed_at, row.ended_at) {
             (Some(_), _) => ("closed", DIM),
@@ -102,8 +100,8 @@ pub(super) fn write_sessions(out: &mut dyn Write, rows: &[SessionRow], view: &Vi
         let until = row.closed_at.unwrap_or(row.last_seen_at).max(row.last_seen_at);
         let mark = if row.derived { " ~" } else { "" };
         vec![
-            Cell::owned(view.time(row.started_at, time_style)).styled(DIM),
-            Cell::owned(format!("{}{mark}", text::beginning(&row.session_id, id_length))).styled(DIM),
+            Cell::owned(view.time(row.last_seen_at, time_style)).styled(DIM),
+            Cell::owned(format!("{}{mark}", text::shown_session(&row.session_id, id_length))).styled(DIM),
             client(row.client_name.as_deref()),
             Cell::owned(row.client_version.clone().unwrap_or_default()),
             Cell::owned(row.client_platform.clone().unwrap_or_default()),
