@@ -79,6 +79,12 @@ pub(crate) struct ProxyHandle {
 }
 
 impl Proxy {
+    /// Takes the address that clients connect to. Who comes before the proxy is started has to wait.
+    pub(super) async fn bind(config: &ProxyConfig) -> Result<TcpListener, StartError> {
+        let refuse = |source| StartError::Listen { address: config.listen.clone(), source };
+        TcpListener::bind(&config.listen).await.map_err(refuse)
+    }
+
     /// Starts a proxy on the current tokio runtime. `known` has the schema hashes that the store holds; those of other
     /// proxies and upstreams are ignored.
     pub(crate) async fn start(
@@ -86,8 +92,18 @@ impl Proxy {
         sink: impl Sink,
         known: &[KnownSchema],
     ) -> Result<ProxyHandle, StartError> {
+        let listener = Self::bind(config).await?;
+        Self::start_on(listener, config, sink, known)
+    }
+
+    /// The same, on an address that was taken before.
+    pub(super) fn start_on(
+        listener: TcpListener,
+        config: &ProxyConfig,
+        sink: impl Sink,
+        known: &[KnownSchema],
+    ) -> Result<ProxyHandle, StartError> {
         let refuse = |source| StartError::Listen { address: config.listen.clone(), source };
-        let listener = TcpListener::bind(&config.listen).await.map_err(refuse)?;
         let local_addr = listener.local_addr().map_err(refuse)?;
         let sink: Arc<dyn Sink> = Arc::new(sink);
         let metrics = Arc::new(Metrics::default());
