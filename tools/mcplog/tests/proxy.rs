@@ -2,6 +2,8 @@
 //!
 //! What passes through it is tested inside the crate (`src/proxy/proxy_tests`).
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

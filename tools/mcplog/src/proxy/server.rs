@@ -3,8 +3,8 @@
 //! One task accepts, one task serves each connection, and one gives up on responses that stayed away. The only other
 //! thread is the schema thread. It must not interpret what passes.
 
-use super::call::Failure;
 use super::config::ProxyConfig;
+use super::failure::Failure;
 use super::forward::{Forwarder, chain};
 use super::journal::{Arrival, Journal, Sink};
 use super::metrics::Metrics;
@@ -121,7 +121,7 @@ impl Proxy {
             sink,
             proxy,
             sessions: Sessions::new(i64::try_from(config.session_idle_ms).unwrap_or(i64::MAX)),
-            calls: super::call::CallIndex::default(),
+            calls: super::call_index::CallIndex::default(),
             schema,
             metrics,
             is_draining: false.into(),
