@@ -52,7 +52,8 @@ fn a_recording_thread_makes_no_system_call() {
     if Command::new("strace").arg("-V").output().is_err() {
         assert!(std::env::var_os("CI").is_none(), "strace is missing; .ci/run installs it");
         // Straight to the file: the test harness shows no output of tests that pass.
-        let _ = std::fs::write("/dev/stderr", "SKIPPED a_recording_thread_makes_no_system_call: strace is not installed\n");
+        let _ =
+            std::fs::write("/dev/stderr", "SKIPPED a_recording_thread_makes_no_system_call: strace is not installed\n");
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -74,7 +75,8 @@ fn a_recording_thread_makes_no_system_call() {
         .expect("the recording thread's trace");
     let between = |from: &str, to: &str| {
         let mut calls = BTreeMap::new();
-        let lines = recording.lines().skip_while(|line| !line.contains(from)).skip(1).take_while(|line| !line.contains(to));
+        let lines =
+            recording.lines().skip_while(|line| !line.contains(from)).skip(1).take_while(|line| !line.contains(to));
         for line in lines {
             *calls.entry(line.split('(').next().unwrap_or_default().to_owned()).or_insert(0) += 1;
         }
