@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn a_line_is_cut_by_columns_not_by_characters() {
         assert_eq!(line().width(), 16);
-        let cases = [(16, "red plain 日本語"), (15, "red plain 日本…"), (14, "red plain 日…"), (9, "red plai…"), (1, "…")];
+        let cases =
+            [(16, "red plain 日本語"), (15, "red plain 日本…"), (14, "red plain 日…"), (9, "red plai…"), (1, "…")];
         for (width, expected) in cases {
             let rendered = line().render(Some(width), false);
             assert_eq!(rendered, expected, "{width}");
