@@ -101,13 +101,11 @@ impl Call {
                 .or_else(|| head.protocol_version.as_deref().map(Cow::Borrowed))
                 .or_else(|| message.text(Slot::RequestedVersion).filter(|_| method == "initialize"))
                 .map(boxed),
-            identity: (is_sessionless && head.session.is_none()).then(|| ClientIdentity {
-                name: meta_name.map(boxed),
-                version: message.text(Slot::MetaClientVersion).map(boxed),
-            }),
-            client: (method == "initialize").then(|| ClientIdentity {
-                name: message.text(Slot::ClientName).map(boxed),
-                version: message.text(Slot::ClientVersion).map(boxed),
+            identity: (is_sessionless && head.session.is_none())
+                .then(|| ClientIdentity::new(meta_name.as_deref(), message.text(Slot::MetaClientVersion).as_deref())),
+            client: (method == "initialize").then(|| {
+                let (name, version) = (message.text(Slot::ClientName), message.text(Slot::ClientVersion));
+                ClientIdentity::new(name.as_deref(), version.as_deref())
             }),
             cursor: message.text(Slot::Cursor).map(boxed),
             bytes_in: Some(message.bytes()),

@@ -11,6 +11,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// How many calls may be open before none may wait for an answer on another stream any more: a bound on memory, since
+/// waiting ones hold no connection that would bound them. At about half a kilobyte each, 32 MiB.
+const CALLS_MAX: usize = 64 * 1024;
+
 /// The session, and the id within it.
 type CallKey = (Arc<str>, RpcId);
 
@@ -40,6 +44,11 @@ impl CallIndex {
             drop(calls);
             drop(removed);
         }
+    }
+
+    /// Whether there are too many open calls to let more of them wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.calls.lock().len() > CALLS_MAX
     }
 
     /// The open call of that session with that id.

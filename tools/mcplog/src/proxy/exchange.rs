@@ -286,7 +286,7 @@ impl Exchange {
     /// Whether, and how long, the exchange's calls may wait for an answer on another stream.
     fn wait_elsewhere(&self, state: &State, failure: Failure) -> Option<(Failure, Duration)> {
         let session = self.head.session.as_deref()?;
-        if self.journal.is_stopping() {
+        if self.journal.is_stopping() || self.journal.calls.is_full() {
             return None;
         }
         if failure == Failure::NoResponse && self.journal.sessions.has_stream(session) {

@@ -12,12 +12,23 @@ use uuid::Uuid;
 /// How many sessions are remembered. A forgotten one costs a close that is not noticed, nothing else: the store closes
 /// idle sessions by itself.
 const SESSIONS_MAX: usize = 16 * 1024;
+/// The longest session id that is remembered, in bytes. SDKs use 32 to 36; the header could hold hundreds of thousands.
+const SESSION_ID_BYTES_MAX: usize = 512;
+/// How much of a client's name or version tells it from others, in characters.
+const IDENTITY_CHARS_MAX: usize = 128;
 
 /// Who a client says it is, in every request of the sessionless era.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ClientIdentity {
     pub(super) name: Option<Box<str>>,
     pub(super) version: Option<Box<str>>,
+}
+
+impl ClientIdentity {
+    pub(super) fn new(name: Option<&str>, version: Option<&str>) -> Self {
+        let short = |text: &str| text.chars().take(IDENTITY_CHARS_MAX).collect::<String>().into_boxed_str();
+        Self { name: name.map(short), version: version.map(short) }
+    }
 }
 
 /// A derived session, and whether it has just been made up.
@@ -136,6 +147,9 @@ impl Sessions {
 
 impl State {
     fn insert(&mut self, session_id: Arc<str>, known: Known) {
+        if session_id.len() > SESSION_ID_BYTES_MAX {
+            return;
+        }
         if self.known.insert(session_id.clone(), known).is_some() {
             return;
         }
@@ -184,7 +198,7 @@ mod tests {
     const OTHER_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
     fn client(name: &str) -> ClientIdentity {
-        ClientIdentity { name: Some(name.into()), version: Some("1".into()) }
+        ClientIdentity::new(Some(name), Some("1"))
     }
 
     #[test]
@@ -236,6 +250,16 @@ mod tests {
         assert!(sessions.close("1"));
         assert_eq!(sessions.derive(&client("0"), ADDRESS, 0, false), None);
         assert!(sessions.derive(&client("1"), ADDRESS, 0, false).is_some());
+    }
+
+    #[test]
+    fn what_is_remembered_of_one_session_is_bounded_too() {
+        let sessions = Sessions::new(0);
+        let long = "x".repeat(SESSION_ID_BYTES_MAX + 1);
+        sessions.confirm(&sessions.intern(&long));
+        assert!(!sessions.close(&long));
+        let identity = client(&"ä".repeat(100_000));
+        assert_eq!(identity.name.unwrap().chars().count(), IDENTITY_CHARS_MAX);
     }
 
     #[test]
