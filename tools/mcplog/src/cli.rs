@@ -25,6 +25,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Proxy(crate::proxy::ProxyArgs),
+
     /// Watch mcplog at work: a real MCP server, real clients, and the recording proxy between them
     #[command(after_help = "\
 Examples:

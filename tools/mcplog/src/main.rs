@@ -8,10 +8,6 @@ mod error;
 mod interrupt;
 mod json;
 mod moment;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the demo uses a part of it; `mcplog proxy` is wired with its run module")
-)]
 mod proxy;
 mod table;
 mod text;
@@ -48,6 +44,9 @@ fn run(command: Command) -> Result<u8, CliError> {
         Command::Stats(args) => command::stats::run(&args, &view, &mut out, &mut notes)?,
         Command::Sessions(args) => command::sessions::run(&args, &view, &mut out, &mut notes)?,
         Command::Schema(args) => command::schema::run(&args, &view, &mut out, &mut notes)?,
+        Command::Proxy(args) => {
+            proxy::run(args, &mut out).map_err(|error| CliError::Failed(proxy::chain(&error)))?;
+        }
         Command::Ingest(args) => return command::ingest::run(&args, &mut out),
         Command::Demo(args) => command::demo::run(&args, &view, &mut out)?,
     }

@@ -20,7 +20,7 @@ pub(crate) trait Sink: Send + Sync + 'static {
 
 impl Sink for mcplog::Recorder {
     fn record(&self, event: Event<'_>) {
-        mcplog::Recorder::record(self, event);
+        Self::record(self, event);
     }
 }
 
