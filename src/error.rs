@@ -57,6 +57,8 @@ pub enum SegmentError {
         expected: &'static str,
         /// What is there.
         found: String,
+        /// The whole first page is zero: what a power cut leaves of a segment that was never synced, and no damage.
+        never_started: bool,
     },
     /// The file was written by a newer version; it is left alone.
     #[error("{}: format version {found} is not supported: this build reads up to {supported}; use a newer mcplog", path.display())]

@@ -1,4 +1,37 @@
-//! mcplog: the event store of an MCP reverse proxy.
+//! mcplog: the event store of an MCP reverse proxy, embedded in the proxy's own process.
+//!
+//! Proxy threads hand events to a [`Recorder`], which never blocks. One thread appends them to a write-ahead log; another
+//! folds the log into SQLite, where a [`Query`], the `mcplog` command or the `sqlite3` shell reads them.
+//!
+//! # Following an event
+//!
+//! Open the files in this order:
+//!
+//! | stage | thread | what happens | file |
+//! |---|---|---|---|
+//! | observe | the proxy's | an [`Event`] borrows what the proxy holds | `event.rs` |
+//! | record | the proxy's | it is packed into a message and sent, without a lock or a system call | `recorder.rs`, `handover.rs` |
+//! | append | `mcplog-append` | it becomes a record, and the record a frame in the mapped segment | `appender.rs`, `record.rs`, `segment/writer.rs` |
+//! | prepare | `mcplog-prepare` | the next segment is allocated and populated before it is needed | `preparing.rs`, `segment/file.rs` |
+//! | sync | `mcplog-sync` | pages are forced to the disk, then the durable mark is moved | `syncing.rs`, `segment/syncer.rs` |
+//! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `fold.rs`, `index.rs` |
+//! | retire | `mcplog-compact` | a folded segment is deleted, or kept for rebuilding | `compactor.rs`, `retention.rs` |
+//! | query | the reader's | typed rows, read-only | `query.rs` |
+//!
+//! [`store`] opens all that in order and shuts it down in order; `segment/recovery.rs` mends what a crash left.
+//!
+//! # Invariants
+//!
+//! - The hot path makes no system call, takes no lock and wakes nobody. The appender looks by itself.
+//! - An event that is not accepted is counted, and the log gets a gap record. Nothing is lost silently.
+//! - A frame is published by one release-store; readers use plain reads, and check every byte.
+//! - The log is the truth until it is folded. Only durable frames are folded (under [`SyncPolicy::Never`]: published ones).
+//! - Rows and checkpoint commit in one transaction, so each record is folded exactly once.
+//! - Folding does not depend on order. No position and no sequence number is ever used twice.
+//! - Segments know nothing of records, the appender nothing of SQLite, `fold` nothing of either. A test checks it.
+//! - `unsafe` is in `segment/file.rs` and nowhere else.
+//!
+//! The bytes on disk are described in `format.md`, and only there.
 #![deny(missing_docs)]
 
 mod appender;

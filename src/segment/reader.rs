@@ -6,7 +6,7 @@
 use crate::error::{AtPath, PathError, SegmentError};
 use crate::format::{
     Extent, FORMAT_VERSION, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, Frame, FrameError, HEADER_BYTES,
-    HeaderError, Mark, Offset, SegmentHeader, Sequence, frame_bytes,
+    HeaderError, Mark, Offset, PAYLOAD_BYTES_MAX, SegmentHeader, Sequence, frame_bytes,
 };
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -100,7 +100,12 @@ impl SegmentReader {
         let flags = i32::try_from(flags.bits()).unwrap_or_default();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).at("open", path)?;
         let metadata = file.metadata().at("inspect", path)?;
-        let header_error = |expected, found: String| SegmentError::Header { path: path.to_owned(), expected, found };
+        let header_error = |expected, found: String| SegmentError::Header {
+            path: path.to_owned(),
+            expected,
+            found,
+            never_started: false,
+        };
         if !metadata.is_file() {
             return Err(header_error("a regular file", format!("{:?}", metadata.file_type())));
         }
@@ -126,7 +131,13 @@ impl SegmentReader {
             return Err(header_error("a header of 64 bytes", format!("{} bytes", reader.buffer.len())));
         };
         reader.header = SegmentHeader::decode(bytes).map_err(|error| match error {
-            HeaderError::Unwritten => header_error("a header", "zeros: this segment was never started".into()),
+            HeaderError::Unwritten if reader.first_page_is_zero() => SegmentError::Header {
+                path: path.to_owned(),
+                expected: "a header",
+                found: "zeros: this segment was never started".into(),
+                never_started: true,
+            },
+            HeaderError::Unwritten => header_error("a header", "zeros, with a mark behind them".into()),
             HeaderError::Corrupt { expected, found } => header_error(expected, found),
             HeaderError::UnsupportedVersion(found) => {
                 SegmentError::UnsupportedVersion { path: path.to_owned(), supported: FORMAT_VERSION, found }
@@ -177,6 +188,24 @@ impl SegmentReader {
     /// Reads no further than `limit`. The caller vouches for everything before it: what is no frame there is damage.
     pub fn set_limit(&mut self, limit: Extent) {
         self.limit = Some(limit);
+    }
+
+    /// Fills `bytes` with what the file has from `offset` on, as it is, and returns how much that was: less than asked
+    /// for only where the file ends. Leaves the position alone.
+    ///
+    /// # Errors
+    /// The system refuses to read.
+    pub fn read_at(&self, offset: Offset, bytes: &mut [u8]) -> Result<usize, PathError> {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.file.read_at(&mut bytes[filled..], u64::from(offset.0) + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).at("read", &self.path),
+            }
+        }
+        Ok(filled)
     }
 
     /// The next frame, damage, or the reason why there is none.
@@ -274,7 +303,12 @@ impl SegmentReader {
             let bytes = self.at(offset, need as usize)?;
             let available = bytes.len();
             match Frame::decode(bytes, salt) {
-                Ok(frame) => return Ok(Ok(frame.index)),
+                Ok(frame) => {
+                    // Offsets are 32-bit numbers: a frame that ends beyond them is nobody's, however intact.
+                    let length = u32::try_from(frame.payload.len()).unwrap_or(PAYLOAD_BYTES_MAX);
+                    let ends = offset.checked_add(frame_bytes(length)).is_some();
+                    return Ok(if ends { Ok(frame.index) } else { Err(FrameError::Length(length)) });
+                }
                 Err(FrameError::Incomplete(total)) if total > need && available >= need as usize => {
                     // Before making room for what the length word asks: does the file have it?
                     if u64::from(offset) + u64::from(total) > self.file_bytes()? {
@@ -300,24 +334,23 @@ impl SegmentReader {
     }
 
     fn refill(&mut self, offset: u32, bytes: usize) -> Result<(), PathError> {
-        self.buffer.resize(bytes, 0);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(bytes, 0);
+        let filled = self.read_at(Offset(offset), &mut buffer)?;
+        buffer.truncate(filled);
+        self.buffer = buffer;
         self.buffer_offset = offset;
-        let mut filled = 0;
-        while filled < bytes {
-            match self.file.read_at(&mut self.buffer[filled..], u64::from(offset) + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).at("read", &self.path),
-            }
-        }
-        self.buffer.truncate(filled);
         Ok(())
+    }
+
+    /// Nothing vouches for a header that is zero while both marks are: a header reaches the disk before any mark does.
+    fn first_page_is_zero(&self) -> bool {
+        self.buffer.len() == FRAMES_OFFSET as usize && self.buffer.iter().all(|byte| *byte == 0)
     }
 
     fn refresh_mark(&mut self) -> Result<(), PathError> {
         let mut page = [0; FRAMES_OFFSET as usize];
-        let count = self.file.read_at(&mut page, 0).at("read", &self.path)?;
+        let count = self.read_at(Offset(0), &mut page)?;
         let mark = Mark::newest(&page[..count], self.header.salt);
         if mark.generation > self.mark.generation {
             self.mark = mark;
@@ -546,6 +579,53 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
         expect("a regular file");
+    }
+
+    #[test]
+    fn a_header_of_zeros_is_a_power_cut_only_while_there_is_no_mark() {
+        let never_started = |path: &Path| match SegmentReader::open(path) {
+            Err(SegmentError::Header { never_started, .. }) => never_started,
+            other => panic!("{other:?}"),
+        };
+        let mut segment = Fixture::new();
+        segment.write(b"payload");
+        segment.patch(0, &[0; HEADER_BYTES]);
+        assert!(never_started(&segment.path), "a frame may reach the disk before the header does");
+        let mut segment = Fixture::new();
+        segment.write(b"payload");
+        segment.sync();
+        segment.patch(0, &[0; HEADER_BYTES]);
+        assert!(!never_started(&segment.path), "the mark was written after the header was synced");
+        std::fs::write(&segment.path, [0; HEADER_BYTES]).unwrap();
+        assert!(!never_started(&segment.path), "segments are allocated in full before they get their name");
+    }
+
+    #[test]
+    fn plain_bytes_are_given_as_far_as_the_file_goes() {
+        let mut segment = Fixture::new();
+        segment.write(b"payload");
+        let (mut some, mut rest) = ([0; 7], [0xff; 64]);
+        let reader = segment.open();
+        assert_eq!(reader.read_at(Offset(FRAMES_OFFSET + FRAME_HEADER_BYTES), &mut some).unwrap(), 7);
+        assert_eq!(&some, b"payload");
+        assert_eq!(reader.read_at(Offset(64 * 1024 - 10), &mut rest).unwrap(), 10);
+        assert_eq!(reader.position(), Extent::EMPTY);
+    }
+
+    #[test]
+    fn a_frame_that_ends_beyond_the_last_offset_is_refused() {
+        let segment = Fixture::new();
+        let salt = segment.writer.as_ref().unwrap().header().salt;
+        let header = crate::format::FrameHeader::for_payload(salt, 0, b"payload");
+        let offset = u32::MAX - 15;
+        let file = OpenOptions::new().write(true).open(&segment.path).unwrap();
+        for (at, word) in [header.length, header.index, header.crc].iter().enumerate() {
+            file.write_all_at(&word.to_le_bytes(), u64::from(offset) + 4 * at as u64).unwrap();
+        }
+        file.write_all_at(b"payload\0", u64::from(offset) + 12).unwrap();
+        let mut reader = segment.open();
+        reader.seek(Extent { end: Offset(offset), frames: 0 });
+        assert!(matches!(reader.next().unwrap(), Item::Stop(Stop::Torn { reason: FrameError::Length(7), .. })));
     }
 
     #[test]

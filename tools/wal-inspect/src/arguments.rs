@@ -1,0 +1,112 @@
+//! What the command line says. Pure; `--help` is written here.
+
+use crate::filter::Filter;
+use crate::output::Colour;
+use crate::presenter::Presentation;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+macro_rules! with_exit_codes {
+    ($examples:literal) => {
+        concat!(
+            $examples,
+            "\n\nExit codes:\n  0  clean\n  1  wrong usage, or something could not be read\n  2  nothing worse than a \
+             torn tail: what a crash leaves, and the next\n     start of the store cuts off\n  3  corruption: bytes \
+             that were safe on disk are not what they were"
+        )
+    };
+}
+
+/// Lists, dumps, verifies and follows the log of an mcplog store
+///
+/// PATH is a store's directory (the one with `wal` in it), its `wal` directory, or a segment file. wal-inspect only
+/// reads: it takes no lock, opens no database, repairs nothing, and never disturbs a store that is running.
+#[derive(Debug, Parser)]
+#[command(name = "wal-inspect", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = with_exit_codes!("Examples:\n  wal-inspect list ./mcplog-data\n  wal-inspect tail --follow ./mcplog-data\n  wal-inspect verify ./mcplog-data && echo sound"))]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    pub(crate) color: Colour,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows the segments: what is in them, how far they are durable, what is wrong with them
+    ///
+    /// Quick: it believes what a segment's durable mark vouches for. `verify` reads everything.
+    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect list ./mcplog-data\n  wal-inspect list --json ./mcplog-data | jq 'select(.state == \"active\")'"))]
+    List(ListArguments),
+    /// Prints the records in order
+    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect dump ./mcplog-data | less -S\n  wal-inspect dump --tool search --status error --since 1h ./mcplog-data\n  wal-inspect dump --from-sequence 1200 --limit 1 --full --hex ./mcplog-data\n  wal-inspect dump --json ./mcplog-data | mcplog ingest --dir ./copy -"))]
+    Dump(DumpArguments),
+    /// Reads everything and says whether it is sound
+    ///
+    /// Every checksum, every record, every mark, and whether the segments fit together.
+    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect verify ./mcplog-data\n  wal-inspect verify --quiet ./mcplog-data/quarantine/000000000007.seg"))]
+    Verify(VerifyArguments),
+    /// Prints the last records, and with --follow every new one as it is recorded
+    ///
+    /// Follows a running store from segment to segment. If segments were deleted after folding before they could be
+    /// read, it says which records that were. Ctrl-C ends it.
+    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect tail ./mcplog-data\n  wal-inspect tail --follow --kind request --status error ./mcplog-data\n  wal-inspect tail -f -n 0 --json ./mcplog-data | jq .tool"))]
+    Tail(TailArguments),
+    /// Explains the JSON output
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArguments {
+    /// Store directories, wal directories or segment files
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// One JSON object per line (see `wal-inspect json`)
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DumpArguments {
+    /// Store directories, wal directories or segment files
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// No more than so many records
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) presentation: Presentation,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArguments {
+    /// Store directories, wal directories or segment files
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// One JSON object per line (see `wal-inspect json`)
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only what is wrong, and the summary
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TailArguments {
+    /// Store directory, wal directory or segment file
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// Go on with every new record, until Ctrl-C
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// How many of the last records to begin with
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
+    pub(crate) records: usize,
+    #[command(flatten)]
+    pub(crate) presentation: Presentation,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+}

@@ -1,0 +1,120 @@
+//! Whether segments of one directory fit together: ids, writer, sequence numbers. Pure.
+
+use crate::finding::Finding;
+use crate::severity::Severity;
+use mcplog::format::{SegmentHeader, SegmentId, Sequence, WriterId};
+use std::path::{Path, PathBuf};
+
+/// Remembers the segment before.
+#[derive(Debug, Default)]
+pub(crate) struct Continuity {
+    before: Option<Before>,
+}
+
+#[derive(Debug)]
+struct Before {
+    directory: PathBuf,
+    segment: SegmentId,
+    writer_id: WriterId,
+    next_sequence: Sequence,
+}
+
+impl Continuity {
+    /// What there is to say of a segment that comes next, by its header alone.
+    pub(crate) fn check(&self, path: &Path, name_id: Option<SegmentId>, header: &SegmentHeader) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut contradicts = |reason| findings.push(Finding::Contradiction { reason, severity: Severity::Corrupt });
+        if let Some(name_id) = name_id.filter(|name_id| *name_id != header.segment_id) {
+            contradicts(format!("the name says segment {}, the header {}", name_id.0, header.segment_id.0));
+        }
+        let Some(before) = &self.before else { return findings };
+        // Files that a user picked from several places, or in another order, have nothing to do with each other.
+        if path.parent() != Some(&before.directory) || header.segment_id <= before.segment {
+            return findings;
+        }
+        if header.writer_id != before.writer_id {
+            contradicts(format!(
+                "written by {}, the segment before it by {}; they were mixed up by hand",
+                header.writer_id, before.writer_id
+            ));
+        } else if header.base_sequence < before.next_sequence {
+            contradicts(format!(
+                "begins at sequence {}, which the segment before it already passed; {} is due",
+                header.base_sequence, before.next_sequence
+            ));
+        } else if header.base_sequence > before.next_sequence {
+            let records = header.base_sequence.0 - before.next_sequence.0;
+            findings.push(Finding::Missing { first: before.next_sequence, records });
+        }
+        findings
+    }
+
+    /// The segment was read up to `next_sequence`.
+    pub(crate) fn passed(&mut self, path: &Path, header: &SegmentHeader, next_sequence: Sequence) {
+        // A foreign segment must not make its neighbour look foreign.
+        if self
+            .before
+            .as_ref()
+            .is_some_and(|before| path.parent() == Some(&before.directory) && before.writer_id != header.writer_id)
+        {
+            return;
+        }
+        let next_sequence = match &self.before {
+            Some(before) if path.parent() == Some(&before.directory) => before.next_sequence.max(next_sequence),
+            _ => next_sequence,
+        };
+        self.before = Some(Before {
+            directory: path.parent().unwrap_or(Path::new("")).to_owned(),
+            segment: header.segment_id,
+            writer_id: header.writer_id,
+            next_sequence,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(segment: u64, writer: u8, base: u64) -> SegmentHeader {
+        SegmentHeader {
+            salt: 0,
+            writer_id: WriterId([writer; 16]),
+            segment_id: SegmentId(segment),
+            base_sequence: Sequence(base),
+            created_at: 0,
+        }
+    }
+
+    #[test]
+    fn every_way_in_which_neighbours_do_not_fit_is_told() {
+        let path = |name: &str| PathBuf::from("wal").join(name);
+        let mut continuity = Continuity::default();
+        continuity.passed(&path("a"), &header(1, 7, 1), Sequence(11));
+        let cases = [
+            (2, 7, 11, Severity::Clean, 0),
+            (5, 7, 11, Severity::Clean, 0),
+            (2, 7, 15, Severity::Clean, 1),
+            (2, 7, 10, Severity::Corrupt, 1),
+            (2, 8, 11, Severity::Corrupt, 1),
+        ];
+        for (segment, writer, base, severity, count) in cases {
+            let header = header(segment, writer, base);
+            let findings = continuity.check(&path("b"), Some(SegmentId(segment)), &header);
+            let worst = findings.iter().map(Finding::severity).max().unwrap_or_default();
+            assert_eq!((worst, findings.len()), (severity, count), "{header:?}");
+        }
+        let elsewhere = continuity.check(Path::new("other/b"), None, &header(2, 8, 1));
+        assert!(elsewhere.is_empty());
+        let renamed = continuity.check(&path("c"), Some(SegmentId(9)), &header(2, 7, 11));
+        assert_eq!(renamed.len(), 1);
+    }
+
+    #[test]
+    fn a_foreign_segment_does_not_make_the_next_one_look_foreign() {
+        let mut continuity = Continuity::default();
+        continuity.passed(Path::new("wal/a"), &header(1, 7, 1), Sequence(11));
+        continuity.passed(Path::new("wal/b"), &header(2, 8, 1), Sequence(5));
+        assert!(continuity.check(Path::new("wal/c"), None, &header(3, 7, 11)).is_empty());
+    }
+}

@@ -1,0 +1,47 @@
+//! What ends a command early: usage, I/O, or a reader of the output that went away.
+
+use mcplog::error::{PathError, SegmentError};
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command could not do its work. Damage in a segment is no failure but a finding.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Standard output can't be written. A broken pipe among these is no error: `| head` has seen enough.
+    #[error("write the output: {0}")]
+    Output(#[from] io::Error),
+    /// The system refused.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A segment can't be read.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    /// The directory is no store.
+    #[error(
+        "{}: no segments here; name a store's directory (the one with `wal` in it), its `wal` directory, or segment \
+         files (000000000001.seg)", .0.display()
+    )]
+    NoStore(PathBuf),
+    /// The directory is a store's, but nothing is in it.
+    #[error(
+        "{}: no segments yet; start the proxy with this directory, or wait for the first one with `wal-inspect tail \
+         --follow`", .0.display()
+    )]
+    NoSegments(PathBuf),
+    /// Only directories can be followed.
+    #[error(
+        "{}: only a directory can be followed, because the log goes on in the next file; name the store's directory, or \
+         leave out --follow", .0.display()
+    )]
+    FollowFile(PathBuf),
+    /// Signals can't be caught.
+    #[error("catch Ctrl-C: {0}")]
+    Signals(io::Error),
+}
+
+impl Failure {
+    /// Whoever read the output has seen enough.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

@@ -1,0 +1,87 @@
+//! Standard output: buffered, as wide and as colourful as it is. Knows nothing of records.
+
+use crate::line::{Line, wrap};
+use anstream::ColorChoice;
+use serde::Serialize;
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Where everything goes that a user asked for.
+pub(crate) struct Output {
+    writer: BufWriter<Stdout>,
+    /// Columns of the terminal; `None` where lines may be as long as they like.
+    width: Option<usize>,
+    colour: bool,
+    pub(crate) is_terminal: bool,
+}
+
+impl Output {
+    pub(crate) fn new(colour: Colour) -> Self {
+        let stdout = io::stdout();
+        let is_terminal = stdout.is_terminal();
+        let colour = match colour {
+            Colour::Auto => anstream::AutoStream::choice(&stdout) != ColorChoice::Never,
+            Colour::Always => true,
+            Colour::Never => false,
+        };
+        // Whoever sets COLUMNS wants them, even in a pipe.
+        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let terminal = || terminal_size::terminal_size_of(&stdout).map(|(width, _)| usize::from(width.0));
+        let width = columns.or_else(terminal).filter(|width| *width > 0);
+        Self { writer: BufWriter::with_capacity(BUFFER_BYTES, stdout), width, colour, is_terminal }
+    }
+
+    pub(crate) const fn width(&self) -> Option<usize> {
+        self.width
+    }
+
+    /// One line, cut to the width.
+    pub(crate) fn line(&mut self, line: &Line) -> io::Result<()> {
+        writeln!(self.writer, "{}", line.render(self.width, self.colour))
+    }
+
+    /// One line, never cut.
+    pub(crate) fn whole_line(&mut self, line: &Line) -> io::Result<()> {
+        writeln!(self.writer, "{}", line.render(None, self.colour))
+    }
+
+    /// A text that must be read in full: wrapped to the width behind `first`, and indented below it.
+    pub(crate) fn paragraph(&mut self, first: &Line, style: anstyle::Style, text: &str) -> io::Result<()> {
+        let indent = first.width();
+        let width = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(20));
+        for (index, part) in wrap(text, width).into_iter().enumerate() {
+            let mut line = if index == 0 { first.clone() } else { Line::of(crate::line::PLAIN, " ".repeat(indent)) };
+            line.push(style, part);
+            self.whole_line(&line)?;
+        }
+        Ok(())
+    }
+
+    /// Text of our own, as it is.
+    pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
+        self.writer.write_all(text.as_bytes())
+    }
+
+    /// One line of JSON.
+    pub(crate) fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
+        crate::json::write_line(&mut self.writer, object)
+    }
+
+    /// Sends what is buffered.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
