@@ -1,0 +1,40 @@
+"""The end-to-end tests' entry: `run.py --mcplog BINARY SCENARIO [NAME]`. Needs nothing but Python's own library.
+
+Cargo runs it (tools/mcplog/tests/end_to_end.rs); by hand it does the same. With `--keep` the work directory stays.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from harness.processes import exit_with, say
+from scenarios import same_view
+
+
+def main():
+    """Runs one scenario in a directory of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mcplog", type=Path, required=True, help="the mcplog binary under test")
+    parser.add_argument("--keep", action="store_true", help="keep the work directory and say where it is")
+    scenarios = parser.add_subparsers(dest="scenario", required=True)
+    scenarios.add_parser("same-view").add_argument("pair", choices=sorted(same_view.PAIRS))
+    options = parser.parse_args()
+
+    work = Path(tempfile.mkdtemp(prefix="mcplog-e2e-"))
+    mcplog = str(options.mcplog.resolve())
+    try:
+        match options.scenario:
+            case "same-view":
+                same_view.same_view(options.pair, work, mcplog)
+    finally:
+        if options.keep:
+            say(f"kept {work}")
+        else:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    exit_with(main)

@@ -1,0 +1,135 @@
+"""What a client sees through the proxy equals what it sees without it, and the store has all of it once.
+
+The same conversation is held twice, each time with a server process of its own: directly, and through the proxy. The
+two transcripts must be equal; the store must hold exactly the requests, sessions and schema versions that the second
+transcript shows.
+"""
+
+import json
+import signal
+
+from harness import store
+from harness.compare import compare
+from harness.processes import (
+    HERE,
+    INSTALLED,
+    Failed,
+    fold,
+    free_port,
+    proxy_command,
+    python_command,
+    run,
+    running,
+    say,
+    wait_until,
+)
+
+SECRET = b"e2e-secret-token"
+
+
+def python_server(generation, *options):
+    """A test server on that generation of the Python SDK."""
+
+    def command(port):
+        return python_command(generation, f"servers/mcp{generation}_server.py", port, *options), {}
+
+    return command
+
+
+def everything_server(port):
+    """The reference server of the TypeScript SDK."""
+    script = INSTALLED / "node_modules/@modelcontextprotocol/server-everything/dist/index.js"
+    return ["node", str(script), "streamableHttp"], {"PORT": str(port)}
+
+
+def python_client(generation, *options):
+    """The scripted client on that generation of the Python SDK."""
+
+    def command(url, out):
+        return python_command(generation, f"clients/mcp{generation}.py", url, out, *options)
+
+    return command
+
+
+def typescript_client(url, out):
+    """The scripted client on the TypeScript SDK."""
+    return ["node", str(HERE / "clients/typescript.mjs"), url, str(out)]
+
+
+PAIRS = {
+    "mcp1-client-mcp1-server": (python_client(1), python_server(1)),
+    "mcp1-client-mcp1-json-server": (python_client(1), python_server(1, "--json")),
+    "mcp1-client-mcp2-server": (python_client(1), python_server(2)),
+    "mcp2-auto-client-mcp1-server": (python_client(2, "auto"), python_server(1)),
+    "mcp2-legacy-client-mcp2-server": (python_client(2, "legacy"), python_server(2)),
+    "mcp2-auto-client-mcp2-server": (python_client(2, "auto"), python_server(2)),
+    "mcp2-pinned-client-mcp2-server": (python_client(2, "2026-07-28"), python_server(2)),
+}
+
+
+def hold(name, work, client, server, mcplog=None):
+    """Holds the conversation once; returns its transcript, and the store's directory if a proxy was in between."""
+    server_port = free_port()
+    command, environment = server(server_port)
+    url = f"http://127.0.0.1:{server_port}/mcp"
+    out = work / f"{name}.json"
+    with running(f"{name}-server", command, work, server_port, environment):
+        if mcplog is None:
+            run(f"{name}-client", client(url, out), work)
+            return json.loads(out.read_text())
+        proxy_port = free_port()
+        directory = work / "store"
+        command = proxy_command(mcplog, url, proxy_port, directory)
+        with running(f"{name}-proxy", command, work, proxy_port) as proxy:
+            run(f"{name}-client", client(f"http://127.0.0.1:{proxy_port}/mcp", out), work)
+            transcript = json.loads(out.read_text())
+            wait_for_rows(directory, len(store.expected_requests(transcript)))
+            code = proxy.stop(signal.SIGTERM)
+            if code != 0:
+                raise Failed(f"the proxy ended with {code} on SIGTERM:\n{proxy.tail()}")
+        return transcript
+
+
+def wait_for_rows(directory, count):
+    """The rows are there while the proxy still runs, for any reader."""
+
+    def there():
+        return (directory / "store.db").exists() and len(store.rows(directory, "SELECT id FROM requests")) >= count
+
+    try:
+        wait_until("rows", there, seconds_max=20)
+    except Failed:
+        found = store.rows(directory, "SELECT method, tool, rpc_id, status FROM requests ORDER BY id")
+        lines = "\n".join(str(row) for row in found)
+        raise Failed(f"{len(found)} of {count} rows while the proxy runs:\n{lines}") from None
+
+
+def check(wrong):
+    """Fails with everything that is wrong, not only the first of it."""
+    if wrong:
+        raise Failed("\n".join(wrong))
+
+
+def check_store(transcript, directory):
+    """The store holds this conversation, once, and nothing else."""
+    check(store.check_requests([transcript], directory))
+    wrong, _derived = store.check_sessions([transcript], directory)
+    check(wrong + store.check_derived_sessions(transcript, directory))
+    for path in directory.rglob("*"):
+        if path.is_file() and SECRET in path.read_bytes():
+            raise Failed(f"{path.name} holds the client's credentials")
+
+
+def same_view(pair, work, mcplog):
+    """One pair of client and server."""
+    client, server = PAIRS[pair]
+    direct = hold("direct", work, client, server)
+    proxied = hold("proxied", work, client, server, mcplog)
+    check(compare(direct, proxied))
+    directory = work / "store"
+    check_store(proxied, directory)
+    # Opening the store again must change nothing: nothing was left in the log, and nothing is folded twice.
+    fold(mcplog, directory, work)
+    check_store(proxied, directory)
+    requests = len(store.expected_requests(proxied))
+    say(f"{pair}: {len(direct['steps'])} steps and {len(direct['wire'])} exchanges equal, {requests} requests recorded")
