@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from harness.processes import exit_with, say
-from scenarios import same_view
+from scenarios import harness_proof, kill_nine, same_view, schema_change
 
 
 def main():
@@ -20,6 +20,9 @@ def main():
     parser.add_argument("--keep", action="store_true", help="keep the work directory and say where it is")
     scenarios = parser.add_subparsers(dest="scenario", required=True)
     scenarios.add_parser("same-view").add_argument("pair", choices=sorted(same_view.PAIRS))
+    scenarios.add_parser("schema-change").add_argument("era", choices=("session", "sessionless"))
+    scenarios.add_parser("kill-nine")
+    scenarios.add_parser("harness-proof")
     options = parser.parse_args()
 
     work = Path(tempfile.mkdtemp(prefix="mcplog-e2e-"))
@@ -28,6 +31,12 @@ def main():
         match options.scenario:
             case "same-view":
                 same_view.same_view(options.pair, work, mcplog)
+            case "schema-change":
+                schema_change.schema_change(options.era, work, mcplog)
+            case "kill-nine":
+                kill_nine.kill_nine(work, mcplog)
+            case "harness-proof":
+                harness_proof.harness_proof(work, mcplog)
     finally:
         if options.keep:
             say(f"kept {work}")

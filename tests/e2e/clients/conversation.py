@@ -5,7 +5,11 @@ notifications and the server's own requests, large and odd bodies, headers, canc
 into the transcript with what the SDK handed back and with what arrived on the way.
 """
 
+from contextlib import AsyncExitStack
+
 import anyio
+
+import everything
 
 ODD_TEXT = 'quotes " and \\ and \u2028 and \u0000 and \x7f and 日本 and \U0001f980 and data: x\n\nevent: y\r\n'
 
@@ -93,11 +97,15 @@ class Conversation:
             await self.peer.cancel("hang", group.cancel_scope)
         self.steps.append({"step": "cancelled", "result": self.peer.plain(outcome)})
 
-    async def run(self):
-        """The whole conversation, after the handshake and up to the close."""
-        peer = self.peer
+    async def lists(self):
+        """Everything that the server offers."""
         for kind in ("tools", "resources", "templates", "prompts"):
             await self.all_pages(kind)
+
+    async def without_streams(self):
+        """What needs no stream under a call: a server that answers in JSON bodies can do this much."""
+        peer = self.peer
+        await self.lists()
         await self.call("add", a=2, b=40)
         await self.call("echo", text=ODD_TEXT)
         await self.call("fail", reason="on purpose")
@@ -107,10 +115,7 @@ class Conversation:
         await self.call("big", chars=600_000)
         await self.call("echo", text="x" * 300_000)
         await self.call("slow", ms=300)
-        await self.call("count", steps=4, expect_seen=peer.notifications_per_count * 4)
         await self.side_by_side()
-        await self.call("ask", expect_seen=2)
-        await self.call("roots", expect_seen=1)
         await self.step("read text", lambda: peer.read("test://static/alpha"))
         await self.step("read blob", lambda: peer.read("test://static/blob"))
         await self.step("read made", lambda: peer.read("test://made/x%20y"))
@@ -120,7 +125,34 @@ class Conversation:
         await self.step("complete", lambda: peer.complete("greet", "who", "wor"))
         for name, act in peer.session_era_steps():
             await self.step(name, act)
-        await self.cancelled()
-        await self.call("add", a=1, b=1)
+        await self.call("roots", expect_seen=1)
         await peer.grow(self, "later")
         await self.all_pages("tools")
+
+    async def whole(self):
+        """The whole conversation, after the handshake and up to the close."""
+        await self.without_streams()
+        # Of each step, one progress notification and one log message.
+        await self.call("count", steps=4, expect_seen=4 * 2)
+        await self.call("ask", expect_seen=2)
+        await self.cancelled()
+        await self.call("add", a=1, b=1)
+
+
+async def hold(peer, script):
+    """Connects, runs the script of that name ("whole", "json", "lists" or "everything") and closes; returns the steps."""
+    conversation = Conversation(peer)
+    # The reference server asks for the roots soon after the handshake and logs what it got.
+    expect_seen = 2 if script == "everything" else 0
+    async with AsyncExitStack() as stack:
+        await conversation.step("connect", lambda: peer.connect(stack, conversation), expect_seen)
+        match script:
+            case "whole":
+                await conversation.whole()
+            case "json":
+                await conversation.without_streams()
+            case "lists":
+                await conversation.lists()
+            case "everything":
+                await everything.converse(conversation)
+    return conversation.steps

@@ -1,11 +1,11 @@
 """The scripted client on the 1.x Python SDK (session era).
 
-Run as `mcp1.py URL OUT`: holds the conversation with the server at URL and writes the transcript to OUT.
+Run as `mcp1.py URL OUT SCRIPT`: holds that conversation (see conversation.py) with the server at URL and writes the
+transcript to OUT.
 """
 
 import asyncio
 import sys
-from contextlib import AsyncExitStack
 
 import anyio
 import httpx
@@ -13,7 +13,7 @@ from mcp import ClientSession, McpError, types
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import AnyUrl, BaseModel
 
-from conversation import Conversation
+from conversation import hold
 from tap import recording_transport
 from transcript import EXTRA_HEADERS, write
 
@@ -22,7 +22,6 @@ class Peer:
     """One SDK's verbs under the names that the conversation uses."""
 
     error_type = McpError
-    notifications_per_count = 2
 
     def __init__(self, url):
         self.url = url
@@ -121,12 +120,20 @@ class Peer:
             )
         )
 
+    async def ping(self):
+        """`ping`."""
+        return await self.session.send_ping()
+
+    async def set_level(self, level):
+        """`logging/setLevel`."""
+        return await self.session.set_logging_level(level)
+
     def session_era_steps(self):
         """Requests that the sessionless era does not have."""
         uri = AnyUrl("test://static/alpha")
         return [
-            ("ping", self.session.send_ping),
-            ("set level", lambda: self.session.set_logging_level("debug")),
+            ("ping", self.ping),
+            ("set level", lambda: self.set_level("debug")),
             ("subscribe", lambda: self.session.subscribe_resource(uri)),
             ("unsubscribe", lambda: self.session.unsubscribe_resource(uri)),
         ]
@@ -136,14 +143,11 @@ class Peer:
         await conversation.call("grow", expect_seen=1, name=name)
 
 
-async def main(url, out):
+async def main(url, out, script):
     """Holds the conversation and writes the transcript."""
     peer = Peer(url)
-    conversation = Conversation(peer)
-    async with AsyncExitStack() as stack:
-        await conversation.step("connect", lambda: peer.connect(stack, conversation))
-        await conversation.run()
-    write(out, url, conversation.steps, peer.tap.exchanges)
+    steps = await hold(peer, script)
+    write(out, url, steps, peer.tap.exchanges)
 
 
 if __name__ == "__main__":

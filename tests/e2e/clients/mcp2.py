@@ -1,12 +1,12 @@
 """The scripted client on the 2.x Python SDK, in either era.
 
-Run as `mcp2.py URL OUT [legacy|auto|2026-07-28]`: holds the conversation with the server at URL and writes the
-transcript to OUT. `auto` is what the SDK does by itself: it tries the sessionless era and falls back to `initialize`.
+Run as `mcp2.py URL OUT SCRIPT MODE`: holds that conversation (see conversation.py) with the server at URL and writes
+the transcript to OUT. MODE is `legacy`, `auto` or `2026-07-28`; `auto` is what the SDK does by itself: it tries the
+sessionless era and falls back to `initialize`.
 """
 
 import asyncio
 import sys
-from contextlib import AsyncExitStack
 
 import anyio
 import httpx2
@@ -16,7 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel
 
-from conversation import Conversation
+from conversation import hold
 from tap import recording_transport
 from transcript import EXTRA_HEADERS, write
 
@@ -25,7 +25,6 @@ class Peer:
     """One SDK's verbs under the names that the conversation uses."""
 
     error_type = MCPError
-    notifications_per_count = 2
 
     def __init__(self, url, mode):
         self.url = url
@@ -129,14 +128,22 @@ class Peer:
         """Gives the call up; the SDK says so in the way of the era (a notification, or closing the stream)."""
         scope.cancel()
 
+    async def ping(self):
+        """`ping`."""
+        return await self.client.send_ping()
+
+    async def set_level(self, level):
+        """`logging/setLevel`."""
+        return await self.client.set_logging_level(level)
+
     def session_era_steps(self):
         """Requests that the sessionless era does not have."""
         if self.sessionless:
             return []
         uri = "test://static/alpha"
         return [
-            ("ping", self.client.send_ping),
-            ("set level", lambda: self.client.set_logging_level("debug")),
+            ("ping", self.ping),
+            ("set level", lambda: self.set_level("debug")),
             ("subscribe", lambda: self.client.subscribe_resource(uri)),
             ("unsubscribe", lambda: self.client.unsubscribe_resource(uri)),
         ]
@@ -153,14 +160,11 @@ class Peer:
         conversation.steps.append({"step": "listened", "result": type(event).__name__})
 
 
-async def main(url, out, mode="auto"):
+async def main(url, out, script, mode):
     """Holds the conversation and writes the transcript."""
     peer = Peer(url, mode)
-    conversation = Conversation(peer)
-    async with AsyncExitStack() as stack:
-        await conversation.step("connect", lambda: peer.connect(stack, conversation))
-        await conversation.run()
-    write(out, url, conversation.steps, peer.tap.exchanges)
+    steps = await hold(peer, script)
+    write(out, url, steps, peer.tap.exchanges)
 
 
 if __name__ == "__main__":

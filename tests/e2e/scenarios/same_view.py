@@ -57,13 +57,15 @@ def typescript_client(url, out):
 
 
 PAIRS = {
-    "mcp1-client-mcp1-server": (python_client(1), python_server(1)),
-    "mcp1-client-mcp1-json-server": (python_client(1), python_server(1, "--json")),
-    "mcp1-client-mcp2-server": (python_client(1), python_server(2)),
-    "mcp2-auto-client-mcp1-server": (python_client(2, "auto"), python_server(1)),
-    "mcp2-legacy-client-mcp2-server": (python_client(2, "legacy"), python_server(2)),
-    "mcp2-auto-client-mcp2-server": (python_client(2, "auto"), python_server(2)),
-    "mcp2-pinned-client-mcp2-server": (python_client(2, "2026-07-28"), python_server(2)),
+    "session-era": (python_client(1, "whole"), python_server(1)),
+    "session-era-json": (python_client(1, "json"), python_server(1, "--json")),
+    "new-client-old-server": (python_client(2, "whole", "auto"), python_server(1)),
+    "old-client-new-server": (python_client(1, "whole"), python_server(2)),
+    "new-client-in-session-era": (python_client(2, "whole", "legacy"), python_server(2)),
+    "sessionless-era": (python_client(2, "whole", "auto"), python_server(2)),
+    "sessionless-era-json": (python_client(2, "json", "2026-07-28"), python_server(2, "--json")),
+    "everything-python": (python_client(2, "everything", "auto"), everything_server),
+    "everything-typescript": (typescript_client, everything_server),
 }
 
 

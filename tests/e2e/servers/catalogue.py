@@ -56,6 +56,22 @@ ELICITATION = {
 SAMPLING = {"messages": [{"role": "user", "content": {"type": "text", "text": "Say a word."}}], "maxTokens": 10}
 
 
+def add_options(parser):
+    """The command line that both servers share."""
+    parser.add_argument("port", type=int)
+    parser.add_argument("--json", action="store_true", help="answer with JSON bodies instead of SSE where possible")
+    parser.add_argument("--extra-tool", metavar="NAME", help="offer one more tool")
+    parser.add_argument("--without-tool", metavar="NAME", help="do not offer that tool")
+    parser.add_argument("--reworded-tool", metavar="NAME", help="describe that tool in other words")
+
+
+def tools_for(options):
+    """The tools that a server with these options offers; a list of its own, which may grow."""
+    tools = [item for item in TOOLS if item["name"] != options.without_tool]
+    tools = [item | {"description": "Reworded."} if item["name"] == options.reworded_tool else item for item in tools]
+    return tools + ([tool(options.extra_tool, "Added between two runs.")] if options.extra_tool else [])
+
+
 class Refused(Exception):
     """A JSON-RPC error, in no SDK's terms; the servers translate it."""
 

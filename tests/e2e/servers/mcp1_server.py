@@ -1,6 +1,6 @@
 """A streamable-HTTP MCP server on the 1.x Python SDK: the session era, as most servers of today run it.
 
-Run as `mcp1_server.py PORT [--json] [--extra-tool NAME]`; serves http://127.0.0.1:PORT/mcp until it is killed.
+Run as `mcp1_server.py PORT` (more with --help); serves http://127.0.0.1:PORT/mcp until it is killed.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 import catalogue
 
-TOOLS = list(catalogue.TOOLS)
+TOOLS = []
 SERVER = Server("e2e-mcp1", version="1.0", instructions="Made for tests.")
 
 
@@ -136,12 +136,9 @@ async def done(_params):
 def main():
     """Serves until killed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("port", type=int)
-    parser.add_argument("--json", action="store_true", help="answer with JSON bodies instead of SSE where possible")
-    parser.add_argument("--extra-tool", help="offer one more tool")
+    catalogue.add_options(parser)
     options = parser.parse_args()
-    if options.extra_tool:
-        TOOLS.append(catalogue.tool(options.extra_tool, "Added between two runs."))
+    TOOLS.extend(catalogue.tools_for(options))
 
     lists(types.ListToolsRequest, types.ListToolsResult, "tools", TOOLS)
     lists(types.ListResourcesRequest, types.ListResourcesResult, "resources", catalogue.RESOURCES)

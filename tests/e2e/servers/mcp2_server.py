@@ -1,6 +1,6 @@
 """A streamable-HTTP MCP server on the 2.x Python SDK; it speaks both eras of the protocol.
 
-Run as `mcp2_server.py PORT [--json] [--extra-tool NAME]`; serves http://127.0.0.1:PORT/mcp until it is killed.
+Run as `mcp2_server.py PORT` (more with --help); serves http://127.0.0.1:PORT/mcp until it is killed.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 import catalogue
 
-TOOLS = list(catalogue.TOOLS)
+TOOLS = []
 BUS = InMemorySubscriptionBus()
 
 
@@ -146,12 +146,9 @@ async def done(_ctx, _params):
 def main():
     """Serves until killed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("port", type=int)
-    parser.add_argument("--json", action="store_true", help="answer with JSON bodies instead of SSE where possible")
-    parser.add_argument("--extra-tool", help="offer one more tool")
+    catalogue.add_options(parser)
     options = parser.parse_args()
-    if options.extra_tool:
-        TOOLS.append(catalogue.tool(options.extra_tool, "Added between two runs."))
+    TOOLS.extend(catalogue.tools_for(options))
 
     server = Server(
         "e2e-mcp2",

@@ -1,0 +1,42 @@
+"""The promise about a killed proxy, and the checker that holds the store to it."""
+
+from collections import Counter
+
+from harness import store
+
+# What was still queued in the proxy's memory dies with it: about 10 ms of events, plus what the scheduler adds on a
+# busy machine. Everything that a client had been answered longer ago than this must be there.
+WINDOW_SECONDS = 0.25
+
+
+def recorded(directory):
+    """How many rows each call has."""
+    counted = store.rows(directory, "SELECT rpc_id, count(*) AS rows FROM requests GROUP BY rpc_id")
+    return Counter({row["rpc_id"]: row["rows"] for row in counted})
+
+
+def check_calls(rounds, directory):
+    """Every call answered before the window has one row; no call has two; no row is of an unknown call."""
+    counts = recorded(directory)
+    sent = {call.rpc_id for one in rounds for call in one.calls}
+    wrong = [
+        f"lost: {call.rpc_id}, answered {(one.killed_at - call.answered_at) * 1000:.0f} ms before the kill"
+        for one in rounds
+        for call in one.answered_before(WINDOW_SECONDS)
+        if counts[call.rpc_id] == 0
+    ]
+    wrong += [f"doubled: {rpc_id} has {count} rows" for rpc_id, count in counts.items() if count > 1]
+    wrong += [f"unknown: a row of {rpc_id}, which nobody sent" for rpc_id in counts.keys() - sent]
+    return wrong
+
+
+def measured_loss(rounds, directory):
+    """How many answered calls were lost, and the age in seconds of the oldest of them at its kill."""
+    counts = recorded(directory)
+    ages = [
+        one.killed_at - call.answered_at
+        for one in rounds
+        for call in one.calls
+        if call.answered_at and counts[call.rpc_id] == 0
+    ]
+    return len(ages), max(ages, default=0.0)
