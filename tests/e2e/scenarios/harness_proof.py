@@ -19,7 +19,8 @@ STORE_DAMAGES = {
     "a tool is wrong": f"UPDATE requests SET tool = 'other' WHERE rowid = {ONE.format(where='tool IS NOT NULL')}",
     "a status is wrong": "UPDATE requests SET status = 'ok' WHERE rowid = "
     + ONE.format(where="status = 'error' AND error_code = '-32050'"),
-    "an error has another code": f"UPDATE requests SET error_code = '1' WHERE rowid = {ONE.format(where='error_code < 0')}",
+    "an error has another code": "UPDATE requests SET error_code = '1' WHERE rowid = "
+    + ONE.format(where="error_code = '-32050'"),
     "isError is forgotten": f"UPDATE requests SET tool_error = 0 WHERE rowid = {ONE.format(where='tool_error = 1')}",
     "a session is wrong": f"UPDATE requests SET session_id = 'x' WHERE rowid = {ONE.format(where='tool IS NOT NULL')}",
 }
@@ -56,7 +57,7 @@ def damaged_transcripts(transcript):
 
     def lose_event(wire):
         call = next(item for item in wire if "notifications/progress" in item["body"])
-        call["body"] = call["body"].split("\n\n", 1)[-1] if "\n\n" in call["body"] else call["body"].split("\r\n\r\n", 1)[-1]
+        call["body"] = call["body"].replace("\r\n", "\n").split("\n\n", 1)[1]
 
     return {
         "a byte of an answer": damage(spoil_body),
