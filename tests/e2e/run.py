@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from harness.processes import exit_with, say
-from scenarios import harness_proof, kill_nine, same_view, schema_change
+from scenarios import clients_at_once, harness_proof, kill_nine, odd_traffic, same_view, schema_change
 
 
 def main():
@@ -21,7 +21,9 @@ def main():
     scenarios = parser.add_subparsers(dest="scenario", required=True)
     scenarios.add_parser("same-view").add_argument("pair", choices=sorted(same_view.PAIRS))
     scenarios.add_parser("schema-change").add_argument("era", choices=("session", "sessionless"))
+    scenarios.add_parser("clients-at-once")
     scenarios.add_parser("kill-nine")
+    scenarios.add_parser("odd-traffic")
     scenarios.add_parser("harness-proof")
     options = parser.parse_args()
 
@@ -33,8 +35,12 @@ def main():
                 same_view.same_view(options.pair, work, mcplog)
             case "schema-change":
                 schema_change.schema_change(options.era, work, mcplog)
+            case "clients-at-once":
+                clients_at_once.clients_at_once(work, mcplog)
             case "kill-nine":
                 kill_nine.kill_nine(work, mcplog)
+            case "odd-traffic":
+                odd_traffic.odd_traffic(work, mcplog)
             case "harness-proof":
                 harness_proof.harness_proof(work, mcplog)
     finally:

@@ -102,8 +102,8 @@ class Conversation:
         for kind in ("tools", "resources", "templates", "prompts"):
             await self.all_pages(kind)
 
-    async def without_streams(self):
-        """What needs no stream under a call: a server that answers in JSON bodies can do this much."""
+    async def calls(self):
+        """What needs no stream and leaves the server as it was."""
         peer = self.peer
         await self.lists()
         await self.call("add", a=2, b=40)
@@ -125,8 +125,12 @@ class Conversation:
         await self.step("complete", lambda: peer.complete("greet", "who", "wor"))
         for name, act in peer.session_era_steps():
             await self.step(name, act)
+
+    async def without_streams(self):
+        """What needs no stream under a call: a server that answers in JSON bodies can do this much."""
+        await self.calls()
         await self.call("roots", expect_seen=1)
-        await peer.grow(self, "later")
+        await self.peer.grow(self, "later")
         await self.all_pages("tools")
 
     async def whole(self):
@@ -140,7 +144,7 @@ class Conversation:
 
 
 async def hold(peer, script):
-    """Connects, runs the script of that name ("whole", "json", "lists" or "everything") and closes; returns the steps."""
+    """Connects, runs the script of that name and closes; returns the steps."""
     conversation = Conversation(peer)
     # The reference server asks for the roots soon after the handshake and logs what it got.
     expect_seen = 2 if script == "everything" else 0
@@ -151,8 +155,12 @@ async def hold(peer, script):
                 await conversation.whole()
             case "json":
                 await conversation.without_streams()
+            case "calls":
+                await conversation.calls()
             case "lists":
                 await conversation.lists()
             case "everything":
                 await everything.converse(conversation)
+            case _:
+                raise ValueError(script)
     return conversation.steps

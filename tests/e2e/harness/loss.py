@@ -33,8 +33,9 @@ def check_calls(rounds, directory):
 def measured_loss(rounds, directory):
     """How many answered calls were lost, and the age in seconds of the oldest of them at its kill."""
     counts = recorded(directory)
+    # What was still in the socket's buffer at the kill is read after it.
     ages = [
-        one.killed_at - call.answered_at
+        max(0.0, one.killed_at - call.answered_at)
         for one in rounds
         for call in one.calls
         if call.answered_at and counts[call.rpc_id] == 0

@@ -33,17 +33,27 @@ def one_round(number, mcplog, upstream, directory, work, earlier):
     command = proxy_command(mcplog, upstream, port, directory)
     with running(f"proxy-{number}", command, work, port) as proxy:
         if earlier:
-            wait_until(
-                "the new proxy to fold what the killed one left",
-                lambda: not loss.check_calls(earlier, directory),
-                seconds_max=30,
-            )
+            wait_until_folded(earlier, directory)
         seconds = random.uniform(*TRAFFIC_SECONDS)
         done = run_until_killed(port, f"round{number}", seconds, proxy.child.kill)
         proxy.child.wait()
     if len(done.answered_before(loss.WINDOW_SECONDS)) < ANSWERED_MIN:
         raise Failed(f"round {number} proves little: {len(done.calls)} calls in {seconds:.1f} s\n{proxy.tail()}")
     return done
+
+
+def wait_until_folded(rounds, directory):
+    """The proxy recovers what the killed one left in the log, and folds it while it serves."""
+    try:
+        wait_until("the log to be folded", lambda: not loss.check_calls(rounds, directory), seconds_max=20)
+    except Failed:
+        check(rounds, directory, "the proxy was started again")
+
+
+def check(rounds, directory, when):
+    """Holds the store to the promise."""
+    if wrong := loss.check_calls(rounds, directory):
+        raise Failed(f"after {when}, {len(wrong)} times:\n" + "\n".join(wrong[:20]))
 
 
 def prove_checker(rounds, directory, work):
@@ -74,11 +84,9 @@ def kill_nine(work, mcplog):
             rounds.append(one_round(number, mcplog, upstream, directory, work, rounds))
             if number % 2:
                 fold(mcplog, directory, work)
-                if wrong := loss.check_calls(rounds, directory):
-                    raise Failed(f"after round {number}, {len(wrong)} times:\n" + "\n".join(wrong[:20]))
+                check(rounds, directory, f"round {number}")
     fold(mcplog, directory, work)
-    if wrong := loss.check_calls(rounds, directory):
-        raise Failed(f"{len(wrong)} times:\n" + "\n".join(wrong[:20]))
+    check(rounds, directory, "the last round")
     prove_checker(rounds, directory, work)
 
     answered = sum(call.answered_at is not None for one in rounds for call in one.calls)

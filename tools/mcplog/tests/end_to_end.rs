@@ -113,6 +113,16 @@ fn schema_changes_are_recorded_in_the_sessionless_era() {
 }
 
 #[test]
+fn clients_of_both_eras_at_once_are_kept_apart() {
+    run_scenario(&["clients-at-once"]);
+}
+
+#[test]
+fn odd_traffic_passes_unchanged_and_is_recorded() {
+    run_scenario(&["odd-traffic"]);
+}
+
+#[test]
 fn a_killed_proxy_loses_nothing_that_was_answered_before_the_window() {
     run_scenario(&["kill-nine"]);
 }
