@@ -22,7 +22,7 @@ def main():
     scenarios.add_parser("same-view").add_argument("pair", choices=sorted(same_view.PAIRS))
     scenarios.add_parser("schema-change").add_argument("era", choices=("session", "sessionless"))
     scenarios.add_parser("clients-at-once")
-    scenarios.add_parser("kill-nine")
+    scenarios.add_parser("kill-nine").add_argument("traffic", choices=("raw", "sdk"))
     scenarios.add_parser("odd-traffic")
     scenarios.add_parser("harness-proof")
     options = parser.parse_args()
@@ -38,7 +38,7 @@ def main():
             case "clients-at-once":
                 clients_at_once.clients_at_once(work, mcplog)
             case "kill-nine":
-                kill_nine.kill_nine(work, mcplog)
+                kill_nine.kill_nine(options.traffic, work, mcplog)
             case "odd-traffic":
                 odd_traffic.odd_traffic(work, mcplog)
             case "harness-proof":

@@ -6,6 +6,7 @@ into the transcript with what the SDK handed back and with what arrived on the w
 """
 
 from contextlib import AsyncExitStack
+from functools import partial
 
 import anyio
 
@@ -47,7 +48,7 @@ class Conversation:
         """Lists everything of a kind, page by page."""
         cursor, pages = None, 0
         while pages == 0 or cursor:
-            page = await self.step(f"list {kind} page {pages}", lambda: self.peer.list(kind, cursor))
+            page = await self.step(f"list {kind} page {pages}", partial(self.peer.list, kind, cursor))
             cursor = self.peer.plain(page).get("nextCursor")
             pages += 1
 

@@ -73,7 +73,7 @@ def differences(one, other, path=""):
         return lines
     if isinstance(one, list) and isinstance(other, list):
         lines = [f"{path}: {len(one)} items directly, {len(other)} through the proxy"] if len(one) != len(other) else []
-        for index, (left, right) in enumerate(zip(one, other)):
+        for index, (left, right) in enumerate(zip(one, other, strict=False)):
             lines += differences(left, right, f"{path}/{index}")
         return lines
     if one != other:

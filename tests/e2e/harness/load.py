@@ -1,6 +1,6 @@
 """Dense traffic through a proxy, and the moment at which the proxy is killed.
 
-One thread does both, so that the order of what was answered and the kill is known by one clock.
+One thread does both, so that the order of answers and kill is certain.
 """
 
 import asyncio
@@ -9,14 +9,21 @@ import time
 from dataclasses import dataclass
 
 CONNECTIONS = 8
+SESSION = "session-of-the-load"
 
 
 @dataclass
 class Call:
-    """One call, and when it was answered (monotonic seconds), or None."""
+    """One call, and when it was answered (monotonic seconds, one clock for all processes), or None."""
 
+    session: str
     rpc_id: str
     answered_at: float | None = None
+
+    @property
+    def name(self):
+        """What tells it from every other call of the test."""
+        return f"{self.session}/{self.rpc_id}"
 
 
 @dataclass
@@ -38,7 +45,7 @@ def request_bytes(port, rpc_id):
     ).encode()
     head = (
         f"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\naccept: application/json, text/event-stream\r\n"
-        f"content-type: application/json\r\nmcp-session-id: session-of-the-load\r\n"
+        f"content-type: application/json\r\nmcp-session-id: {SESSION}\r\n"
         f"content-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -63,7 +70,7 @@ async def connection(port, name, calls):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for number in range(10**9):
-            call = Call(f"{name}-{number}")
+            call = Call(SESSION, f"{name}-{number}")
             calls.append(call)
             writer.write(request_bytes(port, call.rpc_id))
             await read_answer(reader)

@@ -11,22 +11,24 @@ WINDOW_SECONDS = 0.25
 
 def recorded(directory):
     """How many rows each call has."""
-    counted = store.rows(directory, "SELECT rpc_id, count(*) AS rows FROM requests GROUP BY rpc_id")
-    return Counter({row["rpc_id"]: row["rows"] for row in counted})
+    counted = store.rows(
+        directory, "SELECT session_id, rpc_id, count(*) AS rows FROM requests GROUP BY session_id, rpc_id"
+    )
+    return Counter({f"{row['session_id']}/{row['rpc_id']}": row["rows"] for row in counted})
 
 
 def check_calls(rounds, directory):
     """Every call answered before the window has one row; no call has two; no row is of an unknown call."""
     counts = recorded(directory)
-    sent = {call.rpc_id for one in rounds for call in one.calls}
+    sent = {call.name for one in rounds for call in one.calls}
     wrong = [
-        f"lost: {call.rpc_id}, answered {(one.killed_at - call.answered_at) * 1000:.0f} ms before the kill"
+        f"lost: {call.name}, answered {(one.killed_at - call.answered_at) * 1000:.0f} ms before the kill"
         for one in rounds
         for call in one.answered_before(WINDOW_SECONDS)
-        if counts[call.rpc_id] == 0
+        if counts[call.name] == 0
     ]
-    wrong += [f"doubled: {rpc_id} has {count} rows" for rpc_id, count in counts.items() if count > 1]
-    wrong += [f"unknown: a row of {rpc_id}, which nobody sent" for rpc_id in counts.keys() - sent]
+    wrong += [f"doubled: {name} has {count} rows" for name, count in counts.items() if count > 1]
+    wrong += [f"unknown: a row of {name}, which nobody sent" for name in counts.keys() - sent]
     return wrong
 
 
@@ -38,6 +40,6 @@ def measured_loss(rounds, directory):
         max(0.0, one.killed_at - call.answered_at)
         for one in rounds
         for call in one.calls
-        if call.answered_at and counts[call.rpc_id] == 0
+        if call.answered_at and counts[call.name] == 0
     ]
     return len(ages), max(ages, default=0.0)

@@ -97,7 +97,8 @@ class Process:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
-            raise Failed(f"{self.name} was still there {STOP_SECONDS_MAX} s after {with_signal!r}:\n{self.tail()}")
+            what = f"{self.name} was still there {STOP_SECONDS_MAX} s after {with_signal!r}"
+            raise Failed(f"{what}:\n{self.tail()}") from None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ and the check that is meant for it must speak up.
 
 import copy
 
-from harness import store, tamper
+from harness import tamper
 from harness.compare import compare
 from harness.processes import Failed, say
 from scenarios.same_view import PAIRS, check_store, hold

@@ -2,43 +2,95 @@
 
 Several rounds on one directory: traffic, kill, then the store is opened again, by the next proxy or by
 `mcplog ingest`. What a killed proxy leaves is recovered and folded by whoever opens the store next; nothing may be
-lost by that, and nothing doubled.
+lost by that, and nothing doubled. The traffic is dense and raw, or a session of the Python SDK.
 """
 
+import json
 import random
 import sys
+import time
 
-from harness import loss, tamper
-from harness.load import run_until_killed
+from harness import loss, tamper, wire
+from harness.load import Call, Round, run_until_killed
 from harness.processes import (
     HERE,
     Failed,
+    Process,
     fold,
     free_port,
     proxy_command,
+    python_command,
     running,
     say,
     wait_until,
 )
 
-ROUNDS = 6
-# Long enough for thousands of calls on an idle machine, and for hundreds on one that is busy with other tests.
+# Long enough for thousands of raw calls on an idle machine, and for hundreds on one that is busy with other tests.
 TRAFFIC_SECONDS = (0.7, 1.3)
-ANSWERED_MIN = 200
 
 
-def one_round(number, mcplog, upstream, directory, work, earlier):
+class RawTraffic:
+    """As dense as it gets: many connections, half of the answers as event streams."""
+
+    rounds = 6
+    answered_min = 200
+
+    def server(self, port):
+        """Command of the upstream."""
+        return [sys.executable, str(HERE / "servers/steady.py"), str(port)]
+
+    def until_killed(self, number, port, proxy, _work):
+        """One round of traffic."""
+        return run_until_killed(port, f"round{number}", random.uniform(*TRAFFIC_SECONDS), proxy.child.kill)
+
+
+class SdkTraffic:
+    """What a real client does: a session, and calls side by side in it."""
+
+    rounds = 3
+    answered_min = 20
+
+    def server(self, port):
+        """Command of the upstream."""
+        return python_command(1, "servers/mcp1_server.py", port)
+
+    def until_killed(self, number, port, proxy, work):
+        """One round of traffic; the client's tap knows when each answer arrived."""
+        out = work / f"round{number}.json"
+        url = f"http://127.0.0.1:{port}/mcp"
+        client = Process(f"client{number}", python_command(1, "clients/busy.py", url, out), work)
+        wait_until("the client to be busy", lambda: "busy" in client.tail())
+        time.sleep(random.uniform(*TRAFFIC_SECONDS))
+        killed_at = time.monotonic()
+        proxy.child.kill()
+        if client.child.wait(20) != 0:
+            raise Failed(f"the client ended badly:\n{client.tail()}")
+        return Round(list(calls_of(json.loads(out.read_text()))), killed_at)
+
+
+def calls_of(transcript):
+    """Every request of a transcript as a call."""
+    for exchange in transcript["wire"]:
+        for message in wire.sent(exchange):
+            if "method" not in message or "id" not in message:
+                continue
+            session = wire.headers(exchange, "request").get("mcp-session-id")
+            session = session or wire.headers(exchange, "response").get("mcp-session-id")
+            answered = wire.response_to(exchange, message["id"]) is not None
+            yield Call(session, str(message["id"]), exchange["seen_at"] if answered else None)
+
+
+def one_round(number, traffic, mcplog, upstream, directory, work, earlier):
     """Starts the proxy on the directory, waits for what the last kill left in the log, then kills it in traffic."""
     port = free_port()
     command = proxy_command(mcplog, upstream, port, directory)
     with running(f"proxy-{number}", command, work, port) as proxy:
         if earlier:
             wait_until_folded(earlier, directory)
-        seconds = random.uniform(*TRAFFIC_SECONDS)
-        done = run_until_killed(port, f"round{number}", seconds, proxy.child.kill)
+        done = traffic.until_killed(number, port, proxy, work)
         proxy.child.wait()
-    if len(done.answered_before(loss.WINDOW_SECONDS)) < ANSWERED_MIN:
-        raise Failed(f"round {number} proves little: {len(done.calls)} calls in {seconds:.1f} s\n{proxy.tail()}")
+    if len(done.answered_before(loss.WINDOW_SECONDS)) < traffic.answered_min:
+        raise Failed(f"round {number} proves little: of {len(done.calls)} calls few were answered\n{proxy.tail()}")
     return done
 
 
@@ -58,30 +110,30 @@ def check(rounds, directory, when):
 
 def prove_checker(rounds, directory, work):
     """The checker must notice each kind of damage; else its silence means nothing."""
-    victim = rounds[0].answered_before(loss.WINDOW_SECONDS)[0].rpc_id
+    victim = rounds[0].answered_before(loss.WINDOW_SECONDS)[0]
     damages = {
-        "lost": "DELETE FROM requests WHERE rpc_id = ?",
-        "doubled": "INSERT INTO requests SELECT * FROM requests WHERE rpc_id = ?",
-        "unknown": "UPDATE requests SET rpc_id = 'nobody' WHERE rpc_id = ?",
+        "lost": "DELETE FROM requests",
+        "doubled": "INSERT INTO requests SELECT * FROM requests",
+        "unknown": "UPDATE requests SET rpc_id = 'nobody'",
     }
     for kind, statement in damages.items():
         damaged = tamper.copy(directory, work / f"damaged-{kind}")
-        tamper.change(damaged, statement, victim)
+        tamper.change(damaged, f"{statement} WHERE session_id = ? AND rpc_id = ?", victim.session, victim.rpc_id)
         found = loss.check_calls(rounds, damaged)
-        if not any(line.startswith(kind) and ("nobody" in line or victim in line) for line in found):
+        if not any(line.startswith(kind) and ("nobody" in line or victim.name in line) for line in found):
             raise Failed(f"the checker did not notice a row that was {kind}: {found}")
 
 
-def kill_nine(work, mcplog):
+def kill_nine(kind, work, mcplog):
     """All rounds."""
+    traffic = {"raw": RawTraffic, "sdk": SdkTraffic}[kind]()
     directory = work / "store"
     upstream_port = free_port()
     upstream = f"http://127.0.0.1:{upstream_port}/mcp"
     rounds = []
-    steady = [sys.executable, str(HERE / "servers/steady.py"), str(upstream_port)]
-    with running("upstream", steady, work, upstream_port):
-        for number in range(ROUNDS):
-            rounds.append(one_round(number, mcplog, upstream, directory, work, rounds))
+    with running("upstream", traffic.server(upstream_port), work, upstream_port):
+        for number in range(traffic.rounds):
+            rounds.append(one_round(number, traffic, mcplog, upstream, directory, work, rounds))
             if number % 2:
                 fold(mcplog, directory, work)
                 check(rounds, directory, f"round {number}")
@@ -92,6 +144,6 @@ def kill_nine(work, mcplog):
     answered = sum(call.answered_at is not None for one in rounds for call in one.calls)
     lost, age = loss.measured_loss(rounds, directory)
     say(
-        f"{ROUNDS} kills, {answered} calls answered, {lost} of them lost, the oldest answered {age * 1000:.1f} ms before"
-        f" its kill (promised: none older than {loss.WINDOW_SECONDS * 1000:.0f} ms)"
+        f"{traffic.rounds} kills, {answered} calls answered, {lost} of them lost, the oldest answered"
+        f" {age * 1000:.1f} ms before its kill (promised: none older than {loss.WINDOW_SECONDS * 1000:.0f} ms)"
     )

@@ -103,7 +103,7 @@ CASES = [
     Case("json", request("long", arguments={"text": "y" * 3_000_000}), [row("long")]),
     Case("json", request(9007199254740993), [row("9007199254740993", **OK)]),
     Case("json", request(-1), [row("-1", **OK)]),
-    Case("json", request("with \"quotes\" and 日本"), [row("with \"quotes\" and 日本", **OK)]),
+    Case("json", request('with "quotes" and 日本'), [row('with "quotes" and 日本', **OK)]),
     Case(
         "json",
         b' {"params" : {"arguments": {"id": "inner", "method": "inner"}, "name":"o\\u0064d"} , "id": "order",'
@@ -162,9 +162,8 @@ def compare_cases(direct, proxied):
         one.pop("reason"), other.pop("reason")
         for part in one:
             if one[part] != other[part]:
-                wrong.append(
-                    f"case {number} ({case.way}): {part} is {str(one[part])[:300]} directly, {str(other[part])[:300]} proxied"
-                )
+                seen = f"{str(one[part])[:300]} directly, {str(other[part])[:300]} proxied"
+                wrong.append(f"case {number} ({case.way}): {part} is {seen}")
     return wrong
 
 

@@ -35,17 +35,21 @@ class Response:
         self.writer = writer
 
     def head(self, status, *headers):
+        """The status line and the headers."""
         lines = [f"HTTP/1.1 {status}", *headers, "", ""]
         self.writer.write("\r\n".join(lines).encode())
 
     def whole(self, status, body, *headers):
+        """A body of known length."""
         self.head(status, f"content-length: {len(body)}", *headers)
         self.writer.write(body)
 
     def json(self, message, *headers, status="200 OK"):
+        """A JSON body."""
         self.whole(status, dump(message), "content-type: application/json", *headers)
 
     async def stream(self, body, chunk_bytes=1 << 16, end=b"0\r\n\r\n", headers=()):
+        """An event stream, in chunks of that size; `end` closes it properly or not."""
         self.head("200 OK", "content-type: text/event-stream", "transfer-encoding: chunked", *headers)
         for start in range(0, len(body), chunk_bytes):
             chunk = body[start : start + chunk_bytes]
@@ -157,10 +161,9 @@ async def serve(reader, writer):
                 await reader.readuntil(b"\r\n")
             again = await answer(response, values.get("x-odd", ""), body, headers)
             await writer.drain()
-            if again is None:
-                # Hanging: the next thing to come from the other side is its end.
-                if not await reader.read(1):
-                    GONE["count"] += 1
+            # Hanging: the next thing to come from the other side is its end.
+            if again is None and not await reader.read(1):
+                GONE["count"] += 1
             if not again:
                 break
     except (asyncio.IncompleteReadError, ConnectionError):

@@ -123,8 +123,13 @@ fn odd_traffic_passes_unchanged_and_is_recorded() {
 }
 
 #[test]
-fn a_killed_proxy_loses_nothing_that_was_answered_before_the_window() {
-    run_scenario(&["kill-nine"]);
+fn a_proxy_killed_in_dense_traffic_loses_nothing_that_was_answered_before_the_window() {
+    run_scenario(&["kill-nine", "raw"]);
+}
+
+#[test]
+fn a_proxy_killed_under_an_sdk_client_loses_nothing_that_was_answered_before_the_window() {
+    run_scenario(&["kill-nine", "sdk"]);
 }
 
 #[test]
