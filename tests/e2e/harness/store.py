@@ -6,6 +6,8 @@ from contextlib import closing
 from harness import wire
 
 ERROR_MSG_CHARS_MAX = 512
+# What the platform of our clients must be found to be, by their names.
+PLATFORMS = {"e2e-claude-mcp1": "claude", "e2e-cursor-mcp2": "cursor", "e2e-vscode-typescript": "vscode"}
 
 
 def rows(directory, query, *parameters):
@@ -144,8 +146,10 @@ def check_sessions(transcripts, directory):
                 continue
             if (row["client_name"], row["client_version"]) != (name, version):
                 wrong.append(f"session of {name} {version} is {row['client_name']} {row['client_version']}")
-            if row["started_at"] is None:
-                wrong.append(f"session of {name} never began")
+            if row["client_platform"] != PLATFORMS[name]:
+                wrong.append(f"session of {name} has the platform {row['client_platform']}")
+            if row["derived"] or row["started_at"] is None:
+                wrong.append(f"session of {name} was announced, but its row says {row}")
             if (row["ended_at"] is not None) != closed:
                 wrong.append(f"session of {name}: ended_at {row['ended_at']!r}, but closed is {closed}")
     counted = rows(
@@ -170,12 +174,13 @@ def check_derived_sessions(transcript, directory):
     for exchange in transcript["wire"]:
         for message in wire.sent(exchange):
             info = client_info(message)
-            if "id" not in message or "method" not in message or message["method"] == "initialize" or not info:
+            announced = "mcp-session-id" in wire.headers(exchange, "request") or message.get("method") == "initialize"
+            if "id" not in message or "method" not in message or announced or not info:
                 continue
             found = rows(
                 directory,
                 "SELECT s.client_name, s.client_version FROM requests r JOIN sessions s USING (session_id)"
-                " WHERE r.rpc_id = ? AND r.method = ?",
+                " WHERE r.rpc_id = ? AND r.method = ? AND s.derived",
                 str(message["id"]),
                 message["method"],
             )

@@ -29,6 +29,7 @@ SESSION_DAMAGES = {
     "a session did not close": "UPDATE sessions SET ended_at = NULL",
     "a client is unknown": "UPDATE sessions SET client_name = NULL",
     "a version is wrong": "UPDATE sessions SET client_version = '0'",
+    "a platform is wrong": "UPDATE sessions SET client_platform = 'unknown'",
     "a counter is off by one": "UPDATE sessions SET total_calls = total_calls + 1",
 }
 

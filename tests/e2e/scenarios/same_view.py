@@ -117,7 +117,14 @@ def check_store(transcript, directory):
     check(store.check_requests([transcript], directory))
     wrong, _derived = store.check_sessions([transcript], directory)
     check(wrong + store.check_derived_sessions(transcript, directory))
-    for path in directory.rglob("*"):
+
+
+def check_privacy(directory):
+    """Nobody else may read the store, and the client's credentials are not in it."""
+    for path in (directory, *directory.rglob("*")):
+        mode = path.stat().st_mode & 0o777
+        if mode != (0o700 if path.is_dir() else 0o600):
+            raise Failed(f"{path.name} has mode {mode:o}")
         if path.is_file() and SECRET in path.read_bytes():
             raise Failed(f"{path.name} holds the client's credentials")
 
@@ -130,6 +137,7 @@ def same_view(pair, work, mcplog):
     check(compare(direct, proxied))
     directory = work / "store"
     check_store(proxied, directory)
+    check_privacy(directory)
     # Opening the store again must change nothing: nothing was left in the log, and nothing is folded twice.
     fold(mcplog, directory, work)
     check_store(proxied, directory)

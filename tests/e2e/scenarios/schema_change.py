@@ -126,7 +126,8 @@ def schema_change(era, work, mcplog):
 
             visits.visit("lists")
             visits.expect("nothing changed", expected)
-            proxy.stop(signal.SIGTERM)
+            if proxy.stop(signal.SIGINT) != 0:
+                raise Failed(f"the proxy did not end cleanly on Ctrl-C:\n{proxy.tail()}")
             with visits.proxy():
                 visits.visit("lists")
                 visits.expect("the proxy was restarted", expected)
