@@ -5,7 +5,6 @@ Cargo runs it (tools/mcplog/tests/end_to_end.rs); by hand it does the same. With
 
 import argparse
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -51,5 +50,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.dont_write_bytecode = True
     exit_with(main)

@@ -7,8 +7,7 @@ import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
-const installed = process.env.MCPLOG_E2E_INSTALLED ?? new URL("../.installed", import.meta.url).pathname;
-const require = createRequire(`${installed}/package.json`);
+const require = createRequire(new URL("../.installed/package.json", import.meta.url));
 const sdk = (path) => import(pathToFileURL(require.resolve(`@modelcontextprotocol/sdk/${path}`)).href);
 const { Client } = await sdk("client/index.js");
 const { StreamableHTTPClientTransport } = await sdk("client/streamableHttp.js");

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
-INSTALLED = Path(os.environ.get("MCPLOG_E2E_INSTALLED", HERE / ".installed"))
+INSTALLED = HERE / ".installed"
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 20
 
