@@ -1,4 +1,4 @@
-"""The scripted client on the 1.x Python SDK (session era).
+"""The scripted client on the 1.x Python SDK (session era; where the URL ends in /sse, the transport of 2024-11-05).
 
 Run as `mcp1.py URL OUT SCRIPT`: holds that conversation (see conversation.py) with the server at URL and writes the
 transcript to OUT.
@@ -10,6 +10,7 @@ import sys
 import anyio
 import httpx
 from mcp import ClientSession, McpError, types
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import AnyUrl, BaseModel
 
@@ -58,11 +59,15 @@ class Peer:
             if isinstance(getattr(message, "root", None), types.ToolListChangedNotification):
                 conversation.note("tools changed", {})
 
-        timeout = httpx.Timeout(30, read=60)
-        client = await stack.enter_async_context(
-            httpx.AsyncClient(transport=self.tap, headers=EXTRA_HEADERS, timeout=timeout)
-        )
-        streams = await stack.enter_async_context(streamable_http_client(self.url, http_client=client))
+        def tapped(headers=None, timeout=None, auth=None):
+            return httpx.AsyncClient(transport=self.tap, headers=headers, timeout=timeout, auth=auth)
+
+        if self.url.endswith("/sse"):
+            transport = sse_client(self.url, headers=EXTRA_HEADERS, httpx_client_factory=tapped)
+        else:
+            client = tapped(EXTRA_HEADERS, httpx.Timeout(30, read=60))
+            transport = streamable_http_client(self.url, http_client=await stack.enter_async_context(client))
+        streams = await stack.enter_async_context(transport)
         self.session = await stack.enter_async_context(
             ClientSession(
                 streams[0],

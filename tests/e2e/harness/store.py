@@ -29,11 +29,11 @@ def target_of(method, params):
     return None
 
 
-def expected_request(exchange, message):
+def expected_request(exchange, message, exchanges):
     """The row that one request of the client must have. A missing key means: any value is right."""
     method, params = message["method"], message.get("params", {})
     header = wire.headers(exchange, "request")
-    answer = wire.response_to(exchange, message["id"])
+    answer = wire.response_to(wire.answering_exchange(exchange, exchanges), message["id"])
     row = {
         "rpc_id": str(message["id"]),
         "method": method,
@@ -41,7 +41,9 @@ def expected_request(exchange, message):
         "target": target_of(method, params),
         "bytes_in": len(exchange["request_body"].encode()),
     }
-    if "mcp-session-id" in header:
+    if wire.session_of_old_transport(exchange):
+        row["session_id"] = wire.session_of_old_transport(exchange)
+    elif "mcp-session-id" in header:
         row["session_id"] = header["mcp-session-id"]
     elif method == "initialize":
         row["session_id"] = wire.headers(exchange, "response").get("mcp-session-id")
@@ -65,7 +67,7 @@ def expected_request(exchange, message):
 def expected_requests(transcript):
     """The rows of all requests that the client sent: those with an id, and a method."""
     return [
-        expected_request(exchange, message)
+        expected_request(exchange, message, transcript["wire"])
         for exchange in transcript["wire"]
         for message in wire.sent(exchange)
         if "method" in message and "id" in message
@@ -119,14 +121,16 @@ def client_info(message):
 
 
 def expected_sessions(transcript):
-    """The announced sessions of a conversation: id -> (client, version, closed)."""
+    """The announced sessions of a conversation: id -> [client, version, closed]; closed is None where both will do."""
     sessions = {}
     for exchange in transcript["wire"]:
         for message in wire.sent(exchange):
-            session = wire.headers(exchange, "response").get("mcp-session-id")
+            old = wire.session_of_old_transport(exchange)
+            session = old or wire.headers(exchange, "response").get("mcp-session-id")
             if message.get("method") == "initialize" and session:
                 info = client_info(message)
-                sessions[session] = [info["name"], info["version"], False]
+                # The old transport has no close; whether the end of its stream is one is the proxy's to say.
+                sessions[session] = [info["name"], info["version"], None if old else False]
         if exchange["http_method"] == "DELETE" and exchange["status"] in (200, 202, 204):
             sessions[wire.headers(exchange, "request")["mcp-session-id"]][2] = True
     return sessions
@@ -150,7 +154,7 @@ def check_sessions(transcripts, directory):
                 wrong.append(f"session of {name} has the platform {row['client_platform']}")
             if row["derived"] or row["started_at"] is None:
                 wrong.append(f"session of {name} was announced, but its row says {row}")
-            if (row["ended_at"] is not None) != closed:
+            if closed is not None and (row["ended_at"] is not None) != closed:
                 wrong.append(f"session of {name}: ended_at {row['ended_at']!r}, but closed is {closed}")
     counted = rows(
         directory,
@@ -175,6 +179,7 @@ def check_derived_sessions(transcript, directory):
         for message in wire.sent(exchange):
             info = client_info(message)
             announced = "mcp-session-id" in wire.headers(exchange, "request") or message.get("method") == "initialize"
+            announced = announced or wire.session_of_old_transport(exchange)
             if "id" not in message or "method" not in message or announced or not info:
                 continue
             found = rows(

@@ -1,6 +1,7 @@
 """Reading a transcript's wire: messages out of JSON bodies and event streams."""
 
 import json
+from urllib.parse import parse_qs, urlsplit
 
 
 def headers(exchange, side):
@@ -37,7 +38,8 @@ def received(exchange):
     text = body_text(exchange)
     if is_event_stream(exchange):
         data = ["\n".join(line[5:].lstrip() for line in event if line.startswith("data:")) for event in events(text)]
-        return [json.loads(item) for item in data if item]
+        # The first event of the 2024-11-05 transport is a path and no message.
+        return [json.loads(item) for item in data if item.startswith("{")]
     if not text or "json" not in headers(exchange, "response").get("content-type", ""):
         return []
     message = json.loads(text)
@@ -52,8 +54,21 @@ def sent(exchange):
     return message if isinstance(message, list) else [message]
 
 
+def session_of_old_transport(exchange):
+    """The session in the URL of a message of the 2024-11-05 transport, or None."""
+    query = parse_qs(urlsplit(exchange["path"]).query)
+    return query.get("session_id", [None])[0]
+
+
+def answering_exchange(exchange, exchanges):
+    """Where the answers to an exchange's requests arrive: in it, or on the stream of the 2024-11-05 transport."""
+    if session_of_old_transport(exchange) is None:
+        return exchange
+    return next(item for item in exchanges if item["http_method"] == "GET")
+
+
 def response_to(exchange, request_id):
-    """The answer to one request of the exchange, or None."""
+    """The answer that an exchange carries to one request, or None."""
     for message in received(exchange):
         if "method" not in message and message.get("id") == request_id:
             return message

@@ -71,8 +71,7 @@ def damaged_transcripts(transcript):
 
 def harness_proof(work, mcplog):
     """Damages everything in turn."""
-    client, server = PAIRS["session-era"]
-    transcript = hold("proxied", work, client, server, mcplog)
+    transcript = hold("proxied", work, *PAIRS["session-era"], mcplog=mcplog)
     directory = work / "store"
     check_store(transcript, directory)
     if compare(transcript, transcript):

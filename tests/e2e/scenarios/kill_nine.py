@@ -76,7 +76,7 @@ def calls_of(transcript):
                 continue
             session = wire.headers(exchange, "request").get("mcp-session-id")
             session = session or wire.headers(exchange, "response").get("mcp-session-id")
-            answered = wire.response_to(exchange, message["id"]) is not None
+            answered = wire.response_to(exchange, message["id"])
             yield Call(session, str(message["id"]), exchange["seen_at"] if answered else None)
 
 

@@ -59,6 +59,7 @@ def typescript_client(url, out):
 PAIRS = {
     "session-era": (python_client(1, "whole"), python_server(1)),
     "session-era-json": (python_client(1, "json"), python_server(1, "--json")),
+    "oldest-transport": (python_client(1, "whole"), python_server(1), "/sse"),
     "new-client-old-server": (python_client(2, "whole", "auto"), python_server(1)),
     "old-client-new-server": (python_client(1, "whole"), python_server(2)),
     "new-client-in-session-era": (python_client(2, "whole", "legacy"), python_server(2)),
@@ -69,11 +70,11 @@ PAIRS = {
 }
 
 
-def hold(name, work, client, server, mcplog=None):
-    """Holds the conversation once; returns its transcript, and the store's directory if a proxy was in between."""
+def hold(name, work, client, server, path="/mcp", mcplog=None):
+    """Holds the conversation once, directly or through the proxy; returns its transcript."""
     server_port = free_port()
     command, environment = server(server_port)
-    url = f"http://127.0.0.1:{server_port}/mcp"
+    url = f"http://127.0.0.1:{server_port}{path}"
     out = work / f"{name}.json"
     with running(f"{name}-server", command, work, server_port, environment):
         if mcplog is None:
@@ -83,7 +84,7 @@ def hold(name, work, client, server, mcplog=None):
         directory = work / "store"
         command = proxy_command(mcplog, url, proxy_port, directory)
         with running(f"{name}-proxy", command, work, proxy_port) as proxy:
-            run(f"{name}-client", client(f"http://127.0.0.1:{proxy_port}/mcp", out), work)
+            run(f"{name}-client", client(f"http://127.0.0.1:{proxy_port}{path}", out), work)
             transcript = json.loads(out.read_text())
             wait_for_rows(directory, len(store.expected_requests(transcript)))
             code = proxy.stop(signal.SIGTERM)
@@ -131,9 +132,8 @@ def check_privacy(directory):
 
 def same_view(pair, work, mcplog):
     """One pair of client and server."""
-    client, server = PAIRS[pair]
-    direct = hold("direct", work, client, server)
-    proxied = hold("proxied", work, client, server, mcplog)
+    direct = hold("direct", work, *PAIRS[pair])
+    proxied = hold("proxied", work, *PAIRS[pair], mcplog=mcplog)
     check(compare(direct, proxied))
     directory = work / "store"
     check_store(proxied, directory)

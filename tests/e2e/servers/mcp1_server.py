@@ -1,6 +1,7 @@
 """A streamable-HTTP MCP server on the 1.x Python SDK: the session era, as most servers of today run it.
 
-Run as `mcp1_server.py PORT` (more with --help); serves http://127.0.0.1:PORT/mcp until it is killed.
+Run as `mcp1_server.py PORT` (more with --help); serves http://127.0.0.1:PORT/mcp until it is killed, and beside it
+the transport of 2024-11-05 at /sse.
 """
 
 import argparse
@@ -10,11 +11,13 @@ import anyio
 import uvicorn
 from mcp import types
 from mcp.server.lowlevel import Server
+from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import McpError
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.responses import Response
+from starlette.routing import Mount, Route
 
 import catalogue
 
@@ -151,15 +154,13 @@ def main():
     lists(types.ListPromptsRequest, types.ListPromptsResult, "prompts", catalogue.PROMPTS)
 
     # The same defence against DNS rebinding that the SDK's high-level server switches on for loopback.
-    manager = StreamableHTTPSessionManager(
-        SERVER,
-        json_response=options.json,
-        security_settings=TransportSecuritySettings(
-            enable_dns_rebinding_protection=True,
-            allowed_hosts=["127.0.0.1:*", "localhost:*"],
-            allowed_origins=["http://127.0.0.1:*", "http://localhost:*"],
-        ),
+    security = TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=["127.0.0.1:*", "localhost:*"],
+        allowed_origins=["http://127.0.0.1:*", "http://localhost:*"],
     )
+    manager = StreamableHTTPSessionManager(SERVER, json_response=options.json, security_settings=security)
+    messages = SseServerTransport("/messages/", security_settings=security)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app):
@@ -172,7 +173,17 @@ def main():
         async def __call__(self, scope, receive, send):
             await manager.handle_request(scope, receive, send)
 
-    app = Starlette(routes=[Route("/mcp", endpoint=Endpoint())], lifespan=lifespan)
+    async def stream(request):
+        async with messages.connect_sse(request.scope, request.receive, request._send) as (read, write):
+            await SERVER.run(read, write, SERVER.create_initialization_options())
+        return Response()
+
+    routes = [
+        Route("/mcp", endpoint=Endpoint()),
+        Route("/sse", endpoint=stream, methods=["GET"]),
+        Mount("/messages/", app=messages.handle_post_message),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan)
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
 
 

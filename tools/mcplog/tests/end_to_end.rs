@@ -68,6 +68,11 @@ fn a_session_era_client_sees_the_same_when_the_server_answers_in_json() {
 }
 
 #[test]
+fn a_client_of_the_oldest_transport_sees_the_same_through_the_proxy() {
+    run_scenario(&["same-view", "oldest-transport"]);
+}
+
+#[test]
 fn a_new_client_falls_back_to_an_old_server_through_the_proxy() {
     run_scenario(&["same-view", "new-client-old-server"]);
 }
