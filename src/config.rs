@@ -3,6 +3,7 @@
 //! Pure data and validation, on the caller's thread. It must not touch the disk.
 
 use crate::error::ConfigError;
+use crate::format::PAYLOAD_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,9 @@ pub const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
 pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// The most events the channel may hold: its slots (256 bytes each) are allocated and touched when the store opens.
 pub const CHANNEL_EVENTS_MAX: usize = 16 * 1024 * 1024;
+
+/// The longest idle time of a session: a hundred years, so that adding it to a time can't overflow.
+pub const SESSION_IDLE_MS_MAX: u64 = 100 * 365 * 24 * 3600 * 1000;
 
 /// When appended frames are forced to the disk.
 ///
@@ -94,10 +98,11 @@ pub struct Config {
     #[serde(default)]
     pub keep_segments_age_ms: Option<u64>,
 
-    /// After how long without a request a session counts as ended, in milliseconds; 0 means never. Default: 30 minutes,
-    /// since many clients never close theirs.
-    #[serde(default = "defaults::session_idle_ms")]
-    pub session_idle_ms: u64,
+    /// After how long without a request a session counts as ended, in milliseconds; 0 means never. Many clients never
+    /// close theirs. It is measured against the clock, so it only makes sense for live traffic: absent, the default,
+    /// leaves the store as it was last told, and a new store never ends a session by itself.
+    #[serde(default)]
+    pub session_idle_ms: Option<u64>,
 
     /// How long dropping the store may take to drain and sync, in milliseconds. Default: 5,000.
     #[serde(default = "defaults::shutdown_ms")]
@@ -122,9 +127,6 @@ mod defaults {
     pub(super) fn sync_interval_ms() -> u64 {
         100
     }
-    pub(super) fn session_idle_ms() -> u64 {
-        30 * 60 * 1000
-    }
     pub(super) fn shutdown_ms() -> u64 {
         5_000
     }
@@ -143,7 +145,7 @@ impl Config {
             sync_interval_ms: defaults::sync_interval_ms(),
             keep_segments_bytes: 0,
             keep_segments_age_ms: None,
-            session_idle_ms: defaults::session_idle_ms(),
+            session_idle_ms: None,
             shutdown_ms: defaults::shutdown_ms(),
         }
     }
@@ -168,12 +170,22 @@ impl Config {
         in_range("segment_age_ms", self.segment_age_ms, 1, i64::MAX as u64)?;
         in_range("sync_interval_ms", self.sync_interval_ms, 1, 60_000)?;
         in_range("record_wait_ms", self.record_wait_ms, 0, 3_600_000)?;
-        in_range("session_idle_ms", self.session_idle_ms, 0, i64::MAX as u64)?;
+        in_range("session_idle_ms", self.session_idle_ms.unwrap_or(0), 0, SESSION_IDLE_MS_MAX)?;
         in_range("shutdown_ms", self.shutdown_ms, 1, 3_600_000)
     }
 
     pub(crate) fn wal_dir(&self) -> PathBuf {
         self.dir.join("wal")
+    }
+
+    pub(crate) fn segment_bytes_u32(&self) -> u32 {
+        u32::try_from(self.segment_bytes).unwrap_or(u32::MAX)
+    }
+
+    /// The largest event, packed for the channel: half a segment. A record takes hardly more bytes than that, so it
+    /// always fits into an empty segment, and into the format's limit.
+    pub(crate) fn event_bytes_max(&self) -> usize {
+        (self.segment_bytes_u32() / 2).min(PAYLOAD_BYTES_MAX / 2) as usize
     }
 
     pub(crate) fn sync_interval(&self) -> Duration {
@@ -202,16 +214,11 @@ mod tests {
         type Set = fn(&mut Config, u64);
         let cases: &[(&str, Set, &[u64], &[u64])] = &[
             ("channel_events", |c, v| c.channel_events = v as usize, &[0, 16_777_217], &[1, 16_777_216]),
-            (
-                "segment_bytes",
-                |c, v| c.segment_bytes = v,
-                &[0, 65_535, 65_537, (1 << 30) + 4096],
-                &[65_536, 1 << 30],
-            ),
+            ("segment_bytes", |c, v| c.segment_bytes = v, &[0, 65_535, 65_537, (1 << 30) + 4096], &[65_536, 1 << 30]),
             ("segment_age_ms", |c, v| c.segment_age_ms = v, &[0, u64::MAX], &[1]),
             ("sync_interval_ms", |c, v| c.sync_interval_ms = v, &[0, 60_001], &[1, 60_000]),
             ("record_wait_ms", |c, v| c.record_wait_ms = v, &[3_600_001], &[0, 3_600_000]),
-            ("session_idle_ms", |c, v| c.session_idle_ms = v, &[u64::MAX], &[0]),
+            ("session_idle_ms", |c, v| c.session_idle_ms = Some(v), &[u64::MAX], &[0, SESSION_IDLE_MS_MAX]),
             ("shutdown_ms", |c, v| c.shutdown_ms = v, &[0, 3_600_001], &[1, 3_600_000]),
         ];
         for (field, set, bad, good) in cases {

@@ -1,0 +1,259 @@
+//! The appender: the one thread that takes events from the channel and appends them to the log.
+//!
+//! It looks at the channel by itself, in steps of a few milliseconds when nothing comes, so that no recording thread ever
+//! pays for waking it. It never syncs, never waits for a disk, and knows nothing of SQLite.
+
+use crate::config::{Config, SyncPolicy};
+use crate::event::Event;
+use crate::format::{Sequence, WriterId};
+use crate::gap::now_ms;
+use crate::handover::{Message, unpack};
+use crate::health::{HealthBoard, Part};
+use crate::log::{Log, LogSegment};
+use crate::preparing::Prepared;
+use crate::progress::Progress;
+use crate::record::Record;
+use crate::recorder::Channel;
+use crate::segment::writer::SegmentWriter;
+use crate::syncing::SyncCommand;
+use crossbeam_channel::{Receiver, Sender};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The first sleep after the channel was found empty, which doubles up to [`IDLE_MAX`].
+const IDLE_MIN: Duration = Duration::from_millis(1);
+/// The longest sleep: an event waits this long at most before it is in the map, and safe from a crash of the process.
+/// 100 wake-ups a second cost about a thousandth of a core.
+const IDLE_MAX: Duration = Duration::from_millis(10);
+/// How many messages are taken before progress is told and other duties are seen to.
+const BATCH_MESSAGES: usize = 4096;
+/// While events are being dropped, gaps are written this far apart, so that they don't fill the log themselves.
+const GAP_INTERVAL: Duration = Duration::from_secs(1);
+/// How long to wait before asking for a segment again, after there was no room for one.
+const SEGMENT_RETRY: Duration = Duration::from_millis(250);
+
+/// The thread's state.
+pub(crate) struct Appender {
+    pub(crate) channel: Arc<Channel>,
+    pub(crate) prepared: Receiver<Prepared>,
+    pub(crate) sync: Sender<SyncCommand>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) health: Arc<HealthBoard>,
+    /// Set when shutting down took too long: what can't be appended now is dropped and counted.
+    pub(crate) give_up: Arc<AtomicBool>,
+    pub(crate) writer_id: WriterId,
+    pub(crate) policy: SyncPolicy,
+    pub(crate) segment_age: Duration,
+    active: Option<ActiveSegment>,
+    last_sequence: Sequence,
+    /// The encoded record; kept for its allocation.
+    payload: Vec<u8>,
+    last_gap: Instant,
+}
+
+struct ActiveSegment {
+    writer: SegmentWriter,
+    started: Instant,
+}
+
+/// What the appender shares with others.
+pub(crate) struct AppenderParts {
+    pub(crate) channel: Arc<Channel>,
+    pub(crate) prepared: Receiver<Prepared>,
+    pub(crate) sync: Sender<SyncCommand>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) health: Arc<HealthBoard>,
+    pub(crate) give_up: Arc<AtomicBool>,
+}
+
+impl Appender {
+    /// An appender that goes on after `last_sequence`, with its first segment.
+    ///
+    /// # Errors
+    /// There is no room for a segment.
+    pub(crate) fn new(
+        parts: AppenderParts,
+        config: &Config,
+        writer_id: WriterId,
+        last_sequence: Sequence,
+    ) -> Result<Self, crate::error::PathError> {
+        let mut appender = Self {
+            channel: parts.channel,
+            prepared: parts.prepared,
+            sync: parts.sync,
+            log: parts.log,
+            progress: parts.progress,
+            health: parts.health,
+            give_up: parts.give_up,
+            writer_id,
+            policy: config.sync,
+            segment_age: Duration::from_millis(config.segment_age_ms),
+            active: None,
+            last_sequence,
+            payload: Vec::with_capacity(4096),
+            last_gap: Instant::now(),
+        };
+        appender.begin_segment()?;
+        Ok(appender)
+    }
+
+    /// Runs until the channel is closed and empty.
+    pub(crate) fn run(mut self) {
+        let mut idle = IDLE_MIN;
+        loop {
+            let taken = self.take_batch();
+            if self.channel.gap.any_untaken() && (taken == 0 || self.last_gap.elapsed() >= GAP_INTERVAL) {
+                self.append_gap();
+            }
+            if taken > 0 {
+                idle = IDLE_MIN;
+            }
+            if taken == BATCH_MESSAGES {
+                continue;
+            }
+            if taken == 0 && !self.channel.is_open() {
+                break;
+            }
+            self.end_old_segment();
+            std::thread::park_timeout(idle);
+            idle = (idle * 2).min(IDLE_MAX);
+        }
+        // From here on a sender that slips through counts its event as dropped itself; one that sent before this store
+        // is found by the look after it. See `Channel::sent`.
+        self.channel.close();
+        while self.take_batch() > 0 {}
+        if self.channel.gap.any_untaken() {
+            self.append_gap();
+        }
+        self.end_segment();
+    }
+
+    /// Appends what is in the channel, up to a batch; returns how many messages that were.
+    fn take_batch(&mut self) -> usize {
+        let (mut taken, mut events) = (0, 0);
+        while taken < BATCH_MESSAGES {
+            let Ok(message) = self.channel.take() else { break };
+            taken += 1;
+            if let Message::Barrier(answer) = &message {
+                // Whoever asked may have stopped waiting.
+                let _ = answer.try_send(self.last_sequence);
+                continue;
+            }
+            if let Some(packed) = message.packed() {
+                events += u64::from(self.append_event(unpack(packed)));
+            }
+            if let Message::Large(buffer) = message {
+                self.channel.pool.put(buffer);
+            }
+        }
+        if events > 0 {
+            self.appended(events);
+        }
+        taken
+    }
+
+    fn appended(&self, events: u64) {
+        self.progress.set_appended(self.last_sequence, events);
+        if self.policy == SyncPolicy::Always {
+            self.tell_syncer(SyncCommand::SyncNow);
+        }
+    }
+
+    fn append_event(&mut self, event: Event<'_>) -> bool {
+        let appended = self.append(&event.into());
+        if !appended {
+            self.channel.gap.add(1);
+        }
+        appended
+    }
+
+    fn append_gap(&mut self) {
+        self.last_gap = Instant::now();
+        let Some(gap) = self.channel.gap.take() else { return };
+        if self.append(&Record::Gap(gap)) {
+            tracing::warn!(events = gap.events, from_ts = gap.from_ts, to_ts = gap.to_ts, "events were dropped");
+            self.appended(0);
+        }
+    }
+
+    /// Appends a record. `false`: the store is giving up, and the record is lost.
+    fn append(&mut self, record: &Record<'_>) -> bool {
+        self.payload.clear();
+        record.encode(&mut self.payload);
+        loop {
+            if let Some(active) = &mut self.active {
+                if let Some(sequence) = active.writer.append(&self.payload) {
+                    self.last_sequence = sequence;
+                    return true;
+                }
+                assert!(
+                    active.writer.extent().frames > 0,
+                    "a record of {} bytes passed the limit and does not fit into an empty segment",
+                    self.payload.len()
+                );
+            }
+            self.end_segment();
+            match self.begin_segment() {
+                Ok(()) => self.health.clear(Part::Segments),
+                Err(error) => {
+                    self.health.report(
+                        Part::Segments,
+                        format_args!("{error}; events wait, and are dropped when the channel is full"),
+                    );
+                    if self.give_up.load(Ordering::Relaxed) {
+                        return false;
+                    }
+                    std::thread::park_timeout(SEGMENT_RETRY);
+                }
+            }
+        }
+    }
+
+    /// Takes the segment that the preparing thread has ready.
+    fn begin_segment(&mut self) -> Result<(), crate::error::PathError> {
+        // The preparing thread lives as long as this one takes segments from it.
+        let prepared = self.prepared.recv().expect("the preparing thread lives")?;
+        let created_at = now_ms();
+        let base_sequence = Sequence(self.last_sequence.0 + 1);
+        let (writer, syncer) = prepared.activate(self.writer_id, base_sequence, created_at)?;
+        self.log.push(LogSegment {
+            id: writer.header().segment_id,
+            path: writer.path().to_owned(),
+            base_sequence,
+            created_at,
+            allocated_bytes: writer.bytes(),
+            progress: Arc::clone(writer.progress()),
+        });
+        self.tell_syncer(SyncCommand::Activate(syncer));
+        self.active = Some(ActiveSegment { writer, started: Instant::now() });
+        Ok(())
+    }
+
+    /// Hands the active segment to the syncing thread to be sealed.
+    fn end_segment(&mut self) {
+        if let Some(active) = self.active.take() {
+            let extent = active.writer.finish();
+            self.tell_syncer(SyncCommand::Seal(extent));
+        }
+    }
+
+    /// Ends a segment that has something in it and is older than it may be.
+    fn end_old_segment(&mut self) {
+        let old =
+            |active: &ActiveSegment| active.writer.extent().frames > 0 && active.started.elapsed() >= self.segment_age;
+        if self.active.as_ref().is_some_and(old) {
+            self.end_segment();
+            if let Err(error) = self.begin_segment() {
+                self.health.report(Part::Segments, error);
+            }
+        }
+    }
+
+    fn tell_syncer(&self, command: SyncCommand) {
+        // The syncing thread lives until this sender is gone, unless it died; then health says so.
+        let _ = self.sync.send(command);
+    }
+}

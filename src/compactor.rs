@@ -1,0 +1,246 @@
+//! The compactor: folds the log into the database and retires what is folded.
+//!
+//! One thread at low priority. It reads segments by plain reads, like any other reader, up to where they are durable
+//! (under the policy `never`: published). When the database fails it backs off and tries again from the last
+//! checkpoint; the log goes on meanwhile.
+
+use crate::config::{Config, SyncPolicy};
+use crate::error::{AtPath, IndexError, PathError, SegmentError};
+use crate::fold::fold;
+use crate::format::{Extent, FRAMES_OFFSET, Offset, WriterId};
+use crate::gap::now_ms;
+use crate::health::{HealthBoard, Part};
+use crate::index::{Checkpoint, Index};
+use crate::log::{Log, LogSegment};
+use crate::progress::Progress;
+use crate::record::{Kind, Record};
+use crate::retention::Retention;
+use crate::segment::directory::sync_directory;
+use crate::segment::{Item, SegmentReader};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How many records one transaction takes at most: enough that commits don't show, few enough that a reader of the
+/// database sees steady progress.
+const BATCH_RECORDS: usize = 20_000;
+/// And how many bytes of payload, so that a batch of large schema versions stays small in memory.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// How often to look without being woken: the policy `never` wakes nobody.
+const IDLE: Duration = Duration::from_millis(50);
+/// The first pause after an error, which doubles up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// How often to look for segments that became too old to keep.
+const RETIRE_INTERVAL: Duration = Duration::from_secs(10);
+/// The thread's nice value: recording and serving come first.
+const NICENESS: i32 = 10;
+
+/// The thread's state.
+pub(crate) struct Compactor {
+    index: Index,
+    log: Arc<Log>,
+    progress: Arc<Progress>,
+    health: Arc<HealthBoard>,
+    /// Set when nothing more will be appended: fold the rest and end.
+    finish: Arc<AtomicBool>,
+    /// Set when that took too long.
+    give_up: Arc<AtomicBool>,
+    writer_id: WriterId,
+    wal_dir: PathBuf,
+    policy: SyncPolicy,
+    retention: Retention,
+    /// Up to here, committed.
+    checkpoint: Checkpoint,
+    reader: Option<SegmentReader>,
+    last_retired: Instant,
+}
+
+/// What the compactor shares with others.
+pub(crate) struct CompactorParts {
+    pub(crate) log: Arc<Log>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) health: Arc<HealthBoard>,
+    pub(crate) finish: Arc<AtomicBool>,
+    pub(crate) give_up: Arc<AtomicBool>,
+}
+
+/// Why a batch failed. What was read is folded again from the checkpoint.
+#[derive(Debug, thiserror::Error)]
+enum FoldError {
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    #[error(transparent)]
+    Io(#[from] PathError),
+}
+
+impl Compactor {
+    pub(crate) fn new(
+        parts: CompactorParts,
+        config: &Config,
+        writer_id: WriterId,
+        index: Index,
+        checkpoint: Checkpoint,
+    ) -> Self {
+        Self {
+            index,
+            log: parts.log,
+            progress: parts.progress,
+            health: parts.health,
+            finish: parts.finish,
+            give_up: parts.give_up,
+            writer_id,
+            wal_dir: config.wal_dir(),
+            policy: config.sync,
+            retention: Retention::new(config),
+            checkpoint,
+            reader: None,
+            last_retired: Instant::now(),
+        }
+    }
+
+    /// Runs until told to finish and everything is folded, or told to give up.
+    pub(crate) fn run(mut self) {
+        // Best effort: where it is not allowed, folding competes on equal terms.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+        let mut retry = RETRY_MIN;
+        while !self.give_up.load(Ordering::Relaxed) {
+            // Read before looking at the log: what was appended before it was set is then seen.
+            let finishing = self.finish.load(Ordering::Acquire);
+            match self.fold_next() {
+                Ok(true) => {
+                    self.health.clear(Part::Fold);
+                    retry = RETRY_MIN;
+                }
+                Ok(false) if finishing => break,
+                Ok(false) => std::thread::park_timeout(IDLE),
+                Err(error) => {
+                    self.health.report(Part::Fold, format_args!("folding waits: {error}"));
+                    self.reader = None;
+                    std::thread::park_timeout(retry);
+                    retry = (retry * 2).min(RETRY_MAX);
+                }
+            }
+        }
+    }
+
+    /// Folds a batch, or goes on to the next segment. `false`: there is nothing to do now.
+    fn fold_next(&mut self) -> Result<bool, FoldError> {
+        let Some(segment) = self.log.at_least(self.checkpoint.segment) else { return Ok(false) };
+        let position = self.position_in(&segment);
+        let (limit, seen_at) = (self.foldable(&segment), Instant::now());
+        if position.end < limit.end {
+            self.fold_batch(&segment, position, limit)?;
+            if self.checkpoint.offset >= limit.end && self.log.at_least(segment.id.next()).is_none() {
+                self.progress.set_caught_up(seen_at);
+            }
+            return Ok(true);
+        }
+        let ended = segment.progress.sealed().is_some_and(|sealed| position.end >= sealed.end);
+        if let Some(next) = self.log.at_least(segment.id.next()).filter(|_| ended) {
+            self.reader = None;
+            self.checkpoint = Checkpoint { segment: next.id, offset: Offset(FRAMES_OFFSET), ..self.checkpoint };
+            self.retire()?;
+            return Ok(true);
+        }
+        self.progress.set_caught_up(seen_at);
+        if self.last_retired.elapsed() >= RETIRE_INTERVAL {
+            self.retire()?;
+        }
+        Ok(false)
+    }
+
+    /// Where to go on in a segment.
+    fn position_in(&self, segment: &LogSegment) -> Extent {
+        if segment.id != self.checkpoint.segment {
+            return Extent::EMPTY;
+        }
+        let frames = (self.checkpoint.sequence.0 + 1).saturating_sub(segment.base_sequence.0);
+        Extent { end: self.checkpoint.offset, frames: u32::try_from(frames).unwrap_or(u32::MAX) }
+    }
+
+    /// Up to where a segment may be folded now.
+    fn foldable(&self, segment: &LogSegment) -> Extent {
+        // When the log can't be synced any more, waiting for that would lose by delay what the database can save.
+        if self.policy == SyncPolicy::Never || self.progress.sync_failure().is_some() {
+            segment.progress.published()
+        } else {
+            segment.progress.durable()
+        }
+    }
+
+    fn fold_batch(&mut self, segment: &LogSegment, position: Extent, limit: Extent) -> Result<(), FoldError> {
+        let reader = match &mut self.reader {
+            Some(reader) if reader.header().segment_id == segment.id && reader.position() == position => reader,
+            other => {
+                let mut reader = SegmentReader::open(&segment.path)?;
+                reader.seek(position);
+                other.insert(reader)
+            }
+        };
+        reader.set_limit(limit);
+        let mut batch = self.index.begin()?;
+        let (mut records, mut bytes, mut events) = (0, 0, 0);
+        while records < BATCH_RECORDS && bytes < BATCH_BYTES {
+            match reader.next()? {
+                Item::Frame(frame) => {
+                    records += 1;
+                    bytes += frame.payload.len();
+                    events += u64::from(frame.payload.first() != Some(&(Kind::Gap as u8)));
+                    match Record::decode(frame.payload) {
+                        Ok(record) => batch.apply(frame.sequence, fold(record))?,
+                        Err(error) => {
+                            batch.quarantine_record(segment.id, &frame, &error.to_string())?;
+                            let (segment, offset) = (segment.id, frame.offset);
+                            self.health
+                                .report(Part::Damage, format_args!("segment {segment}, offset {offset}: {error}"));
+                        }
+                    }
+                }
+                Item::Damage(damage) => {
+                    batch.quarantine_damage(segment.id, &damage)?;
+                    self.health.report(
+                        Part::Damage,
+                        format_args!(
+                            "segment {}, offset {}: {}; {} records are lost",
+                            segment.id, damage.offset, damage.reason, damage.records
+                        ),
+                    );
+                }
+                Item::Stop(_) => break,
+            }
+        }
+        let position = reader.position();
+        let checkpoint =
+            Checkpoint { segment: segment.id, offset: position.end, sequence: segment.last_sequence(position) };
+        batch.commit(self.writer_id, checkpoint)?;
+        self.checkpoint = checkpoint;
+        self.progress.set_folded(checkpoint.sequence, events);
+        Ok(())
+    }
+
+    /// Deletes folded segments that need not be kept.
+    fn retire(&mut self) -> Result<(), FoldError> {
+        self.last_retired = Instant::now();
+        let folded = self.log.before(self.checkpoint.segment);
+        let sizes: Vec<_> = folded.iter().map(|segment| (segment.bytes(), segment.created_at)).collect();
+        let retired = &folded[..self.retention.retired(&sizes, now_ms())];
+        if retired.is_empty() {
+            return Ok(());
+        }
+        self.index.make_durable()?;
+        for segment in retired {
+            match std::fs::remove_file(&segment.path) {
+                // Gone is gone, whoever did it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                removed => removed.at("remove", &segment.path)?,
+            }
+            self.log.remove(segment.id);
+        }
+        sync_directory(&self.wal_dir)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! What is wrong right now, if anything: each thread reports its own part, anybody reads.
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A part of the store that can be in trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Part {
+    /// Getting room for the log: events wait in the channel, and are dropped when it is full.
+    Segments,
+    /// Forcing the log to the disk: a power cut may take more than the policy says.
+    Sync,
+    /// Folding: the log grows, and queries don't see the newest events.
+    Fold,
+    /// The log holds bytes that can't be read.
+    Damage,
+    /// A thread of the store died.
+    Thread,
+}
+
+/// Whether the store keeps its promises right now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// What is wrong, by part; empty when all is well. The texts name files and causes, never what an event said.
+    pub problems: BTreeMap<Part, String>,
+}
+
+impl Health {
+    /// Nothing is wrong.
+    pub fn is_ok(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_ok() {
+            return f.write_str("ok");
+        }
+        f.write_str("degraded: ")?;
+        for (index, problem) in self.problems.values().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            f.write_str(problem)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the threads report. Never touched on the hot path.
+#[derive(Debug, Default)]
+pub(crate) struct HealthBoard {
+    health: Mutex<Health>,
+}
+
+impl HealthBoard {
+    /// Reports a problem; the first report of each is logged.
+    pub(crate) fn report(&self, part: Part, problem: impl fmt::Display) {
+        let problem = problem.to_string();
+        let before = self.health.lock().problems.insert(part, problem.clone());
+        if before.as_ref() != Some(&problem) {
+            tracing::error!(?part, problem, "the event store is degraded");
+        }
+    }
+
+    /// The part works again.
+    pub(crate) fn clear(&self, part: Part) {
+        if self.health.lock().problems.remove(&part).is_some() {
+            tracing::info!(?part, "the event store works again");
+        }
+    }
+
+    pub(crate) fn get(&self) -> Health {
+        self.health.lock().clone()
+    }
+}

@@ -1,0 +1,178 @@
+//! The database that records are folded into: opening and migrating it, and batches of mutations that commit together
+//! with the checkpoint.
+//!
+//! Owned by the compactor; opening happens on the thread that opens the store. Nobody else writes to `store.db`. It
+//! knows nothing of segments beyond the numbers in the checkpoint.
+
+mod batch;
+mod schema_history;
+mod session_table;
+
+pub(crate) use batch::Batch;
+
+use crate::config::Config;
+use crate::error::{AtPath, IndexError, OpenError};
+use crate::format::{FRAMES_OFFSET, Offset, SegmentId, Sequence, WriterId};
+use crate::gap::now_ms;
+use crate::lock::no_follow;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The name of the database within the store's directory.
+pub(crate) const DATABASE_NAME: &str = "store.db";
+/// Our migrations, counted in `PRAGMA user_version`.
+///
+/// - 1: the first.
+pub(crate) const DATABASE_VERSION: i64 = 1;
+/// The version of the five tables that other tools read, as `meta` says it.
+const TABLES_VERSION: &str = "4";
+/// How long a statement waits for another connection before the compactor takes over with its own patience.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Up to here, folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub(crate) segment: SegmentId,
+    pub(crate) offset: Offset,
+    pub(crate) sequence: Sequence,
+}
+
+impl Checkpoint {
+    /// Nothing is folded.
+    pub(crate) const START: Self = Self { segment: SegmentId(0), offset: Offset(FRAMES_OFFSET), sequence: Sequence(0) };
+}
+
+/// The database, for its one writer.
+#[derive(Debug)]
+pub(crate) struct Index {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Index {
+    /// Opens the database in the store's directory, creating it and bringing it up to date.
+    pub(crate) fn open(config: &Config) -> Result<Self, OpenError> {
+        let path = config.dir.join(DATABASE_NAME);
+        // SQLite would create the file readable for others; its -wal and -shm files take over this one's mode.
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(no_follow())
+            .open(&path)
+            .at("open", &path)?;
+        let index = Self::connect(&path).and_then(|mut index| {
+            index.migrate()?;
+            index.set_idle(config.session_idle_ms)?;
+            Ok(index)
+        })?;
+        Ok(index)
+    }
+
+    fn connect(path: &Path) -> Result<Self, IndexError> {
+        let connection =
+            Connection::open(path).map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })?;
+        let index = Self { connection, path: path.to_owned() };
+        index.checked(index.configure())?;
+        Ok(index)
+    }
+
+    fn configure(&self) -> rusqlite::Result<()> {
+        self.connection.busy_timeout(BUSY_TIMEOUT)?;
+        self.connection.set_prepared_statement_cache_capacity(32);
+        self.connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        // NORMAL: a commit waits for no disk. A power cut may take the last commits, checkpoint and rows together, and
+        // then the log still has the records: no segment is retired before `make_durable`.
+        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        self.connection.pragma_update(None, "cache_size", -8192)?;
+        self.connection.pragma_update(None, "foreign_keys", false)
+    }
+
+    fn migrate(&mut self) -> Result<(), IndexError> {
+        let version = self.version()?;
+        if version > DATABASE_VERSION {
+            return Err(IndexError::UnsupportedVersion {
+                path: self.path.clone(),
+                supported: DATABASE_VERSION,
+                found: version,
+            });
+        }
+        if version == 0 {
+            let created = self.create();
+            self.checked(created)?;
+        }
+        Ok(())
+    }
+
+    fn version(&self) -> Result<i64, IndexError> {
+        self.checked(self.connection.pragma_query_value(None, "user_version", |row| row.get(0)))
+    }
+
+    fn create(&mut self) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(include_str!("schema.sql"))?;
+        let mut insert = transaction.prepare("INSERT INTO meta (key, value) VALUES (?1, ?2)")?;
+        insert.execute(params!["schema_version", TABLES_VERSION])?;
+        insert.execute(params!["created_at", now_ms().to_string()])?;
+        insert.execute(params!["session_idle_ms", "0"])?;
+        drop(insert);
+        transaction.pragma_update(None, "user_version", DATABASE_VERSION)?;
+        transaction.commit()
+    }
+
+    fn set_idle(&self, idle_ms: Option<u64>) -> Result<(), IndexError> {
+        let Some(idle_ms) = idle_ms else { return Ok(()) };
+        let sql = "UPDATE meta SET value = ?1 WHERE key = 'session_idle_ms'";
+        self.checked(self.connection.execute(sql, [idle_ms.to_string()])).map(|_| ())
+    }
+
+    /// Whose log is folded here, and how far; `None` before the first commit.
+    pub(crate) fn checkpoint(&self) -> Result<Option<(WriterId, Checkpoint)>, IndexError> {
+        let read = self.connection.query_row(
+            "SELECT writer_id, segment, offset, sequence FROM checkpoint WHERE id = 1",
+            [],
+            |row| {
+                let checkpoint = Checkpoint {
+                    segment: SegmentId(row.get(1)?),
+                    offset: Offset(row.get(2)?),
+                    sequence: Sequence(row.get(3)?),
+                };
+                Ok((WriterId(row.get(0)?), checkpoint))
+            },
+        );
+        self.checked(read.optional())
+    }
+
+    /// Starts a batch. Dropping it undoes it.
+    pub(crate) fn begin(&mut self) -> Result<Batch<'_>, IndexError> {
+        let path = &self.path;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|source| IndexError::Sqlite { path: path.clone(), source })?;
+        Ok(Batch::new(transaction, path))
+    }
+
+    /// Makes every commit so far durable. A segment may be retired only after this.
+    pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
+        // Under FULL a commit syncs SQLite's own log, and with it all commits before.
+        let sql = "PRAGMA synchronous = FULL;
+                   BEGIN IMMEDIATE; UPDATE checkpoint SET sequence = sequence; COMMIT;";
+        let done = self.connection.execute_batch(sql);
+        if done.is_err() && !self.connection.is_autocommit() {
+            // The error that matters is the first one.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        let normal = self.connection.pragma_update(None, "synchronous", "NORMAL");
+        self.checked(done.and(normal))
+    }
+
+    fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, IndexError> {
+        result.map_err(|source| IndexError::Sqlite { path: self.path.clone(), source })
+    }
+}

@@ -1,0 +1,114 @@
+//! The table behind the `sessions` view: facts read, merged, written back.
+
+use crate::fold::{Announcement, RequestFacts, SessionFacts};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+/// Merges facts into a session's row. With `recount`, what its requests add up to is counted from the requests
+/// themselves, because one of them was replaced.
+pub(super) fn merge(
+    transaction: &Transaction<'_>,
+    id: &str,
+    facts: SessionFacts,
+    recount: bool,
+) -> rusqlite::Result<()> {
+    let held = transaction
+        .prepare_cached(
+            "SELECT announced_at, proxy, client_name, client_version, client_platform, protocol_version, derived,
+                    first_request_at, last_request_at, request_proxy, total_calls, total_errors, total_tool_errors,
+                    closed_at
+             FROM session_state WHERE session_id = ?1",
+        )?
+        .query_row([id], held_facts)
+        .optional()?;
+    let mut merged = held.unwrap_or_default().merge(facts);
+    if recount {
+        merged.requests = count_requests(transaction, id)?;
+        if merged == SessionFacts::default() {
+            // Its only request turned out to belong to another session.
+            return transaction
+                .prepare_cached("DELETE FROM session_state WHERE session_id = ?1")?
+                .execute([id])
+                .map(|_| ());
+        }
+    }
+    write(transaction, id, &merged)
+}
+
+fn write(transaction: &Transaction<'_>, id: &str, facts: &SessionFacts) -> rusqlite::Result<()> {
+    let announcement = facts.announcement.as_ref();
+    let requests = facts.requests.as_ref();
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO session_state
+                 (session_id, proxy, started_at, last_seen_at, closed_at, client_name, client_version, client_platform,
+                  protocol_version, derived, total_calls, total_errors, total_tool_errors,
+                  announced_at, first_request_at, last_request_at, request_proxy)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        )?
+        .execute(params![
+            id,
+            facts.proxy(),
+            facts.started_at(),
+            facts.last_seen_at(),
+            facts.closed_at,
+            announcement.and_then(|announcement| announcement.client_name.as_deref()),
+            announcement.and_then(|announcement| announcement.client_version.as_deref()),
+            announcement.and_then(|announcement| announcement.client_platform.as_deref()),
+            announcement.and_then(|announcement| announcement.protocol_version.as_deref()),
+            announcement.is_some_and(|announcement| announcement.derived),
+            requests.map_or(0, |requests| requests.calls),
+            requests.map_or(0, |requests| requests.errors),
+            requests.map_or(0, |requests| requests.tool_errors),
+            announcement.map(|announcement| announcement.started_at),
+            requests.map(|requests| requests.first_at),
+            requests.map(|requests| requests.last_at),
+            requests.map(|requests| requests.proxy.as_str()),
+        ])
+        .map(|_| ())
+}
+
+fn held_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
+    let announcement = match row.get(0)? {
+        None => None,
+        Some(started_at) => Some(Announcement {
+            started_at,
+            proxy: row.get(1)?,
+            client_name: row.get(2)?,
+            client_version: row.get(3)?,
+            client_platform: row.get(4)?,
+            protocol_version: row.get(5)?,
+            derived: row.get(6)?,
+        }),
+    };
+    let requests = match row.get(7)? {
+        None => None,
+        Some(first_at) => Some(RequestFacts {
+            first_at,
+            last_at: row.get(8)?,
+            proxy: row.get(9)?,
+            calls: row.get(10)?,
+            errors: row.get(11)?,
+            tool_errors: row.get(12)?,
+        }),
+    };
+    Ok(SessionFacts { announcement, requests, closed_at: row.get(13)? })
+}
+
+fn count_requests(transaction: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<RequestFacts>> {
+    transaction
+        .prepare_cached(
+            "SELECT min(ts), max(ts), min(proxy), count(*), coalesce(sum(status <> 'ok'), 0), coalesce(sum(tool_error), 0)
+             FROM requests WHERE session_id = ?1",
+        )?
+        .query_row([id], |row| {
+            let Some(first_at) = row.get(0)? else { return Ok(None) };
+            Ok(Some(RequestFacts {
+                first_at,
+                last_at: row.get(1)?,
+                proxy: row.get(2)?,
+                calls: row.get(3)?,
+                errors: row.get(4)?,
+                tool_errors: row.get(5)?,
+            }))
+        })
+}

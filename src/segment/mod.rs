@@ -1,0 +1,15 @@
+//! Segments: files of frames. Here a payload is opaque bytes; what it means is [`crate::record`]'s business.
+//!
+//! [`file`] maps memory, [`writer`] appends to it, [`syncer`] forces it to the disk, [`reader`] reads it by plain reads,
+//! [`recovery`] mends what a crash left, [`directory`] names the files.
+
+pub mod directory;
+pub(crate) mod file;
+pub(crate) mod progress;
+pub mod reader;
+pub(crate) mod recovery;
+pub(crate) mod syncer;
+pub(crate) mod writer;
+
+pub use directory::{SegmentFile, list};
+pub use reader::{Damage, FrameAt, Item, SegmentReader, Stop};

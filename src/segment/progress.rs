@@ -1,0 +1,57 @@
+//! How far a segment of the running store has come: three words that its writer, its syncer and the compactor share.
+
+use crate::format::Extent;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Published, durable, sealed; each only ever grows. Every store is a release and every load an acquire, so that who
+/// sees an extent also sees the bytes before it.
+#[derive(Debug)]
+pub(crate) struct SegmentProgress {
+    published: AtomicU64,
+    durable: AtomicU64,
+    /// Zero until the segment is sealed.
+    sealed: AtomicU64,
+}
+
+impl SegmentProgress {
+    pub(crate) const fn new() -> Self {
+        let empty = Extent::EMPTY.to_word();
+        Self { published: AtomicU64::new(empty), durable: AtomicU64::new(empty), sealed: AtomicU64::new(0) }
+    }
+
+    /// What a segment that was sealed in an earlier life amounts to.
+    pub(crate) const fn of_sealed(extent: Extent) -> Self {
+        let word = extent.to_word();
+        Self { published: AtomicU64::new(word), durable: AtomicU64::new(word), sealed: AtomicU64::new(word) }
+    }
+
+    /// What readers may see. Stored by the appender.
+    pub(crate) fn published(&self) -> Extent {
+        Extent::from_word(self.published.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_published(&self, extent: Extent) {
+        self.published.store(extent.to_word(), Ordering::Release);
+    }
+
+    /// What a power cut leaves. Stored by the syncer.
+    pub(crate) fn durable(&self) -> Extent {
+        Extent::from_word(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_durable(&self, extent: Extent) {
+        self.durable.store(extent.to_word(), Ordering::Release);
+    }
+
+    /// Where the segment ends, once nothing more comes. Stored by the syncer.
+    pub(crate) fn sealed(&self) -> Option<Extent> {
+        match self.sealed.load(Ordering::Acquire) {
+            0 => None,
+            word => Some(Extent::from_word(word)),
+        }
+    }
+
+    pub(crate) fn set_sealed(&self, extent: Extent) {
+        self.sealed.store(extent.to_word(), Ordering::Release);
+    }
+}

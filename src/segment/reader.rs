@@ -1,0 +1,562 @@
+//! Reading a segment, live or sealed, by plain reads: frames in order, damage, and why reading stopped.
+//!
+//! Runs anywhere, in any process. It never maps the file (somebody may shorten it), never writes, never allocates more
+//! than one frame's worth, and never trusts a number in the file before it is checked.
+
+use crate::error::{AtPath, PathError, SegmentError};
+use crate::format::{
+    Extent, FORMAT_VERSION, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, Frame, FrameError, HEADER_BYTES,
+    HeaderError, Mark, Offset, SegmentHeader, Sequence, frame_bytes,
+};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// How much is read ahead: large enough that the system calls don't show, small enough to stay in the cache.
+const READ_AHEAD_BYTES: usize = 256 * 1024;
+
+/// How many bytes may be checksummed while looking for the next intact frame, per byte of the segment. Honest damage
+/// needs about one; only a forged file, in which every word looks like a length, comes near the limit.
+const RESYNC_BUDGET_PER_BYTE: u64 = 16;
+
+/// A frame that was found, with where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameAt<'a> {
+    /// Where it starts.
+    pub offset: Offset,
+    /// The sequence number of its record.
+    pub sequence: Sequence,
+    /// The record's bytes.
+    pub payload: &'a [u8],
+}
+
+/// Bytes that were vouched for (they lie below the durable mark) and are no frames any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Where it starts.
+    pub offset: Offset,
+    /// How far it is to the next intact frame, or to the mark.
+    pub bytes: u32,
+    /// How many records are missing.
+    pub records: u32,
+    /// What was wrong at `offset`.
+    pub reason: FrameError,
+}
+
+/// Why reading stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The segment is sealed and was read to its end.
+    Sealed,
+    /// Nothing more was written, so far.
+    Open,
+    /// The limit set with [`SegmentReader::set_limit`] was reached.
+    Limit,
+    /// The next bytes are no frame, and nothing vouches for them: what a crash leaves behind, or, for an instant, a
+    /// frame that is being written.
+    Torn {
+        /// How many bytes lie behind the last good frame.
+        bytes: u32,
+        /// What was wrong with them.
+        reason: FrameError,
+    },
+}
+
+/// What [`SegmentReader::next`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// An intact frame.
+    Frame(FrameAt<'a>),
+    /// Damage; reading goes on behind it.
+    Damage(Damage),
+    /// The end, for now: a later call looks again.
+    Stop(Stop),
+}
+
+/// Reads one segment from its first frame on.
+#[derive(Debug)]
+pub struct SegmentReader {
+    file: File,
+    path: PathBuf,
+    header: SegmentHeader,
+    mark: Mark,
+    limit: Option<Extent>,
+    /// Where the next frame is due.
+    position: Extent,
+    buffer: Vec<u8>,
+    /// The file offset of the buffer's first byte.
+    buffer_offset: u32,
+}
+
+impl SegmentReader {
+    /// Opens a segment and reads its header.
+    ///
+    /// # Errors
+    /// [`SegmentError`]: it can't be opened or is no regular file (symbolic links are not followed), its header is
+    /// damaged or absent, or its version is newer than this build.
+    pub fn open(path: &Path) -> Result<Self, SegmentError> {
+        // O_NONBLOCK: opening a FIFO must not hang. It means nothing for a regular file.
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let flags = i32::try_from(flags.bits()).unwrap_or_default();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).at("open", path)?;
+        let metadata = file.metadata().at("inspect", path)?;
+        let header_error = |expected, found: String| SegmentError::Header { path: path.to_owned(), expected, found };
+        if !metadata.is_file() {
+            return Err(header_error("a regular file", format!("{:?}", metadata.file_type())));
+        }
+        let mut reader = Self {
+            file,
+            path: path.to_owned(),
+            // Replaced below; a header is what tells whether this is a segment at all.
+            header: SegmentHeader {
+                salt: 0,
+                writer_id: crate::format::WriterId([0; 16]),
+                segment_id: crate::format::SegmentId(0),
+                base_sequence: Sequence(1),
+                created_at: 0,
+            },
+            mark: Mark::UNWRITTEN,
+            limit: None,
+            position: Extent::EMPTY,
+            buffer: Vec::new(),
+            buffer_offset: 0,
+        };
+        reader.refill(0, FRAMES_OFFSET as usize)?;
+        let Some(bytes) = reader.buffer.first_chunk::<HEADER_BYTES>() else {
+            return Err(header_error("a header of 64 bytes", format!("{} bytes", reader.buffer.len())));
+        };
+        reader.header = SegmentHeader::decode(bytes).map_err(|error| match error {
+            HeaderError::Unwritten => header_error("a header", "zeros: this segment was never started".into()),
+            HeaderError::Corrupt { expected, found } => header_error(expected, found),
+            HeaderError::UnsupportedVersion(found) => {
+                SegmentError::UnsupportedVersion { path: path.to_owned(), supported: FORMAT_VERSION, found }
+            }
+        })?;
+        reader.mark = Mark::newest(&reader.buffer, reader.header.salt);
+        Ok(reader)
+    }
+
+    /// The segment's header.
+    pub fn header(&self) -> &SegmentHeader {
+        &self.header
+    }
+
+    /// The mark, as it was when it was last looked at: when the reader was opened, or before it last stopped.
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the next frame is due.
+    pub fn position(&self) -> Extent {
+        self.position
+    }
+
+    /// The sequence number that is due next.
+    pub fn next_sequence(&self) -> Sequence {
+        Sequence(self.header.base_sequence.0 + u64::from(self.position.frames))
+    }
+
+    /// The size of the file in bytes, now.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn file_bytes(&self) -> Result<u64, PathError> {
+        Ok(self.file.metadata().at("inspect", &self.path)?.len())
+    }
+
+    /// Continues at `position`, which must be where an earlier reader of the same segment stood.
+    pub fn seek(&mut self, position: Extent) {
+        self.position = position;
+    }
+
+    /// Reads no further than `limit`. The caller vouches for everything before it: what is no frame there is damage.
+    pub fn set_limit(&mut self, limit: Extent) {
+        self.limit = Some(limit);
+    }
+
+    /// The next frame, damage, or the reason why there is none.
+    ///
+    /// # Errors
+    /// The system refuses to read.
+    #[expect(clippy::should_implement_trait, reason = "an item borrows the reader's buffer, which Iterator can't say")]
+    pub fn next(&mut self) -> Result<Item<'_>, PathError> {
+        let offset = self.position.end;
+        let mut looked_again = false;
+        let reason = loop {
+            if self.limit.is_some_and(|limit| offset >= limit.end) {
+                return Ok(Item::Stop(Stop::Limit));
+            }
+            if self.mark.sealed.is_some_and(|sealed| offset >= sealed.end) {
+                return Ok(Item::Stop(Stop::Sealed));
+            }
+            match self.decode_at(offset.0)? {
+                Ok(index) if index == self.position.frames => return Ok(Item::Frame(self.advance())),
+                _ if !looked_again => {
+                    // What is buffered may be older than what is in the file: look again before saying so. The
+                    // mark first: what it vouches for was written before it.
+                    self.refresh_mark()?;
+                    self.buffer.clear();
+                    looked_again = true;
+                }
+                Ok(found) => break FrameError::Index { expected: self.position.frames, found },
+                Err(reason) => break reason,
+            }
+        };
+        let vouched = self.limit.map_or(self.mark.durable, |limit| limit.max(self.mark.durable));
+        if offset < vouched.end {
+            return Ok(Item::Damage(self.skip_damage(vouched, reason)?));
+        }
+        let bytes = u32::try_from(self.file_bytes()?).unwrap_or(u32::MAX).saturating_sub(offset.0);
+        if bytes == 0 || reason == FrameError::Unwritten {
+            return Ok(Item::Stop(Stop::Open));
+        }
+        Ok(Item::Stop(Stop::Torn { bytes, reason }))
+    }
+
+    /// Steps over the frame that [`Self::decode_at`] has just found at the position.
+    fn advance(&mut self) -> FrameAt<'_> {
+        let (offset, sequence) = (self.position.end, self.next_sequence());
+        let start = (offset.0 - self.buffer_offset) as usize + FRAME_HEADER_BYTES as usize;
+        let length = self.payload_length(offset.0);
+        self.position = Extent { end: Offset(offset.0 + frame_bytes(length)), frames: self.position.frames + 1 };
+        FrameAt { offset, sequence, payload: &self.buffer[start..start + length as usize] }
+    }
+
+    fn payload_length(&self, offset: u32) -> u32 {
+        let start = (offset - self.buffer_offset) as usize;
+        u32::from_le_bytes([self.buffer[start], self.buffer[start + 1], self.buffer[start + 2], self.buffer[start + 3]])
+    }
+
+    /// Looks for the next intact frame before `vouched`, and goes there.
+    fn skip_damage(&mut self, vouched: Extent, reason: FrameError) -> Result<Damage, PathError> {
+        let (start, expected) = (self.position.end.0, self.position.frames);
+        let mut budget_bytes = u64::from(vouched.end.0) * RESYNC_BUDGET_PER_BYTE;
+        let mut next = vouched;
+        let mut offset = start + FRAME_ALIGNMENT;
+        // The file may have been cut below what was vouched for.
+        let end = u64::from(vouched.end.0).min(self.file_bytes()?);
+        while u64::from(offset) < end && budget_bytes > 0 {
+            // An honest index is close: no frame is shorter than a header and a word.
+            let index_max = expected + (offset - start) / (FRAME_HEADER_BYTES + FRAME_ALIGNMENT) + 1;
+            let bytes = self.at(offset, FRAME_HEADER_BYTES as usize)?;
+            let plausible = bytes.len() >= 8
+                && (expected..=index_max).contains(&u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]));
+            if plausible {
+                if let Ok(index) = self.decode_at(offset)? {
+                    next = Extent { end: Offset(offset), frames: index };
+                    break;
+                }
+                budget_bytes = budget_bytes.saturating_sub(u64::from(frame_bytes(
+                    self.payload_length(offset).min(self.buffer.len().try_into().unwrap_or(u32::MAX)),
+                )));
+            }
+            offset += FRAME_ALIGNMENT;
+        }
+        self.position = next;
+        Ok(Damage {
+            offset: Offset(start),
+            bytes: next.end.0 - start,
+            records: next.frames.saturating_sub(expected),
+            reason,
+        })
+    }
+
+    /// The index of the intact frame at `offset`, which then lies in the buffer, or why there is none.
+    fn decode_at(&mut self, offset: u32) -> Result<Result<u32, FrameError>, PathError> {
+        let salt = self.header.salt;
+        let mut need = FRAME_HEADER_BYTES;
+        loop {
+            let bytes = self.at(offset, need as usize)?;
+            let available = bytes.len();
+            match Frame::decode(bytes, salt) {
+                Ok(frame) => return Ok(Ok(frame.index)),
+                Err(FrameError::Incomplete(total)) if total > need && available >= need as usize => {
+                    // Before making room for what the length word asks: does the file have it?
+                    if u64::from(offset) + u64::from(total) > self.file_bytes()? {
+                        return Ok(Err(FrameError::Incomplete(total)));
+                    }
+                    need = total;
+                }
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    /// The bytes of the file from `offset` on: at least `need` of them, unless the file ends before.
+    fn at(&mut self, offset: u32, need: usize) -> Result<&[u8], PathError> {
+        let buffered = offset
+            .checked_sub(self.buffer_offset)
+            .and_then(|start| self.buffer.get(start as usize..))
+            .is_some_and(|bytes| bytes.len() >= need);
+        if !buffered {
+            self.refill(offset, need.max(READ_AHEAD_BYTES))?;
+        }
+        Ok(&self.buffer[(offset - self.buffer_offset) as usize..])
+    }
+
+    fn refill(&mut self, offset: u32, bytes: usize) -> Result<(), PathError> {
+        self.buffer.resize(bytes, 0);
+        self.buffer_offset = offset;
+        let mut filled = 0;
+        while filled < bytes {
+            match self.file.read_at(&mut self.buffer[filled..], u64::from(offset) + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).at("read", &self.path),
+            }
+        }
+        self.buffer.truncate(filled);
+        Ok(())
+    }
+
+    fn refresh_mark(&mut self) -> Result<(), PathError> {
+        let mut page = [0; FRAMES_OFFSET as usize];
+        let count = self.file.read_at(&mut page, 0).at("read", &self.path)?;
+        let mark = Mark::newest(&page[..count], self.header.salt);
+        if mark.generation > self.mark.generation {
+            self.mark = mark;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::{MARK_BYTES, SegmentId, WriterId};
+    use crate::segment::syncer::SegmentSyncer;
+    use crate::segment::writer::{PreparedSegment, SegmentWriter};
+
+    /// A segment on disk with verbs.
+    struct Fixture {
+        _dir: tempfile::TempDir,
+        path: PathBuf,
+        writer: Option<SegmentWriter>,
+        syncer: Option<SegmentSyncer>,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let prepared = PreparedSegment::create(dir.path(), SegmentId(1), 64 * 1024).unwrap();
+            let (writer, syncer) = prepared.activate(WriterId([7; 16]), Sequence(101), 5).unwrap();
+            let path = writer.path().to_owned();
+            Self { _dir: dir, path, writer: Some(writer), syncer: Some(syncer) }
+        }
+        fn write(&mut self, payload: &[u8]) -> Sequence {
+            self.writer.as_mut().unwrap().append(payload).unwrap()
+        }
+        fn sync(&mut self) -> Extent {
+            self.syncer.as_mut().unwrap().sync().unwrap()
+        }
+        fn seal(&mut self) {
+            let extent = self.writer.take().unwrap().finish();
+            self.syncer.take().unwrap().seal(extent, true).unwrap();
+        }
+        fn patch(&self, offset: u32, bytes: &[u8]) {
+            let file = OpenOptions::new().write(true).open(&self.path).unwrap();
+            file.write_all_at(bytes, u64::from(offset)).unwrap();
+        }
+        fn open(&self) -> SegmentReader {
+            SegmentReader::open(&self.path).unwrap()
+        }
+    }
+
+    /// Everything up to the stop, frames as (offset, sequence, payload).
+    fn read_all(reader: &mut SegmentReader) -> (Vec<(u32, u64, Vec<u8>)>, Vec<Damage>, Stop) {
+        let (mut frames, mut damage) = (Vec::new(), Vec::new());
+        loop {
+            match reader.next().unwrap() {
+                Item::Frame(frame) => frames.push((frame.offset.0, frame.sequence.0, frame.payload.to_vec())),
+                Item::Damage(found) => damage.push(found),
+                Item::Stop(stop) => return (frames, damage, stop),
+            }
+        }
+    }
+
+    #[test]
+    fn a_live_segment_is_read_as_it_grows_and_to_its_seal() {
+        let mut segment = Fixture::new();
+        let mut reader = segment.open();
+        assert_eq!(reader.next().unwrap(), Item::Stop(Stop::Open));
+        for round in 0..3_u64 {
+            assert_eq!(segment.write(b"payload"), Sequence(101 + round));
+            assert!(matches!(reader.next().unwrap(), Item::Frame(frame) if frame.sequence.0 == 101 + round));
+            assert_eq!(reader.next().unwrap(), Item::Stop(Stop::Open));
+        }
+        segment.seal();
+        assert_eq!(reader.next().unwrap(), Item::Stop(Stop::Sealed));
+        assert_eq!(std::fs::metadata(&segment.path).unwrap().len(), u64::from(reader.position().end.0));
+    }
+
+    #[test]
+    fn a_frame_larger_than_the_read_ahead_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let prepared = PreparedSegment::create(dir.path(), SegmentId(1), 4 * 1024 * 1024).unwrap();
+        let (mut writer, _syncer) = prepared.activate(WriterId([7; 16]), Sequence(1), 5).unwrap();
+        let large = vec![0xab; 1024 * 1024];
+        writer.append(b"small").unwrap();
+        writer.append(&large).unwrap();
+        writer.append(b"small").unwrap();
+        let (frames, _, stop) = read_all(&mut SegmentReader::open(writer.path()).unwrap());
+        assert_eq!(frames.iter().map(|frame| frame.2.len()).collect::<Vec<_>>(), [5, large.len(), 5]);
+        assert_eq!(stop, Stop::Open);
+    }
+
+    #[test]
+    fn the_same_bad_bytes_are_damage_below_the_durable_mark_and_a_torn_tail_above() {
+        for synced in [true, false] {
+            let mut segment = Fixture::new();
+            for payload in [b"first ", b"second", b"third "] {
+                segment.write(payload);
+            }
+            if synced {
+                segment.sync();
+            }
+            let (whole, _, _) = read_all(&mut segment.open());
+            segment.patch(whole[1].0 + FRAME_HEADER_BYTES, b"X");
+            let (frames, damage, stop) = read_all(&mut segment.open());
+            if synced {
+                assert_eq!(frames, [whole[0].clone(), whole[2].clone()]);
+                assert_eq!((damage[0].offset.0, damage[0].records), (whole[1].0, 1));
+                assert_eq!(damage[0].bytes, whole[2].0 - whole[1].0);
+                assert_eq!(stop, Stop::Open);
+            } else {
+                assert_eq!(frames, [whole[0].clone()]);
+                assert!(damage.is_empty());
+                assert!(matches!(stop, Stop::Torn { reason: FrameError::Checksum { .. }, .. }), "{stop:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn damage_up_to_the_mark_loses_the_rest_and_says_how_much() {
+        let mut segment = Fixture::new();
+        for _ in 0..3 {
+            segment.write(b"payload");
+        }
+        let durable = segment.sync();
+        segment.patch(FRAMES_OFFSET, &vec![0; (durable.end.0 - FRAMES_OFFSET) as usize]);
+        let (frames, damage, stop) = read_all(&mut segment.open());
+        assert!(frames.is_empty());
+        assert_eq!((damage[0].records, damage[0].reason), (3, FrameError::Unwritten));
+        assert_eq!(stop, Stop::Open);
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_sealed_segment_never_yields_a_wrong_record() {
+        let mut segment = Fixture::new();
+        for payload in [&b"a"[..], b"bb", b"a longer payload"] {
+            segment.write(payload);
+        }
+        segment.seal();
+        let (whole, _, stop) = read_all(&mut segment.open());
+        assert_eq!(stop, Stop::Sealed);
+        let bytes = std::fs::read(&segment.path).unwrap();
+        for bit in FRAMES_OFFSET as usize * 8..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&segment.path, &damaged).unwrap();
+            let (frames, damage, stop) = read_all(&mut segment.open());
+            assert_eq!(frames.len(), 2, "bit {bit}: {frames:?}");
+            assert!(frames.iter().all(|frame| whole.contains(frame)), "bit {bit}: {frames:?}");
+            assert_eq!(damage.iter().map(|found| found.records).sum::<u32>(), 1, "bit {bit}");
+            assert_eq!(stop, Stop::Sealed, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_segment_cut_at_any_length_yields_a_prefix() {
+        let mut segment = Fixture::new();
+        for payload in [&b"a"[..], b"bb", b"a longer payload"] {
+            segment.write(payload);
+        }
+        let (whole, _, _) = read_all(&mut segment.open());
+        let bytes = std::fs::read(&segment.path).unwrap();
+        let end = whole[2].0 + 40;
+        for length in 0..end as usize {
+            std::fs::write(&segment.path, &bytes[..length]).unwrap();
+            match SegmentReader::open(&segment.path) {
+                Ok(mut reader) => {
+                    let (frames, damage, _) = read_all(&mut reader);
+                    assert_eq!(frames, whole[..frames.len()], "cut at {length}");
+                    assert!(damage.is_empty());
+                }
+                Err(error) => assert!(length < HEADER_BYTES, "cut at {length}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn frames_of_another_segment_do_not_pass() {
+        let (mut one, mut other) = (Fixture::new(), Fixture::new());
+        one.write(b"mine, and mine");
+        other.write(b"theirs, not me");
+        let stolen = std::fs::read(&other.path).unwrap()[FRAMES_OFFSET as usize..FRAMES_OFFSET as usize + 28].to_vec();
+        one.patch(FRAMES_OFFSET, &stolen);
+        let (frames, _, stop) = read_all(&mut one.open());
+        assert!(frames.is_empty());
+        assert!(matches!(stop, Stop::Torn { .. }));
+    }
+
+    #[test]
+    fn a_limit_is_kept_and_vouches_for_what_lies_before() {
+        let mut segment = Fixture::new();
+        segment.write(b"first");
+        let limit = segment.writer.as_ref().unwrap().extent();
+        segment.write(b"second");
+        let mut reader = segment.open();
+        reader.set_limit(limit);
+        let (frames, _, stop) = read_all(&mut reader);
+        assert_eq!((frames.len(), stop), (1, Stop::Limit));
+        segment.patch(FRAMES_OFFSET + 12, b"X");
+        let mut reader = segment.open();
+        reader.set_limit(limit);
+        let (frames, damage, stop) = read_all(&mut reader);
+        assert_eq!((frames.len(), damage.len(), stop), (0, 1, Stop::Limit));
+    }
+
+    #[test]
+    fn what_is_no_segment_is_refused_with_a_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("000000000001.seg");
+        let expect = |text: &str| {
+            let error = SegmentReader::open(&path).unwrap_err().to_string();
+            assert!(error.contains(text), "{error}");
+        };
+        expect("No such file");
+        std::fs::write(&path, b"").unwrap();
+        expect("found 0 bytes");
+        std::fs::write(&path, [0; 8192]).unwrap();
+        expect("never started");
+        std::fs::write(&path, [b'x'; 8192]).unwrap();
+        expect("expected the magic");
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+        expect("symbolic links");
+        std::fs::remove_file(&path).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+        expect("a regular file");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        expect("a regular file");
+    }
+
+    #[test]
+    fn a_mark_with_a_forged_extent_is_no_mark() {
+        let mut segment = Fixture::new();
+        segment.write(b"payload");
+        let salt = segment.writer.as_ref().unwrap().header().salt;
+        let forged = Mark { generation: 9, durable: Extent { end: Offset(7), frames: 1 }, sealed: None };
+        let bytes: [u8; MARK_BYTES] = forged.encode(salt);
+        segment.patch(Mark::offset(9), &bytes);
+        let (frames, damage, stop) = read_all(&mut segment.open());
+        assert_eq!((frames.len(), damage.len(), stop), (1, 0, Stop::Open));
+    }
+}

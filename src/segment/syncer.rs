@@ -1,0 +1,81 @@
+//! Forcing a segment to the disk: pages first, then the mark that vouches for them.
+//!
+//! Runs on the syncing thread, so that appending never waits for a disk.
+
+use super::directory::sync_directory;
+use super::file::HeaderPage;
+use super::progress::SegmentProgress;
+use crate::error::{AtPath, PathError};
+use crate::format::{Extent, FRAMES_OFFSET, Mark, SegmentHeader, Sequence};
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The active segment, as the syncing thread holds it.
+#[derive(Debug)]
+pub(crate) struct SegmentSyncer {
+    page: HeaderPage,
+    header: SegmentHeader,
+    path: PathBuf,
+    progress: Arc<SegmentProgress>,
+    mark: Mark,
+    /// The file's name is durable too.
+    name_is_durable: bool,
+}
+
+impl SegmentSyncer {
+    pub(crate) fn new(page: HeaderPage, header: SegmentHeader, path: PathBuf, progress: Arc<SegmentProgress>) -> Self {
+        Self { page, header, path, progress, mark: Mark::UNWRITTEN, name_is_durable: false }
+    }
+
+    /// Makes everything published so far durable, and says so in the mark.
+    ///
+    /// The mark itself reaches the disk with the next sync. It may lag behind the truth, never run ahead of it.
+    ///
+    /// # Errors
+    /// What is durable is unknown from then on: the kernel reports a failed write once and then forgets it. The caller
+    /// must not sync this segment again.
+    pub(crate) fn sync(&mut self) -> Result<Extent, PathError> {
+        let published = self.progress.published();
+        if published == self.mark.durable {
+            return Ok(published);
+        }
+        if !self.name_is_durable {
+            sync_directory(self.path.parent().unwrap_or(Path::new(".")))?;
+            self.name_is_durable = true;
+        }
+        self.page.sync(published.end.0).at("sync", &self.path)?;
+        self.write_mark(published, None);
+        self.progress.set_durable(published);
+        Ok(published)
+    }
+
+    /// Seals the segment at `extent`, shortens the file to it, and lets go of the mapping.
+    ///
+    /// With `durable`, syncs the frames before and the seal after.
+    pub(crate) fn seal(mut self, extent: Extent, durable: bool) -> Result<(), PathError> {
+        if durable {
+            self.sync()?;
+        }
+        self.write_mark(self.mark.durable, Some(extent));
+        if durable {
+            self.page.sync(FRAMES_OFFSET).at("sync", &self.path)?;
+        }
+        self.page.unmap();
+        // Gives back the space that no frame used. Whoever reads past the new end meets the end of the file.
+        let file = OpenOptions::new().write(true).open(&self.path).at("open", &self.path)?;
+        file.set_len(u64::from(extent.end.0)).at("shorten", &self.path)?;
+        self.progress.set_sealed(extent);
+        Ok(())
+    }
+
+    /// The sequence number of the last frame within `extent`; 0 if the store has none before it.
+    pub(crate) fn last_sequence(&self, extent: Extent) -> Sequence {
+        Sequence(self.header.base_sequence.0 + u64::from(extent.frames) - 1)
+    }
+
+    fn write_mark(&mut self, durable: Extent, sealed: Option<Extent>) {
+        self.mark = Mark { generation: self.mark.generation + 1, durable, sealed };
+        self.page.write(Mark::offset(self.mark.generation), &self.mark.encode(self.header.salt));
+    }
+}

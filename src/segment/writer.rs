@@ -1,0 +1,114 @@
+//! Appending to a segment: a prepared file becomes the active segment, takes frames, and is finished.
+//!
+//! [`PreparedSegment::create`] runs on the preparing thread, everything else on the appender. Appending makes no
+//! system call and never waits; it does not sync and does not know what a payload means.
+
+use super::directory::{file_name, prepared_name};
+use super::file::{self, FramePages, HeaderPage};
+use super::progress::SegmentProgress;
+use super::syncer::SegmentSyncer;
+use crate::error::{AtPath, PathError};
+use crate::format::{Extent, FrameHeader, Offset, SegmentHeader, SegmentId, Sequence, WriterId, frame_bytes};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A segment file that is allocated and in memory, but has no header and no name yet.
+#[derive(Debug)]
+pub(crate) struct PreparedSegment {
+    id: SegmentId,
+    wal_dir: PathBuf,
+    salt: u32,
+    frames: FramePages,
+    header_page: HeaderPage,
+}
+
+impl PreparedSegment {
+    /// Allocates and populates the file for segment `id`.
+    pub(crate) fn create(wal_dir: &Path, id: SegmentId, bytes: u32) -> Result<Self, PathError> {
+        let path = wal_dir.join(prepared_name(id));
+        let mut salt = [0; 4];
+        rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::empty()).at("get randomness for", &path)?;
+        let (frames, header_page) = file::create(&path, bytes)?;
+        Ok(Self { id, wal_dir: wal_dir.to_owned(), salt: u32::from_le_bytes(salt), frames, header_page })
+    }
+
+    /// Writes the header and gives the file its name. Syncing all that, the name included, is up to the syncer's
+    /// first sync: until then nobody was promised anything.
+    pub(crate) fn activate(
+        mut self,
+        writer_id: WriterId,
+        base_sequence: Sequence,
+        created_at: i64,
+    ) -> Result<(SegmentWriter, SegmentSyncer), PathError> {
+        let header = SegmentHeader { salt: self.salt, writer_id, segment_id: self.id, base_sequence, created_at };
+        self.header_page.write(0, &header.encode());
+        let prepared = self.wal_dir.join(prepared_name(self.id));
+        let path = self.wal_dir.join(file_name(self.id));
+        std::fs::rename(&prepared, &path).at("rename", &prepared)?;
+        let progress = Arc::new(SegmentProgress::new());
+        let syncer = SegmentSyncer::new(self.header_page, header, path.clone(), Arc::clone(&progress));
+        let writer = SegmentWriter { frames: self.frames, header, path, extent: Extent::EMPTY, progress };
+        Ok((writer, syncer))
+    }
+
+    /// Removes the file, which nobody needs any more.
+    pub(crate) fn discard(self) {
+        // Best effort: the name is one that recovery removes.
+        let _ = std::fs::remove_file(self.wal_dir.join(prepared_name(self.id)));
+    }
+}
+
+/// The active segment, as the appender holds it.
+#[derive(Debug)]
+pub(crate) struct SegmentWriter {
+    frames: FramePages,
+    header: SegmentHeader,
+    path: PathBuf,
+    extent: Extent,
+    progress: Arc<SegmentProgress>,
+}
+
+impl SegmentWriter {
+    /// Appends a frame with that payload and publishes it. `None`: it does not fit, nothing was written.
+    ///
+    /// # Panics
+    /// If the payload is empty or longer than the format allows: the caller's bug.
+    pub(crate) fn append(&mut self, payload: &[u8]) -> Option<Sequence> {
+        let frame = FrameHeader::for_payload(self.header.salt, self.extent.frames, payload);
+        let end = self.extent.end.0.checked_add(frame_bytes(frame.length)).filter(|end| *end <= self.frames.end())?;
+        let mut rest = [0; 8];
+        rest[..4].copy_from_slice(&frame.index.to_le_bytes());
+        rest[4..].copy_from_slice(&frame.crc.to_le_bytes());
+        self.frames.publish(self.extent.end.0, frame.length, [&rest, payload]);
+        let sequence = Sequence(self.header.base_sequence.0 + u64::from(frame.index));
+        self.extent = Extent { end: Offset(end), frames: self.extent.frames + 1 };
+        self.progress.set_published(self.extent);
+        Some(sequence)
+    }
+
+    /// Ends the segment: unmaps the frames. Sealing the file is the syncer's part.
+    pub(crate) fn finish(self) -> Extent {
+        self.extent
+    }
+
+    pub(crate) fn header(&self) -> &SegmentHeader {
+        &self.header
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The size of the file.
+    pub(crate) fn bytes(&self) -> u64 {
+        u64::from(self.frames.end())
+    }
+
+    pub(crate) fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    pub(crate) fn progress(&self) -> &Arc<SegmentProgress> {
+        &self.progress
+    }
+}

@@ -1,0 +1,335 @@
+//! A store: opens everything in order, owns the threads, and shuts them down in order.
+//!
+//! Runs on the caller's thread. Opening: lock, database, recovery, threads. Shutting down: the appender drains the
+//! channel, the syncing thread seals the log, the compactor folds the rest.
+
+use crate::appender::{Appender, AppenderParts};
+use crate::compactor::{Compactor, CompactorParts};
+use crate::config::Config;
+use crate::error::{AtPath, OpenError, WaitError};
+use crate::format::{SegmentId, Sequence, WriterId};
+use crate::health::{HealthBoard, Part};
+use crate::index::{Checkpoint, DATABASE_NAME, Index};
+use crate::lock::{StoreLock, create_private_dir};
+use crate::log::{Log, LogSegment};
+use crate::preparing;
+use crate::progress::Progress;
+use crate::recorder::{Channel, Recorder, Refusal};
+use crate::segment::progress::SegmentProgress;
+use crate::segment::recovery::{Recovered, Repair, recover};
+use crate::stats::{ShutdownReport, Stats};
+use crate::syncing::{SyncCommand, SyncLoop};
+use crate::worker::Worker;
+use crossbeam_channel::{RecvTimeoutError, Sender};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long `flush` waits before it looks for room in a full channel again.
+const BARRIER_RETRY: Duration = Duration::from_millis(1);
+/// How long threads that were told to give up get to notice.
+const GIVE_UP_GRACE: Duration = Duration::from_millis(500);
+
+/// An open store: the only writer of its directory.
+///
+/// Dropping it shuts it down within [`Config::shutdown_ms`]; call [`Store::shutdown`] to choose the time and to learn
+/// what became of everything.
+#[derive(Debug)]
+pub struct Store {
+    config: Config,
+    channel: Arc<Channel>,
+    log: Arc<Log>,
+    progress: Arc<Progress>,
+    health: Arc<HealthBoard>,
+    finish: Arc<AtomicBool>,
+    give_up: Arc<AtomicBool>,
+    /// Gone once the store is shut down: the syncing thread ends with its last sender.
+    sync: Option<Sender<SyncCommand>>,
+    appender: Worker,
+    syncer: Worker,
+    preparer: Worker,
+    compactor: Worker,
+}
+
+impl Store {
+    /// Opens the store in `config.dir`, creating it if need be, and recovers what a crash left.
+    ///
+    /// # Errors
+    /// [`OpenError`]: a value in `config` is out of range, another process writes here, the directory is not ours, the
+    /// log or the database can't be read or is of a newer version, or there is no room for a segment.
+    pub fn open(config: Config) -> Result<Self, OpenError> {
+        config.validate()?;
+        let lock = Arc::new(StoreLock::acquire(&config.dir)?);
+        create_private_dir(&config.wal_dir())?;
+        let index = Index::open(&config)?;
+        let folded = index.checkpoint()?;
+        let checkpoint = folded.map_or(Checkpoint::START, |(_, checkpoint)| checkpoint);
+        let recovered = recover(&config.wal_dir(), &config.dir.join("quarantine"), folded.map(|(writer, _)| writer))?;
+        let health = Arc::new(HealthBoard::default());
+        report_repairs(&recovered, &health);
+        let writer_id = match recovered.writer_id {
+            Some(writer_id) => writer_id,
+            None => new_writer_id(&config.dir)?,
+        };
+        // The log may have come back shorter than what is folded; no number is used twice all the same.
+        let last_sequence = recovered.last_sequence.max(checkpoint.sequence);
+        let next_segment = recovered.last_segment.max(checkpoint.segment).next();
+        let log = Arc::new(Log::new(recovered.segments.into_iter().map(sealed_segment)));
+        let progress = Arc::new(Progress::new(last_sequence, checkpoint.sequence));
+        Self::start(
+            config,
+            lock,
+            Opened { log, progress, health, index, checkpoint, writer_id, last_sequence, next_segment },
+        )
+    }
+
+    fn start(config: Config, lock: Arc<StoreLock>, opened: Opened) -> Result<Self, OpenError> {
+        let Opened { log, progress, health, index, checkpoint, writer_id, last_sequence, next_segment } = opened;
+        let channel = Arc::new(Channel::new(config.channel_events, config.event_bytes_max()));
+        let finish = Arc::new(AtomicBool::new(false));
+        let give_up = Arc::new(AtomicBool::new(false));
+        let spawn = |name: &'static str, work: Box<dyn FnOnce() + Send>, on_panic: Box<dyn FnOnce() + Send>| {
+            let health = Arc::clone(&health);
+            let died = move || {
+                health.report(Part::Thread, format_args!("the {name} thread died; restart the process"));
+                on_panic();
+            };
+            Worker::spawn(name, Arc::clone(&lock), work, died).at("start a thread for", &config.dir)
+        };
+
+        let (prepared_sender, prepared) = preparing::channel();
+        let (wal_dir, segment_bytes) = (config.wal_dir(), config.segment_bytes_u32());
+        let preparer = spawn(
+            "mcplog-prepare",
+            Box::new(move || preparing::run(wal_dir, next_segment, segment_bytes, prepared_sender)),
+            Box::new(|| {}),
+        )?;
+
+        let (sync, commands) = crossbeam_channel::unbounded();
+        let parts = AppenderParts {
+            channel: Arc::clone(&channel),
+            prepared,
+            sync: sync.clone(),
+            log: Arc::clone(&log),
+            progress: Arc::clone(&progress),
+            health: Arc::clone(&health),
+            give_up: Arc::clone(&give_up),
+        };
+        let appender = Appender::new(parts, &config, writer_id, last_sequence)?;
+
+        let parts = CompactorParts {
+            log: Arc::clone(&log),
+            progress: Arc::clone(&progress),
+            health: Arc::clone(&health),
+            finish: Arc::clone(&finish),
+            give_up: Arc::clone(&give_up),
+        };
+        let compactor = Compactor::new(parts, &config, writer_id, index, checkpoint);
+        let compactor = spawn("mcplog-compact", Box::new(move || compactor.run()), Box::new(|| {}))?;
+
+        let sync_loop = SyncLoop {
+            commands,
+            policy: config.sync,
+            interval: config.sync_interval(),
+            progress: Arc::clone(&progress),
+            health: Arc::clone(&health),
+            compactor: compactor.thread(),
+            active: None,
+        };
+        let failed = Arc::clone(&progress);
+        let syncer = spawn(
+            "mcplog-sync",
+            Box::new(move || sync_loop.run()),
+            Box::new(move || failed.fail_sync("the syncing thread died".into())),
+        )?;
+        let abandoned = Arc::clone(&channel);
+        let appender = spawn("mcplog-append", Box::new(move || appender.run()), Box::new(move || abandoned.abandon()))?;
+        Ok(Self {
+            config,
+            channel,
+            log,
+            progress,
+            health,
+            finish,
+            give_up,
+            sync: Some(sync),
+            appender,
+            syncer,
+            preparer,
+            compactor,
+        })
+    }
+
+    /// A handle that records into this store. Take as many as you like.
+    pub fn recorder(&self) -> Recorder {
+        Recorder::new(Arc::clone(&self.channel), Duration::from_millis(self.config.record_wait_ms))
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.config.dir
+    }
+
+    /// The path of the database, for [`Query`](crate::Query) or the `sqlite3` shell.
+    pub fn database(&self) -> std::path::PathBuf {
+        self.config.dir.join(DATABASE_NAME)
+    }
+
+    /// Waits until every event recorded before this call is durable, whatever the sync policy.
+    ///
+    /// # Errors
+    /// [`WaitError`]: not within `timeout`, the store is shut down, or the disk refused.
+    pub fn flush(&self, timeout: Duration) -> Result<(), WaitError> {
+        let deadline = Instant::now() + timeout;
+        let target = self.barrier(deadline, timeout)?;
+        if self.progress.durable() < target {
+            self.sync_now();
+        }
+        self.progress.wait_durable(target, deadline, timeout)
+    }
+
+    /// Waits until every event recorded before this call is in the database.
+    ///
+    /// # Errors
+    /// [`WaitError`]: not within `timeout`, or the store is shut down.
+    pub fn wait_folded(&self, timeout: Duration) -> Result<(), WaitError> {
+        let deadline = Instant::now() + timeout;
+        let target = self.barrier(deadline, timeout)?;
+        self.sync_now();
+        self.compactor.thread().unpark();
+        self.progress.wait_folded(target, deadline, timeout)
+    }
+
+    /// Counters, and whether all is well.
+    pub fn stats(&self) -> Stats {
+        let (segments, log_bytes) = self.log.size();
+        let queued = self.channel.len() as u64;
+        let (appended, folded) = (self.progress.appended_events(), self.progress.folded_events());
+        let lag_records = self.progress.appended().0.saturating_sub(self.progress.folded().0);
+        Stats {
+            recorded: appended + queued,
+            dropped: self.channel.gap.total(),
+            appended,
+            folded,
+            queued,
+            segments,
+            log_bytes,
+            lag_records,
+            lag_ms: if lag_records == 0 { 0 } else { self.progress.caught_up_ms_ago() },
+            health: self.health.get(),
+        }
+    }
+
+    /// Shuts down: refuses new events, appends, syncs and folds what was accepted, within `timeout`.
+    ///
+    /// What is not folded by then stays in the log for the next one who opens the store.
+    pub fn shutdown(mut self, timeout: Duration) -> ShutdownReport {
+        self.stop(timeout)
+    }
+
+    fn stop(&mut self, timeout: Duration) -> ShutdownReport {
+        let deadline = Instant::now() + timeout;
+        self.channel.begin_closing();
+        if !self.appender.wait(deadline) {
+            self.give_up.store(true, Ordering::Relaxed);
+            if !self.appender.wait(Instant::now() + GIVE_UP_GRACE) {
+                self.channel.abandon();
+            }
+        }
+        self.sync = None;
+        // The log is sealed before the compactor is told that nothing more comes.
+        self.syncer.wait(deadline);
+        self.preparer.wait(deadline);
+        self.finish.store(true, Ordering::Release);
+        if !self.compactor.wait(deadline) {
+            self.give_up.store(true, Ordering::Relaxed);
+            self.compactor.wait(Instant::now() + GIVE_UP_GRACE);
+        }
+        ShutdownReport {
+            appended: self.progress.appended_events(),
+            folded: self.progress.folded_events(),
+            dropped: self.channel.gap.total(),
+            left_in_log: self.progress.appended().0.saturating_sub(self.progress.folded().0),
+            health: self.health.get(),
+        }
+    }
+
+    /// The sequence number of the last record that was handed over before this call.
+    fn barrier(&self, deadline: Instant, timeout: Duration) -> Result<Sequence, WaitError> {
+        loop {
+            match self.channel.ask() {
+                Ok(Some(answer)) => {
+                    self.appender.thread().unpark();
+                    return answer.recv_deadline(deadline).map_err(|error| match error {
+                        RecvTimeoutError::Timeout => WaitError::Timeout(timeout),
+                        RecvTimeoutError::Disconnected => WaitError::Closed,
+                    });
+                }
+                Ok(None) if Instant::now() >= deadline => return Err(WaitError::Timeout(timeout)),
+                Ok(None) => std::thread::sleep(BARRIER_RETRY),
+                Err(Refusal::Closed | Refusal::Full | Refusal::TooLarge { .. }) => return Err(WaitError::Closed),
+            }
+        }
+    }
+
+    fn sync_now(&self) {
+        if let Some(sync) = &self.sync {
+            // If the thread died, waiting for it reports that.
+            let _ = sync.send(SyncCommand::SyncNow);
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.sync.is_some() {
+            self.stop(Duration::from_millis(self.config.shutdown_ms));
+        }
+    }
+}
+
+/// What is known once lock, database and log are open.
+struct Opened {
+    log: Arc<Log>,
+    progress: Arc<Progress>,
+    health: Arc<HealthBoard>,
+    index: Index,
+    checkpoint: Checkpoint,
+    writer_id: WriterId,
+    last_sequence: Sequence,
+    next_segment: SegmentId,
+}
+
+fn sealed_segment(segment: crate::segment::recovery::SealedSegment) -> LogSegment {
+    LogSegment {
+        id: segment.header.segment_id,
+        path: segment.path,
+        base_sequence: segment.header.base_sequence,
+        created_at: segment.header.created_at,
+        allocated_bytes: u64::from(segment.extent.end.0),
+        progress: Arc::new(SegmentProgress::of_sealed(segment.extent)),
+    }
+}
+
+fn report_repairs(recovered: &Recovered, health: &HealthBoard) {
+    for repair in &recovered.repairs {
+        match repair {
+            Repair::Cut { segment, at, torn } => {
+                tracing::info!(%segment, at, torn, "the last run did not end cleanly; its last segment was sealed");
+            }
+            Repair::Quarantined { from, to, reason } => {
+                health.report(Part::Damage, format_args!("{}: {reason}; moved to {}", from.display(), to.display()))
+            }
+        }
+    }
+}
+
+/// A random (version 4) UUID.
+fn new_writer_id(dir: &Path) -> Result<WriterId, crate::error::PathError> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).at("get randomness for", dir)?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    Ok(WriterId(bytes))
+}
