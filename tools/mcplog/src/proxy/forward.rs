@@ -1,0 +1,170 @@
+//! Forwards one request: to the upstream, and its response back to the client.
+//!
+//! Runs in the client connection's task, which is dropped when the client goes away; everything the exchange holds goes
+//! with it. It must not buffer a body.
+
+use super::call::Failure;
+use super::exchange::{Exchange, Unanswered};
+use super::headers::{limit_accept_encoding, strip_hop_by_hop};
+use super::journal::{Arrival, Journal};
+use super::request_body::RequestBody;
+use super::response_body::{ExchangeGuard, ResponseBody};
+use super::response_reader::ResponseReader;
+use super::upstream::{UpstreamClient, UpstreamUrl};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The JSON-RPC code of the errors that the proxy answers itself, from the range that is left to implementations.
+const PROXY_ERROR_CODE: i32 = -32_050;
+
+/// What every exchange of one proxy needs.
+pub(super) struct Forwarder {
+    pub(super) journal: Arc<Journal>,
+    pub(super) upstream: UpstreamUrl,
+    pub(super) client: UpstreamClient,
+    pub(super) rewrite_host: bool,
+    pub(super) upstream_timeout: Duration,
+}
+
+impl Forwarder {
+    /// Forwards one request.
+    pub(super) async fn forward(&self, arrival: Arrival, request: Request<Incoming>) -> Response<ResponseBody> {
+        let (mut head, body) = request.into_parts();
+        let exchange = Exchange::new(&self.journal, arrival, &head, self.upstream_timeout);
+        let guard = ExchangeGuard { exchange: exchange.clone() };
+        let method = head.method.clone();
+        let body = RequestBody::new(body, &head.headers, exchange.clone());
+        match self.upstream.uri_for(&head.uri) {
+            Ok(uri) => head.uri = uri,
+            Err(error) => {
+                tracing::debug!(%error, "a request with a target that cannot be forwarded");
+                return own_response(&method, StatusCode::BAD_REQUEST, "the request target cannot be forwarded", None);
+            }
+        }
+        head.version = Version::HTTP_11;
+        strip_hop_by_hop(&mut head.headers);
+        limit_accept_encoding(&mut head.headers);
+        if self.rewrite_host {
+            // The client fills in the upstream's own.
+            head.headers.remove(HOST);
+        }
+        let response = self.client.request(Request::from_parts(head, body));
+        let response = tokio::select! {
+            response = response => response,
+            () = silence(&exchange) => {
+                let unanswered = exchange.close(Failure::Timeout);
+                return failed(&method, Failure::Timeout, &unanswered);
+            }
+        };
+        match response {
+            Ok(response) => pass_back(&method, response, guard),
+            Err(error) => self.no_response(&method, &exchange, &error).await,
+        }
+    }
+
+    /// There is no response. Reads what the upstream did not take of the request, so that its row says what it was.
+    async fn no_response(
+        &self,
+        method: &Method,
+        exchange: &Exchange,
+        error: &hyper_util::client::legacy::Error,
+    ) -> Response<ResponseBody> {
+        tracing::debug!(error = %chain(error), "no response from the upstream");
+        if let Some(unread) = exchange.take_unread() {
+            unread.read_rest(exchange).await;
+        }
+        // hyper calls it the user's error when the request's own body fails, and that body is the client's.
+        let is_upload = std::error::Error::source(error)
+            .and_then(|source| source.downcast_ref::<hyper::Error>())
+            .is_some_and(hyper::Error::is_user);
+        let failure = if error.is_connect() {
+            Failure::UpstreamUnreachable
+        } else if is_upload {
+            Failure::ClientGone
+        } else {
+            Failure::StreamBroken
+        };
+        let unanswered = exchange.close(failure);
+        failed(method, failure, &unanswered)
+    }
+}
+
+/// Ends when the upstream has been silent for too long.
+async fn silence(exchange: &Exchange) {
+    /// How soon to look again while nobody waits in particular.
+    const RECHECK: Duration = Duration::from_secs(1);
+    loop {
+        let now = Instant::now();
+        match exchange.deadline() {
+            Some(deadline) if deadline <= now => return,
+            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+            None => tokio::time::sleep(RECHECK).await,
+        }
+    }
+}
+
+fn pass_back(method: &Method, response: Response<Incoming>, guard: ExchangeGuard) -> Response<ResponseBody> {
+    let (mut head, body) = response.into_parts();
+    strip_hop_by_hop(&mut head.headers);
+    head.version = Version::HTTP_11;
+    let exchange = &guard.exchange;
+    exchange.on_response_head(method, head.status, &head.headers);
+    let reader = ResponseReader::new(&head.headers, exchange);
+    Response::from_parts(head, ResponseBody::passing(body, reader, guard))
+}
+
+/// The proxy's own answer to a request that has none.
+fn failed(method: &Method, failure: Failure, unanswered: &Unanswered) -> Response<ResponseBody> {
+    let status = if failure == Failure::Timeout { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
+    own_response(method, status, &failure.message(), Some((failure, unanswered)))
+}
+
+fn own_response(
+    method: &Method,
+    status: StatusCode,
+    message: &str,
+    failure: Option<(Failure, &Unanswered)>,
+) -> Response<ResponseBody> {
+    let (content_type, text) = match failure {
+        Some((failure, unanswered)) if method == Method::POST => {
+            ("application/json", error_messages(failure, message, unanswered))
+        }
+        _ => ("text/plain; charset=utf-8", format!("mcplog proxy: {message}\n")),
+    };
+    let mut response = Response::new(ResponseBody::own(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn error_messages(failure: Failure, message: &str, unanswered: &Unanswered) -> String {
+    let one = |id: &str| {
+        let error = serde_json::json!({
+            "code": PROXY_ERROR_CODE,
+            "message": format!("mcplog proxy: {message}"),
+            "data": {"reason": failure.code()},
+        });
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+    };
+    let messages: Vec<String> = unanswered.ids.iter().map(|id| one(&id.to_json())).collect();
+    match messages.as_slice() {
+        [] => one("null"),
+        [message] if !unanswered.is_batch => message.clone(),
+        messages => format!("[{}]", messages.join(",")),
+    }
+}
+
+/// An error with its causes, on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

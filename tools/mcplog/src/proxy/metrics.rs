@@ -1,0 +1,154 @@
+//! What the proxy counts of itself, and the Prometheus text of it.
+//!
+//! Counters are touched inside the forwarding tasks; the text is made by the admin server. It must not know HTTP.
+
+use std::fmt::{Display, Write};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// A counter or gauge of its own; nothing else is ordered by it.
+#[derive(Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one proxy counted since it started.
+#[derive(Default)]
+pub(super) struct Metrics {
+    pub(super) requests_ok: Counter,
+    pub(super) requests_error: Counter,
+    pub(super) requests_timeout: Counter,
+    pub(super) tool_errors: Counter,
+    /// Requests beyond what one batch may hold: passed on, but without a row of their own.
+    pub(super) requests_unrecorded: Counter,
+    /// JSON-RPC requests that are waiting for their response.
+    pub(super) in_flight: AtomicI64,
+    pub(super) connections: AtomicI64,
+    pub(super) request_body_bytes: Counter,
+    pub(super) response_body_bytes: Counter,
+    pub(super) sessions: Counter,
+    pub(super) schema_versions: Counter,
+}
+
+/// What the store says of itself, as far as it is exported.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StoreNumbers {
+    pub(super) recorded: u64,
+    pub(super) dropped: u64,
+    pub(super) appended: u64,
+    pub(super) folded: u64,
+    pub(super) log_bytes: u64,
+    pub(super) lag_events: u64,
+    /// `None` while everything is well, else what is not.
+    pub(super) trouble: Option<String>,
+}
+
+/// The whole exposition, in the text format of Prometheus (version 0.0.4).
+pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
+    let mut out = String::with_capacity(4096);
+    family(&mut out, "mcplog_requests_total", "counter", "JSON-RPC requests that ended, by status.");
+    for (status, counter) in
+        [("ok", &metrics.requests_ok), ("error", &metrics.requests_error), ("timeout", &metrics.requests_timeout)]
+    {
+        let _ = writeln!(out, "mcplog_requests_total{{status=\"{status}\"}} {}", counter.get());
+    }
+    let in_flight = metrics.in_flight.load(Ordering::Relaxed).max(0);
+    let connections = metrics.connections.load(Ordering::Relaxed).max(0);
+    let mut one = |name: &str, kind: &str, help: &str, value: &dyn Display| {
+        family(&mut out, name, kind, help);
+        let _ = writeln!(out, "{name} {value}");
+    };
+    one(
+        "mcplog_tool_errors_total",
+        "counter",
+        "Tool calls whose result said isError; they count as ok above.",
+        &metrics.tool_errors.get(),
+    );
+    one(
+        "mcplog_requests_unrecorded_total",
+        "counter",
+        "Requests in oversized batches that have no row.",
+        &metrics.requests_unrecorded.get(),
+    );
+    one("mcplog_requests_in_flight", "gauge", "JSON-RPC requests that wait for their response.", &in_flight);
+    one("mcplog_connections", "gauge", "Open client connections.", &connections);
+    one(
+        "mcplog_request_body_bytes_total",
+        "counter",
+        "Bytes of request bodies passed to the upstream.",
+        &metrics.request_body_bytes.get(),
+    );
+    one(
+        "mcplog_response_body_bytes_total",
+        "counter",
+        "Bytes of response bodies passed to clients.",
+        &metrics.response_body_bytes.get(),
+    );
+    one("mcplog_sessions_total", "counter", "Sessions that began.", &metrics.sessions.get());
+    one(
+        "mcplog_schema_versions_total",
+        "counter",
+        "Changes of what the upstream offers, first sights included.",
+        &metrics.schema_versions.get(),
+    );
+    one("mcplog_events_recorded_total", "counter", "Events handed to the store.", &store.recorded);
+    one("mcplog_events_dropped_total", "counter", "Events the store had no room for.", &store.dropped);
+    one("mcplog_events_appended_total", "counter", "Events written to the log.", &store.appended);
+    one("mcplog_events_folded_total", "counter", "Events folded into the database.", &store.folded);
+    one("mcplog_log_bytes", "gauge", "Size of the log on disk.", &store.log_bytes);
+    one("mcplog_lag_events", "gauge", "Events appended but not folded yet.", &store.lag_events);
+    one("mcplog_healthy", "gauge", "1 while the store is well.", &u8::from(store.trouble.is_none()));
+    out
+}
+
+fn family(out: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_sample_belongs_to_a_family_that_is_declared_once() {
+        let metrics = Metrics::default();
+        metrics.requests_error.add(3);
+        metrics.in_flight.store(2, Ordering::Relaxed);
+        let store = StoreNumbers { dropped: 7, trouble: Some("disk full".into()), ..StoreNumbers::default() };
+        let text = exposition(&metrics, &store);
+        let mut declared = HashSet::new();
+        let mut helped = HashSet::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                let (name, help) = rest.split_once(' ').unwrap();
+                assert!(help.ends_with('.'), "{line}");
+                assert!(helped.insert(name), "{line}");
+            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = rest.split_once(' ').unwrap();
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+                assert!(declared.insert(name), "{line}");
+            } else {
+                let (name, value) = line.rsplit_once(' ').unwrap();
+                value.parse::<u64>().unwrap();
+                assert!(declared.contains(name.split('{').next().unwrap()), "{line}");
+            }
+        }
+        assert_eq!(declared, helped);
+        for sample in [
+            "mcplog_requests_total{status=\"error\"} 3",
+            "mcplog_requests_in_flight 2",
+            "mcplog_events_dropped_total 7",
+            "mcplog_healthy 0",
+        ] {
+            assert!(text.lines().any(|line| line == sample), "{sample} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,531 @@
+//! Reads JSON-RPC messages out of a JSON byte stream while it passes, without keeping the stream.
+//!
+//! A body of any size is read in memory that depends only on the few short values the recording wants (an id, a
+//! method, a tool's name): the bytes of arguments and contents are looked at once and forgotten. That is why a body is
+//! never buffered for recording, and why there is no body so large that its row would be missing. `serde_json` was
+//! rejected for this place because it wants the whole text.
+//!
+//! Runs inside the forwarding tasks, on bytes that are on their way. It must not do I/O, and must not fail: text that
+//! is not JSON ends the reading and nothing else. It is lenient on purpose (numbers and literals are not validated,
+//! brackets in skipped values are only counted): the peers decide what they accept, this only reads along.
+
+use memchr::memchr2;
+use std::borrow::Cow;
+
+/// The longest captured value in bytes; the rest of a longer one is not kept. Error messages are the longest of them
+/// (512 characters are stored, and JSON may spend twelve bytes on one).
+const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// The longest key that is compared, in bytes. The longest known one has 39.
+const KEY_BYTES_MAX: usize = 128;
+
+/// A value that is captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    JsonRpc,
+    Id,
+    Method,
+    /// `params.name`: the tool or the prompt.
+    Name,
+    /// `params.uri`: the resource.
+    Uri,
+    /// `params.cursor`: which page.
+    Cursor,
+    /// `params.requestId` of a cancellation.
+    CancelledId,
+    /// `params.protocolVersion` of `initialize`: what the client asked for.
+    RequestedVersion,
+    /// `params.clientInfo` of `initialize`.
+    ClientName,
+    ClientVersion,
+    /// `params._meta` of the sessionless era.
+    MetaProtocolVersion,
+    MetaClientName,
+    MetaClientVersion,
+    /// `params.ref` of `completion/complete`.
+    RefName,
+    RefUri,
+    ErrorCode,
+    ErrorMessage,
+    /// `result.isError` of a tool call.
+    IsError,
+    /// `result.protocolVersion` of `initialize`: what was agreed on.
+    AgreedVersion,
+}
+
+const SLOTS: usize = Slot::AgreedVersion as usize + 1;
+
+/// An object or array whose members matter. Everything else is skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Batch,
+    Message,
+    Params,
+    Meta,
+    MetaClient,
+    ClientInfo,
+    Ref,
+    Error,
+    Result,
+}
+
+/// What a member of a [`Place`] is worth.
+enum Member {
+    Nothing,
+    Value(Slot),
+    Object(Place),
+}
+
+/// The whole map of what is read, in one place.
+fn member(place: Place, key: &[u8]) -> Member {
+    use Member::{Object, Value};
+    match (place, key) {
+        (Place::Message, b"jsonrpc") => Value(Slot::JsonRpc),
+        (Place::Message, b"id") => Value(Slot::Id),
+        (Place::Message, b"method") => Value(Slot::Method),
+        (Place::Message, b"params") => Object(Place::Params),
+        (Place::Message, b"result") => Object(Place::Result),
+        (Place::Message, b"error") => Object(Place::Error),
+        (Place::Params, b"name") => Value(Slot::Name),
+        (Place::Params, b"uri") => Value(Slot::Uri),
+        (Place::Params, b"cursor") => Value(Slot::Cursor),
+        (Place::Params, b"requestId") => Value(Slot::CancelledId),
+        (Place::Params, b"protocolVersion") => Value(Slot::RequestedVersion),
+        (Place::Params, b"clientInfo") => Object(Place::ClientInfo),
+        (Place::Params, b"_meta") => Object(Place::Meta),
+        (Place::Params, b"ref") => Object(Place::Ref),
+        (Place::Meta, b"io.modelcontextprotocol/protocolVersion") => Value(Slot::MetaProtocolVersion),
+        (Place::Meta, b"io.modelcontextprotocol/clientInfo") => Object(Place::MetaClient),
+        (Place::MetaClient, b"name") => Value(Slot::MetaClientName),
+        (Place::MetaClient, b"version") => Value(Slot::MetaClientVersion),
+        (Place::ClientInfo, b"name") => Value(Slot::ClientName),
+        (Place::ClientInfo, b"version") => Value(Slot::ClientVersion),
+        (Place::Ref, b"name") => Value(Slot::RefName),
+        (Place::Ref, b"uri") => Value(Slot::RefUri),
+        (Place::Error, b"code") => Value(Slot::ErrorCode),
+        (Place::Error, b"message") => Value(Slot::ErrorMessage),
+        (Place::Result, b"isError") => Value(Slot::IsError),
+        (Place::Result, b"protocolVersion") => Value(Slot::AgreedVersion),
+        _ => Member::Nothing,
+    }
+}
+
+/// What was captured of one JSON-RPC message.
+#[derive(Default)]
+pub(super) struct Message {
+    /// The captured values one after the other, as they stood in the JSON text.
+    arena: Vec<u8>,
+    tokens: [Option<Token>; SLOTS],
+    /// There is a member `result`, of any type.
+    pub(super) has_result: bool,
+    /// There is a member `error` that is an object.
+    pub(super) has_error: bool,
+    /// It is part of a batch.
+    pub(super) in_batch: bool,
+    /// Where the message began in the stream, in bytes from the stream's start.
+    pub(super) start: u64,
+    /// Where it ended; equal to the position reached while the message is incomplete.
+    pub(super) end: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Token {
+    start: usize,
+    end: usize,
+    /// The value was longer than [`TOKEN_BYTES_MAX`].
+    cut: bool,
+}
+
+impl Message {
+    /// The value as it stood in the JSON text, quotes included.
+    pub(super) fn raw(&self, slot: Slot) -> Option<&[u8]> {
+        self.tokens[slot as usize].map(|token| &self.arena[token.start..token.end])
+    }
+
+    /// The value of a string, unescaped. `None` if it is missing or no string.
+    pub(super) fn text(&self, slot: Slot) -> Option<Cow<'_, str>> {
+        let token = self.tokens[slot as usize]?;
+        unquoted(&self.arena[token.start..token.end], token.cut)
+    }
+
+    /// Its size in bytes, as the peer sent it.
+    pub(super) fn bytes(&self) -> i64 {
+        i64::try_from(self.end - self.start).unwrap_or(i64::MAX)
+    }
+
+    fn clear(&mut self, start: u64, in_batch: bool) {
+        self.arena.clear();
+        self.in_batch = in_batch;
+        self.tokens = [None; SLOTS];
+        self.has_result = false;
+        self.has_error = false;
+        self.start = start;
+        self.end = start;
+    }
+}
+
+/// The text of a JSON string; of a cut one, as much as can be read.
+fn unquoted(raw: &[u8], cut: bool) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix(b"\"")?;
+    let inner = if cut { inner } else { inner.strip_suffix(b"\"")? };
+    if !inner.contains(&b'\\') {
+        return Some(String::from_utf8_lossy(inner));
+    }
+    // The end of a cut string may be in the middle of an escape, the longest of which has twelve bytes.
+    for shorter_by in 0..=if cut { inner.len().min(12) } else { 0 } {
+        let mut quoted = Vec::with_capacity(inner.len() + 2);
+        quoted.push(b'"');
+        quoted.extend_from_slice(&inner[..inner.len() - shorter_by]);
+        quoted.push(b'"');
+        if let Ok(text) = serde_json::from_slice::<String>(&quoted) {
+            return Some(Cow::Owned(text));
+        }
+    }
+    Some(String::from_utf8_lossy(inner))
+}
+
+/// Where the reading stands between two bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing but whitespace yet.
+    Start,
+    /// In a batch, before a message.
+    Element,
+    /// In an object, before a key or the end.
+    Key,
+    InKey {
+        escape: bool,
+    },
+    Colon,
+    /// Before the value of a key.
+    Value,
+    InString {
+        escape: bool,
+    },
+    InScalar,
+    /// After a value, before a comma or the end.
+    After,
+    /// Inside a value nobody wants, `skip_depth` brackets deep.
+    Skip,
+    SkipString {
+        escape: bool,
+    },
+    /// The document is complete; what follows is ignored.
+    Done,
+    /// This is not JSON-RPC; what follows is ignored.
+    Malformed,
+}
+
+/// Reads one JSON document: a message or a batch of them.
+pub(super) struct Scanner {
+    state: State,
+    /// The places the reading is in, outermost first; at most five deep.
+    places: Vec<Place>,
+    key: Vec<u8>,
+    key_is_escaped: bool,
+    /// What the value of the current key is worth.
+    wanted: Option<Slot>,
+    inside: Option<Place>,
+    /// Whether the current scalar or string is being captured, and from where in the arena.
+    capture_from: Option<usize>,
+    capture_cut: bool,
+    skip_depth: u64,
+    /// Bytes read before the current chunk.
+    offset: u64,
+    message: Message,
+}
+
+impl Scanner {
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::Start,
+            places: Vec::with_capacity(5),
+            key: Vec::new(),
+            key_is_escaped: false,
+            wanted: None,
+            inside: None,
+            capture_from: None,
+            capture_cut: false,
+            skip_depth: 0,
+            offset: 0,
+            message: Message::default(),
+        }
+    }
+
+    /// Starts over with a new document, keeping what is allocated.
+    pub(super) fn reset(&mut self) {
+        self.state = State::Start;
+        self.places.clear();
+        self.capture_from = None;
+        self.skip_depth = 0;
+        self.offset = 0;
+        self.message.clear(0, false);
+    }
+
+    /// Whether a whole document was read.
+    pub(super) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// The message that the stream broke off in, if it was in one.
+    pub(super) fn unfinished(&mut self) -> Option<&Message> {
+        if self.state == State::Malformed || !self.places.contains(&Place::Message) {
+            return None;
+        }
+        // A scalar at the very end may be half a number: it does not count.
+        self.message.end = self.offset;
+        Some(&self.message)
+    }
+
+    /// Reads the next bytes; `on_message` gets every message that ends in them, and may
+    /// take it away.
+    pub(super) fn push(&mut self, bytes: &[u8], mut on_message: impl FnMut(&mut Message)) {
+        let mut at = 0;
+        while at < bytes.len() {
+            let byte = bytes[at];
+            match self.state {
+                State::Done | State::Malformed => break,
+                State::InKey { escape } => at = self.in_key(bytes, at, escape),
+                State::InString { escape } => at = self.in_string(bytes, at, escape),
+                State::InScalar => at = self.in_scalar(bytes, at),
+                State::Skip => at = self.skip(bytes, at),
+                State::SkipString { escape } => at = self.skip_string(bytes, at, escape),
+                _ if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') => at += 1,
+                State::Start => {
+                    at += 1;
+                    match byte {
+                        b'{' => self.enter_message(at),
+                        b'[' => {
+                            self.places.push(Place::Batch);
+                            self.state = State::Element;
+                        }
+                        // A byte order mark; whatever else these bytes begin is refused by what follows.
+                        0xEF | 0xBB | 0xBF => {}
+                        _ => self.state = State::Malformed,
+                    }
+                }
+                State::Element => {
+                    at += 1;
+                    match byte {
+                        b'{' => self.enter_message(at),
+                        b']' => self.state = State::Done,
+                        _ => at = self.enter_value(bytes, at - 1),
+                    }
+                }
+                State::Key => {
+                    at += 1;
+                    match byte {
+                        b'"' => {
+                            self.key.clear();
+                            self.key_is_escaped = false;
+                            self.state = State::InKey { escape: false };
+                        }
+                        b'}' => self.leave(at, &mut on_message),
+                        b',' => {}
+                        _ => self.state = State::Malformed,
+                    }
+                }
+                State::Colon => {
+                    at += 1;
+                    self.state = if byte == b':' { State::Value } else { State::Malformed };
+                }
+                State::Value => at = self.enter_value(bytes, at),
+                State::After => {
+                    at += 1;
+                    match (byte, self.places.last()) {
+                        (b',', Some(Place::Batch)) => self.state = State::Element,
+                        (b',', Some(_)) => self.state = State::Key,
+                        (b']', Some(Place::Batch)) => self.state = State::Done,
+                        (b'}', Some(place)) if *place != Place::Batch => self.leave(at, &mut on_message),
+                        _ => self.state = State::Malformed,
+                    }
+                }
+            }
+        }
+        self.offset += bytes.len() as u64;
+    }
+
+    /// A message begins; `at` is the position after its brace.
+    fn enter_message(&mut self, at: usize) {
+        self.message.clear(self.offset + at as u64 - 1, !self.places.is_empty());
+        self.places.push(Place::Message);
+        self.state = State::Key;
+    }
+
+    /// An object ends; `at` is the position after its brace.
+    fn leave(&mut self, at: usize, on_message: &mut impl FnMut(&mut Message)) {
+        let place = self.places.pop();
+        self.state = if self.places.is_empty() { State::Done } else { State::After };
+        if place == Some(Place::Message) {
+            self.message.end = self.offset + at as u64;
+            on_message(&mut self.message);
+        }
+    }
+
+    fn in_key(&mut self, bytes: &[u8], at: usize, escape: bool) -> usize {
+        let (end, closed, escape) = string_end(bytes, at, escape);
+        let part = &bytes[at..end - usize::from(closed)];
+        self.key_is_escaped |= part.contains(&b'\\');
+        let room = KEY_BYTES_MAX.saturating_sub(self.key.len());
+        self.key.extend_from_slice(&part[..part.len().min(room)]);
+        if !closed {
+            self.state = State::InKey { escape };
+            return end;
+        }
+        self.state = State::Colon;
+        let place = self.places.last().copied().unwrap_or(Place::Batch);
+        let member = if self.key_is_escaped {
+            let mut quoted = vec![b'"'];
+            quoted.extend_from_slice(&self.key);
+            quoted.push(b'"');
+            let key: String = serde_json::from_slice(&quoted).unwrap_or_default();
+            member(place, key.as_bytes())
+        } else {
+            member(place, &self.key)
+        };
+        (self.wanted, self.inside) = match member {
+            Member::Nothing => (None, None),
+            Member::Value(slot) => (Some(slot), None),
+            Member::Object(place) => (None, Some(place)),
+        };
+        if self.inside == Some(Place::Result) {
+            self.message.has_result = true;
+        }
+        end
+    }
+
+    /// A value begins with the byte at `at`.
+    fn enter_value(&mut self, bytes: &[u8], at: usize) -> usize {
+        if self.state == State::Element {
+            (self.wanted, self.inside) = (None, None);
+        }
+        match bytes[at] {
+            b'{' => {
+                if let Some(place) = self.inside.take() {
+                    self.message.has_error |= place == Place::Error;
+                    self.places.push(place);
+                    self.state = State::Key;
+                } else {
+                    self.skip_depth = 1;
+                    self.state = State::Skip;
+                }
+                at + 1
+            }
+            b'[' => {
+                self.skip_depth = 1;
+                self.state = State::Skip;
+                at + 1
+            }
+            b'"' => {
+                self.begin_capture();
+                self.capture(b"\"");
+                self.state = State::InString { escape: false };
+                at + 1
+            }
+            b'}' | b']' | b',' | b':' => {
+                self.state = State::Malformed;
+                at
+            }
+            _ => {
+                self.begin_capture();
+                self.state = State::InScalar;
+                at
+            }
+        }
+    }
+
+    fn in_string(&mut self, bytes: &[u8], at: usize, escape: bool) -> usize {
+        let (end, closed, escape) = string_end(bytes, at, escape);
+        self.capture(&bytes[at..end]);
+        if closed {
+            self.end_capture();
+            self.state = State::After;
+        } else {
+            self.state = State::InString { escape };
+        }
+        end
+    }
+
+    fn in_scalar(&mut self, bytes: &[u8], at: usize) -> usize {
+        let rest = &bytes[at..];
+        let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
+        let len = rest.iter().position(is_end).unwrap_or(rest.len());
+        self.capture(&rest[..len]);
+        if len < rest.len() {
+            self.end_capture();
+            self.state = State::After;
+        }
+        at + len
+    }
+
+    fn skip(&mut self, bytes: &[u8], mut at: usize) -> usize {
+        while at < bytes.len() {
+            let byte = bytes[at];
+            at += 1;
+            match byte {
+                b'"' => {
+                    self.state = State::SkipString { escape: false };
+                    return at;
+                }
+                b'{' | b'[' => self.skip_depth += 1,
+                b'}' | b']' => {
+                    self.skip_depth -= 1;
+                    if self.skip_depth == 0 {
+                        self.state = State::After;
+                        return at;
+                    }
+                }
+                _ => {}
+            }
+        }
+        at
+    }
+
+    fn skip_string(&mut self, bytes: &[u8], at: usize, escape: bool) -> usize {
+        let (end, closed, escape) = string_end(bytes, at, escape);
+        self.state = if closed { State::Skip } else { State::SkipString { escape } };
+        end
+    }
+
+    fn begin_capture(&mut self) {
+        self.capture_from = self.wanted.map(|_| self.message.arena.len());
+        self.capture_cut = false;
+    }
+
+    fn capture(&mut self, part: &[u8]) {
+        let Some(from) = self.capture_from else { return };
+        let room = TOKEN_BYTES_MAX - (self.message.arena.len() - from);
+        self.capture_cut |= part.len() > room;
+        self.message.arena.extend_from_slice(&part[..part.len().min(room)]);
+    }
+
+    fn end_capture(&mut self) {
+        if let (Some(start), Some(slot)) = (self.capture_from.take(), self.wanted.take()) {
+            let token = Token { start, end: self.message.arena.len(), cut: self.capture_cut };
+            self.message.tokens[slot as usize] = Some(token);
+        }
+    }
+}
+
+/// Looks for the end of a string: the position after what was consumed, whether the closing quote was (it is then the
+/// last byte consumed), and whether the next byte is escaped.
+fn string_end(bytes: &[u8], mut at: usize, escape: bool) -> (usize, bool, bool) {
+    if escape {
+        at += 1;
+    }
+    while let Some(found) = memchr2(b'"', b'\\', &bytes[at..]) {
+        at += found + 1;
+        if bytes[at - 1] == b'"' {
+            return (at, true, false);
+        }
+        if at == bytes.len() {
+            return (at, false, true);
+        }
+        // The escaped byte is none of ours, whatever it is.
+        at += 1;
+    }
+    (bytes.len(), false, false)
+}
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;
