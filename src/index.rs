@@ -176,3 +176,6 @@ impl Index {
         result.map_err(|source| IndexError::Sqlite { path: self.path.clone(), source })
     }
 }
+
+#[cfg(test)]
+mod tests;

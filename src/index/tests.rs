@@ -1,0 +1,376 @@
+//! Folding against a model: any order, any batching, any crash in between gives the tables that a plain reading of
+//! the rules gives.
+
+use super::*;
+use crate::event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
+use crate::fold::fold;
+use crate::record::Record;
+use proptest::prelude::*;
+use rusqlite::types::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+const WRITER: WriterId = WriterId([7; 16]);
+
+/// An event that owns its text, from domains so small that ids collide all the time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owned {
+    Request { id: String, ts: i64, proxy: String, session: Option<String>, status: usize, tool_error: Option<bool> },
+    Session { id: String, started_at: i64, proxy: String, client: Option<String> },
+    Closed { id: String, ended_at: i64 },
+    Schema { ts: i64, method: &'static str, tools: Vec<(char, u8)> },
+}
+
+const STATUSES: [Status; 3] = [Status::Ok, Status::Error, Status::Timeout];
+
+fn payload(tools: &[(char, u8)]) -> String {
+    let tools: Vec<_> = tools.iter().map(|(name, x)| format!(r#"{{"name":"{name}","x":{x}}}"#)).collect();
+    format!(r#"{{"tools":[{}]}}"#, tools.join(","))
+}
+
+impl Owned {
+    fn with<T>(&self, run: impl FnOnce(Event<'_>) -> T) -> T {
+        match self {
+            Self::Request { id, ts, proxy, session, status, tool_error } => {
+                let mut request = Request::new(id, *ts, proxy, "tools/call");
+                request.session_id = session.as_deref();
+                request.status = STATUSES[*status];
+                request.tool_error = *tool_error;
+                run(request.into())
+            }
+            Self::Session { id, started_at, proxy, client } => {
+                let mut session = Session::new(id, *started_at, proxy);
+                session.client_name = client.as_deref();
+                run(session.into())
+            }
+            Self::Closed { id, ended_at } => run(SessionClosed::new(id, *ended_at).into()),
+            Self::Schema { ts, method, tools } => {
+                let payload = payload(tools);
+                // Any function of the payload will do for a hash.
+                run(SchemaVersion::new(*ts, "p", "http://u", method, &payload, &payload).into())
+            }
+        }
+    }
+}
+
+fn event() -> impl Strategy<Value = Owned> {
+    let tools = proptest::collection::btree_map(proptest::char::range('a', 'c'), 0..2_u8, 0..3);
+    prop_oneof![
+        4 => ("[r][0-5]", 0..6_i64, "[pq]", proptest::option::of("[s][0-2]"), 0..3_usize, any::<Option<bool>>())
+            .prop_map(|(id, ts, proxy, session, status, tool_error)| Owned::Request { id, ts, proxy, session, status, tool_error }),
+        2 => ("[s][0-2]", 0..6_i64, "[pq]", proptest::option::of("claude|other"))
+            .prop_map(|(id, started_at, proxy, client)| Owned::Session { id, started_at, proxy, client }),
+        1 => ("[s][0-2]", 0..6_i64).prop_map(|(id, ended_at)| Owned::Closed { id, ended_at }),
+        2 => (0..6_i64, prop_oneof![Just("tools/list"), Just("initialize")], tools)
+            .prop_map(|(ts, method, tools)| Owned::Schema { ts, method, tools: tools.into_iter().collect() }),
+    ]
+}
+
+/// What a batch does before it ends: commit, or die and be folded again from the checkpoint.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    events: usize,
+    dies: bool,
+    restarts: bool,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = (1..7_usize, any::<bool>(), any::<bool>());
+    proptest::collection::vec(step.prop_map(|(events, dies, restarts)| Step { events, dies, restarts }), 1..8)
+}
+
+struct Fixture {
+    dir: tempfile::TempDir,
+    index: Option<Index>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let mut fixture = Self { dir: tempfile::tempdir().unwrap(), index: None };
+        fixture.reopen();
+        fixture
+    }
+
+    fn reopen(&mut self) {
+        self.index = None;
+        let index = Index::open(&Config::new(self.dir.path())).unwrap();
+        // The tests cut no power; not waiting for the disk makes room for more cases.
+        index.connection.pragma_update(None, "synchronous", "OFF").unwrap();
+        self.index = Some(index);
+    }
+
+    fn index(&mut self) -> &mut Index {
+        self.index.as_mut().unwrap()
+    }
+
+    /// Folds events as the compactor does: from the checkpoint on, a batch at a time.
+    fn fold(&mut self, events: &[Owned], steps: &[Step]) {
+        let mut steps = steps.iter().copied();
+        loop {
+            let done = self.index().checkpoint().unwrap().map_or(0, |(_, checkpoint)| checkpoint.sequence.0) as usize;
+            if done == events.len() {
+                return;
+            }
+            let step = steps.next().unwrap_or(Step { events: events.len(), dies: false, restarts: false });
+            let upto = events.len().min(done + step.events);
+            let mut batch = self.index().begin().unwrap();
+            for (at, event) in events.iter().enumerate().take(upto).skip(done) {
+                let sequence = Sequence(at as u64 + 1);
+                event.with(|event| batch.apply(sequence, fold(Record::from(event)))).unwrap();
+            }
+            if step.dies {
+                drop(batch);
+            } else {
+                batch.commit(WRITER, Checkpoint { sequence: Sequence(upto as u64), ..Checkpoint::START }).unwrap();
+            }
+            if step.restarts {
+                self.reopen();
+            }
+        }
+    }
+
+    fn rows(&mut self, sql: &str) -> Vec<Vec<Value>> {
+        let connection = &self.index().connection;
+        let mut statement = connection.prepare(sql).unwrap();
+        let columns = statement.column_count();
+        let rows = statement.query_map([], |row| (0..columns).map(|index| row.get(index)).collect()).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    /// Every table, without the ids, which tell the order of arrival.
+    fn tables(&mut self) -> Vec<Vec<Vec<Value>>> {
+        [
+            "SELECT request_id, ts, proxy, session_id, status, tool_error FROM requests ORDER BY request_id",
+            "SELECT session_id, proxy, started_at, last_seen_at, ended_at, client_name, client_platform, total_calls,
+                    total_errors, total_tool_errors FROM sessions ORDER BY session_id",
+            "SELECT method, captured_at, schema_hash FROM server_schema ORDER BY method",
+            "SELECT method, detected_at, new_hash, old_hash, change_type, item_name FROM schema_changes ORDER BY 1, 2, 3, 4, 5, 6",
+        ]
+        .map(|sql| self.rows(sql))
+        .into()
+    }
+}
+
+/// The tables by a plain reading of the rules, from the set of events.
+fn model(events: &[Owned]) -> Vec<Vec<Vec<Value>>> {
+    let mut requests: BTreeMap<&str, &Owned> = BTreeMap::new();
+    for event in events {
+        if let Owned::Request { id, .. } = event {
+            let held = requests.entry(id).or_insert(event);
+            // The earliest, then the better status, then whatever comes first in the order of the row's fields.
+            let key = |event: &Owned| match event {
+                Owned::Request { ts, status, proxy, session, tool_error, .. } => {
+                    (*ts, *status, proxy.clone(), session.clone(), *tool_error)
+                }
+                _ => unreachable!(),
+            };
+            if key(event) < key(held) {
+                *held = event;
+            }
+        }
+    }
+    let text = |text: &str| Value::Text(text.to_owned());
+    let option = |value: Option<Value>| value.unwrap_or(Value::Null);
+    let mut tables = vec![Vec::new(); 4];
+    let mut ids = BTreeSet::new();
+    for request in requests.values() {
+        let Owned::Request { id, ts, proxy, session, status, tool_error } = request else { unreachable!() };
+        ids.extend(session.clone());
+        tables[0].push(vec![
+            text(id),
+            Value::Integer(*ts),
+            text(proxy),
+            option(session.as_deref().map(text)),
+            text(STATUSES[*status].as_str()),
+            option(tool_error.map(|flag| Value::Integer(i64::from(flag)))),
+        ]);
+    }
+    for event in events {
+        if let Owned::Session { id, .. } | Owned::Closed { id, .. } = event {
+            ids.insert(id.clone());
+        }
+    }
+    for session_id in &ids {
+        let announced = events
+            .iter()
+            .filter_map(|event| match event {
+                Owned::Session { id, started_at, proxy, client } if id == session_id => {
+                    Some((*started_at, proxy, client))
+                }
+                _ => None,
+            })
+            .min();
+        let close = events
+            .iter()
+            .filter_map(|event| match event {
+                Owned::Closed { id, ended_at } if id == session_id => Some(*ended_at),
+                _ => None,
+            })
+            .min();
+        let of_session: Vec<_> = requests
+            .values()
+            .filter_map(|event| match event {
+                Owned::Request { ts, proxy, session, status, tool_error, .. }
+                    if session.as_ref() == Some(session_id) =>
+                {
+                    Some((*ts, proxy, *status, *tool_error))
+                }
+                _ => None,
+            })
+            .collect();
+        let first = of_session.iter().map(|request| request.0).min();
+        let started = announced.map(|announced| announced.0).or_else(|| first.into_iter().chain(close).min()).unwrap();
+        let proxy = announced.map(|announced| announced.1).or_else(|| of_session.iter().map(|request| request.1).min());
+        let client = announced.and_then(|announced| announced.2.as_deref());
+        let count = |test: &dyn Fn(&(i64, &String, usize, Option<bool>)) -> bool| {
+            Value::Integer(of_session.iter().filter(|request| test(request)).count() as i64)
+        };
+        tables[1].push(vec![
+            text(session_id),
+            text(proxy.map_or("", |proxy| proxy)),
+            Value::Integer(started),
+            Value::Integer(of_session.iter().map(|request| request.0).max().unwrap_or(started)),
+            option(close.map(Value::Integer)),
+            option(client.map(text)),
+            option(client.map(|client| text(if client == "claude" { "claude" } else { "unknown" }))),
+            count(&|_| true),
+            count(&|request| request.2 != 0),
+            count(&|request| request.3 == Some(true)),
+        ]);
+    }
+    for method in ["initialize", "tools/list"] {
+        let versions: BTreeSet<_> = events
+            .iter()
+            .filter_map(|event| match event {
+                Owned::Schema { ts, method: of, tools } if *of == method => Some((*ts, payload(tools), tools)),
+                _ => None,
+            })
+            .collect();
+        if let Some((ts, hash, _)) = versions.last() {
+            tables[2].push(vec![text(method), Value::Integer(*ts), text(hash)]);
+        }
+        let mut previous: Option<&(i64, String, &Vec<(char, u8)>)> = None;
+        for version in &versions {
+            let mut changes = BTreeSet::new();
+            match previous {
+                None => _ = changes.insert(("initial".to_owned(), None)),
+                Some(old) if old.1 == version.1 => {}
+                Some(_) if method == "initialize" => _ = changes.insert(("updated".to_owned(), None)),
+                Some(old) => {
+                    let (old, new) = (old.2, version.2);
+                    let x =
+                        |tools: &[(char, u8)], name: char| tools.iter().find(|tool| tool.0 == name).map(|tool| tool.1);
+                    for (name, _) in new.iter().chain(old) {
+                        let change = match (x(old, *name), x(new, *name)) {
+                            (None, Some(_)) => "tool_added",
+                            (Some(_), None) => "tool_removed",
+                            (before, after) if before != after => "tool_modified",
+                            _ => continue,
+                        };
+                        changes.insert((change.to_owned(), Some(name.to_string())));
+                    }
+                }
+            }
+            for (change_type, item) in changes {
+                tables[3].push(vec![
+                    text(method),
+                    Value::Integer(version.0),
+                    text(&version.1),
+                    option(previous.map(|old| text(&old.1))),
+                    text(&change_type),
+                    option(item.as_deref().map(text)),
+                ]);
+            }
+            previous = Some(version);
+        }
+    }
+    tables
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_any_batching_and_any_crash_give_the_same_tables(
+        (events, shuffled) in proptest::collection::vec(event(), 0..30)
+            .prop_flat_map(|events| (Just(events.clone()), Just(events).prop_shuffle())),
+        one in steps(), other in steps(),
+    ) {
+        let expected = model(&events);
+        for (events, steps) in [(&events, &one), (&shuffled, &other)] {
+            let mut fixture = Fixture::new();
+            fixture.fold(events, steps);
+            for (found, expected) in fixture.tables().iter().zip(&expected) {
+                prop_assert_eq!(found, expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn events_that_are_folded_twice_change_nothing() {
+    let events = [
+        Owned::Request {
+            id: "r".into(),
+            ts: 1,
+            proxy: "p".into(),
+            session: Some("s".into()),
+            status: 1,
+            tool_error: None,
+        },
+        Owned::Schema { ts: 1, method: "tools/list", tools: vec![('a', 1)] },
+    ];
+    let mut fixture = Fixture::new();
+    fixture.fold(&events, &[]);
+    let once = fixture.tables();
+    let twice: Vec<_> = events.iter().chain(&events).cloned().collect();
+    fixture.fold(&twice, &[]);
+    assert_eq!(fixture.tables(), once);
+}
+
+#[test]
+fn an_idle_session_counts_as_ended_only_where_the_store_was_told_so() {
+    let mut fixture = Fixture::new();
+    let now = now_ms();
+    let session = |id: &str, started_at| Owned::Session { id: id.into(), started_at, proxy: "p".into(), client: None };
+    fixture.fold(&[session("old", now - 60_000), session("new", now)], &[]);
+    let ended = "SELECT session_id, ended_at FROM sessions ORDER BY session_id";
+    let row = |id: &str, ended: Value| vec![Value::Text(id.into()), ended];
+    assert_eq!(fixture.rows(ended), [row("new", Value::Null), row("old", Value::Null)]);
+    fixture.index().set_idle(Some(30_000)).unwrap();
+    assert_eq!(fixture.rows(ended), [row("new", Value::Null), row("old", Value::Integer(now - 60_000))]);
+    fixture.index().set_idle(None).unwrap();
+    assert_eq!(fixture.rows(ended)[1], row("old", Value::Integer(now - 60_000)), "absent must change nothing");
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused_untouched() {
+    let mut fixture = Fixture::new();
+    fixture.index().connection.pragma_update(None, "user_version", DATABASE_VERSION + 1).unwrap();
+    fixture.index = None;
+    let error = Index::open(&Config::new(fixture.dir.path())).unwrap_err();
+    assert!(
+        matches!(error, OpenError::Index(IndexError::UnsupportedVersion { found: 2, supported: 1, .. })),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_five_tables_have_their_columns() {
+    let mut fixture = Fixture::new();
+    for (table, columns) in [
+        (
+            "requests",
+            "id, request_id, ts, proxy, session_id, method, tool, latency_us, status, error_code, error_msg, bytes_in, bytes_out",
+        ),
+        (
+            "sessions",
+            "session_id, proxy, started_at, last_seen_at, ended_at, client_name, client_version, client_platform, total_calls, total_errors",
+        ),
+        ("server_schema", "id, proxy, upstream_url, method, payload, captured_at, schema_hash"),
+        ("schema_changes", "id, proxy, upstream_url, method, change_type, item_name, old_hash, new_hash, detected_at"),
+        ("meta", "key, value"),
+    ] {
+        assert!(fixture.rows(&format!("SELECT {columns} FROM {table}")).len() < 10);
+    }
+    assert_eq!(fixture.rows("SELECT value FROM meta WHERE key = 'schema_version'"), [[Value::Text("4".into())]]);
+}

@@ -1,0 +1,130 @@
+//! The worked example in format.md, checked both ways: the bytes of the document are what this code writes, and what
+//! it reads out of them is what the document says.
+
+use mcplog::format::{Extent, FrameHeader, Mark, Offset, SegmentHeader, SegmentId, Sequence, WriterId, frame_bytes};
+use mcplog::record::{GapRecord, Id, Record, RequestRecord, StatusCode};
+use mcplog::segment::{Item, SegmentReader, Stop};
+use std::collections::BTreeMap;
+
+const SALT: u32 = 0x5eed_cafe;
+
+fn header() -> SegmentHeader {
+    SegmentHeader {
+        salt: SALT,
+        writer_id: WriterId(*b"\x6d\x63\x70\x6c\x6f\x67\x4e\x01\x82\x03\x04\x05\x06\x07\x08\x09"),
+        segment_id: SegmentId(3),
+        base_sequence: Sequence(1001),
+        created_at: 1_760_000_000_000,
+    }
+}
+
+fn records() -> [Record<'static>; 2] {
+    let request = RequestRecord {
+        request_id: Id::new("0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f"),
+        ts: 1_760_000_000_123,
+        proxy: "files",
+        session_id: Some(Id::new("abc")),
+        method: "tools/call",
+        tool: Some("search"),
+        latency_us: 1840,
+        status: StatusCode::Error,
+        error_code: Some("-32602"),
+        error_msg: None,
+        bytes_in: Some(129),
+        bytes_out: None,
+        tool_error: Some(false),
+        target: None,
+        protocol_version: Some("2025-11-25"),
+        rpc_id: Some("17"),
+    };
+    [
+        Record::Request(request),
+        Record::Gap(GapRecord { from_ts: 1_760_000_000_200, to_ts: 1_760_000_000_300, events: 300 }),
+    ]
+}
+
+/// The whole file, as this code writes it.
+fn written() -> Vec<u8> {
+    let mut file = vec![0; 4096];
+    file[..64].copy_from_slice(&header().encode());
+    let mut ends = Vec::new();
+    for (index, record) in records().iter().enumerate() {
+        let mut payload = Vec::new();
+        record.encode(&mut payload);
+        let frame = FrameHeader::for_payload(SALT, index as u32, &payload);
+        let end = file.len() + frame_bytes(frame.length) as usize;
+        for word in [frame.length, frame.index, frame.crc] {
+            file.extend_from_slice(&word.to_le_bytes());
+        }
+        file.extend_from_slice(&payload);
+        file.resize(end, 0);
+        ends.push(Extent { end: Offset(end as u32), frames: index as u32 + 1 });
+    }
+    let first = Mark { generation: 1, durable: ends[0], sealed: None };
+    let second = Mark { generation: 2, durable: ends[1], sealed: Some(ends[1]) };
+    for mark in [first, second] {
+        let at = Mark::offset(mark.generation) as usize;
+        file[at..at + 32].copy_from_slice(&mark.encode(SALT));
+    }
+    file
+}
+
+/// The bytes in the document: lines of eight hex digits of offset, then up to sixteen bytes. Elsewhere zeros.
+fn documented() -> BTreeMap<usize, u8> {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/format.md")).expect("format.md");
+    let mut bytes = BTreeMap::new();
+    for line in document.lines() {
+        let Some((offset, rest)) = line.split_once("  ") else { continue };
+        let Some(offset) = (offset.len() == 8).then(|| usize::from_str_radix(offset, 16).ok()).flatten() else {
+            continue;
+        };
+        let row = rest.split("  ").next().unwrap_or_default();
+        for (index, byte) in row.split(' ').enumerate() {
+            let byte = u8::from_str_radix(byte, 16).unwrap_or_else(|_| panic!("format.md: no byte: {line}"));
+            assert_eq!(bytes.insert(offset + index, byte), None, "format.md says {offset:#x} twice");
+        }
+    }
+    bytes
+}
+
+fn hex_dump(bytes: &[u8]) -> String {
+    let rows = bytes.chunks(16).enumerate().filter(|(_, row)| row.iter().any(|byte| *byte != 0));
+    let row = |(index, row): (usize, &[u8])| {
+        let hex: Vec<_> = row.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text: String =
+            row.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' }).collect();
+        format!("{:08x}  {:47}  {text}", index * 16, hex.join(" "))
+    };
+    rows.map(row).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_documents_bytes_are_what_is_written() {
+    let (written, documented) = (written(), documented());
+    let mut file = vec![0; written.len().max(documented.keys().last().map_or(0, |last| last + 1))];
+    for (offset, byte) in documented {
+        file[offset] = byte;
+    }
+    assert!(file == written, "format.md should say:\n{}", hex_dump(&written));
+}
+
+#[test]
+fn the_documents_bytes_are_read_as_the_document_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("000000000003.seg");
+    let mut file = vec![0; 4096];
+    for (offset, byte) in documented() {
+        file.resize(file.len().max(offset + 1), 0);
+        file[offset] = byte;
+    }
+    // The last row of the document ends with the file, padding included.
+    std::fs::write(&path, &file).unwrap();
+    let mut reader = SegmentReader::open(&path).unwrap();
+    assert_eq!(*reader.header(), header());
+    for (index, expected) in records().into_iter().enumerate() {
+        let Item::Frame(frame) = reader.next().unwrap() else { panic!("no frame") };
+        assert_eq!(frame.sequence, Sequence(1001 + index as u64));
+        assert_eq!(Record::decode(frame.payload), Ok(expected));
+    }
+    assert_eq!(reader.next().unwrap(), Item::Stop(Stop::Sealed));
+}
