@@ -218,6 +218,11 @@ impl Call {
         self.facts.lock().is_some()
     }
 
+    /// Whether a response with that id is its own. One whose id is not known takes any.
+    pub(super) fn is_answered_by(&self, id: &RpcId) -> bool {
+        self.id.as_ref().is_none_or(|own| own == id) && self.is_open()
+    }
+
     /// Its response was seen. `payload` is the response's text, if it was captured; `new_session` the session that the
     /// response's headers announced.
     pub(super) fn answer(&self, message: &Message, payload: Option<&[u8]>, new_session: Option<&Arc<str>>) {
@@ -255,13 +260,10 @@ impl Call {
         }
     }
 
-    /// Ends a parked call: at its deadline, or whenever it is `forced`.
-    fn give_up(&self, now: Instant, forced: bool) {
+    /// Ends a parked call, if it is one that is wanted.
+    fn give_up(&self, now: Instant, wanted: impl Fn(&Parked) -> bool) {
         let mut slot = self.facts.lock();
-        let Some(parked) = slot.as_ref().and_then(|facts| facts.parked) else { return };
-        if !forced && parked.deadline > now {
-            return;
-        }
+        let Some(parked) = slot.as_ref().and_then(|facts| facts.parked).filter(|parked| wanted(parked)) else { return };
         let facts = slot.take();
         drop(slot);
         if let Some(facts) = facts {
@@ -428,7 +430,7 @@ impl CallIndex {
     /// Ends the parked calls whose time is over.
     pub(super) fn give_up_overdue(&self, now: Instant) {
         for call in self.matching(|_| true) {
-            call.give_up(now, false);
+            call.give_up(now, |parked| parked.deadline <= now);
         }
     }
 
@@ -436,7 +438,16 @@ impl CallIndex {
     pub(super) fn give_up_session(&self, session: &str) {
         let now = Instant::now();
         for call in self.matching(|call| call.session.as_deref() == Some(session)) {
-            call.give_up(now, true);
+            call.give_up(now, |_| true);
+        }
+    }
+
+    /// Ends the parked calls that wait for their client to come back. Those whose answer is due on a stream that is open
+    /// go on waiting.
+    pub(super) fn give_up_resumable(&self) {
+        let now = Instant::now();
+        for call in self.matching(|_| true) {
+            call.give_up(now, |parked| parked.failure != Failure::Timeout);
         }
     }
 

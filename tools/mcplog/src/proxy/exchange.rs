@@ -188,16 +188,20 @@ impl Exchange {
         let Kind::Response(id) = kind(message) else { return };
         let state = self.state.lock();
         let new_session = state.new_session.clone();
-        let found = match &id {
-            Some(id) => state.calls.iter().find(|call| call.id.as_ref() == Some(id) && call.is_open()).cloned(),
-            // The server could not read the request's id: if it was the only one, it is meant.
-            None if state.calls.len() == 1 => state.calls.first().cloned(),
-            None => None,
+        let mut found: Vec<Arc<Call>> = match &id {
+            // A call without an id is known from its headers only, and is alone.
+            Some(id) => state.calls.iter().find(|call| call.is_answered_by(id)).cloned().into_iter().collect(),
+            // The server could not read the request, all of it: an error without an id is everybody's.
+            None => state.calls.clone(),
         };
         let session = self.head.session.clone().or_else(|| state.stream_session.clone());
         drop(state);
-        let found = found.or_else(|| self.journal.calls.find(&session?, id.as_ref()?));
-        if let Some(call) = found {
+        if found.is_empty()
+            && let (Some(session), Some(id)) = (&session, &id)
+        {
+            found.extend(self.journal.calls.find(session, id));
+        }
+        for call in found {
             call.answer(message, payload, new_session.as_ref());
         }
     }
@@ -288,7 +292,7 @@ impl Exchange {
             return Some((Failure::Timeout, self.time_limit.saturating_sub(self.arrival.at.elapsed())));
         }
         let can_resume = matches!(failure, Failure::NoResponse | Failure::StreamBroken | Failure::ClientGone);
-        let resume_wait = state.resume_wait.filter(|_| can_resume)?;
+        let resume_wait = state.resume_wait.filter(|_| can_resume && !self.journal.is_draining())?;
         Some((failure, resume_wait))
     }
 

@@ -27,11 +27,17 @@ pub(super) struct Journal {
     pub(super) calls: CallIndex,
     pub(super) schema: SchemaThread,
     pub(super) metrics: Arc<Metrics>,
+    /// The proxy accepts no connections any more: nobody can come back for an answer.
+    pub(super) is_draining: AtomicBool,
     /// The proxy is cutting its connections: who goes away now was sent away.
     pub(super) is_stopping: AtomicBool,
 }
 
 impl Journal {
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
     }

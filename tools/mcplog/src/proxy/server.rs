@@ -108,6 +108,7 @@ impl Proxy {
             calls: super::call::CallIndex::default(),
             schema,
             metrics,
+            is_draining: false.into(),
             is_stopping: false.into(),
         });
         let forwarder = Arc::new(Forwarder {
@@ -139,7 +140,9 @@ impl ProxyHandle {
     /// Accepts nothing more, waits for open requests as long as the configuration allows, cuts off what remains, and
     /// records all of it. When it returns, every event was handed to the sink.
     pub(crate) async fn shutdown(mut self) {
+        self.journal.is_draining.store(true, Ordering::Relaxed);
         self.draining.cancel();
+        self.journal.calls.give_up_resumable();
         let until = tokio::time::Instant::now() + self.drain;
         // Streams that nobody waits on stay open for as long as their client likes, so the requests count and not the
         // connections.

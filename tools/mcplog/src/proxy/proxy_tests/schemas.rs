@@ -1,0 +1,145 @@
+//! Schema versions: from results that pass, merged, and only when something changed.
+
+use super::*;
+use serde_json::{Value, json};
+
+fn schemas(seen: &[Seen]) -> Vec<(String, Value)> {
+    seen.iter()
+        .filter_map(|seen| match seen {
+            Seen::Schema { method, payload, .. } => Some((method.clone(), serde_json::from_str(payload).unwrap())),
+            _ => None,
+        })
+        .collect()
+}
+
+/// A server with a list of tools, two to a page; `names` can be changed while it runs.
+async fn server(names: Arc<Mutex<Vec<&'static str>>>, as_events: bool) -> Upstream {
+    Upstream::start(move |request, mut reply| {
+        let names = names.lock().clone();
+        async move {
+            let message = request.json();
+            let from: usize = message["params"]["cursor"].as_str().map_or(0, |cursor| cursor.parse().unwrap());
+            let tools: Vec<Value> = names.iter().skip(from).take(2).map(|name| json!({"name": name})).collect();
+            let mut result = json!({"tools": tools, "ttlMs": from, "_meta": {"at": from}});
+            if from + 2 < names.len() {
+                result["nextCursor"] = json!((from + 2).to_string());
+            }
+            if message["method"] != "tools/list" {
+                result = json!({"serverInfo": {"name": "s"}, "instructions": "i"});
+            }
+            let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string();
+            if as_events {
+                reply.stream().await;
+                reply.event(answer).await;
+                reply.end().await;
+            } else {
+                reply.json(answer).await;
+            }
+        }
+    })
+    .await
+}
+
+async fn list(fixture: &Fixture, session: &str, cursor: Option<&str>) {
+    let params = cursor.map_or("{}".to_owned(), |cursor| json!({"cursor": cursor}).to_string());
+    fixture.post(&[("mcp-session-id", session)], &call("1", "tools/list", &params)).await;
+}
+
+#[tokio::test]
+async fn a_list_is_recorded_when_it_is_complete_and_again_only_when_it_changed() {
+    for as_events in [false, true] {
+        let names = Arc::new(Mutex::new(vec!["a", "b", "c"]));
+        let upstream = server(names.clone(), as_events).await;
+        let fixture = Fixture::new(&upstream).await;
+        for _ in 0..2 {
+            list(&fixture, "s", None).await;
+            list(&fixture, "s", Some("2")).await;
+        }
+        *names.lock() = vec!["c", "b", "a"];
+        list(&fixture, "s", None).await;
+        list(&fixture, "s", Some("2")).await;
+        *names.lock() = vec!["a", "b"];
+        list(&fixture, "s", None).await;
+        let expected = [
+            (
+                "tools/list".to_owned(),
+                json!({"tools": [{"name": "a"}, {"name": "b"}, {"name": "c"}], "ttlMs": 0, "_meta": {"at": 0}}),
+            ),
+            ("tools/list".to_owned(), json!({"tools": [{"name": "a"}, {"name": "b"}], "ttlMs": 0, "_meta": {"at": 0}})),
+        ];
+        assert_eq!(schemas(&fixture.finish().await), expected, "events: {as_events}");
+    }
+}
+
+#[tokio::test]
+async fn chains_of_different_sessions_do_not_mix_and_an_abandoned_one_changes_nothing() {
+    let names = Arc::new(Mutex::new(vec!["a", "b", "c"]));
+    let upstream = server(names.clone(), false).await;
+    let fixture = Fixture::new(&upstream).await;
+    list(&fixture, "abandons", None).await;
+    list(&fixture, "s", None).await;
+    *names.lock() = vec!["x", "y", "z"];
+    list(&fixture, "t", None).await;
+    list(&fixture, "t", Some("2")).await;
+    list(&fixture, "u", Some("2")).await;
+    let seen = schemas(&fixture.finish().await);
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].1["tools"], json!([{"name": "x"}, {"name": "y"}, {"name": "z"}]));
+}
+
+#[tokio::test]
+async fn both_handshakes_say_what_the_server_is() {
+    let upstream = server(Arc::default(), false).await;
+    let fixture = Fixture::new(&upstream).await;
+    for method in ["initialize", "server/discover", "initialize", "ping"] {
+        fixture.post(&[], &call("1", method, "{}")).await;
+    }
+    let seen = fixture.finish().await;
+    let payload = json!({"serverInfo": {"name": "s"}, "instructions": "i"});
+    assert_eq!(schemas(&seen), [("initialize".to_owned(), payload.clone()), ("server/discover".to_owned(), payload)]);
+    let Some(Seen::Schema { proxy, upstream_url, hash, .. }) = others(&seen).pop() else { panic!("{seen:?}") };
+    assert_eq!((proxy.as_str(), upstream_url), ("tested", format!("http://{}/mcp", upstream.address)));
+    assert_eq!(hash.len(), 64);
+}
+
+#[tokio::test]
+async fn what_the_store_knows_already_is_no_new_version() {
+    let upstream = server(Arc::new(Mutex::new(vec!["a"])), false).await;
+    let config = ProxyConfig::new(&format!("http://{}/mcp", upstream.address)).unwrap();
+    let first = Fixture::start(config.clone(), &[]).await;
+    list(&first, "s", None).await;
+    let Some(Seen::Schema { proxy, upstream_url, method, hash, .. }) = others(&first.finish().await).pop() else {
+        panic!("no schema was recorded")
+    };
+    let known = KnownSchema { proxy, upstream_url, method, schema_hash: hash };
+    let of_another = KnownSchema { upstream_url: "http://elsewhere/mcp".to_owned(), ..known.clone() };
+    for (known, expected) in [(known, 0), (of_another, 1)] {
+        let again = Fixture::start(config.clone(), &[known]).await;
+        list(&again, "s", None).await;
+        assert_eq!(schemas(&again.finish().await).len(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_fails_or_is_too_long_passes_and_changes_nothing() {
+    let upstream = Upstream::start(|request, mut reply| async move {
+        let message = request.json();
+        match message["id"].as_u64() {
+            Some(1) => reply.json(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"m"}}"#).await,
+            Some(2) => reply.json(r#"{"jsonrpc":"2.0","id":2,"result":{"tools":"none"}}"#).await,
+            _ => {
+                let long = "x".repeat(super::super::pages::SCHEMA_BYTES_MAX);
+                reply.json(json!({"jsonrpc": "2.0", "id": 3, "result": {"tools": [{"name": long}]}}).to_string()).await;
+            }
+        }
+    })
+    .await;
+    let fixture = Fixture::new(&upstream).await;
+    for id in ["1", "2", "3"] {
+        fixture.post(&[], &call(id, "tools/list", "{}")).await;
+    }
+    let seen = fixture.finish().await;
+    assert_eq!(others(&seen), []);
+    let gists: Vec<String> = requests(&seen).iter().map(Row::gist).collect();
+    assert_eq!(gists, ["tools/list 1 error 1", "tools/list 2 ok", "tools/list 3 ok"]);
+}
