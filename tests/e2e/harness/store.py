@@ -29,6 +29,16 @@ def target_of(method, params):
     return None
 
 
+def cancelled_ids(exchanges):
+    """The JSON-RPC ids of what the client took back."""
+    return [
+        message["params"]["requestId"]
+        for exchange in exchanges
+        for message in wire.sent(exchange)
+        if message.get("method") == "notifications/cancelled"
+    ]
+
+
 def expected_request(exchange, message, exchanges):
     """The row that one request of the client must have. A missing key means: any value is right."""
     method, params = message["method"], message.get("params", {})
@@ -49,8 +59,8 @@ def expected_request(exchange, message, exchanges):
         row["session_id"] = wire.headers(exchange, "response").get("mcp-session-id")
     if "mcp-protocol-version" in header:
         row["protocol_version"] = header["mcp-protocol-version"]
-    if answer is None:
-        # Given up by the client. That it has a row with a reason is checked in `mismatches`.
+    if answer is None or message["id"] in cancelled_ids(exchanges):
+        # Given up by the client, whatever came after. That it has a row with a reason is checked in `mismatches`.
         row["unfinished"] = True
     elif "error" in answer:
         row |= {
@@ -81,7 +91,7 @@ def mismatches(expected, row):
         if column == "unfinished":
             # Listening ends by closing the stream, which is no failure; everything else that breaks off is one.
             if row["method"] != "subscriptions/listen" and (row["status"] == "ok" or not row["error_code"]):
-                lines.append(f"never answered, but status {row['status']!r}, error_code {row['error_code']!r}")
+                lines.append(f"given up, but status {row['status']!r}, error_code {row['error_code']!r}")
         elif column == "tool_error":
             if bool(row[column]) != value:
                 lines.append(f"tool_error is {row[column]!r}, not {value!r}")
@@ -181,6 +191,9 @@ def check_derived_sessions(transcript, directory):
             announced = "mcp-session-id" in wire.headers(exchange, "request") or message.get("method") == "initialize"
             announced = announced or wire.session_of_old_transport(exchange)
             if "id" not in message or "method" not in message or announced or not info:
+                continue
+            if message["method"] == "server/discover" and "error" in (wire.response_to(exchange, message["id"]) or {}):
+                # A probe that failed: this server does not know the sessionless era.
                 continue
             found = rows(
                 directory,

@@ -92,6 +92,12 @@ def text_result(text, **more):
     return {"content": [{"type": "text", "text": text}], **more}
 
 
+def headers(received):
+    """The HTTP headers that arrived, as a tool's result; without those of the connection itself."""
+    lines = sorted(f"{name}: {value}" for name, value in received.items() if name not in ("connection", "keep-alive"))
+    return text_result("\n".join(lines))
+
+
 def call(name, arguments):
     """The result of a tool that needs nothing from its server."""
     match name:

@@ -100,8 +100,7 @@ async def call_tool(params):
             )
             await anyio.sleep_forever()
         case "headers":
-            received = sorted(f"{name}: {value}" for name, value in context.request.headers.items())
-            result = catalogue.text_result("\n".join(received))
+            result = catalogue.headers(context.request.headers)
         case "slow":
             await anyio.sleep(arguments["ms"] / 1000)
             result = catalogue.text_result("done")

@@ -113,8 +113,7 @@ async def call_tool(ctx, params):
             await ctx.session.report_progress(1)
             await anyio.sleep_forever()
         case "headers":
-            received = sorted(f"{name}: {value}" for name, value in ctx.request.headers.items())
-            result = catalogue.text_result("\n".join(received))
+            result = catalogue.headers(ctx.request.headers)
         case "slow":
             await anyio.sleep(arguments["ms"] / 1000)
             result = catalogue.text_result("done")

@@ -81,7 +81,9 @@ async def answer(response, way, body, headers):
         case "json":
             response.json(answers[0])
         case "headers":
-            response.json(result(ids[0], "\n".join(sorted(headers))))
+            # Their order and the case of their names mean nothing; those of the connection are not passed on.
+            lines = sorted(f"{name}: {value}" for name, value in headers.items() if name != "connection")
+            response.json(result(ids[0], "\n".join(lines)))
         case "session":
             response.json(result(ids[0]), f"mcp-session-id: {ids[0]}")
         case "session-by-stream":
@@ -107,11 +109,11 @@ async def answer(response, way, body, headers):
         case "stream-without-answer":
             await response.stream(events(PROGRESS))
         case "stream-cut":
-            await response.stream(events(PROGRESS), end=b"40\r\nevent: mess")
+            await response.stream(events(PROGRESS) + b"event: mess", end=b"")
             return False
         case "json-cut":
             response.head("200 OK", "content-type: application/json", "content-length: 1000")
-            response.writer.write(dump(result(ids[0])))
+            response.writer.write(dump(result(ids[0]))[:-10])
             return False
         case "html":
             response.whole("500 Oops", b"<h1>Oops</h1>", "content-type: text/html")
@@ -152,14 +154,14 @@ async def serve(reader, writer):
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            headers = [line for line in head[1:] if line]
-            values = {line.split(":", 1)[0].lower(): line.split(":", 1)[1].strip() for line in headers}
-            body = await reader.readexactly(int(values.get("content-length", 0)))
-            if values.get("transfer-encoding") == "chunked":
+            fields = [line.split(":", 1) for line in head[1:] if line]
+            headers = {name.lower(): value.strip() for name, value in fields}
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            if headers.get("transfer-encoding") == "chunked":
                 while size := int(await reader.readuntil(b"\r\n"), 16):
                     body += (await reader.readexactly(size + 2))[:-2]
                 await reader.readuntil(b"\r\n")
-            again = await answer(response, values.get("x-odd", ""), body, headers)
+            again = await answer(response, headers.get("x-odd", ""), body, headers)
             await writer.drain()
             # Hanging: the next thing to come from the other side is its end.
             if again is None and not await reader.read(1):
