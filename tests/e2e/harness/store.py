@@ -192,7 +192,7 @@ def check_derived_sessions(transcript, directory):
             announced = announced or wire.session_of_old_transport(exchange)
             if "id" not in message or "method" not in message or announced or not info:
                 continue
-            if message["method"] == "server/discover" and "error" in (wire.response_to(exchange, message["id"]) or {}):
+            if message["method"] == "server/discover" and exchange["status"] >= 400:
                 # A probe that failed: this server does not know the sessionless era.
                 continue
             found = rows(
