@@ -251,8 +251,10 @@ impl Mark {
                 && extent.end.0.is_multiple_of(FRAME_ALIGNMENT)
                 && extent.frames <= (extent.end.0 - FRAMES_OFFSET) / (FRAME_HEADER_BYTES + FRAME_ALIGNMENT)
         };
-        let sealed = (sealed.end.0 != 0).then_some(sealed);
-        (possible(durable) && sealed.is_none_or(possible)).then_some(Self { generation, durable, sealed })
+        let sealed = (sealed != Extent { end: Offset(0), frames: 0 }).then_some(sealed);
+        let consistent =
+            |sealed: Extent| possible(sealed) && durable.end <= sealed.end && durable.frames <= sealed.frames;
+        (possible(durable) && sealed.is_none_or(consistent)).then_some(Self { generation, durable, sealed })
     }
 
     /// The mark that counts, of the two in the first page of a segment.

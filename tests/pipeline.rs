@@ -121,7 +121,7 @@ fn a_full_channel_drops_the_newest_and_leaves_a_gap_in_the_table() {
 #[test]
 fn shutdown_with_producers_still_sending_accounts_for_every_event() {
     let fixture = Fixture::new();
-    for round in 0..20 {
+    for round in 0..8 {
         let mut config = fixture_config(&fixture, round);
         config.record_wait_ms = 0;
         let dir = config.dir.clone();

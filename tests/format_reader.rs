@@ -1,0 +1,109 @@
+//! A reader in another language, written from format.md alone, reads what this code writes.
+
+mod fixture;
+
+use fixture::Fixture;
+use mcplog::{Request, SchemaVersion, Session, SessionClosed, Status};
+use serde_json::{Value, json};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+
+/// What the reader prints, and its exit code; `None` without Python.
+fn read(paths: &[&Path]) -> Option<(Vec<Value>, i32)> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/format_reader.py");
+    let Ok(output) = Command::new("python3").arg(script).args(paths).output() else {
+        assert!(std::env::var_os("CI").is_none(), "python3 is missing");
+        let _ = std::fs::write("/dev/stderr", "SKIPPED tests/format_reader.rs: python3 is not installed\n");
+        return None;
+    };
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let lines = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    Some((lines, output.status.code().expect("an exit code")))
+}
+
+fn every_kind() -> Fixture {
+    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = u64::MAX);
+    let recorder = fixture.recorder();
+    let mut request = Request::new("0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f", -5, "p\u{e9}", "tools/call");
+    (request.status, request.latency_us, request.bytes_out) = (Status::Timeout, i64::MAX, Some(i64::MIN));
+    (request.session_id, request.tool_error) = (Some("0123456789abcdef0123456789abcdef"), Some(true));
+    (request.error_msg, request.rpc_id) = (Some("\u{1b}[31mred"), Some("17"));
+    recorder.record(request);
+    let mut session = Session::new("plain", 7, "p");
+    (session.client_name, session.derived) = (Some("claude"), true);
+    recorder.record(session);
+    recorder.record(SessionClosed::new("plain", 9));
+    recorder.record(SchemaVersion::new(3, "p", "http://u", "tools/list", "{\"tools\":[]}", "hash"));
+    // Too large for a segment of this size: dropped, and so there is a gap.
+    let large = "x".repeat(40_000);
+    request.target = Some(&large);
+    recorder.record(request);
+    drop(recorder);
+    fixture.shut_down();
+    fixture
+}
+
+#[test]
+fn every_field_of_every_kind_is_read_as_it_was_recorded() {
+    let fixture = every_kind();
+    let segments = fixture.segments();
+    let Some((mut lines, code)) = read(&segments.iter().map(AsRef::as_ref).collect::<Vec<_>>()) else { return };
+    assert_eq!(code, 0);
+    let end = lines.pop().expect("an end");
+    assert_eq!((&end["end"], &end["corrupt"]), (&json!("sealed"), &json!([])));
+    let gap = lines.pop().expect("a gap");
+    assert_eq!((&gap["kind"], &gap["events"], &gap["sequence"]), (&json!(5), &json!(1), &json!(5)));
+    assert!(gap["from_ts"].as_i64() <= gap["to_ts"].as_i64());
+    let mut expected = [
+        json!({"kind": 1, "request_id": "0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f", "ts": -5, "proxy": "p\u{e9}",
+               "session_id": "0123456789abcdef0123456789abcdef", "method": "tools/call", "tool": null, "latency_us": i64::MAX,
+               "status": "timeout", "error_code": null, "error_msg": "\u{1b}[31mred", "bytes_in": null,
+               "bytes_out": i64::MIN, "tool_error": true, "target": null, "protocol_version": null, "rpc_id": "17"}),
+        json!({"kind": 2, "session_id": "plain", "proxy": "p", "started_at": 7, "client_name": "claude",
+               "client_version": null, "client_platform": null, "protocol_version": null, "derived": true}),
+        json!({"kind": 3, "session_id": "plain", "ended_at": 9}),
+        json!({"kind": 4, "ts": 3, "proxy": "p", "upstream_url": "http://u", "method": "tools/list",
+               "payload": "{\"tools\":[]}", "content_hash": "hash"}),
+    ];
+    for (index, record) in expected.iter_mut().enumerate() {
+        record["segment"] = lines[index]["segment"].clone();
+        record["offset"] = lines[index]["offset"].clone();
+        record["sequence"] = json!(index + 1);
+        record["version"] = json!(1);
+    }
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn both_readers_agree_on_every_single_flipped_byte() {
+    let fixture = every_kind();
+    let path = &fixture.segments()[0];
+    let bytes = std::fs::read(path).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    // A file each for some forty positions over header, marks and frames.
+    let positions = (0..64).step_by(9).chain((512..544).step_by(5)).chain((4096..bytes.len()).step_by(13));
+    for position in positions {
+        let copy = dir.path().join(path.file_name().unwrap());
+        std::fs::write(&copy, &bytes).unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(&copy).unwrap();
+        file.write_all_at(&[bytes[position] ^ 0x40], position as u64).unwrap();
+        let Some((lines, code)) = read(&[&copy]) else { return };
+        let here = format!("byte {position}: exit code {code}, {:?}", lines.last());
+        let Ok(mut reader) = mcplog::segment::SegmentReader::open(&copy) else {
+            assert!(matches!(code, 1 | 3), "{here}");
+            continue;
+        };
+        let (mut sequences, mut damage) = (Vec::new(), 0);
+        loop {
+            match reader.next().unwrap() {
+                mcplog::segment::Item::Frame(frame) => sequences.push(frame.sequence.0),
+                mcplog::segment::Item::Damage(_) => damage += 1,
+                mcplog::segment::Item::Stop(_) => break,
+            }
+        }
+        let theirs: Vec<_> = lines.iter().filter_map(|line| line["sequence"].as_u64()).collect();
+        assert_eq!(theirs, sequences, "{here}");
+        assert_eq!(code == 3, damage > 0, "{here}");
+    }
+}
