@@ -17,6 +17,7 @@ mod log;
 pub mod platform;
 mod preparing;
 mod progress;
+pub mod query;
 pub mod record;
 pub mod recorder;
 mod retention;

@@ -66,7 +66,9 @@ async fn healthz(State(sources): State<Sources>) -> Response {
         "events_dropped": store.dropped,
         "events_appended": store.appended,
         "events_folded": store.folded,
-        "lag_events": store.lag_events,
+        "events_queued": store.queued,
+        "lag_records": store.lag_records,
+        "lag_ms": store.lag_ms,
         "log_bytes": store.log_bytes,
     }));
     (status, body).into_response()

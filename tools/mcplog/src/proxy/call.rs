@@ -400,8 +400,11 @@ fn boxed(text: Cow<'_, str>) -> Box<str> {
 /// [`CallIndex::end_all`] empties it at shutdown.
 #[derive(Default)]
 pub(super) struct CallIndex {
-    calls: Mutex<HashMap<(Arc<str>, RpcId), Arc<Call>>>,
+    calls: Mutex<HashMap<CallKey, Arc<Call>>>,
 }
+
+/// The session, and the id within it.
+type CallKey = (Arc<str>, RpcId);
 
 impl CallIndex {
     fn insert(&self, call: &Arc<Call>) {

@@ -14,6 +14,9 @@ const DIR_DEFAULT: &str = "./mcplog-data";
 const UPSTREAM_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
+/// After how long without a request a session counts as over: 30 minutes, since many clients never close theirs. The
+/// store itself has no default, because it is not only for live traffic.
+const SESSION_IDLE_MS_DEFAULT: u64 = 30 * 60 * 1000;
 /// No time limit may be longer; one that never ends is a mistake.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -41,7 +44,7 @@ pub(crate) struct ProxyArgs {
     pub(crate) listen: Option<String>,
 
     /// Where to record; created if missing, readable by its owner only [default: ./mcplog-data]
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", env = "MCPLOG_DIR")]
     pub(crate) dir: Option<PathBuf>,
 
     /// The proxy's name in what it records [default: the upstream's host and port]
@@ -158,7 +161,7 @@ impl ProxyConfig {
             drain: DRAIN_DEFAULT,
             rewrite_host: false,
             ca_file: None,
-            session_idle_ms: mcplog::Config::new(DIR_DEFAULT).session_idle_ms,
+            session_idle_ms: SESSION_IDLE_MS_DEFAULT,
         })
     }
 }
@@ -210,7 +213,7 @@ impl Settings {
             None => ConfigFile::default(),
         };
         let upstream = args.upstream.or(file.upstream).ok_or(SettingsError::NoUpstream)?;
-        let store = store_config(file.store, args.dir, args.config.as_deref().unwrap_or(Path::new("")))?;
+        let mut store = store_config(file.store, args.dir, args.config.as_deref().unwrap_or(Path::new("")))?;
         store.validate()?;
         let mut proxy = ProxyConfig::new(&upstream)?;
         proxy.listen = args.listen.or(file.listen).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
@@ -225,7 +228,7 @@ impl Settings {
         proxy.drain = args.drain.or(file.drain).unwrap_or(proxy.drain);
         proxy.rewrite_host = args.rewrite_host || file.rewrite_host.unwrap_or(false);
         proxy.ca_file = args.ca_file.or(file.ca_file);
-        proxy.session_idle_ms = store.session_idle_ms;
+        proxy.session_idle_ms = *store.session_idle_ms.get_or_insert(SESSION_IDLE_MS_DEFAULT);
         Ok(Self { proxy, admin: args.admin.or(file.admin), store })
     }
 }

@@ -24,6 +24,13 @@ fn file(text: &str) -> (tempfile::TempDir, String) {
     (dir, path)
 }
 
+/// The store of a proxy that was told nothing of it.
+fn default_store() -> mcplog::Config {
+    let mut config = mcplog::Config::new("./mcplog-data");
+    config.session_idle_ms = Some(SESSION_IDLE_MS_DEFAULT);
+    config
+}
+
 #[test]
 fn an_upstream_is_enough() {
     let settings = resolve(&["--upstream", "http://127.0.0.1:9000/mcp"]).unwrap();
@@ -32,7 +39,7 @@ fn an_upstream_is_enough() {
     assert_eq!(settings.proxy.upstream_timeout, Duration::from_secs(300));
     assert!(!settings.proxy.rewrite_host);
     assert_eq!(settings.admin, None);
-    assert_eq!(settings.store, mcplog::Config::new("./mcplog-data"));
+    assert_eq!(settings.store, default_store());
 }
 
 #[test]
@@ -94,7 +101,7 @@ fn the_example_in_the_help_is_a_valid_file() {
     let settings = resolve(&["--config", &path]).unwrap();
     assert_eq!(settings.proxy.name, "files");
     assert_eq!(settings.admin.as_deref(), Some("127.0.0.1:9464"));
-    assert_eq!(settings.store, mcplog::Config::new("./mcplog-data"), "the example shows the defaults");
+    assert_eq!(settings.store, default_store(), "the example shows the defaults");
 }
 
 #[test]

@@ -18,6 +18,12 @@ pub(crate) trait Sink: Send + Sync + 'static {
     fn record(&self, event: Event<'_>);
 }
 
+impl Sink for mcplog::Recorder {
+    fn record(&self, event: Event<'_>) {
+        Self::record(self, event);
+    }
+}
+
 /// The state behind every exchange of one proxy.
 pub(super) struct Journal {
     pub(super) sink: Arc<dyn Sink>,

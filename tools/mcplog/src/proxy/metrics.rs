@@ -44,10 +44,32 @@ pub(super) struct StoreNumbers {
     pub(super) dropped: u64,
     pub(super) appended: u64,
     pub(super) folded: u64,
+    /// Events in the channel.
+    pub(super) queued: u64,
+    pub(super) segments: u64,
     pub(super) log_bytes: u64,
-    pub(super) lag_events: u64,
+    /// Records appended and not folded, and how long the oldest has waited.
+    pub(super) lag_records: u64,
+    pub(super) lag_ms: u64,
     /// `None` while everything is well, else what is not.
     pub(super) trouble: Option<String>,
+}
+
+impl From<mcplog::Stats> for StoreNumbers {
+    fn from(stats: mcplog::Stats) -> Self {
+        Self {
+            recorded: stats.recorded,
+            dropped: stats.dropped,
+            appended: stats.appended,
+            folded: stats.folded,
+            queued: stats.queued,
+            segments: stats.segments,
+            log_bytes: stats.log_bytes,
+            lag_records: stats.lag_records,
+            lag_ms: stats.lag_ms,
+            trouble: (!stats.health.is_ok()).then(|| stats.health.to_string()),
+        }
+    }
 }
 
 /// The whole exposition, in the text format of Prometheus (version 0.0.4).
@@ -103,7 +125,11 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
     one("mcplog_events_appended_total", "counter", "Events written to the log.", &store.appended);
     one("mcplog_events_folded_total", "counter", "Events folded into the database.", &store.folded);
     one("mcplog_log_bytes", "gauge", "Size of the log on disk.", &store.log_bytes);
-    one("mcplog_lag_events", "gauge", "Events appended but not folded yet.", &store.lag_events);
+    one("mcplog_events_queued", "gauge", "Events that wait to be written to the log.", &store.queued);
+    one("mcplog_log_segments", "gauge", "Segment files of the log.", &store.segments);
+    one("mcplog_lag_records", "gauge", "Records in the log that are not folded yet.", &store.lag_records);
+    let lag = format!("{}.{:03}", store.lag_ms / 1000, store.lag_ms % 1000);
+    one("mcplog_lag_seconds", "gauge", "How long the oldest record that is not folded has waited.", &lag);
     one("mcplog_healthy", "gauge", "1 while the store is well.", &u8::from(store.trouble.is_none()));
     out
 }
@@ -122,7 +148,8 @@ mod tests {
         let metrics = Metrics::default();
         metrics.requests_error.add(3);
         metrics.in_flight.store(2, Ordering::Relaxed);
-        let store = StoreNumbers { dropped: 7, trouble: Some("disk full".into()), ..StoreNumbers::default() };
+        let store =
+            StoreNumbers { dropped: 7, lag_ms: 1_020, trouble: Some("disk full".into()), ..StoreNumbers::default() };
         let text = exposition(&metrics, &store);
         let mut declared = HashSet::new();
         let mut helped = HashSet::new();
@@ -137,7 +164,7 @@ mod tests {
                 assert!(declared.insert(name), "{line}");
             } else {
                 let (name, value) = line.rsplit_once(' ').unwrap();
-                value.parse::<u64>().unwrap();
+                value.parse::<f64>().unwrap();
                 assert!(declared.contains(name.split('{').next().unwrap()), "{line}");
             }
         }
@@ -146,6 +173,7 @@ mod tests {
             "mcplog_requests_total{status=\"error\"} 3",
             "mcplog_requests_in_flight 2",
             "mcplog_events_dropped_total 7",
+            "mcplog_lag_seconds 1.020",
             "mcplog_healthy 0",
         ] {
             assert!(text.lines().any(|line| line == sample), "{sample} in\n{text}");

@@ -36,7 +36,7 @@ mod request_body;
 mod response_body;
 mod response_reader;
 mod rpc;
-// mod run;
+mod run;
 mod scan;
 mod schema;
 mod server;
@@ -48,6 +48,6 @@ mod upstream;
 mod proxy_tests;
 
 pub(crate) use config::{ProxyArgs, ProxyConfig};
-pub(crate) use journal::Sink;
-// pub(crate) use run::run;
-pub(crate) use server::{KnownSchema, Proxy, ProxyHandle};
+pub(crate) use forward::chain;
+pub(crate) use run::run;
+pub(crate) use server::{KnownSchema, Proxy};

@@ -333,11 +333,11 @@ async fn shutdown_does_not_wait_for_idle_clients_and_streams_without_requests() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_every_request_has_exactly_one_row() {
     /// How the upstream and the client behave, by the request's number.
-    const BEHAVIOURS: u32 = 9;
+    const BEHAVIOURS: u64 = 9;
     let upstream = Upstream::start(|request, mut reply| async move {
         let id = request.json()["id"].as_u64().unwrap();
         let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
-        match id as u32 % BEHAVIOURS {
+        match id % BEHAVIOURS {
             0 => reply.json(answer).await,
             1 => {
                 reply.stream().await;

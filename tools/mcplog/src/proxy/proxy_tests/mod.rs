@@ -10,7 +10,9 @@ mod sessions;
 mod streaming;
 mod transport;
 
-use super::{KnownSchema, Proxy, ProxyConfig, ProxyHandle, Sink};
+use super::journal::Sink;
+use super::server::ProxyHandle;
+use super::{KnownSchema, Proxy, ProxyConfig};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};

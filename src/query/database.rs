@@ -1,0 +1,170 @@
+//! The connection that every query runs on: opened read-only, and only if this build knows the tables.
+//!
+//! Runs on the caller's thread. It must not create a database, nor migrate one: a reader changes nothing.
+
+use crate::error::IndexError;
+use rusqlite::types::Value;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The version of the tables that the statements here are written for.
+const DATABASE_VERSION: i64 = 1;
+
+/// A writer holds its locks for one batch; a reader that meets one (a checkpoint, a recovery) waits so long.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// A read-only connection to a store's database.
+///
+/// Cheap to open. Each method is one statement and so sees one state of the tables; two calls may see two. Errors
+/// name the database file and what SQLite said.
+#[derive(Debug)]
+pub struct Query {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Query {
+    /// Opens `store.db` of the store in `dir`. Other processes may write to it meanwhile.
+    ///
+    /// # Errors
+    /// [`IndexError::Missing`] if there is no database or no tables in it yet, [`IndexError::UnsupportedVersion`] if a
+    /// newer version wrote it, [`IndexError::Sqlite`] if it can't be read.
+    pub fn open(dir: &Path) -> Result<Self, IndexError> {
+        let path = dir.join("store.db");
+        // SQLITE_OPEN_NOFOLLOW would refuse a link anywhere in the path, and `/tmp` is one on some systems.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match Connection::open_with_flags(&path, flags) {
+            Ok(connection) => connection,
+            Err(source) => {
+                let missing = source.sqlite_error_code() == Some(ErrorCode::CannotOpen) && !path.exists();
+                return Err(if missing { IndexError::Missing { path } } else { IndexError::Sqlite { path, source } });
+            }
+        };
+        let query = Self { connection, path };
+        query.connection.busy_timeout(BUSY_WAIT).map_err(|source| query.error(source))?;
+        let found: i64 = query.value("PRAGMA user_version", &[])?;
+        match found {
+            DATABASE_VERSION => Ok(query),
+            0 => Err(IndexError::Missing { path: query.path }),
+            _ => Err(IndexError::UnsupportedVersion { path: query.path, supported: DATABASE_VERSION, found }),
+        }
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs a statement and hands over one row after the other, until `each` breaks off.
+    pub(super) fn each_row<'a>(
+        &self,
+        sql: &str,
+        values: &[Value],
+        mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<ControlFlow<()>> + 'a,
+    ) -> Result<(), IndexError> {
+        let mut run = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+            while let Some(row) = rows.next()? {
+                if each(row)?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        run().map_err(|source| self.error(source))
+    }
+
+    /// Runs a statement and collects its rows.
+    pub(super) fn rows<T>(
+        &self,
+        sql: &str,
+        values: &[Value],
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, IndexError> {
+        let mut found = Vec::new();
+        self.each_row(sql, values, |row| {
+            found.push(read(row)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+
+    /// Runs a statement that has exactly one row with one column.
+    pub(super) fn value<T: rusqlite::types::FromSql>(&self, sql: &str, values: &[Value]) -> Result<T, IndexError> {
+        self.row(sql, values, |row| row.get(0))
+    }
+
+    /// Runs a statement that has exactly one row.
+    pub(super) fn row<T>(
+        &self,
+        sql: &str,
+        values: &[Value],
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, IndexError> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row(rusqlite::params_from_iter(values), read))
+            .map_err(|source| self.error(source))
+    }
+
+    fn error(&self, source: rusqlite::Error) -> IndexError {
+        IndexError::Sqlite { path: self.path.clone(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::test_store::TestStore;
+
+    #[test]
+    fn a_directory_without_a_database_is_missing_and_stays_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(Query::open(dir.path()), Err(IndexError::Missing { .. })));
+        assert!(matches!(Query::open(&dir.path().join("nowhere")), Err(IndexError::Missing { .. })));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_database_without_tables_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("store.db"), b"").unwrap();
+        assert!(matches!(Query::open(dir.path()), Err(IndexError::Missing { .. })));
+    }
+
+    #[test]
+    fn a_newer_database_is_refused() {
+        let store = TestStore::new();
+        store.execute("PRAGMA user_version = 2");
+        let error = Query::open(store.dir()).unwrap_err();
+        assert!(matches!(error, IndexError::UnsupportedVersion { supported: 1, found: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("store.db"), [b'x'; 4096]).unwrap();
+        let error = Query::open(dir.path()).unwrap_err();
+        assert!(matches!(error, IndexError::Sqlite { .. }));
+        assert!(error.to_string().contains("store.db"), "{error}");
+    }
+
+    #[test]
+    fn the_connection_refuses_to_write() {
+        let store = TestStore::new();
+        let query = Query::open(store.dir()).unwrap();
+        assert!(query.connection.execute("DELETE FROM requests", []).is_err());
+    }
+
+    #[test]
+    fn a_reader_sees_rows_that_a_writer_adds_later() {
+        let store = TestStore::new();
+        let query = Query::open(store.dir()).unwrap();
+        assert_eq!(query.value::<i64>("SELECT count(*) FROM requests", &[]).unwrap(), 0);
+        store.request("a", 1, "tools/call").insert();
+        assert_eq!(query.value::<i64>("SELECT count(*) FROM requests", &[]).unwrap(), 1);
+    }
+}

@@ -1,0 +1,120 @@
+//! What a query is about: the rows to keep, and how many of them.
+//!
+//! Pure data, on the caller's thread; it turns into SQL conditions and touches no database.
+
+use super::conditions::Conditions;
+use crate::event::Status;
+
+/// A stretch of time, in Unix milliseconds UTC. An absent bound is open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The first millisecond that counts.
+    pub since_ts: Option<i64>,
+    /// The first millisecond that does not count any more.
+    pub until_ts: Option<i64>,
+}
+
+impl Span {
+    pub(super) fn add_to(self, conditions: &mut Conditions, column: &str) {
+        conditions.require_if(&format!("{column} >= ?"), self.since_ts);
+        conditions.require_if(&format!("{column} < ?"), self.until_ts);
+    }
+}
+
+/// Which requests. The default keeps all of them; every field that is set narrows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestFilter {
+    /// When the request arrived.
+    pub span: Span,
+    /// The proxy's name, exactly.
+    pub proxy: Option<String>,
+    /// The JSON-RPC method, exactly.
+    pub method: Option<String>,
+    /// The tool, exactly.
+    pub tool: Option<String>,
+    /// How the request ended.
+    pub status: Option<Status>,
+    /// The session's id, exactly.
+    pub session_id: Option<String>,
+    /// Only requests that failed in any way: status error or timeout, or a result that said `isError`.
+    pub errors_only: bool,
+    /// Only requests that took longer than this, in microseconds.
+    pub slower_than_us: Option<i64>,
+    /// At most so many rows: the newest. Absent: all.
+    pub limit: Option<u64>,
+}
+
+impl RequestFilter {
+    /// The conditions over table `requests`, named `r`.
+    pub(super) fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        self.span.add_to(&mut conditions, "r.ts");
+        conditions.require_if("r.proxy = ?", self.proxy.clone());
+        conditions.require_if("r.method = ?", self.method.clone());
+        conditions.require_if("r.tool = ?", self.tool.clone());
+        conditions.require_if("r.status = ?", self.status.map(|status| status.as_str().to_owned()));
+        conditions.require_if("r.session_id = ?", self.session_id.clone());
+        conditions.require_if("r.latency_us > ?", self.slower_than_us);
+        if self.errors_only {
+            conditions.require("(r.status <> 'ok' OR r.tool_error = 1)");
+        }
+        conditions
+    }
+}
+
+/// Which sessions. The default keeps all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// When the session was active: a session counts if any of the time between its start and when it was last seen
+    /// lies in the span.
+    pub span: Span,
+    /// The proxy's name, exactly.
+    pub proxy: Option<String>,
+    /// The client's name, exactly.
+    pub client_name: Option<String>,
+    /// The session's id, exactly.
+    pub session_id: Option<String>,
+    /// Only sessions with a failed request: status error or timeout, or a result that said `isError`.
+    pub errors_only: bool,
+    /// At most so many rows: those last seen most recently. Absent: all.
+    pub limit: Option<u64>,
+}
+
+impl SessionFilter {
+    /// The conditions over view `sessions`, named `s`.
+    pub(super) fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        conditions.require_if("s.last_seen_at >= ?", self.span.since_ts);
+        conditions.require_if("s.started_at < ?", self.span.until_ts);
+        conditions.require_if("s.proxy = ?", self.proxy.clone());
+        conditions.require_if("s.client_name = ?", self.client_name.clone());
+        conditions.require_if("s.session_id = ?", self.session_id.clone());
+        if self.errors_only {
+            conditions.require("(s.total_errors > 0 OR s.total_tool_errors > 0)");
+        }
+        conditions
+    }
+}
+
+/// Which schema changes, or which servers' schemas. The default keeps all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SchemaFilter {
+    /// When the change was detected, or the current version was captured.
+    pub span: Span,
+    /// The proxy's name, exactly.
+    pub proxy: Option<String>,
+    /// The method whose result it is, exactly.
+    pub method: Option<String>,
+    /// At most so many rows: the newest. Absent: all.
+    pub limit: Option<u64>,
+}
+
+impl SchemaFilter {
+    pub(super) fn conditions(&self, time_column: &str) -> Conditions {
+        let mut conditions = Conditions::default();
+        self.span.add_to(&mut conditions, time_column);
+        conditions.require_if("proxy = ?", self.proxy.clone());
+        conditions.require_if("method = ?", self.method.clone());
+        conditions
+    }
+}

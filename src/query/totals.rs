@@ -1,0 +1,226 @@
+//! What the store holds altogether, how far it is folded, and what is known to be lost.
+//!
+//! Runs on the caller's thread.
+
+use super::conditions::Conditions;
+use super::{Query, Span};
+use crate::error::IndexError;
+use std::path::Path;
+
+/// The whole store in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Rows of table `requests`.
+    pub requests: i64,
+    /// Rows of table `sessions`.
+    pub sessions: i64,
+    /// Events known to be lost, over all gaps.
+    pub dropped: i64,
+    /// Records and damaged places that could not be folded.
+    pub quarantined: i64,
+    /// When the first request arrived: Unix time in milliseconds, UTC.
+    pub first_ts: Option<i64>,
+    /// When the latest request arrived: Unix time in milliseconds, UTC.
+    pub last_ts: Option<i64>,
+    /// Up to where the log is folded; `None` before the first time.
+    pub checkpoint: Option<CheckpointRow>,
+    /// Size of the database with its write-ahead file, in bytes.
+    pub database_bytes: u64,
+}
+
+/// Up to where the log is folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct CheckpointRow {
+    /// The segment's number.
+    pub segment: i64,
+    /// Offset in the segment of the first byte that is not folded.
+    pub offset: i64,
+    /// Sequence number of the last record that is folded; 0 for none.
+    pub sequence: i64,
+}
+
+/// A gap: events that were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct GapRow {
+    /// The record's sequence number in the log.
+    pub id: i64,
+    /// When the first of them was dropped: Unix time in milliseconds, UTC.
+    pub from_ts: i64,
+    /// When the last of them was dropped: Unix time in milliseconds, UTC.
+    pub to_ts: i64,
+    /// How many.
+    pub events: i64,
+}
+
+/// Several gaps together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct GapTotals {
+    /// How many gaps.
+    pub gaps: i64,
+    /// How many events were dropped in them.
+    pub events: i64,
+    /// When the first event was dropped: Unix time in milliseconds, UTC.
+    pub from_ts: Option<i64>,
+    /// When the last event was dropped: Unix time in milliseconds, UTC.
+    pub to_ts: Option<i64>,
+}
+
+impl Query {
+    /// The whole store in numbers.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn totals(&self) -> Result<Totals, IndexError> {
+        let checkpoint = self.rows("SELECT segment, offset, sequence FROM checkpoint", &[], |row| {
+            Ok(CheckpointRow { segment: row.get(0)?, offset: row.get(1)?, sequence: row.get(2)? })
+        })?;
+        let database_bytes = bytes_of(self.path()) + bytes_of(&self.path().with_extension("db-wal"));
+        // Each is an index's end or a count over the leanest index; nothing here reads the rows themselves.
+        let sql = "SELECT (SELECT count(*) FROM requests), (SELECT count(*) FROM session_state), \
+                          (SELECT coalesce(sum(events), 0) FROM gaps), (SELECT count(*) FROM quarantine), \
+                          (SELECT min(ts) FROM requests), (SELECT max(ts) FROM requests)";
+        self.row(sql, &[], |row| {
+            Ok(Totals {
+                requests: row.get(0)?,
+                sessions: row.get(1)?,
+                dropped: row.get(2)?,
+                quarantined: row.get(3)?,
+                first_ts: row.get(4)?,
+                last_ts: row.get(5)?,
+                checkpoint: checkpoint.first().copied(),
+                database_bytes,
+            })
+        })
+    }
+
+    /// Whether any request is on record: cheaper than counting them.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn has_requests(&self) -> Result<bool, IndexError> {
+        self.value("SELECT EXISTS (SELECT 1 FROM requests)", &[])
+    }
+
+    /// The gaps that touch `span`, oldest first.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn gaps(&self, span: Span) -> Result<Vec<GapRow>, IndexError> {
+        let conditions = touching(span);
+        let sql = format!("SELECT id, from_ts, to_ts, events FROM gaps{} ORDER BY from_ts, id", conditions.sql());
+        self.rows(&sql, &conditions.values(), |row| {
+            Ok(GapRow { id: row.get(0)?, from_ts: row.get(1)?, to_ts: row.get(2)?, events: row.get(3)? })
+        })
+    }
+
+    /// The gaps that touch `span`, together.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn gap_totals(&self, span: Span) -> Result<GapTotals, IndexError> {
+        let conditions = touching(span);
+        let sql = format!(
+            "SELECT count(*), coalesce(sum(events), 0), min(from_ts), max(to_ts) FROM gaps{}",
+            conditions.sql()
+        );
+        self.row(&sql, &conditions.values(), |row| {
+            Ok(GapTotals { gaps: row.get(0)?, events: row.get(1)?, from_ts: row.get(2)?, to_ts: row.get(3)? })
+        })
+    }
+
+    /// How many records and damaged places could not be folded.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn quarantine(&self) -> Result<i64, IndexError> {
+        self.value("SELECT count(*) FROM quarantine", &[])
+    }
+}
+
+fn touching(span: Span) -> Conditions {
+    let mut conditions = Conditions::default();
+    conditions.require_if("to_ts >= ?", span.since_ts);
+    conditions.require_if("from_ts < ?", span.until_ts);
+    conditions
+}
+
+/// The file's size; a file that is not there has none.
+fn bytes_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::test_store::TestStore;
+
+    fn gap(store: &TestStore, from_ts: i64, to_ts: i64, events: i64) {
+        store.row("gaps").set("from_ts", from_ts).set("to_ts", to_ts).set("events", events).insert();
+    }
+
+    #[test]
+    fn an_empty_store_has_no_times_and_no_checkpoint() {
+        let store = TestStore::new();
+        let query = store.query();
+        let totals = query.totals().unwrap();
+        assert!(totals.database_bytes > 0);
+        let nothing = Totals {
+            requests: 0,
+            sessions: 0,
+            dropped: 0,
+            quarantined: 0,
+            first_ts: None,
+            last_ts: None,
+            checkpoint: None,
+            database_bytes: totals.database_bytes,
+        };
+        assert_eq!(totals, nothing);
+        assert!(!query.has_requests().unwrap());
+        assert_eq!(query.gap_totals(Span::default()).unwrap(), GapTotals::default());
+    }
+
+    #[test]
+    fn everything_is_counted() {
+        let store = TestStore::new();
+        store.request("a", 30, "ping").insert();
+        store.request("b", 10, "ping").insert();
+        store.session("s").insert();
+        gap(&store, 1, 2, 7);
+        gap(&store, 5, 6, 5);
+        store.row("quarantine").set("segment", 1).set("offset", 2).set("bytes", 3).set("reason", "r").insert();
+        store.execute("INSERT INTO checkpoint VALUES (1, x'00', 3, 4096, 99)");
+        let query = store.query();
+        let totals = query.totals().unwrap();
+        assert_eq!((totals.requests, totals.sessions, totals.dropped, totals.quarantined), (2, 1, 12, 1));
+        assert_eq!((totals.first_ts, totals.last_ts), (Some(10), Some(30)));
+        assert_eq!(totals.checkpoint, Some(CheckpointRow { segment: 3, offset: 4096, sequence: 99 }));
+        assert!(query.has_requests().unwrap());
+        assert_eq!(query.quarantine().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_gap_counts_when_it_touches_the_span() {
+        let store = TestStore::new();
+        gap(&store, 10, 20, 1);
+        gap(&store, 30, 40, 2);
+        let query = store.query();
+        let cases = [
+            (None, None, 3),
+            (Some(20), None, 3),
+            (Some(21), None, 2),
+            (Some(41), None, 0),
+            (None, Some(30), 1),
+            (None, Some(31), 3),
+            (None, Some(10), 0),
+        ];
+        for (since_ts, until_ts, events) in cases {
+            let span = Span { since_ts, until_ts };
+            assert_eq!(query.gap_totals(span).unwrap().events, events, "{span:?}");
+            assert_eq!(query.gaps(span).unwrap().iter().map(|gap| gap.events).sum::<i64>(), events, "{span:?}");
+        }
+    }
+}

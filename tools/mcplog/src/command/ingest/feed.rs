@@ -1,0 +1,187 @@
+//! The import itself: parse lines, record events, wait until they are folded.
+//!
+//! Runs on the main thread. It records over the same path as the proxy, but where the proxy drops it waits.
+
+use super::bad_lines::BadLines;
+use super::line::{self, Reason};
+use super::progress::Progress;
+use super::reader::{self, Batch, LINE_BYTES_MAX};
+use super::summary::Summary;
+use crate::cli::IngestArgs;
+use crate::error::CliError;
+use crate::interrupt::Interrupt;
+use crate::json;
+use mcplog::error::WaitError;
+use mcplog::{Config, Event, Recorder, Refusal, Store};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// How often the work looks up: for an interruption, and to move the progress bar.
+const LOOK_UP: Duration = Duration::from_millis(100);
+/// How long to wait before a full channel is tried again.
+const RETRY: Duration = Duration::from_micros(200);
+/// Folding that is in trouble and has not moved for so long is given up; the log keeps what it has.
+const FOLD_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the store may take to close.
+const SHUTDOWN: Duration = Duration::from_secs(60);
+/// The same after an interruption: somebody waits.
+const SHUTDOWN_INTERRUPTED: Duration = Duration::from_secs(5);
+
+/// Runs the command; the exit code says whether lines were bad.
+pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError> {
+    let interrupt = Interrupt::listen().map_err(|error| failed("listen for signals", &error))?;
+    let (input, bytes) = open(&args.file)?;
+    let mut config = Config::new(&args.store.dir);
+    if args.keep_segments {
+        config.keep_segments_bytes = u64::MAX;
+    }
+    let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
+    let batches = reader::spawn(input).map_err(|error| failed("start the reader", &error))?;
+
+    let progress = Progress::reading(bytes);
+    let mut feed = Feed {
+        recorder: store.recorder(),
+        interrupt: &interrupt,
+        progress: &progress,
+        bad_lines: BadLines::default(),
+        summary: Summary::default(),
+    };
+    let start = Instant::now();
+    let read = feed.read_all(&batches);
+    let record_time = start.elapsed();
+    let Feed { mut summary, mut bad_lines, .. } = feed;
+    progress.aside(|stderr| bad_lines.flush(stderr));
+    summary.bad_lines = bad_lines.count;
+
+    let folded = if read.is_ok() { wait_until_folded(&store, &interrupt, &progress) } else { Ok(()) };
+    summary.interrupted = interrupt.requested();
+    drop(progress);
+    let report = store.shutdown(if summary.interrupted { SHUTDOWN_INTERRUPTED } else { SHUTDOWN });
+    summary.folded = report.folded;
+    summary.left_in_log = report.left_in_log;
+    summary.set_times(record_time, start.elapsed());
+
+    if args.json {
+        json::write_line(out, &summary)?;
+    } else {
+        writeln!(out, "{}", summary.text())?;
+    }
+    out.flush()?;
+    read?;
+    folded?;
+    Ok(summary.exit_code())
+}
+
+/// The input, and its size if that is known.
+fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), CliError> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let failed = |error: io::Error| CliError::Failed(format!("can't open {}: {error}", path.display()));
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(CliError::Failed(format!("can't read {}: it is a directory", path.display())));
+    }
+    // A pipe or a device has no size that means anything.
+    let bytes = metadata.is_file().then_some(metadata.len());
+    Ok((Box::new(file), bytes))
+}
+
+fn failed(what: &str, error: &io::Error) -> CliError {
+    CliError::Failed(format!("can't {what}: {error}"))
+}
+
+/// The main thread's state while it reads.
+struct Feed<'a> {
+    recorder: Recorder,
+    interrupt: &'a Interrupt,
+    progress: &'a Progress,
+    bad_lines: BadLines,
+    summary: Summary,
+}
+
+/// What became of a line.
+enum Outcome {
+    Recorded,
+    Blank,
+    Bad(Reason),
+    /// Nothing: it waited for room when somebody interrupted the work.
+    Interrupted,
+}
+
+impl Feed<'_> {
+    fn read_all(&mut self, batches: &Receiver<io::Result<Batch>>) -> Result<(), CliError> {
+        while !self.interrupt.requested() {
+            match batches.recv_timeout(LOOK_UP) {
+                Ok(Ok(batch)) => self.record_batch(&batch)?,
+                Ok(Err(error)) => return Err(failed("read on", &error)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn record_batch(&mut self, batch: &Batch) -> Result<(), CliError> {
+        for (number, text) in batch.lines() {
+            let parsed = text.map_or(Err(Reason::TooLong { bytes_max: LINE_BYTES_MAX }), line::parse);
+            let outcome = match &parsed {
+                Ok(Some(line)) => self.record(line.event())?,
+                Ok(None) => Outcome::Blank,
+                Err(reason) => Outcome::Bad(reason.clone()),
+            };
+            match outcome {
+                Outcome::Recorded => self.summary.recorded += 1,
+                Outcome::Blank => self.summary.blank_lines += 1,
+                Outcome::Bad(reason) => self.progress.aside(|stderr| self.bad_lines.push(number, reason, stderr)),
+                Outcome::Interrupted => return Ok(()),
+            }
+            self.summary.lines = number;
+        }
+        self.summary.bytes += batch.bytes_read;
+        self.progress.read(batch.bytes_read, self.summary.recorded);
+        Ok(())
+    }
+
+    /// Hands one event over, however long that takes.
+    fn record(&self, event: Event<'_>) -> Result<Outcome, CliError> {
+        loop {
+            let Err(refused) = self.recorder.try_record(event) else { return Ok(Outcome::Recorded) };
+            match refused.reason {
+                Refusal::TooLarge { bytes, bytes_max } => {
+                    return Ok(Outcome::Bad(Reason::TooLarge { bytes, bytes_max }));
+                }
+                Refusal::Full if self.interrupt.requested() => return Ok(Outcome::Interrupted),
+                Refusal::Full => std::thread::sleep(RETRY),
+                reason => return Err(CliError::Failed(reason.to_string())),
+            }
+        }
+    }
+}
+
+/// Waits until everything recorded is in the database, or somebody interrupts, or there is no hope.
+fn wait_until_folded(store: &Store, interrupt: &Interrupt, progress: &Progress) -> Result<(), CliError> {
+    progress.start_folding(store.stats().recorded);
+    let mut best = 0;
+    let mut moved = Instant::now();
+    while !interrupt.requested() {
+        match store.wait_folded(LOOK_UP) {
+            Ok(()) => return Ok(()),
+            Err(WaitError::Timeout(_)) => {}
+            Err(error) => return Err(CliError::Failed(format!("can't fold: {error}"))),
+        }
+        let stats = store.stats();
+        progress.folded(stats.folded);
+        if stats.folded > best {
+            best = stats.folded;
+            moved = Instant::now();
+        } else if !stats.health.is_ok() && moved.elapsed() > FOLD_PATIENCE {
+            return Err(CliError::Failed(format!("folding does not go on: {}", stats.health)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,353 @@
+//! One line, one event: the format that `mcplog ingest` reads.
+//!
+//! Pure. Reasons say where a line is wrong, never what it says: the events are private, the reasons end up in logs.
+
+use mcplog::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
+use serde::Deserialize;
+use serde_json::error::Category;
+use std::borrow::Cow;
+
+/// Why a line is no event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Reason {
+    #[error("not valid JSON, from column {column} on")]
+    NotJson { column: usize },
+    #[error("not a whole JSON object: the line ends too early")]
+    CutOff,
+    #[error("not a JSON object")]
+    NotAnObject,
+    #[error("`{0}` is missing")]
+    Missing(String),
+    #[error("`{0}` appears twice")]
+    Duplicate(String),
+    #[error("`{field}` is wrong: expected {expected}")]
+    Wrong { field: String, expected: String },
+    #[error("longer than {} MiB", bytes_max / (1024 * 1024))]
+    TooLong { bytes_max: usize },
+    #[error("too large: the event takes {bytes} bytes, and a segment holds events of up to {bytes_max}")]
+    TooLarge { bytes: usize, bytes_max: usize },
+}
+
+/// A line that was understood; it borrows from the text it was read from. Events borrow from it in turn.
+#[derive(Debug)]
+pub(super) enum Line<'a> {
+    Request(RequestLine<'a>),
+    Session(SessionLine<'a>),
+    SessionClosed(SessionClosedLine<'a>),
+    SchemaVersion(SchemaVersionLine<'a>),
+}
+
+/// Understands a line. `Ok(None)`: it is blank.
+pub(super) fn parse(text: &[u8]) -> Result<Option<Line<'_>>, Reason> {
+    let text = text.trim_ascii();
+    match text.first() {
+        None => return Ok(None),
+        // Serde would take an array as the fields in their order.
+        Some(first) if *first != b'{' => return Err(Reason::NotAnObject),
+        Some(_) => {}
+    }
+    // Two passes, so that each type has fields of its own: what is listed for another type is ignored here.
+    let Kind { kind } = from_json(text)?;
+    let line = match &*kind.0 {
+        "request" => Line::Request(from_json(text)?),
+        "session" => Line::Session(from_json(text)?),
+        "session_closed" => Line::SessionClosed(from_json(text)?),
+        "schema_version" => Line::SchemaVersion(from_json(text)?),
+        _ => {
+            let expected = "request, session, session_closed or schema_version".to_owned();
+            return Err(Reason::Wrong { field: "type".to_owned(), expected });
+        }
+    };
+    if let Line::Request(RequestLine { status, .. }) = &line
+        && Status::from_name(&status.0).is_none()
+    {
+        return Err(Reason::Wrong { field: "status".to_owned(), expected: "ok, error or timeout".to_owned() });
+    }
+    Ok(Some(line))
+}
+
+/// Text that is borrowed where it has no escapes. (Serde borrows a plain `Cow` in an `Option` never.)
+#[derive(Debug, Deserialize)]
+pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RequestLine<'a> {
+    #[serde(borrow)]
+    request_id: Text<'a>,
+    ts: i64,
+    proxy: Text<'a>,
+    session_id: Option<Text<'a>>,
+    method: Text<'a>,
+    tool: Option<Text<'a>>,
+    latency_us: i64,
+    status: Text<'a>,
+    error_code: Option<Text<'a>>,
+    error_msg: Option<Text<'a>>,
+    bytes_in: Option<i64>,
+    bytes_out: Option<i64>,
+    tool_error: Option<bool>,
+    target: Option<Text<'a>>,
+    protocol_version: Option<Text<'a>>,
+    rpc_id: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct SessionLine<'a> {
+    #[serde(borrow)]
+    session_id: Text<'a>,
+    proxy: Text<'a>,
+    started_at: i64,
+    client_name: Option<Text<'a>>,
+    client_version: Option<Text<'a>>,
+    client_platform: Option<Text<'a>>,
+    protocol_version: Option<Text<'a>>,
+    derived: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct SessionClosedLine<'a> {
+    #[serde(borrow)]
+    session_id: Text<'a>,
+    ended_at: i64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct SchemaVersionLine<'a> {
+    ts: i64,
+    #[serde(borrow)]
+    proxy: Text<'a>,
+    upstream_url: Text<'a>,
+    method: Text<'a>,
+    payload: Text<'a>,
+    content_hash: Text<'a>,
+}
+
+impl Line<'_> {
+    /// The event that the line describes.
+    pub(super) fn event(&self) -> Event<'_> {
+        match self {
+            Self::Request(line) => {
+                let mut request = Request::new(&line.request_id.0, line.ts, &line.proxy.0, &line.method.0);
+                request.session_id = optional(&line.session_id);
+                request.tool = optional(&line.tool);
+                request.latency_us = line.latency_us;
+                // `parse` has refused every other name.
+                request.status = Status::from_name(&line.status.0).unwrap_or(Status::Error);
+                request.error_code = optional(&line.error_code);
+                request.error_msg = optional(&line.error_msg);
+                request.bytes_in = line.bytes_in;
+                request.bytes_out = line.bytes_out;
+                request.tool_error = line.tool_error;
+                request.target = optional(&line.target);
+                request.protocol_version = optional(&line.protocol_version);
+                request.rpc_id = optional(&line.rpc_id);
+                request.into()
+            }
+            Self::Session(line) => {
+                let mut session = Session::new(&line.session_id.0, line.started_at, &line.proxy.0);
+                session.client_name = optional(&line.client_name);
+                session.client_version = optional(&line.client_version);
+                session.client_platform = optional(&line.client_platform);
+                session.protocol_version = optional(&line.protocol_version);
+                session.derived = line.derived.unwrap_or(false);
+                session.into()
+            }
+            Self::SessionClosed(line) => SessionClosed::new(&line.session_id.0, line.ended_at).into(),
+            Self::SchemaVersion(line) => SchemaVersion::new(
+                line.ts,
+                &line.proxy.0,
+                &line.upstream_url.0,
+                &line.method.0,
+                &line.payload.0,
+                &line.content_hash.0,
+            )
+            .into(),
+        }
+    }
+}
+
+fn optional<'a>(text: &'a Option<Text<'_>>) -> Option<&'a str> {
+    text.as_ref().map(|text| &*text.0)
+}
+
+fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Reason> {
+    serde_json::from_slice(text).map_err(|error| match error.classify() {
+        Category::Syntax | Category::Io => Reason::NotJson { column: error.column() },
+        Category::Eof => Reason::CutOff,
+        Category::Data => data_reason::<T>(text),
+    })
+}
+
+/// Parses once more, to learn which field is wrong. Bad lines may cost twice.
+fn data_reason<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Reason {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) else {
+        return Reason::NotJson { column: text.len() };
+    };
+    let field = error.path().to_string();
+    let message = error.inner().to_string();
+    let message = message.rsplit_once(" at line ").map_or(&*message, |(before, _)| before);
+    // "missing field `ts`", "duplicate field `ts`": the name is this format's, not the line's.
+    let named = |prefix: &str| message.strip_prefix(prefix)?.strip_suffix('`').map(str::to_owned);
+    if let Some(field) = named("missing field `") {
+        return Reason::Missing(field);
+    }
+    if let Some(field) = named("duplicate field `") {
+        return Reason::Duplicate(field);
+    }
+    // "invalid type: string \"...\", expected i64": what was found is the line's and stays out.
+    let expected = match message.rsplit_once(", expected ").map(|(_, expected)| expected) {
+        Some("i64") => "a whole number",
+        Some("a boolean") => "true or false",
+        Some("a string") => "a string",
+        _ => "another type",
+    };
+    Reason::Wrong { field, expected: expected.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(line: &str) -> String {
+        parse(line.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_field_of_every_type_arrives() {
+        let line = parse(
+            br#"{"type":"request","request_id":"r","ts":1,"proxy":"p","session_id":"s","method":"m","tool":"t",
+                "latency_us":2,"status":"timeout","error_code":"c","error_msg":"e","bytes_in":3,"bytes_out":4,
+                "tool_error":true,"target":"u","protocol_version":"v","rpc_id":"7"}"#,
+        );
+        let line = line.unwrap().unwrap();
+        let mut request = Request::new("r", 1, "p", "m");
+        request.session_id = Some("s");
+        request.tool = Some("t");
+        request.latency_us = 2;
+        request.status = Status::Timeout;
+        request.error_code = Some("c");
+        request.error_msg = Some("e");
+        request.bytes_in = Some(3);
+        request.bytes_out = Some(4);
+        request.tool_error = Some(true);
+        request.target = Some("u");
+        request.protocol_version = Some("v");
+        request.rpc_id = Some("7");
+        assert_eq!(line.event(), request.into());
+
+        let line = parse(
+            br#"{"type":"session","session_id":"s","proxy":"p","started_at":1,"client_name":"n","client_version":"v",
+                "client_platform":"claude","protocol_version":"2025-11-25","derived":true}"#,
+        );
+        let line = line.unwrap().unwrap();
+        let mut session = Session::new("s", 1, "p");
+        session.client_name = Some("n");
+        session.client_version = Some("v");
+        session.client_platform = Some("claude");
+        session.protocol_version = Some("2025-11-25");
+        session.derived = true;
+        assert_eq!(line.event(), session.into());
+
+        let line = parse(br#"{"type":"session_closed","session_id":"s","ended_at":9}"#).unwrap().unwrap();
+        assert_eq!(line.event(), SessionClosed::new("s", 9).into());
+
+        let line = parse(
+            br#"{"type":"schema_version","ts":1,"proxy":"p","upstream_url":"u","method":"tools/list",
+                "payload":"{\"tools\":[]}","content_hash":"h"}"#,
+        );
+        let line = line.unwrap().unwrap();
+        let version = SchemaVersion::new(1, "p", "u", "tools/list", r#"{"tools":[]}"#, "h");
+        assert_eq!(line.event(), version.into());
+    }
+
+    const REQUEST: &str =
+        r#"{"type":"request","request_id":"r","ts":1,"proxy":"p","method":"m","latency_us":2,"status":"ok""#;
+
+    #[test]
+    fn absent_and_null_are_none_and_other_fields_are_ignored() {
+        let bare = format!("{REQUEST}}}");
+        let nulls = format!(
+            r#"{REQUEST},"tool":null,"bytes_in":null,"tool_error":null,"ended_at":"other type's","x":[{{"y":1}}]}}"#
+        );
+        let bare = parse(bare.as_bytes()).unwrap().unwrap();
+        let mut expected = Request::new("r", 1, "p", "m");
+        expected.latency_us = 2;
+        assert_eq!(bare.event(), expected.into());
+        assert_eq!(parse(nulls.as_bytes()).unwrap().unwrap().event(), expected.into());
+    }
+
+    #[test]
+    fn escapes_are_understood_and_plain_text_is_not_copied() {
+        let line = format!(r#"{REQUEST},"tool":"a\"b\u00e9\ud83d\ude00\n","target":"plain"}}"#);
+        let Some(Line::Request(request)) = parse(line.as_bytes()).unwrap() else { panic!("no request") };
+        assert_eq!(request.tool.unwrap().0, "a\"bé😀\n");
+        assert!(matches!(request.target.unwrap().0, Cow::Borrowed("plain")));
+        assert!(matches!(request.method.0, Cow::Borrowed("m")));
+    }
+
+    #[test]
+    fn blank_lines_are_no_events_and_no_errors() {
+        for line in ["", " ", "\r", "\t  "] {
+            assert!(parse(line.as_bytes()).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn reasons_say_where_a_line_is_wrong() {
+        let cases = [
+            ("not json", "not a JSON object"),
+            ("[1,2]", "not a JSON object"),
+            (r#"{"type":"request",}"#, "not valid JSON, from column 19 on"),
+            (r#"{"type":"request""#, "not a whole JSON object: the line ends too early"),
+            (r#"{"ts":1}"#, "`type` is missing"),
+            (r#"{"type":"SECRET"}"#, "`type` is wrong: expected request, session, session_closed or schema_version"),
+            (r#"{"type":null}"#, "`type` is wrong: expected a string"),
+            (r#"{"type":"session_closed","session_id":"s"}"#, "`ended_at` is missing"),
+            (
+                r#"{"type":"session_closed","session_id":"s","ended_at":null}"#,
+                "`ended_at` is wrong: expected a whole number",
+            ),
+            (
+                r#"{"type":"session_closed","session_id":"s","ended_at":"SECRET, expected SECRET"}"#,
+                "`ended_at` is wrong: expected a whole number",
+            ),
+            (
+                r#"{"type":"session_closed","session_id":"s","ended_at":1.5}"#,
+                "`ended_at` is wrong: expected a whole number",
+            ),
+            (
+                r#"{"type":"session_closed","session_id":"s","ended_at":99999999999999999999}"#,
+                "`ended_at` is wrong: expected a whole number",
+            ),
+            (
+                r#"{"type":"session_closed","session_id":["SECRET"],"ended_at":1}"#,
+                "`session_id` is wrong: expected a string",
+            ),
+            (r#"{"type":"session_closed","session_id":"s","ended_at":1,"ended_at":2}"#, "`ended_at` appears twice"),
+            (r#"{"type":"session_closed","session_id":"s","ended_at":1} SECRET"#, "not valid JSON, from column 57 on"),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(reason(line), expected, "{line}");
+            assert!(!reason(line).contains("SECRET"));
+        }
+        let status = REQUEST.replace("ok", "SECRET");
+        assert_eq!(reason(&format!("{status}}}")), "`status` is wrong: expected ok, error or timeout");
+        let flag = format!(r#"{REQUEST},"tool_error":"SECRET"}}"#);
+        assert_eq!(reason(&flag), "`tool_error` is wrong: expected true or false");
+    }
+
+    #[test]
+    fn text_that_is_not_unicode_is_refused() {
+        let mut line = format!(r#"{REQUEST},"tool":"?"}}"#).into_bytes();
+        let position = line.iter().position(|byte| *byte == b'?').unwrap();
+        line[position] = 0xff;
+        assert!(matches!(parse(&line), Err(Reason::NotJson { .. })));
+    }
+}

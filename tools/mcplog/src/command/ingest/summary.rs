@@ -1,0 +1,142 @@
+//! What an import did, in numbers.
+//!
+//! Pure.
+
+use crate::error::{EXIT_BAD_LINES, EXIT_INTERRUPTED, EXIT_OK};
+use crate::units::{count, counted, duration_ms};
+use crate::view::{DIM, GOOD, WARNING};
+use serde::Serialize;
+use std::time::Duration;
+
+/// The counts and times of one import; the object that `--json` prints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Summary {
+    /// Lines read, blank ones included.
+    pub(super) lines: u64,
+    pub(super) bytes: u64,
+    pub(super) blank_lines: u64,
+    pub(super) bad_lines: u64,
+    /// Events handed over.
+    pub(super) recorded: u64,
+    /// Records folded into the database.
+    pub(super) folded: u64,
+    /// Records in the log that are not folded yet; the next start does it.
+    pub(super) left_in_log: u64,
+    /// From the first line to the last hand-over.
+    pub(super) record_ms: u64,
+    /// From the first line to the end of folding.
+    pub(super) fold_ms: u64,
+    pub(super) recorded_per_s: u64,
+    pub(super) folded_per_s: u64,
+    pub(super) interrupted: bool,
+}
+
+impl Summary {
+    /// Sets the times and the rates that follow from them.
+    pub(super) fn set_times(&mut self, record: Duration, fold: Duration) {
+        self.record_ms = whole_ms(record);
+        self.fold_ms = whole_ms(fold);
+        self.recorded_per_s = per_s(self.recorded, record);
+        self.folded_per_s = per_s(self.folded, fold);
+    }
+
+    pub(super) fn exit_code(&self) -> u8 {
+        match (self.interrupted, self.bad_lines) {
+            (true, _) => EXIT_INTERRUPTED,
+            (false, 0) => EXIT_OK,
+            (false, _) => EXIT_BAD_LINES,
+        }
+    }
+
+    /// For people, in lines.
+    pub(super) fn text(&self) -> String {
+        let rate = |noun: &str, per_s: u64| format!("{DIM}{} {noun}/s{DIM:#}", count(whole(per_s)));
+        let time = |ms: u64| duration_ms(whole(ms));
+        let mut lines = vec![
+            format!(
+                "{GOOD}Recorded{GOOD:#}  {} in {}  {}",
+                counted(whole(self.recorded), "event"),
+                time(self.record_ms),
+                rate("events", self.recorded_per_s)
+            ),
+            format!(
+                "{GOOD}Folded{GOOD:#}    {} in {}  {}",
+                counted(whole(self.folded), "record"),
+                time(self.fold_ms),
+                rate("records", self.folded_per_s)
+            ),
+        ];
+        if self.bad_lines > 0 {
+            let lines_word = counted(whole(self.bad_lines), "bad line");
+            lines
+                .push(format!("{WARNING}Left out{WARNING:#}  {lines_word} of {}; see above", count(whole(self.lines))));
+        }
+        if self.interrupted {
+            lines.push(format!("{WARNING}Interrupted{WARNING:#} after line {}", count(whole(self.lines))));
+        }
+        if self.left_in_log > 0 {
+            let records = counted(whole(self.left_in_log), "record");
+            lines.push(format!("{records} stay in the log and will be folded when the store is opened again"));
+        }
+        lines.join("\n")
+    }
+}
+
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn per_s(number: u64, duration: Duration) -> u64 {
+    // A rate over no time at all says nothing.
+    let rate = u128::from(number) * 1_000_000_000 / duration.as_nanos().max(1);
+    if duration.is_zero() { 0 } else { u64::try_from(rate).unwrap_or(u64::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        let mut summary = Summary { lines: 1_000_000, recorded: 999_997, folded: 999_997, ..Summary::default() };
+        summary.set_times(Duration::from_millis(2_500), Duration::from_millis(5_000));
+        summary
+    }
+
+    #[test]
+    fn rates_follow_from_counts_and_times() {
+        assert_eq!((summary().recorded_per_s, summary().folded_per_s), (399_998, 199_999));
+        let mut nothing = Summary::default();
+        nothing.set_times(Duration::ZERO, Duration::ZERO);
+        assert_eq!(nothing, Summary::default());
+    }
+
+    #[test]
+    fn the_exit_code_says_how_it_went() {
+        assert_eq!(summary().exit_code(), 0);
+        assert_eq!(Summary { bad_lines: 1, ..summary() }.exit_code(), 2);
+        assert_eq!(Summary { bad_lines: 1, interrupted: true, ..summary() }.exit_code(), 130);
+    }
+
+    #[test]
+    fn the_text_says_only_what_there_is_to_say() {
+        let plain = |summary: Summary| anstream::adapter::strip_str(&summary.text()).to_string();
+        assert_eq!(
+            plain(summary()),
+            "Recorded  999,997 events in 2.5 s  399,998 events/s\n\
+             Folded    999,997 records in 5.0 s  199,999 records/s"
+        );
+        let troubled = Summary { bad_lines: 1, interrupted: true, left_in_log: 1_200, ..summary() };
+        assert_eq!(
+            plain(troubled).lines().skip(2).collect::<Vec<_>>(),
+            [
+                "Left out  1 bad line of 1,000,000; see above",
+                "Interrupted after line 1,000,000",
+                "1,200 records stay in the log and will be folded when the store is opened again",
+            ]
+        );
+    }
+}

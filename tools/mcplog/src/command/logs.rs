@@ -1,0 +1,158 @@
+//! `mcplog logs`: requests, the newest last.
+//!
+//! Runs on the main thread. Rows stream: however many there are, only the first thousand are held, to measure columns.
+
+use super::notes::{Notes, whole_session_id};
+use crate::cli::LogsArgs;
+use crate::error::CliError;
+use crate::table::{Cell, Column, Layout};
+use crate::view::{BAD, DIM, GOOD, HEADER, NAME, TimeStyle, View, WARNING};
+use crate::{json, text, units};
+use mcplog::query::{LogRow, Query};
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+/// So many rows are looked at to measure the columns.
+const SAMPLE_ROWS: usize = 1_000;
+
+const COLUMNS: [Column; 7] = [
+    Column::left("TIME"),
+    Column::left("STATUS"),
+    Column::right("LATENCY"),
+    Column::left("METHOD").cut_to(14),
+    Column::left("TOOL OR TARGET").cut_to(18),
+    Column::left("CLIENT").cut_to(12).droppable(1),
+    Column::left("SESSION").cut_to(8).droppable(2),
+];
+const STATUS_COLUMN: usize = 1;
+
+/// Runs the command.
+pub(crate) fn run(args: &LogsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+    let query = Query::open(&args.store.dir)?;
+    let session_id = whole_session_id(&query, args.requests.session.as_deref())?;
+    let mut filter = args.requests.filter(session_id);
+    filter.limit = args.show.limit();
+
+    let mut rows = Rows { out: &mut *out, view, json: args.show.json, table: None, sample: Vec::new(), seen: 0 };
+    let mut written = Ok(());
+    query.each_log(&filter, |row| {
+        written = rows.push(row);
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    written?;
+    rows.finish()?;
+    let seen = rows.seen;
+
+    let mut notes = Notes::beside(seen > 0, args.show.json, view, out, err);
+    if seen == 0 {
+        notes.none_found(&query, "request")?;
+    }
+    if let Some(limit) = filter.limit
+        && seen == limit
+    {
+        filter.limit = Some(limit.saturating_add(1));
+        if query.count_requests(&filter)? > i64::try_from(limit).unwrap_or(i64::MAX) {
+            notes.cut(limit, "request", "newest")?;
+        }
+    }
+    notes.missing(&query, filter.span)
+}
+
+/// Rows on their way out.
+struct Rows<'a> {
+    out: &'a mut dyn Write,
+    view: &'a View,
+    json: bool,
+    table: Option<LogTable>,
+    sample: Vec<LogRow>,
+    seen: u64,
+}
+
+impl Rows<'_> {
+    fn push(&mut self, row: LogRow) -> io::Result<()> {
+        self.seen += 1;
+        if self.json {
+            return json::write_line(self.out, &row);
+        }
+        match &self.table {
+            Some(table) => table.write(self.out, self.view, &row),
+            None => {
+                self.sample.push(row);
+                if self.sample.len() == SAMPLE_ROWS { self.start_table() } else { Ok(()) }
+            }
+        }
+    }
+
+    fn start_table(&mut self) -> io::Result<()> {
+        let table = LogTable::measure(&self.sample, self.view);
+        writeln!(self.out, "{}", table.layout.header(HEADER))?;
+        for row in std::mem::take(&mut self.sample) {
+            table.write(self.out, self.view, &row)?;
+        }
+        self.table = Some(table);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        if self.sample.is_empty() { Ok(()) } else { self.start_table() }
+    }
+}
+
+struct LogTable {
+    layout: Layout,
+    time_style: TimeStyle,
+    /// How much of a session's name is shown, in characters; `None`: the whole id.
+    id_length: Option<usize>,
+}
+
+impl LogTable {
+    fn measure(sample: &[LogRow], view: &View) -> Self {
+        let first_ts = sample.iter().map(|row| row.ts).min().unwrap_or(0);
+        let last_ts = sample.iter().map(|row| row.ts).max().unwrap_or(0);
+        let time_style = view.time_style(first_ts, last_ts);
+        let sessions = sample.iter().filter_map(|row| row.session_id.as_deref());
+        let id_length = text::session_name_length(view, sessions);
+        let mut table = Self { layout: Layout::new(&[], &[], None), time_style, id_length };
+        let cells: Vec<_> = sample.iter().map(|row| table.cells(row, view)).collect();
+        table.layout = Layout::new(&COLUMNS, &cells, view.width);
+        table
+    }
+
+    /// One line for the request, and one more below it if there is an error to tell.
+    fn write(&self, out: &mut dyn Write, view: &View, row: &LogRow) -> io::Result<()> {
+        writeln!(out, "{}", self.layout.row(&self.cells(row, view)))?;
+        let Some(error) = error_of(row) else { return Ok(()) };
+        let indent = self.layout.start_of(STATUS_COLUMN).unwrap_or(0);
+        let room = view.width.map_or(usize::MAX, |width| width.saturating_sub(indent + 2));
+        let error = text::escape(&error);
+        writeln!(out, "{:indent$}{BAD}└ {}{BAD:#}", "", text::fit(&error, room))
+    }
+
+    fn cells<'a>(&self, row: &'a LogRow, view: &View) -> Vec<Cell<'a>> {
+        let (status, style) = match (row.status.as_str(), row.tool_error) {
+            ("ok", Some(true)) => ("isError", WARNING),
+            ("ok", _) => ("ok", GOOD),
+            ("timeout", _) => ("timeout", BAD),
+            (status, _) => (status, BAD),
+        };
+        let session = text::shown_session(row.session_id.as_deref().unwrap_or(""), self.id_length);
+        let about = row.tool.as_deref().or(row.target.as_deref()).unwrap_or("");
+        vec![
+            Cell::owned(view.time(row.ts, self.time_style)).styled(DIM),
+            Cell::new(status).styled(style),
+            Cell::owned(units::latency(row.latency_us)),
+            Cell::new(&row.method),
+            Cell::new(about).styled(NAME),
+            Cell::new(row.client_name.as_deref().unwrap_or("")),
+            Cell::new(session).styled(DIM),
+        ]
+    }
+}
+
+fn error_of(row: &LogRow) -> Option<String> {
+    match (&row.error_code, &row.error_msg) {
+        (Some(code), Some(message)) => Some(format!("{code}: {message}")),
+        (Some(only), None) | (None, Some(only)) => Some(only.clone()),
+        (None, None) => None,
+    }
+}

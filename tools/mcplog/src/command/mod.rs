@@ -1,0 +1,9 @@
+//! The commands, one per file.
+
+pub(crate) mod demo;
+pub(crate) mod ingest;
+pub(crate) mod logs;
+mod notes;
+pub(crate) mod schema;
+pub(crate) mod sessions;
+pub(crate) mod stats;

@@ -1,0 +1,103 @@
+//! What a command says beside its rows: that some were cut, that none were found, that events are missing.
+//!
+//! Pure but for the database and the writer it is given.
+
+use crate::error::CliError;
+use crate::text::DERIVED_PREFIX;
+use crate::units::{count, counted};
+use crate::view::{DIM, View, WARNING};
+use anstyle::Style;
+use mcplog::query::{Query, Span};
+use std::io::Write;
+
+/// Where notes go, and to whom.
+pub(super) struct Notes<'a> {
+    view: &'a View,
+    out: &'a mut dyn Write,
+    /// A blank line is due before the first note, because rows stand above it.
+    blank_due: bool,
+}
+
+impl<'a> Notes<'a> {
+    /// Under a table, notes belong to it. Beside JSON they would not be JSON, so they go to stderr.
+    pub(super) fn beside(
+        rows_shown: bool,
+        json: bool,
+        view: &'a View,
+        out: &'a mut dyn Write,
+        err: &'a mut dyn Write,
+    ) -> Self {
+        Self { view, out: if json { err } else { out }, blank_due: rows_shown && !json }
+    }
+
+    fn write(&mut self, style: Style, note: &str) -> Result<(), CliError> {
+        if std::mem::take(&mut self.blank_due) {
+            writeln!(self.out)?;
+        }
+        writeln!(self.out, "{style}{note}{style:#}")?;
+        Ok(())
+    }
+
+    /// That a limit cut the answer.
+    pub(super) fn cut(&mut self, limit: u64, noun: &str, which: &str) -> Result<(), CliError> {
+        let shown = counted(i64::try_from(limit).unwrap_or(i64::MAX), noun);
+        self.write(DIM, &format!("Cut at the {which} {shown}; --limit 0 shows all."))
+    }
+
+    /// That events within `span` are known to be lost, or that records could not be folded. Says nothing otherwise.
+    pub(super) fn missing(&mut self, query: &Query, span: Span) -> Result<(), CliError> {
+        let gaps = query.gap_totals(span)?;
+        if let (Some(from_ts), Some(to_ts)) = (gaps.from_ts, gaps.to_ts) {
+            let verb = if gaps.events == 1 { "is" } else { "are" };
+            let (from, to) = (self.view.one_time(from_ts), self.view.one_time(to_ts));
+            let (events, gaps) = (counted(gaps.events, "event"), counted(gaps.gaps, "gap"));
+            self.write(WARNING, &format!("{events} {verb} missing: dropped in {gaps} between {from} and {to}."))?;
+        }
+        let quarantined = query.quarantine()?;
+        if quarantined > 0 {
+            let records = counted(quarantined, "record");
+            self.write(WARNING, &format!("{records} could not be folded; table quarantine says where and why."))?;
+        }
+        Ok(())
+    }
+
+    /// Why there is no row: the store is empty, or nothing matches.
+    pub(super) fn none_found(&mut self, query: &Query, noun: &str) -> Result<(), CliError> {
+        let totals = query.totals()?;
+        let note = match totals.last_ts {
+            Some(last_ts) => format!(
+                "No {noun} matches. {} on record, the latest at {}.",
+                if totals.requests == 1 {
+                    "1 request is".into()
+                } else {
+                    format!("{} requests are", count(totals.requests))
+                },
+                self.view.one_time(last_ts),
+            ),
+            None if totals.sessions > 0 => format!("No {noun} matches, and no request is on record yet."),
+            None => format!(
+                "Nothing is recorded in {} yet. Point an MCP client at `mcplog proxy`, or import\n\
+                 events with `mcplog ingest`.",
+                crate::text::escape(&query.path().parent().unwrap_or(query.path()).display().to_string()),
+            ),
+        };
+        self.write(Style::new(), &note)
+    }
+}
+
+/// The whole id of the session whose id, or the name that people see of it, begins with `typed`.
+pub(super) fn whole_session_id(query: &Query, typed: Option<&str>) -> Result<Option<String>, CliError> {
+    let Some(typed) = typed else { return Ok(None) };
+    let mut found = query.session_ids(typed, 2)?;
+    if found.is_empty() {
+        found = query.session_ids(&format!("{DERIVED_PREFIX}{typed}"), 2)?;
+    }
+    // The id itself comes first among those that begin with it.
+    if found.len() > 1 && found[0] != typed {
+        return Err(CliError::Failed(format!("several sessions begin with {typed}; type more of the id")));
+    }
+    match found.is_empty() {
+        true => Err(CliError::Failed(format!("no session begins with {typed}; `mcplog sessions` lists them"))),
+        false => Ok(Some(found.swap_remove(0))),
+    }
+}

@@ -1,0 +1,177 @@
+//! `mcplog schema`: what servers offer, and with `--changes` how that changed.
+//!
+//! Runs on the main thread.
+
+use super::notes::Notes;
+use crate::cli::SchemaArgs;
+use crate::error::CliError;
+use crate::table::{Cell, Column, Layout};
+use crate::units::counted;
+use crate::view::{BAD, DIM, GOOD, HEADER, NAME, View, WARNING};
+use crate::{json, text};
+use mcplog::query::{Query, SchemaChangeRow, ServerSchemaRow};
+use std::io::{self, Write};
+
+/// So much of a hash tells versions apart.
+const HASH_CHARACTERS: usize = 8;
+
+const VERSION_COLUMNS: [Column; 5] = [
+    Column::left("METHOD").cut_to(10),
+    Column::left("OFFERS").cut_to(12),
+    Column::left("VERSION"),
+    Column::left("SINCE"),
+    Column::left("SERVER").cut_to(12).droppable(1),
+];
+
+const CHANGE_COLUMNS: [Column; 6] = [
+    Column::left("TIME"),
+    Column::left("CHANGE"),
+    Column::left("ITEM").cut_to(12),
+    Column::left("METHOD").cut_to(10),
+    Column::left("VERSION"),
+    Column::left("SERVER").cut_to(12).droppable(1),
+];
+
+/// Runs the command.
+pub(crate) fn run(args: &SchemaArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+    let query = Query::open(&args.store.dir)?;
+    let mut filter = args.filter();
+    // One more than asked for tells whether anything was cut.
+    let limit = args.show.limit();
+    filter.limit = limit.map(|limit| limit.saturating_add(1));
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+
+    let json = args.show.json;
+    let found = if args.changes {
+        let rows = query.schema_changes(&filter)?;
+        let shown = &rows[rows.len().saturating_sub(limit)..];
+        if json {
+            shown.iter().try_for_each(|row| json::write_line(out, row))?
+        } else {
+            write_changes(out, shown, view)?
+        }
+        rows.len()
+    } else {
+        let rows = query.server_schema(&filter)?;
+        let shown = &rows[..rows.len().min(limit)];
+        if json {
+            shown.iter().try_for_each(|row| json::write_line(out, row))?
+        } else {
+            write_versions(out, shown, view)?
+        }
+        rows.len()
+    };
+
+    let mut notes = Notes::beside(found > 0, json, view, out, err);
+    if found == 0 {
+        notes.none_found(&query, if args.changes { "schema change" } else { "schema" })?;
+    }
+    if found > limit {
+        let (noun, which) = if args.changes { ("change", "newest") } else { ("version", "first") };
+        notes.cut(limit as u64, noun, which)?;
+    }
+    notes.missing(&query, filter.span)
+}
+
+/// One line per server and method: what it offers now.
+pub(super) fn write_versions(out: &mut dyn Write, rows: &[ServerSchemaRow], view: &View) -> io::Result<()> {
+    let first_ts = rows.iter().map(|row| row.captured_at).min().unwrap_or(0);
+    let last_ts = rows.iter().map(|row| row.captured_at).max().unwrap_or(0);
+    let time_style = view.time_style(first_ts, last_ts).in_seconds();
+    let cells = |row: &ServerSchemaRow| {
+        vec![
+            Cell::owned(row.method.clone()).styled(NAME),
+            Cell::owned(offers(&row.payload)),
+            Cell::owned(short(Some(&row.schema_hash)).to_owned()).styled(DIM),
+            Cell::owned(view.time(row.captured_at, time_style)).styled(DIM),
+            Cell::owned(row.upstream_url.clone()).styled(DIM),
+        ]
+    };
+    write_table(out, &VERSION_COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), view)
+}
+
+/// One line per change, oldest first.
+pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view: &View) -> io::Result<()> {
+    let first_ts = rows.iter().map(|row| row.detected_at).min().unwrap_or(0);
+    let last_ts = rows.iter().map(|row| row.detected_at).max().unwrap_or(0);
+    let time_style = view.time_style(first_ts, last_ts).in_seconds();
+    let cells = |row: &SchemaChangeRow| {
+        let style = match row.change_type.rsplit_once('_').map(|(_, verb)| verb) {
+            Some("added") => GOOD,
+            Some("removed") => BAD,
+            Some("modified") => WARNING,
+            _ => DIM,
+        };
+        let versions = match &row.old_hash {
+            Some(old) => format!("{} → {}", short(Some(old)), short(row.new_hash.as_deref())),
+            None => short(row.new_hash.as_deref()).to_owned(),
+        };
+        vec![
+            Cell::owned(view.time(row.detected_at, time_style)).styled(DIM),
+            Cell::owned(row.change_type.replace('_', " ")).styled(style),
+            Cell::owned(row.item_name.clone().unwrap_or_default()).styled(NAME),
+            Cell::owned(row.method.clone()),
+            Cell::owned(versions).styled(DIM),
+            Cell::owned(row.upstream_url.clone()).styled(DIM),
+        ]
+    };
+    write_table(out, &CHANGE_COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), view)
+}
+
+fn write_table(out: &mut dyn Write, columns: &[Column], rows: &[Vec<Cell<'_>>], view: &View) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let layout = Layout::new(columns, rows, view.width);
+    writeln!(out, "{}", layout.header(HEADER))?;
+    rows.iter().try_for_each(|row| writeln!(out, "{}", layout.row(row)))
+}
+
+/// What a payload lists, counted; for a handshake, the server's name.
+fn offers(payload: &str) -> String {
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(payload) else { return "?".to_owned() };
+    let lists =
+        [("tools", "tool"), ("resources", "resource"), ("resourceTemplates", "template"), ("prompts", "prompt")];
+    let counts: Vec<_> = lists
+        .iter()
+        .filter_map(|(key, noun)| {
+            let items = value.get(key)?.as_array()?;
+            Some(counted(i64::try_from(items.len()).unwrap_or(i64::MAX), noun))
+        })
+        .collect();
+    if !counts.is_empty() {
+        return counts.join(", ");
+    }
+    let server = |key: &str| value.get("serverInfo")?.get(key)?.as_str().map(str::to_owned);
+    [server("name"), server("version")].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+fn short(hash: Option<&str>) -> &str {
+    text::beginning(hash.unwrap_or("?"), HASH_CHARACTERS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_payload_offers_is_counted() {
+        let cases = [
+            (r#"{"tools":[{"name":"a"},{"name":"b"}]}"#, "2 tools"),
+            (r#"{"prompts":[{}],"resources":[]}"#, "0 resources, 1 prompt"),
+            (r#"{"serverInfo":{"name":"docs","version":"1.2"}}"#, "docs 1.2"),
+            (r#"{"other":1}"#, ""),
+            ("not json", "?"),
+        ];
+        for (payload, expected) in cases {
+            assert_eq!(offers(payload), expected, "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_hash_of_any_text_is_shortened_without_a_panic() {
+        assert_eq!(short(Some("0123456789abcdef")), "01234567");
+        assert_eq!(short(Some("ééééééééééé")), "éééééééé");
+        assert_eq!((short(Some("abc")), short(None)), ("abc", "?"));
+    }
+}

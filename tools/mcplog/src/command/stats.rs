@@ -1,0 +1,131 @@
+//! `mcplog stats`: what was called how often, how slow it was, how it failed.
+//!
+//! Runs on the main thread.
+
+use super::notes::{Notes, whole_session_id};
+use crate::cli::StatsArgs;
+use crate::error::CliError;
+use crate::json;
+use crate::table::{Cell, Column, Layout};
+use crate::units::{bytes, count, counted, latency};
+use crate::view::{BAD, DIM, HEADER, NAME, View, WARNING};
+use anstyle::Style;
+use mcplog::query::{Query, ToolStatsRow, Totals};
+use std::io::{self, Write};
+
+const METHOD_HEADER: &str = "OTHER METHOD";
+const NUMBERS: [Column; 11] = [
+    Column::right("CALLS"),
+    Column::right("ERRORS"),
+    Column::right("TIMEOUTS").droppable(4),
+    Column::right("ISERROR"),
+    Column::right("P50"),
+    Column::right("P95"),
+    Column::right("P99"),
+    Column::right("MAX"),
+    Column::right("IN").droppable(3),
+    Column::right("OUT").droppable(2),
+    Column::left("LAST").droppable(1),
+];
+
+/// Runs the command.
+pub(crate) fn run(args: &StatsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+    let query = Query::open(&args.store.dir)?;
+    let session_id = whole_session_id(&query, args.requests.session.as_deref())?;
+    let filter = args.requests.filter(session_id);
+    let mut rows = query.tool_stats(&filter)?;
+    // Most called first; what is called equally often stays in the order of its name.
+    rows.sort_by_key(|row| std::cmp::Reverse(row.calls));
+    let found = rows.len();
+    let limit = args.show.limit().unwrap_or(u64::MAX);
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+
+    if args.show.json {
+        rows.iter().try_for_each(|row| json::write_line(out, row))?;
+    } else if found > 0 {
+        write_tables(out, &rows, view)?;
+        writeln!(out)?;
+        writeln!(out, "{}", summary(&rows, &query.totals()?, view))?;
+    }
+    let mut notes = Notes::beside(found > 0, args.show.json, view, out, err);
+    if found == 0 {
+        notes.none_found(&query, "request")?;
+    }
+    if rows.len() < found {
+        notes.cut(limit, "row", "most called")?;
+    }
+    notes.missing(&query, filter.span)
+}
+
+/// Tools first, since they are what people ask about; then the protocol's other methods. Both line up.
+pub(super) fn write_tables(out: &mut dyn Write, rows: &[ToolStatsRow], view: &View) -> io::Result<()> {
+    let several_proxies = rows.iter().any(|row| row.proxy != rows[0].proxy);
+    let mut columns = vec![Column::left(METHOD_HEADER).cut_to(14)];
+    columns.extend(several_proxies.then_some(Column::left("PROXY").cut_to(6)));
+    columns.extend(NUMBERS);
+
+    let first_ts = rows.iter().map(|row| row.last_ts).min().unwrap_or(0);
+    let last_ts = rows.iter().map(|row| row.last_ts).max().unwrap_or(0);
+    let time_style = view.time_style(first_ts, last_ts);
+    let cells = |row: &ToolStatsRow| {
+        let name = row.tool.as_ref().unwrap_or(&row.method).clone();
+        let mut cells = vec![Cell::owned(name).styled(NAME)];
+        cells.extend(several_proxies.then(|| Cell::owned(row.proxy.clone())));
+        cells.extend(numbers(row));
+        cells.push(Cell::owned(view.time(row.last_ts, time_style)).styled(DIM));
+        cells
+    };
+    let all: Vec<_> = rows.iter().map(cells).collect();
+    let layout = Layout::new(&columns, &all, view.width);
+
+    let mut first = true;
+    for (header, of_tools) in [("TOOL", true), (METHOD_HEADER, false)] {
+        let mut section = rows.iter().zip(&all).filter(|(row, _)| row.tool.is_some() == of_tools).peekable();
+        if section.peek().is_none() {
+            continue;
+        }
+        if !std::mem::take(&mut first) {
+            writeln!(out)?;
+        }
+        writeln!(out, "{}", layout.header_beginning(header, HEADER))?;
+        section.try_for_each(|(_, cells)| writeln!(out, "{}", layout.row(cells)))?;
+    }
+    Ok(())
+}
+
+fn numbers(row: &ToolStatsRow) -> [Cell<'static>; 10] {
+    let counted = |number: i64, style: Style| match number {
+        0 => Cell::new("·").styled(DIM),
+        _ => Cell::owned(count(number)).styled(style),
+    };
+    let size = |size: i64| Cell::owned(bytes(u64::try_from(size).unwrap_or(0))).styled(DIM);
+    [
+        Cell::owned(count(row.calls)),
+        counted(row.errors + row.timeouts, BAD),
+        counted(row.timeouts, BAD),
+        counted(row.tool_errors, WARNING),
+        Cell::owned(latency(row.p50_us)),
+        Cell::owned(latency(row.p95_us)),
+        Cell::owned(latency(row.p99_us)),
+        Cell::owned(latency(row.max_us)),
+        size(row.bytes_in),
+        size(row.bytes_out),
+    ]
+}
+
+/// The last line: what all of it comes to.
+fn summary(rows: &[ToolStatsRow], totals: &Totals, view: &View) -> String {
+    let calls = rows.iter().map(|row| row.calls).sum();
+    let failed: i64 = rows.iter().map(|row| row.errors + row.timeouts).sum();
+    let first_ts = rows.iter().map(|row| row.first_ts).min().unwrap_or(0);
+    let last_ts = rows.iter().map(|row| row.last_ts).max().unwrap_or(0);
+    let of_all = if calls == totals.requests { String::new() } else { format!(" of {}", count(totals.requests)) };
+    format!(
+        "{DIM}{}{of_all}, {} failed, {} to {}; the database takes {}.{DIM:#}",
+        counted(calls, "request"),
+        count(failed),
+        view.one_time(first_ts),
+        view.one_time(last_ts),
+        bytes(totals.database_bytes),
+    )
+}

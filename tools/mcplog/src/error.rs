@@ -1,0 +1,44 @@
+//! Why a command ends without having done its work, and the exit codes.
+//!
+//! Pure data. Error texts name files and limits; they never carry what an event said.
+
+use mcplog::error::IndexError;
+use std::io;
+use std::process::ExitCode;
+
+/// Everything went well.
+pub(crate) const EXIT_OK: u8 = 0;
+/// The command could not do its work: wrong usage, no store, an I/O error.
+pub(crate) const EXIT_ERROR: u8 = 1;
+/// `ingest` did its work, but some lines were no events.
+pub(crate) const EXIT_BAD_LINES: u8 = 2;
+/// `ingest` was interrupted.
+pub(crate) const EXIT_INTERRUPTED: u8 = 130;
+
+/// Why a command gave up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The database can't be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The output can't be written. A reader that went away (`| head`) is no error.
+    #[error("can't write the output: {0}")]
+    Output(#[from] io::Error),
+    /// Anything else, in words.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CliError {
+    /// Prints the error, if it is one, and chooses the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        if let Self::Output(error) = self
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            return ExitCode::from(EXIT_OK);
+        }
+        let style = crate::view::BAD.bold();
+        anstream::eprintln!("{style}error:{style:#} {}", crate::text::escape(&self.to_string()));
+        ExitCode::from(EXIT_ERROR)
+    }
+}
