@@ -33,7 +33,7 @@ class RawTraffic:
     """As dense as it gets: many connections, half of the answers as event streams."""
 
     rounds = 6
-    answered_min = 200
+    answered_min = 50
 
     def server(self, port):
         """Command of the upstream."""
@@ -48,7 +48,7 @@ class SdkTraffic:
     """What a real client does: a session, and calls side by side in it."""
 
     rounds = 3
-    answered_min = 20
+    answered_min = 5
 
     def server(self, port):
         """Command of the upstream."""
