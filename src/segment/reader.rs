@@ -401,8 +401,11 @@ mod tests {
         }
     }
 
-    /// Everything up to the stop, frames as (offset, sequence, payload).
-    fn read_all(reader: &mut SegmentReader) -> (Vec<(u32, u64, Vec<u8>)>, Vec<Damage>, Stop) {
+    /// Offset, sequence, payload.
+    type Found = (u32, u64, Vec<u8>);
+
+    /// Everything up to the stop.
+    fn read_all(reader: &mut SegmentReader) -> (Vec<Found>, Vec<Damage>, Stop) {
         let (mut frames, mut damage) = (Vec::new(), Vec::new());
         loop {
             match reader.next().unwrap() {

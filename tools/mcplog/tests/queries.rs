@@ -1,6 +1,5 @@
 //! `mcplog logs`, `stats`, `sessions` and `schema`, as processes: what people and scripts see.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod common;
 
