@@ -119,7 +119,13 @@ pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view:
     write_table(out, &CHANGE_COLUMNS, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view)
 }
 
-fn write_table(out: &mut dyn Write, columns: &[Column], first_header: &str, rows: &[Vec<Cell<'_>>], view: &View) -> io::Result<()> {
+fn write_table(
+    out: &mut dyn Write,
+    columns: &[Column],
+    first_header: &str,
+    rows: &[Vec<Cell<'_>>],
+    view: &View,
+) -> io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }

@@ -138,7 +138,13 @@ pub(super) fn write_clients(out: &mut dyn Write, rows: &[ClientRow], view: &View
     write_table(out, &CLIENT_COLUMNS, "CLIENT", &rows.iter().map(cells).collect::<Vec<_>>(), view)
 }
 
-fn write_table(out: &mut dyn Write, columns: &[Column], first_header: &str, rows: &[Vec<Cell<'_>>], view: &View) -> io::Result<()> {
+fn write_table(
+    out: &mut dyn Write,
+    columns: &[Column],
+    first_header: &str,
+    rows: &[Vec<Cell<'_>>],
+    view: &View,
+) -> io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
