@@ -4,79 +4,20 @@
 //! response arrives on another stream. Whoever ends it first takes its facts out and records them; everybody else comes
 //! too late. Should nobody do so, its drop does. Lives in the forwarding tasks; it must not block.
 
+use super::failure::Failure;
 use super::journal::{Arrival, Journal, now_ms};
+use super::message::{Message, Slot};
 use super::pages::Scope;
 use super::rpc::{RpcId, SchemaMethod, tool_and_target};
-use super::scan::{Message, Slot};
 use super::schema::Observation;
 use super::sessions::ClientIdentity;
 use mcplog::{Request, Session, Status};
 use parking_lot::Mutex;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
-
-/// Why a request has no response. The names are stored and must stay what they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// No connection to the upstream.
-    UpstreamUnreachable,
-    /// The connection to the upstream broke before the response was complete.
-    StreamBroken,
-    /// The upstream's response ended in good order without an answer to this request.
-    NoResponse,
-    /// The upstream answered with this HTTP status and no JSON-RPC message.
-    Http(u16),
-    /// The response has a coding that the proxy cannot read; it was passed on as it came.
-    UnreadableResponse,
-    /// The client went away before the answer.
-    ClientGone,
-    /// The client took the request back (`notifications/cancelled`).
-    Cancelled,
-    /// The proxy was stopped before the answer.
-    ProxyShutdown,
-    /// The upstream stayed silent for longer than its time limit.
-    Timeout,
-}
-
-impl Failure {
-    /// The `error_code`.
-    pub(super) fn code(self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            Self::UpstreamUnreachable => "upstream_unreachable",
-            Self::StreamBroken => "stream_broken",
-            Self::NoResponse => "no_response",
-            Self::Http(status) => return Cow::Owned(format!("http_{status}")),
-            Self::UnreadableResponse => "unreadable_response",
-            Self::ClientGone => "client_gone",
-            Self::Cancelled => "cancelled",
-            Self::ProxyShutdown => "proxy_shutdown",
-            Self::Timeout => "upstream_timeout",
-        })
-    }
-
-    /// The `error_msg`: one sentence for people.
-    pub(super) fn message(self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            Self::UpstreamUnreachable => "the upstream could not be reached",
-            Self::StreamBroken => "the connection to the upstream broke before the response was complete",
-            Self::NoResponse => "the upstream's response ended without an answer to this request",
-            Self::Http(status) => return Cow::Owned(format!("the upstream answered HTTP {status} without JSON-RPC")),
-            Self::UnreadableResponse => "the response has a content coding that the proxy cannot read",
-            Self::ClientGone => "the client went away before the answer",
-            Self::Cancelled => "the client cancelled the request",
-            Self::ProxyShutdown => "the proxy was stopped before the answer",
-            Self::Timeout => "the upstream did not answer within its time limit",
-        })
-    }
-
-    fn status(self) -> Status {
-        if self == Self::Timeout { Status::Timeout } else { Status::Error }
-    }
-}
 
 /// What HTTP says about a request, apart from its body.
 #[derive(Clone, Debug, Default)]
@@ -111,10 +52,10 @@ struct Facts {
 }
 
 #[derive(Clone, Copy)]
-struct Parked {
-    failure: Failure,
+pub(super) struct Parked {
+    pub(super) failure: Failure,
     since: Instant,
-    deadline: Instant,
+    pub(super) deadline: Instant,
 }
 
 /// One JSON-RPC request that waits for its response.
@@ -261,7 +202,7 @@ impl Call {
     }
 
     /// Ends a parked call, if it is one that is wanted.
-    fn give_up(&self, now: Instant, wanted: impl Fn(&Parked) -> bool) {
+    pub(super) fn give_up(&self, now: Instant, wanted: impl Fn(&Parked) -> bool) {
         let mut slot = self.facts.lock();
         let Some(parked) = slot.as_ref().and_then(|facts| facts.parked).filter(|parked| wanted(parked)) else { return };
         let facts = slot.take();
@@ -392,76 +333,4 @@ impl Drop for Call {
 
 fn boxed(text: Cow<'_, str>) -> Box<str> {
     text.into_owned().into_boxed_str()
-}
-
-/// The open calls that belong to a session, so that a response on another stream finds its request.
-///
-/// The index and its calls refer to each other through the [`Journal`]; a call leaves when it ends, and
-/// [`CallIndex::end_all`] empties it at shutdown.
-#[derive(Default)]
-pub(super) struct CallIndex {
-    calls: Mutex<HashMap<CallKey, Arc<Call>>>,
-}
-
-/// The session, and the id within it.
-type CallKey = (Arc<str>, RpcId);
-
-impl CallIndex {
-    fn insert(&self, call: &Arc<Call>) {
-        if let (Some(session), Some(id)) = (&call.session, &call.id) {
-            self.calls.lock().insert((session.clone(), id.clone()), call.clone());
-        }
-    }
-
-    fn remove(&self, call: &Call) {
-        let (Some(session), Some(id)) = (&call.session, &call.id) else { return };
-        let key = (session.clone(), id.clone());
-        let mut calls = self.calls.lock();
-        // A client that uses an id twice has put another call in this one's place.
-        if calls.get(&key).is_some_and(|found| std::ptr::eq(&**found, call)) {
-            let removed = calls.remove(&key);
-            drop(calls);
-            drop(removed);
-        }
-    }
-
-    /// The open call of that session with that id.
-    pub(super) fn find(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
-        self.calls.lock().get(&(session.clone(), id.clone())).cloned()
-    }
-
-    /// Ends the parked calls whose time is over.
-    pub(super) fn give_up_overdue(&self, now: Instant) {
-        for call in self.matching(|_| true) {
-            call.give_up(now, |parked| parked.deadline <= now);
-        }
-    }
-
-    /// Ends the parked calls of a session that is over.
-    pub(super) fn give_up_session(&self, session: &str) {
-        let now = Instant::now();
-        for call in self.matching(|call| call.session.as_deref() == Some(session)) {
-            call.give_up(now, |_| true);
-        }
-    }
-
-    /// Ends the parked calls that wait for their client to come back. Those whose answer is due on a stream that is open
-    /// go on waiting.
-    pub(super) fn give_up_resumable(&self) {
-        let now = Instant::now();
-        for call in self.matching(|_| true) {
-            call.give_up(now, |parked| parked.failure != Failure::Timeout);
-        }
-    }
-
-    /// Ends every call of that session, or of all sessions.
-    pub(super) fn end_all(&self, session: Option<&str>, failure: Failure) {
-        for call in self.matching(|call| session.is_none() || call.session.as_deref() == session) {
-            call.fail(failure);
-        }
-    }
-
-    fn matching(&self, wanted: impl Fn(&Call) -> bool) -> Vec<Arc<Call>> {
-        self.calls.lock().values().filter(|call| wanted(call)).cloned().collect()
-    }
 }

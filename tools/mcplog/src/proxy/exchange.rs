@@ -3,11 +3,12 @@
 //! Shared by the tasks that forward the two bodies. A request is registered here before its last byte leaves for the
 //! upstream, so no response can overtake it. It must not do I/O; the bodies tell it what passes.
 
-use super::call::{Call, Failure, RequestHead};
+use super::call::{Call, RequestHead};
+use super::failure::Failure;
 use super::journal::{Arrival, Journal};
+use super::message::{Message, Slot};
 use super::request_body::Unread;
 use super::rpc::{Kind, RpcId, kind};
-use super::scan::{Message, Slot};
 use super::sessions::session_in_query;
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;

@@ -3,8 +3,8 @@
 //! Runs in the client connection's task, which is dropped when the client goes away; everything the exchange holds goes
 //! with it. It must not buffer a body.
 
-use super::call::Failure;
 use super::exchange::{Exchange, Unanswered};
+use super::failure::Failure;
 use super::headers::{limit_accept_encoding, strip_hop_by_hop};
 use super::journal::{Arrival, Journal};
 use super::request_body::RequestBody;

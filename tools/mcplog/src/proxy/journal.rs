@@ -2,7 +2,7 @@
 //!
 //! Called from the forwarding tasks. It must not block: the sink only hands events over.
 
-use super::call::CallIndex;
+use super::call_index::CallIndex;
 use super::metrics::Metrics;
 use super::schema::SchemaThread;
 use super::sessions::Sessions;

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Start at [`forward`]. What is read from a message is the table in [`scan`]; what a failed request is called is in
-//! [`call`]; sessions of both eras are in [`sessions`].
+//! [`failure`]; sessions of both eras are in [`sessions`].
 //!
 //! - Bodies are never buffered, and never changed. The only header field that is changed is `Accept-Encoding`.
 //! - A request is registered before its last byte leaves, so a response cannot overtake it.
@@ -23,13 +23,16 @@
 
 mod admin;
 mod call;
+mod call_index;
 mod canonical;
 mod config;
 mod decode;
 mod exchange;
+mod failure;
 mod forward;
 mod headers;
 mod journal;
+mod message;
 mod metrics;
 mod pages;
 mod request_body;

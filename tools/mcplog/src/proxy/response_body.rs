@@ -3,8 +3,8 @@
 //! Polled by the client connection's task. Frames pass as they are, as soon as they are there. Dropping it ends the
 //! exchange: the client has gone, and the upstream's connection is dropped with it.
 
-use super::call::Failure;
 use super::exchange::{End, Exchange};
+use super::failure::Failure;
 use super::response_reader::ResponseReader;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};

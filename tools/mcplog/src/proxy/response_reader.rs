@@ -5,9 +5,10 @@
 
 use super::decode::Decoder;
 use super::exchange::Exchange;
+use super::message::Message;
 use super::pages::SCHEMA_BYTES_MAX;
 use super::rpc::{Kind, kind};
-use super::scan::{Message, Scanner};
+use super::scan::Scanner;
 use super::sse::{Part, SseParser};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;

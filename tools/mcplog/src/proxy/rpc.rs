@@ -2,7 +2,7 @@
 //!
 //! Pure. Runs inside the forwarding tasks on what [`super::scan`] captured; it must not look at payloads.
 
-use super::scan::{Message, Slot};
+use super::message::{Message, Slot};
 use std::borrow::Cow;
 
 /// A JSON-RPC id, as it is matched: the number 1 and the string "1" are different.

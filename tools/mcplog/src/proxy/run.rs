@@ -45,6 +45,8 @@ pub(crate) fn run(args: ProxyArgs, out: &mut impl Write) -> Result<(), RunError>
     log_to_stderr();
     let settings = Settings::resolve(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
+    // The address first: a proxy that cannot listen should leave no store behind.
+    let listener = runtime.block_on(Proxy::bind(&settings.proxy))?;
     let store = Store::open(settings.store.clone())?;
     let known = known_schemas(&store)?;
     let recorder = store.recorder();
@@ -52,7 +54,7 @@ pub(crate) fn run(args: ProxyArgs, out: &mut impl Write) -> Result<(), RunError>
     let store = Arc::new(Mutex::new(Some(store)));
     runtime.block_on(async {
         let mut signals = Signals::listen().map_err(RunError::Runtime)?;
-        let proxy = Proxy::start(&settings.proxy, recorder, &known).await?;
+        let proxy = Proxy::start_on(listener, &settings.proxy, recorder, &known)?;
         let admin = match &settings.admin {
             Some(address) => Some(Admin::start(address, proxy.metrics(), status_of(store.clone())).await?),
             None => None,

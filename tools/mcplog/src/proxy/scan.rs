@@ -9,50 +9,11 @@
 //! is not JSON ends the reading and nothing else. It is lenient on purpose (numbers and literals are not validated,
 //! brackets in skipped values are only counted): the peers decide what they accept, this only reads along.
 
+use super::message::{Capture, Message, Slot};
 use memchr::memchr2;
-use std::borrow::Cow;
 
-/// The longest captured value in bytes; the rest of a longer one is not kept. Error messages are the longest of them
-/// (512 characters are stored, and JSON may spend twelve bytes on one).
-const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// The longest key that is compared, in bytes. The longest known one has 39.
 const KEY_BYTES_MAX: usize = 128;
-
-/// A value that is captured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Slot {
-    JsonRpc,
-    Id,
-    Method,
-    /// `params.name`: the tool or the prompt.
-    Name,
-    /// `params.uri`: the resource.
-    Uri,
-    /// `params.cursor`: which page.
-    Cursor,
-    /// `params.requestId` of a cancellation.
-    CancelledId,
-    /// `params.protocolVersion` of `initialize`: what the client asked for.
-    RequestedVersion,
-    /// `params.clientInfo` of `initialize`.
-    ClientName,
-    ClientVersion,
-    /// `params._meta` of the sessionless era.
-    MetaProtocolVersion,
-    MetaClientName,
-    MetaClientVersion,
-    /// `params.ref` of `completion/complete`.
-    RefName,
-    RefUri,
-    ErrorCode,
-    ErrorMessage,
-    /// `result.isError` of a tool call.
-    IsError,
-    /// `result.protocolVersion` of `initialize`: what was agreed on.
-    AgreedVersion,
-}
-
-const SLOTS: usize = Slot::AgreedVersion as usize + 1;
 
 /// An object or array whose members matter. Everything else is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,80 +70,6 @@ fn member(place: Place, key: &[u8]) -> Member {
     }
 }
 
-/// What was captured of one JSON-RPC message.
-#[derive(Default)]
-pub(super) struct Message {
-    /// The captured values one after the other, as they stood in the JSON text.
-    arena: Vec<u8>,
-    tokens: [Option<Token>; SLOTS],
-    /// There is a member `result`, of any type.
-    pub(super) has_result: bool,
-    /// There is a member `error` that is an object.
-    pub(super) has_error: bool,
-    /// It is part of a batch.
-    pub(super) in_batch: bool,
-    /// Where the message began in the stream, in bytes from the stream's start.
-    pub(super) start: u64,
-    /// Where it ended; equal to the position reached while the message is incomplete.
-    pub(super) end: u64,
-}
-
-#[derive(Clone, Copy)]
-struct Token {
-    start: usize,
-    end: usize,
-    /// The value was longer than [`TOKEN_BYTES_MAX`].
-    cut: bool,
-}
-
-impl Message {
-    /// The value as it stood in the JSON text, quotes included.
-    pub(super) fn raw(&self, slot: Slot) -> Option<&[u8]> {
-        self.tokens[slot as usize].map(|token| &self.arena[token.start..token.end])
-    }
-
-    /// The value of a string, unescaped. `None` if it is missing or no string.
-    pub(super) fn text(&self, slot: Slot) -> Option<Cow<'_, str>> {
-        let token = self.tokens[slot as usize]?;
-        unquoted(&self.arena[token.start..token.end], token.cut)
-    }
-
-    /// Its size in bytes, as the peer sent it.
-    pub(super) fn bytes(&self) -> i64 {
-        i64::try_from(self.end - self.start).unwrap_or(i64::MAX)
-    }
-
-    fn clear(&mut self, start: u64, in_batch: bool) {
-        self.arena.clear();
-        self.in_batch = in_batch;
-        self.tokens = [None; SLOTS];
-        self.has_result = false;
-        self.has_error = false;
-        self.start = start;
-        self.end = start;
-    }
-}
-
-/// The text of a JSON string; of a cut one, as much as can be read.
-fn unquoted(raw: &[u8], cut: bool) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix(b"\"")?;
-    let inner = if cut { inner } else { inner.strip_suffix(b"\"")? };
-    if !inner.contains(&b'\\') {
-        return Some(String::from_utf8_lossy(inner));
-    }
-    // The end of a cut string may be in the middle of an escape, the longest of which has twelve bytes.
-    for shorter_by in 0..=if cut { inner.len().min(12) } else { 0 } {
-        let mut quoted = Vec::with_capacity(inner.len() + 2);
-        quoted.push(b'"');
-        quoted.extend_from_slice(&inner[..inner.len() - shorter_by]);
-        quoted.push(b'"');
-        if let Ok(text) = serde_json::from_slice::<String>(&quoted) {
-            return Some(Cow::Owned(text));
-        }
-    }
-    Some(String::from_utf8_lossy(inner))
-}
-
 /// Where the reading stands between two bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -225,9 +112,8 @@ pub(super) struct Scanner {
     /// What the value of the current key is worth.
     wanted: Option<Slot>,
     inside: Option<Place>,
-    /// Whether the current scalar or string is being captured, and from where in the arena.
-    capture_from: Option<usize>,
-    capture_cut: bool,
+    /// The current scalar or string, if it is being captured.
+    capture: Option<Capture>,
     skip_depth: u64,
     /// Bytes read before the current chunk.
     offset: u64,
@@ -243,8 +129,7 @@ impl Scanner {
             key_is_escaped: false,
             wanted: None,
             inside: None,
-            capture_from: None,
-            capture_cut: false,
+            capture: None,
             skip_depth: 0,
             offset: 0,
             message: Message::default(),
@@ -255,7 +140,7 @@ impl Scanner {
     pub(super) fn reset(&mut self) {
         self.state = State::Start;
         self.places.clear();
-        self.capture_from = None;
+        self.capture = None;
         self.skip_depth = 0;
         self.offset = 0;
         self.message.clear(0, false);
@@ -487,21 +372,18 @@ impl Scanner {
     }
 
     fn begin_capture(&mut self) {
-        self.capture_from = self.wanted.map(|_| self.message.arena.len());
-        self.capture_cut = false;
+        self.capture = self.wanted.map(|_| self.message.begin_capture());
     }
 
     fn capture(&mut self, part: &[u8]) {
-        let Some(from) = self.capture_from else { return };
-        let room = TOKEN_BYTES_MAX - (self.message.arena.len() - from);
-        self.capture_cut |= part.len() > room;
-        self.message.arena.extend_from_slice(&part[..part.len().min(room)]);
+        if let Some(capture) = &mut self.capture {
+            self.message.capture(capture, part);
+        }
     }
 
     fn end_capture(&mut self) {
-        if let (Some(start), Some(slot)) = (self.capture_from.take(), self.wanted.take()) {
-            let token = Token { start, end: self.message.arena.len(), cut: self.capture_cut };
-            self.message.tokens[slot as usize] = Some(token);
+        if let (Some(capture), Some(slot)) = (self.capture.take(), self.wanted.take()) {
+            self.message.end_capture(slot, &capture);
         }
     }
 }

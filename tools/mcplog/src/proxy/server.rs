@@ -3,8 +3,8 @@
 //! One task accepts, one task serves each connection, and one gives up on responses that stayed away. The only other
 //! thread is the schema thread. It must not interpret what passes.
 
-use super::call::Failure;
 use super::config::ProxyConfig;
+use super::failure::Failure;
 use super::forward::{Forwarder, chain};
 use super::journal::{Arrival, Journal, Sink};
 use super::metrics::Metrics;
@@ -79,6 +79,12 @@ pub(crate) struct ProxyHandle {
 }
 
 impl Proxy {
+    /// Takes the address that clients connect to. Who comes before the proxy is started has to wait.
+    pub(super) async fn bind(config: &ProxyConfig) -> Result<TcpListener, StartError> {
+        let refuse = |source| StartError::Listen { address: config.listen.clone(), source };
+        TcpListener::bind(&config.listen).await.map_err(refuse)
+    }
+
     /// Starts a proxy on the current tokio runtime. `known` has the schema hashes that the store holds; those of other
     /// proxies and upstreams are ignored.
     pub(crate) async fn start(
@@ -86,8 +92,18 @@ impl Proxy {
         sink: impl Sink,
         known: &[KnownSchema],
     ) -> Result<ProxyHandle, StartError> {
+        let listener = Self::bind(config).await?;
+        Self::start_on(listener, config, sink, known)
+    }
+
+    /// The same, on an address that was taken before.
+    pub(super) fn start_on(
+        listener: TcpListener,
+        config: &ProxyConfig,
+        sink: impl Sink,
+        known: &[KnownSchema],
+    ) -> Result<ProxyHandle, StartError> {
         let refuse = |source| StartError::Listen { address: config.listen.clone(), source };
-        let listener = TcpListener::bind(&config.listen).await.map_err(refuse)?;
         let local_addr = listener.local_addr().map_err(refuse)?;
         let sink: Arc<dyn Sink> = Arc::new(sink);
         let metrics = Arc::new(Metrics::default());
@@ -105,7 +121,7 @@ impl Proxy {
             sink,
             proxy,
             sessions: Sessions::new(i64::try_from(config.session_idle_ms).unwrap_or(i64::MAX)),
-            calls: super::call::CallIndex::default(),
+            calls: super::call_index::CallIndex::default(),
             schema,
             metrics,
             is_draining: false.into(),
