@@ -57,7 +57,7 @@ pub enum SegmentError {
         expected: &'static str,
         /// What is there.
         found: String,
-        /// The whole first page is zero: what a power cut leaves of a segment that was never synced, and no damage.
+        /// There is no header and no mark: what a power cut leaves of a segment that was never synced, and no damage.
         never_started: bool,
     },
     /// The file was written by a newer version; it is left alone.
