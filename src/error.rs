@@ -150,16 +150,6 @@ pub enum IndexError {
         /// The version found.
         found: i64,
     },
-    /// The database belongs to another log.
-    #[error("{}: belongs to the store {found}, but the log beside it to {expected}; they were mixed up by hand", path.display())]
-    WriterMismatch {
-        /// The database file.
-        path: PathBuf,
-        /// The log's writer id.
-        expected: String,
-        /// The database's writer id.
-        found: String,
-    },
 }
 
 /// Why waiting for the store ended without what was waited for.
