@@ -54,7 +54,7 @@ impl Workload {
         request.latency_us = 1_000 + (number % 977) as i64;
         request.bytes_in = Some(180);
         request.bytes_out = Some(1_900);
-        if number % 20 == 0 {
+        if number.is_multiple_of(20) {
             request.status = mcplog::Status::Error;
             request.error_code = Some("-32602");
             request.error_msg = Some("Invalid params: query must not be empty");
@@ -145,7 +145,7 @@ fn throughput() {
     let start = Instant::now();
     for number in 0..EVENTS {
         // Looking now and then is enough: the channel has room for 60,000 more.
-        while number % 1024 == 0 && run.store.stats().queued > 200_000 {
+        while number.is_multiple_of(1024) && run.store.stats().queued > 200_000 {
             std::thread::sleep(Duration::from_micros(100));
         }
         workload.record(&recorder, number);

@@ -213,7 +213,12 @@ mod tests {
     fn every_limit_is_checked_on_both_sides() {
         type Set = fn(&mut Config, u64);
         let cases: &[(&str, Set, &[u64], &[u64])] = &[
-            ("channel_events", |c, v| c.channel_events = v as usize, &[0, 16_777_217], &[1, 16_777_216]),
+            (
+                "channel_events",
+                |c, v| c.channel_events = usize::try_from(v).unwrap(),
+                &[0, 16_777_217],
+                &[1, 16_777_216],
+            ),
             ("segment_bytes", |c, v| c.segment_bytes = v, &[0, 65_535, 65_537, (1 << 30) + 4096], &[65_536, 1 << 30]),
             ("segment_age_ms", |c, v| c.segment_age_ms = v, &[0, u64::MAX], &[1]),
             ("sync_interval_ms", |c, v| c.sync_interval_ms = v, &[0, 60_001], &[1, 60_000]),

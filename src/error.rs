@@ -57,7 +57,7 @@ pub enum SegmentError {
         expected: &'static str,
         /// What is there.
         found: String,
-        /// The whole first page is zero: what a power cut leaves of a segment that was never synced, and no damage.
+        /// There is no header and no mark: what a power cut leaves of a segment that was never synced, and no damage.
         never_started: bool,
     },
     /// The file was written by a newer version; it is left alone.
@@ -149,16 +149,6 @@ pub enum IndexError {
         supported: i64,
         /// The version found.
         found: i64,
-    },
-    /// The database belongs to another log.
-    #[error("{}: belongs to the store {found}, but the log beside it to {expected}; they were mixed up by hand", path.display())]
-    WriterMismatch {
-        /// The database file.
-        path: PathBuf,
-        /// The log's writer id.
-        expected: String,
-        /// The database's writer id.
-        found: String,
     },
 }
 

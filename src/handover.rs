@@ -22,6 +22,7 @@ const POOL_BUFFER_BYTES: usize = 1024;
 const POOL_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// What goes through the channel.
+#[expect(clippy::large_enum_variant, reason = "the message is the place where an event waits; a box would allocate")]
 pub(crate) enum Message {
     /// An event, packed in place.
     Inline { length: u8, bytes: [u8; INLINE_BYTES] },

@@ -64,6 +64,12 @@ mod worker;
 pub use config::{Config, SyncPolicy};
 pub use event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
 pub use health::Health;
+pub use query::Query;
 pub use recorder::{Recorder, Refusal, Refused};
 pub use stats::{ShutdownReport, Stats};
 pub use store::Store;
+
+/// README.md's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;

@@ -140,7 +140,7 @@ impl From<StatusCode> for Status {
 
 /// Kind 1, version 1. The fields are those of [`crate::Request`]; their order is the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each field is documented where it is observed, in crate::Request")]
+#[expect(missing_docs, reason = "each field is documented where it is observed, in the event of that name")]
 pub struct RequestRecord<'a> {
     #[serde(borrow)]
     pub request_id: Id<'a>,
@@ -163,7 +163,7 @@ pub struct RequestRecord<'a> {
 
 /// Kind 2, version 1. The fields are those of [`crate::Session`]; their order is the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each field is documented where it is observed, in crate::Session")]
+#[expect(missing_docs, reason = "each field is documented where it is observed, in the event of that name")]
 pub struct SessionRecord<'a> {
     #[serde(borrow)]
     pub session_id: Id<'a>,
@@ -178,7 +178,7 @@ pub struct SessionRecord<'a> {
 
 /// Kind 3, version 1. The fields are those of [`crate::SessionClosed`]; their order is the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each field is documented where it is observed, in crate::SessionClosed")]
+#[expect(missing_docs, reason = "each field is documented where it is observed, in the event of that name")]
 pub struct SessionClosedRecord<'a> {
     #[serde(borrow)]
     pub session_id: Id<'a>,
@@ -187,7 +187,7 @@ pub struct SessionClosedRecord<'a> {
 
 /// Kind 4, version 1. The fields are those of [`crate::SchemaVersion`]; their order is the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each field is documented where it is observed, in crate::SchemaVersion")]
+#[expect(missing_docs, reason = "each field is documented where it is observed, in the event of that name")]
 pub struct SchemaVersionRecord<'a> {
     pub ts: i64,
     pub proxy: &'a str,

@@ -75,8 +75,9 @@ impl Recorder {
     /// [`Config::record_wait_ms`](crate::Config::record_wait_ms) above zero it waits that long for room first.
     #[inline]
     pub fn record<'a>(&self, event: impl Into<Event<'a>>) {
-        if let Err(refused) = self.channel.offer(event.into()) {
-            self.refused(refused);
+        let event = event.into();
+        if let Err(refusal) = self.channel.offer(&event) {
+            self.refused(&event, refusal);
         }
     }
 
@@ -85,18 +86,20 @@ impl Recorder {
     /// # Errors
     /// [`Refused`], with the event and the reason.
     #[inline]
+    #[expect(clippy::result_large_err, reason = "handing the event back without an allocation is the point")]
     pub fn try_record<'a>(&self, event: impl Into<Event<'a>>) -> Result<(), Refused<'a>> {
-        self.channel.offer(event.into())
+        let event = event.into();
+        self.channel.offer(&event).map_err(|reason| Refused { event, reason })
     }
 
     #[cold]
-    fn refused(&self, mut refused: Refused<'_>) {
+    fn refused(&self, event: &Event<'_>, mut refusal: Refusal) {
         let start = Instant::now();
-        while refused.reason == Refusal::Full && start.elapsed() < self.wait {
+        while refusal == Refusal::Full && start.elapsed() < self.wait {
             std::thread::sleep(WAIT_STEP);
-            match self.channel.offer(refused.event) {
+            match self.channel.offer(event) {
                 Ok(()) => return,
-                Err(again) => refused = again,
+                Err(again) => refusal = again,
             }
         }
         self.channel.gap.add(1);
@@ -140,15 +143,13 @@ impl Channel {
     }
 
     #[inline]
-    fn offer<'a>(&self, event: Event<'a>) -> Result<(), Refused<'a>> {
-        let refused = |reason| Err(Refused { event, reason });
+    fn offer(&self, event: &Event<'_>) -> Result<(), Refusal> {
         if self.state.load(Ordering::Relaxed) != OPEN {
-            return refused(Refusal::Closed);
+            return Err(Refusal::Closed);
         }
-        let message = match Message::pack(&event, &self.pool, self.event_bytes_max) {
-            Ok(message) => message,
-            Err(bytes) => return refused(Refusal::TooLarge { bytes, bytes_max: self.event_bytes_max }),
-        };
+        let bytes_max = self.event_bytes_max;
+        let message =
+            Message::pack(event, &self.pool, bytes_max).map_err(|bytes| Refusal::TooLarge { bytes, bytes_max })?;
         match self.sender.try_send(message) {
             Ok(()) => {
                 self.sent();
@@ -158,7 +159,7 @@ impl Channel {
                 if let Message::Large(buffer) = message {
                     self.pool.put(buffer);
                 }
-                refused(Refusal::Full)
+                Err(Refusal::Full)
             }
         }
     }

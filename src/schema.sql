@@ -61,12 +61,13 @@ CREATE TABLE session_state (
 CREATE INDEX session_state_by_last_seen ON session_state (last_seen_at);
 
 -- A session that was never closed and has been silent for meta.session_idle_ms counts as ended when it was last
--- seen. Computed when read, so that it reopens by itself when it speaks again.
+-- seen. Computed when read, so that it reopens by itself when it speaks again. (Not unixepoch('subsec'): the sqlite3
+-- shells of before 3.42 don't know it.)
 CREATE VIEW sessions AS
 SELECT session_id, proxy, started_at, last_seen_at,
        coalesce(closed_at,
                 CASE WHEN last_seen_at + (SELECT nullif(CAST(value AS INTEGER), 0) FROM meta WHERE key = 'session_idle_ms')
-                          <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
+                          <= CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
                      THEN last_seen_at END) AS ended_at,
        client_name, client_version, client_platform, total_calls, total_errors,
        total_tool_errors, protocol_version, derived

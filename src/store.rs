@@ -136,6 +136,7 @@ impl Store {
             health: Arc::clone(&health),
             compactor: compactor.thread(),
             active: None,
+            unsynced: Vec::new(),
         };
         let failed = Arc::clone(&progress);
         let syncer = spawn(

@@ -4,11 +4,16 @@
 //! [`crate::segment::syncer`] knows how.
 
 use crate::config::SyncPolicy;
+use crate::error::{AtPath, PathError};
 use crate::format::Extent;
 use crate::health::{HealthBoard, Part};
 use crate::progress::Progress;
+use crate::segment::directory::sync_directory;
 use crate::segment::syncer::SegmentSyncer;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -34,7 +39,12 @@ pub(crate) struct SyncLoop {
     /// Woken when more became durable, and so may be folded.
     pub(crate) compactor: Thread,
     pub(crate) active: Option<SegmentSyncer>,
+    /// Segments that were sealed without a sync, under the policy `never`: a flush owes them one.
+    pub(crate) unsynced: Vec<PathBuf>,
 }
+
+/// From how many on the list of unsynced segments is looked through for files that are gone.
+const UNSYNCED_LOOK: usize = 64;
 
 impl SyncLoop {
     pub(crate) fn run(mut self) {
@@ -54,7 +64,12 @@ impl SyncLoop {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => {
+                    if let Err(error) = self.sync_sealed() {
+                        self.fail(&error);
+                    }
+                    return;
+                }
             }
             if now {
                 self.sync();
@@ -82,8 +97,9 @@ impl SyncLoop {
         if self.progress.sync_failure().is_some() {
             return;
         }
+        let sealed = self.sync_sealed();
         let Some(active) = &mut self.active else { return };
-        let result = active.sync().map(|extent| active.last_sequence(extent));
+        let result = sealed.and_then(|()| active.sync()).map(|extent| active.last_sequence(extent));
         match result {
             Ok(last) if last > self.progress.durable() => {
                 self.progress.set_durable(last);
@@ -94,8 +110,26 @@ impl SyncLoop {
         }
     }
 
+    /// Syncs what was sealed without a sync. A file that is gone was retired, and so is safe in the database.
+    fn sync_sealed(&mut self) -> Result<(), PathError> {
+        for path in std::mem::take(&mut self.unsynced) {
+            match File::open(&path).and_then(|file| file.sync_all()) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                synced => synced.at("sync", &path)?,
+            }
+            sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+        }
+        Ok(())
+    }
+
     fn seal(&mut self, extent: Extent) {
         let Some(segment) = self.active.take() else { return };
+        if self.policy == SyncPolicy::Never {
+            if self.unsynced.len() >= UNSYNCED_LOOK {
+                self.unsynced.retain(|path| path.exists());
+            }
+            self.unsynced.push(segment.path().to_owned());
+        }
         let durable = self.policy != SyncPolicy::Never && self.progress.sync_failure().is_none();
         let last = segment.last_sequence(extent);
         match segment.seal(extent, durable) {
@@ -108,7 +142,7 @@ impl SyncLoop {
 
     /// Nothing is claimed to be durable any more. Linux reports a failed write-back once and then forgets it, so
     /// trying again would turn a loss into a success.
-    fn fail(&self, error: &crate::error::PathError) {
+    fn fail(&self, error: &PathError) {
         self.progress.fail_sync(error.to_string());
         self.health.report(Part::Sync, format_args!("{error}; nothing recorded since is safe from a power cut"));
         self.compactor.unpark();

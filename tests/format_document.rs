@@ -1,5 +1,6 @@
 //! The worked example in format.md, checked both ways: the bytes of the document are what this code writes, and what
 //! it reads out of them is what the document says.
+#![expect(clippy::cast_possible_truncation, reason = "the example is small")]
 
 use mcplog::format::{Extent, FrameHeader, Mark, Offset, SegmentHeader, SegmentId, Sequence, WriterId, frame_bytes};
 use mcplog::record::{GapRecord, Id, Record, RequestRecord, StatusCode};

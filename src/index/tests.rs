@@ -106,7 +106,8 @@ impl Fixture {
     fn fold(&mut self, events: &[Owned], steps: &[Step]) {
         let mut steps = steps.iter().copied();
         loop {
-            let done = self.index().checkpoint().unwrap().map_or(0, |(_, checkpoint)| checkpoint.sequence.0) as usize;
+            let folded = self.index().checkpoint().unwrap().map_or(0, |(_, checkpoint)| checkpoint.sequence.0);
+            let done = usize::try_from(folded).unwrap();
             if done == events.len() {
                 return;
             }
@@ -221,7 +222,8 @@ fn model(events: &[Owned]) -> Vec<Vec<Vec<Value>>> {
         let started = announced.map(|announced| announced.0).or_else(|| first.into_iter().chain(close).min()).unwrap();
         let proxy = announced.map(|announced| announced.1).or_else(|| of_session.iter().map(|request| request.1).min());
         let client = announced.and_then(|announced| announced.2.as_deref());
-        let count = |test: &dyn Fn(&(i64, &String, usize, Option<bool>)) -> bool| {
+        type Seen<'a> = (i64, &'a String, usize, Option<bool>);
+        let count = |test: &dyn Fn(&Seen<'_>) -> bool| {
             Value::Integer(of_session.iter().filter(|request| test(request)).count() as i64)
         };
         tables[1].push(vec![
@@ -248,7 +250,8 @@ fn model(events: &[Owned]) -> Vec<Vec<Vec<Value>>> {
         if let Some((ts, hash, _)) = versions.last() {
             tables[2].push(vec![text(method), Value::Integer(*ts), text(hash)]);
         }
-        let mut previous: Option<&(i64, String, &Vec<(char, u8)>)> = None;
+        type Version<'a> = (i64, String, &'a Vec<(char, u8)>);
+        let mut previous: Option<&Version<'_>> = None;
         for version in &versions {
             let mut changes = BTreeSet::new();
             match previous {

@@ -128,7 +128,13 @@ impl SegmentReader {
         };
         reader.refill(0, FRAMES_OFFSET as usize)?;
         let Some(bytes) = reader.buffer.first_chunk::<HEADER_BYTES>() else {
-            return Err(header_error("a header of 64 bytes", format!("{} bytes", reader.buffer.len())));
+            let found = format!("{} bytes", reader.buffer.len());
+            return Err(SegmentError::Header {
+                path: path.to_owned(),
+                expected: "a header of 64 bytes",
+                found,
+                never_started: true,
+            });
         };
         reader.header = SegmentHeader::decode(bytes).map_err(|error| match error {
             HeaderError::Unwritten if reader.first_page_is_zero() => SegmentError::Header {
@@ -345,7 +351,7 @@ impl SegmentReader {
 
     /// Nothing vouches for a header that is zero while both marks are: a header reaches the disk before any mark does.
     fn first_page_is_zero(&self) -> bool {
-        self.buffer.len() == FRAMES_OFFSET as usize && self.buffer.iter().all(|byte| *byte == 0)
+        self.buffer.iter().all(|byte| *byte == 0)
     }
 
     fn refresh_mark(&mut self) -> Result<(), PathError> {
@@ -401,8 +407,11 @@ mod tests {
         }
     }
 
-    /// Everything up to the stop, frames as (offset, sequence, payload).
-    fn read_all(reader: &mut SegmentReader) -> (Vec<(u32, u64, Vec<u8>)>, Vec<Damage>, Stop) {
+    /// Offset, sequence, payload.
+    type Found = (u32, u64, Vec<u8>);
+
+    /// Everything up to the stop.
+    fn read_all(reader: &mut SegmentReader) -> (Vec<Found>, Vec<Damage>, Stop) {
         let (mut frames, mut damage) = (Vec::new(), Vec::new());
         loop {
             match reader.next().unwrap() {
@@ -596,8 +605,10 @@ mod tests {
         segment.sync();
         segment.patch(0, &[0; HEADER_BYTES]);
         assert!(!never_started(&segment.path), "the mark was written after the header was synced");
-        std::fs::write(&segment.path, [0; HEADER_BYTES]).unwrap();
-        assert!(!never_started(&segment.path), "segments are allocated in full before they get their name");
+        for length in [0, 1, HEADER_BYTES - 1, HEADER_BYTES] {
+            std::fs::write(&segment.path, vec![0; length]).unwrap();
+            assert!(never_started(&segment.path), "{length} zeros");
+        }
     }
 
     #[test]

@@ -50,23 +50,31 @@ impl SegmentSyncer {
         Ok(published)
     }
 
-    /// Seals the segment at `extent`, shortens the file to it, and lets go of the mapping.
+    /// Seals the segment at `extent`, lets go of the mapping, and shortens the file.
     ///
-    /// With `durable`, syncs the frames before and the seal after.
+    /// With `durable`, syncs the frames before and the seal after. Whatever fails, the segment has ended afterwards: who
+    /// folds it must be able to go on to the next.
     pub(crate) fn seal(mut self, extent: Extent, durable: bool) -> Result<(), PathError> {
-        if durable {
-            self.sync()?;
-        }
+        let frames_synced = if durable { self.sync().map(|_| ()) } else { Ok(()) };
         self.write_mark(self.mark.durable, Some(extent));
-        if durable {
-            self.page.sync(FRAMES_OFFSET).at("sync", &self.path)?;
-        }
+        let seal_synced = match &frames_synced {
+            Ok(()) if durable => self.page.sync(FRAMES_OFFSET).at("sync", &self.path),
+            _ => Ok(()),
+        };
         self.page.unmap();
         // Gives back the space that no frame used. Whoever reads past the new end meets the end of the file.
-        let file = OpenOptions::new().write(true).open(&self.path).at("open", &self.path)?;
-        file.set_len(u64::from(extent.end.0)).at("shorten", &self.path)?;
+        let shortened = OpenOptions::new()
+            .write(true)
+            .open(&self.path)
+            .and_then(|file| file.set_len(u64::from(extent.end.0)))
+            .at("shorten", &self.path);
         self.progress.set_sealed(extent);
-        Ok(())
+        frames_synced.and(seal_synced).and(shortened)
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The sequence number of the last frame within `extent`; 0 if the store has none before it.

@@ -145,12 +145,7 @@ impl Layout {
         }
     }
 
-    /// The line of headers.
-    pub(crate) fn header(&self, style: Style) -> String {
-        self.header_beginning(self.columns.first().map_or("", |(column, _)| column.header), style)
-    }
-
-    /// The line of headers with another first one, for a table in sections that line up.
+    /// The line of headers, the first one as given: it may name a section, or the day that a column of times is about.
     pub(crate) fn header_beginning(&self, first: &str, style: Style) -> String {
         let rest = self.columns.iter().skip(1).map(|(column, _)| column.header);
         let cells: Vec<_> = [first].into_iter().chain(rest).map(|header| Cell::new(header).styled(style)).collect();
@@ -205,7 +200,7 @@ mod tests {
 
     fn render(width_max: Option<usize>) -> Vec<String> {
         let layout = Layout::new(&COLUMNS, &rows(), width_max);
-        let mut lines = vec![layout.header(Style::new())];
+        let mut lines = vec![layout.header_beginning("TOOL", Style::new())];
         lines.extend(rows().iter().map(|row| layout.row(row)));
         lines
     }

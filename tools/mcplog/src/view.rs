@@ -40,6 +40,18 @@ impl View {
         }
     }
 
+    /// The header and the style of a column of times that stands first. Where all of them fall on one day in the past,
+    /// the header says which, and the rows have room to be precise.
+    pub(crate) fn time_column(&self, header: &str, first_ts: i64, last_ts: i64) -> (String, TimeStyle) {
+        let style = self.time_style(first_ts, last_ts);
+        match (style, self.zoned(first_ts), self.zoned(last_ts)) {
+            (TimeStyle::ThisYear | TimeStyle::Full, Some(first), Some(last)) if first.date() == last.date() => {
+                (first.date().to_string(), TimeStyle::Today)
+            }
+            _ => (header.to_owned(), style),
+        }
+    }
+
     /// A time, in the reader's zone.
     pub(crate) fn time(&self, ts: i64, style: TimeStyle) -> String {
         let Some(zoned) = self.zoned(ts) else { return format!("{ts} ms") };
@@ -47,7 +59,7 @@ impl View {
             TimeStyle::Today => "%H:%M:%S%.3f",
             TimeStyle::TodaySeconds => "%H:%M:%S",
             TimeStyle::ThisYear => "%m-%d %H:%M:%S",
-            TimeStyle::Full => "%Y-%m-%d %H:%M",
+            TimeStyle::Full => "%Y-%m-%d %H:%M:%S",
         };
         zoned.strftime(format).to_string()
     }
@@ -72,7 +84,7 @@ pub(crate) enum TimeStyle {
     TodaySeconds,
     /// `10-09 14:03:22`
     ThisYear,
-    /// `2025-10-09 14:03`
+    /// `2025-10-09 14:03:22`
     Full,
 }
 
@@ -124,7 +136,7 @@ pub(crate) mod tests {
             ("2026-07-01T10:03:22.123Z", "12:03:22.123"),
             ("2026-06-30T22:00:00Z", "00:00:00.000"),
             ("2026-06-30T21:59:59Z", "06-30 23:59:59"),
-            ("2025-12-31T21:59:59Z", "2025-12-31 23:59"),
+            ("2025-12-31T21:59:59Z", "2025-12-31 23:59:59"),
         ];
         for (text, expected) in cases {
             let ts = ms(text);
@@ -133,6 +145,20 @@ pub(crate) mod tests {
         let (yesterday, today) = (ms("2026-06-30T10:00:00Z"), ms("2026-07-01T10:00:00Z"));
         assert_eq!(view().time_style(yesterday, today), TimeStyle::ThisYear);
         assert_eq!(view().one_time(today), "12:00:00");
+    }
+
+    #[test]
+    fn a_day_in_the_past_moves_into_the_header() {
+        let cases = [
+            ("2026-07-01T01:00:00Z", "2026-07-01T02:00:00Z", "TIME", TimeStyle::Today),
+            ("2025-03-01T10:00:00Z", "2025-03-01T21:00:00Z", "2025-03-01", TimeStyle::Today),
+            ("2025-03-01T10:00:00Z", "2025-03-01T23:00:00Z", "TIME", TimeStyle::Full),
+            ("2026-06-29T23:00:00Z", "2026-06-30T21:00:00Z", "2026-06-30", TimeStyle::Today),
+            ("2026-06-29T23:00:00Z", "2026-07-01T01:00:00Z", "TIME", TimeStyle::ThisYear),
+        ];
+        for (first, last, header, style) in cases {
+            assert_eq!(view().time_column("TIME", ms(first), ms(last)), (header.to_owned(), style), "{first} {last}");
+        }
     }
 
     #[test]

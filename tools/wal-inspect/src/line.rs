@@ -94,7 +94,7 @@ pub(crate) fn wrap(text: &str, width_max: usize) -> Vec<String> {
         while word.width() > width_max {
             let part = cut(word, width_max.max(2));
             word = &word[part.len()..];
-            lines.push(part.to_owned());
+            lines.extend([part.to_owned(), String::new()]);
         }
         let Some(line) = lines.last_mut() else { continue };
         if width > 0 {

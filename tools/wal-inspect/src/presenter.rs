@@ -18,7 +18,7 @@ use mcplog::segment::FrameAt;
 use std::io;
 
 /// Columns of the sequence number; longer ones push the rest aside.
-const SEQUENCE_WIDTH: usize = 7;
+const SEQUENCE_WIDTH: usize = 6;
 /// Columns of the offset: the last one of a segment of the default size has seven digits.
 const OFFSET_WIDTH: usize = 8;
 /// Columns of a field's name; `protocol_version` has sixteen letters.

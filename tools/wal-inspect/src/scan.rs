@@ -59,7 +59,7 @@ pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resul
 /// Reads until there is no further frame for now.
 pub(crate) fn to_stop(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Result<ControlFlow<(), Stop>, Failure> {
     loop {
-        let (due, durable) = (reader.next_sequence(), reader.mark().durable);
+        let (due, before, durable) = (reader.next_sequence(), reader.position(), reader.mark().durable);
         let found = match reader.next()? {
             Item::Frame(frame) => Found::Frame(frame),
             Item::Damage(damage) => {
@@ -77,21 +77,18 @@ pub(crate) fn to_stop(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resu
             }
             Item::Stop(stop) => return Ok(ControlFlow::Continue(stop)),
         };
-        if visit(found)?.is_break() {
-            return Ok(ControlFlow::Break(()));
+        let mut flow = visit(found)?;
+        let after = reader.position();
+        if flow.is_continue() && before.end < durable.end && after.end >= durable.end && after != durable {
+            flow = visit(Found::Finding(contradiction("durable mark", durable, after)))?;
         }
-        if let Some(finding) = passes_beside("durable mark", durable, reader.position()) {
-            visit(Found::Finding(finding)).map(drop)?;
+        if flow.is_break() {
+            return Ok(ControlFlow::Break(()));
         }
     }
 }
 
-/// Frames end where the mark says, and are as many; if not, the mark is not this segment's or was written by a bug.
-fn passes_beside(what: &str, mark: Extent, position: Extent) -> Option<Finding> {
-    let same_end = mark.end == position.end;
-    (same_end && mark.frames != position.frames).then(|| contradiction(what, mark, position))
-}
-
+/// Frames end where a mark says, and are as many; if not, it was forged or written by a bug.
 fn contradiction(what: &str, mark: Extent, position: Extent) -> Finding {
     Finding::Contradiction {
         reason: format!(
@@ -138,14 +135,16 @@ fn end(reader: &SegmentReader, stop: Stop) -> Result<Option<Finding>, PathError>
 
 /// The first byte from `from` on that is not zero, and how many bytes it is from `from` to behind the last such byte.
 fn leftover(reader: &SegmentReader, from: Offset) -> Result<Option<(Offset, u32)>, PathError> {
-    let mut chunk = vec![0; CHUNK_BYTES];
+    let zeros = vec![0; CHUNK_BYTES];
+    let mut chunk = zeros.clone();
     let (mut at, mut first, mut last) = (from.0, None, 0);
     loop {
         let count = reader.read_at(Offset(at), &mut chunk)?;
         let offset = |index: usize| at.saturating_add(u32::try_from(index).unwrap_or(u32::MAX));
         let is_set = |byte: &u8| *byte != 0;
-        if let Some(index) = chunk[..count].iter().position(is_set) {
-            first = first.or(Some(Offset(offset(index))));
+        // Comparing whole chunks is much faster than looking at bytes, and nearly all chunks are zero.
+        if chunk[..count] != zeros[..count] {
+            first = first.or(chunk[..count].iter().position(is_set).map(offset).map(Offset));
             last = chunk[..count].iter().rposition(is_set).map_or(last, offset);
         }
         // Offsets are 32-bit numbers; what a larger file holds beyond them is nobody's.

@@ -120,9 +120,9 @@ impl Source {
                 return if self.named { Err(error.into()) } else { Ok(Opened::Retired) };
             }
             Err(SegmentError::Io(error)) => (format!("{}: {}", error.operation, error.source), Severity::Unreadable),
-            Err(SegmentError::Header { never_started: true, .. }) => {
-                let reason = "zeros: a segment that was never synced before the power went; nothing durable was in it";
-                (reason.to_owned(), Severity::TornTail)
+            Err(SegmentError::Header { never_started: true, expected, found, .. }) => {
+                let reason = format!("expected {expected}, found {found}; a power cut leaves this of a new segment");
+                (reason, Severity::TornTail)
             }
             Err(SegmentError::Header { expected, found, .. }) => {
                 (format!("corrupt segment header: expected {expected}, found {found}"), Severity::Corrupt)

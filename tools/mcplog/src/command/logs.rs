@@ -85,7 +85,7 @@ impl Rows<'_> {
 
     fn start_table(&mut self) -> io::Result<()> {
         let table = LogTable::measure(&self.sample, self.view);
-        writeln!(self.out, "{}", table.layout.header(HEADER))?;
+        writeln!(self.out, "{}", table.layout.header_beginning(&table.time_header, HEADER))?;
         for row in std::mem::take(&mut self.sample) {
             table.write(self.out, self.view, &row)?;
         }
@@ -100,6 +100,7 @@ impl Rows<'_> {
 
 struct LogTable {
     layout: Layout,
+    time_header: String,
     time_style: TimeStyle,
     /// How much of a session's name is shown, in characters; `None`: the whole id.
     id_length: Option<usize>,
@@ -109,10 +110,10 @@ impl LogTable {
     fn measure(sample: &[LogRow], view: &View) -> Self {
         let first_ts = sample.iter().map(|row| row.ts).min().unwrap_or(0);
         let last_ts = sample.iter().map(|row| row.ts).max().unwrap_or(0);
-        let time_style = view.time_style(first_ts, last_ts);
+        let (time_header, time_style) = view.time_column("TIME", first_ts, last_ts);
         let sessions = sample.iter().filter_map(|row| row.session_id.as_deref());
         let id_length = text::session_name_length(view, sessions);
-        let mut table = Self { layout: Layout::new(&[], &[], None), time_style, id_length };
+        let mut table = Self { layout: Layout::new(&[], &[], None), time_header, time_style, id_length };
         let cells: Vec<_> = sample.iter().map(|row| table.cells(row, view)).collect();
         table.layout = Layout::new(&COLUMNS, &cells, view.width);
         table

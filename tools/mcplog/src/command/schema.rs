@@ -87,14 +87,15 @@ pub(super) fn write_versions(out: &mut dyn Write, rows: &[ServerSchemaRow], view
             Cell::owned(row.upstream_url.clone()).styled(DIM),
         ]
     };
-    write_table(out, &VERSION_COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), view)
+    write_table(out, &VERSION_COLUMNS, "METHOD", &rows.iter().map(cells).collect::<Vec<_>>(), view)
 }
 
 /// One line per change, oldest first.
 pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view: &View) -> io::Result<()> {
     let first_ts = rows.iter().map(|row| row.detected_at).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.detected_at).max().unwrap_or(0);
-    let time_style = view.time_style(first_ts, last_ts).in_seconds();
+    let (header, time_style) = view.time_column("TIME", first_ts, last_ts);
+    let time_style = time_style.in_seconds();
     let cells = |row: &SchemaChangeRow| {
         let style = match row.change_type.rsplit_once('_').map(|(_, verb)| verb) {
             Some("added") => GOOD,
@@ -115,15 +116,21 @@ pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view:
             Cell::owned(row.upstream_url.clone()).styled(DIM),
         ]
     };
-    write_table(out, &CHANGE_COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), view)
+    write_table(out, &CHANGE_COLUMNS, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view)
 }
 
-fn write_table(out: &mut dyn Write, columns: &[Column], rows: &[Vec<Cell<'_>>], view: &View) -> io::Result<()> {
+fn write_table(
+    out: &mut dyn Write,
+    columns: &[Column],
+    first_header: &str,
+    rows: &[Vec<Cell<'_>>],
+    view: &View,
+) -> io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     let layout = Layout::new(columns, rows, view.width);
-    writeln!(out, "{}", layout.header(HEADER))?;
+    writeln!(out, "{}", layout.header_beginning(first_header, HEADER))?;
     rows.iter().try_for_each(|row| writeln!(out, "{}", layout.row(row)))
 }
 

@@ -14,7 +14,7 @@ use mcplog::query::{ClientRow, Query, SessionRow};
 use std::io::{self, Write};
 
 const SESSION_COLUMNS: [Column; 11] = [
-    Column::left("LAST SEEN"),
+    Column::left("SEEN"),
     Column::left("SESSION"),
     Column::left("CLIENT").cut_to(16),
     Column::left("VERSION").cut_to(8).droppable(3),
@@ -89,7 +89,8 @@ fn newest<T>(rows: &[T], limit: usize) -> &[T] {
 pub(super) fn write_sessions(out: &mut dyn Write, rows: &[SessionRow], view: &View) -> io::Result<()> {
     let first_ts = rows.iter().map(|row| row.last_seen_at).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.last_seen_at).max().unwrap_or(0);
-    let time_style = view.time_style(first_ts, last_ts).in_seconds();
+    let (header, time_style) = view.time_column("SEEN", first_ts, last_ts);
+    let time_style = time_style.in_seconds();
     let id_length = text::session_name_length(view, rows.iter().map(|row| row.session_id.as_str()));
     let cells = |row: &SessionRow| {
         let (state, style) = match (row.closed_at, row.ended_at) {
@@ -109,11 +110,11 @@ pub(super) fn write_sessions(out: &mut dyn Write, rows: &[SessionRow], view: &Vi
             Cell::owned(count(row.total_calls)),
             notable(row.total_errors, BAD),
             notable(row.total_tool_errors, WARNING),
-            Cell::owned(duration_ms(until.saturating_sub(row.started_at).max(0))),
+            lasted(until.saturating_sub(row.started_at)),
             Cell::new(state).styled(style),
         ]
     };
-    write_table(out, &SESSION_COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), view)
+    write_table(out, &SESSION_COLUMNS, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view)
 }
 
 /// One line per client.
@@ -134,15 +135,21 @@ pub(super) fn write_clients(out: &mut dyn Write, rows: &[ClientRow], view: &View
             Cell::owned(view.time(row.last_seen_at, time_style)).styled(DIM),
         ]
     };
-    write_table(out, &CLIENT_COLUMNS, &rows.iter().map(cells).collect::<Vec<_>>(), view)
+    write_table(out, &CLIENT_COLUMNS, "CLIENT", &rows.iter().map(cells).collect::<Vec<_>>(), view)
 }
 
-fn write_table(out: &mut dyn Write, columns: &[Column], rows: &[Vec<Cell<'_>>], view: &View) -> io::Result<()> {
+fn write_table(
+    out: &mut dyn Write,
+    columns: &[Column],
+    first_header: &str,
+    rows: &[Vec<Cell<'_>>],
+    view: &View,
+) -> io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     let layout = Layout::new(columns, rows, view.width);
-    writeln!(out, "{}", layout.header(HEADER))?;
+    writeln!(out, "{}", layout.header_beginning(first_header, HEADER))?;
     rows.iter().try_for_each(|row| writeln!(out, "{}", layout.row(row)))
 }
 
@@ -150,6 +157,14 @@ fn client(name: Option<&str>) -> Cell<'static> {
     match name {
         Some(name) => Cell::owned(name.to_owned()).styled(NAME),
         None => Cell::new("not announced").styled(DIM),
+    }
+}
+
+/// From the first to the last that is known of a session; of one request there is nothing to tell.
+fn lasted(lasted_ms: i64) -> Cell<'static> {
+    match lasted_ms {
+        ..=0 => Cell::new("·").styled(DIM),
+        _ => Cell::owned(duration_ms(lasted_ms)),
     }
 }
 

@@ -113,7 +113,7 @@ fn numbers(row: &ToolStatsRow) -> [Cell<'static>; 10] {
     ]
 }
 
-/// The last line: what all of it comes to.
+/// The last lines: what all of it comes to.
 fn summary(rows: &[ToolStatsRow], totals: &Totals, view: &View) -> String {
     let calls = rows.iter().map(|row| row.calls).sum();
     let failed: i64 = rows.iter().map(|row| row.errors + row.timeouts).sum();
@@ -121,7 +121,7 @@ fn summary(rows: &[ToolStatsRow], totals: &Totals, view: &View) -> String {
     let last_ts = rows.iter().map(|row| row.last_ts).max().unwrap_or(0);
     let of_all = if calls == totals.requests { String::new() } else { format!(" of {}", count(totals.requests)) };
     format!(
-        "{DIM}{}{of_all}, {} failed, {} to {}; the database takes {}.{DIM:#}",
+        "{DIM}{}{of_all}, {} failed.\nFrom {} to {}; the database takes {}.{DIM:#}",
         counted(calls, "request"),
         count(failed),
         view.one_time(first_ts),

@@ -76,7 +76,7 @@ impl Summary {
         }
         if self.left_in_log > 0 {
             let records = counted(whole(self.left_in_log), "record");
-            lines.push(format!("{records} stay in the log and will be folded when the store is opened again"));
+            lines.push(format!("{records} stay in the log; the next start of the store folds them"));
         }
         lines.join("\n")
     }
@@ -135,7 +135,7 @@ mod tests {
             [
                 "Left out  1 bad line of 1,000,000; see above",
                 "Interrupted after line 1,000,000",
-                "1,200 records stay in the log and will be folded when the store is opened again",
+                "1,200 records stay in the log; the next start of the store folds them",
             ]
         );
     }

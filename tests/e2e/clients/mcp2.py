@@ -1,0 +1,171 @@
+"""The scripted client on the 2.x Python SDK, in either era.
+
+Run as `mcp2.py URL OUT SCRIPT MODE`: holds that conversation (see conversation.py) with the server at URL and writes
+the transcript to OUT. MODE is `legacy`, `auto` or `2026-07-28`; `auto` is what the SDK does by itself: it tries the
+sessionless era and falls back to `initialize`.
+"""
+
+import asyncio
+import sys
+
+import anyio
+import httpx2
+import mcp_types as types
+from mcp import Client, MCPError
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel
+
+from conversation import hold
+from tap import recording_transport
+from transcript import EXTRA_HEADERS, write
+
+
+class Peer:
+    """One SDK's verbs under the names that the conversation uses."""
+
+    error_type = MCPError
+
+    def __init__(self, url, mode):
+        self.url = url
+        self.mode = mode
+        self.tap = recording_transport(httpx2)()
+
+    @staticmethod
+    def plain(value):
+        """Any SDK value as JSON."""
+        if isinstance(value, BaseModel):
+            return value.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return value
+
+    @property
+    def sessionless(self):
+        """Whether the two sides agreed on the sessionless era."""
+        return self.client.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    async def connect(self, stack, conversation):
+        """Opens the connection; returns what was agreed."""
+
+        async def on_sampling(_context, params):
+            conversation.note("sampling", params)
+            return types.CreateMessageResult(
+                role="assistant", content=types.TextContent(type="text", text="word"), model="none"
+            )
+
+        async def on_elicitation(_context, params):
+            conversation.note("elicitation", params)
+            return types.ElicitResult(action="accept", content={"colour": "green"})
+
+        async def on_roots(_context):
+            conversation.note("roots", {})
+            return types.ListRootsResult(roots=[types.Root(uri="file:///one"), types.Root(uri="file:///two")])
+
+        async def on_log(params):
+            conversation.note("log", params)
+
+        async def on_message(message):
+            if isinstance(message, types.ToolListChangedNotification):
+                conversation.note("tools changed", {})
+
+        timeout = httpx2.Timeout(30, read=60)
+        http = await stack.enter_async_context(
+            httpx2.AsyncClient(transport=self.tap, headers=EXTRA_HEADERS, timeout=timeout)
+        )
+        self.client = await stack.enter_async_context(
+            Client(
+                streamable_http_client(self.url, http_client=http),
+                mode=self.mode,
+                sampling_callback=on_sampling,
+                elicitation_callback=on_elicitation,
+                list_roots_callback=on_roots,
+                logging_callback=on_log,
+                log_level="debug",
+                message_handler=on_message,
+                client_info=types.Implementation(name="e2e-cursor-mcp2", version="4.5.6"),
+                # Every listing is to reach the server.
+                cache=None,
+            )
+        )
+        if not self.sessionless:
+            with anyio.fail_after(20):
+                while not self.tap.get_stream_is_open():
+                    await anyio.sleep(0.005)
+        return {
+            "protocolVersion": self.client.protocol_version,
+            "serverInfo": self.plain(self.client.server_info),
+            "capabilities": self.plain(self.client.server_capabilities),
+            "instructions": self.client.instructions,
+        }
+
+    async def list(self, kind, cursor):
+        """One page of a list."""
+        verb = {
+            "tools": self.client.list_tools,
+            "resources": self.client.list_resources,
+            "templates": self.client.list_resource_templates,
+            "prompts": self.client.list_prompts,
+        }[kind]
+        return await verb(cursor=cursor)
+
+    async def call(self, tool, arguments, on_progress):
+        """`tools/call`, with as many rounds as the server asks for."""
+        return await self.client.call_tool(tool, arguments, progress_callback=on_progress)
+
+    async def read(self, uri):
+        """`resources/read`."""
+        return await self.client.read_resource(uri)
+
+    async def prompt(self, name, arguments):
+        """`prompts/get`."""
+        return await self.client.get_prompt(name, arguments)
+
+    async def complete(self, prompt, argument, prefix):
+        """`completion/complete`."""
+        ref = types.PromptReference(type="ref/prompt", name=prompt)
+        return await self.client.complete(ref, {"name": argument, "value": prefix})
+
+    async def cancel(self, _tool, scope):
+        """Gives the call up; the SDK says so in the way of the era (a notification, or closing the stream)."""
+        scope.cancel()
+
+    async def ping(self):
+        """`ping`."""
+        return await self.client.send_ping()
+
+    async def set_level(self, level):
+        """`logging/setLevel`."""
+        return await self.client.set_logging_level(level)
+
+    def session_era_steps(self):
+        """Requests that the sessionless era does not have."""
+        if self.sessionless:
+            return []
+        uri = "test://static/alpha"
+        return [
+            ("ping", self.ping),
+            ("set level", lambda: self.set_level("debug")),
+            ("subscribe", lambda: self.client.subscribe_resource(uri)),
+            ("unsubscribe", lambda: self.client.unsubscribe_resource(uri)),
+        ]
+
+    async def grow(self, conversation, name):
+        """Makes the server add a tool; the news arrives on the GET stream, or on a stream that listens for it."""
+        if not self.sessionless:
+            await conversation.call("grow", expect_seen=1, name=name)
+            return
+        async with self.client.listen(tools_list_changed=True) as subscription:
+            await conversation.call("grow", expect_seen=1, name=name)
+            with anyio.fail_after(20):
+                event = await anext(aiter(subscription))
+        conversation.steps.append({"step": "listened", "result": type(event).__name__})
+
+
+async def main(url, out, script, mode):
+    """Holds the conversation and writes the transcript."""
+    peer = Peer(url, mode)
+    steps = await hold(peer, script)
+    write(out, url, steps, peer.tap.exchanges)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

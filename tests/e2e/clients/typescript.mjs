@@ -1,0 +1,163 @@
+// The scripted client on the TypeScript SDK, talking to that SDK's reference server.
+//
+// Run as `node typescript.mjs URL OUT`: holds the conversation of everything.py and writes the transcript to OUT, in
+// the form that the Python clients write. The tap is a `fetch` of our own beneath the SDK.
+
+import { writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+
+const require = createRequire(new URL("../.installed/package.json", import.meta.url));
+const sdk = (path) => import(pathToFileURL(require.resolve(`@modelcontextprotocol/sdk/${path}`)).href);
+const { Client } = await sdk("client/index.js");
+const { StreamableHTTPClientTransport } = await sdk("client/streamableHttp.js");
+const types = await sdk("types.js");
+
+const [url, out] = process.argv.slice(2);
+const EXTRA_HEADERS = {
+  authorization: "Bearer e2e-secret-token",
+  origin: "http://127.0.0.1:1",
+  "x-unknown-to-proxies": "kept as it is",
+};
+const MESSAGE = "through the proxy: \u2028 日本 \u{1f980}";
+
+const exchanges = [];
+const steps = [];
+let seen = [];
+
+// Records every exchange; the SDK reads the same bytes.
+async function tap(input, init = {}) {
+  const method = init.method ?? "GET";
+  const exchange = {
+    http_method: method,
+    path: new URL(input).pathname,
+    request_headers: [...new Headers(init.headers).entries()].sort(),
+    request_body: init.body ?? "",
+    status: null,
+    response_headers: [],
+    body: "",
+    ended: false,
+    seen_at: null,
+  };
+  exchanges.push(exchange);
+  const response = await fetch(input, init);
+  exchange.status = response.status;
+  exchange.response_headers = [...response.headers.entries()].sort();
+  if (!response.body) {
+    return response;
+  }
+  const copy = new TransformStream({
+    transform(chunk, controller) {
+      exchange.body += Buffer.from(chunk).toString("latin1");
+      controller.enqueue(chunk);
+    },
+  });
+  return new Response(response.body.pipeThrough(copy), response);
+}
+
+async function until(what, condition) {
+  for (const deadline = Date.now() + 20_000; !condition(); ) {
+    if (Date.now() > deadline) {
+      throw new Error(`waited in vain: ${what}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+async function step(name, act, expectSeen = 0) {
+  seen = [];
+  const entry = { step: name, seen };
+  steps.push(entry);
+  try {
+    entry.result = (await act()) ?? null;
+  } catch (error) {
+    if (!(error instanceof types.McpError)) {
+      throw error;
+    }
+    entry.error = { code: error.code, message: error.message, data: error.data ?? null };
+  }
+  await until(name, () => entry.seen.length >= expectSeen);
+  return entry.result;
+}
+
+const client = new Client(
+  { name: "e2e-vscode-typescript", version: "7.8.9" },
+  { capabilities: { sampling: {}, elicitation: {}, roots: { listChanged: true } } },
+);
+client.setRequestHandler(types.CreateMessageRequestSchema, ({ params }) => {
+  seen.push({ sampling: params });
+  return { role: "assistant", content: { type: "text", text: "word" }, model: "none" };
+});
+client.setRequestHandler(types.ElicitRequestSchema, ({ params }) => {
+  seen.push({ elicitation: params });
+  return { action: "accept", content: { name: "Ada" } };
+});
+client.setRequestHandler(types.ListRootsRequestSchema, () => {
+  seen.push({ roots: {} });
+  return { roots: [{ uri: "file:///one" }, { uri: "file:///two" }] };
+});
+client.setNotificationHandler(types.LoggingMessageNotificationSchema, ({ params }) => {
+  seen.push({ log: params });
+});
+
+async function allPages(kind, list) {
+  let cursor;
+  let page = 0;
+  do {
+    const params = cursor ? { cursor } : undefined;
+    cursor = (await step(`list ${kind} page ${page}`, () => list(params)))?.nextCursor;
+    page += 1;
+  } while (cursor);
+}
+
+function call(name, args = {}, expectSeen = 0) {
+  const onprogress = (progress) => seen.push({ progress });
+  return step(`call ${name}`, () => client.callTool({ name, arguments: args }, undefined, { onprogress }), expectSeen);
+}
+
+const transport = new StreamableHTTPClientTransport(new URL(url), {
+  fetch: tap,
+  requestInit: { headers: EXTRA_HEADERS },
+});
+// The reference server asks for the roots soon after the handshake and logs what it got.
+await step(
+  "connect",
+  async () => {
+    await client.connect(transport);
+    await until("the GET stream", () => exchanges.some((item) => item.http_method === "GET" && item.status === 200));
+    return { server: client.getServerVersion(), capabilities: client.getServerCapabilities() };
+  },
+  2,
+);
+await allPages("tools", (params) => client.listTools(params));
+await allPages("resources", (params) => client.listResources(params));
+await allPages("templates", (params) => client.listResourceTemplates(params));
+await allPages("prompts", (params) => client.listPrompts(params));
+await call("echo", { message: MESSAGE });
+await call("echo", { wrong: "arguments" });
+await call("get-sum", { a: 2, b: 40 });
+await call("no such tool");
+await call("get-structured-content", { location: "Chicago" });
+await call("get-tiny-image");
+await call("get-annotated-message", { messageType: "error", includeImage: true });
+await call("get-resource-links", { count: 3 });
+await call("trigger-long-running-operation", { duration: 0.3, steps: 3 }, 3);
+await call("trigger-sampling-request", { prompt: "Say a word.", maxTokens: 10 }, 1);
+await call("trigger-elicitation-request", {}, 1);
+await call("get-roots-list");
+const documents = "demo://resource/static/document";
+await step("read text", () => client.readResource({ uri: `${documents}/features.md` }));
+await step("read missing", () => client.readResource({ uri: `${documents}/nowhere.md` }));
+await step("prompt", () => client.getPrompt({ name: "args-prompt", arguments: { city: "Paris" } }));
+await step("prompt missing", () => client.getPrompt({ name: "nobody", arguments: {} }));
+await step("complete", () =>
+  client.complete({
+    ref: { type: "ref/prompt", name: "completable-prompt" },
+    argument: { name: "department", value: "E" },
+  }),
+);
+await step("ping", () => client.ping());
+await step("set level", () => client.setLoggingLevel("warning"));
+await transport.terminateSession();
+await client.close();
+writeFileSync(out, JSON.stringify({ url, steps, wire: exchanges }));

@@ -1,0 +1,1 @@
+"""What all scenarios share: processes, transcripts, the store."""

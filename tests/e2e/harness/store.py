@@ -1,0 +1,207 @@
+"""What the store must hold after a conversation, worked out from the client's own wire, and what it does hold."""
+
+import sqlite3
+from contextlib import closing
+
+from harness import wire
+
+ERROR_MSG_CHARS_MAX = 512
+# What the platform of our clients must be found to be, by their names.
+PLATFORMS = {"e2e-claude-mcp1": "claude", "e2e-cursor-mcp2": "cursor", "e2e-vscode-typescript": "vscode"}
+
+
+def rows(directory, query, *parameters):
+    """Reads store.db as any user would, with plain SQL."""
+    with closing(sqlite3.connect(f"file:{directory}/store.db?mode=ro", uri=True, timeout=10)) as database:
+        database.row_factory = sqlite3.Row
+        return [dict(row) for row in database.execute(query, parameters)]
+
+
+def target_of(method, params):
+    """What a request is about when it is not a tool."""
+    match method:
+        case "resources/read" | "resources/subscribe" | "resources/unsubscribe":
+            return params["uri"]
+        case "prompts/get":
+            return params["name"]
+        case "completion/complete":
+            return params["ref"].get("name") or params["ref"].get("uri")
+    return None
+
+
+def cancelled_ids(exchanges):
+    """The JSON-RPC ids of what the client took back."""
+    return [
+        message["params"]["requestId"]
+        for exchange in exchanges
+        for message in wire.sent(exchange)
+        if message.get("method") == "notifications/cancelled"
+    ]
+
+
+def expected_request(exchange, message, exchanges):
+    """The row that one request of the client must have. A missing key means: any value is right."""
+    method, params = message["method"], message.get("params", {})
+    header = wire.headers(exchange, "request")
+    answer = wire.response_to(wire.answering_exchange(exchange, exchanges), message["id"])
+    row = {
+        "rpc_id": str(message["id"]),
+        "method": method,
+        "tool": params["name"] if method == "tools/call" else None,
+        "target": target_of(method, params),
+        "bytes_in": len(exchange["request_body"].encode()),
+    }
+    if wire.session_of_old_transport(exchange):
+        row["session_id"] = wire.session_of_old_transport(exchange)
+    elif "mcp-session-id" in header:
+        row["session_id"] = header["mcp-session-id"]
+    elif method == "initialize":
+        row["session_id"] = wire.headers(exchange, "response").get("mcp-session-id")
+    if "mcp-protocol-version" in header:
+        row["protocol_version"] = header["mcp-protocol-version"]
+    if answer is None or message["id"] in cancelled_ids(exchanges):
+        # Given up by the client, whatever came after. That it has a row with a reason is checked in `mismatches`.
+        row["unfinished"] = True
+    elif "error" in answer:
+        row |= {
+            "status": "error",
+            "error_code": str(answer["error"]["code"]),
+            "error_msg": answer["error"]["message"][:ERROR_MSG_CHARS_MAX],
+        }
+    else:
+        row |= {"status": "ok", "error_code": None, "error_msg": None}
+        row["tool_error"] = answer["result"].get("isError", False)
+    return row
+
+
+def expected_requests(transcript):
+    """The rows of all requests that the client sent: those with an id, and a method."""
+    return [
+        expected_request(exchange, message, transcript["wire"])
+        for exchange in transcript["wire"]
+        for message in wire.sent(exchange)
+        if "method" in message and "id" in message
+    ]
+
+
+def mismatches(expected, row):
+    """How a row differs from what it must be."""
+    lines = []
+    for column, value in expected.items():
+        if column == "unfinished":
+            # Listening ends by closing the stream, which is no failure; everything else that breaks off is one.
+            if row["method"] != "subscriptions/listen" and (row["status"] == "ok" or not row["error_code"]):
+                lines.append(f"given up, but status {row['status']!r}, error_code {row['error_code']!r}")
+        elif column == "tool_error":
+            if bool(row[column]) != value:
+                lines.append(f"tool_error is {row[column]!r}, not {value!r}")
+        elif row[column] != value:
+            lines.append(f"{column} is {row[column]!r}, not {value!r}")
+    if row["latency_us"] is None or row["latency_us"] < 0:
+        lines.append(f"latency_us is {row['latency_us']!r}")
+    return [f"row of {expected['method']} (JSON-RPC id {expected['rpc_id']}): {line}" for line in lines]
+
+
+def check_requests(transcripts, directory):
+    """Each request of these conversations has exactly one row, and each row a request. Returns what is wrong."""
+    wrong = []
+    left = {}
+    for row in rows(directory, "SELECT * FROM requests"):
+        left.setdefault((row["rpc_id"], row["method"], row["bytes_in"]), []).append(row)
+    for transcript in transcripts:
+        for expected in expected_requests(transcript):
+            key = (expected["rpc_id"], expected["method"], expected["bytes_in"])
+            # Two conversations may use the same ids; a session tells them apart where there is one.
+            session = expected.get("session_id")
+            candidates = [row for row in left.get(key, []) if session in (None, row["session_id"])]
+            if not candidates:
+                wrong.append(f"no row for {expected}")
+                continue
+            left[key].remove(candidates[0])
+            wrong += mismatches(expected, candidates[0])
+    wrong += [f"a row that no request explains: {row}" for rows_left in left.values() for row in rows_left]
+    return wrong
+
+
+def client_info(message):
+    """Who the client says it is, in either era's place."""
+    params = message.get("params", {})
+    meta = params.get("_meta", {})
+    return params.get("clientInfo") or meta.get("io.modelcontextprotocol/clientInfo")
+
+
+def expected_sessions(transcript):
+    """The announced sessions of a conversation: id -> [client, version, closed]; closed is None where both will do."""
+    sessions = {}
+    for exchange in transcript["wire"]:
+        for message in wire.sent(exchange):
+            old = wire.session_of_old_transport(exchange)
+            session = old or wire.headers(exchange, "response").get("mcp-session-id")
+            if message.get("method") == "initialize" and session:
+                info = client_info(message)
+                # The old transport has no close; whether the end of its stream is one is the proxy's to say.
+                sessions[session] = [info["name"], info["version"], None if old else False]
+        if exchange["http_method"] == "DELETE" and exchange["status"] in (200, 202, 204):
+            sessions[wire.headers(exchange, "request")["mcp-session-id"]][2] = True
+    return sessions
+
+
+def check_sessions(transcripts, directory):
+    """Sessions open with the client's name and close with its DELETE; their counters add up."""
+    wrong = []
+    stored = {row["session_id"]: row for row in rows(directory, "SELECT * FROM sessions")}
+    announced = set()
+    for transcript in transcripts:
+        for session, (name, version, closed) in expected_sessions(transcript).items():
+            announced.add(session)
+            row = stored.get(session)
+            if row is None:
+                wrong.append(f"no session row for {session} of {name}")
+                continue
+            if (row["client_name"], row["client_version"]) != (name, version):
+                wrong.append(f"session of {name} {version} is {row['client_name']} {row['client_version']}")
+            if row["client_platform"] != PLATFORMS[name]:
+                wrong.append(f"session of {name} has the platform {row['client_platform']}")
+            if row["derived"] or row["started_at"] is None:
+                wrong.append(f"session of {name} was announced, but its row says {row}")
+            if closed is not None and (row["ended_at"] is not None) != closed:
+                wrong.append(f"session of {name}: ended_at {row['ended_at']!r}, but closed is {closed}")
+    counted = rows(
+        directory,
+        "SELECT session_id, count(*) AS calls, sum(status <> 'ok') AS errors, max(ts) AS last"
+        " FROM requests WHERE session_id IS NOT NULL GROUP BY session_id",
+    )
+    for row in counted:
+        session = stored.get(row["session_id"])
+        if session is None:
+            wrong.append(f"requests of a session without a row: {row}")
+        elif (session["total_calls"], session["total_errors"]) != (row["calls"], row["errors"]):
+            wrong.append(f"counters of {session} do not add up to {row}")
+        elif session["last_seen_at"] != row["last"]:
+            wrong.append(f"last_seen_at of {session} is not {row['last']}")
+    return wrong, {session: row for session, row in stored.items() if session not in announced}
+
+
+def check_derived_sessions(transcript, directory):
+    """In the sessionless era the proxy makes up a session per client, so that calls can be told by client."""
+    wrong = []
+    for exchange in transcript["wire"]:
+        for message in wire.sent(exchange):
+            info = client_info(message)
+            announced = "mcp-session-id" in wire.headers(exchange, "request") or message.get("method") == "initialize"
+            announced = announced or wire.session_of_old_transport(exchange)
+            if "id" not in message or "method" not in message or announced or not info:
+                continue
+            if message["method"] == "server/discover" and exchange["status"] >= 400:
+                # A probe that failed: this server does not know the sessionless era.
+                continue
+            found = rows(
+                directory,
+                "SELECT s.client_name, s.client_version FROM requests r JOIN sessions s USING (session_id)"
+                " WHERE r.rpc_id = ? AND r.method = ? AND s.derived",
+                str(message["id"]),
+                message["method"],
+            )
+            if {(row["client_name"], row["client_version"]) for row in found} != {(info["name"], info["version"])}:
+                wrong.append(f"{message['method']} (JSON-RPC id {message['id']}) of {info} belongs to {found}")
+    return wrong

@@ -1,0 +1,142 @@
+//! The mcplog command on a store of its own, with verbs for what tests do to it.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of this one")]
+
+use assert_cmd::cargo::cargo_bin;
+use rusqlite::types::Value;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Every kind of event, on 2025-03-01 from 10:00 UTC on.
+pub(crate) const EVENTS: &str = include_str!("../fixtures/events.jsonl");
+
+/// A directory for one store; removed when dropped.
+pub(crate) struct Fixture {
+    pub(crate) root: tempfile::TempDir,
+}
+
+/// What a run of the command did.
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Run {
+    /// Its standard output, after making sure that it succeeded.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert_eq!(self.code, 0, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self.stdout
+    }
+
+    /// Its standard output as JSON, one value per line.
+    #[track_caller]
+    pub(crate) fn json(self) -> Vec<serde_json::Value> {
+        self.ok().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        Self { root: tempfile::tempdir().unwrap() }
+    }
+
+    /// A store with [`EVENTS`] in it.
+    pub(crate) fn with_events() -> Self {
+        let fixture = Self::new();
+        fixture.ingest(EVENTS).ok();
+        fixture
+    }
+
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.root.path().join("data")
+    }
+
+    /// The command, in a terminal of 80 columns in Greenwich.
+    pub(crate) fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut command = Command::new(cargo_bin!("mcplog"));
+        command.args(arguments).env("MCPLOG_DIR", self.dir()).env("COLUMNS", "80").env("TZ", "UTC");
+        for variable in ["NO_COLOR", "CLICOLOR_FORCE", "CLICOLOR"] {
+            command.env_remove(variable);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the command line, split at spaces.
+    #[track_caller]
+    pub(crate) fn run(&self, line: &str) -> Run {
+        self.command(line.split_whitespace()).output().unwrap().into()
+    }
+
+    /// Imports lines from a file.
+    #[track_caller]
+    pub(crate) fn ingest(&self, lines: impl AsRef<[u8]>) -> Run {
+        let file = self.root.path().join("events.jsonl");
+        std::fs::write(&file, lines).unwrap();
+        self.command([OsStr::new("ingest"), OsStr::new("--json"), file.as_os_str()]).output().unwrap().into()
+    }
+
+    /// Imports lines from standard input.
+    #[track_caller]
+    pub(crate) fn ingest_stdin(&self, lines: &str) -> Run {
+        let mut child = self.command(["ingest", "--json", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        child.wait_with_output().unwrap().into()
+    }
+
+    /// The rows of a table, without the numbers that depend on the order in the log.
+    pub(crate) fn table(&self, table: &str) -> Vec<Vec<Value>> {
+        let database = self.database();
+        let mut statement = database.prepare(&format!("SELECT * FROM {table}")).unwrap();
+        let numbers = ["id", "version_id"];
+        let columns: Vec<usize> = (0..statement.column_count())
+            .filter(|index| !numbers.contains(&statement.column_name(*index).unwrap()))
+            .collect();
+        let mut rows: Vec<Vec<Value>> = statement
+            .query_map([], |row| columns.iter().map(|index| row.get(*index)).collect())
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        rows.sort_by_key(|row| format!("{row:?}"));
+        rows
+    }
+
+    /// The database, for tests that look at it or change it behind the command's back.
+    pub(crate) fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.dir().join("store.db")).unwrap()
+    }
+
+    /// The segments in the log.
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.dir().join("wal")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension() == Some(OsStr::new("seg"))).collect()
+    }
+}
+
+/// A request line that differs from others by its number.
+pub(crate) fn request_line(number: u64) -> String {
+    format!(
+        r#"{{"type":"request","request_id":"r{number}","ts":{number},"proxy":"p","method":"ping","latency_us":1,"status":"ok"}}"#
+    )
+}
+
+/// Whether the file is there and not empty.
+pub(crate) fn is_filled(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0)
+}

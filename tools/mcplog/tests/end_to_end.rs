@@ -1,0 +1,143 @@
+//! The whole way with real processes: real MCP clients talk through the built `mcplog proxy` to real MCP servers, and
+//! the store is read back with plain SQL.
+//!
+//! The clients, the servers and what is checked are in `tests/e2e/` (its README says how it is built). Their packages
+//! are installed by `tests/e2e/setup.sh`; where that has not run, these tests say so and pass, except under `CI` or
+//! `MCPLOG_E2E=1`, where they fail.
+
+#![cfg(unix)]
+
+use std::{
+    env,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Once,
+};
+
+/// Where the scripts are.
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/e2e")
+}
+
+/// Whether everything is installed; says loudly that it is not, or fails where that must not be.
+fn is_set_up() -> bool {
+    let check = Command::new("bash").arg(scripts().join("setup.sh")).arg("--check").output().expect("bash runs");
+    if check.status.success() {
+        return true;
+    }
+    let missing = String::from_utf8_lossy(&check.stdout);
+    let missing = missing.trim();
+    let must_run = ["CI", "MCPLOG_E2E"].iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
+    assert!(!must_run, "the end-to-end tests are not set up: {missing}; run tests/e2e/setup.sh");
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        // Not `eprintln!`: the test harness would swallow it, and a skipped test must be seen.
+        let _ = writeln!(
+            io::stderr(),
+            "\nSKIPPED: the end-to-end tests did not run: {missing}\n         run tests/e2e/setup.sh once, then cargo test again\n"
+        );
+    });
+    false
+}
+
+/// Runs one scenario against the binary under test; its last words become this test's verdict.
+fn run_scenario(arguments: &[&str]) {
+    if !is_set_up() {
+        return;
+    }
+    let output = Command::new(scripts().join(".installed/mcp1/bin/python"))
+        .arg(scripts().join("run.py"))
+        .args(["--mcplog", env!("CARGO_BIN_EXE_mcplog")])
+        .args(arguments)
+        .output()
+        .expect("python runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{arguments:?}:\n{said}{}", String::from_utf8_lossy(&output.stderr));
+    println!("{said}");
+}
+
+#[test]
+fn a_session_era_client_sees_the_same_through_the_proxy() {
+    run_scenario(&["same-view", "session-era"]);
+}
+
+#[test]
+fn a_session_era_client_sees_the_same_when_the_server_answers_in_json() {
+    run_scenario(&["same-view", "session-era-json"]);
+}
+
+#[test]
+fn a_client_of_the_oldest_transport_sees_the_same_through_the_proxy() {
+    run_scenario(&["same-view", "oldest-transport"]);
+}
+
+#[test]
+fn a_new_client_falls_back_to_an_old_server_through_the_proxy() {
+    run_scenario(&["same-view", "new-client-old-server"]);
+}
+
+#[test]
+fn an_old_client_sees_the_same_of_a_new_server() {
+    run_scenario(&["same-view", "old-client-new-server"]);
+}
+
+#[test]
+fn a_new_client_in_the_session_era_sees_the_same() {
+    run_scenario(&["same-view", "new-client-in-session-era"]);
+}
+
+#[test]
+fn a_sessionless_client_sees_the_same_through_the_proxy() {
+    run_scenario(&["same-view", "sessionless-era"]);
+}
+
+#[test]
+fn a_sessionless_client_sees_the_same_when_the_server_answers_in_json() {
+    run_scenario(&["same-view", "sessionless-era-json"]);
+}
+
+#[test]
+fn the_python_client_sees_the_same_of_the_reference_server() {
+    run_scenario(&["same-view", "everything-python"]);
+}
+
+#[test]
+fn the_typescript_client_sees_the_same_of_the_reference_server() {
+    run_scenario(&["same-view", "everything-typescript"]);
+}
+
+#[test]
+fn schema_changes_are_recorded_in_the_session_era() {
+    run_scenario(&["schema-change", "session"]);
+}
+
+#[test]
+fn schema_changes_are_recorded_in_the_sessionless_era() {
+    run_scenario(&["schema-change", "sessionless"]);
+}
+
+#[test]
+fn clients_of_both_eras_at_once_are_kept_apart() {
+    run_scenario(&["clients-at-once"]);
+}
+
+#[test]
+fn odd_traffic_passes_unchanged_and_is_recorded() {
+    run_scenario(&["odd-traffic"]);
+}
+
+#[test]
+fn a_proxy_killed_in_dense_traffic_loses_nothing_that_was_answered_before_the_window() {
+    run_scenario(&["kill-nine", "raw"]);
+}
+
+#[test]
+fn a_proxy_killed_under_an_sdk_client_loses_nothing_that_was_answered_before_the_window() {
+    run_scenario(&["kill-nine", "sdk"]);
+}
+
+#[test]
+fn the_harness_notices_what_is_wrong() {
+    run_scenario(&["harness-proof"]);
+}

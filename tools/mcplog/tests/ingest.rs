@@ -1,0 +1,245 @@
+//! `mcplog ingest`, as a process: events in, tables out.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod common;
+
+use common::{EVENTS, Fixture, request_line};
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// For what happens within milliseconds; only a broken build waits so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const TABLES: [&str; 4] = ["requests", "sessions", "server_schema", "schema_changes"];
+
+fn tables(fixture: &Fixture) -> Vec<Vec<Vec<rusqlite::types::Value>>> {
+    TABLES.iter().map(|table| fixture.table(table)).collect()
+}
+
+#[test]
+fn every_kind_of_event_reaches_its_table() {
+    let fixture = Fixture::new();
+    let summary = fixture.ingest(EVENTS).json().remove(0);
+    for (field, expected) in [("lines", 20), ("recorded", 20), ("folded", 20), ("bad_lines", 0), ("left_in_log", 0)] {
+        assert_eq!(summary[field], expected, "{field} of {summary}");
+    }
+    assert_eq!(summary["interrupted"], false);
+    let rows: Vec<_> = TABLES.iter().map(|table| fixture.table(table).len()).collect();
+    assert_eq!(rows, [12, 4, 2, 5]);
+
+    // One row of each, by every column that a line can set.
+    let row = &fixture.run("logs --json --method resources/read --errors").json()[0];
+    let expected = serde_json::json!({
+        "id": row["id"], "request_id": "0195511c-0008-7cc3-98c4-dc0c0c07398f", "ts": 1_740_823_205_000_i64,
+        "proxy": "books", "session_id": "b0b5c0de-0000-4000-8000-00000000000b", "client_name": "Visual Studio Code",
+        "method": "resources/read", "tool": null, "target": "file:///etc/passwd", "latency_us": 700, "status": "error",
+        "tool_error": null, "error_code": "-32002", "error_msg": "no such resource\n\u{1b}[31mred\u{202e}esrever",
+        "bytes_in": null, "bytes_out": null, "protocol_version": null, "rpc_id": "\"three\"",
+    });
+    assert_eq!(*row, expected);
+    let session = &fixture.run("sessions --json --session 01955120").json()[0];
+    let expected = serde_json::json!({
+        "session_id": "derived-01955120-7b1e-7cc3-98c4-00000000000c", "proxy": "books",
+        "started_at": 1_740_823_206_100_i64, "last_seen_at": 1_740_823_206_100_i64, "ended_at": null,
+        "closed_at": null, "client_name": "openai-mcp", "client_version": "1.0.0", "client_platform": "chatgpt",
+        "protocol_version": "2026-07-28", "derived": true, "total_calls": 1, "total_errors": 1, "total_tool_errors": 0,
+    });
+    assert_eq!(*session, expected);
+}
+
+#[test]
+fn any_order_of_the_lines_gives_the_same_tables() {
+    let lines: Vec<&str> = EVENTS.lines().collect();
+    let expected = tables(&Fixture::with_events());
+    // 7 and 13 are coprime to the number of lines, so each is a permutation.
+    assert_eq!(lines.len(), 20);
+    let reversed: Vec<&str> = lines.iter().rev().copied().collect();
+    let orders = [7, 13].map(|step| (0..lines.len()).map(|index| lines[index * step % lines.len()]).collect());
+    for order in orders.into_iter().chain([reversed]) {
+        let fixture = Fixture::new();
+        fixture.ingest(order.join("\n")).ok();
+        assert_eq!(tables(&fixture), expected, "{order:#?}");
+    }
+}
+
+#[test]
+fn importing_twice_changes_nothing() {
+    let fixture = Fixture::with_events();
+    let once = tables(&fixture);
+    fixture.ingest(EVENTS).ok();
+    assert_eq!(tables(&fixture), once);
+}
+
+#[test]
+fn standard_input_is_as_good_as_a_file() {
+    let fixture = Fixture::new();
+    fixture.ingest_stdin(EVENTS).ok();
+    assert_eq!(tables(&fixture), tables(&Fixture::with_events()));
+}
+
+#[test]
+fn escapes_arrive_as_the_characters_they_stand_for() {
+    let fixture = Fixture::new();
+    let line = request_line(1).replace("\"ping\"", r#""a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\u0000é""#);
+    fixture.ingest(line).ok();
+    let row = &fixture.run("logs --json").json()[0];
+    assert_eq!(row["method"], "a\"\\/\u{8}\u{c}\n\r\té😀\0é");
+}
+
+#[test]
+fn bad_lines_are_reported_by_number_without_their_payload_and_the_rest_goes_on() {
+    let fixture = Fixture::new();
+    let lines = [
+        &*request_line(1),
+        "SECRET",
+        "",
+        r#"{"type":"SECRET"}"#,
+        r#"{"type":"session_closed","session_id":"s","ended_at":"SECRET"}"#,
+        r#"{"type":"session_closed","session_id":"s","ended_at":"SECRET"}"#,
+        r#"{"type":"session_closed","session_id":"SECRET"}"#,
+        "   ",
+        &request_line(2),
+    ];
+    let run = fixture.ingest(lines.join("\n"));
+    assert_eq!(run.code, 2);
+    let expected = "\
+line 2: not a JSON object
+line 4: `type` is wrong: expected request, session, session_closed or schema_version
+lines 5 to 6: `ended_at` is wrong: expected a whole number
+line 7: `ended_at` is missing
+";
+    assert_eq!(run.stderr, expected);
+    let summary: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    for (field, expected) in [("lines", 9), ("blank_lines", 2), ("bad_lines", 5), ("recorded", 2), ("folded", 2)] {
+        assert_eq!(summary[field], expected, "{field} of {summary}");
+    }
+    assert_eq!(fixture.table("requests").len(), 2);
+}
+
+#[test]
+fn a_line_without_end_is_left_out_and_the_next_one_is_read() {
+    let fixture = Fixture::new();
+    let mut lines = format!("{}\n{{\"type\":\"request\",\"x\":\"", request_line(1)).into_bytes();
+    lines.resize(lines.len() + 17 * 1024 * 1024, b'x');
+    lines.extend_from_slice(format!("\"}}\n{}\n", request_line(2)).as_bytes());
+    let run = fixture.ingest(&lines);
+    assert_eq!((run.code, run.stderr.as_str()), (2, "line 2: longer than 16 MiB\n"));
+    assert_eq!(fixture.table("requests").len(), 2);
+}
+
+#[test]
+fn an_event_that_no_segment_holds_is_a_bad_line() {
+    let fixture = Fixture::new();
+    let payload = "x".repeat(8 * 1024 * 1024);
+    let line = format!(
+        r#"{{"type":"schema_version","ts":1,"proxy":"p","upstream_url":"u","method":"m","payload":"{payload}","content_hash":"h"}}"#
+    );
+    let run = fixture.ingest(format!("{line}\n{}", request_line(1)));
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.starts_with("line 1: too large: the event takes 83"), "{}", run.stderr);
+    assert_eq!(fixture.table("requests").len(), 1);
+}
+
+#[test]
+fn the_log_stays_only_when_it_is_kept() {
+    let message = "x".repeat(500);
+    let line = |number| request_line(number).replace("\"ok\"", &format!(r#""error","error_msg":"{message}""#));
+    let lines: Vec<String> = (0..50_000).map(line).collect();
+    let lines = lines.join("\n");
+    // Three segments' worth.
+    assert!(lines.len() > 24 * 1024 * 1024);
+
+    let fixture = Fixture::new();
+    fixture.ingest(&lines).ok();
+    let folded_away = fixture.segments().len();
+    let kept = Fixture::new();
+    kept.ingest_stdin(&request_line(0)).ok();
+    let file = fixture.root.path().join("events.jsonl");
+    kept.run(&format!("ingest --keep-segments {}", file.display())).ok();
+    assert!(folded_away <= 2, "{folded_away}");
+    assert!(kept.segments().len() > 2, "{:?}", kept.segments());
+    assert_eq!(kept.table("requests").len(), 50_000);
+}
+
+#[test]
+fn what_people_read_says_how_many_and_how_fast() {
+    let fixture = Fixture::new();
+    let file = fixture.root.path().join("events");
+    std::fs::write(&file, format!("{EVENTS}\nnonsense")).unwrap();
+    let run = fixture.run(&format!("ingest {}", file.display()));
+    assert_eq!(run.code, 2);
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", run.stdout);
+    assert!(lines[0].starts_with("Recorded  20 events in ") && lines[0].ends_with(" events/s"), "{}", lines[0]);
+    assert!(lines[1].starts_with("Folded    20 records in ") && lines[1].ends_with(" records/s"), "{}", lines[1]);
+    assert_eq!(lines[2], "Left out  1 bad line of 22; see above");
+}
+
+#[test]
+fn what_can_not_be_read_is_an_error_that_names_it() {
+    let fixture = Fixture::new();
+    let run = fixture.run("ingest /nowhere/events.jsonl");
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("can't open /nowhere/events.jsonl: No such file"), "{}", run.stderr);
+    let run = fixture.run("ingest /");
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("can't read /: it is a directory"), "{}", run.stderr);
+    assert!(!fixture.dir().exists(), "a store was made for nothing");
+}
+
+#[test]
+fn a_second_writer_is_refused_and_the_first_goes_on() {
+    let fixture = Fixture::new();
+    let mut first = start(&fixture);
+    feed(&mut first, &request_line(1));
+    wait_for_requests(&fixture, 1);
+    let second = fixture.ingest(EVENTS);
+    assert_eq!(second.code, 1);
+    assert!(second.stderr.contains("is in use by process"), "{}", second.stderr);
+
+    drop(first.stdin.take());
+    let first = first.wait_with_output().unwrap();
+    assert_eq!(first.status.code(), Some(0));
+    assert_eq!(fixture.table("requests").len(), 1);
+}
+
+#[test]
+fn an_interruption_keeps_what_was_read_and_says_so() {
+    for signal in ["INT", "TERM"] {
+        let fixture = Fixture::new();
+        let mut child = start(&fixture);
+        feed(&mut child, EVENTS.trim_end());
+        wait_for_requests(&fixture, 12);
+        let kill = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        // Its input stays open: it has to end all the same.
+        let input = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        drop(input);
+        assert_eq!(output.status.code(), Some(130), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("Recorded  20 events") && text.contains("Interrupted after line 20"), "{text}");
+        assert_eq!(fixture.table("requests").len(), 12);
+    }
+}
+
+fn start(fixture: &Fixture) -> Child {
+    fixture.command(["ingest", "-"]).stdin(Stdio::piped()).spawn().unwrap()
+}
+
+fn feed(child: &mut Child, lines: &str) {
+    let input = child.stdin.as_mut().unwrap();
+    input.write_all(lines.as_bytes()).unwrap();
+    input.write_all(b"\n").unwrap();
+}
+
+/// Waits until that many requests are in the database.
+fn wait_for_requests(fixture: &Fixture, requests: usize) {
+    let start = Instant::now();
+    while fixture.run("logs --limit 0 --json").stdout.lines().count() < requests {
+        assert!(start.elapsed() < PATIENCE, "the requests do not arrive");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

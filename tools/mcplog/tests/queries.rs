@@ -1,0 +1,238 @@
+//! `mcplog logs`, `stats`, `sessions` and `schema`, as processes: what people and scripts see.
+
+mod common;
+
+use common::Fixture;
+use insta::assert_snapshot;
+use std::process::Stdio;
+
+#[test]
+fn tables_at_80_columns() {
+    let fixture = Fixture::with_events();
+    assert_snapshot!("logs", fixture.run("logs").ok());
+    assert_snapshot!("stats", without_database_size(&fixture.run("stats").ok()));
+    assert_snapshot!("sessions", fixture.run("sessions").ok());
+    assert_snapshot!("clients", fixture.run("sessions --clients").ok());
+    assert_snapshot!("schema", fixture.run("schema").ok());
+    assert_snapshot!("schema_changes", fixture.run("schema --changes").ok());
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let fixture = Fixture::with_events();
+    for line in ["logs", "stats", "sessions", "sessions --clients", "schema", "schema --changes"] {
+        for row in fixture.run(line).ok().lines() {
+            assert!(row.chars().count() <= 80, "{line}: {row}");
+        }
+    }
+}
+
+#[test]
+fn a_wide_terminal_shows_more() {
+    let fixture = Fixture::with_events();
+    let wide = |line: &str| {
+        let output = fixture.command(line.split(' ')).env("COLUMNS", "160").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_snapshot!("logs_wide", wide("logs --errors"));
+    assert_snapshot!("stats_wide", without_database_size(&wide("stats")));
+    assert_snapshot!("sessions_wide", wide("sessions"));
+}
+
+#[test]
+fn json_is_one_object_per_line_with_the_documented_fields() {
+    let fixture = Fixture::with_events();
+    // The newest of each; rows are numbered in the order of the log, so even the ids are known.
+    for (name, line) in [
+        ("json_logs", "logs --limit 2"),
+        ("json_stats", "stats"),
+        ("json_sessions", "sessions"),
+        ("json_clients", "sessions --clients"),
+        ("json_schema", "schema"),
+        ("json_schema_changes", "schema --changes"),
+    ] {
+        assert_snapshot!(name, fixture.run(&format!("{line} --json")).ok());
+    }
+}
+
+#[test]
+fn the_help_documents_every_field_of_the_json() {
+    let fixture = Fixture::with_events();
+    for line in ["logs", "stats", "sessions", "sessions --clients", "schema", "schema --changes"] {
+        let help = fixture.run(&format!("{line} --help")).ok();
+        let rows = fixture.run(&format!("{line} --json")).json();
+        for field in rows[0].as_object().unwrap().keys() {
+            assert!(help.contains(field.as_str()), "{line} --help does not explain {field}");
+        }
+    }
+}
+
+#[test]
+fn filters_narrow() {
+    let fixture = Fixture::with_events();
+    let cases = [
+        ("", 12),
+        ("--limit 5", 5),
+        ("--limit 0", 12),
+        ("--errors", 4),
+        ("--status ok", 9),
+        ("--status timeout", 1),
+        ("--tool search_books", 2),
+        ("--method resources/read", 2),
+        ("--slower-than 20ms", 3),
+        ("--proxy books", 12),
+        ("--proxy others", 0),
+        ("--session 5a1c0de0-0000", 5),
+        ("--session b0b5c0de-0000-4000-8000-00000000000b", 4),
+        ("--session 01955120", 1),
+        ("--since 2025-03-01T10:00:05Z", 5),
+        ("--until 2025-03-01T10:00:05Z", 7),
+        ("--since 2025-03-02", 0),
+        ("--since 1h", 0),
+        ("--since 2025-03-01 --until 2025-03-02 --tool search_books --slower-than 15ms", 1),
+    ];
+    for (filter, expected) in cases {
+        let rows = fixture.run(&format!("logs --json {filter}")).ok();
+        assert_eq!(rows.lines().count(), expected, "{filter}");
+    }
+    assert_eq!(fixture.run("stats --json --tool search_books").json()[0]["calls"], 2);
+    assert_eq!(fixture.run("sessions --json --errors").json().len(), 3);
+    assert_eq!(fixture.run("sessions --json --client openai-mcp").json().len(), 1);
+    assert_eq!(fixture.run("schema --json --method tools/list").json().len(), 1);
+    assert_eq!(fixture.run("schema --changes --json --since 2025-03-01T10:00:05Z").json().len(), 3);
+}
+
+#[test]
+fn a_limit_says_that_it_cut_and_only_then() {
+    let fixture = Fixture::with_events();
+    for (line, rows) in
+        [("logs", 12), ("sessions", 4), ("sessions --clients", 4), ("schema", 2), ("schema --changes", 5)]
+    {
+        let cut = fixture.run(&format!("{line} --limit {}", rows - 1)).ok();
+        assert!(cut.contains("--limit 0 shows all"), "{line}: {cut}");
+        let whole = fixture.run(&format!("{line} --limit {rows}")).ok();
+        assert!(!whole.contains("--limit 0 shows all"), "{line}: {whole}");
+    }
+    let json = fixture.run("logs --limit 3 --json");
+    assert_eq!(json.stderr, "Cut at the newest 3 requests; --limit 0 shows all.\n");
+    assert_eq!(json.json().len(), 3);
+}
+
+#[test]
+fn missing_events_are_pointed_out() {
+    let fixture = Fixture::with_events();
+    let gap = "INSERT INTO gaps (from_ts, to_ts, events) VALUES (1740823202000, 1740823203000, 1200)";
+    fixture.database().execute(gap, []).unwrap();
+    let note = "1,200 events are missing: dropped in 1 gap between 2025-03-01 10:00:02 and 2025-03-01 10:00:03.\n";
+    for line in ["logs", "stats", "sessions", "schema"] {
+        let run = fixture.run(line);
+        assert!(run.stdout.ends_with(note), "{line}: {}", run.stdout);
+        let json = fixture.run(&format!("{line} --json"));
+        assert_eq!(json.stderr, note, "{line}");
+    }
+    assert!(!fixture.run("logs --since 2025-03-01T10:00:04Z").ok().contains("missing"));
+}
+
+#[test]
+fn what_could_not_be_folded_is_pointed_out() {
+    let fixture = Fixture::with_events();
+    let row = "INSERT INTO quarantine (segment, offset, bytes, reason) VALUES (1, 4096, 64, 'damaged')";
+    fixture.database().execute(row, []).unwrap();
+    let text = fixture.run("logs --limit 1").ok();
+    assert!(text.ends_with("1 record could not be folded; table quarantine says where and why.\n"), "{text}");
+}
+
+#[test]
+fn data_can_not_reach_the_terminal_raw() {
+    let fixture = Fixture::with_events();
+    for line in ["logs", "logs --json"] {
+        let text = fixture.run(line).ok();
+        assert!(text.contains("esrever"), "the row with the hidden characters is not shown");
+        let hidden = |character: char| (character.is_control() && character != '\n') || character == '\u{202e}';
+        assert!(!text.contains(hidden), "{text}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_only() {
+    let fixture = Fixture::with_events();
+    assert!(!fixture.run("logs").ok().contains('\u{1b}'));
+    let forced = fixture.command(["logs"]).env("CLICOLOR_FORCE", "1").output().unwrap();
+    assert!(String::from_utf8(forced.stdout).unwrap().contains("\u{1b}[1m2025-03-01"));
+    let refused = fixture.command(["logs"]).env("NO_COLOR", "1").output().unwrap();
+    assert!(!String::from_utf8(refused.stdout).unwrap().contains('\u{1b}'));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let fixture = Fixture::with_events();
+    for line in ["logs", "logs --json", "stats", "sessions", "schema", "--help"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let child = fixture.command(line.split(' ')).stdout(Stdio::from(writer)).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{line}");
+    }
+}
+
+#[test]
+fn without_a_store_every_query_says_what_to_do() {
+    let fixture = Fixture::new();
+    for line in ["logs", "stats", "sessions", "schema"] {
+        let run = fixture.run(line);
+        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{line}");
+        assert!(run.stderr.contains("no store here") && run.stderr.contains("mcplog demo"), "{}", run.stderr);
+    }
+    assert!(!fixture.dir().exists(), "a query made a directory");
+}
+
+#[test]
+fn an_empty_store_says_so_in_a_sentence() {
+    let fixture = Fixture::new();
+    fixture.ingest("").ok();
+    for line in ["logs", "stats", "sessions", "schema", "schema --changes"] {
+        let text = fixture.run(line).ok();
+        assert!(text.starts_with("Nothing is recorded in ") && text.contains("mcplog proxy"), "{line}: {text}");
+        let json = fixture.run(&format!("{line} --json"));
+        assert_eq!(json.stdout, "");
+    }
+}
+
+#[test]
+fn nothing_that_matches_says_what_there_is() {
+    let fixture = Fixture::with_events();
+    let text = fixture.run("logs --tool nothing").ok();
+    assert_eq!(text, "No request matches. 12 requests are on record, the latest at 2025-03-01 10:00:08.\n");
+}
+
+#[test]
+fn a_session_is_found_by_the_beginning_of_its_id_if_that_is_clear() {
+    let fixture = Fixture::with_events();
+    let several = fixture.run("logs --session 5a1c");
+    assert_eq!(several.code, 1);
+    assert!(several.stderr.contains("several sessions begin with 5a1c"), "{}", several.stderr);
+    let none = fixture.run("logs --session nobody");
+    assert_eq!(none.code, 1);
+    assert!(none.stderr.contains("no session begins with nobody"), "{}", none.stderr);
+}
+
+#[test]
+fn wrong_usage_is_exit_code_1() {
+    let fixture = Fixture::new();
+    for line in
+        ["", "nonsense", "logs --limit many", "logs --since soon", "logs --status good", "sessions --nope", "ingest"]
+    {
+        let run = fixture.run(line);
+        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{line}");
+        assert!(!run.stderr.is_empty(), "{line}");
+    }
+}
+
+/// The last number of `stats` depends on how SQLite lays out its pages.
+fn without_database_size(text: &str) -> String {
+    let cut = |line: &str| {
+        line.split_once("; the database takes ").map(|(before, _)| format!("{before}; the database takes SIZE."))
+    };
+    let lines: Vec<String> = text.lines().map(|line| cut(line).unwrap_or_else(|| line.to_owned())).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,228 @@
+//! Every exit code: 0 clean, 1 usage or I/O, 2 torn tail only, 3 corruption.
+
+mod fixture;
+
+use fixture::{Log, Running, STORE, inspect, patch, unwrapped};
+use mcplog::SyncPolicy;
+use mcplog::format::{MARK_OFFSETS, Sequence, WriterId};
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+/// The commands that look at segments, and what they need besides a path.
+const COMMANDS: [&str; 4] = ["list", "dump", "verify", "tail"];
+
+fn verify(log: &Log) -> i32 {
+    let (text, code) = log.run(&["verify"]);
+    let (json, json_code) = log.run(&["verify", "--json"]);
+    assert_eq!(code, json_code, "{text}{json}");
+    code
+}
+
+#[test]
+fn a_sound_log_is_clean_sealed_or_live_or_killed() {
+    for command in COMMANDS {
+        assert_eq!(Log::of_segments().run(&[command]).1, 0, "{command}");
+        assert_eq!(Log::killed_before_a_sync().run(&[command]).1, 0, "{command}");
+        let running = Running::new();
+        running.record(1..=2_000);
+        let mut live = inspect(running.dir.path());
+        live.args([command, STORE]);
+        assert_eq!(fixture::outcome(live).1, 0, "{command}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_1() {
+    let cases: &[&[&str]] =
+        &[&[], &["frobnicate"], &["list"], &["dump", "--limit", "many", "x"], &["dump", "--since", "soonish", "x"]];
+    for arguments in cases {
+        let output = inspect(&std::env::temp_dir()).args(*arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(!output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn what_is_not_there_is_1_and_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("fresh/wal")).unwrap();
+    std::fs::create_dir(dir.path().join("photos")).unwrap();
+    std::fs::write(dir.path().join("photos/cat.jpg"), b"meow").unwrap();
+    let cases = [
+        ("absent", "No such file"),
+        ("photos", "name a store's directory"),
+        ("fresh", "no segments yet; start the proxy"),
+        ("fresh/wal", "no segments yet; start the proxy"),
+    ];
+    for command in COMMANDS {
+        for (path, advice) in cases {
+            let output = inspect(dir.path()).args([command, path]).output().unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{command} {path}");
+            assert!(error.starts_with("error: ") && error.contains(advice), "{command} {path}: {error}");
+        }
+    }
+    let output = inspect(dir.path()).args(["tail", "--follow", "photos/cat.jpg"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("only a directory can be followed"));
+}
+
+#[test]
+fn a_newer_format_is_1_and_nothing_is_said_of_its_content() {
+    let log = Log::of_samples();
+    patch(&log.segment(0), 8, &[2]);
+    let (text, code) = log.run(&["verify"]);
+    assert_eq!(code, 1);
+    assert!(unwrapped(&text).contains("use a newer wal-inspect"), "{text}");
+}
+
+#[test]
+fn a_torn_tail_is_2_in_every_command() {
+    type Tear = fn(&Log);
+    let tears: &[(&str, Tear)] = &[
+        ("half a frame", |log| log.truncate(0, u64::from(log.frames(0).0[5] + 30))),
+        ("half a header", |log| log.truncate(0, u64::from(log.frames(0).0[5] + 6))),
+        ("a changed payload", |log| log.flip(0, log.frames(0).0[5] + 20)),
+        ("a length word that never came", |log| patch(&log.segment(0), log.frames(0).0[5], &[0; 4])),
+        ("garbage", |log| patch(&log.segment(0), log.frames(0).1.end.0, b"garbage!")),
+        ("garbage far behind the end", |log| patch(&log.segment(0), 60_000, b"x")),
+        ("a huge length", |log| patch(&log.segment(0), log.frames(0).1.end.0, &[0xff; 4])),
+    ];
+    for (name, tear) in tears {
+        let log = Log::killed_before_a_sync();
+        tear(&log);
+        for command in COMMANDS {
+            let (text, code) = log.run(&[command]);
+            assert_eq!(code, 2, "{name}, {command}: {text}");
+            assert!(unwrapped(&text).contains("torn tail at offset"), "{name}, {command}: {text}");
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_a_seal_and_segments_that_were_never_started_are_2() {
+    let log = Log::of_samples();
+    log.append(0, b"garbage");
+    assert_eq!(verify(&log), 2);
+    let log = Log::of_samples();
+    std::fs::write(log.file(2), [0; 65_536]).unwrap();
+    assert_eq!(verify(&log), 2);
+    let log = Log::of_samples();
+    std::fs::write(log.file(2), []).unwrap();
+    assert_eq!(verify(&log), 2);
+}
+
+#[test]
+fn a_seal_whose_frames_never_reached_the_disk_is_2() {
+    let running = Running::with(|config| config.sync = SyncPolicy::Never);
+    running.record(1..=6);
+    let log = running.shut_down();
+    let (offsets, extent) = log.frames(0);
+    let zeros = vec![0; (extent.end.0 - offsets[4]) as usize];
+    patch(&log.segment(0), offsets[4], &zeros);
+    let (text, code) = log.run(&["verify"]);
+    assert_eq!(code, 2, "{text}");
+    assert!(unwrapped(&text).contains("the last 2 of them never reached the disk"), "{text}");
+}
+
+#[test]
+fn every_flipped_byte_of_what_is_vouched_for_is_3() {
+    let log = Log::of_samples();
+    let path = log.segment(0);
+    let whole = std::fs::read(&path).unwrap();
+    let (offsets, extent) = log.frames(0);
+    let marks = MARK_OFFSETS.iter().flat_map(|offset| (*offset..*offset + 32).step_by(5));
+    // The version is not checked by the checksum first: a higher one is a newer format.
+    let header = (0..64).filter(|offset| !(8..10).contains(offset)).step_by(7);
+    let frames = (offsets[0]..extent.end.0).step_by(13);
+    for offset in header.chain(marks).chain(frames) {
+        std::fs::write(&path, &whole).unwrap();
+        log.flip(0, offset);
+        let (text, code) = log.run(&["verify"]);
+        assert_eq!(code, 3, "offset {offset}: {text}");
+    }
+}
+
+#[test]
+fn damage_below_the_durable_mark_is_3_however_the_file_was_hurt() {
+    type Hurt = fn(&Log);
+    let hurts: &[(&str, Hurt)] = &[
+        ("cut", |log| log.truncate(0, 4_200)),
+        ("zeroed", |log| patch(&log.segment(0), 4_096, &[0; 300])),
+        ("a header of zeros", |log| patch(&log.segment(0), 0, &[0; 64])),
+        ("another writer", |log| log.change_header(1, |header| header.writer_id = WriterId([1; 16]))),
+        ("a sequence that goes back", |log| log.change_header(1, |header| header.base_sequence = Sequence(2))),
+        ("another name", |log| std::fs::rename(log.segment(1), log.file(77)).unwrap()),
+        ("no segment at all", |log| std::fs::write(log.segment(1), [b'x'; 9_000]).unwrap()),
+    ];
+    for (name, hurt) in hurts {
+        let log = Log::of_segments();
+        hurt(&log);
+        let (text, code) = log.run(&["verify"]);
+        assert_eq!(code, 3, "{name}: {text}");
+        let (text, code) = log.run(&["dump", "--limit", "100000"]);
+        assert_eq!(code, 3, "{name}: {text}");
+    }
+}
+
+#[test]
+fn corruption_outweighs_a_torn_tail() {
+    let log = Log::of_segments();
+    log.flip(0, 4_120);
+    log.append(1, b"garbage");
+    assert_eq!(verify(&log), 3);
+}
+
+#[test]
+fn missing_sequence_numbers_are_a_note_and_clean() {
+    let log = Log::of_segments();
+    std::fs::remove_file(log.segment(1)).unwrap();
+    let (text, code) = log.run(&["verify"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(unwrapped(&text).contains("not in the log: retired after folding"), "{text}");
+}
+
+#[test]
+fn a_record_of_a_newer_build_is_clean_and_one_that_no_build_writes_is_3() {
+    let log = Log::killed_before_a_sync();
+    log.append_frame(0, &[200, 1, 2, 3]);
+    let (text, code) = log.run(&["verify"]);
+    assert!(code == 0 && unwrapped(&text).contains("a newer wal-inspect may know it"), "{text}");
+    log.append_frame(0, &[1, 1, 0xff]);
+    for command in ["dump", "verify", "tail"] {
+        let (text, code) = log.run(&[command]);
+        assert_eq!(code, 3, "{text}");
+        assert!(unwrapped(&text).contains("the fields don't decode"), "{text}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let log = Log::of_segments();
+    for arguments in [&["dump"][..], &["dump", "--json"], &["tail", "-n", "3000"], &["dump", "--full", "--hex"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wal-inspect"))
+            .args(arguments)
+            .arg(log.wal())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut head = [0; 10];
+        child.stdout.take().unwrap().read_exact(&mut head).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn files_may_be_named_one_by_one_and_a_damaged_neighbour_does_not_matter() {
+    let log = Log::of_segments();
+    log.flip(0, 4_120);
+    let mut command = inspect(log.dir.path());
+    command.args(["verify", "data/wal/000000000002.seg", "data/wal/000000000003.seg"]);
+    assert_eq!(fixture::outcome(command).1, 0);
+    let mut command = inspect(log.dir.path());
+    command.args(["verify", "data/wal"]);
+    assert_eq!(fixture::outcome(command).1, 3);
+}

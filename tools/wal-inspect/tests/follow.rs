@@ -1,0 +1,255 @@
+//! Following a log while it is written, rotated, retired, torn and recovered.
+
+mod fixture;
+
+use fixture::{Log, PATIENCE, Running, STORE, patch};
+use mcplog::{Config, Store, SyncPolicy};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// `wal-inspect tail --follow --json`, running.
+struct Following {
+    child: Child,
+    lines: Receiver<Value>,
+    seen: Vec<Value>,
+}
+
+impl Following {
+    fn start(dir: &Path, arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wal-inspect"))
+            .args(["tail", "--follow", "--json"])
+            .args(arguments)
+            .arg(dir)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines() {
+                let line = line.expect("UTF-8");
+                let object = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                if sender.send(object).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, lines, seen: Vec::new() }
+    }
+
+    /// Waits for the record with that sequence number.
+    fn wait_for(&mut self, sequence: u64) {
+        while self.seen.last().is_none_or(|object| object["sequence"] != sequence || !is_record(object)) {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(object) => self.seen.push(object),
+                Err(error) => panic!("{error}: waiting for {sequence}, last is {:?}", self.seen.last()),
+            }
+        }
+    }
+
+    /// Gives the tool the time to look several times; nothing may come.
+    fn expect_silence(&mut self) {
+        match self.lines.recv_timeout(Duration::from_millis(600)) {
+            Err(RecvTimeoutError::Timeout) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Ctrl-C. Returns everything that was printed, and the exit code.
+    fn interrupt(mut self) -> (Vec<Value>, i32) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signal");
+        let status = self.child.wait().expect("wait");
+        self.seen.extend(self.lines.iter());
+        (self.seen, status.code().expect("an exit code, not a signal"))
+    }
+}
+
+fn is_record(object: &Value) -> bool {
+    object["kind"].is_number()
+}
+
+fn sequences(objects: &[Value]) -> Vec<u64> {
+    objects.iter().filter(|object| is_record(object)).map(|object| object["sequence"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_writer_at_full_speed_is_followed_without_a_gap_over_many_rotations() {
+    let running = Running::new();
+    let mut following = Following::start(&running.path(), &["-n", "100000"]);
+    const RECORDS: u64 = 60_000;
+    running.record(1..=RECORDS);
+    following.wait_for(RECORDS);
+    let (objects, code) = following.interrupt();
+    assert_eq!(code, 0);
+    assert_eq!(sequences(&objects), (1..=RECORDS).collect::<Vec<_>>());
+    assert!(objects.iter().all(is_record), "{:?}", objects.iter().find(|object| !is_record(object)));
+    let last_segment = objects.last().unwrap()["segment"].as_u64().unwrap();
+    assert!(last_segment > 10, "{last_segment} segments");
+}
+
+#[test]
+fn segments_that_are_retired_while_they_are_followed_are_accounted_for_to_the_record() {
+    let running = Running::with(|config| config.keep_segments_bytes = 0);
+    let mut following = Following::start(&running.path(), &["-n", "100000"]);
+    const RECORDS: u64 = 60_000;
+    let mut recorded = 0;
+    while recorded < RECORDS {
+        running.record(recorded + 1..=recorded + 5_000);
+        recorded += 5_000;
+        // Lets the compactor catch up, so that segments do get retired.
+        running.store.wait_folded(PATIENCE).unwrap();
+    }
+    following.wait_for(RECORDS);
+    let (objects, code) = following.interrupt();
+    assert_eq!(code, 0);
+    let mut next = None;
+    for object in &objects {
+        let sequence = object["sequence"].as_u64().unwrap();
+        assert!(next.is_none_or(|next| sequence == next), "{next:?} was due: {object}");
+        next = Some(match object["type"].as_str().unwrap() {
+            "request" => sequence + 1,
+            "missing" => sequence + object["records"].as_u64().unwrap(),
+            other => panic!("{other}: {object}"),
+        });
+    }
+    assert_eq!(next, Some(RECORDS + 1));
+    assert!(!running.path().join("wal/000000000001.seg").exists(), "nothing was retired; the test tested nothing");
+}
+
+#[test]
+fn records_that_were_retired_unread_are_counted() {
+    let log = Log::of_segments();
+    let following_from = log.segments()[0].clone();
+    let hidden: Vec<_> = log.segments()[1..].to_vec();
+    let aside = log.dir.path().join("aside");
+    std::fs::create_dir(&aside).unwrap();
+    for path in &hidden {
+        std::fs::rename(path, aside.join(path.file_name().unwrap())).unwrap();
+    }
+    let last = u64::from(log.frames(0).1.frames);
+    let mut following = Following::start(&log.dir.path().join(STORE), &["-n", "1"]);
+    following.wait_for(last);
+    // The second segment is never seen; the first is deleted; the third appears.
+    std::fs::remove_file(following_from).unwrap();
+    let third = hidden[1].file_name().unwrap();
+    std::fs::rename(aside.join(third), &hidden[1]).unwrap();
+    let first_of_third = log.reader(&hidden[1]).header().base_sequence.0;
+    following.wait_for(first_of_third);
+    let (objects, code) = following.interrupt();
+    assert_eq!(code, 0);
+    let missing = &objects[1];
+    assert_eq!(missing["type"], "missing", "{missing}");
+    assert_eq!((&missing["sequence"], &missing["records"]), (&(last + 1).into(), &(first_of_third - last - 1).into()));
+}
+
+#[test]
+fn a_torn_tail_is_not_yet_and_is_read_when_it_is_whole() {
+    let log = Log::killed_before_a_sync();
+    let (offsets, extent) = log.frames(0);
+    let path = log.segment(0);
+    let whole = std::fs::read(&path).unwrap();
+    let (half, end) = (offsets[5] as usize + 30, extent.end.0 as usize);
+    patch(&path, offsets[5] + 30, &vec![0; end - half]);
+    let mut following = Following::start(&log.dir.path().join(STORE), &[]);
+    following.wait_for(5);
+    following.expect_silence();
+    patch(&path, offsets[5] + 30, &whole[half..end]);
+    following.wait_for(6);
+    let (objects, code) = following.interrupt();
+    assert_eq!((sequences(&objects), objects.len(), code), ((1..=6).collect(), 6, 0));
+}
+
+#[test]
+fn a_tail_that_stays_torn_behind_a_newer_segment_is_reported() {
+    let log = Log::of_segments();
+    let last = log.segments().len() - 1;
+    let aside = log.dir.path().join("aside");
+    let newest = log.segment(last);
+    std::fs::rename(&newest, &aside).unwrap();
+    let (offsets, extent) = log.frames(last - 1);
+    let path = log.segment(last - 1);
+    // No mark vouches for its last frame any more.
+    patch(&path, 512, &[0; 32]);
+    patch(&path, 1024, &[0; 32]);
+    log.flip(last - 1, offsets[offsets.len() - 1] + 20);
+    let first = log.reader(&path).header().base_sequence.0;
+    let torn = first + u64::from(extent.frames) - 1;
+    let mut following = Following::start(&log.dir.path().join(STORE), &["-n", "1"]);
+    following.wait_for(torn - 1);
+    following.expect_silence();
+    std::fs::rename(&aside, &newest).unwrap();
+    following.wait_for(3_000);
+    let (objects, code) = following.interrupt();
+    assert_eq!(code, 2);
+    assert_eq!((&objects[1]["type"], &objects[1]["sequence"]), (&"torn_tail".into(), &torn.into()));
+    assert_eq!((&objects[2]["type"], &objects[2]["records"]), (&"missing".into(), &1.into()));
+}
+
+#[test]
+fn a_store_that_is_restarted_is_followed_on() {
+    let running = Running::with(|config| config.sync = SyncPolicy::Never);
+    running.record(1..=10);
+    let mut following = Following::start(&running.path(), &["-n", "10"]);
+    following.wait_for(10);
+    let mut config = Config::new(running.path());
+    config.segment_bytes = 64 * 1024;
+    config.keep_segments_bytes = u64::MAX;
+    let dir = running.shut_down().dir;
+    let again = Running { store: Store::open(config).unwrap(), dir };
+    again.record(11..=20);
+    following.wait_for(20);
+    let (objects, code) = following.interrupt();
+    assert_eq!((sequences(&objects), objects.len(), code), ((1..=20).collect(), 20, 0));
+}
+
+#[test]
+fn following_may_begin_before_the_first_segment_and_with_no_old_records() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("wal")).unwrap();
+    let mut waiting = Following::start(dir.path(), &[]);
+    waiting.expect_silence();
+    let running = Running::new();
+    running.record(1..=3);
+    let mut fresh = Following::start(&running.path(), &["-n", "0"]);
+    fresh.expect_silence();
+    for segment in mcplog::segment::list(&running.path().join("wal")).unwrap() {
+        let name = segment.path.file_name().unwrap();
+        std::fs::copy(&segment.path, dir.path().join("aside")).unwrap();
+        std::fs::rename(dir.path().join("aside"), dir.path().join("wal").join(name)).unwrap();
+    }
+    waiting.wait_for(3);
+    running.record(4..=5);
+    fresh.wait_for(5);
+    assert_eq!(sequences(&waiting.interrupt().0), [1, 2, 3]);
+    let (objects, code) = fresh.interrupt();
+    assert_eq!((sequences(&objects), code), (vec![4, 5], 0));
+}
+
+#[test]
+fn filters_hold_while_following() {
+    let running = Running::new();
+    let mut following = Following::start(&running.path(), &["--kind", "session,closed", "--session", "0123"]);
+    running.record_samples();
+    following.wait_for(6);
+    let (objects, code) = following.interrupt();
+    assert_eq!((sequences(&objects), code), (vec![1, 6], 0));
+}
+
+#[test]
+fn a_follower_whose_reader_is_gone_ends_by_itself() {
+    let running = Running::new();
+    running.record(1..=3);
+    let mut following = Following::start(&running.path(), &[]);
+    following.wait_for(3);
+    let Following { mut child, lines, .. } = following;
+    // `| head -3`: the reading thread ends with the next line, and the pipe with it.
+    drop(lines);
+    running.record(4..=5);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

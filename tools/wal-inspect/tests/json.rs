@@ -1,0 +1,464 @@
+//! The JSON output, declared once more: a field that is renamed, dropped or added without being documented fails here.
+
+mod fixture;
+
+use fixture::{Log, Running, SESSION, TS};
+use mcplog::SyncPolicy;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// A field that may be null, but not absent.
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum Object {
+    Request {
+        segment: u64,
+        file: String,
+        offset: u32,
+        sequence: u64,
+        kind: u8,
+        version: u8,
+        request_id: String,
+        ts: i64,
+        proxy: String,
+        #[serde(deserialize_with = "nullable")]
+        session_id: Option<String>,
+        method: String,
+        #[serde(deserialize_with = "nullable")]
+        tool: Option<String>,
+        latency_us: i64,
+        status: String,
+        #[serde(deserialize_with = "nullable")]
+        error_code: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        error_msg: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        bytes_in: Option<i64>,
+        #[serde(deserialize_with = "nullable")]
+        bytes_out: Option<i64>,
+        #[serde(deserialize_with = "nullable")]
+        tool_error: Option<bool>,
+        #[serde(deserialize_with = "nullable")]
+        target: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        protocol_version: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        rpc_id: Option<String>,
+    },
+    Session {
+        segment: u64,
+        file: String,
+        offset: u32,
+        sequence: u64,
+        kind: u8,
+        version: u8,
+        session_id: String,
+        proxy: String,
+        started_at: i64,
+        #[serde(deserialize_with = "nullable")]
+        client_name: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        client_version: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        client_platform: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        protocol_version: Option<String>,
+        derived: bool,
+    },
+    SessionClosed {
+        segment: u64,
+        file: String,
+        offset: u32,
+        sequence: u64,
+        kind: u8,
+        version: u8,
+        session_id: String,
+        ended_at: i64,
+    },
+    SchemaVersion {
+        segment: u64,
+        file: String,
+        offset: u32,
+        sequence: u64,
+        kind: u8,
+        version: u8,
+        ts: i64,
+        proxy: String,
+        upstream_url: String,
+        method: String,
+        payload: String,
+        content_hash: String,
+    },
+    Gap {
+        segment: u64,
+        file: String,
+        offset: u32,
+        sequence: u64,
+        kind: u8,
+        version: u8,
+        from_ts: i64,
+        to_ts: i64,
+        events: u64,
+    },
+    Undecodable {
+        segment: u64,
+        file: String,
+        offset: u32,
+        sequence: u64,
+        #[serde(deserialize_with = "nullable")]
+        kind: Option<u8>,
+        #[serde(deserialize_with = "nullable")]
+        version: Option<u8>,
+        reason: String,
+        payload_hex: String,
+    },
+    Damage {
+        segment: u64,
+        file: String,
+        offset: u32,
+        sequence: u64,
+        bytes: u32,
+        records: u32,
+        reason: String,
+    },
+    TornTail {
+        segment: u64,
+        file: String,
+        offset: u32,
+        sequence: u64,
+        bytes: u32,
+        reason: String,
+    },
+    Unreadable {
+        #[serde(deserialize_with = "nullable")]
+        segment: Option<u64>,
+        file: String,
+        reason: String,
+        verdict: Verdict,
+    },
+    Contradiction {
+        segment: u64,
+        file: String,
+        reason: String,
+        verdict: Verdict,
+    },
+    Missing {
+        segment: u64,
+        file: String,
+        sequence: u64,
+        records: u64,
+    },
+    Note {
+        segment: u64,
+        file: String,
+        reason: String,
+    },
+    Segment {
+        #[serde(deserialize_with = "nullable")]
+        segment: Option<u64>,
+        file: String,
+        #[serde(deserialize_with = "nullable")]
+        state: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        created_at: Option<i64>,
+        records: u64,
+        #[serde(deserialize_with = "nullable")]
+        first_sequence: Option<u64>,
+        #[serde(deserialize_with = "nullable")]
+        last_sequence: Option<u64>,
+        bytes: u64,
+        #[serde(deserialize_with = "nullable")]
+        end_offset: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        durable_offset: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        durable_sequence: Option<u64>,
+        #[serde(deserialize_with = "nullable")]
+        sealed_offset: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        writer_id: Option<String>,
+        lost_records: u64,
+        undecodable_records: u64,
+        verdict: Verdict,
+    },
+    Summary {
+        segments: u64,
+        records: u64,
+        bytes: u64,
+        lost_records: u64,
+        undecodable_records: u64,
+        missing_records: u64,
+        verdict: Verdict,
+        exit_code: u8,
+    },
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Clean,
+    TornTail,
+    Unreadable,
+    Corrupt,
+}
+
+fn objects(text: &str) -> Vec<Object> {
+    let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    text.lines().map(parse).collect()
+}
+
+/// Segment, sequence and so on are the same for all; only what follows differs.
+fn run(log: &Log, arguments: &[&str]) -> Vec<Object> {
+    objects(&log.run(&[arguments, &["--json"]].concat()).0)
+}
+
+const FILE: &str = "data/wal/000000000001.seg";
+
+#[test]
+fn every_field_of_every_kind_of_record_is_there() {
+    let log = Log::of_samples();
+    let (offsets, _) = log.frames(0);
+    let text = |text: &str| Some(text.to_owned());
+    let file = || FILE.to_owned();
+    let found = run(&log, &["dump"]);
+    assert_eq!(found.len(), 6);
+    assert_eq!(
+        found[0],
+        Object::Session {
+            segment: 1,
+            file: file(),
+            offset: offsets[0],
+            sequence: 1,
+            kind: 2,
+            version: 1,
+            session_id: SESSION.into(),
+            proxy: "files".into(),
+            started_at: TS,
+            client_name: text("claude-code"),
+            client_version: text("2.1.0"),
+            client_platform: text("claude"),
+            protocol_version: text("2025-11-25"),
+            derived: false,
+        }
+    );
+    assert_eq!(
+        found[1],
+        Object::SchemaVersion {
+            segment: 1,
+            file: file(),
+            offset: offsets[1],
+            sequence: 2,
+            kind: 4,
+            version: 1,
+            ts: TS + 5,
+            proxy: "files".into(),
+            upstream_url: "http://127.0.0.1:9000/mcp".into(),
+            method: "tools/list".into(),
+            payload: r#"{"tools":[{"name":"search"}]}"#.into(),
+            content_hash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into(),
+        }
+    );
+    assert_eq!(
+        found[2],
+        Object::Request {
+            segment: 1,
+            file: file(),
+            offset: offsets[2],
+            sequence: 3,
+            kind: 1,
+            version: 1,
+            request_id: "0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f".into(),
+            ts: TS + 120,
+            proxy: "files".into(),
+            session_id: text(SESSION),
+            method: "tools/call".into(),
+            tool: text("search"),
+            latency_us: 1_840,
+            status: "ok".into(),
+            error_code: None,
+            error_msg: None,
+            bytes_in: Some(210),
+            bytes_out: Some(4_096),
+            tool_error: Some(true),
+            target: text("index"),
+            protocol_version: text("2025-11-25"),
+            rpc_id: text("17"),
+        }
+    );
+    assert_eq!(
+        found[5],
+        Object::SessionClosed {
+            segment: 1,
+            file: file(),
+            offset: offsets[5],
+            sequence: 6,
+            kind: 3,
+            version: 1,
+            session_id: SESSION.into(),
+            ended_at: TS + 86_400_000,
+        }
+    );
+    assert_eq!(run(&log, &["tail"]), found, "tail speaks like dump");
+}
+
+#[test]
+fn a_gap_says_how_many_events_and_when() {
+    let log = Log::killed_before_a_sync();
+    let mut payload = Vec::new();
+    let gap = mcplog::record::GapRecord { from_ts: TS, to_ts: TS + 9, events: u64::MAX };
+    mcplog::record::Record::Gap(gap).encode(&mut payload);
+    log.append_frame(0, &payload);
+    let found = run(&log, &["dump", "--kind", "gap"]);
+    assert!(
+        matches!(found[..], [Object::Gap { kind: 5, sequence: 7, from_ts: TS, events: u64::MAX, .. }]),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_can_not_be_decoded_is_an_object_with_its_bytes() {
+    let log = Log::killed_before_a_sync();
+    let (_, extent) = log.frames(0);
+    log.append_frame(0, &[9, 1, 0xff, 0x1b]);
+    log.append_frame(0, &[7]);
+    let expected = |offset, sequence, kind, version, reason: &str, payload_hex: &str| Object::Undecodable {
+        segment: 1,
+        file: FILE.into(),
+        offset,
+        sequence,
+        kind: Some(kind),
+        version,
+        reason: reason.into(),
+        payload_hex: payload_hex.into(),
+    };
+    let found = run(&log, &["dump", "--from-sequence", "7", "--kind", "session"]);
+    let unknown = "expected a record kind from 1 to 5, found 9";
+    let short = "expected a record kind and version, found 1 bytes";
+    assert_eq!(
+        found,
+        [
+            expected(extent.end.0, 7, 9, Some(1), unknown, "0901ff1b"),
+            expected(extent.end.0 + 16, 8, 7, None, short, "07"),
+        ]
+    );
+}
+
+#[test]
+fn damage_and_a_torn_tail_are_objects_with_their_place() {
+    let log = Log::of_samples();
+    let (offsets, extent) = log.frames(0);
+    log.flip(0, offsets[1] + 20);
+    log.append(0, b"garbage");
+    let found = run(&log, &["dump", "--kind", "session"]);
+    let [Object::Session { .. }, damage, torn] = &found[..] else { panic!("{found:?}") };
+    assert!(
+        matches!(damage, Object::Damage { segment: 1, offset, sequence: 2, bytes, records: 1, .. }
+            if *offset == offsets[1] && *bytes == offsets[2] - offsets[1]),
+        "{damage:?}"
+    );
+    assert!(
+        matches!(torn, Object::TornTail { offset, sequence: 7, bytes: 7, .. } if *offset == extent.end.0),
+        "{torn:?}"
+    );
+}
+
+#[test]
+fn list_and_verify_sum_up_every_segment() {
+    let log = Log::of_segments();
+    let count = log.segments().len();
+    let (_, extent) = log.frames(0);
+    let listed = run(&log, &["list"]);
+    let mut verified = run(&log, &["verify"]);
+    let summary = verified.pop().unwrap();
+    assert_eq!(listed, verified, "a sound log looks the same to both");
+    assert_eq!(listed.len(), count);
+    let bytes: u64 = log.segments().iter().map(|path| std::fs::metadata(path).unwrap().len()).sum();
+    assert_eq!(
+        summary,
+        Object::Summary {
+            segments: count as u64,
+            records: 3_000,
+            bytes,
+            lost_records: 0,
+            undecodable_records: 0,
+            missing_records: 0,
+            verdict: Verdict::Clean,
+            exit_code: 0,
+        }
+    );
+    assert_eq!(
+        listed[0],
+        Object::Segment {
+            segment: Some(1),
+            file: FILE.into(),
+            state: Some("sealed".into()),
+            created_at: Some(TS - 1_000),
+            records: u64::from(extent.frames),
+            first_sequence: Some(1),
+            last_sequence: Some(u64::from(extent.frames)),
+            bytes: u64::from(extent.end.0),
+            end_offset: Some(extent.end.0),
+            durable_offset: Some(extent.end.0),
+            durable_sequence: Some(u64::from(extent.frames)),
+            sealed_offset: Some(extent.end.0),
+            writer_id: Some("abababab-abab-abab-abab-abababababab".into()),
+            lost_records: 0,
+            undecodable_records: 0,
+            verdict: Verdict::Clean,
+        }
+    );
+}
+
+#[test]
+fn findings_of_every_other_sort_parse_too() {
+    let log = Log::of_segments();
+    log.change_header(1, |header| header.writer_id = mcplog::format::WriterId([1; 16]));
+    std::fs::remove_file(log.segment(2)).unwrap();
+    std::fs::write(log.file(9), b"no segment").unwrap();
+    fixture::patch(&log.segment(0), 100, b"x");
+    let found = run(&log, &["verify"]);
+    let has = |test: fn(&Object) -> bool| assert!(found.iter().any(test), "{found:?}");
+    has(|object| matches!(object, Object::Contradiction { segment: 2, verdict: Verdict::Corrupt, .. }));
+    has(|object| matches!(object, Object::Missing { segment: 4, .. }));
+    has(|object| matches!(object, Object::Unreadable { segment: Some(9), .. }));
+    has(|object| matches!(object, Object::Note { segment: 1, .. }));
+    has(|object| matches!(object, Object::Segment { segment: Some(9), state: None, created_at: None, .. }));
+    has(|object| matches!(object, Object::Summary { verdict: Verdict::Corrupt, exit_code: 3, .. }));
+}
+
+#[test]
+fn a_segment_that_is_not_yet_durable_says_so() {
+    let running = Running::with(|config| config.sync = SyncPolicy::Never);
+    running.record(1..=3);
+    let found = run(&running.killed(), &["list"]);
+    let [Object::Segment { state: Some(state), durable_sequence, sealed_offset, records, .. }] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!((state.as_str(), *durable_sequence, *sealed_offset, *records), ("unsealed", Some(0), None, 3));
+}
+
+#[test]
+fn the_documentation_names_every_type_and_field() {
+    let log = Log::of_samples();
+    let mut command = fixture::inspect(log.dir.path());
+    command.arg("json");
+    let (documentation, code) = fixture::outcome(command);
+    assert_eq!(code, 0);
+    let mut words: Vec<&str> = documentation.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    words.sort_unstable();
+    let mut text = String::new();
+    for arguments in [["dump", "--json"], ["verify", "--json"]] {
+        text.push_str(&log.run(&arguments).0);
+    }
+    for line in text.lines() {
+        let Ok(Value::Object(object)) = serde_json::from_str(line) else { panic!("{line}") };
+        let kind = object["type"].as_str().unwrap();
+        for word in object.keys().map(String::as_str).chain([kind]) {
+            assert!(words.binary_search(&word).is_ok(), "{word} is not documented");
+        }
+    }
+}
