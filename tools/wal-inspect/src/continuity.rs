@@ -51,18 +51,15 @@ impl Continuity {
 
     /// The segment was read up to `next_sequence`.
     pub(crate) fn passed(&mut self, path: &Path, header: &SegmentHeader, next_sequence: Sequence) {
-        // A foreign segment must not make its neighbour look foreign.
-        if self
-            .before
-            .as_ref()
-            .is_some_and(|before| path.parent() == Some(&before.directory) && before.writer_id != header.writer_id)
-        {
-            return;
+        let follows = |before: &&Before| path.parent() == Some(&before.directory) && header.segment_id > before.segment;
+        let mut next_sequence = next_sequence;
+        if let Some(before) = self.before.as_ref().filter(follows) {
+            // A foreign segment must not make its neighbour look foreign.
+            if before.writer_id != header.writer_id {
+                return;
+            }
+            next_sequence = next_sequence.max(before.next_sequence);
         }
-        let next_sequence = match &self.before {
-            Some(before) if path.parent() == Some(&before.directory) => before.next_sequence.max(next_sequence),
-            _ => next_sequence,
-        };
         self.before = Some(Before {
             directory: path.parent().unwrap_or(Path::new("")).to_owned(),
             segment: header.segment_id,
@@ -108,6 +105,18 @@ mod tests {
         assert!(elsewhere.is_empty());
         let renamed = continuity.check(&path("c"), Some(SegmentId(9)), &header(2, 7, 11));
         assert_eq!(renamed.len(), 1);
+    }
+
+    #[test]
+    fn a_directory_that_is_named_twice_begins_anew() {
+        let mut continuity = Continuity::default();
+        for _ in 0..2 {
+            for (name, segment, base) in [("wal/a", 1, 1), ("wal/b", 2, 11)] {
+                let header = header(segment, 7, base);
+                assert!(continuity.check(Path::new(name), None, &header).is_empty());
+                continuity.passed(Path::new(name), &header, Sequence(base + 10));
+            }
+        }
     }
 
     #[test]

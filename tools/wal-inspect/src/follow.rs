@@ -90,7 +90,7 @@ impl Follower {
         }
         if stop != Stop::Sealed {
             if !current.is_complete {
-                current.is_complete = self.next_source()?.is_some();
+                current.is_complete = source::after(&self.wal_dir, self.last_id)?.is_some();
                 let step = if current.is_complete || frames > 0 { Step::Moved } else { Step::Idle };
                 self.current = Some(current);
                 return Ok(step);
@@ -113,7 +113,7 @@ impl Follower {
     }
 
     fn enter_next(&mut self, tell: &mut Tell<'_>) -> Result<Step, Failure> {
-        let Some(source) = self.next_source()? else { return Ok(Step::Idle) };
+        let Some(source) = source::after(&self.wal_dir, self.last_id)? else { return Ok(Step::Idle) };
         let reader = match source.open()? {
             Opened::Segment(reader) => reader,
             Opened::Other(_) if self.patience > 0 => {
@@ -144,11 +144,5 @@ impl Follower {
     fn pass_over(&mut self, source: &Source) {
         self.last_id = source.name_id;
         self.patience = PATIENCE;
-    }
-
-    /// The oldest segment that is newer than the last one.
-    fn next_source(&self) -> Result<Option<Source>, Failure> {
-        let sources = source::in_directory(&self.wal_dir)?;
-        Ok(sources.into_iter().find(|source| source.name_id > self.last_id))
     }
 }

@@ -78,16 +78,17 @@ pub(crate) fn wal_dir(dir: &Path) -> Result<PathBuf, Failure> {
 
 /// The segments in a log directory, oldest first.
 pub(crate) fn in_directory(wal_dir: &Path) -> Result<Vec<Source>, Failure> {
-    let files = list_all(wal_dir)?;
     let held = writer_lock::is_held(wal_dir);
-    let newest = files.last().map(|file| file.id);
-    let source = |file: SegmentFile| Source {
-        may_be_active: held && newest == Some(file.id),
-        name_id: Some(file.id),
-        path: file.path,
-        named: false,
-    };
-    Ok(files.into_iter().map(source).collect())
+    let mut sources: Vec<Source> = list_all(wal_dir)?.into_iter().map(Source::listed).collect();
+    if let Some(newest) = sources.last_mut() {
+        newest.may_be_active = held;
+    }
+    Ok(sources)
+}
+
+/// The oldest segment in a log directory that is newer than `last_id`.
+pub(crate) fn after(wal_dir: &Path, last_id: Option<SegmentId>) -> Result<Option<Source>, Failure> {
+    Ok(list_all(wal_dir)?.into_iter().find(|file| Some(file.id) > last_id).map(Source::listed))
 }
 
 /// The segment files in a directory, by ascending id, none left out.
@@ -101,6 +102,10 @@ pub(crate) fn list_all(wal_dir: &Path) -> Result<Vec<SegmentFile>, Failure> {
 }
 
 impl Source {
+    fn listed(file: SegmentFile) -> Self {
+        Self { path: file.path, name_id: Some(file.id), named: false, may_be_active: false }
+    }
+
     /// Opens the file.
     ///
     /// # Errors

@@ -75,7 +75,11 @@ fn is_record(object: &Value) -> bool {
 }
 
 fn sequences(objects: &[Value]) -> Vec<u64> {
-    objects.iter().filter(|object| is_record(object)).map(|object| object["sequence"].as_u64().unwrap()).collect()
+    objects
+        .iter()
+        .filter(|object| is_record(object))
+        .map(|object| object["sequence"].as_u64().expect("a number"))
+        .collect()
 }
 
 #[test]
