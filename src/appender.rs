@@ -1,7 +1,8 @@
 //! The appender: the one thread that takes events from the channel and appends them to the log.
 //!
 //! It looks at the channel by itself, in steps of a few milliseconds when nothing comes, so that no recording thread ever
-//! pays for waking it. It never syncs, never waits for a disk, and knows nothing of SQLite.
+//! pays for waking it. It never syncs and knows nothing of SQLite. It waits for
+//! a disk only when the next segment is not ready yet.
 
 use crate::config::{Config, SyncPolicy};
 use crate::event::Event;

@@ -1,7 +1,7 @@
 //! The compactor: folds the log into the database and retires what is folded.
 //!
 //! One thread at low priority. It reads segments by plain reads, like any other reader, up to where they are durable
-//! (under the policy `never`: published). When the database fails it backs off and tries again from the last
+//! (under the policy `never`, and once a sync has failed: published). When the database fails it backs off and tries again from the last
 //! checkpoint; the log goes on meanwhile.
 
 use crate::config::{Config, SyncPolicy};
@@ -77,6 +77,15 @@ enum FoldError {
     Io(#[from] PathError),
 }
 
+/// Whether trying again can't help: the file is gone, or its header is.
+fn is_lost(error: &SegmentError) -> bool {
+    match error {
+        SegmentError::Header { .. } => true,
+        SegmentError::Io(error) => error.source.kind() == std::io::ErrorKind::NotFound,
+        SegmentError::UnsupportedVersion { .. } => false,
+    }
+}
+
 impl Compactor {
     pub(crate) fn new(
         parts: CompactorParts,
@@ -116,7 +125,11 @@ impl Compactor {
                     retry = RETRY_MIN;
                 }
                 Ok(false) if finishing => break,
-                Ok(false) => std::thread::park_timeout(IDLE),
+                Ok(false) => {
+                    self.health.clear(Part::Fold);
+                    retry = RETRY_MIN;
+                    std::thread::park_timeout(IDLE);
+                }
                 Err(error) => {
                     self.health.report(Part::Fold, format_args!("folding waits: {error}"));
                     self.reader = None;
@@ -134,23 +147,35 @@ impl Compactor {
         let (limit, seen_at) = (self.foldable(&segment), Instant::now());
         if position.end < limit.end {
             self.fold_batch(&segment, position, limit)?;
-            if self.checkpoint.offset >= limit.end && self.log.at_least(segment.id.next()).is_none() {
-                self.progress.set_caught_up(seen_at);
-            }
+            self.note_caught_up(&segment, limit, seen_at);
             return Ok(true);
         }
-        let ended = segment.progress.sealed().is_some_and(|sealed| position.end >= sealed.end);
+        let sealed = segment.progress.sealed().filter(|sealed| position.end >= sealed.end);
+        if let Some(sealed) = sealed {
+            // A segment without frames, or one folded before this run, moves the mark as well.
+            self.progress.set_folded(segment.last_sequence(sealed).max(self.progress.folded()), 0);
+        }
+        let ended = sealed.is_some();
         if let Some(next) = self.log.at_least(segment.id.next()).filter(|_| ended) {
             self.reader = None;
             self.checkpoint = Checkpoint { segment: next.id, offset: Offset(FRAMES_OFFSET), ..self.checkpoint };
             self.retire()?;
             return Ok(true);
         }
-        self.progress.set_caught_up(seen_at);
+        self.note_caught_up(&segment, limit, seen_at);
         if self.last_retired.elapsed() >= RETIRE_INTERVAL {
             self.retire()?;
         }
         Ok(false)
+    }
+
+    /// If everything that was appended by `seen_at` is folded, says so.
+    fn note_caught_up(&self, segment: &LogSegment, limit: Extent, seen_at: Instant) {
+        let folded = self.checkpoint.segment > segment.id || self.checkpoint.offset >= limit.end;
+        let all = limit.end >= segment.progress.published().end && self.log.at_least(segment.id.next()).is_none();
+        if folded && all {
+            self.progress.set_caught_up(seen_at);
+        }
     }
 
     /// Where to go on in a segment.
@@ -175,11 +200,14 @@ impl Compactor {
     fn fold_batch(&mut self, segment: &LogSegment, position: Extent, limit: Extent) -> Result<(), FoldError> {
         let reader = match &mut self.reader {
             Some(reader) if reader.header().segment_id == segment.id && reader.position() == position => reader,
-            other => {
-                let mut reader = SegmentReader::open(&segment.path)?;
-                reader.seek(position);
-                other.insert(reader)
-            }
+            other => match SegmentReader::open(&segment.path) {
+                Ok(mut reader) => {
+                    reader.seek(position);
+                    other.insert(reader)
+                }
+                Err(error) if is_lost(&error) => return self.skip_segment(segment, position, limit, &error),
+                Err(error) => return Err(error.into()),
+            },
         };
         reader.set_limit(limit);
         let mut batch = self.index.begin()?;
@@ -201,14 +229,10 @@ impl Compactor {
                     }
                 }
                 Item::Damage(damage) => {
-                    batch.quarantine_damage(segment.id, &damage)?;
-                    self.health.report(
-                        Part::Damage,
-                        format_args!(
-                            "segment {}, offset {}: {}; {} records are lost",
-                            segment.id, damage.offset, damage.reason, damage.records
-                        ),
-                    );
+                    let reason = format!("{}; {} records are lost", damage.reason, damage.records);
+                    batch.quarantine_bytes(segment.id, damage.offset, damage.bytes, &reason)?;
+                    let (segment, offset) = (segment.id, damage.offset);
+                    self.health.report(Part::Damage, format_args!("segment {segment}, offset {offset}: {reason}"));
                 }
                 Item::Stop(_) => break,
             }
@@ -219,6 +243,26 @@ impl Compactor {
         batch.commit(self.writer_id, checkpoint)?;
         self.checkpoint = checkpoint;
         self.progress.set_folded(checkpoint.sequence, events);
+        Ok(())
+    }
+
+    /// Goes on behind a segment that can't be read any more: whatever follows it must not wait for ever.
+    fn skip_segment(
+        &mut self,
+        segment: &LogSegment,
+        position: Extent,
+        limit: Extent,
+        error: &SegmentError,
+    ) -> Result<(), FoldError> {
+        let lost = limit.frames.saturating_sub(position.frames);
+        self.health.report(Part::Damage, format_args!("{error}; {lost} records are lost"));
+        let mut batch = self.index.begin()?;
+        let bytes = limit.end.0 - position.end.0;
+        batch.quarantine_bytes(segment.id, position.end, bytes, &format!("{error}; {lost} records are lost"))?;
+        let checkpoint = Checkpoint { segment: segment.id, offset: limit.end, sequence: segment.last_sequence(limit) };
+        batch.commit(self.writer_id, checkpoint)?;
+        self.checkpoint = checkpoint;
+        self.progress.set_folded(checkpoint.sequence, 0);
         Ok(())
     }
 

@@ -89,7 +89,7 @@ pub struct Config {
     pub sync_interval_ms: u64,
 
     /// How many bytes of folded segments are kept for rebuilding the database. 0, the default, deletes a segment as
-    /// soon as it is folded. The newest sealed segment is always kept: it carries the store's identity.
+    /// soon as it is folded. The newest segment is always kept: it carries the store's identity.
     #[serde(default)]
     pub keep_segments_bytes: u64,
 

@@ -172,7 +172,8 @@ impl SegmentHeader {
             created_at: i64::from_le_bytes(u64_at(bytes, 48).to_le_bytes()),
         };
         // A forged header must not make later arithmetic overflow.
-        if header.base_sequence.0 == 0
+        if header.segment_id.0 == 0
+            || header.base_sequence.0 == 0
             || header.base_sequence.0 > i64::MAX as u64
             || header.segment_id.0 > i64::MAX as u64
         {
@@ -240,7 +241,7 @@ impl Mark {
     /// Reads one mark; `None` if the bytes are not one.
     pub fn decode(bytes: &[u8; MARK_BYTES], salt: u32) -> Option<Self> {
         let generation = u64_at(bytes, 0);
-        if generation == 0 || u32_at(bytes, 28) != checksum(salt, &[&bytes[..28]]) {
+        if generation == 0 || generation > i64::MAX as u64 || u32_at(bytes, 28) != checksum(salt, &[&bytes[..28]]) {
             return None;
         }
         let extent = |at: usize| Extent { end: Offset(u32_at(bytes, at)), frames: u32_at(bytes, at + 4) };

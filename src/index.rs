@@ -14,9 +14,9 @@ use crate::config::Config;
 use crate::error::{AtPath, IndexError, OpenError};
 use crate::format::{FRAMES_OFFSET, Offset, SegmentId, Sequence, WriterId};
 use crate::gap::now_ms;
-use crate::lock::no_follow;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,16 +56,7 @@ impl Index {
     /// Opens the database in the store's directory, creating it and bringing it up to date.
     pub(crate) fn open(config: &Config) -> Result<Self, OpenError> {
         let path = config.dir.join(DATABASE_NAME);
-        // SQLite would create the file readable for others; its -wal and -shm files take over this one's mode.
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(no_follow())
-            .open(&path)
-            .at("open", &path)?;
+        create_private_file(&path)?;
         let index = Self::connect(&path).and_then(|mut index| {
             index.migrate()?;
             index.set_idle(config.session_idle_ms)?;
@@ -78,12 +69,18 @@ impl Index {
         let connection =
             Connection::open(path).map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })?;
         let index = Self { connection, path: path.to_owned() };
+        index.checked(index.connection.busy_timeout(BUSY_TIMEOUT))?;
+        // Before anything is changed: a newer database stays untouched.
+        let version = index.version()?;
+        if version > DATABASE_VERSION {
+            let path = path.to_owned();
+            return Err(IndexError::UnsupportedVersion { path, supported: DATABASE_VERSION, found: version });
+        }
         index.checked(index.configure())?;
         Ok(index)
     }
 
     fn configure(&self) -> rusqlite::Result<()> {
-        self.connection.busy_timeout(BUSY_TIMEOUT)?;
         self.connection.set_prepared_statement_cache_capacity(32);
         self.connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         // NORMAL: a commit waits for no disk. A power cut may take the last commits, checkpoint and rows together, and
@@ -94,15 +91,7 @@ impl Index {
     }
 
     fn migrate(&mut self) -> Result<(), IndexError> {
-        let version = self.version()?;
-        if version > DATABASE_VERSION {
-            return Err(IndexError::UnsupportedVersion {
-                path: self.path.clone(),
-                supported: DATABASE_VERSION,
-                found: version,
-            });
-        }
-        if version == 0 {
+        if self.version()? == 0 {
             let created = self.create();
             self.checked(created)?;
         }
@@ -127,7 +116,16 @@ impl Index {
 
     fn set_idle(&self, idle_ms: Option<u64>) -> Result<(), IndexError> {
         let Some(idle_ms) = idle_ms else { return Ok(()) };
+        // Touches nothing where nothing changes, so that a busy database does not keep a store from opening.
         let sql = "UPDATE meta SET value = ?1 WHERE key = 'session_idle_ms'";
+        let held: String = self.checked(self.connection.query_row(
+            "SELECT value FROM meta WHERE key = 'session_idle_ms'",
+            [],
+            |row| row.get(0),
+        ))?;
+        if held == idle_ms.to_string() {
+            return Ok(());
+        }
         self.checked(self.connection.execute(sql, [idle_ms.to_string()])).map(|_| ())
     }
 
@@ -160,10 +158,11 @@ impl Index {
 
     /// Makes every commit so far durable. A segment may be retired only after this.
     pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
-        // Under FULL a commit syncs SQLite's own log, and with it all commits before.
-        let sql = "PRAGMA synchronous = FULL;
-                   BEGIN IMMEDIATE; UPDATE checkpoint SET sequence = sequence; COMMIT;";
-        let done = self.connection.execute_batch(sql);
+        // Under FULL a commit syncs SQLite's own log, and with it all commits before; but only a commit that writes a
+        // page. An UPDATE that changes nothing writes none; setting the header's user version always does.
+        let sql =
+            format!("PRAGMA synchronous = FULL; BEGIN IMMEDIATE; PRAGMA user_version = {DATABASE_VERSION}; COMMIT;");
+        let done = self.connection.execute_batch(&sql);
         if done.is_err() && !self.connection.is_autocommit() {
             // The error that matters is the first one.
             let _ = self.connection.execute_batch("ROLLBACK");
@@ -174,6 +173,25 @@ impl Index {
 
     fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, IndexError> {
         result.map_err(|source| IndexError::Sqlite { path: self.path.clone(), source })
+    }
+}
+
+/// Creates the database file readable by its owner only; SQLite would leave it readable for others, and its -wal and
+/// -shm files take over this one's mode.
+///
+/// A file that is there is not opened: closing it would drop every POSIX lock that this process holds on it, those of
+/// SQLite connections included, and two connections without locks destroy each other's commits.
+fn create_private_file(path: &Path) -> Result<(), OpenError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let metadata = std::fs::symlink_metadata(path).at("inspect", path)?;
+            if metadata.is_file() {
+                return Ok(());
+            }
+            let found = if metadata.is_symlink() { "a symbolic link" } else { "something else" };
+            Err(OpenError::Unsafe { path: path.to_owned(), expected: "a regular file", found })
+        }
+        created => Ok(created.map(drop).at("create", path)?),
     }
 }
 

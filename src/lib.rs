@@ -16,7 +16,7 @@
 //! | sync | `mcplog-sync` | pages are forced to the disk, then the durable mark is moved | `syncing.rs`, `segment/syncer.rs` |
 //! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `fold.rs`, `index.rs` |
 //! | retire | `mcplog-compact` | a folded segment is deleted, or kept for rebuilding | `compactor.rs`, `retention.rs` |
-//! | query | the reader's | typed rows, read-only | `query.rs` |
+//! | query | the reader's | typed rows, read-only | `query/` |
 //!
 //! [`store`] opens all that in order and shuts it down in order; `segment/recovery.rs` mends what a crash left.
 //!
@@ -25,7 +25,8 @@
 //! - The hot path makes no system call, takes no lock and wakes nobody. The appender looks by itself.
 //! - An event that is not accepted is counted, and the log gets a gap record. Nothing is lost silently.
 //! - A frame is published by one release-store; readers use plain reads, and check every byte.
-//! - The log is the truth until it is folded. Only durable frames are folded (under [`SyncPolicy::Never`]: published ones).
+//! - The log is the truth until it is folded. Only durable frames are folded (under [`SyncPolicy::Never`], and once a
+//!   sync has failed, published ones).
 //! - Rows and checkpoint commit in one transaction, so each record is folded exactly once.
 //! - Folding does not depend on order. No position and no sequence number is ever used twice.
 //! - Segments know nothing of records, the appender nothing of SQLite, `fold` nothing of either. A test checks it.

@@ -70,6 +70,9 @@ pub(crate) fn create_private_dir(dir: &Path) -> Result<(), OpenError> {
                 std::fs::create_dir_all(parent).at("create directory", parent)?;
             }
             DirBuilder::new().mode(0o700).create(dir).at("create directory", dir)?;
+            // The name is as durable as what will be in it.
+            let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            File::open(parent).and_then(|parent| parent.sync_all()).at("sync directory", parent)?;
             Ok(())
         }
         Err(error) => Err(PathError { operation: "inspect", path: dir.to_owned(), source: error }.into()),

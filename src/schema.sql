@@ -1,5 +1,5 @@
 -- The tables of store.db, version 1 (PRAGMA user_version). Times are Unix milliseconds, UTC.
--- Only index.rs writes here; query.rs and the sqlite3 shell read.
+-- Only index.rs writes here; query/ and the sqlite3 shell read.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,

@@ -6,7 +6,7 @@
 use crate::appender::{Appender, AppenderParts};
 use crate::compactor::{Compactor, CompactorParts};
 use crate::config::Config;
-use crate::error::{AtPath, OpenError, WaitError};
+use crate::error::{AtPath, OpenError, SegmentError, WaitError};
 use crate::format::{SegmentId, Sequence, WriterId};
 use crate::health::{HealthBoard, Part};
 use crate::index::{Checkpoint, DATABASE_NAME, Index};
@@ -16,7 +16,7 @@ use crate::preparing;
 use crate::progress::Progress;
 use crate::recorder::{Channel, Recorder, Refusal};
 use crate::segment::progress::SegmentProgress;
-use crate::segment::recovery::{Recovered, Repair, recover};
+use crate::segment::recovery::{Recovered, Repair, Survey};
 use crate::stats::{ShutdownReport, Stats};
 use crate::syncing::{SyncCommand, SyncLoop};
 use crate::worker::Worker;
@@ -26,6 +26,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// No store gets here by itself: a million numbers a second for a hundred thousand years. Beyond it, a forged or mangled
+/// file would lead to numbers that neither a file name nor SQLite can hold.
+const NUMBER_MAX: u64 = 1 << 62;
 /// How long `flush` waits before it looks for room in a full channel again.
 const BARRIER_RETRY: Duration = Duration::from_millis(1);
 /// How long threads that were told to give up get to notice.
@@ -62,10 +65,12 @@ impl Store {
         config.validate()?;
         let lock = Arc::new(StoreLock::acquire(&config.dir)?);
         create_private_dir(&config.wal_dir())?;
+        // Before the database is touched: a log of a newer version leaves everything as it is.
+        let survey = Survey::of(&config.wal_dir())?;
         let index = Index::open(&config)?;
         let folded = index.checkpoint()?;
         let checkpoint = folded.map_or(Checkpoint::START, |(_, checkpoint)| checkpoint);
-        let recovered = recover(&config.wal_dir(), &config.dir.join("quarantine"), folded.map(|(writer, _)| writer))?;
+        let recovered = survey.recover(&config.dir.join("quarantine"), folded.map(|(writer, _)| writer))?;
         let health = Arc::new(HealthBoard::default());
         report_repairs(&recovered, &health);
         let writer_id = match recovered.writer_id {
@@ -75,6 +80,14 @@ impl Store {
         // The log may have come back shorter than what is folded; no number is used twice all the same.
         let last_sequence = recovered.last_sequence.max(checkpoint.sequence);
         let next_segment = recovered.last_segment.max(checkpoint.segment).next();
+        if next_segment.0 > NUMBER_MAX || last_sequence.0 > NUMBER_MAX {
+            return Err(OpenError::Segment(SegmentError::Header {
+                path: config.wal_dir(),
+                expected: "segment and sequence numbers that a store can reach",
+                found: format!("segment {next_segment} to come, sequence {last_sequence}"),
+                never_started: false,
+            }));
+        }
         let log = Arc::new(Log::new(recovered.segments.into_iter().map(sealed_segment)));
         let progress = Arc::new(Progress::new(last_sequence, checkpoint.sequence));
         Self::start(
@@ -137,15 +150,24 @@ impl Store {
             compactor: compactor.thread(),
             active: None,
             unsynced: Vec::new(),
+            last_sealed: last_sequence,
         };
         let failed = Arc::clone(&progress);
+        // If a thread can't be started, those before it must not stay and hold the lock.
+        let give_up_on_error = |error| {
+            give_up.store(true, Ordering::Relaxed);
+            compactor.thread().unpark();
+            error
+        };
         let syncer = spawn(
             "mcplog-sync",
             Box::new(move || sync_loop.run()),
             Box::new(move || failed.fail_sync("the syncing thread died".into())),
-        )?;
+        )
+        .map_err(give_up_on_error)?;
         let abandoned = Arc::clone(&channel);
-        let appender = spawn("mcplog-append", Box::new(move || appender.run()), Box::new(move || abandoned.abandon()))?;
+        let appender = spawn("mcplog-append", Box::new(move || appender.run()), Box::new(move || abandoned.abandon()))
+            .map_err(give_up_on_error)?;
         Ok(Self {
             config,
             channel,
@@ -182,7 +204,7 @@ impl Store {
     /// # Errors
     /// [`WaitError`]: not within `timeout`, the store is shut down, or the disk refused.
     pub fn flush(&self, timeout: Duration) -> Result<(), WaitError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_after(timeout);
         let target = self.barrier(deadline, timeout)?;
         if self.progress.durable() < target {
             self.sync_now();
@@ -195,7 +217,7 @@ impl Store {
     /// # Errors
     /// [`WaitError`]: not within `timeout`, or the store is shut down.
     pub fn wait_folded(&self, timeout: Duration) -> Result<(), WaitError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_after(timeout);
         let target = self.barrier(deadline, timeout)?;
         self.sync_now();
         self.compactor.thread().unpark();
@@ -230,7 +252,7 @@ impl Store {
     }
 
     fn stop(&mut self, timeout: Duration) -> ShutdownReport {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_after(timeout);
         self.channel.begin_closing();
         if !self.appender.wait(deadline) {
             self.give_up.store(true, Ordering::Relaxed);
@@ -288,6 +310,12 @@ impl Drop for Store {
             self.stop(Duration::from_millis(self.config.shutdown_ms));
         }
     }
+}
+
+/// When `timeout` will have passed; a year from now for one that no clock can hold.
+fn deadline_after(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or(now + Duration::from_secs(365 * 24 * 3600))
 }
 
 /// What is known once lock, database and log are open.

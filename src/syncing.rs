@@ -5,10 +5,9 @@
 
 use crate::config::SyncPolicy;
 use crate::error::{AtPath, PathError};
-use crate::format::Extent;
+use crate::format::{Extent, Sequence};
 use crate::health::{HealthBoard, Part};
 use crate::progress::Progress;
-use crate::segment::directory::sync_directory;
 use crate::segment::syncer::SegmentSyncer;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::fs::File;
@@ -41,6 +40,8 @@ pub(crate) struct SyncLoop {
     pub(crate) active: Option<SegmentSyncer>,
     /// Segments that were sealed without a sync, under the policy `never`: a flush owes them one.
     pub(crate) unsynced: Vec<PathBuf>,
+    /// The last sequence number of the segments that were sealed.
+    pub(crate) last_sealed: Sequence,
 }
 
 /// From how many on the list of unsynced segments is looked through for files that are gone.
@@ -65,9 +66,7 @@ impl SyncLoop {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    if let Err(error) = self.sync_sealed() {
-                        self.fail(&error);
-                    }
+                    self.sync_sealed();
                     return;
                 }
             }
@@ -97,9 +96,14 @@ impl SyncLoop {
         if self.progress.sync_failure().is_some() {
             return;
         }
-        let sealed = self.sync_sealed();
-        let Some(active) = &mut self.active else { return };
-        let result = sealed.and_then(|()| active.sync()).map(|extent| active.last_sequence(extent));
+        if !self.sync_sealed() {
+            return;
+        }
+        let result = match &mut self.active {
+            Some(active) => active.sync().map(|extent| active.last_sequence(extent)),
+            // Between two segments, or while there is no room for the next.
+            None => Ok(self.last_sealed),
+        };
         match result {
             Ok(last) if last > self.progress.durable() => {
                 self.progress.set_durable(last);
@@ -110,16 +114,29 @@ impl SyncLoop {
         }
     }
 
-    /// Syncs what was sealed without a sync. A file that is gone was retired, and so is safe in the database.
-    fn sync_sealed(&mut self) -> Result<(), PathError> {
-        for path in std::mem::take(&mut self.unsynced) {
-            match File::open(&path).and_then(|file| file.sync_all()) {
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                synced => synced.at("sync", &path)?,
+    /// Syncs what was sealed without a sync; tells whether all of it is durable now.
+    fn sync_sealed(&mut self) -> bool {
+        while let Some(path) = self.unsynced.last() {
+            let dir = path.parent().unwrap_or(Path::new("."));
+            let file = match File::open(path).and_then(|file| Ok((file, File::open(dir)?))) {
+                Ok(file) => Some(file),
+                // Retired, and so safe in the database.
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(error) => {
+                    // Nothing was synced, and so nothing is lost: it is tried again.
+                    self.health.report(Part::Sync, format_args!("open {}: {error}", path.display()));
+                    return false;
+                }
+            };
+            if let Some((file, dir)) = file
+                && let Err(error) = file.sync_all().and_then(|()| dir.sync_all()).at("sync", path)
+            {
+                self.fail(&error);
+                return false;
             }
-            sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+            self.unsynced.pop();
         }
-        Ok(())
+        true
     }
 
     fn seal(&mut self, extent: Extent) {
@@ -132,6 +149,7 @@ impl SyncLoop {
         }
         let durable = self.policy != SyncPolicy::Never && self.progress.sync_failure().is_none();
         let last = segment.last_sequence(extent);
+        self.last_sealed = last;
         match segment.seal(extent, durable) {
             Ok(()) if durable => self.progress.set_durable(last),
             Ok(()) => {}

@@ -7,9 +7,8 @@ use super::{Checkpoint, schema_history, session_table};
 use crate::error::IndexError;
 use crate::event::Status;
 use crate::fold::{Mutation, RequestRow, SessionFacts};
-use crate::format::{SegmentId, Sequence, WriterId};
+use crate::format::{Offset, SegmentId, Sequence, WriterId};
 use crate::record::GapRecord;
-use crate::segment::Damage;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -71,10 +70,15 @@ impl<'c> Batch<'c> {
         ))
     }
 
-    /// Notes damaged bytes.
-    pub(crate) fn quarantine_damage(&mut self, segment: SegmentId, damage: &Damage) -> Result<(), IndexError> {
-        let reason = format!("{}; {} records are lost", damage.reason, damage.records);
-        self.checked(self.quarantine(segment, damage.offset.0, damage.bytes as usize, None, &reason, None))
+    /// Notes bytes that can't be read.
+    pub(crate) fn quarantine_bytes(
+        &mut self,
+        segment: SegmentId,
+        offset: Offset,
+        bytes: u32,
+        reason: &str,
+    ) -> Result<(), IndexError> {
+        self.checked(self.quarantine(segment, offset.0, bytes as usize, None, reason, None))
     }
 
     /// Commits everything together with the checkpoint.

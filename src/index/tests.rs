@@ -358,6 +358,43 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
 }
 
 #[test]
+fn making_commits_durable_writes_to_sqlites_log() {
+    let mut fixture = Fixture::new();
+    let wal = fixture.dir.path().join("store.db-wal");
+    let before = std::fs::metadata(&wal).unwrap().len();
+    fixture.index().make_durable().unwrap();
+    // A commit that writes nothing syncs nothing either.
+    assert!(std::fs::metadata(&wal).unwrap().len() > before);
+}
+
+#[test]
+fn opening_a_store_leaves_the_locks_of_other_connections_in_this_process_alone() {
+    let mut fixture = Fixture::new();
+    fixture.index = None;
+    let path = fixture.dir.path().join(DATABASE_NAME);
+    let reader = Connection::open(&path).unwrap();
+    let rows: i64 = reader.query_row("SELECT count(*) FROM meta", [], |row| row.get(0)).unwrap();
+    assert!(rows > 0);
+    fixture.reopen();
+    // Another process that opens and closes the database must not take itself for the last one and delete the log.
+    let shell = std::process::Command::new("sqlite3").arg(&path).arg("SELECT 1").output();
+    if shell.is_err() {
+        assert!(std::env::var_os("CI").is_none(), "sqlite3 is missing; .ci/run installs it");
+        let _ = std::fs::write("/dev/stderr", "SKIPPED: the sqlite3 shell is not installed\n");
+        return;
+    }
+    assert!(path.with_extension("db-wal").exists(), "the log of a database in use was deleted");
+}
+
+#[test]
+fn a_database_that_is_a_link_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/null", dir.path().join(DATABASE_NAME)).unwrap();
+    let error = Index::open(&Config::new(dir.path())).unwrap_err();
+    assert!(matches!(error, OpenError::Unsafe { found: "a symbolic link", .. }), "{error}");
+}
+
+#[test]
 fn the_five_tables_have_their_columns() {
     let mut fixture = Fixture::new();
     for (table, columns) in [

@@ -21,8 +21,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Invariants, on which every `SAFETY` comment here rests:
 /// - The mapping is `bytes` long and stays mapped as long as this value lives.
 /// - The file was fully allocated before it was mapped, under a name that only we use, in a directory that only we
-///   write to (0700, and the store's lock). Nobody shortens it while it is mapped: it is shortened by name, only
-///   after both halves are gone. So no access meets a page beyond the end of the file (SIGBUS).
+///   write to (0700, and the store's lock). Nobody shortens it while it is mapped:
+///   [`HeaderPage::shorten`] does, after both halves are gone. So no access meets a page beyond the end of the file (SIGBUS).
 /// - In this process, bytes below [`FRAMES_OFFSET`] are touched only through the one [`HeaderPage`], the others only
 ///   through the one [`FramePages`]. Other readers, here and elsewhere, use read(2), which is no access in Rust's
 ///   memory model.
@@ -42,6 +42,8 @@ pub(crate) struct FramePages {
 #[derive(Debug)]
 pub(crate) struct HeaderPage {
     mapping: Arc<Mapping>,
+    /// Kept open, so that sealing needs no new file descriptor when the process has run out of them.
+    file: File,
 }
 
 /// Creates the file at `path` with `bytes` bytes, all zero, allocated on disk and present in memory.
@@ -57,7 +59,7 @@ pub(crate) fn create(path: &Path, bytes: u32) -> Result<(FramePages, HeaderPage)
         let _ = std::fs::remove_file(path);
     })?;
     let mapping = Arc::new(mapping);
-    Ok((FramePages { mapping: Arc::clone(&mapping) }, HeaderPage { mapping }))
+    Ok((FramePages { mapping: Arc::clone(&mapping) }, HeaderPage { mapping, file }))
 }
 
 fn fill(file: &File, path: &Path, bytes: u32) -> Result<Mapping, PathError> {
@@ -145,12 +147,14 @@ impl HeaderPage {
         self.mapping.map.flush_range(0, end.min(self.mapping.bytes) as usize)
     }
 
-    /// Ends the mapping, so that the file may be shortened.
+    /// Ends the mapping, and then shortens the file to `end`.
     ///
     /// # Panics
     /// If the frame pages are still held: the caller's bug.
-    pub(crate) fn unmap(self) {
+    pub(crate) fn shorten(self, end: u32) -> io::Result<()> {
         assert_eq!(Arc::strong_count(&self.mapping), 1, "the appender still holds the segment's pages");
+        drop(self.mapping);
+        self.file.set_len(u64::from(end))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Segments: files of frames. Here a payload is opaque bytes; what it means is [`crate::record`]'s business.
 //!
-//! [`file`] maps memory, [`writer`] appends to it, [`syncer`] forces it to the disk, [`reader`] reads it by plain reads,
-//! [`recovery`] mends what a crash left, [`directory`] names the files.
+//! `file` maps memory, `writer` appends to it, `syncer` forces it to the disk, `reader` reads it by plain reads,
+//! `recovery` mends what a crash left, `directory` names the files.
 
 pub mod directory;
 pub(crate) mod file;

@@ -5,8 +5,9 @@
 
 use super::directory::{self, SegmentFile};
 use super::reader::{Item, SegmentReader, Stop};
-use crate::error::{AtPath, PathError, SegmentError};
+use crate::error::{AtPath, OpenError, PathError, SegmentError};
 use crate::format::{Extent, Mark, SegmentHeader, SegmentId, Sequence, WriterId};
+use crate::lock::create_private_dir;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -43,41 +44,93 @@ pub(crate) enum Repair {
     Quarantined { from: PathBuf, to: PathBuf, reason: String },
 }
 
-/// Makes the log in `wal_dir` whole. `expected` is the writer id that the database knows.
+/// The segment files of a log, every header looked at, nothing changed.
 ///
-/// Every header is looked at before anything is changed, so that a log of a newer version stays untouched.
-pub(crate) fn recover(
-    wal_dir: &Path,
-    quarantine_dir: &Path,
-    expected: Option<WriterId>,
-) -> Result<Recovered, SegmentError> {
-    let mut found = Vec::new();
-    for file in directory::list(wal_dir)? {
-        let reader = match SegmentReader::open(&file.path) {
-            Err(SegmentError::Header { expected, found, .. }) => Err(format!("expected {expected}, found {found}")),
-            opened => Ok(opened?),
-        };
-        found.push((file, reader));
-    }
-    directory::remove_prepared(wal_dir)?;
-    let mut recovered = Recovered {
-        segments: Vec::new(),
-        writer_id: expected,
-        last_sequence: Sequence(0),
-        last_segment: SegmentId(0),
-        repairs: Vec::new(),
-    };
-    for (file, reader) in found {
-        recovered.last_segment = recovered.last_segment.max(file.id);
-        match reader.and_then(|reader| belongs(&file, reader, recovered.writer_id)) {
-            Ok(reader) => recovered.add(file.id, reader)?,
-            Err(reason) => recovered.repairs.push(quarantine(&file, quarantine_dir, reason)?),
+/// Comes first, so that a log of a newer version stays untouched.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    wal_dir: PathBuf,
+    files: Vec<(SegmentFile, Finding)>,
+}
+
+/// What a header says about its file. Keeps no file open: a log may have more segments than a process may have files.
+#[derive(Debug)]
+enum Finding {
+    Segment,
+    /// What a power cut leaves of a segment that was never synced.
+    NeverStarted,
+    Corrupt(String),
+}
+
+impl Survey {
+    /// Looks at every header.
+    ///
+    /// # Errors
+    /// A file can't be read, or is of a newer version.
+    pub(crate) fn of(wal_dir: &Path) -> Result<Self, SegmentError> {
+        let mut files = Vec::new();
+        for file in directory::list(wal_dir)? {
+            let finding = match SegmentReader::open(&file.path) {
+                Ok(_) => Finding::Segment,
+                Err(SegmentError::Header { never_started: true, .. }) => Finding::NeverStarted,
+                Err(SegmentError::Header { expected, found, .. }) => {
+                    Finding::Corrupt(format!("expected {expected}, found {found}"))
+                }
+                Err(error) => return Err(error),
+            };
+            files.push((file, finding));
         }
+        Ok(Self { wal_dir: wal_dir.to_owned(), files })
     }
-    Ok(recovered)
+
+    /// Makes the log whole. `expected` is the writer id that the database knows.
+    pub(crate) fn recover(self, quarantine_dir: &Path, expected: Option<WriterId>) -> Result<Recovered, OpenError> {
+        directory::remove_prepared(&self.wal_dir)?;
+        let mut recovered = Recovered {
+            segments: Vec::new(),
+            writer_id: expected,
+            last_sequence: Sequence(0),
+            last_segment: SegmentId(0),
+            repairs: Vec::new(),
+        };
+        for (file, finding) in self.files {
+            recovered.last_segment = recovered.last_segment.max(file.id);
+            let belonging = match finding {
+                Finding::Segment => recovered.belongs(&file, SegmentReader::open(&file.path)?),
+                Finding::NeverStarted => {
+                    std::fs::remove_file(&file.path).at("remove", &file.path)?;
+                    continue;
+                }
+                Finding::Corrupt(reason) => Err(reason),
+            };
+            match belonging {
+                Ok(reader) => recovered.add(file.id, reader)?,
+                Err(reason) => recovered.repairs.push(quarantine(&file, quarantine_dir, reason)?),
+            }
+        }
+        // Names that a crash left in memory only are durable from here on, like what they name.
+        directory::sync_directory(&self.wal_dir)?;
+        Ok(recovered)
+    }
 }
 
 impl Recovered {
+    /// Whether the file is the next part of this log, or why not.
+    fn belongs(&self, file: &SegmentFile, reader: SegmentReader) -> Result<SegmentReader, String> {
+        let header = reader.header();
+        if header.segment_id != file.id {
+            return Err(format!("expected segment {} as the name says, found segment {}", file.id, header.segment_id));
+        }
+        if let Some(expected) = self.writer_id.filter(|expected| *expected != header.writer_id) {
+            return Err(format!("expected a segment of store {expected}, found one of {}", header.writer_id));
+        }
+        if header.base_sequence <= self.last_sequence {
+            let (last, found) = (self.last_sequence, header.base_sequence);
+            return Err(format!("expected sequence numbers above {last}, found {found}"));
+        }
+        Ok(reader)
+    }
+
     fn add(&mut self, id: SegmentId, mut reader: SegmentReader) -> Result<(), PathError> {
         let header = *reader.header();
         let extent = match reader.mark() {
@@ -97,19 +150,6 @@ impl Recovered {
         self.last_sequence = self.last_sequence.max(last);
         self.segments.push(SealedSegment { path: reader.path().to_owned(), header, extent });
         Ok(())
-    }
-}
-
-fn belongs(file: &SegmentFile, reader: SegmentReader, writer_id: Option<WriterId>) -> Result<SegmentReader, String> {
-    let header = reader.header();
-    if header.segment_id != file.id {
-        return Err(format!("expected segment {} as the name says, found segment {}", file.id, header.segment_id));
-    }
-    match writer_id {
-        Some(expected) if expected != header.writer_id => {
-            Err(format!("expected a segment of store {expected}, found one of {}", header.writer_id))
-        }
-        _ => Ok(reader),
     }
 }
 
@@ -143,8 +183,8 @@ fn seal(path: &Path, header: &SegmentHeader, mark: Mark, extent: Extent) -> Resu
     file.sync_all().at("sync", path)
 }
 
-fn quarantine(file: &SegmentFile, quarantine_dir: &Path, reason: String) -> Result<Repair, PathError> {
-    std::fs::create_dir_all(quarantine_dir).at("create directory", quarantine_dir)?;
+fn quarantine(file: &SegmentFile, quarantine_dir: &Path, reason: String) -> Result<Repair, OpenError> {
+    create_private_dir(quarantine_dir)?;
     let name = file.path.file_name().unwrap_or_default();
     let mut to = quarantine_dir.join(name);
     // A file of that name may have been quarantined before.
@@ -186,7 +226,7 @@ mod tests {
             prepared.activate(writer_id, Sequence(base), 5).unwrap()
         }
         fn recover(&self) -> Recovered {
-            recover(&self.wal(), &self.dir.path().join("quarantine"), None).unwrap()
+            Survey::of(&self.wal()).unwrap().recover(&self.dir.path().join("quarantine"), None).unwrap()
         }
     }
 
@@ -255,7 +295,7 @@ mod tests {
         let (mut writer, _syncer) = fixture.segment(1, 1, WRITER);
         writer.append(b"mine").unwrap();
         let _foreign = fixture.segment(2, 1, WriterId([9; 16]));
-        std::fs::write(fixture.wal().join("000000000003.seg"), [0; 8192]).unwrap();
+        std::fs::write(fixture.wal().join("000000000003.seg"), [b'x'; 8192]).unwrap();
         std::fs::write(fixture.wal().join("000000000004.new"), [0; 8192]).unwrap();
         let recovered = fixture.recover();
         assert_eq!(recovered.segments.len(), 1);
@@ -275,7 +315,7 @@ mod tests {
         let file = OpenOptions::new().write(true).open(newer.path()).unwrap();
         file.write_all_at(&[2], 8).unwrap();
         let before = snapshot(&fixture.wal());
-        let error = recover(&fixture.wal(), &fixture.dir.path().join("quarantine"), None).unwrap_err();
+        let error = Survey::of(&fixture.wal()).unwrap_err();
         assert!(matches!(error, SegmentError::UnsupportedVersion { found: 2, .. }), "{error}");
         assert_eq!(snapshot(&fixture.wal()), before);
     }

@@ -2,12 +2,11 @@
 //!
 //! Runs on the syncing thread, so that appending never waits for a disk.
 
-use super::directory::sync_directory;
 use super::file::HeaderPage;
 use super::progress::SegmentProgress;
 use crate::error::{AtPath, PathError};
 use crate::format::{Extent, FRAMES_OFFSET, Mark, SegmentHeader, Sequence};
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +14,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct SegmentSyncer {
     page: HeaderPage,
+    /// The log's directory, open for the same reason as the file.
+    dir: File,
     header: SegmentHeader,
     path: PathBuf,
     progress: Arc<SegmentProgress>,
@@ -24,8 +25,14 @@ pub(crate) struct SegmentSyncer {
 }
 
 impl SegmentSyncer {
-    pub(crate) fn new(page: HeaderPage, header: SegmentHeader, path: PathBuf, progress: Arc<SegmentProgress>) -> Self {
-        Self { page, header, path, progress, mark: Mark::UNWRITTEN, name_is_durable: false }
+    pub(crate) fn new(
+        page: HeaderPage,
+        dir: File,
+        header: SegmentHeader,
+        path: PathBuf,
+        progress: Arc<SegmentProgress>,
+    ) -> Self {
+        Self { page, dir, header, path, progress, mark: Mark::UNWRITTEN, name_is_durable: false }
     }
 
     /// Makes everything published so far durable, and says so in the mark.
@@ -41,7 +48,7 @@ impl SegmentSyncer {
             return Ok(published);
         }
         if !self.name_is_durable {
-            sync_directory(self.path.parent().unwrap_or(Path::new(".")))?;
+            self.dir.sync_all().at("sync the directory of", &self.path)?;
             self.name_is_durable = true;
         }
         self.page.sync(published.end.0).at("sync", &self.path)?;
@@ -61,15 +68,13 @@ impl SegmentSyncer {
             Ok(()) if durable => self.page.sync(FRAMES_OFFSET).at("sync", &self.path),
             _ => Ok(()),
         };
-        self.page.unmap();
-        // Gives back the space that no frame used. Whoever reads past the new end meets the end of the file.
-        let shortened = OpenOptions::new()
-            .write(true)
-            .open(&self.path)
-            .and_then(|file| file.set_len(u64::from(extent.end.0)))
-            .at("shorten", &self.path);
+        // Gives back the space that no frame used. Whoever reads past the new end meets the end of the file. Space that
+        // stays allocated is no reason to call the log unsafe.
+        if let Err(error) = self.page.shorten(extent.end.0) {
+            tracing::warn!(path = %self.path.display(), %error, "a sealed segment keeps its full size");
+        }
         self.progress.set_sealed(extent);
-        frames_synced.and(seal_synced).and(shortened)
+        frames_synced.and(seal_synced)
     }
 
     /// The file.

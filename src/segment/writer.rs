@@ -9,6 +9,7 @@ use super::progress::SegmentProgress;
 use super::syncer::SegmentSyncer;
 use crate::error::{AtPath, PathError};
 use crate::format::{Extent, FrameHeader, Offset, SegmentHeader, SegmentId, Sequence, WriterId, frame_bytes};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub(crate) struct PreparedSegment {
     salt: u32,
     frames: FramePages,
     header_page: HeaderPage,
+    dir: File,
 }
 
 impl PreparedSegment {
@@ -28,8 +30,9 @@ impl PreparedSegment {
         let path = wal_dir.join(prepared_name(id));
         let mut salt = [0; 4];
         rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::empty()).at("get randomness for", &path)?;
+        let dir = File::open(wal_dir).at("open", wal_dir)?;
         let (frames, header_page) = file::create(&path, bytes)?;
-        Ok(Self { id, wal_dir: wal_dir.to_owned(), salt: u32::from_le_bytes(salt), frames, header_page })
+        Ok(Self { id, wal_dir: wal_dir.to_owned(), salt: u32::from_le_bytes(salt), frames, header_page, dir })
     }
 
     /// Writes the header and gives the file its name. Syncing all that, the name included, is up to the syncer's
@@ -44,9 +47,12 @@ impl PreparedSegment {
         self.header_page.write(0, &header.encode());
         let prepared = self.wal_dir.join(prepared_name(self.id));
         let path = self.wal_dir.join(file_name(self.id));
-        std::fs::rename(&prepared, &path).at("rename", &prepared)?;
+        std::fs::rename(&prepared, &path).at("rename", &prepared).inspect_err(|_| {
+            // Best effort: the name is one that recovery removes.
+            let _ = std::fs::remove_file(&prepared);
+        })?;
         let progress = Arc::new(SegmentProgress::new());
-        let syncer = SegmentSyncer::new(self.header_page, header, path.clone(), Arc::clone(&progress));
+        let syncer = SegmentSyncer::new(self.header_page, self.dir, header, path.clone(), Arc::clone(&progress));
         let writer = SegmentWriter { frames: self.frames, header, path, extent: Extent::EMPTY, progress };
         Ok((writer, syncer))
     }
