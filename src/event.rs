@@ -91,9 +91,9 @@ pub struct Request<'a> {
     pub error_code: Option<&'a str>,
     /// The error message; cut at [`ERROR_MSG_CHARS_MAX`] characters.
     pub error_msg: Option<&'a str>,
-    /// Size of the request body in bytes.
+    /// Size of the JSON-RPC request in bytes, unpacked and without the framing of a batch.
     pub bytes_in: Option<i64>,
-    /// Size of the response in bytes.
+    /// Size of the JSON-RPC response in bytes, unpacked and without the framing of a batch or an event stream.
     pub bytes_out: Option<i64>,
     /// Whether the result said `isError`; `None` where the method has no such flag.
     pub tool_error: Option<bool>,
