@@ -36,17 +36,10 @@ const SEGMENT_RETRY: Duration = Duration::from_millis(250);
 
 /// The thread's state.
 pub(crate) struct Appender {
-    pub(crate) channel: Arc<Channel>,
-    pub(crate) prepared: Receiver<Prepared>,
-    pub(crate) sync: Sender<SyncCommand>,
-    pub(crate) log: Arc<Log>,
-    pub(crate) progress: Arc<Progress>,
-    pub(crate) health: Arc<HealthBoard>,
-    /// Set when shutting down took too long: what can't be appended now is dropped and counted.
-    pub(crate) give_up: Arc<AtomicBool>,
-    pub(crate) writer_id: WriterId,
-    pub(crate) policy: SyncPolicy,
-    pub(crate) segment_age: Duration,
+    parts: AppenderParts,
+    writer_id: WriterId,
+    policy: SyncPolicy,
+    segment_age: Duration,
     active: Option<ActiveSegment>,
     last_sequence: Sequence,
     /// The encoded record; kept for its allocation.
@@ -67,6 +60,7 @@ pub(crate) struct AppenderParts {
     pub(crate) log: Arc<Log>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) health: Arc<HealthBoard>,
+    /// Set when shutting down took too long: what can't be appended now is dropped and counted.
     pub(crate) give_up: Arc<AtomicBool>,
 }
 
@@ -82,13 +76,7 @@ impl Appender {
         last_sequence: Sequence,
     ) -> Result<Self, crate::error::PathError> {
         let mut appender = Self {
-            channel: parts.channel,
-            prepared: parts.prepared,
-            sync: parts.sync,
-            log: parts.log,
-            progress: parts.progress,
-            health: parts.health,
-            give_up: parts.give_up,
+            parts,
             writer_id,
             policy: config.sync,
             segment_age: Duration::from_millis(config.segment_age_ms),
@@ -106,7 +94,7 @@ impl Appender {
         let mut idle = IDLE_MIN;
         loop {
             let taken = self.take_batch();
-            if self.channel.gap.any_untaken() && (taken == 0 || self.last_gap.elapsed() >= GAP_INTERVAL) {
+            if self.parts.channel.gap.any_untaken() && (taken == 0 || self.last_gap.elapsed() >= GAP_INTERVAL) {
                 self.append_gap();
             }
             if taken > 0 {
@@ -115,7 +103,7 @@ impl Appender {
             if taken == BATCH_MESSAGES {
                 continue;
             }
-            if taken == 0 && !self.channel.is_open() {
+            if taken == 0 && !self.parts.channel.is_open() {
                 break;
             }
             self.end_old_segment();
@@ -124,9 +112,9 @@ impl Appender {
         }
         // From here on a sender that slips through counts its event as dropped itself; one that sent before this store
         // is found by the look after it. See `Channel::sent`.
-        self.channel.close();
+        self.parts.channel.close();
         while self.take_batch() > 0 {}
-        if self.channel.gap.any_untaken() {
+        if self.parts.channel.gap.any_untaken() {
             self.append_gap();
         }
         self.end_segment();
@@ -136,7 +124,7 @@ impl Appender {
     fn take_batch(&mut self) -> usize {
         let (mut taken, mut events) = (0, 0);
         while taken < BATCH_MESSAGES {
-            let Ok(message) = self.channel.take() else { break };
+            let Ok(message) = self.parts.channel.take() else { break };
             taken += 1;
             if let Message::Barrier(answer) = &message {
                 // Whoever asked may have stopped waiting.
@@ -147,7 +135,7 @@ impl Appender {
                 events += u64::from(self.append_event(unpack(packed)));
             }
             if let Message::Large(buffer) = message {
-                self.channel.pool.put(buffer);
+                self.parts.channel.pool.put(buffer);
             }
         }
         if events > 0 {
@@ -157,7 +145,7 @@ impl Appender {
     }
 
     fn appended(&self, events: u64) {
-        self.progress.set_appended(self.last_sequence, events);
+        self.parts.progress.set_appended(self.last_sequence, events);
         if self.policy == SyncPolicy::Always {
             self.tell_syncer(SyncCommand::SyncNow);
         }
@@ -166,14 +154,14 @@ impl Appender {
     fn append_event(&mut self, event: Event<'_>) -> bool {
         let appended = self.append(&event.into());
         if !appended {
-            self.channel.gap.add(1);
+            self.parts.channel.gap.add(1);
         }
         appended
     }
 
     fn append_gap(&mut self) {
         self.last_gap = Instant::now();
-        let Some(gap) = self.channel.gap.take() else { return };
+        let Some(gap) = self.parts.channel.gap.take() else { return };
         if self.append(&Record::Gap(gap)) {
             tracing::warn!(events = gap.events, from_ts = gap.from_ts, to_ts = gap.to_ts, "events were dropped");
             self.appended(0);
@@ -198,13 +186,13 @@ impl Appender {
             }
             self.end_segment();
             match self.begin_segment() {
-                Ok(()) => self.health.clear(Part::Segments),
+                Ok(()) => self.parts.health.clear(Part::Segments),
                 Err(error) => {
-                    self.health.report(
+                    self.parts.health.report(
                         Part::Segments,
                         format_args!("{error}; events wait, and are dropped when the channel is full"),
                     );
-                    if self.give_up.load(Ordering::Relaxed) {
+                    if self.parts.give_up.load(Ordering::Relaxed) {
                         return false;
                     }
                     std::thread::park_timeout(SEGMENT_RETRY);
@@ -216,11 +204,11 @@ impl Appender {
     /// Takes the segment that the preparing thread has ready.
     fn begin_segment(&mut self) -> Result<(), crate::error::PathError> {
         // The preparing thread lives as long as this one takes segments from it.
-        let prepared = self.prepared.recv().expect("the preparing thread lives")?;
+        let prepared = self.parts.prepared.recv().expect("the preparing thread lives")?;
         let created_at = now_ms();
         let base_sequence = Sequence(self.last_sequence.0 + 1);
         let (writer, syncer) = prepared.activate(self.writer_id, base_sequence, created_at)?;
-        self.log.push(LogSegment {
+        self.parts.log.push(LogSegment {
             id: writer.header().segment_id,
             path: writer.path().to_owned(),
             base_sequence,
@@ -248,13 +236,13 @@ impl Appender {
         if self.active.as_ref().is_some_and(old) {
             self.end_segment();
             if let Err(error) = self.begin_segment() {
-                self.health.report(Part::Segments, error);
+                self.parts.health.report(Part::Segments, error);
             }
         }
     }
 
     fn tell_syncer(&self, command: SyncCommand) {
         // The syncing thread lives until this sender is gone, unless it died; then health says so.
-        let _ = self.sync.send(command);
+        let _ = self.parts.sync.send(command);
     }
 }
