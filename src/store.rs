@@ -14,7 +14,8 @@ use crate::lock::{StoreLock, create_private_dir};
 use crate::log::{Log, LogSegment};
 use crate::preparing;
 use crate::progress::Progress;
-use crate::recorder::{Channel, Recorder, Refusal};
+use crate::handover::Channel;
+use crate::recorder::Recorder;
 use crate::segment::progress::SegmentProgress;
 use crate::segment::recovery::{Recovered, Repair, Survey};
 use crate::stats::{ShutdownReport, Stats};
@@ -29,8 +30,6 @@ use std::time::{Duration, Instant};
 /// No store gets here by itself: a million numbers a second for a hundred thousand years. Beyond it, a forged or mangled
 /// file would lead to numbers that neither a file name nor SQLite can hold.
 const NUMBER_MAX: u64 = 1 << 62;
-/// How long `flush` waits before it looks for room in a full channel again.
-const BARRIER_RETRY: Duration = Duration::from_millis(1);
 /// How long threads that were told to give up get to notice.
 const GIVE_UP_GRACE: Duration = Duration::from_millis(500);
 
@@ -227,7 +226,7 @@ impl Store {
     /// Counters, and whether all is well.
     pub fn stats(&self) -> Stats {
         let (segments, log_bytes) = self.log.size();
-        let queued = self.channel.len() as u64;
+        let queued = self.channel.len();
         let (appended, folded) = (self.progress.appended_events(), self.progress.folded_events());
         let lag_records = self.progress.appended().0.saturating_sub(self.progress.folded().0);
         Stats {
@@ -280,20 +279,12 @@ impl Store {
 
     /// The sequence number of the last record that was handed over before this call.
     fn barrier(&self, deadline: Instant, timeout: Duration) -> Result<Sequence, WaitError> {
-        loop {
-            match self.channel.ask() {
-                Ok(Some(answer)) => {
-                    self.appender.thread().unpark();
-                    return answer.recv_deadline(deadline).map_err(|error| match error {
-                        RecvTimeoutError::Timeout => WaitError::Timeout(timeout),
-                        RecvTimeoutError::Disconnected => WaitError::Closed,
-                    });
-                }
-                Ok(None) if Instant::now() >= deadline => return Err(WaitError::Timeout(timeout)),
-                Ok(None) => std::thread::sleep(BARRIER_RETRY),
-                Err(Refusal::Closed | Refusal::Full | Refusal::TooLarge { .. }) => return Err(WaitError::Closed),
-            }
-        }
+        let answer = self.channel.ask().map_err(|_| WaitError::Closed)?;
+        self.appender.thread().unpark();
+        answer.recv_deadline(deadline).map_err(|error| match error {
+            RecvTimeoutError::Timeout => WaitError::Timeout(timeout),
+            RecvTimeoutError::Disconnected => WaitError::Closed,
+        })
     }
 
     fn sync_now(&self) {
