@@ -5,6 +5,7 @@
 
 use super::block::Block;
 use super::fence::AsymmetricFence;
+use super::packing::Parts;
 use super::{lane, packing};
 use crate::event::Event;
 use crate::format::Sequence;
@@ -103,12 +104,25 @@ impl Channel {
         if self.state.load(Ordering::Relaxed) != OPEN {
             return Err(Refusal::Closed);
         }
-        let words = packing::words(event);
+        match event {
+            Event::Request(request) => self.offer_parts(&packing::request_parts(request)),
+            Event::Session(session) => self.offer_parts(&packing::session_parts(session)),
+            Event::SessionClosed(closed) => self.offer_parts(&packing::closed_parts(closed)),
+            Event::SchemaVersion(version) => self.offer_parts(&packing::schema_parts(version)),
+        }
+    }
+
+    #[inline]
+    fn offer_parts<const NUMBERS: usize, const TEXTS: usize>(
+        self: &Arc<Self>,
+        parts: &Parts<'_, NUMBERS, TEXTS>,
+    ) -> Result<(), Refusal> {
+        let words = parts.words();
         if words > self.event_words_max {
             let (bytes, bytes_max) = (words * WORD_BYTES, self.event_words_max * WORD_BYTES);
             return Err(Refusal::TooLarge { bytes, bytes_max });
         }
-        lane::offer(self, event, words)
+        lane::offer(self, parts, words)
     }
 
     /// What a recording thread owes after publishing: a look at whether anybody will still take the event.
@@ -133,14 +147,18 @@ impl Channel {
     /// Hands over an event that has a block of its own: it is too large to share one, or its thread has no lane. This
     /// allocates, which may make a system call.
     #[cold]
-    pub(super) fn offer_alone(&self, event: &Event<'_>, words: usize) -> Result<(), Refusal> {
+    pub(super) fn offer_alone<const NUMBERS: usize, const TEXTS: usize>(
+        &self,
+        parts: &Parts<'_, NUMBERS, TEXTS>,
+        words: usize,
+    ) -> Result<(), Refusal> {
         let waiting = self.alone_words.fetch_add(words, Ordering::Relaxed);
         if waiting + words > self.alone_words_max {
             self.alone_words.fetch_sub(words, Ordering::Relaxed);
             return Err(Refusal::Full);
         }
         let block = Arc::new(Block::new(words));
-        packing::pack(event, block.words(0, words));
+        parts.pack(block.words(0, words));
         block.publish(words);
         block.finish();
         // It is nobody's home: the appender is to drop it.

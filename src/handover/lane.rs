@@ -5,8 +5,7 @@
 
 use super::block::Block;
 use super::channel::Channel;
-use super::packing;
-use crate::event::Event;
+use super::packing::Parts;
 use crate::recorder::Refusal;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -37,16 +36,20 @@ struct Lane {
 
 /// Writes an event of `words` words into this thread's lane.
 #[inline]
-pub(super) fn offer(channel: &Arc<Channel>, event: &Event<'_>, words: usize) -> Result<(), Refusal> {
+pub(super) fn offer<const NUMBERS: usize, const TEXTS: usize>(
+    channel: &Arc<Channel>,
+    parts: &Parts<'_, NUMBERS, TEXTS>,
+    words: usize,
+) -> Result<(), Refusal> {
     let offered = LANES.try_with(|lanes| {
         let mut lanes = lanes.borrow_mut();
         match lanes.first_mut() {
-            Some(lane) if std::ptr::eq(lane.channel.as_ptr(), Arc::as_ptr(channel)) => lane.write(channel, event, words),
-            _ => find(&mut lanes, channel)?.write(channel, event, words),
+            Some(lane) if std::ptr::eq(lane.channel.as_ptr(), Arc::as_ptr(channel)) => lane.write(channel, parts, words),
+            _ => find(&mut lanes, channel)?.write(channel, parts, words),
         }
     });
     // A thread that records while its thread-local storage is being destroyed.
-    offered.unwrap_or_else(|_| channel.offer_alone(event, words))
+    offered.unwrap_or_else(|_| channel.offer_alone(parts, words))
 }
 
 /// This thread's lane for that channel, in the first place.
@@ -72,14 +75,19 @@ fn find<'a>(lanes: &'a mut Vec<Lane>, channel: &Arc<Channel>) -> Result<&'a mut 
 
 impl Lane {
     #[inline]
-    fn write(&mut self, channel: &Arc<Channel>, event: &Event<'_>, words: usize) -> Result<(), Refusal> {
+    fn write<const NUMBERS: usize, const TEXTS: usize>(
+        &mut self,
+        channel: &Arc<Channel>,
+        parts: &Parts<'_, NUMBERS, TEXTS>,
+        words: usize,
+    ) -> Result<(), Refusal> {
         if words > self.block.len() - self.at {
             if words > channel.shared_words_max() {
-                return channel.offer_alone(event, words);
+                return channel.offer_alone(parts, words);
             }
             self.next_block(channel)?;
         }
-        packing::pack(event, self.block.words(self.at, words));
+        parts.pack(self.block.words(self.at, words));
         self.at += words;
         self.block.publish(self.at);
         channel.published(&self.block)?;

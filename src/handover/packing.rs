@@ -21,33 +21,25 @@ const SESSION_CLOSED: u8 = 3;
 const SCHEMA_VERSION: u8 = 4;
 
 /// An event, taken apart.
-struct Parts<'a, const NUMBERS: usize, const TEXTS: usize> {
+pub(super) struct Parts<'a, const NUMBERS: usize, const TEXTS: usize> {
     tag: u8,
     /// The tag's own flags, eight of them.
     flags: u8,
     numbers: [i64; NUMBERS],
-    texts: [Option<&'a str>; TEXTS],
+    /// Which texts there are, a bit each.
+    present: u16,
+    /// Those that are not there are empty, which spares a branch for each wherever lengths are added up.
+    texts: [&'a [u8]; TEXTS],
 }
 
-/// How many words the event takes.
-#[inline]
-pub(super) fn words(event: &Event<'_>) -> usize {
-    match event {
-        Event::Request(request) => request_parts(request).words(),
-        Event::Session(session) => session_parts(session).words(),
-        Event::SessionClosed(closed) => closed_parts(closed).words(),
-        Event::SchemaVersion(version) => schema_parts(version).words(),
-    }
-}
-
-/// Writes the event into words, which must be as many as [`words`] says.
-#[inline]
-pub(super) fn pack(event: &Event<'_>, words: &[AtomicU64]) {
-    match event {
-        Event::Request(request) => request_parts(request).pack(words),
-        Event::Session(session) => session_parts(session).pack(words),
-        Event::SessionClosed(closed) => closed_parts(closed).pack(words),
-        Event::SchemaVersion(version) => schema_parts(version).pack(words),
+impl<'a, const NUMBERS: usize, const TEXTS: usize> Parts<'a, NUMBERS, TEXTS> {
+    #[inline]
+    fn new(tag: u8, flags: u8, numbers: [i64; NUMBERS], texts: [Option<&'a str>; TEXTS]) -> Self {
+        let mut present = 0;
+        for (index, text) in texts.iter().enumerate() {
+            present |= u16::from(text.is_some()) << index;
+        }
+        Self { tag, flags, numbers, present, texts: texts.map(|text| text.unwrap_or_default().as_bytes()) }
     }
 }
 
@@ -58,27 +50,27 @@ const HAS_TOOL_ERROR: u8 = 1 << 4;
 const TOOL_ERROR: u8 = 1 << 5;
 
 #[inline]
-fn request_parts<'a>(request: &Request<'a>) -> Parts<'a, 4, 10> {
+pub(super) fn request_parts<'a>(request: &Request<'a>) -> Parts<'a, 4, 10> {
     let status = match request.status {
         Status::Ok => 0,
         Status::Error => 1,
         Status::Timeout => 2,
     };
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-    Parts {
-        tag: REQUEST,
-        flags: status
+    Parts::new(
+        REQUEST,
+        status
             | flag(request.bytes_in.is_some(), HAS_BYTES_IN)
             | flag(request.bytes_out.is_some(), HAS_BYTES_OUT)
             | flag(request.tool_error.is_some(), HAS_TOOL_ERROR)
             | flag(request.tool_error == Some(true), TOOL_ERROR),
-        numbers: [
+        [
             request.ts,
             request.latency_us,
             request.bytes_in.unwrap_or_default(),
             request.bytes_out.unwrap_or_default(),
         ],
-        texts: [
+        [
             Some(request.request_id),
             Some(request.proxy),
             request.session_id,
@@ -90,36 +82,28 @@ fn request_parts<'a>(request: &Request<'a>) -> Parts<'a, 4, 10> {
             request.protocol_version,
             request.rpc_id,
         ],
-    }
+    )
 }
 
-fn session_parts<'a>(session: &Session<'a>) -> Parts<'a, 1, 6> {
-    Parts {
-        tag: SESSION,
-        flags: u8::from(session.derived),
-        numbers: [session.started_at],
-        texts: [
-            Some(session.session_id),
-            Some(session.proxy),
-            session.client_name,
-            session.client_version,
-            session.client_platform,
-            session.protocol_version,
-        ],
-    }
+pub(super) fn session_parts<'a>(session: &Session<'a>) -> Parts<'a, 1, 6> {
+    let texts = [
+        Some(session.session_id),
+        Some(session.proxy),
+        session.client_name,
+        session.client_version,
+        session.client_platform,
+        session.protocol_version,
+    ];
+    Parts::new(SESSION, u8::from(session.derived), [session.started_at], texts)
 }
 
-fn closed_parts<'a>(closed: &SessionClosed<'a>) -> Parts<'a, 1, 1> {
-    Parts { tag: SESSION_CLOSED, flags: 0, numbers: [closed.ended_at], texts: [Some(closed.session_id)] }
+pub(super) fn closed_parts<'a>(closed: &SessionClosed<'a>) -> Parts<'a, 1, 1> {
+    Parts::new(SESSION_CLOSED, 0, [closed.ended_at], [Some(closed.session_id)])
 }
 
-fn schema_parts<'a>(version: &SchemaVersion<'a>) -> Parts<'a, 1, 5> {
-    Parts {
-        tag: SCHEMA_VERSION,
-        flags: 0,
-        numbers: [version.ts],
-        texts: [version.proxy, version.upstream_url, version.method, version.payload, version.content_hash].map(Some),
-    }
+pub(super) fn schema_parts<'a>(version: &SchemaVersion<'a>) -> Parts<'a, 1, 5> {
+    let texts = [version.proxy, version.upstream_url, version.method, version.payload, version.content_hash];
+    Parts::new(SCHEMA_VERSION, 0, [version.ts], texts.map(Some))
 }
 
 /// The first [`ERROR_MSG_CHARS_MAX`] characters.
@@ -131,57 +115,49 @@ fn cut_error_msg(text: &str) -> &str {
 }
 
 impl<const NUMBERS: usize, const TEXTS: usize> Parts<'_, NUMBERS, TEXTS> {
+    /// How many words it takes.
     #[inline]
-    fn words(&self) -> usize {
-        let texts: usize = self.texts.iter().map(|text| text.map_or(0, |text| text.len().div_ceil(WORD_BYTES))).sum();
-        1 + NUMBERS + TEXTS.div_ceil(2) + texts
+    pub(super) fn words(&self) -> usize {
+        let mut words = 1 + NUMBERS + TEXTS.div_ceil(2);
+        for text in &self.texts {
+            words += text.len().div_ceil(WORD_BYTES);
+        }
+        words
     }
 
+    /// Writes it into words, which must be as many as [`Self::words`] says.
     #[inline]
-    fn pack(&self, words: &[AtomicU64]) {
-        let mut flags = u64::from(self.flags) << 16;
-        for (index, text) in self.texts.iter().enumerate() {
-            flags |= u64::from(text.is_some()) << index;
+    pub(super) fn pack(&self, words: &[AtomicU64]) {
+        let (head, mut rest) = words.split_at(1 + NUMBERS + TEXTS.div_ceil(2));
+        let flags = u64::from(self.tag) | u64::from(self.present) << 8 | u64::from(self.flags) << 24;
+        head[0].store(words.len() as u64 | flags << 32, Ordering::Relaxed);
+        for (word, number) in head[1..].iter().zip(self.numbers) {
+            word.store(number.cast_unsigned(), Ordering::Relaxed);
         }
-        let mut sink = Sink(words);
-        sink.word(words.len() as u64 | u64::from(self.tag) << 32 | flags << 40);
-        for number in self.numbers {
-            sink.word(number.cast_unsigned());
-        }
-        for pair in self.texts.chunks(2) {
-            let length = |index: usize| pair.get(index).copied().flatten().map_or(0, |text| text.len() as u64);
+        for (word, pair) in head[1 + NUMBERS..].iter().zip(self.texts.chunks(2)) {
             // No event has 4 GiB: the limit on its size comes first.
-            sink.word(length(0) | length(1) << 32);
+            let second = pair.get(1).map_or(0, |text| text.len() as u64);
+            word.store(pair[0].len() as u64 | second << 32, Ordering::Relaxed);
         }
-        for text in self.texts.into_iter().flatten() {
-            sink.text(text.as_bytes());
+        for text in &self.texts {
+            rest = put_text(text, rest);
         }
     }
 }
 
-/// The words that are yet to be written.
-struct Sink<'a>(&'a [AtomicU64]);
-
-impl Sink<'_> {
-    #[inline]
-    fn word(&mut self, word: u64) {
-        let (first, rest) = self.0.split_first().expect("as many words as were counted");
-        first.store(word, Ordering::Relaxed);
-        self.0 = rest;
+/// Writes a text to the front of `words`; what is left of them comes back.
+#[inline]
+fn put_text<'w>(text: &[u8], words: &'w [AtomicU64]) -> &'w [AtomicU64] {
+    let (chunks, last) = text.as_chunks::<WORD_BYTES>();
+    let (whole, mut rest) = words.split_at(chunks.len());
+    for (word, chunk) in whole.iter().zip(chunks) {
+        word.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
     }
-
-    #[inline]
-    fn text(&mut self, text: &[u8]) {
-        let (chunks, rest) = text.as_chunks::<WORD_BYTES>();
-        let (words, after) = self.0.split_at(chunks.len());
-        for (word, chunk) in words.iter().zip(chunks) {
-            word.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
-        }
-        self.0 = after;
-        if !rest.is_empty() {
-            self.word(last_word(text, rest));
-        }
+    if !last.is_empty() {
+        rest[0].store(last_word(text, last), Ordering::Relaxed);
+        rest = &rest[1..];
     }
+    rest
 }
 
 /// The one to seven bytes at the end of a text. Loads that overlap: a copy of unknown length would be a call.
@@ -216,7 +192,7 @@ pub(super) fn copy(words: &[AtomicU64], bytes: &mut Vec<u8>) {
     }
 }
 
-/// Reads an event back from what [`pack`] made in this process.
+/// Reads an event back from what [`Parts::pack`] made in this process.
 ///
 /// # Panics
 /// If the bytes are anything else: our own bug.
@@ -320,9 +296,18 @@ mod tests {
     }
 
     fn packed(event: &Event<'_>) -> Vec<u8> {
-        let count = words(event);
+        match event {
+            Event::Request(request) => packed_parts(&request_parts(request)),
+            Event::Session(session) => packed_parts(&session_parts(session)),
+            Event::SessionClosed(closed) => packed_parts(&closed_parts(closed)),
+            Event::SchemaVersion(version) => packed_parts(&schema_parts(version)),
+        }
+    }
+
+    fn packed_parts<const NUMBERS: usize, const TEXTS: usize>(parts: &Parts<'_, NUMBERS, TEXTS>) -> Vec<u8> {
+        let count = parts.words();
         let block: Vec<_> = (0..count + 3).map(|_| AtomicU64::new(u64::MAX)).collect();
-        pack(event, &block[..count]);
+        parts.pack(&block[..count]);
         let mut bytes = Vec::new();
         copy(event_words(&block), &mut bytes);
         assert_eq!(bytes.len(), count * WORD_BYTES);
