@@ -27,26 +27,26 @@ impl Intake {
         Self { channel, blocks: Vec::new(), event: Vec::new() }
     }
 
-    /// Takes every event that was handed over before this call; returns how many that were. Events of one thread come
-    /// in their order, those of different threads in any.
+    /// Takes every event that was handed over before this call; returns how many that were.
+    ///
+    /// Events of one thread come in their order, but for those too large to share a block: a thread begins its next
+    /// block after the last event of the one before, and the blocks are gone over in the order in which they were
+    /// begun. Events of different threads come in any order.
     pub(crate) fn take(&mut self, mut each: impl FnMut(Event<'_>)) -> u64 {
-        self.blocks.extend(self.channel.begun().map(|block| Reading { block, at: 0 }));
+        let Self { channel, blocks, event } = self;
+        blocks.extend(channel.begun().map(|block| Reading { block, at: 0 }));
         let mut taken = 0;
-        let mut index = 0;
-        while let Some(reading) = self.blocks.get_mut(index) {
+        blocks.retain_mut(|reading| {
             // In this order: what is published after the block has ended is all there is.
             let ended = reading.block.has_ended();
             let end = reading.block.published();
-            taken += reading.take_to(end, &mut self.event, &self.channel, &mut each);
-            if ended && reading.at == end {
-                let Reading { block, .. } = self.blocks.swap_remove(index);
-                if !block.drain() {
-                    self.channel.recycle(block);
-                }
-            } else {
-                index += 1;
+            taken += reading.take_to(end, event, channel, &mut each);
+            let read = ended && reading.at == end;
+            if read && !reading.block.drain() {
+                channel.recycle(Arc::clone(&reading.block));
             }
-        }
+            !read
+        });
         taken
     }
 
