@@ -6,6 +6,7 @@
 
 use crate::event::Event;
 use crate::handover::Channel;
+pub use crate::refusal::{Refusal, Refused};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,35 +29,6 @@ const WAIT_STEP: Duration = Duration::from_micros(200);
 pub struct Recorder {
     channel: Arc<Channel>,
     wait: Duration,
-}
-
-/// An event that was not accepted, handed back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused<'a> {
-    /// The event.
-    pub event: Event<'a>,
-    /// Why.
-    pub reason: Refusal,
-}
-
-/// Why an event was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The channel is full: events come faster than they can be written.
-    #[error("the channel is full")]
-    Full,
-    /// The store was shut down, or its appender died.
-    #[error("the store is shut down")]
-    Closed,
-    /// The event is too large for a segment.
-    #[error("the event takes {bytes} bytes; a segment of this store holds events of up to {bytes_max}")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-        /// The largest size.
-        bytes_max: usize,
-    },
 }
 
 impl Recorder {
@@ -215,25 +187,23 @@ mod tests {
     }
 
     #[test]
-    fn events_of_many_threads_arrive_once_each_while_they_are_taken() {
-        const EVENTS: u64 = 20_000;
+    fn events_of_many_threads_arrive_once_each_and_in_each_ones_order() {
+        const EVENTS: i64 = 20_000;
         let recorder = recorder(4096, Duration::from_secs(60));
         let mut intake = Intake::new(Arc::clone(&recorder.channel));
-        let mut seen = std::collections::HashSet::new();
+        let threads = ["a", "b", "c"];
+        let mut next = [0; 3];
         std::thread::scope(|scope| {
-            for thread in 0..3 {
+            for id in threads {
                 let recorder = &recorder;
-                scope.spawn(move || {
-                    for number in 0..EVENTS {
-                        let id = format!("{thread}-{number}");
-                        recorder.record(Request::new(&id, 1, "proxy", "ping"));
-                    }
-                });
+                scope.spawn(move || (0..EVENTS).for_each(|number| recorder.record(Request::new(id, number, "p", "m"))));
             }
-            while seen.len() < 3 * EVENTS as usize {
+            while next != [EVENTS; 3] {
                 intake.take(|event| {
                     let Event::Request(request) = event else { panic!("{event:?}") };
-                    assert!(seen.insert(request.request_id.to_owned()), "{} came twice", request.request_id);
+                    let thread = threads.iter().position(|id| *id == request.request_id).unwrap();
+                    assert_eq!(request.ts, next[thread], "thread {thread}");
+                    next[thread] += 1;
                 });
             }
         });

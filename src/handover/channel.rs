@@ -10,7 +10,7 @@ use super::{lane, packing};
 use crate::event::Event;
 use crate::format::Sequence;
 use crate::gap::GapCounter;
-use crate::recorder::Refusal;
+use crate::refusal::Refusal;
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 use std::fmt;

@@ -66,13 +66,7 @@ impl Intake {
 
 impl Reading {
     /// Takes the events before the word `end`; returns how many that were.
-    fn take_to(
-        &mut self,
-        end: usize,
-        event: &mut Vec<u8>,
-        channel: &Channel,
-        each: &mut impl FnMut(Event<'_>),
-    ) -> u64 {
+    fn take_to(&mut self, end: usize, event: &mut Vec<u8>, channel: &Channel, each: &mut impl FnMut(Event<'_>)) -> u64 {
         let mut taken = 0;
         while self.at < end && !channel.is_abandoned() {
             let words = packing::event_words(self.block.words(self.at, end - self.at));

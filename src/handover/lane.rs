@@ -6,7 +6,7 @@
 use super::block::Block;
 use super::channel::Channel;
 use super::packing::Parts;
-use crate::recorder::Refusal;
+use crate::refusal::Refusal;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,7 +44,9 @@ pub(super) fn offer<const NUMBERS: usize, const TEXTS: usize>(
     let offered = LANES.try_with(|lanes| {
         let mut lanes = lanes.borrow_mut();
         match lanes.first_mut() {
-            Some(lane) if std::ptr::eq(lane.channel.as_ptr(), Arc::as_ptr(channel)) => lane.write(channel, parts, words),
+            Some(lane) if std::ptr::eq(lane.channel.as_ptr(), Arc::as_ptr(channel)) => {
+                lane.write(channel, parts, words)
+            }
             _ => find(&mut lanes, channel)?.write(channel, parts, words),
         }
     });

@@ -64,12 +64,7 @@ pub(super) fn request_parts<'a>(request: &Request<'a>) -> Parts<'a, 4, 10> {
             | flag(request.bytes_out.is_some(), HAS_BYTES_OUT)
             | flag(request.tool_error.is_some(), HAS_TOOL_ERROR)
             | flag(request.tool_error == Some(true), TOOL_ERROR),
-        [
-            request.ts,
-            request.latency_us,
-            request.bytes_in.unwrap_or_default(),
-            request.bytes_out.unwrap_or_default(),
-        ],
+        [request.ts, request.latency_us, request.bytes_in.unwrap_or_default(), request.bytes_out.unwrap_or_default()],
         [
             Some(request.request_id),
             Some(request.proxy),
@@ -180,7 +175,8 @@ fn last_word(text: &[u8], rest: &[u8]) -> u64 {
 #[inline]
 pub(super) fn event_words(words: &[AtomicU64]) -> &[AtomicU64] {
     let head = words.first().map_or(0, |head| head.load(Ordering::Relaxed));
-    &words[..(head & u64::from(u32::MAX)) as usize]
+    let [a, b, c, d, ..] = head.to_le_bytes();
+    &words[..u32::from_le_bytes([a, b, c, d]) as usize]
 }
 
 /// Copies words out, as bytes.

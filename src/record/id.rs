@@ -94,7 +94,8 @@ impl fmt::Display for Id<'_> {
 fn from_uuid(text: &[u8; UUID_CHARS]) -> Option<[u8; 16]> {
     let four = |at: usize| u64::from(u32::from_le_bytes([text[at], text[at + 1], text[at + 2], text[at + 3]]));
     // Around the hyphens.
-    let digits = [four(0) | four(4) << 32, four(9) | four(14) << 32, four(19) | four(24) << 32, four(28) | four(32) << 32];
+    let digits =
+        [four(0) | four(4) << 32, four(9) | four(14) << 32, four(19) | four(24) << 32, four(28) | four(32) << 32];
     let hyphens = [8, 13, 18, 23].iter().all(|place| text[*place] == b'-');
     from_digits(digits).filter(|_| hyphens)
 }
@@ -124,11 +125,11 @@ const fn eight_digits(text: u64) -> (u32, bool) {
     const EACH: u64 = 0x0101_0101_0101_0101;
     // `0` to `9` are 0x30 to 0x39, `a` to `f` are 0x61 to 0x66: bit 6 tells them apart.
     let letters = text >> 6 & EACH;
-    let values = (text & 0x0f * EACH) + 9 * letters;
+    let values = (text & (0x0f * EACH)) + 9 * letters;
     // The high halves must be 3 and 6. A letter's value is 10 to 15 and a digit's 0 to 9; 6 more carries into bit 4
     // for the one and not for the other, and what a byte holds beyond 15 shows there right away.
-    let high_halves = text & 0xf0 * EACH == 0x30 * EACH + 0x30 * letters;
-    let in_range = values & 0xf0 * EACH == 0 && (values + 6 * EACH) >> 4 & EACH == letters;
+    let high_halves = text & (0xf0 * EACH) == 0x30 * EACH + 0x30 * letters;
+    let in_range = values & (0xf0 * EACH) == 0 && (values + 6 * EACH) >> 4 & EACH == letters;
     // The first digit of a pair is the high half of its byte.
     let pairs = (values << 4 | values >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;

@@ -151,6 +151,15 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_words_is_that_of_the_document() {
+        let document = include_str!("../../format.md");
+        let list =
+            document.split("The words, from 1: ").nth(1).and_then(|rest| rest.split(". A writer").next()).unwrap();
+        let words: Vec<_> = list.split(',').map(|word| word.trim().trim_matches('`')).collect();
+        assert_eq!(words, WORDS);
+    }
+
+    #[test]
     fn a_number_beyond_64_bits_is_none() {
         let mut bytes = [0xff; 10];
         bytes[9] = 0x01;
