@@ -93,7 +93,11 @@ impl Appender {
     pub(crate) fn run(mut self) {
         let mut idle = IDLE_MIN;
         loop {
+            let drawn = self.parts.progress.drawn();
             let taken = self.take_batch();
+            if taken < BATCH_MESSAGES && self.parts.progress.answer(drawn) {
+                self.tell_syncer(SyncCommand::SyncNow);
+            }
             if self.parts.channel.gap.any_untaken() && (taken == 0 || self.last_gap.elapsed() >= GAP_INTERVAL) {
                 self.append_gap();
             }
@@ -126,11 +130,6 @@ impl Appender {
         while taken < BATCH_MESSAGES {
             let Ok(message) = self.parts.channel.take() else { break };
             taken += 1;
-            if let Message::Barrier(answer) = &message {
-                // Whoever asked may have stopped waiting.
-                let _ = answer.try_send(self.last_sequence);
-                continue;
-            }
             if let Some(packed) = message.packed() {
                 events += u64::from(self.append_event(unpack(packed)));
             }

@@ -6,7 +6,6 @@
 //! [`crate::record`]'s.
 
 use crate::event::{ERROR_MSG_CHARS_MAX, Event, Request, SchemaVersion, Session, SessionClosed, Status};
-use crate::format::Sequence;
 use crossbeam_channel::{Receiver, Sender};
 
 /// Bytes of event that a message holds by itself. With tag and length the message has 248 bytes, and with crossbeam's
@@ -28,8 +27,6 @@ pub(crate) enum Message {
     Inline { length: u8, bytes: [u8; INLINE_BYTES] },
     /// An event, packed into a buffer of the pool.
     Large(Vec<u8>),
-    /// Asks for the sequence number of the last record appended before it.
-    Barrier(Sender<Sequence>),
 }
 
 impl Message {
@@ -58,7 +55,6 @@ impl Message {
         match self {
             Self::Inline { length, bytes } => Some(&bytes[..usize::from(*length)]),
             Self::Large(bytes) => Some(bytes),
-            Self::Barrier(_) => None,
         }
     }
 }

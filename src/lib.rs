@@ -57,6 +57,7 @@ pub mod recorder;
 mod retention;
 mod schema_diff;
 pub mod segment;
+mod signal;
 pub mod stats;
 pub mod store;
 mod syncing;

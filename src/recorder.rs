@@ -5,7 +5,6 @@
 //! futex call (measured: 4 microseconds at 1,000 events per second, against 40 nanoseconds).
 
 use crate::event::Event;
-use crate::format::Sequence;
 use crate::gap::GapCounter;
 use crate::handover::{Message, Pool};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
@@ -184,22 +183,6 @@ impl Channel {
             if message.packed().is_some() {
                 self.gap.add(1);
             }
-        }
-    }
-
-    /// Asks the appender for the sequence number of the last record that was handed over before this call. `None`: the
-    /// channel is full, try again.
-    pub(crate) fn ask(&self) -> Result<Option<Receiver<Sequence>>, Refusal> {
-        if self.state.load(Ordering::Relaxed) == CLOSED {
-            return Err(Refusal::Closed);
-        }
-        let (answer, receiver) = crossbeam_channel::bounded(1);
-        match self.sender.try_send(Message::Barrier(answer)) {
-            Ok(()) => {
-                self.sent();
-                Ok(Some(receiver))
-            }
-            Err(_) => Ok(None),
         }
     }
 

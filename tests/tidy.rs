@@ -106,7 +106,8 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ),
         ("preparing.rs", &["error", "format", "segment"]),
         ("syncing.rs", &["config", "error", "format", "health", "progress", "segment"]),
-        ("progress.rs", &["error", "format"]),
+        ("progress.rs", &["error", "format", "signal"]),
+        ("signal.rs", &[]),
         ("log.rs", &["format", "segment"]),
         // The compactor's side: never the channel, never recovery.
         (
