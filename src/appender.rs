@@ -106,13 +106,12 @@ impl Appender {
         let channel = Arc::clone(&tail.parts.channel);
         let mut idle = IDLE_MIN;
         loop {
-            // Before taking: what was handed over before somebody asked is then taken.
-            let asked = channel.asked();
+            // Before taking: what was recorded before a ticket was drawn is then taken.
+            let drawn = tail.parts.progress.drawn();
             let taken = intake.take(|event| tail.append_event(event));
             tail.tell_progress();
-            for answer in asked {
-                // Whoever asked may have stopped waiting.
-                let _ = answer.try_send(tail.last_sequence);
+            if tail.parts.progress.answer(drawn) {
+                tail.tell_syncer(SyncCommand::SyncNow);
             }
             if channel.gap.any_untaken() && (taken == 0 || tail.last_gap.elapsed() >= GAP_INTERVAL) {
                 tail.append_gap();

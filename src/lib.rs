@@ -58,6 +58,7 @@ mod refusal;
 mod retention;
 mod schema_diff;
 pub mod segment;
+mod signal;
 pub mod stats;
 pub mod store;
 mod syncing;

@@ -14,14 +14,13 @@ use crate::index::{Checkpoint, DATABASE_NAME, Index};
 use crate::lock::{StoreLock, create_private_dir};
 use crate::log::{Log, LogSegment};
 use crate::preparing;
-use crate::progress::Progress;
+use crate::progress::{Progress, Ticket};
 use crate::recorder::Recorder;
 use crate::segment::progress::SegmentProgress;
 use crate::segment::recovery::{Recovered, Repair, Survey};
 use crate::stats::{ShutdownReport, Stats};
-use crate::syncing::{SyncCommand, SyncLoop};
+use crate::syncing::SyncLoop;
 use crate::worker::Worker;
-use crossbeam_channel::{RecvTimeoutError, Sender};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,12 +45,11 @@ pub struct Store {
     health: Arc<HealthBoard>,
     finish: Arc<AtomicBool>,
     give_up: Arc<AtomicBool>,
-    /// Gone once the store is shut down: the syncing thread ends with its last sender.
-    sync: Option<Sender<SyncCommand>>,
     appender: Worker,
     syncer: Worker,
     preparer: Worker,
     compactor: Worker,
+    stopped: bool,
 }
 
 impl Store {
@@ -122,7 +120,7 @@ impl Store {
         let parts = AppenderParts {
             channel: Arc::clone(&channel),
             prepared,
-            sync: sync.clone(),
+            sync,
             log: Arc::clone(&log),
             progress: Arc::clone(&progress),
             health: Arc::clone(&health),
@@ -164,9 +162,13 @@ impl Store {
             Box::new(move || failed.fail_sync("the syncing thread died".into())),
         )
         .map_err(give_up_on_error)?;
-        let abandoned = Arc::clone(&channel);
-        let appender = spawn("mcplog-append", Box::new(move || appender.run()), Box::new(move || abandoned.abandon()))
-            .map_err(give_up_on_error)?;
+        let (abandoned, unanswered) = (Arc::clone(&channel), Arc::clone(&progress));
+        let died = move || {
+            abandoned.abandon();
+            unanswered.close();
+        };
+        let appender =
+            spawn("mcplog-append", Box::new(move || appender.run()), Box::new(died)).map_err(give_up_on_error)?;
         Ok(Self {
             config,
             channel,
@@ -175,11 +177,11 @@ impl Store {
             health,
             finish,
             give_up,
-            sync: Some(sync),
             appender,
             syncer,
             preparer,
             compactor,
+            stopped: false,
         })
     }
 
@@ -204,11 +206,7 @@ impl Store {
     /// [`WaitError`]: not within `timeout`, the store is shut down, or the disk refused.
     pub fn flush(&self, timeout: Duration) -> Result<(), WaitError> {
         let deadline = deadline_after(timeout);
-        let target = self.barrier(deadline, timeout)?;
-        if self.progress.durable() < target {
-            self.sync_now();
-        }
-        self.progress.wait_durable(target, deadline, timeout)
+        self.progress.wait_durable(self.draw_ticket(), deadline, timeout)
     }
 
     /// Waits until every event recorded before this call is in the database.
@@ -217,8 +215,7 @@ impl Store {
     /// [`WaitError`]: not within `timeout`, or the store is shut down.
     pub fn wait_folded(&self, timeout: Duration) -> Result<(), WaitError> {
         let deadline = deadline_after(timeout);
-        let target = self.barrier(deadline, timeout)?;
-        self.sync_now();
+        let target = self.progress.wait_answered(self.draw_ticket(), deadline, timeout)?;
         self.compactor.thread().unpark();
         self.progress.wait_folded(target, deadline, timeout)
     }
@@ -259,7 +256,7 @@ impl Store {
                 self.channel.abandon();
             }
         }
-        self.sync = None;
+        self.stopped = true;
         // The log is sealed before the compactor is told that nothing more comes.
         self.syncer.wait(deadline);
         self.preparer.wait(deadline);
@@ -277,27 +274,17 @@ impl Store {
         }
     }
 
-    /// The sequence number of the last record that was handed over before this call.
-    fn barrier(&self, deadline: Instant, timeout: Duration) -> Result<Sequence, WaitError> {
-        let answer = self.channel.ask().map_err(|_| WaitError::Closed)?;
+    /// Draws a ticket for what was recorded so far, and has the appender see to it.
+    fn draw_ticket(&self) -> Ticket {
+        let ticket = self.progress.draw();
         self.appender.thread().unpark();
-        answer.recv_deadline(deadline).map_err(|error| match error {
-            RecvTimeoutError::Timeout => WaitError::Timeout(timeout),
-            RecvTimeoutError::Disconnected => WaitError::Closed,
-        })
-    }
-
-    fn sync_now(&self) {
-        if let Some(sync) = &self.sync {
-            // If the thread died, waiting for it reports that.
-            let _ = sync.send(SyncCommand::SyncNow);
-        }
+        ticket
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if self.sync.is_some() {
+        if !self.stopped {
             self.stop(Duration::from_millis(self.config.shutdown_ms));
         }
     }

@@ -88,7 +88,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("recorder.rs", &["event", "handover", "refusal"]),
         ("handover/mod.rs", &[]),
         ("handover/block.rs", &[]),
-        ("handover/channel.rs", &["event", "format", "gap", "refusal"]),
+        ("handover/channel.rs", &["event", "gap", "refusal"]),
         ("handover/fence.rs", &[]),
         ("handover/intake.rs", &["event"]),
         ("handover/lane.rs", &["refusal"]),
@@ -115,7 +115,8 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ),
         ("preparing.rs", &["error", "format", "segment"]),
         ("syncing.rs", &["config", "error", "format", "health", "progress", "segment"]),
-        ("progress.rs", &["error", "format"]),
+        ("progress.rs", &["error", "format", "signal"]),
+        ("signal.rs", &[]),
         ("log.rs", &["format", "segment"]),
         // The compactor's side: never the channel, never recovery.
         (

@@ -8,7 +8,6 @@ use super::fence::AsymmetricFence;
 use super::packing::Parts;
 use super::{lane, packing};
 use crate::event::Event;
-use crate::format::Sequence;
 use crate::gap::GapCounter;
 use crate::refusal::Refusal;
 use crossbeam_channel::{Receiver, Sender};
@@ -52,7 +51,6 @@ pub(crate) struct Channel {
     /// Words of large events that wait, and how many may.
     alone_words: AtomicUsize,
     alone_words_max: usize,
-    barriers: (Sender<Sender<Sequence>>, Receiver<Sender<Sequence>>),
     lanes: Mutex<Lanes>,
     /// Events that were handed over in blocks of their own.
     accepted_alone: AtomicU64,
@@ -90,7 +88,6 @@ impl Channel {
             handed: crossbeam_channel::bounded(blocks + ALONE_EVENTS_MAX),
             alone_words: AtomicUsize::new(0),
             alone_words_max: bytes.max(event_bytes_max) / WORD_BYTES,
-            barriers: crossbeam_channel::unbounded(),
             lanes: Mutex::default(),
             accepted_alone: AtomicU64::new(0),
             taken: AtomicU64::new(0),
@@ -241,29 +238,6 @@ impl Channel {
         accepted.saturating_sub(self.taken.load(Ordering::Relaxed))
     }
 
-    /// Asks the appender for the sequence number of the last record that was handed over before this call.
-    pub(crate) fn ask(&self) -> Result<Receiver<Sequence>, Refusal> {
-        let (answer, receiver) = crossbeam_channel::bounded(1);
-        // Nobody but the channel holds the other end: it is connected.
-        let _ = self.barriers.0.send(answer);
-        self.fence.light();
-        if self.state.load(Ordering::SeqCst) >= CLOSED {
-            self.drop_barriers();
-            return Err(Refusal::Closed);
-        }
-        Ok(receiver)
-    }
-
-    /// Who asked so far, for the appender.
-    pub(crate) fn asked(&self) -> Vec<Sender<Sequence>> {
-        self.barriers.1.try_iter().collect()
-    }
-
-    /// Whoever asked is told that no answer will come.
-    fn drop_barriers(&self) {
-        self.barriers.1.try_iter().for_each(drop);
-    }
-
     pub(crate) fn is_open(&self) -> bool {
         self.state.load(Ordering::Relaxed) == OPEN
     }
@@ -282,7 +256,6 @@ impl Channel {
     /// By the appender, after it has.
     pub(super) fn settled(&self) {
         self.state.store(SETTLED, Ordering::Release);
-        self.drop_barriers();
     }
 
     /// Closes, and counts everything that was not taken as dropped: for an appender that died or hangs.
