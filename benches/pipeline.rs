@@ -23,6 +23,7 @@ fn main() {
     }
     unpaced();
     throughput();
+    sustained();
     freshness();
     idle();
 }
@@ -146,6 +147,64 @@ fn lossless(run: Run) {
     if report.dropped > 0 {
         println!("    {} of {} events were dropped", report.dropped, report.dropped + report.appended);
     }
+}
+
+/// A million events per second for ten seconds, from two threads, with everything running: what is lost?
+///
+/// Each thread offers a thousandth of its share every millisecond and sleeps in between, as load arrives; threads that
+/// spun would leave two cores nothing to append and fold with, which no proxy does.
+fn sustained() {
+    const THREADS: usize = 2;
+    const EVENTS_PER_TICK: usize = 500;
+    const TICKS: usize = 10_000;
+    let run = open();
+    let recorders: Vec<_> = (0..THREADS).map(|_| run.store.recorder()).collect();
+    let start = Instant::now();
+    let late_ticks: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = recorders
+            .iter()
+            .enumerate()
+            .map(|(thread, recorder)| {
+                scope.spawn(move || {
+                    let mut workload = Workload::new();
+                    let mut late_ticks = 0;
+                    for tick in 0..TICKS {
+                        for event in 0..EVENTS_PER_TICK {
+                            let number = (tick * EVENTS_PER_TICK + event) * THREADS + thread;
+                            workload.prepare(number);
+                            workload.record(recorder, number);
+                        }
+                        let due = start + Duration::from_millis(tick as u64 + 1);
+                        match due.checked_duration_since(Instant::now()) {
+                            Some(left) => std::thread::sleep(left),
+                            None => late_ticks += 1,
+                        }
+                    }
+                    late_ticks
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+    });
+    let offered = (THREADS * EVENTS_PER_TICK * TICKS) as f64;
+    let elapsed = start.elapsed();
+    let stats = run.store.stats();
+    println!(
+        "sustained, two threads:           {:>10.0} events/s offered for {:.1} s, {} dropped, {} late ticks of {}",
+        offered / elapsed.as_secs_f64(),
+        elapsed.as_secs_f64(),
+        stats.dropped,
+        late_ticks,
+        THREADS * TICKS
+    );
+    println!(
+        "the log meanwhile:                {:>10.1} bytes per event, {} segments, {:.0} % folded",
+        stats.log_bytes as f64 / (stats.appended - stats.folded) as f64,
+        stats.segments,
+        stats.folded as f64 / offered * 100.0
+    );
+    // The rest would take a minute to fold and is of no interest here.
+    run.store.shutdown(Duration::from_secs(1));
 }
 
 /// A million events as fast as the channel takes them.
