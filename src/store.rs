@@ -144,6 +144,8 @@ impl Store {
             progress: Arc::clone(&progress),
             health: Arc::clone(&health),
             compactor: compactor.thread(),
+            compactor_woken: Instant::now(),
+            more_to_fold: false,
             active: None,
             unsynced: Vec::new(),
             last_sealed: last_sequence,
