@@ -27,6 +27,10 @@ const IDLE_MIN: Duration = Duration::from_millis(1);
 /// The longest sleep: an event waits this long at most before it is in the map, and safe from a crash of the process.
 /// 100 wake-ups a second cost about a thousandth of a core.
 const IDLE_MAX: Duration = Duration::from_millis(10);
+/// How long it keeps looking, without sleeping, after it answered somebody who waits for durability: who waited once is
+/// soon back. Measured with 16 waiting threads: a third more commits per second, since nobody has to wake it, and
+/// since a processor that is not idle takes the disk's interrupt at once.
+const ALERT: Duration = Duration::from_micros(150);
 /// How many messages are taken before progress is told and other duties are seen to.
 const BATCH_MESSAGES: usize = 4096;
 /// While events are being dropped, gaps are written this far apart, so that they don't fill the log themselves.
@@ -92,10 +96,12 @@ impl Appender {
     /// Runs until the channel is closed and empty.
     pub(crate) fn run(mut self) {
         let mut idle = IDLE_MIN;
+        let mut alert_until = Instant::now();
         loop {
             let drawn = self.parts.progress.drawn();
             let taken = self.take_batch();
             if taken < BATCH_MESSAGES && self.parts.progress.answer(drawn) {
+                alert_until = Instant::now() + ALERT;
                 self.tell_syncer(SyncCommand::SyncNow);
             }
             if self.parts.channel.gap.any_untaken() && (taken == 0 || self.last_gap.elapsed() >= GAP_INTERVAL) {
@@ -111,6 +117,10 @@ impl Appender {
                 break;
             }
             self.end_old_segment();
+            if Instant::now() < alert_until {
+                std::thread::yield_now();
+                continue;
+            }
             std::thread::park_timeout(idle);
             idle = (idle * 2).min(IDLE_MAX);
         }
