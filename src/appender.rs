@@ -102,7 +102,7 @@ impl Appender {
             let taken = self.take_batch();
             if taken < BATCH_MESSAGES && self.parts.progress.answer(drawn) {
                 alert_until = Instant::now() + ALERT;
-                self.tell_syncer(SyncCommand::SyncNow);
+                self.tell_syncer(SyncCommand::SyncNow(drawn));
             }
             if self.parts.channel.gap.any_untaken() && (taken == 0 || self.last_gap.elapsed() >= GAP_INTERVAL) {
                 self.append_gap();
@@ -156,7 +156,7 @@ impl Appender {
     fn appended(&self, events: u64) {
         self.parts.progress.set_appended(self.last_sequence, events);
         if self.policy == SyncPolicy::Always {
-            self.tell_syncer(SyncCommand::SyncNow);
+            self.tell_syncer(SyncCommand::SyncNow(self.parts.progress.answered()));
         }
     }
 

@@ -146,6 +146,7 @@ impl Store {
             compactor: compactor.thread(),
             compactor_woken: Instant::now(),
             more_to_fold: false,
+            answered: progress.answered(),
             active: None,
             unsynced: Vec::new(),
             last_sealed: last_sequence,
@@ -168,8 +169,8 @@ impl Store {
             abandoned.abandon();
             unanswered.close();
         };
-        let appender = spawn("mcplog-append", Box::new(move || appender.run()), Box::new(died))
-            .map_err(give_up_on_error)?;
+        let appender =
+            spawn("mcplog-append", Box::new(move || appender.run()), Box::new(died)).map_err(give_up_on_error)?;
         Ok(Self {
             config,
             channel,

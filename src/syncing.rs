@@ -24,8 +24,9 @@ pub(crate) enum SyncCommand {
     Activate(SegmentSyncer),
     /// The active segment got its last frame. By the appender, which has let go of it.
     Seal(Extent),
-    /// Sync now: tickets were answered, or the policy is `always` and something was appended. By the appender.
-    SyncNow,
+    /// Sync now: tickets were answered, up to this one, or the policy is `always` and something was appended. By the
+    /// appender. Where in the row of commands it comes says which segments the tickets cover.
+    SyncNow(Ticket),
 }
 
 /// The thread's state.
@@ -40,6 +41,8 @@ pub(crate) struct SyncLoop {
     pub(crate) compactor_woken: Instant,
     /// More became durable than when the compactor was last woken.
     pub(crate) more_to_fold: bool,
+    /// The last ticket that it was told of.
+    pub(crate) answered: Ticket,
     pub(crate) active: Option<SegmentSyncer>,
     /// Segments that were sealed without a sync, under the policy `never`: a flush owes them one.
     pub(crate) unsynced: Vec<PathBuf>,
@@ -62,9 +65,6 @@ impl SyncLoop {
                 Some(deadline) => self.commands.recv_deadline(deadline),
                 None => self.commands.recv().map_err(RecvTimeoutError::from),
             };
-            // Before the rest of the commands: for each segment that was begun or ended before these tickets were
-            // answered, the command is in the channel.
-            let answered = self.progress.answered();
             let mut wanted = false;
             match command {
                 Ok(command) => {
@@ -81,7 +81,7 @@ impl SyncLoop {
                 }
             }
             if wanted || self.policy == SyncPolicy::Interval && Instant::now() >= due {
-                self.sync(answered);
+                self.sync();
                 due = Instant::now() + self.interval;
             }
             self.wake_compactor();
@@ -116,12 +116,15 @@ impl SyncLoop {
                 self.seal(extent);
                 false
             }
-            SyncCommand::SyncNow => true,
+            SyncCommand::SyncNow(answered) => {
+                self.answered = answered;
+                true
+            }
         }
     }
 
     /// Makes everything that is published durable, and with it the tickets that were answered before it was.
-    fn sync(&mut self, answered: Ticket) {
+    fn sync(&mut self) {
         if self.progress.sync_failure().is_some() {
             return;
         }
@@ -137,7 +140,7 @@ impl SyncLoop {
             Ok(last) => {
                 let more = last > self.progress.durable();
                 self.progress.set_durable(last);
-                self.progress.set_durable_tickets(answered);
+                self.progress.set_durable_tickets(self.answered);
                 self.more_to_fold |= more;
             }
             Err(error) => self.fail(&error),
