@@ -4,15 +4,13 @@
 //! [`crate::segment::syncer`] knows how.
 
 use crate::config::SyncPolicy;
-use crate::error::{AtPath, PathError};
+use crate::error::PathError;
 use crate::format::{Extent, Sequence};
 use crate::health::{HealthBoard, Part};
 use crate::progress::{Progress, Ticket};
-use crate::segment::syncer::SegmentSyncer;
+use crate::segment::syncer::{SealedSyncError, SegmentSyncer, sync_sealed_file};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use std::fs::File;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -44,7 +42,7 @@ pub(crate) struct SyncLoop {
     /// The last ticket that it was told of.
     pub(crate) answered: Ticket,
     pub(crate) active: Option<SegmentSyncer>,
-    /// Segments that were sealed without a sync, under the policy `never`: a flush owes them one.
+    /// Segments that were sealed without a sync, under the policy `never` or by recovery: the next sync owes them one.
     pub(crate) unsynced: Vec<PathBuf>,
     /// The last sequence number of the segments that were sealed.
     pub(crate) last_sealed: Sequence,
@@ -59,6 +57,10 @@ const FOLD_INTERVAL: Duration = Duration::from_millis(20);
 
 impl SyncLoop {
     pub(crate) fn run(mut self) {
+        if self.policy != SyncPolicy::Never {
+            // What recovery left. If it fails, whatever comes to be synced tries again or reports it.
+            self.sync_sealed();
+        }
         let mut due = Instant::now() + self.interval;
         loop {
             let command = match self.look_again_at(due) {
@@ -150,22 +152,16 @@ impl SyncLoop {
     /// Syncs what was sealed without a sync; tells whether all of it is durable now.
     fn sync_sealed(&mut self) -> bool {
         while let Some(path) = self.unsynced.last() {
-            let dir = path.parent().unwrap_or(Path::new("."));
-            let file = match File::open(path).and_then(|file| Ok((file, File::open(dir)?))) {
-                Ok(file) => Some(file),
-                // Retired, and so safe in the database.
-                Err(error) if error.kind() == ErrorKind::NotFound => None,
-                Err(error) => {
-                    // Nothing was synced, and so nothing is lost: it is tried again.
-                    self.health.report(Part::Sync, format_args!("open {}: {error}", path.display()));
+            match sync_sealed_file(path) {
+                Ok(()) => {}
+                Err(SealedSyncError::NotTried(error)) => {
+                    self.health.report(Part::Sync, error);
                     return false;
                 }
-            };
-            if let Some((file, dir)) = file
-                && let Err(error) = file.sync_all().and_then(|()| dir.sync_all()).at("sync", path)
-            {
-                self.fail(&error);
-                return false;
+                Err(SealedSyncError::Failed(error)) => {
+                    self.fail(&error);
+                    return false;
+                }
             }
             self.unsynced.pop();
         }
