@@ -30,6 +30,10 @@ const IDLE_MAX: Duration = Duration::from_millis(10);
 const PROGRESS_EVENTS: u64 = 4096;
 /// From so many events on there is likely to be more already: the next look comes at once.
 const BUSY_EVENTS: u64 = 1024;
+/// How long it keeps looking, without sleeping, after it answered somebody who waits for durability: who waited once is
+/// soon back. Measured with 16 waiting threads: a third more commits per second, since nobody has to wake it, and
+/// since a processor that is not idle takes the disk's interrupt at once.
+const ALERT: Duration = Duration::from_micros(150);
 /// While events are being dropped, gaps are written this far apart, so that they don't fill the log themselves.
 const GAP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait before asking for a segment again, after there was no room for one.
@@ -105,13 +109,15 @@ impl Appender {
         let Self { mut intake, mut tail } = self;
         let channel = Arc::clone(&tail.parts.channel);
         let mut idle = IDLE_MIN;
+        let mut alert_until = Instant::now();
         loop {
             // Before taking: what was recorded before a ticket was drawn is then taken.
             let drawn = tail.parts.progress.drawn();
             let taken = intake.take(|event| tail.append_event(event));
             tail.tell_progress();
             if tail.parts.progress.answer(drawn) {
-                tail.tell_syncer(SyncCommand::SyncNow);
+                alert_until = Instant::now() + ALERT;
+                tail.tell_syncer(SyncCommand::SyncNow(drawn));
             }
             if channel.gap.any_untaken() && (taken == 0 || tail.last_gap.elapsed() >= GAP_INTERVAL) {
                 tail.append_gap();
@@ -126,6 +132,10 @@ impl Appender {
                 break;
             }
             tail.end_old_segment();
+            if Instant::now() < alert_until {
+                std::thread::yield_now();
+                continue;
+            }
             std::thread::park_timeout(idle);
             idle = (idle * 2).min(IDLE_MAX);
         }
@@ -160,7 +170,7 @@ impl LogTail {
     fn appended(&self, events: u64) {
         self.parts.progress.set_appended(self.last_sequence, events);
         if self.policy == SyncPolicy::Always {
-            self.tell_syncer(SyncCommand::SyncNow);
+            self.tell_syncer(SyncCommand::SyncNow(self.parts.progress.answered()));
         }
     }
 

@@ -4,9 +4,9 @@
 //! `wait_folded` sleep here. The hot path never comes here.
 //!
 //! Who waits draws a ticket. The appender reads which tickets were drawn, then takes what was recorded, and then
-//! answers them: every event that was recorded before those tickets were drawn is in the map. The syncing thread reads
-//! which were answered, then syncs what is in the map, and then calls them durable. So a waiter sleeps once, and one
-//! sync and one wake-up serve all who wait.
+//! answers them: every event that was recorded before those tickets were drawn is in the map. It tells the syncing thread,
+//! which syncs what is in the map and then calls them durable. So a waiter sleeps once, and one sync and one wake-up
+//! serve all who wait.
 
 use crate::error::WaitError;
 use crate::format::Sequence;
@@ -118,7 +118,7 @@ impl Progress {
         new
     }
 
-    /// By the syncing thread, before it looks at what is published.
+    /// The last ticket that was answered.
     pub(crate) fn answered(&self) -> Ticket {
         Ticket(self.answered.load(Ordering::Acquire))
     }

@@ -21,7 +21,7 @@ use crate::segment::recovery::{Recovered, Repair, Survey};
 use crate::stats::{ShutdownReport, Stats};
 use crate::syncing::SyncLoop;
 use crate::worker::Worker;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -85,17 +85,19 @@ impl Store {
                 never_started: false,
             }));
         }
+        let unsynced = recovered.unsynced;
         let log = Arc::new(Log::new(recovered.segments.into_iter().map(sealed_segment)));
         let progress = Arc::new(Progress::new(last_sequence, checkpoint.sequence));
         Self::start(
             config,
             lock,
-            Opened { log, progress, health, index, checkpoint, writer_id, last_sequence, next_segment },
+            Opened { log, progress, health, index, checkpoint, writer_id, last_sequence, next_segment, unsynced },
         )
     }
 
     fn start(config: Config, lock: Arc<StoreLock>, opened: Opened) -> Result<Self, OpenError> {
-        let Opened { log, progress, health, index, checkpoint, writer_id, last_sequence, next_segment } = opened;
+        let Opened { log, progress, health, index, checkpoint, writer_id, last_sequence, next_segment, unsynced } =
+            opened;
         let channel = Arc::new(Channel::new(config.channel_events, config.event_bytes_max()));
         let finish = Arc::new(AtomicBool::new(false));
         let give_up = Arc::new(AtomicBool::new(false));
@@ -145,8 +147,11 @@ impl Store {
             progress: Arc::clone(&progress),
             health: Arc::clone(&health),
             compactor: compactor.thread(),
+            compactor_woken: Instant::now(),
+            more_to_fold: false,
+            answered: progress.answered(),
             active: None,
-            unsynced: Vec::new(),
+            unsynced,
             last_sealed: last_sequence,
         };
         let failed = Arc::clone(&progress);
@@ -196,7 +201,7 @@ impl Store {
     }
 
     /// The path of the database, for [`Query`](crate::Query) or the `sqlite3` shell.
-    pub fn database(&self) -> std::path::PathBuf {
+    pub fn database(&self) -> PathBuf {
         self.config.dir.join(DATABASE_NAME)
     }
 
@@ -306,6 +311,7 @@ struct Opened {
     writer_id: WriterId,
     last_sequence: Sequence,
     next_segment: SegmentId,
+    unsynced: Vec<PathBuf>,
 }
 
 fn sealed_segment(segment: crate::segment::recovery::SealedSegment) -> LogSegment {
