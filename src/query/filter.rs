@@ -44,24 +44,6 @@ pub struct RequestFilter {
     pub limit: Option<u64>,
 }
 
-impl RequestFilter {
-    /// The conditions over table `requests`, named `r`.
-    pub(super) fn conditions(&self) -> Conditions {
-        let mut conditions = Conditions::default();
-        self.span.add_to(&mut conditions, "r.ts");
-        conditions.require_if("r.proxy = ?", self.proxy.clone());
-        conditions.require_if("r.method = ?", self.method.clone());
-        conditions.require_if("r.tool = ?", self.tool.clone());
-        conditions.require_if("r.status = ?", self.status.map(|status| status.as_str().to_owned()));
-        conditions.require_if("r.session_id = ?", self.session_id.clone());
-        conditions.require_if("r.latency_us > ?", self.slower_than_us);
-        if self.errors_only {
-            conditions.require("(r.status <> 'ok' OR r.tool_error = 1)");
-        }
-        conditions
-    }
-}
-
 /// Which sessions. The default keeps all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionFilter {

@@ -14,16 +14,23 @@
 //! # Ok::<(), mcplog::error::IndexError>(())
 //! ```
 
+mod cells;
 mod conditions;
 mod database;
 mod filter;
 mod log;
+mod plan;
+mod range;
 mod schema;
+mod search;
 mod session;
+mod stretch;
 #[cfg(test)]
 mod test_store;
 mod tool_stats;
 mod totals;
+mod walk;
+mod wanted;
 
 pub use database::Query;
 pub use filter::{RequestFilter, SchemaFilter, SessionFilter, Span};
