@@ -98,11 +98,12 @@ impl Histogram {
     /// The value of that rank, counted from 1, within 0.8 %; `None` where there are not so many values.
     pub(crate) fn quantile(&self, rank: u64) -> Option<i64> {
         let mut seen = 0;
-        self.buckets().find(|bucket| {
-            seen += bucket.count;
-            seen >= rank
-        })
-        .map(|bucket| bucket.middle())
+        self.buckets()
+            .find(|bucket| {
+                seen += bucket.count;
+                seen >= rank
+            })
+            .map(|bucket| bucket.middle())
     }
 
     /// Appends the histogram's bytes: for each bucket, how far it is from the one before and its count, as varints.

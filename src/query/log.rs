@@ -103,9 +103,7 @@ impl Query {
         filter: &RequestFilter,
         mut each: impl FnMut(LogRow) -> ControlFlow<()>,
     ) -> Result<(), IndexError> {
-        self.at_one_time(|| {
-            self.each_kept(filter, |facts| Ok(each(self.log_row(facts.id)?)))
-        })
+        self.at_one_time(|| self.each_kept(filter, |facts| Ok(each(self.log_row(facts.id)?))))
     }
 
     /// The slowest requests that `filter` keeps, at most `limit` and no more than the filter's own: the slowest first,

@@ -53,9 +53,7 @@ impl Walk {
             Self::Session(id) => (in_order(&select("request_rows_by_session", "r.session = ?3 AND")), Some(id.into())),
             Self::Failed(Some(outcome)) => (in_order(&failed("?3")), Some((outcome as i64).into())),
             // SQLite merges the parts of such a statement as they come, each along its index: nothing is sorted.
-            Self::Failed(None) => {
-                (in_order(&[failed("0"), failed("1"), failed("2")].join(" UNION ALL ")), None)
-            }
+            Self::Failed(None) => (in_order(&[failed("0"), failed("1"), failed("2")].join(" UNION ALL ")), None),
         }
     }
 }
