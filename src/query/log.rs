@@ -119,7 +119,7 @@ impl Query {
         })
     }
 
-    fn log_row(&self, id: i64) -> Result<LogRow, IndexError> {
+    pub(super) fn log_row(&self, id: i64) -> Result<LogRow, IndexError> {
         self.row(&format!("SELECT {COLUMNS} FROM requests r WHERE r.id = ?"), &[id.into()], read)
     }
 

@@ -27,8 +27,11 @@ mod session;
 mod stretch;
 #[cfg(test)]
 mod test_store;
+#[cfg(test)]
+mod tests;
 mod tool_stats;
 mod totals;
+mod unused;
 mod walk;
 mod wanted;
 
@@ -39,3 +42,4 @@ pub use schema::{SchemaChangeRow, SchemaHash, ServerSchemaRow};
 pub use session::{ClientRow, SessionRow};
 pub use tool_stats::ToolStatsRow;
 pub use totals::{CheckpointRow, GapRow, GapTotals, Totals};
+pub use unused::UnusedToolRow;

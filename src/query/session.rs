@@ -256,7 +256,7 @@ const SELECT_SESSION: &str = "
            s.total_calls, s.total_errors, s.total_tool_errors
     FROM session_state state JOIN sessions s ON s.session_id = state.session_id WHERE state.id = ?";
 
-fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
+pub(super) fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     Ok(SessionRow {
         session_id: row.get(0)?,
         proxy: row.get(1)?,

@@ -51,6 +51,15 @@ impl TestStore {
         transaction.commit().unwrap();
     }
 
+    /// A version of what server `http://up` offers as tools, and the change that it was.
+    pub(super) fn schema_version(&self, ts: i64, proxy: &str, payload: &str) {
+        let row = |table| {
+            self.row(table).set("proxy", proxy.to_owned()).set("upstream_url", "http://up").set("method", "tools/list")
+        };
+        row("schema_versions").set("ts", ts).set("content_hash", "h").set("payload", payload.to_owned()).insert();
+        row("schema_changes").set("change_type", "initial").set("detected_at", ts).set("version_id", 1).insert();
+    }
+
     pub(super) fn execute(&self, sql: &str) {
         self.connection.execute_batch(sql).unwrap();
     }
