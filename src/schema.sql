@@ -1,4 +1,4 @@
--- The tables of store.db, version 1 (PRAGMA user_version). Times are Unix milliseconds, UTC.
+-- The tables of store.db, version 2 (PRAGMA user_version). Times are Unix milliseconds, UTC.
 -- Only index.rs writes here; query/ and the sqlite3 shell read.
 
 CREATE TABLE meta (
@@ -15,32 +15,57 @@ CREATE TABLE checkpoint (
     sequence  INTEGER NOT NULL      -- of the last record that is folded; 0 for none
 ) STRICT;
 
-CREATE TABLE requests (
+-- Who was called how: each proxy, method and tool that a request named, once.
+CREATE TABLE calls (
+    id     INTEGER PRIMARY KEY,
+    proxy  TEXT    NOT NULL,
+    method TEXT    NOT NULL,
+    tool   TEXT
+) STRICT;
+CREATE UNIQUE INDEX calls_by_name ON calls (proxy, method, tool IS NULL, ifnull(tool, ''));
+
+-- The rows beneath view `requests`: names that repeat are numbers here, so that a row and its indexes stay small.
+CREATE TABLE request_rows (
     id               INTEGER PRIMARY KEY,   -- the record's sequence number in the log
-    request_id       TEXT    NOT NULL UNIQUE,
+    request_id       TEXT    NOT NULL,
     ts               INTEGER NOT NULL,
-    proxy            TEXT    NOT NULL,
-    session_id       TEXT,
-    method           TEXT    NOT NULL,
-    tool             TEXT,
+    call             INTEGER NOT NULL REFERENCES calls (id),
+    session          INTEGER REFERENCES session_state (id),
     latency_us       INTEGER NOT NULL,
-    status           TEXT    NOT NULL CHECK (status IN ('ok', 'error', 'timeout')),
-    error_code       TEXT,
-    error_msg        TEXT,
+    status           INTEGER NOT NULL CHECK (status IN (0, 1, 2)),  -- ok, error, timeout
     bytes_in         INTEGER,
     bytes_out        INTEGER,
     tool_error       INTEGER CHECK (tool_error IN (0, 1)),  -- the result said isError; NULL where it can't
+    error_code       TEXT,
+    error_msg        TEXT,
     target           TEXT,                  -- resource URI or prompt name
     protocol_version TEXT,
     rpc_id           TEXT
 ) STRICT;
-CREATE INDEX requests_by_ts      ON requests (ts);
-CREATE INDEX requests_by_session ON requests (session_id, ts) WHERE session_id IS NOT NULL;
+CREATE UNIQUE INDEX request_rows_by_request_id ON request_rows (request_id);
+CREATE INDEX request_rows_by_ts      ON request_rows (ts);
+CREATE INDEX request_rows_by_call    ON request_rows (call, ts);
+CREATE INDEX request_rows_by_session ON request_rows (session, ts) WHERE session IS NOT NULL;
+CREATE INDEX request_rows_failed     ON request_rows (status, ts) WHERE status <> 0 OR tool_error = 1;
 
--- One row per session id that any event named, in whatever order the events came. The columns up to total_errors
+-- A name that a query does not ask for costs it nothing. The session is joined, so that a condition on session_id finds
+-- its rows by the index; what the calls are named is looked up, so that counting rows does not join them.
+CREATE VIEW requests AS
+SELECT r.id, r.request_id, r.ts,
+       (SELECT proxy FROM calls WHERE calls.id = r.call) AS proxy,
+       s.session_id,
+       (SELECT method FROM calls WHERE calls.id = r.call) AS method,
+       (SELECT tool FROM calls WHERE calls.id = r.call) AS tool,
+       r.latency_us,
+       CASE r.status WHEN 0 THEN 'ok' WHEN 1 THEN 'error' ELSE 'timeout' END AS status,
+       r.error_code, r.error_msg, r.bytes_in, r.bytes_out, r.tool_error, r.target, r.protocol_version, r.rpc_id
+FROM request_rows AS r LEFT JOIN session_state AS s ON s.id = r.session;
+
+-- One row per session id that any event named, in whatever order the events came. The columns up to total_tool_errors
 -- are what people read; those below are what folding needs so that order does not matter.
 CREATE TABLE session_state (
-    session_id        TEXT    PRIMARY KEY,
+    id                INTEGER PRIMARY KEY,  -- ascends as sessions appear, so that active ones lie together
+    session_id        TEXT    NOT NULL UNIQUE,
     proxy             TEXT    NOT NULL,
     started_at        INTEGER NOT NULL,
     last_seen_at      INTEGER NOT NULL,
@@ -57,8 +82,46 @@ CREATE TABLE session_state (
     first_request_at  INTEGER,
     last_request_at   INTEGER,
     request_proxy     TEXT                  -- the least proxy name among the requests
+) STRICT;
+
+-- What filters and sums over all sessions read instead of session_state: 256 sessions to a page, packed as
+-- session_digest.rs says. A function of session_state, like the two tables of names that it refers to.
+CREATE TABLE session_digest (
+    page   INTEGER PRIMARY KEY,
+    digest BLOB    NOT NULL
+) STRICT;
+CREATE TABLE clients (
+    id              INTEGER PRIMARY KEY,
+    client_name     TEXT,
+    client_version  TEXT,
+    client_platform TEXT
+) STRICT;
+CREATE UNIQUE INDEX clients_by_name ON clients (
+    client_name IS NULL, ifnull(client_name, ''), client_version IS NULL, ifnull(client_version, ''),
+    client_platform IS NULL, ifnull(client_platform, '')
+);
+CREATE TABLE proxies (
+    id    INTEGER PRIMARY KEY,
+    proxy TEXT    NOT NULL UNIQUE
+) STRICT;
+
+-- What the requests of one call add up to within a cell of time. A function of request_rows, as rollup.rs says.
+CREATE TABLE rollups (
+    level       INTEGER NOT NULL,           -- 0: a second, only in minutes of many requests; 1: a minute; 2: ten;
+    call        INTEGER NOT NULL,           -- 3: an hour; 4: six; 5: a day; 6: ten
+    start       INTEGER NOT NULL,           -- the cell's first millisecond
+    calls       INTEGER NOT NULL,
+    errors      INTEGER NOT NULL,           -- status error
+    timeouts    INTEGER NOT NULL,           -- status timeout
+    tool_errors INTEGER NOT NULL,
+    bytes_in    INTEGER NOT NULL,           -- the known sizes together
+    bytes_out   INTEGER NOT NULL,
+    first_ts    INTEGER NOT NULL,
+    last_ts     INTEGER NOT NULL,
+    latencies   BLOB    NOT NULL,           -- a histogram, as histogram.rs says
+    slowest     BLOB    NOT NULL,           -- the eight slowest requests: latency and id
+    PRIMARY KEY (level, call, start)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX session_state_by_last_seen ON session_state (last_seen_at);
 
 -- A session that was never closed and has been silent for meta.session_idle_ms counts as ended when it was last
 -- seen. Computed when read, so that it reopens by itself when it speaks again. (Not unixepoch('subsec'): the sqlite3

@@ -2,6 +2,7 @@
 //!
 //! Runs on the caller's thread. It must not create a database, nor migrate one: a reader changes nothing.
 
+use super::plan::Tuning;
 use crate::error::IndexError;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
@@ -10,19 +11,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The version of the tables that the statements here are written for.
-const DATABASE_VERSION: i64 = 1;
+const DATABASE_VERSION: i64 = 2;
 
 /// A writer holds its locks for one batch; a reader that meets one (a checkpoint, a recovery) waits so long.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// A read-only connection to a store's database.
 ///
-/// Cheap to open. Each method is one statement and so sees one state of the tables; two calls may see two. Errors
-/// name the database file and what SQLite said.
+/// Cheap to open. Each method sees one state of the tables; two calls may see two. Errors name the database file and
+/// what SQLite said.
 #[derive(Debug)]
 pub struct Query {
     connection: Connection,
     path: PathBuf,
+    pub(super) tuning: Tuning,
 }
 
 impl Query {
@@ -42,11 +44,12 @@ impl Query {
                 return Err(if missing { IndexError::Missing { path } } else { IndexError::Sqlite { path, source } });
             }
         };
-        let query = Self { connection, path };
+        let query = Self { connection, path, tuning: Tuning::DEFAULT };
         query.connection.busy_timeout(BUSY_WAIT).map_err(|source| query.error(source))?;
         let found: i64 = query.value("PRAGMA user_version", &[])?;
         match found {
             DATABASE_VERSION => Ok(query),
+            // Tables come with the first event: a file without any is of no version yet.
             0 => Err(IndexError::Missing { path: query.path }),
             _ => Err(IndexError::UnsupportedVersion { path: query.path, supported: DATABASE_VERSION, found }),
         }
@@ -55,6 +58,17 @@ impl Query {
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Runs several statements on one state of the tables.
+    pub(super) fn at_one_time<T>(&self, read: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+        // Within another one (a row handed over made its receiver ask again) its state is the right one.
+        let _transaction = match self.connection.is_autocommit() {
+            true => Some(self.connection.unchecked_transaction().map_err(|source| self.error(source))?),
+            false => None,
+        };
+        // Rolled back when dropped, which for a transaction that only read is the same as committed.
+        read()
     }
 
     /// Runs a statement and hands over one row after the other, until `each` breaks off.
@@ -138,9 +152,9 @@ mod tests {
     #[test]
     fn a_newer_database_is_refused() {
         let store = TestStore::new();
-        store.execute("PRAGMA user_version = 2");
+        store.execute("PRAGMA user_version = 3");
         let error = Query::open(store.dir()).unwrap_err();
-        assert!(matches!(error, IndexError::UnsupportedVersion { supported: 1, found: 2, .. }), "{error}");
+        assert!(matches!(error, IndexError::UnsupportedVersion { supported: 2, found: 3, .. }), "{error}");
     }
 
     #[test]
@@ -156,7 +170,7 @@ mod tests {
     fn the_connection_refuses_to_write() {
         let store = TestStore::new();
         let query = Query::open(store.dir()).unwrap();
-        assert!(query.connection.execute("DELETE FROM requests", []).is_err());
+        assert!(query.connection.execute("DELETE FROM meta", []).is_err());
     }
 
     #[test]

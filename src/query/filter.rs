@@ -1,6 +1,6 @@
 //! What a query is about: the rows to keep, and how many of them.
 //!
-//! Pure data, on the caller's thread; it turns into SQL conditions and touches no database.
+//! Pure data, on the caller's thread. `wanted.rs` and `session.rs` say what rows a filter keeps.
 
 use super::conditions::Conditions;
 use crate::event::Status;
@@ -44,24 +44,6 @@ pub struct RequestFilter {
     pub limit: Option<u64>,
 }
 
-impl RequestFilter {
-    /// The conditions over table `requests`, named `r`.
-    pub(super) fn conditions(&self) -> Conditions {
-        let mut conditions = Conditions::default();
-        self.span.add_to(&mut conditions, "r.ts");
-        conditions.require_if("r.proxy = ?", self.proxy.clone());
-        conditions.require_if("r.method = ?", self.method.clone());
-        conditions.require_if("r.tool = ?", self.tool.clone());
-        conditions.require_if("r.status = ?", self.status.map(|status| status.as_str().to_owned()));
-        conditions.require_if("r.session_id = ?", self.session_id.clone());
-        conditions.require_if("r.latency_us > ?", self.slower_than_us);
-        if self.errors_only {
-            conditions.require("(r.status <> 'ok' OR r.tool_error = 1)");
-        }
-        conditions
-    }
-}
-
 /// Which sessions. The default keeps all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionFilter {
@@ -78,22 +60,6 @@ pub struct SessionFilter {
     pub errors_only: bool,
     /// At most so many rows: those last seen most recently. Absent: all.
     pub limit: Option<u64>,
-}
-
-impl SessionFilter {
-    /// The conditions over view `sessions`, named `s`.
-    pub(super) fn conditions(&self) -> Conditions {
-        let mut conditions = Conditions::default();
-        conditions.require_if("s.last_seen_at >= ?", self.span.since_ts);
-        conditions.require_if("s.started_at < ?", self.span.until_ts);
-        conditions.require_if("s.proxy = ?", self.proxy.clone());
-        conditions.require_if("s.client_name = ?", self.client_name.clone());
-        conditions.require_if("s.session_id = ?", self.session_id.clone());
-        if self.errors_only {
-            conditions.require("(s.total_errors > 0 OR s.total_tool_errors > 0)");
-        }
-        conditions
-    }
 }
 
 /// Which schema changes, or which servers' schemas. The default keeps all of them.

@@ -1,14 +1,15 @@
 //! Requests, one row each.
 //!
-//! Runs on the caller's thread; rows stream, so that an answer of any size needs the memory of one row.
+//! Runs on the caller's thread. Rows stream: an answer of any size needs the memory of one row, and where there is a
+//! limit, of so many numbers.
 
-use super::conditions::Conditions;
+use super::search::Rank;
 use super::{Query, RequestFilter};
 use crate::error::IndexError;
 use rusqlite::Row;
 use std::ops::ControlFlow;
 
-/// One request, as table `requests` has it, and the name of the client that its session belongs to.
+/// One request, as view `requests` has it, and the name of the client that its session belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct LogRow {
@@ -102,17 +103,24 @@ impl Query {
         filter: &RequestFilter,
         mut each: impl FnMut(LogRow) -> ControlFlow<()>,
     ) -> Result<(), IndexError> {
-        let conditions: Conditions = filter.conditions();
-        let selected = format!("SELECT r.id FROM requests r{}", conditions.sql());
-        // Sequence numbers break ties, so that rows of one millisecond come in the order of the log.
-        let sql = match filter.limit {
-            None => format!("SELECT {COLUMNS} FROM requests r{} ORDER BY r.ts, r.id LIMIT ?", conditions.sql()),
-            Some(_) => format!(
-                "SELECT {COLUMNS} FROM requests r WHERE r.id IN ({selected} ORDER BY r.ts DESC, r.id DESC LIMIT ?) \
-                 ORDER BY r.ts, r.id"
-            ),
-        };
-        self.each_row(&sql, &conditions.values_with_limit(filter.limit), |row| Ok(each(read(row)?)))
+        self.at_one_time(|| self.each_kept(filter, |facts| Ok(each(self.log_row(facts.id)?))))
+    }
+
+    /// The slowest requests that `filter` keeps, at most `limit` and no more than the filter's own: the slowest first,
+    /// and of equals the newest first.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn slowest(&self, filter: &RequestFilter, limit: u64) -> Result<Vec<LogRow>, IndexError> {
+        self.at_one_time(|| {
+            let Some(wanted) = self.wanted(filter)? else { return Ok(Vec::new()) };
+            let best_last = self.best(wanted, Rank::Slowest, limit.min(filter.limit.unwrap_or(u64::MAX)))?;
+            best_last.into_iter().rev().map(|id| self.log_row(id)).collect()
+        })
+    }
+
+    pub(super) fn log_row(&self, id: i64) -> Result<LogRow, IndexError> {
+        self.row(&format!("SELECT {COLUMNS} FROM requests r WHERE r.id = ?"), &[id.into()], read)
     }
 
     /// How many requests `filter` keeps; no more than its limit are counted.
@@ -120,11 +128,18 @@ impl Query {
     /// # Errors
     /// What SQLite said.
     pub fn count_requests(&self, filter: &RequestFilter) -> Result<i64, IndexError> {
-        let conditions = filter.conditions();
-        // In the order of the rows that a limit keeps, so that it stops as early as showing them did.
-        let order = if filter.limit.is_some() { " ORDER BY r.ts DESC, r.id DESC" } else { "" };
-        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM requests r{}{order} LIMIT ?)", conditions.sql());
-        self.value(&sql, &conditions.values_with_limit(filter.limit))
+        self.at_one_time(|| {
+            let limit = filter.limit.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+            if let Some(counted) = self.count_in_cells(filter)? {
+                return Ok(counted.min(limit));
+            }
+            let mut counted = 0;
+            self.each_kept(filter, |_| {
+                counted += 1;
+                Ok(ControlFlow::Continue(()))
+            })?;
+            Ok(counted)
+        })
     }
 }
 

@@ -14,16 +14,26 @@
 //! # Ok::<(), mcplog::error::IndexError>(())
 //! ```
 
+mod cells;
 mod conditions;
 mod database;
 mod filter;
 mod log;
+mod plan;
+mod range;
 mod schema;
+mod search;
 mod session;
+mod stretch;
 #[cfg(test)]
 mod test_store;
+#[cfg(test)]
+mod tests;
 mod tool_stats;
 mod totals;
+mod unused;
+mod walk;
+mod wanted;
 
 pub use database::Query;
 pub use filter::{RequestFilter, SchemaFilter, SessionFilter, Span};
@@ -32,3 +42,4 @@ pub use schema::{SchemaChangeRow, SchemaHash, ServerSchemaRow};
 pub use session::{ClientRow, SessionRow};
 pub use tool_stats::ToolStatsRow;
 pub use totals::{CheckpointRow, GapRow, GapTotals, Totals};
+pub use unused::UnusedToolRow;

@@ -1,9 +1,14 @@
 //! Sessions, and the clients behind them.
 //!
-//! Runs on the caller's thread.
+//! Runs on the caller's thread. Both are found in the digests that the folder keeps of all sessions, 56 bytes each:
+//! 100,000 of them are looked through in a few milliseconds. Only those that are shown are read as rows.
 
-use super::{Query, SessionFilter};
+use super::{Query, SessionFilter, Span};
 use crate::error::IndexError;
+use crate::session_digest::{SessionDigest, entries, place_of, session_at};
+use rusqlite::Row;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 /// One MCP session, as view `sessions` has it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -40,7 +45,7 @@ pub struct SessionRow {
 }
 
 /// The sessions of one client, by name, version and platform.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ClientRow {
     /// `clientInfo.name`; `None` stands for sessions whose handshake is not on record.
@@ -65,6 +70,41 @@ pub struct ClientRow {
     pub last_seen_at: i64,
 }
 
+/// The numbers that stand for a filter's names in the digests, and the rest of the filter.
+struct WantedSessions {
+    proxy: Option<u32>,
+    clients: Option<Vec<u32>>,
+    session: Option<i64>,
+    span: Span,
+    errors_only: bool,
+}
+
+impl WantedSessions {
+    fn keep(&self, session: i64, digest: &SessionDigest) -> bool {
+        self.session.is_none_or(|wanted| session == wanted)
+            && self.span.since_ts.is_none_or(|since_ts| digest.last_seen_at >= since_ts)
+            && self.span.until_ts.is_none_or(|until_ts| digest.started_at < until_ts)
+            && self.proxy.is_none_or(|proxy| digest.proxy == proxy)
+            && self.clients.as_ref().is_none_or(|clients| clients.contains(&digest.client))
+            && (!self.errors_only || digest.errors > 0 || digest.tool_errors > 0)
+    }
+}
+
+/// Until when a session that was not closed counts as open.
+struct Idleness {
+    now_ts: i64,
+    /// Positive; `None` where sessions don't end by themselves.
+    idle_ms: Option<i64>,
+}
+
+impl Idleness {
+    /// As view `sessions` says.
+    fn is_open(&self, digest: &SessionDigest) -> bool {
+        let silent = |idle_ms| i128::from(digest.last_seen_at) + i128::from(idle_ms) <= i128::from(self.now_ts);
+        digest.closed_at.is_none() && !self.idle_ms.is_some_and(silent)
+    }
+}
+
 impl Query {
     /// The sessions that `filter` keeps, in the order in which they were last seen, the most recent one last. With a
     /// limit: the most recent ones, in the same order.
@@ -72,35 +112,33 @@ impl Query {
     /// # Errors
     /// What SQLite said.
     pub fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRow>, IndexError> {
-        let conditions = filter.conditions();
-        let sql = format!(
-            "SELECT s.session_id, s.proxy, s.started_at, s.last_seen_at, s.ended_at, \
-                    (SELECT closed_at FROM session_state state WHERE state.session_id = s.session_id), \
-                    s.client_name, s.client_version, s.client_platform, s.protocol_version, s.derived, \
-                    s.total_calls, s.total_errors, s.total_tool_errors \
-             FROM sessions s{} ORDER BY s.last_seen_at DESC, s.session_id DESC LIMIT ?",
-            conditions.sql()
-        );
-        let mut rows = self.rows(&sql, &conditions.values_with_limit(filter.limit), |row| {
-            Ok(SessionRow {
-                session_id: row.get(0)?,
-                proxy: row.get(1)?,
-                started_at: row.get(2)?,
-                last_seen_at: row.get(3)?,
-                ended_at: row.get(4)?,
-                closed_at: row.get(5)?,
-                client_name: row.get(6)?,
-                client_version: row.get(7)?,
-                client_platform: row.get(8)?,
-                protocol_version: row.get(9)?,
-                derived: row.get(10)?,
-                total_calls: row.get(11)?,
-                total_errors: row.get(12)?,
-                total_tool_errors: row.get(13)?,
-            })
-        })?;
-        rows.reverse();
-        Ok(rows)
+        self.at_one_time(|| {
+            let mut rows = Vec::new();
+            for session in self.last_seen(filter)? {
+                rows.extend(self.rows(SELECT_SESSION, &[session.into()], read_session)?);
+            }
+            rows.sort_by(|a, b| (a.last_seen_at, &a.session_id).cmp(&(b.last_seen_at, &b.session_id)));
+            let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+            rows.drain(..rows.len().saturating_sub(limit));
+            Ok(rows)
+        })
+    }
+
+    /// The numbers of the sessions last seen, as many as the limit says; more where several were last seen at the same
+    /// time as the last of them, because which of these comes first depends on their ids.
+    fn last_seen(&self, filter: &SessionFilter) -> Result<Vec<i64>, IndexError> {
+        let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let mut found: Vec<(i64, i64)> = Vec::new();
+        self.each_digest(filter, |session, digest| found.push((digest.last_seen_at, session)))?;
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        if let Some(cut) = found.len().checked_sub(limit) {
+            let (_, least, _) = found.select_nth_unstable(cut);
+            let least_ts = least.0;
+            found.retain(|(last_seen_at, _)| *last_seen_at >= least_ts);
+        }
+        Ok(found.into_iter().map(|(_, session)| session).collect())
     }
 
     /// The ids of at most `limit` sessions that begin with `prefix`, in alphabetical order.
@@ -108,14 +146,19 @@ impl Query {
     /// # Errors
     /// What SQLite said.
     pub fn session_ids(&self, prefix: &str, limit: u64) -> Result<Vec<String>, IndexError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut found = Vec::new();
         // Ids are compared by bytes: those with the prefix follow the prefix itself, and stand together.
-        self.rows(
-            "SELECT session_id FROM session_state \
-             WHERE session_id >= ?1 AND substr(session_id, 1, length(?1)) = ?1 ORDER BY session_id LIMIT ?2",
-            &[prefix.to_owned().into(), limit.into()],
-            |row| row.get(0),
-        )
+        let sql = "SELECT session_id FROM session_state WHERE session_id >= ? ORDER BY session_id";
+        self.each_row(sql, &[prefix.to_owned().into()], |row| {
+            let id = row.get_ref(0)?.as_str()?;
+            if found.len() == limit || !id.starts_with(prefix) {
+                return Ok(ControlFlow::Break(()));
+            }
+            found.push(id.to_owned());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
     }
 
     /// The clients of the sessions that `filter` keeps, in the order in which they were last seen, the most recent one
@@ -124,31 +167,112 @@ impl Query {
     /// # Errors
     /// What SQLite said.
     pub fn clients(&self, filter: &SessionFilter) -> Result<Vec<ClientRow>, IndexError> {
-        let conditions = filter.conditions();
-        let sql = format!(
-            "SELECT s.client_name, s.client_version, s.client_platform, count(*), sum(s.ended_at IS NULL), \
-                    sum(s.total_calls), sum(s.total_errors), sum(s.total_tool_errors), \
-                    min(s.started_at), max(s.last_seen_at) AS last_seen_at \
-             FROM sessions s{} GROUP BY 1, 2, 3 ORDER BY last_seen_at DESC, 1 DESC, 2 DESC LIMIT ?",
-            conditions.sql()
-        );
-        let mut rows = self.rows(&sql, &conditions.values_with_limit(filter.limit), |row| {
-            Ok(ClientRow {
-                client_name: row.get(0)?,
-                client_version: row.get(1)?,
-                client_platform: row.get(2)?,
-                sessions: row.get(3)?,
-                open_sessions: row.get(4)?,
-                total_calls: row.get(5)?,
-                total_errors: row.get(6)?,
-                total_tool_errors: row.get(7)?,
-                first_seen_at: row.get(8)?,
-                last_seen_at: row.get(9)?,
-            })
-        })?;
-        rows.reverse();
-        Ok(rows)
+        self.at_one_time(|| {
+            let idleness = self.idleness()?;
+            let mut sums: HashMap<u32, ClientRow> = HashMap::new();
+            self.each_digest(filter, |_, digest| {
+                let sum = sums.entry(digest.client).or_insert_with(|| ClientRow {
+                    first_seen_at: i64::MAX,
+                    last_seen_at: i64::MIN,
+                    ..ClientRow::default()
+                });
+                sum.sessions += 1;
+                sum.open_sessions += i64::from(idleness.is_open(digest));
+                sum.total_calls = sum.total_calls.saturating_add(digest.calls);
+                sum.total_errors = sum.total_errors.saturating_add(digest.errors);
+                sum.total_tool_errors = sum.total_tool_errors.saturating_add(digest.tool_errors);
+                sum.first_seen_at = sum.first_seen_at.min(digest.started_at);
+                sum.last_seen_at = sum.last_seen_at.max(digest.last_seen_at);
+            })?;
+            let mut rows = Vec::new();
+            for (client, sum) in sums {
+                let sql = "SELECT client_name, client_version, client_platform FROM clients WHERE id = ?";
+                rows.push(self.row(sql, &[client.into()], |row| {
+                    let (name, version, platform) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                    Ok(ClientRow { client_name: name, client_version: version, client_platform: platform, ..sum })
+                })?);
+            }
+            let names =
+                |row: &ClientRow| (row.client_name.clone(), row.client_version.clone(), row.client_platform.clone());
+            rows.sort_by_cached_key(|row| (row.last_seen_at, names(row)));
+            let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+            rows.drain(..rows.len().saturating_sub(limit));
+            Ok(rows)
+        })
     }
+
+    /// Hands over the sessions that a filter keeps, by number and digest.
+    fn each_digest(&self, filter: &SessionFilter, mut each: impl FnMut(i64, &SessionDigest)) -> Result<(), IndexError> {
+        let Some(wanted) = self.wanted_sessions(filter)? else { return Ok(()) };
+        // One session's page, or all of them.
+        let page = wanted.session.map(|session| place_of(session).0);
+        let sql = "SELECT page, digest FROM session_digest WHERE page BETWEEN ? AND ?";
+        let pages = [page.unwrap_or(i64::MIN).into(), page.unwrap_or(i64::MAX).into()];
+        self.each_row(sql, &pages, |row| {
+            let page = row.get(0)?;
+            for (index, digest) in entries(row.get_ref(1)?.as_blob()?) {
+                let session = session_at(page, index);
+                if wanted.keep(session, &digest) {
+                    each(session, &digest);
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Looks up a filter's names; `None` if one of them is on no record, so that no session can be wanted.
+    fn wanted_sessions(&self, filter: &SessionFilter) -> Result<Option<WantedSessions>, IndexError> {
+        let number = |sql: &str, name: &Option<String>| match name {
+            None => Ok(None),
+            Some(name) => self.rows(sql, &[name.clone().into()], |row| row.get::<_, i64>(0)).map(Some),
+        };
+        let proxies = number("SELECT id FROM proxies WHERE proxy = ?", &filter.proxy)?;
+        let clients = number("SELECT id FROM clients WHERE client_name = ?", &filter.client_name)?;
+        let sessions = number("SELECT id FROM session_state WHERE session_id = ?", &filter.session_id)?;
+        if [&proxies, &clients, &sessions].iter().any(|found| found.as_ref().is_some_and(Vec::is_empty)) {
+            return Ok(None);
+        }
+        let small = |id: i64| u32::try_from(id).ok();
+        Ok(Some(WantedSessions {
+            proxy: proxies.and_then(|proxies| small(*proxies.first()?)),
+            clients: clients.map(|clients| clients.into_iter().filter_map(small).collect()),
+            session: sessions.and_then(|sessions| sessions.first().copied()),
+            span: filter.span,
+            errors_only: filter.errors_only,
+        }))
+    }
+
+    fn idleness(&self) -> Result<Idleness, IndexError> {
+        let sql = "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), \
+                          (SELECT nullif(CAST(value AS INTEGER), 0) FROM meta WHERE key = 'session_idle_ms')";
+        self.row(sql, &[], |row| Ok(Idleness { now_ts: row.get(0)?, idle_ms: row.get(1)? }))
+    }
+}
+
+/// A session by its number. The view is asked by its id, so that when a session ended is said in one place.
+const SELECT_SESSION: &str = "
+    SELECT s.session_id, s.proxy, s.started_at, s.last_seen_at, s.ended_at, state.closed_at,
+           s.client_name, s.client_version, s.client_platform, s.protocol_version, s.derived,
+           s.total_calls, s.total_errors, s.total_tool_errors
+    FROM session_state state JOIN sessions s ON s.session_id = state.session_id WHERE state.id = ?";
+
+pub(super) fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
+    Ok(SessionRow {
+        session_id: row.get(0)?,
+        proxy: row.get(1)?,
+        started_at: row.get(2)?,
+        last_seen_at: row.get(3)?,
+        ended_at: row.get(4)?,
+        closed_at: row.get(5)?,
+        client_name: row.get(6)?,
+        client_version: row.get(7)?,
+        client_platform: row.get(8)?,
+        protocol_version: row.get(9)?,
+        derived: row.get(10)?,
+        total_calls: row.get(11)?,
+        total_errors: row.get(12)?,
+        total_tool_errors: row.get(13)?,
+    })
 }
 
 #[cfg(test)]

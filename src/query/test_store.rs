@@ -1,10 +1,14 @@
 //! A database for tests: the tables of `schema.sql`, and rows written by hand.
 //!
-//! Test code only. It writes what the index would, without the index, so that queries are tested on their own.
+//! Test code only. It writes what the index would, without the index, so that queries are tested on their own; what is
+//! derived from rows is derived afresh, in the plainest way, before a query is opened.
 
 use super::Query;
-use rusqlite::Connection;
+use crate::rollup::{Cell as RollUp, DENSE_CALLS, Level, Outcome, Sample};
+use crate::session_digest::{self, SessionDigest};
 use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A store's directory with a database in it; removed when dropped.
@@ -19,7 +23,7 @@ impl TestStore {
         let connection = Connection::open(dir.path().join("store.db")).unwrap();
         connection.pragma_update(None, "journal_mode", "wal").unwrap();
         connection.execute_batch(include_str!("../schema.sql")).unwrap();
-        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection.pragma_update(None, "user_version", 2).unwrap();
         Self { connection, dir }
     }
 
@@ -28,7 +32,32 @@ impl TestStore {
     }
 
     pub(super) fn query(&self) -> Query {
+        self.derive();
         Query::open(self.dir()).unwrap()
+    }
+
+    /// Makes roll-ups and digests from rows.
+    pub(super) fn derive(&self) {
+        let transaction = self.connection.unchecked_transaction().unwrap();
+        for table in ["rollups", "session_digest", "clients", "proxies"] {
+            transaction.execute(&format!("DELETE FROM {table}"), []).unwrap();
+        }
+        let mut calls = transaction.prepare("SELECT id FROM calls").unwrap();
+        for call in calls.query_map([], |row| row.get(0)).unwrap() {
+            derive_rollups(&transaction, call.unwrap());
+        }
+        drop(calls);
+        derive_digests(&transaction);
+        transaction.commit().unwrap();
+    }
+
+    /// A version of what server `http://up` offers as tools, and the change that it was.
+    pub(super) fn schema_version(&self, ts: i64, proxy: &str, payload: &str) {
+        let row = |table| {
+            self.row(table).set("proxy", proxy.to_owned()).set("upstream_url", "http://up").set("method", "tools/list")
+        };
+        row("schema_versions").set("ts", ts).set("content_hash", "h").set("payload", payload.to_owned()).insert();
+        row("schema_changes").set("change_type", "initial").set("detected_at", ts).set("version_id", 1).insert();
     }
 
     pub(super) fn execute(&self, sql: &str) {
@@ -80,12 +109,135 @@ impl Row<'_> {
         self
     }
 
-    pub(super) fn insert(self) {
+    pub(super) fn insert(mut self) {
+        if self.table == "requests" {
+            self.number_names();
+        }
         let names: Vec<_> = self.columns.iter().map(|(name, _)| *name).collect();
         let marks = vec!["?"; names.len()].join(", ");
         let sql = format!("INSERT INTO {} ({}) VALUES ({marks})", self.table, names.join(", "));
         let values = self.columns.into_iter().map(|(_, value)| value);
         self.store.connection.execute(&sql, rusqlite::params_from_iter(values)).unwrap();
+    }
+}
+
+impl Row<'_> {
+    /// Rows of view `requests` go to the table beneath it.
+    fn number_names(&mut self) {
+        self.table = "request_rows";
+        let mut take = |name: &str| {
+            let at = self.columns.iter().position(|(column, _)| *column == name);
+            at.map_or(Value::Null, |at| self.columns.remove(at).1)
+        };
+        let (proxy, method, tool) = (take("proxy"), take("method"), take("tool"));
+        let (session, status) = (take("session_id"), take("status"));
+        let connection = &self.store.connection;
+        connection
+            .execute("INSERT OR IGNORE INTO calls (proxy, method, tool) VALUES (?, ?, ?)", params![proxy, method, tool])
+            .unwrap();
+        let sql = "SELECT id FROM calls WHERE proxy = ? AND method = ? AND tool IS ?";
+        let call: i64 = connection.query_row(sql, params![proxy, method, tool], |row| row.get(0)).unwrap();
+        self.columns.push(("call", call.into()));
+        if session != Value::Null {
+            let id = || {
+                let sql = "SELECT id FROM session_state WHERE session_id = ?";
+                connection.query_row(sql, [&session], |row| row.get::<_, i64>(0)).optional().unwrap()
+            };
+            if id().is_none() {
+                self.store.session("").set("session_id", Cell(session.clone())).insert();
+            }
+            self.columns.push(("session", id().unwrap().into()));
+        }
+        let status = ["ok", "error", "timeout"].iter().position(|name| status == Value::from((*name).to_owned()));
+        self.columns.push(("status", i64::try_from(status.unwrap()).unwrap().into()));
+    }
+}
+
+fn derive_rollups(connection: &Connection, call: i64) {
+    let mut cells: BTreeMap<(i64, i64), Vec<Sample>> = BTreeMap::new();
+    let sql = "SELECT id, ts, latency_us, status, ifnull(tool_error, 0), bytes_in, bytes_out FROM request_rows WHERE call = ?";
+    let mut rows = connection.prepare(sql).unwrap();
+    let samples = rows.query_map([call], |row| {
+        Ok(Sample {
+            id: row.get(0)?,
+            ts: row.get(1)?,
+            latency_us: row.get(2)?,
+            outcome: Outcome::from_number(row.get(3)?),
+            tool_error: row.get(4)?,
+            bytes_in: row.get(5)?,
+            bytes_out: row.get(6)?,
+        })
+    });
+    for sample in samples.unwrap().map(Result::unwrap) {
+        for level in Level::ALL {
+            cells.entry((level.number(), level.start_of(sample.ts))).or_default().push(sample);
+        }
+    }
+    let is_dense = |start| cells[&(1, Level::Minute.start_of(start))].len() as i64 >= DENSE_CALLS;
+    for ((level, start), samples) in &cells {
+        if *level == 0 && !is_dense(*start) {
+            continue;
+        }
+        let cell = RollUp::of(samples);
+        let (mut latencies, mut slowest) = (Vec::new(), Vec::new());
+        cell.latencies.encode(&mut latencies);
+        cell.slowest.encode(&mut slowest);
+        connection
+            .prepare_cached("INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            .unwrap()
+            .execute(params![
+                level,
+                call,
+                start,
+                cell.calls,
+                cell.errors,
+                cell.timeouts,
+                cell.tool_errors,
+                cell.bytes_in,
+                cell.bytes_out,
+                cell.first_ts,
+                cell.last_ts,
+                latencies,
+                slowest
+            ])
+            .unwrap();
+    }
+}
+
+fn derive_digests(connection: &Connection) {
+    connection
+        .execute_batch(
+            "INSERT INTO clients (client_name, client_version, client_platform)
+                 SELECT DISTINCT client_name, client_version, client_platform FROM session_state;
+             INSERT INTO proxies (proxy) SELECT DISTINCT proxy FROM session_state;",
+        )
+        .unwrap();
+    let sql =
+        "SELECT s.id, c.id, p.id, started_at, last_seen_at, closed_at, total_calls, total_errors, total_tool_errors
+               FROM session_state s JOIN proxies p USING (proxy) JOIN clients c
+                 ON c.client_name IS s.client_name AND c.client_version IS s.client_version
+                    AND c.client_platform IS s.client_platform";
+    let mut pages: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
+    let mut rows = connection.prepare(sql).unwrap();
+    let digests = rows.query_map([], |row| {
+        let digest = SessionDigest {
+            client: row.get(1)?,
+            proxy: row.get(2)?,
+            started_at: row.get(3)?,
+            last_seen_at: row.get(4)?,
+            closed_at: row.get(5)?,
+            calls: row.get(6)?,
+            errors: row.get(7)?,
+            tool_errors: row.get(8)?,
+        };
+        Ok((row.get(0)?, digest))
+    });
+    for (session, digest) in digests.unwrap().map(Result::unwrap) {
+        let (page, index) = session_digest::place_of(session);
+        session_digest::put(pages.entry(page).or_default(), index, Some(&digest));
+    }
+    for (page, digest) in pages {
+        connection.execute("INSERT INTO session_digest VALUES (?, ?)", params![page, digest]).unwrap();
     }
 }
 

@@ -1,19 +1,21 @@
 //! What was called how often, how slow it was and how it failed: one row per proxy, method and tool.
 //!
-//! Runs on the caller's thread. Percentiles are exact, so it holds one latency (8 bytes) per request that counts.
+//! Runs on the caller's thread. Exact percentiles need one latency (8 bytes) in memory per request that counts; where the
+//! roll-ups answer, it holds one histogram per call.
 
+use super::wanted::Facts;
 use super::{Query, RequestFilter};
 use crate::error::IndexError;
-use rusqlite::Row;
+use crate::rollup::{Cell, Outcome};
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 /// The requests of one proxy, method and tool.
 ///
-/// Percentiles are by nearest rank: the smallest latency that at least that share of the requests did not exceed. So
-/// they are always latencies that happened, and `p50_us <= p95_us <= p99_us <= max_us`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// Percentiles are by nearest rank: the smallest latency that at least that share of the requests did not exceed, or,
+/// over many requests, a latency within 1 % of it ([`Query::tool_stats`] says when). Always
+/// `p50_us <= p95_us <= p99_us <= max_us`, and `max_us` is exact.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ToolStatsRow {
     /// The proxy that saw them.
@@ -52,104 +54,103 @@ impl Query {
     /// Statistics over the requests that `filter` keeps, ordered by proxy, method and tool. The filter's limit counts
     /// requests: with it, only the newest ones enter the statistics.
     ///
+    /// With no filter but the span, the proxy, the method and the tool, and more than 10,000 requests in the span, the
+    /// percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles, are exact. Any
+    /// other filter makes it read every row that it keeps.
+    ///
     /// # Errors
     /// What SQLite said.
     pub fn tool_stats(&self, filter: &RequestFilter) -> Result<Vec<ToolStatsRow>, IndexError> {
-        let conditions = filter.conditions();
-        let newest = if filter.limit.is_some() { " ORDER BY r.ts DESC, r.id DESC" } else { "" };
-        let sql = format!(
-            "SELECT r.proxy, r.method, r.tool, r.status, r.tool_error, r.latency_us, r.bytes_in, r.bytes_out, r.ts \
-             FROM requests r{}{newest} LIMIT ?",
-            conditions.sql()
-        );
-        let mut groups = Groups::default();
-        self.each_row(&sql, &conditions.values_with_limit(filter.limit), |row| {
-            groups.add(row)?;
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(groups.finish())
-    }
-}
-
-/// Requests on their way into statistics.
-#[derive(Default)]
-struct Groups {
-    groups: Vec<(ToolStatsRow, Vec<i64>)>,
-    by_key: HashMap<String, usize>,
-    key: String,
-}
-
-impl Groups {
-    fn add(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
-        let (proxy, method) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
-        let tool = row.get_ref(2)?.as_str_or_null()?;
-        let (latency_us, ts) = (row.get(5)?, row.get(8)?);
-
-        // The lengths keep ("a", "bc") and ("ab", "c") apart. The buffer is reused: no allocation per row.
-        self.key.clear();
-        let mark = if tool.is_some() { '+' } else { '-' };
-        // Writing to a String can't fail.
-        let _ = write!(self.key, "{}:{}:{mark}{proxy}{method}{}", proxy.len(), method.len(), tool.unwrap_or(""));
-        let index = match self.by_key.get(&self.key) {
-            Some(index) => *index,
-            None => {
-                let index = self.groups.len();
-                self.groups.push((empty_row(proxy, method, tool, ts), Vec::new()));
-                self.by_key.insert(self.key.clone(), index);
-                index
+        self.at_one_time(|| {
+            if let Some(stats) = self.stats_in_cells(filter)?
+                && stats.values().map(|cell| cell.calls).sum::<i64>() > self.tuning.exact_rows
+            {
+                return self.named(stats.into_iter().map(|(call, cell)| (call, of_cell(&cell))));
             }
-        };
-        let (stats, latencies) = &mut self.groups[index];
-        stats.calls += 1;
-        match row.get_ref(3)?.as_str()? {
-            "error" => stats.errors += 1,
-            "timeout" => stats.timeouts += 1,
-            _ => {}
-        }
-        stats.tool_errors += i64::from(row.get::<_, Option<bool>>(4)?.unwrap_or(false));
-        stats.bytes_in = stats.bytes_in.saturating_add(row.get::<_, Option<i64>>(6)?.unwrap_or(0));
-        stats.bytes_out = stats.bytes_out.saturating_add(row.get::<_, Option<i64>>(7)?.unwrap_or(0));
-        stats.first_ts = stats.first_ts.min(ts);
-        stats.last_ts = stats.last_ts.max(ts);
-        latencies.push(latency_us);
-        Ok(())
+            let mut groups: HashMap<i64, Group> = HashMap::new();
+            self.each_kept(filter, |facts| {
+                groups.entry(facts.call).or_default().add(facts);
+                Ok(ControlFlow::Continue(()))
+            })?;
+            self.named(groups.into_iter().map(|(call, group)| (call, group.finish())))
+        })
     }
 
-    fn finish(self) -> Vec<ToolStatsRow> {
-        let mut rows: Vec<_> = self
-            .groups
-            .into_iter()
-            .map(|(mut stats, mut latencies)| {
-                latencies.sort_unstable();
-                stats.p50_us = percentile(&latencies, 50);
-                stats.p95_us = percentile(&latencies, 95);
-                stats.p99_us = percentile(&latencies, 99);
-                stats.max_us = percentile(&latencies, 100);
-                stats
-            })
-            .collect();
+    /// Gives each call its names, and all of them their order.
+    fn named(&self, stats: impl Iterator<Item = (i64, ToolStatsRow)>) -> Result<Vec<ToolStatsRow>, IndexError> {
+        let mut rows = Vec::new();
+        for (call, stats) in stats {
+            rows.push(self.row("SELECT proxy, method, tool FROM calls WHERE id = ?", &[call.into()], |row| {
+                Ok(ToolStatsRow { proxy: row.get(0)?, method: row.get(1)?, tool: row.get(2)?, ..stats })
+            })?);
+        }
         rows.sort_by(|a, b| (&a.proxy, &a.method, &a.tool).cmp(&(&b.proxy, &b.method, &b.tool)));
-        rows
+        Ok(rows)
     }
 }
 
-fn empty_row(proxy: &str, method: &str, tool: Option<&str>, ts: i64) -> ToolStatsRow {
+/// The requests of one call on their way into statistics, row by row.
+struct Group {
+    stats: ToolStatsRow,
+    latencies: Vec<i64>,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        let stats = ToolStatsRow { first_ts: i64::MAX, last_ts: i64::MIN, ..ToolStatsRow::default() };
+        Self { stats, latencies: Vec::new() }
+    }
+}
+
+impl Group {
+    fn add(&mut self, facts: &Facts) {
+        let stats = &mut self.stats;
+        stats.calls += 1;
+        match facts.outcome {
+            Outcome::Ok => {}
+            Outcome::Error => stats.errors += 1,
+            Outcome::Timeout => stats.timeouts += 1,
+        }
+        stats.tool_errors += i64::from(facts.tool_error);
+        // A negative size is none, here as in the roll-ups.
+        stats.bytes_in = stats.bytes_in.saturating_add(facts.bytes_in.unwrap_or(0).max(0));
+        stats.bytes_out = stats.bytes_out.saturating_add(facts.bytes_out.unwrap_or(0).max(0));
+        stats.first_ts = stats.first_ts.min(facts.ts);
+        stats.last_ts = stats.last_ts.max(facts.ts);
+        self.latencies.push(facts.latency_us);
+    }
+
+    fn finish(mut self) -> ToolStatsRow {
+        self.latencies.sort_unstable();
+        let at = |percent| percentile(&self.latencies, percent);
+        ToolStatsRow { p50_us: at(50), p95_us: at(95), p99_us: at(99), max_us: at(100), ..self.stats }
+    }
+}
+
+/// What a cell says, still without names. No percentile is above the slowest request, which the cell knows exactly.
+fn of_cell(cell: &Cell) -> ToolStatsRow {
+    let max_us = cell.slowest.iter().next().map_or(0, |slow| slow.latency_us);
+    let count = cell.latencies.count();
+    let at = |percent: u64| {
+        // The rank of `percentile`; in 128 bits, because counts come out of a file.
+        let rank = (u128::from(count) * u128::from(percent)).div_ceil(100);
+        let latency_us = cell.latencies.quantile(u64::try_from(rank).unwrap_or(u64::MAX));
+        latency_us.unwrap_or(max_us).min(max_us)
+    };
     ToolStatsRow {
-        proxy: proxy.to_owned(),
-        method: method.to_owned(),
-        tool: tool.map(str::to_owned),
-        calls: 0,
-        errors: 0,
-        timeouts: 0,
-        tool_errors: 0,
-        p50_us: 0,
-        p95_us: 0,
-        p99_us: 0,
-        max_us: 0,
-        bytes_in: 0,
-        bytes_out: 0,
-        first_ts: ts,
-        last_ts: ts,
+        calls: cell.calls,
+        errors: cell.errors,
+        timeouts: cell.timeouts,
+        tool_errors: cell.tool_errors,
+        p50_us: at(50),
+        p95_us: at(95),
+        p99_us: at(99),
+        max_us,
+        bytes_in: cell.bytes_in,
+        bytes_out: cell.bytes_out,
+        first_ts: cell.first_ts,
+        last_ts: cell.last_ts,
+        ..ToolStatsRow::default()
     }
 }
 
@@ -163,6 +164,11 @@ fn percentile(sorted: &[i64], percent: usize) -> i64 {
 mod tests {
     use super::*;
     use crate::query::test_store::TestStore;
+
+    fn empty_row(proxy: &str, method: &str, tool: Option<&str>, ts: i64) -> ToolStatsRow {
+        let (proxy, method, tool) = (proxy.to_owned(), method.to_owned(), tool.map(str::to_owned));
+        ToolStatsRow { proxy, method, tool, first_ts: ts, last_ts: ts, ..ToolStatsRow::default() }
+    }
 
     #[test]
     fn percentiles_are_by_nearest_rank() {

@@ -5,15 +5,16 @@
 use super::conditions::Conditions;
 use super::{Query, Span};
 use crate::error::IndexError;
+use crate::rollup::Level;
 use std::path::Path;
 
 /// The whole store in numbers.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Totals {
-    /// Rows of table `requests`.
+    /// Rows of view `requests`.
     pub requests: i64,
-    /// Rows of table `sessions`.
+    /// Rows of view `sessions`.
     pub sessions: i64,
     /// Events known to be lost, over all gaps.
     pub dropped: i64,
@@ -75,15 +76,20 @@ impl Query {
     /// # Errors
     /// What SQLite said.
     pub fn totals(&self) -> Result<Totals, IndexError> {
+        self.at_one_time(|| self.totals_now())
+    }
+
+    fn totals_now(&self) -> Result<Totals, IndexError> {
         let checkpoint = self.rows("SELECT segment, offset, sequence FROM checkpoint", &[], |row| {
             Ok(CheckpointRow { segment: row.get(0)?, offset: row.get(1)?, sequence: row.get(2)? })
         })?;
         let database_bytes = bytes_of(self.path()) + bytes_of(&self.path().with_extension("db-wal"));
-        // Each is an index's end or a count over the leanest index; nothing here reads the rows themselves.
-        let sql = "SELECT (SELECT count(*) FROM requests), (SELECT count(*) FROM session_state), \
+        // Sums over the coarsest roll-ups, ends of an index, and counts over lean indexes; nothing reads rows of requests.
+        let sql = "SELECT (SELECT coalesce(sum(calls), 0) FROM rollups WHERE level = ?), \
+                          (SELECT count(*) FROM session_state), \
                           (SELECT coalesce(sum(events), 0) FROM gaps), (SELECT count(*) FROM quarantine), \
-                          (SELECT min(ts) FROM requests), (SELECT max(ts) FROM requests)";
-        self.row(sql, &[], |row| {
+                          (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows)";
+        self.row(sql, &[Level::TenDays.number().into()], |row| {
             Ok(Totals {
                 requests: row.get(0)?,
                 sessions: row.get(1)?,
@@ -102,7 +108,7 @@ impl Query {
     /// # Errors
     /// What SQLite said.
     pub fn has_requests(&self) -> Result<bool, IndexError> {
-        self.value("SELECT EXISTS (SELECT 1 FROM requests)", &[])
+        self.value("SELECT EXISTS (SELECT 1 FROM request_rows)", &[])
     }
 
     /// The gaps that touch `span`, oldest first.

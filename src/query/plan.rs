@@ -1,0 +1,142 @@
+//! Which way to the wanted rows is the shortest.
+//!
+//! Runs on the caller's thread. What decides is how many rows each way leads past, as the roll-ups and the session's
+//! own count say. SQLite's planner would choose by statistics that nobody keeps.
+
+use super::Query;
+use super::search::Rank;
+use super::walk::Walk;
+use super::wanted::Wanted;
+use crate::error::IndexError;
+use crate::rollup::Outcome;
+
+/// A way to rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Along an index, to its end or until enough is found.
+    Walk(Walk),
+    /// Back over a limited number of all rows, in the hope that matches are dense; then the cheapest of the others.
+    TryAll,
+    /// From cell to cell.
+    Cells,
+}
+
+/// Where choices of the queries turn; fixed but in tests, whose stores are small.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tuning {
+    /// So many requests of a session are read without looking for a better way.
+    pub(super) session_rows: i64,
+    /// So many rows are walked back over in the hope that matches are dense.
+    pub(super) tried_rows: u64,
+    /// A cell of at most so many requests is read row by row instead of cell by cell. Not more than a minute may have
+    /// without seconds.
+    pub(super) scanned_rows: i64,
+    /// Percentiles over at most so many requests are exact.
+    pub(super) exact_rows: i64,
+}
+
+impl Tuning {
+    pub(super) const DEFAULT: Self =
+        Self { session_rows: 1_000, tried_rows: 2_000, scanned_rows: 256, exact_rows: 10_000 };
+}
+
+/// How many rows there are to look at, about.
+#[derive(Debug, Default)]
+struct Estimate {
+    /// Of the wanted calls.
+    of_calls: i64,
+    /// Of those: slow enough. All of them if any will do.
+    slow: i64,
+    /// In the index of what failed, of all calls.
+    failed: i64,
+}
+
+impl Query {
+    /// The way to the best of the wanted requests. The stretch must lie within what is recorded.
+    pub(super) fn way(&self, wanted: &Wanted, rank: Rank) -> Result<Way, IndexError> {
+        if let Some(session) = wanted.session {
+            if session.requests <= self.tuning.session_rows {
+                return Ok(Way::Walk(Walk::Session(session.id)));
+            }
+            return self.cheapest_way(wanted, rank);
+        }
+        let by_more = wanted.only_calls || wanted.slower_than_us.is_some();
+        Ok(match rank {
+            // Every row on the way is one that is wanted.
+            Rank::Newest if !by_more && wanted.only_failed() => Way::Walk(failed(wanted)),
+            Rank::Newest if !by_more && wanted.outcome.is_none() => Way::Walk(Walk::All),
+            Rank::Newest => Way::TryAll,
+            Rank::Slowest => self.cheapest_way(wanted, rank)?,
+        })
+    }
+
+    /// The way with the fewest rows on it. Not the walk over all: that has been tried, or can't end early.
+    pub(super) fn cheapest_way(&self, wanted: &Wanted, rank: Rank) -> Result<Way, IndexError> {
+        let estimate = self.estimate(wanted)?;
+        // The search for the slowest looks at rows only as it fails to know from cells which of them are wanted.
+        let by_cell = wanted.session.is_none() && wanted.outcome.is_none() && !wanted.errors_only;
+        let in_cells = match rank {
+            Rank::Newest => estimate.slow,
+            Rank::Slowest if by_cell => 0,
+            Rank::Slowest => estimate.of_calls,
+        };
+        let mut ways = vec![(in_cells, Way::Cells)];
+        if let Some(session) = wanted.session {
+            ways.push((session.requests, Way::Walk(Walk::Session(session.id))));
+        }
+        if wanted.only_failed() {
+            ways.push((estimate.failed, Way::Walk(failed(wanted))));
+        }
+        Ok(ways.into_iter().min_by_key(|(rows, _)| *rows).map_or(Way::Cells, |(_, way)| way))
+    }
+
+    /// The walk that leads to all wanted rows in the order of time.
+    pub(super) fn whole_walk(wanted: &Wanted) -> Walk {
+        match (wanted.session, wanted.calls.as_slice()) {
+            (Some(session), _) => Walk::Session(session.id),
+            (None, _) if wanted.only_failed() => failed(wanted),
+            (None, [call]) => Walk::Call(*call),
+            _ => Walk::All,
+        }
+    }
+
+    /// Counts from one or two cells per call, in proportion to the time that they share with the stretch.
+    fn estimate(&self, wanted: &Wanted) -> Result<Estimate, IndexError> {
+        let mut estimate = Estimate::default();
+        let range = wanted.stretch.touched(wanted.stretch.level());
+        // The index of what failed does not know the call, so for its sake all calls count.
+        let calls = if wanted.only_failed() && wanted.only_calls {
+            self.rows("SELECT id FROM calls", &[], |row| row.get(0))?
+        } else {
+            wanted.calls.clone()
+        };
+        for call in calls {
+            let is_wanted = wanted.calls.binary_search(&call).is_ok();
+            self.each_cell(call, range, |time, cell| {
+                let share = |count: i64| wanted.stretch.share_of(time, count);
+                let failed = match wanted.outcome {
+                    Some(Outcome::Error) => cell.errors,
+                    Some(Outcome::Timeout) => cell.timeouts,
+                    // `isError`, with status ok.
+                    Some(Outcome::Ok) => cell.tool_errors,
+                    None => cell.errors.saturating_add(cell.timeouts).saturating_add(cell.tool_errors),
+                };
+                estimate.failed = estimate.failed.saturating_add(share(failed));
+                if is_wanted {
+                    let slow = wanted.slower_than_us.map_or(cell.calls, |above_us| {
+                        let buckets = cell.latencies.buckets().filter(|bucket| bucket.high > above_us);
+                        buckets.map(|bucket| i64::try_from(bucket.count).unwrap_or(i64::MAX)).sum()
+                    });
+                    estimate.slow = estimate.slow.saturating_add(share(slow));
+                    estimate.of_calls = estimate.of_calls.saturating_add(share(cell.calls));
+                }
+            })?;
+        }
+        Ok(estimate)
+    }
+}
+
+/// The walk over what failed in the way that is wanted.
+fn failed(wanted: &Wanted) -> Walk {
+    Walk::Failed(wanted.outcome)
+}

@@ -1,0 +1,252 @@
+//! The newest, or the slowest, of the wanted requests, without looking at all of them.
+//!
+//! Runs on the caller's thread; holds as many keys as rows are asked for, and the cells that are still to be opened.
+//!
+//! The roll-ups make a tree for each call: a cell of ten days, its days, their quarters, down to minutes and seconds.
+//! The search opens cells best first: the one whose requests may be the newest (or slowest) of all that are not seen
+//! yet. It ends when none can beat what is held. A cell is opened in one of three ways:
+//!
+//! - Its list of the slowest requests already names every one that can be wanted: those are looked up.
+//! - It has few requests: its rows are read.
+//! - Else its finer cells join the queue, but for those that can't hold anything.
+//!
+//! So what it costs depends on how many rows are asked for, and not on how many the store has or where in the time they
+//! lie. Where every second request matches, walking back along the index is cheaper, so that is tried first, over a
+//! number of rows that takes a millisecond. Where another index has fewer rows than the cells count, it is walked
+//! instead (`plan.rs` decides).
+
+use super::Query;
+use super::cells::CellHead;
+use super::plan::Way;
+use super::stretch::Stretch;
+use super::walk::{Order, Walk};
+use super::wanted::{Facts, Wanted};
+use crate::error::IndexError;
+use std::collections::{BTreeSet, BinaryHeap, HashSet};
+use std::ops::ControlFlow;
+
+/// What makes one request better than another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rank {
+    /// The later one, and of one millisecond the one that is later in the log.
+    Newest,
+    /// The slower one, and of equals the newer one.
+    Slowest,
+}
+
+/// Compares as the rank says: what counts first, then time, then id. Of the newest, nothing counts before time.
+type Key = (i64, i64, i64);
+
+impl Rank {
+    fn key(self, facts: &Facts) -> Key {
+        match self {
+            Self::Newest => (0, facts.ts, facts.id),
+            Self::Slowest => (facts.latency_us, facts.ts, facts.id),
+        }
+    }
+
+    /// What no request of the cell that lies in the stretch can beat.
+    fn bound(self, cell: &CellHead, stretch: Stretch) -> Key {
+        let ts = cell.last_ts.min(stretch.last_ts);
+        match self {
+            Self::Newest => (0, ts, i64::MAX),
+            Self::Slowest => (cell.slowest.iter().next().map_or(i64::MAX, |slow| slow.latency_us), ts, i64::MAX),
+        }
+    }
+}
+
+impl Query {
+    /// The ids of the best of the wanted requests, at most `limit`, the best last.
+    pub(super) fn best(&self, wanted: Wanted, rank: Rank, limit: u64) -> Result<Vec<i64>, IndexError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut search = Search { query: self, wanted, rank, limit, best: BTreeSet::new(), seen: HashSet::new() };
+        search.run()?;
+        Ok(search.best.into_iter().map(|(_, _, id)| id).collect())
+    }
+}
+
+struct Search<'q> {
+    query: &'q Query,
+    wanted: Wanted,
+    rank: Rank,
+    /// At least 1.
+    limit: usize,
+    best: BTreeSet<Key>,
+    /// Requests that were looked up by their ids: the lists of a cell and of its finer cells share some.
+    seen: HashSet<i64>,
+}
+
+impl Search<'_> {
+    fn run(&mut self) -> Result<(), IndexError> {
+        let Some(recorded) = self.query.recorded()? else { return Ok(()) };
+        let Some(stretch) = self.wanted.stretch.within(recorded) else { return Ok(()) };
+        self.wanted.stretch = stretch;
+        let mut way = self.query.way(&self.wanted, self.rank)?;
+        if way == Way::TryAll {
+            if self.walk(Walk::All, self.query.tuning.tried_rows)? {
+                return Ok(());
+            }
+            way = self.query.cheapest_way(&self.wanted, self.rank)?;
+        }
+        match way {
+            Way::Walk(walk) => self.walk(walk, u64::MAX).map(|_| ()),
+            Way::TryAll | Way::Cells => self.open_cells(),
+        }
+    }
+
+    /// Walks back over at most so many rows; whether nothing better is left. Where it breaks off, the stretch ends.
+    fn walk(&mut self, walk: Walk, rows: u64) -> Result<bool, IndexError> {
+        let (query, stretch) = (self.query, self.wanted.stretch);
+        let (mut left, mut done) = (rows, true);
+        query.walk(walk, Order::NewestFirst, stretch, |facts| {
+            if left == 0 {
+                // Others of this millisecond may have been seen: a key is held once, however often it is offered.
+                self.wanted.stretch.last_ts = facts.ts;
+                done = false;
+                return ControlFlow::Break(());
+            }
+            left -= 1;
+            self.offer(facts);
+            self.unless_final()
+        })?;
+        Ok(done)
+    }
+
+    /// Walking back, a request that is not held any more can't be followed by a newer one.
+    fn unless_final(&self) -> ControlFlow<()> {
+        let is_final = self.rank == Rank::Newest && self.best.len() == self.limit;
+        if is_final { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn offer(&mut self, facts: &Facts) {
+        if self.wanted.keeps(facts) {
+            self.best.insert(self.rank.key(facts));
+            if self.best.len() > self.limit {
+                self.best.pop_first();
+            }
+        }
+    }
+
+    /// What a request must beat to be held.
+    fn floor(&self) -> Option<Key> {
+        self.best.first().filter(|_| self.best.len() == self.limit).copied()
+    }
+
+    fn open_cells(&mut self) -> Result<(), IndexError> {
+        let mut queue = BinaryHeap::new();
+        let roots = self.wanted.stretch.touched(self.wanted.stretch.level());
+        for call in &self.wanted.calls {
+            for cell in self.query.cell_heads(*call, roots)? {
+                queue.push(Queued::new(cell, self.rank, self.wanted.stretch));
+            }
+        }
+        while let Some(Queued { bound, cell }) = queue.pop() {
+            if self.floor().is_some_and(|floor| bound < floor) {
+                break;
+            }
+            for finer in self.open(&cell)? {
+                queue.push(Queued::new(finer, self.rank, self.wanted.stretch));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what a cell holds, or returns its finer cells.
+    fn open(&mut self, cell: &CellHead) -> Result<Vec<CellHead>, IndexError> {
+        if self.wanted.by_outcome(&cell.outcomes) == 0 {
+            return Ok(Vec::new());
+        }
+        if self.take_listed(cell)? {
+            return Ok(Vec::new());
+        }
+        if cell.outcomes.calls > self.query.tuning.scanned_rows
+            && let Some(level) = cell.finer_level()
+            && let Some(stretch) = cell.stretch.within(self.wanted.stretch)
+        {
+            let finer = self.query.cell_heads(cell.call, stretch.touched(level))?;
+            // A minute that is not dense has no seconds.
+            if !finer.is_empty() {
+                return Ok(finer);
+            }
+        }
+        self.scan(cell)?;
+        Ok(Vec::new())
+    }
+
+    /// Looks up those that the cell names as its slowest. Whether these are all of its requests that can be wanted.
+    fn take_listed(&mut self, cell: &CellHead) -> Result<bool, IndexError> {
+        let listed = cell.slowest.iter().count();
+        let least_us = cell.slowest.iter().last().map_or(i64::MAX, |slow| slow.latency_us);
+        let is_all = usize::try_from(cell.outcomes.calls).is_ok_and(|calls| calls <= listed);
+        let names_all = |above_us: Option<i64>| is_all || above_us.is_some_and(|above_us| least_us <= above_us);
+        // Of the newest, a part of a cell's requests is of no use: which of the others are newer is not known.
+        if self.rank == Rank::Newest && !names_all(self.above_us()) {
+            return Ok(false);
+        }
+        for slow in cell.slowest.iter() {
+            if self.above_us().is_none_or(|above_us| slow.latency_us > above_us)
+                && self.seen.insert(slow.id)
+                && let Some(facts) = self.query.facts(slow.id)?
+            {
+                self.offer(&facts);
+            }
+        }
+        Ok(names_all(self.above_us()))
+    }
+
+    /// Only requests that took longer than this can be wanted. It rises as slower ones are found.
+    fn above_us(&self) -> Option<i64> {
+        let floor = self.floor().filter(|_| self.rank == Rank::Slowest);
+        // As slow as the least that is held is slow enough: it may be newer.
+        let found = floor.and_then(|(latency_us, _, _)| latency_us.checked_sub(1));
+        self.wanted.slower_than_us.max(found)
+    }
+
+    /// Reads the cell's rows.
+    fn scan(&mut self, cell: &CellHead) -> Result<(), IndexError> {
+        let Some(stretch) = cell.stretch.within(self.wanted.stretch) else { return Ok(()) };
+        let query = self.query;
+        query.walk(Walk::Call(cell.call), Order::NewestFirst, stretch, |facts| {
+            let beaten = self.floor().is_some_and(|floor| self.rank.key(facts) < floor);
+            self.offer(facts);
+            // Walking back, what follows a request that is not new enough is not either.
+            let is_final = beaten && self.rank == Rank::Newest;
+            if is_final { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    }
+}
+
+/// A cell that may hold something better than what is held, ordered by how good that may be.
+struct Queued {
+    bound: Key,
+    cell: CellHead,
+}
+
+impl Queued {
+    fn new(cell: CellHead, rank: Rank, stretch: Stretch) -> Self {
+        Self { bound: rank.bound(&cell, stretch), cell }
+    }
+}
+
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.bound.cmp(&other.bound)
+    }
+}
+
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        self.bound == other.bound
+    }
+}
+
+impl Eq for Queued {}

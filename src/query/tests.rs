@@ -1,0 +1,389 @@
+//! Every query against the plainest evaluation of the same question over all rows, on random small stores.
+//!
+//! Times lie around the borders of cells, so that a mistake by one shows; some minutes are dense; where choices turn is
+//! random too, so that small stores take every way that large ones do.
+
+use super::plan::Tuning;
+use super::test_store::TestStore;
+use super::{ClientRow, LogRow, Query, RequestFilter, SessionFilter, SessionRow, Span, ToolStatsRow, UnusedToolRow};
+use crate::event::Status;
+use crate::rollup::{DENSE_CALLS, Level};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const PROXIES: [&str; 2] = ["p", "q"];
+const METHODS: [&str; 2] = ["tools/call", "ping"];
+const TOOLS: [Option<&str>; 3] = [Some("search"), Some("read"), None];
+const SESSIONS: [&str; 3] = ["s0", "s1", "s2"];
+
+#[derive(Debug, Clone)]
+struct Request {
+    ts: i64,
+    proxy: &'static str,
+    method: &'static str,
+    tool: Option<&'static str>,
+    session: Option<&'static str>,
+    latency_us: i64,
+    status: &'static str,
+    tool_error: Option<i64>,
+}
+
+/// A time close to a border of some level.
+fn ts() -> impl Strategy<Value = i64> {
+    let near = prop_oneof![-2..3_i64, -2_500..2_500_i64, -70_000..70_000_i64];
+    (proptest::sample::select(&Level::ALL[..]), -2..3_i64, near)
+        .prop_map(|(level, cell, offset)| cell * level.span_ms() + offset)
+}
+
+fn latency_us() -> impl Strategy<Value = i64> {
+    // Many alike, as time-outs are, and some of any size.
+    prop_oneof![3 => 0..4_i64, 2 => 100..100_000_i64, 2 => Just(30_000_000_i64), 1 => -1..1_000_000_000_i64]
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let names = (
+        proptest::sample::select(&PROXIES[..]),
+        proptest::sample::select(&METHODS[..]),
+        proptest::sample::select(&TOOLS[..]),
+        proptest::option::of(proptest::sample::select(&SESSIONS[..])),
+    );
+    let status = prop_oneof![6 => Just("ok"), 1 => Just("error"), 1 => Just("timeout")];
+    let tool_error = prop_oneof![4 => Just(None), 2 => Just(Some(0)), 1 => Just(Some(1))];
+    (ts(), names, latency_us(), status, tool_error).prop_map(
+        |(ts, (proxy, method, tool, session), latency_us, status, tool_error)| Request {
+            ts,
+            proxy,
+            method,
+            tool,
+            session,
+            latency_us,
+            status,
+            tool_error,
+        },
+    )
+}
+
+/// A minute of one call that has seconds.
+fn dense_minute() -> impl Strategy<Value = Vec<Request>> {
+    let usual = usize::try_from(DENSE_CALLS).unwrap();
+    (-2..2_i64, request(), proptest::collection::vec((0..60_000_i64, latency_us()), usual..usual + 20)).prop_map(
+        |(minute, request, varied)| {
+            let vary = |(offset, latency_us)| Request { ts: minute * 60_000 + offset, latency_us, ..request.clone() };
+            varied.into_iter().map(vary).collect()
+        },
+    )
+}
+
+fn requests() -> impl Strategy<Value = Vec<Request>> {
+    let dense = proptest::collection::vec(dense_minute(), 0..2).prop_map(|minutes| minutes.concat());
+    (proptest::collection::vec(request(), 0..120), dense).prop_map(|(some, dense)| [some, dense].concat())
+}
+
+fn span() -> impl Strategy<Value = Span> {
+    (proptest::option::of(ts()), proptest::option::of(ts()))
+        .prop_map(|(since_ts, until_ts)| Span { since_ts, until_ts })
+}
+
+/// Most of the time no condition, so that answers are not always empty.
+fn seldom<T: std::fmt::Debug + Clone>(value: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
+    proptest::option::weighted(0.25, value)
+}
+
+fn name(names: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop_oneof![9 => proptest::sample::select(names), 1 => Just("nobody")].prop_map(str::to_owned)
+}
+
+fn request_filter() -> impl Strategy<Value = RequestFilter> {
+    let names =
+        (seldom(name(&PROXIES)), seldom(name(&METHODS)), seldom(name(&["search", "read"])), seldom(name(&SESSIONS)));
+    let status = seldom(proptest::sample::select(&[Status::Ok, Status::Error, Status::Timeout][..]));
+    let errors_only = proptest::bool::weighted(0.2);
+    let limit = proptest::option::weighted(0.7, prop_oneof![0..12_u64, 0..200_u64]);
+    (span(), names, status, errors_only, seldom(latency_us()), limit).prop_map(
+        |(span, (proxy, method, tool, session_id), status, errors_only, slower_than_us, limit)| RequestFilter {
+            span,
+            proxy,
+            method,
+            tool,
+            status,
+            session_id,
+            errors_only,
+            slower_than_us,
+            limit,
+        },
+    )
+}
+
+fn session_filter() -> impl Strategy<Value = SessionFilter> {
+    let names = (seldom(name(&PROXIES)), seldom(name(&["claude", "cursor"])), seldom(name(&SESSIONS)));
+    (span(), names, proptest::bool::weighted(0.2), proptest::option::of(0..4_u64)).prop_map(
+        |(span, (proxy, client_name, session_id), errors_only, limit)| SessionFilter {
+            span,
+            proxy,
+            client_name,
+            session_id,
+            errors_only,
+            limit,
+        },
+    )
+}
+
+fn tuning() -> impl Strategy<Value = Tuning> {
+    let rows = || prop_oneof![Just(0_i64), 1..30_i64, Just(1_000_i64)];
+    (rows(), rows(), rows(), rows()).prop_map(|(session_rows, tried_rows, scanned_rows, exact_rows)| Tuning {
+        session_rows,
+        tried_rows: tried_rows.unsigned_abs(),
+        scanned_rows,
+        exact_rows,
+    })
+}
+
+fn filled(requests: &[Request]) -> TestStore {
+    let store = TestStore::new();
+    store.execute("BEGIN");
+    for (number, request) in requests.iter().enumerate() {
+        let mut row = store.request(&format!("r{number}"), request.ts, request.method);
+        row = row.set("proxy", request.proxy).set("latency_us", request.latency_us).set("status", request.status);
+        // Sizes that differ, and are known of two in three.
+        if !number.is_multiple_of(3) {
+            row = row.set("bytes_in", i64::try_from(number).unwrap()).set("bytes_out", 1_000);
+        }
+        if let Some(tool) = request.tool {
+            row = row.set("tool", tool);
+        }
+        if let Some(session) = request.session {
+            row = row.set("session_id", session);
+        }
+        if let Some(tool_error) = request.tool_error {
+            row = row.set("tool_error", tool_error);
+        }
+        row.insert();
+    }
+    store.execute(
+        "UPDATE session_state SET
+             (started_at, last_seen_at, total_calls, total_errors, total_tool_errors) =
+                 (SELECT min(ts), max(ts), count(*), sum(status <> 'ok'), coalesce(sum(tool_error), 0)
+                  FROM requests WHERE requests.session_id = session_state.session_id),
+             client_name = CASE session_id WHEN 's0' THEN 'claude' WHEN 's1' THEN 'cursor' END,
+             closed_at = CASE session_id WHEN 's1' THEN 5 END;
+         INSERT INTO meta VALUES ('session_idle_ms', '1800000');
+         COMMIT",
+    );
+    store
+}
+
+/// All rows of view `requests`, in the order of time.
+fn all_rows(query: &Query) -> Vec<LogRow> {
+    let mut rows = query
+        .rows("SELECT id FROM requests", &[], |row| row.get(0))
+        .unwrap()
+        .into_iter()
+        .map(|id| query.log_row(id).unwrap())
+        .collect::<Vec<_>>();
+    rows.sort_by_key(|row| (row.ts, row.id));
+    rows
+}
+
+fn is_kept(filter: &RequestFilter, row: &LogRow) -> bool {
+    let same = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
+    filter.span.since_ts.is_none_or(|since_ts| row.ts >= since_ts)
+        && filter.span.until_ts.is_none_or(|until_ts| row.ts < until_ts)
+        && same(&filter.proxy, Some(&row.proxy))
+        && same(&filter.method, Some(&row.method))
+        && same(&filter.tool, row.tool.as_deref())
+        && same(&filter.session_id, row.session_id.as_deref())
+        && filter.status.is_none_or(|status| row.status == status.as_str())
+        && filter.slower_than_us.is_none_or(|limit_us| row.latency_us > limit_us)
+        && (!filter.errors_only || row.status != "ok" || row.tool_error == Some(true))
+}
+
+fn newest<T>(mut rows: Vec<T>, limit: Option<u64>) -> Vec<T> {
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap());
+    rows.drain(..rows.len().saturating_sub(limit));
+    rows
+}
+
+fn kept(filter: &RequestFilter, all: &[LogRow]) -> Vec<LogRow> {
+    newest(all.iter().filter(|row| is_kept(filter, row)).cloned().collect(), filter.limit)
+}
+
+/// Statistics with exact percentiles.
+fn plain_stats(rows: &[LogRow]) -> Vec<ToolStatsRow> {
+    let mut groups: BTreeMap<_, Vec<&LogRow>> = BTreeMap::new();
+    for row in rows {
+        groups.entry((row.proxy.clone(), row.method.clone(), row.tool.clone())).or_default().push(row);
+    }
+    let stats = |((proxy, method, tool), rows): ((String, String, Option<String>), Vec<&LogRow>)| {
+        let mut latencies: Vec<i64> = rows.iter().map(|row| row.latency_us).collect();
+        latencies.sort_unstable();
+        let at = |percent: usize| latencies[(latencies.len() * percent).div_ceil(100) - 1];
+        let count = |test: &dyn Fn(&LogRow) -> bool| rows.iter().filter(|row| test(row)).count() as i64;
+        ToolStatsRow {
+            proxy,
+            method,
+            tool,
+            calls: rows.len() as i64,
+            errors: count(&|row| row.status == "error"),
+            timeouts: count(&|row| row.status == "timeout"),
+            tool_errors: count(&|row| row.tool_error == Some(true)),
+            p50_us: at(50),
+            p95_us: at(95),
+            p99_us: at(99),
+            max_us: at(100),
+            bytes_in: rows.iter().filter_map(|row| row.bytes_in).sum(),
+            bytes_out: rows.iter().filter_map(|row| row.bytes_out).sum(),
+            first_ts: rows.iter().map(|row| row.ts).min().unwrap(),
+            last_ts: rows.iter().map(|row| row.ts).max().unwrap(),
+        }
+    };
+    groups.into_iter().map(stats).collect()
+}
+
+/// The same, with each percentile that is within 1 % replaced by the exact one.
+fn with_exact_percentiles(found: &[ToolStatsRow], exact: &[ToolStatsRow]) -> Vec<ToolStatsRow> {
+    let close = |found: i64, exact: i64| {
+        // A negative latency counts as 0 in a histogram.
+        let is_close = found.abs_diff(exact.max(0)) * 100 <= exact.max(0).unsigned_abs() || found == exact;
+        if is_close { exact } else { found }
+    };
+    let pairs = found.iter().zip(exact);
+    pairs
+        .map(|(found, exact)| ToolStatsRow {
+            p50_us: close(found.p50_us, exact.p50_us),
+            p95_us: close(found.p95_us, exact.p95_us),
+            p99_us: close(found.p99_us, exact.p99_us),
+            ..found.clone()
+        })
+        .chain(found.iter().skip(exact.len()).cloned())
+        .collect()
+}
+
+fn plain_sessions(query: &Query, filter: &SessionFilter) -> Vec<SessionRow> {
+    let keeps = |row: &SessionRow| {
+        filter.span.since_ts.is_none_or(|since_ts| row.last_seen_at >= since_ts)
+            && filter.span.until_ts.is_none_or(|until_ts| row.started_at < until_ts)
+            && filter.proxy.as_ref().is_none_or(|proxy| *proxy == row.proxy)
+            && filter.client_name.as_ref().is_none_or(|name| Some(name) == row.client_name.as_ref())
+            && filter.session_id.as_ref().is_none_or(|id| *id == row.session_id)
+            && (!filter.errors_only || row.total_errors > 0 || row.total_tool_errors > 0)
+    };
+    let mut rows = query.rows(
+        "SELECT s.session_id, s.proxy, s.started_at, s.last_seen_at, s.ended_at, \
+                (SELECT closed_at FROM session_state state WHERE state.session_id = s.session_id), \
+                s.client_name, s.client_version, s.client_platform, s.protocol_version, s.derived, \
+                s.total_calls, s.total_errors, s.total_tool_errors FROM sessions s",
+        &[],
+        super::session::read_session,
+    );
+    rows.as_mut().unwrap().sort_by_key(|row| (row.last_seen_at, row.session_id.clone()));
+    rows.unwrap().into_iter().filter(keeps).collect()
+}
+
+fn plain_clients(sessions: &[SessionRow]) -> Vec<ClientRow> {
+    let mut clients: BTreeMap<Option<String>, Vec<&SessionRow>> = BTreeMap::new();
+    for session in sessions {
+        clients.entry(session.client_name.clone()).or_default().push(session);
+    }
+    let sum = |sessions: &[&SessionRow], number: fn(&SessionRow) -> i64| sessions.iter().map(|row| number(row)).sum();
+    let client = |(client_name, sessions): (Option<String>, Vec<&SessionRow>)| ClientRow {
+        client_name,
+        client_version: None,
+        client_platform: None,
+        sessions: sessions.len() as i64,
+        open_sessions: sum(&sessions, |row| i64::from(row.ended_at.is_none())),
+        total_calls: sum(&sessions, |row| row.total_calls),
+        total_errors: sum(&sessions, |row| row.total_errors),
+        total_tool_errors: sum(&sessions, |row| row.total_tool_errors),
+        first_seen_at: sessions.iter().map(|row| row.started_at).min().unwrap(),
+        last_seen_at: sessions.iter().map(|row| row.last_seen_at).max().unwrap(),
+    };
+    let mut rows: Vec<_> = clients.into_iter().map(client).collect();
+    rows.sort_by_key(|row| (row.last_seen_at, row.client_name.clone()));
+    rows
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_query_about_requests_says_what_all_rows_say(
+        requests in requests(),
+        asked in proptest::collection::vec((request_filter(), tuning(), 0..40_u64), 40),
+    ) {
+        let store = filled(&requests);
+        let mut query = store.query();
+        let all = all_rows(&query);
+        prop_assert_eq!(query.totals().unwrap().requests, all.len() as i64);
+        for (filter, tuning, most) in asked {
+            query.tuning = tuning;
+            let expected = kept(&filter, &all);
+            prop_assert_eq!(&query.logs(&filter).unwrap(), &expected, "logs, {:?} {:?}", filter, tuning);
+            prop_assert_eq!(
+                query.count_requests(&filter).unwrap(), expected.len() as i64, "count, {:?} {:?}", filter, tuning
+            );
+
+            let exact = plain_stats(&expected);
+            let mut stats = query.tool_stats(&filter).unwrap();
+            if expected.len() as i64 > tuning.exact_rows {
+                stats = with_exact_percentiles(&stats, &exact);
+            }
+            prop_assert_eq!(&stats, &exact, "tool_stats, {:?} {:?}", filter, tuning);
+
+            let whole = RequestFilter { limit: None, ..filter };
+            let mut slowest = kept(&whole, &all);
+            slowest.sort_by_key(|row| std::cmp::Reverse((row.latency_us, row.ts, row.id)));
+            slowest.truncate(usize::try_from(most).unwrap());
+            prop_assert_eq!(&query.slowest(&whole, most).unwrap(), &slowest, "slowest, {:?} {:?}", whole, tuning);
+        }
+    }
+
+    #[test]
+    fn every_query_about_sessions_says_what_all_rows_say(
+        requests in requests(),
+        asked in proptest::collection::vec(session_filter(), 40),
+    ) {
+        let store = filled(&requests);
+        let query = store.query();
+        for filter in asked {
+            let expected = plain_sessions(&query, &filter);
+            let clients = newest(plain_clients(&expected), filter.limit);
+            let sessions = newest(expected, filter.limit);
+            prop_assert_eq!(query.sessions(&filter).unwrap(), sessions, "sessions, {:?}", filter);
+            prop_assert_eq!(query.clients(&filter).unwrap(), clients, "clients, {:?}", filter);
+        }
+    }
+
+    #[test]
+    fn a_tool_is_unused_if_no_row_in_the_span_calls_it(
+        requests in requests(),
+        spans in proptest::collection::vec(span(), 20),
+    ) {
+        let store = filled(&requests);
+        store.schema_version(7, "p", r#"{"tools":[{"name":"search"},{"name":"read"},{"name":"never"}]}"#);
+        let query = store.query();
+        let all = all_rows(&query);
+        for span in spans {
+            let last_call = |tool: &str, span| {
+                let filter = RequestFilter {
+                    span,
+                    proxy: Some("p".into()),
+                    method: Some("tools/call".into()),
+                    tool: Some(tool.into()),
+                    ..RequestFilter::default()
+                };
+                kept(&filter, &all).last().map(|row| row.ts)
+            };
+            let unused = ["never", "read", "search"].into_iter().filter(|tool| last_call(tool, span).is_none());
+            let expected: Vec<_> = unused
+                .map(|tool| UnusedToolRow {
+                    proxy: "p".into(),
+                    upstream_url: "http://up".into(),
+                    tool: tool.into(),
+                    known_since: 7,
+                    last_called_at: last_call(tool, Span::default()),
+                })
+                .collect();
+            prop_assert_eq!(query.unused_tools(span, None).unwrap(), expected, "{:?}", span);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Tools that servers offer and nobody calls.
+//!
+//! Runs on the caller's thread. Which tools a server offers stands in the payload of its current `tools/list`; calls
+//! don't say which server they went to, so a tool counts as called if its proxy saw a call of that name.
+
+use super::stretch::Stretch;
+use super::{Query, SchemaFilter, Span};
+use crate::error::IndexError;
+use rusqlite::types::Value;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+const TOOLS_LIST: &str = "tools/list";
+
+/// A tool that a server offers and that was not called in a span.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct UnusedToolRow {
+    /// The proxy in front of the server.
+    pub proxy: String,
+    /// The server.
+    pub upstream_url: String,
+    /// The tool's name.
+    pub tool: String,
+    /// Since when the server has offered it without a break: Unix time in milliseconds, UTC.
+    pub known_since: i64,
+    /// When it was called last, before or after the span: Unix time in milliseconds, UTC. `None`: never.
+    pub last_called_at: Option<i64>,
+}
+
+/// What is needed of a current `tools/list`.
+#[derive(serde::Deserialize)]
+struct ToolsList {
+    #[serde(default)]
+    tools: Vec<NamedTool>,
+}
+
+#[derive(serde::Deserialize)]
+struct NamedTool {
+    name: String,
+}
+
+/// Since when a server offers its tools.
+#[derive(Default)]
+struct Known {
+    /// When its first list was seen: since then it offers what was never added later.
+    first_ts: Option<i64>,
+    /// When a tool was added last.
+    added_at: HashMap<String, i64>,
+}
+
+impl Query {
+    /// The tools that servers offer now and that were not called in `span`, ordered by proxy, server and name. With a
+    /// proxy's name: only those behind it. A payload that lists no tools by name offers none.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn unused_tools(&self, span: Span, proxy: Option<&str>) -> Result<Vec<UnusedToolRow>, IndexError> {
+        self.at_one_time(|| {
+            let lists = self.server_schema(&SchemaFilter {
+                proxy: proxy.map(str::to_owned),
+                method: Some(TOOLS_LIST.to_owned()),
+                ..SchemaFilter::default()
+            })?;
+            let known = self.known_since()?;
+            let mut unused = Vec::new();
+            for list in lists {
+                let server = (list.proxy, list.upstream_url);
+                let offered = serde_json::from_str::<ToolsList>(&list.payload).map(|list| list.tools);
+                let mut tools: Vec<_> = offered.unwrap_or_default().into_iter().map(|tool| tool.name).collect();
+                tools.sort_unstable();
+                tools.dedup();
+                for tool in tools {
+                    let (is_called, last_called_at) = self.last_call(&server.0, &tool, span)?;
+                    if is_called {
+                        continue;
+                    }
+                    let added =
+                        known.get(&server).and_then(|known| known.added_at.get(&tool).copied().or(known.first_ts));
+                    unused.push(UnusedToolRow {
+                        proxy: server.0.clone(),
+                        upstream_url: server.1.clone(),
+                        tool,
+                        known_since: added.unwrap_or(list.captured_at),
+                        last_called_at,
+                    });
+                }
+            }
+            Ok(unused)
+        })
+    }
+
+    /// Whether the tool was called in the span, and when it was called last at all. Both are steps down an index.
+    fn last_call(&self, proxy: &str, tool: &str, span: Span) -> Result<(bool, Option<i64>), IndexError> {
+        let names = [proxy.to_owned().into(), tool.to_owned().into()];
+        let sql = "SELECT id FROM calls WHERE proxy = ? AND method = 'tools/call' AND tool = ?";
+        let calls = self.rows(sql, &names, |row| row.get::<_, i64>(0))?;
+        let Some(call) = calls.first() else { return Ok((false, None)) };
+        let last = self.value("SELECT max(ts) FROM request_rows WHERE call = ?", &[(*call).into()])?;
+        let Some(Stretch { first_ts, last_ts }) = Stretch::of(span) else { return Ok((false, last)) };
+        let sql = "SELECT EXISTS (SELECT 1 FROM request_rows WHERE call = ? AND ts BETWEEN ? AND ?)";
+        Ok((self.value(sql, &[(*call).into(), first_ts.into(), last_ts.into()])?, last))
+    }
+
+    /// By proxy and server.
+    fn known_since(&self) -> Result<HashMap<(String, String), Known>, IndexError> {
+        let mut known: HashMap<_, Known> = HashMap::new();
+        let sql = "SELECT proxy, upstream_url, change_type, item_name, detected_at FROM schema_changes \
+                   WHERE method = ? AND change_type IN ('initial', 'tool_added') ORDER BY detected_at, id";
+        self.each_row(sql, &[Value::from(TOOLS_LIST.to_owned())], |row| {
+            let (change_type, item): (String, Option<String>) = (row.get(2)?, row.get(3)?);
+            let known = known.entry((row.get(0)?, row.get(1)?)).or_default();
+            let detected_at = row.get(4)?;
+            match item {
+                Some(tool) if change_type == "tool_added" => _ = known.added_at.insert(tool, detected_at),
+                _ => _ = known.first_ts.get_or_insert(detected_at),
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::test_store::TestStore;
+
+    fn change(store: &TestStore, ts: i64, change_type: &str, tool: &str) {
+        store
+            .row("schema_changes")
+            .set("proxy", "p")
+            .set("upstream_url", "http://up")
+            .set("method", TOOLS_LIST)
+            .set("change_type", change_type)
+            .set("item_name", tool)
+            .set("detected_at", ts)
+            .set("version_id", 1)
+            .insert();
+    }
+
+    fn unused(store: &TestStore, span: Span) -> Vec<(String, i64, Option<i64>)> {
+        let rows = store.query().unused_tools(span, None).unwrap();
+        rows.into_iter().map(|row| (row.tool, row.known_since, row.last_called_at)).collect()
+    }
+
+    #[test]
+    fn a_tool_is_known_since_the_first_list_or_since_it_was_added_last() {
+        let store = TestStore::new();
+        store.schema_version(10, "p", r#"{"tools":[{"name":"old"},{"name":"new"},{"name":"back"}]}"#);
+        for (ts, change_type, tool) in [
+            (20, "tool_added", "new"),
+            (20, "tool_added", "back"),
+            (30, "tool_removed", "back"),
+            (40, "tool_added", "back"),
+        ] {
+            change(&store, ts, change_type, tool);
+        }
+        let expected = [("back", 40, None), ("new", 20, None), ("old", 10, None)];
+        assert_eq!(unused(&store, Span::default()), expected.map(|(tool, since, call)| (tool.to_owned(), since, call)));
+    }
+
+    #[test]
+    fn a_call_in_the_span_uses_a_tool_and_one_outside_is_its_last() {
+        let store = TestStore::new();
+        store.schema_version(10, "p", r#"{"tools":[{"name":"a"},{"name":"b"},{"name":"b"}]}"#);
+        store.request("1", 100, "tools/call").set("tool", "a").insert();
+        store.request("2", 200, "tools/call").set("tool", "b").insert();
+        store.request("3", 300, "prompts/get").set("tool", "a").insert();
+        store.request("4", 300, "tools/call").set("tool", "a").set("proxy", "other").insert();
+        let span = Span { since_ts: Some(101), until_ts: Some(301) };
+        assert_eq!(unused(&store, span), [("a".to_owned(), 10, Some(100))]);
+        assert_eq!(unused(&store, Span::default()), []);
+        let never = Span { since_ts: Some(5), until_ts: Some(5) };
+        assert_eq!(unused(&store, never).len(), 2);
+        assert_eq!(store.query().unused_tools(never, Some("other")).unwrap(), []);
+    }
+
+    #[test]
+    fn a_payload_that_lists_no_tools_by_name_offers_none() {
+        for payload in ["", "[]", r#"{"tools":null}"#, r#"{"tools":[{"title":"x"}]}"#, r#"{"other":1}"#] {
+            let store = TestStore::new();
+            store.schema_version(10, "p", payload);
+            assert_eq!(unused(&store, Span::default()), [], "{payload}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Rows in the order of time, along one index.
+//!
+//! Runs on the caller's thread. Every statement names its index: which one is right depends on how many rows match,
+//! which the roll-ups know and SQLite's planner does not.
+
+use super::search::Rank;
+use super::stretch::Stretch;
+use super::wanted::{FACTS, Facts};
+use super::{Query, RequestFilter};
+use crate::error::IndexError;
+use crate::rollup::Outcome;
+use rusqlite::types::Value;
+use std::ops::ControlFlow;
+
+/// The rows along one index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Walk {
+    /// All of them.
+    All,
+    /// Those of a call.
+    Call(i64),
+    /// Those of a session.
+    Session(i64),
+    /// Those that failed in any way, also the tool errors among those that ended so.
+    Failed(Option<Outcome>),
+}
+
+/// In which order of time. Sequence numbers break ties, so that rows of one millisecond come in the order of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+impl Walk {
+    /// The statement, and the value of its `?3` if it has one.
+    fn statement(self, order: Order) -> (String, Option<Value>) {
+        let direction = match order {
+            Order::OldestFirst => "ASC",
+            Order::NewestFirst => "DESC",
+        };
+        let select = |index: &str, condition: &str| {
+            format!("SELECT {FACTS} FROM request_rows r INDEXED BY {index} WHERE {condition} r.ts BETWEEN ?1 AND ?2")
+        };
+        let in_order = |select: &str| format!("{select} ORDER BY 2 {direction}, 1 {direction}");
+        // As the partial index is declared; otherwise SQLite does not see that it fits.
+        let failed = |status: &str| {
+            select("request_rows_failed", &format!("(r.status <> 0 OR r.tool_error = 1) AND r.status = {status} AND"))
+        };
+        match self {
+            Self::All => (in_order(&select("request_rows_by_ts", "")), None),
+            Self::Call(call) => (in_order(&select("request_rows_by_call", "r.call = ?3 AND")), Some(call.into())),
+            Self::Session(id) => (in_order(&select("request_rows_by_session", "r.session = ?3 AND")), Some(id.into())),
+            Self::Failed(Some(outcome)) => (in_order(&failed("?3")), Some((outcome as i64).into())),
+            // SQLite merges the parts of such a statement as they come, each along its index: nothing is sorted.
+            Self::Failed(None) => (in_order(&[failed("0"), failed("1"), failed("2")].join(" UNION ALL ")), None),
+        }
+    }
+}
+
+impl Query {
+    /// Hands over the rows of a stretch along an index, until `each` breaks off.
+    pub(super) fn walk<'a>(
+        &self,
+        walk: Walk,
+        order: Order,
+        stretch: Stretch,
+        mut each: impl FnMut(&Facts) -> ControlFlow<()> + 'a,
+    ) -> Result<(), IndexError> {
+        let (sql, third) = walk.statement(order);
+        let mut values = vec![stretch.first_ts.into(), stretch.last_ts.into()];
+        values.extend(third);
+        self.each_row(&sql, &values, move |row| Ok(each(&Facts::read(row)?)))
+    }
+
+    /// Hands over the requests that a filter keeps, oldest first, until `each` breaks off.
+    pub(super) fn each_kept(
+        &self,
+        filter: &RequestFilter,
+        mut each: impl FnMut(&Facts) -> Result<ControlFlow<()>, IndexError>,
+    ) -> Result<(), IndexError> {
+        let Some(wanted) = self.wanted(filter)? else { return Ok(()) };
+        if let Some(limit) = filter.limit {
+            for id in self.best(wanted, Rank::Newest, limit)? {
+                if let Some(facts) = self.facts(id)?
+                    && each(&facts)?.is_break()
+                {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        let mut ended = Ok(());
+        self.walk(Self::whole_walk(&wanted), Order::OldestFirst, wanted.stretch, |facts| {
+            if !wanted.keeps(facts) {
+                return ControlFlow::Continue(());
+            }
+            each(facts).unwrap_or_else(|error| {
+                ended = Err(error);
+                ControlFlow::Break(())
+            })
+        })?;
+        ended
+    }
+
+    /// What is known of the row with that id; `None` if there is none.
+    pub(super) fn facts(&self, id: i64) -> Result<Option<Facts>, IndexError> {
+        let sql = format!("SELECT {FACTS} FROM request_rows r WHERE r.id = ?");
+        Ok(self.rows(&sql, &[id.into()], Facts::read)?.first().copied())
+    }
+}

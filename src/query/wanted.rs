@@ -1,0 +1,158 @@
+//! A filter in the numbers of the database, as a search tests rows and cells with it.
+//!
+//! Runs on the caller's thread. The test of a row is here and nowhere in SQL, so that every way of finding rows keeps
+//! the same ones.
+
+use super::stretch::Stretch;
+use super::{Query, RequestFilter};
+use crate::error::IndexError;
+use crate::event::Status;
+use crate::rollup::Outcome;
+use rusqlite::Row;
+
+/// Which requests are wanted.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) stretch: Stretch,
+    /// The ids of all calls that may be wanted, ascending.
+    pub(super) calls: Vec<i64>,
+    /// Whether there are calls that are not.
+    pub(super) only_calls: bool,
+    pub(super) session: Option<WantedSession>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) errors_only: bool,
+    pub(super) slower_than_us: Option<i64>,
+}
+
+/// A session by its number, and how many requests it has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WantedSession {
+    pub(super) id: i64,
+    pub(super) requests: i64,
+}
+
+/// What searches and statistics need of a row, in the order of [`FACTS`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    pub(super) id: i64,
+    pub(super) ts: i64,
+    pub(super) call: i64,
+    session: Option<i64>,
+    pub(super) latency_us: i64,
+    pub(super) outcome: Outcome,
+    pub(super) tool_error: bool,
+    pub(super) bytes_in: Option<i64>,
+    pub(super) bytes_out: Option<i64>,
+}
+
+/// The columns of [`Facts`].
+pub(super) const FACTS: &str =
+    "r.id, r.ts, r.call, r.session, r.latency_us, r.status, r.tool_error, r.bytes_in, r.bytes_out";
+
+impl Facts {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            ts: row.get(1)?,
+            call: row.get(2)?,
+            session: row.get(3)?,
+            latency_us: row.get(4)?,
+            outcome: Outcome::from_number(row.get(5)?),
+            tool_error: row.get::<_, Option<bool>>(6)?.unwrap_or(false),
+            bytes_in: row.get(7)?,
+            bytes_out: row.get(8)?,
+        })
+    }
+}
+
+/// How many requests there are, and how they ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Outcomes {
+    pub(super) calls: i64,
+    pub(super) errors: i64,
+    pub(super) timeouts: i64,
+    pub(super) tool_errors: i64,
+}
+
+impl Outcomes {
+    /// How many of them ended so.
+    pub(super) fn with(&self, outcome: Outcome) -> i64 {
+        match outcome {
+            Outcome::Ok => self.calls.saturating_sub(self.errors).saturating_sub(self.timeouts),
+            Outcome::Error => self.errors,
+            Outcome::Timeout => self.timeouts,
+        }
+    }
+}
+
+impl Wanted {
+    /// Whether the request is wanted.
+    pub(super) fn keeps(&self, facts: &Facts) -> bool {
+        self.stretch.contains(facts.ts)
+            && (!self.only_calls || self.calls.binary_search(&facts.call).is_ok())
+            && self.session.is_none_or(|session| facts.session == Some(session.id))
+            && self.outcome.is_none_or(|outcome| facts.outcome == outcome)
+            && (!self.errors_only || facts.outcome != Outcome::Ok || facts.tool_error)
+            && self.slower_than_us.is_none_or(|limit_us| facts.latency_us > limit_us)
+    }
+
+    /// How many of so many requests can be wanted by how they ended. At most: a request that failed and said `isError`
+    /// too is counted twice where any failure will do.
+    pub(super) fn by_outcome(&self, outcomes: &Outcomes) -> i64 {
+        let ended_so = self.outcome.map_or(outcomes.calls, |outcome| outcomes.with(outcome));
+        let failed = outcomes.errors.saturating_add(outcomes.timeouts).saturating_add(outcomes.tool_errors);
+        if self.errors_only { ended_so.min(failed) } else { ended_so }
+    }
+
+    /// Whether nothing but failures is wanted: then it stands in the index of what failed.
+    pub(super) fn only_failed(&self) -> bool {
+        self.errors_only || self.outcome.is_some_and(|outcome| outcome != Outcome::Ok)
+    }
+
+    /// Whether the roll-ups don't tell how many are wanted: they count no sessions, no latencies exactly, and no
+    /// request that failed in two ways once.
+    pub(super) fn needs_rows(&self) -> bool {
+        self.session.is_some() || self.errors_only || self.slower_than_us.is_some()
+    }
+}
+
+impl Query {
+    /// Looks up the names of a filter; `None` if one of them is on no record, so that nothing can be wanted.
+    pub(super) fn wanted(&self, filter: &RequestFilter) -> Result<Option<Wanted>, IndexError> {
+        let Some(stretch) = Stretch::of(filter.span) else { return Ok(None) };
+        let calls = self.rows(
+            "SELECT id FROM calls \
+             WHERE (?1 IS NULL OR proxy = ?1) AND (?2 IS NULL OR method = ?2) AND (?3 IS NULL OR tool = ?3) ORDER BY id",
+            &[filter.proxy.clone().into(), filter.method.clone().into(), filter.tool.clone().into()],
+            |row| row.get(0),
+        )?;
+        if calls.is_empty() {
+            return Ok(None);
+        }
+        let session = match &filter.session_id {
+            None => None,
+            Some(session_id) => {
+                let found = self.rows(
+                    "SELECT id, total_calls FROM session_state WHERE session_id = ?",
+                    &[session_id.clone().into()],
+                    |row| Ok(WantedSession { id: row.get(0)?, requests: row.get(1)? }),
+                )?;
+                let Some(session) = found.first() else { return Ok(None) };
+                Some(*session)
+            }
+        };
+        Ok(Some(Wanted {
+            stretch,
+            calls,
+            only_calls: filter.proxy.is_some() || filter.method.is_some() || filter.tool.is_some(),
+            session,
+            outcome: filter.status.map(|status| match status {
+                Status::Ok => Outcome::Ok,
+                Status::Error => Outcome::Error,
+                Status::Timeout => Outcome::Timeout,
+            }),
+            errors_only: filter.errors_only,
+            slower_than_us: filter.slower_than_us,
+        }))
+    }
+}
