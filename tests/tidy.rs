@@ -137,7 +137,11 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
             ],
         ),
         ("index.rs", &["config", "error", "format", "gap"]),
-        ("index/batch.rs", &["error", "event", "fold", "format", "record", "segment"]),
+        ("index/batch.rs", &["error", "event", "fold", "format", "record", "rollup", "segment"]),
+        ("index/digest_table.rs", &["fold", "session_digest"]),
+        ("index/names.rs", &["fold", "record"]),
+        ("index/rebuild.rs", &["error", "fold"]),
+        ("index/rollup_table.rs", &["histogram", "rollup"]),
         ("index/schema_history.rs", &["format", "record", "schema_diff"]),
         ("index/session_table.rs", &["fold"]),
         // Queries know the database, and nothing of how it is written. The status that they filter by is the event's.
