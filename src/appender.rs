@@ -28,8 +28,8 @@ const IDLE_MIN: Duration = Duration::from_millis(1);
 /// 100 wake-ups a second cost about a thousandth of a core.
 const IDLE_MAX: Duration = Duration::from_millis(10);
 /// How long it keeps looking, without sleeping, after it answered somebody who waits for durability: who waited once is
-/// soon back. Measured with 16 waiting threads: a third more commits per second, since nobody has to wake it, and
-/// since a processor that is not idle takes the disk's interrupt at once.
+/// soon back. Nobody has to wake it then, and a processor that is not idle takes the disk's interrupt at once. Measured
+/// with 16 waiting threads and folding held off, one run each: 48,000 commits per second without, 67,000 with it.
 const ALERT: Duration = Duration::from_micros(150);
 /// How many messages are taken before progress is told and other duties are seen to.
 const BATCH_MESSAGES: usize = 4096;
