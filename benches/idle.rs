@@ -62,10 +62,11 @@ fn soak(store: &Store, minutes: u64) {
     while start.elapsed() < Duration::from_secs(minutes * 60) {
         record(store, number..number + 1024);
         number += 1024;
-        let stats = store.stats();
+        let mut stats = store.stats();
         // Folding is slower than recording; the log must not fill the disk.
-        if stats.queued > 100_000 || stats.lag_records > LAG_RECORDS_MAX {
+        while stats.queued > 100_000 || stats.lag_records > LAG_RECORDS_MAX {
             std::thread::sleep(Duration::from_micros(200));
+            stats = store.stats();
         }
         if start.elapsed() >= next {
             resident.push(resident_kib());

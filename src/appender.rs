@@ -31,8 +31,8 @@ const PROGRESS_EVENTS: u64 = 4096;
 /// From so many events on there is likely to be more already: the next look comes at once.
 const BUSY_EVENTS: u64 = 1024;
 /// How long it keeps looking, without sleeping, after it answered somebody who waits for durability: who waited once is
-/// soon back. Measured with 16 waiting threads: a third more commits per second, since nobody has to wake it, and
-/// since a processor that is not idle takes the disk's interrupt at once.
+/// soon back. Nobody has to wake it then, and a processor that is not idle takes the disk's interrupt at once. Measured
+/// with 16 waiting threads and folding held off, one run each: 48,000 commits per second without, 67,000 with it.
 const ALERT: Duration = Duration::from_micros(150);
 /// While events are being dropped, gaps are written this far apart, so that they don't fill the log themselves.
 const GAP_INTERVAL: Duration = Duration::from_secs(1);

@@ -52,7 +52,7 @@ pub(crate) struct SyncLoop {
 const UNSYNCED_LOOK: usize = 64;
 
 /// The compactor is not woken more often than this. Under `always`, waking it at each sync made it commit a transaction
-/// for every few records: that took half of two cores and a third of the durable commits per second.
+/// for every few records, which was 45 % of all processor time with 16 threads waiting for durability.
 const FOLD_INTERVAL: Duration = Duration::from_millis(20);
 
 impl SyncLoop {
