@@ -40,7 +40,7 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How often to look for segments that became too old to keep.
 const RETIRE_INTERVAL: Duration = Duration::from_secs(10);
 /// The thread's nice value: recording and serving come first.
-const NICENESS: i32 = 19;
+const NICENESS: i32 = 10;
 
 /// The thread's state.
 pub(crate) struct Compactor {

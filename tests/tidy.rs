@@ -63,6 +63,10 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("event.rs", &[] as &[&str]),
         ("format.rs", &[]),
         ("platform.rs", &[]),
+        ("varint.rs", &[]),
+        ("histogram.rs", &["varint"]),
+        ("rollup.rs", &["histogram", "varint"]),
+        ("session_digest.rs", &[]),
         ("schema_diff.rs", &[]),
         ("record.rs", &["event"]),
         ("record/id.rs", &[]),
@@ -145,10 +149,11 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("index/schema_history.rs", &["format", "record", "schema_diff"]),
         ("index/session_table.rs", &["fold"]),
         // Queries know the database, and nothing of how it is written. The status that they filter by is the event's.
-        ("query", &["error", "event"]),
+        ("query", &["error", "event", "histogram", "rollup", "session_digest"]),
         // Who puts it all together.
         ("lock.rs", &["error"]),
         ("worker.rs", &["lock"]),
+        ("rebuild.rs", &["config", "error", "index", "lock", "query"]),
         (
             "store.rs",
             &[
