@@ -27,7 +27,7 @@ pub(crate) fn mcplog(dir: &Path, rows: u64) -> Result<Outcome, Failure> {
     if folded < rows || dropped > 0 {
         return Err(format!("{folded} of {rows} rows were folded, {dropped} dropped").into());
     }
-    Ok(Outcome::Folding { took_s })
+    Ok(Outcome::Folding { rows, took_s })
 }
 
 /// A store in `dir` that waits for room rather than losing an event.

@@ -66,13 +66,13 @@ impl Part {
 
 pub(crate) fn latency_tasks(threads: u64) -> impl Iterator<Item = Task> {
     let paced = LATENCY_RATES.into_iter().map(|rate_per_s| Offer::Paced { rate_per_s, for_ms: 1_000 });
-    let unpaced = Offer::Burst { events: 200_000, for_ms: 1_000 };
+    let unpaced = Offer::Burst { events: 200_000, for_ms: 500 };
     paced.chain([unpaced]).map(move |offer| Task::Latency { threads, offer })
 }
 
 pub(crate) fn loss_tasks() -> Vec<Task> {
     let paced = LOSS_RATES.into_iter().map(|rate_per_s| Offer::Paced { rate_per_s, for_ms: 2_000 });
-    let bursts = LOSS_BURSTS.into_iter().map(|events| Offer::Burst { events, for_ms: 2_000 });
+    let bursts = LOSS_BURSTS.into_iter().map(|events| Offer::Burst { events, for_ms: 1_000 });
     let tasks = paced.chain(bursts).map(|offer| Task::Loss { threads: LOSS_THREADS, offer });
     tasks.chain([LONG_LOSS]).collect()
 }

@@ -100,9 +100,9 @@ impl Results {
     pub(crate) fn rate_per_s(&self, competitor: &str, task: Task) -> Option<u64> {
         median(
             self.outcomes(competitor, task)
-                .filter_map(|outcome| match (outcome, task) {
-                    (Outcome::Folding { took_s }, Task::Folding { rows }) => Some((rows as f64 / took_s) as u64),
-                    (Outcome::Durable { commits, took_s }, _) => Some((*commits as f64 / took_s) as u64),
+                .filter_map(|outcome| match outcome {
+                    Outcome::Folding { rows, took_s } => Some((*rows as f64 / took_s) as u64),
+                    Outcome::Durable { commits, took_s } => Some((*commits as f64 / took_s) as u64),
                     _ => None,
                 })
                 .collect(),

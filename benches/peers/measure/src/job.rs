@@ -91,9 +91,11 @@ pub enum Outcome {
     Latency(latency::Latency),
     /// Of [`Task::Loss`].
     Loss(loss::Loss),
-    /// Of [`Task::Folding`]: how long.
+    /// Of [`Task::Folding`].
     Folding {
-        /// Seconds.
+        /// Rows. Fewer than asked for if they would have taken too long.
+        rows: u64,
+        /// In how many seconds.
         took_s: f64,
     },
     /// Of [`Task::Durable`].

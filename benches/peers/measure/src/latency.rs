@@ -2,7 +2,7 @@
 
 use crate::job::Offer;
 use crate::log::{Failure, Log, Writer};
-use crate::pacing::Timetable;
+use crate::pacing::{GRACE, Timetable};
 use crate::workload::Workload;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ fn hand_over<W: Writer>(
     gate.wait();
     let start = Instant::now();
     let timetable = Timetable::new(start, rate_per_s, threads);
-    let end = start + Duration::from_millis(for_ms);
+    let end = start + Duration::from_millis(for_ms) + GRACE;
     for number in (first..offer.events()).step_by(threads as usize) {
         let mut id = [0; 36];
         let event = workload.event(number, &mut id);

@@ -5,6 +5,7 @@
 
 use crate::job::Offer;
 use crate::log::{Failure, Log, Writer};
+use crate::pacing::GRACE;
 use crate::workload::Workload;
 use serde::{Deserialize, Serialize};
 use std::sync::Barrier;
@@ -72,7 +73,7 @@ fn hand_over<W: Writer>(
         // A millisecond's worth is then everything.
         Offer::Burst { events, for_ms } => (events.saturating_mul(1_000), for_ms),
     };
-    let end = start + Duration::from_millis(for_ms);
+    let end = start + Duration::from_millis(for_ms) + GRACE;
     let (mut number, mut handed) = (first, 0);
     for tick in 1_u32.. {
         let due = (rate_per_s.saturating_mul(u64::from(tick)) / 1_000).min(offer.events());

@@ -6,6 +6,10 @@
 
 use std::time::{Duration, Instant};
 
+/// A run may end so much later than it should: the last events may be due in its last moment, and sleeping takes longer
+/// than it was asked to. Whoever is later than that was held up by the competitor.
+pub const GRACE: Duration = Duration::from_millis(50);
+
 /// One thread's timetable.
 #[derive(Debug)]
 pub struct Timetable {

@@ -10,12 +10,15 @@ use measure::log::Failure;
 use measure::workload::TOOLS;
 use measure::{Outcome, Workload, query_time};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// As in its `Store`.
 const CHANNEL_EVENTS: usize = 10_000;
 /// Rows per transaction where only the content of the database matters, not how it got there.
 const FILL_ROWS: u64 = 50_000;
+
+/// A million rows would take it minutes. It gets slower as its indexes grow, so that stopping earlier is in its favour.
+const FOLDING_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Its writer's own loop behind a channel of its own size; but whoever sends waits for room, so that nothing is lost.
 pub(crate) fn folding(dir: &Path, rows: u64) -> Result<Outcome, Failure> {
@@ -23,24 +26,26 @@ pub(crate) fn folding(dir: &Path, rows: u64) -> Result<Outcome, Failure> {
     let (sender, receiver) = tokio::sync::mpsc::channel(CHANNEL_EVENTS);
     let workload = Workload::default();
     let start = Instant::now();
-    std::thread::scope(|scope| {
+    let rows = std::thread::scope(|scope| {
         scope.spawn(move || writer::run_writer_loop(connection, receiver));
         for session in workload.sessions() {
             sender.blocking_send(session_event(session))?;
         }
-        for number in 0..rows {
+        let mut sent = 0;
+        while sent < rows && start.elapsed() < FOLDING_TIME_MAX {
             let mut id = [0; 36];
-            sender.blocking_send(request_event(&workload.event(number, &mut id)))?;
+            sender.blocking_send(request_event(&workload.event(sent, &mut id)))?;
+            sent += 1;
         }
         drop(sender);
-        Ok::<(), Failure>(())
+        Ok::<u64, Failure>(sent)
     })?;
     let took_s = start.elapsed().as_secs_f64();
     let stored = QueryEngine::open(&database(dir))?.store_stats(&database(dir))?.total_requests;
     if u64::try_from(stored) != Ok(rows) {
         return Err(format!("{stored} of {rows} rows were stored").into());
     }
-    Ok(Outcome::Folding { took_s })
+    Ok(Outcome::Folding { rows, took_s })
 }
 
 /// Its queries, by the names that mcplog's have.
