@@ -10,8 +10,8 @@
 //! | stage | thread | what happens | file |
 //! |---|---|---|---|
 //! | observe | the proxy's | an [`Event`] borrows what the proxy holds | `event.rs` |
-//! | record | the proxy's | it is packed into a message and sent, without a lock or a system call | `recorder.rs`, `handover.rs` |
-//! | append | `mcplog-append` | it becomes a record, and the record a frame in the mapped segment | `appender.rs`, `record.rs`, `segment/writer.rs` |
+//! | record | the proxy's | it is packed into the thread's own block and published with one store | `recorder.rs`, `handover/` |
+//! | append | `mcplog-append` | it becomes a record, and the record a frame in the mapped segment | `appender.rs`, `record.rs`, `record/`, `segment/writer.rs` |
 //! | prepare | `mcplog-prepare` | the next segment is allocated and populated before it is needed | `preparing.rs`, `segment/file.rs` |
 //! | sync | `mcplog-sync` | pages are forced to the disk, then the durable mark is moved | `syncing.rs`, `segment/syncer.rs` |
 //! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `fold.rs`, `index.rs` |
@@ -54,9 +54,11 @@ mod progress;
 pub mod query;
 pub mod record;
 pub mod recorder;
+mod refusal;
 mod retention;
 mod schema_diff;
 pub mod segment;
+mod signal;
 pub mod stats;
 pub mod store;
 mod syncing;

@@ -7,7 +7,7 @@ use crate::config::SyncPolicy;
 use crate::error::{AtPath, PathError};
 use crate::format::{Extent, Sequence};
 use crate::health::{HealthBoard, Part};
-use crate::progress::Progress;
+use crate::progress::{Progress, Ticket};
 use crate::segment::syncer::SegmentSyncer;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::fs::File;
@@ -24,7 +24,7 @@ pub(crate) enum SyncCommand {
     Activate(SegmentSyncer),
     /// The active segment got its last frame. By the appender, which has let go of it.
     Seal(Extent),
-    /// Sync now: somebody waits, or the policy is `always`.
+    /// Sync now: tickets were answered, or the policy is `always` and something was appended. By the appender.
     SyncNow,
 }
 
@@ -56,10 +56,14 @@ impl SyncLoop {
                 SyncPolicy::Always | SyncPolicy::Never => self.commands.recv().map_err(RecvTimeoutError::from),
             };
             let mut now = command.is_err();
+            let mut answered = self.progress.answered();
             match command {
                 Ok(command) => {
                     // Everything that has gathered is answered by one sync: group commit.
                     now |= self.obey(command);
+                    // Before the rest: whatever segment was begun or ended before these tickets were answered, the
+                    // command is in the channel.
+                    answered = self.progress.answered();
                     while let Ok(command) = self.commands.try_recv() {
                         now |= self.obey(command);
                     }
@@ -71,7 +75,7 @@ impl SyncLoop {
                 }
             }
             if now {
-                self.sync();
+                self.sync(answered);
                 due = Instant::now() + self.interval;
             }
         }
@@ -92,7 +96,8 @@ impl SyncLoop {
         }
     }
 
-    fn sync(&mut self) {
+    /// Makes everything that is published durable, and with it the tickets that were answered before it was.
+    fn sync(&mut self, answered: Ticket) {
         if self.progress.sync_failure().is_some() {
             return;
         }
@@ -105,11 +110,14 @@ impl SyncLoop {
             None => Ok(self.last_sealed),
         };
         match result {
-            Ok(last) if last > self.progress.durable() => {
+            Ok(last) => {
+                let more = last > self.progress.durable();
                 self.progress.set_durable(last);
-                self.compactor.unpark();
+                self.progress.set_durable_tickets(answered);
+                if more {
+                    self.compactor.unpark();
+                }
             }
-            Ok(_) => {}
             Err(error) => self.fail(&error),
         }
     }
