@@ -53,15 +53,6 @@ impl Histogram {
         Self { buckets: runs.map(|run| (run[0], run.len() as u64)).collect() }
     }
 
-    /// Adds one value; a negative one counts as 0.
-    pub(crate) fn add(&mut self, value: i64) {
-        let bucket = bucket_of(value);
-        match self.buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
-            Ok(at) => self.buckets[at].1 += 1,
-            Err(at) => self.buckets.insert(at, (bucket, 1)),
-        }
-    }
-
     /// Adds all values of another.
     pub(crate) fn merge(&mut self, other: &Self) {
         if self.buckets.is_empty() {
@@ -229,7 +220,7 @@ mod tests {
             prop_assert_eq!(&merged(merged(a.clone(), &b), &c), &all);
             prop_assert_eq!(&merged(c, &merged(b, &a)), &all);
             let mut added = Histogram::default();
-            one.iter().for_each(|value| added.add(*value));
+            one.iter().for_each(|value| added.merge(&Histogram::of([*value])));
             prop_assert_eq!(added, a);
         }
 

@@ -50,6 +50,16 @@ status, tool_error, error_code, error_msg, bytes_in, bytes_out, protocol_version
 Unix milliseconds UTC, latencies microseconds, sizes bytes; what is not known is null.")]
     Logs(LogsArgs),
 
+    /// Show the slowest requests, the slowest first
+    #[command(after_help = "\
+Examples:
+  mcplog slow                            the 50 slowest on record
+  mcplog slow --since 2h --tool search
+  mcplog slow --limit 5 --json | jq -r '[.request_id, .latency_us] | @tsv'
+
+JSON fields: those of logs.")]
+    Slow(LogsArgs),
+
     /// Show how often each tool was called, how slow it was, and how it failed
     #[command(after_help = "\
 Examples:
@@ -59,7 +69,8 @@ Examples:
   mcplog stats --json | jq -r '[.tool, .p99_us] | @tsv'
 
 ERRORS counts JSON-RPC errors, broken exchanges and timeouts; ISERROR counts results in which the tool
-itself reported a failure. P50, P95 and P99 are latencies that half, 95 % and 99 % did not exceed.
+itself reported a failure. P50, P95 and P99 are latencies that half, 95 % and 99 % did not exceed: exact
+up to 10,000 requests, within 1 % beyond.
 
 JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors, p50_us, p95_us, p99_us, max_us,
 bytes_in, bytes_out, first_ts, last_ts. Latencies are microseconds, times Unix milliseconds UTC.")]
@@ -94,6 +105,18 @@ JSON fields: id, proxy, upstream_url, method, schema_hash, captured_at, payload 
 With --changes: id, detected_at, proxy, upstream_url, method, change_type, item_name, old_hash,
 new_hash.")]
     Schema(SchemaArgs),
+
+    /// Recompute what the database derives from its rows: roll-ups, and the sums of sessions
+    #[command(after_help = "\
+Examples:
+  mcplog rebuild --dir ./mcplog-data
+  mcplog rebuild --json
+
+Nothing needs it in normal operation. It is refused while a proxy records into the store. Whoever reads
+meanwhile sees the old state or the new one.
+
+JSON fields: requests, sessions, calls.")]
+    Rebuild(RebuildArgs),
 
     /// Record events from JSON lines, over the same path that the proxy uses
     #[command(after_long_help = INGEST_HELP)]
@@ -247,6 +270,15 @@ pub(crate) struct StatsArgs {
     pub(crate) requests: RequestArgs,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    /// One JSON object in place of a sentence
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

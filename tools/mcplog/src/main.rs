@@ -41,6 +41,7 @@ fn run(command: Command) -> Result<u8, CliError> {
     let mut notes = anstream::stderr();
     match command {
         Command::Logs(args) => command::logs::run(&args, &view, &mut out, &mut notes)?,
+        Command::Slow(args) => command::logs::run_slowest(&args, &view, &mut out, &mut notes)?,
         Command::Stats(args) => command::stats::run(&args, &view, &mut out, &mut notes)?,
         Command::Sessions(args) => command::sessions::run(&args, &view, &mut out, &mut notes)?,
         Command::Schema(args) => command::schema::run(&args, &view, &mut out, &mut notes)?,
@@ -48,6 +49,7 @@ fn run(command: Command) -> Result<u8, CliError> {
             proxy::run(args, &mut out).map_err(|error| CliError::Failed(proxy::chain(&error)))?;
         }
         Command::Ingest(args) => return command::ingest::run(&args, &mut out),
+        Command::Rebuild(args) => command::rebuild::run(&args, &mut out)?,
         Command::Demo(args) => command::demo::run(&args, &view, &mut out)?,
     }
     out.flush()?;

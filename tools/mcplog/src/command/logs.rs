@@ -1,4 +1,4 @@
-//! `mcplog logs`: requests, the newest last.
+//! `mcplog logs`: requests, the newest last. And `mcplog slow`: the same rows, the slowest first.
 //!
 //! Runs on the main thread. Rows stream: however many there are, only the first thousand are held, to measure columns.
 
@@ -54,6 +54,32 @@ pub(crate) fn run(args: &LogsArgs, view: &View, out: &mut dyn Write, err: &mut d
         if query.count_requests(&filter)? > i64::try_from(limit).unwrap_or(i64::MAX) {
             notes.cut(limit, "request", "newest")?;
         }
+    }
+    notes.missing(&query, filter.span)
+}
+
+/// Runs `mcplog slow`.
+pub(crate) fn run_slowest(
+    args: &LogsArgs,
+    view: &View,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<(), CliError> {
+    let query = Query::open(&args.store.dir)?;
+    let session_id = whole_session_id(&query, args.requests.session.as_deref())?;
+    let filter = args.requests.filter(session_id);
+    let slowest = query.slowest(&filter, args.show.limit().unwrap_or(u64::MAX))?;
+
+    let mut rows = Rows { out: &mut *out, view, json: args.show.json, table: None, sample: Vec::new(), seen: 0 };
+    for row in slowest {
+        rows.push(row)?;
+    }
+    rows.finish()?;
+    let seen = rows.seen;
+
+    let mut notes = Notes::beside(seen > 0, args.show.json, view, out, err);
+    if seen == 0 {
+        notes.none_found(&query, "request")?;
     }
     notes.missing(&query, filter.span)
 }
