@@ -1,0 +1,179 @@
+//! Every query of the reading side over one large store, at several ranges of time.
+//!
+//! `cargo bench --bench queries -- DIR`, where DIR is a store as `cargo bench --bench folding -- --keep DIR` leaves it.
+//! Each number is the median and the longest of several runs, each over a connection of its own, as the command has it:
+//! opening is part of it, the file's pages are warm, SQLite's are not.
+
+use mcplog::Status;
+use mcplog::error::IndexError;
+use mcplog::query::{Query, RequestFilter, SessionFilter, Span};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const RUNS: usize = 15;
+const LIMIT: u64 = 100;
+const HOUR_MS: i64 = 3_600_000;
+
+/// What is asked, over a span; returns how many rows came.
+type Ask<'a> = Box<dyn Fn(&Query, Span) -> Result<usize, IndexError> + 'a>;
+
+fn main() -> Result<(), IndexError> {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let Some(dir) = arguments.next().filter(|argument| argument != "--test").map(PathBuf::from) else {
+        // `cargo test --benches` only asks whether it runs, and without a store there is nothing to ask.
+        return Ok(());
+    };
+    let query = Query::open(&dir)?;
+    let totals = query.totals()?;
+    let (Some(first_ts), Some(last_ts)) = (totals.first_ts, totals.last_ts) else { return Ok(()) };
+    println!("{} requests, {} sessions, {} bytes\n", totals.requests, totals.sessions, totals.database_bytes);
+    println!("{:<34} {:<16} {:>8} {:>9} {:>9}", "query", "range", "rows", "p50 ms", "max ms");
+    let spans = spans(first_ts, last_ts);
+    let names = Names::of(&query)?;
+    let mut slowest_of_all = Duration::ZERO;
+    for (name, ask) in request_questions(&names).into_iter().chain(other_questions(&names)) {
+        for (range, span) in &spans {
+            slowest_of_all = slowest_of_all.max(measure(&dir, &name, range, *span, &ask)?);
+        }
+    }
+    println!("\nthe longest of all: {:.2} ms", milliseconds(slowest_of_all));
+    Ok(())
+}
+
+/// No border of any cell is met by accident.
+fn spans(first_ts: i64, last_ts: i64) -> Vec<(&'static str, Span)> {
+    let between = |since_ts, until_ts| Span { since_ts: Some(since_ts), until_ts: Some(until_ts) };
+    let middle_ts = first_ts + (last_ts - first_ts) / 2;
+    vec![
+        ("all", Span::default()),
+        ("last 2 h", Span { since_ts: Some(last_ts - 2 * HOUR_MS + 12_345), until_ts: None }),
+        ("a ragged week", between(first_ts + 34_567, last_ts - 45_678)),
+        ("a past day", between(middle_ts - 12 * HOUR_MS + 1_234, middle_ts + 12 * HOUR_MS + 5_678)),
+        ("a past minute", between(middle_ts + 7, middle_ts + 60_013)),
+    ]
+}
+
+/// Names that stand in the store.
+struct Names {
+    proxy: String,
+    method: String,
+    tool: Option<String>,
+    session: Option<String>,
+    client: Option<String>,
+    /// That one request in a thousand, or in a million, exceeds.
+    slow_us: i64,
+    slowest_us: i64,
+}
+
+impl Names {
+    fn of(query: &Query) -> Result<Self, IndexError> {
+        let stats = query.tool_stats(&RequestFilter::default())?;
+        let most = stats.iter().max_by_key(|row| row.calls).cloned().unwrap_or_default();
+        let sessions = query.sessions(&SessionFilter { limit: Some(500), ..SessionFilter::default() })?;
+        let slowest = query.slowest(&RequestFilter::default(), 10)?;
+        Ok(Self {
+            slow_us: most.p99_us,
+            slowest_us: slowest.last().map_or(0, |row| row.latency_us - 1),
+            proxy: most.proxy,
+            method: most.method,
+            tool: most.tool,
+            session: sessions.first().map(|row| row.session_id.clone()),
+            client: sessions.first().and_then(|row| row.client_name.clone()),
+        })
+    }
+}
+
+fn request_questions(names: &Names) -> Vec<(String, Ask<'_>)> {
+    let all = RequestFilter::default;
+    let filters = [
+        ("", all()),
+        (" proxy", RequestFilter { proxy: Some(names.proxy.clone()), ..all() }),
+        (" method", RequestFilter { method: Some(names.method.clone()), ..all() }),
+        (" tool", RequestFilter { tool: names.tool.clone(), ..all() }),
+        (" status ok", RequestFilter { status: Some(Status::Ok), ..all() }),
+        (" status error", RequestFilter { status: Some(Status::Error), ..all() }),
+        (" status timeout", RequestFilter { status: Some(Status::Timeout), ..all() }),
+        (" session", RequestFilter { session_id: names.session.clone(), ..all() }),
+        (" errors", RequestFilter { errors_only: true, ..all() }),
+        (" slower than 0", RequestFilter { slower_than_us: Some(0), ..all() }),
+        (" slower than the p99", RequestFilter { slower_than_us: Some(names.slow_us), ..all() }),
+        (" slower than all but 9", RequestFilter { slower_than_us: Some(names.slowest_us), ..all() }),
+        (" tool, errors", RequestFilter { tool: names.tool.clone(), errors_only: true, ..all() }),
+    ];
+    let mut questions: Vec<(String, Ask<'_>)> = Vec::new();
+    for (name, filter) in filters {
+        let limited = RequestFilter { limit: Some(LIMIT), ..filter.clone() };
+        questions.push((
+            format!("logs{name}"),
+            Box::new(move |query, span| Ok(query.logs(&RequestFilter { span, ..limited.clone() })?.len())),
+        ));
+        // What the roll-ups can't answer reads rows, and is no question of milliseconds.
+        if ["", " tool", " status timeout"].contains(&name) {
+            let slow = filter.clone();
+            questions.push((
+                format!("slow{name}"),
+                Box::new(move |query, span| Ok(query.slowest(&RequestFilter { span, ..slow.clone() }, LIMIT)?.len())),
+            ));
+        }
+        if ["", " proxy", " method", " tool"].contains(&name) {
+            let counted = filter.clone();
+            questions.push((
+                format!("stats{name}"),
+                Box::new(move |query, span| Ok(query.tool_stats(&RequestFilter { span, ..filter.clone() })?.len())),
+            ));
+            questions.push((
+                format!("count{name}"),
+                Box::new(move |query, span| {
+                    let count = query.count_requests(&RequestFilter { span, ..counted.clone() })?;
+                    Ok(usize::try_from(count).unwrap_or(0))
+                }),
+            ));
+        }
+    }
+    questions
+}
+
+fn other_questions(names: &Names) -> Vec<(String, Ask<'_>)> {
+    let all = || SessionFilter { limit: Some(LIMIT), ..SessionFilter::default() };
+    let filters = [
+        ("", all()),
+        (" proxy", SessionFilter { proxy: Some(names.proxy.clone()), ..all() }),
+        (" client", SessionFilter { client_name: names.client.clone(), ..all() }),
+        (" session", SessionFilter { session_id: names.session.clone(), ..all() }),
+        (" errors", SessionFilter { errors_only: true, ..all() }),
+    ];
+    let mut questions: Vec<(String, Ask<'_>)> = Vec::new();
+    for (name, filter) in filters {
+        questions.push((
+            format!("sessions{name}"),
+            Box::new(move |query, span| Ok(query.sessions(&SessionFilter { span, ..filter.clone() })?.len())),
+        ));
+    }
+    questions.push((
+        "clients".to_owned(),
+        Box::new(|query, span| Ok(query.clients(&SessionFilter { span, ..SessionFilter::default() })?.len())),
+    ));
+    questions.push(("unused tools".to_owned(), Box::new(|query, span| Ok(query.unused_tools(span, None)?.len()))));
+    questions.push(("totals".to_owned(), Box::new(|query, _| query.totals().map(|_| 1))));
+    questions
+}
+
+/// Prints a line, and returns the longest run.
+fn measure(dir: &Path, name: &str, range: &str, span: Span, ask: &Ask<'_>) -> Result<Duration, IndexError> {
+    let mut runs = Vec::with_capacity(RUNS);
+    // The first run warms the file's pages and does not count.
+    let mut rows = ask(&Query::open(dir)?, span)?;
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        rows = ask(&Query::open(dir)?, span)?;
+        runs.push(start.elapsed());
+    }
+    runs.sort_unstable();
+    let (median, longest) = (runs[RUNS / 2], runs[RUNS - 1]);
+    println!("{name:<34} {range:<16} {rows:>8} {:>9.2} {:>9.2}", milliseconds(median), milliseconds(longest));
+    Ok(longest)
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
