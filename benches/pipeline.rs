@@ -23,32 +23,42 @@ fn main() {
     }
     unpaced();
     throughput();
+    sustained();
     freshness();
     idle();
 }
 
 struct Workload {
-    ids: Vec<String>,
+    /// The id of the event to come, which a proxy has just made: it is in the cache.
+    id: [u8; 36],
     sessions: Vec<String>,
 }
 
 const TOOLS: [&str; 5] = ["search", "read_file", "write_file", "run_query", "list_products"];
 
 impl Workload {
-    fn new(events: usize) -> Self {
+    fn new() -> Self {
         Self {
-            ids: (0..events).map(|number| format!("0197a1c0-7b1e-7cc3-98c4-{number:012x}")).collect(),
+            id: *b"0197a1c0-7b1e-7cc3-98c4-000000000000",
             sessions: (0..200_u64)
                 .map(|number| format!("{:032x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
                 .collect(),
         }
     }
 
+    /// Makes the id of event `number`.
+    fn prepare(&mut self, number: usize) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for (place, digit) in self.id[24..].iter_mut().rev().enumerate() {
+            *digit = DIGITS[number >> (4 * place) & 15];
+        }
+    }
+
     /// Builds an event from borrowed strings, as a proxy would, and hands it over.
     #[inline]
     fn record(&self, recorder: &Recorder, number: usize) {
-        let mut request =
-            Request::new(&self.ids[number % self.ids.len()], 1_760_000_000_000 + number as i64, "files", "tools/call");
+        let id = str::from_utf8(&self.id).expect("hexadecimal digits");
+        let mut request = Request::new(id, 1_760_000_000_000 + number as i64, "files", "tools/call");
         request.session_id = Some(&self.sessions[number % self.sessions.len()]);
         request.tool = Some(TOOLS[number % TOOLS.len()]);
         request.latency_us = 1_000 + (number % 977) as i64;
@@ -102,7 +112,7 @@ fn timer_floor() {
 
 /// One thread at a steady rate, spinning in between, as a proxy at that load would be doing other work.
 fn paced(rate: u32) {
-    let (run, workload) = (open(), Workload::new(100_000));
+    let (run, mut workload) = (open(), Workload::new());
     let recorder = run.store.recorder();
     let mut histogram = nanoseconds();
     let events = (rate * 3).min(200_000);
@@ -112,6 +122,7 @@ fn paced(rate: u32) {
         while Instant::now() < due {
             std::hint::spin_loop();
         }
+        workload.prepare(number as usize);
         timed(&mut histogram, || workload.record(&recorder, number as usize));
     }
     print(&format!("  paced, {rate}/s"), &histogram);
@@ -119,10 +130,11 @@ fn paced(rate: u32) {
 }
 
 fn unpaced() {
-    let (run, workload) = (open(), Workload::new(100_000));
+    let (run, mut workload) = (open(), Workload::new());
     let recorder = run.store.recorder();
     let mut histogram = nanoseconds();
     for number in 0..200_000 {
+        workload.prepare(number);
         timed(&mut histogram, || workload.record(&recorder, number));
     }
     print("  a burst of 200,000 as fast as they come", &histogram);
@@ -137,10 +149,68 @@ fn lossless(run: Run) {
     }
 }
 
+/// A million events per second for ten seconds, from two threads, with everything running: what is lost?
+///
+/// Each thread offers a thousandth of its share every millisecond and sleeps in between, as load arrives; threads that
+/// spun would leave two cores nothing to append and fold with, which no proxy does.
+fn sustained() {
+    const THREADS: usize = 2;
+    const EVENTS_PER_TICK: usize = 500;
+    const TICKS: usize = 10_000;
+    let run = open();
+    let recorders: Vec<_> = (0..THREADS).map(|_| run.store.recorder()).collect();
+    let start = Instant::now();
+    let late_ticks: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = recorders
+            .iter()
+            .enumerate()
+            .map(|(thread, recorder)| {
+                scope.spawn(move || {
+                    let mut workload = Workload::new();
+                    let mut late_ticks = 0;
+                    for tick in 0..TICKS {
+                        for event in 0..EVENTS_PER_TICK {
+                            let number = (tick * EVENTS_PER_TICK + event) * THREADS + thread;
+                            workload.prepare(number);
+                            workload.record(recorder, number);
+                        }
+                        let due = start + Duration::from_millis(tick as u64 + 1);
+                        match due.checked_duration_since(Instant::now()) {
+                            Some(left) => std::thread::sleep(left),
+                            None => late_ticks += 1,
+                        }
+                    }
+                    late_ticks
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+    });
+    let offered = (THREADS * EVENTS_PER_TICK * TICKS) as f64;
+    let elapsed = start.elapsed();
+    let stats = run.store.stats();
+    println!(
+        "sustained, two threads:           {:>10.0} events/s offered for {:.1} s, {} dropped, {} late ticks of {}",
+        offered / elapsed.as_secs_f64(),
+        elapsed.as_secs_f64(),
+        stats.dropped,
+        late_ticks,
+        THREADS * TICKS
+    );
+    println!(
+        "the log meanwhile:                {:>10.1} bytes per event, {} segments, {:.0} % folded",
+        stats.log_bytes as f64 / (stats.appended - stats.folded) as f64,
+        stats.segments,
+        stats.folded as f64 / offered * 100.0
+    );
+    // The rest would take a minute to fold and is of no interest here.
+    run.store.shutdown(Duration::from_secs(1));
+}
+
 /// A million events as fast as the channel takes them.
 fn throughput() {
     const EVENTS: usize = 1_000_000;
-    let (run, workload) = (open(), Workload::new(EVENTS));
+    let (run, mut workload) = (open(), Workload::new());
     let recorder = run.store.recorder();
     let start = Instant::now();
     for number in 0..EVENTS {
@@ -148,6 +218,7 @@ fn throughput() {
         while number.is_multiple_of(1024) && run.store.stats().queued > 200_000 {
             std::thread::sleep(Duration::from_micros(100));
         }
+        workload.prepare(number);
         workload.record(&recorder, number);
     }
     while run.store.stats().appended < EVENTS as u64 && run.store.stats().dropped == 0 {
@@ -175,12 +246,13 @@ fn throughput() {
 
 /// How long from `record` until a query sees the row, at a calm rate.
 fn freshness() {
-    let (run, workload) = (open(), Workload::new(1000));
+    let (run, mut workload) = (open(), Workload::new());
     let recorder = run.store.recorder();
     let mut histogram = nanoseconds();
     for number in 0..100 {
         std::thread::sleep(Duration::from_millis(7 + number as u64 % 13));
         let before = run.store.stats().folded;
+        workload.prepare(number);
         timed(&mut histogram, || {
             workload.record(&recorder, number);
             while run.store.stats().folded == before {

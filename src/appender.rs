@@ -8,13 +8,12 @@ use crate::config::{Config, SyncPolicy};
 use crate::event::Event;
 use crate::format::{Sequence, WriterId};
 use crate::gap::now_ms;
-use crate::handover::{Message, unpack};
+use crate::handover::{Channel, Intake};
 use crate::health::{HealthBoard, Part};
 use crate::log::{Log, LogSegment};
 use crate::preparing::Prepared;
 use crate::progress::Progress;
 use crate::record::Record;
-use crate::recorder::Channel;
 use crate::segment::writer::SegmentWriter;
 use crate::syncing::SyncCommand;
 use crossbeam_channel::{Receiver, Sender};
@@ -27,8 +26,14 @@ const IDLE_MIN: Duration = Duration::from_millis(1);
 /// The longest sleep: an event waits this long at most before it is in the map, and safe from a crash of the process.
 /// 100 wake-ups a second cost about a thousandth of a core.
 const IDLE_MAX: Duration = Duration::from_millis(10);
-/// How many messages are taken before progress is told and other duties are seen to.
-const BATCH_MESSAGES: usize = 4096;
+/// After how many events progress is told, so that a long burst shows while it is being appended.
+const PROGRESS_EVENTS: u64 = 4096;
+/// From so many events on there is likely to be more already: the next look comes at once.
+const BUSY_EVENTS: u64 = 1024;
+/// How long it keeps looking, without sleeping, after it answered somebody who waits for durability: who waited once is
+/// soon back. Nobody has to wake it then, and a processor that is not idle takes the disk's interrupt at once. Measured
+/// with 16 waiting threads and folding held off, one run each: 48,000 commits per second without, 67,000 with it.
+const ALERT: Duration = Duration::from_micros(150);
 /// While events are being dropped, gaps are written this far apart, so that they don't fill the log themselves.
 const GAP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait before asking for a segment again, after there was no room for one.
@@ -36,12 +41,20 @@ const SEGMENT_RETRY: Duration = Duration::from_millis(250);
 
 /// The thread's state.
 pub(crate) struct Appender {
+    intake: Intake,
+    tail: LogTail,
+}
+
+/// The end of the log, where records are appended.
+struct LogTail {
     parts: AppenderParts,
     writer_id: WriterId,
     policy: SyncPolicy,
     segment_age: Duration,
     active: Option<ActiveSegment>,
     last_sequence: Sequence,
+    /// Events appended since progress was told.
+    untold: u64,
     /// The encoded record; kept for its allocation.
     payload: Vec<u8>,
     last_gap: Instant,
@@ -75,88 +88,90 @@ impl Appender {
         writer_id: WriterId,
         last_sequence: Sequence,
     ) -> Result<Self, crate::error::PathError> {
-        let mut appender = Self {
+        let intake = Intake::new(Arc::clone(&parts.channel));
+        let mut tail = LogTail {
             parts,
             writer_id,
             policy: config.sync,
             segment_age: Duration::from_millis(config.segment_age_ms),
             active: None,
             last_sequence,
+            untold: 0,
             payload: Vec::with_capacity(4096),
             last_gap: Instant::now(),
         };
-        appender.begin_segment()?;
-        Ok(appender)
+        tail.begin_segment()?;
+        Ok(Self { intake, tail })
     }
 
     /// Runs until the channel is closed and empty.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(self) {
+        let Self { mut intake, mut tail } = self;
+        let channel = Arc::clone(&tail.parts.channel);
         let mut idle = IDLE_MIN;
+        let mut alert_until = Instant::now();
         loop {
-            let taken = self.take_batch();
-            if self.parts.channel.gap.any_untaken() && (taken == 0 || self.last_gap.elapsed() >= GAP_INTERVAL) {
-                self.append_gap();
+            // Before taking: what was recorded before a ticket was drawn is then taken.
+            let drawn = tail.parts.progress.drawn();
+            let taken = intake.take(|event| tail.append_event(event));
+            tail.tell_progress();
+            if tail.parts.progress.answer(drawn) {
+                alert_until = Instant::now() + ALERT;
+                tail.tell_syncer(SyncCommand::SyncNow(drawn));
+            }
+            if channel.gap.any_untaken() && (taken == 0 || tail.last_gap.elapsed() >= GAP_INTERVAL) {
+                tail.append_gap();
             }
             if taken > 0 {
                 idle = IDLE_MIN;
             }
-            if taken == BATCH_MESSAGES {
+            if taken >= BUSY_EVENTS {
                 continue;
             }
-            if taken == 0 && !self.parts.channel.is_open() {
+            if taken == 0 && !channel.is_open() {
                 break;
             }
-            self.end_old_segment();
+            tail.end_old_segment();
+            if Instant::now() < alert_until {
+                std::thread::yield_now();
+                continue;
+            }
             std::thread::park_timeout(idle);
             idle = (idle * 2).min(IDLE_MAX);
         }
-        // From here on a sender that slips through counts its event as dropped itself; one that sent before this store
-        // is found by the look after it. See `Channel::sent`.
-        self.parts.channel.close();
-        while self.take_batch() > 0 {}
-        if self.parts.channel.gap.any_untaken() {
-            self.append_gap();
+        intake.close(|event| tail.append_event(event));
+        tail.tell_progress();
+        if channel.gap.any_untaken() {
+            tail.append_gap();
         }
-        self.end_segment();
+        tail.end_segment();
+    }
+}
+
+impl LogTail {
+    fn append_event(&mut self, event: Event<'_>) {
+        if !self.append(&event.into()) {
+            self.parts.channel.gap.add(1);
+            return;
+        }
+        self.untold += 1;
+        if self.untold == PROGRESS_EVENTS {
+            self.tell_progress();
+        }
     }
 
-    /// Appends what is in the channel, up to a batch; returns how many messages that were.
-    fn take_batch(&mut self) -> usize {
-        let (mut taken, mut events) = (0, 0);
-        while taken < BATCH_MESSAGES {
-            let Ok(message) = self.parts.channel.take() else { break };
-            taken += 1;
-            if let Message::Barrier(answer) = &message {
-                // Whoever asked may have stopped waiting.
-                let _ = answer.try_send(self.last_sequence);
-                continue;
-            }
-            if let Some(packed) = message.packed() {
-                events += u64::from(self.append_event(unpack(packed)));
-            }
-            if let Message::Large(buffer) = message {
-                self.parts.channel.pool.put(buffer);
-            }
-        }
-        if events > 0 {
+    fn tell_progress(&mut self) {
+        if self.untold > 0 {
+            let events = std::mem::take(&mut self.untold);
             self.appended(events);
         }
-        taken
     }
 
     fn appended(&self, events: u64) {
         self.parts.progress.set_appended(self.last_sequence, events);
         if self.policy == SyncPolicy::Always {
-            self.tell_syncer(SyncCommand::SyncNow);
+            self.tell_syncer(SyncCommand::SyncNow(self.parts.progress.answered()));
         }
-    }
-
-    fn append_event(&mut self, event: Event<'_>) -> bool {
-        let appended = self.append(&event.into());
-        if !appended {
-            self.parts.channel.gap.add(1);
-        }
-        appended
     }
 
     fn append_gap(&mut self) {

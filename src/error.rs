@@ -140,6 +140,14 @@ pub enum IndexError {
         /// The database file.
         path: PathBuf,
     },
+    /// The database is from before the first release; it is left alone.
+    #[error("{}: database version {found} is from before the first release and is not read; move store.db, store.db-wal and store.db-shm away: what segments are kept is then folded again", path.display())]
+    UnreleasedVersion {
+        /// The database file.
+        path: PathBuf,
+        /// The version found.
+        found: i64,
+    },
     /// The database was written by a newer version; it is left alone.
     #[error("{}: database version {found} is not supported: this build knows up to {supported}; use a newer mcplog", path.display())]
     UnsupportedVersion {

@@ -5,16 +5,16 @@
 
 use crate::event::Status;
 use crate::platform;
-use crate::record::{GapRecord, Record, RequestRecord, SchemaVersionRecord, SessionRecord};
+use crate::record::{GapRecord, Id, Record, RequestRecord, SchemaVersionRecord, SessionRecord, StatusCode};
 use std::borrow::Cow;
 
 /// What one record changes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Mutation<'a> {
     /// A row of `requests`, and what it adds to its session, unless a request with that id is there and is less.
-    Request(RequestRow<'a>),
+    Request(RequestRecord<'a>),
     /// Facts about a session.
-    Session(Cow<'a, str>, SessionFacts),
+    Session(Id<'a>, SessionFacts),
     /// A version of what a server offers.
     SchemaVersion(SchemaVersionRecord<'a>),
     /// Events known to be lost.
@@ -24,19 +24,19 @@ pub(crate) enum Mutation<'a> {
 /// What `record` changes.
 pub(crate) fn fold(record: Record<'_>) -> Mutation<'_> {
     match record {
-        Record::Request(request) => Mutation::Request(request.into()),
-        Record::Session(session) => Mutation::Session(session.session_id.text(), SessionFacts::announced(&session)),
+        Record::Request(request) => Mutation::Request(request),
+        Record::Session(session) => Mutation::Session(session.session_id, SessionFacts::announced(&session)),
         Record::SessionClosed(closed) => {
             let facts = SessionFacts { closed_at: Some(closed.ended_at), ..SessionFacts::default() };
-            Mutation::Session(closed.session_id.text(), facts)
+            Mutation::Session(closed.session_id, facts)
         }
         Record::SchemaVersion(version) => Mutation::SchemaVersion(version),
         Record::Gap(gap) => Mutation::Gap(gap),
     }
 }
 
-/// A row of `requests`. Of several with one id the least counts, whichever was folded first; so the fields' order is
-/// what decides: the earliest, and among those the better status.
+/// A row of `requests`, made only where two have one id. Of several with one id the least counts, whichever was folded
+/// first; so the fields' order is what decides: the earliest, and among those the better status.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RequestRow<'a> {
     pub(crate) ts: i64,
@@ -76,23 +76,6 @@ impl<'a> From<RequestRecord<'a>> for RequestRow<'a> {
             target: request.target.map(Cow::from),
             protocol_version: request.protocol_version.map(Cow::from),
             rpc_id: request.rpc_id.map(Cow::from),
-        }
-    }
-}
-
-impl RequestRow<'_> {
-    /// What this request says about its session.
-    pub(crate) fn facts(&self) -> SessionFacts {
-        SessionFacts {
-            requests: Some(RequestFacts {
-                first_at: self.ts,
-                last_at: self.ts,
-                proxy: self.proxy.clone().into_owned(),
-                calls: 1,
-                errors: i64::from(self.status != Status::Ok),
-                tool_errors: i64::from(self.tool_error == Some(true)),
-            }),
-            ..SessionFacts::default()
         }
     }
 }
@@ -149,6 +132,27 @@ impl SessionFacts {
         Self { announcement: Some(announcement), ..Self::default() }
     }
 
+    /// Adds a request of the session. The same as merging the facts of a session that has only this request, without
+    /// making them.
+    pub(crate) fn add_request(&mut self, request: &RequestRecord<'_>) {
+        let requests = self.requests.get_or_insert_with(|| RequestFacts {
+            first_at: request.ts,
+            last_at: request.ts,
+            proxy: request.proxy.to_owned(),
+            calls: 0,
+            errors: 0,
+            tool_errors: 0,
+        });
+        requests.first_at = requests.first_at.min(request.ts);
+        requests.last_at = requests.last_at.max(request.ts);
+        if request.proxy < requests.proxy.as_str() {
+            requests.proxy = request.proxy.to_owned();
+        }
+        requests.calls += 1;
+        requests.errors += i64::from(request.status != StatusCode::Ok);
+        requests.tool_errors += i64::from(request.tool_error == Some(true));
+    }
+
     /// Both together.
     #[must_use]
     pub(crate) fn merge(self, other: Self) -> Self {
@@ -201,7 +205,7 @@ fn either<T>(one: Option<T>, other: Option<T>, both: impl FnOnce(T, T) -> T) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Id, SessionClosedRecord, StatusCode};
+    use crate::record::SessionClosedRecord;
     use proptest::prelude::*;
 
     fn facts() -> impl Strategy<Value = SessionFacts> {
@@ -269,7 +273,9 @@ mod tests {
             protocol_version: None,
             rpc_id: None,
         };
-        RequestRow::from(record).facts()
+        let mut facts = SessionFacts::default();
+        facts.add_request(&record);
+        facts
     }
 
     /// Every combination of what may be known of a session: (announced, request, close) -> (proxy, start, last seen).

@@ -5,15 +5,21 @@
 //! knows nothing of segments beyond the numbers in the checkpoint.
 
 mod batch;
+mod digest_table;
+mod names;
+mod rebuild;
+mod rollup_table;
 mod schema_history;
 mod session_table;
 
 pub(crate) use batch::Batch;
+pub use rebuild::RebuildReport;
 
 use crate::config::Config;
 use crate::error::{AtPath, IndexError, OpenError};
 use crate::format::{FRAMES_OFFSET, Offset, SegmentId, Sequence, WriterId};
 use crate::gap::now_ms;
+use names::Names;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -25,8 +31,9 @@ use std::time::Duration;
 pub(crate) const DATABASE_NAME: &str = "store.db";
 /// Our migrations, counted in `PRAGMA user_version`.
 ///
-/// - 1: the first.
-pub(crate) const DATABASE_VERSION: i64 = 1;
+/// - 1: never released.
+/// - 2: lean rows, roll-ups, session digests.
+pub(crate) const DATABASE_VERSION: i64 = 2;
 /// The version of the five tables that other tools read, as `meta` says it.
 const TABLES_VERSION: &str = "4";
 /// How long a statement waits for another connection before the compactor takes over with its own patience.
@@ -50,6 +57,7 @@ impl Checkpoint {
 pub(crate) struct Index {
     connection: Connection,
     path: PathBuf,
+    names: Names,
 }
 
 impl Index {
@@ -68,13 +76,16 @@ impl Index {
     fn connect(path: &Path) -> Result<Self, IndexError> {
         let connection =
             Connection::open(path).map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })?;
-        let index = Self { connection, path: path.to_owned() };
+        let index = Self { connection, path: path.to_owned(), names: Names::default() };
         index.checked(index.connection.busy_timeout(BUSY_TIMEOUT))?;
         // Before anything is changed: a newer database stays untouched.
         let version = index.version()?;
         if version > DATABASE_VERSION {
             let path = path.to_owned();
             return Err(IndexError::UnsupportedVersion { path, supported: DATABASE_VERSION, found: version });
+        }
+        if (1..DATABASE_VERSION).contains(&version) {
+            return Err(IndexError::UnreleasedVersion { path: path.to_owned(), found: version });
         }
         index.checked(index.configure())?;
         Ok(index)
@@ -148,12 +159,8 @@ impl Index {
 
     /// Starts a batch. Dropping it undoes it.
     pub(crate) fn begin(&mut self) -> Result<Batch<'_>, IndexError> {
-        let path = &self.path;
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|source| IndexError::Sqlite { path: path.clone(), source })?;
-        Ok(Batch::new(transaction, path))
+        let Self { connection, path, names } = self;
+        Batch::new(connection, path, names).map_err(|source| IndexError::Sqlite { path: path.clone(), source })
     }
 
     /// Makes every commit so far durable. A segment may be retired only after this.

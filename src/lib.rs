@@ -10,8 +10,8 @@
 //! | stage | thread | what happens | file |
 //! |---|---|---|---|
 //! | observe | the proxy's | an [`Event`] borrows what the proxy holds | `event.rs` |
-//! | record | the proxy's | it is packed into a message and sent, without a lock or a system call | `recorder.rs`, `handover.rs` |
-//! | append | `mcplog-append` | it becomes a record, and the record a frame in the mapped segment | `appender.rs`, `record.rs`, `segment/writer.rs` |
+//! | record | the proxy's | it is packed into the thread's own block and published with one store | `recorder.rs`, `handover/` |
+//! | append | `mcplog-append` | it becomes a record, and the record a frame in the mapped segment | `appender.rs`, `record.rs`, `record/`, `segment/writer.rs` |
 //! | prepare | `mcplog-prepare` | the next segment is allocated and populated before it is needed | `preparing.rs`, `segment/file.rs` |
 //! | sync | `mcplog-sync` | pages are forced to the disk, then the durable mark is moved | `syncing.rs`, `segment/syncer.rs` |
 //! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `fold.rs`, `index.rs` |
@@ -53,13 +53,16 @@ pub mod platform;
 mod preparing;
 mod progress;
 pub mod query;
+pub mod rebuild;
 pub mod record;
 pub mod recorder;
+mod refusal;
 mod retention;
 mod rollup;
 mod schema_diff;
 pub mod segment;
 mod session_digest;
+mod signal;
 pub mod stats;
 pub mod store;
 mod syncing;
@@ -70,6 +73,7 @@ pub use config::{Config, SyncPolicy};
 pub use event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
 pub use health::Health;
 pub use query::Query;
+pub use rebuild::rebuild;
 pub use recorder::{Recorder, Refusal, Refused};
 pub use stats::{ShutdownReport, Stats};
 pub use store::Store;

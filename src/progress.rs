@@ -1,16 +1,27 @@
 //! How far the store has come: appended, durable, folded; and waiting for it.
 //!
-//! The appender, the syncing thread and the compactor each store their own number; callers of `flush` and
+//! The appender, the syncing thread and the compactor each store their own numbers; callers of `flush` and
 //! `wait_folded` sleep here. The hot path never comes here.
+//!
+//! Who waits draws a ticket. The appender reads which tickets were drawn, then takes what was recorded, and then
+//! answers them: every event that was recorded before those tickets were drawn is in the map. It tells the syncing thread,
+//! which syncs what is in the map and then calls them durable. So a waiter sleeps once, and one sync and one wake-up
+//! serve all who wait.
 
 use crate::error::WaitError;
 use crate::format::Sequence;
-use parking_lot::{Condvar, Mutex};
+use crate::signal::Signal;
+use parking_lot::Mutex;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The sequence number of the last record that is appended, durable, folded. Each only grows.
+/// The place of a waiter in the row of all who waited since the store was opened; 1 for the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+/// The sequence number of the last record that is appended, durable, folded; the last ticket that is drawn, answered,
+/// durable. Each only grows.
 #[derive(Debug)]
 pub(crate) struct Progress {
     appended: AtomicU64,
@@ -20,12 +31,19 @@ pub(crate) struct Progress {
     appended_events: AtomicU64,
     /// Events folded since the store was opened, counted alike.
     folded_events: AtomicU64,
+    drawn: AtomicU64,
+    answered: AtomicU64,
+    durable_tickets: AtomicU64,
+    /// The appender died: no ticket is answered any more.
+    closed: AtomicBool,
     /// Why the log can't be synced any more. Set once: Linux reports a failed write once and then forgets it.
     sync_failure: OnceLock<String>,
     /// When the database last had everything that could be folded.
     caught_up: Mutex<Instant>,
-    lock: Mutex<()>,
-    changed: Condvar,
+    /// Tickets became durable, or never will.
+    more_durable: Signal,
+    /// Tickets were answered, more is folded, or nothing ever will be.
+    more_folded: Signal,
 }
 
 impl Progress {
@@ -37,10 +55,14 @@ impl Progress {
             folded: AtomicU64::new(folded.0),
             appended_events: AtomicU64::new(0),
             folded_events: AtomicU64::new(0),
+            drawn: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            durable_tickets: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
             sync_failure: OnceLock::new(),
             caught_up: Mutex::new(Instant::now()),
-            lock: Mutex::new(()),
-            changed: Condvar::new(),
+            more_durable: Signal::new(),
+            more_folded: Signal::new(),
         }
     }
 
@@ -74,17 +96,58 @@ impl Progress {
         self.appended_events.fetch_add(events, Ordering::Release);
     }
 
+    /// Draws a ticket, which covers every event that this thread has recorded so far, and others before it. The caller
+    /// wakes the appender then.
+    pub(crate) fn draw(&self) -> Ticket {
+        Ticket(self.drawn.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+
+    /// By the appender, before it takes what was recorded.
+    pub(crate) fn drawn(&self) -> Ticket {
+        Ticket(self.drawn.load(Ordering::SeqCst))
+    }
+
+    /// By the appender, after it appended everything that was recorded before these tickets were drawn; tells whether
+    /// there are any that it has not answered yet.
+    pub(crate) fn answer(&self, drawn: Ticket) -> bool {
+        let new = self.answered.load(Ordering::Relaxed) < drawn.0;
+        if new {
+            self.answered.store(drawn.0, Ordering::Release);
+            self.more_folded.notify();
+        }
+        new
+    }
+
+    /// The last ticket that was answered.
+    pub(crate) fn answered(&self) -> Ticket {
+        Ticket(self.answered.load(Ordering::Acquire))
+    }
+
+    /// By the syncing thread: what was published when these tickets were answered is durable.
+    pub(crate) fn set_durable_tickets(&self, answered: Ticket) {
+        if self.durable_tickets.load(Ordering::Relaxed) < answered.0 {
+            self.durable_tickets.store(answered.0, Ordering::Release);
+            self.more_durable.notify();
+        }
+    }
+
+    /// The appender died.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.more_durable.notify();
+        self.more_folded.notify();
+    }
+
     /// By the syncing thread.
     pub(crate) fn set_durable(&self, last: Sequence) {
         self.durable.fetch_max(last.0, Ordering::Release);
-        self.notify();
     }
 
     /// By the compactor, after a commit.
     pub(crate) fn set_folded(&self, last: Sequence, events: u64) {
         self.folded.store(last.0, Ordering::Release);
         self.folded_events.fetch_add(events, Ordering::Release);
-        self.notify();
+        self.more_folded.notify();
     }
 
     /// By the compactor: everything that could be folded at that instant is folded.
@@ -100,44 +163,38 @@ impl Progress {
     pub(crate) fn fail_sync(&self, why: String) {
         // The first failure is the one that counts.
         let _ = self.sync_failure.set(why);
-        self.notify();
+        self.more_durable.notify();
     }
 
-    /// Waits until everything up to `target` is durable.
-    pub(crate) fn wait_durable(&self, target: Sequence, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
-        self.wait(deadline, timeout, || {
+    /// Waits until everything that the ticket covers is durable.
+    pub(crate) fn wait_durable(&self, ticket: Ticket, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
+        let done = || {
             if let Some(why) = self.sync_failure() {
                 return Some(Err(WaitError::Sync(why.to_owned())));
             }
-            (self.durable() >= target).then_some(Ok(()))
-        })
+            (self.durable_tickets.load(Ordering::Acquire) >= ticket.0).then_some(Ok(())).or_else(|| self.if_closed())
+        };
+        self.more_durable.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
+    }
+
+    /// Waits until everything that the ticket covers is in the map; returns the sequence number of the last of it.
+    pub(crate) fn wait_answered(
+        &self,
+        ticket: Ticket,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<Sequence, WaitError> {
+        let done = || (self.answered() >= ticket).then(|| Ok(self.appended())).or_else(|| self.if_closed());
+        self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
     }
 
     /// Waits until everything up to `target` is folded.
     pub(crate) fn wait_folded(&self, target: Sequence, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
-        self.wait(deadline, timeout, || (self.folded() >= target).then_some(Ok(())))
+        let done = || (self.folded() >= target).then_some(());
+        self.more_folded.wait(deadline, done).ok_or(WaitError::Timeout(timeout))
     }
 
-    fn wait(
-        &self,
-        deadline: Instant,
-        timeout: Duration,
-        done: impl Fn() -> Option<Result<(), WaitError>>,
-    ) -> Result<(), WaitError> {
-        let mut guard = self.lock.lock();
-        loop {
-            if let Some(result) = done() {
-                return result;
-            }
-            if self.changed.wait_until(&mut guard, deadline).timed_out() {
-                return done().unwrap_or(Err(WaitError::Timeout(timeout)));
-            }
-        }
-    }
-
-    fn notify(&self) {
-        // Taking the lock orders this after the check of whoever is about to sleep.
-        drop(self.lock.lock());
-        self.changed.notify_all();
+    fn if_closed<T>(&self) -> Option<Result<T, WaitError>> {
+        self.closed.load(Ordering::Acquire).then_some(Err(WaitError::Closed))
     }
 }

@@ -1,13 +1,18 @@
 //! What is on disk: records, and how an event becomes one.
 //!
-//! A record is a kind byte, a version byte, and a postcard payload; `format.md` spells out each field. Pure, on
+//! A record is a kind byte, a version byte, and fields in postcard's encoding; `format.md` spells out each field. Pure, on
 //! whichever thread calls it. Kinds and their versions are append-only: a field is added by a new version, which is a
 //! new struct here, and old ones stay readable.
 
+mod id;
+mod request;
+mod wire;
+
+pub use id::{Id, IdBuffer};
+pub use request::RequestRecord;
+
 use crate::event::{Event, Status};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
-use std::fmt;
 
 /// The kind of a record: its first byte. Zero is never used, so that unwritten bytes are no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,85 +35,8 @@ pub enum Kind {
 /// - 1: the first.
 pub const RECORD_VERSION: u8 = 1;
 
-/// An id: a UUID in sixteen bytes where it is one, any text otherwise. Its text is always what was recorded.
-///
-/// The variants' order is the format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Id<'a> {
-    /// Any text.
-    Text(&'a str),
-    /// A UUID, written as 36 characters: lower-case hexadecimal with hyphens.
-    Uuid([u8; 16]),
-    /// Sixteen bytes, written as 32 characters: lower-case hexadecimal.
-    Hex([u8; 16]),
-}
-
-impl<'a> Id<'a> {
-    /// The shortest form of that text.
-    pub fn new(text: &'a str) -> Self {
-        match text.len() {
-            36 => unhex(text.as_bytes(), true).map_or(Self::Text(text), Self::Uuid),
-            32 => unhex(text.as_bytes(), false).map_or(Self::Text(text), Self::Hex),
-            _ => Self::Text(text),
-        }
-    }
-
-    /// The text.
-    pub fn text(&self) -> Cow<'a, str> {
-        match self {
-            Self::Text(text) => Cow::Borrowed(text),
-            Self::Uuid(bytes) => Cow::Owned(hex(bytes, true)),
-            Self::Hex(bytes) => Cow::Owned(hex(bytes, false)),
-        }
-    }
-}
-
-impl fmt::Display for Id<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
-    }
-}
-
-/// Sixteen bytes from hexadecimal text of the right length, if it is exactly what [`hex`] would give.
-fn unhex(text: &[u8], hyphens: bool) -> Option<[u8; 16]> {
-    let mut bytes = [0; 16];
-    let mut at = 0;
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        if hyphens && matches!(index, 4 | 6 | 8 | 10) {
-            if text[at] != b'-' {
-                return None;
-            }
-            at += 1;
-        }
-        *byte = nibble(text[at])? << 4 | nibble(text[at + 1])?;
-        at += 2;
-    }
-    Some(bytes)
-}
-
-const fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
-}
-
-fn hex(bytes: &[u8; 16], hyphens: bool) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(36);
-    for (index, byte) in bytes.iter().enumerate() {
-        if hyphens && matches!(index, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
-}
-
-/// How a request ended. The variants' order is the format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusCode {
     /// `ok`.
     Ok,
@@ -136,29 +64,6 @@ impl From<StatusCode> for Status {
             StatusCode::Timeout => Self::Timeout,
         }
     }
-}
-
-/// Kind 1, version 1. The fields are those of [`crate::Request`]; their order is the format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each field is documented where it is observed, in the event of that name")]
-pub struct RequestRecord<'a> {
-    #[serde(borrow)]
-    pub request_id: Id<'a>,
-    pub ts: i64,
-    pub proxy: &'a str,
-    pub session_id: Option<Id<'a>>,
-    pub method: &'a str,
-    pub tool: Option<&'a str>,
-    pub latency_us: i64,
-    pub status: StatusCode,
-    pub error_code: Option<&'a str>,
-    pub error_msg: Option<&'a str>,
-    pub bytes_in: Option<i64>,
-    pub bytes_out: Option<i64>,
-    pub tool_error: Option<bool>,
-    pub target: Option<&'a str>,
-    pub protocol_version: Option<&'a str>,
-    pub rpc_id: Option<&'a str>,
 }
 
 /// Kind 2, version 1. The fields are those of [`crate::Session`]; their order is the format.
@@ -278,7 +183,7 @@ impl<'a> Record<'a> {
     pub fn encode(&self, payload: &mut Vec<u8>) {
         payload.extend_from_slice(&[self.kind() as u8, RECORD_VERSION]);
         match self {
-            Self::Request(fields) => append(fields, payload),
+            Self::Request(fields) => fields.encode(payload),
             Self::Session(fields) => append(fields, payload),
             Self::SessionClosed(fields) => append(fields, payload),
             Self::SchemaVersion(fields) => append(fields, payload),
@@ -302,7 +207,7 @@ impl<'a> Record<'a> {
             return Err(RecordError::UnsupportedVersion { kind, found: version });
         }
         let decoded = match kind {
-            1 => take(fields).map(|(fields, rest)| (Self::Request(fields), rest)),
+            1 => RequestRecord::decode(fields).map(|(fields, rest)| (Self::Request(fields), rest)),
             2 => take(fields).map(|(fields, rest)| (Self::Session(fields), rest)),
             3 => take(fields).map(|(fields, rest)| (Self::SessionClosed(fields), rest)),
             4 => take(fields).map(|(fields, rest)| (Self::SchemaVersion(fields), rest)),
@@ -404,28 +309,7 @@ mod tests {
         payload
     }
 
-    #[test]
-    fn only_canonical_ids_are_shortened() {
-        let uuid = "0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f";
-        assert!(matches!(Id::new(uuid), Id::Uuid(_)));
-        assert!(matches!(Id::new(&uuid.replace('-', "")), Id::Hex(_)));
-        for text in [
-            "",
-            "abc",
-            &uuid.to_uppercase(),
-            "0197a1c07-b1e-7cc3-98c4-dc0c0c07398f",
-            "0197a1c0-7b1e-7cc3-98c4-dc0c0c07398é",
-        ] {
-            assert!(matches!(Id::new(text), Id::Text(_)), "{text}");
-        }
-    }
-
     proptest! {
-        #[test]
-        fn an_id_keeps_its_text(text in "[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|.{0,40}") {
-            prop_assert_eq!(Id::new(&text).text(), text.as_str());
-        }
-
         #[test]
         fn decoding_any_bytes_never_panics_and_what_decodes_encodes_back(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 1..=5_u8) {
             let mut payload = vec![kind, RECORD_VERSION];

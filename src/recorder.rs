@@ -5,13 +5,10 @@
 //! futex call (measured: 4 microseconds at 1,000 events per second, against 40 nanoseconds).
 
 use crate::event::Event;
-use crate::format::Sequence;
-use crate::gap::GapCounter;
-use crate::handover::{Message, Pool};
-use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use crate::handover::Channel;
+pub use crate::refusal::{Refusal, Refused};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a recorder that was told to wait sleeps before it looks for room again.
@@ -32,35 +29,6 @@ const WAIT_STEP: Duration = Duration::from_micros(200);
 pub struct Recorder {
     channel: Arc<Channel>,
     wait: Duration,
-}
-
-/// An event that was not accepted, handed back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused<'a> {
-    /// The event.
-    pub event: Event<'a>,
-    /// Why.
-    pub reason: Refusal,
-}
-
-/// Why an event was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The channel is full: events come faster than they can be written.
-    #[error("the channel is full")]
-    Full,
-    /// The store was shut down, or its appender died.
-    #[error("the store is shut down")]
-    Closed,
-    /// The event is too large for a segment.
-    #[error("the event takes {bytes} bytes; a segment of this store holds events of up to {bytes_max}")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-        /// The largest size.
-        bytes_max: usize,
-    },
 }
 
 impl Recorder {
@@ -112,173 +80,60 @@ impl fmt::Debug for Recorder {
     }
 }
 
-/// Events are accepted.
-const OPEN: u8 = 0;
-/// New events are refused; the appender takes what was accepted before.
-const CLOSING: u8 = 1;
-/// The appender takes nothing any more.
-const CLOSED: u8 = 2;
-
-/// What the recording threads share with the appender.
-pub(crate) struct Channel {
-    sender: Sender<Message>,
-    receiver: Receiver<Message>,
-    state: AtomicU8,
-    event_bytes_max: usize,
-    pub(crate) pool: Pool,
-    pub(crate) gap: GapCounter,
-}
-
-impl Channel {
-    pub(crate) fn new(events: usize, event_bytes_max: usize) -> Self {
-        let (sender, receiver) = crossbeam_channel::bounded(events);
-        Self {
-            sender,
-            receiver,
-            state: AtomicU8::new(OPEN),
-            event_bytes_max,
-            pool: Pool::new(),
-            gap: GapCounter::new(),
-        }
-    }
-
-    #[inline]
-    fn offer(&self, event: &Event<'_>) -> Result<(), Refusal> {
-        if self.state.load(Ordering::Relaxed) != OPEN {
-            return Err(Refusal::Closed);
-        }
-        let bytes_max = self.event_bytes_max;
-        let message =
-            Message::pack(event, &self.pool, bytes_max).map_err(|bytes| Refusal::TooLarge { bytes, bytes_max })?;
-        match self.sender.try_send(message) {
-            Ok(()) => {
-                self.sent();
-                Ok(())
-            }
-            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
-                if let Message::Large(buffer) = message {
-                    self.pool.put(buffer);
-                }
-                Err(Refusal::Full)
-            }
-        }
-    }
-
-    /// What a sender owes after sending: a look at whether anybody will still take the message.
-    ///
-    /// A sender may have passed the check at the top before the store closed, and have sent after the appender's last
-    /// look. Either the appender's last look comes after this send (then it takes the message), or this load comes
-    /// after the store to `state` (then the message is found here): sending changes the channel's tail with a
-    /// sequentially consistent read-modify-write, and the appender stores `CLOSED` before it looks at the tail for the
-    /// last time. So no message stays behind uncounted.
-    #[inline]
-    fn sent(&self) {
-        if self.state.load(Ordering::SeqCst) == CLOSED {
-            self.count_leftovers();
-        }
-    }
-
-    #[cold]
-    fn count_leftovers(&self) {
-        while let Ok(message) = self.receiver.try_recv() {
-            if message.packed().is_some() {
-                self.gap.add(1);
-            }
-        }
-    }
-
-    /// Asks the appender for the sequence number of the last record that was handed over before this call. `None`: the
-    /// channel is full, try again.
-    pub(crate) fn ask(&self) -> Result<Option<Receiver<Sequence>>, Refusal> {
-        if self.state.load(Ordering::Relaxed) == CLOSED {
-            return Err(Refusal::Closed);
-        }
-        let (answer, receiver) = crossbeam_channel::bounded(1);
-        match self.sender.try_send(Message::Barrier(answer)) {
-            Ok(()) => {
-                self.sent();
-                Ok(Some(receiver))
-            }
-            Err(_) => Ok(None),
-        }
-    }
-
-    /// The next message, for the appender.
-    pub(crate) fn take(&self) -> Result<Message, TryRecvError> {
-        self.receiver.try_recv()
-    }
-
-    /// How many messages wait.
-    pub(crate) fn len(&self) -> usize {
-        self.receiver.len()
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == OPEN
-    }
-
-    /// Refuses new events; those that were accepted are still taken.
-    pub(crate) fn begin_closing(&self) {
-        self.state.fetch_max(CLOSING, Ordering::SeqCst);
-    }
-
-    /// Declares that the appender takes no more; it must look once more after this call (see [`Self::sent`]).
-    pub(crate) fn close(&self) {
-        self.state.store(CLOSED, Ordering::SeqCst);
-    }
-
-    /// Closes, and counts everything that was not taken as dropped: for an appender that died.
-    pub(crate) fn abandon(&self) {
-        self.close();
-        self.count_leftovers();
-    }
-}
-
-impl fmt::Debug for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("queued", &self.len()).finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::Request;
 
+    use crate::handover::Intake;
+
     fn recorder(events: usize, wait: Duration) -> Recorder {
-        Recorder::new(Arc::new(Channel::new(events, 1000)), wait)
+        Recorder::new(Arc::new(Channel::new(events, 4000)), wait)
     }
 
     fn request() -> Request<'static> {
         Request::new("id", 1, "proxy", "ping")
     }
 
+    /// What the appender takes in one go.
+    fn take(intake: &mut Intake) -> u64 {
+        intake.take(|event| assert_eq!(event, request().into()))
+    }
+
     #[test]
     fn a_full_channel_drops_the_newest_and_counts_it() {
         let recorder = recorder(2, Duration::ZERO);
-        for _ in 0..5 {
+        for _ in 0..1000 {
             recorder.record(request());
         }
-        assert_eq!((recorder.channel.len(), recorder.channel.gap.total()), (2, 3));
+        let (queued, dropped) = (recorder.channel.len(), recorder.channel.gap.total());
+        assert!(queued >= 2 && dropped > 0 && queued + dropped == 1000, "{queued} queued, {dropped} dropped");
+        assert_eq!(take(&mut Intake::new(Arc::clone(&recorder.channel))), queued);
+        assert_eq!(recorder.channel.len(), 0);
     }
 
     #[test]
     fn try_record_hands_the_event_back_uncounted() {
         let recorder = recorder(1, Duration::ZERO);
-        recorder.try_record(request()).unwrap();
-        let refused = recorder.try_record(request()).unwrap_err();
+        let refused = (0..1000).find_map(|_| recorder.try_record(request()).err()).unwrap();
         assert_eq!(refused, Refused { event: request().into(), reason: Refusal::Full });
         assert_eq!(recorder.channel.gap.total(), 0);
     }
 
     #[test]
     fn waiting_takes_the_room_that_appears() {
-        let recorder = recorder(1, Duration::from_secs(60));
-        recorder.record(request());
+        let recorder = recorder(64, Duration::from_secs(60));
+        let mut intake = Intake::new(Arc::clone(&recorder.channel));
+        while recorder.try_record(request()).is_ok() {}
+        let full = recorder.channel.len();
+        // This thread's blocks come back to it alone; so the one that waits is this one.
         std::thread::scope(|scope| {
-            scope.spawn(|| recorder.record(request()));
-            std::thread::sleep(Duration::from_millis(5));
-            recorder.channel.take().unwrap();
+            let taker = scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(5));
+                take(&mut intake)
+            });
+            recorder.record(request());
+            assert_eq!(taker.join().unwrap(), full);
         });
         assert_eq!((recorder.channel.len(), recorder.channel.gap.total()), (1, 0));
     }
@@ -286,29 +141,128 @@ mod tests {
     #[test]
     fn an_event_too_large_for_a_segment_is_refused_and_counted() {
         let recorder = recorder(1, Duration::from_secs(60));
-        let long = "x".repeat(2000);
+        let long = "x".repeat(5000);
         let mut request = request();
         request.target = Some(&long);
         let refused = recorder.try_record(request).unwrap_err();
-        assert!(matches!(refused.reason, Refusal::TooLarge { bytes_max: 1000, .. }), "{refused:?}");
+        assert!(matches!(refused.reason, Refusal::TooLarge { bytes_max: 4000, .. }), "{refused:?}");
         recorder.record(request);
         assert_eq!(recorder.channel.gap.total(), 1);
     }
 
     #[test]
-    fn a_closed_store_refuses_and_counts_and_loses_no_late_sender() {
+    fn an_event_too_large_to_share_a_block_is_taken_like_any_other() {
+        let recorder = recorder(1, Duration::ZERO);
+        let long = "x".repeat(3000);
+        let mut large = request();
+        large.target = Some(&long);
+        recorder.try_record(request()).unwrap();
+        recorder.try_record(large).unwrap();
+        let mut intake = Intake::new(Arc::clone(&recorder.channel));
+        let mut targets = Vec::new();
+        let taken = intake.take(|event| {
+            let Event::Request(request) = event else { panic!("{event:?}") };
+            targets.push(request.target.map(str::len));
+        });
+        targets.sort();
+        assert_eq!((taken, targets), (2, vec![None, Some(3000)]));
+        // What it took of the channel's memory is free again.
+        for _ in 0..100 {
+            recorder.try_record(large).unwrap();
+            intake.take(|_| ());
+        }
+        assert_eq!(recorder.channel.len(), 0);
+    }
+
+    #[test]
+    fn a_thread_that_ends_gives_its_blocks_back() {
+        let recorder = recorder(64, Duration::ZERO);
+        let mut intake = Intake::new(Arc::clone(&recorder.channel));
+        for _ in 0..200 {
+            // Dropping the event would show: there are far fewer blocks than threads.
+            std::thread::scope(|scope| scope.spawn(|| recorder.try_record(request()).unwrap()).join().unwrap());
+            assert_eq!(take(&mut intake), 1);
+        }
+        assert_eq!(recorder.channel.len(), 0);
+    }
+
+    #[test]
+    fn events_of_many_threads_arrive_once_each_and_in_each_ones_order() {
+        const EVENTS: i64 = 20_000;
+        let recorder = recorder(4096, Duration::from_secs(60));
+        let mut intake = Intake::new(Arc::clone(&recorder.channel));
+        let threads = ["a", "b", "c"];
+        let mut next = [0; 3];
+        std::thread::scope(|scope| {
+            for id in threads {
+                let recorder = &recorder;
+                scope.spawn(move || (0..EVENTS).for_each(|number| recorder.record(Request::new(id, number, "p", "m"))));
+            }
+            while next != [EVENTS; 3] {
+                intake.take(|event| {
+                    let Event::Request(request) = event else { panic!("{event:?}") };
+                    let thread = threads.iter().position(|id| *id == request.request_id).unwrap();
+                    assert_eq!(request.ts, next[thread], "thread {thread}");
+                    next[thread] += 1;
+                });
+            }
+        });
+        assert_eq!((recorder.channel.len(), recorder.channel.gap.total()), (0, 0));
+    }
+
+    #[test]
+    fn a_closed_store_refuses_and_takes_what_was_accepted_before() {
         let recorder = recorder(10, Duration::from_secs(60));
         recorder.record(request());
         recorder.channel.begin_closing();
         recorder.record(request());
         assert_eq!((recorder.channel.len(), recorder.channel.gap.total()), (1, 1));
-        // A sender that had passed the first check before the store closed.
-        recorder.channel.take().unwrap();
-        recorder.channel.close();
-        let message = Message::pack(&request().into(), &recorder.channel.pool, 1000).unwrap();
-        recorder.channel.sender.try_send(message).map_err(|_| ()).unwrap();
-        recorder.channel.sent();
-        assert_eq!((recorder.channel.len(), recorder.channel.gap.total()), (0, 2));
+        let mut taken = 0;
+        Intake::new(Arc::clone(&recorder.channel)).close(|_| taken += 1);
+        assert_eq!((taken, recorder.channel.len()), (1, 0));
         assert_eq!(recorder.try_record(request()).unwrap_err().reason, Refusal::Closed);
+    }
+
+    #[test]
+    fn closing_amid_recording_loses_no_event_and_takes_none_that_was_refused() {
+        for _ in 0..50 {
+            let recorder = recorder(100_000, Duration::ZERO);
+            let mut intake = Intake::new(Arc::clone(&recorder.channel));
+            let mut taken = 0;
+            let accepted: u64 = std::thread::scope(|scope| {
+                let producers: Vec<_> = (0..3)
+                    .map(|_| {
+                        let recorder = &recorder;
+                        scope.spawn(move || {
+                            let mut accepted = 0;
+                            loop {
+                                match recorder.try_record(request()).map_err(|refused| refused.reason) {
+                                    Ok(()) => accepted += 1,
+                                    Err(Refusal::Closed) => return accepted,
+                                    Err(_) => std::thread::yield_now(),
+                                }
+                            }
+                        })
+                    })
+                    .collect();
+                taken += intake.take(|_| ());
+                std::thread::sleep(Duration::from_micros(300));
+                taken += intake.take(|_| ());
+                // Without `begin_closing`, so that every producer is in the middle of it.
+                taken += intake.close(|_| ());
+                producers.into_iter().map(|producer| producer.join().unwrap()).sum()
+            });
+            assert_eq!(accepted, taken);
+        }
+    }
+
+    #[test]
+    fn an_appender_that_died_leaves_its_events_counted() {
+        let recorder = recorder(100, Duration::ZERO);
+        (0..10).for_each(|_| recorder.record(request()));
+        let mut intake = Intake::new(Arc::clone(&recorder.channel));
+        recorder.channel.abandon();
+        assert_eq!(intake.take(|_| ()), 0);
+        assert_eq!(recorder.channel.gap.total(), 10);
     }
 }

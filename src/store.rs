@@ -8,20 +8,20 @@ use crate::compactor::{Compactor, CompactorParts};
 use crate::config::Config;
 use crate::error::{AtPath, OpenError, SegmentError, WaitError};
 use crate::format::{SegmentId, Sequence, WriterId};
+use crate::handover::Channel;
 use crate::health::{HealthBoard, Part};
 use crate::index::{Checkpoint, DATABASE_NAME, Index};
 use crate::lock::{StoreLock, create_private_dir};
 use crate::log::{Log, LogSegment};
 use crate::preparing;
-use crate::progress::Progress;
-use crate::recorder::{Channel, Recorder, Refusal};
+use crate::progress::{Progress, Ticket};
+use crate::recorder::Recorder;
 use crate::segment::progress::SegmentProgress;
 use crate::segment::recovery::{Recovered, Repair, Survey};
 use crate::stats::{ShutdownReport, Stats};
-use crate::syncing::{SyncCommand, SyncLoop};
+use crate::syncing::SyncLoop;
 use crate::worker::Worker;
-use crossbeam_channel::{RecvTimeoutError, Sender};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -29,8 +29,6 @@ use std::time::{Duration, Instant};
 /// No store gets here by itself: a million numbers a second for a hundred thousand years. Beyond it, a forged or mangled
 /// file would lead to numbers that neither a file name nor SQLite can hold.
 const NUMBER_MAX: u64 = 1 << 62;
-/// How long `flush` waits before it looks for room in a full channel again.
-const BARRIER_RETRY: Duration = Duration::from_millis(1);
 /// How long threads that were told to give up get to notice.
 const GIVE_UP_GRACE: Duration = Duration::from_millis(500);
 
@@ -47,12 +45,11 @@ pub struct Store {
     health: Arc<HealthBoard>,
     finish: Arc<AtomicBool>,
     give_up: Arc<AtomicBool>,
-    /// Gone once the store is shut down: the syncing thread ends with its last sender.
-    sync: Option<Sender<SyncCommand>>,
     appender: Worker,
     syncer: Worker,
     preparer: Worker,
     compactor: Worker,
+    stopped: bool,
 }
 
 impl Store {
@@ -88,17 +85,19 @@ impl Store {
                 never_started: false,
             }));
         }
+        let unsynced = recovered.unsynced;
         let log = Arc::new(Log::new(recovered.segments.into_iter().map(sealed_segment)));
         let progress = Arc::new(Progress::new(last_sequence, checkpoint.sequence));
         Self::start(
             config,
             lock,
-            Opened { log, progress, health, index, checkpoint, writer_id, last_sequence, next_segment },
+            Opened { log, progress, health, index, checkpoint, writer_id, last_sequence, next_segment, unsynced },
         )
     }
 
     fn start(config: Config, lock: Arc<StoreLock>, opened: Opened) -> Result<Self, OpenError> {
-        let Opened { log, progress, health, index, checkpoint, writer_id, last_sequence, next_segment } = opened;
+        let Opened { log, progress, health, index, checkpoint, writer_id, last_sequence, next_segment, unsynced } =
+            opened;
         let channel = Arc::new(Channel::new(config.channel_events, config.event_bytes_max()));
         let finish = Arc::new(AtomicBool::new(false));
         let give_up = Arc::new(AtomicBool::new(false));
@@ -123,7 +122,7 @@ impl Store {
         let parts = AppenderParts {
             channel: Arc::clone(&channel),
             prepared,
-            sync: sync.clone(),
+            sync,
             log: Arc::clone(&log),
             progress: Arc::clone(&progress),
             health: Arc::clone(&health),
@@ -148,8 +147,11 @@ impl Store {
             progress: Arc::clone(&progress),
             health: Arc::clone(&health),
             compactor: compactor.thread(),
+            compactor_woken: Instant::now(),
+            more_to_fold: false,
+            answered: progress.answered(),
             active: None,
-            unsynced: Vec::new(),
+            unsynced,
             last_sealed: last_sequence,
         };
         let failed = Arc::clone(&progress);
@@ -165,9 +167,13 @@ impl Store {
             Box::new(move || failed.fail_sync("the syncing thread died".into())),
         )
         .map_err(give_up_on_error)?;
-        let abandoned = Arc::clone(&channel);
-        let appender = spawn("mcplog-append", Box::new(move || appender.run()), Box::new(move || abandoned.abandon()))
-            .map_err(give_up_on_error)?;
+        let (abandoned, unanswered) = (Arc::clone(&channel), Arc::clone(&progress));
+        let died = move || {
+            abandoned.abandon();
+            unanswered.close();
+        };
+        let appender =
+            spawn("mcplog-append", Box::new(move || appender.run()), Box::new(died)).map_err(give_up_on_error)?;
         Ok(Self {
             config,
             channel,
@@ -176,11 +182,11 @@ impl Store {
             health,
             finish,
             give_up,
-            sync: Some(sync),
             appender,
             syncer,
             preparer,
             compactor,
+            stopped: false,
         })
     }
 
@@ -195,7 +201,7 @@ impl Store {
     }
 
     /// The path of the database, for [`Query`](crate::Query) or the `sqlite3` shell.
-    pub fn database(&self) -> std::path::PathBuf {
+    pub fn database(&self) -> PathBuf {
         self.config.dir.join(DATABASE_NAME)
     }
 
@@ -205,11 +211,7 @@ impl Store {
     /// [`WaitError`]: not within `timeout`, the store is shut down, or the disk refused.
     pub fn flush(&self, timeout: Duration) -> Result<(), WaitError> {
         let deadline = deadline_after(timeout);
-        let target = self.barrier(deadline, timeout)?;
-        if self.progress.durable() < target {
-            self.sync_now();
-        }
-        self.progress.wait_durable(target, deadline, timeout)
+        self.progress.wait_durable(self.draw_ticket(), deadline, timeout)
     }
 
     /// Waits until every event recorded before this call is in the database.
@@ -218,8 +220,7 @@ impl Store {
     /// [`WaitError`]: not within `timeout`, or the store is shut down.
     pub fn wait_folded(&self, timeout: Duration) -> Result<(), WaitError> {
         let deadline = deadline_after(timeout);
-        let target = self.barrier(deadline, timeout)?;
-        self.sync_now();
+        let target = self.progress.wait_answered(self.draw_ticket(), deadline, timeout)?;
         self.compactor.thread().unpark();
         self.progress.wait_folded(target, deadline, timeout)
     }
@@ -227,7 +228,7 @@ impl Store {
     /// Counters, and whether all is well.
     pub fn stats(&self) -> Stats {
         let (segments, log_bytes) = self.log.size();
-        let queued = self.channel.len() as u64;
+        let queued = self.channel.len();
         let (appended, folded) = (self.progress.appended_events(), self.progress.folded_events());
         let lag_records = self.progress.appended().0.saturating_sub(self.progress.folded().0);
         Stats {
@@ -260,7 +261,7 @@ impl Store {
                 self.channel.abandon();
             }
         }
-        self.sync = None;
+        self.stopped = true;
         // The log is sealed before the compactor is told that nothing more comes.
         self.syncer.wait(deadline);
         self.preparer.wait(deadline);
@@ -278,35 +279,17 @@ impl Store {
         }
     }
 
-    /// The sequence number of the last record that was handed over before this call.
-    fn barrier(&self, deadline: Instant, timeout: Duration) -> Result<Sequence, WaitError> {
-        loop {
-            match self.channel.ask() {
-                Ok(Some(answer)) => {
-                    self.appender.thread().unpark();
-                    return answer.recv_deadline(deadline).map_err(|error| match error {
-                        RecvTimeoutError::Timeout => WaitError::Timeout(timeout),
-                        RecvTimeoutError::Disconnected => WaitError::Closed,
-                    });
-                }
-                Ok(None) if Instant::now() >= deadline => return Err(WaitError::Timeout(timeout)),
-                Ok(None) => std::thread::sleep(BARRIER_RETRY),
-                Err(Refusal::Closed | Refusal::Full | Refusal::TooLarge { .. }) => return Err(WaitError::Closed),
-            }
-        }
-    }
-
-    fn sync_now(&self) {
-        if let Some(sync) = &self.sync {
-            // If the thread died, waiting for it reports that.
-            let _ = sync.send(SyncCommand::SyncNow);
-        }
+    /// Draws a ticket for what was recorded so far, and has the appender see to it.
+    fn draw_ticket(&self) -> Ticket {
+        let ticket = self.progress.draw();
+        self.appender.thread().unpark();
+        ticket
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if self.sync.is_some() {
+        if !self.stopped {
             self.stop(Duration::from_millis(self.config.shutdown_ms));
         }
     }
@@ -328,6 +311,7 @@ struct Opened {
     writer_id: WriterId,
     last_sequence: Sequence,
     next_segment: SegmentId,
+    unsynced: Vec<PathBuf>,
 }
 
 fn sealed_segment(segment: crate::segment::recovery::SealedSegment) -> LogSegment {

@@ -25,11 +25,16 @@ import zlib
 
 FIRST_FRAME = 4096
 STATUSES = ("ok", "error", "timeout")
-KINDS = {  # (kind, version): fields
-    (1, 1): "request_id id, ts i64, proxy text, session_id id?, method text, "
-    "tool text?, latency_us i64, status status, error_code text?, error_msg text?, "
-    "bytes_in i64?, bytes_out i64?, tool_error bool?, target text?, "
-    "protocol_version text?, rpc_id text?",
+WORDS = (  # Counted from 1: 0 stands for a text that follows.
+    "initialize ping tools/list tools/call resources/list resources/templates/list "
+    "resources/read resources/subscribe resources/unsubscribe prompts/list prompts/get "
+    "completion/complete logging/setLevel server/discover subscriptions/listen "
+    "2024-11-05 2025-03-26 2025-06-18 2025-11-25 2026-07-28"
+).split()
+FLAGGED = "tool text, bytes_in i64, bytes_out i64, error_code text, error_msg text, "
+FLAGGED += "target text, protocol_version word, rpc_id text"
+KINDS = {  # (kind, version): fields; kind 1 is read by `request`
+    (1, 1): "",
     (2, 1): "session_id id, proxy text, started_at i64, client_name text?, "
     "client_version text?, client_platform text?, protocol_version text?, derived bool",
     (3, 1): "session_id id, ended_at i64",
@@ -77,9 +82,6 @@ class Fields:
     def bool(self):
         return self.one_of(self.take(1)[0], False, True)
 
-    def status(self):
-        return self.one_of(self.u64(), *STATUSES)
-
     def text(self):
         return self.take(self.u64()).decode("utf-8")
 
@@ -89,6 +91,33 @@ class Fields:
             return self.text()
         value = uuid.UUID(bytes=self.take(16))
         return str(value) if variant == "uuid" else value.hex
+
+    def word(self):
+        place = self.u64()
+        return self.one_of(place - 1, *WORDS) if place else self.text()
+
+    def formed(self, form):
+        if form == 1:
+            return self.text()
+        value = uuid.UUID(bytes=self.take(16))
+        return str(value) if form == 2 else value.hex
+
+    def request(self):
+        flags = int.from_bytes(self.take(2), "little")
+        status = self.one_of(flags & 3, *STATUSES)
+        id_form, session_form = flags >> 2 & 3, flags >> 4 & 3
+        tool_error = self.one_of(flags >> 6 & 3, None, False, True)
+        if id_form == 0:
+            raise Unreadable("a request without an id")
+        request_id = self.formed(id_form)
+        base = uuid.UUID(request_id).int >> 80 if id_form == 2 else 0
+        ts = (self.i64() + base + (1 << 63)) % (1 << 64) - (1 << 63)
+        values = {"request_id": request_id, "ts": ts, "latency_us": self.i64()}
+        values["session_id"] = self.formed(session_form) if session_form else None
+        values |= {"proxy": self.text(), "method": self.word()}
+        for bit, (name, of) in enumerate(map(str.split, FLAGGED.split(", ")), 8):
+            values[name] = getattr(self, of)() if flags >> bit & 1 else None
+        return values | {"status": status, "tool_error": tool_error}
 
     def field(self, of):
         if of.endswith("?") and not self.bool():
@@ -105,12 +134,13 @@ def record(payload):
         return found | {"error": "no kind, or no version"}
     if (kind, version) not in KINDS:
         return found | {"unknown": "a kind or version that this reader does not know"}
-    layout, fields = (
-        map(str.split, KINDS[kind, version].split(", ")),
-        Fields(payload[2:]),
-    )
+    fields = Fields(payload[2:])
     try:
-        values = {name: fields.field(of) for name, of in layout}
+        if kind == 1:
+            values = fields.request()
+        else:
+            layout = map(str.split, KINDS[kind, version].split(", "))
+            values = {name: fields.field(of) for name, of in layout}
         if fields.at != len(fields.data):
             raise Unreadable("bytes are left over behind the last field")
     except (Unreadable, UnicodeDecodeError) as error:

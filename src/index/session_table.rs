@@ -1,52 +1,59 @@
 //! The table behind the `sessions` view: facts read, merged, written back.
 
 use crate::fold::{Announcement, RequestFacts, SessionFacts};
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-/// Merges facts into a session's row. With `recount`, what its requests add up to is counted from the requests
-/// themselves, because one of them was replaced.
+/// Merges facts into a session's row, and gives what is known now. With `recount`, what its requests add up to is
+/// counted from the requests themselves, because one of them was replaced; then nothing may be left: `None`, and the row
+/// is gone.
 pub(super) fn merge(
-    transaction: &Transaction<'_>,
-    id: &str,
+    connection: &Connection,
+    session: i64,
+    session_id: &str,
     facts: SessionFacts,
     recount: bool,
-) -> rusqlite::Result<()> {
-    let held = transaction
+) -> rusqlite::Result<Option<SessionFacts>> {
+    let held = connection
         .prepare_cached(
             "SELECT announced_at, proxy, client_name, client_version, client_platform, protocol_version, derived,
                     first_request_at, last_request_at, request_proxy, total_calls, total_errors, total_tool_errors,
                     closed_at
-             FROM session_state WHERE session_id = ?1",
+             FROM session_state WHERE id = ?1",
         )?
-        .query_row([id], held_facts)
+        .query_row([session], held_facts)
         .optional()?;
     let mut merged = held.unwrap_or_default().merge(facts);
     if recount {
-        merged.requests = count_requests(transaction, id)?;
+        merged.requests = count_requests(connection, session)?;
         if merged == SessionFacts::default() {
             // Its only request turned out to belong to another session.
-            return transaction
-                .prepare_cached("DELETE FROM session_state WHERE session_id = ?1")?
-                .execute([id])
-                .map(|_| ());
+            connection.prepare_cached("DELETE FROM session_state WHERE id = ?1")?.execute([session])?;
+            return Ok(None);
         }
     }
-    write(transaction, id, &merged)
+    write(connection, session, session_id, &merged)?;
+    Ok(Some(merged))
 }
 
-fn write(transaction: &Transaction<'_>, id: &str, facts: &SessionFacts) -> rusqlite::Result<()> {
+fn write(connection: &Connection, session: i64, session_id: &str, facts: &SessionFacts) -> rusqlite::Result<()> {
     let announcement = facts.announcement.as_ref();
     let requests = facts.requests.as_ref();
-    transaction
+    connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO session_state
-                 (session_id, proxy, started_at, last_seen_at, closed_at, client_name, client_version, client_platform,
-                  protocol_version, derived, total_calls, total_errors, total_tool_errors,
+            "INSERT INTO session_state
+                 (id, session_id, proxy, started_at, last_seen_at, closed_at, client_name, client_version,
+                  client_platform, protocol_version, derived, total_calls, total_errors, total_tool_errors,
                   announced_at, first_request_at, last_request_at, request_proxy)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+             ON CONFLICT (id) DO UPDATE SET
+                 proxy = ?3, started_at = ?4, last_seen_at = ?5, closed_at = ?6, client_name = ?7, client_version = ?8,
+                 client_platform = ?9, protocol_version = ?10, derived = ?11, total_calls = ?12, total_errors = ?13,
+                 total_tool_errors = ?14, announced_at = ?15, first_request_at = ?16, last_request_at = ?17,
+                 request_proxy = ?18",
         )?
         .execute(params![
-            id,
+            session,
+            session_id,
             facts.proxy(),
             facts.started_at(),
             facts.last_seen_at(),
@@ -94,13 +101,13 @@ fn held_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
     Ok(SessionFacts { announcement, requests, closed_at: row.get(13)? })
 }
 
-fn count_requests(transaction: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<RequestFacts>> {
-    transaction
+fn count_requests(connection: &Connection, session: i64) -> rusqlite::Result<Option<RequestFacts>> {
+    connection
         .prepare_cached(
-            "SELECT min(ts), max(ts), min(proxy), count(*), coalesce(sum(status <> 'ok'), 0), coalesce(sum(tool_error), 0)
-             FROM requests WHERE session_id = ?1",
+            "SELECT min(ts), max(ts), min(proxy), count(*), coalesce(sum(status <> 0), 0), coalesce(sum(tool_error), 0)
+             FROM request_rows JOIN calls ON calls.id = request_rows.call WHERE session = ?1",
         )?
-        .query_row([id], |row| {
+        .query_row([session], |row| {
             let Some(first_at) = row.get(0)? else { return Ok(None) };
             Ok(Some(RequestFacts {
                 first_at,

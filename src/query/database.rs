@@ -51,6 +51,7 @@ impl Query {
             DATABASE_VERSION => Ok(query),
             // Tables come with the first event: a file without any is of no version yet.
             0 => Err(IndexError::Missing { path: query.path }),
+            ..DATABASE_VERSION => Err(IndexError::UnreleasedVersion { path: query.path, found }),
             _ => Err(IndexError::UnsupportedVersion { path: query.path, supported: DATABASE_VERSION, found }),
         }
     }

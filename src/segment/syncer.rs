@@ -4,9 +4,12 @@
 
 use super::file::HeaderPage;
 use super::progress::SegmentProgress;
+use super::reader::SegmentReader;
 use crate::error::{AtPath, PathError};
 use crate::format::{Extent, FRAMES_OFFSET, Mark, SegmentHeader, Sequence};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -91,4 +94,43 @@ impl SegmentSyncer {
         self.mark = Mark { generation: self.mark.generation + 1, durable, sealed };
         self.page.write(Mark::offset(self.mark.generation), &self.mark.encode(self.header.salt));
     }
+}
+
+/// Makes a segment durable that was sealed without a sync, its name included, and says so in its mark.
+///
+/// # Errors
+/// [`SealedSyncError`] tells whether anything can have been lost by it.
+pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let opened = OpenOptions::new().write(true).open(path).and_then(|file| Ok((file, File::open(dir)?)));
+    let (file, dir) = match opened {
+        Ok(files) => files,
+        // Retired, and so safe in the database.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => {
+            return Err(SealedSyncError::NotTried(PathError { operation: "open", path: path.to_owned(), source }));
+        }
+    };
+    file.sync_all().and_then(|()| dir.sync_all()).at("sync", path).map_err(SealedSyncError::Failed)?;
+    // Only saves the next one who opens the store the checking; where it can't be written, that is done once more.
+    if let Ok(reader) = SegmentReader::open(path)
+        && let Mark { generation, sealed: Some(sealed), .. } = reader.mark()
+    {
+        let mark = Mark { generation: generation + 1, durable: sealed, sealed: Some(sealed) };
+        if let Err(error) =
+            file.write_all_at(&mark.encode(reader.header().salt), u64::from(Mark::offset(mark.generation)))
+        {
+            tracing::warn!(path = %path.display(), %error, "a synced segment keeps its older mark");
+        }
+    }
+    Ok(())
+}
+
+/// Why a sealed segment was not synced.
+#[derive(Debug)]
+pub(crate) enum SealedSyncError {
+    /// It was not tried, so nothing is lost: try again.
+    NotTried(PathError),
+    /// It was tried. What is durable is unknown from then on.
+    Failed(PathError),
 }

@@ -188,7 +188,7 @@ fn a_tail_that_stays_torn_behind_a_newer_segment_is_reported() {
     following.wait_for(torn - 1);
     following.expect_silence();
     std::fs::rename(&aside, &newest).unwrap();
-    following.wait_for(3_000);
+    following.wait_for(Log::RECORDS);
     let (objects, code) = following.interrupt();
     assert_eq!(code, 2);
     assert_eq!((&objects[1]["type"], &objects[1]["sequence"]), (&"torn_tail".into(), &torn.into()));

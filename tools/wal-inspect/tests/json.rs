@@ -381,7 +381,7 @@ fn list_and_verify_sum_up_every_segment() {
         summary,
         Object::Summary {
             segments: count as u64,
-            records: 3_000,
+            records: Log::RECORDS,
             bytes,
             lost_records: 0,
             undecodable_records: 0,

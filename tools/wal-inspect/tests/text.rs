@@ -80,7 +80,7 @@ fn tail_begins_where_it_is_told_and_crosses_segments() {
     let count = u64::from(extent.frames) + 5;
     let (text, code) = log.run(&["tail", "-n", &count.to_string()]);
     let sequences: Vec<u64> = text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
-    assert_eq!(sequences, (3_001 - count..=3_000).collect::<Vec<_>>());
+    assert_eq!(sequences, (Log::RECORDS + 1 - count..=Log::RECORDS).collect::<Vec<_>>());
     assert_eq!(code, 0);
     assert_eq!(text.lines().filter(|line| line.starts_with("segment ")).count(), 2, "{text}");
 }

@@ -1,0 +1,111 @@
+//! A block of memory in which one thread's events wait for the appender.
+//!
+//! The owner, a recording thread, writes words and publishes how far it came; the appender reads up to there. Words are
+//! atomics, though only one thread writes them, so that sharing them needs no `unsafe`; a relaxed store is an ordinary
+//! store to the processor.
+//!
+//! Whose a block is, over its life:
+//!
+//! | state | the owner | the appender | next |
+//! |---|---|---|---|
+//! | writing | writes and publishes | reads what is published | finished |
+//! | finished | keeps a hand on it | reads the rest | drained by the appender, or released by the owner |
+//! | drained | may write it again | has let go | writing |
+//! | released | has let go | reads the rest, then puts it into the pool | |
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+const WRITING: u8 = 0;
+const FINISHED: u8 = 1;
+const DRAINED: u8 = 2;
+const RELEASED: u8 = 3;
+
+/// In place of a position: the appender has taken everything up to the position that stood here, and nothing after it.
+const SETTLED: u64 = u64::MAX;
+
+/// Aligned so that two blocks never share a cache line, nor the pair of lines that processors fetch together.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Block {
+    words: Box<[AtomicU64]>,
+    /// How many words the owner has written; stored with release, so that who sees it sees the words.
+    published: AtomicU64,
+    state: AtomicU8,
+}
+
+impl Block {
+    /// A block of so many words, in memory already: the page faults are not the recording thread's.
+    pub(super) fn new(words: usize) -> Self {
+        Self {
+            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            published: AtomicU64::new(0),
+            state: AtomicU8::new(WRITING),
+        }
+    }
+
+    /// How many words it has.
+    pub(super) fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// `count` words from `at` on.
+    #[inline]
+    pub(super) fn words(&self, at: usize, count: usize) -> &[AtomicU64] {
+        &self.words[at..at + count]
+    }
+
+    /// By the owner: everything before `end` is written.
+    #[inline]
+    pub(super) fn publish(&self, end: usize) {
+        self.published.store(end as u64, Ordering::Release);
+    }
+
+    /// By the owner: nothing more will be published.
+    pub(super) fn finish(&self) {
+        self.state.store(FINISHED, Ordering::Release);
+    }
+
+    /// By the owner of a finished block: whether the appender is through with it. Then it may be written again.
+    pub(super) fn is_drained(&self) -> bool {
+        self.state.load(Ordering::Acquire) == DRAINED
+    }
+
+    /// By the owner of a drained block, or of one from the pool: it starts from the beginning.
+    pub(super) fn restart(&self) {
+        self.published.store(0, Ordering::Relaxed);
+        // Handing the block over to the appender publishes both stores.
+        self.state.store(WRITING, Ordering::Relaxed);
+    }
+
+    /// By the owner of a finished block, which lets go of it. `false`: the appender has let go of it too.
+    pub(super) fn release(&self) -> bool {
+        self.state.compare_exchange(FINISHED, RELEASED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// By the owner, when the store is closed: whether what it has just published was still taken.
+    pub(super) fn was_taken(&self) -> bool {
+        self.published.load(Ordering::Acquire) == SETTLED
+    }
+
+    /// By the appender: whether no more will be published than [`Self::published`] says from now on.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.load(Ordering::Acquire) != WRITING
+    }
+
+    /// By the appender: how far it may read.
+    pub(super) fn published(&self) -> usize {
+        usize::try_from(self.published.load(Ordering::Acquire)).unwrap_or(usize::MAX)
+    }
+
+    /// By the appender of an ended block that it has read. `false`: the owner has let go of it, and it belongs into
+    /// the pool.
+    pub(super) fn drain(&self) -> bool {
+        self.state.compare_exchange(FINISHED, DRAINED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// By the appender, for the last time: how far it may read. What is published after this call is not taken, and
+    /// its owner can tell.
+    pub(super) fn settle(&self) -> usize {
+        usize::try_from(self.published.swap(SETTLED, Ordering::AcqRel)).unwrap_or(usize::MAX)
+    }
+}

@@ -1,0 +1,81 @@
+//! The appender's end of the channel: goes over the blocks and takes what is published.
+//!
+//! Runs on the appender only.
+
+use super::block::Block;
+use super::channel::Channel;
+use super::packing;
+use crate::event::Event;
+use std::sync::Arc;
+
+/// The blocks under way.
+pub(crate) struct Intake {
+    channel: Arc<Channel>,
+    blocks: Vec<Reading>,
+    /// The event at hand, copied out of its block.
+    event: Vec<u8>,
+}
+
+/// A block and how far it is read.
+struct Reading {
+    block: Arc<Block>,
+    at: usize,
+}
+
+impl Intake {
+    pub(crate) fn new(channel: Arc<Channel>) -> Self {
+        Self { channel, blocks: Vec::new(), event: Vec::new() }
+    }
+
+    /// Takes every event that was handed over before this call; returns how many that were.
+    ///
+    /// Events of one thread come in their order, but for those too large to share a block: a thread begins its next
+    /// block after the last event of the one before, and the blocks are gone over in the order in which they were
+    /// begun. Events of different threads come in any order.
+    pub(crate) fn take(&mut self, mut each: impl FnMut(Event<'_>)) -> u64 {
+        let Self { channel, blocks, event } = self;
+        blocks.extend(channel.begun().map(|block| Reading { block, at: 0 }));
+        let mut taken = 0;
+        blocks.retain_mut(|reading| {
+            // In this order: what is published after the block has ended is all there is.
+            let ended = reading.block.has_ended();
+            let end = reading.block.published();
+            taken += reading.take_to(end, event, channel, &mut each);
+            let read = ended && reading.at == end;
+            if read && !reading.block.drain() {
+                channel.recycle(Arc::clone(&reading.block));
+            }
+            !read
+        });
+        taken
+    }
+
+    /// Closes the channel and takes what was published before. Whoever publishes later learns that nobody took it.
+    pub(crate) fn close(mut self, mut each: impl FnMut(Event<'_>)) -> u64 {
+        self.channel.close();
+        self.blocks.extend(self.channel.begun().map(|block| Reading { block, at: 0 }));
+        let ends: Vec<_> = self.blocks.iter().map(|reading| reading.block.settle()).collect();
+        self.channel.settled();
+        let mut taken = 0;
+        for (reading, end) in self.blocks.iter_mut().zip(ends) {
+            taken += reading.take_to(end, &mut self.event, &self.channel, &mut each);
+        }
+        taken
+    }
+}
+
+impl Reading {
+    /// Takes the events before the word `end`; returns how many that were.
+    fn take_to(&mut self, end: usize, event: &mut Vec<u8>, channel: &Channel, each: &mut impl FnMut(Event<'_>)) -> u64 {
+        let mut taken = 0;
+        while self.at < end && !channel.is_abandoned() {
+            let words = packing::event_words(self.block.words(self.at, end - self.at));
+            packing::copy(words, event);
+            self.at += words.len();
+            taken += 1;
+            channel.add_taken(1);
+            each(packing::unpack(event));
+        }
+        taken
+    }
+}

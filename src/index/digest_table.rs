@@ -1,0 +1,61 @@
+//! Table `session_digest`: sessions packed for those who filter and sum over all of them.
+//!
+//! Runs on the compactor, when a batch ends.
+
+use super::names::Names;
+use crate::fold::SessionFacts;
+use crate::session_digest::{self, SessionDigest};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
+
+/// What changed, by page, index within the page, and entry.
+#[derive(Debug, Default)]
+pub(super) struct ChangedDigests(BTreeMap<i64, Vec<(usize, Option<SessionDigest>)>>);
+
+impl ChangedDigests {
+    /// A session's row was written; with `None` it was removed.
+    pub(super) fn set(
+        &mut self,
+        connection: &Connection,
+        names: &mut Names,
+        session: i64,
+        facts: Option<&SessionFacts>,
+    ) -> rusqlite::Result<()> {
+        let digest = match facts {
+            Some(facts) => Some(digest_of(facts, names.client_and_proxy(connection, facts)?)),
+            None => None,
+        };
+        let (page, index) = session_digest::place_of(session);
+        self.0.entry(page).or_default().push((index, digest));
+        Ok(())
+    }
+
+    /// Writes the pages that changed.
+    pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut select = connection.prepare_cached("SELECT digest FROM session_digest WHERE page = ?1")?;
+        let mut insert =
+            connection.prepare_cached("INSERT OR REPLACE INTO session_digest (page, digest) VALUES (?1, ?2)")?;
+        for (page, changes) in self.0 {
+            let mut digest: Vec<u8> = select.query_row([page], |row| row.get(0)).optional()?.unwrap_or_default();
+            for (index, entry) in &changes {
+                session_digest::put(&mut digest, *index, entry.as_ref());
+            }
+            insert.execute(params![page, digest])?;
+        }
+        Ok(())
+    }
+}
+
+fn digest_of(facts: &SessionFacts, (client, proxy): (u32, u32)) -> SessionDigest {
+    let requests = facts.requests.as_ref();
+    SessionDigest {
+        client,
+        proxy,
+        started_at: facts.started_at(),
+        last_seen_at: facts.last_seen_at(),
+        closed_at: facts.closed_at,
+        calls: requests.map_or(0, |requests| requests.calls),
+        errors: requests.map_or(0, |requests| requests.errors),
+        tool_errors: requests.map_or(0, |requests| requests.tool_errors),
+    }
+}

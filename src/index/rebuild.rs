@@ -1,0 +1,70 @@
+//! Making everything anew that is derived from rows: the sums of sessions, digests, roll-ups.
+//!
+//! Runs on the thread that asked for it, in one transaction: whoever reads meanwhile sees the old state or the new.
+
+use super::digest_table::ChangedDigests;
+use super::names::Names;
+use super::{Index, rollup_table, session_table};
+use crate::error::IndexError;
+use crate::fold::SessionFacts;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// What was made anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct RebuildReport {
+    /// Rows of table `requests`, which were read.
+    pub requests: u64,
+    /// Sessions whose sums were counted.
+    pub sessions: u64,
+    /// Calls (proxy, method and tool) whose roll-ups were made.
+    pub calls: u64,
+}
+
+impl Index {
+    /// Makes what is derived anew. `progress` is told, now and then, how much of it is done: 0 to 1.
+    pub(crate) fn rebuild(&mut self, progress: &mut dyn FnMut(f64)) -> Result<RebuildReport, IndexError> {
+        let rebuilt = rebuild(&self.connection, &mut self.names, progress);
+        self.checked(rebuilt)
+    }
+}
+
+fn rebuild(
+    connection: &Connection,
+    names: &mut Names,
+    progress: &mut dyn FnMut(f64),
+) -> rusqlite::Result<RebuildReport> {
+    // The numbers of clients and proxies are given out anew.
+    *names = Names::default();
+    names.begin();
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    connection.execute_batch("DELETE FROM session_digest; DELETE FROM clients; DELETE FROM proxies; DELETE FROM rollups")?;
+    let calls = numbers(connection, "SELECT id FROM calls")?;
+    let sessions = numbers(connection, "SELECT id FROM session_state")?;
+    let steps = (calls.len() + sessions.len()).max(1) as f64;
+    let mut done = 0.0;
+    for call in &calls {
+        rollup_table::rebuild(connection, *call)?;
+        done += 1.0;
+        progress(done / steps);
+    }
+    let mut digests = ChangedDigests::default();
+    for session in &sessions {
+        let session_id: String = connection
+            .prepare_cached("SELECT session_id FROM session_state WHERE id = ?1")?
+            .query_row([session], |row| row.get(0))?;
+        let facts = session_table::merge(connection, *session, &session_id, SessionFacts::default(), true)?;
+        digests.set(connection, names, *session, facts.as_ref())?;
+        done += 1.0;
+        progress(done / steps);
+    }
+    digests.write(connection)?;
+    let requests = connection.query_row("SELECT count(*) FROM request_rows", [], |row| row.get(0))?;
+    transaction.commit()?;
+    names.settle();
+    Ok(RebuildReport { requests, sessions: sessions.len() as u64, calls: calls.len() as u64 })
+}
+
+fn numbers(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<i64>> {
+    connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+}

@@ -1,0 +1,256 @@
+//! Kind 1, a request: the record that the log is full of, and so written by hand. Pure.
+//!
+//! Two bytes of flags say which optional fields follow, in what form the ids are, and how the request ended. `format.md`
+//! has the layout.
+
+use super::StatusCode;
+use super::id::Id;
+use super::wire::{Fields, put_i64, put_text, put_word};
+
+/// Kind 1, version 1. The fields are those of [`crate::Request`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is documented where it is observed, in the event of that name")]
+pub struct RequestRecord<'a> {
+    pub request_id: Id<'a>,
+    pub ts: i64,
+    pub proxy: &'a str,
+    pub session_id: Option<Id<'a>>,
+    pub method: &'a str,
+    pub tool: Option<&'a str>,
+    pub latency_us: i64,
+    pub status: StatusCode,
+    pub error_code: Option<&'a str>,
+    pub error_msg: Option<&'a str>,
+    pub bytes_in: Option<i64>,
+    pub bytes_out: Option<i64>,
+    pub tool_error: Option<bool>,
+    pub target: Option<&'a str>,
+    pub protocol_version: Option<&'a str>,
+    pub rpc_id: Option<&'a str>,
+}
+
+/// The flags, from the lowest bit: status (2 bits), form of the request id (2), form of the session id (2), `tool_error`
+/// (2), and a bit for each of the fields below.
+const REQUEST_ID: u32 = 2;
+const SESSION_ID: u32 = 4;
+const TOOL_ERROR: u32 = 6;
+const TOOL: u16 = 1 << 8;
+const BYTES_IN: u16 = 1 << 9;
+const BYTES_OUT: u16 = 1 << 10;
+const ERROR_CODE: u16 = 1 << 11;
+const ERROR_MSG: u16 = 1 << 12;
+const TARGET: u16 = 1 << 13;
+const PROTOCOL_VERSION: u16 = 1 << 14;
+const RPC_ID: u16 = 1 << 15;
+
+/// The forms of an id, in two bits of the flags. Zero says that there is none.
+const ABSENT: u16 = 0;
+const TEXT: u16 = 1;
+const UUID: u16 = 2;
+const HEX: u16 = 3;
+
+impl<'a> RequestRecord<'a> {
+    /// Appends the fields.
+    pub(super) fn encode(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.flags().to_le_bytes());
+        put_id(&self.request_id, to);
+        put_i64(self.ts.wrapping_sub(base_ts(&self.request_id)), to);
+        put_i64(self.latency_us, to);
+        if let Some(session_id) = &self.session_id {
+            put_id(session_id, to);
+        }
+        put_text(self.proxy, to);
+        put_word(self.method, to);
+        if let Some(tool) = self.tool {
+            put_text(tool, to);
+        }
+        for number in [self.bytes_in, self.bytes_out].into_iter().flatten() {
+            put_i64(number, to);
+        }
+        for text in [self.error_code, self.error_msg, self.target].into_iter().flatten() {
+            put_text(text, to);
+        }
+        if let Some(version) = self.protocol_version {
+            put_word(version, to);
+        }
+        if let Some(rpc_id) = self.rpc_id {
+            put_text(rpc_id, to);
+        }
+    }
+
+    fn flags(&self) -> u16 {
+        let flag = |set: bool, bit: u16| if set { bit } else { 0 };
+        let status = match self.status {
+            StatusCode::Ok => 0,
+            StatusCode::Error => 1,
+            StatusCode::Timeout => 2,
+        };
+        let tool_error = match self.tool_error {
+            None => 0,
+            Some(false) => 1,
+            Some(true) => 2,
+        };
+        status
+            | form(&self.request_id) << REQUEST_ID
+            | self.session_id.as_ref().map_or(ABSENT, form) << SESSION_ID
+            | tool_error << TOOL_ERROR
+            | flag(self.tool.is_some(), TOOL)
+            | flag(self.bytes_in.is_some(), BYTES_IN)
+            | flag(self.bytes_out.is_some(), BYTES_OUT)
+            | flag(self.error_code.is_some(), ERROR_CODE)
+            | flag(self.error_msg.is_some(), ERROR_MSG)
+            | flag(self.target.is_some(), TARGET)
+            | flag(self.protocol_version.is_some(), PROTOCOL_VERSION)
+            | flag(self.rpc_id.is_some(), RPC_ID)
+    }
+
+    /// Reads the fields, and gives what is left of the bytes. `None`: they are no such record.
+    pub(super) fn decode(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let mut fields = Fields(bytes);
+        let flags = u16::from_le_bytes(fields.array()?);
+        let has = |bit: u16| flags & bit != 0;
+        let status = match flags & 3 {
+            0 => StatusCode::Ok,
+            1 => StatusCode::Error,
+            2 => StatusCode::Timeout,
+            _ => return None,
+        };
+        let tool_error = match flags >> TOOL_ERROR & 3 {
+            0 => None,
+            1 => Some(false),
+            2 => Some(true),
+            _ => return None,
+        };
+        let request_id = id(flags >> REQUEST_ID & 3, &mut fields)??;
+        let ts = fields.i64()?.wrapping_add(base_ts(&request_id));
+        let latency_us = fields.i64()?;
+        let session_id = id(flags >> SESSION_ID & 3, &mut fields)?;
+        let record = Self {
+            request_id,
+            ts,
+            latency_us,
+            session_id,
+            status,
+            tool_error,
+            proxy: fields.text()?,
+            method: fields.word()?,
+            tool: if has(TOOL) { Some(fields.text()?) } else { None },
+            bytes_in: if has(BYTES_IN) { Some(fields.i64()?) } else { None },
+            bytes_out: if has(BYTES_OUT) { Some(fields.i64()?) } else { None },
+            error_code: if has(ERROR_CODE) { Some(fields.text()?) } else { None },
+            error_msg: if has(ERROR_MSG) { Some(fields.text()?) } else { None },
+            target: if has(TARGET) { Some(fields.text()?) } else { None },
+            protocol_version: if has(PROTOCOL_VERSION) { Some(fields.word()?) } else { None },
+            rpc_id: if has(RPC_ID) { Some(fields.text()?) } else { None },
+        };
+        Some((record, fields.0))
+    }
+}
+
+/// What a request's time is counted from: the time in its id, where that has one. A UUID of version 7 begins with the
+/// milliseconds of when it was made, and that is when the request arrived: so the time takes one byte in place of six.
+/// In other UUIDs these bits are random; then it takes seven.
+fn base_ts(request_id: &Id<'_>) -> i64 {
+    match request_id {
+        Id::Uuid([a, b, c, d, e, f, ..]) => i64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]),
+        Id::Text(_) | Id::Hex(_) => 0,
+    }
+}
+
+fn form(id: &Id<'_>) -> u16 {
+    match id {
+        Id::Text(_) => TEXT,
+        Id::Uuid(_) => UUID,
+        Id::Hex(_) => HEX,
+    }
+}
+
+fn put_id(id: &Id<'_>, to: &mut Vec<u8>) {
+    match id {
+        Id::Text(text) => put_text(text, to),
+        Id::Uuid(bytes) | Id::Hex(bytes) => to.extend_from_slice(bytes),
+    }
+}
+
+/// An id of that form, if there is one.
+fn id<'a>(form: u16, fields: &mut Fields<'a>) -> Option<Option<Id<'a>>> {
+    let id = match form {
+        ABSENT => return Some(None),
+        TEXT => Id::Text(fields.text()?),
+        UUID => Id::Uuid(fields.array()?),
+        _ => Id::Hex(fields.array()?),
+    };
+    Some(Some(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const UUID_V7: &str = "0199cc2c-c07b-7cc3-98c4-dc0c0c07398f";
+
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof!["", ".{1,12}", "[0-9a-f]{32}", Just(UUID_V7.to_owned()), Just("tools/call".to_owned())]
+    }
+
+    proptest! {
+        #[test]
+        fn any_request_is_read_as_it_was_written(
+            texts in proptest::array::uniform3(text()), options in proptest::array::uniform7(proptest::option::of(text())),
+            numbers in any::<(i64, i64, Option<i64>, Option<i64>, Option<bool>)>(), status in 0..3_usize,
+        ) {
+            let [session, tool, code, msg, target, version, rpc] = options.each_ref().map(Option::as_deref);
+            let record = RequestRecord {
+                request_id: Id::new(&texts[0]),
+                ts: numbers.0,
+                proxy: &texts[1],
+                session_id: session.map(Id::new),
+                method: &texts[2],
+                tool,
+                latency_us: numbers.1,
+                status: [StatusCode::Ok, StatusCode::Error, StatusCode::Timeout][status],
+                error_code: code,
+                error_msg: msg,
+                bytes_in: numbers.2,
+                bytes_out: numbers.3,
+                tool_error: numbers.4,
+                target,
+                protocol_version: version,
+                rpc_id: rpc,
+            };
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            for length in 0..bytes.len() {
+                // A cut record is none, or one whose end lies in what is left.
+                if let Some((_, rest)) = RequestRecord::decode(&bytes[..length]) {
+                    prop_assert!(rest.len() < length);
+                    prop_assert!(false, "{length} of {} bytes decode", bytes.len());
+                }
+            }
+            bytes.push(7);
+            prop_assert_eq!(RequestRecord::decode(&bytes), Some((record, &[7][..])));
+        }
+    }
+
+    #[test]
+    fn values_of_the_flags_without_a_meaning_are_none() {
+        let good = RequestRecord::decode(&[0x04, 0, 1, b'r', 0, 0, 1, b'p', 2]);
+        assert_eq!(good.map(|(record, _)| record.method), Some("ping"));
+        // Status 3; no request id; tool_error 3.
+        for flags in [0x07, 0x00, 0xc4] {
+            assert_eq!(RequestRecord::decode(&[flags, 0, 1, b'r', 0, 0, 1, b'p', 2]), None, "{flags:#x}");
+        }
+    }
+
+    #[test]
+    fn a_typical_request_takes_63_bytes() {
+        let mut event = crate::Request::new(UUID_V7, 1_760_000_000_125, "files", "tools/call");
+        event.session_id = Some("0123456789abcdef0123456789abcdef");
+        (event.tool, event.latency_us) = (Some("read_file"), 1_840);
+        (event.bytes_in, event.bytes_out) = (Some(180), Some(1_900));
+        let mut payload = Vec::new();
+        super::super::Record::from(crate::Event::from(event)).encode(&mut payload);
+        assert_eq!(payload.len(), 63);
+    }
+}
