@@ -80,7 +80,5 @@ fn frame_header(bencher: Bencher) {
 #[divan::bench]
 fn frame_check(bencher: Bencher) {
     let frame = frame();
-    bencher
-        .counter(BytesCount::new(frame.len()))
-        .bench_local(|| Frame::decode(black_box(&frame), SALT).is_ok());
+    bencher.counter(BytesCount::new(frame.len())).bench_local(|| Frame::decode(black_box(&frame), SALT).is_ok());
 }

@@ -1,18 +1,27 @@
 //! Every query of the reading side over one large store, at several ranges of time.
 //!
-//! `cargo bench --bench queries -- DIR`, where DIR is a store as `cargo bench --bench folding -- --keep DIR` leaves it.
-//! Each number is the median and the longest of several runs, each over a connection of its own, as the command has it:
-//! opening is part of it, the file's pages are warm, SQLite's are not.
+//! `cargo bench --bench queries -- DIR [ROWS]`. A store that is not there is recorded and folded first, with 10 million
+//! requests unless ROWS says otherwise, and left there for the next time. Each number is the median and the longest of
+//! several runs, each over a connection of its own, as the command has it: opening is part of it, the file's pages are
+//! warm, SQLite's are not.
 
-use mcplog::Status;
 use mcplog::error::IndexError;
 use mcplog::query::{Query, RequestFilter, SessionFilter, Span};
+use mcplog::{Config, Request, SchemaVersion, Session, Status, Store};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const RUNS: usize = 15;
 const LIMIT: u64 = 100;
 const HOUR_MS: i64 = 3_600_000;
+
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Sessions that are active at a time.
+const ACTIVE: usize = 200;
+/// After about so many requests a session ends, and another takes its place.
+const REQUESTS_PER_SESSION: u64 = 100;
+const TOOLS: [&str; 5] = ["search", "read_file", "write_file", "run_query", "list_products"];
+const CLIENTS: [&str; 4] = ["claude-ai", "cursor", "Visual Studio Code", "openai-mcp"];
 
 /// What is asked, over a span; returns how many rows came.
 type Ask<'a> = Box<dyn Fn(&Query, Span) -> Result<usize, IndexError> + 'a>;
@@ -23,6 +32,9 @@ fn main() -> Result<(), IndexError> {
         // `cargo test --benches` only asks whether it runs, and without a store there is nothing to ask.
         return Ok(());
     };
+    if !dir.exists() {
+        fill(&dir, arguments.next().map_or(10_000_000, |rows| rows.parse().expect("a number of rows")));
+    }
     let query = Query::open(&dir)?;
     let totals = query.totals()?;
     let (Some(first_ts), Some(last_ts)) = (totals.first_ts, totals.last_ts) else { return Ok(()) };
@@ -30,14 +42,92 @@ fn main() -> Result<(), IndexError> {
     println!("{:<34} {:<16} {:>8} {:>9} {:>9}", "query", "range", "rows", "p50 ms", "max ms");
     let spans = spans(first_ts, last_ts);
     let names = Names::of(&query)?;
-    let mut slowest_of_all = Duration::ZERO;
+    let mut longest = Duration::ZERO;
     for (name, ask) in request_questions(&names).into_iter().chain(other_questions(&names)) {
         for (range, span) in &spans {
-            slowest_of_all = slowest_of_all.max(measure(&dir, &name, range, *span, &ask)?);
+            longest = longest.max(measure(&dir, &name, range, *span, &ask)?);
         }
     }
-    println!("\nthe longest of all: {:.2} ms", milliseconds(slowest_of_all));
+    println!("\nthe longest of all: {:.2} ms", milliseconds(longest));
     Ok(())
+}
+
+/// Records a week's worth of requests, one every 60 ms, and folds them.
+fn fill(dir: &Path, rows: u64) {
+    let mut config = Config::new(dir);
+    // Nothing is dropped: whoever records waits.
+    config.record_wait_ms = 60_000;
+    let store = Store::open(config).expect("open");
+    let recorder = store.recorder();
+    let start = Instant::now();
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let tools = r#"{"tools":[{"name":"search"},{"name":"read_file"},{"name":"never_called"}]}"#;
+    recorder.record(SchemaVersion::new(1_760_000_000_000, "files", "http://up", "tools/list", tools, "00"));
+    let mut sessions: Vec<String> = Vec::new();
+    let mut begun = 0_u64;
+    for number in 0..rows {
+        let ts = 1_760_000_000_000 + i64::try_from(number * 60 + random.below(60)).expect("a time");
+        let slot = usize::try_from(random.below(ACTIVE as u64)).expect("an index");
+        if slot >= sessions.len() || random.below(REQUESTS_PER_SESSION) == 0 {
+            let id = format!("{:032x}", u128::from(begun).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_0605_cedc_8341));
+            let mut session = Session::new(&id, ts, "files");
+            session.client_name = Some(CLIENTS[slot % CLIENTS.len()]);
+            session.client_version = Some("1.0");
+            recorder.record(session);
+            begun += 1;
+            match sessions.get_mut(slot) {
+                Some(held) => *held = id,
+                None => sessions.push(id),
+            }
+        }
+        let id = format!("{:08x}-{:04x}-7cc3-98c4-{number:012x}", ts >> 16, ts & 0xffff);
+        let mut request = Request::new(&id, ts, "files", "tools/call");
+        request.session_id = sessions.get(slot).map(String::as_str);
+        request.tool = Some(TOOLS[usize::try_from(random.below(5)).expect("an index")]);
+        request.latency_us = random.latency_us();
+        (request.bytes_in, request.bytes_out) = (Some(180), Some(1_900));
+        match random.below(1_000) {
+            0 => (request.status, request.latency_us) = (Status::Timeout, 30_000_000),
+            1..50 => {
+                request.status = Status::Error;
+                request.error_code = Some("-32602");
+                request.error_msg = Some("Invalid params: query must not be empty");
+            }
+            50..60 => request.tool_error = Some(true),
+            _ => {}
+        }
+        recorder.record(request);
+        // Folding is slower than recording, and the log must not fill the disk.
+        while number % 1_024 == 0 && store.stats().lag_records > 2_000_000 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    store.wait_folded(PATIENCE).expect("folded");
+    assert_eq!(store.stats().dropped, 0);
+    store.shutdown(PATIENCE);
+    println!("recorded and folded in {:.0} s", start.elapsed().as_secs_f64());
+}
+
+/// xorshift64*: the same store on every machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        (self.next() >> 33) % bound
+    }
+
+    /// Half a millisecond to minutes, most of them near ten milliseconds: a sum of four is close to a bell curve.
+    fn latency_us(&mut self) -> i64 {
+        let bell: f64 = (0..4).map(|_| self.below(1_000_000) as f64 / 1e6).sum::<f64>() - 2.0;
+        (9_000.0 * (bell * 2.5).exp()) as i64
+    }
 }
 
 /// No border of any cell is met by accident.

@@ -38,7 +38,8 @@ fn rebuild(
     *names = Names::default();
     names.begin();
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    connection.execute_batch("DELETE FROM session_digest; DELETE FROM clients; DELETE FROM proxies; DELETE FROM rollups")?;
+    connection
+        .execute_batch("DELETE FROM session_digest; DELETE FROM clients; DELETE FROM proxies; DELETE FROM rollups")?;
     let calls = numbers(connection, "SELECT id FROM calls")?;
     let sessions = numbers(connection, "SELECT id FROM session_state")?;
     let steps = (calls.len() + sessions.len()).max(1) as f64;

@@ -80,7 +80,8 @@ pub(super) fn rebuild(connection: &Connection, call: i64) -> rusqlite::Result<()
     let mut rows = statement.query([call])?;
     loop {
         let next = rows.next()?.map(read_sample).transpose()?;
-        let same_minute = |ts| samples.first().is_some_and(|first| Level::Minute.start_of(first.ts) == Level::Minute.start_of(ts));
+        let same_minute =
+            |ts| samples.first().is_some_and(|first| Level::Minute.start_of(first.ts) == Level::Minute.start_of(ts));
         if let Some(sample) = next.filter(|sample| samples.is_empty() || same_minute(sample.ts)) {
             samples.push(sample);
             continue;
@@ -196,18 +197,14 @@ const COLUMNS: &str =
     "calls, errors, timeouts, tool_errors, bytes_in, bytes_out, first_ts, last_ts, latencies, slowest";
 
 fn read(connection: &Connection, level: Level, (call, start): Place) -> rusqlite::Result<Option<Cell>> {
-    const SELECT: &str = "SELECT calls, errors, timeouts, tool_errors, bytes_in, bytes_out, first_ts, last_ts, latencies, slowest
+    const SELECT: &str =
+        "SELECT calls, errors, timeouts, tool_errors, bytes_in, bytes_out, first_ts, last_ts, latencies, slowest
          FROM rollups WHERE level = ?1 AND call = ?2 AND start = ?3";
     connection.prepare_cached(SELECT)?.query_row(params![level.number(), call, start], read_cell).optional()
 }
 
 /// What the cells below add up to.
-fn sum_of_below(
-    connection: &Connection,
-    below: Level,
-    level: Level,
-    (call, start): Place,
-) -> rusqlite::Result<Cell> {
+fn sum_of_below(connection: &Connection, below: Level, level: Level, (call, start): Place) -> rusqlite::Result<Cell> {
     let mut sum = Cell::empty();
     let sql = format!("SELECT {COLUMNS} FROM rollups WHERE level = ?1 AND call = ?2 AND start BETWEEN ?3 AND ?4");
     let mut statement = connection.prepare_cached(&sql)?;
@@ -240,7 +237,9 @@ fn write(connection: &Connection, level: Level, (call, start): Place, cell: &Cel
     cell.latencies.encode(&mut latencies);
     cell.slowest.encode(&mut slowest);
     connection
-        .prepare_cached("INSERT OR REPLACE INTO rollups VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO rollups VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
         .execute(params![
             level.number(),
             call,

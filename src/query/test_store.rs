@@ -204,7 +204,7 @@ fn derive_rollups(connection: &Connection, call: i64) {
     }
 }
 
-pub(super) fn derive_digests(connection: &Connection) {
+fn derive_digests(connection: &Connection) {
     connection
         .execute_batch(
             "INSERT INTO clients (client_name, client_version, client_platform)

@@ -6,4 +6,6 @@ pub(crate) mod logs;
 mod notes;
 pub(crate) mod schema;
 pub(crate) mod sessions;
+pub(crate) mod slow;
 pub(crate) mod stats;
+pub(crate) mod unused;
