@@ -45,21 +45,12 @@ impl Bucket {
 }
 
 impl Histogram {
-    /// The histogram of all the values.
+    /// The histogram of all the values; a negative one counts as 0.
     pub(crate) fn of(values: impl IntoIterator<Item = i64>) -> Self {
         let mut buckets: Vec<_> = values.into_iter().map(bucket_of).collect();
         buckets.sort_unstable();
         let runs = buckets.chunk_by(|one, other| one == other);
         Self { buckets: runs.map(|run| (run[0], run.len() as u64)).collect() }
-    }
-
-    /// Adds one value; a negative one counts as 0.
-    pub(crate) fn add(&mut self, value: i64) {
-        let bucket = bucket_of(value);
-        match self.buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
-            Ok(at) => self.buckets[at].1 += 1,
-            Err(at) => self.buckets.insert(at, (bucket, 1)),
-        }
     }
 
     /// Adds all values of another.
@@ -228,9 +219,6 @@ mod tests {
             let (a, b, c) = (Histogram::of(one.clone()), Histogram::of(two), Histogram::of(three));
             prop_assert_eq!(&merged(merged(a.clone(), &b), &c), &all);
             prop_assert_eq!(&merged(c, &merged(b, &a)), &all);
-            let mut added = Histogram::default();
-            one.iter().for_each(|value| added.add(*value));
-            prop_assert_eq!(added, a);
         }
 
         #[test]

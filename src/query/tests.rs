@@ -130,12 +130,15 @@ fn session_filter() -> impl Strategy<Value = SessionFilter> {
 
 fn tuning() -> impl Strategy<Value = Tuning> {
     let rows = || prop_oneof![Just(0_i64), 1..30_i64, Just(1_000_i64)];
-    (rows(), rows(), rows(), rows()).prop_map(|(session_rows, tried_rows, scanned_rows, exact_rows)| Tuning {
-        session_rows,
-        tried_rows: tried_rows.unsigned_abs(),
-        scanned_rows,
-        exact_rows,
-    })
+    (rows(), rows(), rows(), rows(), rows()).prop_map(
+        |(session_rows, tried_rows, tried_looks, scanned_rows, exact_rows)| Tuning {
+            session_rows,
+            tried_rows: tried_rows.unsigned_abs(),
+            tried_looks,
+            scanned_rows,
+            exact_rows,
+        },
+    )
 }
 
 fn filled(requests: &[Request]) -> TestStore {
