@@ -108,7 +108,7 @@ fn fill(dir: &Path, rows: u64) {
     println!("recorded and folded in {:.0} s", start.elapsed().as_secs_f64());
 }
 
-/// xorshift64*: the same store on every machine.
+/// xorshift64*, so that the store is the same on every machine.
 struct Random(u64);
 
 impl Random {
@@ -123,10 +123,11 @@ impl Random {
         (self.next() >> 33) % bound
     }
 
-    /// Half a millisecond to minutes, most of them near ten milliseconds: a sum of four is close to a bell curve.
+    /// 1.5 to 36 ms for most, with a long tail: a sum of four is close to a bell curve, and each step of it is a factor.
     fn latency_us(&mut self) -> i64 {
-        let bell: f64 = (0..4).map(|_| self.below(1_000_000) as f64 / 1e6).sum::<f64>() - 2.0;
-        (9_000.0 * (bell * 2.5).exp()) as i64
+        let steps = (0..4).map(|_| self.below(16)).sum::<u64>();
+        let octave = 512_u64 << (steps / 5);
+        i64::try_from(octave + self.below(octave)).expect("a latency")
     }
 }
 

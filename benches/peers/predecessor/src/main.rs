@@ -1,0 +1,99 @@
+//! mcplog's predecessor, measured: `store::Store` of mcpr-integrations 0.4.40.
+//!
+//! Started by `peers`, with a job as its argument; it answers on stdout and ends.
+
+mod database;
+
+use mcpr_integrations::store::{
+    QueryEngine, RequestEvent, RequestStatus, SessionEvent, Store, StoreConfig, StoreEvent,
+};
+use measure::log::Failure;
+use measure::workload::{FIRST_TS, PROXY};
+use measure::{Event, Job, Log, Outcome, Task, Workload, Writer, job};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn main() {
+    match job::from_arguments() {
+        Ok(Some(job)) => job::answer(measure(&job)),
+        Ok(None) => eprintln!("peers starts this program; it does nothing by itself"),
+        Err(error) => job::answer(Err(error)),
+    }
+}
+
+fn measure(job: &Job) -> Result<Outcome, Failure> {
+    match job.task {
+        Task::Latency { .. } | Task::Loss { .. } => job::run::<Predecessor>(job),
+        Task::Folding { rows } => database::folding(&job.dir, rows),
+        Task::Queries { rows } => database::queries(&job.dir, rows),
+        Task::Durable { .. } => Err("has no durable acknowledgement".into()),
+    }
+}
+
+struct Predecessor {
+    store: Arc<Store>,
+    database: PathBuf,
+}
+
+impl Log for Predecessor {
+    type Writer = Handle;
+
+    fn open(dir: &Path) -> Result<Self, Failure> {
+        let database = dir.join("store.db");
+        let config = StoreConfig { db_path: database.clone(), mcpr_version: "0.4.40".into() };
+        let store = Store::open(config).map_err(|error| error.to_string())?;
+        for session in Workload::default().sessions() {
+            store.record(session_event(session));
+        }
+        Ok(Self { store: Arc::new(store), database })
+    }
+
+    fn writer(&self) -> Result<Handle, Failure> {
+        Ok(Handle(Arc::clone(&self.store)))
+    }
+
+    fn close(self) -> Result<Option<u64>, Failure> {
+        Arc::into_inner(self.store).ok_or("a writer is left")?.shutdown();
+        let totals = QueryEngine::open(&self.database)?.store_stats(&self.database)?;
+        Ok(Some(u64::try_from(totals.total_requests)?))
+    }
+}
+
+struct Handle(Arc<Store>);
+
+impl Writer for Handle {
+    #[inline]
+    fn hand_over(&mut self, event: &Event<'_>) {
+        self.0.record(request_event(event));
+    }
+}
+
+/// Its events own their strings.
+#[inline]
+fn request_event(event: &Event<'_>) -> StoreEvent {
+    StoreEvent::Request(RequestEvent {
+        request_id: event.request_id.into(),
+        ts: event.ts,
+        proxy: event.proxy.into(),
+        session_id: Some(event.session_id.into()),
+        method: event.method.into(),
+        tool: Some(event.tool.into()),
+        latency_us: event.latency_us,
+        status: if event.failure.is_some() { RequestStatus::Error } else { RequestStatus::Ok },
+        error_code: event.failure.map(|failure| failure.code.into()),
+        error_msg: event.failure.map(|failure| failure.message.into()),
+        bytes_in: Some(event.bytes_in),
+        bytes_out: Some(event.bytes_out),
+    })
+}
+
+fn session_event(session: &str) -> StoreEvent {
+    StoreEvent::Session(SessionEvent {
+        session_id: session.into(),
+        proxy: PROXY.into(),
+        started_at: FIRST_TS,
+        client_name: Some("claude-desktop".into()),
+        client_version: Some("1.2.0".into()),
+        client_platform: Some("claude".into()),
+    })
+}
