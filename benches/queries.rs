@@ -123,7 +123,7 @@ impl Random {
         (self.next() >> 33) % bound
     }
 
-    /// 1.5 to 36 ms for most, with a long tail: a sum of four is close to a bell curve, and each step of it is a factor.
+    /// From half a millisecond to four seconds, most of them from 8 to 260 ms: a sum of four is close to a bell curve.
     fn latency_us(&mut self) -> i64 {
         let steps = (0..4).map(|_| self.below(16)).sum::<u64>();
         let octave = 512_u64 << (steps / 5);
