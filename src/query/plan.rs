@@ -19,6 +19,8 @@ pub(super) enum Way {
     TryAll,
     /// From cell to cell.
     Cells,
+    /// From cell to cell, but past so many rows and cells at most; then along an index.
+    TryCells(i64, Walk),
 }
 
 /// Where choices of the queries turn; fixed but in tests, whose stores are small.
@@ -28,6 +30,8 @@ pub(super) struct Tuning {
     pub(super) session_rows: i64,
     /// So many rows are walked back over in the hope that matches are dense.
     pub(super) tried_rows: u64,
+    /// So many cells and rows are looked at in the hope that the slowest of all are wanted.
+    pub(super) tried_looks: i64,
     /// A cell of at most so many requests is read row by row instead of cell by cell. Not more than a minute may have
     /// without seconds.
     pub(super) scanned_rows: i64,
@@ -37,15 +41,13 @@ pub(super) struct Tuning {
 
 impl Tuning {
     pub(super) const DEFAULT: Self =
-        Self { session_rows: 1_000, tried_rows: 2_000, scanned_rows: 256, exact_rows: 10_000 };
+        Self { session_rows: 1_000, tried_rows: 2_000, tried_looks: 4_000, scanned_rows: 256, exact_rows: 10_000 };
 }
 
 /// How many rows there are to look at, about.
 #[derive(Debug, Default)]
 struct Estimate {
-    /// Of the wanted calls.
-    of_calls: i64,
-    /// Of those: slow enough. All of them if any will do.
+    /// Of the wanted calls, those that are slow enough. All of them if any will do.
     slow: i64,
     /// In the index of what failed, of all calls.
     failed: i64,
@@ -73,21 +75,17 @@ impl Query {
     /// The way with the fewest rows on it. Not the walk over all: that has been tried, or can't end early.
     pub(super) fn cheapest_way(&self, wanted: &Wanted, rank: Rank) -> Result<Way, IndexError> {
         let estimate = self.estimate(wanted)?;
-        // The search for the slowest looks at rows only as it fails to know from cells which of them are wanted.
-        let by_cell = wanted.session.is_none() && wanted.outcome.is_none() && !wanted.errors_only;
-        let in_cells = match rank {
-            Rank::Newest => estimate.slow,
-            Rank::Slowest if by_cell => 0,
-            Rank::Slowest => estimate.of_calls,
-        };
-        let mut ways = vec![(in_cells, Way::Cells)];
-        if let Some(session) = wanted.session {
-            ways.push((session.requests, Way::Walk(Walk::Session(session.id))));
-        }
-        if wanted.only_failed() {
-            ways.push((estimate.failed, Way::Walk(failed(wanted))));
-        }
-        Ok(ways.into_iter().min_by_key(|(rows, _)| *rows).map_or(Way::Cells, |(_, way)| way))
+        let session = wanted.session.map(|session| (session.requests, Walk::Session(session.id)));
+        let failed = wanted.only_failed().then(|| (estimate.failed, failed(wanted)));
+        let walk = session.into_iter().chain(failed).min_by_key(|(rows, _)| *rows);
+        Ok(match (walk, rank) {
+            (None, _) => Way::Cells,
+            (Some((rows, walk)), Rank::Newest) if rows < estimate.slow => Way::Walk(walk),
+            (Some(_), Rank::Newest) => Way::Cells,
+            // Whether the slowest of all are also of those that are wanted (time-outs are), nobody knows beforehand.
+            // To find out costs a quarter of the walk, which must go to its end, or a few milliseconds.
+            (Some((rows, walk)), Rank::Slowest) => Way::TryCells((rows / 4).max(self.tuning.tried_looks), walk),
+        })
     }
 
     /// The walk that leads to all wanted rows in the order of time.
@@ -128,7 +126,6 @@ impl Query {
                         buckets.map(|bucket| i64::try_from(bucket.count).unwrap_or(i64::MAX)).sum()
                     });
                     estimate.slow = estimate.slow.saturating_add(share(slow));
-                    estimate.of_calls = estimate.of_calls.saturating_add(share(cell.calls));
                 }
             })?;
         }

@@ -41,16 +41,20 @@ fn latency_us() -> impl Strategy<Value = i64> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let names = (
-        proptest::sample::select(&PROXIES[..]),
-        proptest::sample::select(&METHODS[..]),
-        proptest::sample::select(&TOOLS[..]),
-        proptest::option::of(proptest::sample::select(&SESSIONS[..])),
-    );
+    // Half of them of one call, so that its cells have more requests than they name as their slowest.
+    let call = prop_oneof![
+        Just((PROXIES[0], METHODS[0], TOOLS[0])),
+        (
+            proptest::sample::select(&PROXIES[..]),
+            proptest::sample::select(&METHODS[..]),
+            proptest::sample::select(&TOOLS[..]),
+        ),
+    ];
+    let names = (call, proptest::option::of(proptest::sample::select(&SESSIONS[..])));
     let status = prop_oneof![6 => Just("ok"), 1 => Just("error"), 1 => Just("timeout")];
     let tool_error = prop_oneof![4 => Just(None), 2 => Just(Some(0)), 1 => Just(Some(1))];
     (ts(), names, latency_us(), status, tool_error).prop_map(
-        |(ts, (proxy, method, tool, session), latency_us, status, tool_error)| Request {
+        |(ts, ((proxy, method, tool), session), latency_us, status, tool_error)| Request {
             ts,
             proxy,
             method,
@@ -130,12 +134,15 @@ fn session_filter() -> impl Strategy<Value = SessionFilter> {
 
 fn tuning() -> impl Strategy<Value = Tuning> {
     let rows = || prop_oneof![Just(0_i64), 1..30_i64, Just(1_000_i64)];
-    (rows(), rows(), rows(), rows()).prop_map(|(session_rows, tried_rows, scanned_rows, exact_rows)| Tuning {
-        session_rows,
-        tried_rows: tried_rows.unsigned_abs(),
-        scanned_rows,
-        exact_rows,
-    })
+    (rows(), rows(), rows(), rows(), rows()).prop_map(
+        |(session_rows, tried_rows, tried_looks, scanned_rows, exact_rows)| Tuning {
+            session_rows,
+            tried_rows: tried_rows.unsigned_abs(),
+            tried_looks,
+            scanned_rows,
+            exact_rows,
+        },
+    )
 }
 
 fn filled(requests: &[Request]) -> TestStore {

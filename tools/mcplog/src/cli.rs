@@ -53,12 +53,17 @@ Unix milliseconds UTC, latencies microseconds, sizes bytes; what is not known is
     /// Show the slowest requests, the slowest first
     #[command(after_help = "\
 Examples:
-  mcplog slow                            the 50 slowest on record
-  mcplog slow --since 2h --tool search
-  mcplog slow --limit 5 --json | jq -r '[.request_id, .latency_us] | @tsv'
+  mcplog slow                            the slowest 50 requests on record
+  mcplog slow --since 1d --limit 10      the slowest ten of the last day
+  mcplog slow --tool search --status ok
+  mcplog slow --json | jq -r '[.latency_us, .tool, .request_id] | @tsv'
 
-JSON fields: those of logs.")]
-    Slow(LogsArgs),
+Of equally slow requests, the newest comes first.
+
+JSON fields: id, request_id, ts, proxy, session_id, client_name, method, tool, target, latency_us,
+status, tool_error, error_code, error_msg, bytes_in, bytes_out, protocol_version, rpc_id, as those of
+`mcplog logs`.")]
+    Slow(SlowArgs),
 
     /// Show how often each tool was called, how slow it was, and how it failed
     #[command(after_help = "\
@@ -69,8 +74,8 @@ Examples:
   mcplog stats --json | jq -r '[.tool, .p99_us] | @tsv'
 
 ERRORS counts JSON-RPC errors, broken exchanges and timeouts; ISERROR counts results in which the tool
-itself reported a failure. P50, P95 and P99 are latencies that half, 95 % and 99 % did not exceed: exact
-up to 10,000 requests, within 1 % beyond.
+itself reported a failure. P50, P95 and P99 are latencies that half, 95 % and 99 % did not exceed; over
+more than 10,000 requests they are within 1 % of these. All else is exact.
 
 JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors, p50_us, p95_us, p99_us, max_us,
 bytes_in, bytes_out, first_ts, last_ts. Latencies are microseconds, times Unix milliseconds UTC.")]
@@ -93,6 +98,20 @@ client_version, client_platform, protocol_version, derived, total_calls, total_e
 total_tool_errors. With --clients: client_name, client_version, client_platform, sessions,
 open_sessions, total_calls, total_errors, total_tool_errors, first_seen_at, last_seen_at.")]
     Sessions(SessionsArgs),
+
+    /// Show tools that servers offer and nobody called
+    #[command(after_help = "\
+Examples:
+  mcplog unused                    never called, as far as is on record
+  mcplog unused --since 30d        not called for thirty days
+  mcplog unused --json | jq -r 'select(.last_called_at == null) | .tool'
+
+What servers offer is what their current tools/list says. LAST CALLED is about all that is on record,
+also outside of the times that were asked about.
+
+JSON fields: proxy, upstream_url, tool, known_since, last_called_at. Times are Unix milliseconds UTC;
+last_called_at is null for a tool that was never called.")]
+    Unused(UnusedArgs),
 
     /// Show what servers offer, and how it changed
     #[command(after_help = "\
@@ -263,6 +282,16 @@ pub(crate) struct LogsArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct SlowArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    #[command(flatten)]
+    pub(crate) requests: RequestArgs,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,
@@ -318,6 +347,19 @@ impl SessionsArgs {
             limit: None,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnusedArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    #[command(flatten)]
+    pub(crate) span: SpanArgs,
+    /// Only tools behind this proxy
+    #[arg(long, value_name = "NAME")]
+    pub(crate) proxy: Option<String>,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
 }
 
 #[derive(Debug, Args)]

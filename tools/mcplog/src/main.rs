@@ -41,9 +41,10 @@ fn run(command: Command) -> Result<u8, CliError> {
     let mut notes = anstream::stderr();
     match command {
         Command::Logs(args) => command::logs::run(&args, &view, &mut out, &mut notes)?,
-        Command::Slow(args) => command::logs::run_slowest(&args, &view, &mut out, &mut notes)?,
+        Command::Slow(args) => command::slow::run(&args, &view, &mut out, &mut notes)?,
         Command::Stats(args) => command::stats::run(&args, &view, &mut out, &mut notes)?,
         Command::Sessions(args) => command::sessions::run(&args, &view, &mut out, &mut notes)?,
+        Command::Unused(args) => command::unused::run(&args, &view, &mut out, &mut notes)?,
         Command::Schema(args) => command::schema::run(&args, &view, &mut out, &mut notes)?,
         Command::Proxy(args) => {
             proxy::run(args, &mut out).map_err(|error| CliError::Failed(proxy::chain(&error)))?;

@@ -1,4 +1,4 @@
-//! `mcplog logs`: requests, the newest last. And `mcplog slow`: the same rows, the slowest first.
+//! `mcplog logs`: requests, the newest last.
 //!
 //! Runs on the main thread. Rows stream: however many there are, only the first thousand are held, to measure columns.
 
@@ -58,32 +58,6 @@ pub(crate) fn run(args: &LogsArgs, view: &View, out: &mut dyn Write, err: &mut d
     notes.missing(&query, filter.span)
 }
 
-/// Runs `mcplog slow`.
-pub(crate) fn run_slowest(
-    args: &LogsArgs,
-    view: &View,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> Result<(), CliError> {
-    let query = Query::open(&args.store.dir)?;
-    let session_id = whole_session_id(&query, args.requests.session.as_deref())?;
-    let filter = args.requests.filter(session_id);
-    let slowest = query.slowest(&filter, args.show.limit().unwrap_or(u64::MAX))?;
-
-    let mut rows = Rows { out: &mut *out, view, json: args.show.json, table: None, sample: Vec::new(), seen: 0 };
-    for row in slowest {
-        rows.push(row)?;
-    }
-    rows.finish()?;
-    let seen = rows.seen;
-
-    let mut notes = Notes::beside(seen > 0, args.show.json, view, out, err);
-    if seen == 0 {
-        notes.none_found(&query, "request")?;
-    }
-    notes.missing(&query, filter.span)
-}
-
 /// Rows on their way out.
 struct Rows<'a> {
     out: &'a mut dyn Write,
@@ -111,7 +85,7 @@ impl Rows<'_> {
 
     fn start_table(&mut self) -> io::Result<()> {
         let table = LogTable::measure(&self.sample, self.view);
-        writeln!(self.out, "{}", table.layout.header_beginning(&table.time_header, HEADER))?;
+        table.write_header(self.out)?;
         for row in std::mem::take(&mut self.sample) {
             table.write(self.out, self.view, &row)?;
         }
@@ -124,7 +98,8 @@ impl Rows<'_> {
     }
 }
 
-struct LogTable {
+/// Requests, as tables show them.
+pub(super) struct LogTable {
     layout: Layout,
     time_header: String,
     time_style: TimeStyle,
@@ -133,7 +108,8 @@ struct LogTable {
 }
 
 impl LogTable {
-    fn measure(sample: &[LogRow], view: &View) -> Self {
+    /// Columns that the sample fits into.
+    pub(super) fn measure(sample: &[LogRow], view: &View) -> Self {
         let first_ts = sample.iter().map(|row| row.ts).min().unwrap_or(0);
         let last_ts = sample.iter().map(|row| row.ts).max().unwrap_or(0);
         let (time_header, time_style) = view.time_column("TIME", first_ts, last_ts);
@@ -145,8 +121,12 @@ impl LogTable {
         table
     }
 
+    pub(super) fn write_header(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.layout.header_beginning(&self.time_header, HEADER))
+    }
+
     /// One line for the request, and one more below it if there is an error to tell.
-    fn write(&self, out: &mut dyn Write, view: &View, row: &LogRow) -> io::Result<()> {
+    pub(super) fn write(&self, out: &mut dyn Write, view: &View, row: &LogRow) -> io::Result<()> {
         writeln!(out, "{}", self.layout.row(&self.cells(row, view)))?;
         let Some(error) = error_of(row) else { return Ok(()) };
         let indent = self.layout.start_of(STATUS_COLUMN).unwrap_or(0);

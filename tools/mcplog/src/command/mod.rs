@@ -7,4 +7,6 @@ mod notes;
 pub(crate) mod rebuild;
 pub(crate) mod schema;
 pub(crate) mod sessions;
+pub(crate) mod slow;
 pub(crate) mod stats;
+pub(crate) mod unused;

@@ -38,6 +38,11 @@ impl<'a> Notes<'a> {
         Ok(())
     }
 
+    /// Something that there is to say instead of rows.
+    pub(super) fn say(&mut self, note: &str) -> Result<(), CliError> {
+        self.write(Style::new(), note)
+    }
+
     /// That a limit cut the answer.
     pub(super) fn cut(&mut self, limit: u64, noun: &str, which: &str) -> Result<(), CliError> {
         let shown = counted(i64::try_from(limit).unwrap_or(i64::MAX), noun);
@@ -81,7 +86,7 @@ impl<'a> Notes<'a> {
                 crate::text::escape(&query.path().parent().unwrap_or(query.path()).display().to_string()),
             ),
         };
-        self.write(Style::new(), &note)
+        self.say(&note)
     }
 }
 

@@ -1,0 +1,38 @@
+//! `mcplog slow`: the slowest requests, the slowest first.
+//!
+//! Runs on the main thread. The roll-ups know where the slowest are, so that it takes no longer over millions.
+
+use super::logs::LogTable;
+use super::notes::{Notes, whole_session_id};
+use crate::cli::SlowArgs;
+use crate::error::CliError;
+use crate::json;
+use crate::view::View;
+use mcplog::query::Query;
+use std::io::Write;
+
+/// Runs the command.
+pub(crate) fn run(args: &SlowArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+    let query = Query::open(&args.store.dir)?;
+    let filter = args.requests.filter(whole_session_id(&query, args.requests.session.as_deref())?);
+    let limit = args.show.limit().unwrap_or(u64::MAX);
+    // One more than asked for tells whether anything was cut.
+    let rows = query.slowest(&filter, limit.saturating_add(1))?;
+    let shown = &rows[..rows.len().min(usize::try_from(limit).unwrap_or(usize::MAX))];
+
+    if args.show.json {
+        shown.iter().try_for_each(|row| json::write_line(out, row))?;
+    } else if !shown.is_empty() {
+        let table = LogTable::measure(shown, view);
+        table.write_header(out)?;
+        shown.iter().try_for_each(|row| table.write(out, view, row))?;
+    }
+    let mut notes = Notes::beside(!shown.is_empty(), args.show.json, view, out, err);
+    if rows.is_empty() {
+        notes.none_found(&query, "request")?;
+    }
+    if shown.len() < rows.len() {
+        notes.cut(limit, "request", "slowest")?;
+    }
+    notes.missing(&query, filter.span)
+}

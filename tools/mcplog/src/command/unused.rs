@@ -1,0 +1,71 @@
+//! `mcplog unused`: tools that servers offer and that nobody called.
+//!
+//! Runs on the main thread.
+
+use super::notes::Notes;
+use crate::cli::UnusedArgs;
+use crate::error::CliError;
+use crate::json;
+use crate::table::{Cell, Column, Layout};
+use crate::view::{DIM, HEADER, NAME, View};
+use mcplog::query::{Query, SchemaFilter, UnusedToolRow};
+use std::io::{self, Write};
+
+const COLUMNS: [Column; 5] = [
+    Column::left("TOOL").cut_to(16),
+    Column::left("KNOWN SINCE"),
+    Column::left("LAST CALLED"),
+    Column::left("PROXY").cut_to(6).droppable(2),
+    Column::left("SERVER").cut_to(12).droppable(1),
+];
+
+/// Runs the command.
+pub(crate) fn run(args: &UnusedArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+    let query = Query::open(&args.store.dir)?;
+    let span = args.span.span();
+    let rows = query.unused_tools(span, args.proxy.as_deref())?;
+    let limit = args.show.limit().unwrap_or(u64::MAX);
+    let shown = &rows[..rows.len().min(usize::try_from(limit).unwrap_or(usize::MAX))];
+
+    if args.show.json {
+        shown.iter().try_for_each(|row| json::write_line(out, row))?;
+    } else if !shown.is_empty() {
+        write_tools(out, shown, view)?;
+    }
+    let mut notes = Notes::beside(!shown.is_empty(), args.show.json, view, out, err);
+    if rows.is_empty() {
+        let lists = SchemaFilter {
+            proxy: args.proxy.clone(),
+            method: Some("tools/list".to_owned()),
+            limit: Some(1),
+            ..SchemaFilter::default()
+        };
+        match query.server_schema(&lists)?.is_empty() {
+            true => notes.none_found(&query, "list of tools")?,
+            false => notes.say("Every tool on offer was called.")?,
+        }
+    }
+    if shown.len() < rows.len() {
+        notes.cut(limit, "tool", "first")?;
+    }
+    notes.missing(&query, span)
+}
+
+fn write_tools(out: &mut dyn Write, rows: &[UnusedToolRow], view: &View) -> io::Result<()> {
+    let times = || rows.iter().flat_map(|row| [Some(row.known_since), row.last_called_at]).flatten();
+    let time_style = view.time_style(times().min().unwrap_or(0), times().max().unwrap_or(0)).in_seconds();
+    let cells = |row: &UnusedToolRow| {
+        let last_call = row.last_called_at.map_or("never".to_owned(), |ts| view.time(ts, time_style));
+        vec![
+            Cell::owned(row.tool.clone()).styled(NAME),
+            Cell::owned(view.time(row.known_since, time_style)).styled(DIM),
+            Cell::owned(last_call),
+            Cell::owned(row.proxy.clone()),
+            Cell::owned(row.upstream_url.clone()).styled(DIM),
+        ]
+    };
+    let rows: Vec<_> = rows.iter().map(cells).collect();
+    let layout = Layout::new(&COLUMNS, &rows, view.width);
+    writeln!(out, "{}", layout.header_beginning("TOOL", HEADER))?;
+    rows.iter().try_for_each(|row| writeln!(out, "{}", layout.row(row)))
+}
