@@ -11,6 +11,10 @@ fn rust_files(folder: &str) -> Vec<PathBuf> {
     let mut pending = vec![root().join(folder)];
     let mut files = Vec::new();
     while let Some(path) = pending.pop() {
+        if path.ends_with("target") {
+            // What a build left, of a package that is not in the workspace.
+            continue;
+        }
         if path.is_dir() {
             pending.extend(std::fs::read_dir(&path).expect("readable").map(|entry| entry.expect("readable").path()));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
