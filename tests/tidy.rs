@@ -231,7 +231,8 @@ fn unsafe_is_in_one_file_and_each_use_has_its_proof() {
         let text = read(&path);
         let uses = text.matches(unsafe_block).count();
         let any = code(&text).contains(concat!("uns", "afe ")) || code(&text).contains(concat!("uns", "afe_code"));
-        if name(&path) == "src/segment/file.rs" {
+        // The other maps a file too: it measures what copying into one costs at least. It is no part of mcplog.
+        if ["src/segment/file.rs", "benches/peers/src/competitor/memory.rs"].contains(&name(&path).as_str()) {
             assert_eq!(uses, text.matches("// SAFETY: ").count(), "each use has a proof");
             assert!(uses > 0);
         } else {

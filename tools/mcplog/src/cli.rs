@@ -125,6 +125,18 @@ With --changes: id, detected_at, proxy, upstream_url, method, change_type, item_
 new_hash.")]
     Schema(SchemaArgs),
 
+    /// Recompute what the database derives from its rows: roll-ups, and the sums of sessions
+    #[command(after_help = "\
+Examples:
+  mcplog rebuild --dir ./mcplog-data
+  mcplog rebuild --json
+
+Nothing needs it in normal operation. It is refused while a proxy records into the store. Whoever reads
+meanwhile sees the old state or the new one.
+
+JSON fields: requests, sessions, calls.")]
+    Rebuild(RebuildArgs),
+
     /// Record events from JSON lines, over the same path that the proxy uses
     #[command(after_long_help = INGEST_HELP)]
     Ingest(IngestArgs),
@@ -287,6 +299,15 @@ pub(crate) struct StatsArgs {
     pub(crate) requests: RequestArgs,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    /// One JSON object in place of a sentence
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ pub(crate) mod demo;
 pub(crate) mod ingest;
 pub(crate) mod logs;
 mod notes;
+pub(crate) mod rebuild;
 pub(crate) mod schema;
 pub(crate) mod sessions;
 pub(crate) mod slow;
