@@ -310,7 +310,7 @@ fn plain_clients(sessions: &[SessionRow]) -> Vec<ClientRow> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_query_about_requests_says_what_all_rows_say(
