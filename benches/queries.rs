@@ -5,23 +5,21 @@
 //! several runs, each over a connection of its own, as the command has it: opening is part of it, the file's pages are
 //! warm, SQLite's are not.
 
+#[path = "support/workload.rs"]
+mod workload;
+
 use mcplog::error::IndexError;
 use mcplog::query::{Query, RequestFilter, SessionFilter, Span};
-use mcplog::{Config, Request, SchemaVersion, Session, Status, Store};
+use mcplog::{Config, SchemaVersion, Status, Store};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use workload::{START_TS, Workload};
 
 const RUNS: usize = 15;
 const LIMIT: u64 = 100;
 const HOUR_MS: i64 = 3_600_000;
 
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Sessions that are active at a time.
-const ACTIVE: usize = 200;
-/// After about so many requests a session ends, and another takes its place.
-const REQUESTS_PER_SESSION: u64 = 100;
-const TOOLS: [&str; 5] = ["search", "read_file", "write_file", "run_query", "list_products"];
-const CLIENTS: [&str; 4] = ["claude-ai", "cursor", "Visual Studio Code", "openai-mcp"];
 
 /// What is asked, over a span; returns how many rows came.
 type Ask<'a> = Box<dyn Fn(&Query, Span) -> Result<usize, IndexError> + 'a>;
@@ -60,43 +58,11 @@ fn fill(dir: &Path, rows: u64) {
     let store = Store::open(config).expect("open");
     let recorder = store.recorder();
     let start = Instant::now();
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let tools = r#"{"tools":[{"name":"search"},{"name":"read_file"},{"name":"never_called"}]}"#;
-    recorder.record(SchemaVersion::new(1_760_000_000_000, "files", "http://up", "tools/list", tools, "00"));
-    let mut sessions: Vec<String> = Vec::new();
-    let mut begun = 0_u64;
+    recorder.record(SchemaVersion::new(START_TS, "files", "http://up", "tools/list", tools, "00"));
+    let mut workload = Workload::new();
     for number in 0..rows {
-        let ts = 1_760_000_000_000 + i64::try_from(number * 60 + random.below(60)).expect("a time");
-        let slot = usize::try_from(random.below(ACTIVE as u64)).expect("an index");
-        if slot >= sessions.len() || random.below(REQUESTS_PER_SESSION) == 0 {
-            let id = format!("{:032x}", u128::from(begun).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_0605_cedc_8341));
-            let mut session = Session::new(&id, ts, "files");
-            session.client_name = Some(CLIENTS[slot % CLIENTS.len()]);
-            session.client_version = Some("1.0");
-            recorder.record(session);
-            begun += 1;
-            match sessions.get_mut(slot) {
-                Some(held) => *held = id,
-                None => sessions.push(id),
-            }
-        }
-        let id = format!("{:08x}-{:04x}-7cc3-98c4-{number:012x}", ts >> 16, ts & 0xffff);
-        let mut request = Request::new(&id, ts, "files", "tools/call");
-        request.session_id = sessions.get(slot).map(String::as_str);
-        request.tool = Some(TOOLS[usize::try_from(random.below(5)).expect("an index")]);
-        request.latency_us = random.latency_us();
-        (request.bytes_in, request.bytes_out) = (Some(180), Some(1_900));
-        match random.below(1_000) {
-            0 => (request.status, request.latency_us) = (Status::Timeout, 30_000_000),
-            1..50 => {
-                request.status = Status::Error;
-                request.error_code = Some("-32602");
-                request.error_msg = Some("Invalid params: query must not be empty");
-            }
-            50..60 => request.tool_error = Some(true),
-            _ => {}
-        }
-        recorder.record(request);
+        workload.record_next(&recorder);
         // Folding is slower than recording, and the log must not fill the disk.
         while number % 1_024 == 0 && store.stats().lag_records > 2_000_000 {
             std::thread::sleep(Duration::from_millis(1));
@@ -106,29 +72,6 @@ fn fill(dir: &Path, rows: u64) {
     assert_eq!(store.stats().dropped, 0);
     store.shutdown(PATIENCE);
     println!("recorded and folded in {:.0} s", start.elapsed().as_secs_f64());
-}
-
-/// xorshift64*, so that the store is the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        (self.next() >> 33) % bound
-    }
-
-    /// From half a millisecond to four seconds, most of them from 8 to 260 ms: a sum of four is close to a bell curve.
-    fn latency_us(&mut self) -> i64 {
-        let steps = (0..4).map(|_| self.below(16)).sum::<u64>();
-        let octave = 512_u64 << (steps / 5);
-        i64::try_from(octave + self.below(octave)).expect("a latency")
-    }
 }
 
 /// No border of any cell is met by accident.

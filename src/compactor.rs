@@ -4,13 +4,14 @@
 //! (under the policy `never`, and once a sync has failed: published). When the database fails it backs off and tries again from the last
 //! checkpoint; the log goes on meanwhile.
 
+use crate::chunk::{CHUNK_RECORDS, Chunk};
 use crate::config::{Config, SyncPolicy};
 use crate::error::{AtPath, IndexError, PathError, SegmentError};
 use crate::fold::fold;
-use crate::format::{Extent, FRAMES_OFFSET, Offset, WriterId};
+use crate::format::{Extent, FRAMES_OFFSET, Offset, SegmentId, WriterId};
 use crate::gap::now_ms;
 use crate::health::{HealthBoard, Part};
-use crate::index::{Checkpoint, Index};
+use crate::index::{Batch, Checkpoint, Index};
 use crate::log::{Log, LogSegment};
 use crate::progress::Progress;
 use crate::record::{Kind, Record};
@@ -27,9 +28,6 @@ use std::time::{Duration, Instant};
 const BATCH_RECORDS: usize = 20_000;
 /// And how many bytes of payload, so that a batch of large schema versions stays small in memory.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// After so many records it offers its processor to others. However nice a thread is, Linux lets it run for some
-/// milliseconds before one that just woke up gets its place: on two cores, syncs then wait for the folding.
-const YIELD_RECORDS: usize = 16;
 /// How often to look without being woken.
 const IDLE: Duration = Duration::from_secs(1);
 /// And how often where nobody says that there is more to fold: under the policy `never`, and once a sync has failed.
@@ -216,24 +214,21 @@ impl Compactor {
         };
         reader.set_limit(limit);
         let mut batch = self.index.begin()?;
+        let mut chunk = Chunk::default();
         let (mut records, mut bytes, mut events) = (0, 0, 0);
         while records < BATCH_RECORDS && bytes < BATCH_BYTES {
             match reader.next()? {
                 Item::Frame(frame) => {
                     records += 1;
-                    if records % YIELD_RECORDS == 0 {
-                        std::thread::yield_now();
-                    }
                     bytes += frame.payload.len();
                     events += u64::from(frame.payload.first() != Some(&(Kind::Gap as u8)));
-                    match Record::decode(frame.payload) {
-                        Ok(record) => batch.apply(frame.sequence, fold(record))?,
-                        Err(error) => {
-                            batch.quarantine_record(segment.id, &frame, &error.to_string())?;
-                            let (segment, offset) = (segment.id, frame.offset);
-                            self.health
-                                .report(Part::Damage, format_args!("segment {segment}, offset {offset}: {error}"));
-                        }
+                    chunk.push(&frame);
+                    if chunk.is_full() {
+                        fold_chunk(&chunk, segment.id, &mut batch, &self.health)?;
+                        chunk.clear();
+                        // However nice a thread is, Linux lets it run for some milliseconds before one that just woke
+                        // up gets its place: on two cores, syncs then wait for the folding.
+                        std::thread::yield_now();
                     }
                 }
                 Item::Damage(damage) => {
@@ -245,6 +240,7 @@ impl Compactor {
                 Item::Stop(_) => break,
             }
         }
+        fold_chunk(&chunk, segment.id, &mut batch, &self.health)?;
         let position = reader.position();
         let checkpoint =
             Checkpoint { segment: segment.id, offset: position.end, sequence: segment.last_sequence(position) };
@@ -295,4 +291,25 @@ impl Compactor {
         sync_directory(&self.wal_dir)?;
         Ok(())
     }
+}
+
+/// Folds records together; one that can't be decoded is kept as it is.
+fn fold_chunk(
+    chunk: &Chunk,
+    segment: SegmentId,
+    batch: &mut Batch<'_>,
+    health: &HealthBoard,
+) -> Result<(), IndexError> {
+    let mut mutations = Vec::with_capacity(CHUNK_RECORDS);
+    for frame in chunk.frames() {
+        match Record::decode(frame.payload) {
+            Ok(record) => mutations.push((frame.sequence, fold(record))),
+            Err(error) => {
+                batch.quarantine_record(segment, &frame, &error.to_string())?;
+                let offset = frame.offset;
+                health.report(Part::Damage, format_args!("segment {segment}, offset {offset}: {error}"));
+            }
+        }
+    }
+    batch.apply(mutations)
 }

@@ -130,6 +130,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "compactor.rs",
             &[
+                "chunk",
                 "config",
                 "error",
                 "fold",
@@ -144,11 +145,13 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "segment",
             ],
         ),
+        ("chunk.rs", &["format", "segment"]),
         ("index.rs", &["config", "error", "format", "gap"]),
-        ("index/batch.rs", &["error", "event", "fold", "format", "record", "rollup", "segment"]),
+        ("index/batch.rs", &["error", "fold", "format", "record", "rollup", "segment"]),
         ("index/digest_table.rs", &["fold", "session_digest"]),
         ("index/names.rs", &["fold", "record"]),
         ("index/rebuild.rs", &["error", "fold"]),
+        ("index/request_rows.rs", &["chunk", "event", "fold", "record", "rollup"]),
         ("index/rollup_table.rs", &["histogram", "rollup"]),
         ("index/schema_history.rs", &["format", "record", "schema_diff"]),
         ("index/session_table.rs", &["fold"]),

@@ -4,8 +4,8 @@ use crate::fold::{Announcement, RequestFacts, SessionFacts};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// Merges facts into a session's row, and gives what is known now. With `recount`, what its requests add up to is
-/// counted from the requests themselves, because one of them was replaced; then nothing may be left: `None`, and the row
-/// is gone.
+/// counted from the requests themselves, because one of them was removed. `None`: no event names the session any more, and
+/// its row is gone.
 pub(super) fn merge(
     connection: &Connection,
     session: i64,
@@ -25,11 +25,11 @@ pub(super) fn merge(
     let mut merged = held.unwrap_or_default().merge(facts);
     if recount {
         merged.requests = count_requests(connection, session)?;
-        if merged == SessionFacts::default() {
-            // Its only request turned out to belong to another session.
-            connection.prepare_cached("DELETE FROM session_state WHERE id = ?1")?.execute([session])?;
-            return Ok(None);
-        }
+    }
+    if merged == SessionFacts::default() {
+        // Its only request was ignored, or belongs to another session.
+        connection.prepare_cached("DELETE FROM session_state WHERE id = ?1")?.execute([session])?;
+        return Ok(None);
     }
     write(connection, session, session_id, &merged)?;
     Ok(Some(merged))

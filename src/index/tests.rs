@@ -114,10 +114,13 @@ impl Fixture {
             let step = steps.next().unwrap_or(Step { events: events.len(), dies: false, restarts: false });
             let upto = events.len().min(done + step.events);
             let mut batch = self.index().begin().unwrap();
-            for (at, event) in events.iter().enumerate().take(upto).skip(done) {
-                let sequence = Sequence(at as u64 + 1);
-                event.with(|event| batch.apply(sequence, fold(Record::from(event)))).unwrap();
+            let mut payloads = vec![Vec::new(); upto - done];
+            for (event, payload) in events[done..upto].iter().zip(&mut payloads) {
+                event.with(|event| Record::from(event).encode(payload));
             }
+            let sequences = (done as u64 + 1..).map(Sequence);
+            let mutations = sequences.zip(payloads.iter().map(|payload| fold(Record::decode(payload).unwrap())));
+            batch.apply(mutations.collect()).unwrap();
             if step.dies {
                 drop(batch);
             } else {
