@@ -4,7 +4,9 @@ mod child;
 mod competitor;
 mod durable;
 mod folding;
+mod markdown;
 mod plan;
+mod plot;
 mod queries;
 mod report;
 mod results;
@@ -27,7 +29,9 @@ Examples:
   peers                                   everything, three rounds: about eight minutes
   peers --quick --only latency            one round of one part: about a minute
   peers --only loss --json peers.json     adds the runs to a file, from which
-  peers report peers.json                 prints the table again")]
+  peers report peers.json                 prints the table again,
+  peers markdown peers.json               the README's tables, and
+  peers plot peers.json                   draws docs/latency.svg and docs/loss.svg")]
 #[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
@@ -53,6 +57,19 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Prints the tables of such a file as they stand in README.md.
+    Markdown {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Draws latency.svg and loss.svg from such a file.
+    Plot {
+        /// The file.
+        file: PathBuf,
+        /// Where to.
+        #[arg(long, value_name = "DIRECTORY", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs"))]
+        out: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -76,6 +93,8 @@ fn main() -> ExitCode {
 fn command(arguments: Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Some(Command::Report { file }) => print!("{}", report::report(&Results::load(file)?)),
+        Some(Command::Markdown { file }) => print!("{}", markdown::markdown(&Results::load(file)?)),
+        Some(Command::Plot { file, out }) => plot::plot(&Results::load(file)?, out)?,
         None => print!("{}", report::report(&measured(&arguments)?)),
     }
     Ok(())
