@@ -20,6 +20,7 @@ use crate::error::{AtPath, IndexError, OpenError};
 use crate::format::{FRAMES_OFFSET, Offset, SegmentId, Sequence, WriterId};
 use crate::gap::now_ms;
 use names::Names;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -92,7 +93,10 @@ impl Index {
     }
 
     fn configure(&self) -> rusqlite::Result<()> {
-        self.connection.set_prepared_statement_cache_capacity(32);
+        self.connection.set_prepared_statement_cache_capacity(64);
+        // Plans that don't depend on bound values; otherwise SQLite makes a new one for each value, because a partial
+        // index might fit it.
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         self.connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         // NORMAL: a commit waits for no disk. A power cut may take the last commits, checkpoint and rows together, and
         // then the log still has the records: no segment is retired before `make_durable`.

@@ -13,8 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// How many finished blocks a thread keeps a hand on, to write them again as soon as the appender is through. As long
-/// as the appender keeps up, a thread goes round in these, which stay in its cache; measured at 100,000 events per
-/// second, two of them are in use.
+/// as the appender keeps up, a thread goes round in as few of these as it needs, and they stay in its cache.
 const HOME_BLOCKS: usize = 4;
 
 thread_local! {

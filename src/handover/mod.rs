@@ -6,7 +6,7 @@
 //!
 //! Rejected, because measured slower: one bounded crossbeam channel of events. Its compare-and-swap waits until all
 //! earlier stores of the thread have reached the cache, and its slots are cold at any pace that is not a burst (64 MiB
-//! go round before one comes again): 300 ns at 10,000 events per second and over 1,000 ns at 1,000, against 40 ns.
+//! go round before one comes again): 300 ns at 10,000 events per second and over 1,000 ns at 1,000, against 80 ns and 230.
 
 mod block;
 mod channel;

@@ -23,7 +23,7 @@ use super::stretch::Stretch;
 use super::walk::{Order, Walk};
 use super::wanted::{Facts, Wanted};
 use crate::error::IndexError;
-use std::collections::{BTreeSet, BinaryHeap, HashSet};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::ops::ControlFlow;
 
 /// What makes one request better than another.
@@ -64,7 +64,7 @@ impl Query {
             return Ok(Vec::new());
         }
         let mut search =
-            Search { query: self, wanted, rank, limit, best: BTreeSet::new(), looks_left: 0, seen: HashSet::new() };
+            Search { query: self, wanted, rank, limit, best: BTreeSet::new(), looks_left: 0, seen: HashMap::new() };
         search.run()?;
         Ok(search.best.into_iter().map(|(_, _, id)| id).collect())
     }
@@ -79,8 +79,9 @@ struct Search<'q> {
     best: BTreeSet<Key>,
     /// How many more cells and rows may be looked at.
     looks_left: i64,
-    /// Requests that were looked up by their ids: the lists of a cell and of its finer cells share some.
-    seen: HashSet<i64>,
+    /// Requests that were looked up by their ids, and whether they ended as is wanted: the lists of a cell and of its
+    /// finer cells share some.
+    seen: HashMap<i64, bool>,
 }
 
 impl Search<'_> {
@@ -200,16 +201,30 @@ impl Search<'_> {
         if self.rank == Rank::Newest && !names_all(self.above_us()) {
             return Ok(false);
         }
+        let mut ended_so = 0;
         for slow in cell.slowest.iter() {
-            if self.above_us().is_none_or(|above_us| slow.latency_us > above_us)
-                && self.seen.insert(slow.id)
-                && let Some(facts) = self.query.facts(slow.id)?
-            {
-                self.looks_left -= 1;
-                self.offer(&facts);
+            if self.above_us().is_some_and(|above_us| slow.latency_us <= above_us) {
+                break;
             }
+            ended_so += i64::from(self.look_up(slow.id)?);
         }
-        Ok(names_all(self.above_us()))
+        // Time-outs are few and slow: often a cell names all that it counts.
+        Ok(names_all(self.above_us()) || ended_so >= self.wanted.by_outcome(&cell.outcomes))
+    }
+
+    /// Offers a request, unless it was looked up before; whether it ended as is wanted.
+    fn look_up(&mut self, id: i64) -> Result<bool, IndexError> {
+        if let Some(ends_so) = self.seen.get(&id) {
+            return Ok(*ends_so);
+        }
+        self.looks_left -= 1;
+        let facts = self.query.facts(id)?;
+        if let Some(facts) = &facts {
+            self.offer(facts);
+        }
+        let ends_so = facts.is_some_and(|facts| self.wanted.ends_so(&facts));
+        self.seen.insert(id, ends_so);
+        Ok(ends_so)
     }
 
     /// Only requests that took longer than this can be wanted. It rises as slower ones are found.

@@ -91,9 +91,14 @@ impl Wanted {
         self.stretch.contains(facts.ts)
             && (!self.only_calls || self.calls.binary_search(&facts.call).is_ok())
             && self.session.is_none_or(|session| facts.session == Some(session.id))
-            && self.outcome.is_none_or(|outcome| facts.outcome == outcome)
-            && (!self.errors_only || facts.outcome != Outcome::Ok || facts.tool_error)
+            && self.ends_so(facts)
             && self.slower_than_us.is_none_or(|limit_us| facts.latency_us > limit_us)
+    }
+
+    /// Whether the request ended as is wanted.
+    pub(super) fn ends_so(&self, facts: &Facts) -> bool {
+        self.outcome.is_none_or(|outcome| facts.outcome == outcome)
+            && (!self.errors_only || facts.outcome != Outcome::Ok || facts.tool_error)
     }
 
     /// How many of so many requests can be wanted by how they ended. At most: a request that failed and said `isError`

@@ -1,7 +1,7 @@
 //! The encodings that a request's fields are made of: postcard's, and two of our own. Pure.
 //!
 //! The other kinds of record go through serde. A request does not, because it is what the log is full of: written by
-//! hand it takes a third less room (no byte for each absent field) and a third of the time.
+//! hand it takes a third less room (no byte for each absent field).
 
 /// Texts that most logs are full of: MCP's methods and the revisions of the protocol. Each is written as its place in
 /// this list, counted from 1. `format.md` has the same list, and a test compares them; texts are only ever added at
