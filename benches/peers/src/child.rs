@@ -22,13 +22,8 @@ impl Children {
     /// # Errors
     /// There is no such directory, and none can be made.
     pub(crate) fn new(data_dir: Option<&Path>) -> Result<Self, Failure> {
-        let program = std::env::current_exe()?;
-        let beside = program.parent().ok_or("this program lies in no directory")?;
-        // Not in /tmp, which may be memory.
-        let data_dir = data_dir.map_or_else(|| beside.join("peers-data"), Path::to_path_buf);
-        std::fs::create_dir_all(&data_dir)?;
-        let predecessor = build_predecessor(&beside.join("predecessor"));
-        Ok(Self { program, predecessor, data_dir })
+        let predecessor = build_predecessor().map_err(|failure| failure.to_string());
+        Ok(Self { program: std::env::current_exe()?, predecessor, data_dir: self::data_dir(data_dir)? })
     }
 
     /// Measures. Whatever goes wrong is an outcome, too: it belongs into the table.
@@ -60,18 +55,45 @@ impl Children {
     }
 }
 
-/// Builds the predecessor's program, which takes a moment if it is there already, and some minutes if not.
-fn build_predecessor(target_dir: &Path) -> Result<PathBuf, String> {
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/predecessor/Cargo.toml");
+/// That directory, or one beside this program: not in /tmp, which may be memory.
+///
+/// # Errors
+/// It can't be made.
+pub(crate) fn data_dir(wanted: Option<&Path>) -> Result<PathBuf, Failure> {
+    let dir = wanted.map_or_else(|| Ok(beside()?.join("peers-data")), |wanted| Ok::<_, Failure>(wanted.to_owned()))?;
+    std::fs::create_dir_all(&dir)?;
+    Ok(dir)
+}
+
+/// The predecessor's program.
+fn build_predecessor() -> Result<PathBuf, Failure> {
+    let target_dir = beside()?.join("predecessor");
+    build(concat!(env!("CARGO_MANIFEST_DIR"), "/predecessor/Cargo.toml"), &[], &target_dir)?;
+    Ok(target_dir.join("release/predecessor"))
+}
+
+/// The `mcplog` command.
+///
+/// # Errors
+/// It does not build.
+pub(crate) fn build_mcplog() -> Result<PathBuf, Failure> {
+    let target_dir = beside()?.join("mcplog");
+    build(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"), &["--bin", "mcplog"], &target_dir)?;
+    Ok(target_dir.join("release/mcplog"))
+}
+
+fn beside() -> Result<PathBuf, Failure> {
+    Ok(std::env::current_exe()?.parent().ok_or("this program lies in no directory")?.to_owned())
+}
+
+/// Takes a moment if it is built already, and some minutes if not.
+fn build(manifest: &str, which: &[&str], target_dir: &Path) -> Result<(), Failure> {
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--locked", "--quiet", "--manifest-path", manifest, "--target-dir"])
+        .args(["build", "--release", "--locked", "--quiet", "--manifest-path", manifest])
+        .args(which)
+        .arg("--target-dir")
         .arg(target_dir)
         .stdout(Stdio::null())
-        .status()
-        .map_err(|error| format!("cargo did not start: {error}"))?;
-    if status.success() {
-        Ok(target_dir.join("release/predecessor"))
-    } else {
-        Err(format!("building it failed with {status}"))
-    }
+        .status()?;
+    if status.success() { Ok(()) } else { Err(format!("building {manifest} failed with {status}").into()) }
 }

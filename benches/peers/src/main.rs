@@ -4,7 +4,10 @@ mod child;
 mod competitor;
 mod durable;
 mod folding;
+mod markdown;
 mod plan;
+mod plot;
+mod proxy;
 mod queries;
 mod report;
 mod results;
@@ -17,6 +20,7 @@ use measure::log::Failure;
 use plan::Part;
 use results::{Machine, Results, Run};
 use roster::COMPETITORS;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,7 +31,10 @@ Examples:
   peers                                   everything, three rounds: about eight minutes
   peers --quick --only latency            one round of one part: about a minute
   peers --only loss --json peers.json     adds the runs to a file, from which
-  peers report peers.json                 prints the table again")]
+  peers proxy --json peers.json           the proxies: about four minutes
+  peers report peers.json                 prints the table again,
+  peers markdown peers.json               the README's tables, and
+  peers plot peers.json                   draws docs/latency.svg and docs/loss.svg")]
 #[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
@@ -53,6 +60,38 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Measures what the recording proxy costs, beside a plain one; needs wrk
+    Proxy {
+        /// Makes one round instead of three.
+        #[arg(long)]
+        quick: bool,
+        /// How long each of the sixteen runs of a round takes.
+        #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+        seconds: u32,
+        /// Adds all numbers to this file, and prints the table of all runs in it.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// Puts the data here, instead of beside this program.
+        #[arg(long, value_name = "DIRECTORY")]
+        data_dir: Option<PathBuf>,
+    },
+    #[command(hide = true)]
+    ServeUpstream,
+    #[command(hide = true)]
+    ServePlain { upstream: SocketAddr },
+    /// Prints the tables of such a file as they stand in README.md.
+    Markdown {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Draws latency.svg and loss.svg from such a file.
+    Plot {
+        /// The file.
+        file: PathBuf,
+        /// Where to.
+        #[arg(long, value_name = "DIRECTORY", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs"))]
+        out: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -76,6 +115,20 @@ fn main() -> ExitCode {
 fn command(arguments: Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Some(Command::Report { file }) => print!("{}", report::report(&Results::load(file)?)),
+        Some(Command::Markdown { file }) => print!("{}", markdown::markdown(&Results::load(file)?)),
+        Some(Command::Plot { file, out }) => plot::plot(&Results::load(file)?, out)?,
+        Some(Command::Proxy { quick, seconds, json, data_dir }) => {
+            let mut results = json.as_deref().map_or_else(|| Ok(Results::default()), Results::load)?;
+            results.machine = Machine::this();
+            let rounds = if *quick { 1 } else { 3 };
+            results.proxy.extend(proxy::measure(rounds, *seconds, data_dir.as_deref())?);
+            if let Some(file) = json {
+                results.save(file)?;
+            }
+            print!("{}", proxy::report(&results.proxy));
+        }
+        Some(Command::ServeUpstream) => proxy::run_upstream()?,
+        Some(Command::ServePlain { upstream }) => proxy::run_plain(*upstream)?,
         None => print!("{}", report::report(&measured(&arguments)?)),
     }
     Ok(())

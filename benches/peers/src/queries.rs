@@ -19,11 +19,11 @@ pub(crate) fn mcplog(dir: &Path, rows: u64) -> Result<Outcome, Failure> {
     let everything = RequestFilter::default();
     let latest = RequestFilter { limit: Some(50), ..RequestFilter::default() };
     let of_a_tool = RequestFilter { tool: Some(TOOLS[1].into()), ..latest.clone() };
-    let slow = RequestFilter { slower_than_us: Some(query_time::SLOW_US), ..latest.clone() };
+    let slow = RequestFilter { slower_than_us: Some(query_time::SLOW_US), ..RequestFilter::default() };
     let sessions = SessionFilter { limit: Some(50), ..SessionFilter::default() };
     let times = vec![
         ("stats per tool".into(), query_time::milliseconds(|| query.tool_stats(&everything).map(drop))?),
-        ("slowest 50".into(), query_time::milliseconds(|| query.logs(&slow).map(drop))?),
+        ("slowest 50".into(), query_time::milliseconds(|| query.slowest(&slow, 50).map(drop))?),
         ("store totals".into(), query_time::milliseconds(|| query.totals().map(drop))?),
         ("latest 50".into(), query_time::milliseconds(|| query.logs(&latest).map(drop))?),
         ("latest 50 of a tool".into(), query_time::milliseconds(|| query.logs(&of_a_tool).map(drop))?),

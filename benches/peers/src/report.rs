@@ -1,6 +1,7 @@
 //! The table for a terminal of 100 columns.
 
 use crate::plan::{self, Part};
+use crate::proxy;
 use crate::results::Results;
 use crate::roster::{self, COMPETITORS, Competitor, MCPLOG, TIMER};
 use measure::{Offer, Task};
@@ -25,7 +26,7 @@ pub(crate) fn report(results: &Results) -> String {
             Part::Queries => queries(&mut text, results),
         }
     }
-    text
+    text + &proxy::report(&results.proxy)
 }
 
 /// Those who take part in the task, if it was measured at all.

@@ -1,5 +1,6 @@
 //! What was measured: a list of runs, kept as JSON. Tables and plots are made from it and nothing else.
 
+use crate::proxy::ProxyRun;
 use measure::latency::Latency;
 use measure::log::Failure;
 use measure::loss::Loss;
@@ -14,6 +15,9 @@ pub(crate) struct Results {
     pub(crate) machine: Machine,
     /// In the order in which they were made.
     pub(crate) runs: Vec<Run>,
+    /// Those of the proxies.
+    #[serde(default)]
+    pub(crate) proxy: Vec<ProxyRun>,
 }
 
 /// What ratios don't depend on, and absolute numbers do.
@@ -157,7 +161,7 @@ mod tests {
                 stored: Some(stored),
             }),
         };
-        let results = Results { machine: Machine::default(), runs: vec![run(30, 10), run(10, 7), run(20, 10)] };
+        let results = Results { runs: vec![run(30, 10), run(10, 7), run(20, 10)], ..Results::default() };
         let latency = results.latency("one", task).expect("there are runs");
         assert_eq!((latency.p50_ns, latency.p99_ns, latency.max_ns), (20, 40, 80));
         assert_eq!((latency.offered, latency.stored), (30, Some(27)));

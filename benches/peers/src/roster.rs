@@ -34,7 +34,7 @@ pub(crate) const COMPETITORS: [Competitor; 12] = [
     competitor(MCPLOG, "mcplog"),
     competitor(PREDECESSOR, "mcpr-integrations"),
     competitor("tracing-appender", "tracing-appender"),
-    competitor("non-blocking", "  its writer alone"),
+    competitor("non-blocking", "  bare non_blocking"),
     competitor("write", "mutex + write(2)"),
     competitor("walrus", "walrus-rust"),
     competitor("raft-engine", "raft-engine"),

@@ -238,6 +238,19 @@ fn a_request_that_the_shutdown_cuts_off_has_a_row() {
 }
 
 #[test]
+fn told_not_to_record_it_passes_everything_on_and_leaves_no_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    let proxy = Running::start(&store, &upstream(), &["--no-record"]);
+    assert!(proxy.greeting.starts_with("mcplog is recording nothing.\n"), "{}", proxy.greeting);
+    assert!(proxy.post("/mcp").ends_with(r#"{"tools":[{"name":"a"}]}}"#));
+    proxy.wait_for_metric("mcplog_requests_total{status=\"ok\"} 1");
+    proxy.signal("-TERM");
+    assert_eq!(proxy.end().0.code(), Some(0));
+    assert!(!store.exists());
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut proxy = Running::start(dir.path(), &upstream(), &["--drain", "24h"]);

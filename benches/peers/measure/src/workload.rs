@@ -153,7 +153,7 @@ mod tests {
             let mut id = [0; 36];
             let event = workload.event(number, &mut id);
             sessions.push(event.session_id.to_owned());
-            tools.push(event.tool);
+            tools.push(event.tool.to_owned());
             failures += u32::from(event.failure.is_some());
         }
         sessions.sort_unstable();

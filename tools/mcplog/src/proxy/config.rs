@@ -84,6 +84,10 @@ pub(crate) struct ProxyArgs {
     /// Trust the certificates in this PEM file too, for an upstream with a private authority
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+
+    /// Pass everything on and record nothing; there is no store then. To measure what recording costs.
+    #[arg(long, hide = true)]
+    pub(crate) no_record: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -172,6 +176,7 @@ pub(super) struct Settings {
     pub(super) proxy: ProxyConfig,
     pub(super) admin: Option<String>,
     pub(super) store: mcplog::Config,
+    pub(super) records: bool,
 }
 
 /// Why settings are not usable.
@@ -229,7 +234,7 @@ impl Settings {
         proxy.rewrite_host = args.rewrite_host || file.rewrite_host.unwrap_or(false);
         proxy.ca_file = args.ca_file.or(file.ca_file);
         proxy.session_idle_ms = *store.session_idle_ms.get_or_insert(SESSION_IDLE_MS_DEFAULT);
-        Ok(Self { proxy, admin: args.admin.or(file.admin), store })
+        Ok(Self { proxy, admin: args.admin.or(file.admin), store, records: !args.no_record })
     }
 }
 

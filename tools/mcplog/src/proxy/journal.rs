@@ -24,6 +24,13 @@ impl Sink for mcplog::Recorder {
     }
 }
 
+/// Keeps nothing: for a proxy that was told not to record.
+pub(super) struct Nowhere;
+
+impl Sink for Nowhere {
+    fn record(&self, _event: Event<'_>) {}
+}
+
 /// The state behind every exchange of one proxy.
 pub(super) struct Journal {
     pub(super) sink: Arc<dyn Sink>,

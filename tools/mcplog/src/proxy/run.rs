@@ -4,6 +4,7 @@
 
 use super::admin::{Admin, StoreStatus};
 use super::config::{ProxyArgs, Settings, SettingsError};
+use super::journal::Nowhere;
 use super::metrics::StoreNumbers;
 use super::server::{KnownSchema, Proxy, ProxyHandle, StartError};
 use mcplog::query::Query;
@@ -47,14 +48,17 @@ pub(crate) fn run(args: ProxyArgs, out: &mut impl Write) -> Result<(), RunError>
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     // The address first: a proxy that cannot listen should leave no store behind.
     let listener = runtime.block_on(Proxy::bind(&settings.proxy))?;
-    let store = Store::open(settings.store.clone())?;
-    let known = known_schemas(&store)?;
-    let recorder = store.recorder();
+    let store = if settings.records { Some(Store::open(settings.store.clone())?) } else { None };
+    let known = store.as_ref().map_or_else(|| Ok(Vec::new()), known_schemas)?;
+    let recorder = store.as_ref().map(Store::recorder);
     // Whoever takes the store out shuts it down; until then the admin server asks it how it is.
-    let store = Arc::new(Mutex::new(Some(store)));
+    let store = Arc::new(Mutex::new(store));
     runtime.block_on(async {
         let mut signals = Signals::listen().map_err(RunError::Runtime)?;
-        let proxy = Proxy::start_on(listener, &settings.proxy, recorder, &known)?;
+        let proxy = match recorder {
+            Some(recorder) => Proxy::start_on(listener, &settings.proxy, recorder, &known)?,
+            None => Proxy::start_on(listener, &settings.proxy, Nowhere, &known)?,
+        };
         let admin = match &settings.admin {
             Some(address) => Some(Admin::start(address, proxy.metrics(), status_of(store.clone())).await?),
             None => None,
@@ -122,7 +126,7 @@ fn known_schemas(store: &Store) -> Result<Vec<KnownSchema>, RunError> {
 fn status_of(store: Arc<Mutex<Option<Store>>>) -> StoreStatus {
     Arc::new(move || match &*store.lock() {
         Some(store) => store.stats().into(),
-        None => StoreNumbers { trouble: Some("shutting down".to_owned()), ..StoreNumbers::default() },
+        None => StoreNumbers { trouble: Some("not recording".to_owned()), ..StoreNumbers::default() },
     })
 }
 
@@ -130,14 +134,18 @@ fn greet(out: &mut impl Write, settings: &Settings, proxy: &ProxyHandle, admin: 
     let address = proxy.local_addr();
     let upstream = &settings.proxy.upstream;
     let dir = shell_quoted(&settings.store.dir);
-    writeln!(out, "mcplog is recording.")?;
+    writeln!(out, "mcplog is {}.", if settings.records { "recording" } else { "recording nothing" })?;
     writeln!(out, "  clients connect to  http://{address}{}", upstream.path())?;
     writeln!(out, "  upstream            {}  (proxy name: {})", upstream.recorded(), settings.proxy.name)?;
-    writeln!(out, "  records in          {dir}")?;
+    if settings.records {
+        writeln!(out, "  records in          {dir}")?;
+    }
     if let Some(admin) = admin {
         writeln!(out, "  health, metrics     http://{admin}/healthz  http://{admin}/metrics")?;
     }
-    writeln!(out, "  to look at it       mcplog logs --dir {dir}")?;
+    if settings.records {
+        writeln!(out, "  to look at it       mcplog logs --dir {dir}")?;
+    }
     if !address.ip().is_loopback() {
         writeln!(out, "Anybody who reaches {address} can use the upstream: the proxy asks for no credentials.")?;
     }
