@@ -13,6 +13,8 @@
 //! | drained | may write it again | has let go | writing |
 //! | released | has let go | reads the rest, then puts it into the pool | |
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 const WRITING: u8 = 0;
@@ -23,35 +25,39 @@ const RELEASED: u8 = 3;
 /// In place of a position: the appender has taken everything up to the position that stood here, and nothing after it.
 const SETTLED: u64 = u64::MAX;
 
+/// Memory for blocks, present already: the page faults are not the recording thread's.
+pub(super) fn memory(words: usize) -> Arc<[AtomicU64]> {
+    (0..words).map(|_| AtomicU64::new(0)).collect()
+}
+
 /// Aligned so that two blocks never share a cache line, nor the pair of lines that processors fetch together.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Block {
-    words: Box<[AtomicU64]>,
+    /// The memory that it is a part of.
+    memory: Arc<[AtomicU64]>,
+    /// Which part.
+    place: Range<usize>,
     /// How many words the owner has written; stored with release, so that who sees it sees the words.
     published: AtomicU64,
     state: AtomicU8,
 }
 
 impl Block {
-    /// A block of so many words, in memory already: the page faults are not the recording thread's.
-    pub(super) fn new(words: usize) -> Self {
-        Self {
-            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
-            published: AtomicU64::new(0),
-            state: AtomicU8::new(WRITING),
-        }
+    /// The block that is that part of `memory`.
+    pub(super) fn new(memory: &Arc<[AtomicU64]>, place: Range<usize>) -> Self {
+        Self { memory: Arc::clone(memory), place, published: AtomicU64::new(0), state: AtomicU8::new(WRITING) }
     }
 
     /// How many words it has.
     pub(super) fn len(&self) -> usize {
-        self.words.len()
+        self.place.len()
     }
 
-    /// `count` words from `at` on.
+    /// Its words.
     #[inline]
-    pub(super) fn words(&self, at: usize, count: usize) -> &[AtomicU64] {
-        &self.words[at..at + count]
+    pub(super) fn words(&self) -> &[AtomicU64] {
+        &self.memory[self.place.clone()]
     }
 
     /// By the owner: everything before `end` is written.

@@ -3,7 +3,7 @@
 //! Recording threads come here for each event only to read two words that hardly ever change; the queues are for when
 //! a block is full.
 
-use super::block::Block;
+use super::block::{self, Block};
 use super::fence::AsymmetricFence;
 use super::packing::Parts;
 use super::{lane, packing};
@@ -40,10 +40,7 @@ const SETTLED: u8 = 3;
 
 /// What the recording threads share with the appender.
 pub(crate) struct Channel {
-    state: AtomicU8,
-    fence: AsymmetricFence,
-    event_words_max: usize,
-    block_words: usize,
+    watched: Watched,
     /// Empty blocks that belong to nobody.
     pool: (Sender<Arc<Block>>, Receiver<Arc<Block>>),
     /// Blocks on their way to the appender; each comes once, when its owner begins to write it.
@@ -54,12 +51,26 @@ pub(crate) struct Channel {
     lanes: Mutex<Lanes>,
     /// Events that were handed over in blocks of their own.
     accepted_alone: AtomicU64,
-    /// Events that the appender has taken. Only it stores this.
-    taken: AtomicU64,
+    taken: Taken,
     /// Set when the appender died or hangs: it is to take no more.
     abandoned: AtomicBool,
     pub(crate) gap: GapCounter,
 }
+
+/// What recording threads read for each event, on a cache line of its own: nobody writes to it before the store closes.
+#[repr(align(128))]
+struct Watched {
+    state: AtomicU8,
+    fence: AsymmetricFence,
+    event_words_max: usize,
+    block_words: usize,
+}
+
+/// How many events the appender has taken. Only it stores this, and so often that no recording thread may need
+/// anything else of the same cache line.
+#[derive(Default)]
+#[repr(align(128))]
+struct Taken(AtomicU64);
 
 /// How many events were handed over: by each thread that records, and by those that ended.
 #[derive(Default)]
@@ -75,22 +86,28 @@ impl Channel {
         let block_bytes = (bytes / BLOCKS_MIN).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX).next_multiple_of(WORD_BYTES);
         let (blocks, block_words) = ((bytes / block_bytes).max(1), block_bytes / WORD_BYTES);
         let pool = crossbeam_channel::bounded(blocks);
-        for _ in 0..blocks {
+        // In one piece. With memory of its own for each block, recording at 1,000 events per second took 430 to 620 ns in
+        // place of 300 to 440 (p50, three runs each in turn): at that pace the processor has to look up where the page is.
+        let memory = block::memory(blocks * block_words);
+        for number in 0..blocks {
             // There is room for all of them.
-            let _ = pool.0.try_send(Arc::new(Block::new(block_words)));
+            let place = number * block_words..(number + 1) * block_words;
+            let _ = pool.0.try_send(Arc::new(Block::new(&memory, place)));
         }
         Self {
-            state: AtomicU8::new(OPEN),
-            fence: AsymmetricFence::new(),
-            event_words_max: event_bytes_max / WORD_BYTES,
-            block_words,
+            watched: Watched {
+                state: AtomicU8::new(OPEN),
+                fence: AsymmetricFence::new(),
+                event_words_max: event_bytes_max / WORD_BYTES,
+                block_words,
+            },
             pool,
             handed: crossbeam_channel::bounded(blocks + ALONE_EVENTS_MAX),
             alone_words: AtomicUsize::new(0),
             alone_words_max: bytes.max(event_bytes_max) / WORD_BYTES,
             lanes: Mutex::default(),
             accepted_alone: AtomicU64::new(0),
-            taken: AtomicU64::new(0),
+            taken: Taken::default(),
             abandoned: AtomicBool::new(false),
             gap: GapCounter::new(),
         }
@@ -98,7 +115,7 @@ impl Channel {
 
     /// Hands an event over, without waiting for anything.
     pub(crate) fn offer(self: &Arc<Self>, event: &Event<'_>) -> Result<(), Refusal> {
-        if self.state.load(Ordering::Relaxed) != OPEN {
+        if self.watched.state.load(Ordering::Relaxed) != OPEN {
             return Err(Refusal::Closed);
         }
         match event {
@@ -115,8 +132,8 @@ impl Channel {
         parts: &Parts<'_, NUMBERS, TEXTS>,
     ) -> Result<(), Refusal> {
         let words = parts.words();
-        if words > self.event_words_max {
-            let (bytes, bytes_max) = (words * WORD_BYTES, self.event_words_max * WORD_BYTES);
+        if words > self.watched.event_words_max {
+            let (bytes, bytes_max) = (words * WORD_BYTES, self.watched.event_words_max * WORD_BYTES);
             return Err(Refusal::TooLarge { bytes, bytes_max });
         }
         lane::offer(self, parts, words)
@@ -128,14 +145,14 @@ impl Channel {
     /// appender's last look. [`AsymmetricFence`] says why one of the two notices, and [`Block::settle`] says which it was.
     #[inline]
     pub(super) fn published(&self, block: &Block) -> Result<(), Refusal> {
-        self.fence.light();
-        if self.state.load(Ordering::Acquire) >= CLOSED { self.published_late(block) } else { Ok(()) }
+        self.watched.fence.light();
+        if self.watched.state.load(Ordering::Acquire) >= CLOSED { self.published_late(block) } else { Ok(()) }
     }
 
     #[cold]
     fn published_late(&self, block: &Block) -> Result<(), Refusal> {
         // The appender goes from the one state to the other without waiting for anything.
-        while self.state.load(Ordering::Acquire) == CLOSED {
+        while self.watched.state.load(Ordering::Acquire) == CLOSED {
             std::thread::yield_now();
         }
         if block.was_taken() { Ok(()) } else { Err(Refusal::Closed) }
@@ -154,8 +171,8 @@ impl Channel {
             self.alone_words.fetch_sub(words, Ordering::Relaxed);
             return Err(Refusal::Full);
         }
-        let block = Arc::new(Block::new(words));
-        parts.pack(block.words(0, words));
+        let block = Arc::new(Block::new(&block::memory(words), 0..words));
+        parts.pack(block.words());
         block.publish(words);
         block.finish();
         // It is nobody's home: the appender is to drop it.
@@ -171,7 +188,7 @@ impl Channel {
 
     /// An event of more words gets a block of its own: half a block, so that not much of one stays empty.
     pub(super) fn shared_words_max(&self) -> usize {
-        self.block_words / 2
+        self.watched.block_words / 2
     }
 
     /// An empty block, which the appender knows of. `None`: the channel is full.
@@ -197,7 +214,7 @@ impl Channel {
 
     /// An empty block that belongs to nobody any more.
     pub(super) fn recycle(&self, block: Arc<Block>) {
-        if block.len() == self.block_words {
+        if block.len() == self.watched.block_words {
             // The pool has room for all of them.
             let _ = self.pool.0.try_send(block);
         } else {
@@ -212,7 +229,7 @@ impl Channel {
 
     /// By the appender: so many more events are taken.
     pub(super) fn add_taken(&self, events: u64) {
-        self.taken.store(self.taken.load(Ordering::Relaxed) + events, Ordering::Relaxed);
+        self.taken.0.store(self.taken.0.load(Ordering::Relaxed) + events, Ordering::Relaxed);
     }
 
     /// Counts the events of one more recording thread.
@@ -235,27 +252,27 @@ impl Channel {
         let accepted: u64 = lanes.accepted.iter().map(|accepted| accepted.load(Ordering::Relaxed)).sum();
         let accepted = accepted + lanes.accepted_before + self.accepted_alone.load(Ordering::Relaxed);
         // The appender may have taken an event before its thread got to counting it.
-        accepted.saturating_sub(self.taken.load(Ordering::Relaxed))
+        accepted.saturating_sub(self.taken.0.load(Ordering::Relaxed))
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == OPEN
+        self.watched.state.load(Ordering::Relaxed) == OPEN
     }
 
     /// Refuses new events; those that were accepted are still taken.
     pub(crate) fn begin_closing(&self) {
-        self.state.fetch_max(CLOSING, Ordering::SeqCst);
+        self.watched.state.fetch_max(CLOSING, Ordering::SeqCst);
     }
 
     /// By the appender, before it looks at each block for the last time.
     pub(super) fn close(&self) {
-        self.state.fetch_max(CLOSED, Ordering::SeqCst);
-        self.fence.heavy();
+        self.watched.state.fetch_max(CLOSED, Ordering::SeqCst);
+        self.watched.fence.heavy();
     }
 
     /// By the appender, after it has.
     pub(super) fn settled(&self) {
-        self.state.store(SETTLED, Ordering::Release);
+        self.watched.state.store(SETTLED, Ordering::Release);
     }
 
     /// Closes, and counts everything that was not taken as dropped: for an appender that died or hangs.

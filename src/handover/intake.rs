@@ -69,7 +69,7 @@ impl Reading {
     fn take_to(&mut self, end: usize, event: &mut Vec<u8>, channel: &Channel, each: &mut impl FnMut(Event<'_>)) -> u64 {
         let mut taken = 0;
         while self.at < end && !channel.is_abandoned() {
-            let words = packing::event_words(self.block.words(self.at, end - self.at));
+            let words = packing::event_words(&self.block.words()[self.at..end]);
             packing::copy(words, event);
             self.at += words.len();
             taken += 1;

@@ -17,20 +17,27 @@ use std::sync::{Arc, Weak};
 const HOME_BLOCKS: usize = 4;
 
 thread_local! {
-    /// One lane for each store that this thread records into: mostly one, the latest first.
-    static LANES: RefCell<Vec<Lane>> = const { RefCell::new(Vec::new()) };
+    static LANES: RefCell<Lanes> = const { RefCell::new(Lanes { latest: None, others: Vec::new() }) };
 }
 
+/// One lane for each store that this thread records into: mostly one, which is therefore in place.
+struct Lanes {
+    latest: Option<Lane>,
+    others: Vec<Lane>,
+}
+
+/// A thread's end of one store's channel.
 struct Lane {
     /// Tells which store this is for: a channel's address is not used again while somebody holds a weak reference.
     channel: Weak<Channel>,
     block: Arc<Block>,
-    /// How many words of the block are written.
+    /// How many of its words are written.
     at: usize,
+    /// How many events this lane has handed over, and where others see it.
+    accepted: u64,
+    accepted_shown: Arc<AtomicU64>,
     /// Finished blocks, oldest first.
     home: VecDeque<Arc<Block>>,
-    /// How many events this lane has handed over. Only this thread stores it.
-    accepted: Arc<AtomicU64>,
 }
 
 /// Writes an event of `words` words into this thread's lane.
@@ -42,39 +49,47 @@ pub(super) fn offer<const NUMBERS: usize, const TEXTS: usize>(
 ) -> Result<(), Refusal> {
     let offered = LANES.try_with(|lanes| {
         let mut lanes = lanes.borrow_mut();
-        match lanes.first_mut() {
-            Some(lane) if std::ptr::eq(lane.channel.as_ptr(), Arc::as_ptr(channel)) => {
-                lane.write(channel, parts, words)
-            }
-            _ => find(&mut lanes, channel)?.write(channel, parts, words),
+        match &mut lanes.latest {
+            Some(lane) if lane.is_for(channel) => lane.write(channel, parts, words),
+            _ => lanes.find(channel)?.write(channel, parts, words),
         }
     });
     // A thread that records while its thread-local storage is being destroyed.
     offered.unwrap_or_else(|_| channel.offer_alone(parts, words))
 }
 
-/// This thread's lane for that channel, in the first place.
-#[cold]
-fn find<'a>(lanes: &'a mut Vec<Lane>, channel: &Arc<Channel>) -> Result<&'a mut Lane, Refusal> {
-    lanes.retain(|lane| lane.channel.strong_count() > 0);
-    match lanes.iter().position(|lane| std::ptr::eq(lane.channel.as_ptr(), Arc::as_ptr(channel))) {
-        Some(place) => lanes.swap(0, place),
-        None => {
-            let block = channel.take_block().ok_or(Refusal::Full)?;
-            let lane = Lane {
-                channel: Arc::downgrade(channel),
-                block,
-                at: 0,
-                home: VecDeque::with_capacity(HOME_BLOCKS),
-                accepted: channel.add_lane(),
-            };
-            lanes.insert(0, lane);
-        }
+impl Lanes {
+    /// This thread's lane for that channel, which is the latest from now on.
+    #[cold]
+    fn find(&mut self, channel: &Arc<Channel>) -> Result<&mut Lane, Refusal> {
+        self.others.extend(self.latest.take());
+        self.others.retain(|lane| lane.channel.strong_count() > 0);
+        let lane = match self.others.iter().position(|lane| lane.is_for(channel)) {
+            Some(place) => self.others.swap_remove(place),
+            None => Lane::new(channel)?,
+        };
+        Ok(self.latest.insert(lane))
     }
-    Ok(&mut lanes[0])
 }
 
 impl Lane {
+    fn new(channel: &Arc<Channel>) -> Result<Self, Refusal> {
+        let block = channel.take_block().ok_or(Refusal::Full)?;
+        Ok(Self {
+            channel: Arc::downgrade(channel),
+            block,
+            at: 0,
+            accepted: 0,
+            accepted_shown: channel.add_lane(),
+            home: VecDeque::with_capacity(HOME_BLOCKS),
+        })
+    }
+
+    #[inline]
+    fn is_for(&self, channel: &Arc<Channel>) -> bool {
+        std::ptr::eq(self.channel.as_ptr(), Arc::as_ptr(channel))
+    }
+
     #[inline]
     fn write<const NUMBERS: usize, const TEXTS: usize>(
         &mut self,
@@ -88,11 +103,13 @@ impl Lane {
             }
             self.next_block(channel)?;
         }
-        parts.pack(self.block.words(self.at, words));
-        self.at += words;
-        self.block.publish(self.at);
+        let end = self.at + words;
+        parts.pack(&self.block.words()[self.at..end]);
+        self.at = end;
+        self.block.publish(end);
         channel.published(&self.block)?;
-        self.accepted.store(self.accepted.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.accepted += 1;
+        self.accepted_shown.store(self.accepted, Ordering::Relaxed);
         Ok(())
     }
 
@@ -126,6 +143,6 @@ impl Drop for Lane {
         for block in self.home.drain(..) {
             channel.let_go(block);
         }
-        channel.remove_lane(&self.accepted);
+        channel.remove_lane(&self.accepted_shown);
     }
 }

@@ -123,20 +123,27 @@ impl<const NUMBERS: usize, const TEXTS: usize> Parts<'_, NUMBERS, TEXTS> {
     /// Writes it into words, which must be as many as [`Self::words`] says.
     #[inline]
     pub(super) fn pack(&self, words: &[AtomicU64]) {
-        let (head, mut rest) = words.split_at(1 + NUMBERS + TEXTS.div_ceil(2));
         let flags = u64::from(self.tag) | u64::from(self.present) << 8 | u64::from(self.flags) << 24;
-        head[0].store(words.len() as u64 | flags << 32, Ordering::Relaxed);
-        for (word, number) in head[1..].iter().zip(self.numbers) {
-            word.store(number.cast_unsigned(), Ordering::Relaxed);
-        }
-        for (word, pair) in head[1 + NUMBERS..].iter().zip(self.texts.chunks(2)) {
-            // No event has 4 GiB: the limit on its size comes first.
-            let second = pair.get(1).map_or(0, |text| text.len() as u64);
-            word.store(pair[0].len() as u64 | second << 32, Ordering::Relaxed);
-        }
-        for text in &self.texts {
-            rest = put_text(text, rest);
-        }
+        pack(flags, &self.numbers, &self.texts, words);
+    }
+}
+
+/// Not inlined, and over slices, so that there is one copy of it for all sorts of events.
+#[inline(never)]
+fn pack(flags: u64, numbers: &[i64], texts: &[&[u8]], words: &[AtomicU64]) {
+    let (head, mut rest) = words.split_at(1 + numbers.len() + texts.len().div_ceil(2));
+    head[0].store(words.len() as u64 | flags << 32, Ordering::Relaxed);
+    let (places, lengths) = head[1..].split_at(numbers.len());
+    for (word, number) in places.iter().zip(numbers) {
+        word.store(number.cast_unsigned(), Ordering::Relaxed);
+    }
+    for (word, pair) in lengths.iter().zip(texts.chunks(2)) {
+        // No event has 4 GiB: the limit on its size comes first.
+        let second = pair.get(1).map_or(0, |text| text.len() as u64);
+        word.store(pair[0].len() as u64 | second << 32, Ordering::Relaxed);
+    }
+    for text in texts {
+        rest = put_text(text, rest);
     }
 }
 
