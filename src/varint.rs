@@ -1,6 +1,6 @@
 //! Numbers in as few bytes as they need: seven bits a byte, the least first, the high bit says that more follow.
 //!
-//! Pure. For blobs in the database; the log's payloads have postcard's own.
+//! Pure. It is postcard's encoding too: for requests in the log, and for blobs in the database.
 
 /// The most bytes that a number takes.
 const BYTES_MAX: usize = 10;

@@ -75,7 +75,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("record.rs", &["event"]),
         ("record/id.rs", &[]),
         ("record/request.rs", &[]),
-        ("record/wire.rs", &[]),
+        ("record/wire.rs", &["varint"]),
         ("fold.rs", &["event", "platform", "record"]),
         ("retention.rs", &["config"]),
         ("config.rs", &["error", "format"]),

@@ -3,6 +3,8 @@
 //! The other kinds of record go through serde. A request does not, because it is what the log is full of: written by
 //! hand it takes a third less room (no byte for each absent field).
 
+use crate::varint;
+
 /// Texts that most logs are full of: MCP's methods and the revisions of the protocol. Each is written as its place in
 /// this list, counted from 1. `format.md` has the same list, and a test compares them; texts are only ever added at
 /// the end, by a new version of the record.
@@ -29,29 +31,16 @@ pub(crate) const WORDS: [&str; 20] = [
     "2026-07-28",
 ];
 
-/// The longest encoding of 64 bits, seven of them a byte.
-const VARINT_BYTES_MAX: usize = 10;
-
-/// Appends an unsigned number, seven bits a byte, the lowest first.
-#[inline]
-pub(super) fn put_u64(mut number: u64, to: &mut Vec<u8>) {
-    while number >= 0x80 {
-        to.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    to.push((number & 0x7f) as u8);
-}
-
 /// Appends a signed number: zigzag, so that small negative ones are short too.
 #[inline]
 pub(super) fn put_i64(number: i64, to: &mut Vec<u8>) {
-    put_u64((number << 1 ^ number >> 63).cast_unsigned(), to);
+    varint::put((number << 1 ^ number >> 63).cast_unsigned(), to);
 }
 
 /// Appends a text with its length.
 #[inline]
 pub(super) fn put_text(text: &str, to: &mut Vec<u8>) {
-    put_u64(text.len() as u64, to);
+    varint::put(text.len() as u64, to);
     to.extend_from_slice(text.as_bytes());
 }
 
@@ -80,20 +69,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn u64(&mut self) -> Option<u64> {
-        let mut number = 0_u64;
-        for (index, byte) in self.0.iter().take(VARINT_BYTES_MAX).enumerate() {
-            let bits = u64::from(byte & 0x7f);
-            let shifted = bits << (7 * index);
-            if shifted >> (7 * index) != bits {
-                return None;
-            }
-            number |= shifted;
-            if byte & 0x80 == 0 {
-                self.0 = &self.0[index + 1..];
-                return Some(number);
-            }
-        }
-        None
+        varint::take(&mut self.0)
     }
 
     pub(super) fn i64(&mut self) -> Option<i64> {
@@ -127,7 +103,7 @@ mod tests {
             // All magnitudes, not just the large ones.
             let number = number >> bits;
             let mut bytes = Vec::new();
-            put_u64(number.cast_unsigned(), &mut bytes);
+            varint::put(number.cast_unsigned(), &mut bytes);
             put_i64(number, &mut bytes);
             put_text(&text, &mut bytes);
             prop_assert_eq!(&bytes, &postcard::to_stdvec(&(number.cast_unsigned(), number, &text)).unwrap());
