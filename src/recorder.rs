@@ -175,6 +175,22 @@ mod tests {
     }
 
     #[test]
+    fn the_room_of_large_events_comes_back_whatever_their_size() {
+        let recorder = recorder(1, Duration::ZERO);
+        let mut intake = Intake::new(Arc::clone(&recorder.channel));
+        // Around the size of a block, which here is 1,024 bytes, and far beyond what may wait at a time.
+        for length in 800..1100 {
+            let long = "x".repeat(length);
+            let mut large = request();
+            large.target = Some(&long);
+            for _ in 0..5 {
+                recorder.try_record(large).unwrap();
+                assert_eq!(intake.take(|_| ()), 1, "{length} bytes");
+            }
+        }
+    }
+
+    #[test]
     fn a_thread_that_ends_gives_its_blocks_back() {
         let recorder = recorder(64, Duration::ZERO);
         let mut intake = Intake::new(Arc::clone(&recorder.channel));

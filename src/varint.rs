@@ -6,6 +6,7 @@
 const BYTES_MAX: usize = 10;
 
 /// Appends a number.
+#[inline]
 pub(crate) fn put(mut number: u64, bytes: &mut Vec<u8>) {
     while number >= 0x80 {
         bytes.push(number.to_le_bytes()[0] | 0x80);
@@ -15,6 +16,7 @@ pub(crate) fn put(mut number: u64, bytes: &mut Vec<u8>) {
 }
 
 /// Takes a number from the front; `None` where there is none that fits 64 bits.
+#[inline]
 pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for at in 0..BYTES_MAX.min(bytes.len()) {

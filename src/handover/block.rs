@@ -38,15 +38,26 @@ pub(super) struct Block {
     memory: Arc<[AtomicU64]>,
     /// Which part.
     place: Range<usize>,
+    /// It belongs to the pool, and goes back there. One that was made for a single event does not.
+    pub(super) pooled: bool,
     /// How many words the owner has written; stored with release, so that who sees it sees the words.
     published: AtomicU64,
     state: AtomicU8,
 }
 
 impl Block {
-    /// The block that is that part of `memory`.
-    pub(super) fn new(memory: &Arc<[AtomicU64]>, place: Range<usize>) -> Self {
-        Self { memory: Arc::clone(memory), place, published: AtomicU64::new(0), state: AtomicU8::new(WRITING) }
+    /// The block of the pool that is that part of `memory`.
+    pub(super) fn pooled(memory: &Arc<[AtomicU64]>, place: Range<usize>) -> Self {
+        let (published, state) = (AtomicU64::new(0), AtomicU8::new(WRITING));
+        Self { memory: Arc::clone(memory), place, pooled: true, published, state }
+    }
+
+    /// A block for a single event, written by `write`. It is nobody's home: the appender is to drop it.
+    pub(super) fn alone(words: usize, write: impl FnOnce(&[AtomicU64])) -> Self {
+        let memory = memory(words);
+        write(&memory);
+        let (published, state) = (AtomicU64::new(words as u64), AtomicU8::new(RELEASED));
+        Self { memory, place: 0..words, pooled: false, published, state }
     }
 
     /// How many words it has.

@@ -5,7 +5,7 @@
 
 use super::block::{self, Block};
 use super::fence::AsymmetricFence;
-use super::packing::Parts;
+use super::packing::{Parts, WORD_BYTES};
 use super::{lane, packing};
 use crate::event::Event;
 use crate::gap::GapCounter;
@@ -27,8 +27,6 @@ const BLOCK_BYTES_MIN: usize = 1024;
 const BLOCKS_MIN: usize = 64;
 /// How many events may wait that are too large to share a block.
 const ALONE_EVENTS_MAX: usize = 1024;
-const WORD_BYTES: usize = size_of::<u64>();
-
 /// Events are accepted.
 const OPEN: u8 = 0;
 /// New events are refused; the appender takes what was accepted before.
@@ -92,7 +90,7 @@ impl Channel {
         for number in 0..blocks {
             // There is room for all of them.
             let place = number * block_words..(number + 1) * block_words;
-            let _ = pool.0.try_send(Arc::new(Block::new(&memory, place)));
+            let _ = pool.0.try_send(Arc::new(Block::pooled(&memory, place)));
         }
         Self {
             watched: Watched {
@@ -171,12 +169,7 @@ impl Channel {
             self.alone_words.fetch_sub(words, Ordering::Relaxed);
             return Err(Refusal::Full);
         }
-        let block = Arc::new(Block::new(&block::memory(words), 0..words));
-        parts.pack(block.words());
-        block.publish(words);
-        block.finish();
-        // It is nobody's home: the appender is to drop it.
-        block.release();
+        let block = Arc::new(Block::alone(words, |memory| parts.pack(memory)));
         if self.handed.0.try_send(Arc::clone(&block)).is_err() {
             self.alone_words.fetch_sub(words, Ordering::Relaxed);
             return Err(Refusal::Full);
@@ -214,7 +207,7 @@ impl Channel {
 
     /// An empty block that belongs to nobody any more.
     pub(super) fn recycle(&self, block: Arc<Block>) {
-        if block.len() == self.watched.block_words {
+        if block.pooled {
             // The pool has room for all of them.
             let _ = self.pool.0.try_send(block);
         } else {

@@ -33,9 +33,8 @@ struct Lane {
     block: Arc<Block>,
     /// How many of its words are written.
     at: usize,
-    /// How many events this lane has handed over, and where others see it.
-    accepted: u64,
-    accepted_shown: Arc<AtomicU64>,
+    /// How many events this lane has handed over. Only this thread stores it.
+    accepted: Arc<AtomicU64>,
     /// Finished blocks, oldest first.
     home: VecDeque<Arc<Block>>,
 }
@@ -79,8 +78,7 @@ impl Lane {
             channel: Arc::downgrade(channel),
             block,
             at: 0,
-            accepted: 0,
-            accepted_shown: channel.add_lane(),
+            accepted: channel.add_lane(),
             home: VecDeque::with_capacity(HOME_BLOCKS),
         })
     }
@@ -108,8 +106,7 @@ impl Lane {
         self.at = end;
         self.block.publish(end);
         channel.published(&self.block)?;
-        self.accepted += 1;
-        self.accepted_shown.store(self.accepted, Ordering::Relaxed);
+        self.accepted.store(self.accepted.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -143,6 +140,6 @@ impl Drop for Lane {
         for block in self.home.drain(..) {
             channel.let_go(block);
         }
-        channel.remove_lane(&self.accepted_shown);
+        channel.remove_lane(&self.accepted);
     }
 }

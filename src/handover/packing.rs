@@ -13,7 +13,7 @@
 use crate::event::{ERROR_MSG_CHARS_MAX, Event, Request, SchemaVersion, Session, SessionClosed, Status};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const WORD_BYTES: usize = size_of::<u64>();
+pub(super) const WORD_BYTES: usize = size_of::<u64>();
 
 const REQUEST: u8 = 1;
 const SESSION: u8 = 2;
