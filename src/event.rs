@@ -41,6 +41,25 @@ impl Status {
         }
     }
 
+    /// The number that stands for it in memory and in column `status`.
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Error => 1,
+            Self::Timeout => 2,
+        }
+    }
+
+    /// The status with that number. No other number is ever written: whoever reads one made it with
+    /// [`Self::number`], and the column has a CHECK.
+    pub(crate) const fn from_number(number: i64) -> Self {
+        match number {
+            0 => Self::Ok,
+            2 => Self::Timeout,
+            _ => Self::Error,
+        }
+    }
+
     /// The status with that name, or `None`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {

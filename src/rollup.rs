@@ -4,6 +4,7 @@
 //! range of time together from them. A cell is a function of the set of its requests: [`Cell::merge`] is commutative
 //! and associative, so neither order nor batching shows.
 
+use crate::event::Status;
 use crate::histogram::Histogram;
 use crate::varint;
 
@@ -69,29 +70,10 @@ pub(crate) struct Sample {
     pub(crate) id: i64,
     pub(crate) ts: i64,
     pub(crate) latency_us: i64,
-    pub(crate) outcome: Outcome,
+    pub(crate) status: Status,
     pub(crate) tool_error: bool,
     pub(crate) bytes_in: Option<i64>,
     pub(crate) bytes_out: Option<i64>,
-}
-
-/// How a request ended. The numbers are those of column `status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Ok = 0,
-    Error = 1,
-    Timeout = 2,
-}
-
-impl Outcome {
-    /// From the column; it has a CHECK, so that no other number comes.
-    pub(crate) const fn from_number(number: i64) -> Self {
-        match number {
-            0 => Self::Ok,
-            2 => Self::Timeout,
-            _ => Self::Error,
-        }
-    }
 }
 
 /// What the requests of one call add up to within one cell of time.
@@ -134,8 +116,8 @@ impl Cell {
         let mut cell = Self::empty();
         cell.calls = i64::try_from(samples.len()).unwrap_or(i64::MAX);
         for sample in samples {
-            cell.errors += i64::from(sample.outcome == Outcome::Error);
-            cell.timeouts += i64::from(sample.outcome == Outcome::Timeout);
+            cell.errors += i64::from(sample.status == Status::Error);
+            cell.timeouts += i64::from(sample.status == Status::Timeout);
             cell.tool_errors += i64::from(sample.tool_error);
             cell.bytes_in = cell.bytes_in.saturating_add(sample.bytes_in.unwrap_or(0).max(0));
             cell.bytes_out = cell.bytes_out.saturating_add(sample.bytes_out.unwrap_or(0).max(0));
@@ -230,9 +212,9 @@ mod tests {
     fn sample() -> impl Strategy<Value = Sample> {
         let bytes = proptest::option::of(prop_oneof![-1..3_i64, Just(i64::MAX)]);
         (-99_999..99_999_i64, -2..400_i64, 0..3_i64, any::<bool>(), bytes.clone(), bytes).prop_map(
-            |(ts, latency_us, outcome, tool_error, bytes_in, bytes_out)| {
-                let outcome = Outcome::from_number(outcome);
-                Sample { id: 0, ts, latency_us, outcome, tool_error, bytes_in, bytes_out }
+            |(ts, latency_us, status, tool_error, bytes_in, bytes_out)| {
+                let status = Status::from_number(status);
+                Sample { id: 0, ts, latency_us, status, tool_error, bytes_in, bytes_out }
             },
         )
     }

@@ -69,7 +69,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("platform.rs", &[]),
         ("varint.rs", &[]),
         ("histogram.rs", &["varint"]),
-        ("rollup.rs", &["histogram", "varint"]),
+        ("rollup.rs", &["event", "histogram", "varint"]),
         ("session_digest.rs", &[]),
         ("schema_diff.rs", &[]),
         ("record.rs", &["event"]),
@@ -152,7 +152,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("index/names.rs", &["fold", "record"]),
         ("index/rebuild.rs", &["error", "fold"]),
         ("index/request_rows.rs", &["chunk", "event", "fold", "record", "rollup"]),
-        ("index/rollup_table.rs", &["histogram", "rollup"]),
+        ("index/rollup_table.rs", &["event", "histogram", "rollup"]),
         ("index/schema_history.rs", &["format", "record", "schema_diff"]),
         ("index/session_table.rs", &["fold"]),
         // Queries know the database, and nothing of how it is written. The status that they filter by is the event's.

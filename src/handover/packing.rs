@@ -51,15 +51,10 @@ const TOOL_ERROR: u8 = 1 << 5;
 
 #[inline]
 pub(super) fn request_parts<'a>(request: &Request<'a>) -> Parts<'a, 4, 10> {
-    let status = match request.status {
-        Status::Ok => 0,
-        Status::Error => 1,
-        Status::Timeout => 2,
-    };
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     Parts::new(
         REQUEST,
-        status
+        request.status.number()
             | flag(request.bytes_in.is_some(), HAS_BYTES_IN)
             | flag(request.bytes_out.is_some(), HAS_BYTES_OUT)
             | flag(request.tool_error.is_some(), HAS_TOOL_ERROR)
@@ -234,11 +229,7 @@ fn request(flags: u8, source: Source<'_>) -> Request<'_> {
     let [id, proxy, session_id, method, tool, error_code, error_msg, target, protocol_version, rpc_id] = texts;
     let mut request = Request::new(required(id), ts, required(proxy), required(method));
     request.latency_us = latency_us;
-    request.status = match flags & STATUS {
-        0 => Status::Ok,
-        1 => Status::Error,
-        _ => Status::Timeout,
-    };
+    request.status = Status::from_number(i64::from(flags & STATUS));
     request.bytes_in = (flags & HAS_BYTES_IN != 0).then_some(bytes_in);
     request.bytes_out = (flags & HAS_BYTES_OUT != 0).then_some(bytes_out);
     request.tool_error = (flags & HAS_TOOL_ERROR != 0).then_some(flags & TOOL_ERROR != 0);

@@ -11,8 +11,7 @@ use super::{Checkpoint, schema_history, session_table};
 use crate::error::IndexError;
 use crate::fold::{Mutation, SessionFacts};
 use crate::format::{Offset, SegmentId, Sequence, WriterId};
-use crate::record::{GapRecord, Id, IdBuffer, RequestRecord, StatusCode};
-use crate::rollup::Outcome;
+use crate::record::{GapRecord, Id, IdBuffer, RequestRecord};
 use rusqlite::{Connection, Transaction, params};
 use std::collections::HashMap;
 use std::path::Path;
@@ -129,13 +128,8 @@ impl<'c> Batch<'c> {
             Some(id) => Some(self.names.session(self.connection, id.text_in(&mut IdBuffer::default()))?),
             None => None,
         };
-        let outcome = match request.status {
-            StatusCode::Ok => Outcome::Ok,
-            StatusCode::Error => Outcome::Error,
-            StatusCode::Timeout => Outcome::Timeout,
-        };
         let call = self.names.call(self.connection, &request)?;
-        Ok(NewRow { id: i64::try_from(sequence.0).unwrap_or(i64::MAX), call, session, outcome, request })
+        Ok(NewRow { id: i64::try_from(sequence.0).unwrap_or(i64::MAX), call, session, request })
     }
 
     fn add_requests(&mut self, new: &[NewRow<'_>]) -> rusqlite::Result<()> {

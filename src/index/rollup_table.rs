@@ -4,7 +4,8 @@
 //! is a function of the rows: cells that lost a request (a lesser one took its id) are counted again from the rows,
 //! and those above them from the cells below.
 
-use crate::rollup::{Cell, DENSE_CALLS, Level, Outcome, Sample};
+use crate::event::Status;
+use crate::rollup::{Cell, DENSE_CALLS, Level, Sample};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -186,7 +187,7 @@ fn read_sample(row: &Row<'_>) -> rusqlite::Result<Sample> {
         id: row.get(0)?,
         ts: row.get(1)?,
         latency_us: row.get(2)?,
-        outcome: Outcome::from_number(row.get(3)?),
+        status: Status::from_number(row.get(3)?),
         tool_error: row.get::<_, Option<bool>>(4)? == Some(true),
         bytes_in: row.get(5)?,
         bytes_out: row.get(6)?,
@@ -197,10 +198,8 @@ const COLUMNS: &str =
     "calls, errors, timeouts, tool_errors, bytes_in, bytes_out, first_ts, last_ts, latencies, slowest";
 
 fn read(connection: &Connection, level: Level, (call, start): Place) -> rusqlite::Result<Option<Cell>> {
-    const SELECT: &str =
-        "SELECT calls, errors, timeouts, tool_errors, bytes_in, bytes_out, first_ts, last_ts, latencies, slowest
-         FROM rollups WHERE level = ?1 AND call = ?2 AND start = ?3";
-    connection.prepare_cached(SELECT)?.query_row(params![level.number(), call, start], read_cell).optional()
+    let sql = format!("SELECT {COLUMNS} FROM rollups WHERE level = ?1 AND call = ?2 AND start = ?3");
+    connection.prepare_cached(&sql)?.query_row(params![level.number(), call, start], read_cell).optional()
 }
 
 /// What the cells below add up to.

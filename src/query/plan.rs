@@ -8,7 +8,7 @@ use super::search::Rank;
 use super::walk::Walk;
 use super::wanted::Wanted;
 use crate::error::IndexError;
-use crate::rollup::Outcome;
+use crate::event::Status;
 
 /// A way to rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Query {
         Ok(match rank {
             // Every row on the way is one that is wanted.
             Rank::Newest if !by_more && wanted.only_failed() => Way::Walk(failed(wanted)),
-            Rank::Newest if !by_more && wanted.outcome.is_none() => Way::Walk(Walk::All),
+            Rank::Newest if !by_more && wanted.status.is_none() => Way::Walk(Walk::All),
             Rank::Newest => Way::TryAll,
             Rank::Slowest => self.cheapest_way(wanted, rank)?,
         })
@@ -112,11 +112,11 @@ impl Query {
             let is_wanted = wanted.calls.binary_search(&call).is_ok();
             self.each_cell(call, range, |time, cell| {
                 let share = |count: i64| wanted.stretch.share_of(time, count);
-                let failed = match wanted.outcome {
-                    Some(Outcome::Error) => cell.errors,
-                    Some(Outcome::Timeout) => cell.timeouts,
+                let failed = match wanted.status {
+                    Some(Status::Error) => cell.errors,
+                    Some(Status::Timeout) => cell.timeouts,
                     // `isError`, with status ok.
-                    Some(Outcome::Ok) => cell.tool_errors,
+                    Some(Status::Ok) => cell.tool_errors,
                     None => cell.errors.saturating_add(cell.timeouts).saturating_add(cell.tool_errors),
                 };
                 estimate.failed = estimate.failed.saturating_add(share(failed));
@@ -135,5 +135,5 @@ impl Query {
 
 /// The walk over what failed in the way that is wanted.
 fn failed(wanted: &Wanted) -> Walk {
-    Walk::Failed(wanted.outcome)
+    Walk::Failed(wanted.status)
 }

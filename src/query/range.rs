@@ -39,7 +39,7 @@ impl Query {
     pub(super) fn stats_in_cells(&self, filter: &RequestFilter) -> Result<Option<BTreeMap<i64, Cell>>, IndexError> {
         let mut stats = BTreeMap::new();
         let Some((wanted, cover)) = self.wanted_cover(filter)? else { return Ok(Some(stats)) };
-        if wanted.needs_rows() || wanted.outcome.is_some() || filter.limit.is_some() {
+        if wanted.needs_rows() || wanted.status.is_some() || filter.limit.is_some() {
             return Ok(None);
         }
         for call in &wanted.calls {
@@ -55,7 +55,7 @@ impl Query {
                         id: facts.id,
                         ts: facts.ts,
                         latency_us: facts.latency_us,
-                        outcome: facts.outcome,
+                        status: facts.status,
                         tool_error: facts.tool_error,
                         bytes_in: facts.bytes_in,
                         bytes_out: facts.bytes_out,

@@ -4,7 +4,8 @@
 //! derived from rows is derived afresh, in the plainest way, before a query is opened.
 
 use super::Query;
-use crate::rollup::{Cell as RollUp, DENSE_CALLS, Level, Outcome, Sample};
+use crate::event::Status;
+use crate::rollup::{Cell as RollUp, DENSE_CALLS, Level, Sample};
 use crate::session_digest::{self, SessionDigest};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -162,7 +163,7 @@ fn derive_rollups(connection: &Connection, call: i64) {
             id: row.get(0)?,
             ts: row.get(1)?,
             latency_us: row.get(2)?,
-            outcome: Outcome::from_number(row.get(3)?),
+            status: Status::from_number(row.get(3)?),
             tool_error: row.get(4)?,
             bytes_in: row.get(5)?,
             bytes_out: row.get(6)?,

@@ -6,7 +6,8 @@
 use super::wanted::Facts;
 use super::{Query, RequestFilter};
 use crate::error::IndexError;
-use crate::rollup::{Cell, Outcome};
+use crate::event::Status;
+use crate::rollup::Cell;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
@@ -106,10 +107,10 @@ impl Group {
     fn add(&mut self, facts: &Facts) {
         let stats = &mut self.stats;
         stats.calls += 1;
-        match facts.outcome {
-            Outcome::Ok => {}
-            Outcome::Error => stats.errors += 1,
-            Outcome::Timeout => stats.timeouts += 1,
+        match facts.status {
+            Status::Ok => {}
+            Status::Error => stats.errors += 1,
+            Status::Timeout => stats.timeouts += 1,
         }
         stats.tool_errors += i64::from(facts.tool_error);
         // A negative size is none, here as in the roll-ups.

@@ -8,7 +8,7 @@ use super::stretch::Stretch;
 use super::wanted::{FACTS, Facts};
 use super::{Query, RequestFilter};
 use crate::error::IndexError;
-use crate::rollup::Outcome;
+use crate::event::Status;
 use rusqlite::types::Value;
 use std::ops::ControlFlow;
 
@@ -22,7 +22,7 @@ pub(super) enum Walk {
     /// Those of a session.
     Session(i64),
     /// Those that failed in any way, also the tool errors among those that ended so.
-    Failed(Option<Outcome>),
+    Failed(Option<Status>),
 }
 
 /// In which order of time. Sequence numbers break ties, so that rows of one millisecond come in the order of the log.
@@ -51,7 +51,7 @@ impl Walk {
             Self::All => (in_order(&select("request_rows_by_ts", "")), None),
             Self::Call(call) => (in_order(&select("request_rows_by_call", "r.call = ?3 AND")), Some(call.into())),
             Self::Session(id) => (in_order(&select("request_rows_by_session", "r.session = ?3 AND")), Some(id.into())),
-            Self::Failed(Some(outcome)) => (in_order(&failed("?3")), Some((outcome as i64).into())),
+            Self::Failed(Some(status)) => (in_order(&failed("?3")), Some(i64::from(status.number()).into())),
             // SQLite merges the parts of such a statement as they come, each along its index: nothing is sorted.
             Self::Failed(None) => (in_order(&[failed("0"), failed("1"), failed("2")].join(" UNION ALL ")), None),
         }

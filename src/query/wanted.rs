@@ -7,7 +7,6 @@ use super::stretch::Stretch;
 use super::{Query, RequestFilter};
 use crate::error::IndexError;
 use crate::event::Status;
-use crate::rollup::Outcome;
 use rusqlite::Row;
 
 /// Which requests are wanted.
@@ -19,7 +18,7 @@ pub(super) struct Wanted {
     /// Whether there are calls that are not.
     pub(super) only_calls: bool,
     pub(super) session: Option<WantedSession>,
-    pub(super) outcome: Option<Outcome>,
+    pub(super) status: Option<Status>,
     pub(super) errors_only: bool,
     pub(super) slower_than_us: Option<i64>,
 }
@@ -39,7 +38,7 @@ pub(super) struct Facts {
     pub(super) call: i64,
     session: Option<i64>,
     pub(super) latency_us: i64,
-    pub(super) outcome: Outcome,
+    pub(super) status: Status,
     pub(super) tool_error: bool,
     pub(super) bytes_in: Option<i64>,
     pub(super) bytes_out: Option<i64>,
@@ -57,7 +56,7 @@ impl Facts {
             call: row.get(2)?,
             session: row.get(3)?,
             latency_us: row.get(4)?,
-            outcome: Outcome::from_number(row.get(5)?),
+            status: Status::from_number(row.get(5)?),
             tool_error: row.get::<_, Option<bool>>(6)?.unwrap_or(false),
             bytes_in: row.get(7)?,
             bytes_out: row.get(8)?,
@@ -76,11 +75,11 @@ pub(super) struct Outcomes {
 
 impl Outcomes {
     /// How many of them ended so.
-    pub(super) fn with(&self, outcome: Outcome) -> i64 {
-        match outcome {
-            Outcome::Ok => self.calls.saturating_sub(self.errors).saturating_sub(self.timeouts),
-            Outcome::Error => self.errors,
-            Outcome::Timeout => self.timeouts,
+    pub(super) fn with(&self, status: Status) -> i64 {
+        match status {
+            Status::Ok => self.calls.saturating_sub(self.errors).saturating_sub(self.timeouts),
+            Status::Error => self.errors,
+            Status::Timeout => self.timeouts,
         }
     }
 }
@@ -97,21 +96,21 @@ impl Wanted {
 
     /// Whether the request ended as is wanted.
     pub(super) fn ends_so(&self, facts: &Facts) -> bool {
-        self.outcome.is_none_or(|outcome| facts.outcome == outcome)
-            && (!self.errors_only || facts.outcome != Outcome::Ok || facts.tool_error)
+        self.status.is_none_or(|status| facts.status == status)
+            && (!self.errors_only || facts.status != Status::Ok || facts.tool_error)
     }
 
     /// How many of so many requests can be wanted by how they ended. At most: a request that failed and said `isError`
     /// too is counted twice where any failure will do.
     pub(super) fn by_outcome(&self, outcomes: &Outcomes) -> i64 {
-        let ended_so = self.outcome.map_or(outcomes.calls, |outcome| outcomes.with(outcome));
+        let ended_so = self.status.map_or(outcomes.calls, |status| outcomes.with(status));
         let failed = outcomes.errors.saturating_add(outcomes.timeouts).saturating_add(outcomes.tool_errors);
         if self.errors_only { ended_so.min(failed) } else { ended_so }
     }
 
     /// Whether nothing but failures is wanted: then it stands in the index of what failed.
     pub(super) fn only_failed(&self) -> bool {
-        self.errors_only || self.outcome.is_some_and(|outcome| outcome != Outcome::Ok)
+        self.errors_only || self.status.is_some_and(|status| status != Status::Ok)
     }
 
     /// Whether the roll-ups don't tell how many are wanted: they count no sessions, no latencies exactly, and no
@@ -151,11 +150,7 @@ impl Query {
             calls,
             only_calls: filter.proxy.is_some() || filter.method.is_some() || filter.tool.is_some(),
             session,
-            outcome: filter.status.map(|status| match status {
-                Status::Ok => Outcome::Ok,
-                Status::Error => Outcome::Error,
-                Status::Timeout => Outcome::Timeout,
-            }),
+            status: filter.status,
             errors_only: filter.errors_only,
             slower_than_us: filter.slower_than_us,
         }))

@@ -48,7 +48,7 @@ Examples:
 JSON fields: id, request_id, ts, proxy, session_id, client_name, method, tool, target, latency_us,
 status, tool_error, error_code, error_msg, bytes_in, bytes_out, protocol_version, rpc_id. Times are
 Unix milliseconds UTC, latencies microseconds, sizes bytes; what is not known is null.")]
-    Logs(LogsArgs),
+    Logs(RequestsArgs),
 
     /// Show the slowest requests, the slowest first
     #[command(after_help = "\
@@ -63,7 +63,7 @@ Of equally slow requests, the newest comes first.
 JSON fields: id, request_id, ts, proxy, session_id, client_name, method, tool, target, latency_us,
 status, tool_error, error_code, error_msg, bytes_in, bytes_out, protocol_version, rpc_id, as those of
 `mcplog logs`.")]
-    Slow(SlowArgs),
+    Slow(RequestsArgs),
 
     /// Show how often each tool was called, how slow it was, and how it failed
     #[command(after_help = "\
@@ -79,7 +79,7 @@ more than 10,000 requests they are within 1 % of these. All else is exact.
 
 JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors, p50_us, p95_us, p99_us, max_us,
 bytes_in, bytes_out, first_ts, last_ts. Latencies are microseconds, times Unix milliseconds UTC.")]
-    Stats(StatsArgs),
+    Stats(RequestsArgs),
 
     /// Show sessions and the clients behind them
     #[command(after_help = "\
@@ -271,28 +271,9 @@ impl ShowArgs {
     }
 }
 
+/// Of the commands that show requests: one by one, the slowest, or what they add up to.
 #[derive(Debug, Args)]
-pub(crate) struct LogsArgs {
-    #[command(flatten)]
-    pub(crate) store: DirArgs,
-    #[command(flatten)]
-    pub(crate) requests: RequestArgs,
-    #[command(flatten)]
-    pub(crate) show: ShowArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SlowArgs {
-    #[command(flatten)]
-    pub(crate) store: DirArgs,
-    #[command(flatten)]
-    pub(crate) requests: RequestArgs,
-    #[command(flatten)]
-    pub(crate) show: ShowArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StatsArgs {
+pub(crate) struct RequestsArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,
     #[command(flatten)]

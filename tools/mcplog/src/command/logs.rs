@@ -3,7 +3,7 @@
 //! Runs on the main thread. Rows stream: however many there are, only the first thousand are held, to measure columns.
 
 use super::notes::{Notes, whole_session_id};
-use crate::cli::LogsArgs;
+use crate::cli::RequestsArgs;
 use crate::error::CliError;
 use crate::table::{Cell, Column, Layout};
 use crate::view::{BAD, DIM, GOOD, HEADER, NAME, TimeStyle, View, WARNING};
@@ -27,7 +27,7 @@ const COLUMNS: [Column; 7] = [
 const STATUS_COLUMN: usize = 1;
 
 /// Runs the command.
-pub(crate) fn run(args: &LogsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
     let query = Query::open(&args.store.dir)?;
     let session_id = whole_session_id(&query, args.requests.session.as_deref())?;
     let mut filter = args.requests.filter(session_id);

@@ -4,7 +4,7 @@
 
 use super::logs::LogTable;
 use super::notes::{Notes, whole_session_id};
-use crate::cli::SlowArgs;
+use crate::cli::RequestsArgs;
 use crate::error::CliError;
 use crate::json;
 use crate::view::View;
@@ -12,7 +12,7 @@ use mcplog::query::Query;
 use std::io::Write;
 
 /// Runs the command.
-pub(crate) fn run(args: &SlowArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
     let query = Query::open(&args.store.dir)?;
     let filter = args.requests.filter(whole_session_id(&query, args.requests.session.as_deref())?);
     let limit = args.show.limit().unwrap_or(u64::MAX);

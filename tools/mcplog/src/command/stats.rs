@@ -3,7 +3,7 @@
 //! Runs on the main thread.
 
 use super::notes::{Notes, whole_session_id};
-use crate::cli::StatsArgs;
+use crate::cli::RequestsArgs;
 use crate::error::CliError;
 use crate::json;
 use crate::table::{Cell, Column, Layout};
@@ -29,7 +29,7 @@ const NUMBERS: [Column; 11] = [
 ];
 
 /// Runs the command.
-pub(crate) fn run(args: &StatsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
     let query = Query::open(&args.store.dir)?;
     let session_id = whole_session_id(&query, args.requests.session.as_deref())?;
     let filter = args.requests.filter(session_id);
