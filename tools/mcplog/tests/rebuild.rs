@@ -29,20 +29,28 @@ fn mcplog(dir: &Path, arguments: &[&str]) -> (String, String, i32) {
     (text(output.stdout), text(output.stderr), output.status.code().expect("an exit code"))
 }
 
+/// The roll-ups: how many cells, and what they count together.
+fn rollups(dir: &Path) -> (i64, i64) {
+    let connection = rusqlite::Connection::open(dir.join("store.db")).expect("open");
+    let sums = "SELECT count(*), ifnull(sum(calls), 0) FROM rollups";
+    connection.query_row(sums, [], |row| Ok((row.get(0)?, row.get(1)?))).expect(sums)
+}
+
 #[test]
 fn wrecked_sums_are_right_again_after_a_rebuild() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("data");
     store(&dir).shutdown(PATIENCE);
-    let sessions = mcplog(&dir, &["sessions", "--json"]);
+    let (sessions, cells) = (mcplog(&dir, &["sessions", "--json"]), rollups(&dir));
     let connection = rusqlite::Connection::open(dir.join("store.db")).unwrap();
     let wreck = "UPDATE session_state SET total_calls = 7; DELETE FROM rollups; DELETE FROM session_digest";
     connection.execute_batch(wreck).unwrap();
     drop(connection);
     assert_ne!(mcplog(&dir, &["sessions", "--json"]), sessions);
+    assert_eq!(rollups(&dir), (0, 0));
     let (text, _, code) = mcplog(&dir, &["rebuild", "--json"]);
     assert_eq!((text.as_str(), code), ("{\"requests\":400,\"sessions\":1,\"calls\":1}\n", 0));
-    assert_eq!(mcplog(&dir, &["sessions", "--json"]), sessions);
+    assert_eq!((mcplog(&dir, &["sessions", "--json"]), rollups(&dir)), (sessions, cells));
 }
 
 #[test]
