@@ -208,7 +208,7 @@ mod tests {
         let recorder = recorder(4096, Duration::from_secs(60));
         let mut intake = Intake::new(Arc::clone(&recorder.channel));
         let threads = ["a", "b", "c"];
-        let mut next = [0; 3];
+        let (mut next, mut out_of_order) = ([0; 3], 0);
         std::thread::scope(|scope| {
             for id in threads {
                 let recorder = &recorder;
@@ -218,11 +218,13 @@ mod tests {
                 intake.take(|event| {
                     let Event::Request(request) = event else { panic!("{event:?}") };
                     let thread = threads.iter().position(|id| *id == request.request_id).unwrap();
-                    assert_eq!(request.ts, next[thread], "thread {thread}");
+                    // Not asserted here: the threads would wait for room that nobody makes any more.
+                    out_of_order += u32::from(request.ts != next[thread]);
                     next[thread] += 1;
                 });
             }
         });
+        assert_eq!(out_of_order, 0);
         assert_eq!((recorder.channel.len(), recorder.channel.gap.total()), (0, 0));
     }
 
