@@ -86,7 +86,8 @@ fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> R
         .filter(|(number, ..)| *number > 0)
         .map(|(number, one, many)| format!("{} {}", count(*number), if *number == 1 { one } else { many }))
         .collect();
-    line(out, "lost", &if losses.is_empty() { "nothing".to_owned() } else { losses.join(", ") })?;
+    let none = if report.requests.is_some() { "nothing" } else { "not known" };
+    line(out, "lost", &if losses.is_empty() { none.to_owned() } else { losses.join(", ") })?;
     for finding in &report.findings {
         writeln!(out)?;
         show_finding(finding, dir, view, out)?;
