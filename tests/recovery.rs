@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 
 /// Overwrites bytes of a file.
 fn patch(path: &Path, offset: u64, bytes: &[u8]) {
-    OpenOptions::new().write(true).open(path).unwrap().write_all_at(bytes, offset).unwrap();
+    OpenOptions::new().write(true).open(path).expect("it works").write_all_at(bytes, offset).expect("it works");
 }
 
 /// Where the frames of a segment start.
 fn frame_offsets(path: &Path) -> Vec<u64> {
-    let mut reader = SegmentReader::open(path).unwrap();
+    let mut reader = SegmentReader::open(path).expect("it works");
     let mut offsets = Vec::new();
-    while let Item::Frame(frame) = reader.next().unwrap() {
+    while let Item::Frame(frame) = reader.next().expect("it works") {
         offsets.push(u64::from(frame.offset.0));
     }
     offsets
@@ -31,16 +31,16 @@ struct Blocker(rusqlite::Connection);
 
 impl Blocker {
     fn new(fixture: &Fixture) -> Self {
-        let connection = rusqlite::Connection::open(fixture.config.dir.join("store.db")).unwrap();
-        connection.busy_timeout(PATIENCE).unwrap();
-        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let connection = rusqlite::Connection::open(fixture.config.dir.join("store.db")).expect("it works");
+        connection.busy_timeout(PATIENCE).expect("it works");
+        connection.execute_batch("BEGIN IMMEDIATE").expect("it works");
         Self(connection)
     }
 }
 
 impl Drop for Blocker {
     fn drop(&mut self) {
-        self.0.execute_batch("ROLLBACK").unwrap();
+        self.0.execute_batch("ROLLBACK").expect("it works");
     }
 }
 
@@ -54,16 +54,17 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
 
 fn quarantined(fixture: &Fixture) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(fixture.config.dir.join("quarantine")) else { return Vec::new() };
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect();
     names.sort();
     names
 }
 
 fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    std::fs::create_dir(to).expect("it works");
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("it works");
     }
 }
 
@@ -77,12 +78,17 @@ fn a_log_that_came_back_shorter_than_the_checkpoint_is_gone_on_with_and_nothing_
         let segments = fixture.segments();
         assert!(segments.len() > 4);
         for path in &segments[kept..] {
-            std::fs::remove_file(path).unwrap();
+            std::fs::remove_file(path).expect("it works");
         }
         if let Some(last) = segments[..kept].last() {
             let offsets = frame_offsets(last);
             patch(last, 512, &[0; 1024]);
-            OpenOptions::new().write(true).open(last).unwrap().set_len(offsets[offsets.len() / 2] + 3).unwrap();
+            OpenOptions::new()
+                .write(true)
+                .open(last)
+                .expect("it works")
+                .set_len(offsets[offsets.len() / 2] + 3)
+                .expect("it works");
         }
         for round in 0..2 {
             fixture.open();
@@ -103,13 +109,13 @@ fn a_torn_tail_is_cut_counted_and_no_damage() {
     let mut fixture = Fixture::with(|config| config.segment_bytes = 1024 * 1024);
     fixture.record(0..1000);
     fixture.fold();
-    let copy = fixture.config.dir.parent().unwrap().join("copy");
+    let copy = fixture.config.dir.parent().expect("it works").join("copy");
     copy_dir(&fixture.wal(), &copy);
     fixture.shut_down();
     // As a kill leaves it; and of what was never synced, one page did not reach the disk.
-    std::fs::remove_dir_all(fixture.config.dir.clone()).unwrap();
-    std::fs::create_dir(&fixture.config.dir).unwrap();
-    std::fs::rename(&copy, fixture.wal()).unwrap();
+    std::fs::remove_dir_all(fixture.config.dir.clone()).expect("it works");
+    std::fs::create_dir(&fixture.config.dir).expect("it works");
+    std::fs::rename(&copy, fixture.wal()).expect("it works");
     let path = fixture.segments()[0].clone();
     let offsets = frame_offsets(&path);
     patch(&path, 512, &[0; 1024]);
@@ -130,12 +136,12 @@ fn a_torn_tail_is_cut_counted_and_no_damage() {
 fn damage_and_fold(fixture: &mut Fixture) -> Vec<u8> {
     let blocker = Blocker::new(fixture);
     fixture.record(0..2000);
-    fixture.store().flush(PATIENCE).unwrap();
+    fixture.store().flush(PATIENCE).expect("durable");
     let path = fixture.segments()[0].clone();
     let offsets = frame_offsets(&path);
     patch(&path, offsets[3] + 20, b"X");
     patch(&path, offsets[7] + 20, b"X");
-    let bytes = std::fs::read(&path).unwrap();
+    let bytes = std::fs::read(&path).expect("it works");
     drop(blocker);
     fixture.fold();
     bytes
@@ -149,20 +155,20 @@ fn a_damaged_segment_goes_to_quarantine_with_its_bytes_once_it_is_folded() {
         let moved = ["000000000001.seg", "000000000001.seg.json"];
         wait_until("the damaged segment is moved", || quarantined(&fixture) == moved);
         let quarantine = fixture.config.dir.join("quarantine");
-        assert_eq!(std::fs::read(quarantine.join(moved[0])).unwrap(), bytes);
+        assert_eq!(std::fs::read(quarantine.join(moved[0])).expect("it works"), bytes);
         let note: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(quarantine.join(moved[1])).unwrap()).unwrap();
-        assert_eq!((&note["segment"], note["damage"].as_array().unwrap().len()), (&serde_json::json!(1), 2));
-        assert!(note["damage"][0]["reason"].as_str().unwrap().contains("checksum"), "{note}");
+            serde_json::from_slice(&std::fs::read(quarantine.join(moved[1])).expect("it works")).expect("it works");
+        assert_eq!((&note["segment"], note["damage"].as_array().expect("it works").len()), (&serde_json::json!(1), 2));
+        assert!(note["damage"][0]["reason"].as_str().expect("it works").contains("checksum"), "{note}");
         assert_eq!(
             fixture.number("SELECT offset FROM quarantine ORDER BY offset LIMIT 1"),
-            note["damage"][0]["offset"].as_i64().unwrap()
+            note["damage"][0]["offset"].as_i64().expect("it works")
         );
         let health = fixture.shut_down().health;
         assert!(health.problems.contains_key(&Part::Damage), "{health}");
         assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1998, "what lies around it is folded");
         // What a crash between the commit and the move leaves.
-        std::fs::rename(quarantine.join(moved[0]), fixture.wal().join(moved[0])).unwrap();
+        std::fs::rename(quarantine.join(moved[0]), fixture.wal().join(moved[0])).expect("it works");
         fixture.open();
         wait_until("it is moved again", || quarantined(&fixture) == moved);
         fixture.shut_down();
@@ -177,16 +183,16 @@ fn an_unreadable_segment_is_a_row_in_the_table_once_and_no_number_of_it_comes_ag
     let mut fixture = Fixture::with(|_| {});
     let blocker = Blocker::new(&fixture);
     fixture.record(0..2000);
-    fixture.store().flush(PATIENCE).unwrap();
-    let copy = fixture.config.dir.parent().unwrap().join("copy");
+    fixture.store().flush(PATIENCE).expect("durable");
+    let copy = fixture.config.dir.parent().expect("it works").join("copy");
     copy_dir(&fixture.wal(), &copy);
     drop(blocker);
     fixture.shut_down();
     // Nothing was folded; then the last segment's header is hurt, which says what numbers it has.
-    std::fs::remove_dir_all(fixture.config.dir.clone()).unwrap();
-    std::fs::create_dir(&fixture.config.dir).unwrap();
-    std::fs::rename(&copy, fixture.wal()).unwrap();
-    let last = fixture.segments().pop().unwrap();
+    std::fs::remove_dir_all(fixture.config.dir.clone()).expect("it works");
+    std::fs::create_dir(&fixture.config.dir).expect("it works");
+    std::fs::rename(&copy, fixture.wal()).expect("it works");
+    let last = fixture.segments().pop().expect("it works");
     let held = frame_offsets(&last).len() as i64;
     patch(&last, 17, b"X");
     for round in 0..3 {
@@ -256,7 +262,7 @@ fn ruin_database(fixture: &Fixture) {
     for name in ["store.db", "store.db-wal"] {
         let path = fixture.config.dir.join(name);
         if let Ok(metadata) = std::fs::metadata(&path) {
-            patch(&path, 0, &vec![0xa5; usize::try_from(metadata.len()).unwrap()]);
+            patch(&path, 0, &vec![0xa5; usize::try_from(metadata.len()).expect("small")]);
         }
     }
 }
@@ -275,7 +281,7 @@ fn a_database_found_corrupt_at_opening_stops_folding_and_recording_goes_on() {
     fixture.open();
     let health = fixture.store().stats().health;
     fixture.record(1000..3000);
-    fixture.store().flush(PATIENCE).unwrap();
+    fixture.store().flush(PATIENCE).expect("durable");
     assert!(
         matches!(fixture.store().wait_folded(PATIENCE), Err(WaitError::Fold(why)) if why.contains("mcplog rebuild"))
     );
@@ -300,13 +306,13 @@ fn a_database_that_becomes_corrupt_stops_folding_once_and_keeps_every_segment() 
     fixture.fold();
     let first = fixture.segments()[0].clone();
     // So that the compactor's connection does not trust the pages that it has in memory.
-    let other = rusqlite::Connection::open(fixture.config.dir.join("store.db")).unwrap();
-    other.execute_batch("CREATE TABLE another (number INTEGER)").unwrap();
+    let other = rusqlite::Connection::open(fixture.config.dir.join("store.db")).expect("it works");
+    other.execute_batch("CREATE TABLE another (number INTEGER)").expect("it works");
     ruin_database(&fixture);
     fixture.record(1000..5000);
     let folded = fixture.store().wait_folded(PATIENCE);
     assert!(matches!(&folded, Err(WaitError::Fold(why)) if why.contains("mcplog rebuild")), "{folded:?}");
-    fixture.store().flush(PATIENCE).unwrap();
+    fixture.store().flush(PATIENCE).expect("durable");
     assert!(fixture.store().stats().health.problems.contains_key(&Part::Fold));
     let report = fixture.shut_down();
     assert_eq!((report.appended, report.dropped), (5000, 0));

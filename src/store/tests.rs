@@ -177,7 +177,7 @@ fn a_sync_that_fails_at_shutdown_loses_nothing_and_is_told() {
 }
 
 #[test]
-fn what_recovery_left_unsynced_is_written_again_if_its_sync_fails() {
+fn what_an_earlier_run_left_unsynced_is_written_again_if_its_sync_fails() {
     let mut fixture = Fixture::new(|config| {
         config.sync = SyncPolicy::Never;
         config.keep_segments_bytes = u64::MAX;
