@@ -130,7 +130,7 @@ impl Compactor {
                     retry = RETRY_MIN;
                     std::thread::park_timeout(if self.folds_published() { IDLE_UNTOLD } else { IDLE });
                 }
-                Err(FoldError::Index(error)) if error.is_corrupt() => {
+                Err(FoldError::Index(error) | FoldError::Retire(RetireError::Index(error))) if error.is_corrupt() => {
                     // Trying again can't help, and writing to it might take what can still be saved.
                     report_corrupt(&error, &self.progress, &self.health);
                     return;

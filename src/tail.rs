@@ -4,6 +4,8 @@
 //! segment is poisoned.
 
 use crate::config::{Config, SyncPolicy};
+#[cfg(test)]
+use crate::error::AtPath;
 use crate::error::PathError;
 use crate::event::Event;
 use crate::format::{Extent, Sequence, WriterId};
@@ -293,6 +295,8 @@ impl LogTail {
         let published = doubtful.progress.published();
         let folded = self.parts.progress.folded();
         let mut copy_all = || -> Result<bool, crate::error::SegmentError> {
+            #[cfg(test)]
+            crate::sabotage::fail(&doubtful.path, crate::sabotage::Spot::ReadBack).at("read", &doubtful.path)?;
             let mut reader = SegmentReader::open(&doubtful.path)?;
             reader.seek(from);
             // All of it was published; what is no frame any more was lost since.
