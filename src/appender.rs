@@ -14,7 +14,7 @@ use crate::log::{Log, LogSegment};
 use crate::preparing::Prepared;
 use crate::progress::Progress;
 use crate::record::Record;
-use crate::segment::writer::SegmentWriter;
+use crate::segment::writer::{NotAppended, SegmentWriter};
 use crate::syncing::SyncCommand;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
@@ -53,6 +53,9 @@ struct LogTail {
     segment_age: Duration,
     active: Option<ActiveSegment>,
     last_sequence: Sequence,
+    /// Sequence numbers behind the last one that must not be used: the system refused to write their frames, and may
+    /// have kept them all the same.
+    burnt: u64,
     /// Events appended since progress was told.
     untold: u64,
     /// The encoded record; kept for its allocation.
@@ -96,6 +99,7 @@ impl Appender {
             segment_age: Duration::from_millis(config.segment_age_ms),
             active: None,
             last_sequence,
+            burnt: 0,
             untold: 0,
             payload: Vec::with_capacity(4096),
             last_gap: Instant::now(),
@@ -187,21 +191,35 @@ impl LogTail {
     fn append(&mut self, record: &Record<'_>) -> bool {
         self.payload.clear();
         record.encode(&mut self.payload);
+        // Not cleared before something was appended: room for a segment may be none for what comes into it.
+        let mut begun = false;
         loop {
-            if let Some(active) = &mut self.active {
-                if let Some(sequence) = active.writer.append(&self.payload) {
+            let refused = match self.active.as_mut().map(|active| active.writer.append(&self.payload)) {
+                Some(Ok(sequence)) => {
                     self.last_sequence = sequence;
+                    self.burnt = 0;
+                    if begun {
+                        self.parts.health.clear(Part::Segments);
+                    }
                     return true;
                 }
-                assert!(
-                    active.writer.extent().frames > 0,
-                    "a record of {} bytes passed the limit and does not fit into an empty segment",
-                    self.payload.len()
-                );
-            }
+                Some(Err(NotAppended::Refused(error))) => {
+                    self.burnt += 1;
+                    Err(error)
+                }
+                Some(Err(NotAppended::Full)) => {
+                    assert!(
+                        self.active.as_ref().is_some_and(|active| active.writer.extent().frames > 0),
+                        "a record of {} bytes passed the limit and does not fit into an empty segment",
+                        self.payload.len()
+                    );
+                    Ok(())
+                }
+                None => Ok(()),
+            };
             self.end_segment();
-            match self.begin_segment() {
-                Ok(()) => self.parts.health.clear(Part::Segments),
+            match refused.and_then(|()| self.begin_segment()) {
+                Ok(()) => begun = true,
                 Err(error) => {
                     self.parts.health.report(
                         Part::Segments,
@@ -221,7 +239,7 @@ impl LogTail {
         // The preparing thread lives as long as this one takes segments from it.
         let prepared = self.parts.prepared.recv().expect("the preparing thread lives")?;
         let created_at = now_ms();
-        let base_sequence = Sequence(self.last_sequence.0 + 1);
+        let base_sequence = Sequence(self.last_sequence.0 + self.burnt + 1);
         let (writer, syncer) = prepared.activate(self.writer_id, base_sequence, created_at)?;
         self.parts.log.push(LogSegment {
             id: writer.header().segment_id,

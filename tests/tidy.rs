@@ -86,6 +86,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("segment/mod.rs", &[]),
         ("segment/directory.rs", &["error", "format"]),
         ("segment/file.rs", &["error", "format"]),
+        ("segment/filesystem.rs", &[]),
         ("segment/progress.rs", &["format"]),
         ("segment/reader.rs", &["error", "format", "segment"]),
         ("segment/recovery.rs", &["error", "format", "lock"]),
