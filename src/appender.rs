@@ -191,6 +191,9 @@ impl LogTail {
     fn append(&mut self, record: &Record<'_>) -> bool {
         self.payload.clear();
         record.encode(&mut self.payload);
+        if self.active.is_none() && self.parts.give_up.load(Ordering::Relaxed) {
+            return false;
+        }
         // Not cleared before something was appended: room for a segment may be none for what comes into it.
         let mut begun = false;
         loop {
