@@ -1,8 +1,8 @@
 //! Which file systems can be trusted with a mapping. Looks at a file, never touches it; runs on the preparing thread.
 //!
 //! A store into a mapped page that the file system has no room for ends in SIGBUS, and takes the proxy with it. Whoever
-//! allocates blocks once and writes in place always has the room: there, segments are mapped. Everybody else gets them
-//! by pwrite(2), which returns an error.
+//! gives a file its blocks once and writes in place for ever has the room: there, segments are mapped. Everybody else
+//! gets them by pwrite(2), which returns an error.
 
 use super::file::Access;
 use rustix::fs::fstatfs;
@@ -12,19 +12,17 @@ use std::fs::File;
 ///
 /// A list of those that are known to be good, so that one that nobody thought of costs speed and no proxy its life.
 /// What is absent, and why:
+/// - XFS shares a file's blocks with whoever clones it, and `cp` does that unasked. What is written to the file from then on
+///   needs new blocks. Tried: an active segment is copied, the disk filled, and the proxy died by SIGBUS. Nothing tells
+///   in advance whether somebody will.
 /// - btrfs, bcachefs, ZFS, NILFS, F2FS write each change to a new place, which may not be there.
 /// - NFS, CIFS, 9p, Ceph, AFS: the room is the server's, and it may be gone; so may the server.
 /// - FUSE: whatever is behind it, or nobody any more.
 /// - overlayfs tells nothing about the file system beneath it.
-///
-/// XFS shares blocks between files where somebody asks for it (`cp --reflink`), and then writes changes to a new place
-/// as well. A new file shares none. Somebody who clones an active segment, and then fills the disk to the last block
-/// before that segment is full, can still bring the signal about; no look at the file tells in advance.
-const MAPPED: [u32; 3] = [EXT4, XFS, TMPFS];
+const MAPPED: [u32; 2] = [EXT4, TMPFS];
 
 /// ext2, ext3 and ext4 alike.
 const EXT4: u32 = 0xef53;
-const XFS: u32 = 0x5846_5342;
 const TMPFS: u32 = 0x0102_1994;
 
 /// How `file` is to be written; by pwrite(2) if its file system doesn't say what it is.

@@ -20,7 +20,7 @@ pub enum Kind {
     Tmpfs,
     /// Blocks written in place.
     Ext4,
-    /// Blocks written in place, unless they are shared.
+    /// Blocks written in place, unless a copy shares them.
     Xfs,
     /// Each change written to a new place.
     Btrfs,
@@ -30,9 +30,9 @@ pub enum Kind {
 
 impl Kind {
     /// Those on which segments are mapped.
-    pub const MAPPED: [Self; 3] = [Self::Tmpfs, Self::Ext4, Self::Xfs];
+    pub const MAPPED: [Self; 2] = [Self::Tmpfs, Self::Ext4];
     /// Those on which segments are written.
-    pub const WRITTEN: [Self; 2] = [Self::Btrfs, Self::Fuse];
+    pub const WRITTEN: [Self; 3] = [Self::Xfs, Self::Btrfs, Self::Fuse];
 
     /// XFS wants that much. The others could be smaller, but not much: SQLite's own log may grow to 64 MiB, and would
     /// take the room that the filler had.

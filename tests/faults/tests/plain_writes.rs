@@ -92,10 +92,10 @@ fn a_segment_that_is_being_written_is_followed_without_a_torn_frame() {
     });
 }
 
-/// With a snapshot, blocks that the segment has already must be written to a new place: there is none.
+/// What shares its blocks with a copy must be written to a new place: there is none.
 #[test]
 fn a_write_that_finds_no_room_in_the_middle_of_a_segment_is_no_signal_and_loses_nothing_before_it() {
-    on_each("a snapshot on a full disk", [Kind::Btrfs], |_, volume| {
+    on_each("a cloned segment on a full disk", [Kind::Xfs, Kind::Btrfs], |kind, volume| {
         let store = volume.path().join("data");
         let mut running = Victim::new(env!("CARGO_BIN_EXE_victim"), &store)
             // Large enough that it never needs a third segment while there is room.
@@ -103,23 +103,23 @@ fn a_write_that_finds_no_room_in_the_middle_of_a_segment_is_no_signal_and_loses_
             // So seldom that it does not wait to be listened to while the disk is filled.
             .with(["--drop", "--tell-every=20", "--pause-us=200", "--events=30000", "--fold"])
             .start();
-        assert!(running.listen_until(|said| said.appended >= 3000), "it ended before");
-        let snapshot = Command::new("btrfs")
-            .args(["-q", "subvolume", "snapshot"])
-            .args([volume.path(), volume.path().join("snapshot")])
+        assert!(running.listen_until(|said| said.appended >= 3000), "{kind:?}: it ended before");
+        let cloned = Command::new("cp")
+            .args(["--recursive", "--reflink=always"])
+            .args([store.join("wal"), volume.path().join("clone")])
             .status();
-        assert!(snapshot.as_ref().is_ok_and(|status| status.success()), "{snapshot:?}");
+        assert!(cloned.as_ref().is_ok_and(|status| status.success()), "{kind:?}: {cloned:?}");
         volume.fill();
-        assert!(running.listen_until(|said| said.refused >= 200), "nothing was refused");
+        assert!(running.listen_until(|said| said.refused >= 200), "{kind:?}: nothing was refused");
         volume.make_room();
         let (said, status) = running.finish();
-        assert_eq!((status.signal(), status.code()), (None, Some(0)));
-        assert!(said.healths.iter().any(|health| health.contains("write to")), "{:?}", said.healths);
+        assert_eq!((status.signal(), status.code()), (None, Some(0)), "{kind:?}");
+        assert!(said.healths.iter().any(|health| health.contains("write to")), "{kind:?}: {:?}", said.healths);
         let report = said.report.expect("a report");
-        assert_eq!(report["health"]["problems"], serde_json::json!({}), "it is well again");
+        assert_eq!(report["health"]["problems"], serde_json::json!({}), "{kind:?}: it is well again");
         let holdings = Holdings::of(&store);
-        assert_eq!(holdings.numbers.len() as u64 + holdings.gap_events, 30_000);
-        assert_eq!((holdings.gap_events, holdings.quarantined), (said.refused, 0));
+        assert_eq!(holdings.numbers.len() as u64 + holdings.gap_events, 30_000, "{kind:?}");
+        assert_eq!((holdings.gap_events, holdings.quarantined), (said.refused, 0), "{kind:?}");
     });
 }
 
