@@ -12,9 +12,9 @@ use std::fs::File;
 ///
 /// A list of those that are known to be good, so that one that nobody thought of costs speed and no proxy its life.
 /// What is absent, and why:
-/// - XFS shares a file's blocks with whoever clones it, and `cp` does that unasked. What is written to the file from then on
-///   needs new blocks. Tried: an active segment is copied, the disk filled, and the proxy died by SIGBUS. Nothing tells
-///   in advance whether somebody will.
+/// - XFS shares a file's blocks with whoever clones it, and `cp` does that unasked. What is changed in the file from then on
+///   needs new blocks. Tried: an active segment was copied and the disk filled, and the proxy died by SIGBUS. Nothing
+///   tells in advance whether somebody will.
 /// - btrfs, bcachefs, ZFS, NILFS, F2FS write each change to a new place, which may not be there.
 /// - NFS, CIFS, 9p, Ceph, AFS: the room is the server's, and it may be gone; so may the server.
 /// - FUSE: whatever is behind it, or nobody any more.

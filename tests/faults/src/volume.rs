@@ -38,8 +38,16 @@ impl Kind {
     /// take the room that the filler had.
     const fn image_mib(self) -> u64 {
         match self {
-            Self::Xfs => 300,
+            Self::Xfs | Self::Btrfs => 300,
             _ => 160,
+        }
+    }
+
+    /// What is taken when it is handed out, so that filling the rest is quick.
+    const fn ballast_mib(self) -> usize {
+        match self {
+            Self::Xfs | Self::Btrfs => 160,
+            _ => 60,
         }
     }
 }
@@ -59,6 +67,13 @@ impl Volume {
     /// # Errors
     /// Why that is impossible here: no root, no tools, not in the kernel.
     pub fn new(kind: Kind) -> Result<Self, String> {
+        let volume = Self::mount(kind)?;
+        let ballast = vec![b'.'; kind.ballast_mib() * 1024 * 1024];
+        std::fs::write(volume.path().join("ballast"), ballast).map_err(|error| error.to_string())?;
+        Ok(volume)
+    }
+
+    fn mount(kind: Kind) -> Result<Self, String> {
         let dir = tempfile::Builder::new().prefix("mcplog-volume-").tempdir().map_err(|error| error.to_string())?;
         let mut volume = Self { dir, server: None, beneath: None };
         std::fs::create_dir(volume.path()).map_err(|error| error.to_string())?;
@@ -69,13 +84,13 @@ impl Volume {
                 return Ok(volume);
             }
             Kind::Fuse => {
-                volume.serve(Self::new(Kind::Ext4)?)?;
+                volume.serve(Self::mount(Kind::Ext4)?)?;
                 return Ok(volume);
             }
             // Blocks as on any disk of today; a small one would get blocks of 1 KiB.
             Kind::Ext4 => &["mkfs.ext4", "-q", "-F", "-b", "4096"],
             Kind::Xfs => &["mkfs.xfs", "-q"],
-            Kind::Btrfs => &["mkfs.btrfs", "-q", "--mixed"],
+            Kind::Btrfs => &["mkfs.btrfs", "-q"],
         };
         let image = volume.dir.path().join("image");
         let sized = File::create(&image).and_then(|file| file.set_len(kind.image_mib() * 1024 * 1024));

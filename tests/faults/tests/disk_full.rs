@@ -3,7 +3,7 @@
 //! The promise: no signal, no crash; what can't be appended is dropped and counted, and recorded as a gap; logging goes
 //! on by itself once there is room.
 
-use mcplog_faults::{Holdings, Kind, Running, Victim, Volume, skip};
+use mcplog_faults::{Holdings, Kind, Running, Said, Victim, Volume, skip};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
@@ -32,7 +32,10 @@ fn victim(store: &Path, pause_us: u64) -> Victim {
 fn lose_room_and_get_it_back(what: &str, store: &Path, mut running: Running, full: impl FnOnce(), room: impl FnOnce()) {
     assert!(running.listen_until(|said| said.appended >= 3000), "{what}: it ended before");
     full();
-    assert!(running.listen_until(|said| said.refused >= 200), "{what}: nothing was refused");
+    // A slow disk drops events as well: what counts is that something finds no room. What comes first depends: a full btrfs
+    // may take half a minute to refuse a new segment.
+    let no_room = |said: &Said| said.refused >= 200 && !said.healths.is_empty();
+    assert!(running.listen_until(no_room), "{what}: there was room for everything: {:?}", running.said());
     let before = running.said().appended;
     room();
     assert!(running.listen_until(|said| said.appended >= before + 3000), "{what}: logging did not resume");
@@ -43,7 +46,6 @@ fn lose_room_and_get_it_back(what: &str, store: &Path, mut running: Running, ful
     assert_eq!(report["appended"], EVENTS - said.refused, "{what}");
     assert_eq!(said.failures, [""; 0], "{what}");
     assert_eq!(report["health"]["problems"], serde_json::json!({}), "{what}: it is well again");
-    assert!(said.healths.iter().any(|health| health.contains("events wait")), "{what}: {:?}", said.healths);
     let holdings = Holdings::of(store);
     assert_eq!(holdings.numbers.len() as u64, EVENTS - said.refused, "{what}");
     assert_eq!((holdings.gap_events, holdings.quarantined), (said.refused, 0), "{what}");
