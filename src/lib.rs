@@ -42,6 +42,7 @@ mod compactor;
 pub mod config;
 pub mod error;
 pub mod event;
+mod file_limit;
 mod fold;
 pub mod format;
 mod gap;

@@ -16,10 +16,19 @@ pub fn number(request_id: &str) -> Option<u64> {
 
 /// Records event `number`, in session `number % 7`; tells whether the store accepted it.
 pub fn record(recorder: &Recorder, number: u64) -> bool {
+    with_event(number, |request| recorder.try_record(request).is_ok())
+}
+
+/// Records event `number`; if there is no room, the store drops it and counts it.
+pub fn record_or_drop(recorder: &Recorder, number: u64) {
+    with_event(number, |request| recorder.record(request));
+}
+
+fn with_event<T>(number: u64, record: impl FnOnce(Request<'_>) -> T) -> T {
     let (id, session) = (request_id(number), format!("session-{}", number % 7));
     let ts = STARTED_AT.saturating_add_unsigned(number);
     let mut request = Request::new(&id, ts, "files", "tools/call");
     request.session_id = Some(&session);
     request.tool = Some("search");
-    recorder.try_record(request).is_ok()
+    record(request)
 }

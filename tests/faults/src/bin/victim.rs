@@ -67,6 +67,9 @@ struct Arguments {
     /// Wait until everything is folded before shutting down.
     #[arg(long)]
     fold: bool,
+    /// Leave what the store has no room for to the store, which drops it, counts it and records a gap.
+    #[arg(long)]
+    drop: bool,
     /// A planted bug: say that events are durable before they are.
     #[arg(long)]
     acknowledge_early: bool,
@@ -121,7 +124,9 @@ fn record(store: &Store, arguments: &Arguments) {
     let mut refused = 0;
     let mut health = String::from("ok");
     for count in 1..=arguments.events.unwrap_or(u64::MAX) {
-        if !event::record(&recorder, arguments.first + count - 1) {
+        if arguments.drop {
+            event::record_or_drop(&recorder, arguments.first + count - 1);
+        } else if !event::record(&recorder, arguments.first + count - 1) {
             refused += 1;
             say("refused", refused);
         }
@@ -135,8 +140,13 @@ fn record(store: &Store, arguments: &Arguments) {
             }
         }
         if due(arguments.tell_every, count) {
-            say("appended", store.stats().appended);
-            let now = store.stats().health.to_string();
+            let stats = store.stats();
+            say("appended", stats.appended);
+            if stats.dropped > refused {
+                refused = stats.dropped;
+                say("refused", refused);
+            }
+            let now = stats.health.to_string();
             if now != health {
                 say("health", &now);
                 health = now;
