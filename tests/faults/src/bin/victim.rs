@@ -5,6 +5,7 @@
 //! - `opened`: the store is open.
 //! - `appended N`: N events of this run are in the map.
 //! - `acknowledged N`: the first N events of this run are durable.
+//! - `durable N`: a segment's mark says that the first N events of this run are durable, and said less before.
 //! - `refused N`: N events of this run were refused so far.
 //! - `failed TEXT`: a wait ended without what was waited for.
 //! - `health TEXT`: what is wrong changed.
@@ -14,7 +15,7 @@
 
 use clap::{Parser, ValueEnum};
 use mcplog::{Config, Store, SyncPolicy};
-use mcplog_faults::event;
+use mcplog_faults::{event, marks::Marks};
 use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
@@ -67,6 +68,9 @@ struct Arguments {
     /// Wait until everything is folded before shutting down.
     #[arg(long)]
     fold: bool,
+    /// Then wait to be killed instead of shutting down.
+    #[arg(long)]
+    linger: bool,
     /// A planted bug: say that events are durable before they are.
     #[arg(long)]
     acknowledge_early: bool,
@@ -100,8 +104,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // Before anything is recorded: after that, the first segment may be gone any moment.
+    let mut marks = Marks::new(store.dir());
     say("opened", "");
-    record(&store, &arguments);
+    record(&store, &arguments, &mut marks);
+    if arguments.linger {
+        loop {
+            std::thread::park();
+        }
+    }
     let patience = Duration::from_millis(arguments.patience_ms);
     if arguments.fold
         && let Err(error) = store.wait_folded(patience)
@@ -113,7 +124,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn record(store: &Store, arguments: &Arguments) {
+fn record(store: &Store, arguments: &Arguments, marks: &mut Marks) {
     let recorder = store.recorder();
     let patience = Duration::from_millis(arguments.patience_ms);
     let pause = Duration::from_micros(arguments.pause_us);
@@ -136,6 +147,9 @@ fn record(store: &Store, arguments: &Arguments) {
         }
         if due(arguments.tell_every, count) {
             say("appended", store.stats().appended);
+            if marks.look_again() {
+                say("durable", marks.durable);
+            }
             let now = store.stats().health.to_string();
             if now != health {
                 say("health", &now);
