@@ -54,6 +54,8 @@ pub struct Marked {
     pub durable: u64,
     /// How many were in the map before the victim looked.
     pub appended: u64,
+    /// How many segments there were behind the one with that mark.
+    pub waiting: u64,
 }
 
 /// A victim that runs. It is killed when this is dropped, so that a test that fails leaves nothing behind.
@@ -186,16 +188,17 @@ impl Running {
     fn hear(&mut self) -> bool {
         let Some(Ok(line)) = self.lines.next() else { return false };
         let (what, more) = line.split_once(' ').unwrap_or((&line, ""));
-        let number = || more.parse().unwrap_or_else(|_| panic!("the victim said {line:?}"));
+        let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("the victim said {line:?}"));
         match what {
             "opened" => self.said.opened = true,
-            "appended" => self.said.appended = number(),
-            "acknowledged" => self.said.acknowledged = number(),
+            "appended" => self.said.appended = number(more),
+            "acknowledged" => self.said.acknowledged = number(more),
             "durable" => {
-                let marked = Marked { durable: number(), appended: self.said.appended };
-                self.said.marks.push(marked);
+                let Some((durable, waiting)) = more.split_once(' ') else { panic!("the victim said {line:?}") };
+                let appended = self.said.appended;
+                self.said.marks.push(Marked { durable: number(durable), appended, waiting: number(waiting) });
             }
-            "refused" => self.said.refused = number(),
+            "refused" => self.said.refused = number(more),
             "failed" => self.said.failures.push(more.to_owned()),
             "health" => self.said.healths.push(more.to_owned()),
             "report" => match serde_json::from_str(more) {

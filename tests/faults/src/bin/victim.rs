@@ -5,7 +5,8 @@
 //! - `opened`: the store is open.
 //! - `appended N`: N events of this run are in the map.
 //! - `acknowledged N`: the first N events of this run are durable.
-//! - `durable N`: a segment's mark says that the first N events of this run are durable, and said less before.
+//! - `durable N M`: a segment's mark says that the first N events of this run are durable, and no mark said so before;
+//!   there are M segments behind it.
 //! - `refused N`: N events of this run were refused so far.
 //! - `failed TEXT`: a wait ended without what was waited for.
 //! - `health TEXT`: what is wrong changed.
@@ -148,7 +149,7 @@ fn record(store: &Store, arguments: &Arguments, marks: &mut Marks) {
         if due(arguments.tell_every, count) {
             say("appended", store.stats().appended);
             if marks.look_again() {
-                say("durable", marks.durable);
+                say("durable", format_args!("{} {}", marks.durable, marks.waiting));
             }
             let now = store.stats().health.to_string();
             if now != health {
