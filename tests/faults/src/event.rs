@@ -1,8 +1,11 @@
 //! The events that a victim records: numbered, so that each one can be found again.
 
-use mcplog::{Recorder, Request};
+use mcplog::{Recorder, Refusal, Refused, Request};
+use std::time::{Duration, Instant};
 
 const STARTED_AT: i64 = 1_760_000_000_000;
+/// How long to sleep before looking for room in the channel again.
+const WAIT_STEP: Duration = Duration::from_micros(200);
 
 /// The request id of event `number`.
 pub fn request_id(number: u64) -> String {
@@ -23,12 +26,20 @@ fn session_of(number: u64) -> String {
     format!("session-{}", number % 7)
 }
 
-/// Records event `number`, in session `number % 7`; tells whether the store accepted it.
-pub fn record(recorder: &Recorder, number: u64) -> bool {
+/// Records event `number`, in session `number % 7`; while the channel is full, tries again for so long. Tells whether the
+/// store accepted it.
+pub fn record(recorder: &Recorder, number: u64, wait: Duration) -> bool {
     let (id, session) = (request_id(number), session_of(number));
     let ts = STARTED_AT.saturating_add_unsigned(number);
     let mut request = Request::new(&id, ts, "files", "tools/call");
     request.session_id = Some(&session);
     request.tool = Some("search");
-    recorder.try_record(request).is_ok()
+    let start = Instant::now();
+    loop {
+        match recorder.try_record(request) {
+            Ok(()) => return true,
+            Err(Refused { reason: Refusal::Full, .. }) if start.elapsed() < wait => std::thread::sleep(WAIT_STEP),
+            Err(_) => return false,
+        }
+    }
 }

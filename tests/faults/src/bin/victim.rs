@@ -95,7 +95,6 @@ fn main() -> ExitCode {
         Sync::Never => SyncPolicy::Never,
     };
     config.sync_interval_ms = arguments.sync_interval_ms;
-    config.record_wait_ms = arguments.record_wait_ms;
     config.channel_events = arguments.channel_events;
     config.keep_segments_bytes = arguments.keep_segments_bytes;
     let store = match Store::open(config) {
@@ -128,12 +127,13 @@ fn main() -> ExitCode {
 fn record(store: &Store, arguments: &Arguments, marks: &mut Marks) {
     let recorder = store.recorder();
     let patience = Duration::from_millis(arguments.patience_ms);
+    let wait = Duration::from_millis(arguments.record_wait_ms);
     let pause = Duration::from_micros(arguments.pause_us);
     let due = |every: u64, count: u64| every > 0 && count.is_multiple_of(every);
     let mut refused = 0;
     let mut health = String::from("ok");
     for count in 1..=arguments.events.unwrap_or(u64::MAX) {
-        if !event::record(&recorder, arguments.first + count - 1) {
+        if !event::record(&recorder, arguments.first + count - 1, wait) {
             refused += 1;
             say("refused", refused);
         }
