@@ -164,8 +164,8 @@ impl Running {
     /// It ended before.
     pub fn wait_until(&mut self, enough: impl Fn(&Said) -> bool) {
         if !self.listen_until(enough) {
-            let status = self.child.wait();
-            panic!("the victim ended by itself, {status:?}, after {:?}: {}", self.said, self.complaints());
+            let (status, complaints) = (self.child.wait(), self.complaints());
+            panic!("the victim ended by itself, {status:?}, after {:?}: {complaints}", self.said);
         }
     }
 
