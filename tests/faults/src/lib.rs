@@ -17,5 +17,5 @@ pub use disk::{Disk, FileSystem};
 pub use holdings::Holdings;
 pub use ordeal::Ordeal;
 pub use random::Random;
-pub use scale::{Scale, skip};
+pub use scale::{Scale, missing, skip};
 pub use victim::{Marked, Running, Said, Victim};
