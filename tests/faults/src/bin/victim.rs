@@ -69,13 +69,16 @@ struct Arguments {
     /// Wait until everything is folded before shutting down.
     #[arg(long)]
     fold: bool,
-    /// Then wait to be killed instead of shutting down.
+    /// Then wait to be killed instead of shutting down, and go on saying how many events are in the map.
     #[arg(long)]
     linger: bool,
     /// A planted bug: say that events are durable before they are.
     #[arg(long)]
     acknowledge_early: bool,
 }
+
+/// How often it says so.
+const LINGER_STEP: Duration = Duration::from_millis(2);
 
 fn say(what: &str, more: impl Display) {
     let mut out = std::io::stdout().lock();
@@ -110,7 +113,8 @@ fn main() -> ExitCode {
     record(&store, &arguments, &mut marks);
     if arguments.linger {
         loop {
-            std::thread::park();
+            say("appended", store.stats().appended);
+            std::thread::sleep(LINGER_STEP);
         }
     }
     let patience = Duration::from_millis(arguments.patience_ms);
