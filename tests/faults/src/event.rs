@@ -26,9 +26,13 @@ fn session_of(number: u64) -> String {
     format!("session-{}", number % 7)
 }
 
-/// Records event `number`, in session `number % 7`; while the channel is full, tries again for so long. Tells whether the
-/// store accepted it.
-pub fn record(recorder: &Recorder, number: u64, wait: Duration) -> bool {
+/// Records event `number`, in session `number % 7`; tells whether the store accepted it.
+pub fn record(recorder: &Recorder, number: u64) -> bool {
+    record_within(recorder, number, Duration::ZERO)
+}
+
+/// The same, but tries again for so long while the channel is full.
+pub fn record_within(recorder: &Recorder, number: u64, wait: Duration) -> bool {
     let (id, session) = (request_id(number), session_of(number));
     let ts = STARTED_AT.saturating_add_unsigned(number);
     let mut request = Request::new(&id, ts, "files", "tools/call");

@@ -137,7 +137,7 @@ fn record(store: &Store, arguments: &Arguments, marks: &mut Marks) {
     let mut refused = 0;
     let mut health = String::from("ok");
     for count in 1..=arguments.events.unwrap_or(u64::MAX) {
-        if !event::record(&recorder, arguments.first + count - 1, wait) {
+        if !event::record_within(&recorder, arguments.first + count - 1, wait) {
             refused += 1;
             say("refused", refused);
         }
