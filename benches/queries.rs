@@ -1,7 +1,7 @@
 //! Every query of the reading side over one large store, at several ranges of time.
 //!
-//! `cargo bench --bench queries -- DIR [ROWS]`. A store that is not there is recorded and folded first, with 10 million
-//! requests unless ROWS says otherwise, and left there for the next time. Each number is the median and the longest of
+//! `cargo bench --bench queries -- DIR [ROWS] [TOOLS]`. A store that is not there is recorded and folded first, with 10
+//! million requests and five tools unless it is said otherwise, and left there for the next time. Each number is the median and the longest of
 //! several runs, each over a connection of its own, as the command has it: opening is part of it, the file's pages are
 //! warm, SQLite's are not.
 
@@ -31,7 +31,9 @@ fn main() -> Result<(), IndexError> {
         return Ok(());
     };
     if !dir.exists() {
-        fill(&dir, arguments.next().map_or(10_000_000, |rows| rows.parse().expect("a number of rows")));
+        let mut number = |usual| arguments.next().map_or(usual, |number| number.parse().expect("a number"));
+        let (rows, tools) = (number(10_000_000), number(5));
+        fill(&dir, rows, usize::try_from(tools).expect("a number of tools"));
     }
     let query = Query::open(&dir)?;
     let totals = query.totals()?;
@@ -51,16 +53,17 @@ fn main() -> Result<(), IndexError> {
 }
 
 /// Records a week's worth of requests, one every 60 ms, and folds them.
-fn fill(dir: &Path, rows: u64) {
+fn fill(dir: &Path, rows: u64, tools: usize) {
     let mut config = Config::new(dir);
     // Nothing is dropped: whoever records waits.
     config.record_wait_ms = 60_000;
     let store = Store::open(config).expect("open");
     let recorder = store.recorder();
     let start = Instant::now();
-    let tools = r#"{"tools":[{"name":"search"},{"name":"read_file"},{"name":"never_called"}]}"#;
-    recorder.record(SchemaVersion::new(START_TS, "files", "http://up", "tools/list", tools, "00"));
+    let list = r#"{"tools":[{"name":"search"},{"name":"read_file"},{"name":"never_called"}]}"#;
+    recorder.record(SchemaVersion::new(START_TS, "files", "http://up", "tools/list", list, "00"));
     let mut workload = Workload::new();
+    workload.tools = workload::tool_names(tools);
     for number in 0..rows {
         workload.record_next(&recorder);
         // Folding is slower than recording, and the log must not fill the disk.

@@ -60,6 +60,7 @@ pub mod recorder;
 mod refusal;
 mod retention;
 mod rollup;
+mod rollup_page;
 mod schema_diff;
 pub mod segment;
 mod session_digest;

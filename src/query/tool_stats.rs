@@ -130,7 +130,7 @@ impl Group {
 
 /// What a cell says, still without names. No percentile is above the slowest request, which the cell knows exactly.
 fn of_cell(cell: &Cell) -> ToolStatsRow {
-    let max_us = cell.slowest.iter().next().map_or(0, |slow| slow.latency_us);
+    let max_us = cell.slowest.latency_max_us().unwrap_or(0);
     let count = cell.latencies.count();
     let at = |percent: u64| {
         // The rank of `percentile`; in 128 bits, because counts come out of a file.

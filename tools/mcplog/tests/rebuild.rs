@@ -32,7 +32,7 @@ fn mcplog(dir: &Path, arguments: &[&str]) -> (String, String, i32) {
 /// The roll-ups: how many cells, and what they count together.
 fn rollups(dir: &Path) -> (i64, i64) {
     let connection = rusqlite::Connection::open(dir.join("store.db")).expect("open");
-    let sums = "SELECT count(*), ifnull(sum(calls), 0) FROM rollups";
+    let sums = "SELECT count(*), ifnull(sum(length(cells)), 0) FROM rollups";
     connection.query_row(sums, [], |row| Ok((row.get(0)?, row.get(1)?))).expect(sums)
 }
 
