@@ -169,7 +169,7 @@ impl Fixture {
         let mut cells: BTreeMap<(i64, i64, i64), Vec<Sample>> = BTreeMap::new();
         let rows = self.rows("SELECT call, id, ts, latency_us, status, ifnull(tool_error, 0) FROM request_rows");
         for row in rows {
-            let numbers: Vec<i64> = row.iter().map(|value| number(value)).collect();
+            let numbers: Vec<i64> = row.iter().map(number).collect();
             let [call, id, ts, latency_us, status, tool_error] = numbers[..] else { panic!("{numbers:?}") };
             let (status, tool_error) = (Status::from_number(status), tool_error == 1);
             let sample = Sample { id, ts, latency_us, status, tool_error, bytes_in: None, bytes_out: None };
