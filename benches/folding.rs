@@ -1,7 +1,8 @@
 //! Folding alone: from a complete log into the database with all its indexes, roll-ups and digests.
 //!
 //! `cargo bench --bench folding -- [ROWS] [--tools TOOLS] [--keep DIR]`; a million rows and five tools unless it is
-//! said otherwise. The log is written first, while a transaction of another connection holds folding off; then nothing else runs.
+//! said otherwise. The log is written first, while a transaction of another connection holds folding off; then nothing
+//! else runs.
 
 #[path = "support/workload.rs"]
 mod workload;

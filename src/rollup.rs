@@ -171,14 +171,22 @@ impl Cell {
     }
 
     /// Appends the bytes of a cell that begins at `start`: numbers as varints, then the slowest, then the histogram, so
-    /// that whoever needs no histogram need not read it.
+    /// that whoever needs no histogram need not read it. It is left out where the slowest are all: where tools are many,
+    /// that is so in most minutes.
     pub(crate) fn encode(&self, start: i64, bytes: &mut Vec<u8>) {
         let counts = [self.calls, self.errors, self.timeouts, self.tool_errors, self.bytes_in, self.bytes_out];
         // Differences wrap: at both ends of time they exceed an i64.
         let times = [self.first_ts.wrapping_sub(start), self.last_ts.wrapping_sub(self.first_ts)];
         counts.iter().chain(&times).for_each(|number| varint::put(number.cast_unsigned(), bytes));
         self.slowest.encode(bytes);
-        self.latencies.encode(bytes);
+        if !self.is_listed() {
+            self.latencies.encode(bytes);
+        }
+    }
+
+    /// Whether each of its requests is among the slowest.
+    fn is_listed(&self) -> bool {
+        self.slowest.iter().count() as u64 == self.calls.unsigned_abs()
     }
 
     /// Reads all but the histogram, which the rest of `bytes` is then; `None` if it is no cell.
@@ -204,7 +212,12 @@ impl Cell {
     /// Reads a cell that begins at `start`, all of `bytes`; `None` if it is none.
     pub(crate) fn decode(start: i64, mut bytes: &[u8]) -> Option<Self> {
         let head = Self::decode_head(start, &mut bytes)?;
-        Some(Self { latencies: Histogram::decode(bytes).ok()?, ..head })
+        let latencies = match (bytes, head.is_listed()) {
+            ([], true) => Histogram::of(head.slowest.iter().map(|slow| slow.latency_us)),
+            ([], false) => return None,
+            _ => Histogram::decode(bytes).ok()?,
+        };
+        Some(Self { latencies, ..head })
     }
 }
 
@@ -235,7 +248,11 @@ impl Slowest {
 
     /// The latency of the slowest of all.
     pub(crate) fn latency_max_us(&self) -> Option<i64> {
-        self.0.iter().filter_map(|list| list.first()).map(|slow| slow.latency_us).max()
+        self.iter().map(|slow| slow.latency_us).max()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Slow> {
+        self.0.iter().flatten()
     }
 
     fn add(&mut self, outcome: Outcome, slow: Slow) {

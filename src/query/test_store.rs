@@ -130,9 +130,9 @@ impl Row<'_> {
         let (proxy, method, tool) = (take("proxy"), take("method"), take("tool"));
         let (session, status) = (take("session_id"), take("status"));
         let connection = &self.store.connection;
-        connection
-            .execute("INSERT OR IGNORE INTO calls (proxy, method, tool) VALUES (?, ?, ?)", params![proxy, method, tool])
-            .unwrap();
+        // Numbers far apart, so that few calls lie in several pages of roll-ups.
+        let sql = "INSERT OR IGNORE INTO calls SELECT 1 + 20 * count(*), ?, ?, ? FROM calls";
+        connection.execute(sql, params![proxy, method, tool]).unwrap();
         let sql = "SELECT id FROM calls WHERE proxy = ? AND method = ? AND tool IS ?";
         let call: i64 = connection.query_row(sql, params![proxy, method, tool], |row| row.get(0)).unwrap();
         self.columns.push(("call", call.into()));
