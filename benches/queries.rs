@@ -86,8 +86,9 @@ fn spans(first_ts: i64, last_ts: i64) -> Vec<(&'static str, Span)> {
         ("last 2 h", Span { since_ts: Some(last_ts - 2 * HOUR_MS + 12_345), until_ts: None }),
         ("a ragged week", between(first_ts + 34_567, last_ts - 45_678)),
         ("a past day", between(middle_ts - 12 * HOUR_MS + 1_234, middle_ts + 12 * HOUR_MS + 5_678)),
-        // Few enough for exact percentiles.
         ("past 10 minutes", between(middle_ts + 7, middle_ts + 599_013)),
+        // Few enough for exact percentiles.
+        ("past 3 minutes", between(middle_ts + 7, middle_ts + 180_013)),
         ("a past minute", between(middle_ts + 7, middle_ts + 60_013)),
     ]
 }

@@ -6,7 +6,7 @@
 //! and associative, so neither order nor batching shows.
 
 use crate::event::Status;
-use crate::histogram::Histogram;
+use crate::histogram::{Histogram, HistogramSum};
 use crate::varint;
 
 /// What stands for all calls together where cells are told apart by call: no call's number, which begin with 1.
@@ -221,6 +221,41 @@ impl Cell {
     }
 }
 
+/// Many cells being added up, straight from their bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct CellSum {
+    /// But for the latencies.
+    cell: Cell,
+    latencies: HistogramSum,
+    /// Of cells without a histogram.
+    listed_us: Vec<i64>,
+}
+
+impl CellSum {
+    /// Of no cell.
+    pub(crate) fn empty() -> Self {
+        Self { cell: Cell::empty(), latencies: HistogramSum::default(), listed_us: Vec::new() }
+    }
+
+    /// Adds a cell that begins at `start`; `None` if the bytes are none, and the sum is of no use then.
+    pub(crate) fn add(&mut self, start: i64, mut bytes: &[u8]) -> Option<()> {
+        let head = Cell::decode_head(start, &mut bytes)?;
+        self.cell.merge(&head);
+        match (bytes, head.is_listed()) {
+            ([], true) => self.listed_us.extend(head.slowest.iter().map(|slow| slow.latency_us)),
+            ([], false) => return None,
+            _ => self.latencies.add(bytes).ok()?,
+        }
+        Some(())
+    }
+
+    pub(crate) fn finish(self) -> Cell {
+        let mut latencies = self.latencies.finish();
+        latencies.merge(&Histogram::of(self.listed_us));
+        Cell { latencies, ..self.cell }
+    }
+}
+
 /// A request by its latency and its row's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slow {
@@ -375,6 +410,19 @@ mod tests {
             cell.encode(start, &mut bytes);
             prop_assert_eq!(Cell::decode(start, &bytes), Some(cell));
             prop_assert_eq!(Cell::decode(start, &bytes[..bytes.len() - 1]), None, "cut");
+        }
+
+        #[test]
+        fn adding_bytes_up_is_merging(parts in proptest::collection::vec(samples(), 0..4), start in -9..9_i64) {
+            let (mut sum, mut all) = (CellSum::empty(), Cell::empty());
+            for part in parts {
+                let cell = Cell::of(&part);
+                let mut bytes = Vec::new();
+                cell.encode(start, &mut bytes);
+                prop_assert_eq!(sum.add(start, &bytes), Some(()));
+                all.merge(&cell);
+            }
+            prop_assert_eq!(sum.finish(), all);
         }
 
         #[test]

@@ -6,9 +6,10 @@ use super::Query;
 use super::stretch::{CellRange, Stretch};
 use super::wanted::Outcomes;
 use crate::error::IndexError;
-use crate::rollup::{Cell, Level, Slowest};
+use crate::rollup::{Cell, CellSum, Level, Slowest};
 use crate::rollup_page;
 use rusqlite::types::Type;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 /// A cell without its histogram, which only percentiles need: what a search goes by.
@@ -76,6 +77,18 @@ impl Query {
         self.each_bytes(calls, range, |call, start, bytes| {
             each(call, Stretch::of_cell(range.level, start), Cell::decode(start, bytes)?);
             Some(())
+        })
+    }
+
+    /// Adds the cells of those calls in a range to sums by call. The calls ascend.
+    pub(super) fn sum_cells(
+        &self,
+        calls: &[i64],
+        range: CellRange,
+        sums: &mut BTreeMap<i64, CellSum>,
+    ) -> Result<(), IndexError> {
+        self.each_bytes(calls, range, |call, start, bytes| {
+            sums.entry(call).or_insert_with(CellSum::empty).add(start, bytes)
         })
     }
 

@@ -47,7 +47,7 @@ impl Tuning {
         tried_rows: 2_000,
         tried_looks: 4_000,
         scanned_rows: 256,
-        exact_rows: 10_000,
+        exact_rows: 4_000,
         few_calls: 8,
     };
 }

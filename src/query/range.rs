@@ -35,16 +35,17 @@ impl Query {
         if wanted.needs_rows() || wanted.status.is_some() || filter.limit.is_some() {
             return Ok(None);
         }
+        let mut sums = BTreeMap::new();
+        for range in cover.cells {
+            self.sum_cells(&wanted.calls, range, &mut sums)?;
+        }
+        let mut stats: BTreeMap<_, _> = sums.into_iter().map(|(call, sum)| (call, sum.finish())).collect();
         let mut samples: BTreeMap<i64, Vec<Sample>> = BTreeMap::new();
         for stretch in cover.loose {
             self.each_loose(&wanted, stretch, |facts| samples.entry(facts.call).or_default().push(facts.sample()))?;
         }
-        let mut stats: BTreeMap<_, _> = samples.iter().map(|(call, samples)| (*call, Cell::of(samples))).collect();
-        // The finest come first. Merging takes as long as the histograms are, so small ones are added to small ones.
-        for range in cover.cells {
-            self.each_cell(&wanted.calls, range, |call, _, cell| {
-                stats.entry(call).or_insert_with(Cell::empty).merge(&cell);
-            })?;
+        for (call, samples) in samples {
+            stats.entry(call).or_insert_with(Cell::empty).merge(&Cell::of(&samples));
         }
         Ok(Some(stats))
     }

@@ -55,7 +55,7 @@ impl Query {
     /// Statistics over the requests that `filter` keeps, ordered by proxy, method and tool. The filter's limit counts
     /// requests: with it, only the newest ones enter the statistics.
     ///
-    /// With no filter but the span, the proxy, the method and the tool, and more than 10,000 requests in the span, the
+    /// With no filter but the span, the proxy, the method and the tool, and more than 4,000 requests in the span, the
     /// percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles, are exact. Any
     /// other filter makes it read every row that it keeps.
     ///
