@@ -134,14 +134,23 @@ impl HistogramSum {
     pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<(), HistogramError> {
         for entry in entries(bytes) {
             let (bucket, count) = entry?;
-            let bucket = usize::from(bucket);
-            if bucket >= self.counts.len() {
-                self.counts.resize(bucket + 1, 0);
-            }
-            // Only counts that somebody made up come near the limit.
-            self.counts[bucket] = self.counts[bucket].saturating_add(count);
+            self.add_to(bucket, count);
         }
         Ok(())
+    }
+
+    /// Adds one value; a negative one counts as 0.
+    pub(crate) fn add_value(&mut self, value: i64) {
+        self.add_to(bucket_of(value), 1);
+    }
+
+    fn add_to(&mut self, bucket: u16, count: u64) {
+        let bucket = usize::from(bucket);
+        if bucket >= self.counts.len() {
+            self.counts.resize(bucket + 1, 0);
+        }
+        // Only counts that somebody made up come near the limit.
+        self.counts[bucket] = self.counts[bucket].saturating_add(count);
     }
 
     /// The histogram of all that was added.
@@ -270,7 +279,8 @@ mod tests {
                 let mut bytes = Vec::new();
                 Histogram::of(part.clone()).encode(&mut bytes);
                 sum.add(&bytes).unwrap();
-                all.merge(&Histogram::of(part));
+                part.iter().for_each(|value| sum.add_value(*value));
+                all.merge(&Histogram::of(part.iter().chain(&part).copied()));
             }
             prop_assert_eq!(sum.finish(), all);
         }

@@ -227,14 +227,12 @@ pub(crate) struct CellSum {
     /// But for the latencies.
     cell: Cell,
     latencies: HistogramSum,
-    /// Of cells without a histogram.
-    listed_us: Vec<i64>,
 }
 
 impl CellSum {
     /// Of no cell.
     pub(crate) fn empty() -> Self {
-        Self { cell: Cell::empty(), latencies: HistogramSum::default(), listed_us: Vec::new() }
+        Self { cell: Cell::empty(), latencies: HistogramSum::default() }
     }
 
     /// Adds a cell that begins at `start`; `None` if the bytes are none, and the sum is of no use then.
@@ -242,17 +240,21 @@ impl CellSum {
         let head = Cell::decode_head(start, &mut bytes)?;
         self.cell.merge(&head);
         match (bytes, head.is_listed()) {
-            ([], true) => self.listed_us.extend(head.slowest.iter().map(|slow| slow.latency_us)),
+            ([], true) => head.slowest.iter().for_each(|slow| self.latencies.add_value(slow.latency_us)),
             ([], false) => return None,
             _ => self.latencies.add(bytes).ok()?,
         }
         Some(())
     }
 
+    /// Adds requests that no cell makes up.
+    pub(crate) fn add_samples(&mut self, samples: &[Sample]) {
+        self.cell.merge(&Cell { latencies: Histogram::default(), ..Cell::of(samples) });
+        samples.iter().for_each(|sample| self.latencies.add_value(sample.latency_us));
+    }
+
     pub(crate) fn finish(self) -> Cell {
-        let mut latencies = self.latencies.finish();
-        latencies.merge(&Histogram::of(self.listed_us));
-        Cell { latencies, ..self.cell }
+        Cell { latencies: self.latencies.finish(), ..self.cell }
     }
 }
 
@@ -420,6 +422,8 @@ mod tests {
                 let mut bytes = Vec::new();
                 cell.encode(start, &mut bytes);
                 prop_assert_eq!(sum.add(start, &bytes), Some(()));
+                sum.add_samples(&part);
+                all.merge(&cell);
                 all.merge(&cell);
             }
             prop_assert_eq!(sum.finish(), all);

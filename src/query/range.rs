@@ -8,7 +8,7 @@ use super::walk::{Order, Walk};
 use super::wanted::{Facts, Wanted};
 use super::{Query, RequestFilter};
 use crate::error::IndexError;
-use crate::rollup::{ALL_CALLS, Cell, DENSE_CALLS, Level, Sample};
+use crate::rollup::{ALL_CALLS, Cell, CellSum, DENSE_CALLS, Level, Sample};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -39,15 +39,14 @@ impl Query {
         for range in cover.cells {
             self.sum_cells(&wanted.calls, range, &mut sums)?;
         }
-        let mut stats: BTreeMap<_, _> = sums.into_iter().map(|(call, sum)| (call, sum.finish())).collect();
         let mut samples: BTreeMap<i64, Vec<Sample>> = BTreeMap::new();
         for stretch in cover.loose {
             self.each_loose(&wanted, stretch, |facts| samples.entry(facts.call).or_default().push(facts.sample()))?;
         }
         for (call, samples) in samples {
-            stats.entry(call).or_insert_with(Cell::empty).merge(&Cell::of(&samples));
+            sums.entry(call).or_insert_with(CellSum::empty).add_samples(&samples);
         }
-        Ok(Some(stats))
+        Ok(Some(sums.into_iter().map(|(call, sum)| (call, sum.finish())).collect()))
     }
 
     /// Hands over the wanted requests of a stretch that no cells make up.
