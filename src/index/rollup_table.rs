@@ -16,7 +16,7 @@ type Samples = BTreeMap<i64, Vec<Sample>>;
 /// Cells that begin at the same time, by call; with one of [`ALL_CALLS`].
 type Cells = BTreeMap<i64, Cell>;
 
-/// Cells are made anew from about so many rows at a time.
+/// Cells are made anew from about so many rows at a time, so that memory does not grow with the store.
 const REBUILT_ROWS: usize = if cfg!(test) { 100 } else { 65_536 };
 
 /// The requests of a batch, by the first millisecond of their minute.
@@ -83,16 +83,21 @@ pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) 
     )?;
     let mut rows = statement.query([])?;
     let (mut gathered, mut gathered_rows, mut done) = (Gathered::default(), 0, 0);
+    let (mut minute, mut minute_rows) = (i64::MIN, 0);
     while let Some(row) = rows.next()? {
         let (call, sample) = read_sample(row)?;
-        // Minutes are written whole: one that becomes dense is counted from all its rows.
-        if gathered_rows >= REBUILT_ROWS && !gathered.minutes.contains_key(&Level::Minute.start_of(sample.ts)) {
+        if Level::Minute.start_of(sample.ts) != minute {
+            (minute, minute_rows) = (Level::Minute.start_of(sample.ts), 0);
+        }
+        // Not within a minute that is not dense yet: when it becomes dense it is counted from all its rows, also from
+        // those that have not been read here.
+        if gathered_rows >= REBUILT_ROWS && !(1..DENSE_CALLS).contains(&minute_rows) {
             std::mem::take(&mut gathered).write(connection)?;
             done += std::mem::take(&mut gathered_rows);
             progress(done);
         }
         gathered.add(call, sample);
-        gathered_rows += 1;
+        (gathered_rows, minute_rows) = (gathered_rows + 1, minute_rows + 1);
     }
     gathered.write(connection)
 }
