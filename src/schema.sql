@@ -113,6 +113,7 @@ CREATE TABLE rollups (
     level INTEGER NOT NULL,                 -- 0: a second, only in minutes of many requests; 1: a minute; 2: ten;
     start INTEGER NOT NULL,                 -- 3: an hour; 4: six; 5: a day; 6: ten. The cells' first millisecond
     page  INTEGER NOT NULL,                 -- which calls
+    calls INTEGER NOT NULL,                 -- how many requests of these calls; those of all together not once more
     cells BLOB    NOT NULL,
     UNIQUE (level, start, page)
 ) STRICT;

@@ -216,7 +216,7 @@ fn sum_of_below(connection: &Connection, below: Level, level: Level, start: i64)
 fn add_to(connection: &Connection, level: Level, start: i64, cells: &Cells) -> rusqlite::Result<i64> {
     let mut select =
         connection.prepare_cached("SELECT id, cells FROM rollups WHERE level = ?1 AND start = ?2 AND page = ?3")?;
-    let mut update = connection.prepare_cached("UPDATE rollups SET cells = ?2 WHERE id = ?1")?;
+    let mut update = connection.prepare_cached("UPDATE rollups SET calls = calls + ?2, cells = ?3 WHERE id = ?1")?;
     let mut calls = 0;
     for (page, cells) in by_page(cells) {
         let held = select.query_row(params![level.number(), start, page], |row| {
@@ -229,6 +229,7 @@ fn add_to(connection: &Connection, level: Level, start: i64, cells: &Cells) -> r
             continue;
         };
         let mut changes: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
+        let added_calls = calls_in(&cells);
         let mut fresh = cells;
         for cell in rollup_page::cells(page, &held) {
             let (call, bytes) = cell.map_err(|_| corrupt())?;
@@ -242,7 +243,7 @@ fn add_to(connection: &Connection, level: Level, start: i64, cells: &Cells) -> r
         }
         changes.extend(fresh.into_iter().map(|(call, cell)| (call, encoded(start, cell))));
         let replaced = rollup_page::replaced(page, &held, &changes).map_err(|_| corrupt())?;
-        update.execute(params![id, replaced])?;
+        update.execute(params![id, added_calls, replaced])?;
     }
     Ok(calls)
 }
@@ -265,8 +266,8 @@ fn insert(
     let changes = cells.iter().map(|(call, cell)| (*call, encoded(start, cell))).collect();
     let bytes = rollup_page::replaced(page, &[], &changes).map_err(|_| corrupt())?;
     connection
-        .prepare_cached("INSERT INTO rollups (level, start, page, cells) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![level.number(), start, page, bytes])
+        .prepare_cached("INSERT INTO rollups (level, start, page, calls, cells) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![level.number(), start, page, calls_in(cells), bytes])
         .map(|_| ())
 }
 
@@ -276,6 +277,11 @@ fn by_page(cells: &Cells) -> BTreeMap<i64, BTreeMap<i64, &Cell>> {
         pages.entry(rollup_page::page_of(*call)).or_default().insert(*call, cell);
     }
     pages
+}
+
+/// How many requests the cells count, call by call.
+fn calls_in(cells: &BTreeMap<i64, &Cell>) -> i64 {
+    cells.iter().filter(|(call, _)| **call != ALL_CALLS).map(|(_, cell)| cell.calls).sum()
 }
 
 fn encoded(start: i64, cell: &Cell) -> Vec<u8> {

@@ -159,7 +159,7 @@ impl Fixture {
             }
         }
         digests.sort_by_key(|row| format!("{row:?}"));
-        let rollups = self.rows("SELECT level, start, page, cells FROM rollups ORDER BY 1, 2, 3");
+        let rollups = self.rows("SELECT level, start, page, calls, cells FROM rollups ORDER BY 1, 2, 3");
         vec![digests, rollups]
     }
 
@@ -178,17 +178,19 @@ impl Fixture {
             }
         }
         let calls_of_minute = |start| cells[&(1, Level::Minute.start_of(start), ALL_CALLS)].len() as i64;
-        let mut pages: BTreeMap<(i64, i64, i64), BTreeMap<i64, Vec<u8>>> = BTreeMap::new();
+        let mut pages: BTreeMap<(i64, i64, i64), (i64, BTreeMap<i64, Vec<u8>>)> = BTreeMap::new();
         for ((level, start, call), samples) in &cells {
             if *level > 0 || calls_of_minute(*start) >= DENSE_CALLS {
                 let mut bytes = Vec::new();
                 Cell::of(samples).encode(*start, &mut bytes);
-                pages.entry((*level, *start, rollup_page::page_of(*call))).or_default().insert(*call, bytes);
+                let (calls, cells) = pages.entry((*level, *start, rollup_page::page_of(*call))).or_default();
+                *calls += if *call == ALL_CALLS { 0 } else { samples.len() as i64 };
+                cells.insert(*call, bytes);
             }
         }
-        let page = |((level, start, page), cells): ((i64, i64, i64), _)| {
+        let page = |((level, start, page), (calls, cells)): ((i64, i64, i64), (i64, _))| {
             let bytes = rollup_page::replaced(page, &[], &cells).unwrap();
-            vec![level.into(), start.into(), page.into(), Value::Blob(bytes)]
+            vec![level.into(), start.into(), page.into(), calls.into(), Value::Blob(bytes)]
         };
         pages.into_iter().map(page).collect()
     }

@@ -175,20 +175,22 @@ fn derive_rollups(connection: &Connection) {
         }
     }
     let is_dense = |start| cells[&(1, Level::Minute.start_of(start), ALL_CALLS)].len() as i64 >= DENSE_CALLS;
-    let mut pages: BTreeMap<_, BTreeMap<i64, Vec<u8>>> = BTreeMap::new();
+    let mut pages: BTreeMap<_, (i64, BTreeMap<i64, Vec<u8>>)> = BTreeMap::new();
     for ((level, start, call), samples) in &cells {
         if *level > 0 || is_dense(*start) {
             let mut bytes = Vec::new();
             RollUp::of(samples).encode(*start, &mut bytes);
-            pages.entry((level, start, rollup_page::page_of(*call))).or_default().insert(*call, bytes);
+            let (calls, cells) = pages.entry((level, start, rollup_page::page_of(*call))).or_default();
+            *calls += if *call == ALL_CALLS { 0 } else { samples.len() as i64 };
+            cells.insert(*call, bytes);
         }
     }
-    for ((level, start, page), cells) in pages {
+    for ((level, start, page), (calls, cells)) in pages {
         let bytes = rollup_page::replaced(page, &[], &cells).unwrap();
         connection
-            .prepare_cached("INSERT INTO rollups (level, start, page, cells) VALUES (?, ?, ?, ?)")
+            .prepare_cached("INSERT INTO rollups (level, start, page, calls, cells) VALUES (?, ?, ?, ?, ?)")
             .unwrap()
-            .execute(params![level, start, page, bytes])
+            .execute(params![level, start, page, calls, bytes])
             .unwrap();
     }
 }
