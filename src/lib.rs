@@ -63,6 +63,7 @@ mod refusal;
 mod retention;
 mod retirement;
 mod rollup;
+mod rollup_page;
 mod schema_diff;
 pub mod segment;
 mod session_digest;

@@ -70,6 +70,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("varint.rs", &[]),
         ("histogram.rs", &["varint"]),
         ("rollup.rs", &["event", "histogram", "varint"]),
+        ("rollup_page.rs", &["varint"]),
         ("session_digest.rs", &[]),
         ("schema_diff.rs", &[]),
         ("record.rs", &["event"]),
@@ -160,11 +161,11 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("index/names.rs", &["fold", "record"]),
         ("index/rebuild.rs", &["error", "fold"]),
         ("index/request_rows.rs", &["chunk", "event", "fold", "record", "rollup"]),
-        ("index/rollup_table.rs", &["event", "histogram", "rollup"]),
+        ("index/rollup_table.rs", &["event", "rollup", "rollup_page"]),
         ("index/schema_history.rs", &["format", "record", "schema_diff"]),
         ("index/session_table.rs", &["fold"]),
         // Queries know the database, and nothing of how it is written. The status that they filter by is the event's.
-        ("query", &["error", "event", "histogram", "rollup", "session_digest"]),
+        ("query", &["error", "event", "rollup", "rollup_page", "session_digest"]),
         // Faults for tests; no part of any other build.
         ("sabotage.rs", &[]),
         // Looking at a whole store, as anybody may: it reads like wal-inspect and asks like a query.
