@@ -13,6 +13,7 @@ use crate::gap::now_ms;
 use crate::health::{HealthBoard, Part};
 use crate::index::{Batch, Checkpoint, Index};
 use crate::log::{Log, LogSegment};
+use crate::pace::{self, Backlog};
 use crate::progress::Progress;
 use crate::record::{Kind, Record};
 use crate::retention::Retention;
@@ -57,6 +58,8 @@ pub(crate) struct Compactor {
     /// Up to here, committed.
     checkpoint: Checkpoint,
     reader: Option<SegmentReader>,
+    /// When the last batch was committed; `None` while there may be more to fold at once.
+    caught_up: Option<Instant>,
     last_retired: Instant,
 }
 
@@ -110,6 +113,7 @@ impl Compactor {
             retention: Retention::new(config),
             checkpoint,
             reader: None,
+            caught_up: None,
             last_retired: Instant::now(),
         }
     }
@@ -122,6 +126,10 @@ impl Compactor {
         while !self.give_up.load(Ordering::Relaxed) {
             // Read before looking at the log: what was appended before it was set is then seen.
             let finishing = self.finish.load(Ordering::Acquire);
+            if let Some(pause) = self.pause().filter(|_| !finishing) {
+                std::thread::park_timeout(pause);
+                continue;
+            }
             match self.fold_next() {
                 Ok(true) => {
                     self.health.clear(Part::Fold);
@@ -141,6 +149,14 @@ impl Compactor {
                 }
             }
         }
+    }
+
+    /// How long what may be folded should still gather.
+    fn pause(&self) -> Option<Duration> {
+        let last = if self.folds_published() { self.progress.appended() } else { self.progress.durable() };
+        let records = last.0.saturating_sub(self.progress.folded().0);
+        let awaited = self.progress.folding_awaited();
+        pace::pause(Backlog { records, batch_records: BATCH_RECORDS as u64, awaited }, self.caught_up?.elapsed())
     }
 
     /// Folds a batch, or goes on to the next segment. `false`: there is nothing to do now.
@@ -247,6 +263,7 @@ impl Compactor {
         batch.commit(self.writer_id, checkpoint)?;
         self.checkpoint = checkpoint;
         self.progress.set_folded(checkpoint.sequence, events);
+        self.caught_up = (records < BATCH_RECORDS && bytes < BATCH_BYTES).then(Instant::now);
         Ok(())
     }
 
