@@ -248,6 +248,7 @@ impl Store {
     pub fn wait_folded(&self, timeout: Duration) -> Result<(), WaitError> {
         let deadline = deadline_after(timeout);
         let target = self.progress.wait_answered(self.draw_ticket(), deadline, timeout)?;
+        self.progress.await_folding(target);
         self.compactor.thread().unpark();
         self.progress.wait_folded(target, deadline, timeout)
     }

@@ -11,8 +11,8 @@ use rusqlite::types::Null;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Statement};
 use std::borrow::Cow;
 
-/// How many rows the larger statement inserts. Inserting took a quarter less time than with one row to a statement;
-/// more of them gained little, and the thread offers its processor to others between two statements.
+/// How many rows the larger statement inserts. Inserting took a quarter less time than with one row to a statement.
+/// The thread offers its processor to others between two statements.
 const ROWS: usize = if cfg!(test) { 3 } else { CHUNK_RECORDS };
 
 const COLUMNS: usize = 15;
