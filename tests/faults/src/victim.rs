@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 /// A victim to be started: a store's directory, and how to record into it.
 #[derive(Clone, Debug)]
@@ -38,6 +38,7 @@ pub struct Said {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
     said: Said,
 }
@@ -79,11 +80,13 @@ impl Victim {
         let mut child = Command::new(&line[0])
             .args(&line[1..])
             .envs(self.environment.iter().cloned())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("start {line:?}: {error}"));
         let Some(stdout) = child.stdout.take() else { panic!("standard output was piped") };
-        Running { child, lines: BufReader::new(stdout).lines(), said: Said::default() }
+        let stdin = child.stdin.take();
+        Running { child, stdin, lines: BufReader::new(stdout).lines(), said: Said::default() }
     }
 
     /// Starts it and waits for its end.
@@ -101,6 +104,12 @@ impl Running {
     /// Its process id; the wrapper's, if it has one.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Lets a victim go on that was started with `--hold`.
+    pub fn release(&mut self) {
+        // Dropping it closes it. Who does not read any more is dead, which the test will notice.
+        let _ = self.stdin.take().map(|mut stdin| stdin.write_all(b"go\n"));
     }
 
     /// Listens until it has said enough; `false`: it ended before.

@@ -67,6 +67,12 @@ struct Arguments {
     /// Wait until everything is folded before shutting down.
     #[arg(long)]
     fold: bool,
+    /// Wait for a line on standard input before recording.
+    #[arg(long)]
+    hold: bool,
+    /// Once everything is recorded, do nothing but say how much is in the map, until killed.
+    #[arg(long)]
+    linger: bool,
     /// A planted bug: say that events are durable before they are.
     #[arg(long)]
     acknowledge_early: bool,
@@ -101,7 +107,17 @@ fn main() -> ExitCode {
         }
     };
     say("opened", "");
+    if arguments.hold {
+        let mut line = String::new();
+        if let Err(error) = std::io::stdin().read_line(&mut line) {
+            say("failed", error);
+        }
+    }
     record(&store, &arguments);
+    while arguments.linger {
+        say("appended", store.stats().appended);
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let patience = Duration::from_millis(arguments.patience_ms);
     if arguments.fold
         && let Err(error) = store.wait_folded(patience)

@@ -1,0 +1,129 @@
+//! The command lines of strace(1): watching a victim's system calls, and making them fail or kill.
+//!
+//! Pure but for [`Strace::attach`], [`missing`] and what they start. strace counts `when=N` for each thread by itself: under
+//! [`Strace::around`] the first thread to come that far is hit, with [`Strace::attach`] a thread that the test chose.
+
+use crate::victim::Running;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Long enough for a loaded machine; nothing is measured by it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often to look whether something has happened.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// What strace is to do.
+#[derive(Clone, Debug, Default)]
+pub struct Strace {
+    calls: String,
+    injection: Option<String>,
+    paths: Vec<PathBuf>,
+    log: Option<PathBuf>,
+}
+
+impl Strace {
+    /// Watches `calls`: names, separated by commas, `?` before one that not every machine has.
+    pub fn of(calls: &str) -> Self {
+        Self { calls: calls.to_owned(), ..Self::default() }
+    }
+
+    /// Does something at some of the calls, in strace's own words: `signal=SIGKILL:when=3`, `error=EIO:when=2+`.
+    #[must_use]
+    pub fn injecting(mut self, what: &str) -> Self {
+        self.injection = Some(what.to_owned());
+        self
+    }
+
+    /// Only at calls that concern this path; may be said again.
+    #[must_use]
+    pub fn at(mut self, path: impl Into<PathBuf>) -> Self {
+        self.paths.push(path.into());
+        self
+    }
+
+    /// Writes what it sees to a file that [`Trace`](crate::Trace) reads.
+    #[must_use]
+    pub fn log(mut self, path: impl Into<PathBuf>) -> Self {
+        self.log = Some(path.into());
+        self
+    }
+
+    /// The words before a victim's own command line, for [`Victim::under`](crate::Victim::under): all its threads from
+    /// its first call on.
+    pub fn around(&self) -> Vec<OsString> {
+        let mut line = vec!["strace".into(), "-f".into()];
+        line.extend(self.arguments());
+        line.push("--".into());
+        line
+    }
+
+    /// Attaches to the thread of that name of a process that runs, and waits until it is attached. It ends with the thread.
+    ///
+    /// # Panics
+    /// There is no such thread, or strace can't be attached.
+    pub fn attach(&self, victim: &Running, thread: &str) -> Child {
+        let tasks = PathBuf::from(format!("/proc/{}/task", victim.pid()));
+        let deadline = Instant::now() + PATIENCE;
+        // A thread names itself, some time after it was started.
+        let id = loop {
+            match thread_id(&tasks, thread) {
+                Some(id) => break id,
+                None => assert!(Instant::now() < deadline, "{} has no thread {thread}", tasks.display()),
+            }
+            std::thread::sleep(LOOK);
+        };
+        let mut strace = Command::new("strace")
+            .args(self.arguments())
+            .args(["-p", &id])
+            .spawn()
+            .unwrap_or_else(|error| panic!("start strace: {error}"));
+        let status = tasks.join(&id).join("status");
+        while !is_traced(&status) {
+            let ended = strace.try_wait().unwrap_or_else(|error| panic!("wait for strace: {error}"));
+            assert!(ended.is_none() && Instant::now() < deadline, "strace did not attach to {thread}: {ended:?}");
+            std::thread::sleep(LOOK);
+        }
+        strace
+    }
+
+    fn arguments(&self) -> Vec<OsString> {
+        let log = self.log.clone().unwrap_or_else(|| "/dev/null".into());
+        // -y: descriptors with their paths. -s: enough of what is written to tell one line of a victim from another.
+        let mut line: Vec<OsString> = ["-qq", "-y", "-s", "64", "-e", "signal=none", "-o"].map(Into::into).into();
+        line.push(log.into());
+        line.extend(["-e".into(), format!("trace={}", self.calls).into()]);
+        if let Some(injection) = &self.injection {
+            line.extend(["-e".into(), format!("inject={}:{injection}", self.calls).into()]);
+        }
+        for path in &self.paths {
+            line.extend(["-P".into(), path.into()]);
+        }
+        line
+    }
+}
+
+/// Why strace can't be used here; `None` if it can. Tried, not guessed: many containers have it and refuse ptrace(2).
+pub fn missing() -> Option<String> {
+    let tried = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=getpid:error=EIO:when=1", "true"])
+        .stderr(Stdio::piped())
+        .output();
+    match tried {
+        Err(error) => Some(format!("strace can't be started: {error}")),
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(format!("strace can't trace here: {}", String::from_utf8_lossy(&output.stderr).trim())),
+    }
+}
+
+fn thread_id(tasks: &Path, name: &str) -> Option<String> {
+    let ids = std::fs::read_dir(tasks).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    ids.into_iter()
+        .find(|id| std::fs::read_to_string(tasks.join(id).join("comm")).is_ok_and(|found| found.trim_end() == name))
+}
+
+fn is_traced(status: &Path) -> bool {
+    let text = std::fs::read_to_string(status).unwrap_or_default();
+    text.lines().filter_map(|line| line.strip_prefix("TracerPid:")).any(|tracer| tracer.trim() != "0")
+}

@@ -1,0 +1,193 @@
+//! A crash at every system call that changes a file: whatever the call is that never happens, everything that was in
+//! the map survives, is folded once, and opening the store again changes nothing.
+
+use mcplog::Config;
+use mcplog::config::SEGMENT_BYTES_MIN;
+use mcplog::segment::{Item, SegmentReader};
+use mcplog_faults::cases::{each, spread};
+use mcplog_faults::trace::Call;
+use mcplog_faults::{Holdings, Said, Scale, Strace, Trace, Victim, directory, skip, strace};
+use std::collections::BTreeMap;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+
+/// What changes files, under the names that it has on this machine or another.
+const CALLS: &str =
+    "fallocate,msync,fsync,fdatasync,?rename,renameat,renameat2,?unlink,unlinkat,ftruncate,write,pwrite64";
+/// How many events are in the log before a crash while opening it.
+const OLD_EVENTS: u64 = 1500;
+/// How many events a run records: enough to fill a segment and begin the next, twice.
+const EVENTS: &str = "2000";
+/// How many crashes the quick set tries for each call of each thread.
+const QUICK: u64 = 4;
+/// The bytes behind the last frame, of a frame that a crash cut short.
+const TORN: [u8; 40] = [0x17; 40];
+
+/// How often each thread makes each call, by the names of both.
+type Counts = BTreeMap<(String, String), u64>;
+
+#[test]
+fn a_crash_at_any_call_while_a_torn_log_is_opened_loses_nothing() {
+    let Some(dir) = traced_dir("a crash at any call while a torn log is opened") else { return };
+    let torn = dir.path().join("torn");
+    leave_torn_log(&torn);
+    let counted = dir.path().join("counted");
+    directory::copy(&torn, &counted);
+    let counts = count_calls(&scripted(&counted, OLD_EVENTS), &dir.path().join("log"), |_| true);
+    // Of a call that several threads make, the first to come that far is hit.
+    let mut most = Counts::new();
+    for ((_, call), count) in counts {
+        let most = most.entry((String::new(), call)).or_default();
+        *most = count.max(*most);
+    }
+    try_all("opening a torn log", &most, |case, (_, call), number| {
+        let store = dir.path().join(case);
+        directory::copy(&torn, &store);
+        let fatal = Strace::of(call).injecting(&format!("signal=SIGKILL:when={number}"));
+        let (said, status) = scripted(&store, OLD_EVENTS).under(fatal.around()).run();
+        assert_survived(&store, OLD_EVENTS, &said, &format!("{call} {number}"));
+        status.signal().is_some()
+    });
+}
+
+#[test]
+fn a_crash_at_any_call_of_any_thread_while_recording_loses_nothing() {
+    let Some(dir) = traced_dir("a crash at any call of any thread while recording") else { return };
+    let counted = scripted(&dir.path().join("counted"), 0);
+    let counts = count_calls(&counted, &dir.path().join("log"), |call| !call.arguments.contains("\"opened"));
+    for expected in ["main", "mcplog-append", "mcplog-prepare", "mcplog-sync", "mcplog-compact"] {
+        assert!(counts.keys().any(|(thread, _)| thread == expected), "no call of {expected}: {counts:?}");
+    }
+    try_all("recording", &counts, |case, (thread, call), number| {
+        let store = dir.path().join(case);
+        let mut victim = scripted(&store, 0).with(["--hold"]).start();
+        assert!(victim.listen_until(|said| said.opened), "the victim ended by itself");
+        // The first thread bears the program's name.
+        let thread = if thread == "main" { "victim" } else { thread };
+        let fatal = Strace::of(call).injecting(&format!("signal=SIGKILL:when={number}"));
+        let mut strace = fatal.attach(&victim, thread);
+        victim.release();
+        let (said, status) = victim.finish();
+        strace.wait().expect("strace ends with the thread");
+        assert_survived(&store, 0, &said, &format!("{thread} {call} {number}"));
+        status.signal().is_some()
+    });
+}
+
+/// A directory to work in; `None`, said aloud, where nothing can be traced.
+fn traced_dir(test: &str) -> Option<tempfile::TempDir> {
+    if let Some(why) = strace::missing() {
+        skip(test, &why);
+        return None;
+    }
+    Some(tempfile::tempdir().expect("temporary directory"))
+}
+
+/// A run that does everything a store does: it syncs, rotates, folds, retires, shuts down.
+fn scripted(store: &Path, first: u64) -> Victim {
+    Victim::new(env!("CARGO_BIN_EXE_victim"), store).with(["--first", &first.to_string(), "--events", EVENTS]).with([
+        "--flush-every",
+        "200",
+        "--tell-every",
+        "100",
+        "--fold",
+    ])
+}
+
+/// What a crash leaves that no thread was ready for: two segments that were never synced, half a frame at the end, and
+/// no database, so that all of it is still to be folded.
+fn leave_torn_log(store: &Path) {
+    let mut victim = Victim::new(env!("CARGO_BIN_EXE_victim"), store)
+        .with(["--sync", "never", "--keep-segments-bytes", "1000000000", "--tell-every", "100"])
+        .with(["--events", &OLD_EVENTS.to_string(), "--linger"])
+        .start();
+    assert!(victim.listen_until(|said| said.appended == OLD_EVENTS), "the victim ended by itself");
+    victim.kill();
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        std::fs::remove_file(store.join(name)).expect("the database is there");
+    }
+    let segments = mcplog::segment::list(&store.join("wal")).expect("the log can be listed");
+    assert!(segments.len() > 1, "{segments:?}");
+    let last = &segments.last().expect("a segment").path;
+    let mut reader = SegmentReader::open(last).expect("the last segment can be read");
+    while !matches!(reader.next().expect("the last segment can be read"), Item::Stop(_)) {}
+    let file = std::fs::OpenOptions::new().write(true).mode(0o600).open(last).expect("the last segment can be written");
+    let end = u64::from(reader.position().end.0);
+    assert!(end + TORN.len() as u64 <= file.metadata().expect("a file").len(), "no room behind the last frame");
+    file.write_all_at(&TORN, end).expect("the last segment can be written");
+}
+
+/// Counts the calls of a run from the last one on that does not pass.
+fn count_calls(victim: &Victim, log: &Path, passes: impl Fn(&Call) -> bool) -> Counts {
+    let watching = Strace::of(&format!("{CALLS},prctl")).log(log);
+    let (said, status) = victim.clone().under(watching.around()).run();
+    assert!(status.success() && said.report.is_some(), "{status}: {said:?}");
+    let trace = Trace::parse(&std::fs::read_to_string(log).expect("strace wrote its log"));
+    let names = trace.thread_names();
+    let from = trace.calls.iter().rposition(|call| !passes(call)).map_or(0, |before| before + 1);
+    let mut counts = Counts::new();
+    for call in trace.calls[from..].iter().filter(|call| call.name != "prctl") {
+        *counts.entry((names[&call.thread].clone(), call.name.clone())).or_default() += 1;
+    }
+    counts
+}
+
+/// Tries a crash at each of the calls, or at some of them. `attempt` gets a name for the case and tells whether the crash
+/// came: no two runs make equally many calls.
+fn try_all(what: &str, counts: &Counts, attempt: impl Fn(&str, &(String, String), u64) -> bool + Sync) {
+    let numbers = |count: u64| Scale::chosen().of(spread(count, QUICK), spread(count, count));
+    let cases: Vec<_> =
+        counts.iter().flat_map(|(call, count)| numbers(*count).into_iter().map(move |number| (call, number))).collect();
+    let tried = cases.len();
+    let crashes =
+        each(cases.into_iter().enumerate(), |(case, (call, number))| attempt(&case.to_string(), call, number));
+    let crashes = crashes.into_iter().filter(|crashed| *crashed).count();
+    println!("{what}: {crashes} crashes in {tried} runs, calls made: {counts:?}");
+    assert!(crashes * 4 >= tried * 3, "{what}: only {crashes} crashes in {tried} runs");
+}
+
+/// Opens what a crash left, three times: as it is, to see that recovery has nothing left to do, and to see that what is
+/// folded is retired. `old` events were in the log before the run that said `said`.
+fn assert_survived(store: &Path, old: u64, said: &Said, case: &str) {
+    // Whatever is left of a first opening that died before it made the directory.
+    if !store.exists() {
+        assert_eq!((old, said.appended), (0, 0), "{case}");
+        return;
+    }
+    // A large channel and large segments take longer to open than everything else here.
+    let mut retiring = Config::new(store);
+    retiring.channel_events = 4096;
+    retiring.segment_bytes = SEGMENT_BYTES_MIN;
+    let mut keeping = retiring.clone();
+    keeping.keep_segments_bytes = u64::MAX;
+    let first = Holdings::with(keeping.clone());
+    let found = first.prefix(0);
+    assert_eq!(found, first.numbers.len() as u64, "{case}: what one thread records in order is a prefix");
+    let said_to_be_there = old + said.appended.max(said.acknowledged);
+    assert!(found >= said_to_be_there, "{case}: {said_to_be_there} events were in the map, {found} have a row");
+    assert_eq!((first.quarantined, first.gap_events), (0, 0), "{case}");
+    assert!(first.health.is_ok(), "{case}: {}", first.health);
+    let recovered = directory::contents(&store.join("wal"));
+    assert_eq!(directory::contents(&store.join("quarantine")).len(), 0, "{case}");
+
+    let second = Holdings::with(keeping);
+    assert_eq!((&second.numbers, second.quarantined), (&first.numbers, 0), "{case}: opened twice");
+    let again = directory::contents(&store.join("wal"));
+    for (path, bytes) in &recovered {
+        assert!(again.get(path) == Some(bytes), "{case}: opening it twice changed {}", path.display());
+    }
+    assert_eq!(
+        again.len(),
+        recovered.len() + 1,
+        "{case}: an opening adds its own segment, no more: {:?}",
+        again.keys()
+    );
+
+    let third = Holdings::with(retiring);
+    assert_eq!(third.numbers, first.numbers, "{case}: opened three times");
+    let left = directory::contents(&store.join("wal"));
+    assert_eq!(left.len(), 1, "{case}: what is folded is retired, but for the newest: {:?}", left.keys());
+    // A long set has thousands of cases.
+    std::fs::remove_dir_all(store).expect("the store can be removed");
+}
