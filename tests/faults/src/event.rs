@@ -14,9 +14,18 @@ pub fn number(request_id: &str) -> Option<u64> {
     u64::from_str_radix(request_id.strip_prefix("0197a1c0-7b1e-7cc3-98c4-")?, 16).ok()
 }
 
+/// Whether this is what event `number` said when it was recorded.
+pub fn is_as_recorded(number: u64, ts: i64, session_id: Option<&str>) -> bool {
+    ts == STARTED_AT.saturating_add_unsigned(number) && session_id == Some(&session_of(number))
+}
+
+fn session_of(number: u64) -> String {
+    format!("session-{}", number % 7)
+}
+
 /// Records event `number`, in session `number % 7`; tells whether the store accepted it.
 pub fn record(recorder: &Recorder, number: u64) -> bool {
-    let (id, session) = (request_id(number), format!("session-{}", number % 7));
+    let (id, session) = (request_id(number), session_of(number));
     let ts = STARTED_AT.saturating_add_unsigned(number);
     let mut request = Request::new(&id, ts, "files", "tools/call");
     request.session_id = Some(&session);

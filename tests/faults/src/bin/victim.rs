@@ -5,6 +5,8 @@
 //! - `opened`: the store is open.
 //! - `appended N`: N events of this run are in the map.
 //! - `acknowledged N`: the first N events of this run are durable.
+//! - `durable N M`: a segment's mark says that the first N events of this run are durable, and no mark said so before;
+//!   there are M segments behind it.
 //! - `refused N`: N events of this run were refused so far.
 //! - `failed TEXT`: a wait ended without what was waited for.
 //! - `health TEXT`: what is wrong changed.
@@ -14,7 +16,7 @@
 
 use clap::{Parser, ValueEnum};
 use mcplog::{Config, Store, SyncPolicy};
-use mcplog_faults::event;
+use mcplog_faults::{event, marks::Marks};
 use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
@@ -70,7 +72,7 @@ struct Arguments {
     /// Wait for a line on standard input before recording.
     #[arg(long)]
     hold: bool,
-    /// Once everything is recorded, do nothing but say how much is in the map, until killed.
+    /// Then do nothing but say how many events are in the map, until it is killed, instead of shutting down.
     #[arg(long)]
     linger: bool,
     /// A planted bug: say that events are durable before they are.
@@ -106,6 +108,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // Before anything is recorded: after that, the first segment may be gone any moment.
+    let mut marks = Marks::new(store.dir());
     say("opened", "");
     if arguments.hold {
         let mut line = String::new();
@@ -113,10 +117,12 @@ fn main() -> ExitCode {
             say("failed", error);
         }
     }
-    record(&store, &arguments);
-    while arguments.linger {
-        say("appended", store.stats().appended);
-        std::thread::sleep(Duration::from_millis(5));
+    record(&store, &arguments, &mut marks);
+    if arguments.linger {
+        loop {
+            say("appended", store.stats().appended);
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
     let patience = Duration::from_millis(arguments.patience_ms);
     if arguments.fold
@@ -129,7 +135,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn record(store: &Store, arguments: &Arguments) {
+fn record(store: &Store, arguments: &Arguments, marks: &mut Marks) {
     let recorder = store.recorder();
     let patience = Duration::from_millis(arguments.patience_ms);
     let pause = Duration::from_micros(arguments.pause_us);
@@ -152,6 +158,9 @@ fn record(store: &Store, arguments: &Arguments) {
         }
         if due(arguments.tell_every, count) {
             say("appended", store.stats().appended);
+            if marks.look_again() {
+                say("durable", format_args!("{} {}", marks.durable, marks.waiting));
+            }
             let now = store.stats().health.to_string();
             if now != health {
                 say("health", &now);
