@@ -11,6 +11,7 @@ pub mod event;
 pub mod holdings;
 pub mod marks;
 pub mod ordeal;
+pub mod order;
 pub mod random;
 pub mod scale;
 pub mod strace;

@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(1);
 #[derive(Clone, Debug, Default)]
 pub struct Strace {
     calls: String,
-    injection: Option<String>,
+    injections: Vec<String>,
     paths: Vec<PathBuf>,
     log: Option<PathBuf>,
 }
@@ -29,10 +29,10 @@ impl Strace {
         Self { calls: calls.to_owned(), ..Self::default() }
     }
 
-    /// Does something at some of the calls, in strace's own words: `signal=SIGKILL:when=3`, `error=EIO:when=2+`.
+    /// Does something at some of these calls, in strace's own words: `signal=SIGKILL:when=3`, `error=EIO:when=2+`.
     #[must_use]
-    pub fn injecting(mut self, what: &str) -> Self {
-        self.injection = Some(what.to_owned());
+    pub fn injecting(mut self, calls: &str, what: &str) -> Self {
+        self.injections.push(format!("inject={calls}:{what}"));
         self
     }
 
@@ -94,8 +94,8 @@ impl Strace {
         let mut line: Vec<OsString> = ["-qq", "-y", "-s", "64", "-e", "signal=none", "-o"].map(Into::into).into();
         line.push(log.into());
         line.extend(["-e".into(), format!("trace={}", self.calls).into()]);
-        if let Some(injection) = &self.injection {
-            line.extend(["-e".into(), format!("inject={}:{injection}", self.calls).into()]);
+        for injection in &self.injections {
+            line.extend(["-e".into(), injection.into()]);
         }
         for path in &self.paths {
             line.extend(["-P".into(), path.into()]);

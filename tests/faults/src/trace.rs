@@ -14,7 +14,8 @@ pub struct Call {
     pub name: String,
     /// Everything between its parentheses.
     pub arguments: String,
-    /// What it returned: a number as strace writes it (with what it stands for, under `-y`), or why it failed.
+    /// What it returned: a number as strace writes it (with what it stands for, under `-y`), or why it failed. A call that
+    /// strace kept from being made failed, whatever its caller was told.
     pub result: Result<String, String>,
     /// The lines on which it began and ended, from 0; `ended` is the last line of all for a call that never did.
     pub began: usize,
@@ -100,7 +101,8 @@ impl Call {
         self.result = match result.strip_prefix("-1 ") {
             Some(error) => Err(error.to_owned()),
             None if result.starts_with('?') => Err("never returned".into()),
-            None => Ok(result.trim_end_matches(" (INJECTED)").to_owned()),
+            None if result.ends_with("(INJECTED)") => Err(format!("not made: {result}")),
+            None => Ok(result.to_owned()),
         };
     }
 
@@ -163,7 +165,7 @@ mod tests {
             call(11, "prctl", "PR_SET_NAME, \"mcplog-sync\"", Ok("0"), [1, 1]),
             call(11, "write", "1</dev/null>, \"a = (b)\\n\", 8", Ok("8"), [4, 4]),
             call(11, "msync", "0x7f00, 4096, MS_SYNC", Err("EIO (Input/output error) (INJECTED)"), [5, 5]),
-            call(10, "fsync", "3</d>", Ok("0"), [6, 6]),
+            call(10, "fsync", "3</d>", Err("not made: 0 (INJECTED)"), [6, 6]),
             call(10, "mmap", "NULL, 65536, PROT_READ, MAP_SHARED, 8</w/1.new>, 0", Ok("0x7ff0"), [7, 9]),
             call(11, "pwrite64", "5</x>, \"\", 1, 0", Err("never returned"), [8, 10]),
             call(10, "fsync", "3</d>", Err("never returned"), [12, 13]),

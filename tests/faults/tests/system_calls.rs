@@ -44,7 +44,7 @@ fn a_crash_at_any_call_while_a_torn_log_is_opened_loses_nothing() {
     try_all("opening a torn log", &most, |case, (_, call), number| {
         let store = dir.path().join(case);
         directory::copy(&torn, &store);
-        let fatal = Strace::of(call).injecting(&format!("signal=SIGKILL:when={number}"));
+        let fatal = Strace::of(call).injecting(call, &format!("signal=SIGKILL:when={number}"));
         let (said, status) = scripted(&store, OLD_EVENTS).under(fatal.around()).run();
         assert_survived(&store, OLD_EVENTS, &said, &format!("{call} {number}"));
         status.signal().is_some()
@@ -65,7 +65,7 @@ fn a_crash_at_any_call_of_any_thread_while_recording_loses_nothing() {
         assert!(victim.listen_until(|said| said.opened), "the victim ended by itself");
         // The first thread bears the program's name.
         let thread = if thread == "main" { "victim" } else { thread };
-        let fatal = Strace::of(call).injecting(&format!("signal=SIGKILL:when={number}"));
+        let fatal = Strace::of(call).injecting(call, &format!("signal=SIGKILL:when={number}"));
         let mut strace = fatal.attach(&victim, thread);
         victim.release();
         let (said, status) = victim.finish();
