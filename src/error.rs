@@ -160,6 +160,17 @@ pub enum IndexError {
     },
 }
 
+impl IndexError {
+    /// Whether the database is damaged, so that trying again can't help.
+    pub(crate) fn is_corrupt(&self) -> bool {
+        let Self::Sqlite { source, .. } = self else { return false };
+        matches!(
+            source.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+        )
+    }
+}
+
 /// Why waiting for the store ended without what was waited for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -173,6 +184,9 @@ pub enum WaitError {
     /// The log could not be synced; what was waited for may be lost at a power cut.
     #[error("the log could not be synced: {0}")]
     Sync(String),
+    /// Nothing is folded any more; what was waited for stays in the log.
+    #[error("folding has ended: {0}")]
+    Fold(String),
 }
 
 struct Millis(Duration);

@@ -1,6 +1,6 @@
 //! The log of the running store: its segments in order, shared by the appender and the compactor.
 //!
-//! The lock is taken when a segment begins or is retired, never for a record.
+//! The lock is taken when a segment begins or is retired, and once for each batch that is folded; never for a record.
 
 use crate::format::{Extent, SegmentId, Sequence};
 use crate::segment::progress::SegmentProgress;
@@ -28,47 +28,176 @@ impl LogSegment {
         Sequence(self.base_sequence.0 + u64::from(extent.frames) - 1)
     }
 
+    /// The last sequence number that readers may see.
+    pub(crate) fn last_published(&self) -> Sequence {
+        self.last_sequence(self.progress.published())
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.progress.sealed().map_or(self.allocated_bytes, |extent| u64::from(extent.end.0))
     }
 }
 
-/// The segments, oldest first. The last one is active, or was the last to be.
+#[derive(Debug, Default)]
+struct Segments {
+    /// By sequence number, each with numbers beyond those before it. The last one is active, or was the last to be.
+    ordered: VecDeque<LogSegment>,
+    /// Nothing is read from these: others have their records, or they have none. They stay until what they hold is
+    /// folded.
+    superseded: Vec<LogSegment>,
+}
+
+/// The segments.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    segments: Mutex<VecDeque<LogSegment>>,
+    segments: Mutex<Segments>,
+}
+
+/// Segments all of whose records are folded.
+#[derive(Debug, Default)]
+pub(crate) struct Folded {
+    /// Oldest first; never the newest of all, which carries the store's identity.
+    pub(crate) ordered: Vec<LogSegment>,
+    pub(crate) superseded: Vec<LogSegment>,
 }
 
 impl Log {
-    pub(crate) fn new(segments: impl IntoIterator<Item = LogSegment>) -> Self {
-        Self { segments: Mutex::new(segments.into_iter().collect()) }
+    /// `ordered` is in the order of sequence numbers.
+    pub(crate) fn new(
+        ordered: impl IntoIterator<Item = LogSegment>,
+        superseded: impl IntoIterator<Item = LogSegment>,
+    ) -> Self {
+        let segments =
+            Segments { ordered: ordered.into_iter().collect(), superseded: superseded.into_iter().collect() };
+        Self { segments: Mutex::new(segments) }
     }
 
     /// By the appender: a new segment begins.
     pub(crate) fn push(&self, segment: LogSegment) {
-        self.segments.lock().push_back(segment);
+        self.segments.lock().ordered.push_back(segment);
     }
 
-    /// The first segment with at least that id.
-    pub(crate) fn at_least(&self, id: SegmentId) -> Option<LogSegment> {
-        self.segments.lock().iter().find(|segment| segment.id >= id).cloned()
+    /// The first segment that has a record beyond that number.
+    pub(crate) fn first_beyond(&self, sequence: Sequence) -> Option<LogSegment> {
+        self.segments.lock().ordered.iter().find(|segment| segment.last_published() > sequence).cloned()
     }
 
-    /// The segments before that id, oldest first; never the newest of all.
-    pub(crate) fn before(&self, id: SegmentId) -> Vec<LogSegment> {
+    /// Every segment that has a record beyond that number, in order.
+    pub(crate) fn all_beyond(&self, sequence: Sequence) -> Vec<LogSegment> {
         let segments = self.segments.lock();
-        let count = segments.len().saturating_sub(1);
-        segments.iter().take(count).take_while(|segment| segment.id < id).cloned().collect()
+        segments.ordered.iter().filter(|segment| segment.last_published() > sequence).cloned().collect()
+    }
+
+    /// By the appender: everything beyond `durable` was written again, into `again`. Segment `poisoned` ends at
+    /// `extent` from now on; of those after it nothing is read any more.
+    pub(crate) fn supersede(
+        &self,
+        durable: Sequence,
+        poisoned: SegmentId,
+        extent: Extent,
+        again: impl IntoIterator<Item = LogSegment>,
+    ) {
+        let mut segments = self.segments.lock();
+        let Segments { ordered, superseded } = &mut *segments;
+        let (kept, beyond): (VecDeque<_>, VecDeque<_>) =
+            ordered.drain(..).partition(|segment| segment.last_published() <= durable);
+        *ordered = kept;
+        for segment in beyond {
+            if segment.id == poisoned && extent.frames > 0 {
+                let durable = Arc::new(SegmentProgress::of_sealed(extent));
+                ordered.push_back(LogSegment { progress: durable, ..segment });
+            } else {
+                superseded.push(segment);
+            }
+        }
+        ordered.extend(again);
+    }
+
+    /// The segments of which everything up to that number is folded, and which hold nothing beyond it.
+    ///
+    /// A segment that is not the last takes no more frames, sealed or not.
+    pub(crate) fn folded(&self, sequence: Sequence) -> Folded {
+        let segments = self.segments.lock();
+        let is_folded = |segment: &&LogSegment| segment.last_published() <= sequence;
+        let count = segments.ordered.len().saturating_sub(1);
+        Folded {
+            ordered: segments.ordered.iter().take(count).take_while(is_folded).cloned().collect(),
+            superseded: segments.superseded.iter().filter(is_folded).cloned().collect(),
+        }
     }
 
     /// By the compactor: the segment's file is gone.
     pub(crate) fn remove(&self, id: SegmentId) {
-        self.segments.lock().retain(|segment| segment.id != id);
+        let mut segments = self.segments.lock();
+        segments.ordered.retain(|segment| segment.id != id);
+        segments.superseded.retain(|segment| segment.id != id);
     }
 
     /// How many segments there are and how many bytes they take.
     pub(crate) fn size(&self) -> (u64, u64) {
         let segments = self.segments.lock();
-        (segments.len() as u64, segments.iter().map(LogSegment::bytes).sum())
+        let all = || segments.ordered.iter().chain(&segments.superseded);
+        (all().count() as u64, all().map(LogSegment::bytes).sum())
+    }
+
+    /// How many bytes the segments take that hold something beyond that number.
+    pub(crate) fn bytes_beyond(&self, sequence: Sequence) -> u64 {
+        let segments = self.segments.lock();
+        let all = segments.ordered.iter().rev().take_while(|segment| segment.last_published() > sequence);
+        all.chain(&segments.superseded).map(LogSegment::bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Offset;
+
+    fn segment(id: u64, first: u64, frames: u32) -> LogSegment {
+        let extent = Extent { end: Offset(4096 + 100 * frames), frames };
+        LogSegment {
+            id: SegmentId(id),
+            path: PathBuf::new(),
+            base_sequence: Sequence(first),
+            created_at: 0,
+            allocated_bytes: u64::from(extent.end.0),
+            progress: Arc::new(SegmentProgress::of_sealed(extent)),
+        }
+    }
+
+    fn ids(segments: &[LogSegment]) -> Vec<u64> {
+        segments.iter().map(|segment| segment.id.0).collect()
+    }
+
+    #[test]
+    fn where_to_go_on_is_told_by_numbers_alone() {
+        // Numbers 21 to 30 are missing; the last segment has no frame yet.
+        let log = Log::new([segment(1, 1, 10), segment(5, 11, 10), segment(6, 31, 10), segment(7, 41, 0)], []);
+        let first = |sequence| log.first_beyond(Sequence(sequence)).map(|segment| segment.id.0);
+        let expected =
+            [(0, Some(1)), (9, Some(1)), (10, Some(5)), (20, Some(6)), (30, Some(6)), (40, None), (99, None)];
+        for (sequence, id) in expected {
+            assert_eq!(first(sequence), id, "beyond {sequence}");
+        }
+        assert_eq!(ids(&log.folded(Sequence(30)).ordered), [1, 5]);
+        assert_eq!(ids(&log.folded(Sequence(99)).ordered), [1, 5, 6], "never the newest");
+        assert_eq!(log.bytes_beyond(Sequence(20)), 4096 + 1000 + 4096, "the one that takes frames counts");
+        assert_eq!(log.bytes_beyond(Sequence(40)), 0);
+    }
+
+    #[test]
+    fn what_was_written_again_takes_the_place_of_what_was_not_durable() {
+        let log = Log::new([segment(1, 1, 10), segment(2, 11, 10), segment(3, 21, 10)], []);
+        let extent = Extent { end: Offset(4096 + 400), frames: 4 };
+        log.supersede(Sequence(14), SegmentId(2), extent, [segment(4, 15, 16)]);
+        let order: Vec<_> = [0, 10, 13, 14, 29].map(|n| log.first_beyond(Sequence(n)).map(|s| s.id.0)).into();
+        assert_eq!(order, [Some(1), Some(2), Some(2), Some(4), Some(4)]);
+        assert!(log.folded(Sequence(29)).superseded.is_empty(), "its last record is not folded");
+        assert_eq!(ids(&log.folded(Sequence(30)).superseded), [3]);
+        log.remove(SegmentId(3));
+        // Once more, before anything of the second writing is durable.
+        log.supersede(Sequence(14), SegmentId(4), Extent::EMPTY, [segment(5, 15, 20)]);
+        assert_eq!(ids(&log.all_beyond(Sequence(0))), [1, 2, 5]);
+        assert_eq!(ids(&log.folded(Sequence(30)).superseded), [4]);
     }
 }

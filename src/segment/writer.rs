@@ -35,6 +35,10 @@ impl PreparedSegment {
         Ok(Self { id, wal_dir: wal_dir.to_owned(), salt: u32::from_le_bytes(salt), frames, header_page, dir })
     }
 
+    pub(crate) fn id(&self) -> SegmentId {
+        self.id
+    }
+
     /// Writes the header and gives the file its name. Syncing all that, the name included, is up to the syncer's
     /// first sync: until then nobody was promised anything.
     pub(crate) fn activate(
