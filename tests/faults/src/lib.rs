@@ -12,9 +12,11 @@ pub mod holdings;
 pub mod marks;
 pub mod ordeal;
 pub mod order;
+pub mod placed;
 pub mod random;
 pub mod scale;
 pub mod strace;
+pub mod torn;
 pub mod trace;
 pub mod victim;
 

@@ -3,21 +3,15 @@
 //! A power cut can hardly show a sync that comes too late: most of the time, the disk has everything by chance. The calls
 //! show it each time.
 
+use crate::placed::Placed;
 use crate::trace::{Call, Trace, described};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Where the frame of an event lies in the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
-    /// The event's number.
-    pub number: u64,
-    /// The segment's file.
-    pub segment: PathBuf,
-    /// The frame's bytes in it.
-    pub bytes: Range<u64>,
-}
+/// Every call that makes, changes, syncs or removes a file or a name, and those by which a trace tells files apart.
+pub const CALLS: &str = "openat,mmap,munmap,prctl,write,pwrite64,ftruncate,fallocate,msync,fsync,fdatasync,?mkdir,mkdirat,\
+                         ?rename,renameat,renameat2,?unlink,unlinkat";
 
 /// A sync that succeeded.
 #[derive(Debug)]
@@ -91,8 +85,8 @@ impl<'a> Order<'a> {
     }
 
     /// Everything that should have been on the disk and was not, when somebody was told that it is or when nothing else
-    /// held it any more. `placed` are the events that were recorded, in their order; between two acknowledgements the
-    /// victim records those that the second one counts and the first does not.
+    /// held it any more. `placed` are the events that were recorded, at all places where each one lies; between two
+    /// acknowledgements the victim records those that the second one counts and the first does not.
     pub fn violations(&self, placed: &[Placed]) -> Vec<String> {
         let mut violations = self.frames_acknowledged_too_early(placed);
         violations.extend(self.names_acknowledged_too_early());
@@ -105,24 +99,33 @@ impl<'a> Order<'a> {
         let mut violations = Vec::new();
         let (mut before, mut recorded_after) = (0, 0);
         for (count, said) in &self.acknowledged {
-            let batch = placed.iter().filter(|placed| (before..*count).contains(&placed.number));
-            let unsynced = batch.clone().find(|placed| {
+            let is_synced = |placed: &Placed| {
                 let path = stem(&placed.segment);
                 let covers = |sync: &Sync| sync.bytes.start <= placed.bytes.start && placed.bytes.end <= sync.bytes.end;
-                !self.syncs.iter().any(|sync| {
+                self.syncs.iter().any(|sync| {
                     sync.path == path && covers(sync) && recorded_after <= sync.began && sync.ended < said.began
                 })
-            });
-            violations.extend(unsynced.map(|placed| {
-                let (number, line) = (placed.number, said.began);
-                format!("event {number} was acknowledged on line {line} before its frame was synced")
-            }));
-            let unnamed =
-                batch.map(|placed| placed.segment.as_path()).find(|segment| !self.is_named(segment, said.began));
-            violations.extend(unnamed.map(|segment| {
-                let (segment, line) = (segment.display(), said.began);
-                format!("an event in {segment} was acknowledged on line {line} before the segment's name was synced")
-            }));
+            };
+            for number in before..*count {
+                let places: Vec<_> = placed.iter().filter(|placed| placed.number == number).collect();
+                let synced: Vec<_> = places.iter().filter(|placed| is_synced(placed)).collect();
+                let named = synced.iter().any(|placed| self.is_named(&placed.segment, said.began));
+                let line = said.began;
+                // One of a batch says it all.
+                if places.is_empty() || named {
+                    continue;
+                }
+                violations.push(match synced.first() {
+                    None => format!("event {number} was acknowledged on line {line} before its frame was synced"),
+                    Some(placed) => {
+                        let segment = placed.segment.display();
+                        format!(
+                            "event {number} was acknowledged on line {line} before the name of {segment} was synced"
+                        )
+                    }
+                });
+                break;
+            }
             (before, recorded_after) = (*count, said.ended);
         }
         violations
@@ -199,21 +202,31 @@ impl<'a> Order<'a> {
     }
 }
 
-/// All syncs that succeeded, of files by their descriptors and of what is mapped by its address.
+/// All syncs that succeeded, of files by their descriptors and of what is mapped by its address. After one that failed,
+/// none of the same file counts: Linux tells of a failed write once, and then calls the pages clean.
 fn syncs(trace: &Trace) -> Vec<Sync> {
     let mut mapped: BTreeMap<u64, (u64, PathBuf)> = BTreeMap::new();
+    let mut poisoned: BTreeSet<PathBuf> = BTreeSet::new();
     let mut syncs = Vec::new();
     // By their ends: a mapping is there when the call returns. Nobody syncs what is being unmapped.
-    let mut calls: Vec<_> = trace.calls.iter().filter(|call| call.result.is_ok()).collect();
+    let mut calls: Vec<_> = trace.calls.iter().collect();
     calls.sort_by_key(|call| call.ended);
     for call in calls {
+        let mut synced = |path: &Path, bytes| {
+            let path = stem(path);
+            if call.result.is_err() {
+                poisoned.insert(path);
+            } else if !poisoned.contains(&path) {
+                syncs.push(Sync { path, bytes, began: call.began, ended: call.ended });
+            }
+        };
         let arguments: Vec<_> = call.arguments.split(", ").collect();
         let address = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
         match (call.name.as_str(), arguments.as_slice()) {
             ("mmap", [_, length, _, flags, file, _]) if flags.contains("MAP_SHARED") => {
                 let at = call.result.as_deref().ok().and_then(address);
                 let found = at.zip(length.parse().ok()).zip(described(file));
-                mapped.extend(found.map(|((at, length), path)| (at, (length, stem(Path::new(path))))));
+                mapped.extend(found.map(|((at, length), path)| (at, (length, path.into()))));
             }
             ("munmap", [at, _]) => {
                 address(at).map(|at| mapped.remove(&at));
@@ -222,13 +235,11 @@ fn syncs(trace: &Trace) -> Vec<Sync> {
                 let Some((at, length)) = address(at).zip(length.parse::<u64>().ok()) else { continue };
                 let Some((start, (whole, path))) = mapped.range(..=at).next_back() else { continue };
                 let from = at - start;
-                let bytes = from..(from + length).min(*whole);
-                syncs.push(Sync { path: path.clone(), bytes, began: call.began, ended: call.ended });
+                synced(path, from..(from + length).min(*whole));
             }
             ("fsync" | "fdatasync", _) => {
                 let Some(path) = call.path() else { continue };
-                let path = stem(Path::new(path));
-                syncs.push(Sync { path, bytes: 0..u64::MAX, began: call.began, ended: call.ended });
+                synced(Path::new(path), 0..u64::MAX);
             }
             _ => {}
         }
@@ -310,12 +321,14 @@ mod tests {
         let names = "2 fsync(9</s/wal>) = 0";
         let unlinked = "3 unlink(\"/s/wal/1.seg\") = 0";
         let folded = "3 fsync(5</s/store.db-wal>) = 0";
+        let failed_second = "2 msync(0x7000, 4300, MS_SYNC) = -1 EIO (Input/output error)";
         let frame = "event 1 was acknowledged on line";
         let cases = [
             ("acknowledged before the sync", moved(second, acknowledged), frame),
             ("no sync at all", GOOD.replacen(second, "2 getpid() = 1", 1), frame),
             ("a sync that failed", failed(second), frame),
             ("a sync that was not made", GOOD.replacen(second, &format!("{second} (INJECTED)"), 1), frame),
+            ("a sync after one that failed", GOOD.replacen(second, &format!("{failed_second}\n{second}"), 1), frame),
             ("a sync of too little", GOOD.replacen("4300", "4299", 1), frame),
             ("a sync of another file", GOOD.replacen("0x7000, 4300", "0x6000, 4300", 1), frame),
             ("a sync that waits for nothing", GOOD.replacen("4300, MS_SYNC", "4300, MS_ASYNC", 1), frame),
@@ -324,11 +337,11 @@ mod tests {
                 moved("1 write(1</dev/null>, \"acknowledged 1\\n\", 15) = 15", second),
                 frame,
             ),
-            ("the segment's name not synced", failed(names), "before the segment's name was synced"),
+            ("the segment's name not synced", failed(names), "before the name of /s/wal/1.seg was synced"),
             (
                 "the segment's name synced before it had it",
                 moved("1 rename(\"/s/wal/1.new\", \"/s/wal/1.seg\") = 0", names),
-                "before the segment's name was synced",
+                "before the name of /s/wal/1.seg was synced",
             ),
             ("the store's name not synced", failed("1 fsync(3</>) = 0"), "/s was acknowledged to hold events"),
             (

@@ -1,13 +1,15 @@
 //! The command lines of strace(1): watching a victim's system calls, and making them fail or kill.
 //!
-//! Pure but for [`Strace::attach`], [`missing`] and what they start. strace counts `when=N` for each thread by itself: under
+//! Pure but for [`Strace::attach`] and [`dir`], which start something. strace counts `when=N` for each thread by itself: under
 //! [`Strace::around`] the first thread to come that far is hit, with [`Strace::attach`] a thread that the test chose.
 
+use crate::scale::skip;
 use crate::victim::Running;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// Long enough for a loaded machine; nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -104,8 +106,20 @@ impl Strace {
     }
 }
 
+/// A directory to work in for a test that traces; `None`, said aloud, where nothing can be traced.
+///
+/// # Panics
+/// There is no room for a directory, or nothing may be skipped here.
+pub fn dir(test: &str) -> Option<TempDir> {
+    if let Some(why) = missing() {
+        skip(test, &why);
+        return None;
+    }
+    Some(tempfile::tempdir().unwrap_or_else(|error| panic!("make a directory: {error}")))
+}
+
 /// Why strace can't be used here; `None` if it can. Tried, not guessed: many containers have it and refuse ptrace(2).
-pub fn missing() -> Option<String> {
+fn missing() -> Option<String> {
     let tried = Command::new("strace")
         .args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=getpid:error=EIO:when=1", "true"])
         .stderr(Stdio::piped())

@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+/// How often each thread made each call, by the names of both.
+pub type Counts = BTreeMap<(String, String), u64>;
+
 /// A system call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -72,6 +75,18 @@ impl Trace {
         let lines = log.lines().count();
         calls.iter_mut().for_each(|call| call.ended = call.ended.min(lines));
         Self { calls }
+    }
+
+    /// How often each thread made each call since the last one that matches, or in all if none does.
+    pub fn counts_since(&self, matches: impl Fn(&Call) -> bool) -> Counts {
+        let names = self.thread_names();
+        let from = self.calls.iter().rposition(matches).map_or(0, |before| before + 1);
+        let mut counts = Counts::new();
+        for call in &self.calls[from..] {
+            let thread = names.get(&call.thread).cloned().unwrap_or_default();
+            *counts.entry((thread, call.name.clone())).or_default() += 1;
+        }
+        counts
     }
 
     /// The names that threads gave themselves; the first thread is `main`.

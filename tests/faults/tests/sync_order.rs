@@ -1,21 +1,18 @@
 //! The order of syncs, asserted from the system calls of a run: frames and names before the acknowledgement, the database
 //! before a segment goes, the directory after it went.
 
-use mcplog::segment::{Item, SegmentReader};
-use mcplog_faults::order::{Order, Placed};
-use mcplog_faults::{Strace, Trace, Victim, skip, strace};
+use mcplog_faults::order::{self, Order};
+use mcplog_faults::placed::Placed;
+use mcplog_faults::{Strace, Trace, Victim, strace};
 use std::path::PathBuf;
 
-/// Every call that makes, changes, syncs or removes a file or a name, and those by which strace tells files apart.
-const CALLS: &str = "openat,mmap,munmap,prctl,write,pwrite64,ftruncate,fallocate,msync,fsync,fdatasync,?mkdir,mkdirat,\
-                     ?rename,renameat,renameat2,?unlink,unlinkat";
 const EVENTS: &str = "3000";
 
 #[test]
 fn whatever_is_acknowledged_was_synced_before_under_every_policy() {
     for policy in ["always", "interval", "never"] {
         let Some(run) = Run::of(&["--sync", policy, "--keep-segments-bytes", "1000000000"], None) else { return };
-        let placed = run.placed();
+        let placed = Placed::all(&run.store);
         assert_eq!(placed.len(), 3000, "{policy}");
         let order = Order::of(&run.trace, &run.store);
         assert_eq!(order.violations(&placed), [""; 0], "{policy}");
@@ -40,10 +37,10 @@ fn a_segment_goes_when_the_database_is_synced_and_its_directory_is_synced_then()
 fn an_early_acknowledgement_and_a_sync_that_is_not_made_are_found() {
     let keep = ["--keep-segments-bytes", "1000000000"];
     let Some(early) = Run::of(&[keep[0], keep[1], "--acknowledge-early"], None) else { return };
-    let skipped = Strace::of(CALLS).injecting("msync", "retval=0");
+    let skipped = Strace::of(order::CALLS).injecting("msync", "retval=0");
     let Some(skipped) = Run::of(&keep, Some(skipped)) else { return };
     for run in [early, skipped] {
-        let found = Order::of(&run.trace, &run.store).violations(&run.placed());
+        let found = Order::of(&run.trace, &run.store).violations(&Placed::all(&run.store));
         assert!(found.iter().any(|violation| violation.contains("before its frame was synced")), "{found:?}");
     }
 }
@@ -58,39 +55,15 @@ struct Run {
 impl Run {
     /// `None`, said aloud, where nothing can be traced.
     fn of(arguments: &[&str], strace: Option<Strace>) -> Option<Self> {
-        if let Some(why) = strace::missing() {
-            skip("the order of syncs", &why);
-            return None;
-        }
-        let dir = tempfile::tempdir().expect("temporary directory");
+        let dir = strace::dir("the order of syncs")?;
         let (store, log) = (dir.path().join("data"), dir.path().join("log"));
         let (said, status) = Victim::new(env!("CARGO_BIN_EXE_victim"), &store)
             .with(["--events", EVENTS, "--flush-every", "50", "--fold"])
             .with(arguments.iter().copied())
-            .under(strace.unwrap_or_else(|| Strace::of(CALLS)).log(&log).around())
+            .under(strace.unwrap_or_else(|| Strace::of(order::CALLS)).log(&log).around())
             .run();
         assert!(status.success() && said.failures.is_empty(), "{status}: {said:?}");
         let trace = Trace::parse(&std::fs::read_to_string(&log).expect("strace wrote its log"));
         Some(Self { _dir: dir, store, trace })
-    }
-
-    /// Where the frame of each event lies, in segments that were kept. One thread recorded into an empty store, so
-    /// an event's sequence number is one more than its own.
-    fn placed(&self) -> Vec<Placed> {
-        let mut placed = Vec::new();
-        for file in mcplog::segment::list(&self.store.join("wal")).expect("the log can be listed") {
-            let mut reader = SegmentReader::open(&file.path).expect("a segment can be read");
-            loop {
-                let start = reader.position().end.0;
-                let number = match reader.next().expect("a segment can be read") {
-                    Item::Frame(frame) => frame.sequence.0 - 1,
-                    Item::Stop(_) => break,
-                    Item::Damage(damage) => panic!("{}: {damage:?}", file.path.display()),
-                };
-                let bytes = u64::from(start)..u64::from(reader.position().end.0);
-                placed.push(Placed { number, segment: file.path.clone(), bytes });
-            }
-        }
-        placed
     }
 }

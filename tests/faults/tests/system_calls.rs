@@ -4,12 +4,10 @@
 use mcplog::Config;
 use mcplog::config::SEGMENT_BYTES_MIN;
 use mcplog::format::FRAMES_OFFSET;
-use mcplog::segment::{Item, SegmentReader};
 use mcplog_faults::cases::{each, spread};
-use mcplog_faults::trace::Call;
-use mcplog_faults::{Holdings, Said, Scale, Strace, Trace, Victim, directory, skip, strace};
+use mcplog_faults::trace::{Call, Counts};
+use mcplog_faults::{Holdings, Said, Scale, Strace, Trace, Victim, directory, strace, torn};
 use std::collections::BTreeMap;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
@@ -22,20 +20,15 @@ const OLD_EVENTS: u64 = 1500;
 const EVENTS: &str = "2000";
 /// How many crashes the quick set tries for each call of each thread.
 const QUICK: u64 = 4;
-/// The bytes behind the last frame, of a frame that a crash cut short.
-const TORN: [u8; 40] = [0x17; 40];
-
-/// How often each thread makes each call, by the names of both.
-type Counts = BTreeMap<(String, String), u64>;
 
 #[test]
 fn a_crash_at_any_call_while_a_torn_log_is_opened_loses_nothing() {
-    let Some(dir) = traced_dir("a crash at any call while a torn log is opened") else { return };
+    let Some(dir) = strace::dir("a crash at any call while a torn log is opened") else { return };
     let torn = dir.path().join("torn");
-    leave_torn_log(&torn);
+    torn::leave(&victim(&torn), &torn, OLD_EVENTS);
     let counted = dir.path().join("counted");
     directory::copy(&torn, &counted);
-    let counts = count_calls(&scripted(&counted, OLD_EVENTS), &dir.path().join("log"), |_| true);
+    let counts = count_calls(&scripted(&counted, OLD_EVENTS), &dir.path().join("log"), |_| false);
     // Of a call that several threads make, the first to come that far is hit.
     let mut most = Counts::new();
     for ((_, call), count) in counts {
@@ -54,9 +47,9 @@ fn a_crash_at_any_call_while_a_torn_log_is_opened_loses_nothing() {
 
 #[test]
 fn a_crash_at_any_call_of_any_thread_while_recording_loses_nothing() {
-    let Some(dir) = traced_dir("a crash at any call of any thread while recording") else { return };
+    let Some(dir) = strace::dir("a crash at any call of any thread while recording") else { return };
     let counted = scripted(&dir.path().join("counted"), 0);
-    let counts = count_calls(&counted, &dir.path().join("log"), |call| !call.arguments.contains("\"opened"));
+    let counts = count_calls(&counted, &dir.path().join("log"), |call| call.arguments.contains("\"opened"));
     for expected in ["main", "mcplog-append", "mcplog-prepare", "mcplog-sync", "mcplog-compact"] {
         assert!(counts.keys().any(|(thread, _)| thread == expected), "no call of {expected}: {counts:?}");
     }
@@ -76,13 +69,8 @@ fn a_crash_at_any_call_of_any_thread_while_recording_loses_nothing() {
     });
 }
 
-/// A directory to work in; `None`, said aloud, where nothing can be traced.
-fn traced_dir(test: &str) -> Option<tempfile::TempDir> {
-    if let Some(why) = strace::missing() {
-        skip(test, &why);
-        return None;
-    }
-    Some(tempfile::tempdir().expect("temporary directory"))
+fn victim(store: &Path) -> Victim {
+    Victim::new(env!("CARGO_BIN_EXE_victim"), store)
 }
 
 /// A run that does everything a store does: it syncs, rotates, folds, retires, shuts down.
@@ -96,41 +84,15 @@ fn scripted(store: &Path, first: u64) -> Victim {
     ])
 }
 
-/// What a crash leaves that no thread was ready for: two segments that were never synced, half a frame at the end, and
-/// no database, so that all of it is still to be folded.
-fn leave_torn_log(store: &Path) {
-    let mut victim = Victim::new(env!("CARGO_BIN_EXE_victim"), store)
-        .with(["--sync", "never", "--keep-segments-bytes", "1000000000", "--tell-every", "100"])
-        .with(["--events", &OLD_EVENTS.to_string(), "--linger"])
-        .start();
-    assert!(victim.listen_until(|said| said.appended == OLD_EVENTS), "the victim ended by itself");
-    victim.kill();
-    for name in ["store.db", "store.db-wal", "store.db-shm"] {
-        std::fs::remove_file(store.join(name)).expect("the database is there");
-    }
-    let segments = mcplog::segment::list(&store.join("wal")).expect("the log can be listed");
-    assert!(segments.len() > 1, "{segments:?}");
-    let last = &segments.last().expect("a segment").path;
-    let mut reader = SegmentReader::open(last).expect("the last segment can be read");
-    while !matches!(reader.next().expect("the last segment can be read"), Item::Stop(_)) {}
-    let file = std::fs::OpenOptions::new().write(true).mode(0o600).open(last).expect("the last segment can be written");
-    let end = u64::from(reader.position().end.0);
-    assert!(end + TORN.len() as u64 <= file.metadata().expect("a file").len(), "no room behind the last frame");
-    file.write_all_at(&TORN, end).expect("the last segment can be written");
-}
-
-/// Counts the calls of a run from the last one on that does not pass.
-fn count_calls(victim: &Victim, log: &Path, passes: impl Fn(&Call) -> bool) -> Counts {
+/// Counts the calls of a run since the last one that matches.
+fn count_calls(victim: &Victim, log: &Path, matches: impl Fn(&Call) -> bool) -> Counts {
+    // prctl: threads say their names by it.
     let watching = Strace::of(&format!("{CALLS},prctl")).log(log);
     let (said, status) = victim.clone().under(watching.around()).run();
     assert!(status.success() && said.report.is_some(), "{status}: {said:?}");
     let trace = Trace::parse(&std::fs::read_to_string(log).expect("strace wrote its log"));
-    let names = trace.thread_names();
-    let from = trace.calls.iter().rposition(|call| !passes(call)).map_or(0, |before| before + 1);
-    let mut counts = Counts::new();
-    for call in trace.calls[from..].iter().filter(|call| call.name != "prctl") {
-        *counts.entry((names[&call.thread].clone(), call.name.clone())).or_default() += 1;
-    }
+    let mut counts = trace.counts_since(matches);
+    counts.retain(|(_, call), _| call != "prctl");
     counts
 }
 
