@@ -161,13 +161,11 @@ pub enum IndexError {
 }
 
 impl IndexError {
-    /// Whether the database is damaged, so that trying again can't help.
-    pub(crate) fn is_corrupt(&self) -> bool {
+    /// Whether the database itself is damaged, so that trying again can't help.
+    pub fn is_corrupt(&self) -> bool {
         let Self::Sqlite { source, .. } = self else { return false };
-        matches!(
-            source.sqlite_error_code(),
-            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
-        )
+        let code = source.sqlite_error_code();
+        matches!(code, Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) enum Spot {
     Sync,
     /// There too: the sync fails.
     SyncError,
+    /// The syncing thread, before it syncs a segment that was sealed without a sync: it fails.
+    SealedSyncError,
     /// The compactor, before it folds.
     Fold,
     /// The appender, while it writes again what a failed sync left in doubt.
@@ -26,24 +28,30 @@ pub(crate) enum Spot {
 struct Order {
     dir: PathBuf,
     spot: Spot,
+    /// How often the spot is passed before the fault strikes.
+    passes: u32,
     /// How often it is yet to strike.
     times: u32,
 }
 
 static ORDERS: Mutex<Vec<Order>> = Mutex::new(Vec::new());
 
-/// From now on the fault strikes so many times in the store at `dir`.
-pub(crate) fn order(dir: &Path, spot: Spot, times: u32) {
+/// In the store at `dir`, the fault strikes so many times, once the spot was passed unharmed so often.
+pub(crate) fn order(dir: &Path, spot: Spot, passes: u32, times: u32) {
     let mut orders = ORDERS.lock();
     orders.retain(|order| order.dir != dir || order.spot != spot);
-    orders.push(Order { dir: dir.to_owned(), spot, times });
+    orders.push(Order { dir: dir.to_owned(), spot, passes, times });
 }
 
 /// Whether a fault is due at `path`, which lies in the store's directory.
 pub(crate) fn is_due(path: &Path, spot: Spot) -> bool {
     let mut orders = ORDERS.lock();
-    let due = orders.iter_mut().find(|order| order.spot == spot && order.times > 0 && path.starts_with(&order.dir));
-    due.map(|order| order.times -= 1).is_some()
+    let ordered = orders.iter_mut().find(|order| order.spot == spot && path.starts_with(&order.dir));
+    let Some(order) = ordered else { return false };
+    let is_due = order.passes == 0 && order.times > 0;
+    let left = if order.passes > 0 { &mut order.passes } else { &mut order.times };
+    *left = left.saturating_sub(1);
+    is_due
 }
 
 /// Panics if that was ordered.

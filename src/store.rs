@@ -157,7 +157,8 @@ impl Store {
         };
         let fold: Box<dyn FnOnce() + Send> = match opened.database {
             Database::Ready { index, .. } => {
-                let compactor = Compactor::new(parts, &config, writer_id, *index, opened.checkpoint, opened.quarantined);
+                let compactor =
+                    Compactor::new(parts, &config, writer_id, *index, opened.checkpoint, opened.quarantined);
                 Box::new(move || compactor.run())
             }
             Database::Corrupt(error) => Box::new(move || report_corrupt(&error, &parts.progress, &parts.health)),
@@ -405,3 +406,6 @@ fn new_writer_id(dir: &Path) -> Result<WriterId, crate::error::PathError> {
     bytes[8] = bytes[8] & 0x3f | 0x80;
     Ok(WriterId(bytes))
 }
+
+#[cfg(test)]
+mod tests;

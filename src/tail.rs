@@ -322,6 +322,10 @@ impl LogTail {
 
     /// Appends a record that has its number already. `false`: the store is giving up.
     fn append_again(&mut self, sequence: Sequence, payload: &[u8], again: &mut WritingAgain) -> bool {
+        #[cfg(test)]
+        if let Some(active) = &self.active {
+            crate::sabotage::strike(active.writer.path(), crate::sabotage::Spot::WriteAgain);
+        }
         loop {
             if let Some(active) = &mut self.active {
                 let due = active.writer.header().base_sequence.0 + u64::from(active.writer.extent().frames);

@@ -152,6 +152,10 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
             return Err(SealedSyncError::NotTried(PathError { operation: "open", path: path.to_owned(), source }));
         }
     };
+    #[cfg(test)]
+    crate::sabotage::fail(path, crate::sabotage::Spot::SealedSyncError)
+        .at("sync", path)
+        .map_err(SealedSyncError::Failed)?;
     file.sync_all().and_then(|()| dir.sync_all()).at("sync", path).map_err(SealedSyncError::Failed)?;
     // Only saves the next one who opens the store the checking; where it can't be written, that is done once more.
     if let Ok(reader) = SegmentReader::open(path)
