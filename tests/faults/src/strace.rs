@@ -1,7 +1,8 @@
 //! The command lines of strace(1): watching a victim's system calls, and making them fail or kill.
 //!
 //! Pure but for [`Strace::attach`] and [`dir`], which start something. strace counts `when=N` for each thread by itself: under
-//! [`Strace::around`] the first thread to come that far is hit, with [`Strace::attach`] a thread that the test chose.
+//! [`Strace::around`] and [`Strace::attach_to_all`] the first thread to come that far is hit, with [`Strace::attach`] a
+//! thread that the test chose.
 
 use crate::scale::skip;
 use crate::victim::Running;
@@ -66,25 +67,39 @@ impl Strace {
     /// # Panics
     /// There is no such thread, or strace can't be attached.
     pub fn attach(&self, victim: &Running, thread: &str) -> Child {
-        let tasks = PathBuf::from(format!("/proc/{}/task", victim.pid()));
+        let tasks = tasks_of(victim);
         let deadline = Instant::now() + PATIENCE;
         // A thread names itself, some time after it was started.
         let id = loop {
-            match thread_id(&tasks, thread) {
+            let named = |id: &String| {
+                std::fs::read_to_string(tasks.join(id).join("comm")).is_ok_and(|name| name.trim_end() == thread)
+            };
+            match ids_in(&tasks).into_iter().find(named) {
                 Some(id) => break id,
                 None => assert!(Instant::now() < deadline, "{} has no thread {thread}", tasks.display()),
             }
             std::thread::sleep(LOOK);
         };
-        let mut strace = Command::new("strace")
-            .args(self.arguments())
-            .args(["-p", &id])
-            .spawn()
-            .unwrap_or_else(|error| panic!("start strace: {error}"));
-        let status = tasks.join(&id).join("status");
-        while !is_traced(&status) {
+        self.attach_with(&["-p", &id], || is_traced(&tasks.join(&id)))
+    }
+
+    /// Attaches to all threads of a process that runs. It ends with the process.
+    ///
+    /// # Panics
+    /// It can't be attached.
+    pub fn attach_to_all(&self, victim: &Running) -> Child {
+        let tasks = tasks_of(victim);
+        let id = victim.pid().to_string();
+        self.attach_with(&["-f", "-p", &id], || ids_in(&tasks).iter().all(|id| is_traced(&tasks.join(id))))
+    }
+
+    fn attach_with(&self, target: &[&str], is_attached: impl Fn() -> bool) -> Child {
+        let started = Command::new("strace").args(self.arguments()).args(target).spawn();
+        let mut strace = started.unwrap_or_else(|error| panic!("start strace: {error}"));
+        let deadline = Instant::now() + PATIENCE;
+        while !is_attached() {
             let ended = strace.try_wait().unwrap_or_else(|error| panic!("wait for strace: {error}"));
-            assert!(ended.is_none() && Instant::now() < deadline, "strace did not attach to {thread}: {ended:?}");
+            assert!(ended.is_none() && Instant::now() < deadline, "strace {target:?} did not attach: {ended:?}");
             std::thread::sleep(LOOK);
         }
         strace
@@ -131,13 +146,16 @@ fn missing() -> Option<String> {
     }
 }
 
-fn thread_id(tasks: &Path, name: &str) -> Option<String> {
-    let ids = std::fs::read_dir(tasks).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    ids.into_iter()
-        .find(|id| std::fs::read_to_string(tasks.join(id).join("comm")).is_ok_and(|found| found.trim_end() == name))
+fn tasks_of(victim: &Running) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/task", victim.pid()))
 }
 
-fn is_traced(status: &Path) -> bool {
-    let text = std::fs::read_to_string(status).unwrap_or_default();
+fn ids_in(tasks: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(tasks).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
+fn is_traced(task: &Path) -> bool {
+    let text = std::fs::read_to_string(task.join("status")).unwrap_or_default();
     text.lines().filter_map(|line| line.strip_prefix("TracerPid:")).any(|tracer| tracer.trim() != "0")
 }

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// What changes files, under the names that it has on this machine or another.
 const CALLS: &str =
     "fallocate,msync,fsync,fdatasync,?rename,renameat,renameat2,?unlink,unlinkat,ftruncate,write,pwrite64";
+/// The calls by which a poisoned segment is read and let go of, and others are made and taken away.
+const WRITING_AGAIN: [&str; 9] =
+    ["pread64", "openat", "rename", "fallocate", "mmap", "munmap", "ftruncate", "fsync", "unlink"];
 /// How many events are in the log before a crash while opening it.
 const OLD_EVENTS: u64 = 1500;
 /// How many events a run records: enough to fill a segment and begin the next, twice.
@@ -67,6 +70,40 @@ fn a_crash_at_any_call_of_any_thread_while_recording_loses_nothing() {
         assert_survived(&store, 0, &said, &format!("{thread} {call} {number}"));
         status.signal().is_some()
     });
+}
+
+#[test]
+fn a_crash_while_what_a_failed_sync_left_is_written_again_loses_nothing() {
+    let Some(dir) = strace::dir("a crash while a failed sync is made up for") else { return };
+    // One fails in the middle of a segment; one when the first segment is full, with frames in the next already.
+    let failures = [3, 6];
+    let crashes: Vec<_> = WRITING_AGAIN
+        .iter()
+        .flat_map(|call| (1..=Scale::chosen().of(1, 12)).map(move |number| (*call, number)))
+        .collect();
+    let cases = failures.iter().flat_map(|failure| crashes.iter().map(move |crash| (*failure, *crash)));
+    let crashed = each(cases.enumerate(), |(case, (failure, (call, number)))| {
+        let (store, log) = (dir.path().join(case.to_string()), dir.path().join(format!("{case}.log")));
+        let mut victim = scripted(&store, 0).with(["--hold"]).start();
+        assert!(victim.listen_until(|said| said.opened), "the victim ended by itself");
+        let mut strace = Strace::of(&format!("msync,{call}"))
+            .injecting("msync", &format!("error=EIO:when={failure}"))
+            .injecting(call, &format!("signal=SIGKILL:when={number}"))
+            .log(&log)
+            .attach_to_all(&victim);
+        victim.release();
+        let (said, status) = victim.finish();
+        strace.wait().expect("strace ends with the victim");
+        assert_survived(&store, 0, &said, &format!("msync {failure} fails, {call} {number}"));
+        let trace = Trace::parse(&std::fs::read_to_string(&log).expect("strace wrote its log"));
+        let failed = trace.calls.iter().position(|call| call.name == "msync" && call.result.is_err());
+        let synced = failed
+            .is_some_and(|failed| trace.calls[failed..].iter().any(|call| call.name == "msync" && call.result.is_ok()));
+        status.signal().is_some() && failed.is_some() && !synced
+    });
+    let (tried, crashed) = (crashed.len(), crashed.into_iter().filter(|crashed| *crashed).count());
+    println!("writing again: {crashed} crashes in between, in {tried} runs");
+    assert!(crashed * 4 >= tried, "writing again: only {crashed} crashes in between, in {tried} runs");
 }
 
 fn victim(store: &Path) -> Victim {
