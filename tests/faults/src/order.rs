@@ -203,7 +203,8 @@ impl<'a> Order<'a> {
 }
 
 /// All syncs that succeeded, of files by their descriptors and of what is mapped by its address. After one that failed,
-/// none of the same file counts: Linux tells of a failed write once, and then calls the pages clean.
+/// none of the same file counts: Linux tells of a failed write once, and then calls the pages clean. Directories (whose
+/// names have no ending) may be synced again: their changes are in the file system's journal, or it has stopped.
 fn syncs(trace: &Trace) -> Vec<Sync> {
     let mut mapped: BTreeMap<u64, (u64, PathBuf)> = BTreeMap::new();
     let mut poisoned: BTreeSet<PathBuf> = BTreeSet::new();
@@ -213,9 +214,10 @@ fn syncs(trace: &Trace) -> Vec<Sync> {
     calls.sort_by_key(|call| call.ended);
     for call in calls {
         let mut synced = |path: &Path, bytes| {
+            let is_file = path.extension().is_some();
             let path = stem(path);
             if call.result.is_err() {
-                poisoned.insert(path);
+                poisoned.extend(is_file.then_some(path));
             } else if !poisoned.contains(&path) {
                 syncs.push(Sync { path, bytes, began: call.began, ended: call.ended });
             }
@@ -236,6 +238,10 @@ fn syncs(trace: &Trace) -> Vec<Sync> {
                 let Some((start, (whole, path))) = mapped.range(..=at).next_back() else { continue };
                 let from = at - start;
                 synced(path, from..(from + length).min(*whole));
+            }
+            // What it gets from now on is new.
+            ("ftruncate", [_, "0"]) if call.result.is_ok() => {
+                call.path().map(|path| poisoned.remove(&stem(Path::new(path))));
             }
             ("fsync" | "fdatasync", _) => {
                 let Some(path) = call.path() else { continue };
@@ -322,6 +328,7 @@ mod tests {
         let unlinked = "3 unlink(\"/s/wal/1.seg\") = 0";
         let folded = "3 fsync(5</s/store.db-wal>) = 0";
         let failed_second = "2 msync(0x7000, 4300, MS_SYNC) = -1 EIO (Input/output error)";
+        let failed_fold = "3 fsync(5</s/store.db-wal>) = -1 EIO (Input/output error)";
         let frame = "event 1 was acknowledged on line";
         let cases = [
             ("acknowledged before the sync", moved(second, acknowledged), frame),
@@ -348,6 +355,11 @@ mod tests {
                 "the log's name not synced",
                 moved("1 mkdir(\"/s/wal\", 0700) = 0", "1 fsync(6</s>) = 0"),
                 "/s/wal was acknowledged to hold",
+            ),
+            (
+                "retired after the second sync of a database that could not be synced",
+                GOOD.replacen(folded, &format!("{failed_fold}\n{folded}"), 1),
+                "before /s/store.db-wal was synced",
             ),
             ("retired before the database is synced", moved(folded, unlinked), "before /s/store.db-wal was synced"),
             ("a database that can't be synced", failed(folded), "before /s/store.db-wal was synced"),

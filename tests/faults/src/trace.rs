@@ -34,7 +34,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Reads a log that was written with `-f -o`.
+    /// Reads a log that was written with `-o`.
     ///
     /// # Panics
     /// A line is none that strace writes.
@@ -42,7 +42,7 @@ impl Trace {
         let mut calls: Vec<Call> = Vec::new();
         let mut open: BTreeMap<u32, usize> = BTreeMap::new();
         for (number, line) in log.lines().enumerate() {
-            let (thread, what) = split_thread(line).unwrap_or_else(|| panic!("line {number}: {line:?}"));
+            let (thread, what) = split_thread(line);
             if what.starts_with("+++") || what.starts_with("---") {
                 continue;
             }
@@ -134,13 +134,15 @@ pub fn described(text: &str) -> Option<&str> {
     (digits > 0).then(|| path.split('>').next()).flatten()
 }
 
-/// `123  call(...)`; a time in front of the call is passed over.
-fn split_thread(line: &str) -> Option<(u32, &str)> {
-    let (thread, rest) = line.split_once(' ')?;
-    let rest = rest.trim_start();
+/// `123  call(...)`: the thread and the call. One thread alone is not named, and is called 0. A time in front of the call
+/// is passed over.
+fn split_thread(line: &str) -> (u32, &str) {
     let is_time = |word: &str| word.contains('.') && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let what = rest.split_once(' ').filter(|(word, _)| is_time(word)).map_or(rest, |(_, what)| what);
-    Some((thread.parse().ok()?, what))
+    let (thread, what) = match line.split_once(' ') {
+        Some((word, rest)) if word.parse::<u32>().is_ok() => (word.parse().unwrap_or_default(), rest.trim_start()),
+        _ => (0, line),
+    };
+    (thread, what.split_once(' ').filter(|(word, _)| is_time(word)).map_or(what, |(_, what)| what))
 }
 
 #[cfg(test)]
@@ -156,6 +158,13 @@ mod tests {
             began: lines[0],
             ended: lines[1],
         }
+    }
+
+    #[test]
+    fn the_calls_of_one_thread_alone_are_read_too() {
+        let trace = Trace::parse("fsync(3</d>) = 0\n1795597654.5 fsync(4</e>) = 0\n");
+        let calls = [call(0, "fsync", "3</d>", Ok("0"), [0, 0]), call(0, "fsync", "4</e>", Ok("0"), [1, 1])];
+        assert_eq!(trace.calls, calls);
     }
 
     #[test]

@@ -67,9 +67,10 @@ fn whatever_call_of_whatever_thread_fails_once_or_for_good_each_accepted_event_i
         assert_all_there(&store, 0, &said, status, &case);
         if !failure.ends_with('+') {
             assert_eq!(said.acknowledged, EVENTS, "{case}: {said:?}");
-            if !problems(&said).is_empty() {
-                println!("HEALTH {case}: {:?}", problems(&said));
-            }
+            // When the last sync of all fails, at the end, there is no time to make up for it.
+            let mut problems = problems(&said);
+            problems.remove("sync");
+            assert!(problems.is_empty(), "{case}: {problems:?}");
         }
         std::fs::remove_dir_all(&store).expect("the store can be removed");
     });
