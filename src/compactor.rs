@@ -9,10 +9,10 @@ use crate::chunk::{CHUNK_RECORDS, Chunk};
 use crate::config::{Config, SyncPolicy};
 use crate::error::{IndexError, PathError, SegmentError};
 use crate::fold::fold;
-use crate::format::{Extent, Offset, SegmentId, WriterId};
+use crate::format::{Extent, Offset, SegmentId, Sequence, WriterId};
 use crate::health::{HealthBoard, Part};
 use crate::index::{Batch, Checkpoint, Index};
-use crate::log::{Log, LogSegment};
+use crate::log::{Log, LogSegment, Readable};
 use crate::progress::Progress;
 use crate::record::{Kind, Record};
 use crate::retirement::{RetireError, Retirement};
@@ -130,7 +130,7 @@ impl Compactor {
                     retry = RETRY_MIN;
                     std::thread::park_timeout(if self.folds_published() { IDLE_UNTOLD } else { IDLE });
                 }
-                Err(FoldError::Index(error)) if error.is_corrupt() => {
+                Err(FoldError::Index(error) | FoldError::Retire(RetireError::Index(error))) if error.is_corrupt() => {
                     // Trying again can't help, and writing to it might take what can still be saved.
                     report_corrupt(&error, &self.progress, &self.health);
                     return;
@@ -159,11 +159,12 @@ impl Compactor {
                 }
                 false
             }
-            Some(segment) => {
+            Some(Readable { segment, last }) => {
                 let limit = self.foldable(segment);
-                let any = segment.last_sequence(limit) > self.checkpoint.sequence;
+                let last = segment.last_sequence(limit).min(*last);
+                let any = last > self.checkpoint.sequence;
                 if any {
-                    self.fold_batch(segment, limit)?;
+                    self.fold_batch(segment, limit, last)?;
                 }
                 any
             }
@@ -199,7 +200,9 @@ impl Compactor {
         self.policy == SyncPolicy::Never || self.progress.sync_failure().is_some()
     }
 
-    fn fold_batch(&mut self, segment: &LogSegment, limit: Extent) -> Result<(), FoldError> {
+    /// Folds some of what a segment has beyond the checkpoint, up to the number `last`. `limit` is how far the segment may be
+    /// read.
+    fn fold_batch(&mut self, segment: &LogSegment, limit: Extent, last: Sequence) -> Result<(), FoldError> {
         let mut position = self.position_in(segment, limit);
         let reader = match &mut self.reader {
             Some(reader) if reader.header().segment_id == segment.id && reader.position() == position => reader,
@@ -208,14 +211,14 @@ impl Compactor {
                     reader.seek(position);
                     other.insert(reader)
                 }
-                Err(error) if is_lost(&error) => return self.skip_segment(segment, limit, &error),
+                Err(error) if is_lost(&error) => return self.skip_segment(segment, limit, last, &error),
                 Err(error) => return Err(error.into()),
             },
         };
         reader.set_limit(limit);
         #[cfg(test)]
         crate::sabotage::strike(&segment.path, crate::sabotage::Spot::Fold);
-        let (folded, last) = (self.checkpoint.sequence, segment.last_sequence(limit));
+        let folded = self.checkpoint.sequence;
         let mut batch = self.index.begin()?;
         let mut chunk = Chunk::default();
         let mut damaged = false;
@@ -225,12 +228,18 @@ impl Compactor {
             batch.quarantine_bytes(segment.id, offset, bytes, reason)
         };
         let (mut records, mut bytes, mut events) = (0, 0, 0);
-        while records < BATCH_RECORDS && bytes < BATCH_BYTES {
+        // What comes behind `last` is read from another segment.
+        let mut is_through = false;
+        while records < BATCH_RECORDS && bytes < BATCH_BYTES && !is_through {
             let due = reader.next_sequence();
+            if due > last {
+                is_through = true;
+                continue;
+            }
             match reader.next()? {
                 // Folded before: from another segment, or this checkpoint's place was of no use.
                 Item::Frame(frame) if frame.sequence <= folded => {}
-                Item::Frame(frame) if frame.sequence > last => break,
+                Item::Frame(frame) if frame.sequence > last => is_through = true,
                 Item::Frame(frame) => {
                     records += 1;
                     bytes += frame.payload.len();
@@ -255,22 +264,17 @@ impl Compactor {
                         report(&mut batch, damage.offset, damage.bytes, &reason)?;
                     }
                 }
-                Item::Stop(_) => break,
+                Item::Stop(_) => is_through = true,
             }
         }
         fold_chunk(&chunk, segment.id, &mut batch, &self.health)?;
-        let is_full = records >= BATCH_RECORDS || bytes >= BATCH_BYTES;
         let reached = reader.position();
-        if !is_full && reached != limit {
-            // Its frames are not as many as its mark says, or reach elsewhere. What is due next is in another segment.
-            let reason = format!(
-                "expected {} records up to offset {}, found {} up to offset {}",
-                limit.frames, limit.end, reached.frames, reached.end
-            );
+        if is_through && segment.last_sequence(reached) < last {
+            // Its frames are not as many as its mark says. What is due next is in another segment.
+            let reason = format!("expected records up to {last}, found them up to {}", segment.last_sequence(reached));
             report(&mut batch, reached.end, limit.end.0.saturating_sub(reached.end.0), &reason)?;
         }
-        let reached = if is_full { reached } else { limit };
-        let sequence = segment.last_sequence(reached).max(folded);
+        let sequence = if is_through { last } else { segment.last_sequence(reached).max(folded) };
         let checkpoint = Checkpoint { segment: segment.id, offset: reached.end, sequence };
         batch.commit(self.writer_id, checkpoint)?;
         if damaged {
@@ -282,9 +286,14 @@ impl Compactor {
     }
 
     /// Goes on behind a segment that can't be read any more: whatever follows it must not wait for ever.
-    fn skip_segment(&mut self, segment: &LogSegment, limit: Extent, error: &SegmentError) -> Result<(), FoldError> {
+    fn skip_segment(
+        &mut self,
+        segment: &LogSegment,
+        limit: Extent,
+        sequence: Sequence,
+        error: &SegmentError,
+    ) -> Result<(), FoldError> {
         let position = self.position_in(segment, limit);
-        let sequence = segment.last_sequence(limit);
         let lost = sequence.0 - self.checkpoint.sequence.0.max(segment.base_sequence.0 - 1);
         let reason = format!("{error}; {lost} records are lost");
         self.health.report(Part::Damage, &reason);

@@ -40,11 +40,29 @@ impl LogSegment {
 
 #[derive(Debug, Default)]
 struct Segments {
-    /// By sequence number, each with numbers beyond those before it. The last one is active, or was the last to be.
+    /// By sequence number, each with numbers beyond those before it, and read up to where the next one begins. The last one
+    /// is active, or was the last to be.
     ordered: VecDeque<LogSegment>,
     /// Nothing is read from these: others have their records, or they have none. They stay until what they hold is
     /// folded.
     superseded: Vec<LogSegment>,
+}
+
+/// A segment that has something to be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Readable {
+    pub(crate) segment: LogSegment,
+    /// The last number that is to be read from it: its last one so far, or the one before the next segment's first.
+    pub(crate) last: Sequence,
+}
+
+impl Segments {
+    /// What is to be read, in order.
+    fn readable(&self) -> impl Iterator<Item = (&LogSegment, Sequence)> {
+        let nexts = self.ordered.iter().skip(1).map(|next| Sequence(next.base_sequence.0 - 1));
+        let ends = nexts.chain(std::iter::once(Sequence(u64::MAX)));
+        self.ordered.iter().zip(ends).map(|(segment, end)| (segment, segment.last_published().min(end)))
+    }
 }
 
 /// The segments.
@@ -77,15 +95,18 @@ impl Log {
         self.segments.lock().ordered.push_back(segment);
     }
 
-    /// The first segment that has a record beyond that number.
-    pub(crate) fn first_beyond(&self, sequence: Sequence) -> Option<LogSegment> {
-        self.segments.lock().ordered.iter().find(|segment| segment.last_published() > sequence).cloned()
+    /// The first segment from which a record beyond that number is to be read.
+    pub(crate) fn first_beyond(&self, sequence: Sequence) -> Option<Readable> {
+        let segments = self.segments.lock();
+        let (segment, last) = segments.readable().find(|(_, last)| *last > sequence)?;
+        Some(Readable { segment: segment.clone(), last })
     }
 
-    /// Every segment that has a record beyond that number, in order.
-    pub(crate) fn all_beyond(&self, sequence: Sequence) -> Vec<LogSegment> {
+    /// Every segment from which a record beyond that number is to be read, in order.
+    pub(crate) fn all_beyond(&self, sequence: Sequence) -> Vec<Readable> {
         let segments = self.segments.lock();
-        segments.ordered.iter().filter(|segment| segment.last_published() > sequence).cloned().collect()
+        let beyond = segments.readable().filter(|(_, last)| *last > sequence);
+        beyond.map(|(segment, last)| Readable { segment: segment.clone(), last }).collect()
     }
 
     /// By the appender: everything beyond `durable` was written again, into `again`. Segment `poisoned` ends at
@@ -173,7 +194,7 @@ mod tests {
     fn where_to_go_on_is_told_by_numbers_alone() {
         // Numbers 21 to 30 are missing; the last segment has no frame yet.
         let log = Log::new([segment(1, 1, 10), segment(5, 11, 10), segment(6, 31, 10), segment(7, 41, 0)], []);
-        let first = |sequence| log.first_beyond(Sequence(sequence)).map(|segment| segment.id.0);
+        let first = |sequence| log.first_beyond(Sequence(sequence)).map(|readable| readable.segment.id.0);
         let expected =
             [(0, Some(1)), (9, Some(1)), (10, Some(5)), (20, Some(6)), (30, Some(6)), (40, None), (99, None)];
         for (sequence, id) in expected {
@@ -190,14 +211,24 @@ mod tests {
         let log = Log::new([segment(1, 1, 10), segment(2, 11, 10), segment(3, 21, 10)], []);
         let extent = Extent { end: Offset(4096 + 400), frames: 4 };
         log.supersede(Sequence(14), SegmentId(2), extent, [segment(4, 15, 16)]);
-        let order: Vec<_> = [0, 10, 13, 14, 29].map(|n| log.first_beyond(Sequence(n)).map(|s| s.id.0)).into();
+        let order = [0, 10, 13, 14, 29].map(|n| log.first_beyond(Sequence(n)).map(|readable| readable.segment.id.0));
         assert_eq!(order, [Some(1), Some(2), Some(2), Some(4), Some(4)]);
         assert!(log.folded(Sequence(29)).superseded.is_empty(), "its last record is not folded");
         assert_eq!(ids(&log.folded(Sequence(30)).superseded), [3]);
         log.remove(SegmentId(3));
         // Once more, before anything of the second writing is durable.
         log.supersede(Sequence(14), SegmentId(4), Extent::EMPTY, [segment(5, 15, 20)]);
-        assert_eq!(ids(&log.all_beyond(Sequence(0))), [1, 2, 5]);
+        let all: Vec<_> = log.all_beyond(Sequence(0)).into_iter().map(|readable| readable.segment).collect();
+        assert_eq!(ids(&all), [1, 2, 5]);
         assert_eq!(ids(&log.folded(Sequence(30)).superseded), [4]);
+    }
+
+    #[test]
+    fn a_segment_is_read_up_to_where_the_next_one_begins() {
+        let log = Log::new([segment(1, 1, 10), segment(4, 6, 20)], []);
+        let last = |sequence| log.first_beyond(Sequence(sequence)).map(|r| (r.segment.id.0, r.last.0));
+        assert_eq!([0, 4, 5, 24].map(last), [Some((1, 5)), Some((1, 5)), Some((4, 25)), Some((4, 25))]);
+        assert!(log.folded(Sequence(5)).ordered.is_empty(), "it holds more than is folded");
+        assert_eq!(log.folded(Sequence(10)).ordered.len(), 1);
     }
 }

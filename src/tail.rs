@@ -4,13 +4,15 @@
 //! segment is poisoned.
 
 use crate::config::{Config, SyncPolicy};
+#[cfg(test)]
+use crate::error::AtPath;
 use crate::error::PathError;
 use crate::event::Event;
 use crate::format::{Extent, Sequence, WriterId};
 use crate::gap::now_ms;
 use crate::handover::Channel;
 use crate::health::{HealthBoard, Part};
-use crate::log::{Log, LogSegment};
+use crate::log::{Log, LogSegment, Readable};
 use crate::preparing::Supply;
 use crate::progress::Progress;
 use crate::record::Record;
@@ -268,7 +270,7 @@ impl LogTail {
         self.tell_syncer(SyncCommand::WritingAgain);
         let mut again = WritingAgain { segments: Vec::new(), last: poisoned.durable_sequence(), missing: 0 };
         for doubtful in self.parts.log.all_beyond(poisoned.durable_sequence()) {
-            let from = if doubtful.id == poisoned.segment { poisoned.durable } else { Extent::EMPTY };
+            let from = if doubtful.segment.id == poisoned.segment { poisoned.durable } else { Extent::EMPTY };
             if !self.copy(&doubtful, from, &mut again) {
                 // The store is giving up. What is there already does no harm: it does not reach as far.
                 return;
@@ -288,10 +290,13 @@ impl LogTail {
     }
 
     /// Copies what a segment has beyond what was written again. `false`: the store is giving up.
-    fn copy(&mut self, doubtful: &LogSegment, from: Extent, again: &mut WritingAgain) -> bool {
+    fn copy(&mut self, doubtful: &Readable, from: Extent, again: &mut WritingAgain) -> bool {
+        let Readable { segment: doubtful, last } = doubtful;
         let published = doubtful.progress.published();
         let folded = self.parts.progress.folded();
         let mut copy_all = || -> Result<bool, crate::error::SegmentError> {
+            #[cfg(test)]
+            crate::sabotage::fail(&doubtful.path, crate::sabotage::Spot::ReadBack).at("read", &doubtful.path)?;
             let mut reader = SegmentReader::open(&doubtful.path)?;
             reader.seek(from);
             // All of it was published; what is no frame any more was lost since.
@@ -299,6 +304,8 @@ impl LogTail {
             loop {
                 match reader.next()? {
                     Item::Frame(frame) if frame.sequence <= again.last => {}
+                    // From there on, the next segment has it.
+                    Item::Frame(frame) if frame.sequence > *last => return Ok(true),
                     Item::Frame(frame) => {
                         again.pass_over_to(Sequence(frame.sequence.0 - 1), folded);
                         if !self.append_again(frame.sequence, frame.payload, again) {
@@ -316,7 +323,7 @@ impl LogTail {
             self.parts.health.report(Part::Damage, format_args!("{error}; what a failed sync left in it is lost"));
             true
         });
-        again.pass_over_to(doubtful.last_sequence(published), folded);
+        again.pass_over_to(*last, folded);
         go_on
     }
 

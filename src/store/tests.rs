@@ -96,6 +96,15 @@ impl Fixture {
         numbers
     }
 
+    /// The last number that a power cut would leave, by what the segments say of themselves.
+    fn vouched_for(&self) -> u64 {
+        let readers = self.segments().into_iter().map(|path| crate::segment::SegmentReader::open(&path).unwrap());
+        let last = |reader: crate::segment::SegmentReader| {
+            reader.header().base_sequence.0 + u64::from(reader.mark().durable.frames) - 1
+        };
+        readers.map(last).max().unwrap()
+    }
+
     fn segments(&self) -> Vec<PathBuf> {
         crate::segment::list(&self.config.wal_dir()).unwrap().into_iter().map(|file| file.path).collect()
     }
@@ -113,6 +122,7 @@ fn what_a_failed_sync_left_in_doubt_is_written_again_and_folded_once() {
             fixture.record(3000);
             // Waiters wait on, and are told only when what they recorded is on the disk.
             fixture.flush().unwrap();
+            assert_eq!(fixture.vouched_for(), 3500, "{policy:?}");
             let stats = fixture.store().stats();
             assert_eq!(stats.poisoned_segments, u64::from(failures), "{policy:?}");
             assert!(stats.health.is_ok(), "{policy:?}: {}", stats.health);
@@ -127,6 +137,40 @@ fn what_a_failed_sync_left_in_doubt_is_written_again_and_folded_once() {
             fixture.shut_down();
             assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=4010).collect::<Vec<_>>());
         }
+    }
+}
+
+#[test]
+fn a_poisoned_segment_gets_no_further_mark_and_what_it_held_lies_in_the_next_one() {
+    let mut fixture = Fixture::new(|config| {
+        config.sync_interval_ms = 60_000;
+        config.segment_bytes = 8 * 1024 * 1024;
+        config.keep_segments_bytes = u64::MAX;
+    });
+    fixture.record(100);
+    fixture.flush().unwrap();
+    fixture.order(Spot::SyncError, 0, 1);
+    fixture.record(50);
+    fixture.flush().unwrap();
+    fixture.record(7);
+    fixture.shut_down();
+    let segments: Vec<_> =
+        fixture.segments().iter().map(|path| crate::segment::SegmentReader::open(path).unwrap()).collect();
+    let told: Vec<_> = segments
+        .iter()
+        .map(|reader| (reader.header().base_sequence.0, reader.mark().durable.frames, reader.mark().sealed.is_some()))
+        .collect();
+    assert_eq!(told, [(1, 100, false), (101, 57, true)]);
+    fixture.assert_each_event_is_folded_once();
+    // From the log alone, each record is taken once.
+    drop(segments);
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(fixture.config.dir.join(name));
+    }
+    for _ in 0..2 {
+        fixture.reopen();
+        fixture.store().wait_folded(PATIENCE).unwrap();
+        fixture.assert_each_event_is_folded_once();
     }
 }
 
@@ -157,6 +201,30 @@ fn while_syncs_fail_nothing_is_called_durable_and_health_says_so() {
     let health = fixture.shut_down().health;
     assert!(health.is_ok(), "{health}");
     fixture.assert_each_event_is_folded_once();
+}
+
+#[test]
+fn what_can_not_be_read_back_is_a_gap_and_its_numbers_do_not_come_again() {
+    let mut fixture = Fixture::new(|config| config.sync_interval_ms = 60_000);
+    fixture.record(100);
+    fixture.flush().unwrap();
+    fixture.order(Spot::ReadBack, 0, 1);
+    fixture.order(Spot::SyncError, 0, 1);
+    fixture.record(4000);
+    fixture.flush().unwrap();
+    fixture.record(100);
+    let health = fixture.store().stats().health;
+    assert!(health.problems[&Part::Damage].contains("is lost"), "{health}");
+    let report = fixture.shut_down();
+    assert!(report.dropped > 100, "{report:?}");
+    assert_eq!((report.appended + report.dropped, report.left_in_log), (4200, 0));
+    let query = Query::open(&fixture.config.dir).unwrap();
+    let totals = query.totals().unwrap();
+    assert_eq!((totals.requests as u64, totals.dropped as u64), (report.appended, report.dropped));
+    // Requests, what is lost of them, and one number for the gap record.
+    let numbers: Vec<_> = query.logs(&RequestFilter::default()).unwrap().iter().map(|row| row.id).collect();
+    assert_eq!(numbers.iter().max(), Some(&4201));
+    assert_eq!(query.gaps(crate::query::Span::default()).unwrap().len(), 1);
 }
 
 #[test]
