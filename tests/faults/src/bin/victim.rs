@@ -72,7 +72,10 @@ struct Arguments {
     /// Leave what the store has no room for to the store, which drops it, counts it and records a gap.
     #[arg(long)]
     drop: bool,
-    /// Then wait to be killed instead of shutting down, and go on saying how many events are in the map.
+    /// Wait for a line on standard input before recording.
+    #[arg(long)]
+    hold: bool,
+    /// Then do nothing but say how many events are in the map, until it is killed, instead of shutting down.
     #[arg(long)]
     linger: bool,
     /// A planted bug: say that events are durable before they are.
@@ -113,6 +116,12 @@ fn main() -> ExitCode {
     // Before anything is recorded: after that, the first segment may be gone any moment.
     let mut marks = Marks::new(store.dir());
     say("opened", "");
+    if arguments.hold {
+        let mut line = String::new();
+        if let Err(error) = std::io::stdin().read_line(&mut line) {
+            say("failed", error);
+        }
+    }
     record(&store, &arguments, &mut marks);
     if arguments.linger {
         loop {
