@@ -155,8 +155,10 @@ impl HistogramSum {
 
     /// The histogram of all that was added.
     pub(crate) fn finish(self) -> Histogram {
-        let buckets = (0..).zip(self.counts).filter(|(_, count)| *count > 0);
-        Histogram { buckets: buckets.collect() }
+        // Counting first is cheaper than growing.
+        let mut buckets = Vec::with_capacity(self.counts.iter().filter(|count| **count > 0).count());
+        buckets.extend((0..).zip(self.counts).filter(|(_, count)| *count > 0));
+        Histogram { buckets }
     }
 }
 
