@@ -13,8 +13,8 @@ use crate::varint;
 pub(crate) const ALL_CALLS: i64 = 0;
 /// A minute with at least so many requests, of all calls together, has cells for each of its seconds too.
 ///
-/// Below, reading the rows at the ragged end of a range costs a query two milliseconds at most; above, cells of seconds
-/// add some ten bytes per row to the database.
+/// Below, the rows at the ragged end of a range are read, which should take two milliseconds at most; above, cells of
+/// seconds add about ten bytes per row to the database (estimated, both).
 pub(crate) const DENSE_CALLS: i64 = if cfg!(test) { 256 } else { 2048 };
 /// How many of its slowest requests a cell names, of each outcome.
 pub(crate) const SLOWEST: usize = 8;
