@@ -6,6 +6,7 @@ use mcplog_faults::order::{self, Order};
 use mcplog_faults::placed::Placed;
 use mcplog_faults::trace::{Call, Counts};
 use mcplog_faults::{Holdings, Said, Scale, Strace, Trace, Victim, directory, strace, torn};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitStatus;
 
@@ -30,10 +31,14 @@ fn what_a_failed_sync_leaves_in_doubt_is_acknowledged_only_once_it_is_synced_els
         let (store, log) = (dir.path().join(&when), dir.path().join(format!("{when}.log")));
         let failing = Strace::of(order::CALLS).injecting("msync", &format!("error=EIO:when={when}")).log(&log);
         let (said, status) = keeping(&store).with(patience(&when)).under(failing.around()).run();
+        // Before it is opened again: then what is folded goes.
+        let placed = Placed::all(&store);
         assert_all_there(&store, 0, &said, status, &when);
         let trace = Trace::parse(&std::fs::read_to_string(&log).expect("strace wrote its log"));
         let order = Order::of(&trace, &store);
-        assert_eq!(order.violations(&Placed::all(&store)), [""; 0], "{when}");
+        let numbers: BTreeSet<_> = placed.iter().map(|placed| placed.number).collect();
+        assert!(numbers.into_iter().eq(0..EVENTS), "{when}: not every event is in a segment that was kept");
+        assert_eq!(order.violations(&placed), [""; 0], "{when}");
         assert_eq!(order.occasions().0 as u64, said.acknowledged / 100, "{when}: acknowledged for the first time only");
         let failed = trace.calls.iter().filter(|call| call.name == "msync" && call.result.is_err()).count();
         match (for_good, failed) {
