@@ -6,7 +6,7 @@ use mcplog_faults::order::{self, Order};
 use mcplog_faults::{Holdings, Running, Said, Scale, Strace, Trace, Victim, strace};
 use rusqlite::Connection;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 
 const EVENTS: u64 = 1200;
 /// How many failures the quick set tries for each call and error.
@@ -21,9 +21,9 @@ fn a_database_that_fails_for_a_while_delays_folding_and_nothing_else() {
     let Some(dir) = strace::dir("a database that fails for a while") else { return };
     let cases = cases(dir.path(), |number| format!("{number}..{}", number + 2));
     let noticed = each(cases.iter().enumerate(), |(case, (call, failure))| {
-        let (said, ended_well, trace) = run_failing(&dir.path().join(case.to_string()), call, Some(failure));
+        let (said, status, trace) = run_failing(&dir.path().join(case.to_string()), call, Some(failure));
         let case = format!("{call} {failure}");
-        assert!(ended_well, "{case}: {said:?}");
+        assert!(status.success(), "{case}: {status}: {:?} {:?} {:?}", said.failures, said.healths, said.report);
         assert_eq!(said.acknowledged, EVENTS, "{case}: recording goes on: {said:?}");
         let report = said.report.as_ref().unwrap_or_else(|| panic!("{case}: no report"));
         assert_eq!((&report["folded"], &report["dropped"]), (&EVENTS.into(), &0.into()), "{case}: {said:?}");
@@ -143,15 +143,15 @@ fn cases(dir: &Path, when: impl Fn(u64) -> String) -> Vec<(String, String)> {
     cases
 }
 
-/// A run during which the compactor's calls on the database's files fail as `failure` says; whether it ended well; and
+/// A run during which the compactor's calls on the database's files fail as `failure` says; how it ended; and
 /// those calls.
-fn run_failing(store: &Path, call: &str, failure: Option<&str>) -> (Said, bool, Trace) {
+fn run_failing(store: &Path, call: &str, failure: Option<&str>) -> (Said, ExitStatus, Trace) {
     let (victim, mut strace) = start_failing(store, call, failure, &["--fold"]);
     let (said, status) = victim.finish();
     strace.wait().expect("strace ends with the thread");
     assert_all_there(store, &format!("{call} {failure:?}: {said:?}"));
     let log = std::fs::read_to_string(store.with_extension("log")).expect("strace wrote its log");
-    (said, status.success(), Trace::parse(&log))
+    (said, status, Trace::parse(&log))
 }
 
 fn start_failing(store: &Path, call: &str, failure: Option<&str>, arguments: &[&str]) -> (Running, Child) {
