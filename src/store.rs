@@ -243,6 +243,9 @@ impl Store {
 
     /// Waits until every event recorded before this call is in the database.
     ///
+    /// By itself it gets there within a second, if the machine has time for it: a sync interval, and 400 ms at most for
+    /// more to gather. Folding does not wait for more while somebody waits here.
+    ///
     /// # Errors
     /// [`WaitError`]: not within `timeout`, or the store is shut down.
     pub fn wait_folded(&self, timeout: Duration) -> Result<(), WaitError> {
