@@ -5,6 +5,7 @@
 //! knows nothing of segments beyond the numbers in the checkpoint.
 
 mod batch;
+mod damage;
 mod digest_table;
 mod names;
 mod rebuild;
@@ -14,6 +15,7 @@ mod schema_history;
 mod session_table;
 
 pub(crate) use batch::Batch;
+pub(crate) use damage::DamageRow;
 pub use rebuild::RebuildReport;
 
 use crate::config::Config;

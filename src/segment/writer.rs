@@ -36,6 +36,10 @@ impl PreparedSegment {
         Ok(Self { id, wal_dir: wal_dir.to_owned(), salt: u32::from_le_bytes(salt), frames, header_page, dir })
     }
 
+    pub(crate) fn id(&self) -> SegmentId {
+        self.id
+    }
+
     /// Writes the header and gives the file its name. Syncing all that, the name included, is up to the syncer's
     /// first sync: until then nobody was promised anything.
     pub(crate) fn activate(
@@ -70,8 +74,8 @@ impl PreparedSegment {
 pub(crate) enum NotAppended {
     /// It does not fit; nothing was written.
     Full,
-    /// The system refused. Nothing more may be appended to this segment, and the sequence number that the record would
-    /// have had must not be used again: a file system that reported an error may have kept the frame.
+    /// The system refused. Nothing more may be appended to this segment. A file system that reported an error may have kept
+    /// the frame; then the next segment, which begins with its number, counts.
     Refused(PathError),
 }
 
