@@ -6,8 +6,14 @@
 use crate::error::PathError;
 use crate::format::SegmentId;
 use crate::segment::writer::PreparedSegment;
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long the appender waits for a segment before it says so, and looks whether it is to give up. A btrfs without room
+/// takes half a minute to say that there is none.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A segment, or why there is none: the appender decides when to ask again, by taking the next.
 pub(crate) type Prepared = Result<PreparedSegment, PathError>;
@@ -60,11 +66,19 @@ impl Supply {
     }
 
     /// The next segment. It is ready, or soon will be; only if the preparing thread died is it made here.
+    ///
+    /// # Errors
+    /// There is no room, or not within [`PATIENCE`].
     pub(crate) fn take(&mut self) -> Prepared {
-        let taken = self.prepared.recv().unwrap_or_else(|_| {
+        let taken = match self.prepared.recv_timeout(PATIENCE) {
+            Ok(taken) => taken,
+            Err(RecvTimeoutError::Timeout) => {
+                let source = io::Error::new(io::ErrorKind::TimedOut, "the file system is still at it");
+                Err(PathError { operation: "prepare a segment in", path: self.preparer.wal_dir.clone(), source })
+            }
             // The thread may have left a file with the id that it was at.
-            self.preparer.prepare()
-        });
+            Err(RecvTimeoutError::Disconnected) => self.preparer.prepare(),
+        };
         if let Ok(segment) = &taken {
             self.preparer.next = self.preparer.next.max(segment.id().next());
         }

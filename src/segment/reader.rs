@@ -237,12 +237,18 @@ impl SegmentReader {
                     self.refresh_mark()?;
                     self.buffer.clear();
                     looked_again = true;
+                    if offset < self.vouched().end {
+                        // So may be what the kernel keeps of a file system that a process serves: on FUSE, a page that was
+                        // read while it was being written was seen to stay as it was before, and a good frame was called
+                        // damaged. Where it can't be dropped, it is the file.
+                        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+                    }
                 }
                 Ok(found) => break FrameError::Index { expected: self.position.frames, found },
                 Err(reason) => break reason,
             }
         };
-        let vouched = self.limit.map_or(self.mark.durable, |limit| limit.max(self.mark.durable));
+        let vouched = self.vouched();
         if offset < vouched.end {
             return Ok(Item::Damage(self.skip_damage(vouched, reason)?));
         }
@@ -251,6 +257,11 @@ impl SegmentReader {
             return Ok(Item::Stop(Stop::Open));
         }
         Ok(Item::Stop(Stop::Torn { bytes, reason }))
+    }
+
+    /// What lies before this was written: the caller says so, or the mark does.
+    fn vouched(&self) -> Extent {
+        self.limit.map_or(self.mark.durable, |limit| limit.max(self.mark.durable))
     }
 
     /// Steps over the frame that [`Self::decode_at`] has just found at the position.

@@ -74,8 +74,8 @@ impl PreparedSegment {
 pub(crate) enum NotAppended {
     /// It does not fit; nothing was written.
     Full,
-    /// The system refused. Nothing more may be appended to this segment, and the sequence number that the record would
-    /// have had must not be used again: a file system that reported an error may have kept the frame.
+    /// The system refused. Nothing more may be appended to this segment. A file system that reported an error may have kept
+    /// the frame; then the next segment, which begins with its number, counts.
     Refused(PathError),
 }
 
