@@ -11,7 +11,7 @@
 //! |---|---|---|---|
 //! | observe | the proxy's | an [`Event`] borrows what the proxy holds | `event.rs` |
 //! | record | the proxy's | it is packed into the thread's own block and published with one store | `recorder.rs`, `handover/` |
-//! | append | `mcplog-append` | it becomes a record, and the record a frame in the segment | `appender.rs`, `tail.rs`, `record.rs`, `record/`, `segment/writer.rs` |
+//! | append | `mcplog-append` | it becomes a record, and the record a frame in the segment | `appender.rs`, `tail.rs`, `tail/`, `record.rs`, `record/`, `segment/writer.rs` |
 //! | prepare | `mcplog-prepare` | the next segment is allocated and populated before it is needed | `preparing.rs`, `segment/file.rs` |
 //! | sync | `mcplog-sync` | pages are forced to the disk, then the durable mark is moved | `syncing.rs`, `segment/syncer.rs` |
 //! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `pace.rs`, `chunk.rs`, `fold.rs`, `index.rs` |

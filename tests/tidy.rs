@@ -129,6 +129,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "syncing",
             ],
         ),
+        ("tail/again.rs", &["error", "format", "health", "log", "sabotage", "segment", "syncing"]),
         ("preparing.rs", &["error", "format", "sabotage", "segment"]),
         ("syncing.rs", &["config", "error", "format", "health", "progress", "segment"]),
         ("progress.rs", &["error", "format", "signal"]),
