@@ -182,6 +182,9 @@ pub enum WaitError {
     /// The log could not be synced; what was waited for may be lost at a power cut.
     #[error("the log could not be synced: {0}")]
     Sync(String),
+    /// Nothing is folded any more; what was waited for stays in the log.
+    #[error("folding has ended: {0}")]
+    Fold(String),
 }
 
 struct Millis(Duration);

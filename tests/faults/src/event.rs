@@ -31,19 +31,30 @@ pub fn record(recorder: &Recorder, number: u64) -> bool {
     record_within(recorder, number, Duration::ZERO)
 }
 
-/// The same, but tries again for so long while the channel is full.
+/// Records event `number`; if there is no room, the store drops it and counts it.
+pub fn record_or_drop(recorder: &Recorder, number: u64) {
+    with_event(number, |request| recorder.record(request));
+}
+
+/// Records event `number`, trying again for so long while the channel is full; tells whether the store accepted it.
 pub fn record_within(recorder: &Recorder, number: u64, wait: Duration) -> bool {
+    let start = Instant::now();
+    with_event(number, |request| {
+        loop {
+            match recorder.try_record(request) {
+                Ok(()) => return true,
+                Err(Refused { reason: Refusal::Full, .. }) if start.elapsed() < wait => std::thread::sleep(WAIT_STEP),
+                Err(_) => return false,
+            }
+        }
+    })
+}
+
+fn with_event<T>(number: u64, record: impl FnOnce(Request<'_>) -> T) -> T {
     let (id, session) = (request_id(number), session_of(number));
     let ts = STARTED_AT.saturating_add_unsigned(number);
     let mut request = Request::new(&id, ts, "files", "tools/call");
     request.session_id = Some(&session);
     request.tool = Some("search");
-    let start = Instant::now();
-    loop {
-        match recorder.try_record(request) {
-            Ok(()) => return true,
-            Err(Refused { reason: Refusal::Full, .. }) if start.elapsed() < wait => std::thread::sleep(WAIT_STEP),
-            Err(_) => return false,
-        }
-    }
+    record(request)
 }

@@ -4,10 +4,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Lines, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Lines, Read, Seek, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// A victim to be started: a store's directory, and how to record into it.
@@ -65,6 +65,7 @@ pub struct Running {
     child: Child,
     /// What a quiet one writes to standard error.
     complaints: Option<File>,
+    stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
     said: Said,
 }
@@ -120,6 +121,7 @@ impl Victim {
                 Command::new(&line[0])
                     .args(&line[1..])
                     .envs(self.environment.iter().cloned())
+                    .stdin(Stdio::piped())
                     .stdout(Stdio::piped())
                     .stderr(stderr)
                     // A group of its own, so that killing a wrapper kills what it wraps.
@@ -128,7 +130,8 @@ impl Victim {
             })
             .unwrap_or_else(|error| panic!("start {line:?}: {error}"));
         let Some(stdout) = child.stdout.take() else { panic!("standard output was piped") };
-        Running { child, complaints, lines: BufReader::new(stdout).lines(), said: Said::default() }
+        let stdin = child.stdin.take();
+        Running { child, complaints, stdin, lines: BufReader::new(stdout).lines(), said: Said::default() }
     }
 
     /// Starts it and waits for its end.
@@ -146,6 +149,12 @@ impl Running {
     /// Its process id; the wrapper's, if it has one.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Lets a victim go on that was started with `--hold`.
+    pub fn release(&mut self) {
+        // Dropping it closes it. Who does not read any more is dead, which the test will notice.
+        let _ = self.stdin.take().map(|mut stdin| stdin.write_all(b"go\n"));
     }
 
     /// Listens until it has said enough; `false`: it ended before.

@@ -69,7 +69,13 @@ struct Arguments {
     /// Wait until everything is folded before shutting down.
     #[arg(long)]
     fold: bool,
-    /// Then wait to be killed instead of shutting down, and go on saying how many events are in the map.
+    /// Leave what the store has no room for to the store, which drops it, counts it and records a gap.
+    #[arg(long)]
+    drop: bool,
+    /// Wait for a line on standard input before recording.
+    #[arg(long)]
+    hold: bool,
+    /// Then do nothing but say how many events are in the map, until it is killed, instead of shutting down.
     #[arg(long)]
     linger: bool,
     /// A planted bug: say that events are durable before they are.
@@ -110,6 +116,12 @@ fn main() -> ExitCode {
     // Before anything is recorded: after that, the first segment may be gone any moment.
     let mut marks = Marks::new(store.dir());
     say("opened", "");
+    if arguments.hold {
+        let mut line = String::new();
+        if let Err(error) = std::io::stdin().read_line(&mut line) {
+            say("failed", error);
+        }
+    }
     record(&store, &arguments, &mut marks);
     if arguments.linger {
         loop {
@@ -137,7 +149,9 @@ fn record(store: &Store, arguments: &Arguments, marks: &mut Marks) {
     let mut refused = 0;
     let mut health = String::from("ok");
     for count in 1..=arguments.events.unwrap_or(u64::MAX) {
-        if !event::record_within(&recorder, arguments.first + count - 1, wait) {
+        if arguments.drop {
+            event::record_or_drop(&recorder, arguments.first + count - 1);
+        } else if !event::record_within(&recorder, arguments.first + count - 1, wait) {
             refused += 1;
             say("refused", refused);
         }
@@ -151,11 +165,16 @@ fn record(store: &Store, arguments: &Arguments, marks: &mut Marks) {
             }
         }
         if due(arguments.tell_every, count) {
-            say("appended", store.stats().appended);
+            let stats = store.stats();
+            say("appended", stats.appended);
+            if stats.dropped > refused {
+                refused = stats.dropped;
+                say("refused", refused);
+            }
             if marks.look_again() {
                 say("durable", format_args!("{} {}", marks.durable, marks.waiting));
             }
-            let now = store.stats().health.to_string();
+            let now = stats.health.to_string();
             if now != health {
                 say("health", &now);
                 health = now;
