@@ -54,7 +54,7 @@ fn rounds(test: &str, strace: impl Fn(&Path, u64) -> Vec<OsString>) {
     }
     let mut random = Random::for_test(test);
     let mut dir = tempfile::tempdir().expect("temporary directory");
-    let mut first = 0;
+    let (mut first, mut while_opening) = (0, 0);
     let rounds = Scale::chosen().rounds(4, 10, 50);
     for round in 0..rounds {
         if round % ROUNDS_PER_STORE == 0 {
@@ -68,7 +68,8 @@ fn rounds(test: &str, strace: impl Fn(&Path, u64) -> Vec<OsString>) {
             .under(strace(&store, 1 + random.below(3)))
             .run();
         assert_eq!(status.signal(), Some(SIGKILL), "round {round}: the call never came, {said:?}");
-        assert!(said.opened, "round {round}: killed before it began");
+        // A new database is synced while the store is opened: that is a crash like any other, but not the one meant here.
+        while_opening += u64::from(!said.opened);
         let holdings = Holdings::of(&store);
         let found = holdings.numbers.len() as u64;
         assert_eq!(holdings.prefix(0), found, "round {round}: a hole");
@@ -81,5 +82,6 @@ fn rounds(test: &str, strace: impl Fn(&Path, u64) -> Vec<OsString>) {
         assert!(holdings.health.is_ok(), "round {round}: {}", holdings.health);
         first = found;
     }
-    println!("{test}: {rounds} rounds");
+    println!("{test}: {rounds} rounds, {while_opening} of them killed while opening");
+    assert!(while_opening * 2 <= rounds, "{while_opening} of {rounds} rounds showed nothing");
 }
