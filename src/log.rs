@@ -57,11 +57,21 @@ pub(crate) struct Readable {
 }
 
 impl Segments {
-    /// What is to be read, in order.
-    fn readable(&self) -> impl Iterator<Item = (&LogSegment, Sequence)> {
-        let nexts = self.ordered.iter().skip(1).map(|next| Sequence(next.base_sequence.0 - 1));
+    /// What is to be read beyond that number, in order.
+    fn beyond(&self, sequence: Sequence) -> impl Iterator<Item = (&LogSegment, Sequence)> {
+        let start = self.ordered.partition_point(|segment| segment.last_published() <= sequence);
+        let nexts = self.ordered.range(start..).skip(1).map(|next| Sequence(next.base_sequence.0 - 1));
         let ends = nexts.chain(std::iter::once(Sequence(u64::MAX)));
-        self.ordered.iter().zip(ends).map(|(segment, end)| (segment, segment.last_published().min(end)))
+        let each = self.ordered.range(start..).zip(ends);
+        let readable = each.map(|(segment, end)| (segment, segment.last_published().min(end)));
+        readable.filter(move |(_, last)| *last > sequence)
+    }
+
+    /// How many of the ordered ones have nothing beyond that number; never the newest of all, which carries the store's
+    /// identity.
+    fn folded(&self, sequence: Sequence) -> usize {
+        let folded = self.ordered.partition_point(|segment| segment.last_published() <= sequence);
+        folded.min(self.ordered.len().saturating_sub(1))
     }
 }
 
@@ -74,7 +84,7 @@ pub(crate) struct Log {
 /// Segments all of whose records are folded.
 #[derive(Debug, Default)]
 pub(crate) struct Folded {
-    /// Oldest first; never the newest of all, which carries the store's identity.
+    /// Oldest first; never the newest of all.
     pub(crate) ordered: Vec<LogSegment>,
     pub(crate) superseded: Vec<LogSegment>,
 }
@@ -98,15 +108,14 @@ impl Log {
     /// The first segment from which a record beyond that number is to be read.
     pub(crate) fn first_beyond(&self, sequence: Sequence) -> Option<Readable> {
         let segments = self.segments.lock();
-        let (segment, last) = segments.readable().find(|(_, last)| *last > sequence)?;
+        let (segment, last) = segments.beyond(sequence).next()?;
         Some(Readable { segment: segment.clone(), last })
     }
 
     /// Every segment from which a record beyond that number is to be read, in order.
     pub(crate) fn all_beyond(&self, sequence: Sequence) -> Vec<Readable> {
         let segments = self.segments.lock();
-        let beyond = segments.readable().filter(|(_, last)| *last > sequence);
-        beyond.map(|(segment, last)| Readable { segment: segment.clone(), last }).collect()
+        segments.beyond(sequence).map(|(segment, last)| Readable { segment: segment.clone(), last }).collect()
     }
 
     /// By the appender: everything beyond `durable` was written again, into `again`. Segment `poisoned` ends at
@@ -140,11 +149,17 @@ impl Log {
     pub(crate) fn folded(&self, sequence: Sequence) -> Folded {
         let segments = self.segments.lock();
         let is_folded = |segment: &&LogSegment| segment.last_published() <= sequence;
-        let count = segments.ordered.len().saturating_sub(1);
         Folded {
-            ordered: segments.ordered.iter().take(count).take_while(is_folded).cloned().collect(),
+            ordered: segments.ordered.range(..segments.folded(sequence)).cloned().collect(),
             superseded: segments.superseded.iter().filter(is_folded).cloned().collect(),
         }
+    }
+
+    /// How many segments that are.
+    pub(crate) fn folded_count(&self, sequence: Sequence) -> usize {
+        let segments = self.segments.lock();
+        let superseded = segments.superseded.iter().filter(|segment| segment.last_published() <= sequence);
+        segments.folded(sequence) + superseded.count()
     }
 
     /// By the compactor: the segment's file is gone.

@@ -87,11 +87,11 @@ impl Retirement {
 
     /// Retires segments of which everything is folded. `folded` is the checkpoint's number.
     pub(crate) fn retire(&mut self, index: &Index, folded: Sequence) -> Result<(), RetireError> {
-        let segments = self.log.folded(folded);
-        let count = segments.ordered.len() + segments.superseded.len();
+        let count = self.log.folded_count(folded);
         if count == self.folded && self.looked_at.elapsed() < INTERVAL {
             return Ok(());
         }
+        let segments = self.log.folded(folded);
         let damaged = match &mut self.damaged {
             Some(damaged) => damaged,
             unread => unread.insert(index.damaged_segments()?.into_iter().collect()),
@@ -101,9 +101,10 @@ impl Retirement {
             segments.ordered.into_iter().partition(|segment| damaged.contains(&segment.id));
         let sizes: Vec<_> = sound.iter().map(|segment| (segment.bytes(), segment.created_at)).collect();
         let retired = &sound[..self.retention.retired(&sizes, now_ms())];
+        let gone = retired.len() + hurt.len() + segments.superseded.len();
         self.looked_at = Instant::now();
-        self.folded = count - retired.len() - hurt.len() - segments.superseded.len();
-        if hurt.is_empty() && retired.is_empty() && segments.superseded.is_empty() {
+        self.folded = count;
+        if gone == 0 {
             return Ok(());
         }
         // If this fails half-way, it is all looked at again.
@@ -121,7 +122,7 @@ impl Retirement {
             self.log.remove(segment.id);
         }
         sync_directory(&self.wal_dir)?;
-        self.folded = count - retired.len() - hurt.len() - segments.superseded.len();
+        self.folded = count.saturating_sub(gone);
         Ok(())
     }
 

@@ -23,6 +23,8 @@ pub(crate) enum Spot {
     Fold,
     /// The appender, while it writes again what a failed sync left in doubt.
     WriteAgain,
+    /// There too: it takes its time.
+    WriteAgainSlowly,
     /// The appender, before it reads a segment back for that: it can't be read.
     ReadBack,
 }

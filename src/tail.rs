@@ -332,6 +332,9 @@ impl LogTail {
         #[cfg(test)]
         if let Some(active) = &self.active {
             crate::sabotage::strike(active.writer.path(), crate::sabotage::Spot::WriteAgain);
+            if crate::sabotage::is_due(active.writer.path(), crate::sabotage::Spot::WriteAgainSlowly) {
+                std::thread::sleep(Duration::from_millis(300));
+            }
         }
         loop {
             if let Some(active) = &mut self.active {

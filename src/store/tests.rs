@@ -129,7 +129,7 @@ fn what_a_failed_sync_left_in_doubt_is_written_again_and_folded_once() {
             fixture.record(500);
             fixture.flush().unwrap();
             let report = fixture.shut_down();
-            assert_eq!((report.appended, report.dropped, report.left_in_log), (4000, 0, 0), "{policy:?}");
+            assert_eq!((report.appended, report.folded, report.dropped), (4000, 4000, 0), "{policy:?}");
             assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=4000).collect::<Vec<_>>());
             assert_eq!(fixture.segments().len(), 1, "{policy:?}: what was superseded is gone");
             fixture.reopen();
@@ -175,6 +175,22 @@ fn a_poisoned_segment_gets_no_further_mark_and_what_it_held_lies_in_the_next_one
 }
 
 #[test]
+fn waiters_are_not_told_before_everything_is_written_again() {
+    let mut fixture = Fixture::new(|config| {
+        config.sync_interval_ms = 30;
+        config.segment_bytes = 8 * 1024 * 1024;
+    });
+    fixture.record(100);
+    fixture.flush().unwrap();
+    // Syncs come due while the second writing has only a part.
+    fixture.order(Spot::WriteAgainSlowly, 500, 1);
+    fixture.order(Spot::SyncError, 0, 1);
+    fixture.record(2000);
+    fixture.flush().unwrap();
+    assert_eq!(fixture.vouched_for(), 2100);
+}
+
+#[test]
 fn while_syncs_fail_nothing_is_called_durable_and_health_says_so() {
     let mut fixture = Fixture::new(|config| config.sync_interval_ms = 60_000);
     fixture.record(10);
@@ -205,26 +221,32 @@ fn while_syncs_fail_nothing_is_called_durable_and_health_says_so() {
 
 #[test]
 fn what_can_not_be_read_back_is_a_gap_and_its_numbers_do_not_come_again() {
-    let mut fixture = Fixture::new(|config| config.sync_interval_ms = 60_000);
-    fixture.record(100);
-    fixture.flush().unwrap();
-    fixture.order(Spot::ReadBack, 0, 1);
-    fixture.order(Spot::SyncError, 0, 1);
-    fixture.record(4000);
-    fixture.flush().unwrap();
-    fixture.record(100);
-    let health = fixture.store().stats().health;
-    assert!(health.problems[&Part::Damage].contains("is lost"), "{health}");
-    let report = fixture.shut_down();
-    assert!(report.dropped > 100, "{report:?}");
-    assert_eq!((report.appended + report.dropped, report.left_in_log), (4200, 0));
-    let query = Query::open(&fixture.config.dir).unwrap();
-    let totals = query.totals().unwrap();
-    assert_eq!((totals.requests as u64, totals.dropped as u64), (report.appended, report.dropped));
-    // Requests, what is lost of them, and one number for the gap record.
-    let numbers: Vec<_> = query.logs(&RequestFilter::default()).unwrap().iter().map(|row| row.id).collect();
-    assert_eq!(numbers.iter().max(), Some(&4201));
-    assert_eq!(query.gaps(crate::query::Span::default()).unwrap().len(), 1);
+    // What is lost lies before something that is not, or at the end.
+    for segment_bytes in [64 * 1024, 8 * 1024 * 1024] {
+        let mut fixture = Fixture::new(|config| {
+            config.sync_interval_ms = 60_000;
+            config.segment_bytes = segment_bytes;
+        });
+        fixture.record(100);
+        fixture.flush().unwrap();
+        fixture.order(Spot::ReadBack, 0, 1);
+        fixture.order(Spot::SyncError, 0, 1);
+        fixture.record(4000);
+        fixture.flush().unwrap();
+        fixture.record(100);
+        let health = fixture.store().stats().health;
+        assert!(health.problems[&Part::Damage].contains("is lost"), "{health}");
+        let report = fixture.shut_down();
+        assert!(report.dropped > 100, "{report:?}");
+        assert_eq!((report.appended + report.dropped, report.left_in_log), (4200, 0));
+        let query = Query::open(&fixture.config.dir).unwrap();
+        let totals = query.totals().unwrap();
+        assert_eq!((totals.requests as u64, totals.dropped as u64), (report.appended, report.dropped));
+        // Requests, what is lost of them, and one number for the gap record.
+        let numbers: Vec<_> = query.logs(&RequestFilter::default()).unwrap().iter().map(|row| row.id).collect();
+        assert_eq!(numbers.iter().max(), Some(&4201));
+        assert_eq!(query.gaps(crate::query::Span::default()).unwrap().len(), 1);
+    }
 }
 
 #[test]
