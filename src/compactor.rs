@@ -13,6 +13,7 @@ use crate::format::{Extent, Offset, SegmentId, Sequence, WriterId};
 use crate::health::{HealthBoard, Part};
 use crate::index::{Batch, Checkpoint, Index};
 use crate::log::{Log, LogSegment, Readable};
+use crate::pace::{self, Backlog};
 use crate::progress::Progress;
 use crate::record::{Kind, Record};
 use crate::retirement::{RetireError, Retirement};
@@ -53,6 +54,8 @@ pub(crate) struct Compactor {
     /// Up to here, committed.
     checkpoint: Checkpoint,
     reader: Option<SegmentReader>,
+    /// When the last batch was committed; `None` while there may be more to fold at once.
+    caught_up: Option<Instant>,
 }
 
 /// What the compactor shares with others.
@@ -108,6 +111,7 @@ impl Compactor {
             retirement,
             checkpoint,
             reader: None,
+            caught_up: None,
         }
     }
 
@@ -119,6 +123,10 @@ impl Compactor {
         while !self.give_up.load(Ordering::Relaxed) {
             // Read before looking at the log: what was appended before it was set is then seen.
             let finishing = self.finish.load(Ordering::Acquire);
+            if let Some(pause) = self.pause().filter(|_| !finishing) {
+                std::thread::park_timeout(pause);
+                continue;
+            }
             match self.step() {
                 Ok(true) => {
                     self.health.clear(Part::Fold);
@@ -143,6 +151,14 @@ impl Compactor {
                 }
             }
         }
+    }
+
+    /// How long what may be folded should still gather.
+    fn pause(&self) -> Option<Duration> {
+        let last = if self.folds_published() { self.progress.appended() } else { self.progress.durable() };
+        let records = last.0.saturating_sub(self.progress.folded().0);
+        let awaited = self.progress.folding_awaited();
+        pace::pause(Backlog { records, batch_records: BATCH_RECORDS as u64, awaited }, self.caught_up?.elapsed())
     }
 
     /// Folds a batch if there is something to fold, and retires what is folded. `false`: there is nothing to do now.
@@ -282,6 +298,7 @@ impl Compactor {
         }
         self.checkpoint = checkpoint;
         self.progress.set_folded(checkpoint.sequence, events);
+        self.caught_up = (records < BATCH_RECORDS && bytes < BATCH_BYTES).then(Instant::now);
         Ok(())
     }
 

@@ -38,8 +38,9 @@ pub(crate) const DATABASE_NAME: &str = "store.db";
 /// Our migrations, counted in `PRAGMA user_version`.
 ///
 /// - 1: never released.
-/// - 2: lean rows, roll-ups, session digests.
-pub(crate) const DATABASE_VERSION: i64 = 2;
+/// - 2: lean rows, roll-ups, session digests. Never released.
+/// - 3: roll-ups of all calls together, in pages.
+pub(crate) const DATABASE_VERSION: i64 = 3;
 /// The version of the five tables that other tools read, as `meta` says it.
 const TABLES_VERSION: &str = "4";
 /// How long a statement waits for another connection before the compactor takes over with its own patience.

@@ -14,7 +14,7 @@
 //! | append | `mcplog-append` | it becomes a record, and the record a frame in the mapped segment | `appender.rs`, `tail.rs`, `record.rs`, `record/`, `segment/writer.rs` |
 //! | prepare | `mcplog-prepare` | the next segment is allocated and populated before it is needed | `preparing.rs`, `segment/file.rs` |
 //! | sync | `mcplog-sync` | pages are forced to the disk, then the durable mark is moved | `syncing.rs`, `segment/syncer.rs` |
-//! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `chunk.rs`, `fold.rs`, `index.rs` |
+//! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `pace.rs`, `chunk.rs`, `fold.rs`, `index.rs` |
 //! | retire | `mcplog-compact` | a folded segment is deleted, or kept for rebuilding | `retirement.rs`, `retention.rs` |
 //! | query | the reader's | typed rows, read-only | `query/` |
 //!
@@ -42,6 +42,7 @@ mod compactor;
 pub mod config;
 pub mod error;
 pub mod event;
+mod file_limit;
 mod fold;
 pub mod format;
 mod gap;
@@ -51,6 +52,7 @@ mod histogram;
 mod index;
 mod lock;
 mod log;
+mod pace;
 pub mod platform;
 mod preparing;
 mod progress;
@@ -62,6 +64,7 @@ mod refusal;
 mod retention;
 mod retirement;
 mod rollup;
+mod rollup_page;
 mod schema_diff;
 pub mod segment;
 mod session_digest;

@@ -1,7 +1,7 @@
 //! The store's directory and its lock: one writer, made private, links not followed.
 
 use crate::error::{AtPath, OpenError, PathError};
-use rustix::fs::OFlags;
+use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -70,12 +70,25 @@ pub(crate) fn create_private_dir(dir: &Path) -> Result<(), OpenError> {
                 std::fs::create_dir_all(parent).at("create directory", parent)?;
             }
             DirBuilder::new().mode(0o700).create(dir).at("create directory", dir)?;
+            keep_blocks_in_place(dir);
             // The name is as durable as what will be in it.
             let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             File::open(parent).and_then(|parent| parent.sync_all()).at("sync directory", parent)?;
             Ok(())
         }
         Err(error) => Err(PathError { operation: "inspect", path: dir.to_owned(), source: error }.into()),
+    }
+}
+
+/// Has the files that will be in `dir` written in place, where the file system would move what is changed (btrfs).
+///
+/// SQLite maps `store.db-shm`, and so does everybody who reads the database. When such a disk was full, a change of it
+/// found no new place, and the process died by SIGBUS (seen on btrfs; since Linux 6.17 a file that stays in place is safe
+/// from that). What is given up for it, the file system's own checksums, the log has itself. Other file systems refuse, and need not be asked.
+fn keep_blocks_in_place(dir: &Path) {
+    let set = |dir: File| ioctl_setflags(&dir, ioctl_getflags(&dir)? | IFlags::NOCOW);
+    if let Ok(dir) = File::open(dir) {
+        let _ = set(dir);
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Progress {
     appended: AtomicU64,
     durable: AtomicU64,
     folded: AtomicU64,
+    /// Somebody waits until the record with this number is folded.
+    folding_awaited: AtomicU64,
     /// Events appended since the store was opened, gap records not counted.
     appended_events: AtomicU64,
     /// Events folded since the store was opened, counted alike.
@@ -58,6 +60,7 @@ impl Progress {
             appended: AtomicU64::new(last.0),
             durable: AtomicU64::new(durable.0),
             folded: AtomicU64::new(folded.0),
+            folding_awaited: AtomicU64::new(0),
             appended_events: AtomicU64::new(0),
             folded_events: AtomicU64::new(0),
             drawn: AtomicU64::new(0),
@@ -213,6 +216,16 @@ impl Progress {
     ) -> Result<Sequence, WaitError> {
         let done = || (self.answered() >= ticket).then(|| Ok(self.appended())).or_else(|| self.if_closed());
         self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
+    }
+
+    /// Says that everything up to `target` is waited for. The caller wakes the compactor then.
+    pub(crate) fn await_folding(&self, target: Sequence) {
+        self.folding_awaited.fetch_max(target.0, Ordering::Release);
+    }
+
+    /// Whether somebody waits, or has waited and gone, for what is not folded yet.
+    pub(crate) fn folding_awaited(&self) -> bool {
+        self.folding_awaited.load(Ordering::Acquire) > self.folded().0
     }
 
     /// Waits until everything up to `target` is folded.

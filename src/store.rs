@@ -7,6 +7,7 @@ use crate::appender::{Appender, AppenderParts};
 use crate::compactor::{Compactor, CompactorParts, report_corrupt};
 use crate::config::Config;
 use crate::error::{AtPath, IndexError, OpenError, SegmentError, WaitError};
+use crate::file_limit;
 use crate::format::{SegmentId, Sequence, WriterId};
 use crate::handover::Channel;
 use crate::health::{HealthBoard, Part};
@@ -61,6 +62,10 @@ impl Store {
     /// log or the database can't be read or is of a newer version, or there is no room for a segment.
     pub fn open(config: Config) -> Result<Self, OpenError> {
         config.validate()?;
+        file_limit::as_an_error(|| Self::recover_and_start(config))
+    }
+
+    fn recover_and_start(config: Config) -> Result<Self, OpenError> {
         let lock = Arc::new(StoreLock::acquire(&config.dir)?);
         create_private_dir(&config.wal_dir())?;
         // Before the database is touched: a log of a newer version leaves everything as it is.
@@ -243,6 +248,7 @@ impl Store {
     pub fn wait_folded(&self, timeout: Duration) -> Result<(), WaitError> {
         let deadline = deadline_after(timeout);
         let target = self.progress.wait_answered(self.draw_ticket(), deadline, timeout)?;
+        self.progress.await_folding(target);
         self.compactor.thread().unpark();
         self.progress.wait_folded(target, deadline, timeout)
     }

@@ -17,7 +17,7 @@ use crate::preparing::Supply;
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::segment::syncer::UnsyncedSegment;
-use crate::segment::writer::SegmentWriter;
+use crate::segment::writer::{NotAppended, SegmentWriter};
 use crate::segment::{Item, SegmentReader};
 use crate::syncing::SyncCommand;
 use crossbeam_channel::{Receiver, Sender};
@@ -59,6 +59,9 @@ pub(crate) struct LogTail {
     not_counted: Sequence,
     active: Option<ActiveSegment>,
     last_sequence: Sequence,
+    /// Sequence numbers behind the last one that must not be used: the system refused to write their frames, and may
+    /// have kept them all the same.
+    burnt: u64,
     /// Events appended since progress was told.
     untold: u64,
     /// An event was taken from the channel and is not appended yet.
@@ -106,6 +109,7 @@ impl LogTail {
             not_counted,
             active: None,
             last_sequence,
+            burnt: 0,
             untold: 0,
             in_hand: false,
             payload: Vec::with_capacity(4096),
@@ -167,25 +171,45 @@ impl LogTail {
         }
         self.payload.clear();
         record.encode(&mut self.payload);
+        if self.active.is_none() && self.parts.give_up.load(Ordering::Relaxed) {
+            return false;
+        }
+        // Not cleared before something was appended: room for a segment may be none for what comes into it.
+        let mut begun = false;
         loop {
-            if let Some(active) = &mut self.active {
-                if let Some(sequence) = active.writer.append(&self.payload) {
+            let refused = match self.active.as_mut().map(|active| active.writer.append(&self.payload)) {
+                Some(Ok(sequence)) => {
                     self.last_sequence = sequence;
+                    self.burnt = 0;
+                    if begun {
+                        self.parts.health.clear(Part::Segments);
+                    }
                     return true;
                 }
-                assert!(
-                    active.writer.extent().frames > 0,
-                    "a record of {} bytes passed the limit and does not fit into an empty segment",
-                    self.payload.len()
-                );
-            }
-            self.end_segment();
-            if let Err(error) = self.begin_segment() {
-                if !self.wait_for_segment(&error) {
-                    return false;
+                Some(Err(NotAppended::Refused(error))) => {
+                    self.burnt += 1;
+                    Err(error.into())
                 }
-                // What a failed sync left in doubt is not folded, so the log might never get room without this.
-                self.write_again();
+                Some(Err(NotAppended::Full)) => {
+                    assert!(
+                        self.active.as_ref().is_some_and(|active| active.writer.extent().frames > 0),
+                        "a record of {} bytes passed the limit and does not fit into an empty segment",
+                        self.payload.len()
+                    );
+                    Ok(())
+                }
+                None => Ok(()),
+            };
+            self.end_segment();
+            match refused.and_then(|()| self.begin_segment()) {
+                Ok(()) => begun = true,
+                Err(error) => {
+                    if !self.wait_for_segment(&error) {
+                        return false;
+                    }
+                    // What a failed sync left in doubt is not folded, so the log might never get room without this.
+                    self.write_again();
+                }
             }
         }
     }
@@ -210,10 +234,9 @@ impl LogTail {
                 return Err(NoSegment::LogFull { bytes, max: self.log_bytes_max });
             }
         }
-        let (active, segment) = self.start_segment(Sequence(self.last_sequence.0 + 1))?;
+        let (active, segment) = self.start_segment(Sequence(self.last_sequence.0 + self.burnt + 1))?;
         self.parts.log.push(segment);
         self.active = Some(active);
-        self.parts.health.clear(Part::Segments);
         Ok(())
     }
 
@@ -337,20 +360,28 @@ impl LogTail {
             }
         }
         loop {
+            let mut refused = Ok(());
             if let Some(active) = &mut self.active {
-                let due = active.writer.header().base_sequence.0 + u64::from(active.writer.extent().frames);
-                if due == sequence.0 && active.writer.append(payload).is_some() {
-                    again.last = sequence;
-                    return true;
-                }
-                if due == sequence.0 && active.writer.extent().frames == 0 {
-                    // Segments were larger when it was recorded.
-                    again.pass_over_to(sequence, self.parts.progress.folded());
-                    return true;
+                let (extent, base) = (active.writer.extent(), active.writer.header().base_sequence);
+                if base.0 + u64::from(extent.frames) == sequence.0 {
+                    match active.writer.append(payload) {
+                        Ok(_) => {
+                            again.last = sequence;
+                            return true;
+                        }
+                        // Segments were larger when it was recorded.
+                        Err(NotAppended::Full) if extent.frames == 0 => {
+                            again.pass_over_to(sequence, self.parts.progress.folded());
+                            return true;
+                        }
+                        Err(NotAppended::Full) => {}
+                        // The number is not burnt: if the system kept the frame, it is this very record.
+                        Err(NotAppended::Refused(error)) => refused = Err(error),
+                    }
                 }
             }
             self.end_segment();
-            match self.start_segment(sequence) {
+            match refused.and_then(|()| self.start_segment(sequence)) {
                 Ok((active, segment)) => {
                     self.parts.health.clear(Part::Segments);
                     self.active = Some(active);

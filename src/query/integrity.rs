@@ -3,8 +3,9 @@
 //! Runs on the caller's thread. Reads every page; it must not write.
 
 use super::Query;
+use super::stretch::CellRange;
 use crate::error::IndexError;
-use crate::rollup::Level;
+use crate::rollup::{ALL_CALLS, Level};
 
 /// So many complaints of SQLite are passed on.
 const COMPLAINTS_MAX: usize = 20;
@@ -53,10 +54,39 @@ impl Query {
         for level in Level::ALL.into_iter().skip_while(|level| *level < Level::Minute) {
             let sql = "SELECT coalesce(sum(calls), 0) FROM rollups WHERE level = ?";
             compare(format!("roll-up level {}", level.number()), self.value(sql, &[level.number().into()])?, requests);
+            let ever = CellRange { level, from_ts: i64::MIN, before_ts: i64::MAX };
+            let together = match self.outcomes(&[ALL_CALLS], ever) {
+                Ok(outcomes) => outcomes.calls,
+                // Cells that can't be read say nothing of any request.
+                Err(IndexError::Sqlite { source: rusqlite::Error::FromSqlConversionFailure(..), .. }) => 0,
+                Err(error) => return Err(error),
+            };
+            compare(format!("roll-up level {} of all calls", level.number()), together, requests);
         }
         let in_sessions = self.value("SELECT count(*) FROM request_rows WHERE session IS NOT NULL", &[])?;
         let of_sessions = self.value("SELECT coalesce(sum(total_calls), 0) FROM session_state", &[])?;
         compare("the sum over sessions".into(), of_sessions, in_sessions);
         Ok(complaints)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::query::test_store::TestStore;
+
+    #[test]
+    fn roll_ups_that_differ_from_the_rows_or_are_none_are_wrong_sums() {
+        let wrecks =
+            ["UPDATE rollups SET calls = 7", "UPDATE rollups SET cells = x'00'", "UPDATE rollups SET cells = x''"];
+        for wreck in wrecks {
+            let store = TestStore::new();
+            store.request("a", 1, "tools/call").insert();
+            let query = store.query();
+            let sound = query.integrity(false).unwrap();
+            assert_eq!(sound, super::Integrity::default());
+            store.execute(wreck);
+            let found = query.integrity(false).unwrap();
+            assert!(found.damage.is_empty() && found.wrong_sums.len() == 6, "{wreck}: {found:?}");
+        }
     }
 }

@@ -55,7 +55,7 @@ impl Query {
     /// Statistics over the requests that `filter` keeps, ordered by proxy, method and tool. The filter's limit counts
     /// requests: with it, only the newest ones enter the statistics.
     ///
-    /// With no filter but the span, the proxy, the method and the tool, and more than 10,000 requests in the span, the
+    /// With no filter but the span, the proxy, the method and the tool, and more than 4,000 requests in the span, the
     /// percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles, are exact. Any
     /// other filter makes it read every row that it keeps.
     ///
@@ -130,7 +130,7 @@ impl Group {
 
 /// What a cell says, still without names. No percentile is above the slowest request, which the cell knows exactly.
 fn of_cell(cell: &Cell) -> ToolStatsRow {
-    let max_us = cell.slowest.iter().next().map_or(0, |slow| slow.latency_us);
+    let max_us = cell.slowest.latency_max_us().unwrap_or(0);
     let count = cell.latencies.count();
     let at = |percent: u64| {
         // The rank of `percentile`; in 128 bits, because counts come out of a file.

@@ -116,7 +116,12 @@ impl SegmentSyncer {
 
     fn write_mark(&mut self, durable: Extent, sealed: Option<Extent>) {
         self.mark = Mark { generation: self.mark.generation + 1, durable, sealed };
-        self.page.write(Mark::offset(self.mark.generation), &self.mark.encode(self.header.salt));
+        let written = self.page.write(Mark::offset(self.mark.generation), &self.mark.encode(self.header.salt));
+        // What the frames are worth does not depend on it: without its mark a segment is checked when it is opened, and
+        // sealed then. The kernel remembers nothing of a write that it refused, unlike a sync.
+        if let Err(error) = written {
+            tracing::debug!(path = %self.path.display(), %error, "a segment keeps its older mark");
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! The events that a victim records: numbered, so that each one can be found again.
 
-use mcplog::{Recorder, Request};
+use mcplog::{Recorder, Refusal, Refused, Request};
+use std::time::{Duration, Instant};
 
 const STARTED_AT: i64 = 1_760_000_000_000;
+/// How long to sleep before looking for room in the channel again.
+const WAIT_STEP: Duration = Duration::from_micros(200);
 
 /// The request id of event `number`.
 pub fn request_id(number: u64) -> String {
@@ -25,10 +28,33 @@ fn session_of(number: u64) -> String {
 
 /// Records event `number`, in session `number % 7`; tells whether the store accepted it.
 pub fn record(recorder: &Recorder, number: u64) -> bool {
+    record_within(recorder, number, Duration::ZERO)
+}
+
+/// Records event `number`; if there is no room, the store drops it and counts it.
+pub fn record_or_drop(recorder: &Recorder, number: u64) {
+    with_event(number, |request| recorder.record(request));
+}
+
+/// Records event `number`, trying again for so long while the channel is full; tells whether the store accepted it.
+pub fn record_within(recorder: &Recorder, number: u64, wait: Duration) -> bool {
+    let start = Instant::now();
+    with_event(number, |request| {
+        loop {
+            match recorder.try_record(request) {
+                Ok(()) => return true,
+                Err(Refused { reason: Refusal::Full, .. }) if start.elapsed() < wait => std::thread::sleep(WAIT_STEP),
+                Err(_) => return false,
+            }
+        }
+    })
+}
+
+fn with_event<T>(number: u64, record: impl FnOnce(Request<'_>) -> T) -> T {
     let (id, session) = (request_id(number), session_of(number));
     let ts = STARTED_AT.saturating_add_unsigned(number);
     let mut request = Request::new(&id, ts, "files", "tools/call");
     request.session_id = Some(&session);
     request.tool = Some("search");
-    recorder.try_record(request).is_ok()
+    record(request)
 }

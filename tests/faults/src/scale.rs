@@ -56,3 +56,10 @@ pub fn skip(test: &str, why: &str) {
     // Not by eprintln: the test harness would swallow it.
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED {test}: {why}\n").as_bytes());
 }
+
+/// Why a test that needs `program` can't be run, if it is not installed.
+pub fn missing(program: &str) -> Option<String> {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
+    (!found).then(|| format!("{program} is not installed; tests/faults/setup.sh installs it"))
+}

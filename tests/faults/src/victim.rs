@@ -3,7 +3,8 @@
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Lines, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Lines, Read, Seek, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -62,6 +63,8 @@ pub struct Marked {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    /// What a quiet one writes to standard error.
+    complaints: Option<File>,
     stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
     said: Said,
@@ -95,7 +98,7 @@ impl Victim {
         self
     }
 
-    /// Without what it writes to standard error, where errors are what it is started for.
+    /// Keeping what it writes to standard error to itself, where errors are what it is started for.
     #[must_use]
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
@@ -109,19 +112,26 @@ impl Victim {
     pub fn start(&self) -> Running {
         let mut line = self.wrapper.iter().chain([self.program.as_os_str().into()].iter()).cloned().collect::<Vec<_>>();
         line.extend(self.arguments.iter().cloned());
-        let mut child = Command::new(&line[0])
-            .args(&line[1..])
-            .envs(self.environment.iter().cloned())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(if self.quiet { Stdio::null() } else { Stdio::inherit() })
-            // A group of its own, so that killing a wrapper kills what it wraps.
-            .process_group(0)
-            .spawn()
+        let complaints =
+            self.quiet.then(|| tempfile::tempfile().unwrap_or_else(|error| panic!("temporary file: {error}")));
+        let stderr = complaints.as_ref().map(|file| file.try_clone().map(Stdio::from));
+        let mut child = stderr
+            .unwrap_or_else(|| Ok(Stdio::inherit()))
+            .and_then(|stderr| {
+                Command::new(&line[0])
+                    .args(&line[1..])
+                    .envs(self.environment.iter().cloned())
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(stderr)
+                    // A group of its own, so that killing a wrapper kills what it wraps.
+                    .process_group(0)
+                    .spawn()
+            })
             .unwrap_or_else(|error| panic!("start {line:?}: {error}"));
         let Some(stdout) = child.stdout.take() else { panic!("standard output was piped") };
         let stdin = child.stdin.take();
-        Running { child, stdin, lines: BufReader::new(stdout).lines(), said: Said::default() }
+        Running { child, complaints, stdin, lines: BufReader::new(stdout).lines(), said: Said::default() }
     }
 
     /// Starts it and waits for its end.
@@ -155,6 +165,27 @@ impl Running {
             }
         }
         true
+    }
+
+    /// Listens until it has said enough, which it must before it ends.
+    ///
+    /// # Panics
+    /// It ended before.
+    pub fn wait_until(&mut self, enough: impl Fn(&Said) -> bool) {
+        if !self.listen_until(enough) {
+            let (status, complaints) = (self.child.wait(), self.complaints());
+            panic!("the victim ended by itself, {status:?}, after {:?}: {complaints}", self.said);
+        }
+    }
+
+    /// What a quiet one wrote to standard error.
+    fn complaints(&mut self) -> String {
+        let mut text = Vec::new();
+        if let Some(file) = &mut self.complaints {
+            // For a message only.
+            let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut text));
+        }
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Listens for a while, however much it says; `false`: it ended before.

@@ -20,7 +20,7 @@ fn under_always_everything_acknowledged_survives_a_power_cut() {
         let mut victim =
             ordeal.victim().with(["--sync", "always", "--flush-every", flush_every]).with(pace(random)).start();
         // The first acknowledgement takes longer: directories are synced for it.
-        assert!(victim.listen_until(|said| said.acknowledged > 0), "the victim ended by itself");
+        victim.wait_until(|said| said.acknowledged > 0);
         victim.listen_for(life(random));
         let said = ordeal.cut(victim);
         said.durable()
@@ -34,7 +34,7 @@ fn under_interval_everything_older_than_the_last_sync_but_one_survives_a_power_c
         let mut victim =
             ordeal.victim().with(["--sync", "interval", "--sync-interval-ms", interval_ms]).with(pace(random)).start();
         // Nobody flushes: the marks move because the time has come.
-        assert!(victim.listen_until(|said| said.marks.len() > 2), "the victim ended by itself");
+        victim.wait_until(|said| said.marks.len() > 2);
         victim.listen_for(life(random));
         let said = ordeal.cut(victim);
         assert_nothing_waited_for_more_than_one_sync_and_the_next(&said);
@@ -48,7 +48,7 @@ fn under_never_a_clean_prefix_survives_a_power_cut_and_all_that_the_system_was_t
         "under_never_a_clean_prefix_survives_a_power_cut_and_all_that_the_system_was_told_to_sync",
         |ordeal, random| {
             let mut victim = ordeal.victim().with(["--sync", "never"]).with(pace(random)).start();
-            assert!(victim.listen_until(|said| said.appended > 0), "the victim ended by itself");
+            victim.wait_until(|said| said.appended > 0);
             victim.listen_for(life(random));
             // Otherwise nothing at all would be on the disk yet: Linux takes half a minute to begin by itself.
             let appended = victim.said().appended;

@@ -76,7 +76,7 @@ Examples:
 
 ERRORS counts JSON-RPC errors, broken exchanges and timeouts; ISERROR counts results in which the tool
 itself reported a failure. P50, P95 and P99 are latencies that half, 95 % and 99 % did not exceed; over
-more than 10,000 requests they are within 1 % of these. All else is exact.
+more than 4,000 requests they are within 1 % of these. All else is exact.
 
 JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors, p50_us, p95_us, p99_us, max_us,
 bytes_in, bytes_out, first_ts, last_ts. Latencies are microseconds, times Unix milliseconds UTC.")]

@@ -69,6 +69,9 @@ struct Arguments {
     /// Wait until everything is folded before shutting down.
     #[arg(long)]
     fold: bool,
+    /// Leave what the store has no room for to the store, which drops it, counts it and records a gap.
+    #[arg(long)]
+    drop: bool,
     /// Wait for a line on standard input before recording.
     #[arg(long)]
     hold: bool,
@@ -79,6 +82,9 @@ struct Arguments {
     #[arg(long)]
     acknowledge_early: bool,
 }
+
+/// How often it says so.
+const LINGER_STEP: Duration = Duration::from_millis(2);
 
 fn say(what: &str, more: impl Display) {
     let mut out = std::io::stdout().lock();
@@ -98,7 +104,6 @@ fn main() -> ExitCode {
         Sync::Never => SyncPolicy::Never,
     };
     config.sync_interval_ms = arguments.sync_interval_ms;
-    config.record_wait_ms = arguments.record_wait_ms;
     config.channel_events = arguments.channel_events;
     config.keep_segments_bytes = arguments.keep_segments_bytes;
     let store = match Store::open(config) {
@@ -121,7 +126,7 @@ fn main() -> ExitCode {
     if arguments.linger {
         loop {
             say("appended", store.stats().appended);
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(LINGER_STEP);
         }
     }
     let patience = Duration::from_millis(arguments.patience_ms);
@@ -138,12 +143,15 @@ fn main() -> ExitCode {
 fn record(store: &Store, arguments: &Arguments, marks: &mut Marks) {
     let recorder = store.recorder();
     let patience = Duration::from_millis(arguments.patience_ms);
+    let wait = Duration::from_millis(arguments.record_wait_ms);
     let pause = Duration::from_micros(arguments.pause_us);
     let due = |every: u64, count: u64| every > 0 && count.is_multiple_of(every);
     let mut refused = 0;
     let mut health = String::from("ok");
     for count in 1..=arguments.events.unwrap_or(u64::MAX) {
-        if !event::record(&recorder, arguments.first + count - 1) {
+        if arguments.drop {
+            event::record_or_drop(&recorder, arguments.first + count - 1);
+        } else if !event::record_within(&recorder, arguments.first + count - 1, wait) {
             refused += 1;
             say("refused", refused);
         }
@@ -157,11 +165,16 @@ fn record(store: &Store, arguments: &Arguments, marks: &mut Marks) {
             }
         }
         if due(arguments.tell_every, count) {
-            say("appended", store.stats().appended);
+            let stats = store.stats();
+            say("appended", stats.appended);
+            if stats.dropped > refused {
+                refused = stats.dropped;
+                say("refused", refused);
+            }
             if marks.look_again() {
                 say("durable", format_args!("{} {}", marks.durable, marks.waiting));
             }
-            let now = store.stats().health.to_string();
+            let now = stats.health.to_string();
             if now != health {
                 say("health", &now);
                 health = now;
