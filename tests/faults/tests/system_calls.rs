@@ -22,7 +22,7 @@ const OLD_EVENTS: u64 = 1500;
 /// How many events a run records: enough to fill a segment and begin the next, twice.
 const EVENTS: &str = "2000";
 /// How many crashes the quick set tries for each call of each thread.
-const QUICK: u64 = 4;
+const QUICK: u64 = 3;
 
 #[test]
 fn a_crash_at_any_call_while_a_torn_log_is_opened_loses_nothing() {
@@ -51,52 +51,65 @@ fn a_crash_at_any_call_while_a_torn_log_is_opened_loses_nothing() {
 #[test]
 fn a_crash_at_any_call_of_any_thread_while_recording_loses_nothing() {
     let Some(dir) = strace::dir("a crash at any call of any thread while recording") else { return };
-    let counted = scripted(&dir.path().join("counted"), 0);
-    let counts = count_calls(&counted, &dir.path().join("log"), |call| call.arguments.contains("\"opened"));
-    for expected in ["main", "mcplog-append", "mcplog-prepare", "mcplog-sync", "mcplog-compact"] {
-        assert!(counts.keys().any(|(thread, _)| thread == expected), "no call of {expected}: {counts:?}");
+    // Under `never`, without waiting for durability, nothing but the map has what was recorded last.
+    for policy in ["always", "never"] {
+        let dir = dir.path().join(policy);
+        std::fs::create_dir(&dir).expect("an empty directory");
+        let scripted = |store: &Path| match policy {
+            "always" => scripted(store, 0),
+            _ => unsynced(store),
+        };
+        let counts =
+            count_calls(&scripted(&dir.join("counted")), &dir.join("log"), |call| call.arguments.contains("\"opened"));
+        for expected in ["main", "mcplog-append", "mcplog-prepare", "mcplog-sync", "mcplog-compact"] {
+            assert!(counts.keys().any(|(thread, _)| thread == expected), "no call of {expected}: {counts:?}");
+        }
+        try_all(&format!("recording under {policy}"), &counts, |case, (thread, call), number| {
+            let store = dir.join(case);
+            let mut victim = scripted(&store).with(["--hold"]).start();
+            assert!(victim.listen_until(|said| said.opened), "the victim ended by itself");
+            // The first thread bears the program's name.
+            let thread = if thread == "main" { "victim" } else { thread };
+            let fatal = Strace::of(call).injecting(call, &format!("signal=SIGKILL:when={number}"));
+            let mut strace = fatal.attach(&victim, thread);
+            victim.release();
+            let (said, status) = victim.finish();
+            strace.wait().expect("strace ends with the thread");
+            assert_survived(&store, 0, &said, &format!("{policy}: {thread} {call} {number}"));
+            status.signal().is_some()
+        });
     }
-    try_all("recording", &counts, |case, (thread, call), number| {
-        let store = dir.path().join(case);
-        let mut victim = scripted(&store, 0).with(["--hold"]).start();
-        assert!(victim.listen_until(|said| said.opened), "the victim ended by itself");
-        // The first thread bears the program's name.
-        let thread = if thread == "main" { "victim" } else { thread };
-        let fatal = Strace::of(call).injecting(call, &format!("signal=SIGKILL:when={number}"));
-        let mut strace = fatal.attach(&victim, thread);
-        victim.release();
-        let (said, status) = victim.finish();
-        strace.wait().expect("strace ends with the thread");
-        assert_survived(&store, 0, &said, &format!("{thread} {call} {number}"));
-        status.signal().is_some()
-    });
 }
 
 #[test]
 fn a_crash_while_what_a_failed_sync_left_is_written_again_loses_nothing() {
     let Some(dir) = strace::dir("a crash while a failed sync is made up for") else { return };
-    // One fails in the middle of a segment; one when the first segment is full, with frames in the next already.
-    let failures = [3, 6];
-    let crashes: Vec<_> = WRITING_AGAIN
-        .iter()
-        .flat_map(|call| (1..=Scale::chosen().of(1, 12)).map(move |number| (*call, number)))
-        .collect();
-    let cases = failures.iter().flat_map(|failure| crashes.iter().map(move |crash| (*failure, *crash)));
-    let crashed = each(cases.enumerate(), |(case, (failure, (call, number)))| {
+    // One sync fails in the middle of a segment; one when the first segment is full, with frames in the next already; and
+    // one, the first of all, when several segments are full.
+    let failures = [("msync", 3), ("msync", 6), ("fsync", 1)];
+    let mut cases = Vec::new();
+    for failure in failures {
+        for call in WRITING_AGAIN.into_iter().filter(|call| *call != failure.0) {
+            cases.extend((1..=Scale::chosen().of(2, 12)).map(|number| (failure, call, number)));
+        }
+    }
+    let crashed = each(cases.into_iter().enumerate(), |(case, ((sync, failure), call, number))| {
         let (store, log) = (dir.path().join(case.to_string()), dir.path().join(format!("{case}.log")));
-        let mut victim = scripted(&store, 0).with(["--hold"]).start();
+        let victim =
+            if sync == "msync" { scripted(&store, 0) } else { unsynced(&store).with(["--flush-every", "1900"]) };
+        let mut victim = victim.with(["--hold"]).start();
         assert!(victim.listen_until(|said| said.opened), "the victim ended by itself");
-        let mut strace = Strace::of(&format!("msync,{call}"))
-            .injecting("msync", &format!("error=EIO:when={failure}"))
+        let mut strace = Strace::of(&format!("{sync},{call}"))
+            .injecting(sync, &format!("error=EIO:when={failure}"))
             .injecting(call, &format!("signal=SIGKILL:when={number}"))
             .log(&log)
             .attach_to_all(&victim);
         victim.release();
         let (said, status) = victim.finish();
         strace.wait().expect("strace ends with the victim");
-        assert_survived(&store, 0, &said, &format!("msync {failure} fails, {call} {number}"));
+        assert_survived(&store, 0, &said, &format!("{sync} {failure} fails, {call} {number}"));
         let trace = Trace::parse(&std::fs::read_to_string(&log).expect("strace wrote its log"));
-        let failed = trace.calls.iter().position(|call| call.name == "msync" && call.result.is_err());
+        let failed = trace.calls.iter().position(|call| call.name == sync && call.result.is_err());
         let synced = failed
             .is_some_and(|failed| trace.calls[failed..].iter().any(|call| call.name == "msync" && call.result.is_ok()));
         status.signal().is_some() && failed.is_some() && !synced
@@ -119,6 +132,11 @@ fn scripted(store: &Path, first: u64) -> Victim {
         "100",
         "--fold",
     ])
+}
+
+/// A run that syncs nothing until the end.
+fn unsynced(store: &Path) -> Victim {
+    victim(store).with(["--sync", "never", "--events", EVENTS, "--tell-every", "100", "--fold"])
 }
 
 /// Counts the calls of a run since the last one that matches.
