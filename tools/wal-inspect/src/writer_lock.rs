@@ -8,6 +8,8 @@ use std::path::Path;
 
 /// Whether somebody writes to the store whose log directory this is.
 pub(crate) fn is_held(wal_dir: &Path) -> bool {
+    // The parent of a file that is named without its directory.
+    let wal_dir = if wal_dir.as_os_str().is_empty() { Path::new(".") } else { wal_dir };
     let Ok(wal_dir) = wal_dir.canonicalize() else { return false };
     let Some(lock) = wal_dir.parent().map(|store| store.join("LOCK")) else { return false };
     let (Ok(metadata), Ok(locks)) = (std::fs::symlink_metadata(&lock), std::fs::read_to_string("/proc/locks")) else {
