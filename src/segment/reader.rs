@@ -271,8 +271,10 @@ impl SegmentReader {
     fn skip_damage(&mut self, vouched: Extent, reason: FrameError) -> Result<Damage, PathError> {
         let (start, expected) = (self.position.end.0, self.position.frames);
         let mut budget_bytes = u64::from(vouched.end.0) * RESYNC_BUDGET_PER_BYTE;
-        let mut next = vouched;
-        let mut offset = start + FRAME_ALIGNMENT;
+        // A forged mark may vouch for fewer frames than were read; numbers never go back.
+        let mut next = Extent { frames: vouched.frames.max(expected), ..vouched };
+        // From here on, not behind: what is due may be missing, and the frame after it stand in its place.
+        let mut offset = start;
         // The file may have been cut below what was vouched for.
         let end = u64::from(vouched.end.0).min(self.file_bytes()?);
         while u64::from(offset) < end && budget_bytes > 0 {
@@ -293,12 +295,7 @@ impl SegmentReader {
             offset += FRAME_ALIGNMENT;
         }
         self.position = next;
-        Ok(Damage {
-            offset: Offset(start),
-            bytes: next.end.0 - start,
-            records: next.frames.saturating_sub(expected),
-            reason,
-        })
+        Ok(Damage { offset: Offset(start), bytes: next.end.0 - start, records: next.frames - expected, reason })
     }
 
     /// The index of the intact frame at `offset`, which then lies in the buffer, or why there is none.

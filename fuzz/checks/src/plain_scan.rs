@@ -54,7 +54,7 @@ pub(crate) fn plain_scan(bytes: &[u8]) -> Option<Vec<Found>> {
         let mut next = Extent { frames: mark.durable.frames.max(due), ..mark.durable };
         let mut looked_at = 0;
         let end = mark.durable.end.0.min(u32::try_from(bytes.len()).expect("a small file"));
-        for offset in (start + FRAME_ALIGNMENT..end).step_by(FRAME_ALIGNMENT as usize) {
+        for offset in (start..end).step_by(FRAME_ALIGNMENT as usize) {
             let index_max = due + (offset - start) / (FRAME_HEADER_BYTES + FRAME_ALIGNMENT) + 1;
             match at(offset) {
                 Ok(frame) if (due..=index_max).contains(&frame.index) => {
