@@ -57,6 +57,7 @@ pub(crate) fn plain_scan(bytes: &[u8]) -> Option<Vec<Found>> {
         for offset in (start..end).step_by(FRAME_ALIGNMENT as usize) {
             let index_max = due + (offset - start) / (FRAME_HEADER_BYTES + FRAME_ALIGNMENT) + 1;
             match at(offset) {
+                Ok(frame) if offset + length(&frame) > mark.durable.end.0 => {}
                 Ok(frame) if (due..=index_max).contains(&frame.index) => {
                     next = Extent { end: Offset(offset), frames: frame.index };
                     break;
@@ -65,7 +66,7 @@ pub(crate) fn plain_scan(bytes: &[u8]) -> Option<Vec<Found>> {
                     let word = &bytes[offset as usize..offset as usize + 4];
                     looked_at += u64::from(u32::from_le_bytes([word[0], word[1], word[2], word[3]])) + 16;
                 }
-                _ => looked_at += 16,
+                _ => {}
             }
         }
         if looked_at > 8 * u64::from(end) {
