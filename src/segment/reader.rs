@@ -84,6 +84,8 @@ pub struct SegmentReader {
     /// Where the next frame is due.
     position: Extent,
     buffer: Vec<u8>,
+    /// How much of the buffer was read from the file; what lies behind is left from before.
+    buffered_bytes: usize,
     /// The file offset of the buffer's first byte.
     buffer_offset: u32,
 }
@@ -124,11 +126,12 @@ impl SegmentReader {
             limit: None,
             position: Extent::EMPTY,
             buffer: Vec::new(),
+            buffered_bytes: 0,
             buffer_offset: 0,
         };
         reader.refill(0, FRAMES_OFFSET as usize)?;
-        let Some(bytes) = reader.buffer.first_chunk::<HEADER_BYTES>() else {
-            let found = format!("{} bytes", reader.buffer.len());
+        let Some(bytes) = reader.buffered().first_chunk::<HEADER_BYTES>() else {
+            let found = format!("{} bytes", reader.buffered_bytes);
             return Err(SegmentError::Header {
                 path: path.to_owned(),
                 expected: "a header of 64 bytes",
@@ -149,7 +152,7 @@ impl SegmentReader {
                 SegmentError::UnsupportedVersion { path: path.to_owned(), supported: FORMAT_VERSION, found }
             }
         })?;
-        reader.mark = Mark::newest(&reader.buffer, reader.header.salt);
+        reader.mark = Mark::newest(reader.buffered(), reader.header.salt);
         Ok(reader)
     }
 
@@ -235,7 +238,7 @@ impl SegmentReader {
                     // What is buffered may be older than what is in the file: look again before saying so. The
                     // mark first: what it vouches for was written before it.
                     self.refresh_mark()?;
-                    self.buffer.clear();
+                    self.buffered_bytes = 0;
                     looked_again = true;
                 }
                 Ok(found) => break FrameError::Index { expected: self.position.frames, found },
@@ -329,27 +332,32 @@ impl SegmentReader {
     fn at(&mut self, offset: u32, need: usize) -> Result<&[u8], PathError> {
         let buffered = offset
             .checked_sub(self.buffer_offset)
-            .and_then(|start| self.buffer.get(start as usize..))
+            .and_then(|start| self.buffered().get(start as usize..))
             .is_some_and(|bytes| bytes.len() >= need);
         if !buffered {
             self.refill(offset, need.max(READ_AHEAD_BYTES))?;
         }
-        Ok(&self.buffer[(offset - self.buffer_offset) as usize..])
+        Ok(&self.buffered()[(offset - self.buffer_offset) as usize..])
+    }
+
+    fn buffered(&self) -> &[u8] {
+        &self.buffer[..self.buffered_bytes]
     }
 
     fn refill(&mut self, offset: u32, bytes: usize) -> Result<(), PathError> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(bytes, 0);
-        let filled = self.read_at(Offset(offset), &mut buffer)?;
-        buffer.truncate(filled);
-        self.buffer = buffer;
-        self.buffer_offset = offset;
+        if buffer.len() < bytes {
+            buffer = vec![0; bytes];
+        }
+        let read = self.read_at(Offset(offset), &mut buffer[..bytes]);
+        (self.buffer, self.buffer_offset, self.buffered_bytes) = (buffer, offset, 0);
+        self.buffered_bytes = read?;
         Ok(())
     }
 
     /// Nothing vouches for a header that is zero while both marks are: a header reaches the disk before any mark does.
     fn first_page_is_zero(&self) -> bool {
-        self.buffer.iter().all(|byte| *byte == 0)
+        self.buffered().iter().all(|byte| *byte == 0)
     }
 
     fn refresh_mark(&mut self) -> Result<(), PathError> {
