@@ -2,12 +2,11 @@
 
 mod fixture;
 
-use fixture::{Fixture, PATIENCE, record_one, request_id};
+use fixture::{Fixture, PATIENCE, record_one};
 use mcplog::error::{OpenError, WaitError};
 use mcplog::segment::{Item, SegmentReader, Stop};
-use mcplog::{Config, Refusal, Request, Store, SyncPolicy};
+use mcplog::{Refusal, Request, Store, SyncPolicy};
 use rusqlite::types::Value;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 #[test]
@@ -116,53 +115,6 @@ fn a_full_channel_drops_the_newest_and_leaves_a_gap_in_the_table() {
     assert_eq!(fixture.number("SELECT sum(events) FROM gaps"), report.dropped as i64);
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), report.appended as i64);
     assert_eq!(fixture.number("SELECT count(*) FROM gaps WHERE from_ts > to_ts OR from_ts < 1600000000000"), 0);
-}
-
-#[test]
-fn shutdown_with_producers_still_sending_accounts_for_every_event() {
-    let fixture = Fixture::new();
-    for round in 0..8 {
-        let mut config = fixture_config(&fixture, round);
-        config.record_wait_ms = 0;
-        let dir = config.dir.clone();
-        let store = Store::open(config).unwrap();
-        let (offered, refused, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        let recorder = store.recorder();
-        let report = std::thread::scope(|scope| {
-            for producer in 0..3_u64 {
-                let (recorder, offered, refused, stop) = (&recorder, &offered, &refused, &stop);
-                scope.spawn(move || {
-                    for number in 0.. {
-                        let id = request_id(producer << 32 | number);
-                        if recorder.try_record(Request::new(&id, 1, "p", "m")).is_err() {
-                            refused.fetch_add(1, Ordering::Relaxed);
-                        }
-                        offered.fetch_add(1, Ordering::Relaxed);
-                        if stop.load(Ordering::Relaxed) {
-                            return;
-                        }
-                    }
-                });
-            }
-            std::thread::sleep(Duration::from_millis(10));
-            let report = store.shutdown(PATIENCE);
-            stop.store(true, Ordering::Relaxed);
-            report
-        });
-        let accepted = offered.load(Ordering::Relaxed) - refused.load(Ordering::Relaxed);
-        // A sender that slipped through at the last instant counts its event as dropped itself, after the report.
-        assert!(report.appended <= accepted && accepted - report.appended <= 3, "{report:?}, accepted {accepted}");
-        let connection = rusqlite::Connection::open(dir.join("store.db")).unwrap();
-        let rows: u64 = connection.query_row("SELECT count(*) FROM requests", [], |row| row.get(0)).unwrap();
-        assert_eq!(rows, report.appended);
-    }
-}
-
-fn fixture_config(fixture: &Fixture, round: usize) -> Config {
-    let mut config = fixture.config.clone();
-    config.dir = fixture.config.dir.join(round.to_string());
-    config.segment_bytes = 8 * 1024 * 1024;
-    config
 }
 
 #[test]

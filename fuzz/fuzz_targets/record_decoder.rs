@@ -1,7 +1,4 @@
-//! Attacks the record decoder with any bytes. `cargo +nightly fuzz run record_decoder`.
+//! Attacks the record decoder with any bytes. `fuzz/run` runs it.
 #![no_main]
 
-#[path = "../checks/record.rs"]
-mod record;
-
-libfuzzer_sys::fuzz_target!(|payload: &[u8]| record::check(payload));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| mcplog_fuzz_checks::record::check(input));

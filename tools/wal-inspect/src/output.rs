@@ -1,9 +1,9 @@
-//! Standard output: buffered, as wide and as colourful as it is. Knows nothing of records.
+//! Standard output, or what stands in for it: buffered, as wide and as colourful as it is. Knows nothing of records.
 
 use crate::line::{Line, wrap};
 use anstream::ColorChoice;
 use serde::Serialize;
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -21,7 +21,7 @@ pub(crate) enum Colour {
 
 /// Where everything goes that a user asked for.
 pub(crate) struct Output {
-    writer: BufWriter<Stdout>,
+    writer: BufWriter<Box<dyn Write>>,
     /// Columns of the terminal; `None` where lines may be as long as they like.
     width: Option<usize>,
     colour: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn new(colour: Colour) -> Self {
+    pub(crate) fn standard(colour: Colour) -> Self {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
         let colour = match colour {
@@ -40,8 +40,18 @@ impl Output {
         // Whoever sets COLUMNS wants them, even in a pipe.
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         let terminal = || terminal_size::terminal_size_of(&stdout).map(|(width, _)| usize::from(width.0));
-        let width = columns.or_else(terminal).filter(|width| *width > 0);
-        Self { writer: BufWriter::with_capacity(BUFFER_BYTES, stdout), width, colour, is_terminal }
+        let width = columns.or_else(terminal);
+        Self { is_terminal, ..Self::of(Box::new(stdout), width, colour) }
+    }
+
+    /// Anything else, so many columns wide. It has colours only where they are wanted always.
+    pub(crate) fn into_writer(writer: impl Write + 'static, width: Option<usize>, colour: Colour) -> Self {
+        Self::of(Box::new(writer), width, colour == Colour::Always)
+    }
+
+    fn of(writer: Box<dyn Write>, width: Option<usize>, colour: bool) -> Self {
+        let writer = BufWriter::with_capacity(BUFFER_BYTES, writer);
+        Self { writer, width: width.filter(|width| *width > 0), colour, is_terminal: false }
     }
 
     pub(crate) const fn width(&self) -> Option<usize> {

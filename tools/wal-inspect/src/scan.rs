@@ -6,6 +6,7 @@
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::severity::Severity;
+use crate::source::has_writer;
 use mcplog::error::PathError;
 use mcplog::format::{Extent, FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark, Offset};
 use mcplog::segment::{FrameAt, Item, SegmentReader, Stop};
@@ -13,7 +14,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// A running store may be interrupted in the middle of a frame or a mark. It gets this long to go on, this many times,
-/// before what is there counts as torn.
+/// before what is there counts as torn. Where no store runs, nothing will change.
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
 const SETTLE_ATTEMPTS: u32 = 5;
 /// How many damaged bytes are kept to be shown.
@@ -43,7 +44,8 @@ pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resul
         findings.extend(end(reader, stop)?);
         findings.extend(marks(reader)?);
         let final_word = attempts == 0 || reader.mark().sealed.is_some();
-        if final_word || findings.iter().all(|finding| finding.severity() == Severity::Clean) {
+        let all_is_well = findings.iter().all(|finding| finding.severity() == Severity::Clean);
+        if final_word || all_is_well || !reader.path().parent().is_some_and(has_writer) {
             for finding in findings {
                 if visit(Found::Finding(finding))?.is_break() {
                     return Ok(ControlFlow::Break(()));

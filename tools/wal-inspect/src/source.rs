@@ -62,7 +62,9 @@ pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
 }
 
 /// Whether somebody writes to the store whose log directory this is.
-fn has_writer(wal_dir: &Path) -> bool {
+pub(crate) fn has_writer(wal_dir: &Path) -> bool {
+    // The parent of a file that is named without its directory.
+    let wal_dir = if wal_dir.as_os_str().is_empty() { Path::new(".") } else { wal_dir };
     wal_dir.canonicalize().is_ok_and(|wal_dir| wal_dir.parent().is_some_and(writer_lock::is_held))
 }
 

@@ -3,7 +3,7 @@
 mod fixture;
 
 use fixture::{Log, PATIENCE, Running, STORE, patch};
-use mcplog::{Config, Store, SyncPolicy};
+use mcplog::{Config, Request, Store, SyncPolicy};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -95,6 +95,40 @@ fn a_writer_at_full_speed_is_followed_without_a_gap_over_many_rotations() {
     assert!(objects.iter().all(is_record), "{:?}", objects.iter().find(|object| !is_record(object)));
     let last_segment = objects.last().unwrap()["segment"].as_u64().unwrap();
     assert!(last_segment > 10, "{last_segment} segments");
+}
+
+#[test]
+fn several_threads_that_write_and_sync_at_full_speed_are_followed_without_a_step_back() {
+    // Every event is synced, so that marks and seals are written all the time, too.
+    let running = Running::with(|config| config.sync = SyncPolicy::Always);
+    let mut following = Following::start(&running.path(), &["-n", "100000"]);
+    let (threads, events) = (4, 5_000_u64);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let recorder = running.store.recorder();
+            scope.spawn(move || {
+                let long = "x".repeat(3_000);
+                for number in 0..events {
+                    let id = format!("{thread}-{number}");
+                    let mut request = Request::new(&id, fixture::TS, "files", "tools/call");
+                    // Frames of more than a page: they become visible as late as their first word.
+                    request.target = (number % 16 == 0).then_some(&*long);
+                    recorder.record(request);
+                }
+            });
+        }
+        // A second look at the same log, from its beginning, again and again.
+        for _ in 0..10 {
+            let verify = Command::new(env!("CARGO_BIN_EXE_wal-inspect")).arg("verify").arg(running.path()).output();
+            let verify = verify.expect("run");
+            assert_eq!(verify.status.code(), Some(0), "{}", String::from_utf8_lossy(&verify.stdout));
+        }
+    });
+    following.wait_for(threads * events);
+    let (objects, code) = following.interrupt();
+    assert_eq!(code, 0);
+    assert_eq!(sequences(&objects), (1..=threads * events).collect::<Vec<_>>());
+    assert!(objects.iter().all(is_record), "{:?}", objects.iter().find(|object| !is_record(object)));
 }
 
 #[test]

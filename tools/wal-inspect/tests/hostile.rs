@@ -2,6 +2,7 @@
 
 mod fixture;
 
+use assert_cmd::Command;
 use fixture::{Log, PATIENCE, Running, STORE, TS, inspect, outcome, patch, unwrapped};
 use mcplog::format::{Extent, MARK_BYTES, Mark, Offset};
 use mcplog::{Request, SchemaVersion, Session, SessionClosed, Status};
@@ -152,6 +153,44 @@ fn a_sparse_file_of_a_terabyte_is_no_trouble() {
     for command in ["list", "verify"] {
         let (text, code) = log.run(&[command]);
         assert_eq!(code, 0, "{command}: {text}");
+    }
+}
+
+/// The tool on that store, with 256 MB of address space.
+fn in_little_memory(log: &Log, arguments: &[&str]) -> (String, i32) {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 262144 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_wal-inspect")]);
+    command.args(arguments).arg(STORE).current_dir(log.dir.path()).env("TZ", "UTC").env("COLUMNS", "80");
+    outcome(command)
+}
+
+#[test]
+fn no_file_makes_any_command_take_more_than_256_mb() {
+    let extent = |end, frames| Extent { end: Offset(end), frames };
+    let everything = extent(0xffff_fffc, 0x0fff_0000);
+    let hostile: [&dyn Fn(&Log); 4] = [
+        &|log| log.truncate(0, 1 << 40),
+        // A length of nearly the format's limit, with a file that has it; and one beyond.
+        &|log| {
+            patch(&log.segment(0), log.frames(0).0[2], &(16_u32 << 20).to_le_bytes());
+            log.truncate(0, 64 << 20);
+        },
+        &|log| patch(&log.segment(0), log.frames(0).0[2], &[0xff; 12]),
+        &|log| {
+            let mark = Mark { generation: 9, durable: everything, sealed: Some(everything) };
+            let salt = log.reader(&log.segment(0)).header().salt;
+            patch(&log.segment(0), Mark::offset(9), &mark.encode(salt));
+            log.truncate(0, 64 << 20);
+        },
+    ];
+    for (number, make_hostile) in hostile.iter().enumerate() {
+        let log = Log::killed_before_a_sync();
+        make_hostile(&log);
+        for arguments in [&["list"][..], &["dump", "--full", "--hex"], &["verify"], &["tail"], &["dump", "--json"]] {
+            let (text, code) = in_little_memory(&log, arguments);
+            assert!(matches!(code, 0 | 2 | 3), "{number}, {arguments:?}: {code}, {text}");
+            assert_harmless(&text, &format!("{number}, {arguments:?}"));
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use mcplog::record::{Id, Record};
 
 /// Decoding never panics, and what decodes means the same after being written and read again.
-pub(crate) fn check(payload: &[u8]) {
+pub fn check(payload: &[u8]) {
     let Ok(record) = Record::decode(payload) else { return };
     let mut written = Vec::new();
     record.encode(&mut written);

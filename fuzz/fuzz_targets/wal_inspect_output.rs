@@ -1,0 +1,4 @@
+//! Attacks what wal-inspect prints with damaged and forged files. `fuzz/run` runs it.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| mcplog_fuzz_checks::inspect::check(input));

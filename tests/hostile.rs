@@ -1,0 +1,211 @@
+//! A store's directory in which somebody put what does not belong there: opening it ends soon, within 256 MB of address
+//! space, follows no link, changes nothing outside, and says what is wrong in words that a terminal can stand.
+
+mod fixture;
+
+use fixture::{Fixture, PATIENCE, record_one};
+use mcplog::format::{Extent, FRAMES_OFFSET, Mark, Offset};
+use mcplog::segment::SegmentReader;
+use mcplog::{Config, Store};
+use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use std::fs::OpenOptions;
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Set in the process that opens the store: its directory.
+const CHILD: &str = "MCPLOG_HOSTILE_CHILD";
+const ADDRESS_SPACE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Not a test by itself: the process that opens the store, and says what came of it.
+#[test]
+fn child_opens_the_store_in_little_memory() {
+    let Ok(dir) = std::env::var(CHILD) else { return };
+    setrlimit(Resource::As, Rlimit { current: Some(ADDRESS_SPACE_BYTES), maximum: Some(ADDRESS_SPACE_BYTES) })
+        .expect("a limit");
+    match Store::open(config(Path::new(&dir))) {
+        Ok(store) => {
+            record_one(&store.recorder(), 1_000_000);
+            println!("\nOUTCOME opened {}", store.shutdown(PATIENCE).health);
+        }
+        Err(error) => println!("\nOUTCOME refused {error}"),
+    }
+}
+
+fn config(dir: &Path) -> Config {
+    let mut config = Config::new(dir);
+    config.segment_bytes = 64 * 1024;
+    config.channel_events = 4096;
+    config.keep_segments_bytes = u64::MAX;
+    config
+}
+
+/// What came of opening the store in a process of its own: `opened` or `refused`, and why.
+fn open(dir: &Path) -> String {
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "child_opens_the_store_in_little_memory", "--nocapture"])
+        .env(CHILD, dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("start");
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().expect("wait").is_none() {
+        if Instant::now() > deadline {
+            child.kill().expect("kill");
+            panic!("opening the store hangs");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().expect("output");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let outcome = text.lines().find_map(|line| line.strip_prefix("OUTCOME "));
+    let outcome = outcome.unwrap_or_else(|| panic!("{}: {text}", output.status)).to_owned();
+    assert!(output.status.success(), "{outcome}");
+    assert!(!outcome.chars().any(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c)), "{outcome:?}");
+    outcome
+}
+
+/// A log with one sealed segment of ten records, and no database.
+fn log() -> Fixture {
+    let mut fixture = Fixture::new();
+    fixture.config = config(&fixture.config.dir);
+    fixture.open();
+    fixture.record(1..=10);
+    fixture.shut_down();
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(fixture.config.dir.join(name));
+    }
+    fixture
+}
+
+fn rows(fixture: &Fixture) -> i64 {
+    fixture.number("SELECT count(*) FROM requests")
+}
+
+#[test]
+fn what_is_no_file_in_the_place_of_a_segment_is_moved_aside_unopened() {
+    let fixture = log();
+    let outside = fixture.config.dir.with_file_name("outside");
+    std::fs::write(&outside, "somebody else's").unwrap();
+    let at = |id: u32| fixture.wal().join(format!("{id:012}.seg"));
+    mkfifoat(CWD, at(2), Mode::RUSR | Mode::WUSR).unwrap();
+    symlink(&outside, at(3)).unwrap();
+    symlink("/dev/zero", at(4)).unwrap();
+    symlink("nowhere", at(5)).unwrap();
+    std::fs::create_dir(at(6)).unwrap();
+    std::fs::write(at(7), "").unwrap();
+    let outcome = open(&fixture.config.dir);
+    if outcome.starts_with("opened") {
+        assert_eq!(rows(&fixture), 11, "{outcome}");
+    } else {
+        // Refused, with the file's name.
+        assert!(outcome.contains(".seg"), "{outcome}");
+    }
+    assert_eq!(std::fs::read_to_string(outside).unwrap(), "somebody else's");
+}
+
+#[test]
+fn a_directory_that_is_a_link_or_a_file_is_refused() {
+    for name in ["wal", "quarantine"] {
+        for kind in ["link", "file", "fifo"] {
+            let fixture = log();
+            let path = fixture.config.dir.join(name);
+            let elsewhere = fixture.config.dir.with_file_name("elsewhere");
+            if path.exists() {
+                std::fs::rename(&path, &elsewhere).unwrap();
+            } else {
+                std::fs::create_dir(&elsewhere).unwrap();
+                // Something that belongs into quarantine.
+                std::fs::write(fixture.wal().join("000000000009.seg"), [b'x'; 5_000]).unwrap();
+            }
+            let before = std::fs::read_dir(&elsewhere).unwrap().count();
+            match kind {
+                "link" => symlink(&elsewhere, &path).unwrap(),
+                "file" => std::fs::write(&path, "x").unwrap(),
+                _ => mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap(),
+            }
+            let outcome = open(&fixture.config.dir);
+            assert!(outcome.starts_with("refused") && outcome.contains(name), "{name} is a {kind}: {outcome}");
+            assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), before, "{name} is a {kind}");
+        }
+    }
+}
+
+#[test]
+fn a_lock_or_database_that_is_no_file_is_refused() {
+    for name in ["LOCK", "store.db"] {
+        for kind in ["link", "directory", "fifo"] {
+            let fixture = log();
+            let path = fixture.config.dir.join(name);
+            let _ = std::fs::remove_file(&path);
+            let outside = fixture.config.dir.with_file_name("outside");
+            match kind {
+                "link" => symlink(&outside, &path).unwrap(),
+                "directory" => std::fs::create_dir(&path).unwrap(),
+                _ => mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap(),
+            }
+            let outcome = open(&fixture.config.dir);
+            assert!(outcome.starts_with("refused") && outcome.contains(name), "{name} is a {kind}: {outcome}");
+            assert!(!outside.exists(), "{name} is a {kind}: the link was followed");
+        }
+    }
+}
+
+#[test]
+fn a_segment_of_a_terabyte_costs_no_memory_and_loses_no_record() {
+    for behind in [false, true] {
+        let fixture = log();
+        let file = OpenOptions::new().write(true).open(&fixture.segments()[0]).unwrap();
+        file.set_len(1 << 40).unwrap();
+        if behind {
+            file.write_all_at(b"garbage", 1 << 39).unwrap();
+        }
+        let outcome = open(&fixture.config.dir);
+        assert!(outcome.starts_with("opened"), "{outcome}");
+        assert_eq!(rows(&fixture), 11, "{outcome}");
+    }
+}
+
+#[test]
+fn forged_lengths_and_marks_cost_no_memory_and_no_panic() {
+    let extent = |end, frames| Extent { end: Offset(end), frames };
+    let all = extent(0xffff_fffc, 0x0fff_0000);
+    for forged in [
+        Mark { generation: 1 << 40, durable: all, sealed: None },
+        Mark { generation: 1 << 40, durable: all, sealed: Some(all) },
+        Mark { generation: 1 << 40, durable: Extent::EMPTY, sealed: Some(all) },
+        Mark { generation: i64::MAX as u64, durable: extent(FRAMES_OFFSET + 16, 1), sealed: None },
+        Mark { generation: i64::MAX as u64, durable: Extent::EMPTY, sealed: Some(Extent::EMPTY) },
+    ] {
+        let fixture = log();
+        let segment = fixture.segments()[0].clone();
+        let salt = SegmentReader::open(&segment).unwrap().header().salt;
+        let file = OpenOptions::new().write(true).open(&segment).unwrap();
+        file.write_all_at(&forged.encode(salt), u64::from(Mark::offset(forged.generation))).unwrap();
+        let outcome = open(&fixture.config.dir);
+        assert!(outcome.starts_with("opened") || outcome.starts_with("refused"), "{forged:?}: {outcome}");
+    }
+    for length in [1, 16 * 1024 * 1024, 16 * 1024 * 1024 + 1, u32::MAX] {
+        let fixture = log();
+        let file = OpenOptions::new().write(true).open(&fixture.segments()[0]).unwrap();
+        file.write_all_at(&length.to_le_bytes(), u64::from(FRAMES_OFFSET)).unwrap();
+        file.set_len(64 * 1024 * 1024).unwrap();
+        let outcome = open(&fixture.config.dir);
+        assert!(outcome.starts_with("opened"), "{length}: {outcome}");
+        assert_eq!(rows(&fixture), 10, "{length}: one record is lost, and no other: {outcome}");
+    }
+}
+
+#[test]
+fn names_that_act_on_a_terminal_are_passed_over() {
+    let fixture = log();
+    for name in ["evil\x1b[2J.seg", "\u{202e}ges.100000000000", "000000000002.seg\n", "000000000003.new\x07"] {
+        std::fs::write(fixture.wal().join(name), [b'x'; 5_000]).unwrap();
+    }
+    let outcome = open(&fixture.config.dir);
+    assert_eq!(outcome, "opened ok");
+    assert_eq!(rows(&fixture), 11);
+}

@@ -1,0 +1,100 @@
+//! What must hold of the hand-over in every interleaving.
+
+use crate::event::{Event, SessionClosed};
+use crate::handover::channel::Channel;
+use crate::handover::intake::Intake;
+use crate::refusal::Refusal;
+use loom::model::Builder;
+use std::sync::Arc;
+
+/// How often a thread may lose the processor where it did not ask for it. Most errors of this sort show with two.
+fn model(preemption_bound: usize, check: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(preemption_bound);
+    builder.max_branches = 100_000;
+    builder.check(check);
+}
+
+/// Room for two blocks of two events each.
+fn channel() -> Arc<Channel> {
+    Arc::new(Channel::new(2, 4_000))
+}
+
+/// Hands these events over; the numbers of those that were accepted. Ends where the store is closed.
+fn offer(channel: &Arc<Channel>, numbers: std::ops::Range<i64>) -> Vec<i64> {
+    let mut accepted = Vec::new();
+    for number in numbers {
+        match channel.offer(&Event::SessionClosed(SessionClosed::new("s", number))) {
+            Ok(()) => accepted.push(number),
+            Err(Refusal::Closed) => break,
+            Err(Refusal::Full) => {}
+            Err(refusal) => panic!("{refusal}"),
+        }
+    }
+    accepted
+}
+
+fn number(event: Event<'_>) -> i64 {
+    match event {
+        Event::SessionClosed(closed) => {
+            assert_eq!(closed.session_id, "s", "a text arrives whole");
+            closed.ended_at
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_event_is_accepted_exactly_if_it_is_taken_before_the_close() {
+    model(3, || {
+        let channel = channel();
+        let mut intake = Intake::new(Arc::clone(&channel));
+        let recording = loom::thread::spawn({
+            let channel = Arc::clone(&channel);
+            move || offer(&channel, 0..2)
+        });
+        let mut taken = Vec::new();
+        intake.take(|event| taken.push(number(event)));
+        intake.close(|event| taken.push(number(event)));
+        assert_eq!(recording.join().unwrap(), taken);
+        assert_eq!(channel.len(), 0);
+    });
+}
+
+#[test]
+fn two_threads_and_a_close_lose_nothing_and_invent_nothing() {
+    model(1, || {
+        let channel = channel();
+        let intake = Intake::new(Arc::clone(&channel));
+        let recording = [0, 10].map(|first| {
+            let channel = Arc::clone(&channel);
+            loom::thread::spawn(move || offer(&channel, first..first + 1))
+        });
+        let mut taken = Vec::new();
+        intake.close(|event| taken.push(number(event)));
+        let mut accepted: Vec<_> = recording.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        taken.sort_unstable();
+        accepted.sort_unstable();
+        assert_eq!(accepted, taken);
+    });
+}
+
+#[test]
+fn blocks_that_go_round_lose_no_event_and_keep_their_order() {
+    model(2, || {
+        let channel = channel();
+        let mut intake = Intake::new(Arc::clone(&channel));
+        let recording = loom::thread::spawn({
+            let channel = Arc::clone(&channel);
+            // Beyond one block, so that blocks are finished, drained and written again.
+            move || offer(&channel, 0..5)
+        });
+        let mut taken = Vec::new();
+        intake.take(|event| taken.push(number(event)));
+        let accepted = recording.join().unwrap();
+        intake.take(|event| taken.push(number(event)));
+        intake.close(|event| taken.push(number(event)));
+        assert_eq!(accepted, taken);
+        assert_eq!(channel.len(), 0);
+    });
+}

@@ -1,0 +1,148 @@
+//! Shutting down while threads still record: every event that was accepted is stored or reported as dropped, once, and
+//! none that was refused is either.
+
+mod fixture;
+
+use fixture::{Fixture, PATIENCE, request_id};
+use mcplog::error::OpenError;
+use mcplog::{Recorder, Refusal, Request, ShutdownReport, Store};
+use rusqlite::types::Value;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// Small numbers that differ from round to round and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        // Knuth's MMIX generator; its upper bits are the good ones.
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// Records until the store closes, or so many events were accepted; returns the numbers of those.
+fn record_until_closed(recorder: &Recorder, first: u64, events_max: u64) -> Vec<u64> {
+    let mut dice = Dice(first);
+    let long = "x".repeat(2_000);
+    let mut accepted = Vec::new();
+    for number in first..first + events_max {
+        let id = request_id(number);
+        let mut request = Request::new(&id, 1, "p", "m");
+        // Some events are too large to share a block with others.
+        request.target = (dice.roll(50) == 0).then_some(&*long);
+        match recorder.try_record(request).map_err(|refused| refused.reason) {
+            Ok(()) => accepted.push(number),
+            Err(Refusal::Closed) => break,
+            Err(_) => std::thread::yield_now(),
+        }
+        if dice.roll(100) == 0 {
+            std::thread::sleep(Duration::from_micros(dice.roll(50)));
+        }
+    }
+    accepted
+}
+
+/// A store that is shut down amid recording: what its threads say was accepted, and what it reports.
+fn shut_down_amid_recording(
+    fixture: &mut Fixture,
+    dice: &mut Dice,
+    timeout: Duration,
+) -> (BTreeSet<u64>, ShutdownReport) {
+    fixture.config.channel_events = [1, 64, 1024, 65_536][dice.roll(4) as usize];
+    let store = Store::open(fixture.config.clone()).unwrap();
+    let (threads, after_us) = (1 + dice.roll(6), dice.roll(4_000));
+    let recorder = store.recorder();
+    std::thread::scope(|scope| {
+        let recording: Vec<_> = (0..threads)
+            .map(|thread| {
+                let recorder = &recorder;
+                scope.spawn(move || record_until_closed(recorder, thread << 32, 4_000))
+            })
+            .collect();
+        std::thread::sleep(Duration::from_micros(after_us));
+        let report = store.shutdown(timeout);
+        (recording.into_iter().flat_map(|thread| thread.join().unwrap()).collect(), report)
+    })
+}
+
+fn stored(fixture: &Fixture) -> BTreeSet<u64> {
+    let rows = fixture.rows("SELECT request_id FROM requests");
+    let numbers: BTreeSet<_> = rows
+        .iter()
+        .map(|row| match &row[0] {
+            Value::Text(id) => {
+                let (_, digits) = id.rsplit_once('-').unwrap();
+                u64::from_str_radix(digits, 16).unwrap()
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(numbers.len(), rows.len());
+    numbers
+}
+
+#[test]
+fn what_was_accepted_is_stored_and_nothing_else_is() {
+    let mut dice = Dice(1);
+    let mut events = 0;
+    for round in 0..30 {
+        let mut fixture = Fixture::new();
+        let (accepted, report) = shut_down_amid_recording(&mut fixture, &mut dice, PATIENCE);
+        assert_eq!((report.dropped, report.left_in_log), (0, 0), "round {round}: {report:?}");
+        assert_eq!(report.appended, accepted.len() as u64, "round {round}: {report:?}");
+        assert!(stored(&fixture) == accepted, "round {round}");
+        events += accepted.len();
+    }
+    assert!(events > 1_000, "{events} events prove little");
+}
+
+#[test]
+fn what_a_shutdown_without_time_does_not_store_it_reports_as_dropped() {
+    let mut dice = Dice(2);
+    for round in 0..30 {
+        let mut fixture = Fixture::new();
+        let timeout = Duration::from_micros(dice.roll(3) * 500);
+        let (accepted, report) = shut_down_amid_recording(&mut fixture, &mut dice, timeout);
+        // Folds what was left in the log. Threads that were not waited for may hold the lock a little longer.
+        let deadline = Instant::now() + PATIENCE;
+        let again = loop {
+            match Store::open(fixture.config.clone()) {
+                Err(OpenError::Locked { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+                opened => break opened.unwrap(),
+            }
+        };
+        assert_eq!(again.shutdown(PATIENCE).left_in_log, 0);
+        let stored = stored(&fixture);
+        assert!(stored.is_subset(&accepted), "round {round}");
+        let missing = accepted.len() - stored.len();
+        assert_eq!(report.dropped, missing as u64, "round {round}: {report:?}");
+    }
+}
+
+#[test]
+fn what_a_full_channel_drops_is_in_the_gaps_to_the_event() {
+    let mut dice = Dice(3);
+    let mut dropped = 0;
+    for round in 0..15 {
+        let mut fixture = Fixture::new();
+        fixture.config.channel_events = 1 + dice.roll(64) as usize;
+        fixture.config.record_wait_ms = 0;
+        let (threads, events) = (1 + dice.roll(6), 200 + dice.roll(1_000));
+        let recorder = fixture.open().recorder();
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let recorder = &recorder;
+                scope
+                    .spawn(move || (0..events).for_each(|number| fixture::record_one(recorder, thread << 32 | number)));
+            }
+        });
+        let report = fixture.shut_down();
+        assert_eq!(report.appended + report.dropped, threads * events, "round {round}: {report:?}");
+        let (rows, gaps) = ("SELECT count(*) FROM requests", "SELECT coalesce(sum(events), 0) FROM gaps");
+        assert_eq!(fixture.number(rows) as u64, report.appended, "round {round}");
+        assert_eq!(fixture.number(gaps) as u64, report.dropped, "round {round}");
+        dropped += report.dropped;
+    }
+    assert!(dropped > 0, "nothing was dropped; the test tested nothing");
+}

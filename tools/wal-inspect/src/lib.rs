@@ -1,0 +1,101 @@
+//! wal-inspect: shows what is in the log of an mcplog store, and whether it is sound.
+//!
+//! One thread. It only reads, by plain reads: it never maps a file, takes a lock, opens the database or repairs
+//! anything, so it may look at a store that is running, and at one that is broken.
+//!
+//! `arguments` says what is wanted, `source` finds the files, `scan` (or `follow`) reads one, `continuity` compares
+//! neighbours, `presenter` shows records and findings, and [`severity`] becomes the exit code.
+//!
+//! A library only so that fuzzing can have it print into memory; the program is [`main`].
+
+mod arguments;
+mod clock;
+mod continuity;
+mod dump;
+mod escape;
+mod failure;
+mod fields;
+mod filter;
+mod finding;
+mod follow;
+mod hex;
+mod interrupt;
+mod json;
+mod line;
+mod list;
+mod output;
+mod place;
+mod presenter;
+mod progress;
+mod record_text;
+mod report;
+mod scan;
+mod severity;
+mod source;
+mod table;
+mod tail;
+mod verify;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::severity::Severity;
+use clap::Parser;
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// The program: does what the command line says, on standard output.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help into a closed pipe is no error either.
+            let _ = error.print();
+            // clap would exit with 2, which here means a torn tail.
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    match run(&arguments, Output::standard(arguments.color)) {
+        Ok(severity) => ExitCode::from(severity.exit_code()),
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            let style = line::BAD;
+            anstream::eprintln!("{style}error:{style:#} {}", complaint(&failure));
+            ExitCode::from(Severity::Unreadable.exit_code())
+        }
+    }
+}
+
+/// Does what the command line says, on `writer`, as on a terminal of so many columns.
+///
+/// # Errors
+/// What the program would complain of on standard error.
+pub fn print_into(
+    writer: impl Write + 'static,
+    columns: Option<usize>,
+    command_line: impl IntoIterator<Item: Into<OsString> + Clone>,
+) -> Result<u8, String> {
+    let arguments = Arguments::try_parse_from(command_line).map_err(|error| error.to_string())?;
+    let output = Output::into_writer(writer, columns, arguments.color);
+    run(&arguments, output).map(Severity::exit_code).map_err(|failure| complaint(&failure))
+}
+
+fn complaint(failure: &Failure) -> String {
+    escape::escape(&failure.to_string()).into_owned()
+}
+
+fn run(arguments: &Arguments, mut output: Output) -> Result<Severity, Failure> {
+    let severity = match &arguments.command {
+        Command::List(arguments) => list::run(arguments, &mut output)?,
+        Command::Dump(arguments) => return dump::run(arguments, output),
+        Command::Verify(arguments) => verify::run(arguments, &mut output)?,
+        Command::Tail(arguments) => return tail::run(arguments, output),
+        Command::Json => {
+            output.text(json::DOCUMENTATION)?;
+            Severity::Clean
+        }
+    };
+    output.flush()?;
+    Ok(severity)
+}
