@@ -24,6 +24,22 @@ fn describe(path: &Path) -> String {
     }
 }
 
+/// Version 1 is frozen: a change that needs one of these files made again needs a new version instead.
+#[test]
+fn the_golden_files_of_version_1_are_never_made_again() {
+    let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1"));
+    let frozen = [
+        ("killed.seg", 0x967b_dfd3),
+        ("killed.txt", 0x86bc_7d1d),
+        ("sealed.seg", 0xa9b0_c260),
+        ("sealed.txt", 0xabc3_1bf0),
+    ];
+    for (name, checksum) in frozen {
+        let bytes = std::fs::read(dir.join(name)).expect(name);
+        assert_eq!(crc32fast::hash(&bytes), checksum, "{name} changed");
+    }
+}
+
 #[test]
 fn segments_of_version_1_are_read_as_they_were_written() {
     let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1"));
