@@ -220,16 +220,10 @@ impl Compactor {
     /// read.
     fn fold_batch(&mut self, segment: &LogSegment, limit: Extent, last: Sequence) -> Result<(), FoldError> {
         let mut position = self.position_in(segment, limit);
-        let reader = match &mut self.reader {
-            Some(reader) if reader.header().segment_id == segment.id && reader.position() == position => reader,
-            other => match SegmentReader::open(&segment.path) {
-                Ok(mut reader) => {
-                    reader.seek(position);
-                    other.insert(reader)
-                }
-                Err(error) if is_lost(&error) => return self.skip_segment(segment, limit, last, &error),
-                Err(error) => return Err(error.into()),
-            },
+        let reader = match reader_at(&mut self.reader, segment, position) {
+            Ok(reader) => reader,
+            Err(error) if is_lost(&error) => return self.skip_segment(segment, limit, last, &error),
+            Err(error) => return Err(error.into()),
         };
         reader.set_limit(limit);
         #[cfg(test)]
@@ -322,6 +316,27 @@ impl Compactor {
         self.checkpoint = checkpoint;
         self.progress.set_folded(checkpoint.sequence, 0);
         Ok(())
+    }
+}
+
+/// The reader that stands at that place of a segment: the one that is kept, or a new one in its place.
+fn reader_at<'r>(
+    kept: &'r mut Option<SegmentReader>,
+    segment: &LogSegment,
+    position: Extent,
+) -> Result<&'r mut SegmentReader, SegmentError> {
+    let stands_there =
+        |reader: &SegmentReader| reader.header().segment_id == segment.id && reader.position() == position;
+    if !kept.as_ref().is_some_and(stands_there) {
+        *kept = None;
+    }
+    match kept {
+        Some(reader) => Ok(reader),
+        none => {
+            let mut reader = SegmentReader::open(&segment.path)?;
+            reader.seek(position);
+            Ok(none.insert(reader))
+        }
     }
 }
 
