@@ -33,6 +33,8 @@ pub struct Said {
     pub marks: Vec<Marked>,
     /// How many events of this run the store refused.
     pub refused: u64,
+    /// Everything was in the database, before it was shut down.
+    pub folded: bool,
     /// Why waits ended without what was waited for.
     pub failures: Vec<String>,
     /// Every state of health that it noticed.
@@ -238,6 +240,7 @@ impl Running {
                 let appended = self.said.appended;
                 self.said.marks.push(Marked { durable: number(durable), appended, waiting: number(waiting) });
             }
+            "folded" => self.said.folded = true,
             "refused" => self.said.refused = number(more),
             "failed" => self.said.failures.push(more.to_owned()),
             "health" => self.said.healths.push(more.to_owned()),

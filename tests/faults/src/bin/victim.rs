@@ -8,6 +8,7 @@
 //! - `durable N M`: a segment's mark says that the first N events of this run are durable, and no mark said so before;
 //!   there are M segments behind it.
 //! - `refused N`: N events of this run were refused so far.
+//! - `folded`: all of them are in the database, which it was to wait for.
 //! - `failed TEXT`: a wait ended without what was waited for.
 //! - `health TEXT`: what is wrong changed.
 //! - `report JSON`: the store was shut down.
@@ -15,7 +16,7 @@
 //! Its exit code is 0 after a shutdown and 1 when the store can't be opened.
 
 use clap::{Parser, ValueEnum};
-use mcplog::{Config, Store, SyncPolicy};
+use mcplog::{Config, Stats, Store, SyncPolicy};
 use mcplog_faults::{event, marks::Marks};
 use std::fmt::Display;
 use std::io::Write;
@@ -122,32 +123,44 @@ fn main() -> ExitCode {
             say("failed", error);
         }
     }
-    record(&store, &arguments, &mut marks);
-    if arguments.linger {
-        loop {
-            say("appended", store.stats().appended);
-            std::thread::sleep(LINGER_STEP);
+    let mut health = String::from("ok");
+    record(&store, &arguments, &mut marks, &mut health);
+    let patience = Duration::from_millis(arguments.patience_ms);
+    if arguments.fold {
+        match store.wait_folded(patience) {
+            Ok(()) => say("folded", ""),
+            Err(error) => say("failed", error),
         }
     }
-    let patience = Duration::from_millis(arguments.patience_ms);
-    if arguments.fold
-        && let Err(error) = store.wait_folded(patience)
-    {
-        say("failed", error);
+    if arguments.linger {
+        loop {
+            let stats = store.stats();
+            say("appended", stats.appended);
+            say_health(&stats, &mut health);
+            std::thread::sleep(LINGER_STEP);
+        }
     }
     let report = store.shutdown(patience);
     say("report", serde_json::json!(report));
     ExitCode::SUCCESS
 }
 
-fn record(store: &Store, arguments: &Arguments, marks: &mut Marks) {
+/// Says what is wrong, if that is not what was said last.
+fn say_health(stats: &Stats, said: &mut String) {
+    let now = stats.health.to_string();
+    if now != *said {
+        say("health", &now);
+        *said = now;
+    }
+}
+
+fn record(store: &Store, arguments: &Arguments, marks: &mut Marks, health: &mut String) {
     let recorder = store.recorder();
     let patience = Duration::from_millis(arguments.patience_ms);
     let wait = Duration::from_millis(arguments.record_wait_ms);
     let pause = Duration::from_micros(arguments.pause_us);
     let due = |every: u64, count: u64| every > 0 && count.is_multiple_of(every);
     let mut refused = 0;
-    let mut health = String::from("ok");
     for count in 1..=arguments.events.unwrap_or(u64::MAX) {
         if arguments.drop {
             event::record_or_drop(&recorder, arguments.first + count - 1);
@@ -174,11 +187,7 @@ fn record(store: &Store, arguments: &Arguments, marks: &mut Marks) {
             if marks.look_again() {
                 say("durable", format_args!("{} {}", marks.durable, marks.waiting));
             }
-            let now = stats.health.to_string();
-            if now != health {
-                say("health", &now);
-                health = now;
-            }
+            say_health(&stats, health);
         }
         if !pause.is_zero() {
             std::thread::sleep(pause);
