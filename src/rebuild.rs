@@ -12,6 +12,7 @@ use crate::lock::{StoreLock, create_private_dir};
 use crate::query::Query;
 use crate::segment::SegmentReader;
 use crate::segment::directory::{list, sync_directory};
+use crate::segment::quarantine;
 use crate::store::Store;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -92,7 +93,8 @@ impl From<PathError> for RebuildError {
 /// Makes the database of the store in `dir` anew. `progress` is told now and then how much is done, from 0 to 1.
 ///
 /// From rows, it is one transaction: whoever reads meanwhile sees the old state or the new one. From the log, the old
-/// database is moved into `quarantine/` first; nothing of it is deleted.
+/// database is moved into `quarantine/` first, nothing of it is deleted; and damaged segments that lie there are folded once
+/// more, as far as they are intact.
 ///
 /// # Errors
 /// [`RebuildError`]: the directory has no store, another process writes to it, or something can't be read or written.
@@ -103,6 +105,9 @@ pub fn rebuild(dir: &Path, source: Source, mut progress: impl FnMut(f64)) -> Res
         return Ok(Rebuilt::Rows(Index::open(&Config::new(dir))?.rebuild(&mut progress)?));
     }
     let moved_to = move_database(dir)?;
+    let wal_dir = dir.join("wal");
+    create_private_dir(&wal_dir)?;
+    quarantine::take_back(&dir.join("quarantine"), &wal_dir)?;
     // Opening the store takes the lock itself. Whoever is quicker makes the database in its place.
     drop(lock);
     refold(dir, moved_to, &mut progress).map(Rebuilt::Log)

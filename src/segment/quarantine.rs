@@ -2,7 +2,8 @@
 //!
 //! Runs while a store opens and on the compactor. It moves files and never changes one.
 
-use super::directory::{parse_file_name, sync_directory};
+use super::directory::{file_name, parse_file_name, sync_directory};
+use super::reader::SegmentReader;
 use crate::error::{AtPath, OpenError, PathError};
 use crate::format::{SegmentId, Sequence};
 use crate::lock::{create_private_dir, no_follow};
@@ -72,6 +73,31 @@ pub(crate) fn move_aside(path: &Path, quarantine_dir: &Path, note: &Note) -> Res
         sync_directory(from)?;
     }
     Ok(to)
+}
+
+/// Moves segments out of the quarantine and back into the log: those whose header can be read, so that what is intact in
+/// them can be folded anew. Their notes stay, and are written anew when the files come back. Returns how many there are.
+///
+/// # Errors
+/// A file can't be moved; it is then where it was.
+pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path) -> Result<u64, PathError> {
+    let Ok(entries) = std::fs::read_dir(quarantine_dir) else { return Ok(0) };
+    let mut count = 0;
+    for entry in entries.flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(parse_file_name) else { continue };
+        let (from, to) = (entry.path(), wal_dir.join(file_name(id)));
+        let readable = SegmentReader::open(&from).is_ok_and(|reader| reader.header().segment_id == id);
+        if readable && std::fs::symlink_metadata(&to).is_err() {
+            std::fs::rename(&from, &to).at("move back into the log", &from)?;
+            count += 1;
+        }
+    }
+    if count > 0 {
+        // The new names first: a crash in between leaves two names, and never none.
+        sync_directory(wal_dir)?;
+        sync_directory(quarantine_dir)?;
+    }
+    Ok(count)
 }
 
 /// A name in the quarantine that no other file has; one of that name may have been moved there before.

@@ -142,3 +142,19 @@ fn a_rebuild_from_a_log_that_lost_its_beginning_says_how_many_records_are_older(
     let text = fixture.run("rebuild --from-log").ok();
     assert!(text.contains("older records had been folded and deleted") && text.contains(".recover"), "{text}");
 }
+
+#[test]
+fn what_is_intact_in_a_quarantined_segment_is_in_a_new_database_too() {
+    let fixture = kept();
+    let requests = |fixture: &Fixture| fixture.run("logs --limit 0 --json").ok().lines().count();
+    let before = requests(&fixture);
+    overwrite(&first_segment(&fixture.dir()), 4096 + 20, b"XXXX");
+    // A new database finds the damage, and the segment goes to quarantine once another one follows.
+    fixture.run("rebuild --from-log").ok();
+    let quarantined = fixture.dir().join("quarantine/000000000001.seg");
+    for number in 0..2 {
+        fixture.run("rebuild --from-log").ok();
+        assert!(quarantined.exists(), "{number}");
+        assert_eq!(requests(&fixture), before - 1, "{number}");
+    }
+}
