@@ -118,8 +118,8 @@ impl Histogram {
 
 /// Many histograms being added up, straight from their bytes.
 ///
-/// A plain array of counts: merging one histogram after the other makes the list of buckets anew each time, and took
-/// three times as long over the 9,000 cells that the ragged ends of a week have with 300 tools.
+/// A plain array of counts: merging one histogram after the other makes the list of buckets anew each time, and
+/// statistics of 300 tools over a ragged week took 1.7 times as long.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HistogramSum {
     /// Counts by bucket, up to the last bucket that was seen.
@@ -155,8 +155,10 @@ impl HistogramSum {
 
     /// The histogram of all that was added.
     pub(crate) fn finish(self) -> Histogram {
-        let buckets = (0..).zip(self.counts).filter(|(_, count)| *count > 0);
-        Histogram { buckets: buckets.collect() }
+        // Counting first is cheaper than growing.
+        let mut buckets = Vec::with_capacity(self.counts.iter().filter(|count| **count > 0).count());
+        buckets.extend((0..).zip(self.counts).filter(|(_, count)| *count > 0));
+        Histogram { buckets }
     }
 }
 

@@ -11,7 +11,7 @@
 //! |---|---|---|---|
 //! | observe | the proxy's | an [`Event`] borrows what the proxy holds | `event.rs` |
 //! | record | the proxy's | it is packed into the thread's own block and published with one store | `recorder.rs`, `handover/` |
-//! | append | `mcplog-append` | it becomes a record, and the record a frame in the mapped segment | `appender.rs`, `tail.rs`, `record.rs`, `record/`, `segment/writer.rs` |
+//! | append | `mcplog-append` | it becomes a record, and the record a frame in the segment | `appender.rs`, `tail.rs`, `record.rs`, `record/`, `segment/writer.rs` |
 //! | prepare | `mcplog-prepare` | the next segment is allocated and populated before it is needed | `preparing.rs`, `segment/file.rs` |
 //! | sync | `mcplog-sync` | pages are forced to the disk, then the durable mark is moved | `syncing.rs`, `segment/syncer.rs` |
 //! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `pace.rs`, `chunk.rs`, `fold.rs`, `index.rs` |
@@ -24,7 +24,8 @@
 //!
 //! - The hot path makes no system call, takes no lock and wakes nobody. The appender looks by itself.
 //! - An event that is not accepted is counted, and the log gets a gap record. Nothing is lost silently.
-//! - A frame is published by one release-store; readers use plain reads, and check every byte.
+//! - A frame is published by one release-store, or by one write of its first word where a file can't be mapped safely;
+//!   readers use plain reads, and check every byte.
 //! - The log is the truth until it is folded. Only durable frames are folded (under [`SyncPolicy::Never`], and once
 //!   syncing was given up, published ones).
 //! - Rows and checkpoint commit in one transaction, so each record is folded exactly once.

@@ -14,7 +14,9 @@ pub(crate) const LOCK_NAME: &str = "LOCK";
 /// Held as long as this process writes to the store.
 #[derive(Debug)]
 pub(crate) struct StoreLock {
-    _file: File,
+    file: File,
+    /// Who took it. A child that this process forked off has the file open too, but not the lock.
+    owner_pid: u32,
 }
 
 impl StoreLock {
@@ -46,7 +48,17 @@ impl StoreLock {
         file.set_len(0).at("write", &path)?;
         file.seek(SeekFrom::Start(0)).at("write", &path)?;
         writeln!(file, "{}", std::process::id()).at("write", &path)?;
-        Ok(Self { _file: file })
+        Ok(Self { file, owner_pid: std::process::id() })
+    }
+}
+
+impl Drop for StoreLock {
+    fn drop(&mut self) {
+        if std::process::id() == self.owner_pid {
+            // Closing the file is not enough: a child that another thread is starting has it open until it becomes another
+            // program, and opening the store again in that instant was refused. Where it fails, closing has to do.
+            let _ = self.file.unlock();
+        }
     }
 }
 
@@ -107,6 +119,16 @@ mod tests {
         let lock = StoreLock::acquire(dir.path()).unwrap();
         let error = StoreLock::acquire(dir.path()).unwrap_err();
         assert!(matches!(error, OpenError::Locked { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
+        drop(lock);
+        StoreLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_was_dropped_is_free_even_if_a_child_has_its_file_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = StoreLock::acquire(dir.path()).unwrap();
+        // What a fork does to every file.
+        let _inherited = lock.file.try_clone().unwrap();
         drop(lock);
         StoreLock::acquire(dir.path()).unwrap();
     }

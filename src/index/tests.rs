@@ -178,7 +178,7 @@ impl Fixture {
             }
         }
         let calls_of_minute = |start| cells[&(1, Level::Minute.start_of(start), ALL_CALLS)].len() as i64;
-        let mut pages: BTreeMap<(i64, i64, i64), (i64, BTreeMap<i64, Vec<u8>>)> = BTreeMap::new();
+        let mut pages: BTreeMap<_, (i64, BTreeMap<i64, Vec<u8>>)> = BTreeMap::new();
         for ((level, start, call), samples) in &cells {
             if *level > 0 || calls_of_minute(*start) >= DENSE_CALLS {
                 let mut bytes = Vec::new();

@@ -12,6 +12,9 @@ use crate::rollup::{ALL_CALLS, Cell, CellSum, DENSE_CALLS, Level, Sample};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+/// By call: a cell without its slowest, and the latency of the slowest.
+pub(super) type SumsByCall = BTreeMap<i64, (Cell, i64)>;
+
 impl Query {
     /// How many requests the filter keeps, its limit aside; `None` where only rows tell.
     pub(super) fn count_in_cells(&self, filter: &RequestFilter) -> Result<Option<i64>, IndexError> {
@@ -29,8 +32,8 @@ impl Query {
         Ok(Some(counted))
     }
 
-    /// What the requests that the filter keeps add up to, by call; `None` where only rows tell.
-    pub(super) fn stats_in_cells(&self, filter: &RequestFilter) -> Result<Option<BTreeMap<i64, Cell>>, IndexError> {
+    /// What the requests that the filter keeps add up to; `None` where only rows tell.
+    pub(super) fn stats_in_cells(&self, filter: &RequestFilter) -> Result<Option<SumsByCall>, IndexError> {
         let Some((wanted, cover)) = self.wanted_cover(filter)? else { return Ok(Some(BTreeMap::new())) };
         if wanted.needs_rows() || wanted.status.is_some() || filter.limit.is_some() {
             return Ok(None);

@@ -64,9 +64,9 @@ impl Query {
     pub fn tool_stats(&self, filter: &RequestFilter) -> Result<Vec<ToolStatsRow>, IndexError> {
         self.at_one_time(|| {
             if let Some(stats) = self.stats_in_cells(filter)?
-                && stats.values().map(|cell| cell.calls).sum::<i64>() > self.tuning.exact_rows
+                && stats.values().map(|(cell, _)| cell.calls).sum::<i64>() > self.tuning.exact_rows
             {
-                return self.named(stats.into_iter().map(|(call, cell)| (call, of_cell(&cell))));
+                return self.named(stats.into_iter().map(|(call, (cell, max_us))| (call, of_cell(&cell, max_us))));
             }
             let mut groups: HashMap<i64, Group> = HashMap::new();
             self.each_kept(filter, |facts| {
@@ -128,9 +128,8 @@ impl Group {
     }
 }
 
-/// What a cell says, still without names. No percentile is above the slowest request, which the cell knows exactly.
-fn of_cell(cell: &Cell) -> ToolStatsRow {
-    let max_us = cell.slowest.latency_max_us().unwrap_or(0);
+/// What a cell says, still without names. No percentile is above the slowest request, which is known exactly.
+fn of_cell(cell: &Cell, max_us: i64) -> ToolStatsRow {
     let count = cell.latencies.count();
     let at = |percent: u64| {
         // The rank of `percentile`; in 128 bits, because counts come out of a file.

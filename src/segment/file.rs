@@ -6,8 +6,8 @@
 //! bytes, so no lock is needed. Nothing here decides what to write or when.
 //!
 //! A file is either mapped, and then written by plain stores, or written by pwrite(2). Its owners see one difference:
-//! how long it takes. Mapped, a frame costs no system call; written, two, because a reader of the file sees either way
-//! the payload no later than the word that announces it.
+//! how long it takes. Mapped, a frame costs no system call; written, two (1.5 us together), because a reader of the file
+//! sees either way the payload no later than the word that announces it.
 #![expect(unsafe_code, reason = "the one file that maps memory")]
 
 use super::filesystem;
@@ -23,11 +23,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How much of a mapped file is populated before it is handed over: all of a segment of the default size. Populating
-/// 1 GiB takes 0.6 s, and nothing can be recorded into a store before its first segment is there.
+/// 1 GiB took 2.2 s of a busy processor, the first 8 MiB of it 8 ms, and nothing can be recorded into a store before its
+/// first segment is there.
 const POPULATED_FIRST_BYTES: u32 = 8 * 1024 * 1024;
-/// How much the appender populates at once where it goes beyond that. It takes 0.3 ms, in which at a million events
-/// per second 300 wait in the channel. Letting the pages fault in one by one was the alternative: it costs more for each, and a
-/// fault that the file system can't serve is a signal, where populating returns an error.
+/// How much the appender populates at once where it goes beyond that. It took 1.6 ms, in which events wait in the channel;
+/// 13,000 of them fill a megabyte. Letting the pages fault in one by one was the alternative: it costs more for each, and a fault
+/// that the file system can't serve is a signal, where populating returns an error.
 const POPULATED_STEP_BYTES: u32 = 1024 * 1024;
 
 /// How a file is written.

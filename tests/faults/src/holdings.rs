@@ -73,7 +73,11 @@ impl Holdings {
         Self::try_read(dir).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn try_read(dir: &Path) -> Result<Self, String> {
+    /// The same for who expects that there may be no database yet.
+    ///
+    /// # Errors
+    /// What [`Holdings::read`] would panic with.
+    pub fn try_read(dir: &Path) -> Result<Self, String> {
         let path = dir.join("store.db");
         query(&path)
             .map_err(|error| error.to_string())

@@ -51,6 +51,23 @@ impl Ordeal {
         said
     }
 
+    /// How many events of the last victim are in the database as the power cut left it.
+    ///
+    /// # Panics
+    /// It can't be copied.
+    pub fn folded(&self) -> u64 {
+        // Of a copy: looking would mend it.
+        let copy = tempfile::tempdir().unwrap_or_else(|error| panic!("temporary directory: {error}"));
+        for name in ["store.db", "store.db-wal"] {
+            match std::fs::copy(self.store().join(name), copy.path().join(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("copy {name}: {error}"),
+                _ => {}
+            }
+        }
+        // Without its tables it has none.
+        Holdings::try_read(copy.path()).map_or(0, |holdings| (holdings.numbers.len() as u64).saturating_sub(self.kept))
+    }
+
     /// Opens the store, and returns how many events of the last victim survived. What every power cut must leave: a prefix
     /// of what was recorded, at least `owed` events of the last victim's and everything from before, nothing that looks like
     /// damage, and no gap, since nothing was refused.
