@@ -1,7 +1,8 @@
 //! Folding alone: from a complete log into the database with all its indexes, roll-ups and digests.
 //!
-//! `cargo bench --bench folding -- [ROWS] [--keep DIR]`; a million rows unless ROWS says otherwise. The log is written
-//! first, while a transaction of another connection holds folding off; then nothing else runs.
+//! `cargo bench --bench folding -- [ROWS] [--tools TOOLS] [--keep DIR]`; a million rows and five tools unless it is
+//! said otherwise. The log is written first, while a transaction of another connection holds folding off; then nothing
+//! else runs.
 
 #[path = "support/workload.rs"]
 mod workload;
@@ -19,26 +20,27 @@ const LOOK: Duration = Duration::from_millis(2);
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    let (mut rows, mut keep) = (STEP_ROWS, None);
+    let (mut rows, mut tools, mut keep) = (STEP_ROWS, 5, None);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             // `cargo test --benches` only asks whether it runs.
             "--test" => return,
+            "--tools" => tools = arguments.next().and_then(|tools| tools.parse().ok()).expect("--tools TOOLS"),
             "--keep" => keep = Some(PathBuf::from(arguments.next().expect("--keep DIR"))),
             number => rows = number.parse().expect("a number of rows"),
         }
     }
     match keep {
-        Some(dir) => measure(&dir, rows),
+        Some(dir) => measure(&dir, rows, tools),
         None => {
             // Beside the build, not in /tmp, which may be memory.
             let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-            measure(&dir.path().join("data"), rows);
+            measure(&dir.path().join("data"), rows, tools);
         }
     }
 }
 
-fn measure(dir: &Path, rows: u64) {
+fn measure(dir: &Path, rows: u64, tools: usize) {
     let mut config = Config::new(dir);
     // Nothing is dropped: whoever records waits.
     config.record_wait_ms = 60_000;
@@ -46,6 +48,7 @@ fn measure(dir: &Path, rows: u64) {
     let holder = rusqlite::Connection::open(store.database()).expect("the database");
     holder.execute_batch("BEGIN IMMEDIATE").expect("hold folding off");
     let (recorder, mut workload) = (store.recorder(), Workload::new());
+    workload.tools = workload::tool_names(tools);
     (0..rows).for_each(|_| workload.record_next(&recorder));
     store.flush(PATIENCE).expect("a complete log");
     let records = store.stats().appended;

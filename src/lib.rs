@@ -11,11 +11,11 @@
 //! |---|---|---|---|
 //! | observe | the proxy's | an [`Event`] borrows what the proxy holds | `event.rs` |
 //! | record | the proxy's | it is packed into the thread's own block and published with one store | `recorder.rs`, `handover/` |
-//! | append | `mcplog-append` | it becomes a record, and the record a frame in the mapped segment | `appender.rs`, `record.rs`, `record/`, `segment/writer.rs` |
+//! | append | `mcplog-append` | it becomes a record, and the record a frame in the segment | `appender.rs`, `tail.rs`, `record.rs`, `record/`, `segment/writer.rs` |
 //! | prepare | `mcplog-prepare` | the next segment is allocated and populated before it is needed | `preparing.rs`, `segment/file.rs` |
 //! | sync | `mcplog-sync` | pages are forced to the disk, then the durable mark is moved | `syncing.rs`, `segment/syncer.rs` |
-//! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `chunk.rs`, `fold.rs`, `index.rs` |
-//! | retire | `mcplog-compact` | a folded segment is deleted, or kept for rebuilding | `compactor.rs`, `retention.rs` |
+//! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `pace.rs`, `chunk.rs`, `fold.rs`, `index.rs` |
+//! | retire | `mcplog-compact` | a folded segment is deleted, or kept for rebuilding | `retirement.rs`, `retention.rs` |
 //! | query | the reader's | typed rows, read-only | `query/` |
 //!
 //! [`store`] opens all that in order and shuts it down in order; `segment/recovery.rs` mends what a crash left.
@@ -24,9 +24,10 @@
 //!
 //! - The hot path makes no system call, takes no lock and wakes nobody. The appender looks by itself.
 //! - An event that is not accepted is counted, and the log gets a gap record. Nothing is lost silently.
-//! - A frame is published by one release-store; readers use plain reads, and check every byte.
-//! - The log is the truth until it is folded. Only durable frames are folded (under [`SyncPolicy::Never`], and once a
-//!   sync has failed, published ones).
+//! - A frame is published by one release-store, or by one write of its first word where a file can't be mapped safely;
+//!   readers use plain reads, and check every byte.
+//! - The log is the truth until it is folded. Only durable frames are folded (under [`SyncPolicy::Never`], and once
+//!   syncing was given up, published ones).
 //! - Rows and checkpoint commit in one transaction, so each record is folded exactly once.
 //! - Folding does not depend on order. No position and no sequence number is ever used twice.
 //! - Segments know nothing of records, the appender nothing of SQLite, `fold` nothing of either. A test checks it.
@@ -36,11 +37,13 @@
 #![deny(missing_docs)]
 
 mod appender;
+pub mod check;
 mod chunk;
 mod compactor;
 pub mod config;
 pub mod error;
 pub mod event;
+mod file_limit;
 mod fold;
 pub mod format;
 mod gap;
@@ -50,6 +53,7 @@ mod histogram;
 mod index;
 mod lock;
 mod log;
+mod pace;
 pub mod platform;
 mod preparing;
 mod progress;
@@ -59,7 +63,9 @@ pub mod record;
 pub mod recorder;
 mod refusal;
 mod retention;
+mod retirement;
 mod rollup;
+mod rollup_page;
 mod schema_diff;
 pub mod segment;
 mod session_digest;
@@ -67,9 +73,12 @@ mod signal;
 pub mod stats;
 pub mod store;
 mod syncing;
+mod tail;
 mod varint;
 mod worker;
+pub mod writer_lock;
 
+pub use check::check;
 pub use config::{Config, SyncPolicy};
 pub use event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
 pub use health::Health;
@@ -78,6 +87,9 @@ pub use rebuild::rebuild;
 pub use recorder::{Recorder, Refusal, Refused};
 pub use stats::{ShutdownReport, Stats};
 pub use store::Store;
+
+#[cfg(test)]
+mod sabotage;
 
 /// README.md's example, compiled and run as a test.
 #[cfg(doctest)]

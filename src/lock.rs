@@ -1,7 +1,7 @@
 //! The store's directory and its lock: one writer, made private, links not followed.
 
 use crate::error::{AtPath, OpenError, PathError};
-use rustix::fs::OFlags;
+use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -9,12 +9,14 @@ use std::path::Path;
 
 /// The name of the lock file. It holds the writer's process id, for people; the lock itself is flock(2), which ends
 /// with the process.
-const LOCK_NAME: &str = "LOCK";
+pub(crate) const LOCK_NAME: &str = "LOCK";
 
 /// Held as long as this process writes to the store.
 #[derive(Debug)]
 pub(crate) struct StoreLock {
-    _file: File,
+    file: File,
+    /// Who took it. A child that this process forked off has the file open too, but not the lock.
+    owner_pid: u32,
 }
 
 impl StoreLock {
@@ -46,7 +48,17 @@ impl StoreLock {
         file.set_len(0).at("write", &path)?;
         file.seek(SeekFrom::Start(0)).at("write", &path)?;
         writeln!(file, "{}", std::process::id()).at("write", &path)?;
-        Ok(Self { _file: file })
+        Ok(Self { file, owner_pid: std::process::id() })
+    }
+}
+
+impl Drop for StoreLock {
+    fn drop(&mut self) {
+        if std::process::id() == self.owner_pid {
+            // Closing the file is not enough: a child that another thread is starting has it open until it becomes another
+            // program, and opening the store again in that instant was refused. Where it fails, closing has to do.
+            let _ = self.file.unlock();
+        }
     }
 }
 
@@ -70,12 +82,25 @@ pub(crate) fn create_private_dir(dir: &Path) -> Result<(), OpenError> {
                 std::fs::create_dir_all(parent).at("create directory", parent)?;
             }
             DirBuilder::new().mode(0o700).create(dir).at("create directory", dir)?;
+            keep_blocks_in_place(dir);
             // The name is as durable as what will be in it.
             let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             File::open(parent).and_then(|parent| parent.sync_all()).at("sync directory", parent)?;
             Ok(())
         }
         Err(error) => Err(PathError { operation: "inspect", path: dir.to_owned(), source: error }.into()),
+    }
+}
+
+/// Has the files that will be in `dir` written in place, where the file system would move what is changed (btrfs).
+///
+/// SQLite maps `store.db-shm`, and so does everybody who reads the database. When such a disk was full, a change of it
+/// found no new place, and the process died by SIGBUS (seen on btrfs; since Linux 6.17 a file that stays in place is safe
+/// from that). What is given up for it, the file system's own checksums, the log has itself. Other file systems refuse, and need not be asked.
+fn keep_blocks_in_place(dir: &Path) {
+    let set = |dir: File| ioctl_setflags(&dir, ioctl_getflags(&dir)? | IFlags::NOCOW);
+    if let Ok(dir) = File::open(dir) {
+        let _ = set(dir);
     }
 }
 
@@ -94,6 +119,16 @@ mod tests {
         let lock = StoreLock::acquire(dir.path()).unwrap();
         let error = StoreLock::acquire(dir.path()).unwrap_err();
         assert!(matches!(error, OpenError::Locked { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
+        drop(lock);
+        StoreLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_was_dropped_is_free_even_if_a_child_has_its_file_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = StoreLock::acquire(dir.path()).unwrap();
+        // What a fork does to every file.
+        let _inherited = lock.file.try_clone().unwrap();
         drop(lock);
         StoreLock::acquire(dir.path()).unwrap();
     }

@@ -1,6 +1,6 @@
 //! The log of the running store: its segments in order, shared by the appender and the compactor.
 //!
-//! The lock is taken when a segment begins or is retired, never for a record.
+//! The lock is taken when a segment begins or is retired, and once for each batch that is folded; never for a record.
 
 use crate::format::{Extent, SegmentId, Sequence};
 use crate::segment::progress::SegmentProgress;
@@ -28,47 +28,222 @@ impl LogSegment {
         Sequence(self.base_sequence.0 + u64::from(extent.frames) - 1)
     }
 
+    /// The last sequence number that readers may see.
+    pub(crate) fn last_published(&self) -> Sequence {
+        self.last_sequence(self.progress.published())
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.progress.sealed().map_or(self.allocated_bytes, |extent| u64::from(extent.end.0))
     }
 }
 
-/// The segments, oldest first. The last one is active, or was the last to be.
+#[derive(Debug, Default)]
+struct Segments {
+    /// By sequence number, each with numbers beyond those before it, and read up to where the next one begins. The last one
+    /// is active, or was the last to be.
+    ordered: VecDeque<LogSegment>,
+    /// Nothing is read from these: others have their records, or they have none. They stay until what they hold is
+    /// folded.
+    superseded: Vec<LogSegment>,
+}
+
+/// A segment that has something to be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Readable {
+    pub(crate) segment: LogSegment,
+    /// The last number that is to be read from it: its last one so far, or the one before the next segment's first.
+    pub(crate) last: Sequence,
+}
+
+impl Segments {
+    /// What is to be read beyond that number, in order.
+    fn beyond(&self, sequence: Sequence) -> impl Iterator<Item = (&LogSegment, Sequence)> {
+        let start = self.ordered.partition_point(|segment| segment.last_published() <= sequence);
+        let nexts = self.ordered.range(start..).skip(1).map(|next| Sequence(next.base_sequence.0 - 1));
+        let ends = nexts.chain(std::iter::once(Sequence(u64::MAX)));
+        let each = self.ordered.range(start..).zip(ends);
+        let readable = each.map(|(segment, end)| (segment, segment.last_published().min(end)));
+        readable.filter(move |(_, last)| *last > sequence)
+    }
+
+    /// How many of the ordered ones have nothing beyond that number; never the newest of all, which carries the store's
+    /// identity.
+    fn folded(&self, sequence: Sequence) -> usize {
+        let folded = self.ordered.partition_point(|segment| segment.last_published() <= sequence);
+        folded.min(self.ordered.len().saturating_sub(1))
+    }
+}
+
+/// The segments.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    segments: Mutex<VecDeque<LogSegment>>,
+    segments: Mutex<Segments>,
+}
+
+/// Segments all of whose records are folded.
+#[derive(Debug, Default)]
+pub(crate) struct Folded {
+    /// Oldest first; never the newest of all.
+    pub(crate) ordered: Vec<LogSegment>,
+    pub(crate) superseded: Vec<LogSegment>,
 }
 
 impl Log {
-    pub(crate) fn new(segments: impl IntoIterator<Item = LogSegment>) -> Self {
-        Self { segments: Mutex::new(segments.into_iter().collect()) }
+    /// `ordered` is in the order of sequence numbers.
+    pub(crate) fn new(
+        ordered: impl IntoIterator<Item = LogSegment>,
+        superseded: impl IntoIterator<Item = LogSegment>,
+    ) -> Self {
+        let segments =
+            Segments { ordered: ordered.into_iter().collect(), superseded: superseded.into_iter().collect() };
+        Self { segments: Mutex::new(segments) }
     }
 
     /// By the appender: a new segment begins.
     pub(crate) fn push(&self, segment: LogSegment) {
-        self.segments.lock().push_back(segment);
+        self.segments.lock().ordered.push_back(segment);
     }
 
-    /// The first segment with at least that id.
-    pub(crate) fn at_least(&self, id: SegmentId) -> Option<LogSegment> {
-        self.segments.lock().iter().find(|segment| segment.id >= id).cloned()
-    }
-
-    /// The segments before that id, oldest first; never the newest of all.
-    pub(crate) fn before(&self, id: SegmentId) -> Vec<LogSegment> {
+    /// The first segment from which a record beyond that number is to be read.
+    pub(crate) fn first_beyond(&self, sequence: Sequence) -> Option<Readable> {
         let segments = self.segments.lock();
-        let count = segments.len().saturating_sub(1);
-        segments.iter().take(count).take_while(|segment| segment.id < id).cloned().collect()
+        let (segment, last) = segments.beyond(sequence).next()?;
+        Some(Readable { segment: segment.clone(), last })
+    }
+
+    /// Every segment from which a record beyond that number is to be read, in order.
+    pub(crate) fn all_beyond(&self, sequence: Sequence) -> Vec<Readable> {
+        let segments = self.segments.lock();
+        segments.beyond(sequence).map(|(segment, last)| Readable { segment: segment.clone(), last }).collect()
+    }
+
+    /// By the appender: everything beyond `durable` was written again, into `again`. Segment `poisoned` ends at
+    /// `extent` from now on; of those after it nothing is read any more.
+    pub(crate) fn supersede(
+        &self,
+        durable: Sequence,
+        poisoned: SegmentId,
+        extent: Extent,
+        again: impl IntoIterator<Item = LogSegment>,
+    ) {
+        let mut segments = self.segments.lock();
+        let Segments { ordered, superseded } = &mut *segments;
+        let (kept, beyond): (VecDeque<_>, VecDeque<_>) =
+            ordered.drain(..).partition(|segment| segment.last_published() <= durable);
+        *ordered = kept;
+        for segment in beyond {
+            if segment.id == poisoned && extent.frames > 0 {
+                let durable = Arc::new(SegmentProgress::of_sealed(extent));
+                ordered.push_back(LogSegment { progress: durable, ..segment });
+            } else {
+                superseded.push(segment);
+            }
+        }
+        ordered.extend(again);
+    }
+
+    /// The segments of which everything up to that number is folded, and which hold nothing beyond it.
+    ///
+    /// A segment that is not the last takes no more frames, sealed or not.
+    pub(crate) fn folded(&self, sequence: Sequence) -> Folded {
+        let segments = self.segments.lock();
+        let is_folded = |segment: &&LogSegment| segment.last_published() <= sequence;
+        Folded {
+            ordered: segments.ordered.range(..segments.folded(sequence)).cloned().collect(),
+            superseded: segments.superseded.iter().filter(is_folded).cloned().collect(),
+        }
+    }
+
+    /// How many segments that are.
+    pub(crate) fn folded_count(&self, sequence: Sequence) -> usize {
+        let segments = self.segments.lock();
+        let superseded = segments.superseded.iter().filter(|segment| segment.last_published() <= sequence);
+        segments.folded(sequence) + superseded.count()
     }
 
     /// By the compactor: the segment's file is gone.
     pub(crate) fn remove(&self, id: SegmentId) {
-        self.segments.lock().retain(|segment| segment.id != id);
+        let mut segments = self.segments.lock();
+        segments.ordered.retain(|segment| segment.id != id);
+        segments.superseded.retain(|segment| segment.id != id);
     }
 
     /// How many segments there are and how many bytes they take.
     pub(crate) fn size(&self) -> (u64, u64) {
         let segments = self.segments.lock();
-        (segments.len() as u64, segments.iter().map(LogSegment::bytes).sum())
+        let all = || segments.ordered.iter().chain(&segments.superseded);
+        (all().count() as u64, all().map(LogSegment::bytes).sum())
+    }
+
+    /// How many bytes the segments take that hold something beyond that number.
+    pub(crate) fn bytes_beyond(&self, sequence: Sequence) -> u64 {
+        let segments = self.segments.lock();
+        let all = segments.ordered.iter().rev().take_while(|segment| segment.last_published() > sequence);
+        all.chain(&segments.superseded).map(LogSegment::bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Offset;
+
+    fn segment(id: u64, first: u64, frames: u32) -> LogSegment {
+        let extent = Extent { end: Offset(4096 + 100 * frames), frames };
+        LogSegment {
+            id: SegmentId(id),
+            path: PathBuf::new(),
+            base_sequence: Sequence(first),
+            created_at: 0,
+            allocated_bytes: u64::from(extent.end.0),
+            progress: Arc::new(SegmentProgress::of_sealed(extent)),
+        }
+    }
+
+    fn ids(segments: &[LogSegment]) -> Vec<u64> {
+        segments.iter().map(|segment| segment.id.0).collect()
+    }
+
+    #[test]
+    fn where_to_go_on_is_told_by_numbers_alone() {
+        // Numbers 21 to 30 are missing; the last segment has no frame yet.
+        let log = Log::new([segment(1, 1, 10), segment(5, 11, 10), segment(6, 31, 10), segment(7, 41, 0)], []);
+        let first = |sequence| log.first_beyond(Sequence(sequence)).map(|readable| readable.segment.id.0);
+        let expected =
+            [(0, Some(1)), (9, Some(1)), (10, Some(5)), (20, Some(6)), (30, Some(6)), (40, None), (99, None)];
+        for (sequence, id) in expected {
+            assert_eq!(first(sequence), id, "beyond {sequence}");
+        }
+        assert_eq!(ids(&log.folded(Sequence(30)).ordered), [1, 5]);
+        assert_eq!(ids(&log.folded(Sequence(99)).ordered), [1, 5, 6], "never the newest");
+        assert_eq!(log.bytes_beyond(Sequence(20)), 4096 + 1000 + 4096, "the one that takes frames counts");
+        assert_eq!(log.bytes_beyond(Sequence(40)), 0);
+    }
+
+    #[test]
+    fn what_was_written_again_takes_the_place_of_what_was_not_durable() {
+        let log = Log::new([segment(1, 1, 10), segment(2, 11, 10), segment(3, 21, 10)], []);
+        let extent = Extent { end: Offset(4096 + 400), frames: 4 };
+        log.supersede(Sequence(14), SegmentId(2), extent, [segment(4, 15, 16)]);
+        let order = [0, 10, 13, 14, 29].map(|n| log.first_beyond(Sequence(n)).map(|readable| readable.segment.id.0));
+        assert_eq!(order, [Some(1), Some(2), Some(2), Some(4), Some(4)]);
+        assert!(log.folded(Sequence(29)).superseded.is_empty(), "its last record is not folded");
+        assert_eq!(ids(&log.folded(Sequence(30)).superseded), [3]);
+        log.remove(SegmentId(3));
+        // Once more, before anything of the second writing is durable.
+        log.supersede(Sequence(14), SegmentId(4), Extent::EMPTY, [segment(5, 15, 20)]);
+        let all: Vec<_> = log.all_beyond(Sequence(0)).into_iter().map(|readable| readable.segment).collect();
+        assert_eq!(ids(&all), [1, 2, 5]);
+        assert_eq!(ids(&log.folded(Sequence(30)).superseded), [4]);
+    }
+
+    #[test]
+    fn a_segment_is_read_up_to_where_the_next_one_begins() {
+        let log = Log::new([segment(1, 1, 10), segment(4, 6, 20)], []);
+        let last = |sequence| log.first_beyond(Sequence(sequence)).map(|r| (r.segment.id.0, r.last.0));
+        assert_eq!([0, 4, 5, 24].map(last), [Some((1, 5)), Some((1, 5)), Some((4, 25)), Some((4, 25))]);
+        assert!(log.folded(Sequence(5)).ordered.is_empty(), "it holds more than is folded");
+        assert_eq!(log.folded(Sequence(10)).ordered.len(), 1);
     }
 }

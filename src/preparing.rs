@@ -12,22 +12,62 @@ use std::path::PathBuf;
 /// A segment, or why there is none: the appender decides when to ask again, by taking the next.
 pub(crate) type Prepared = Result<PreparedSegment, PathError>;
 
-/// Where the appender takes segments. Dropping it ends the thread.
-pub(crate) fn channel() -> (Sender<Prepared>, Receiver<Prepared>) {
-    crossbeam_channel::bounded(0)
+/// What segments are made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Preparer {
+    pub(crate) wal_dir: PathBuf,
+    pub(crate) segment_bytes: u32,
+    /// The id of the next one.
+    pub(crate) next: SegmentId,
 }
 
-/// Prepares segments from `id` on, until nobody takes them.
-pub(crate) fn run(wal_dir: PathBuf, mut id: SegmentId, segment_bytes: u32, prepared: Sender<Prepared>) {
-    loop {
-        let segment = PreparedSegment::create(&wal_dir, id, segment_bytes);
+impl Preparer {
+    fn prepare(&mut self) -> Prepared {
+        #[cfg(test)]
+        crate::sabotage::strike(&self.wal_dir, crate::sabotage::Spot::Prepare);
+        let id = self.next;
         // A failed attempt used its id up only if a file was left behind; skipping an id costs nothing.
-        id = id.next();
-        if let Err(unwanted) = prepared.send(segment) {
-            if let Ok(segment) = unwanted.into_inner() {
-                segment.discard();
+        self.next = id.next();
+        PreparedSegment::create(&self.wal_dir, id, self.segment_bytes)
+    }
+
+    /// Prepares segments until nobody takes them.
+    pub(crate) fn run(mut self, prepared: Sender<Prepared>) {
+        loop {
+            if let Err(unwanted) = prepared.send(self.prepare()) {
+                if let Ok(segment) = unwanted.into_inner() {
+                    segment.discard();
+                }
+                return;
             }
-            return;
         }
+    }
+}
+
+/// Where the appender takes segments. Dropping it ends the preparing thread.
+#[derive(Debug)]
+pub(crate) struct Supply {
+    prepared: Receiver<Prepared>,
+    /// For when the preparing thread has died.
+    preparer: Preparer,
+}
+
+impl Supply {
+    /// A supply, and where the preparing thread puts what `preparer` makes.
+    pub(crate) fn new(preparer: Preparer) -> (Sender<Prepared>, Self) {
+        let (sender, prepared) = crossbeam_channel::bounded(0);
+        (sender, Self { prepared, preparer })
+    }
+
+    /// The next segment. It is ready, or soon will be; only if the preparing thread died is it made here.
+    pub(crate) fn take(&mut self) -> Prepared {
+        let taken = self.prepared.recv().unwrap_or_else(|_| {
+            // The thread may have left a file with the id that it was at.
+            self.preparer.prepare()
+        });
+        if let Ok(segment) = &taken {
+            self.preparer.next = self.preparer.next.max(segment.id().next());
+        }
+        taken
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Progress {
     appended: AtomicU64,
     durable: AtomicU64,
     folded: AtomicU64,
+    /// Somebody waits until the record with this number is folded.
+    folding_awaited: AtomicU64,
     /// Events appended since the store was opened, gap records not counted.
     appended_events: AtomicU64,
     /// Events folded since the store was opened, counted alike.
@@ -36,8 +38,12 @@ pub(crate) struct Progress {
     durable_tickets: AtomicU64,
     /// The appender died: no ticket is answered any more.
     closed: AtomicBool,
-    /// Why the log can't be synced any more. Set once: Linux reports a failed write once and then forgets it.
+    /// Why syncing was given up. Set once.
     sync_failure: OnceLock<String>,
+    /// Why nothing is folded any more. Set once.
+    fold_failure: OnceLock<String>,
+    /// Segments that were given up because a sync of theirs failed.
+    poisoned_segments: AtomicU64,
     /// When the database last had everything that could be folded.
     caught_up: Mutex<Instant>,
     /// Tickets became durable, or never will.
@@ -47,12 +53,14 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// At the start, `last` is the last sequence number of the log, and `folded` of what is folded.
-    pub(crate) fn new(last: Sequence, folded: Sequence) -> Self {
+    /// At the start, `last` is the last sequence number of the log, `durable` of what is known to be synced, and `folded`
+    /// of what is folded.
+    pub(crate) fn new(last: Sequence, durable: Sequence, folded: Sequence) -> Self {
         Self {
             appended: AtomicU64::new(last.0),
-            durable: AtomicU64::new(last.0),
+            durable: AtomicU64::new(durable.0),
             folded: AtomicU64::new(folded.0),
+            folding_awaited: AtomicU64::new(0),
             appended_events: AtomicU64::new(0),
             folded_events: AtomicU64::new(0),
             drawn: AtomicU64::new(0),
@@ -60,6 +68,8 @@ impl Progress {
             durable_tickets: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             sync_failure: OnceLock::new(),
+            fold_failure: OnceLock::new(),
+            poisoned_segments: AtomicU64::new(0),
             caught_up: Mutex::new(Instant::now()),
             more_durable: Signal::new(),
             more_folded: Signal::new(),
@@ -159,11 +169,31 @@ impl Progress {
         u64::try_from(self.caught_up.lock().elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// By the syncing thread, when a sync failed.
-    pub(crate) fn fail_sync(&self, why: String) {
+    /// By the syncing thread: the sync of a segment failed.
+    pub(crate) fn add_poisoned_segment(&self) {
+        self.poisoned_segments.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn poisoned_segments(&self) -> u64 {
+        self.poisoned_segments.load(Ordering::Relaxed)
+    }
+
+    /// By the appender: so many events that were appended can't be read back, and nothing else has them.
+    pub(crate) fn forget_events(&self, events: u64) {
+        self.appended_events.fetch_sub(events, Ordering::Release);
+    }
+
+    /// By the syncing thread, or for it: nothing is synced any more.
+    pub(crate) fn give_up_sync(&self, why: String) {
         // The first failure is the one that counts.
         let _ = self.sync_failure.set(why);
         self.more_durable.notify();
+    }
+
+    /// By the compactor, or for it: nothing is folded any more.
+    pub(crate) fn stop_folding(&self, why: String) {
+        let _ = self.fold_failure.set(why);
+        self.more_folded.notify();
     }
 
     /// Waits until everything that the ticket covers is durable.
@@ -188,10 +218,23 @@ impl Progress {
         self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
     }
 
+    /// Says that everything up to `target` is waited for. The caller wakes the compactor then.
+    pub(crate) fn await_folding(&self, target: Sequence) {
+        self.folding_awaited.fetch_max(target.0, Ordering::Release);
+    }
+
+    /// Whether somebody waits, or has waited and gone, for what is not folded yet.
+    pub(crate) fn folding_awaited(&self) -> bool {
+        self.folding_awaited.load(Ordering::Acquire) > self.folded().0
+    }
+
     /// Waits until everything up to `target` is folded.
     pub(crate) fn wait_folded(&self, target: Sequence, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
-        let done = || (self.folded() >= target).then_some(());
-        self.more_folded.wait(deadline, done).ok_or(WaitError::Timeout(timeout))
+        let done = || {
+            let failure = || self.fold_failure.get().map(|why| Err(WaitError::Fold(why.clone())));
+            (self.folded() >= target).then_some(Ok(())).or_else(failure)
+        };
+        self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
     }
 
     fn if_closed<T>(&self) -> Option<Result<T, WaitError>> {

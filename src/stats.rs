@@ -25,6 +25,10 @@ pub struct Stats {
     pub lag_records: u64,
     /// For how long, at most, the oldest of them has waited, in milliseconds.
     pub lag_ms: u64,
+    /// Segments that were given up because a sync of theirs failed; what was not durable in them is written again.
+    pub poisoned_segments: u64,
+    /// Bytes that were cut off when the store was opened: torn tails, which a crash left behind the last good frame.
+    pub cut_bytes: u64,
     /// Whether the store keeps its promises.
     pub health: Health,
 }

@@ -4,31 +4,32 @@
 //! channel, the syncing thread seals the log, the compactor folds the rest.
 
 use crate::appender::{Appender, AppenderParts};
-use crate::compactor::{Compactor, CompactorParts};
+use crate::compactor::{Compactor, CompactorParts, report_corrupt};
 use crate::config::Config;
-use crate::error::{AtPath, OpenError, SegmentError, WaitError};
+use crate::error::{AtPath, IndexError, OpenError, SegmentError, WaitError};
+use crate::file_limit;
 use crate::format::{SegmentId, Sequence, WriterId};
 use crate::handover::Channel;
 use crate::health::{HealthBoard, Part};
 use crate::index::{Checkpoint, DATABASE_NAME, Index};
 use crate::lock::{StoreLock, create_private_dir};
 use crate::log::{Log, LogSegment};
-use crate::preparing;
+use crate::preparing::{Preparer, Supply};
 use crate::progress::{Progress, Ticket};
 use crate::recorder::Recorder;
 use crate::segment::progress::SegmentProgress;
-use crate::segment::recovery::{Recovered, Repair, Survey};
+use crate::segment::quarantine::Note;
+use crate::segment::recovery::{Recovered, Repair, SealedSegment, Survey, Torn};
+use crate::segment::syncer::UnsyncedSegment;
+use crate::segment::verdict::NUMBER_MAX;
 use crate::stats::{ShutdownReport, Stats};
-use crate::syncing::SyncLoop;
+use crate::syncing::{SyncLoop, SyncParts};
 use crate::worker::Worker;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// No store gets here by itself: a million numbers a second for a hundred thousand years. Beyond it, a forged or mangled
-/// file would lead to numbers that neither a file name nor SQLite can hold.
-const NUMBER_MAX: u64 = 1 << 62;
 /// How long threads that were told to give up get to notice.
 const GIVE_UP_GRACE: Duration = Duration::from_millis(500);
 
@@ -49,6 +50,7 @@ pub struct Store {
     syncer: Worker,
     preparer: Worker,
     compactor: Worker,
+    cut_bytes: u64,
     stopped: bool,
 }
 
@@ -60,22 +62,28 @@ impl Store {
     /// log or the database can't be read or is of a newer version, or there is no room for a segment.
     pub fn open(config: Config) -> Result<Self, OpenError> {
         config.validate()?;
+        file_limit::as_an_error(|| Self::recover_and_start(config))
+    }
+
+    fn recover_and_start(config: Config) -> Result<Self, OpenError> {
         let lock = Arc::new(StoreLock::acquire(&config.dir)?);
         create_private_dir(&config.wal_dir())?;
         // Before the database is touched: a log of a newer version leaves everything as it is.
         let survey = Survey::of(&config.wal_dir())?;
-        let index = Index::open(&config)?;
-        let folded = index.checkpoint()?;
-        let checkpoint = folded.map_or(Checkpoint::START, |(_, checkpoint)| checkpoint);
-        let recovered = survey.recover(&config.dir.join("quarantine"), folded.map(|(writer, _)| writer))?;
+        let database = Database::open(&config)?;
+        let (writer_id, checkpoint) = match &database {
+            Database::Ready { folded: Some((writer_id, checkpoint)), .. } => (Some(*writer_id), *checkpoint),
+            Database::Ready { folded: None, .. } | Database::Corrupt(_) => (None, Checkpoint::START),
+        };
+        let folded = writer_id.map(|writer_id| (writer_id, checkpoint.sequence));
+        let recovered = survey.recover(&config.quarantine_dir(), folded)?;
         let health = Arc::new(HealthBoard::default());
-        report_repairs(&recovered, &health);
+        let cut_bytes = report_repairs(&recovered, &health);
         let writer_id = match recovered.writer_id {
             Some(writer_id) => writer_id,
             None => new_writer_id(&config.dir)?,
         };
-        // The log may have come back shorter than what is folded; no number is used twice all the same.
-        let last_sequence = recovered.last_sequence.max(checkpoint.sequence);
+        let last_sequence = recovered.last_sequence;
         let next_segment = recovered.last_segment.max(checkpoint.segment).next();
         if next_segment.0 > NUMBER_MAX || last_sequence.0 > NUMBER_MAX {
             return Err(OpenError::Segment(SegmentError::Header {
@@ -85,19 +93,29 @@ impl Store {
                 never_started: false,
             }));
         }
-        let unsynced = recovered.unsynced;
-        let log = Arc::new(Log::new(recovered.segments.into_iter().map(sealed_segment)));
-        let progress = Arc::new(Progress::new(last_sequence, checkpoint.sequence));
-        Self::start(
-            config,
-            lock,
-            Opened { log, progress, health, index, checkpoint, writer_id, last_sequence, next_segment, unsynced },
-        )
+        let durable = recovered.unsynced.first().map_or(last_sequence, UnsyncedSegment::durable_sequence);
+        let log = Log::new(
+            recovered.segments.into_iter().map(sealed_segment),
+            recovered.superseded.into_iter().map(sealed_segment),
+        );
+        let opened = Opened {
+            log: Arc::new(log),
+            progress: Arc::new(Progress::new(last_sequence, durable, checkpoint.sequence)),
+            health,
+            database,
+            checkpoint,
+            writer_id,
+            last_sequence,
+            next_segment,
+            unsynced: recovered.unsynced,
+            quarantined: recovered.quarantined,
+            cut_bytes,
+        };
+        Self::start(config, lock, opened)
     }
 
     fn start(config: Config, lock: Arc<StoreLock>, opened: Opened) -> Result<Self, OpenError> {
-        let Opened { log, progress, health, index, checkpoint, writer_id, last_sequence, next_segment, unsynced } =
-            opened;
+        let Opened { log, progress, health, writer_id, last_sequence, .. } = opened;
         let channel = Arc::new(Channel::new(config.channel_events, config.event_bytes_max()));
         let finish = Arc::new(AtomicBool::new(false));
         let give_up = Arc::new(AtomicBool::new(false));
@@ -110,25 +128,30 @@ impl Store {
             Worker::spawn(name, Arc::clone(&lock), work, died).at("start a thread for", &config.dir)
         };
 
-        let (prepared_sender, prepared) = preparing::channel();
-        let (wal_dir, segment_bytes) = (config.wal_dir(), config.segment_bytes_u32());
-        let preparer = spawn(
-            "mcplog-prepare",
-            Box::new(move || preparing::run(wal_dir, next_segment, segment_bytes, prepared_sender)),
-            Box::new(|| {}),
-        )?;
+        let preparer = Preparer {
+            wal_dir: config.wal_dir(),
+            segment_bytes: config.segment_bytes_u32(),
+            next: opened.next_segment,
+        };
+        let (prepared, supply) = Supply::new(preparer.clone());
+        let preparer = spawn("mcplog-prepare", Box::new(move || preparer.run(prepared)), Box::new(|| {}))?;
 
         let (sync, commands) = crossbeam_channel::unbounded();
+        let (poisoned_sender, poisoned) = crossbeam_channel::bounded(1);
         let parts = AppenderParts {
             channel: Arc::clone(&channel),
-            prepared,
+            supply,
             sync,
+            poisoned,
             log: Arc::clone(&log),
             progress: Arc::clone(&progress),
             health: Arc::clone(&health),
             give_up: Arc::clone(&give_up),
         };
-        let appender = Appender::new(parts, &config, writer_id, last_sequence)?;
+        // Without a database nobody knows what is folded, and what was kept may be more than the log may hold.
+        let is_corrupt = matches!(opened.database, Database::Corrupt(_));
+        let not_counted = if is_corrupt { last_sequence } else { Sequence(0) };
+        let appender = Appender::new(parts, &config, writer_id, last_sequence, not_counted)?;
 
         let parts = CompactorParts {
             log: Arc::clone(&log),
@@ -137,24 +160,27 @@ impl Store {
             finish: Arc::clone(&finish),
             give_up: Arc::clone(&give_up),
         };
-        let compactor = Compactor::new(parts, &config, writer_id, index, checkpoint);
-        let compactor = spawn("mcplog-compact", Box::new(move || compactor.run()), Box::new(|| {}))?;
+        let fold: Box<dyn FnOnce() + Send> = match opened.database {
+            Database::Ready { index, .. } => {
+                let compactor =
+                    Compactor::new(parts, &config, writer_id, *index, opened.checkpoint, opened.quarantined);
+                Box::new(move || compactor.run())
+            }
+            Database::Corrupt(error) => Box::new(move || report_corrupt(&error, &parts.progress, &parts.health)),
+        };
+        let unfolded = Arc::clone(&progress);
+        let died = move || unfolded.stop_folding("the thread that folds died".into());
+        let compactor = spawn("mcplog-compact", fold, Box::new(died))?;
 
-        let sync_loop = SyncLoop {
+        let parts = SyncParts {
             commands,
-            policy: config.sync,
-            interval: config.sync_interval(),
+            poisoned: poisoned_sender,
             progress: Arc::clone(&progress),
             health: Arc::clone(&health),
             compactor: compactor.thread(),
-            compactor_woken: Instant::now(),
-            more_to_fold: false,
-            answered: progress.answered(),
-            active: None,
-            unsynced,
-            last_sealed: last_sequence,
         };
-        let failed = Arc::clone(&progress);
+        let sync_loop = SyncLoop::new(parts, config.sync, config.sync_interval(), opened.unsynced, last_sequence);
+        let unsynced = Arc::clone(&progress);
         // If a thread can't be started, those before it must not stay and hold the lock.
         let give_up_on_error = |error| {
             give_up.store(true, Ordering::Relaxed);
@@ -164,7 +190,7 @@ impl Store {
         let syncer = spawn(
             "mcplog-sync",
             Box::new(move || sync_loop.run()),
-            Box::new(move || failed.fail_sync("the syncing thread died".into())),
+            Box::new(move || unsynced.give_up_sync("the thread that syncs died".into())),
         )
         .map_err(give_up_on_error)?;
         let (abandoned, unanswered) = (Arc::clone(&channel), Arc::clone(&progress));
@@ -186,6 +212,7 @@ impl Store {
             syncer,
             preparer,
             compactor,
+            cut_bytes: opened.cut_bytes,
             stopped: false,
         })
     }
@@ -221,6 +248,7 @@ impl Store {
     pub fn wait_folded(&self, timeout: Duration) -> Result<(), WaitError> {
         let deadline = deadline_after(timeout);
         let target = self.progress.wait_answered(self.draw_ticket(), deadline, timeout)?;
+        self.progress.await_folding(target);
         self.compactor.thread().unpark();
         self.progress.wait_folded(target, deadline, timeout)
     }
@@ -240,6 +268,8 @@ impl Store {
             segments,
             log_bytes,
             lag_records,
+            poisoned_segments: self.progress.poisoned_segments(),
+            cut_bytes: self.cut_bytes,
             lag_ms: if lag_records == 0 { 0 } else { self.progress.caught_up_ms_ago() },
             health: self.health.get(),
         }
@@ -306,15 +336,41 @@ struct Opened {
     log: Arc<Log>,
     progress: Arc<Progress>,
     health: Arc<HealthBoard>,
-    index: Index,
+    database: Database,
     checkpoint: Checkpoint,
     writer_id: WriterId,
     last_sequence: Sequence,
     next_segment: SegmentId,
-    unsynced: Vec<PathBuf>,
+    unsynced: Vec<UnsyncedSegment>,
+    quarantined: Vec<Note>,
+    cut_bytes: u64,
 }
 
-fn sealed_segment(segment: crate::segment::recovery::SealedSegment) -> LogSegment {
+/// The database, if it can be used.
+enum Database {
+    Ready {
+        index: Box<Index>,
+        /// Whose log is folded there, and how far.
+        folded: Option<(WriterId, Checkpoint)>,
+    },
+    /// It is damaged: recording goes on without it.
+    Corrupt(IndexError),
+}
+
+impl Database {
+    fn open(config: &Config) -> Result<Self, OpenError> {
+        let opened = Index::open(config).and_then(|index| {
+            let folded = index.checkpoint()?;
+            Ok(Self::Ready { index: Box::new(index), folded })
+        });
+        match opened {
+            Err(OpenError::Index(error)) if error.is_corrupt() => Ok(Self::Corrupt(error)),
+            opened => opened,
+        }
+    }
+}
+
+fn sealed_segment(segment: SealedSegment) -> LogSegment {
     LogSegment {
         id: segment.header.segment_id,
         path: segment.path,
@@ -325,17 +381,27 @@ fn sealed_segment(segment: crate::segment::recovery::SealedSegment) -> LogSegmen
     }
 }
 
-fn report_repairs(recovered: &Recovered, health: &HealthBoard) {
+/// Says what recovery had to do; returns how many bytes of torn tails it cut off.
+fn report_repairs(recovered: &Recovered, health: &HealthBoard) -> u64 {
+    let mut cut_bytes = 0;
     for repair in &recovered.repairs {
         match repair {
-            Repair::Cut { segment, at, torn } => {
-                tracing::info!(%segment, at, torn, "the last run did not end cleanly; its last segment was sealed");
+            Repair::Sealed { segment, at } => {
+                tracing::info!(%segment, at, "the last run did not end cleanly; its last segment was sealed");
+            }
+            Repair::Cut { segment, at, torn: Torn { bytes, frames_follow } } => {
+                cut_bytes += u64::from(*bytes);
+                tracing::warn!(
+                    %segment, at, bytes, frames_follow,
+                    "a torn tail was cut off: what a crash left behind the last frame, and nobody was promised"
+                );
             }
             Repair::Quarantined { from, to, reason } => {
                 health.report(Part::Damage, format_args!("{}: {reason}; moved to {}", from.display(), to.display()))
             }
         }
     }
+    cut_bytes
 }
 
 /// A random (version 4) UUID.
@@ -346,3 +412,6 @@ fn new_writer_id(dir: &Path) -> Result<WriterId, crate::error::PathError> {
     bytes[8] = bytes[8] & 0x3f | 0x80;
     Ok(WriterId(bytes))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,15 +2,20 @@
 //!
 //! It may wait for the disk as long as it takes; the appender never waits for it. It decides when to sync;
 //! [`crate::segment::syncer`] knows how.
+//!
+//! A failed sync poisons its segment for good: Linux reports a failed write-back once and then forgets it, so trying
+//! again would turn a loss into a success. From then on nothing of that segment and of those after it is synced or
+//! called durable. The appender is told, writes what was not durable again into new segments, with the same numbers, and
+//! says where those begin; the syncing thread goes on with them. After [`POISONINGS_MAX`] in a row it gives up.
 
 use crate::config::SyncPolicy;
 use crate::error::PathError;
 use crate::format::{Extent, Sequence};
 use crate::health::{HealthBoard, Part};
 use crate::progress::{Progress, Ticket};
-use crate::segment::syncer::{SealedSyncError, SegmentSyncer, sync_sealed_file};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
-use std::path::PathBuf;
+use crate::segment::syncer::{SealedSyncError, SegmentSyncer, UnsyncedSegment, sync_sealed_file};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -25,29 +30,65 @@ pub(crate) enum SyncCommand {
     /// Sync now: tickets were answered, up to this one, or the policy is `always` and something was appended. By the
     /// appender. Where in the row of commands it comes says which segments the tickets cover.
     SyncNow(Ticket),
+    /// What was not durable is being written again; the segments that come now have it.
+    WritingAgain,
+    /// All of it is written.
+    WrittenAgain,
+}
+
+/// Whether what is published may be synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Sound,
+    /// A sync failed. Nothing is synced before the appender says that new segments begin.
+    Poisoned,
+    /// The new segments don't have everything yet: no ticket is durable before they do.
+    WritingAgain,
+    /// Nothing is synced any more.
+    GivenUp,
 }
 
 /// The thread's state.
 pub(crate) struct SyncLoop {
-    pub(crate) commands: Receiver<SyncCommand>,
-    pub(crate) policy: SyncPolicy,
-    pub(crate) interval: Duration,
-    pub(crate) progress: Arc<Progress>,
-    pub(crate) health: Arc<HealthBoard>,
+    commands: Receiver<SyncCommand>,
+    /// Where the appender learns that a segment is poisoned. Never full: there is none more before it has answered.
+    poisoned: Sender<UnsyncedSegment>,
+    policy: SyncPolicy,
+    interval: Duration,
+    progress: Arc<Progress>,
+    health: Arc<HealthBoard>,
     /// Woken when more became durable, and so may be folded.
-    pub(crate) compactor: Thread,
-    pub(crate) compactor_woken: Instant,
+    compactor: Thread,
+    compactor_woken: Instant,
     /// More became durable than when the compactor was last woken.
-    pub(crate) more_to_fold: bool,
+    more_to_fold: bool,
     /// The last ticket that it was told of.
-    pub(crate) answered: Ticket,
-    pub(crate) active: Option<SegmentSyncer>,
+    answered: Ticket,
+    active: Option<SegmentSyncer>,
     /// Segments that were sealed without a sync, under the policy `never` or by recovery: the next sync owes them one.
-    pub(crate) unsynced: Vec<PathBuf>,
+    unsynced: VecDeque<UnsyncedSegment>,
     /// The last sequence number of the segments that were sealed.
-    pub(crate) last_sealed: Sequence,
+    last_sealed: Sequence,
+    state: State,
+    /// How many syncs have failed since the last one that did not.
+    failures: u32,
+    /// Health says that something is wrong with syncing.
+    degraded: bool,
 }
 
+/// What the syncing thread shares with others.
+pub(crate) struct SyncParts {
+    pub(crate) commands: Receiver<SyncCommand>,
+    pub(crate) poisoned: Sender<UnsyncedSegment>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) health: Arc<HealthBoard>,
+    pub(crate) compactor: Thread,
+}
+
+/// So many poisoned segments in a row are no accident: the disk is broken, and each costs writing everything again.
+const POISONINGS_MAX: u32 = 3;
+/// How long to leave the disk alone after a failure; so much longer after each further one.
+const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 /// From how many on the list of unsynced segments is looked through for files that are gone.
 const UNSYNCED_LOOK: usize = 64;
 
@@ -56,9 +97,38 @@ const UNSYNCED_LOOK: usize = 64;
 const FOLD_INTERVAL: Duration = Duration::from_millis(20);
 
 impl SyncLoop {
+    /// A loop that owes `unsynced` a sync, which recovery left in the order of their numbers. The last number of all is
+    /// `last`.
+    pub(crate) fn new(
+        parts: SyncParts,
+        policy: SyncPolicy,
+        interval: Duration,
+        unsynced: Vec<UnsyncedSegment>,
+        last: Sequence,
+    ) -> Self {
+        Self {
+            commands: parts.commands,
+            poisoned: parts.poisoned,
+            policy,
+            interval,
+            answered: parts.progress.answered(),
+            progress: parts.progress,
+            health: parts.health,
+            compactor: parts.compactor,
+            compactor_woken: Instant::now(),
+            more_to_fold: false,
+            active: None,
+            unsynced: unsynced.into(),
+            last_sealed: last,
+            state: State::Sound,
+            failures: 0,
+            degraded: false,
+        }
+    }
+
     pub(crate) fn run(mut self) {
         if self.policy != SyncPolicy::Never {
-            // What recovery left. If it fails, whatever comes to be synced tries again or reports it.
+            // What recovery left. If it can't be tried, whatever comes to be synced tries again.
             self.sync_sealed();
         }
         let mut due = Instant::now() + self.interval;
@@ -77,16 +147,27 @@ impl SyncLoop {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.sync_sealed();
-                    return;
-                }
+                Err(RecvTimeoutError::Disconnected) => return self.end(),
             }
             if wanted || self.policy == SyncPolicy::Interval && Instant::now() >= due {
                 self.sync();
                 due = Instant::now() + self.interval;
             }
             self.wake_compactor();
+        }
+    }
+
+    /// The appender has ended.
+    fn end(mut self) {
+        // It leaves a segment active only if it died.
+        if self.active.is_some() {
+            self.sync();
+        } else {
+            self.sync_sealed();
+        }
+        if matches!(self.state, State::Poisoned | State::WritingAgain) {
+            // Nobody writes it again any more. It is where it was, and is folded from there.
+            self.give_up("the store was shut down before what a failed sync left in doubt was written again".into());
         }
     }
 
@@ -110,88 +191,139 @@ impl SyncLoop {
     /// Carries out a command; tells whether a sync is due.
     fn obey(&mut self, command: SyncCommand) -> bool {
         match command {
-            SyncCommand::Activate(segment) => {
-                self.active = Some(segment);
-                false
-            }
-            SyncCommand::Seal(extent) => {
-                self.seal(extent);
-                false
-            }
+            SyncCommand::Activate(segment) => self.active = Some(segment),
+            SyncCommand::Seal(extent) => self.seal(extent),
             SyncCommand::SyncNow(answered) => {
                 self.answered = answered;
-                true
+                return true;
+            }
+            SyncCommand::WritingAgain if self.state == State::Poisoned => {
+                std::thread::sleep(FAILURE_PAUSE * self.failures);
+                self.active = None;
+                self.state = State::WritingAgain;
+            }
+            // Said of segments of which one is poisoned as well: they are written again once more.
+            SyncCommand::WritingAgain => {}
+            SyncCommand::WrittenAgain => {
+                if self.state == State::WritingAgain {
+                    self.state = State::Sound;
+                }
+                return true;
             }
         }
+        false
     }
 
     /// Makes everything that is published durable, and with it the tickets that were answered before it was.
     fn sync(&mut self) {
-        if self.progress.sync_failure().is_some() {
+        if self.state != State::Sound || !self.sync_sealed() {
             return;
         }
-        if !self.sync_sealed() {
-            return;
-        }
-        let result = match &mut self.active {
-            Some(active) => active.sync().map(|extent| active.last_sequence(extent)),
+        let last = match &mut self.active {
+            Some(active) => match active.sync() {
+                Ok(extent) => active.last_sequence(extent),
+                Err(error) => {
+                    let doubtful = active.as_unsynced();
+                    return self.poison(doubtful, &error);
+                }
+            },
             // Between two segments, or while there is no room for the next.
-            None => Ok(self.last_sealed),
+            None => self.last_sealed,
         };
-        match result {
-            Ok(last) => {
-                let more = last > self.progress.durable();
-                self.progress.set_durable(last);
-                self.progress.set_durable_tickets(self.answered);
-                self.more_to_fold |= more;
-            }
-            Err(error) => self.fail(&error),
-        }
+        self.set_durable(last);
+        self.progress.set_durable_tickets(self.answered);
     }
 
     /// Syncs what was sealed without a sync; tells whether all of it is durable now.
     fn sync_sealed(&mut self) -> bool {
-        while let Some(path) = self.unsynced.last() {
-            match sync_sealed_file(path) {
+        if matches!(self.state, State::Poisoned | State::GivenUp) {
+            return false;
+        }
+        while let Some(segment) = self.unsynced.front() {
+            match sync_sealed_file(&segment.path) {
                 Ok(()) => {}
                 Err(SealedSyncError::NotTried(error)) => {
+                    self.degraded = true;
                     self.health.report(Part::Sync, error);
                     return false;
                 }
                 Err(SealedSyncError::Failed(error)) => {
-                    self.fail(&error);
+                    let doubtful = segment.clone();
+                    self.poison(doubtful, &error);
                     return false;
                 }
             }
-            self.unsynced.pop();
+            self.unsynced.pop_front();
+            if self.unsynced.is_empty() {
+                self.set_durable(self.last_sealed);
+            }
         }
         true
     }
 
     fn seal(&mut self, extent: Extent) {
         let Some(segment) = self.active.take() else { return };
-        if self.policy == SyncPolicy::Never {
-            if self.unsynced.len() >= UNSYNCED_LOOK {
-                self.unsynced.retain(|path| path.exists());
-            }
-            self.unsynced.push(segment.path().to_owned());
+        let durable = self.policy != SyncPolicy::Never && self.sync_sealed();
+        if self.state == State::Poisoned {
+            return segment.let_go(extent);
         }
-        let durable = self.policy != SyncPolicy::Never && self.progress.sync_failure().is_none();
+        if !durable && self.state != State::GivenUp {
+            if self.unsynced.len() >= UNSYNCED_LOOK {
+                self.unsynced.retain(|segment| segment.path.exists());
+            }
+            self.unsynced.push_back(segment.as_unsynced());
+        }
         let last = segment.last_sequence(extent);
-        self.last_sealed = last;
         match segment.seal(extent, durable) {
-            Ok(()) if durable => self.progress.set_durable(last),
-            Ok(()) => {}
-            Err(error) => self.fail(&error),
+            Ok(()) => {
+                self.last_sealed = last;
+                if durable {
+                    self.set_durable(last);
+                }
+            }
+            Err((doubtful, error)) => self.poison(doubtful, &error),
         }
         self.more_to_fold = true;
     }
 
-    /// Nothing is claimed to be durable any more. Linux reports a failed write-back once and then forgets it, so
-    /// trying again would turn a loss into a success.
-    fn fail(&self, error: &PathError) {
-        self.progress.fail_sync(error.to_string());
-        self.health.report(Part::Sync, format_args!("{error}; nothing recorded since is safe from a power cut"));
+    /// Everything up to `last` is durable. If that is more than before, syncing works.
+    fn set_durable(&mut self, last: Sequence) {
+        if last > self.progress.durable() {
+            self.progress.set_durable(last);
+            self.more_to_fold = true;
+            self.failures = 0;
+            if std::mem::take(&mut self.degraded) {
+                self.health.clear(Part::Sync);
+            }
+        }
+    }
+
+    /// A sync failed: what `segment` and those after it hold beyond its durable mark is in doubt, and stays so.
+    fn poison(&mut self, segment: UnsyncedSegment, error: &PathError) {
+        self.progress.add_poisoned_segment();
+        self.failures += 1;
+        self.degraded = true;
+        self.unsynced.clear();
+        self.last_sealed = segment.durable_sequence();
+        if self.failures >= POISONINGS_MAX {
+            return self.give_up(error.to_string());
+        }
+        self.health.report(
+            Part::Sync,
+            format_args!("{error}; what is not on the disk is written again, into another segment"),
+        );
+        self.state = State::Poisoned;
+        if self.poisoned.try_send(segment).is_err() {
+            // The appender is gone.
+            self.give_up(error.to_string());
+        }
+    }
+
+    /// Nothing is called durable any more; the compactor folds what is published.
+    fn give_up(&mut self, why: String) {
+        self.state = State::GivenUp;
+        self.health.report(Part::Sync, format_args!("{why}; nothing recorded since is safe from a power cut"));
+        self.progress.give_up_sync(why);
         self.compactor.unpark();
     }
 }

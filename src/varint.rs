@@ -18,6 +18,11 @@ pub(crate) fn put(mut number: u64, bytes: &mut Vec<u8>) {
 /// Takes a number from the front; `None` where there is none that fits 64 bits.
 #[inline]
 pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
+    // Most are small, and histograms are made of millions.
+    if let [byte @ 0..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Some(u64::from(*byte));
+    }
     let mut number = 0;
     for at in 0..BYTES_MAX.min(bytes.len()) {
         let (byte, shift) = (bytes[at], 7 * at);

@@ -1,5 +1,5 @@
-//! A week of requests as a proxy records them: one every 60 ms, 200 sessions at a time, five tools, one failure in
-//! twenty. The same on every machine.
+//! A week of requests as a proxy records them: one every 60 ms, 200 sessions at a time, five tools or as many as are
+//! asked for, one failure in twenty. The same on every machine.
 
 use mcplog::{Recorder, Request, Session, Status};
 use std::fmt::Write as _;
@@ -22,6 +22,8 @@ pub(crate) struct Workload {
     sessions: Vec<String>,
     sessions_begun: u64,
     requests: u64,
+    /// The names of the tools; each is called as often as any other.
+    pub(crate) tools: Vec<String>,
     /// Reused, so that an event costs no allocation.
     request_id: String,
 }
@@ -34,6 +36,7 @@ impl Workload {
             sessions: Vec::new(),
             sessions_begun: 0,
             requests: 0,
+            tools: tool_names(TOOLS.len()),
             request_id: String::new(),
         }
     }
@@ -52,7 +55,8 @@ impl Workload {
         let _ = write!(self.request_id, "{:08x}-{:04x}-7cc3-98c4-{number:012x}", ts >> 16, ts & 0xffff);
         let mut request = Request::new(&self.request_id, ts, "files", "tools/call");
         request.session_id = self.sessions.get(slot).map(String::as_str);
-        request.tool = Some(TOOLS[usize::try_from(self.random.below(5)).expect("an index")]);
+        let tool = self.random.below(self.tools.len() as u64);
+        request.tool = Some(&self.tools[usize::try_from(tool).expect("an index")]);
         request.latency_us = self.random.latency_us();
         (request.bytes_in, request.bytes_out) = (Some(180), Some(1_900));
         match self.random.below(1_000) {
@@ -81,6 +85,12 @@ impl Workload {
             None => self.sessions.push(id),
         }
     }
+}
+
+/// The names of so many tools.
+pub(crate) fn tool_names(tools: usize) -> Vec<String> {
+    let numbered = (TOOLS.len()..tools).map(|number| format!("tool_{number}"));
+    TOOLS.iter().take(tools).map(|name| (*name).to_owned()).chain(numbered).collect()
 }
 
 /// xorshift64*.

@@ -142,7 +142,7 @@ impl<'c> Batch<'c> {
                 touch(sessions, session, id);
             }
             if let Some(removed) = rows.give_way(row)? {
-                rollups.removed(removed.call, removed.ts);
+                rollups.removed(removed.ts);
                 if let Some((session, session_id)) = &removed.session {
                     touch(sessions, *session, Id::new(session_id)).recount = true;
                 }

@@ -21,13 +21,13 @@ pub(super) struct Names {
     sessions: HashMap<String, i64>,
     clients: HashMap<ClientName, u32>,
     proxies: HashMap<String, u32>,
-    /// The call of the latest request: most come in runs of few kinds.
-    latest: Option<(CallName, i64)>,
+    /// The call of the latest request: many come in runs of one kind. Without a number, it is none.
+    latest: (CallName, Option<i64>),
     /// A batch is under way, or was and did not commit.
     unsettled: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct CallName {
     proxy: String,
     method: String,
@@ -62,13 +62,15 @@ impl Names {
     /// The number of what a request called.
     pub(super) fn call(&mut self, connection: &Connection, request: &RequestRecord<'_>) -> rusqlite::Result<i64> {
         let RequestRecord { proxy, method, tool, .. } = *request;
-        if let Some((latest, call)) = &self.latest
+        let (latest, number) = &mut self.latest;
+        if let Some(call) = *number
             && (latest.proxy.as_str(), latest.method.as_str(), latest.tool.as_deref()) == (proxy, method, tool)
         {
-            return Ok(*call);
+            return Ok(call);
         }
-        let name = CallName { proxy: proxy.to_owned(), method: method.to_owned(), tool: tool.map(str::to_owned) };
-        let call = match self.calls.get(&name) {
+        *number = None;
+        latest.set(proxy, method, tool);
+        let call = match self.calls.get(latest) {
             Some(call) => *call,
             None => {
                 let call = number_of(
@@ -78,10 +80,10 @@ impl Names {
                     "INSERT INTO calls (proxy, method, tool) VALUES (?1, ?2, ?3)",
                     params![proxy, method, tool],
                 )?;
-                remember(&mut self.calls, NAMES_MAX, name.clone(), call)
+                remember(&mut self.calls, NAMES_MAX, latest.clone(), call)
             }
         };
-        self.latest = Some((name, call));
+        *number = Some(call);
         Ok(call)
     }
 
@@ -143,6 +145,18 @@ impl Names {
             }
         };
         Ok((client, proxy))
+    }
+}
+
+impl CallName {
+    /// Becomes that name, in the memory that it has: calls of several kinds alternate, and none of them allocates.
+    fn set(&mut self, proxy: &str, method: &str, tool: Option<&str>) {
+        proxy.clone_into(&mut self.proxy);
+        method.clone_into(&mut self.method);
+        match (&mut self.tool, tool) {
+            (Some(held), Some(tool)) => tool.clone_into(held),
+            (held, tool) => *held = tool.map(str::to_owned),
+        }
     }
 }
 

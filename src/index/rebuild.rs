@@ -38,17 +38,13 @@ fn rebuild(
     *names = Names::default();
     names.begin();
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    connection
-        .execute_batch("DELETE FROM session_digest; DELETE FROM clients; DELETE FROM proxies; DELETE FROM rollups")?;
-    let calls = numbers(connection, "SELECT id FROM calls")?;
+    connection.execute_batch("DELETE FROM session_digest; DELETE FROM clients; DELETE FROM proxies")?;
+    let requests: u64 = connection.query_row("SELECT count(*) FROM request_rows", [], |row| row.get(0))?;
+    let calls = connection.query_row("SELECT count(*) FROM calls", [], |row| row.get(0))?;
     let sessions = numbers(connection, "SELECT id FROM session_state")?;
-    let steps = (calls.len() + sessions.len()).max(1) as f64;
-    let mut done = 0.0;
-    for call in &calls {
-        rollup_table::rebuild(connection, *call)?;
-        done += 1.0;
-        progress(done / steps);
-    }
+    let steps = (requests as f64 + sessions.len() as f64).max(1.0);
+    rollup_table::rebuild(connection, &mut |rows| progress(rows as f64 / steps))?;
+    let mut done = requests as f64;
     let mut digests = ChangedDigests::default();
     for session in &sessions {
         let session_id: String = connection
@@ -60,10 +56,9 @@ fn rebuild(
         progress(done / steps);
     }
     digests.write(connection)?;
-    let requests = connection.query_row("SELECT count(*) FROM request_rows", [], |row| row.get(0))?;
     transaction.commit()?;
     names.settle();
-    Ok(RebuildReport { requests, sessions: sessions.len() as u64, calls: calls.len() as u64 })
+    Ok(RebuildReport { requests, sessions: sessions.len() as u64, calls })
 }
 
 fn numbers(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<i64>> {

@@ -11,8 +11,8 @@ use rusqlite::types::Null;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Statement};
 use std::borrow::Cow;
 
-/// How many rows the larger statement inserts. Inserting took a quarter less time than with one row to a statement;
-/// more of them gained little, and the thread offers its processor to others between two statements.
+/// How many rows the larger statement inserts. Inserting took a quarter less time than with one row to a statement.
+/// The thread offers its processor to others between two statements.
 const ROWS: usize = if cfg!(test) { 3 } else { CHUNK_RECORDS };
 
 const COLUMNS: usize = 15;
@@ -56,7 +56,6 @@ pub(super) struct RequestRows<'c> {
 
 /// What stood in the way of a row, and was removed.
 pub(super) struct Removed {
-    pub(super) call: i64,
     pub(super) ts: i64,
     /// The session's number and id.
     pub(super) session: Option<(i64, String)>,
@@ -98,11 +97,11 @@ impl<'c> RequestRows<'c> {
         let request_id = row.request.request_id.text();
         let held = self.connection.prepare_cached(SELECT_REQUEST)?.query_row([&request_id], held_row).optional()?;
         let Some(held) = held.filter(|held| RequestRow::from(row.request) < *held) else { return Ok(None) };
-        let (call, ts, session): (i64, i64, Option<i64>) = self
+        let (ts, session): (i64, Option<i64>) = self
             .connection
-            .prepare_cached("DELETE FROM request_rows WHERE request_id = ?1 RETURNING call, ts, session")?
-            .query_row([&request_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        Ok(Some(Removed { call, ts, session: session.zip(held.session_id.map(Cow::into_owned)) }))
+            .prepare_cached("DELETE FROM request_rows WHERE request_id = ?1 RETURNING ts, session")?
+            .query_row([&request_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(Some(Removed { ts, session: session.zip(held.session_id.map(Cow::into_owned)) }))
     }
 
     fn holds(&self, id: i64) -> rusqlite::Result<bool> {

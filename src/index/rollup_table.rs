@@ -1,66 +1,72 @@
 //! Table `rollups`: what requests add up to, kept in step with the rows.
 //!
 //! Runs on the compactor. A batch's requests gather in memory and are merged into their cells when it ends. The table
-//! is a function of the rows: cells that lost a request (a lesser one took its id) are counted again from the rows,
-//! and those above them from the cells below.
+//! is a function of the rows: minutes that lost a request (a lesser one took its id) are counted again from the rows,
+//! and the cells above them from the cells below.
 
 use crate::event::Status;
-use crate::rollup::{Cell, DENSE_CALLS, Level, Sample};
+use crate::rollup::{ALL_CALLS, Cell, DENSE_CALLS, Level, Sample};
+use crate::rollup_page;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A cell's call and first millisecond.
-type Place = (i64, i64);
+/// Requests by call.
+type Samples = BTreeMap<i64, Vec<Sample>>;
+/// Cells that begin at the same time, by call; with one of [`ALL_CALLS`].
+type Cells = BTreeMap<i64, Cell>;
 
-/// The requests of a batch, by call and minute.
+/// Cells are made anew from about so many rows at a time, so that memory does not grow with the store.
+const REBUILT_ROWS: usize = if cfg!(test) { 100 } else { 65_536 };
+
+/// The requests of a batch, by the first millisecond of their minute.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    minutes: BTreeMap<Place, Vec<Sample>>,
+    minutes: BTreeMap<i64, Samples>,
     /// Minutes to be counted again.
-    recount: BTreeSet<Place>,
+    recount: BTreeSet<i64>,
 }
 
 impl Gathered {
     /// A row was added.
     pub(super) fn add(&mut self, call: i64, sample: Sample) {
-        self.minutes.entry((call, Level::Minute.start_of(sample.ts))).or_default().push(sample);
+        let minute = self.minutes.entry(Level::Minute.start_of(sample.ts)).or_default();
+        minute.entry(call).or_default().push(sample);
     }
 
-    /// A row of that call was removed.
-    pub(super) fn removed(&mut self, call: i64, ts: i64) {
-        self.recount.insert((call, Level::Minute.start_of(ts)));
+    /// A row was removed.
+    pub(super) fn removed(&mut self, ts: i64) {
+        self.recount.insert(Level::Minute.start_of(ts));
     }
 
     /// Brings the table up to date with the rows, which are written already.
     pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut added = BTreeMap::new();
-        for (place, samples) in self.minutes {
-            if self.recount.contains(&place) {
-                continue;
+        let mut added: BTreeMap<i64, Cells> = BTreeMap::new();
+        for (start, samples) in self.minutes {
+            if !self.recount.contains(&start) {
+                let cells = cells_of(&samples);
+                add_to_minute(connection, start, &cells, &samples)?;
+                added.insert(start, cells);
             }
-            let minute = Cell::of(&samples);
-            add_to_minute(connection, place, &minute, &samples)?;
-            added.insert(place, minute);
         }
-        for place in &self.recount {
-            count_minute(connection, *place)?;
+        for start in &self.recount {
+            count_minute(connection, *start)?;
         }
         let mut recounted = self.recount;
         for levels in Level::ALL.windows(2).skip(1) {
             let (below, level) = (levels[0], levels[1]);
-            let above = |&(call, start): &Place| (call, level.start_of(start));
-            recounted = recounted.iter().map(above).collect();
-            let mut coarser: BTreeMap<Place, Cell> = BTreeMap::new();
-            for (place, cell) in &added {
-                coarser.entry(above(place)).or_insert_with(Cell::empty).merge(cell);
+            recounted = recounted.iter().map(|start| level.start_of(*start)).collect();
+            let mut coarser: BTreeMap<i64, Cells> = BTreeMap::new();
+            for (start, cells) in &added {
+                merge(coarser.entry(level.start_of(*start)).or_default(), cells);
             }
-            coarser.retain(|place, _| !recounted.contains(place));
-            for (place, cell) in &coarser {
-                add_to(connection, level, *place, cell)?;
+            coarser.retain(|start, _| !recounted.contains(start));
+            for (start, cells) in &coarser {
+                add_to(connection, level, *start, cells)?;
             }
-            for place in &recounted {
-                let cell = sum_of_below(connection, below, level, *place)?;
-                write(connection, level, *place, &cell)?;
+            for start in &recounted {
+                let cells = sum_of_below(connection, below, level, *start)?;
+                replace(connection, level, *start, &cells)?;
             }
             added = coarser;
         }
@@ -68,100 +74,89 @@ impl Gathered {
     }
 }
 
-/// Makes all cells of one call from its rows.
-pub(super) fn rebuild(connection: &Connection, call: i64) -> rusqlite::Result<()> {
-    connection.prepare_cached("DELETE FROM rollups WHERE call = ?1")?.execute([call])?;
-    // The cell that is being summed, of each level from the minute on. Rows come by time, so each is complete when a
-    // row behind it comes.
-    let levels = &Level::ALL[1..];
-    let mut open: Vec<Option<(i64, Cell)>> = vec![None; levels.len()];
-    let mut samples: Vec<Sample> = Vec::new();
-    let mut statement = connection
-        .prepare("SELECT id, ts, latency_us, status, tool_error, bytes_in, bytes_out FROM request_rows WHERE call = ?1 ORDER BY ts")?;
-    let mut rows = statement.query([call])?;
-    loop {
-        let next = rows.next()?.map(read_sample).transpose()?;
-        let same_minute =
-            |ts| samples.first().is_some_and(|first| Level::Minute.start_of(first.ts) == Level::Minute.start_of(ts));
-        if let Some(sample) = next.filter(|sample| samples.is_empty() || same_minute(sample.ts)) {
-            samples.push(sample);
-            continue;
+/// Makes all cells from the rows. `progress` is told, now and then, how many rows are done.
+pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM rollups", [])?;
+    let mut statement = connection.prepare(
+        "SELECT call, id, ts, latency_us, status, tool_error, bytes_in, bytes_out
+         FROM request_rows INDEXED BY request_rows_by_ts ORDER BY ts",
+    )?;
+    let mut rows = statement.query([])?;
+    let (mut gathered, mut gathered_rows, mut done) = (Gathered::default(), 0, 0);
+    let (mut minute, mut minute_rows) = (i64::MIN, 0);
+    while let Some(row) = rows.next()? {
+        let (call, sample) = read_sample(row)?;
+        if Level::Minute.start_of(sample.ts) != minute {
+            (minute, minute_rows) = (Level::Minute.start_of(sample.ts), 0);
         }
-        let Some(first) = samples.first() else { return Ok(()) };
-        let (minute, place) = (Cell::of(&samples), (call, Level::Minute.start_of(first.ts)));
-        if minute.calls >= DENSE_CALLS {
-            write_seconds(connection, call, &samples)?;
+        // Not within a minute that is not dense yet: when it becomes dense it is counted from all its rows, also from
+        // those that have not been read here.
+        if gathered_rows >= REBUILT_ROWS && !(1..DENSE_CALLS).contains(&minute_rows) {
+            std::mem::take(&mut gathered).write(connection)?;
+            done += std::mem::take(&mut gathered_rows);
+            progress(done);
         }
-        for (level, open) in levels.iter().zip(&mut open) {
-            let start = level.start_of(place.1);
-            match open {
-                Some((held, cell)) if *held == start => cell.merge(&minute),
-                _ => {
-                    if let Some((start, cell)) = open.replace((start, minute.clone())) {
-                        write(connection, *level, (call, start), &cell)?;
-                    }
-                }
-            }
-        }
-        samples.clear();
-        match next {
-            Some(sample) => samples.push(sample),
-            None => {
-                for (level, open) in levels.iter().zip(open) {
-                    if let Some((start, cell)) = open {
-                        write(connection, *level, (call, start), &cell)?;
-                    }
-                }
-                return Ok(());
-            }
-        }
+        gathered.add(call, sample);
+        (gathered_rows, minute_rows) = (gathered_rows + 1, minute_rows + 1);
+    }
+    gathered.write(connection)
+}
+
+/// What the requests add up to, call by call and all together.
+fn cells_of(samples: &Samples) -> Cells {
+    let mut cells: Cells = samples.iter().map(|(call, samples)| (*call, Cell::of(samples))).collect();
+    let mut all = Cell::empty();
+    cells.values().for_each(|cell| all.merge(cell));
+    cells.insert(ALL_CALLS, all);
+    cells
+}
+
+fn merge(sums: &mut Cells, cells: &Cells) {
+    for (call, cell) in cells {
+        sums.entry(*call).or_insert_with(Cell::empty).merge(cell);
     }
 }
 
 /// Adds requests to a minute, and to its seconds where it has many or now gets them.
-fn add_to_minute(connection: &Connection, place: Place, minute: &Cell, samples: &[Sample]) -> rusqlite::Result<()> {
-    let before = read(connection, Level::Minute, place)?;
-    let was_dense = before.as_ref().is_some_and(|before| before.calls >= DENSE_CALLS);
-    let mut sum = before.unwrap_or_else(Cell::empty);
-    sum.merge(minute);
-    write(connection, Level::Minute, place, &sum)?;
-    if sum.calls < DENSE_CALLS {
+fn add_to_minute(connection: &Connection, start: i64, cells: &Cells, samples: &Samples) -> rusqlite::Result<()> {
+    let added = cells.get(&ALL_CALLS).map_or(0, |all| all.calls);
+    let calls = add_to(connection, Level::Minute, start, cells)?;
+    if calls < DENSE_CALLS {
         return Ok(());
     }
-    if !was_dense {
-        return write_seconds(connection, place.0, &samples_of(connection, Level::Minute, place)?);
+    if (1..DENSE_CALLS).contains(&(calls - added)) {
+        return write_seconds(connection, &samples_of(connection, start)?);
     }
-    for (start, second) in by_second(samples) {
-        add_to(connection, Level::Second, (place.0, start), &second)?;
-    }
-    Ok(())
+    write_seconds(connection, samples)
 }
 
 /// Counts a minute again from its rows.
-fn count_minute(connection: &Connection, place: Place) -> rusqlite::Result<()> {
-    let (call, start) = place;
-    connection
-        .prepare_cached("DELETE FROM rollups WHERE level = ?1 AND call = ?2 AND start BETWEEN ?3 AND ?4")?
-        .execute(params![Level::Second.number(), call, start, last_of(Level::Minute, start)])?;
-    let samples = samples_of(connection, Level::Minute, place)?;
-    let minute = Cell::of(&samples);
-    write(connection, Level::Minute, place, &minute)?;
-    if minute.calls >= DENSE_CALLS { write_seconds(connection, call, &samples) } else { Ok(()) }
+fn count_minute(connection: &Connection, start: i64) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM rollups WHERE level = ?1 AND start BETWEEN ?2 AND ?3")?.execute(params![
+        Level::Second.number(),
+        start,
+        last_of(Level::Minute, start)
+    ])?;
+    let samples = samples_of(connection, start)?;
+    let cells = if samples.is_empty() { Cells::new() } else { cells_of(&samples) };
+    replace(connection, Level::Minute, start, &cells)?;
+    let is_dense = cells.get(&ALL_CALLS).is_some_and(|all| all.calls >= DENSE_CALLS);
+    if is_dense { write_seconds(connection, &samples) } else { Ok(()) }
 }
 
-fn write_seconds(connection: &Connection, call: i64, samples: &[Sample]) -> rusqlite::Result<()> {
-    for (start, second) in by_second(samples) {
-        write(connection, Level::Second, (call, start), &second)?;
+/// Adds requests to their seconds.
+fn write_seconds(connection: &Connection, samples: &Samples) -> rusqlite::Result<()> {
+    let mut seconds: BTreeMap<i64, Samples> = BTreeMap::new();
+    for (call, samples) in samples {
+        for sample in samples {
+            let second = seconds.entry(Level::Second.start_of(sample.ts)).or_default();
+            second.entry(*call).or_default().push(*sample);
+        }
+    }
+    for (start, samples) in &seconds {
+        add_to(connection, Level::Second, *start, &cells_of(samples))?;
     }
     Ok(())
-}
-
-fn by_second(samples: &[Sample]) -> BTreeMap<i64, Cell> {
-    let mut seconds: BTreeMap<i64, Vec<Sample>> = BTreeMap::new();
-    for sample in samples {
-        seconds.entry(Level::Second.start_of(sample.ts)).or_default().push(*sample);
-    }
-    seconds.into_iter().map(|(start, samples)| (start, Cell::of(&samples))).collect()
 }
 
 /// The last millisecond of the cell that begins at `start`.
@@ -172,106 +167,130 @@ fn last_of(level: Level, start: i64) -> i64 {
     }
 }
 
-fn samples_of(connection: &Connection, level: Level, (call, start): Place) -> rusqlite::Result<Vec<Sample>> {
-    connection
-        .prepare_cached(
-            "SELECT id, ts, latency_us, status, tool_error, bytes_in, bytes_out
-             FROM request_rows WHERE call = ?1 AND ts BETWEEN ?2 AND ?3",
-        )?
-        .query_map(params![call, start, last_of(level, start)], read_sample)?
-        .collect()
+/// The rows of a minute.
+fn samples_of(connection: &Connection, start: i64) -> rusqlite::Result<Samples> {
+    let mut statement = connection.prepare_cached(
+        "SELECT call, id, ts, latency_us, status, tool_error, bytes_in, bytes_out
+         FROM request_rows INDEXED BY request_rows_by_ts WHERE ts BETWEEN ?1 AND ?2",
+    )?;
+    let mut rows = statement.query(params![start, last_of(Level::Minute, start)])?;
+    let mut samples = Samples::new();
+    while let Some(row) = rows.next()? {
+        let (call, sample) = read_sample(row)?;
+        samples.entry(call).or_default().push(sample);
+    }
+    Ok(samples)
 }
 
-fn read_sample(row: &Row<'_>) -> rusqlite::Result<Sample> {
-    Ok(Sample {
-        id: row.get(0)?,
-        ts: row.get(1)?,
-        latency_us: row.get(2)?,
-        status: Status::from_number(row.get(3)?),
-        tool_error: row.get::<_, Option<bool>>(4)? == Some(true),
-        bytes_in: row.get(5)?,
-        bytes_out: row.get(6)?,
-    })
-}
-
-const COLUMNS: &str =
-    "calls, errors, timeouts, tool_errors, bytes_in, bytes_out, first_ts, last_ts, latencies, slowest";
-
-fn read(connection: &Connection, level: Level, (call, start): Place) -> rusqlite::Result<Option<Cell>> {
-    let sql = format!("SELECT {COLUMNS} FROM rollups WHERE level = ?1 AND call = ?2 AND start = ?3");
-    connection.prepare_cached(&sql)?.query_row(params![level.number(), call, start], read_cell).optional()
+fn read_sample(row: &Row<'_>) -> rusqlite::Result<(i64, Sample)> {
+    let sample = Sample {
+        id: row.get(1)?,
+        ts: row.get(2)?,
+        latency_us: row.get(3)?,
+        status: Status::from_number(row.get(4)?),
+        tool_error: row.get::<_, Option<bool>>(5)? == Some(true),
+        bytes_in: row.get(6)?,
+        bytes_out: row.get(7)?,
+    };
+    Ok((row.get(0)?, sample))
 }
 
 /// What the cells below add up to.
-fn sum_of_below(connection: &Connection, below: Level, level: Level, (call, start): Place) -> rusqlite::Result<Cell> {
-    let mut sum = Cell::empty();
-    let sql = format!("SELECT {COLUMNS} FROM rollups WHERE level = ?1 AND call = ?2 AND start BETWEEN ?3 AND ?4");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![below.number(), call, start, last_of(level, start)])?;
+fn sum_of_below(connection: &Connection, below: Level, level: Level, start: i64) -> rusqlite::Result<Cells> {
+    let mut statement = connection
+        .prepare_cached("SELECT start, page, cells FROM rollups WHERE level = ?1 AND start BETWEEN ?2 AND ?3")?;
+    let mut rows = statement.query(params![below.number(), start, last_of(level, start)])?;
+    let mut sums = Cells::new();
     while let Some(row) = rows.next()? {
-        sum.merge(&read_cell(row)?);
-    }
-    Ok(sum)
-}
-
-fn add_to(connection: &Connection, level: Level, place: Place, cell: &Cell) -> rusqlite::Result<()> {
-    match read(connection, level, place)? {
-        None => write(connection, level, place, cell),
-        Some(mut sum) => {
-            sum.merge(cell);
-            write(connection, level, place, &sum)
+        let (start, page) = (row.get(0)?, row.get(1)?);
+        for cell in rollup_page::cells(page, row.get_ref(2)?.as_blob()?) {
+            let (call, bytes) = cell.map_err(|_| corrupt())?;
+            let cell = Cell::decode(start, bytes).ok_or_else(corrupt)?;
+            sums.entry(call).or_insert_with(Cell::empty).merge(&cell);
         }
     }
+    Ok(sums)
 }
 
-/// Writes a cell; one without requests is no row.
-fn write(connection: &Connection, level: Level, (call, start): Place, cell: &Cell) -> rusqlite::Result<()> {
-    if cell.calls == 0 {
-        return connection
-            .prepare_cached("DELETE FROM rollups WHERE level = ?1 AND call = ?2 AND start = ?3")?
-            .execute(params![level.number(), call, start])
-            .map(|_| ());
+/// Adds to the cells that begin at `start`; returns how many requests of all calls there are now.
+fn add_to(connection: &Connection, level: Level, start: i64, cells: &Cells) -> rusqlite::Result<i64> {
+    let mut select =
+        connection.prepare_cached("SELECT id, cells FROM rollups WHERE level = ?1 AND start = ?2 AND page = ?3")?;
+    let mut update = connection.prepare_cached("UPDATE rollups SET calls = calls + ?2, cells = ?3 WHERE id = ?1")?;
+    let mut calls = 0;
+    for (page, cells) in by_page(cells) {
+        let held = select.query_row(params![level.number(), start, page], |row| {
+            let (id, held): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            Ok((id, held))
+        });
+        let Some((id, held)) = held.optional()? else {
+            calls = cells.get(&ALL_CALLS).map_or(calls, |all| all.calls);
+            insert(connection, level, start, page, &cells)?;
+            continue;
+        };
+        let mut changes: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
+        let added_calls = calls_in(&cells);
+        let mut fresh = cells;
+        for cell in rollup_page::cells(page, &held) {
+            let (call, bytes) = cell.map_err(|_| corrupt())?;
+            let Some(added) = fresh.remove(&call) else { continue };
+            let mut sum = Cell::decode(start, bytes).ok_or_else(corrupt)?;
+            sum.merge(added);
+            if call == ALL_CALLS {
+                calls = sum.calls;
+            }
+            changes.insert(call, encoded(start, &sum));
+        }
+        changes.extend(fresh.into_iter().map(|(call, cell)| (call, encoded(start, cell))));
+        let replaced = rollup_page::replaced(page, &held, &changes).map_err(|_| corrupt())?;
+        update.execute(params![id, added_calls, replaced])?;
     }
-    let (mut latencies, mut slowest) = (Vec::new(), Vec::new());
-    cell.latencies.encode(&mut latencies);
-    cell.slowest.encode(&mut slowest);
+    Ok(calls)
+}
+
+/// Writes cells in place of all that begin at `start`.
+fn replace(connection: &Connection, level: Level, start: i64, cells: &Cells) -> rusqlite::Result<()> {
     connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO rollups VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        )?
-        .execute(params![
-            level.number(),
-            call,
-            start,
-            cell.calls,
-            cell.errors,
-            cell.timeouts,
-            cell.tool_errors,
-            cell.bytes_in,
-            cell.bytes_out,
-            cell.first_ts,
-            cell.last_ts,
-            latencies,
-            slowest,
-        ])
+        .prepare_cached("DELETE FROM rollups WHERE level = ?1 AND start = ?2")?
+        .execute(params![level.number(), start])?;
+    by_page(cells).iter().try_for_each(|(page, cells)| insert(connection, level, start, *page, cells))
+}
+
+fn insert(
+    connection: &Connection,
+    level: Level,
+    start: i64,
+    page: i64,
+    cells: &BTreeMap<i64, &Cell>,
+) -> rusqlite::Result<()> {
+    let changes = cells.iter().map(|(call, cell)| (*call, encoded(start, cell))).collect();
+    let bytes = rollup_page::replaced(page, &[], &changes).map_err(|_| corrupt())?;
+    connection
+        .prepare_cached("INSERT INTO rollups (level, start, page, calls, cells) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![level.number(), start, page, calls_in(cells), bytes])
         .map(|_| ())
 }
 
-/// Reads [`COLUMNS`].
-fn read_cell(row: &Row<'_>) -> rusqlite::Result<Cell> {
-    let blob = |index| row.get_ref(index)?.as_blob().map_err(rusqlite::Error::from);
-    // Only this module writes them. A blob that is none means that the file is damaged, and the batch must not commit.
-    let corrupt = |index| rusqlite::Error::InvalidColumnType(index, "roll-up".into(), rusqlite::types::Type::Blob);
-    Ok(Cell {
-        calls: row.get(0)?,
-        errors: row.get(1)?,
-        timeouts: row.get(2)?,
-        tool_errors: row.get(3)?,
-        bytes_in: row.get(4)?,
-        bytes_out: row.get(5)?,
-        first_ts: row.get(6)?,
-        last_ts: row.get(7)?,
-        latencies: crate::histogram::Histogram::decode(blob(8)?).map_err(|_| corrupt(8))?,
-        slowest: crate::rollup::Slowest::decode(blob(9)?).ok_or_else(|| corrupt(9))?,
-    })
+fn by_page(cells: &Cells) -> BTreeMap<i64, BTreeMap<i64, &Cell>> {
+    let mut pages: BTreeMap<i64, BTreeMap<i64, &Cell>> = BTreeMap::new();
+    for (call, cell) in cells {
+        pages.entry(rollup_page::page_of(*call)).or_default().insert(*call, cell);
+    }
+    pages
+}
+
+/// How many requests the cells count, call by call.
+fn calls_in(cells: &BTreeMap<i64, &Cell>) -> i64 {
+    cells.iter().filter(|(call, _)| **call != ALL_CALLS).map(|(_, cell)| cell.calls).sum()
+}
+
+fn encoded(start: i64, cell: &Cell) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    cell.encode(start, &mut bytes);
+    bytes
+}
+
+/// Only this module writes pages. One that is none means that the file is damaged, and the batch must not commit.
+fn corrupt() -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnType(0, "roll-ups".into(), Type::Blob)
 }

@@ -6,15 +6,16 @@ use super::Query;
 use super::stretch::{CellRange, Stretch};
 use super::wanted::Outcomes;
 use crate::error::IndexError;
-use crate::histogram::Histogram;
-use crate::rollup::{Cell, Level, Slowest};
-use rusqlite::Row;
-use rusqlite::types::{Type, Value};
+use crate::rollup::{Cell, CellSum, Level, Slowest};
+use crate::rollup_page;
+use rusqlite::types::Type;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 /// A cell without its histogram, which only percentiles need: what a search goes by.
 #[derive(Debug)]
 pub(super) struct CellHead {
+    /// Whose it is; [`ALL_CALLS`](crate::rollup::ALL_CALLS) of all.
     pub(super) call: i64,
     pub(super) level: Level,
     /// The time it takes up.
@@ -29,13 +30,12 @@ impl CellHead {
     pub(super) fn finer_level(&self) -> Option<Level> {
         Level::ALL.iter().rev().find(|level| **level < self.level).copied()
     }
-}
 
-/// Where the cells of a range stand: `?1` to `?4` are [`place`]'s.
-const PLACE: &str = "FROM rollups WHERE level = ?1 AND call = ?2 AND start >= ?3 AND start < ?4";
-
-fn place(call: i64, range: CellRange) -> [Value; 4] {
-    [range.level.number().into(), call.into(), range.from_ts.into(), range.before_ts.into()]
+    /// The cells that begin with this one and are as long: those of other calls.
+    pub(super) fn beside(&self) -> CellRange {
+        let from_ts = self.stretch.first_ts;
+        CellRange { level: self.level, from_ts, before_ts: from_ts.saturating_add(1) }
+    }
 }
 
 impl Query {
@@ -49,74 +49,83 @@ impl Query {
         })
     }
 
-    /// The call's cells in a range, without their histograms.
-    pub(super) fn cell_heads(&self, call: i64, range: CellRange) -> Result<Vec<CellHead>, IndexError> {
-        let sql = format!("SELECT start, calls, errors, timeouts, tool_errors, last_ts, slowest {PLACE}");
-        self.rows(&sql, &place(call, range), |row| {
-            Ok(CellHead {
+    /// The cells of those calls in a range, without their histograms. The calls ascend.
+    pub(super) fn cell_heads(&self, calls: &[i64], range: CellRange) -> Result<Vec<CellHead>, IndexError> {
+        let mut heads = Vec::new();
+        self.each_bytes(calls, range, |call, start, mut bytes| {
+            let cell = Cell::decode_head(start, &mut bytes)?;
+            heads.push(CellHead {
                 call,
                 level: range.level,
-                stretch: Stretch::of_cell(range.level, row.get(0)?),
-                outcomes: outcomes(row)?,
-                last_ts: row.get(5)?,
-                slowest: slowest(row, 6)?,
-            })
+                stretch: Stretch::of_cell(range.level, start),
+                outcomes: Outcomes::of(&cell),
+                last_ts: cell.last_ts,
+                slowest: cell.slowest,
+            });
+            Some(())
+        })?;
+        Ok(heads)
+    }
+
+    /// Hands over the cells of those calls in a range, whole, each with its call and its time. The calls ascend.
+    pub(super) fn each_cell(
+        &self,
+        calls: &[i64],
+        range: CellRange,
+        mut each: impl FnMut(i64, Stretch, Cell),
+    ) -> Result<(), IndexError> {
+        self.each_bytes(calls, range, |call, start, bytes| {
+            each(call, Stretch::of_cell(range.level, start), Cell::decode(start, bytes)?);
+            Some(())
         })
     }
 
-    /// Hands over the call's cells in a range, whole.
-    pub(super) fn each_cell<'a>(
+    /// Adds the cells of those calls in a range to sums by call. The calls ascend.
+    pub(super) fn sum_cells(
         &self,
-        call: i64,
+        calls: &[i64],
         range: CellRange,
-        mut each: impl FnMut(Stretch, Cell) + 'a,
+        sums: &mut BTreeMap<i64, CellSum>,
     ) -> Result<(), IndexError> {
-        let sql = format!(
-            "SELECT start, calls, errors, timeouts, tool_errors, bytes_in, bytes_out, first_ts, last_ts, latencies, slowest \
-             {PLACE}"
-        );
-        self.each_row(&sql, &place(call, range), move |row| {
-            let Outcomes { calls, errors, timeouts, tool_errors } = outcomes(row)?;
-            let cell = Cell {
-                calls,
-                errors,
-                timeouts,
-                tool_errors,
-                bytes_in: row.get(5)?,
-                bytes_out: row.get(6)?,
-                first_ts: row.get(7)?,
-                last_ts: row.get(8)?,
-                latencies: latencies(row, 9)?,
-                slowest: slowest(row, 10)?,
-            };
-            each(Stretch::of_cell(range.level, row.get(0)?), cell);
+        self.each_bytes(calls, range, |call, start, bytes| {
+            sums.entry(call).or_insert_with(CellSum::empty).add(start, bytes)
+        })
+    }
+
+    /// How the requests of those calls in a range ended, together. The calls ascend.
+    pub(super) fn outcomes(&self, calls: &[i64], range: CellRange) -> Result<Outcomes, IndexError> {
+        let mut sum = Outcomes::default();
+        self.each_bytes(calls, range, |_, start, mut bytes| {
+            sum.add(&Outcomes::of(&Cell::decode_head(start, &mut bytes)?));
+            Some(())
+        })?;
+        Ok(sum)
+    }
+
+    /// Hands over call, first millisecond and bytes of the cells in a range; `each` returns `None` where the bytes are
+    /// none.
+    fn each_bytes<'a>(
+        &self,
+        calls: &[i64],
+        range: CellRange,
+        mut each: impl FnMut(i64, i64, &[u8]) -> Option<()> + 'a,
+    ) -> Result<(), IndexError> {
+        let (Some(first), Some(last)) = (calls.first(), calls.last()) else { return Ok(()) };
+        let sql = "SELECT start, page, cells FROM rollups \
+                   WHERE level = ?1 AND start >= ?2 AND start < ?3 AND page BETWEEN ?4 AND ?5";
+        let pages = [rollup_page::page_of(*first), rollup_page::page_of(*last)];
+        let place = [range.level.number(), range.from_ts, range.before_ts, pages[0], pages[1]].map(Into::into);
+        let calls = calls.to_vec();
+        self.each_row(sql, &place, move |row| {
+            let corrupt = |error| rusqlite::Error::FromSqlConversionFailure(2, Type::Blob, Box::new(error));
+            let (start, page) = (row.get(0)?, row.get(1)?);
+            for cell in rollup_page::cells(page, row.get_ref(2)?.as_blob()?) {
+                let (call, bytes) = cell.map_err(corrupt)?;
+                if calls.binary_search(&call).is_ok() {
+                    each(call, start, bytes).ok_or_else(|| corrupt(rollup_page::PageError))?;
+                }
+            }
             Ok(ControlFlow::Continue(()))
         })
     }
-
-    /// How the call's requests in a range ended, together.
-    pub(super) fn outcomes(&self, call: i64, range: CellRange) -> Result<Outcomes, IndexError> {
-        // total() would be a float; a sum of no rows is NULL.
-        let sql = format!(
-            "SELECT NULL, ifnull(sum(calls), 0), ifnull(sum(errors), 0), ifnull(sum(timeouts), 0), \
-                    ifnull(sum(tool_errors), 0) {PLACE}"
-        );
-        self.row(&sql, &place(call, range), outcomes)
-    }
-}
-
-/// Columns 1 to 4.
-fn outcomes(row: &Row<'_>) -> rusqlite::Result<Outcomes> {
-    Ok(Outcomes { calls: row.get(1)?, errors: row.get(2)?, timeouts: row.get(3)?, tool_errors: row.get(4)? })
-}
-
-fn latencies(row: &Row<'_>, column: usize) -> rusqlite::Result<Histogram> {
-    Histogram::decode(row.get_ref(column)?.as_blob()?)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error)))
-}
-
-fn slowest(row: &Row<'_>, column: usize) -> rusqlite::Result<Slowest> {
-    Slowest::decode(row.get_ref(column)?.as_blob()?).ok_or_else(|| {
-        rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, "expected a list of the slowest requests".into())
-    })
 }

@@ -6,9 +6,10 @@
 use super::Query;
 use super::search::Rank;
 use super::walk::Walk;
-use super::wanted::Wanted;
+use super::wanted::{Outcomes, Wanted};
 use crate::error::IndexError;
 use crate::event::Status;
+use crate::rollup::ALL_CALLS;
 
 /// A way to rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,16 +33,23 @@ pub(super) struct Tuning {
     pub(super) tried_rows: u64,
     /// So many cells and rows are looked at in the hope that the slowest of all are wanted.
     pub(super) tried_looks: i64,
-    /// A cell of at most so many requests is read row by row instead of cell by cell. Not more than a minute may have
-    /// without seconds.
+    /// A cell of at most so many requests is read row by row instead of cell by cell.
     pub(super) scanned_rows: i64,
     /// Percentiles over at most so many requests are exact.
     pub(super) exact_rows: i64,
+    /// So many calls are looked at one by one.
+    pub(super) few_calls: usize,
 }
 
 impl Tuning {
-    pub(super) const DEFAULT: Self =
-        Self { session_rows: 1_000, tried_rows: 2_000, tried_looks: 4_000, scanned_rows: 256, exact_rows: 10_000 };
+    pub(super) const DEFAULT: Self = Self {
+        session_rows: 1_000,
+        tried_rows: 2_000,
+        tried_looks: 4_000,
+        scanned_rows: 256,
+        exact_rows: 4_000,
+        few_calls: 8,
+    };
 }
 
 /// How many rows there are to look at, about.
@@ -74,17 +82,22 @@ impl Query {
 
     /// The way with the fewest rows on it. Not the walk over all: that has been tried, or can't end early.
     pub(super) fn cheapest_way(&self, wanted: &Wanted, rank: Rank) -> Result<Way, IndexError> {
-        let estimate = self.estimate(wanted)?;
         let session = wanted.session.map(|session| (session.requests, Walk::Session(session.id)));
+        if rank == Rank::Slowest {
+            return Ok(match session {
+                // Cells name the slowest of each outcome.
+                None => Way::Cells,
+                // Whether the slowest of all are also of the session, nobody knows beforehand. To find out costs a
+                // quarter of the walk, which must go to its end, or a few milliseconds.
+                Some((rows, walk)) => Way::TryCells((rows / 4).max(self.tuning.tried_looks), walk),
+            });
+        }
+        let estimate = self.estimate(wanted)?;
         let failed = wanted.only_failed().then(|| (estimate.failed, failed(wanted)));
         let walk = session.into_iter().chain(failed).min_by_key(|(rows, _)| *rows);
-        Ok(match (walk, rank) {
-            (None, _) => Way::Cells,
-            (Some((rows, walk)), Rank::Newest) if rows < estimate.slow => Way::Walk(walk),
-            (Some(_), Rank::Newest) => Way::Cells,
-            // Whether the slowest of all are also of those that are wanted (time-outs are), nobody knows beforehand.
-            // To find out costs a quarter of the walk, which must go to its end, or a few milliseconds.
-            (Some((rows, walk)), Rank::Slowest) => Way::TryCells((rows / 4).max(self.tuning.tried_looks), walk),
+        Ok(match walk {
+            Some((rows, walk)) if rows < estimate.slow => Way::Walk(walk),
+            _ => Way::Cells,
         })
     }
 
@@ -102,32 +115,25 @@ impl Query {
     fn estimate(&self, wanted: &Wanted) -> Result<Estimate, IndexError> {
         let mut estimate = Estimate::default();
         let range = wanted.stretch.touched(wanted.stretch.level());
-        // The index of what failed does not know the call, so for its sake all calls count.
-        let calls = if wanted.only_failed() && wanted.only_calls {
-            self.rows("SELECT id FROM calls", &[], |row| row.get(0))?
-        } else {
-            wanted.calls.clone()
-        };
-        for call in calls {
-            let is_wanted = wanted.calls.binary_search(&call).is_ok();
-            self.each_cell(call, range, |time, cell| {
-                let share = |count: i64| wanted.stretch.share_of(time, count);
+        self.each_cell(wanted.scope(), range, |_, time, cell| {
+            let slow = wanted.slower_than_us.map_or(cell.calls, |above_us| {
+                let buckets = cell.latencies.buckets().filter(|bucket| bucket.high > above_us);
+                buckets.map(|bucket| i64::try_from(bucket.count).unwrap_or(i64::MAX)).sum()
+            });
+            estimate.slow = estimate.slow.saturating_add(wanted.stretch.share_of(time, slow));
+        })?;
+        if wanted.only_failed() {
+            for cell in self.cell_heads(&[ALL_CALLS], range)? {
+                let Outcomes { errors, timeouts, tool_errors, .. } = cell.outcomes;
                 let failed = match wanted.status {
-                    Some(Status::Error) => cell.errors,
-                    Some(Status::Timeout) => cell.timeouts,
+                    Some(Status::Error) => errors,
+                    Some(Status::Timeout) => timeouts,
                     // `isError`, with status ok.
-                    Some(Status::Ok) => cell.tool_errors,
-                    None => cell.errors.saturating_add(cell.timeouts).saturating_add(cell.tool_errors),
+                    Some(Status::Ok) => tool_errors,
+                    None => errors.saturating_add(timeouts).saturating_add(tool_errors),
                 };
-                estimate.failed = estimate.failed.saturating_add(share(failed));
-                if is_wanted {
-                    let slow = wanted.slower_than_us.map_or(cell.calls, |above_us| {
-                        let buckets = cell.latencies.buckets().filter(|bucket| bucket.high > above_us);
-                        buckets.map(|bucket| i64::try_from(bucket.count).unwrap_or(i64::MAX)).sum()
-                    });
-                    estimate.slow = estimate.slow.saturating_add(share(slow));
-                }
-            })?;
+                estimate.failed = estimate.failed.saturating_add(wanted.stretch.share_of(cell.stretch, failed));
+            }
         }
         Ok(estimate)
     }

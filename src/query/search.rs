@@ -2,28 +2,29 @@
 //!
 //! Runs on the caller's thread; holds as many keys as rows are asked for, and the cells that are still to be opened.
 //!
-//! The roll-ups make a tree for each call: a cell of ten days, its days, their quarters, down to minutes and seconds.
-//! The search opens cells best first: the one whose requests may be the newest (or slowest) of all that are not seen
-//! yet. It ends when none can beat what is held. A cell is opened in one of three ways:
+//! The roll-ups make a tree: a cell of ten days, its days, their quarters, down to minutes and seconds, of all calls
+//! together; then the cells of each call beside it. Where few calls are wanted, or those that are seldom made, each has
+//! a tree of its own. The search opens cells best first: the one whose requests may be the newest (or slowest) of all
+//! that are not seen yet. It ends when none can beat what is held. A cell is opened in one of three ways:
 //!
-//! - Its list of the slowest requests already names every one that can be wanted: those are looked up.
+//! - Its lists of the slowest requests already name every one that can be wanted: those are looked up.
 //! - It has few requests: its rows are read.
 //! - Else its finer cells join the queue, but for those that can't hold anything.
 //!
 //! So what it costs depends on how many rows are asked for, and not on how many the store has or where in the time they
 //! lie. Where every second request matches, walking back along the index is cheaper, so that is tried first, over a
 //! number of rows that takes a millisecond. Where another index has fewer rows than the cells count, it is walked
-//! instead (`plan.rs` decides). The hard case is the slowest of those that failed or belong to a large session, because
-//! cells name the slowest of all: among 500,000 errors in 10 million requests that takes a tenth of a second.
+//! instead (`plan.rs` decides). The hard cases are the slowest of a large session, because cells know no sessions, and
+//! the slowest of one proxy or method among several that each have hundreds of tools.
 
 use super::Query;
 use super::cells::CellHead;
 use super::plan::Way;
-use super::stretch::Stretch;
 use super::walk::{Order, Walk};
 use super::wanted::{Facts, Wanted};
 use crate::error::IndexError;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use crate::rollup::{ALL_CALLS, Outcome, SLOWEST, Slow};
+use std::collections::{BTreeSet, BinaryHeap, HashSet};
 use std::ops::ControlFlow;
 
 /// What makes one request better than another.
@@ -46,12 +47,14 @@ impl Rank {
         }
     }
 
-    /// What no request of the cell that lies in the stretch can beat.
-    fn bound(self, cell: &CellHead, stretch: Stretch) -> Key {
-        let ts = cell.last_ts.min(stretch.last_ts);
+    /// What no wanted request of the cell can beat; `None` if there is none.
+    fn bound(self, cell: &CellHead, wanted: &Wanted) -> Option<Key> {
+        let ts = cell.last_ts.min(wanted.stretch.last_ts);
+        let slowest = |outcome: &Outcome| cell.slowest.of(*outcome).first().filter(|_| wanted.allows(*outcome));
+        let latency_max_us = Outcome::ALL.iter().filter_map(slowest).map(|slow| slow.latency_us).max()?;
         match self {
-            Self::Newest => (0, ts, i64::MAX),
-            Self::Slowest => (cell.slowest.iter().next().map_or(i64::MAX, |slow| slow.latency_us), ts, i64::MAX),
+            Self::Newest => Some((0, ts, i64::MAX)),
+            Self::Slowest => Some((latency_max_us, ts, i64::MAX)),
         }
     }
 }
@@ -64,7 +67,7 @@ impl Query {
             return Ok(Vec::new());
         }
         let mut search =
-            Search { query: self, wanted, rank, limit, best: BTreeSet::new(), looks_left: 0, seen: HashMap::new() };
+            Search { query: self, wanted, rank, limit, best: BTreeSet::new(), looks_left: 0, seen: HashSet::new() };
         search.run()?;
         Ok(search.best.into_iter().map(|(_, _, id)| id).collect())
     }
@@ -79,9 +82,8 @@ struct Search<'q> {
     best: BTreeSet<Key>,
     /// How many more cells and rows may be looked at.
     looks_left: i64,
-    /// Requests that were looked up by their ids, and whether they ended as is wanted: the lists of a cell and of its
-    /// finer cells share some.
-    seen: HashMap<i64, bool>,
+    /// Requests that were looked up by their ids: the lists of a cell and of its finer cells share some.
+    seen: HashSet<i64>,
 }
 
 impl Search<'_> {
@@ -147,13 +149,7 @@ impl Search<'_> {
     /// Opens cells, best first, until it has looked at so many cells and rows; whether nothing better is left.
     fn open_cells(&mut self, looks: i64) -> Result<bool, IndexError> {
         self.looks_left = looks;
-        let mut queue = BinaryHeap::new();
-        let roots = self.wanted.stretch.touched(self.wanted.stretch.level());
-        for call in &self.wanted.calls {
-            for cell in self.query.cell_heads(*call, roots)? {
-                queue.push(Queued::new(cell, self.rank, self.wanted.stretch));
-            }
-        }
+        let mut queue: BinaryHeap<_> = self.roots()?.into_iter().filter_map(|cell| self.queued(cell)).collect();
         while let Some(Queued { bound, cell }) = queue.pop() {
             if self.floor().is_some_and(|floor| bound < floor) {
                 break;
@@ -161,30 +157,48 @@ impl Search<'_> {
             if self.looks_left <= 0 {
                 return Ok(false);
             }
-            for finer in self.open(&cell)? {
-                self.looks_left -= 1;
-                queue.push(Queued::new(finer, self.rank, self.wanted.stretch));
-            }
+            let finer = self.open(&cell)?;
+            self.looks_left -= i64::try_from(finer.len()).unwrap_or(i64::MAX);
+            queue.extend(finer.into_iter().filter_map(|cell| self.queued(cell)));
         }
         Ok(true)
     }
 
-    /// Takes in what a cell holds, or returns its finer cells.
-    fn open(&mut self, cell: &CellHead) -> Result<Vec<CellHead>, IndexError> {
-        if self.wanted.by_outcome(&cell.outcomes) == 0 {
-            return Ok(Vec::new());
+    /// The cells to begin with: of all calls together where those that are wanted are most of them.
+    fn roots(&self) -> Result<Vec<CellHead>, IndexError> {
+        let Self { query, wanted, .. } = self;
+        let range = wanted.stretch.touched(wanted.stretch.level());
+        let roots = query.cell_heads(wanted.scope(), range)?;
+        if !wanted.only_calls || wanted.calls.len() <= query.tuning.few_calls {
+            return Ok(roots);
         }
+        let all = query.cell_heads(&[ALL_CALLS], range)?;
+        let calls = |cells: &[CellHead]| cells.iter().map(|cell| i128::from(cell.outcomes.calls)).sum::<i128>();
+        Ok(if 2 * calls(&roots) >= calls(&all) { all } else { roots })
+    }
+
+    /// `None` if the cell can't hold anything.
+    fn queued(&self, cell: CellHead) -> Option<Queued> {
+        Some(Queued { bound: self.rank.bound(&cell, &self.wanted)?, cell })
+    }
+
+    /// Takes in what a cell holds, or returns the cells that make it up.
+    fn open(&mut self, cell: &CellHead) -> Result<Vec<CellHead>, IndexError> {
         if self.take_listed(cell)? {
             return Ok(Vec::new());
         }
-        if cell.outcomes.calls > self.query.tuning.scanned_rows
-            && let Some(level) = cell.finer_level()
-            && let Some(stretch) = cell.stretch.within(self.wanted.stretch)
-        {
-            let finer = self.query.cell_heads(cell.call, stretch.touched(level))?;
-            // A minute that is not dense has no seconds.
-            if !finer.is_empty() {
-                return Ok(finer);
+        if cell.outcomes.calls > self.query.tuning.scanned_rows {
+            if let Some(level) = cell.finer_level()
+                && let Some(stretch) = cell.stretch.within(self.wanted.stretch)
+            {
+                let finer = self.query.cell_heads(&[cell.call], stretch.touched(level))?;
+                // A minute that is not dense has no seconds.
+                if !finer.is_empty() {
+                    return Ok(finer);
+                }
+            }
+            if cell.call == ALL_CALLS {
+                return self.query.cell_heads(&self.wanted.calls, cell.beside());
             }
         }
         self.scan(cell)?;
@@ -193,38 +207,41 @@ impl Search<'_> {
 
     /// Looks up those that the cell names as its slowest. Whether these are all of its requests that can be wanted.
     fn take_listed(&mut self, cell: &CellHead) -> Result<bool, IndexError> {
-        let listed = cell.slowest.iter().count();
-        let least_us = cell.slowest.iter().last().map_or(i64::MAX, |slow| slow.latency_us);
-        let is_all = usize::try_from(cell.outcomes.calls).is_ok_and(|calls| calls <= listed);
-        let names_all = |above_us: Option<i64>| is_all || above_us.is_some_and(|above_us| least_us <= above_us);
         // Of the newest, a part of a cell's requests is of no use: which of the others are newer is not known.
-        if self.rank == Rank::Newest && !names_all(self.above_us()) {
+        if self.rank == Rank::Newest && !self.lists_all(cell) {
             return Ok(false);
         }
-        let mut ended_so = 0;
-        for slow in cell.slowest.iter() {
+        let allowed = Outcome::ALL.into_iter().filter(|outcome| self.wanted.allows(*outcome));
+        let mut listed: Vec<Slow> = allowed.flat_map(|outcome| cell.slowest.of(outcome)).copied().collect();
+        listed.sort_unstable_by_key(|slow| std::cmp::Reverse(slow.latency_us));
+        for slow in listed {
             if self.above_us().is_some_and(|above_us| slow.latency_us <= above_us) {
                 break;
             }
-            ended_so += i64::from(self.look_up(slow.id)?);
+            self.look_up(slow.id)?;
         }
-        // Time-outs are few and slow: often a cell names all that it counts.
-        Ok(names_all(self.above_us()) || ended_so >= self.wanted.by_outcome(&cell.outcomes))
+        Ok(self.lists_all(cell))
     }
 
-    /// Offers a request, unless it was looked up before; whether it ended as is wanted.
-    fn look_up(&mut self, id: i64) -> Result<bool, IndexError> {
-        if let Some(ends_so) = self.seen.get(&id) {
-            return Ok(*ends_so);
+    /// Whether the cell names every request that can be wanted.
+    fn lists_all(&self, cell: &CellHead) -> bool {
+        let above_us = self.above_us();
+        let lists_all = |outcome: Outcome| {
+            let list = cell.slowest.of(outcome);
+            list.len() < SLOWEST || list.last().is_some_and(|least| above_us >= Some(least.latency_us))
+        };
+        Outcome::ALL.into_iter().filter(|outcome| self.wanted.allows(*outcome)).all(lists_all)
+    }
+
+    /// Offers a request, unless it was looked up before.
+    fn look_up(&mut self, id: i64) -> Result<(), IndexError> {
+        if self.seen.insert(id) {
+            self.looks_left -= 1;
+            if let Some(facts) = self.query.facts(id)? {
+                self.offer(&facts);
+            }
         }
-        self.looks_left -= 1;
-        let facts = self.query.facts(id)?;
-        if let Some(facts) = &facts {
-            self.offer(facts);
-        }
-        let ends_so = facts.is_some_and(|facts| self.wanted.ends_so(&facts));
-        self.seen.insert(id, ends_so);
-        Ok(ends_so)
+        Ok(())
     }
 
     /// Only requests that took longer than this can be wanted. It rises as slower ones are found.
@@ -239,7 +256,8 @@ impl Search<'_> {
     fn scan(&mut self, cell: &CellHead) -> Result<(), IndexError> {
         let Some(stretch) = cell.stretch.within(self.wanted.stretch) else { return Ok(()) };
         let query = self.query;
-        query.walk(Walk::Call(cell.call), Order::NewestFirst, stretch, |facts| {
+        let walk = if cell.call == ALL_CALLS { Walk::All } else { Walk::Call(cell.call) };
+        query.walk(walk, Order::NewestFirst, stretch, |facts| {
             self.looks_left -= 1;
             let beaten = self.floor().is_some_and(|floor| self.rank.key(facts) < floor);
             self.offer(facts);
@@ -254,12 +272,6 @@ impl Search<'_> {
 struct Queued {
     bound: Key,
     cell: CellHead,
-}
-
-impl Queued {
-    fn new(cell: CellHead, rank: Rank, stretch: Stretch) -> Self {
-        Self { bound: rank.bound(&cell, stretch), cell }
-    }
 }
 
 impl Ord for Queued {

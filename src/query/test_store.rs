@@ -5,7 +5,8 @@
 
 use super::Query;
 use crate::event::Status;
-use crate::rollup::{Cell as RollUp, DENSE_CALLS, Level, Sample};
+use crate::rollup::{ALL_CALLS, Cell as RollUp, DENSE_CALLS, Level, Sample};
+use crate::rollup_page;
 use crate::session_digest::{self, SessionDigest};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -24,7 +25,7 @@ impl TestStore {
         let connection = Connection::open(dir.path().join("store.db")).unwrap();
         connection.pragma_update(None, "journal_mode", "wal").unwrap();
         connection.execute_batch(include_str!("../schema.sql")).unwrap();
-        connection.pragma_update(None, "user_version", 2).unwrap();
+        connection.pragma_update(None, "user_version", 3).unwrap();
         Self { connection, dir }
     }
 
@@ -43,11 +44,7 @@ impl TestStore {
         for table in ["rollups", "session_digest", "clients", "proxies"] {
             transaction.execute(&format!("DELETE FROM {table}"), []).unwrap();
         }
-        let mut calls = transaction.prepare("SELECT id FROM calls").unwrap();
-        for call in calls.query_map([], |row| row.get(0)).unwrap() {
-            derive_rollups(&transaction, call.unwrap());
-        }
-        drop(calls);
+        derive_rollups(&transaction);
         derive_digests(&transaction);
         transaction.commit().unwrap();
     }
@@ -133,9 +130,9 @@ impl Row<'_> {
         let (proxy, method, tool) = (take("proxy"), take("method"), take("tool"));
         let (session, status) = (take("session_id"), take("status"));
         let connection = &self.store.connection;
-        connection
-            .execute("INSERT OR IGNORE INTO calls (proxy, method, tool) VALUES (?, ?, ?)", params![proxy, method, tool])
-            .unwrap();
+        // Numbers far apart, so that few calls lie in several pages of roll-ups.
+        let sql = "INSERT OR IGNORE INTO calls SELECT 1 + 20 * count(*), ?, ?, ? FROM calls";
+        connection.execute(sql, params![proxy, method, tool]).unwrap();
         let sql = "SELECT id FROM calls WHERE proxy = ? AND method = ? AND tool IS ?";
         let call: i64 = connection.query_row(sql, params![proxy, method, tool], |row| row.get(0)).unwrap();
         self.columns.push(("call", call.into()));
@@ -154,12 +151,12 @@ impl Row<'_> {
     }
 }
 
-fn derive_rollups(connection: &Connection, call: i64) {
-    let mut cells: BTreeMap<(i64, i64), Vec<Sample>> = BTreeMap::new();
-    let sql = "SELECT id, ts, latency_us, status, ifnull(tool_error, 0), bytes_in, bytes_out FROM request_rows WHERE call = ?";
+fn derive_rollups(connection: &Connection) {
+    let mut cells: BTreeMap<(i64, i64, i64), Vec<Sample>> = BTreeMap::new();
+    let sql = "SELECT id, ts, latency_us, status, ifnull(tool_error, 0), bytes_in, bytes_out, call FROM request_rows";
     let mut rows = connection.prepare(sql).unwrap();
-    let samples = rows.query_map([call], |row| {
-        Ok(Sample {
+    let samples = rows.query_map([], |row| {
+        let sample = Sample {
             id: row.get(0)?,
             ts: row.get(1)?,
             latency_us: row.get(2)?,
@@ -167,40 +164,33 @@ fn derive_rollups(connection: &Connection, call: i64) {
             tool_error: row.get(4)?,
             bytes_in: row.get(5)?,
             bytes_out: row.get(6)?,
-        })
+        };
+        Ok((row.get(7)?, sample))
     });
-    for sample in samples.unwrap().map(Result::unwrap) {
+    for (call, sample) in samples.unwrap().map(Result::unwrap) {
         for level in Level::ALL {
-            cells.entry((level.number(), level.start_of(sample.ts))).or_default().push(sample);
+            for call in [call, ALL_CALLS] {
+                cells.entry((level.number(), level.start_of(sample.ts), call)).or_default().push(sample);
+            }
         }
     }
-    let is_dense = |start| cells[&(1, Level::Minute.start_of(start))].len() as i64 >= DENSE_CALLS;
-    for ((level, start), samples) in &cells {
-        if *level == 0 && !is_dense(*start) {
-            continue;
+    let is_dense = |start| cells[&(1, Level::Minute.start_of(start), ALL_CALLS)].len() as i64 >= DENSE_CALLS;
+    let mut pages: BTreeMap<_, (i64, BTreeMap<i64, Vec<u8>>)> = BTreeMap::new();
+    for ((level, start, call), samples) in &cells {
+        if *level > 0 || is_dense(*start) {
+            let mut bytes = Vec::new();
+            RollUp::of(samples).encode(*start, &mut bytes);
+            let (calls, cells) = pages.entry((level, start, rollup_page::page_of(*call))).or_default();
+            *calls += if *call == ALL_CALLS { 0 } else { samples.len() as i64 };
+            cells.insert(*call, bytes);
         }
-        let cell = RollUp::of(samples);
-        let (mut latencies, mut slowest) = (Vec::new(), Vec::new());
-        cell.latencies.encode(&mut latencies);
-        cell.slowest.encode(&mut slowest);
+    }
+    for ((level, start, page), (calls, cells)) in pages {
+        let bytes = rollup_page::replaced(page, &[], &cells).unwrap();
         connection
-            .prepare_cached("INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            .prepare_cached("INSERT INTO rollups (level, start, page, calls, cells) VALUES (?, ?, ?, ?, ?)")
             .unwrap()
-            .execute(params![
-                level,
-                call,
-                start,
-                cell.calls,
-                cell.errors,
-                cell.timeouts,
-                cell.tool_errors,
-                cell.bytes_in,
-                cell.bytes_out,
-                cell.first_ts,
-                cell.last_ts,
-                latencies,
-                slowest
-            ])
+            .execute(params![level, start, page, calls, bytes])
             .unwrap();
     }
 }

@@ -134,13 +134,14 @@ fn session_filter() -> impl Strategy<Value = SessionFilter> {
 
 fn tuning() -> impl Strategy<Value = Tuning> {
     let rows = || prop_oneof![Just(0_i64), 1..30_i64, Just(1_000_i64)];
-    (rows(), rows(), rows(), rows(), rows()).prop_map(
-        |(session_rows, tried_rows, tried_looks, scanned_rows, exact_rows)| Tuning {
+    (rows(), rows(), rows(), rows(), rows(), 0..4_usize).prop_map(
+        |(session_rows, tried_rows, tried_looks, scanned_rows, exact_rows, few_calls)| Tuning {
             session_rows,
             tried_rows: tried_rows.unsigned_abs(),
             tried_looks,
             scanned_rows,
             exact_rows,
+            few_calls,
         },
     )
 }

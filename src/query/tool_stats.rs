@@ -55,7 +55,7 @@ impl Query {
     /// Statistics over the requests that `filter` keeps, ordered by proxy, method and tool. The filter's limit counts
     /// requests: with it, only the newest ones enter the statistics.
     ///
-    /// With no filter but the span, the proxy, the method and the tool, and more than 10,000 requests in the span, the
+    /// With no filter but the span, the proxy, the method and the tool, and more than 4,000 requests in the span, the
     /// percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles, are exact. Any
     /// other filter makes it read every row that it keeps.
     ///
@@ -64,9 +64,9 @@ impl Query {
     pub fn tool_stats(&self, filter: &RequestFilter) -> Result<Vec<ToolStatsRow>, IndexError> {
         self.at_one_time(|| {
             if let Some(stats) = self.stats_in_cells(filter)?
-                && stats.values().map(|cell| cell.calls).sum::<i64>() > self.tuning.exact_rows
+                && stats.values().map(|(cell, _)| cell.calls).sum::<i64>() > self.tuning.exact_rows
             {
-                return self.named(stats.into_iter().map(|(call, cell)| (call, of_cell(&cell))));
+                return self.named(stats.into_iter().map(|(call, (cell, max_us))| (call, of_cell(&cell, max_us))));
             }
             let mut groups: HashMap<i64, Group> = HashMap::new();
             self.each_kept(filter, |facts| {
@@ -128,9 +128,8 @@ impl Group {
     }
 }
 
-/// What a cell says, still without names. No percentile is above the slowest request, which the cell knows exactly.
-fn of_cell(cell: &Cell) -> ToolStatsRow {
-    let max_us = cell.slowest.iter().next().map_or(0, |slow| slow.latency_us);
+/// What a cell says, still without names. No percentile is above the slowest request, which is known exactly.
+fn of_cell(cell: &Cell, max_us: i64) -> ToolStatsRow {
     let count = cell.latencies.count();
     let at = |percent: u64| {
         // The rank of `percentile`; in 128 bits, because counts come out of a file.

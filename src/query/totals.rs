@@ -3,9 +3,10 @@
 //! Runs on the caller's thread.
 
 use super::conditions::Conditions;
+use super::stretch::CellRange;
 use super::{Query, Span};
 use crate::error::IndexError;
-use crate::rollup::Level;
+use crate::rollup::{ALL_CALLS, Level};
 use std::path::Path;
 
 /// The whole store in numbers.
@@ -84,19 +85,20 @@ impl Query {
             Ok(CheckpointRow { segment: row.get(0)?, offset: row.get(1)?, sequence: row.get(2)? })
         })?;
         let database_bytes = bytes_of(self.path()) + bytes_of(&self.path().with_extension("db-wal"));
-        // Sums over the coarsest roll-ups, ends of an index, and counts over lean indexes; nothing reads rows of requests.
-        let sql = "SELECT (SELECT coalesce(sum(calls), 0) FROM rollups WHERE level = ?), \
-                          (SELECT count(*) FROM session_state), \
+        let ever = CellRange { level: Level::TenDays, from_ts: i64::MIN, before_ts: i64::MAX };
+        let requests = self.outcomes(&[ALL_CALLS], ever)?.calls;
+        // Ends of an index, and counts over lean indexes; nothing reads rows of requests.
+        let sql = "SELECT (SELECT count(*) FROM session_state), \
                           (SELECT coalesce(sum(events), 0) FROM gaps), (SELECT count(*) FROM quarantine), \
                           (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows)";
-        self.row(sql, &[Level::TenDays.number().into()], |row| {
+        self.row(sql, &[], |row| {
             Ok(Totals {
-                requests: row.get(0)?,
-                sessions: row.get(1)?,
-                dropped: row.get(2)?,
-                quarantined: row.get(3)?,
-                first_ts: row.get(4)?,
-                last_ts: row.get(5)?,
+                requests,
+                sessions: row.get(0)?,
+                dropped: row.get(1)?,
+                quarantined: row.get(2)?,
+                first_ts: row.get(3)?,
+                last_ts: row.get(4)?,
                 checkpoint: checkpoint.first().copied(),
                 database_bytes,
             })

@@ -7,7 +7,9 @@ use super::stretch::Stretch;
 use super::{Query, RequestFilter};
 use crate::error::IndexError;
 use crate::event::Status;
+use crate::rollup::{ALL_CALLS, Cell, Outcome, Sample};
 use rusqlite::Row;
+use std::ops::ControlFlow;
 
 /// Which requests are wanted.
 #[derive(Debug, Clone)]
@@ -15,7 +17,7 @@ pub(super) struct Wanted {
     pub(super) stretch: Stretch,
     /// The ids of all calls that may be wanted, ascending.
     pub(super) calls: Vec<i64>,
-    /// Whether there are calls that are not.
+    /// Whether there are calls that are not wanted.
     pub(super) only_calls: bool,
     pub(super) session: Option<WantedSession>,
     pub(super) status: Option<Status>,
@@ -62,6 +64,19 @@ impl Facts {
             bytes_out: row.get(8)?,
         })
     }
+
+    /// What sums need of it.
+    pub(super) fn sample(&self) -> Sample {
+        Sample {
+            id: self.id,
+            ts: self.ts,
+            latency_us: self.latency_us,
+            status: self.status,
+            tool_error: self.tool_error,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+        }
+    }
 }
 
 /// How many requests there are, and how they ended.
@@ -74,6 +89,19 @@ pub(super) struct Outcomes {
 }
 
 impl Outcomes {
+    /// Of a cell.
+    pub(super) fn of(cell: &Cell) -> Self {
+        let Cell { calls, errors, timeouts, tool_errors, .. } = *cell;
+        Self { calls, errors, timeouts, tool_errors }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.timeouts = self.timeouts.saturating_add(other.timeouts);
+        self.tool_errors = self.tool_errors.saturating_add(other.tool_errors);
+    }
+
     /// How many of them ended so.
     pub(super) fn with(&self, status: Status) -> i64 {
         match status {
@@ -94,10 +122,25 @@ impl Wanted {
             && self.slower_than_us.is_none_or(|limit_us| facts.latency_us > limit_us)
     }
 
+    /// Whose cells together hold all that can be wanted and nothing of another call.
+    pub(super) fn scope(&self) -> &[i64] {
+        if self.only_calls { &self.calls } else { &[ALL_CALLS] }
+    }
+
     /// Whether the request ended as is wanted.
-    pub(super) fn ends_so(&self, facts: &Facts) -> bool {
-        self.status.is_none_or(|status| facts.status == status)
-            && (!self.errors_only || facts.status != Status::Ok || facts.tool_error)
+    fn ends_so(&self, facts: &Facts) -> bool {
+        self.allows(Outcome::of(facts.status, facts.tool_error))
+    }
+
+    /// Whether a request that ended so can be wanted.
+    pub(super) fn allows(&self, outcome: Outcome) -> bool {
+        let has_status = match self.status {
+            None => true,
+            Some(Status::Ok) => matches!(outcome, Outcome::Ok | Outcome::ToolError),
+            Some(Status::Error) => outcome == Outcome::Error,
+            Some(Status::Timeout) => outcome == Outcome::Timeout,
+        };
+        has_status && !(self.errors_only && outcome == Outcome::Ok)
     }
 
     /// How many of so many requests can be wanted by how they ended. At most: a request that failed and said `isError`
@@ -124,11 +167,20 @@ impl Query {
     /// Looks up the names of a filter; `None` if one of them is on no record, so that nothing can be wanted.
     pub(super) fn wanted(&self, filter: &RequestFilter) -> Result<Option<Wanted>, IndexError> {
         let Some(stretch) = Stretch::of(filter.span) else { return Ok(None) };
-        let calls = self.rows(
-            "SELECT id FROM calls \
-             WHERE (?1 IS NULL OR proxy = ?1) AND (?2 IS NULL OR method = ?2) AND (?3 IS NULL OR tool = ?3) ORDER BY id",
+        let mut only_calls = false;
+        let mut calls: Vec<i64> = Vec::new();
+        self.each_row(
+            "SELECT id, (?1 IS NULL OR proxy = ?1) AND (?2 IS NULL OR method = ?2) AND (?3 IS NULL OR tool IS ?3) \
+             FROM calls ORDER BY id",
             &[filter.proxy.clone().into(), filter.method.clone().into(), filter.tool.clone().into()],
-            |row| row.get(0),
+            |row| {
+                if row.get(1)? {
+                    calls.push(row.get(0)?)
+                } else {
+                    only_calls = true
+                }
+                Ok(ControlFlow::Continue(()))
+            },
         )?;
         if calls.is_empty() {
             return Ok(None);
@@ -148,7 +200,7 @@ impl Query {
         Ok(Some(Wanted {
             stretch,
             calls,
-            only_calls: filter.proxy.is_some() || filter.method.is_some() || filter.tool.is_some(),
+            only_calls,
             session,
             status: filter.status,
             errors_only: filter.errors_only,

@@ -1,25 +1,49 @@
-//! A segment's file in memory: allocated, mapped, populated, written, synced. The only `unsafe` of the crate.
+//! A segment's file, allocated, written, synced; in memory where its file system can be trusted with that. The only
+//! `unsafe` of the crate.
 //!
 //! A new file is split into two halves with one owner each: [`FramePages`] for the appender, which writes frames, and
 //! [`HeaderPage`] for the syncer, which writes marks and forces pages to the disk. Neither can reach the other's
 //! bytes, so no lock is needed. Nothing here decides what to write or when.
+//!
+//! A file is either mapped, and then written by plain stores, or written by pwrite(2). Its owners see one difference:
+//! how long it takes. Mapped, a frame costs no system call; written, two (1.5 us together), because a reader of the file
+//! sees either way the payload no later than the word that announces it.
 #![expect(unsafe_code, reason = "the one file that maps memory")]
 
+use super::filesystem;
 use crate::error::{AtPath, PathError};
 use crate::format::{FRAME_ALIGNMENT, FRAMES_OFFSET};
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::FallocateFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The mapping that both halves share.
+/// How much of a mapped file is populated before it is handed over: all of a segment of the default size. Populating
+/// 1 GiB took 2.2 s of a busy processor, the first 8 MiB of it 8 ms, and nothing can be recorded into a store before its
+/// first segment is there.
+const POPULATED_FIRST_BYTES: u32 = 8 * 1024 * 1024;
+/// How much the appender populates at once where it goes beyond that. It took 1.6 ms, in which events wait in the channel;
+/// 13,000 of them fill a megabyte. Letting the pages fault in one by one was the alternative: it costs more for each, and a fault
+/// that the file system can't serve is a signal, where populating returns an error.
+const POPULATED_STEP_BYTES: u32 = 1024 * 1024;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Through a mapping.
+    Mapped,
+    /// By pwrite(2), into the page cache: as safe from a crash of the process as a mapping.
+    Written,
+}
+
+/// The file that both halves share.
 ///
 /// Invariants, on which every `SAFETY` comment here rests:
-/// - The mapping is `bytes` long and stays mapped as long as this value lives.
+/// - The mapping, if there is one, is `bytes` long and stays mapped as long as this value lives.
 /// - The file was fully allocated before it was mapped, under a name that only we use, in a directory that only we
 ///   write to (0700, and the store's lock). Nobody shortens it while it is mapped:
 ///   [`HeaderPage::shorten`] does, after both halves are gone. So no access meets a page beyond the end of the file (SIGBUS).
@@ -27,51 +51,76 @@ use std::sync::atomic::{AtomicU32, Ordering};
 ///   through the one [`FramePages`]. Other readers, here and elsewhere, use read(2), which is no access in Rust's
 ///   memory model.
 #[derive(Debug)]
-struct Mapping {
-    map: MmapRaw,
+struct Pages {
+    /// Absent where the file is written by pwrite(2).
+    map: Option<MmapRaw>,
+    /// Kept open, so that sealing needs no new file descriptor when the process has run out of them.
+    file: File,
     bytes: u32,
 }
 
 /// The pages of frames, for the one thread that appends.
 #[derive(Debug)]
 pub(crate) struct FramePages {
-    mapping: Arc<Mapping>,
+    pages: Arc<Pages>,
+    /// Up to here, a mapped file was populated.
+    populated: u32,
+    /// A frame that is written by pwrite(2), in one piece; kept for its allocation.
+    frame: Vec<u8>,
 }
 
 /// The first page and the power to sync, for the one thread that syncs.
 #[derive(Debug)]
 pub(crate) struct HeaderPage {
-    mapping: Arc<Mapping>,
-    /// Kept open, so that sealing needs no new file descriptor when the process has run out of them.
-    file: File,
+    pages: Arc<Pages>,
 }
 
-/// Creates the file at `path` with `bytes` bytes, all zero, allocated on disk and present in memory.
+/// Creates the file at `path` with `bytes` bytes, all zero, allocated on disk; mapped, its beginning present in memory,
+/// where the file system can be trusted with a mapping and the system grants one.
 ///
 /// # Errors
 /// The path exists, or the system refuses; then the file is removed again. A full disk shows here, as an error, and
 /// not later as a signal.
 pub(crate) fn create(path: &Path, bytes: u32) -> Result<(FramePages, HeaderPage), PathError> {
+    create_for(path, bytes, None)
+}
+
+/// The same; `access` leaves the file system no choice.
+fn create_for(path: &Path, bytes: u32, access: Option<Access>) -> Result<(FramePages, HeaderPage), PathError> {
     assert!(bytes > FRAMES_OFFSET, "a segment without room for frames");
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).at("create", path)?;
-    let mapping = fill(&file, path, bytes).inspect_err(|_| {
+    allocate(&file, bytes).at("allocate", path).inspect_err(|_| {
         // Best effort: what stays behind has a name that recovery removes.
         let _ = std::fs::remove_file(path);
     })?;
-    let mapping = Arc::new(mapping);
-    Ok((FramePages { mapping: Arc::clone(&mapping) }, HeaderPage { mapping, file }))
+    let populated = bytes.min(POPULATED_FIRST_BYTES);
+    let map = match access.unwrap_or_else(|| filesystem::access(&file)) {
+        // Whatever is in the way (a limit of address space, a device that maps nothing, a page that can't be had),
+        // pwrite(2) either does without it or says what is wrong.
+        Access::Mapped => map(&file, bytes, populated)
+            .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "a segment can't be mapped"))
+            .ok(),
+        Access::Written => None,
+    };
+    let pages = Arc::new(Pages { map, file, bytes });
+    Ok((FramePages { pages: Arc::clone(&pages), populated, frame: Vec::new() }, HeaderPage { pages }))
 }
 
-fn fill(file: &File, path: &Path, bytes: u32) -> Result<Mapping, PathError> {
-    allocate(file, bytes).at("allocate", path)?;
-    let map = MmapOptions::new().len(bytes as usize).map_raw(file).at("map", path)?;
-    // Writing to a page of a sparse file, or of a full file system, ends in SIGBUS; MADV_POPULATE_WRITE does the same
-    // faults here and reports an error instead. Kernels before 5.14 don't know it: there the pages fault in one by one.
-    match map.advise(Advice::PopulateWrite) {
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {}
-        populated => populated.at("populate", path)?,
+fn map(file: &File, bytes: u32, populated: u32) -> io::Result<MmapRaw> {
+    let map = MmapOptions::new().len(bytes as usize).map_raw(file)?;
+    populate(&map, 0, populated)?;
+    Ok(map)
+}
+
+/// Makes the pages of `from..to` present and writable.
+///
+/// Writing to a page that the file system can't provide ends in SIGBUS; MADV_POPULATE_WRITE does the same faults here
+/// and reports an error instead. Kernels before 5.14 don't know it: there the pages fault in one by one.
+fn populate(map: &MmapRaw, from: u32, to: u32) -> io::Result<()> {
+    match map.advise_range(Advice::PopulateWrite, from as usize, (to - from) as usize) {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => Ok(()),
+        populated => populated,
     }
-    Ok(Mapping { map, bytes })
 }
 
 /// Gives the file its blocks. Where the file system can't (fallocate is optional), writing zeros does it.
@@ -94,57 +143,80 @@ fn allocate(mut file: &File, bytes: u32) -> io::Result<()> {
 impl FramePages {
     /// The first offset beyond the pages.
     pub(crate) fn end(&self) -> u32 {
-        self.mapping.bytes
+        self.pages.bytes
     }
 
     /// Writes a frame: all of it but the first word, and then that word, which makes the frame visible to readers.
     ///
+    /// # Errors
+    /// The system refuses: no room in a file system that moves what it overwrites, say. The frame is not there, unless the
+    /// file system kept a word that it reported as failed. Nothing may be written behind it.
+    ///
     /// # Panics
     /// If the frame does not lie within the pages or is not aligned: the caller's bug.
-    pub(crate) fn publish(&mut self, offset: u32, first_word: u32, parts: [&[u8]; 2]) {
+    pub(crate) fn publish(&mut self, offset: u32, first_word: u32, parts: [&[u8]; 2]) -> io::Result<()> {
         let total: usize = 4 + parts.iter().map(|part| part.len()).sum::<usize>();
         assert!(offset >= FRAMES_OFFSET && offset.is_multiple_of(FRAME_ALIGNMENT), "frame at {offset}");
-        assert!(total <= self.mapping.bytes.saturating_sub(offset) as usize, "{total} bytes at {offset}");
+        assert!(total <= self.pages.bytes.saturating_sub(offset) as usize, "{total} bytes at {offset}");
+        let Some(map) = &self.pages.map else {
+            self.frame.clear();
+            parts.iter().for_each(|part| self.frame.extend_from_slice(part));
+            // In this order, by two calls: whoever reads the word finds the payload, as in a mapping.
+            self.pages.file.write_all_at(&self.frame, u64::from(offset) + 4)?;
+            return self.pages.file.write_all_at(&first_word.to_le_bytes(), u64::from(offset));
+        };
+        let end = offset as usize + total;
+        if end > self.populated as usize {
+            let step = self.populated.saturating_add(POPULATED_STEP_BYTES).min(self.pages.bytes);
+            let to = u32::try_from(end).unwrap_or(self.pages.bytes).max(step);
+            populate(map, self.populated, to)?;
+            self.populated = to;
+        }
         let mut at = offset as usize + 4;
         for part in parts {
             // SAFETY: `at + part.len()` is at most `offset + total`, which the assertion above keeps within the
             // mapping. Source and destination don't overlap: nobody can hold a reference into the mapping, since
-            // this module gives none out. `&mut self` is the only access to these bytes (see `Mapping`).
-            unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), self.mapping.map.as_mut_ptr().add(at), part.len()) };
+            // this module gives none out. `&mut self` is the only access to these bytes (see `Pages`).
+            unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), map.as_mut_ptr().add(at), part.len()) };
             at += part.len();
         }
         // SAFETY: the word lies within the mapping (asserted above), is aligned to four bytes (the mapping starts at a
-        // page, `offset` is a multiple of four), and is accessed in this process by nobody else (see `Mapping`).
-        let word = unsafe { AtomicU32::from_ptr(self.mapping.map.as_mut_ptr().add(offset as usize).cast()) };
+        // page, `offset` is a multiple of four), and is accessed in this process by nobody else (see `Pages`).
+        let word = unsafe { AtomicU32::from_ptr(map.as_mut_ptr().add(offset as usize).cast()) };
         // Release: a reader that sees the length sees the payload. Reading order is the reader's part of the bargain.
         word.store(first_word.to_le(), Ordering::Release);
+        Ok(())
     }
 }
 
 impl HeaderPage {
     /// Writes bytes into the first page.
     ///
+    /// # Errors
+    /// The system refuses, which it can't in a mapping: some of the bytes may be there.
+    ///
     /// # Panics
     /// If they reach beyond it: the caller's bug.
-    pub(crate) fn write(&mut self, offset: u32, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
         let end = offset as usize + bytes.len();
         assert!(end <= FRAMES_OFFSET as usize, "header bytes up to {end}");
-        // SAFETY: the range lies within the first page (asserted), which the mapping holds (`create` asserts its
-        // size). `&mut self` is the only access to this page (see `Mapping`), and nobody holds a reference into it.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                bytes.as_ptr(),
-                self.mapping.map.as_mut_ptr().add(offset as usize),
-                bytes.len(),
-            );
-        }
+        let Some(map) = &self.pages.map else {
+            return self.pages.file.write_all_at(bytes, u64::from(offset));
+        };
+        // SAFETY: the range lies within the first page (asserted), which the mapping holds (`create_for` asserts its
+        // size). `&mut self` is the only access to this page (see `Pages`), and nobody holds a reference into it.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), map.as_mut_ptr().add(offset as usize), bytes.len()) };
+        Ok(())
     }
 
-    /// Forces everything before `end` to the disk; returns when it is there.
+    /// Forces everything before `end` to the disk, and perhaps more; returns when it is there.
     ///
     /// One call for the whole range: the kernel writes the pages that are dirty, and no others.
     pub(crate) fn sync(&self, end: u32) -> io::Result<()> {
-        self.mapping.map.flush_range(0, end.min(self.mapping.bytes) as usize)
+        match &self.pages.map {
+            Some(map) => map.flush_range(0, end.min(self.pages.bytes) as usize),
+            None => self.pages.file.sync_data(),
+        }
     }
 
     /// Ends the mapping, and then shortens the file to `end`.
@@ -152,9 +224,9 @@ impl HeaderPage {
     /// # Panics
     /// If the frame pages are still held: the caller's bug.
     pub(crate) fn shorten(self, end: u32) -> io::Result<()> {
-        assert_eq!(Arc::strong_count(&self.mapping), 1, "the appender still holds the segment's pages");
-        drop(self.mapping);
-        self.file.set_len(u64::from(end))
+        let pages = Arc::into_inner(self.pages).expect("the appender has let go of the segment's pages");
+        drop(pages.map);
+        pages.file.set_len(u64::from(end))
     }
 }
 
@@ -162,29 +234,72 @@ impl HeaderPage {
 mod tests {
     use super::*;
 
+    const WAYS: [Access; 2] = [Access::Mapped, Access::Written];
+
     #[test]
-    fn written_bytes_are_seen_by_plain_reads_without_a_sync() {
+    fn bytes_are_seen_by_plain_reads_without_a_sync() {
+        for access in WAYS {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("segment");
+            let (mut frames, mut header) = create_for(&path, 8192, Some(access)).unwrap();
+            header.write(8, b"header").unwrap();
+            frames.publish(FRAMES_OFFSET, 7, [b"payload", b"!"]).unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            assert_eq!(bytes.len(), 8192);
+            assert_eq!(&bytes[8..14], b"header");
+            assert_eq!(&bytes[4096..4108], b"\x07\0\0\0payload!");
+            header.sync(8192).unwrap();
+            drop(frames);
+            header.shorten(4108).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), bytes[..4108], "{access:?}");
+        }
+    }
+
+    #[test]
+    fn a_mapped_file_takes_frames_beyond_what_was_populated_when_it_was_made() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("segment");
-        let (mut frames, mut header) = create(&path, 8192).unwrap();
-        header.write(8, b"header");
-        frames.publish(FRAMES_OFFSET, 7, [b"payload", b"!"]);
-        let bytes = std::fs::read(&path).unwrap();
-        assert_eq!(bytes.len(), 8192);
-        assert_eq!(&bytes[8..14], b"header");
-        assert_eq!(&bytes[4096..4108], b"\x07\0\0\0payload!");
-        header.sync(8192).unwrap();
+        let bytes = 4 * POPULATED_FIRST_BYTES;
+        let (mut frames, _header) = create_for(&path, bytes, Some(Access::Mapped)).unwrap();
+        // Across the border, far beyond it, and longer than a step.
+        let long = vec![b'x'; 2 * POPULATED_STEP_BYTES as usize];
+        for (offset, payload) in [
+            (POPULATED_FIRST_BYTES - 8, &b"0123456789ab"[..]),
+            (2 * POPULATED_FIRST_BYTES + 4, &long),
+            (bytes - 16, b"the last one"),
+        ] {
+            frames.publish(offset, 1, [payload, b""]).unwrap();
+            let mut found = vec![0; payload.len()];
+            frames.pages.file.read_exact_at(&mut found, u64::from(offset) + 4).unwrap();
+            assert!(found == payload, "at {offset}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_the_system_refuses_is_an_error_and_shows_no_frame() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("segment");
+        drop(create_for(&path, 8192, Some(Access::Written)).unwrap());
+        // A file that is open for reading only refuses every write.
+        let pages = Arc::new(Pages { map: None, file: File::open(&path).unwrap(), bytes: 8192 });
+        let mut frames = FramePages { pages: Arc::clone(&pages), populated: 8192, frame: Vec::new() };
+        let before = std::fs::read(&path).unwrap();
+        frames.publish(FRAMES_OFFSET, 7, [b"payload", b"!"]).unwrap_err();
+        HeaderPage { pages }.write(8, b"header").unwrap_err();
+        assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 
     #[test]
     fn the_file_is_fully_allocated_and_private() {
         use std::os::unix::fs::MetadataExt;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("segment");
-        let _halves = create(&path, 1024 * 1024).unwrap();
-        let metadata = std::fs::metadata(&path).unwrap();
-        assert!(metadata.blocks() * 512 >= 1024 * 1024, "{} blocks", metadata.blocks());
-        assert_eq!(metadata.mode() & 0o777, 0o600);
+        for access in WAYS {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("segment");
+            let _halves = create_for(&path, 1024 * 1024, Some(access)).unwrap();
+            let metadata = std::fs::metadata(&path).unwrap();
+            assert!(metadata.blocks() * 512 >= 1024 * 1024, "{} blocks", metadata.blocks());
+            assert_eq!(metadata.mode() & 0o777, 0o600);
+        }
     }
 
     #[test]
@@ -201,6 +316,6 @@ mod tests {
     fn a_frame_beyond_the_end_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let (mut frames, _header) = create(&dir.path().join("segment"), 8192).unwrap();
-        frames.publish(8188, 1, [b"x", b""]);
+        let _ = frames.publish(8188, 1, [b"x", b""]);
     }
 }

@@ -1,14 +1,18 @@
 //! Segments: files of frames. Here a payload is opaque bytes; what it means is [`crate::record`]'s business.
 //!
-//! `file` maps memory, `writer` appends to it, `syncer` forces it to the disk, `reader` reads it by plain reads,
-//! `recovery` mends what a crash left, `directory` names the files.
+//! `file` maps memory, or writes where `filesystem` says that mapping is not safe, `writer` appends to it, `syncer` forces
+//! it to the disk, `reader` reads it by plain reads, `recovery` mends what a crash left as `verdict` decides, `quarantine`
+//! keeps what is damaged, `directory` names the files.
 
 pub mod directory;
 pub(crate) mod file;
+mod filesystem;
 pub(crate) mod progress;
+pub(crate) mod quarantine;
 pub mod reader;
 pub(crate) mod recovery;
 pub(crate) mod syncer;
+pub(crate) mod verdict;
 pub(crate) mod writer;
 
 pub use directory::{SegmentFile, list};

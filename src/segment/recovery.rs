@@ -2,49 +2,84 @@
 //!
 //! Runs once, while the store opens, before any other thread. It is the only place that cuts frames off. It never
 //! appends to an old segment: whoever opens a store starts a new one, so that no position is ever used twice.
+//!
+//! First everything is looked at, then [`super::verdict`] decides, then it is carried out, in this order: what was being
+//! prepared is removed; segment by segment, by ascending id, files are removed, moved, or cut and then sealed; the
+//! directory is synced. Each step leaves a log of which the next opening makes the same. So a crash in between is a
+//! crash like any other, and recovering twice changes nothing the second time. Nothing here waits for the disk but moving
+//! a file to quarantine and syncing the directory.
 
 use super::directory::{self, SegmentFile};
+use super::quarantine::{self, Damaged, Note};
 use super::reader::{Item, SegmentReader, Stop};
+use super::syncer::UnsyncedSegment;
+use super::verdict::{Action, Header, NUMBER_MAX, NumberRange, Numbers, Seal, Tail, decide, reading_order, resume};
 use crate::error::{AtPath, OpenError, PathError, SegmentError};
-use crate::format::{Extent, Mark, SegmentHeader, SegmentId, Sequence, WriterId};
-use crate::lock::create_private_dir;
+use crate::format::{
+    Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, Mark, Offset, SegmentHeader, SegmentId, Sequence,
+    WriterId,
+};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+/// How far behind the last good frame it is looked for what a crash may have left there: a torn tail is to be reported,
+/// and a segment of 1 GiB is not to be read to its end for that.
+const LOOK_BEHIND_BYTES: u32 = 1024 * 1024;
+
 /// What recovery found, and what it left.
 #[derive(Debug)]
 pub(crate) struct Recovered {
-    /// The segments, sealed, oldest first.
+    /// The segments, sealed, in the order of their sequence numbers.
     pub(crate) segments: Vec<SealedSegment>,
+    /// Segments of which nothing is read: others have their records, or they have none.
+    pub(crate) superseded: Vec<SealedSegment>,
     /// Whose log it is; `None` if there is no segment.
     pub(crate) writer_id: Option<WriterId>,
-    /// The last sequence number in use; 0 for none.
+    /// The last sequence number in use, or that may be in use; 0 for none.
     pub(crate) last_sequence: Sequence,
     /// The highest segment id in use, by header or by name; 0 for none.
     pub(crate) last_segment: SegmentId,
-    /// Segments that may not be on the disk to their end. Opening does not wait for that: whoever syncs the log owes
-    /// them a sync before anything after them is called durable.
-    pub(crate) unsynced: Vec<PathBuf>,
+    /// Segments that may not be on the disk to their end, in the order of their sequence numbers. Opening does not wait
+    /// for that: whoever syncs the log owes them a sync before anything after them is called durable.
+    pub(crate) unsynced: Vec<UnsyncedSegment>,
     /// What had to be done, for people.
     pub(crate) repairs: Vec<Repair>,
+    /// What is in quarantine, now and from before.
+    pub(crate) quarantined: Vec<Note>,
 }
 
 /// A segment that nobody will append to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SealedSegment {
     pub(crate) path: PathBuf,
     pub(crate) header: SegmentHeader,
     pub(crate) extent: Extent,
 }
 
+impl SealedSegment {
+    fn numbers(&self) -> NumberRange {
+        NumberRange { first: self.header.base_sequence.0, count: u64::from(self.extent.frames) }
+    }
+}
+
 /// Something that recovery had to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Repair {
-    /// A segment that was not sealed was cut behind its last good frame.
-    Cut { segment: SegmentId, at: u32, torn: bool },
+    /// A segment whose writer died was sealed behind its last frame.
+    Sealed { segment: SegmentId, at: u32 },
+    /// A torn tail was cut off, of so many bytes (or more, if it is longer than [`LOOK_BEHIND_BYTES`]).
+    Cut { segment: SegmentId, at: u32, torn: Torn },
     /// A file that is no segment of this log was moved aside.
     Quarantined { from: PathBuf, to: PathBuf, reason: String },
+}
+
+/// What lies behind the last good frame and is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Torn {
+    pub(crate) bytes: u32,
+    /// Intact frames follow, whose pages reached the disk before the missing one. Nobody was promised them.
+    pub(crate) frames_follow: bool,
 }
 
 /// The segment files of a log, every header looked at, nothing changed.
@@ -53,16 +88,15 @@ pub(crate) enum Repair {
 #[derive(Debug)]
 pub(crate) struct Survey {
     wal_dir: PathBuf,
-    files: Vec<(SegmentFile, Finding)>,
+    files: Vec<(SegmentFile, Surveyed)>,
 }
 
 /// What a header says about its file. Keeps no file open: a log may have more segments than a process may have files.
 #[derive(Debug)]
-enum Finding {
-    Segment,
-    /// What a power cut leaves of a segment that was never synced.
+enum Surveyed {
+    Segment(SegmentHeader),
     NeverStarted,
-    Corrupt(String),
+    Damaged(String),
 }
 
 impl Survey {
@@ -73,106 +107,266 @@ impl Survey {
     pub(crate) fn of(wal_dir: &Path) -> Result<Self, SegmentError> {
         let mut files = Vec::new();
         for file in directory::list(wal_dir)? {
-            let finding = match SegmentReader::open(&file.path) {
-                Ok(_) => Finding::Segment,
-                Err(SegmentError::Header { never_started: true, .. }) => Finding::NeverStarted,
+            let surveyed = match SegmentReader::open(&file.path) {
+                Ok(reader) => Surveyed::Segment(*reader.header()),
+                Err(SegmentError::Header { never_started: true, .. }) => Surveyed::NeverStarted,
                 Err(SegmentError::Header { expected, found, .. }) => {
-                    Finding::Corrupt(format!("expected {expected}, found {found}"))
+                    Surveyed::Damaged(format!("expected {expected}, found {found}"))
                 }
                 Err(error) => return Err(error),
             };
-            files.push((file, finding));
+            files.push((file, surveyed));
         }
         Ok(Self { wal_dir: wal_dir.to_owned(), files })
     }
 
-    /// Makes the log whole. `expected` is the writer id that the database knows.
-    pub(crate) fn recover(self, quarantine_dir: &Path, expected: Option<WriterId>) -> Result<Recovered, OpenError> {
-        directory::remove_prepared(&self.wal_dir)?;
+    /// Makes the log whole. `folded` is what the database knows: whose log it is, and the last number that is folded.
+    pub(crate) fn recover(
+        self,
+        quarantine_dir: &Path,
+        folded: Option<(WriterId, Sequence)>,
+    ) -> Result<Recovered, OpenError> {
+        let mut writer_id = folded.map(|(writer_id, _)| writer_id);
+        let mut found = Vec::new();
+        for (file, surveyed) in self.files {
+            found.push(Found::new(file, surveyed, &mut writer_id)?);
+        }
+        let ranges: Vec<_> = found.iter().map(Found::numbers).collect();
+        let order = reading_order(&ranges);
+        let mut is_read = vec![false; found.len()];
+        order.iter().for_each(|place| is_read[*place] = true);
         let mut recovered = Recovered {
-            segments: Vec::new(),
-            writer_id: expected,
-            last_sequence: Sequence(0),
+            segments: order.iter().filter_map(|place| found[*place].sealed()).collect(),
+            superseded: Vec::new(),
+            writer_id,
+            last_sequence: folded.map_or(Sequence(0), |(_, sequence)| sequence),
             last_segment: SegmentId(0),
             unsynced: Vec::new(),
             repairs: Vec::new(),
+            quarantined: quarantine::notes(quarantine_dir),
         };
-        for (file, finding) in self.files {
-            recovered.last_segment = recovered.last_segment.max(file.id);
-            let belonging = match finding {
-                Finding::Segment => recovered.belongs(&file, SegmentReader::open(&file.path)?),
-                Finding::NeverStarted => {
-                    std::fs::remove_file(&file.path).at("remove", &file.path)?;
-                    continue;
-                }
-                Finding::Corrupt(reason) => Err(reason),
-            };
-            match belonging {
-                Ok(reader) => recovered.add(file.id, reader)?,
-                Err(reason) => recovered.repairs.push(quarantine(&file, quarantine_dir, reason)?),
-            }
+        for note in &recovered.quarantined {
+            let held = Some(note.last_sequence()).filter(|last| last.0 <= NUMBER_MAX);
+            recovered.last_sequence = resume(held.unwrap_or(Sequence(0)), recovered.last_sequence);
         }
+        directory::remove_prepared(&self.wal_dir)?;
+        let mut unsynced: Vec<Option<UnsyncedSegment>> = vec![None; found.len()];
+        for (place, file) in found.iter().enumerate() {
+            let numbers = match ranges[place].count {
+                0 => Numbers::None,
+                _ if is_read[place] => Numbers::Own,
+                _ => Numbers::Covered,
+            };
+            unsynced[place] = recovered.carry_out(file, numbers, quarantine_dir)?;
+        }
+        // Segments without frames have no place in the order; there is nothing in them to be synced either.
+        recovered.unsynced = order.iter().filter_map(|place| unsynced[*place].take()).collect();
         // Names that a crash left in memory only are durable from here on, like what they name.
         directory::sync_directory(&self.wal_dir)?;
         Ok(recovered)
     }
 }
 
-impl Recovered {
-    /// Whether the file is the next part of this log, or why not.
-    fn belongs(&self, file: &SegmentFile, reader: SegmentReader) -> Result<SegmentReader, String> {
-        let header = reader.header();
-        if header.segment_id != file.id {
-            return Err(format!("expected segment {} as the name says, found segment {}", file.id, header.segment_id));
-        }
-        if let Some(expected) = self.writer_id.filter(|expected| *expected != header.writer_id) {
-            return Err(format!("expected a segment of store {expected}, found one of {}", header.writer_id));
-        }
-        if header.base_sequence <= self.last_sequence {
-            let (last, found) = (self.last_sequence, header.base_sequence);
-            return Err(format!("expected sequence numbers above {last}, found {found}"));
-        }
-        Ok(reader)
-    }
+/// A file, and all that the decision about it depends on.
+struct Found {
+    file: SegmentFile,
+    header: Header,
+    /// What is wrong with the header.
+    reason: String,
+    /// The number before the first one, if a header says so.
+    before: Sequence,
+    segment: Option<Examined>,
+}
 
-    fn add(&mut self, id: SegmentId, mut reader: SegmentReader) -> Result<(), PathError> {
-        let header = *reader.header();
-        let extent = match reader.mark() {
-            // Sealed and synced: nothing to do.
-            Mark { sealed: Some(sealed), durable, .. } if durable == sealed => sealed,
-            mark => {
-                let (extent, torn) = last_good_frame(&mut reader, mark)?;
-                if torn || mark.sealed.is_none() {
-                    self.repairs.push(Repair::Cut { segment: id, at: extent.end.0, torn });
+/// A segment of this log.
+struct Examined {
+    header: SegmentHeader,
+    mark: Mark,
+    extent: Extent,
+    torn: Option<Torn>,
+}
+
+impl Found {
+    fn new(file: SegmentFile, surveyed: Surveyed, writer_id: &mut Option<WriterId>) -> Result<Self, OpenError> {
+        let before = match &surveyed {
+            Surveyed::Segment(header) if header.base_sequence.0 <= NUMBER_MAX => Sequence(header.base_sequence.0 - 1),
+            _ => Sequence(0),
+        };
+        let (header, reason) = match surveyed {
+            Surveyed::NeverStarted => (Header::NeverStarted, String::new()),
+            Surveyed::Damaged(reason) => (Header::Damaged, reason),
+            Surveyed::Segment(header) => {
+                let (id, base) = (header.segment_id, header.base_sequence);
+                if let Some(expected) = writer_id.filter(|expected| *expected != header.writer_id) {
+                    let reason = format!("expected a segment of store {expected}, found one of {}", header.writer_id);
+                    (Header::Foreign, reason)
+                } else if id != file.id {
+                    (Header::Misnamed, format!("expected segment {} as the name says, found segment {id}", file.id))
+                } else if id.0 > NUMBER_MAX || base.0 > NUMBER_MAX {
+                    let reason =
+                        format!("expected numbers that a store can reach, found segment {id}, sequence {base}");
+                    (Header::Unreachable, reason)
+                } else {
+                    *writer_id = Some(header.writer_id);
+                    (Header::Sound, String::new())
                 }
-                seal(reader.path(), &header, mark, extent)?;
-                self.unsynced.push(reader.path().to_owned());
-                extent
             }
         };
-        self.writer_id = Some(header.writer_id);
-        let last = Sequence(header.base_sequence.0 + u64::from(extent.frames) - 1);
-        self.last_sequence = self.last_sequence.max(last);
-        self.segments.push(SealedSegment { path: reader.path().to_owned(), header, extent });
+        let segment = if header == Header::Sound { Some(Examined::new(&file.path)?) } else { None };
+        Ok(Self { file, header, reason, before, segment })
+    }
+
+    fn sealed(&self) -> Option<SealedSegment> {
+        let Examined { header, extent, .. } = *self.segment.as_ref()?;
+        Some(SealedSegment { path: self.file.path.clone(), header, extent })
+    }
+
+    fn numbers(&self) -> NumberRange {
+        self.sealed().map_or(NumberRange { first: 0, count: 0 }, |segment| segment.numbers())
+    }
+
+    /// How many numbers a file may hold whose header can't be read, or does not belong here.
+    fn numbers_possible(&self) -> Result<u64, PathError> {
+        let bytes = std::fs::symlink_metadata(&self.file.path).at("inspect", &self.file.path)?.len();
+        // No offset in a segment is larger than 32 bits, however long the file.
+        let bytes = bytes.min(u64::from(u32::MAX)).saturating_sub(u64::from(FRAMES_OFFSET));
+        Ok(bytes / u64::from(FRAME_HEADER_BYTES + FRAME_ALIGNMENT))
+    }
+}
+
+impl Examined {
+    fn new(path: &Path) -> Result<Self, OpenError> {
+        let mut reader = SegmentReader::open(path)?;
+        let (header, mark) = (*reader.header(), reader.mark());
+        let (extent, torn) = match mark.sealed {
+            Some(sealed) if mark.durable == sealed => (sealed, None),
+            _ => last_good_frame(&mut reader, mark)?,
+        };
+        Ok(Self { header, mark, extent, torn })
+    }
+
+    fn seal(&self) -> Seal {
+        match self.mark.sealed {
+            None => Seal::Open,
+            Some(sealed) if sealed == self.mark.durable => Seal::Synced,
+            Some(_) => Seal::Unsynced,
+        }
+    }
+}
+
+impl Recovered {
+    /// Does with a file what is decided. Returns the segment if it is owed a sync.
+    fn carry_out(
+        &mut self,
+        found: &Found,
+        numbers: Numbers,
+        quarantine_dir: &Path,
+    ) -> Result<Option<UnsyncedSegment>, OpenError> {
+        let path = &found.file.path;
+        // Beyond that, no number comes again by itself.
+        if found.file.id.0 <= NUMBER_MAX {
+            self.last_segment = self.last_segment.max(found.file.id);
+        }
+        let Some(segment) = &found.segment else {
+            let (action, row) = decide(found.header, Seal::Open, Tail::Clean, numbers);
+            tracing::debug!(path = %path.display(), row, ?action, "recovery");
+            if action == Action::Remove {
+                std::fs::remove_file(path).at("remove", path)?;
+            } else {
+                self.quarantine(found, action, quarantine_dir)?;
+            }
+            return Ok(None);
+        };
+        let tail = if segment.torn.is_some() { Tail::Torn } else { Tail::Clean };
+        let (action, row) = decide(found.header, segment.seal(), tail, numbers);
+        tracing::debug!(path = %path.display(), row, ?action, "recovery");
+        let id = segment.header.segment_id;
+        if matches!(action, Action::SealAndSync | Action::CutAndSync) {
+            let at = segment.extent.end.0;
+            self.repairs.push(match segment.torn {
+                Some(torn) => Repair::Cut { segment: id, at, torn },
+                None => Repair::Sealed { segment: id, at },
+            });
+        }
+        let unsynced = matches!(action, Action::KeepAndSync | Action::SealAndSync | Action::CutAndSync);
+        if unsynced {
+            seal(path, &segment.header, segment.mark, segment.extent)?;
+        }
+        if numbers != Numbers::Own {
+            self.superseded.extend(found.sealed());
+        }
+        self.last_sequence = self.last_sequence.max(last_sequence(&segment.header, segment.extent));
+        Ok(unsynced.then(|| UnsyncedSegment {
+            segment: id,
+            path: path.clone(),
+            base_sequence: segment.header.base_sequence,
+            durable: segment.mark.durable,
+        }))
+    }
+
+    fn quarantine(&mut self, found: &Found, action: Action, quarantine_dir: &Path) -> Result<(), OpenError> {
+        let SegmentFile { id, path } = &found.file;
+        let last_sequence = if action == Action::QuarantineReservingNumbers {
+            // If no header says where its numbers begin, they follow those of the segments before it.
+            let last = self.last_sequence.max(found.before).0 + found.numbers_possible()?;
+            self.last_sequence = Sequence(last);
+            Some(last)
+        } else {
+            None
+        };
+        let bytes = std::fs::symlink_metadata(path).at("inspect", path)?.len();
+        let damage = vec![Damaged { offset: 0, bytes, reason: found.reason.clone() }];
+        let note = Note { segment: id.0, damage, last_sequence };
+        let to = quarantine::move_aside(path, quarantine_dir, &note)?;
+        self.quarantined.push(note);
+        self.repairs.push(Repair::Quarantined { from: path.clone(), to, reason: found.reason.clone() });
         Ok(())
     }
 }
 
-/// Where the last good frame ends, and whether something that is no frame follows.
+/// The number of the last frame; one less than the first if there is none.
+fn last_sequence(header: &SegmentHeader, extent: Extent) -> Sequence {
+    Sequence(header.base_sequence.0 + u64::from(extent.frames) - 1)
+}
+
+/// Where the last good frame ends, and what follows that is none.
 ///
 /// Looks only behind the durable mark. What lies before it was synced once: if it is damaged now, that is not a crash's
 /// doing, and whoever folds it reports it.
-fn last_good_frame(reader: &mut SegmentReader, mark: Mark) -> Result<(Extent, bool), PathError> {
+fn last_good_frame(reader: &mut SegmentReader, mark: Mark) -> Result<(Extent, Option<Torn>), PathError> {
     reader.seek(mark.durable);
     loop {
         match reader.next()? {
             Item::Frame(_) | Item::Damage(_) => {}
-            Item::Stop(stop) => {
-                let torn = matches!(stop, Stop::Torn { .. });
-                return Ok((reader.position(), torn));
+            Item::Stop(Stop::Sealed) => return Ok((reader.position(), None)),
+            Item::Stop(_) => {
+                let extent = reader.position();
+                return Ok((extent, torn_behind(reader, mark, extent)?));
             }
         }
     }
+}
+
+/// What a crash left behind the last good frame, as far as it is looked for.
+fn torn_behind(reader: &mut SegmentReader, mark: Mark, extent: Extent) -> Result<Option<Torn>, PathError> {
+    let sealed_bytes = mark.sealed.map_or(0, |sealed| sealed.end.0.saturating_sub(extent.end.0));
+    let look_bytes = if mark.sealed.is_some() { sealed_bytes.min(LOOK_BEHIND_BYTES) } else { LOOK_BEHIND_BYTES };
+    let mut behind = vec![0; look_bytes as usize];
+    let count = reader.read_at(extent.end, &mut behind)?;
+    let written = behind[..count].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    // A seal says that there were frames, whatever is there now.
+    let bytes = u32::try_from(written).unwrap_or(u32::MAX).max(sealed_bytes);
+    if bytes == 0 {
+        return Ok(None);
+    }
+    let end = extent.end.0.saturating_add(u32::try_from(count).unwrap_or(u32::MAX)) / FRAME_ALIGNMENT * FRAME_ALIGNMENT;
+    // To a reader that is told that all this is vouched for, what is torn is damage, behind which it finds the next frame.
+    reader.set_limit(Extent { end: Offset(end), frames: u32::MAX });
+    let frames_follow = match reader.next()? {
+        Item::Damage(damage) => damage.offset.0.saturating_add(damage.bytes) < end,
+        Item::Frame(_) | Item::Stop(_) => false,
+    };
+    Ok(Some(Torn { bytes, frames_follow }))
 }
 
 /// Cuts a segment at `extent` and seals it there, without waiting for the disk: a log of 1 GiB that was never synced
@@ -189,22 +383,6 @@ fn seal(path: &Path, header: &SegmentHeader, mark: Mark, extent: Extent) -> Resu
     }
     let mark = Mark { generation: mark.generation + 1, durable: mark.durable, sealed: Some(extent) };
     file.write_all_at(&mark.encode(header.salt), u64::from(Mark::offset(mark.generation))).at("write", path)
-}
-
-fn quarantine(file: &SegmentFile, quarantine_dir: &Path, reason: String) -> Result<Repair, OpenError> {
-    create_private_dir(quarantine_dir)?;
-    let name = file.path.file_name().unwrap_or_default();
-    let mut to = quarantine_dir.join(name);
-    // A file of that name may have been quarantined before.
-    for attempt in 2.. {
-        if std::fs::symlink_metadata(&to).is_err() {
-            break;
-        }
-        to = quarantine_dir.join(format!("{}.{attempt}", name.to_string_lossy()));
-    }
-    std::fs::rename(&file.path, &to).at("move to quarantine", &file.path)?;
-    directory::sync_directory(quarantine_dir)?;
-    Ok(Repair::Quarantined { from: file.path.clone(), to, reason })
 }
 
 #[cfg(test)]
@@ -234,7 +412,17 @@ mod tests {
             prepared.activate(writer_id, Sequence(base), 5).unwrap()
         }
         fn recover(&self) -> Recovered {
-            Survey::of(&self.wal()).unwrap().recover(&self.dir.path().join("quarantine"), None).unwrap()
+            self.recover_after(None)
+        }
+        fn recover_after(&self, folded: Option<(WriterId, Sequence)>) -> Recovered {
+            Survey::of(&self.wal()).unwrap().recover(&self.dir.path().join("quarantine"), folded).unwrap()
+        }
+        /// A segment that holds these numbers, as a killed writer leaves it.
+        fn holding(&self, id: u64, numbers: std::ops::RangeInclusive<u64>) {
+            let (mut writer, _syncer) = self.segment(id, *numbers.start(), WRITER);
+            for number in numbers {
+                writer.append(format!("record {number}").as_bytes()).unwrap();
+            }
         }
     }
 
@@ -258,7 +446,9 @@ mod tests {
         let file = OpenOptions::new().write(true).open(writer.path()).unwrap();
         file.write_all_at(b"X", u64::from(good.end.0) + 13).unwrap();
         let recovered = fixture.recover();
-        assert_eq!(recovered.repairs, [Repair::Cut { segment: SegmentId(1), at: good.end.0, torn: true }]);
+        // The frame's header, its payload, and nothing behind.
+        let torn = Torn { bytes: 12 + 6, frames_follow: false };
+        assert_eq!(recovered.repairs, [Repair::Cut { segment: SegmentId(1), at: good.end.0, torn }]);
         assert_eq!((recovered.last_sequence, recovered.segments[0].extent), (Sequence(1), good));
         let before = snapshot(&fixture.wal());
         let again = fixture.recover();
@@ -336,12 +526,18 @@ mod tests {
         let good = writer.extent();
         writer.append(b"second").unwrap();
         let path = writer.path().to_owned();
-        assert_eq!(fixture.recover().unsynced, vec![path.clone()]);
+        let owed = UnsyncedSegment {
+            segment: SegmentId(1),
+            path: path.clone(),
+            base_sequence: Sequence(1),
+            durable: Extent::EMPTY,
+        };
+        assert_eq!(fixture.recover().unsynced, std::slice::from_ref(&owed));
         // The power went: the seal is on the disk, the second frame is not.
         let file = OpenOptions::new().write(true).open(&path).unwrap();
         file.write_all_at(&[0; 16], u64::from(good.end.0)).unwrap();
         let recovered = fixture.recover();
-        assert_eq!((recovered.segments[0].extent, &recovered.unsynced), (good, &vec![path.clone()]));
+        assert_eq!((recovered.segments[0].extent, recovered.unsynced), (good, vec![owed]));
         sync_sealed_file(&path).unwrap();
         let recovered = fixture.recover();
         assert_eq!((recovered.segments[0].extent, recovered.unsynced), (good, vec![]));
@@ -352,7 +548,93 @@ mod tests {
         let fixture = Fixture::new();
         let _active = fixture.segment(1, 1, WRITER);
         let recovered = fixture.recover();
-        assert_eq!((recovered.last_sequence, recovered.segments[0].extent), (Sequence(0), Extent::EMPTY));
-        assert_eq!(std::fs::metadata(&recovered.segments[0].path).unwrap().len(), u64::from(FRAMES_OFFSET));
+        assert_eq!((recovered.last_sequence, recovered.segments.len()), (Sequence(0), 0));
+        assert_eq!(recovered.superseded[0].extent, Extent::EMPTY);
+        assert_eq!(std::fs::metadata(&recovered.superseded[0].path).unwrap().len(), u64::from(FRAMES_OFFSET));
+    }
+
+    #[test]
+    fn intact_frames_behind_a_torn_one_are_cut_with_it_and_told() {
+        // Pages reach the disk in any order: of three records the second was lost, in part or whole.
+        for lost in [&[b'X'; 20][..], &[0; 20]] {
+            let fixture = Fixture::new();
+            let (mut writer, _syncer) = fixture.segment(1, 1, WRITER);
+            writer.append(b"first").unwrap();
+            let good = writer.extent();
+            writer.append(b"payload!").unwrap();
+            writer.append(b"third").unwrap();
+            let file = OpenOptions::new().write(true).open(writer.path()).unwrap();
+            file.write_all_at(lost, u64::from(good.end.0)).unwrap();
+            let recovered = fixture.recover();
+            let torn = Torn { bytes: 20 + 12 + 5, frames_follow: true };
+            assert_eq!(recovered.repairs, [Repair::Cut { segment: SegmentId(1), at: good.end.0, torn }]);
+            assert_eq!(recovered.last_sequence, Sequence(1), "nobody was promised the third");
+            assert!(fixture.recover().repairs.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_was_written_again_counts_if_it_reaches_as_far_and_a_second_opening_says_the_same() {
+        for (again, order, superseded, last) in
+            [(3..=8, vec![1, 3], vec![2], 8), (3..=6, vec![1, 3], vec![2], 6), (3..=5, vec![1, 2], vec![3], 6)]
+        {
+            let fixture = Fixture::new();
+            fixture.holding(1, 1..=4);
+            fixture.holding(2, 5..=6);
+            fixture.holding(3, again);
+            let mut before = Vec::new();
+            for _ in 0..2 {
+                let recovered = fixture.recover();
+                let ids = |segments: &[SealedSegment]| -> Vec<_> {
+                    segments.iter().map(|segment| segment.header.segment_id.0).collect()
+                };
+                assert_eq!(ids(&recovered.segments), order);
+                assert_eq!(ids(&recovered.superseded), superseded);
+                assert_eq!(recovered.last_sequence, Sequence(last));
+                assert!(before.is_empty() || before == snapshot(&fixture.wal()));
+                before = snapshot(&fixture.wal());
+            }
+        }
+    }
+
+    #[test]
+    fn no_number_that_an_unreadable_segment_may_hold_is_used_again() {
+        let fixture = Fixture::new();
+        fixture.holding(1, 1..=3);
+        fixture.holding(2, 4..=6);
+        let file = OpenOptions::new().write(true).open(fixture.wal().join("000000000002.seg")).unwrap();
+        file.write_all_at(b"X", 17).unwrap();
+        let possible = (65536 - 4096) / 16;
+        let first = fixture.recover_after(Some((WRITER, Sequence(2))));
+        assert_eq!(first.last_sequence, Sequence(3 + possible));
+        let damage = vec![Damaged { offset: 0, bytes: 65536, reason: first.quarantined[0].damage[0].reason.clone() }];
+        let note = Note { segment: 2, damage, last_sequence: Some(3 + possible) };
+        assert_eq!(first.quarantined, std::slice::from_ref(&note));
+        // The file is gone from the log; a crash before a new segment began must not make its numbers free.
+        let second = fixture.recover_after(Some((WRITER, Sequence(3))));
+        assert_eq!((second.last_sequence, second.quarantined), (Sequence(3 + possible), vec![note]));
+        assert!(second.repairs.is_empty());
+    }
+
+    #[test]
+    fn a_forged_header_with_numbers_that_no_store_reaches_is_moved_aside() {
+        let fixture = Fixture::new();
+        fixture.holding(1, 1..=3);
+        let _forged = fixture.segment(2, i64::MAX as u64, WRITER);
+        let _forged = fixture.segment(i64::MAX as u64, 4, WRITER);
+        let recovered = fixture.recover();
+        assert_eq!((recovered.last_sequence, recovered.last_segment), (Sequence(3), SegmentId(2)));
+        assert_eq!(recovered.repairs.len(), 3, "{:?}", recovered.repairs);
+    }
+
+    #[test]
+    fn a_renamed_segment_is_moved_aside_and_its_numbers_stay_taken() {
+        let fixture = Fixture::new();
+        fixture.holding(1, 1..=3);
+        fixture.holding(2, 100..=103);
+        std::fs::rename(fixture.wal().join("000000000002.seg"), fixture.wal().join("000000000009.seg")).unwrap();
+        let recovered = fixture.recover();
+        assert!(recovered.last_sequence >= Sequence(103));
+        assert_eq!(recovered.segments.len(), 1);
     }
 }

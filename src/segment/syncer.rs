@@ -6,7 +6,7 @@ use super::file::HeaderPage;
 use super::progress::SegmentProgress;
 use super::reader::SegmentReader;
 use crate::error::{AtPath, PathError};
-use crate::format::{Extent, FRAMES_OFFSET, Mark, SegmentHeader, Sequence};
+use crate::format::{Extent, FRAMES_OFFSET, Mark, SegmentHeader, SegmentId, Sequence};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -50,6 +50,11 @@ impl SegmentSyncer {
         if published == self.mark.durable {
             return Ok(published);
         }
+        #[cfg(test)]
+        {
+            crate::sabotage::strike(&self.path, crate::sabotage::Spot::Sync);
+            crate::sabotage::fail(&self.path, crate::sabotage::Spot::SyncError).at("sync", &self.path)?;
+        }
         if !self.name_is_durable {
             self.dir.sync_all().at("sync the directory of", &self.path)?;
             self.name_is_durable = true;
@@ -62,27 +67,46 @@ impl SegmentSyncer {
 
     /// Seals the segment at `extent`, lets go of the mapping, and shortens the file.
     ///
-    /// With `durable`, syncs the frames before and the seal after. Whatever fails, the segment has ended afterwards: who
-    /// folds it must be able to go on to the next.
-    pub(crate) fn seal(mut self, extent: Extent, durable: bool) -> Result<(), PathError> {
-        let frames_synced = if durable { self.sync().map(|_| ()) } else { Ok(()) };
+    /// With `durable`, syncs the frames before and the seal after.
+    ///
+    /// # Errors
+    /// Like [`Self::sync`]. The segment is let go of, unsealed; what is in doubt is handed back with the error.
+    pub(crate) fn seal(mut self, extent: Extent, durable: bool) -> Result<(), (UnsyncedSegment, PathError)> {
+        if durable && let Err(error) = self.sync() {
+            return Err(self.give_up(extent, error));
+        }
         self.write_mark(self.mark.durable, Some(extent));
-        let seal_synced = match &frames_synced {
-            Ok(()) if durable => self.page.sync(FRAMES_OFFSET).at("sync", &self.path),
-            _ => Ok(()),
-        };
-        // Gives back the space that no frame used. Whoever reads past the new end meets the end of the file. Space that
-        // stays allocated is no reason to call the log unsafe.
-        if let Err(error) = self.page.shorten(extent.end.0) {
-            tracing::warn!(path = %self.path.display(), %error, "a sealed segment keeps its full size");
+        if durable && let Err(error) = self.page.sync(FRAMES_OFFSET).at("sync", &self.path) {
+            return Err(self.give_up(extent, error));
         }
         self.progress.set_sealed(extent);
-        frames_synced.and(seal_synced)
+        self.let_go(extent);
+        Ok(())
     }
 
-    /// The file.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    fn give_up(self, extent: Extent, error: PathError) -> (UnsyncedSegment, PathError) {
+        let doubtful = self.as_unsynced();
+        self.let_go(extent);
+        (doubtful, error)
+    }
+
+    /// Ends the mapping and gives back the space that no frame used. Without a seal, that is what becomes of a segment
+    /// that is never to be synced again. Whoever reads past the new end meets the end of the file.
+    pub(crate) fn let_go(self, extent: Extent) {
+        // Space that stays allocated is no reason to call the log unsafe.
+        if let Err(error) = self.page.shorten(extent.end.0) {
+            tracing::warn!(path = %self.path.display(), %error, "a segment that has ended keeps its full size");
+        }
+    }
+
+    /// The segment as one that is owed a sync: it has none, or not to its end.
+    pub(crate) fn as_unsynced(&self) -> UnsyncedSegment {
+        UnsyncedSegment {
+            segment: self.header.segment_id,
+            path: self.path.clone(),
+            base_sequence: self.header.base_sequence,
+            durable: self.mark.durable,
+        }
     }
 
     /// The sequence number of the last frame within `extent`; 0 if the store has none before it.
@@ -92,7 +116,29 @@ impl SegmentSyncer {
 
     fn write_mark(&mut self, durable: Extent, sealed: Option<Extent>) {
         self.mark = Mark { generation: self.mark.generation + 1, durable, sealed };
-        self.page.write(Mark::offset(self.mark.generation), &self.mark.encode(self.header.salt));
+        let written = self.page.write(Mark::offset(self.mark.generation), &self.mark.encode(self.header.salt));
+        // What the frames are worth does not depend on it: without its mark a segment is checked when it is opened, and
+        // sealed then. The kernel remembers nothing of a write that it refused, unlike a sync.
+        if let Err(error) = written {
+            tracing::debug!(path = %self.path.display(), %error, "a segment keeps its older mark");
+        }
+    }
+}
+
+/// A segment that may not be on the disk beyond its durable mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnsyncedSegment {
+    pub(crate) segment: SegmentId,
+    pub(crate) path: PathBuf,
+    pub(crate) base_sequence: Sequence,
+    /// Up to here it is.
+    pub(crate) durable: Extent,
+}
+
+impl UnsyncedSegment {
+    /// The number of the last frame that is on the disk; one less than the first if there is none.
+    pub(crate) fn durable_sequence(&self) -> Sequence {
+        Sequence(self.base_sequence.0 + u64::from(self.durable.frames) - 1)
     }
 }
 
@@ -111,6 +157,10 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
             return Err(SealedSyncError::NotTried(PathError { operation: "open", path: path.to_owned(), source }));
         }
     };
+    #[cfg(test)]
+    crate::sabotage::fail(path, crate::sabotage::Spot::SealedSyncError)
+        .at("sync", path)
+        .map_err(SealedSyncError::Failed)?;
     file.sync_all().and_then(|()| dir.sync_all()).at("sync", path).map_err(SealedSyncError::Failed)?;
     // Only saves the next one who opens the store the checking; where it can't be written, that is done once more.
     if let Ok(reader) = SegmentReader::open(path)

@@ -1,7 +1,8 @@
 //! Appending to a segment: a prepared file becomes the active segment, takes frames, and is finished.
 //!
-//! [`PreparedSegment::create`] runs on the preparing thread, everything else on the appender. Appending makes no
-//! system call and never waits; it does not sync and does not know what a payload means.
+//! [`PreparedSegment::create`] runs on the preparing thread, everything else on the appender. Appending never waits for
+//! a disk, and makes no system call where the file is mapped and populated; it does not sync and does not know what a
+//! payload means.
 
 use super::directory::{file_name, prepared_name};
 use super::file::{self, FramePages, HeaderPage};
@@ -35,6 +36,10 @@ impl PreparedSegment {
         Ok(Self { id, wal_dir: wal_dir.to_owned(), salt: u32::from_le_bytes(salt), frames, header_page, dir })
     }
 
+    pub(crate) fn id(&self) -> SegmentId {
+        self.id
+    }
+
     /// Writes the header and gives the file its name. Syncing all that, the name included, is up to the syncer's
     /// first sync: until then nobody was promised anything.
     pub(crate) fn activate(
@@ -44,10 +49,10 @@ impl PreparedSegment {
         created_at: i64,
     ) -> Result<(SegmentWriter, SegmentSyncer), PathError> {
         let header = SegmentHeader { salt: self.salt, writer_id, segment_id: self.id, base_sequence, created_at };
-        self.header_page.write(0, &header.encode());
         let prepared = self.wal_dir.join(prepared_name(self.id));
         let path = self.wal_dir.join(file_name(self.id));
-        std::fs::rename(&prepared, &path).at("rename", &prepared).inspect_err(|_| {
+        let written = self.header_page.write(0, &header.encode()).at("write", &prepared);
+        written.and_then(|()| std::fs::rename(&prepared, &path).at("rename", &prepared)).inspect_err(|_| {
             // Best effort: the name is one that recovery removes.
             let _ = std::fs::remove_file(&prepared);
         })?;
@@ -64,6 +69,16 @@ impl PreparedSegment {
     }
 }
 
+/// Why a record was not appended.
+#[derive(Debug)]
+pub(crate) enum NotAppended {
+    /// It does not fit; nothing was written.
+    Full,
+    /// The system refused. Nothing more may be appended to this segment, and the sequence number that the record would
+    /// have had must not be used again: a file system that reported an error may have kept the frame.
+    Refused(PathError),
+}
+
 /// The active segment, as the appender holds it.
 #[derive(Debug)]
 pub(crate) struct SegmentWriter {
@@ -75,21 +90,28 @@ pub(crate) struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// Appends a frame with that payload and publishes it. `None`: it does not fit, nothing was written.
+    /// Appends a frame with that payload and publishes it.
+    ///
+    /// # Errors
+    /// [`NotAppended`]. Either way the segment ends where it ended before.
     ///
     /// # Panics
     /// If the payload is empty or longer than the format allows: the caller's bug.
-    pub(crate) fn append(&mut self, payload: &[u8]) -> Option<Sequence> {
+    pub(crate) fn append(&mut self, payload: &[u8]) -> Result<Sequence, NotAppended> {
         let frame = FrameHeader::for_payload(self.header.salt, self.extent.frames, payload);
-        let end = self.extent.end.0.checked_add(frame_bytes(frame.length)).filter(|end| *end <= self.frames.end())?;
+        let end = self.extent.end.0.checked_add(frame_bytes(frame.length)).filter(|end| *end <= self.frames.end());
+        let end = end.ok_or(NotAppended::Full)?;
         let mut rest = [0; 8];
         rest[..4].copy_from_slice(&frame.index.to_le_bytes());
         rest[4..].copy_from_slice(&frame.crc.to_le_bytes());
-        self.frames.publish(self.extent.end.0, frame.length, [&rest, payload]);
+        self.frames
+            .publish(self.extent.end.0, frame.length, [&rest, payload])
+            .at("write to", &self.path)
+            .map_err(NotAppended::Refused)?;
         let sequence = Sequence(self.header.base_sequence.0 + u64::from(frame.index));
         self.extent = Extent { end: Offset(end), frames: self.extent.frames + 1 };
         self.progress.set_published(self.extent);
-        Some(sequence)
+        Ok(sequence)
     }
 
     /// Ends the segment: unmaps the frames. Sealing the file is the syncer's part.

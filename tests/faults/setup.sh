@@ -9,8 +9,15 @@ command -v xfs_io >/dev/null || packages+=(xfsprogs)
 command -v mkfs.ext4 >/dev/null || packages+=(e2fsprogs)
 command -v mkfs.btrfs >/dev/null || packages+=(btrfs-progs)
 command -v python3 >/dev/null || packages+=(python3)
+ldconfig -p | grep -q 'libfuse\.so\.2' || packages+=(libfuse2)
+command -v prlimit >/dev/null || packages+=(util-linux)
 if [ "${#packages[@]}" -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing ${packages[*]}"
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+fi
+if ! python3 -c 'import fuse' 2>/dev/null; then
+    echo "installing fusepy"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore fusepy ||
+        echo "fusepy can't be installed: what needs a FUSE file system will be skipped"
 fi

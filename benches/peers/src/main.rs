@@ -121,11 +121,13 @@ fn command(arguments: Arguments) -> Result<(), Failure> {
             let mut results = json.as_deref().map_or_else(|| Ok(Results::default()), Results::load)?;
             results.machine = Machine::this();
             let rounds = if *quick { 1 } else { 3 };
-            results.proxy.extend(proxy::measure(rounds, *seconds, data_dir.as_deref())?);
+            let (runs, at_rest) = proxy::measure(rounds, *seconds, data_dir.as_deref())?;
+            results.proxy.extend(runs);
+            results.at_rest = at_rest;
             if let Some(file) = json {
                 results.save(file)?;
             }
-            print!("{}", proxy::report(&results.proxy));
+            print!("{}{}", proxy::report(&results.proxy), proxy::report_at_rest(&results.at_rest));
         }
         Some(Command::ServeUpstream) => proxy::run_upstream()?,
         Some(Command::ServePlain { upstream }) => proxy::run_plain(*upstream)?,

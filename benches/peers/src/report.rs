@@ -26,7 +26,7 @@ pub(crate) fn report(results: &Results) -> String {
             Part::Queries => queries(&mut text, results),
         }
     }
-    text + &proxy::report(&results.proxy)
+    text + &proxy::report(&results.proxy) + &proxy::report_at_rest(&results.at_rest)
 }
 
 /// Those who take part in the task, if it was measured at all.

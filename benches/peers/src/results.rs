@@ -1,6 +1,6 @@
 //! What was measured: a list of runs, kept as JSON. Tables and plots are made from it and nothing else.
 
-use crate::proxy::ProxyRun;
+use crate::proxy::{AtRest, ProxyRun};
 use measure::latency::Latency;
 use measure::log::Failure;
 use measure::loss::Loss;
@@ -18,6 +18,9 @@ pub(crate) struct Results {
     /// Those of the proxies.
     #[serde(default)]
     pub(crate) proxy: Vec<ProxyRun>,
+    /// The proxies with nothing to do, when they were last watched.
+    #[serde(default)]
+    pub(crate) at_rest: Vec<AtRest>,
 }
 
 /// What ratios don't depend on, and absolute numbers do.

@@ -1,13 +1,33 @@
 //! What the fault tests share: a recording process to be hurt ([`Victim`]), what it said before ([`Said`]), what a store
-//! holds afterwards ([`Holdings`]), and how much to do ([`Scale`]).
+//! holds afterwards ([`Holdings`]), small file systems for it ([`Volume`]), disks whose power can be cut ([`Disk`],
+//! [`Ordeal`]), system calls that are watched or fail ([`Strace`], [`Trace`]), how much to do ([`Scale`]), and what is left
+//! to chance ([`Random`]).
 //!
 //! Runs in the tests' process. Nothing here decides what a fault may cost; the tests do.
 
+pub mod cases;
+pub mod directory;
+pub mod disk;
 pub mod event;
 pub mod holdings;
+pub mod marks;
+pub mod ordeal;
+pub mod order;
+pub mod placed;
+pub mod random;
 pub mod scale;
+pub mod strace;
+pub mod torn;
+pub mod trace;
 pub mod victim;
+pub mod volume;
 
+pub use disk::{Disk, FileSystem};
 pub use holdings::Holdings;
-pub use scale::{Scale, skip};
-pub use victim::{Running, Said, Victim};
+pub use ordeal::Ordeal;
+pub use random::Random;
+pub use scale::{Scale, missing, skip};
+pub use strace::Strace;
+pub use trace::Trace;
+pub use victim::{Marked, Running, Said, Victim};
+pub use volume::{Kind, Volume};

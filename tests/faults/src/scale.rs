@@ -3,11 +3,13 @@
 /// The variable that chooses the long set.
 const SCALE: &str = "MCPLOG_FAULTS";
 
-/// How thorough this run is. `MCPLOG_FAULTS=long` chooses the long set.
+/// How thorough this run is. `MCPLOG_FAULTS` chooses `ci` or `long`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     /// With every `cargo test`.
     Quick,
+    /// In CI: what takes too long for every `cargo test`, and must not be left out.
+    Ci,
     /// By `tests/faults/run`.
     Long,
 }
@@ -20,15 +22,25 @@ impl Scale {
     pub fn chosen() -> Self {
         match std::env::var(SCALE).as_deref() {
             Err(_) | Ok("" | "quick") => Self::Quick,
+            Ok("ci") => Self::Ci,
             Ok("long") => Self::Long,
-            Ok(other) => panic!("{SCALE} is {other:?}; expected quick or long"),
+            Ok(other) => panic!("{SCALE} is {other:?}; expected quick, ci or long"),
         }
     }
 
-    /// The one or the other.
+    /// The one or the other, where CI does what every `cargo test` does.
     pub fn of<T>(self, quick: T, long: T) -> T {
         match self {
+            Self::Quick | Self::Ci => quick,
+            Self::Long => long,
+        }
+    }
+
+    /// How many rounds of something, so many in each set.
+    pub fn rounds(self, quick: u64, ci: u64, long: u64) -> u64 {
+        match self {
             Self::Quick => quick,
+            Self::Ci => ci,
             Self::Long => long,
         }
     }
@@ -43,4 +55,11 @@ pub fn skip(test: &str, why: &str) {
     assert!(std::env::var_os("MCPLOG_FAULTS_REQUIRED").is_none(), "{test} can't be skipped here: {why}");
     // Not by eprintln: the test harness would swallow it.
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED {test}: {why}\n").as_bytes());
+}
+
+/// Why a test that needs `program` can't be run, if it is not installed.
+pub fn missing(program: &str) -> Option<String> {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
+    (!found).then(|| format!("{program} is not installed; tests/faults/setup.sh installs it"))
 }

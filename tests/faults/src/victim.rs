@@ -1,10 +1,14 @@
 //! Starting a victim, listening to it, and ending it.
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Lines};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Lines, Read, Seek, SeekFrom, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 /// A victim to be started: a store's directory, and how to record into it.
 #[derive(Clone, Debug)]
@@ -13,6 +17,7 @@ pub struct Victim {
     wrapper: Vec<OsString>,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    quiet: bool,
 }
 
 /// What a victim said.
@@ -24,6 +29,8 @@ pub struct Said {
     pub appended: u64,
     /// How many events of this run were durable.
     pub acknowledged: u64,
+    /// How many events of this run a segment's mark calls durable, each time that changed.
+    pub marks: Vec<Marked>,
     /// How many events of this run the store refused.
     pub refused: u64,
     /// Why waits ended without what was waited for.
@@ -34,10 +41,31 @@ pub struct Said {
     pub report: Option<Value>,
 }
 
-/// A victim that runs.
+impl Said {
+    /// How many events of this run it knew to be durable, by a wait or by a mark.
+    pub fn durable(&self) -> u64 {
+        self.marks.last().map_or(0, |mark| mark.durable).max(self.acknowledged)
+    }
+}
+
+/// What a victim found in the mark of its newest segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Marked {
+    /// How many events of this run the mark calls durable.
+    pub durable: u64,
+    /// How many were in the map before the victim looked.
+    pub appended: u64,
+    /// How many segments there were behind the one with that mark.
+    pub waiting: u64,
+}
+
+/// A victim that runs. It is killed when this is dropped, so that a test that fails leaves nothing behind.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    /// What a quiet one writes to standard error.
+    complaints: Option<File>,
+    stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
     said: Said,
 }
@@ -45,7 +73,8 @@ pub struct Running {
 impl Victim {
     /// `program` is the `victim` that cargo built: `env!("CARGO_BIN_EXE_victim")` in a test.
     pub fn new(program: impl Into<PathBuf>, dir: &Path) -> Self {
-        Self { program: program.into(), wrapper: Vec::new(), arguments: vec![dir.into()], environment: Vec::new() }
+        let (wrapper, environment) = (Vec::new(), Vec::new());
+        Self { program: program.into(), wrapper, arguments: vec![dir.into()], environment, quiet: false }
     }
 
     /// With more arguments; `victim --help` tells which there are.
@@ -69,6 +98,13 @@ impl Victim {
         self
     }
 
+    /// Keeping what it writes to standard error to itself, where errors are what it is started for.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Panics
@@ -76,14 +112,26 @@ impl Victim {
     pub fn start(&self) -> Running {
         let mut line = self.wrapper.iter().chain([self.program.as_os_str().into()].iter()).cloned().collect::<Vec<_>>();
         line.extend(self.arguments.iter().cloned());
-        let mut child = Command::new(&line[0])
-            .args(&line[1..])
-            .envs(self.environment.iter().cloned())
-            .stdout(Stdio::piped())
-            .spawn()
+        let complaints =
+            self.quiet.then(|| tempfile::tempfile().unwrap_or_else(|error| panic!("temporary file: {error}")));
+        let stderr = complaints.as_ref().map(|file| file.try_clone().map(Stdio::from));
+        let mut child = stderr
+            .unwrap_or_else(|| Ok(Stdio::inherit()))
+            .and_then(|stderr| {
+                Command::new(&line[0])
+                    .args(&line[1..])
+                    .envs(self.environment.iter().cloned())
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(stderr)
+                    // A group of its own, so that killing a wrapper kills what it wraps.
+                    .process_group(0)
+                    .spawn()
+            })
             .unwrap_or_else(|error| panic!("start {line:?}: {error}"));
         let Some(stdout) = child.stdout.take() else { panic!("standard output was piped") };
-        Running { child, lines: BufReader::new(stdout).lines(), said: Said::default() }
+        let stdin = child.stdin.take();
+        Running { child, complaints, stdin, lines: BufReader::new(stdout).lines(), said: Said::default() }
     }
 
     /// Starts it and waits for its end.
@@ -103,6 +151,12 @@ impl Running {
         self.child.id()
     }
 
+    /// Lets a victim go on that was started with `--hold`.
+    pub fn release(&mut self) {
+        // Dropping it closes it. Who does not read any more is dead, which the test will notice.
+        let _ = self.stdin.take().map(|mut stdin| stdin.write_all(b"go\n"));
+    }
+
     /// Listens until it has said enough; `false`: it ended before.
     pub fn listen_until(&mut self, enough: impl Fn(&Said) -> bool) -> bool {
         while !enough(&self.said) {
@@ -113,12 +167,39 @@ impl Running {
         true
     }
 
-    /// Kills it with SIGKILL, and listens to what it said before it died: that was true as well.
+    /// Listens until it has said enough, which it must before it ends.
+    ///
+    /// # Panics
+    /// It ended before.
+    pub fn wait_until(&mut self, enough: impl Fn(&Said) -> bool) {
+        if !self.listen_until(enough) {
+            let (status, complaints) = (self.child.wait(), self.complaints());
+            panic!("the victim ended by itself, {status:?}, after {:?}: {complaints}", self.said);
+        }
+    }
+
+    /// What a quiet one wrote to standard error.
+    fn complaints(&mut self) -> String {
+        let mut text = Vec::new();
+        if let Some(file) = &mut self.complaints {
+            // For a message only.
+            let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut text));
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Listens for a while, however much it says; `false`: it ended before.
+    pub fn listen_for(&mut self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        self.listen_until(|_| Instant::now() >= end)
+    }
+
+    /// Kills it, and its wrapper, with SIGKILL, and listens to what it said before it died: that was true as well.
     ///
     /// # Panics
     /// The system refuses.
-    pub fn kill(mut self) -> Said {
-        if let Err(error) = self.child.kill() {
+    pub fn kill(self) -> Said {
+        if let Err(error) = self.kill_all() {
             panic!("kill the victim: {error}");
         }
         self.finish().0
@@ -131,20 +212,33 @@ impl Running {
     pub fn finish(mut self) -> (Said, ExitStatus) {
         while self.hear() {}
         match self.child.wait() {
-            Ok(status) => (self.said, status),
+            Ok(status) => (std::mem::take(&mut self.said), status),
             Err(error) => panic!("wait for the victim: {error}"),
+        }
+    }
+
+    /// Not reaped yet, so its id is nobody else's.
+    fn kill_all(&self) -> rustix::io::Result<()> {
+        match i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            Some(group) => kill_process_group(group, Signal::KILL),
+            None => Ok(()),
         }
     }
 
     fn hear(&mut self) -> bool {
         let Some(Ok(line)) = self.lines.next() else { return false };
         let (what, more) = line.split_once(' ').unwrap_or((&line, ""));
-        let number = || more.parse().unwrap_or_else(|_| panic!("the victim said {line:?}"));
+        let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("the victim said {line:?}"));
         match what {
             "opened" => self.said.opened = true,
-            "appended" => self.said.appended = number(),
-            "acknowledged" => self.said.acknowledged = number(),
-            "refused" => self.said.refused = number(),
+            "appended" => self.said.appended = number(more),
+            "acknowledged" => self.said.acknowledged = number(more),
+            "durable" => {
+                let Some((durable, waiting)) = more.split_once(' ') else { panic!("the victim said {line:?}") };
+                let appended = self.said.appended;
+                self.said.marks.push(Marked { durable: number(durable), appended, waiting: number(waiting) });
+            }
+            "refused" => self.said.refused = number(more),
             "failed" => self.said.failures.push(more.to_owned()),
             "health" => self.said.healths.push(more.to_owned()),
             "report" => match serde_json::from_str(more) {
@@ -154,5 +248,14 @@ impl Running {
             _ => panic!("the victim said {line:?}"),
         }
         true
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.kill_all();
+            let _ = self.child.wait();
+        }
     }
 }

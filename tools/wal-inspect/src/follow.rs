@@ -75,10 +75,13 @@ impl Follower {
 
     fn read(&mut self, mut current: Current, tell: &mut Tell<'_>) -> Result<Step, Failure> {
         let mut frames = 0;
-        let place = &current.place;
+        let (place, due) = (&current.place, self.continuity.due());
         let stop = scan::to_stop(&mut current.reader, &mut |found| {
             frames += u32::from(matches!(found, Found::Frame(_)));
-            tell(place, found)?;
+            // What was written again after a failed sync was told before.
+            if !matches!(found, Found::Frame(frame) if frame.sequence < due) {
+                tell(place, found)?;
+            }
             Ok(if frames == STEP_FRAMES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         let ControlFlow::Continue(stop) = stop else {

@@ -153,7 +153,6 @@ fn damage_below_the_durable_mark_is_3_however_the_file_was_hurt() {
         ("zeroed", |log| patch(&log.segment(0), 4_096, &[0; 300])),
         ("a header of zeros", |log| patch(&log.segment(0), 0, &[0; 64])),
         ("another writer", |log| log.change_header(1, |header| header.writer_id = WriterId([1; 16]))),
-        ("a sequence that goes back", |log| log.change_header(1, |header| header.base_sequence = Sequence(2))),
         ("another name", |log| std::fs::rename(log.segment(1), log.file(77)).unwrap()),
         ("no segment at all", |log| std::fs::write(log.segment(1), [b'x'; 9_000]).unwrap()),
     ];
@@ -165,6 +164,15 @@ fn damage_below_the_durable_mark_is_3_however_the_file_was_hurt() {
         let (text, code) = log.run(&["dump", "--limit", "100000"]);
         assert_eq!(code, 3, "{name}: {text}");
     }
+}
+
+#[test]
+fn numbers_that_come_again_are_a_note_and_clean() {
+    let log = Log::of_segments();
+    log.change_header(1, |header| header.base_sequence = Sequence(2));
+    let (text, code) = log.run(&["verify"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(unwrapped(&text).contains("written again after a failed sync"), "{text}");
 }
 
 #[test]

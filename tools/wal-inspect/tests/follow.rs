@@ -187,6 +187,27 @@ fn records_that_were_retired_unread_are_counted() {
 }
 
 #[test]
+fn what_is_written_again_after_a_failed_sync_is_told_once() {
+    let log = Log::of_segments();
+    log.change_header(2, |header| header.base_sequence.0 -= 10);
+    let aside = log.dir.path().join("aside");
+    let again = log.segment(2);
+    std::fs::remove_file(log.segment(3)).unwrap();
+    std::fs::rename(&again, &aside).unwrap();
+    let first = log.reader(&log.segment(1)).header().base_sequence.0;
+    let last = first + u64::from(log.frames(1).1.frames) - 1;
+    let mut following = Following::start(&log.dir.path().join(STORE), &["-n", "1"]);
+    following.wait_for(last);
+    std::fs::rename(&aside, &again).unwrap();
+    following.wait_for(last + 100);
+    let (objects, code) = following.interrupt();
+    assert_eq!(code, 0);
+    let expected: Vec<_> = (last..).take(sequences(&objects).len()).collect();
+    assert_eq!(sequences(&objects), expected);
+    assert_eq!(objects[1]["type"], "note", "{}", objects[1]);
+}
+
+#[test]
 fn a_torn_tail_is_not_yet_and_is_read_when_it_is_whole() {
     let log = Log::killed_before_a_sync();
     let (offsets, extent) = log.frames(0);

@@ -5,6 +5,7 @@
 
 mod load;
 mod plain;
+mod rest;
 mod upstream;
 
 use crate::child;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 pub(crate) use plain::run as run_plain;
+pub(crate) use rest::{AtRest, report as report_at_rest};
 pub(crate) use upstream::run as run_upstream;
 
 /// How requests reach the upstream.
@@ -71,11 +73,15 @@ pub(crate) struct ProxyRun {
     measured: Measured,
 }
 
-/// Measures all ways under all loads, interleaved.
+/// Measures all ways under all loads, interleaved; and then what the proxies cost when nobody talks to them.
 ///
 /// # Errors
 /// Something did not start, or wrk is not installed.
-pub(crate) fn measure(rounds: u32, seconds: u32, data_dir: Option<&Path>) -> Result<Vec<ProxyRun>, Failure> {
+pub(crate) fn measure(
+    rounds: u32,
+    seconds: u32,
+    data_dir: Option<&Path>,
+) -> Result<(Vec<ProxyRun>, Vec<AtRest>), Failure> {
     let program = std::env::current_exe()?;
     let data = tempfile::tempdir_in(child::data_dir(data_dir)?)?;
     let mcplog = child::build_mcplog()?;
@@ -109,7 +115,9 @@ pub(crate) fn measure(rounds: u32, seconds: u32, data_dir: Option<&Path>) -> Res
             }
         }
     }
-    Ok(runs)
+    let watched = [(Way::Plain, &plain), (Way::Silent, &silent), (Way::Recording, &recording)];
+    let at_rest = rest::watch(&watched.map(|(way, process)| (way, process.child.id())))?;
+    Ok((runs, at_rest))
 }
 
 /// The table of all runs; nothing if there are none.

@@ -5,6 +5,8 @@
 //! - `opened`: the store is open.
 //! - `appended N`: N events of this run are in the map.
 //! - `acknowledged N`: the first N events of this run are durable.
+//! - `durable N M`: a segment's mark says that the first N events of this run are durable, and no mark said so before;
+//!   there are M segments behind it.
 //! - `refused N`: N events of this run were refused so far.
 //! - `failed TEXT`: a wait ended without what was waited for.
 //! - `health TEXT`: what is wrong changed.
@@ -14,7 +16,7 @@
 
 use clap::{Parser, ValueEnum};
 use mcplog::{Config, Store, SyncPolicy};
-use mcplog_faults::event;
+use mcplog_faults::{event, marks::Marks};
 use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
@@ -67,10 +69,22 @@ struct Arguments {
     /// Wait until everything is folded before shutting down.
     #[arg(long)]
     fold: bool,
+    /// Leave what the store has no room for to the store, which drops it, counts it and records a gap.
+    #[arg(long)]
+    drop: bool,
+    /// Wait for a line on standard input before recording.
+    #[arg(long)]
+    hold: bool,
+    /// Then do nothing but say how many events are in the map, until it is killed, instead of shutting down.
+    #[arg(long)]
+    linger: bool,
     /// A planted bug: say that events are durable before they are.
     #[arg(long)]
     acknowledge_early: bool,
 }
+
+/// How often it says so.
+const LINGER_STEP: Duration = Duration::from_millis(2);
 
 fn say(what: &str, more: impl Display) {
     let mut out = std::io::stdout().lock();
@@ -90,7 +104,6 @@ fn main() -> ExitCode {
         Sync::Never => SyncPolicy::Never,
     };
     config.sync_interval_ms = arguments.sync_interval_ms;
-    config.record_wait_ms = arguments.record_wait_ms;
     config.channel_events = arguments.channel_events;
     config.keep_segments_bytes = arguments.keep_segments_bytes;
     let store = match Store::open(config) {
@@ -100,8 +113,22 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // Before anything is recorded: after that, the first segment may be gone any moment.
+    let mut marks = Marks::new(store.dir());
     say("opened", "");
-    record(&store, &arguments);
+    if arguments.hold {
+        let mut line = String::new();
+        if let Err(error) = std::io::stdin().read_line(&mut line) {
+            say("failed", error);
+        }
+    }
+    record(&store, &arguments, &mut marks);
+    if arguments.linger {
+        loop {
+            say("appended", store.stats().appended);
+            std::thread::sleep(LINGER_STEP);
+        }
+    }
     let patience = Duration::from_millis(arguments.patience_ms);
     if arguments.fold
         && let Err(error) = store.wait_folded(patience)
@@ -113,15 +140,18 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn record(store: &Store, arguments: &Arguments) {
+fn record(store: &Store, arguments: &Arguments, marks: &mut Marks) {
     let recorder = store.recorder();
     let patience = Duration::from_millis(arguments.patience_ms);
+    let wait = Duration::from_millis(arguments.record_wait_ms);
     let pause = Duration::from_micros(arguments.pause_us);
     let due = |every: u64, count: u64| every > 0 && count.is_multiple_of(every);
     let mut refused = 0;
     let mut health = String::from("ok");
     for count in 1..=arguments.events.unwrap_or(u64::MAX) {
-        if !event::record(&recorder, arguments.first + count - 1) {
+        if arguments.drop {
+            event::record_or_drop(&recorder, arguments.first + count - 1);
+        } else if !event::record_within(&recorder, arguments.first + count - 1, wait) {
             refused += 1;
             say("refused", refused);
         }
@@ -135,8 +165,16 @@ fn record(store: &Store, arguments: &Arguments) {
             }
         }
         if due(arguments.tell_every, count) {
-            say("appended", store.stats().appended);
-            let now = store.stats().health.to_string();
+            let stats = store.stats();
+            say("appended", stats.appended);
+            if stats.dropped > refused {
+                refused = stats.dropped;
+                say("refused", refused);
+            }
+            if marks.look_again() {
+                say("durable", format_args!("{} {}", marks.durable, marks.waiting));
+            }
+            let now = stats.health.to_string();
             if now != health {
                 say("health", &now);
                 health = now;

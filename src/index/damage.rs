@@ -1,0 +1,64 @@
+//! Damaged bytes in table `quarantine`: which segments have any, and where.
+//!
+//! Runs on the compactor. Records that can't be decoded are in the table too; here they are passed over.
+
+use super::Index;
+use crate::error::IndexError;
+use crate::format::{Offset, SegmentId};
+use rusqlite::{Transaction, TransactionBehavior, params};
+
+/// A row of the table, without a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DamageRow {
+    pub(crate) segment: SegmentId,
+    pub(crate) offset: Offset,
+    pub(crate) bytes: u64,
+    pub(crate) reason: String,
+}
+
+impl Index {
+    /// The segments in which damage was found.
+    pub(crate) fn damaged_segments(&self) -> Result<Vec<SegmentId>, IndexError> {
+        let read = || {
+            self.connection
+                .prepare("SELECT DISTINCT segment FROM quarantine WHERE sequence IS NULL")?
+                .query_map([], |row| row.get(0).map(SegmentId))?
+                .collect()
+        };
+        self.checked(read())
+    }
+
+    /// The first `count` damaged places of a segment.
+    pub(crate) fn damage_in(&self, segment: SegmentId, count: usize) -> Result<Vec<DamageRow>, IndexError> {
+        let read = || {
+            self.connection
+                .prepare(
+                    "SELECT offset, bytes, reason FROM quarantine WHERE segment = ?1 AND sequence IS NULL
+                     ORDER BY offset LIMIT ?2",
+                )?
+                .query_map(params![segment.0, count], |row| {
+                    Ok(DamageRow { segment, offset: Offset(row.get(0)?), bytes: row.get(1)?, reason: row.get(2)? })
+                })?
+                .collect()
+        };
+        self.checked(read())
+    }
+
+    /// Adds rows, in a transaction of their own. Those that are there already stay as they are.
+    pub(crate) fn add_damage(&mut self, rows: impl Iterator<Item = DamageRow>) -> Result<(), IndexError> {
+        let add = || {
+            let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+            for row in rows {
+                transaction
+                    .prepare_cached(
+                        "INSERT INTO quarantine (segment, offset, bytes, reason) VALUES (?1, ?2, ?3, ?4)
+                         ON CONFLICT (segment, offset) DO NOTHING",
+                    )?
+                    .execute(params![row.segment.0, row.offset.0, row.bytes, row.reason])?;
+            }
+            transaction.commit()
+        };
+        let added = add();
+        self.checked(added)
+    }
+}

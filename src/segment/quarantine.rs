@@ -1,0 +1,186 @@
+//! `quarantine/`: where the file of a damaged segment goes with all its bytes, and a note beside it that says why.
+//!
+//! Runs while a store opens and on the compactor. It moves files and never changes one.
+
+use super::directory::{parse_file_name, sync_directory};
+use crate::error::{AtPath, OpenError, PathError};
+use crate::format::{SegmentId, Sequence};
+use crate::lock::{create_private_dir, no_follow};
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The ending of a note's name, behind the name of the file that it is about.
+const NOTE_EXTENSION: &str = "json";
+/// No note is longer: what is longer was not written here.
+const NOTE_BYTES_MAX: u64 = 1024 * 1024;
+/// How many places of damage a note lists; the table `quarantine` has them all.
+pub(crate) const NOTE_DAMAGE_MAX: usize = 1000;
+
+/// What is known about a file in quarantine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Note {
+    /// The segment that the file's name gives.
+    pub(crate) segment: u64,
+    /// What is damaged, by offset.
+    pub(crate) damage: Vec<Damaged>,
+    /// The last sequence number that the file may hold; absent where its numbers are known, or another store's. No
+    /// number up to it is used again.
+    pub(crate) last_sequence: Option<u64>,
+}
+
+/// A damaged place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Damaged {
+    /// Where it starts.
+    pub(crate) offset: u32,
+    /// How far it goes.
+    pub(crate) bytes: u64,
+    /// What was expected, and what was found.
+    pub(crate) reason: String,
+}
+
+impl Note {
+    pub(crate) fn segment(&self) -> SegmentId {
+        SegmentId(self.segment)
+    }
+
+    pub(crate) fn last_sequence(&self) -> Sequence {
+        Sequence(self.last_sequence.unwrap_or(0))
+    }
+}
+
+/// Moves a segment's file into the quarantine and returns where it is then.
+///
+/// The note comes first, so that a file in quarantine always has one. A crash before the move leaves a note without a
+/// file, which the next attempt writes anew.
+///
+/// # Errors
+/// The file can't be moved; it is then where it was.
+pub(crate) fn move_aside(path: &Path, quarantine_dir: &Path, note: &Note) -> Result<PathBuf, OpenError> {
+    create_private_dir(quarantine_dir)?;
+    let to = free_name(path, quarantine_dir);
+    write_note(&note_path(&to), note)?;
+    sync_directory(quarantine_dir)?;
+    std::fs::rename(path, &to).at("move to quarantine", path)?;
+    // The new name first: a crash in between leaves two names, and never none.
+    sync_directory(quarantine_dir)?;
+    if let Some(from) = path.parent() {
+        sync_directory(from)?;
+    }
+    Ok(to)
+}
+
+/// A name in the quarantine that no other file has; one of that name may have been moved there before.
+fn free_name(path: &Path, quarantine_dir: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let names = std::iter::once(name.to_string()).chain((2_u32..).map(|count| format!("{name}.{count}")));
+    let mut free = names.map(|name| quarantine_dir.join(name)).filter(|to| std::fs::symlink_metadata(to).is_err());
+    free.next().unwrap_or_else(|| quarantine_dir.join(&*name))
+}
+
+fn note_path(segment: &Path) -> PathBuf {
+    let mut name = segment.as_os_str().to_owned();
+    name.push(".");
+    name.push(NOTE_EXTENSION);
+    PathBuf::from(name)
+}
+
+fn write_note(path: &Path, note: &Note) -> Result<(), PathError> {
+    // What stands there is of an attempt that a crash cut short.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).at("remove", path),
+        _ => {}
+    }
+    let mut text = serde_json::to_vec_pretty(note).map_err(std::io::Error::from).at("describe", path)?;
+    text.push(b'\n');
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).at("create", path)?;
+    file.write_all(&text).and_then(|()| file.sync_all()).at("write", path)
+}
+
+/// The notes in the quarantine. What is no note, or can't be read, is passed over: nothing depends on it but numbers
+/// that a damaged file may hold, and what the table `quarantine` shows.
+pub(crate) fn notes(quarantine_dir: &Path) -> Vec<Note> {
+    let Ok(entries) = std::fs::read_dir(quarantine_dir) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| is_note(path)).collect();
+    paths.sort();
+    paths.iter().filter_map(|path| read_note(path)).collect()
+}
+
+/// Whether the name is a segment's (perhaps with a count behind it) and a note's ending, and the segment is there.
+fn is_note(path: &Path) -> bool {
+    let segment = path.with_extension("");
+    let name = segment.file_name().unwrap_or_default().to_string_lossy();
+    let named = |name: &str| parse_file_name(name).is_some();
+    path.extension().is_some_and(|extension| extension == NOTE_EXTENSION)
+        && (named(&name) || name.rsplit_once('.').is_some_and(|(name, _)| named(name)))
+        && std::fs::symlink_metadata(&segment).is_ok()
+}
+
+fn read_note(path: &Path) -> Option<Note> {
+    let flags = no_follow() | i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut text = Vec::new();
+    file.take(NOTE_BYTES_MAX).read_to_end(&mut text).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(last_sequence: Option<u64>) -> Note {
+        let damage = vec![Damaged { offset: 4096, bytes: 28, reason: "expected a frame, found zeros".into() }];
+        Note { segment: 3, damage, last_sequence }
+    }
+
+    #[test]
+    fn a_moved_file_keeps_its_bytes_and_gets_a_note_and_names_never_clash() {
+        let dir = tempfile::tempdir().unwrap();
+        let (wal, quarantine) = (dir.path().join("wal"), dir.path().join("quarantine"));
+        std::fs::create_dir(&wal).unwrap();
+        let path = wal.join("000000000003.seg");
+        for (bytes, name) in [(b"one", "000000000003.seg"), (b"two", "000000000003.seg.2")] {
+            std::fs::write(&path, bytes).unwrap();
+            let to = move_aside(&path, &quarantine, &note(Some(7))).unwrap();
+            assert_eq!((to.as_path(), path.exists()), (quarantine.join(name).as_path(), false));
+            assert_eq!(std::fs::read(&to).unwrap(), bytes);
+        }
+        assert_eq!(notes(&quarantine), [note(Some(7)), note(Some(7))]);
+        assert_eq!((note(None).last_sequence(), note(Some(7)).segment()), (Sequence(0), SegmentId(3)));
+    }
+
+    #[test]
+    fn a_note_that_a_crash_left_without_its_file_is_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let quarantine = dir.path().join("quarantine");
+        std::fs::create_dir(&quarantine).unwrap();
+        std::fs::write(quarantine.join("000000000003.seg.json"), b"{\"segm").unwrap();
+        assert_eq!(notes(&quarantine), []);
+        let path = dir.path().join("000000000003.seg");
+        std::fs::write(&path, b"bytes").unwrap();
+        move_aside(&path, &quarantine, &note(None)).unwrap();
+        assert_eq!(notes(&quarantine), [note(None)]);
+    }
+
+    #[test]
+    fn what_is_no_note_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in ["000000000001.seg", "000000000002.seg", "000000000003.seg", "other"] {
+            std::fs::write(at(name), b"").unwrap();
+        }
+        std::fs::write(at("000000000001.seg.json"), b"\xff").unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", at("000000000002.seg.json")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("000000000003.seg.json"), rustix::fs::Mode::RUSR).unwrap();
+        std::fs::write(at("other.json"), serde_json::to_vec(&note(None)).unwrap()).unwrap();
+        assert_eq!(notes(dir.path()), []);
+        assert_eq!(notes(&at("absent")), []);
+    }
+}

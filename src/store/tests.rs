@@ -1,0 +1,354 @@
+//! Faults that only a test can order: syncs that fail, threads that panic. What the store says then, what it keeps, and
+//! what the next one who opens it finds.
+
+use super::*;
+use crate::query::{Query, RequestFilter, SessionFilter};
+use crate::sabotage::{self, Spot};
+use crate::{Request, SyncPolicy};
+
+/// Long enough for a loaded machine; nothing is measured by it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A store with verbs.
+struct Fixture {
+    _dir: tempfile::TempDir,
+    config: Config,
+    store: Option<Store>,
+    recorded: u64,
+}
+
+impl Fixture {
+    fn new(configure: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::new(dir.path().join("data"));
+        config.segment_bytes = 64 * 1024;
+        config.channel_events = 4096;
+        config.record_wait_ms = 60_000;
+        configure(&mut config);
+        let store = Some(Store::open(config.clone()).unwrap());
+        Self { _dir: dir, config, store, recorded: 0 }
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    fn order(&self, spot: Spot, passes: u32, times: u32) {
+        sabotage::order(&self.config.dir, spot, passes, times);
+    }
+
+    /// Records so many events with ids of their own.
+    fn record(&mut self, events: u64) {
+        let recorder = self.store().recorder();
+        for number in self.recorded..self.recorded + events {
+            let (id, session) = (format!("request-{number}"), format!("session-{}", number % 7));
+            let mut request = Request::new(&id, 1_760_000_000_000 + number as i64, "files", "tools/call");
+            request.session_id = Some(&session);
+            recorder.record(request);
+        }
+        self.recorded += events;
+    }
+
+    fn flush(&self) -> Result<(), WaitError> {
+        self.store().flush(PATIENCE)
+    }
+
+    fn shut_down(&mut self) -> ShutdownReport {
+        self.store.take().unwrap().shutdown(PATIENCE)
+    }
+
+    fn reopen(&mut self) {
+        if self.store.is_some() {
+            self.shut_down();
+        }
+        self.store = Some(Store::open(self.config.clone()).unwrap());
+    }
+
+    /// Waits until health says something about the part.
+    fn wait_for_problem(&self, part: Part) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(problem) = self.store().stats().health.problems.get(&part) {
+                return problem.clone();
+            }
+            assert!(Instant::now() < deadline, "health never says anything about {part:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Every event that was recorded is in the database once, each with a number of its own; returns the numbers.
+    fn assert_each_event_is_folded_once(&self) -> Vec<i64> {
+        let query = Query::open(&self.config.dir).unwrap();
+        let rows = query.logs(&RequestFilter::default()).unwrap();
+        let mut ids: Vec<_> = rows.iter().map(|row| row.request_id.clone()).collect();
+        ids.sort();
+        let mut expected: Vec<_> = (0..self.recorded).map(|number| format!("request-{number}")).collect();
+        expected.sort();
+        assert_eq!(ids, expected);
+        let calls: i64 =
+            query.sessions(&SessionFilter::default()).unwrap().iter().map(|session| session.total_calls).sum();
+        assert_eq!(calls, self.recorded as i64, "counted twice, or not at all");
+        assert_eq!(query.quarantine().unwrap(), 0);
+        let mut numbers: Vec<_> = rows.iter().map(|row| row.id).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), ids.len());
+        numbers
+    }
+
+    /// The last number that a power cut would leave, by what the segments say of themselves.
+    fn vouched_for(&self) -> u64 {
+        let readers = self.segments().into_iter().map(|path| crate::segment::SegmentReader::open(&path).unwrap());
+        let last = |reader: crate::segment::SegmentReader| {
+            reader.header().base_sequence.0 + u64::from(reader.mark().durable.frames) - 1
+        };
+        readers.map(last).max().unwrap()
+    }
+
+    fn segments(&self) -> Vec<PathBuf> {
+        crate::segment::list(&self.config.wal_dir()).unwrap().into_iter().map(|file| file.path).collect()
+    }
+}
+
+#[test]
+fn what_a_failed_sync_left_in_doubt_is_written_again_and_folded_once() {
+    for policy in [SyncPolicy::Always, SyncPolicy::Interval, SyncPolicy::Never] {
+        for failures in [1, 2] {
+            let mut fixture = Fixture::new(|config| config.sync = policy);
+            fixture.record(500);
+            fixture.flush().unwrap();
+            // Under `never` a flush syncs the active segment once, and those that are sealed in another way.
+            fixture.order(Spot::SyncError, u32::from(policy != SyncPolicy::Never), failures);
+            fixture.record(3000);
+            // Waiters wait on, and are told only when what they recorded is on the disk.
+            fixture.flush().unwrap();
+            assert_eq!(fixture.vouched_for(), 3500, "{policy:?}");
+            let stats = fixture.store().stats();
+            assert_eq!(stats.poisoned_segments, u64::from(failures), "{policy:?}");
+            assert!(stats.health.is_ok(), "{policy:?}: {}", stats.health);
+            fixture.record(500);
+            fixture.flush().unwrap();
+            let report = fixture.shut_down();
+            assert_eq!((report.appended, report.folded, report.dropped), (4000, 4000, 0), "{policy:?}");
+            assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=4000).collect::<Vec<_>>());
+            assert_eq!(fixture.segments().len(), 1, "{policy:?}: what was superseded is gone");
+            fixture.reopen();
+            fixture.record(10);
+            fixture.shut_down();
+            assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=4010).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn a_poisoned_segment_gets_no_further_mark_and_what_it_held_lies_in_the_next_one() {
+    let mut fixture = Fixture::new(|config| {
+        config.sync_interval_ms = 60_000;
+        config.segment_bytes = 8 * 1024 * 1024;
+        config.keep_segments_bytes = u64::MAX;
+    });
+    fixture.record(100);
+    fixture.flush().unwrap();
+    fixture.order(Spot::SyncError, 0, 1);
+    fixture.record(50);
+    fixture.flush().unwrap();
+    fixture.record(7);
+    fixture.shut_down();
+    let segments: Vec<_> =
+        fixture.segments().iter().map(|path| crate::segment::SegmentReader::open(path).unwrap()).collect();
+    let told: Vec<_> = segments
+        .iter()
+        .map(|reader| (reader.header().base_sequence.0, reader.mark().durable.frames, reader.mark().sealed.is_some()))
+        .collect();
+    assert_eq!(told, [(1, 100, false), (101, 57, true)]);
+    fixture.assert_each_event_is_folded_once();
+    // From the log alone, each record is taken once.
+    drop(segments);
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(fixture.config.dir.join(name));
+    }
+    for _ in 0..2 {
+        fixture.reopen();
+        fixture.store().wait_folded(PATIENCE).unwrap();
+        fixture.assert_each_event_is_folded_once();
+    }
+}
+
+#[test]
+fn waiters_are_not_told_before_everything_is_written_again() {
+    let mut fixture = Fixture::new(|config| {
+        config.sync_interval_ms = 30;
+        config.segment_bytes = 8 * 1024 * 1024;
+    });
+    fixture.record(100);
+    fixture.flush().unwrap();
+    // Syncs come due while the second writing has only a part.
+    fixture.order(Spot::WriteAgainSlowly, 500, 1);
+    fixture.order(Spot::SyncError, 0, 1);
+    fixture.record(2000);
+    fixture.flush().unwrap();
+    assert_eq!(fixture.vouched_for(), 2100);
+}
+
+#[test]
+fn while_syncs_fail_nothing_is_called_durable_and_health_says_so() {
+    let mut fixture = Fixture::new(|config| config.sync_interval_ms = 60_000);
+    fixture.record(10);
+    fixture.flush().unwrap();
+    fixture.order(Spot::SyncError, 0, u32::MAX);
+    fixture.record(2000);
+    let error = fixture.flush().unwrap_err();
+    assert!(matches!(&error, WaitError::Sync(why) if why.contains("sync")), "{error}");
+    let stats = fixture.store().stats();
+    assert_eq!(stats.poisoned_segments, 3, "it gives up after three");
+    assert!(stats.health.problems.contains_key(&Part::Sync), "{}", stats.health);
+    assert_eq!(fixture.store().progress.durable(), Sequence(10));
+    // What can't be made durable in the log can be in the database.
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    fixture.assert_each_event_is_folded_once();
+    fixture.record(500);
+    assert!(matches!(fixture.flush(), Err(WaitError::Sync(_))), "it said once that it can't");
+    let report = fixture.shut_down();
+    assert_eq!((report.appended, report.dropped, report.left_in_log), (2510, 0, 0));
+    fixture.order(Spot::SyncError, 0, 0);
+    fixture.reopen();
+    fixture.record(10);
+    fixture.flush().unwrap();
+    let health = fixture.shut_down().health;
+    assert!(health.is_ok(), "{health}");
+    fixture.assert_each_event_is_folded_once();
+}
+
+#[test]
+fn what_can_not_be_read_back_is_a_gap_and_its_numbers_do_not_come_again() {
+    // What is lost lies before something that is not, or at the end.
+    for segment_bytes in [64 * 1024, 8 * 1024 * 1024] {
+        let mut fixture = Fixture::new(|config| {
+            config.sync_interval_ms = 60_000;
+            config.segment_bytes = segment_bytes;
+        });
+        fixture.record(100);
+        fixture.flush().unwrap();
+        fixture.order(Spot::ReadBack, 0, 1);
+        fixture.order(Spot::SyncError, 0, 1);
+        fixture.record(4000);
+        fixture.flush().unwrap();
+        fixture.record(100);
+        let health = fixture.store().stats().health;
+        assert!(health.problems[&Part::Damage].contains("is lost"), "{health}");
+        let report = fixture.shut_down();
+        assert!(report.dropped > 100, "{report:?}");
+        assert_eq!((report.appended + report.dropped, report.left_in_log), (4200, 0));
+        let query = Query::open(&fixture.config.dir).unwrap();
+        let totals = query.totals().unwrap();
+        assert_eq!((totals.requests as u64, totals.dropped as u64), (report.appended, report.dropped));
+        // Requests, what is lost of them, and one number for the gap record.
+        let numbers: Vec<_> = query.logs(&RequestFilter::default()).unwrap().iter().map(|row| row.id).collect();
+        assert_eq!(numbers.iter().max(), Some(&4201));
+        assert_eq!(query.gaps(crate::query::Span::default()).unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_sync_that_fails_at_shutdown_loses_nothing_and_is_told() {
+    let mut fixture = Fixture::new(|config| {
+        config.sync_interval_ms = 60_000;
+        config.segment_bytes = 8 * 1024 * 1024;
+    });
+    fixture.record(1000);
+    fixture.order(Spot::SyncError, 0, 1);
+    let report = fixture.shut_down();
+    assert!(report.health.problems.contains_key(&Part::Sync), "{}", report.health);
+    assert_eq!((report.appended, report.folded, report.left_in_log), (1000, 1000, 0));
+    fixture.reopen();
+    fixture.record(10);
+    fixture.shut_down();
+    fixture.assert_each_event_is_folded_once();
+}
+
+#[test]
+fn what_an_earlier_run_left_unsynced_is_written_again_if_its_sync_fails() {
+    let mut fixture = Fixture::new(|config| {
+        config.sync = SyncPolicy::Never;
+        config.keep_segments_bytes = u64::MAX;
+    });
+    fixture.record(2000);
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    fixture.order(Spot::SyncError, 0, 1);
+    fixture.shut_down();
+    // Sealed and never synced; now somebody who does sync opens it.
+    fixture.config.sync = SyncPolicy::Interval;
+    fixture.order(Spot::SealedSyncError, 0, 1);
+    fixture.reopen();
+    fixture.record(1000);
+    fixture.flush().unwrap();
+    assert_eq!(fixture.store().stats().poisoned_segments, 1);
+    fixture.shut_down();
+    assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=3000).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_appender_that_ends_while_it_writes_again_leaves_everything_to_the_next_opening() {
+    for passes in [0, 1, 100, 400] {
+        let mut fixture = Fixture::new(|config| {
+            config.sync_interval_ms = 60_000;
+            config.keep_segments_bytes = u64::MAX;
+        });
+        fixture.record(100);
+        fixture.flush().unwrap();
+        // Everything into the log before anything is written again.
+        fixture.order(Spot::WriteAgain, passes, 1);
+        fixture.order(Spot::SyncError, 0, 1);
+        fixture.record(3000);
+        fixture.wait_for_problem(Part::Thread);
+        let report = fixture.shut_down();
+        assert_eq!(report.appended + report.dropped, 3100, "{report:?}");
+        fixture.recorded = report.appended;
+        fixture.reopen();
+        fixture.store().wait_folded(PATIENCE).unwrap();
+        fixture.assert_each_event_is_folded_once();
+        fixture.record(10);
+        fixture.shut_down();
+        fixture.assert_each_event_is_folded_once();
+    }
+}
+
+#[test]
+fn a_thread_that_panics_is_told_and_nothing_hangs() {
+    for spot in [Spot::Append, Spot::Sync, Spot::Fold, Spot::Prepare] {
+        let mut fixture = Fixture::new(|_| {});
+        fixture.record(100);
+        fixture.store().wait_folded(PATIENCE).unwrap();
+        fixture.order(spot, 0, 1);
+        fixture.config.record_wait_ms = 0;
+        fixture.record(2000);
+        let problem = fixture.wait_for_problem(Part::Thread);
+        assert!(problem.contains("died"), "{problem}");
+        let (flushed, folded) = (fixture.flush(), fixture.store().wait_folded(PATIENCE));
+        match spot {
+            Spot::Append => {
+                assert_eq!((flushed, folded), (Err(WaitError::Closed), Err(WaitError::Closed)));
+                let refused = fixture.store().recorder().try_record(Request::new("late", 1, "p", "m"));
+                assert!(refused.is_err());
+            }
+            Spot::Sync => {
+                assert!(matches!(flushed, Err(WaitError::Sync(_))), "{flushed:?}");
+                assert_eq!(folded, Ok(()), "what can't be synced is folded all the same");
+            }
+            Spot::Fold => {
+                assert_eq!(flushed, Ok(()));
+                assert!(matches!(folded, Err(WaitError::Fold(_))), "{folded:?}");
+            }
+            // The appender prepares segments itself then.
+            _ => assert_eq!((flushed, folded), (Ok(()), Ok(()))),
+        }
+        let report = fixture.shut_down();
+        assert_eq!(report.appended + report.dropped, 2100, "{spot:?}: {report:?}");
+        assert!(spot == Spot::Append || report.dropped == 0, "{spot:?}: {report:?}");
+        fixture.reopen();
+        fixture.store().wait_folded(PATIENCE).unwrap();
+        fixture.shut_down();
+        let rows = Query::open(&fixture.config.dir).unwrap().totals().unwrap().requests;
+        assert_eq!(rows as u64, report.appended, "{spot:?}");
+    }
+}

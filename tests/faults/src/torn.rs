@@ -1,0 +1,44 @@
+//! A log with a torn tail, as a crash leaves it, and no database: everything in it is still to be mended and folded.
+
+use crate::victim::Victim;
+use mcplog::error::SegmentError;
+use mcplog::segment::{Item, SegmentReader};
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// The bytes behind the last frame, of a frame that was cut short.
+const TAIL: [u8; 40] = [0x17; 40];
+
+/// Makes such a log in `store`, of segments that were never synced, with the events `0..events`; `victim` records
+/// into it.
+///
+/// # Panics
+/// It can't be made.
+pub fn leave(victim: &Victim, store: &Path, events: u64) {
+    let mut victim = victim
+        .clone()
+        .with(["--sync", "never", "--keep-segments-bytes", "1000000000", "--linger"])
+        .with(["--events", &events.to_string()])
+        .start();
+    assert!(victim.listen_until(|said| said.appended == events), "the victim ended by itself");
+    victim.kill();
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let path = store.join(name);
+        std::fs::remove_file(&path).unwrap_or_else(|error| panic!("remove {}: {error}", path.display()));
+    }
+    tear(&store.join("wal")).unwrap_or_else(|error| panic!("tear the log in {}: {error}", store.display()));
+}
+
+/// Writes behind the last frame of the last segment.
+fn tear(wal: &Path) -> Result<(), SegmentError> {
+    let segments = mcplog::segment::list(wal)?;
+    let Some(last) = segments.last().filter(|_| segments.len() > 1) else { panic!("too few segments: {segments:?}") };
+    let mut reader = SegmentReader::open(&last.path)?;
+    while !matches!(reader.next()?, Item::Stop(_)) {}
+    let end = u64::from(reader.position().end.0);
+    assert!(end + TAIL.len() as u64 <= reader.file_bytes()?, "no room behind the last frame");
+    let written = OpenOptions::new().write(true).open(&last.path).and_then(|file| file.write_all_at(&TAIL, end));
+    written.unwrap_or_else(|error| panic!("write {}: {error}", last.path.display()));
+    Ok(())
+}

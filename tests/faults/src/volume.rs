@@ -1,0 +1,184 @@
+//! A small file system for one test: made, mounted, filled to the last byte, emptied again, unmounted.
+//!
+//! Wants root and a loop device; where there is none, [`Volume::new`] says why. Runs in the tests' process.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a server of a file system may take to mount it, and a process that was killed to let go of its files.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Written at once to fill what is left.
+const FILL_BYTES: usize = 1024 * 1024;
+
+/// What kind of file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Memory.
+    Tmpfs,
+    /// Blocks written in place.
+    Ext4,
+    /// Blocks written in place, unless a copy shares them.
+    Xfs,
+    /// Each change written to a new place.
+    Btrfs,
+    /// A process that passes everything on to a directory, `fuse_passthrough.py`.
+    Fuse,
+}
+
+impl Kind {
+    /// Those on which segments are mapped.
+    pub const MAPPED: [Self; 2] = [Self::Tmpfs, Self::Ext4];
+    /// Those on which segments are written.
+    pub const WRITTEN: [Self; 3] = [Self::Xfs, Self::Btrfs, Self::Fuse];
+
+    /// XFS wants that much. The others could be smaller, but not much: SQLite's own log may grow to 64 MiB, and would
+    /// take the room that the filler had.
+    const fn image_mib(self) -> u64 {
+        match self {
+            Self::Xfs | Self::Btrfs => 300,
+            _ => 160,
+        }
+    }
+
+    /// What is taken when it is handed out, so that filling the rest is quick.
+    const fn ballast_mib(self) -> usize {
+        match self {
+            Self::Xfs | Self::Btrfs => 160,
+            _ => 60,
+        }
+    }
+}
+
+/// A mounted file system. Dropping it unmounts it.
+#[derive(Debug)]
+pub struct Volume {
+    dir: tempfile::TempDir,
+    server: Option<Child>,
+    /// What has room for the files of `Fuse`.
+    beneath: Option<Box<Volume>>,
+}
+
+impl Volume {
+    /// Makes and mounts one.
+    ///
+    /// # Errors
+    /// Why that is impossible here: no root, no tools, not in the kernel.
+    pub fn new(kind: Kind) -> Result<Self, String> {
+        let volume = Self::mount(kind)?;
+        let ballast = vec![b'.'; kind.ballast_mib() * 1024 * 1024];
+        std::fs::write(volume.path().join("ballast"), ballast).map_err(|error| error.to_string())?;
+        Ok(volume)
+    }
+
+    fn mount(kind: Kind) -> Result<Self, String> {
+        let dir = tempfile::Builder::new().prefix("mcplog-volume-").tempdir().map_err(|error| error.to_string())?;
+        let mut volume = Self { dir, server: None, beneath: None };
+        std::fs::create_dir(volume.path()).map_err(|error| error.to_string())?;
+        let mkfs: &[&str] = match kind {
+            Kind::Tmpfs => {
+                let size = format!("size={}m", kind.image_mib());
+                done(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(volume.path()))?;
+                return Ok(volume);
+            }
+            Kind::Fuse => {
+                volume.serve(Self::mount(Kind::Ext4)?)?;
+                return Ok(volume);
+            }
+            // Blocks as on any disk of today; a small one would get blocks of 1 KiB.
+            Kind::Ext4 => &["mkfs.ext4", "-q", "-F", "-b", "4096"],
+            Kind::Xfs => &["mkfs.xfs", "-q"],
+            Kind::Btrfs => &["mkfs.btrfs", "-q"],
+        };
+        let image = volume.dir.path().join("image");
+        let sized = File::create(&image).and_then(|file| file.set_len(kind.image_mib() * 1024 * 1024));
+        sized.map_err(|error| error.to_string())?;
+        done(Command::new(mkfs[0]).args(&mkfs[1..]).arg(&image))?;
+        done(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(volume.path()))?;
+        Ok(volume)
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("mounted")
+    }
+
+    /// Leaves no room for anything.
+    ///
+    /// # Panics
+    /// Something else than room is missing.
+    pub fn fill(&self) {
+        let filler = OpenOptions::new().create(true).append(true).open(self.filler());
+        let mut filler = filler.unwrap_or_else(|error| panic!("{}: {error}", self.filler().display()));
+        // Ever smaller pieces, and then again: what was freed or written back meanwhile is room as well.
+        for _ in 0..2 {
+            let mut bytes = FILL_BYTES;
+            while bytes > 0 {
+                match filler.write_all(&vec![b'.'; bytes]) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::StorageFull => bytes /= 2,
+                    Err(error) => panic!("fill {}: {error}", self.path().display()),
+                }
+            }
+            // A file system that promised more than it has says so here, and has no room either.
+            let _ = filler.sync_all();
+        }
+    }
+
+    /// Makes room again.
+    ///
+    /// # Panics
+    /// It was not filled.
+    pub fn make_room(&self) {
+        // Not shortened before: a full btrfs refuses that, and removes a name all the same.
+        let removed = std::fs::remove_file(self.filler());
+        removed.unwrap_or_else(|error| panic!("{}: {error}", self.filler().display()));
+        // A file system that frees in the background has freed it then.
+        let _ = File::open(self.path()).and_then(|dir| dir.sync_all());
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.path().join("filler")
+    }
+
+    /// Starts the process that passes everything on to `beneath`, and waits until it does.
+    fn serve(&mut self, beneath: Self) -> Result<(), String> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuse_passthrough.py");
+        let server = Command::new("python3").arg(script).arg(beneath.path()).arg(self.path()).spawn();
+        let server = self.server.insert(server.map_err(|error| format!("start python3: {error}"))?);
+        let marker = Path::new("came-through");
+        std::fs::write(beneath.path().join(marker), "").map_err(|error| error.to_string())?;
+        let patience = Instant::now() + PATIENCE;
+        while !self.dir.path().join("mounted").join(marker).exists() {
+            if server.try_wait().is_ok_and(|ended| ended.is_some()) || Instant::now() > patience {
+                return Err("fuse_passthrough.py mounts nothing here; it wants /dev/fuse and fusepy".into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.beneath = Some(Box::new(beneath));
+        Ok(())
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        // Lazily: a victim may still be dying. The loop device goes with the last user, and the image with the folder. It
+        // is not mounted if it could not be.
+        let _ = done(Command::new("umount").arg("--lazy").arg(self.path()));
+        if let Some(mut server) = self.server.take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+/// Runs a command that has nothing to say; the error is what it said.
+fn done(command: &mut Command) -> Result<(), String> {
+    match command.stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        Err(error) => Err(format!("{command:?}: {error}")),
+    }
+}

@@ -1,0 +1,155 @@
+//! No room: on small file systems that are filled to the last byte, and under limits on the size and number of files.
+//!
+//! The promise: no signal, no crash; what can't be appended is dropped and counted, and recorded as a gap; logging goes
+//! on by itself once there is room.
+
+use mcplog_faults::{Holdings, Kind, Running, Said, Victim, Volume, skip};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+
+/// More than fit into the channel and two segments, several times over.
+const EVENTS: u64 = 30_000;
+const PAUSE_US: u64 = 50;
+/// A request to the server of a FUSE file system takes so long that more would be dropped for want of time, not of room.
+const FUSE_PAUSE_US: u64 = 500;
+
+/// Tells of each event, so that it can't run far ahead of who listens; drops what finds no room at once.
+fn victim(store: &Path, pause_us: u64) -> Victim {
+    Victim::new(env!("CARGO_BIN_EXE_victim"), store).with([
+        "--sync=interval",
+        "--drop",
+        "--record-wait-ms=0",
+        "--channel-events=1024",
+        "--tell-every=1",
+        &format!("--pause-us={pause_us}"),
+        "--fold",
+        &format!("--events={EVENTS}"),
+    ])
+}
+
+/// Takes the room away while the victim records, gives it back, and checks the promise.
+fn lose_room_and_get_it_back(what: &str, store: &Path, mut running: Running, full: impl FnOnce(), room: impl FnOnce()) {
+    assert!(running.listen_until(|said| said.appended >= 3000), "{what}: it ended before");
+    full();
+    // A slow disk drops events as well: what counts is that something finds no room. What comes first depends: a full btrfs
+    // may take half a minute to refuse a new segment.
+    let no_room = |said: &Said| said.refused >= 200 && !said.healths.is_empty();
+    assert!(running.listen_until(no_room), "{what}: there was room for everything: {:?}", running.said());
+    let before = running.said().appended;
+    room();
+    assert!(running.listen_until(|said| said.appended >= before + 3000), "{what}: logging did not resume");
+    let (said, status) = running.finish();
+    assert_eq!((status.signal(), status.code()), (None, Some(0)), "{what}");
+    let report = said.report.unwrap_or_else(|| panic!("{what}: no report"));
+    assert_eq!(report["dropped"], said.refused, "{what}: what was refused is what was dropped");
+    assert_eq!(report["appended"], EVENTS - said.refused, "{what}");
+    assert_eq!(said.failures, [""; 0], "{what}");
+    assert_eq!(report["health"]["problems"], serde_json::json!({}), "{what}: it is well again");
+    let holdings = Holdings::of(store);
+    assert_eq!(holdings.numbers.len() as u64, EVENTS - said.refused, "{what}");
+    assert_eq!((holdings.gap_events, holdings.quarantined), (said.refused, 0), "{what}");
+}
+
+fn on_a_full(kind: Kind) {
+    let volume = match Volume::new(kind) {
+        Ok(volume) => volume,
+        Err(why) => return skip(&format!("disk full on {kind:?}"), &why),
+    };
+    let store = volume.path().join("data");
+    let pause_us = if kind == Kind::Fuse { FUSE_PAUSE_US } else { PAUSE_US };
+    let running = victim(&store, pause_us).start();
+    lose_room_and_get_it_back(&format!("{kind:?}"), &store, running, || volume.fill(), || volume.make_room());
+}
+
+#[test]
+fn a_full_tmpfs_costs_what_does_not_fit_and_nothing_else() {
+    on_a_full(Kind::Tmpfs);
+}
+
+#[test]
+fn a_full_ext4_costs_what_does_not_fit_and_nothing_else() {
+    on_a_full(Kind::Ext4);
+}
+
+#[test]
+fn a_full_xfs_costs_what_does_not_fit_and_nothing_else() {
+    on_a_full(Kind::Xfs);
+}
+
+#[test]
+fn a_full_btrfs_costs_what_does_not_fit_and_nothing_else() {
+    on_a_full(Kind::Btrfs);
+}
+
+#[test]
+fn a_full_fuse_file_system_costs_what_does_not_fit_and_nothing_else() {
+    on_a_full(Kind::Fuse);
+}
+
+#[test]
+fn a_store_on_a_full_disk_is_refused_with_the_reason_and_opens_once_there_is_room() {
+    for kind in Kind::MAPPED.into_iter().chain(Kind::WRITTEN) {
+        let volume = match Volume::new(kind) {
+            Ok(volume) => volume,
+            Err(why) => {
+                skip(&format!("opening on a full {kind:?}"), &why);
+                continue;
+            }
+        };
+        volume.fill();
+        let victim = Victim::new(env!("CARGO_BIN_EXE_victim"), &volume.path().join("data"))
+            .with(["--events=100", "--flush-every=100"]);
+        let (said, status) = victim.run();
+        assert!(!said.opened, "{kind:?}: the disk was not full");
+        assert_eq!(status.code(), Some(1), "{kind:?}: {status}");
+        volume.make_room();
+        let (said, status) = victim.run();
+        assert_eq!((said.acknowledged, status.code()), (100, Some(0)), "{kind:?}: {status}");
+    }
+}
+
+/// Sets a limit of a running process: `prlimit` of util-linux.
+fn limit(running: u32, limit: &str) {
+    let set = Command::new("prlimit").arg("--pid").arg(running.to_string()).arg(limit).status();
+    assert!(set.as_ref().is_ok_and(|status| status.success()), "prlimit {limit}: {set:?}");
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_met_like_a_full_disk_and_not_by_its_signal() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = dir.path().join("data");
+    let running = victim(&store, PAUSE_US).start();
+    let pid = running.pid();
+    lose_room_and_get_it_back(
+        "RLIMIT_FSIZE",
+        &store,
+        running,
+        || limit(pid, "--fsize=32768:unlimited"),
+        || limit(pid, "--fsize=unlimited:unlimited"),
+    );
+}
+
+#[test]
+fn a_store_under_a_limit_on_the_size_of_files_is_refused_and_not_killed() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let (said, status) = victim(&dir.path().join("data"), PAUSE_US).under(["prlimit", "--fsize=49152:49152"]).run();
+    assert!(!said.opened);
+    assert_eq!((status.signal(), status.code()), (None, Some(1)));
+}
+
+#[test]
+fn a_limit_on_the_number_of_files_is_met_like_a_full_disk() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = dir.path().join("data");
+    let running = victim(&store, PAUSE_US).start();
+    let pid = running.pid();
+    // Below what is open already: nothing more can be opened, and what is open stays.
+    lose_room_and_get_it_back(
+        "RLIMIT_NOFILE",
+        &store,
+        running,
+        || limit(pid, "--nofile=3:4096"),
+        || limit(pid, "--nofile=1024:4096"),
+    );
+}

@@ -1,0 +1,79 @@
+//! The power cut tests can fail: each of these plants a bug that only a power cut shows, and wants to see it caught by the
+//! same rounds that `power.rs` does. What a single round catches depends on the moment; so each may try a few times.
+
+use mcplog_faults::{FileSystem, Ordeal, Random, Victim, missing, skip};
+
+/// More than enough: nearly every round shows each of these bugs.
+const ROUNDS_MAX: u64 = 40;
+
+#[test]
+fn a_build_that_skips_msync_is_caught() {
+    // ext4: where segments are mapped.
+    let plant = |victim: Victim| victim.under(lie("msync"));
+    caught("a_build_that_skips_msync_is_caught", "strace", &[FileSystem::Ext4], plant, |_| 50);
+}
+
+#[test]
+fn a_build_that_skips_fsync_is_caught() {
+    // Long enough for segments of some 600 events to be folded and retired: where the log itself is synced by msync, what is
+    // lost is rows of the database. Directories that are not synced don't show: both file systems keep the order.
+    let plant = |victim: Victim| victim.under(lie("fsync,fdatasync")).with(["--pause-us", "50"]);
+    caught("a_build_that_skips_fsync_is_caught", "strace", &FileSystem::ALL, plant, |_| 4000);
+}
+
+#[test]
+fn a_run_under_eatmydata_is_caught() {
+    caught(
+        "a_run_under_eatmydata_is_caught",
+        "eatmydata",
+        &FileSystem::ALL,
+        |victim| victim.under(["eatmydata"]),
+        |_| 50,
+    );
+}
+
+#[test]
+fn a_victim_that_acknowledges_early_is_caught() {
+    // The cut has to come between a word and its truth. The pause lets the appender fall asleep, which makes that longer.
+    let plant = |victim: Victim| victim.with(["--acknowledge-early", "--pause-us", "500"]);
+    caught("a_victim_that_acknowledges_early_is_caught", "xfs_io", &FileSystem::ALL, plant, |random| {
+        1 + random.below(100)
+    });
+}
+
+/// Runs a victim so that these system calls are skipped and say that all is well.
+fn lie(calls: &str) -> [String; 5] {
+    let inject = format!("--inject={calls}:retval=0");
+    ["strace".into(), "--follow-forks".into(), "--quiet=all".into(), "--output=/dev/null".into(), inject]
+}
+
+/// Wants the planted bug to cost a victim events that it called durable, in one of many rounds. `enough` tells how many the
+/// victim must call durable before the power is cut.
+fn caught(
+    test: &str,
+    tool: &str,
+    file_systems: &[FileSystem],
+    plant: impl Fn(Victim) -> Victim,
+    enough: impl Fn(&mut Random) -> u64,
+) {
+    if let Some(why) = missing(tool) {
+        return skip(test, &why);
+    }
+    let mut random = Random::for_test(test);
+    for round in 0..ROUNDS_MAX {
+        let mut ordeal = match Ordeal::new(env!("CARGO_BIN_EXE_victim"), random.one_of(file_systems)) {
+            Ok(ordeal) => ordeal,
+            Err(why) => return skip(test, &why),
+        };
+        let victim = ordeal.victim().with(["--sync", "always", "--flush-every", "5", "--segment-bytes", "65536"]);
+        let mut victim = plant(victim).start();
+        let enough = enough(&mut random);
+        victim.wait_until(|said| said.acknowledged >= enough);
+        let said = ordeal.cut(victim);
+        if let Err(error) = ordeal.survivors(said.durable()) {
+            println!("{test}: caught in round {round}: {error}");
+            return;
+        }
+    }
+    panic!("{ROUNDS_MAX} rounds, and nothing was lost");
+}

@@ -1,0 +1,112 @@
+//! Power cuts at random moments, on ext4 and XFS: what each sync policy promised is there afterwards, and whatever else is
+//! there is a clean prefix of what was recorded.
+//!
+//! A round takes about a second: a victim records, its disk's power is cut, the disk is mounted again, the store is opened
+//! and looked through. Nothing counts that was not read before the cut.
+
+use mcplog_faults::{FileSystem, Ordeal, Random, Said, Scale, skip};
+use std::time::Duration;
+
+/// After how many rounds a store gets a fresh disk: enough for many recoveries on top of each other, few enough that
+/// looking through the store stays cheap.
+const ROUNDS_PER_DISK: u64 = 10;
+/// From the first acknowledgement to the cut, at most.
+const LIFE_MS_MAX: u64 = 300;
+
+#[test]
+fn under_always_everything_acknowledged_survives_a_power_cut() {
+    rounds("under_always_everything_acknowledged_survives_a_power_cut", |ordeal, random| {
+        let flush_every = random.one_of(&["1", "7", "50"]);
+        let mut victim =
+            ordeal.victim().with(["--sync", "always", "--flush-every", flush_every]).with(pace(random)).start();
+        // The first acknowledgement takes longer: directories are synced for it.
+        victim.wait_until(|said| said.acknowledged > 0);
+        victim.listen_for(life(random));
+        let said = ordeal.cut(victim);
+        said.durable()
+    });
+}
+
+#[test]
+fn under_interval_everything_older_than_the_last_sync_but_one_survives_a_power_cut() {
+    rounds("under_interval_everything_older_than_the_last_sync_but_one_survives_a_power_cut", |ordeal, random| {
+        let interval_ms = random.one_of(&["1", "10", "40"]);
+        let mut victim =
+            ordeal.victim().with(["--sync", "interval", "--sync-interval-ms", interval_ms]).with(pace(random)).start();
+        // Nobody flushes: the marks move because the time has come.
+        victim.wait_until(|said| said.marks.len() > 2);
+        victim.listen_for(life(random));
+        let said = ordeal.cut(victim);
+        assert_nothing_waited_for_more_than_one_sync_and_the_next(&said);
+        said.durable()
+    });
+}
+
+#[test]
+fn under_never_a_clean_prefix_survives_a_power_cut_and_all_that_the_system_was_told_to_sync() {
+    rounds(
+        "under_never_a_clean_prefix_survives_a_power_cut_and_all_that_the_system_was_told_to_sync",
+        |ordeal, random| {
+            let mut victim = ordeal.victim().with(["--sync", "never"]).with(pace(random)).start();
+            victim.wait_until(|said| said.appended > 0);
+            victim.listen_for(life(random));
+            // Otherwise nothing at all would be on the disk yet: Linux takes half a minute to begin by itself.
+            let appended = victim.said().appended;
+            let disk = std::fs::File::open(ordeal.disk().path()).expect("a mounted disk");
+            rustix::fs::syncfs(&disk).expect("a disk that works");
+            drop(disk);
+            victim.listen_for(life(random));
+            ordeal.cut(victim);
+            appended
+        },
+    );
+}
+
+/// Does the rounds of a test on each file system. `round` lets a victim live and cuts the power, and tells how many of its
+/// events must have survived.
+fn rounds(test: &str, mut round: impl FnMut(&mut Ordeal, &mut Random) -> u64) {
+    let mut random = Random::for_test(test);
+    let (mut owed_in_all, mut survived_in_all) = (0, 0);
+    for file_system in FileSystem::ALL {
+        for disk in 0..Scale::chosen().rounds(1, 2, 20) {
+            let mut ordeal = match Ordeal::new(env!("CARGO_BIN_EXE_victim"), file_system) {
+                Ok(ordeal) => ordeal,
+                Err(why) => return skip(test, &why),
+            };
+            for number in 0..Scale::chosen().rounds(3, ROUNDS_PER_DISK, ROUNDS_PER_DISK) {
+                let owed = round(&mut ordeal, &mut random);
+                if random.below(3) == 0 {
+                    // The power is not back for good: it goes while the store is being recovered.
+                    let recovering = ordeal.victim().with(["--events", "0", "--linger"]).start();
+                    std::thread::sleep(Duration::from_micros(random.below(50_000)));
+                    ordeal.cut(recovering);
+                }
+                match ordeal.survivors(owed) {
+                    Ok(survived) => survived_in_all += survived,
+                    Err(error) => panic!("{file_system:?}, disk {disk}, round {number}: {error}"),
+                }
+                owed_in_all += owed;
+            }
+        }
+    }
+    println!("{test}: {owed_in_all} events owed, {survived_in_all} there");
+}
+
+/// How fast a victim records, and how soon a segment is full.
+fn pace(random: &mut Random) -> Vec<&'static str> {
+    let (segment_bytes, pause_us) = (random.one_of(&["65536", "262144"]), random.one_of(&["0", "20", "200"]));
+    vec!["--tell-every", "16", "--segment-bytes", segment_bytes, "--pause-us", pause_us]
+}
+
+fn life(random: &mut Random) -> Duration {
+    Duration::from_micros(random.below(LIFE_MS_MAX * 1000))
+}
+
+/// The promise of the policy `interval`, without a clock. What is in the map is durable once the sync under way is done,
+/// each segment that waits is synced, and the active one is. A mark moves at the end of each of these.
+fn assert_nothing_waited_for_more_than_one_sync_and_the_next(said: &Said) {
+    for (seen, mark) in said.marks.iter().enumerate() {
+        let later = usize::try_from(mark.waiting).ok().and_then(|waiting| said.marks.get(seen + 2 + waiting));
+        assert!(later.is_none_or(|later| later.durable >= mark.appended), "{mark:?}, and then only {later:?}");
+    }
+}

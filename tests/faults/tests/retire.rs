@@ -1,0 +1,85 @@
+//! Killed between the commit that folds a segment, the unlink that retires it, and the sync of the directory: whatever
+//! stage it was, everything that reached the map is there, and folded once.
+
+use mcplog_faults::{Holdings, Random, Scale, Victim, missing, skip};
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+
+const SIGKILL: i32 = 9;
+/// After how many rounds there is a fresh store.
+const ROUNDS_PER_STORE: u64 = 5;
+
+#[test]
+fn killed_between_a_commit_and_its_sync_nothing_is_lost_or_folded_twice() {
+    // Only what is retired needs the sync, so that each of them is followed by unlinks.
+    rounds("killed_between_a_commit_and_its_sync_nothing_is_lost_or_folded_twice", |store, when| {
+        at("fsync,fdatasync", when, Some(&store.join("store.db-wal")))
+    });
+}
+
+#[test]
+fn killed_between_sync_and_unlink_nothing_is_lost_or_folded_twice() {
+    // By the second, some of a row of folded segments are gone and others are not.
+    rounds("killed_between_sync_and_unlink_nothing_is_lost_or_folded_twice", |_, when| {
+        at("unlink,?unlinkat", when, None)
+    });
+}
+
+#[test]
+fn killed_between_unlink_and_directory_sync_nothing_is_lost_or_folded_twice() {
+    rounds("killed_between_unlink_and_directory_sync_nothing_is_lost_or_folded_twice", |store, when| {
+        // The first sync of this directory ends the recovery. Under `never`, all others are the compactor's.
+        at("fsync", when + 1, Some(&store.join("wal")))
+    });
+}
+
+/// Runs a victim so that it is killed instead of making such a system call, the `when`th of a thread, counting only those
+/// on `path` if there is one.
+fn at(calls: &str, when: u64, path: Option<&Path>) -> Vec<OsString> {
+    let mut strace: Vec<OsString> =
+        ["strace", "--follow-forks", "--quiet=all", "--output=/dev/null"].map(Into::into).into();
+    strace.push(format!("--inject={calls}:signal=KILL:when={when}").into());
+    if let Some(path) = path {
+        strace.extend(["--trace-path".into(), path.into()]);
+    }
+    strace
+}
+
+/// Kills victims in this way, and looks after each. What the victims ran under gets the store's directory, and whether it
+/// is to be the first call or a later one.
+fn rounds(test: &str, strace: impl Fn(&Path, u64) -> Vec<OsString>) {
+    if let Some(why) = missing("strace") {
+        return skip(test, &why);
+    }
+    let mut random = Random::for_test(test);
+    let mut dir = tempfile::tempdir().expect("temporary directory");
+    let mut first = 0;
+    let rounds = Scale::chosen().rounds(4, 10, 50);
+    for round in 0..rounds {
+        if round % ROUNDS_PER_STORE == 0 {
+            dir = tempfile::tempdir().expect("temporary directory");
+            first = 0;
+        }
+        let store = dir.path().join("data");
+        let pause_us = random.one_of(&["0", "20"]);
+        let (said, status) = Victim::new(env!("CARGO_BIN_EXE_victim"), &store)
+            .with(["--sync", "never", "--tell-every", "16", "--pause-us", pause_us, "--first", &first.to_string()])
+            .under(strace(&store, 1 + random.below(3)))
+            .run();
+        assert_eq!(status.signal(), Some(SIGKILL), "round {round}: the call never came, {said:?}");
+        assert!(said.opened, "round {round}: killed before it began");
+        let holdings = Holdings::of(&store);
+        let found = holdings.numbers.len() as u64;
+        assert_eq!(holdings.prefix(0), found, "round {round}: a hole");
+        assert!(
+            found >= first + said.appended,
+            "round {round}: {} in the map after {first}, {found} rows",
+            said.appended
+        );
+        assert_eq!((holdings.quarantined, holdings.gap_events), (0, 0), "round {round}");
+        assert!(holdings.health.is_ok(), "round {round}: {}", holdings.health);
+        first = found;
+    }
+    println!("{test}: {rounds} rounds");
+}

@@ -1,0 +1,195 @@
+//! A crash at every system call that changes a file: whatever the call is that never happens, everything that was in
+//! the map survives, is folded once, and opening the store again changes nothing.
+
+use mcplog::Config;
+use mcplog::config::SEGMENT_BYTES_MIN;
+use mcplog::format::FRAMES_OFFSET;
+use mcplog_faults::cases::{each, spread};
+use mcplog_faults::trace::{Call, Counts};
+use mcplog_faults::{Holdings, Said, Scale, Strace, Trace, Victim, directory, strace, torn};
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+
+/// What changes files, under the names that it has on this machine or another.
+const CALLS: &str =
+    "fallocate,msync,fsync,fdatasync,?rename,renameat,renameat2,?unlink,unlinkat,ftruncate,write,pwrite64";
+/// The calls by which a poisoned segment is read and let go of, and others are made and taken away.
+const WRITING_AGAIN: [&str; 9] =
+    ["pread64", "openat", "rename", "fallocate", "mmap", "munmap", "ftruncate", "fsync", "unlink"];
+/// How many events are in the log before a crash while opening it.
+const OLD_EVENTS: u64 = 1500;
+/// How many events a run records: enough to fill a segment and begin the next, twice.
+const EVENTS: &str = "2000";
+/// How many crashes the quick set tries for each call of each thread.
+const QUICK: u64 = 4;
+
+#[test]
+fn a_crash_at_any_call_while_a_torn_log_is_opened_loses_nothing() {
+    let Some(dir) = strace::dir("a crash at any call while a torn log is opened") else { return };
+    let torn = dir.path().join("torn");
+    torn::leave(&victim(&torn), &torn, OLD_EVENTS);
+    let counted = dir.path().join("counted");
+    directory::copy(&torn, &counted);
+    let counts = count_calls(&scripted(&counted, OLD_EVENTS), &dir.path().join("log"), |_| false);
+    // Of a call that several threads make, the first to come that far is hit.
+    let mut most = Counts::new();
+    for ((_, call), count) in counts {
+        let most = most.entry((String::new(), call)).or_default();
+        *most = count.max(*most);
+    }
+    try_all("opening a torn log", &most, |case, (_, call), number| {
+        let store = dir.path().join(case);
+        directory::copy(&torn, &store);
+        let fatal = Strace::of(call).injecting(call, &format!("signal=SIGKILL:when={number}"));
+        let (said, status) = scripted(&store, OLD_EVENTS).under(fatal.around()).run();
+        assert_survived(&store, OLD_EVENTS, &said, &format!("{call} {number}"));
+        status.signal().is_some()
+    });
+}
+
+#[test]
+fn a_crash_at_any_call_of_any_thread_while_recording_loses_nothing() {
+    let Some(dir) = strace::dir("a crash at any call of any thread while recording") else { return };
+    let counted = scripted(&dir.path().join("counted"), 0);
+    let counts = count_calls(&counted, &dir.path().join("log"), |call| call.arguments.contains("\"opened"));
+    for expected in ["main", "mcplog-append", "mcplog-prepare", "mcplog-sync", "mcplog-compact"] {
+        assert!(counts.keys().any(|(thread, _)| thread == expected), "no call of {expected}: {counts:?}");
+    }
+    try_all("recording", &counts, |case, (thread, call), number| {
+        let store = dir.path().join(case);
+        let mut victim = scripted(&store, 0).with(["--hold"]).start();
+        assert!(victim.listen_until(|said| said.opened), "the victim ended by itself");
+        // The first thread bears the program's name.
+        let thread = if thread == "main" { "victim" } else { thread };
+        let fatal = Strace::of(call).injecting(call, &format!("signal=SIGKILL:when={number}"));
+        let mut strace = fatal.attach(&victim, thread);
+        victim.release();
+        let (said, status) = victim.finish();
+        strace.wait().expect("strace ends with the thread");
+        assert_survived(&store, 0, &said, &format!("{thread} {call} {number}"));
+        status.signal().is_some()
+    });
+}
+
+#[test]
+fn a_crash_while_what_a_failed_sync_left_is_written_again_loses_nothing() {
+    let Some(dir) = strace::dir("a crash while a failed sync is made up for") else { return };
+    // One fails in the middle of a segment; one when the first segment is full, with frames in the next already.
+    let failures = [3, 6];
+    let crashes: Vec<_> = WRITING_AGAIN
+        .iter()
+        .flat_map(|call| (1..=Scale::chosen().of(1, 12)).map(move |number| (*call, number)))
+        .collect();
+    let cases = failures.iter().flat_map(|failure| crashes.iter().map(move |crash| (*failure, *crash)));
+    let crashed = each(cases.enumerate(), |(case, (failure, (call, number)))| {
+        let (store, log) = (dir.path().join(case.to_string()), dir.path().join(format!("{case}.log")));
+        let mut victim = scripted(&store, 0).with(["--hold"]).start();
+        assert!(victim.listen_until(|said| said.opened), "the victim ended by itself");
+        let mut strace = Strace::of(&format!("msync,{call}"))
+            .injecting("msync", &format!("error=EIO:when={failure}"))
+            .injecting(call, &format!("signal=SIGKILL:when={number}"))
+            .log(&log)
+            .attach_to_all(&victim);
+        victim.release();
+        let (said, status) = victim.finish();
+        strace.wait().expect("strace ends with the victim");
+        assert_survived(&store, 0, &said, &format!("msync {failure} fails, {call} {number}"));
+        let trace = Trace::parse(&std::fs::read_to_string(&log).expect("strace wrote its log"));
+        let failed = trace.calls.iter().position(|call| call.name == "msync" && call.result.is_err());
+        let synced = failed
+            .is_some_and(|failed| trace.calls[failed..].iter().any(|call| call.name == "msync" && call.result.is_ok()));
+        status.signal().is_some() && failed.is_some() && !synced
+    });
+    let (tried, crashed) = (crashed.len(), crashed.into_iter().filter(|crashed| *crashed).count());
+    println!("writing again: {crashed} crashes in between, in {tried} runs");
+    assert!(crashed * 4 >= tried, "writing again: only {crashed} crashes in between, in {tried} runs");
+}
+
+fn victim(store: &Path) -> Victim {
+    Victim::new(env!("CARGO_BIN_EXE_victim"), store)
+}
+
+/// A run that does everything a store does: it syncs, rotates, folds, retires, shuts down.
+fn scripted(store: &Path, first: u64) -> Victim {
+    Victim::new(env!("CARGO_BIN_EXE_victim"), store).with(["--first", &first.to_string(), "--events", EVENTS]).with([
+        "--flush-every",
+        "200",
+        "--tell-every",
+        "100",
+        "--fold",
+    ])
+}
+
+/// Counts the calls of a run since the last one that matches.
+fn count_calls(victim: &Victim, log: &Path, matches: impl Fn(&Call) -> bool) -> Counts {
+    // prctl: threads say their names by it.
+    let watching = Strace::of(&format!("{CALLS},prctl")).log(log);
+    let (said, status) = victim.clone().under(watching.around()).run();
+    assert!(status.success() && said.report.is_some(), "{status}: {said:?}");
+    let trace = Trace::parse(&std::fs::read_to_string(log).expect("strace wrote its log"));
+    let mut counts = trace.counts_since(matches);
+    counts.retain(|(_, call), _| call != "prctl");
+    counts
+}
+
+/// Tries a crash at each of the calls, or at some of them. `attempt` gets a name for the case and tells whether the crash
+/// came: no two runs make equally many calls.
+fn try_all(what: &str, counts: &Counts, attempt: impl Fn(&str, &(String, String), u64) -> bool + Sync) {
+    let numbers = |count: u64| Scale::chosen().of(spread(count, QUICK), spread(count, count));
+    let cases: Vec<_> =
+        counts.iter().flat_map(|(call, count)| numbers(*count).into_iter().map(move |number| (call, number))).collect();
+    let tried = cases.len();
+    let crashes =
+        each(cases.into_iter().enumerate(), |(case, (call, number))| attempt(&case.to_string(), call, number));
+    let crashes = crashes.into_iter().filter(|crashed| *crashed).count();
+    println!("{what}: {crashes} crashes in {tried} runs, calls made: {counts:?}");
+    assert!(crashes * 4 >= tried * 3, "{what}: only {crashes} crashes in {tried} runs");
+}
+
+/// Opens what a crash left, three times: as it is, to see that recovery has nothing left to do, and to see that what is
+/// folded is retired. `old` events were in the log before the run that said `said`.
+fn assert_survived(store: &Path, old: u64, said: &Said, case: &str) {
+    // Whatever is left of a first opening that died before it made the directory.
+    if !store.exists() {
+        assert_eq!((old, said.appended), (0, 0), "{case}");
+        return;
+    }
+    // A large channel and large segments take longer to open than everything else here.
+    let mut retiring = Config::new(store);
+    retiring.channel_events = 4096;
+    retiring.segment_bytes = SEGMENT_BYTES_MIN;
+    let mut keeping = retiring.clone();
+    keeping.keep_segments_bytes = u64::MAX;
+    let first = Holdings::with(keeping.clone());
+    let found = first.prefix(0);
+    assert_eq!(found, first.numbers.len() as u64, "{case}: what one thread records in order is a prefix");
+    let said_to_be_there = old + said.appended.max(said.acknowledged);
+    assert!(found >= said_to_be_there, "{case}: {said_to_be_there} events were in the map, {found} have a row");
+    assert_eq!((first.quarantined, first.gap_events), (0, 0), "{case}");
+    assert!(first.health.is_ok(), "{case}: {}", first.health);
+    let recovered = segments_with_frames(store);
+    assert_eq!(directory::contents(&store.join("quarantine")).len(), 0, "{case}");
+
+    let second = Holdings::with(keeping);
+    assert_eq!((&second.numbers, second.quarantined), (&first.numbers, 0), "{case}: opened twice");
+    let again = segments_with_frames(store);
+    let names = [&recovered, &again].map(|segments| segments.keys().collect::<Vec<_>>());
+    assert_eq!(names[0], names[1], "{case}: opening it twice added or removed segments");
+    let changed = recovered.iter().find(|(path, bytes)| again.get(*path) != Some(*bytes)).map(|(path, _)| path);
+    assert_eq!(changed, None, "{case}: opening it twice changed a segment");
+
+    let third = Holdings::with(retiring);
+    assert_eq!(third.numbers, first.numbers, "{case}: opened three times");
+    let left = directory::contents(&store.join("wal"));
+    assert_eq!(left.len(), 1, "{case}: what is folded is retired, but for the newest: {:?}", left.keys());
+    // A long set has thousands of cases.
+    std::fs::remove_dir_all(store).expect("the store can be removed");
+}
+
+/// Each opening begins a segment, and may remove one that nothing was appended to.
+fn segments_with_frames(store: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = directory::contents(&store.join("wal"));
+    files.retain(|_, bytes| bytes.len() > FRAMES_OFFSET as usize);
+    files
+}
