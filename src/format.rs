@@ -246,11 +246,14 @@ impl Mark {
         }
         let extent = |at: usize| Extent { end: Offset(u32_at(bytes, at)), frames: u32_at(bytes, at + 4) };
         let (durable, sealed) = (extent(8), extent(16));
-        // A forged mark must not make later arithmetic overflow: a frame has a header and at least a word.
+        // A forged mark must not make later arithmetic overflow: a frame has a header and at least a word. Nor must it say
+        // that there is nothing where there is something: a segment without frames is removed unread.
         let possible = |extent: Extent| {
+            let frames_max = extent.end.0.saturating_sub(FRAMES_OFFSET) / (FRAME_HEADER_BYTES + FRAME_ALIGNMENT);
             extent.end.0 >= FRAMES_OFFSET
                 && extent.end.0.is_multiple_of(FRAME_ALIGNMENT)
-                && extent.frames <= (extent.end.0 - FRAMES_OFFSET) / (FRAME_HEADER_BYTES + FRAME_ALIGNMENT)
+                && extent.frames <= frames_max
+                && (extent.frames > 0 || extent == Extent::EMPTY)
         };
         let sealed = (sealed != Extent { end: Offset(0), frames: 0 }).then_some(sealed);
         let consistent =

@@ -233,7 +233,7 @@ class Segment:
         to, index = self.durable, max(due, self.durable_frames)
         for place in range(at, min(self.durable, len(self.data)), 4):
             frame = self.frame(place)
-            if frame is not None and frame[0] >= due:
+            if frame is not None and frame[0] >= due and frame[2] <= self.durable:
                 to, index = place, frame[0]
                 break
         self.corrupt.append({"offset": at, "bytes": to - at, "records": index - due})
@@ -242,7 +242,7 @@ class Segment:
 
 def fits(end, frames):
     """Whether a mark may hold this end and this number of frames."""
-    return end % 4 == 0 and 0 <= frames * 16 <= end - FIRST_FRAME
+    return end % 4 == 0 and 0 <= frames * 16 <= end - FIRST_FRAME and (frames > 0 or end == FIRST_FRAME)
 
 
 def read(path):

@@ -6,7 +6,7 @@
 use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::severity::Severity;
-use crate::source::has_writer;
+use crate::source;
 use mcplog::error::PathError;
 use mcplog::format::{Extent, FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark, Offset};
 use mcplog::segment::{FrameAt, Item, SegmentReader, Stop};
@@ -45,7 +45,7 @@ pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resul
         findings.extend(marks(reader)?);
         let final_word = attempts == 0 || reader.mark().sealed.is_some();
         let all_is_well = findings.iter().all(|finding| finding.severity() == Severity::Clean);
-        if final_word || all_is_well || !reader.path().parent().is_some_and(has_writer) {
+        if final_word || all_is_well || !reader.path().parent().is_some_and(source::has_writer) {
             for finding in findings {
                 if visit(Found::Finding(finding))?.is_break() {
                     return Ok(ControlFlow::Break(()));
