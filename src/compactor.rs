@@ -15,7 +15,7 @@ use crate::index::{Batch, Checkpoint, Index};
 use crate::log::{Log, LogSegment};
 use crate::progress::Progress;
 use crate::record::{Kind, Record};
-use crate::retention::Retention;
+use crate::retention::{Retention, RowRetention};
 use crate::segment::directory::sync_directory;
 use crate::segment::{Item, SegmentReader};
 use std::path::PathBuf;
@@ -54,6 +54,7 @@ pub(crate) struct Compactor {
     wal_dir: PathBuf,
     policy: SyncPolicy,
     retention: Retention,
+    row_retention: RowRetention,
     /// Up to here, committed.
     checkpoint: Checkpoint,
     reader: Option<SegmentReader>,
@@ -108,6 +109,7 @@ impl Compactor {
             wal_dir: config.wal_dir(),
             policy: config.sync,
             retention: Retention::new(config),
+            row_retention: RowRetention::new(config),
             checkpoint,
             reader: None,
             last_retired: Instant::now(),
@@ -122,7 +124,7 @@ impl Compactor {
         while !self.give_up.load(Ordering::Relaxed) {
             // Read before looking at the log: what was appended before it was set is then seen.
             let finishing = self.finish.load(Ordering::Acquire);
-            match self.fold_next() {
+            match self.work() {
                 Ok(true) => {
                     self.health.clear(Part::Fold);
                     retry = RETRY_MIN;
@@ -141,6 +143,13 @@ impl Compactor {
                 }
             }
         }
+    }
+
+    /// Folds, and removes what is expired; `false`: there is nothing to do now.
+    fn work(&mut self) -> Result<bool, FoldError> {
+        let folded = self.fold_next()?;
+        let expired = self.index.expire(&self.row_retention, now_ms())?;
+        Ok(folded || expired)
     }
 
     /// Folds a batch, or goes on to the next segment. `false`: there is nothing to do now.

@@ -158,7 +158,7 @@ impl SessionFacts {
     pub(crate) fn merge(self, other: Self) -> Self {
         Self {
             announcement: either(self.announcement, other.announcement, Ord::min),
-            requests: either(self.requests, other.requests, RequestFacts::merge),
+            requests: RequestFacts::of_both(self.requests, other.requests),
             closed_at: either(self.closed_at, other.closed_at, Ord::min),
         }
     }
@@ -183,6 +183,11 @@ impl SessionFacts {
 }
 
 impl RequestFacts {
+    /// Both together.
+    pub(crate) fn of_both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        either(one, other, Self::merge)
+    }
+
     fn merge(self, other: Self) -> Self {
         Self {
             first_at: self.first_at.min(other.first_at),

@@ -6,6 +6,7 @@
 
 mod batch;
 mod digest_table;
+mod expiry;
 mod names;
 mod rebuild;
 mod request_rows;
@@ -20,6 +21,7 @@ use crate::config::Config;
 use crate::error::{AtPath, IndexError, OpenError};
 use crate::format::{FRAMES_OFFSET, Offset, SegmentId, Sequence, WriterId};
 use crate::gap::now_ms;
+use expiry::Expiry;
 use names::Names;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -34,8 +36,9 @@ pub(crate) const DATABASE_NAME: &str = "store.db";
 /// Our migrations, counted in `PRAGMA user_version`.
 ///
 /// - 1: never released.
-/// - 2: lean rows, roll-ups, session digests.
-pub(crate) const DATABASE_VERSION: i64 = 2;
+/// - 2: never released.
+/// - 3: lean rows, roll-ups, session digests; what is too old is removed, and its room given back.
+pub(crate) const DATABASE_VERSION: i64 = 3;
 /// The version of the five tables that other tools read, as `meta` says it.
 const TABLES_VERSION: &str = "4";
 /// How long a statement waits for another connection before the compactor takes over with its own patience.
@@ -66,6 +69,7 @@ pub(crate) struct Index {
     connection: Connection,
     path: PathBuf,
     names: Names,
+    expiry: Expiry,
 }
 
 impl Index {
@@ -76,6 +80,7 @@ impl Index {
         let index = Self::connect(&path).and_then(|mut index| {
             index.migrate()?;
             index.set_idle(config.session_idle_ms)?;
+            index.expiry = index.checked(Expiry::read(&index.connection))?;
             Ok(index)
         })?;
         Ok(index)
@@ -84,7 +89,7 @@ impl Index {
     fn connect(path: &Path) -> Result<Self, IndexError> {
         let connection =
             Connection::open(path).map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })?;
-        let index = Self { connection, path: path.to_owned(), names: Names::default() };
+        let index = Self { connection, path: path.to_owned(), names: Names::default(), expiry: Expiry::default() };
         index.checked(index.connection.busy_timeout(BUSY_TIMEOUT))?;
         // Before anything is changed: a newer database stays untouched.
         let version = index.version()?;
@@ -106,11 +111,20 @@ impl Index {
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         // Takes effect where nothing is written yet.
         self.connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        // So that the room of what is removed can be given back bit by bit.
+        self.connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         self.connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         // NORMAL: a commit waits for no disk. A power cut may take the last commits, checkpoint and rows together, and
         // then the log still has the records: no segment is retired before `make_durable`.
         self.connection.pragma_update(None, "synchronous", "NORMAL")?;
         self.connection.pragma_update_and_check(None, "wal_autocheckpoint", WAL_PAGES, |_| Ok(()))?;
+        // A log that grew beyond that, because a reader was in the way, is shortened when it begins afresh.
+        self.connection.pragma_update_and_check(
+            None,
+            "journal_size_limit",
+            i64::from(WAL_PAGES) * i64::from(PAGE_BYTES),
+            |_| Ok(()),
+        )?;
         self.connection.pragma_update(None, "cache_size", -8192)?;
         // A statement of many rows keeps the pages that it changes until it is done. In a file, as is the default, that
         // took as long as inserting the rows.
@@ -176,8 +190,9 @@ impl Index {
 
     /// Starts a batch. Dropping it undoes it.
     pub(crate) fn begin(&mut self) -> Result<Batch<'_>, IndexError> {
-        let Self { connection, path, names } = self;
-        Batch::new(connection, path, names).map_err(|source| IndexError::Sqlite { path: path.clone(), source })
+        let Self { connection, path, names, expiry } = self;
+        Batch::new(connection, path, names, expiry.kept_since)
+            .map_err(|source| IndexError::Sqlite { path: path.clone(), source })
     }
 
     /// Makes every commit so far durable. A segment may be retired only after this.

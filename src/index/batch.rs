@@ -11,6 +11,7 @@ use super::{Checkpoint, schema_history, session_table};
 use crate::error::IndexError;
 use crate::fold::{Mutation, SessionFacts};
 use crate::format::{Offset, SegmentId, Sequence, WriterId};
+use crate::gap::now_ms;
 use crate::record::{GapRecord, Id, IdBuffer, RequestRecord};
 use rusqlite::{Connection, Transaction, params};
 use std::collections::HashMap;
@@ -25,6 +26,10 @@ pub(crate) struct Batch<'c> {
     names: &'c mut Names,
     sessions: HashMap<i64, TouchedSession>,
     rollups: Gathered,
+    /// Requests from before are expired.
+    kept_since: i64,
+    /// How many of the batch were.
+    late_requests: u64,
 }
 
 /// A session that the batch says something about.
@@ -37,12 +42,17 @@ struct TouchedSession {
 }
 
 impl<'c> Batch<'c> {
-    pub(super) fn new(connection: &'c Connection, path: &'c Path, names: &'c mut Names) -> rusqlite::Result<Self> {
+    pub(super) fn new(
+        connection: &'c Connection,
+        path: &'c Path,
+        names: &'c mut Names,
+        kept_since: i64,
+    ) -> rusqlite::Result<Self> {
         names.begin();
         let transaction = Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
         let rows = RequestRows::new(connection)?;
         let (sessions, rollups) = (HashMap::new(), Gathered::default());
-        Ok(Self { transaction, connection, rows, path, names, sessions, rollups })
+        Ok(Self { transaction, connection, rows, path, names, sessions, rollups, kept_since, late_requests: 0 })
     }
 
     /// Applies what the records with those sequence numbers change.
@@ -55,6 +65,7 @@ impl<'c> Batch<'c> {
         let mut requests = Vec::with_capacity(mutations.len());
         for (sequence, mutation) in mutations {
             match mutation {
+                Mutation::Request(request) if request.ts < self.kept_since => self.late_requests += 1,
                 Mutation::Request(request) => requests.push(self.new_row(sequence, request)?),
                 Mutation::Session(id, facts) => self.add_facts(id, facts)?,
                 Mutation::SchemaVersion(version) => schema_history::add(&self.transaction, sequence, &version)?,
@@ -99,7 +110,7 @@ impl<'c> Batch<'c> {
     }
 
     fn finish(self, writer_id: WriterId, checkpoint: Checkpoint) -> rusqlite::Result<()> {
-        let Self { transaction, connection, rows, names, sessions, rollups, .. } = self;
+        let Self { transaction, connection, rows, names, sessions, rollups, kept_since, late_requests, .. } = self;
         drop(rows);
         let mut digests = ChangedDigests::default();
         for (session, TouchedSession { session_id, facts, recount }) in sessions {
@@ -110,7 +121,12 @@ impl<'c> Batch<'c> {
             digests.set(connection, names, session, facts.as_ref())?;
         }
         digests.write(connection)?;
-        rollups.write(connection)?;
+        rollups.write(connection, kept_since)?;
+        if late_requests > 0 {
+            connection
+                .prepare_cached("UPDATE retention SET late_requests = late_requests + ?1")?
+                .execute([late_requests])?;
+        }
         connection
             .prepare_cached(
                 "INSERT INTO checkpoint (id, writer_id, segment, offset, sequence) VALUES (1, ?1, ?2, ?3, ?4)
@@ -178,10 +194,11 @@ impl<'c> Batch<'c> {
     ) -> rusqlite::Result<()> {
         self.transaction
             .prepare_cached(
-                "INSERT INTO quarantine (segment, offset, bytes, sequence, reason, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                "INSERT INTO quarantine (segment, offset, bytes, sequence, reason, payload, noted_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT (segment, offset) DO NOTHING",
             )?
-            .execute(params![segment.0, offset, bytes, sequence, reason, payload])
+            .execute(params![segment.0, offset, bytes, sequence, reason, payload, now_ms()])
             .map(|_| ())
     }
 

@@ -30,7 +30,13 @@ impl ChangedDigests {
         Ok(())
     }
 
-    /// Writes the pages that changed.
+    /// A session's row was removed.
+    pub(super) fn remove(&mut self, session: i64) {
+        let (page, index) = session_digest::place_of(session);
+        self.0.entry(page).or_default().push((index, None));
+    }
+
+    /// Writes the pages that changed; one without sessions is no row.
     pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
         let mut select = connection.prepare_cached("SELECT digest FROM session_digest WHERE page = ?1")?;
         let mut insert =
@@ -40,10 +46,28 @@ impl ChangedDigests {
             for (index, entry) in &changes {
                 session_digest::put(&mut digest, *index, entry.as_ref());
             }
-            insert.execute(params![page, digest])?;
+            if digest.is_empty() {
+                connection.prepare_cached("DELETE FROM session_digest WHERE page = ?1")?.execute([page])?;
+            } else {
+                insert.execute(params![page, digest])?;
+            }
         }
         Ok(())
     }
+}
+
+/// The sessions of a page that were over before `kept_since`.
+pub(super) fn expired_in(connection: &Connection, page: i64, kept_since: i64) -> rusqlite::Result<Vec<i64>> {
+    let digest: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT digest FROM session_digest WHERE page = ?1")?
+        .query_row([page], |row| row.get(0))
+        .optional()?;
+    let digest = digest.unwrap_or_default();
+    let is_over = |session: &SessionDigest| {
+        session.started_at.max(session.last_seen_at).max(session.closed_at.unwrap_or(i64::MIN)) < kept_since
+    };
+    let over = session_digest::entries(&digest).filter(|(_, session)| is_over(session));
+    Ok(over.map(|(index, _)| session_digest::session_at(page, index)).collect())
 }
 
 fn digest_of(facts: &SessionFacts, (client, proxy): (u32, u32)) -> SessionDigest {

@@ -59,6 +59,12 @@ impl Names {
         self.sessions.remove(session_id);
     }
 
+    /// Calls were removed: their numbers may not be remembered.
+    pub(super) fn forget_calls(&mut self) {
+        self.calls.clear();
+        self.latest = None;
+    }
+
     /// The number of what a request called.
     pub(super) fn call(&mut self, connection: &Connection, request: &RequestRecord<'_>) -> rusqlite::Result<i64> {
         let RequestRecord { proxy, method, tool, .. } = *request;

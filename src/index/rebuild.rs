@@ -24,6 +24,7 @@ pub struct RebuildReport {
 impl Index {
     /// Makes what is derived anew. `progress` is told, now and then, how much of it is done: 0 to 1.
     pub(crate) fn rebuild(&mut self, progress: &mut dyn FnMut(f64)) -> Result<RebuildReport, IndexError> {
+        self.finish_expiring()?;
         let rebuilt = rebuild(&self.connection, &mut self.names, progress);
         self.checked(rebuilt)
     }

@@ -31,8 +31,8 @@ impl Gathered {
         self.recount.insert((call, Level::Minute.start_of(ts)));
     }
 
-    /// Brings the table up to date with the rows, which are written already.
-    pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
+    /// Brings the table up to date with the rows, which are written already. Cells from before `kept_since` count no more.
+    pub(super) fn write(self, connection: &Connection, kept_since: i64) -> rusqlite::Result<()> {
         let mut added = BTreeMap::new();
         for (place, samples) in self.minutes {
             if self.recount.contains(&place) {
@@ -59,7 +59,7 @@ impl Gathered {
                 add_to(connection, level, *place, cell)?;
             }
             for place in &recounted {
-                let cell = sum_of_below(connection, below, level, *place)?;
+                let cell = sum_of_below(connection, below, level, *place, kept_since)?;
                 write(connection, level, *place, &cell)?;
             }
             added = coarser;
@@ -116,6 +116,44 @@ pub(super) fn rebuild(connection: &Connection, call: i64) -> rusqlite::Result<()
             }
         }
     }
+}
+
+/// The next call after that one which has cells.
+pub(super) fn next_call(connection: &Connection, after: i64) -> rusqlite::Result<Option<i64>> {
+    let mut select = connection.prepare_cached("SELECT min(call) FROM rollups WHERE level = ?1 AND call > ?2")?;
+    let mut next = None;
+    for level in Level::ALL {
+        let call: Option<i64> = select.query_row(params![level.number(), after], |row| row.get(0))?;
+        next = call.into_iter().chain(next).min();
+    }
+    Ok(next)
+}
+
+/// Removes what a call's cells say of the time before `kept_since`, a minute's start: the cells that it cuts are put
+/// together again from those below, the ones before it go, at most `max` at once. Whether none is left.
+pub(super) fn expire(connection: &Connection, call: i64, kept_since: i64, max: usize) -> rusqlite::Result<bool> {
+    for levels in Level::ALL.windows(2).skip(1) {
+        let (below, level) = (levels[0], levels[1]);
+        let start = level.start_of(kept_since);
+        let first_ts: Option<i64> = connection
+            .prepare_cached("SELECT first_ts FROM rollups WHERE level = ?1 AND call = ?2 AND start = ?3")?
+            .query_row(params![level.number(), call, start], |row| row.get(0))
+            .optional()?;
+        if start < kept_since && first_ts.is_some_and(|first_ts| first_ts < kept_since) {
+            let cell = sum_of_below(connection, below, level, (call, start), kept_since)?;
+            write(connection, level, (call, start), &cell)?;
+        }
+    }
+    let mut left = max;
+    for level in Level::ALL {
+        left -= connection
+            .prepare_cached(
+                "DELETE FROM rollups WHERE level = ?1 AND call = ?2 AND start IN (
+                     SELECT start FROM rollups WHERE level = ?1 AND call = ?2 AND start < ?3 ORDER BY start LIMIT ?4)",
+            )?
+            .execute(params![level.number(), call, level.start_of(kept_since), left])?;
+    }
+    Ok(left > 0)
 }
 
 /// Adds requests to a minute, and to its seconds where it has many or now gets them.
@@ -202,12 +240,19 @@ fn read(connection: &Connection, level: Level, (call, start): Place) -> rusqlite
     connection.prepare_cached(&sql)?.query_row(params![level.number(), call, start], read_cell).optional()
 }
 
-/// What the cells below add up to.
-fn sum_of_below(connection: &Connection, below: Level, level: Level, (call, start): Place) -> rusqlite::Result<Cell> {
+/// What the cells below add up to, from the one on that `kept_since` lies in.
+fn sum_of_below(
+    connection: &Connection,
+    below: Level,
+    level: Level,
+    (call, start): Place,
+    kept_since: i64,
+) -> rusqlite::Result<Cell> {
+    let first = start.max(below.start_of(kept_since));
     let mut sum = Cell::empty();
     let sql = format!("SELECT {COLUMNS} FROM rollups WHERE level = ?1 AND call = ?2 AND start BETWEEN ?3 AND ?4");
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![below.number(), call, start, last_of(level, start)])?;
+    let mut rows = statement.query(params![below.number(), call, first, last_of(level, start)])?;
     while let Some(row) = rows.next()? {
         sum.merge(&read_cell(row)?);
     }

@@ -1,6 +1,8 @@
 //! Folding against a model: any order, any batching, any crash in between gives the tables that a plain reading of
 //! the rules gives.
 
+mod expiry_tests;
+
 use super::*;
 use crate::event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
 use crate::fold::fold;
@@ -442,7 +444,7 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
     fixture.index = None;
     let error = Index::open(&Config::new(fixture.dir.path())).unwrap_err();
     assert!(
-        matches!(error, OpenError::Index(IndexError::UnsupportedVersion { found: 3, supported: 2, .. })),
+        matches!(error, OpenError::Index(IndexError::UnsupportedVersion { found: 4, supported: 3, .. })),
         "{error}"
     );
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The version of the tables that the statements here are written for.
-const DATABASE_VERSION: i64 = 2;
+const DATABASE_VERSION: i64 = 3;
 
 /// A writer holds its locks for one batch; a reader that meets one (a checkpoint, a recovery) waits so long.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -158,9 +158,9 @@ mod tests {
     #[test]
     fn a_newer_database_is_refused() {
         let store = TestStore::new();
-        store.execute("PRAGMA user_version = 3");
+        store.execute("PRAGMA user_version = 4");
         let error = Query::open(store.dir()).unwrap_err();
-        assert!(matches!(error, IndexError::UnsupportedVersion { supported: 2, found: 3, .. }), "{error}");
+        assert!(matches!(error, IndexError::UnsupportedVersion { supported: 3, found: 4, .. }), "{error}");
     }
 
     #[test]

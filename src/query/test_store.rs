@@ -24,7 +24,7 @@ impl TestStore {
         let connection = Connection::open(dir.path().join("store.db")).unwrap();
         connection.pragma_update(None, "journal_mode", "wal").unwrap();
         connection.execute_batch(include_str!("../schema.sql")).unwrap();
-        connection.pragma_update(None, "user_version", 2).unwrap();
+        connection.pragma_update(None, "user_version", 3).unwrap();
         Self { connection, dir }
     }
 
