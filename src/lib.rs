@@ -39,6 +39,7 @@ mod appender;
 mod chunk;
 mod compactor;
 pub mod config;
+mod cut;
 pub mod error;
 pub mod event;
 mod fold;

@@ -56,20 +56,34 @@ impl<'c> Batch<'c> {
     }
 
     /// Applies what the records with those sequence numbers change.
-    pub(crate) fn apply(&mut self, mutations: Vec<(Sequence, Mutation<'_>)>) -> Result<(), IndexError> {
-        let applied = self.apply_all(mutations);
+    pub(crate) fn apply(&mut self, mut mutations: Vec<(Sequence, Mutation<'_>)>) -> Result<(), IndexError> {
+        let applied = self.apply_all(&mut mutations);
         self.checked(applied)
     }
 
-    fn apply_all(&mut self, mutations: Vec<(Sequence, Mutation<'_>)>) -> rusqlite::Result<()> {
+    fn apply_all(&mut self, mutations: &mut [(Sequence, Mutation<'_>)]) -> rusqlite::Result<()> {
         let mut requests = Vec::with_capacity(mutations.len());
         for (sequence, mutation) in mutations {
-            match mutation {
-                Mutation::Request(request) if request.ts < self.kept_since => self.late_requests += 1,
-                Mutation::Request(request) => requests.push(self.new_row(sequence, request)?),
-                Mutation::Session(id, facts) => self.add_facts(id, facts)?,
-                Mutation::SchemaVersion(version) => schema_history::add(&self.transaction, sequence, &version)?,
-                Mutation::Gap(gap) => self.add_gap(sequence, gap)?,
+            let request = match mutation {
+                Mutation::Request(request) => *request,
+                Mutation::CutRequest(row) => row.record(),
+                Mutation::Session(id, facts) => {
+                    self.add_facts(Id::new(id), std::mem::take(facts))?;
+                    continue;
+                }
+                Mutation::SchemaVersion(version) => {
+                    schema_history::add(&self.transaction, *sequence, version)?;
+                    continue;
+                }
+                Mutation::Gap(gap) => {
+                    self.add_gap(*sequence, *gap)?;
+                    continue;
+                }
+            };
+            if request.ts < self.kept_since {
+                self.late_requests += 1;
+            } else {
+                requests.push(self.new_row(*sequence, request)?);
             }
         }
         self.add_requests(&requests)
@@ -139,12 +153,12 @@ impl<'c> Batch<'c> {
     }
 
     /// The request with numbers for its names.
-    fn new_row<'a>(&mut self, sequence: Sequence, request: RequestRecord<'a>) -> rusqlite::Result<NewRow<'a>> {
+    fn new_row<'a>(&mut self, sequence: Sequence, mut request: RequestRecord<'a>) -> rusqlite::Result<NewRow<'a>> {
         let session = match &request.session_id {
             Some(id) => Some(self.names.session(self.connection, id.text_in(&mut IdBuffer::default()))?),
             None => None,
         };
-        let call = self.names.call(self.connection, &request)?;
+        let call = self.names.call(self.connection, &mut request)?;
         Ok(NewRow { id: i64::try_from(sequence.0).unwrap_or(i64::MAX), call, session, request })
     }
 
@@ -168,7 +182,10 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 
-    fn add_facts(&mut self, id: Id<'_>, facts: SessionFacts) -> rusqlite::Result<()> {
+    fn add_facts(&mut self, id: Id<'_>, mut facts: SessionFacts) -> rusqlite::Result<()> {
+        if let Some(announcement) = &mut facts.announcement {
+            self.names.name_session(self.connection, announcement)?;
+        }
         let session = self.names.session(self.connection, id.text_in(&mut IdBuffer::default()))?;
         let touched = touch(&mut self.sessions, session, id);
         touched.facts = std::mem::take(&mut touched.facts).merge(facts);

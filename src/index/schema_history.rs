@@ -3,8 +3,8 @@
 //! The changes are a function of the set of versions, ordered by time: a version that arrives late is put between its
 //! neighbours, and the changes around it are worked out again. So the order of arrival does not matter.
 
+use crate::fold::SchemaVersionRow;
 use crate::format::Sequence;
-use crate::record::SchemaVersionRecord;
 use crate::schema_diff::{Change, diff, initial};
 use rusqlite::{OptionalExtension, Transaction, named_params, params};
 
@@ -19,7 +19,7 @@ struct Version {
 pub(super) fn add(
     transaction: &Transaction<'_>,
     sequence: Sequence,
-    version: &SchemaVersionRecord<'_>,
+    version: &SchemaVersionRow<'_>,
 ) -> rusqlite::Result<()> {
     let added = transaction
         .prepare_cached(
@@ -42,8 +42,8 @@ pub(super) fn add(
     let this = Version {
         id: i64::try_from(sequence.0).unwrap_or(i64::MAX),
         ts: version.ts,
-        content_hash: version.content_hash.to_owned(),
-        payload: version.payload.to_owned(),
+        content_hash: version.content_hash.clone().into_owned(),
+        payload: version.payload.clone().into_owned(),
     };
     let before = neighbour(transaction, version, Side::Before)?;
     write_changes(transaction, version, before.as_ref(), &this)?;
@@ -73,7 +73,14 @@ pub(super) fn expire(transaction: &Transaction<'_>, kept_since: i64, max: usize)
         })?
         .collect::<rusqlite::Result<Vec<(i64, String, String, String, i64, String)>>>()?;
     for (id, proxy, upstream_url, method, ts, content_hash) in &replaced {
-        let version = SchemaVersionRecord { ts: *ts, proxy, upstream_url, method, payload: "", content_hash };
+        let version = SchemaVersionRow {
+            ts: *ts,
+            proxy: proxy.into(),
+            upstream_url: upstream_url.into(),
+            method: method.into(),
+            payload: "".into(),
+            content_hash: content_hash.into(),
+        };
         let after = neighbour(transaction, &version, Side::After)?;
         let changed = after.iter().map(|after| after.id).chain([*id]);
         for id in changed {
@@ -95,7 +102,7 @@ enum Side {
 
 fn neighbour(
     transaction: &Transaction<'_>,
-    version: &SchemaVersionRecord<'_>,
+    version: &SchemaVersionRow<'_>,
     side: Side,
 ) -> rusqlite::Result<Option<Version>> {
     let (comparison, direction) = match side {
@@ -126,14 +133,14 @@ fn neighbour(
 /// Writes what changed from `old` to `new`; nothing, if a restart or a race made the same version twice.
 fn write_changes(
     transaction: &Transaction<'_>,
-    of: &SchemaVersionRecord<'_>,
+    of: &SchemaVersionRow<'_>,
     old: Option<&Version>,
     new: &Version,
 ) -> rusqlite::Result<()> {
     let changes = match old {
         None => vec![initial()],
         Some(old) if old.content_hash == new.content_hash => Vec::new(),
-        Some(old) => diff(of.method, &old.payload, &new.payload),
+        Some(old) => diff(&of.method, &old.payload, &new.payload),
     };
     let mut insert = transaction.prepare_cached(
         "INSERT INTO schema_changes

@@ -54,6 +54,7 @@ fn expired_model(before: &[Owned], first: i64, after: &[Owned], second: i64) -> 
             other => panic!("{other:?}"),
         })
         .collect();
+    let is_over = |id: &str| over.contains(&*cut::name(id, ID_BYTES_MAX));
     // Requests whose session is gone are gone for good; those of a session that goes on still count in its sums.
     let forgotten: BTreeSet<String> = winners(before)
         .into_iter()
@@ -61,8 +62,8 @@ fn expired_model(before: &[Owned], first: i64, after: &[Owned], second: i64) -> 
         .map(|(id, _)| id)
         .collect();
     let kept = before.iter().filter(|event| match event {
-        Owned::Request { id, .. } => !forgotten.contains(id),
-        Owned::Session { id, .. } | Owned::Closed { id, .. } => !over.contains(id),
+        Owned::Request { id, .. } => !forgotten.contains(&*cut::name(id, ID_BYTES_MAX)),
+        Owned::Session { id, .. } | Owned::Closed { id, .. } => !is_over(id),
         Owned::Schema { .. } => true,
     });
     let mut all: Vec<Owned> = kept.chain(after).cloned().collect();
@@ -84,7 +85,7 @@ fn expired_model(before: &[Owned], first: i64, after: &[Owned], second: i64) -> 
 /// known depends on when its row was removed.
 fn in_time(before: &[Owned], kept_since: i64, after: Vec<Owned>) -> Vec<Owned> {
     let winners = winners(before);
-    let is_unknown = |id: &str| winners.get(id).is_none_or(|(ts, _)| *ts >= kept_since);
+    let is_unknown = |id: &str| winners.get(&*cut::name(id, ID_BYTES_MAX)).is_none_or(|(ts, _)| *ts >= kept_since);
     after
         .into_iter()
         .filter(|event| match event {
