@@ -160,6 +160,15 @@ pub enum IndexError {
     },
 }
 
+impl IndexError {
+    /// Whether the database itself is damaged, so that trying again can't help.
+    pub fn is_corrupt(&self) -> bool {
+        let Self::Sqlite { source, .. } = self else { return false };
+        let code = source.sqlite_error_code();
+        matches!(code, Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
+    }
+}
+
 /// Why waiting for the store ended without what was waited for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -36,6 +36,7 @@
 #![deny(missing_docs)]
 
 mod appender;
+pub mod check;
 mod chunk;
 mod compactor;
 pub mod config;
@@ -70,7 +71,9 @@ pub mod store;
 mod syncing;
 mod varint;
 mod worker;
+pub mod writer_lock;
 
+pub use check::check;
 pub use config::{Config, SyncPolicy};
 pub use event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
 pub use health::Health;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// The name of the lock file. It holds the writer's process id, for people; the lock itself is flock(2), which ends
 /// with the process.
-const LOCK_NAME: &str = "LOCK";
+pub(crate) const LOCK_NAME: &str = "LOCK";
 
 /// Held as long as this process writes to the store.
 #[derive(Debug)]

@@ -159,10 +159,14 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("index/session_table.rs", &["fold"]),
         // Queries know the database, and nothing of how it is written. The status that they filter by is the event's.
         ("query", &["error", "event", "histogram", "rollup", "session_digest"]),
+        // Looking at a whole store, as anybody may: it reads like wal-inspect and asks like a query.
+        ("check.rs", &["error", "query", "writer_lock"]),
+        ("check/log.rs", &["error", "format", "record", "segment"]),
+        ("writer_lock.rs", &["lock"]),
         // Who puts it all together.
         ("lock.rs", &["error"]),
         ("worker.rs", &["lock"]),
-        ("rebuild.rs", &["config", "error", "index", "lock", "query"]),
+        ("rebuild.rs", &["config", "error", "health", "index", "lock", "query", "segment", "store"]),
         (
             "store.rs",
             &[

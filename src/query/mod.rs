@@ -18,6 +18,7 @@ mod cells;
 mod conditions;
 mod database;
 mod filter;
+mod integrity;
 mod log;
 mod plan;
 mod range;
@@ -37,6 +38,7 @@ mod wanted;
 
 pub use database::Query;
 pub use filter::{RequestFilter, SchemaFilter, SessionFilter, Span};
+pub use integrity::Integrity;
 pub use log::LogRow;
 pub use schema::{SchemaChangeRow, SchemaHash, ServerSchemaRow};
 pub use session::{ClientRow, SessionRow};

@@ -12,7 +12,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    done
   1    wrong usage, no store, or an I/O error
-  2    ingest: done, but some lines were no events
+  2    ingest: done, but some lines were no events; check: unfinished
+  3    check: damaged
   130  ingest: interrupted";
 
 /// Records MCP traffic, and shows what it recorded.
@@ -125,16 +126,38 @@ With --changes: id, detected_at, proxy, upstream_url, method, change_type, item_
 new_hash.")]
     Schema(SchemaArgs),
 
-    /// Recompute what the database derives from its rows: roll-ups, and the sums of sessions
+    /// Say whether a store is sound: its log, its database, and how they fit together
+    #[command(after_help = "\
+Examples:
+  mcplog check                     everything; reads the whole store
+  mcplog check --quick             without comparing the database's indexes with its tables
+  mcplog check --json | jq -r '.findings[] | [.severity, .path, .offset, .text] | @tsv'
+
+It only reads, also while a proxy records. `wal-inspect verify` and `wal-inspect dump` show more of a damaged
+log, `mcplog rebuild` mends a database.
+
+Exit codes: 0 sound, 2 unfinished (what a crash leaves, and the next opening mends), 3 damaged, 1 no store.
+
+JSON fields: in_use, segments, log_bytes, records, unfolded_records, requests, sessions, database_bytes,
+dropped_events, quarantined, quarantine_files, findings (severity, path, offset, text), verdict (sound,
+unfinished, damaged).")]
+    Check(CheckArgs),
+
+    /// Make the database anew: from its rows what it derives from them, or all of it from the log
     #[command(after_help = "\
 Examples:
   mcplog rebuild --dir ./mcplog-data
+  mcplog rebuild --from-log        from the segments that are kept, even where the database is sound
   mcplog rebuild --json
 
-Nothing needs it in normal operation. It is refused while a proxy records into the store. Whoever reads
-meanwhile sees the old state or the new one.
+Where the database is sound, roll-ups and the sums of sessions are computed from its rows; whoever reads
+meanwhile sees the old state or the new one. Where it is damaged or gone, a new one is made from the log,
+and the old one moves into quarantine/. What the log no longer holds (segments are deleted once they are
+folded, unless keep_segments_bytes keeps them) is then only there:
+`sqlite3 quarantine/store.db.1 .recover` may get more out of it. Refused while a proxy records.
 
-JSON fields: requests, sessions, calls.")]
+JSON fields: from (rows, log). From rows: requests, sessions, calls. From the log: requests, sessions,
+segments, records_before_log, moved_to.")]
     Rebuild(RebuildArgs),
 
     /// Record events from JSON lines, over the same path that the proxy uses
@@ -283,9 +306,24 @@ pub(crate) struct RequestsArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    /// Leave out what takes longest: comparing the indexes of the database with its tables
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RebuildArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,
+    /// Make the whole database anew from the log
+    #[arg(long)]
+    pub(crate) from_log: bool,
     /// One JSON object in place of a sentence
     #[arg(long)]
     pub(crate) json: bool,

@@ -12,6 +12,10 @@ pub(crate) const EXIT_OK: u8 = 0;
 pub(crate) const EXIT_ERROR: u8 = 1;
 /// `ingest` did its work, but some lines were no events.
 pub(crate) const EXIT_BAD_LINES: u8 = 2;
+/// `check` found what a crash leaves.
+pub(crate) const EXIT_UNFINISHED: u8 = 2;
+/// `check` found damage.
+pub(crate) const EXIT_DAMAGED: u8 = 3;
 /// `ingest` was interrupted.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 

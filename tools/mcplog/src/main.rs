@@ -50,6 +50,11 @@ fn run(command: Command) -> Result<u8, CliError> {
             proxy::run(args, &mut out).map_err(|error| CliError::Failed(proxy::chain(&error)))?;
         }
         Command::Ingest(args) => return command::ingest::run(&args, &mut out),
+        Command::Check(args) => {
+            let code = command::check::run(&args, &view, &mut out)?;
+            out.flush()?;
+            return Ok(code);
+        }
         Command::Rebuild(args) => command::rebuild::run(&args, &mut out)?,
         Command::Demo(args) => command::demo::run(&args, &view, &mut out)?,
     }

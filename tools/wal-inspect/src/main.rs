@@ -33,7 +33,6 @@ mod source;
 mod table;
 mod tail;
 mod verify;
-mod writer_lock;
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;

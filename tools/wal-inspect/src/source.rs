@@ -4,11 +4,11 @@ use crate::failure::Failure;
 use crate::finding::Finding;
 use crate::place::Place;
 use crate::severity::Severity;
-use crate::writer_lock;
 use mcplog::error::{PathError, SegmentError};
 use mcplog::format::{SegmentHeader, SegmentId};
 use mcplog::segment::directory::parse_file_name;
 use mcplog::segment::{SegmentFile, SegmentReader, list};
+use mcplog::writer_lock;
 use std::fs::FileType;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -54,11 +54,16 @@ pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
             return Err(PathError { operation: "open", path: path.clone(), source }.into());
         } else {
             let name_id = path.file_name().and_then(|name| name.to_str()).and_then(parse_file_name);
-            let may_be_active = path.parent().is_some_and(writer_lock::is_held);
+            let may_be_active = path.parent().is_some_and(has_writer);
             sources.push(Source { path: path.clone(), name_id, named: true, may_be_active });
         }
     }
     Ok(sources)
+}
+
+/// Whether somebody writes to the store whose log directory this is.
+fn has_writer(wal_dir: &Path) -> bool {
+    wal_dir.canonicalize().is_ok_and(|wal_dir| wal_dir.parent().is_some_and(writer_lock::is_held))
 }
 
 /// The directory with the segments: `dir/wal` or `dir` itself.
@@ -78,7 +83,7 @@ pub(crate) fn wal_dir(dir: &Path) -> Result<PathBuf, Failure> {
 
 /// The segments in a log directory, oldest first.
 pub(crate) fn in_directory(wal_dir: &Path) -> Result<Vec<Source>, Failure> {
-    let held = writer_lock::is_held(wal_dir);
+    let held = has_writer(wal_dir);
     let mut sources: Vec<Source> = list_all(wal_dir)?.into_iter().map(Source::listed).collect();
     if let Some(newest) = sources.last_mut() {
         newest.may_be_active = held;

@@ -1,5 +1,6 @@
 //! The commands, one per file.
 
+pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod ingest;
 pub(crate) mod logs;

@@ -1,15 +1,17 @@
 //! Whether a running process holds a store's lock, without touching the lock.
 //!
 //! Trying the lock would tell too, but would refuse a writer that starts in that instant. The kernel's list of locks
-//! tells without that. Where there is no such list (not Linux, or `/proc` hidden), no segment is called active.
+//! tells without that. Where there is no such list (not Linux, or `/proc` hidden), nobody is said to hold it.
+//!
+//! Runs anywhere, in any process. It must not open the lock file for writing.
 
+use crate::lock::LOCK_NAME;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Whether somebody writes to the store whose log directory this is.
-pub(crate) fn is_held(wal_dir: &Path) -> bool {
-    let Ok(wal_dir) = wal_dir.canonicalize() else { return false };
-    let Some(lock) = wal_dir.parent().map(|store| store.join("LOCK")) else { return false };
+/// Whether somebody writes to the store in `dir`.
+pub fn is_held(dir: &Path) -> bool {
+    let lock = dir.join(LOCK_NAME);
     let (Ok(metadata), Ok(locks)) = (std::fs::symlink_metadata(&lock), std::fs::read_to_string("/proc/locks")) else {
         return false;
     };
@@ -75,14 +77,12 @@ mod tests {
     #[test]
     fn a_lock_of_this_process_is_seen_until_it_is_let_go() {
         let store = tempfile::tempdir().unwrap();
-        let wal = store.path().join("wal");
-        std::fs::create_dir(&wal).unwrap();
-        assert!(!is_held(&wal));
+        assert!(!is_held(store.path()));
         let file = std::fs::File::create(store.path().join("LOCK")).unwrap();
-        assert!(!is_held(&wal));
+        assert!(!is_held(store.path()));
         file.lock().unwrap();
-        assert!(is_held(&wal));
+        assert!(is_held(store.path()));
         drop(file);
-        assert!(!is_held(&wal));
+        assert!(!is_held(store.path()));
     }
 }

@@ -1,0 +1,37 @@
+//! A child that a writer forked off. Alone in its file: a fork copies whatever the other threads of a process hold.
+
+use fork::{Fork, fork, waitpid};
+use mcplog::error::OpenError;
+use mcplog::{Config, Store};
+use mcplog_faults::{Holdings, event};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Forks without exec, as daemons and preforking servers do: the child has the parent's memory and open files, and none
+/// of its threads. It must not become a second writer, and nothing that it does may hurt the parent's log.
+#[test]
+fn a_forked_child_is_no_second_writer_and_harms_nothing() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let config = Config::new(dir.path().join("data"));
+    let store = Store::open(config.clone()).expect("open");
+    let recorder = store.recorder();
+    assert!((0..100).all(|number| event::record(&recorder, number)), "recorded before the fork");
+    store.flush(PATIENCE).expect("flush");
+    match fork().expect("fork") {
+        Fork::Child => {
+            let refused = matches!(Store::open(config), Err(OpenError::Locked { .. }));
+            // Goes to memory that nobody reads: it is lost with the child, and must not reach the parent's log.
+            let recorded = (1_000..1_100).all(|number| event::record(&recorder, number));
+            let flushed = store.flush(Duration::from_millis(50)).is_ok();
+            std::process::exit(if refused && recorded && !flushed { 0 } else { 1 });
+        }
+        Fork::Parent(child) => {
+            assert!((100..200).all(|number| event::record(&recorder, number)), "recorded after the fork");
+            assert_eq!(waitpid(child).expect("wait"), 0, "the child got the lock, or claims to have flushed");
+        }
+    }
+    store.shutdown(PATIENCE);
+    let holdings = Holdings::of(dir.path().join("data").as_path());
+    assert_eq!(holdings.numbers, (0..200).collect::<Vec<_>>());
+}

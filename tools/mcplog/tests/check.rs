@@ -1,0 +1,144 @@
+//! `mcplog check`, and `mcplog rebuild` where the database is damaged or gone, as users run them.
+
+mod common;
+
+use common::Fixture;
+use mcplog::segment::list;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A store that keeps its log.
+fn kept() -> Fixture {
+    let fixture = Fixture::new();
+    let path = fixture.root.path().join("events.jsonl");
+    std::fs::write(&path, common::EVENTS).expect("write");
+    fixture.run(&format!("ingest --keep-segments {}", path.display())).ok();
+    fixture
+}
+
+fn verdict(fixture: &Fixture) -> (String, i32) {
+    let run = fixture.run("check --json");
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    (report["verdict"].as_str().expect("a verdict").to_owned(), run.code)
+}
+
+fn first_segment(dir: &Path) -> PathBuf {
+    list(&dir.join("wal")).expect("list")[0].path.clone()
+}
+
+fn overwrite(path: &Path, offset: u64, bytes: &[u8]) {
+    let file = std::fs::OpenOptions::new().write(true).open(path).expect("open");
+    file.write_all_at(bytes, offset).expect("write");
+}
+
+/// Every row that people read, in a comparable form.
+fn contents(fixture: &Fixture) -> Vec<String> {
+    ["logs --limit 0", "sessions --limit 0", "stats --limit 0", "schema --limit 0", "schema --changes --limit 0"]
+        .map(|line| fixture.run(&format!("{line} --json")).ok())
+        .into()
+}
+
+#[test]
+fn a_sound_store_is_called_so_in_five_lines_of_80_columns() {
+    let fixture = kept();
+    assert_eq!(verdict(&fixture), ("sound".to_owned(), 0));
+    let text = fixture.run("check").ok();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.ends_with("\nsound\n") && text.contains("0 to be folded"), "{text}");
+}
+
+#[test]
+fn a_directory_without_a_store_is_an_error_and_stays_as_it_is() {
+    let fixture = Fixture::new();
+    let run = fixture.run("check");
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("no store"), "{}", run.stderr);
+    assert!(!fixture.dir().exists());
+}
+
+#[test]
+fn every_kind_of_damage_is_named_with_file_and_offset() {
+    let first_frame = 4096;
+    type Hurt = fn(&Path);
+    let cases: [(&str, Hurt, &str); 6] = [
+        (
+            "a damaged record",
+            |dir| overwrite(&first_segment(dir), 4096 + 20, b"XXXX"),
+            "wal/000000000001.seg, offset 4096",
+        ),
+        ("a damaged header", |dir| overwrite(&first_segment(dir), 30, b"XXXX"), "wal/000000000001.seg, offset 0"),
+        ("a damaged database", |dir| overwrite(&dir.join("store.db"), 3 * 8192, &[0x55; 4096]), "store.db"),
+        ("no database", |dir| std::fs::remove_file(dir.join("store.db")).expect("remove"), "there is no database"),
+        ("an open directory", |dir| chmod(dir, 0o755), "chmod 700"),
+        ("an open file", |dir| chmod(&dir.join("store.db"), 0o644), "chmod 600"),
+    ];
+    for (name, hurt, expected) in cases {
+        let fixture = kept();
+        hurt(&fixture.dir());
+        assert_eq!(verdict(&fixture), ("damaged".to_owned(), 3), "{name}, first frame at {first_frame}");
+        let text = fixture.run("check").stdout;
+        assert!(text.contains(expected), "{name}: {text}");
+    }
+}
+
+fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("chmod");
+}
+
+#[test]
+fn sums_that_differ_from_the_rows_are_damage_that_a_rebuild_mends() {
+    let fixture = kept();
+    let connection = rusqlite::Connection::open(fixture.dir().join("store.db")).expect("open");
+    connection
+        .execute_batch("UPDATE rollups SET calls = calls + 1; UPDATE session_state SET total_calls = 9")
+        .expect("wreck");
+    drop(connection);
+    assert_eq!(verdict(&fixture).1, 3);
+    fixture.run("rebuild").ok();
+    assert_eq!(verdict(&fixture), ("sound".to_owned(), 0));
+}
+
+#[test]
+fn what_a_killed_process_leaves_is_unfinished_and_no_damage() {
+    let fixture = kept();
+    // Of the log only, as if nothing of it was folded yet: that is what the newest segment looks like after a kill.
+    let connection = rusqlite::Connection::open(fixture.dir().join("store.db")).expect("open");
+    connection.execute_batch("UPDATE checkpoint SET sequence = sequence - 3").expect("rewind");
+    drop(connection);
+    assert_eq!(verdict(&fixture), ("unfinished".to_owned(), 2));
+    assert!(fixture.run("check").stdout.contains("3 records not folded yet"));
+}
+
+#[test]
+fn a_damaged_or_lost_database_is_made_anew_from_the_kept_log() {
+    type Hurt = fn(&Path);
+    let cases: [(&str, Hurt); 3] = [
+        ("garbage in the middle", |dir| overwrite(&dir.join("store.db"), 2 * 8192, &[0xaa; 8192])),
+        ("no database at all", |dir| overwrite(&dir.join("store.db"), 0, &[b'x'; 100])),
+        ("gone", |dir| std::fs::remove_file(dir.join("store.db")).expect("remove")),
+    ];
+    for (name, hurt) in cases {
+        let fixture = kept();
+        let before = contents(&fixture);
+        hurt(&fixture.dir());
+        let run = fixture.run("rebuild --json").ok();
+        let report: serde_json::Value = serde_json::from_str(&run).expect("JSON");
+        assert_eq!((&report["from"], &report["records_before_log"]), (&"log".into(), &0.into()), "{name}: {run}");
+        assert_eq!(report["moved_to"].is_null(), name == "gone", "{name}: {run}");
+        assert_eq!(contents(&fixture), before, "{name}");
+        assert_eq!(verdict(&fixture), ("sound".to_owned(), 0), "{name}");
+        // Nothing of the old one is deleted, and doing it again hurts nothing.
+        assert_eq!(fixture.dir().join("quarantine/store.db.1").exists(), name != "gone", "{name}");
+        fixture.run("rebuild --from-log").ok();
+        assert_eq!(contents(&fixture), before, "{name}");
+    }
+}
+
+#[test]
+fn a_rebuild_from_a_log_that_lost_its_beginning_says_how_many_records_are_older() {
+    let fixture = Fixture::with_events();
+    // The newest segment is always kept: a second one lets the first go.
+    fixture.ingest(common::request_line(1)).ok();
+    let text = fixture.run("rebuild --from-log").ok();
+    assert!(text.contains("older records had been folded and deleted") && text.contains(".recover"), "{text}");
+}
