@@ -124,7 +124,7 @@ impl Compactor {
         while !self.give_up.load(Ordering::Relaxed) {
             // Read before looking at the log: what was appended before it was set is then seen.
             let finishing = self.finish.load(Ordering::Acquire);
-            match self.work() {
+            match self.work(finishing) {
                 Ok(true) => {
                     self.health.clear(Part::Fold);
                     retry = RETRY_MIN;
@@ -145,10 +145,11 @@ impl Compactor {
         }
     }
 
-    /// Folds, and removes what is expired; `false`: there is nothing to do now.
-    fn work(&mut self) -> Result<bool, FoldError> {
+    /// Folds, and removes what is expired for a moment; `false`: there is nothing to do now. What is left when the store
+    /// shuts down, the next one who opens it removes.
+    fn work(&mut self, finishing: bool) -> Result<bool, FoldError> {
         let folded = self.fold_next()?;
-        let expired = self.index.expire(&self.row_retention, now_ms())?;
+        let expired = !finishing && self.index.expire(&self.row_retention, now_ms())?;
         Ok(folded || expired)
     }
 

@@ -103,7 +103,8 @@ CREATE TABLE session_state (
 ) STRICT;
 
 -- What filters and sums over all sessions read instead of session_state: 256 sessions to a page, packed as
--- session_digest.rs says. A function of session_state, like the two tables of names that it refers to.
+-- session_digest.rs says. A function of session_state. The two tables of names that it refers to may have more names than
+-- sessions have now.
 CREATE TABLE session_digest (
     page   INTEGER PRIMARY KEY,
     digest BLOB    NOT NULL
