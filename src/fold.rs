@@ -70,8 +70,9 @@ fn cut_name(name: Cow<'_, str>, bytes_max: usize) -> Cow<'_, str> {
     }
 }
 
-/// A row of `requests`, made only where something is cut, or where two have one id. Of several with one id the least counts, whichever was folded
-/// first; so the fields' order is what decides: the earliest, and among those the better status.
+/// A row of `requests`, made only where something is cut, or where two have one id. Of several with one id the least
+/// counts, whichever was folded first; so the fields' order is what decides: the earliest, and among those the better
+/// status.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RequestRow<'a> {
     pub(crate) ts: i64,

@@ -6,7 +6,7 @@ use super::names::Names;
 use crate::fold::SessionFacts;
 use crate::session_digest::{self, SessionDigest};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What changed, by page, index within the page, and entry.
 #[derive(Debug, Default)]
@@ -68,6 +68,27 @@ pub(super) fn expired_in(connection: &Connection, page: i64, kept_since: i64) ->
     };
     let over = session_digest::entries(&digest).filter(|(_, session)| is_over(session));
     Ok(over.map(|(index, _)| session_digest::session_at(page, index)).collect())
+}
+
+/// The numbers of names that sessions have.
+#[derive(Debug, Default)]
+pub(super) struct UsedNames {
+    pub(super) clients: BTreeSet<u32>,
+    pub(super) proxies: BTreeSet<u32>,
+}
+
+/// Reads them from all pages.
+pub(super) fn used_names(connection: &Connection) -> rusqlite::Result<UsedNames> {
+    let mut used = UsedNames::default();
+    let mut select = connection.prepare_cached("SELECT digest FROM session_digest")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        for (_, session) in session_digest::entries(row.get_ref(0)?.as_blob()?) {
+            used.clients.insert(session.client);
+            used.proxies.insert(session.proxy);
+        }
+    }
+    Ok(used)
 }
 
 fn digest_of(facts: &SessionFacts, (client, proxy): (u32, u32)) -> SessionDigest {

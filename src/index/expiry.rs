@@ -202,7 +202,12 @@ fn step(connection: &Connection, names: &mut Names, kept_since: i64, stage: Stag
         Stage::Rest => {
             let removed = expire_rest(&transaction, kept_since)?;
             names.forget_calls();
-            if removed < ROWS_MAX { Stage::Pages } else { stage }
+            if removed < ROWS_MAX {
+                names.remove_unused(&transaction)?;
+                Stage::Pages
+            } else {
+                stage
+            }
         }
         Stage::Look | Stage::Pages => stage,
     };

@@ -209,6 +209,28 @@ fn a_call_that_is_gone_comes_back_under_a_new_number() {
 }
 
 #[test]
+fn names_that_are_gone_leave_their_places_to_new_ones() {
+    let mut fixture = Fixture::new();
+    let session = |number: i64, started_at| Owned::Session {
+        id: format!("s{number}"),
+        started_at,
+        proxy: format!("p{number}"),
+        client: Some(format!("c{number}")),
+    };
+    let mut events: Vec<_> = (0..9).map(|number| session(number, 0)).collect();
+    fixture.fold(&events, &[]);
+    let crowded = "SELECT proxy, client_name, client_version FROM sessions WHERE session_id = 's8'";
+    let [client, other] = ["c8", OTHER_NAME].map(|name| Value::Text(name.into()));
+    assert_eq!(fixture.rows(crowded), [[other.clone(), client, other]]);
+    fixture.expire(MINUTE);
+    events.push(session(9, MINUTE));
+    fixture.fold(&events, &[]);
+    let [proxy, client] = ["p9", "c9"].map(|name| Value::Text(name.into()));
+    assert_eq!(fixture.rows("SELECT proxy, client_name, client_version FROM sessions"), [[proxy, client, Value::Null]]);
+    assert_eq!(fixture.rows("SELECT count(*) FROM clients"), [[Value::Integer(1)]]);
+}
+
+#[test]
 fn gaps_and_the_quarantine_expire_too() {
     let mut fixture = Fixture::new();
     fixture
