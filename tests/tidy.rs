@@ -147,7 +147,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
             ],
         ),
         ("chunk.rs", &["format", "segment"]),
-        ("index.rs", &["config", "error", "format", "gap"]),
+        ("index.rs", &["config", "error", "format", "gap", "retention"]),
         ("index/batch.rs", &["error", "fold", "format", "gap", "record", "rollup", "segment"]),
         ("index/digest_table.rs", &["fold", "session_digest"]),
         ("index/expiry.rs", &["error", "event", "fold", "retention"]),

@@ -290,10 +290,25 @@ fn expire_rest(transaction: &Transaction<'_>, kept_since: i64) -> rusqlite::Resu
     Ok(transaction.prepare_cached(unused)?.execute([ROWS_MAX])?.max(removed))
 }
 
+/// Whether free pages can be given back. If not, new rows fill them.
+fn shrinks(connection: &Connection) -> rusqlite::Result<bool> {
+    const INCREMENTAL: i64 = 2;
+    Ok(connection.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, i64>(0))? == INCREMENTAL)
+}
+
+/// Where requests expired, but the database was created without a limit: writes it anew as one that gives room back. Nobody
+/// can write meanwhile.
+pub(super) fn make_shrinkable(connection: &Connection, expiry: &Expiry) -> rusqlite::Result<()> {
+    if expiry.kept_since == i64::MIN || shrinks(connection)? {
+        return Ok(());
+    }
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
+}
+
 /// Gives free pages back to the file system. The file gets shorter when SQLite's own log is copied into it.
 fn give_pages_back(connection: &Connection, retention: &RowRetention) -> rusqlite::Result<Stage> {
     let pages = retention.surplus_pages(size(connection)?).min(PAGES_MAX);
-    if pages > 0 {
+    if pages > 0 && shrinks(connection)? {
         // Each page is a step of the statement.
         let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
         let mut rows = vacuum.query([])?;

@@ -205,7 +205,8 @@ fn model(events: &[Owned]) -> Vec<Vec<Vec<Value>>> {
             // The earliest, then the better status, then whatever comes first in the order of the row's fields.
             let key = |event: &Owned| match event {
                 Owned::Request { ts, status, proxy, session, tool_error, .. } => {
-                    (*ts, *status, session.clone(), *tool_error, proxy.clone())
+                    let session = session.as_deref().map(|id| cut::name(id, ID_BYTES_MAX).into_owned());
+                    (*ts, *status, session, *tool_error, proxy.clone())
                 }
                 _ => unreachable!(),
             };

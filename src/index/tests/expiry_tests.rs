@@ -281,10 +281,11 @@ fn a_clock_that_was_wrong_and_is_right_again_makes_no_request_late() {
 
 #[test]
 fn a_limit_of_size_lets_the_oldest_go_and_the_file_gets_shorter() {
-    let mut fixture = Fixture::new();
+    let mut fixture = Fixture { dir: tempfile::tempdir().unwrap(), index: None };
     let mut config = Config::new(fixture.dir.path());
+    config.database_bytes_max = Some(u64::MAX >> 1);
+    fixture.index = Some(Index::open(&config).unwrap());
     fixture.fold(&(0..20_000).map(|number| request(number, number * 500)).collect::<Vec<_>>(), &[]);
-    settle(fixture.index(), &config, i64::MAX);
     let path = fixture.dir.path().join(DATABASE_NAME);
     let bytes = || std::fs::metadata(&path).unwrap().len();
     fixture.index().connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())).unwrap();
@@ -299,6 +300,24 @@ fn a_limit_of_size_lets_the_oldest_go_and_the_file_gets_shorter() {
     let kept = fixture.derived();
     fixture.index().rebuild(&mut |_| ()).unwrap();
     assert_eq!(kept, fixture.derived());
+}
+
+#[test]
+fn a_database_that_was_created_without_a_limit_shrinks_when_it_is_rebuilt() {
+    let mut fixture = Fixture::new();
+    let mut config = Config::new(fixture.dir.path());
+    fixture.fold(&(0..5_000).map(|number| request(number, number * 500)).collect::<Vec<_>>(), &[]);
+    let pages = |fixture: &mut Fixture, pragma: &str| integer(&fixture.rows(&format!("PRAGMA {pragma}"))[0][0]);
+    let before = pages(&mut fixture, "page_count");
+    config.database_bytes_max = Some(before as u64 * u64::from(PAGE_BYTES) / 2);
+    settle(fixture.index(), &config, i64::MAX);
+    assert_eq!(pages(&mut fixture, "page_count"), before);
+    assert!(pages(&mut fixture, "freelist_count") > before / 3);
+    let tables = fixture.tables();
+    fixture.index().rebuild(&mut |_| ()).unwrap();
+    assert!(pages(&mut fixture, "page_count") < before * 2 / 3);
+    assert_eq!(pages(&mut fixture, "auto_vacuum"), 2);
+    assert_eq!(fixture.tables(), tables);
 }
 
 #[test]
