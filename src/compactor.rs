@@ -10,12 +10,14 @@ use crate::config::{Config, SyncPolicy};
 use crate::error::{IndexError, PathError, SegmentError};
 use crate::fold::fold;
 use crate::format::{Extent, Offset, SegmentId, Sequence, WriterId};
+use crate::gap::now_ms;
 use crate::health::{HealthBoard, Part};
 use crate::index::{Batch, Checkpoint, Index};
 use crate::log::{Log, LogSegment, Readable};
 use crate::pace::{self, Backlog};
 use crate::progress::Progress;
 use crate::record::{Kind, Record};
+use crate::retention::RowRetention;
 use crate::retirement::{RetireError, Retirement};
 use crate::segment::quarantine::Note;
 use crate::segment::{Item, SegmentReader};
@@ -51,6 +53,7 @@ pub(crate) struct Compactor {
     writer_id: WriterId,
     policy: SyncPolicy,
     retirement: Retirement,
+    row_retention: RowRetention,
     /// Up to here, committed.
     checkpoint: Checkpoint,
     reader: Option<SegmentReader>,
@@ -109,6 +112,7 @@ impl Compactor {
             writer_id,
             policy: config.sync,
             retirement,
+            row_retention: RowRetention::new(config),
             checkpoint,
             reader: None,
             caught_up: None,
@@ -123,20 +127,14 @@ impl Compactor {
         while !self.give_up.load(Ordering::Relaxed) {
             // Read before looking at the log: what was appended before it was set is then seen.
             let finishing = self.finish.load(Ordering::Acquire);
-            if let Some(pause) = self.pause().filter(|_| !finishing) {
-                std::thread::park_timeout(pause);
-                continue;
-            }
-            match self.step() {
-                Ok(true) => {
+            match self.work(finishing) {
+                Ok(Some(_)) if finishing => break,
+                Ok(idle) => {
                     self.health.clear(Part::Fold);
                     retry = RETRY_MIN;
-                }
-                Ok(false) if finishing => break,
-                Ok(false) => {
-                    self.health.clear(Part::Fold);
-                    retry = RETRY_MIN;
-                    std::thread::park_timeout(if self.folds_published() { IDLE_UNTOLD } else { IDLE });
+                    if let Some(idle) = idle {
+                        std::thread::park_timeout(idle);
+                    }
                 }
                 Err(FoldError::Index(error) | FoldError::Retire(RetireError::Index(error))) if error.is_corrupt() => {
                     // Trying again can't help, and writing to it might take what can still be saved.
@@ -146,11 +144,23 @@ impl Compactor {
                 Err(error) => {
                     self.health.report(Part::Fold, format_args!("folding waits: {error}"));
                     self.reader = None;
+                    self.caught_up = None;
                     std::thread::park_timeout(retry);
                     retry = (retry * 2).min(RETRY_MAX);
                 }
             }
         }
+    }
+
+    /// Folds, if what there is has gathered for long enough, and removes what is expired for a moment, also while it
+    /// gathers. How long there is nothing to do now; `None`: there is more. What is left to expire when the store shuts
+    /// down, the next one who opens it removes.
+    fn work(&mut self, finishing: bool) -> Result<Option<Duration>, FoldError> {
+        let pause = self.pause().filter(|_| !finishing);
+        let folded = pause.is_none() && self.step()?;
+        let expired = !finishing && self.index.expire(&self.row_retention, now_ms())?;
+        let idle = if self.folds_published() { IDLE_UNTOLD } else { IDLE };
+        Ok(if folded || expired { None } else { Some(pause.unwrap_or(idle)) })
     }
 
     /// How long what may be folded should still gather.

@@ -18,6 +18,12 @@ pub const CHANNEL_EVENTS_MAX: usize = 16 * 1024 * 1024;
 /// The fewest segments for which a limited log has room: one that is folded, one that takes frames, and some between.
 pub const LOG_SEGMENTS_MIN: u64 = 4;
 
+/// The least time for which requests can be kept: a minute is what they are expired by.
+pub const KEEP_ROWS_AGE_MS_MIN: u64 = 60_000;
+/// The least size to which a database can be limited. Its tables take a quarter of a megabyte when they are empty, and
+/// room that is given back is given back in sixteenths.
+pub const DATABASE_BYTES_MIN: u64 = 1024 * 1024;
+
 /// The longest idle time of a session: a hundred years, so that adding it to a time can't overflow.
 pub const SESSION_IDLE_MS_MAX: u64 = 100 * 365 * 24 * 3600 * 1000;
 
@@ -112,6 +118,21 @@ pub struct Config {
     #[serde(default = "defaults::max_log_bytes")]
     pub max_log_bytes: u64,
 
+    /// How long requests are kept in the database, in milliseconds, and with them everything else of their time: roll-ups,
+    /// sessions that are over, old schema versions, gaps, the quarantine. At least [`KEEP_ROWS_AGE_MS_MIN`]. They may stay
+    /// up to a twenty-fourth longer. Absent, the default: for ever.
+    #[serde(default)]
+    pub keep_rows_age_ms: Option<u64>,
+
+    /// How many bytes `store.db` may have; at least [`DATABASE_BYTES_MIN`]. Beyond it the oldest requests go, by whole
+    /// minutes, with everything else of their time; the newest minute stays. SQLite's own log beside it, `store.db-wal`,
+    /// takes up to about 32 MiB more. Absent, the default: no limit.
+    ///
+    /// The file of a database that was created without this and [`Config::keep_rows_age_ms`] does not get shorter: what
+    /// comes takes the room of what went. [`rebuild`](crate::rebuild()) makes it one that does.
+    #[serde(default)]
+    pub database_bytes_max: Option<u64>,
+
     /// After how long without a request a session counts as ended, in milliseconds; 0 means never. Many clients never
     /// close theirs. It is measured against the clock, so it only makes sense for live traffic: absent, the default,
     /// leaves the store as it was last told, and a new store never ends a session by itself.
@@ -163,6 +184,8 @@ impl Config {
             keep_segments_bytes: 0,
             keep_segments_age_ms: None,
             max_log_bytes: defaults::max_log_bytes(),
+            keep_rows_age_ms: None,
+            database_bytes_max: None,
             session_idle_ms: None,
             shutdown_ms: defaults::shutdown_ms(),
         }
@@ -191,6 +214,12 @@ impl Config {
         in_range("segment_age_ms", self.segment_age_ms, 1, i64::MAX as u64)?;
         in_range("sync_interval_ms", self.sync_interval_ms, 1, 60_000)?;
         in_range("record_wait_ms", self.record_wait_ms, 0, 3_600_000)?;
+        if let Some(age_ms) = self.keep_rows_age_ms {
+            in_range("keep_rows_age_ms", age_ms, KEEP_ROWS_AGE_MS_MIN, i64::MAX as u64)?;
+        }
+        if let Some(bytes) = self.database_bytes_max {
+            in_range("database_bytes_max", bytes, DATABASE_BYTES_MIN, i64::MAX as u64)?;
+        }
         in_range("session_idle_ms", self.session_idle_ms.unwrap_or(0), 0, SESSION_IDLE_MS_MAX)?;
         in_range("shutdown_ms", self.shutdown_ms, 1, 3_600_000)
     }
@@ -249,6 +278,8 @@ mod tests {
             ("segment_age_ms", |c, v| c.segment_age_ms = v, &[0, u64::MAX], &[1]),
             ("sync_interval_ms", |c, v| c.sync_interval_ms = v, &[0, 60_001], &[1, 60_000]),
             ("record_wait_ms", |c, v| c.record_wait_ms = v, &[3_600_001], &[0, 3_600_000]),
+            ("keep_rows_age_ms", |c, v| c.keep_rows_age_ms = Some(v), &[0, 59_999, u64::MAX], &[60_000]),
+            ("database_bytes_max", |c, v| c.database_bytes_max = Some(v), &[0, 1_048_575, u64::MAX], &[1_048_576]),
             ("session_idle_ms", |c, v| c.session_idle_ms = Some(v), &[u64::MAX], &[0, SESSION_IDLE_MS_MAX]),
             ("shutdown_ms", |c, v| c.shutdown_ms = v, &[0, 3_600_001], &[1, 3_600_000]),
         ];

@@ -2,8 +2,12 @@
 //!
 //! Everything here is independent of order: the least request of an id wins, facts about a session form a commutative
 //! monoid. No I/O, no clock; runs on the compactor.
+//!
+//! Values that are longer than the database keeps are cut here, so that the log keeps what was recorded, and every table
+//! sees the same: what is cut before it is compared or merged depends on nothing but itself.
 
-use crate::event::Status;
+use crate::cut;
+use crate::event::{ADDRESS_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Status};
 use crate::platform;
 use crate::record::{GapRecord, Id, Record, RequestRecord, SchemaVersionRecord, SessionRecord, StatusCode};
 use std::borrow::Cow;
@@ -13,10 +17,12 @@ use std::borrow::Cow;
 pub(crate) enum Mutation<'a> {
     /// A row of `requests`, and what it adds to its session, unless a request with that id is there and is less.
     Request(RequestRecord<'a>),
+    /// The same, where some of its values are cut.
+    CutRequest(Box<RequestRow<'a>>),
     /// Facts about a session.
-    Session(Id<'a>, SessionFacts),
+    Session(Cow<'a, str>, SessionFacts),
     /// A version of what a server offers.
-    SchemaVersion(SchemaVersionRecord<'a>),
+    SchemaVersion(SchemaVersionRow<'a>),
     /// Events known to be lost.
     Gap(GapRecord),
 }
@@ -24,29 +30,56 @@ pub(crate) enum Mutation<'a> {
 /// What `record` changes.
 pub(crate) fn fold(record: Record<'_>) -> Mutation<'_> {
     match record {
-        Record::Request(request) => Mutation::Request(request),
-        Record::Session(session) => Mutation::Session(session.session_id, SessionFacts::announced(&session)),
+        Record::Request(request) if fits(&request) => Mutation::Request(request),
+        Record::Request(request) => Mutation::CutRequest(Box::new(RequestRow::from(request).cut())),
+        Record::Session(session) => {
+            Mutation::Session(cut_id(session.session_id.text()), SessionFacts::announced(&session))
+        }
         Record::SessionClosed(closed) => {
             let facts = SessionFacts { closed_at: Some(closed.ended_at), ..SessionFacts::default() };
-            Mutation::Session(closed.session_id, facts)
+            Mutation::Session(cut_id(closed.session_id.text()), facts)
         }
-        Record::SchemaVersion(version) => Mutation::SchemaVersion(version),
+        Record::SchemaVersion(version) => Mutation::SchemaVersion(version.into()),
         Record::Gap(gap) => Mutation::Gap(gap),
     }
 }
 
-/// A row of `requests`, made only where two have one id. Of several with one id the least counts, whichever was folded
-/// first; so the fields' order is what decides: the earliest, and among those the better status.
+/// Whether nothing of a request needs to be cut. Messages are counted only where they may be too long.
+fn fits(request: &RequestRecord<'_>) -> bool {
+    let id_fits = |id: &Id<'_>| match id {
+        Id::Text(text) => text.len() <= ID_BYTES_MAX,
+        Id::Uuid(_) | Id::Hex(_) => true,
+    };
+    let names = [request.tool, request.error_code, request.protocol_version, request.rpc_id];
+    let name_fits = |name: &str| name.len() <= NAME_BYTES_MAX;
+    id_fits(&request.request_id)
+        && request.session_id.as_ref().is_none_or(id_fits)
+        && [request.proxy, request.method].into_iter().chain(names.into_iter().flatten()).all(name_fits)
+        && request.target.is_none_or(|target| target.len() <= ADDRESS_BYTES_MAX)
+        && request.error_msg.is_none_or(|message| matches!(cut::message(message), Cow::Borrowed(_)))
+}
+
+fn cut_id(id: Cow<'_, str>) -> Cow<'_, str> {
+    cut_name(id, ID_BYTES_MAX)
+}
+
+fn cut_name(name: Cow<'_, str>, bytes_max: usize) -> Cow<'_, str> {
+    match name {
+        Cow::Borrowed(name) => cut::name(name, bytes_max),
+        Cow::Owned(name) => Cow::Owned(cut::name(&name, bytes_max).into_owned()),
+    }
+}
+
+/// A row of `requests`, made only where something is cut, or where two have one id. Of several with one id the least
+/// counts, whichever was folded first; so the fields' order is what decides: the earliest, and among those the better
+/// status.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RequestRow<'a> {
     pub(crate) ts: i64,
     pub(crate) status: Status,
     pub(crate) latency_us: i64,
     pub(crate) request_id: Cow<'a, str>,
-    pub(crate) proxy: Cow<'a, str>,
     pub(crate) session_id: Option<Cow<'a, str>>,
-    pub(crate) method: Cow<'a, str>,
-    pub(crate) tool: Option<Cow<'a, str>>,
     pub(crate) error_code: Option<Cow<'a, str>>,
     pub(crate) error_msg: Option<Cow<'a, str>>,
     pub(crate) bytes_in: Option<i64>,
@@ -55,6 +88,11 @@ pub(crate) struct RequestRow<'a> {
     pub(crate) target: Option<Cow<'a, str>>,
     pub(crate) protocol_version: Option<Cow<'a, str>>,
     pub(crate) rpc_id: Option<Cow<'a, str>>,
+    // Last, because they may be those of calls that are too many. Which are depends on the order of events: it must decide
+    // between requests that differ in nothing else.
+    pub(crate) proxy: Cow<'a, str>,
+    pub(crate) method: Cow<'a, str>,
+    pub(crate) tool: Option<Cow<'a, str>>,
 }
 
 impl<'a> From<RequestRecord<'a>> for RequestRow<'a> {
@@ -76,6 +114,75 @@ impl<'a> From<RequestRecord<'a>> for RequestRow<'a> {
             target: request.target.map(Cow::from),
             protocol_version: request.protocol_version.map(Cow::from),
             rpc_id: request.rpc_id.map(Cow::from),
+        }
+    }
+}
+
+impl<'a> RequestRow<'a> {
+    fn cut(self) -> Self {
+        let name = |name| cut_name(name, NAME_BYTES_MAX);
+        let message = |message| match message {
+            Cow::Borrowed(message) => cut::message(message),
+            Cow::Owned(message) => Cow::Owned(cut::message(&message).into_owned()),
+        };
+        Self {
+            request_id: cut_id(self.request_id),
+            proxy: name(self.proxy),
+            session_id: self.session_id.map(cut_id),
+            method: name(self.method),
+            tool: self.tool.map(name),
+            error_code: self.error_code.map(name),
+            error_msg: self.error_msg.map(message),
+            target: self.target.map(|target| cut_name(target, ADDRESS_BYTES_MAX)),
+            protocol_version: self.protocol_version.map(name),
+            rpc_id: self.rpc_id.map(name),
+            ..self
+        }
+    }
+
+    /// The row as a record, which is what the table takes.
+    pub(crate) fn record(&self) -> RequestRecord<'_> {
+        RequestRecord {
+            request_id: Id::new(&self.request_id),
+            ts: self.ts,
+            proxy: &self.proxy,
+            session_id: self.session_id.as_deref().map(Id::new),
+            method: &self.method,
+            tool: self.tool.as_deref(),
+            latency_us: self.latency_us,
+            status: self.status.into(),
+            error_code: self.error_code.as_deref(),
+            error_msg: self.error_msg.as_deref(),
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            tool_error: self.tool_error,
+            target: self.target.as_deref(),
+            protocol_version: self.protocol_version.as_deref(),
+            rpc_id: self.rpc_id.as_deref(),
+        }
+    }
+}
+
+/// A version of what a server offers, cut where it must be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct SchemaVersionRow<'a> {
+    pub(crate) ts: i64,
+    pub(crate) proxy: Cow<'a, str>,
+    pub(crate) upstream_url: Cow<'a, str>,
+    pub(crate) method: Cow<'a, str>,
+    pub(crate) payload: Cow<'a, str>,
+    pub(crate) content_hash: Cow<'a, str>,
+}
+
+impl<'a> From<SchemaVersionRecord<'a>> for SchemaVersionRow<'a> {
+    fn from(version: SchemaVersionRecord<'a>) -> Self {
+        Self {
+            ts: version.ts,
+            proxy: cut::name(version.proxy, NAME_BYTES_MAX),
+            upstream_url: cut::name(version.upstream_url, ADDRESS_BYTES_MAX),
+            method: cut::name(version.method, NAME_BYTES_MAX),
+            payload: cut::payload(version.payload),
+            content_hash: cut::name(version.content_hash, NAME_BYTES_MAX),
         }
     }
 }
@@ -118,11 +225,12 @@ pub(crate) struct RequestFacts {
 
 impl SessionFacts {
     fn announced(session: &SessionRecord<'_>) -> Self {
-        let own = |text: Option<&str>| text.map(str::to_owned);
+        let name = |name: &str| cut::name(name, NAME_BYTES_MAX).into_owned();
+        let own = |text: Option<&str>| text.map(name);
         let derived_platform = session.client_name.map(platform::from_client_name);
         let announcement = Announcement {
             started_at: session.started_at,
-            proxy: session.proxy.to_owned(),
+            proxy: name(session.proxy),
             client_name: own(session.client_name),
             client_version: own(session.client_version),
             client_platform: own(session.client_platform.filter(|platform| !platform.is_empty()).or(derived_platform)),
@@ -158,7 +266,7 @@ impl SessionFacts {
     pub(crate) fn merge(self, other: Self) -> Self {
         Self {
             announcement: either(self.announcement, other.announcement, Ord::min),
-            requests: either(self.requests, other.requests, RequestFacts::merge),
+            requests: RequestFacts::of_both(self.requests, other.requests),
             closed_at: either(self.closed_at, other.closed_at, Ord::min),
         }
     }
@@ -183,6 +291,11 @@ impl SessionFacts {
 }
 
 impl RequestFacts {
+    /// Both together.
+    pub(crate) fn of_both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        either(one, other, Self::merge)
+    }
+
     fn merge(self, other: Self) -> Self {
         Self {
             first_at: self.first_at.min(other.first_at),

@@ -16,6 +16,7 @@
 //! | sync | `mcplog-sync` | pages are forced to the disk, then the durable mark is moved | `syncing.rs`, `segment/syncer.rs` |
 //! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `pace.rs`, `chunk.rs`, `fold.rs`, `index.rs` |
 //! | retire | `mcplog-compact` | a folded segment is deleted, or kept for rebuilding | `retirement.rs`, `retention.rs` |
+//! | expire | `mcplog-compact` | requests that are too old or too many go in short steps, if the store is told so | `index/expiry.rs`, `retention.rs` |
 //! | query | the reader's | typed rows, read-only | `query/` |
 //!
 //! [`store`] opens all that in order and shuts it down in order; `segment/recovery.rs` mends what a crash left.
@@ -41,6 +42,7 @@ pub mod check;
 mod chunk;
 mod compactor;
 pub mod config;
+mod cut;
 pub mod error;
 pub mod event;
 mod file_limit;

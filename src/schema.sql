@@ -15,6 +15,24 @@ CREATE TABLE checkpoint (
     sequence  INTEGER NOT NULL      -- of the last record that is folded; 0 for none
 ) STRICT;
 
+-- Since when requests are kept, once any were too old or too many. What lies before it is expired: no roll-up counts it,
+-- its rows go step by step, and a request from then that comes late is only counted here. Of a session that goes on, what
+-- its expired requests add up to is kept.
+CREATE TABLE retention (
+    id            INTEGER PRIMARY KEY CHECK (id = 1),
+    kept_since    INTEGER NOT NULL,         -- a minute's first millisecond
+    late_requests INTEGER NOT NULL
+) STRICT;
+CREATE TABLE expired_requests (
+    session     INTEGER PRIMARY KEY REFERENCES session_state (id),
+    first_at    INTEGER NOT NULL,
+    last_at     INTEGER NOT NULL,
+    proxy       TEXT    NOT NULL,           -- the least of their proxies' names
+    calls       INTEGER NOT NULL,
+    errors      INTEGER NOT NULL,
+    tool_errors INTEGER NOT NULL
+) STRICT;
+
 -- Who was called how: each proxy, method and tool that a request named, once.
 CREATE TABLE calls (
     id     INTEGER PRIMARY KEY,
@@ -86,7 +104,8 @@ CREATE TABLE session_state (
 ) STRICT;
 
 -- What filters and sums over all sessions read instead of session_state: 256 sessions to a page, packed as
--- session_digest.rs says. A function of session_state, like the two tables of names that it refers to.
+-- session_digest.rs says. A function of session_state. The two tables of names that it refers to may have more names than
+-- sessions have now.
 CREATE TABLE session_digest (
     page   INTEGER PRIMARY KEY,
     digest BLOB    NOT NULL
@@ -184,6 +203,7 @@ CREATE TABLE quarantine (
     bytes    INTEGER NOT NULL,
     sequence INTEGER,                       -- NULL for damaged bytes
     reason   TEXT    NOT NULL,
+    noted_at INTEGER NOT NULL,              -- when the folder came upon it
     payload  BLOB,                          -- the record as it stands in the log; NULL for damaged bytes
     UNIQUE (segment, offset)
 ) STRICT;

@@ -96,12 +96,12 @@ pub(super) fn schema_parts<'a>(version: &SchemaVersion<'a>) -> Parts<'a, 1, 5> {
     Parts::new(SCHEMA_VERSION, 0, [version.ts], texts.map(Some))
 }
 
-/// The first [`ERROR_MSG_CHARS_MAX`] characters.
+/// The first [`ERROR_MSG_CHARS_MAX`] characters and one more, by which the folder sees that there were more.
 fn cut_error_msg(text: &str) -> &str {
     if text.len() <= ERROR_MSG_CHARS_MAX {
         return text;
     }
-    text.char_indices().nth(ERROR_MSG_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
+    text.char_indices().nth(ERROR_MSG_CHARS_MAX + 1).map_or(text, |(end, _)| &text[..end])
 }
 
 impl<const NUMBERS: usize, const TEXTS: usize> Parts<'_, NUMBERS, TEXTS> {
@@ -348,13 +348,13 @@ mod tests {
     }
 
     #[test]
-    fn an_error_message_is_cut_at_512_characters_and_not_within_one() {
+    fn an_error_message_is_cut_behind_513_characters_and_not_within_one() {
         let long = "é".repeat(600);
         let mut request = Request::new("id", 0, "p", "m");
         request.error_msg = Some(&long);
         let packed = packed(&request.into());
         let Event::Request(request) = unpack(&packed) else { panic!("not a request") };
-        assert_eq!(request.error_msg, Some(&long[..1024]));
+        assert_eq!(request.error_msg, Some(&long[..1026]));
     }
 
     #[test]

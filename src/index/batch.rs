@@ -11,6 +11,7 @@ use super::{Checkpoint, schema_history, session_table};
 use crate::error::IndexError;
 use crate::fold::{Mutation, SessionFacts};
 use crate::format::{Offset, SegmentId, Sequence, WriterId};
+use crate::gap::now_ms;
 use crate::record::{GapRecord, Id, IdBuffer, RequestRecord};
 use rusqlite::{Connection, Transaction, params};
 use std::collections::HashMap;
@@ -25,6 +26,10 @@ pub(crate) struct Batch<'c> {
     names: &'c mut Names,
     sessions: HashMap<i64, TouchedSession>,
     rollups: Gathered,
+    /// Requests from before are expired.
+    kept_since: i64,
+    /// How many of the batch were.
+    late_requests: u64,
 }
 
 /// A session that the batch says something about.
@@ -37,28 +42,48 @@ struct TouchedSession {
 }
 
 impl<'c> Batch<'c> {
-    pub(super) fn new(connection: &'c Connection, path: &'c Path, names: &'c mut Names) -> rusqlite::Result<Self> {
+    pub(super) fn new(
+        connection: &'c Connection,
+        path: &'c Path,
+        names: &'c mut Names,
+        kept_since: i64,
+    ) -> rusqlite::Result<Self> {
         names.begin();
         let transaction = Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
         let rows = RequestRows::new(connection)?;
         let (sessions, rollups) = (HashMap::new(), Gathered::default());
-        Ok(Self { transaction, connection, rows, path, names, sessions, rollups })
+        Ok(Self { transaction, connection, rows, path, names, sessions, rollups, kept_since, late_requests: 0 })
     }
 
     /// Applies what the records with those sequence numbers change.
-    pub(crate) fn apply(&mut self, mutations: Vec<(Sequence, Mutation<'_>)>) -> Result<(), IndexError> {
-        let applied = self.apply_all(mutations);
+    pub(crate) fn apply(&mut self, mut mutations: Vec<(Sequence, Mutation<'_>)>) -> Result<(), IndexError> {
+        let applied = self.apply_all(&mut mutations);
         self.checked(applied)
     }
 
-    fn apply_all(&mut self, mutations: Vec<(Sequence, Mutation<'_>)>) -> rusqlite::Result<()> {
+    fn apply_all(&mut self, mutations: &mut [(Sequence, Mutation<'_>)]) -> rusqlite::Result<()> {
         let mut requests = Vec::with_capacity(mutations.len());
         for (sequence, mutation) in mutations {
-            match mutation {
-                Mutation::Request(request) => requests.push(self.new_row(sequence, request)?),
-                Mutation::Session(id, facts) => self.add_facts(id, facts)?,
-                Mutation::SchemaVersion(version) => schema_history::add(&self.transaction, sequence, &version)?,
-                Mutation::Gap(gap) => self.add_gap(sequence, gap)?,
+            let request = match mutation {
+                Mutation::Request(request) => *request,
+                Mutation::CutRequest(row) => row.record(),
+                Mutation::Session(id, facts) => {
+                    self.add_facts(Id::new(id), std::mem::take(facts))?;
+                    continue;
+                }
+                Mutation::SchemaVersion(version) => {
+                    schema_history::add(&self.transaction, *sequence, version)?;
+                    continue;
+                }
+                Mutation::Gap(gap) => {
+                    self.add_gap(*sequence, *gap)?;
+                    continue;
+                }
+            };
+            if request.ts < self.kept_since {
+                self.late_requests += 1;
+            } else {
+                requests.push(self.new_row(*sequence, request)?);
             }
         }
         self.add_requests(&requests)
@@ -99,7 +124,7 @@ impl<'c> Batch<'c> {
     }
 
     fn finish(self, writer_id: WriterId, checkpoint: Checkpoint) -> rusqlite::Result<()> {
-        let Self { transaction, connection, rows, names, sessions, rollups, .. } = self;
+        let Self { transaction, connection, rows, names, sessions, rollups, kept_since, late_requests, .. } = self;
         drop(rows);
         let mut digests = ChangedDigests::default();
         for (session, TouchedSession { session_id, facts, recount }) in sessions {
@@ -110,7 +135,12 @@ impl<'c> Batch<'c> {
             digests.set(connection, names, session, facts.as_ref())?;
         }
         digests.write(connection)?;
-        rollups.write(connection)?;
+        rollups.write(connection, kept_since)?;
+        if late_requests > 0 {
+            connection
+                .prepare_cached("UPDATE retention SET late_requests = late_requests + ?1")?
+                .execute([late_requests])?;
+        }
         connection
             .prepare_cached(
                 "INSERT INTO checkpoint (id, writer_id, segment, offset, sequence) VALUES (1, ?1, ?2, ?3, ?4)
@@ -123,12 +153,12 @@ impl<'c> Batch<'c> {
     }
 
     /// The request with numbers for its names.
-    fn new_row<'a>(&mut self, sequence: Sequence, request: RequestRecord<'a>) -> rusqlite::Result<NewRow<'a>> {
+    fn new_row<'a>(&mut self, sequence: Sequence, mut request: RequestRecord<'a>) -> rusqlite::Result<NewRow<'a>> {
         let session = match &request.session_id {
             Some(id) => Some(self.names.session(self.connection, id.text_in(&mut IdBuffer::default()))?),
             None => None,
         };
-        let call = self.names.call(self.connection, &request)?;
+        let call = self.names.call(self.connection, &mut request)?;
         Ok(NewRow { id: i64::try_from(sequence.0).unwrap_or(i64::MAX), call, session, request })
     }
 
@@ -152,7 +182,10 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 
-    fn add_facts(&mut self, id: Id<'_>, facts: SessionFacts) -> rusqlite::Result<()> {
+    fn add_facts(&mut self, id: Id<'_>, mut facts: SessionFacts) -> rusqlite::Result<()> {
+        if let Some(announcement) = &mut facts.announcement {
+            self.names.name_session(self.connection, announcement)?;
+        }
         let session = self.names.session(self.connection, id.text_in(&mut IdBuffer::default()))?;
         let touched = touch(&mut self.sessions, session, id);
         touched.facts = std::mem::take(&mut touched.facts).merge(facts);
@@ -178,10 +211,11 @@ impl<'c> Batch<'c> {
     ) -> rusqlite::Result<()> {
         self.transaction
             .prepare_cached(
-                "INSERT INTO quarantine (segment, offset, bytes, sequence, reason, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                "INSERT INTO quarantine (segment, offset, bytes, sequence, reason, payload, noted_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT (segment, offset) DO NOTHING",
             )?
-            .execute(params![segment.0, offset, bytes, sequence, reason, payload])
+            .execute(params![segment.0, offset, bytes, sequence, reason, payload, now_ms()])
             .map(|_| ())
     }
 

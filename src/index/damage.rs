@@ -5,6 +5,7 @@
 use super::Index;
 use crate::error::IndexError;
 use crate::format::{Offset, SegmentId};
+use crate::gap::now_ms;
 use rusqlite::{Transaction, TransactionBehavior, params};
 
 /// A row of the table, without a record.
@@ -51,10 +52,10 @@ impl Index {
             for row in rows {
                 transaction
                     .prepare_cached(
-                        "INSERT INTO quarantine (segment, offset, bytes, reason) VALUES (?1, ?2, ?3, ?4)
+                        "INSERT INTO quarantine (segment, offset, bytes, reason, noted_at) VALUES (?1, ?2, ?3, ?4, ?5)
                          ON CONFLICT (segment, offset) DO NOTHING",
                     )?
-                    .execute(params![row.segment.0, row.offset.0, row.bytes, row.reason])?;
+                    .execute(params![row.segment.0, row.offset.0, row.bytes, row.reason, now_ms()])?;
             }
             transaction.commit()
         };

@@ -6,7 +6,7 @@ use super::names::Names;
 use crate::fold::SessionFacts;
 use crate::session_digest::{self, SessionDigest};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What changed, by page, index within the page, and entry.
 #[derive(Debug, Default)]
@@ -30,7 +30,13 @@ impl ChangedDigests {
         Ok(())
     }
 
-    /// Writes the pages that changed.
+    /// A session's row was removed.
+    pub(super) fn remove(&mut self, session: i64) {
+        let (page, index) = session_digest::place_of(session);
+        self.0.entry(page).or_default().push((index, None));
+    }
+
+    /// Writes the pages that changed; one without sessions is no row.
     pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
         let mut select = connection.prepare_cached("SELECT digest FROM session_digest WHERE page = ?1")?;
         let mut insert =
@@ -40,10 +46,49 @@ impl ChangedDigests {
             for (index, entry) in &changes {
                 session_digest::put(&mut digest, *index, entry.as_ref());
             }
-            insert.execute(params![page, digest])?;
+            if digest.is_empty() {
+                connection.prepare_cached("DELETE FROM session_digest WHERE page = ?1")?.execute([page])?;
+            } else {
+                insert.execute(params![page, digest])?;
+            }
         }
         Ok(())
     }
+}
+
+/// The sessions of a page that were over before `kept_since`.
+pub(super) fn expired_in(connection: &Connection, page: i64, kept_since: i64) -> rusqlite::Result<Vec<i64>> {
+    let digest: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT digest FROM session_digest WHERE page = ?1")?
+        .query_row([page], |row| row.get(0))
+        .optional()?;
+    let digest = digest.unwrap_or_default();
+    let is_over = |session: &SessionDigest| {
+        session.started_at.max(session.last_seen_at).max(session.closed_at.unwrap_or(i64::MIN)) < kept_since
+    };
+    let over = session_digest::entries(&digest).filter(|(_, session)| is_over(session));
+    Ok(over.map(|(index, _)| session_digest::session_at(page, index)).collect())
+}
+
+/// The numbers of names that sessions have.
+#[derive(Debug, Default)]
+pub(super) struct UsedNames {
+    pub(super) clients: BTreeSet<u32>,
+    pub(super) proxies: BTreeSet<u32>,
+}
+
+/// Reads them from all pages.
+pub(super) fn used_names(connection: &Connection) -> rusqlite::Result<UsedNames> {
+    let mut used = UsedNames::default();
+    let mut select = connection.prepare_cached("SELECT digest FROM session_digest")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        for (_, session) in session_digest::entries(row.get_ref(0)?.as_blob()?) {
+            used.clients.insert(session.client);
+            used.proxies.insert(session.proxy);
+        }
+    }
+    Ok(used)
 }
 
 fn digest_of(facts: &SessionFacts, (client, proxy): (u32, u32)) -> SessionDigest {

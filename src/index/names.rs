@@ -3,7 +3,9 @@
 //! Runs on the compactor. What is in memory only spares statements. Numbers that a batch gave out hold if it commits;
 //! one that doesn't takes all memory with it.
 
-use crate::fold::SessionFacts;
+use super::digest_table;
+use crate::event::{self, OTHER_NAME};
+use crate::fold::{Announcement, SessionFacts};
 use crate::record::RequestRecord;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
@@ -12,7 +14,13 @@ use std::collections::HashMap;
 /// with their next request.
 const SESSIONS_MAX: usize = 32_768;
 /// How many of each other sort of name.
-const NAMES_MAX: usize = 4096;
+const NAMES_MAX: usize = 8192;
+
+/// How many are told apart. Tests reach it with few.
+const CALLS_MAX: i64 = if cfg!(test) { 8 } else { event::CALLS_MAX as i64 };
+const CLIENTS_MAX: i64 = if cfg!(test) { 8 } else { event::CLIENTS_MAX as i64 };
+const PROXIES_MAX: i64 = if cfg!(test) { 8 } else { event::PROXIES_MAX as i64 };
+const OTHERS_MAX: i64 = if cfg!(test) { 2 } else { event::OTHERS_MAX as i64 };
 
 /// What is remembered.
 #[derive(Debug, Default)]
@@ -34,7 +42,7 @@ struct CallName {
     tool: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct ClientName {
     name: Option<String>,
     version: Option<String>,
@@ -59,15 +67,67 @@ impl Names {
         self.sessions.remove(session_id);
     }
 
-    /// The number of what a request called.
-    pub(super) fn call(&mut self, connection: &Connection, request: &RequestRecord<'_>) -> rusqlite::Result<i64> {
+    /// Calls were removed: their numbers may not be remembered.
+    pub(super) fn forget_calls(&mut self) {
+        self.calls.clear();
+        self.latest.1 = None;
+    }
+
+    /// Removes clients and proxies that no session has any more, where there are half as many as are told apart: new ones
+    /// need their places. It reads all digests: at a million sessions that takes some 40 ms, and it is rarely necessary.
+    pub(super) fn remove_unused(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        let clients = count("SELECT count(*) FROM clients")? > CLIENTS_MAX / 2;
+        let proxies = count("SELECT count(*) FROM proxies")? > PROXIES_MAX / 2;
+        if !clients && !proxies {
+            return Ok(());
+        }
+        let used = digest_table::used_names(connection)?;
+        for (table, used) in [("clients", &used.clients), ("proxies", &used.proxies)] {
+            let mut select = connection.prepare(&format!("SELECT id FROM {table}"))?;
+            let all = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+            let mut delete = connection.prepare(&format!("DELETE FROM {table} WHERE id = ?1"))?;
+            for number in all.into_iter().filter(|number| !used.contains(&as_u32(*number))) {
+                delete.execute([number])?;
+            }
+        }
+        self.clients.clear();
+        self.proxies.clear();
+        Ok(())
+    }
+
+    /// The number of what a request called. Where there are too many calls, it gets the names that it goes under.
+    pub(super) fn call(&mut self, connection: &Connection, request: &mut RequestRecord<'_>) -> rusqlite::Result<i64> {
         let RequestRecord { proxy, method, tool, .. } = *request;
-        let (latest, number) = &mut self.latest;
+        let (latest, number) = &self.latest;
         if let Some(call) = *number
             && (latest.proxy.as_str(), latest.method.as_str(), latest.tool.as_deref()) == (proxy, method, tool)
         {
             return Ok(call);
         }
+        let mut names = (proxy, method, tool);
+        for calls_max in [CALLS_MAX, CALLS_MAX + OTHERS_MAX, i64::MAX] {
+            if let Some(call) = self.call_of(connection, names, calls_max)? {
+                (request.proxy, request.method, request.tool) = names;
+                return Ok(call);
+            }
+            names = match names.2 {
+                Some(tool) if tool != OTHER_NAME => (proxy, method, Some(OTHER_NAME)),
+                _ => (OTHER_NAME, OTHER_NAME, None),
+            };
+        }
+        // Beyond the last limit nothing is.
+        Err(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    /// The number of a call of those names; `None` if it is new and there are so many already.
+    fn call_of(
+        &mut self,
+        connection: &Connection,
+        (proxy, method, tool): (&str, &str, Option<&str>),
+        calls_max: i64,
+    ) -> rusqlite::Result<Option<i64>> {
+        let (latest, number) = &mut self.latest;
         *number = None;
         latest.set(proxy, method, tool);
         let call = match self.calls.get(latest) {
@@ -77,14 +137,36 @@ impl Names {
                     connection,
                     "SELECT id FROM calls WHERE proxy = ?1 AND method = ?2 AND tool IS NULL = (?3 IS NULL)
                         AND ifnull(tool, '') = ifnull(?3, '')",
-                    "INSERT INTO calls (proxy, method, tool) VALUES (?1, ?2, ?3)",
+                    "INSERT INTO calls (proxy, method, tool) SELECT ?1, ?2, ?3 WHERE (SELECT count(*) FROM calls) < ?4",
                     params![proxy, method, tool],
+                    calls_max,
                 )?;
+                let Some(call) = call else { return Ok(None) };
                 remember(&mut self.calls, NAMES_MAX, latest.clone(), call)
             }
         };
         *number = Some(call);
-        Ok(call)
+        Ok(Some(call))
+    }
+
+    /// Gives an announcement the names that it goes under, where there are too many clients or proxies.
+    pub(super) fn name_session(
+        &mut self,
+        connection: &Connection,
+        announcement: &mut Announcement,
+    ) -> rusqlite::Result<()> {
+        if self.proxy(connection, &announcement.proxy, PROXIES_MAX)?.is_none() {
+            announcement.proxy = OTHER_NAME.to_owned();
+        }
+        for clients_max in [CLIENTS_MAX, CLIENTS_MAX + OTHERS_MAX] {
+            if self.client(connection, ClientName::of(announcement), clients_max)?.is_some() {
+                return Ok(());
+            }
+            announcement.client_version = Some(OTHER_NAME.to_owned());
+        }
+        announcement.client_name = Some(OTHER_NAME.to_owned());
+        (announcement.client_version, announcement.client_platform) = (None, None);
+        Ok(())
     }
 
     /// The number of a session. A new one gets a row that says nothing yet, which the batch must fill or remove when it
@@ -93,14 +175,20 @@ impl Names {
         if let Some(session) = self.sessions.get(session_id) {
             return Ok(*session);
         }
-        let session = number_of(
-            connection,
-            "SELECT id FROM session_state WHERE session_id = ?1",
-            "INSERT INTO session_state (session_id, proxy, started_at, last_seen_at, derived, total_calls, total_errors,
-                                        total_tool_errors)
-             VALUES (?1, '', 0, 0, 0, 0, 0, 0)",
-            params![session_id],
-        )?;
+        let held = connection
+            .prepare_cached("SELECT id FROM session_state WHERE session_id = ?1")?
+            .query_row([session_id], |row| row.get(0))
+            .optional()?;
+        let session = match held {
+            Some(session) => session,
+            None => connection
+                .prepare_cached(
+                    "INSERT INTO session_state (session_id, proxy, started_at, last_seen_at, derived, total_calls,
+                                                total_errors, total_tool_errors)
+                     VALUES (?1, '', 0, 0, 0, 0, 0, 0)",
+                )?
+                .insert([session_id])?,
+        };
         Ok(remember(&mut self.sessions, SESSIONS_MAX, session_id.to_owned(), session))
     }
 
@@ -110,41 +198,49 @@ impl Names {
         connection: &Connection,
         facts: &SessionFacts,
     ) -> rusqlite::Result<(u32, u32)> {
-        let announcement = facts.announcement.as_ref();
-        let client = ClientName {
-            name: announcement.and_then(|announcement| announcement.client_name.clone()),
-            version: announcement.and_then(|announcement| announcement.client_version.clone()),
-            platform: announcement.and_then(|announcement| announcement.client_platform.clone()),
-        };
-        let client = match self.clients.get(&client) {
-            Some(number) => *number,
-            None => {
-                let number = number_of(
-                    connection,
-                    "SELECT id FROM clients WHERE client_name IS NULL = (?1 IS NULL)
-                        AND ifnull(client_name, '') = ifnull(?1, '') AND client_version IS NULL = (?2 IS NULL)
-                        AND ifnull(client_version, '') = ifnull(?2, '') AND client_platform IS NULL = (?3 IS NULL)
-                        AND ifnull(client_platform, '') = ifnull(?3, '')",
-                    "INSERT INTO clients (client_name, client_version, client_platform) VALUES (?1, ?2, ?3)",
-                    params![client.name, client.version, client.platform],
-                )?;
-                remember(&mut self.clients, NAMES_MAX, client, as_u32(number))
-            }
-        };
-        let proxy = facts.proxy();
-        let proxy = match self.proxies.get(proxy) {
-            Some(number) => *number,
-            None => {
-                let number = number_of(
-                    connection,
-                    "SELECT id FROM proxies WHERE proxy = ?1",
-                    "INSERT INTO proxies (proxy) VALUES (?1)",
-                    params![proxy],
-                )?;
-                remember(&mut self.proxies, NAMES_MAX, proxy.to_owned(), as_u32(number))
-            }
-        };
-        Ok((client, proxy))
+        let name = facts.announcement.as_ref().map(ClientName::of).unwrap_or_default();
+        let client = self.client(connection, name, i64::MAX)?;
+        let proxy = self.proxy(connection, facts.proxy(), i64::MAX)?;
+        Ok((client.unwrap_or(u32::MAX), proxy.unwrap_or(u32::MAX)))
+    }
+
+    /// The number of a client; `None` if it is new and there are so many already.
+    fn client(
+        &mut self,
+        connection: &Connection,
+        client: ClientName,
+        clients_max: i64,
+    ) -> rusqlite::Result<Option<u32>> {
+        if let Some(number) = self.clients.get(&client) {
+            return Ok(Some(*number));
+        }
+        let number = number_of(
+            connection,
+            "SELECT id FROM clients WHERE client_name IS NULL = (?1 IS NULL)
+                AND ifnull(client_name, '') = ifnull(?1, '') AND client_version IS NULL = (?2 IS NULL)
+                AND ifnull(client_version, '') = ifnull(?2, '') AND client_platform IS NULL = (?3 IS NULL)
+                AND ifnull(client_platform, '') = ifnull(?3, '')",
+            "INSERT INTO clients (client_name, client_version, client_platform)
+             SELECT ?1, ?2, ?3 WHERE (SELECT count(*) FROM clients) < ?4",
+            params![client.name, client.version, client.platform],
+            clients_max,
+        )?;
+        Ok(number.map(|number| remember(&mut self.clients, NAMES_MAX, client, as_u32(number))))
+    }
+
+    /// The number of a proxy; `None` if it is new and there are so many already.
+    fn proxy(&mut self, connection: &Connection, proxy: &str, proxies_max: i64) -> rusqlite::Result<Option<u32>> {
+        if let Some(number) = self.proxies.get(proxy) {
+            return Ok(Some(*number));
+        }
+        let number = number_of(
+            connection,
+            "SELECT id FROM proxies WHERE proxy = ?1",
+            "INSERT INTO proxies (proxy) SELECT ?1 WHERE (SELECT count(*) FROM proxies) < ?2",
+            params![proxy],
+            proxies_max,
+        )?;
+        Ok(number.map(|number| remember(&mut self.proxies, NAMES_MAX, proxy.to_owned(), as_u32(number))))
     }
 }
 
@@ -160,18 +256,32 @@ impl CallName {
     }
 }
 
-/// The number of a row that is found by its names, or is added.
+impl ClientName {
+    fn of(announcement: &Announcement) -> Self {
+        Self {
+            name: announcement.client_name.clone(),
+            version: announcement.client_version.clone(),
+            platform: announcement.client_platform.clone(),
+        }
+    }
+}
+
+/// The number of a row that is found by its names, or is added; `None` if the table has so many rows already. The limit is
+/// the last parameter of `insert`.
 fn number_of(
     connection: &Connection,
     select: &str,
     insert: &str,
     names: &[&dyn rusqlite::ToSql],
-) -> rusqlite::Result<i64> {
+    rows_max: i64,
+) -> rusqlite::Result<Option<i64>> {
     let held = connection.prepare_cached(select)?.query_row(names, |row| row.get(0)).optional()?;
-    match held {
-        Some(number) => Ok(number),
-        None => connection.prepare_cached(insert)?.insert(names),
+    if held.is_some() {
+        return Ok(held);
     }
+    let parameters: Vec<_> = names.iter().copied().chain([&rows_max as &dyn rusqlite::ToSql]).collect();
+    let added = connection.prepare_cached(insert)?.execute(parameters.as_slice())?;
+    Ok((added > 0).then(|| connection.last_insert_rowid()))
 }
 
 fn remember<K: Eq + std::hash::Hash, V: Copy>(names: &mut HashMap<K, V>, max: usize, name: K, number: V) -> V {

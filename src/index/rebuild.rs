@@ -4,7 +4,7 @@
 
 use super::digest_table::ChangedDigests;
 use super::names::Names;
-use super::{Index, rollup_table, session_table};
+use super::{Index, expiry, rollup_table, session_table};
 use crate::error::IndexError;
 use crate::fold::SessionFacts;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -24,8 +24,11 @@ pub struct RebuildReport {
 impl Index {
     /// Makes what is derived anew. `progress` is told, now and then, how much of it is done: 0 to 1.
     pub(crate) fn rebuild(&mut self, progress: &mut dyn FnMut(f64)) -> Result<RebuildReport, IndexError> {
+        self.finish_expiring()?;
         let rebuilt = rebuild(&self.connection, &mut self.names, progress);
-        self.checked(rebuilt)
+        let report = self.checked(rebuilt)?;
+        self.checked(expiry::make_shrinkable(&self.connection, &self.expiry))?;
+        Ok(report)
     }
 }
 

@@ -10,12 +10,15 @@ use crate::rollup_page;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 /// Requests by call.
 type Samples = BTreeMap<i64, Vec<Sample>>;
 /// Cells that begin at the same time, by call; with one of [`ALL_CALLS`].
 type Cells = BTreeMap<i64, Cell>;
 
+/// Whatever page a cell is in.
+const ALL_PAGES: RangeInclusive<i64> = i64::MIN..=i64::MAX;
 /// Cells are made anew from about so many rows at a time, so that memory does not grow with the store.
 const REBUILT_ROWS: usize = if cfg!(test) { 100 } else { 65_536 };
 
@@ -39,8 +42,8 @@ impl Gathered {
         self.recount.insert(Level::Minute.start_of(ts));
     }
 
-    /// Brings the table up to date with the rows, which are written already.
-    pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
+    /// Brings the table up to date with the rows, which are written already. Cells from before `kept_since` count no more.
+    pub(super) fn write(self, connection: &Connection, kept_since: i64) -> rusqlite::Result<()> {
         let mut added: BTreeMap<i64, Cells> = BTreeMap::new();
         for (start, samples) in self.minutes {
             if !self.recount.contains(&start) {
@@ -65,8 +68,8 @@ impl Gathered {
                 add_to(connection, level, *start, cells)?;
             }
             for start in &recounted {
-                let cells = sum_of_below(connection, below, level, *start)?;
-                replace(connection, level, *start, &cells)?;
+                let cells = sum_of_below(connection, below, (level, *start), kept_since, ALL_PAGES)?;
+                replace(connection, level, *start, ALL_PAGES, &cells)?;
             }
             added = coarser;
         }
@@ -92,14 +95,14 @@ pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) 
         // Not within a minute that is not dense yet: when it becomes dense it is counted from all its rows, also from
         // those that have not been read here.
         if gathered_rows >= REBUILT_ROWS && !(1..DENSE_CALLS).contains(&minute_rows) {
-            std::mem::take(&mut gathered).write(connection)?;
+            std::mem::take(&mut gathered).write(connection, i64::MIN)?;
             done += std::mem::take(&mut gathered_rows);
             progress(done);
         }
         gathered.add(call, sample);
         (gathered_rows, minute_rows) = (gathered_rows + 1, minute_rows + 1);
     }
-    gathered.write(connection)
+    gathered.write(connection, i64::MIN)
 }
 
 /// What the requests add up to, call by call and all together.
@@ -115,6 +118,41 @@ fn merge(sums: &mut Cells, cells: &Cells) {
     for (call, cell) in cells {
         sums.entry(*call).or_insert_with(Cell::empty).merge(cell);
     }
+}
+
+/// Removes cells of the time before `kept_since`, so many pages at most; how many those were.
+pub(super) fn expire(connection: &Connection, kept_since: i64, pages_max: usize) -> rusqlite::Result<usize> {
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM rollups WHERE id IN (SELECT id FROM rollups WHERE level = ?1 AND start < ?2 ORDER BY start LIMIT ?3)",
+    )?;
+    let mut removed = 0;
+    for level in Level::ALL {
+        removed += delete.execute(params![level.number(), level.start_of(kept_since), pages_max - removed])?;
+    }
+    Ok(removed)
+}
+
+/// Puts the cells together again that `kept_since`, a minute's start, cuts: of the first page behind `after` that has any,
+/// which is returned. What the cells below them still say of the time before counts no more.
+pub(super) fn cut(connection: &Connection, after: Option<i64>, kept_since: i64) -> rusqlite::Result<Option<i64>> {
+    let [.., coarsest] = Level::ALL;
+    if coarsest.start_of(kept_since) == kept_since {
+        return Ok(None);
+    }
+    // A cell has whatever the cells within it have. So where this one has no such page, none has.
+    let next: Option<i64> = connection
+        .prepare_cached("SELECT min(page) FROM rollups WHERE level = ?1 AND start = ?2 AND (?3 IS NULL OR page > ?3)")?
+        .query_row(params![coarsest.number(), coarsest.start_of(kept_since), after], |row| row.get(0))?;
+    let Some(page) = next else { return Ok(None) };
+    for levels in Level::ALL.windows(2).skip(1) {
+        let (below, level) = (levels[0], levels[1]);
+        let start = level.start_of(kept_since);
+        if start < kept_since {
+            let cells = sum_of_below(connection, below, (level, start), kept_since, page..=page)?;
+            replace(connection, level, start, page..=page, &cells)?;
+        }
+    }
+    Ok(Some(page))
 }
 
 /// Adds requests to a minute, and to its seconds where it has many or now gets them.
@@ -139,7 +177,7 @@ fn count_minute(connection: &Connection, start: i64) -> rusqlite::Result<()> {
     ])?;
     let samples = samples_of(connection, start)?;
     let cells = if samples.is_empty() { Cells::new() } else { cells_of(&samples) };
-    replace(connection, Level::Minute, start, &cells)?;
+    replace(connection, Level::Minute, start, ALL_PAGES, &cells)?;
     let is_dense = cells.get(&ALL_CALLS).is_some_and(|all| all.calls >= DENSE_CALLS);
     if is_dense { write_seconds(connection, &samples) } else { Ok(()) }
 }
@@ -195,11 +233,21 @@ fn read_sample(row: &Row<'_>) -> rusqlite::Result<(i64, Sample)> {
     Ok((row.get(0)?, sample))
 }
 
-/// What the cells below add up to.
-fn sum_of_below(connection: &Connection, below: Level, level: Level, start: i64) -> rusqlite::Result<Cells> {
-    let mut statement = connection
-        .prepare_cached("SELECT start, page, cells FROM rollups WHERE level = ?1 AND start BETWEEN ?2 AND ?3")?;
-    let mut rows = statement.query(params![below.number(), start, last_of(level, start)])?;
+/// What the cells of some pages below add up to within a cell, from the one on that `kept_since` lies in.
+fn sum_of_below(
+    connection: &Connection,
+    below: Level,
+    (level, start): (Level, i64),
+    kept_since: i64,
+    pages: RangeInclusive<i64>,
+) -> rusqlite::Result<Cells> {
+    let mut statement = connection.prepare_cached(
+        "SELECT start, page, cells FROM rollups
+         WHERE level = ?1 AND start BETWEEN ?2 AND ?3 AND page BETWEEN ?4 AND ?5",
+    )?;
+    let first = start.max(below.start_of(kept_since));
+    let mut rows =
+        statement.query(params![below.number(), first, last_of(level, start), pages.start(), pages.end()])?;
     let mut sums = Cells::new();
     while let Some(row) = rows.next()? {
         let (start, page) = (row.get(0)?, row.get(1)?);
@@ -248,11 +296,17 @@ fn add_to(connection: &Connection, level: Level, start: i64, cells: &Cells) -> r
     Ok(calls)
 }
 
-/// Writes cells in place of all that begin at `start`.
-fn replace(connection: &Connection, level: Level, start: i64, cells: &Cells) -> rusqlite::Result<()> {
+/// Writes cells in place of all that begin at `start` and are in those pages.
+fn replace(
+    connection: &Connection,
+    level: Level,
+    start: i64,
+    pages: RangeInclusive<i64>,
+    cells: &Cells,
+) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("DELETE FROM rollups WHERE level = ?1 AND start = ?2")?
-        .execute(params![level.number(), start])?;
+        .prepare_cached("DELETE FROM rollups WHERE level = ?1 AND start = ?2 AND page BETWEEN ?3 AND ?4")?
+        .execute(params![level.number(), start, pages.start(), pages.end()])?;
     by_page(cells).iter().try_for_each(|(page, cells)| insert(connection, level, start, *page, cells))
 }
 

@@ -3,8 +3,8 @@
 //! The changes are a function of the set of versions, ordered by time: a version that arrives late is put between its
 //! neighbours, and the changes around it are worked out again. So the order of arrival does not matter.
 
+use crate::fold::SchemaVersionRow;
 use crate::format::Sequence;
-use crate::record::SchemaVersionRecord;
 use crate::schema_diff::{Change, diff, initial};
 use rusqlite::{OptionalExtension, Transaction, named_params, params};
 
@@ -19,7 +19,7 @@ struct Version {
 pub(super) fn add(
     transaction: &Transaction<'_>,
     sequence: Sequence,
-    version: &SchemaVersionRecord<'_>,
+    version: &SchemaVersionRow<'_>,
 ) -> rusqlite::Result<()> {
     let added = transaction
         .prepare_cached(
@@ -42,8 +42,8 @@ pub(super) fn add(
     let this = Version {
         id: i64::try_from(sequence.0).unwrap_or(i64::MAX),
         ts: version.ts,
-        content_hash: version.content_hash.to_owned(),
-        payload: version.payload.to_owned(),
+        content_hash: version.content_hash.clone().into_owned(),
+        payload: version.payload.clone().into_owned(),
     };
     let before = neighbour(transaction, version, Side::Before)?;
     write_changes(transaction, version, before.as_ref(), &this)?;
@@ -54,6 +54,46 @@ pub(super) fn add(
     Ok(())
 }
 
+/// Removes versions that were replaced before `kept_since`, at most `max` at once; how many. The newest from before stays,
+/// since it was current then, and is the first that is known.
+pub(super) fn expire(transaction: &Transaction<'_>, kept_since: i64, max: usize) -> rusqlite::Result<usize> {
+    let mut select = transaction.prepare_cached(
+        "SELECT id, proxy, upstream_url, method, ts, content_hash FROM schema_versions AS version
+         WHERE ts < ?1 AND EXISTS (
+             SELECT 1 FROM schema_versions AS later
+             WHERE later.proxy = version.proxy AND later.upstream_url = version.upstream_url
+               AND later.method = version.method AND later.ts < ?1
+               AND (later.ts, later.content_hash) > (version.ts, version.content_hash))
+         ORDER BY proxy, upstream_url, method, ts, content_hash LIMIT ?2",
+    )?;
+    // Read to its end first: what follows changes the table.
+    let replaced = select
+        .query_map(params![kept_since, max], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+        })?
+        .collect::<rusqlite::Result<Vec<(i64, String, String, String, i64, String)>>>()?;
+    for (id, proxy, upstream_url, method, ts, content_hash) in &replaced {
+        let version = SchemaVersionRow {
+            ts: *ts,
+            proxy: proxy.into(),
+            upstream_url: upstream_url.into(),
+            method: method.into(),
+            payload: "".into(),
+            content_hash: content_hash.into(),
+        };
+        let after = neighbour(transaction, &version, Side::After)?;
+        let changed = after.iter().map(|after| after.id).chain([*id]);
+        for id in changed {
+            transaction.prepare_cached("DELETE FROM schema_changes WHERE version_id = ?1")?.execute([id])?;
+        }
+        if let Some(after) = &after {
+            write_changes(transaction, &version, None, after)?;
+        }
+        transaction.prepare_cached("DELETE FROM schema_versions WHERE id = ?1")?.execute([id])?;
+    }
+    Ok(replaced.len())
+}
+
 #[derive(Clone, Copy)]
 enum Side {
     Before,
@@ -62,7 +102,7 @@ enum Side {
 
 fn neighbour(
     transaction: &Transaction<'_>,
-    version: &SchemaVersionRecord<'_>,
+    version: &SchemaVersionRow<'_>,
     side: Side,
 ) -> rusqlite::Result<Option<Version>> {
     let (comparison, direction) = match side {
@@ -93,14 +133,14 @@ fn neighbour(
 /// Writes what changed from `old` to `new`; nothing, if a restart or a race made the same version twice.
 fn write_changes(
     transaction: &Transaction<'_>,
-    of: &SchemaVersionRecord<'_>,
+    of: &SchemaVersionRow<'_>,
     old: Option<&Version>,
     new: &Version,
 ) -> rusqlite::Result<()> {
     let changes = match old {
         None => vec![initial()],
         Some(old) if old.content_hash == new.content_hash => Vec::new(),
-        Some(old) => diff(of.method, &old.payload, &new.payload),
+        Some(old) => diff(&of.method, &old.payload, &new.payload),
     };
     let mut insert = transaction.prepare_cached(
         "INSERT INTO schema_changes

@@ -1,10 +1,11 @@
 //! The table behind the `sessions` view: facts read, merged, written back.
 
 use crate::fold::{Announcement, RequestFacts, SessionFacts};
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// Merges facts into a session's row, and gives what is known now. With `recount`, what its requests add up to is
-/// counted from the requests themselves, because one of them was removed. `None`: no event names the session any more, and
+/// counted from the requests themselves, because one of them gave way to another. `None`: no event names the session any more, and
 /// its row is gone.
 pub(super) fn merge(
     connection: &Connection,
@@ -101,21 +102,56 @@ fn held_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
     Ok(SessionFacts { announcement, requests, closed_at: row.get(13)? })
 }
 
+/// What a session's requests add up to: those that there are, and those that are expired.
 fn count_requests(connection: &Connection, session: i64) -> rusqlite::Result<Option<RequestFacts>> {
-    connection
+    let kept = connection
         .prepare_cached(
             "SELECT min(ts), max(ts), min(proxy), count(*), coalesce(sum(status <> 0), 0), coalesce(sum(tool_error), 0)
              FROM request_rows JOIN calls ON calls.id = request_rows.call WHERE session = ?1",
         )?
         .query_row([session], |row| {
-            let Some(first_at) = row.get(0)? else { return Ok(None) };
-            Ok(Some(RequestFacts {
-                first_at,
-                last_at: row.get(1)?,
-                proxy: row.get(2)?,
-                calls: row.get(3)?,
-                errors: row.get(4)?,
-                tool_errors: row.get(5)?,
-            }))
-        })
+            if row.get_ref(0)?.data_type() == Type::Null { Ok(None) } else { facts(row).map(Some) }
+        })?;
+    Ok(RequestFacts::of_both(kept, expired(connection, session)?))
+}
+
+/// Requests of a session are expired: what they add up to is kept while the session goes on.
+pub(super) fn add_expired(connection: &Connection, session: i64, requests: RequestFacts) -> rusqlite::Result<()> {
+    let Some(sum) = RequestFacts::of_both(expired(connection, session)?, Some(requests)) else { return Ok(()) };
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO expired_requests (session, first_at, last_at, proxy, calls, errors, tool_errors)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![session, sum.first_at, sum.last_at, sum.proxy, sum.calls, sum.errors, sum.tool_errors])
+        .map(|_| ())
+}
+
+/// Removes a session that is over. Its requests are gone already.
+pub(super) fn remove(connection: &Connection, session: i64) -> rusqlite::Result<Option<String>> {
+    connection.prepare_cached("DELETE FROM expired_requests WHERE session = ?1")?.execute([session])?;
+    connection
+        .prepare_cached("DELETE FROM session_state WHERE id = ?1 RETURNING session_id")?
+        .query_row([session], |row| row.get(0))
+        .optional()
+}
+
+fn expired(connection: &Connection, session: i64) -> rusqlite::Result<Option<RequestFacts>> {
+    connection
+        .prepare_cached(
+            "SELECT first_at, last_at, proxy, calls, errors, tool_errors FROM expired_requests WHERE session = ?1",
+        )?
+        .query_row([session], facts)
+        .optional()
+}
+
+fn facts(row: &Row<'_>) -> rusqlite::Result<RequestFacts> {
+    Ok(RequestFacts {
+        first_at: row.get(0)?,
+        last_at: row.get(1)?,
+        proxy: row.get(2)?,
+        calls: row.get(3)?,
+        errors: row.get(4)?,
+        tool_errors: row.get(5)?,
+    })
 }

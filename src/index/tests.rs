@@ -1,8 +1,13 @@
 //! Folding against a model: any order, any batching, any crash in between gives the tables that a plain reading of
 //! the rules gives.
 
+mod expiry_tests;
+
 use super::*;
-use crate::event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
+use crate::cut;
+use crate::event::{
+    Event, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME, Request, SchemaVersion, Session, SessionClosed, Status,
+};
 use crate::fold::fold;
 use crate::record::Record;
 use crate::rollup::{ALL_CALLS, Cell, DENSE_CALLS, Level, Sample};
@@ -54,14 +59,27 @@ impl Owned {
     }
 }
 
+/// A session's id. Some are too long, and differ only behind the limit.
+fn session_id() -> impl Strategy<Value = String> {
+    prop_oneof![6 => "[s][0-2]", 1 => "[xy]".prop_map(|end| format!("s{}{end}", "_".repeat(ID_BYTES_MAX)))]
+}
+
+fn request_id() -> impl Strategy<Value = String> {
+    prop_oneof![8 => "[r][0-5]", 1 => "[xy]".prop_map(|end| format!("{}{end}", "é".repeat(ID_BYTES_MAX)))]
+}
+
+fn client_name() -> impl Strategy<Value = String> {
+    prop_oneof![4 => "claude|other", 1 => Just("o".repeat(NAME_BYTES_MAX + 1))]
+}
+
 fn event() -> impl Strategy<Value = Owned> {
     let tools = proptest::collection::btree_map(proptest::char::range('a', 'c'), 0..2_u8, 0..3);
     prop_oneof![
-        4 => ("[r][0-5]", 0..6_i64, "[pq]", proptest::option::of("[s][0-2]"), 0..3_usize, any::<Option<bool>>())
+        4 => (request_id(), 0..6_i64, "[pq]", proptest::option::of(session_id()), 0..3_usize, any::<Option<bool>>())
             .prop_map(|(id, ts, proxy, session, status, tool_error)| Owned::Request { id, ts, proxy, session, status, tool_error }),
-        2 => ("[s][0-2]", 0..6_i64, "[pq]", proptest::option::of("claude|other"))
+        2 => (session_id(), 0..6_i64, "[pq]", proptest::option::of(client_name()))
             .prop_map(|(id, started_at, proxy, client)| Owned::Session { id, started_at, proxy, client }),
-        1 => ("[s][0-2]", 0..6_i64).prop_map(|(id, ended_at)| Owned::Closed { id, ended_at }),
+        1 => (session_id(), 0..6_i64).prop_map(|(id, ended_at)| Owned::Closed { id, ended_at }),
         2 => (0..6_i64, prop_oneof![Just("tools/list"), Just("initialize")], tools)
             .prop_map(|(ts, method, tools)| Owned::Schema { ts, method, tools: tools.into_iter().collect() }),
     ]
@@ -223,7 +241,8 @@ fn model(events: &[Owned]) -> Vec<Vec<Vec<Value>>> {
             // The earliest, then the better status, then whatever comes first in the order of the row's fields.
             let key = |event: &Owned| match event {
                 Owned::Request { ts, status, proxy, session, tool_error, .. } => {
-                    (*ts, *status, proxy.clone(), session.clone(), *tool_error)
+                    let session = session.as_deref().map(|id| cut::name(id, ID_BYTES_MAX).into_owned());
+                    (*ts, *status, session, *tool_error, proxy.clone())
                 }
                 _ => unreachable!(),
             };
@@ -233,6 +252,8 @@ fn model(events: &[Owned]) -> Vec<Vec<Vec<Value>>> {
         }
     }
     let text = |text: &str| Value::Text(text.to_owned());
+    // Ids and names have the same limit.
+    let name = |text: &str| Value::Text(cut::name(text, NAME_BYTES_MAX).into_owned());
     let option = |value: Option<Value>| value.unwrap_or(Value::Null);
     let mut tables = vec![Vec::new(); 4];
     let mut ids = BTreeSet::new();
@@ -240,10 +261,10 @@ fn model(events: &[Owned]) -> Vec<Vec<Vec<Value>>> {
         let Owned::Request { id, ts, proxy, session, status, tool_error } = request else { unreachable!() };
         ids.extend(session.clone());
         tables[0].push(vec![
-            text(id),
+            name(id),
             Value::Integer(*ts),
             text(proxy),
-            option(session.as_deref().map(text)),
+            option(session.as_deref().map(name)),
             text(STATUSES[*status].as_str()),
             option(tool_error.map(|flag| Value::Integer(i64::from(flag)))),
         ]);
@@ -290,12 +311,12 @@ fn model(events: &[Owned]) -> Vec<Vec<Vec<Value>>> {
             Value::Integer(of_session.iter().filter(|request| test(request)).count() as i64)
         };
         tables[1].push(vec![
-            text(session_id),
+            name(session_id),
             text(proxy.map_or("", |proxy| proxy)),
             Value::Integer(started),
             Value::Integer(of_session.iter().map(|request| request.0).max().unwrap_or(started)),
             option(close.map(Value::Integer)),
-            option(client.map(text)),
+            option(client.map(name)),
             option(client.map(|client| text(if client == "claude" { "claude" } else { "unknown" }))),
             count(&|_| true),
             count(&|request| request.2 != 0),
@@ -370,6 +391,62 @@ proptest! {
             }
             let kept = fixture.derived();
             prop_assert_eq!(&kept[1], &fixture.plain_rollups());
+            fixture.index().rebuild(&mut |_| ()).unwrap();
+            prop_assert_eq!(kept, fixture.derived());
+        }
+    }
+}
+
+/// Events of more calls, clients and proxies than are told apart.
+fn too_many() -> impl Strategy<Value = Vec<Owned>> {
+    let event = prop_oneof![
+        3 => (0..60_u8, 0..6_i64, 0..20_u8, session_id(), 0..3_usize).prop_map(|(id, ts, proxy, session, status)| {
+            Owned::Request {
+                id: format!("r{id}"), ts, proxy: format!("p{proxy:02}"), session: Some(session), status, tool_error: None,
+            }
+        }),
+        1 => (session_id(), 0..20_u8, 0..20_u8).prop_map(|(id, proxy, client)| {
+            // Of two announcements of one millisecond the names decide.
+            let started_at = 20 * i64::from(proxy) + i64::from(client);
+            let (proxy, client) = (format!("p{proxy:02}"), Some(format!("c{client}")));
+            Owned::Session { id, started_at, proxy, client }
+        }),
+    ];
+    proptest::collection::vec(event, 0..80)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn of_too_many_names_the_order_decides_which_are_kept_and_nothing_else(
+        (events, shuffled) in too_many().prop_flat_map(|events| (Just(events.clone()), Just(events).prop_shuffle())),
+        one in steps(), other in steps(),
+    ) {
+        let expected = model(&events);
+        for (events, steps) in [(&events, &one), (&shuffled, &other)] {
+            let mut fixture = Fixture::new();
+            fixture.fold(events, steps);
+            let found = fixture.tables();
+            // The columns that may say that there were too many: proxies of requests; proxies and clients of sessions.
+            for (table, names) in [(0, &[2][..]), (1, &[1, 5, 6])] {
+                prop_assert_eq!(found[table].len(), expected[table].len());
+                for (found, expected) in found[table].iter().zip(&expected[table]) {
+                    for (column, (found, expected)) in found.iter().zip(expected).enumerate() {
+                        let is_other = match found {
+                            Value::Text(name) => name == OTHER_NAME,
+                            other => column == 6 && *other == Value::Null,
+                        };
+                        prop_assert!(found == expected || names.contains(&column) && is_other, "{:?}", found);
+                    }
+                }
+            }
+            // Of some sessions no client is known.
+            for (table, max) in [("calls", 8 + 2 + 1), ("clients", 8 + 2 + 2)] {
+                let rows = fixture.rows(&format!("SELECT count(*) <= {max} FROM {table}"));
+                prop_assert_eq!(&rows[0][0], &Value::Integer(1), "{}", table);
+            }
+            let kept = fixture.derived();
             fixture.index().rebuild(&mut |_| ()).unwrap();
             prop_assert_eq!(kept, fixture.derived());
         }

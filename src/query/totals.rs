@@ -199,7 +199,14 @@ mod tests {
         store.session("s").insert();
         gap(&store, 1, 2, 7);
         gap(&store, 5, 6, 5);
-        store.row("quarantine").set("segment", 1).set("offset", 2).set("bytes", 3).set("reason", "r").insert();
+        store
+            .row("quarantine")
+            .set("noted_at", 1)
+            .set("segment", 1)
+            .set("offset", 2)
+            .set("bytes", 3)
+            .set("reason", "r")
+            .insert();
         store.execute("INSERT INTO checkpoint VALUES (1, x'00', 3, 4096, 99)");
         let query = store.query();
         let totals = query.totals().unwrap();

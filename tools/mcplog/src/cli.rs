@@ -414,6 +414,14 @@ pub(crate) struct IngestArgs {
     /// Keep the log after it is folded, for wal-inspect and for rebuilding
     #[arg(long)]
     pub(crate) keep_segments: bool,
+    /// Let requests go that are older, in milliseconds
+    ///
+    /// While the import runs; what is left goes when the store is opened with such a limit again.
+    #[arg(long, value_name = "MS")]
+    pub(crate) keep_rows_age_ms: Option<u64>,
+    /// Let the oldest requests go where the database would get larger
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) database_bytes_max: Option<u64>,
     /// Print the summary as one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -111,7 +111,9 @@ A configuration file has the same settings, and those of the store:
   dir = \"./mcplog-data\"
   sync = \"interval\"         # always, interval or never
   sync_interval_ms = 100
-  session_idle_ms = 1800000";
+  session_idle_ms = 1800000
+  keep_rows_age_ms = 2592000000     # let requests go after 30 days; without it, never
+  database_bytes_max = 10000000000  # and the oldest where store.db would get larger";
 
 /// The file, as it is written.
 #[derive(Debug, Default, Deserialize)]

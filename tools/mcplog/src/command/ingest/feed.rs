@@ -38,6 +38,8 @@ pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError
     if args.keep_segments {
         config.keep_segments_bytes = u64::MAX;
     }
+    config.keep_rows_age_ms = args.keep_rows_age_ms;
+    config.database_bytes_max = args.database_bytes_max;
     let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
     let batches = reader::spawn(input).map_err(|error| failed("start the reader", &error))?;
 

@@ -1,0 +1,327 @@
+//! Requests that are too old or too many go, and everything else of their time with them.
+//!
+//! Runs on the compactor, one short transaction at a time, so that neither folding nor a reader waits for it. First it is
+//! noted since when requests are kept: whatever is older is expired from then on, and one that comes late is not folded
+//! any more. Then, stage by stage, page by page, what is expired is removed. A crash in between changes
+//! nothing: the stages begin again, and find what is left.
+//!
+//! The roll-ups let go first, so that at no time a cell counts (or names) a request whose row is gone.
+
+use super::digest_table::{self, ChangedDigests};
+use super::names::Names;
+use super::{Index, rollup_table, schema_history, session_table};
+use crate::error::IndexError;
+use crate::event::Status;
+use crate::fold::RequestFacts;
+use crate::retention::{DatabaseSize, RowRetention, kept_since_behind};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How often to look whether anything is too old or too much.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// How long steps follow each other before folding has its turn. One more may begin then, and all end within 50 ms.
+const TURN: Duration = Duration::from_millis(20);
+
+/// How much a step removes at most: each takes a few milliseconds.
+const ROLLUP_PAGES_MAX: usize = if cfg!(test) { 3 } else { 128 };
+const REQUESTS_MAX: usize = if cfg!(test) { 2 } else { 500 };
+const VERSIONS_MAX: usize = if cfg!(test) { 1 } else { 16 };
+const ROWS_MAX: usize = if cfg!(test) { 1 } else { 500 };
+/// How long SQLite's log grows meanwhile before it is copied into the database, in pages: 8 MiB. Copying four times as
+/// much, as folding does, took up to 63 ms.
+const WAL_PAGES: u32 = 1024;
+/// How many pages a step gives back to the file system. For each, the last page of the file takes its place.
+const PAGES_MAX: u64 = 32;
+
+/// How far expiring is.
+#[derive(Debug)]
+pub(super) struct Expiry {
+    /// Requests from before are expired; `i64::MIN` if none ever were.
+    pub(super) kept_since: i64,
+    stage: Stage,
+    looked_at: Option<Instant>,
+}
+
+/// What is done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// To look whether anything is expired.
+    Look,
+    /// Cells of the roll-ups.
+    Cells,
+    /// Cells that lie in both times, of the next page of calls.
+    CutCells { after_page: Option<i64> },
+    /// The rows of requests.
+    Requests,
+    /// Sessions that are over, from that page of digests on.
+    Sessions { page: i64 },
+    /// Versions of schemas that were replaced.
+    Schemas,
+    /// Gaps, the quarantine, and names of calls that nobody names any more.
+    Rest,
+    /// Free pages.
+    Pages,
+}
+
+impl Default for Expiry {
+    fn default() -> Self {
+        Self { kept_since: i64::MIN, stage: Stage::Look, looked_at: None }
+    }
+}
+
+impl Expiry {
+    /// Expiring may have been under way when the database was last closed, and is carried through.
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let sql = "SELECT kept_since FROM retention WHERE id = 1";
+        let kept_since: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+        let stage = if kept_since.is_some() { Stage::Cells } else { Stage::Look };
+        Ok(Self { kept_since: kept_since.unwrap_or(i64::MIN), stage, looked_at: None })
+    }
+}
+
+impl Index {
+    /// Removes what is expired, for some milliseconds; whether there is more to do at once.
+    pub(crate) fn expire(&mut self, retention: &RowRetention, now_ms: i64) -> Result<bool, IndexError> {
+        if self.expiry.stage == Stage::Look {
+            let looked = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
+            if looked || !retention.is_limited() || !self.look(retention, now_ms)? {
+                return Ok(false);
+            }
+        }
+        self.checked(set_wal_pages(&self.connection, WAL_PAGES))?;
+        let (turn, mut stepped) = (Instant::now(), Ok(()));
+        while stepped.is_ok() && self.expiry.stage != Stage::Look && turn.elapsed() < TURN {
+            stepped = self.step(retention);
+        }
+        let restored = self.checked(set_wal_pages(&self.connection, super::WAL_PAGES));
+        stepped.and(restored).map(|()| true)
+    }
+
+    /// Carries through what was begun.
+    pub(super) fn finish_expiring(&mut self) -> Result<(), IndexError> {
+        let unlimited = RowRetention::UNLIMITED;
+        while self.expiry.stage != Stage::Look {
+            self.step(&unlimited)?;
+        }
+        Ok(())
+    }
+
+    /// So many steps, or fewer if all is done before.
+    #[cfg(test)]
+    pub(super) fn expire_steps(&mut self, steps: usize) -> Result<(), IndexError> {
+        for _ in 0..steps {
+            if self.expiry.stage != Stage::Look {
+                self.step(&RowRetention::UNLIMITED)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether anything is expired by now, and if so begins.
+    fn look(&mut self, retention: &RowRetention, now_ms: i64) -> Result<bool, IndexError> {
+        self.expiry.looked_at = Some(Instant::now());
+        let looked = look(&self.connection, retention, now_ms);
+        let Some(kept_since) = self.checked(looked)? else { return Ok(false) };
+        // Nothing is left of the time before, so a clock that was wrong and is right again may take it back: otherwise
+        // new requests would be late ones.
+        let is_reset = self.expiry.kept_since > now_ms;
+        if kept_since <= self.expiry.kept_since && !is_reset {
+            return Ok(false);
+        }
+        self.begin_expiring(kept_since).map(|()| true)
+    }
+
+    /// From now on, requests from before are expired.
+    pub(super) fn begin_expiring(&mut self, kept_since: i64) -> Result<(), IndexError> {
+        let sql = "INSERT INTO retention (id, kept_since, late_requests) VALUES (1, ?1, 0)
+                   ON CONFLICT (id) DO UPDATE SET kept_since = ?1";
+        self.checked(self.connection.execute(sql, [kept_since]))?;
+        self.expiry.kept_since = kept_since;
+        self.expiry.stage = Stage::Cells;
+        Ok(())
+    }
+
+    /// One transaction.
+    fn step(&mut self, retention: &RowRetention) -> Result<(), IndexError> {
+        let Self { connection, names, expiry, .. } = self;
+        let done = match expiry.stage {
+            Stage::Pages => give_pages_back(connection, retention),
+            _ => step(connection, names, expiry.kept_since, expiry.stage),
+        };
+        let next = self.checked(done)?;
+        if next == Stage::Look {
+            // What was too large may still be.
+            self.expiry.looked_at = None;
+        }
+        self.expiry.stage = next;
+        Ok(())
+    }
+}
+
+/// Since when requests are to be kept by now; `None`: nothing says so.
+fn look(connection: &Connection, retention: &RowRetention, now_ms: i64) -> rusqlite::Result<Option<i64>> {
+    let surplus = retention.surplus_requests(size(connection)?);
+    let by_size = if surplus > 0 {
+        let time = |sql: &str, skipped: u64| {
+            connection.prepare_cached(sql)?.query_row([skipped], |row| row.get::<_, i64>(0)).optional()
+        };
+        let oldest = "SELECT ts FROM request_rows ORDER BY ts LIMIT 1 OFFSET ?1";
+        let newest = "SELECT ts FROM request_rows ORDER BY ts DESC LIMIT 1 OFFSET ?1";
+        match (time(oldest, 0)?, time(newest, 0)?) {
+            (Some(first), Some(newest_ts)) => {
+                let last = time(oldest, surplus - 1)?.unwrap_or(newest_ts);
+                Some(kept_since_behind(first, last, newest_ts.min(now_ms)))
+            }
+            _ => None,
+        }
+    } else {
+        None
+    };
+    Ok(retention.kept_since_by_age(now_ms).max(by_size))
+}
+
+fn set_wal_pages(connection: &Connection, pages: u32) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))
+}
+
+fn size(connection: &Connection) -> rusqlite::Result<DatabaseSize> {
+    let read = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get(0));
+    Ok(DatabaseSize { page_bytes: read("page_size")?, pages: read("page_count")?, free_pages: read("freelist_count")? })
+}
+
+/// Removes some of what is expired, and says what comes next.
+fn step(connection: &Connection, names: &mut Names, kept_since: i64, stage: Stage) -> rusqlite::Result<Stage> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let next = match stage {
+        Stage::Cells => {
+            let removed = rollup_table::expire(&transaction, kept_since, ROLLUP_PAGES_MAX)?;
+            if removed < ROLLUP_PAGES_MAX { Stage::CutCells { after_page: None } } else { stage }
+        }
+        Stage::CutCells { after_page } => match rollup_table::cut(&transaction, after_page, kept_since)? {
+            None => Stage::Requests,
+            page => Stage::CutCells { after_page: page },
+        },
+        Stage::Requests => {
+            let removed = expire_requests(&transaction, kept_since)?;
+            if removed < REQUESTS_MAX { Stage::Sessions { page: 0 } } else { stage }
+        }
+        Stage::Sessions { page } => expire_sessions(&transaction, names, kept_since, page)?,
+        Stage::Schemas => {
+            let removed = schema_history::expire(&transaction, kept_since, VERSIONS_MAX)?;
+            if removed < VERSIONS_MAX { Stage::Rest } else { stage }
+        }
+        Stage::Rest => {
+            let removed = expire_rest(&transaction, kept_since)?;
+            names.forget_calls();
+            if removed < ROWS_MAX {
+                names.remove_unused(&transaction)?;
+                Stage::Pages
+            } else {
+                stage
+            }
+        }
+        Stage::Look | Stage::Pages => stage,
+    };
+    transaction.commit()?;
+    Ok(next)
+}
+
+/// Removes rows of requests. What they add up to stays with their sessions.
+fn expire_requests(transaction: &Transaction<'_>, kept_since: i64) -> rusqlite::Result<usize> {
+    let mut delete = transaction.prepare_cached(
+        "DELETE FROM request_rows WHERE id IN (SELECT id FROM request_rows WHERE ts < ?1 ORDER BY ts LIMIT ?2)
+         RETURNING session, ts, (SELECT proxy FROM calls WHERE calls.id = call), status, tool_error",
+    )?;
+    let mut rows = delete.query(params![kept_since, REQUESTS_MAX])?;
+    let mut sessions: BTreeMap<i64, RequestFacts> = BTreeMap::new();
+    let mut removed = 0;
+    while let Some(row) = rows.next()? {
+        removed += 1;
+        let Some(session) = row.get::<_, Option<i64>>(0)? else { continue };
+        let (ts, tool_error): (i64, Option<bool>) = (row.get(1)?, row.get(4)?);
+        let request = RequestFacts {
+            first_at: ts,
+            last_at: ts,
+            proxy: row.get(2)?,
+            calls: 1,
+            errors: i64::from(Status::from_number(row.get(3)?) != Status::Ok),
+            tool_errors: i64::from(tool_error == Some(true)),
+        };
+        let sum = RequestFacts::of_both(sessions.remove(&session), Some(request));
+        sessions.extend(sum.map(|sum| (session, sum)));
+    }
+    for (session, requests) in sessions {
+        session_table::add_expired(transaction, session, requests)?;
+    }
+    Ok(removed)
+}
+
+/// Removes sessions of the next page that were over before.
+fn expire_sessions(
+    transaction: &Transaction<'_>,
+    names: &mut Names,
+    kept_since: i64,
+    page: i64,
+) -> rusqlite::Result<Stage> {
+    let next: Option<i64> = transaction
+        .prepare_cached("SELECT min(page) FROM session_digest WHERE page >= ?1")?
+        .query_row([page], |row| row.get(0))?;
+    let Some(page) = next else { return Ok(Stage::Schemas) };
+    let mut digests = ChangedDigests::default();
+    for session in digest_table::expired_in(transaction, page, kept_since)? {
+        if let Some(session_id) = session_table::remove(transaction, session)? {
+            names.forget_session(&session_id);
+        }
+        digests.remove(session);
+    }
+    digests.write(transaction)?;
+    Ok(Stage::Sessions { page: page + 1 })
+}
+
+/// Removes gaps, the quarantine and calls without requests; how many of each at most.
+fn expire_rest(transaction: &Transaction<'_>, kept_since: i64) -> rusqlite::Result<usize> {
+    let mut removed = 0;
+    for sql in [
+        "DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE to_ts < ?1 LIMIT ?2)",
+        "DELETE FROM quarantine WHERE id IN (SELECT id FROM quarantine WHERE noted_at < ?1 LIMIT ?2)",
+    ] {
+        removed = transaction.prepare_cached(sql)?.execute(params![kept_since, ROWS_MAX])?.max(removed);
+    }
+    let unused = "DELETE FROM calls WHERE id IN (
+                      SELECT id FROM calls WHERE NOT EXISTS (SELECT 1 FROM request_rows WHERE call = calls.id) LIMIT ?1)";
+    Ok(transaction.prepare_cached(unused)?.execute([ROWS_MAX])?.max(removed))
+}
+
+/// Whether free pages can be given back. If not, new rows fill them.
+fn shrinks(connection: &Connection) -> rusqlite::Result<bool> {
+    const INCREMENTAL: i64 = 2;
+    Ok(connection.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, i64>(0))? == INCREMENTAL)
+}
+
+/// Where requests expired, but the database was created without a limit: writes it anew as one that gives room back. Nobody
+/// can write meanwhile.
+pub(super) fn make_shrinkable(connection: &Connection, expiry: &Expiry) -> rusqlite::Result<()> {
+    if expiry.kept_since == i64::MIN || shrinks(connection)? {
+        return Ok(());
+    }
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
+}
+
+/// Gives free pages back to the file system. The file gets shorter when SQLite's own log is copied into it.
+fn give_pages_back(connection: &Connection, retention: &RowRetention) -> rusqlite::Result<Stage> {
+    let pages = retention.surplus_pages(size(connection)?).min(PAGES_MAX);
+    if pages > 0 && shrinks(connection)? {
+        // Each page is a step of the statement.
+        let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        let mut rows = vacuum.query([])?;
+        while rows.next()?.is_some() {}
+        return Ok(Stage::Pages);
+    }
+    // A reader that is in the way is not waited for: the next one who copies the log finds it gone.
+    connection.busy_timeout(Duration::ZERO)?;
+    let copied = connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()));
+    connection.busy_timeout(super::BUSY_TIMEOUT)?;
+    copied?;
+    Ok(Stage::Look)
+}

@@ -1,0 +1,331 @@
+//! Expiring against the model: what is left is what the younger events alone give, whatever was removed when.
+
+use super::*;
+use crate::retention::RowRetention;
+
+const MINUTE: i64 = 60_000;
+/// From one time of the model to the next: so much that the times lie in cells of several levels.
+const SPREAD: i64 = 7 * MINUTE;
+
+/// The event at times that are minutes apart.
+fn spread(mut event: Owned) -> Owned {
+    match &mut event {
+        Owned::Request { ts, .. } | Owned::Schema { ts, .. } => *ts *= SPREAD,
+        Owned::Session { started_at, .. } => *started_at *= SPREAD,
+        Owned::Closed { ended_at, .. } => *ended_at *= SPREAD,
+    }
+    event
+}
+
+fn events() -> impl Strategy<Value = Vec<Owned>> {
+    proptest::collection::vec(event().prop_map(spread), 0..30)
+}
+
+fn integer(value: &Value) -> i64 {
+    match value {
+        Value::Integer(value) => *value,
+        _ => i64::MIN,
+    }
+}
+
+/// When a row of the model's sessions was over.
+fn over_at(session: &[Value]) -> i64 {
+    [2, 3, 4].map(|column| integer(&session[column])).into_iter().max().unwrap()
+}
+
+/// The request that each id stands for, by the model.
+fn winners(events: &[Owned]) -> BTreeMap<String, (i64, Option<String>)> {
+    let text = |value: &Value| match value {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    let rows = model(events).swap_remove(0);
+    rows.iter().map(|row| (text(&row[0]).unwrap(), (integer(&row[1]), text(&row[3])))).collect()
+}
+
+/// What the tables say if `before` was folded, then everything older than `first` expired, then `after` came, then
+/// everything older than `second` expired.
+fn expired_model(before: &[Owned], first: i64, after: &[Owned], second: i64) -> Vec<Vec<Vec<Value>>> {
+    let over: BTreeSet<String> = model(before)[1]
+        .iter()
+        .filter(|session| over_at(session) < first)
+        .map(|session| match &session[0] {
+            Value::Text(id) => id.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let is_over = |id: &str| over.contains(&*cut::name(id, ID_BYTES_MAX));
+    // Requests whose session is gone are gone for good; those of a session that goes on still count in its sums.
+    let forgotten: BTreeSet<String> = winners(before)
+        .into_iter()
+        .filter(|(_, (ts, session))| *ts < first && session.as_ref().is_none_or(|session| over.contains(session)))
+        .map(|(id, _)| id)
+        .collect();
+    let kept = before.iter().filter(|event| match event {
+        Owned::Request { id, .. } => !forgotten.contains(&*cut::name(id, ID_BYTES_MAX)),
+        Owned::Session { id, .. } | Owned::Closed { id, .. } => !is_over(id),
+        Owned::Schema { .. } => true,
+    });
+    let mut all: Vec<Owned> = kept.chain(after).cloned().collect();
+    for of in ["initialize", "tools/list"] {
+        let version = |event: &Owned| match event {
+            Owned::Schema { ts, method, tools } if *method == of => Some((*ts, payload(tools))),
+            _ => None,
+        };
+        let newest_before = all.iter().filter_map(version).filter(|version| version.0 < second).max();
+        all.retain(|event| version(event).is_none_or(|version| Some(version) >= newest_before));
+    }
+    let mut tables = model(&all);
+    tables[0].retain(|request| integer(&request[1]) >= second);
+    tables[1].retain(|session| over_at(session) >= second);
+    tables
+}
+
+/// What came in time: no request from before, and none whose id stood for a request that is expired. Whether that one is
+/// known depends on when its row was removed.
+fn in_time(before: &[Owned], kept_since: i64, after: Vec<Owned>) -> Vec<Owned> {
+    let winners = winners(before);
+    let is_unknown = |id: &str| winners.get(&*cut::name(id, ID_BYTES_MAX)).is_none_or(|(ts, _)| *ts >= kept_since);
+    after
+        .into_iter()
+        .filter(|event| match event {
+            Owned::Request { id, ts, .. } => *ts >= kept_since && is_unknown(id),
+            _ => true,
+        })
+        .collect()
+}
+
+impl Fixture {
+    fn expire(&mut self, kept_since: i64) {
+        self.index().begin_expiring(kept_since).unwrap();
+        self.index().finish_expiring().unwrap();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_left_is_what_the_younger_events_give(
+        before in events(), after in events(), late in events(), one in steps(), other in steps(),
+        first in 0..7_i64, more in 0..3_i64,
+    ) {
+        let (first, second) = (first * SPREAD, (first + more) * SPREAD);
+        let mut fixture = Fixture::new();
+        fixture.fold(&before, &one);
+        fixture.expire(first);
+        let after = in_time(&before, first, after);
+        // Requests that come late are as good as never recorded.
+        let late: Vec<_> = late
+            .into_iter()
+            .filter(|event| matches!(event, Owned::Request { ts, .. } if *ts < first))
+            .collect();
+        let all = [before.clone(), late.clone(), after.clone()].concat();
+        fixture.fold(&all, &other);
+        fixture.expire(second);
+        for (found, expected) in fixture.tables().iter().zip(expired_model(&before, first, &after, second)) {
+            prop_assert_eq!(found, &expected);
+        }
+        let late_requests = fixture.rows("SELECT late_requests FROM retention");
+        prop_assert_eq!(&late_requests[0][0], &Value::Integer(late.len() as i64));
+        let kept = fixture.derived();
+        fixture.index().rebuild(&mut |_| ()).unwrap();
+        prop_assert_eq!(kept, fixture.derived());
+    }
+
+    #[test]
+    fn folding_between_steps_and_crashes_leaves_nothing_behind(
+        before in events(), after in events(), steps in proptest::collection::vec((0..9_usize, any::<bool>()), 1..5),
+        first in 1..6_i64,
+    ) {
+        let kept_since = first * SPREAD;
+        let mut fixture = Fixture::new();
+        fixture.fold(&before, &[]);
+        fixture.index().begin_expiring(kept_since).unwrap();
+        let mut folded = before.clone();
+        let after = in_time(&before, kept_since, after);
+        for ((steps, crashes), event) in steps.into_iter().cycle().zip(&after) {
+            fixture.index().expire_steps(steps).unwrap();
+            if crashes {
+                fixture.reopen();
+            }
+            folded.push(event.clone());
+            fixture.fold(&folded, &[]);
+        }
+        fixture.index().finish_expiring().unwrap();
+        // What is older and came between, a close or a version, goes the next time.
+        fixture.expire(kept_since);
+        // Only whether a session was over already when something more came of it depends on the steps.
+        let (found, expected) = (fixture.tables(), expired_model(&before, kept_since, &after, kept_since));
+        for table in [0, 2, 3] {
+            prop_assert_eq!(&found[table], &expected[table]);
+        }
+        prop_assert!(found[1].iter().all(|session| over_at(session) >= kept_since));
+        let kept = (fixture.tables(), fixture.derived());
+        fixture.index().rebuild(&mut |_| ()).unwrap();
+        prop_assert_eq!(kept, (fixture.tables(), fixture.derived()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn dense_minutes_expire_with_their_seconds(events in crowd(), minute in 0..3_i64) {
+        let mut fixture = Fixture::new();
+        fixture.fold(&events, &[]);
+        fixture.expire(minute * MINUTE);
+        let kept = fixture.derived();
+        let seconds = fixture.rows(&format!("SELECT count(*) FROM rollups WHERE start < {minute} * 60000 AND level < 2"));
+        prop_assert_eq!(&seconds[0][0], &Value::Integer(0));
+        fixture.index().rebuild(&mut |_| ()).unwrap();
+        prop_assert_eq!(kept, fixture.derived());
+    }
+}
+
+fn request(number: i64, ts: i64) -> Owned {
+    Owned::Request {
+        id: format!("r{number}"),
+        ts,
+        proxy: format!("p{}", number % 3),
+        session: Some(format!("s{}", number / 10)),
+        status: (number % 3) as usize,
+        tool_error: None,
+    }
+}
+
+#[test]
+fn a_call_that_is_gone_comes_back_under_a_new_number() {
+    let mut fixture = Fixture::new();
+    let events = [request(1, 0), request(2, 5 * MINUTE), request(4, 9 * MINUTE)];
+    fixture.fold(&events[..2], &[]);
+    fixture.expire(MINUTE);
+    assert_eq!(fixture.rows("SELECT proxy FROM calls"), [[Value::Text("p2".into())]]);
+    fixture.fold(&events, &[]);
+    assert_eq!(fixture.rows("SELECT count(*) FROM requests WHERE proxy IS NULL"), [[Value::Integer(0)]]);
+    let kept = fixture.derived();
+    fixture.index().rebuild(&mut |_| ()).unwrap();
+    assert_eq!(kept, fixture.derived());
+}
+
+#[test]
+fn names_that_are_gone_leave_their_places_to_new_ones() {
+    let mut fixture = Fixture::new();
+    let session = |number: i64, started_at| Owned::Session {
+        id: format!("s{number}"),
+        started_at,
+        proxy: format!("p{number}"),
+        client: Some(format!("c{number}")),
+    };
+    let mut events: Vec<_> = (0..9).map(|number| session(number, 0)).collect();
+    fixture.fold(&events, &[]);
+    let crowded = "SELECT proxy, client_name, client_version FROM sessions WHERE session_id = 's8'";
+    let [client, other] = ["c8", OTHER_NAME].map(|name| Value::Text(name.into()));
+    assert_eq!(fixture.rows(crowded), [[other.clone(), client, other]]);
+    fixture.expire(MINUTE);
+    events.push(session(9, MINUTE));
+    fixture.fold(&events, &[]);
+    let [proxy, client] = ["p9", "c9"].map(|name| Value::Text(name.into()));
+    assert_eq!(fixture.rows("SELECT proxy, client_name, client_version FROM sessions"), [[proxy, client, Value::Null]]);
+    assert_eq!(fixture.rows("SELECT count(*) FROM clients"), [[Value::Integer(1)]]);
+}
+
+#[test]
+fn gaps_and_the_quarantine_expire_too() {
+    let mut fixture = Fixture::new();
+    fixture
+        .index()
+        .connection
+        .execute_batch(
+            "INSERT INTO gaps VALUES (1, 0, 1, 9), (2, 1, 59999, 9), (3, 59999, 60000, 9);
+             INSERT INTO quarantine (segment, offset, bytes, reason, noted_at)
+             VALUES (1, 1, 1, '', 1), (1, 2, 1, '', 2), (1, 3, 1, '', 60000)",
+        )
+        .unwrap();
+    fixture.expire(MINUTE);
+    assert_eq!(fixture.rows("SELECT id FROM gaps"), [[Value::Integer(3)]]);
+    assert_eq!(fixture.rows("SELECT offset FROM quarantine"), [[Value::Integer(3)]]);
+}
+
+/// Expires until nothing is left to do.
+fn settle(index: &mut Index, config: &Config, now: i64) {
+    while index.expire(&RowRetention::new(config), now).unwrap() {}
+}
+
+#[test]
+fn an_age_expires_what_is_older_and_no_more() {
+    let mut fixture = Fixture::new();
+    let mut config = Config::new(fixture.dir.path());
+    fixture.fold(&(0..100).map(|number| request(number, number * MINUTE)).collect::<Vec<_>>(), &[]);
+    settle(fixture.index(), &config, 100 * MINUTE);
+    assert_eq!(fixture.rows("SELECT count(*) FROM requests"), [[Value::Integer(100)]], "without a limit");
+    config.keep_rows_age_ms = Some(30 * MINUTE as u64);
+    settle(fixture.index(), &config, 100 * MINUTE + 7);
+    assert_eq!(fixture.rows("SELECT min(ts) FROM requests"), [[Value::Integer(70 * MINUTE)]]);
+    assert_eq!(fixture.rows("SELECT count(*), min(session_id) FROM sessions")[0][0], Value::Integer(3));
+}
+
+#[test]
+fn a_clock_that_was_wrong_and_is_right_again_makes_no_request_late() {
+    let mut fixture = Fixture::new();
+    let mut config = Config::new(fixture.dir.path());
+    config.keep_rows_age_ms = Some(30 * MINUTE as u64);
+    let events: Vec<_> = (0..10).map(|number| request(number, number * MINUTE)).collect();
+    fixture.fold(&events[..5], &[]);
+    settle(fixture.index(), &config, 1_000_000 * MINUTE);
+    fixture.reopen();
+    settle(fixture.index(), &config, 10 * MINUTE);
+    fixture.fold(&events, &[]);
+    assert_eq!(fixture.rows("SELECT count(*) FROM requests"), [[Value::Integer(5)]]);
+}
+
+#[test]
+fn a_limit_of_size_lets_the_oldest_go_and_the_file_gets_shorter() {
+    let mut fixture = Fixture { dir: tempfile::tempdir().unwrap(), index: None };
+    let mut config = Config::new(fixture.dir.path());
+    config.database_bytes_max = Some(u64::MAX >> 1);
+    fixture.index = Some(Index::open(&config).unwrap());
+    fixture.fold(&(0..20_000).map(|number| request(number, number * 500)).collect::<Vec<_>>(), &[]);
+    let path = fixture.dir.path().join(DATABASE_NAME);
+    let bytes = || std::fs::metadata(&path).unwrap().len();
+    fixture.index().connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())).unwrap();
+    let before = bytes();
+    config.database_bytes_max = Some(before / 2);
+    settle(fixture.index(), &config, i64::MAX);
+    assert!(bytes() <= before / 2, "{} of {before}", bytes());
+    assert!(bytes() > before / 3, "{} of {before}", bytes());
+    assert_eq!(std::fs::metadata(fixture.dir.path().join("store.db-wal")).unwrap().len(), 0);
+    assert_eq!(fixture.rows("SELECT max(ts) FROM requests"), [[Value::Integer(19_999 * 500)]]);
+    assert_eq!(fixture.rows("PRAGMA integrity_check"), [[Value::Text("ok".into())]]);
+    let kept = fixture.derived();
+    fixture.index().rebuild(&mut |_| ()).unwrap();
+    assert_eq!(kept, fixture.derived());
+}
+
+#[test]
+fn a_database_that_was_created_without_a_limit_shrinks_when_it_is_rebuilt() {
+    let mut fixture = Fixture::new();
+    let mut config = Config::new(fixture.dir.path());
+    fixture.fold(&(0..5_000).map(|number| request(number, number * 500)).collect::<Vec<_>>(), &[]);
+    let pages = |fixture: &mut Fixture, pragma: &str| integer(&fixture.rows(&format!("PRAGMA {pragma}"))[0][0]);
+    let before = pages(&mut fixture, "page_count");
+    config.database_bytes_max = Some(before as u64 * u64::from(PAGE_BYTES) / 2);
+    settle(fixture.index(), &config, i64::MAX);
+    assert_eq!(pages(&mut fixture, "page_count"), before);
+    assert!(pages(&mut fixture, "freelist_count") > before / 3);
+    let tables = fixture.tables();
+    fixture.index().rebuild(&mut |_| ()).unwrap();
+    assert!(pages(&mut fixture, "page_count") < before * 2 / 3);
+    assert_eq!(pages(&mut fixture, "auto_vacuum"), 2);
+    assert_eq!(fixture.tables(), tables);
+}
+
+#[test]
+fn a_limit_that_nothing_can_meet_leaves_the_newest_minute() {
+    let mut fixture = Fixture::new();
+    let mut config = Config::new(fixture.dir.path());
+    fixture.fold(&[request(1, 0), request(2, MINUTE), request(3, 2 * MINUTE)], &[]);
+    config.database_bytes_max = Some(1);
+    settle(fixture.index(), &config, i64::MAX);
+    assert_eq!(fixture.rows("SELECT request_id FROM requests"), [[Value::Text("r3".into())]]);
+}
