@@ -5,6 +5,10 @@
 //! any more. Then, stage by stage, page by page, what is expired is removed. A crash in between changes
 //! nothing: the stages begin again, and find what is left.
 //!
+//! What is left depends on the events and on the cut alone, not on when which came, with two exceptions that nothing short
+//! of keeping everything avoids: a session that was over and speaks again begins anew, and an id that stood for an expired
+//! request may come again.
+//!
 //! The roll-ups let go first, so that at no time a cell counts (or names) a request whose row is gone.
 
 use super::digest_table::{self, ChangedDigests};
