@@ -399,6 +399,12 @@ fn report_repairs(recovered: &Recovered, health: &HealthBoard) -> u64 {
                     "a torn tail was cut off: what a crash left behind the last frame, and nobody was promised"
                 );
             }
+            Repair::Dropped { segment, frames } => {
+                tracing::warn!(
+                    %segment, frames,
+                    "a segment was removed: a crash took records before it, and nobody was promised what it held"
+                );
+            }
             Repair::Quarantined { from, to, reason } => {
                 health.report(Part::Damage, format_args!("{}: {reason}; moved to {}", from.display(), to.display()))
             }

@@ -13,7 +13,9 @@ use super::directory::{self, SegmentFile};
 use super::quarantine::{self, Damaged, Note};
 use super::reader::{Item, SegmentReader, Stop};
 use super::syncer::UnsyncedSegment;
-use super::verdict::{Action, Header, NUMBER_MAX, NumberRange, Numbers, Seal, Tail, decide, reading_order, resume};
+use super::verdict::{
+    Action, Header, Link, NUMBER_MAX, NumberRange, Numbers, Seal, Tail, behind_gap, decide, reading_order, resume,
+};
 use crate::error::{AtPath, OpenError, PathError, SegmentError};
 use crate::format::{
     Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, Mark, Offset, SegmentHeader, SegmentId, Sequence,
@@ -70,6 +72,9 @@ pub(crate) enum Repair {
     Sealed { segment: SegmentId, at: u32 },
     /// A torn tail was cut off, of so many bytes (or more, if it is longer than [`LOOK_BEHIND_BYTES`]).
     Cut { segment: SegmentId, at: u32, torn: Torn },
+    /// A segment was removed, with so many frames, whose pages reached the disk before those of records before it. Nobody
+    /// was promised them.
+    Dropped { segment: SegmentId, frames: u32 },
     /// A file that is no segment of this log was moved aside.
     Quarantined { from: PathBuf, to: PathBuf, reason: String },
 }
@@ -131,7 +136,11 @@ impl Survey {
         for (file, surveyed) in self.files {
             found.push(Found::new(file, surveyed, &mut writer_id)?);
         }
-        let ranges: Vec<_> = found.iter().map(Found::numbers).collect();
+        let folded = folded.map_or(Sequence(0), |(_, sequence)| sequence);
+        let links: Vec<_> = found.iter().map(Found::link).collect();
+        let behind_gap = behind_gap(&links, folded);
+        let numbers = |place: usize| if behind_gap[place] { NumberRange::NONE } else { found[place].numbers() };
+        let ranges: Vec<_> = (0..found.len()).map(numbers).collect();
         let order = reading_order(&ranges);
         let mut is_read = vec![false; found.len()];
         order.iter().for_each(|place| is_read[*place] = true);
@@ -139,7 +148,7 @@ impl Survey {
             segments: order.iter().filter_map(|place| found[*place].sealed()).collect(),
             superseded: Vec::new(),
             writer_id,
-            last_sequence: folded.map_or(Sequence(0), |(_, sequence)| sequence),
+            last_sequence: folded,
             last_segment: SegmentId(0),
             unsynced: Vec::new(),
             repairs: Vec::new(),
@@ -150,8 +159,12 @@ impl Survey {
             recovered.last_sequence = resume(held.unwrap_or(Sequence(0)), recovered.last_sequence);
         }
         directory::remove_prepared(&self.wal_dir)?;
+        // The last one first, and before anything is sealed: as long as one is there, so is what tells that it is to go.
+        for place in (0..found.len()).rev().filter(|place| behind_gap[*place]) {
+            recovered.carry_out(&found[place], Numbers::BehindGap, quarantine_dir)?;
+        }
         let mut unsynced: Vec<Option<UnsyncedSegment>> = vec![None; found.len()];
-        for (place, file) in found.iter().enumerate() {
+        for (place, file) in found.iter().enumerate().filter(|(place, _)| !behind_gap[*place]) {
             let numbers = match ranges[place].count {
                 0 => Numbers::None,
                 _ if is_read[place] => Numbers::Own,
@@ -222,7 +235,19 @@ impl Found {
     }
 
     fn numbers(&self) -> NumberRange {
-        self.sealed().map_or(NumberRange { first: 0, count: 0 }, |segment| segment.numbers())
+        self.sealed().map_or(NumberRange::NONE, |segment| segment.numbers())
+    }
+
+    fn link(&self) -> Link {
+        match &self.segment {
+            Some(segment) => Link::Segment {
+                numbers: self.numbers(),
+                vouched: segment.mark.durable.frames > 0,
+                open_ended: segment.seal() == Seal::Open || segment.torn.is_some(),
+            },
+            None if self.header == Header::NeverStarted => Link::NeverStarted,
+            None => Link::Unknown,
+        }
     }
 
     /// How many numbers a file may hold whose header can't be read, or does not belong here.
@@ -281,6 +306,10 @@ impl Recovered {
         let (action, row) = decide(found.header, segment.seal(), tail, numbers);
         tracing::debug!(path = %path.display(), row, ?action, "recovery");
         let id = segment.header.segment_id;
+        if action == Action::Remove {
+            std::fs::remove_file(path).at("remove", path)?;
+            self.repairs.push(Repair::Dropped { segment: id, frames: segment.extent.frames });
+        }
         if matches!(action, Action::SealAndSync | Action::CutAndSync) {
             let at = segment.extent.end.0;
             self.repairs.push(match segment.torn {
@@ -292,7 +321,7 @@ impl Recovered {
         if unsynced {
             seal(path, &segment.header, segment.mark, segment.extent)?;
         }
-        if numbers != Numbers::Own {
+        if matches!(numbers, Numbers::None | Numbers::Covered) {
             self.superseded.extend(found.sealed());
         }
         self.last_sequence = self.last_sequence.max(last_sequence(&segment.header, segment.extent));
@@ -625,6 +654,41 @@ mod tests {
         let recovered = fixture.recover();
         assert_eq!((recovered.last_sequence, recovered.last_segment), (Sequence(3), SegmentId(2)));
         assert_eq!(recovered.repairs.len(), 3, "{:?}", recovered.repairs);
+    }
+
+    #[test]
+    fn segments_behind_missing_records_go_and_their_numbers_stay_taken() {
+        let fixture = Fixture::new();
+        let (mut first, _syncer) = fixture.segment(1, 1, WRITER);
+        first.append(b"kept").unwrap();
+        let good = first.extent();
+        first.append(b"lost").unwrap();
+        let (mut second, _syncer) = fixture.segment(2, 3, WRITER);
+        second.append(b"behind").unwrap();
+        // The power went after Linux had written the second segment's pages, and not all of the first one's.
+        let file = OpenOptions::new().write(true).open(first.path()).unwrap();
+        file.write_all_at(&[0; 32], u64::from(good.end.0)).unwrap();
+        let recovered = fixture.recover();
+        assert_eq!(recovered.segments.iter().map(|segment| segment.extent).collect::<Vec<_>>(), [good]);
+        assert!(recovered.repairs.contains(&Repair::Dropped { segment: SegmentId(2), frames: 1 }));
+        assert_eq!((recovered.last_segment, recovered.last_sequence), (SegmentId(2), Sequence(3)));
+        let before = snapshot(&fixture.wal());
+        assert!(fixture.recover().repairs.is_empty());
+        assert_eq!(snapshot(&fixture.wal()), before);
+    }
+
+    #[test]
+    fn segments_behind_missing_records_stay_if_the_database_has_those() {
+        let fixture = Fixture::new();
+        let (mut first, _syncer) = fixture.segment(1, 1, WRITER);
+        first.append(b"lost").unwrap();
+        let (mut second, _syncer) = fixture.segment(2, 2, WRITER);
+        second.append(b"behind").unwrap();
+        let file = OpenOptions::new().write(true).open(first.path()).unwrap();
+        file.write_all_at(&[0; 32], u64::from(FRAMES_OFFSET)).unwrap();
+        let recovered = fixture.recover_after(Some((WRITER, Sequence(1))));
+        assert!(!recovered.repairs.iter().any(|repair| matches!(repair, Repair::Dropped { .. })));
+        assert_eq!(recovered.last_sequence, Sequence(2));
     }
 
     #[test]

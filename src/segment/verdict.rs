@@ -56,12 +56,14 @@ pub(crate) enum Numbers {
     None,
     /// Others have them all: its frames were written again after a failed sync, or are such a copy.
     Covered,
+    /// Records before them are missing, and nothing vouches for them: see [`behind_gap`].
+    BehindGap,
 }
 
 /// What is done with the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// It holds nothing.
+    /// It holds nothing, or nothing that anybody was promised.
     Remove,
     /// It goes to `quarantine/`; the numbers that it may hold are not used again.
     QuarantineReservingNumbers,
@@ -91,7 +93,7 @@ struct Row {
 
 const ANY_SEAL: &[Seal] = &[Seal::Open, Seal::Unsynced, Seal::Synced];
 const ANY_TAIL: &[Tail] = &[Tail::Clean, Tail::Torn];
-const ANY_NUMBERS: &[Numbers] = &[Numbers::Own, Numbers::None, Numbers::Covered];
+const ANY_NUMBERS: &[Numbers] = &[Numbers::Own, Numbers::None, Numbers::Covered, Numbers::BehindGap];
 
 const fn by_header(label: &'static str, header: &'static [Header], action: Action) -> Row {
     Row { label, header, seal: ANY_SEAL, tail: ANY_TAIL, numbers: ANY_NUMBERS, action }
@@ -115,6 +117,11 @@ const TABLE: &[Row] = &[
         label: "written again elsewhere",
         header: &[Header::Sound], seal: ANY_SEAL, tail: ANY_TAIL, numbers: &[Numbers::Covered],
         action: Action::LeaveUnread,
+    },
+    Row {
+        label: "its pages reached the disk before those of a segment before it",
+        header: &[Header::Sound], seal: ANY_SEAL, tail: ANY_TAIL, numbers: &[Numbers::BehindGap],
+        action: Action::Remove,
     },
     sound("ended in order",                   &[Seal::Synced],               ANY_TAIL,       Action::Keep),
     sound("sealed, and all there",            &[Seal::Unsynced],             &[Tail::Clean], Action::KeepAndSync),
@@ -142,6 +149,9 @@ pub(crate) struct NumberRange {
 }
 
 impl NumberRange {
+    /// No numbers.
+    pub(crate) const NONE: Self = Self { first: 0, count: 0 };
+
     /// The first number behind it.
     const fn end(self) -> u64 {
         self.first.saturating_add(self.count)
@@ -172,6 +182,50 @@ pub(crate) fn reading_order(ranges: &[NumberRange]) -> Vec<usize> {
         places.extend(runs[*run].places.iter().filter(|place| ranges[**place].first < next));
     }
     places
+}
+
+/// What a file says about the row of segments that it stands in, which is the order of segment ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// A segment that was started, but its first page did not reach the disk.
+    NeverStarted,
+    /// A file that belongs elsewhere, or whose numbers are not known.
+    Unknown,
+    Segment {
+        numbers: NumberRange,
+        /// The durable mark vouches for frames in it, and so for all that was recorded before.
+        vouched: bool,
+        /// It has no end that it was sealed at, or not all its frames up to there: it may have had more.
+        open_ended: bool,
+    },
+}
+
+/// Which segments lie behind records that are missing because their pages did not reach the disk in time, as later ones
+/// did: what is promised after a power cut is a prefix of what was recorded. `folded` is the last number in the database,
+/// which needs no log before it.
+///
+/// Numbers also jump where a log came back shorter than what is folded and was gone on with. But then recovery has removed
+/// what was never started, and has sealed the segments before the jump at where their frames end.
+pub(crate) fn behind_gap(links: &[Link], folded: Sequence) -> Vec<bool> {
+    let (mut end, mut may_miss, mut gap) = (folded.0.saturating_add(1), false, false);
+    links
+        .iter()
+        .map(|link| match *link {
+            Link::Unknown => false,
+            Link::NeverStarted => {
+                may_miss = true;
+                false
+            }
+            Link::Segment { numbers, vouched, open_ended } => {
+                gap = !vouched && numbers.first > end && (may_miss || gap);
+                if !gap {
+                    end = end.max(numbers.end());
+                    may_miss = open_ended;
+                }
+                gap
+            }
+        })
+        .collect()
 }
 
 /// Segments that follow each other without a gap.
@@ -216,6 +270,7 @@ mod tests {
             (Header::Damaged | Header::Misnamed, ..) => Action::QuarantineReservingNumbers,
             (Header::Foreign | Header::Unreachable, ..) => Action::Quarantine,
             (Header::Sound, Numbers::Covered, ..) => Action::LeaveUnread,
+            (Header::Sound, Numbers::BehindGap, ..) => Action::Remove,
             (Header::Sound, Numbers::Own | Numbers::None, Seal::Synced, _) => Action::Keep,
             (Header::Sound, Numbers::Own | Numbers::None, Seal::Unsynced, Tail::Clean) => Action::KeepAndSync,
             (Header::Sound, Numbers::Own | Numbers::None, Seal::Open, Tail::Clean) => Action::SealAndSync,
@@ -250,8 +305,43 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cases_of.iter().sum::<i32>(), 6 * 3 * 2 * 3);
+        assert_eq!(cases_of.iter().sum::<i32>(), 6 * 3 * 2 * 4);
         assert!(cases_of.iter().all(|cases| *cases > 0), "{cases_of:?}");
+    }
+
+    #[test]
+    fn what_lies_behind_missing_records_is_told_from_numbers_that_jump_after_a_recovery() {
+        const fn segment(first: u64, count: u64, vouched: bool, open_ended: bool) -> Link {
+            Link::Segment { numbers: NumberRange { first, count }, vouched, open_ended }
+        }
+        const OPEN: Link = segment(1, 5, false, true);
+        const SEALED: Link = segment(1, 5, false, false);
+        let cases: [(&str, &[Link], u64, &[bool]); 11] = [
+            ("a torn segment and the next", &[OPEN, segment(11, 5, false, true)], 0, &[false, true]),
+            ("it goes on without a gap", &[OPEN, segment(6, 5, false, true)], 0, &[false, false]),
+            (
+                "all that follows",
+                &[OPEN, segment(11, 5, false, false), segment(16, 5, false, true)],
+                0,
+                &[false, true, true],
+            ),
+            ("the database has what is missing", &[OPEN, segment(11, 5, false, true)], 10, &[false, false]),
+            ("or part of it", &[OPEN, segment(11, 5, false, true)], 9, &[false, true]),
+            ("a mark vouches for all before", &[OPEN, segment(11, 5, true, true)], 0, &[false, false]),
+            ("a jump after a recovery", &[SEALED, segment(11, 5, false, true)], 0, &[false, false]),
+            (
+                "a page that never came",
+                &[SEALED, Link::NeverStarted, segment(11, 5, false, true)],
+                0,
+                &[false, false, true],
+            ),
+            ("nor did the first", &[Link::NeverStarted, segment(6, 5, false, true)], 0, &[false, true]),
+            ("a header alone came", &[segment(1, 0, false, true), segment(6, 5, false, true)], 0, &[false, true]),
+            ("a segment that took none", &[segment(1, 0, false, true), segment(1, 5, false, true)], 0, &[false, false]),
+        ];
+        for (case, links, folded, expected) in cases {
+            assert_eq!(behind_gap(links, Sequence(folded)), expected, "{case}");
+        }
     }
 
     /// What reading in that order gives: every number, and the segment that it is taken from.
