@@ -281,6 +281,6 @@ mod tests {
         let mut intake = Intake::new(Arc::clone(&recorder.channel));
         recorder.channel.abandon();
         assert_eq!(intake.take(|_| ()), 0);
-        assert_eq!(recorder.channel.gap.total(), 10);
+        assert_eq!(recorder.channel.dropped(), 10);
     }
 }

@@ -264,7 +264,7 @@ impl Store {
         let lag_records = self.progress.appended().0.saturating_sub(self.progress.folded().0);
         Stats {
             recorded: appended + queued,
-            dropped: self.channel.gap.total(),
+            dropped: self.channel.dropped(),
             appended,
             folded,
             queued,
@@ -306,7 +306,7 @@ impl Store {
         ShutdownReport {
             appended: self.progress.appended_events(),
             folded: self.progress.folded_events(),
-            dropped: self.channel.gap.total(),
+            dropped: self.channel.dropped(),
             left_in_log: self.progress.appended().0.saturating_sub(self.progress.folded().0),
             health: self.health.get(),
         }

@@ -153,7 +153,8 @@ impl Channel {
         while self.watched.state.load(Ordering::Acquire) == CLOSED {
             std::thread::yield_now();
         }
-        if block.was_taken() { Ok(()) } else { Err(Refusal::Closed) }
+        // An abandoned channel does not say whether the event was still taken. If not, [`Self::dropped`] has it.
+        if block.was_taken() || self.is_abandoned() { Ok(()) } else { Err(Refusal::Closed) }
     }
 
     /// Hands over an event that has a block of its own: it is too large to share one, or its thread has no lane. This
@@ -241,6 +242,17 @@ impl Channel {
 
     /// How many events wait.
     pub(crate) fn len(&self) -> u64 {
+        if self.is_abandoned() { 0 } else { self.untaken() }
+    }
+
+    /// How many events were lost: dropped, or left behind by an appender that died or hangs. Of those, the last ones show
+    /// when their threads have counted them, a moment after they were handed over: so they are not counted once and for
+    /// all when the channel is abandoned.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.gap.total() + if self.is_abandoned() { self.untaken() } else { 0 }
+    }
+
+    fn untaken(&self) -> u64 {
         let lanes = self.lanes.lock();
         let accepted: u64 = lanes.accepted.iter().map(|accepted| accepted.load(Ordering::Relaxed)).sum();
         let accepted = accepted + lanes.accepted_before + self.accepted_alone.load(Ordering::Relaxed);
@@ -268,13 +280,11 @@ impl Channel {
         self.watched.state.store(SETTLED, Ordering::Release);
     }
 
-    /// Closes, and counts everything that was not taken as dropped: for an appender that died or hangs.
+    /// Closes for an appender that died or hangs: what it did not take is lost.
     pub(crate) fn abandon(&self) {
         self.close();
-        if !self.abandoned.swap(true, Ordering::SeqCst) {
-            self.settled();
-            self.gap.add(self.len());
-        }
+        self.abandoned.store(true, Ordering::SeqCst);
+        self.settled();
     }
 
     /// Whether the appender is to take no more.

@@ -98,3 +98,22 @@ fn blocks_that_go_round_lose_no_event_and_keep_their_order() {
         assert_eq!(channel.len(), 0);
     });
 }
+
+#[test]
+fn what_an_abandoned_appender_did_not_take_is_counted_as_dropped() {
+    model(1, || {
+        let channel = channel();
+        let mut intake = Intake::new(Arc::clone(&channel));
+        let recording = [0, 10].map(|first| {
+            let channel = Arc::clone(&channel);
+            loom::thread::spawn(move || offer(&channel, first..first + 1).len())
+        });
+        let mut taken = 0;
+        intake.take(|_| taken += 1);
+        // By whoever shuts the store down, when the appender hangs.
+        channel.abandon();
+        intake.take(|_| taken += 1);
+        let accepted: usize = recording.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert_eq!(accepted as u64, taken + channel.dropped());
+    });
+}
