@@ -55,11 +55,12 @@ impl SegmentSyncer {
             crate::sabotage::strike(&self.path, crate::sabotage::Spot::Sync);
             crate::sabotage::fail(&self.path, crate::sabotage::Spot::SyncError).at("sync", &self.path)?;
         }
+        self.page.sync(published.end.0).at("sync", &self.path)?;
+        // The file before its name: a name that a power cut leaves is then one of a segment.
         if !self.name_is_durable {
             self.dir.sync_all().at("sync the directory of", &self.path)?;
             self.name_is_durable = true;
         }
-        self.page.sync(published.end.0).at("sync", &self.path)?;
         self.write_mark(published, None);
         self.progress.set_durable(published);
         Ok(published)

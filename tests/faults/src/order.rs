@@ -19,6 +19,7 @@ struct Sync {
     /// The file or directory. A segment's is without its ending, which changes while it is mapped.
     path: PathBuf,
     bytes: Range<u64>,
+    thread: u32,
     began: usize,
     ended: usize,
 }
@@ -90,6 +91,7 @@ impl<'a> Order<'a> {
     pub fn violations(&self, placed: &[Placed]) -> Vec<String> {
         let mut violations = self.frames_acknowledged_too_early(placed);
         violations.extend(self.names_acknowledged_too_early());
+        violations.extend(self.named_before_synced());
         violations.extend(self.retired_too_early());
         violations
     }
@@ -142,6 +144,26 @@ impl<'a> Order<'a> {
             .collect()
     }
 
+    /// The file before its directory: the thread that syncs a segment syncs its frames before its name. (Another one syncs
+    /// the directory whenever it retires a segment.)
+    fn named_before_synced(&self) -> Vec<String> {
+        let segments = self.made.iter().filter(|made| self.is_segment(&made.path));
+        let named_first = segments.filter(|made| {
+            let after = |sync: &&Sync| made.call.ended <= sync.began;
+            let frames = self.syncs.iter().filter(after).find(|sync| sync.path == stem(&made.path));
+            frames.is_some_and(|frames| {
+                let mut names =
+                    self.syncs.iter().filter(|sync| sync.path == self.wal() && sync.thread == frames.thread);
+                names.any(|name| made.call.ended <= name.began && name.began < frames.ended)
+            })
+        });
+        named_first
+            .map(|made| {
+                format!("the name of {} was synced before its frames, on line {}", made.path.display(), made.call.began)
+            })
+            .collect()
+    }
+
     /// A segment's records must be safe in the database before the segment goes, and its name must not come back.
     fn retired_too_early(&self) -> Vec<String> {
         let mut violations = Vec::new();
@@ -171,10 +193,11 @@ impl<'a> Order<'a> {
     }
 
     fn retired(&self) -> impl Iterator<Item = &Change<'a>> {
-        let wal = self.wal();
-        self.removed.iter().filter(move |change| {
-            change.path.parent() == Some(&wal) && change.path.extension().is_some_and(|extension| extension == "seg")
-        })
+        self.removed.iter().filter(|change| self.is_segment(&change.path))
+    }
+
+    fn is_segment(&self, path: &Path) -> bool {
+        path.parent() == Some(&self.wal()) && path.extension().is_some_and(|extension| extension == "seg")
     }
 
     fn wal(&self) -> PathBuf {
@@ -219,7 +242,7 @@ fn syncs(trace: &Trace) -> Vec<Sync> {
             if call.result.is_err() {
                 poisoned.extend(is_file.then_some(path));
             } else if !poisoned.contains(&path) {
-                syncs.push(Sync { path, bytes, began: call.began, ended: call.ended });
+                syncs.push(Sync { path, bytes, thread: call.thread, began: call.began, ended: call.ended });
             }
         };
         let arguments: Vec<_> = call.arguments.split(", ").collect();
@@ -283,10 +306,10 @@ mod tests {
 1 mmap(NULL, 65536, PROT_READ|PROT_WRITE, MAP_SHARED, 8</s/wal/1.new>, 0) = 0x7000
 1 rename(\"/s/wal/1.new\", \"/s/wal/1.seg\") = 0
 1 write(1</dev/null>, \"opened \\n\", 8) = 8
-2 fsync(9</s/wal>) = 0
 2 msync(0x7000, 4200, MS_SYNC <unfinished ...>
 3 pwrite64(5</s/store.db-wal>, \"...\", 24, 32) = 24
 2 <... msync resumed>) = 0
+2 fsync(9</s/wal>) = 0
 1 write(1</dev/null>, \"acknowledged 1\\n\", 15) = 15
 2 msync(0x7000, 4300, MS_SYNC) = 0
 1 write(1</dev/null>, \"acknowledged 2\\n\", 15) = 15
@@ -345,6 +368,11 @@ mod tests {
                 frame,
             ),
             ("the segment's name not synced", failed(names), "before the name of /s/wal/1.seg was synced"),
+            (
+                "the segment's name synced before its frames",
+                moved(names, "1 write(1</dev/null>, \"opened \\n\", 8) = 8"),
+                "the name of /s/wal/1.seg was synced before its frames",
+            ),
             (
                 "the segment's name synced before it had it",
                 moved("1 rename(\"/s/wal/1.new\", \"/s/wal/1.seg\") = 0", names),
