@@ -144,24 +144,25 @@ impl<'a> Order<'a> {
             .collect()
     }
 
-    /// The file before its directory: the thread that syncs a segment syncs its frames before its name. (Another one syncs
-    /// the directory whenever it retires a segment.)
+    /// The file before its directory: a thread that syncs segments syncs the directory only right after one of them, for
+    /// whose name it does. (Other threads sync it for other reasons: when they retire a segment.)
     fn named_before_synced(&self) -> Vec<String> {
-        let segments = self.made.iter().filter(|made| self.is_segment(&made.path));
-        let named_first = segments.filter(|made| {
-            let after = |sync: &&Sync| made.call.ended <= sync.began;
-            let frames = self.syncs.iter().filter(after).find(|sync| sync.path == stem(&made.path));
-            frames.is_some_and(|frames| {
-                let mut names =
-                    self.syncs.iter().filter(|sync| sync.path == self.wal() && sync.thread == frames.thread);
-                names.any(|name| made.call.ended <= name.began && name.began < frames.ended)
-            })
-        });
-        named_first
-            .map(|made| {
-                format!("the name of {} was synced before its frames, on line {}", made.path.display(), made.call.began)
-            })
-            .collect()
+        let wal = self.wal();
+        let is_segment = |sync: &Sync| sync.path.parent() == Some(&wal);
+        let threads: BTreeSet<u32> =
+            self.syncs.iter().filter(|sync| is_segment(sync)).map(|sync| sync.thread).collect();
+        let mut violations = Vec::new();
+        for thread in threads {
+            let mut segment_before = false;
+            for sync in self.syncs.iter().filter(|sync| sync.thread == thread) {
+                if sync.path == wal && !segment_before {
+                    violations
+                        .push(format!("names of segments were synced before their frames, on line {}", sync.began));
+                }
+                segment_before = is_segment(sync);
+            }
+        }
+        violations
     }
 
     /// A segment's records must be safe in the database before the segment goes, and its name must not come back.
@@ -193,11 +194,10 @@ impl<'a> Order<'a> {
     }
 
     fn retired(&self) -> impl Iterator<Item = &Change<'a>> {
-        self.removed.iter().filter(|change| self.is_segment(&change.path))
-    }
-
-    fn is_segment(&self, path: &Path) -> bool {
-        path.parent() == Some(&self.wal()) && path.extension().is_some_and(|extension| extension == "seg")
+        let wal = self.wal();
+        self.removed.iter().filter(move |change| {
+            change.path.parent() == Some(&wal) && change.path.extension().is_some_and(|extension| extension == "seg")
+        })
     }
 
     fn wal(&self) -> PathBuf {
@@ -371,7 +371,7 @@ mod tests {
             (
                 "the segment's name synced before its frames",
                 moved(names, "1 write(1</dev/null>, \"opened \\n\", 8) = 8"),
-                "the name of /s/wal/1.seg was synced before its frames",
+                "names of segments were synced before their frames",
             ),
             (
                 "the segment's name synced before it had it",
