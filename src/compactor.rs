@@ -218,7 +218,14 @@ impl Compactor {
 
     /// Up to where a segment may be folded now.
     fn foldable(&self, segment: &LogSegment) -> Extent {
-        if self.folds_published() { segment.progress.published() } else { segment.progress.durable() }
+        // In this order: what is published later may not be durable.
+        let published = segment.progress.published();
+        // A segment that was sealed while an older one could not be synced learns nothing more of itself.
+        if self.folds_published() || segment.last_sequence(published) <= self.progress.durable() {
+            published
+        } else {
+            segment.progress.durable()
+        }
     }
 
     /// When the log can't be synced any more, waiting for that would lose by delay what the database can save.

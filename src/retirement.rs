@@ -128,6 +128,8 @@ impl Retirement {
 
     /// Moves a damaged segment out of the log, with all its bytes.
     fn quarantine(&self, index: &Index, segment: &LogSegment) -> Result<(), RetireError> {
+        #[cfg(test)]
+        crate::sabotage::fail(&segment.path, crate::sabotage::Spot::Quarantine).at("move", &segment.path)?;
         if std::fs::symlink_metadata(&segment.path).is_ok() {
             let damage = index.damage_in(segment.id, NOTE_DAMAGE_MAX)?.into_iter().map(|row| Damaged {
                 offset: row.offset.0,

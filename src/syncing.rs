@@ -67,6 +67,8 @@ pub(crate) struct SyncLoop {
     active: Option<SegmentSyncer>,
     /// Segments that were sealed without a sync, under the policy `never` or by recovery: the next sync owes them one.
     unsynced: VecDeque<UnsyncedSegment>,
+    /// When to try again what could not be tried.
+    retry: Option<Instant>,
     /// The last sequence number of the segments that were sealed.
     last_sealed: Sequence,
     state: State,
@@ -89,6 +91,8 @@ pub(crate) struct SyncParts {
 const POISONINGS_MAX: u32 = 3;
 /// How long to leave the disk alone after a failure; so much longer after each further one.
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait before trying again to sync a segment that could not be opened.
+const SEALED_RETRY: Duration = Duration::from_millis(250);
 /// From how many on the list of unsynced segments is looked through for files that are gone.
 const UNSYNCED_LOOK: usize = 64;
 
@@ -119,6 +123,7 @@ impl SyncLoop {
             more_to_fold: false,
             active: None,
             unsynced: unsynced.into(),
+            retry: None,
             last_sealed: last,
             state: State::Sound,
             failures: 0,
@@ -128,7 +133,7 @@ impl SyncLoop {
 
     pub(crate) fn run(mut self) {
         if self.policy != SyncPolicy::Never {
-            // What recovery left. If it can't be tried, whatever comes to be synced tries again.
+            // What recovery left.
             self.sync_sealed();
         }
         let mut due = Instant::now() + self.interval;
@@ -149,7 +154,9 @@ impl SyncLoop {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
             }
-            if wanted || self.policy == SyncPolicy::Interval && Instant::now() >= due {
+            let now = Instant::now();
+            wanted |= self.retry.take_if(|retry| *retry <= now).is_some();
+            if wanted || self.policy == SyncPolicy::Interval && now >= due {
                 self.sync();
                 due = Instant::now() + self.interval;
             }
@@ -175,7 +182,7 @@ impl SyncLoop {
     fn look_again_at(&self, due: Instant) -> Option<Instant> {
         let sync = (self.policy == SyncPolicy::Interval).then_some(due);
         let wake = self.more_to_fold.then_some(self.compactor_woken + FOLD_INTERVAL);
-        sync.into_iter().chain(wake).min()
+        sync.into_iter().chain(wake).chain(self.retry).min()
     }
 
     /// Wakes the compactor if it has something to do and was not woken just now.
@@ -244,6 +251,7 @@ impl SyncLoop {
                 Ok(()) => {}
                 Err(SealedSyncError::NotTried(error)) => {
                     self.degraded = true;
+                    self.retry = Some(Instant::now() + SEALED_RETRY);
                     self.health.report(Part::Sync, error);
                     return false;
                 }

@@ -97,7 +97,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("segment/recovery.rs", &["error", "format"]),
         ("segment/syncer.rs", &["error", "format", "sabotage"]),
         ("segment/verdict.rs", &["format"]),
-        ("segment/writer.rs", &["error", "format"]),
+        ("segment/writer.rs", &["error", "format", "sabotage"]),
         // The hot path: neither the log nor the database.
         ("refusal.rs", &["event"]),
         ("recorder.rs", &["event", "handover", "refusal"]),
@@ -156,7 +156,10 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "segment",
             ],
         ),
-        ("retirement.rs", &["config", "error", "format", "gap", "index", "log", "retention", "segment"]),
+        (
+            "retirement.rs",
+            &["config", "error", "format", "gap", "index", "log", "retention", "sabotage", "segment"],
+        ),
         ("chunk.rs", &["format", "segment"]),
         ("index.rs", &["config", "error", "format", "gap", "retention"]),
         ("index/batch.rs", &["error", "fold", "format", "gap", "record", "rollup", "segment"]),

@@ -108,6 +108,10 @@ impl SegmentWriter {
             .publish(self.extent.end.0, frame.length, [&rest, payload])
             .at("write to", &self.path)
             .map_err(NotAppended::Refused)?;
+        #[cfg(test)]
+        crate::sabotage::fail(&self.path, crate::sabotage::Spot::Refuse)
+            .at("write to", &self.path)
+            .map_err(NotAppended::Refused)?;
         let sequence = Sequence(self.header.base_sequence.0 + u64::from(frame.index));
         self.extent = Extent { end: Offset(end), frames: self.extent.frames + 1 };
         self.progress.set_published(self.extent);

@@ -1,6 +1,8 @@
 //! Faults that only a test can order: syncs that fail, threads that panic. What the store says then, what it keeps, and
 //! what the next one who opens it finds.
 
+mod trouble_tests;
+
 use super::*;
 use crate::query::{Query, RequestFilter, SessionFilter};
 use crate::sabotage::{self, Spot};

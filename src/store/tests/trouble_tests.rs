@@ -1,0 +1,72 @@
+//! Trouble that passes: what could not be tried, was refused or can't be read back. The store goes on behind it, and says
+//! what it cost.
+
+use super::*;
+use crate::segment::SegmentReader;
+use std::os::unix::fs::FileExt;
+
+/// A store that is shut, with a log that nothing vouches for and no database.
+fn left_in_doubt(events: u64) -> Fixture {
+    let mut fixture = Fixture::new(|config| {
+        config.sync = SyncPolicy::Never;
+        config.keep_segments_bytes = u64::MAX;
+    });
+    fixture.record(events);
+    fixture.order(Spot::SealedNotTried, 0, u32::MAX);
+    fixture.shut_down();
+    fixture.order(Spot::SealedNotTried, 0, 0);
+    remove_database(&fixture);
+    fixture.config.sync = SyncPolicy::Interval;
+    fixture
+}
+
+fn remove_database(fixture: &Fixture) {
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(fixture.config.dir.join(name));
+    }
+}
+
+/// Flips a bit in the first place of the file that says so.
+fn damage(path: &Path, text: &str) {
+    let bytes = std::fs::read(path).unwrap();
+    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn folding_goes_on_behind_segments_that_were_sealed_while_an_older_one_could_not_be_tried() {
+    let mut fixture = left_in_doubt(1000);
+    fixture.order(Spot::SealedNotTried, 0, u32::MAX);
+    fixture.reopen();
+    fixture.wait_for_problem(Part::Sync);
+    fixture.record(4000);
+    let is_sealed = |path: &PathBuf| SegmentReader::open(path).is_ok_and(|reader| reader.mark().sealed.is_some());
+    wait_until("all but the last are sealed", || {
+        let segments = fixture.segments();
+        fixture.store().stats().appended == 4000 && segments[..segments.len() - 1].iter().all(is_sealed)
+    });
+    fixture.order(Spot::SealedNotTried, 0, 0);
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    let health = fixture.store().stats().health;
+    assert!(health.is_ok(), "{health}");
+    fixture.shut_down();
+    fixture.assert_each_event_is_folded_once();
+}
+
+#[test]
+fn a_waiter_is_answered_though_a_segment_could_not_be_tried_at_first() {
+    let mut fixture = Fixture::new(|config| config.sync = SyncPolicy::Never);
+    fixture.record(4000);
+    fixture.order(Spot::SealedNotTried, 0, 1);
+    // Nobody else gives the syncing thread anything to do.
+    fixture.flush().unwrap();
+}
