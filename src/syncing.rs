@@ -32,8 +32,8 @@ pub(crate) enum SyncCommand {
     SyncNow(Ticket),
     /// What was not durable is being written again; the segments that come now have it.
     WritingAgain,
-    /// All of it is written.
-    WrittenAgain,
+    /// All of it is written, but for so many records that could not be read back.
+    WrittenAgain { lost: u64 },
 }
 
 /// Whether what is published may be synced.
@@ -72,6 +72,8 @@ pub(crate) struct SyncLoop {
     /// The last sequence number of the segments that were sealed.
     last_sealed: Sequence,
     state: State,
+    /// How many records were lost by failed syncs since a waiter was last told of any.
+    lost: u64,
     /// How many syncs have failed since the last one that did not.
     failures: u32,
     /// Health says that something is wrong with syncing.
@@ -126,6 +128,7 @@ impl SyncLoop {
             retry: None,
             last_sealed: last,
             state: State::Sound,
+            lost: 0,
             failures: 0,
             degraded: false,
         }
@@ -211,7 +214,8 @@ impl SyncLoop {
             }
             // Said of segments of which one is poisoned as well: they are written again once more.
             SyncCommand::WritingAgain => {}
-            SyncCommand::WrittenAgain => {
+            SyncCommand::WrittenAgain { lost } => {
+                self.lost += lost;
                 if self.state == State::WritingAgain {
                     self.state = State::Sound;
                 }
@@ -238,6 +242,11 @@ impl SyncLoop {
             None => self.last_sealed,
         };
         self.set_durable(last);
+        let lost = self.lost;
+        let why = || format!("{lost} records that a failed sync left in doubt can't be read back, and are lost");
+        if lost > 0 && self.progress.lose_tickets(self.answered, why) {
+            self.lost = 0;
+        }
         self.progress.set_durable_tickets(self.answered);
     }
 

@@ -44,7 +44,7 @@ impl LogTail {
             self.parts.channel.gap.add(again.missing);
         }
         self.parts.log.supersede(poisoned.durable_sequence(), poisoned.segment, poisoned.durable, again.segments);
-        self.tell_syncer(SyncCommand::WrittenAgain);
+        self.tell_syncer(SyncCommand::WrittenAgain { lost: again.missing });
     }
 
     /// Copies what a segment has beyond what was written again. `false`: the store is giving up.
@@ -71,7 +71,12 @@ impl LogTail {
                         }
                     }
                     Item::Damage(damage) => {
-                        tracing::error!(segment = %doubtful.id, ?damage, "what a failed sync left can't be read back");
+                        let (id, offset) = (doubtful.id, damage.offset);
+                        let problem = format_args!(
+                            "segment {id}, offset {offset}: {}; what a failed sync left there is lost",
+                            damage.reason
+                        );
+                        self.parts.health.report(Part::Damage, problem);
                     }
                     Item::Stop(_) => return Ok(true),
                 }

@@ -70,3 +70,26 @@ fn a_waiter_is_answered_though_a_segment_could_not_be_tried_at_first() {
     // Nobody else gives the syncing thread anything to do.
     fixture.flush().unwrap();
 }
+
+#[test]
+fn damage_in_what_is_written_again_is_told_to_who_waits_and_by_health() {
+    let mut fixture = Fixture::new(|config| {
+        config.sync_interval_ms = 60_000;
+        config.segment_bytes = 8 * 1024 * 1024;
+    });
+    fixture.record(100);
+    fixture.flush().unwrap();
+    fixture.record(50);
+    wait_until("all is appended", || fixture.store().stats().appended == 150);
+    damage(&fixture.segments()[0], "request-120");
+    fixture.order(Spot::SyncError, 0, 1);
+    let error = fixture.flush().unwrap_err();
+    assert!(matches!(&error, WaitError::Sync(why) if why.contains("1 records") && why.contains("lost")), "{error}");
+    fixture.record(10);
+    assert_eq!(fixture.flush(), Ok(()), "it was told once");
+    let health = fixture.store().stats().health;
+    assert!(health.problems[&Part::Damage].contains("lost"), "{health}");
+    assert!(!health.problems.contains_key(&Part::Sync), "{health}");
+    let report = fixture.shut_down();
+    assert_eq!((report.appended, report.dropped), (159, 1));
+}
