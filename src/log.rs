@@ -64,7 +64,9 @@ impl Segments {
         let nexts = self.ordered.range(start..).skip(1).map(|next| Sequence(next.base_sequence.0 - 1));
         let ends = nexts.chain(std::iter::once(Sequence(u64::MAX)));
         let each = self.ordered.range(start..).zip(ends);
-        let readable = each.map(|(segment, end)| (segment, segment.last_published().min(end)));
+        // Numbers may jump before a segment without frames; they are not its own.
+        let any = each.filter(|(segment, _)| segment.progress.published().frames > 0);
+        let readable = any.map(|(segment, end)| (segment, segment.last_published().min(end)));
         readable.filter(move |(_, last)| *last > sequence)
     }
 
@@ -223,6 +225,8 @@ mod tests {
         assert_eq!(ids(&log.folded(Sequence(99)).ordered), [1, 5, 6], "never the newest");
         assert_eq!(log.bytes_beyond(Sequence(20)), 4096 + 1000 + 4096, "the one that takes frames counts");
         assert_eq!(log.bytes_beyond(Sequence(40)), 0);
+        let log = Log::new([segment(1, 1, 10), segment(2, 31, 0)], []);
+        assert!(log.first_beyond(Sequence(10)).is_none(), "numbers before a segment are not its own");
     }
 
     #[test]

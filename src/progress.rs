@@ -201,9 +201,11 @@ impl Progress {
         self.poisoned_segments.load(Ordering::Relaxed)
     }
 
-    /// By the appender: so many events that were appended can't be read back, and nothing else has them.
-    pub(crate) fn forget_events(&self, events: u64) {
-        self.appended_events.fetch_sub(events, Ordering::Release);
+    /// By the appender: so many records that were appended can't be read back, and nothing else has them. Gap records may
+    /// be among them, which were not counted.
+    pub(crate) fn forget_events(&self, records: u64) {
+        let events = self.appended_events.load(Ordering::Relaxed);
+        self.appended_events.store(events.saturating_sub(records), Ordering::Release);
     }
 
     /// By the syncing thread, or for it: nothing is synced any more.

@@ -58,9 +58,8 @@ pub(crate) struct LogTail {
     not_counted: Sequence,
     active: Option<ActiveSegment>,
     last_sequence: Sequence,
-    /// Sequence numbers behind the last one that must not be used: the system refused to write their frames, and may
-    /// have kept them all the same.
-    burnt: u64,
+    /// The last one of earlier runs.
+    last_of_earlier_runs: Sequence,
     /// Events appended since progress was told.
     untold: u64,
     /// An event was taken from the channel and is not appended yet.
@@ -108,7 +107,7 @@ impl LogTail {
             not_counted,
             active: None,
             last_sequence,
-            burnt: 0,
+            last_of_earlier_runs: last_sequence,
             untold: 0,
             in_hand: false,
             payload: Vec::with_capacity(4096),
@@ -179,16 +178,13 @@ impl LogTail {
             let refused = match self.active.as_mut().map(|active| active.writer.append(&self.payload)) {
                 Some(Ok(sequence)) => {
                     self.last_sequence = sequence;
-                    self.burnt = 0;
                     if begun {
                         self.parts.health.clear(Part::Segments);
                     }
                     return true;
                 }
-                Some(Err(NotAppended::Refused(error))) => {
-                    self.burnt += 1;
-                    Err(error.into())
-                }
+                // It gets the same number in the next segment: if the system kept the frame, it is this very record.
+                Some(Err(NotAppended::Refused(error))) => Err(error.into()),
                 Some(Err(NotAppended::Full)) => {
                     assert!(
                         self.active.as_ref().is_some_and(|active| active.writer.extent().frames > 0),
@@ -233,7 +229,7 @@ impl LogTail {
                 return Err(NoSegment::LogFull { bytes, max: self.log_bytes_max });
             }
         }
-        let (active, segment) = self.start_segment(Sequence(self.last_sequence.0 + self.burnt + 1))?;
+        let (active, segment) = self.start_segment(Sequence(self.last_sequence.0 + 1))?;
         self.parts.log.push(segment);
         self.active = Some(active);
         Ok(())

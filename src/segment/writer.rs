@@ -75,7 +75,7 @@ pub(crate) enum NotAppended {
     /// It does not fit; nothing was written.
     Full,
     /// The system refused. Nothing more may be appended to this segment. A file system that reported an error may have kept
-    /// the frame; then the next segment, which begins with its number, counts.
+    /// the frame; so this record comes first in the next segment, under the same number.
     Refused(PathError),
 }
 

@@ -93,3 +93,39 @@ fn damage_in_what_is_written_again_is_told_to_who_waits_and_by_health() {
     let report = fixture.shut_down();
     assert_eq!((report.appended, report.dropped), (159, 1));
 }
+
+#[test]
+fn a_refused_record_is_appended_under_the_number_that_it_was_refused_under() {
+    let mut fixture = Fixture::new(|_| {});
+    fixture.order(Spot::Refuse, 100, 2);
+    fixture.record(1000);
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=1000).collect::<Vec<_>>());
+    fixture.reopen();
+    fixture.record(10);
+    fixture.shut_down();
+    assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=1010).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
+    let mut fixture = left_in_doubt(4000);
+    fixture.config.sync_interval_ms = 60_000;
+    let lost = SegmentReader::open(&fixture.segments()[1]).unwrap().mark().sealed.unwrap().frames;
+    let lost = u64::from(lost);
+    // The first segment's sync fails, the second one can't be read back, and the first one's second writing is poisoned.
+    fixture.order(Spot::SealedSyncError, 0, 1);
+    fixture.order(Spot::ReadBack, 1, 1);
+    fixture.order(Spot::SyncError, 0, 1);
+    fixture.reopen();
+    assert!(matches!(fixture.flush(), Err(WaitError::Sync(_))));
+    let stats = fixture.store().stats();
+    assert_eq!((stats.poisoned_segments, stats.dropped), (2, lost));
+    assert_eq!(stats.appended, 0, "what is lost is of an earlier run");
+    fixture.record(10);
+    fixture.flush().unwrap();
+    let report = fixture.shut_down();
+    assert_eq!((report.appended, report.dropped, report.left_in_log), (10, lost, 0));
+    let totals = Query::open(&fixture.config.dir).unwrap().totals().unwrap();
+    assert_eq!((totals.requests as u64, totals.dropped as u64), (4010 - lost, lost));
+}
