@@ -129,3 +129,28 @@ fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
     let totals = Query::open(&fixture.config.dir).unwrap().totals().unwrap();
     assert_eq!((totals.requests as u64, totals.dropped as u64), (4010 - lost, lost));
 }
+
+#[test]
+fn a_damaged_segment_that_can_not_be_moved_keeps_neither_the_others_nor_the_shutdown() {
+    let mut fixture = Fixture::new(|config| config.keep_segments_bytes = u64::MAX);
+    fixture.record(4000);
+    fixture.shut_down();
+    remove_database(&fixture);
+    let hurt = fixture.segments()[0].clone();
+    damage(&hurt, "request-120");
+    fixture.config.keep_segments_bytes = 0;
+    fixture.order(Spot::Quarantine, 0, u32::MAX);
+    fixture.reopen();
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    wait_until("the sound ones are retired", || fixture.segments().len() == 2);
+    assert!(hurt.exists());
+    assert!(fixture.wait_for_problem(Part::Fold).contains("move"));
+    let mut store = fixture.store.take().unwrap();
+    let report = store.stop(PATIENCE);
+    assert!(!store.give_up.load(Ordering::Relaxed), "it took all its time");
+    assert!(report.health.problems.contains_key(&Part::Fold), "{}", report.health);
+    drop(store);
+    fixture.order(Spot::Quarantine, 0, 0);
+    fixture.reopen();
+    wait_until("it is moved", || !hurt.exists());
+}
