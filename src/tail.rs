@@ -20,6 +20,7 @@ use crate::segment::syncer::UnsyncedSegment;
 use crate::segment::writer::{NotAppended, SegmentWriter};
 use crate::syncing::SyncCommand;
 use crossbeam_channel::{Receiver, Sender};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ const PROGRESS_EVENTS: u64 = 4096;
 const GAP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait before asking for a segment again, after there was no room for one.
 const SEGMENT_RETRY: Duration = Duration::from_millis(250);
+/// How long opening a store waits for its first segment, on a file system that is at it and has not failed.
+const FIRST_SEGMENT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the appender shares with others.
 pub(crate) struct AppenderParts {
@@ -114,7 +117,13 @@ impl LogTail {
             last_gap: Instant::now(),
         };
         // Even if the log is full: its last segment carries the store's identity, and may be retired once this one is.
-        let (active, segment) = tail.start_segment(Sequence(last_sequence.0 + 1))?;
+        let patient_until = Instant::now() + FIRST_SEGMENT_PATIENCE;
+        let (active, segment) = loop {
+            match tail.start_segment(Sequence(last_sequence.0 + 1)) {
+                Err(error) if error.source.kind() == ErrorKind::TimedOut && Instant::now() < patient_until => {}
+                started => break started?,
+            }
+        };
         tail.parts.log.push(segment);
         tail.active = Some(active);
         Ok(tail)

@@ -154,3 +154,10 @@ fn a_damaged_segment_that_can_not_be_moved_keeps_neither_the_others_nor_the_shut
     fixture.reopen();
     wait_until("it is moved", || !hurt.exists());
 }
+
+#[test]
+fn a_first_segment_that_takes_long_is_waited_for() {
+    let mut fixture = Fixture::new(|config| sabotage::order(&config.dir, Spot::PrepareSlowly, 0, 1));
+    fixture.record(10);
+    fixture.flush().unwrap();
+}
