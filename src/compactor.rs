@@ -37,6 +37,8 @@ const IDLE_UNTOLD: Duration = Duration::from_millis(50);
 /// The first pause after an error, which doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// How long to leave alone what could not be retired or removed.
+const CLEARING_RETRY: Duration = Duration::from_secs(1);
 /// The thread's nice value: recording and serving come first.
 const NICENESS: i32 = 10;
 
@@ -59,6 +61,8 @@ pub(crate) struct Compactor {
     reader: Option<SegmentReader>,
     /// When the last batch was committed; `None` while there may be more to fold at once.
     caught_up: Option<Instant>,
+    /// Why something that is folded, or expired, is still there, and when it was last tried.
+    kept: Option<(Instant, RetireError)>,
 }
 
 /// What the compactor shares with others.
@@ -79,8 +83,6 @@ enum FoldError {
     Segment(#[from] SegmentError),
     #[error(transparent)]
     Io(#[from] PathError),
-    #[error(transparent)]
-    Retire(#[from] RetireError),
 }
 
 /// Whether trying again can't help: the file is gone, or its header is.
@@ -116,6 +118,7 @@ impl Compactor {
             checkpoint,
             reader: None,
             caught_up: None,
+            kept: None,
         }
     }
 
@@ -128,15 +131,25 @@ impl Compactor {
             // Read before looking at the log: what was appended before it was set is then seen.
             let finishing = self.finish.load(Ordering::Acquire);
             match self.work(finishing) {
-                Ok(Some(_)) if finishing => break,
                 Ok(idle) => {
-                    self.health.clear(Part::Fold);
+                    match &self.kept {
+                        Some((_, RetireError::Index(error))) if error.is_corrupt() => {
+                            report_corrupt(error, &self.progress, &self.health);
+                            return;
+                        }
+                        Some((_, error)) => {
+                            self.health.report(Part::Fold, format_args!("what is not needed any more stays: {error}"));
+                        }
+                        None => self.health.clear(Part::Fold),
+                    }
                     retry = RETRY_MIN;
-                    if let Some(idle) = idle {
-                        std::thread::park_timeout(idle);
+                    match idle {
+                        Some(_) if finishing => break,
+                        Some(idle) => std::thread::park_timeout(idle),
+                        None => {}
                     }
                 }
-                Err(FoldError::Index(error) | FoldError::Retire(RetireError::Index(error))) if error.is_corrupt() => {
+                Err(FoldError::Index(error)) if error.is_corrupt() => {
                     // Trying again can't help, and writing to it might take what can still be saved.
                     report_corrupt(&error, &self.progress, &self.health);
                     return;
@@ -152,15 +165,35 @@ impl Compactor {
         }
     }
 
-    /// Folds, if what there is has gathered for long enough, and removes what is expired for a moment, also while it
+    /// Folds, if what there is has gathered for long enough, and clears away what is not needed any more, also while it
     /// gathers. How long there is nothing to do now; `None`: there is more. What is left to expire when the store shuts
     /// down, the next one who opens it removes.
     fn work(&mut self, finishing: bool) -> Result<Option<Duration>, FoldError> {
         let pause = self.pause().filter(|_| !finishing);
         let folded = pause.is_none() && self.step()?;
-        let expired = !finishing && self.index.expire(&self.row_retention, now_ms())?;
+        let expired = self.clear_away(finishing, folded);
         let idle = if self.folds_published() { IDLE_UNTOLD } else { IDLE };
         Ok(if folded || expired { None } else { Some(pause.unwrap_or(idle)) })
+    }
+
+    /// Retires what is folded, and removes what is expired for a moment; whether there is more of that. If it can't, that
+    /// is told and tried again in a while: folding does not wait for it, and neither does a shutdown.
+    fn clear_away(&mut self, finishing: bool, folded: bool) -> bool {
+        let is_last = finishing && !folded;
+        if self.kept.as_ref().is_some_and(|(tried, _)| tried.elapsed() < CLEARING_RETRY) && !is_last {
+            return false;
+        }
+        let retired = self.retirement.retire(&self.index, self.checkpoint.sequence);
+        let expired = match &retired {
+            // The database is in trouble.
+            Err(RetireError::Index(_)) => Ok(false),
+            _ if finishing => Ok(false),
+            _ => self.index.expire(&self.row_retention, now_ms()),
+        };
+        let more = matches!(expired, Ok(true));
+        let error = retired.err().or(expired.err().map(RetireError::Index));
+        self.kept = error.map(|error| (Instant::now(), error));
+        more
     }
 
     /// How long what may be folded should still gather.
@@ -171,7 +204,7 @@ impl Compactor {
         pace::pause(Backlog { records, batch_records: BATCH_RECORDS as u64, awaited }, self.caught_up?.elapsed())
     }
 
-    /// Folds a batch if there is something to fold, and retires what is folded. `false`: there is nothing to do now.
+    /// Folds a batch if there is something to fold. `false`: there is nothing to do now.
     fn step(&mut self) -> Result<bool, FoldError> {
         self.retirement.note_quarantined(&mut self.index)?;
         // In this order: every record up to that number is in the log that is looked at next.
@@ -198,7 +231,6 @@ impl Compactor {
         if next.is_none() || self.checkpoint.sequence >= appended {
             self.progress.set_caught_up(seen_at);
         }
-        self.retirement.retire(&self.index, self.checkpoint.sequence)?;
         Ok(has_folded)
     }
 
@@ -218,7 +250,14 @@ impl Compactor {
 
     /// Up to where a segment may be folded now.
     fn foldable(&self, segment: &LogSegment) -> Extent {
-        if self.folds_published() { segment.progress.published() } else { segment.progress.durable() }
+        // In this order: what is published later may not be durable.
+        let published = segment.progress.published();
+        // A segment that was sealed while an older one could not be synced learns nothing more of itself.
+        if self.folds_published() || segment.last_sequence(published) <= self.progress.durable() {
+            published
+        } else {
+            segment.progress.durable()
+        }
     }
 
     /// When the log can't be synced any more, waiting for that would lose by delay what the database can save.

@@ -179,7 +179,7 @@ pub enum WaitError {
     /// The store was shut down.
     #[error("the store is shut down")]
     Closed,
-    /// The log could not be synced; what was waited for may be lost at a power cut.
+    /// The log could not be synced; what was waited for may be lost at a power cut, or some of it is lost already.
     #[error("the log could not be synced: {0}")]
     Sync(String),
     /// Nothing is folded any more; what was waited for stays in the log.

@@ -59,18 +59,21 @@ pub(crate) struct Readable {
 impl Segments {
     /// What is to be read beyond that number, in order.
     fn beyond(&self, sequence: Sequence) -> impl Iterator<Item = (&LogSegment, Sequence)> {
-        let start = self.ordered.partition_point(|segment| segment.last_published() <= sequence);
+        // Not by their last numbers: a file that others were written again for may end behind those after it.
+        let start = self.ordered.partition_point(|segment| segment.base_sequence <= sequence).saturating_sub(1);
         let nexts = self.ordered.range(start..).skip(1).map(|next| Sequence(next.base_sequence.0 - 1));
         let ends = nexts.chain(std::iter::once(Sequence(u64::MAX)));
         let each = self.ordered.range(start..).zip(ends);
-        let readable = each.map(|(segment, end)| (segment, segment.last_published().min(end)));
+        // Numbers may jump before a segment without frames; they are not its own.
+        let any = each.filter(|(segment, _)| segment.progress.published().frames > 0);
+        let readable = any.map(|(segment, end)| (segment, segment.last_published().min(end)));
         readable.filter(move |(_, last)| *last > sequence)
     }
 
     /// How many of the ordered ones have nothing beyond that number; never the newest of all, which carries the store's
     /// identity.
     fn folded(&self, sequence: Sequence) -> usize {
-        let folded = self.ordered.partition_point(|segment| segment.last_published() <= sequence);
+        let folded = self.ordered.iter().take_while(|segment| segment.last_published() <= sequence).count();
         folded.min(self.ordered.len().saturating_sub(1))
     }
 }
@@ -129,8 +132,11 @@ impl Log {
     ) {
         let mut segments = self.segments.lock();
         let Segments { ordered, superseded } = &mut *segments;
-        let (kept, beyond): (VecDeque<_>, VecDeque<_>) =
-            ordered.drain(..).partition(|segment| segment.last_published() <= durable);
+        // What comes before the poisoned one stays, even if its file holds numbers beyond: it is read up to the next one.
+        let stays = |segment: &LogSegment| {
+            segment.last_published() <= durable || segment.id != poisoned && segment.base_sequence <= durable
+        };
+        let (kept, beyond): (VecDeque<_>, VecDeque<_>) = ordered.drain(..).partition(stays);
         *ordered = kept;
         for segment in beyond {
             if segment.id == poisoned && extent.frames > 0 {
@@ -219,6 +225,8 @@ mod tests {
         assert_eq!(ids(&log.folded(Sequence(99)).ordered), [1, 5, 6], "never the newest");
         assert_eq!(log.bytes_beyond(Sequence(20)), 4096 + 1000 + 4096, "the one that takes frames counts");
         assert_eq!(log.bytes_beyond(Sequence(40)), 0);
+        let log = Log::new([segment(1, 1, 10), segment(2, 31, 0)], []);
+        assert!(log.first_beyond(Sequence(10)).is_none(), "numbers before a segment are not its own");
     }
 
     #[test]
@@ -236,6 +244,26 @@ mod tests {
         let all: Vec<_> = log.all_beyond(Sequence(0)).into_iter().map(|readable| readable.segment).collect();
         assert_eq!(ids(&all), [1, 2, 5]);
         assert_eq!(ids(&log.folded(Sequence(30)).superseded), [4]);
+    }
+
+    #[test]
+    fn what_lies_before_a_poisoned_segment_is_read_on_though_its_file_holds_numbers_beyond() {
+        // Segment 1 was poisoned in an earlier run and is whole in its file; its second writing is poisoned now.
+        let log = Log::new([segment(1, 1, 10), segment(4, 6, 20)], []);
+        log.supersede(Sequence(5), SegmentId(4), Extent::EMPTY, [segment(5, 6, 20)]);
+        let order = [0, 4, 5, 25].map(|n| log.first_beyond(Sequence(n)).map(|r| (r.segment.id.0, r.last.0)));
+        assert_eq!(order, [Some((1, 5)), Some((1, 5)), Some((5, 25)), None]);
+        // Numbers that the files end with go up and down here.
+        let log = Log::new([segment(1, 1, 100), segment(4, 51, 30), segment(5, 81, 40)], []);
+        let extent = Extent { end: Offset(4096 + 500), frames: 5 };
+        log.supersede(Sequence(85), SegmentId(5), extent, [segment(6, 86, 35)]);
+        let readable = log.all_beyond(Sequence(0));
+        let all: Vec<_> = readable.iter().map(|r| (r.segment.id.0, r.last.0)).collect();
+        assert_eq!(all, [(1, 50), (4, 80), (5, 85), (6, 120)]);
+        let order = [50, 79, 80, 84, 85, 119].map(|n| log.first_beyond(Sequence(n)).map(|r| r.segment.id.0));
+        assert_eq!(order, [Some(4), Some(4), Some(5), Some(5), Some(6), Some(6)]);
+        assert!(log.folded(Sequence(90)).ordered.is_empty(), "the first one's file holds more than is folded");
+        assert_eq!(ids(&log.folded(Sequence(100)).ordered), [1, 4, 5]);
     }
 
     #[test]

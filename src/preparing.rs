@@ -30,7 +30,12 @@ pub(crate) struct Preparer {
 impl Preparer {
     fn prepare(&mut self) -> Prepared {
         #[cfg(test)]
-        crate::sabotage::strike(&self.wal_dir, crate::sabotage::Spot::Prepare);
+        {
+            crate::sabotage::strike(&self.wal_dir, crate::sabotage::Spot::Prepare);
+            if crate::sabotage::is_due(&self.wal_dir, crate::sabotage::Spot::PrepareSlowly) {
+                std::thread::sleep(PATIENCE * 3 / 2);
+            }
+        }
         let id = self.next;
         // A failed attempt used its id up only if a file was left behind; skipping an id costs nothing.
         self.next = id.next();

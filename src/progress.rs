@@ -36,6 +36,8 @@ pub(crate) struct Progress {
     drawn: AtomicU64,
     answered: AtomicU64,
     durable_tickets: AtomicU64,
+    /// Tickets of which something is lost. Rare: each took a failed sync, and a segment that could not be read back.
+    lost_tickets: Mutex<Vec<LostTickets>>,
     /// The appender died: no ticket is answered any more.
     closed: AtomicBool,
     /// Why syncing was given up. Set once.
@@ -52,6 +54,15 @@ pub(crate) struct Progress {
     more_folded: Signal,
 }
 
+/// Who waited when something was lost.
+#[derive(Debug)]
+struct LostTickets {
+    /// The one before the first of them.
+    after: u64,
+    last: u64,
+    why: String,
+}
+
 impl Progress {
     /// At the start, `last` is the last sequence number of the log, `durable` of what is known to be synced, and `folded`
     /// of what is folded.
@@ -66,6 +77,7 @@ impl Progress {
             drawn: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             durable_tickets: AtomicU64::new(0),
+            lost_tickets: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
             sync_failure: OnceLock::new(),
             fold_failure: OnceLock::new(),
@@ -133,6 +145,17 @@ impl Progress {
         Ticket(self.answered.load(Ordering::Acquire))
     }
 
+    /// By the syncing thread, before it calls these tickets durable: of what those among them cover that were not durable
+    /// yet, something is lost. `false`: there are none, so nobody was told.
+    pub(crate) fn lose_tickets(&self, answered: Ticket, why: impl FnOnce() -> String) -> bool {
+        let after = self.durable_tickets.load(Ordering::Relaxed);
+        let any = after < answered.0;
+        if any {
+            self.lost_tickets.lock().push(LostTickets { after, last: answered.0, why: why() });
+        }
+        any
+    }
+
     /// By the syncing thread: what was published when these tickets were answered is durable.
     pub(crate) fn set_durable_tickets(&self, answered: Ticket) {
         if self.durable_tickets.load(Ordering::Relaxed) < answered.0 {
@@ -178,9 +201,11 @@ impl Progress {
         self.poisoned_segments.load(Ordering::Relaxed)
     }
 
-    /// By the appender: so many events that were appended can't be read back, and nothing else has them.
-    pub(crate) fn forget_events(&self, events: u64) {
-        self.appended_events.fetch_sub(events, Ordering::Release);
+    /// By the appender: so many records that were appended can't be read back, and nothing else has them. Gap records may
+    /// be among them, which were not counted.
+    pub(crate) fn forget_events(&self, records: u64) {
+        let events = self.appended_events.load(Ordering::Relaxed);
+        self.appended_events.store(events.saturating_sub(records), Ordering::Release);
     }
 
     /// By the syncing thread, or for it: nothing is synced any more.
@@ -196,13 +221,23 @@ impl Progress {
         self.more_folded.notify();
     }
 
+    /// What became of a ticket that is called durable.
+    fn outcome(&self, ticket: Ticket) -> Result<(), WaitError> {
+        let lost = self.lost_tickets.lock();
+        match lost.iter().find(|lost| lost.after < ticket.0 && ticket.0 <= lost.last) {
+            Some(lost) => Err(WaitError::Sync(lost.why.clone())),
+            None => Ok(()),
+        }
+    }
+
     /// Waits until everything that the ticket covers is durable.
     pub(crate) fn wait_durable(&self, ticket: Ticket, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
         let done = || {
             if let Some(why) = self.sync_failure() {
                 return Some(Err(WaitError::Sync(why.to_owned())));
             }
-            (self.durable_tickets.load(Ordering::Acquire) >= ticket.0).then_some(Ok(())).or_else(|| self.if_closed())
+            let durable = self.durable_tickets.load(Ordering::Acquire) >= ticket.0;
+            durable.then(|| self.outcome(ticket)).or_else(|| self.if_closed())
         };
         self.more_durable.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
     }

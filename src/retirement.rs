@@ -110,24 +110,34 @@ impl Retirement {
         // If this fails half-way, it is all looked at again.
         self.folded = usize::MAX;
         index.make_durable()?;
-        for segment in &hurt {
-            self.quarantine(index, segment)?;
-        }
+        // One that has to stay keeps no other. What takes room comes last: there may be none before the rest is gone.
+        let mut done = Ok(());
         for segment in retired.iter().chain(&segments.superseded) {
-            match std::fs::remove_file(&segment.path) {
-                // Gone is gone, whoever did it.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                removed => removed.at("remove", &segment.path)?,
-            }
-            self.log.remove(segment.id);
+            done = done.and(self.remove(segment).map_err(RetireError::from));
+        }
+        for segment in &hurt {
+            done = done.and(self.quarantine(index, segment));
         }
         sync_directory(&self.wal_dir)?;
+        done?;
         self.folded = count.saturating_sub(gone);
+        Ok(())
+    }
+
+    fn remove(&self, segment: &LogSegment) -> Result<(), PathError> {
+        match std::fs::remove_file(&segment.path) {
+            // Gone is gone, whoever did it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed.at("remove", &segment.path)?,
+        }
+        self.log.remove(segment.id);
         Ok(())
     }
 
     /// Moves a damaged segment out of the log, with all its bytes.
     fn quarantine(&self, index: &Index, segment: &LogSegment) -> Result<(), RetireError> {
+        #[cfg(test)]
+        crate::sabotage::fail(&segment.path, crate::sabotage::Spot::Quarantine).at("move", &segment.path)?;
         if std::fs::symlink_metadata(&segment.path).is_ok() {
             let damage = index.damage_in(segment.id, NOTE_DAMAGE_MAX)?.into_iter().map(|row| Damaged {
                 offset: row.offset.0,

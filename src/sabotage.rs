@@ -11,16 +11,24 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Spot {
     /// The appender, before it appends a record.
     Append,
+    /// There: the system refuses to write a record, and has kept it all the same.
+    Refuse,
     /// The preparing thread, before it prepares a segment.
     Prepare,
+    /// There too: it takes longer than the appender waits.
+    PrepareSlowly,
     /// The syncing thread, before it syncs a segment: it panics.
     Sync,
     /// There too: the sync fails.
     SyncError,
     /// The syncing thread, before it syncs a segment that was sealed without a sync: it fails.
     SealedSyncError,
+    /// There too: the segment can't be opened, so its sync is not tried.
+    SealedNotTried,
     /// The compactor, before it folds.
     Fold,
+    /// The compactor, before it moves a damaged segment aside: it can't.
+    Quarantine,
     /// The appender, while it writes again what a failed sync left in doubt.
     WriteAgain,
     /// There too: it takes its time.

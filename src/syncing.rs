@@ -32,8 +32,8 @@ pub(crate) enum SyncCommand {
     SyncNow(Ticket),
     /// What was not durable is being written again; the segments that come now have it.
     WritingAgain,
-    /// All of it is written.
-    WrittenAgain,
+    /// All of it is written, but for so many records that could not be read back.
+    WrittenAgain { lost: u64 },
 }
 
 /// Whether what is published may be synced.
@@ -67,9 +67,13 @@ pub(crate) struct SyncLoop {
     active: Option<SegmentSyncer>,
     /// Segments that were sealed without a sync, under the policy `never` or by recovery: the next sync owes them one.
     unsynced: VecDeque<UnsyncedSegment>,
+    /// When to try again what could not be tried.
+    retry: Option<Instant>,
     /// The last sequence number of the segments that were sealed.
     last_sealed: Sequence,
     state: State,
+    /// How many records were lost by failed syncs since a waiter was last told of any.
+    lost: u64,
     /// How many syncs have failed since the last one that did not.
     failures: u32,
     /// Health says that something is wrong with syncing.
@@ -89,6 +93,8 @@ pub(crate) struct SyncParts {
 const POISONINGS_MAX: u32 = 3;
 /// How long to leave the disk alone after a failure; so much longer after each further one.
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait before trying again to sync a segment that could not be opened.
+const SEALED_RETRY: Duration = Duration::from_millis(250);
 /// From how many on the list of unsynced segments is looked through for files that are gone.
 const UNSYNCED_LOOK: usize = 64;
 
@@ -119,8 +125,10 @@ impl SyncLoop {
             more_to_fold: false,
             active: None,
             unsynced: unsynced.into(),
+            retry: None,
             last_sealed: last,
             state: State::Sound,
+            lost: 0,
             failures: 0,
             degraded: false,
         }
@@ -128,7 +136,7 @@ impl SyncLoop {
 
     pub(crate) fn run(mut self) {
         if self.policy != SyncPolicy::Never {
-            // What recovery left. If it can't be tried, whatever comes to be synced tries again.
+            // What recovery left.
             self.sync_sealed();
         }
         let mut due = Instant::now() + self.interval;
@@ -149,7 +157,9 @@ impl SyncLoop {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
             }
-            if wanted || self.policy == SyncPolicy::Interval && Instant::now() >= due {
+            let now = Instant::now();
+            wanted |= self.retry.take_if(|retry| *retry <= now).is_some();
+            if wanted || self.policy == SyncPolicy::Interval && now >= due {
                 self.sync();
                 due = Instant::now() + self.interval;
             }
@@ -175,7 +185,7 @@ impl SyncLoop {
     fn look_again_at(&self, due: Instant) -> Option<Instant> {
         let sync = (self.policy == SyncPolicy::Interval).then_some(due);
         let wake = self.more_to_fold.then_some(self.compactor_woken + FOLD_INTERVAL);
-        sync.into_iter().chain(wake).min()
+        sync.into_iter().chain(wake).chain(self.retry).min()
     }
 
     /// Wakes the compactor if it has something to do and was not woken just now.
@@ -204,7 +214,8 @@ impl SyncLoop {
             }
             // Said of segments of which one is poisoned as well: they are written again once more.
             SyncCommand::WritingAgain => {}
-            SyncCommand::WrittenAgain => {
+            SyncCommand::WrittenAgain { lost } => {
+                self.lost += lost;
                 if self.state == State::WritingAgain {
                     self.state = State::Sound;
                 }
@@ -231,6 +242,11 @@ impl SyncLoop {
             None => self.last_sealed,
         };
         self.set_durable(last);
+        let lost = self.lost;
+        let why = || format!("{lost} records that a failed sync left in doubt can't be read back, and are lost");
+        if lost > 0 && self.progress.lose_tickets(self.answered, why) {
+            self.lost = 0;
+        }
         self.progress.set_durable_tickets(self.answered);
     }
 
@@ -244,6 +260,7 @@ impl SyncLoop {
                 Ok(()) => {}
                 Err(SealedSyncError::NotTried(error)) => {
                     self.degraded = true;
+                    self.retry = Some(Instant::now() + SEALED_RETRY);
                     self.health.report(Part::Sync, error);
                     return false;
                 }

@@ -20,6 +20,7 @@ use crate::segment::syncer::UnsyncedSegment;
 use crate::segment::writer::{NotAppended, SegmentWriter};
 use crate::syncing::SyncCommand;
 use crossbeam_channel::{Receiver, Sender};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ const PROGRESS_EVENTS: u64 = 4096;
 const GAP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait before asking for a segment again, after there was no room for one.
 const SEGMENT_RETRY: Duration = Duration::from_millis(250);
+/// How long opening a store waits for its first segment, on a file system that is at it and has not failed.
+const FIRST_SEGMENT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the appender shares with others.
 pub(crate) struct AppenderParts {
@@ -58,9 +61,8 @@ pub(crate) struct LogTail {
     not_counted: Sequence,
     active: Option<ActiveSegment>,
     last_sequence: Sequence,
-    /// Sequence numbers behind the last one that must not be used: the system refused to write their frames, and may
-    /// have kept them all the same.
-    burnt: u64,
+    /// The last one of earlier runs.
+    last_of_earlier_runs: Sequence,
     /// Events appended since progress was told.
     untold: u64,
     /// An event was taken from the channel and is not appended yet.
@@ -108,14 +110,20 @@ impl LogTail {
             not_counted,
             active: None,
             last_sequence,
-            burnt: 0,
+            last_of_earlier_runs: last_sequence,
             untold: 0,
             in_hand: false,
             payload: Vec::with_capacity(4096),
             last_gap: Instant::now(),
         };
         // Even if the log is full: its last segment carries the store's identity, and may be retired once this one is.
-        let (active, segment) = tail.start_segment(Sequence(last_sequence.0 + 1))?;
+        let patient_until = Instant::now() + FIRST_SEGMENT_PATIENCE;
+        let (active, segment) = loop {
+            match tail.start_segment(Sequence(last_sequence.0 + 1)) {
+                Err(error) if error.source.kind() == ErrorKind::TimedOut && Instant::now() < patient_until => {}
+                started => break started?,
+            }
+        };
         tail.parts.log.push(segment);
         tail.active = Some(active);
         Ok(tail)
@@ -179,16 +187,13 @@ impl LogTail {
             let refused = match self.active.as_mut().map(|active| active.writer.append(&self.payload)) {
                 Some(Ok(sequence)) => {
                     self.last_sequence = sequence;
-                    self.burnt = 0;
                     if begun {
                         self.parts.health.clear(Part::Segments);
                     }
                     return true;
                 }
-                Some(Err(NotAppended::Refused(error))) => {
-                    self.burnt += 1;
-                    Err(error.into())
-                }
+                // It gets the same number in the next segment: if the system kept the frame, it is this very record.
+                Some(Err(NotAppended::Refused(error))) => Err(error.into()),
                 Some(Err(NotAppended::Full)) => {
                     assert!(
                         self.active.as_ref().is_some_and(|active| active.writer.extent().frames > 0),
@@ -233,7 +238,7 @@ impl LogTail {
                 return Err(NoSegment::LogFull { bytes, max: self.log_bytes_max });
             }
         }
-        let (active, segment) = self.start_segment(Sequence(self.last_sequence.0 + self.burnt + 1))?;
+        let (active, segment) = self.start_segment(Sequence(self.last_sequence.0 + 1))?;
         self.parts.log.push(segment);
         self.active = Some(active);
         Ok(())

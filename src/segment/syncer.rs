@@ -150,6 +150,8 @@ impl UnsyncedSegment {
 pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let opened = OpenOptions::new().write(true).open(path).and_then(|file| Ok((file, File::open(dir)?)));
+    #[cfg(test)]
+    let opened = crate::sabotage::fail(path, crate::sabotage::Spot::SealedNotTried).and(opened);
     let (file, dir) = match opened {
         Ok(files) => files,
         // Retired, and so safe in the database.

@@ -75,7 +75,7 @@ pub(crate) enum NotAppended {
     /// It does not fit; nothing was written.
     Full,
     /// The system refused. Nothing more may be appended to this segment. A file system that reported an error may have kept
-    /// the frame; then the next segment, which begins with its number, counts.
+    /// the frame; so this record comes first in the next segment, under the same number.
     Refused(PathError),
 }
 
@@ -106,6 +106,10 @@ impl SegmentWriter {
         rest[4..].copy_from_slice(&frame.crc.to_le_bytes());
         self.frames
             .publish(self.extent.end.0, frame.length, [&rest, payload])
+            .at("write to", &self.path)
+            .map_err(NotAppended::Refused)?;
+        #[cfg(test)]
+        crate::sabotage::fail(&self.path, crate::sabotage::Spot::Refuse)
             .at("write to", &self.path)
             .map_err(NotAppended::Refused)?;
         let sequence = Sequence(self.header.base_sequence.0 + u64::from(frame.index));

@@ -1,6 +1,8 @@
 //! Faults that only a test can order: syncs that fail, threads that panic. What the store says then, what it keeps, and
 //! what the next one who opens it finds.
 
+mod trouble_tests;
+
 use super::*;
 use crate::query::{Query, RequestFilter, SessionFilter};
 use crate::sabotage::{self, Spot};
@@ -245,8 +247,10 @@ fn what_can_not_be_read_back_is_a_gap_and_its_numbers_do_not_come_again() {
         fixture.order(Spot::ReadBack, 0, 1);
         fixture.order(Spot::SyncError, 0, 1);
         fixture.record(4000);
-        fixture.flush().unwrap();
+        let error = fixture.flush().unwrap_err();
+        assert!(matches!(&error, WaitError::Sync(why) if why.contains("lost")), "{error}");
         fixture.record(100);
+        fixture.flush().expect("it was told once");
         let health = fixture.store().stats().health;
         assert!(health.problems[&Part::Damage].contains("is lost"), "{health}");
         let report = fixture.shut_down();

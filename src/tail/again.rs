@@ -26,7 +26,13 @@ impl LogTail {
         self.tell_progress();
         self.end_segment();
         self.tell_syncer(SyncCommand::WritingAgain);
-        let mut again = WritingAgain { segments: Vec::new(), last: poisoned.durable_sequence(), missing: 0 };
+        let mut again = WritingAgain {
+            segments: Vec::new(),
+            last: poisoned.durable_sequence(),
+            last_of_earlier_runs: self.last_of_earlier_runs,
+            missing: 0,
+            missing_of_this_run: 0,
+        };
         for doubtful in self.parts.log.all_beyond(poisoned.durable_sequence()) {
             let from = if doubtful.segment.id == poisoned.segment { poisoned.durable } else { Extent::EMPTY };
             if !self.copy(&doubtful, from, &mut again) {
@@ -34,17 +40,16 @@ impl LogTail {
                 return;
             }
         }
-        again.pass_over_to(self.last_sequence, self.parts.progress.folded());
         if again.last_written() < self.last_sequence {
             // What comes next would get the number of a record that is lost.
             self.end_segment();
         }
         if again.missing > 0 {
-            self.parts.progress.forget_events(again.missing);
+            self.parts.progress.forget_events(again.missing_of_this_run);
             self.parts.channel.gap.add(again.missing);
         }
         self.parts.log.supersede(poisoned.durable_sequence(), poisoned.segment, poisoned.durable, again.segments);
-        self.tell_syncer(SyncCommand::WrittenAgain);
+        self.tell_syncer(SyncCommand::WrittenAgain { lost: again.missing });
     }
 
     /// Copies what a segment has beyond what was written again. `false`: the store is giving up.
@@ -52,6 +57,7 @@ impl LogTail {
         let Readable { segment: doubtful, last } = doubtful;
         let published = doubtful.progress.published();
         let folded = self.parts.progress.folded();
+        again.begin_at(doubtful.base_sequence);
         let mut copy_all = || -> Result<bool, SegmentError> {
             #[cfg(test)]
             crate::sabotage::fail(&doubtful.path, crate::sabotage::Spot::ReadBack).at("read", &doubtful.path)?;
@@ -71,7 +77,12 @@ impl LogTail {
                         }
                     }
                     Item::Damage(damage) => {
-                        tracing::error!(segment = %doubtful.id, ?damage, "what a failed sync left can't be read back");
+                        let (id, offset) = (doubtful.id, damage.offset);
+                        let problem = format_args!(
+                            "segment {id}, offset {offset}: {}; what a failed sync left there is lost",
+                            damage.reason
+                        );
+                        self.parts.health.report(Part::Damage, problem);
                     }
                     Item::Stop(_) => return Ok(true),
                 }
@@ -110,7 +121,6 @@ impl LogTail {
                             return true;
                         }
                         Err(NotAppended::Full) => {}
-                        // The number is not burnt: if the system kept the frame, it is this very record.
                         Err(NotAppended::Refused(error)) => refused = Err(error),
                     }
                 }
@@ -138,14 +148,25 @@ struct WritingAgain {
     segments: Vec<LogSegment>,
     /// The last number that was written again, or found to be lost.
     last: Sequence,
+    last_of_earlier_runs: Sequence,
     /// How many records are lost.
     missing: u64,
+    /// How many of them were appended since the store was opened.
+    missing_of_this_run: u64,
 }
 
 impl WritingAgain {
+    /// A segment with that first number comes next. Numbers that no segment holds are not in doubt: nothing was
+    /// recorded under them, or it was found to be lost, and counted, when it was written again before.
+    fn begin_at(&mut self, base_sequence: Sequence) {
+        self.last = self.last.max(Sequence(base_sequence.0 - 1));
+    }
+
     /// What lies between the last number and this one can't be read back. What is folded is in the database, and not lost.
     fn pass_over_to(&mut self, sequence: Sequence, folded: Sequence) {
-        self.missing += sequence.0.saturating_sub(self.last.max(folded).0);
+        let known = self.last.max(folded);
+        self.missing += sequence.0.saturating_sub(known.0);
+        self.missing_of_this_run += sequence.0.saturating_sub(known.max(self.last_of_earlier_runs).0);
         self.last = self.last.max(sequence);
     }
 

@@ -1,0 +1,163 @@
+//! Trouble that passes: what could not be tried, was refused or can't be read back. The store goes on behind it, and says
+//! what it cost.
+
+use super::*;
+use crate::segment::SegmentReader;
+use std::os::unix::fs::FileExt;
+
+/// A store that is shut, with a log that nothing vouches for and no database.
+fn left_in_doubt(events: u64) -> Fixture {
+    let mut fixture = Fixture::new(|config| {
+        config.sync = SyncPolicy::Never;
+        config.keep_segments_bytes = u64::MAX;
+    });
+    fixture.record(events);
+    fixture.order(Spot::SealedNotTried, 0, u32::MAX);
+    fixture.shut_down();
+    fixture.order(Spot::SealedNotTried, 0, 0);
+    remove_database(&fixture);
+    fixture.config.sync = SyncPolicy::Interval;
+    fixture
+}
+
+fn remove_database(fixture: &Fixture) {
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(fixture.config.dir.join(name));
+    }
+}
+
+/// Flips a bit in the first place of the file that says so.
+fn damage(path: &Path, text: &str) {
+    let bytes = std::fs::read(path).unwrap();
+    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn folding_goes_on_behind_segments_that_were_sealed_while_an_older_one_could_not_be_tried() {
+    let mut fixture = left_in_doubt(1000);
+    fixture.order(Spot::SealedNotTried, 0, u32::MAX);
+    fixture.reopen();
+    fixture.wait_for_problem(Part::Sync);
+    fixture.record(4000);
+    let is_sealed = |path: &PathBuf| SegmentReader::open(path).is_ok_and(|reader| reader.mark().sealed.is_some());
+    wait_until("all but the last are sealed", || {
+        let segments = fixture.segments();
+        fixture.store().stats().appended == 4000 && segments[..segments.len() - 1].iter().all(is_sealed)
+    });
+    fixture.order(Spot::SealedNotTried, 0, 0);
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    let health = fixture.store().stats().health;
+    assert!(health.is_ok(), "{health}");
+    fixture.shut_down();
+    fixture.assert_each_event_is_folded_once();
+}
+
+#[test]
+fn a_waiter_is_answered_though_a_segment_could_not_be_tried_at_first() {
+    let mut fixture = Fixture::new(|config| config.sync = SyncPolicy::Never);
+    fixture.record(4000);
+    fixture.order(Spot::SealedNotTried, 0, 1);
+    // Nobody else gives the syncing thread anything to do.
+    fixture.flush().unwrap();
+}
+
+#[test]
+fn damage_in_what_is_written_again_is_told_to_who_waits_and_by_health() {
+    let mut fixture = Fixture::new(|config| {
+        config.sync_interval_ms = 60_000;
+        config.segment_bytes = 8 * 1024 * 1024;
+    });
+    fixture.record(100);
+    fixture.flush().unwrap();
+    fixture.record(50);
+    wait_until("all is appended", || fixture.store().stats().appended == 150);
+    damage(&fixture.segments()[0], "request-120");
+    fixture.order(Spot::SyncError, 0, 1);
+    let error = fixture.flush().unwrap_err();
+    assert!(matches!(&error, WaitError::Sync(why) if why.contains("1 records") && why.contains("lost")), "{error}");
+    fixture.record(10);
+    assert_eq!(fixture.flush(), Ok(()), "it was told once");
+    let health = fixture.store().stats().health;
+    assert!(health.problems[&Part::Damage].contains("lost"), "{health}");
+    assert!(!health.problems.contains_key(&Part::Sync), "{health}");
+    let report = fixture.shut_down();
+    assert_eq!((report.appended, report.dropped), (159, 1));
+}
+
+#[test]
+fn a_refused_record_is_appended_under_the_number_that_it_was_refused_under() {
+    let mut fixture = Fixture::new(|_| {});
+    fixture.order(Spot::Refuse, 100, 2);
+    fixture.record(1000);
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=1000).collect::<Vec<_>>());
+    fixture.reopen();
+    fixture.record(10);
+    fixture.shut_down();
+    assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=1010).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
+    let mut fixture = left_in_doubt(4000);
+    fixture.config.sync_interval_ms = 60_000;
+    let lost = SegmentReader::open(&fixture.segments()[1]).unwrap().mark().sealed.unwrap().frames;
+    let lost = u64::from(lost);
+    // The first segment's sync fails, the second one can't be read back, and the first one's second writing is poisoned.
+    fixture.order(Spot::SealedSyncError, 0, 1);
+    fixture.order(Spot::ReadBack, 1, 1);
+    fixture.order(Spot::SyncError, 0, 1);
+    fixture.reopen();
+    assert!(matches!(fixture.flush(), Err(WaitError::Sync(_))));
+    let stats = fixture.store().stats();
+    assert_eq!((stats.poisoned_segments, stats.dropped), (2, lost));
+    assert_eq!(stats.appended, 0, "what is lost is of an earlier run");
+    fixture.record(10);
+    fixture.flush().unwrap();
+    let report = fixture.shut_down();
+    assert_eq!((report.appended, report.dropped, report.left_in_log), (10, lost, 0));
+    let totals = Query::open(&fixture.config.dir).unwrap().totals().unwrap();
+    assert_eq!((totals.requests as u64, totals.dropped as u64), (4010 - lost, lost));
+}
+
+#[test]
+fn a_damaged_segment_that_can_not_be_moved_keeps_neither_the_others_nor_the_shutdown() {
+    let mut fixture = Fixture::new(|config| config.keep_segments_bytes = u64::MAX);
+    fixture.record(4000);
+    fixture.shut_down();
+    remove_database(&fixture);
+    let hurt = fixture.segments()[0].clone();
+    damage(&hurt, "request-120");
+    fixture.config.keep_segments_bytes = 0;
+    fixture.order(Spot::Quarantine, 0, u32::MAX);
+    fixture.reopen();
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    wait_until("the sound ones are retired", || fixture.segments().len() == 2);
+    assert!(hurt.exists());
+    assert!(fixture.wait_for_problem(Part::Fold).contains("move"));
+    let mut store = fixture.store.take().unwrap();
+    let report = store.stop(PATIENCE);
+    assert!(!store.give_up.load(Ordering::Relaxed), "it took all its time");
+    assert!(report.health.problems.contains_key(&Part::Fold), "{}", report.health);
+    drop(store);
+    fixture.order(Spot::Quarantine, 0, 0);
+    fixture.reopen();
+    wait_until("it is moved", || !hurt.exists());
+}
+
+#[test]
+fn a_first_segment_that_takes_long_is_waited_for() {
+    let mut fixture = Fixture::new(|config| sabotage::order(&config.dir, Spot::PrepareSlowly, 0, 1));
+    fixture.record(10);
+    fixture.flush().unwrap();
+}
