@@ -158,9 +158,15 @@ impl Compactor {
     fn work(&mut self, finishing: bool) -> Result<Option<Duration>, FoldError> {
         let pause = self.pause().filter(|_| !finishing);
         let folded = pause.is_none() && self.step()?;
-        let expired = !finishing && self.index.expire(&self.row_retention, now_ms())?;
+        let expired = !finishing && self.expire()?;
         let idle = if self.folds_published() { IDLE_UNTOLD } else { IDLE };
         Ok(if folded || expired { None } else { Some(pause.unwrap_or(idle)) })
+    }
+
+    /// Removes what is expired, for some milliseconds; whether there is more to do at once.
+    fn expire(&mut self) -> Result<bool, FoldError> {
+        let oldest = self.log.oldest().unwrap_or(self.checkpoint.segment);
+        Ok(self.index.expire(&self.row_retention, now_ms(), oldest)?)
     }
 
     /// How long what may be folded should still gather.

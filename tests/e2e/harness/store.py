@@ -63,10 +63,11 @@ def expected_request(exchange, message, exchanges):
         # Given up by the client, whatever came after. That it has a row with a reason is checked in `mismatches`.
         row["unfinished"] = True
     elif "error" in answer:
+        text = answer["error"]["message"]
         row |= {
             "status": "error",
             "error_code": str(answer["error"]["code"]),
-            "error_msg": answer["error"]["message"][:ERROR_MSG_CHARS_MAX],
+            "error_msg": text if len(text) <= ERROR_MSG_CHARS_MAX else text[:ERROR_MSG_CHARS_MAX] + "…",
         }
     else:
         row |= {"status": "ok", "error_code": None, "error_msg": None}
