@@ -188,7 +188,10 @@ impl Compactor {
             // The database is in trouble.
             Err(RetireError::Index(_)) => Ok(false),
             _ if finishing => Ok(false),
-            _ => self.index.expire(&self.row_retention, now_ms()),
+            _ => {
+                let oldest = self.log.oldest().unwrap_or(self.checkpoint.segment);
+                self.index.expire(&self.row_retention, now_ms(), oldest)
+            }
         };
         let more = matches!(expired, Ok(true));
         let error = retired.err().or(expired.err().map(RetireError::Index));

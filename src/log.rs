@@ -175,6 +175,12 @@ impl Log {
         segments.superseded.retain(|segment| segment.id != id);
     }
 
+    /// The lowest number of a segment. What is known of segments before it, only the database knows.
+    pub(crate) fn oldest(&self) -> Option<SegmentId> {
+        let segments = self.segments.lock();
+        segments.ordered.iter().chain(&segments.superseded).map(|segment| segment.id).min()
+    }
+
     /// How many segments there are and how many bytes they take.
     pub(crate) fn size(&self) -> (u64, u64) {
         let segments = self.segments.lock();

@@ -164,7 +164,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("index/batch.rs", &["error", "fold", "format", "gap", "record", "rollup", "segment"]),
         ("index/damage.rs", &["error", "format", "gap"]),
         ("index/digest_table.rs", &["fold", "session_digest"]),
-        ("index/expiry.rs", &["error", "event", "fold", "retention"]),
+        ("index/expiry.rs", &["error", "event", "fold", "format", "retention"]),
         ("index/names.rs", &["event", "fold", "record"]),
         ("index/rebuild.rs", &["error", "fold"]),
         ("index/request_rows.rs", &["chunk", "event", "fold", "record", "rollup"]),

@@ -17,6 +17,7 @@ use super::{Index, rollup_table, schema_history, session_table};
 use crate::error::IndexError;
 use crate::event::Status;
 use crate::fold::RequestFacts;
+use crate::format::SegmentId;
 use crate::retention::{DatabaseSize, RowRetention, kept_since_behind};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
@@ -45,6 +46,9 @@ pub(super) struct Expiry {
     pub(super) kept_since: i64,
     stage: Stage,
     looked_at: Option<Instant>,
+    /// The quarantine keeps what it says of this segment and later ones: they may still be in the log, and retiring asks
+    /// which are damaged.
+    oldest_segment: SegmentId,
 }
 
 /// What is done next.
@@ -70,7 +74,7 @@ enum Stage {
 
 impl Default for Expiry {
     fn default() -> Self {
-        Self { kept_since: i64::MIN, stage: Stage::Look, looked_at: None }
+        Self { kept_since: i64::MIN, stage: Stage::Look, looked_at: None, oldest_segment: SegmentId(0) }
     }
 }
 
@@ -80,13 +84,20 @@ impl Expiry {
         let sql = "SELECT kept_since FROM retention WHERE id = 1";
         let kept_since: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
         let stage = if kept_since.is_some() { Stage::Cells } else { Stage::Look };
-        Ok(Self { kept_since: kept_since.unwrap_or(i64::MIN), stage, looked_at: None })
+        Ok(Self { kept_since: kept_since.unwrap_or(i64::MIN), stage, ..Self::default() })
     }
 }
 
 impl Index {
-    /// Removes what is expired, for some milliseconds; whether there is more to do at once.
-    pub(crate) fn expire(&mut self, retention: &RowRetention, now_ms: i64) -> Result<bool, IndexError> {
+    /// Removes what is expired, for some milliseconds; whether there is more to do at once. No segment before
+    /// `oldest_segment` is in the log.
+    pub(crate) fn expire(
+        &mut self,
+        retention: &RowRetention,
+        now_ms: i64,
+        oldest_segment: SegmentId,
+    ) -> Result<bool, IndexError> {
+        self.expiry.oldest_segment = oldest_segment;
         if self.expiry.stage == Stage::Look {
             let looked = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
             if looked || !retention.is_limited() || !self.look(retention, now_ms)? {
@@ -151,7 +162,7 @@ impl Index {
         let Self { connection, names, expiry, .. } = self;
         let done = match expiry.stage {
             Stage::Pages => give_pages_back(connection, retention),
-            _ => step(connection, names, expiry.kept_since, expiry.stage),
+            _ => step(connection, names, expiry),
         };
         let next = self.checked(done)?;
         if next == Stage::Look {
@@ -195,7 +206,8 @@ fn size(connection: &Connection) -> rusqlite::Result<DatabaseSize> {
 }
 
 /// Removes some of what is expired, and says what comes next.
-fn step(connection: &Connection, names: &mut Names, kept_since: i64, stage: Stage) -> rusqlite::Result<Stage> {
+fn step(connection: &Connection, names: &mut Names, expiry: &Expiry) -> rusqlite::Result<Stage> {
+    let Expiry { kept_since, stage, oldest_segment, .. } = *expiry;
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let next = match stage {
         Stage::Cells => {
@@ -216,7 +228,7 @@ fn step(connection: &Connection, names: &mut Names, kept_since: i64, stage: Stag
             if removed < VERSIONS_MAX { Stage::Rest } else { stage }
         }
         Stage::Rest => {
-            let removed = expire_rest(&transaction, kept_since)?;
+            let removed = expire_rest(&transaction, kept_since, oldest_segment)?;
             names.forget_calls();
             if removed < ROWS_MAX {
                 names.remove_unused(&transaction)?;
@@ -284,17 +296,19 @@ fn expire_sessions(
 }
 
 /// Removes gaps, the quarantine and calls without requests; how many of each at most.
-fn expire_rest(transaction: &Transaction<'_>, kept_since: i64) -> rusqlite::Result<usize> {
-    let mut removed = 0;
-    for sql in [
-        "DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE to_ts < ?1 LIMIT ?2)",
-        "DELETE FROM quarantine WHERE id IN (SELECT id FROM quarantine WHERE noted_at < ?1 LIMIT ?2)",
-    ] {
-        removed = transaction.prepare_cached(sql)?.execute(params![kept_since, ROWS_MAX])?.max(removed);
-    }
+fn expire_rest(transaction: &Transaction<'_>, kept_since: i64, oldest_segment: SegmentId) -> rusqlite::Result<usize> {
+    let gaps = transaction
+        .prepare_cached("DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE to_ts < ?1 LIMIT ?2)")?
+        .execute(params![kept_since, ROWS_MAX])?;
+    let quarantined = transaction
+        .prepare_cached(
+            "DELETE FROM quarantine
+             WHERE id IN (SELECT id FROM quarantine WHERE noted_at < ?1 AND segment < ?3 LIMIT ?2)",
+        )?
+        .execute(params![kept_since, ROWS_MAX, oldest_segment.0])?;
     let unused = "DELETE FROM calls WHERE id IN (
                       SELECT id FROM calls WHERE NOT EXISTS (SELECT 1 FROM request_rows WHERE call = calls.id) LIMIT ?1)";
-    Ok(transaction.prepare_cached(unused)?.execute([ROWS_MAX])?.max(removed))
+    Ok(transaction.prepare_cached(unused)?.execute([ROWS_MAX])?.max(gaps).max(quarantined))
 }
 
 /// Whether free pages can be given back. If not, new rows fill them.

@@ -96,6 +96,9 @@ Examples:
   mcplog proxy --upstream https://mcp.example.com/mcp --rewrite-host --listen 127.0.0.1:3001
   mcplog proxy --config proxy.toml --admin 127.0.0.1:9464
 
+The database grows without limit, unless the [store] table of the file says how long requests are kept (keep_rows_age_ms,
+in milliseconds) or how large store.db may get (database_bytes_max, in bytes).
+
 A configuration file has the same settings, and those of the store:
   upstream = \"http://127.0.0.1:9000/mcp\"
   listen = \"127.0.0.1:3000\"
@@ -111,9 +114,7 @@ A configuration file has the same settings, and those of the store:
   dir = \"./mcplog-data\"
   sync = \"interval\"         # always, interval or never
   sync_interval_ms = 100
-  session_idle_ms = 1800000
-  keep_rows_age_ms = 2592000000     # let requests go after 30 days; without it, never
-  database_bytes_max = 10000000000  # and the oldest where store.db would get larger";
+  session_idle_ms = 1800000";
 
 /// The file, as it is written.
 #[derive(Debug, Default, Deserialize)]
