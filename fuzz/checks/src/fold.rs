@@ -64,7 +64,7 @@ pub fn check(input: &[u8]) {
             }
             _ if pauses < PAUSES_MAX => {
                 pauses += 1;
-                if input.u8() % 2 == 0 {
+                if input.u8().is_multiple_of(2) {
                     store.wait_folded(PATIENCE).expect("folded");
                 } else {
                     shut_down(store);

@@ -83,7 +83,7 @@ impl File {
             13 => self.bytes.extend_from_slice(input.bytes()),
             // What only a forger writes: checksums fit, numbers lie.
             14 => self.forge(input),
-            _ => return input.u8() % 4 != 0,
+            _ => return !input.u8().is_multiple_of(4),
         }
         true
     }
