@@ -28,6 +28,8 @@ pub(crate) enum Spot {
     /// The appender, before it reads a segment back for that: it can't be read.
     ReadBack,
 }
+    /// The compactor, when SQLite's log has just been copied into the database: it says that it failed.
+    CopyLog,
 
 struct Order {
     dir: PathBuf,
