@@ -148,13 +148,23 @@ fn is_note(path: &Path) -> bool {
 
 fn read_note(path: &Path) -> Option<Note> {
     let flags = no_follow() | i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    segment_of(path).is_some() && std::fs::symlink_metadata(path.with_extension("")).is_ok()
+}
+
+/// The segment that a note's name gives: a segment's name, perhaps with a count behind it, and a note's ending.
+fn segment_of(path: &Path) -> Option<SegmentId> {
+    path.extension().filter(|extension| *extension == NOTE_EXTENSION)?;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
     if !file.metadata().ok()?.is_file() {
         return None;
     }
     let mut text = Vec::new();
     file.take(NOTE_BYTES_MAX).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
+    let note: Note = serde_json::from_slice(&text).ok()?;
+    // What none of ours says: the table can't take such numbers, and a segment that is called damaged is moved aside.
+    let numbers = note.damage.iter().map(|damaged| damaged.bytes).chain(note.last_sequence);
+    let is_sound = segment_of(path) == Some(note.segment()) && numbers.max() <= Some(i64::MAX as u64);
+    is_sound.then_some(note)
 }
 
 #[cfg(test)]
@@ -210,3 +220,27 @@ mod tests {
         assert_eq!(notes(&at("absent")), []);
     }
 }
+
+    #[test]
+    fn a_note_of_another_segment_or_with_numbers_that_no_table_takes_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let damaged = |bytes| vec![Damaged { offset: 0, bytes, reason: "forged".into() }];
+        let beyond = i64::MAX as u64 + 1;
+        let forged = [
+            Note { segment: 4, damage: vec![], last_sequence: None },
+            Note { segment: beyond, damage: vec![], last_sequence: None },
+            Note { segment: 3, damage: damaged(beyond), last_sequence: None },
+            Note { segment: 3, damage: vec![], last_sequence: Some(beyond) },
+        ];
+        for name in ["000000000003.seg", "000000000003.seg.2"] {
+            let path = dir.path().join(name);
+            std::fs::write(&path, b"").unwrap();
+            for note in &forged {
+                std::fs::write(note_path(&path), serde_json::to_vec(note).unwrap()).unwrap();
+                assert_eq!(notes(dir.path()), [], "{note:?}");
+            }
+            std::fs::write(note_path(&path), serde_json::to_vec(&note(Some(7))).unwrap()).unwrap();
+            assert_eq!(notes(dir.path()), [note(Some(7))], "the note is sound");
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
