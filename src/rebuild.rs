@@ -13,6 +13,7 @@ use crate::query::Query;
 use crate::segment::SegmentReader;
 use crate::segment::directory::{list, sync_directory};
 use crate::segment::quarantine;
+use crate::segment::recovery::Survey;
 use crate::store::Store;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -23,11 +24,11 @@ const TELL_INTERVAL: Duration = Duration::from_millis(200);
 /// A folding that reports trouble for so long does not get over it by itself.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
-/// How long the new database may take to close.
 /// What the names of a database's files end in, in the order in which they are moved: the companions first. One that stayed
 /// behind would be taken for the new database's; a database without them is only older than it was.
 const COMPANIONS: [&str; 3] = ["-shm", "-wal", ""];
 
+/// How long the new database may take to close.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a database is made from.
@@ -111,7 +112,8 @@ pub fn rebuild(dir: &Path, source: Source, mut progress: impl FnMut(f64)) -> Res
     let moved_to = move_database(dir)?;
     let wal_dir = dir.join("wal");
     create_private_dir(&wal_dir)?;
-    quarantine::take_back(&dir.join("quarantine"), &wal_dir)?;
+    let writer_id = Survey::of(&wal_dir).map_err(OpenError::from)?.writer_id();
+    quarantine::take_back(&dir.join("quarantine"), &wal_dir, writer_id)?;
     // Opening the store takes the lock itself. Whoever is quicker makes the database in its place.
     drop(lock);
     refold(dir, moved_to, &mut progress).map(Rebuilt::Log)

@@ -5,7 +5,7 @@
 use super::directory::{file_name, parse_file_name, sync_directory};
 use super::reader::SegmentReader;
 use crate::error::{AtPath, OpenError, PathError};
-use crate::format::{SegmentId, Sequence};
+use crate::format::{SegmentId, Sequence, WriterId};
 use crate::lock::{create_private_dir, no_follow};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -75,19 +75,29 @@ pub(crate) fn move_aside(path: &Path, quarantine_dir: &Path, note: &Note) -> Res
     Ok(to)
 }
 
-/// Moves segments out of the quarantine and back into the log: those whose header can be read, so that what is intact in
-/// them can be folded anew. Their notes stay, and are written anew when the files come back. Returns how many there are.
+/// Moves segments out of the quarantine and back into the log: those whose header can be read and is of the store
+/// `writer_id` (without one, of the store whose segment is the newest), so that what is intact in them can be folded anew.
+/// Their notes stay, and are written anew when the files come back. Returns how many there are.
 ///
 /// # Errors
 /// A file can't be moved; it is then where it was.
-pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path) -> Result<u64, PathError> {
+pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path, writer_id: Option<WriterId>) -> Result<u64, PathError> {
     let Ok(entries) = std::fs::read_dir(quarantine_dir) else { return Ok(0) };
+    let mut readable: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let id = entry.file_name().to_str().and_then(parse_file_name)?;
+            let header = *SegmentReader::open(&entry.path()).ok()?.header();
+            (header.segment_id == id).then(|| (entry.path(), header))
+        })
+        .collect();
+    let newest = || readable.iter().max_by_key(|(_, header)| (header.created_at, header.segment_id));
+    let writer_id = writer_id.or_else(|| newest().map(|(_, header)| header.writer_id));
+    readable.retain(|(_, header)| Some(header.writer_id) == writer_id);
     let mut count = 0;
-    for entry in entries.flatten() {
-        let Some(id) = entry.file_name().to_str().and_then(parse_file_name) else { continue };
-        let (from, to) = (entry.path(), wal_dir.join(file_name(id)));
-        let readable = SegmentReader::open(&from).is_ok_and(|reader| reader.header().segment_id == id);
-        if readable && std::fs::symlink_metadata(&to).is_err() {
+    for (from, header) in readable {
+        let to = wal_dir.join(file_name(header.segment_id));
+        if std::fs::symlink_metadata(&to).is_err() {
             std::fs::rename(&from, &to).at("move back into the log", &from)?;
             count += 1;
         }
@@ -136,24 +146,21 @@ pub(crate) fn notes(quarantine_dir: &Path) -> Vec<Note> {
     paths.iter().filter_map(|path| read_note(path)).collect()
 }
 
-/// Whether the name is a segment's (perhaps with a count behind it) and a note's ending, and the segment is there.
+/// Whether the name is a note's, and the segment is there.
 fn is_note(path: &Path) -> bool {
-    let segment = path.with_extension("");
-    let name = segment.file_name().unwrap_or_default().to_string_lossy();
-    let named = |name: &str| parse_file_name(name).is_some();
-    path.extension().is_some_and(|extension| extension == NOTE_EXTENSION)
-        && (named(&name) || name.rsplit_once('.').is_some_and(|(name, _)| named(name)))
-        && std::fs::symlink_metadata(&segment).is_ok()
-}
-
-fn read_note(path: &Path) -> Option<Note> {
-    let flags = no_follow() | i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     segment_of(path).is_some() && std::fs::symlink_metadata(path.with_extension("")).is_ok()
 }
 
 /// The segment that a note's name gives: a segment's name, perhaps with a count behind it, and a note's ending.
 fn segment_of(path: &Path) -> Option<SegmentId> {
     path.extension().filter(|extension| *extension == NOTE_EXTENSION)?;
+    let segment = path.with_extension("");
+    let name = segment.file_name()?.to_str()?;
+    parse_file_name(name).or_else(|| parse_file_name(name.rsplit_once('.')?.0))
+}
+
+fn read_note(path: &Path) -> Option<Note> {
+    let flags = no_follow() | i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
     if !file.metadata().ok()?.is_file() {
         return None;
@@ -219,7 +226,6 @@ mod tests {
         assert_eq!(notes(dir.path()), []);
         assert_eq!(notes(&at("absent")), []);
     }
-}
 
     #[test]
     fn a_note_of_another_segment_or_with_numbers_that_no_table_takes_is_passed_over() {
@@ -244,3 +250,4 @@ mod tests {
             std::fs::remove_file(&path).unwrap();
         }
     }
+}
