@@ -92,7 +92,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("segment/file.rs", &["error", "format"]),
         ("segment/filesystem.rs", &[]),
         ("segment/progress.rs", &["format"]),
-        ("segment/reader.rs", &["error", "format", "segment"]),
+        ("segment/reader.rs", &["error", "format", "sabotage", "segment"]),
         ("segment/quarantine.rs", &["error", "format", "lock"]),
         ("segment/recovery.rs", &["error", "format"]),
         ("segment/syncer.rs", &["error", "format", "sabotage"]),

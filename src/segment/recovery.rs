@@ -118,6 +118,7 @@ impl Survey {
                 Err(SegmentError::Header { expected, found, .. }) => {
                     Surveyed::Damaged(format!("expected {expected}, found {found}"))
                 }
+                Err(SegmentError::Io(error)) if error.is_unreadable() => Surveyed::Damaged(error.to_string()),
                 Err(error) => return Err(error),
             };
             files.push((file, surveyed));
@@ -125,7 +126,6 @@ impl Survey {
         Ok(Self { wal_dir: wal_dir.to_owned(), files })
     }
 
-    /// Makes the log whole. `folded` is what the database knows: whose log it is, and the last number that is folded.
     /// Whose log it is by what its newest segment says; `None` if there is no segment. The newest, because a log always keeps
     /// that one: an older one may be another store's that came back from somewhere, and would have the whole log moved aside.
     pub(crate) fn writer_id(&self) -> Option<WriterId> {
@@ -136,6 +136,7 @@ impl Survey {
         headers.max_by_key(|header| (header.created_at, header.segment_id)).map(|header| header.writer_id)
     }
 
+    /// Makes the log whole. `folded` is what the database knows: whose log it is, and the last number that is folded.
     pub(crate) fn recover(
         self,
         quarantine_dir: &Path,
@@ -215,7 +216,7 @@ impl Found {
             Surveyed::Segment(header) if header.base_sequence.0 <= NUMBER_MAX => Sequence(header.base_sequence.0 - 1),
             _ => Sequence(0),
         };
-        let (header, reason) = match surveyed {
+        let (mut header, mut reason) = match surveyed {
             Surveyed::NeverStarted => (Header::NeverStarted, String::new()),
             Surveyed::Damaged(reason) => (Header::Damaged, reason),
             Surveyed::Segment(header) => {
@@ -234,7 +235,16 @@ impl Found {
                 }
             }
         };
-        let segment = if header == Header::Sound { Some(Examined::new(&file.path)?) } else { None };
+        let mut segment = None;
+        if header == Header::Sound {
+            match Examined::new(&file.path) {
+                // As good as damaged: moving it aside needs no reading, and keeps what may be read some day.
+                Err(SegmentError::Io(error)) if error.is_unreadable() => {
+                    (header, reason) = (Header::Damaged, error.to_string());
+                }
+                examined => segment = Some(examined?),
+            }
+        }
         Ok(Self { file, header, reason, before, segment })
     }
 
@@ -269,7 +279,7 @@ impl Found {
 }
 
 impl Examined {
-    fn new(path: &Path) -> Result<Self, OpenError> {
+    fn new(path: &Path) -> Result<Self, SegmentError> {
         let mut reader = SegmentReader::open(path)?;
         let (header, mark) = (*reader.header(), reader.mark());
         let (extent, torn) = match mark.sealed {
@@ -362,6 +372,11 @@ impl Recovered {
     }
 }
 
+/// Whether a store can get to these numbers.
+fn is_reachable(header: &SegmentHeader) -> bool {
+    header.segment_id.0 <= NUMBER_MAX && header.base_sequence.0 <= NUMBER_MAX
+}
+
 /// The number of the last frame; one less than the first if there is none.
 fn last_sequence(header: &SegmentHeader, extent: Extent) -> Sequence {
     Sequence(header.base_sequence.0 + u64::from(extent.frames) - 1)
@@ -372,11 +387,6 @@ fn last_sequence(header: &SegmentHeader, extent: Extent) -> Sequence {
 /// Looks only behind the durable mark. What lies before it was synced once: if it is damaged now, that is not a crash's
 /// doing, and whoever folds it reports it.
 fn last_good_frame(reader: &mut SegmentReader, mark: Mark) -> Result<(Extent, Option<Torn>), PathError> {
-/// Whether a store can get to these numbers.
-fn is_reachable(header: &SegmentHeader) -> bool {
-    header.segment_id.0 <= NUMBER_MAX && header.base_sequence.0 <= NUMBER_MAX
-}
-
     reader.seek(mark.durable);
     loop {
         match reader.next()? {
@@ -715,7 +725,6 @@ mod tests {
         assert!(recovered.last_sequence >= Sequence(103));
         assert_eq!(recovered.segments.len(), 1);
     }
-}
 
     #[test]
     fn without_a_database_the_newest_segment_tells_whose_log_it_is() {
@@ -744,3 +753,4 @@ mod tests {
             assert!(fixture.dir.path().join("quarantine/000000000001.seg").exists());
         }
     }
+}
