@@ -13,7 +13,6 @@ use crate::query::Query;
 use crate::segment::SegmentReader;
 use crate::segment::directory::{list, sync_directory};
 use crate::segment::quarantine;
-use crate::segment::recovery::Survey;
 use crate::store::Store;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -112,8 +111,7 @@ pub fn rebuild(dir: &Path, source: Source, mut progress: impl FnMut(f64)) -> Res
     let moved_to = move_database(dir)?;
     let wal_dir = dir.join("wal");
     create_private_dir(&wal_dir)?;
-    let writer_id = Survey::of(&wal_dir).map_err(OpenError::from)?.writer_id();
-    quarantine::take_back(&dir.join("quarantine"), &wal_dir, writer_id)?;
+    quarantine::take_back(&dir.join("quarantine"), &wal_dir)?;
     // Opening the store takes the lock itself. Whoever is quicker makes the database in its place.
     drop(lock);
     refold(dir, moved_to, &mut progress).map(Rebuilt::Log)

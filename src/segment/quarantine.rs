@@ -2,10 +2,10 @@
 //!
 //! Runs while a store opens and on the compactor. It moves files and never changes one.
 
-use super::directory::{file_name, parse_file_name, sync_directory};
+use super::directory::{SegmentFile, file_name, list, parse_file_name, sync_directory};
 use super::reader::SegmentReader;
 use crate::error::{AtPath, OpenError, PathError};
-use crate::format::{SegmentId, Sequence, WriterId};
+use crate::format::{SegmentHeader, SegmentId, Sequence, WriterId};
 use crate::lock::{create_private_dir, no_follow};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -75,27 +75,18 @@ pub(crate) fn move_aside(path: &Path, quarantine_dir: &Path, note: &Note) -> Res
     Ok(to)
 }
 
-/// Moves segments out of the quarantine and back into the log: those whose header can be read and is of the store
-/// `writer_id` (without one, of the store whose segment is the newest), so that what is intact in them can be folded anew.
-/// Their notes stay, and are written anew when the files come back. Returns how many there are.
+/// Moves segments out of the quarantine and back into the log: those whose header can be read and is of the log's store
+/// (or, if the log is empty, of the store whose segment is the newest there), so that what is intact in them can be folded
+/// anew. Their notes stay, and are written anew when the files come back. Returns how many there are.
 ///
 /// # Errors
-/// A file can't be moved; it is then where it was.
-pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path, writer_id: Option<WriterId>) -> Result<u64, PathError> {
-    let Ok(entries) = std::fs::read_dir(quarantine_dir) else { return Ok(0) };
-    let mut readable: Vec<_> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let id = entry.file_name().to_str().and_then(parse_file_name)?;
-            let header = *SegmentReader::open(&entry.path()).ok()?.header();
-            (header.segment_id == id).then(|| (entry.path(), header))
-        })
-        .collect();
-    let newest = || readable.iter().max_by_key(|(_, header)| (header.created_at, header.segment_id));
-    let writer_id = writer_id.or_else(|| newest().map(|(_, header)| header.writer_id));
-    readable.retain(|(_, header)| Some(header.writer_id) == writer_id);
+/// A file can't be moved, or the log not listed; each file is then where it was.
+pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path) -> Result<u64, PathError> {
+    let mut aside = readable(quarantine_dir).unwrap_or_default();
+    let writer_id = newest_writer(&readable(wal_dir)?).or_else(|| newest_writer(&aside));
+    aside.retain(|(_, header)| Some(header.writer_id) == writer_id);
     let mut count = 0;
-    for (from, header) in readable {
+    for (from, header) in aside {
         let to = wal_dir.join(file_name(header.segment_id));
         if std::fs::symlink_metadata(&to).is_err() {
             std::fs::rename(&from, &to).at("move back into the log", &from)?;
@@ -108,6 +99,21 @@ pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path, writer_id: Option
         sync_directory(quarantine_dir)?;
     }
     Ok(count)
+}
+
+/// The segments in a directory whose header can be read and is what the name says.
+fn readable(dir: &Path) -> Result<Vec<(PathBuf, SegmentHeader)>, PathError> {
+    let header = |file: SegmentFile| {
+        let header = *SegmentReader::open(&file.path).ok()?.header();
+        (header.segment_id == file.id).then_some((file.path, header))
+    };
+    Ok(list(dir)?.into_iter().filter_map(header).collect())
+}
+
+fn newest_writer(segments: &[(PathBuf, SegmentHeader)]) -> Option<WriterId> {
+    // As recovery decides it.
+    let newest = segments.iter().max_by_key(|(_, header)| (header.created_at, header.segment_id))?;
+    Some(newest.1.writer_id)
 }
 
 /// A name in the quarantine that no other file has; one of that name may have been moved there before.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const READ_AHEAD_BYTES: usize = 256 * 1024;
 
 /// What a disk can't read is a page, or several.
-const PAGE_BYTES: u64 = 4096;
+const PAGE_BYTES: usize = 4096;
 
 /// How many bytes may be checksummed while looking for the next intact frame, per byte of the segment. Honest damage
 /// needs about one; only a forged file, in which every word looks like a length, comes near the limit.
@@ -224,9 +224,9 @@ impl SegmentReader {
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if self.passes_unreadable && is_unreadable(&error) => {
-                    let at = u64::from(offset.0) + filled as u64;
-                    let end = bytes.len().min(filled + (PAGE_BYTES - at % PAGE_BYTES) as usize);
-                    match self.read_some(at, &mut bytes[filled..end]) {
+                    let at = offset.0 as usize + filled;
+                    let end = bytes.len().min(filled + PAGE_BYTES - at % PAGE_BYTES);
+                    match self.read_some(at as u64, &mut bytes[filled..end]) {
                         Ok(0) => break,
                         Ok(count) => filled += count,
                         Err(_) => {

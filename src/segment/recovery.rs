@@ -128,7 +128,7 @@ impl Survey {
 
     /// Whose log it is by what its newest segment says; `None` if there is no segment. The newest, because a log always keeps
     /// that one: an older one may be another store's that came back from somewhere, and would have the whole log moved aside.
-    pub(crate) fn writer_id(&self) -> Option<WriterId> {
+    fn writer_id(&self) -> Option<WriterId> {
         let headers = self.files.iter().filter_map(|(file, surveyed)| match surveyed {
             Surveyed::Segment(header) if header.segment_id == file.id && is_reachable(header) => Some(header),
             _ => None,
