@@ -39,6 +39,8 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How long to leave alone what could not be retired or removed.
 const CLEARING_RETRY: Duration = Duration::from_secs(1);
+/// After so many failures in a row to read what the disk holds, it is given up: whatever follows must not wait for ever.
+const UNREADABLE_TRIES: u32 = 3;
 /// The thread's nice value: recording and serving come first.
 const NICENESS: i32 = 10;
 
@@ -59,6 +61,8 @@ pub(crate) struct Compactor {
     /// Up to here, committed.
     checkpoint: Checkpoint,
     reader: Option<SegmentReader>,
+    /// How often the last batch could not be read from the disk.
+    unreadable: u32,
     /// When the last batch was committed; `None` while there may be more to fold at once.
     caught_up: Option<Instant>,
     /// Why something that is folded, or expired, is still there, and when it was last tried.
@@ -85,11 +89,23 @@ enum FoldError {
     Io(#[from] PathError),
 }
 
-/// Whether trying again can't help: the file is gone, or its header is.
-fn is_lost(error: &SegmentError) -> bool {
+impl FoldError {
+    /// Whether the disk can't give back what was written to it.
+    fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Segment(SegmentError::Io(error)) | Self::Io(error) => error.is_unreadable(),
+            _ => false,
+        }
+    }
+}
+
+/// Whether trying again can't help: the file is gone, or its header is. `gives_up`: so it is where the disk can't read it.
+fn is_lost(error: &SegmentError, gives_up: bool) -> bool {
     match error {
         SegmentError::Header { .. } => true,
-        SegmentError::Io(error) => error.source.kind() == std::io::ErrorKind::NotFound,
+        SegmentError::Io(error) => {
+            error.source.kind() == std::io::ErrorKind::NotFound || gives_up && error.is_unreadable()
+        }
         SegmentError::UnsupportedVersion { .. } => false,
     }
 }
@@ -117,6 +133,7 @@ impl Compactor {
             row_retention: RowRetention::new(config),
             checkpoint,
             reader: None,
+            unreadable: 0,
             caught_up: None,
             kept: None,
         }
@@ -226,7 +243,10 @@ impl Compactor {
                 let last = segment.last_sequence(limit).min(*last);
                 let any = last > self.checkpoint.sequence;
                 if any {
-                    self.fold_batch(segment, limit, last)?;
+                    let folded = self.fold_batch(segment, limit, last);
+                    let unreadable = folded.as_ref().is_err_and(FoldError::is_unreadable);
+                    self.unreadable = if unreadable { self.unreadable + 1 } else { 0 };
+                    folded?;
                 }
                 any
             }
@@ -272,12 +292,17 @@ impl Compactor {
     /// read.
     fn fold_batch(&mut self, segment: &LogSegment, limit: Extent, last: Sequence) -> Result<(), FoldError> {
         let mut position = self.position_in(segment, limit);
+        let gives_up = self.unreadable >= UNREADABLE_TRIES;
         let reader = match reader_at(&mut self.reader, segment, position) {
             Ok(reader) => reader,
-            Err(error) if is_lost(&error) => return self.skip_segment(segment, limit, last, &error),
+            Err(error) if is_lost(&error, gives_up) => return self.skip_segment(segment, limit, last, &error),
             Err(error) => return Err(error.into()),
         };
         reader.set_limit(limit);
+        if gives_up {
+            // For the rest of the segment: nothing is gained by trying each place that often.
+            reader.pass_unreadable();
+        }
         #[cfg(test)]
         crate::sabotage::strike(&segment.path, crate::sabotage::Spot::Fold);
         let folded = self.checkpoint.sequence;

@@ -31,6 +31,17 @@ pub struct PathError {
     pub source: io::Error,
 }
 
+impl PathError {
+    /// Whether the disk can't give back what was written to it.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        is_unreadable(&self.source)
+    }
+}
+
+pub(crate) fn is_unreadable(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
 /// Attaches a path to an [`io::Result`].
 pub(crate) trait AtPath<T> {
     fn at(self, operation: &'static str, path: &Path) -> Result<T, PathError>;

@@ -28,12 +28,14 @@ use expiry::Expiry;
 use names::Names;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
-use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The name of the database within the store's directory.
@@ -76,8 +78,10 @@ pub(crate) struct Index {
     path: PathBuf,
     names: Names,
     expiry: Expiry,
-    /// A sync of SQLite's own log failed since its frames were last all moved into the database.
-    in_doubt: Cell<bool>,
+    /// A sync of SQLite's own log may have failed since its frames were last all moved into the database.
+    in_doubt: Arc<AtomicBool>,
+    /// How long SQLite's log grows before it is copied into the database, in pages.
+    wal_pages_max: Arc<AtomicU32>,
 }
 
 impl Index {
@@ -98,12 +102,13 @@ impl Index {
     fn connect(path: &Path, shrinks: bool) -> Result<Self, IndexError> {
         let connection =
             Connection::open(path).map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })?;
-        let index = Self {
+        let mut index = Self {
             connection,
             path: path.to_owned(),
             names: Names::default(),
             expiry: Expiry::default(),
-            in_doubt: Cell::new(false),
+            in_doubt: Arc::default(),
+            wal_pages_max: Arc::new(AtomicU32::new(WAL_PAGES)),
         };
         index.checked(index.connection.busy_timeout(BUSY_TIMEOUT))?;
         // Before anything is changed: a newer database stays untouched.
@@ -116,6 +121,8 @@ impl Index {
             return Err(IndexError::UnreleasedVersion { path: path.to_owned(), found: version });
         }
         index.checked(index.configure(shrinks))?;
+        let hooked = index.copy_log_when_long();
+        index.checked(hooked)?;
         Ok(index)
     }
 
@@ -135,7 +142,6 @@ impl Index {
         // NORMAL: a commit waits for no disk. A power cut may take the last commits, checkpoint and rows together, and
         // then the log still has the records: no segment is retired before `make_durable`.
         self.connection.pragma_update(None, "synchronous", "NORMAL")?;
-        self.connection.pragma_update_and_check(None, "wal_autocheckpoint", WAL_PAGES, |_| Ok(()))?;
         // A log that grew beyond that, because a reader was in the way, is shortened when it begins afresh.
         self.connection.pragma_update_and_check(
             None,
@@ -148,6 +154,28 @@ impl Index {
         // took as long as inserting the rows.
         self.connection.pragma_update(None, "temp_store", "MEMORY")?;
         self.connection.pragma_update(None, "foreign_keys", false)
+    }
+
+    /// Has SQLite's log copied into the database by the commit with which it gets long, as SQLite does by itself. But that
+    /// copying begins with a sync, and SQLite forgets how it ended.
+    fn copy_log_when_long(&mut self) -> rusqlite::Result<()> {
+        let (in_doubt, pages_max) = (Arc::clone(&self.in_doubt), Arc::clone(&self.wal_pages_max));
+        #[cfg(test)]
+        let path = self.path.clone();
+        self.connection.wal_hook(Some(move |log: &mut Wal, pages: i32| {
+            if u32::try_from(pages).unwrap_or(0) >= pages_max.load(Ordering::Relaxed) {
+                let copied = log.checkpoint();
+                #[cfg(test)]
+                let copied = if crate::sabotage::is_due(&path, crate::sabotage::Spot::CopyLog) {
+                    Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC), None))
+                } else {
+                    copied
+                };
+                note_doubt(&copied, &in_doubt);
+            }
+            // An error here would be taken for the commit's, which is through.
+            Ok(())
+        }))
     }
 
     fn migrate(&mut self) -> Result<(), IndexError> {
@@ -208,16 +236,16 @@ impl Index {
 
     /// Starts a batch. Dropping it undoes it.
     pub(crate) fn begin(&mut self) -> Result<Batch<'_>, IndexError> {
-        let Self { connection, path, names, expiry, .. } = self;
-        Batch::new(connection, path, names, expiry.kept_since)
+        let Self { connection, path, names, expiry, in_doubt, .. } = self;
+        Batch::new(connection, path, names, expiry.kept_since, in_doubt)
             .map_err(|source| IndexError::Sqlite { path: path.clone(), source })
     }
 
     /// Makes every commit so far durable. A segment may be retired only after this.
     pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
-        if self.in_doubt.get() {
+        if self.in_doubt.load(Ordering::Relaxed) {
             self.checked(self.empty_log())?;
-            self.in_doubt.set(false);
+            self.in_doubt.store(false, Ordering::Relaxed);
         }
         // Under FULL a commit syncs SQLite's own log, and with it all commits before; but only a commit that writes a
         // page. An UPDATE that changes nothing writes none; setting the header's user version always does.
@@ -227,10 +255,6 @@ impl Index {
         if done.is_err() && !self.connection.is_autocommit() {
             // The error that matters is the first one.
             let _ = self.connection.execute_batch("ROLLBACK");
-        }
-        let failed = done.as_ref().err().and_then(rusqlite::Error::sqlite_error_code);
-        if failed == Some(ErrorCode::SystemIoFailure) {
-            self.in_doubt.set(true);
         }
         let normal = self.connection.pragma_update(None, "synchronous", "NORMAL");
         self.checked(done.and(normal))
@@ -252,7 +276,16 @@ impl Index {
     }
 
     fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, IndexError> {
+        note_doubt(&result, &self.in_doubt);
         result.map_err(|source| IndexError::Sqlite { path: self.path.clone(), source })
+    }
+}
+
+/// Notes an I/O failure. Which of them was a sync's is not asked: whatever failed may come after one.
+fn note_doubt<T>(result: &rusqlite::Result<T>, in_doubt: &AtomicBool) {
+    let failed = result.as_ref().err().and_then(rusqlite::Error::sqlite_error_code);
+    if failed == Some(ErrorCode::SystemIoFailure) {
+        in_doubt.store(true, Ordering::Relaxed);
     }
 }
 

@@ -23,6 +23,10 @@ const TELL_INTERVAL: Duration = Duration::from_millis(200);
 /// A folding that reports trouble for so long does not get over it by itself.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
+/// What the names of a database's files end in, in the order in which they are moved: the companions first. One that stayed
+/// behind would be taken for the new database's; a database without them is only older than it was.
+const COMPANIONS: [&str; 3] = ["-shm", "-wal", ""];
+
 /// How long the new database may take to close.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -134,13 +138,13 @@ fn rows_are_sound(dir: &Path) -> Result<bool, IndexError> {
 fn move_database(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
     let quarantine_dir = dir.join("quarantine");
     create_private_dir(&quarantine_dir)?;
-    let name =
-        (1_u32..).map(|number| format!("{DATABASE_NAME}.{number}")).find(|name| !quarantine_dir.join(name).exists());
+    let is_free = |name: &String| {
+        COMPANIONS.iter().all(|companion| quarantine_dir.join(format!("{name}{companion}")).symlink_metadata().is_err())
+    };
+    let name = (1_u32..).map(|number| format!("{DATABASE_NAME}.{number}")).find(is_free);
     let name = name.unwrap_or_else(|| DATABASE_NAME.to_owned());
-    // The companions first. One that stayed behind would be taken for the new database's; a database without them is only
-    // older than it was.
     let mut moved_to = None;
-    for companion in ["-shm", "-wal", ""] {
+    for companion in COMPANIONS {
         let from = dir.join(format!("{DATABASE_NAME}{companion}"));
         let to = quarantine_dir.join(format!("{name}{companion}"));
         match std::fs::rename(&from, &to) {
@@ -190,4 +194,48 @@ fn refold(dir: &Path, moved_to: Option<PathBuf>, progress: &mut dyn FnMut(f64)) 
         records_before_log,
         moved_to,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::{SegmentId, Sequence, WriterId};
+    use crate::segment::writer::PreparedSegment;
+
+    #[test]
+    fn a_database_moves_under_a_name_that_none_of_its_companions_takes_from_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let (here, there) = (dir.path(), dir.path().join("quarantine"));
+        std::fs::create_dir(&there).unwrap();
+        // What a crash left of an earlier move: the companions go first.
+        std::fs::write(there.join("store.db.1-wal"), "of an earlier database").unwrap();
+        std::fs::write(here.join("store.db"), "database").unwrap();
+        std::fs::write(here.join("store.db-wal"), "its log").unwrap();
+        assert_eq!(move_database(here).unwrap(), Some(there.join("store.db.2")));
+        assert_eq!(std::fs::read(there.join("store.db.1-wal")).unwrap(), b"of an earlier database");
+        assert_eq!(std::fs::read(there.join("store.db.2-wal")).unwrap(), b"its log");
+    }
+
+    #[test]
+    fn another_stores_segment_stays_in_quarantine_and_the_log_is_folded() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::new(dir.path().join("data"));
+        config.keep_segments_bytes = 0;
+        for number in 0..3 {
+            let store = Store::open(config.clone()).unwrap();
+            store.recorder().record(crate::Request::new(&format!("request-{number}"), 1, "files", "tools/call"));
+            store.shutdown(SHUTDOWN_PATIENCE);
+        }
+        let (wal_dir, quarantine_dir) = (config.wal_dir(), config.quarantine_dir());
+        let kept = list(&wal_dir).unwrap();
+        assert!(kept[0].id.0 > 1, "the number that the other store's segment has is free: {kept:?}");
+        create_private_dir(&quarantine_dir).unwrap();
+        let foreign = PreparedSegment::create(&quarantine_dir, SegmentId(1), 65536).unwrap();
+        let (mut writer, _syncer) = foreign.activate(WriterId([9; 16]), Sequence(1), 5).unwrap();
+        writer.append(b"theirs").unwrap();
+        let Rebuilt::Log(report) = rebuild(&config.dir, Source::Log, |_| {}).unwrap() else { panic!("not the log") };
+        assert_eq!(report.requests, kept.len() as i64);
+        assert!(quarantine_dir.join("000000000001.seg").exists());
+        assert!(kept.iter().all(|segment| !quarantine_dir.join(segment.path.file_name().unwrap()).exists()));
+    }
 }

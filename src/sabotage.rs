@@ -4,6 +4,7 @@
 
 use parking_lot::Mutex;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Where a fault can be ordered.
@@ -35,6 +36,8 @@ pub(crate) enum Spot {
     WriteAgainSlowly,
     /// The appender, before it reads a segment back for that: it can't be read.
     ReadBack,
+    /// The compactor, when SQLite's log has just been copied into the database: it says that it failed.
+    CopyLog,
 }
 
 struct Order {
@@ -74,4 +77,20 @@ pub(crate) fn strike(path: &Path, spot: Spot) {
 /// Fails if that was ordered.
 pub(crate) fn fail(path: &Path, spot: Spot) -> io::Result<()> {
     if is_due(path, spot) { Err(io::Error::from(rustix::io::Errno::IO)) } else { Ok(()) }
+}
+
+/// Places of files that the disk can't read any more.
+static SPOILT: Mutex<Vec<(PathBuf, Range<u64>)>> = Mutex::new(Vec::new());
+
+/// From now on these bytes of the file can't be read.
+pub(crate) fn spoil(path: &Path, bytes: Range<u64>) {
+    SPOILT.lock().push((path.to_owned(), bytes));
+}
+
+/// Fails if any of these bytes can't be read.
+pub(crate) fn read(path: &Path, bytes: &Range<u64>) -> io::Result<()> {
+    let spoilt = SPOILT.lock();
+    let meets =
+        |(spoilt, place): &(PathBuf, Range<u64>)| spoilt == path && place.start < bytes.end && bytes.start < place.end;
+    if spoilt.iter().any(meets) { Err(io::Error::from(rustix::io::Errno::IO)) } else { Ok(()) }
 }

@@ -7,7 +7,7 @@ use super::digest_table::ChangedDigests;
 use super::names::Names;
 use super::request_rows::{NewRow, RequestRows};
 use super::rollup_table::Gathered;
-use super::{Checkpoint, schema_history, session_table};
+use super::{Checkpoint, note_doubt, schema_history, session_table};
 use crate::error::IndexError;
 use crate::fold::{Mutation, SessionFacts};
 use crate::format::{Offset, SegmentId, Sequence, WriterId};
@@ -16,6 +16,7 @@ use crate::record::{GapRecord, Id, IdBuffer, RequestRecord};
 use rusqlite::{Connection, Transaction, params};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 /// A batch under way.
 pub(crate) struct Batch<'c> {
@@ -30,6 +31,7 @@ pub(crate) struct Batch<'c> {
     kept_since: i64,
     /// How many of the batch were.
     late_requests: u64,
+    in_doubt: &'c AtomicBool,
 }
 
 /// A session that the batch says something about.
@@ -47,12 +49,24 @@ impl<'c> Batch<'c> {
         path: &'c Path,
         names: &'c mut Names,
         kept_since: i64,
+        in_doubt: &'c AtomicBool,
     ) -> rusqlite::Result<Self> {
         names.begin();
         let transaction = Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
         let rows = RequestRows::new(connection)?;
         let (sessions, rollups) = (HashMap::new(), Gathered::default());
-        Ok(Self { transaction, connection, rows, path, names, sessions, rollups, kept_since, late_requests: 0 })
+        Ok(Self {
+            transaction,
+            connection,
+            rows,
+            path,
+            names,
+            sessions,
+            rollups,
+            kept_since,
+            late_requests: 0,
+            in_doubt,
+        })
     }
 
     /// Applies what the records with those sequence numbers change.
@@ -119,8 +133,10 @@ impl<'c> Batch<'c> {
 
     /// Commits everything together with the checkpoint.
     pub(crate) fn commit(self, writer_id: WriterId, checkpoint: Checkpoint) -> Result<(), IndexError> {
-        let path = self.path;
-        self.finish(writer_id, checkpoint).map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })
+        let (path, in_doubt) = (self.path, self.in_doubt);
+        let finished = self.finish(writer_id, checkpoint);
+        note_doubt(&finished, in_doubt);
+        finished.map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })
     }
 
     fn finish(self, writer_id: WriterId, checkpoint: Checkpoint) -> rusqlite::Result<()> {

@@ -21,6 +21,7 @@ use crate::format::SegmentId;
 use crate::retention::{DatabaseSize, RowRetention, kept_since_behind};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How often to look whether anything is too old or too much.
@@ -104,13 +105,13 @@ impl Index {
                 return Ok(false);
             }
         }
-        self.checked(set_wal_pages(&self.connection, WAL_PAGES))?;
+        self.wal_pages_max.store(WAL_PAGES, Ordering::Relaxed);
         let (turn, mut stepped) = (Instant::now(), Ok(()));
         while stepped.is_ok() && self.expiry.stage != Stage::Look && turn.elapsed() < TURN {
             stepped = self.step(retention);
         }
-        let restored = self.checked(set_wal_pages(&self.connection, super::WAL_PAGES));
-        stepped.and(restored).map(|()| true)
+        self.wal_pages_max.store(super::WAL_PAGES, Ordering::Relaxed);
+        stepped.map(|()| true)
     }
 
     /// Carries through what was begun.
@@ -194,10 +195,6 @@ fn look(connection: &Connection, retention: &RowRetention, now_ms: i64) -> rusql
         None
     };
     Ok(retention.kept_since_by_age(now_ms).max(by_size))
-}
-
-fn set_wal_pages(connection: &Connection, pages: u32) -> rusqlite::Result<()> {
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))
 }
 
 fn size(connection: &Connection) -> rusqlite::Result<DatabaseSize> {

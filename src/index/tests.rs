@@ -622,3 +622,41 @@ fn the_five_tables_have_their_columns() {
     }
     assert_eq!(fixture.rows("SELECT value FROM meta WHERE key = 'schema_version'"), [[Value::Text("4".into())]]);
 }
+
+#[test]
+fn after_a_copy_of_sqlites_log_that_failed_nothing_is_durable_before_the_log_is_empty() {
+    let mut fixture = Fixture::new();
+    let path = fixture.dir.path().join(DATABASE_NAME);
+    let session = |id: &str| Owned::Session { id: id.into(), started_at: 1, proxy: "p".into(), client: None };
+    fixture.index().wal_pages_max.store(1, Ordering::Relaxed);
+    crate::sabotage::order(fixture.dir.path(), crate::sabotage::Spot::CopyLog, 0, 1);
+    let reader = Connection::open(&path).unwrap();
+    let pin = |reader: &Connection| {
+        reader.execute_batch("BEGIN").unwrap();
+        reader.query_row("SELECT count(*) FROM meta", [], |row| row.get::<_, i64>(0)).unwrap();
+    };
+    pin(&reader);
+    fixture.fold(&[session("s0")], &[]);
+    let error = fixture.index().make_durable().unwrap_err();
+    assert!(error.to_string().contains("a reader keeps"), "{error}");
+    reader.execute_batch("COMMIT").unwrap();
+    fixture.index().make_durable().unwrap();
+    // It is over: a reader is no obstacle any more.
+    pin(&reader);
+    fixture.fold(&[session("s0"), session("s1")], &[]);
+    fixture.index().make_durable().unwrap();
+}
+
+#[test]
+fn an_io_failure_while_what_is_expired_is_removed_leaves_sqlites_log_in_doubt() {
+    let mut fixture = Fixture::new();
+    let session = Owned::Session { id: "s0".into(), started_at: 1, proxy: "p".into(), client: None };
+    fixture.fold(&[session], &[]);
+    fixture.index().begin_expiring(0).unwrap();
+    // What was committed can't be read back.
+    let log = std::fs::OpenOptions::new().write(true).open(fixture.dir.path().join("store.db-wal")).unwrap();
+    log.set_len(32).unwrap();
+    let index = fixture.index();
+    index.finish_expiring().unwrap_err();
+    assert!(index.in_doubt.load(Ordering::Relaxed));
+}

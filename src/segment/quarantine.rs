@@ -2,10 +2,10 @@
 //!
 //! Runs while a store opens and on the compactor. It moves files and never changes one.
 
-use super::directory::{file_name, parse_file_name, sync_directory};
+use super::directory::{SegmentFile, file_name, list, parse_file_name, sync_directory};
 use super::reader::SegmentReader;
 use crate::error::{AtPath, OpenError, PathError};
-use crate::format::{SegmentId, Sequence};
+use crate::format::{SegmentHeader, SegmentId, Sequence, WriterId};
 use crate::lock::{create_private_dir, no_follow};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -75,19 +75,20 @@ pub(crate) fn move_aside(path: &Path, quarantine_dir: &Path, note: &Note) -> Res
     Ok(to)
 }
 
-/// Moves segments out of the quarantine and back into the log: those whose header can be read, so that what is intact in
-/// them can be folded anew. Their notes stay, and are written anew when the files come back. Returns how many there are.
+/// Moves segments out of the quarantine and back into the log: those whose header can be read and is of the log's store
+/// (or, if the log is empty, of the store whose segment is the newest there), so that what is intact in them can be folded
+/// anew. Their notes stay, and are written anew when the files come back. Returns how many there are.
 ///
 /// # Errors
-/// A file can't be moved; it is then where it was.
+/// A file can't be moved, or the log not listed; each file is then where it was.
 pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path) -> Result<u64, PathError> {
-    let Ok(entries) = std::fs::read_dir(quarantine_dir) else { return Ok(0) };
+    let mut aside = readable(quarantine_dir).unwrap_or_default();
+    let writer_id = newest_writer(&readable(wal_dir)?).or_else(|| newest_writer(&aside));
+    aside.retain(|(_, header)| Some(header.writer_id) == writer_id);
     let mut count = 0;
-    for entry in entries.flatten() {
-        let Some(id) = entry.file_name().to_str().and_then(parse_file_name) else { continue };
-        let (from, to) = (entry.path(), wal_dir.join(file_name(id)));
-        let readable = SegmentReader::open(&from).is_ok_and(|reader| reader.header().segment_id == id);
-        if readable && std::fs::symlink_metadata(&to).is_err() {
+    for (from, header) in aside {
+        let to = wal_dir.join(file_name(header.segment_id));
+        if std::fs::symlink_metadata(&to).is_err() {
             std::fs::rename(&from, &to).at("move back into the log", &from)?;
             count += 1;
         }
@@ -98,6 +99,21 @@ pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path) -> Result<u64, Pa
         sync_directory(quarantine_dir)?;
     }
     Ok(count)
+}
+
+/// The segments in a directory whose header can be read and is what the name says.
+fn readable(dir: &Path) -> Result<Vec<(PathBuf, SegmentHeader)>, PathError> {
+    let header = |file: SegmentFile| {
+        let header = *SegmentReader::open(&file.path).ok()?.header();
+        (header.segment_id == file.id).then_some((file.path, header))
+    };
+    Ok(list(dir)?.into_iter().filter_map(header).collect())
+}
+
+fn newest_writer(segments: &[(PathBuf, SegmentHeader)]) -> Option<WriterId> {
+    // As recovery decides it.
+    let newest = segments.iter().max_by_key(|(_, header)| (header.created_at, header.segment_id))?;
+    Some(newest.1.writer_id)
 }
 
 /// A name in the quarantine that no other file has; one of that name may have been moved there before.
@@ -136,14 +152,17 @@ pub(crate) fn notes(quarantine_dir: &Path) -> Vec<Note> {
     paths.iter().filter_map(|path| read_note(path)).collect()
 }
 
-/// Whether the name is a segment's (perhaps with a count behind it) and a note's ending, and the segment is there.
+/// Whether the name is a note's, and the segment is there.
 fn is_note(path: &Path) -> bool {
+    segment_of(path).is_some() && std::fs::symlink_metadata(path.with_extension("")).is_ok()
+}
+
+/// The segment that a note's name gives: a segment's name, perhaps with a count behind it, and a note's ending.
+fn segment_of(path: &Path) -> Option<SegmentId> {
+    path.extension().filter(|extension| *extension == NOTE_EXTENSION)?;
     let segment = path.with_extension("");
-    let name = segment.file_name().unwrap_or_default().to_string_lossy();
-    let named = |name: &str| parse_file_name(name).is_some();
-    path.extension().is_some_and(|extension| extension == NOTE_EXTENSION)
-        && (named(&name) || name.rsplit_once('.').is_some_and(|(name, _)| named(name)))
-        && std::fs::symlink_metadata(&segment).is_ok()
+    let name = segment.file_name()?.to_str()?;
+    parse_file_name(name).or_else(|| parse_file_name(name.rsplit_once('.')?.0))
 }
 
 fn read_note(path: &Path) -> Option<Note> {
@@ -154,7 +173,11 @@ fn read_note(path: &Path) -> Option<Note> {
     }
     let mut text = Vec::new();
     file.take(NOTE_BYTES_MAX).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
+    let note: Note = serde_json::from_slice(&text).ok()?;
+    // What none of ours says: the table can't take such numbers, and a segment that is called damaged is moved aside.
+    let numbers = note.damage.iter().map(|damaged| damaged.bytes).chain(note.last_sequence);
+    let is_sound = segment_of(path) == Some(note.segment()) && numbers.max() <= Some(i64::MAX as u64);
+    is_sound.then_some(note)
 }
 
 #[cfg(test)]
@@ -208,5 +231,29 @@ mod tests {
         std::fs::write(at("other.json"), serde_json::to_vec(&note(None)).unwrap()).unwrap();
         assert_eq!(notes(dir.path()), []);
         assert_eq!(notes(&at("absent")), []);
+    }
+
+    #[test]
+    fn a_note_of_another_segment_or_with_numbers_that_no_table_takes_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let damaged = |bytes| vec![Damaged { offset: 0, bytes, reason: "forged".into() }];
+        let beyond = i64::MAX as u64 + 1;
+        let forged = [
+            Note { segment: 4, damage: vec![], last_sequence: None },
+            Note { segment: beyond, damage: vec![], last_sequence: None },
+            Note { segment: 3, damage: damaged(beyond), last_sequence: None },
+            Note { segment: 3, damage: vec![], last_sequence: Some(beyond) },
+        ];
+        for name in ["000000000003.seg", "000000000003.seg.2"] {
+            let path = dir.path().join(name);
+            std::fs::write(&path, b"").unwrap();
+            for note in &forged {
+                std::fs::write(note_path(&path), serde_json::to_vec(note).unwrap()).unwrap();
+                assert_eq!(notes(dir.path()), [], "{note:?}");
+            }
+            std::fs::write(note_path(&path), serde_json::to_vec(&note(Some(7))).unwrap()).unwrap();
+            assert_eq!(notes(dir.path()), [note(Some(7))], "the note is sound");
+            std::fs::remove_file(&path).unwrap();
+        }
     }
 }

@@ -3,17 +3,21 @@
 //! Runs anywhere, in any process. It never maps the file (somebody may shorten it), never writes, never allocates more
 //! than one frame's worth, and never trusts a number in the file before it is checked.
 
-use crate::error::{AtPath, PathError, SegmentError};
+use crate::error::{AtPath, PathError, SegmentError, is_unreadable};
 use crate::format::{
     Extent, FORMAT_VERSION, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, Frame, FrameError, HEADER_BYTES,
     HeaderError, Mark, Offset, PAYLOAD_BYTES_MAX, SegmentHeader, Sequence, frame_bytes,
 };
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// How much is read ahead: large enough that the system calls don't show, small enough to stay in the cache.
 const READ_AHEAD_BYTES: usize = 256 * 1024;
+
+/// What a disk can't read is a page, or several.
+const PAGE_BYTES: usize = 4096;
 
 /// How many bytes may be checksummed while looking for the next intact frame, per byte of the segment. Honest damage
 /// needs about one; only a forged file, in which every word looks like a length, comes near the limit.
@@ -81,6 +85,8 @@ pub struct SegmentReader {
     header: SegmentHeader,
     mark: Mark,
     limit: Option<Extent>,
+    /// Whether pages that the disk can't read count as zeros.
+    passes_unreadable: bool,
     /// Where the next frame is due.
     position: Extent,
     buffer: Vec<u8>,
@@ -124,6 +130,7 @@ impl SegmentReader {
             },
             mark: Mark::UNWRITTEN,
             limit: None,
+            passes_unreadable: false,
             position: Extent::EMPTY,
             buffer: Vec::new(),
             buffered_bytes: 0,
@@ -199,6 +206,11 @@ impl SegmentReader {
         self.limit = Some(limit);
     }
 
+    /// From now on, pages that the disk can't read count as zeros, which is damage where anything vouches for them.
+    pub(crate) fn pass_unreadable(&mut self) {
+        self.passes_unreadable = true;
+    }
+
     /// Fills `bytes` with what the file has from `offset` on, as it is, and returns how much that was: less than asked
     /// for only where the file ends. Leaves the position alone.
     ///
@@ -207,14 +219,32 @@ impl SegmentReader {
     pub fn read_at(&self, offset: Offset, bytes: &mut [u8]) -> Result<usize, PathError> {
         let mut filled = 0;
         while filled < bytes.len() {
-            match self.file.read_at(&mut bytes[filled..], u64::from(offset.0) + filled as u64) {
+            match self.read_some(u64::from(offset.0) + filled as u64, &mut bytes[filled..]) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if self.passes_unreadable && is_unreadable(&error) => {
+                    let at = offset.0 as usize + filled;
+                    let end = bytes.len().min(filled + PAGE_BYTES - at % PAGE_BYTES);
+                    match self.read_some(at as u64, &mut bytes[filled..end]) {
+                        Ok(0) => break,
+                        Ok(count) => filled += count,
+                        Err(_) => {
+                            bytes[filled..end].fill(0);
+                            filled = end;
+                        }
+                    }
+                }
                 Err(error) => return Err(error).at("read", &self.path),
             }
         }
         Ok(filled)
+    }
+
+    fn read_some(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        #[cfg(test)]
+        crate::sabotage::read(&self.path, &(offset..offset + bytes.len() as u64))?;
+        self.file.read_at(bytes, offset)
     }
 
     /// The next frame, damage, or the reason why there is none.

@@ -118,11 +118,22 @@ impl Survey {
                 Err(SegmentError::Header { expected, found, .. }) => {
                     Surveyed::Damaged(format!("expected {expected}, found {found}"))
                 }
+                Err(SegmentError::Io(error)) if error.is_unreadable() => Surveyed::Damaged(error.to_string()),
                 Err(error) => return Err(error),
             };
             files.push((file, surveyed));
         }
         Ok(Self { wal_dir: wal_dir.to_owned(), files })
+    }
+
+    /// Whose log it is by what its newest segment says; `None` if there is no segment. The newest, because a log always keeps
+    /// that one: an older one may be another store's that came back from somewhere, and would have the whole log moved aside.
+    fn writer_id(&self) -> Option<WriterId> {
+        let headers = self.files.iter().filter_map(|(file, surveyed)| match surveyed {
+            Surveyed::Segment(header) if header.segment_id == file.id && is_reachable(header) => Some(header),
+            _ => None,
+        });
+        headers.max_by_key(|header| (header.created_at, header.segment_id)).map(|header| header.writer_id)
     }
 
     /// Makes the log whole. `folded` is what the database knows: whose log it is, and the last number that is folded.
@@ -131,10 +142,10 @@ impl Survey {
         quarantine_dir: &Path,
         folded: Option<(WriterId, Sequence)>,
     ) -> Result<Recovered, OpenError> {
-        let mut writer_id = folded.map(|(writer_id, _)| writer_id);
+        let writer_id = folded.map(|(writer_id, _)| writer_id).or_else(|| self.writer_id());
         let mut found = Vec::new();
         for (file, surveyed) in self.files {
-            found.push(Found::new(file, surveyed, &mut writer_id)?);
+            found.push(Found::new(file, surveyed, writer_id)?);
         }
         let folded = folded.map_or(Sequence(0), |(_, sequence)| sequence);
         let links: Vec<_> = found.iter().map(Found::link).collect();
@@ -200,12 +211,12 @@ struct Examined {
 }
 
 impl Found {
-    fn new(file: SegmentFile, surveyed: Surveyed, writer_id: &mut Option<WriterId>) -> Result<Self, OpenError> {
+    fn new(file: SegmentFile, surveyed: Surveyed, writer_id: Option<WriterId>) -> Result<Self, OpenError> {
         let before = match &surveyed {
             Surveyed::Segment(header) if header.base_sequence.0 <= NUMBER_MAX => Sequence(header.base_sequence.0 - 1),
             _ => Sequence(0),
         };
-        let (header, reason) = match surveyed {
+        let (mut header, mut reason) = match surveyed {
             Surveyed::NeverStarted => (Header::NeverStarted, String::new()),
             Surveyed::Damaged(reason) => (Header::Damaged, reason),
             Surveyed::Segment(header) => {
@@ -215,17 +226,25 @@ impl Found {
                     (Header::Foreign, reason)
                 } else if id != file.id {
                     (Header::Misnamed, format!("expected segment {} as the name says, found segment {id}", file.id))
-                } else if id.0 > NUMBER_MAX || base.0 > NUMBER_MAX {
+                } else if !is_reachable(&header) {
                     let reason =
                         format!("expected numbers that a store can reach, found segment {id}, sequence {base}");
                     (Header::Unreachable, reason)
                 } else {
-                    *writer_id = Some(header.writer_id);
                     (Header::Sound, String::new())
                 }
             }
         };
-        let segment = if header == Header::Sound { Some(Examined::new(&file.path)?) } else { None };
+        let mut segment = None;
+        if header == Header::Sound {
+            match Examined::new(&file.path) {
+                // As good as damaged: moving it aside needs no reading, and keeps what may be read some day.
+                Err(SegmentError::Io(error)) if error.is_unreadable() => {
+                    (header, reason) = (Header::Damaged, error.to_string());
+                }
+                examined => segment = Some(examined?),
+            }
+        }
         Ok(Self { file, header, reason, before, segment })
     }
 
@@ -260,7 +279,7 @@ impl Found {
 }
 
 impl Examined {
-    fn new(path: &Path) -> Result<Self, OpenError> {
+    fn new(path: &Path) -> Result<Self, SegmentError> {
         let mut reader = SegmentReader::open(path)?;
         let (header, mark) = (*reader.header(), reader.mark());
         let (extent, torn) = match mark.sealed {
@@ -351,6 +370,11 @@ impl Recovered {
         self.repairs.push(Repair::Quarantined { from: path.clone(), to, reason: found.reason.clone() });
         Ok(())
     }
+}
+
+/// Whether a store can get to these numbers.
+fn is_reachable(header: &SegmentHeader) -> bool {
+    header.segment_id.0 <= NUMBER_MAX && header.base_sequence.0 <= NUMBER_MAX
 }
 
 /// The number of the last frame; one less than the first if there is none.
@@ -524,7 +548,7 @@ mod tests {
         let _foreign = fixture.segment(2, 1, WriterId([9; 16]));
         std::fs::write(fixture.wal().join("000000000003.seg"), [b'x'; 8192]).unwrap();
         std::fs::write(fixture.wal().join("000000000004.new"), [0; 8192]).unwrap();
-        let recovered = fixture.recover();
+        let recovered = fixture.recover_after(Some((WRITER, Sequence(0))));
         assert_eq!(recovered.segments.len(), 1);
         assert_eq!(recovered.last_segment, SegmentId(3), "an id that a file once had must not come again");
         let moved = recovered.repairs.iter().filter(|r| matches!(r, Repair::Quarantined { .. })).count();
@@ -700,5 +724,33 @@ mod tests {
         let recovered = fixture.recover();
         assert!(recovered.last_sequence >= Sequence(103));
         assert_eq!(recovered.segments.len(), 1);
+    }
+
+    #[test]
+    fn without_a_database_the_newest_segment_tells_whose_log_it_is() {
+        let fixture = Fixture::new();
+        let (mut foreign, _syncer) = fixture.segment(1, 1, WriterId([9; 16]));
+        foreign.append(b"theirs").unwrap();
+        fixture.holding(2, 8..=9);
+        fixture.holding(3, 10..=12);
+        let recovered = fixture.recover();
+        assert_eq!((recovered.writer_id, recovered.last_sequence), (Some(WRITER), Sequence(12)));
+        assert_eq!(recovered.segments.len(), 2);
+        assert!(fixture.dir.path().join("quarantine/000000000001.seg").exists());
+    }
+
+    #[test]
+    fn a_segment_of_which_the_disk_can_not_read_a_place_is_moved_aside_and_its_numbers_stay_taken() {
+        for place in [0..1, 5000..5001] {
+            let fixture = Fixture::new();
+            fixture.holding(1, 1..=200);
+            fixture.holding(2, 201..=203);
+            crate::sabotage::spoil(&fixture.wal().join("000000000001.seg"), place);
+            let recovered = fixture.recover();
+            assert_eq!(recovered.segments.len(), 1);
+            assert!(recovered.last_sequence >= Sequence(203));
+            assert!(recovered.quarantined[0].last_sequence() >= Sequence(200));
+            assert!(fixture.dir.path().join("quarantine/000000000001.seg").exists());
+        }
     }
 }

@@ -13,6 +13,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How much of a segment is read and written again at once.
+const REWRITE_BYTES: usize = 1024 * 1024;
+
 /// The active segment, as the syncing thread holds it.
 #[derive(Debug)]
 pub(crate) struct SegmentSyncer {
@@ -149,7 +152,7 @@ impl UnsyncedSegment {
 /// [`SealedSyncError`] tells whether anything can have been lost by it.
 pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    let opened = OpenOptions::new().write(true).open(path).and_then(|file| Ok((file, File::open(dir)?)));
+    let opened = OpenOptions::new().read(true).write(true).open(path).and_then(|file| Ok((file, File::open(dir)?)));
     #[cfg(test)]
     let opened = crate::sabotage::fail(path, crate::sabotage::Spot::SealedNotTried).and(opened);
     let (file, dir) = match opened {
@@ -160,6 +163,7 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
             return Err(SealedSyncError::NotTried(PathError { operation: "open", path: path.to_owned(), source }));
         }
     };
+    write_doubtful_once_more(&file, path)?;
     #[cfg(test)]
     crate::sabotage::fail(path, crate::sabotage::Spot::SealedSyncError)
         .at("sync", path)
@@ -179,6 +183,29 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
     Ok(())
 }
 
+/// Writes, in place and unchanged, what is not known to be on the disk, so that the sync that follows has it to write.
+///
+/// Linux tells of a failed write once and then calls the pages clean. If that befell a process that is gone, or nobody was
+/// told because the file was not open, a sync would succeed with nothing to do, and vouch for what the disk never got.
+fn write_doubtful_once_more(file: &File, path: &Path) -> Result<(), SealedSyncError> {
+    let mark = SegmentReader::open(path).map_or(Mark::UNWRITTEN, |reader| reader.mark());
+    let end = file.metadata().at("inspect", path).map_err(SealedSyncError::NotTried)?.len();
+    let mut bytes = vec![0; REWRITE_BYTES];
+    // The header too; and frames from where the mark says that they were synced.
+    for range in [0..u64::from(FRAMES_OFFSET).min(end), u64::from(mark.durable.end.0)..end] {
+        let mut offset = range.start;
+        while offset < range.end {
+            let count = usize::try_from(range.end - offset).unwrap_or(REWRITE_BYTES).min(REWRITE_BYTES);
+            // What can't be read back is lost.
+            file.read_exact_at(&mut bytes[..count], offset).at("read", path).map_err(SealedSyncError::Failed)?;
+            // What can't be written, for want of room say, is still there.
+            file.write_all_at(&bytes[..count], offset).at("write", path).map_err(SealedSyncError::NotTried)?;
+            offset += count as u64;
+        }
+    }
+    Ok(())
+}
+
 /// Why a sealed segment was not synced.
 #[derive(Debug)]
 pub(crate) enum SealedSyncError {
@@ -186,4 +213,37 @@ pub(crate) enum SealedSyncError {
     NotTried(PathError),
     /// It was tried. What is durable is unknown from then on.
     Failed(PathError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::WriterId;
+    use crate::sabotage::{self, Spot};
+    use crate::segment::writer::PreparedSegment;
+    use std::time::SystemTime;
+
+    #[test]
+    fn what_an_earlier_sync_may_have_lost_is_written_once_more_before_a_sync_vouches_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let prepared = PreparedSegment::create(dir.path(), SegmentId(1), 4 * 1024 * 1024).unwrap();
+        let (mut writer, mut syncer) = prepared.activate(WriterId([7; 16]), Sequence(1), 5).unwrap();
+        let path = writer.path().to_owned();
+        writer.append(b"synced").unwrap();
+        syncer.sync().unwrap();
+        for payload in [&[1; 300], &vec![2; 3 * 1024 * 1024][..], &[3; 300]] {
+            writer.append(payload).unwrap();
+        }
+        let extent = writer.finish();
+        syncer.seal(extent, false).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        // What the sync would have said is of no interest: were the pages dirty when it was called?
+        sabotage::order(dir.path(), Spot::SealedSyncError, 0, 1);
+        assert!(matches!(sync_sealed_file(&path), Err(SealedSyncError::Failed(_))));
+        assert!(std::fs::metadata(&path).unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH);
+        assert!(std::fs::read(&path).unwrap() == bytes, "in place, and the same");
+        sync_sealed_file(&path).unwrap();
+        assert_eq!(SegmentReader::open(&path).unwrap().mark().durable, extent);
+    }
 }

@@ -369,3 +369,33 @@ fn a_thread_that_panics_is_told_and_nothing_hangs() {
         assert_eq!(rows as u64, report.appended, "{spot:?}");
     }
 }
+
+#[test]
+fn a_place_that_the_disk_can_not_read_costs_its_records_and_folding_goes_on() {
+    let mut fixture = Fixture::new(|config| config.sync_interval_ms = 60_000);
+    sabotage::spoil(&fixture.segments()[0], 8192..8193);
+    fixture.record(2000);
+    fixture.flush().unwrap();
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    let stats = fixture.store().stats();
+    assert!(stats.health.problems[&Part::Damage].contains("are lost"), "{}", stats.health);
+    fixture.record(100);
+    fixture.shut_down();
+    let query = Query::open(&fixture.config.dir).unwrap();
+    let requests = query.totals().unwrap().requests;
+    assert!((2000..2100).contains(&requests), "only what lay in that place is lost, and {requests} are there");
+    assert_eq!(query.quarantine().unwrap(), 1);
+}
+
+#[test]
+fn a_segment_whose_header_the_disk_can_not_read_is_passed_over() {
+    let mut fixture = Fixture::new(|config| config.sync_interval_ms = 60_000);
+    sabotage::spoil(&fixture.segments()[0], 0..1);
+    fixture.record(2000);
+    fixture.flush().unwrap();
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    let report = fixture.shut_down();
+    assert_eq!((report.appended, report.left_in_log), (2000, 0));
+    let requests = Query::open(&fixture.config.dir).unwrap().totals().unwrap().requests;
+    assert!((1..2000).contains(&requests), "{requests}");
+}
