@@ -3,9 +3,10 @@
 use mcplog::segment::{Item, SegmentReader, Stop, list};
 use mcplog::{Config, Store};
 use mcplog_faults::event::record_or_drop;
-use mcplog_faults::{Holdings, Kind, Said, Scale, Victim, Volume, skip};
+use mcplog_faults::{Holdings, Kind, Said, Scale, Victim, Volume};
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -13,9 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs `test` on each file system of `kinds` that can be had here.
 fn on_each(name: &str, kinds: impl IntoIterator<Item = Kind>, test: impl Fn(Kind, &Volume)) {
     for kind in kinds {
-        match Volume::new(kind) {
-            Ok(volume) => test(kind, &volume),
-            Err(why) => skip(&format!("{name} on {kind:?}"), &why),
+        if let Some(volume) = Volume::or_skip(name, kind) {
+            test(kind, &volume);
         }
     }
 }
@@ -136,15 +136,28 @@ fn a_segment_that_shares_its_blocks_brings_no_signal_on_a_full_disk_and_loses_no
 /// The whole way through the library once more, in a directory where segments are written.
 #[test]
 fn the_tests_of_the_pipeline_pass_over_plain_writes() {
-    if Scale::chosen() == Scale::Quick {
+    if Scale::chosen() != Scale::Long {
         // It builds the library's tests, which may take minutes.
         return;
     }
+    let program = build_pipeline_tests();
     on_each("the pipeline's tests", [Kind::Btrfs], |kind, volume| {
-        let tests = Command::new(env!("CARGO"))
-            .args(["test", "-p", "mcplog", "--test", "pipeline"])
-            .env("TMPDIR", volume.path())
-            .status();
+        let tests = Command::new(&program).env("TMPDIR", volume.path()).status();
         assert!(tests.as_ref().is_ok_and(|status| status.success()), "{kind:?}: {tests:?}");
     });
+}
+
+/// Where cargo put the library's test of that name. It has other uses for `TMPDIR`.
+fn build_pipeline_tests() -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "-p", "mcplog", "--test", "pipeline", "--no-run", "--message-format=json"]);
+    let output = cargo.stderr(Stdio::inherit()).output().expect("start cargo");
+    assert!(output.status.success(), "{cargo:?}: {}", output.status);
+    let messages = output.stdout.split(|byte| *byte == b'\n');
+    let mut programs = messages.filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_slice(line).ok()?;
+        let is_it = message["target"]["name"] == "pipeline";
+        is_it.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+    });
+    programs.next().expect("cargo names the program that it built")
 }

@@ -1,7 +1,7 @@
 //! Calls that fail: syncs, writes, allocations. What a failed sync leaves in doubt is never acknowledged before it is on
 //! the disk elsewhere, and every event that was accepted is there once afterwards.
 
-use mcplog_faults::cases::{each, spread};
+use mcplog_faults::cases::{assert_hit, each, spread};
 use mcplog_faults::order::{self, Order};
 use mcplog_faults::placed::Placed;
 use mcplog_faults::trace::{Call, Counts};
@@ -59,15 +59,16 @@ fn whatever_call_of_whatever_thread_fails_once_or_for_good_each_accepted_event_i
     let mut counts = count_calls(&counted, &dir.path().join("log"), |call| call.arguments.contains("\"opened"));
     counts.retain(|(thread, _), _| thread != "main");
     let cases = cases(&counts);
-    let tried = cases.len();
-    each(cases.into_iter().enumerate(), |(case, ((thread, call), failure))| {
+    println!("calls made: {counts:?}");
+    let hits = each(cases.into_iter().enumerate(), |(case, ((thread, call), failure))| {
         let store = dir.path().join(case.to_string());
+        let log = dir.path().join(format!("{case}.log"));
         let mut victim = scripted(&store, 0).with(["--hold"]).with(patience(&failure)).start();
         assert!(victim.listen_until(|said| said.opened), "the victim ended by itself");
-        let mut strace = Strace::of(&call).injecting(&call, &failure).attach(&victim, &thread);
+        let strace = Strace::of(&call).injecting(&call, &failure).log(&log).attach(&victim, &thread);
         victim.release();
         let (said, status) = victim.finish();
-        strace.wait().expect("strace ends with the thread");
+        strace.finish();
         let case = format!("{thread} {call} {failure}");
         assert_all_there(&store, 0, &said, status, &case);
         if !failure.ends_with('+') {
@@ -78,8 +79,9 @@ fn whatever_call_of_whatever_thread_fails_once_or_for_good_each_accepted_event_i
             assert!(problems.is_empty(), "{case}: {problems:?}");
         }
         std::fs::remove_dir_all(&store).expect("the store can be removed");
+        ((thread, call), hit(&log))
     });
-    println!("{tried} failures tried, calls made: {counts:?}");
+    assert_hit("calls of each thread fail", hits);
 }
 
 #[test]
@@ -105,7 +107,8 @@ fn whatever_call_fails_while_a_torn_log_is_opened_nothing_is_lost() {
     let opened = each(cases.into_iter().enumerate(), |(case, (call, failure, segment))| {
         let store = dir.path().join(case.to_string());
         directory::copy(&torn, &store);
-        let mut failing = Strace::of(&call).injecting(&call, &failure);
+        let log = dir.path().join(format!("{case}.log"));
+        let mut failing = Strace::of(&call).injecting(&call, &failure).log(&log);
         if let Some(segment) = segment {
             failing = failing.at(store.join("wal").join(segment));
         }
@@ -119,8 +122,10 @@ fn whatever_call_fails_while_a_torn_log_is_opened_nothing_is_lost() {
             assert_eq!(Holdings::of(&store).prefix(0), OLD_EVENTS, "{case}");
         }
         std::fs::remove_dir_all(&store).expect("the store can be removed");
-        said.opened
+        (said.opened, (segment.is_some(), call), hit(&log))
     });
+    let (opened, hits): (Vec<_>, Vec<_>) = opened.into_iter().map(|(opened, call, hit)| (opened, (call, hit))).unzip();
+    assert_hit("calls fail while a torn log is opened", hits);
     let opened = opened.into_iter().filter(|opened| *opened).count();
     println!("{tried} failures tried, opened in spite of {opened}, calls made: {counts:?}");
     assert!(0 < opened && opened < tried, "opened in spite of {opened} of {tried} failures");
@@ -136,9 +141,16 @@ fn scripted(store: &Path, first: u64) -> Victim {
     victim.with(["--flush-every", "100", "--tell-every", "100", "--fold"])
 }
 
-/// How long to wait for what comes in the end, and for what may never come.
-fn patience(failure: &str) -> [&'static str; 2] {
-    ["--patience-ms", if failure.ends_with('+') { "400" } else { "60000" }]
+/// How long to wait for what comes in the end, and for what may never come. Shutting down gets more time than a single
+/// wait: what it can't store any more it has to count.
+fn patience(failure: &str) -> [&'static str; 4] {
+    let [wait, shutdown] = if failure.ends_with('+') { ["400", "2000"] } else { ["60000", "60000"] };
+    ["--patience-ms", wait, "--shutdown-patience-ms", shutdown]
+}
+
+/// Whether the failure came.
+fn hit(log: &Path) -> bool {
+    Trace::parse(&std::fs::read_to_string(log).expect("strace wrote its log")).was_hit()
 }
 
 /// Counts the calls of a run since the last one that matches.
