@@ -92,7 +92,8 @@ fn quarantined(fixture: &Fixture) -> i64 {
 /// The names in a directory of the store.
 fn names(fixture: &Fixture, dir: &str) -> Vec<String> {
     let entries = std::fs::read_dir(fixture.config.dir.join(dir)).into_iter().flatten();
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("list").file_name().into_string();
+    let mut names: Vec<_> = entries.map(|entry| name(entry).expect("UTF-8")).collect();
     names.sort();
     names
 }

@@ -1,5 +1,6 @@
 //! Shutting down while threads still record: every event that was accepted is stored or reported as dropped, once, and
 //! none that was refused is either.
+#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "all of this is a test, its helpers too")]
 
 mod fixture;
 
