@@ -11,11 +11,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// The images are sparse. XFS refuses anything below 300 MB.
-const IMAGE_MIB: u64 = 320;
-/// A RAM disk that holds a few images may have them; a container's usual 64 MB may not.
-const RAM_DISK_BYTES_MIN: u64 = 2 * 1024 * 1024 * 1024;
-
 /// A mounted disk. Dropping it unmounts it, whatever happened to it.
 #[derive(Debug)]
 pub struct Disk {
@@ -37,7 +32,7 @@ impl Disk {
     }
 
     fn new(kind: Kind) -> Result<Self, String> {
-        let volume = Volume::empty(kind, &image_place(), IMAGE_MIB)?;
+        let volume = Volume::roomy(kind)?;
         let cutter = Some(cutter(&volume.path())?);
         Ok(Self { volume, cutter })
     }
@@ -84,15 +79,6 @@ fn cutter(mounted: &Path) -> Result<Child, String> {
     let mut xfs_io = Command::new("xfs_io");
     let started = xfs_io.arg("-x").arg(mounted).stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
     started.map_err(|error| format!("start xfs_io: {error}"))
-}
-
-/// Where syncing is fast, if there is room: then there are more syncs to cut into.
-fn image_place() -> PathBuf {
-    let ram_disk = Path::new("/dev/shm");
-    match rustix::fs::statvfs(ram_disk) {
-        Ok(found) if found.f_bavail.saturating_mul(found.f_frsize) >= RAM_DISK_BYTES_MIN => ram_disk.to_owned(),
-        _ => std::env::temp_dir(),
-    }
 }
 
 #[cfg(test)]

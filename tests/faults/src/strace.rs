@@ -6,6 +6,7 @@
 
 use crate::need::{missing, skip};
 use crate::victim::Running;
+use crate::volume::{Kind, Volume};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -165,6 +166,18 @@ pub fn dir(test: &str) -> Option<TempDir> {
             None
         }
     }
+}
+
+/// The same where segments are written by pwrite(2) and synced by fdatasync(2): on XFS.
+///
+/// # Panics
+/// Nothing may be skipped here.
+pub fn written_dir(test: &str) -> Option<Volume> {
+    if let Some(why) = missing("strace") {
+        skip(test, &why);
+        return None;
+    }
+    Volume::roomy_or_skip(test, Kind::Xfs)
 }
 
 /// Whether segments are mapped in that directory: elsewhere they are synced by other calls.

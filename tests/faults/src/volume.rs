@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 
 /// How long a server of a file system may take to mount it, and a process that was killed to let go of its files.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What a roomy one has. The images are sparse.
+const ROOMY_MIB: u64 = 320;
+/// A RAM disk that holds a few images may have them; a container's usual 64 MB may not.
+const RAM_DISK_BYTES_MIN: u64 = 2 * 1024 * 1024 * 1024;
 /// Written at once to fill what is left.
 const FILL_BYTES: usize = 1024 * 1024;
 
@@ -96,6 +100,22 @@ impl Volume {
         made_or_skipped(test, kind, Self::small(kind))
     }
 
+    /// The same with room for whatever a test does.
+    ///
+    /// # Panics
+    /// As [`Volume::or_skip`].
+    pub fn roomy_or_skip(test: &str, kind: Kind) -> Option<Self> {
+        made_or_skipped(test, kind, Self::roomy(kind))
+    }
+
+    /// One with room for whatever a test does.
+    ///
+    /// # Errors
+    /// Why that is impossible here.
+    pub(crate) fn roomy(kind: Kind) -> Result<Self, String> {
+        Self::empty(kind, &image_place(), ROOMY_MIB)
+    }
+
     fn small(kind: Kind) -> Result<Self, String> {
         let volume = Self::empty(kind, &std::env::temp_dir(), kind.image_mib())?;
         let ballast = vec![b'.'; kind.ballast_mib() * 1024 * 1024];
@@ -104,10 +124,7 @@ impl Volume {
     }
 
     /// Makes and mounts an empty one of that size, with its image in the directory `place`.
-    ///
-    /// # Errors
-    /// Why that is impossible here.
-    pub(crate) fn empty(kind: Kind, place: &Path, image_mib: u64) -> Result<Self, String> {
+    fn empty(kind: Kind, place: &Path, image_mib: u64) -> Result<Self, String> {
         let dir = tempfile::Builder::new().prefix("mcplog-volume-").tempdir_in(place);
         let mut volume = Self { dir: dir.map_err(|error| error.to_string())?, server: None, beneath: None };
         std::fs::create_dir(volume.path()).map_err(|error| error.to_string())?;
@@ -229,6 +246,15 @@ impl Drop for Volume {
             let _ = server.kill();
             let _ = server.wait();
         }
+    }
+}
+
+/// Where syncing is fast, if there is room: then there are more syncs to cut into.
+fn image_place() -> PathBuf {
+    let ram_disk = Path::new("/dev/shm");
+    match rustix::fs::statvfs(ram_disk) {
+        Ok(found) if found.f_bavail.saturating_mul(found.f_frsize) >= RAM_DISK_BYTES_MIN => ram_disk.to_owned(),
+        _ => std::env::temp_dir(),
     }
 }
 

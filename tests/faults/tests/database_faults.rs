@@ -8,12 +8,15 @@ use mcplog_faults::strace::Tracer;
 use mcplog_faults::{Holdings, Running, Said, Scale, Strace, Trace, Victim, strace};
 use rusqlite::Connection;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 const EVENTS: u64 = 1200;
 /// How many failures the quick set tries for each call and error.
 const QUICK: u64 = 3;
 /// And how many the long set tries: SQLite makes thousands of calls, one like the other.
 const LONG: u64 = 60;
+/// How long to wait for a call that is to fail, and may never be made: no two runs make equally many.
+const FAILURE_PATIENCE: Duration = Duration::from_secs(5);
 /// More than a run makes.
 const SEGMENTS_MAX: u64 = 32;
 /// How SQLite changes, syncs and reads its files.
@@ -54,6 +57,13 @@ fn a_database_that_fails_for_good_leaves_everything_in_the_log() {
             "{case}: recording goes on: {:?}",
             victim.said()
         );
+        // What fails may be the last that is done for these events.
+        let deadline = Instant::now() + FAILURE_PATIENCE;
+        let log = store.with_extension("log");
+        let was_hit = || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("(INJECTED)"));
+        while !was_hit() && Instant::now() < deadline {
+            assert!(victim.listen_for(Duration::from_millis(20)), "{case}: the victim ended by itself");
+        }
         victim.kill();
         strace.finish();
         assert_all_there(&store, &case);

@@ -15,21 +15,34 @@ const EVENTS: u64 = 2000;
 const OLD_EVENTS: u64 = 1500;
 /// How many failures the quick set tries for each call of each thread.
 const QUICK: u64 = 3;
+/// How many failures of the appender's writes the long set tries.
+const LONG_WRITES: u64 = 60;
 /// The calls that a store makes of the system, and that can fail for want of room or for a broken disk.
 const FAILING: &str = "fallocate,msync,fsync,fdatasync,?rename,renameat,renameat2,?unlink,unlinkat,ftruncate,pwrite64";
 
 #[test]
 fn what_a_failed_sync_leaves_in_doubt_is_acknowledged_only_once_it_is_synced_elsewhere() {
     let Some(dir) = strace::dir("failing syncs of the log") else { return };
+    fail_syncs(dir.path(), "msync");
+}
+
+#[test]
+fn what_a_failed_sync_leaves_in_doubt_is_acknowledged_only_once_it_is_synced_elsewhere_where_segments_are_written() {
+    let Some(dir) = strace::written_dir("failing syncs of the log") else { return };
+    fail_syncs(&dir.path(), "fdatasync");
+}
+
+/// Lets calls of `sync` fail, by which segments are synced in `dir`.
+fn fail_syncs(dir: &Path, sync: &str) {
     let keeping = |store: &Path| scripted(store, 0).with(["--keep-segments-bytes", "1000000000"]);
-    let counts = count_calls(&keeping(&dir.path().join("counted")), &dir.path().join("log"), |_| false);
-    let count = counts[&("mcplog-sync".to_owned(), "msync".to_owned())];
+    let counts = count_calls(&keeping(&dir.join("counted")), &dir.join("log"), |_| false);
+    let count = counts[&("mcplog-sync".to_owned(), sync.to_owned())];
     let numbers = Scale::chosen().of(spread(count, 2 * QUICK), spread(count, count));
     let cases = numbers.into_iter().flat_map(|number| [(number, false), (number, true)]);
     let degraded = each(cases, |(number, for_good)| {
         let when = format!("{number}{}", if for_good { "+" } else { "" });
-        let (store, log) = (dir.path().join(&when), dir.path().join(format!("{when}.log")));
-        let failing = Strace::of(order::CALLS).injecting("msync", &format!("error=EIO:when={when}")).log(&log);
+        let (store, log) = (dir.join(&when), dir.join(format!("{when}.log")));
+        let failing = Strace::of(order::CALLS).injecting(sync, &format!("error=EIO:when={when}")).log(&log);
         let (said, status) = keeping(&store).with(patience(&when)).under(failing.around()).run();
         // Before it is opened again: then what is folded goes.
         let placed = Placed::all(&store);
@@ -40,7 +53,7 @@ fn what_a_failed_sync_leaves_in_doubt_is_acknowledged_only_once_it_is_synced_els
         assert!(numbers.into_iter().eq(0..EVENTS), "{when}: not every event is in a segment that was kept");
         assert_eq!(order.violations(&placed), [""; 0], "{when}");
         assert_eq!(order.occasions().0 as u64, said.acknowledged / 100, "{when}: acknowledged for the first time only");
-        let failed = trace.calls.iter().filter(|call| call.name == "msync" && call.result.is_err()).count();
+        let failed = trace.calls.iter().filter(|call| call.name == sync && call.result.is_err()).count();
         match (for_good, failed) {
             (false, 0..=1) => assert!(said.failures.is_empty() && said.acknowledged == EVENTS, "{when}: {said:?}"),
             (true, _) => assert!(failed == 0 || problems(&said).contains_key("sync"), "{when}: {said:?}"),
@@ -55,14 +68,25 @@ fn what_a_failed_sync_leaves_in_doubt_is_acknowledged_only_once_it_is_synced_els
 #[test]
 fn whatever_call_of_whatever_thread_fails_once_or_for_good_each_accepted_event_is_there_once() {
     let Some(dir) = strace::dir("failing calls of each thread") else { return };
-    let counted = scripted(&dir.path().join("counted"), 0);
-    let mut counts = count_calls(&counted, &dir.path().join("log"), |call| call.arguments.contains("\"opened"));
+    fail_calls(dir.path());
+}
+
+#[test]
+fn whatever_call_of_whatever_thread_fails_each_accepted_event_is_there_once_where_segments_are_written() {
+    let Some(dir) = strace::written_dir("failing calls of each thread") else { return };
+    fail_calls(&dir.path());
+}
+
+/// Lets calls of each thread of a store in `dir` fail.
+fn fail_calls(dir: &Path) {
+    let counted = scripted(&dir.join("counted"), 0);
+    let mut counts = count_calls(&counted, &dir.join("log"), |call| call.arguments.contains("\"opened"));
     counts.retain(|(thread, _), _| thread != "main");
     let cases = cases(&counts);
     println!("calls made: {counts:?}");
     let hits = each(cases.into_iter().enumerate(), |(case, ((thread, call), failure))| {
-        let store = dir.path().join(case.to_string());
-        let log = dir.path().join(format!("{case}.log"));
+        let store = dir.join(case.to_string());
+        let log = dir.join(format!("{case}.log"));
         let mut victim = scripted(&store, 0).with(["--hold"]).with(patience(&failure)).start();
         assert!(victim.listen_until(|said| said.opened), "the victim ended by itself");
         let strace = Strace::of(&call).injecting(&call, &failure).log(&log).attach(&victim, &thread);
@@ -165,6 +189,11 @@ fn count_calls(victim: &Victim, log: &Path, matches: impl Fn(&Call) -> bool) -> 
     counts
 }
 
+/// How many failures of a call the long set tries: all, but for the appender's writes, two for each frame.
+fn long((thread, call): &(String, String), count: u64) -> u64 {
+    if thread == "mcplog-append" && call == "pwrite64" { LONG_WRITES } else { count }
+}
+
 /// Which calls are to fail, and how: once, and from then on.
 fn cases(counts: &Counts) -> Vec<((String, String), String)> {
     let mut cases = Vec::new();
@@ -173,7 +202,7 @@ fn cases(counts: &Counts) -> Vec<((String, String), String)> {
             "fallocate" | "pwrite64" | "ftruncate" => &["EIO", "ENOSPC"],
             _ => &["EIO"],
         };
-        for number in Scale::chosen().of(spread(*count, QUICK), spread(*count, *count)) {
+        for number in Scale::chosen().of(spread(*count, QUICK), spread(*count, long(which, *count))) {
             for error in errors {
                 cases.push((which.clone(), format!("error={error}:when={number}")));
                 cases.push((which.clone(), format!("error={error}:when={number}+")));

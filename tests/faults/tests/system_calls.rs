@@ -25,15 +25,27 @@ const OLD_EVENTS: u64 = 1500;
 const EVENTS: &str = "2000";
 /// How many crashes the quick set tries for each call of each thread.
 const QUICK: u64 = 3;
+/// And how many at most the long set tries: all, but where each frame is written by two calls.
+const LONG: u64 = 500;
 
 #[test]
 fn a_crash_at_any_call_while_a_torn_log_is_opened_loses_nothing() {
     let Some(dir) = strace::dir("a crash at any call while a torn log is opened") else { return };
-    let torn = dir.path().join("torn");
+    crash_while_opening(dir.path());
+}
+
+#[test]
+fn a_crash_at_any_call_while_a_torn_log_is_opened_loses_nothing_where_segments_are_written() {
+    let Some(dir) = strace::written_dir("a crash at any call while a torn log is opened") else { return };
+    crash_while_opening(&dir.path());
+}
+
+fn crash_while_opening(dir: &Path) {
+    let torn = dir.join("torn");
     torn::leave(&victim(&torn), &torn, OLD_EVENTS);
-    let counted = dir.path().join("counted");
+    let counted = dir.join("counted");
     directory::copy(&torn, &counted);
-    let counts = count_calls(&scripted(&counted, OLD_EVENTS), &dir.path().join("log"), |_| false);
+    let counts = count_calls(&scripted(&counted, OLD_EVENTS), &dir.join("log"), |_| false);
     // Of a call that several threads make, the first to come that far is hit.
     let mut most = Counts::new();
     for ((_, call), count) in counts {
@@ -41,7 +53,7 @@ fn a_crash_at_any_call_while_a_torn_log_is_opened_loses_nothing() {
         *most = count.max(*most);
     }
     try_all("opening a torn log", &most, |case, (_, call), number| {
-        let store = dir.path().join(case);
+        let store = dir.join(case);
         directory::copy(&torn, &store);
         let fatal = Strace::of(call).injecting(call, &format!("signal=SIGKILL:when={number}"));
         let (said, status) = scripted(&store, OLD_EVENTS).under(fatal.around()).run();
@@ -54,9 +66,19 @@ fn a_crash_at_any_call_while_a_torn_log_is_opened_loses_nothing() {
 #[test]
 fn a_crash_at_any_call_of_any_thread_while_recording_loses_nothing() {
     let Some(dir) = strace::dir("a crash at any call of any thread while recording") else { return };
+    crash_while_recording(dir.path());
+}
+
+#[test]
+fn a_crash_at_any_call_of_any_thread_while_recording_loses_nothing_where_segments_are_written() {
+    let Some(dir) = strace::written_dir("a crash at any call of any thread while recording") else { return };
+    crash_while_recording(&dir.path());
+}
+
+fn crash_while_recording(dir: &Path) {
     // Under `never`, without waiting for durability, nothing but the map has what was recorded last.
     for policy in ["always", "never"] {
-        let dir = dir.path().join(policy);
+        let dir = dir.join(policy);
         std::fs::create_dir(&dir).expect("an empty directory");
         let scripted = |store: &Path| match policy {
             "always" => scripted(store, 0),
@@ -159,7 +181,7 @@ fn count_calls(victim: &Victim, log: &Path, matches: impl Fn(&Call) -> bool) -> 
 /// Tries a crash at each of the calls, or at some of them. `attempt` gets a name for the case and tells whether the crash
 /// came: no two runs make equally many calls.
 fn try_all(what: &str, counts: &Counts, attempt: impl Fn(&str, &(String, String), u64) -> bool + Sync) {
-    let numbers = |count: u64| Scale::chosen().of(spread(count, QUICK), spread(count, count));
+    let numbers = |count: u64| Scale::chosen().of(spread(count, QUICK), spread(count, LONG));
     let cases: Vec<_> =
         counts.iter().flat_map(|(call, count)| numbers(*count).into_iter().map(move |number| (call, number))).collect();
     println!("{what}: calls made: {counts:?}");
