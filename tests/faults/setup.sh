@@ -3,17 +3,15 @@
 # root. What is missing then makes a test say that it was skipped.
 set -euo pipefail
 
-# What runs that were killed left mounted. Only what no process of theirs uses any more: the image's folder tells.
+# What runs that were killed left mounted: the name tells whose it was.
 while read -r _ mounted _; do
     folder=${mounted%/mounted}
-    case $folder in
-        */mcplog-volume-* | */mcplog-disk-*)
-            if ! pgrep -x victim >/dev/null && [ -n "$(find "$folder" -maxdepth 0 -mmin +30)" ]; then
-                echo "unmounting $mounted"
-                umount --lazy "$mounted" && rm -rf --one-file-system "$folder"
-            fi
-            ;;
-    esac
+    name=${folder##*/}
+    [[ $name =~ ^mcplog-volume-([0-9]+)- ]] || continue
+    if [ ! -d "/proc/${BASH_REMATCH[1]}" ]; then
+        echo "unmounting $mounted"
+        umount --lazy "$mounted" && rm -rf --one-file-system "$folder"
+    fi
 done </proc/mounts
 
 packages=()

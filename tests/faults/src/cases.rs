@@ -62,6 +62,23 @@ mod tests {
     }
 
     #[test]
+    fn half_of_the_cases_and_one_of_each_kind_are_enough() {
+        assert_hit("enough", [("a", true), ("a", false), ("b", false), ("b", true)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "no case came to it")]
+    fn a_kind_that_is_never_hit_is_noticed() {
+        assert_hit("a kind", [("a", true), ("a", true), ("b", false)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "only 2 of 5 cases")]
+    fn too_few_hits_are_noticed() {
+        assert_hit("few", [("a", true), ("a", false), ("b", false), ("b", true), ("b", false)]);
+    }
+
+    #[test]
     fn each_case_is_tried_once() {
         let mut squares = each(0..100, |number| number * number);
         squares.sort_unstable();

@@ -284,3 +284,24 @@ impl Drop for Running {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "the victim ended by itself, exit status: 1")]
+    fn a_victim_that_ended_by_itself_was_not_killed() {
+        let victim = Victim::new("false", Path::new("nowhere")).start();
+        wait_for_end(victim.pid()).expect("a child");
+        victim.kill();
+    }
+
+    #[test]
+    fn a_victim_that_runs_is_killed_with_what_it_started() {
+        let mut victim = Victim::new("sh", Path::new("-c")).with(["sleep 600 & echo opened; wait"]).start();
+        victim.wait_until(|said| said.opened);
+        // The other one has its output open as well: this returns when both are dead.
+        assert!(victim.kill().opened);
+    }
+}

@@ -125,7 +125,9 @@ impl Volume {
 
     /// Makes and mounts an empty one of that size, with its image in the directory `place`.
     fn empty(kind: Kind, place: &Path, image_mib: u64) -> Result<Self, String> {
-        let dir = tempfile::Builder::new().prefix("mcplog-volume-").tempdir_in(place);
+        // setup.sh unmounts what a process left that is gone.
+        let prefix = format!("mcplog-volume-{}-", std::process::id());
+        let dir = tempfile::Builder::new().prefix(&prefix).tempdir_in(place);
         let mut volume = Self { dir: dir.map_err(|error| error.to_string())?, server: None, beneath: None };
         std::fs::create_dir(volume.path()).map_err(|error| error.to_string())?;
         let mkfs: &[&str] = match kind {

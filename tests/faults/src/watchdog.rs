@@ -29,11 +29,15 @@ pub struct Watchdog {
 impl Watchdog {
     /// Watches the group of a process, which must call it off before it is waited for.
     pub fn over(leader: u32, name: String) -> Self {
+        Self::with_patience(PATIENCE, leader, name)
+    }
+
+    fn with_patience(patience: Duration, leader: u32, name: String) -> Self {
         let (leash, pulled) = channel();
         let bit = Arc::new(AtomicBool::new(false));
         let bites = Arc::clone(&bit);
         std::thread::spawn(move || {
-            if pulled.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            if pulled.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
                 bites.store(true, Ordering::SeqCst);
                 kill_group(leader);
             }
@@ -52,7 +56,7 @@ impl Watchdog {
     /// It did not.
     pub fn assert_silent(&self, so_far: &impl Debug) {
         let bit = self.bit.load(Ordering::SeqCst);
-        assert!(!bit, "killed after {} s: {}, which came as far as {so_far:?}", PATIENCE.as_secs(), self.name);
+        assert!(!bit, "killed, for it took minutes: {}, which came as far as {so_far:?}", self.name);
     }
 }
 
@@ -73,4 +77,32 @@ pub fn wait_for_end(child: u32) -> io::Result<()> {
     let child = i32::try_from(child).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
     waitid(WaitId::Pid(child), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::Command;
+
+    #[test]
+    fn what_takes_too_long_is_killed_and_named() {
+        let mut child = Command::new("sleep").arg("600").process_group(0).spawn().expect("start sleep");
+        let mut watchdog = Watchdog::with_patience(Duration::from_millis(1), child.id(), "sleep".into());
+        wait_for_end(child.id()).expect("a child");
+        watchdog.stand_down();
+        assert_eq!(child.wait().expect("a child").signal(), Some(SIGKILL));
+        let said = std::panic::catch_unwind(|| watchdog.assert_silent(&"nothing")).expect_err("it was killed");
+        assert!(said.downcast_ref::<String>().is_some_and(|said| said.contains("sleep")), "{said:?}");
+    }
+
+    #[test]
+    fn what_ends_in_time_is_left_alone() {
+        let mut child = Command::new("true").process_group(0).spawn().expect("start true");
+        let mut watchdog = Watchdog::over(child.id(), "true".into());
+        wait_for_end(child.id()).expect("a child");
+        watchdog.stand_down();
+        assert!(child.wait().expect("a child").success());
+        watchdog.assert_silent(&"everything");
+    }
 }
