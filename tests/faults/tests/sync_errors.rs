@@ -52,7 +52,10 @@ fn fail_syncs(dir: &Path, sync: &str) {
         let numbers: BTreeSet<_> = placed.iter().map(|placed| placed.number).collect();
         assert!(numbers.into_iter().eq(0..EVENTS), "{when}: not every event is in a segment that was kept");
         assert_eq!(order.violations(&placed), [""; 0], "{when}");
-        assert_eq!(order.occasions().0 as u64, said.acknowledged / 100, "{when}: acknowledged for the first time only");
+        // A wait that ended too soon acknowledged nothing, and one that came later acknowledged its events as well.
+        let (words, waits) = (order.occasions().0 as u64, said.acknowledged / 100);
+        let words_min = waits.saturating_sub(said.failures.len() as u64);
+        assert!((words_min..=waits).contains(&words), "{when}: {words} words: {said:?}");
         let failed = trace.calls.iter().filter(|call| call.name == sync && call.result.is_err()).count();
         match (for_good, failed) {
             (false, 0..=1) => assert!(said.failures.is_empty() && said.acknowledged == EVENTS, "{when}: {said:?}"),
