@@ -1,7 +1,7 @@
 //! What the fault tests share: a recording process to be hurt ([`Victim`]), what it said before ([`Said`]), what a store
 //! holds afterwards ([`Holdings`]), small file systems for it ([`Volume`]), disks whose power can be cut ([`Disk`],
-//! [`Ordeal`]), system calls that are watched or fail ([`Strace`], [`Trace`]), how much to do ([`Scale`]), and what is left
-//! to chance ([`Random`]).
+//! [`Ordeal`]), system calls that are watched or fail ([`Strace`], [`Trace`]), how much to do ([`Scale`]), what is left to
+//! chance ([`Random`]), what happens where something is missing ([`need`]), and the end of what would hang ([`watchdog`]).
 //!
 //! Runs in the tests' process. Nothing here decides what a fault may cost; the tests do.
 
