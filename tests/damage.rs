@@ -1,6 +1,6 @@
 //! Every way in which a small segment can be hurt, one by one: what is read is what was written, and what is missing is
 //! named.
-#![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod fixture;
 
