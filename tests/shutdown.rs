@@ -66,9 +66,6 @@ fn shut_down_amid_recording(
     timeout: Duration,
 ) -> (BTreeSet<u64>, ShutdownReport) {
     fixture.config.channel_events = dice.pick(&[1, 64, 1024, 65_536]);
-    if moment == Moment::LogFull {
-        fixture.config.max_log_bytes = 4 * fixture.config.segment_bytes;
-    }
     let store = Store::open(fixture.config.clone()).unwrap();
     let holder = rusqlite::Connection::open(fixture.config.dir.join("store.db")).unwrap();
     if moment == Moment::LogFull {
@@ -133,6 +130,7 @@ fn what_a_shutdown_without_time_does_not_store_it_reports_as_dropped() {
         let mut fixture = Fixture::new();
         let timeout = Duration::from_micros(dice.roll(3) * 500);
         let moment = if round % 3 == 0 { Moment::LogFull } else { Moment::Random };
+        fixture.config.max_log_bytes = 4 * fixture.config.segment_bytes;
         let (accepted, report) = shut_down_amid_recording(&mut fixture, &mut dice, moment, timeout);
         // Folds what was left in the log. Threads that were not waited for may hold the lock a little longer.
         let deadline = Instant::now() + PATIENCE;
