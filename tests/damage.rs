@@ -129,6 +129,7 @@ impl Patient {
             let prefix = hurt.first().copied().unwrap_or(5);
             assert_eq!(read.frames, self.frames[..prefix], "{what}");
             assert_eq!(read.lost, 0, "{what}");
+            self.judge_tail(bytes, &read, &what);
             return;
         }
         // An intact frame that was moved may still be found, and it is what was written, with its own number.
@@ -142,6 +143,17 @@ impl Patient {
         assert_eq!(read.lost as usize, 5 - found.len(), "{what}: what is missing is not named");
         let expected = if state == State::Sealed { Stop::Sealed } else { Stop::Open };
         assert_eq!(read.stop, expected, "{what}");
+    }
+
+    /// What nothing vouches for is torn, unless nothing was written there: then its first word is zero.
+    fn judge_tail(&self, bytes: &[u8], read: &Read, what: &str) {
+        let end = read.frames.last().map_or(FRAMES_OFFSET as usize, |frame| frame.place.end);
+        let tail = bytes.get(end..).unwrap_or_default();
+        // Of less than a frame's header nobody can tell.
+        let is_unwritten = tail.len() >= FRAME_HEADER_BYTES as usize && tail.starts_with(&[0; 4]);
+        let written = !tail.is_empty() && !is_unwritten;
+        let torn = matches!(read.stop, Stop::Torn { bytes, .. } if bytes as usize == tail.len());
+        assert_eq!((torn, read.stop == Stop::Open), (written, !written), "{what}: {:?}", read.stop);
     }
 
     /// The frames that have bytes in that range.
@@ -205,6 +217,11 @@ fn a_segment_that_is_cut_at_any_length_gives_what_lies_before_and_names_what_doe
             // Where no mark is left, nobody knows that there was more.
             let mark = Mark::newest(&patient.healthy[..length.min(FRAMES_OFFSET as usize)], salt(&patient.healthy));
             assert_eq!(read.lost as usize, (mark.durable.frames as usize).saturating_sub(whole), "{what}");
+            match mark.sealed {
+                Some(_) => assert_eq!(read.stop, Stop::Sealed, "{what}"),
+                None if whole < mark.durable.frames as usize => assert_eq!(read.stop, Stop::Open, "{what}"),
+                None => patient.judge_tail(&patient.healthy[..length], &read, &what),
+            }
         }
     }
 }

@@ -85,26 +85,66 @@ fn rows(fixture: &Fixture) -> i64 {
     fixture.number("SELECT count(*) FROM requests")
 }
 
+fn quarantined(fixture: &Fixture) -> i64 {
+    fixture.number("SELECT count(*) FROM quarantine")
+}
+
+/// The names in a directory of the store.
+fn names(fixture: &Fixture, dir: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(fixture.config.dir.join(dir)).into_iter().flatten();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("list").file_name().into_string();
+    let mut names: Vec<_> = entries.map(|entry| name(entry).expect("UTF-8")).collect();
+    names.sort();
+    names
+}
+
 #[test]
 fn what_is_no_file_in_the_place_of_a_segment_is_moved_aside_unopened() {
-    let fixture = log();
-    let outside = fixture.config.dir.with_file_name("outside");
-    std::fs::write(&outside, "somebody else's").unwrap();
-    let at = |id: u32| fixture.wal().join(format!("{id:012}.seg"));
-    mkfifoat(CWD, at(2), Mode::RUSR | Mode::WUSR).unwrap();
-    symlink(&outside, at(3)).unwrap();
-    symlink("/dev/zero", at(4)).unwrap();
-    symlink("nowhere", at(5)).unwrap();
-    std::fs::create_dir(at(6)).unwrap();
-    std::fs::write(at(7), "").unwrap();
-    let outcome = open(&fixture.config.dir);
-    if outcome.starts_with("opened") {
-        assert_eq!(rows(&fixture), 11, "{outcome}");
-    } else {
-        // Refused, with the file's name.
-        assert!(outcome.contains(".seg"), "{outcome}");
+    for kind in ["fifo", "directory"] {
+        let fixture = log();
+        let path = fixture.wal().join("000000000002.seg");
+        match kind {
+            "fifo" => mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap(),
+            _ => {
+                std::fs::create_dir(&path).unwrap();
+                std::fs::write(path.join("inside"), "somebody else's").unwrap();
+            }
+        }
+        let outcome = open(&fixture.config.dir);
+        assert!(outcome.starts_with("opened degraded") && outcome.contains("000000000002.seg"), "{kind}: {outcome}");
+        assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{kind}: {outcome}");
+        assert_eq!(names(&fixture, "wal"), ["000000000001.seg", "000000000003.seg"], "{kind}");
+        assert_eq!(names(&fixture, "quarantine"), ["000000000002.seg", "000000000002.seg.json"], "{kind}");
+        if kind == "directory" {
+            let inside = fixture.config.dir.join("quarantine/000000000002.seg/inside");
+            assert_eq!(std::fs::read_to_string(inside).unwrap(), "somebody else's");
+        }
     }
-    assert_eq!(std::fs::read_to_string(outside).unwrap(), "somebody else's");
+}
+
+#[test]
+fn an_empty_file_in_the_place_of_a_segment_was_never_started() {
+    let fixture = log();
+    std::fs::write(fixture.wal().join("000000000002.seg"), "").unwrap();
+    assert_eq!(open(&fixture.config.dir), "opened ok");
+    assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 0));
+    assert_eq!(names(&fixture, "wal"), ["000000000001.seg", "000000000003.seg"]);
+}
+
+#[test]
+fn a_link_in_the_place_of_a_segment_is_refused_unfollowed() {
+    for target in ["outside", "nowhere", "/dev/zero"] {
+        let fixture = log();
+        let outside = fixture.config.dir.with_file_name("outside");
+        std::fs::write(&outside, "somebody else's").unwrap();
+        let target = if target == "outside" { outside.clone() } else { target.into() };
+        symlink(&target, fixture.wal().join("000000000002.seg")).unwrap();
+        let outcome = open(&fixture.config.dir);
+        assert!(outcome.starts_with("refused") && outcome.contains("000000000002.seg"), "{target:?}: {outcome}");
+        assert_eq!(names(&fixture, "wal"), ["000000000001.seg", "000000000002.seg"], "{target:?}");
+        assert_eq!(names(&fixture, "quarantine"), [""; 0], "{target:?}");
+        assert_eq!(std::fs::read_to_string(outside).unwrap(), "somebody else's");
+    }
 }
 
 #[test]
@@ -173,12 +213,16 @@ fn a_segment_of_a_terabyte_costs_no_memory_and_loses_no_record() {
 fn forged_lengths_and_marks_cost_no_memory_and_no_panic() {
     let extent = |end, frames| Extent { end: Offset(end), frames };
     let all = extent(0xffff_fffc, 0x0fff_0000);
-    for forged in [
-        Mark { generation: 1 << 40, durable: all, sealed: None },
-        Mark { generation: 1 << 40, durable: all, sealed: Some(all) },
-        Mark { generation: 1 << 40, durable: Extent::EMPTY, sealed: Some(all) },
-        Mark { generation: i64::MAX as u64, durable: extent(FRAMES_OFFSET + 16, 1), sealed: None },
-        Mark { generation: i64::MAX as u64, durable: Extent::EMPTY, sealed: Some(Extent::EMPTY) },
+    let mark = |generation, durable, sealed| Mark { generation, durable, sealed };
+    let last = i64::MAX as u64;
+    // Who can forge a mark can take records away with it: what it says is missing, or not there at all, is believed. How
+    // many of the ten are folded, and whether something is said to be wrong:
+    for (forged, folded, named) in [
+        (mark(1 << 40, all, None), 10, true),
+        (mark(1 << 40, all, Some(all)), 10, true),
+        (mark(1 << 40, Extent::EMPTY, Some(all)), 10, false),
+        (mark(last, extent(FRAMES_OFFSET + 16, 1), None), 0, true),
+        (mark(last, Extent::EMPTY, Some(Extent::EMPTY)), 0, false),
     ] {
         let fixture = log();
         let segment = fixture.segments()[0].clone();
@@ -186,7 +230,11 @@ fn forged_lengths_and_marks_cost_no_memory_and_no_panic() {
         let file = OpenOptions::new().write(true).open(&segment).unwrap();
         file.write_all_at(&forged.encode(salt), u64::from(Mark::offset(forged.generation))).unwrap();
         let outcome = open(&fixture.config.dir);
-        assert!(outcome.starts_with("opened") || outcome.starts_with("refused"), "{forged:?}: {outcome}");
+        let health = if named { "opened degraded: segment 000000000001, offset " } else { "opened ok" };
+        assert!(outcome.starts_with(health), "{forged:?}: {outcome}");
+        let found = (rows(&fixture), quarantined(&fixture));
+        assert_eq!(found, (folded + 1, i64::from(named)), "{forged:?}: {outcome}");
+        assert_eq!(names(&fixture, "quarantine").is_empty(), !named, "{forged:?}: {outcome}");
     }
     for length in [1, 16 * 1024 * 1024, 16 * 1024 * 1024 + 1, u32::MAX] {
         let fixture = log();

@@ -48,14 +48,29 @@ fn record_until_closed(recorder: &Recorder, first: u64, events_max: u64) -> Vec<
     accepted
 }
 
+/// When a store is shut down amid recording.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// Soon.
+    Random,
+    /// When the log is as large as it may be, because somebody else holds the database: then what waits in the channel can't
+    /// be appended.
+    LogFull,
+}
+
 /// A store that is shut down amid recording: what its threads say was accepted, and what it reports.
 fn shut_down_amid_recording(
     fixture: &mut Fixture,
     dice: &mut Dice,
+    moment: Moment,
     timeout: Duration,
 ) -> (BTreeSet<u64>, ShutdownReport) {
     fixture.config.channel_events = dice.pick(&[1, 64, 1024, 65_536]);
     let store = Store::open(fixture.config.clone()).unwrap();
+    let holder = rusqlite::Connection::open(fixture.config.dir.join("store.db")).unwrap();
+    if moment == Moment::LogFull {
+        holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    }
     let (threads, after_us) = (1 + dice.roll(6), dice.roll(4_000));
     let recorder = store.recorder();
     std::thread::scope(|scope| {
@@ -65,6 +80,11 @@ fn shut_down_amid_recording(
                 scope.spawn(move || record_until_closed(recorder, thread << 32, 4_000))
             })
             .collect();
+        let deadline = Instant::now() + PATIENCE;
+        while moment == Moment::LogFull && store.stats().health.is_ok() {
+            assert!(Instant::now() < deadline, "the log is never full");
+            std::thread::yield_now();
+        }
         std::thread::sleep(Duration::from_micros(after_us));
         let report = store.shutdown(timeout);
         (recording.into_iter().flat_map(|thread| thread.join().unwrap()).collect(), report)
@@ -93,7 +113,7 @@ fn what_was_accepted_is_stored_and_nothing_else_is() {
     let mut events = 0;
     for round in 0..30 {
         let mut fixture = Fixture::new();
-        let (accepted, report) = shut_down_amid_recording(&mut fixture, &mut dice, PATIENCE);
+        let (accepted, report) = shut_down_amid_recording(&mut fixture, &mut dice, Moment::Random, PATIENCE);
         assert_eq!((report.dropped, report.left_in_log), (0, 0), "round {round}: {report:?}");
         assert_eq!(report.appended, accepted.len() as u64, "round {round}: {report:?}");
         assert!(stored(&fixture) == accepted, "round {round}");
@@ -105,10 +125,13 @@ fn what_was_accepted_is_stored_and_nothing_else_is() {
 #[test]
 fn what_a_shutdown_without_time_does_not_store_it_reports_as_dropped() {
     let mut dice = Dice(2);
+    let (mut dropped, mut left_in_log) = (0, 0);
     for round in 0..30 {
         let mut fixture = Fixture::new();
         let timeout = Duration::from_micros(dice.roll(3) * 500);
-        let (accepted, report) = shut_down_amid_recording(&mut fixture, &mut dice, timeout);
+        let moment = if round % 3 == 0 { Moment::LogFull } else { Moment::Random };
+        fixture.config.max_log_bytes = 4 * fixture.config.segment_bytes;
+        let (accepted, report) = shut_down_amid_recording(&mut fixture, &mut dice, moment, timeout);
         // Folds what was left in the log. Threads that were not waited for may hold the lock a little longer.
         let deadline = Instant::now() + PATIENCE;
         let again = loop {
@@ -122,7 +145,10 @@ fn what_a_shutdown_without_time_does_not_store_it_reports_as_dropped() {
         assert!(stored.is_subset(&accepted), "round {round}");
         let missing = accepted.len() - stored.len();
         assert_eq!(report.dropped, missing as u64, "round {round}: {report:?}");
+        dropped += report.dropped;
+        left_in_log += report.left_in_log;
     }
+    assert!(dropped > 0 && left_in_log > 0, "{dropped} dropped and {left_in_log} left in the log prove nothing");
 }
 
 #[test]

@@ -10,7 +10,11 @@ import os
 import sys
 
 try:
-    from fuse import FUSE, FuseOSError, Operations
+    # Debian's name for it; there, `fuse` is another package.
+    try:
+        from fusepy import FUSE, FuseOSError, Operations
+    except ImportError:
+        from fuse import FUSE, FuseOSError, Operations
 except (ImportError, OSError) as error:
     sys.exit(f"fuse_passthrough.py: fusepy and libfuse2 are needed: {error}")
 

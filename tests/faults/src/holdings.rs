@@ -1,11 +1,10 @@
 //! What a store holds once it was opened again and everything was folded.
 
 use crate::event;
-use mcplog::error::OpenError;
 use mcplog::{Config, Health, Store};
 use rusqlite::Connection;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Long enough for a loaded machine; nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -57,7 +56,7 @@ impl Holdings {
 
     fn try_with(config: Config) -> Result<Self, String> {
         let dir = config.dir.clone();
-        let store = open(config)?;
+        let store = Store::open(config).map_err(|error| format!("open {}: {error}", dir.display()))?;
         let folded = store.wait_folded(PATIENCE);
         let health = store.stats().health;
         folded.map_err(|error| format!("fold {}: {error}; {health}", dir.display()))?;
@@ -89,21 +88,6 @@ impl Holdings {
     pub fn prefix(&self, first: u64) -> u64 {
         let from = self.numbers.partition_point(|number| *number < first);
         (first..).zip(&self.numbers[from..]).take_while(|(expected, found)| expected == *found).count() as u64
-    }
-}
-
-/// Opens a store. Where this process has just let go of it, a process that another test is starting may hold a copy of
-/// the lock's descriptor for a moment, between fork and exec.
-fn open(config: Config) -> Result<Store, String> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match Store::open(config.clone()) {
-            Ok(store) => return Ok(store),
-            Err(OpenError::Locked { pid, .. }) if pid == Some(std::process::id()) && Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Err(error) => return Err(format!("open {}: {error}", config.dir.display())),
-        }
     }
 }
 

@@ -1,7 +1,30 @@
 //! A store that goes through one power cut after another, and what it owes after each.
 
-use crate::{Disk, FileSystem, Holdings, Running, Said, Victim};
+use crate::watchdog::SIGKILL;
+use crate::{Disk, Holdings, Kind, Running, Said, Victim};
+use std::fmt::{self, Display};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+
+/// The number of the signal for memory that has no file behind it.
+const SIGBUS: i32 = 7;
+
+/// What a power cut must not do to a store, and did.
+#[derive(Debug)]
+pub enum Broken {
+    /// Events are missing that were durable.
+    Lost(String),
+    /// Anything else.
+    Otherwise(String),
+}
+
+impl Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(what) | Self::Otherwise(what) => f.write_str(what),
+        }
+    }
+}
 
 /// A store on a disk of its own.
 #[derive(Debug)]
@@ -15,10 +38,12 @@ pub struct Ordeal {
 impl Ordeal {
     /// `program` is the victim, as [`Victim::new`] wants it.
     ///
-    /// # Errors
-    /// Why there can't be such a disk here.
-    pub fn new(program: impl Into<PathBuf>, file_system: FileSystem) -> Result<Self, String> {
-        Ok(Self { program: program.into(), disk: Disk::new(file_system)?, kept: 0 })
+    /// `None`, said aloud, where there can't be such a disk.
+    ///
+    /// # Panics
+    /// As [`Disk::or_skip`].
+    pub fn or_skip(test: &str, program: impl Into<PathBuf>, kind: Kind) -> Option<Self> {
+        Some(Self { program: program.into(), disk: Disk::or_skip(test, kind)?, kept: 0 })
     }
 
     /// The store's directory.
@@ -43,10 +68,16 @@ impl Ordeal {
 
     /// Cuts the power under a victim, and puts it out of its misery. What it had said by then: what it says when the power
     /// is gone, or what nobody had read, nobody can rely on.
+    ///
+    /// # Panics
+    /// It ended in a way that no power cut explains.
     pub fn cut(&mut self, victim: Running) -> Said {
         let said = victim.said().clone();
         self.disk.cut();
-        victim.kill();
+        let (last, status) = victim.put_down();
+        // A page that can't be had from the disk any more is SIGBUS, and a store that can't be opened is refused.
+        let explained = matches!((status.signal(), status.code()), (Some(SIGKILL | SIGBUS), _) | (_, Some(1)));
+        assert!(explained, "the victim ended by itself, {status}, after {last:?}");
         self.disk.power_up();
         said
     }
@@ -74,24 +105,26 @@ impl Ordeal {
     ///
     /// # Errors
     /// What is not so.
-    pub fn survivors(&mut self, owed: u64) -> Result<u64, String> {
-        let holdings = Holdings::try_of(&self.store())?;
+    pub fn survivors(&mut self, owed: u64) -> Result<u64, Broken> {
+        let holdings = Holdings::try_of(&self.store()).map_err(Broken::Otherwise)?;
         let (found, prefix) = (holdings.numbers.len() as u64, holdings.prefix(0));
         if prefix < self.kept + owed {
             let (kept, last) = (self.kept, holdings.numbers.last());
-            return Err(format!(
+            return Err(Broken::Lost(format!(
                 "{kept} events kept and {owed} owed, {prefix} there without a hole, {found} up to {last:?}"
-            ));
+            )));
         }
         if prefix < found {
-            return Err(format!("{found} events up to {:?}, a hole after {prefix}", holdings.numbers.last()));
+            let last = holdings.numbers.last();
+            return Err(Broken::Otherwise(format!("{found} events up to {last:?}, a hole after {prefix}")));
         }
         if !holdings.health.is_ok() || holdings.quarantined + holdings.gap_events > 0 {
             let Holdings { gap_events, quarantined, health, .. } = &holdings;
-            return Err(format!("{health}, {quarantined} in quarantine, {gap_events} in gaps"));
+            let found = format!("{health}, {quarantined} in quarantine, {gap_events} in gaps");
+            return Err(Broken::Otherwise(found));
         }
         if self.store().join("quarantine").exists() {
-            return Err("a segment was moved to quarantine".into());
+            return Err(Broken::Otherwise("a segment was moved to quarantine".into()));
         }
         Ok(found - std::mem::replace(&mut self.kept, found))
     }

@@ -1,4 +1,4 @@
-//! How much a run of the fault tests does, and what happens where one can't run.
+//! How much a run of the fault tests does.
 
 /// The variable that chooses the long set.
 const SCALE: &str = "MCPLOG_FAULTS";
@@ -44,22 +44,4 @@ impl Scale {
             Self::Long => long,
         }
     }
-}
-
-/// Says loudly that a test is skipped, and why. Where `MCPLOG_FAULTS_REQUIRED` is set, as on a machine that is known to
-/// have everything, that is a failure.
-///
-/// # Panics
-/// Nothing may be skipped here.
-pub fn skip(test: &str, why: &str) {
-    assert!(std::env::var_os("MCPLOG_FAULTS_REQUIRED").is_none(), "{test} can't be skipped here: {why}");
-    // Not by eprintln: the test harness would swallow it.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED {test}: {why}\n").as_bytes());
-}
-
-/// Why a test that needs `program` can't be run, if it is not installed.
-pub fn missing(program: &str) -> Option<String> {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
-    (!found).then(|| format!("{program} is not installed; tests/faults/setup.sh installs it"))
 }

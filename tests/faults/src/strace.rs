@@ -4,16 +4,17 @@
 //! [`Strace::around`] and [`Strace::attach_to_all`] the first thread to come that far is hit, with [`Strace::attach`] a
 //! thread that the test chose.
 
-use crate::scale::skip;
+use crate::need::{missing, skip};
 use crate::victim::Running;
+use crate::volume::{Kind, Volume};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Long enough for a loaded machine; nothing is measured by it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How often to look whether something has happened.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -66,7 +67,7 @@ impl Strace {
     ///
     /// # Panics
     /// There is no such thread, or strace can't be attached.
-    pub fn attach(&self, victim: &Running, thread: &str) -> Child {
+    pub fn attach(&self, victim: &Running, thread: &str) -> Tracer {
         let tasks = tasks_of(victim);
         let deadline = Instant::now() + PATIENCE;
         // A thread names itself, some time after it was started.
@@ -87,18 +88,18 @@ impl Strace {
     ///
     /// # Panics
     /// It can't be attached.
-    pub fn attach_to_all(&self, victim: &Running) -> Child {
+    pub fn attach_to_all(&self, victim: &Running) -> Tracer {
         let tasks = tasks_of(victim);
         let id = victim.pid().to_string();
         self.attach_with(&["-f", "-p", &id], || ids_in(&tasks).iter().all(|id| is_traced(&tasks.join(id))))
     }
 
-    fn attach_with(&self, target: &[&str], is_attached: impl Fn() -> bool) -> Child {
+    fn attach_with(&self, target: &[&str], is_attached: impl Fn() -> bool) -> Tracer {
         let started = Command::new("strace").args(self.arguments()).args(target).spawn();
-        let mut strace = started.unwrap_or_else(|error| panic!("start strace: {error}"));
+        let mut strace = Tracer(started.unwrap_or_else(|error| panic!("start strace: {error}")));
         let deadline = Instant::now() + PATIENCE;
         while !is_attached() {
-            let ended = strace.try_wait().unwrap_or_else(|error| panic!("wait for strace: {error}"));
+            let ended = strace.0.try_wait().unwrap_or_else(|error| panic!("wait for strace: {error}"));
             assert!(ended.is_none() && Instant::now() < deadline, "strace {target:?} did not attach: {ended:?}");
             std::thread::sleep(LOOK);
         }
@@ -121,29 +122,71 @@ impl Strace {
     }
 }
 
-/// A directory to work in for a test that traces; `None`, said aloud, where nothing can be traced.
+/// A strace that was attached. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Tracer(Child);
+
+impl Tracer {
+    /// Waits for its end, which comes with that of what it traces: then its log is complete.
+    ///
+    /// # Panics
+    /// It goes on.
+    pub fn finish(mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.0.try_wait().unwrap_or_else(|error| panic!("wait for strace: {error}")).is_none() {
+            assert!(Instant::now() < deadline, "strace does not end with what it traces");
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        // It has ended if it was waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A directory to work in for a test that traces, where segments are mapped; `None`, said aloud, where there is none or
+/// nothing can be traced.
 ///
 /// # Panics
 /// There is no room for a directory, or nothing may be skipped here.
 pub fn dir(test: &str) -> Option<TempDir> {
-    if let Some(why) = missing() {
+    let mapped = [std::env::temp_dir(), "/dev/shm".into()].into_iter().find(|place| is_mapped_on(place));
+    let missing = missing("strace");
+    match (missing, mapped) {
+        (None, Some(place)) => Some(TempDir::new_in(place).unwrap_or_else(|error| panic!("make a directory: {error}"))),
+        (missing, _) => {
+            skip(
+                test,
+                &missing.unwrap_or_else(|| "neither the temporary directory nor /dev/shm is ext4 or tmpfs".into()),
+            );
+            None
+        }
+    }
+}
+
+/// The same where segments are written by pwrite(2) and synced by fdatasync(2): on XFS.
+///
+/// # Panics
+/// Nothing may be skipped here.
+pub fn written_dir(test: &str) -> Option<Volume> {
+    if let Some(why) = missing("strace") {
         skip(test, &why);
         return None;
     }
-    Some(tempfile::tempdir().unwrap_or_else(|error| panic!("make a directory: {error}")))
+    Volume::roomy_or_skip(test, Kind::Xfs)
 }
 
-/// Why strace can't be used here; `None` if it can. Tried, not guessed: many containers have it and refuse ptrace(2).
-fn missing() -> Option<String> {
-    let tried = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=getpid:error=EIO:when=1", "true"])
-        .stderr(Stdio::piped())
-        .output();
-    match tried {
-        Err(error) => Some(format!("strace can't be started: {error}")),
-        Ok(output) if output.status.success() => None,
-        Ok(output) => Some(format!("strace can't trace here: {}", String::from_utf8_lossy(&output.stderr).trim())),
-    }
+/// Whether segments are mapped in that directory: elsewhere they are synced by other calls.
+fn is_mapped_on(place: &Path) -> bool {
+    const EXT4: u32 = 0xef53;
+    const TMPFS: u32 = 0x0102_1994;
+    // The type's width and sign differ by architecture; the numbers above fit all of them.
+    rustix::fs::statfs(place)
+        .is_ok_and(|found| u32::try_from(found.f_type).is_ok_and(|kind| [EXT4, TMPFS].contains(&kind)))
 }
 
 fn tasks_of(victim: &Running) -> PathBuf {

@@ -77,6 +77,11 @@ impl Trace {
         Self { calls }
     }
 
+    /// Whether a call was tampered with.
+    pub fn was_hit(&self) -> bool {
+        self.calls.iter().any(|call| call.result.as_ref().is_err_and(|error| error.ends_with("(INJECTED)")))
+    }
+
     /// How often each thread made each call since the last one that matches, or in all if none does.
     pub fn counts_since(&self, matches: impl Fn(&Call) -> bool) -> Counts {
         let names = self.thread_names();
@@ -199,5 +204,6 @@ mod tests {
         assert_eq!(trace.thread_names(), [(10, "main".to_owned()), (11, "mcplog-sync".to_owned())].into());
         assert_eq!(trace.calls[2].path(), Some("/dev/null"));
         assert_eq!(trace.calls[3].path(), None);
+        assert!(trace.was_hit() && !Trace::parse("fsync(3</d>) = -1 EIO (Input/output error)\n").was_hit());
     }
 }

@@ -1,11 +1,11 @@
 //! Starting a victim, listening to it, and ending it.
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use crate::watchdog::{SIGKILL, Watchdog, kill_group, wait_for_end};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Lines, Read, Seek, SeekFrom, Write};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -31,6 +31,8 @@ pub struct Said {
     pub acknowledged: u64,
     /// How many events of this run a segment's mark calls durable, each time that changed.
     pub marks: Vec<Marked>,
+    /// How many events it had to record, when it had.
+    pub recorded: u64,
     /// How many events of this run the store refused.
     pub refused: u64,
     /// Everything was in the database, before it was shut down.
@@ -61,10 +63,14 @@ pub struct Marked {
     pub waiting: u64,
 }
 
-/// A victim that runs. It is killed when this is dropped, so that a test that fails leaves nothing behind.
+/// A victim that runs. It is killed when this is dropped, so that a test that fails leaves nothing behind, and when it
+/// takes minutes, so that a test that would hang fails and says which victim it was.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    /// Nothing of it is left: it was waited for, and its id may be somebody else's.
+    reaped: bool,
+    watchdog: Watchdog,
     /// What a quiet one writes to standard error.
     complaints: Option<File>,
     stdin: Option<ChildStdin>,
@@ -133,7 +139,9 @@ impl Victim {
             .unwrap_or_else(|error| panic!("start {line:?}: {error}"));
         let Some(stdout) = child.stdout.take() else { panic!("standard output was piped") };
         let stdin = child.stdin.take();
-        Running { child, complaints, stdin, lines: BufReader::new(stdout).lines(), said: Said::default() }
+        let watchdog = Watchdog::over(child.id(), format!("{line:?}"));
+        let (lines, said) = (BufReader::new(stdout).lines(), Said::default());
+        Running { child, reaped: false, watchdog, complaints, stdin, lines, said }
     }
 
     /// Starts it and waits for its end.
@@ -153,7 +161,8 @@ impl Running {
         self.child.id()
     }
 
-    /// Lets a victim go on that was started with `--hold`.
+    /// Lets a victim go on that waits for that: one that was started with `--hold` begins to record, one that was started
+    /// with `--until-told` ends.
     pub fn release(&mut self) {
         // Dropping it closes it. Who does not read any more is dead, which the test will notice.
         let _ = self.stdin.take().map(|mut stdin| stdin.write_all(b"go\n"));
@@ -175,7 +184,7 @@ impl Running {
     /// It ended before.
     pub fn wait_until(&mut self, enough: impl Fn(&Said) -> bool) {
         if !self.listen_until(enough) {
-            let (status, complaints) = (self.child.wait(), self.complaints());
+            let (status, complaints) = (self.reap(), self.complaints());
             panic!("the victim ended by itself, {status:?}, after {:?}: {complaints}", self.said);
         }
     }
@@ -199,36 +208,48 @@ impl Running {
     /// Kills it, and its wrapper, with SIGKILL, and listens to what it said before it died: that was true as well.
     ///
     /// # Panics
-    /// The system refuses.
+    /// It had ended by itself, by whatever signal or exit code; or the system refuses.
     pub fn kill(self) -> Said {
-        if let Err(error) = self.kill_all() {
-            panic!("kill the victim: {error}");
-        }
-        self.finish().0
+        let (said, status) = self.put_down();
+        assert_eq!(status.signal(), Some(SIGKILL), "the victim ended by itself, {status}, after {said:?}");
+        said
+    }
+
+    /// The same for who does not mind that it may have ended before, and how.
+    ///
+    /// # Panics
+    /// The system refuses.
+    pub fn put_down(self) -> (Said, ExitStatus) {
+        kill_group(self.child.id());
+        self.finish()
     }
 
     /// Listens until it ends.
     ///
     /// # Panics
-    /// The system refuses to tell how it ended.
+    /// It takes minutes, or the system refuses to tell how it ended.
     pub fn finish(mut self) -> (Said, ExitStatus) {
         while self.hear() {}
-        match self.child.wait() {
-            Ok(status) => (std::mem::take(&mut self.said), status),
-            Err(error) => panic!("wait for the victim: {error}"),
-        }
+        let status = self.reap().unwrap_or_else(|error| panic!("wait for the victim: {error}"));
+        self.watchdog.assert_silent(&self.said);
+        (std::mem::take(&mut self.said), status)
     }
 
-    /// Not reaped yet, so its id is nobody else's.
-    fn kill_all(&self) -> rustix::io::Result<()> {
-        match i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            Some(group) => kill_process_group(group, Signal::KILL),
-            None => Ok(()),
-        }
+    /// Waits for its end, and ends what it leaves behind.
+    fn reap(&mut self) -> std::io::Result<ExitStatus> {
+        // Until it is waited for, its id is nobody else's: so long the watchdog may kill it.
+        wait_for_end(self.child.id())?;
+        self.watchdog.stand_down();
+        kill_group(self.child.id());
+        self.reaped = true;
+        self.child.wait()
     }
 
     fn hear(&mut self) -> bool {
-        let Some(Ok(line)) = self.lines.next() else { return false };
+        let Some(Ok(line)) = self.lines.next() else {
+            self.watchdog.assert_silent(&self.said);
+            return false;
+        };
         let (what, more) = line.split_once(' ').unwrap_or((&line, ""));
         let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("the victim said {line:?}"));
         match what {
@@ -240,6 +261,7 @@ impl Running {
                 let appended = self.said.appended;
                 self.said.marks.push(Marked { durable: number(durable), appended, waiting: number(waiting) });
             }
+            "recorded" => self.said.recorded = number(more),
             "folded" => self.said.folded = true,
             "refused" => self.said.refused = number(more),
             "failed" => self.said.failures.push(more.to_owned()),
@@ -256,9 +278,30 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.kill_all();
-            let _ = self.child.wait();
+        if !self.reaped {
+            kill_group(self.child.id());
+            let _ = self.reap();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "the victim ended by itself, exit status: 1")]
+    fn a_victim_that_ended_by_itself_was_not_killed() {
+        let victim = Victim::new("false", Path::new("nowhere")).start();
+        wait_for_end(victim.pid()).expect("a child");
+        victim.kill();
+    }
+
+    #[test]
+    fn a_victim_that_runs_is_killed_with_what_it_started() {
+        let mut victim = Victim::new("sh", Path::new("-c")).with(["sleep 600 & echo opened; wait"]).start();
+        victim.wait_until(|said| said.opened);
+        // The other one has its output open as well: this returns when both are dead.
+        assert!(victim.kill().opened);
     }
 }

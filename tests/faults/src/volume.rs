@@ -1,20 +1,27 @@
 //! A small file system for one test: made, mounted, filled to the last byte, emptied again, unmounted.
 //!
-//! Wants root and a loop device; where there is none, [`Volume::new`] says why. Runs in the tests' process.
+//! Wants root and a loop device; where there is none, [`Volume::or_skip`] says so. Runs in the tests' process.
 
+use crate::need::skip;
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a server of a file system may take to mount it, and a process that was killed to let go of its files.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What a roomy one has. The images are sparse.
+const ROOMY_MIB: u64 = 320;
+/// A RAM disk that holds a few images may have them; a container's usual 64 MB may not.
+const RAM_DISK_BYTES_MIN: u64 = 2 * 1024 * 1024 * 1024;
 /// Written at once to fill what is left.
 const FILL_BYTES: usize = 1024 * 1024;
 
 /// What kind of file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// Memory.
     Tmpfs,
@@ -52,6 +59,28 @@ impl Kind {
     }
 }
 
+/// Those that could be made in this process: what could be made once can be made again.
+static MADE: Mutex<BTreeSet<Kind>> = Mutex::new(BTreeSet::new());
+
+/// The value of a thing that wants a file system of that kind; `None`, said aloud, where there can't be such a one.
+///
+/// # Panics
+/// One could be made before, or nothing may be skipped here.
+pub(crate) fn made_or_skipped<T>(test: &str, kind: Kind, made: Result<T, String>) -> Option<T> {
+    let mut before = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    match made {
+        Ok(made) => {
+            before.insert(kind);
+            Some(made)
+        }
+        Err(why) if before.contains(&kind) => panic!("{test}: no further {kind:?}: {why}"),
+        Err(why) => {
+            skip(&format!("{test} on {kind:?}"), &why);
+            None
+        }
+    }
+}
+
 /// A mounted file system. Dropping it unmounts it.
 #[derive(Debug)]
 pub struct Volume {
@@ -62,29 +91,53 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// Makes and mounts one.
+    /// Makes and mounts one with so little room that it is soon filled; `None`, said aloud, where that is impossible: no
+    /// root, no tools, not in the kernel.
+    ///
+    /// # Panics
+    /// It could be made before, or nothing may be skipped here.
+    pub fn or_skip(test: &str, kind: Kind) -> Option<Self> {
+        made_or_skipped(test, kind, Self::small(kind))
+    }
+
+    /// The same with room for whatever a test does.
+    ///
+    /// # Panics
+    /// As [`Volume::or_skip`].
+    pub fn roomy_or_skip(test: &str, kind: Kind) -> Option<Self> {
+        made_or_skipped(test, kind, Self::roomy(kind))
+    }
+
+    /// One with room for whatever a test does.
     ///
     /// # Errors
-    /// Why that is impossible here: no root, no tools, not in the kernel.
-    pub fn new(kind: Kind) -> Result<Self, String> {
-        let volume = Self::mount(kind)?;
+    /// Why that is impossible here.
+    pub(crate) fn roomy(kind: Kind) -> Result<Self, String> {
+        Self::empty(kind, &image_place(), ROOMY_MIB)
+    }
+
+    fn small(kind: Kind) -> Result<Self, String> {
+        let volume = Self::empty(kind, &std::env::temp_dir(), kind.image_mib())?;
         let ballast = vec![b'.'; kind.ballast_mib() * 1024 * 1024];
         std::fs::write(volume.path().join("ballast"), ballast).map_err(|error| error.to_string())?;
         Ok(volume)
     }
 
-    fn mount(kind: Kind) -> Result<Self, String> {
-        let dir = tempfile::Builder::new().prefix("mcplog-volume-").tempdir().map_err(|error| error.to_string())?;
-        let mut volume = Self { dir, server: None, beneath: None };
+    /// Makes and mounts an empty one of that size, with its image in the directory `place`.
+    fn empty(kind: Kind, place: &Path, image_mib: u64) -> Result<Self, String> {
+        // setup.sh unmounts what a process left that is gone.
+        let prefix = format!("mcplog-volume-{}-", std::process::id());
+        let dir = tempfile::Builder::new().prefix(&prefix).tempdir_in(place);
+        let mut volume = Self { dir: dir.map_err(|error| error.to_string())?, server: None, beneath: None };
         std::fs::create_dir(volume.path()).map_err(|error| error.to_string())?;
         let mkfs: &[&str] = match kind {
             Kind::Tmpfs => {
-                let size = format!("size={}m", kind.image_mib());
+                let size = format!("size={image_mib}m");
                 done(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(volume.path()))?;
                 return Ok(volume);
             }
             Kind::Fuse => {
-                volume.serve(Self::mount(Kind::Ext4)?)?;
+                volume.serve(Self::empty(Kind::Ext4, place, image_mib)?)?;
                 return Ok(volume);
             }
             // Blocks as on any disk of today; a small one would get blocks of 1 KiB.
@@ -92,12 +145,36 @@ impl Volume {
             Kind::Xfs => &["mkfs.xfs", "-q"],
             Kind::Btrfs => &["mkfs.btrfs", "-q"],
         };
-        let image = volume.dir.path().join("image");
-        let sized = File::create(&image).and_then(|file| file.set_len(kind.image_mib() * 1024 * 1024));
+        let image = volume.image();
+        let sized = File::create(&image).and_then(|file| file.set_len(image_mib * 1024 * 1024));
         sized.map_err(|error| error.to_string())?;
         done(Command::new(mkfs[0]).args(&mkfs[1..]).arg(&image))?;
-        done(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(volume.path()))?;
+        volume.mount_image()?;
         Ok(volume)
+    }
+
+    fn mount_image(&self) -> Result<(), String> {
+        done(Command::new("mount").args(["-o", "loop"]).arg(self.image()).arg(self.path()))
+    }
+
+    /// Unmounts its image and mounts it again. Nobody may have a file open on it any more.
+    ///
+    /// # Errors
+    /// It can't be unmounted, or not mounted again.
+    pub(crate) fn remount(&self) -> Result<(), String> {
+        let patience = Instant::now() + PATIENCE;
+        // A process that was killed is gone for its parent a little before its last file is closed.
+        while let Err(error) = done(Command::new("umount").arg(self.path())) {
+            if Instant::now() > patience {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.mount_image()
+    }
+
+    fn image(&self) -> PathBuf {
+        self.dir.path().join("image")
     }
 
     /// Where it is mounted.
@@ -171,6 +248,15 @@ impl Drop for Volume {
             let _ = server.kill();
             let _ = server.wait();
         }
+    }
+}
+
+/// Where syncing is fast, if there is room: then there are more syncs to cut into.
+fn image_place() -> PathBuf {
+    let ram_disk = Path::new("/dev/shm");
+    match rustix::fs::statvfs(ram_disk) {
+        Ok(found) if found.f_bavail.saturating_mul(found.f_frsize) >= RAM_DISK_BYTES_MIN => ram_disk.to_owned(),
+        _ => std::env::temp_dir(),
     }
 }
 

@@ -1,18 +1,24 @@
 //! A database that is full, fails or is held by somebody else: recording goes on, health says so, and folding catches up
 //! when it can; no row is lost or doubled. [`Holdings`] runs SQLite's own integrity check each time.
 
-use mcplog_faults::cases::{each, spread};
+use mcplog::format::SegmentId;
+use mcplog_faults::cases::{assert_hit, each, spread};
 use mcplog_faults::order::{self, Order};
+use mcplog_faults::strace::Tracer;
 use mcplog_faults::{Holdings, Running, Said, Scale, Strace, Trace, Victim, strace};
 use rusqlite::Connection;
 use std::path::Path;
-use std::process::Child;
+use std::time::{Duration, Instant};
 
 const EVENTS: u64 = 1200;
 /// How many failures the quick set tries for each call and error.
 const QUICK: u64 = 3;
 /// And how many the long set tries: SQLite makes thousands of calls, one like the other.
 const LONG: u64 = 60;
+/// How long to wait for a call that is to fail, and may never be made: no two runs make equally many.
+const FAILURE_PATIENCE: Duration = Duration::from_secs(5);
+/// More than a run makes.
+const SEGMENTS_MAX: u64 = 32;
 /// How SQLite changes, syncs and reads its files.
 const CALLS: &str = "pwrite64,fsync,fdatasync,ftruncate,pread64";
 
@@ -22,63 +28,84 @@ fn a_database_that_fails_for_a_while_delays_folding_and_nothing_else() {
     let cases = cases(dir.path(), |number| format!("{number}..{}", number + 2));
     let noticed = each(cases.iter().enumerate(), |(case, (call, failure))| {
         let store = dir.path().join(case.to_string());
-        let (mut victim, mut strace) = start_failing(&store, call, Some(failure), &["--fold", "--linger"]);
+        let (mut victim, strace) = start_failing(&store, call, Some(failure), &["--fold", "--linger"]);
         let case = format!("{call} {failure}");
         let is_well = |said: &Said| said.folded && said.healths.last().is_none_or(|health| health == "ok");
         assert!(victim.listen_until(is_well), "{case}: the victim ended by itself: {:?}", victim.said());
         let said = victim.kill();
-        strace.wait().expect("strace ends with the thread");
+        strace.finish();
         assert_eq!(said.acknowledged, EVENTS, "{case}: recording goes on: {said:?}");
         assert_all_there(&store, &case);
-        let failed = seen(&store).calls.iter().any(|call| call.result.is_err());
-        (failed, said.healths.iter().any(|health| health.contains("folding waits")))
+        (call, seen(&store).was_hit(), said.healths.iter().any(|health| health.contains("folding waits")))
     });
-    let failed = noticed.iter().filter(|(failed, _)| *failed).count();
-    let noticed = noticed.iter().filter(|(_, noticed)| *noticed).count();
-    println!("{failed} of {} runs saw the database fail, health told so in {noticed}", cases.len());
-    assert!(failed > 0 && noticed > 0, "{failed} failed, {noticed} noticed");
+    assert_hit("the database fails for a while", noticed.iter().map(|(call, failed, _)| (call, *failed)));
+    let noticed = noticed.iter().filter(|(.., noticed)| *noticed).count();
+    println!("health told so in {noticed} of {} runs", cases.len());
+    assert!(noticed > 0, "nobody noticed");
 }
 
 #[test]
 fn a_database_that_fails_for_good_leaves_everything_in_the_log() {
     let Some(dir) = strace::dir("a database that fails for good") else { return };
     let cases = cases(dir.path(), |number| format!("{number}+"));
-    each(cases.iter().enumerate(), |(case, (call, failure))| {
+    let failed = each(cases.iter().enumerate(), |(case, (call, failure))| {
         let store = dir.path().join(case.to_string());
-        let (mut victim, mut strace) = start_failing(&store, call, Some(failure), &["--linger"]);
+        let (mut victim, strace) = start_failing(&store, call, Some(failure), &["--linger"]);
         let case = format!("{call} {failure}");
         assert!(
             victim.listen_until(|said| said.acknowledged == EVENTS),
             "{case}: recording goes on: {:?}",
             victim.said()
         );
+        // What fails may be the last that is done for these events.
+        let deadline = Instant::now() + FAILURE_PATIENCE;
+        let log = store.with_extension("log");
+        let was_hit = || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("(INJECTED)"));
+        while !was_hit() && Instant::now() < deadline {
+            assert!(victim.listen_for(Duration::from_millis(20)), "{case}: the victim ended by itself");
+        }
         victim.kill();
-        strace.wait().expect("strace ends with the thread");
+        strace.finish();
         assert_all_there(&store, &case);
+        (call, seen(&store).was_hit())
     });
+    assert_hit("the database fails for good", failed);
 }
 
 #[test]
 fn a_segment_stays_whose_rows_a_failed_sync_of_the_database_left_in_doubt() {
     let Some(dir) = strace::dir("failing syncs of the database") else { return };
     let numbers = Scale::chosen().of(2, 6);
-    each(1..=numbers, |number| {
+    let seen = each(1..=numbers, |number| {
         let (store, log) = (dir.path().join(number.to_string()), dir.path().join(format!("{number}.log")));
         let mut victim = scripted(&store).with(["--events", "3000", "--fold"]).start();
         assert!(victim.listen_until(|said| said.opened), "the victim ended by itself");
-        let failing = Strace::of(order::CALLS).injecting("fsync", &format!("error=EIO:when={number}")).log(&log);
-        let mut strace = failing.attach(&victim, "mcplog-compact");
+        let mut failing = Strace::of(order::CALLS)
+            .injecting("fsync,fdatasync", &format!("error=EIO:when={number}"))
+            .at(store.join("store.db"))
+            .at(store.join("store.db-wal"))
+            .log(&log);
+        // What may be retired: nothing else than these paths is seen, so that no other sync fails.
+        for id in 1..=SEGMENTS_MAX {
+            failing = failing.at(store.join("wal").join(mcplog::segment::directory::file_name(SegmentId(id))));
+        }
+        let strace = failing.attach(&victim, "mcplog-compact");
         victim.release();
         let (said, status) = victim.finish();
-        strace.wait().expect("strace ends with the thread");
+        strace.finish();
         assert!(status.success(), "fsync {number}: {said:?}");
         let trace = Trace::parse(&std::fs::read_to_string(&log).expect("strace wrote its log"));
-        let mut violations = Order::of(&trace, &store).violations(&[]);
-        // A directory that can't be synced may bring a segment back, whose records are passed over by their numbers.
+        let order = Order::of(&trace, &store);
+        let mut violations = order.violations(&[]);
+        // The syncs of the directory are not seen.
         violations.retain(|violation| violation.contains("store.db"));
         assert_eq!(violations, [""; 0], "fsync {number}");
         assert_eq!(Holdings::of(&store).prefix(0), 3000, "fsync {number}");
+        (trace.was_hit(), order.occasions().1)
     });
+    println!("whether a sync failed, and how many segments were retired: {seen:?}");
+    assert!(seen.iter().any(|(failed, _)| *failed), "no sync failed");
+    assert!(seen.iter().any(|(failed, retired)| *failed && *retired > 0), "nothing was retired after a failed sync");
 }
 
 #[test]
@@ -134,10 +161,10 @@ fn scripted(store: &Path) -> Victim {
 /// Which calls of the compactor on the database's files are to fail, and how. `when` says it for the first one to fail.
 fn cases(dir: &Path, when: impl Fn(u64) -> String) -> Vec<(String, String)> {
     let store = dir.join("counted");
-    let (mut victim, mut strace) = start_failing(&store, CALLS, None, &["--fold", "--linger"]);
+    let (mut victim, strace) = start_failing(&store, CALLS, None, &["--fold", "--linger"]);
     assert!(victim.listen_until(|said| said.folded), "the victim ended by itself");
     victim.kill();
-    strace.wait().expect("strace ends with the thread");
+    strace.finish();
     let counts = seen(&store).counts_since(|_| false);
     println!("calls made: {counts:?}");
     let mut cases = Vec::new();
@@ -151,7 +178,7 @@ fn cases(dir: &Path, when: impl Fn(u64) -> String) -> Vec<(String, String)> {
 }
 
 /// A run during which the compactor's calls on the database's files are seen, and fail as `failure` says.
-fn start_failing(store: &Path, call: &str, failure: Option<&str>, arguments: &[&str]) -> (Running, Child) {
+fn start_failing(store: &Path, call: &str, failure: Option<&str>, arguments: &[&str]) -> (Running, Tracer) {
     let victim = scripted(store).with(["--events", &EVENTS.to_string()]).with(arguments.iter().copied());
     let mut victim = victim.start();
     assert!(victim.listen_until(|said| said.opened), "the victim ended by itself");

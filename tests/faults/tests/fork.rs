@@ -1,10 +1,11 @@
 //! A child that a writer forked off. Alone in its file: a fork copies whatever the other threads of a process hold.
 
-use fork::{Fork, fork, waitpid};
+use fork::{Fork, fork};
 use mcplog::error::OpenError;
 use mcplog::{Config, Store};
 use mcplog_faults::{Holdings, event};
-use std::time::Duration;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -28,10 +29,23 @@ fn a_forked_child_is_no_second_writer_and_harms_nothing() {
         }
         Fork::Parent(child) => {
             assert!((100..200).all(|number| event::record(&recorder, number)), "recorded after the fork");
-            assert_eq!(waitpid(child).expect("wait"), 0, "the child got the lock, or claims to have flushed");
+            let code = wait(Pid::from_raw(child).expect("a process id")).exit_status();
+            assert_eq!(code, Some(0), "the child got the lock, or claims to have flushed");
         }
     }
     store.shutdown(PATIENCE);
     let holdings = Holdings::of(dir.path().join("data").as_path());
     assert_eq!(holdings.numbers, (0..200).collect::<Vec<_>>());
+}
+
+/// How a child ended. One that hangs, as a fork may that finds a lock held for ever, is killed.
+fn wait(child: Pid) -> WaitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match waitpid(Some(child), WaitOptions::NOHANG).expect("a child of this process") {
+            Some((_, status)) => return status,
+            None if Instant::now() > deadline => kill_process(child, Signal::KILL).expect("kill"),
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
 }

@@ -36,7 +36,7 @@ fn under_never_everything_that_reached_the_map_survives_kill_9() {
 /// Kills so many victims, and looks after each.
 fn rounds(test: &str, sync: &str, rounds: u64) {
     let mut random = Random::for_test(test);
-    let (mut while_opening, mut survived) = (0, 0);
+    let (mut victims, mut while_opening, mut survived) = (0, 0, 0);
     let mut dir = tempfile::tempdir().expect("temporary directory");
     let mut first = 0;
     for round in 0..rounds {
@@ -63,6 +63,7 @@ fn rounds(test: &str, sync: &str, rounds: u64) {
             // Not by what else it says: the moment may lie before it says anything.
             std::thread::sleep(Duration::from_micros(random.below(LIFE_US_MAX)));
             let said = victim.kill();
+            victims += 1;
             while_opening += u64::from(!said.opened);
             owed = owed.max(said.appended).max(said.durable());
             assert_eq!((said.refused, said.failures.len()), (0, 0), "round {round}: {said:?}");
@@ -76,5 +77,12 @@ fn rounds(test: &str, sync: &str, rounds: u64) {
         survived += found - first;
         first = found;
     }
-    println!("{test}: {rounds} rounds, {while_opening} victims killed while opening, {survived} events survived");
+    println!(
+        "{test}: {rounds} rounds, {victims} victims, {while_opening} killed while opening, {survived} events survived"
+    );
+    // Otherwise this test would show nothing.
+    assert!(
+        survived > 0 && while_opening * 2 <= victims,
+        "{survived} survived, {while_opening} of {victims} while opening"
+    );
 }

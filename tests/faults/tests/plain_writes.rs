@@ -3,9 +3,10 @@
 use mcplog::segment::{Item, SegmentReader, Stop, list};
 use mcplog::{Config, Store};
 use mcplog_faults::event::record_or_drop;
-use mcplog_faults::{Holdings, Kind, Said, Scale, Victim, Volume, skip};
+use mcplog_faults::{Holdings, Kind, Said, Scale, Victim, Volume};
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -13,9 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs `test` on each file system of `kinds` that can be had here.
 fn on_each(name: &str, kinds: impl IntoIterator<Item = Kind>, test: impl Fn(Kind, &Volume)) {
     for kind in kinds {
-        match Volume::new(kind) {
-            Ok(volume) => test(kind, &volume),
-            Err(why) => skip(&format!("{name} on {kind:?}"), &why),
+        if let Some(volume) = Volume::or_skip(name, kind) {
+            test(kind, &volume);
         }
     }
 }
@@ -96,14 +96,13 @@ fn a_segment_that_is_being_written_is_followed_without_a_torn_frame() {
 /// on XFS that is the block that the last frame lies in, after a snapshot of btrfs all that the segment was given.
 #[test]
 fn a_segment_that_shares_its_blocks_brings_no_signal_on_a_full_disk_and_loses_nothing_silently() {
-    const EVENTS: u64 = 30_000;
     on_each("a segment that shares its blocks", [Kind::Xfs, Kind::Btrfs], |kind, volume| {
         let store = volume.path().join("data");
         let mut running = Victim::new(env!("CARGO_BIN_EXE_victim"), &store)
-            // One segment has room for all of it, and is kept.
+            // One segment has room for what is recorded until it is told to stop, and is kept.
             .with(["--sync=interval", "--segment-bytes=4194304", "--keep-segments-bytes=1073741824", "--fold"])
             .with(["--channel-events=1024", "--record-wait-ms=0", "--drop"])
-            .with(["--tell-every=1", "--pause-us=50", &format!("--events={EVENTS}")])
+            .with(["--tell-every=1", "--pause-us=50", "--until-told"])
             .start();
         assert!(running.listen_until(|said| said.appended >= 3000), "{kind:?}: it ended before");
         let (wal, copy) = (store.join("wal"), volume.path().join("copy"));
@@ -118,7 +117,10 @@ fn a_segment_that_shares_its_blocks_brings_no_signal_on_a_full_disk_and_loses_no
         let no_room = |health: &String| health.contains("events wait");
         let enough = |said: &Said| said.appended >= 20_000 || said.healths.iter().any(no_room);
         assert!(running.listen_until(enough), "{kind:?}: it ended before");
+        let before = running.said().appended;
         volume.make_room();
+        assert!(running.listen_until(|said| said.appended >= before + 1000), "{kind:?}: logging did not resume");
+        running.release();
         let (said, status) = running.finish();
         assert_eq!((status.signal(), status.code()), (None, Some(0)), "{kind:?}");
         let Some(report) = &said.report else { panic!("{kind:?}: no report") };
@@ -128,7 +130,7 @@ fn a_segment_that_shares_its_blocks_brings_no_signal_on_a_full_disk_and_loses_no
             assert!(segments > 1, "{said:?}: no write was refused in the middle of a segment");
         }
         let holdings = Holdings::of(&store);
-        assert_eq!(holdings.numbers.len() as u64, EVENTS - said.refused, "{kind:?}");
+        assert_eq!(holdings.numbers.len() as u64, said.recorded - said.refused, "{kind:?}");
         assert_eq!((holdings.gap_events, holdings.quarantined), (said.refused, 0), "{kind:?}");
     });
 }
@@ -136,15 +138,28 @@ fn a_segment_that_shares_its_blocks_brings_no_signal_on_a_full_disk_and_loses_no
 /// The whole way through the library once more, in a directory where segments are written.
 #[test]
 fn the_tests_of_the_pipeline_pass_over_plain_writes() {
-    if Scale::chosen() == Scale::Quick {
+    if Scale::chosen() != Scale::Long {
         // It builds the library's tests, which may take minutes.
         return;
     }
+    let program = build_pipeline_tests();
     on_each("the pipeline's tests", [Kind::Btrfs], |kind, volume| {
-        let tests = Command::new(env!("CARGO"))
-            .args(["test", "-p", "mcplog", "--test", "pipeline"])
-            .env("TMPDIR", volume.path())
-            .status();
+        let tests = Command::new(&program).env("TMPDIR", volume.path()).status();
         assert!(tests.as_ref().is_ok_and(|status| status.success()), "{kind:?}: {tests:?}");
     });
+}
+
+/// Where cargo put the library's test of that name. It has other uses for `TMPDIR`.
+fn build_pipeline_tests() -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "-p", "mcplog", "--test", "pipeline", "--no-run", "--message-format=json"]);
+    let output = cargo.stderr(Stdio::inherit()).output().expect("start cargo");
+    assert!(output.status.success(), "{cargo:?}: {}", output.status);
+    let messages = output.stdout.split(|byte| *byte == b'\n');
+    let mut programs = messages.filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_slice(line).ok()?;
+        let is_it = message["target"]["name"] == "pipeline";
+        is_it.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+    });
+    programs.next().expect("cargo names the program that it built")
 }

@@ -1,7 +1,7 @@
 //! The power cut tests can fail: each of these plants a bug that only a power cut shows, and wants to see it caught by the
 //! same rounds that `power.rs` does. What a single round catches depends on the moment; so each may try a few times.
 
-use mcplog_faults::{FileSystem, Ordeal, Random, Victim, missing, skip};
+use mcplog_faults::{Broken, Disk, Kind, Ordeal, Random, Victim, missing, skip};
 
 /// More than enough: nearly every round shows each of these bugs.
 const ROUNDS_MAX: u64 = 40;
@@ -10,7 +10,7 @@ const ROUNDS_MAX: u64 = 40;
 fn a_build_that_skips_msync_is_caught() {
     // ext4: where segments are mapped.
     let plant = |victim: Victim| victim.under(lie("msync"));
-    caught("a_build_that_skips_msync_is_caught", "strace", &[FileSystem::Ext4], plant, |_| 50);
+    caught("a_build_that_skips_msync_is_caught", "strace", &[Kind::Ext4], plant, |_| 50);
 }
 
 #[test]
@@ -18,27 +18,19 @@ fn a_build_that_skips_fsync_is_caught() {
     // Long enough for segments of some 600 events to be folded and retired: where the log itself is synced by msync, what is
     // lost is rows of the database. Directories that are not synced don't show: both file systems keep the order.
     let plant = |victim: Victim| victim.under(lie("fsync,fdatasync")).with(["--pause-us", "50"]);
-    caught("a_build_that_skips_fsync_is_caught", "strace", &FileSystem::ALL, plant, |_| 4000);
+    caught("a_build_that_skips_fsync_is_caught", "strace", &Disk::KINDS, plant, |_| 4000);
 }
 
 #[test]
 fn a_run_under_eatmydata_is_caught() {
-    caught(
-        "a_run_under_eatmydata_is_caught",
-        "eatmydata",
-        &FileSystem::ALL,
-        |victim| victim.under(["eatmydata"]),
-        |_| 50,
-    );
+    caught("a_run_under_eatmydata_is_caught", "eatmydata", &Disk::KINDS, |victim| victim.under(["eatmydata"]), |_| 50);
 }
 
 #[test]
 fn a_victim_that_acknowledges_early_is_caught() {
     // The cut has to come between a word and its truth. The pause lets the appender fall asleep, which makes that longer.
     let plant = |victim: Victim| victim.with(["--acknowledge-early", "--pause-us", "500"]);
-    caught("a_victim_that_acknowledges_early_is_caught", "xfs_io", &FileSystem::ALL, plant, |random| {
-        1 + random.below(100)
-    });
+    caught("a_victim_that_acknowledges_early_is_caught", "xfs_io", &Disk::KINDS, plant, |random| 1 + random.below(100));
 }
 
 /// Runs a victim so that these system calls are skipped and say that all is well.
@@ -52,7 +44,7 @@ fn lie(calls: &str) -> [String; 5] {
 fn caught(
     test: &str,
     tool: &str,
-    file_systems: &[FileSystem],
+    kinds: &[Kind],
     plant: impl Fn(Victim) -> Victim,
     enough: impl Fn(&mut Random) -> u64,
 ) {
@@ -61,18 +53,18 @@ fn caught(
     }
     let mut random = Random::for_test(test);
     for round in 0..ROUNDS_MAX {
-        let mut ordeal = match Ordeal::new(env!("CARGO_BIN_EXE_victim"), random.one_of(file_systems)) {
-            Ok(ordeal) => ordeal,
-            Err(why) => return skip(test, &why),
-        };
+        let kind = random.one_of(kinds);
+        let Some(mut ordeal) = Ordeal::or_skip(test, env!("CARGO_BIN_EXE_victim"), kind) else { return };
         let victim = ordeal.victim().with(["--sync", "always", "--flush-every", "5", "--segment-bytes", "65536"]);
         let mut victim = plant(victim).start();
         let enough = enough(&mut random);
         victim.wait_until(|said| said.acknowledged >= enough);
         let said = ordeal.cut(victim);
-        if let Err(error) = ordeal.survivors(said.durable()) {
-            println!("{test}: caught in round {round}: {error}");
-            return;
+        match ordeal.survivors(said.durable()) {
+            Ok(_) => {}
+            Err(Broken::Lost(what)) => return println!("{test}: caught in round {round}: {what}"),
+            // Whatever that is, it is not what was planted.
+            Err(Broken::Otherwise(what)) => println!("{test}: broken otherwise in round {round}: {what}"),
         }
     }
     panic!("{ROUNDS_MAX} rounds, and nothing was lost");

@@ -1,12 +1,12 @@
 //! Killed between the commit that folds a segment, the unlink that retires it, and the sync of the directory: whatever
 //! stage it was, everything that reached the map is there, and folded once.
 
+use mcplog_faults::watchdog::SIGKILL;
 use mcplog_faults::{Holdings, Random, Scale, Victim, missing, skip};
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
-const SIGKILL: i32 = 9;
 /// After how many rounds there is a fresh store.
 const ROUNDS_PER_STORE: u64 = 5;
 

@@ -4,6 +4,7 @@ use mcplog::error::OpenError;
 use mcplog::{Config, Store};
 use mcplog_faults::{Holdings, Victim, skip};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -34,12 +35,23 @@ fn a_second_process_is_refused_and_told_the_first_ones_pid_and_the_first_goes_on
 fn a_program_that_was_started_by_a_writer_does_not_inherit_the_lock() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let store = Store::open(Config::new(dir.path().join("data"))).expect("open");
+    // When this returns, the child runs another program than this one.
     let mut child = Command::new("sleep").arg("60").spawn().expect("start sleep");
-    store.shutdown(PATIENCE);
-    let again = Store::open(Config::new(dir.path().join("data")));
+    let [ours, its] = [std::process::id(), child.id()].map(open_files);
     child.kill().expect("kill");
     child.wait().expect("wait");
-    again.expect("the lock ended with the store");
+    store.shutdown(PATIENCE);
+    let lock = dir.path().join("data").join("LOCK");
+    assert!(ours.contains(&lock), "the lock is no open file of its holder: {ours:?}");
+    let inherited: Vec<_> = its.iter().filter(|path| path.starts_with(dir.path())).collect();
+    assert!(!its.is_empty() && inherited.is_empty(), "{inherited:?} of {its:?}");
+}
+
+/// The files that a process has open.
+fn open_files(process: u32) -> Vec<PathBuf> {
+    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it runs");
+    // One that was closed meanwhile is not open.
+    descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.ok()?.path()).ok()).collect()
 }
 
 #[test]

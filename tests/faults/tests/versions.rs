@@ -2,7 +2,7 @@
 
 use mcplog::error::{IndexError, OpenError, SegmentError};
 use mcplog::{Config, Store};
-use mcplog_faults::event;
+use mcplog_faults::{directory, event};
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -23,17 +23,10 @@ fn store() -> (tempfile::TempDir, Config) {
     (dir, config)
 }
 
-/// Every file below a directory but SQLite's shared memory, which every reader writes to, and the lock's process id.
+/// Every file of a store but SQLite's shared memory, which every reader writes to, and the lock's process id.
 fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut pending = vec![dir.to_owned()];
-    while let Some(path) = pending.pop() {
-        if path.is_dir() {
-            pending.extend(std::fs::read_dir(&path).expect("list").map(|entry| entry.expect("list").path()));
-        } else if !path.ends_with("LOCK") && path.extension().is_none_or(|extension| extension != "db-shm") {
-            files.insert(path.clone(), std::fs::read(&path).expect("read"));
-        }
-    }
+    let mut files = directory::contents(dir);
+    files.retain(|path, _| !path.ends_with("LOCK") && path.extension().is_none_or(|extension| extension != "db-shm"));
     files
 }
 

@@ -11,9 +11,20 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+/// A child that a test which fails does not leave behind.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // It has ended if the test came so far.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// `wal-inspect tail --follow --json`, running.
 struct Following {
-    child: Child,
+    child: Guarded,
     lines: Receiver<Value>,
     seen: Vec<Value>,
 }
@@ -39,7 +50,7 @@ impl Following {
                 }
             }
         });
-        Self { child, lines, seen: Vec::new() }
+        Self { child: Guarded(child), lines, seen: Vec::new() }
     }
 
     /// Waits for the record with that sequence number.
@@ -62,9 +73,9 @@ impl Following {
 
     /// Ctrl-C. Returns everything that was printed, and the exit code.
     fn interrupt(mut self) -> (Vec<Value>, i32) {
-        let pid = rustix::process::Pid::from_child(&self.child);
+        let pid = rustix::process::Pid::from_child(&self.child.0);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signal");
-        let status = self.child.wait().expect("wait");
+        let status = self.child.0.wait().expect("wait");
         self.seen.extend(self.lines.iter());
         (self.seen, status.code().expect("an exit code, not a signal"))
     }
@@ -310,5 +321,5 @@ fn a_follower_whose_reader_is_gone_ends_by_itself() {
     // `| head -3`: the reading thread ends with the next line, and the pipe with it.
     drop(lines);
     running.record(4..=5);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
 }

@@ -7,6 +7,7 @@
 //! - `acknowledged N`: the first N events of this run are durable.
 //! - `durable N M`: a segment's mark says that the first N events of this run are durable, and no mark said so before;
 //!   there are M segments behind it.
+//! - `recorded N`: it has recorded as many events as it was to, N.
 //! - `refused N`: N events of this run were refused so far.
 //! - `folded`: all of them are in the database, which it was to wait for.
 //! - `failed TEXT`: a wait ended without what was waited for.
@@ -22,6 +23,8 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -44,7 +47,7 @@ struct Arguments {
     /// The number of the first event.
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// How many events to record; without, until it is killed.
+    /// How many events to record; without, until it is told to stop or killed.
     #[arg(long)]
     events: Option<u64>,
     /// After how many events to wait until they are durable; 0 for never.
@@ -57,8 +60,11 @@ struct Arguments {
     #[arg(long, default_value_t = 0)]
     pause_us: u64,
     /// How long a wait for durability may take.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 60_000)]
     patience_ms: u64,
+    /// How long shutting down may take.
+    #[arg(long, default_value_t = 60_000)]
+    shutdown_patience_ms: u64,
     /// How long an event may wait for room in the channel; 0 drops it at once.
     #[arg(long, default_value_t = 60_000)]
     record_wait_ms: u64,
@@ -76,6 +82,9 @@ struct Arguments {
     /// Wait for a line on standard input before recording.
     #[arg(long)]
     hold: bool,
+    /// Stop recording at a line on standard input.
+    #[arg(long, conflicts_with = "hold")]
+    until_told: bool,
     /// Then do nothing but say how many events are in the map, until it is killed, instead of shutting down.
     #[arg(long)]
     linger: bool,
@@ -140,7 +149,7 @@ fn main() -> ExitCode {
             std::thread::sleep(LINGER_STEP);
         }
     }
-    let report = store.shutdown(patience);
+    let report = store.shutdown(Duration::from_millis(arguments.shutdown_patience_ms));
     say("report", serde_json::json!(report));
     ExitCode::SUCCESS
 }
@@ -160,8 +169,22 @@ fn record(store: &Store, arguments: &Arguments, marks: &mut Marks, health: &mut 
     let wait = Duration::from_millis(arguments.record_wait_ms);
     let pause = Duration::from_micros(arguments.pause_us);
     let due = |every: u64, count: u64| every > 0 && count.is_multiple_of(every);
+    let told = Arc::new(AtomicBool::new(false));
+    if arguments.until_told {
+        let told = Arc::clone(&told);
+        std::thread::spawn(move || {
+            // Its end is a word, too: nobody is left who could say one.
+            let _ = std::io::stdin().read_line(&mut String::new());
+            told.store(true, Ordering::Relaxed);
+        });
+    }
     let mut refused = 0;
+    let mut recorded = 0;
     for count in 1..=arguments.events.unwrap_or(u64::MAX) {
+        if told.load(Ordering::Relaxed) {
+            break;
+        }
+        recorded = count;
         if arguments.drop {
             event::record_or_drop(&recorder, arguments.first + count - 1);
         } else if !event::record_within(&recorder, arguments.first + count - 1, wait) {
@@ -193,4 +216,5 @@ fn record(store: &Store, arguments: &Arguments, marks: &mut Marks, health: &mut 
             std::thread::sleep(pause);
         }
     }
+    say("recorded", recorded);
 }
