@@ -7,9 +7,9 @@
 //! |---|---|---|
 //! | `frame_decoder` | the codec of frames, marks, headers | itself, backwards |
 //! | `record_decoder` | the record decoder | itself, backwards |
-//! | `segment_scan` | the reader of segments | [`plain_scan`], over the bytes in memory |
-//! | `recovery` | opening a store on any log, twice | [`plain_scan`], and what lay there before |
-//! | `fold` | events into tables | [`fold_model`], from the set of events |
+//! | `segment_scan` | the reader of segments | `plain_scan`, over the bytes in memory |
+//! | `recovery` | opening a store on any log, twice | `plain_scan`, and what lay there before |
+//! | `fold` | events into tables | `fold_model`, from the set of events |
 //! | `wal_inspect_output` | what `wal-inspect` prints | what a terminal can stand |
 
 pub mod fold;
