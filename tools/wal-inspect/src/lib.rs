@@ -4,7 +4,7 @@
 //! anything, so it may look at a store that is running, and at one that is broken.
 //!
 //! `arguments` says what is wanted, `source` finds the files, `scan` (or `follow`) reads one, `continuity` compares
-//! neighbours, `presenter` shows records and findings, and [`severity`] becomes the exit code.
+//! neighbours, `presenter` shows records and findings, and `severity` becomes the exit code.
 //!
 //! A library only so that fuzzing can have it print into memory; the program is [`main`].
 
