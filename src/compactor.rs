@@ -229,6 +229,8 @@ impl Compactor {
         self.retirement.note_quarantined(&mut self.index)?;
         // In this order: every record up to that number is in the log that is looked at next.
         let (appended, seen_at) = (self.progress.appended(), Instant::now());
+        // Before the log is looked at, too: what was written again elsewhere became durable only after the log knew of it.
+        let durable = self.progress.durable();
         let next = self.log.first_beyond(self.checkpoint.sequence);
         let has_folded = match &next {
             None => {
@@ -239,7 +241,7 @@ impl Compactor {
                 false
             }
             Some(Readable { segment, last }) => {
-                let limit = self.foldable(segment);
+                let limit = self.foldable(segment, durable);
                 let last = segment.last_sequence(limit).min(*last);
                 let any = last > self.checkpoint.sequence;
                 if any {
@@ -271,12 +273,11 @@ impl Compactor {
         }
     }
 
-    /// Up to where a segment may be folded now.
-    fn foldable(&self, segment: &LogSegment) -> Extent {
-        // In this order: what is published later may not be durable.
+    /// Up to where a segment may be folded now; up to that number all is durable.
+    fn foldable(&self, segment: &LogSegment, durable: Sequence) -> Extent {
         let published = segment.progress.published();
         // A segment that was sealed while an older one could not be synced learns nothing more of itself.
-        if self.folds_published() || segment.last_sequence(published) <= self.progress.durable() {
+        if self.folds_published() || segment.last_sequence(published) <= durable {
             published
         } else {
             segment.progress.durable()
