@@ -78,7 +78,8 @@ pub(crate) struct Index {
     path: PathBuf,
     names: Names,
     expiry: Expiry,
-    /// A sync of SQLite's own log may have failed since its frames were last all moved into the database.
+    /// A sync of SQLite's own log may have failed since its frames were last all moved into the database: in this process, or
+    /// in the one that left a log behind.
     in_doubt: Arc<AtomicBool>,
     /// How long SQLite's log grows before it is copied into the database, in pages.
     wal_pages_max: Arc<AtomicU32>,
@@ -100,6 +101,9 @@ impl Index {
     }
 
     fn connect(path: &Path, shrinks: bool) -> Result<Self, IndexError> {
+        // Whoever closes the database last removes the log. One that is there was left by a process that died, and nobody
+        // knows what its syncs came to.
+        let log_left = log_bytes(path) > 0;
         let connection =
             Connection::open(path).map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })?;
         let mut index = Self {
@@ -107,7 +111,7 @@ impl Index {
             path: path.to_owned(),
             names: Names::default(),
             expiry: Expiry::default(),
-            in_doubt: Arc::default(),
+            in_doubt: Arc::new(AtomicBool::new(log_left)),
             wal_pages_max: Arc::new(AtomicU32::new(WAL_PAGES)),
         };
         index.checked(index.connection.busy_timeout(BUSY_TIMEOUT))?;
@@ -268,8 +272,7 @@ impl Index {
     fn empty_log(&self) -> rusqlite::Result<()> {
         let busy: bool = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         if busy {
-            let why =
-                "a reader keeps SQLite's log, of which a sync failed, from being emptied; segments stay until then";
+            let why = "a reader keeps SQLite's log, of which a sync may have failed, from being emptied; segments stay until then";
             return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), Some(why.to_owned())));
         }
         Ok(())
@@ -279,6 +282,14 @@ impl Index {
         note_doubt(&result, &self.in_doubt);
         result.map_err(|source| IndexError::Sqlite { path: self.path.clone(), source })
     }
+}
+
+/// How long SQLite's own log is; 0 if there is none.
+fn log_bytes(database: &Path) -> u64 {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    // Not opened, for the reason that `create_private_file` has.
+    std::fs::metadata(log).map_or(0, |metadata| metadata.len())
 }
 
 /// Notes an I/O failure. Which of them was a sync's is not asked: whatever failed may come after one.
