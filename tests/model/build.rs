@@ -32,7 +32,7 @@ const REPLACEMENTS: [(&str, &str); 22] = [
     ("std::sync::atomic", "loom::sync::atomic"),
     ("std::thread::yield_now", "loom::thread::yield_now"),
     ("use std::thread::Thread", "use crate::mailbox::Thread"),
-    // No time passes in the model: who sleeps lets the others go first.
+    // No time passes in the model.
     ("std::thread::sleep(", "crate::mailbox::sleep("),
     ("const FOLD_INTERVAL: Duration = Duration::from_millis(20)", "const FOLD_INTERVAL: Duration = Duration::ZERO"),
     ("thread_local! {", "loom::thread_local! {"),
@@ -49,7 +49,7 @@ const REPLACEMENTS: [(&str, &str); 22] = [
     ("use crossbeam_channel::", "use crate::queue::"),
     ("crossbeam_channel::bounded", "crate::queue::bounded"),
     ("use parking_lot::Mutex", "use crate::queue::Mutex"),
-    ("use rustix::thread::", "use crate::futex::"),
+    ("use rustix::thread::", "use crate::kernel::"),
     // Loom takes an operation that is sequentially consistent for an acquire and a release, and lets this load miss what is
     // counted already. Nothing that reads and writes in one can.
     ("self.sleepers.load(Ordering::SeqCst) > 0", "self.sleepers.fetch_add(0, Ordering::SeqCst) > 0"),

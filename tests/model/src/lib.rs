@@ -10,6 +10,7 @@
     dead_code,
     unreachable_pub,
     unused_imports,
+    unfulfilled_lint_expectations,
     clippy::allow_attributes,
     reason = "most of this is a copy, of which the tests need a part"
 )]
@@ -97,7 +98,7 @@ mod syncing {
 }
 
 mod disk;
-mod futex;
+mod kernel;
 mod mailbox;
 mod queue;
 

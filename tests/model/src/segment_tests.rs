@@ -71,7 +71,7 @@ fn who_reads_a_live_segment_sees_whole_frames_in_order_and_no_damage() {
         // As wal-inspect does: it knows nothing but the file.
         let mut reader = SegmentReader::open(&path).expect("a segment");
         let mut seen = Vec::new();
-        read(&mut reader, &mut seen);
+        assert_eq!(read(&mut reader, &mut seen), Stop::Open, "a frame that shows is there");
         appending.join().expect("appended");
         syncing.join().expect("synced");
         assert_eq!(read(&mut reader, &mut seen), Stop::Open);
@@ -105,6 +105,25 @@ struct Shared {
     progress: Arc<Progress>,
 }
 
+impl Shared {
+    fn new() -> Self {
+        let progress = Progress::new(Sequence(0), Sequence(0), Sequence(0));
+        Self { log: Arc::new(Log::new([], [])), progress: Arc::new(progress) }
+    }
+}
+
+/// A segment that takes frames, as the log knows it.
+fn log_segment(writer: &SegmentWriter) -> LogSegment {
+    LogSegment {
+        id: writer.header().segment_id,
+        path: writer.path().to_owned(),
+        base_sequence: writer.header().base_sequence,
+        created_at: writer.header().created_at,
+        allocated_bytes: writer.bytes(),
+        progress: Arc::clone(writer.progress()),
+    }
+}
+
 /// Does what `src/tail.rs` and `src/tail/again.rs` do, in the same order, as far as other threads can tell.
 struct Appender {
     shared: Shared,
@@ -115,8 +134,8 @@ struct Appender {
 
 /// An appender, and a syncing thread that runs. Whoever calls it is the compactor.
 fn start(policy: SyncPolicy) -> (Appender, loom::thread::JoinHandle<()>) {
-    let progress = Arc::new(Progress::new(Sequence(0), Sequence(0), Sequence(0)));
-    let shared = Shared { log: Arc::new(Log::new([], [])), progress: Arc::clone(&progress) };
+    let shared = Shared::new();
+    let progress = Arc::clone(&shared.progress);
     let ((sync, commands), (tell_poisoned, poisoned)) = (mailbox(), mailbox());
     let health = Arc::new(HealthBoard::default());
     let parts = SyncParts { commands, poisoned: tell_poisoned, progress, health, compactor: Thread };
@@ -128,14 +147,7 @@ impl Appender {
     /// Begins a segment, which is in the log once the caller has put it there.
     fn begin(&mut self, id: u64, base: u64, frames: u32) -> LogSegment {
         let (writer, syncer) = segment(id, base, frames);
-        let segment = LogSegment {
-            id: writer.header().segment_id,
-            path: writer.path().to_owned(),
-            base_sequence: Sequence(base),
-            created_at: 5,
-            allocated_bytes: writer.bytes(),
-            progress: Arc::clone(writer.progress()),
-        };
+        let segment = log_segment(&writer);
         self.sync.send(SyncCommand::Activate(syncer));
         self.writer = Some(writer);
         segment
@@ -178,30 +190,54 @@ impl Appender {
     }
 }
 
-/// Folds up to that number as the compactor does, and returns what it folded.
+/// Folds what there is to fold, as the compactor does; whether there was any.
+fn fold_some(shared: &Shared, folded: &mut Vec<u64>) -> bool {
+    let checkpoint = Sequence(folded.last().copied().unwrap_or(0));
+    let outlook = Outlook::beyond(checkpoint, &shared.log, &shared.progress, false);
+    // Without a segment, the compactor takes all numbers that were appended for folded.
+    assert!(outlook.next.is_some() || outlook.appended <= checkpoint, "{outlook:?} passes something over");
+    let Some(Foldable { segment, limit, last }) = outlook.next.filter(|next| next.last > checkpoint) else {
+        return false;
+    };
+    let on_disk = file_at(&segment.path).on_disk();
+    assert!(on_disk >= limit, "folded up to {limit:?}, on the disk up to {on_disk:?}");
+    let mut reader = SegmentReader::open(&segment.path).expect("a segment");
+    reader.set_limit(limit);
+    let mut numbers = Vec::new();
+    assert_eq!(read(&mut reader, &mut numbers), Stop::Limit);
+    folded.extend(numbers.into_iter().filter(|number| (checkpoint.0 + 1..=last.0).contains(number)));
+    assert_eq!(folded.last(), Some(&last.0));
+    true
+}
+
+/// Folds up to that number, and returns what it folded.
 fn fold(shared: &Shared, last: u64) -> Vec<u64> {
     let mut folded = Vec::new();
-    loop {
-        let checkpoint = Sequence(folded.last().copied().unwrap_or(0));
-        if checkpoint.0 == last {
-            return folded;
-        }
-        let outlook = Outlook::beyond(checkpoint, &shared.log, &shared.progress, false);
-        // Without a segment, the compactor takes all numbers that were appended for folded.
-        assert!(outlook.next.is_some() || outlook.appended <= checkpoint, "{outlook:?} passes something over");
-        let Some(Foldable { segment, limit, last }) = outlook.next.filter(|next| next.last > checkpoint) else {
+    while folded.last() != Some(&last) {
+        if !fold_some(shared, &mut folded) {
             loom::thread::yield_now();
-            continue;
-        };
-        let on_disk = file_at(&segment.path).on_disk();
-        assert!(on_disk >= limit, "folded up to {limit:?}, on the disk up to {on_disk:?}");
-        let mut reader = SegmentReader::open(&segment.path).expect("a segment");
-        reader.set_limit(limit);
-        let mut numbers = Vec::new();
-        assert_eq!(read(&mut reader, &mut numbers), Stop::Limit);
-        folded.extend(numbers.into_iter().filter(|number| (checkpoint.0 + 1..=last.0).contains(number)));
-        assert_eq!(folded.last(), Some(&last.0));
+        }
     }
+    folded
+}
+
+#[test]
+fn who_folds_a_live_segment_reads_up_to_where_it_is_durable_and_finds_it_whole() {
+    model(2, || {
+        let shared = Shared::new();
+        let (mut writer, mut syncer) = segment(1, 1, 2);
+        shared.log.push(log_segment(&writer));
+        let appending = loom::thread::spawn(move || append(&mut writer, 1..=2));
+        let syncing = loom::thread::spawn(move || {
+            syncer.sync().expect("synced");
+            syncer.sync().expect("synced");
+        });
+        let mut folded = Vec::new();
+        fold_some(&shared, &mut folded);
+        appending.join().expect("appended");
+        syncing.join().expect("synced");
+        fold_some(&shared, &mut folded);
+    });
 }
 
 #[test]
@@ -233,9 +269,10 @@ fn what_was_written_again_after_a_failed_sync_is_folded_once_and_from_there() {
         let segment = appender.begin(1, 1, 1);
         file_at(&segment.path).fail_to_sync();
         shared.log.push(segment);
+        // Before the threads part: once it has yielded, loom does not run the compactor while another can run.
+        appender.append(1..=1);
+        appender.tell_progress(1);
         let appending = loom::thread::spawn(move || {
-            appender.append(1..=1);
-            appender.tell_progress(1);
             appender.sync.send(SyncCommand::SyncNow(appender.shared.progress.answered()));
             let poisoned = appender.poisoned.recv().expect("a failed sync");
             appender.write_again(&poisoned, 2);

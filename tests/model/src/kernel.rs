@@ -28,16 +28,18 @@ pub(crate) mod futex {
         static ref SLEEPERS: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
     }
 
-    pub(crate) fn wait(word: &AtomicU32, _: Flags, expected: u32, _: Option<&Timespec>) {
+    pub(crate) fn wait(word: &AtomicU32, _: Flags, expected: u32, _: Option<&Timespec>) -> Result<(), ()> {
         let asleep = SLEEPERS.0.lock().expect("nobody panics while holding it");
         // The kernel reads what is there, and loom only what this thread may see.
         if word.fetch_add(0, Ordering::SeqCst) == expected {
             drop(SLEEPERS.1.wait(asleep));
         }
+        Ok(())
     }
 
-    pub(crate) fn wake(_: &AtomicU32, _: Flags, _: u32) {
+    pub(crate) fn wake(_: &AtomicU32, _: Flags, _: u32) -> Result<(), ()> {
         let _asleep = SLEEPERS.0.lock();
         SLEEPERS.1.notify_all();
+        Ok(())
     }
 }
