@@ -89,6 +89,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         // Segments: the payload is opaque.
         ("segment/mod.rs", &[]),
         ("segment/directory.rs", &["error", "format"]),
+        ("segment/examined.rs", &["error", "format"]),
         ("segment/file.rs", &["error", "format"]),
         ("segment/filesystem.rs", &[]),
         ("segment/progress.rs", &["format"]),
