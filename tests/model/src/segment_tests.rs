@@ -210,14 +210,21 @@ fn fold_some(shared: &Shared, folded: &mut Vec<u64>) -> bool {
     true
 }
 
-/// Folds up to that number, and returns what it folded.
-fn fold(shared: &Shared, last: u64) -> Vec<u64> {
-    let mut folded = Vec::new();
-    while folded.last() != Some(&last) {
-        if !fold_some(shared, &mut folded) {
-            loom::thread::yield_now();
-        }
-    }
+/// A compactor that looks so many times, meanwhile, and does not wait in between. Loom runs a thread that waits by yielding
+/// only where no other can run; this one is held up wherever it stands, for as long as the others need.
+fn start_folding(shared: &Shared, looks: usize) -> loom::thread::JoinHandle<Vec<u64>> {
+    let shared = shared.clone();
+    loom::thread::spawn(move || {
+        let mut folded = Vec::new();
+        (0..looks).for_each(|_| _ = fold_some(&shared, &mut folded));
+        folded
+    })
+}
+
+/// Folds the rest, once nothing more comes; all that was folded.
+fn end_folding(shared: &Shared, folding: loom::thread::JoinHandle<Vec<u64>>) -> Vec<u64> {
+    let mut folded = folding.join().expect("folded");
+    while fold_some(shared, &mut folded) {}
     folded
 }
 
@@ -228,36 +235,32 @@ fn who_folds_a_live_segment_reads_up_to_where_it_is_durable_and_finds_it_whole()
         let (mut writer, mut syncer) = segment(1, 1, 2);
         shared.log.push(log_segment(&writer));
         let appending = loom::thread::spawn(move || append(&mut writer, 1..=2));
-        let syncing = loom::thread::spawn(move || {
-            syncer.sync().expect("synced");
-            syncer.sync().expect("synced");
-        });
-        let mut folded = Vec::new();
-        fold_some(&shared, &mut folded);
+        let folding = start_folding(&shared, 1);
+        syncer.sync().expect("synced");
+        syncer.sync().expect("synced");
         appending.join().expect("appended");
-        syncing.join().expect("synced");
-        fold_some(&shared, &mut folded);
+        syncer.sync().expect("synced");
+        assert_eq!(end_folding(&shared, folding), [1, 2]);
     });
 }
 
 #[test]
 fn what_is_folded_is_on_the_disk_and_folded_once_across_segments() {
-    model(1, || {
+    model(2, || {
         let (mut appender, syncing) = start(SyncPolicy::Always);
         let shared = appender.shared.clone();
-        let appending = loom::thread::spawn(move || {
-            for number in 1..=2 {
-                let segment = appender.begin(number, number, 1);
-                appender.shared.log.push(segment);
-                appender.append(number..=number);
-                appender.tell_progress(number);
-                appender.sync.send(SyncCommand::SyncNow(appender.shared.progress.answered()));
-                appender.end();
-            }
-        });
-        assert_eq!(fold(&shared, 2), [1, 2]);
-        appending.join().expect("appended");
+        let folding = start_folding(&shared, 2);
+        for number in 1..=2 {
+            let segment = appender.begin(number, number, 1);
+            shared.log.push(segment);
+            appender.append(number..=number);
+            appender.tell_progress(number);
+            appender.sync.send(SyncCommand::SyncNow(shared.progress.answered()));
+            appender.end();
+        }
+        drop(appender);
         syncing.join().expect("synced");
+        assert_eq!(end_folding(&shared, folding), [1, 2]);
     });
 }
 
@@ -269,18 +272,16 @@ fn what_was_written_again_after_a_failed_sync_is_folded_once_and_from_there() {
         let segment = appender.begin(1, 1, 1);
         file_at(&segment.path).fail_to_sync();
         shared.log.push(segment);
-        // Before the threads part: once it has yielded, loom does not run the compactor while another can run.
+        let folding = start_folding(&shared, 1);
         appender.append(1..=1);
         appender.tell_progress(1);
-        let appending = loom::thread::spawn(move || {
-            appender.sync.send(SyncCommand::SyncNow(appender.shared.progress.answered()));
-            let poisoned = appender.poisoned.recv().expect("a failed sync");
-            appender.write_again(&poisoned, 2);
-            appender.end();
-        });
-        assert_eq!(fold(&shared, 1), [1]);
-        appending.join().expect("appended");
+        appender.sync.send(SyncCommand::SyncNow(shared.progress.answered()));
+        let poisoned = appender.poisoned.recv().expect("a failed sync");
+        appender.write_again(&poisoned, 2);
+        appender.end();
+        drop(appender);
         syncing.join().expect("synced");
+        assert_eq!(end_folding(&shared, folding), [1]);
     });
 }
 
