@@ -237,6 +237,8 @@ impl Index {
     /// Starts a batch. Dropping it undoes it.
     pub(crate) fn begin(&mut self) -> Result<Batch<'_>, IndexError> {
         let Self { connection, path, names, expiry, in_doubt, .. } = self;
+        #[cfg(test)]
+        crate::sabotage::fold(path).map_err(|source| IndexError::Sqlite { path: path.clone(), source })?;
         Batch::new(connection, path, names, expiry.kept_since, in_doubt)
             .map_err(|source| IndexError::Sqlite { path: path.clone(), source })
     }

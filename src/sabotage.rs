@@ -26,8 +26,10 @@ pub(crate) enum Spot {
     SealedSyncError,
     /// There too: the segment can't be opened, so its sync is not tried.
     SealedNotTried,
-    /// The compactor, before it folds.
+    /// The compactor, before it folds a batch: it panics.
     Fold,
+    /// There too: the database is busy.
+    FoldBusy,
     /// The compactor, before it moves a damaged segment aside: it can't.
     Quarantine,
     /// The appender, while it writes again what a failed sync left in doubt.
@@ -36,6 +38,8 @@ pub(crate) enum Spot {
     WriteAgainSlowly,
     /// The appender, before it reads a segment back for that: it can't be read.
     ReadBack,
+    /// There too: it takes its time.
+    ReadBackSlowly,
     /// The compactor, when SQLite's log has just been copied into the database: it says that it failed.
     CopyLog,
 }
@@ -77,6 +81,13 @@ pub(crate) fn strike(path: &Path, spot: Spot) {
 /// Fails if that was ordered.
 pub(crate) fn fail(path: &Path, spot: Spot) -> io::Result<()> {
     if is_due(path, spot) { Err(io::Error::from(rustix::io::Errno::IO)) } else { Ok(()) }
+}
+
+/// What befalls who starts a batch in the database at `path`.
+pub(crate) fn fold(path: &Path) -> rusqlite::Result<()> {
+    strike(path, Spot::Fold);
+    let busy = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None);
+    if is_due(path, Spot::FoldBusy) { Err(busy) } else { Ok(()) }
 }
 
 /// Places of files that the disk can't read any more.
