@@ -83,13 +83,6 @@ pub(crate) fn fail(path: &Path, spot: Spot) -> io::Result<()> {
     if is_due(path, spot) { Err(io::Error::from(rustix::io::Errno::IO)) } else { Ok(()) }
 }
 
-/// What befalls who starts a batch in the database at `path`.
-pub(crate) fn fold(path: &Path) -> rusqlite::Result<()> {
-    strike(path, Spot::Fold);
-    let busy = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None);
-    if is_due(path, Spot::FoldBusy) { Err(busy) } else { Ok(()) }
-}
-
 /// Places of files that the disk can't read any more.
 static SPOILT: Mutex<Vec<(PathBuf, Range<u64>)>> = Mutex::new(Vec::new());
 
