@@ -228,9 +228,11 @@ impl Compactor {
     /// Folds a batch if there is something to fold. `false`: there is nothing to do now.
     fn step(&mut self) -> Result<bool, FoldError> {
         self.retirement.note_quarantined(&mut self.index)?;
+        let log = Arc::clone(&self.log);
+        let _folding = log.hold_folding();
         let seen_at = Instant::now();
         let folded = self.checkpoint.sequence;
-        let Outlook { appended, next } = Outlook::beyond(folded, &self.log, &self.progress, self.folds_published());
+        let Outlook { appended, next } = Outlook::beyond(folded, &log, &self.progress, self.folds_published());
         let has_folded = match &next {
             None => {
                 // Whatever numbers lie between, no segment has their records.
@@ -290,8 +292,6 @@ impl Compactor {
             // For the rest of the segment: nothing is gained by trying each place that often.
             reader.pass_unreadable();
         }
-        #[cfg(test)]
-        crate::sabotage::strike(&segment.path, crate::sabotage::Spot::Fold);
         let folded = self.checkpoint.sequence;
         let mut batch = self.index.begin()?;
         let mut chunk = Chunk::default();

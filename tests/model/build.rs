@@ -48,7 +48,7 @@ const REPLACEMENTS: [(&str, &str); 23] = [
     ),
     ("use crossbeam_channel::", "use crate::queue::"),
     ("crossbeam_channel::bounded", "crate::queue::bounded"),
-    ("use parking_lot::Mutex", "use crate::queue::Mutex"),
+    ("use parking_lot::", "use crate::queue::"),
     ("use rustix::thread::", "use crate::kernel::"),
     // Loom takes an operation that is sequentially consistent for an acquire and a release, and lets this load miss what is
     // counted already. Nothing that reads and writes in one can.

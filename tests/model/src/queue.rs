@@ -1,6 +1,6 @@
 //! Stands for crossbeam's channels and parking_lot's mutex: the same promises, by the simplest means that loom knows.
 
-use loom::sync::MutexGuard;
+pub(crate) use loom::sync::MutexGuard;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -192,6 +192,7 @@ impl Appender {
 
 /// Folds what there is to fold, as the compactor does; whether there was any.
 fn fold_some(shared: &Shared, folded: &mut Vec<u64>) -> bool {
+    let _folding = shared.log.hold_folding();
     let checkpoint = Sequence(folded.last().copied().unwrap_or(0));
     let outlook = Outlook::beyond(checkpoint, &shared.log, &shared.progress, false);
     // Without a segment, the compactor takes all numbers that were appended for folded.
