@@ -30,9 +30,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::ffi;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -57,6 +57,9 @@ const PAGE_BYTES: u32 = 8192;
 /// How long SQLite's log grows before it is copied into the database, in pages: 32 MiB. The default, an eighth of
 /// that, is reached by every single batch, and each time two syncs are waited for and most pages copied again.
 const WAL_PAGES: u32 = 4096;
+
+/// Where a database's header says whether pages can be given back one by one: not zero if so, by SQLite's file format.
+const INCREMENTAL_VACUUM_OFFSET: u64 = 64;
 
 /// Up to here, folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +91,13 @@ pub(crate) struct Index {
 impl Index {
     /// Opens the database in the store's directory, creating it and bringing it up to date.
     pub(crate) fn open(config: &Config) -> Result<Self, OpenError> {
+        Self::open_as(config, RowRetention::new(config).is_limited())
+    }
+
+    /// The same. If it has to be created, it `shrinks` when rows go, or keeps their room for others.
+    pub(crate) fn open_as(config: &Config, shrinks: bool) -> Result<Self, OpenError> {
         let path = config.dir.join(DATABASE_NAME);
         create_private_file(&path)?;
-        let shrinks = RowRetention::new(config).is_limited();
         let index = Self::connect(&path, shrinks).and_then(|mut index| {
             index.migrate()?;
             index.set_idle(config.session_idle_ms)?;
@@ -290,6 +297,15 @@ impl Index {
         note_doubt(&result, &self.in_doubt);
         result.map_err(|source| IndexError::Sqlite { path: self.path.clone(), source })
     }
+}
+
+/// Whether a database was created as one that shrinks. SQLite is not asked: the file may be damaged. Nobody in this process
+/// may have it open, for the reason that [`create_private_file`] has.
+pub(crate) fn shrinks(database: &Path) -> bool {
+    let is_file = std::fs::symlink_metadata(database).is_ok_and(|metadata| metadata.is_file());
+    let mut incremental = [0; 4];
+    let mut read = || File::open(database)?.read_exact_at(&mut incremental, INCREMENTAL_VACUUM_OFFSET);
+    is_file && read().is_ok() && incremental != [0; 4]
 }
 
 /// How long SQLite's own log is; 0 if there is none.

@@ -648,6 +648,22 @@ fn after_a_copy_of_sqlites_log_that_failed_nothing_is_durable_before_the_log_is_
 }
 
 #[test]
+fn whether_a_database_shrinks_is_told_from_its_file_also_while_all_else_is_in_the_log() {
+    for shrinks_as_created in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join(DATABASE_NAME);
+        assert!(!shrinks(&database), "there is none");
+        let _index = Index::open_as(&Config::new(dir.path()), shrinks_as_created).unwrap();
+        let copy = dir.path().join("copy");
+        std::fs::copy(&database, &copy).unwrap();
+        assert_eq!(shrinks(&copy), shrinks_as_created);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("fifo"), rustix::fs::Mode::RUSR).unwrap();
+    assert!(!shrinks(&dir.path().join("fifo")), "and does not wait for somebody to write");
+}
+
+#[test]
 fn what_a_dead_process_left_in_sqlites_log_is_in_the_database_before_it_counts_as_durable() {
     let mut fixture = Fixture::new();
     fixture.fold(&[Owned::Session { id: "s0".into(), started_at: 1, proxy: "p".into(), client: None }], &[]);
