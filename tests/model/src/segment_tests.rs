@@ -4,7 +4,7 @@
 use crate::config::SyncPolicy;
 use crate::disk::{FRAME_BYTES, PAYLOAD_BYTES, file_at};
 use crate::foldable::{Foldable, Outlook};
-use crate::format::{FRAMES_OFFSET, SegmentId, Sequence, WriterId};
+use crate::format::{Extent, FRAMES_OFFSET, SegmentId, Sequence, WriterId};
 use crate::health::HealthBoard;
 use crate::log::{Log, LogSegment};
 use crate::mailbox::{Receiver, Sender, Thread, mailbox};
@@ -103,12 +103,14 @@ fn who_reads_a_segment_while_it_is_sealed_and_shortened_sees_all_of_it() {
 struct Shared {
     log: Arc<Log>,
     progress: Arc<Progress>,
+    /// Whether what is folded need not be durable.
+    takes_published: bool,
 }
 
 impl Shared {
-    fn new() -> Self {
+    fn new(takes_published: bool) -> Self {
         let progress = Progress::new(Sequence(0), Sequence(0), Sequence(0));
-        Self { log: Arc::new(Log::new([], [])), progress: Arc::new(progress) }
+        Self { log: Arc::new(Log::new([], [])), progress: Arc::new(progress), takes_published }
     }
 }
 
@@ -132,9 +134,9 @@ struct Appender {
     writer: Option<SegmentWriter>,
 }
 
-/// An appender, and a syncing thread that runs. Whoever calls it is the compactor.
+/// An appender, which the caller drives, and a syncing thread that runs.
 fn start(policy: SyncPolicy) -> (Appender, loom::thread::JoinHandle<()>) {
-    let shared = Shared::new();
+    let shared = Shared::new(policy == SyncPolicy::Never);
     let progress = Arc::clone(&shared.progress);
     let ((sync, commands), (tell_poisoned, poisoned)) = (mailbox(), mailbox());
     let health = Arc::new(HealthBoard::default());
@@ -159,6 +161,13 @@ impl Appender {
 
     fn tell_progress(&self, last: u64) {
         self.shared.progress.set_appended(Sequence(last), 1);
+    }
+
+    /// As under the policy `always`.
+    fn append_and_sync(&mut self, number: u64) {
+        self.append(number..=number);
+        self.tell_progress(number);
+        self.sync.send(SyncCommand::SyncNow(self.shared.progress.answered()));
     }
 
     fn end(&mut self) {
@@ -194,20 +203,22 @@ impl Appender {
 fn fold_some(shared: &Shared, folded: &mut Vec<u64>) -> bool {
     let _folding = shared.log.hold_folding();
     let checkpoint = Sequence(folded.last().copied().unwrap_or(0));
-    let outlook = Outlook::beyond(checkpoint, &shared.log, &shared.progress, false);
+    let outlook = Outlook::beyond(checkpoint, &shared.log, &shared.progress, shared.takes_published);
     // Without a segment, the compactor takes all numbers that were appended for folded.
     assert!(outlook.next.is_some() || outlook.appended <= checkpoint, "{outlook:?} passes something over");
     let Some(Foldable { segment, limit, last }) = outlook.next.filter(|next| next.last > checkpoint) else {
         return false;
     };
     let on_disk = file_at(&segment.path).on_disk();
-    assert!(on_disk >= limit, "folded up to {limit:?}, on the disk up to {on_disk:?}");
+    let is_due = shared.takes_published || on_disk >= limit;
+    assert!(is_due, "folded up to {limit:?}, on the disk up to {on_disk:?}");
     let mut reader = SegmentReader::open(&segment.path).expect("a segment");
     reader.set_limit(limit);
     let mut numbers = Vec::new();
     assert_eq!(read(&mut reader, &mut numbers), Stop::Limit);
     folded.extend(numbers.into_iter().filter(|number| (checkpoint.0 + 1..=last.0).contains(number)));
     assert_eq!(folded.last(), Some(&last.0));
+    shared.progress.set_folded(last, 1);
     true
 }
 
@@ -232,7 +243,7 @@ fn end_folding(shared: &Shared, folding: loom::thread::JoinHandle<Vec<u64>>) -> 
 #[test]
 fn who_folds_a_live_segment_reads_up_to_where_it_is_durable_and_finds_it_whole() {
     model(2, || {
-        let shared = Shared::new();
+        let shared = Shared::new(false);
         let (mut writer, mut syncer) = segment(1, 1, 2);
         shared.log.push(log_segment(&writer));
         let appending = loom::thread::spawn(move || append(&mut writer, 1..=2));
@@ -254,9 +265,7 @@ fn what_is_folded_is_on_the_disk_and_folded_once_across_segments() {
         for number in 1..=2 {
             let segment = appender.begin(number, number, 1);
             shared.log.push(segment);
-            appender.append(number..=number);
-            appender.tell_progress(number);
-            appender.sync.send(SyncCommand::SyncNow(shared.progress.answered()));
+            appender.append_and_sync(number);
             appender.end();
         }
         drop(appender);
@@ -267,22 +276,46 @@ fn what_is_folded_is_on_the_disk_and_folded_once_across_segments() {
 
 #[test]
 fn what_was_written_again_after_a_failed_sync_is_folded_once_and_from_there() {
-    model(2, || {
-        let (mut appender, syncing) = start(SyncPolicy::Always);
-        let shared = appender.shared.clone();
-        let segment = appender.begin(1, 1, 1);
-        file_at(&segment.path).fail_to_sync();
-        shared.log.push(segment);
+    // How many records were synced before that.
+    for synced in 0..=1 {
+        model(2, move || {
+            let (mut appender, syncing) = start(SyncPolicy::Always);
+            let shared = appender.shared.clone();
+            let segment = appender.begin(1, 1, 2);
+            shared.log.push(segment.clone());
+            if synced > 0 {
+                appender.append_and_sync(1);
+                while shared.progress.durable() < Sequence(1) {
+                    loom::thread::yield_now();
+                }
+            }
+            file_at(&segment.path).fail_to_sync();
+            let folding = start_folding(&shared, 1);
+            appender.append_and_sync(synced + 1);
+            let poisoned = appender.poisoned.recv().expect("a failed sync");
+            appender.write_again(&poisoned, 2);
+            appender.end();
+            drop(appender);
+            syncing.join().expect("synced");
+            assert_eq!(end_folding(&shared, folding), Vec::from_iter(1..=synced + 1));
+        });
+    }
+}
+
+#[test]
+fn what_can_not_be_written_again_is_either_folded_or_lost() {
+    model(3, || {
+        let shared = Shared::new(true);
+        let (mut writer, _syncer) = segment(1, 1, 1);
+        shared.log.push(log_segment(&writer));
+        append(&mut writer, 1..=1);
         let folding = start_folding(&shared, 1);
-        appender.append(1..=1);
-        appender.tell_progress(1);
-        appender.sync.send(SyncCommand::SyncNow(shared.progress.answered()));
-        let poisoned = appender.poisoned.recv().expect("a failed sync");
-        appender.write_again(&poisoned, 2);
-        appender.end();
-        drop(appender);
-        syncing.join().expect("synced");
-        assert_eq!(end_folding(&shared, folding), [1]);
+        // As `src/tail/again.rs` does where nothing can be read back: what is folded by then is not lost.
+        let held = shared.log.hold_folding();
+        let lost = shared.progress.folded() < Sequence(1);
+        shared.log.supersede(Sequence(0), SegmentId(1), Extent::EMPTY, []);
+        drop(held);
+        assert_eq!(end_folding(&shared, folding).is_empty(), lost);
     });
 }
 
