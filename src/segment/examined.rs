@@ -40,7 +40,7 @@ impl Examined {
         let (header, mark) = (*reader.header(), reader.mark());
         let (seal, (extent, torn)) = match mark.sealed {
             None => (Seal::Open, last_good_frame(&mut reader, mark.durable, None)?),
-            Some(sealed) if frames_go_on(path, sealed)? => {
+            Some(sealed) if frames_go_on(&reader, sealed)? => {
                 reader.distrust_mark();
                 (Seal::Contradicted, last_good_frame(&mut reader, sealed, None)?)
             }
@@ -61,9 +61,13 @@ impl Examined {
     }
 }
 
-/// Whether the next frame stands where the mark says that the segment has ended. An honest file ends there too.
-fn frames_go_on(path: &Path, sealed: Extent) -> Result<bool, SegmentError> {
-    let mut reader = SegmentReader::open(path)?;
+/// Whether the next frame stands where the mark says that the segment has ended. An honest file ends there too, as a rule,
+/// and then nothing is read.
+fn frames_go_on(reader: &SegmentReader, sealed: Extent) -> Result<bool, SegmentError> {
+    if reader.file_bytes()? <= u64::from(sealed.end.0) {
+        return Ok(false);
+    }
+    let mut reader = SegmentReader::open(reader.path())?;
     reader.distrust_mark();
     reader.seek(sealed);
     Ok(matches!(reader.next()?, Item::Frame(_)))
