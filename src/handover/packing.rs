@@ -15,13 +15,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const WORD_BYTES: usize = size_of::<u64>();
 
+/// Where in the first word the tag is, from which bit on,
+const TAG: u32 = 32;
+/// which texts there are,
+const PRESENT: u32 = 40;
+/// and the flags.
+const FLAGS: u32 = 56;
+
 const REQUEST: u8 = 1;
 const SESSION: u8 = 2;
 const SESSION_CLOSED: u8 = 3;
 const SCHEMA_VERSION: u8 = 4;
 
-/// Which of a request's texts the error message is.
-const ERROR_MSG: usize = 6;
 const STATUS: u8 = 3;
 const HAS_BYTES_IN: u8 = 1 << 2;
 const HAS_BYTES_OUT: u8 = 1 << 3;
@@ -30,8 +35,9 @@ const TOOL_ERROR: u8 = 1 << 5;
 
 /// Writes an event into `words`, as far as there is room; returns how many words it takes.
 ///
-/// With a pass of its own to add up the lengths before anything is written, handing over one request ran through 47 cache
-/// lines of instructions, which at a calm pace are cold.
+/// One pass, in little code. With a pass before it to add up the lengths, and an array of the texts, a request took 820
+/// instructions in 47 cache lines, in a burst 49 ns above the timer; now it takes 490 in 24, and 30 ns. Instructions are what
+/// it costs: it runs at more than five in a cycle.
 #[inline]
 pub(super) fn pack(event: &Event<'_>, words: &[AtomicU64]) -> usize {
     match event {
@@ -40,7 +46,7 @@ pub(super) fn pack(event: &Event<'_>, words: &[AtomicU64]) -> usize {
     }
 }
 
-#[inline]
+#[inline(never)]
 fn pack_request(request: &Request<'_>, words: &[AtomicU64]) -> usize {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
     let flags = request.status.number()
@@ -49,97 +55,117 @@ fn pack_request(request: &Request<'_>, words: &[AtomicU64]) -> usize {
         | flag(request.tool_error.is_some(), HAS_TOOL_ERROR)
         | flag(request.tool_error == Some(true), TOOL_ERROR);
     let (bytes_in, bytes_out) = (request.bytes_in.unwrap_or_default(), request.bytes_out.unwrap_or_default());
-    let mut texts = [
-        Some(request.request_id),
-        Some(request.proxy),
-        request.session_id,
-        Some(request.method),
-        request.tool,
-        request.error_code,
-        request.error_msg,
-        request.target,
-        request.protocol_version,
-        request.rpc_id,
-    ];
-    if let Some(long) = request.error_msg.filter(|text| text.len() > ERROR_MSG_CHARS_MAX) {
-        texts[ERROR_MSG] = Some(cut_error_msg(long));
-    }
-    pack_parts(REQUEST, flags, &[request.ts, request.latency_us, bytes_in, bytes_out], &texts, words)
+    let mut packer = Packer::new(words, [request.ts, request.latency_us, bytes_in, bytes_out]);
+    packer.text(Some(request.request_id));
+    packer.text(Some(request.proxy));
+    packer.text(request.session_id);
+    packer.text(Some(request.method));
+    packer.text(request.tool);
+    packer.text(request.error_code);
+    packer.text(request.error_msg.map(cut_error_msg));
+    packer.text(request.target);
+    packer.text(request.protocol_version);
+    packer.text(request.rpc_id);
+    packer.finish(REQUEST, flags)
 }
 
 /// Events that are rare, out of the way of those that are not.
-#[inline(never)]
+#[cold]
 fn pack_other(event: &Event<'_>, words: &[AtomicU64]) -> usize {
     match event {
         Event::Request(request) => pack_request(request, words),
         Event::Session(session) => {
-            let texts = [
-                Some(session.session_id),
-                Some(session.proxy),
-                session.client_name,
-                session.client_version,
-                session.client_platform,
-                session.protocol_version,
-            ];
-            pack_parts(SESSION, u8::from(session.derived), &[session.started_at], &texts, words)
+            let mut packer = Packer::new(words, [session.started_at]);
+            packer.text(Some(session.session_id));
+            packer.text(Some(session.proxy));
+            packer.text(session.client_name);
+            packer.text(session.client_version);
+            packer.text(session.client_platform);
+            packer.text(session.protocol_version);
+            packer.finish(SESSION, u8::from(session.derived))
         }
         Event::SessionClosed(closed) => {
-            pack_parts(SESSION_CLOSED, 0, &[closed.ended_at], &[Some(closed.session_id)], words)
+            let mut packer = Packer::new(words, [closed.ended_at]);
+            packer.text(Some(closed.session_id));
+            packer.finish(SESSION_CLOSED, 0)
         }
         Event::SchemaVersion(version) => {
-            let texts = [version.proxy, version.upstream_url, version.method, version.payload, version.content_hash];
-            pack_parts(SCHEMA_VERSION, 0, &[version.ts], &texts.map(Some), words)
+            let mut packer = Packer::new(words, [version.ts]);
+            for text in [version.proxy, version.upstream_url, version.method, version.payload, version.content_hash] {
+                packer.text(Some(text));
+            }
+            packer.finish(SCHEMA_VERSION, 0)
         }
     }
 }
 
 /// The first [`ERROR_MSG_CHARS_MAX`] characters and one more, by which the folder sees that there were more.
-#[cold]
 fn cut_error_msg(text: &str) -> &str {
+    if text.len() <= ERROR_MSG_CHARS_MAX {
+        return text;
+    }
     text.char_indices().nth(ERROR_MSG_CHARS_MAX + 1).map_or(text, |(end, _)| &text[..end])
 }
 
-#[inline]
-fn pack_parts(tag: u8, flags: u8, numbers: &[i64], texts: &[Option<&str>], words: &[AtomicU64]) -> usize {
-    let mut at = 1;
-    for number in numbers {
-        put(words, at, number.cast_unsigned());
-        at += 1;
-    }
-    let mut present = 0_u16;
-    for (index, text) in texts.iter().enumerate() {
-        let Some(text) = text else { continue };
-        present |= 1 << index;
-        at = put_text(words, at, text.as_bytes());
-    }
-    // No event has 2^32 words: the limit on its size comes first.
-    put(words, 0, at as u64 | u64::from(tag) << 32 | u64::from(present) << 40 | u64::from(flags) << 56);
-    at
+/// Writes an event's parts, as far as there is room.
+struct Packer<'w> {
+    words: &'w [AtomicU64],
+    /// How many words the event has so far.
+    at: usize,
+    /// Which texts there are, a bit each, and the bit of the next one.
+    present: u64,
+    bit: u64,
 }
 
-/// Writes a word, if there is room for it.
-#[inline]
-fn put(words: &[AtomicU64], at: usize, value: u64) {
-    if let Some(word) = words.get(at) {
-        word.store(value, Ordering::Relaxed);
+impl<'w> Packer<'w> {
+    /// Begins with the event's numbers, behind the place of its head.
+    #[inline]
+    fn new<const N: usize>(words: &'w [AtomicU64], numbers: [i64; N]) -> Self {
+        if let Some(places) = words.get(1..).and_then(|rest| rest.first_chunk::<N>()) {
+            for (place, number) in places.iter().zip(numbers) {
+                place.store(number.cast_unsigned(), Ordering::Relaxed);
+            }
+        }
+        Self { words, at: 1 + N, present: 0, bit: 1 << PRESENT }
+    }
+
+    #[inline]
+    fn text(&mut self, text: Option<&str>) {
+        if let Some(text) = text {
+            self.present |= self.bit;
+            self.at = put_text(self.words, self.at, text);
+        }
+        self.bit <<= 1;
+    }
+
+    /// Writes the head; returns how many words the event takes.
+    #[inline]
+    fn finish(self, tag: u8, flags: u8) -> usize {
+        if let Some(head) = self.words.first() {
+            // No event has 2^32 words: the limit on its size comes first.
+            let value = self.at as u64 | u64::from(tag) << TAG | self.present | u64::from(flags) << FLAGS;
+            head.store(value, Ordering::Relaxed);
+        }
+        self.at
     }
 }
 
-/// Writes a text's length and the text; returns where it ends.
-#[inline]
-fn put_text(words: &[AtomicU64], at: usize, text: &[u8]) -> usize {
-    put(words, at, text.len() as u64);
-    let mut at = at + 1;
-    let mut left = text;
-    while let Some((chunk, rest)) = left.split_first_chunk() {
-        put(words, at, u64::from_le_bytes(*chunk));
-        (at, left) = (at + 1, rest);
+/// Writes a text and its length at `at`, if there is room; returns where it ends.
+#[inline(never)]
+fn put_text(words: &[AtomicU64], at: usize, text: &str) -> usize {
+    let end = at + 1 + text.len().div_ceil(WORD_BYTES);
+    if let Some([length, places @ ..]) = words.get(at..end) {
+        length.store(text.len() as u64, Ordering::Relaxed);
+        let (chunks, last) = text.as_bytes().as_chunks::<WORD_BYTES>();
+        // Not zipped: that loop was unrolled, and longer for the texts that there are.
+        for (index, chunk) in chunks.iter().enumerate() {
+            places[index].store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
+        }
+        if !last.is_empty() {
+            places[chunks.len()].store(last_word(text.as_bytes(), last), Ordering::Relaxed);
+        }
     }
-    if left.is_empty() {
-        return at;
-    }
-    put(words, at, last_word(text, left));
-    at + 1
+    end
 }
 
 /// The one to seven bytes at the end of a text. Loads that overlap: a copy of unknown length would be a call.
