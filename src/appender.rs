@@ -14,17 +14,13 @@ use crate::tail::LogTail;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The first sleep after the channel was found empty, which doubles up to [`IDLE_MAX`].
+/// The shortest sleep.
 const IDLE_MIN: Duration = Duration::from_millis(1);
-/// The first sleep after only few events were found. Looking costs a fixed part: at 15,000 events per second an event
-/// took 0.8 us of this thread with 1 ms, and 0.45 us with this; at 1,000 per second 8 us and 4 us.
-const IDLE_CALM: Duration = Duration::from_millis(4);
-/// Fewer than so many are few. From some 64,000 per second on a look always finds more, and threads that record so fast get
-/// their blocks back while they are still in the cache.
-const CALM_EVENTS: u64 = 64;
 /// The longest sleep: an event waits this long at most before it is in the map, and safe from a crash of the process.
-/// 100 wake-ups a second cost about a thousandth of a core.
 const IDLE_MAX: Duration = Duration::from_millis(10);
+/// It sleeps for as long as so many events take to come. Looking costs a fixed part, which a few events alone don't
+/// repay; and threads that record fast get their blocks back while they are still in the cache.
+const LOOK_EVENTS: u64 = 256;
 /// From so many events on there is likely to be more already: the next look comes at once.
 const BUSY_EVENTS: u64 = 1024;
 /// How long it keeps looking, without sleeping, after it answered somebody who waits for durability: who waited once is
@@ -59,7 +55,7 @@ impl Appender {
     pub(crate) fn run(self) {
         let Self { mut intake, mut tail } = self;
         let (channel, progress) = (Arc::clone(&tail.parts.channel), Arc::clone(&tail.parts.progress));
-        let mut idle = IDLE_MIN;
+        let mut idle = IDLE_MAX;
         let mut alert_until = Instant::now();
         loop {
             tail.write_again();
@@ -72,9 +68,6 @@ impl Appender {
                 tail.tell_syncer(SyncCommand::SyncNow(drawn));
             }
             tail.append_gap(taken == 0);
-            if taken > 0 {
-                idle = if taken < CALM_EVENTS { IDLE_CALM } else { IDLE_MIN };
-            }
             if taken >= BUSY_EVENTS {
                 continue;
             }
@@ -86,12 +79,35 @@ impl Appender {
                 std::thread::yield_now();
                 continue;
             }
+            idle = next_idle(idle, taken);
             std::thread::park_timeout(idle);
-            idle = (idle * 2).min(IDLE_MAX);
         }
         intake.close(|event| tail.append_event(event));
         tail.tell_progress();
         tail.append_gap(true);
         tail.end_segment();
+    }
+}
+
+/// How long to sleep now, if so many events came in about the time of the last sleep.
+fn next_idle(last: Duration, events: u64) -> Duration {
+    let last_us = u64::try_from(last.as_micros()).unwrap_or(u64::MAX);
+    let wanted_us = last_us.saturating_mul(LOOK_EVENTS).checked_div(events);
+    wanted_us.map_or(IDLE_MAX, Duration::from_micros).clamp(IDLE_MIN, IDLE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_sleeps_for_as_long_as_enough_events_take_to_come_and_never_longer_than_promised() {
+        assert_eq!(next_idle(IDLE_MAX, 0), IDLE_MAX);
+        assert_eq!(next_idle(IDLE_MIN, 0), IDLE_MAX);
+        assert_eq!(next_idle(IDLE_MAX, 1), IDLE_MAX);
+        assert_eq!(next_idle(IDLE_MAX, LOOK_EVENTS * 2), IDLE_MAX / 2);
+        assert_eq!(next_idle(IDLE_MAX / 2, LOOK_EVENTS), IDLE_MAX / 2);
+        assert_eq!(next_idle(IDLE_MAX / 2, LOOK_EVENTS * 1000), IDLE_MIN);
+        assert_eq!(next_idle(IDLE_MAX, u64::MAX), IDLE_MIN);
     }
 }
