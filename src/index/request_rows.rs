@@ -66,19 +66,10 @@ impl<'c> RequestRows<'c> {
         Ok(Self { connection, insert: connection.prepare_cached(INSERT)? })
     }
 
-    /// Inserts rows whose request ids are new, and hands each one over that is in the table then; the others go to
-    /// `refused`.
-    pub(super) fn insert<'r, 'a>(
-        &mut self,
-        rows: &'r [NewRow<'a>],
-        mut inserted: impl FnMut(&'r NewRow<'a>),
-    ) -> rusqlite::Result<Vec<&'r NewRow<'a>>> {
-        let mut refused = Vec::new();
-        for row in rows {
-            bind(&mut self.insert, row)?;
-            if self.insert.raw_execute()? == 1 { inserted(row) } else { refused.push(row) }
-        }
-        Ok(refused)
+    /// Inserts a row; `false` if its request id is there already.
+    pub(super) fn insert(&mut self, row: &NewRow<'_>) -> rusqlite::Result<bool> {
+        bind(&mut self.insert, row)?;
+        Ok(self.insert.raw_execute()? == 1)
     }
 
     /// Removes the row that has the request id of `row`, if `row` is less; `None` if the one that is there stays.
