@@ -36,6 +36,8 @@ pub(crate) struct Progress {
     drawn: AtomicU64,
     answered: AtomicU64,
     durable_tickets: AtomicU64,
+    /// The syncing thread sleeps until it is told that more was appended.
+    syncing_rests: AtomicBool,
     /// Tickets of which something is lost. Rare: each took a failed sync, and a segment that could not be read back.
     lost_tickets: Mutex<Vec<LostTickets>>,
     /// The appender died: no ticket is answered any more.
@@ -77,6 +79,7 @@ impl Progress {
             drawn: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             durable_tickets: AtomicU64::new(0),
+            syncing_rests: AtomicBool::new(false),
             lost_tickets: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
             sync_failure: OnceLock::new(),
@@ -112,10 +115,21 @@ impl Progress {
         self.sync_failure.get().map(String::as_str)
     }
 
-    /// By the appender, once a batch.
-    pub(crate) fn set_appended(&self, last: Sequence, events: u64) {
-        self.appended.store(last.0, Ordering::Release);
+    /// By the appender, once a batch. `true`: the syncing thread rests, and is to be told.
+    pub(crate) fn set_appended(&self, last: Sequence, events: u64) -> bool {
+        // In this order, here and in `rest_syncing`: one of the two threads sees what the other stored.
+        self.appended.store(last.0, Ordering::SeqCst);
+        let rests = self.syncing_rests.load(Ordering::SeqCst) && self.syncing_rests.swap(false, Ordering::SeqCst);
         self.appended_events.fetch_add(events, Ordering::Release);
+        rests
+    }
+
+    /// By the syncing thread: whether it may sleep until it is told of more, because everything that was appended is durable.
+    pub(crate) fn rest_syncing(&self) -> bool {
+        self.syncing_rests.store(true, Ordering::SeqCst);
+        let all_durable = self.appended.load(Ordering::SeqCst) <= self.durable.load(Ordering::Relaxed);
+        self.syncing_rests.fetch_and(all_durable, Ordering::SeqCst);
+        all_durable
     }
 
     /// Draws a ticket, which covers every event that this thread has recorded so far, and others before it. The caller
@@ -274,5 +288,24 @@ impl Progress {
 
     fn if_closed<T>(&self) -> Option<Result<T, WaitError>> {
         self.closed.load(Ordering::Acquire).then_some(Err(WaitError::Closed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_syncing_thread_rests_while_everything_is_durable_and_is_told_once_of_what_comes_then() {
+        let progress = Progress::new(Sequence(7), Sequence(7), Sequence(7));
+        assert!(!progress.set_appended(Sequence(8), 1), "it does not rest yet");
+        assert!(!progress.rest_syncing(), "there is something to sync");
+        assert!(!progress.set_appended(Sequence(9), 1), "it knew already");
+        progress.set_durable(Sequence(9));
+        assert!(progress.rest_syncing());
+        assert!(progress.rest_syncing(), "nothing has changed");
+        assert!(progress.set_appended(Sequence(10), 1));
+        assert!(!progress.set_appended(Sequence(11), 1), "it was told");
+        assert!(!progress.rest_syncing());
     }
 }

@@ -27,6 +27,8 @@ pub(crate) enum SyncCommand {
     Activate(SegmentSyncer),
     /// The active segment got its last frame. By the appender, which has let go of it.
     Seal(Extent),
+    /// Something was appended, after everything was durable: it is synced when it is due. By the appender.
+    Appended,
     /// Sync now: tickets were answered, up to this one, or the policy is `always` and something was appended. By the
     /// appender. Where in the row of commands it comes says which segments the tickets cover.
     SyncNow(Ticket),
@@ -181,9 +183,10 @@ impl SyncLoop {
         }
     }
 
-    /// When to go on even if no command comes. `due` is the next sync of the policy `interval`.
+    /// When to go on even if no command comes. `due` is the next sync of the policy `interval`, if there is anything to sync:
+    /// waking up for nothing ten times a second was a tenth of what an idle store costs.
     fn look_again_at(&self, due: Instant) -> Option<Instant> {
-        let sync = (self.policy == SyncPolicy::Interval).then_some(due);
+        let sync = (self.policy == SyncPolicy::Interval && !self.progress.rest_syncing()).then_some(due);
         let wake = self.more_to_fold.then_some(self.compactor_woken + FOLD_INTERVAL);
         sync.into_iter().chain(wake).chain(self.retry).min()
     }
@@ -203,6 +206,7 @@ impl SyncLoop {
         match command {
             SyncCommand::Activate(segment) => self.active = Some(segment),
             SyncCommand::Seal(extent) => self.seal(extent),
+            SyncCommand::Appended => {}
             SyncCommand::SyncNow(answered) => {
                 self.answered = answered;
                 return true;

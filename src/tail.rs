@@ -151,9 +151,11 @@ impl LogTail {
     }
 
     fn appended(&self, events: u64) {
-        self.parts.progress.set_appended(self.last_sequence, events);
+        let rests = self.parts.progress.set_appended(self.last_sequence, events);
         if self.policy == SyncPolicy::Always {
             self.tell_syncer(SyncCommand::SyncNow(self.parts.progress.answered()));
+        } else if rests {
+            self.tell_syncer(SyncCommand::Appended);
         }
     }
 

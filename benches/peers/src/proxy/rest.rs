@@ -23,6 +23,9 @@ pub(crate) struct AtRest {
     percent: BTreeMap<String, f64>,
     /// Resident, all of it: the channel that was gone through in the runs before is in it, once.
     resident_kib: u64,
+    /// Of that, pages of files, which the kernel takes back when it needs them: the program itself, and the mapped segments.
+    #[serde(default)]
+    file_kib: u64,
 }
 
 /// Watches those processes at once, after leaving them alone for a while.
@@ -38,7 +41,8 @@ pub(super) fn watch(processes: &[(Way, u32)]) -> Result<Vec<AtRest>, Failure> {
             let busy_ns = after.saturating_sub(before.get(&name).copied().unwrap_or(0));
             (name, busy_ns as f64 * 100.0 / watched_ns)
         });
-        at_rest.push(AtRest { way: *way, percent: percent.collect(), resident_kib: resident_kib(*id)? });
+        let (resident_kib, file_kib) = (status_kib(*id, "VmRSS:")?, status_kib(*id, "RssFile:")?);
+        at_rest.push(AtRest { way: *way, percent: percent.collect(), resident_kib, file_kib });
     }
     Ok(at_rest)
 }
@@ -46,13 +50,14 @@ pub(super) fn watch(processes: &[(Way, u32)]) -> Result<Vec<AtRest>, Failure> {
 /// The table; nothing if nobody was watched.
 pub(crate) fn report(at_rest: &[AtRest]) -> String {
     let mut text = String::new();
-    for AtRest { way, percent, resident_kib } in at_rest {
+    for AtRest { way, percent, resident_kib, file_kib } in at_rest {
         let all: f64 = percent.values().sum();
         let _ = writeln!(
             text,
-            "\n{}, at rest: {all:.2} % of a processor, {} MiB resident",
+            "\n{}, at rest: {all:.2} % of a processor, {} MiB resident, {} of them of files",
             way.label(),
-            resident_kib >> 10
+            resident_kib >> 10,
+            file_kib >> 10
         );
         // What rounds to nothing says nothing.
         for (name, percent) in percent.iter().filter(|(_, percent)| **percent >= 0.005) {
@@ -76,8 +81,9 @@ fn busy_ns(process: u32) -> Result<BTreeMap<String, u64>, Failure> {
     Ok(threads)
 }
 
-fn resident_kib(process: u32) -> Result<u64, Failure> {
+/// What the kernel says of a process's memory.
+fn status_kib(process: u32, name: &str) -> Result<u64, Failure> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no resident size")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or_else(|| format!("no {name}"))?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
