@@ -121,7 +121,7 @@ impl Compactor {
     ) -> Self {
         let retirement = Retirement::new(Arc::clone(&parts.log), config, quarantined);
         Self {
-            index,
+            index: index.expiring_aside(),
             log: parts.log,
             progress: parts.progress,
             health: parts.health,

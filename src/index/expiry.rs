@@ -1,7 +1,8 @@
 //! Requests that are too old or too many go, and everything else of their time with them.
 //!
-//! Runs on the compactor, one short transaction at a time, so that neither folding nor a reader waits for it. First it is
-//! noted since when requests are kept: whatever is older is expired from then on, and one that comes late is not folded
+//! Runs on the compactor, one short transaction at a time, so that neither folding nor a reader waits for it: how much one
+//! takes on is bounded, and follows what the last one took. The disk is waited for by another thread, as `log_copy.rs`
+//! says. First it is noted since when requests are kept: whatever is older is expired from then on, and one that comes late is not folded
 //! any more. Then, stage by stage, page by page, what is expired is removed. A crash in between changes
 //! nothing: the stages begin again, and find what is left.
 //!
@@ -18,10 +19,10 @@ use crate::error::IndexError;
 use crate::event::Status;
 use crate::fold::RequestFacts;
 use crate::format::SegmentId;
+use crate::portion::Portion;
 use crate::retention::{DatabaseSize, RowRetention, kept_since_behind};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How often to look whether anything is too old or too much.
@@ -29,16 +30,14 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long steps follow each other before folding has its turn. One more may begin then, and all end within 50 ms.
 const TURN: Duration = Duration::from_millis(20);
 
-/// How much a step removes at most: each takes a few milliseconds.
+/// How much a step removes at most, if the last ones were quick: each takes a few milliseconds.
 const ROLLUP_PAGES_MAX: usize = if cfg!(test) { 3 } else { 128 };
-const REQUESTS_MAX: usize = if cfg!(test) { 2 } else { 500 };
+const REQUESTS_MAX: usize = if cfg!(test) { 2 } else { 512 };
+const SESSIONS_MAX: usize = if cfg!(test) { 2 } else { 128 };
 const VERSIONS_MAX: usize = if cfg!(test) { 1 } else { 16 };
-const ROWS_MAX: usize = if cfg!(test) { 1 } else { 500 };
-/// How long SQLite's log grows meanwhile before it is copied into the database, in pages: 8 MiB. Copying four times as
-/// much, as folding does, took up to 63 ms.
-const WAL_PAGES: u32 = 1024;
-/// How many pages a step gives back to the file system. For each, the last page of the file takes its place.
-const PAGES_MAX: u64 = 32;
+const ROWS_MAX: usize = if cfg!(test) { 1 } else { 512 };
+/// How many pages a step gives back to the file system at most. For each, the last page of the file takes its place.
+const PAGES_MAX: usize = if cfg!(test) { 8 } else { 64 };
 
 /// How far expiring is.
 #[derive(Debug)]
@@ -46,6 +45,7 @@ pub(super) struct Expiry {
     /// Requests from before are expired; `i64::MIN` if none ever were.
     pub(super) kept_since: i64,
     stage: Stage,
+    portion: Portion,
     looked_at: Option<Instant>,
     /// The quarantine keeps what it says of this segment and later ones: they may still be in the log, and retiring asks
     /// which are damaged.
@@ -75,7 +75,8 @@ enum Stage {
 
 impl Default for Expiry {
     fn default() -> Self {
-        Self { kept_since: i64::MIN, stage: Stage::Look, looked_at: None, oldest_segment: SegmentId(0) }
+        let (stage, portion) = (Stage::Look, Portion::FIRST);
+        Self { kept_since: i64::MIN, stage, portion, looked_at: None, oldest_segment: SegmentId(0) }
     }
 }
 
@@ -90,6 +91,12 @@ impl Expiry {
 }
 
 impl Index {
+    /// From now on, who expires waits for no disk: SQLite's log is copied on a thread of its own, which wakes this one.
+    pub(crate) fn expiring_aside(mut self) -> Self {
+        self.copier.copy_aside();
+        self
+    }
+
     /// Removes what is expired, for some milliseconds; whether there is more to do at once. No segment before
     /// `oldest_segment` is in the log.
     pub(crate) fn expire(
@@ -98,6 +105,9 @@ impl Index {
         now_ms: i64,
         oldest_segment: SegmentId,
     ) -> Result<bool, IndexError> {
+        if self.checked(self.copier.is_busy())? {
+            return Ok(false);
+        }
         self.expiry.oldest_segment = oldest_segment;
         if self.expiry.stage == Stage::Look {
             let looked = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
@@ -105,13 +115,13 @@ impl Index {
                 return Ok(false);
             }
         }
-        self.wal_pages_max.store(WAL_PAGES, Ordering::Relaxed);
-        let (turn, mut stepped) = (Instant::now(), Ok(()));
-        while stepped.is_ok() && self.expiry.stage != Stage::Look && turn.elapsed() < TURN {
-            stepped = self.step(retention);
+        let turn = Instant::now();
+        let mut is_copied = false;
+        while self.expiry.stage != Stage::Look && turn.elapsed() < TURN && !is_copied {
+            self.step(retention)?;
+            is_copied = self.copier.copy_if_due();
         }
-        self.wal_pages_max.store(super::WAL_PAGES, Ordering::Relaxed);
-        stepped.map(|()| true)
+        Ok(!is_copied)
     }
 
     /// Carries through what was begun.
@@ -161,14 +171,21 @@ impl Index {
     /// One transaction.
     fn step(&mut self, retention: &RowRetention) -> Result<(), IndexError> {
         let Self { connection, names, expiry, .. } = self;
-        let done = match expiry.stage {
-            Stage::Pages => give_pages_back(connection, retention),
+        let (started, stage) = (Instant::now(), expiry.stage);
+        let done = match stage {
+            Stage::Pages => give_pages_back(connection, retention, expiry.portion.of(PAGES_MAX)),
             _ => step(connection, names, expiry),
         };
         let next = self.checked(done)?;
+        let took = started.elapsed();
+        self.expiry.portion = self.expiry.portion.after(took);
+        tracing::trace!(?stage, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "expired a portion");
         if next == Stage::Look {
             // What was too large may still be.
             self.expiry.looked_at = None;
+            // The file gets shorter by that.
+            let emptied = self.copier.empty(&self.connection);
+            self.checked(emptied)?;
         }
         self.expiry.stage = next;
         Ok(())
@@ -204,30 +221,33 @@ fn size(connection: &Connection) -> rusqlite::Result<DatabaseSize> {
 
 /// Removes some of what is expired, and says what comes next.
 fn step(connection: &Connection, names: &mut Names, expiry: &Expiry) -> rusqlite::Result<Stage> {
-    let Expiry { kept_since, stage, oldest_segment, .. } = *expiry;
+    let Expiry { kept_since, stage, portion, oldest_segment, .. } = *expiry;
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let next = match stage {
         Stage::Cells => {
-            let removed = rollup_table::expire(&transaction, kept_since, ROLLUP_PAGES_MAX)?;
-            if removed < ROLLUP_PAGES_MAX { Stage::CutCells { after_page: None } } else { stage }
+            let max = portion.of(ROLLUP_PAGES_MAX);
+            if rollup_table::expire(&transaction, kept_since, max)? < max { Stage::CutCells { after_page: None } } else { stage }
         }
         Stage::CutCells { after_page } => match rollup_table::cut(&transaction, after_page, kept_since)? {
             None => Stage::Requests,
             page => Stage::CutCells { after_page: page },
         },
         Stage::Requests => {
-            let removed = expire_requests(&transaction, kept_since)?;
-            if removed < REQUESTS_MAX { Stage::Sessions { page: 0 } } else { stage }
+            let max = portion.of(REQUESTS_MAX);
+            if expire_requests(&transaction, kept_since, max)? < max { Stage::Sessions { page: 0 } } else { stage }
         }
-        Stage::Sessions { page } => expire_sessions(&transaction, names, kept_since, page)?,
+        Stage::Sessions { page } => {
+            expire_sessions(&transaction, names, kept_since, page, portion.of(SESSIONS_MAX))?
+        }
         Stage::Schemas => {
-            let removed = schema_history::expire(&transaction, kept_since, VERSIONS_MAX)?;
-            if removed < VERSIONS_MAX { Stage::Rest } else { stage }
+            let max = portion.of(VERSIONS_MAX);
+            if schema_history::expire(&transaction, kept_since, max)? < max { Stage::Rest } else { stage }
         }
         Stage::Rest => {
-            let removed = expire_rest(&transaction, kept_since, oldest_segment)?;
+            let max = portion.of(ROWS_MAX);
+            let removed = expire_rest(&transaction, kept_since, oldest_segment, max)?;
             names.forget_calls();
-            if removed < ROWS_MAX {
+            if removed < max {
                 names.remove_unused(&transaction)?;
                 Stage::Pages
             } else {
@@ -240,13 +260,13 @@ fn step(connection: &Connection, names: &mut Names, expiry: &Expiry) -> rusqlite
     Ok(next)
 }
 
-/// Removes rows of requests. What they add up to stays with their sessions.
-fn expire_requests(transaction: &Transaction<'_>, kept_since: i64) -> rusqlite::Result<usize> {
+/// Removes rows of requests, at most `max`; how many. What they add up to stays with their sessions.
+fn expire_requests(transaction: &Transaction<'_>, kept_since: i64, max: usize) -> rusqlite::Result<usize> {
     let mut delete = transaction.prepare_cached(
         "DELETE FROM request_rows WHERE id IN (SELECT id FROM request_rows WHERE ts < ?1 ORDER BY ts LIMIT ?2)
          RETURNING session, ts, (SELECT proxy FROM calls WHERE calls.id = call), status, tool_error",
     )?;
-    let mut rows = delete.query(params![kept_since, REQUESTS_MAX])?;
+    let mut rows = delete.query(params![kept_since, max])?;
     let mut sessions: BTreeMap<i64, RequestFacts> = BTreeMap::new();
     let mut removed = 0;
     while let Some(row) = rows.next()? {
@@ -270,42 +290,51 @@ fn expire_requests(transaction: &Transaction<'_>, kept_since: i64) -> rusqlite::
     Ok(removed)
 }
 
-/// Removes sessions of the next page that were over before.
+/// Removes sessions of the next page that were over before, at most `max` at once.
 fn expire_sessions(
     transaction: &Transaction<'_>,
     names: &mut Names,
     kept_since: i64,
     page: i64,
+    max: usize,
 ) -> rusqlite::Result<Stage> {
     let next: Option<i64> = transaction
         .prepare_cached("SELECT min(page) FROM session_digest WHERE page >= ?1")?
         .query_row([page], |row| row.get(0))?;
     let Some(page) = next else { return Ok(Stage::Schemas) };
     let mut digests = ChangedDigests::default();
-    for session in digest_table::expired_in(transaction, page, kept_since)? {
+    let mut expired = digest_table::expired_in(transaction, page, kept_since)?;
+    let is_through = expired.len() <= max;
+    expired.truncate(max);
+    for session in expired {
         if let Some(session_id) = session_table::remove(transaction, session)? {
             names.forget_session(&session_id);
         }
         digests.remove(session);
     }
     digests.write(transaction)?;
-    Ok(Stage::Sessions { page: page + 1 })
+    Ok(Stage::Sessions { page: if is_through { page + 1 } else { page } })
 }
 
-/// Removes gaps, the quarantine and calls without requests; how many of each at most.
-fn expire_rest(transaction: &Transaction<'_>, kept_since: i64, oldest_segment: SegmentId) -> rusqlite::Result<usize> {
+/// Removes gaps, the quarantine and calls without requests, at most `max` of each; of which there were most, how many.
+fn expire_rest(
+    transaction: &Transaction<'_>,
+    kept_since: i64,
+    oldest_segment: SegmentId,
+    max: usize,
+) -> rusqlite::Result<usize> {
     let gaps = transaction
         .prepare_cached("DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE to_ts < ?1 LIMIT ?2)")?
-        .execute(params![kept_since, ROWS_MAX])?;
+        .execute(params![kept_since, max])?;
     let quarantined = transaction
         .prepare_cached(
             "DELETE FROM quarantine
              WHERE id IN (SELECT id FROM quarantine WHERE noted_at < ?1 AND segment < ?3 LIMIT ?2)",
         )?
-        .execute(params![kept_since, ROWS_MAX, oldest_segment.0])?;
+        .execute(params![kept_since, max, oldest_segment.0])?;
     let unused = "DELETE FROM calls WHERE id IN (
                       SELECT id FROM calls WHERE NOT EXISTS (SELECT 1 FROM request_rows WHERE call = calls.id) LIMIT ?1)";
-    Ok(transaction.prepare_cached(unused)?.execute([ROWS_MAX])?.max(gaps).max(quarantined))
+    Ok(transaction.prepare_cached(unused)?.execute([max])?.max(gaps).max(quarantined))
 }
 
 /// Whether free pages can be given back. If not, new rows fill them.
@@ -323,20 +352,15 @@ pub(super) fn make_shrinkable(connection: &Connection, expiry: &Expiry) -> rusql
     connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
 }
 
-/// Gives free pages back to the file system. The file gets shorter when SQLite's own log is copied into it.
-fn give_pages_back(connection: &Connection, retention: &RowRetention) -> rusqlite::Result<Stage> {
-    let pages = retention.surplus_pages(size(connection)?).min(PAGES_MAX);
-    if pages > 0 && shrinks(connection)? {
-        // Each page is a step of the statement.
-        let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
-        let mut rows = vacuum.query([])?;
-        while rows.next()?.is_some() {}
-        return Ok(Stage::Pages);
+/// Gives free pages back to the file system, at most `max`. The file gets shorter when SQLite's own log is copied into it.
+fn give_pages_back(connection: &Connection, retention: &RowRetention, max: usize) -> rusqlite::Result<Stage> {
+    let pages = retention.surplus_pages(size(connection)?).min(max as u64);
+    if pages == 0 || !shrinks(connection)? {
+        return Ok(Stage::Look);
     }
-    // A reader that is in the way is not waited for: the next one who copies the log finds it gone.
-    connection.busy_timeout(Duration::ZERO)?;
-    let copied = connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()));
-    connection.busy_timeout(super::BUSY_TIMEOUT)?;
-    copied?;
-    Ok(Stage::Look)
+    // Each page is a step of the statement.
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    let mut rows = vacuum.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(Stage::Pages)
 }
