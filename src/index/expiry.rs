@@ -35,7 +35,11 @@ const ROLLUP_PAGES_MAX: usize = if cfg!(test) { 3 } else { 128 };
 const REQUESTS_MAX: usize = if cfg!(test) { 2 } else { 512 };
 const SESSIONS_MAX: usize = if cfg!(test) { 2 } else { 128 };
 const VERSIONS_MAX: usize = if cfg!(test) { 1 } else { 16 };
-const ROWS_MAX: usize = if cfg!(test) { 1 } else { 512 };
+const CALLS_MAX: usize = if cfg!(test) { 1 } else { 512 };
+/// Of tables that no index finds the old rows of, how many rows a step looks at; it removes no more. They are few.
+const ROWS_MAX: usize = if cfg!(test) { 3 } else { 256 };
+/// How many pages of session digests a step reads at most: 14 KiB each.
+const DIGESTS_MAX: usize = if cfg!(test) { 1 } else { 256 };
 /// How many pages a step gives back to the file system at most. For each, the last page of the file takes its place.
 const PAGES_MAX: usize = if cfg!(test) { 8 } else { 64 };
 
@@ -49,7 +53,7 @@ pub(super) struct Expiry {
     looked_at: Option<Instant>,
     /// The quarantine keeps what it says of this segment and later ones: they may still be in the log, and retiring asks
     /// which are damaged.
-    oldest_segment: SegmentId,
+    pub(super) oldest_segment: SegmentId,
 }
 
 /// What is done next.
@@ -60,15 +64,34 @@ enum Stage {
     /// Cells of the roll-ups.
     Cells,
     /// Cells that lie in both times, of the next page of calls.
-    CutCells { after_page: Option<i64> },
+    CutCells {
+        after_page: Option<i64>,
+    },
     /// The rows of requests.
     Requests,
     /// Sessions that are over, from that page of digests on.
-    Sessions { page: i64 },
-    /// Versions of schemas that were replaced.
-    Schemas,
-    /// Gaps, the quarantine, and names of calls that nobody names any more.
-    Rest,
+    Sessions {
+        page: i64,
+    },
+    /// Versions of schemas that were replaced, behind that one.
+    Schemas {
+        after: i64,
+    },
+    /// Gaps, behind that one.
+    Gaps {
+        after: i64,
+    },
+    /// The quarantine, behind that row.
+    Quarantine {
+        after: i64,
+    },
+    /// Names of calls that nobody names any more.
+    Calls,
+    /// Names of clients and proxies, too: first it is looked who is named, from that page of digests on.
+    UsedNames {
+        page: i64,
+    },
+    UnusedNames,
     /// Free pages.
     Pages,
 }
@@ -87,6 +110,17 @@ impl Expiry {
         let kept_since: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
         let stage = if kept_since.is_some() { Stage::Cells } else { Stage::Look };
         Ok(Self { kept_since: kept_since.unwrap_or(i64::MIN), stage, ..Self::default() })
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_under_way(&self) -> bool {
+        self.stage != Stage::Look
+    }
+
+    /// Whether it was looked, and nothing is left to do.
+    #[cfg(test)]
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.stage == Stage::Look && self.looked_at.is_some()
     }
 }
 
@@ -226,7 +260,11 @@ fn step(connection: &Connection, names: &mut Names, expiry: &Expiry) -> rusqlite
     let next = match stage {
         Stage::Cells => {
             let max = portion.of(ROLLUP_PAGES_MAX);
-            if rollup_table::expire(&transaction, kept_since, max)? < max { Stage::CutCells { after_page: None } } else { stage }
+            if rollup_table::expire(&transaction, kept_since, max)? < max {
+                Stage::CutCells { after_page: None }
+            } else {
+                stage
+            }
         }
         Stage::CutCells { after_page } => match rollup_table::cut(&transaction, after_page, kept_since)? {
             None => Stage::Requests,
@@ -236,23 +274,48 @@ fn step(connection: &Connection, names: &mut Names, expiry: &Expiry) -> rusqlite
             let max = portion.of(REQUESTS_MAX);
             if expire_requests(&transaction, kept_since, max)? < max { Stage::Sessions { page: 0 } } else { stage }
         }
-        Stage::Sessions { page } => {
-            expire_sessions(&transaction, names, kept_since, page, portion.of(SESSIONS_MAX))?
-        }
-        Stage::Schemas => {
-            let max = portion.of(VERSIONS_MAX);
-            if schema_history::expire(&transaction, kept_since, max)? < max { Stage::Rest } else { stage }
-        }
-        Stage::Rest => {
-            let max = portion.of(ROWS_MAX);
-            let removed = expire_rest(&transaction, kept_since, oldest_segment, max)?;
-            names.forget_calls();
-            if removed < max {
-                names.remove_unused(&transaction)?;
-                Stage::Pages
-            } else {
-                stage
+        Stage::Sessions { page } => expire_sessions(&transaction, names, kept_since, page, portion.of(SESSIONS_MAX))?,
+        Stage::Schemas { after } => match last_looked_at(&transaction, "schema_versions", after)? {
+            None => Stage::Gaps { after: 0 },
+            Some(last) => {
+                let max = portion.of(VERSIONS_MAX);
+                let after = schema_history::expire(&transaction, kept_since, (after, last), max)?;
+                Stage::Schemas { after }
             }
+        },
+        Stage::Gaps { after } => match last_looked_at(&transaction, "gaps", after)? {
+            None => Stage::Quarantine { after: 0 },
+            Some(last) => {
+                let sql = "DELETE FROM gaps WHERE id > ?1 AND id <= ?2 AND to_ts < ?3";
+                transaction.prepare_cached(sql)?.execute(params![after, last, kept_since])?;
+                Stage::Gaps { after: last }
+            }
+        },
+        Stage::Quarantine { after } => match last_looked_at(&transaction, "quarantine", after)? {
+            None => Stage::Calls,
+            Some(last) => {
+                let sql = "DELETE FROM quarantine WHERE id > ?1 AND id <= ?2 AND noted_at < ?3 AND segment < ?4";
+                transaction.prepare_cached(sql)?.execute(params![after, last, kept_since, oldest_segment.0])?;
+                Stage::Quarantine { after: last }
+            }
+        },
+        Stage::Calls => {
+            let max = portion.of(CALLS_MAX);
+            let removed = expire_calls(&transaction, max)?;
+            names.forget_calls();
+            match removed < max {
+                false => stage,
+                true if names.are_crowded(&transaction)? => Stage::UsedNames { page: 0 },
+                true => Stage::Pages,
+            }
+        }
+        Stage::UsedNames { page } => match names.note_used(&transaction, page, portion.of(DIGESTS_MAX))? {
+            None => Stage::UnusedNames,
+            Some(page) => Stage::UsedNames { page },
+        },
+        Stage::UnusedNames => {
+            let max = portion.of(CALLS_MAX);
+            if names.remove_unused(&transaction, max)? < max { Stage::Pages } else { stage }
         }
         Stage::Look | Stage::Pages => stage,
     };
@@ -301,7 +364,7 @@ fn expire_sessions(
     let next: Option<i64> = transaction
         .prepare_cached("SELECT min(page) FROM session_digest WHERE page >= ?1")?
         .query_row([page], |row| row.get(0))?;
-    let Some(page) = next else { return Ok(Stage::Schemas) };
+    let Some(page) = next else { return Ok(Stage::Schemas { after: 0 }) };
     let mut digests = ChangedDigests::default();
     let mut expired = digest_table::expired_in(transaction, page, kept_since)?;
     let is_through = expired.len() <= max;
@@ -316,25 +379,17 @@ fn expire_sessions(
     Ok(Stage::Sessions { page: if is_through { page + 1 } else { page } })
 }
 
-/// Removes gaps, the quarantine and calls without requests, at most `max` of each; of which there were most, how many.
-fn expire_rest(
-    transaction: &Transaction<'_>,
-    kept_since: i64,
-    oldest_segment: SegmentId,
-    max: usize,
-) -> rusqlite::Result<usize> {
-    let gaps = transaction
-        .prepare_cached("DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE to_ts < ?1 LIMIT ?2)")?
-        .execute(params![kept_since, max])?;
-    let quarantined = transaction
-        .prepare_cached(
-            "DELETE FROM quarantine
-             WHERE id IN (SELECT id FROM quarantine WHERE noted_at < ?1 AND segment < ?3 LIMIT ?2)",
-        )?
-        .execute(params![kept_since, max, oldest_segment.0])?;
+/// Up to which row of a table a step looks that begins behind `after`; `None`: there are no more.
+fn last_looked_at(transaction: &Transaction<'_>, table: &str, after: i64) -> rusqlite::Result<Option<i64>> {
+    let sql = format!("SELECT max(id) FROM (SELECT id FROM {table} WHERE id > ?1 ORDER BY id LIMIT ?2)");
+    transaction.prepare_cached(&sql)?.query_row(params![after, ROWS_MAX], |row| row.get(0))
+}
+
+/// Removes calls without requests, at most `max`; how many.
+fn expire_calls(transaction: &Transaction<'_>, max: usize) -> rusqlite::Result<usize> {
     let unused = "DELETE FROM calls WHERE id IN (
                       SELECT id FROM calls WHERE NOT EXISTS (SELECT 1 FROM request_rows WHERE call = calls.id) LIMIT ?1)";
-    Ok(transaction.prepare_cached(unused)?.execute([max])?.max(gaps).max(quarantined))
+    transaction.prepare_cached(unused)?.execute([max])
 }
 
 /// Whether free pages can be given back. If not, new rows fill them.

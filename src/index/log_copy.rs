@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// reached by every single batch, and each time two syncs are waited for and most pages copied again.
 pub(super) const FOLDED_PAGES: u32 = 4096;
 /// How many pages expiring writes before it asks for a copy: 8 MiB.
-const EXPIRED_PAGES: u32 = 1024;
+const EXPIRED_PAGES: u32 = if cfg!(test) { 32 } else { 1024 };
 /// How often a copy begins again because something was committed meanwhile. The second has little left to do.
 const PASSES: u32 = 4;
 
@@ -218,9 +218,9 @@ impl Drop for UnderWay {
 fn copy(connection: &Connection, extent: Extent) -> rusqlite::Result<()> {
     let mut is_copied = false;
     for _ in 0..PASSES {
-        let (busy, pages, copied): (bool, i64, i64) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
+        let (busy, pages, copied): (bool, i64, i64) =
+            connection
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         is_copied = !busy && copied >= pages;
         if is_copied {
             break;
