@@ -227,6 +227,8 @@ impl Compactor {
     /// Folds a batch if there is something to fold. `false`: there is nothing to do now.
     fn step(&mut self) -> Result<bool, FoldError> {
         self.retirement.note_quarantined(&mut self.index)?;
+        let log = Arc::clone(&self.log);
+        let _folding = log.hold_folding();
         // In this order: every record up to that number is in the log that is looked at next.
         let (appended, seen_at) = (self.progress.appended(), Instant::now());
         // Before the log is looked at, too: what was written again elsewhere became durable only after the log knew of it.
@@ -304,8 +306,6 @@ impl Compactor {
             // For the rest of the segment: nothing is gained by trying each place that often.
             reader.pass_unreadable();
         }
-        #[cfg(test)]
-        crate::sabotage::strike(&segment.path, crate::sabotage::Spot::Fold);
         let folded = self.checkpoint.sequence;
         let mut batch = self.index.begin()?;
         let mut chunk = Chunk::default();

@@ -217,6 +217,14 @@ impl Index {
     /// Starts a batch. Dropping it undoes it.
     pub(crate) fn begin(&mut self) -> Result<Batch<'_>, IndexError> {
         let Self { connection, path, names, expiry, in_doubt, .. } = self;
+        #[cfg(test)]
+        {
+            crate::sabotage::strike(path, crate::sabotage::Spot::Fold);
+            if crate::sabotage::is_due(path, crate::sabotage::Spot::FoldBusy) {
+                let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None);
+                return Err(IndexError::Sqlite { path: path.clone(), source });
+            }
+        }
         Batch::new(connection, path, names, expiry.kept_since, in_doubt)
             .map_err(|source| IndexError::Sqlite { path: path.clone(), source })
     }

@@ -1,10 +1,10 @@
 //! The log of the running store: its segments in order, shared by the appender and the compactor.
 //!
-//! The lock is taken when a segment begins or is retired, and once for each batch that is folded; never for a record.
+//! The locks are taken when a segment begins or is retired, and once for each batch that is folded; never for a record.
 
 use crate::format::{Extent, SegmentId, Sequence};
 use crate::segment::progress::SegmentProgress;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -82,6 +82,8 @@ impl Segments {
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     segments: Mutex<Segments>,
+    /// Held while a batch is folded.
+    folding: Mutex<()>,
 }
 
 /// Segments all of whose records are folded.
@@ -100,7 +102,13 @@ impl Log {
     ) -> Self {
         let segments =
             Segments { ordered: ordered.into_iter().collect(), superseded: superseded.into_iter().collect() };
-        Self { segments: Mutex::new(segments) }
+        Self { segments: Mutex::new(segments), folding: Mutex::default() }
+    }
+
+    /// Nothing is folded while this is held. By the compactor for a batch; by the appender when it must know for certain what
+    /// is folded, which is only when something is lost.
+    pub(crate) fn hold_folding(&self) -> MutexGuard<'_, ()> {
+        self.folding.lock()
     }
 
     /// By the appender: a new segment begins.

@@ -26,8 +26,10 @@ pub(crate) enum Spot {
     SealedSyncError,
     /// There too: the segment can't be opened, so its sync is not tried.
     SealedNotTried,
-    /// The compactor, before it folds.
+    /// The compactor, before it folds a batch: it panics.
     Fold,
+    /// There too: the database is busy.
+    FoldBusy,
     /// The compactor, before it moves a damaged segment aside: it can't.
     Quarantine,
     /// The appender, while it writes again what a failed sync left in doubt.
@@ -36,6 +38,8 @@ pub(crate) enum Spot {
     WriteAgainSlowly,
     /// The appender, before it reads a segment back for that: it can't be read.
     ReadBack,
+    /// There too: it takes its time.
+    ReadBackSlowly,
     /// The compactor, when SQLite's log has just been copied into the database: it says that it failed.
     CopyLog,
 }

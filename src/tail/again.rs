@@ -26,13 +26,7 @@ impl LogTail {
         self.tell_progress();
         self.end_segment();
         self.tell_syncer(SyncCommand::WritingAgain);
-        let mut again = WritingAgain {
-            segments: Vec::new(),
-            last: poisoned.durable_sequence(),
-            last_of_earlier_runs: self.last_of_earlier_runs,
-            missing: 0,
-            missing_of_this_run: 0,
-        };
+        let mut again = WritingAgain { segments: Vec::new(), last: poisoned.durable_sequence(), missing: Vec::new() };
         for doubtful in self.parts.log.all_beyond(poisoned.durable_sequence()) {
             let from = if doubtful.segment.id == poisoned.segment { poisoned.durable } else { Extent::EMPTY };
             if !self.copy(&doubtful, from, &mut again) {
@@ -44,23 +38,32 @@ impl LogTail {
             // What comes next would get the number of a record that is lost.
             self.end_segment();
         }
-        if again.missing > 0 {
-            self.parts.progress.forget_events(again.missing_of_this_run);
-            self.parts.channel.gap.add(again.missing);
+        // What of it is folded before the other writing takes its place is in the database, and not lost.
+        let folding = (!again.missing.is_empty()).then(|| self.parts.log.hold_folding());
+        let folded = self.parts.progress.folded();
+        let lost = again.missing_beyond(folded);
+        if lost > 0 {
+            self.parts.progress.forget_events(again.missing_beyond(folded.max(self.last_of_earlier_runs)));
+            self.parts.channel.gap.add(lost);
         }
         self.parts.log.supersede(poisoned.durable_sequence(), poisoned.segment, poisoned.durable, again.segments);
-        self.tell_syncer(SyncCommand::WrittenAgain { lost: again.missing });
+        drop(folding);
+        self.tell_syncer(SyncCommand::WrittenAgain { lost });
     }
 
     /// Copies what a segment has beyond what was written again. `false`: the store is giving up.
     fn copy(&mut self, doubtful: &Readable, from: Extent, again: &mut WritingAgain) -> bool {
         let Readable { segment: doubtful, last } = doubtful;
         let published = doubtful.progress.published();
-        let folded = self.parts.progress.folded();
         again.begin_at(doubtful.base_sequence);
         let mut copy_all = || -> Result<bool, SegmentError> {
             #[cfg(test)]
-            crate::sabotage::fail(&doubtful.path, crate::sabotage::Spot::ReadBack).at("read", &doubtful.path)?;
+            {
+                if crate::sabotage::is_due(&doubtful.path, crate::sabotage::Spot::ReadBackSlowly) {
+                    std::thread::sleep(Duration::from_millis(300));
+                }
+                crate::sabotage::fail(&doubtful.path, crate::sabotage::Spot::ReadBack).at("read", &doubtful.path)?;
+            }
             let mut reader = SegmentReader::open(&doubtful.path)?;
             reader.seek(from);
             // All of it was published; what is no frame any more was lost since.
@@ -71,7 +74,7 @@ impl LogTail {
                     // From there on, the next segment has it.
                     Item::Frame(frame) if frame.sequence > *last => return Ok(true),
                     Item::Frame(frame) => {
-                        again.pass_over_to(Sequence(frame.sequence.0 - 1), folded);
+                        again.pass_over_to(Sequence(frame.sequence.0 - 1));
                         if !self.append_again(frame.sequence, frame.payload, again) {
                             return Ok(false);
                         }
@@ -92,7 +95,7 @@ impl LogTail {
             self.parts.health.report(Part::Damage, format_args!("{error}; what a failed sync left in it is lost"));
             true
         });
-        again.pass_over_to(*last, folded);
+        again.pass_over_to(*last);
         go_on
     }
 
@@ -117,7 +120,7 @@ impl LogTail {
                         }
                         // Segments were larger when it was recorded.
                         Err(NotAppended::Full) if extent.frames == 0 => {
-                            again.pass_over_to(sequence, self.parts.progress.folded());
+                            again.pass_over_to(sequence);
                             return true;
                         }
                         Err(NotAppended::Full) => {}
@@ -148,11 +151,8 @@ struct WritingAgain {
     segments: Vec<LogSegment>,
     /// The last number that was written again, or found to be lost.
     last: Sequence,
-    last_of_earlier_runs: Sequence,
-    /// How many records are lost.
-    missing: u64,
-    /// How many of them were appended since the store was opened.
-    missing_of_this_run: u64,
+    /// What can't be read back: the number before it, and its last one.
+    missing: Vec<(Sequence, Sequence)>,
 }
 
 impl WritingAgain {
@@ -162,12 +162,17 @@ impl WritingAgain {
         self.last = self.last.max(Sequence(base_sequence.0 - 1));
     }
 
-    /// What lies between the last number and this one can't be read back. What is folded is in the database, and not lost.
-    fn pass_over_to(&mut self, sequence: Sequence, folded: Sequence) {
-        let known = self.last.max(folded);
-        self.missing += sequence.0.saturating_sub(known.0);
-        self.missing_of_this_run += sequence.0.saturating_sub(known.max(self.last_of_earlier_runs).0);
-        self.last = self.last.max(sequence);
+    /// What lies between the last number and this one can't be read back.
+    fn pass_over_to(&mut self, sequence: Sequence) {
+        if sequence > self.last {
+            self.missing.push((self.last, sequence));
+            self.last = sequence;
+        }
+    }
+
+    /// How much of what is missing lies beyond that number.
+    fn missing_beyond(&self, sequence: Sequence) -> u64 {
+        self.missing.iter().map(|(before, last)| last.0.saturating_sub(sequence.max(*before).0)).sum()
     }
 
     /// The last number that is in the new segments.

@@ -113,6 +113,8 @@ fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
     fixture.config.sync_interval_ms = 60_000;
     let lost = SegmentReader::open(&fixture.segments()[1]).unwrap().mark().sealed.unwrap().frames;
     let lost = u64::from(lost);
+    // What is folded is not lost.
+    fixture.order(Spot::FoldBusy, 0, u32::MAX);
     // The first segment's sync fails, the second one can't be read back, and the first one's second writing is poisoned.
     fixture.order(Spot::SealedSyncError, 0, 1);
     fixture.order(Spot::ReadBack, 1, 1);
@@ -122,12 +124,29 @@ fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
     let stats = fixture.store().stats();
     assert_eq!((stats.poisoned_segments, stats.dropped), (2, lost));
     assert_eq!(stats.appended, 0, "what is lost is of an earlier run");
+    fixture.order(Spot::FoldBusy, 0, 0);
     fixture.record(10);
     fixture.flush().unwrap();
     let report = fixture.shut_down();
     assert_eq!((report.appended, report.dropped, report.left_in_log), (10, lost, 0));
     let totals = Query::open(&fixture.config.dir).unwrap().totals().unwrap();
     assert_eq!((totals.requests as u64, totals.dropped as u64), (4010 - lost, lost));
+}
+
+#[test]
+fn what_is_folded_while_it_can_not_be_read_back_is_not_counted_as_lost() {
+    let mut fixture = left_in_doubt(4000);
+    fixture.order(Spot::SealedSyncError, 0, 1);
+    fixture.order(Spot::ReadBackSlowly, 1, 1);
+    fixture.order(Spot::ReadBack, 1, 1);
+    fixture.reopen();
+    // What an earlier run left is folded whether it is synced or not.
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    assert_eq!(fixture.flush(), Ok(()));
+    fixture.record(10);
+    let report = fixture.shut_down();
+    assert_eq!((report.appended, report.dropped, report.left_in_log), (10, 0, 0));
+    fixture.assert_each_event_is_folded_once();
 }
 
 #[test]

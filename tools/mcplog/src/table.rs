@@ -1,10 +1,12 @@
 //! Tables: columns that line up and fit the terminal.
 //!
-//! Pure. Columns are measured once, on a sample, so that rows can stream; a cell that is wider than its column is cut.
+//! Pure, but for [`write_table`], which writes where it is told. Columns are measured once, on a sample, so that rows can stream; a cell that is wider than its column is cut.
 
 use crate::text;
+use crate::view::{HEADER, View};
 use anstyle::Style;
 use std::borrow::Cow;
+use std::io::{self, Write};
 
 /// Between two columns.
 const SPACES: usize = 2;
@@ -178,6 +180,22 @@ impl Layout {
         self.columns.get(index)?.1?;
         Some(self.columns[..index].iter().filter_map(|(_, width)| *width).map(|width| width + SPACES).sum())
     }
+}
+
+/// Writes a whole table, headers included, if it has rows. The first header may differ from the column's.
+pub(crate) fn write_table(
+    out: &mut dyn Write,
+    columns: &[Column],
+    first_header: &str,
+    rows: &[Vec<Cell<'_>>],
+    view: &View,
+) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let layout = Layout::new(columns, rows, view.width);
+    writeln!(out, "{}", layout.header_beginning(first_header, HEADER))?;
+    rows.iter().try_for_each(|row| writeln!(out, "{}", layout.row(row)))
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 use super::notes::Notes;
 use crate::cli::SchemaArgs;
 use crate::error::CliError;
-use crate::table::{Cell, Column, Layout};
+use crate::table::{Cell, Column, write_table};
 use crate::units::counted;
-use crate::view::{BAD, DIM, GOOD, HEADER, NAME, View, WARNING};
+use crate::view::{BAD, DIM, GOOD, NAME, View, WARNING};
 use crate::{json, text};
 use mcplog::query::{Query, SchemaChangeRow, ServerSchemaRow};
 use std::io::{self, Write};
@@ -117,21 +117,6 @@ pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view:
         ]
     };
     write_table(out, &CHANGE_COLUMNS, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view)
-}
-
-fn write_table(
-    out: &mut dyn Write,
-    columns: &[Column],
-    first_header: &str,
-    rows: &[Vec<Cell<'_>>],
-    view: &View,
-) -> io::Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let layout = Layout::new(columns, rows, view.width);
-    writeln!(out, "{}", layout.header_beginning(first_header, HEADER))?;
-    rows.iter().try_for_each(|row| writeln!(out, "{}", layout.row(row)))
 }
 
 /// What a payload lists, counted; for a handshake, the server's name.

@@ -5,9 +5,9 @@
 use super::notes::{Notes, whole_session_id};
 use crate::cli::SessionsArgs;
 use crate::error::CliError;
-use crate::table::{Cell, Column, Layout};
+use crate::table::{Cell, Column, write_table};
 use crate::units::{count, duration_ms};
-use crate::view::{BAD, DIM, GOOD, HEADER, NAME, View, WARNING};
+use crate::view::{BAD, DIM, GOOD, NAME, View, WARNING};
 use crate::{json, text};
 use anstyle::Style;
 use mcplog::query::{ClientRow, Query, SessionRow};
@@ -136,21 +136,6 @@ pub(super) fn write_clients(out: &mut dyn Write, rows: &[ClientRow], view: &View
         ]
     };
     write_table(out, &CLIENT_COLUMNS, "CLIENT", &rows.iter().map(cells).collect::<Vec<_>>(), view)
-}
-
-fn write_table(
-    out: &mut dyn Write,
-    columns: &[Column],
-    first_header: &str,
-    rows: &[Vec<Cell<'_>>],
-    view: &View,
-) -> io::Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let layout = Layout::new(columns, rows, view.width);
-    writeln!(out, "{}", layout.header_beginning(first_header, HEADER))?;
-    rows.iter().try_for_each(|row| writeln!(out, "{}", layout.row(row)))
 }
 
 fn client(name: Option<&str>) -> Cell<'static> {

@@ -6,8 +6,8 @@ use super::notes::Notes;
 use crate::cli::UnusedArgs;
 use crate::error::CliError;
 use crate::json;
-use crate::table::{Cell, Column, Layout};
-use crate::view::{DIM, HEADER, NAME, View};
+use crate::table::{Cell, Column, write_table};
+use crate::view::{DIM, NAME, View};
 use mcplog::query::{Query, SchemaFilter, UnusedToolRow};
 use std::io::{self, Write};
 
@@ -65,7 +65,5 @@ fn write_tools(out: &mut dyn Write, rows: &[UnusedToolRow], view: &View) -> io::
         ]
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();
-    let layout = Layout::new(&COLUMNS, &rows, view.width);
-    writeln!(out, "{}", layout.header_beginning("TOOL", HEADER))?;
-    rows.iter().try_for_each(|row| writeln!(out, "{}", layout.row(row)))
+    write_table(out, &COLUMNS, "TOOL", &rows, view)
 }

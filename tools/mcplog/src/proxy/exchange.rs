@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// How many requests one batch may hold; those beyond are passed on and counted, but have no row. The SDKs that knew
 /// batches sent a handful.
@@ -49,6 +50,8 @@ struct State {
     is_unreadable: bool,
     /// How the exchange ended for the calls that had no answer.
     closed: Option<Failure>,
+    /// The request brings no messages, or all that will come were read.
+    is_request_read: bool,
     /// What the upstream did not take of the request.
     unread: Option<Unread>,
 }
@@ -64,6 +67,8 @@ pub(super) struct Exchange {
     /// When bytes last passed in either direction, in milliseconds since the arrival.
     active_ms: AtomicU64,
     state: Mutex<State>,
+    /// The request was read, or its rest was given back.
+    request_settled: Notify,
 }
 
 /// Who is still owed an answer when an exchange ends before the response's head: for the error that the proxy answers.
@@ -105,8 +110,10 @@ impl Exchange {
                 resume_wait: None,
                 is_unreadable: false,
                 closed: None,
+                is_request_read: request.method != http::Method::POST,
                 unread: None,
             }),
+            request_settled: Notify::new(),
         })
     }
 
@@ -150,6 +157,20 @@ impl Exchange {
         }
     }
 
+    /// The request's body is over.
+    pub(super) fn on_request_over(&self) {
+        self.state.lock().is_request_read = true;
+        self.request_settled.notify_one();
+    }
+
+    /// Waits until the request was read, or its rest was given back.
+    pub(super) async fn request_settled(&self) {
+        let is_settled = |state: &State| state.is_request_read || state.unread.is_some();
+        while !is_settled(&self.state.lock()) {
+            self.request_settled.notified().await;
+        }
+    }
+
     /// Keeps what the upstream did not take of the request. Hands it back if the exchange is over and nobody will ask.
     pub(super) fn keep_unread(&self, unread: Unread) -> Option<Unread> {
         let mut state = self.state.lock();
@@ -157,6 +178,8 @@ impl Exchange {
             return Some(unread);
         }
         state.unread = Some(unread);
+        drop(state);
+        self.request_settled.notify_one();
         None
     }
 

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// The JSON-RPC code of the errors that the proxy answers itself, from the range that is left to implementations.
 const PROXY_ERROR_CODE: i32 = -32_050;
+/// How long to wait for the body of a request that was given up, on a machine that is too busy to run the task that has it.
+const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
 
 /// What every exchange of one proxy needs.
 pub(super) struct Forwarder {
@@ -54,10 +56,7 @@ impl Forwarder {
         let response = self.client.request(Request::from_parts(head, body));
         let response = tokio::select! {
             response = response => response,
-            () = silence(&exchange) => {
-                let unanswered = exchange.close(Failure::Timeout);
-                return failed(&method, Failure::Timeout, &unanswered);
-            }
+            () = silence(&exchange) => return timed_out(&method, &exchange).await,
         };
         match response {
             Ok(response) => pass_back(&method, response, guard),
@@ -65,7 +64,7 @@ impl Forwarder {
         }
     }
 
-    /// There is no response. Reads what the upstream did not take of the request, so that its row says what it was.
+    /// There is no response. The rest of the request is read, so that its row says what it was.
     async fn no_response(
         &self,
         method: &Method,
@@ -73,9 +72,7 @@ impl Forwarder {
         error: &hyper_util::client::legacy::Error,
     ) -> Response<ResponseBody> {
         tracing::debug!(error = %chain(error), "no response from the upstream");
-        if let Some(unread) = exchange.take_unread() {
-            unread.read_rest(exchange).await;
-        }
+        read_unread(exchange).await;
         // hyper calls it the user's error when the request's own body fails, and that body is the client's.
         let is_upload = std::error::Error::source(error)
             .and_then(|source| source.downcast_ref::<hyper::Error>())
@@ -89,6 +86,24 @@ impl Forwarder {
         };
         let unanswered = exchange.close(failure);
         failed(method, failure, &unanswered)
+    }
+}
+
+/// The upstream was silent for too long, perhaps before it took the request.
+async fn timed_out(method: &Method, exchange: &Exchange) -> Response<ResponseBody> {
+    // The client was dropped, and with it the request's body, unless the connection's task has it: that drops it when it
+    // runs next.
+    if tokio::time::timeout(GIVE_BACK_TIME, exchange.request_settled()).await.is_ok() {
+        read_unread(exchange).await;
+    }
+    let unanswered = exchange.close(Failure::Timeout);
+    failed(method, Failure::Timeout, &unanswered)
+}
+
+/// Reads what the upstream did not take of the request.
+async fn read_unread(exchange: &Exchange) {
+    if let Some(unread) = exchange.take_unread() {
+        unread.read_rest(exchange).await;
     }
 }
 

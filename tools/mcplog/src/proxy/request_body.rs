@@ -50,6 +50,7 @@ impl RequestReader {
         if !is_complete || self.is_unreadable {
             exchange.on_request_unreadable();
         }
+        exchange.on_request_over();
     }
 }
 

@@ -170,6 +170,22 @@ async fn a_silent_upstream_is_a_timeout() {
 }
 
 #[tokio::test]
+async fn a_request_that_the_upstream_did_not_even_take_in_time_has_its_row() {
+    // Nobody accepts here, and there is room for one who waits: the next one's connection is not made.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let _waiting = TcpStream::connect(address).await.unwrap();
+    let mut config = ProxyConfig::new(&format!("http://{address}/mcp")).unwrap();
+    config.upstream_timeout = Duration::from_millis(100);
+    let fixture = Fixture::start(config, &[]).await;
+    let (status, _) = fixture.post(&[], &call("7", "ping", "{}")).await;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(fixture.row().await.gist(), "ping 7 timeout upstream_timeout");
+}
+
+#[tokio::test]
 async fn a_stream_that_falls_silent_is_cut_and_the_upstream_let_go_of() {
     let left = Arc::new(Notify::new());
     let on_leave = left.clone();
