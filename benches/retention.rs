@@ -72,7 +72,9 @@ fn measure(dir: &Path, rows: u64, tools: usize) {
     print_times("the same while half expires", expiring.queries);
     print_times("an event's folding, nothing expires", before.folded);
     print_times("the same while half expires", expiring.folded);
-    print_times("steps of the folder", expiring.steps);
+    let longest = expiring.steps.iter().max().cloned().unwrap_or_default();
+    print_times("steps of the folder", expiring.steps.into_iter().map(|(took, _)| took).collect());
+    println!("{:<34} {}", "the longest of them", longest.1);
     print_times("copies of SQLite's log, beside it", expiring.copies);
     println!(
         "{removed} rows in {:.1} s: {:.0} rows/s; the file shrank from {:.1} to {:.1} MB",
@@ -105,7 +107,8 @@ struct Watched {
     took: Duration,
     queries: Vec<Duration>,
     folded: Vec<Duration>,
-    steps: Vec<Duration>,
+    /// With what they did.
+    steps: Vec<(Duration, String)>,
     copies: Vec<Duration>,
 }
 
@@ -138,9 +141,12 @@ fn watch(config: &Config, workload: &mut Workload, done: impl Fn(Duration) -> bo
         stop.store(true, Ordering::Relaxed);
         let queries = reader.join().expect("the reader");
         store.shutdown(PATIENCE);
-        let times = std::mem::take(&mut *TIMES.lock().expect("nobody panicked"));
-        let of = |kind| times.iter().filter(|time| time.0 == kind).map(|time| time.1).collect();
-        Watched { took, queries, folded, steps: of(Kind::Step), copies: of(Kind::Copy) }
+        let (copies, steps) = std::mem::take(&mut *TIMES.lock().expect("nobody panicked"))
+            .into_iter()
+            .partition::<Vec<_>, _>(|told| told.stage.is_empty());
+        let copies = copies.into_iter().map(|told| told.took).collect();
+        let steps = steps.into_iter().map(|told| (told.took, told.stage)).collect();
+        Watched { took, queries, folded, steps, copies }
     })
 }
 
@@ -158,14 +164,14 @@ fn print_times(what: &str, mut times: Vec<Duration>) {
     println!("{what:<34} {count:>8} {median:>9.2} {high:>9.2} {:>9.2}", ms(count.saturating_sub(1)));
 }
 
-/// What the store says of its steps and copies.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Step,
-    Copy,
+/// What the store says of a step, or of a copy, which has no stage.
+#[derive(Default)]
+struct Told {
+    took: Duration,
+    stage: String,
 }
 
-static TIMES: Mutex<Vec<(Kind, Duration)>> = Mutex::new(Vec::new());
+static TIMES: Mutex<Vec<Told>> = Mutex::new(Vec::new());
 
 /// Notes how long each took.
 struct Stopwatch;
@@ -176,10 +182,9 @@ impl Subscriber for Stopwatch {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let kind = if event.metadata().target().ends_with("log_copy") { Kind::Copy } else { Kind::Step };
-        let mut took = TookUs(0);
-        event.record(&mut took);
-        TIMES.lock().expect("nobody panicked").push((kind, Duration::from_micros(took.0)));
+        let mut told = Told::default();
+        event.record(&mut told);
+        TIMES.lock().expect("nobody panicked").push(told);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -195,15 +200,16 @@ impl Subscriber for Stopwatch {
     fn exit(&self, _: &Id) {}
 }
 
-/// The field of that name.
-struct TookUs(u64);
-
-impl Visit for TookUs {
+impl Visit for Told {
     fn record_u64(&mut self, field: &Field, value: u64) {
         if field.name() == "took_us" {
-            self.0 = value;
+            self.took = Duration::from_micros(value);
         }
     }
 
-    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "stage" {
+            self.stage = format!("{value:?}");
+        }
+    }
 }

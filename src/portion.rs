@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 /// A step that takes longer is followed by one of half its size.
-const LONG: Duration = Duration::from_millis(15);
+const LONG: Duration = Duration::from_millis(10);
 /// And one that takes less than this by one of twice its size.
-const SHORT: Duration = Duration::from_millis(5);
+const SHORT: Duration = Duration::from_millis(4);
 /// So often it is halved at most.
 const HALVINGS_MAX: u32 = 9;
 
@@ -56,18 +56,18 @@ mod tests {
 
     #[test]
     fn it_is_halved_where_a_step_took_long_down_to_one() {
-        assert_eq!(portions(&[16; 8]), [32, 16, 8, 4, 2, 1, 1, 1]);
+        assert_eq!(portions(&[11; 8]), [32, 16, 8, 4, 2, 1, 1, 1]);
         assert_eq!(Portion { halvings: HALVINGS_MAX }.of(3), 1);
     }
 
     #[test]
     fn it_is_doubled_where_a_step_took_little_up_to_all_of_it() {
-        assert_eq!(portions(&[0, 4, 4, 4]), [128, 256, 512, 512]);
+        assert_eq!(portions(&[0, 3, 3, 3]), [128, 256, 512, 512]);
     }
 
     #[test]
     fn it_stays_where_a_step_took_as_long_as_it_should() {
-        assert_eq!(portions(&[5, 15, 10]), [64, 64, 64]);
+        assert_eq!(portions(&[4, 10, 7]), [64, 64, 64]);
         assert_eq!(portions(&[1000, 0, 7]), [32, 64, 64]);
     }
 }

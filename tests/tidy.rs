@@ -161,7 +161,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ),
         ("retirement.rs", &["config", "error", "format", "gap", "index", "log", "retention", "sabotage", "segment"]),
         ("chunk.rs", &["format", "segment"]),
-        ("index.rs", &["config", "error", "format", "gap", "retention"]),
+        ("index.rs", &["config", "error", "format", "gap", "retention", "sabotage"]),
         ("index/batch.rs", &["error", "fold", "format", "gap", "record", "rollup", "segment"]),
         ("index/damage.rs", &["error", "format", "gap"]),
         ("index/digest_table.rs", &["fold", "session_digest"]),

@@ -2,8 +2,8 @@
 //!
 //! Runs on the compactor, one short transaction at a time, so that neither folding nor a reader waits for it: how much one
 //! takes on is bounded, and follows what the last one took. The disk is waited for by another thread, as `log_copy.rs`
-//! says. First it is noted since when requests are kept: whatever is older is expired from then on, and one that comes late is not folded
-//! any more. Then, stage by stage, page by page, what is expired is removed. A crash in between changes
+//! says. First it is noted since when requests are kept: whatever is older is expired from then on, and one that comes late
+//! is not folded any more. Then, stage by stage, page by page, what is expired is removed. A crash in between changes
 //! nothing: the stages begin again, and find what is left.
 //!
 //! What is left depends on the events and on the cut alone, not on when which came, with two exceptions that nothing short
@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 /// How often to look whether anything is too old or too much.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long steps follow each other before folding has its turn. One more may begin then, and all end within 50 ms.
-const TURN: Duration = Duration::from_millis(20);
+const TURN: Duration = Duration::from_millis(10);
 
 /// How much a step removes at most, if the last ones were quick: each takes a few milliseconds.
 const ROLLUP_PAGES_MAX: usize = if cfg!(test) { 3 } else { 128 };
@@ -129,6 +129,11 @@ impl Index {
     pub(crate) fn expiring_aside(mut self) -> Self {
         self.copier.copy_aside();
         self
+    }
+
+    /// Whether SQLite's log is being copied by that thread. Who makes anything durable meanwhile has to wait for it.
+    pub(crate) fn is_copying(&self) -> bool {
+        self.copier.is_copying()
     }
 
     /// Removes what is expired, for some milliseconds; whether there is more to do at once. No segment before

@@ -113,6 +113,11 @@ impl LogCopier {
         }
     }
 
+    /// The same without a word on how it ended.
+    pub(super) fn is_copying(&self) -> bool {
+        matches!(*self.shared.copy.lock(), CopyState::UnderWay)
+    }
+
     /// Waits until no copy is under way.
     pub(super) fn wait(&self) {
         self.shared.wait();
