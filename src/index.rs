@@ -1,8 +1,8 @@
 //! The database that records are folded into: opening and migrating it, and batches of mutations that commit together
 //! with the checkpoint.
 //!
-//! Owned by the compactor; opening happens on the thread that opens the store. Nobody else writes to `store.db`. It
-//! knows nothing of segments beyond the numbers in the checkpoint.
+//! Owned by the compactor; opening happens on the thread that opens the store. Nobody else writes to `store.db`, but
+//! for a commit of `log_copy.rs` that changes nothing. It knows nothing of segments beyond the numbers in the checkpoint.
 
 mod batch;
 mod damage;
