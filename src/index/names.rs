@@ -32,7 +32,7 @@ pub(super) struct Names {
     /// The call of the latest request: many come in runs of one kind. Without a number, it is none.
     latest: (CallName, Option<i64>),
     /// What sessions are found to be named, and are named meanwhile, while those names are looked for that none has.
-    used: UsedNames,
+    used: Option<UsedNames>,
     /// A batch is under way, or was and did not commit.
     unsettled: bool,
 }
@@ -55,7 +55,7 @@ impl Names {
     /// A batch begins. If the one before did not commit, what it added is forgotten.
     pub(super) fn begin(&mut self) {
         if std::mem::replace(&mut self.unsettled, true) {
-            let used = std::mem::take(&mut self.used);
+            let used = self.used.take();
             *self = Self { unsettled: true, used, ..Self::default() };
         }
     }
@@ -79,10 +79,11 @@ impl Names {
     /// Whether there are half as many clients or proxies as are told apart: new ones need the places of those that no
     /// session has any more.
     pub(super) fn are_crowded(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
-        self.used = UsedNames::default();
         let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-        let clients = count("SELECT count(*) FROM clients")?;
-        Ok(clients > CLIENTS_MAX / 2 || count("SELECT count(*) FROM proxies")? > PROXIES_MAX / 2)
+        let clients = count("SELECT count(*) FROM clients")? > CLIENTS_MAX / 2;
+        let are_crowded = clients || count("SELECT count(*) FROM proxies")? > PROXIES_MAX / 2;
+        self.used = are_crowded.then(UsedNames::default);
+        Ok(are_crowded)
     }
 
     /// Notes whom the digests name, from a page on, at most `max` of them; which page is next, if there is one.
@@ -92,13 +93,14 @@ impl Names {
         page: i64,
         max: usize,
     ) -> rusqlite::Result<Option<i64>> {
-        digest_table::note_used(connection, page, max, &mut self.used)
+        digest_table::note_used(connection, page, max, self.used.get_or_insert_default())
     }
 
     /// Removes clients and proxies that no session has any more, at most `max`; how many. Before, all pages were noted.
     pub(super) fn remove_unused(&mut self, connection: &Connection, max: usize) -> rusqlite::Result<usize> {
+        let Some(used) = &self.used else { return Ok(0) };
         let mut removed = 0;
-        for (table, used) in [("clients", &self.used.clients), ("proxies", &self.used.proxies)] {
+        for (table, used) in [("clients", &used.clients), ("proxies", &used.proxies)] {
             let mut select = connection.prepare(&format!("SELECT id FROM {table}"))?;
             let all = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
             let mut delete = connection.prepare(&format!("DELETE FROM {table} WHERE id = ?1"))?;
@@ -109,6 +111,9 @@ impl Names {
         }
         self.clients.clear();
         self.proxies.clear();
+        if removed < max {
+            self.used = None;
+        }
         Ok(removed)
     }
 
@@ -218,7 +223,9 @@ impl Names {
         let client = self.client(connection, name, i64::MAX)?;
         let proxy = self.proxy(connection, facts.proxy(), i64::MAX)?;
         let (client, proxy) = (client.unwrap_or(u32::MAX), proxy.unwrap_or(u32::MAX));
-        self.used.add(client, proxy);
+        if let Some(used) = &mut self.used {
+            used.add(client, proxy);
+        }
         Ok((client, proxy))
     }
 

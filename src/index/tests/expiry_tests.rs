@@ -235,6 +235,30 @@ fn names_that_are_gone_leave_their_places_to_new_ones() {
 }
 
 #[test]
+fn a_name_that_a_session_gets_while_unused_ones_are_looked_for_stays() {
+    let mut fixture = Fixture::new();
+    let session = |number: i64, started_at, name: i64| Owned::Session {
+        id: format!("s{number}"),
+        started_at,
+        proxy: format!("p{name}"),
+        client: Some(format!("c{name}")),
+    };
+    let mut events: Vec<_> = (0..8).map(|number| session(number, 0, number)).collect();
+    fixture.fold(&events, &[]);
+    fixture.index().begin_expiring(MINUTE).unwrap();
+    while !format!("{:?}", fixture.index().expiry).contains("UnusedNames") {
+        fixture.index().expire_steps(1).unwrap();
+    }
+    events.push(session(8, MINUTE, 3));
+    fixture.fold(&events, &[]);
+    fixture.index().finish_expiring().unwrap();
+    assert_eq!(fixture.rows("SELECT client_name FROM clients"), [[Value::Text("c3".into())]]);
+    let kept = fixture.derived();
+    fixture.index().rebuild(&mut |_| ()).unwrap();
+    assert_eq!(kept, fixture.derived());
+}
+
+#[test]
 fn gaps_and_the_quarantine_expire_too_but_not_what_it_says_of_segments_that_are_in_the_log() {
     let mut fixture = Fixture::new();
     fixture
