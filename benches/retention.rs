@@ -7,9 +7,10 @@
 //!
 //! What an event waits for is, in this order: the appender, the sync of the segment, the turn of the folder, its own batch.
 //! Only the turn has to do with expiring; the same wait without it stands beside. Steps and copies of SQLite's log are timed
-//! by the store itself: a step is a transaction of the folder, and no sync is in it but that of the log's first 32 bytes
-//! whenever the log begins afresh; a copy is made beside it. In a DIR that is memory (/dev/shm) syncs cost nothing: what is
-//! longer elsewhere, the disk is to blame for.
+//! by the store itself. A step is a transaction of the folder; a copy, with its syncs, is made beside it. The disk is in a
+//! step all the same, where the kernel holds up a write while it syncs something else, and where the folder begins SQLite's
+//! log afresh, which syncs its header. In a DIR that is memory (/dev/shm) syncs cost nothing: what takes longer elsewhere,
+//! the disk is to blame for.
 
 #[path = "support/workload.rs"]
 mod workload;
