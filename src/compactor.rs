@@ -123,7 +123,7 @@ impl Compactor {
     ) -> Self {
         let retirement = Retirement::new(Arc::clone(&parts.log), config, quarantined);
         Self {
-            index,
+            index: index.expiring_aside(),
             log: parts.log,
             progress: parts.progress,
             health: parts.health,
@@ -195,11 +195,13 @@ impl Compactor {
         Ok(if folded || expired { None } else { Some(pause.unwrap_or(idle)) })
     }
 
-    /// Retires what is folded, and removes what is expired for a moment; whether there is more of that. If it can't, that
-    /// is told and tried again in a while: folding does not wait for it, and neither does a shutdown.
+    /// Retires what is folded, and removes what is expired for a moment; whether there is more of that. If it can't, that is
+    /// told and tried again in a while; while SQLite's log is copied, when that ends, which wakes this thread. Neither
+    /// folding nor a shutdown waits for it.
     fn clear_away(&mut self, finishing: bool, folded: bool) -> bool {
         let is_last = finishing && !folded;
-        if self.kept.as_ref().is_some_and(|(tried, _)| tried.elapsed() < CLEARING_RETRY) && !is_last {
+        let was_tried = self.kept.as_ref().is_some_and(|(tried, _)| tried.elapsed() < CLEARING_RETRY);
+        if !is_last && (was_tried || self.index.is_copying()) {
             return false;
         }
         let retired = self.retirement.retire(&self.index, self.checkpoint.sequence);
@@ -213,8 +215,7 @@ impl Compactor {
             }
         };
         let more = matches!(expired, Ok(true));
-        let error = retired.err().or(expired.err().map(RetireError::Index));
-        self.kept = error.map(|error| (Instant::now(), error));
+        self.kept = retired.err().or(expired.err().map(RetireError::Index)).map(|error| (Instant::now(), error));
         more
     }
 

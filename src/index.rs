@@ -1,13 +1,14 @@
 //! The database that records are folded into: opening and migrating it, and batches of mutations that commit together
 //! with the checkpoint.
 //!
-//! Owned by the compactor; opening happens on the thread that opens the store. Nobody else writes to `store.db`. It
-//! knows nothing of segments beyond the numbers in the checkpoint.
+//! Owned by the compactor; opening happens on the thread that opens the store. Nobody else writes to `store.db`, but
+//! for a commit of `log_copy.rs` that changes nothing. It knows nothing of segments beyond the numbers in the checkpoint.
 
 mod batch;
 mod damage;
 mod digest_table;
 mod expiry;
+mod log_copy;
 mod names;
 mod rebuild;
 mod request_rows;
@@ -25,11 +26,11 @@ use crate::format::{FRAMES_OFFSET, Offset, SegmentId, Sequence, WriterId};
 use crate::gap::now_ms;
 use crate::retention::RowRetention;
 use expiry::Expiry;
+use log_copy::{LogCopier, note_doubt};
 use names::Names;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi;
-use rusqlite::hooks::Wal;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -54,10 +55,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Twice SQLite's default: the tails of the indexes, which every batch rewrites, make half as many writes.
 const PAGE_BYTES: u32 = 8192;
-/// How long SQLite's log grows before it is copied into the database, in pages: 32 MiB. The default, an eighth of
-/// that, is reached by every single batch, and each time two syncs are waited for and most pages copied again.
-const WAL_PAGES: u32 = 4096;
-
 /// Where a database's header says whether pages can be given back one by one: not zero if so, by SQLite's file format.
 const INCREMENTAL_VACUUM_OFFSET: u64 = 64;
 
@@ -77,6 +74,8 @@ impl Checkpoint {
 /// The database, for its one writer.
 #[derive(Debug)]
 pub(crate) struct Index {
+    /// Before the connection: its own thread's is closed first.
+    copier: LogCopier,
     connection: Connection,
     path: PathBuf,
     names: Names,
@@ -84,7 +83,7 @@ pub(crate) struct Index {
     /// A sync of SQLite's own log may have failed since its frames were last all moved into the database: in this process, or
     /// in the one that left a log behind.
     in_doubt: Arc<AtomicBool>,
-    /// How long SQLite's log grows before it is copied into the database, in pages.
+    /// How long SQLite's log grows before it is copied into the database by a commit, in pages.
     wal_pages_max: Arc<AtomicU32>,
 }
 
@@ -113,13 +112,15 @@ impl Index {
         let log_left = log_bytes(path) > 0;
         let connection =
             Connection::open(path).map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })?;
+        let in_doubt = Arc::new(AtomicBool::new(log_left));
         let mut index = Self {
+            copier: LogCopier::new(path, Arc::clone(&in_doubt)),
             connection,
             path: path.to_owned(),
             names: Names::default(),
             expiry: Expiry::default(),
-            in_doubt: Arc::new(AtomicBool::new(log_left)),
-            wal_pages_max: Arc::new(AtomicU32::new(WAL_PAGES)),
+            in_doubt,
+            wal_pages_max: Arc::new(AtomicU32::new(log_copy::FOLDED_PAGES)),
         };
         index.checked(index.connection.busy_timeout(BUSY_TIMEOUT))?;
         // Before anything is changed: a newer database stays untouched.
@@ -132,7 +133,8 @@ impl Index {
             return Err(IndexError::UnreleasedVersion { path: path.to_owned(), found: version });
         }
         index.checked(index.configure(shrinks))?;
-        let hooked = index.copy_log_when_long();
+        let pages_max = Arc::clone(&index.wal_pages_max);
+        let hooked = index.copier.copy_when_long(&mut index.connection, pages_max);
         index.checked(hooked)?;
         Ok(index)
     }
@@ -157,7 +159,7 @@ impl Index {
         self.connection.pragma_update_and_check(
             None,
             "journal_size_limit",
-            i64::from(WAL_PAGES) * i64::from(PAGE_BYTES),
+            i64::from(log_copy::FOLDED_PAGES) * i64::from(PAGE_BYTES),
             |_| Ok(()),
         )?;
         self.connection.pragma_update(None, "cache_size", -8192)?;
@@ -165,28 +167,6 @@ impl Index {
         // took as long as inserting the rows.
         self.connection.pragma_update(None, "temp_store", "MEMORY")?;
         self.connection.pragma_update(None, "foreign_keys", false)
-    }
-
-    /// Has SQLite's log copied into the database by the commit with which it gets long, as SQLite does by itself. But that
-    /// copying begins with a sync, and SQLite forgets how it ended.
-    fn copy_log_when_long(&mut self) -> rusqlite::Result<()> {
-        let (in_doubt, pages_max) = (Arc::clone(&self.in_doubt), Arc::clone(&self.wal_pages_max));
-        #[cfg(test)]
-        let path = self.path.clone();
-        self.connection.wal_hook(Some(move |log: &mut Wal, pages: i32| {
-            if u32::try_from(pages).unwrap_or(0) >= pages_max.load(Ordering::Relaxed) {
-                let copied = log.checkpoint();
-                #[cfg(test)]
-                let copied = if crate::sabotage::is_due(&path, crate::sabotage::Spot::CopyLog) {
-                    Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC), None))
-                } else {
-                    copied
-                };
-                note_doubt(&copied, &in_doubt);
-            }
-            // An error here would be taken for the commit's, which is through.
-            Ok(())
-        }))
     }
 
     fn migrate(&mut self) -> Result<(), IndexError> {
@@ -262,6 +242,8 @@ impl Index {
 
     /// Makes every commit so far durable. A segment may be retired only after this.
     pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
+        // Nobody else syncs meanwhile: who comes second may not be told that it failed.
+        self.copier.wait();
         if self.in_doubt.load(Ordering::Relaxed) {
             self.checked(self.empty_log())?;
             self.in_doubt.store(false, Ordering::Relaxed);
@@ -314,14 +296,6 @@ fn log_bytes(database: &Path) -> u64 {
     log.push("-wal");
     // Not opened, for the reason that `create_private_file` has.
     std::fs::metadata(log).map_or(0, |metadata| metadata.len())
-}
-
-/// Notes an I/O failure. Which of them was a sync's is not asked: whatever failed may come after one.
-fn note_doubt<T>(result: &rusqlite::Result<T>, in_doubt: &AtomicBool) {
-    let failed = result.as_ref().err().and_then(rusqlite::Error::sqlite_error_code);
-    if failed == Some(ErrorCode::SystemIoFailure) {
-        in_doubt.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Creates the database file readable by its owner only; SQLite would leave it readable for others, and its -wal and

@@ -17,6 +17,7 @@
 //! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `pace.rs`, `foldable.rs`, `fold.rs`, `index.rs` |
 //! | retire | `mcplog-compact` | a folded segment is deleted, or kept for rebuilding | `retirement.rs`, `retention.rs` |
 //! | expire | `mcplog-compact` | requests that are too old or too many go in short steps, if the store is told so | `index/expiry.rs`, `retention.rs` |
+//! | copy | `mcplog-copy`, while requests expire | SQLite's own log is copied into the database | `index/log_copy.rs` |
 //! | query | the reader's | typed rows, read-only | `query/` |
 //!
 //! [`store`] opens all that in order and shuts it down in order; `segment/recovery.rs` mends what a crash left.
@@ -57,6 +58,7 @@ mod lock;
 mod log;
 mod pace;
 pub mod platform;
+mod portion;
 mod preparing;
 mod progress;
 pub mod query;

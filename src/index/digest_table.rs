@@ -77,18 +77,31 @@ pub(super) struct UsedNames {
     pub(super) proxies: BTreeSet<u32>,
 }
 
-/// Reads them from all pages.
-pub(super) fn used_names(connection: &Connection) -> rusqlite::Result<UsedNames> {
-    let mut used = UsedNames::default();
-    let mut select = connection.prepare_cached("SELECT digest FROM session_digest")?;
-    let mut rows = select.query([])?;
+impl UsedNames {
+    pub(super) fn add(&mut self, client: u32, proxy: u32) {
+        self.clients.insert(client);
+        self.proxies.insert(proxy);
+    }
+}
+
+/// Reads them from at most `max` pages, from that one on; which page is next, if there is one.
+pub(super) fn note_used(
+    connection: &Connection,
+    page: i64,
+    max: usize,
+    used: &mut UsedNames,
+) -> rusqlite::Result<Option<i64>> {
+    let mut select =
+        connection.prepare_cached("SELECT page, digest FROM session_digest WHERE page >= ?1 ORDER BY page LIMIT ?2")?;
+    let mut rows = select.query(params![page, max])?;
+    let mut last = None;
     while let Some(row) = rows.next()? {
-        for (_, session) in session_digest::entries(row.get_ref(0)?.as_blob()?) {
-            used.clients.insert(session.client);
-            used.proxies.insert(session.proxy);
+        last = Some(row.get::<_, i64>(0)?);
+        for (_, session) in session_digest::entries(row.get_ref(1)?.as_blob()?) {
+            used.add(session.client, session.proxy);
         }
     }
-    Ok(used)
+    Ok(last.map(|page| page.saturating_add(1)))
 }
 
 fn digest_of(facts: &SessionFacts, (client, proxy): (u32, u32)) -> SessionDigest {

@@ -1,8 +1,9 @@
 //! Requests that are too old or too many go, and everything else of their time with them.
 //!
-//! Runs on the compactor, one short transaction at a time, so that neither folding nor a reader waits for it. First it is
-//! noted since when requests are kept: whatever is older is expired from then on, and one that comes late is not folded
-//! any more. Then, stage by stage, page by page, what is expired is removed. A crash in between changes
+//! Runs on the compactor, one short transaction at a time, so that neither folding nor a reader waits for it: how much one
+//! takes on is bounded, and follows what the last one took. The disk is waited for by another thread, as `log_copy.rs`
+//! says. First it is noted since when requests are kept: whatever is older is expired from then on, and one that comes late
+//! is not folded any more. Then, stage by stage, page by page, what is expired is removed. A crash in between changes
 //! nothing: the stages begin again, and find what is left.
 //!
 //! What is left depends on the events and on the cut alone, not on when which came, with two exceptions that nothing short
@@ -18,27 +19,29 @@ use crate::error::IndexError;
 use crate::event::Status;
 use crate::fold::RequestFacts;
 use crate::format::SegmentId;
+use crate::portion::Portion;
 use crate::retention::{DatabaseSize, RowRetention, kept_since_behind};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How often to look whether anything is too old or too much.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long steps follow each other before folding has its turn. One more may begin then, and all end within 50 ms.
-const TURN: Duration = Duration::from_millis(20);
+const TURN: Duration = Duration::from_millis(10);
 
-/// How much a step removes at most: each takes a few milliseconds.
+/// How much a step removes at most, if the last ones were quick: each takes a few milliseconds.
 const ROLLUP_PAGES_MAX: usize = if cfg!(test) { 3 } else { 128 };
-const REQUESTS_MAX: usize = if cfg!(test) { 2 } else { 500 };
+const REQUESTS_MAX: usize = if cfg!(test) { 2 } else { 512 };
+const SESSIONS_MAX: usize = if cfg!(test) { 2 } else { 128 };
 const VERSIONS_MAX: usize = if cfg!(test) { 1 } else { 16 };
-const ROWS_MAX: usize = if cfg!(test) { 1 } else { 500 };
-/// How long SQLite's log grows meanwhile before it is copied into the database, in pages: 8 MiB. Copying four times as
-/// much, as folding does, took up to 63 ms.
-const WAL_PAGES: u32 = 1024;
-/// How many pages a step gives back to the file system. For each, the last page of the file takes its place.
-const PAGES_MAX: u64 = 32;
+const CALLS_MAX: usize = if cfg!(test) { 1 } else { 512 };
+/// Of tables that no index finds the old rows of, how many rows a step looks at; it removes no more. They are few.
+const ROWS_MAX: usize = if cfg!(test) { 3 } else { 256 };
+/// How many pages of session digests a step reads at most: 14 KiB each.
+const DIGESTS_MAX: usize = if cfg!(test) { 1 } else { 256 };
+/// How many pages a step gives back to the file system at most. For each, the last page of the file takes its place.
+const PAGES_MAX: usize = if cfg!(test) { 8 } else { 64 };
 
 /// How far expiring is.
 #[derive(Debug)]
@@ -46,10 +49,11 @@ pub(super) struct Expiry {
     /// Requests from before are expired; `i64::MIN` if none ever were.
     pub(super) kept_since: i64,
     stage: Stage,
+    portion: Portion,
     looked_at: Option<Instant>,
     /// The quarantine keeps what it says of this segment and later ones: they may still be in the log, and retiring asks
     /// which are damaged.
-    oldest_segment: SegmentId,
+    pub(super) oldest_segment: SegmentId,
 }
 
 /// What is done next.
@@ -60,22 +64,42 @@ enum Stage {
     /// Cells of the roll-ups.
     Cells,
     /// Cells that lie in both times, of the next page of calls.
-    CutCells { after_page: Option<i64> },
+    CutCells {
+        after_page: Option<i64>,
+    },
     /// The rows of requests.
     Requests,
     /// Sessions that are over, from that page of digests on.
-    Sessions { page: i64 },
-    /// Versions of schemas that were replaced.
-    Schemas,
-    /// Gaps, the quarantine, and names of calls that nobody names any more.
-    Rest,
+    Sessions {
+        page: i64,
+    },
+    /// Versions of schemas that were replaced, behind that one.
+    Schemas {
+        after: i64,
+    },
+    /// Gaps, behind that one.
+    Gaps {
+        after: i64,
+    },
+    /// The quarantine, behind that row.
+    Quarantine {
+        after: i64,
+    },
+    /// Names of calls that nobody names any more.
+    Calls,
+    /// Names of clients and proxies, too: first it is looked who is named, from that page of digests on.
+    UsedNames {
+        page: i64,
+    },
+    UnusedNames,
     /// Free pages.
     Pages,
 }
 
 impl Default for Expiry {
     fn default() -> Self {
-        Self { kept_since: i64::MIN, stage: Stage::Look, looked_at: None, oldest_segment: SegmentId(0) }
+        let (stage, portion) = (Stage::Look, Portion::FIRST);
+        Self { kept_since: i64::MIN, stage, portion, looked_at: None, oldest_segment: SegmentId(0) }
     }
 }
 
@@ -87,9 +111,31 @@ impl Expiry {
         let stage = if kept_since.is_some() { Stage::Cells } else { Stage::Look };
         Ok(Self { kept_since: kept_since.unwrap_or(i64::MIN), stage, ..Self::default() })
     }
+
+    #[cfg(test)]
+    pub(super) fn is_under_way(&self) -> bool {
+        self.stage != Stage::Look
+    }
+
+    /// Whether it was looked, and nothing is left to do.
+    #[cfg(test)]
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.stage == Stage::Look && self.looked_at.is_some()
+    }
 }
 
 impl Index {
+    /// From now on, who expires waits for no disk: SQLite's log is copied on a thread of its own, which wakes this one.
+    pub(crate) fn expiring_aside(mut self) -> Self {
+        self.copier.copy_aside();
+        self
+    }
+
+    /// Whether SQLite's log is being copied by that thread. Who makes anything durable meanwhile has to wait for it.
+    pub(crate) fn is_copying(&self) -> bool {
+        self.copier.is_copying()
+    }
+
     /// Removes what is expired, for some milliseconds; whether there is more to do at once. No segment before
     /// `oldest_segment` is in the log.
     pub(crate) fn expire(
@@ -98,6 +144,9 @@ impl Index {
         now_ms: i64,
         oldest_segment: SegmentId,
     ) -> Result<bool, IndexError> {
+        if self.checked(self.copier.is_busy())? {
+            return Ok(false);
+        }
         self.expiry.oldest_segment = oldest_segment;
         if self.expiry.stage == Stage::Look {
             let looked = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
@@ -105,13 +154,13 @@ impl Index {
                 return Ok(false);
             }
         }
-        self.wal_pages_max.store(WAL_PAGES, Ordering::Relaxed);
-        let (turn, mut stepped) = (Instant::now(), Ok(()));
-        while stepped.is_ok() && self.expiry.stage != Stage::Look && turn.elapsed() < TURN {
-            stepped = self.step(retention);
+        let turn = Instant::now();
+        let mut is_copied = false;
+        while self.expiry.stage != Stage::Look && turn.elapsed() < TURN && !is_copied {
+            self.step(retention)?;
+            is_copied = self.copier.copy_if_due();
         }
-        self.wal_pages_max.store(super::WAL_PAGES, Ordering::Relaxed);
-        stepped.map(|()| true)
+        Ok(!is_copied)
     }
 
     /// Carries through what was begun.
@@ -161,14 +210,21 @@ impl Index {
     /// One transaction.
     fn step(&mut self, retention: &RowRetention) -> Result<(), IndexError> {
         let Self { connection, names, expiry, .. } = self;
-        let done = match expiry.stage {
-            Stage::Pages => give_pages_back(connection, retention),
+        let (started, stage) = (Instant::now(), expiry.stage);
+        let done = match stage {
+            Stage::Pages => give_pages_back(connection, retention, expiry.portion.of(PAGES_MAX)),
             _ => step(connection, names, expiry),
         };
         let next = self.checked(done)?;
+        let took = started.elapsed();
+        self.expiry.portion = self.expiry.portion.after(took);
+        tracing::trace!(?stage, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "expired a portion");
         if next == Stage::Look {
             // What was too large may still be.
             self.expiry.looked_at = None;
+            // The file gets shorter by that.
+            let emptied = self.copier.empty(&self.connection);
+            self.checked(emptied)?;
         }
         self.expiry.stage = next;
         Ok(())
@@ -204,35 +260,67 @@ fn size(connection: &Connection) -> rusqlite::Result<DatabaseSize> {
 
 /// Removes some of what is expired, and says what comes next.
 fn step(connection: &Connection, names: &mut Names, expiry: &Expiry) -> rusqlite::Result<Stage> {
-    let Expiry { kept_since, stage, oldest_segment, .. } = *expiry;
+    let Expiry { kept_since, stage, portion, oldest_segment, .. } = *expiry;
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let next = match stage {
         Stage::Cells => {
-            let removed = rollup_table::expire(&transaction, kept_since, ROLLUP_PAGES_MAX)?;
-            if removed < ROLLUP_PAGES_MAX { Stage::CutCells { after_page: None } } else { stage }
+            let max = portion.of(ROLLUP_PAGES_MAX);
+            if rollup_table::expire(&transaction, kept_since, max)? < max {
+                Stage::CutCells { after_page: None }
+            } else {
+                stage
+            }
         }
         Stage::CutCells { after_page } => match rollup_table::cut(&transaction, after_page, kept_since)? {
             None => Stage::Requests,
             page => Stage::CutCells { after_page: page },
         },
         Stage::Requests => {
-            let removed = expire_requests(&transaction, kept_since)?;
-            if removed < REQUESTS_MAX { Stage::Sessions { page: 0 } } else { stage }
+            let max = portion.of(REQUESTS_MAX);
+            if expire_requests(&transaction, kept_since, max)? < max { Stage::Sessions { page: 0 } } else { stage }
         }
-        Stage::Sessions { page } => expire_sessions(&transaction, names, kept_since, page)?,
-        Stage::Schemas => {
-            let removed = schema_history::expire(&transaction, kept_since, VERSIONS_MAX)?;
-            if removed < VERSIONS_MAX { Stage::Rest } else { stage }
-        }
-        Stage::Rest => {
-            let removed = expire_rest(&transaction, kept_since, oldest_segment)?;
-            names.forget_calls();
-            if removed < ROWS_MAX {
-                names.remove_unused(&transaction)?;
-                Stage::Pages
-            } else {
-                stage
+        Stage::Sessions { page } => expire_sessions(&transaction, names, kept_since, page, portion.of(SESSIONS_MAX))?,
+        Stage::Schemas { after } => match last_looked_at(&transaction, "schema_versions", after)? {
+            None => Stage::Gaps { after: 0 },
+            Some(last) => {
+                let max = portion.of(VERSIONS_MAX);
+                let after = schema_history::expire(&transaction, kept_since, (after, last), max)?;
+                Stage::Schemas { after }
             }
+        },
+        Stage::Gaps { after } => match last_looked_at(&transaction, "gaps", after)? {
+            None => Stage::Quarantine { after: 0 },
+            Some(last) => {
+                let sql = "DELETE FROM gaps WHERE id > ?1 AND id <= ?2 AND to_ts < ?3";
+                transaction.prepare_cached(sql)?.execute(params![after, last, kept_since])?;
+                Stage::Gaps { after: last }
+            }
+        },
+        Stage::Quarantine { after } => match last_looked_at(&transaction, "quarantine", after)? {
+            None => Stage::Calls,
+            Some(last) => {
+                let sql = "DELETE FROM quarantine WHERE id > ?1 AND id <= ?2 AND noted_at < ?3 AND segment < ?4";
+                transaction.prepare_cached(sql)?.execute(params![after, last, kept_since, oldest_segment.0])?;
+                Stage::Quarantine { after: last }
+            }
+        },
+        Stage::Calls => {
+            let max = portion.of(CALLS_MAX);
+            let removed = expire_calls(&transaction, max)?;
+            names.forget_calls();
+            match removed < max {
+                false => stage,
+                true if names.are_crowded(&transaction)? => Stage::UsedNames { page: 0 },
+                true => Stage::Pages,
+            }
+        }
+        Stage::UsedNames { page } => match names.note_used(&transaction, page, portion.of(DIGESTS_MAX))? {
+            None => Stage::UnusedNames,
+            Some(page) => Stage::UsedNames { page },
+        },
+        Stage::UnusedNames => {
+            let max = portion.of(CALLS_MAX);
+            if names.remove_unused(&transaction, max)? < max { Stage::Pages } else { stage }
         }
         Stage::Look | Stage::Pages => stage,
     };
@@ -240,13 +328,13 @@ fn step(connection: &Connection, names: &mut Names, expiry: &Expiry) -> rusqlite
     Ok(next)
 }
 
-/// Removes rows of requests. What they add up to stays with their sessions.
-fn expire_requests(transaction: &Transaction<'_>, kept_since: i64) -> rusqlite::Result<usize> {
+/// Removes rows of requests, at most `max`; how many. What they add up to stays with their sessions.
+fn expire_requests(transaction: &Transaction<'_>, kept_since: i64, max: usize) -> rusqlite::Result<usize> {
     let mut delete = transaction.prepare_cached(
         "DELETE FROM request_rows WHERE id IN (SELECT id FROM request_rows WHERE ts < ?1 ORDER BY ts LIMIT ?2)
          RETURNING session, ts, (SELECT proxy FROM calls WHERE calls.id = call), status, tool_error",
     )?;
-    let mut rows = delete.query(params![kept_since, REQUESTS_MAX])?;
+    let mut rows = delete.query(params![kept_since, max])?;
     let mut sessions: BTreeMap<i64, RequestFacts> = BTreeMap::new();
     let mut removed = 0;
     while let Some(row) = rows.next()? {
@@ -270,42 +358,43 @@ fn expire_requests(transaction: &Transaction<'_>, kept_since: i64) -> rusqlite::
     Ok(removed)
 }
 
-/// Removes sessions of the next page that were over before.
+/// Removes sessions of the next page that were over before, at most `max` at once.
 fn expire_sessions(
     transaction: &Transaction<'_>,
     names: &mut Names,
     kept_since: i64,
     page: i64,
+    max: usize,
 ) -> rusqlite::Result<Stage> {
     let next: Option<i64> = transaction
         .prepare_cached("SELECT min(page) FROM session_digest WHERE page >= ?1")?
         .query_row([page], |row| row.get(0))?;
-    let Some(page) = next else { return Ok(Stage::Schemas) };
+    let Some(page) = next else { return Ok(Stage::Schemas { after: 0 }) };
     let mut digests = ChangedDigests::default();
-    for session in digest_table::expired_in(transaction, page, kept_since)? {
+    let mut expired = digest_table::expired_in(transaction, page, kept_since)?;
+    let is_through = expired.len() <= max;
+    expired.truncate(max);
+    for session in expired {
         if let Some(session_id) = session_table::remove(transaction, session)? {
             names.forget_session(&session_id);
         }
         digests.remove(session);
     }
     digests.write(transaction)?;
-    Ok(Stage::Sessions { page: page + 1 })
+    Ok(Stage::Sessions { page: if is_through { page + 1 } else { page } })
 }
 
-/// Removes gaps, the quarantine and calls without requests; how many of each at most.
-fn expire_rest(transaction: &Transaction<'_>, kept_since: i64, oldest_segment: SegmentId) -> rusqlite::Result<usize> {
-    let gaps = transaction
-        .prepare_cached("DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE to_ts < ?1 LIMIT ?2)")?
-        .execute(params![kept_since, ROWS_MAX])?;
-    let quarantined = transaction
-        .prepare_cached(
-            "DELETE FROM quarantine
-             WHERE id IN (SELECT id FROM quarantine WHERE noted_at < ?1 AND segment < ?3 LIMIT ?2)",
-        )?
-        .execute(params![kept_since, ROWS_MAX, oldest_segment.0])?;
+/// Up to which row of a table a step looks that begins behind `after`; `None`: there are no more.
+fn last_looked_at(transaction: &Transaction<'_>, table: &str, after: i64) -> rusqlite::Result<Option<i64>> {
+    let sql = format!("SELECT max(id) FROM (SELECT id FROM {table} WHERE id > ?1 ORDER BY id LIMIT ?2)");
+    transaction.prepare_cached(&sql)?.query_row(params![after, ROWS_MAX], |row| row.get(0))
+}
+
+/// Removes calls without requests, at most `max`; how many.
+fn expire_calls(transaction: &Transaction<'_>, max: usize) -> rusqlite::Result<usize> {
     let unused = "DELETE FROM calls WHERE id IN (
                       SELECT id FROM calls WHERE NOT EXISTS (SELECT 1 FROM request_rows WHERE call = calls.id) LIMIT ?1)";
-    Ok(transaction.prepare_cached(unused)?.execute([ROWS_MAX])?.max(gaps).max(quarantined))
+    transaction.prepare_cached(unused)?.execute([max])
 }
 
 /// Whether free pages can be given back. If not, new rows fill them.
@@ -323,20 +412,15 @@ pub(super) fn make_shrinkable(connection: &Connection, expiry: &Expiry) -> rusql
     connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
 }
 
-/// Gives free pages back to the file system. The file gets shorter when SQLite's own log is copied into it.
-fn give_pages_back(connection: &Connection, retention: &RowRetention) -> rusqlite::Result<Stage> {
-    let pages = retention.surplus_pages(size(connection)?).min(PAGES_MAX);
-    if pages > 0 && shrinks(connection)? {
-        // Each page is a step of the statement.
-        let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
-        let mut rows = vacuum.query([])?;
-        while rows.next()?.is_some() {}
-        return Ok(Stage::Pages);
+/// Gives free pages back to the file system, at most `max`. The file gets shorter when SQLite's own log is copied into it.
+fn give_pages_back(connection: &Connection, retention: &RowRetention, max: usize) -> rusqlite::Result<Stage> {
+    let pages = retention.surplus_pages(size(connection)?).min(max as u64);
+    if pages == 0 || !shrinks(connection)? {
+        return Ok(Stage::Look);
     }
-    // A reader that is in the way is not waited for: the next one who copies the log finds it gone.
-    connection.busy_timeout(Duration::ZERO)?;
-    let copied = connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()));
-    connection.busy_timeout(super::BUSY_TIMEOUT)?;
-    copied?;
-    Ok(Stage::Look)
+    // Each page is a step of the statement.
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    let mut rows = vacuum.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(Stage::Pages)
 }

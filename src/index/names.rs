@@ -3,7 +3,7 @@
 //! Runs on the compactor. What is in memory only spares statements. Numbers that a batch gave out hold if it commits;
 //! one that doesn't takes all memory with it.
 
-use super::digest_table;
+use super::digest_table::{self, UsedNames};
 use crate::event::{self, OTHER_NAME};
 use crate::fold::{Announcement, SessionFacts};
 use crate::record::RequestRecord;
@@ -31,6 +31,8 @@ pub(super) struct Names {
     proxies: HashMap<String, u32>,
     /// The call of the latest request: many come in runs of one kind. Without a number, it is none.
     latest: (CallName, Option<i64>),
+    /// What sessions are found to be named, and are named meanwhile, while those names are looked for that none has.
+    used: Option<UsedNames>,
     /// A batch is under way, or was and did not commit.
     unsettled: bool,
 }
@@ -53,7 +55,8 @@ impl Names {
     /// A batch begins. If the one before did not commit, what it added is forgotten.
     pub(super) fn begin(&mut self) {
         if std::mem::replace(&mut self.unsettled, true) {
-            *self = Self { unsettled: true, ..Self::default() };
+            let used = self.used.take();
+            *self = Self { unsettled: true, used, ..Self::default() };
         }
     }
 
@@ -73,27 +76,45 @@ impl Names {
         self.latest.1 = None;
     }
 
-    /// Removes clients and proxies that no session has any more, where there are half as many as are told apart: new ones
-    /// need their places. It reads all digests: at a million sessions that takes some 40 ms, and it is rarely necessary.
-    pub(super) fn remove_unused(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+    /// Whether there are half as many clients or proxies as are told apart: new ones need the places of those that no
+    /// session has any more.
+    pub(super) fn are_crowded(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
         let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
         let clients = count("SELECT count(*) FROM clients")? > CLIENTS_MAX / 2;
-        let proxies = count("SELECT count(*) FROM proxies")? > PROXIES_MAX / 2;
-        if !clients && !proxies {
-            return Ok(());
-        }
-        let used = digest_table::used_names(connection)?;
+        let are_crowded = clients || count("SELECT count(*) FROM proxies")? > PROXIES_MAX / 2;
+        self.used = are_crowded.then(UsedNames::default);
+        Ok(are_crowded)
+    }
+
+    /// Notes whom the digests name, from a page on, at most `max` of them; which page is next, if there is one.
+    pub(super) fn note_used(
+        &mut self,
+        connection: &Connection,
+        page: i64,
+        max: usize,
+    ) -> rusqlite::Result<Option<i64>> {
+        digest_table::note_used(connection, page, max, self.used.get_or_insert_default())
+    }
+
+    /// Removes clients and proxies that no session has any more, at most `max`; how many. Before, all pages were noted.
+    pub(super) fn remove_unused(&mut self, connection: &Connection, max: usize) -> rusqlite::Result<usize> {
+        let Some(used) = &self.used else { return Ok(0) };
+        let mut removed = 0;
         for (table, used) in [("clients", &used.clients), ("proxies", &used.proxies)] {
             let mut select = connection.prepare(&format!("SELECT id FROM {table}"))?;
             let all = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
             let mut delete = connection.prepare(&format!("DELETE FROM {table} WHERE id = ?1"))?;
-            for number in all.into_iter().filter(|number| !used.contains(&as_u32(*number))) {
-                delete.execute([number])?;
+            let unused = all.into_iter().filter(|number| !used.contains(&as_u32(*number)));
+            for number in unused.take(max - removed) {
+                removed += delete.execute([number])?;
             }
         }
         self.clients.clear();
         self.proxies.clear();
-        Ok(())
+        if removed < max {
+            self.used = None;
+        }
+        Ok(removed)
     }
 
     /// The number of what a request called. Where there are too many calls, it gets the names that it goes under.
@@ -201,7 +222,11 @@ impl Names {
         let name = facts.announcement.as_ref().map(ClientName::of).unwrap_or_default();
         let client = self.client(connection, name, i64::MAX)?;
         let proxy = self.proxy(connection, facts.proxy(), i64::MAX)?;
-        Ok((client.unwrap_or(u32::MAX), proxy.unwrap_or(u32::MAX)))
+        let (client, proxy) = (client.unwrap_or(u32::MAX), proxy.unwrap_or(u32::MAX));
+        if let Some(used) = &mut self.used {
+            used.add(client, proxy);
+        }
+        Ok((client, proxy))
     }
 
     /// The number of a client; `None` if it is new and there are so many already.

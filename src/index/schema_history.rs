@@ -54,21 +54,26 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Removes versions that were replaced before `kept_since`, at most `max` at once; how many. The newest from before stays,
-/// since it was current then, and is the first that is known.
-pub(super) fn expire(transaction: &Transaction<'_>, kept_since: i64, max: usize) -> rusqlite::Result<usize> {
+/// Removes versions that were replaced before `kept_since`, at most `max` at once, of those behind `after` and up to `last`;
+/// up to which it came. The newest from before stays, since it was current then, and is the first that is known.
+pub(super) fn expire(
+    transaction: &Transaction<'_>,
+    kept_since: i64,
+    (after, last): (i64, i64),
+    max: usize,
+) -> rusqlite::Result<i64> {
     let mut select = transaction.prepare_cached(
         "SELECT id, proxy, upstream_url, method, ts, content_hash FROM schema_versions AS version
-         WHERE ts < ?1 AND EXISTS (
+         WHERE id > ?2 AND id <= ?3 AND ts < ?1 AND EXISTS (
              SELECT 1 FROM schema_versions AS later
              WHERE later.proxy = version.proxy AND later.upstream_url = version.upstream_url
                AND later.method = version.method AND later.ts < ?1
                AND (later.ts, later.content_hash) > (version.ts, version.content_hash))
-         ORDER BY proxy, upstream_url, method, ts, content_hash LIMIT ?2",
+         ORDER BY id LIMIT ?4",
     )?;
     // Read to its end first: what follows changes the table.
     let replaced = select
-        .query_map(params![kept_since, max], |row| {
+        .query_map(params![kept_since, after, last, max], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
         })?
         .collect::<rusqlite::Result<Vec<(i64, String, String, String, i64, String)>>>()?;
@@ -91,7 +96,7 @@ pub(super) fn expire(transaction: &Transaction<'_>, kept_since: i64, max: usize)
         }
         transaction.prepare_cached("DELETE FROM schema_versions WHERE id = ?1")?.execute([id])?;
     }
-    Ok(replaced.len())
+    Ok(replaced.last().filter(|_| replaced.len() == max).map_or(last, |version| version.0))
 }
 
 #[derive(Clone, Copy)]

@@ -235,6 +235,30 @@ fn names_that_are_gone_leave_their_places_to_new_ones() {
 }
 
 #[test]
+fn a_name_that_a_session_gets_while_unused_ones_are_looked_for_stays() {
+    let mut fixture = Fixture::new();
+    let session = |number: i64, started_at, name: i64| Owned::Session {
+        id: format!("s{number}"),
+        started_at,
+        proxy: format!("p{name}"),
+        client: Some(format!("c{name}")),
+    };
+    let mut events: Vec<_> = (0..8).map(|number| session(number, 0, number)).collect();
+    fixture.fold(&events, &[]);
+    fixture.index().begin_expiring(MINUTE).unwrap();
+    while !format!("{:?}", fixture.index().expiry).contains("UnusedNames") {
+        fixture.index().expire_steps(1).unwrap();
+    }
+    events.push(session(8, MINUTE, 3));
+    fixture.fold(&events, &[]);
+    fixture.index().finish_expiring().unwrap();
+    assert_eq!(fixture.rows("SELECT client_name FROM clients"), [[Value::Text("c3".into())]]);
+    let kept = fixture.derived();
+    fixture.index().rebuild(&mut |_| ()).unwrap();
+    assert_eq!(kept, fixture.derived());
+}
+
+#[test]
 fn gaps_and_the_quarantine_expire_too_but_not_what_it_says_of_segments_that_are_in_the_log() {
     let mut fixture = Fixture::new();
     fixture
@@ -333,4 +357,122 @@ fn a_limit_that_nothing_can_meet_leaves_the_newest_minute() {
     config.database_bytes_max = Some(1);
     settle(fixture.index(), &config, i64::MAX);
     assert_eq!(fixture.rows("SELECT request_id FROM requests"), [[Value::Text("r3".into())]]);
+}
+
+/// How many rows each table has, and how many pages the database, and how many were written to SQLite's log.
+fn held(fixture: &mut Fixture) -> [i64; 9] {
+    let tables = ["rollups", "request_rows", "session_state", "schema_versions", "gaps", "quarantine", "calls"];
+    let rows = tables.map(|table| integer(&fixture.rows(&format!("SELECT count(*) FROM {table}"))[0][0]));
+    let pages = integer(&fixture.rows("PRAGMA page_count")[0][0]);
+    let log = std::fs::metadata(fixture.dir.path().join("store.db-wal")).unwrap().len();
+    let [rollups, requests, sessions, versions, gaps, quarantine, calls] = rows;
+    [rollups, requests, sessions, versions, gaps, quarantine, calls, pages, -((log / u64::from(PAGE_BYTES)) as i64)]
+}
+
+#[test]
+fn a_step_removes_a_few_rows_and_writes_a_few_pages_whatever_there_is() {
+    let mut fixture = Fixture { dir: tempfile::tempdir().unwrap(), index: None };
+    let mut config = Config::new(fixture.dir.path());
+    config.database_bytes_max = Some(1);
+    fixture.index = Some(Index::open(&config).unwrap());
+    // Everything stays in the log, and tells how much was written.
+    fixture.index().wal_pages_max.store(u32::MAX, Ordering::Relaxed);
+    let version = |number: u8| Owned::Schema { ts: number.into(), method: "tools/list", tools: vec![('a', number)] };
+    let requests = (0..3_000).map(|number| request(number, number * 2_000));
+    fixture.fold(&(0..20).map(version).chain(requests).collect::<Vec<_>>(), &[]);
+    fixture
+        .index()
+        .connection
+        .execute_batch(
+            "WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+             INSERT INTO gaps SELECT 100000 + i, 0, 1, 1 FROM n;
+             WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+             INSERT INTO quarantine (segment, offset, bytes, reason, noted_at) SELECT 0, i, 1, '', 1 FROM n;
+             WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+             INSERT INTO calls (proxy, method, tool) SELECT 'q', 'm', i FROM n",
+        )
+        .unwrap();
+    fixture.index().expiry.oldest_segment = SegmentId(1);
+    fixture.index().begin_expiring(90 * MINUTE).unwrap();
+    let (first, mut before) = (held(&mut fixture), held(&mut fixture));
+    while fixture.index().expiry.is_under_way() {
+        fixture.index().expire_steps(1).unwrap();
+        let after = held(&mut fixture);
+        let stage = format!("{:?}", fixture.index().expiry);
+        // SQLite's log is emptied at the end.
+        for ((before, after), max) in before.iter().zip(&after).zip([3, 2, 2, 1, 3, 3, 1, 8, 48]) {
+            assert!(before - after <= max, "from {before} to {after}: {stage}");
+        }
+        before = after;
+    }
+    assert!(first.iter().zip(&before).take(8).all(|(first, last)| last < first), "{first:?} {before:?}");
+    assert_eq!(before[1], 300);
+}
+
+impl Fixture {
+    /// A limited database with a thread of its own for copies, and requests in it: half an hour's, four a second.
+    fn aside() -> (Self, RowRetention) {
+        let mut fixture = Self { dir: tempfile::tempdir().unwrap(), index: None };
+        let mut config = Config::new(fixture.dir.path());
+        config.keep_rows_age_ms = Some(10 * MINUTE as u64);
+        fixture.index = Some(Index::open(&config).unwrap().expiring_aside());
+        fixture.fold(&(0..7_200).map(|number| request(number, number * 250)).collect::<Vec<_>>(), &[]);
+        (fixture, RowRetention::new(&config))
+    }
+
+    /// Expires until nothing is left to do, like the compactor: who waits for a copy goes on when it is made.
+    fn settle_aside(&mut self, retention: &RowRetention, mut between: impl FnMut(&mut Self)) -> Result<(), IndexError> {
+        loop {
+            let more = self.index().expire(retention, 30 * MINUTE, SegmentId(1))?;
+            between(self);
+            self.index().copier.wait();
+            if !more && self.index().expiry.is_at_rest() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn log_pages(&self) -> u64 {
+        std::fs::metadata(self.dir.path().join("store.db-wal")).unwrap().len() / u64::from(PAGE_BYTES)
+    }
+}
+
+#[test]
+fn sqlites_log_stays_short_while_requests_expire_and_is_empty_afterwards() {
+    let (mut fixture, retention) = Fixture::aside();
+    fixture.index().connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())).unwrap();
+    let bytes = |fixture: &Fixture| std::fs::metadata(fixture.dir.path().join(DATABASE_NAME)).unwrap().len();
+    let before = bytes(&fixture);
+    let mut longest = 0;
+    fixture.settle_aside(&retention, |fixture| longest = longest.max(fixture.log_pages())).unwrap();
+    // It gets as long as it may, and then by one step at most.
+    assert!((32..32 + 48).contains(&longest), "{longest} pages");
+    assert_eq!(fixture.log_pages(), 0);
+    assert_eq!(fixture.rows("SELECT min(ts) FROM requests"), [[Value::Integer(20 * MINUTE)]]);
+    assert!(bytes(&fixture) < before * 3 / 4, "{} of {before}", bytes(&fixture));
+}
+
+#[test]
+fn a_reader_that_keeps_sqlites_log_does_not_keep_what_is_expired() {
+    let (mut fixture, retention) = Fixture::aside();
+    let reader = Connection::open(fixture.dir.path().join(DATABASE_NAME)).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM requests").unwrap();
+    fixture.settle_aside(&retention, |_| ()).unwrap();
+    assert_eq!(fixture.rows("SELECT min(ts) FROM requests"), [[Value::Integer(20 * MINUTE)]]);
+    assert!(fixture.log_pages() > 32);
+}
+
+#[test]
+fn a_copy_on_its_own_thread_that_failed_is_told_and_leaves_sqlites_log_in_doubt() {
+    let (mut fixture, retention) = Fixture::aside();
+    crate::sabotage::order(fixture.dir.path(), crate::sabotage::Spot::CopyLog, 0, 1);
+    let error = fixture.settle_aside(&retention, |_| ()).unwrap_err();
+    assert!(error.to_string().contains("disk I/O error"), "{error}");
+    assert!(fixture.index().in_doubt.load(Ordering::Relaxed));
+    fixture.index().make_durable().unwrap();
+    assert!(!fixture.index().in_doubt.load(Ordering::Relaxed));
+    // All of it was copied before anything was called durable, by one more commit.
+    assert!(fixture.log_pages() <= 1, "{} pages", fixture.log_pages());
+    fixture.settle_aside(&retention, |_| ()).unwrap();
+    assert_eq!(fixture.rows("SELECT min(ts) FROM requests"), [[Value::Integer(20 * MINUTE)]]);
 }
