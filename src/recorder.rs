@@ -140,14 +140,17 @@ mod tests {
 
     #[test]
     fn an_event_too_large_for_a_segment_is_refused_and_counted() {
-        let recorder = recorder(1, Duration::from_secs(60));
-        let long = "x".repeat(5000);
-        let mut request = request();
-        request.target = Some(&long);
-        let refused = recorder.try_record(request).unwrap_err();
-        assert!(matches!(refused.reason, Refusal::TooLarge { bytes_max: 4000, .. }), "{refused:?}");
-        recorder.record(request);
-        assert_eq!(recorder.channel.gap.total(), 1);
+        // With blocks that have no room for it, and with blocks that have.
+        for events in [1, 65_536] {
+            let recorder = recorder(events, Duration::from_secs(60));
+            let long = "x".repeat(5000);
+            let mut request = request();
+            request.target = Some(&long);
+            let refused = recorder.try_record(request).unwrap_err();
+            assert!(matches!(refused.reason, Refusal::TooLarge { bytes_max: 4000, .. }), "{refused:?}");
+            recorder.record(request);
+            assert_eq!(recorder.channel.gap.total(), 1);
+        }
     }
 
     #[test]

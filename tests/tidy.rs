@@ -108,7 +108,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("handover/channel.rs", &["event", "gap", "refusal"]),
         ("handover/fence.rs", &[]),
         ("handover/intake.rs", &["event"]),
-        ("handover/lane.rs", &["refusal"]),
+        ("handover/lane.rs", &["event", "refusal"]),
         ("handover/packing.rs", &["event"]),
         ("gap.rs", &["record"]),
         // The appender's side: never the database, never folding.
