@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::segment::SegmentReader;
-use rusqlite::Connection;
 use std::os::unix::fs::FileExt;
 
 /// A store that is shut, with a log that nothing vouches for and no database.
@@ -119,15 +118,14 @@ fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
     fixture.order(Spot::ReadBack, 1, 1);
     fixture.order(Spot::SyncError, 0, 1);
     // Folding is held off: it might be at the second segment just when the appender finds that it can't be read back.
-    drop(Index::open(&fixture.config).unwrap());
-    let holder = Connection::open(fixture.config.dir.join(DATABASE_NAME)).unwrap();
-    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut index = Index::open(&fixture.config).unwrap();
+    let holder = index.begin().unwrap();
     fixture.reopen();
     assert!(matches!(fixture.flush(), Err(WaitError::Sync(_))));
     let stats = fixture.store().stats();
     assert_eq!((stats.poisoned_segments, stats.dropped), (2, lost));
     assert_eq!(stats.appended, 0, "what is lost is of an earlier run");
-    holder.execute_batch("ROLLBACK").unwrap();
+    drop(holder);
     fixture.record(10);
     fixture.flush().unwrap();
     let report = fixture.shut_down();
