@@ -5,6 +5,7 @@
 //! again from the last checkpoint; the log goes on meanwhile. Which records are folded is told by their numbers: those up
 //! to the checkpoint's are, whatever segment they lie in.
 
+use crate::chunk::{CHUNK_REQUESTS, Chunk};
 use crate::config::{Config, SyncPolicy};
 use crate::error::{IndexError, PathError, SegmentError};
 use crate::fold::fold;
@@ -20,7 +21,7 @@ use crate::record::{Kind, Record};
 use crate::retention::RowRetention;
 use crate::retirement::{RetireError, Retirement};
 use crate::segment::quarantine::Note;
-use crate::segment::{FrameAt, Item, SegmentReader};
+use crate::segment::{Item, SegmentReader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,8 +31,6 @@ use std::time::{Duration, Instant};
 const BATCH_RECORDS: usize = 20_000;
 /// And how many bytes of payload, so that a batch of large schema versions stays small in memory.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// After so many records it offers its processor to others.
-const YIELD_RECORDS: usize = 256;
 /// How often to look without being woken.
 const IDLE: Duration = Duration::from_secs(1);
 /// And how often where nobody says that there is more to fold: under the policy `never`, and once syncing was given up.
@@ -296,6 +295,7 @@ impl Compactor {
         }
         let folded = self.checkpoint.sequence;
         let mut batch = self.index.begin()?;
+        let mut chunk = Chunk::default();
         let mut damaged = false;
         let mut report = |batch: &mut Batch<'_>, offset: Offset, bytes: u32, reason: &str| {
             damaged = true;
@@ -318,9 +318,12 @@ impl Compactor {
                 Item::Frame(frame) => {
                     records += 1;
                     bytes += frame.payload.len();
-                    events += u64::from(frame.payload.first() != Some(&(Kind::Gap as u8)));
-                    fold_frame(&frame, segment.id, &mut batch, &self.health)?;
-                    if records % YIELD_RECORDS == 0 {
+                    let kind = frame.payload.first();
+                    events += u64::from(kind != Some(&(Kind::Gap as u8)));
+                    chunk.push(&frame, kind == Some(&(Kind::Request as u8)));
+                    if chunk.is_full() {
+                        fold_chunk(&chunk, segment.id, &mut batch, &self.health)?;
+                        chunk.clear();
                         // However nice a thread is, Linux lets it run for some milliseconds before one that just woke
                         // up gets its place: on two cores, syncs then wait for the folding.
                         std::thread::yield_now();
@@ -340,6 +343,7 @@ impl Compactor {
                 Item::Stop(_) => is_through = true,
             }
         }
+        fold_chunk(&chunk, segment.id, &mut batch, &self.health)?;
         let reached = reader.position();
         if is_through && segment.last_sequence(reached) < last {
             // Its frames are not as many as its mark says. What is due next is in another segment.
@@ -411,20 +415,23 @@ pub(crate) fn report_corrupt(error: &IndexError, progress: &Progress, health: &H
     progress.stop_folding(why);
 }
 
-/// Folds a record; one that can't be decoded is kept as it is.
-fn fold_frame(
-    frame: &FrameAt<'_>,
+/// Folds records together; one that can't be decoded is kept as it is.
+fn fold_chunk(
+    chunk: &Chunk,
     segment: SegmentId,
     batch: &mut Batch<'_>,
     health: &HealthBoard,
 ) -> Result<(), IndexError> {
-    match Record::decode(frame.payload) {
-        Ok(record) => batch.apply(frame.sequence, fold(record)),
-        Err(error) => {
-            batch.quarantine_record(segment, frame, &error.to_string())?;
-            let offset = frame.offset;
-            health.report(Part::Damage, format_args!("segment {segment}, offset {offset}: {error}"));
-            Ok(())
+    let mut mutations = Vec::with_capacity(CHUNK_REQUESTS);
+    for frame in chunk.frames() {
+        match Record::decode(frame.payload) {
+            Ok(record) => mutations.push((frame.sequence, fold(record))),
+            Err(error) => {
+                batch.quarantine_record(segment, &frame, &error.to_string())?;
+                let offset = frame.offset;
+                health.report(Part::Damage, format_args!("segment {segment}, offset {offset}: {error}"));
+            }
         }
     }
+    batch.apply(mutations)
 }

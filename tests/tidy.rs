@@ -142,6 +142,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "compactor.rs",
             &[
+                "chunk",
                 "config",
                 "error",
                 "fold",
@@ -162,6 +163,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ),
         ("retirement.rs", &["config", "error", "format", "gap", "index", "log", "retention", "sabotage", "segment"]),
         ("foldable.rs", &["format", "log", "progress"]),
+        ("chunk.rs", &["format", "segment"]),
         ("index.rs", &["config", "error", "format", "gap", "retention", "sabotage"]),
         ("index/batch.rs", &["error", "fold", "format", "gap", "record", "rollup", "segment"]),
         ("index/damage.rs", &["error", "format", "gap"]),
@@ -170,7 +172,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("index/log_copy.rs", &["sabotage"]),
         ("index/names.rs", &["event", "fold", "record"]),
         ("index/rebuild.rs", &["error", "fold"]),
-        ("index/request_rows.rs", &["event", "fold", "record", "rollup"]),
+        ("index/request_rows.rs", &["chunk", "event", "fold", "record", "rollup"]),
         ("index/rollup_table.rs", &["event", "rollup", "rollup_page"]),
         ("index/schema_history.rs", &["fold", "format", "schema_diff"]),
         ("index/session_table.rs", &["fold"]),

@@ -69,16 +69,38 @@ impl<'c> Batch<'c> {
         })
     }
 
-    /// Applies what the record with that sequence number changes.
-    pub(crate) fn apply(&mut self, sequence: Sequence, mutation: Mutation<'_>) -> Result<(), IndexError> {
-        let applied = match mutation {
-            Mutation::Request(request) => self.add_request(sequence, request),
-            Mutation::CutRequest(row) => self.add_request(sequence, row.record()),
-            Mutation::Session(id, facts) => self.add_facts(Id::new(&id), facts),
-            Mutation::SchemaVersion(version) => schema_history::add(&self.transaction, sequence, &version),
-            Mutation::Gap(gap) => self.add_gap(sequence, gap),
-        };
+    /// Applies what the records with those sequence numbers change.
+    pub(crate) fn apply(&mut self, mut mutations: Vec<(Sequence, Mutation<'_>)>) -> Result<(), IndexError> {
+        let applied = self.apply_all(&mut mutations);
         self.checked(applied)
+    }
+
+    fn apply_all(&mut self, mutations: &mut [(Sequence, Mutation<'_>)]) -> rusqlite::Result<()> {
+        let mut requests = Vec::with_capacity(mutations.len());
+        for (sequence, mutation) in mutations {
+            let request = match mutation {
+                Mutation::Request(request) => *request,
+                Mutation::CutRequest(row) => row.record(),
+                Mutation::Session(id, facts) => {
+                    self.add_facts(Id::new(id), std::mem::take(facts))?;
+                    continue;
+                }
+                Mutation::SchemaVersion(version) => {
+                    schema_history::add(&self.transaction, *sequence, version)?;
+                    continue;
+                }
+                Mutation::Gap(gap) => {
+                    self.add_gap(*sequence, *gap)?;
+                    continue;
+                }
+            };
+            if request.ts < self.kept_since {
+                self.late_requests += 1;
+            } else {
+                requests.push(self.new_row(*sequence, request)?);
+            }
+        }
+        self.add_requests(&requests)
     }
 
     /// Keeps an intact record that can't be decoded.
@@ -156,29 +178,22 @@ impl<'c> Batch<'c> {
         Ok(NewRow { id: i64::try_from(sequence.0).unwrap_or(i64::MAX), call, session, request })
     }
 
-    fn add_request(&mut self, sequence: Sequence, request: RequestRecord<'_>) -> rusqlite::Result<()> {
-        if request.ts < self.kept_since {
-            self.late_requests += 1;
-            return Ok(());
-        }
-        let row = self.new_row(sequence, request)?;
+    fn add_requests(&mut self, new: &[NewRow<'_>]) -> rusqlite::Result<()> {
         let Self { rows, sessions, rollups, .. } = self;
-        if rows.insert(&row)? {
-            note(&row, sessions, rollups);
-            return Ok(());
-        }
+        let refused = rows.insert(new, |row| note(row, sessions, rollups))?;
         // The id is there already. Events handed over twice are ignored whole; of different ones the least is kept.
-        if let (Some(session), Some(id)) = (row.session, row.request.session_id) {
-            // Looking up its number may have made a session that nothing else names: it must be written, or go.
-            touch(sessions, session, id);
-        }
-        let Some(removed) = rows.give_way(&row)? else { return Ok(()) };
-        rollups.removed(removed.ts);
-        if let Some((session, session_id)) = &removed.session {
-            touch(sessions, *session, Id::new(session_id)).recount = true;
-        }
-        if rows.insert(&row)? {
-            note(&row, sessions, rollups);
+        for row in refused {
+            if let (Some(session), Some(id)) = (row.session, row.request.session_id) {
+                // Looking up its number may have made a session that nothing else names: it must be written, or go.
+                touch(sessions, session, id);
+            }
+            if let Some(removed) = rows.give_way(row)? {
+                rollups.removed(removed.ts);
+                if let Some((session, session_id)) = &removed.session {
+                    touch(sessions, *session, Id::new(session_id)).recount = true;
+                }
+                rows.insert(std::slice::from_ref(row), |row| note(row, sessions, rollups))?;
+            }
         }
         Ok(())
     }

@@ -139,9 +139,8 @@ impl Fixture {
                 event.with(|event| Record::from(event).encode(payload));
             }
             let sequences = (done as u64 + 1..).map(Sequence);
-            for (sequence, payload) in sequences.zip(&payloads) {
-                batch.apply(sequence, fold(Record::decode(payload).unwrap())).unwrap();
-            }
+            let mutations = sequences.zip(payloads.iter().map(|payload| fold(Record::decode(payload).unwrap())));
+            batch.apply(mutations.collect()).unwrap();
             if step.dies {
                 drop(batch);
             } else {
