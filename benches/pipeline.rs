@@ -29,8 +29,10 @@ fn main() {
 }
 
 struct Workload {
-    /// The id of the event to come, which a proxy has just made: it is in the cache.
+    /// The ids of the event to come and of its session: a proxy has just made the one and read the other, so that they are
+    /// in the cache.
     id: [u8; 36],
+    session: String,
     sessions: Vec<String>,
 }
 
@@ -40,18 +42,20 @@ impl Workload {
     fn new() -> Self {
         Self {
             id: *b"0197a1c0-7b1e-7cc3-98c4-000000000000",
+            session: String::new(),
             sessions: (0..200_u64)
                 .map(|number| format!("{:032x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
                 .collect(),
         }
     }
 
-    /// Makes the id of event `number`.
+    /// Makes the ids of event `number`.
     fn prepare(&mut self, number: usize) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         for (place, digit) in self.id[24..].iter_mut().rev().enumerate() {
             *digit = DIGITS[number >> (4 * place) & 15];
         }
+        self.session.clone_from(&self.sessions[number % self.sessions.len()]);
     }
 
     /// Builds an event from borrowed strings, as a proxy would, and hands it over.
@@ -59,7 +63,7 @@ impl Workload {
     fn record(&self, recorder: &Recorder, number: usize) {
         let id = str::from_utf8(&self.id).expect("hexadecimal digits");
         let mut request = Request::new(id, 1_760_000_000_000 + number as i64, "files", "tools/call");
-        request.session_id = Some(&self.sessions[number % self.sessions.len()]);
+        request.session_id = Some(&self.session);
         request.tool = Some(TOOLS[number % TOOLS.len()]);
         request.latency_us = 1_000 + (number % 977) as i64;
         request.bytes_in = Some(180);

@@ -9,11 +9,12 @@ use crate::chunk::{CHUNK_RECORDS, Chunk};
 use crate::config::{Config, SyncPolicy};
 use crate::error::{IndexError, PathError, SegmentError};
 use crate::fold::fold;
+use crate::foldable::{Foldable, Outlook};
 use crate::format::{Extent, Offset, SegmentId, Sequence, WriterId};
 use crate::gap::now_ms;
 use crate::health::{HealthBoard, Part};
 use crate::index::{Batch, Checkpoint, Index};
-use crate::log::{Log, LogSegment, Readable};
+use crate::log::{Log, LogSegment};
 use crate::pace::{self, Backlog};
 use crate::progress::Progress;
 use crate::record::{Kind, Record};
@@ -230,11 +231,9 @@ impl Compactor {
         self.retirement.note_quarantined(&mut self.index)?;
         let log = Arc::clone(&self.log);
         let _folding = log.hold_folding();
-        // In this order: every record up to that number is in the log that is looked at next.
-        let (appended, seen_at) = (self.progress.appended(), Instant::now());
-        // Before the log is looked at, too: what was written again elsewhere became durable only after the log knew of it.
-        let durable = self.progress.durable();
-        let next = self.log.first_beyond(self.checkpoint.sequence);
+        let seen_at = Instant::now();
+        let folded = self.checkpoint.sequence;
+        let Outlook { appended, next } = Outlook::beyond(folded, &log, &self.progress, self.folds_published());
         let has_folded = match &next {
             None => {
                 // Whatever numbers lie between, no segment has their records.
@@ -243,12 +242,10 @@ impl Compactor {
                 }
                 false
             }
-            Some(Readable { segment, last }) => {
-                let limit = self.foldable(segment, durable);
-                let last = segment.last_sequence(limit).min(*last);
-                let any = last > self.checkpoint.sequence;
+            Some(Foldable { segment, limit, last }) => {
+                let any = *last > folded;
                 if any {
-                    let folded = self.fold_batch(segment, limit, last);
+                    let folded = self.fold_batch(segment, *limit, *last);
                     let unreadable = folded.as_ref().is_err_and(FoldError::is_unreadable);
                     self.unreadable = if unreadable { self.unreadable + 1 } else { 0 };
                     folded?;
@@ -273,17 +270,6 @@ impl Compactor {
                 Extent { end: offset, frames }
             }
             _ => Extent::EMPTY,
-        }
-    }
-
-    /// Up to where a segment may be folded now; up to that number all is durable.
-    fn foldable(&self, segment: &LogSegment, durable: Sequence) -> Extent {
-        let published = segment.progress.published();
-        // A segment that was sealed while an older one could not be synced learns nothing more of itself.
-        if self.folds_published() || segment.last_sequence(published) <= durable {
-            published
-        } else {
-            segment.progress.durable()
         }
     }
 

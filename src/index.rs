@@ -31,9 +31,9 @@ use names::Names;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -55,6 +55,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Twice SQLite's default: the tails of the indexes, which every batch rewrites, make half as many writes.
 const PAGE_BYTES: u32 = 8192;
+/// Where a database's header says whether pages can be given back one by one: not zero if so, by SQLite's file format.
+const INCREMENTAL_VACUUM_OFFSET: u64 = 64;
+
 /// Up to here, folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
@@ -77,7 +80,8 @@ pub(crate) struct Index {
     path: PathBuf,
     names: Names,
     expiry: Expiry,
-    /// A sync of SQLite's own log may have failed since its frames were last all moved into the database.
+    /// A sync of SQLite's own log may have failed since its frames were last all moved into the database: in this process, or
+    /// in the one that left a log behind.
     in_doubt: Arc<AtomicBool>,
     /// How long SQLite's log grows before it is copied into the database by a commit, in pages.
     wal_pages_max: Arc<AtomicU32>,
@@ -86,9 +90,13 @@ pub(crate) struct Index {
 impl Index {
     /// Opens the database in the store's directory, creating it and bringing it up to date.
     pub(crate) fn open(config: &Config) -> Result<Self, OpenError> {
+        Self::open_as(config, RowRetention::new(config).is_limited())
+    }
+
+    /// The same. If it has to be created, it `shrinks` when rows go, or keeps their room for others.
+    pub(crate) fn open_as(config: &Config, shrinks: bool) -> Result<Self, OpenError> {
         let path = config.dir.join(DATABASE_NAME);
         create_private_file(&path)?;
-        let shrinks = RowRetention::new(config).is_limited();
         let index = Self::connect(&path, shrinks).and_then(|mut index| {
             index.migrate()?;
             index.set_idle(config.session_idle_ms)?;
@@ -99,9 +107,12 @@ impl Index {
     }
 
     fn connect(path: &Path, shrinks: bool) -> Result<Self, IndexError> {
+        // Whoever closes the database last removes the log. One that is there was left by a process that died, and nobody
+        // knows what its syncs came to.
+        let log_left = log_bytes(path) > 0;
         let connection =
             Connection::open(path).map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })?;
-        let in_doubt = Arc::default();
+        let in_doubt = Arc::new(AtomicBool::new(log_left));
         let mut index = Self {
             copier: LogCopier::new(path, Arc::clone(&in_doubt)),
             connection,
@@ -258,8 +269,7 @@ impl Index {
     fn empty_log(&self) -> rusqlite::Result<()> {
         let busy: bool = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         if busy {
-            let why =
-                "a reader keeps SQLite's log, of which a sync failed, from being emptied; segments stay until then";
+            let why = "a reader keeps SQLite's log, of which a sync may have failed, from being emptied; segments stay until then";
             return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), Some(why.to_owned())));
         }
         Ok(())
@@ -269,6 +279,23 @@ impl Index {
         note_doubt(&result, &self.in_doubt);
         result.map_err(|source| IndexError::Sqlite { path: self.path.clone(), source })
     }
+}
+
+/// Whether a database was created as one that shrinks. SQLite is not asked: the file may be damaged. Nobody in this process
+/// may have it open, for the reason that [`create_private_file`] has.
+pub(crate) fn shrinks(database: &Path) -> bool {
+    let is_file = std::fs::symlink_metadata(database).is_ok_and(|metadata| metadata.is_file());
+    let mut incremental = [0; 4];
+    let mut read = || File::open(database)?.read_exact_at(&mut incremental, INCREMENTAL_VACUUM_OFFSET);
+    is_file && read().is_ok() && incremental != [0; 4]
+}
+
+/// How long SQLite's own log is; 0 if there is none.
+fn log_bytes(database: &Path) -> u64 {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    // Not opened, for the reason that `create_private_file` has.
+    std::fs::metadata(log).map_or(0, |metadata| metadata.len())
 }
 
 /// Creates the database file readable by its owner only; SQLite would leave it readable for others, and its -wal and

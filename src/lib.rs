@@ -14,7 +14,7 @@
 //! | append | `mcplog-append` | it becomes a record, and the record a frame in the segment | `appender.rs`, `tail.rs`, `tail/`, `record.rs`, `record/`, `segment/writer.rs` |
 //! | prepare | `mcplog-prepare` | the next segment is allocated and populated before it is needed | `preparing.rs`, `segment/file.rs` |
 //! | sync | `mcplog-sync` | pages are forced to the disk, then the durable mark is moved | `syncing.rs`, `segment/syncer.rs` |
-//! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `pace.rs`, `chunk.rs`, `fold.rs`, `index.rs` |
+//! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `pace.rs`, `foldable.rs`, `chunk.rs`, `fold.rs`, `index.rs` |
 //! | retire | `mcplog-compact` | a folded segment is deleted, or kept for rebuilding | `retirement.rs`, `retention.rs` |
 //! | expire | `mcplog-compact` | requests that are too old or too many go in short steps, if the store is told so | `index/expiry.rs`, `retention.rs` |
 //! | copy | `mcplog-copy`, while requests expire | SQLite's own log is copied into the database | `index/log_copy.rs` |
@@ -48,6 +48,7 @@ pub mod error;
 pub mod event;
 mod file_limit;
 mod fold;
+mod foldable;
 pub mod format;
 mod gap;
 mod handover;

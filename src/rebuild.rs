@@ -7,7 +7,7 @@ pub use crate::index::RebuildReport;
 use crate::config::Config;
 use crate::error::{AtPath, IndexError, OpenError, PathError, WaitError};
 use crate::health::Part;
-use crate::index::{DATABASE_NAME, Index};
+use crate::index::{self, DATABASE_NAME, Index};
 use crate::lock::{StoreLock, create_private_dir};
 use crate::query::Query;
 use crate::segment::SegmentReader;
@@ -97,8 +97,8 @@ impl From<PathError> for RebuildError {
 /// Makes the database of the store in `dir` anew. `progress` is told now and then how much is done, from 0 to 1.
 ///
 /// From rows, it is one transaction: whoever reads meanwhile sees the old state or the new one. From the log, the old
-/// database is moved into `quarantine/` first, nothing of it is deleted; and damaged segments that lie there are folded once
-/// more, as far as they are intact.
+/// database is moved into `quarantine/` first, and nothing of it is deleted; the new one shrinks if the old one did. Segments
+/// that lie there are folded once more, as far as they are intact.
 ///
 /// # Errors
 /// [`RebuildError`]: the directory has no store, another process writes to it, or something can't be read or written.
@@ -109,6 +109,10 @@ pub fn rebuild(dir: &Path, source: Source, mut progress: impl FnMut(f64)) -> Res
         return Ok(Rebuilt::Rows(Index::open(&Config::new(dir))?.rebuild(&mut progress)?));
     }
     let moved_to = move_database(dir)?;
+    if moved_to.as_deref().is_some_and(index::shrinks) {
+        // Created here, since opening the store without its limits would create one that does not.
+        drop(Index::open_as(&Config::new(dir), true)?);
+    }
     let wal_dir = dir.join("wal");
     create_private_dir(&wal_dir)?;
     quarantine::take_back(&dir.join("quarantine"), &wal_dir)?;
@@ -214,6 +218,24 @@ mod tests {
         assert_eq!(move_database(here).unwrap(), Some(there.join("store.db.2")));
         assert_eq!(std::fs::read(there.join("store.db.1-wal")).unwrap(), b"of an earlier database");
         assert_eq!(std::fs::read(there.join("store.db.2-wal")).unwrap(), b"its log");
+    }
+
+    #[test]
+    fn a_database_made_from_the_log_shrinks_if_the_one_before_did() {
+        for database_bytes_max in [None, Some(1 << 40)] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut config = Config::new(dir.path().join("data"));
+            config.keep_segments_bytes = u64::MAX;
+            config.database_bytes_max = database_bytes_max;
+            let store = Store::open(config.clone()).unwrap();
+            store.recorder().record(crate::Request::new("request", 1, "files", "tools/call"));
+            store.shutdown(SHUTDOWN_PATIENCE);
+            let Rebuilt::Log(report) = rebuild(&config.dir, Source::Log, |_| {}).unwrap() else {
+                panic!("not the log")
+            };
+            assert_eq!(report.requests, 1);
+            assert_eq!(index::shrinks(&config.dir.join(DATABASE_NAME)), database_bytes_max.is_some());
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::preparing::{Preparer, Supply};
 use crate::progress::{Progress, Ticket};
 use crate::recorder::Recorder;
 use crate::segment::progress::SegmentProgress;
-use crate::segment::quarantine::Note;
+use crate::segment::quarantine::{Damaged, Note};
 use crate::segment::recovery::{Recovered, Repair, SealedSegment, Survey, Torn};
 use crate::segment::syncer::UnsyncedSegment;
 use crate::segment::verdict::NUMBER_MAX;
@@ -399,11 +399,15 @@ fn report_repairs(recovered: &Recovered, health: &HealthBoard) -> u64 {
                     "a torn tail was cut off: what a crash left behind the last frame, and nobody was promised"
                 );
             }
-            Repair::Dropped { segment, frames } => {
+            Repair::SetAside { segment, frames, to } => {
                 tracing::warn!(
-                    %segment, frames,
-                    "a segment was removed: a crash took records before it, and nobody was promised what it held"
+                    %segment, frames, to = %to.display(),
+                    "a segment was moved aside: records before it are missing, and nobody was promised what it holds. \
+                     `mcplog rebuild --from-log` folds it all the same"
                 );
+            }
+            Repair::Disproved { segment, damaged: Damaged { offset, reason, .. } } => {
+                health.report(Part::Damage, format_args!("segment {segment}, offset {offset}: {reason}"));
             }
             Repair::Quarantined { from, to, reason } => {
                 health.report(Part::Damage, format_args!("{}: {reason}; moved to {}", from.display(), to.display()))

@@ -5,7 +5,7 @@ mod fixture;
 
 use fixture::{Fixture, PATIENCE, record_one};
 use mcplog::format::{Extent, FRAMES_OFFSET, Mark, Offset};
-use mcplog::segment::SegmentReader;
+use mcplog::segment::{Item, SegmentReader};
 use mcplog::{Config, Store};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -81,6 +81,15 @@ fn log() -> Fixture {
     fixture
 }
 
+/// Forges a mark of the first segment, and opens the store.
+fn open_with_mark(fixture: &Fixture, forged: Mark) -> String {
+    let segment = fixture.segments()[0].clone();
+    let salt = SegmentReader::open(&segment).expect("a segment").header().salt;
+    let file = OpenOptions::new().write(true).open(&segment).expect("the segment");
+    file.write_all_at(&forged.encode(salt), u64::from(Mark::offset(forged.generation))).expect("written");
+    open(&fixture.config.dir)
+}
+
 fn rows(fixture: &Fixture) -> i64 {
     fixture.number("SELECT count(*) FROM requests")
 }
@@ -132,7 +141,7 @@ fn an_empty_file_in_the_place_of_a_segment_was_never_started() {
 }
 
 #[test]
-fn a_link_in_the_place_of_a_segment_is_refused_unfollowed() {
+fn a_link_in_the_place_of_a_segment_is_moved_aside_unfollowed() {
     for target in ["outside", "nowhere", "/dev/zero"] {
         let fixture = log();
         let outside = fixture.config.dir.with_file_name("outside");
@@ -140,9 +149,14 @@ fn a_link_in_the_place_of_a_segment_is_refused_unfollowed() {
         let target = if target == "outside" { outside.clone() } else { target.into() };
         symlink(&target, fixture.wal().join("000000000002.seg")).unwrap();
         let outcome = open(&fixture.config.dir);
-        assert!(outcome.starts_with("refused") && outcome.contains("000000000002.seg"), "{target:?}: {outcome}");
-        assert_eq!(names(&fixture, "wal"), ["000000000001.seg", "000000000002.seg"], "{target:?}");
-        assert_eq!(names(&fixture, "quarantine"), [""; 0], "{target:?}");
+        for text in ["opened degraded", "000000000002.seg", "found a symbolic link"] {
+            assert!(outcome.contains(text), "{target:?}: {outcome}");
+        }
+        assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{target:?}: {outcome}");
+        assert_eq!(names(&fixture, "wal"), ["000000000001.seg", "000000000003.seg"], "{target:?}");
+        assert_eq!(names(&fixture, "quarantine"), ["000000000002.seg", "000000000002.seg.json"], "{target:?}");
+        let moved = fixture.config.dir.join("quarantine/000000000002.seg");
+        assert_eq!(std::fs::read_link(moved).unwrap(), target);
         assert_eq!(std::fs::read_to_string(outside).unwrap(), "somebody else's");
     }
 }
@@ -215,26 +229,45 @@ fn forged_lengths_and_marks_cost_no_memory_and_no_panic() {
     let all = extent(0xffff_fffc, 0x0fff_0000);
     let mark = |generation, durable, sealed| Mark { generation, durable, sealed };
     let last = i64::MAX as u64;
-    // Who can forge a mark can take records away with it: what it says is missing, or not there at all, is believed. How
-    // many of the ten are folded, and whether something is said to be wrong:
+    // Who can forge a mark can have records reported that never were, but can't have them pass for folded: where the next
+    // frame stands behind what the mark calls the end, it is the mark that lies. How many of the ten are folded, and whether
+    // something is said to be wrong:
     for (forged, folded, named) in [
         (mark(1 << 40, all, None), 10, true),
         (mark(1 << 40, all, Some(all)), 10, true),
         (mark(1 << 40, Extent::EMPTY, Some(all)), 10, false),
         (mark(last, extent(FRAMES_OFFSET + 16, 1), None), 0, true),
-        (mark(last, Extent::EMPTY, Some(Extent::EMPTY)), 0, false),
+        (mark(last, Extent::EMPTY, Some(Extent::EMPTY)), 10, true),
     ] {
         let fixture = log();
-        let segment = fixture.segments()[0].clone();
-        let salt = SegmentReader::open(&segment).unwrap().header().salt;
-        let file = OpenOptions::new().write(true).open(&segment).unwrap();
-        file.write_all_at(&forged.encode(salt), u64::from(Mark::offset(forged.generation))).unwrap();
-        let outcome = open(&fixture.config.dir);
+        let outcome = open_with_mark(&fixture, forged);
         let health = if named { "opened degraded: segment 000000000001, offset " } else { "opened ok" };
         assert!(outcome.starts_with(health), "{forged:?}: {outcome}");
         let found = (rows(&fixture), quarantined(&fixture));
         assert_eq!(found, (folded + 1, i64::from(named)), "{forged:?}: {outcome}");
         assert_eq!(names(&fixture, "quarantine").is_empty(), !named, "{forged:?}: {outcome}");
+    }
+    // At the end of some frame but the last: the mark lies, whether or not it vouches for what comes before.
+    let sealed = log();
+    let mut reader = SegmentReader::open(&sealed.segments()[0]).unwrap();
+    for frames in 0..10 {
+        let end = reader.position();
+        assert!(matches!(reader.next().unwrap(), Item::Frame(_)));
+        if ![0, 1, 9].contains(&frames) {
+            continue;
+        }
+        for durable in [Extent::EMPTY, end] {
+            let fixture = log();
+            let segment = fixture.segments()[0].clone();
+            let before = std::fs::read(&segment).unwrap();
+            let outcome = open_with_mark(&fixture, mark(9, durable, Some(end)));
+            assert!(outcome.contains(&format!("offset {}", end.end)), "{frames}: {outcome}");
+            assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{frames}: {outcome}");
+            let moved = std::fs::read(fixture.config.dir.join("quarantine/000000000001.seg")).unwrap();
+            assert_eq!(moved[FRAMES_OFFSET as usize..], before[FRAMES_OFFSET as usize..]);
+            assert_eq!(open(&fixture.config.dir), "opened ok");
+            assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{frames}: opened twice");
+        }
     }
     for length in [1, 16 * 1024 * 1024, 16 * 1024 * 1024 + 1, u32::MAX] {
         let fixture = log();

@@ -3,8 +3,10 @@
 mod fixture;
 
 use fixture::{Fixture, PATIENCE};
+use mcplog::SyncPolicy;
 use mcplog::error::WaitError;
 use mcplog::health::Part;
+use mcplog::rebuild::{Source, rebuild};
 use mcplog::segment::{Item, SegmentReader};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -130,6 +132,42 @@ fn a_torn_tail_is_cut_counted_and_no_damage() {
     assert_eq!(fixture.number("SELECT count(*) FROM quarantine"), 0);
     fixture.shut_down();
     assert_eq!(fixture.open().stats().cut_bytes, 0, "cut once");
+}
+
+#[test]
+fn what_lies_behind_missing_records_is_moved_aside_whole_and_folded_by_a_rebuild_from_the_log() {
+    let mut fixture = Fixture::with(|config| {
+        config.sync = SyncPolicy::Never;
+        config.keep_segments_bytes = u64::MAX;
+    });
+    let blocker = Blocker::new(&fixture);
+    fixture.record(0..2000);
+    wait_until("all is in the log", || fixture.store().stats().appended == 2000);
+    let copy = fixture.config.dir.parent().expect("it works").join("copy");
+    copy_dir(&fixture.wal(), &copy);
+    drop(blocker);
+    fixture.shut_down();
+    std::fs::remove_dir_all(fixture.config.dir.clone()).expect("it works");
+    std::fs::create_dir(&fixture.config.dir).expect("it works");
+    std::fs::rename(&copy, fixture.wal()).expect("it works");
+    // Nothing is vouched for, and one record did not reach the disk.
+    let segments = fixture.segments();
+    assert!(segments.len() > 2);
+    let offsets = frame_offsets(&segments[0]);
+    let before = offsets.len() - 1;
+    patch(&segments[0], offsets[before], &[0; 64]);
+    let bytes: Vec<_> = segments[1..].iter().map(|path| std::fs::read(path).expect("it works")).collect();
+    fixture.open();
+    fixture.fold();
+    let health = fixture.shut_down().health;
+    assert!(health.is_ok(), "nobody was promised them: {health}");
+    assert_eq!(fixture.number("SELECT count(*) FROM requests"), before as i64);
+    let aside = |path: &PathBuf| fixture.config.dir.join("quarantine").join(path.file_name().expect("it works"));
+    let kept: Vec<_> = segments[1..].iter().map(|path| std::fs::read(aside(path)).expect("it works")).collect();
+    assert!(kept == bytes, "with all their bytes");
+    rebuild(&fixture.config.dir, Source::Log, |_| {}).expect("it works");
+    assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1999);
+    assert_eq!(fixture.number("SELECT count(*) FROM quarantine"), 0);
 }
 
 /// Damages the first of several segments before it is folded; returns its bytes.

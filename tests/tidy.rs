@@ -90,6 +90,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         // Segments: the payload is opaque.
         ("segment/mod.rs", &[]),
         ("segment/directory.rs", &["error", "format"]),
+        ("segment/examined.rs", &["error", "format"]),
         ("segment/file.rs", &["error", "format"]),
         ("segment/filesystem.rs", &[]),
         ("segment/progress.rs", &["format"]),
@@ -145,6 +146,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "config",
                 "error",
                 "fold",
+                "foldable",
                 "format",
                 "gap",
                 "health",
@@ -161,6 +163,7 @@ fn allowed_imports() -> BTreeMap<&'static str, &'static [&'static str]> {
         ),
         ("retirement.rs", &["config", "error", "format", "gap", "index", "log", "retention", "sabotage", "segment"]),
         ("chunk.rs", &["format", "segment"]),
+        ("foldable.rs", &["format", "log", "progress"]),
         ("index.rs", &["config", "error", "format", "gap", "retention", "sabotage"]),
         ("index/batch.rs", &["error", "fold", "format", "gap", "record", "rollup", "segment"]),
         ("index/damage.rs", &["error", "format", "gap"]),

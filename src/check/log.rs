@@ -36,7 +36,7 @@ impl LogState {
     ) -> Result<Self, PathError> {
         let files = list(wal_dir)?;
         let sizes: Vec<u64> =
-            files.iter().map(|file| file.path.metadata().map_or(0, |metadata| metadata.len())).collect();
+            files.iter().map(|file| file.path.symlink_metadata().map_or(0, |metadata| metadata.len())).collect();
         let total = sizes.iter().sum::<u64>().max(1) as f64;
         let mut state = Self::default();
         let mut done = 0;

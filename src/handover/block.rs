@@ -40,7 +40,7 @@ pub(super) struct Block {
     place: Range<usize>,
     /// It belongs to the pool, and goes back there. One that was made for a single event does not.
     pub(super) pooled: bool,
-    /// How many words the owner has written; stored with release, so that who sees it sees the words.
+    /// Up to which word of the memory the owner has written; stored with release, so that who sees it sees the words.
     published: AtomicU64,
     state: AtomicU8,
 }
@@ -48,7 +48,7 @@ pub(super) struct Block {
 impl Block {
     /// The block of the pool that is that part of `memory`.
     pub(super) fn pooled(memory: &Arc<[AtomicU64]>, place: Range<usize>) -> Self {
-        let (published, state) = (AtomicU64::new(0), AtomicU8::new(WRITING));
+        let (published, state) = (AtomicU64::new(place.start as u64), AtomicU8::new(WRITING));
         Self { memory: Arc::clone(memory), place, pooled: true, published, state }
     }
 
@@ -65,10 +65,14 @@ impl Block {
         self.place.len()
     }
 
-    /// Its words.
-    #[inline]
-    pub(super) fn words(&self) -> &[AtomicU64] {
-        &self.memory[self.place.clone()]
+    /// The memory that it is a part of, and which part.
+    pub(super) fn place(&self) -> (&Arc<[AtomicU64]>, Range<usize>) {
+        (&self.memory, self.place.clone())
+    }
+
+    /// Those words of the memory.
+    pub(super) fn words(&self, place: Range<usize>) -> &[AtomicU64] {
+        &self.memory[place]
     }
 
     /// By the owner: everything before `end` is written.
@@ -89,7 +93,7 @@ impl Block {
 
     /// By the owner of a drained block, or of one from the pool: it starts from the beginning.
     pub(super) fn restart(&self) {
-        self.published.store(0, Ordering::Relaxed);
+        self.published.store(self.place.start as u64, Ordering::Relaxed);
         // Handing the block over to the appender publishes both stores.
         self.state.store(WRITING, Ordering::Relaxed);
     }

@@ -5,8 +5,8 @@
 
 use super::block::{self, Block};
 use super::fence::AsymmetricFence;
-use super::packing::{Parts, WORD_BYTES};
-use super::{lane, packing};
+use super::lane;
+use super::packing::{self, WORD_BYTES};
 use crate::event::Event;
 use crate::gap::GapCounter;
 use crate::refusal::Refusal;
@@ -43,6 +43,7 @@ pub(crate) struct Channel {
     pool: (Sender<Arc<Block>>, Receiver<Arc<Block>>),
     /// Blocks on their way to the appender; each comes once, when its owner begins to write it.
     handed: (Sender<Arc<Block>>, Receiver<Arc<Block>>),
+    event_words_max: usize,
     /// Words of large events that wait, and how many may.
     alone_words: AtomicUsize,
     alone_words_max: usize,
@@ -60,8 +61,7 @@ pub(crate) struct Channel {
 struct Watched {
     state: AtomicU8,
     fence: AsymmetricFence,
-    event_words_max: usize,
-    block_words: usize,
+    shared_words_max: usize,
 }
 
 /// How many events the appender has taken. Only it stores this, and so often that no recording thread may need
@@ -96,11 +96,11 @@ impl Channel {
             watched: Watched {
                 state: AtomicU8::new(OPEN),
                 fence: AsymmetricFence::new(),
-                event_words_max: event_bytes_max / WORD_BYTES,
-                block_words,
+                shared_words_max: (block_words / 2).min(event_bytes_max / WORD_BYTES),
             },
             pool,
             handed: crossbeam_channel::bounded(blocks + ALONE_EVENTS_MAX),
+            event_words_max: event_bytes_max / WORD_BYTES,
             alone_words: AtomicUsize::new(0),
             alone_words_max: bytes.max(event_bytes_max) / WORD_BYTES,
             lanes: Mutex::default(),
@@ -116,25 +116,7 @@ impl Channel {
         if self.watched.state.load(Ordering::Relaxed) != OPEN {
             return Err(Refusal::Closed);
         }
-        match event {
-            Event::Request(request) => self.offer_parts(&packing::request_parts(request)),
-            Event::Session(session) => self.offer_parts(&packing::session_parts(session)),
-            Event::SessionClosed(closed) => self.offer_parts(&packing::closed_parts(closed)),
-            Event::SchemaVersion(version) => self.offer_parts(&packing::schema_parts(version)),
-        }
-    }
-
-    #[inline]
-    fn offer_parts<const NUMBERS: usize, const TEXTS: usize>(
-        self: &Arc<Self>,
-        parts: &Parts<'_, NUMBERS, TEXTS>,
-    ) -> Result<(), Refusal> {
-        let words = parts.words();
-        if words > self.watched.event_words_max {
-            let (bytes, bytes_max) = (words * WORD_BYTES, self.watched.event_words_max * WORD_BYTES);
-            return Err(Refusal::TooLarge { bytes, bytes_max });
-        }
-        lane::offer(self, parts, words)
+        lane::offer(self, event)
     }
 
     /// What a recording thread owes after publishing: a look at whether anybody will still take the event.
@@ -160,17 +142,18 @@ impl Channel {
     /// Hands over an event that has a block of its own: it is too large to share one, or its thread has no lane. This
     /// allocates, which may make a system call.
     #[cold]
-    pub(super) fn offer_alone<const NUMBERS: usize, const TEXTS: usize>(
-        &self,
-        parts: &Parts<'_, NUMBERS, TEXTS>,
-        words: usize,
-    ) -> Result<(), Refusal> {
+    pub(super) fn offer_alone(&self, event: &Event<'_>) -> Result<(), Refusal> {
+        let words = packing::pack(event, &[]);
+        if words > self.event_words_max {
+            let (bytes, bytes_max) = (words * WORD_BYTES, self.event_words_max * WORD_BYTES);
+            return Err(Refusal::TooLarge { bytes, bytes_max });
+        }
         let waiting = self.alone_words.fetch_add(words, Ordering::Relaxed);
         if waiting + words > self.alone_words_max {
             self.alone_words.fetch_sub(words, Ordering::Relaxed);
             return Err(Refusal::Full);
         }
-        let block = Arc::new(Block::alone(words, |memory| parts.pack(memory)));
+        let block = Arc::new(Block::alone(words, |memory| _ = packing::pack(event, memory)));
         if self.handed.0.try_send(Arc::clone(&block)).is_err() {
             self.alone_words.fetch_sub(words, Ordering::Relaxed);
             return Err(Refusal::Full);
@@ -181,8 +164,9 @@ impl Channel {
     }
 
     /// An event of more words gets a block of its own: half a block, so that not much of one stays empty.
+    #[inline]
     pub(super) fn shared_words_max(&self) -> usize {
-        self.watched.block_words / 2
+        self.watched.shared_words_max
     }
 
     /// An empty block, which the appender knows of. `None`: the channel is full.

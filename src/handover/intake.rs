@@ -16,7 +16,7 @@ pub(crate) struct Intake {
     event: Vec<u8>,
 }
 
-/// A block and how far it is read.
+/// A block and up to which word of its memory it is read.
 struct Reading {
     block: Arc<Block>,
     at: usize,
@@ -34,7 +34,7 @@ impl Intake {
     /// begun. Events of different threads come in any order.
     pub(crate) fn take(&mut self, mut each: impl FnMut(Event<'_>)) -> u64 {
         let Self { channel, blocks, event } = self;
-        blocks.extend(channel.begun().map(|block| Reading { block, at: 0 }));
+        blocks.extend(channel.begun().map(Reading::new));
         let mut taken = 0;
         blocks.retain_mut(|reading| {
             // In this order: what is published after the block has ended is all there is.
@@ -53,7 +53,7 @@ impl Intake {
     /// Closes the channel and takes what was published before. Whoever publishes later learns that nobody took it.
     pub(crate) fn close(mut self, mut each: impl FnMut(Event<'_>)) -> u64 {
         self.channel.close();
-        self.blocks.extend(self.channel.begun().map(|block| Reading { block, at: 0 }));
+        self.blocks.extend(self.channel.begun().map(Reading::new));
         let ends: Vec<_> = self.blocks.iter().map(|reading| reading.block.settle()).collect();
         self.channel.settled();
         let mut taken = 0;
@@ -65,11 +65,16 @@ impl Intake {
 }
 
 impl Reading {
+    fn new(block: Arc<Block>) -> Self {
+        let at = block.place().1.start;
+        Self { block, at }
+    }
+
     /// Takes the events before the word `end`; returns how many that were.
     fn take_to(&mut self, end: usize, event: &mut Vec<u8>, channel: &Channel, each: &mut impl FnMut(Event<'_>)) -> u64 {
         let mut taken = 0;
         while self.at < end && !channel.is_abandoned() {
-            let words = packing::event_words(&self.block.words()[self.at..end]);
+            let words = packing::event_words(self.block.words(self.at..end));
             packing::copy(words, event);
             self.at += words.len();
             taken += 1;

@@ -5,10 +5,12 @@
 
 use super::block::Block;
 use super::channel::Channel;
-use super::packing::Parts;
+use super::packing;
+use crate::event::Event;
 use crate::refusal::Refusal;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -31,30 +33,29 @@ struct Lane {
     /// Tells which store this is for: a channel's address is not used again while somebody holds a weak reference.
     channel: Weak<Channel>,
     block: Arc<Block>,
-    /// How many of its words are written.
-    at: usize,
-    /// How many events this lane has handed over. Only this thread stores it.
-    accepted: Arc<AtomicU64>,
+    /// The block's memory, and which part of it is still to be written. Here, and not only there, so that handing an event
+    /// over reads nothing of the block: its lines may be cold, or at the appender's core.
+    memory: Arc<[AtomicU64]>,
+    room: Range<usize>,
+    /// How many events this lane has handed over, for itself and for others to read.
+    accepted: u64,
+    accepted_shared: Arc<AtomicU64>,
     /// Finished blocks, oldest first.
     home: VecDeque<Arc<Block>>,
 }
 
-/// Writes an event of `words` words into this thread's lane.
+/// Writes an event into this thread's lane.
 #[inline]
-pub(super) fn offer<const NUMBERS: usize, const TEXTS: usize>(
-    channel: &Arc<Channel>,
-    parts: &Parts<'_, NUMBERS, TEXTS>,
-    words: usize,
-) -> Result<(), Refusal> {
+pub(super) fn offer(channel: &Arc<Channel>, event: &Event<'_>) -> Result<(), Refusal> {
     let offered = LANES.try_with(|lanes| {
         let mut lanes = lanes.borrow_mut();
         match &mut lanes.latest {
-            Some(lane) if lane.is_for(channel) => lane.write(channel, parts, words),
-            _ => lanes.find(channel)?.write(channel, parts, words),
+            Some(lane) if lane.is_for(channel) => lane.write(channel, event),
+            _ => lanes.find(channel)?.write(channel, event),
         }
     });
     // A thread that records while its thread-local storage is being destroyed.
-    offered.unwrap_or_else(|_| channel.offer_alone(parts, words))
+    offered.unwrap_or_else(|_| channel.offer_alone(event))
 }
 
 impl Lanes {
@@ -74,11 +75,14 @@ impl Lanes {
 impl Lane {
     fn new(channel: &Arc<Channel>) -> Result<Self, Refusal> {
         let block = channel.take_block().ok_or(Refusal::Full)?;
+        let (memory, room) = block.place();
         Ok(Self {
             channel: Arc::downgrade(channel),
+            memory: Arc::clone(memory),
+            room,
             block,
-            at: 0,
-            accepted: channel.add_lane(),
+            accepted: 0,
+            accepted_shared: channel.add_lane(),
             home: VecDeque::with_capacity(HOME_BLOCKS),
         })
     }
@@ -89,29 +93,38 @@ impl Lane {
     }
 
     #[inline]
-    fn write<const NUMBERS: usize, const TEXTS: usize>(
-        &mut self,
-        channel: &Arc<Channel>,
-        parts: &Parts<'_, NUMBERS, TEXTS>,
-        words: usize,
-    ) -> Result<(), Refusal> {
-        if words > self.block.len() - self.at {
-            if words > channel.shared_words_max() {
-                return channel.offer_alone(parts, words);
-            }
-            self.next_block(channel)?;
+    fn write(&mut self, channel: &Arc<Channel>, event: &Event<'_>) -> Result<(), Refusal> {
+        let room = &self.memory[self.room.clone()];
+        let words = packing::pack(event, room);
+        if words > room.len() || words > channel.shared_words_max() {
+            return self.write_elsewhere(channel, event, words);
         }
-        let end = self.at + words;
-        parts.pack(&self.block.words()[self.at..end]);
-        self.at = end;
-        self.block.publish(end);
+        self.publish(channel, words)
+    }
+
+    /// Hands over what is written.
+    #[inline]
+    fn publish(&mut self, channel: &Channel, words: usize) -> Result<(), Refusal> {
+        self.room.start += words;
+        self.block.publish(self.room.start);
         channel.published(&self.block)?;
-        self.accepted.store(self.accepted.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.accepted += 1;
+        self.accepted_shared.store(self.accepted, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Goes on to an empty block: the oldest of the own ones, if the appender is through with it, or one of the pool.
+    /// An event that the block has no room for.
     #[cold]
+    fn write_elsewhere(&mut self, channel: &Channel, event: &Event<'_>, words: usize) -> Result<(), Refusal> {
+        if words > channel.shared_words_max() {
+            return channel.offer_alone(event);
+        }
+        self.next_block(channel)?;
+        packing::pack(event, &self.memory[self.room.clone()]);
+        self.publish(channel, words)
+    }
+
+    /// Goes on to an empty block: the oldest of the own ones, if the appender is through with it, or one of the pool.
     fn next_block(&mut self, channel: &Channel) -> Result<(), Refusal> {
         let own = self.home.pop_front_if(|block| block.is_drained());
         let next = match own {
@@ -122,7 +135,7 @@ impl Lane {
         let next = next.ok_or(Refusal::Full)?;
         self.block.finish();
         self.home.push_back(std::mem::replace(&mut self.block, next));
-        self.at = 0;
+        self.room = self.block.place().1;
         if self.home.len() > HOME_BLOCKS
             && let Some(oldest) = self.home.pop_front()
         {
@@ -140,6 +153,6 @@ impl Drop for Lane {
         for block in self.home.drain(..) {
             channel.let_go(block);
         }
-        channel.remove_lane(&self.accepted);
+        channel.remove_lane(&self.accepted_shared);
     }
 }

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | 1 | how many words the event has (32 bits), its tag (8 bits), its flags (24 bits: which texts there are, and the tag's own) |
 //! | one for each number | times, sizes |
-//! | one for every two texts | their lengths in bytes, 32 bits each |
-//! | the texts | eight bytes a word, each text from a word of its own |
+//! | for each text that is there, one | its length in bytes |
+//! | and as many as it needs | the text, eight bytes a word |
 //!
 //! Pure functions: packing runs on the recording thread, unpacking on the appender. The layout never leaves the process;
 //! what is on disk is [`crate::record`]'s.
@@ -15,33 +15,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const WORD_BYTES: usize = size_of::<u64>();
 
+/// Where in the first word the tag is, from which bit on,
+const TAG: u32 = 32;
+/// which texts there are,
+const PRESENT: u32 = 40;
+/// and the flags.
+const FLAGS: u32 = 56;
+
 const REQUEST: u8 = 1;
 const SESSION: u8 = 2;
 const SESSION_CLOSED: u8 = 3;
 const SCHEMA_VERSION: u8 = 4;
-
-/// An event, taken apart.
-pub(super) struct Parts<'a, const NUMBERS: usize, const TEXTS: usize> {
-    tag: u8,
-    /// The tag's own flags, eight of them.
-    flags: u8,
-    numbers: [i64; NUMBERS],
-    /// Which texts there are, a bit each.
-    present: u16,
-    /// Those that are not there are empty, which spares a branch for each wherever lengths are added up.
-    texts: [&'a [u8]; TEXTS],
-}
-
-impl<'a, const NUMBERS: usize, const TEXTS: usize> Parts<'a, NUMBERS, TEXTS> {
-    #[inline]
-    fn new(tag: u8, flags: u8, numbers: [i64; NUMBERS], texts: [Option<&'a str>; TEXTS]) -> Self {
-        let mut present = 0;
-        for (index, text) in texts.iter().enumerate() {
-            present |= u16::from(text.is_some()) << index;
-        }
-        Self { tag, flags, numbers, present, texts: texts.map(|text| text.unwrap_or_default().as_bytes()) }
-    }
-}
 
 const STATUS: u8 = 3;
 const HAS_BYTES_IN: u8 = 1 << 2;
@@ -49,51 +33,70 @@ const HAS_BYTES_OUT: u8 = 1 << 3;
 const HAS_TOOL_ERROR: u8 = 1 << 4;
 const TOOL_ERROR: u8 = 1 << 5;
 
+/// Writes an event into `words`, as far as there is room; returns how many words it takes.
+///
+/// One pass, in little code. With a pass before it to add up the lengths, and an array of the texts, a request took 820
+/// instructions in 47 cache lines, in a burst 49 ns above the timer; now it takes 490 in 24, and 30 ns. Instructions are what
+/// it costs: it runs at more than five in a cycle.
 #[inline]
-pub(super) fn request_parts<'a>(request: &Request<'a>) -> Parts<'a, 4, 10> {
+pub(super) fn pack(event: &Event<'_>, words: &[AtomicU64]) -> usize {
+    match event {
+        Event::Request(request) => pack_request(request, words),
+        other => pack_other(other, words),
+    }
+}
+
+#[inline(never)]
+fn pack_request(request: &Request<'_>, words: &[AtomicU64]) -> usize {
     let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-    Parts::new(
-        REQUEST,
-        request.status.number()
-            | flag(request.bytes_in.is_some(), HAS_BYTES_IN)
-            | flag(request.bytes_out.is_some(), HAS_BYTES_OUT)
-            | flag(request.tool_error.is_some(), HAS_TOOL_ERROR)
-            | flag(request.tool_error == Some(true), TOOL_ERROR),
-        [request.ts, request.latency_us, request.bytes_in.unwrap_or_default(), request.bytes_out.unwrap_or_default()],
-        [
-            Some(request.request_id),
-            Some(request.proxy),
-            request.session_id,
-            Some(request.method),
-            request.tool,
-            request.error_code,
-            request.error_msg.map(cut_error_msg),
-            request.target,
-            request.protocol_version,
-            request.rpc_id,
-        ],
-    )
+    let flags = request.status.number()
+        | flag(request.bytes_in.is_some(), HAS_BYTES_IN)
+        | flag(request.bytes_out.is_some(), HAS_BYTES_OUT)
+        | flag(request.tool_error.is_some(), HAS_TOOL_ERROR)
+        | flag(request.tool_error == Some(true), TOOL_ERROR);
+    let (bytes_in, bytes_out) = (request.bytes_in.unwrap_or_default(), request.bytes_out.unwrap_or_default());
+    let mut packer = Packer::new(words, [request.ts, request.latency_us, bytes_in, bytes_out]);
+    packer.text(Some(request.request_id));
+    packer.text(Some(request.proxy));
+    packer.text(request.session_id);
+    packer.text(Some(request.method));
+    packer.text(request.tool);
+    packer.text(request.error_code);
+    packer.text(request.error_msg.map(cut_error_msg));
+    packer.text(request.target);
+    packer.text(request.protocol_version);
+    packer.text(request.rpc_id);
+    packer.finish(REQUEST, flags)
 }
 
-pub(super) fn session_parts<'a>(session: &Session<'a>) -> Parts<'a, 1, 6> {
-    let texts = [
-        Some(session.session_id),
-        Some(session.proxy),
-        session.client_name,
-        session.client_version,
-        session.client_platform,
-        session.protocol_version,
-    ];
-    Parts::new(SESSION, u8::from(session.derived), [session.started_at], texts)
-}
-
-pub(super) fn closed_parts<'a>(closed: &SessionClosed<'a>) -> Parts<'a, 1, 1> {
-    Parts::new(SESSION_CLOSED, 0, [closed.ended_at], [Some(closed.session_id)])
-}
-
-pub(super) fn schema_parts<'a>(version: &SchemaVersion<'a>) -> Parts<'a, 1, 5> {
-    let texts = [version.proxy, version.upstream_url, version.method, version.payload, version.content_hash];
-    Parts::new(SCHEMA_VERSION, 0, [version.ts], texts.map(Some))
+/// Events that are rare, out of the way of those that are not.
+#[cold]
+fn pack_other(event: &Event<'_>, words: &[AtomicU64]) -> usize {
+    match event {
+        Event::Request(request) => pack_request(request, words),
+        Event::Session(session) => {
+            let mut packer = Packer::new(words, [session.started_at]);
+            packer.text(Some(session.session_id));
+            packer.text(Some(session.proxy));
+            packer.text(session.client_name);
+            packer.text(session.client_version);
+            packer.text(session.client_platform);
+            packer.text(session.protocol_version);
+            packer.finish(SESSION, u8::from(session.derived))
+        }
+        Event::SessionClosed(closed) => {
+            let mut packer = Packer::new(words, [closed.ended_at]);
+            packer.text(Some(closed.session_id));
+            packer.finish(SESSION_CLOSED, 0)
+        }
+        Event::SchemaVersion(version) => {
+            let mut packer = Packer::new(words, [version.ts]);
+            for text in [version.proxy, version.upstream_url, version.method, version.payload, version.content_hash] {
+                packer.text(Some(text));
+            }
+            packer.finish(SCHEMA_VERSION, 0)
+        }
+    }
 }
 
 /// The first [`ERROR_MSG_CHARS_MAX`] characters and one more, by which the folder sees that there were more.
@@ -104,57 +107,65 @@ fn cut_error_msg(text: &str) -> &str {
     text.char_indices().nth(ERROR_MSG_CHARS_MAX + 1).map_or(text, |(end, _)| &text[..end])
 }
 
-impl<const NUMBERS: usize, const TEXTS: usize> Parts<'_, NUMBERS, TEXTS> {
-    /// How many words it takes.
+/// Writes an event's parts, as far as there is room.
+struct Packer<'w> {
+    words: &'w [AtomicU64],
+    /// How many words the event has so far.
+    at: usize,
+    /// Which texts there are, a bit each, and the bit of the next one.
+    present: u64,
+    bit: u64,
+}
+
+impl<'w> Packer<'w> {
+    /// Begins with the event's numbers, behind the place of its head.
     #[inline]
-    pub(super) fn words(&self) -> usize {
-        let mut words = 1 + NUMBERS + TEXTS.div_ceil(2);
-        for text in &self.texts {
-            words += text.len().div_ceil(WORD_BYTES);
+    fn new<const N: usize>(words: &'w [AtomicU64], numbers: [i64; N]) -> Self {
+        if let Some(places) = words.get(1..).and_then(|rest| rest.first_chunk::<N>()) {
+            for (place, number) in places.iter().zip(numbers) {
+                place.store(number.cast_unsigned(), Ordering::Relaxed);
+            }
         }
-        words
+        Self { words, at: 1 + N, present: 0, bit: 1 << PRESENT }
     }
 
-    /// Writes it into words, which must be as many as [`Self::words`] says.
     #[inline]
-    pub(super) fn pack(&self, words: &[AtomicU64]) {
-        let flags = u64::from(self.tag) | u64::from(self.present) << 8 | u64::from(self.flags) << 24;
-        pack(flags, &self.numbers, &self.texts, words);
+    fn text(&mut self, text: Option<&str>) {
+        if let Some(text) = text {
+            self.present |= self.bit;
+            self.at = put_text(self.words, self.at, text);
+        }
+        self.bit <<= 1;
+    }
+
+    /// Writes the head; returns how many words the event takes.
+    #[inline]
+    fn finish(self, tag: u8, flags: u8) -> usize {
+        if let Some(head) = self.words.first() {
+            // No event has 2^32 words: the limit on its size comes first.
+            let value = self.at as u64 | u64::from(tag) << TAG | self.present | u64::from(flags) << FLAGS;
+            head.store(value, Ordering::Relaxed);
+        }
+        self.at
     }
 }
 
-/// Not inlined, and over slices, so that there is one copy of it for all sorts of events.
+/// Writes a text and its length at `at`, if there is room; returns where it ends.
 #[inline(never)]
-fn pack(flags: u64, numbers: &[i64], texts: &[&[u8]], words: &[AtomicU64]) {
-    let (head, mut rest) = words.split_at(1 + numbers.len() + texts.len().div_ceil(2));
-    head[0].store(words.len() as u64 | flags << 32, Ordering::Relaxed);
-    let (places, lengths) = head[1..].split_at(numbers.len());
-    for (word, number) in places.iter().zip(numbers) {
-        word.store(number.cast_unsigned(), Ordering::Relaxed);
+fn put_text(words: &[AtomicU64], at: usize, text: &str) -> usize {
+    let end = at + 1 + text.len().div_ceil(WORD_BYTES);
+    if let Some([length, places @ ..]) = words.get(at..end) {
+        length.store(text.len() as u64, Ordering::Relaxed);
+        let (chunks, last) = text.as_bytes().as_chunks::<WORD_BYTES>();
+        // Not zipped: that loop was unrolled, and longer for the texts that there are.
+        for (index, chunk) in chunks.iter().enumerate() {
+            places[index].store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
+        }
+        if !last.is_empty() {
+            places[chunks.len()].store(last_word(text.as_bytes(), last), Ordering::Relaxed);
+        }
     }
-    for (word, pair) in lengths.iter().zip(texts.chunks(2)) {
-        // No event has 4 GiB: the limit on its size comes first.
-        let second = pair.get(1).map_or(0, |text| text.len() as u64);
-        word.store(pair[0].len() as u64 | second << 32, Ordering::Relaxed);
-    }
-    for text in texts {
-        rest = put_text(text, rest);
-    }
-}
-
-/// Writes a text to the front of `words`; what is left of them comes back.
-#[inline]
-fn put_text<'w>(text: &[u8], words: &'w [AtomicU64]) -> &'w [AtomicU64] {
-    let (chunks, last) = text.as_chunks::<WORD_BYTES>();
-    let (whole, mut rest) = words.split_at(chunks.len());
-    for (word, chunk) in whole.iter().zip(chunks) {
-        word.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
-    }
-    if !last.is_empty() {
-        rest[0].store(last_word(text, last), Ordering::Relaxed);
-        rest = &rest[1..];
-    }
-    rest
+    end
 }
 
 /// The one to seven bytes at the end of a text. Loads that overlap: a copy of unknown length would be a call.
@@ -255,15 +266,13 @@ struct Source<'a> {
 impl<'a> Source<'a> {
     fn parts<const NUMBERS: usize, const TEXTS: usize>(mut self) -> ([i64; NUMBERS], [Option<&'a str>; TEXTS]) {
         let numbers = std::array::from_fn(|_| i64::from_le_bytes(self.take()));
-        let (lengths, mut texts) = self.rest.split_at_checked(TEXTS.div_ceil(2) * WORD_BYTES).expect(OWN_BYTES);
-        let lengths = lengths.as_chunks::<4>().0;
         let texts = std::array::from_fn(|index| {
             if self.present & 1 << index == 0 {
                 return None;
             }
-            let length = u32::from_le_bytes(lengths[index]) as usize;
-            let (words, rest) = texts.split_at_checked(length.next_multiple_of(WORD_BYTES)).expect(OWN_BYTES);
-            texts = rest;
+            let length = usize::try_from(u64::from_le_bytes(self.take())).expect(OWN_BYTES);
+            let (words, rest) = self.rest.split_at_checked(length.next_multiple_of(WORD_BYTES)).expect(OWN_BYTES);
+            self.rest = rest;
             Some(str::from_utf8(&words[..length]).expect(OWN_BYTES))
         });
         (numbers, texts)
@@ -290,18 +299,10 @@ mod tests {
     }
 
     fn packed(event: &Event<'_>) -> Vec<u8> {
-        match event {
-            Event::Request(request) => packed_parts(&request_parts(request)),
-            Event::Session(session) => packed_parts(&session_parts(session)),
-            Event::SessionClosed(closed) => packed_parts(&closed_parts(closed)),
-            Event::SchemaVersion(version) => packed_parts(&schema_parts(version)),
-        }
-    }
-
-    fn packed_parts<const NUMBERS: usize, const TEXTS: usize>(parts: &Parts<'_, NUMBERS, TEXTS>) -> Vec<u8> {
-        let count = parts.words();
+        let count = pack(event, &[]);
         let block: Vec<_> = (0..count + 3).map(|_| AtomicU64::new(u64::MAX)).collect();
-        parts.pack(&block[..count]);
+        assert_eq!(pack(event, &block[..count]), count);
+        assert!(block[count..].iter().all(|word| word.load(Ordering::Relaxed) == u64::MAX));
         let mut bytes = Vec::new();
         copy(event_words(&block), &mut bytes);
         assert_eq!(bytes.len(), count * WORD_BYTES);

@@ -648,6 +648,42 @@ fn after_a_copy_of_sqlites_log_that_failed_nothing_is_durable_before_the_log_is_
 }
 
 #[test]
+fn whether_a_database_shrinks_is_told_from_its_file_also_while_all_else_is_in_the_log() {
+    for shrinks_as_created in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join(DATABASE_NAME);
+        assert!(!shrinks(&database), "there is none");
+        let _index = Index::open_as(&Config::new(dir.path()), shrinks_as_created).unwrap();
+        let copy = dir.path().join("copy");
+        std::fs::copy(&database, &copy).unwrap();
+        assert_eq!(shrinks(&copy), shrinks_as_created);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("fifo"), rustix::fs::Mode::RUSR).unwrap();
+    assert!(!shrinks(&dir.path().join("fifo")), "and does not wait for somebody to write");
+}
+
+#[test]
+fn what_a_dead_process_left_in_sqlites_log_is_in_the_database_before_it_counts_as_durable() {
+    let mut fixture = Fixture::new();
+    fixture.fold(&[Owned::Session { id: "s0".into(), started_at: 1, proxy: "p".into(), client: None }], &[]);
+    let copy = |from: &Path, names: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        names.iter().for_each(|name| assert!(std::fs::copy(from.join(name), dir.path().join(name)).unwrap() > 0));
+        dir
+    };
+    let sessions = |dir: &Path| {
+        let database = Connection::open(dir.join(DATABASE_NAME)).unwrap();
+        database.query_row("SELECT count(*) FROM sessions", [], |row| row.get::<_, i64>(0))
+    };
+    let left = copy(fixture.dir.path(), &["store.db", "store.db-wal"]);
+    let index = Index::open(&Config::new(left.path())).unwrap();
+    // A sync of the log that failed there leaves no trace here, and another one succeeds with nothing to do.
+    index.make_durable().unwrap();
+    assert_eq!(sessions(copy(left.path(), &["store.db"]).path()), Ok(1), "without the log");
+}
+
+#[test]
 fn an_io_failure_while_what_is_expired_is_removed_leaves_sqlites_log_in_doubt() {
     let mut fixture = Fixture::new();
     let session = Owned::Session { id: "s0".into(), started_at: 1, proxy: "p".into(), client: None };

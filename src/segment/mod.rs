@@ -1,10 +1,11 @@
 //! Segments: files of frames. Here a payload is opaque bytes; what it means is [`crate::record`]'s business.
 //!
 //! `file` maps memory, or writes where `filesystem` says that mapping is not safe, `writer` appends to it, `syncer` forces
-//! it to the disk, `reader` reads it by plain reads, `recovery` mends what a crash left as `verdict` decides, `quarantine`
-//! keeps what is damaged, `directory` names the files.
+//! it to the disk, `reader` reads it by plain reads, `recovery` mends what a crash left, as `examined` finds it and `verdict` decides,
+//! `quarantine` keeps what is damaged, `directory` names the files.
 
 pub mod directory;
+mod examined;
 pub(crate) mod file;
 mod filesystem;
 pub(crate) mod progress;

@@ -106,14 +106,19 @@ impl SegmentReader {
         // O_NONBLOCK: opening a FIFO must not hang. It means nothing for a regular file.
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let flags = i32::try_from(flags.bits()).unwrap_or_default();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).at("open", path)?;
-        let metadata = file.metadata().at("inspect", path)?;
         let header_error = |expected, found: String| SegmentError::Header {
             path: path.to_owned(),
             expected,
             found,
             never_started: false,
         };
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                return Err(header_error("a regular file", "a symbolic link".into()));
+            }
+            opened => opened.at("open", path)?,
+        };
+        let metadata = file.metadata().at("inspect", path)?;
         if !metadata.is_file() {
             return Err(header_error("a regular file", format!("{:?}", metadata.file_type())));
         }
@@ -201,9 +206,16 @@ impl SegmentReader {
         self.position = position;
     }
 
-    /// Reads no further than `limit`. The caller vouches for everything before it: what is no frame there is damage.
+    /// Reads no further than `limit`. The caller vouches for everything before it, whatever the mark says: what is no frame
+    /// there is damage.
     pub fn set_limit(&mut self, limit: Extent) {
         self.limit = Some(limit);
+    }
+
+    /// From now on the mark says nothing: it vouches for no frame, and gives no end.
+    pub(crate) fn distrust_mark(&mut self) {
+        // No other is newer.
+        self.mark = Mark { generation: u64::MAX, ..Mark::UNWRITTEN };
     }
 
     /// From now on, pages that the disk can't read count as zeros, which is damage where anything vouches for them.
@@ -259,7 +271,7 @@ impl SegmentReader {
             if self.limit.is_some_and(|limit| offset >= limit.end) {
                 return Ok(Item::Stop(Stop::Limit));
             }
-            if self.mark.sealed.is_some_and(|sealed| offset >= sealed.end) {
+            if self.limit.is_none() && self.mark.sealed.is_some_and(|sealed| offset >= sealed.end) {
                 return Ok(Item::Stop(Stop::Sealed));
             }
             match self.decode_at(offset.0)? {
@@ -608,7 +620,7 @@ mod tests {
         expect("expected the magic");
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
-        expect("symbolic links");
+        expect("found a symbolic link");
         std::fs::remove_file(&path).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
         expect("a regular file");

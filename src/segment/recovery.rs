@@ -10,24 +10,21 @@
 //! a file to quarantine and syncing the directory.
 
 use super::directory::{self, SegmentFile};
+use super::examined::Examined;
+pub(crate) use super::examined::Torn;
 use super::quarantine::{self, Damaged, Note};
-use super::reader::{Item, SegmentReader, Stop};
+use super::reader::SegmentReader;
 use super::syncer::UnsyncedSegment;
 use super::verdict::{
     Action, Header, Link, NUMBER_MAX, NumberRange, Numbers, Seal, Tail, behind_gap, decide, reading_order, resume,
 };
 use crate::error::{AtPath, OpenError, PathError, SegmentError};
 use crate::format::{
-    Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, Mark, Offset, SegmentHeader, SegmentId, Sequence,
-    WriterId,
+    Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, Mark, SegmentHeader, SegmentId, Sequence, WriterId,
 };
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-
-/// How far behind the last good frame it is looked for what a crash may have left there: a torn tail is to be reported,
-/// and a segment of 1 GiB is not to be read to its end for that.
-const LOOK_BEHIND_BYTES: u32 = 1024 * 1024;
 
 /// What recovery found, and what it left.
 #[derive(Debug)]
@@ -47,7 +44,7 @@ pub(crate) struct Recovered {
     pub(crate) unsynced: Vec<UnsyncedSegment>,
     /// What had to be done, for people.
     pub(crate) repairs: Vec<Repair>,
-    /// What is in quarantine, now and from before.
+    /// What is in quarantine, now and from before, and what is to be there once it is folded.
     pub(crate) quarantined: Vec<Note>,
 }
 
@@ -70,21 +67,16 @@ impl SealedSegment {
 pub(crate) enum Repair {
     /// A segment whose writer died was sealed behind its last frame.
     Sealed { segment: SegmentId, at: u32 },
-    /// A torn tail was cut off, of so many bytes (or more, if it is longer than [`LOOK_BEHIND_BYTES`]).
+    /// A torn tail was cut off.
     Cut { segment: SegmentId, at: u32, torn: Torn },
-    /// A segment was removed, with so many frames, whose pages reached the disk before those of records before it. Nobody
-    /// was promised them.
-    Dropped { segment: SegmentId, frames: u32 },
+    /// A segment was moved aside, with so many frames, all intact: records before them are missing. After a power cut that is
+    /// because its pages reached the disk before theirs, and nobody was promised any of it. But the file of a failed sync that
+    /// could not be read back looks the same after a kill, and then this is all that is left.
+    SetAside { segment: SegmentId, frames: u32, to: PathBuf },
+    /// A mark says that its segment ends before frames that are intact. They count, and the mark does not.
+    Disproved { segment: SegmentId, damaged: Damaged },
     /// A file that is no segment of this log was moved aside.
     Quarantined { from: PathBuf, to: PathBuf, reason: String },
-}
-
-/// What lies behind the last good frame and is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Torn {
-    pub(crate) bytes: u32,
-    /// Intact frames follow, whose pages reached the disk before the missing one. Nobody was promised them.
-    pub(crate) frames_follow: bool,
 }
 
 /// The segment files of a log, every header looked at, nothing changed.
@@ -172,7 +164,9 @@ impl Survey {
         directory::remove_prepared(&self.wal_dir)?;
         // The last one first, and before anything is sealed: as long as one is there, so is what tells that it is to go.
         for place in (0..found.len()).rev().filter(|place| behind_gap[*place]) {
-            recovered.carry_out(&found[place], Numbers::BehindGap, quarantine_dir)?;
+            let any = found[place].numbers().count > 0;
+            let numbers = if any { Numbers::BehindGap } else { Numbers::NoneBehindGap };
+            recovered.carry_out(&found[place], numbers, quarantine_dir)?;
         }
         let mut unsynced: Vec<Option<UnsyncedSegment>> = vec![None; found.len()];
         for (place, file) in found.iter().enumerate().filter(|(place, _)| !behind_gap[*place]) {
@@ -200,14 +194,6 @@ struct Found {
     /// The number before the first one, if a header says so.
     before: Sequence,
     segment: Option<Examined>,
-}
-
-/// A segment of this log.
-struct Examined {
-    header: SegmentHeader,
-    mark: Mark,
-    extent: Extent,
-    torn: Option<Torn>,
 }
 
 impl Found {
@@ -262,7 +248,7 @@ impl Found {
             Some(segment) => Link::Segment {
                 numbers: self.numbers(),
                 vouched: segment.mark.durable.frames > 0,
-                open_ended: segment.seal() == Seal::Open || segment.torn.is_some(),
+                open_ended: segment.seal == Seal::Open || segment.torn.is_some(),
             },
             None if self.header == Header::NeverStarted => Link::NeverStarted,
             None => Link::Unknown,
@@ -271,30 +257,12 @@ impl Found {
 
     /// How many numbers a file may hold whose header can't be read, or does not belong here.
     fn numbers_possible(&self) -> Result<u64, PathError> {
-        let bytes = std::fs::symlink_metadata(&self.file.path).at("inspect", &self.file.path)?.len();
+        let metadata = std::fs::symlink_metadata(&self.file.path).at("inspect", &self.file.path)?;
+        // Somebody may have put a segment elsewhere, of whatever length, and a link in its place.
+        let bytes = if metadata.is_symlink() { u64::MAX } else { metadata.len() };
         // No offset in a segment is larger than 32 bits, however long the file.
         let bytes = bytes.min(u64::from(u32::MAX)).saturating_sub(u64::from(FRAMES_OFFSET));
         Ok(bytes / u64::from(FRAME_HEADER_BYTES + FRAME_ALIGNMENT))
-    }
-}
-
-impl Examined {
-    fn new(path: &Path) -> Result<Self, SegmentError> {
-        let mut reader = SegmentReader::open(path)?;
-        let (header, mark) = (*reader.header(), reader.mark());
-        let (extent, torn) = match mark.sealed {
-            Some(sealed) if mark.durable == sealed => (sealed, None),
-            _ => last_good_frame(&mut reader, mark)?,
-        };
-        Ok(Self { header, mark, extent, torn })
-    }
-
-    fn seal(&self) -> Seal {
-        match self.mark.sealed {
-            None => Seal::Open,
-            Some(sealed) if sealed == self.mark.durable => Seal::Synced,
-            Some(_) => Seal::Unsynced,
-        }
     }
 }
 
@@ -311,24 +279,20 @@ impl Recovered {
         if found.file.id.0 <= NUMBER_MAX {
             self.last_segment = self.last_segment.max(found.file.id);
         }
-        let Some(segment) = &found.segment else {
-            let (action, row) = decide(found.header, Seal::Open, Tail::Clean, numbers);
-            tracing::debug!(path = %path.display(), row, ?action, "recovery");
-            if action == Action::Remove {
-                std::fs::remove_file(path).at("remove", path)?;
-            } else {
-                self.quarantine(found, action, quarantine_dir)?;
-            }
-            return Ok(None);
+        let (seal_found, tail) = match &found.segment {
+            Some(segment) => (segment.seal, segment.tail()),
+            None => (Seal::Open, Tail::Clean),
         };
-        let tail = if segment.torn.is_some() { Tail::Torn } else { Tail::Clean };
-        let (action, row) = decide(found.header, segment.seal(), tail, numbers);
+        let (action, row) = decide(found.header, seal_found, tail, numbers);
         tracing::debug!(path = %path.display(), row, ?action, "recovery");
-        let id = segment.header.segment_id;
         if action == Action::Remove {
             std::fs::remove_file(path).at("remove", path)?;
-            self.repairs.push(Repair::Dropped { segment: id, frames: segment.extent.frames });
+            return Ok(None);
         }
+        let Some(segment) = found.segment.as_ref().filter(|_| numbers != Numbers::BehindGap) else {
+            return self.quarantine(found, action, quarantine_dir).map(|()| None);
+        };
+        let id = segment.header.segment_id;
         if matches!(action, Action::SealAndSync | Action::CutAndSync) {
             let at = segment.extent.end.0;
             self.repairs.push(match segment.torn {
@@ -337,13 +301,20 @@ impl Recovered {
             });
         }
         let unsynced = matches!(action, Action::KeepAndSync | Action::SealAndSync | Action::CutAndSync);
-        if unsynced {
+        if let Some(from) = segment.denied_from {
+            // As it is, so that every opening finds the same until it is folded, and moved aside for this.
+            let bytes = u64::from(segment.extent.end.0.saturating_sub(from.0));
+            let reason = "expected the end that the mark gives, found an intact frame".to_owned();
+            let damaged = Damaged { offset: from.0, bytes, reason };
+            self.quarantined.push(Note { segment: id.0, damage: vec![damaged.clone()], last_sequence: None });
+            self.repairs.push(Repair::Disproved { segment: id, damaged });
+        } else if unsynced {
             seal(path, &segment.header, segment.mark, segment.extent)?;
         }
         if matches!(numbers, Numbers::None | Numbers::Covered) {
             self.superseded.extend(found.sealed());
         }
-        self.last_sequence = self.last_sequence.max(last_sequence(&segment.header, segment.extent));
+        self.last_sequence = self.last_sequence.max(segment.last_sequence());
         Ok(unsynced.then(|| UnsyncedSegment {
             segment: id,
             path: path.clone(),
@@ -354,20 +325,26 @@ impl Recovered {
 
     fn quarantine(&mut self, found: &Found, action: Action, quarantine_dir: &Path) -> Result<(), OpenError> {
         let SegmentFile { id, path } = &found.file;
-        let last_sequence = if action == Action::QuarantineReservingNumbers {
+        let last_sequence = match &found.segment {
+            Some(segment) => Some(segment.last_sequence()),
             // If no header says where its numbers begin, they follow those of the segments before it.
-            let last = self.last_sequence.max(found.before).0 + found.numbers_possible()?;
-            self.last_sequence = Sequence(last);
-            Some(last)
-        } else {
-            None
+            None if action == Action::QuarantineReservingNumbers => {
+                Some(Sequence(self.last_sequence.max(found.before).0 + found.numbers_possible()?))
+            }
+            None => None,
         };
-        let bytes = std::fs::symlink_metadata(path).at("inspect", path)?.len();
-        let damage = vec![Damaged { offset: 0, bytes, reason: found.reason.clone() }];
-        let note = Note { segment: id.0, damage, last_sequence };
+        self.last_sequence = self.last_sequence.max(last_sequence.unwrap_or(Sequence(0)));
+        let mut note = Note { segment: id.0, damage: Vec::new(), last_sequence: last_sequence.map(|last| last.0) };
+        if found.segment.is_none() {
+            let bytes = std::fs::symlink_metadata(path).at("inspect", path)?.len();
+            note.damage.push(Damaged { offset: 0, bytes, reason: found.reason.clone() });
+        }
         let to = quarantine::move_aside(path, quarantine_dir, &note)?;
         self.quarantined.push(note);
-        self.repairs.push(Repair::Quarantined { from: path.clone(), to, reason: found.reason.clone() });
+        self.repairs.push(match &found.segment {
+            Some(segment) => Repair::SetAside { segment: *id, frames: segment.extent.frames, to },
+            None => Repair::Quarantined { from: path.clone(), to, reason: found.reason.clone() },
+        });
         Ok(())
     }
 }
@@ -375,51 +352,6 @@ impl Recovered {
 /// Whether a store can get to these numbers.
 fn is_reachable(header: &SegmentHeader) -> bool {
     header.segment_id.0 <= NUMBER_MAX && header.base_sequence.0 <= NUMBER_MAX
-}
-
-/// The number of the last frame; one less than the first if there is none.
-fn last_sequence(header: &SegmentHeader, extent: Extent) -> Sequence {
-    Sequence(header.base_sequence.0 + u64::from(extent.frames) - 1)
-}
-
-/// Where the last good frame ends, and what follows that is none.
-///
-/// Looks only behind the durable mark. What lies before it was synced once: if it is damaged now, that is not a crash's
-/// doing, and whoever folds it reports it.
-fn last_good_frame(reader: &mut SegmentReader, mark: Mark) -> Result<(Extent, Option<Torn>), PathError> {
-    reader.seek(mark.durable);
-    loop {
-        match reader.next()? {
-            Item::Frame(_) | Item::Damage(_) => {}
-            Item::Stop(Stop::Sealed) => return Ok((reader.position(), None)),
-            Item::Stop(_) => {
-                let extent = reader.position();
-                return Ok((extent, torn_behind(reader, mark, extent)?));
-            }
-        }
-    }
-}
-
-/// What a crash left behind the last good frame, as far as it is looked for.
-fn torn_behind(reader: &mut SegmentReader, mark: Mark, extent: Extent) -> Result<Option<Torn>, PathError> {
-    let sealed_bytes = mark.sealed.map_or(0, |sealed| sealed.end.0.saturating_sub(extent.end.0));
-    let look_bytes = if mark.sealed.is_some() { sealed_bytes.min(LOOK_BEHIND_BYTES) } else { LOOK_BEHIND_BYTES };
-    let mut behind = vec![0; look_bytes as usize];
-    let count = reader.read_at(extent.end, &mut behind)?;
-    let written = behind[..count].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    // A seal says that there were frames, whatever is there now.
-    let bytes = u32::try_from(written).unwrap_or(u32::MAX).max(sealed_bytes);
-    if bytes == 0 {
-        return Ok(None);
-    }
-    let end = extent.end.0.saturating_add(u32::try_from(count).unwrap_or(u32::MAX)) / FRAME_ALIGNMENT * FRAME_ALIGNMENT;
-    // To a reader that is told that all this is vouched for, what is torn is damage, behind which it finds the next frame.
-    reader.set_limit(Extent { end: Offset(end), frames: u32::MAX });
-    let frames_follow = match reader.next()? {
-        Item::Damage(damage) => damage.offset.0.saturating_add(damage.bytes) < end,
-        Item::Frame(_) | Item::Stop(_) => false,
-    };
-    Ok(Some(Torn { bytes, frames_follow }))
 }
 
 /// Cuts a segment at `extent` and seals it there, without waiting for the disk: a log of 1 GiB that was never synced
@@ -670,6 +602,20 @@ mod tests {
     }
 
     #[test]
+    fn no_number_that_a_segment_behind_a_link_may_hold_is_used_again() {
+        let fixture = Fixture::new();
+        fixture.holding(1, 1..=3);
+        fixture.holding(2, 4..=6);
+        let (path, elsewhere) = (fixture.wal().join("000000000002.seg"), fixture.dir.path().join("elsewhere"));
+        std::fs::rename(&path, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        let recovered = fixture.recover();
+        assert!(recovered.last_sequence >= Sequence(6), "{}", recovered.last_sequence);
+        assert!(fixture.dir.path().join("quarantine/000000000002.seg").is_symlink());
+        assert_eq!(fixture.recover().last_sequence, recovered.last_sequence);
+    }
+
+    #[test]
     fn a_forged_header_with_numbers_that_no_store_reaches_is_moved_aside() {
         let fixture = Fixture::new();
         fixture.holding(1, 1..=3);
@@ -689,15 +635,25 @@ mod tests {
         first.append(b"lost").unwrap();
         let (mut second, _syncer) = fixture.segment(2, 3, WRITER);
         second.append(b"behind").unwrap();
+        let behind = std::fs::read(second.path()).unwrap();
+        // The third one's header, too.
+        let _third = fixture.segment(3, 4, WRITER);
         // The power went after Linux had written the second segment's pages, and not all of the first one's.
         let file = OpenOptions::new().write(true).open(first.path()).unwrap();
         file.write_all_at(&[0; 32], u64::from(good.end.0)).unwrap();
         let recovered = fixture.recover();
         assert_eq!(recovered.segments.iter().map(|segment| segment.extent).collect::<Vec<_>>(), [good]);
-        assert!(recovered.repairs.contains(&Repair::Dropped { segment: SegmentId(2), frames: 1 }));
-        assert_eq!((recovered.last_segment, recovered.last_sequence), (SegmentId(2), Sequence(3)));
+        let to = fixture.dir.path().join("quarantine/000000000002.seg");
+        assert_eq!(std::fs::read(&to).unwrap(), behind, "nobody was promised it, but it is all there");
+        assert!(recovered.repairs.contains(&Repair::SetAside { segment: SegmentId(2), frames: 1, to }));
+        assert_eq!((recovered.last_segment, recovered.last_sequence), (SegmentId(3), Sequence(3)));
         let before = snapshot(&fixture.wal());
-        assert!(fixture.recover().repairs.is_empty());
+        let again = fixture.recover();
+        assert_eq!(
+            (again.repairs, again.last_sequence),
+            (vec![], Sequence(3)),
+            "if nothing was recorded before a crash"
+        );
         assert_eq!(snapshot(&fixture.wal()), before);
     }
 
@@ -711,7 +667,7 @@ mod tests {
         let file = OpenOptions::new().write(true).open(first.path()).unwrap();
         file.write_all_at(&[0; 32], u64::from(FRAMES_OFFSET)).unwrap();
         let recovered = fixture.recover_after(Some((WRITER, Sequence(1))));
-        assert!(!recovered.repairs.iter().any(|repair| matches!(repair, Repair::Dropped { .. })));
+        assert!(!recovered.repairs.iter().any(|repair| matches!(repair, Repair::SetAside { .. })));
         assert_eq!(recovered.last_sequence, Sequence(2));
     }
 

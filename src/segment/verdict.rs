@@ -36,6 +36,8 @@ pub(crate) enum Seal {
     Unsynced,
     /// It has an end, and everything before is vouched for.
     Synced,
+    /// It has an end, where the next frame stands all the same, intact: no writer of ours says that of such a segment.
+    Contradicted,
 }
 
 /// What lies behind the durable mark.
@@ -58,14 +60,16 @@ pub(crate) enum Numbers {
     Covered,
     /// Records before them are missing, and nothing vouches for them: see [`behind_gap`].
     BehindGap,
+    /// Likewise, and it has no frame.
+    NoneBehindGap,
 }
 
 /// What is done with the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// It holds nothing, or nothing that anybody was promised.
+    /// It holds nothing.
     Remove,
-    /// It goes to `quarantine/`; the numbers that it may hold are not used again.
+    /// It goes to `quarantine/`; the numbers that it holds or may hold are not used again.
     QuarantineReservingNumbers,
     /// It goes to `quarantine/`. Its numbers are another store's, or nobody's.
     Quarantine,
@@ -91,9 +95,10 @@ struct Row {
     action: Action,
 }
 
-const ANY_SEAL: &[Seal] = &[Seal::Open, Seal::Unsynced, Seal::Synced];
+const ANY_SEAL: &[Seal] = &[Seal::Open, Seal::Unsynced, Seal::Synced, Seal::Contradicted];
 const ANY_TAIL: &[Tail] = &[Tail::Clean, Tail::Torn];
-const ANY_NUMBERS: &[Numbers] = &[Numbers::Own, Numbers::None, Numbers::Covered, Numbers::BehindGap];
+const ANY_NUMBERS: &[Numbers] =
+    &[Numbers::Own, Numbers::None, Numbers::Covered, Numbers::BehindGap, Numbers::NoneBehindGap];
 
 const fn by_header(label: &'static str, header: &'static [Header], action: Action) -> Row {
     Row { label, header, seal: ANY_SEAL, tail: ANY_TAIL, numbers: ANY_NUMBERS, action }
@@ -121,12 +126,18 @@ const TABLE: &[Row] = &[
     Row {
         label: "its pages reached the disk before those of a segment before it",
         header: &[Header::Sound], seal: ANY_SEAL, tail: ANY_TAIL, numbers: &[Numbers::BehindGap],
+        action: Action::QuarantineReservingNumbers,
+    },
+    Row {
+        label: "its header reached the disk before the pages of a segment before it",
+        header: &[Header::Sound], seal: ANY_SEAL, tail: ANY_TAIL, numbers: &[Numbers::NoneBehindGap],
         action: Action::Remove,
     },
-    sound("ended in order",                   &[Seal::Synced],               ANY_TAIL,       Action::Keep),
-    sound("sealed, and all there",            &[Seal::Unsynced],             &[Tail::Clean], Action::KeepAndSync),
-    sound("its writer died",                  &[Seal::Open],                 &[Tail::Clean], Action::SealAndSync),
-    sound("a torn tail",                      &[Seal::Open, Seal::Unsynced], &[Tail::Torn],  Action::CutAndSync),
+    sound("ended in order",                      &[Seal::Synced],               ANY_TAIL,       Action::Keep),
+    sound("sealed, and all there",               &[Seal::Unsynced],             &[Tail::Clean], Action::KeepAndSync),
+    sound("its writer died",                     &[Seal::Open],                 &[Tail::Clean], Action::SealAndSync),
+    sound("a mark that its own frames disprove", &[Seal::Contradicted],         ANY_TAIL,       Action::KeepAndSync),
+    sound("a torn tail",                         &[Seal::Open, Seal::Unsynced], &[Tail::Torn],  Action::CutAndSync),
 ];
 
 /// What is done with a file, and which row of the table says so.
@@ -270,9 +281,11 @@ mod tests {
             (Header::Damaged | Header::Misnamed, ..) => Action::QuarantineReservingNumbers,
             (Header::Foreign | Header::Unreachable, ..) => Action::Quarantine,
             (Header::Sound, Numbers::Covered, ..) => Action::LeaveUnread,
-            (Header::Sound, Numbers::BehindGap, ..) => Action::Remove,
+            (Header::Sound, Numbers::BehindGap, ..) => Action::QuarantineReservingNumbers,
+            (Header::Sound, Numbers::NoneBehindGap, ..) => Action::Remove,
             (Header::Sound, Numbers::Own | Numbers::None, Seal::Synced, _) => Action::Keep,
-            (Header::Sound, Numbers::Own | Numbers::None, Seal::Unsynced, Tail::Clean) => Action::KeepAndSync,
+            (Header::Sound, Numbers::Own | Numbers::None, Seal::Contradicted, _)
+            | (Header::Sound, Numbers::Own | Numbers::None, Seal::Unsynced, Tail::Clean) => Action::KeepAndSync,
             (Header::Sound, Numbers::Own | Numbers::None, Seal::Open, Tail::Clean) => Action::SealAndSync,
             (Header::Sound, Numbers::Own | Numbers::None, Seal::Open | Seal::Unsynced, Tail::Torn) => {
                 Action::CutAndSync
@@ -305,7 +318,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cases_of.iter().sum::<i32>(), 6 * 3 * 2 * 4);
+        assert_eq!(cases_of.iter().sum::<i32>(), 6 * 4 * 2 * 5);
         assert!(cases_of.iter().all(|cases| *cases > 0), "{cases_of:?}");
     }
 

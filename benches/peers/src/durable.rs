@@ -4,6 +4,7 @@ use crate::competitor::mcplog::request;
 use crate::competitor::okaywal::OkayWal;
 use mcplog::{Config, Store, SyncPolicy};
 use measure::log::Failure;
+use measure::workload::Texts;
 use measure::{Event, Log, Outcome, Workload};
 use std::path::Path;
 use std::sync::Barrier;
@@ -52,8 +53,8 @@ where
                     let end = Instant::now() + Duration::from_millis(for_ms);
                     let mut commits = 0;
                     while Instant::now() < end {
-                        let mut id = [0; 36];
-                        commit(&workload.event(first + commits * threads, &mut id))?;
+                        let mut texts = Texts::new();
+                        commit(&workload.event(first + commits * threads, &mut texts))?;
                         commits += 1;
                     }
                     Ok::<u64, Failure>(commits)

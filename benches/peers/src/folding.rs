@@ -4,6 +4,7 @@
 use crate::competitor::mcplog::{announcement, request};
 use mcplog::{Config, Store};
 use measure::log::Failure;
+use measure::workload::Texts;
 use measure::{Outcome, Workload};
 use rusqlite::Connection;
 use std::path::Path;
@@ -39,8 +40,8 @@ pub(crate) fn record(store: &Store, rows: u64) -> Result<(), Failure> {
     let recorder = store.recorder();
     workload.sessions().for_each(|session| recorder.record(announcement(session)));
     for number in 0..rows {
-        let mut id = [0; 36];
-        recorder.record(request(&workload.event(number, &mut id)));
+        let mut texts = Texts::new();
+        recorder.record(request(&workload.event(number, &mut texts)));
     }
     match store.stats().dropped {
         0 => Ok(()),

@@ -4,7 +4,7 @@ use crate::watchdog::SIGKILL;
 use crate::{Disk, Holdings, Kind, Running, Said, Victim};
 use std::fmt::{self, Display};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The number of the signal for memory that has no file behind it.
 const SIGBUS: i32 = 7;
@@ -123,9 +123,25 @@ impl Ordeal {
             let found = format!("{health}, {quarantined} in quarantine, {gap_events} in gaps");
             return Err(Broken::Otherwise(found));
         }
-        if self.store().join("quarantine").exists() {
-            return Err(Broken::Otherwise("a segment was moved to quarantine".into()));
+        // Whole segments behind a gap go there too, without a word of damage.
+        for (name, note) in notes(&self.store().join("quarantine")) {
+            if note["damage"].as_array().is_none_or(|damage| !damage.is_empty()) {
+                return Err(Broken::Otherwise(format!("a segment was called damaged: {name}: {note}")));
+            }
         }
         Ok(found - std::mem::replace(&mut self.kept, found))
     }
+}
+
+/// What lies in quarantine is said of by notes; these are all, by name.
+fn notes(quarantine: &Path) -> Vec<(String, serde_json::Value)> {
+    let entries = std::fs::read_dir(quarantine).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let notes = names.filter(|name| name.ends_with(".json"));
+    let read = |name: String| {
+        let text = std::fs::read(quarantine.join(&name)).unwrap_or_default();
+        let note = serde_json::from_slice(&text).unwrap_or_default();
+        (name, note)
+    };
+    notes.map(read).collect()
 }

@@ -1,18 +1,34 @@
-//! The hand-over from recording threads to the appender, as it is in `src/handover`, but over loom's atomics: a test tries
+//! The hand-over from recording threads to the appender, as it is in `src/handover`, and the way of a frame from the thread
+//! that appends it to those that sync, fold and inspect it, as it is in `src/segment`, but over loom's atomics: a test tries
 //! every interleaving up to a bound, and every value that a load may see under the rules of the memory model.
 //!
-//! `build.rs` copies the files. What is not the real thing is here: the queues, which are a mutex and a list, and the
-//! asymmetric fence, which is a full fence on both sides. That is what membarrier(2) promises; loom can't check the kernel.
+//! `build.rs` copies the files. What is not the real thing is here: the queues, which are a mutex and a list; the
+//! asymmetric fence, which is a full fence on both sides (that is what membarrier(2) promises; loom can't check the kernel);
+//! the futex; and the files, with the disk below them.
 #![allow(
     missing_docs,
     dead_code,
     unreachable_pub,
+    unused_imports,
+    unfulfilled_lint_expectations,
     clippy::allow_attributes,
     reason = "most of this is a copy, of which the tests need a part"
 )]
 
+pub mod error {
+    include!(concat!(env!("OUT_DIR"), "/error.rs"));
+}
+
 pub mod event {
     include!(concat!(env!("OUT_DIR"), "/event.rs"));
+}
+
+pub mod format {
+    include!(concat!(env!("OUT_DIR"), "/format.rs"));
+}
+
+pub mod health {
+    include!(concat!(env!("OUT_DIR"), "/health.rs"));
 }
 
 pub mod refusal {
@@ -29,10 +45,61 @@ pub mod record {
     }
 }
 
+pub mod config {
+    /// Stands for the policies.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum SyncPolicy {
+        Always,
+        Interval,
+        Never,
+    }
+}
+
+/// Stands for SQLite's errors, which [`error`] names.
+pub mod rusqlite {
+    #[derive(Debug, thiserror::Error)]
+    #[error("never happens here")]
+    pub struct Error;
+
+    pub enum ErrorCode {
+        DatabaseCorrupt,
+        NotADatabase,
+    }
+
+    impl Error {
+        pub fn sqlite_error_code(&self) -> Option<ErrorCode> {
+            None
+        }
+    }
+}
+
 mod gap {
     include!(concat!(env!("OUT_DIR"), "/gap.rs"));
 }
 
+mod foldable {
+    include!(concat!(env!("OUT_DIR"), "/foldable.rs"));
+}
+
+mod log {
+    include!(concat!(env!("OUT_DIR"), "/log.rs"));
+}
+
+mod progress {
+    include!(concat!(env!("OUT_DIR"), "/progress.rs"));
+}
+
+mod signal {
+    include!(concat!(env!("OUT_DIR"), "/signal.rs"));
+}
+
+mod syncing {
+    include!(concat!(env!("OUT_DIR"), "/syncing.rs"));
+}
+
+mod disk;
+mod kernel;
+mod mailbox;
 mod queue;
 
 mod handover {
@@ -73,5 +140,64 @@ mod handover {
     }
 }
 
+mod segment {
+    pub(crate) use reader::{Item, SegmentReader, Stop};
+
+    pub(crate) mod directory {
+        use crate::format::SegmentId;
+
+        pub(crate) fn file_name(id: SegmentId) -> String {
+            format!("{id}.seg")
+        }
+
+        pub(crate) fn prepared_name(id: SegmentId) -> String {
+            format!("{id}.new")
+        }
+    }
+    pub(crate) mod file {
+        pub(crate) use crate::disk::{FramePages, HeaderPage, create};
+    }
+    pub(crate) mod progress {
+        include!(concat!(env!("OUT_DIR"), "/segment_progress.rs"));
+    }
+    pub(crate) mod reader {
+        include!(concat!(env!("OUT_DIR"), "/segment_reader.rs"));
+    }
+    pub(crate) mod syncer {
+        include!(concat!(env!("OUT_DIR"), "/segment_syncer.rs"));
+    }
+    pub(crate) mod writer {
+        include!(concat!(env!("OUT_DIR"), "/segment_writer.rs"));
+    }
+}
+
+/// Faults on order, of which there are none here: a file of the model fails by itself.
 #[cfg(test)]
-mod tests;
+mod sabotage {
+    use std::io;
+    use std::ops::Range;
+    use std::path::Path;
+
+    pub(crate) enum Spot {
+        Refuse,
+        Sync,
+        SyncError,
+        SealedNotTried,
+        SealedSyncError,
+    }
+
+    pub(crate) fn strike(_: &Path, _: Spot) {}
+
+    pub(crate) fn fail(_: &Path, _: Spot) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn read(_: &Path, _: &Range<u64>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod handover_tests;
+#[cfg(test)]
+mod segment_tests;

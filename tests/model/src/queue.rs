@@ -1,6 +1,6 @@
 //! Stands for crossbeam's channels and parking_lot's mutex: the same promises, by the simplest means that loom knows.
 
-use loom::sync::MutexGuard;
+pub(crate) use loom::sync::MutexGuard;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -8,6 +8,10 @@ use std::sync::Arc;
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().expect("nobody panics while holding it")
     }

@@ -3,7 +3,7 @@
 use crate::job::Offer;
 use crate::log::{Failure, Log, Writer};
 use crate::pacing::{GRACE, Timetable};
-use crate::workload::Workload;
+use crate::workload::{Texts, Workload};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
@@ -89,8 +89,8 @@ fn hand_over<W: Writer>(
     let timetable = Timetable::new(start, rate_per_s, threads);
     let end = start + Duration::from_millis(for_ms) + GRACE;
     for number in (first..offer.events()).step_by(threads as usize) {
-        let mut id = [0; 36];
-        let event = workload.event(number, &mut id);
+        let mut texts = Texts::new();
+        let event = workload.event(number, &mut texts);
         timetable.wait_for(number);
         let before = Instant::now();
         writer.hand_over(black_box(&event));

@@ -6,7 +6,7 @@
 use crate::job::Offer;
 use crate::log::{Failure, Log, Writer};
 use crate::pacing::GRACE;
-use crate::workload::Workload;
+use crate::workload::{Texts, Workload};
 use serde::{Deserialize, Serialize};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -78,8 +78,8 @@ fn hand_over<W: Writer>(
     for tick in 1_u32.. {
         let due = (rate_per_s.saturating_mul(u64::from(tick)) / 1_000).min(offer.events());
         while number < due {
-            let mut id = [0; 36];
-            writer.hand_over(&workload.event(number, &mut id));
+            let mut texts = Texts::new();
+            writer.hand_over(&workload.event(number, &mut texts));
             handed += 1;
             number += threads;
             // A log that writes to the disk in each call may take longer than the whole offer.

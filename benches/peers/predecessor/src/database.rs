@@ -7,7 +7,7 @@ use mcpr_integrations::store::query::slow::SlowParams;
 use mcpr_integrations::store::query::stats::StatsParams;
 use mcpr_integrations::store::{QueryEngine, db, schema, writer};
 use measure::log::Failure;
-use measure::workload::TOOLS;
+use measure::workload::{TOOLS, Texts};
 use measure::{Outcome, Workload, query_time};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -33,8 +33,8 @@ pub(crate) fn folding(dir: &Path, rows: u64) -> Result<Outcome, Failure> {
         }
         let mut sent = 0;
         while sent < rows && start.elapsed() < FOLDING_TIME_MAX {
-            let mut id = [0; 36];
-            sender.blocking_send(request_event(&workload.event(sent, &mut id)))?;
+            let mut texts = Texts::new();
+            sender.blocking_send(request_event(&workload.event(sent, &mut texts)))?;
             sent += 1;
         }
         drop(sender);
@@ -92,8 +92,8 @@ fn fill(dir: &Path, rows: u64) -> Result<(), Failure> {
         if number > 0 && number.is_multiple_of(FILL_ROWS) {
             connection.execute_batch("COMMIT; BEGIN")?;
         }
-        let mut id = [0; 36];
-        let event = workload.event(number, &mut id);
+        let mut texts = Texts::new();
+        let event = workload.event(number, &mut texts);
         insert_request.execute((
             event.request_id,
             event.ts,

@@ -1,0 +1,118 @@
+//! What a segment of the log amounts to when a store is opened: where its frames end, what lies behind, and what its mark
+//! is worth.
+//!
+//! Runs while a store opens. It only reads.
+
+use super::reader::{Item, SegmentReader, Stop};
+use super::verdict::{Seal, Tail};
+use crate::error::{PathError, SegmentError};
+use crate::format::{Extent, FRAME_ALIGNMENT, Mark, Offset, SegmentHeader, Sequence};
+use std::path::Path;
+
+/// How far behind the last good frame it is looked for what a crash may have left there: a torn tail is to be reported,
+/// and a segment of 1 GiB is not to be read to its end for that.
+const LOOK_BEHIND_BYTES: u32 = 1024 * 1024;
+
+/// A segment of this log.
+#[derive(Debug)]
+pub(super) struct Examined {
+    pub(super) header: SegmentHeader,
+    pub(super) mark: Mark,
+    pub(super) seal: Seal,
+    pub(super) extent: Extent,
+    pub(super) torn: Option<Torn>,
+    /// Where the mark says that it ends, if intact frames go on there.
+    pub(super) denied_from: Option<Offset>,
+}
+
+/// What lies behind the last good frame and is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Torn {
+    /// Or more, if it is longer than what is looked at.
+    pub(crate) bytes: u32,
+    /// Intact frames follow, whose pages reached the disk before the missing one. Nobody was promised them.
+    pub(crate) frames_follow: bool,
+}
+
+impl Examined {
+    pub(super) fn new(path: &Path) -> Result<Self, SegmentError> {
+        let mut reader = SegmentReader::open(path)?;
+        let (header, mark) = (*reader.header(), reader.mark());
+        let (seal, (extent, torn)) = match mark.sealed {
+            None => (Seal::Open, last_good_frame(&mut reader, mark.durable, None)?),
+            Some(sealed) if frames_go_on(&reader, sealed)? => {
+                reader.distrust_mark();
+                (Seal::Contradicted, last_good_frame(&mut reader, sealed, None)?)
+            }
+            Some(sealed) if sealed == mark.durable => (Seal::Synced, (sealed, None)),
+            Some(sealed) => (Seal::Unsynced, last_good_frame(&mut reader, mark.durable, Some(sealed))?),
+        };
+        let denied_from = mark.sealed.filter(|_| seal == Seal::Contradicted).map(|sealed| sealed.end);
+        Ok(Self { header, mark, seal, extent, torn, denied_from })
+    }
+
+    pub(super) fn tail(&self) -> Tail {
+        if self.torn.is_some() { Tail::Torn } else { Tail::Clean }
+    }
+
+    /// The number of the last frame; one less than the first if there is none.
+    pub(super) fn last_sequence(&self) -> Sequence {
+        Sequence(self.header.base_sequence.0 + u64::from(self.extent.frames) - 1)
+    }
+}
+
+/// Whether the next frame stands where the mark says that the segment has ended. An honest file ends there too, as a rule,
+/// and then nothing is read.
+fn frames_go_on(reader: &SegmentReader, sealed: Extent) -> Result<bool, SegmentError> {
+    if reader.file_bytes()? <= u64::from(sealed.end.0) {
+        return Ok(false);
+    }
+    let mut reader = SegmentReader::open(reader.path())?;
+    reader.distrust_mark();
+    reader.seek(sealed);
+    Ok(matches!(reader.next()?, Item::Frame(_)))
+}
+
+/// Where the last good frame ends, and what follows that is none.
+///
+/// Looks only behind `vouched`. What lies before it was synced once: if it is damaged now, that is not a crash's doing, and
+/// whoever folds it reports it.
+fn last_good_frame(
+    reader: &mut SegmentReader,
+    vouched: Extent,
+    sealed: Option<Extent>,
+) -> Result<(Extent, Option<Torn>), PathError> {
+    reader.seek(vouched);
+    loop {
+        match reader.next()? {
+            Item::Frame(_) | Item::Damage(_) => {}
+            Item::Stop(Stop::Sealed) => return Ok((reader.position(), None)),
+            Item::Stop(_) => {
+                let extent = reader.position();
+                return Ok((extent, torn_behind(reader, extent, sealed)?));
+            }
+        }
+    }
+}
+
+/// What a crash left behind the last good frame, as far as it is looked for.
+fn torn_behind(reader: &mut SegmentReader, extent: Extent, sealed: Option<Extent>) -> Result<Option<Torn>, PathError> {
+    let sealed_bytes = sealed.map_or(0, |sealed| sealed.end.0.saturating_sub(extent.end.0));
+    let look_bytes = if sealed.is_some() { sealed_bytes.min(LOOK_BEHIND_BYTES) } else { LOOK_BEHIND_BYTES };
+    let mut behind = vec![0; look_bytes as usize];
+    let count = reader.read_at(extent.end, &mut behind)?;
+    let written = behind[..count].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    // A seal says that there were frames, whatever is there now.
+    let bytes = u32::try_from(written).unwrap_or(u32::MAX).max(sealed_bytes);
+    if bytes == 0 {
+        return Ok(None);
+    }
+    let end = extent.end.0.saturating_add(u32::try_from(count).unwrap_or(u32::MAX)) / FRAME_ALIGNMENT * FRAME_ALIGNMENT;
+    // To a reader that is told that all this is vouched for, what is torn is damage, behind which it finds the next frame.
+    reader.set_limit(Extent { end: Offset(end), frames: u32::MAX });
+    let frames_follow = match reader.next()? {
+        Item::Damage(damage) => damage.offset.0.saturating_add(damage.bytes) < end,
+        Item::Frame(_) | Item::Stop(_) => false,
+    };
+    Ok(Some(Torn { bytes, frames_follow }))
+}
