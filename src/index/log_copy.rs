@@ -239,7 +239,8 @@ fn copy(connection: &Connection, extent: Extent) -> rusqlite::Result<bool> {
 }
 
 /// Begins the log afresh with a commit that changes nothing. Whoever does that syncs the log's header: on the compactor,
-/// with whatever else the disk had to do, that took up to 30 ms, while a step took 8 ms without.
+/// with whatever else the disk had to do, that took up to 30 ms, while a step took 8 ms without. SQLite can't while a
+/// statement of a reader is under way: then the compactor does it after all, with its next commit.
 fn begin_afresh(connection: &Connection) -> rusqlite::Result<()> {
     let begun = connection.pragma_update(None, "user_version", super::DATABASE_VERSION);
     match begun.as_ref().err().and_then(rusqlite::Error::sqlite_error_code) {
