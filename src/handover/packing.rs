@@ -201,7 +201,7 @@ pub(super) fn copy(words: &[AtomicU64], bytes: &mut Vec<u8>) {
     }
 }
 
-/// Reads an event back from what [`Parts::pack`] made in this process.
+/// Reads an event back from what [`pack`] made in this process.
 ///
 /// # Panics
 /// If the bytes are anything else: our own bug.
