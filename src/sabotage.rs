@@ -38,8 +38,8 @@ pub(crate) enum Spot {
     WriteAgainSlowly,
     /// The appender, before it reads a segment back for that: it can't be read.
     ReadBack,
-    /// There too: it takes its time.
-    ReadBackSlowly,
+    /// There too: not before it is folded.
+    ReadBackLate,
     /// The compactor, when SQLite's log has just been copied into the database: it says that it failed.
     CopyLog,
 }

@@ -59,8 +59,9 @@ impl LogTail {
         let mut copy_all = || -> Result<bool, SegmentError> {
             #[cfg(test)]
             {
-                if crate::sabotage::is_due(&doubtful.path, crate::sabotage::Spot::ReadBackSlowly) {
-                    std::thread::sleep(Duration::from_millis(300));
+                let late = crate::sabotage::is_due(&doubtful.path, crate::sabotage::Spot::ReadBackLate);
+                while late && self.parts.progress.folded() < *last {
+                    std::thread::sleep(Duration::from_millis(1));
                 }
                 crate::sabotage::fail(&doubtful.path, crate::sabotage::Spot::ReadBack).at("read", &doubtful.path)?;
             }

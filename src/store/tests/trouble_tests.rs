@@ -137,7 +137,7 @@ fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
 fn what_is_folded_while_it_can_not_be_read_back_is_not_counted_as_lost() {
     let mut fixture = left_in_doubt(4000);
     fixture.order(Spot::SealedSyncError, 0, 1);
-    fixture.order(Spot::ReadBackSlowly, 1, 1);
+    fixture.order(Spot::ReadBackLate, 1, 1);
     fixture.order(Spot::ReadBack, 1, 1);
     fixture.reopen();
     // What an earlier run left is folded whether it is synced or not.
