@@ -106,18 +106,24 @@ fn a_log_that_came_back_shorter_than_the_checkpoint_is_gone_on_with_and_nothing_
     }
 }
 
+/// Shuts the store down and leaves of it only the log, as it is now: as a kill does, without what was folded.
+fn leave_only_the_log(fixture: &mut Fixture, blocker: Option<Blocker>) {
+    let copy = fixture.config.dir.parent().expect("it works").join("copy");
+    copy_dir(&fixture.wal(), &copy);
+    drop(blocker);
+    fixture.shut_down();
+    std::fs::remove_dir_all(&fixture.config.dir).expect("it works");
+    std::fs::create_dir(&fixture.config.dir).expect("it works");
+    std::fs::rename(&copy, fixture.wal()).expect("it works");
+}
+
 #[test]
 fn a_torn_tail_is_cut_counted_and_no_damage() {
     let mut fixture = Fixture::with(|config| config.segment_bytes = 1024 * 1024);
     fixture.record(0..1000);
     fixture.fold();
-    let copy = fixture.config.dir.parent().expect("it works").join("copy");
-    copy_dir(&fixture.wal(), &copy);
-    fixture.shut_down();
-    // As a kill leaves it; and of what was never synced, one page did not reach the disk.
-    std::fs::remove_dir_all(fixture.config.dir.clone()).expect("it works");
-    std::fs::create_dir(&fixture.config.dir).expect("it works");
-    std::fs::rename(&copy, fixture.wal()).expect("it works");
+    leave_only_the_log(&mut fixture, None);
+    // Of what was never synced, one page did not reach the disk.
     let path = fixture.segments()[0].clone();
     let offsets = frame_offsets(&path);
     patch(&path, 512, &[0; 1024]);
@@ -143,13 +149,7 @@ fn what_lies_behind_missing_records_is_moved_aside_whole_and_folded_by_a_rebuild
     let blocker = Blocker::new(&fixture);
     fixture.record(0..2000);
     wait_until("all is in the log", || fixture.store().stats().appended == 2000);
-    let copy = fixture.config.dir.parent().expect("it works").join("copy");
-    copy_dir(&fixture.wal(), &copy);
-    drop(blocker);
-    fixture.shut_down();
-    std::fs::remove_dir_all(fixture.config.dir.clone()).expect("it works");
-    std::fs::create_dir(&fixture.config.dir).expect("it works");
-    std::fs::rename(&copy, fixture.wal()).expect("it works");
+    leave_only_the_log(&mut fixture, Some(blocker));
     // Nothing is vouched for, and one record did not reach the disk.
     let segments = fixture.segments();
     assert!(segments.len() > 2);
@@ -222,14 +222,8 @@ fn an_unreadable_segment_is_a_row_in_the_table_once_and_no_number_of_it_comes_ag
     let blocker = Blocker::new(&fixture);
     fixture.record(0..2000);
     fixture.store().flush(PATIENCE).expect("durable");
-    let copy = fixture.config.dir.parent().expect("it works").join("copy");
-    copy_dir(&fixture.wal(), &copy);
-    drop(blocker);
-    fixture.shut_down();
-    // Nothing was folded; then the last segment's header is hurt, which says what numbers it has.
-    std::fs::remove_dir_all(fixture.config.dir.clone()).expect("it works");
-    std::fs::create_dir(&fixture.config.dir).expect("it works");
-    std::fs::rename(&copy, fixture.wal()).expect("it works");
+    leave_only_the_log(&mut fixture, Some(blocker));
+    // The last segment's header is hurt, which says what numbers it has.
     let last = fixture.segments().pop().expect("it works");
     let held = frame_offsets(&last).len() as i64;
     patch(&last, 17, b"X");
