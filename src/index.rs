@@ -36,7 +36,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The name of the database within the store's directory.
@@ -83,8 +83,6 @@ pub(crate) struct Index {
     /// A sync of SQLite's own log may have failed since its frames were last all moved into the database: in this process, or
     /// in the one that left a log behind.
     in_doubt: Arc<AtomicBool>,
-    /// How long SQLite's log grows before it is copied into the database by a commit, in pages.
-    wal_pages_max: Arc<AtomicU32>,
 }
 
 impl Index {
@@ -120,7 +118,6 @@ impl Index {
             names: Names::default(),
             expiry: Expiry::default(),
             in_doubt,
-            wal_pages_max: Arc::new(AtomicU32::new(log_copy::FOLDED_PAGES)),
         };
         index.checked(index.connection.busy_timeout(BUSY_TIMEOUT))?;
         // Before anything is changed: a newer database stays untouched.
@@ -133,8 +130,7 @@ impl Index {
             return Err(IndexError::UnreleasedVersion { path: path.to_owned(), found: version });
         }
         index.checked(index.configure(shrinks))?;
-        let pages_max = Arc::clone(&index.wal_pages_max);
-        let hooked = index.copier.copy_when_long(&mut index.connection, pages_max);
+        let hooked = index.copier.copy_when_long(&mut index.connection);
         index.checked(hooked)?;
         Ok(index)
     }

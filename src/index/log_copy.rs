@@ -49,6 +49,8 @@ struct Shared {
     in_doubt: Arc<AtomicBool>,
     /// How long the log was after the last commit, in pages.
     pages: AtomicU32,
+    /// With how many a commit copies it: [`FOLDED_PAGES`], but in tests that choose.
+    pages_max: AtomicU32,
     copy: Mutex<CopyState>,
     ended: Condvar,
 }
@@ -68,6 +70,7 @@ impl LogCopier {
             database: database.to_owned(),
             in_doubt,
             pages: AtomicU32::new(0),
+            pages_max: AtomicU32::new(FOLDED_PAGES),
             copy: Mutex::new(CopyState::None),
             ended: Condvar::new(),
         };
@@ -79,18 +82,19 @@ impl LogCopier {
         self.aside = true;
     }
 
-    /// Has the log copied by the commit with which it gets as long as `pages_max`, as SQLite does by itself. But that
-    /// copying begins with a sync, and SQLite forgets how it ended.
-    pub(super) fn copy_when_long(
-        &self,
-        connection: &mut Connection,
-        pages_max: Arc<AtomicU32>,
-    ) -> rusqlite::Result<()> {
+    #[cfg(test)]
+    pub(super) fn set_pages_max(&self, pages_max: u32) {
+        self.shared.pages_max.store(pages_max, Ordering::Relaxed);
+    }
+
+    /// Has the log copied by the commit with which it gets long, as SQLite does by itself. But that copying begins with a
+    /// sync, and SQLite forgets how it ended.
+    pub(super) fn copy_when_long(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         let shared = Arc::clone(&self.shared);
         connection.wal_hook(Some(move |log: &mut Wal, pages: i32| {
             let pages = u32::try_from(pages).unwrap_or(0);
             shared.pages.store(pages, Ordering::Relaxed);
-            if pages >= pages_max.load(Ordering::Relaxed) {
+            if pages >= shared.pages_max.load(Ordering::Relaxed) {
                 shared.wait();
                 let copied = log.checkpoint();
                 // An error here would be taken for the commit's, which is through.

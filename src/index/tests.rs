@@ -628,7 +628,7 @@ fn after_a_copy_of_sqlites_log_that_failed_nothing_is_durable_before_the_log_is_
     let mut fixture = Fixture::new();
     let path = fixture.dir.path().join(DATABASE_NAME);
     let session = |id: &str| Owned::Session { id: id.into(), started_at: 1, proxy: "p".into(), client: None };
-    fixture.index().wal_pages_max.store(1, Ordering::Relaxed);
+    fixture.index().copier.set_pages_max(1);
     crate::sabotage::order(fixture.dir.path(), crate::sabotage::Spot::CopyLog, 0, 1);
     let reader = Connection::open(&path).unwrap();
     let pin = |reader: &Connection| {

@@ -376,7 +376,7 @@ fn a_step_removes_a_few_rows_and_writes_a_few_pages_whatever_there_is() {
     config.database_bytes_max = Some(1);
     fixture.index = Some(Index::open(&config).unwrap());
     // Everything stays in the log, and tells how much was written.
-    fixture.index().wal_pages_max.store(u32::MAX, Ordering::Relaxed);
+    fixture.index().copier.set_pages_max(u32::MAX);
     let version = |number: u8| Owned::Schema { ts: number.into(), method: "tools/list", tools: vec![('a', number)] };
     let requests = (0..3_000).map(|number| request(number, number * 2_000));
     fixture.fold(&(0..20).map(version).chain(requests).collect::<Vec<_>>(), &[]);
