@@ -4,8 +4,8 @@
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use mcplog::format::{Frame, FrameHeader};
 use mcplog::record::{Id, IdBuffer, Record};
+use mcplog::segment::format::{Frame, FrameHeader};
 use mcplog::{Event, Request};
 
 const SALT: u32 = 0x5eed_cafe;

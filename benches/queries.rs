@@ -145,7 +145,7 @@ fn request_questions(names: &Names) -> Vec<(String, Ask<'_>)> {
         let limited = RequestFilter { limit: Some(LIMIT), ..filter.clone() };
         questions.push((
             format!("logs{name}"),
-            Box::new(move |query, span| Ok(query.logs(&RequestFilter { span, ..limited.clone() })?.len())),
+            Box::new(move |query, span| Ok(query.requests(&RequestFilter { span, ..limited.clone() })?.len())),
         ));
         // Failures are few: all time-outs are among the slowest of all, hardly any error is.
         if ["", " tool", " status error", " status timeout", " errors"].contains(&name) {

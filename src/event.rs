@@ -1,7 +1,7 @@
 //! What a proxy observes: the public event types.
 //!
 //! Events borrow their strings, so that a proxy thread builds one from what it already holds, without
-//! allocating. They have no on-disk meaning: [`crate::record`] owns the bytes. This module runs on the
+//! allocating. They have no on-disk meaning: [`crate::record::record`] owns the bytes. This module runs on the
 //! caller's thread and must not do I/O.
 
 /// One observation, ready to be handed to [`Recorder::record`](crate::Recorder::record).
@@ -81,7 +81,7 @@ pub const ERROR_MSG_CHARS_MAX: usize = 512;
 /// as a session id has some 40 characters; ids are keys of indexes, and the index of a long one is slow and large.
 pub const ID_BYTES_MAX: usize = 256;
 /// The longest name in the database, in bytes: of proxies, methods, tools, clients, their versions and platforms, error
-/// codes, protocol versions, JSON-RPC ids. Longer ones are cut like ids. Names fill a terminal's line and are repeated in
+/// codes, protocol versions, JSON-RPC ids. Longer ones are cut like ids. NameNumbers fill a terminal's line and are repeated in
 /// every list.
 pub const NAME_BYTES_MAX: usize = 256;
 /// The longest address in the database, in bytes: targets and URLs of servers. Longer ones are cut like ids. No browser or
@@ -200,7 +200,7 @@ pub struct Session<'a> {
     /// `clientInfo.version`.
     pub client_version: Option<&'a str>,
     /// The platform; left empty, it is derived from the client name when it is folded
-    /// ([`crate::platform`]).
+    /// ([`crate::fold::platform`]).
     pub client_platform: Option<&'a str>,
     /// The MCP revision agreed on.
     pub protocol_version: Option<&'a str>,

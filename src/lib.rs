@@ -5,22 +5,24 @@
 //!
 //! # Following an event
 //!
-//! Open the files in this order:
+//! The listing of `src/` is the way of an event. Open the folders in this order; each `mod.rs` says which file comes first:
 //!
-//! | stage | thread | what happens | file |
-//! |---|---|---|---|
-//! | observe | the proxy's | an [`Event`] borrows what the proxy holds | `event.rs` |
-//! | record | the proxy's | it is packed into the thread's own block and published with one store | `recorder.rs`, `handover/` |
-//! | append | `mcplog-append` | it becomes a record, and the record a frame in the segment | `appender.rs`, `tail.rs`, `tail/`, `record.rs`, `record/`, `segment/writer.rs` |
-//! | prepare | `mcplog-prepare` | the next segment is allocated and populated before it is needed | `preparing.rs`, `segment/file.rs` |
-//! | sync | `mcplog-sync` | pages are forced to the disk, then the durable mark is moved | `syncing.rs`, `segment/syncer.rs` |
-//! | fold | `mcplog-compact` | durable frames become mutations, rows and checkpoint commit together | `compactor.rs`, `pace.rs`, `foldable.rs`, `chunk.rs`, `fold.rs`, `index.rs` |
-//! | retire | `mcplog-compact` | a folded segment is deleted, or kept for rebuilding | `retirement.rs`, `retention.rs` |
-//! | expire | `mcplog-compact` | requests that are too old or too many go in short steps, if the store is told so | `index/expiry.rs`, `retention.rs` |
-//! | copy | `mcplog-copy`, while requests expire | SQLite's own log is copied into the database | `index/log_copy.rs` |
-//! | query | the reader's | typed rows, read-only | `query/` |
+//! | folder | thread | what happens there |
+//! |---|---|---|
+//! | `event.rs` | the proxy's | an [`Event`] borrows what the proxy holds |
+//! | `recorder/` | the proxy's | the event is packed into the thread's own block and published with one store |
+//! | `record/` | `mcplog-append` | the event becomes a record: the bytes of a payload |
+//! | `segment/` | whoever reads or writes the log | files of frames: header, marks, one frame for each record; recovery after a crash |
+//! | `appender/` | `mcplog-append`, `mcplog-prepare`, `mcplog-sync` | records are appended, the next segment is prepared, pages are forced to the disk and the durable mark is moved |
+//! | `compactor/` | `mcplog-compact` | when and how far to fold; a folded segment is deleted, or kept for rebuilding |
+//! | `fold/` | `mcplog-compact` | pure: records become mutations, roll-ups, schema changes |
+//! | `index/` | `mcplog-compact`, `mcplog-copy` while requests expire | the only writer of `store.db`: rows and checkpoint commit together; what is too old goes |
+//! | `query/` | the reader's | the only reader of `store.db`: typed rows |
+//! | `store/` | the caller's | opens all that in order and shuts it down in order; checks and rebuilds |
+//! | `ground/` | all | what all stages share: errors, settings, health, positions, progress, the clock |
 //!
-//! [`store`] opens all that in order and shuts it down in order; `segment/recovery.rs` mends what a crash left.
+//! `segment/recovery.rs` mends what a crash left. Folders import downwards only: `lib.rs`; `store`; `compactor`; `query`,
+//! `index`, `appender`; `fold`, `recorder`; `record`, `segment`; `event.rs`, `ground`. A test checks that.
 //!
 //! # Invariants
 //!
@@ -32,69 +34,36 @@
 //!   syncing was given up, published ones).
 //! - Rows and checkpoint commit in one transaction, so each record is folded exactly once.
 //! - Folding does not depend on order. No position and no sequence number is ever used twice.
-//! - Segments know nothing of records, the appender nothing of SQLite, `fold` nothing of either. A test checks it.
+//! - Segments know nothing of records, the appender nothing of SQLite, `fold` nothing of either.
 //! - `unsafe` is in `segment/file.rs` and nowhere else.
 //!
 //! The bytes on disk are described in `format.md`, and only there.
 #![deny(missing_docs)]
 
 mod appender;
-pub mod check;
-mod chunk;
 mod compactor;
-pub mod config;
-mod cut;
-pub mod error;
 pub mod event;
-mod file_limit;
 mod fold;
-mod foldable;
-pub mod format;
-mod gap;
-mod handover;
-pub mod health;
-mod histogram;
+mod ground;
 mod index;
-mod lock;
-mod log;
-mod pace;
-pub mod platform;
-mod portion;
-mod preparing;
-mod progress;
 pub mod query;
-pub mod rebuild;
 pub mod record;
 pub mod recorder;
-mod refusal;
-mod retention;
-mod retirement;
-mod rollup;
-mod rollup_page;
-mod schema_diff;
 pub mod segment;
-mod session_digest;
-mod signal;
-pub mod stats;
 pub mod store;
-mod syncing;
-mod tail;
-mod varint;
-mod worker;
-pub mod writer_lock;
 
-pub use check::check;
-pub use config::{Config, SyncPolicy};
 pub use event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
-pub use health::Health;
+pub use fold::platform;
+pub use ground::config::{Config, SyncPolicy};
+pub use ground::health::Health;
+pub use ground::stats::{ShutdownReport, Stats};
+pub use ground::{config, error, health, position, stats};
 pub use query::Query;
-pub use rebuild::rebuild;
 pub use recorder::{Recorder, Refusal, Refused};
-pub use stats::{ShutdownReport, Stats};
 pub use store::Store;
-
-#[cfg(test)]
-mod sabotage;
+pub use store::check::check;
+pub use store::rebuild::rebuild;
+pub use store::{check, rebuild, writer_lock};
 
 /// README.md's example, compiled and run as a test.
 #[cfg(doctest)]

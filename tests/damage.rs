@@ -5,7 +5,9 @@
 mod fixture;
 
 use fixture::{Fixture, PATIENCE};
-use mcplog::format::{Extent, FRAME_HEADER_BYTES, FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark};
+use mcplog::segment::format::{
+    Extent, FRAME_HEADER_BYTES, FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark,
+};
 use mcplog::segment::{Item, SegmentReader, Stop};
 use mcplog::{Store, SyncPolicy};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,7 +77,7 @@ impl Patient {
         // Some of the room behind the last frame is enough.
         healthy.truncate(patient.end() + if state == State::Sealed { 0 } else { 64 });
         let mark = SegmentReader::open(&patient.path()).unwrap().mark();
-        let all = Extent { end: mcplog::format::Offset(patient.end().try_into().unwrap()), frames: 5 };
+        let all = Extent { end: mcplog::position::Offset(patient.end().try_into().unwrap()), frames: 5 };
         let expected = match state {
             State::Sealed => (all, Some(all)),
             State::Synced => (all, None),
@@ -227,7 +229,7 @@ fn a_segment_that_is_cut_at_any_length_gives_what_lies_before_and_names_what_doe
 }
 
 fn salt(bytes: &[u8]) -> u32 {
-    mcplog::format::SegmentHeader::decode(bytes.first_chunk().unwrap()).unwrap().salt
+    mcplog::segment::format::SegmentHeader::decode(bytes.first_chunk().unwrap()).unwrap().salt
 }
 
 #[test]

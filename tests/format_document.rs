@@ -2,8 +2,9 @@
 //! it reads out of them is what the document says.
 #![expect(clippy::cast_possible_truncation, reason = "the example is small")]
 
-use mcplog::format::{Extent, FrameHeader, Mark, Offset, SegmentHeader, SegmentId, Sequence, WriterId, frame_bytes};
+use mcplog::position::{Offset, SegmentId, Sequence, WriterId};
 use mcplog::record::{GapRecord, Id, Record, RequestRecord, StatusCode};
+use mcplog::segment::format::{Extent, FrameHeader, Mark, SegmentHeader, frame_bytes};
 use mcplog::segment::{Item, SegmentReader, Stop};
 use std::collections::BTreeMap;
 

@@ -4,7 +4,8 @@
 mod fixture;
 
 use fixture::{Fixture, PATIENCE, record_one};
-use mcplog::format::{Extent, FRAMES_OFFSET, Mark, Offset};
+use mcplog::position::Offset;
+use mcplog::segment::format::{Extent, FRAMES_OFFSET, Mark};
 use mcplog::segment::{Item, SegmentReader};
 use mcplog::{Config, Store};
 use rustix::fs::{CWD, Mode, mkfifoat};

@@ -328,7 +328,7 @@ fn the_two_commands_of_the_readme_come_first_and_ci_runs_both() {
 
 #[test]
 fn the_format_version_has_a_golden_segment_and_a_page() {
-    let version = mcplog::format::FORMAT_VERSION;
+    let version = mcplog::segment::format::FORMAT_VERSION;
     for version in 1..=version {
         assert!(root().join(format!("tests/golden/v{version}/sealed.seg")).exists(), "version {version}");
     }

@@ -3,16 +3,20 @@
 //! Runs on the compactor. Session facts, roll-up cells and digests gather in memory and are merged into their tables
 //! once a batch, because the requests of a session and of a minute come in bunches.
 
+use super::checkpoint::Checkpoint;
 use super::digest_table::ChangedDigests;
-use super::names::Names;
+use super::name_numbers::NameNumbers;
 use super::request_rows::{NewRow, RequestRows};
 use super::rollup_table::Gathered;
-use super::{Checkpoint, note_doubt, schema_history, session_table};
-use crate::error::IndexError;
-use crate::fold::{Mutation, SessionFacts};
-use crate::format::{Offset, SegmentId, Sequence, WriterId};
-use crate::gap::now_ms;
-use crate::record::{GapRecord, Id, IdBuffer, RequestRecord};
+use super::sqlite_wal::note_doubt;
+use super::{schema_history, session_table};
+use crate::fold::fold::{Mutation, SessionFacts};
+use crate::ground::clock::now_ms;
+use crate::ground::error::IndexError;
+use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use crate::record::id::{Id, IdBuffer};
+use crate::record::record::GapRecord;
+use crate::record::request::RequestRecord;
 use rusqlite::{Connection, Transaction, params};
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,7 +28,7 @@ pub(crate) struct Batch<'c> {
     connection: &'c Connection,
     rows: RequestRows<'c>,
     path: &'c Path,
-    names: &'c mut Names,
+    names: &'c mut NameNumbers,
     sessions: HashMap<i64, TouchedSession>,
     rollups: Gathered,
     /// Requests from before are expired.
@@ -47,7 +51,7 @@ impl<'c> Batch<'c> {
     pub(super) fn new(
         connection: &'c Connection,
         path: &'c Path,
-        names: &'c mut Names,
+        names: &'c mut NameNumbers,
         kept_since: i64,
         in_doubt: &'c AtomicBool,
     ) -> rusqlite::Result<Self> {
@@ -107,7 +111,7 @@ impl<'c> Batch<'c> {
     pub(crate) fn quarantine_record(
         &mut self,
         segment: SegmentId,
-        frame: &crate::segment::FrameAt<'_>,
+        frame: &crate::segment::reader::FrameAt<'_>,
         reason: &str,
     ) -> Result<(), IndexError> {
         self.checked(self.quarantine(

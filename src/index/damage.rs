@@ -2,10 +2,10 @@
 //!
 //! Runs on the compactor. Records that can't be decoded are in the table too; here they are passed over.
 
-use super::Index;
-use crate::error::IndexError;
-use crate::format::{Offset, SegmentId};
-use crate::gap::now_ms;
+use super::database::Index;
+use crate::ground::clock::now_ms;
+use crate::ground::error::IndexError;
+use crate::ground::position::{Offset, SegmentId};
 use rusqlite::{Transaction, TransactionBehavior, params};
 
 /// A row of the table, without a record.

@@ -2,11 +2,11 @@
 //!
 //! Runs on the compactor, when a batch ends.
 
-use super::names::Names;
-use crate::fold::SessionFacts;
-use crate::session_digest::{self, SessionDigest};
+use super::name_numbers::NameNumbers;
+use crate::fold::fold::SessionFacts;
+use crate::fold::session_digest::{self, SessionDigest};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What changed, by page, index within the page, and entry.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ impl ChangedDigests {
     pub(super) fn set(
         &mut self,
         connection: &Connection,
-        names: &mut Names,
+        names: &mut NameNumbers,
         session: i64,
         facts: Option<&SessionFacts>,
     ) -> rusqlite::Result<()> {
@@ -68,40 +68,6 @@ pub(super) fn expired_in(connection: &Connection, page: i64, kept_since: i64) ->
     };
     let over = session_digest::entries(&digest).filter(|(_, session)| is_over(session));
     Ok(over.map(|(index, _)| session_digest::session_at(page, index)).collect())
-}
-
-/// The numbers of names that sessions have.
-#[derive(Debug, Default)]
-pub(super) struct UsedNames {
-    pub(super) clients: BTreeSet<u32>,
-    pub(super) proxies: BTreeSet<u32>,
-}
-
-impl UsedNames {
-    pub(super) fn add(&mut self, client: u32, proxy: u32) {
-        self.clients.insert(client);
-        self.proxies.insert(proxy);
-    }
-}
-
-/// Reads them from at most `max` pages, from that one on; which page is next, if there is one.
-pub(super) fn note_used(
-    connection: &Connection,
-    page: i64,
-    max: usize,
-    used: &mut UsedNames,
-) -> rusqlite::Result<Option<i64>> {
-    let mut select =
-        connection.prepare_cached("SELECT page, digest FROM session_digest WHERE page >= ?1 ORDER BY page LIMIT ?2")?;
-    let mut rows = select.query(params![page, max])?;
-    let mut last = None;
-    while let Some(row) = rows.next()? {
-        last = Some(row.get::<_, i64>(0)?);
-        for (_, session) in session_digest::entries(row.get_ref(1)?.as_blob()?) {
-            used.add(session.client, session.proxy);
-        }
-    }
-    Ok(last.map(|page| page.saturating_add(1)))
 }
 
 fn digest_of(facts: &SessionFacts, (client, proxy): (u32, u32)) -> SessionDigest {

@@ -1,7 +1,7 @@
 //! Requests that are too old or too many go, and everything else of their time with them.
 //!
 //! Runs on the compactor, one short transaction at a time, so that neither folding nor a reader waits for it: how much one
-//! takes on is bounded, and follows what the last one took. The disk is waited for by another thread, as `log_copy.rs`
+//! takes on is bounded, and follows what the last one took. The disk is waited for by another thread, as `sqlite_wal.rs`
 //! says. First it is noted since when requests are kept: whatever is older is expired from then on, and one that comes late
 //! is not folded any more. Then, stage by stage, page by page, what is expired is removed. A crash in between changes
 //! nothing: the stages begin again, and find what is left.
@@ -13,22 +13,16 @@
 //! The roll-ups let go first, so that at no time a cell counts (or names) a request whose row is gone.
 
 use super::digest_table::{self, ChangedDigests};
-use super::names::Names;
-use super::{Index, rollup_table, schema_history, session_table};
-use crate::error::IndexError;
+use super::name_numbers::NameNumbers;
+use super::row_retention::{DatabaseSize, RowRetention, kept_since_behind};
+use super::step_size::StepSize;
+use super::{rollup_table, schema_history, session_table};
 use crate::event::Status;
-use crate::fold::RequestFacts;
-use crate::format::SegmentId;
-use crate::portion::Portion;
-use crate::retention::{DatabaseSize, RowRetention, kept_since_behind};
+use crate::fold::fold::RequestFacts;
+use crate::ground::position::SegmentId;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-/// How often to look whether anything is too old or too much.
-const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-/// How long steps follow each other before folding has its turn. One more may begin then, and all end within 50 ms.
-const TURN: Duration = Duration::from_millis(10);
+use std::time::Instant;
 
 /// How much a step removes at most, if the last ones were quick: each takes a few milliseconds.
 const ROLLUP_PAGES_MAX: usize = if cfg!(test) { 3 } else { 128 };
@@ -48,9 +42,9 @@ const PAGES_MAX: usize = if cfg!(test) { 8 } else { 64 };
 pub(super) struct Expiry {
     /// Requests from before are expired; `i64::MIN` if none ever were.
     pub(super) kept_since: i64,
-    stage: Stage,
-    portion: Portion,
-    looked_at: Option<Instant>,
+    pub(super) stage: Stage,
+    pub(super) step_size: StepSize,
+    pub(super) looked_at: Option<Instant>,
     /// The quarantine keeps what it says of this segment and later ones: they may still be in the log, and retiring asks
     /// which are damaged.
     pub(super) oldest_segment: SegmentId,
@@ -58,7 +52,7 @@ pub(super) struct Expiry {
 
 /// What is done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// To look whether anything is expired.
     Look,
     /// Cells of the roll-ups.
@@ -85,9 +79,9 @@ enum Stage {
     Quarantine {
         after: i64,
     },
-    /// Names of calls that nobody names any more.
+    /// NameNumbers of calls that nobody names any more.
     Calls,
-    /// Names of clients and proxies, too: first it is looked who is named, from that page of digests on.
+    /// NameNumbers of clients and proxies, too: first it is looked who is named, from that page of digests on.
     UsedNames {
         page: i64,
     },
@@ -98,8 +92,8 @@ enum Stage {
 
 impl Default for Expiry {
     fn default() -> Self {
-        let (stage, portion) = (Stage::Look, Portion::FIRST);
-        Self { kept_since: i64::MIN, stage, portion, looked_at: None, oldest_segment: SegmentId(0) }
+        let (stage, step_size) = (Stage::Look, StepSize::FIRST);
+        Self { kept_since: i64::MIN, stage, step_size, looked_at: None, oldest_segment: SegmentId(0) }
     }
 }
 
@@ -124,115 +118,8 @@ impl Expiry {
     }
 }
 
-impl Index {
-    /// From now on, who expires waits for no disk: SQLite's log is copied on a thread of its own, which wakes this one.
-    pub(crate) fn expiring_aside(mut self) -> Self {
-        self.copier.copy_aside();
-        self
-    }
-
-    /// Whether SQLite's log is being copied by that thread. Who makes anything durable meanwhile has to wait for it.
-    pub(crate) fn is_copying(&self) -> bool {
-        self.copier.is_copying()
-    }
-
-    /// Removes what is expired, for some milliseconds; whether there is more to do at once. No segment before
-    /// `oldest_segment` is in the log.
-    pub(crate) fn expire(
-        &mut self,
-        retention: &RowRetention,
-        now_ms: i64,
-        oldest_segment: SegmentId,
-    ) -> Result<bool, IndexError> {
-        if self.checked(self.copier.is_busy())? {
-            return Ok(false);
-        }
-        self.expiry.oldest_segment = oldest_segment;
-        if self.expiry.stage == Stage::Look {
-            let looked = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
-            if looked || !retention.is_limited() || !self.look(retention, now_ms)? {
-                return Ok(false);
-            }
-        }
-        let turn = Instant::now();
-        let mut is_copied = false;
-        while self.expiry.stage != Stage::Look && turn.elapsed() < TURN && !is_copied {
-            self.step(retention)?;
-            is_copied = self.copier.copy_if_due();
-        }
-        Ok(!is_copied)
-    }
-
-    /// Carries through what was begun.
-    pub(super) fn finish_expiring(&mut self) -> Result<(), IndexError> {
-        let unlimited = RowRetention::UNLIMITED;
-        while self.expiry.stage != Stage::Look {
-            self.step(&unlimited)?;
-        }
-        Ok(())
-    }
-
-    /// So many steps, or fewer if all is done before.
-    #[cfg(test)]
-    pub(super) fn expire_steps(&mut self, steps: usize) -> Result<(), IndexError> {
-        for _ in 0..steps {
-            if self.expiry.stage != Stage::Look {
-                self.step(&RowRetention::UNLIMITED)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Looks whether anything is expired by now, and if so begins.
-    fn look(&mut self, retention: &RowRetention, now_ms: i64) -> Result<bool, IndexError> {
-        self.expiry.looked_at = Some(Instant::now());
-        let looked = look(&self.connection, retention, now_ms);
-        let Some(kept_since) = self.checked(looked)? else { return Ok(false) };
-        // Nothing is left of the time before, so a clock that was wrong and is right again may take it back: otherwise
-        // new requests would be late ones.
-        let is_reset = self.expiry.kept_since > now_ms;
-        if kept_since <= self.expiry.kept_since && !is_reset {
-            return Ok(false);
-        }
-        self.begin_expiring(kept_since).map(|()| true)
-    }
-
-    /// From now on, requests from before are expired.
-    pub(super) fn begin_expiring(&mut self, kept_since: i64) -> Result<(), IndexError> {
-        let sql = "INSERT INTO retention (id, kept_since, late_requests) VALUES (1, ?1, 0)
-                   ON CONFLICT (id) DO UPDATE SET kept_since = ?1";
-        self.checked(self.connection.execute(sql, [kept_since]))?;
-        self.expiry.kept_since = kept_since;
-        self.expiry.stage = Stage::Cells;
-        Ok(())
-    }
-
-    /// One transaction.
-    fn step(&mut self, retention: &RowRetention) -> Result<(), IndexError> {
-        let Self { connection, names, expiry, .. } = self;
-        let (started, stage) = (Instant::now(), expiry.stage);
-        let done = match stage {
-            Stage::Pages => give_pages_back(connection, retention, expiry.portion.of(PAGES_MAX)),
-            _ => step(connection, names, expiry),
-        };
-        let next = self.checked(done)?;
-        let took = started.elapsed();
-        self.expiry.portion = self.expiry.portion.after(took);
-        tracing::trace!(?stage, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "expired a portion");
-        if next == Stage::Look {
-            // What was too large may still be.
-            self.expiry.looked_at = None;
-            // The file gets shorter by that.
-            let emptied = self.copier.empty(&self.connection);
-            self.checked(emptied)?;
-        }
-        self.expiry.stage = next;
-        Ok(())
-    }
-}
-
 /// Since when requests are to be kept by now; `None`: nothing says so.
-fn look(connection: &Connection, retention: &RowRetention, now_ms: i64) -> rusqlite::Result<Option<i64>> {
+pub(super) fn look(connection: &Connection, retention: &RowRetention, now_ms: i64) -> rusqlite::Result<Option<i64>> {
     let surplus = retention.surplus_requests(size(connection)?);
     let by_size = if surplus > 0 {
         let time = |sql: &str, skipped: u64| {
@@ -259,12 +146,12 @@ fn size(connection: &Connection) -> rusqlite::Result<DatabaseSize> {
 }
 
 /// Removes some of what is expired, and says what comes next.
-fn step(connection: &Connection, names: &mut Names, expiry: &Expiry) -> rusqlite::Result<Stage> {
-    let Expiry { kept_since, stage, portion, oldest_segment, .. } = *expiry;
+pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Expiry) -> rusqlite::Result<Stage> {
+    let Expiry { kept_since, stage, step_size, oldest_segment, .. } = *expiry;
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let next = match stage {
         Stage::Cells => {
-            let max = portion.of(ROLLUP_PAGES_MAX);
+            let max = step_size.of(ROLLUP_PAGES_MAX);
             if rollup_table::expire(&transaction, kept_since, max)? < max {
                 Stage::CutCells { after_page: None }
             } else {
@@ -276,14 +163,14 @@ fn step(connection: &Connection, names: &mut Names, expiry: &Expiry) -> rusqlite
             page => Stage::CutCells { after_page: page },
         },
         Stage::Requests => {
-            let max = portion.of(REQUESTS_MAX);
+            let max = step_size.of(REQUESTS_MAX);
             if expire_requests(&transaction, kept_since, max)? < max { Stage::Sessions { page: 0 } } else { stage }
         }
-        Stage::Sessions { page } => expire_sessions(&transaction, names, kept_since, page, portion.of(SESSIONS_MAX))?,
+        Stage::Sessions { page } => expire_sessions(&transaction, names, kept_since, page, step_size.of(SESSIONS_MAX))?,
         Stage::Schemas { after } => match last_looked_at(&transaction, "schema_versions", after)? {
             None => Stage::Gaps { after: 0 },
             Some(last) => {
-                let max = portion.of(VERSIONS_MAX);
+                let max = step_size.of(VERSIONS_MAX);
                 let after = schema_history::expire(&transaction, kept_since, (after, last), max)?;
                 Stage::Schemas { after }
             }
@@ -305,7 +192,7 @@ fn step(connection: &Connection, names: &mut Names, expiry: &Expiry) -> rusqlite
             }
         },
         Stage::Calls => {
-            let max = portion.of(CALLS_MAX);
+            let max = step_size.of(CALLS_MAX);
             let removed = expire_calls(&transaction, max)?;
             names.forget_calls();
             match removed < max {
@@ -314,12 +201,12 @@ fn step(connection: &Connection, names: &mut Names, expiry: &Expiry) -> rusqlite
                 true => Stage::Pages,
             }
         }
-        Stage::UsedNames { page } => match names.note_used(&transaction, page, portion.of(DIGESTS_MAX))? {
+        Stage::UsedNames { page } => match names.note_used(&transaction, page, step_size.of(DIGESTS_MAX))? {
             None => Stage::UnusedNames,
             Some(page) => Stage::UsedNames { page },
         },
         Stage::UnusedNames => {
-            let max = portion.of(CALLS_MAX);
+            let max = step_size.of(CALLS_MAX);
             if names.remove_unused(&transaction, max)? < max { Stage::Pages } else { stage }
         }
         Stage::Look | Stage::Pages => stage,
@@ -361,7 +248,7 @@ fn expire_requests(transaction: &Transaction<'_>, kept_since: i64, max: usize) -
 /// Removes sessions of the next page that were over before, at most `max` at once.
 fn expire_sessions(
     transaction: &Transaction<'_>,
-    names: &mut Names,
+    names: &mut NameNumbers,
     kept_since: i64,
     page: i64,
     max: usize,
@@ -412,9 +299,13 @@ pub(super) fn make_shrinkable(connection: &Connection, expiry: &Expiry) -> rusql
     connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
 }
 
-/// Gives free pages back to the file system, at most `max`. The file gets shorter when SQLite's own log is copied into it.
-fn give_pages_back(connection: &Connection, retention: &RowRetention, max: usize) -> rusqlite::Result<Stage> {
-    let pages = retention.surplus_pages(size(connection)?).min(max as u64);
+/// Gives some free pages back to the file system. The file gets shorter when SQLite's own log is copied into it.
+pub(super) fn give_pages_back(
+    connection: &Connection,
+    retention: &RowRetention,
+    step_size: StepSize,
+) -> rusqlite::Result<Stage> {
+    let pages = retention.surplus_pages(size(connection)?).min(step_size.of(PAGES_MAX) as u64);
     if pages == 0 || !shrinks(connection)? {
         return Ok(Stage::Look);
     }

@@ -2,11 +2,12 @@
 //!
 //! Runs on the thread that asked for it, in one transaction: whoever reads meanwhile sees the old state or the new.
 
+use super::database::Index;
 use super::digest_table::ChangedDigests;
-use super::names::Names;
-use super::{Index, expiry, rollup_table, session_table};
-use crate::error::IndexError;
-use crate::fold::SessionFacts;
+use super::name_numbers::NameNumbers;
+use super::{expiry, rollup_table, session_table};
+use crate::fold::fold::SessionFacts;
+use crate::ground::error::IndexError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// What was made anew.
@@ -34,11 +35,11 @@ impl Index {
 
 fn rebuild(
     connection: &Connection,
-    names: &mut Names,
+    names: &mut NameNumbers,
     progress: &mut dyn FnMut(f64),
 ) -> rusqlite::Result<RebuildReport> {
     // The numbers of clients and proxies are given out anew.
-    *names = Names::default();
+    *names = NameNumbers::default();
     names.begin();
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     connection.execute_batch("DELETE FROM session_digest; DELETE FROM clients; DELETE FROM proxies")?;

@@ -5,8 +5,8 @@
 //! and the cells above them from the cells below.
 
 use crate::event::Status;
-use crate::rollup::{ALL_CALLS, Cell, DENSE_CALLS, Level, Sample};
-use crate::rollup_page;
+use crate::fold::rollup::{ALL_CALLS, Cell, DENSE_CALLS, Level, Sample};
+use crate::fold::rollup_page;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,9 +3,9 @@
 //! The changes are a function of the set of versions, ordered by time: a version that arrives late is put between its
 //! neighbours, and the changes around it are worked out again. So the order of arrival does not matter.
 
-use crate::fold::SchemaVersionRow;
-use crate::format::Sequence;
-use crate::schema_diff::{Change, diff, initial};
+use crate::fold::fold::SchemaVersionRow;
+use crate::fold::schema_diff::{Change, diff, initial};
+use crate::ground::position::Sequence;
 use rusqlite::{OptionalExtension, Transaction, named_params, params};
 
 struct Version {

@@ -3,18 +3,29 @@
 
 mod expiry_tests;
 
-use super::*;
-use crate::cut;
 use crate::event::{
     Event, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME, Request, SchemaVersion, Session, SessionClosed, Status,
 };
-use crate::fold::fold;
-use crate::record::Record;
-use crate::rollup::{ALL_CALLS, Cell, DENSE_CALLS, Level, Sample};
-use crate::rollup_page;
+use crate::fold::cut;
+use crate::fold::fold::fold;
+use crate::fold::rollup::{ALL_CALLS, Cell, DENSE_CALLS, Level, Sample};
+use crate::fold::rollup_page;
+use crate::ground::clock::now_ms;
+use crate::ground::config::Config;
+use crate::ground::error::{IndexError, OpenError};
+use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::index::checkpoint::Checkpoint;
+use crate::index::connection::PAGE_BYTES;
+use crate::index::database::{DATABASE_NAME, Index, shrinks};
+use crate::index::rebuild::RebuildReport;
+use crate::index::version::DATABASE_VERSION;
+use crate::record::record::Record;
 use proptest::prelude::*;
+use rusqlite::Connection;
 use rusqlite::types::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::Ordering;
 
 const WRITER: WriterId = WriterId([7; 16]);
 
@@ -165,14 +176,14 @@ impl Fixture {
         let mut digests: Vec<Vec<Value>> = Vec::new();
         for page in self.rows("SELECT page, digest FROM session_digest") {
             let [Value::Integer(page), Value::Blob(bytes)] = &page[..] else { panic!("{page:?}") };
-            for (index, digest) in crate::session_digest::entries(bytes) {
-                let session = crate::session_digest::session_at(*page, index);
+            for (index, digest) in crate::fold::session_digest::entries(bytes) {
+                let session = crate::fold::session_digest::session_at(*page, index);
                 let names = self.rows(&format!(
                     "SELECT session_id, c.client_name, c.client_platform, p.proxy FROM session_state s
                      JOIN clients c ON c.id = {} JOIN proxies p ON p.id = {} WHERE s.id = {session}",
                     digest.client, digest.proxy
                 ));
-                let digest = crate::session_digest::SessionDigest { client: 1, proxy: 1, ..digest };
+                let digest = crate::fold::session_digest::SessionDigest { client: 1, proxy: 1, ..digest };
                 digests.push([names.concat(), vec![Value::Text(format!("{digest:?}"))]].concat());
             }
         }
@@ -629,7 +640,7 @@ fn after_a_copy_of_sqlites_log_that_failed_nothing_is_durable_before_the_log_is_
     let path = fixture.dir.path().join(DATABASE_NAME);
     let session = |id: &str| Owned::Session { id: id.into(), started_at: 1, proxy: "p".into(), client: None };
     fixture.index().copier.set_pages_max(1);
-    crate::sabotage::order(fixture.dir.path(), crate::sabotage::Spot::CopyLog, 0, 1);
+    crate::ground::sabotage::order(fixture.dir.path(), crate::ground::sabotage::Spot::CopyLog, 0, 1);
     let reader = Connection::open(&path).unwrap();
     let pin = |reader: &Connection| {
         reader.execute_batch("BEGIN").unwrap();

@@ -2,12 +2,12 @@
 //!
 //! Runs on the caller's thread.
 
-use super::Query;
-use super::stretch::{CellRange, Stretch};
-use super::wanted::Outcomes;
-use crate::error::IndexError;
-use crate::rollup::{Cell, CellSum, Level, Slowest};
-use crate::rollup_page;
+use super::database::Query;
+use super::interval::{CellRange, ClosedInterval};
+use super::resolved_filter::Outcomes;
+use crate::fold::rollup::{Cell, CellSum, Level, Slowest};
+use crate::fold::rollup_page;
+use crate::ground::error::IndexError;
 use rusqlite::types::Type;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -15,11 +15,11 @@ use std::ops::ControlFlow;
 /// A cell without its histogram, which only percentiles need: what a search goes by.
 #[derive(Debug)]
 pub(super) struct CellHead {
-    /// Whose it is; [`ALL_CALLS`](crate::rollup::ALL_CALLS) of all.
+    /// Whose it is; [`ALL_CALLS`](crate::fold::rollup::ALL_CALLS) of all.
     pub(super) call: i64,
     pub(super) level: Level,
     /// The time it takes up.
-    pub(super) stretch: Stretch,
+    pub(super) interval: ClosedInterval,
     pub(super) outcomes: Outcomes,
     pub(super) last_ts: i64,
     pub(super) slowest: Slowest,
@@ -33,19 +33,19 @@ impl CellHead {
 
     /// The cells that begin with this one and are as long: those of other calls.
     pub(super) fn beside(&self) -> CellRange {
-        let from_ts = self.stretch.first_ts;
+        let from_ts = self.interval.first_ts;
         CellRange { level: self.level, from_ts, before_ts: from_ts.saturating_add(1) }
     }
 }
 
 impl Query {
     /// From the first request on record to the last; `None` if there is none.
-    pub(super) fn recorded(&self) -> Result<Option<Stretch>, IndexError> {
+    pub(super) fn recorded(&self) -> Result<Option<ClosedInterval>, IndexError> {
         // Two statements in one: SQLite looks up an end of an index only for a minimum or maximum that stands alone.
         let sql = "SELECT (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows)";
         self.row(sql, &[], |row| {
             let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
-            Ok(first.zip(last).map(|(first_ts, last_ts)| Stretch { first_ts, last_ts }))
+            Ok(first.zip(last).map(|(first_ts, last_ts)| ClosedInterval { first_ts, last_ts }))
         })
     }
 
@@ -57,7 +57,7 @@ impl Query {
             heads.push(CellHead {
                 call,
                 level: range.level,
-                stretch: Stretch::of_cell(range.level, start),
+                interval: ClosedInterval::of_cell(range.level, start),
                 outcomes: Outcomes::of(&cell),
                 last_ts: cell.last_ts,
                 slowest: cell.slowest,
@@ -72,10 +72,10 @@ impl Query {
         &self,
         calls: &[i64],
         range: CellRange,
-        mut each: impl FnMut(i64, Stretch, Cell),
+        mut each: impl FnMut(i64, ClosedInterval, Cell),
     ) -> Result<(), IndexError> {
         self.each_bytes(calls, range, |call, start, bytes| {
-            each(call, Stretch::of_cell(range.level, start), Cell::decode(start, bytes)?);
+            each(call, ClosedInterval::of_cell(range.level, start), Cell::decode(start, bytes)?);
             Some(())
         })
     }

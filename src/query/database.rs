@@ -2,8 +2,8 @@
 //!
 //! Runs on the caller's thread. It must not create a database, nor migrate one: a reader changes nothing.
 
-use super::plan::Tuning;
-use crate::error::IndexError;
+use super::tuning::Tuning;
+use crate::ground::error::IndexError;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};

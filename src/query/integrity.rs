@@ -2,10 +2,10 @@
 //!
 //! Runs on the caller's thread. Reads every page; it must not write.
 
-use super::Query;
-use super::stretch::CellRange;
-use crate::error::IndexError;
-use crate::rollup::{ALL_CALLS, Level};
+use super::database::Query;
+use super::interval::CellRange;
+use crate::fold::rollup::{ALL_CALLS, Level};
+use crate::ground::error::IndexError;
 use std::ops::RangeInclusive;
 
 /// So many complaints of SQLite are passed on.
@@ -87,7 +87,7 @@ impl Query {
 
 #[cfg(test)]
 mod tests {
-    use crate::query::Query;
+    use crate::query::database::Query;
     use crate::query::test_store::TestStore;
 
     #[test]

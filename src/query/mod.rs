@@ -8,7 +8,7 @@
 //!
 //! let query = Query::open("./mcplog-data".as_ref())?;
 //! let slow = RequestFilter { slower_than_us: Some(1_000_000), limit: Some(20), ..RequestFilter::default() };
-//! for row in query.logs(&slow)? {
+//! for row in query.requests(&slow)? {
 //!     println!("{} took {} us", row.method, row.latency_us);
 //! }
 //! # Ok::<(), mcplog::error::IndexError>(())
@@ -16,30 +16,33 @@
 
 mod cells;
 mod conditions;
-mod database;
-mod filter;
-mod integrity;
-mod log;
+pub(crate) mod database;
+pub(crate) mod filter;
+pub(crate) mod integrity;
+mod interval;
+mod kept;
 mod plan;
 mod range;
-mod schema;
+mod rank;
+pub(crate) mod requests;
+mod resolved_filter;
+pub(crate) mod schema;
 mod search;
-mod session;
-mod stretch;
+pub(crate) mod session;
 #[cfg(test)]
 mod test_store;
 #[cfg(test)]
 mod tests;
-mod tool_stats;
-mod totals;
-mod unused;
+pub(crate) mod tool_stats;
+pub(crate) mod totals;
+mod tuning;
+pub(crate) mod unused;
 mod walk;
-mod wanted;
 
 pub use database::Query;
 pub use filter::{RequestFilter, SchemaFilter, SessionFilter, Span};
 pub use integrity::Integrity;
-pub use log::LogRow;
+pub use requests::RequestRow;
 pub use schema::{SchemaChangeRow, SchemaHash, ServerSchemaRow};
 pub use session::{ClientRow, SessionRow};
 pub use tool_stats::ToolStatsRow;

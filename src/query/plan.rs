@@ -3,13 +3,13 @@
 //! Runs on the caller's thread. What decides is how many rows each way leads past, as the roll-ups and the session's
 //! own count say. SQLite's planner would choose by statistics that nobody keeps.
 
-use super::Query;
-use super::search::Rank;
+use super::database::Query;
+use super::rank::Rank;
+use super::resolved_filter::{Outcomes, ResolvedFilter};
 use super::walk::Walk;
-use super::wanted::{Outcomes, Wanted};
-use crate::error::IndexError;
 use crate::event::Status;
-use crate::rollup::ALL_CALLS;
+use crate::fold::rollup::ALL_CALLS;
+use crate::ground::error::IndexError;
 
 /// A way to rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,34 +24,6 @@ pub(super) enum Way {
     TryCells(i64, Walk),
 }
 
-/// Where choices of the queries turn; fixed but in tests, whose stores are small.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tuning {
-    /// So many requests of a session are read without looking for a better way.
-    pub(super) session_rows: i64,
-    /// So many rows are walked back over in the hope that matches are dense.
-    pub(super) tried_rows: u64,
-    /// So many cells and rows are looked at in the hope that the slowest of all are wanted.
-    pub(super) tried_looks: i64,
-    /// A cell of at most so many requests is read row by row instead of cell by cell.
-    pub(super) scanned_rows: i64,
-    /// Percentiles over at most so many requests are exact.
-    pub(super) exact_rows: i64,
-    /// So many calls are looked at one by one.
-    pub(super) few_calls: usize,
-}
-
-impl Tuning {
-    pub(super) const DEFAULT: Self = Self {
-        session_rows: 1_000,
-        tried_rows: 2_000,
-        tried_looks: 4_000,
-        scanned_rows: 256,
-        exact_rows: 4_000,
-        few_calls: 8,
-    };
-}
-
 /// How many rows there are to look at, about.
 #[derive(Debug, Default)]
 struct Estimate {
@@ -62,8 +34,8 @@ struct Estimate {
 }
 
 impl Query {
-    /// The way to the best of the wanted requests. The stretch must lie within what is recorded.
-    pub(super) fn way(&self, wanted: &Wanted, rank: Rank) -> Result<Way, IndexError> {
+    /// The way to the best of the wanted requests. The interval must lie within what is recorded.
+    pub(super) fn way(&self, wanted: &ResolvedFilter, rank: Rank) -> Result<Way, IndexError> {
         if let Some(session) = wanted.session {
             if session.requests <= self.tuning.session_rows {
                 return Ok(Way::Walk(Walk::Session(session.id)));
@@ -81,7 +53,7 @@ impl Query {
     }
 
     /// The way with the fewest rows on it. Not the walk over all: that has been tried, or can't end early.
-    pub(super) fn cheapest_way(&self, wanted: &Wanted, rank: Rank) -> Result<Way, IndexError> {
+    pub(super) fn cheapest_way(&self, wanted: &ResolvedFilter, rank: Rank) -> Result<Way, IndexError> {
         let session = wanted.session.map(|session| (session.requests, Walk::Session(session.id)));
         if rank == Rank::Slowest {
             return Ok(match session {
@@ -102,7 +74,7 @@ impl Query {
     }
 
     /// The walk that leads to all wanted rows in the order of time.
-    pub(super) fn whole_walk(wanted: &Wanted) -> Walk {
+    pub(super) fn whole_walk(wanted: &ResolvedFilter) -> Walk {
         match (wanted.session, wanted.calls.as_slice()) {
             (Some(session), _) => Walk::Session(session.id),
             (None, _) if wanted.only_failed() => failed(wanted),
@@ -111,16 +83,16 @@ impl Query {
         }
     }
 
-    /// Counts from one or two cells per call, in proportion to the time that they share with the stretch.
-    fn estimate(&self, wanted: &Wanted) -> Result<Estimate, IndexError> {
+    /// Counts from one or two cells per call, in proportion to the time that they share with the interval.
+    fn estimate(&self, wanted: &ResolvedFilter) -> Result<Estimate, IndexError> {
         let mut estimate = Estimate::default();
-        let range = wanted.stretch.touched(wanted.stretch.level());
+        let range = wanted.interval.touched(wanted.interval.level());
         self.each_cell(wanted.scope(), range, |_, time, cell| {
             let slow = wanted.slower_than_us.map_or(cell.calls, |above_us| {
                 let buckets = cell.latencies.buckets().filter(|bucket| bucket.high > above_us);
                 buckets.map(|bucket| i64::try_from(bucket.count).unwrap_or(i64::MAX)).sum()
             });
-            estimate.slow = estimate.slow.saturating_add(wanted.stretch.share_of(time, slow));
+            estimate.slow = estimate.slow.saturating_add(wanted.interval.share_of(time, slow));
         })?;
         if wanted.only_failed() {
             for cell in self.cell_heads(&[ALL_CALLS], range)? {
@@ -132,7 +104,7 @@ impl Query {
                     Some(Status::Ok) => tool_errors,
                     None => errors.saturating_add(timeouts).saturating_add(tool_errors),
                 };
-                estimate.failed = estimate.failed.saturating_add(wanted.stretch.share_of(cell.stretch, failed));
+                estimate.failed = estimate.failed.saturating_add(wanted.interval.share_of(cell.interval, failed));
             }
         }
         Ok(estimate)
@@ -140,6 +112,6 @@ impl Query {
 }
 
 /// The walk over what failed in the way that is wanted.
-fn failed(wanted: &Wanted) -> Walk {
+fn failed(wanted: &ResolvedFilter) -> Walk {
     Walk::Failed(wanted.status)
 }

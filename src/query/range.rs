@@ -3,12 +3,13 @@
 //! Runs on the caller's thread. However long the range is, it reads at most twelve ranges of cells, and the rows of two
 //! minutes of few requests or of two seconds.
 
-use super::stretch::{Cover, Stretch};
+use super::database::Query;
+use super::filter::RequestFilter;
+use super::interval::{ClosedInterval, Cover};
+use super::resolved_filter::{Facts, ResolvedFilter};
 use super::walk::{Order, Walk};
-use super::wanted::{Facts, Wanted};
-use super::{Query, RequestFilter};
-use crate::error::IndexError;
-use crate::rollup::{ALL_CALLS, Cell, CellSum, DENSE_CALLS, Level, Sample};
+use crate::fold::rollup::{ALL_CALLS, Cell, CellSum, DENSE_CALLS, Level, Sample};
+use crate::ground::error::IndexError;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -26,8 +27,8 @@ impl Query {
         for range in cover.cells {
             counted = counted.saturating_add(wanted.by_outcome(&self.outcomes(wanted.scope(), range)?));
         }
-        for stretch in cover.loose {
-            self.each_loose(&wanted, stretch, |_| counted += 1)?;
+        for interval in cover.loose {
+            self.each_loose(&wanted, interval, |_| counted += 1)?;
         }
         Ok(Some(counted))
     }
@@ -43,8 +44,8 @@ impl Query {
             self.sum_cells(&wanted.calls, range, &mut sums)?;
         }
         let mut samples: BTreeMap<i64, Vec<Sample>> = BTreeMap::new();
-        for stretch in cover.loose {
-            self.each_loose(&wanted, stretch, |facts| samples.entry(facts.call).or_default().push(facts.sample()))?;
+        for interval in cover.loose {
+            self.each_loose(&wanted, interval, |facts| samples.entry(facts.call).or_default().push(facts.sample()))?;
         }
         for (call, samples) in samples {
             sums.entry(call).or_insert_with(CellSum::empty).add_samples(&samples);
@@ -52,14 +53,19 @@ impl Query {
         Ok(Some(sums.into_iter().map(|(call, sum)| (call, sum.finish())).collect()))
     }
 
-    /// Hands over the wanted requests of a stretch that no cells make up.
-    fn each_loose(&self, wanted: &Wanted, stretch: Stretch, mut each: impl FnMut(&Facts)) -> Result<(), IndexError> {
+    /// Hands over the wanted requests of a interval that no cells make up.
+    fn each_loose(
+        &self,
+        wanted: &ResolvedFilter,
+        interval: ClosedInterval,
+        mut each: impl FnMut(&Facts),
+    ) -> Result<(), IndexError> {
         let walks = match wanted.only_calls && wanted.calls.len() <= self.tuning.few_calls {
             true => wanted.calls.iter().map(|call| Walk::Call(*call)).collect(),
             false => vec![Walk::All],
         };
         for walk in walks {
-            self.walk(walk, Order::OldestFirst, stretch, |facts| {
+            self.walk(walk, Order::OldestFirst, interval, |facts| {
                 if wanted.keeps(facts) {
                     each(facts);
                 }
@@ -70,23 +76,23 @@ impl Query {
     }
 
     /// What is wanted, and the cells and stretches of its time; `None` if nothing is.
-    fn wanted_cover(&self, filter: &RequestFilter) -> Result<Option<(Wanted, Cover)>, IndexError> {
+    fn wanted_cover(&self, filter: &RequestFilter) -> Result<Option<(ResolvedFilter, Cover)>, IndexError> {
         let Some(wanted) = self.wanted(filter)? else { return Ok(None) };
         let Some(recorded) = self.recorded()? else { return Ok(None) };
-        let cover = self.refined(wanted.stretch.cover(recorded))?;
+        let cover = self.refined(wanted.interval.cover(recorded))?;
         Ok(Some((wanted, cover)))
     }
 
     /// The cover with seconds in it where there are some: in minutes of many requests.
     fn refined(&self, cover: Cover) -> Result<Cover, IndexError> {
         let (mut cells, mut loose) = (Vec::new(), Vec::new());
-        for stretch in cover.loose {
-            let minute = Stretch { last_ts: stretch.first_ts, ..stretch }.touched(Level::Minute);
+        for interval in cover.loose {
+            let minute = ClosedInterval { last_ts: interval.first_ts, ..interval }.touched(Level::Minute);
             if self.outcomes(&[ALL_CALLS], minute)?.calls < DENSE_CALLS {
-                loose.push(stretch);
+                loose.push(interval);
                 continue;
             }
-            let with_seconds = stretch.cover_with_seconds();
+            let with_seconds = interval.cover_with_seconds();
             cells.extend(with_seconds.cells);
             loose.extend(with_seconds.loose);
         }

@@ -2,8 +2,9 @@
 //!
 //! Runs on the caller's thread. Payloads are handed out as the text that was recorded; nothing here parses them.
 
-use super::{Query, SchemaFilter};
-use crate::error::IndexError;
+use super::database::Query;
+use super::filter::SchemaFilter;
+use crate::ground::error::IndexError;
 
 /// The current version of what one server answers to one method.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -138,7 +139,7 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::Span;
+    use crate::query::filter::Span;
     use crate::query::test_store::TestStore;
 
     fn version(store: &TestStore, ts: i64, proxy: &str, method: &str, hash: &str) {

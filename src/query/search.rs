@@ -17,51 +17,20 @@
 //! instead (`plan.rs` decides). The hard cases are the slowest of a large session, because cells know no sessions, and
 //! the slowest of one proxy or method among several that each have hundreds of tools.
 
-use super::Query;
 use super::cells::CellHead;
+use super::database::Query;
 use super::plan::Way;
+use super::rank::{Key, Rank};
+use super::resolved_filter::{Facts, ResolvedFilter};
 use super::walk::{Order, Walk};
-use super::wanted::{Facts, Wanted};
-use crate::error::IndexError;
-use crate::rollup::{ALL_CALLS, Outcome, SLOWEST, Slow};
+use crate::fold::rollup::{ALL_CALLS, Outcome, SLOWEST, Slow};
+use crate::ground::error::IndexError;
 use std::collections::{BTreeSet, BinaryHeap, HashSet};
 use std::ops::ControlFlow;
 
-/// What makes one request better than another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rank {
-    /// The later one, and of one millisecond the one that is later in the log.
-    Newest,
-    /// The slower one, and of equals the newer one.
-    Slowest,
-}
-
-/// Compares as the rank says: what counts first, then time, then id. Of the newest, nothing counts before time.
-type Key = (i64, i64, i64);
-
-impl Rank {
-    fn key(self, facts: &Facts) -> Key {
-        match self {
-            Self::Newest => (0, facts.ts, facts.id),
-            Self::Slowest => (facts.latency_us, facts.ts, facts.id),
-        }
-    }
-
-    /// What no wanted request of the cell can beat; `None` if there is none.
-    fn bound(self, cell: &CellHead, wanted: &Wanted) -> Option<Key> {
-        let ts = cell.last_ts.min(wanted.stretch.last_ts);
-        let slowest = |outcome: &Outcome| cell.slowest.of(*outcome).first().filter(|_| wanted.allows(*outcome));
-        let latency_max_us = Outcome::ALL.iter().filter_map(slowest).map(|slow| slow.latency_us).max()?;
-        match self {
-            Self::Newest => Some((0, ts, i64::MAX)),
-            Self::Slowest => Some((latency_max_us, ts, i64::MAX)),
-        }
-    }
-}
-
 impl Query {
     /// The ids of the best of the wanted requests, at most `limit`, the best last.
-    pub(super) fn best(&self, wanted: Wanted, rank: Rank, limit: u64) -> Result<Vec<i64>, IndexError> {
+    pub(super) fn best(&self, wanted: ResolvedFilter, rank: Rank, limit: u64) -> Result<Vec<i64>, IndexError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         if limit == 0 {
             return Ok(Vec::new());
@@ -75,7 +44,7 @@ impl Query {
 
 struct Search<'q> {
     query: &'q Query,
-    wanted: Wanted,
+    wanted: ResolvedFilter,
     rank: Rank,
     /// At least 1.
     limit: usize,
@@ -89,8 +58,8 @@ struct Search<'q> {
 impl Search<'_> {
     fn run(&mut self) -> Result<(), IndexError> {
         let Some(recorded) = self.query.recorded()? else { return Ok(()) };
-        let Some(stretch) = self.wanted.stretch.within(recorded) else { return Ok(()) };
-        self.wanted.stretch = stretch;
+        let Some(interval) = self.wanted.interval.within(recorded) else { return Ok(()) };
+        self.wanted.interval = interval;
         let mut way = self.query.way(&self.wanted, self.rank)?;
         if way == Way::TryAll {
             if self.walk(Walk::All, self.query.tuning.tried_rows)? {
@@ -108,14 +77,14 @@ impl Search<'_> {
         }
     }
 
-    /// Walks back over at most so many rows; whether nothing better is left. Where it breaks off, the stretch ends.
+    /// Walks back over at most so many rows; whether nothing better is left. Where it breaks off, the interval ends.
     fn walk(&mut self, walk: Walk, rows: u64) -> Result<bool, IndexError> {
-        let (query, stretch) = (self.query, self.wanted.stretch);
+        let (query, interval) = (self.query, self.wanted.interval);
         let (mut left, mut done) = (rows, true);
-        query.walk(walk, Order::NewestFirst, stretch, |facts| {
+        query.walk(walk, Order::NewestFirst, interval, |facts| {
             if left == 0 {
                 // Others of this millisecond may have been seen: a key is held once, however often it is offered.
-                self.wanted.stretch.last_ts = facts.ts;
+                self.wanted.interval.last_ts = facts.ts;
                 done = false;
                 return ControlFlow::Break(());
             }
@@ -167,7 +136,7 @@ impl Search<'_> {
     /// The cells to begin with: of all calls together where those that are wanted are most of them.
     fn roots(&self) -> Result<Vec<CellHead>, IndexError> {
         let Self { query, wanted, .. } = self;
-        let range = wanted.stretch.touched(wanted.stretch.level());
+        let range = wanted.interval.touched(wanted.interval.level());
         let roots = query.cell_heads(wanted.scope(), range)?;
         if !wanted.only_calls || wanted.calls.len() <= query.tuning.few_calls {
             return Ok(roots);
@@ -189,9 +158,9 @@ impl Search<'_> {
         }
         if cell.outcomes.calls > self.query.tuning.scanned_rows {
             if let Some(level) = cell.finer_level()
-                && let Some(stretch) = cell.stretch.within(self.wanted.stretch)
+                && let Some(interval) = cell.interval.within(self.wanted.interval)
             {
-                let finer = self.query.cell_heads(&[cell.call], stretch.touched(level))?;
+                let finer = self.query.cell_heads(&[cell.call], interval.touched(level))?;
                 // A minute that is not dense has no seconds.
                 if !finer.is_empty() {
                     return Ok(finer);
@@ -254,10 +223,10 @@ impl Search<'_> {
 
     /// Reads the cell's rows.
     fn scan(&mut self, cell: &CellHead) -> Result<(), IndexError> {
-        let Some(stretch) = cell.stretch.within(self.wanted.stretch) else { return Ok(()) };
+        let Some(interval) = cell.interval.within(self.wanted.interval) else { return Ok(()) };
         let query = self.query;
         let walk = if cell.call == ALL_CALLS { Walk::All } else { Walk::Call(cell.call) };
-        query.walk(walk, Order::NewestFirst, stretch, |facts| {
+        query.walk(walk, Order::NewestFirst, interval, |facts| {
             self.looks_left -= 1;
             let beaten = self.floor().is_some_and(|floor| self.rank.key(facts) < floor);
             self.offer(facts);

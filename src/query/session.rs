@@ -3,9 +3,10 @@
 //! Runs on the caller's thread. Both are found in the digests that the folder keeps of all sessions, 56 bytes each:
 //! 100,000 of them are looked through in a few milliseconds. Only those that are shown are read as rows.
 
-use super::{Query, SessionFilter, Span};
-use crate::error::IndexError;
-use crate::session_digest::{SessionDigest, entries, place_of, session_at};
+use super::database::Query;
+use super::filter::{SessionFilter, Span};
+use crate::fold::session_digest::{SessionDigest, entries, place_of, session_at};
+use crate::ground::error::IndexError;
 use rusqlite::Row;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -278,7 +279,7 @@ pub(super) fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::Span;
+    use crate::query::filter::Span;
     use crate::query::test_store::TestStore;
 
     fn store_with_three() -> TestStore {

@@ -3,11 +3,11 @@
 //! Test code only. It writes what the index would, without the index, so that queries are tested on their own; what is
 //! derived from rows is derived afresh, in the plainest way, before a query is opened.
 
-use super::Query;
+use super::database::Query;
 use crate::event::Status;
-use crate::rollup::{ALL_CALLS, Cell as RollUp, DENSE_CALLS, Level, Sample};
-use crate::rollup_page;
-use crate::session_digest::{self, SessionDigest};
+use crate::fold::rollup::{ALL_CALLS, Cell as RollUp, DENSE_CALLS, Level, Sample};
+use crate::fold::rollup_page;
+use crate::fold::session_digest::{self, SessionDigest};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ impl TestStore {
         let dir = tempfile::tempdir().unwrap();
         let connection = Connection::open(dir.path().join("store.db")).unwrap();
         connection.pragma_update(None, "journal_mode", "wal").unwrap();
-        connection.execute_batch(include_str!("../schema.sql")).unwrap();
+        connection.execute_batch(include_str!("../index/schema.sql")).unwrap();
         connection.pragma_update(None, "user_version", 3).unwrap();
         Self { connection, dir }
     }

@@ -3,11 +3,16 @@
 //! Times lie around the borders of cells, so that a mistake by one shows; some minutes are dense; where choices turn is
 //! random too, so that small stores take every way that large ones do.
 
-use super::plan::Tuning;
-use super::test_store::TestStore;
-use super::{ClientRow, LogRow, Query, RequestFilter, SessionFilter, SessionRow, Span, ToolStatsRow, UnusedToolRow};
 use crate::event::Status;
-use crate::rollup::{DENSE_CALLS, Level};
+use crate::fold::rollup::{DENSE_CALLS, Level};
+use crate::query::database::Query;
+use crate::query::filter::{RequestFilter, SessionFilter, Span};
+use crate::query::requests::RequestRow;
+use crate::query::session::{ClientRow, SessionRow};
+use crate::query::test_store::TestStore;
+use crate::query::tool_stats::ToolStatsRow;
+use crate::query::tuning::Tuning;
+use crate::query::unused::UnusedToolRow;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -181,18 +186,18 @@ fn filled(requests: &[Request]) -> TestStore {
 }
 
 /// All rows of view `requests`, in the order of time.
-fn all_rows(query: &Query) -> Vec<LogRow> {
+fn all_rows(query: &Query) -> Vec<RequestRow> {
     let mut rows = query
         .rows("SELECT id FROM requests", &[], |row| row.get(0))
         .unwrap()
         .into_iter()
-        .map(|id| query.log_row(id).unwrap())
+        .map(|id| query.request_row(id).unwrap())
         .collect::<Vec<_>>();
     rows.sort_by_key(|row| (row.ts, row.id));
     rows
 }
 
-fn is_kept(filter: &RequestFilter, row: &LogRow) -> bool {
+fn is_kept(filter: &RequestFilter, row: &RequestRow) -> bool {
     let same = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
     filter.span.since_ts.is_none_or(|since_ts| row.ts >= since_ts)
         && filter.span.until_ts.is_none_or(|until_ts| row.ts < until_ts)
@@ -211,21 +216,21 @@ fn newest<T>(mut rows: Vec<T>, limit: Option<u64>) -> Vec<T> {
     rows
 }
 
-fn kept(filter: &RequestFilter, all: &[LogRow]) -> Vec<LogRow> {
+fn kept(filter: &RequestFilter, all: &[RequestRow]) -> Vec<RequestRow> {
     newest(all.iter().filter(|row| is_kept(filter, row)).cloned().collect(), filter.limit)
 }
 
 /// Statistics with exact percentiles.
-fn plain_stats(rows: &[LogRow]) -> Vec<ToolStatsRow> {
-    let mut groups: BTreeMap<_, Vec<&LogRow>> = BTreeMap::new();
+fn plain_stats(rows: &[RequestRow]) -> Vec<ToolStatsRow> {
+    let mut groups: BTreeMap<_, Vec<&RequestRow>> = BTreeMap::new();
     for row in rows {
         groups.entry((row.proxy.clone(), row.method.clone(), row.tool.clone())).or_default().push(row);
     }
-    let stats = |((proxy, method, tool), rows): ((String, String, Option<String>), Vec<&LogRow>)| {
+    let stats = |((proxy, method, tool), rows): ((String, String, Option<String>), Vec<&RequestRow>)| {
         let mut latencies: Vec<i64> = rows.iter().map(|row| row.latency_us).collect();
         latencies.sort_unstable();
         let at = |percent: usize| latencies[(latencies.len() * percent).div_ceil(100) - 1];
-        let count = |test: &dyn Fn(&LogRow) -> bool| rows.iter().filter(|row| test(row)).count() as i64;
+        let count = |test: &dyn Fn(&RequestRow) -> bool| rows.iter().filter(|row| test(row)).count() as i64;
         ToolStatsRow {
             proxy,
             method,
@@ -281,7 +286,7 @@ fn plain_sessions(query: &Query, filter: &SessionFilter) -> Vec<SessionRow> {
                 s.client_name, s.client_version, s.client_platform, s.protocol_version, s.derived, \
                 s.total_calls, s.total_errors, s.total_tool_errors FROM sessions s",
         &[],
-        super::session::read_session,
+        crate::query::session::read_session,
     );
     rows.as_mut().unwrap().sort_by_key(|row| (row.last_seen_at, row.session_id.clone()));
     rows.unwrap().into_iter().filter(keeps).collect()
@@ -325,7 +330,7 @@ proptest! {
         for (filter, tuning, most) in asked {
             query.tuning = tuning;
             let expected = kept(&filter, &all);
-            prop_assert_eq!(&query.logs(&filter).unwrap(), &expected, "logs, {:?} {:?}", filter, tuning);
+            prop_assert_eq!(&query.requests(&filter).unwrap(), &expected, "logs, {:?} {:?}", filter, tuning);
             prop_assert_eq!(
                 query.count_requests(&filter).unwrap(), expected.len() as i64, "count, {:?} {:?}", filter, tuning
             );

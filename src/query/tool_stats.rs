@@ -3,11 +3,12 @@
 //! Runs on the caller's thread. Exact percentiles need one latency (8 bytes) in memory per request that counts; where the
 //! roll-ups answer, it holds one histogram per call.
 
-use super::wanted::Facts;
-use super::{Query, RequestFilter};
-use crate::error::IndexError;
+use super::database::Query;
+use super::filter::RequestFilter;
+use super::resolved_filter::Facts;
 use crate::event::Status;
-use crate::rollup::Cell;
+use crate::fold::rollup::Cell;
+use crate::ground::error::IndexError;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 

@@ -3,10 +3,11 @@
 //! Runs on the caller's thread.
 
 use super::conditions::Conditions;
-use super::stretch::CellRange;
-use super::{Query, Span};
-use crate::error::IndexError;
-use crate::rollup::{ALL_CALLS, Level};
+use super::database::Query;
+use super::filter::Span;
+use super::interval::CellRange;
+use crate::fold::rollup::{ALL_CALLS, Level};
+use crate::ground::error::IndexError;
 use std::path::Path;
 
 /// The whole store in numbers.

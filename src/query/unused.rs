@@ -3,9 +3,10 @@
 //! Runs on the caller's thread. Which tools a server offers stands in the payload of its current `tools/list`; calls
 //! don't say which server they went to, so a tool counts as called if its proxy saw a call of that name.
 
-use super::stretch::Stretch;
-use super::{Query, SchemaFilter, Span};
-use crate::error::IndexError;
+use super::database::Query;
+use super::filter::{SchemaFilter, Span};
+use super::interval::ClosedInterval;
+use crate::ground::error::IndexError;
 use rusqlite::types::Value;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -97,7 +98,7 @@ impl Query {
         let calls = self.rows(sql, &names, |row| row.get::<_, i64>(0))?;
         let Some(call) = calls.first() else { return Ok((false, None)) };
         let last = self.value("SELECT max(ts) FROM request_rows WHERE call = ?", &[(*call).into()])?;
-        let Some(Stretch { first_ts, last_ts }) = Stretch::of(span) else { return Ok((false, last)) };
+        let Some(ClosedInterval { first_ts, last_ts }) = ClosedInterval::of(span) else { return Ok((false, last)) };
         let sql = "SELECT EXISTS (SELECT 1 FROM request_rows WHERE call = ? AND ts BETWEEN ? AND ?)";
         Ok((self.value(sql, &[(*call).into(), first_ts.into(), last_ts.into()])?, last))
     }

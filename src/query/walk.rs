@@ -3,12 +3,11 @@
 //! Runs on the caller's thread. Every statement names its index: which one is right depends on how many rows match,
 //! which the roll-ups know and SQLite's planner does not.
 
-use super::search::Rank;
-use super::stretch::Stretch;
-use super::wanted::{FACTS, Facts};
-use super::{Query, RequestFilter};
-use crate::error::IndexError;
+use super::database::Query;
+use super::interval::ClosedInterval;
+use super::resolved_filter::{FACTS, Facts};
 use crate::event::Status;
+use crate::ground::error::IndexError;
 use rusqlite::types::Value;
 use std::ops::ControlFlow;
 
@@ -59,48 +58,18 @@ impl Walk {
 }
 
 impl Query {
-    /// Hands over the rows of a stretch along an index, until `each` breaks off.
+    /// Hands over the rows of a interval along an index, until `each` breaks off.
     pub(super) fn walk<'a>(
         &self,
         walk: Walk,
         order: Order,
-        stretch: Stretch,
+        interval: ClosedInterval,
         mut each: impl FnMut(&Facts) -> ControlFlow<()> + 'a,
     ) -> Result<(), IndexError> {
         let (sql, third) = walk.statement(order);
-        let mut values = vec![stretch.first_ts.into(), stretch.last_ts.into()];
+        let mut values = vec![interval.first_ts.into(), interval.last_ts.into()];
         values.extend(third);
         self.each_row(&sql, &values, move |row| Ok(each(&Facts::read(row)?)))
-    }
-
-    /// Hands over the requests that a filter keeps, oldest first, until `each` breaks off.
-    pub(super) fn each_kept(
-        &self,
-        filter: &RequestFilter,
-        mut each: impl FnMut(&Facts) -> Result<ControlFlow<()>, IndexError>,
-    ) -> Result<(), IndexError> {
-        let Some(wanted) = self.wanted(filter)? else { return Ok(()) };
-        if let Some(limit) = filter.limit {
-            for id in self.best(wanted, Rank::Newest, limit)? {
-                if let Some(facts) = self.facts(id)?
-                    && each(&facts)?.is_break()
-                {
-                    break;
-                }
-            }
-            return Ok(());
-        }
-        let mut ended = Ok(());
-        self.walk(Self::whole_walk(&wanted), Order::OldestFirst, wanted.stretch, |facts| {
-            if !wanted.keeps(facts) {
-                return ControlFlow::Continue(());
-            }
-            each(facts).unwrap_or_else(|error| {
-                ended = Err(error);
-                ControlFlow::Break(())
-            })
-        })?;
-        ended
     }
 
     /// What is known of the row with that id; `None` if there is none.

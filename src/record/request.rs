@@ -3,8 +3,8 @@
 //! Two bytes of flags say which optional fields follow, in what form the ids are, and how the request ended. `format.md`
 //! has the layout.
 
-use super::StatusCode;
 use super::id::Id;
+use super::status::StatusCode;
 use super::wire::{Fields, put_i64, put_text, put_word};
 
 /// Kind 1, version 1. The fields are those of [`crate::Request`].

@@ -3,7 +3,7 @@
 //! The other kinds of record go through serde. A request does not, because it is what the log is full of: written by
 //! hand it takes a third less room (no byte for each absent field).
 
-use crate::varint;
+use crate::ground::varint;
 
 /// Texts that most logs are full of: MCP's methods and the revisions of the protocol. Each is written as its place in
 /// this list, counted from 1. `format.md` has the same list, and a test compares them; texts are only ever added at

@@ -1,7 +1,7 @@
 //! How segment files are named and found. Reads the directory; never a segment's bytes.
 
-use crate::error::{AtPath, PathError};
-use crate::format::SegmentId;
+use crate::ground::error::{AtPath, PathError};
+use crate::ground::position::SegmentId;
 use std::path::{Path, PathBuf};
 
 /// The ending of a segment file's name.

@@ -3,10 +3,11 @@
 //!
 //! Runs while a store opens. It only reads.
 
+use super::format::{Extent, FRAME_ALIGNMENT, Mark, SegmentHeader};
 use super::reader::{Item, SegmentReader, Stop};
 use super::verdict::{Seal, Tail};
-use crate::error::{PathError, SegmentError};
-use crate::format::{Extent, FRAME_ALIGNMENT, Mark, Offset, SegmentHeader, Sequence};
+use crate::ground::error::{PathError, SegmentError};
+use crate::ground::position::{Offset, Sequence};
 use std::path::Path;
 
 /// How far behind the last good frame it is looked for what a crash may have left there: a torn tail is to be reported,

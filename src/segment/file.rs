@@ -10,9 +10,9 @@
 //! sees either way the payload no later than the word that announces it.
 #![expect(unsafe_code, reason = "the one file that maps memory")]
 
-use super::filesystem;
-use crate::error::{AtPath, PathError};
-use crate::format::{FRAME_ALIGNMENT, FRAMES_OFFSET};
+use super::filesystem::{self, Access};
+use super::format::{FRAME_ALIGNMENT, FRAMES_OFFSET};
+use crate::ground::error::{AtPath, PathError};
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::FallocateFlags;
 use std::fs::{File, OpenOptions};
@@ -30,15 +30,6 @@ const POPULATED_FIRST_BYTES: u32 = 8 * 1024 * 1024;
 /// 13,000 of them fill a megabyte. Letting the pages fault in one by one was the alternative: it costs more for each, and a fault
 /// that the file system can't serve is a signal, where populating returns an error.
 const POPULATED_STEP_BYTES: u32 = 1024 * 1024;
-
-/// How a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Through a mapping.
-    Mapped,
-    /// By pwrite(2), into the page cache: as safe from a crash of the process as a mapping.
-    Written,
-}
 
 /// The file that both halves share.
 ///
@@ -100,7 +91,7 @@ fn create_for(path: &Path, bytes: u32, access: Option<Access>) -> Result<(FrameP
         Access::Mapped => map(&file, bytes, populated)
             .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "a segment can't be mapped"))
             .ok(),
-        Access::Written => None,
+        Access::Pwrite => None,
     };
     let pages = Arc::new(Pages { map, file, bytes });
     Ok((FramePages { pages: Arc::clone(&pages), populated, frame: Vec::new() }, HeaderPage { pages }))
@@ -234,7 +225,7 @@ impl HeaderPage {
 mod tests {
     use super::*;
 
-    const WAYS: [Access; 2] = [Access::Mapped, Access::Written];
+    const WAYS: [Access; 2] = [Access::Mapped, Access::Pwrite];
 
     #[test]
     fn bytes_are_seen_by_plain_reads_without_a_sync() {
@@ -279,7 +270,7 @@ mod tests {
     fn a_write_that_the_system_refuses_is_an_error_and_shows_no_frame() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("segment");
-        drop(create_for(&path, 8192, Some(Access::Written)).unwrap());
+        drop(create_for(&path, 8192, Some(Access::Pwrite)).unwrap());
         // A file that is open for reading only refuses every write.
         let pages = Arc::new(Pages { map: None, file: File::open(&path).unwrap(), bytes: 8192 });
         let mut frames = FramePages { pages: Arc::clone(&pages), populated: 8192, frame: Vec::new() };

@@ -4,9 +4,17 @@
 //! gives a file its blocks once and writes in place for ever has the room: there, segments are mapped. Everybody else
 //! gets them by pwrite(2), which returns an error.
 
-use super::file::Access;
 use rustix::fs::fstatfs;
 use std::fs::File;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Through a mapping.
+    Mapped,
+    /// By pwrite(2), into the page cache: as safe from a crash of the process as a mapping.
+    Pwrite,
+}
 
 /// The file systems that keep the blocks that fallocate(2) gave, by their magic numbers in statfs(2).
 ///
@@ -29,5 +37,5 @@ const TMPFS: u32 = 0x0102_1994;
 pub(super) fn access(file: &File) -> Access {
     // The type's width and sign differ by architecture; the numbers above fit all of them.
     let magic = fstatfs(file).ok().and_then(|status| u32::try_from(status.f_type).ok());
-    if magic.is_some_and(|magic| MAPPED.contains(&magic)) { Access::Mapped } else { Access::Written }
+    if magic.is_some_and(|magic| MAPPED.contains(&magic)) { Access::Mapped } else { Access::Pwrite }
 }

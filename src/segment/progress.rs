@@ -1,6 +1,6 @@
 //! How far a segment of the running store has come: three words that its writer, its syncer and the compactor share.
 
-use crate::format::Extent;
+use super::format::Extent;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Published, durable, sealed; each only ever grows. Every store is a release and every load an acquire, so that who

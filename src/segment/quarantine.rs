@@ -3,10 +3,11 @@
 //! Runs while a store opens and on the compactor. It moves files and never changes one.
 
 use super::directory::{SegmentFile, file_name, list, parse_file_name, sync_directory};
+use super::format::SegmentHeader;
 use super::reader::SegmentReader;
-use crate::error::{AtPath, OpenError, PathError};
-use crate::format::{SegmentHeader, SegmentId, Sequence, WriterId};
-use crate::lock::{create_private_dir, no_follow};
+use crate::ground::error::{AtPath, OpenError, PathError};
+use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::ground::private_dir::{create_private_dir, no_follow};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;

@@ -3,11 +3,12 @@
 //! Runs anywhere, in any process. It never maps the file (somebody may shorten it), never writes, never allocates more
 //! than one frame's worth, and never trusts a number in the file before it is checked.
 
-use crate::error::{AtPath, PathError, SegmentError, is_unreadable};
-use crate::format::{
+use super::format::{
     Extent, FORMAT_VERSION, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, Frame, FrameError, HEADER_BYTES,
-    HeaderError, Mark, Offset, PAYLOAD_BYTES_MAX, SegmentHeader, Sequence, frame_bytes,
+    HeaderError, Mark, PAYLOAD_BYTES_MAX, SegmentHeader, frame_bytes,
 };
+use crate::ground::error::{AtPath, PathError, SegmentError, is_unreadable};
+use crate::ground::position::{Offset, Sequence};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -128,8 +129,8 @@ impl SegmentReader {
             // Replaced below; a header is what tells whether this is a segment at all.
             header: SegmentHeader {
                 salt: 0,
-                writer_id: crate::format::WriterId([0; 16]),
-                segment_id: crate::format::SegmentId(0),
+                writer_id: crate::ground::position::WriterId([0; 16]),
+                segment_id: crate::ground::position::SegmentId(0),
                 base_sequence: Sequence(1),
                 created_at: 0,
             },
@@ -255,7 +256,7 @@ impl SegmentReader {
 
     fn read_some(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
         #[cfg(test)]
-        crate::sabotage::read(&self.path, &(offset..offset + bytes.len() as u64))?;
+        crate::ground::sabotage::read(&self.path, &(offset..offset + bytes.len() as u64))?;
         self.file.read_at(bytes, offset)
     }
 
@@ -427,7 +428,8 @@ impl SegmentReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{MARK_BYTES, SegmentId, WriterId};
+    use crate::ground::position::{SegmentId, WriterId};
+    use crate::segment::format::MARK_BYTES;
     use crate::segment::syncer::SegmentSyncer;
     use crate::segment::writer::{PreparedSegment, SegmentWriter};
 
@@ -666,7 +668,7 @@ mod tests {
     fn a_frame_that_ends_beyond_the_last_offset_is_refused() {
         let segment = Fixture::new();
         let salt = segment.writer.as_ref().unwrap().header().salt;
-        let header = crate::format::FrameHeader::for_payload(salt, 0, b"payload");
+        let header = crate::segment::format::FrameHeader::for_payload(salt, 0, b"payload");
         let offset = u32::MAX - 15;
         let file = OpenOptions::new().write(true).open(&segment.path).unwrap();
         for (at, word) in [header.length, header.index, header.crc].iter().enumerate() {

@@ -12,16 +12,15 @@
 use super::directory::{self, SegmentFile};
 use super::examined::Examined;
 pub(crate) use super::examined::Torn;
+use super::format::{Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, Mark, SegmentHeader};
 use super::quarantine::{self, Damaged, Note};
 use super::reader::SegmentReader;
 use super::syncer::UnsyncedSegment;
 use super::verdict::{
     Action, Header, Link, NUMBER_MAX, NumberRange, Numbers, Seal, Tail, behind_gap, decide, reading_order, resume,
 };
-use crate::error::{AtPath, OpenError, PathError, SegmentError};
-use crate::format::{
-    Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, Mark, SegmentHeader, SegmentId, Sequence, WriterId,
-};
+use crate::ground::error::{AtPath, OpenError, PathError, SegmentError};
+use crate::ground::position::{SegmentId, Sequence, WriterId};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -179,7 +178,7 @@ impl Survey {
         }
         // Segments without frames have no place in the order; there is nothing in them to be synced either.
         recovered.unsynced = order.iter().filter_map(|place| unsynced[*place].take()).collect();
-        // Names that a crash left in memory only are durable from here on, like what they name.
+        // NameNumbers that a crash left in memory only are durable from here on, like what they name.
         directory::sync_directory(&self.wal_dir)?;
         Ok(recovered)
     }
@@ -373,7 +372,7 @@ fn seal(path: &Path, header: &SegmentHeader, mark: Mark, extent: Extent) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::FRAMES_OFFSET;
+    use crate::segment::format::FRAMES_OFFSET;
     use crate::segment::syncer::{SegmentSyncer, sync_sealed_file};
     use crate::segment::writer::{PreparedSegment, SegmentWriter};
 
@@ -701,7 +700,7 @@ mod tests {
             let fixture = Fixture::new();
             fixture.holding(1, 1..=200);
             fixture.holding(2, 201..=203);
-            crate::sabotage::spoil(&fixture.wal().join("000000000001.seg"), place);
+            crate::ground::sabotage::spoil(&fixture.wal().join("000000000001.seg"), place);
             let recovered = fixture.recover();
             assert_eq!(recovered.segments.len(), 1);
             assert!(recovered.last_sequence >= Sequence(203));

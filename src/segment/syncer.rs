@@ -3,10 +3,11 @@
 //! Runs on the syncing thread, so that appending never waits for a disk.
 
 use super::file::HeaderPage;
+use super::format::{Extent, FRAMES_OFFSET, Mark, SegmentHeader};
 use super::progress::SegmentProgress;
 use super::reader::SegmentReader;
-use crate::error::{AtPath, PathError};
-use crate::format::{Extent, FRAMES_OFFSET, Mark, SegmentHeader, SegmentId, Sequence};
+use crate::ground::error::{AtPath, PathError};
+use crate::ground::position::{SegmentId, Sequence};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -55,8 +56,9 @@ impl SegmentSyncer {
         }
         #[cfg(test)]
         {
-            crate::sabotage::strike(&self.path, crate::sabotage::Spot::Sync);
-            crate::sabotage::fail(&self.path, crate::sabotage::Spot::SyncError).at("sync", &self.path)?;
+            crate::ground::sabotage::strike(&self.path, crate::ground::sabotage::Spot::Sync);
+            crate::ground::sabotage::fail(&self.path, crate::ground::sabotage::Spot::SyncError)
+                .at("sync", &self.path)?;
         }
         self.page.sync(published.end.0).at("sync", &self.path)?;
         // The file before its name: a name that a power cut leaves is then one of a segment.
@@ -154,7 +156,7 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let opened = OpenOptions::new().read(true).write(true).open(path).and_then(|file| Ok((file, File::open(dir)?)));
     #[cfg(test)]
-    let opened = crate::sabotage::fail(path, crate::sabotage::Spot::SealedNotTried).and(opened);
+    let opened = crate::ground::sabotage::fail(path, crate::ground::sabotage::Spot::SealedNotTried).and(opened);
     let (file, dir) = match opened {
         Ok(files) => files,
         // Retired, and so safe in the database.
@@ -165,7 +167,7 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
     };
     write_doubtful_once_more(&file, path)?;
     #[cfg(test)]
-    crate::sabotage::fail(path, crate::sabotage::Spot::SealedSyncError)
+    crate::ground::sabotage::fail(path, crate::ground::sabotage::Spot::SealedSyncError)
         .at("sync", path)
         .map_err(SealedSyncError::Failed)?;
     file.sync_all().and_then(|()| dir.sync_all()).at("sync", path).map_err(SealedSyncError::Failed)?;
@@ -218,8 +220,9 @@ pub(crate) enum SealedSyncError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::WriterId;
-    use crate::sabotage::{self, Spot};
+    use crate::ground::position::WriterId;
+    use crate::ground::sabotage;
+    use crate::ground::sabotage::Spot;
     use crate::segment::writer::PreparedSegment;
     use std::time::SystemTime;
 

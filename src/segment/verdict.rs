@@ -3,7 +3,7 @@
 //!
 //! Pure. [`super::recovery`] looks at the files, asks here, and carries out what is decided.
 
-use crate::format::Sequence;
+use crate::ground::position::Sequence;
 use std::cmp::Reverse;
 
 /// No store gets here by itself: a million numbers a second for a hundred thousand years. Beyond it, a forged or mangled

@@ -6,10 +6,11 @@
 
 use super::directory::{file_name, prepared_name};
 use super::file::{self, FramePages, HeaderPage};
+use super::format::{Extent, FrameHeader, SegmentHeader, frame_bytes};
 use super::progress::SegmentProgress;
 use super::syncer::SegmentSyncer;
-use crate::error::{AtPath, PathError};
-use crate::format::{Extent, FrameHeader, Offset, SegmentHeader, SegmentId, Sequence, WriterId, frame_bytes};
+use crate::ground::error::{AtPath, PathError};
+use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,7 +110,7 @@ impl SegmentWriter {
             .at("write to", &self.path)
             .map_err(NotAppended::Refused)?;
         #[cfg(test)]
-        crate::sabotage::fail(&self.path, crate::sabotage::Spot::Refuse)
+        crate::ground::sabotage::fail(&self.path, crate::ground::sabotage::Spot::Refuse)
             .at("write to", &self.path)
             .map_err(NotAppended::Refused)?;
         let sequence = Sequence(self.header.base_sequence.0 + u64::from(frame.index));

@@ -3,10 +3,19 @@
 
 mod trouble_tests;
 
-use super::*;
-use crate::query::{Query, RequestFilter, SessionFilter};
-use crate::sabotage::{self, Spot};
+use crate::ground::config::Config;
+use crate::ground::error::WaitError;
+use crate::ground::health::Part;
+use crate::ground::position::Sequence;
+use crate::ground::sabotage::{self, Spot};
+use crate::ground::stats::ShutdownReport;
+use crate::query::database::Query;
+use crate::query::filter::{RequestFilter, SessionFilter};
+use crate::store::store::Store;
 use crate::{Request, SyncPolicy};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// Long enough for a loaded machine; nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -90,7 +99,7 @@ impl Fixture {
     /// Every event that was recorded is in the database once, each with a number of its own; returns the numbers.
     fn assert_each_event_is_folded_once(&self) -> Vec<i64> {
         let query = Query::open(&self.config.dir).unwrap();
-        let rows = query.logs(&RequestFilter::default()).unwrap();
+        let rows = query.requests(&RequestFilter::default()).unwrap();
         let mut ids: Vec<_> = rows.iter().map(|row| row.request_id.clone()).collect();
         ids.sort();
         let mut expected: Vec<_> = (0..self.recorded).map(|number| format!("request-{number}")).collect();
@@ -109,15 +118,16 @@ impl Fixture {
 
     /// The last number that a power cut would leave, by what the segments say of themselves.
     fn vouched_for(&self) -> u64 {
-        let readers = self.segments().into_iter().map(|path| crate::segment::SegmentReader::open(&path).unwrap());
-        let last = |reader: crate::segment::SegmentReader| {
+        let readers =
+            self.segments().into_iter().map(|path| crate::segment::reader::SegmentReader::open(&path).unwrap());
+        let last = |reader: crate::segment::reader::SegmentReader| {
             reader.header().base_sequence.0 + u64::from(reader.mark().durable.frames) - 1
         };
         readers.map(last).max().unwrap()
     }
 
     fn segments(&self) -> Vec<PathBuf> {
-        crate::segment::list(&self.config.wal_dir()).unwrap().into_iter().map(|file| file.path).collect()
+        crate::segment::directory::list(&self.config.wal_dir()).unwrap().into_iter().map(|file| file.path).collect()
     }
 }
 
@@ -170,7 +180,7 @@ fn a_poisoned_segment_gets_no_further_mark_and_what_it_held_lies_in_the_next_one
     fixture.record(7);
     fixture.shut_down();
     let segments: Vec<_> =
-        fixture.segments().iter().map(|path| crate::segment::SegmentReader::open(path).unwrap()).collect();
+        fixture.segments().iter().map(|path| crate::segment::reader::SegmentReader::open(path).unwrap()).collect();
     let told: Vec<_> = segments
         .iter()
         .map(|reader| (reader.header().base_sequence.0, reader.mark().durable.frames, reader.mark().sealed.is_some()))
@@ -260,9 +270,9 @@ fn what_can_not_be_read_back_is_a_gap_and_its_numbers_do_not_come_again() {
         let totals = query.totals().unwrap();
         assert_eq!((totals.requests as u64, totals.dropped as u64), (report.appended, report.dropped));
         // Requests, what is lost of them, and one number for the gap record.
-        let numbers: Vec<_> = query.logs(&RequestFilter::default()).unwrap().iter().map(|row| row.id).collect();
+        let numbers: Vec<_> = query.requests(&RequestFilter::default()).unwrap().iter().map(|row| row.id).collect();
         assert_eq!(numbers.iter().max(), Some(&4201));
-        assert_eq!(query.gaps(crate::query::Span::default()).unwrap().len(), 1);
+        assert_eq!(query.gaps(crate::query::filter::Span::default()).unwrap().len(), 1);
     }
 }
 

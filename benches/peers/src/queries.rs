@@ -25,8 +25,8 @@ pub(crate) fn mcplog(dir: &Path, rows: u64) -> Result<Outcome, Failure> {
         ("stats per tool".into(), query_time::milliseconds(|| query.tool_stats(&everything).map(drop))?),
         ("slowest 50".into(), query_time::milliseconds(|| query.slowest(&slow, 50).map(drop))?),
         ("store totals".into(), query_time::milliseconds(|| query.totals().map(drop))?),
-        ("latest 50".into(), query_time::milliseconds(|| query.logs(&latest).map(drop))?),
-        ("latest 50 of a tool".into(), query_time::milliseconds(|| query.logs(&of_a_tool).map(drop))?),
+        ("latest 50".into(), query_time::milliseconds(|| query.requests(&latest).map(drop))?),
+        ("latest 50 of a tool".into(), query_time::milliseconds(|| query.requests(&of_a_tool).map(drop))?),
         ("50 sessions".into(), query_time::milliseconds(|| query.sessions(&sessions).map(drop))?),
     ];
     drop(query);

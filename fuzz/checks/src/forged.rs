@@ -4,10 +4,9 @@
 
 use crate::input::Input;
 use mcplog::Request;
-use mcplog::format::{
-    Extent, FRAMES_OFFSET, FrameHeader, Mark, Offset, SegmentHeader, SegmentId, Sequence, WriterId, frame_bytes,
-};
+use mcplog::position::{Offset, SegmentId, Sequence, WriterId};
 use mcplog::record::Record;
+use mcplog::segment::format::{Extent, FRAMES_OFFSET, FrameHeader, Mark, SegmentHeader, frame_bytes};
 
 /// So many choices of an input count: files stay small.
 const CHOICES_MAX: usize = 300;

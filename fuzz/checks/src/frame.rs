@@ -1,6 +1,6 @@
 //! What must hold of the codec of frames, marks and headers for any bytes.
 
-use mcplog::format::{
+use mcplog::segment::format::{
     FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader, HEADER_BYTES, HeaderError, MARK_BYTES, Mark, PAYLOAD_BYTES_MAX,
     SegmentHeader, frame_bytes,
 };
@@ -42,7 +42,8 @@ fn mark(bytes: &[u8; MARK_BYTES], salt: u32) {
     }
     // The same fields with a checksum that fits: what decodes is what was written.
     let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let extent = |at: usize| mcplog::format::Extent { end: mcplog::format::Offset(word(at)), frames: word(at + 4) };
+    let extent =
+        |at: usize| mcplog::segment::format::Extent { end: mcplog::position::Offset(word(at)), frames: word(at + 4) };
     let forged = Mark { generation: u64::from(word(0)), durable: extent(8), sealed: Some(extent(16)) };
     if let Some(read) = Mark::decode(&forged.encode(salt), salt)
         && read.sealed.is_some()
@@ -56,7 +57,7 @@ fn header(bytes: &[u8; HEADER_BYTES]) {
     match SegmentHeader::decode(bytes) {
         Ok(header) => assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header)),
         Err(HeaderError::Unwritten) => assert_eq!(*bytes, [0; HEADER_BYTES]),
-        Err(HeaderError::UnsupportedVersion(version)) => assert!(version > mcplog::format::FORMAT_VERSION),
+        Err(HeaderError::UnsupportedVersion(version)) => assert!(version > mcplog::segment::format::FORMAT_VERSION),
         Err(HeaderError::Corrupt { found, .. }) => assert!(found.chars().all(|c| c.is_ascii_graphic() || c == ' ')),
     }
 }

@@ -1,11 +1,12 @@
 //! A second opinion on what a segment holds: the rules of format.md over the bytes in memory, without a buffer, a file or
 //! a second look.
 
-use mcplog::format::{
-    Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, Frame, FrameError, HEADER_BYTES, Mark, Offset,
-    SegmentHeader, frame_bytes,
-};
+use mcplog::position::Offset;
 use mcplog::segment::Stop;
+use mcplog::segment::format::{
+    Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, Frame, FrameError, HEADER_BYTES, Mark, SegmentHeader,
+    frame_bytes,
+};
 
 /// What a reader met, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]

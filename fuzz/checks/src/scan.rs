@@ -4,7 +4,8 @@
 use crate::forged::segment;
 use crate::input::Input;
 use crate::plain_scan::{Found, header, plain_scan};
-use mcplog::format::{Extent, FRAMES_OFFSET, Offset, frame_bytes};
+use mcplog::position::Offset;
+use mcplog::segment::format::{Extent, FRAMES_OFFSET, frame_bytes};
 use mcplog::segment::{Item, SegmentReader, Stop};
 use std::path::Path;
 

@@ -1,8 +1,9 @@
 //! Expiring against the model: what is left is what the younger events alone give, whatever was removed when.
 
 use super::*;
-use crate::query::{Integrity, Query};
-use crate::retention::RowRetention;
+use crate::index::row_retention::RowRetention;
+use crate::query::database::Query;
+use crate::query::integrity::Integrity;
 
 const MINUTE: i64 = 60_000;
 /// From one time of the model to the next: so much that the times lie in cells of several levels.
@@ -465,7 +466,7 @@ fn a_reader_that_keeps_sqlites_log_does_not_keep_what_is_expired() {
 #[test]
 fn a_copy_on_its_own_thread_that_failed_is_told_and_leaves_sqlites_log_in_doubt() {
     let (mut fixture, retention) = Fixture::aside();
-    crate::sabotage::order(fixture.dir.path(), crate::sabotage::Spot::CopyLog, 0, 1);
+    crate::ground::sabotage::order(fixture.dir.path(), crate::ground::sabotage::Spot::CopyLog, 0, 1);
     let error = fixture.settle_aside(&retention, |_| ()).unwrap_err();
     assert!(error.to_string().contains("disk I/O error"), "{error}");
     assert!(fixture.index().in_doubt.load(Ordering::Relaxed));

@@ -2,7 +2,7 @@
 //! what it cost.
 
 use super::*;
-use crate::segment::SegmentReader;
+use crate::segment::reader::SegmentReader;
 use std::os::unix::fs::FileExt;
 
 /// A store that is shut, with a log that nothing vouches for and no database.

@@ -1,7 +1,7 @@
 //! A database that is full, fails or is held by somebody else: recording goes on, health says so, and folding catches up
 //! when it can; no row is lost or doubled. [`Holdings`] runs SQLite's own integrity check each time.
 
-use mcplog::format::SegmentId;
+use mcplog::position::SegmentId;
 use mcplog_faults::cases::{assert_hit, each, spread};
 use mcplog_faults::order::{self, Order};
 use mcplog_faults::strace::Tracer;

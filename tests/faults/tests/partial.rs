@@ -1,7 +1,7 @@
 //! Power cuts after Linux has written some pages of a log that nobody synced, in no order: no record past the first gap
 //! comes back, every record before it does, and none of it is taken for corruption.
 
-use mcplog::format::HEADER_BYTES;
+use mcplog::segment::format::HEADER_BYTES;
 use mcplog::segment::{Item, SegmentReader};
 use mcplog_faults::{Disk, Ordeal, Random, Scale};
 use std::fs::File;

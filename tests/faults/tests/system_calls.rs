@@ -3,7 +3,7 @@
 
 use mcplog::Config;
 use mcplog::config::SEGMENT_BYTES_MIN;
-use mcplog::format::FRAMES_OFFSET;
+use mcplog::segment::format::FRAMES_OFFSET;
 use mcplog_faults::cases::{assert_hit, each, spread};
 use mcplog_faults::trace::{Call, Counts};
 use mcplog_faults::watchdog::SIGKILL;

@@ -9,8 +9,9 @@
 //! The disk gets what a sync sees. Whenever a mark is written, which the system may write back at once, the disk must have
 //! what the mark vouches for.
 
-use crate::format::{
-    Extent, FRAMES_OFFSET, Frame, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark, Offset, SegmentHeader,
+use crate::ground::position::Offset;
+use crate::segment::format::{
+    Extent, FRAMES_OFFSET, Frame, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark, SegmentHeader,
 };
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::HashMap;
@@ -192,7 +193,7 @@ pub(crate) struct HeaderPage {
     held: Arc<()>,
 }
 
-pub(crate) fn create(path: &Path, bytes: u32) -> Result<(FramePages, HeaderPage), crate::error::PathError> {
+pub(crate) fn create(path: &Path, bytes: u32) -> Result<(FramePages, HeaderPage), crate::ground::error::PathError> {
     let (memory, held) = (Arc::new(Memory::new(bytes)), Arc::new(()));
     FILES.with(|files| files.insert(path.to_owned(), Arc::clone(&memory)));
     Ok((FramePages { memory: Arc::clone(&memory), held: Arc::clone(&held), bytes }, HeaderPage { memory, held }))

@@ -1,9 +1,10 @@
 //! What must hold of the hand-over in every interleaving.
 
 use crate::event::{Event, SessionClosed};
-use crate::handover::channel::Channel;
-use crate::handover::intake::Intake;
-use crate::refusal::Refusal;
+use crate::recorder::channel::Channel;
+use crate::recorder::intake::Intake;
+use crate::recorder::lane;
+use crate::recorder::refusal::Refusal;
 use loom::model::Builder;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ fn channel() -> Arc<Channel> {
 fn offer(channel: &Arc<Channel>, numbers: std::ops::Range<i64>) -> Vec<i64> {
     let mut accepted = Vec::new();
     for number in numbers {
-        match channel.offer(&Event::SessionClosed(SessionClosed::new("s", number))) {
+        match lane::offer(channel, &Event::SessionClosed(SessionClosed::new("s", number))) {
             Ok(()) => accepted.push(number),
             Err(Refusal::Closed) => break,
             Err(Refusal::Full) => {}

@@ -1,4 +1,4 @@
-//! The hand-over from recording threads to the appender, as it is in `src/handover`, and the way of a frame from the thread
+//! The hand-over from recording threads to the appender, as it is in `src/recorder`, and the way of a frame from the thread
 //! that appends it to those that sync, fold and inspect it, as it is in `src/segment`, but over loom's atomics: a test tries
 //! every interleaving up to a bound, and every value that a load may see under the rules of the memory model.
 //!
@@ -15,43 +15,20 @@
     reason = "most of this is a copy, of which the tests need a part"
 )]
 
-pub mod error {
-    include!(concat!(env!("OUT_DIR"), "/error.rs"));
-}
-
 pub mod event {
     include!(concat!(env!("OUT_DIR"), "/event.rs"));
 }
 
-pub mod format {
-    include!(concat!(env!("OUT_DIR"), "/format.rs"));
-}
-
-pub mod health {
-    include!(concat!(env!("OUT_DIR"), "/health.rs"));
-}
-
-pub mod refusal {
-    include!(concat!(env!("OUT_DIR"), "/refusal.rs"));
-}
-
 pub mod record {
-    /// Stands for the record of that name.
-    #[derive(Debug)]
-    pub struct GapRecord {
-        pub from_ts: i64,
-        pub to_ts: i64,
-        pub events: u64,
-    }
-}
-
-pub mod config {
-    /// Stands for the policies.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum SyncPolicy {
-        Always,
-        Interval,
-        Never,
+    #[expect(clippy::module_inception, reason = "as in the library")]
+    pub mod record {
+        /// Stands for the record of that name.
+        #[derive(Debug)]
+        pub struct GapRecord {
+            pub from_ts: i64,
+            pub to_ts: i64,
+            pub events: u64,
+        }
     }
 }
 
@@ -73,28 +50,78 @@ pub mod rusqlite {
     }
 }
 
-mod gap {
-    include!(concat!(env!("OUT_DIR"), "/gap.rs"));
+pub mod ground {
+    pub mod error {
+        include!(concat!(env!("OUT_DIR"), "/ground_error.rs"));
+    }
+
+    pub mod health {
+        include!(concat!(env!("OUT_DIR"), "/ground_health.rs"));
+    }
+
+    pub mod position {
+        include!(concat!(env!("OUT_DIR"), "/ground_position.rs"));
+    }
+
+    pub mod config {
+        /// Stands for the policies.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum SyncPolicy {
+            Always,
+            Interval,
+            Never,
+        }
+    }
+
+    pub(crate) mod clock {
+        include!(concat!(env!("OUT_DIR"), "/ground_clock.rs"));
+    }
+
+    pub(crate) mod progress {
+        include!(concat!(env!("OUT_DIR"), "/ground_progress.rs"));
+    }
+
+    pub(crate) mod signal {
+        include!(concat!(env!("OUT_DIR"), "/ground_signal.rs"));
+    }
+
+    /// Faults on order, of which there are none here: a file of the model fails by itself.
+    #[cfg(test)]
+    pub(crate) mod sabotage {
+        use std::io;
+        use std::ops::Range;
+        use std::path::Path;
+
+        pub(crate) enum Spot {
+            Refuse,
+            Sync,
+            SyncError,
+            SealedNotTried,
+            SealedSyncError,
+        }
+
+        pub(crate) fn strike(_: &Path, _: Spot) {}
+
+        pub(crate) fn fail(_: &Path, _: Spot) -> io::Result<()> {
+            Ok(())
+        }
+
+        pub(crate) fn read(_: &Path, _: &Range<u64>) -> io::Result<()> {
+            Ok(())
+        }
+    }
 }
 
-mod foldable {
-    include!(concat!(env!("OUT_DIR"), "/foldable.rs"));
+mod appender {
+    pub(crate) mod sync_loop {
+        include!(concat!(env!("OUT_DIR"), "/appender_sync_loop.rs"));
+    }
 }
 
-mod log {
-    include!(concat!(env!("OUT_DIR"), "/log.rs"));
-}
-
-mod progress {
-    include!(concat!(env!("OUT_DIR"), "/progress.rs"));
-}
-
-mod signal {
-    include!(concat!(env!("OUT_DIR"), "/signal.rs"));
-}
-
-mod syncing {
-    include!(concat!(env!("OUT_DIR"), "/syncing.rs"));
+mod compactor {
+    pub(crate) mod fold_limit {
+        include!(concat!(env!("OUT_DIR"), "/compactor_fold_limit.rs"));
+    }
 }
 
 mod disk;
@@ -102,21 +129,27 @@ mod kernel;
 mod mailbox;
 mod queue;
 
-mod handover {
+mod recorder {
     pub(crate) mod block {
-        include!(concat!(env!("OUT_DIR"), "/handover_block.rs"));
+        include!(concat!(env!("OUT_DIR"), "/recorder_block.rs"));
     }
     pub(crate) mod channel {
-        include!(concat!(env!("OUT_DIR"), "/handover_channel.rs"));
+        include!(concat!(env!("OUT_DIR"), "/recorder_channel.rs"));
+    }
+    pub(crate) mod gap {
+        include!(concat!(env!("OUT_DIR"), "/recorder_gap.rs"));
     }
     pub(crate) mod intake {
-        include!(concat!(env!("OUT_DIR"), "/handover_intake.rs"));
+        include!(concat!(env!("OUT_DIR"), "/recorder_intake.rs"));
     }
     pub(crate) mod lane {
-        include!(concat!(env!("OUT_DIR"), "/handover_lane.rs"));
+        include!(concat!(env!("OUT_DIR"), "/recorder_lane.rs"));
     }
     pub(crate) mod packing {
-        include!(concat!(env!("OUT_DIR"), "/handover_packing.rs"));
+        include!(concat!(env!("OUT_DIR"), "/recorder_packing.rs"));
+    }
+    pub mod refusal {
+        include!(concat!(env!("OUT_DIR"), "/recorder_refusal.rs"));
     }
     pub(crate) mod fence {
         use loom::sync::atomic::{Ordering, fence};
@@ -141,10 +174,8 @@ mod handover {
 }
 
 mod segment {
-    pub(crate) use reader::{Item, SegmentReader, Stop};
-
     pub(crate) mod directory {
-        use crate::format::SegmentId;
+        use crate::ground::position::SegmentId;
 
         pub(crate) fn file_name(id: SegmentId) -> String {
             format!("{id}.seg")
@@ -163,37 +194,17 @@ mod segment {
     pub(crate) mod reader {
         include!(concat!(env!("OUT_DIR"), "/segment_reader.rs"));
     }
+    pub(crate) mod segment_list {
+        include!(concat!(env!("OUT_DIR"), "/segment_segment_list.rs"));
+    }
     pub(crate) mod syncer {
         include!(concat!(env!("OUT_DIR"), "/segment_syncer.rs"));
     }
     pub(crate) mod writer {
         include!(concat!(env!("OUT_DIR"), "/segment_writer.rs"));
     }
-}
-
-/// Faults on order, of which there are none here: a file of the model fails by itself.
-#[cfg(test)]
-mod sabotage {
-    use std::io;
-    use std::ops::Range;
-    use std::path::Path;
-
-    pub(crate) enum Spot {
-        Refuse,
-        Sync,
-        SyncError,
-        SealedNotTried,
-        SealedSyncError,
-    }
-
-    pub(crate) fn strike(_: &Path, _: Spot) {}
-
-    pub(crate) fn fail(_: &Path, _: Spot) -> io::Result<()> {
-        Ok(())
-    }
-
-    pub(crate) fn read(_: &Path, _: &Range<u64>) -> io::Result<()> {
-        Ok(())
+    pub mod format {
+        include!(concat!(env!("OUT_DIR"), "/segment_format.rs"));
     }
 }
 

@@ -1,18 +1,19 @@
 //! What must hold of a live segment in every interleaving: whoever reads it sees whole frames in order, whatever is called
 //! durable is on the disk, and what is folded is read once, from where it is.
 
-use crate::config::SyncPolicy;
+use crate::appender::sync_loop::{SyncCommand, SyncLoop, SyncParts};
+use crate::compactor::fold_limit::{FoldLimit, Unfolded};
 use crate::disk::{FRAME_BYTES, PAYLOAD_BYTES, file_at};
-use crate::foldable::{Foldable, Outlook};
-use crate::format::{Extent, FRAMES_OFFSET, SegmentId, Sequence, WriterId};
-use crate::health::HealthBoard;
-use crate::log::{Log, LogSegment};
+use crate::ground::config::SyncPolicy;
+use crate::ground::health::HealthBoard;
+use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::ground::progress::Progress;
 use crate::mailbox::{Receiver, Sender, Thread, mailbox};
-use crate::progress::Progress;
+use crate::segment::format::{Extent, FRAMES_OFFSET};
+use crate::segment::reader::{Item, SegmentReader, Stop};
+use crate::segment::segment_list::{LogSegment, SegmentList};
 use crate::segment::syncer::{SegmentSyncer, UnsyncedSegment};
 use crate::segment::writer::{PreparedSegment, SegmentWriter};
-use crate::segment::{Item, SegmentReader, Stop};
-use crate::syncing::{SyncCommand, SyncLoop, SyncParts};
 use loom::model::Builder;
 use std::path::Path;
 use std::sync::Arc;
@@ -101,7 +102,7 @@ fn who_reads_a_segment_while_it_is_sealed_and_shortened_sees_all_of_it() {
 /// What the threads of a store share.
 #[derive(Clone)]
 struct Shared {
-    log: Arc<Log>,
+    log: Arc<SegmentList>,
     progress: Arc<Progress>,
     /// Whether what is folded need not be durable.
     takes_published: bool,
@@ -110,7 +111,7 @@ struct Shared {
 impl Shared {
     fn new(takes_published: bool) -> Self {
         let progress = Progress::new(Sequence(0), Sequence(0), Sequence(0));
-        Self { log: Arc::new(Log::new([], [])), progress: Arc::new(progress), takes_published }
+        Self { log: Arc::new(SegmentList::new([], [])), progress: Arc::new(progress), takes_published }
     }
 }
 
@@ -203,10 +204,10 @@ impl Appender {
 fn fold_some(shared: &Shared, folded: &mut Vec<u64>) -> bool {
     let _folding = shared.log.hold_folding();
     let checkpoint = Sequence(folded.last().copied().unwrap_or(0));
-    let outlook = Outlook::beyond(checkpoint, &shared.log, &shared.progress, shared.takes_published);
+    let outlook = Unfolded::beyond(checkpoint, &shared.log, &shared.progress, shared.takes_published);
     // Without a segment, the compactor takes all numbers that were appended for folded.
     assert!(outlook.next.is_some() || outlook.appended <= checkpoint, "{outlook:?} passes something over");
-    let Some(Foldable { segment, limit, last }) = outlook.next.filter(|next| next.last > checkpoint) else {
+    let Some(FoldLimit { segment, limit, last }) = outlook.next.filter(|next| next.last > checkpoint) else {
         return false;
     };
     let on_disk = file_at(&segment.path).on_disk();

@@ -2,7 +2,8 @@
 
 use crate::finding::Finding;
 use crate::severity::Severity;
-use mcplog::format::{SegmentHeader, SegmentId, Sequence, WriterId};
+use mcplog::position::{SegmentId, Sequence, WriterId};
+use mcplog::segment::format::SegmentHeader;
 use std::path::{Path, PathBuf};
 
 /// Remembers the segment before.

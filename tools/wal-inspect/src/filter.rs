@@ -2,7 +2,7 @@
 
 use crate::fields::{kind_name, status_name, time_ms};
 use clap::{Args, ValueEnum};
-use mcplog::format::Sequence;
+use mcplog::position::Sequence;
 use mcplog::record::{Id, Record};
 
 /// A kind of record, by name.

@@ -1,7 +1,7 @@
 //! What is wrong with a segment, or worth a word: pure data, and how bad it is.
 
 use crate::severity::Severity;
-use mcplog::format::{Offset, Sequence};
+use mcplog::position::{Offset, Sequence};
 
 /// Something to tell about a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::place::Place;
 use crate::scan::{self, Found};
 use crate::severity::Severity;
 use crate::source::{self, Opened, Source};
-use mcplog::format::SegmentId;
+use mcplog::position::SegmentId;
 use mcplog::segment::{SegmentReader, Stop};
 use std::ops::ControlFlow;
 use std::path::PathBuf;

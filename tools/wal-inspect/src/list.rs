@@ -15,7 +15,7 @@ use crate::scan::{self, Found};
 use crate::severity::Severity;
 use crate::source::{self, Opened, Source};
 use crate::table::{Align, align, human_bytes};
-use mcplog::format::WriterId;
+use mcplog::position::WriterId;
 use mcplog::segment::SegmentReader;
 use std::ops::ControlFlow;
 

@@ -1,6 +1,7 @@
 //! Which segment something was found in: shared by all that is said of it.
 
-use mcplog::format::{SegmentHeader, SegmentId};
+use mcplog::position::SegmentId;
+use mcplog::segment::format::SegmentHeader;
 use std::path::{Path, PathBuf};
 
 /// A segment, as output names it.

@@ -12,9 +12,9 @@ use crate::place::Place;
 use crate::record_text;
 use crate::severity::Severity;
 use clap::Args;
-use mcplog::format::FrameHeader;
 use mcplog::record::{Record, RecordError};
 use mcplog::segment::FrameAt;
+use mcplog::segment::format::FrameHeader;
 use std::io;
 
 /// Columns of the sequence number; longer ones push the rest aside.
@@ -167,7 +167,7 @@ impl Presenter {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         bytes.extend_from_slice(frame.payload);
-        bytes.resize(mcplog::format::frame_bytes(words.length) as usize, 0);
+        bytes.resize(mcplog::segment::format::frame_bytes(words.length) as usize, 0);
         self.hex_lines(frame.offset.0, &bytes)
     }
 

@@ -3,7 +3,7 @@
 use crate::finding::Finding;
 use crate::place::Place;
 use crate::severity::Severity;
-use mcplog::format::{Offset, Sequence};
+use mcplog::position::{Offset, Sequence};
 use mcplog::segment::SegmentReader;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};

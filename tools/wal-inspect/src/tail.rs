@@ -14,7 +14,7 @@ use crate::scan::{self, Found};
 use crate::severity::Severity;
 use crate::source::{self, Opened, Source};
 use mcplog::error::PathError;
-use mcplog::format::{Offset, Sequence};
+use mcplog::position::{Offset, Sequence};
 use mcplog::record::Record;
 use mcplog::segment::FrameAt;
 use rustix::event::{PollFd, PollFlags, Timespec};

@@ -4,7 +4,8 @@ mod fixture;
 
 use fixture::{Log, Running, STORE, inspect, patch, unwrapped};
 use mcplog::SyncPolicy;
-use mcplog::format::{MARK_OFFSETS, Sequence, WriterId};
+use mcplog::position::{Sequence, WriterId};
+use mcplog::segment::format::MARK_OFFSETS;
 use std::io::Read;
 use std::process::{Command, Stdio};
 

@@ -4,7 +4,8 @@ mod fixture;
 
 use assert_cmd::Command;
 use fixture::{Log, PATIENCE, Running, STORE, TS, inspect, outcome, patch, unwrapped};
-use mcplog::format::{Extent, MARK_BYTES, Mark, Offset};
+use mcplog::position::Offset;
+use mcplog::segment::format::{Extent, MARK_BYTES, Mark};
 use mcplog::{Request, SchemaVersion, Session, SessionClosed, Status};
 use std::os::unix::fs::symlink;
 

@@ -416,7 +416,7 @@ fn list_and_verify_sum_up_every_segment() {
 #[test]
 fn findings_of_every_other_sort_parse_too() {
     let log = Log::of_segments();
-    log.change_header(1, |header| header.writer_id = mcplog::format::WriterId([1; 16]));
+    log.change_header(1, |header| header.writer_id = mcplog::position::WriterId([1; 16]));
     std::fs::remove_file(log.segment(2)).unwrap();
     std::fs::write(log.file(9), b"no segment").unwrap();
     fixture::patch(&log.segment(0), 100, b"x");

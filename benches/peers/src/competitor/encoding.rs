@@ -1,7 +1,7 @@
 //! A floor: what it takes to encode mcplog's record and to compute its checksum, kept nowhere.
 
 use super::mcplog::request;
-use mcplog::format::FrameHeader;
+use mcplog::segment::format::FrameHeader;
 use mcplog::record::Record;
 use measure::log::Failure;
 use measure::{Event, Log, Writer};

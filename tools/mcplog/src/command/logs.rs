@@ -8,7 +8,7 @@ use crate::error::CliError;
 use crate::table::{Cell, Column, Layout};
 use crate::view::{BAD, DIM, GOOD, HEADER, NAME, TimeStyle, View, WARNING};
 use crate::{json, text, units};
-use mcplog::query::{LogRow, Query};
+use mcplog::query::{Query, RequestRow};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
 
     let mut rows = Rows { out: &mut *out, view, json: args.show.json, table: None, sample: Vec::new(), seen: 0 };
     let mut written = Ok(());
-    query.each_log(&filter, |row| {
+    query.each_request(&filter, |row| {
         written = rows.push(row);
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
@@ -64,12 +64,12 @@ struct Rows<'a> {
     view: &'a View,
     json: bool,
     table: Option<LogTable>,
-    sample: Vec<LogRow>,
+    sample: Vec<RequestRow>,
     seen: u64,
 }
 
 impl Rows<'_> {
-    fn push(&mut self, row: LogRow) -> io::Result<()> {
+    fn push(&mut self, row: RequestRow) -> io::Result<()> {
         self.seen += 1;
         if self.json {
             return json::write_line(self.out, &row);
@@ -109,7 +109,7 @@ pub(super) struct LogTable {
 
 impl LogTable {
     /// Columns that the sample fits into.
-    pub(super) fn measure(sample: &[LogRow], view: &View) -> Self {
+    pub(super) fn measure(sample: &[RequestRow], view: &View) -> Self {
         let first_ts = sample.iter().map(|row| row.ts).min().unwrap_or(0);
         let last_ts = sample.iter().map(|row| row.ts).max().unwrap_or(0);
         let (time_header, time_style) = view.time_column("TIME", first_ts, last_ts);
@@ -126,7 +126,7 @@ impl LogTable {
     }
 
     /// One line for the request, and one more below it if there is an error to tell.
-    pub(super) fn write(&self, out: &mut dyn Write, view: &View, row: &LogRow) -> io::Result<()> {
+    pub(super) fn write(&self, out: &mut dyn Write, view: &View, row: &RequestRow) -> io::Result<()> {
         writeln!(out, "{}", self.layout.row(&self.cells(row, view)))?;
         let Some(error) = error_of(row) else { return Ok(()) };
         let indent = self.layout.start_of(STATUS_COLUMN).unwrap_or(0);
@@ -135,7 +135,7 @@ impl LogTable {
         writeln!(out, "{:indent$}{BAD}└ {}{BAD:#}", "", text::fit(&error, room))
     }
 
-    fn cells<'a>(&self, row: &'a LogRow, view: &View) -> Vec<Cell<'a>> {
+    fn cells<'a>(&self, row: &'a RequestRow, view: &View) -> Vec<Cell<'a>> {
         let (status, style) = match (row.status.as_str(), row.tool_error) {
             ("ok", Some(true)) => ("isError", WARNING),
             ("ok", _) => ("ok", GOOD),
@@ -156,7 +156,7 @@ impl LogTable {
     }
 }
 
-fn error_of(row: &LogRow) -> Option<String> {
+fn error_of(row: &RequestRow) -> Option<String> {
     match (&row.error_code, &row.error_msg) {
         (Some(code), Some(message)) => Some(format!("{code}: {message}")),
         (Some(only), None) | (None, Some(only)) => Some(only.clone()),

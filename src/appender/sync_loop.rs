@@ -1,0 +1,351 @@
+//! The syncing thread: forces appended frames to the disk, when the policy says so.
+//!
+//! It may wait for the disk as long as it takes; the appender never waits for it. It decides when to sync;
+//! [`crate::segment::syncer`] knows how.
+//!
+//! A failed sync poisons its segment for good: Linux reports a failed write-back once and then forgets it, so trying
+//! again would turn a loss into a success. From then on nothing of that segment and of those after it is synced or
+//! called durable. The appender is told, writes what was not durable again into new segments, with the same numbers, and
+//! says where those begin; the syncing thread goes on with them. After [`POISONINGS_MAX`] in a row it gives up.
+
+use crate::ground::config::SyncPolicy;
+use crate::ground::error::PathError;
+use crate::ground::health::{HealthBoard, Part};
+use crate::ground::position::Sequence;
+use crate::ground::progress::{Progress, Ticket};
+use crate::segment::format::Extent;
+use crate::segment::syncer::{SealedSyncError, SegmentSyncer, UnsyncedSegment, sync_sealed_file};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// What the syncing thread is told, in order. Dropping the last sender ends it.
+#[derive(Debug)]
+pub(crate) enum SyncCommand {
+    /// A new segment takes frames. By the appender.
+    Activate(SegmentSyncer),
+    /// The active segment got its last frame. By the appender, which has let go of it.
+    Seal(Extent),
+    /// Something was appended, after everything was durable: it is synced when it is due. By the appender.
+    Appended,
+    /// Sync now: tickets were answered, up to this one, or the policy is `always` and something was appended. By the
+    /// appender. Where in the row of commands it comes says which segments the tickets cover.
+    SyncNow(Ticket),
+    /// What was not durable is being written again; the segments that come now have it.
+    WritingAgain,
+    /// All of it is written, but for so many records that could not be read back.
+    WrittenAgain { lost: u64 },
+}
+
+/// Whether what is published may be synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Sound,
+    /// A sync failed. Nothing is synced before the appender says that new segments begin.
+    Poisoned,
+    /// The new segments don't have everything yet: no ticket is durable before they do.
+    WritingAgain,
+    /// Nothing is synced any more.
+    GivenUp,
+}
+
+/// The thread's state.
+pub(crate) struct SyncLoop {
+    commands: Receiver<SyncCommand>,
+    /// Where the appender learns that a segment is poisoned. Never full: there is none more before it has answered.
+    poisoned: Sender<UnsyncedSegment>,
+    policy: SyncPolicy,
+    interval: Duration,
+    progress: Arc<Progress>,
+    health: Arc<HealthBoard>,
+    /// Woken when more became durable, and so may be folded.
+    compactor: Thread,
+    compactor_woken: Instant,
+    /// More became durable than when the compactor was last woken.
+    more_to_fold: bool,
+    /// The last ticket that it was told of.
+    answered: Ticket,
+    active: Option<SegmentSyncer>,
+    /// Segments that were sealed without a sync, under the policy `never` or by recovery: the next sync owes them one.
+    unsynced: VecDeque<UnsyncedSegment>,
+    /// When to try again what could not be tried.
+    retry: Option<Instant>,
+    /// The last sequence number of the segments that were sealed.
+    last_sealed: Sequence,
+    state: State,
+    /// How many records were lost by failed syncs since a waiter was last told of any.
+    lost: u64,
+    /// How many syncs have failed since the last one that did not.
+    failures: u32,
+    /// Health says that something is wrong with syncing.
+    degraded: bool,
+}
+
+/// What the syncing thread shares with others.
+pub(crate) struct SyncParts {
+    pub(crate) commands: Receiver<SyncCommand>,
+    pub(crate) poisoned: Sender<UnsyncedSegment>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) health: Arc<HealthBoard>,
+    pub(crate) compactor: Thread,
+}
+
+/// So many poisoned segments in a row are no accident: the disk is broken, and each costs writing everything again.
+const POISONINGS_MAX: u32 = 3;
+/// How long to leave the disk alone after a failure; so much longer after each further one.
+const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait before trying again to sync a segment that could not be opened.
+const SEALED_RETRY: Duration = Duration::from_millis(250);
+/// From how many on the list of unsynced segments is looked through for files that are gone.
+const UNSYNCED_LOOK: usize = 64;
+
+/// The compactor is not woken more often than this. Under `always`, waking it at each sync made it commit a transaction
+/// for every few records, which was 45 % of all processor time with 16 threads waiting for durability.
+const FOLD_INTERVAL: Duration = Duration::from_millis(20);
+
+impl SyncLoop {
+    /// A loop that owes `unsynced` a sync, which recovery left in the order of their numbers. The last number of all is
+    /// `last`.
+    pub(crate) fn new(
+        parts: SyncParts,
+        policy: SyncPolicy,
+        interval: Duration,
+        unsynced: Vec<UnsyncedSegment>,
+        last: Sequence,
+    ) -> Self {
+        Self {
+            commands: parts.commands,
+            poisoned: parts.poisoned,
+            policy,
+            interval,
+            answered: parts.progress.answered(),
+            progress: parts.progress,
+            health: parts.health,
+            compactor: parts.compactor,
+            compactor_woken: Instant::now(),
+            more_to_fold: false,
+            active: None,
+            unsynced: unsynced.into(),
+            retry: None,
+            last_sealed: last,
+            state: State::Sound,
+            lost: 0,
+            failures: 0,
+            degraded: false,
+        }
+    }
+
+    pub(crate) fn run(mut self) {
+        if self.policy != SyncPolicy::Never {
+            // What recovery left.
+            self.sync_sealed();
+        }
+        let mut due = Instant::now() + self.interval;
+        loop {
+            let command = match self.look_again_at(due) {
+                Some(deadline) => self.commands.recv_deadline(deadline),
+                None => self.commands.recv().map_err(RecvTimeoutError::from),
+            };
+            let mut wanted = false;
+            match command {
+                Ok(command) => {
+                    // Everything that has gathered is answered by one sync: group commit.
+                    wanted |= self.obey(command);
+                    while let Ok(command) = self.commands.try_recv() {
+                        wanted |= self.obey(command);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.end(),
+            }
+            let now = Instant::now();
+            wanted |= self.retry.take_if(|retry| *retry <= now).is_some();
+            if wanted || self.policy == SyncPolicy::Interval && now >= due {
+                self.sync();
+                due = Instant::now() + self.interval;
+            }
+            self.wake_compactor();
+        }
+    }
+
+    /// The appender has ended.
+    fn end(mut self) {
+        // It leaves a segment active only if it died.
+        if self.active.is_some() {
+            self.sync();
+        } else {
+            self.sync_sealed();
+        }
+        if matches!(self.state, State::Poisoned | State::WritingAgain) {
+            // Nobody writes it again any more. It is where it was, and is folded from there.
+            self.give_up("the store was shut down before what a failed sync left in doubt was written again".into());
+        }
+    }
+
+    /// When to go on even if no command comes. `due` is the next sync of the policy `interval`, if there is anything to sync:
+    /// waking up for nothing ten times a second was a tenth of what an idle store costs.
+    fn look_again_at(&self, due: Instant) -> Option<Instant> {
+        let sync = (self.policy == SyncPolicy::Interval && !self.progress.rest_syncing()).then_some(due);
+        let wake = self.more_to_fold.then_some(self.compactor_woken + FOLD_INTERVAL);
+        sync.into_iter().chain(wake).chain(self.retry).min()
+    }
+
+    /// Wakes the compactor if it has something to do and was not woken just now.
+    fn wake_compactor(&mut self) {
+        let now = Instant::now();
+        if self.more_to_fold && now >= self.compactor_woken + FOLD_INTERVAL {
+            self.compactor.unpark();
+            self.compactor_woken = now;
+            self.more_to_fold = false;
+        }
+    }
+
+    /// Carries out a command; tells whether a sync is due.
+    fn obey(&mut self, command: SyncCommand) -> bool {
+        match command {
+            SyncCommand::Activate(segment) => self.active = Some(segment),
+            SyncCommand::Seal(extent) => self.seal(extent),
+            SyncCommand::Appended => {}
+            SyncCommand::SyncNow(answered) => {
+                self.answered = answered;
+                return true;
+            }
+            SyncCommand::WritingAgain if self.state == State::Poisoned => {
+                std::thread::sleep(FAILURE_PAUSE * self.failures);
+                self.active = None;
+                self.state = State::WritingAgain;
+            }
+            // Said of segments of which one is poisoned as well: they are written again once more.
+            SyncCommand::WritingAgain => {}
+            SyncCommand::WrittenAgain { lost } => {
+                self.lost += lost;
+                if self.state == State::WritingAgain {
+                    self.state = State::Sound;
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Makes everything that is published durable, and with it the tickets that were answered before it was.
+    fn sync(&mut self) {
+        if self.state != State::Sound || !self.sync_sealed() {
+            return;
+        }
+        let last = match &mut self.active {
+            Some(active) => match active.sync() {
+                Ok(extent) => active.last_sequence(extent),
+                Err(error) => {
+                    let doubtful = active.as_unsynced();
+                    return self.poison(doubtful, &error);
+                }
+            },
+            // Between two segments, or while there is no room for the next.
+            None => self.last_sealed,
+        };
+        self.set_durable(last);
+        let lost = self.lost;
+        let why = || format!("{lost} records that a failed sync left in doubt can't be read back, and are lost");
+        if lost > 0 && self.progress.lose_tickets(self.answered, why) {
+            self.lost = 0;
+        }
+        self.progress.set_durable_tickets(self.answered);
+    }
+
+    /// Syncs what was sealed without a sync; tells whether all of it is durable now.
+    fn sync_sealed(&mut self) -> bool {
+        if matches!(self.state, State::Poisoned | State::GivenUp) {
+            return false;
+        }
+        while let Some(segment) = self.unsynced.front() {
+            match sync_sealed_file(&segment.path) {
+                Ok(()) => {}
+                Err(SealedSyncError::NotTried(error)) => {
+                    self.degraded = true;
+                    self.retry = Some(Instant::now() + SEALED_RETRY);
+                    self.health.report(Part::Sync, error);
+                    return false;
+                }
+                Err(SealedSyncError::Failed(error)) => {
+                    let doubtful = segment.clone();
+                    self.poison(doubtful, &error);
+                    return false;
+                }
+            }
+            self.unsynced.pop_front();
+            if self.unsynced.is_empty() {
+                self.set_durable(self.last_sealed);
+            }
+        }
+        true
+    }
+
+    fn seal(&mut self, extent: Extent) {
+        let Some(segment) = self.active.take() else { return };
+        let durable = self.policy != SyncPolicy::Never && self.sync_sealed();
+        if self.state == State::Poisoned {
+            return segment.let_go(extent);
+        }
+        if !durable && self.state != State::GivenUp {
+            if self.unsynced.len() >= UNSYNCED_LOOK {
+                self.unsynced.retain(|segment| segment.path.exists());
+            }
+            self.unsynced.push_back(segment.as_unsynced());
+        }
+        let last = segment.last_sequence(extent);
+        match segment.seal(extent, durable) {
+            Ok(()) => {
+                self.last_sealed = last;
+                if durable {
+                    self.set_durable(last);
+                }
+            }
+            Err((doubtful, error)) => self.poison(doubtful, &error),
+        }
+        self.more_to_fold = true;
+    }
+
+    /// Everything up to `last` is durable. If that is more than before, syncing works.
+    fn set_durable(&mut self, last: Sequence) {
+        if last > self.progress.durable() {
+            self.progress.set_durable(last);
+            self.more_to_fold = true;
+            self.failures = 0;
+            if std::mem::take(&mut self.degraded) {
+                self.health.clear(Part::Sync);
+            }
+        }
+    }
+
+    /// A sync failed: what `segment` and those after it hold beyond its durable mark is in doubt, and stays so.
+    fn poison(&mut self, segment: UnsyncedSegment, error: &PathError) {
+        self.progress.add_poisoned_segment();
+        self.failures += 1;
+        self.degraded = true;
+        self.unsynced.clear();
+        self.last_sealed = segment.durable_sequence();
+        if self.failures >= POISONINGS_MAX {
+            return self.give_up(error.to_string());
+        }
+        self.health.report(
+            Part::Sync,
+            format_args!("{error}; what is not on the disk is written again, into another segment"),
+        );
+        self.state = State::Poisoned;
+        if self.poisoned.try_send(segment).is_err() {
+            // The appender is gone.
+            self.give_up(error.to_string());
+        }
+    }
+
+    /// Nothing is called durable any more; the compactor folds what is published.
+    fn give_up(&mut self, why: String) {
+        self.state = State::GivenUp;
+        self.health.report(Part::Sync, format_args!("{why}; nothing recorded since is safe from a power cut"));
+        self.progress.give_up_sync(why);
+        self.compactor.unpark();
+    }
+}

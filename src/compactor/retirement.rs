@@ -1,0 +1,156 @@
+//! Retiring: a folded segment is deleted, or kept for rebuilding; a damaged one goes to quarantine.
+//!
+//! Runs on the compactor. Which segments are damaged is read from the database, so that a crash at any point changes
+//! nothing: what is folded and still lies in the log is retired when the log is looked at again.
+
+use super::log_retention::LogRetention;
+use crate::ground::clock::now_ms;
+use crate::ground::config::Config;
+use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
+use crate::ground::position::{Offset, SegmentId, Sequence};
+use crate::index::damage::DamageRow;
+use crate::index::database::Index;
+use crate::segment::directory::sync_directory;
+use crate::segment::quarantine::{Damaged, NOTE_DAMAGE_MAX, Note, move_aside};
+use crate::segment::segment_list::{LogSegment, SegmentList};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often to look for segments that became too old to keep.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Why something is still there. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RetireError {
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Io(#[from] PathError),
+    #[error(transparent)]
+    Quarantine(#[from] OpenError),
+}
+
+/// What the compactor knows about retiring.
+pub(crate) struct Retirement {
+    log: Arc<SegmentList>,
+    retention: LogRetention,
+    wal_dir: PathBuf,
+    quarantine_dir: PathBuf,
+    /// Segments in which damage was found. `None`: not read yet.
+    damaged: Option<HashSet<SegmentId>>,
+    /// Files that were in quarantine when the store was opened, and are to be in the table.
+    quarantined: Vec<Note>,
+    /// How many segments were folded when they were last looked at, and when that was.
+    folded: usize,
+    looked_at: Instant,
+}
+
+impl Retirement {
+    pub(crate) fn new(log: Arc<SegmentList>, config: &Config, quarantined: Vec<Note>) -> Self {
+        Self {
+            log,
+            retention: LogRetention::new(config),
+            wal_dir: config.wal_dir(),
+            quarantine_dir: config.quarantine_dir(),
+            damaged: None,
+            quarantined,
+            folded: 0,
+            looked_at: Instant::now(),
+        }
+    }
+
+    /// Damage in this segment was committed to the database.
+    pub(crate) fn note_damaged(&mut self, segment: SegmentId) {
+        if let Some(damaged) = &mut self.damaged {
+            damaged.insert(segment);
+        }
+    }
+
+    /// Sees to it that the table `quarantine` has what is in quarantine.
+    pub(crate) fn note_quarantined(&mut self, index: &mut Index) -> Result<(), IndexError> {
+        if self.quarantined.is_empty() {
+            return Ok(());
+        }
+        let rows = self.quarantined.iter().flat_map(|note| {
+            note.damage.iter().map(|damaged| DamageRow {
+                segment: note.segment(),
+                offset: Offset(damaged.offset),
+                bytes: damaged.bytes,
+                reason: damaged.reason.clone(),
+            })
+        });
+        index.add_damage(rows)?;
+        self.quarantined.clear();
+        Ok(())
+    }
+
+    /// Retires segments of which everything is folded. `folded` is the checkpoint's number.
+    pub(crate) fn retire(&mut self, index: &Index, folded: Sequence) -> Result<(), RetireError> {
+        let count = self.log.folded_count(folded);
+        if count == self.folded && self.looked_at.elapsed() < INTERVAL {
+            return Ok(());
+        }
+        let segments = self.log.folded(folded);
+        let damaged = match &mut self.damaged {
+            Some(damaged) => damaged,
+            unread => unread.insert(index.damaged_segments()?.into_iter().collect()),
+        };
+        // Damaged ones are not kept among those that a database can be rebuilt from.
+        let (hurt, sound): (Vec<_>, Vec<_>) =
+            segments.ordered.into_iter().partition(|segment| damaged.contains(&segment.id));
+        let sizes: Vec<_> = sound.iter().map(|segment| (segment.bytes(), segment.created_at)).collect();
+        let retired = &sound[..self.retention.retired(&sizes, now_ms())];
+        let gone = retired.len() + hurt.len() + segments.superseded.len();
+        self.looked_at = Instant::now();
+        self.folded = count;
+        if gone == 0 {
+            return Ok(());
+        }
+        // If this fails half-way, it is all looked at again.
+        self.folded = usize::MAX;
+        index.make_durable()?;
+        // One that has to stay keeps no other. What takes room comes last: there may be none before the rest is gone.
+        let mut done = Ok(());
+        for segment in retired.iter().chain(&segments.superseded) {
+            done = done.and(self.remove(segment).map_err(RetireError::from));
+        }
+        for segment in &hurt {
+            done = done.and(self.quarantine(index, segment));
+        }
+        sync_directory(&self.wal_dir)?;
+        done?;
+        self.folded = count.saturating_sub(gone);
+        Ok(())
+    }
+
+    fn remove(&self, segment: &LogSegment) -> Result<(), PathError> {
+        match std::fs::remove_file(&segment.path) {
+            // Gone is gone, whoever did it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed.at("remove", &segment.path)?,
+        }
+        self.log.remove(segment.id);
+        Ok(())
+    }
+
+    /// Moves a damaged segment out of the log, with all its bytes.
+    fn quarantine(&self, index: &Index, segment: &LogSegment) -> Result<(), RetireError> {
+        #[cfg(test)]
+        crate::ground::sabotage::fail(&segment.path, crate::ground::sabotage::Spot::Quarantine)
+            .at("move", &segment.path)?;
+        if std::fs::symlink_metadata(&segment.path).is_ok() {
+            let damage = index.damage_in(segment.id, NOTE_DAMAGE_MAX)?.into_iter().map(|row| Damaged {
+                offset: row.offset.0,
+                bytes: row.bytes,
+                reason: row.reason,
+            });
+            let note = Note { segment: segment.id.0, damage: damage.collect(), last_sequence: None };
+            let to = move_aside(&segment.path, &self.quarantine_dir, &note)?;
+            tracing::warn!(from = %segment.path.display(), to = %to.display(), "a damaged segment was moved aside");
+        }
+        self.log.remove(segment.id);
+        Ok(())
+    }
+}

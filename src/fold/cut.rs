@@ -1,0 +1,109 @@
+//! Values that are longer than the database keeps, cut. Pure.
+//!
+//! A cut value is always longer than the limit, and one that was not cut never is, so the two can be told apart without
+//! a mark in another column.
+
+use crate::event::{ERROR_MSG_CHARS_MAX, SCHEMA_PAYLOAD_BYTES_MAX};
+use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Where something was cut off.
+const MARK: char = '…';
+/// How much of the whole one's SHA-256 follows a cut name: nobody finds two that share so much.
+const DIGEST_BYTES: usize = 16;
+/// How the stand-in of a payload begins.
+const CUT_PAYLOAD: &str = r#"{"mcplogCut":"#;
+
+/// NameNumbers, ids and addresses: what is compared stays different when it is cut.
+pub(crate) fn name(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    if text.len() <= bytes_max {
+        return Cow::Borrowed(text);
+    }
+    let kept = &text[..text.floor_char_boundary(bytes_max)];
+    Cow::Owned(format!("{kept}{MARK}{}", hexadecimal(&Sha256::digest(text)[..DIGEST_BYTES])))
+}
+
+/// Messages, which recording has cut already, but for one character.
+pub(crate) fn message(text: &str) -> Cow<'_, str> {
+    if text.len() <= ERROR_MSG_CHARS_MAX {
+        return Cow::Borrowed(text);
+    }
+    match text.char_indices().nth(ERROR_MSG_CHARS_MAX) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}{MARK}", &text[..end])),
+    }
+}
+
+/// Schema payloads: of a large one only its size and digest are kept, as JSON like any other payload.
+pub(crate) fn payload(text: &str) -> Cow<'_, str> {
+    if text.len() <= SCHEMA_PAYLOAD_BYTES_MAX {
+        return Cow::Borrowed(text);
+    }
+    let (bytes, digest) = (text.len(), hexadecimal(&Sha256::digest(text)));
+    Cow::Owned(format!(r#"{CUT_PAYLOAD}{{"bytes":{bytes},"sha256":"{digest}"}}}}"#))
+}
+
+/// Whether that stands for a payload that was too large.
+pub(crate) fn is_cut_payload(payload: &str) -> bool {
+    payload.starts_with(CUT_PAYLOAD)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_fits_is_kept_and_what_does_not_is_longer_than_the_limit(
+            text in "(a|é|…|😀){0,30}", bytes_max in 1..40_usize,
+        ) {
+            let cut = name(&text, bytes_max);
+            prop_assert_eq!(cut.len() > bytes_max, text.len() > bytes_max);
+            if text.len() <= bytes_max {
+                prop_assert_eq!(&*cut, &*text);
+            } else {
+                let kept = cut.strip_suffix(|c: char| c.is_ascii_hexdigit()).unwrap();
+                prop_assert!(kept.contains(MARK) && cut.len() <= bytes_max + MARK.len_utf8() + 2 * DIGEST_BYTES);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_name_ends_in_half_of_its_digest() {
+        // printf abcdef | sha256sum
+        assert_eq!(name("abcdef", 4), "abcd…bef57ec7f53a6d40beb640a780a639c8");
+        assert_eq!(name("abcdef", 6), "abcdef");
+        assert_ne!(name("abcdef", 4), name("abcdeg", 4));
+    }
+
+    #[test]
+    fn a_message_is_cut_behind_512_characters() {
+        for letter in ["x", "é", "😀"] {
+            let fits = letter.repeat(ERROR_MSG_CHARS_MAX);
+            assert_eq!(message(&fits), fits);
+            assert_eq!(message(&format!("{fits}{letter}")), format!("{fits}…"));
+        }
+    }
+
+    #[test]
+    fn of_a_large_payload_size_and_digest_are_left_as_json() {
+        let fits = "x".repeat(SCHEMA_PAYLOAD_BYTES_MAX);
+        assert_eq!(payload(&fits), fits);
+        let cut = payload(&format!("{fits}x")).into_owned();
+        assert!(is_cut_payload(&cut) && !is_cut_payload(&fits));
+        let json: serde_json::Value = serde_json::from_str(&cut).unwrap();
+        assert_eq!(json["mcplogCut"]["bytes"], SCHEMA_PAYLOAD_BYTES_MAX + 1);
+        assert_eq!(json["mcplogCut"]["sha256"].as_str().unwrap().len(), 64);
+    }
+}

@@ -1,0 +1,14 @@
+//! Folding, the pure part: what records change in the tables, how roll-ups and digests add up, how schemas differ.
+//!
+//! Open `fold.rs`. Called by the compactor's thread, and by readers for what roll-ups and digests mean. No I/O, no clock, no
+//! file, no database.
+
+pub(crate) mod cut;
+#[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
+pub(crate) mod fold;
+pub(crate) mod histogram;
+pub mod platform;
+pub(crate) mod rollup;
+pub(crate) mod rollup_page;
+pub(crate) mod schema_diff;
+pub(crate) mod session_digest;

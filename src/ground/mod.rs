@@ -1,0 +1,18 @@
+//! What all stages share: errors, settings, health, positions, progress, the clock.
+//!
+//! Used on every thread. Nothing here knows any stage, and nothing here imports from another folder.
+
+pub mod config;
+pub mod error;
+pub mod health;
+pub mod position;
+pub mod stats;
+
+pub(crate) mod clock;
+pub(crate) mod private_dir;
+pub(crate) mod progress;
+pub(crate) mod signal;
+pub(crate) mod varint;
+
+#[cfg(test)]
+pub(crate) mod sabotage;

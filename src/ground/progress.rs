@@ -1,0 +1,311 @@
+//! How far the store has come: appended, durable, folded; and waiting for it.
+//!
+//! The appender, the syncing thread and the compactor each store their own numbers; callers of `flush` and
+//! `wait_folded` sleep here. The hot path never comes here.
+//!
+//! Who waits draws a ticket. The appender reads which tickets were drawn, then takes what was recorded, and then
+//! answers them: every event that was recorded before those tickets were drawn is in the map. It tells the syncing thread,
+//! which syncs what is in the map and then calls them durable. So a waiter sleeps once, and one sync and one wake-up
+//! serve all who wait.
+
+use super::error::WaitError;
+use super::position::Sequence;
+use super::signal::Signal;
+use parking_lot::Mutex;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// The place of a waiter in the row of all who waited since the store was opened; 1 for the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+/// The sequence number of the last record that is appended, durable, folded; the last ticket that is drawn, answered,
+/// durable. Each only grows.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    appended: AtomicU64,
+    durable: AtomicU64,
+    folded: AtomicU64,
+    /// Somebody waits until the record with this number is folded.
+    folding_awaited: AtomicU64,
+    /// Events appended since the store was opened, gap records not counted.
+    appended_events: AtomicU64,
+    /// Events folded since the store was opened, counted alike.
+    folded_events: AtomicU64,
+    drawn: AtomicU64,
+    answered: AtomicU64,
+    durable_tickets: AtomicU64,
+    /// The syncing thread sleeps until it is told that more was appended.
+    syncing_rests: AtomicBool,
+    /// Tickets of which something is lost. Rare: each took a failed sync, and a segment that could not be read back.
+    lost_tickets: Mutex<Vec<LostTickets>>,
+    /// The appender died: no ticket is answered any more.
+    closed: AtomicBool,
+    /// Why syncing was given up. Set once.
+    sync_failure: OnceLock<String>,
+    /// Why nothing is folded any more. Set once.
+    fold_failure: OnceLock<String>,
+    /// Segments that were given up because a sync of theirs failed.
+    poisoned_segments: AtomicU64,
+    /// When the database last had everything that could be folded.
+    caught_up: Mutex<Instant>,
+    /// Tickets became durable, or never will.
+    more_durable: Signal,
+    /// Tickets were answered, more is folded, or nothing ever will be.
+    more_folded: Signal,
+}
+
+/// Who waited when something was lost.
+#[derive(Debug)]
+struct LostTickets {
+    /// The one before the first of them.
+    after: u64,
+    last: u64,
+    why: String,
+}
+
+impl Progress {
+    /// At the start, `last` is the last sequence number of the log, `durable` of what is known to be synced, and `folded`
+    /// of what is folded.
+    pub(crate) fn new(last: Sequence, durable: Sequence, folded: Sequence) -> Self {
+        Self {
+            appended: AtomicU64::new(last.0),
+            durable: AtomicU64::new(durable.0),
+            folded: AtomicU64::new(folded.0),
+            folding_awaited: AtomicU64::new(0),
+            appended_events: AtomicU64::new(0),
+            folded_events: AtomicU64::new(0),
+            drawn: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            durable_tickets: AtomicU64::new(0),
+            syncing_rests: AtomicBool::new(false),
+            lost_tickets: Mutex::new(Vec::new()),
+            closed: AtomicBool::new(false),
+            sync_failure: OnceLock::new(),
+            fold_failure: OnceLock::new(),
+            poisoned_segments: AtomicU64::new(0),
+            caught_up: Mutex::new(Instant::now()),
+            more_durable: Signal::new(),
+            more_folded: Signal::new(),
+        }
+    }
+
+    pub(crate) fn appended(&self) -> Sequence {
+        Sequence(self.appended.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn durable(&self) -> Sequence {
+        Sequence(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn folded(&self) -> Sequence {
+        Sequence(self.folded.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn appended_events(&self) -> u64 {
+        self.appended_events.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn folded_events(&self) -> u64 {
+        self.folded_events.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn sync_failure(&self) -> Option<&str> {
+        self.sync_failure.get().map(String::as_str)
+    }
+
+    /// By the appender, once a batch. `true`: the syncing thread rests, and is to be told.
+    pub(crate) fn set_appended(&self, last: Sequence, events: u64) -> bool {
+        // In this order, here and in `rest_syncing`: one of the two threads sees what the other stored.
+        self.appended.store(last.0, Ordering::SeqCst);
+        let rests = self.syncing_rests.load(Ordering::SeqCst) && self.syncing_rests.swap(false, Ordering::SeqCst);
+        self.appended_events.fetch_add(events, Ordering::Release);
+        rests
+    }
+
+    /// By the syncing thread: whether it may sleep until it is told of more, because everything that was appended is durable.
+    pub(crate) fn rest_syncing(&self) -> bool {
+        self.syncing_rests.store(true, Ordering::SeqCst);
+        let all_durable = self.appended.load(Ordering::SeqCst) <= self.durable.load(Ordering::Relaxed);
+        self.syncing_rests.fetch_and(all_durable, Ordering::SeqCst);
+        all_durable
+    }
+
+    /// Draws a ticket, which covers every event that this thread has recorded so far, and others before it. The caller
+    /// wakes the appender then.
+    pub(crate) fn draw(&self) -> Ticket {
+        Ticket(self.drawn.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+
+    /// By the appender, before it takes what was recorded.
+    pub(crate) fn drawn(&self) -> Ticket {
+        Ticket(self.drawn.load(Ordering::SeqCst))
+    }
+
+    /// By the appender, after it appended everything that was recorded before these tickets were drawn; tells whether
+    /// there are any that it has not answered yet.
+    pub(crate) fn answer(&self, drawn: Ticket) -> bool {
+        let new = self.answered.load(Ordering::Relaxed) < drawn.0;
+        if new {
+            self.answered.store(drawn.0, Ordering::Release);
+            self.more_folded.notify();
+        }
+        new
+    }
+
+    /// The last ticket that was answered.
+    pub(crate) fn answered(&self) -> Ticket {
+        Ticket(self.answered.load(Ordering::Acquire))
+    }
+
+    /// By the syncing thread, before it calls these tickets durable: of what those among them cover that were not durable
+    /// yet, something is lost. `false`: there are none, so nobody was told.
+    pub(crate) fn lose_tickets(&self, answered: Ticket, why: impl FnOnce() -> String) -> bool {
+        let after = self.durable_tickets.load(Ordering::Relaxed);
+        let any = after < answered.0;
+        if any {
+            self.lost_tickets.lock().push(LostTickets { after, last: answered.0, why: why() });
+        }
+        any
+    }
+
+    /// By the syncing thread: what was published when these tickets were answered is durable.
+    pub(crate) fn set_durable_tickets(&self, answered: Ticket) {
+        if self.durable_tickets.load(Ordering::Relaxed) < answered.0 {
+            self.durable_tickets.store(answered.0, Ordering::Release);
+            self.more_durable.notify();
+        }
+    }
+
+    /// The appender died.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.more_durable.notify();
+        self.more_folded.notify();
+    }
+
+    /// By the syncing thread.
+    pub(crate) fn set_durable(&self, last: Sequence) {
+        self.durable.fetch_max(last.0, Ordering::Release);
+    }
+
+    /// By the compactor, after a commit.
+    pub(crate) fn set_folded(&self, last: Sequence, events: u64) {
+        self.folded.store(last.0, Ordering::Release);
+        self.folded_events.fetch_add(events, Ordering::Release);
+        self.more_folded.notify();
+    }
+
+    /// By the compactor: everything that could be folded at that instant is folded.
+    pub(crate) fn set_caught_up(&self, at: Instant) {
+        *self.caught_up.lock() = at;
+    }
+
+    pub(crate) fn caught_up_ms_ago(&self) -> u64 {
+        u64::try_from(self.caught_up.lock().elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// By the syncing thread: the sync of a segment failed.
+    pub(crate) fn add_poisoned_segment(&self) {
+        self.poisoned_segments.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn poisoned_segments(&self) -> u64 {
+        self.poisoned_segments.load(Ordering::Relaxed)
+    }
+
+    /// By the appender: so many records that were appended can't be read back, and nothing else has them. Gap records may
+    /// be among them, which were not counted.
+    pub(crate) fn forget_events(&self, records: u64) {
+        let events = self.appended_events.load(Ordering::Relaxed);
+        self.appended_events.store(events.saturating_sub(records), Ordering::Release);
+    }
+
+    /// By the syncing thread, or for it: nothing is synced any more.
+    pub(crate) fn give_up_sync(&self, why: String) {
+        // The first failure is the one that counts.
+        let _ = self.sync_failure.set(why);
+        self.more_durable.notify();
+    }
+
+    /// By the compactor, or for it: nothing is folded any more.
+    pub(crate) fn stop_folding(&self, why: String) {
+        let _ = self.fold_failure.set(why);
+        self.more_folded.notify();
+    }
+
+    /// What became of a ticket that is called durable.
+    fn outcome(&self, ticket: Ticket) -> Result<(), WaitError> {
+        let lost = self.lost_tickets.lock();
+        match lost.iter().find(|lost| lost.after < ticket.0 && ticket.0 <= lost.last) {
+            Some(lost) => Err(WaitError::Sync(lost.why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until everything that the ticket covers is durable.
+    pub(crate) fn wait_durable(&self, ticket: Ticket, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
+        let done = || {
+            if let Some(why) = self.sync_failure() {
+                return Some(Err(WaitError::Sync(why.to_owned())));
+            }
+            let durable = self.durable_tickets.load(Ordering::Acquire) >= ticket.0;
+            durable.then(|| self.outcome(ticket)).or_else(|| self.if_closed())
+        };
+        self.more_durable.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
+    }
+
+    /// Waits until everything that the ticket covers is in the map; returns the sequence number of the last of it.
+    pub(crate) fn wait_answered(
+        &self,
+        ticket: Ticket,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<Sequence, WaitError> {
+        let done = || (self.answered() >= ticket).then(|| Ok(self.appended())).or_else(|| self.if_closed());
+        self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
+    }
+
+    /// Says that everything up to `target` is waited for. The caller wakes the compactor then.
+    pub(crate) fn await_folding(&self, target: Sequence) {
+        self.folding_awaited.fetch_max(target.0, Ordering::Release);
+    }
+
+    /// Whether somebody waits, or has waited and gone, for what is not folded yet.
+    pub(crate) fn folding_awaited(&self) -> bool {
+        self.folding_awaited.load(Ordering::Acquire) > self.folded().0
+    }
+
+    /// Waits until everything up to `target` is folded.
+    pub(crate) fn wait_folded(&self, target: Sequence, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
+        let done = || {
+            let failure = || self.fold_failure.get().map(|why| Err(WaitError::Fold(why.clone())));
+            (self.folded() >= target).then_some(Ok(())).or_else(failure)
+        };
+        self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
+    }
+
+    fn if_closed<T>(&self) -> Option<Result<T, WaitError>> {
+        self.closed.load(Ordering::Acquire).then_some(Err(WaitError::Closed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_syncing_thread_rests_while_everything_is_durable_and_is_told_once_of_what_comes_then() {
+        let progress = Progress::new(Sequence(7), Sequence(7), Sequence(7));
+        assert!(!progress.set_appended(Sequence(8), 1), "it does not rest yet");
+        assert!(!progress.rest_syncing(), "there is something to sync");
+        assert!(!progress.set_appended(Sequence(9), 1), "it knew already");
+        progress.set_durable(Sequence(9));
+        assert!(progress.rest_syncing());
+        assert!(progress.rest_syncing(), "nothing has changed");
+        assert!(progress.set_appended(Sequence(10), 1));
+        assert!(!progress.set_appended(Sequence(11), 1), "it was told");
+        assert!(!progress.rest_syncing());
+    }
+}

@@ -1,0 +1,50 @@
+//! What a running store tells about itself. Plain data.
+
+use super::health::Health;
+use serde::Serialize;
+
+/// Counters since the store was opened, and its state now. Reading them costs the hot path nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Events accepted: appended or still queued. While events are under way it may lag by a batch.
+    pub recorded: u64,
+    /// Events lost: the channel was full, the store was shut down, or the event was too large.
+    pub dropped: u64,
+    /// Events in the log, or folded from it.
+    pub appended: u64,
+    /// Events folded; those that an earlier run left in the log included.
+    pub folded: u64,
+    /// Messages waiting in the channel.
+    pub queued: u64,
+    /// Segment files.
+    pub segments: u64,
+    /// Their size in bytes, as allocated.
+    pub log_bytes: u64,
+    /// Records that are appended and not folded.
+    pub lag_records: u64,
+    /// For how long, at most, the oldest of them has waited, in milliseconds.
+    pub lag_ms: u64,
+    /// Segments that were given up because a sync of theirs failed; what was not durable in them is written again.
+    pub poisoned_segments: u64,
+    /// Bytes that were cut off when the store was opened: torn tails, which a crash left behind the last good frame.
+    pub cut_bytes: u64,
+    /// Whether the store keeps its promises.
+    pub health: Health,
+}
+
+/// What became of everything when the store was shut down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Events appended since the store was opened.
+    pub appended: u64,
+    /// Events folded since the store was opened; those that an earlier run left in the log included.
+    pub folded: u64,
+    /// Events lost since the store was opened.
+    pub dropped: u64,
+    /// Records that are safe in the log and not folded; the next one who opens the store folds them.
+    pub left_in_log: u64,
+    /// What was wrong at the end.
+    pub health: Health,
+}

@@ -1,0 +1,242 @@
+//! The database that records are folded into: opening it, creating it, and making its commits durable.
+//!
+//! Owned by the compactor; opening happens on the thread that opens the store. Nobody else writes to `store.db`, but
+//! for a commit of `sqlite_wal.rs` that changes nothing.
+
+use super::batch::Batch;
+use super::checkpoint::Checkpoint;
+use super::connection;
+use super::expiry::Expiry;
+use super::name_numbers::NameNumbers;
+use super::row_retention::RowRetention;
+use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
+use super::version::{DATABASE_VERSION, TABLES_VERSION};
+use crate::ground::clock::now_ms;
+use crate::ground::config::Config;
+use crate::ground::error::{AtPath, IndexError, OpenError};
+use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use rusqlite::ffi;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The name of the database within the store's directory.
+pub(crate) const DATABASE_NAME: &str = "store.db";
+/// Where a database's header says whether pages can be given back one by one: not zero if so, by SQLite's file format.
+const INCREMENTAL_VACUUM_OFFSET: u64 = 64;
+
+/// The database, for its one writer.
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// Before the connection: its own thread's is closed first.
+    pub(super) copier: WalCopier,
+    pub(super) connection: Connection,
+    path: PathBuf,
+    pub(super) names: NameNumbers,
+    pub(super) expiry: Expiry,
+    /// A sync of SQLite's own log may have failed since its frames were last all moved into the database: in this process, or
+    /// in the one that left a log behind.
+    pub(super) in_doubt: Arc<AtomicBool>,
+}
+
+impl Index {
+    /// Opens the database in the store's directory, creating it and bringing it up to date.
+    pub(crate) fn open(config: &Config) -> Result<Self, OpenError> {
+        Self::open_as(config, RowRetention::new(config).is_limited())
+    }
+
+    /// The same. If it has to be created, it `shrinks` when rows go, or keeps their room for others.
+    pub(crate) fn open_as(config: &Config, shrinks: bool) -> Result<Self, OpenError> {
+        let path = config.dir.join(DATABASE_NAME);
+        create_private_file(&path)?;
+        let index = Self::connect(&path, shrinks).and_then(|mut index| {
+            index.migrate()?;
+            index.set_idle(config.session_idle_ms)?;
+            index.expiry = index.checked(Expiry::read(&index.connection))?;
+            Ok(index)
+        })?;
+        Ok(index)
+    }
+
+    fn connect(path: &Path, shrinks: bool) -> Result<Self, IndexError> {
+        // Whoever closes the database last removes the log. One that is there was left by a process that died, and nobody
+        // knows what its syncs came to.
+        let log_left = log_bytes(path) > 0;
+        let connection =
+            Connection::open(path).map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })?;
+        let in_doubt = Arc::new(AtomicBool::new(log_left));
+        let mut index = Self {
+            copier: WalCopier::new(path, Arc::clone(&in_doubt)),
+            connection,
+            path: path.to_owned(),
+            names: NameNumbers::default(),
+            expiry: Expiry::default(),
+            in_doubt,
+        };
+        index.checked(index.connection.busy_timeout(BUSY_TIMEOUT))?;
+        // Before anything is changed: a newer database stays untouched.
+        let version = index.version()?;
+        if version > DATABASE_VERSION {
+            let path = path.to_owned();
+            return Err(IndexError::UnsupportedVersion { path, supported: DATABASE_VERSION, found: version });
+        }
+        if (1..DATABASE_VERSION).contains(&version) {
+            return Err(IndexError::UnreleasedVersion { path: path.to_owned(), found: version });
+        }
+        index.checked(connection::configure(&index.connection, shrinks))?;
+        let hooked = index.copier.copy_when_long(&mut index.connection);
+        index.checked(hooked)?;
+        Ok(index)
+    }
+
+    fn migrate(&mut self) -> Result<(), IndexError> {
+        if self.version()? == 0 {
+            let created = self.create();
+            self.checked(created)?;
+        }
+        Ok(())
+    }
+
+    fn version(&self) -> Result<i64, IndexError> {
+        self.checked(self.connection.pragma_query_value(None, "user_version", |row| row.get(0)))
+    }
+
+    fn create(&mut self) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(include_str!("schema.sql"))?;
+        let mut insert = transaction.prepare("INSERT INTO meta (key, value) VALUES (?1, ?2)")?;
+        insert.execute(params!["schema_version", TABLES_VERSION])?;
+        insert.execute(params!["created_at", now_ms().to_string()])?;
+        insert.execute(params!["session_idle_ms", "0"])?;
+        drop(insert);
+        transaction.pragma_update(None, "user_version", DATABASE_VERSION)?;
+        transaction.commit()
+    }
+
+    pub(super) fn set_idle(&self, idle_ms: Option<u64>) -> Result<(), IndexError> {
+        let Some(idle_ms) = idle_ms else { return Ok(()) };
+        // Touches nothing where nothing changes, so that a busy database does not keep a store from opening.
+        let sql = "UPDATE meta SET value = ?1 WHERE key = 'session_idle_ms'";
+        let held: String = self.checked(self.connection.query_row(
+            "SELECT value FROM meta WHERE key = 'session_idle_ms'",
+            [],
+            |row| row.get(0),
+        ))?;
+        if held == idle_ms.to_string() {
+            return Ok(());
+        }
+        self.checked(self.connection.execute(sql, [idle_ms.to_string()])).map(|_| ())
+    }
+
+    /// Whose log is folded here, and how far; `None` before the first commit.
+    pub(crate) fn checkpoint(&self) -> Result<Option<(WriterId, Checkpoint)>, IndexError> {
+        let read = self.connection.query_row(
+            "SELECT writer_id, segment, offset, sequence FROM checkpoint WHERE id = 1",
+            [],
+            |row| {
+                let checkpoint = Checkpoint {
+                    segment: SegmentId(row.get(1)?),
+                    offset: Offset(row.get(2)?),
+                    sequence: Sequence(row.get(3)?),
+                };
+                Ok((WriterId(row.get(0)?), checkpoint))
+            },
+        );
+        self.checked(read.optional())
+    }
+
+    /// Starts a batch. Dropping it undoes it.
+    pub(crate) fn begin(&mut self) -> Result<Batch<'_>, IndexError> {
+        let Self { connection, path, names, expiry, in_doubt, .. } = self;
+        #[cfg(test)]
+        {
+            crate::ground::sabotage::strike(path, crate::ground::sabotage::Spot::Fold);
+            if crate::ground::sabotage::is_due(path, crate::ground::sabotage::Spot::FoldBusy) {
+                let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None);
+                return Err(IndexError::Sqlite { path: path.clone(), source });
+            }
+        }
+        Batch::new(connection, path, names, expiry.kept_since, in_doubt)
+            .map_err(|source| IndexError::Sqlite { path: path.clone(), source })
+    }
+
+    /// Makes every commit so far durable. A segment may be retired only after this.
+    pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
+        // Nobody else syncs meanwhile: who comes second may not be told that it failed.
+        self.copier.wait();
+        if self.in_doubt.load(Ordering::Relaxed) {
+            self.checked(self.empty_log())?;
+            self.in_doubt.store(false, Ordering::Relaxed);
+        }
+        // Under FULL a commit syncs SQLite's own log, and with it all commits before; but only a commit that writes a
+        // page. An UPDATE that changes nothing writes none; setting the header's user version always does.
+        let sql =
+            format!("PRAGMA synchronous = FULL; BEGIN IMMEDIATE; PRAGMA user_version = {DATABASE_VERSION}; COMMIT;");
+        let done = self.connection.execute_batch(&sql);
+        if done.is_err() && !self.connection.is_autocommit() {
+            // The error that matters is the first one.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        let normal = self.connection.pragma_update(None, "synchronous", "NORMAL");
+        self.checked(done.and(normal))
+    }
+
+    /// Writes every page of SQLite's own log into the database, syncs that, and empties the log.
+    ///
+    /// Linux tells of a failed write once and then calls the pages clean, so another sync of the log would succeed
+    /// whether its frames are on the disk or not. The database's pages are written anew by this, and a sync of them
+    /// tells the truth; if it fails, nothing is emptied, and the next attempt writes them once more.
+    fn empty_log(&self) -> rusqlite::Result<()> {
+        let busy: bool = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy {
+            let why = "a reader keeps SQLite's log, of which a sync may have failed, from being emptied; segments stay until then";
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), Some(why.to_owned())));
+        }
+        Ok(())
+    }
+
+    pub(super) fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, IndexError> {
+        note_doubt(&result, &self.in_doubt);
+        result.map_err(|source| IndexError::Sqlite { path: self.path.clone(), source })
+    }
+}
+
+/// Whether a database was created as one that shrinks. SQLite is not asked: the file may be damaged. Nobody in this process
+/// may have it open, for the reason that [`create_private_file`] has.
+pub(crate) fn shrinks(database: &Path) -> bool {
+    let is_file = std::fs::symlink_metadata(database).is_ok_and(|metadata| metadata.is_file());
+    let mut incremental = [0; 4];
+    let mut read = || File::open(database)?.read_exact_at(&mut incremental, INCREMENTAL_VACUUM_OFFSET);
+    is_file && read().is_ok() && incremental != [0; 4]
+}
+
+/// How long SQLite's own log is; 0 if there is none.
+fn log_bytes(database: &Path) -> u64 {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    // Not opened, for the reason that `create_private_file` has.
+    std::fs::metadata(log).map_or(0, |metadata| metadata.len())
+}
+
+/// Creates the database file readable by its owner only; SQLite would leave it readable for others, and its -wal and
+/// -shm files take over this one's mode.
+///
+/// A file that is there is not opened: closing it would drop every POSIX lock that this process holds on it, those of
+/// SQLite connections included, and two connections without locks destroy each other's commits.
+fn create_private_file(path: &Path) -> Result<(), OpenError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let metadata = std::fs::symlink_metadata(path).at("inspect", path)?;
+            if metadata.is_file() {
+                return Ok(());
+            }
+            let found = if metadata.is_symlink() { "a symbolic link" } else { "something else" };
+            Err(OpenError::Unsafe { path: path.to_owned(), expected: "a regular file", found })
+        }
+        created => Ok(created.map(drop).at("create", path)?),
+    }
+}

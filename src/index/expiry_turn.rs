@@ -1,0 +1,122 @@
+//! A turn of expiring: the database looks whether anything is too old or too much, and steps through the stages.
+//!
+//! Runs on the compactor, between batches. `expiry.rs` has the stages.
+
+use super::database::Index;
+use super::expiry::{self, Stage};
+use super::row_retention::RowRetention;
+use crate::ground::error::IndexError;
+use crate::ground::position::SegmentId;
+use std::time::{Duration, Instant};
+
+/// How often to look whether anything is too old or too much.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// How long steps follow each other before folding has its turn. One more may begin then, and all end within 50 ms.
+const TURN: Duration = Duration::from_millis(10);
+
+impl Index {
+    /// From now on, who expires waits for no disk: SQLite's log is copied on a thread of its own, which wakes this one.
+    pub(crate) fn expiring_aside(mut self) -> Self {
+        self.copier.copy_aside();
+        self
+    }
+
+    /// Whether SQLite's log is being copied by that thread. Who makes anything durable meanwhile has to wait for it.
+    pub(crate) fn is_copying(&self) -> bool {
+        self.copier.is_copying()
+    }
+
+    /// Removes what is expired, for some milliseconds; whether there is more to do at once. No segment before
+    /// `oldest_segment` is in the log.
+    pub(crate) fn expire(
+        &mut self,
+        retention: &RowRetention,
+        now_ms: i64,
+        oldest_segment: SegmentId,
+    ) -> Result<bool, IndexError> {
+        if self.checked(self.copier.is_busy())? {
+            return Ok(false);
+        }
+        self.expiry.oldest_segment = oldest_segment;
+        if self.expiry.stage == Stage::Look {
+            let looked = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
+            if looked || !retention.is_limited() || !self.look(retention, now_ms)? {
+                return Ok(false);
+            }
+        }
+        let turn = Instant::now();
+        let mut is_copied = false;
+        while self.expiry.stage != Stage::Look && turn.elapsed() < TURN && !is_copied {
+            self.step(retention)?;
+            is_copied = self.copier.copy_if_due();
+        }
+        Ok(!is_copied)
+    }
+
+    /// Carries through what was begun.
+    pub(super) fn finish_expiring(&mut self) -> Result<(), IndexError> {
+        let unlimited = RowRetention::UNLIMITED;
+        while self.expiry.stage != Stage::Look {
+            self.step(&unlimited)?;
+        }
+        Ok(())
+    }
+
+    /// So many steps, or fewer if all is done before.
+    #[cfg(test)]
+    pub(super) fn expire_steps(&mut self, steps: usize) -> Result<(), IndexError> {
+        for _ in 0..steps {
+            if self.expiry.stage != Stage::Look {
+                self.step(&RowRetention::UNLIMITED)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether anything is expired by now, and if so begins.
+    fn look(&mut self, retention: &RowRetention, now_ms: i64) -> Result<bool, IndexError> {
+        self.expiry.looked_at = Some(Instant::now());
+        let looked = expiry::look(&self.connection, retention, now_ms);
+        let Some(kept_since) = self.checked(looked)? else { return Ok(false) };
+        // Nothing is left of the time before, so a clock that was wrong and is right again may take it back: otherwise
+        // new requests would be late ones.
+        let is_reset = self.expiry.kept_since > now_ms;
+        if kept_since <= self.expiry.kept_since && !is_reset {
+            return Ok(false);
+        }
+        self.begin_expiring(kept_since).map(|()| true)
+    }
+
+    /// From now on, requests from before are expired.
+    pub(super) fn begin_expiring(&mut self, kept_since: i64) -> Result<(), IndexError> {
+        let sql = "INSERT INTO retention (id, kept_since, late_requests) VALUES (1, ?1, 0)
+                   ON CONFLICT (id) DO UPDATE SET kept_since = ?1";
+        self.checked(self.connection.execute(sql, [kept_since]))?;
+        self.expiry.kept_since = kept_since;
+        self.expiry.stage = Stage::Cells;
+        Ok(())
+    }
+
+    /// One transaction.
+    fn step(&mut self, retention: &RowRetention) -> Result<(), IndexError> {
+        let Self { connection, names, expiry, .. } = self;
+        let (started, stage) = (Instant::now(), expiry.stage);
+        let done = match stage {
+            Stage::Pages => expiry::give_pages_back(connection, retention, expiry.step_size),
+            _ => expiry::step(connection, names, expiry),
+        };
+        let next = self.checked(done)?;
+        let took = started.elapsed();
+        self.expiry.step_size = self.expiry.step_size.after(took);
+        tracing::trace!(?stage, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "expired some");
+        if next == Stage::Look {
+            // What was too large may still be.
+            self.expiry.looked_at = None;
+            // The file gets shorter by that.
+            let emptied = self.copier.empty(&self.connection);
+            self.checked(emptied)?;
+        }
+        self.expiry.stage = next;
+        Ok(())
+    }
+}

@@ -1,0 +1,26 @@
+//! The only writer of `store.db`: batches of mutations that commit together with the checkpoint.
+//!
+//! Open `database.rs`, then `batch.rs`. Owned by the compactor; opening happens on the thread that opens the store. It knows
+//! nothing of segments beyond the numbers in the checkpoint.
+
+pub(crate) mod batch;
+pub(crate) mod checkpoint;
+mod connection;
+pub(crate) mod damage;
+pub(crate) mod database;
+mod digest_table;
+mod expiry;
+mod expiry_turn;
+mod name_numbers;
+pub(crate) mod rebuild;
+pub(crate) mod request_rows;
+mod rollup_table;
+pub(crate) mod row_retention;
+mod schema_history;
+mod session_table;
+mod sqlite_wal;
+mod step_size;
+#[cfg(test)]
+mod tests;
+mod used_names;
+mod version;

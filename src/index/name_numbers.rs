@@ -1,0 +1,324 @@
+//! Numbers for names: calls, sessions, clients and proxies are named in many rows, and the rows hold their numbers.
+//!
+//! Runs on the compactor. What is in memory only spares statements. Numbers that a batch gave out hold if it commits;
+//! one that doesn't takes all memory with it.
+
+use super::used_names::{self, UsedNames};
+use crate::event::{self, OTHER_NAME};
+use crate::fold::fold::{Announcement, SessionFacts};
+use crate::record::request::RequestRecord;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::HashMap;
+
+/// How many sessions are remembered, at some 100 bytes each. Beyond it memory starts afresh: active sessions are back
+/// with their next request.
+const SESSIONS_MAX: usize = 32_768;
+/// How many of each other sort of name.
+const NAMES_MAX: usize = 8192;
+
+/// How many are told apart. Tests reach it with few.
+const CALLS_MAX: i64 = if cfg!(test) { 8 } else { event::CALLS_MAX as i64 };
+const CLIENTS_MAX: i64 = if cfg!(test) { 8 } else { event::CLIENTS_MAX as i64 };
+const PROXIES_MAX: i64 = if cfg!(test) { 8 } else { event::PROXIES_MAX as i64 };
+const OTHERS_MAX: i64 = if cfg!(test) { 2 } else { event::OTHERS_MAX as i64 };
+
+/// What is remembered.
+#[derive(Debug, Default)]
+pub(super) struct NameNumbers {
+    calls: HashMap<CallName, i64>,
+    sessions: HashMap<String, i64>,
+    clients: HashMap<ClientName, u32>,
+    proxies: HashMap<String, u32>,
+    /// The call of the latest request: many come in runs of one kind. Without a number, it is none.
+    latest: (CallName, Option<i64>),
+    /// What sessions are found to be named, and are named meanwhile, while those names are looked for that none has.
+    used: Option<UsedNames>,
+    /// A batch is under way, or was and did not commit.
+    unsettled: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct CallName {
+    proxy: String,
+    method: String,
+    tool: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct ClientName {
+    name: Option<String>,
+    version: Option<String>,
+    platform: Option<String>,
+}
+
+impl NameNumbers {
+    /// A batch begins. If the one before did not commit, what it added is forgotten.
+    pub(super) fn begin(&mut self) {
+        if std::mem::replace(&mut self.unsettled, true) {
+            let used = self.used.take();
+            *self = Self { unsettled: true, used, ..Self::default() };
+        }
+    }
+
+    /// The batch committed.
+    pub(super) fn settle(&mut self) {
+        self.unsettled = false;
+    }
+
+    /// A session turned out to be none: its number may not be remembered.
+    pub(super) fn forget_session(&mut self, session_id: &str) {
+        self.sessions.remove(session_id);
+    }
+
+    /// Calls were removed: their numbers may not be remembered.
+    pub(super) fn forget_calls(&mut self) {
+        self.calls.clear();
+        self.latest.1 = None;
+    }
+
+    /// Whether there are half as many clients or proxies as are told apart: new ones need the places of those that no
+    /// session has any more.
+    pub(super) fn are_crowded(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
+        let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        let clients = count("SELECT count(*) FROM clients")? > CLIENTS_MAX / 2;
+        let are_crowded = clients || count("SELECT count(*) FROM proxies")? > PROXIES_MAX / 2;
+        self.used = are_crowded.then(UsedNames::default);
+        Ok(are_crowded)
+    }
+
+    /// Notes whom the digests name, from a page on, at most `max` of them; which page is next, if there is one.
+    pub(super) fn note_used(
+        &mut self,
+        connection: &Connection,
+        page: i64,
+        max: usize,
+    ) -> rusqlite::Result<Option<i64>> {
+        used_names::note_used(connection, page, max, self.used.get_or_insert_default())
+    }
+
+    /// Removes clients and proxies that no session has any more, at most `max`; how many. Before, all pages were noted.
+    pub(super) fn remove_unused(&mut self, connection: &Connection, max: usize) -> rusqlite::Result<usize> {
+        let Some(used) = &self.used else { return Ok(0) };
+        let mut removed = 0;
+        for (table, used) in [("clients", &used.clients), ("proxies", &used.proxies)] {
+            let mut select = connection.prepare(&format!("SELECT id FROM {table}"))?;
+            let all = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+            let mut delete = connection.prepare(&format!("DELETE FROM {table} WHERE id = ?1"))?;
+            let unused = all.into_iter().filter(|number| !used.contains(&as_u32(*number)));
+            for number in unused.take(max - removed) {
+                removed += delete.execute([number])?;
+            }
+        }
+        self.clients.clear();
+        self.proxies.clear();
+        if removed < max {
+            self.used = None;
+        }
+        Ok(removed)
+    }
+
+    /// The number of what a request called. Where there are too many calls, it gets the names that it goes under.
+    pub(super) fn call(&mut self, connection: &Connection, request: &mut RequestRecord<'_>) -> rusqlite::Result<i64> {
+        let RequestRecord { proxy, method, tool, .. } = *request;
+        let (latest, number) = &self.latest;
+        if let Some(call) = *number
+            && (latest.proxy.as_str(), latest.method.as_str(), latest.tool.as_deref()) == (proxy, method, tool)
+        {
+            return Ok(call);
+        }
+        let mut names = (proxy, method, tool);
+        for calls_max in [CALLS_MAX, CALLS_MAX + OTHERS_MAX, i64::MAX] {
+            if let Some(call) = self.call_of(connection, names, calls_max)? {
+                (request.proxy, request.method, request.tool) = names;
+                return Ok(call);
+            }
+            names = match names.2 {
+                Some(tool) if tool != OTHER_NAME => (proxy, method, Some(OTHER_NAME)),
+                _ => (OTHER_NAME, OTHER_NAME, None),
+            };
+        }
+        // Beyond the last limit nothing is.
+        Err(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    /// The number of a call of those names; `None` if it is new and there are so many already.
+    fn call_of(
+        &mut self,
+        connection: &Connection,
+        (proxy, method, tool): (&str, &str, Option<&str>),
+        calls_max: i64,
+    ) -> rusqlite::Result<Option<i64>> {
+        let (latest, number) = &mut self.latest;
+        *number = None;
+        latest.set(proxy, method, tool);
+        let call = match self.calls.get(latest) {
+            Some(call) => *call,
+            None => {
+                let call = number_of(
+                    connection,
+                    "SELECT id FROM calls WHERE proxy = ?1 AND method = ?2 AND tool IS NULL = (?3 IS NULL)
+                        AND ifnull(tool, '') = ifnull(?3, '')",
+                    "INSERT INTO calls (proxy, method, tool) SELECT ?1, ?2, ?3 WHERE (SELECT count(*) FROM calls) < ?4",
+                    params![proxy, method, tool],
+                    calls_max,
+                )?;
+                let Some(call) = call else { return Ok(None) };
+                remember(&mut self.calls, NAMES_MAX, latest.clone(), call)
+            }
+        };
+        *number = Some(call);
+        Ok(Some(call))
+    }
+
+    /// Gives an announcement the names that it goes under, where there are too many clients or proxies.
+    pub(super) fn name_session(
+        &mut self,
+        connection: &Connection,
+        announcement: &mut Announcement,
+    ) -> rusqlite::Result<()> {
+        if self.proxy(connection, &announcement.proxy, PROXIES_MAX)?.is_none() {
+            announcement.proxy = OTHER_NAME.to_owned();
+        }
+        for clients_max in [CLIENTS_MAX, CLIENTS_MAX + OTHERS_MAX] {
+            if self.client(connection, ClientName::of(announcement), clients_max)?.is_some() {
+                return Ok(());
+            }
+            announcement.client_version = Some(OTHER_NAME.to_owned());
+        }
+        announcement.client_name = Some(OTHER_NAME.to_owned());
+        (announcement.client_version, announcement.client_platform) = (None, None);
+        Ok(())
+    }
+
+    /// The number of a session. A new one gets a row that says nothing yet, which the batch must fill or remove when it
+    /// ends.
+    pub(super) fn session(&mut self, connection: &Connection, session_id: &str) -> rusqlite::Result<i64> {
+        if let Some(session) = self.sessions.get(session_id) {
+            return Ok(*session);
+        }
+        let held = connection
+            .prepare_cached("SELECT id FROM session_state WHERE session_id = ?1")?
+            .query_row([session_id], |row| row.get(0))
+            .optional()?;
+        let session = match held {
+            Some(session) => session,
+            None => connection
+                .prepare_cached(
+                    "INSERT INTO session_state (session_id, proxy, started_at, last_seen_at, derived, total_calls,
+                                                total_errors, total_tool_errors)
+                     VALUES (?1, '', 0, 0, 0, 0, 0, 0)",
+                )?
+                .insert([session_id])?,
+        };
+        Ok(remember(&mut self.sessions, SESSIONS_MAX, session_id.to_owned(), session))
+    }
+
+    /// The numbers of a session's client and proxy.
+    pub(super) fn client_and_proxy(
+        &mut self,
+        connection: &Connection,
+        facts: &SessionFacts,
+    ) -> rusqlite::Result<(u32, u32)> {
+        let name = facts.announcement.as_ref().map(ClientName::of).unwrap_or_default();
+        let client = self.client(connection, name, i64::MAX)?;
+        let proxy = self.proxy(connection, facts.proxy(), i64::MAX)?;
+        let (client, proxy) = (client.unwrap_or(u32::MAX), proxy.unwrap_or(u32::MAX));
+        if let Some(used) = &mut self.used {
+            used.add(client, proxy);
+        }
+        Ok((client, proxy))
+    }
+
+    /// The number of a client; `None` if it is new and there are so many already.
+    fn client(
+        &mut self,
+        connection: &Connection,
+        client: ClientName,
+        clients_max: i64,
+    ) -> rusqlite::Result<Option<u32>> {
+        if let Some(number) = self.clients.get(&client) {
+            return Ok(Some(*number));
+        }
+        let number = number_of(
+            connection,
+            "SELECT id FROM clients WHERE client_name IS NULL = (?1 IS NULL)
+                AND ifnull(client_name, '') = ifnull(?1, '') AND client_version IS NULL = (?2 IS NULL)
+                AND ifnull(client_version, '') = ifnull(?2, '') AND client_platform IS NULL = (?3 IS NULL)
+                AND ifnull(client_platform, '') = ifnull(?3, '')",
+            "INSERT INTO clients (client_name, client_version, client_platform)
+             SELECT ?1, ?2, ?3 WHERE (SELECT count(*) FROM clients) < ?4",
+            params![client.name, client.version, client.platform],
+            clients_max,
+        )?;
+        Ok(number.map(|number| remember(&mut self.clients, NAMES_MAX, client, as_u32(number))))
+    }
+
+    /// The number of a proxy; `None` if it is new and there are so many already.
+    fn proxy(&mut self, connection: &Connection, proxy: &str, proxies_max: i64) -> rusqlite::Result<Option<u32>> {
+        if let Some(number) = self.proxies.get(proxy) {
+            return Ok(Some(*number));
+        }
+        let number = number_of(
+            connection,
+            "SELECT id FROM proxies WHERE proxy = ?1",
+            "INSERT INTO proxies (proxy) SELECT ?1 WHERE (SELECT count(*) FROM proxies) < ?2",
+            params![proxy],
+            proxies_max,
+        )?;
+        Ok(number.map(|number| remember(&mut self.proxies, NAMES_MAX, proxy.to_owned(), as_u32(number))))
+    }
+}
+
+impl CallName {
+    /// Becomes that name, in the memory that it has: calls of several kinds alternate, and none of them allocates.
+    fn set(&mut self, proxy: &str, method: &str, tool: Option<&str>) {
+        proxy.clone_into(&mut self.proxy);
+        method.clone_into(&mut self.method);
+        match (&mut self.tool, tool) {
+            (Some(held), Some(tool)) => tool.clone_into(held),
+            (held, tool) => *held = tool.map(str::to_owned),
+        }
+    }
+}
+
+impl ClientName {
+    fn of(announcement: &Announcement) -> Self {
+        Self {
+            name: announcement.client_name.clone(),
+            version: announcement.client_version.clone(),
+            platform: announcement.client_platform.clone(),
+        }
+    }
+}
+
+/// The number of a row that is found by its names, or is added; `None` if the table has so many rows already. The limit is
+/// the last parameter of `insert`.
+fn number_of(
+    connection: &Connection,
+    select: &str,
+    insert: &str,
+    names: &[&dyn rusqlite::ToSql],
+    rows_max: i64,
+) -> rusqlite::Result<Option<i64>> {
+    let held = connection.prepare_cached(select)?.query_row(names, |row| row.get(0)).optional()?;
+    if held.is_some() {
+        return Ok(held);
+    }
+    let parameters: Vec<_> = names.iter().copied().chain([&rows_max as &dyn rusqlite::ToSql]).collect();
+    let added = connection.prepare_cached(insert)?.execute(parameters.as_slice())?;
+    Ok((added > 0).then(|| connection.last_insert_rowid()))
+}
+
+fn remember<K: Eq + std::hash::Hash, V: Copy>(names: &mut HashMap<K, V>, max: usize, name: K, number: V) -> V {
+    if names.len() >= max {
+        names.clear();
+    }
+    names.insert(name, number);
+    number
+}
+
+/// SQLite numbers rows from 1 on. Four thousand million distinct clients are no client names any more; their sessions
+/// are then counted together.
+fn as_u32(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,267 @@
+//! Copying SQLite's own log into the database: when, on which thread, and what it means when that fails.
+//!
+//! A copy writes pages and waits for two syncs, as long as the disk takes. While folding, the compactor makes it once the
+//! log is long, which is seldom. Expiring writes as many pages in a moment, so there a shorter log is copied, on a thread
+//! of its own with a connection of its own: SQLite lets others read and write meanwhile. Only expiring itself waits until
+//! the copy is made, so that the log begins afresh and does not grow.
+//!
+//! A copy is asked for by the compactor alone: once it has waited for one, there is none.
+
+use super::version::DATABASE_VERSION;
+use parking_lot::{Condvar, Mutex};
+use rusqlite::hooks::Wal;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// How long a statement waits for another connection before the compactor takes over with its own patience.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long SQLite's log grows before the compactor copies it, in pages: 32 MiB. SQLite's default, an eighth of that, is
+/// reached by every single batch, and each time two syncs are waited for and most pages copied again.
+pub(super) const FOLDED_PAGES: u32 = 4096;
+/// How many pages expiring writes before it asks for a copy: 8 MiB.
+const EXPIRED_PAGES: u32 = if cfg!(test) { 32 } else { 1024 };
+/// How often a copy begins again because something was committed meanwhile. The second has little left to do.
+const PASSES: u32 = 4;
+
+/// How far a copy goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// What is in the log is in the database, too.
+    Copied,
+    /// And the log has no byte any more. The database's file is then as short as its pages are few.
+    Emptied,
+}
+
+/// Makes copies, or has them made.
+#[derive(Debug)]
+pub(super) struct WalCopier {
+    shared: Arc<Shared>,
+    /// Copies are made on a thread of their own.
+    aside: bool,
+    /// How long the log was when the last of those was asked for, in pages.
+    asked_at_pages: u32,
+}
+
+#[derive(Debug)]
+struct Shared {
+    database: PathBuf,
+    in_doubt: Arc<AtomicBool>,
+    /// How long the log was after the last commit, in pages.
+    pages: AtomicU32,
+    /// With how many a commit copies it: [`FOLDED_PAGES`], but in tests that choose.
+    pages_max: AtomicU32,
+    copy: Mutex<CopyState>,
+    ended: Condvar,
+}
+
+/// The copy on a thread of its own.
+#[derive(Debug)]
+enum CopyState {
+    None,
+    UnderWay,
+    /// How it ended, which nobody has looked at yet.
+    Over(rusqlite::Result<()>),
+}
+
+impl WalCopier {
+    pub(super) fn new(database: &Path, in_doubt: Arc<AtomicBool>) -> Self {
+        let shared = Shared {
+            database: database.to_owned(),
+            in_doubt,
+            pages: AtomicU32::new(0),
+            pages_max: AtomicU32::new(FOLDED_PAGES),
+            copy: Mutex::new(CopyState::None),
+            ended: Condvar::new(),
+        };
+        Self { shared: Arc::new(shared), aside: false, asked_at_pages: 0 }
+    }
+
+    /// From now on, copies that expiring asks for are made on a thread of their own.
+    pub(super) fn copy_aside(&mut self) {
+        self.aside = true;
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_pages_max(&self, pages_max: u32) {
+        self.shared.pages_max.store(pages_max, Ordering::Relaxed);
+    }
+
+    /// Has the log copied by the commit with which it gets long, as SQLite does by itself. But that copying begins with a
+    /// sync, and SQLite forgets how it ended.
+    pub(super) fn copy_when_long(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        connection.wal_hook(Some(move |log: &mut Wal, pages: i32| {
+            let pages = u32::try_from(pages).unwrap_or(0);
+            shared.pages.store(pages, Ordering::Relaxed);
+            if pages >= shared.pages_max.load(Ordering::Relaxed) {
+                shared.wait();
+                let copied = log.checkpoint();
+                // An error here would be taken for the commit's, which is through.
+                note_doubt(&shared.as_ordered(copied), &shared.in_doubt);
+            }
+            Ok(())
+        }))
+    }
+
+    /// Whether a copy is under way; how the last one ended, if that was not told yet.
+    pub(super) fn is_busy(&self) -> rusqlite::Result<bool> {
+        let mut copy = self.shared.copy.lock();
+        match std::mem::replace(&mut *copy, CopyState::None) {
+            CopyState::None => Ok(false),
+            CopyState::Over(ended) => ended.map(|()| false),
+            CopyState::UnderWay => {
+                *copy = CopyState::UnderWay;
+                Ok(true)
+            }
+        }
+    }
+
+    /// The same without a word on how it ended.
+    pub(super) fn is_copying(&self) -> bool {
+        matches!(*self.shared.copy.lock(), CopyState::UnderWay)
+    }
+
+    /// Waits until no copy is under way.
+    pub(super) fn wait(&self) {
+        self.shared.wait();
+    }
+
+    /// Has the log copied if so much was expired since the last time that it should be. Whether a copy is now under way.
+    pub(super) fn copy_if_due(&mut self) -> bool {
+        let pages = self.shared.pages.load(Ordering::Relaxed);
+        // It began afresh, if it is shorter.
+        let grown = pages.checked_sub(self.asked_at_pages).unwrap_or(pages);
+        self.aside && grown >= EXPIRED_PAGES && self.start(Extent::Copied)
+    }
+
+    /// Has the log emptied, unless a reader is in the way, who is not waited for: the next copy finds it gone.
+    pub(super) fn empty(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if self.aside && self.start(Extent::Emptied) {
+            return Ok(());
+        }
+        connection.busy_timeout(Duration::ZERO)?;
+        let copied = copy(connection, Extent::Emptied);
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        copied.map(|_| ())
+    }
+
+    /// Starts a copy on a thread of its own, which wakes this one when it ends. `false`: it can't.
+    fn start(&mut self, extent: Extent) -> bool {
+        self.shared.wait();
+        *self.shared.copy.lock() = CopyState::UnderWay;
+        let under_way = UnderWay { shared: Arc::clone(&self.shared), asked_by: std::thread::current() };
+        let thread = std::thread::Builder::new().name("mcplog-copy".to_owned());
+        let started = thread.spawn(move || under_way.copy(extent)).is_ok();
+        self.asked_at_pages = self.shared.pages.load(Ordering::Relaxed);
+        started
+    }
+}
+
+impl Drop for WalCopier {
+    /// The thread's connection is closed before the compactor's, and before the store's lock is let go.
+    fn drop(&mut self) {
+        self.wait();
+    }
+}
+
+impl Shared {
+    fn wait(&self) {
+        let mut copy = self.copy.lock();
+        while matches!(*copy, CopyState::UnderWay) {
+            self.ended.wait(&mut copy);
+        }
+    }
+
+    /// What became of a copy, or what a test ordered.
+    fn as_ordered(&self, copied: rusqlite::Result<()>) -> rusqlite::Result<()> {
+        #[cfg(test)]
+        if crate::ground::sabotage::is_due(&self.database, crate::ground::sabotage::Spot::CopyLog) {
+            let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+            return Err(rusqlite::Error::SqliteFailure(failed, None));
+        }
+        copied
+    }
+}
+
+/// Ends a copy, however its thread ends, and wakes who asked for it.
+struct UnderWay {
+    shared: Arc<Shared>,
+    asked_by: Thread,
+}
+
+impl UnderWay {
+    fn copy(self, extent: Extent) {
+        let Shared { database, in_doubt, pages, copy: state, .. } = &*self.shared;
+        let (started, pages) = (Instant::now(), pages.load(Ordering::Relaxed));
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let copied = Connection::open_with_flags(database, flags).and_then(|connection| {
+            connection.busy_timeout(Duration::ZERO)?;
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            let is_copied = copy(&connection, extent)?;
+            if is_copied && extent == Extent::Copied { begin_afresh(&connection) } else { Ok(()) }
+        });
+        let copied = self.shared.as_ordered(copied);
+        // Before anybody who waits for this copy goes on.
+        note_doubt(&copied, in_doubt);
+        let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::trace!(pages, took_us, "copied SQLite's log");
+        *state.lock() = CopyState::Over(copied);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut copy = self.shared.copy.lock();
+        if matches!(*copy, CopyState::UnderWay) {
+            // It never began, or it panicked, and then nobody knows how far it came.
+            self.shared.in_doubt.fetch_or(std::thread::panicking(), Ordering::Relaxed);
+            *copy = CopyState::None;
+        }
+        drop(copy);
+        self.shared.ended.notify_all();
+        self.asked_by.unpark();
+    }
+}
+
+/// Copies the log; whether all of it is in the database now. Others read and write meanwhile, until there is nothing left
+/// but to empty it.
+fn copy(connection: &Connection, extent: Extent) -> rusqlite::Result<bool> {
+    for _ in 0..PASSES {
+        let (busy, pages, copied): (bool, i64, i64) =
+            connection
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        if !busy && copied >= pages {
+            if extent == Extent::Emptied {
+                // Says by itself whether somebody was in the way.
+                connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))?;
+            }
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Begins the log afresh with a commit that changes nothing. Whoever does that syncs the log's header: on the compactor,
+/// with whatever else the disk had to do, that took up to 30 ms, while a step took 8 ms without. SQLite can't while a
+/// statement of a reader is under way: then the compactor does it after all, with its next commit.
+fn begin_afresh(connection: &Connection) -> rusqlite::Result<()> {
+    let begun = connection.pragma_update(None, "user_version", DATABASE_VERSION);
+    match begun.as_ref().err().and_then(rusqlite::Error::sqlite_error_code) {
+        // Then it is done by whoever writes there.
+        Some(ErrorCode::DatabaseBusy) => Ok(()),
+        _ => begun,
+    }
+}
+
+/// Notes an I/O failure. Which of them was a sync's is not asked: whatever failed may come after one.
+pub(super) fn note_doubt<T>(result: &rusqlite::Result<T>, in_doubt: &AtomicBool) {
+    let failed = result.as_ref().err().and_then(rusqlite::Error::sqlite_error_code);
+    if failed == Some(ErrorCode::SystemIoFailure) {
+        in_doubt.store(true, Ordering::Relaxed);
+    }
+}

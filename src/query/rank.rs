@@ -1,0 +1,37 @@
+//! What makes one request better than another, where a limit asks for the best. Pure.
+
+use super::cells::CellHead;
+use super::resolved_filter::{Facts, ResolvedFilter};
+use crate::fold::rollup::Outcome;
+
+/// What makes one request better than another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rank {
+    /// The later one, and of one millisecond the one that is later in the log.
+    Newest,
+    /// The slower one, and of equals the newer one.
+    Slowest,
+}
+
+/// Compares as the rank says: what counts first, then time, then id. Of the newest, nothing counts before time.
+pub(super) type Key = (i64, i64, i64);
+
+impl Rank {
+    pub(super) fn key(self, facts: &Facts) -> Key {
+        match self {
+            Self::Newest => (0, facts.ts, facts.id),
+            Self::Slowest => (facts.latency_us, facts.ts, facts.id),
+        }
+    }
+
+    /// What no wanted request of the cell can beat; `None` if there is none.
+    pub(super) fn bound(self, cell: &CellHead, wanted: &ResolvedFilter) -> Option<Key> {
+        let ts = cell.last_ts.min(wanted.interval.last_ts);
+        let slowest = |outcome: &Outcome| cell.slowest.of(*outcome).first().filter(|_| wanted.allows(*outcome));
+        let latency_max_us = Outcome::ALL.iter().filter_map(slowest).map(|slow| slow.latency_us).max()?;
+        match self {
+            Self::Newest => Some((0, ts, i64::MAX)),
+            Self::Slowest => Some((latency_max_us, ts, i64::MAX)),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Requests, one row each.
+//!
+//! Runs on the caller's thread. Rows stream: an answer of any size needs the memory of one row, and where there is a
+//! limit, of so many numbers.
+
+use super::database::Query;
+use super::filter::RequestFilter;
+use super::rank::Rank;
+use crate::ground::error::IndexError;
+use rusqlite::Row;
+use std::ops::ControlFlow;
+
+/// One request, as view `requests` has it, and the name of the client that its session belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct RequestRow {
+    /// The record's sequence number in the log.
+    pub id: i64,
+    /// The recorder's own id of the request.
+    pub request_id: String,
+    /// When the request arrived: Unix time in milliseconds, UTC.
+    pub ts: i64,
+    /// The proxy that saw it.
+    pub proxy: String,
+    /// The MCP session, where there is one.
+    pub session_id: Option<String>,
+    /// The client's name, if its session was announced.
+    pub client_name: Option<String>,
+    /// The JSON-RPC method.
+    pub method: String,
+    /// The tool, for `tools/call`.
+    pub tool: Option<String>,
+    /// What it was about when it is not a tool: a resource URI, a prompt name.
+    pub target: Option<String>,
+    /// From the request's arrival to its response, in microseconds.
+    pub latency_us: i64,
+    /// `ok`, `error` or `timeout`.
+    pub status: String,
+    /// Whether the result said `isError`; `None` where the method has no such flag.
+    pub tool_error: Option<bool>,
+    /// The JSON-RPC error code, or the proxy's name for how the exchange broke off.
+    pub error_code: Option<String>,
+    /// The error message, at most 512 characters.
+    pub error_msg: Option<String>,
+    /// Size of the request body in bytes.
+    pub bytes_in: Option<i64>,
+    /// Size of the response in bytes.
+    pub bytes_out: Option<i64>,
+    /// The MCP revision spoken.
+    pub protocol_version: Option<String>,
+    /// The JSON-RPC id, as text.
+    pub rpc_id: Option<String>,
+}
+
+/// In the order of [`read`].
+const COLUMNS: &str = "r.id, r.request_id, r.ts, r.proxy, r.session_id, \
+    (SELECT s.client_name FROM session_state s WHERE s.session_id = r.session_id), \
+    r.method, r.tool, r.target, r.latency_us, r.status, r.tool_error, r.error_code, r.error_msg, \
+    r.bytes_in, r.bytes_out, r.protocol_version, r.rpc_id";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
+    Ok(RequestRow {
+        id: row.get(0)?,
+        request_id: row.get(1)?,
+        ts: row.get(2)?,
+        proxy: row.get(3)?,
+        session_id: row.get(4)?,
+        client_name: row.get(5)?,
+        method: row.get(6)?,
+        tool: row.get(7)?,
+        target: row.get(8)?,
+        latency_us: row.get(9)?,
+        status: row.get(10)?,
+        tool_error: row.get(11)?,
+        error_code: row.get(12)?,
+        error_msg: row.get(13)?,
+        bytes_in: row.get(14)?,
+        bytes_out: row.get(15)?,
+        protocol_version: row.get(16)?,
+        rpc_id: row.get(17)?,
+    })
+}
+
+impl Query {
+    /// The requests that `filter` keeps, oldest first. With a limit: the newest ones, still oldest first.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn requests(&self, filter: &RequestFilter) -> Result<Vec<RequestRow>, IndexError> {
+        let mut rows = Vec::new();
+        self.each_request(filter, |row| {
+            rows.push(row);
+            ControlFlow::Continue(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Hands the rows of [`Query::requests`] over one by one, until `each` breaks off.
+    ///
+    /// # Errors
+    /// What SQLite said; rows may have been handed over before.
+    pub fn each_request(
+        &self,
+        filter: &RequestFilter,
+        mut each: impl FnMut(RequestRow) -> ControlFlow<()>,
+    ) -> Result<(), IndexError> {
+        self.at_one_time(|| self.each_kept(filter, |facts| Ok(each(self.request_row(facts.id)?))))
+    }
+
+    /// The slowest requests that `filter` keeps, at most `limit` and no more than the filter's own: the slowest first,
+    /// and of equals the newest first.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn slowest(&self, filter: &RequestFilter, limit: u64) -> Result<Vec<RequestRow>, IndexError> {
+        self.at_one_time(|| {
+            let Some(wanted) = self.wanted(filter)? else { return Ok(Vec::new()) };
+            let best_last = self.best(wanted, Rank::Slowest, limit.min(filter.limit.unwrap_or(u64::MAX)))?;
+            best_last.into_iter().rev().map(|id| self.request_row(id)).collect()
+        })
+    }
+
+    pub(super) fn request_row(&self, id: i64) -> Result<RequestRow, IndexError> {
+        self.row(&format!("SELECT {COLUMNS} FROM requests r WHERE r.id = ?"), &[id.into()], read)
+    }
+
+    /// How many requests `filter` keeps; no more than its limit are counted.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn count_requests(&self, filter: &RequestFilter) -> Result<i64, IndexError> {
+        self.at_one_time(|| {
+            let limit = filter.limit.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+            if let Some(counted) = self.count_in_cells(filter)? {
+                return Ok(counted.min(limit));
+            }
+            let mut counted = 0;
+            self.each_kept(filter, |_| {
+                counted += 1;
+                Ok(ControlFlow::Continue(()))
+            })?;
+            Ok(counted)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Status;
+    use crate::query::filter::Span;
+    use crate::query::test_store::TestStore;
+
+    fn ids(store: &TestStore, filter: &RequestFilter) -> Vec<String> {
+        store.query().requests(filter).unwrap().into_iter().map(|row| row.request_id).collect()
+    }
+
+    fn store_with_four() -> TestStore {
+        let store = TestStore::new();
+        store.session("s1").set("client_name", "claude-ai").insert();
+        store.request("late", 40, "tools/call").set("tool", "search").set("session_id", "s1").insert();
+        store.request("early", 10, "tools/list").set("latency_us", 500).insert();
+        store.request("failed", 20, "tools/call").set("tool", "deploy").set("status", "error").insert();
+        store.request("said_no", 30, "tools/call").set("tool", "search").set("tool_error", 1).insert();
+        store
+    }
+
+    #[test]
+    fn rows_come_oldest_first_whatever_order_they_were_folded_in() {
+        assert_eq!(ids(&store_with_four(), &RequestFilter::default()), ["early", "failed", "said_no", "late"]);
+    }
+
+    #[test]
+    fn a_limit_keeps_the_newest_and_still_shows_the_oldest_of_them_first() {
+        let filter = RequestFilter { limit: Some(2), ..RequestFilter::default() };
+        assert_eq!(ids(&store_with_four(), &filter), ["said_no", "late"]);
+    }
+
+    #[test]
+    fn every_filter_narrows() {
+        let store = store_with_four();
+        store.request("other", 50, "ping").set("proxy", "second").set("latency_us", 9_000).insert();
+        let all = RequestFilter::default;
+        let text = |text: &str| Some(text.to_owned());
+        let cases = [
+            (
+                RequestFilter { span: Span { since_ts: Some(30), until_ts: None }, ..all() },
+                &["said_no", "late", "other"][..],
+            ),
+            (RequestFilter { span: Span { since_ts: None, until_ts: Some(30) }, ..all() }, &["early", "failed"]),
+            (RequestFilter { proxy: text("second"), ..all() }, &["other"]),
+            (RequestFilter { method: text("tools/list"), ..all() }, &["early"]),
+            (RequestFilter { tool: text("search"), ..all() }, &["said_no", "late"]),
+            (RequestFilter { status: Some(Status::Error), ..all() }, &["failed"]),
+            (RequestFilter { session_id: text("s1"), ..all() }, &["late"]),
+            (RequestFilter { errors_only: true, ..all() }, &["failed", "said_no"]),
+            (RequestFilter { slower_than_us: Some(1_000), ..all() }, &["other"]),
+            (RequestFilter { tool: text("search"), errors_only: true, limit: Some(5), ..all() }, &["said_no"]),
+            (RequestFilter { tool: text("' OR 1=1 --"), ..all() }, &[]),
+        ];
+        for (filter, expected) in cases {
+            assert_eq!(ids(&store, &filter), expected, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn counting_stops_at_the_limit() {
+        let query_store = store_with_four();
+        let count = |filter: RequestFilter| query_store.query().count_requests(&filter).unwrap();
+        let all = RequestFilter::default;
+        assert_eq!(count(all()), 4);
+        assert_eq!(count(RequestFilter { limit: Some(3), ..all() }), 3);
+        assert_eq!(count(RequestFilter { limit: Some(9), ..all() }), 4);
+        assert_eq!(count(RequestFilter { errors_only: true, ..all() }), 2);
+    }
+
+    #[test]
+    fn the_client_is_named_where_the_session_was_announced() {
+        let rows = store_with_four().query().requests(&RequestFilter::default()).unwrap();
+        let clients: Vec<_> = rows.iter().map(|row| row.client_name.as_deref()).collect();
+        assert_eq!(clients, [None, None, None, Some("claude-ai")]);
+    }
+
+    #[test]
+    fn breaking_off_stops_the_statement() {
+        let mut seen = 0;
+        store_with_four()
+            .query()
+            .each_request(&RequestFilter::default(), |_| {
+                seen += 1;
+                if seen == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .unwrap();
+        assert_eq!(seen, 2);
+    }
+}

@@ -1,0 +1,211 @@
+//! A filter in the numbers of the database, as a search tests rows and cells with it.
+//!
+//! Runs on the caller's thread. The test of a row is here and nowhere in SQL, so that every way of finding rows keeps
+//! the same ones.
+
+use super::database::Query;
+use super::filter::RequestFilter;
+use super::interval::ClosedInterval;
+use crate::event::Status;
+use crate::fold::rollup::{ALL_CALLS, Cell, Outcome, Sample};
+use crate::ground::error::IndexError;
+use rusqlite::Row;
+use std::ops::ControlFlow;
+
+/// Which requests are wanted.
+#[derive(Debug, Clone)]
+pub(super) struct ResolvedFilter {
+    pub(super) interval: ClosedInterval,
+    /// The ids of all calls that may be wanted, ascending.
+    pub(super) calls: Vec<i64>,
+    /// Whether there are calls that are not wanted.
+    pub(super) only_calls: bool,
+    pub(super) session: Option<ResolvedSession>,
+    pub(super) status: Option<Status>,
+    pub(super) errors_only: bool,
+    pub(super) slower_than_us: Option<i64>,
+}
+
+/// A session by its number, and how many requests it has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ResolvedSession {
+    pub(super) id: i64,
+    pub(super) requests: i64,
+}
+
+/// What searches and statistics need of a row, in the order of [`FACTS`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    pub(super) id: i64,
+    pub(super) ts: i64,
+    pub(super) call: i64,
+    session: Option<i64>,
+    pub(super) latency_us: i64,
+    pub(super) status: Status,
+    pub(super) tool_error: bool,
+    pub(super) bytes_in: Option<i64>,
+    pub(super) bytes_out: Option<i64>,
+}
+
+/// The columns of [`Facts`].
+pub(super) const FACTS: &str =
+    "r.id, r.ts, r.call, r.session, r.latency_us, r.status, r.tool_error, r.bytes_in, r.bytes_out";
+
+impl Facts {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            ts: row.get(1)?,
+            call: row.get(2)?,
+            session: row.get(3)?,
+            latency_us: row.get(4)?,
+            status: Status::from_number(row.get(5)?),
+            tool_error: row.get::<_, Option<bool>>(6)?.unwrap_or(false),
+            bytes_in: row.get(7)?,
+            bytes_out: row.get(8)?,
+        })
+    }
+
+    /// What sums need of it.
+    pub(super) fn sample(&self) -> Sample {
+        Sample {
+            id: self.id,
+            ts: self.ts,
+            latency_us: self.latency_us,
+            status: self.status,
+            tool_error: self.tool_error,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+        }
+    }
+}
+
+/// How many requests there are, and how they ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Outcomes {
+    pub(super) calls: i64,
+    pub(super) errors: i64,
+    pub(super) timeouts: i64,
+    pub(super) tool_errors: i64,
+}
+
+impl Outcomes {
+    /// Of a cell.
+    pub(super) fn of(cell: &Cell) -> Self {
+        let Cell { calls, errors, timeouts, tool_errors, .. } = *cell;
+        Self { calls, errors, timeouts, tool_errors }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.timeouts = self.timeouts.saturating_add(other.timeouts);
+        self.tool_errors = self.tool_errors.saturating_add(other.tool_errors);
+    }
+
+    /// How many of them ended so.
+    pub(super) fn with(&self, status: Status) -> i64 {
+        match status {
+            Status::Ok => self.calls.saturating_sub(self.errors).saturating_sub(self.timeouts),
+            Status::Error => self.errors,
+            Status::Timeout => self.timeouts,
+        }
+    }
+}
+
+impl ResolvedFilter {
+    /// Whether the request is wanted.
+    pub(super) fn keeps(&self, facts: &Facts) -> bool {
+        self.interval.contains(facts.ts)
+            && (!self.only_calls || self.calls.binary_search(&facts.call).is_ok())
+            && self.session.is_none_or(|session| facts.session == Some(session.id))
+            && self.ends_so(facts)
+            && self.slower_than_us.is_none_or(|limit_us| facts.latency_us > limit_us)
+    }
+
+    /// Whose cells together hold all that can be wanted and nothing of another call.
+    pub(super) fn scope(&self) -> &[i64] {
+        if self.only_calls { &self.calls } else { &[ALL_CALLS] }
+    }
+
+    /// Whether the request ended as is wanted.
+    fn ends_so(&self, facts: &Facts) -> bool {
+        self.allows(Outcome::of(facts.status, facts.tool_error))
+    }
+
+    /// Whether a request that ended so can be wanted.
+    pub(super) fn allows(&self, outcome: Outcome) -> bool {
+        let has_status = match self.status {
+            None => true,
+            Some(Status::Ok) => matches!(outcome, Outcome::Ok | Outcome::ToolError),
+            Some(Status::Error) => outcome == Outcome::Error,
+            Some(Status::Timeout) => outcome == Outcome::Timeout,
+        };
+        has_status && !(self.errors_only && outcome == Outcome::Ok)
+    }
+
+    /// How many of so many requests can be wanted by how they ended. At most: a request that failed and said `isError`
+    /// too is counted twice where any failure will do.
+    pub(super) fn by_outcome(&self, outcomes: &Outcomes) -> i64 {
+        let ended_so = self.status.map_or(outcomes.calls, |status| outcomes.with(status));
+        let failed = outcomes.errors.saturating_add(outcomes.timeouts).saturating_add(outcomes.tool_errors);
+        if self.errors_only { ended_so.min(failed) } else { ended_so }
+    }
+
+    /// Whether nothing but failures is wanted: then it stands in the index of what failed.
+    pub(super) fn only_failed(&self) -> bool {
+        self.errors_only || self.status.is_some_and(|status| status != Status::Ok)
+    }
+
+    /// Whether the roll-ups don't tell how many are wanted: they count no sessions, no latencies exactly, and no
+    /// request that failed in two ways once.
+    pub(super) fn needs_rows(&self) -> bool {
+        self.session.is_some() || self.errors_only || self.slower_than_us.is_some()
+    }
+}
+
+impl Query {
+    /// Looks up the names of a filter; `None` if one of them is on no record, so that nothing can be wanted.
+    pub(super) fn wanted(&self, filter: &RequestFilter) -> Result<Option<ResolvedFilter>, IndexError> {
+        let Some(interval) = ClosedInterval::of(filter.span) else { return Ok(None) };
+        let mut only_calls = false;
+        let mut calls: Vec<i64> = Vec::new();
+        self.each_row(
+            "SELECT id, (?1 IS NULL OR proxy = ?1) AND (?2 IS NULL OR method = ?2) AND (?3 IS NULL OR tool IS ?3) \
+             FROM calls ORDER BY id",
+            &[filter.proxy.clone().into(), filter.method.clone().into(), filter.tool.clone().into()],
+            |row| {
+                if row.get(1)? {
+                    calls.push(row.get(0)?)
+                } else {
+                    only_calls = true
+                }
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        if calls.is_empty() {
+            return Ok(None);
+        }
+        let session = match &filter.session_id {
+            None => None,
+            Some(session_id) => {
+                let found = self.rows(
+                    "SELECT id, total_calls FROM session_state WHERE session_id = ?",
+                    &[session_id.clone().into()],
+                    |row| Ok(ResolvedSession { id: row.get(0)?, requests: row.get(1)? }),
+                )?;
+                let Some(session) = found.first() else { return Ok(None) };
+                Some(*session)
+            }
+        };
+        Ok(Some(ResolvedFilter {
+            interval,
+            calls,
+            only_calls,
+            session,
+            status: filter.status,
+            errors_only: filter.errors_only,
+            slower_than_us: filter.slower_than_us,
+        }))
+    }
+}

@@ -1,0 +1,464 @@
+//! The bytes of a segment: header, marks and frames, over `&[u8]`.
+//!
+//! `format.md` is the authority on every offset here. Pure functions, on whichever thread calls them: no I/O, no
+//! knowledge of what a payload means.
+
+pub use crate::ground::position::PAYLOAD_BYTES_MAX;
+use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use std::fmt;
+
+/// The version in every segment header. It grows when an older reader would misread the bytes.
+///
+/// - 1: the first.
+pub const FORMAT_VERSION: u16 = 1;
+
+/// The first eight bytes of a segment: a byte that no text file starts with, the name, and a line feed that a
+/// text-mode transfer would mangle.
+pub const MAGIC: [u8; 8] = *b"\x89MCPLOG\n";
+
+/// Where the first frame starts: the header and the marks have a page of their own, so that writing a mark never
+/// dirties a page of frames.
+pub const FRAMES_OFFSET: u32 = 4096;
+/// Size of the header's fields; the rest of its sector is reserved and zero.
+pub const HEADER_BYTES: usize = 64;
+/// The two places of the mark, in disk sectors of their own: a torn write hurts one of them.
+pub const MARK_OFFSETS: [u32; 2] = [512, 1024];
+/// Size of a mark.
+pub const MARK_BYTES: usize = 32;
+/// Size of a frame's header.
+pub const FRAME_HEADER_BYTES: u32 = 12;
+/// Frames start at multiples of this, so that the length word can be stored and loaded atomically.
+pub const FRAME_ALIGNMENT: u32 = 4;
+
+const _: () =
+    assert!(FRAMES_OFFSET.is_multiple_of(FRAME_ALIGNMENT) && FRAME_HEADER_BYTES.is_multiple_of(FRAME_ALIGNMENT));
+const _: () = assert!(MARK_OFFSETS[1] as usize + MARK_BYTES <= FRAMES_OFFSET as usize);
+
+/// What a segment says of itself, written once, before its first frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// Seeds every checksum of this segment, so that a frame of another one never passes. Random.
+    pub salt: u32,
+    /// Whose log this is.
+    pub writer_id: WriterId,
+    /// This segment's number.
+    pub segment_id: SegmentId,
+    /// The sequence number of its first frame.
+    pub base_sequence: Sequence,
+    /// When it was started: Unix time in milliseconds, UTC.
+    pub created_at: i64,
+}
+
+/// Why bytes are not a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderError {
+    /// All zero: the segment was never started.
+    Unwritten,
+    /// Not what the format asks for.
+    Corrupt {
+        /// What it asks for.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// Written by a newer version.
+    UnsupportedVersion(u16),
+}
+
+impl SegmentHeader {
+    /// The header's bytes.
+    pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[0..8].copy_from_slice(&MAGIC);
+        bytes[8..10].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.salt.to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.writer_id.0);
+        bytes[32..40].copy_from_slice(&self.segment_id.0.to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.base_sequence.0.to_le_bytes());
+        bytes[48..56].copy_from_slice(&self.created_at.to_le_bytes());
+        let crc = checksum(0, &[&bytes[..60]]);
+        bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// [`HeaderError`]. The version is looked at before the checksum, which a newer version may compute otherwise.
+    pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, HeaderError> {
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Err(HeaderError::Unwritten);
+        }
+        if bytes[0..8] != MAGIC {
+            let found = format!("{:02x?}", &bytes[0..8]);
+            return Err(HeaderError::Corrupt { expected: "the magic \\x89MCPLOG\\n", found });
+        }
+        let version = u16_at(bytes, 8);
+        if version > FORMAT_VERSION {
+            return Err(HeaderError::UnsupportedVersion(version));
+        }
+        let crc = checksum(0, &[&bytes[..60]]);
+        if version == 0 || u32_at(bytes, 60) != crc {
+            let found = format!("version {version}, checksum {:#010x} where {crc:#010x} fits", u32_at(bytes, 60));
+            return Err(HeaderError::Corrupt { expected: "version 1 and a matching checksum", found });
+        }
+        let mut writer_id = [0; 16];
+        writer_id.copy_from_slice(&bytes[16..32]);
+        let header = Self {
+            salt: u32_at(bytes, 12),
+            writer_id: WriterId(writer_id),
+            segment_id: SegmentId(u64_at(bytes, 32)),
+            base_sequence: Sequence(u64_at(bytes, 40)),
+            created_at: i64::from_le_bytes(u64_at(bytes, 48).to_le_bytes()),
+        };
+        // A forged header must not make later arithmetic overflow.
+        if header.segment_id.0 == 0
+            || header.base_sequence.0 == 0
+            || header.base_sequence.0 > i64::MAX as u64
+            || header.segment_id.0 > i64::MAX as u64
+        {
+            let found = format!("segment {}, sequence {}", header.segment_id.0, header.base_sequence.0);
+            return Err(HeaderError::Corrupt { expected: "numbers from 1 to 2^63-1", found });
+        }
+        Ok(header)
+    }
+}
+
+/// How far into a segment: a byte offset and how many frames lie before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Extent {
+    /// The first byte after the last frame.
+    pub end: Offset,
+    /// How many frames there are.
+    pub frames: u32,
+}
+
+impl Extent {
+    /// No frames.
+    pub const EMPTY: Self = Self { end: Offset(FRAMES_OFFSET), frames: 0 };
+
+    /// The extent as one word, so that the pair can be published atomically.
+    pub const fn to_word(self) -> u64 {
+        (self.frames as u64) << 32 | self.end.0 as u64
+    }
+
+    /// The extent in a word made by [`Extent::to_word`].
+    #[expect(clippy::cast_possible_truncation, reason = "each half of the word is 32 bits")]
+    pub const fn from_word(word: u64) -> Self {
+        Self { end: Offset(word as u32), frames: (word >> 32) as u32 }
+    }
+}
+
+/// What a segment says of its progress: up to where it was synced, and whether and where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Counts the marks of this segment, from 1. The valid mark with the higher generation counts.
+    pub generation: u64,
+    /// The durable mark: everything before it was synced before this mark was written.
+    pub durable: Extent,
+    /// Where the segment ends, once it is sealed.
+    pub sealed: Option<Extent>,
+}
+
+impl Mark {
+    /// What holds before the first mark is written.
+    pub const UNWRITTEN: Self = Self { generation: 0, durable: Extent::EMPTY, sealed: None };
+
+    /// The mark's bytes.
+    pub fn encode(&self, salt: u32) -> [u8; MARK_BYTES] {
+        let sealed = self.sealed.unwrap_or(Extent { end: Offset(0), frames: 0 });
+        let mut bytes = [0; MARK_BYTES];
+        bytes[0..8].copy_from_slice(&self.generation.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.durable.end.0.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.durable.frames.to_le_bytes());
+        bytes[16..20].copy_from_slice(&sealed.end.0.to_le_bytes());
+        bytes[20..24].copy_from_slice(&sealed.frames.to_le_bytes());
+        let crc = checksum(salt, &[&bytes[..28]]);
+        bytes[28..32].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads one mark; `None` if the bytes are not one.
+    pub fn decode(bytes: &[u8; MARK_BYTES], salt: u32) -> Option<Self> {
+        let generation = u64_at(bytes, 0);
+        if generation == 0 || generation > i64::MAX as u64 || u32_at(bytes, 28) != checksum(salt, &[&bytes[..28]]) {
+            return None;
+        }
+        let extent = |at: usize| Extent { end: Offset(u32_at(bytes, at)), frames: u32_at(bytes, at + 4) };
+        let (durable, sealed) = (extent(8), extent(16));
+        // A forged mark must not make later arithmetic overflow: a frame has a header and at least a word. Nor must it say
+        // that there is nothing where there is something: a segment without frames is removed unread.
+        let possible = |extent: Extent| {
+            let frames_max = extent.end.0.saturating_sub(FRAMES_OFFSET) / (FRAME_HEADER_BYTES + FRAME_ALIGNMENT);
+            extent.end.0 >= FRAMES_OFFSET
+                && extent.end.0.is_multiple_of(FRAME_ALIGNMENT)
+                && extent.frames <= frames_max
+                && (extent.frames > 0 || extent == Extent::EMPTY)
+        };
+        let sealed = (sealed != Extent { end: Offset(0), frames: 0 }).then_some(sealed);
+        let consistent =
+            |sealed: Extent| possible(sealed) && durable.end <= sealed.end && durable.frames <= sealed.frames;
+        (possible(durable) && sealed.is_none_or(consistent)).then_some(Self { generation, durable, sealed })
+    }
+
+    /// The mark that counts, of the two in the first page of a segment.
+    pub fn newest(page: &[u8], salt: u32) -> Self {
+        let mut newest = Self::UNWRITTEN;
+        for offset in MARK_OFFSETS {
+            let start = offset as usize;
+            let bytes = page.get(start..start + MARK_BYTES).and_then(|bytes| bytes.try_into().ok());
+            if let Some(mark) = bytes.and_then(|bytes| Self::decode(bytes, salt))
+                && mark.generation > newest.generation
+            {
+                newest = mark;
+            }
+        }
+        newest
+    }
+
+    /// Where the mark of that generation is written.
+    pub const fn offset(generation: u64) -> u32 {
+        MARK_OFFSETS[(generation % 2) as usize]
+    }
+}
+
+/// The header of a frame, ready to be written: all of it but the length, whose store publishes the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Length of the payload in bytes.
+    pub length: u32,
+    /// How many frames of the segment lie before this one.
+    pub index: u32,
+    /// The checksum.
+    pub crc: u32,
+}
+
+impl FrameHeader {
+    /// The header for a payload of 1 to [`PAYLOAD_BYTES_MAX`] bytes.
+    ///
+    /// # Panics
+    /// If the payload is empty or too long: the caller's bug.
+    pub fn for_payload(salt: u32, index: u32, payload: &[u8]) -> Self {
+        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        assert!((1..=PAYLOAD_BYTES_MAX).contains(&length), "a payload of {} bytes", payload.len());
+        Self { length, index, crc: frame_checksum(salt, length, index, payload) }
+    }
+}
+
+/// How many bytes a frame with such a payload takes, header and padding included.
+pub const fn frame_bytes(payload_bytes: u32) -> u32 {
+    (FRAME_HEADER_BYTES + payload_bytes).next_multiple_of(FRAME_ALIGNMENT)
+}
+
+/// A valid frame in a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// How many frames of the segment lie before it.
+    pub index: u32,
+    /// What it holds; opaque here.
+    pub payload: &'a [u8],
+}
+
+/// Why bytes are not a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameError {
+    /// The length word is zero: nothing was written here yet.
+    Unwritten,
+    /// More bytes are needed to tell; the number counts from the frame's start.
+    Incomplete(u32),
+    /// The length is beyond the format's limit, or beyond the end of the file.
+    Length(u32),
+    /// The checksum does not fit.
+    Checksum {
+        /// What was computed over the bytes.
+        expected: u32,
+        /// What the frame says.
+        found: u32,
+    },
+    /// The bytes between payload and next frame are not zero.
+    Padding,
+    /// An intact frame that belongs elsewhere.
+    Index {
+        /// The index that is due here.
+        expected: u32,
+        /// The frame's.
+        found: u32,
+    },
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unwritten => f.write_str("expected a frame, found zeros"),
+            Self::Incomplete(bytes) => write!(f, "expected {bytes} bytes of frame, found the end of the file"),
+            Self::Length(found) => {
+                write!(f, "expected a length from 1 to {PAYLOAD_BYTES_MAX} within the file, found {found}")
+            }
+            Self::Checksum { expected, found } => write!(f, "expected checksum {expected:#010x}, found {found:#010x}"),
+            Self::Padding => f.write_str("expected zeros after the payload, found other bytes"),
+            Self::Index { expected, found } => write!(f, "expected frame number {expected}, found {found}"),
+        }
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// Reads the frame at the start of `bytes`, without regard to its index.
+    ///
+    /// # Errors
+    /// [`FrameError`]; never [`FrameError::Index`].
+    pub fn decode(bytes: &'a [u8], salt: u32) -> Result<Self, FrameError> {
+        let Some(header) = bytes.get(..FRAME_HEADER_BYTES as usize) else {
+            return Err(FrameError::Incomplete(FRAME_HEADER_BYTES));
+        };
+        let (length, index, found) = (u32_at(header, 0), u32_at(header, 4), u32_at(header, 8));
+        if length == 0 {
+            return Err(FrameError::Unwritten);
+        }
+        if length > PAYLOAD_BYTES_MAX {
+            return Err(FrameError::Length(length));
+        }
+        let total = frame_bytes(length);
+        let Some(frame) = bytes.get(..total as usize) else {
+            return Err(FrameError::Incomplete(total));
+        };
+        let (payload, padding) = frame[FRAME_HEADER_BYTES as usize..].split_at(length as usize);
+        let expected = frame_checksum(salt, length, index, payload);
+        if expected != found {
+            return Err(FrameError::Checksum { expected, found });
+        }
+        if padding.iter().any(|byte| *byte != 0) {
+            return Err(FrameError::Padding);
+        }
+        Ok(Self { index, payload })
+    }
+}
+
+/// The checksum of a frame: over its length and index words and its payload.
+fn frame_checksum(salt: u32, length: u32, index: u32, payload: &[u8]) -> u32 {
+    let mut words = [0; 8];
+    words[..4].copy_from_slice(&length.to_le_bytes());
+    words[4..].copy_from_slice(&index.to_le_bytes());
+    checksum(salt, &[&words, payload])
+}
+
+/// CRC-32 as in zlib and gzip, continued from `seed` as zlib's `crc32(seed, data)` does.
+fn checksum(seed: u32, parts: &[&[u8]]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(seed);
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize()
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> SegmentHeader {
+        SegmentHeader {
+            salt: 0x1234_5678,
+            writer_id: WriterId(*b"0123456789abcdef"),
+            segment_id: SegmentId(7),
+            base_sequence: Sequence(1001),
+            created_at: 1_760_000_000_000,
+        }
+    }
+
+    fn frame(salt: u32, index: u32, payload: &[u8]) -> Vec<u8> {
+        let header = FrameHeader::for_payload(salt, index, payload);
+        let mut bytes = Vec::new();
+        for word in [header.length, header.index, header.crc] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.extend_from_slice(payload);
+        bytes.resize(frame_bytes(header.length) as usize, 0);
+        bytes
+    }
+
+    #[test]
+    fn header_round_trips_and_every_flipped_bit_is_noticed() {
+        let bytes = header().encode();
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(header()));
+        for bit in 0..HEADER_BYTES * 8 {
+            let mut damaged = bytes;
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(SegmentHeader::decode(&damaged).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn newer_version_is_told_apart_from_corruption() {
+        let mut bytes = header().encode();
+        bytes[8] = 2;
+        assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderError::UnsupportedVersion(2)));
+        assert_eq!(SegmentHeader::decode(&[0; HEADER_BYTES]), Err(HeaderError::Unwritten));
+    }
+
+    #[test]
+    fn the_newest_valid_mark_counts_and_a_torn_one_does_not() {
+        let salt = 9;
+        let mut page = vec![0; FRAMES_OFFSET as usize];
+        assert_eq!(Mark::newest(&page, salt), Mark::UNWRITTEN);
+        let durable = Extent { end: Offset(FRAMES_OFFSET + 40), frames: 2 };
+        for generation in 1..=2 {
+            let sealed = (generation == 2).then_some(durable);
+            let mark = Mark { generation, durable, sealed };
+            let at = Mark::offset(generation) as usize;
+            page[at..at + MARK_BYTES].copy_from_slice(&mark.encode(salt));
+            assert_eq!(Mark::newest(&page, salt), mark);
+        }
+        for bit in 0..MARK_BYTES * 8 {
+            let at = Mark::offset(2) as usize + bit / 8;
+            page[at] ^= 1 << (bit % 8);
+            assert_eq!(Mark::newest(&page, salt).generation, 1, "bit {bit}");
+            page[at] ^= 1 << (bit % 8);
+        }
+        assert_eq!(Mark::newest(&page, salt + 1), Mark::UNWRITTEN, "a mark of another segment");
+    }
+
+    #[test]
+    fn frame_round_trips_and_every_flipped_bit_is_noticed() {
+        for payload in [&b"x"[..], b"four", b"some payload"] {
+            let bytes = frame(5, 3, payload);
+            assert_eq!(Frame::decode(&bytes, 5), Ok(Frame { index: 3, payload }));
+            assert!(Frame::decode(&bytes, 6).is_err(), "a frame of another segment passed");
+            for bit in 0..bytes.len() * 8 {
+                let mut damaged = bytes.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                assert!(Frame::decode(&damaged, 5).is_err(), "{payload:?}, bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_shorter_buffer_asks_for_more() {
+        let bytes = frame(5, 3, b"some payload!");
+        for length in 0..bytes.len() {
+            let expected = if length < 12 { FRAME_HEADER_BYTES } else { frame_bytes(13) };
+            assert_eq!(Frame::decode(&bytes[..length], 5), Err(FrameError::Incomplete(expected)));
+        }
+    }
+
+    #[test]
+    fn zeros_are_never_a_frame() {
+        assert_eq!(Frame::decode(&[0; 64], 0), Err(FrameError::Unwritten));
+    }
+
+    #[test]
+    fn extent_survives_the_word() {
+        let extent = Extent { end: Offset(0xffff_fffc), frames: 0xffff_ffff };
+        assert_eq!(Extent::from_word(extent.to_word()), extent);
+    }
+}

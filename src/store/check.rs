@@ -1,0 +1,154 @@
+//! The state of a whole store directory: log, database, what was moved aside, and how they fit together.
+//!
+//! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads, repairs nothing
+//! and takes no lock.
+
+use super::check_log::LogState;
+use super::finding::{Finding, Severity};
+use super::writer_lock;
+use crate::ground::error::{AtPath, IndexError, PathError};
+use crate::query::database::Query;
+use serde::Serialize;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// What a store's directory looks like.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct CheckReport {
+    /// A running process writes to the store.
+    pub in_use: bool,
+    /// Segment files in the log.
+    pub segments: u64,
+    /// Their size in bytes.
+    pub log_bytes: u64,
+    /// Intact records in the log, folded or not.
+    pub records: u64,
+    /// Those that are not folded yet.
+    pub unfolded_records: u64,
+    /// Rows of view `requests`; `None` where the database can't be read.
+    pub requests: Option<i64>,
+    /// Rows of view `sessions`.
+    pub sessions: Option<i64>,
+    /// Size of the database with its write-ahead file, in bytes.
+    pub database_bytes: Option<u64>,
+    /// Events that the store says were lost, in gaps.
+    pub dropped_events: Option<i64>,
+    /// Records and damaged places that could not be folded, so far.
+    pub quarantined: Option<i64>,
+    /// Files in `quarantine/`.
+    pub quarantine_files: u64,
+    /// What there is to say, in the order in which it was found.
+    pub findings: Vec<Finding>,
+    /// The worst of it.
+    pub verdict: Severity,
+}
+
+/// How far a check has come, told now and then.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct CheckProgress {
+    /// What is being read.
+    pub part: CheckedPart,
+    /// How much of the log is read, from 0 to 1. The database does not tell.
+    pub log_done: f64,
+}
+
+/// A part of a store that takes time to check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckedPart {
+    /// The segments.
+    Log,
+    /// `store.db`.
+    Database,
+}
+
+/// Checks the store in `dir`: every frame of the log, the structure of the database, sums against rows, permissions. With
+/// `quick`, the indexes of the database are not compared with its tables.
+///
+/// # Errors
+/// There is no store, or the directory can't be read. What is wrong with a store is no error but a finding.
+pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -> Result<CheckReport, PathError> {
+    let wal_dir = dir.join("wal");
+    std::fs::read_dir(&wal_dir).at("read directory", &wal_dir)?;
+    let mut findings = Vec::new();
+    check_private(dir, &mut findings)?;
+    progress(CheckProgress { part: CheckedPart::Database, log_done: 0.0 });
+    // The database before the log: what is folded meanwhile was in the log that is read now.
+    let database = check_database(dir, quick, &mut findings);
+    let in_use = writer_lock::is_held(dir);
+    let folded = database.as_ref().map_or(0, |totals| totals.checkpoint.map_or(0, |checkpoint| checkpoint.sequence));
+    let log = LogState::read(&wal_dir, in_use, u64::try_from(folded).unwrap_or(0), &mut findings, &mut |done| {
+        progress(CheckProgress { part: CheckedPart::Log, log_done: done });
+    })?;
+    let quarantine_dir = dir.join("quarantine");
+    let quarantine_files = std::fs::read_dir(&quarantine_dir).map_or(0, |entries| entries.count() as u64);
+    Ok(CheckReport {
+        in_use,
+        segments: log.segments,
+        log_bytes: log.bytes,
+        records: log.records,
+        unfolded_records: log.unfolded_records,
+        requests: database.as_ref().map(|totals| totals.requests),
+        sessions: database.as_ref().map(|totals| totals.sessions),
+        database_bytes: database.as_ref().map(|totals| totals.database_bytes),
+        dropped_events: database.as_ref().map(|totals| totals.dropped),
+        quarantined: database.as_ref().map(|totals| totals.quarantined),
+        quarantine_files,
+        verdict: findings.iter().map(|finding| finding.severity).max().unwrap_or_default(),
+        findings,
+    })
+}
+
+fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Option<crate::query::totals::Totals> {
+    let path = dir.join("store.db");
+    let mut find = |severity, text: String| findings.push(Finding { severity, path: path.clone(), offset: None, text });
+    let advice = "`mcplog rebuild` makes a new database from the segments that are kept";
+    let query = match Query::open(dir) {
+        Ok(query) => query,
+        Err(IndexError::Missing { .. }) => {
+            find(Severity::Damaged, format!("there is no database, though there is a log; {advice}"));
+            return None;
+        }
+        Err(error) if error.is_corrupt() => {
+            find(Severity::Damaged, format!("{error}; {advice}"));
+            return None;
+        }
+        Err(error) => {
+            find(Severity::Damaged, error.to_string());
+            return None;
+        }
+    };
+    match query.integrity(quick) {
+        Ok(found) => {
+            found.damage.into_iter().for_each(|damage| find(Severity::Damaged, format!("{damage}; {advice}")));
+            found.wrong_sums.into_iter().for_each(|wrong| find(Severity::Damaged, wrong));
+        }
+        Err(error) => find(Severity::Damaged, error.to_string()),
+    }
+    query.totals().inspect_err(|error| find(Severity::Damaged, error.to_string())).ok()
+}
+
+/// Whether the directory and what is in it is for its owner only.
+fn check_private(dir: &Path, findings: &mut Vec<Finding>) -> Result<(), PathError> {
+    let mut pending = vec![dir.to_owned()];
+    for entry in std::fs::read_dir(dir).at("read directory", dir)? {
+        pending.push(entry.at("read directory", dir)?.path());
+    }
+    for path in pending {
+        // What a running store removed meanwhile is nothing to complain about.
+        let Ok(metadata) = std::fs::symlink_metadata(&path) else { continue };
+        let mode = metadata.mode() & 0o777;
+        let open_to_others = mode & 0o077 != 0;
+        let text = if metadata.is_symlink() {
+            "a symbolic link, which mcplog does not follow".to_owned()
+        } else if open_to_others {
+            let wanted = if metadata.is_dir() { 0o700 } else { 0o600 };
+            format!("open to others (mode {mode:o}); `chmod {wanted:o}` closes it")
+        } else {
+            continue;
+        };
+        findings.push(Finding { severity: Severity::Damaged, path, offset: None, text });
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! The log's part of a check: every frame of every segment.
+//!
+//! By plain reads, like any reader. It must not change anything.
+
+use super::finding::{Finding, Severity};
+use crate::ground::error::{PathError, SegmentError};
+use crate::ground::position::WriterId;
+use crate::record::record::Record;
+use crate::segment::directory::{SegmentFile, list};
+use crate::segment::reader::{Item, SegmentReader, Stop};
+use std::path::Path;
+
+/// So many records that can't be decoded are named one by one, in each segment.
+const UNDECODABLE_NAMED_MAX: u64 = 10;
+
+/// What the log amounts to.
+#[derive(Debug, Default)]
+pub(super) struct LogState {
+    pub(super) segments: u64,
+    pub(super) bytes: u64,
+    pub(super) records: u64,
+    pub(super) unfolded_records: u64,
+    /// The highest sequence number seen.
+    last_sequence: u64,
+    writer_id: Option<WriterId>,
+}
+
+impl LogState {
+    /// Reads the whole log. `folded` is the last sequence number that the database has; `progress` is told how much is
+    /// done, from 0 to 1.
+    pub(super) fn read(
+        wal_dir: &Path,
+        in_use: bool,
+        folded: u64,
+        findings: &mut Vec<Finding>,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Self, PathError> {
+        let files = list(wal_dir)?;
+        let sizes: Vec<u64> =
+            files.iter().map(|file| file.path.symlink_metadata().map_or(0, |metadata| metadata.len())).collect();
+        let total = sizes.iter().sum::<u64>().max(1) as f64;
+        let mut state = Self::default();
+        let mut done = 0;
+        for (index, (file, bytes)) in files.iter().zip(&sizes).enumerate() {
+            progress(done as f64 / total);
+            let newest = index + 1 == files.len();
+            state.read_segment(file, in_use && newest, folded, findings)?;
+            state.bytes += bytes;
+            done += bytes;
+        }
+        if state.unfolded_records > 0 && !in_use {
+            let (records, s) = (state.unfolded_records, if state.unfolded_records == 1 { "" } else { "s" });
+            let text = format!("{records} record{s} not folded yet; the next one who opens the store folds them");
+            findings.push(Finding { severity: Severity::Unfinished, path: wal_dir.to_owned(), offset: None, text });
+        }
+        Ok(state)
+    }
+
+    fn read_segment(
+        &mut self,
+        file: &SegmentFile,
+        active: bool,
+        folded: u64,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), PathError> {
+        let mut find = |severity, offset: Option<u64>, text: String| {
+            findings.push(Finding { severity, path: file.path.clone(), offset, text });
+        };
+        let mut reader = match SegmentReader::open(&file.path) {
+            Ok(reader) => reader,
+            // Retired since the directory was listed.
+            Err(SegmentError::Io(error)) if error.source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(SegmentError::Header { never_started: true, found, .. }) => {
+                find(Severity::Unfinished, Some(0), format!("no segment yet: {found}; the next opening removes it"));
+                return Ok(());
+            }
+            Err(error) => {
+                find(Severity::Damaged, Some(0), error.to_string());
+                return Ok(());
+            }
+        };
+        self.segments += 1;
+        let header = *reader.header();
+        if header.segment_id != file.id {
+            find(
+                Severity::Damaged,
+                Some(0),
+                format!("the name says segment {}, the header {}", file.id, header.segment_id),
+            );
+        }
+        if let Some(writer_id) = self.writer_id.filter(|writer_id| *writer_id != header.writer_id) {
+            let found = header.writer_id;
+            find(Severity::Damaged, Some(0), format!("written by store {found}, the one before it by {writer_id}"));
+            return Ok(());
+        }
+        self.writer_id = Some(header.writer_id);
+        let mut undecodable = 0;
+        loop {
+            match reader.next()? {
+                Item::Frame(frame) => {
+                    // What was written again after a failed sync counts once.
+                    if frame.sequence.0 > self.last_sequence {
+                        self.records += 1;
+                        self.unfolded_records += u64::from(frame.sequence.0 > folded);
+                        self.last_sequence = frame.sequence.0;
+                    }
+                    if let Err(error) = Record::decode(frame.payload) {
+                        undecodable += 1;
+                        if undecodable <= UNDECODABLE_NAMED_MAX {
+                            let offset = Some(u64::from(frame.offset.0));
+                            find(Severity::Damaged, offset, format!("record {}: {error}", frame.sequence));
+                        }
+                    }
+                }
+                Item::Damage(damage) => {
+                    let (records, s) = (damage.records, if damage.records == 1 { "" } else { "s" });
+                    let text = format!("{}; {} bytes and {records} record{s} lost", damage.reason, damage.bytes);
+                    find(Severity::Damaged, Some(u64::from(damage.offset.0)), text);
+                }
+                Item::Stop(Stop::Torn { bytes, reason }) => {
+                    let end = Some(u64::from(reader.position().end.0));
+                    if !active {
+                        find(
+                            Severity::Unfinished,
+                            end,
+                            format!("torn tail of {bytes} bytes ({reason}); the next opening cuts it"),
+                        );
+                    }
+                    break;
+                }
+                Item::Stop(_) => break,
+            }
+        }
+        if undecodable > UNDECODABLE_NAMED_MAX {
+            let more = undecodable - UNDECODABLE_NAMED_MAX;
+            find(Severity::Damaged, None, format!("{more} more records can't be decoded"));
+        }
+        Ok(())
+    }
+}

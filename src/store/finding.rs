@@ -1,0 +1,32 @@
+//! What a check finds, and how bad it is. Plain data.
+
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Something about a store that is worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Where in the file, in bytes.
+    pub offset: Option<u64>,
+    /// What was found, and what to do. Never what an event said.
+    pub text: String,
+}
+
+/// How bad something is. Of several, the worst counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Severity {
+    /// Nothing is wrong.
+    #[default]
+    Sound,
+    /// What a crash leaves, or a process that was stopped early: the next one who opens the store sees to it.
+    Unfinished,
+    /// Something is not what it was, or not as it must be.
+    Damaged,
+}

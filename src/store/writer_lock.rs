@@ -1,0 +1,88 @@
+//! Whether a running process holds a store's lock, without touching the lock.
+//!
+//! Trying the lock would tell too, but would refuse a writer that starts in that instant. The kernel's list of locks
+//! tells without that. Where there is no such list (not Linux, or `/proc` hidden), nobody is said to hold it.
+//!
+//! Runs anywhere, in any process. It must not open the lock file for writing.
+
+use super::lock::LOCK_NAME;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Whether somebody writes to the store in `dir`.
+pub fn is_held(dir: &Path) -> bool {
+    let lock = dir.join(LOCK_NAME);
+    let (Ok(metadata), Ok(locks)) = (std::fs::symlink_metadata(&lock), std::fs::read_to_string("/proc/locks")) else {
+        return false;
+    };
+    // The pid settles what the device number can't: some file systems show one number to stat(2) and another here.
+    let pid = std::fs::File::open(&lock).ok().filter(|_| metadata.is_file()).and_then(read_pid);
+    lists(&locks, metadata.dev(), metadata.ino(), pid)
+}
+
+fn read_pid(file: std::fs::File) -> Option<u32> {
+    use std::io::Read;
+    let mut text = String::new();
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Whether `locks`, in the form of `/proc/locks`, has an exclusive flock(2) on that file.
+fn lists(locks: &str, device: u64, inode: u64, pid: Option<u32>) -> bool {
+    let device = format!("{:02x}:{:02x}", major(device), minor(device));
+    locks.lines().any(|line| {
+        // "1: FLOCK  ADVISORY  WRITE 6251 fe:00:10184807 0 EOF"
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", holder, file, ..] = words[..] else { return false };
+        let Some((file_device, file_inode)) = file.rsplit_once(':') else { return false };
+        file_inode.parse() == Ok(inode) && (file_device == device || pid.is_some_and(|pid| holder.parse() == Ok(pid)))
+    })
+}
+
+/// As glibc's gnu_dev_major.
+const fn major(device: u64) -> u64 {
+    (device >> 8 & 0xfff) | (device >> 32 & 0xffff_f000)
+}
+
+/// As glibc's gnu_dev_minor.
+const fn minor(device: u64) -> u64 {
+    (device & 0xff) | (device >> 12 & 0xffff_ff00)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_exclusive_flock_on_that_file_counts() {
+        let locks = "1: POSIX  ADVISORY  WRITE 10 fe:00:100 0 EOF\n\
+                     2: FLOCK  ADVISORY  READ 10 fe:00:101 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 10 fe:00:102 0 EOF\n\
+                     3: -> FLOCK  ADVISORY  WRITE 11 fe:00:103 0 EOF\n";
+        let device = 0xfe00;
+        let cases = [
+            (device, 100, None, false),
+            (device, 101, None, false),
+            (device, 102, None, true),
+            (device, 103, None, false),
+            (0x0801, 102, None, false),
+            (0x0801, 102, Some(10), true),
+            (0x0801, 102, Some(11), false),
+        ];
+        for (device, inode, pid, expected) in cases {
+            assert_eq!(lists(locks, device, inode, pid), expected, "{device:x} {inode} {pid:?}");
+        }
+    }
+
+    #[test]
+    fn a_lock_of_this_process_is_seen_until_it_is_let_go() {
+        let store = tempfile::tempdir().unwrap();
+        assert!(!is_held(store.path()));
+        let file = std::fs::File::create(store.path().join("LOCK")).unwrap();
+        assert!(!is_held(store.path()));
+        file.lock().unwrap();
+        assert!(is_held(store.path()));
+        drop(file);
+        assert!(!is_held(store.path()));
+    }
+}
