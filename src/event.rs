@@ -1,7 +1,7 @@
 //! What a proxy observes: the public event types.
 //!
 //! Events borrow their strings, so that a proxy thread builds one from what it already holds, without
-//! allocating. They have no on-disk meaning: [`crate::record::record`] owns the bytes. This module runs on the
+//! allocating. They have no on-disk meaning: [`crate::record`] owns the bytes. This module runs on the
 //! caller's thread and must not do I/O.
 
 /// One observation, ready to be handed to [`Recorder::record`](crate::Recorder::record).

@@ -1,4 +1,4 @@
-//! Segments: files of frames. Here a payload is opaque bytes; what it means is [`crate::record::record`]'s business.
+//! Segments: files of frames. Here a payload is opaque bytes; what it means is [`crate::record`]'s business.
 //!
 //! `file` maps memory, or writes where `filesystem` says that mapping is not safe, `writer` appends to it, `syncer` forces
 //! it to the disk, `reader` reads it by plain reads, `recovery` mends what a crash left, as `examined` finds it and `verdict` decides,
