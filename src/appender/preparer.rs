@@ -3,8 +3,9 @@
 //! Allocating and populating a segment takes milliseconds; the appender must not wait for that. The thread sleeps in a
 //! channel of capacity zero until the appender takes a segment, and then prepares another.
 
-use crate::ground::error::PathError;
+use crate::ground::error::{AtPath, PathError};
 use crate::ground::position::SegmentId;
+use crate::ground::sabotage::{self, Spot};
 use crate::segment::writer::PreparedSegment;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::io;
@@ -29,13 +30,7 @@ pub(crate) struct Preparer {
 
 impl Preparer {
     fn prepare(&mut self) -> Prepared {
-        #[cfg(test)]
-        {
-            crate::ground::sabotage::strike(&self.wal_dir, crate::ground::sabotage::Spot::Prepare);
-            if crate::ground::sabotage::is_due(&self.wal_dir, crate::ground::sabotage::Spot::PrepareSlowly) {
-                std::thread::sleep(PATIENCE * 3 / 2);
-            }
-        }
+        sabotage::at(Spot::Prepare, &self.wal_dir).at("prepare a segment in", &self.wal_dir)?;
         let id = self.next;
         // A failed attempt used its id up only if a file was left behind; skipping an id costs nothing.
         self.next = id.next();

@@ -5,8 +5,8 @@
 //!
 //! A failed sync poisons its segment for good: Linux reports a failed write-back once and then forgets it, so trying
 //! again would turn a loss into a success. From then on nothing of that segment and of those after it is synced or
-//! called durable. The appender is told, writes what was not durable again into new segments, with the same numbers, and
-//! says where those begin; the syncing thread goes on with them. After [`POISONINGS_MAX`] in a row it gives up.
+//! called durable. The appender is told, writes what was not durable once more, into new segments with the same numbers,
+//! and says where those begin; the syncing thread goes on with them. After [`POISONINGS_MAX`] in a row it gives up.
 
 use crate::ground::config::SyncPolicy;
 use crate::ground::error::PathError;
@@ -33,10 +33,10 @@ pub(crate) enum SyncCommand {
     /// Sync now: tickets were answered, up to this one, or the policy is `always` and something was appended. By the
     /// appender. Where in the row of commands it comes says which segments the tickets cover.
     SyncNow(Ticket),
-    /// What was not durable is being written again; the segments that come now have it.
-    WritingAgain,
-    /// All of it is written, but for so many records that could not be read back.
-    WrittenAgain { lost: u64 },
+    /// Records that were not durable are being written once more; the segments that come now have them.
+    BeginRewrite,
+    /// The rewrite is done, but for so many records that could not be read back.
+    EndRewrite { lost: u64 },
 }
 
 /// Whether what is published may be synced.
@@ -46,7 +46,7 @@ enum State {
     /// A sync failed. Nothing is synced before the appender says that new segments begin.
     Poisoned,
     /// The new segments don't have everything yet: no ticket is durable before they do.
-    WritingAgain,
+    Rewriting,
     /// Nothing is synced any more.
     GivenUp,
 }
@@ -80,11 +80,11 @@ pub(crate) struct SyncLoop {
     /// How many syncs have failed since the last one that did not.
     failures: u32,
     /// Health says that something is wrong with syncing.
-    degraded: bool,
+    health_is_degraded: bool,
 }
 
-/// What the syncing thread shares with others.
-pub(crate) struct SyncParts {
+/// What the syncing thread shares with other threads.
+pub(crate) struct SyncHandles {
     pub(crate) commands: Receiver<SyncCommand>,
     pub(crate) poisoned: Sender<UnsyncedSegment>,
     pub(crate) progress: Arc<Progress>,
@@ -109,21 +109,21 @@ impl SyncLoop {
     /// A loop that owes `unsynced` a sync, which recovery left in the order of their numbers. The last number of all is
     /// `last`.
     pub(crate) fn new(
-        parts: SyncParts,
+        handles: SyncHandles,
         policy: SyncPolicy,
         interval: Duration,
         unsynced: Vec<UnsyncedSegment>,
         last: Sequence,
     ) -> Self {
         Self {
-            commands: parts.commands,
-            poisoned: parts.poisoned,
+            commands: handles.commands,
+            poisoned: handles.poisoned,
             policy,
             interval,
-            answered: parts.progress.answered(),
-            progress: parts.progress,
-            health: parts.health,
-            compactor: parts.compactor,
+            answered: handles.progress.answered(),
+            progress: handles.progress,
+            health: handles.health,
+            compactor: handles.compactor,
             compactor_woken: Instant::now(),
             more_to_fold: false,
             active: None,
@@ -133,7 +133,7 @@ impl SyncLoop {
             state: State::Sound,
             lost: 0,
             failures: 0,
-            degraded: false,
+            health_is_degraded: false,
         }
     }
 
@@ -148,21 +148,21 @@ impl SyncLoop {
                 Some(deadline) => self.commands.recv_deadline(deadline),
                 None => self.commands.recv().map_err(RecvTimeoutError::from),
             };
-            let mut wanted = false;
+            let mut sync_is_due = false;
             match command {
                 Ok(command) => {
                     // Everything that has gathered is answered by one sync: group commit.
-                    wanted |= self.obey(command);
+                    sync_is_due |= self.obey(command);
                     while let Ok(command) = self.commands.try_recv() {
-                        wanted |= self.obey(command);
+                        sync_is_due |= self.obey(command);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
             }
             let now = Instant::now();
-            wanted |= self.retry.take_if(|retry| *retry <= now).is_some();
-            if wanted || self.policy == SyncPolicy::Interval && now >= due {
+            sync_is_due |= self.retry.take_if(|retry| *retry <= now).is_some();
+            if sync_is_due || self.policy == SyncPolicy::Interval && now >= due {
                 self.sync();
                 due = Instant::now() + self.interval;
             }
@@ -178,9 +178,11 @@ impl SyncLoop {
         } else {
             self.sync_sealed();
         }
-        if matches!(self.state, State::Poisoned | State::WritingAgain) {
+        if matches!(self.state, State::Poisoned | State::Rewriting) {
             // Nobody writes it again any more. It is where it was, and is folded from there.
-            self.give_up("the store was shut down before what a failed sync left in doubt was written again".into());
+            self.give_up(
+                "the store was shut down before what a failed sync left in doubt was written once more".into(),
+            );
         }
     }
 
@@ -212,16 +214,16 @@ impl SyncLoop {
                 self.answered = answered;
                 return true;
             }
-            SyncCommand::WritingAgain if self.state == State::Poisoned => {
+            SyncCommand::BeginRewrite if self.state == State::Poisoned => {
                 std::thread::sleep(FAILURE_PAUSE * self.failures);
                 self.active = None;
-                self.state = State::WritingAgain;
+                self.state = State::Rewriting;
             }
-            // Said of segments of which one is poisoned as well: they are written again once more.
-            SyncCommand::WritingAgain => {}
-            SyncCommand::WrittenAgain { lost } => {
+            // One of the segments of this rewrite is poisoned as well: another rewrite follows.
+            SyncCommand::BeginRewrite => {}
+            SyncCommand::EndRewrite { lost } => {
                 self.lost += lost;
-                if self.state == State::WritingAgain {
+                if self.state == State::Rewriting {
                     self.state = State::Sound;
                 }
                 return true;
@@ -264,7 +266,7 @@ impl SyncLoop {
             match sync_sealed_file(&segment.path) {
                 Ok(()) => {}
                 Err(SealedSyncError::NotTried(error)) => {
-                    self.degraded = true;
+                    self.health_is_degraded = true;
                     self.retry = Some(Instant::now() + SEALED_RETRY);
                     self.health.report(Part::Sync, error);
                     return false;
@@ -314,7 +316,7 @@ impl SyncLoop {
             self.progress.set_durable(last);
             self.more_to_fold = true;
             self.failures = 0;
-            if std::mem::take(&mut self.degraded) {
+            if std::mem::take(&mut self.health_is_degraded) {
                 self.health.clear(Part::Sync);
             }
         }
@@ -324,7 +326,7 @@ impl SyncLoop {
     fn poison(&mut self, segment: UnsyncedSegment, error: &PathError) {
         self.progress.add_poisoned_segment();
         self.failures += 1;
-        self.degraded = true;
+        self.health_is_degraded = true;
         self.unsynced.clear();
         self.last_sealed = segment.durable_sequence();
         if self.failures >= POISONINGS_MAX {
@@ -332,7 +334,7 @@ impl SyncLoop {
         }
         self.health.report(
             Part::Sync,
-            format_args!("{error}; what is not on the disk is written again, into another segment"),
+            format_args!("{error}; what is not on the disk is written once more, into another segment"),
         );
         self.state = State::Poisoned;
         if self.poisoned.try_send(segment).is_err() {

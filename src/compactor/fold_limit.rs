@@ -6,7 +6,7 @@
 use crate::ground::position::Sequence;
 use crate::ground::progress::Progress;
 use crate::segment::format::Extent;
-use crate::segment::segment_list::{LogSegment, Readable, SegmentList};
+use crate::segment::segment_list::{LogSegment, SegmentList, SegmentToRead};
 
 /// What there is to fold beyond some number.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Unfolded {
         let appended = progress.appended();
         // Before the log is looked at, too: what was written again elsewhere became durable only after the log knew of it.
         let durable = progress.durable();
-        let next = log.first_beyond(folded).map(|Readable { segment, last }| {
+        let next = log.first_beyond(folded).map(|SegmentToRead { segment, last }| {
             let limit = limit(&segment, durable, takes_published);
             let last = segment.last_sequence(limit).min(last);
             FoldLimit { segment, limit, last }

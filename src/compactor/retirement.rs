@@ -8,6 +8,7 @@ use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
 use crate::ground::position::{Offset, SegmentId, Sequence};
+use crate::ground::sabotage::{self, Spot};
 use crate::index::damage::DamageRow;
 use crate::index::database::Index;
 use crate::segment::directory::sync_directory;
@@ -137,9 +138,7 @@ impl Retirement {
 
     /// Moves a damaged segment out of the log, with all its bytes.
     fn quarantine(&self, index: &Index, segment: &LogSegment) -> Result<(), RetireError> {
-        #[cfg(test)]
-        crate::ground::sabotage::fail(&segment.path, crate::ground::sabotage::Spot::Quarantine)
-            .at("move", &segment.path)?;
+        sabotage::at(Spot::Quarantine, &segment.path).at("move", &segment.path)?;
         if std::fs::symlink_metadata(&segment.path).is_ok() {
             let damage = index.damage_in(segment.id, NOTE_DAMAGE_MAX)?.into_iter().map(|row| Damaged {
                 offset: row.offset.0,

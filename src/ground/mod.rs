@@ -11,8 +11,6 @@ pub mod stats;
 pub(crate) mod clock;
 pub(crate) mod private_dir;
 pub(crate) mod progress;
+pub(crate) mod sabotage;
 pub(crate) mod signal;
 pub(crate) mod varint;
-
-#[cfg(test)]
-pub(crate) mod sabotage;

@@ -8,6 +8,7 @@
 //! A copy is asked for by the compactor alone: once it has waited for one, there is none.
 
 use super::version::DATABASE_VERSION;
+use crate::ground::sabotage::{self, Spot};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -100,9 +101,9 @@ impl WalCopier {
             shared.pages.store(pages, Ordering::Relaxed);
             if pages >= shared.pages_max.load(Ordering::Relaxed) {
                 shared.wait();
-                let copied = log.checkpoint();
+                let copied = log.checkpoint().and_then(|()| Ok(sabotage::at(Spot::CopyWal, &shared.database)?));
                 // An error here would be taken for the commit's, which is through.
-                note_doubt(&shared.as_ordered(copied), &shared.in_doubt);
+                note_doubt(&copied, &shared.in_doubt);
             }
             Ok(())
         }))
@@ -176,16 +177,6 @@ impl Shared {
             self.ended.wait(&mut copy);
         }
     }
-
-    /// What became of a copy, or what a test ordered.
-    fn as_ordered(&self, copied: rusqlite::Result<()>) -> rusqlite::Result<()> {
-        #[cfg(test)]
-        if crate::ground::sabotage::is_due(&self.database, crate::ground::sabotage::Spot::CopyLog) {
-            let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
-            return Err(rusqlite::Error::SqliteFailure(failed, None));
-        }
-        copied
-    }
 }
 
 /// Ends a copy, however its thread ends, and wakes who asked for it.
@@ -205,7 +196,7 @@ impl UnderWay {
             let is_copied = copy(&connection, extent)?;
             if is_copied && extent == Extent::Copied { begin_afresh(&connection) } else { Ok(()) }
         });
-        let copied = self.shared.as_ordered(copied);
+        let copied = copied.and_then(|()| Ok(sabotage::at(Spot::CopyWal, database)?));
         // Before anybody who waits for this copy goes on.
         note_doubt(&copied, in_doubt);
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);

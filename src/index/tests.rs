@@ -14,6 +14,7 @@ use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::error::{IndexError, OpenError};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::ground::sabotage::{self, Spot};
 use crate::index::checkpoint::Checkpoint;
 use crate::index::connection::PAGE_BYTES;
 use crate::index::database::{DATABASE_NAME, Index, shrinks};
@@ -640,7 +641,7 @@ fn after_a_copy_of_sqlites_log_that_failed_nothing_is_durable_before_the_log_is_
     let path = fixture.dir.path().join(DATABASE_NAME);
     let session = |id: &str| Owned::Session { id: id.into(), started_at: 1, proxy: "p".into(), client: None };
     fixture.index().copier.set_pages_max(1);
-    crate::ground::sabotage::order(fixture.dir.path(), crate::ground::sabotage::Spot::CopyLog, 0, 1);
+    sabotage::order(fixture.dir.path(), Spot::CopyWal, 0, 1, sabotage::fail);
     let reader = Connection::open(&path).unwrap();
     let pin = |reader: &Connection| {
         reader.execute_batch("BEGIN").unwrap();

@@ -58,7 +58,7 @@ impl Examined {
 
     /// The number of the last frame; one less than the first if there is none.
     pub(super) fn last_sequence(&self) -> Sequence {
-        Sequence(self.header.base_sequence.0 + u64::from(self.extent.frames) - 1)
+        self.extent.last_sequence(self.header.base_sequence)
     }
 }
 

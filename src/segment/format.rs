@@ -137,6 +137,17 @@ impl Extent {
     /// No frames.
     pub const EMPTY: Self = Self { end: Offset(FRAMES_OFFSET), frames: 0 };
 
+    /// The number of the last record within the extent, if `base` is that of the segment's first one. An extent without
+    /// frames has the number before `base`.
+    pub const fn last_sequence(self, base: Sequence) -> Sequence {
+        Sequence(self.next_sequence(base).0 - 1)
+    }
+
+    /// The number of the record that comes behind the extent.
+    pub const fn next_sequence(self, base: Sequence) -> Sequence {
+        Sequence(base.0 + self.frames as u64)
+    }
+
     /// The extent as one word, so that the pair can be published atomically.
     pub const fn to_word(self) -> u64 {
         (self.frames as u64) << 32 | self.end.0 as u64

@@ -9,6 +9,7 @@ use super::format::{
 };
 use crate::ground::error::{AtPath, PathError, SegmentError, is_unreadable};
 use crate::ground::position::{Offset, Sequence};
+use crate::ground::sabotage::{self, Spot};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -191,7 +192,7 @@ impl SegmentReader {
 
     /// The sequence number that is due next.
     pub fn next_sequence(&self) -> Sequence {
-        Sequence(self.header.base_sequence.0 + u64::from(self.position.frames))
+        self.position.next_sequence(self.header.base_sequence)
     }
 
     /// The size of the file in bytes, now.
@@ -255,8 +256,7 @@ impl SegmentReader {
     }
 
     fn read_some(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        #[cfg(test)]
-        crate::ground::sabotage::read(&self.path, &(offset..offset + bytes.len() as u64))?;
+        sabotage::at(Spot::Read { from: offset, to: offset + bytes.len() as u64 }, &self.path)?;
         self.file.read_at(bytes, offset)
     }
 

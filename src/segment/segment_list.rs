@@ -26,7 +26,7 @@ pub(crate) struct LogSegment {
 impl LogSegment {
     /// The last sequence number within `extent`; one less than the first if there is none.
     pub(crate) fn last_sequence(&self, extent: Extent) -> Sequence {
-        Sequence(self.base_sequence.0 + u64::from(extent.frames) - 1)
+        extent.last_sequence(self.base_sequence)
     }
 
     /// The last sequence number that readers may see.
@@ -51,7 +51,7 @@ struct Segments {
 
 /// A segment that has something to be read.
 #[derive(Clone, Debug)]
-pub(crate) struct Readable {
+pub(crate) struct SegmentToRead {
     pub(crate) segment: LogSegment,
     /// The last number that is to be read from it: its last one so far, or the one before the next segment's first.
     pub(crate) last: Sequence,
@@ -118,26 +118,26 @@ impl SegmentList {
     }
 
     /// The first segment from which a record beyond that number is to be read.
-    pub(crate) fn first_beyond(&self, sequence: Sequence) -> Option<Readable> {
+    pub(crate) fn first_beyond(&self, sequence: Sequence) -> Option<SegmentToRead> {
         let segments = self.segments.lock();
         let (segment, last) = segments.beyond(sequence).next()?;
-        Some(Readable { segment: segment.clone(), last })
+        Some(SegmentToRead { segment: segment.clone(), last })
     }
 
     /// Every segment from which a record beyond that number is to be read, in order.
-    pub(crate) fn all_beyond(&self, sequence: Sequence) -> Vec<Readable> {
+    pub(crate) fn all_beyond(&self, sequence: Sequence) -> Vec<SegmentToRead> {
         let segments = self.segments.lock();
-        segments.beyond(sequence).map(|(segment, last)| Readable { segment: segment.clone(), last }).collect()
+        segments.beyond(sequence).map(|(segment, last)| SegmentToRead { segment: segment.clone(), last }).collect()
     }
 
-    /// By the appender: everything beyond `durable` was written again, into `again`. Segment `poisoned` ends at
-    /// `extent` from now on; of those after it nothing is read any more.
+    /// By the appender: all records beyond `durable` were written once more, into `rewritten`. Segment `poisoned` ends at
+    /// `extent` from now on; nothing is read any more from the segments after it.
     pub(crate) fn supersede(
         &self,
         durable: Sequence,
         poisoned: SegmentId,
         extent: Extent,
-        again: impl IntoIterator<Item = LogSegment>,
+        rewritten: impl IntoIterator<Item = LogSegment>,
     ) {
         let mut segments = self.segments.lock();
         let Segments { ordered, superseded } = &mut *segments;
@@ -155,7 +155,7 @@ impl SegmentList {
                 superseded.push(segment);
             }
         }
-        ordered.extend(again);
+        ordered.extend(rewritten);
     }
 
     /// The segments of which everything up to that number is folded, and which hold nothing beyond it.

@@ -8,6 +8,7 @@ use super::progress::SegmentProgress;
 use super::reader::SegmentReader;
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::position::{SegmentId, Sequence};
+use crate::ground::sabotage::{self, Spot};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -54,12 +55,7 @@ impl SegmentSyncer {
         if published == self.mark.durable {
             return Ok(published);
         }
-        #[cfg(test)]
-        {
-            crate::ground::sabotage::strike(&self.path, crate::ground::sabotage::Spot::Sync);
-            crate::ground::sabotage::fail(&self.path, crate::ground::sabotage::Spot::SyncError)
-                .at("sync", &self.path)?;
-        }
+        sabotage::at(Spot::Sync, &self.path).at("sync", &self.path)?;
         self.page.sync(published.end.0).at("sync", &self.path)?;
         // The file before its name: a name that a power cut leaves is then one of a segment.
         if !self.name_is_durable {
@@ -117,7 +113,7 @@ impl SegmentSyncer {
 
     /// The sequence number of the last frame within `extent`; 0 if the store has none before it.
     pub(crate) fn last_sequence(&self, extent: Extent) -> Sequence {
-        Sequence(self.header.base_sequence.0 + u64::from(extent.frames) - 1)
+        extent.last_sequence(self.header.base_sequence)
     }
 
     fn write_mark(&mut self, durable: Extent, sealed: Option<Extent>) {
@@ -144,7 +140,7 @@ pub(crate) struct UnsyncedSegment {
 impl UnsyncedSegment {
     /// The number of the last frame that is on the disk; one less than the first if there is none.
     pub(crate) fn durable_sequence(&self) -> Sequence {
-        Sequence(self.base_sequence.0 + u64::from(self.durable.frames) - 1)
+        self.durable.last_sequence(self.base_sequence)
     }
 }
 
@@ -155,8 +151,7 @@ impl UnsyncedSegment {
 pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let opened = OpenOptions::new().read(true).write(true).open(path).and_then(|file| Ok((file, File::open(dir)?)));
-    #[cfg(test)]
-    let opened = crate::ground::sabotage::fail(path, crate::ground::sabotage::Spot::SealedNotTried).and(opened);
+    let opened = opened.and_then(|files| Ok(sabotage::at(Spot::SealedOpen, path).map(|()| files)?));
     let (file, dir) = match opened {
         Ok(files) => files,
         // Retired, and so safe in the database.
@@ -166,10 +161,7 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
         }
     };
     write_doubtful_once_more(&file, path)?;
-    #[cfg(test)]
-    crate::ground::sabotage::fail(path, crate::ground::sabotage::Spot::SealedSyncError)
-        .at("sync", path)
-        .map_err(SealedSyncError::Failed)?;
+    sabotage::at(Spot::SealedSync, path).at("sync", path).map_err(SealedSyncError::Failed)?;
     file.sync_all().and_then(|()| dir.sync_all()).at("sync", path).map_err(SealedSyncError::Failed)?;
     // Only saves the next one who opens the store the checking; where it can't be written, that is done once more.
     if let Ok(reader) = SegmentReader::open(path)
@@ -221,8 +213,6 @@ pub(crate) enum SealedSyncError {
 mod tests {
     use super::*;
     use crate::ground::position::WriterId;
-    use crate::ground::sabotage;
-    use crate::ground::sabotage::Spot;
     use crate::segment::writer::PreparedSegment;
     use std::time::SystemTime;
 
@@ -242,7 +232,7 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         // What the sync would have said is of no interest: were the pages dirty when it was called?
-        sabotage::order(dir.path(), Spot::SealedSyncError, 0, 1);
+        sabotage::order(dir.path(), Spot::SealedSync, 0, 1, sabotage::fail);
         assert!(matches!(sync_sealed_file(&path), Err(SealedSyncError::Failed(_))));
         assert!(std::fs::metadata(&path).unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH);
         assert!(std::fs::read(&path).unwrap() == bytes, "in place, and the same");

@@ -11,6 +11,7 @@ use super::progress::SegmentProgress;
 use super::syncer::SegmentSyncer;
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use crate::ground::sabotage::{self, Spot};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,6 +100,7 @@ impl SegmentWriter {
     /// # Panics
     /// If the payload is empty or longer than the format allows: the caller's bug.
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<Sequence, NotAppended> {
+        sabotage::at(Spot::Append, &self.path).at("write to", &self.path).map_err(NotAppended::Refused)?;
         let frame = FrameHeader::for_payload(self.header.salt, self.extent.frames, payload);
         let end = self.extent.end.0.checked_add(frame_bytes(frame.length)).filter(|end| *end <= self.frames.end());
         let end = end.ok_or(NotAppended::Full)?;
@@ -109,11 +111,8 @@ impl SegmentWriter {
             .publish(self.extent.end.0, frame.length, [&rest, payload])
             .at("write to", &self.path)
             .map_err(NotAppended::Refused)?;
-        #[cfg(test)]
-        crate::ground::sabotage::fail(&self.path, crate::ground::sabotage::Spot::Refuse)
-            .at("write to", &self.path)
-            .map_err(NotAppended::Refused)?;
-        let sequence = Sequence(self.header.base_sequence.0 + u64::from(frame.index));
+        sabotage::at(Spot::Write, &self.path).at("write to", &self.path).map_err(NotAppended::Refused)?;
+        let sequence = self.extent.next_sequence(self.header.base_sequence);
         self.extent = Extent { end: Offset(end), frames: self.extent.frames + 1 };
         self.progress.set_published(self.extent);
         Ok(sequence)

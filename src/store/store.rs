@@ -7,9 +7,9 @@ use super::file_limit;
 use super::lock::StoreLock;
 use super::worker::Worker;
 use crate::appender::appender::Appender;
-use crate::appender::parts::AppenderParts;
+use crate::appender::handles::AppenderHandles;
 use crate::appender::preparer::{Preparer, Supply};
-use crate::appender::sync_loop::{SyncLoop, SyncParts};
+use crate::appender::sync_loop::{SyncHandles, SyncLoop};
 use crate::compactor::compactor::{Compactor, CompactorParts, report_corrupt};
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, SegmentError, WaitError};
@@ -141,7 +141,7 @@ impl Store {
 
         let (sync, commands) = crossbeam_channel::unbounded();
         let (poisoned_sender, poisoned) = crossbeam_channel::bounded(1);
-        let parts = AppenderParts {
+        let parts = AppenderHandles {
             channel: Arc::clone(&channel),
             supply,
             sync,
@@ -175,7 +175,7 @@ impl Store {
         let died = move || unfolded.stop_folding("the thread that folds died".into());
         let compactor = spawn("mcplog-compact", fold, Box::new(died))?;
 
-        let parts = SyncParts {
+        let parts = SyncHandles {
             commands,
             poisoned: poisoned_sender,
             progress: Arc::clone(&progress),

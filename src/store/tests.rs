@@ -7,7 +7,7 @@ use crate::ground::config::Config;
 use crate::ground::error::WaitError;
 use crate::ground::health::Part;
 use crate::ground::position::Sequence;
-use crate::ground::sabotage::{self, Spot};
+use crate::ground::sabotage::{self, Fault, Spot, fail, panic};
 use crate::ground::stats::ShutdownReport;
 use crate::query::database::Query;
 use crate::query::filter::{RequestFilter, SessionFilter};
@@ -44,8 +44,19 @@ impl Fixture {
         self.store.as_ref().unwrap()
     }
 
-    fn order(&self, spot: Spot, passes: u32, times: u32) {
-        sabotage::order(&self.config.dir, spot, passes, times);
+    /// At the spot the effect happens so many times, once the spot was passed unharmed so often.
+    fn order(
+        &self,
+        spot: Spot,
+        passes: u32,
+        times: u32,
+        effect: impl Fn() -> Result<(), Fault> + Send + Sync + 'static,
+    ) {
+        sabotage::order(&self.config.dir, spot, passes, times, effect);
+    }
+
+    fn cancel(&self, spot: Spot) {
+        sabotage::cancel(&self.config.dir, spot);
     }
 
     /// Records so many events with ids of their own.
@@ -139,7 +150,7 @@ fn what_a_failed_sync_left_in_doubt_is_written_again_and_folded_once() {
             fixture.record(500);
             fixture.flush().unwrap();
             // Under `never` a flush syncs the active segment once, and those that are sealed in another way.
-            fixture.order(Spot::SyncError, u32::from(policy != SyncPolicy::Never), failures);
+            fixture.order(Spot::Sync, u32::from(policy != SyncPolicy::Never), failures, fail);
             fixture.record(3000);
             if policy == SyncPolicy::Never {
                 // What is written again is folded already. Waiting for that in the other way would sync.
@@ -174,7 +185,7 @@ fn a_poisoned_segment_gets_no_further_mark_and_what_it_held_lies_in_the_next_one
     });
     fixture.record(100);
     fixture.flush().unwrap();
-    fixture.order(Spot::SyncError, 0, 1);
+    fixture.order(Spot::Sync, 0, 1, fail);
     fixture.record(50);
     fixture.flush().unwrap();
     fixture.record(7);
@@ -208,8 +219,11 @@ fn waiters_are_not_told_before_everything_is_written_again() {
     fixture.record(100);
     fixture.flush().unwrap();
     // Syncs come due while the second writing has only a part.
-    fixture.order(Spot::WriteAgainSlowly, 500, 1);
-    fixture.order(Spot::SyncError, 0, 1);
+    fixture.order(Spot::Rewrite, 500, 1, || {
+        std::thread::sleep(Duration::from_millis(300));
+        Ok(())
+    });
+    fixture.order(Spot::Sync, 0, 1, fail);
     fixture.record(2000);
     fixture.flush().unwrap();
     assert_eq!(fixture.vouched_for(), 2100);
@@ -220,7 +234,7 @@ fn while_syncs_fail_nothing_is_called_durable_and_health_says_so() {
     let mut fixture = Fixture::new(|config| config.sync_interval_ms = 60_000);
     fixture.record(10);
     fixture.flush().unwrap();
-    fixture.order(Spot::SyncError, 0, u32::MAX);
+    fixture.order(Spot::Sync, 0, u32::MAX, fail);
     fixture.record(2000);
     let error = fixture.flush().unwrap_err();
     assert!(matches!(&error, WaitError::Sync(why) if why.contains("sync")), "{error}");
@@ -235,7 +249,7 @@ fn while_syncs_fail_nothing_is_called_durable_and_health_says_so() {
     assert!(matches!(fixture.flush(), Err(WaitError::Sync(_))), "it said once that it can't");
     let report = fixture.shut_down();
     assert_eq!((report.appended, report.dropped, report.left_in_log), (2510, 0, 0));
-    fixture.order(Spot::SyncError, 0, 0);
+    fixture.cancel(Spot::Sync);
     fixture.reopen();
     fixture.record(10);
     fixture.flush().unwrap();
@@ -254,8 +268,8 @@ fn what_can_not_be_read_back_is_a_gap_and_its_numbers_do_not_come_again() {
         });
         fixture.record(100);
         fixture.flush().unwrap();
-        fixture.order(Spot::ReadBack, 0, 1);
-        fixture.order(Spot::SyncError, 0, 1);
+        fixture.order(Spot::ReadBack, 0, 1, fail);
+        fixture.order(Spot::Sync, 0, 1, fail);
         fixture.record(4000);
         let error = fixture.flush().unwrap_err();
         assert!(matches!(&error, WaitError::Sync(why) if why.contains("lost")), "{error}");
@@ -283,7 +297,7 @@ fn a_sync_that_fails_at_shutdown_loses_nothing_and_is_told() {
         config.segment_bytes = 8 * 1024 * 1024;
     });
     fixture.record(1000);
-    fixture.order(Spot::SyncError, 0, 1);
+    fixture.order(Spot::Sync, 0, 1, fail);
     let report = fixture.shut_down();
     assert!(report.health.problems.contains_key(&Part::Sync), "{}", report.health);
     assert_eq!((report.appended, report.folded, report.left_in_log), (1000, 1000, 0));
@@ -301,11 +315,11 @@ fn what_an_earlier_run_left_unsynced_is_written_again_if_its_sync_fails() {
     });
     fixture.record(2000);
     fixture.store().wait_folded(PATIENCE).unwrap();
-    fixture.order(Spot::SyncError, 0, 1);
+    fixture.order(Spot::Sync, 0, 1, fail);
     fixture.shut_down();
     // Sealed and never synced; now somebody who does sync opens it.
     fixture.config.sync = SyncPolicy::Interval;
-    fixture.order(Spot::SealedSyncError, 0, 1);
+    fixture.order(Spot::SealedSync, 0, 1, fail);
     fixture.reopen();
     fixture.record(1000);
     fixture.flush().unwrap();
@@ -324,8 +338,8 @@ fn an_appender_that_ends_while_it_writes_again_leaves_everything_to_the_next_ope
         fixture.record(100);
         fixture.flush().unwrap();
         // Everything into the log before anything is written again.
-        fixture.order(Spot::WriteAgain, passes, 1);
-        fixture.order(Spot::SyncError, 0, 1);
+        fixture.order(Spot::Rewrite, passes, 1, panic);
+        fixture.order(Spot::Sync, 0, 1, fail);
         fixture.record(3000);
         fixture.wait_for_problem(Part::Thread);
         let report = fixture.shut_down();
@@ -346,7 +360,7 @@ fn a_thread_that_panics_is_told_and_nothing_hangs() {
         let mut fixture = Fixture::new(|_| {});
         fixture.record(100);
         fixture.store().wait_folded(PATIENCE).unwrap();
-        fixture.order(spot, 0, 1);
+        fixture.order(spot, 0, 1, panic);
         fixture.config.record_wait_ms = 0;
         fixture.record(2000);
         let problem = fixture.wait_for_problem(Part::Thread);

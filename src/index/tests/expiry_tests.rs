@@ -466,7 +466,7 @@ fn a_reader_that_keeps_sqlites_log_does_not_keep_what_is_expired() {
 #[test]
 fn a_copy_on_its_own_thread_that_failed_is_told_and_leaves_sqlites_log_in_doubt() {
     let (mut fixture, retention) = Fixture::aside();
-    crate::ground::sabotage::order(fixture.dir.path(), crate::ground::sabotage::Spot::CopyLog, 0, 1);
+    sabotage::order(fixture.dir.path(), Spot::CopyWal, 0, 1, sabotage::fail);
     let error = fixture.settle_aside(&retention, |_| ()).unwrap_err();
     assert!(error.to_string().contains("disk I/O error"), "{error}");
     assert!(fixture.index().in_doubt.load(Ordering::Relaxed));

@@ -86,27 +86,24 @@ pub mod ground {
     }
 
     /// Faults on order, of which there are none here: a file of the model fails by itself.
-    #[cfg(test)]
     pub(crate) mod sabotage {
         use std::io;
-        use std::ops::Range;
         use std::path::Path;
 
         pub(crate) enum Spot {
-            Refuse,
+            Append,
+            Write,
             Sync,
-            SyncError,
-            SealedNotTried,
-            SealedSyncError,
+            SealedOpen,
+            SealedSync,
+            #[expect(dead_code, reason = "nobody looks which bytes")]
+            Read {
+                from: u64,
+                to: u64,
+            },
         }
 
-        pub(crate) fn strike(_: &Path, _: Spot) {}
-
-        pub(crate) fn fail(_: &Path, _: Spot) -> io::Result<()> {
-            Ok(())
-        }
-
-        pub(crate) fn read(_: &Path, _: &Range<u64>) -> io::Result<()> {
+        pub(crate) fn at(_: Spot, _: &Path) -> io::Result<()> {
             Ok(())
         }
     }

@@ -1,7 +1,7 @@
 //! What must hold of a live segment in every interleaving: whoever reads it sees whole frames in order, whatever is called
 //! durable is on the disk, and what is folded is read once, from where it is.
 
-use crate::appender::sync_loop::{SyncCommand, SyncLoop, SyncParts};
+use crate::appender::sync_loop::{SyncCommand, SyncHandles, SyncLoop};
 use crate::compactor::fold_limit::{FoldLimit, Unfolded};
 use crate::disk::{FRAME_BYTES, PAYLOAD_BYTES, file_at};
 use crate::ground::config::SyncPolicy;
@@ -141,8 +141,8 @@ fn start(policy: SyncPolicy) -> (Appender, loom::thread::JoinHandle<()>) {
     let progress = Arc::clone(&shared.progress);
     let ((sync, commands), (tell_poisoned, poisoned)) = (mailbox(), mailbox());
     let health = Arc::new(HealthBoard::default());
-    let parts = SyncParts { commands, poisoned: tell_poisoned, progress, health, compactor: Thread };
-    let syncing = SyncLoop::new(parts, policy, Duration::MAX / 4, Vec::new(), Sequence(0));
+    let handles = SyncHandles { commands, poisoned: tell_poisoned, progress, health, compactor: Thread };
+    let syncing = SyncLoop::new(handles, policy, Duration::MAX / 4, Vec::new(), Sequence(0));
     (Appender { shared, sync, poisoned, writer: None }, loom::thread::spawn(move || syncing.run()))
 }
 
@@ -180,7 +180,7 @@ impl Appender {
     /// Writes again what a failed sync left in doubt, into a segment with that number.
     fn write_again(&mut self, poisoned: &UnsyncedSegment, id: u64) {
         self.end();
-        self.sync.send(SyncCommand::WritingAgain);
+        self.sync.send(SyncCommand::BeginRewrite);
         let durable = poisoned.durable_sequence();
         let mut segments = Vec::new();
         for doubtful in self.shared.log.all_beyond(durable) {
@@ -196,7 +196,7 @@ impl Appender {
             file_at(&doubtful.segment.path).forget_what_is_not_on_the_disk();
         }
         self.shared.log.supersede(durable, poisoned.segment, poisoned.durable, segments);
-        self.sync.send(SyncCommand::WrittenAgain { lost: 0 });
+        self.sync.send(SyncCommand::EndRewrite { lost: 0 });
     }
 }
 

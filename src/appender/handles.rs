@@ -1,4 +1,4 @@
-//! What the appender shares with the other threads. Plain data, put together when a store is opened.
+//! The appender's handles to what it shares with the other threads. Plain data, put together when a store is opened.
 
 use super::preparer::Supply;
 use super::sync_loop::SyncCommand;
@@ -11,8 +11,8 @@ use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// What the appender shares with others.
-pub(crate) struct AppenderParts {
+/// What the appender shares with other threads.
+pub(crate) struct AppenderHandles {
     pub(crate) channel: Arc<Channel>,
     pub(crate) supply: Supply,
     pub(crate) sync: Sender<SyncCommand>,
