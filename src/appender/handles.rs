@@ -3,7 +3,7 @@
 use super::preparer::Supply;
 use super::sync_loop::SyncCommand;
 use crate::ground::health::HealthBoard;
-use crate::ground::progress::Progress;
+use crate::ground::store_progress::StoreProgress;
 use crate::recorder::channel::Channel;
 use crate::segment::segment_list::SegmentList;
 use crate::segment::syncer::UnsyncedSegment;
@@ -19,7 +19,7 @@ pub(crate) struct AppenderHandles {
     /// Where the syncing thread tells which segment is poisoned.
     pub(crate) poisoned: Receiver<UnsyncedSegment>,
     pub(crate) log: Arc<SegmentList>,
-    pub(crate) progress: Arc<Progress>,
+    pub(crate) progress: Arc<StoreProgress>,
     pub(crate) health: Arc<HealthBoard>,
     /// Set when shutting down took too long: what can't be appended now is dropped and counted.
     pub(crate) give_up: Arc<AtomicBool>,

@@ -12,7 +12,7 @@ use crate::ground::config::SyncPolicy;
 use crate::ground::error::PathError;
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::position::Sequence;
-use crate::ground::progress::{Progress, Ticket};
+use crate::ground::store_progress::{StoreProgress, Ticket};
 use crate::segment::format::Extent;
 use crate::segment::syncer::{SealedSyncError, SegmentSyncer, UnsyncedSegment, sync_sealed_file};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -58,7 +58,7 @@ pub(crate) struct SyncLoop {
     poisoned: Sender<UnsyncedSegment>,
     policy: SyncPolicy,
     interval: Duration,
-    progress: Arc<Progress>,
+    progress: Arc<StoreProgress>,
     health: Arc<HealthBoard>,
     /// Woken when more became durable, and so may be folded.
     compactor: Thread,
@@ -87,7 +87,7 @@ pub(crate) struct SyncLoop {
 pub(crate) struct SyncHandles {
     pub(crate) commands: Receiver<SyncCommand>,
     pub(crate) poisoned: Sender<UnsyncedSegment>,
-    pub(crate) progress: Arc<Progress>,
+    pub(crate) progress: Arc<StoreProgress>,
     pub(crate) health: Arc<HealthBoard>,
     pub(crate) compactor: Thread,
 }

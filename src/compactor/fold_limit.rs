@@ -4,7 +4,7 @@
 //! threads that append and sync.
 
 use crate::ground::position::Sequence;
-use crate::ground::progress::Progress;
+use crate::ground::store_progress::StoreProgress;
 use crate::segment::format::Extent;
 use crate::segment::segment_list::{LogSegment, SegmentList, SegmentToRead};
 
@@ -29,7 +29,7 @@ pub(crate) struct FoldLimit {
 
 impl Unfolded {
     /// Looks for what is beyond `folded`. With `takes_published`, it need not be durable.
-    pub(crate) fn beyond(folded: Sequence, log: &SegmentList, progress: &Progress, takes_published: bool) -> Self {
+    pub(crate) fn beyond(folded: Sequence, log: &SegmentList, progress: &StoreProgress, takes_published: bool) -> Self {
         // In this order: every record up to that number is in the log that is looked at next.
         let appended = progress.appended();
         // Before the log is looked at, too: what was written again elsewhere became durable only after the log knew of it.

@@ -1,12 +1,15 @@
 //! The thread that folds: it decides when and how far, hands frames to `fold` and mutations to `index`, and retires segments.
 //!
-//! Open `compactor.rs`. `fold_interval.rs` says when, `fold_limit.rs` how far, `chunk.rs` gathers frames; `retirement.rs`
-//! deletes or moves what is folded, as `log_retention.rs` decides. It must not touch the channel, and never recovers.
+//! Open `compactor.rs`. `fold_interval.rs` says when, `fold_limit.rs` how far; `segment_fold.rs` is one transaction, for
+//! which `chunk.rs` gathers frames; `retirement.rs` deletes or moves what is folded, as `log_retention.rs` decides. Nothing
+//! here touches the channel or recovers a log.
 
 mod chunk;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod compactor;
+mod fold_error;
 mod fold_interval;
 pub(crate) mod fold_limit;
 mod log_retention;
 mod retirement;
+mod segment_fold;

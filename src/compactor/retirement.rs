@@ -12,7 +12,7 @@ use crate::ground::sabotage::{self, Spot};
 use crate::index::damage::DamageRow;
 use crate::index::database::Index;
 use crate::segment::directory::sync_directory;
-use crate::segment::quarantine::{Damaged, NOTE_DAMAGE_MAX, Note, move_aside};
+use crate::segment::quarantine::{DamagedPlace, NOTE_DAMAGE_MAX, Note, move_aside};
 use crate::segment::segment_list::{LogSegment, SegmentList};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -98,7 +98,7 @@ impl Retirement {
             Some(damaged) => damaged,
             unread => unread.insert(index.damaged_segments()?.into_iter().collect()),
         };
-        // Damaged ones are not kept among those that a database can be rebuilt from.
+        // DamagedPlace ones are not kept among those that a database can be rebuilt from.
         let (hurt, sound): (Vec<_>, Vec<_>) =
             segments.ordered.into_iter().partition(|segment| damaged.contains(&segment.id));
         let sizes: Vec<_> = sound.iter().map(|segment| (segment.bytes(), segment.created_at)).collect();
@@ -140,7 +140,7 @@ impl Retirement {
     fn quarantine(&self, index: &Index, segment: &LogSegment) -> Result<(), RetireError> {
         sabotage::at(Spot::Quarantine, &segment.path).at("move", &segment.path)?;
         if std::fs::symlink_metadata(&segment.path).is_ok() {
-            let damage = index.damage_in(segment.id, NOTE_DAMAGE_MAX)?.into_iter().map(|row| Damaged {
+            let damage = index.damage_in(segment.id, NOTE_DAMAGE_MAX)?.into_iter().map(|row| DamagedPlace {
                 offset: row.offset.0,
                 bytes: row.bytes,
                 reason: row.reason,

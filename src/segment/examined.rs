@@ -21,14 +21,14 @@ pub(super) struct Examined {
     pub(super) mark: Mark,
     pub(super) seal: Seal,
     pub(super) extent: Extent,
-    pub(super) torn: Option<Torn>,
+    pub(super) torn: Option<TornTail>,
     /// Where the mark says that it ends, if intact frames go on there.
-    pub(super) denied_from: Option<Offset>,
+    pub(super) disproved_end: Option<Offset>,
 }
 
 /// What lies behind the last good frame and is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Torn {
+pub(crate) struct TornTail {
     /// Or more, if it is longer than what is looked at.
     pub(crate) bytes: u32,
     /// Intact frames follow, whose pages reached the disk before the missing one. Nobody was promised them.
@@ -43,13 +43,13 @@ impl Examined {
             None => (Seal::Open, last_good_frame(&mut reader, mark.durable, None)?),
             Some(sealed) if frames_go_on(&reader, sealed)? => {
                 reader.distrust_mark();
-                (Seal::Contradicted, last_good_frame(&mut reader, sealed, None)?)
+                (Seal::Disproved, last_good_frame(&mut reader, sealed, None)?)
             }
             Some(sealed) if sealed == mark.durable => (Seal::Synced, (sealed, None)),
             Some(sealed) => (Seal::Unsynced, last_good_frame(&mut reader, mark.durable, Some(sealed))?),
         };
-        let denied_from = mark.sealed.filter(|_| seal == Seal::Contradicted).map(|sealed| sealed.end);
-        Ok(Self { header, mark, seal, extent, torn, denied_from })
+        let disproved_end = mark.sealed.filter(|_| seal == Seal::Disproved).map(|sealed| sealed.end);
+        Ok(Self { header, mark, seal, extent, torn, disproved_end })
     }
 
     pub(super) fn tail(&self) -> Tail {
@@ -82,7 +82,7 @@ fn last_good_frame(
     reader: &mut SegmentReader,
     vouched: Extent,
     sealed: Option<Extent>,
-) -> Result<(Extent, Option<Torn>), PathError> {
+) -> Result<(Extent, Option<TornTail>), PathError> {
     reader.seek(vouched);
     loop {
         match reader.next()? {
@@ -97,7 +97,11 @@ fn last_good_frame(
 }
 
 /// What a crash left behind the last good frame, as far as it is looked for.
-fn torn_behind(reader: &mut SegmentReader, extent: Extent, sealed: Option<Extent>) -> Result<Option<Torn>, PathError> {
+fn torn_behind(
+    reader: &mut SegmentReader,
+    extent: Extent,
+    sealed: Option<Extent>,
+) -> Result<Option<TornTail>, PathError> {
     let sealed_bytes = sealed.map_or(0, |sealed| sealed.end.0.saturating_sub(extent.end.0));
     let look_bytes = if sealed.is_some() { sealed_bytes.min(LOOK_BEHIND_BYTES) } else { LOOK_BEHIND_BYTES };
     let mut behind = vec![0; look_bytes as usize];
@@ -115,5 +119,5 @@ fn torn_behind(reader: &mut SegmentReader, extent: Extent, sealed: Option<Extent
         Item::Damage(damage) => damage.offset.0.saturating_add(damage.bytes) < end,
         Item::Frame(_) | Item::Stop(_) => false,
     };
-    Ok(Some(Torn { bytes, frames_follow }))
+    Ok(Some(TornTail { bytes, frames_follow }))
 }

@@ -28,7 +28,7 @@ pub(crate) struct Note {
     /// The segment that the file's name gives.
     pub(crate) segment: u64,
     /// What is damaged, by offset.
-    pub(crate) damage: Vec<Damaged>,
+    pub(crate) damage: Vec<DamagedPlace>,
     /// The last sequence number that the file may hold; absent where its numbers are known, or another store's. No
     /// number up to it is used again.
     pub(crate) last_sequence: Option<u64>,
@@ -36,7 +36,7 @@ pub(crate) struct Note {
 
 /// A damaged place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Damaged {
+pub(crate) struct DamagedPlace {
     /// Where it starts.
     pub(crate) offset: u32,
     /// How far it goes.
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     fn note(last_sequence: Option<u64>) -> Note {
-        let damage = vec![Damaged { offset: 4096, bytes: 28, reason: "expected a frame, found zeros".into() }];
+        let damage = vec![DamagedPlace { offset: 4096, bytes: 28, reason: "expected a frame, found zeros".into() }];
         Note { segment: 3, damage, last_sequence }
     }
 
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_note_of_another_segment_or_with_numbers_that_no_table_takes_is_passed_over() {
         let dir = tempfile::tempdir().unwrap();
-        let damaged = |bytes| vec![Damaged { offset: 0, bytes, reason: "forged".into() }];
+        let damaged = |bytes| vec![DamagedPlace { offset: 0, bytes, reason: "forged".into() }];
         let beyond = i64::MAX as u64 + 1;
         let forged = [
             Note { segment: 4, damage: vec![], last_sequence: None },

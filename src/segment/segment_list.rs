@@ -3,7 +3,7 @@
 //! The locks are taken when a segment begins or is retired, and once for each batch that is folded; never for a record.
 
 use super::format::Extent;
-use super::progress::SegmentProgress;
+use super::segment_progress::SegmentProgress;
 use crate::ground::position::{SegmentId, Sequence};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;

@@ -4,8 +4,8 @@
 
 use super::file::HeaderPage;
 use super::format::{Extent, FRAMES_OFFSET, Mark, SegmentHeader};
-use super::progress::SegmentProgress;
 use super::reader::SegmentReader;
+use super::segment_progress::SegmentProgress;
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::position::{SegmentId, Sequence};
 use crate::ground::sabotage::{self, Spot};

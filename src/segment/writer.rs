@@ -7,7 +7,7 @@
 use super::directory::{file_name, prepared_name};
 use super::file::{self, FramePages, HeaderPage};
 use super::format::{Extent, FrameHeader, SegmentHeader, frame_bytes};
-use super::progress::SegmentProgress;
+use super::segment_progress::SegmentProgress;
 use super::syncer::SegmentSyncer;
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};

@@ -241,7 +241,7 @@ fn while_syncs_fail_nothing_is_called_durable_and_health_says_so() {
     let stats = fixture.store().stats();
     assert_eq!(stats.poisoned_segments, 3, "it gives up after three");
     assert!(stats.health.problems.contains_key(&Part::Sync), "{}", stats.health);
-    assert_eq!(fixture.store().progress.durable(), Sequence(10));
+    assert_eq!(fixture.store().shared.progress.durable(), Sequence(10));
     // What can't be made durable in the log can be in the database.
     fixture.store().wait_folded(PATIENCE).unwrap();
     fixture.assert_each_event_is_folded_once();

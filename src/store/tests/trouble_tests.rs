@@ -176,7 +176,7 @@ fn a_damaged_segment_that_can_not_be_moved_keeps_neither_the_others_nor_the_shut
     assert!(fixture.wait_for_problem(Part::Fold).contains("move"));
     let mut store = fixture.store.take().unwrap();
     let report = store.stop(PATIENCE);
-    assert!(!store.give_up.load(Ordering::Relaxed), "it took all its time");
+    assert!(!store.shared.give_up.load(Ordering::Relaxed), "it took all its time");
     assert!(report.health.problems.contains_key(&Part::Fold), "{}", report.health);
     drop(store);
     fixture.cancel(Spot::Quarantine);

@@ -77,8 +77,8 @@ pub mod ground {
         include!(concat!(env!("OUT_DIR"), "/ground_clock.rs"));
     }
 
-    pub(crate) mod progress {
-        include!(concat!(env!("OUT_DIR"), "/ground_progress.rs"));
+    pub(crate) mod store_progress {
+        include!(concat!(env!("OUT_DIR"), "/ground_store_progress.rs"));
     }
 
     pub(crate) mod signal {
@@ -171,6 +171,9 @@ mod recorder {
 }
 
 mod segment {
+    pub(crate) mod buffered_file {
+        include!(concat!(env!("OUT_DIR"), "/segment_buffered_file.rs"));
+    }
     pub(crate) mod directory {
         use crate::ground::position::SegmentId;
 
@@ -185,8 +188,8 @@ mod segment {
     pub(crate) mod file {
         pub(crate) use crate::disk::{FramePages, HeaderPage, create};
     }
-    pub(crate) mod progress {
-        include!(concat!(env!("OUT_DIR"), "/segment_progress.rs"));
+    pub(crate) mod segment_progress {
+        include!(concat!(env!("OUT_DIR"), "/segment_segment_progress.rs"));
     }
     pub(crate) mod reader {
         include!(concat!(env!("OUT_DIR"), "/segment_reader.rs"));

@@ -7,7 +7,7 @@ use crate::disk::{FRAME_BYTES, PAYLOAD_BYTES, file_at};
 use crate::ground::config::SyncPolicy;
 use crate::ground::health::HealthBoard;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
-use crate::ground::progress::Progress;
+use crate::ground::store_progress::StoreProgress;
 use crate::mailbox::{Receiver, Sender, Thread, mailbox};
 use crate::segment::format::{Extent, FRAMES_OFFSET};
 use crate::segment::reader::{Item, SegmentReader, Stop};
@@ -103,14 +103,14 @@ fn who_reads_a_segment_while_it_is_sealed_and_shortened_sees_all_of_it() {
 #[derive(Clone)]
 struct Shared {
     log: Arc<SegmentList>,
-    progress: Arc<Progress>,
+    progress: Arc<StoreProgress>,
     /// Whether what is folded need not be durable.
     takes_published: bool,
 }
 
 impl Shared {
     fn new(takes_published: bool) -> Self {
-        let progress = Progress::new(Sequence(0), Sequence(0), Sequence(0));
+        let progress = StoreProgress::new(Sequence(0), Sequence(0), Sequence(0));
         Self { log: Arc::new(SegmentList::new([], [])), progress: Arc::new(progress), takes_published }
     }
 }

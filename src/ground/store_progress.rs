@@ -23,7 +23,7 @@ pub(crate) struct Ticket(u64);
 /// The sequence number of the last record that is appended, durable, folded; the last ticket that is drawn, answered,
 /// durable. Each only grows.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct StoreProgress {
     appended: AtomicU64,
     durable: AtomicU64,
     folded: AtomicU64,
@@ -65,7 +65,7 @@ struct LostTickets {
     why: String,
 }
 
-impl Progress {
+impl StoreProgress {
     /// At the start, `last` is the last sequence number of the log, `durable` of what is known to be synced, and `folded`
     /// of what is folded.
     pub(crate) fn new(last: Sequence, durable: Sequence, folded: Sequence) -> Self {
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_syncing_thread_rests_while_everything_is_durable_and_is_told_once_of_what_comes_then() {
-        let progress = Progress::new(Sequence(7), Sequence(7), Sequence(7));
+        let progress = StoreProgress::new(Sequence(7), Sequence(7), Sequence(7));
         assert!(!progress.set_appended(Sequence(8), 1), "it does not rest yet");
         assert!(!progress.rest_syncing(), "there is something to sync");
         assert!(!progress.set_appended(Sequence(9), 1), "it knew already");
