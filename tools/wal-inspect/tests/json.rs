@@ -444,7 +444,7 @@ fn a_segment_that_is_not_yet_durable_says_so() {
 #[test]
 fn the_documentation_names_every_type_and_field() {
     let log = Log::of_samples();
-    let mut command = fixture::inspect(log.dir.path());
+    let mut command = fixture::inspect(log.root());
     command.arg("json");
     let (documentation, code) = fixture::outcome(command);
     assert_eq!(code, 0);
