@@ -65,6 +65,10 @@ pub use store::check::check;
 pub use store::rebuild::rebuild;
 pub use store::{check, rebuild, writer_lock};
 
+// The fixture of all packages' tests names the library as they do.
+#[cfg(test)]
+extern crate self as mcplog;
+
 /// README.md's example, compiled and run as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

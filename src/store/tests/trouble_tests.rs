@@ -2,8 +2,7 @@
 //! what it cost.
 
 use super::*;
-use crate::segment::reader::SegmentReader;
-use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// A store that is shut, with a log that nothing vouches for and no database.
 fn left_in_doubt(events: u64) -> Fixture {
@@ -15,37 +14,22 @@ fn left_in_doubt(events: u64) -> Fixture {
     fixture.order(Spot::SealedOpen, 0, u32::MAX, fail);
     fixture.shut_down();
     fixture.cancel(Spot::SealedOpen);
-    remove_database(&fixture);
+    fixture.remove_database();
     fixture.config.sync = SyncPolicy::Interval;
     fixture
 }
 
-fn remove_database(fixture: &Fixture) {
-    for name in ["store.db", "store.db-wal", "store.db-shm"] {
-        let _ = std::fs::remove_file(fixture.config.dir.join(name));
-    }
-}
-
-/// Flips a bit in the first place of the file that says so.
-fn damage(path: &Path, text: &str) {
-    let bytes = std::fs::read(path).unwrap();
-    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
-    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-    file.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+/// Damages event `number` in the log's first segment, which has the events from 0 on.
+fn damage(fixture: &Fixture, number: usize) -> PathBuf {
+    let path = fixture.segment(0);
+    fixture::segment::flip(&path, fixture::segment::frames(&path).0[number] + 20);
+    path
 }
 
 /// The number of the last record of a segment that is sealed.
 fn last_sequence(path: &Path) -> i64 {
     let reader = SegmentReader::open(path).unwrap();
     reader.mark().sealed.unwrap().last_sequence(reader.header().base_sequence).0 as i64
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 #[test]
@@ -87,7 +71,7 @@ fn damage_in_what_is_written_again_is_told_to_who_waits_and_by_health() {
     fixture.flush().unwrap();
     fixture.record(50);
     wait_until("all is appended", || fixture.store().stats().appended == 150);
-    damage(&fixture.segments()[0], "request-120");
+    damage(&fixture, 120);
     fixture.order(Spot::Sync, 0, 1, fail);
     let error = fixture.flush().unwrap_err();
     assert!(matches!(&error, WaitError::Sync(why) if why.contains("1 records") && why.contains("lost")), "{error}");
@@ -164,24 +148,23 @@ fn a_damaged_segment_that_can_not_be_moved_keeps_neither_the_others_nor_the_shut
     let mut fixture = Fixture::new(|config| config.keep_segments_bytes = u64::MAX);
     fixture.record(4000);
     fixture.shut_down();
-    remove_database(&fixture);
-    let hurt = fixture.segments()[0].clone();
-    damage(&hurt, "request-120");
+    fixture.remove_database();
+    let damaged = damage(&fixture, 120);
     fixture.config.keep_segments_bytes = 0;
     fixture.order(Spot::Quarantine, 0, u32::MAX, fail);
     fixture.reopen();
     fixture.store().wait_folded(PATIENCE).unwrap();
     wait_until("the sound ones are retired", || fixture.segments().len() == 2);
-    assert!(hurt.exists());
+    assert!(damaged.exists());
     assert!(fixture.wait_for_problem(Part::Fold).contains("move"));
-    let mut store = fixture.store.take().unwrap();
+    let mut store = fixture.take_store();
     let report = store.stop(PATIENCE);
     assert!(!store.shared.give_up.load(Ordering::Relaxed), "it took all its time");
     assert!(report.health.problems.contains_key(&Part::Fold), "{}", report.health);
     drop(store);
     fixture.cancel(Spot::Quarantine);
     fixture.reopen();
-    wait_until("it is moved", || !hurt.exists());
+    wait_until("it is moved", || !damaged.exists());
 }
 
 #[test]
