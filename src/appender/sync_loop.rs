@@ -28,10 +28,10 @@ pub(crate) enum SyncCommand {
     Activate(SegmentSyncer),
     /// The active segment got its last frame. By the appender, which has let go of it.
     Seal(Extent),
-    /// Something was appended, after everything was durable: it is synced when it is due. By the appender.
+    /// A record was appended after everything was durable: it is synced when that is due. By the appender.
     Appended,
     /// Sync now: tickets were answered, up to this one, or the policy is `always` and something was appended. By the
-    /// appender. Where in the row of commands it comes says which segments the tickets cover.
+    /// appender. The command's place among the others says which segments the tickets cover.
     SyncNow(Ticket),
     /// Records that were not durable are being written once more; the segments that come now have them.
     BeginRewrite,
@@ -39,7 +39,7 @@ pub(crate) enum SyncCommand {
     EndRewrite { lost: u64 },
 }
 
-/// Whether what is published may be synced.
+/// Whether published frames may be synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Sound,
@@ -54,7 +54,7 @@ enum State {
 /// The thread's state.
 pub(crate) struct SyncLoop {
     commands: Receiver<SyncCommand>,
-    /// Where the appender learns that a segment is poisoned. Never full: there is none more before it has answered.
+    /// Where the appender learns that a segment is poisoned. Never full: no other segment is poisoned before the appender has answered.
     poisoned: Sender<UnsyncedSegment>,
     policy: SyncPolicy,
     interval: Duration,
@@ -65,17 +65,17 @@ pub(crate) struct SyncLoop {
     compactor_woken: Instant,
     /// More became durable than when the compactor was last woken.
     more_to_fold: bool,
-    /// The last ticket that it was told of.
+    /// The last ticket that the appender has told of.
     answered: Ticket,
     active: Option<SegmentSyncer>,
-    /// Segments that were sealed without a sync, under the policy `never` or by recovery: the next sync owes them one.
+    /// Segments that were sealed without a sync, under the policy `never` or by recovery. They are synced before anything else.
     unsynced: VecDeque<UnsyncedSegment>,
-    /// When to try again what could not be tried.
+    /// When to try a sync that could not be tried.
     retry: Option<Instant>,
     /// The last sequence number of the segments that were sealed.
     last_sealed: Sequence,
     state: State,
-    /// How many records were lost by failed syncs since a waiter was last told of any.
+    /// How many records failed syncs have lost since a waiter was last told of any.
     lost: u64,
     /// How many syncs have failed since the last one that did not.
     failures: u32,
@@ -98,7 +98,7 @@ const POISONINGS_MAX: u32 = 3;
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 /// How long to wait before trying again to sync a segment that could not be opened.
 const SEALED_RETRY: Duration = Duration::from_millis(250);
-/// From how many on the list of unsynced segments is looked through for files that are gone.
+/// From so many unsynced segments on, the list is looked through for files that are gone.
 const UNSYNCED_LOOK: usize = 64;
 
 /// The compactor is not woken more often than this. Under `always`, waking it at each sync made it commit a transaction
@@ -106,8 +106,8 @@ const UNSYNCED_LOOK: usize = 64;
 const FOLD_INTERVAL: Duration = Duration::from_millis(20);
 
 impl SyncLoop {
-    /// A loop that owes `unsynced` a sync, which recovery left in the order of their numbers. The last number of all is
-    /// `last`.
+    /// A loop that owes a sync to the segments in `unsynced`, which recovery left in the order of their numbers. `last` is the
+    /// last number of all.
     pub(crate) fn new(
         handles: SyncHandles,
         policy: SyncPolicy,
@@ -139,7 +139,7 @@ impl SyncLoop {
 
     pub(crate) fn run(mut self) {
         if self.policy != SyncPolicy::Never {
-            // What recovery left.
+            // The segments that recovery left unsynced.
             self.sync_sealed();
         }
         let mut due = Instant::now() + self.interval;
@@ -172,14 +172,14 @@ impl SyncLoop {
 
     /// The appender has ended.
     fn end(mut self) {
-        // It leaves a segment active only if it died.
+        // The appender leaves a segment active only if it died.
         if self.active.is_some() {
             self.sync();
         } else {
             self.sync_sealed();
         }
         if matches!(self.state, State::Poisoned | State::Rewriting) {
-            // Nobody writes it again any more. It is where it was, and is folded from there.
+            // Nobody rewrites the doubtful records any more. They are where they were, and are folded from there.
             self.give_up(
                 "the store was shut down before what a failed sync left in doubt was written once more".into(),
             );

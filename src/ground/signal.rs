@@ -8,6 +8,7 @@ use rustix::thread::{Timespec, futex};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
+/// The place where they sleep.
 #[derive(Debug)]
 pub(crate) struct Signal {
     /// How often it was notified; it may go round.

@@ -3,10 +3,10 @@
 //! The appender, the syncing thread and the compactor each store their own numbers; callers of `flush` and
 //! `wait_folded` sleep here. The hot path never comes here.
 //!
-//! Who waits draws a ticket. The appender reads which tickets were drawn, then takes what was recorded, and then
-//! answers them: every event that was recorded before those tickets were drawn is in the map. It tells the syncing thread,
-//! which syncs what is in the map and then calls them durable. So a waiter sleeps once, and one sync and one wake-up
-//! serve all who wait.
+//! Whoever waits draws a ticket. The appender reads which tickets were drawn, then takes what was recorded, and then
+//! answers them: every event that was recorded before those tickets were drawn is in the map. The appender tells the syncing
+//! thread, which syncs what is in the map and then calls the tickets durable. So a waiter sleeps once, and one sync and one
+//! wake-up serve all who wait.
 
 use super::error::WaitError;
 use super::position::Sequence;
@@ -27,7 +27,7 @@ pub(crate) struct StoreProgress {
     appended: AtomicU64,
     durable: AtomicU64,
     folded: AtomicU64,
-    /// Somebody waits until the record with this number is folded.
+    /// The highest number of a record for whose folding somebody waits or has waited.
     folding_awaited: AtomicU64,
     /// Events appended since the store was opened, gap records not counted.
     appended_events: AtomicU64,
@@ -159,8 +159,8 @@ impl StoreProgress {
         Ticket(self.answered.load(Ordering::Acquire))
     }
 
-    /// By the syncing thread, before it calls these tickets durable: of what those among them cover that were not durable
-    /// yet, something is lost. `false`: there are none, so nobody was told.
+    /// By the syncing thread, before it calls these tickets durable: of the events that the tickets cover which are not durable
+    /// yet, some are lost. `false`: there is no such ticket, so nobody is told.
     pub(crate) fn lose_tickets(&self, answered: Ticket, why: impl FnOnce() -> String) -> bool {
         let after = self.durable_tickets.load(Ordering::Relaxed);
         let any = after < answered.0;

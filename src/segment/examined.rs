@@ -10,8 +10,8 @@ use crate::ground::error::{PathError, SegmentError};
 use crate::ground::position::{Offset, Sequence};
 use std::path::Path;
 
-/// How far behind the last good frame it is looked for what a crash may have left there: a torn tail is to be reported,
-/// and a segment of 1 GiB is not to be read to its end for that.
+/// Recovery looks so far behind the last good frame for what a crash may have left there: a torn tail is to be reported, but a
+/// segment of 1 GiB is not to be read to its end for that.
 const LOOK_BEHIND_BYTES: u32 = 1024 * 1024;
 
 /// A segment of this log.
@@ -22,14 +22,14 @@ pub(super) struct Examined {
     pub(super) seal: Seal,
     pub(super) extent: Extent,
     pub(super) torn: Option<TornTail>,
-    /// Where the mark says that it ends, if intact frames go on there.
+    /// Where the mark says that the segment ends, if intact frames go on there.
     pub(super) disproved_end: Option<Offset>,
 }
 
 /// What lies behind the last good frame and is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TornTail {
-    /// Or more, if it is longer than what is looked at.
+    /// Its length, as far as recovery looks.
     pub(crate) bytes: u32,
     /// Intact frames follow, whose pages reached the disk before the missing one. Nobody was promised them.
     pub(crate) frames_follow: bool,
@@ -76,8 +76,8 @@ fn frames_go_on(reader: &SegmentReader, sealed: Extent) -> Result<bool, SegmentE
 
 /// Where the last good frame ends, and what follows that is none.
 ///
-/// Looks only behind `vouched`. What lies before it was synced once: if it is damaged now, that is not a crash's doing, and
-/// whoever folds it reports it.
+/// Looks only behind `vouched`. The frames before it were synced once: if they are damaged now, that is not a crash's doing,
+/// and whoever folds them reports it.
 fn last_good_frame(
     reader: &mut SegmentReader,
     vouched: Extent,
@@ -113,7 +113,7 @@ fn torn_behind(
         return Ok(None);
     }
     let end = extent.end.0.saturating_add(u32::try_from(count).unwrap_or(u32::MAX)) / FRAME_ALIGNMENT * FRAME_ALIGNMENT;
-    // To a reader that is told that all this is vouched for, what is torn is damage, behind which it finds the next frame.
+    // To a reader that is told to vouch for all this, a torn tail is damage, behind which it finds the next frame.
     reader.set_limit(Extent { end: Offset(end), frames: u32::MAX });
     let frames_follow = match reader.next()? {
         Item::Damage(damage) => damage.offset.0.saturating_add(damage.bytes) < end,

@@ -1,5 +1,5 @@
-//! A segment's file, allocated, written, synced; in memory where its file system can be trusted with that. The only
-//! `unsafe` of the crate.
+//! A segment's file, allocated, written, synced; in memory where its file system can be trusted with that. This
+//! file has the only `unsafe` of the crate.
 //!
 //! A new file is split into two halves with one owner each: [`FramePages`] for the appender, which writes frames, and
 //! [`HeaderPage`] for the syncer, which writes marks and forces pages to the disk. Neither can reach the other's

@@ -25,7 +25,7 @@ impl NumberRange {
 /// segment ids). Each segment ends where the next one begins, if it has more. One that is not named is superseded, or
 /// empty.
 ///
-/// Where several segments hold a number, frames were written again after a failed sync; they hold the same record. Then
+/// Where several segments hold a number, frames were rewritten after a failed sync; they hold the same record. Then
 /// that run of segments counts that reaches furthest, of equals the later one: a complete second writing from where it
 /// begins, in place of all that it replaces, and what was there before in place of a second writing that a crash cut short.
 pub(crate) fn reading_order(ranges: &[NumberRange]) -> Vec<usize> {

@@ -1,7 +1,7 @@
 //! Reading a segment, live or sealed, by plain reads: frames in order, damage, and why reading stopped.
 //!
 //! Runs anywhere, in any process. It never maps the file (somebody may shorten it), never writes, never allocates more
-//! than one frame's worth, and never trusts a number in the file before it is checked.
+//! than one frame takes, and never trusts a number in the file before it is checked.
 
 use super::buffered_file::BufferedFile;
 use super::format::{
@@ -99,7 +99,7 @@ impl SegmentReader {
         &self.header
     }
 
-    /// The mark, as it was when it was last looked at: when the reader was opened, or before it last stopped.
+    /// The mark, as it was when the reader last looked: when it was opened, or before it last stopped.
     pub fn mark(&self) -> Mark {
         self.mark
     }
@@ -176,8 +176,8 @@ impl SegmentReader {
             match self.decode_at(offset.0)? {
                 Ok(index) if index == self.position.frames => return Ok(Item::Frame(self.advance())),
                 _ if !looked_again => {
-                    // What is buffered may be older than what is in the file: look again before saying so. The
-                    // mark first: what it vouches for was written before it.
+                    // The buffer may be older than the file: look again before saying so. The mark first: the frames that it
+                    // vouches for were written before it.
                     self.refresh_mark()?;
                     self.file.forget();
                     looked_again = true;
@@ -203,7 +203,7 @@ impl SegmentReader {
         Ok(Item::Stop(Stop::Torn { bytes, reason }))
     }
 
-    /// What lies before this was written: the caller says so, or the mark does.
+    /// Up to here frames were written: the caller says so, or the mark does.
     fn vouched(&self) -> Extent {
         self.limit.map_or(self.mark.durable, |limit| limit.max(self.mark.durable))
     }
@@ -224,7 +224,7 @@ impl SegmentReader {
         let mut budget_bytes = u64::from(vouched.end.0) * RESYNC_BUDGET_PER_BYTE;
         // A forged mark may vouch for fewer frames than were read; numbers never go back.
         let mut next = Extent { frames: vouched.frames.max(expected), ..vouched };
-        // From here on, not behind: what is due may be missing, and the frame after it stand in its place.
+        // From here on, not behind: the frame that is due may be missing, and the next one stand in its place.
         let mut offset = start;
         // The file may have been cut below what was vouched for.
         let end = u64::from(vouched.end.0).min(self.file_bytes()?);

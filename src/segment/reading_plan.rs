@@ -72,7 +72,7 @@ impl Link {
 
 /// Which segments lie behind records that are missing because their pages did not reach the disk in time, as later ones
 /// did: what is promised after a power cut is a prefix of what was recorded. `folded` is the last number in the database,
-/// which needs no log before it.
+/// which needs no log before that.
 ///
 /// Numbers also jump where a log came back shorter than what is folded and was gone on with. But then recovery has removed
 /// what was never started, and has sealed the segments before the jump at where their frames end.

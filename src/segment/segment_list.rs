@@ -41,11 +41,10 @@ impl LogSegment {
 
 #[derive(Debug, Default)]
 struct Segments {
-    /// By sequence number, each with numbers beyond those before it, and read up to where the next one begins. The last one
-    /// is active, or was the last to be.
+    /// By sequence number; each segment has numbers beyond those before it, and is read up to where the next one begins. The
+    /// last one is active, or was the last to be.
     ordered: VecDeque<LogSegment>,
-    /// Nothing is read from these: others have their records, or they have none. They stay until what they hold is
-    /// folded.
+    /// Nothing is read from these: others have their records, or they have none. They stay until their records are folded.
     superseded: Vec<LogSegment>,
 }
 
@@ -60,7 +59,7 @@ pub(crate) struct SegmentToRead {
 impl Segments {
     /// What is to be read beyond that number, in order.
     fn beyond(&self, sequence: Sequence) -> impl Iterator<Item = (&LogSegment, Sequence)> {
-        // Not by their last numbers: a file that others were written again for may end behind those after it.
+        // Not by their last numbers: a poisoned file, of which the end was rewritten, may reach beyond those after it.
         let start = self.ordered.partition_point(|segment| segment.base_sequence <= sequence).saturating_sub(1);
         let nexts = self.ordered.range(start..).skip(1).map(|next| Sequence(next.base_sequence.0 - 1));
         let ends = nexts.chain(std::iter::once(Sequence(u64::MAX)));
@@ -106,7 +105,7 @@ impl SegmentList {
         Self { segments: Mutex::new(segments), folding: Mutex::default() }
     }
 
-    /// Nothing is folded while this is held. By the compactor for a batch; by the appender when it must know for certain what
+    /// Nothing is folded while this is held: by the compactor for a batch; by the appender when it must know for certain what
     /// is folded, which is only when something is lost.
     pub(crate) fn hold_folding(&self) -> MutexGuard<'_, ()> {
         self.folding.lock()
@@ -141,12 +140,12 @@ impl SegmentList {
     ) {
         let mut segments = self.segments.lock();
         let Segments { ordered, superseded } = &mut *segments;
-        // What comes before the poisoned one stays, even if its file holds numbers beyond: it is read up to the next one.
+        // Segments before the poisoned one stay, even if a file holds numbers beyond: each is read up to the next one.
         let stays = |segment: &LogSegment| {
             segment.last_published() <= durable || segment.id != poisoned && segment.base_sequence <= durable
         };
-        let (kept, beyond): (VecDeque<_>, VecDeque<_>) = ordered.drain(..).partition(stays);
-        *ordered = kept;
+        let (staying, beyond): (VecDeque<_>, VecDeque<_>) = ordered.drain(..).partition(stays);
+        *ordered = staying;
         for segment in beyond {
             if segment.id == poisoned && extent.frames > 0 {
                 let durable = Arc::new(SegmentProgress::of_sealed(extent));
@@ -170,7 +169,7 @@ impl SegmentList {
         }
     }
 
-    /// How many segments that are.
+    /// How many segments [`Self::folded`] gives.
     pub(crate) fn folded_count(&self, sequence: Sequence) -> usize {
         let segments = self.segments.lock();
         let superseded = segments.superseded.iter().filter(|segment| segment.last_published() <= sequence);
@@ -184,7 +183,7 @@ impl SegmentList {
         segments.superseded.retain(|segment| segment.id != id);
     }
 
-    /// The lowest number of a segment. What is known of segments before it, only the database knows.
+    /// The lowest id of a segment. Of segments before it, only the database knows anything.
     pub(crate) fn oldest(&self) -> Option<SegmentId> {
         let segments = self.segments.lock();
         segments.ordered.iter().chain(&segments.superseded).map(|segment| segment.id).min()

@@ -22,7 +22,7 @@ const REWRITE_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct SegmentSyncer {
     page: HeaderPage,
-    /// The log's directory, open for the same reason as the file.
+    /// The log's directory, kept open so that syncing it needs no new file descriptor when the process has run out of them.
     dir: File,
     header: SegmentHeader,
     path: PathBuf,
@@ -92,8 +92,8 @@ impl SegmentSyncer {
         (doubtful, error)
     }
 
-    /// Ends the mapping and gives back the space that no frame used. Without a seal, that is what becomes of a segment
-    /// that is never to be synced again. Whoever reads past the new end meets the end of the file.
+    /// Ends the mapping and gives back the space that no frame used. A segment that is never to be synced again ends so,
+    /// without a seal. Whoever reads past the new end meets the end of the file.
     pub(crate) fn let_go(self, extent: Extent) {
         // Space that stays allocated is no reason to call the log unsafe.
         if let Err(error) = self.page.shorten(extent.end.0) {
@@ -119,8 +119,8 @@ impl SegmentSyncer {
     fn write_mark(&mut self, durable: Extent, sealed: Option<Extent>) {
         self.mark = Mark { generation: self.mark.generation + 1, durable, sealed };
         let written = self.page.write(Mark::offset(self.mark.generation), &self.mark.encode(self.header.salt));
-        // What the frames are worth does not depend on it: without its mark a segment is checked when it is opened, and
-        // sealed then. The kernel remembers nothing of a write that it refused, unlike a sync.
+        // The frames do not depend on the mark: a segment without it is checked when the store is opened, and sealed then.
+        // The kernel remembers nothing of a write that it refused, unlike a sync.
         if let Err(error) = written {
             tracing::debug!(path = %self.path.display(), %error, "a segment keeps its older mark");
         }
@@ -133,7 +133,7 @@ pub(crate) struct UnsyncedSegment {
     pub(crate) segment: SegmentId,
     pub(crate) path: PathBuf,
     pub(crate) base_sequence: Sequence,
-    /// Up to here it is.
+    /// Up to here the segment is on the disk.
     pub(crate) durable: Extent,
 }
 
@@ -163,7 +163,7 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
     write_doubtful_once_more(&file, path)?;
     sabotage::at(Spot::SealedSync, path).at("sync", path).map_err(SealedSyncError::Failed)?;
     file.sync_all().and_then(|()| dir.sync_all()).at("sync", path).map_err(SealedSyncError::Failed)?;
-    // Only saves the next one who opens the store the checking; where it can't be written, that is done once more.
+    // The mark only saves the next one who opens the store the checking. Where it can't be written, that is done once more.
     if let Ok(reader) = SegmentReader::open(path)
         && let Mark { generation, sealed: Some(sealed), .. } = reader.mark()
     {
@@ -185,14 +185,14 @@ fn write_doubtful_once_more(file: &File, path: &Path) -> Result<(), SealedSyncEr
     let mark = SegmentReader::open(path).map_or(Mark::UNWRITTEN, |reader| reader.mark());
     let end = file.metadata().at("inspect", path).map_err(SealedSyncError::NotTried)?.len();
     let mut bytes = vec![0; REWRITE_BYTES];
-    // The header too; and frames from where the mark says that they were synced.
+    // The header too, and the frames behind those that the mark says were synced.
     for range in [0..u64::from(FRAMES_OFFSET).min(end), u64::from(mark.durable.end.0)..end] {
         let mut offset = range.start;
         while offset < range.end {
             let count = usize::try_from(range.end - offset).unwrap_or(REWRITE_BYTES).min(REWRITE_BYTES);
-            // What can't be read back is lost.
+            // A place that can't be read back is lost.
             file.read_exact_at(&mut bytes[..count], offset).at("read", path).map_err(SealedSyncError::Failed)?;
-            // What can't be written, for want of room say, is still there.
+            // A place that can't be written, for want of room say, is still there.
             file.write_all_at(&bytes[..count], offset).at("write", path).map_err(SealedSyncError::NotTried)?;
             offset += count as u64;
         }

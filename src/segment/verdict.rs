@@ -28,7 +28,7 @@ pub(crate) enum Header {
 /// What the newest mark says of the segment's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seal {
-    /// Nothing: its writer died, or a failed sync poisoned it.
+    /// Nothing: the segment's writer died, or a failed sync poisoned it.
     Open,
     /// It has an end, which is not vouched for: the durable mark lies before it.
     Unsynced,
@@ -54,7 +54,7 @@ pub(crate) enum Numbers {
     Own,
     /// It has no frame.
     None,
-    /// Others have them all: its frames were written again after a failed sync, or are such a copy.
+    /// Others have them all: its frames were rewritten after a failed sync, or are such a rewrite.
     Covered,
     /// Records before them are missing, and nothing vouches for them: see [`super::reading_plan`].
     BehindGap,
@@ -117,7 +117,7 @@ const TABLE: &[Row] = &[
     by_header("renamed by hand", &[Header::Misnamed], Action::QuarantineReservingNumbers),
     by_header("not of this log", &[Header::Foreign, Header::Unreachable], Action::Quarantine),
     Row {
-        label: "written again elsewhere",
+        label: "rewritten elsewhere",
         header: &[Header::Sound], seal: ANY_SEAL, tail: ANY_TAIL, numbers: &[Numbers::Covered],
         action: Action::LeaveUnread,
     },

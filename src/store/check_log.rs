@@ -10,7 +10,7 @@ use crate::segment::directory::{SegmentFile, list};
 use crate::segment::reader::{Item, SegmentReader, Stop};
 use std::path::Path;
 
-/// So many records that can't be decoded are named one by one, in each segment.
+/// In each segment, so many records that can't be decoded are named one by one.
 const UNDECODABLE_NAMED_MAX: u64 = 10;
 
 /// What the log amounts to.
@@ -98,7 +98,7 @@ impl LogState {
         loop {
             match reader.next()? {
                 Item::Frame(frame) => {
-                    // What was written again after a failed sync counts once.
+                    // A record that was rewritten after a failed sync counts once.
                     if frame.sequence.0 > self.last_sequence {
                         self.records += 1;
                         self.unfolded_records += u64::from(frame.sequence.0 > folded);

@@ -278,7 +278,7 @@ fn gaps_and_the_quarantine_expire_too_but_not_what_it_says_of_segments_that_are_
 }
 
 /// Expires until nothing is left to do.
-fn settle(index: &mut Index, config: &Config, now: i64) {
+fn expire_all(index: &mut Index, config: &Config, now: i64) {
     while index.expire(&RowRetention::new(config), now, SegmentId(1)).unwrap() {}
 }
 
@@ -287,10 +287,10 @@ fn an_age_expires_what_is_older_and_no_more() {
     let mut fixture = Fixture::new();
     let mut config = Config::new(fixture.dir.path());
     fixture.fold(&(0..100).map(|number| request(number, number * MINUTE)).collect::<Vec<_>>(), &[]);
-    settle(fixture.index(), &config, 100 * MINUTE);
+    expire_all(fixture.index(), &config, 100 * MINUTE);
     assert_eq!(fixture.rows("SELECT count(*) FROM requests"), [[Value::Integer(100)]], "without a limit");
     config.keep_rows_age_ms = Some(30 * MINUTE as u64);
-    settle(fixture.index(), &config, 100 * MINUTE + 7);
+    expire_all(fixture.index(), &config, 100 * MINUTE + 7);
     assert_eq!(fixture.rows("SELECT min(ts) FROM requests"), [[Value::Integer(70 * MINUTE)]]);
     assert_eq!(fixture.rows("SELECT count(*), min(session_id) FROM sessions")[0][0], Value::Integer(3));
 }
@@ -302,9 +302,9 @@ fn a_clock_that_was_wrong_and_is_right_again_makes_no_request_late() {
     config.keep_rows_age_ms = Some(30 * MINUTE as u64);
     let events: Vec<_> = (0..10).map(|number| request(number, number * MINUTE)).collect();
     fixture.fold(&events[..5], &[]);
-    settle(fixture.index(), &config, 1_000_000 * MINUTE);
+    expire_all(fixture.index(), &config, 1_000_000 * MINUTE);
     fixture.reopen();
-    settle(fixture.index(), &config, 10 * MINUTE);
+    expire_all(fixture.index(), &config, 10 * MINUTE);
     fixture.fold(&events, &[]);
     assert_eq!(fixture.rows("SELECT count(*) FROM requests"), [[Value::Integer(5)]]);
 }
@@ -321,7 +321,7 @@ fn a_limit_of_size_lets_the_oldest_go_and_the_file_gets_shorter() {
     fixture.index().connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())).unwrap();
     let before = bytes();
     config.database_bytes_max = Some(before / 2);
-    settle(fixture.index(), &config, i64::MAX);
+    expire_all(fixture.index(), &config, i64::MAX);
     assert!(bytes() <= before / 2, "{} of {before}", bytes());
     assert!(bytes() > before / 3, "{} of {before}", bytes());
     assert_eq!(std::fs::metadata(fixture.dir.path().join("store.db-wal")).unwrap().len(), 0);
@@ -340,7 +340,7 @@ fn a_database_that_was_created_without_a_limit_shrinks_when_it_is_rebuilt() {
     let pages = |fixture: &mut Fixture, pragma: &str| integer(&fixture.rows(&format!("PRAGMA {pragma}"))[0][0]);
     let before = pages(&mut fixture, "page_count");
     config.database_bytes_max = Some(before as u64 * u64::from(PAGE_BYTES) / 2);
-    settle(fixture.index(), &config, i64::MAX);
+    expire_all(fixture.index(), &config, i64::MAX);
     assert_eq!(pages(&mut fixture, "page_count"), before);
     assert!(pages(&mut fixture, "freelist_count") > before / 3);
     let tables = fixture.tables();
@@ -356,7 +356,7 @@ fn a_limit_that_nothing_can_meet_leaves_the_newest_minute() {
     let mut config = Config::new(fixture.dir.path());
     fixture.fold(&[request(1, 0), request(2, MINUTE), request(3, 2 * MINUTE)], &[]);
     config.database_bytes_max = Some(1);
-    settle(fixture.index(), &config, i64::MAX);
+    expire_all(fixture.index(), &config, i64::MAX);
     assert_eq!(fixture.rows("SELECT request_id FROM requests"), [[Value::Text("r3".into())]]);
 }
 
@@ -422,7 +422,7 @@ impl Fixture {
     }
 
     /// Expires until nothing is left to do, like the compactor: who waits for a copy goes on when it is made.
-    fn settle_aside(&mut self, retention: &RowRetention, mut between: impl FnMut(&mut Self)) -> Result<(), IndexError> {
+    fn expire_all_aside(&mut self, retention: &RowRetention, mut between: impl FnMut(&mut Self)) -> Result<(), IndexError> {
         loop {
             let more = self.index().expire(retention, 30 * MINUTE, SegmentId(1))?;
             between(self);
@@ -445,7 +445,7 @@ fn sqlites_log_stays_short_while_requests_expire_and_is_empty_afterwards() {
     let bytes = |fixture: &Fixture| std::fs::metadata(fixture.dir.path().join(DATABASE_NAME)).unwrap().len();
     let before = bytes(&fixture);
     let mut longest = 0;
-    fixture.settle_aside(&retention, |fixture| longest = longest.max(fixture.log_pages())).unwrap();
+    fixture.expire_all_aside(&retention, |fixture| longest = longest.max(fixture.log_pages())).unwrap();
     // It gets as long as it may, and then by one step at most.
     assert!((32..32 + 48).contains(&longest), "{longest} pages");
     assert_eq!(fixture.log_pages(), 0);
@@ -458,7 +458,7 @@ fn a_reader_that_keeps_sqlites_log_does_not_keep_what_is_expired() {
     let (mut fixture, retention) = Fixture::aside();
     let reader = Connection::open(fixture.dir.path().join(DATABASE_NAME)).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM requests").unwrap();
-    fixture.settle_aside(&retention, |_| ()).unwrap();
+    fixture.expire_all_aside(&retention, |_| ()).unwrap();
     assert_eq!(fixture.rows("SELECT min(ts) FROM requests"), [[Value::Integer(20 * MINUTE)]]);
     assert!(fixture.log_pages() > 32);
 }
@@ -467,13 +467,13 @@ fn a_reader_that_keeps_sqlites_log_does_not_keep_what_is_expired() {
 fn a_copy_on_its_own_thread_that_failed_is_told_and_leaves_sqlites_log_in_doubt() {
     let (mut fixture, retention) = Fixture::aside();
     sabotage::order(fixture.dir.path(), Spot::CopyWal, 0, 1, sabotage::fail);
-    let error = fixture.settle_aside(&retention, |_| ()).unwrap_err();
+    let error = fixture.expire_all_aside(&retention, |_| ()).unwrap_err();
     assert!(error.to_string().contains("disk I/O error"), "{error}");
     assert!(fixture.index().in_doubt.load(Ordering::Relaxed));
     fixture.index().make_durable().unwrap();
     assert!(!fixture.index().in_doubt.load(Ordering::Relaxed));
     // All of it was copied before anything was called durable, by one more commit.
     assert!(fixture.log_pages() <= 1, "{} pages", fixture.log_pages());
-    fixture.settle_aside(&retention, |_| ()).unwrap();
+    fixture.expire_all_aside(&retention, |_| ()).unwrap();
     assert_eq!(fixture.rows("SELECT min(ts) FROM requests"), [[Value::Integer(20 * MINUTE)]]);
 }
