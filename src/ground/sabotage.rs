@@ -41,7 +41,7 @@ pub(crate) enum Spot {
     Read { from: u64, to: u64 },
 }
 
-/// What a test ordered: the disk fails.
+/// What a test ordered: the disk fails. `index` makes an error of SQLite's of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     #[cfg(test)]
@@ -53,15 +53,6 @@ impl From<Fault> for io::Error {
         match fault {
             #[cfg(test)]
             Fault::Disk => rustix::io::Errno::IO.into(),
-        }
-    }
-}
-
-impl From<Fault> for rusqlite::Error {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            #[cfg(test)]
-            Fault::Disk => Self::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None),
         }
     }
 }

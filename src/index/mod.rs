@@ -11,6 +11,7 @@ pub(crate) mod database;
 mod digest_table;
 mod expiry;
 mod expiry_turn;
+mod fault;
 mod name_numbers;
 pub(crate) mod rebuild;
 pub(crate) mod request_rows;

@@ -422,7 +422,11 @@ impl Fixture {
     }
 
     /// Expires until nothing is left to do, like the compactor: who waits for a copy goes on when it is made.
-    fn expire_all_aside(&mut self, retention: &RowRetention, mut between: impl FnMut(&mut Self)) -> Result<(), IndexError> {
+    fn expire_all_aside(
+        &mut self,
+        retention: &RowRetention,
+        mut between: impl FnMut(&mut Self),
+    ) -> Result<(), IndexError> {
         loop {
             let more = self.index().expire(retention, 30 * MINUTE, SegmentId(1))?;
             between(self);
