@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 
 /// The shortest sleep, and the first one when nothing comes; it doubles then.
 const IDLE_MIN: Duration = Duration::from_millis(1);
-/// The longest sleep while events come: one waits this long at most before it is in the map, and safe from a crash of the
-/// process.
+/// The longest sleep while events come: one waits this long at most before it is in the map, and safe from a crash of
+/// the process.
 const IDLE_MAX: Duration = Duration::from_millis(10);
-/// The sleep once nothing came for [`QUIET_LOOKS`]. Waking up costs some 40 us of processor time, 27 of them in a program
-/// that does nothing else: with a hundred looks a second, an idle store and its proxy took 0.68 % of a core. Looking less
-/// closely, at fewer cache lines, changed nothing.
+/// The sleep once nothing came for [`QUIET_LOOKS`]. Waking up costs some 40 us of processor time, 27 of them in a
+/// program that does nothing else: with a hundred looks a second, an idle store and its proxy took 0.68 % of a core.
+/// Looking less closely, at fewer cache lines, changed nothing.
 const IDLE_QUIET: Duration = Duration::from_millis(20);
 /// About a second.
 const QUIET_LOOKS: u32 = 100;
@@ -42,8 +42,8 @@ pub(crate) struct Appender {
 }
 
 impl Appender {
-    /// An appender that goes on after `last_sequence`, with its first segment. Records up to `counted_as_folded` do not count
-    /// as waiting to be folded.
+    /// An appender that goes on after `last_sequence`, with its first segment. Records up to `counted_as_folded` do not
+    /// count as waiting to be folded.
     ///
     /// # Errors
     /// There is no room for a segment.

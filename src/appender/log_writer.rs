@@ -1,7 +1,7 @@
 //! Writing the log: records are appended at its end, segment after segment.
 //!
-//! Runs on the appender. The writer never syncs; it tells the syncing thread what there is to sync, and learns from that
-//! thread which segment is poisoned.
+//! Runs on the appender. The writer never syncs; it tells the syncing thread what there is to sync, and learns from
+//! that thread which segment is poisoned.
 
 use super::handles::AppenderHandles;
 use super::sync_loop::SyncCommand;
@@ -96,7 +96,8 @@ impl LogWriter {
             payload: Vec::with_capacity(4096),
             last_gap: Instant::now(),
         };
-        // A full log gets it too: its last segment carries the store's identity, and may be retired once this one is there.
+        // A full log gets it too: its last segment carries the store's identity, and may be retired once this one is
+        // there.
         let patient_until = Instant::now() + FIRST_SEGMENT_PATIENCE;
         let (active, segment) = loop {
             match writer.activate_prepared(Sequence(last_sequence.0 + 1)) {
@@ -170,7 +171,8 @@ impl LogWriter {
                     }
                     return true;
                 }
-                // The record gets the same number in the next segment: if the system kept the frame, it is this very record.
+                // The record gets the same number in the next segment: if the system kept the frame, it is this very
+                // record.
                 Some(Err(NotAppended::Refused(error))) => Err(error.into()),
                 Some(Err(NotAppended::Full)) => {
                     assert!(
@@ -189,7 +191,8 @@ impl LogWriter {
                     if !self.wait_for_segment(&error) {
                         return false;
                     }
-                    // Records that a failed sync left in doubt are not folded, so the log might never get room without this.
+                    // Records that a failed sync left in doubt are not folded, so the log might never get room without
+                    // this.
                     self.rewrite_doubtful();
                 }
             }

@@ -12,8 +12,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long the appender waits for a segment before it says so, and looks whether it is to give up. A btrfs without room
-/// takes half a minute to say that there is none.
+/// How long the appender waits for a segment before it says so, and looks whether it is to give up. A btrfs without
+/// room takes half a minute to say that there is none.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A segment, or why there is none: the appender decides when to ask again, by taking the next.

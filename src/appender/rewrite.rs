@@ -1,7 +1,7 @@
 //! After a failed sync: the records that it left in doubt are read back and written once more, into new segments.
 //!
-//! Runs on the appender, which appends nothing else meanwhile. `format.md` says how readers tell the two writings apart;
-//! [`super::sync_loop`] says when a segment is poisoned, and what it needs to be told.
+//! Runs on the appender, which appends nothing else meanwhile. `format.md` says how readers tell the two writings
+//! apart; [`super::sync_loop`] says when a segment is poisoned, and what it needs to be told.
 
 use super::log_writer::LogWriter;
 use super::sync_loop::SyncCommand;

@@ -5,8 +5,9 @@
 //!
 //! A failed sync poisons its segment for good: Linux reports a failed write-back once and then forgets it, so trying
 //! again would turn a loss into a success. From then on nothing of that segment and of those after it is synced or
-//! called durable. The appender is told, writes what was not durable once more, into new segments with the same numbers,
-//! and says where those begin; the syncing thread goes on with them. After [`POISONINGS_MAX`] in a row it gives up.
+//! called durable. The appender is told, writes what was not durable once more, into new segments with the same
+//! numbers, and says where those begin; the syncing thread goes on with them. After [`POISONINGS_MAX`] in a row it
+//! gives up.
 
 use crate::ground::config::SyncPolicy;
 use crate::ground::error::PathError;
@@ -54,7 +55,8 @@ enum State {
 /// The thread's state.
 pub(crate) struct SyncLoop {
     commands: Receiver<SyncCommand>,
-    /// Where the appender learns that a segment is poisoned. Never full: no other segment is poisoned before the appender has answered.
+    /// Where the appender learns that a segment is poisoned. Never full: no other segment is poisoned before the
+    /// appender has answered.
     poisoned: Sender<UnsyncedSegment>,
     policy: SyncPolicy,
     interval: Duration,
@@ -68,7 +70,8 @@ pub(crate) struct SyncLoop {
     /// The last ticket that the appender has told of.
     answered: Ticket,
     active: Option<SegmentSyncer>,
-    /// Segments that were sealed without a sync, under the policy `never` or by recovery. They are synced before anything else.
+    /// Segments that were sealed without a sync, under the policy `never` or by recovery. They are synced before
+    /// anything else.
     unsynced: VecDeque<UnsyncedSegment>,
     /// When to try a sync that could not be tried.
     retry: Option<Instant>,
@@ -106,8 +109,8 @@ const UNSYNCED_LOOK: usize = 64;
 const FOLD_INTERVAL: Duration = Duration::from_millis(20);
 
 impl SyncLoop {
-    /// A loop that owes a sync to the segments in `unsynced`, which recovery left in the order of their numbers. `last` is the
-    /// last number of all.
+    /// A loop that owes a sync to the segments in `unsynced`, which recovery left in the order of their numbers. `last`
+    /// is the last number of all.
     pub(crate) fn new(
         handles: SyncHandles,
         policy: SyncPolicy,
@@ -186,8 +189,8 @@ impl SyncLoop {
         }
     }
 
-    /// When to go on even if no command comes. `due` is the next sync of the policy `interval`, if there is anything to sync:
-    /// waking up for nothing ten times a second was a tenth of what an idle store costs.
+    /// When to go on even if no command comes. `due` is the next sync of the policy `interval`, if there is anything to
+    /// sync: waking up for nothing ten times a second was a tenth of what an idle store costs.
     fn look_again_at(&self, due: Instant) -> Option<Instant> {
         let sync = (self.policy == SyncPolicy::Interval && !self.progress.rest_syncing()).then_some(due);
         let wake = self.more_to_fold.then_some(self.compactor_woken + FOLD_INTERVAL);

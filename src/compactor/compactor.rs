@@ -29,14 +29,16 @@ use std::time::{Duration, Instant};
 
 /// How often to look without being woken.
 const IDLE: Duration = Duration::from_secs(1);
-/// How often to look where nobody says that there is more to fold: under the policy `never`, and once syncing was given up.
+/// How often to look where nobody says that there is more to fold: under the policy `never`, and once syncing was given
+/// up.
 const IDLE_POLLING: Duration = Duration::from_millis(50);
 /// The first pause after an error, which doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How long to wait before a clean-up that failed is tried again.
 const CLEAN_UP_RETRY: Duration = Duration::from_secs(1);
-/// A place that the disk fails to read so many times in a row is given up: the records behind it must not wait for ever.
+/// A place that the disk fails to read so many times in a row is given up: the records behind it must not wait for
+/// ever.
 const UNREADABLE_TRIES: u32 = 3;
 /// The thread's nice value: recording and serving come first.
 const NICENESS: i32 = 10;
@@ -151,9 +153,9 @@ impl Compactor {
         }
     }
 
-    /// Folds, if the records have gathered for long enough, and cleans up, also while they gather. Returns how long there is
-    /// nothing to do now; `None`: there is more. Rows that are yet to expire when the store shuts down are removed by the next
-    /// one who opens it.
+    /// Folds, if the records have gathered for long enough, and cleans up, also while they gather. Returns how long
+    /// there is nothing to do now; `None`: there is more. Rows that are yet to expire when the store shuts down are
+    /// removed by the next one who opens it.
     fn work(&mut self, finishing: bool) -> Result<Option<Duration>, FoldError> {
         let pause = self.pause().filter(|_| !finishing);
         let folded = pause.is_none() && self.step()?;
@@ -162,9 +164,9 @@ impl Compactor {
         Ok(if folded || expired { None } else { Some(pause.unwrap_or(idle)) })
     }
 
-    /// Retires what is folded, and removes what is expired for a moment; tells whether more is expired. What fails is tried
-    /// again in a while. While SQLite's write-ahead log is copied nothing is tried; the end of that wakes this thread. Neither
-    /// folding nor a shutdown waits for the clean-up.
+    /// Retires what is folded, and removes what is expired for a moment; tells whether more is expired. What fails is
+    /// tried again in a while. While SQLite's write-ahead log is copied nothing is tried; the end of that wakes this
+    /// thread. Neither folding nor a shutdown waits for the clean-up.
     fn clean_up(&mut self, finishing: bool, folded: bool) -> bool {
         let is_last = finishing && !folded;
         let was_tried = self.failed_clean_up.as_ref().is_some_and(|failed| failed.at.elapsed() < CLEAN_UP_RETRY);
@@ -231,8 +233,8 @@ impl Compactor {
         Ok(has_folded)
     }
 
-    /// Where to go on in a segment: at the checkpoint if that names this segment, else at the start. The checkpoint's number
-    /// decides what is folded; its place only saves the way there.
+    /// Where to go on in a segment: at the checkpoint if that names this segment, else at the start. The checkpoint's
+    /// number decides what is folded; its place only saves the way there.
     fn position_in(&self, segment: &LogSegment, limit: Extent) -> Extent {
         let Checkpoint { segment: id, offset, sequence } = self.checkpoint;
         let frames =
@@ -245,14 +247,14 @@ impl Compactor {
         }
     }
 
-    /// Whether records are folded before they are durable: when the log can't be synced any more, waiting for that would lose
-    /// by delay what the database can save.
+    /// Whether records are folded before they are durable: when the log can't be synced any more, waiting for that
+    /// would lose by delay what the database can save.
     fn folds_published(&self) -> bool {
         self.policy == SyncPolicy::Never || self.progress.sync_failure().is_some()
     }
 
-    /// Folds some of the records that a segment has beyond the checkpoint, up to the number `last`. `limit` is how far the
-    /// segment may be read.
+    /// Folds some of the records that a segment has beyond the checkpoint, up to the number `last`. `limit` is how far
+    /// the segment may be read.
     fn fold_batch(&mut self, segment: &LogSegment, limit: Extent, last: Sequence) -> Result<(), FoldError> {
         let position = self.position_in(segment, limit);
         let gives_up = self.failed_reads >= UNREADABLE_TRIES;

@@ -1,7 +1,8 @@
-//! Which segment may be folded next, and how far: told in an order in which no record is passed over and none read too soon.
+//! Which segment may be folded next, and how far: told in an order in which no record is passed over and none read too
+//! soon.
 //!
-//! Runs on the compactor. Nothing here reads a file or changes anything. `tests/model` tries it under every interleaving with the
-//! threads that append and sync.
+//! Runs on the compactor. Nothing here reads a file or changes anything. `tests/model` tries it under every
+//! interleaving with the threads that append and sync.
 
 use crate::ground::position::Sequence;
 use crate::ground::store_progress::StoreProgress;

@@ -1,8 +1,9 @@
-//! The thread that folds: it decides when and how far, hands frames to `fold` and mutations to `index`, and retires segments.
+//! The thread that folds: it decides when and how far, hands frames to `fold` and mutations to `index`, and retires
+//! segments.
 //!
-//! Open `compactor.rs`. `fold_interval.rs` says when, `fold_limit.rs` how far; `segment_fold.rs` is one transaction, for
-//! which `chunk.rs` gathers frames; `retirement.rs` deletes or moves what is folded, as `log_retention.rs` decides. Nothing
-//! here touches the channel or recovers a log.
+//! Open `compactor.rs`. `fold_interval.rs` says when, `fold_limit.rs` how far; `segment_fold.rs` is one transaction,
+//! for which `chunk.rs` gathers frames; `retirement.rs` deletes or moves what is folded, as `log_retention.rs` decides.
+//! Nothing here touches the channel or recovers a log.
 
 mod chunk;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]

@@ -18,10 +18,11 @@ use crate::segment::format::Extent;
 use crate::segment::reader::{Damage, FrameAt, Item, SegmentReader};
 use crate::segment::segment_list::LogSegment;
 
-/// One transaction takes at most so many records: enough that commits don't show, few enough that a reader of the database
-/// sees steady progress.
+/// One transaction takes at most so many records: enough that commits don't show, few enough that a reader of the
+/// database sees steady progress.
 pub(super) const BATCH_RECORDS: usize = 20_000;
-/// One transaction takes at most so many bytes of payload, so that a batch of large schema versions stays small in memory.
+/// One transaction takes at most so many bytes of payload, so that a batch of large schema versions stays small in
+/// memory.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// A transaction under way. Dropping it undoes everything.
@@ -105,7 +106,8 @@ impl<'a> SegmentFold<'a> {
         Ok(())
     }
 
-    /// Commits the transaction, in which the reader has come to where it stands. `limit` is how far the segment could be read.
+    /// Commits the transaction, in which the reader has come to where it stands. `limit` is how far the segment could
+    /// be read.
     pub(super) fn commit(
         mut self,
         reader: &SegmentReader,

@@ -1,8 +1,8 @@
 //! Faults on order, for tests: a sync that fails, a thread that panics, a disk that takes its time.
 //!
 //! A place where a test may want a fault says so in one line, as in `sabotage::at(Spot::Sync, &self.path).at("sync",
-//! &self.path)?;`. The line says where; what happens there is up to the test that orders it. Outside of this crate's tests
-//! no [`Fault`] can exist, and the line compiles to nothing.
+//! &self.path)?;`. The line says where; what happens there is up to the test that orders it. Outside of this crate's
+//! tests no [`Fault`] can exist, and the line compiles to nothing.
 //!
 //! Whoever orders a fault names the store's directory, or a file in it; so tests that run side by side don't meet.
 

@@ -4,9 +4,9 @@
 //! `wait_folded` sleep here. The hot path never comes here.
 //!
 //! Whoever waits draws a ticket. The appender reads which tickets were drawn, then takes what was recorded, and then
-//! answers them: every event that was recorded before those tickets were drawn is in the map. The appender tells the syncing
-//! thread, which syncs what is in the map and then calls the tickets durable. So a waiter sleeps once, and one sync and one
-//! wake-up serve all who wait.
+//! answers them: every event that was recorded before those tickets were drawn is in the map. The appender tells the
+//! syncing thread, which syncs what is in the map and then calls the tickets durable. So a waiter sleeps once, and one
+//! sync and one wake-up serve all who wait.
 
 use super::error::WaitError;
 use super::position::Sequence;
@@ -66,8 +66,8 @@ struct LostTickets {
 }
 
 impl StoreProgress {
-    /// At the start, `last` is the last sequence number of the log, `durable` of what is known to be synced, and `folded`
-    /// of what is folded.
+    /// At the start, `last` is the last sequence number of the log, `durable` of what is known to be synced, and
+    /// `folded` of what is folded.
     pub(crate) fn new(last: Sequence, durable: Sequence, folded: Sequence) -> Self {
         Self {
             appended: AtomicU64::new(last.0),
@@ -124,7 +124,8 @@ impl StoreProgress {
         rests
     }
 
-    /// By the syncing thread: whether it may sleep until it is told of more, because everything that was appended is durable.
+    /// By the syncing thread: whether it may sleep until it is told of more, because everything that was appended is
+    /// durable.
     pub(crate) fn rest_syncing(&self) -> bool {
         self.syncing_rests.store(true, Ordering::SeqCst);
         let all_durable = self.appended.load(Ordering::SeqCst) <= self.durable.load(Ordering::Relaxed);
@@ -159,8 +160,8 @@ impl StoreProgress {
         Ticket(self.answered.load(Ordering::Acquire))
     }
 
-    /// By the syncing thread, before it calls these tickets durable: of the events that the tickets cover which are not durable
-    /// yet, some are lost. `false`: there is no such ticket, so nobody is told.
+    /// By the syncing thread, before it calls these tickets durable: of the events that the tickets cover which are not
+    /// durable yet, some are lost. `false`: there is no such ticket, so nobody is told.
     pub(crate) fn lose_tickets(&self, answered: Ticket, why: impl FnOnce() -> String) -> bool {
         let after = self.durable_tickets.load(Ordering::Relaxed);
         let any = after < answered.0;
@@ -215,8 +216,8 @@ impl StoreProgress {
         self.poisoned_segments.load(Ordering::Relaxed)
     }
 
-    /// By the appender: so many records that were appended can't be read back, and nothing else has them. Gap records may
-    /// be among them, which were not counted.
+    /// By the appender: so many records that were appended can't be read back, and nothing else has them. Gap records
+    /// may be among them, which were not counted.
     pub(crate) fn forget_events(&self, records: u64) {
         let events = self.appended_events.load(Ordering::Relaxed);
         self.appended_events.store(events.saturating_sub(records), Ordering::Release);

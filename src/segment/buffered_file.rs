@@ -1,7 +1,7 @@
 //! A segment's file for its reader: plain reads, some of them ahead of what is asked for.
 //!
-//! Runs anywhere, in any process. It never maps the file (somebody may shorten it) and never writes. It allocates as much as
-//! it is asked for, so whoever asks must not trust a number in the file before it is checked.
+//! Runs anywhere, in any process. It never maps the file (somebody may shorten it) and never writes. It allocates as
+//! much as it is asked for, so whoever asks must not trust a number in the file before it is checked.
 
 use super::format::FRAMES_OFFSET;
 use crate::ground::error::{AtPath, PathError, SegmentError, is_unreadable};

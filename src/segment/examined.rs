@@ -1,5 +1,5 @@
-//! What a segment of the log amounts to when a store is opened: where its frames end, what lies behind, and what its mark
-//! is worth.
+//! What a segment of the log amounts to when a store is opened: where its frames end, what lies behind, and what its
+//! mark is worth.
 //!
 //! Runs while a store opens. It only reads.
 
@@ -10,8 +10,8 @@ use crate::ground::error::{PathError, SegmentError};
 use crate::ground::position::{Offset, Sequence};
 use std::path::Path;
 
-/// Recovery looks so far behind the last good frame for what a crash may have left there: a torn tail is to be reported, but a
-/// segment of 1 GiB is not to be read to its end for that.
+/// Recovery looks so far behind the last good frame for what a crash may have left there: a torn tail is to be
+/// reported, but a segment of 1 GiB is not to be read to its end for that.
 const LOOK_BEHIND_BYTES: u32 = 1024 * 1024;
 
 /// A segment of this log.
@@ -62,8 +62,8 @@ impl Examined {
     }
 }
 
-/// Whether the next frame stands where the mark says that the segment has ended. An honest file ends there too, as a rule,
-/// and then nothing is read.
+/// Whether the next frame stands where the mark says that the segment has ended. An honest file ends there too, as a
+/// rule, and then nothing is read.
 fn frames_go_on(reader: &SegmentReader, sealed: Extent) -> Result<bool, SegmentError> {
     if reader.file_bytes()? <= u64::from(sealed.end.0) {
         return Ok(false);
@@ -76,8 +76,8 @@ fn frames_go_on(reader: &SegmentReader, sealed: Extent) -> Result<bool, SegmentE
 
 /// Where the last good frame ends, and what follows that is none.
 ///
-/// Looks only behind `vouched`. The frames before it were synced once: if they are damaged now, that is not a crash's doing,
-/// and whoever folds them reports it.
+/// Looks only behind `vouched`. The frames before it were synced once: if they are damaged now, that is not a crash's
+/// doing, and whoever folds them reports it.
 fn last_good_frame(
     reader: &mut SegmentReader,
     vouched: Extent,

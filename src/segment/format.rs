@@ -12,8 +12,8 @@ use std::fmt;
 /// - 1: the first.
 pub const FORMAT_VERSION: u16 = 1;
 
-/// The first eight bytes of a segment: a byte that no text file starts with, the name, and a line feed that a
-/// text-mode transfer would mangle.
+/// The first eight bytes of a segment: a byte that no text file starts with, the name, and a line feed that a text-mode
+/// transfer would mangle.
 pub const MAGIC: [u8; 8] = *b"\x89MCPLOG\n";
 
 /// Where the first frame starts: the header and the marks have a page of their own, so that writing a mark never
@@ -197,8 +197,8 @@ impl Mark {
         }
         let extent = |at: usize| Extent { end: Offset(u32_at(bytes, at)), frames: u32_at(bytes, at + 4) };
         let (durable, sealed) = (extent(8), extent(16));
-        // A forged mark must not make later arithmetic overflow: a frame has a header and at least a word. Nor must it say
-        // that there is nothing where there is something: a segment without frames is removed unread.
+        // A forged mark must not make later arithmetic overflow: a frame has a header and at least a word. Nor must it
+        // say that there is nothing where there is something: a segment without frames is removed unread.
         let possible = |extent: Extent| {
             let frames_max = extent.end.0.saturating_sub(FRAMES_OFFSET) / (FRAME_HEADER_BYTES + FRAME_ALIGNMENT);
             extent.end.0 >= FRAMES_OFFSET

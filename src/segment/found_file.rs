@@ -35,7 +35,8 @@ pub(crate) struct SealedSegment {
 }
 
 impl FoundFile {
-    /// Looks into a file that has that in the place of its header. `writer_id` is that of the log, if anything tells it.
+    /// Looks into a file that has that in the place of its header. `writer_id` is that of the log, if anything tells
+    /// it.
     pub(super) fn new(file: SegmentFile, found: HeaderFound, writer_id: Option<WriterId>) -> Result<Self, OpenError> {
         let before = match &found {
             HeaderFound::Intact(header) if header.base_sequence.0 <= NUMBER_MAX => {
@@ -83,8 +84,8 @@ impl FoundFile {
         }
     }
 
-    /// The last number that the file may hold, though its header can't be read or does not belong here. If no header says where
-    /// its numbers begin, they follow `last_before`, the last number of the segments before it.
+    /// The last number that the file may hold, though its header can't be read or does not belong here. If no header
+    /// says where its numbers begin, they follow `last_before`, the last number of the segments before it.
     pub(super) fn last_sequence_possible(&self, last_before: Sequence) -> Result<Sequence, PathError> {
         let metadata = std::fs::symlink_metadata(&self.file.path).at("inspect", &self.file.path)?;
         // Somebody may have put a segment elsewhere, of whatever length, and a link in its place.

@@ -1,11 +1,11 @@
 //! Segments: files of frames. Here a payload is opaque bytes; what it means is [`crate::record`]'s business.
 //!
-//! Writing: `file` maps memory, or writes where `filesystem` says that mapping is not safe; `writer` appends to it; `syncer`
-//! forces it to the disk; `segment_progress` is what these and the compactor share. Reading: `reader`, by plain reads through
-//! `buffered_file`. Opening: `recovery` mends what a crash left; `survey` looks at the headers, `found_file` and `examined` at
-//! the rest, `number_range` and `reading_plan` tell what is read from where, `verdict` what becomes of each file;
-//! `quarantine` keeps what is damaged. `directory` names the files, `format` has the bytes, `segment_list` is the running
-//! store's log. Nothing here knows a record, SQLite, or the channel.
+//! Writing: `file` maps memory, or writes where `filesystem` says that mapping is not safe; `writer` appends to it;
+//! `syncer` forces it to the disk; `segment_progress` is what these and the compactor share. Reading: `reader`, by
+//! plain reads through `buffered_file`. Opening: `recovery` mends what a crash left; `survey` looks at the headers,
+//! `found_file` and `examined` at the rest, `number_range` and `reading_plan` tell what is read from where, `verdict`
+//! what becomes of each file; `quarantine` keeps what is damaged. `directory` names the files, `format` has the bytes,
+//! `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
 
 mod buffered_file;
 pub mod directory;

@@ -27,7 +27,8 @@ impl NumberRange {
 ///
 /// Where several segments hold a number, frames were rewritten after a failed sync; they hold the same record. Then
 /// that run of segments counts that reaches furthest, of equals the later one: a complete second writing from where it
-/// begins, in place of all that it replaces, and what was there before in place of a second writing that a crash cut short.
+/// begins, in place of all that it replaces, and what was there before in place of a second writing that a crash cut
+/// short.
 pub(crate) fn reading_order(ranges: &[NumberRange]) -> Vec<usize> {
     let runs = runs(ranges);
     let reach = |run: usize| (runs[run].end, run);
@@ -100,7 +101,8 @@ mod tests {
                             if on && ranges[later].first == end { (ranges[later].end(), true) } else { (end, false) }
                         })
                     };
-                    // Of which run a segment is part: one that goes on from the segment before it has that one's number.
+                    // Of which run a segment is part: one that goes on from the segment before it has that one's
+                    // number.
                     let mut number = [0; 3];
                     let (mut end, mut count) = (0, 0);
                     for place in (0..3).filter(|place| ranges[*place].count > 0) {

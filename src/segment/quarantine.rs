@@ -77,8 +77,8 @@ pub(crate) fn move_aside(path: &Path, quarantine_dir: &Path, note: &Note) -> Res
 }
 
 /// Moves segments out of the quarantine and back into the log: those whose header can be read and is of the log's store
-/// (or, if the log is empty, of the store whose segment is the newest there), so that what is intact in them can be folded
-/// anew. Their notes stay, and are written anew when the files come back. Returns how many there are.
+/// (or, if the log is empty, of the store whose segment is the newest there), so that what is intact in them can be
+/// folded anew. Their notes stay, and are written anew when the files come back. Returns how many there are.
 ///
 /// # Errors
 /// A file can't be moved, or the log not listed; each file is then where it was.

@@ -132,8 +132,8 @@ impl SegmentReader {
         self.position = position;
     }
 
-    /// Reads no further than `limit`. The caller vouches for everything before it, whatever the mark says: what is no frame
-    /// there is damage.
+    /// Reads no further than `limit`. The caller vouches for everything before it, whatever the mark says: what is no
+    /// frame there is damage.
     pub fn set_limit(&mut self, limit: Extent) {
         self.limit = Some(limit);
     }
@@ -176,15 +176,15 @@ impl SegmentReader {
             match self.decode_at(offset.0)? {
                 Ok(index) if index == self.position.frames => return Ok(Item::Frame(self.advance())),
                 _ if !looked_again => {
-                    // The buffer may be older than the file: look again before saying so. The mark first: the frames that it
-                    // vouches for were written before it.
+                    // The buffer may be older than the file: look again before saying so. The mark first: the frames
+                    // that it vouches for were written before it.
                     self.refresh_mark()?;
                     self.file.forget();
                     looked_again = true;
                     if offset < self.vouched().end {
-                        // What the kernel keeps of a file system that a process serves may be old, too: on FUSE, a page that
-                        // was read while it was being written was seen to stay as it was before, and a good frame was
-                        // called damaged. Where that can't be dropped, it is the file.
+                        // What the kernel keeps of a file system that a process serves may be old, too: on FUSE, a page
+                        // that was read while it was being written was seen to stay as it was before, and a good frame
+                        // was called damaged. Where that can't be dropped, it is the file.
                         self.file.drop_cache();
                     }
                 }
@@ -236,8 +236,8 @@ impl SegmentReader {
                 break;
             }
             let (length, index) = (u32_at(header, 0), u32_at(header, 4));
-            // Nor does what is vouched for end in the middle of a frame. So a damaged length that says more than there is costs
-            // nothing.
+            // Nor does what is vouched for end in the middle of a frame. So a damaged length that says more than there
+            // is costs nothing.
             let ends = u64::from(offset) + u64::from(FRAME_HEADER_BYTES) + u64::from(length);
             if (expected..=index_max).contains(&index) && length > 0 && ends <= end {
                 if let Ok(index) = self.decode_at(offset)? {

@@ -1,5 +1,5 @@
-//! What a reader says of a segment: frames as they were written, damage below the durable mark, a torn tail above, and what is
-//! no segment at all.
+//! What a reader says of a segment: frames as they were written, damage below the durable mark, a torn tail above, and
+//! what is no segment at all.
 
 use super::format::{
     Extent, FRAME_HEADER_BYTES, FRAMES_OFFSET, FrameError, FrameHeader, HEADER_BYTES, MARK_BYTES, Mark,

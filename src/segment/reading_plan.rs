@@ -33,9 +33,9 @@ impl ReadingPlan {
         Self { numbers: numbers.collect(), order }
     }
 
-    /// The order in which the plan is carried out: what lies behind missing records first, the last file first, and before
-    /// anything is sealed; then the others by ascending id. As long as one file is there that is to go, so is what tells that
-    /// it is to go.
+    /// The order in which the plan is carried out: what lies behind missing records first, the last file first, and
+    /// before anything is sealed; then the others by ascending id. As long as one file is there that is to go, so is
+    /// what tells that it is to go.
     pub(super) fn work_order(&self) -> impl Iterator<Item = usize> {
         let goes = |place: &usize| matches!(self.numbers[*place], Numbers::BehindGap | Numbers::NoneBehindGap);
         let all = 0..self.numbers.len();
@@ -71,11 +71,11 @@ impl Link {
 }
 
 /// Which segments lie behind records that are missing because their pages did not reach the disk in time, as later ones
-/// did: what is promised after a power cut is a prefix of what was recorded. `folded` is the last number in the database,
-/// which needs no log before that.
+/// did: what is promised after a power cut is a prefix of what was recorded. `folded` is the last number in the
+/// database, which needs no log before that.
 ///
-/// Numbers also jump where a log came back shorter than what is folded and was gone on with. But then recovery has removed
-/// what was never started, and has sealed the segments before the jump at where their frames end.
+/// Numbers also jump where a log came back shorter than what is folded and was gone on with. But then recovery has
+/// removed what was never started, and has sealed the segments before the jump at where their frames end.
 fn behind_gap(links: &[Link], folded: Sequence) -> Vec<bool> {
     let (mut end, mut may_miss, mut gap) = (folded.0.saturating_add(1), false, false);
     links

@@ -4,10 +4,11 @@
 //! appends to an old segment: whoever opens a store starts a new one, so that no position is ever used twice.
 //!
 //! First all files are looked at ([`super::survey`], [`super::found_file`]), then [`super::reading_plan`] and
-//! [`super::verdict`] decide, then the decision is carried out here, in this order: what was being prepared is removed; segment
-//! by segment, files are removed, moved, or cut and then sealed; the directory is synced. Each step leaves a log of which the
-//! next opening makes the same. So a crash in between is a crash like any other, and recovering twice changes nothing the
-//! second time. Nothing here waits for the disk but moving a file to quarantine and syncing the directory.
+//! [`super::verdict`] decide, then the decision is carried out here, in this order: what was being prepared is removed;
+//! segment by segment, files are removed, moved, or cut and then sealed; the directory is synced. Each step leaves a
+//! log of which the next opening makes the same. So a crash in between is a crash like any other, and recovering twice
+//! changes nothing the second time. Nothing here waits for the disk but moving a file to quarantine and syncing the
+//! directory.
 
 use super::directory::{self, SegmentFile};
 use super::examined::Examined;
@@ -55,9 +56,9 @@ pub(crate) enum Repair {
     Sealed { segment: SegmentId, at: u32 },
     /// A torn tail was cut off.
     Cut { segment: SegmentId, at: u32, torn: TornTail },
-    /// A segment was moved aside, with so many frames, all intact: records before them are missing. After a power cut that is
-    /// because its pages reached the disk before theirs, and nobody was promised any of it. But the file of a failed sync that
-    /// could not be read back looks the same after a kill, and then this is all that is left.
+    /// A segment was moved aside, with so many frames, all intact: records before them are missing. After a power cut
+    /// that is because its pages reached the disk before theirs, and nobody was promised any of it. But the file of a
+    /// failed sync that could not be read back looks the same after a kill, and then this is all that is left.
     SetAside { segment: SegmentId, frames: u32, to: PathBuf },
     /// A mark says that its segment ends before frames that are intact. They count, and the mark does not.
     Disproved { segment: SegmentId, damaged: DamagedPlace },
@@ -162,8 +163,8 @@ impl Recovered {
         }))
     }
 
-    /// A segment whose mark is disproved stays as it is, so that every opening finds the same until it is folded, and is moved
-    /// aside for this then.
+    /// A segment whose mark is disproved stays as it is, so that every opening finds the same until it is folded, and
+    /// is moved aside for this then.
     fn note_disproved(&mut self, segment: &Examined, from: Offset) {
         let id = segment.header.segment_id;
         let bytes = u64::from(segment.extent.end.0.saturating_sub(from.0));

@@ -41,10 +41,11 @@ impl LogSegment {
 
 #[derive(Debug, Default)]
 struct Segments {
-    /// By sequence number; each segment has numbers beyond those before it, and is read up to where the next one begins. The
-    /// last one is active, or was the last to be.
+    /// By sequence number; each segment has numbers beyond those before it, and is read up to where the next one
+    /// begins. The last one is active, or was the last to be.
     ordered: VecDeque<LogSegment>,
-    /// Nothing is read from these: others have their records, or they have none. They stay until their records are folded.
+    /// Nothing is read from these: others have their records, or they have none. They stay until their records are
+    /// folded.
     superseded: Vec<LogSegment>,
 }
 
@@ -105,8 +106,8 @@ impl SegmentList {
         Self { segments: Mutex::new(segments), folding: Mutex::default() }
     }
 
-    /// Nothing is folded while this is held: by the compactor for a batch; by the appender when it must know for certain what
-    /// is folded, which is only when something is lost.
+    /// Nothing is folded while this is held: by the compactor for a batch; by the appender when it must know for
+    /// certain what is folded, which is only when something is lost.
     pub(crate) fn hold_folding(&self) -> MutexGuard<'_, ()> {
         self.folding.lock()
     }
@@ -129,8 +130,8 @@ impl SegmentList {
         segments.beyond(sequence).map(|(segment, last)| SegmentToRead { segment: segment.clone(), last }).collect()
     }
 
-    /// By the appender: all records beyond `durable` were written once more, into `rewritten`. Segment `poisoned` ends at
-    /// `extent` from now on; nothing is read any more from the segments after it.
+    /// By the appender: all records beyond `durable` were written once more, into `rewritten`. Segment `poisoned` ends
+    /// at `extent` from now on; nothing is read any more from the segments after it.
     pub(crate) fn supersede(
         &self,
         durable: Sequence,

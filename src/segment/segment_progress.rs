@@ -3,8 +3,8 @@
 use super::format::Extent;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Published, durable, sealed; each only ever grows. Every store is a release and every load an acquire, so that whoever sees
-/// an extent also sees the bytes before it.
+/// Published, durable, sealed; each only ever grows. Every store is a release and every load an acquire, so that
+/// whoever sees an extent also sees the bytes before it.
 #[derive(Debug)]
 pub(crate) struct SegmentProgress {
     published: AtomicU64,

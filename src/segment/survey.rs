@@ -44,8 +44,8 @@ impl Survey {
     }
 
     /// Whose log it is by what its newest segment says; `None` if there is no segment. The newest, because a log always
-    /// keeps that one: an older one may be another store's that came back from somewhere, and would have the whole log moved
-    /// aside.
+    /// keeps that one: an older one may be another store's that came back from somewhere, and would have the whole log
+    /// moved aside.
     pub(super) fn writer_id(&self) -> Option<WriterId> {
         let headers = self.files.iter().filter_map(|(file, found)| match found {
             HeaderFound::Intact(header) if header.segment_id == file.id && is_reachable(header) => Some(header),

@@ -22,7 +22,8 @@ const REWRITE_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct SegmentSyncer {
     page: HeaderPage,
-    /// The log's directory, kept open so that syncing it needs no new file descriptor when the process has run out of them.
+    /// The log's directory, kept open so that syncing it needs no new file descriptor when the process has run out of
+    /// them.
     dir: File,
     header: SegmentHeader,
     path: PathBuf,
@@ -92,8 +93,8 @@ impl SegmentSyncer {
         (doubtful, error)
     }
 
-    /// Ends the mapping and gives back the space that no frame used. A segment that is never to be synced again ends so,
-    /// without a seal. Whoever reads past the new end meets the end of the file.
+    /// Ends the mapping and gives back the space that no frame used. A segment that is never to be synced again ends
+    /// so, without a seal. Whoever reads past the new end meets the end of the file.
     pub(crate) fn let_go(self, extent: Extent) {
         // Space that stays allocated is no reason to call the log unsafe.
         if let Err(error) = self.page.shorten(extent.end.0) {
@@ -119,8 +120,8 @@ impl SegmentSyncer {
     fn write_mark(&mut self, durable: Extent, sealed: Option<Extent>) {
         self.mark = Mark { generation: self.mark.generation + 1, durable, sealed };
         let written = self.page.write(Mark::offset(self.mark.generation), &self.mark.encode(self.header.salt));
-        // The frames do not depend on the mark: a segment without it is checked when the store is opened, and sealed then.
-        // The kernel remembers nothing of a write that it refused, unlike a sync.
+        // The frames do not depend on the mark: a segment without it is checked when the store is opened, and sealed
+        // then. The kernel remembers nothing of a write that it refused, unlike a sync.
         if let Err(error) = written {
             tracing::debug!(path = %self.path.display(), %error, "a segment keeps its older mark");
         }
@@ -163,7 +164,8 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
     write_doubtful_once_more(&file, path)?;
     sabotage::at(Spot::SealedSync, path).at("sync", path).map_err(SealedSyncError::Failed)?;
     file.sync_all().and_then(|()| dir.sync_all()).at("sync", path).map_err(SealedSyncError::Failed)?;
-    // The mark only saves the next one who opens the store the checking. Where it can't be written, that is done once more.
+    // The mark only saves the next one who opens the store the checking. Where it can't be written, that is done once
+    // more.
     if let Ok(reader) = SegmentReader::open(path)
         && let Mark { generation, sealed: Some(sealed), .. } = reader.mark()
     {
@@ -179,8 +181,9 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
 
 /// Writes, in place and unchanged, what is not known to be on the disk, so that the sync that follows has it to write.
 ///
-/// Linux tells of a failed write once and then calls the pages clean. If that befell a process that is gone, or nobody was
-/// told because the file was not open, a sync would succeed with nothing to do, and vouch for what the disk never got.
+/// Linux tells of a failed write once and then calls the pages clean. If that befell a process that is gone, or nobody
+/// was told because the file was not open, a sync would succeed with nothing to do, and vouch for what the disk never
+/// got.
 fn write_doubtful_once_more(file: &File, path: &Path) -> Result<(), SealedSyncError> {
     let mark = SegmentReader::open(path).map_or(Mark::UNWRITTEN, |reader| reader.mark());
     let end = file.metadata().at("inspect", path).map_err(SealedSyncError::NotTried)?.len();

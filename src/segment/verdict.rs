@@ -4,8 +4,8 @@
 
 use crate::ground::position::Sequence;
 
-/// No store gets here by itself: a million numbers a second for a hundred thousand years. Beyond it, a forged or mangled
-/// file would lead to numbers that neither a file name nor SQLite can hold.
+/// No store gets here by itself: a million numbers a second for a hundred thousand years. Beyond it, a forged or
+/// mangled file would lead to numbers that neither a file name nor SQLite can hold.
 pub(crate) const NUMBER_MAX: u64 = 1 << 62;
 
 /// What the header says of its file. One of a newer version is no case here: then the store is not opened at all.
@@ -150,8 +150,8 @@ pub(crate) fn decide(header: Header, seal: Seal, tail: Tail, numbers: Numbers) -
     TABLE.iter().find(covers).map_or((Action::Keep, "unheard of"), |row| (row.action, row.label))
 }
 
-/// The last number in use: what the log holds or may have held, and what is folded, whichever is more. After a power cut
-/// the log may be shorter than what is folded; no number is used twice all the same.
+/// The last number in use: what the log holds or may have held, and what is folded, whichever is more. After a power
+/// cut the log may be shorter than what is folded; no number is used twice all the same.
 pub(crate) fn resume(last_in_log: Sequence, folded: Sequence) -> Sequence {
     last_in_log.max(folded)
 }

@@ -42,8 +42,8 @@ impl PreparedSegment {
         self.id
     }
 
-    /// Writes the header and gives the file its name. Syncing all that, the name included, is up to the syncer's
-    /// first sync: until then nobody was promised anything.
+    /// Writes the header and gives the file its name. Syncing all that, the name included, is up to the syncer's first
+    /// sync: until then nobody was promised anything.
     pub(crate) fn activate(
         mut self,
         writer_id: WriterId,
@@ -76,8 +76,8 @@ impl PreparedSegment {
 pub(crate) enum NotAppended {
     /// It does not fit; nothing was written.
     Full,
-    /// The system refused. Nothing more may be appended to this segment. A file system that reported an error may have kept
-    /// the frame; so this record comes first in the next segment, under the same number.
+    /// The system refused. Nothing more may be appended to this segment. A file system that reported an error may have
+    /// kept the frame; so this record comes first in the next segment, under the same number.
     Refused(PathError),
 }
 

@@ -44,8 +44,8 @@ pub(super) fn prepare(
     Appender::new(handles, config, opening.writer_id, opening.last_sequence, counted_as_folded)
 }
 
-/// Starts the thread. It ends when the channel is closed and empty. If it dies, recorders are refused, and nobody waits for
-/// an answer.
+/// Starts the thread. It ends when the channel is closed and empty. If it dies, recorders are refused, and nobody waits
+/// for an answer.
 pub(super) fn start(spawner: &Spawner<'_>, shared: &Shared, appender: Appender) -> Result<Worker, PathError> {
     let (channel, progress) = (Arc::clone(&shared.channel), Arc::clone(&shared.progress));
     let died = move || {

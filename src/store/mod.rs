@@ -1,7 +1,7 @@
 //! A store as a whole: opened and shut down in order, checked, rebuilt.
 //!
-//! Open `store.rs`; `opening.rs` gets everything ready, and `threads.rs` starts the threads. Runs on the caller's thread.
-//! Nothing below knows of it.
+//! Open `store.rs`; `opening.rs` gets everything ready, and `threads.rs` starts the threads. Runs on the caller's
+//! thread. Nothing below knows of it.
 
 mod appender_thread;
 pub mod check;

@@ -6,8 +6,8 @@ use crate::ground::config::Config;
 use crate::ground::error::PathError;
 use crate::ground::position::SegmentId;
 
-/// Starts the thread; returns with it where the appender takes segments. The thread ends when that is dropped. If it dies,
-/// the appender prepares segments itself.
+/// Starts the thread; returns with it where the appender takes segments. The thread ends when that is dropped. If it
+/// dies, the appender prepares segments itself.
 pub(super) fn start(
     spawner: &Spawner<'_>,
     config: &Config,

@@ -1,7 +1,7 @@
 //! A store: opens everything in order, owns the threads, and shuts them down in order.
 //!
-//! Runs on the caller's thread. Opening: lock, database, recovery (`opening.rs`), threads (`threads.rs`). Shutting down: the
-//! appender drains the channel, the syncing thread seals the log, the compactor folds the rest.
+//! Runs on the caller's thread. Opening: lock, database, recovery (`opening.rs`), threads (`threads.rs`). Shutting
+//! down: the appender drains the channel, the syncing thread seals the log, the compactor folds the rest.
 
 use super::file_limit;
 use super::opening::Opening;

@@ -9,8 +9,8 @@ use crate::ground::position::Sequence;
 use crate::segment::syncer::UnsyncedSegment;
 use std::sync::Arc;
 
-/// Starts the thread, which owes `unsynced` a sync. It ends when the appender has let go of it. If it dies, nothing more is
-/// called durable.
+/// Starts the thread, which owes `unsynced` a sync. It ends when the appender has let go of it. If it dies, nothing
+/// more is called durable.
 pub(super) fn start(
     spawner: &Spawner<'_>,
     shared: &Shared,

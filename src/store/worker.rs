@@ -59,8 +59,8 @@ impl Worker {
     ) -> io::Result<Self> {
         let (alive, done) = crossbeam_channel::bounded(0);
         let body = move || {
-            // The state that a panicking thread leaves behind is reached through atomics and locks that don't poison; `died`
-            // tells whoever waits for the thread.
+            // The state that a panicking thread leaves behind is reached through atomics and locks that don't poison;
+            // `died` tells whoever waits for the thread.
             if catch_unwind(AssertUnwindSafe(work)).is_err() {
                 died();
             }

@@ -21,8 +21,8 @@ struct Order {
 
 static ORDERS: Mutex<Vec<Order>> = Mutex::new(Vec::new());
 
-/// In the store at `place`, `effect` happens at the spot so many times, once the spot was passed unharmed so often. It takes
-/// the place of what was ordered there before.
+/// In the store at `place`, `effect` happens at the spot so many times, once the spot was passed unharmed so often. It
+/// takes the place of what was ordered there before.
 pub(crate) fn order(
     place: &Path,
     spot: Spot,

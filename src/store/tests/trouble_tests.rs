@@ -1,5 +1,5 @@
-//! Trouble that passes: what could not be tried, was refused or can't be read back. The store goes on behind it, and says
-//! what it cost.
+//! Trouble that passes: what could not be tried, was refused or can't be read back. The store goes on behind it, and
+//! says what it cost.
 
 use super::*;
 use std::path::Path;
@@ -105,7 +105,8 @@ fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
     let lost = u64::from(lost);
     // What is folded is not lost.
     fixture.order(Spot::Fold, 0, u32::MAX, fail);
-    // The first segment's sync fails, the second one can't be read back, and the first one's second writing is poisoned.
+    // The first segment's sync fails, the second one can't be read back, and the first one's second writing is
+    // poisoned.
     fixture.order(Spot::SealedSync, 0, 1, fail);
     fixture.order(Spot::ReadBack, 1, 1, fail);
     fixture.order(Spot::Sync, 0, 1, fail);
