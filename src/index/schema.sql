@@ -1,5 +1,5 @@
 -- The tables of store.db, version 3 (PRAGMA user_version). Times are Unix milliseconds, UTC.
--- Only index.rs writes here; query/ and the sqlite3 shell read.
+-- Only index/ writes here; query/ and the sqlite3 shell read.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -52,14 +52,15 @@ CREATE TABLE request_rows (
     latency_us       INTEGER NOT NULL,
     -- Ok, error, timeout. Not `IN (0, 1, 2)`: for that, SQLite makes a temporary index for each row, a tenth of inserting it.
     status           INTEGER NOT NULL CHECK (status BETWEEN 0 AND 2),
+    -- From here on in the order of the list in src/event/request.rs; what a request does not have is NULL.
     bytes_in         INTEGER,
     bytes_out        INTEGER,
     tool_error       INTEGER CHECK (tool_error IN (0, 1)),  -- the result said isError; NULL where it can't
+    protocol_version TEXT,
+    rpc_id           TEXT,
     error_code       TEXT,
     error_msg        TEXT,
-    target           TEXT,                  -- resource URI or prompt name
-    protocol_version TEXT,
-    rpc_id           TEXT
+    target           TEXT                   -- resource URI or prompt name
 ) STRICT;
 CREATE UNIQUE INDEX request_rows_by_request_id ON request_rows (request_id);
 CREATE INDEX request_rows_by_ts      ON request_rows (ts);

@@ -4,30 +4,11 @@
 //! has the layout.
 
 use super::id::Id;
-use super::status::StatusCode;
 use super::wire::{Fields, put_i64, put_text, put_word};
+use crate::event::{Code, Request, Status};
 
-/// Kind 1, version 1. The fields are those of [`crate::Request`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each field is documented where it is observed, in the event of that name")]
-pub struct RequestRecord<'a> {
-    pub request_id: Id<'a>,
-    pub ts: i64,
-    pub proxy: &'a str,
-    pub session_id: Option<Id<'a>>,
-    pub method: &'a str,
-    pub tool: Option<&'a str>,
-    pub latency_us: i64,
-    pub status: StatusCode,
-    pub error_code: Option<&'a str>,
-    pub error_msg: Option<&'a str>,
-    pub bytes_in: Option<i64>,
-    pub bytes_out: Option<i64>,
-    pub tool_error: Option<bool>,
-    pub target: Option<&'a str>,
-    pub protocol_version: Option<&'a str>,
-    pub rpc_id: Option<&'a str>,
-}
+/// Kind 1. The fields are those of [`Request`]; their bytes are declared here.
+pub type RequestRecord<'a> = Request<'a, Id<'a>>;
 
 /// The flags, from the lowest bit: status (2 bits), form of the request id (2), form of the session id (2), `tool_error`
 /// (2), and a bit for each of the fields below.
@@ -52,7 +33,8 @@ const HEX: u16 = 3;
 impl<'a> RequestRecord<'a> {
     /// Appends the fields.
     pub(super) fn encode(&self, to: &mut Vec<u8>) {
-        to.extend_from_slice(&self.flags().to_le_bytes());
+        let flags = self.flags() | tool_error_bits(self.tool_error) << TOOL_ERROR;
+        to.extend_from_slice(&flags.to_le_bytes());
         put_id(&self.request_id, to);
         put_i64(self.ts.wrapping_sub(base_ts(&self.request_id)), to);
         put_i64(self.latency_us, to);
@@ -78,22 +60,12 @@ impl<'a> RequestRecord<'a> {
         }
     }
 
+    /// The first word, but for `tool_error`.
     fn flags(&self) -> u16 {
         let flag = |set: bool, bit: u16| if set { bit } else { 0 };
-        let status = match self.status {
-            StatusCode::Ok => 0,
-            StatusCode::Error => 1,
-            StatusCode::Timeout => 2,
-        };
-        let tool_error = match self.tool_error {
-            None => 0,
-            Some(false) => 1,
-            Some(true) => 2,
-        };
-        status
+        u16::from(self.status.number())
             | form(&self.request_id) << REQUEST_ID
             | self.session_id.as_ref().map_or(ABSENT, form) << SESSION_ID
-            | tool_error << TOOL_ERROR
             | flag(self.tool.is_some(), TOOL)
             | flag(self.bytes_in.is_some(), BYTES_IN)
             | flag(self.bytes_out.is_some(), BYTES_OUT)
@@ -109,12 +81,6 @@ impl<'a> RequestRecord<'a> {
         let mut fields = Fields(bytes);
         let flags = u16::from_le_bytes(fields.array()?);
         let has = |bit: u16| flags & bit != 0;
-        let status = match flags & 3 {
-            0 => StatusCode::Ok,
-            1 => StatusCode::Error,
-            2 => StatusCode::Timeout,
-            _ => return None,
-        };
         let tool_error = match flags >> TOOL_ERROR & 3 {
             0 => None,
             1 => Some(false),
@@ -125,15 +91,12 @@ impl<'a> RequestRecord<'a> {
         let ts = fields.i64()?.wrapping_add(base_ts(&request_id));
         let latency_us = fields.i64()?;
         let session_id = id(flags >> SESSION_ID & 3, &mut fields)?;
+        let (proxy, method) = (fields.text()?, fields.word()?);
         let record = Self {
-            request_id,
-            ts,
             latency_us,
             session_id,
-            status,
+            status: Status::with_number((flags & 3).into())?,
             tool_error,
-            proxy: fields.text()?,
-            method: fields.word()?,
             tool: if has(TOOL) { Some(fields.text()?) } else { None },
             bytes_in: if has(BYTES_IN) { Some(fields.i64()?) } else { None },
             bytes_out: if has(BYTES_OUT) { Some(fields.i64()?) } else { None },
@@ -142,8 +105,18 @@ impl<'a> RequestRecord<'a> {
             target: if has(TARGET) { Some(fields.text()?) } else { None },
             protocol_version: if has(PROTOCOL_VERSION) { Some(fields.word()?) } else { None },
             rpc_id: if has(RPC_ID) { Some(fields.text()?) } else { None },
+            ..Self::with_id(request_id, ts, proxy, method)
         };
         Some((record, fields.0))
+    }
+}
+
+/// `tool_error` in two bits.
+fn tool_error_bits(tool_error: Option<bool>) -> u16 {
+    match tool_error {
+        None => 0,
+        Some(false) => 1,
+        Some(true) => 2,
     }
 }
 
@@ -186,6 +159,7 @@ fn id<'a>(form: u16, fields: &mut Fields<'a>) -> Option<Option<Id<'a>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::any::{with_any_details, with_one_detail_each};
     use proptest::prelude::*;
 
     const UUID_V7: &str = "0199cc2c-c07b-7cc3-98c4-dc0c0c07398f";
@@ -197,28 +171,15 @@ mod tests {
     proptest! {
         #[test]
         fn any_request_is_read_as_it_was_written(
-            texts in proptest::array::uniform3(text()), options in proptest::array::uniform7(proptest::option::of(text())),
-            numbers in any::<(i64, i64, Option<i64>, Option<i64>, Option<bool>)>(), status in 0..3_usize,
+            texts in proptest::array::uniform3(text()), options in proptest::array::uniform2(proptest::option::of(text())),
+            numbers in any::<(i64, i64)>(), status in 0..3_usize, details in any::<u64>(), target in text(),
         ) {
-            let [session, tool, code, msg, target, version, rpc] = options.each_ref().map(Option::as_deref);
-            let record = RequestRecord {
-                request_id: Id::new(&texts[0]),
-                ts: numbers.0,
-                proxy: &texts[1],
-                session_id: session.map(Id::new),
-                method: &texts[2],
-                tool,
-                latency_us: numbers.1,
-                status: [StatusCode::Ok, StatusCode::Error, StatusCode::Timeout][status],
-                error_code: code,
-                error_msg: msg,
-                bytes_in: numbers.2,
-                bytes_out: numbers.3,
-                tool_error: numbers.4,
-                target,
-                protocol_version: version,
-                rpc_id: rpc,
-            };
+            let mut request = Request::new(&texts[0], numbers.0, &texts[1], &texts[2]);
+            [request.session_id, request.tool] = options.each_ref().map(Option::as_deref);
+            (request.latency_us, request.status) = (numbers.1, Status::ALL[status]);
+            with_any_details(&mut request, details);
+            request.target = request.target.map(|_| &*target);
+            let record = request.map(Id::new, |_, text| text);
             let mut bytes = Vec::new();
             record.encode(&mut bytes);
             for length in 0..bytes.len() {
@@ -244,13 +205,23 @@ mod tests {
     }
 
     #[test]
+    fn each_detail_alone_survives() {
+        for (name, request) in with_one_detail_each() {
+            let mut bytes = Vec::new();
+            let record = request.map(Id::new, |_, text| text);
+            record.encode(&mut bytes);
+            assert_eq!(RequestRecord::decode(&bytes), Some((record, &[][..])), "{name}");
+        }
+    }
+
+    #[test]
     fn a_typical_request_takes_63_bytes() {
         let mut event = crate::Request::new(UUID_V7, 1_760_000_000_125, "files", "tools/call");
         event.session_id = Some("0123456789abcdef0123456789abcdef");
         (event.tool, event.latency_us) = (Some("read_file"), 1_840);
         (event.bytes_in, event.bytes_out) = (Some(180), Some(1_900));
         let mut payload = Vec::new();
-        super::super::Record::from(crate::Event::from(event)).encode(&mut payload);
+        crate::record::Record::from(crate::Event::from(event)).encode(&mut payload);
         assert_eq!(payload.len(), 63);
     }
 }
