@@ -1,8 +1,9 @@
 //! A JSON-RPC request, as a proxy observes it, and the one list of its details. Plain data, on the caller's thread.
 
-use super::code::Status;
+use super::code::{Direction, Outcome, Status, Transport};
 use super::detail::{DetailSink, DetailSource, Limit};
-use super::limits::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
+use super::limits::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX, PRINCIPAL_BYTES_MAX};
+use super::notes::Notes;
 
 /// One JSON-RPC request that a client or a server sent, with its outcome.
 ///
@@ -56,6 +57,31 @@ pub struct Request<'a, Id = &'a str> {
     pub protocol_version: Option<&'a str>,
     /// The JSON-RPC id, as JSON text without the quotes of a string.
     pub rpc_id: Option<&'a str>,
+    /// The HTTP status of the response that answered the request, or that carried no answer.
+    pub http_status: Option<u16>,
+    /// How the request reached the server.
+    pub transport: Option<Transport>,
+    /// The path that was asked, where one origin serves several servers: without query, at most
+    /// [`ADDRESS_BYTES_MAX`] bytes.
+    pub endpoint: Option<&'a str>,
+    /// What became of the request; where it is not told, [`Outcome::derived`] from the status.
+    pub outcome: Option<Outcome>,
+    /// Why an upstream failed, in the words of whoever said so; at most [`NAME_BYTES_MAX`] bytes.
+    pub cause: Option<&'a str>,
+    /// Who asked; `None` is the client.
+    pub direction: Option<Direction>,
+    /// On whose behalf: a salted digest or a named claim, never a credential; at most [`PRINCIPAL_BYTES_MAX`] bytes.
+    pub principal: Option<&'a str>,
+    /// The trace that the request is part of, as W3C Trace Context has it.
+    pub trace_id: Option<[u8; 16]>,
+    /// The span that asked, likewise.
+    pub parent_span_id: Option<[u8; 8]>,
+    /// The request id of the call that this one continues.
+    pub retry_of: Option<Id>,
+    /// How long the call waited for its user, in microseconds.
+    pub input_wait_us: Option<i64>,
+    /// What was odd about the protocol.
+    pub notes: Notes,
 }
 
 /// A detail whose ids and texts go through `$id` and `$text`.
@@ -118,9 +144,21 @@ details! {
     flag tool_error,
     text(Limit::Bytes(NAME_BYTES_MAX)) protocol_version,
     text(Limit::Bytes(NAME_BYTES_MAX)) rpc_id,
+    short http_status,
+    code transport,
+    text(Limit::Bytes(ADDRESS_BYTES_MAX)) endpoint,
+    code outcome,
     text(Limit::Bytes(NAME_BYTES_MAX)) error_code,
     text(Limit::Message) error_msg,
     text(Limit::Bytes(ADDRESS_BYTES_MAX)) target,
+    text(Limit::Bytes(NAME_BYTES_MAX)) cause,
+    code direction,
+    text(Limit::Bytes(PRINCIPAL_BYTES_MAX)) principal,
+    bytes trace_id,
+    bytes parent_span_id,
+    id retry_of,
+    number input_wait_us,
+    notes notes,
 }
 
 impl<'a> Request<'a> {
@@ -150,6 +188,18 @@ impl<'a, Id> Request<'a, Id> {
             target: None,
             protocol_version: None,
             rpc_id: None,
+            http_status: None,
+            transport: None,
+            endpoint: None,
+            outcome: None,
+            cause: None,
+            direction: None,
+            principal: None,
+            trace_id: None,
+            parent_span_id: None,
+            retry_of: None,
+            input_wait_us: None,
+            notes: Notes::NONE,
         }
     }
 }

@@ -106,13 +106,16 @@ mod tests {
                 if at == fields + 1 { &*long } else { text }
             };
             let mut request = Request::new("id", 1, "proxy", "ping");
-            (request.session_id, request.tool) = (Some("s"), Some("t"));
+            (request.session_id, request.tool, request.retry_of) = (Some("s"), Some("t"), Some("r"));
             for text in [
                 &mut request.error_code,
                 &mut request.error_msg,
                 &mut request.target,
                 &mut request.protocol_version,
                 &mut request.rpc_id,
+                &mut request.endpoint,
+                &mut request.cause,
+                &mut request.principal,
             ] {
                 *text = Some("short");
             }
@@ -137,6 +140,6 @@ mod tests {
             assert_eq!(cut_to.len(), 1, "{cut:?}");
             assert!(cut_to[0] < 3000);
         }
-        assert_eq!(fields, 10, "2 ids, 3 names, 5 details");
+        assert_eq!(fields, 14, "3 ids, 3 names, 8 details");
     }
 }

@@ -222,6 +222,7 @@ fn data_reason<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mcplog::event::{Direction, Note, Notes, Outcome, Transport};
 
     fn reason(line: &str) -> String {
         parse(line.as_bytes()).unwrap_err().to_string()
@@ -232,7 +233,10 @@ mod tests {
         let line = parse(
             br#"{"type":"request","request_id":"r","ts":1,"proxy":"p","session_id":"s","method":"m","tool":"t",
                 "latency_us":2,"status":"timeout","error_code":"c","error_msg":"e","bytes_in":3,"bytes_out":4,
-                "tool_error":true,"target":"u","protocol_version":"v","rpc_id":"7"}"#,
+                "tool_error":true,"target":"u","protocol_version":"v","rpc_id":"7","http_status":404,"transport":"sse",
+                "endpoint":"/mcp","outcome":"lost","cause":"c","direction":"server","principal":"who",
+                "trace_id":"0af7651916cd43dd8448eb211c80319C","parent_span_id":"b7ad6b7169203331","retry_of":"r0",
+                "input_wait_us":5,"notes":["late_answer","note_9"]}"#,
         );
         let line = line.unwrap().unwrap();
         let mut request = Request::new("r", 1, "p", "m");
@@ -248,6 +252,13 @@ mod tests {
         request.target = Some("u");
         request.protocol_version = Some("v");
         request.rpc_id = Some("7");
+        (request.http_status, request.transport) = (Some(404), Some(Transport::Sse));
+        (request.endpoint, request.outcome, request.cause) = (Some("/mcp"), Some(Outcome::Lost), Some("c"));
+        (request.direction, request.principal) = (Some(Direction::Server), Some("who"));
+        request.trace_id = Some(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128.to_be_bytes());
+        request.parent_span_id = Some(0xb7ad_6b71_6920_3331_u64.to_be_bytes());
+        (request.retry_of, request.input_wait_us) = (Some("r0"), Some(5));
+        request.notes = Notes::from_bits(1 << 9).with(Note::LateAnswer);
         assert_eq!(line.event(), request.into());
 
         let line = parse(
@@ -355,6 +366,10 @@ mod tests {
             (r#""tool_error":"SECRET""#, "`tool_error` is wrong: expected true or false"),
             (r#""bytes_in":"SECRET""#, "`bytes_in` is wrong: expected a whole number"),
             (r#""target":["SECRET"]"#, "`target` is wrong: expected a string"),
+            (r#""http_status":65536"#, "`http_status` is wrong: expected a whole number up to 65535"),
+            (r#""transport":"SECRET""#, "`transport` is wrong: expected one of http, sse, stdio"),
+            (r#""trace_id":"0af7""#, "`trace_id` is wrong: expected 32 hexadecimal digits"),
+            (r#""notes":["SECRET"]"#, "`notes` is wrong: expected a list of the names of notes"),
             (r#""target":"SECRET","target":"SECRET""#, "`target` appears twice"),
         ] {
             assert_eq!(reason(&format!("{REQUEST},{member}}}")), expected);
