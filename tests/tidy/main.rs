@@ -101,6 +101,11 @@ fn nothing_is_left_for_later() {
 }
 
 #[test]
+fn whatever_is_skipped_is_listed() {
+    none(&text::skips_that_are_not_listed(&TREE));
+}
+
+#[test]
 fn files_stay_short_enough_to_read() {
     none(&text::long_files(&TREE, &GRAPH));
 }

@@ -319,6 +319,14 @@ fn what_is_left_for_later_and_a_long_file_are_caught() {
 }
 
 #[test]
+fn a_skip_that_is_not_listed_is_caught() {
+    let skips = |code| text::skips_that_are_not_listed(&Tree::made_up([("tests/a.rs", code)]));
+    assert_eq!(skips("fn f() { mcplog_skipped::skip(\"a\", \"b\", \"c\") }"), [""; 0]);
+    caught(&skips(concat!("fn f() { eprintln!(\"SKIP", "PED: a\") }")), &["tests/a.rs"]);
+    caught(&skips(concat!("fn f() { fs::write(\"/dev/std", "err\", \"a\") }")), &["tests/a.rs"]);
+}
+
+#[test]
 fn a_command_that_nobody_runs_is_caught() {
     let tree =
         |readme| tree(&[("README.md", readme), (".ci/run", "tests/run\n"), ("tools/mcplog/tests/readme.rs", "")]);

@@ -49,17 +49,17 @@ impl Code {
     fn follow(&self, module: usize, route: &[String], seen: &mut Seen) -> Vec<Target> {
         let Some((first, rest)) = route.split_first() else { return Vec::new() };
         match first.as_str() {
-            "" => rest.first().map_or_else(Vec::new, |_| self.from_outside(rest, seen)),
+            "" => rest.first().map_or_else(Vec::new, |_| self.of_a_crate(rest, seen)),
             "crate" => self.within(self.modules[module].root, rest, seen),
             "self" | "super" => self.within(module, route, seen),
             "Self" => Vec::new(),
-            name if self.names(module, name, seen).is_empty() => self.from_outside(route, seen),
+            name if self.names(module, name, seen).is_empty() => self.of_a_crate(route, seen),
             _ => self.within(module, route, seen),
         }
     }
 
     /// A path that starts with the name of a crate.
-    fn from_outside(&self, route: &[String], seen: &mut Seen) -> Vec<Target> {
+    fn of_a_crate(&self, route: &[String], seen: &mut Seen) -> Vec<Target> {
         match self.libraries.get(&route[0]) {
             Some(&root) => self.within(root, &route[1..], seen),
             None => vec![Target::Outside(route.to_vec())],
@@ -98,7 +98,7 @@ impl Code {
                 // An import that starts with its own name means a module or a crate of that name.
                 Named::Import(import) if import.first() == Some(first) => match child {
                     Some(child) => self.within(child, &[&import[1..], rest].concat(), seen),
-                    None => self.from_outside(&[import, rest].concat(), seen),
+                    None => self.of_a_crate(&[import, rest].concat(), seen),
                 },
                 Named::Import(import) => self.follow(module, &[import, rest].concat(), seen),
             })

@@ -86,6 +86,15 @@ pub(crate) fn left_for_later(tree: &Tree) -> Vec<String> {
     messages
 }
 
+/// A message for each file that says by itself that something is skipped: `mcplog_skipped` does, so that it is listed.
+pub(crate) fn skips_that_are_not_listed(tree: &Tree) -> Vec<String> {
+    let by_hand = tree.rust_files().filter(|(path, text)| {
+        !path.starts_with("tests/skipped/") && text.contains(concat!("SKIP", "PED"))
+            || text.contains(concat!("/dev/std", "err"))
+    });
+    by_hand.map(|(path, _)| format!("{path} skips by itself, where tests/skipped would list it")).collect()
+}
+
 /// A message for each file that is too long to read, its tests apart.
 pub(crate) fn long_files(tree: &Tree, graph: &Graph) -> Vec<String> {
     let product = tree.rust_files().filter(|(path, _)| {
