@@ -28,7 +28,8 @@ pub(crate) fn forbidden_imports(graph: &Graph) -> Vec<String> {
     let mut messages = Vec::new();
     for (file, line, named, target) in all_uses(graph) {
         for rule in NEVER.iter().filter(|rule| is_within(file, rule.who)) {
-            if rule.what.iter().any(|what| is_within(&target, what)) {
+            let is_any_of = |list: &[&str]| list.iter().any(|what| is_within(&target, what));
+            if is_any_of(rule.what) && !is_any_of(rule.but) {
                 messages.push(format!("{file}:{line} names {named}: {}", rule.reason));
             }
         }

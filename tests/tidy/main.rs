@@ -132,6 +132,11 @@ fn the_recipes_of_the_justfile_name_what_is_there() {
 }
 
 #[test]
+fn the_checks_of_the_justfile_are_those_of_ci() {
+    none(&commands::checks_that_ci_does_not_make(&TREE));
+}
+
+#[test]
 fn the_format_version_has_a_golden_segment_and_a_page() {
     let version = mcplog::format::FORMAT_VERSION;
     for version in 1..=version {

@@ -239,6 +239,23 @@ fn each_import_of_what_must_be_absent_is_caught() {
 }
 
 #[test]
+fn what_is_an_exception_passes_and_nothing_beside_it() {
+    let inspect = |text| {
+        let graph = graph(&[
+            ("src/lib.rs", "pub mod store;\n"),
+            ("src/store/mod.rs", "pub mod writer_lock;\nmod start;\npub use start::Store;\n"),
+            ("src/store/writer_lock.rs", "pub fn holder() {}\n"),
+            ("src/store/start.rs", "pub struct Store;\n"),
+            ("tools/wal-inspect/Cargo.toml", "[package]\nname = \"wal-inspect\"\n"),
+            ("tools/wal-inspect/src/lib.rs", text),
+        ]);
+        floors::forbidden_imports(&graph)
+    };
+    assert_eq!(inspect("use planted::store::writer_lock;\nfn f() { writer_lock::holder() }\n"), [""; 0]);
+    caught(&inspect("use planted::store::Store;\n"), &["tools/wal-inspect/src/lib.rs:1"]);
+}
+
+#[test]
 fn an_entry_of_src_without_a_floor_is_caught_and_so_are_too_many() {
     let entry = |name| listing::entries_without_a_floor(&tree(&[("src/lib.rs", ""), (name, "")]));
     caught(&entry("src/helpers.rs"), &["src/helpers.rs"]);
@@ -335,16 +352,25 @@ fn a_command_that_nobody_runs_is_caught() {
 }
 
 #[test]
+fn a_check_that_ci_does_not_make_is_caught() {
+    let justfile = "# All.\nlint: build\n    cargo fmt --check\n    cargo clippy\ntest *arguments:\n    tests/run\n";
+    let tree = tree(&[("justfile", justfile), (".ci/run", "step lints\ncargo fmt --check\n")]);
+    caught(&commands::checks_that_ci_does_not_make(&tree), &["just lint", "cargo clippy"]);
+}
+
+#[test]
 fn a_recipe_that_leads_nowhere_is_caught() {
     let recipe = |line| {
         let recipes = format!("all:\n    {line}\n");
         let files = [("justfile", recipes.as_str()), ("tests/run", ""), ("benches/codec.rs", ""), MANIFEST];
         commands::recipes_that_lead_nowhere(&Tree::made_up(files))
     };
-    assert_eq!(recipe("A=1 tests/run --quiet"), [""; 0]);
+    assert_eq!(recipe("A=1 B=\"2 3\" tests/run --quiet"), [""; 0]);
     assert_eq!(recipe("cargo bench -p planted --bench codec"), [""; 0]);
     caught(&recipe("tests/walk"), &["starts tests/walk"]);
+    caught(&recipe("A=1 B=\"2 3\" tests/walk"), &["starts tests/walk"]);
     caught(&recipe("cargo test -p nothing"), &["names nothing"]);
+    caught(&recipe("cargo test --test nothing"), &["names nothing"]);
     caught(&recipe("cargo bench --bench nothing"), &["names nothing"]);
     caught(&recipe("cargo check --manifest-path none/Cargo.toml"), &["names none/Cargo.toml"]);
 }
