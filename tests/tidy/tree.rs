@@ -11,31 +11,38 @@ pub(crate) struct Tree {
     files: BTreeMap<String, String>,
 }
 
+/// The folders of the repository. Beside them may lie whatever a run left, a store of gigabytes too.
+const FOLDERS: [&str; 8] = [".ci", "benches", "docs", "examples", "fuzz", "src", "tests", "tools"];
+
 /// Folders with nothing in them that a rule is about: what was built or installed, and inputs of tests by the hundred.
 const NOT_LOOKED_AT: [&str; 8] =
     ["target", "node_modules", "corpus", "found", "artifacts", "coverage", "golden", "__pycache__"];
 
 impl Tree {
-    /// All files below `root`.
+    /// The files of the repository at `root`.
     pub(crate) fn read(root: &Path) -> Self {
         let mut files = BTreeMap::new();
-        let mut pending = vec![root.to_owned()];
+        let mut pending: Vec<_> = FOLDERS.iter().map(|folder| root.join(folder)).collect();
+        for name in ["Cargo.toml", "README.md", "format.md", "justfile"] {
+            let text = std::fs::read_to_string(root.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+            files.insert(name.to_owned(), text);
+        }
         while let Some(folder) = pending.pop() {
             for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
                 let path = entry.expect("an entry").path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                if name.starts_with('.') || NOT_LOOKED_AT.contains(&name.as_str()) {
+                    continue;
+                }
                 if path.is_dir() {
-                    let hidden = name.starts_with('.') && name != ".ci";
-                    if !hidden && !NOT_LOOKED_AT.contains(&name.as_str()) {
-                        pending.push(path);
-                    }
-                } else if let Ok(bytes) = std::fs::read(&path) {
+                    pending.push(path);
+                } else {
+                    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                     let path = path.strip_prefix(root).expect("below the root").display().to_string();
                     files.insert(path, String::from_utf8_lossy(&bytes).into_owned());
                 }
             }
         }
-        assert!(files.contains_key("Cargo.toml"), "{} is no repository", root.display());
         Self { files }
     }
 
