@@ -1,6 +1,6 @@
 //! The commands in README.md, run as they stand there, in a fresh directory.
 //!
-//! `tests/tidy.rs` sees to it that every other command of the README is one that CI runs.
+//! `tests/tidy` sees to it that every other command of the README is one that CI runs.
 
 #![cfg(unix)]
 
