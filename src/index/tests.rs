@@ -602,8 +602,12 @@ fn opening_a_store_leaves_the_locks_of_other_connections_in_this_process_alone()
     let shell = std::process::Command::new("sqlite3").arg(&path).arg("SELECT 1").output();
     if shell.is_err() {
         assert!(std::env::var_os("CI").is_none(), "sqlite3 is missing; .ci/run installs it");
-        let _ = std::fs::write("/dev/stderr", "SKIPPED: the sqlite3 shell is not installed\n");
-        return;
+        let test = "opening_a_store_leaves_the_locks_of_other_connections_in_this_process_alone";
+        return mcplog_skipped::skip(
+            test,
+            "there is no sqlite3",
+            "apt-get install sqlite3 and cargo test --lib locks_of",
+        );
     }
     assert!(path.with_extension("db-wal").exists(), "the log of a database in use was deleted");
 }
