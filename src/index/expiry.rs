@@ -18,7 +18,7 @@ use super::row_retention::{DatabaseSize, RowRetention, kept_since_behind};
 use super::step_size::StepSize;
 use super::{rollup_table, schema_history, session_table};
 use crate::event::Status;
-use crate::fold::fold::RequestFacts;
+use crate::fold::session_facts::RequestFacts;
 use crate::ground::position::SegmentId;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
@@ -79,9 +79,9 @@ pub(super) enum Stage {
     Quarantine {
         after: i64,
     },
-    /// NameNumbers of calls that nobody names any more.
+    /// Names of calls that nobody names any more.
     Calls,
-    /// NameNumbers of clients and proxies, too: first it is looked who is named, from that page of digests on.
+    /// Names of clients and proxies, too: first it is looked who is named, from that page of digests on.
     UsedNames {
         page: i64,
     },

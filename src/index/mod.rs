@@ -14,6 +14,7 @@ mod expiry_turn;
 mod fault;
 mod name_numbers;
 pub(crate) mod rebuild;
+mod request_columns;
 pub(crate) mod request_rows;
 mod rollup_table;
 pub(crate) mod row_retention;

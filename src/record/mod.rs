@@ -7,7 +7,6 @@ pub(crate) mod id;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod record;
 pub(crate) mod request;
-pub(crate) mod status;
 pub(crate) mod wire;
 
 pub use id::{Id, IdBuffer};
@@ -15,4 +14,3 @@ pub use record::{
     GapRecord, Kind, RECORD_VERSION, Record, RecordError, SchemaVersionRecord, SessionClosedRecord, SessionRecord,
 };
 pub use request::RequestRecord;
-pub use status::StatusCode;
