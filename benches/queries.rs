@@ -216,11 +216,14 @@ fn other_questions(names: &Names) -> Vec<(String, Ask<'_>)> {
     questions
 }
 
+type AskRollups<'a> = Box<dyn Fn(&Query, Span) -> Result<Answer, IndexError> + 'a>;
+type AskRows<'a> = Box<dyn Fn(&PlainSql, Span) -> Answer + 'a>;
+
 /// A question, as the library is asked and as the rows are.
 struct Compared<'a> {
     name: &'static str,
-    by_rollups: Box<dyn Fn(&Query, Span) -> Result<Answer, IndexError> + 'a>,
-    by_rows: Box<dyn Fn(&PlainSql, Span) -> Answer + 'a>,
+    by_rollups: AskRollups<'a>,
+    by_rows: AskRows<'a>,
 }
 
 fn compared(names: &Names) -> Vec<Compared<'_>> {
