@@ -6,6 +6,7 @@
 
 use super::handles::AppenderHandles;
 use super::log_writer::LogWriter;
+use super::rewrite::rewrite_doubtful;
 use super::sync_loop::SyncCommand;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
@@ -62,18 +63,18 @@ impl Appender {
     /// Runs until the channel is closed and empty.
     pub(crate) fn run(self) {
         let Self { mut intake, mut writer } = self;
-        let (channel, progress) = (Arc::clone(&writer.handles.channel), Arc::clone(&writer.handles.progress));
+        let (channel, progress) = (Arc::clone(&writer.end.handles.channel), Arc::clone(&writer.end.handles.progress));
         let (mut idle, mut quiet_looks) = (IDLE_MIN, 0_u32);
         let mut alert_until = None;
         loop {
-            writer.rewrite_doubtful();
+            rewrite_doubtful(&mut writer.end);
             // Before taking: what was recorded before a ticket was drawn is then taken.
             let drawn = progress.drawn();
             let taken = intake.take(|event| writer.append_event(event));
-            writer.report_progress();
+            writer.end.report_progress();
             if progress.answer(drawn) {
                 alert_until = Some(Instant::now() + ALERT);
-                writer.tell_syncer(SyncCommand::SyncNow(drawn));
+                writer.end.tell_syncer(SyncCommand::SyncNow(drawn));
             }
             writer.append_gap(taken == 0);
             if taken >= BUSY_EVENTS {
@@ -93,9 +94,9 @@ impl Appender {
             std::thread::park_timeout(idle);
         }
         intake.close(|event| writer.append_event(event));
-        writer.report_progress();
+        writer.end.report_progress();
         writer.append_gap(true);
-        writer.end_segment();
+        writer.end.end_segment();
     }
 }
 

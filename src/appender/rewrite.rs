@@ -3,7 +3,7 @@
 //! Runs on the appender, which appends nothing else meanwhile. `format.md` says how readers tell the two writings
 //! apart; [`super::sync_loop`] says when a segment is poisoned, and what it needs to be told.
 
-use super::log_writer::LogWriter;
+use super::log_end::LogEnd;
 use super::sync_loop::SyncCommand;
 use crate::ground::error::{AtPath, SegmentError};
 use crate::ground::health::Part;
@@ -15,67 +15,52 @@ use crate::segment::segment_list::{LogSegment, SegmentToRead};
 use crate::segment::syncer::UnsyncedSegment;
 use crate::segment::writer::NotAppended;
 
-impl LogWriter {
-    /// Rewrites what a failed sync left in doubt, if one failed: everything beyond the durable mark of the poisoned
-    /// segment, through all segments after it, goes into new segments, with the same numbers. Nothing else is appended
-    /// before that is done.
-    ///
-    /// A crash meanwhile leaves both writings, of which recovery takes the one that reaches further.
-    pub(crate) fn rewrite_doubtful(&mut self) {
-        let Ok(poisoned) = self.handles.poisoned.try_recv() else { return };
-        self.report_progress();
-        self.end_segment();
-        self.tell_syncer(SyncCommand::BeginRewrite);
-        let mut rewrite = Rewrite { segments: Vec::new(), last: poisoned.durable_sequence(), missing: Vec::new() };
-        for doubtful in self.handles.log.all_beyond(poisoned.durable_sequence()) {
-            let from = if doubtful.segment.id == poisoned.segment { poisoned.durable } else { Extent::EMPTY };
-            if !self.rewrite_segment(&doubtful, from, &mut rewrite) {
-                // The store is giving up. The new segments do no harm: they do not reach as far as the old ones.
-                return;
-            }
+/// Rewrites what a failed sync left in doubt, if one failed: everything beyond the durable mark of the poisoned
+/// segment, through all segments after it, goes into new segments, with the same numbers. Nothing else is appended
+/// before that is done.
+///
+/// A crash meanwhile leaves both writings, of which recovery takes the one that reaches further.
+pub(super) fn rewrite_doubtful(end: &mut LogEnd) {
+    let Ok(poisoned) = end.handles.poisoned.try_recv() else { return };
+    end.report_progress();
+    end.end_segment();
+    end.tell_syncer(SyncCommand::BeginRewrite);
+    let mut rewrite = Rewrite { end, segments: Vec::new(), last: poisoned.durable_sequence(), missing: Vec::new() };
+    for doubtful in rewrite.end.handles.log.all_beyond(poisoned.durable_sequence()) {
+        let from = if doubtful.segment.id == poisoned.segment { poisoned.durable } else { Extent::EMPTY };
+        if !rewrite.rewrite_segment(&doubtful, from) {
+            // The store is giving up. The new segments do no harm: they do not reach as far as the old ones.
+            return;
         }
-        if rewrite.last_written() < self.last_sequence {
-            // The next record would get the number of a record that is lost.
-            self.end_segment();
-        }
-        let lost = self.replace_doubtful(&poisoned, rewrite);
-        self.tell_syncer(SyncCommand::EndRewrite { lost });
     }
+    rewrite.finish(&poisoned);
+}
 
-    /// Puts the new segments in the place of those in doubt, and counts what is lost, which is returned.
-    fn replace_doubtful(&self, poisoned: &UnsyncedSegment, rewrite: Rewrite) -> u64 {
-        // A missing record that is folded before the new segments take their place is in the database, and not lost.
-        let folding = (!rewrite.missing.is_empty()).then(|| self.handles.log.hold_folding());
-        let folded = self.handles.progress.folded();
-        let lost = rewrite.missing_beyond(folded);
-        if lost > 0 {
-            self.handles.progress.forget_events(rewrite.missing_beyond(folded.max(self.last_of_earlier_runs)));
-            self.handles.channel.gap.add(lost);
-        }
-        let (durable, segment) = (poisoned.durable_sequence(), poisoned.segment);
-        self.handles.log.supersede(durable, segment, poisoned.durable, rewrite.segments);
-        drop(folding);
-        lost
-    }
+/// A rewrite under way.
+struct Rewrite<'a> {
+    end: &'a mut LogEnd,
+    /// The new segments.
+    segments: Vec<LogSegment>,
+    /// The last number that was written once more, or found to be lost.
+    last: Sequence,
+    /// Records that can't be read back: for each run of them, the number before it and its last one.
+    missing: Vec<(Sequence, Sequence)>,
+}
 
+impl Rewrite<'_> {
     /// Rewrites the records of a segment that are not rewritten yet. `false`: the store is giving up.
-    fn rewrite_segment(&mut self, doubtful: &SegmentToRead, from: Extent, rewrite: &mut Rewrite) -> bool {
-        rewrite.begin_at(doubtful.segment.base_sequence);
-        let goes_on = self.rewrite_frames(doubtful, from, rewrite).unwrap_or_else(|error| {
-            self.handles.health.report(Part::Damage, format_args!("{error}; what a failed sync left in it is lost"));
+    fn rewrite_segment(&mut self, doubtful: &SegmentToRead, from: Extent) -> bool {
+        self.begin_at(doubtful.segment.base_sequence);
+        let goes_on = self.rewrite_frames(doubtful, from).unwrap_or_else(|error| {
+            self.report_damage(format_args!("{error}; what a failed sync left in it is lost"));
             true
         });
-        rewrite.pass_over_to(doubtful.last);
+        self.pass_over_to(doubtful.last);
         goes_on
     }
 
     /// Reads a segment's frames back and appends them. `false`: the store is giving up.
-    fn rewrite_frames(
-        &mut self,
-        doubtful: &SegmentToRead,
-        from: Extent,
-        rewrite: &mut Rewrite,
-    ) -> Result<bool, SegmentError> {
+    fn rewrite_frames(&mut self, doubtful: &SegmentToRead, from: Extent) -> Result<bool, SegmentError> {
         let SegmentToRead { segment: LogSegment { id, path, progress, .. }, last } = doubtful;
         // Looked at first: what is published meanwhile is no part of the rewrite.
         let published = progress.published();
@@ -86,42 +71,46 @@ impl LogWriter {
         reader.set_limit(published);
         loop {
             match reader.next()? {
-                Item::Frame(frame) if frame.sequence <= rewrite.last => {}
+                Item::Frame(frame) if frame.sequence <= self.last => {}
                 // From there on, the next segment has the records.
                 Item::Frame(frame) if frame.sequence > *last => return Ok(true),
                 Item::Frame(frame) => {
                     sabotage::at(Spot::Rewrite, path).at("read", path)?;
-                    rewrite.pass_over_to(Sequence(frame.sequence.0 - 1));
-                    if !self.append_numbered(frame.sequence, frame.payload, rewrite) {
+                    self.pass_over_to(Sequence(frame.sequence.0 - 1));
+                    if !self.append_numbered(frame.sequence, frame.payload) {
                         return Ok(false);
                     }
                 }
                 Item::Damage(damage) => {
-                    let place = format_args!("segment {id}, offset {}", damage.offset);
-                    let problem =
-                        format_args!("{place}: {}; what a failed sync left there is lost", damage.reason).to_string();
-                    self.handles.health.report(Part::Damage, problem);
+                    let (offset, reason) = (damage.offset, damage.reason);
+                    self.report_damage(format_args!(
+                        "segment {id}, offset {offset}: {reason}; what a failed sync left there is lost"
+                    ));
                 }
                 Item::Stop(_) => return Ok(true),
             }
         }
     }
 
+    fn report_damage(&self, problem: std::fmt::Arguments<'_>) {
+        self.end.handles.health.report(Part::Damage, problem);
+    }
+
     /// Appends a record that has its number already. `false`: the store is giving up.
-    fn append_numbered(&mut self, sequence: Sequence, payload: &[u8], rewrite: &mut Rewrite) -> bool {
+    fn append_numbered(&mut self, sequence: Sequence, payload: &[u8]) -> bool {
         loop {
             let mut refused = Ok(());
-            if let Some(active) = &mut self.active {
+            if let Some(active) = &mut self.end.active {
                 let (extent, base) = (active.writer.extent(), active.writer.header().base_sequence);
                 if extent.next_sequence(base) == sequence {
                     match active.writer.append(payload) {
                         Ok(_) => {
-                            rewrite.last = sequence;
+                            self.last = sequence;
                             return true;
                         }
                         // Segments were larger when the record was appended first.
                         Err(NotAppended::Full) if extent.frames == 0 => {
-                            rewrite.pass_over_to(sequence);
+                            self.pass_over_to(sequence);
                             return true;
                         }
                         Err(NotAppended::Full) => {}
@@ -129,34 +118,42 @@ impl LogWriter {
                     }
                 }
             }
-            self.end_segment();
-            match refused.and_then(|()| self.activate_prepared(sequence)) {
+            self.end.end_segment();
+            match refused.and_then(|()| self.end.activate_prepared(sequence)) {
                 Ok((active, segment)) => {
-                    self.handles.health.clear(Part::Segments);
-                    self.active = Some(active);
-                    rewrite.segments.push(segment);
+                    self.end.handles.health.clear(Part::Segments);
+                    self.end.active = Some(active);
+                    self.segments.push(segment);
                 }
                 Err(error) => {
-                    if !self.wait_for_segment(&error.into()) {
+                    if !self.end.wait_for_segment(&error.into()) {
                         return false;
                     }
                 }
             }
         }
     }
-}
 
-/// How far a rewrite has come.
-struct Rewrite {
-    /// The new segments.
-    segments: Vec<LogSegment>,
-    /// The last number that was written once more, or found to be lost.
-    last: Sequence,
-    /// Records that can't be read back: for each run of them, the number before it and its last one.
-    missing: Vec<(Sequence, Sequence)>,
-}
+    /// Puts the new segments in the place of those in doubt, and counts what is lost.
+    fn finish(self, poisoned: &UnsyncedSegment) {
+        if self.last_written() < self.end.last_sequence {
+            // The next record would get the number of a record that is lost.
+            self.end.end_segment();
+        }
+        let handles = &self.end.handles;
+        // A missing record that is folded before the new segments take their place is in the database, and not lost.
+        let folding = (!self.missing.is_empty()).then(|| handles.log.hold_folding());
+        let folded = handles.progress.folded();
+        let lost = self.missing_beyond(folded);
+        if lost > 0 {
+            handles.progress.forget_events(self.missing_beyond(folded.max(self.end.last_of_earlier_runs)));
+            handles.channel.gap.add(lost);
+        }
+        handles.log.supersede(poisoned.durable_sequence(), poisoned.segment, poisoned.durable, self.segments);
+        drop(folding);
+        self.end.tell_syncer(SyncCommand::EndRewrite { lost });
+    }
 
-impl Rewrite {
     /// A segment with that first number comes next. Numbers that no segment holds are not in doubt: nothing was
     /// recorded under them, or an earlier rewrite found and counted them as lost.
     fn begin_at(&mut self, base_sequence: Sequence) {

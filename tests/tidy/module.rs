@@ -119,7 +119,10 @@ fn file_of(tree: &Tree, parent: &str, below: &str, attributes: &[syn::Attribute]
 fn without_detours(path: &str) -> String {
     let mut parts = Vec::new();
     for part in path.split('/') {
-        if part == ".." { drop(parts.pop()) } else { parts.push(part) }
+        match part {
+            ".." => _ = parts.pop(),
+            part => parts.push(part),
+        }
     }
     parts.join("/")
 }
