@@ -17,7 +17,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A segment, or why there is none: the appender decides when to ask again, by taking the next.
-pub(crate) type Prepared = Result<PreparedSegment, PathError>;
+pub(crate) type PrepareResult = Result<PreparedSegment, PathError>;
 
 /// What segments are made of.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Preparer {
 }
 
 impl Preparer {
-    fn prepare(&mut self) -> Prepared {
+    fn prepare(&mut self) -> PrepareResult {
         sabotage::at(Spot::Prepare, &self.wal_dir).at("prepare a segment in", &self.wal_dir)?;
         let id = self.next;
         // A failed attempt used its id up only if a file was left behind; skipping an id costs nothing.
@@ -38,7 +38,7 @@ impl Preparer {
     }
 
     /// Prepares segments until nobody takes them.
-    pub(crate) fn run(mut self, prepared: Sender<Prepared>) {
+    pub(crate) fn run(mut self, prepared: Sender<PrepareResult>) {
         loop {
             if let Err(unwanted) = prepared.send(self.prepare()) {
                 if let Ok(segment) = unwanted.into_inner() {
@@ -53,14 +53,14 @@ impl Preparer {
 /// Where the appender takes segments. Dropping it ends the preparing thread.
 #[derive(Debug)]
 pub(crate) struct Supply {
-    prepared: Receiver<Prepared>,
+    prepared: Receiver<PrepareResult>,
     /// For when the preparing thread has died.
     preparer: Preparer,
 }
 
 impl Supply {
     /// A supply, and where the preparing thread puts what `preparer` makes.
-    pub(crate) fn new(preparer: Preparer) -> (Sender<Prepared>, Self) {
+    pub(crate) fn new(preparer: Preparer) -> (Sender<PrepareResult>, Self) {
         let (sender, prepared) = crossbeam_channel::bounded(0);
         (sender, Self { prepared, preparer })
     }
@@ -69,7 +69,7 @@ impl Supply {
     ///
     /// # Errors
     /// There is no room, or not within [`PATIENCE`].
-    pub(crate) fn take(&mut self) -> Prepared {
+    pub(crate) fn take(&mut self) -> PrepareResult {
         let taken = match self.prepared.recv_timeout(PATIENCE) {
             Ok(taken) => taken,
             Err(RecvTimeoutError::Timeout) => {

@@ -44,7 +44,7 @@ pub(super) struct SegmentFold<'a> {
 }
 
 /// What a transaction has brought into the database.
-pub(super) struct Folded {
+pub(super) struct FoldedBatch {
     pub(super) checkpoint: Checkpoint,
     /// How many of its records are events.
     pub(super) events: u64,
@@ -113,7 +113,7 @@ impl<'a> SegmentFold<'a> {
         reader: &SegmentReader,
         limit: Extent,
         writer_id: WriterId,
-    ) -> Result<Folded, IndexError> {
+    ) -> Result<FoldedBatch, IndexError> {
         let reached = reader.position();
         let reached_sequence = self.segment.last_sequence(reached);
         if self.is_through && reached_sequence < self.last {
@@ -125,7 +125,7 @@ impl<'a> SegmentFold<'a> {
         let checkpoint = Checkpoint { segment: self.segment.id, offset: reached.end, sequence };
         let is_full = self.is_full();
         self.batch.commit(writer_id, checkpoint)?;
-        Ok(Folded { checkpoint, events: self.events, has_damage: self.has_damage, is_full })
+        Ok(FoldedBatch { checkpoint, events: self.events, has_damage: self.has_damage, is_full })
     }
 
     fn is_full(&self) -> bool {
@@ -134,7 +134,7 @@ impl<'a> SegmentFold<'a> {
 
     fn add(&mut self, frame: &FrameAt<'_>) -> Result<(), IndexError> {
         if frame.sequence <= self.folded {
-            // Folded before: from another segment, or the checkpoint's place was of no use.
+            // FoldedBatch before: from another segment, or the checkpoint's place was of no use.
             return Ok(());
         }
         if frame.sequence > self.last {

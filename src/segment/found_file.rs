@@ -3,10 +3,10 @@
 //! Runs while a store opens. It only reads.
 
 use super::directory::SegmentFile;
-use super::examined::Examined;
 use super::format::{Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, SegmentHeader};
 use super::number_range::NumberRange;
 use super::reading_plan::Link;
+use super::segment_state::SegmentState;
 use super::survey::{HeaderFound, is_reachable};
 use super::verdict::{Header, NUMBER_MAX, Seal, Tail};
 use crate::ground::error::{AtPath, OpenError, PathError, SegmentError};
@@ -23,7 +23,7 @@ pub(super) struct FoundFile {
     /// The number before the first one, if a header says so.
     before: Sequence,
     /// What is in the file, if it is a segment of this log.
-    pub(super) segment: Option<Examined>,
+    pub(super) segment: Option<SegmentState>,
 }
 
 /// A segment that nobody will append to.
@@ -47,12 +47,12 @@ impl FoundFile {
         let (mut header, mut reason) = judge(&file, found, writer_id);
         let mut segment = None;
         if header == Header::Sound {
-            match Examined::new(&file.path) {
+            match SegmentState::of(&file.path) {
                 // As good as damaged: moving the file aside needs no reading, and keeps what may be read some day.
                 Err(SegmentError::Io(error)) if error.is_unreadable() => {
                     (header, reason) = (Header::Damaged, error.to_string());
                 }
-                examined => segment = Some(examined?),
+                state => segment = Some(state?),
             }
         }
         Ok(Self { file, header, reason, before, segment })
@@ -60,7 +60,7 @@ impl FoundFile {
 
     /// The segment, as it is once it is sealed.
     pub(super) fn sealed(&self) -> Option<SealedSegment> {
-        let Examined { header, extent, .. } = *self.segment.as_ref()?;
+        let SegmentState { header, extent, .. } = *self.segment.as_ref()?;
         Some(SealedSegment { path: self.file.path.clone(), header, extent })
     }
 
@@ -69,12 +69,12 @@ impl FoundFile {
     }
 
     pub(super) fn tail(&self) -> Tail {
-        self.segment.as_ref().map_or(Tail::Clean, Examined::tail)
+        self.segment.as_ref().map_or(Tail::Clean, SegmentState::tail)
     }
 
     pub(super) fn link(&self) -> Link {
         match &self.segment {
-            Some(Examined { header, mark, seal, extent, torn, .. }) => Link::Segment {
+            Some(SegmentState { header, mark, seal, extent, torn, .. }) => Link::Segment {
                 numbers: NumberRange { first: header.base_sequence.0, count: u64::from(extent.frames) },
                 vouched: mark.durable.frames > 0,
                 open_ended: *seal == Seal::Open || torn.is_some(),

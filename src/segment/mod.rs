@@ -3,13 +3,12 @@
 //! Writing: `file` maps memory, or writes where `filesystem` says that mapping is not safe; `writer` appends to it;
 //! `syncer` forces it to the disk; `segment_progress` is what these and the compactor share. Reading: `reader`, by
 //! plain reads through `buffered_file`. Opening: `recovery` mends what a crash left; `survey` looks at the headers,
-//! `found_file` and `examined` at the rest, `number_range` and `reading_plan` tell what is read from where, `verdict`
-//! what becomes of each file; `quarantine` keeps what is damaged. `directory` names the files, `format` has the bytes,
-//! `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
+//! `found_file` and `segment_state` at the rest, `number_range` and `reading_plan` tell what is read from where,
+//! `verdict` what becomes of each file; `quarantine` keeps what is damaged. `directory` names the files, `format` has
+//! the bytes, `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
 
 mod buffered_file;
 pub mod directory;
-mod examined;
 pub(crate) mod file;
 mod filesystem;
 pub mod format;
@@ -25,6 +24,7 @@ pub(crate) mod recovery;
 mod recovery_tests;
 pub(crate) mod segment_list;
 pub(crate) mod segment_progress;
+mod segment_state;
 pub(crate) mod survey;
 pub(crate) mod syncer;
 pub(crate) mod verdict;

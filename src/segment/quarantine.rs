@@ -83,8 +83,8 @@ pub(crate) fn move_aside(path: &Path, quarantine_dir: &Path, note: &Note) -> Res
 /// # Errors
 /// A file can't be moved, or the log not listed; each file is then where it was.
 pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path) -> Result<u64, PathError> {
-    let mut aside = readable(quarantine_dir).unwrap_or_default();
-    let writer_id = newest_writer(&readable(wal_dir)?).or_else(|| newest_writer(&aside));
+    let mut aside = with_sound_header(quarantine_dir).unwrap_or_default();
+    let writer_id = newest_writer(&with_sound_header(wal_dir)?).or_else(|| newest_writer(&aside));
     aside.retain(|(_, header)| Some(header.writer_id) == writer_id);
     let mut count = 0;
     for (from, header) in aside {
@@ -103,7 +103,7 @@ pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path) -> Result<u64, Pa
 }
 
 /// The segments in a directory whose header can be read and is what the name says.
-fn readable(dir: &Path) -> Result<Vec<(PathBuf, SegmentHeader)>, PathError> {
+fn with_sound_header(dir: &Path) -> Result<Vec<(PathBuf, SegmentHeader)>, PathError> {
     let header = |file: SegmentFile| {
         let header = *SegmentReader::open(&file.path).ok()?.header();
         (header.segment_id == file.id).then_some((file.path, header))

@@ -11,13 +11,13 @@
 //! directory.
 
 use super::directory::{self, SegmentFile};
-use super::examined::Examined;
-pub(crate) use super::examined::TornTail;
 use super::format::{Extent, Mark, SegmentHeader};
 use super::found_file::FoundFile;
 pub(crate) use super::found_file::SealedSegment;
 use super::quarantine::{self, DamagedPlace, Note};
 use super::reading_plan::ReadingPlan;
+use super::segment_state::SegmentState;
+pub(crate) use super::segment_state::TornTail;
 use super::survey::Survey;
 use super::syncer::UnsyncedSegment;
 use super::verdict::{Action, NUMBER_MAX, Numbers, decide, resume};
@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 /// What recovery found, and what it left.
 #[derive(Debug)]
-pub(crate) struct Recovered {
+pub(crate) struct RecoveredLog {
     /// The segments, sealed, in the order of their sequence numbers.
     pub(crate) segments: Vec<SealedSegment>,
     /// Segments from which nothing is read: others have their records, or they have none.
@@ -71,7 +71,7 @@ pub(crate) fn recover(
     survey: Survey,
     quarantine_dir: &Path,
     folded: Option<(WriterId, Sequence)>,
-) -> Result<Recovered, OpenError> {
+) -> Result<RecoveredLog, OpenError> {
     let writer_id = folded.map(|(writer_id, _)| writer_id).or_else(|| survey.writer_id());
     let folded = folded.map_or(Sequence(0), |(_, sequence)| sequence);
     let Survey { wal_dir, files } = survey;
@@ -80,7 +80,7 @@ pub(crate) fn recover(
     let links: Vec<_> = files.iter().map(FoundFile::link).collect();
     let plan = ReadingPlan::of(&links, folded);
 
-    let mut recovered = Recovered::new(writer_id, folded, quarantine::notes(quarantine_dir));
+    let mut recovered = RecoveredLog::new(writer_id, folded, quarantine::notes(quarantine_dir));
     recovered.segments = plan.order.iter().filter_map(|place| files[*place].sealed()).collect();
     directory::remove_prepared(&wal_dir)?;
     let mut unsynced = vec![None; files.len()];
@@ -94,7 +94,7 @@ pub(crate) fn recover(
     Ok(recovered)
 }
 
-impl Recovered {
+impl RecoveredLog {
     /// A log of which nothing is known but what the database and the notes in quarantine say.
     fn new(writer_id: Option<WriterId>, folded: Sequence, quarantined: Vec<Note>) -> Self {
         let held = quarantined.iter().map(Note::last_sequence).filter(|last| last.0 <= NUMBER_MAX);
@@ -140,7 +140,12 @@ impl Recovered {
     }
 
     /// Seals a segment that stays, where that is decided. Returns it if it is owed a sync.
-    fn mend(&mut self, segment: &Examined, action: Action, path: &Path) -> Result<Option<UnsyncedSegment>, PathError> {
+    fn mend(
+        &mut self,
+        segment: &SegmentState,
+        action: Action,
+        path: &Path,
+    ) -> Result<Option<UnsyncedSegment>, PathError> {
         let id = segment.header.segment_id;
         if matches!(action, Action::SealAndSync | Action::CutAndSync) {
             let at = segment.extent.end.0;
@@ -165,7 +170,7 @@ impl Recovered {
 
     /// A segment whose mark is disproved stays as it is, so that every opening finds the same until it is folded, and
     /// is moved aside for this then.
-    fn note_disproved(&mut self, segment: &Examined, from: Offset) {
+    fn note_disproved(&mut self, segment: &SegmentState, from: Offset) {
         let id = segment.header.segment_id;
         let bytes = u64::from(segment.extent.end.0.saturating_sub(from.0));
         let reason = "expected the end that the mark gives, found an intact frame".to_owned();

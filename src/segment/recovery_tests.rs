@@ -3,7 +3,7 @@
 use super::directory;
 use super::format::{Extent, FRAMES_OFFSET};
 use super::quarantine::{DamagedPlace, Note};
-use super::recovery::{Recovered, Repair, SealedSegment, TornTail, recover};
+use super::recovery::{RecoveredLog, Repair, SealedSegment, TornTail, recover};
 use super::survey::Survey;
 use super::syncer::{SegmentSyncer, UnsyncedSegment, sync_sealed_file};
 use super::writer::{PreparedSegment, SegmentWriter};
@@ -36,11 +36,11 @@ impl Fixture {
         prepared.activate(writer_id, Sequence(base), 5).unwrap()
     }
 
-    fn recover(&self) -> Recovered {
+    fn recover(&self) -> RecoveredLog {
         self.recover_after(None)
     }
 
-    fn recover_after(&self, folded: Option<(WriterId, Sequence)>) -> Recovered {
+    fn recover_after(&self, folded: Option<(WriterId, Sequence)>) -> RecoveredLog {
         let survey = Survey::of(&self.wal()).unwrap();
         recover(survey, &self.dir.path().join("quarantine"), folded).unwrap()
     }

@@ -89,7 +89,7 @@ pub(crate) struct SegmentList {
 
 /// Segments all of whose records are folded.
 #[derive(Debug, Default)]
-pub(crate) struct Folded {
+pub(crate) struct FoldedSegments {
     /// Oldest first; never the newest of all.
     pub(crate) ordered: Vec<LogSegment>,
     pub(crate) superseded: Vec<LogSegment>,
@@ -161,10 +161,10 @@ impl SegmentList {
     /// The segments of which everything up to that number is folded, and which hold nothing beyond it.
     ///
     /// A segment that is not the last takes no more frames, sealed or not.
-    pub(crate) fn folded(&self, sequence: Sequence) -> Folded {
+    pub(crate) fn folded(&self, sequence: Sequence) -> FoldedSegments {
         let segments = self.segments.lock();
         let is_folded = |segment: &&LogSegment| segment.last_published() <= sequence;
-        Folded {
+        FoldedSegments {
             ordered: segments.ordered.range(..segments.folded(sequence)).cloned().collect(),
             superseded: segments.superseded.iter().filter(is_folded).cloned().collect(),
         }

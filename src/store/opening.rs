@@ -13,7 +13,7 @@ use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::segment::quarantine::Note;
-use crate::segment::recovery::{Recovered, SealedSegment, recover};
+use crate::segment::recovery::{RecoveredLog, SealedSegment, recover};
 use crate::segment::segment_list::{LogSegment, SegmentList};
 use crate::segment::segment_progress::SegmentProgress;
 use crate::segment::survey::Survey;
@@ -60,7 +60,7 @@ impl Opening {
         let cut_bytes = repair_report::report(&recovered.repairs, &health);
         expect_reachable(&wal_dir, next_segment, last_sequence)?;
         let durable = recovered.unsynced.first().map_or(last_sequence, UnsyncedSegment::durable_sequence);
-        let Recovered { segments, superseded, unsynced, quarantined, .. } = recovered;
+        let RecoveredLog { segments, superseded, unsynced, quarantined, .. } = recovered;
         let log = SegmentList::new(segments.into_iter().map(log_segment), superseded.into_iter().map(log_segment));
         Ok(Self {
             lock,

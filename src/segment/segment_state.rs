@@ -14,9 +14,9 @@ use std::path::Path;
 /// reported, but a segment of 1 GiB is not to be read to its end for that.
 const LOOK_BEHIND_BYTES: u32 = 1024 * 1024;
 
-/// A segment of this log.
+/// The state of one segment.
 #[derive(Debug)]
-pub(super) struct Examined {
+pub(super) struct SegmentState {
     pub(super) header: SegmentHeader,
     pub(super) mark: Mark,
     pub(super) seal: Seal,
@@ -35,8 +35,9 @@ pub(crate) struct TornTail {
     pub(crate) frames_follow: bool,
 }
 
-impl Examined {
-    pub(super) fn new(path: &Path) -> Result<Self, SegmentError> {
+impl SegmentState {
+    /// Reads as much of a segment as it takes to tell.
+    pub(super) fn of(path: &Path) -> Result<Self, SegmentError> {
         let mut reader = SegmentReader::open(path)?;
         let (header, mark) = (*reader.header(), reader.mark());
         let (seal, (extent, torn)) = match mark.sealed {
