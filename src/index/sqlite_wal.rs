@@ -41,7 +41,7 @@ pub(super) enum Extent {
 /// Makes copies, or has them made.
 #[derive(Debug)]
 pub(super) struct WalCopier {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Copies are made on a thread of their own.
     aside: bool,
     /// How long the log was when the last of those was asked for, in pages.
@@ -49,13 +49,13 @@ pub(super) struct WalCopier {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     database: PathBuf,
     in_doubt: Arc<AtomicBool>,
     /// How long the log was after the last commit, in pages.
     pages: AtomicU32,
     /// With how many a commit copies it: [`FOLDED_PAGES`], but in tests that choose.
-    pages_max: AtomicU32,
+    pub(super) pages_max: AtomicU32,
     copy: Mutex<CopyState>,
     ended: Condvar,
 }
@@ -85,11 +85,6 @@ impl WalCopier {
     /// From now on, copies that expiring asks for are made on a thread of their own.
     pub(super) fn copy_aside(&mut self) {
         self.aside = true;
-    }
-
-    #[cfg(test)]
-    pub(super) fn set_pages_max(&self, pages_max: u32) {
-        self.shared.pages_max.store(pages_max, Ordering::Relaxed);
     }
 
     /// Has the log copied by the commit with which it gets long, as SQLite does by itself. But that copying begins with a
