@@ -76,3 +76,26 @@ fn meets(ordered: Spot, spot: Spot) -> bool {
         _ => ordered == spot,
     }
 }
+
+#[test]
+fn an_order_strikes_in_its_store_only_and_as_often_as_it_says() {
+    let (here, there) = (Path::new("/sabotage/here"), Path::new("/sabotage/there"));
+    order(here, Spot::Sync, 2, 3, fail);
+    let strikes = |path: &Path, spot| at(spot, &path.join("wal/1.seg")).is_err();
+    assert!(!strikes(there, Spot::Sync) && !strikes(here, Spot::Fold));
+    assert_eq!([0; 6].map(|_| strikes(here, Spot::Sync)), [false, false, true, true, true, false]);
+    order(here, Spot::Sync, 0, u32::MAX, fail);
+    assert!(strikes(here, Spot::Sync));
+    cancel(here, Spot::Sync);
+    assert!(!strikes(here, Spot::Sync));
+}
+
+#[test]
+fn a_spoilt_place_fails_every_read_that_meets_it_and_no_other() {
+    let file = Path::new("/sabotage/spoilt/1.seg");
+    spoil(file, 10..20);
+    let reads = [(0, 10, true), (9, 11, false), (19, 20, false), (20, 30, true), (0, 100, false)];
+    for (from, to, works) in reads {
+        assert_eq!(at(Spot::Read { from, to }, file).is_ok(), works, "{from}..{to}");
+    }
+}
