@@ -36,6 +36,7 @@ pub struct CheckReport {
     /// Events that the store says were lost, in gaps.
     pub dropped_events: Option<i64>,
     /// Records and damaged places that could not be folded, so far.
+    #[serde(rename = "quarantined_records")]
     pub quarantined: Option<i64>,
     /// Files in `quarantine/`.
     pub quarantine_files: u64,
@@ -50,12 +51,15 @@ pub struct CheckReport {
 #[non_exhaustive]
 pub struct Finding {
     /// How bad it is.
+    #[serde(rename = "verdict")]
     pub severity: Severity,
     /// The file or directory.
+    #[serde(rename = "file")]
     pub path: PathBuf,
     /// Where in the file, in bytes.
     pub offset: Option<u64>,
     /// What was found, and what to do. Never what an event said.
+    #[serde(rename = "reason")]
     pub text: String,
 }
 
@@ -68,6 +72,7 @@ pub enum Severity {
     #[default]
     Sound,
     /// What a crash leaves, or a process that was stopped early: the next one who opens the store sees to it.
+    #[serde(rename = "attention")]
     Unfinished,
     /// Something is not what it was, or not as it must be.
     Damaged,

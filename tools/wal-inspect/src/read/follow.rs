@@ -6,13 +6,13 @@
 //! been sealed, shortened or deleted meanwhile (an open file outlives its name). What is no frame yet at the end of
 //! the newest segment is a frame that is being written, and is looked at again. Reads only; prints nothing.
 
-use crate::continuity::Continuity;
 use crate::failure::Failure;
-use crate::finding::Finding;
-use crate::place::Place;
-use crate::scan::{self, Found};
-use crate::severity::Severity;
-use crate::source::{self, Opened, Source};
+use crate::read::continuity::Continuity;
+use crate::read::scan::{self, Found};
+use crate::read::source::{self, Opened, Source};
+use crate::report::finding::Finding;
+use crate::report::place::Place;
+use crate::report::severity::Severity;
 use mcplog::format::SegmentId;
 use mcplog::segment::{SegmentReader, Stop};
 use std::ops::ControlFlow;
@@ -134,7 +134,7 @@ impl Follower {
         let place = source.place(Some(*reader.header()));
         let mut fits = true;
         for finding in self.continuity.check(&source.path, source.name_id, reader.header()) {
-            fits &= finding.severity() == Severity::Clean;
+            fits &= finding.severity() == Severity::Sound;
             tell(&place, Found::Finding(finding))?;
         }
         self.pass_over(&source);

@@ -1,16 +1,16 @@
 //! `wal-inspect dump`: the records in order.
 
 use crate::arguments::DumpArguments;
-use crate::continuity::Continuity;
 use crate::failure::Failure;
-use crate::finding::Finding;
-use crate::output::Output;
-use crate::presenter::Presenter;
-use crate::progress::Progress;
-use crate::scan::{self, Found};
-use crate::severity::Severity;
-use crate::source::{self, Opened, Source};
-use mcplog::record::{Record, RecordError};
+use crate::read::continuity::Continuity;
+use crate::read::scan::{self, Found};
+use crate::read::source::{self, Opened, Source};
+use crate::report::severity::Severity;
+use crate::report::undecodable;
+use crate::show::output::Output;
+use crate::show::presenter::Presenter;
+use mcplog::record::Record;
+use mcplog_terminal::progress::Progress;
 use std::ops::ControlFlow;
 
 /// Prints the records.
@@ -19,16 +19,16 @@ pub(crate) fn run(arguments: &DumpArguments, output: Output) -> Result<Severity,
     let bytes = |source: &Source| std::fs::symlink_metadata(&source.path).map_or(0, |metadata| metadata.len());
     let total_bytes = sources.iter().map(bytes).sum();
     // On a terminal the records themselves show that something happens.
-    let mut progress = Progress::new(total_bytes, output.is_terminal);
+    let mut progress = Progress::of_bytes("reading", Some(total_bytes), output.is_terminal);
     let mut presenter = Presenter::new(output, arguments.presentation);
     let mut continuity = Continuity::default();
-    let mut severity = Severity::Clean;
+    let mut severity = Severity::Sound;
     let mut left = arguments.limit.unwrap_or(u64::MAX);
     for source in &sources {
         if left == 0 {
             break;
         }
-        let before_bytes = progress.done_bytes();
+        let before_bytes = progress.done();
         let mut reader = match source.open()? {
             Opened::Segment(reader) => reader,
             Opened::Other(finding) => {
@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &DumpArguments, output: Output) -> Result<Severity,
                 Found::Frame(frame) => {
                     progress.at(before_bytes + u64::from(frame.offset.0));
                     let record = Record::decode(frame.payload);
-                    severity = severity.max(record.as_ref().err().map_or(Severity::Clean, undecodable));
+                    severity = severity.max(record.as_ref().err().map_or(Severity::Sound, undecodable::severity));
                     if arguments.filter.passes(frame.sequence, record.as_ref().ok()) {
                         presenter.record(&place, &frame, &record)?;
                         left -= 1;
@@ -69,22 +69,4 @@ pub(crate) fn run(arguments: &DumpArguments, output: Output) -> Result<Severity,
     }
     presenter.output.flush()?;
     Ok(severity)
-}
-
-/// How bad an intact frame with an undecodable record is: a kind or version of a newer build is nothing wrong; a record
-/// that is not what its kind and version promise was written by a bug.
-pub(crate) const fn undecodable(error: &RecordError) -> Severity {
-    match error {
-        RecordError::UnknownKind { found: 1.. } | RecordError::UnsupportedVersion { found: 1.., .. } => Severity::Clean,
-        _ => Severity::Corrupt,
-    }
-}
-
-/// The same as a finding.
-pub(crate) fn undecodable_finding(sequence: u64, offset: u32, error: &RecordError) -> Finding {
-    let reason = format!("record {sequence} at offset {offset}: {error}");
-    match undecodable(error) {
-        Severity::Clean => Finding::Note { reason: format!("{reason}; a newer wal-inspect may know it") },
-        severity => Finding::Contradiction { reason, severity },
-    }
 }

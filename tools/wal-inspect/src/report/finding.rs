@@ -1,6 +1,6 @@
 //! What is wrong with a segment, or worth a word: pure data, and how bad it is.
 
-use crate::severity::Severity;
+use crate::report::severity::Severity;
 use mcplog::format::{Offset, Sequence};
 
 /// Something to tell about a segment.
@@ -35,13 +35,54 @@ pub(crate) enum Finding {
     Note { reason: String },
 }
 
+/// Where and how much a finding is about, as far as it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FindingExtent {
+    pub(crate) offset: Option<Offset>,
+    /// The first record that is lost, or was due.
+    pub(crate) sequence: Option<Sequence>,
+    pub(crate) bytes: Option<u32>,
+    /// Lost or missing ones.
+    pub(crate) records: Option<u64>,
+}
+
 impl Finding {
+    pub(crate) fn extent(&self) -> FindingExtent {
+        match *self {
+            Self::Damage { offset, sequence, bytes, records, .. } => FindingExtent {
+                offset: Some(offset),
+                sequence: Some(sequence),
+                bytes: Some(bytes),
+                records: Some(records.into()),
+            },
+            Self::TornTail { offset, sequence, bytes, .. } => {
+                FindingExtent { offset: Some(offset), sequence: Some(sequence), bytes: Some(bytes), records: None }
+            }
+            Self::Missing { first, records } => {
+                FindingExtent { sequence: Some(first), records: Some(records), ..FindingExtent::default() }
+            }
+            Self::Unreadable { .. } | Self::Contradiction { .. } | Self::Note { .. } => FindingExtent::default(),
+        }
+    }
+
+    /// What it is, without where; not yet safe for a terminal.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Damage { reason, .. }
+            | Self::TornTail { reason, .. }
+            | Self::Unreadable { reason, .. }
+            | Self::Contradiction { reason, .. }
+            | Self::Note { reason } => reason.clone(),
+            Self::Missing { .. } => self.describe(),
+        }
+    }
+
     pub(crate) const fn severity(&self) -> Severity {
         match self {
-            Self::Damage { .. } => Severity::Corrupt,
-            Self::TornTail { .. } => Severity::TornTail,
+            Self::Damage { .. } => Severity::Damaged,
+            Self::TornTail { .. } => Severity::Attention,
             Self::Unreadable { severity, .. } | Self::Contradiction { severity, .. } => *severity,
-            Self::Missing { .. } | Self::Note { .. } => Severity::Clean,
+            Self::Missing { .. } | Self::Note { .. } => Severity::Sound,
         }
     }
 

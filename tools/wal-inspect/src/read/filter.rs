@@ -1,9 +1,10 @@
 //! Which records are shown. Pure.
 
-use crate::fields::{kind_name, status_name, time_ms};
+use crate::report::fields::time_ms;
 use clap::{Args, ValueEnum};
 use mcplog::format::Sequence;
-use mcplog::record::{Id, Record};
+use mcplog::record::{Id, Kind, Record, StatusCode};
+use mcplog_terminal::moment;
 
 /// A kind of record, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -18,13 +19,13 @@ pub(crate) enum KindName {
 }
 
 impl KindName {
-    const fn name(self) -> &'static str {
+    const fn kind(self) -> Kind {
         match self {
-            Self::Request => "request",
-            Self::Session => "session",
-            Self::SessionClosed => "session_closed",
-            Self::SchemaVersion => "schema_version",
-            Self::Gap => "gap",
+            Self::Request => Kind::Request,
+            Self::Session => Kind::Session,
+            Self::SessionClosed => Kind::SessionClosed,
+            Self::SchemaVersion => Kind::SchemaVersion,
+            Self::Gap => Kind::Gap,
         }
     }
 }
@@ -38,11 +39,11 @@ pub(crate) enum StatusName {
 }
 
 impl StatusName {
-    const fn name(self) -> &'static str {
+    const fn status(self) -> StatusCode {
         match self {
-            Self::Ok => "ok",
-            Self::Error => "error",
-            Self::Timeout => "timeout",
+            Self::Ok => StatusCode::Ok,
+            Self::Error => StatusCode::Error,
+            Self::Timeout => StatusCode::Timeout,
         }
     }
 }
@@ -69,11 +70,11 @@ pub(crate) struct Filter {
     /// Only requests that ended like this
     #[arg(long)]
     status: Option<StatusName>,
-    /// Only records from this time on: 10m, 2h, "2026-10-09 14:03", 2026-10-09T14:03:22Z, Unix milliseconds
-    #[arg(long, value_name = "TIME", value_parser = crate::clock::parse, allow_hyphen_values = true)]
+    /// Only records from this time on: 15m (ago), 14:03, 2026-07-01, 2026-07-01T09:30 (local), RFC 3339, Unix ms
+    #[arg(long, value_name = "WHEN", value_parser = moment::parse_argument)]
     since: Option<i64>,
     /// Only records before this time
-    #[arg(long, value_name = "TIME", value_parser = crate::clock::parse, allow_hyphen_values = true)]
+    #[arg(long, value_name = "WHEN", value_parser = moment::parse_argument)]
     until: Option<i64>,
     /// Only records from this sequence number on
     #[arg(long, value_name = "N")]
@@ -93,7 +94,7 @@ impl Filter {
         }
         let Some(record) = record else { return true };
         let time = time_ms(record);
-        (self.kind.is_empty() || self.kind.iter().any(|kind| kind.name() == kind_name(record.kind())))
+        (self.kind.is_empty() || self.kind.iter().any(|kind| kind.kind() == record.kind()))
             && self.session.as_ref().is_none_or(|prefix| session_id(record).is_some_and(|id| starts(&id, prefix)))
             && self.since.is_none_or(|since| time >= since)
             && self.until.is_none_or(|until| time < until)
@@ -115,7 +116,7 @@ impl Filter {
         self.request.as_ref().is_none_or(|prefix| starts(&request.request_id, prefix))
             && self.method.as_deref().is_none_or(|wanted| wanted == request.method)
             && self.tool.as_deref().is_none_or(|wanted| Some(wanted) == request.tool)
-            && self.status.is_none_or(|wanted| wanted.name() == status_name(request.status))
+            && self.status.is_none_or(|wanted| wanted.status() == request.status)
     }
 }
 

@@ -1,9 +1,9 @@
 //! From what the user named to segment files, in order. Looks at directories and opens files; reads no frame.
 
 use crate::failure::Failure;
-use crate::finding::Finding;
-use crate::place::Place;
-use crate::severity::Severity;
+use crate::report::finding::Finding;
+use crate::report::place::Place;
+use crate::report::severity::Severity;
 use mcplog::error::{PathError, SegmentError};
 use mcplog::format::{SegmentHeader, SegmentId};
 use mcplog::segment::directory::parse_file_name;
@@ -134,10 +134,10 @@ impl Source {
             Err(SegmentError::Io(error)) => (format!("{}: {}", error.operation, error.source), Severity::Unreadable),
             Err(SegmentError::Header { never_started: true, expected, found, .. }) => {
                 let reason = format!("expected {expected}, found {found}; a power cut leaves this of a new segment");
-                (reason, Severity::TornTail)
+                (reason, Severity::Attention)
             }
             Err(SegmentError::Header { expected, found, .. }) => {
-                (format!("corrupt segment header: expected {expected}, found {found}"), Severity::Corrupt)
+                (format!("corrupt segment header: expected {expected}, found {found}"), Severity::Damaged)
             }
             Err(SegmentError::UnsupportedVersion { supported, found, .. }) => {
                 let reason =

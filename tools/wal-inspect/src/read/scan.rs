@@ -4,9 +4,9 @@
 //! a torn tail, or a contradiction. Reads only; prints nothing.
 
 use crate::failure::Failure;
-use crate::finding::Finding;
-use crate::severity::Severity;
-use crate::source;
+use crate::read::source;
+use crate::report::finding::Finding;
+use crate::report::severity::Severity;
 use mcplog::error::PathError;
 use mcplog::format::{Extent, FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark, Offset};
 use mcplog::segment::{FrameAt, Item, SegmentReader, Stop};
@@ -44,7 +44,7 @@ pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resul
         findings.extend(end(reader, stop)?);
         findings.extend(marks(reader)?);
         let final_word = attempts == 0 || reader.mark().sealed.is_some();
-        let all_is_well = findings.iter().all(|finding| finding.severity() == Severity::Clean);
+        let all_is_well = findings.iter().all(|finding| finding.severity() == Severity::Sound);
         if final_word || all_is_well || !reader.path().parent().is_some_and(source::has_writer) {
             for finding in findings {
                 if visit(Found::Finding(finding))?.is_break() {
@@ -97,7 +97,7 @@ fn contradiction(what: &str, mark: Extent, position: Extent) -> Finding {
             "the {what} says {} records up to offset {}; there are {} up to offset {}",
             mark.frames, mark.end, position.frames, position.end
         ),
-        severity: Severity::Corrupt,
+        severity: Severity::Damaged,
     }
 }
 
@@ -176,7 +176,7 @@ fn marks(reader: &SegmentReader) -> Result<Option<Finding>, PathError> {
         // shortened to its end.
         let ends_here = reader.file_bytes()? <= u64::from(reader.position().end.0);
         let by_a_crash = others.is_empty() && reader.mark().sealed.is_none() && !ends_here;
-        let severity = if by_a_crash { Severity::TornTail } else { Severity::Corrupt };
+        let severity = if by_a_crash { Severity::Attention } else { Severity::Damaged };
         let reason = match others {
             [] => format!("the mark at offset {offset} is damaged; what the other one says is taken"),
             _ => format!("the marks at offsets {offset} and {} are damaged; nothing tells what was durable", others[0]),

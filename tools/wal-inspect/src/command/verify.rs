@@ -1,27 +1,30 @@
 //! `wal-inspect verify`: reads everything, and says whether it is sound.
 
 use crate::arguments::VerifyArguments;
-use crate::continuity::Continuity;
-use crate::dump::undecodable_finding;
-use crate::escape::escape;
 use crate::failure::Failure;
-use crate::finding::Finding;
-use crate::json::{FindingObject, RecordObject};
-use crate::line::{BAD, BOLD, DIM, GOOD, Line, PLAIN, WARNING};
-use crate::output::Output;
-use crate::presenter::show_finding;
-use crate::progress::Progress;
-use crate::report::SegmentReport;
-use crate::scan::{self, Found};
-use crate::severity::Severity;
-use crate::source::{self, Opened, Source};
-use crate::table::{Align, human_bytes, side_by_side};
+use crate::read::continuity::Continuity;
+use crate::read::scan::{self, Found};
+use crate::read::source::{self, Opened, Source};
+use crate::report::finding::Finding;
+use crate::report::segment::{SegmentReport, State};
+use crate::report::severity::Severity;
+use crate::report::undecodable;
+use crate::show::json::{FindingObject, RecordObject};
+use crate::show::output::Output;
+use crate::show::presenter::show_finding;
 use mcplog::record::Record;
+use mcplog_terminal::line::Line;
+use mcplog_terminal::progress::Progress;
+use mcplog_terminal::style::{BAD, DIM, GOOD, HEADER, PLAIN, WARNING};
+use mcplog_terminal::table::{Cell, Column, Layout};
+use mcplog_terminal::units::{bytes, count, counted};
 use serde::Serialize;
 use std::ops::ControlFlow;
 
 /// Columns before a finding.
 const FINDING_INDENT: usize = 3;
+/// What the column of sequence numbers has room for where the terminal has.
+const LONGEST_RANGE: &str = "9999999999–9999999999";
 /// So many undecodable records of a segment are named one by one; the rest is counted.
 const UNDECODABLE_NAMED_MAX: u64 = 10;
 
@@ -36,15 +39,18 @@ struct Summary {
     undecodable_records: u64,
     missing_records: u64,
     verdict: Severity,
-    exit_code: u8,
 }
 
 /// Reads everything.
 pub(crate) fn run(arguments: &VerifyArguments, output: &mut Output) -> Result<Severity, Failure> {
     let sources = source::find(&arguments.paths)?;
-    let bytes = |source: &Source| std::fs::symlink_metadata(&source.path).map_or(0, |metadata| metadata.len());
-    let mut progress = Progress::new(sources.iter().map(bytes).sum(), false);
+    let size = |source: &Source| std::fs::symlink_metadata(&source.path).map_or(0, |metadata| metadata.len());
+    let mut progress = Progress::of_bytes("reading", Some(sources.iter().map(size).sum()), false);
     let mut continuity = Continuity::default();
+    let layout = layout(&sources, output.width());
+    if !arguments.json && !arguments.quiet {
+        output.line(&layout.header_beginning("FILE"))?;
+    }
     let mut summary = Summary { r#type: "summary", ..Summary::default() };
     for source in &sources {
         let Some(report) = verify(source, &mut continuity, &mut progress, arguments.json, output)? else { continue };
@@ -52,8 +58,8 @@ pub(crate) fn run(arguments: &VerifyArguments, output: &mut Output) -> Result<Se
         progress.suspend(|| {
             if arguments.json {
                 output.object(&report)?;
-            } else if !arguments.quiet || report.severity() != Severity::Clean {
-                show(&report, output)?;
+            } else if !arguments.quiet || report.severity() != Severity::Sound {
+                show(&report, &layout, output)?;
             }
             // A reader of the output sees a segment's verdict when it is known, however long the rest takes.
             output.flush()
@@ -75,7 +81,7 @@ fn verify(
     json: bool,
     output: &mut Output,
 ) -> Result<Option<SegmentReport>, Failure> {
-    let before_bytes = progress.done_bytes();
+    let before_bytes = progress.done();
     let opened = source.open()?;
     let mut reader = match opened {
         Opened::Segment(reader) => reader,
@@ -100,7 +106,7 @@ fn verify(
                 let record = Record::decode(frame.payload);
                 if let Err(error) = &record {
                     report.undecodable_records += 1;
-                    let finding = undecodable_finding(frame.sequence.0, frame.offset.0, error);
+                    let finding = undecodable::finding(frame.sequence.0, frame.offset.0, error);
                     if json {
                         output.object(&RecordObject { place: &place, frame: &frame, record: &record })?;
                     }
@@ -127,23 +133,44 @@ fn tell(json: bool, output: &mut Output, report: &mut SegmentReport, finding: Fi
     Ok(())
 }
 
-fn show(report: &SegmentReport, output: &mut Output) -> std::io::Result<()> {
-    const COLUMNS: [Align; 5] = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Left];
-    let severity = report.severity();
-    let state = report.state.map_or("-", |state| state.name());
-    let records = match report.state {
-        Some(_) => format!("{} records", report.records()),
-        None => "-".to_owned(),
-    };
-    let sequences = report.sequences().map_or_else(String::new, |(first, last)| format!("{first}–{last}"));
-    let row = vec![
-        Line::of(BOLD, escape(&report.place.file_name())),
-        Line::of(style(severity), severity.name()),
-        Line::of(PLAIN, state),
-        Line::of(PLAIN, records),
-        Line::of(DIM, sequences),
+/// The columns, measured before the first segment is read: rows appear as their segments are done.
+fn layout(sources: &[Source], width_max: Option<usize>) -> Layout {
+    const COLUMNS: [Column; 5] = [
+        Column::left("FILE").cut_to(16),
+        Column::left("VERDICT"),
+        Column::left("STATE"),
+        Column::right("RECORDS"),
+        Column::left("SEQUENCE").cut_to(10),
     ];
-    output.line(&side_by_side(&COLUMNS, &[16, 10, 8, 15, 0], row))?;
+    let sample: Vec<_> = sources
+        .iter()
+        .map(|source| {
+            let [verdict, state] = [Severity::Unreadable.name(), State::Unsealed.name()];
+            let name = source.place(None).file_name();
+            vec![
+                Cell::owned(name),
+                Cell::new(verdict),
+                Cell::new(state),
+                Cell::new("9,999,999"),
+                Cell::new(LONGEST_RANGE),
+            ]
+        })
+        .collect();
+    Layout::new(&COLUMNS, &sample, width_max)
+}
+
+fn show(report: &SegmentReport, layout: &Layout, output: &mut Output) -> std::io::Result<()> {
+    let severity = report.severity();
+    let is_segment = report.state.is_some();
+    let sequences = report.sequences().map_or_else(String::new, |(first, last)| format!("{first}–{last}"));
+    let row = layout.row(&[
+        Cell::owned(report.place.file_name()).styled(HEADER),
+        Cell::new(severity.name()).styled(style_of(severity)),
+        Cell::new(report.state.map_or("-", State::name)),
+        Cell::owned(if is_segment { count(report.records()) } else { "-".to_owned() }),
+        Cell::owned(sequences).styled(DIM),
+    ]);
+    output.line(&row)?;
     for finding in &report.findings {
         show_finding(output, FINDING_INDENT, finding)?;
     }
@@ -154,11 +181,11 @@ fn show(report: &SegmentReport, output: &mut Output) -> std::io::Result<()> {
     Ok(())
 }
 
-const fn style(severity: Severity) -> anstyle::Style {
+const fn style_of(severity: Severity) -> anstyle::Style {
     match severity {
-        Severity::Clean => GOOD,
-        Severity::TornTail => WARNING,
-        Severity::Unreadable | Severity::Corrupt => BAD,
+        Severity::Sound => GOOD,
+        Severity::Attention => WARNING,
+        Severity::Unreadable | Severity::Damaged => BAD,
     }
 }
 
@@ -175,29 +202,25 @@ impl Summary {
         self.undecodable_records += report.undecodable_records;
         self.missing_records += report.findings.iter().map(missing).sum::<u64>();
         self.verdict = self.verdict.max(report.severity());
-        self.exit_code = self.verdict.exit_code();
     }
 
     fn show(&self, output: &mut Output) -> std::io::Result<()> {
-        let plural = if self.segments == 1 { "" } else { "s" };
-        let mut line = Line::of(style(self.verdict), self.verdict.name());
-        line.push(
-            PLAIN,
-            format!(": {} segment{plural}, {} records, {}", self.segments, self.records, human_bytes(self.bytes)),
-        );
-        for (count, what) in [(self.lost_records, "lost"), (self.undecodable_records, "undecodable")] {
-            if count > 0 {
-                line.push(BAD, format!(", {count} {what}"));
+        let mut line = Line::of(style_of(self.verdict), self.verdict.name());
+        let (segments, records) = (counted(self.segments, "segment"), counted(self.records, "record"));
+        line.push(PLAIN, format!(": {segments}, {records}, {}", bytes(self.bytes)));
+        for (records, what) in [(self.lost_records, "lost"), (self.undecodable_records, "undecodable")] {
+            if records > 0 {
+                line.push(BAD, format!(", {} {what}", count(records)));
             }
         }
         output.line(&line)?;
         let advice = match self.verdict {
-            Severity::Clean => return Ok(()),
-            Severity::TornTail => {
+            Severity::Sound => return Ok(()),
+            Severity::Attention => {
                 "A crash left this; nothing that was durable is lost. The next start of the store cuts it off."
             }
             Severity::Unreadable => "Nothing can be said of what could not be read; see above.",
-            Severity::Corrupt => {
+            Severity::Damaged => {
                 "Bytes that were safe on disk have changed. Copy the files before anything else, and check the disk. \
                  What is intact stays readable; the store passes over the rest and says so."
             }

@@ -1,22 +1,23 @@
 //! `wal-inspect tail`: the last records, and with `--follow` every new one.
 
 use crate::arguments::TailArguments;
-use crate::dump::undecodable;
 use crate::failure::Failure;
-use crate::filter::Filter;
-use crate::finding::Finding;
-use crate::follow::{Current, Follower, Step};
-use crate::interrupt::Interrupt;
-use crate::output::Output;
-use crate::place::Place;
-use crate::presenter::Presenter;
-use crate::scan::{self, Found};
-use crate::severity::Severity;
-use crate::source::{self, Opened, Source};
+use crate::read::filter::Filter;
+use crate::read::follow::{Current, Follower, Step};
+use crate::read::scan::{self, Found};
+use crate::read::source::{self, Opened, Source};
+use crate::report::finding::Finding;
+use crate::report::place::Place;
+use crate::report::severity::Severity;
+use crate::report::undecodable;
+use crate::show::output::Output;
+use crate::show::presenter::Presenter;
 use mcplog::error::PathError;
 use mcplog::format::{Offset, Sequence};
 use mcplog::record::Record;
 use mcplog::segment::FrameAt;
+use mcplog_terminal::interrupt::Interrupt;
+use mcplog_terminal::text::escape;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -51,11 +52,11 @@ pub(crate) fn run(arguments: &TailArguments, output: Output) -> Result<Severity,
 }
 
 fn follow(arguments: &TailArguments, presenter: &mut Presenter) -> Result<Severity, Failure> {
-    let interrupt = Interrupt::catch()?;
+    let interrupt = Interrupt::catch().map_err(Failure::Signals)?;
     let wal_dir = source::wal_dir(&arguments.path)?;
     let sources = source::in_directory(&wal_dir)?;
     if sources.is_empty() {
-        anstream::eprintln!("waiting for the first segment in {}", crate::escape::escape(&wal_dir.to_string_lossy()));
+        anstream::eprintln!("waiting for the first segment in {}", escape(&wal_dir.to_string_lossy()));
     }
     let mut backlog = Backlog::new(arguments.records);
     let mut current = None;
@@ -74,7 +75,7 @@ fn follow(arguments: &TailArguments, presenter: &mut Presenter) -> Result<Severi
             match found {
                 Found::Frame(frame) => {
                     let record = Record::decode(frame.payload);
-                    severity = severity.max(record.as_ref().err().map_or(Severity::Clean, undecodable));
+                    severity = severity.max(record.as_ref().err().map_or(Severity::Sound, undecodable::severity));
                     if arguments.filter.passes(frame.sequence, record.as_ref().ok()) {
                         presenter.record(place, &frame, &record)?;
                     }
@@ -192,12 +193,12 @@ impl Backlog {
     }
 
     fn show(&self, presenter: &mut Presenter) -> Result<Severity, Failure> {
-        let mut severity = Severity::Clean;
+        let mut severity = Severity::Sound;
         for entry in &self.entries {
             match &entry.content {
                 Content::Record { offset, sequence, payload } => {
                     let record = Record::decode(payload);
-                    severity = severity.max(record.as_ref().err().map_or(Severity::Clean, undecodable));
+                    severity = severity.max(record.as_ref().err().map_or(Severity::Sound, undecodable::severity));
                     let frame = FrameAt { offset: *offset, sequence: *sequence, payload };
                     presenter.record(&entry.place, &frame, &record)?;
                 }

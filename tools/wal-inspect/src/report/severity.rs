@@ -8,32 +8,32 @@ use serde::Serialize;
 pub(crate) enum Severity {
     /// Nothing is wrong.
     #[default]
-    Clean,
+    Sound,
     /// What a crash leaves: bytes at the end of a segment that nothing vouches for. Nothing durable is lost.
-    TornTail,
+    Attention,
     /// Something could not be read, so nothing can be said of it.
     Unreadable,
     /// Bytes that were vouched for are not what they were.
-    Corrupt,
+    Damaged,
 }
 
 impl Severity {
     pub(crate) const fn exit_code(self) -> u8 {
         match self {
-            Self::Clean => 0,
+            Self::Sound => 0,
             Self::Unreadable => 1,
-            Self::TornTail => 2,
-            Self::Corrupt => 3,
+            Self::Attention => 2,
+            Self::Damaged => 3,
         }
     }
 
-    /// For people.
+    /// For people, and in JSON; `mcplog check` uses the same words.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Clean => "clean",
-            Self::TornTail => "torn tail",
+            Self::Sound => "sound",
+            Self::Attention => "attention",
             Self::Unreadable => "unreadable",
-            Self::Corrupt => "corrupt",
+            Self::Damaged => "damaged",
         }
     }
 }

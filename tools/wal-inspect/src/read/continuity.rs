@@ -1,7 +1,7 @@
 //! Whether segments of one directory fit together: ids, writer, sequence numbers. Pure.
 
-use crate::finding::Finding;
-use crate::severity::Severity;
+use crate::report::finding::Finding;
+use crate::report::severity::Severity;
 use mcplog::format::{SegmentHeader, SegmentId, Sequence, WriterId};
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ impl Continuity {
     /// What there is to say of a segment that comes next, by its header alone.
     pub(crate) fn check(&self, path: &Path, name_id: Option<SegmentId>, header: &SegmentHeader) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let mut contradicts = |reason| findings.push(Finding::Contradiction { reason, severity: Severity::Corrupt });
+        let mut contradicts = |reason| findings.push(Finding::Contradiction { reason, severity: Severity::Damaged });
         if let Some(name_id) = name_id.filter(|name_id| *name_id != header.segment_id) {
             contradicts(format!("the name says segment {}, the header {}", name_id.0, header.segment_id.0));
         }
@@ -97,11 +97,11 @@ mod tests {
         let mut continuity = Continuity::default();
         continuity.passed(&path("a"), &header(1, 7, 1), Sequence(11));
         let cases = [
-            (2, 7, 11, Severity::Clean, 0),
-            (5, 7, 11, Severity::Clean, 0),
-            (2, 7, 15, Severity::Clean, 1),
-            (2, 7, 10, Severity::Clean, 1),
-            (2, 8, 11, Severity::Corrupt, 1),
+            (2, 7, 11, Severity::Sound, 0),
+            (5, 7, 11, Severity::Sound, 0),
+            (2, 7, 15, Severity::Sound, 1),
+            (2, 7, 10, Severity::Sound, 1),
+            (2, 8, 11, Severity::Damaged, 1),
         ];
         for (segment, writer, base, severity, count) in cases {
             let header = header(segment, writer, base);

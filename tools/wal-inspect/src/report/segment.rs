@@ -1,8 +1,8 @@
 //! What there is to say of one segment as a whole. Pure data, counted by whoever scans it.
 
-use crate::finding::Finding;
-use crate::place::Place;
-use crate::severity::Severity;
+use crate::report::finding::Finding;
+use crate::report::place::Place;
+use crate::report::severity::Severity;
 use mcplog::format::{Offset, Sequence};
 use mcplog::segment::SegmentReader;
 use serde::ser::SerializeMap;

@@ -1,24 +1,38 @@
 //! `wal-inspect list`: one row for each segment. Reads headers, marks, and what lies behind the durable mark.
 
 use crate::arguments::ListArguments;
-use crate::clock::Clock;
-use crate::continuity::Continuity;
-use crate::escape::escape;
 use crate::failure::Failure;
-use crate::finding::Finding;
-use crate::json::FindingObject;
-use crate::line::{BAD, BOLD, DIM, GOOD, Line, NAME, PLAIN, WARNING};
-use crate::output::Output;
-use crate::presenter::show_finding;
-use crate::report::{SegmentReport, State};
-use crate::scan::{self, Found};
-use crate::severity::Severity;
-use crate::source::{self, Opened, Source};
-use crate::table::{Align, align, human_bytes};
+use crate::read::continuity::Continuity;
+use crate::read::scan::{self, Found};
+use crate::read::source::{self, Opened, Source};
+use crate::report::finding::Finding;
+use crate::report::segment::{SegmentReport, State};
+use crate::report::severity::Severity;
+use crate::show::json::FindingObject;
+use crate::show::output::Output;
+use crate::show::presenter::show_finding;
 use mcplog::format::WriterId;
 use mcplog::segment::SegmentReader;
+use mcplog_terminal::clock::Clock;
+use mcplog_terminal::clock::TimeStyle;
+use mcplog_terminal::line::Line;
+use mcplog_terminal::style::{BAD, DIM, GOOD, HEADER, NAME, PLAIN, WARNING};
+use mcplog_terminal::table::{Cell, Column, table};
+use mcplog_terminal::units::{bytes, count};
 use std::ops::ControlFlow;
 
+const COLUMNS: [Column; 7] = [
+    Column::right("SEGMENT"),
+    Column::left("STATE"),
+    Column::left("CREATED"),
+    Column::right("RECORDS"),
+    Column::left("SEQUENCE").cut_to(12),
+    Column::right("SIZE"),
+    Column::left("DURABLE"),
+];
+/// Where segments of several writers are listed; else it stands above the table.
+const WRITER: Column = Column::left("WRITER").cut_to(8).droppable(1);
+const FILE: Column = Column::left("FILE").droppable(2);
 /// Columns before a finding.
 const FINDING_INDENT: usize = 7;
 
@@ -82,7 +96,7 @@ fn cut_below_the_mark(reader: &SegmentReader) -> Result<Option<Finding>, Failure
         reason: format!(
             "the file ends at {bytes}, below its durable mark at {durable}; `wal-inspect verify` says more"
         ),
-        severity: Severity::Corrupt,
+        severity: Severity::Damaged,
     }))
 }
 
@@ -92,21 +106,11 @@ fn show(reports: &[SegmentReport], output: &mut Output) -> Result<(), Failure> {
     if let (Some(writer), true) = (writers.first(), one_writer) {
         output.line(&Line::of(DIM, format!("writer {writer}")))?;
     }
-    let clock = Clock::local();
-    let layouts = [
-        Layout { file: true, writer: !one_writer, seconds: true },
-        Layout { file: false, writer: !one_writer, seconds: true },
-        Layout { file: false, writer: !one_writer, seconds: false },
-        Layout { file: false, writer: false, seconds: false },
-    ];
-    let tables = layouts.map(|layout| table(reports, &clock, layout));
-    let fits = |table: &Vec<Line>| {
-        let width = table.iter().map(Line::width).max().unwrap_or_default();
-        output.width().is_none_or(|max| width <= max)
-    };
-    let [.., narrowest] = &tables;
-    let rows = tables.iter().find(|table| fits(table)).unwrap_or(narrowest);
-    let Some((heading, rows)) = rows.split_first() else { return Ok(()) };
+    let clock = Clock::system();
+    let columns: Vec<_> = COLUMNS.into_iter().chain((!one_writer).then_some(WRITER)).chain([FILE]).collect();
+    let rows: Vec<_> = reports.iter().map(|report| row(report, &clock, !one_writer)).collect();
+    let lines = table(&columns, "SEGMENT", &rows, output.width());
+    let Some((heading, rows)) = lines.split_first() else { return Ok(()) };
     output.line(heading)?;
     for (report, row) in reports.iter().zip(rows) {
         output.line(row)?;
@@ -117,38 +121,12 @@ fn show(reports: &[SegmentReport], output: &mut Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Which columns there is room for.
-#[derive(Clone, Copy)]
-struct Layout {
-    file: bool,
-    writer: bool,
-    seconds: bool,
-}
-
-fn table(reports: &[SegmentReport], clock: &Clock, layout: Layout) -> Vec<Line> {
-    use Align::{Left, Right};
-    let mut columns = vec![Right, Left, Left, Right, Left, Right, Left];
-    let mut heading = vec!["SEGMENT", "STATE", "CREATED", "RECORDS", "SEQUENCE", "SIZE", "DURABLE"];
-    for (wanted, name) in [(layout.file, "FILE"), (layout.writer, "WRITER")] {
-        if wanted {
-            columns.push(Left);
-            heading.push(name);
-        }
-    }
-    let mut rows = vec![heading.into_iter().map(|name| Line::of(DIM, name)).collect()];
-    rows.extend(reports.iter().map(|report| row(report, clock, layout)));
-    align(&columns, rows)
-}
-
-fn row(report: &SegmentReport, clock: &Clock, layout: Layout) -> Vec<Line> {
+fn row(report: &SegmentReport, clock: &Clock, with_writer: bool) -> Vec<Cell<'static>> {
     let dash = || "-".to_owned();
     let header = report.place.header;
-    let created = header.map_or_else(dash, |header| {
-        if layout.seconds { clock.seconds(header.created_at) } else { clock.minutes(header.created_at) }
-    });
     let (state, style) = match (report.state, report.severity()) {
         (None, severity) => (severity.name(), BAD),
-        (Some(state), Severity::Unreadable | Severity::Corrupt) => (state.name(), BAD),
+        (Some(state), Severity::Unreadable | Severity::Damaged) => (state.name(), BAD),
         (Some(State::Active), _) => (State::Active.name(), GOOD),
         (Some(State::Unsealed), _) => (State::Unsealed.name(), WARNING),
         (Some(State::Sealed), _) => (State::Sealed.name(), PLAIN),
@@ -160,19 +138,17 @@ fn row(report: &SegmentReport, clock: &Clock, layout: Layout) -> Vec<Line> {
         Some((_, sequence)) => format!("–{sequence}"),
     };
     let mut row = vec![
-        Line::of(BOLD, report.place.segment.map_or_else(dash, |segment| segment.0.to_string())),
-        Line::of(style, state),
-        Line::of(PLAIN, created),
-        Line::of(PLAIN, report.state.map_or_else(dash, |_| report.records().to_string())),
-        Line::of(PLAIN, report.sequences().map_or_else(dash, |(first, last)| format!("{first}–{last}"))),
-        Line::of(PLAIN, human_bytes(report.bytes)),
-        Line::of(PLAIN, durable),
+        Cell::owned(report.place.segment.map_or_else(dash, |segment| segment.0.to_string())).styled(HEADER),
+        Cell::new(state).styled(style),
+        Cell::owned(header.map_or_else(dash, |header| clock.time(header.created_at, TimeStyle::FullMinutes))),
+        Cell::owned(report.state.map_or_else(dash, |_| count(report.records()))),
+        Cell::owned(report.sequences().map_or_else(dash, |(first, last)| format!("{first}–{last}"))),
+        Cell::owned(bytes(report.bytes)),
+        Cell::owned(durable),
     ];
-    if layout.file {
-        row.push(Line::of(DIM, escape(&report.place.file)));
+    if with_writer {
+        row.push(Cell::owned(header.map_or_else(dash, |header| header.writer_id.to_string())).styled(NAME));
     }
-    if layout.writer {
-        row.push(Line::of(NAME, header.map_or_else(dash, |header| header.writer_id.to_string())));
-    }
+    row.push(Cell::owned(report.place.file.clone()).styled(DIM));
     row
 }

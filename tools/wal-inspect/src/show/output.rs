@@ -1,23 +1,14 @@
 //! Standard output, or what stands in for it: buffered, as wide and as colourful as it is. Knows nothing of records.
 
-use crate::line::{Line, wrap};
-use anstream::ColorChoice;
+use mcplog_terminal::colour::Colour;
+use mcplog_terminal::json;
+use mcplog_terminal::line::Line;
+use mcplog_terminal::text::{escape, wrap};
+use mcplog_terminal::view::View;
 use serde::Serialize;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 const BUFFER_BYTES: usize = 64 * 1024;
-
-/// When to use colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Colour {
-    /// On a terminal, unless `NO_COLOR` is set
-    #[default]
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
 
 /// Where everything goes that a user asked for.
 pub(crate) struct Output {
@@ -29,19 +20,10 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn standard(colour: Colour) -> Self {
+    pub(crate) fn standard() -> Self {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
-        let colour = match colour {
-            Colour::Auto => anstream::AutoStream::choice(&stdout) != ColorChoice::Never,
-            Colour::Always => true,
-            Colour::Never => false,
-        };
-        // Whoever sets COLUMNS wants them, even in a pipe.
-        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-        let terminal = || terminal_size::terminal_size_of(&stdout).map(|(width, _)| usize::from(width.0));
-        let width = columns.or_else(terminal);
-        Self { is_terminal, ..Self::of(Box::new(stdout), width, colour) }
+        Self { is_terminal, ..Self::of(Box::new(stdout), View::of_stdout().width, Colour::is_on_stdout()) }
     }
 
     /// Anything else, so many columns wide. It has colours only where they are wanted always.
@@ -72,8 +54,8 @@ impl Output {
     pub(crate) fn paragraph(&mut self, first: &Line, style: anstyle::Style, text: &str) -> io::Result<()> {
         let indent = first.width();
         let width = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(20));
-        for (index, part) in wrap(text, width).into_iter().enumerate() {
-            let mut line = if index == 0 { first.clone() } else { Line::of(crate::line::PLAIN, " ".repeat(indent)) };
+        for (index, part) in wrap(&escape(text), width).into_iter().enumerate() {
+            let mut line = if index == 0 { first.clone() } else { spaces(indent) };
             line.push(style, part);
             self.whole_line(&line)?;
         }
@@ -87,11 +69,17 @@ impl Output {
 
     /// One line of JSON.
     pub(crate) fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
-        crate::json::write_line(&mut self.writer, object)
+        json::write_line(&mut self.writer, object)
     }
 
     /// Sends what is buffered.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
+}
+
+fn spaces(count: usize) -> Line {
+    let mut line = Line::new();
+    line.push_spaces(count);
+    line
 }

@@ -1,20 +1,20 @@
 //! Shows records and findings in order: as JSON lines, or as text under a heading for each segment and day.
 
-use crate::clock::Clock;
-use crate::escape::escape;
-use crate::fields::{fields, kind_name, time_ms};
-use crate::finding::Finding;
-use crate::hex;
-use crate::json::{FindingObject, RecordObject};
-use crate::line::{BAD, BOLD, DIM, Line, NAME, PLAIN, WARNING, wrap};
-use crate::output::Output;
-use crate::place::Place;
-use crate::record_text;
-use crate::severity::Severity;
+use crate::report::fields::{fields, kind_name, time_ms};
+use crate::report::finding::Finding;
+use crate::report::place::Place;
+use crate::report::severity::Severity;
+use crate::show::json::{FindingObject, RecordObject};
+use crate::show::output::Output;
+use crate::show::record_text;
 use clap::Args;
 use mcplog::format::FrameHeader;
 use mcplog::record::{Record, RecordError};
 use mcplog::segment::FrameAt;
+use mcplog_terminal::clock::Clock;
+use mcplog_terminal::hex;
+use mcplog_terminal::line::Line;
+use mcplog_terminal::style::{BAD, DIM, HEADER, NAME, PLAIN, WARNING};
 use std::io;
 
 /// Columns of the sequence number; longer ones push the rest aside.
@@ -53,7 +53,7 @@ pub(crate) struct Presenter {
 
 impl Presenter {
     pub(crate) fn new(output: Output, how: Presentation) -> Self {
-        Self { output, clock: Clock::local(), how, heading: None }
+        Self { output, clock: Clock::system(), how, heading: None }
     }
 
     /// Shows a frame and the record in it.
@@ -82,7 +82,7 @@ impl Presenter {
             }
             Err(error) => {
                 let text = format!("undecodable, {} bytes: {error}", frame.payload.len());
-                self.output.paragraph(&line, BAD, &escape(&text))?;
+                self.output.paragraph(&line, BAD, &text)?;
             }
         }
         if self.how.hex {
@@ -123,17 +123,17 @@ impl Presenter {
             return Ok(());
         }
         let mut line = match place.segment {
-            Some(segment) => Line::of(BOLD, format!("segment {}", segment.0)),
-            None => Line::of(BOLD, escape(&place.file_name())),
+            Some(segment) => Line::of(HEADER, format!("segment {}", segment.0)),
+            None => Line::of(HEADER, place.file_name()),
         };
         // A segment that begins with something undecodable tells the day of its own start.
         let created_at = place.header.map(|header| header.created_at);
         let day = date.clone().or_else(|| created_at.map(|at_ms| self.clock.date(at_ms)));
         if let Some(day) = day {
-            line.push(BOLD, format!("  {day}"));
+            line.push(HEADER, format!("  {day}"));
             line.push(DIM, format!("  {}", self.clock.zone(created_at.unwrap_or_default())));
         }
-        line.push(DIM, format!("  {}", escape(&place.file)));
+        line.push(DIM, format!("  {}", place.file));
         self.heading = Some((place.file.clone(), date.unwrap_or_default()));
         self.output.line(&line)
     }
@@ -143,15 +143,16 @@ impl Presenter {
         let mut all = vec![("kind", kind_name(record.kind()).into())];
         all.extend(fields(record));
         for (name, value) in all {
-            let mut first = Line::of(PLAIN, " ".repeat(indent));
+            let mut first = Line::new();
+            first.push_spaces(indent);
             first.push(NAME, format!("{name:FIELD_WIDTH$}  "));
             let text = value.to_string();
-            if wrap(&text, 1).is_empty() {
+            if text.trim_matches(' ').is_empty() {
                 // Empty is not absent: absent is a dash.
                 first.push(DIM, "(empty)");
                 self.output.whole_line(&first)?;
             } else {
-                self.output.paragraph(&first, PLAIN, &escape(&text))?;
+                self.output.paragraph(&first, PLAIN, &text)?;
             }
         }
         Ok(())
@@ -182,10 +183,10 @@ impl Presenter {
 /// A finding as a paragraph, behind a mark in its colour.
 pub(crate) fn show_finding(output: &mut Output, indent: usize, finding: &Finding) -> io::Result<()> {
     let (style, sign) = match finding.severity() {
-        Severity::Clean => (DIM, "-"),
-        Severity::TornTail => (WARNING, "!"),
-        Severity::Unreadable | Severity::Corrupt => (BAD, "!"),
+        Severity::Sound => (DIM, "-"),
+        Severity::Attention => (WARNING, "!"),
+        Severity::Unreadable | Severity::Damaged => (BAD, "!"),
     };
     let first = Line::of(style, format!("{sign:>indent$}  "));
-    output.paragraph(&first, style, &escape(&finding.describe()))
+    output.paragraph(&first, style, &finding.describe())
 }

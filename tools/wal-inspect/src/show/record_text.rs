@@ -1,22 +1,23 @@
 //! A record in one line for people: what matters first, so that what is cut off is what matters least. Pure.
 
-use crate::clock::Clock;
-use crate::escape::escape;
-use crate::fields::{status_name, time_ms};
-use crate::line::{BAD, BOLD, DIM, GOOD, Line, NAME, PLAIN, WARNING};
+use crate::report::fields::{status_name, time_ms};
 use anstyle::Style;
 use mcplog::record::{Record, RequestRecord, SessionRecord, StatusCode};
+use mcplog_terminal::clock::{Clock, TimeStyle};
+use mcplog_terminal::line::Line;
+use mcplog_terminal::style::{BAD, DIM, GOOD, HEADER, NAME, PLAIN, WARNING};
+use mcplog_terminal::units::{bytes, counted, latency};
 
 /// The kinds as the column shows them; the widest has seven letters.
 const KIND_WIDTH: usize = 7;
 /// `timeout`.
 const STATUS_WIDTH: usize = 7;
-/// `999.99 ms`.
-const LATENCY_WIDTH: usize = 9;
+/// `999 ms`, `9.9 min`.
+const LATENCY_WIDTH: usize = 7;
 
 /// Time of day, kind and content.
 pub(crate) fn summary(record: &Record<'_>, clock: &Clock) -> Line {
-    let mut line = Line::of(DIM, clock.time_of_day(time_ms(record)));
+    let mut line = Line::of(DIM, time_of_day(clock, time_ms(record)));
     line.push(PLAIN, "  ");
     match record {
         Record::Request(request) => {
@@ -33,16 +34,16 @@ pub(crate) fn summary(record: &Record<'_>, clock: &Clock) -> Line {
         }
         Record::SchemaVersion(version) => {
             kind(&mut line, NAME, "schema");
-            put(&mut line, BOLD, version.method);
+            put(&mut line, HEADER, version.method);
             put(&mut line, PLAIN, version.upstream_url);
-            put(&mut line, PLAIN, &format!("{} bytes", version.payload.len()));
+            put(&mut line, PLAIN, &bytes(version.payload.len() as u64));
             put(&mut line, DIM, version.proxy);
             put(&mut line, DIM, version.content_hash);
         }
         Record::Gap(gap) => {
             kind(&mut line, WARNING, "gap");
-            put(&mut line, WARNING, &format!("{} events lost", gap.events));
-            put(&mut line, DIM, &format!("from {} on", clock.time_of_day(gap.from_ts)));
+            put(&mut line, WARNING, &format!("{} lost", counted(gap.events, "event")));
+            put(&mut line, DIM, &format!("from {} on", time_of_day(clock, gap.from_ts)));
         }
     }
     line
@@ -53,10 +54,10 @@ fn put_request(line: &mut Line, request: &RequestRecord<'_>) {
     line.push(status, format!("{name:STATUS_WIDTH$}"));
     line.push(PLAIN, format!(" {:>LATENCY_WIDTH$}  ", latency(request.latency_us)));
     let subject = request.tool.or(request.target);
-    line.push(if subject.is_some() { PLAIN } else { BOLD }, escape(request.method));
+    line.push(if subject.is_some() { PLAIN } else { HEADER }, request.method);
     if let Some(subject) = subject {
         line.push(PLAIN, " ");
-        line.push(BOLD, escape(subject));
+        line.push(HEADER, subject);
     }
     line.push(PLAIN, "  ");
     if request.tool_error == Some(true) {
@@ -73,7 +74,7 @@ fn put_request(line: &mut Line, request: &RequestRecord<'_>) {
 
 fn put_session(line: &mut Line, session: &SessionRecord<'_>) {
     let client = [session.client_name, session.client_version].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    put(line, BOLD, if client.is_empty() { "unknown client" } else { &client });
+    put(line, HEADER, if client.is_empty() { "unknown client" } else { &client });
     if let Some(platform) = session.client_platform {
         put(line, PLAIN, platform);
     }
@@ -92,7 +93,7 @@ fn kind(line: &mut Line, style: Style, name: &str) {
 
 fn put(line: &mut Line, style: Style, text: &str) {
     if !text.is_empty() {
-        line.push(style, escape(text));
+        line.push(style, text);
         line.push(PLAIN, "  ");
     }
 }
@@ -105,33 +106,6 @@ const fn status_style(status: StatusCode) -> Style {
     }
 }
 
-/// `850 µs`, `1.84 ms`, `12.30 s`.
-fn latency(latency_us: i64) -> String {
-    match latency_us {
-        ..1_000 => format!("{latency_us} µs"),
-        1_000..1_000_000 => format!("{}.{:02} ms", latency_us / 1_000, latency_us % 1_000 / 10),
-        _ => format!("{}.{:02} s", latency_us / 1_000_000, latency_us % 1_000_000 / 10_000),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_latency_is_said_in_the_unit_that_fits() {
-        let cases = [
-            (-5, "-5 µs"),
-            (0, "0 µs"),
-            (999, "999 µs"),
-            (1_000, "1.00 ms"),
-            (1_849, "1.84 ms"),
-            (999_999, "999.99 ms"),
-            (12_300_000, "12.30 s"),
-            (i64::MIN, "-9223372036854775808 µs"),
-        ];
-        for (latency_us, expected) in cases {
-            assert_eq!(latency(latency_us), expected);
-        }
-    }
+fn time_of_day(clock: &Clock, ts: i64) -> String {
+    clock.time(ts, TimeStyle::Today)
 }
