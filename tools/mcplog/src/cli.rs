@@ -1,20 +1,22 @@
-//! The command line: commands, options, help.
+//! The command line: the commands and their help.
 //!
-//! Declarations only; what a command does is in [`crate::command`].
+//! Declarations only; options are in [`crate::arguments`], what a command does is in [`crate::command`].
 
-use crate::moment;
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use mcplog::Status;
-use mcplog::query::{RequestFilter, SchemaFilter, SessionFilter, Span};
-use std::path::PathBuf;
+use crate::arguments::{
+    CheckArgs, DemoArgs, IngestArgs, RebuildArgs, RequestsArgs, SchemaArgs, SessionsArgs, UnusedArgs,
+};
+use clap::{Parser, Subcommand};
+use mcplog_terminal::colour::Colour;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
   1    wrong usage, no store, or an I/O error
-  2    ingest: done, but some lines were no events; check: unfinished
+  2    ingest: done, but some lines were no events; check: attention
   3    check: damaged
-  130  ingest: interrupted";
+  130  ingest: interrupted
+
+docs/json.md explains every field that --json prints; `wal-inspect json` shows it.";
 
 /// Records MCP traffic, and shows what it recorded.
 #[derive(Debug, Parser)]
@@ -22,6 +24,9 @@ Exit codes:
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    pub(crate) color: Colour,
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,7 +79,7 @@ Examples:
   mcplog stats --tool search --session 0197a1c0
   mcplog stats --json | jq -r '[.tool, .p99_us] | @tsv'
 
-ERRORS counts JSON-RPC errors, broken exchanges and timeouts; ISERROR counts results in which the tool
+ERRORS counts JSON-RPC errors, broken exchanges and timeouts, in JSON too; ISERROR counts results in which the tool
 itself reported a failure. P50, P95 and P99 are latencies that half, 95 % and 99 % did not exceed; over
 more than 4,000 requests they are within 1 % of these. All else is exact.
 
@@ -110,7 +115,7 @@ Examples:
 What servers offer is what their current tools/list says. LAST CALLED is about all that is on record,
 also outside of the times that were asked about.
 
-JSON fields: proxy, upstream_url, tool, known_since, last_called_at. Times are Unix milliseconds UTC;
+JSON fields: proxy, upstream_url, tool, first_seen_at, last_called_at. Times are Unix milliseconds UTC;
 last_called_at is null for a tool that was never called.")]
     Unused(UnusedArgs),
 
@@ -131,16 +136,16 @@ new_hash.")]
 Examples:
   mcplog check                     everything; reads the whole store
   mcplog check --quick             without comparing the database's indexes with its tables
-  mcplog check --json | jq -r '.findings[] | [.severity, .path, .offset, .text] | @tsv'
+  mcplog check --json | jq -r '.findings[] | [.verdict, .file, .offset, .reason] | @tsv'
 
 It only reads, also while a proxy records. `wal-inspect verify` and `wal-inspect dump` show more of a damaged
 log, `mcplog rebuild` mends a database.
 
-Exit codes: 0 sound, 2 unfinished (what a crash leaves, and the next opening mends), 3 damaged, 1 no store.
+Exit codes: 0 sound, 2 attention (what a crash leaves, and the next opening mends), 3 damaged, 1 no store.
 
 JSON fields: in_use, segments, log_bytes, records, unfolded_records, requests, sessions, database_bytes,
-dropped_events, quarantined, quarantine_files, findings (severity, path, offset, text), verdict (sound,
-unfinished, damaged).")]
+dropped_events, quarantined_records, quarantine_files, findings (verdict, file, offset, reason), verdict
+(sound, attention, damaged).")]
     Check(CheckArgs),
 
     /// Make the database anew: from its rows what it derives from them, or all of it from the log
@@ -153,10 +158,10 @@ Examples:
 Where the database is sound, roll-ups and the sums of sessions are computed from its rows; whoever reads
 meanwhile sees the old state or the new one. Where it is damaged or gone, a new one is made from the log,
 and the old one moves into quarantine/. What the log no longer holds (segments are deleted once they are
-folded, unless keep_segments_bytes keeps them) is then only there:
+folded, unless they are kept) is then only there:
 `sqlite3 quarantine/store.db.1 .recover` may get more out of it. Refused while a proxy records.
 
-JSON fields: from (rows, log). From rows: requests, sessions, calls. From the log: requests, sessions,
+JSON fields: from (rows, log). From rows: requests, sessions, rollups. From the log: requests, sessions,
 segments, records_before_log, moved_to.")]
     Rebuild(RebuildArgs),
 
@@ -188,255 +193,6 @@ Blank lines are skipped. A bad line (no JSON, an unknown type, a missing or wron
 request_id is kept once, so that importing a file twice does no harm. On Ctrl-C, what was read until
 then is kept, and the exit code is 130.";
 
-/// Where the store is.
-#[derive(Debug, Args)]
-pub(crate) struct DirArgs {
-    /// The store's directory
-    #[arg(long, value_name = "DIR", env = "MCPLOG_DIR", default_value = "./mcplog-data")]
-    pub(crate) dir: PathBuf,
-}
-
-/// From when to when.
-#[derive(Debug, Args)]
-pub(crate) struct SpanArgs {
-    /// Only what happened since: 15m, 2h, 7d, a date, a local time or RFC 3339
-    #[arg(long, value_name = "WHEN", value_parser = moment::parse_argument)]
-    since: Option<i64>,
-    /// Only what happened before
-    #[arg(long, value_name = "WHEN", value_parser = moment::parse_argument)]
-    until: Option<i64>,
-}
-
-impl SpanArgs {
-    pub(crate) fn span(&self) -> Span {
-        Span { since_ts: self.since, until_ts: self.until }
-    }
-}
-
-/// Which requests.
-#[derive(Debug, Args)]
-pub(crate) struct RequestArgs {
-    #[command(flatten)]
-    pub(crate) span: SpanArgs,
-    /// Only this tool
-    #[arg(long, value_name = "NAME")]
-    tool: Option<String>,
-    /// Only this JSON-RPC method
-    #[arg(long, value_name = "METHOD")]
-    method: Option<String>,
-    /// Only requests that ended so
-    #[arg(long, value_enum)]
-    status: Option<StatusArg>,
-    /// Only this session; the beginning of its id is enough
-    #[arg(long, value_name = "ID")]
-    pub(crate) session: Option<String>,
-    /// Only what this proxy saw
-    #[arg(long, value_name = "NAME")]
-    proxy: Option<String>,
-    /// Only requests that failed: errors, timeouts, and tools that reported a failure
-    #[arg(long)]
-    errors: bool,
-    /// Only requests that took longer: 250us, 100ms, 1.5s
-    #[arg(long, value_name = "TIME", value_parser = moment::parse_latency_us)]
-    slower_than: Option<i64>,
-}
-
-impl RequestArgs {
-    /// The filter, with the session's whole id in place of what was typed, and no limit.
-    pub(crate) fn filter(&self, session_id: Option<String>) -> RequestFilter {
-        RequestFilter {
-            span: self.span.span(),
-            proxy: self.proxy.clone(),
-            method: self.method.clone(),
-            tool: self.tool.clone(),
-            status: self.status.map(Status::from),
-            session_id,
-            errors_only: self.errors,
-            slower_than_us: self.slower_than,
-            limit: None,
-        }
-    }
-}
-
-/// `--status`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum StatusArg {
-    Ok,
-    Error,
-    Timeout,
-}
-
-impl From<StatusArg> for Status {
-    fn from(status: StatusArg) -> Self {
-        match status {
-            StatusArg::Ok => Self::Ok,
-            StatusArg::Error => Self::Error,
-            StatusArg::Timeout => Self::Timeout,
-        }
-    }
-}
-
-/// How much of the answer is shown, and in which form.
-#[derive(Debug, Args)]
-pub(crate) struct ShowArgs {
-    /// At most so many rows; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: u64,
-    /// One JSON object per line
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-impl ShowArgs {
-    /// The limit, if there is one.
-    pub(crate) fn limit(&self) -> Option<u64> {
-        (self.limit > 0).then_some(self.limit)
-    }
-}
-
-/// Of the commands that show requests: one by one, the slowest, or what they add up to.
-#[derive(Debug, Args)]
-pub(crate) struct RequestsArgs {
-    #[command(flatten)]
-    pub(crate) store: DirArgs,
-    #[command(flatten)]
-    pub(crate) requests: RequestArgs,
-    #[command(flatten)]
-    pub(crate) show: ShowArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
-    #[command(flatten)]
-    pub(crate) store: DirArgs,
-    /// Leave out what takes longest: comparing the indexes of the database with its tables
-    #[arg(long)]
-    pub(crate) quick: bool,
-    /// One JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RebuildArgs {
-    #[command(flatten)]
-    pub(crate) store: DirArgs,
-    /// Make the whole database anew from the log
-    #[arg(long)]
-    pub(crate) from_log: bool,
-    /// One JSON object in place of a sentence
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SessionsArgs {
-    #[command(flatten)]
-    pub(crate) store: DirArgs,
-    #[command(flatten)]
-    pub(crate) span: SpanArgs,
-    /// Only this session; the beginning of its id is enough
-    #[arg(long, value_name = "ID", conflicts_with = "clients")]
-    pub(crate) session: Option<String>,
-    /// Only sessions of the client with this name
-    #[arg(long, value_name = "NAME")]
-    client: Option<String>,
-    /// Only what this proxy saw
-    #[arg(long, value_name = "NAME")]
-    proxy: Option<String>,
-    /// Only sessions in which a request failed
-    #[arg(long)]
-    errors: bool,
-    /// One line per client instead of one per session
-    #[arg(long)]
-    pub(crate) clients: bool,
-    #[command(flatten)]
-    pub(crate) show: ShowArgs,
-}
-
-impl SessionsArgs {
-    /// The filter, with the session's whole id in place of what was typed, and no limit.
-    pub(crate) fn filter(&self, session_id: Option<String>) -> SessionFilter {
-        SessionFilter {
-            span: self.span.span(),
-            proxy: self.proxy.clone(),
-            client_name: self.client.clone(),
-            session_id,
-            errors_only: self.errors,
-            limit: None,
-        }
-    }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct UnusedArgs {
-    #[command(flatten)]
-    pub(crate) store: DirArgs,
-    #[command(flatten)]
-    pub(crate) span: SpanArgs,
-    /// Only tools behind this proxy
-    #[arg(long, value_name = "NAME")]
-    pub(crate) proxy: Option<String>,
-    #[command(flatten)]
-    pub(crate) show: ShowArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SchemaArgs {
-    #[command(flatten)]
-    pub(crate) store: DirArgs,
-    /// What changed, instead of what is
-    #[arg(long)]
-    pub(crate) changes: bool,
-    #[command(flatten)]
-    pub(crate) span: SpanArgs,
-    /// Only the result of this method, such as tools/list
-    #[arg(long, value_name = "METHOD")]
-    method: Option<String>,
-    /// Only what this proxy saw
-    #[arg(long, value_name = "NAME")]
-    proxy: Option<String>,
-    #[command(flatten)]
-    pub(crate) show: ShowArgs,
-}
-
-impl SchemaArgs {
-    /// The filter, without a limit.
-    pub(crate) fn filter(&self) -> SchemaFilter {
-        SchemaFilter { span: self.span.span(), proxy: self.proxy.clone(), method: self.method.clone(), limit: None }
-    }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct IngestArgs {
-    #[command(flatten)]
-    pub(crate) store: DirArgs,
-    /// Keep the log after it is folded, for wal-inspect and for rebuilding
-    #[arg(long)]
-    pub(crate) keep_segments: bool,
-    /// Let requests go that are older, in milliseconds
-    ///
-    /// While the import runs; what is left goes when the store is opened with such a limit again.
-    #[arg(long, value_name = "MS")]
-    pub(crate) keep_rows_age_ms: Option<u64>,
-    /// Let the oldest requests go where the database would get larger
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) database_bytes_max: Option<u64>,
-    /// Print the summary as one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// The file with the events, one JSON object per line; - for standard input
-    #[arg(value_name = "FILE|-")]
-    pub(crate) file: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DemoArgs {
-    /// Where to record; without it, into a fresh directory, which is named
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dir: Option<PathBuf>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -452,24 +208,5 @@ mod tests {
         let mut command = Cli::command().term_width(80);
         let help = command.render_long_help().to_string();
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
-    }
-
-    #[test]
-    fn filters_carry_what_was_typed() {
-        let line = "mcplog logs --tool t --method m --status timeout --proxy p --errors --slower-than 1ms --limit 0";
-        let Command::Logs(args) = Cli::parse_from(line.split(' ')).command else { panic!("not logs") };
-        let filter = args.requests.filter(Some("whole".into()));
-        let expected = RequestFilter {
-            tool: Some("t".into()),
-            method: Some("m".into()),
-            status: Some(Status::Timeout),
-            proxy: Some("p".into()),
-            session_id: Some("whole".into()),
-            errors_only: true,
-            slower_than_us: Some(1_000),
-            ..RequestFilter::default()
-        };
-        assert_eq!(filter, expected);
-        assert_eq!(args.show.limit(), None);
     }
 }

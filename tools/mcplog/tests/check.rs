@@ -105,7 +105,7 @@ fn what_a_killed_process_leaves_is_unfinished_and_no_damage() {
     let connection = rusqlite::Connection::open(fixture.dir().join("store.db")).expect("open");
     connection.execute_batch("UPDATE checkpoint SET sequence = sequence - 3").expect("rewind");
     drop(connection);
-    assert_eq!(verdict(&fixture), ("unfinished".to_owned(), 2));
+    assert_eq!(verdict(&fixture), ("attention".to_owned(), 2));
     assert!(fixture.run("check").stdout.contains("3 records not folded yet"));
 }
 

@@ -1,6 +1,6 @@
 //! Tables: columns that line up and fit the terminal.
 //!
-//! Pure; it does not print. Columns are measured once, on a sample, so that rows can stream; a cell that is wider than its
+//! Pure but for [`write_table`], which writes where it is told. Columns are measured once, on a sample, so that rows can stream; a cell that is wider than its
 //! column is cut.
 
 use crate::line::Line;
@@ -8,6 +8,7 @@ use crate::style::{HEADER, PLAIN};
 use crate::text;
 use anstyle::Style;
 use std::borrow::Cow;
+use std::io::{self, Write};
 
 /// Between two columns.
 const SPACES: usize = 2;
@@ -198,6 +199,20 @@ pub fn table(columns: &[Column], first_header: &str, rows: &[Vec<Cell<'_>>], wid
     }
     let layout = Layout::new(columns, rows, width_max);
     [layout.header_beginning(first_header)].into_iter().chain(rows.iter().map(|row| layout.row(row))).collect()
+}
+
+/// Writes a whole table.
+///
+/// # Errors
+/// What the writer says.
+pub fn write_table(
+    out: &mut dyn Write,
+    columns: &[Column],
+    first_header: &str,
+    rows: &[Vec<Cell<'_>>],
+    width_max: Option<usize>,
+) -> io::Result<()> {
+    table(columns, first_header, rows, width_max).iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
 #[cfg(test)]

@@ -487,13 +487,13 @@ fn a_segment_that_is_not_yet_durable_says_so() {
 
 /// Under which headings of the page an object's members are.
 fn headings(kind: &str) -> Vec<&str> {
-    const EVERY_OBJECT: &str = "wal-inspect, every object";
+    const EVERY_OBJECT: &str = "wal-inspect: every object";
     match kind {
         "summary" => vec!["summary"],
         "segment" | "damage" | "torn_tail" | "unreadable" | "contradiction" | "missing" | "note" => {
             vec![EVERY_OBJECT, kind]
         }
-        record => vec![EVERY_OBJECT, "wal-inspect, every record", record],
+        record => vec![EVERY_OBJECT, "wal-inspect: every record", record],
     }
 }
 

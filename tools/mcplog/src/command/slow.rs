@@ -4,11 +4,11 @@
 
 use super::logs::LogTable;
 use super::notes::{Notes, whole_session_id};
-use crate::cli::RequestsArgs;
+use crate::arguments::RequestsArgs;
 use crate::error::CliError;
-use crate::json;
-use crate::view::View;
 use mcplog::query::Query;
+use mcplog_terminal::json;
+use mcplog_terminal::view::View;
 use std::io::Write;
 
 /// Runs the command.

@@ -5,9 +5,11 @@
 use super::directory::{self, StoreFile};
 use crate::command::{schema, sessions, stats};
 use crate::error::CliError;
-use crate::units::bytes;
-use crate::view::{DIM, HEADER, NAME, View};
 use mcplog::query::{Query, RequestFilter, SchemaFilter, SessionFilter};
+use mcplog_terminal::shell::quoted;
+use mcplog_terminal::style::{DIM, HEADER, NAME};
+use mcplog_terminal::units::bytes;
+use mcplog_terminal::view::View;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -85,33 +87,9 @@ impl Commands<'_> {
     }
 }
 
-/// A word that a shell reads as it is.
-fn quoted(word: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+:@%=,".contains(character);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_are_quoted_for_the_shell_only_if_they_must_be() {
-        let cases = [
-            ("target/release/mcplog", "target/release/mcplog"),
-            ("/tmp/my demo", "'/tmp/my demo'"),
-            ("it's", r"'it'\''s'"),
-            ("$(reboot)", "'$(reboot)'"),
-            ("~", "'~'"),
-            ("", "''"),
-        ];
-        for (word, expected) in cases {
-            assert_eq!(quoted(word), expected);
-        }
-    }
 
     #[test]
     fn files_line_up_and_say_what_they_are() {

@@ -6,7 +6,6 @@
 mod bad_lines;
 mod feed;
 mod line;
-mod progress;
 mod reader;
 mod summary;
 
