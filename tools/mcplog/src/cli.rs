@@ -96,7 +96,7 @@ Examples:
   mcplog sessions --json | jq -r .session_id
 
 A session that was not closed counts as idle once it has been silent for as long as the proxy that
-recorded it was told (session_idle_ms). A session marked ~ was derived by the proxy, because that revision
+recorded it was told (session_idle). A session marked ~ was derived by the proxy, because that revision
 of the protocol has none.
 
 JSON fields: session_id, proxy, started_at, last_seen_at, ended_at, closed_at, client_name,
