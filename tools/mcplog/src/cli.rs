@@ -16,11 +16,12 @@ Exit codes:
   3    check: damaged
   130  ingest: interrupted
 
-docs/json.md explains every field that --json prints; `wal-inspect json` shows it.";
+docs/json.md explains every field that --json prints; `wal-inspect json` shows
+it.";
 
 /// Records MCP traffic, and shows what it recorded.
 #[derive(Debug, Parser)]
-#[command(name = "mcplog", version, max_term_width = 100, after_help = EXIT_CODES, subcommand_required = true)]
+#[command(name = "mcplog", version, max_term_width = 80, after_help = EXIT_CODES, subcommand_required = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -39,7 +40,8 @@ Examples:
   mcplog demo                    into a fresh directory, which it names
   mcplog demo --dir ./try-it     into ./try-it
 
-It listens on loopback ports only, takes a few seconds, and leaves its data where it says.")]
+It listens on loopback ports only, takes a few seconds, and leaves its data
+where it says.")]
     Demo(DemoArgs),
 
     /// Show requests, the newest last
@@ -48,12 +50,13 @@ Examples:
   mcplog logs                            the newest 50 requests
   mcplog logs --errors --since 2h        what failed in the last two hours
   mcplog logs --tool search --slower-than 500ms
-  mcplog logs --session 0197a1c0         one session; the beginning of its id is enough
+  mcplog logs --session 0197a1c0         one session: the beginning of its id
   mcplog logs --limit 0 --json | jq -r 'select(.status == \"error\") | .error_msg'
 
-JSON fields: id, request_id, ts, proxy, session_id, client_name, method, tool, target, latency_us,
-status, tool_error, error_code, error_msg, bytes_in, bytes_out, protocol_version, rpc_id. Times are
-Unix milliseconds UTC, latencies microseconds, sizes bytes; what is not known is null.")]
+JSON fields: id, request_id, ts, proxy, session_id, client_name, method, tool,
+target, latency_us, status, tool_error, error_code, error_msg, bytes_in,
+bytes_out, protocol_version, rpc_id. Times are Unix milliseconds UTC, latencies
+microseconds, sizes bytes; what is not known is null.")]
     Logs(RequestsArgs),
 
     /// Show the slowest requests, the slowest first
@@ -66,9 +69,9 @@ Examples:
 
 Of equally slow requests, the newest comes first.
 
-JSON fields: id, request_id, ts, proxy, session_id, client_name, method, tool, target, latency_us,
-status, tool_error, error_code, error_msg, bytes_in, bytes_out, protocol_version, rpc_id, as those of
-`mcplog logs`.")]
+JSON fields: id, request_id, ts, proxy, session_id, client_name, method, tool,
+target, latency_us, status, tool_error, error_code, error_msg, bytes_in,
+bytes_out, protocol_version, rpc_id, as those of `mcplog logs`.")]
     Slow(RequestsArgs),
 
     /// Show how often each tool was called, how slow it was, and how it failed
@@ -79,12 +82,14 @@ Examples:
   mcplog stats --tool search --session 0197a1c0
   mcplog stats --json | jq -r '[.tool, .p99_us] | @tsv'
 
-ERRORS counts JSON-RPC errors, broken exchanges and timeouts, in JSON too; ISERROR counts results in which the tool
-itself reported a failure. P50, P95 and P99 are latencies that half, 95 % and 99 % did not exceed; over
-more than 4,000 requests they are within 1 % of these. All else is exact.
+ERRORS counts JSON-RPC errors, broken exchanges and timeouts, in JSON too;
+ISERROR counts results in which the tool itself reported a failure. P50, P95 and
+P99 are latencies that half, 95 % and 99 % did not exceed; over more than 4,000
+requests they are within 1 % of these. All else is exact.
 
-JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors, p50_us, p95_us, p99_us, max_us,
-bytes_in, bytes_out, first_ts, last_ts. Latencies are microseconds, times Unix milliseconds UTC.")]
+JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors, p50_us,
+p95_us, p99_us, max_us, bytes_in, bytes_out, first_ts, last_ts. Latencies are
+microseconds, times Unix milliseconds UTC.")]
     Stats(RequestsArgs),
 
     /// Show sessions and the clients behind them
@@ -95,14 +100,15 @@ Examples:
   mcplog sessions --clients        one line per client instead
   mcplog sessions --json | jq -r .session_id
 
-A session that was not closed counts as idle once it has been silent for as long as the proxy that
-recorded it was told (session_idle). A session marked ~ was derived by the proxy, because that revision
-of the protocol has none.
+A session that was not closed counts as idle once it has been silent for as long
+as the proxy that recorded it was told (session_idle). A session marked ~ was
+derived by the proxy, because that revision of the protocol has none.
 
-JSON fields: session_id, proxy, started_at, last_seen_at, ended_at, closed_at, client_name,
-client_version, client_platform, protocol_version, derived, total_calls, total_errors,
-total_tool_errors. With --clients: client_name, client_version, client_platform, sessions,
-open_sessions, total_calls, total_errors, total_tool_errors, first_seen_at, last_seen_at.")]
+JSON fields: session_id, proxy, started_at, last_seen_at, ended_at, closed_at,
+client_name, client_version, client_platform, protocol_version, derived,
+total_calls, total_errors, total_tool_errors. With --clients: client_name,
+client_version, client_platform, sessions, open_sessions, total_calls,
+total_errors, total_tool_errors, first_seen_at, last_seen_at.")]
     Sessions(SessionsArgs),
 
     /// Show tools that servers offer and nobody called
@@ -112,57 +118,61 @@ Examples:
   mcplog unused --since 30d        not called for thirty days
   mcplog unused --json | jq -r 'select(.last_called_at == null) | .tool'
 
-What servers offer is what their current tools/list says. LAST CALLED is about all that is on record,
-also outside of the times that were asked about.
+What servers offer is what their current tools/list says. LAST CALLED is about
+all that is on record, also outside of the times that were asked about.
 
-JSON fields: proxy, upstream_url, tool, first_seen_at, last_called_at. Times are Unix milliseconds UTC;
-last_called_at is null for a tool that was never called.")]
+JSON fields: proxy, upstream_url, tool, first_seen_at, last_called_at. Times are
+Unix milliseconds UTC; last_called_at is null for a tool that was never called.")]
     Unused(UnusedArgs),
 
     /// Show what servers offer, and how it changed
     #[command(after_help = "\
 Examples:
   mcplog schema                    the current version of each list
-  mcplog schema --changes          what was added, removed and modified, and when
-  mcplog schema --method tools/list --json | jq -r '.payload | fromjson | .tools[].name'
+  mcplog schema --changes          what changed, and when
+  mcplog schema --method tools/list --json \\
+    | jq -r '.payload | fromjson | .tools[].name'
 
-JSON fields: id, proxy, upstream_url, method, schema_hash, captured_at, payload (JSON text).
-With --changes: id, detected_at, proxy, upstream_url, method, change_type, item_name, old_hash,
-new_hash.")]
+JSON fields: id, proxy, upstream_url, method, schema_hash, captured_at, payload
+(JSON text). With --changes: id, detected_at, proxy, upstream_url, method,
+change_type, item_name, old_hash, new_hash.")]
     Schema(SchemaArgs),
 
     /// Say whether a store is sound: its log, its database, and how they fit together
     #[command(after_help = "\
 Examples:
   mcplog check                     everything; reads the whole store
-  mcplog check --quick             without comparing the database's indexes with its tables
-  mcplog check --json | jq -r '.findings[] | [.verdict, .file, .offset, .reason] | @tsv'
+  mcplog check --quick             without what takes longest
+  mcplog check --json \\
+    | jq -r '.findings[] | [.verdict, .file, .offset, .reason] | @tsv'
 
-It only reads, also while a proxy records. `wal-inspect verify` and `wal-inspect dump` show more of a damaged
-log, `mcplog rebuild` mends a database.
+It only reads, also while a proxy records. `wal-inspect verify` and `wal-inspect
+dump` show more of a damaged log, `mcplog rebuild` mends a database.
 
-Exit codes: 0 sound, 2 attention (what a crash leaves, and the next opening mends), 3 damaged, 1 no store.
+Exit codes: 0 sound, 2 attention (what a crash leaves, and the next opening
+mends), 3 damaged, 1 no store.
 
-JSON fields: in_use, segments, log_bytes, records, unfolded_records, requests, sessions, database_bytes,
-dropped_events, quarantined_records, quarantine_files, findings (verdict, file, offset, reason), verdict
-(sound, attention, damaged).")]
+JSON fields: in_use, segments, log_bytes, records, unfolded_records, requests,
+sessions, database_bytes, dropped_events, quarantined_records, quarantine_files,
+findings (verdict, file, offset, reason), verdict (sound, attention, damaged).")]
     Check(CheckArgs),
 
     /// Make the database anew: from its rows what it derives from them, or all of it from the log
     #[command(after_help = "\
 Examples:
   mcplog rebuild --dir ./mcplog-data
-  mcplog rebuild --from-log        from the segments that are kept, even where the database is sound
+  mcplog rebuild --from-log        from the kept segments, in any case
   mcplog rebuild --json
 
-Where the database is sound, roll-ups and the sums of sessions are computed from its rows; whoever reads
-meanwhile sees the old state or the new one. Where it is damaged or gone, a new one is made from the log,
-and the old one moves into quarantine/. What the log no longer holds (segments are deleted once they are
-folded, unless they are kept) is then only there:
-`sqlite3 quarantine/store.db.1 .recover` may get more out of it. Refused while a proxy records.
+Where the database is sound, roll-ups and the sums of sessions are computed from
+its rows; whoever reads meanwhile sees the old state or the new one. Where it is
+damaged or gone, a new one is made from the log, and the old one moves into
+quarantine/. What the log no longer holds (segments are deleted once they are
+folded, unless they are kept) is then only there: `sqlite3 quarantine/store.db.1
+.recover` may get more out of it. Refused while a proxy records.
 
-JSON fields: from (rows, log). From rows: requests, sessions, rollups. From the log: requests, sessions,
-segments, records_before_log, moved_to.")]
+JSON fields: from (rows, log). From rows: requests, sessions, rollups. From the
+log: requests, sessions, segments, records_before_log, moved_to.")]
     Rebuild(RebuildArgs),
 
     /// Record events from JSON lines, over the same path that the proxy uses
@@ -176,22 +186,26 @@ Examples:
   zcat old.jsonl.gz | mcplog ingest --dir ./imported -
   mcplog ingest --keep-segments events.jsonl && wal-inspect list ./mcplog-data
 
-One JSON object per line; the lines are recorded in their order. `type` says which event it is; fields
-with ? may be absent or null; fields that are not listed are ignored.
+One JSON object per line; the lines are recorded in their order. `type` says
+which event it is; fields with ? may be absent or null; fields that are not
+listed are ignored.
 
-  request         request_id, ts, proxy, method, latency_us, status (ok, error, timeout), session_id?,
-                  tool?, error_code?, error_msg?, bytes_in?, bytes_out?, tool_error?, target?,
+  request         request_id, ts, proxy, method, latency_us,
+                  status (ok, error, timeout), session_id?, tool?, error_code?,
+                  error_msg?, bytes_in?, bytes_out?, tool_error?, target?,
                   protocol_version?, rpc_id?
-  session         session_id, proxy, started_at, client_name?, client_version?, client_platform?,
-                  protocol_version?, derived?
+  session         session_id, proxy, started_at, client_name?, client_version?,
+                  client_platform?, protocol_version?, derived?
   session_closed  session_id, ended_at
-  schema_version  ts, proxy, upstream_url, method, payload (JSON as a string), content_hash
+  schema_version  ts, proxy, upstream_url, method, payload (JSON as a string),
+                  content_hash
 
-Times are Unix milliseconds UTC, latencies microseconds, sizes bytes, all of them whole numbers.
-Blank lines are skipped. A bad line (no JSON, an unknown type, a missing or wrong field, more than
-16 MiB) is reported with its number and left out; the rest goes on, and the exit code is 2. The same
-request_id is kept once, so that importing a file twice does no harm. On Ctrl-C, what was read until
-then is kept, and the exit code is 130.";
+Times are Unix milliseconds UTC, latencies microseconds, sizes bytes, all of
+them whole numbers. Blank lines are skipped. A bad line (no JSON, an unknown
+type, a missing or wrong field, more than 16 MiB) is reported with its number
+and left out; the rest goes on, and the exit code is 2. The same request_id is
+kept once, so that importing a file twice does no harm. On Ctrl-C, what was read
+until then is kept, and the exit code is 130.";
 
 #[cfg(test)]
 mod tests {
@@ -203,10 +217,24 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Clap breaks what is longer than the terminal; what we broke already would be broken twice.
     #[test]
-    fn help_fits_a_terminal() {
-        let mut command = Cli::command().term_width(80);
-        let help = command.render_long_help().to_string();
-        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    fn no_help_is_wider_than_80_columns_and_none_is_broken_twice() {
+        fn check(mut command: clap::Command) {
+            for text in [command.get_after_help(), command.get_after_long_help()].into_iter().flatten() {
+                for line in text.to_string().lines() {
+                    assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+                }
+            }
+            for line in command.render_long_help().to_string().lines() {
+                // A list of possible values is never broken.
+                let is_whole = line.chars().count() <= 80 || line.trim_start().starts_with("[possible values");
+                assert!(is_whole, "{}: {line}", command.get_name());
+            }
+            command.get_subcommands().cloned().for_each(check);
+        }
+        let mut command = Cli::command();
+        command.build();
+        check(command);
     }
 }

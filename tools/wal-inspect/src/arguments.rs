@@ -22,7 +22,7 @@ macro_rules! with_exit_codes {
 /// PATH is a store's directory (the one with `wal` in it), its `wal` directory, or a segment file. wal-inspect only
 /// reads: it takes no lock, opens no database, repairs nothing, and never disturbs a store that is running.
 #[derive(Debug, Parser)]
-#[command(name = "wal-inspect", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "wal-inspect", version, max_term_width = 80, disable_help_subcommand = true)]
 #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect list ./mcplog-data\n  wal-inspect tail --follow ./mcplog-data\n  wal-inspect verify ./mcplog-data && echo sound"))]
 pub(crate) struct Arguments {
     #[command(subcommand)]

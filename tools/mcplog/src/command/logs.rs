@@ -66,7 +66,7 @@ struct Rows<'a> {
     out: &'a mut dyn Write,
     view: &'a View,
     json: bool,
-    table: Option<LogTable>,
+    table: Option<RequestTable>,
     sample: Vec<LogRow>,
     seen: u64,
 }
@@ -87,7 +87,7 @@ impl Rows<'_> {
     }
 
     fn start_table(&mut self) -> io::Result<()> {
-        let table = LogTable::measure(&self.sample, self.view);
+        let table = RequestTable::measure(&self.sample, self.view);
         table.write_header(self.out)?;
         for row in std::mem::take(&mut self.sample) {
             table.write(self.out, self.view, &row)?;
@@ -102,7 +102,7 @@ impl Rows<'_> {
 }
 
 /// Requests, as tables show them.
-pub(super) struct LogTable {
+pub(super) struct RequestTable {
     layout: Layout,
     time_header: String,
     time_style: TimeStyle,
@@ -110,7 +110,7 @@ pub(super) struct LogTable {
     id_length: Option<usize>,
 }
 
-impl LogTable {
+impl RequestTable {
     /// Columns that the sample fits into.
     pub(super) fn measure(sample: &[LogRow], view: &View) -> Self {
         let first_ts = sample.iter().map(|row| row.ts).min().unwrap_or(0);

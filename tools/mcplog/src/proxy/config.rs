@@ -101,15 +101,14 @@ pub(crate) struct ProxyArgs {
 const EXAMPLES: &str = "\
 Examples:
   mcplog proxy --upstream http://127.0.0.1:9000/mcp
-  mcplog proxy --upstream https://mcp.example.com/mcp --rewrite-host --listen 127.0.0.1:3001
+  mcplog proxy --upstream https://mcp.example.com/mcp --rewrite-host
   mcplog proxy --config proxy.toml --admin 127.0.0.1:9464
-
   mcplog proxy --upstream http://127.0.0.1:9000/mcp --keep 30d --max-size 2GiB
 
 The database grows without limit, unless --keep or --max-size limits it.
 
-A configuration file has the same settings, and more of the store's. name, url and [admin] aside,
-these are the defaults:
+A configuration file has the same settings, and more of the store's. name, url
+and [admin] aside, these are the defaults:
   listen = \"127.0.0.1:3000\"
   drain = \"5s\"
 

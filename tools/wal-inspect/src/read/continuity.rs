@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 /// Remembers the segment before.
 #[derive(Debug, Default)]
 pub(crate) struct Continuity {
-    before: Option<Before>,
+    previous: Option<PreviousSegment>,
 }
 
+/// The segment that was read last.
 #[derive(Debug)]
-struct Before {
+struct PreviousSegment {
     directory: PathBuf,
     segment: SegmentId,
     writer_id: WriterId,
@@ -27,48 +28,50 @@ impl Continuity {
         if let Some(name_id) = name_id.filter(|name_id| *name_id != header.segment_id) {
             contradicts(format!("the name says segment {}, the header {}", name_id.0, header.segment_id.0));
         }
-        let Some(before) = &self.before else { return findings };
+        let Some(previous) = &self.previous else { return findings };
         // Files that a user picked from several places, or in another order, have nothing to do with each other.
-        if path.parent() != Some(&before.directory) || header.segment_id <= before.segment {
+        if path.parent() != Some(&previous.directory) || header.segment_id <= previous.segment {
             return findings;
         }
-        if header.writer_id != before.writer_id {
+        if header.writer_id != previous.writer_id {
             contradicts(format!(
                 "written by {}, the segment before it by {}; they were mixed up by hand",
-                header.writer_id, before.writer_id
+                header.writer_id, previous.writer_id
             ));
-        } else if header.base_sequence < before.next_sequence {
+        } else if header.base_sequence < previous.next_sequence {
             findings.push(Finding::Note {
                 reason: format!(
                     "begins at record {} again, though {} is due: written again after a failed sync, these are the same \
                      records",
-                    header.base_sequence, before.next_sequence
+                    header.base_sequence, previous.next_sequence
                 ),
             });
-        } else if header.base_sequence > before.next_sequence {
-            let records = header.base_sequence.0 - before.next_sequence.0;
-            findings.push(Finding::Missing { first: before.next_sequence, records });
+        } else if header.base_sequence > previous.next_sequence {
+            let records = header.base_sequence.0 - previous.next_sequence.0;
+            findings.push(Finding::Missing { first: previous.next_sequence, records });
         }
         findings
     }
 
     /// The number that is due next; what lies below was read before. 0 before the first segment was passed.
     pub(crate) fn due(&self) -> Sequence {
-        self.before.as_ref().map_or(Sequence(0), |before| before.next_sequence)
+        self.previous.as_ref().map_or(Sequence(0), |previous| previous.next_sequence)
     }
 
     /// The segment was read up to `next_sequence`.
     pub(crate) fn passed(&mut self, path: &Path, header: &SegmentHeader, next_sequence: Sequence) {
-        let follows = |before: &&Before| path.parent() == Some(&before.directory) && header.segment_id > before.segment;
+        let follows = |previous: &&PreviousSegment| {
+            path.parent() == Some(&previous.directory) && header.segment_id > previous.segment
+        };
         let mut next_sequence = next_sequence;
-        if let Some(before) = self.before.as_ref().filter(follows) {
+        if let Some(previous) = self.previous.as_ref().filter(follows) {
             // A foreign segment must not make its neighbour look foreign.
-            if before.writer_id != header.writer_id {
+            if previous.writer_id != header.writer_id {
                 return;
             }
-            next_sequence = next_sequence.max(before.next_sequence);
+            next_sequence = next_sequence.max(previous.next_sequence);
         }
-        self.before = Some(Before {
+        self.previous = Some(PreviousSegment {
             directory: path.parent().unwrap_or(Path::new("")).to_owned(),
             segment: header.segment_id,
             writer_id: header.writer_id,

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 /// A running store may be interrupted in the middle of a frame or a mark. It gets this long to go on, this many times,
 /// before what is there counts as torn. Where no store runs, nothing will change.
-const SETTLE_PAUSE: Duration = Duration::from_millis(20);
-const SETTLE_ATTEMPTS: u32 = 5;
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+const RETRY_ATTEMPTS: u32 = 5;
 /// How many damaged bytes are kept to be shown.
 const HEAD_BYTES: usize = 256;
 /// How much is read at a time while looking for what lies behind the last frame.
@@ -33,12 +33,12 @@ pub(crate) type Visit<'v> = dyn FnMut(Found<'_>) -> Result<ControlFlow<()>, Fail
 
 /// Reads to the segment's end and says what it is.
 pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, Failure> {
-    let mut attempts = SETTLE_ATTEMPTS;
+    let mut attempts = RETRY_ATTEMPTS;
     loop {
         let before = reader.position();
         let ControlFlow::Continue(stop) = to_stop(reader, visit)? else { return Ok(ControlFlow::Break(())) };
         if reader.position() != before {
-            attempts = SETTLE_ATTEMPTS;
+            attempts = RETRY_ATTEMPTS;
         }
         let mut findings = Vec::new();
         findings.extend(end(reader, stop)?);
@@ -54,7 +54,7 @@ pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resul
             return Ok(ControlFlow::Continue(()));
         }
         attempts -= 1;
-        std::thread::sleep(SETTLE_PAUSE);
+        std::thread::sleep(RETRY_PAUSE);
     }
 }
 
