@@ -2,7 +2,10 @@
 //!
 //! Pure.
 
-/// The word, in quotes where a shell would take it apart. Not yet safe for a terminal.
+use crate::text::escape;
+
+/// The word, in quotes where a shell would take it apart. What a terminal would act on is escaped; a word with such a
+/// character can be read, but not pasted.
 #[must_use]
 pub fn quoted(word: &str) -> String {
     // Not `~`: a shell makes a directory of it.
@@ -10,7 +13,7 @@ pub fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    format!("'{}'", escape(word).replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -27,6 +30,7 @@ mod tests {
             ("$(reboot)", "'$(reboot)'"),
             ("~", "'~'"),
             ("", "''"),
+            ("a\u{1b}[2J\n", r"'a\u{1b}[2J\n'"),
         ];
         for (word, expected) in cases {
             assert_eq!(quoted(word), expected);

@@ -8,6 +8,7 @@ use crate::error::CliError;
 use mcplog::query::{Query, RequestFilter, SchemaFilter, SessionFilter};
 use mcplog_terminal::shell::quoted;
 use mcplog_terminal::style::{DIM, HEADER, NAME};
+use mcplog_terminal::text::escape;
 use mcplog_terminal::units::bytes;
 use mcplog_terminal::view::View;
 use std::io::{self, Write};
@@ -29,7 +30,7 @@ pub(super) fn write_all(out: &mut dyn Write, dir: &Path, program: &str, view: &V
     heading(out, "How the server changed", &commands.line("schema", " --changes"))?;
     schema::write_changes(out, &query.schema_changes(&SchemaFilter::default())?, view)?;
 
-    writeln!(out, "\n{HEADER}Where it is{HEADER:#}\n{DIM}{}{DIM:#}\n", dir.display())?;
+    writeln!(out, "\n{HEADER}Where it is{HEADER:#}\n{DIM}{}{DIM:#}\n", escape(&dir.display().to_string()))?;
     let files =
         directory::files(dir).map_err(|error| CliError::Failed(format!("can't list {}: {error}", dir.display())))?;
     write_files(out, &files)?;
