@@ -1,6 +1,7 @@
 //! What files say, what they are refused for, and the page that explains them.
 
 use super::*;
+use crate::proxy::config::{ProxyArgs, Settings};
 use crate::proxy::config_table::KEYS;
 use std::collections::BTreeSet;
 
@@ -205,18 +206,31 @@ fn the_page_lists_every_key_and_no_other() {
     }
 }
 
+/// The defaults that the page has under a heading, as a file would say them; those in words are left out.
+fn defaults(heading: &str) -> String {
+    let written = |default: &str| Some(default.strip_prefix('`')?.strip_suffix('`')?.to_owned());
+    let of_heading = rows().into_iter().filter(|(above, ..)| above == heading);
+    of_heading.filter_map(|(_, key, default)| Some(format!("{key} = {}\n", written(&default)?))).collect()
+}
+
 #[test]
 fn the_defaults_on_the_page_are_the_defaults() {
-    let text: String = rows()
-        .into_iter()
-        .filter(|(heading, ..)| heading == "[store]")
-        .filter_map(|(_, key, default)| Some(format!("{key} = {}\n", default.strip_prefix('`')?.strip_suffix('`')?)))
-        .collect();
+    let store = defaults("[store]");
     let mut expected = Config::new("x");
     // What the proxy has in place of the library's default.
     expected.session_idle_ms = Some(1_800_000);
-    assert_eq!(text.lines().count(), 12, "{text}");
-    assert_eq!(store_of(&text), expected);
+    assert_eq!(store.lines().count(), 12, "{store}");
+    assert_eq!(store_of(&store), expected);
+
+    let arguments = ProxyArgs { upstream: Some("http://127.0.0.1:9000/mcp".to_owned()), ..ProxyArgs::default() };
+    let settings = Settings::resolve(arguments).unwrap();
+    let upstream = defaults("[[upstream]]");
+    let file = parse(&format!("{}[[upstream]]\n{upstream}", defaults("At the beginning of the file"))).unwrap();
+    assert_eq!(upstream.lines().count(), 3, "{upstream}");
+    assert_eq!((file.listen, file.drain), (Some(settings.proxy.listen), Some(settings.proxy.drain)));
+    assert_eq!(file.upstream.timeout, Some(settings.proxy.upstream_timeout));
+    assert_eq!(file.upstream.connect_timeout, Some(settings.proxy.connect_timeout));
+    assert_eq!(file.upstream.rewrite_host, Some(settings.proxy.rewrite_host));
 }
 
 #[test]
