@@ -108,7 +108,8 @@ Examples:
 The database grows without limit, unless --keep or --max-size limits it.
 
 A configuration file has the same settings, and more of the store's; its paths
-are relative to itself. name, url, dir and [admin] aside, these are the defaults:
+are relative to itself. But for name, url, dir and [admin],
+these are the defaults:
   listen = \"127.0.0.1:3000\"
   drain = \"5s\"
 
