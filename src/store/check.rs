@@ -35,6 +35,7 @@ pub struct CheckReport {
     /// Events that the store says were lost, in gaps.
     pub dropped_events: Option<i64>,
     /// Records and damaged places that could not be folded, so far.
+    #[serde(rename = "quarantined_records")]
     pub quarantined: Option<i64>,
     /// Files in `quarantine/`.
     pub quarantine_files: u64,

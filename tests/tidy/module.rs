@@ -106,7 +106,7 @@ fn file_of(tree: &Tree, parent: &str, below: &str, attributes: &[syn::Attribute]
         });
     if let Some(path) = path {
         let folder = parent.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let file = without_detours(&format!("{folder}/{path}"));
+        let file = without_dots(&format!("{folder}/{path}"));
         let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
         return (file, folder);
     }
@@ -115,15 +115,16 @@ fn file_of(tree: &Tree, parent: &str, below: &str, attributes: &[syn::Attribute]
     (file.unwrap_or_else(|| panic!("{parent} declares a module without a file: {below}")), below.to_owned())
 }
 
-/// The path without `a/..` in it.
-fn without_detours(path: &str) -> String {
-    let mut parts = Vec::new();
-    for part in path.split('/') {
-        match part {
-            ".." => _ = parts.pop(),
-            part => parts.push(part),
+/// The same path without `..` and without the folders that they leave.
+fn without_dots(path: &str) -> String {
+    let parts = path.split('/').fold(Vec::new(), |mut parts, part| {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
         }
-    }
+        parts
+    });
     parts.join("/")
 }
 

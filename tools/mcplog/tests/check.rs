@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A store that keeps its log.
-fn kept() -> Fixture {
+fn with_kept_log() -> Fixture {
     let fixture = Fixture::new();
     let path = fixture.root.path().join("events.jsonl");
     std::fs::write(&path, common::EVENTS).expect("write");
@@ -40,7 +40,7 @@ fn contents(fixture: &Fixture) -> Vec<String> {
 
 #[test]
 fn a_sound_store_is_called_so_in_five_lines_of_80_columns() {
-    let fixture = kept();
+    let fixture = with_kept_log();
     assert_eq!(verdict(&fixture), ("sound".to_owned(), 0));
     let text = fixture.run("check").ok();
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
@@ -59,8 +59,8 @@ fn a_directory_without_a_store_is_an_error_and_stays_as_it_is() {
 #[test]
 fn every_kind_of_damage_is_named_with_file_and_offset() {
     let first_frame = 4096;
-    type Hurt = fn(&Path);
-    let cases: [(&str, Hurt, &str); 6] = [
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage, &str); 6] = [
         (
             "a damaged record",
             |dir| overwrite(&first_segment(dir), 4096 + 20, b"XXXX"),
@@ -72,9 +72,9 @@ fn every_kind_of_damage_is_named_with_file_and_offset() {
         ("an open directory", |dir| chmod(dir, 0o755), "chmod 700"),
         ("an open file", |dir| chmod(&dir.join("store.db"), 0o644), "chmod 600"),
     ];
-    for (name, hurt, expected) in cases {
-        let fixture = kept();
-        hurt(&fixture.dir());
+    for (name, damage, expected) in cases {
+        let fixture = with_kept_log();
+        damage(&fixture.dir());
         assert_eq!(verdict(&fixture), ("damaged".to_owned(), 3), "{name}, first frame at {first_frame}");
         let text = fixture.run("check").stdout;
         assert!(text.contains(expected), "{name}: {text}");
@@ -87,7 +87,7 @@ fn chmod(path: &Path, mode: u32) {
 
 #[test]
 fn sums_that_differ_from_the_rows_are_damage_that_a_rebuild_mends() {
-    let fixture = kept();
+    let fixture = with_kept_log();
     let connection = rusqlite::Connection::open(fixture.dir().join("store.db")).expect("open");
     connection
         .execute_batch("UPDATE rollups SET calls = calls + 1; UPDATE session_state SET total_calls = 9")
@@ -99,28 +99,28 @@ fn sums_that_differ_from_the_rows_are_damage_that_a_rebuild_mends() {
 }
 
 #[test]
-fn what_a_killed_process_leaves_is_unfinished_and_no_damage() {
-    let fixture = kept();
+fn what_a_killed_process_leaves_wants_attention_and_is_no_damage() {
+    let fixture = with_kept_log();
     // Of the log only, as if nothing of it was folded yet: that is what the newest segment looks like after a kill.
     let connection = rusqlite::Connection::open(fixture.dir().join("store.db")).expect("open");
     connection.execute_batch("UPDATE checkpoint SET sequence = sequence - 3").expect("rewind");
     drop(connection);
-    assert_eq!(verdict(&fixture), ("unfinished".to_owned(), 2));
+    assert_eq!(verdict(&fixture), ("attention".to_owned(), 2));
     assert!(fixture.run("check").stdout.contains("3 records not folded yet"));
 }
 
 #[test]
 fn a_damaged_or_lost_database_is_made_anew_from_the_kept_log() {
-    type Hurt = fn(&Path);
-    let cases: [(&str, Hurt); 3] = [
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage); 3] = [
         ("garbage in the middle", |dir| overwrite(&dir.join("store.db"), 2 * 8192, &[0xaa; 8192])),
         ("no database at all", |dir| overwrite(&dir.join("store.db"), 0, &[b'x'; 100])),
         ("gone", |dir| std::fs::remove_file(dir.join("store.db")).expect("remove")),
     ];
-    for (name, hurt) in cases {
-        let fixture = kept();
+    for (name, damage) in cases {
+        let fixture = with_kept_log();
         let before = contents(&fixture);
-        hurt(&fixture.dir());
+        damage(&fixture.dir());
         let run = fixture.run("rebuild --json").ok();
         let report: serde_json::Value = serde_json::from_str(&run).expect("JSON");
         assert_eq!((&report["from"], &report["records_before_log"]), (&"log".into(), &0.into()), "{name}: {run}");
@@ -145,7 +145,7 @@ fn a_rebuild_from_a_log_that_lost_its_beginning_says_how_many_records_are_older(
 
 #[test]
 fn what_is_intact_in_a_quarantined_segment_is_in_a_new_database_too() {
-    let fixture = kept();
+    let fixture = with_kept_log();
     let requests = |fixture: &Fixture| fixture.run("logs --limit 0 --json").ok().lines().count();
     let before = requests(&fixture);
     overwrite(&first_segment(&fixture.dir()), 4096 + 20, b"XXXX");
