@@ -11,6 +11,7 @@ pub(crate) mod database;
 mod digest_table;
 mod expiry;
 mod expiry_turn;
+pub(crate) mod migration;
 mod name_numbers;
 pub(crate) mod rebuild;
 pub(crate) mod request_rows;
@@ -23,4 +24,3 @@ mod step_size;
 #[cfg(test)]
 mod tests;
 mod used_names;
-mod version;

@@ -1,5 +1,6 @@
--- The tables of store.db, version 3 (PRAGMA user_version). Times are Unix milliseconds, UTC.
--- Only index.rs writes here; query/ and the sqlite3 shell read.
+-- The tables of store.db. PRAGMA user_version says which version they are of. Times are Unix milliseconds, UTC.
+-- Only index/ writes here; query/ and the sqlite3 shell read. Whoever changes anything here adds a migration that makes the
+-- same change in a store that exists.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,

@@ -74,17 +74,14 @@ pub(crate) fn run(arguments: &DumpArguments, output: Output) -> Result<Severity,
 /// How bad an intact frame with an undecodable record is: a kind or version of a newer build is nothing wrong; a record
 /// that is not what its kind and version promise was written by a bug.
 pub(crate) const fn undecodable(error: &RecordError) -> Severity {
-    match error {
-        RecordError::UnknownKind { found: 1.. } | RecordError::UnsupportedVersion { found: 1.., .. } => Severity::Clean,
-        _ => Severity::Corrupt,
-    }
+    if error.newer().is_some() { Severity::Clean } else { Severity::Corrupt }
 }
 
 /// The same as a finding.
 pub(crate) fn undecodable_finding(sequence: u64, offset: u32, error: &RecordError) -> Finding {
     let reason = format!("record {sequence} at offset {offset}: {error}");
     match undecodable(error) {
-        Severity::Clean => Finding::Note { reason: format!("{reason}; a newer wal-inspect may know it") },
+        Severity::Clean => Finding::Note { reason },
         severity => Finding::Contradiction { reason, severity },
     }
 }
