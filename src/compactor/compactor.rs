@@ -8,6 +8,7 @@
 use super::chunk::Chunk;
 use super::fold_interval::{self, Backlog};
 use super::fold_limit::{FoldLimit, Unfolded};
+use super::newer_records::NewerRecords;
 use super::retirement::{RetireError, Retirement};
 use crate::fold::fold::fold;
 use crate::ground::clock::now_ms;
@@ -22,7 +23,7 @@ use crate::index::database::Index;
 use crate::index::request_rows::REQUESTS_PER_STATEMENT;
 use crate::index::row_retention::RowRetention;
 use crate::record::kind::Kind;
-use crate::record::record::Record;
+use crate::record::record::Decoder;
 use crate::segment::format::Extent;
 use crate::segment::quarantine::Note;
 use crate::segment::reader::{Item, SegmentReader};
@@ -63,6 +64,7 @@ pub(crate) struct Compactor {
     writer_id: WriterId,
     policy: SyncPolicy,
     retirement: Retirement,
+    newer_records: NewerRecords,
     row_retention: RowRetention,
     /// Up to here, committed.
     checkpoint: Checkpoint,
@@ -82,6 +84,7 @@ pub(crate) struct CompactorParts {
     pub(crate) health: Arc<HealthBoard>,
     pub(crate) finish: Arc<AtomicBool>,
     pub(crate) give_up: Arc<AtomicBool>,
+    pub(crate) decode: Decoder,
 }
 
 /// Why a batch failed. What was read is folded again from the checkpoint.
@@ -136,6 +139,7 @@ impl Compactor {
             writer_id,
             policy: config.sync,
             retirement,
+            newer_records: NewerRecords::new(parts.decode),
             row_retention: RowRetention::new(config),
             checkpoint,
             reader: None,
@@ -219,6 +223,9 @@ impl Compactor {
             }
         };
         let more = matches!(expired, Ok(true));
+        if more {
+            self.newer_records.note_expired();
+        }
         self.kept = retired.err().or(expired.err().map(RetireError::Index)).map(|error| (Instant::now(), error));
         more
     }
@@ -237,6 +244,10 @@ impl Compactor {
     /// Folds a batch if there is something to fold. `false`: there is nothing to do now.
     fn step(&mut self) -> Result<bool, FoldError> {
         self.retirement.note_quarantined(&mut self.index)?;
+        if self.newer_records.fold_some(&mut self.index, self.writer_id, self.checkpoint, &self.health)? {
+            return Ok(true);
+        }
+        self.newer_records.report(&self.index, &self.progress, &self.health)?;
         let log = Arc::clone(&self.log);
         let _folding = log.hold_folding();
         let seen_at = Instant::now();
@@ -330,7 +341,7 @@ impl Compactor {
                     events += u64::from(kind != Some(&(Kind::Gap as u8)));
                     chunk.push(&frame, kind == Some(&(Kind::Request as u8)));
                     if chunk.is_full() {
-                        fold_chunk(&chunk, segment.id, &mut batch, &self.health)?;
+                        fold_chunk(&chunk, segment.id, &mut batch, &mut self.newer_records, &self.health)?;
                         chunk.clear();
                         // However nice a thread is, Linux lets it run for some milliseconds before one that just woke
                         // up gets its place: on two cores, syncs then wait for the folding.
@@ -351,7 +362,7 @@ impl Compactor {
                 Item::Stop(_) => is_through = true,
             }
         }
-        fold_chunk(&chunk, segment.id, &mut batch, &self.health)?;
+        fold_chunk(&chunk, segment.id, &mut batch, &mut self.newer_records, &self.health)?;
         let reached = reader.position();
         if is_through && segment.last_sequence(reached) < last {
             // Its frames are not as many as its mark says. What is due next is in another segment.
@@ -428,17 +439,14 @@ fn fold_chunk(
     chunk: &Chunk,
     segment: SegmentId,
     batch: &mut Batch<'_>,
+    newer_records: &mut NewerRecords,
     health: &HealthBoard,
 ) -> Result<(), IndexError> {
-    let mut mutations = Vec::with_capacity(REQUESTS_PER_STATEMENT);
+    let (mut mutations, decode) = (Vec::with_capacity(REQUESTS_PER_STATEMENT), newer_records.decoder());
     for frame in chunk.frames() {
-        match Record::decode(frame.payload) {
+        match decode(frame.payload) {
             Ok(record) => mutations.push((frame.sequence, fold(record))),
-            Err(error) => {
-                batch.quarantine_record(segment, &frame, &error.to_string())?;
-                let offset = frame.offset;
-                health.report(Part::Damage, format_args!("segment {segment}, offset {offset}: {error}"));
-            }
+            Err(error) => newer_records.keep(batch, segment, &frame, &error, health)?,
         }
     }
     batch.apply(mutations)

@@ -18,6 +18,8 @@ pub enum Part {
     Fold,
     /// The log holds bytes that can't be read.
     Damage,
+    /// Records that a newer mcplog wrote wait for one that knows them, and queries don't see them.
+    NewerRecords,
     /// A thread of the store died.
     Thread,
 }

@@ -16,7 +16,7 @@ use super::digest_table::{self, ChangedDigests};
 use super::name_numbers::NameNumbers;
 use super::row_retention::{DatabaseSize, RowRetention, kept_since_behind};
 use super::step_size::StepSize;
-use super::{rollup_table, schema_history, session_table};
+use super::{newer_records, rollup_table, schema_history, session_table};
 use crate::event::Status;
 use crate::fold::fold::RequestFacts;
 use crate::ground::position::SegmentId;
@@ -29,6 +29,7 @@ const ROLLUP_PAGES_MAX: usize = if cfg!(test) { 3 } else { 128 };
 const REQUESTS_MAX: usize = if cfg!(test) { 2 } else { 512 };
 const SESSIONS_MAX: usize = if cfg!(test) { 2 } else { 128 };
 const VERSIONS_MAX: usize = if cfg!(test) { 1 } else { 16 };
+const NEWER_RECORDS_MAX: usize = if cfg!(test) { 1 } else { 512 };
 const CALLS_MAX: usize = if cfg!(test) { 1 } else { 512 };
 /// Of tables that no index finds the old rows of, how many rows a step looks at; it removes no more. They are few.
 const ROWS_MAX: usize = if cfg!(test) { 3 } else { 256 };
@@ -79,9 +80,11 @@ pub(super) enum Stage {
     Quarantine {
         after: i64,
     },
-    /// NameNumbers of calls that nobody names any more.
+    /// Records of a newer build that wait.
+    NewerRecords,
+    /// Numbers of calls that nobody names any more.
     Calls,
-    /// NameNumbers of clients and proxies, too: first it is looked who is named, from that page of digests on.
+    /// Numbers of clients and proxies, too: first it is looked who is named, from that page of digests on.
     UsedNames {
         page: i64,
     },
@@ -125,8 +128,22 @@ pub(super) fn look(connection: &Connection, retention: &RowRetention, now_ms: i6
         let time = |sql: &str, skipped: u64| {
             connection.prepare_cached(sql)?.query_row([skipped], |row| row.get::<_, i64>(0)).optional()
         };
-        let oldest = "SELECT ts FROM request_rows ORDER BY ts LIMIT 1 OFFSET ?1";
-        let newest = "SELECT ts FROM request_rows ORDER BY ts DESC LIMIT 1 OFFSET ?1";
+        let any_waits: bool =
+            connection.query_row("SELECT EXISTS (SELECT 1 FROM newer_records)", [], |row| row.get(0))?;
+        let [oldest, newest] = if any_waits {
+            // Records that wait for a newer build take room like those that became rows.
+            [
+                "SELECT ts FROM request_rows UNION ALL SELECT noted_at FROM newer_records
+                 ORDER BY 1 LIMIT 1 OFFSET ?1",
+                "SELECT ts FROM request_rows UNION ALL SELECT noted_at FROM newer_records
+                 ORDER BY 1 DESC LIMIT 1 OFFSET ?1",
+            ]
+        } else {
+            [
+                "SELECT ts FROM request_rows ORDER BY ts LIMIT 1 OFFSET ?1",
+                "SELECT ts FROM request_rows ORDER BY ts DESC LIMIT 1 OFFSET ?1",
+            ]
+        };
         match (time(oldest, 0)?, time(newest, 0)?) {
             (Some(first), Some(newest_ts)) => {
                 let last = time(oldest, surplus - 1)?.unwrap_or(newest_ts);
@@ -184,13 +201,17 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
             }
         },
         Stage::Quarantine { after } => match last_looked_at(&transaction, "quarantine", after)? {
-            None => Stage::Calls,
+            None => Stage::NewerRecords,
             Some(last) => {
                 let sql = "DELETE FROM quarantine WHERE id > ?1 AND id <= ?2 AND noted_at < ?3 AND segment < ?4";
                 transaction.prepare_cached(sql)?.execute(params![after, last, kept_since, oldest_segment.0])?;
                 Stage::Quarantine { after: last }
             }
         },
+        Stage::NewerRecords => {
+            let max = step_size.of(NEWER_RECORDS_MAX);
+            if newer_records::expire(&transaction, kept_since, max)? < max { Stage::Calls } else { stage }
+        }
         Stage::Calls => {
             let max = step_size.of(CALLS_MAX);
             let removed = expire_calls(&transaction, max)?;

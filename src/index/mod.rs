@@ -13,6 +13,7 @@ mod expiry;
 mod expiry_turn;
 pub(crate) mod migration;
 mod name_numbers;
+pub(crate) mod newer_records;
 pub(crate) mod rebuild;
 pub(crate) mod request_rows;
 mod rollup_table;

@@ -196,6 +196,20 @@ CREATE TABLE gaps (
     events  INTEGER NOT NULL
 ) STRICT;
 
+-- Records of a kind, or of a version of their kind, that the mcplog which came upon them did not know, because a newer one
+-- wrote them. They wait here, whole, until one opens the store that knows them, and become rows of the other tables then.
+CREATE TABLE newer_records (
+    sequence INTEGER PRIMARY KEY,           -- the record's sequence number in the log
+    segment  INTEGER NOT NULL,
+    offset   INTEGER NOT NULL,
+    kind     INTEGER NOT NULL,
+    version  INTEGER NOT NULL,
+    noted_at INTEGER NOT NULL,              -- when the folder came upon it
+    payload  BLOB    NOT NULL               -- the record as it stands in the log
+) STRICT;
+CREATE INDEX newer_records_by_kind ON newer_records (kind, version);
+CREATE INDEX newer_records_by_time ON newer_records (noted_at);
+
 -- What the log holds but nobody can fold: an intact record that can't be decoded, or damaged bytes.
 CREATE TABLE quarantine (
     id       INTEGER PRIMARY KEY,

@@ -68,9 +68,11 @@ pub enum Record<'a> {
     Gap(GapRecord),
 }
 
-/// Reads a payload. There is one in every build, [`Record::decode`]; tests have others, which know more or less than this
-/// build does.
+/// Reads a payload. There is one in every build; tests have others, which know more or less than this build does.
 pub(crate) type Decoder = for<'a> fn(&'a [u8]) -> Result<Record<'a>, RecordError>;
+
+/// What this build knows.
+pub(crate) const DECODER: Decoder = |payload| Record::decode(payload);
 
 /// Why an intact payload is no record that this build can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

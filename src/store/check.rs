@@ -36,6 +36,8 @@ pub struct CheckReport {
     pub dropped_events: Option<i64>,
     /// Records and damaged places that could not be folded, so far.
     pub quarantined: Option<i64>,
+    /// Records of a newer mcplog that wait for one that knows them: in the database, and in the log beyond what is folded.
+    pub newer_records: Option<i64>,
     /// Files in `quarantine/`.
     pub quarantine_files: u64,
     /// What there is to say, in the order in which it was found.
@@ -81,6 +83,9 @@ pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -
     let log = LogState::read(&wal_dir, in_use, u64::try_from(folded).unwrap_or(0), &mut findings, &mut |done| {
         progress(CheckProgress { part: CheckedPart::Log, log_done: done });
     })?;
+    let unfolded_newer = i64::try_from(log.unfolded_newer_records).unwrap_or(i64::MAX);
+    let newer_records = database.as_ref().map(|totals| totals.newer_records.saturating_add(unfolded_newer));
+    find_newer(dir, newer_records.unwrap_or(unfolded_newer), &mut findings);
     let quarantine_dir = dir.join("quarantine");
     let quarantine_files = std::fs::read_dir(&quarantine_dir).map_or(0, |entries| entries.count() as u64);
     Ok(CheckReport {
@@ -94,6 +99,7 @@ pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -
         database_bytes: database.as_ref().map(|totals| totals.database_bytes),
         dropped_events: database.as_ref().map(|totals| totals.dropped),
         quarantined: database.as_ref().map(|totals| totals.quarantined),
+        newer_records,
         quarantine_files,
         verdict: findings.iter().map(|finding| finding.severity).max().unwrap_or_default(),
         findings,
@@ -127,6 +133,17 @@ fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Optio
         Err(error) => find(Severity::Damaged, error.to_string()),
     }
     query.totals().inspect_err(|error| find(Severity::Damaged, error.to_string())).ok()
+}
+
+/// Says how many records wait for a newer build. That is nothing wrong with the store.
+fn find_newer(dir: &Path, records: i64, findings: &mut Vec<Finding>) {
+    if records > 0 {
+        let (s, they) = if records == 1 { ("", "it") } else { ("s", "them") };
+        let text = format!(
+            "{records} record{s} of a newer mcplog, which this one can't fold; open the store with that mcplog, which folds {they}"
+        );
+        findings.push(Finding { severity: Severity::Sound, path: dir.join("store.db"), offset: None, text });
+    }
 }
 
 /// Whether the directory and what is in it is for its owner only.

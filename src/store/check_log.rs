@@ -20,6 +20,8 @@ pub(super) struct LogState {
     pub(super) bytes: u64,
     pub(super) records: u64,
     pub(super) unfolded_records: u64,
+    /// Those of them that a newer build wrote.
+    pub(super) unfolded_newer_records: u64,
     /// The highest sequence number seen.
     last_sequence: u64,
     writer_id: Option<WriterId>,
@@ -94,17 +96,21 @@ impl LogState {
             return Ok(());
         }
         self.writer_id = Some(header.writer_id);
-        let mut undecodable = 0;
+        let mut undecodable = 0_u64;
         loop {
             match reader.next()? {
                 Item::Frame(frame) => {
+                    let error = Record::decode(frame.payload).err();
+                    let is_newer = error.is_some_and(|error| error.newer().is_some());
                     // What was written again after a failed sync counts once.
                     if frame.sequence.0 > self.last_sequence {
+                        let is_unfolded = frame.sequence.0 > folded;
                         self.records += 1;
-                        self.unfolded_records += u64::from(frame.sequence.0 > folded);
+                        self.unfolded_records += u64::from(is_unfolded);
+                        self.unfolded_newer_records += u64::from(is_unfolded && is_newer);
                         self.last_sequence = frame.sequence.0;
                     }
-                    if let Err(error) = Record::decode(frame.payload) {
+                    if let Some(error) = error.filter(|_| !is_newer) {
                         undecodable += 1;
                         if undecodable <= UNDECODABLE_NAMED_MAX {
                             let offset = Some(u64::from(frame.offset.0));

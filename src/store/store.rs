@@ -20,6 +20,7 @@ use crate::ground::progress::{Progress, Ticket};
 use crate::ground::stats::{ShutdownReport, Stats};
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::{DATABASE_NAME, Index};
+use crate::record::record::{DECODER, Decoder};
 use crate::recorder::channel::Channel;
 use crate::recorder::recorder::Recorder;
 use crate::segment::progress::SegmentProgress;
@@ -64,11 +65,16 @@ impl Store {
     /// [`OpenError`]: a value in `config` is out of range, another process writes here, the directory is not ours, the
     /// log or the database can't be read or is of a newer version, or there is no room for a segment.
     pub fn open(config: Config) -> Result<Self, OpenError> {
-        config.validate()?;
-        file_limit::as_an_error(|| Self::recover_and_start(config))
+        Self::open_with(config, DECODER)
     }
 
-    fn recover_and_start(config: Config) -> Result<Self, OpenError> {
+    /// The same as a build that reads payloads like this.
+    pub(crate) fn open_with(config: Config, decode: Decoder) -> Result<Self, OpenError> {
+        config.validate()?;
+        file_limit::as_an_error(|| Self::recover_and_start(config, decode))
+    }
+
+    fn recover_and_start(config: Config, decode: Decoder) -> Result<Self, OpenError> {
         let lock = Arc::new(StoreLock::acquire(&config.dir)?);
         create_private_dir(&config.wal_dir())?;
         // Before the database is touched: a log of a newer version leaves everything as it is.
@@ -101,9 +107,13 @@ impl Store {
             recovered.segments.into_iter().map(sealed_segment),
             recovered.superseded.into_iter().map(sealed_segment),
         );
+        let progress = Progress::new(last_sequence, durable, checkpoint.sequence);
+        if let Database::Ready { newer_records, .. } = &database {
+            progress.set_newer_records(*newer_records);
+        }
         let opened = Opened {
             log: Arc::new(log),
-            progress: Arc::new(Progress::new(last_sequence, durable, checkpoint.sequence)),
+            progress: Arc::new(progress),
             health,
             database,
             checkpoint,
@@ -113,6 +123,7 @@ impl Store {
             unsynced: recovered.unsynced,
             quarantined: recovered.quarantined,
             cut_bytes,
+            decode,
         };
         Self::start(config, lock, opened)
     }
@@ -162,6 +173,7 @@ impl Store {
             health: Arc::clone(&health),
             finish: Arc::clone(&finish),
             give_up: Arc::clone(&give_up),
+            decode: opened.decode,
         };
         let fold: Box<dyn FnOnce() + Send> = match opened.database {
             Database::Ready { index, .. } => {
@@ -275,6 +287,7 @@ impl Store {
             log_bytes,
             lag_records,
             poisoned_segments: self.progress.poisoned_segments(),
+            newer_records: self.progress.newer_records(),
             cut_bytes: self.cut_bytes,
             lag_ms: if lag_records == 0 { 0 } else { self.progress.caught_up_ms_ago() },
             health: self.health.get(),
@@ -350,6 +363,7 @@ struct Opened {
     unsynced: Vec<UnsyncedSegment>,
     quarantined: Vec<Note>,
     cut_bytes: u64,
+    decode: Decoder,
 }
 
 /// The database, if it can be used.
@@ -358,6 +372,8 @@ enum Database {
         index: Box<Index>,
         /// Whose log is folded there, and how far.
         folded: Option<(WriterId, Checkpoint)>,
+        /// Records that wait there for a newer build.
+        newer_records: u64,
     },
     /// It is damaged: recording goes on without it.
     Corrupt(IndexError),
@@ -367,7 +383,8 @@ impl Database {
     fn open(config: &Config) -> Result<Self, OpenError> {
         let opened = Index::open(config).and_then(|index| {
             let folded = index.checkpoint()?;
-            Ok(Self::Ready { index: Box::new(index), folded })
+            let newer_records = index.newer_kinds()?.iter().map(|kind| kind.records).sum();
+            Ok(Self::Ready { index: Box::new(index), folded, newer_records })
         });
         match opened {
             Err(OpenError::Index(error)) if error.is_corrupt() => Ok(Self::Corrupt(error)),
