@@ -62,8 +62,9 @@ pub use query::Query;
 pub use recorder::{Recorder, Refusal, Refused};
 pub use store::Store;
 pub use store::check::check;
+pub use store::plan::plan;
 pub use store::rebuild::rebuild;
-pub use store::{check, rebuild, writer_lock};
+pub use store::{check, plan, rebuild, writer_lock};
 
 /// README.md's example, compiled and run as a test.
 #[cfg(doctest)]

@@ -4,7 +4,7 @@
 //! for a commit of `sqlite_wal.rs` that changes nothing.
 
 use super::batch::Batch;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{self, Checkpoint};
 use super::connection;
 use super::expiry::Expiry;
 use super::migration::Schema;
@@ -14,9 +14,9 @@ use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
 use crate::ground::config::Config;
 use crate::ground::database_version::{DatabaseVersion, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
-use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use crate::ground::position::WriterId;
+use rusqlite::Connection;
 use rusqlite::ffi;
-use rusqlite::{Connection, OptionalExtension};
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -102,19 +102,7 @@ impl Index {
 
     /// Whose log is folded here, and how far; `None` before the first commit.
     pub(crate) fn checkpoint(&self) -> Result<Option<(WriterId, Checkpoint)>, IndexError> {
-        let read = self.connection.query_row(
-            "SELECT writer_id, segment, offset, sequence FROM checkpoint WHERE id = 1",
-            [],
-            |row| {
-                let checkpoint = Checkpoint {
-                    segment: SegmentId(row.get(1)?),
-                    offset: Offset(row.get(2)?),
-                    sequence: Sequence(row.get(3)?),
-                };
-                Ok((WriterId(row.get(0)?), checkpoint))
-            },
-        );
-        self.checked(read.optional())
+        self.checked(checkpoint::read(&self.connection))
     }
 
     /// Starts a batch. Dropping it undoes it.

@@ -14,13 +14,13 @@
 
 use super::digest_table::{self, ChangedDigests};
 use super::name_numbers::NameNumbers;
-use super::row_retention::{DatabaseSize, RowRetention, kept_since_behind};
+use super::row_retention::RowRetention;
 use super::step_size::StepSize;
-use super::{newer_records, rollup_table, schema_history, session_table};
+use super::{expiry_plan, newer_records, rollup_table, schema_history, session_table};
 use crate::event::Status;
 use crate::fold::fold::RequestFacts;
 use crate::ground::position::SegmentId;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -103,8 +103,7 @@ impl Default for Expiry {
 impl Expiry {
     /// Expiring may have been under way when the database was last closed, and is carried through.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let sql = "SELECT kept_since FROM retention WHERE id = 1";
-        let kept_since: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+        let kept_since = expiry_plan::kept_since(connection)?;
         let stage = if kept_since.is_some() { Stage::Cells } else { Stage::Look };
         Ok(Self { kept_since: kept_since.unwrap_or(i64::MIN), stage, ..Self::default() })
     }
@@ -119,47 +118,6 @@ impl Expiry {
     pub(super) fn is_at_rest(&self) -> bool {
         self.stage == Stage::Look && self.looked_at.is_some()
     }
-}
-
-/// Since when requests are to be kept by now; `None`: nothing says so.
-pub(super) fn look(connection: &Connection, retention: &RowRetention, now_ms: i64) -> rusqlite::Result<Option<i64>> {
-    let surplus = retention.surplus_requests(size(connection)?);
-    let by_size = if surplus > 0 {
-        let time = |sql: &str, skipped: u64| {
-            connection.prepare_cached(sql)?.query_row([skipped], |row| row.get::<_, i64>(0)).optional()
-        };
-        let any_waits: bool =
-            connection.query_row("SELECT EXISTS (SELECT 1 FROM newer_records)", [], |row| row.get(0))?;
-        let [oldest, newest] = if any_waits {
-            // Records that wait for a newer build take room like those that became rows.
-            [
-                "SELECT ts FROM request_rows UNION ALL SELECT noted_at FROM newer_records
-                 ORDER BY 1 LIMIT 1 OFFSET ?1",
-                "SELECT ts FROM request_rows UNION ALL SELECT noted_at FROM newer_records
-                 ORDER BY 1 DESC LIMIT 1 OFFSET ?1",
-            ]
-        } else {
-            [
-                "SELECT ts FROM request_rows ORDER BY ts LIMIT 1 OFFSET ?1",
-                "SELECT ts FROM request_rows ORDER BY ts DESC LIMIT 1 OFFSET ?1",
-            ]
-        };
-        match (time(oldest, 0)?, time(newest, 0)?) {
-            (Some(first), Some(newest_ts)) => {
-                let last = time(oldest, surplus - 1)?.unwrap_or(newest_ts);
-                Some(kept_since_behind(first, last, newest_ts.min(now_ms)))
-            }
-            _ => None,
-        }
-    } else {
-        None
-    };
-    Ok(retention.kept_since_by_age(now_ms).max(by_size))
-}
-
-fn size(connection: &Connection) -> rusqlite::Result<DatabaseSize> {
-    let read = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get(0));
-    Ok(DatabaseSize { page_bytes: read("page_size")?, pages: read("page_count")?, free_pages: read("freelist_count")? })
 }
 
 /// Removes some of what is expired, and says what comes next.
@@ -326,7 +284,7 @@ pub(super) fn give_pages_back(
     retention: &RowRetention,
     step_size: StepSize,
 ) -> rusqlite::Result<Stage> {
-    let pages = retention.surplus_pages(size(connection)?).min(step_size.of(PAGES_MAX) as u64);
+    let pages = retention.surplus_pages(expiry_plan::size(connection)?).min(step_size.of(PAGES_MAX) as u64);
     if pages == 0 || !shrinks(connection)? {
         return Ok(Stage::Look);
     }

@@ -10,6 +10,7 @@ pub(crate) mod damage;
 pub(crate) mod database;
 mod digest_table;
 mod expiry;
+pub(crate) mod expiry_plan;
 mod expiry_turn;
 pub(crate) mod migration;
 mod name_numbers;

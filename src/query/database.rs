@@ -70,6 +70,11 @@ impl Query {
         read()
     }
 
+    /// Lets somebody else read on one state of the tables: who writes them knows best what is about to become of them.
+    pub(crate) fn read_with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, IndexError> {
+        self.at_one_time(|| read(&self.connection).map_err(|source| self.error(source)))
+    }
+
     /// Runs a statement and hands over one row after the other, until `each` breaks off.
     pub(super) fn each_row<'a>(
         &self,

@@ -2,12 +2,16 @@
 //!
 //! The locks are taken when a segment begins or is retired, and once for each batch that is folded; never for a record.
 
-use super::format::Extent;
+use super::directory;
+use super::examined::Examined;
+use super::format::{Extent, SegmentHeader};
 use super::progress::SegmentProgress;
-use crate::ground::position::{SegmentId, Sequence};
+use super::verdict::{NumberRange, reading_order};
+use crate::ground::error::SegmentError;
+use crate::ground::position::{SegmentId, Sequence, WriterId};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One segment, active or sealed.
@@ -24,6 +28,18 @@ pub(crate) struct LogSegment {
 }
 
 impl LogSegment {
+    /// One that takes no more frames, and ends there.
+    pub(crate) fn sealed(path: PathBuf, header: &SegmentHeader, extent: Extent) -> Self {
+        Self {
+            id: header.segment_id,
+            path,
+            base_sequence: header.base_sequence,
+            created_at: header.created_at,
+            allocated_bytes: u64::from(extent.end.0),
+            progress: Arc::new(SegmentProgress::of_sealed(extent)),
+        }
+    }
+
     /// The last sequence number within `extent`; one less than the first if there is none.
     pub(crate) fn last_sequence(&self, extent: Extent) -> Sequence {
         Sequence(self.base_sequence.0 + u64::from(extent.frames) - 1)
@@ -104,6 +120,39 @@ impl SegmentList {
         let segments =
             Segments { ordered: ordered.into_iter().collect(), superseded: superseded.into_iter().collect() };
         Self { segments: Mutex::new(segments), folding: Mutex::default() }
+    }
+
+    /// The log in `wal_dir` as it is now, for who only looks: no file is opened for writing, and what a writer appends later is
+    /// not seen. What recovery would move aside is left out: whatever is no segment of the store `writer_id`.
+    ///
+    /// # Errors
+    /// A file can't be read, or is of a newer version.
+    pub(crate) fn look(wal_dir: &Path, writer_id: WriterId) -> Result<Self, SegmentError> {
+        let mut segments = Vec::new();
+        for file in directory::list(wal_dir)? {
+            let examined = match Examined::new(&file.path) {
+                Ok(examined) => examined,
+                Err(SegmentError::Header { .. }) => continue,
+                // Retired since the directory was listed.
+                Err(SegmentError::Io(error)) if error.source.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if examined.header.segment_id == file.id && examined.header.writer_id == writer_id {
+                segments.push(LogSegment::sealed(file.path, &examined.header, examined.extent));
+            }
+        }
+        let range = |segment: &LogSegment| NumberRange {
+            first: segment.base_sequence.0,
+            count: u64::from(segment.progress.published().frames),
+        };
+        let order = reading_order(&segments.iter().map(range).collect::<Vec<_>>());
+        let mut segments: Vec<_> = segments.into_iter().map(Some).collect();
+        let mut ordered: Vec<_> = order.iter().filter_map(|place| segments[*place].take()).collect();
+        let mut rest: Vec<_> = segments.into_iter().flatten().collect();
+        // One without frames is read from nothing, but the newest is the one that frames go to, or that a store begins with.
+        let newest = rest.pop_if(|last| ordered.last().is_none_or(|newest| newest.id < last.id));
+        ordered.extend(newest);
+        Ok(Self::new(ordered, rest))
     }
 
     /// Nothing is folded while this is held. By the compactor for a batch; by the appender when it must know for certain what

@@ -7,6 +7,7 @@ mod check_log;
 mod file_limit;
 pub(crate) mod finding;
 pub(crate) mod lock;
+pub mod plan;
 pub mod rebuild;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod store;

@@ -23,7 +23,6 @@ use crate::index::database::{DATABASE_NAME, Index};
 use crate::record::record::{DECODER, Decoder};
 use crate::recorder::channel::Channel;
 use crate::recorder::recorder::Recorder;
-use crate::segment::progress::SegmentProgress;
 use crate::segment::quarantine::{Damaged, Note};
 use crate::segment::recovery::{Recovered, Repair, SealedSegment, Survey, Torn};
 use crate::segment::segment_list::{LogSegment, SegmentList};
@@ -394,14 +393,7 @@ impl Database {
 }
 
 fn sealed_segment(segment: SealedSegment) -> LogSegment {
-    LogSegment {
-        id: segment.header.segment_id,
-        path: segment.path,
-        base_sequence: segment.header.base_sequence,
-        created_at: segment.header.created_at,
-        allocated_bytes: u64::from(segment.extent.end.0),
-        progress: Arc::new(SegmentProgress::of_sealed(segment.extent)),
-    }
+    LogSegment::sealed(segment.path, &segment.header, segment.extent)
 }
 
 /// Says what recovery had to do; returns how many bytes of torn tails it cut off.
