@@ -33,6 +33,8 @@
 //! - The log is the truth until it is folded. Only durable frames are folded (under [`SyncPolicy::Never`], and once
 //!   syncing was given up, published ones).
 //! - Rows and checkpoint commit in one transaction, so each record is folded exactly once.
+//! - A record of a newer build is kept whole in the database until a build comes that knows it, and is folded then, once.
+//! - Who opens `store.db` has a permit for its version; nothing else makes a [`Query`] or the index.
 //! - Folding does not depend on order. No position and no sequence number is ever used twice.
 //! - Segments know nothing of records, the appender nothing of SQLite, `fold` nothing of either.
 //! - `unsafe` is in `segment/file.rs` and nowhere else.

@@ -159,11 +159,20 @@ impl Schema {
     }
 }
 
-/// What a copy of the database is called that was made before rows were rewritten: `store.db.version-4`.
-pub(crate) fn copy_path(database: &Path, version: i64) -> PathBuf {
+/// What the extension of a copy of the database begins with that was made before its rows were rewritten; its version follows.
+const COPY_EXTENSION: &str = "version-";
+
+/// Where a copy of the database goes before its rows are rewritten: `store.db.version-4`.
+pub(super) fn copy_path(database: &Path, version: i64) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
-    name.push(format!(".version-{version}"));
+    name.push(format!(".{COPY_EXTENSION}{version}"));
     name.into()
+}
+
+/// Whether this is such a copy of the database.
+pub(crate) fn is_copy(path: &Path, database: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    path.with_extension("") == database && extension.is_some_and(|extension| extension.starts_with(COPY_EXTENSION))
 }
 
 /// Copies the database beside itself. A copy that is there was made by an attempt that failed, and the database went on

@@ -7,6 +7,8 @@ use super::check_log::LogState;
 use super::finding::{Finding, Severity};
 use super::writer_lock;
 use crate::ground::error::{AtPath, IndexError, PathError};
+use crate::index::database::DATABASE_NAME;
+use crate::index::migration::is_copy;
 use crate::query::database::Query;
 use serde::Serialize;
 use std::os::unix::fs::MetadataExt;
@@ -86,6 +88,7 @@ pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -
     let unfolded_newer = i64::try_from(log.unfolded_newer_records).unwrap_or(i64::MAX);
     let newer_records = database.as_ref().map(|totals| totals.newer_records.saturating_add(unfolded_newer));
     find_newer(dir, newer_records.unwrap_or(unfolded_newer), &mut findings);
+    find_copies(dir, &mut findings)?;
     let quarantine_dir = dir.join("quarantine");
     let quarantine_files = std::fs::read_dir(&quarantine_dir).map_or(0, |entries| entries.count() as u64);
     Ok(CheckReport {
@@ -107,7 +110,7 @@ pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -
 }
 
 fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Option<crate::query::totals::Totals> {
-    let path = dir.join("store.db");
+    let path = dir.join(DATABASE_NAME);
     let mut find = |severity, text: String| findings.push(Finding { severity, path: path.clone(), offset: None, text });
     let advice = "`mcplog rebuild` makes a new database from the segments that are kept";
     let query = match Query::open(dir) {
@@ -142,8 +145,24 @@ fn find_newer(dir: &Path, records: i64, findings: &mut Vec<Finding>) {
         let text = format!(
             "{records} record{s} of a newer mcplog, which this one can't fold; open the store with that mcplog, which folds {they}"
         );
-        findings.push(Finding { severity: Severity::Sound, path: dir.join("store.db"), offset: None, text });
+        findings.push(Finding { severity: Severity::Sound, path: dir.join(DATABASE_NAME), offset: None, text });
     }
+}
+
+/// Names copies of the database that were made before it was brought up to date. Nobody deletes them but people.
+fn find_copies(dir: &Path, findings: &mut Vec<Finding>) -> Result<(), PathError> {
+    let database = dir.join(DATABASE_NAME);
+    for entry in std::fs::read_dir(dir).at("read directory", dir)? {
+        let path = entry.at("read directory", dir)?.path();
+        if is_copy(&path, &database) {
+            let text =
+                "the database as it was before a newer mcplog brought it up to date, with what has expired since; \
+                        delete it unless you may go back"
+                    .to_owned();
+            findings.push(Finding { severity: Severity::Sound, path, offset: None, text });
+        }
+    }
+    Ok(())
 }
 
 /// Whether the directory and what is in it is for its owner only.

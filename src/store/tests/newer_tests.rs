@@ -282,3 +282,14 @@ fn a_check_says_how_many_wait_in_the_log_and_in_the_database_and_calls_that_no_d
     let folded = check(&fixture);
     assert_eq!((folded.newer_records, folded.findings.len()), (Some(0), 0), "{:?}", folded.findings);
 }
+
+#[test]
+fn a_check_names_the_copy_that_was_made_before_a_migration() {
+    let fixture = begun();
+    let copy = fixture.config.dir.join("store.db.version-3");
+    std::fs::copy(fixture.config.dir.join("store.db"), &copy).unwrap();
+    let report = crate::check(&fixture.config.dir, true, |_| {}).unwrap();
+    assert_eq!(report.findings.iter().map(|finding| &finding.path).collect::<Vec<_>>(), [&copy]);
+    assert!(report.findings[0].text.contains("delete it unless you may go back"));
+    assert_eq!(report.verdict, crate::store::Severity::Sound);
+}
