@@ -117,11 +117,9 @@ impl NewerRecords {
         let kinds = index.newer_kinds()?;
         let records = kinds.iter().map(|kind| kind.records).sum();
         (self.is_stale, self.counted_at) = (false, Some(Instant::now()));
+        health.note(Part::NewerRecords, (records > 0).then(|| advice(records, &kinds)));
+        // Who sees the number finds the note.
         progress.set_newer_records(records);
-        match records {
-            0 => health.clear(Part::NewerRecords),
-            _ => health.report(Part::NewerRecords, advice(records, &kinds)),
-        }
         Ok(())
     }
 }

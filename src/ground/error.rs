@@ -207,6 +207,11 @@ pub enum IndexError {
 }
 
 impl IndexError {
+    /// Whether the database is of another version than this build can use.
+    pub fn is_version(&self) -> bool {
+        matches!(self, Self::OlderVersion { .. } | Self::UnsupportedVersion { .. } | Self::UnreleasedVersion { .. })
+    }
+
     /// Whether the database itself is damaged, so that trying again can't help.
     pub fn is_corrupt(&self) -> bool {
         let (Self::Sqlite { source, .. } | Self::Migration { source, .. }) = self else { return false };

@@ -123,6 +123,11 @@ fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Optio
             find(Severity::Damaged, format!("{error}; {advice}"));
             return None;
         }
+        // Nothing is wrong with a database of another version, and the error says who can read it.
+        Err(error) if error.is_version() => {
+            find(Severity::Unfinished, error.to_string());
+            return None;
+        }
         Err(error) => {
             find(Severity::Damaged, error.to_string());
             return None;

@@ -30,7 +30,7 @@ pub struct StorePlan {
 }
 
 /// What the store in `config.dir` would let go if one were open with this configuration. What is not folded yet, and so is not
-/// let go either, is left out.
+/// let go either, is left out; and so is the newest segment, which stays until another one is begun, as opening the store does.
 ///
 /// # Errors
 /// [`OpenError`]: a value in `config` is out of range, there is no store, or it can't be read.

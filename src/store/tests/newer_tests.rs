@@ -128,8 +128,9 @@ fn what_a_newer_build_wrote_waits_beyond_its_segment_and_is_folded_once_by_the_b
     // Folding went on behind each of them.
     assert_eq!(fixture.folded_requests(), 50);
     let stats = fixture.store().stats();
-    assert_eq!(stats.health.problems.keys().collect::<Vec<_>>(), [&Part::NewerRecords], "no damage: {}", stats.health);
-    let text = &stats.health.problems[&Part::NewerRecords];
+    assert!(stats.health.is_ok(), "no damage: {}", stats.health);
+    let text = &stats.health.notes[&Part::NewerRecords];
+    assert_eq!(stats.health.to_string(), format!("ok; beside that, {text}"));
     assert!(text.contains("15 of kind 1, version 2; 15 of kind 200, version 1"), "{text}");
     assert!(text.contains("open the store with that mcplog"), "{text}");
     assert_eq!(Query::open(&fixture.config.dir).unwrap().quarantine().unwrap(), 0);
@@ -147,8 +148,7 @@ fn what_a_newer_build_wrote_waits_beyond_its_segment_and_is_folded_once_by_the_b
     fixture.reopen_as(NEWER);
     fixture.wait_until_waiting(0);
     fixture.fold_all();
-    let health = fixture.store().stats().health;
-    assert!(health.is_ok(), "{health}");
+    assert_eq!(fixture.store().stats().health.to_string(), "ok");
     fixture.assert_each_event_is_folded_once();
     // Back to the older one and forth again: nothing is lost, and nothing comes twice.
     fixture.shut_down();
@@ -292,4 +292,20 @@ fn a_check_names_the_copy_that_was_made_before_a_migration() {
     assert_eq!(report.findings.iter().map(|finding| &finding.path).collect::<Vec<_>>(), [&copy]);
     assert!(report.findings[0].text.contains("delete it unless you may go back"));
     assert_eq!(report.verdict, crate::store::Severity::Sound);
+}
+
+#[test]
+fn a_database_of_another_version_is_no_damage_and_the_check_says_what_to_do() {
+    for (version, advice) in [(1_000, "use a newer mcplog"), (1, "from before the first release")] {
+        let fixture = begun();
+        let database = rusqlite::Connection::open(fixture.config.dir.join("store.db")).unwrap();
+        database.pragma_update(None, "user_version", version).unwrap();
+        database.execute("UPDATE meta SET value = ?1 WHERE key = 'oldest_reader'", [version.to_string()]).unwrap();
+        drop(database);
+        let report = crate::check(&fixture.config.dir, true, |_| {}).unwrap();
+        let [database, ..] = &report.findings[..] else { panic!("nothing found") };
+        assert!(database.text.contains(advice) && database.path.ends_with("store.db"), "{database:?}");
+        assert_eq!(report.verdict, crate::store::Severity::Unfinished, "{:?}", report.findings);
+        assert_eq!(report.requests, None);
+    }
 }
