@@ -3,9 +3,10 @@
 #![expect(clippy::cast_possible_truncation, reason = "the example is small")]
 
 use mcplog::position::{Offset, SegmentId, Sequence, WriterId};
-use mcplog::record::{GapRecord, Id, Record, RequestRecord, StatusCode};
+use mcplog::record::{GapRecord, Record};
 use mcplog::segment::format::{Extent, FrameHeader, Mark, SegmentHeader, frame_bytes};
 use mcplog::segment::{Item, SegmentReader, Stop};
+use mcplog::{Event, Request, Status};
 use std::collections::BTreeMap;
 
 const SALT: u32 = 0x5eed_cafe;
@@ -21,26 +22,13 @@ fn header() -> SegmentHeader {
 }
 
 fn records() -> [Record<'static>; 2] {
-    let request = RequestRecord {
-        request_id: Id::new("0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f"),
-        ts: 1_760_000_000_123,
-        proxy: "files",
-        session_id: Some(Id::new("abc")),
-        method: "tools/call",
-        tool: Some("search"),
-        latency_us: 1840,
-        status: StatusCode::Error,
-        error_code: Some("-32602"),
-        error_msg: None,
-        bytes_in: Some(129),
-        bytes_out: None,
-        tool_error: Some(false),
-        target: None,
-        protocol_version: Some("2025-11-25"),
-        rpc_id: Some("17"),
-    };
+    let mut request = Request::new("0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f", 1_760_000_000_123, "files", "tools/call");
+    (request.session_id, request.tool, request.latency_us) = (Some("abc"), Some("search"), 1840);
+    (request.status, request.error_code) = (Status::Error, Some("-32602"));
+    (request.bytes_in, request.tool_error) = (Some(129), Some(false));
+    (request.protocol_version, request.rpc_id) = (Some("2025-11-25"), Some("17"));
     [
-        Record::Request(request),
+        Record::from(Event::from(request)),
         Record::Gap(GapRecord { from_ts: 1_760_000_000_200, to_ts: 1_760_000_000_300, events: 300 }),
     ]
 }

@@ -33,6 +33,14 @@ WORDS = (  # Counted from 1: 0 stands for a text that follows.
 ).split()
 FLAGGED = "tool text, bytes_in i64, bytes_out i64, error_code text, error_msg text, "
 FLAGGED += "target text, protocol_version word, rpc_id text"
+MORE = (  # From bit 4 of the second word of flags on.
+    "http_status status, endpoint text, outcome outcome, cause text, notes notes, "
+    "direction direction, principal text, trace_id hex16, parent_span_id hex8, "
+    "input_wait_us i64"
+)
+OUTCOMES = "ok tool_error error timeout cancelled probe redirected ended input_required "
+OUTCOMES += "lost"
+NOTES = ("lenient_id", "late_answer")
 KINDS = {  # (kind, version): fields; kind 1 is read by `request`
     (1, 1): "",
     (2, 1): "session_id id, proxy text, started_at i64, client_name text?, "
@@ -102,11 +110,48 @@ class Fields:
         value = uuid.UUID(bytes=self.take(16))
         return str(value) if form == 2 else value.hex
 
+    def status(self):
+        return self.one_of(self.u64(), *range(1 << 16))
+
+    def named(self, names):
+        number = self.u64()
+        return self.one_of(number - 1, *names) if number else self.one_of(1)
+
+    def outcome(self):
+        return self.named(OUTCOMES.split())
+
+    def direction(self):
+        return self.named(("client", "server"))
+
+    def notes(self):
+        bits = self.u64()
+        names = dict(enumerate(NOTES))
+        return [names.get(n, f"note_{n}") for n in range(64) if bits >> n & 1]
+
+    def hex16(self):
+        return self.take(16).hex()
+
+    def hex8(self):
+        return self.take(8).hex()
+
+    def more(self, word):
+        values = {"transport": (None, "http", "sse", "stdio")[word >> 2 & 3]}
+        for bit, (name, of) in enumerate(map(str.split, MORE.split(", ")), 4):
+            absent = [] if name == "notes" else None
+            values[name] = getattr(self, of)() if word >> bit & 1 else absent
+        form = word >> 14 & 3
+        return values | {"retry_of": self.formed(form) if form else None}
+
     def request(self):
         flags = int.from_bytes(self.take(2), "little")
         status = self.one_of(flags & 3, *STATUSES)
         id_form, session_form = flags >> 2 & 3, flags >> 4 & 3
-        tool_error = self.one_of(flags >> 6 & 3, None, False, True)
+        word = self.u64() if flags >> 6 & 3 == 3 else 0
+        if word >> 16:
+            raise Unreadable("bits of the second word that have no meaning")
+        has_more = flags >> 6 & 3 == 3
+        tool_error = word & 3 if has_more else flags >> 6 & 3
+        tool_error = self.one_of(tool_error, None, False, True)
         if id_form == 0:
             raise Unreadable("a request without an id")
         request_id = self.formed(id_form)
@@ -117,6 +162,7 @@ class Fields:
         values |= {"proxy": self.text(), "method": self.word()}
         for bit, (name, of) in enumerate(map(str.split, FLAGGED.split(", ")), 8):
             values[name] = getattr(self, of)() if flags >> bit & 1 else None
+        values |= self.more(word)
         return values | {"status": status, "tool_error": tool_error}
 
     def field(self, of):

@@ -3,6 +3,7 @@
 mod fixture;
 
 use fixture::Fixture;
+use mcplog::event::{Direction, Note, Notes, Outcome, Transport};
 use mcplog::{Request, SchemaVersion, Session, SessionClosed, Status};
 use serde_json::{Value, json};
 use std::os::unix::fs::FileExt;
@@ -14,7 +15,8 @@ fn read(paths: &[&Path]) -> Option<(Vec<Value>, i32)> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/format_reader.py");
     let Ok(output) = Command::new("python3").arg(script).args(paths).output() else {
         assert!(std::env::var_os("CI").is_none(), "python3 is missing");
-        let _ = std::fs::write("/dev/stderr", "SKIPPED tests/format_reader.rs: python3 is not installed\n");
+        let command = "apt-get install python3 and cargo test --test format_reader";
+        mcplog_skipped::skip("the reader in another language", "there is no python3", command);
         return None;
     };
     let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -30,6 +32,13 @@ fn every_kind() -> Fixture {
     (request.session_id, request.tool_error) = (Some("0123456789abcdef0123456789abcdef"), Some(true));
     (request.error_msg, request.rpc_id) = (Some("\u{1b}[31mred"), Some("17"));
     recorder.record(request);
+    let mut detailed = Request::new("r2", 1, "p", "ping");
+    (detailed.http_status, detailed.transport, detailed.endpoint) = (Some(404), Some(Transport::Sse), Some("/mcp"));
+    (detailed.outcome, detailed.cause) = (Some(Outcome::Lost), Some("gone"));
+    (detailed.notes, detailed.direction) = (Notes::from_bits(1 << 63).with(Note::LateAnswer), Some(Direction::Server));
+    (detailed.principal, detailed.trace_id, detailed.parent_span_id) = (Some("who"), Some([0xab; 16]), Some([1; 8]));
+    (detailed.input_wait_us, detailed.retry_of) = (Some(-1), Some("0123456789abcdef0123456789abcdef"));
+    recorder.record(detailed);
     let mut session = Session::new("plain", 7, "p");
     (session.client_name, session.derived) = (Some("claude"), true);
     recorder.record(session);
@@ -53,13 +62,23 @@ fn every_field_of_every_kind_is_read_as_it_was_recorded() {
     let end = lines.pop().expect("an end");
     assert_eq!((&end["end"], &end["corrupt"]), (&json!("sealed"), &json!([])));
     let gap = lines.pop().expect("a gap");
-    assert_eq!((&gap["kind"], &gap["events"], &gap["sequence"]), (&json!(5), &json!(1), &json!(5)));
+    assert_eq!((&gap["kind"], &gap["events"], &gap["sequence"]), (&json!(5), &json!(1), &json!(6)));
     assert!(gap["from_ts"].as_i64() <= gap["to_ts"].as_i64());
     let mut expected = [
         json!({"kind": 1, "request_id": "0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f", "ts": -5, "proxy": "p\u{e9}",
                "session_id": "0123456789abcdef0123456789abcdef", "method": "tools/call", "tool": null, "latency_us": i64::MAX,
                "status": "timeout", "error_code": null, "error_msg": "\u{1b}[31mred", "bytes_in": null,
-               "bytes_out": i64::MIN, "tool_error": true, "target": null, "protocol_version": null, "rpc_id": "17"}),
+               "bytes_out": i64::MIN, "tool_error": true, "target": null, "protocol_version": null, "rpc_id": "17",
+               "http_status": null, "transport": null, "endpoint": null, "outcome": null, "cause": null, "notes": [],
+               "direction": null, "principal": null, "trace_id": null, "parent_span_id": null, "input_wait_us": null,
+               "retry_of": null}),
+        json!({"kind": 1, "request_id": "r2", "ts": 1, "proxy": "p", "session_id": null, "method": "ping", "tool": null,
+               "latency_us": 0, "status": "ok", "error_code": null, "error_msg": null, "bytes_in": null, "bytes_out": null,
+               "tool_error": null, "target": null, "protocol_version": null, "rpc_id": null,
+               "http_status": 404, "transport": "sse", "endpoint": "/mcp", "outcome": "lost", "cause": "gone",
+               "notes": ["late_answer", "note_63"], "direction": "server", "principal": "who",
+               "trace_id": "abababababababababababababababab", "parent_span_id": "0101010101010101", "input_wait_us": -1,
+               "retry_of": "0123456789abcdef0123456789abcdef"}),
         json!({"kind": 2, "session_id": "plain", "proxy": "p", "started_at": 7, "client_name": "claude",
                "client_version": null, "client_platform": null, "protocol_version": null, "derived": true}),
         json!({"kind": 3, "session_id": "plain", "ended_at": 9}),

@@ -53,10 +53,9 @@ fn a_recording_thread_makes_no_system_call() {
     let tried = Command::new("strace").args(["--follow-forks", "--output=/dev/null", "true"]).output();
     if !tried.as_ref().is_ok_and(|output| output.status.success()) {
         assert!(std::env::var_os("CI").is_none(), "strace can't trace here, in CI: {tried:?}");
-        // Not by eprintln: the test harness shows no output of tests that pass.
-        let why = format!("SKIPPED a_recording_thread_makes_no_system_call: strace can't trace here: {tried:?}\n");
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), why.as_bytes());
-        return;
+        let why = format!("strace can't trace here: {tried:?}");
+        let command = "cargo test --test hot_path where strace is installed and allowed";
+        return mcplog_skipped::skip("a_recording_thread_makes_no_system_call", &why, command);
     }
     let dir = tempfile::tempdir().unwrap();
     let trace = dir.path().join("trace");

@@ -129,6 +129,7 @@ impl Compactor {
         quarantined: Vec<Note>,
     ) -> Self {
         let retirement = Retirement::new(Arc::clone(&parts.log), config, quarantined);
+        let newer_records = NewerRecords::new(parts.decode, Arc::clone(&parts.health));
         Self {
             index: index.expiring_aside(),
             log: parts.log,
@@ -139,7 +140,7 @@ impl Compactor {
             writer_id,
             policy: config.sync,
             retirement,
-            newer_records: NewerRecords::new(parts.decode),
+            newer_records,
             row_retention: RowRetention::new(config),
             checkpoint,
             reader: None,
@@ -223,9 +224,7 @@ impl Compactor {
             }
         };
         let more = matches!(expired, Ok(true));
-        if more {
-            self.newer_records.note_expired();
-        }
+        self.newer_records.note_expired(more);
         self.kept = retired.err().or(expired.err().map(RetireError::Index)).map(|error| (Instant::now(), error));
         more
     }
@@ -244,10 +243,9 @@ impl Compactor {
     /// Folds a batch if there is something to fold. `false`: there is nothing to do now.
     fn step(&mut self) -> Result<bool, FoldError> {
         self.retirement.note_quarantined(&mut self.index)?;
-        if self.newer_records.fold_some(&mut self.index, self.writer_id, self.checkpoint, &self.health)? {
+        if self.newer_records.step(&mut self.index, self.writer_id, self.checkpoint, &self.progress)? {
             return Ok(true);
         }
-        self.newer_records.report(&self.index, &self.progress, &self.health)?;
         let log = Arc::clone(&self.log);
         let _folding = log.hold_folding();
         let seen_at = Instant::now();
@@ -341,7 +339,7 @@ impl Compactor {
                     events += u64::from(kind != Some(&(Kind::Gap as u8)));
                     chunk.push(&frame, kind == Some(&(Kind::Request as u8)));
                     if chunk.is_full() {
-                        fold_chunk(&chunk, segment.id, &mut batch, &mut self.newer_records, &self.health)?;
+                        fold_chunk(&chunk, segment.id, &mut batch, &mut self.newer_records)?;
                         chunk.clear();
                         // However nice a thread is, Linux lets it run for some milliseconds before one that just woke
                         // up gets its place: on two cores, syncs then wait for the folding.
@@ -362,7 +360,7 @@ impl Compactor {
                 Item::Stop(_) => is_through = true,
             }
         }
-        fold_chunk(&chunk, segment.id, &mut batch, &mut self.newer_records, &self.health)?;
+        fold_chunk(&chunk, segment.id, &mut batch, &mut self.newer_records)?;
         let reached = reader.position();
         if is_through && segment.last_sequence(reached) < last {
             // Its frames are not as many as its mark says. What is due next is in another segment.
@@ -440,13 +438,12 @@ fn fold_chunk(
     segment: SegmentId,
     batch: &mut Batch<'_>,
     newer_records: &mut NewerRecords,
-    health: &HealthBoard,
 ) -> Result<(), IndexError> {
     let (mut mutations, decode) = (Vec::with_capacity(REQUESTS_PER_STATEMENT), newer_records.decoder());
     for frame in chunk.frames() {
         match decode(frame.payload) {
             Ok(record) => mutations.push((frame.sequence, fold(record))),
-            Err(error) => newer_records.keep(batch, segment, &frame, &error, health)?,
+            Err(error) => newer_records.keep(batch, segment, &frame, &error)?,
         }
     }
     batch.apply(mutations)

@@ -14,6 +14,7 @@ use crate::index::database::Index;
 use crate::index::newer_records::NewerKind;
 use crate::record::record::{Decoder, RecordError};
 use crate::segment::reader::FrameAt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How many of them one transaction folds at most. Others are appended meanwhile, and have their turn between two of these.
@@ -28,6 +29,7 @@ const NAMED_MAX: usize = 5;
 /// What the compactor knows about them.
 pub(super) struct NewerRecords {
     decode: Decoder,
+    health: Arc<HealthBoard>,
     /// Some that wait may be of a kind and version that this build knows.
     may_be_known: bool,
     /// Since they were counted, there may be more of them, or fewer.
@@ -36,8 +38,8 @@ pub(super) struct NewerRecords {
 }
 
 impl NewerRecords {
-    pub(super) fn new(decode: Decoder) -> Self {
-        Self { decode, may_be_known: true, is_stale: true, counted_at: None }
+    pub(super) fn new(decode: Decoder, health: Arc<HealthBoard>) -> Self {
+        Self { decode, health, may_be_known: true, is_stale: true, counted_at: None }
     }
 
     /// Reads payloads.
@@ -45,9 +47,9 @@ impl NewerRecords {
         self.decode
     }
 
-    /// Some of them may have expired.
-    pub(super) fn note_expired(&mut self) {
-        self.is_stale = true;
+    /// Whether some of them may have expired.
+    pub(super) fn note_expired(&mut self, may_be: bool) {
+        self.is_stale |= may_be;
     }
 
     /// Keeps a record that can't be decoded: with those that wait, if a newer build wrote it; otherwise in table `quarantine`.
@@ -57,24 +59,38 @@ impl NewerRecords {
         segment: SegmentId,
         frame: &FrameAt<'_>,
         error: &RecordError,
-        health: &HealthBoard,
     ) -> Result<(), IndexError> {
         match error.newer() {
             Some(kind) => {
                 self.is_stale = true;
                 batch.keep_newer(segment, frame, kind)
             }
-            None => quarantine(batch, segment, frame, error, health),
+            None => quarantine(batch, segment, frame, error, &self.health),
         }
     }
 
-    /// Folds some of those that wait and are known by now, in a transaction of their own. `true`: there may be more.
-    pub(super) fn fold_some(
+    /// Folds some of those that wait and are known by now; `true`: there may be more. Says how many wait, if that may have
+    /// changed.
+    pub(super) fn step(
         &mut self,
         index: &mut Index,
         writer_id: WriterId,
         checkpoint: Checkpoint,
-        health: &HealthBoard,
+        progress: &Progress,
+    ) -> Result<bool, IndexError> {
+        let has_folded = self.fold_some(index, writer_id, checkpoint)?;
+        if !has_folded {
+            self.count(index, progress)?;
+        }
+        Ok(has_folded)
+    }
+
+    /// Folds some of them in a transaction of their own. `false`: none that waits is known.
+    fn fold_some(
+        &mut self,
+        index: &mut Index,
+        writer_id: WriterId,
+        checkpoint: Checkpoint,
     ) -> Result<bool, IndexError> {
         if !self.may_be_known {
             return Ok(false);
@@ -95,7 +111,7 @@ impl NewerRecords {
         for record in &records {
             match decode(&record.payload) {
                 Ok(decoded) => mutations.push((record.sequence, fold(decoded))),
-                Err(error) => quarantine(&mut batch, record.segment, &record.frame(), &error, health)?,
+                Err(error) => quarantine(&mut batch, record.segment, &record.frame(), &error, &self.health)?,
             }
         }
         batch.apply(mutations)?;
@@ -104,20 +120,15 @@ impl NewerRecords {
         Ok(true)
     }
 
-    /// Says how many wait, if that may have changed.
-    pub(super) fn report(
-        &mut self,
-        index: &Index,
-        progress: &Progress,
-        health: &HealthBoard,
-    ) -> Result<(), IndexError> {
+    /// Counts them, if there may be more or fewer, and says how many wait.
+    fn count(&mut self, index: &Index, progress: &Progress) -> Result<(), IndexError> {
         if !self.is_stale || self.counted_at.is_some_and(|counted_at| counted_at.elapsed() < COUNT_INTERVAL) {
             return Ok(());
         }
         let kinds = index.newer_kinds()?;
         let records = kinds.iter().map(|kind| kind.records).sum();
         (self.is_stale, self.counted_at) = (false, Some(Instant::now()));
-        health.note(Part::NewerRecords, (records > 0).then(|| advice(records, &kinds)));
+        self.health.note(Part::NewerRecords, (records > 0).then(|| advice(records, &kinds)));
         // Who sees the number finds the note.
         progress.set_newer_records(records);
         Ok(())

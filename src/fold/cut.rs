@@ -3,7 +3,8 @@
 //! A cut value is always longer than the limit, and one that was not cut never is, so the two can be told apart without
 //! a mark in another column.
 
-use crate::event::{ERROR_MSG_CHARS_MAX, SCHEMA_PAYLOAD_BYTES_MAX};
+use crate::event::{ERROR_MSG_CHARS_MAX, ID_BYTES_MAX, Limit, SCHEMA_PAYLOAD_BYTES_MAX};
+use crate::record::id::Id;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -15,7 +16,39 @@ const DIGEST_BYTES: usize = 16;
 /// How the stand-in of a payload begins.
 const CUT_PAYLOAD: &str = r#"{"mcplogCut":"#;
 
-/// NameNumbers, ids and addresses: what is compared stays different when it is cut.
+/// A text of a request.
+pub(crate) fn text(text: &str, limit: Limit) -> Cow<'_, str> {
+    match limit {
+        Limit::Bytes(bytes_max) => name(text, bytes_max),
+        Limit::Message => message(text),
+    }
+}
+
+/// Whether [`text`] would leave it as it is.
+pub(crate) fn fits(text: &str, limit: Limit) -> bool {
+    match limit {
+        Limit::Bytes(bytes_max) => text.len() <= bytes_max,
+        Limit::Message => matches!(message(text), Cow::Borrowed(_)),
+    }
+}
+
+/// An id.
+pub(crate) fn id(id: Cow<'_, str>) -> Cow<'_, str> {
+    match id {
+        Cow::Borrowed(id) => name(id, ID_BYTES_MAX),
+        Cow::Owned(id) => Cow::Owned(name(&id, ID_BYTES_MAX).into_owned()),
+    }
+}
+
+/// Whether [`id`] would leave it as it is.
+pub(crate) fn id_fits(id: &Id<'_>) -> bool {
+    match id {
+        Id::Text(text) => text.len() <= ID_BYTES_MAX,
+        Id::Uuid(_) | Id::Hex(_) => true,
+    }
+}
+
+/// Names, ids and addresses: what is compared stays different when it is cut.
 pub(crate) fn name(text: &str, bytes_max: usize) -> Cow<'_, str> {
     if text.len() <= bytes_max {
         return Cow::Borrowed(text);

@@ -4,11 +4,14 @@
 //! file, no database.
 
 pub(crate) mod cut;
+pub(crate) mod cut_request;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod fold;
 pub(crate) mod histogram;
 pub mod platform;
+pub(crate) mod precedence;
 pub(crate) mod rollup;
 pub(crate) mod rollup_page;
 pub(crate) mod schema_diff;
 pub(crate) mod session_digest;
+pub(crate) mod session_facts;

@@ -11,7 +11,8 @@ use super::request_rows::{NewRow, RequestRows};
 use super::rollup_table::Gathered;
 use super::sqlite_wal::note_doubt;
 use super::{schema_history, session_table};
-use crate::fold::fold::{Mutation, SessionFacts};
+use crate::fold::fold::Mutation;
+use crate::fold::session_facts::SessionFacts;
 use crate::ground::clock::now_ms;
 use crate::ground::error::IndexError;
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
@@ -85,7 +86,7 @@ impl<'c> Batch<'c> {
         for (sequence, mutation) in mutations {
             let request = match mutation {
                 Mutation::Request(request) => *request,
-                Mutation::CutRequest(row) => row.record(),
+                Mutation::CutRequest(cut) => cut.record(),
                 Mutation::Session(id, facts) => {
                     self.add_facts(Id::new(id), std::mem::take(facts))?;
                     continue;

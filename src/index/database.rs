@@ -9,6 +9,7 @@ use super::connection;
 use super::expiry::Expiry;
 use super::migration::Schema;
 use super::name_numbers::NameNumbers;
+use super::newer_records::{self, NewerKind};
 use super::row_retention::RowRetention;
 use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
 use crate::ground::config::Config;
@@ -103,6 +104,11 @@ impl Index {
     /// Whose log is folded here, and how far; `None` before the first commit.
     pub(crate) fn checkpoint(&self) -> Result<Option<(WriterId, Checkpoint)>, IndexError> {
         self.checked(checkpoint::read(&self.connection))
+    }
+
+    /// Records that wait here for a newer build, by kind and version.
+    pub(crate) fn newer_kinds(&self) -> Result<Vec<NewerKind>, IndexError> {
+        self.checked(newer_records::kinds(&self.connection))
     }
 
     /// Starts a batch. Dropping it undoes it.

@@ -3,8 +3,8 @@
 //! Runs on the compactor, when a batch ends.
 
 use super::name_numbers::NameNumbers;
-use crate::fold::fold::SessionFacts;
 use crate::fold::session_digest::{self, SessionDigest};
+use crate::fold::session_facts::SessionFacts;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
 

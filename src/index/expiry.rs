@@ -18,7 +18,7 @@ use super::row_retention::RowRetention;
 use super::step_size::StepSize;
 use super::{expiry_plan, newer_records, rollup_table, schema_history, session_table};
 use crate::event::Status;
-use crate::fold::fold::RequestFacts;
+use crate::fold::session_facts::RequestFacts;
 use crate::ground::position::SegmentId;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
@@ -82,9 +82,9 @@ pub(super) enum Stage {
     },
     /// Records of a newer build that wait.
     NewerRecords,
-    /// Numbers of calls that nobody names any more.
+    /// Names of calls that nobody names any more.
     Calls,
-    /// Numbers of clients and proxies, too: first it is looked who is named, from that page of digests on.
+    /// Names of clients and proxies, too: first it is looked who is named, from that page of digests on.
     UsedNames {
         page: i64,
     },

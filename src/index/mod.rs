@@ -16,6 +16,7 @@ pub(crate) mod migration;
 mod name_numbers;
 pub(crate) mod newer_records;
 pub(crate) mod rebuild;
+mod request_columns;
 pub(crate) mod request_rows;
 mod rollup_table;
 pub(crate) mod row_retention;

@@ -5,7 +5,7 @@
 
 use super::used_names::{self, UsedNames};
 use crate::event::{self, OTHER_NAME};
-use crate::fold::fold::{Announcement, SessionFacts};
+use crate::fold::session_facts::{Announcement, SessionFacts};
 use crate::record::request::RequestRecord;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;

@@ -8,9 +8,7 @@
 //! log; a segment that is damaged or superseded could not go either; and the checkpoint, which says what is folded by one
 //! number, would have to say it for each record.
 
-use super::database::Index;
 use crate::ground::clock::now_ms;
-use crate::ground::error::IndexError;
 use crate::ground::position::{Offset, SegmentId, Sequence};
 use crate::segment::reader::FrameAt;
 use rusqlite::{Connection, params};
@@ -39,18 +37,13 @@ impl NewerRecord {
     }
 }
 
-impl Index {
-    /// What waits, by kind and version.
-    pub(crate) fn newer_kinds(&self) -> Result<Vec<NewerKind>, IndexError> {
-        let sql = "SELECT kind, version, count(*) FROM newer_records GROUP BY kind, version ORDER BY kind, version";
-        let read = || {
-            self.connection
-                .prepare_cached(sql)?
-                .query_map([], |row| Ok(NewerKind { kind: row.get(0)?, version: row.get(1)?, records: row.get(2)? }))?
-                .collect()
-        };
-        self.checked(read())
-    }
+/// What waits, by kind and version.
+pub(super) fn kinds(connection: &Connection) -> rusqlite::Result<Vec<NewerKind>> {
+    let sql = "SELECT kind, version, count(*) FROM newer_records GROUP BY kind, version ORDER BY kind, version";
+    connection
+        .prepare_cached(sql)?
+        .query_map([], |row| Ok(NewerKind { kind: row.get(0)?, version: row.get(1)?, records: row.get(2)? }))?
+        .collect()
 }
 
 /// Adds a record, which is of that kind and version.

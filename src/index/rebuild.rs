@@ -6,7 +6,7 @@ use super::database::Index;
 use super::digest_table::ChangedDigests;
 use super::name_numbers::NameNumbers;
 use super::{expiry, rollup_table, session_table};
-use crate::fold::fold::SessionFacts;
+use crate::fold::session_facts::SessionFacts;
 use crate::ground::error::IndexError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 

@@ -2,14 +2,13 @@
 //!
 //! Runs on the compactor. What an inserted row adds elsewhere is the batch's business.
 
-use crate::event::Status;
-use crate::fold::fold::RequestRow;
+use super::request_columns::{Binder, RowDetails};
+use crate::event::{Code, Status};
+use crate::fold::precedence::Precedence;
 use crate::fold::rollup::Sample;
-use crate::record::id::IdBuffer;
+use crate::record::id::{Id, IdBuffer};
 use crate::record::request::RequestRecord;
-use rusqlite::types::Null;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Statement};
-use std::borrow::Cow;
 
 /// How many requests one statement inserts at most. Within a transaction, SQLite copies each page that a statement of many
 /// rows changes, so that it could undo that statement alone; with 32 rows to a statement folding took 3.8 us of processor
@@ -21,12 +20,9 @@ pub(crate) const REQUESTS_PER_STATEMENT: usize = 256;
 /// The thread offers its processor to others between two statements.
 const ROWS: usize = if cfg!(test) { 3 } else { REQUESTS_PER_STATEMENT };
 
-const COLUMNS: usize = 15;
-
-const SELECT_REQUEST: &str = "
-    SELECT ts, status, latency_us, request_id, proxy, session_id, method, tool, error_code, error_msg,
-           bytes_in, bytes_out, tool_error, target, protocol_version, rpc_id
-    FROM requests WHERE request_id = ?1";
+/// The columns that are not details, in the order of the table.
+const KEY_COLUMNS: [&str; 7] = ["id", "request_id", "ts", "call", "session", "latency_us", "status"];
+const COLUMNS: usize = KEY_COLUMNS.len() + RequestRecord::DETAILS.len();
 
 /// A request on its way into the table.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +41,7 @@ impl NewRow<'_> {
             id: self.id,
             ts: self.request.ts,
             latency_us: self.request.latency_us,
-            status: self.request.status.into(),
+            status: self.request.status,
             tool_error: self.request.tool_error == Some(true),
             bytes_in: self.request.bytes_in,
             bytes_out: self.request.bytes_out,
@@ -56,8 +52,16 @@ impl NewRow<'_> {
 /// The table, with its statements kept ready, so that none is looked up by its text for each row.
 pub(super) struct RequestRows<'c> {
     connection: &'c Connection,
-    one: CachedStatement<'c>,
-    many: CachedStatement<'c>,
+    one: Insert<'c>,
+    many: Insert<'c>,
+}
+
+/// A statement that inserts rows.
+struct Insert<'c> {
+    statement: CachedStatement<'c>,
+    /// Which of its parameters are bound to NULL: what a row does not have, the one before mostly did not either, and binding
+    /// takes longer than looking here.
+    nulls: Vec<bool>,
 }
 
 /// What stood in the way of a row, and was removed.
@@ -69,8 +73,7 @@ pub(super) struct Removed {
 
 impl<'c> RequestRows<'c> {
     pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        let (one, many) = (connection.prepare_cached(&insert(1))?, connection.prepare_cached(&insert(ROWS))?);
-        Ok(Self { connection, one, many })
+        Ok(Self { connection, one: Insert::new(connection, 1)?, many: Insert::new(connection, ROWS)? })
     }
 
     /// Inserts rows whose request ids are new, and hands each one over that is in the table then; the others go to
@@ -83,17 +86,13 @@ impl<'c> RequestRows<'c> {
         let mut refused = Vec::new();
         let (chunks, rest) = rows.as_chunks::<ROWS>();
         for chunk in chunks {
-            for (row, at) in chunk.iter().zip((1..).step_by(COLUMNS)) {
-                bind(&mut self.many, at, row)?;
-            }
-            let all = self.many.raw_execute()? == ROWS;
+            let all = self.many.execute(chunk)? == ROWS;
             for row in chunk {
                 if all || self.holds(row.id)? { inserted(row) } else { refused.push(row) }
             }
         }
         for row in rest {
-            bind(&mut self.one, 1, row)?;
-            if self.one.raw_execute()? == 1 { inserted(row) } else { refused.push(row) }
+            if self.one.execute(std::slice::from_ref(row))? == 1 { inserted(row) } else { refused.push(row) }
         }
         Ok(refused)
     }
@@ -101,13 +100,18 @@ impl<'c> RequestRows<'c> {
     /// Removes the row that has the request id of `row`, if `row` is less; `None` if the one that is there stays.
     pub(super) fn give_way(&mut self, row: &NewRow<'_>) -> rusqlite::Result<Option<Removed>> {
         let request_id = row.request.request_id.text();
-        let held = self.connection.prepare_cached(SELECT_REQUEST)?.query_row([&request_id], held_row).optional()?;
-        let Some(held) = held.filter(|held| RequestRow::from(row.request) < *held) else { return Ok(None) };
+        let held = |held: &Row<'_>| {
+            let held_request = held_request(held)?;
+            let gives_way = Precedence::of(&row.request) < Precedence::of(&held_request);
+            Ok(gives_way.then(|| held_request.session_id.map(|id| id.text().into_owned())))
+        };
+        let held = self.connection.prepare_cached(&select())?.query_row([&request_id], held).optional()?.flatten();
+        let Some(session_id) = held else { return Ok(None) };
         let (ts, session): (i64, Option<i64>) = self
             .connection
             .prepare_cached("DELETE FROM request_rows WHERE request_id = ?1 RETURNING ts, session")?
             .query_row([&request_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(Some(Removed { ts, session: session.zip(held.session_id.map(Cow::into_owned)) }))
+        Ok(Some(Removed { ts, session: session.zip(session_id) }))
     }
 
     fn holds(&self, id: i64) -> rusqlite::Result<bool> {
@@ -115,59 +119,66 @@ impl<'c> RequestRows<'c> {
     }
 }
 
-fn insert(rows: usize) -> String {
-    let row = format!("({})", ["?"; COLUMNS].join(", "));
-    format!(
-        "INSERT INTO request_rows (id, request_id, ts, call, session, latency_us, status, bytes_in, bytes_out,
-                                   tool_error, error_code, error_msg, target, protocol_version, rpc_id)
-         VALUES {} ON CONFLICT (request_id) DO NOTHING",
-        vec![row; rows].join(", ")
-    )
+impl<'c> Insert<'c> {
+    /// Prepares inserting so many rows at once.
+    fn new(connection: &'c Connection, rows: usize) -> rusqlite::Result<Self> {
+        let columns = [&KEY_COLUMNS, RequestRecord::DETAILS].concat().join(", ");
+        let row = format!("({})", ["?"; COLUMNS].join(", "));
+        let sql = format!(
+            "INSERT INTO request_rows ({columns}) VALUES {} ON CONFLICT (request_id) DO NOTHING",
+            vec![row; rows].join(", ")
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        // The cache may give back one that was used before.
+        statement.clear_bindings();
+        Ok(Self { statement, nulls: vec![true; rows * COLUMNS] })
+    }
+
+    /// Inserts as many rows as the statement takes; how many were new.
+    fn execute(&mut self, rows: &[NewRow<'_>]) -> rusqlite::Result<usize> {
+        for (index, row) in rows.iter().enumerate() {
+            let first = index * COLUMNS;
+            bind(&mut self.statement, first + 1, &mut self.nulls[first..first + COLUMNS], row)?;
+        }
+        self.statement.raw_execute()
+    }
 }
 
 /// Binds a row's columns, the first of them to parameter `at`.
-fn bind(statement: &mut Statement<'_>, at: usize, row: &NewRow<'_>) -> rusqlite::Result<()> {
+fn bind(statement: &mut Statement<'_>, at: usize, nulls: &mut [bool], row: &NewRow<'_>) -> rusqlite::Result<()> {
     let NewRow { id, call, session, request } = row;
-    statement.raw_bind_parameter(at, id)?;
-    statement.raw_bind_parameter(at + 1, request.request_id.text_in(&mut IdBuffer::default()))?;
-    statement.raw_bind_parameter(at + 2, request.ts)?;
-    statement.raw_bind_parameter(at + 3, call)?;
-    statement.raw_bind_parameter(at + 4, session)?;
-    statement.raw_bind_parameter(at + 5, request.latency_us)?;
-    statement.raw_bind_parameter(at + 6, Status::from(request.status).number())?;
-    statement.raw_bind_parameter(at + 7, request.bytes_in)?;
-    statement.raw_bind_parameter(at + 8, request.bytes_out)?;
-    statement.raw_bind_parameter(at + 9, request.tool_error)?;
-    let texts = [request.error_code, request.error_msg, request.target, request.protocol_version, request.rpc_id];
-    for (text, at) in texts.into_iter().zip(at + 10..) {
-        match text {
-            Some(text) => statement.raw_bind_parameter(at, text)?,
-            None => statement.raw_bind_parameter(at, Null)?,
-        }
-    }
-    Ok(())
+    let mut binder = Binder::new(statement, at, nulls);
+    binder.bind(Some(id));
+    binder.bind(Some(request.request_id.text_in(&mut IdBuffer::default())));
+    binder.bind(Some(request.ts));
+    binder.bind(Some(call));
+    binder.bind(*session);
+    binder.bind(Some(request.latency_us));
+    binder.bind(Some(request.status.number()));
+    request.put_details(&mut binder);
+    binder.finish()
 }
 
-fn held_row(row: &Row<'_>) -> rusqlite::Result<RequestRow<'static>> {
-    let text = |index| row.get::<_, Option<String>>(index).map(|text| text.map(Cow::Owned));
-    // The table's CHECK allows no other status.
-    let status = Status::from_name(&row.get::<_, String>(1)?).unwrap_or(Status::Error);
-    Ok(RequestRow {
-        ts: row.get(0)?,
-        status,
-        latency_us: row.get(2)?,
-        request_id: Cow::Owned(row.get(3)?),
-        proxy: Cow::Owned(row.get(4)?),
-        session_id: text(5)?,
-        method: Cow::Owned(row.get(6)?),
-        tool: text(7)?,
-        error_code: text(8)?,
-        error_msg: text(9)?,
-        bytes_in: row.get(10)?,
-        bytes_out: row.get(11)?,
-        tool_error: row.get(12)?,
-        target: text(13)?,
-        protocol_version: text(14)?,
-        rpc_id: text(15)?,
-    })
+/// Selects a request by its id, in the order of [`held_request`].
+fn select() -> String {
+    let details: Vec<_> = RequestRecord::DETAILS.iter().map(|name| format!("r.{name}")).collect();
+    format!(
+        "SELECT r.request_id, r.ts, c.proxy, c.method, c.tool, s.session_id, r.latency_us, r.status, {}
+         FROM request_rows AS r JOIN calls AS c ON c.id = r.call LEFT JOIN session_state AS s ON s.id = r.session
+         WHERE r.request_id = ?1",
+        details.join(", ")
+    )
+}
+
+/// The request in a row, borrowing from it.
+fn held_request<'r>(row: &'r Row<'_>) -> rusqlite::Result<RequestRecord<'r>> {
+    let text = |index| row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from);
+    let required = |index| text(index).map(Option::unwrap_or_default);
+    let mut request = RequestRecord::with_id(Id::new(required(0)?), row.get(1)?, required(2)?, required(3)?);
+    (request.tool, request.session_id) = (text(4)?, text(5)?.map(Id::new));
+    (request.latency_us, request.status) = (row.get(6)?, Status::from_number(row.get(7)?));
+    let mut details = RowDetails::new(row, 8);
+    request.take_details(&mut details);
+    details.finish()?;
+    Ok(request)
 }

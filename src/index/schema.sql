@@ -53,14 +53,28 @@ CREATE TABLE request_rows (
     latency_us       INTEGER NOT NULL,
     -- Ok, error, timeout. Not `IN (0, 1, 2)`: for that, SQLite makes a temporary index for each row, a tenth of inserting it.
     status           INTEGER NOT NULL CHECK (status BETWEEN 0 AND 2),
+    -- From here on in the order of the list in src/event/request.rs; what a request does not have is NULL. SQLite leaves out
+    -- the NULLs at the end of a row (SQLITE_ENABLE_NULL_TRIM), so what is rare comes last.
     bytes_in         INTEGER,
     bytes_out        INTEGER,
     tool_error       INTEGER CHECK (tool_error IN (0, 1)),  -- the result said isError; NULL where it can't
+    protocol_version TEXT,
+    rpc_id           TEXT,
+    http_status      INTEGER,
+    transport        INTEGER,               -- 1 http, 2 sse, 3 stdio
+    endpoint         TEXT,                  -- the path that was asked
+    outcome          INTEGER,               -- its number; NULL: what status and tool_error say. View requests has the names
     error_code       TEXT,
     error_msg        TEXT,
     target           TEXT,                  -- resource URI or prompt name
-    protocol_version TEXT,
-    rpc_id           TEXT
+    cause            TEXT,                  -- why an upstream failed
+    direction        INTEGER,               -- 1 the client asked, 2 the server
+    principal        TEXT,                  -- on whose behalf: a digest or a claim, never a credential
+    trace_id         BLOB,                  -- 16 bytes
+    parent_span_id   BLOB,                  -- 8 bytes
+    retry_of         TEXT,                  -- the request id of the call that this one continues
+    input_wait_us    INTEGER,
+    notes            TEXT                   -- oddities of the protocol: their names, with commas between them
 ) STRICT;
 CREATE UNIQUE INDEX request_rows_by_request_id ON request_rows (request_id);
 CREATE INDEX request_rows_by_ts      ON request_rows (ts);
@@ -78,7 +92,18 @@ SELECT r.id, r.request_id, r.ts,
        (SELECT tool FROM calls WHERE calls.id = r.call) AS tool,
        r.latency_us,
        CASE r.status WHEN 0 THEN 'ok' WHEN 1 THEN 'error' ELSE 'timeout' END AS status,
-       r.error_code, r.error_msg, r.bytes_in, r.bytes_out, r.tool_error, r.target, r.protocol_version, r.rpc_id
+       r.error_code, r.error_msg, r.bytes_in, r.bytes_out, r.tool_error, r.target, r.protocol_version, r.rpc_id,
+       r.http_status,
+       CASE r.transport WHEN 1 THEN 'http' WHEN 2 THEN 'sse' WHEN 3 THEN 'stdio' END AS transport,
+       r.endpoint,
+       CASE coalesce(r.outcome, CASE r.status WHEN 0 THEN 1 + (r.tool_error IS 1) WHEN 1 THEN 3 ELSE 4 END)
+            WHEN 1 THEN 'ok' WHEN 2 THEN 'tool_error' WHEN 3 THEN 'error' WHEN 4 THEN 'timeout' WHEN 5 THEN 'cancelled'
+            WHEN 6 THEN 'probe' WHEN 7 THEN 'redirected' WHEN 8 THEN 'ended' WHEN 9 THEN 'input_required'
+            WHEN 10 THEN 'lost' END AS outcome,
+       r.cause,
+       CASE r.direction WHEN 1 THEN 'client' WHEN 2 THEN 'server' END AS direction,
+       r.principal, nullif(lower(hex(r.trace_id)), '') AS trace_id,
+       nullif(lower(hex(r.parent_span_id)), '') AS parent_span_id, r.retry_of, r.input_wait_us, r.notes
 FROM request_rows AS r LEFT JOIN session_state AS s ON s.id = r.session;
 
 -- One row per session id that any event named, in whatever order the events came. The columns up to total_tool_errors

@@ -1,6 +1,6 @@
 //! The table behind the `sessions` view: facts read, merged, written back.
 
-use crate::fold::fold::{Announcement, RequestFacts, SessionFacts};
+use crate::fold::session_facts::{Announcement, RequestFacts, SessionFacts};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 

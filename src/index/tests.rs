@@ -4,8 +4,10 @@
 mod expiry_tests;
 mod migration_tests;
 
+use crate::event::any::with_one_detail_each;
 use crate::event::{
-    Event, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME, Request, SchemaVersion, Session, SessionClosed, Status,
+    DetailValue, Event, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME, Request, SchemaVersion, Session, SessionClosed,
+    Status,
 };
 use crate::fold::cut;
 use crate::fold::fold::fold;
@@ -20,6 +22,7 @@ use crate::index::checkpoint::Checkpoint;
 use crate::index::connection::PAGE_BYTES;
 use crate::index::database::{DATABASE_NAME, Index, shrinks};
 use crate::index::rebuild::RebuildReport;
+use crate::query::{Query, RequestFilter};
 use crate::record::record::Record;
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -599,8 +602,12 @@ fn opening_a_store_leaves_the_locks_of_other_connections_in_this_process_alone()
     let shell = std::process::Command::new("sqlite3").arg(&path).arg("SELECT 1").output();
     if shell.is_err() {
         assert!(std::env::var_os("CI").is_none(), "sqlite3 is missing; .ci/run installs it");
-        let _ = std::fs::write("/dev/stderr", "SKIPPED: the sqlite3 shell is not installed\n");
-        return;
+        let test = "opening_a_store_leaves_the_locks_of_other_connections_in_this_process_alone";
+        return mcplog_skipped::skip(
+            test,
+            "there is no sqlite3",
+            "apt-get install sqlite3 and cargo test --lib locks_of",
+        );
     }
     assert!(path.with_extension("db-wal").exists(), "the log of a database in use was deleted");
 }
@@ -706,4 +713,69 @@ fn an_io_failure_while_what_is_expired_is_removed_leaves_sqlites_log_in_doubt() 
     let index = fixture.index();
     index.finish_expiring().unwrap_err();
     assert!(index.in_doubt.load(Ordering::Relaxed));
+}
+
+#[test]
+fn every_detail_reaches_its_column_and_the_row_that_is_read() {
+    let mut fixture = Fixture::new();
+    let mut batch = fixture.index().begin().unwrap();
+    let mut payloads = Vec::new();
+    let each: Vec<_> = with_one_detail_each().collect();
+    for (name, request) in &each {
+        let mut payload = Vec::new();
+        let request: Request<'_> = Request { request_id: *name, ..*request };
+        Record::from(Event::from(request)).encode(&mut payload);
+        payloads.push(payload);
+    }
+    let mutations = (1..).map(Sequence).zip(payloads.iter().map(|payload| fold(Record::decode(payload).unwrap())));
+    batch.apply(mutations.collect()).unwrap();
+    batch.commit(WRITER, Checkpoint { sequence: Sequence(each.len() as u64), ..Checkpoint::START }).unwrap();
+    let query = Query::open(fixture.dir.path()).unwrap();
+    let rows = query.requests(&RequestFilter::default()).unwrap();
+    assert_eq!(rows.len(), each.len());
+    let without = serde_json::to_value(&rows[0]).unwrap();
+    for (row, (name, request)) in rows.iter().zip(&each) {
+        let row = serde_json::to_value(row).unwrap();
+        let mut details = Vec::new();
+        request.put_details(&mut details);
+        let [value] = details.iter().filter_map(|(_, value)| value.clone()).collect::<Vec<_>>().try_into().unwrap();
+        let expected: serde_json::Value = match value {
+            DetailValue::Id(text) | DetailValue::Text(text) => text.into(),
+            DetailValue::Number(number) => number.into(),
+            DetailValue::Flag(flag) => flag.into(),
+            DetailValue::Code(code) => code.into(),
+            DetailValue::Bytes(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
+            DetailValue::Notes(notes) => notes.names().collect::<Vec<_>>().into(),
+        };
+        assert_eq!(row[name], expected, "{name}");
+        // And no other column has it; but what is not told of an outcome follows from `tool_error`.
+        for other in Request::<'_, &str>::DETAILS.iter().filter(|other| *other != name && **other != "outcome") {
+            assert!(row[other].is_null() || row[other] == serde_json::json!([]), "{other} of {name}");
+        }
+    }
+    let members: BTreeSet<&str> = without.as_object().unwrap().keys().map(String::as_str).collect();
+    assert!(Request::<'_, &str>::DETAILS.iter().all(|name| members.contains(name)), "{members:?}");
+}
+
+#[test]
+fn of_two_requests_with_one_id_that_differ_in_one_detail_the_same_one_stays_whichever_came_first() {
+    for (name, request) in with_one_detail_each() {
+        let without = Request::new("id", 1, "proxy", "ping");
+        let kept = [[request, without], [without, request]].map(|requests| {
+            let mut fixture = Fixture::new();
+            let mut batch = fixture.index().begin().unwrap();
+            let payloads = requests.map(|request| {
+                let mut payload = Vec::new();
+                Record::from(Event::from(request)).encode(&mut payload);
+                payload
+            });
+            for (payload, sequence) in payloads.iter().zip(1..) {
+                batch.apply(vec![(Sequence(sequence), fold(Record::decode(payload).unwrap()))]).unwrap();
+            }
+            batch.commit(WRITER, Checkpoint { sequence: Sequence(2), ..Checkpoint::START }).unwrap();
+            fixture.rows(&format!("SELECT {name} FROM request_rows"))
+        });
+        assert_eq!(kept[0], kept[1], "{name}");
+        assert_eq!(kept[0], [[Value::Null]], "{name}: absent comes before present");
+    }
 }

@@ -50,13 +50,38 @@ pub struct RequestRow {
     pub protocol_version: Option<String>,
     /// The JSON-RPC id, as text.
     pub rpc_id: Option<String>,
+    /// The HTTP status of the response that answered the request, or that carried no answer.
+    pub http_status: Option<u16>,
+    /// How the request reached the server: `http`, `sse` or `stdio`.
+    pub transport: Option<String>,
+    /// The path that was asked.
+    pub endpoint: Option<String>,
+    /// What became of it: the name of an [`Outcome`](crate::event::Outcome), told or derived from status and `tool_error`.
+    pub outcome: String,
+    /// Why an upstream failed, in the words of whoever said so.
+    pub cause: Option<String>,
+    /// Who asked: `client` or `server`; `None` is the client.
+    pub direction: Option<String>,
+    /// On whose behalf: a salted digest or a named claim.
+    pub principal: Option<String>,
+    /// The trace that it is part of: 32 hexadecimal digits.
+    pub trace_id: Option<String>,
+    /// The span that asked: 16 hexadecimal digits.
+    pub parent_span_id: Option<String>,
+    /// The request id of the call that this one continues.
+    pub retry_of: Option<String>,
+    /// How long the call waited for its user, in microseconds.
+    pub input_wait_us: Option<i64>,
+    /// What was odd about the protocol: names of [`Note`](crate::event::Note)s.
+    pub notes: Vec<String>,
 }
 
 /// In the order of [`read`].
 const COLUMNS: &str = "r.id, r.request_id, r.ts, r.proxy, r.session_id, \
     (SELECT s.client_name FROM session_state s WHERE s.session_id = r.session_id), \
     r.method, r.tool, r.target, r.latency_us, r.status, r.tool_error, r.error_code, r.error_msg, \
-    r.bytes_in, r.bytes_out, r.protocol_version, r.rpc_id";
+    r.bytes_in, r.bytes_out, r.protocol_version, r.rpc_id, r.http_status, r.transport, r.endpoint, r.outcome, r.cause, \
+    r.direction, r.principal, r.trace_id, r.parent_span_id, r.retry_of, r.input_wait_us, r.notes";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
     Ok(RequestRow {
@@ -78,6 +103,21 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
         bytes_out: row.get(15)?,
         protocol_version: row.get(16)?,
         rpc_id: row.get(17)?,
+        http_status: row.get(18)?,
+        transport: row.get(19)?,
+        endpoint: row.get(20)?,
+        outcome: row.get(21)?,
+        cause: row.get(22)?,
+        direction: row.get(23)?,
+        principal: row.get(24)?,
+        trace_id: row.get(25)?,
+        parent_span_id: row.get(26)?,
+        retry_of: row.get(27)?,
+        input_wait_us: row.get(28)?,
+        notes: row
+            .get::<_, Option<String>>(29)?
+            .map(|notes| notes.split(',').map(str::to_owned).collect())
+            .unwrap_or_default(),
     })
 }
 

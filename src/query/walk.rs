@@ -6,7 +6,7 @@
 use super::database::Query;
 use super::interval::ClosedInterval;
 use super::resolved_filter::{FACTS, Facts};
-use crate::event::Status;
+use crate::event::{Code, Status};
 use crate::ground::error::IndexError;
 use rusqlite::types::Value;
 use std::ops::ControlFlow;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 
 /// An id: a UUID in sixteen bytes where it is one, any text otherwise. Its text is always what was recorded.
@@ -81,6 +82,19 @@ impl<'a> Id<'a> {
             }
         };
         str::from_utf8(&chars[..length]).expect("hexadecimal digits are ASCII")
+    }
+}
+
+/// As their texts.
+impl Ord for Id<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text_in(&mut IdBuffer::default()).cmp(other.text_in(&mut IdBuffer::default()))
+    }
+}
+
+impl PartialOrd for Id<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -8,11 +8,9 @@ pub(crate) mod kind;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod record;
 pub(crate) mod request;
-pub(crate) mod status;
 pub(crate) mod wire;
 
 pub use id::{Id, IdBuffer};
 pub use kind::Kind;
 pub use record::{GapRecord, Record, RecordError, SchemaVersionRecord, SessionClosedRecord, SessionRecord};
 pub use request::RequestRecord;
-pub use status::StatusCode;

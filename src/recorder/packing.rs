@@ -2,36 +2,44 @@
 //!
 //! | words | what |
 //! |---|---|
-//! | 1 | how many words the event has (32 bits), its tag (8 bits), its flags (24 bits: which texts there are, and the tag's own) |
-//! | one for each number | times, sizes |
+//! | 1 | how many words the event has (32 bits), its tag (4), whether there are small values (1), its bits (27: which of the parts below there are, and the smallest values) |
+//! | one for each number that every event of the tag has | times |
+//! | for each number that is there, one | sizes |
 //! | for each text that is there, one | its length in bytes |
 //! | and as many as it needs | the text, eight bytes a word |
+//! | 1, if there are any | the small values of details, a few bits each |
 //!
 //! Pure functions: packing runs on the recording thread, unpacking on the appender. The layout never leaves the process;
-//! what is on disk is [`crate::record::record`]'s.
+//! what is on disk is [`crate::record`]'s.
 
-use crate::event::{ERROR_MSG_CHARS_MAX, Event, Request, SchemaVersion, Session, SessionClosed, Status};
+use crate::event::{
+    Code, DetailSink, DetailSource, ERROR_MSG_CHARS_MAX, Event, Limit, Notes, Request, SchemaVersion, Session,
+    SessionClosed, Status,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const WORD_BYTES: usize = size_of::<u64>();
 
 /// Where in the first word the tag is, from which bit on,
 const TAG: u32 = 32;
-/// which texts there are,
-const PRESENT: u32 = 40;
-/// and the flags.
-const FLAGS: u32 = 56;
+/// whether the last word has small values,
+const HAS_SMALL: u64 = 1 << 36;
+/// and the event's bits.
+const BITS: u32 = 37;
 
-const REQUEST: u8 = 1;
-const SESSION: u8 = 2;
-const SESSION_CLOSED: u8 = 3;
-const SCHEMA_VERSION: u8 = 4;
+const REQUEST: u64 = 1;
+const SESSION: u64 = 2;
+const SESSION_CLOSED: u64 = 3;
+const SCHEMA_VERSION: u64 = 4;
 
-const STATUS: u8 = 3;
-const HAS_BYTES_IN: u8 = 1 << 2;
-const HAS_BYTES_OUT: u8 = 1 << 3;
-const HAS_TOOL_ERROR: u8 = 1 << 4;
-const TOOL_ERROR: u8 = 1 << 5;
+/// How many bits a status takes,
+const STATUS_BITS: u32 = 2;
+/// a yes or no that may be absent,
+const FLAG_BITS: u32 = 2;
+/// a code that may be absent, which leaves room for 31,
+const CODE_BITS: u32 = 5;
+/// and a number of 16 bits that may be absent.
+const SHORT_BITS: u32 = 17;
 
 /// Writes an event into `words`, as far as there is room; returns how many words it takes.
 ///
@@ -48,25 +56,15 @@ pub(super) fn pack(event: &Event<'_>, words: &[AtomicU64]) -> usize {
 
 #[inline(never)]
 fn pack_request(request: &Request<'_>, words: &[AtomicU64]) -> usize {
-    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-    let flags = request.status.number()
-        | flag(request.bytes_in.is_some(), HAS_BYTES_IN)
-        | flag(request.bytes_out.is_some(), HAS_BYTES_OUT)
-        | flag(request.tool_error.is_some(), HAS_TOOL_ERROR)
-        | flag(request.tool_error == Some(true), TOOL_ERROR);
-    let (bytes_in, bytes_out) = (request.bytes_in.unwrap_or_default(), request.bytes_out.unwrap_or_default());
-    let mut packer = Packer::new(words, [request.ts, request.latency_us, bytes_in, bytes_out]);
-    packer.text(Some(request.request_id));
-    packer.text(Some(request.proxy));
-    packer.text(request.session_id);
-    packer.text(Some(request.method));
-    packer.text(request.tool);
-    packer.text(request.error_code);
-    packer.text(request.error_msg.map(cut_error_msg));
-    packer.text(request.target);
-    packer.text(request.protocol_version);
-    packer.text(request.rpc_id);
-    packer.finish(REQUEST, flags)
+    let mut packer = Packer::new(words, [request.ts, request.latency_us]);
+    packer.bits(STATUS_BITS, request.status.number().into());
+    packer.put_text(Some(request.request_id));
+    packer.put_text(Some(request.proxy));
+    packer.put_text(request.session_id);
+    packer.put_text(Some(request.method));
+    packer.put_text(request.tool);
+    request.put_details(&mut packer);
+    packer.finish(REQUEST)
 }
 
 /// Events that are rare, out of the way of those that are not.
@@ -76,25 +74,26 @@ fn pack_other(event: &Event<'_>, words: &[AtomicU64]) -> usize {
         Event::Request(request) => pack_request(request, words),
         Event::Session(session) => {
             let mut packer = Packer::new(words, [session.started_at]);
-            packer.text(Some(session.session_id));
-            packer.text(Some(session.proxy));
-            packer.text(session.client_name);
-            packer.text(session.client_version);
-            packer.text(session.client_platform);
-            packer.text(session.protocol_version);
-            packer.finish(SESSION, u8::from(session.derived))
+            packer.put_text(Some(session.session_id));
+            packer.put_text(Some(session.proxy));
+            packer.put_text(session.client_name);
+            packer.put_text(session.client_version);
+            packer.put_text(session.client_platform);
+            packer.put_text(session.protocol_version);
+            packer.bits(1, session.derived.into());
+            packer.finish(SESSION)
         }
         Event::SessionClosed(closed) => {
             let mut packer = Packer::new(words, [closed.ended_at]);
-            packer.text(Some(closed.session_id));
-            packer.finish(SESSION_CLOSED, 0)
+            packer.put_text(Some(closed.session_id));
+            packer.finish(SESSION_CLOSED)
         }
         Event::SchemaVersion(version) => {
             let mut packer = Packer::new(words, [version.ts]);
             for text in [version.proxy, version.upstream_url, version.method, version.payload, version.content_hash] {
-                packer.text(Some(text));
+                packer.put_text(Some(text));
             }
-            packer.finish(SCHEMA_VERSION, 0)
+            packer.finish(SCHEMA_VERSION)
         }
     }
 }
@@ -112,9 +111,12 @@ struct Packer<'w> {
     words: &'w [AtomicU64],
     /// How many words the event has so far.
     at: usize,
-    /// Which texts there are, a bit each, and the bit of the next one.
-    present: u64,
-    bit: u64,
+    /// The head so far, and its next bit.
+    head: u64,
+    bit: u32,
+    /// The small values of details so far, and the next bit for them.
+    small: u64,
+    small_bit: u32,
 }
 
 impl<'w> Packer<'w> {
@@ -126,27 +128,103 @@ impl<'w> Packer<'w> {
                 place.store(number.cast_unsigned(), Ordering::Relaxed);
             }
         }
-        Self { words, at: 1 + N, present: 0, bit: 1 << PRESENT }
+        Self { words, at: 1 + N, head: 0, bit: BITS, small: 0, small_bit: 0 }
+    }
+
+    /// Puts a value into so many bits of the head.
+    #[inline]
+    fn bits(&mut self, bits: u32, value: u64) {
+        self.head |= value << self.bit;
+        self.bit += bits;
+    }
+
+    /// Puts a value into so many bits of the word for small ones; zero stands for none.
+    #[inline]
+    fn small(&mut self, bits: u32, value: u64) {
+        self.small |= value << self.small_bit;
+        self.small_bit += bits;
     }
 
     #[inline]
-    fn text(&mut self, text: Option<&str>) {
+    fn put_text(&mut self, text: Option<&str>) {
+        self.bits(1, text.is_some().into());
         if let Some(text) = text {
-            self.present |= self.bit;
             self.at = put_text(self.words, self.at, text);
         }
-        self.bit <<= 1;
     }
 
-    /// Writes the head; returns how many words the event takes.
     #[inline]
-    fn finish(self, tag: u8, flags: u8) -> usize {
+    fn word(&mut self, word: u64) {
+        if let Some(place) = self.words.get(self.at) {
+            place.store(word, Ordering::Relaxed);
+        }
+        self.at += 1;
+    }
+
+    /// Writes the small values and the head; returns how many words the event takes.
+    #[inline]
+    fn finish(mut self, tag: u64) -> usize {
+        debug_assert!(self.bit <= u64::BITS && self.small_bit <= u64::BITS, "the words have room for all parts");
+        if self.small != 0 {
+            self.head |= HAS_SMALL;
+            self.word(self.small);
+        }
         if let Some(head) = self.words.first() {
             // No event has 2^32 words: the limit on its size comes first.
-            let value = self.at as u64 | u64::from(tag) << TAG | self.present | u64::from(flags) << FLAGS;
-            head.store(value, Ordering::Relaxed);
+            head.store(self.at as u64 | tag << TAG | self.head, Ordering::Relaxed);
         }
         self.at
+    }
+}
+
+impl<'a> DetailSink<'a, &'a str> for Packer<'_> {
+    #[inline]
+    fn id(&mut self, _name: &'static str, value: Option<&'a str>) {
+        self.put_text(value);
+    }
+
+    #[inline]
+    fn text(&mut self, _name: &'static str, limit: Limit, value: Option<&'a str>) {
+        self.put_text(if limit == Limit::Message { value.map(cut_error_msg) } else { value });
+    }
+
+    #[inline]
+    fn number(&mut self, _name: &'static str, value: Option<i64>) {
+        self.bits(1, value.is_some().into());
+        if let Some(number) = value {
+            self.word(number.cast_unsigned());
+        }
+    }
+
+    #[inline]
+    fn short(&mut self, _name: &'static str, value: Option<u16>) {
+        self.small(SHORT_BITS, value.map_or(0, |number| u64::from(number) << 1 | 1));
+    }
+
+    #[inline]
+    fn flag(&mut self, _name: &'static str, value: Option<bool>) {
+        self.bits(FLAG_BITS, value.map_or(0, |flag| u64::from(flag) << 1 | 1));
+    }
+
+    #[inline]
+    fn code<C: Code>(&mut self, _name: &'static str, value: Option<C>) {
+        self.small(CODE_BITS, value.map_or(0, |code| u64::from(code.number()) + 1));
+    }
+
+    #[inline]
+    fn bytes<const N: usize>(&mut self, _name: &'static str, value: Option<[u8; N]>) {
+        self.bits(1, value.is_some().into());
+        for word in value.iter().flat_map(|bytes| bytes.as_chunks::<WORD_BYTES>().0) {
+            self.word(u64::from_le_bytes(*word));
+        }
+    }
+
+    #[inline]
+    fn notes(&mut self, _name: &'static str, value: Notes) {
+        self.bits(1, (!value.is_empty()).into());
+        if !value.is_empty() {
+            self.word(value.bits());
+        }
     }
 }
 
@@ -206,88 +284,147 @@ pub(super) fn copy(words: &[AtomicU64], bytes: &mut Vec<u8>) {
 /// # Panics
 /// If the bytes are anything else: our own bug.
 pub(super) fn unpack(bytes: &[u8]) -> Event<'_> {
-    let (head, rest) = bytes.split_first_chunk::<WORD_BYTES>().expect(OWN_BYTES);
-    let [_, _, _, _, tag, present @ .., flags] = *head;
-    let source = Source { present: u16::from_le_bytes(present), rest };
-    match tag {
-        REQUEST => Event::Request(request(flags, source)),
+    let head = bytes.first_chunk::<WORD_BYTES>().map(|head| u64::from_le_bytes(*head)).expect(OWN_BYTES);
+    let small = if head & HAS_SMALL == 0 { None } else { bytes.last_chunk() };
+    let small = small.map_or(0, |word| u64::from_le_bytes(*word));
+    let mut parts = Unpacker { bits: head >> BITS, rest: &bytes[WORD_BYTES..], small };
+    match head >> TAG & 0xf {
+        REQUEST => Event::Request(request(parts)),
         SESSION => {
-            let ([started_at], [id, proxy, client_name, client_version, client_platform, protocol_version]) =
-                source.parts();
-            let mut session = Session::new(required(id), started_at, required(proxy));
-            session.client_name = client_name;
-            session.client_version = client_version;
-            session.client_platform = client_platform;
-            session.protocol_version = protocol_version;
-            session.derived = flags != 0;
+            let started_at = parts.required_number();
+            let (session_id, proxy) = (parts.required_text(), parts.required_text());
+            let mut session = Session::new(session_id, started_at, proxy);
+            session.client_name = parts.optional_text();
+            session.client_version = parts.optional_text();
+            session.client_platform = parts.optional_text();
+            session.protocol_version = parts.optional_text();
+            session.derived = parts.bits(1) != 0;
             Event::Session(session)
         }
         SESSION_CLOSED => {
-            let ([ended_at], [id]) = source.parts();
-            Event::SessionClosed(SessionClosed::new(required(id), ended_at))
+            let ended_at = parts.required_number();
+            Event::SessionClosed(SessionClosed::new(parts.required_text(), ended_at))
         }
         SCHEMA_VERSION => {
-            let ([ts], texts) = source.parts();
-            let [proxy, upstream_url, method, payload, content_hash] = texts.map(required);
+            let ts = parts.required_number();
+            let [proxy, upstream_url, method, payload, content_hash] = std::array::from_fn(|_| parts.required_text());
             Event::SchemaVersion(SchemaVersion::new(ts, proxy, upstream_url, method, payload, content_hash))
         }
         tag => unreachable!("packed event with tag {tag}"),
     }
 }
 
-fn request(flags: u8, source: Source<'_>) -> Request<'_> {
-    let ([ts, latency_us, bytes_in, bytes_out], texts) = source.parts();
-    let [id, proxy, session_id, method, tool, error_code, error_msg, target, protocol_version, rpc_id] = texts;
-    let mut request = Request::new(required(id), ts, required(proxy), required(method));
-    request.latency_us = latency_us;
-    request.status = Status::from_number(i64::from(flags & STATUS));
-    request.bytes_in = (flags & HAS_BYTES_IN != 0).then_some(bytes_in);
-    request.bytes_out = (flags & HAS_BYTES_OUT != 0).then_some(bytes_out);
-    request.tool_error = (flags & HAS_TOOL_ERROR != 0).then_some(flags & TOOL_ERROR != 0);
-    (request.session_id, request.tool, request.target) = (session_id, tool, target);
-    (request.error_code, request.error_msg) = (error_code, error_msg);
-    (request.protocol_version, request.rpc_id) = (protocol_version, rpc_id);
+fn request(mut parts: Unpacker<'_>) -> Request<'_> {
+    let (ts, latency_us) = (parts.required_number(), parts.required_number());
+    let status = Status::from_number(i64::try_from(parts.bits(STATUS_BITS)).unwrap_or_default());
+    let (request_id, proxy) = (parts.required_text(), parts.required_text());
+    let session_id = parts.optional_text();
+    let mut request = Request::new(request_id, ts, proxy, parts.required_text());
+    (request.latency_us, request.status, request.session_id) = (latency_us, status, session_id);
+    request.tool = parts.optional_text();
+    request.take_details(&mut parts);
     request
 }
 
 const OWN_BYTES: &str = "bytes that this process packed";
 
-fn required(text: Option<&str>) -> &str {
-    text.expect(OWN_BYTES)
-}
-
-/// The words after the first.
-struct Source<'a> {
-    /// Which texts there are, a bit each.
-    present: u16,
+/// Reads an event's parts in the order in which they were written.
+struct Unpacker<'a> {
+    /// The head's bits that are not read yet,
+    bits: u64,
+    /// the words behind what is read,
     rest: &'a [u8],
+    /// and the bits of small values that are not read yet.
+    small: u64,
 }
 
-impl<'a> Source<'a> {
-    fn parts<const NUMBERS: usize, const TEXTS: usize>(mut self) -> ([i64; NUMBERS], [Option<&'a str>; TEXTS]) {
-        let numbers = std::array::from_fn(|_| i64::from_le_bytes(self.take()));
-        let texts = std::array::from_fn(|index| {
-            if self.present & 1 << index == 0 {
-                return None;
-            }
-            let length = usize::try_from(u64::from_le_bytes(self.take())).expect(OWN_BYTES);
-            let (words, rest) = self.rest.split_at_checked(length.next_multiple_of(WORD_BYTES)).expect(OWN_BYTES);
-            self.rest = rest;
-            Some(str::from_utf8(&words[..length]).expect(OWN_BYTES))
-        });
-        (numbers, texts)
+impl<'a> Unpacker<'a> {
+    fn bits(&mut self, bits: u32) -> u64 {
+        low_bits(&mut self.bits, bits)
     }
 
-    fn take<const N: usize>(&mut self) -> [u8; N] {
+    fn small(&mut self, bits: u32) -> u64 {
+        low_bits(&mut self.small, bits)
+    }
+
+    fn word(&mut self) -> [u8; WORD_BYTES] {
+        let (word, rest) = self.rest.split_first_chunk().expect(OWN_BYTES);
+        self.rest = rest;
+        *word
+    }
+
+    fn required_number(&mut self) -> i64 {
+        i64::from_le_bytes(self.word())
+    }
+
+    fn required_text(&mut self) -> &'a str {
+        self.optional_text().expect(OWN_BYTES)
+    }
+
+    fn optional_text(&mut self) -> Option<&'a str> {
+        if self.bits(1) == 0 {
+            return None;
+        }
+        let length = usize::try_from(u64::from_le_bytes(self.word())).expect(OWN_BYTES);
+        let (words, rest) = self.rest.split_at_checked(length.next_multiple_of(WORD_BYTES)).expect(OWN_BYTES);
+        self.rest = rest;
+        Some(str::from_utf8(&words[..length]).expect(OWN_BYTES))
+    }
+}
+
+/// Takes so many bits from the low end.
+fn low_bits(from: &mut u64, bits: u32) -> u64 {
+    let value = *from & ((1 << bits) - 1);
+    *from >>= bits;
+    value
+}
+
+impl<'a> DetailSource<'a, &'a str> for Unpacker<'a> {
+    fn id(&mut self, _name: &'static str) -> Option<&'a str> {
+        self.optional_text()
+    }
+
+    fn text(&mut self, _name: &'static str, _limit: Limit) -> Option<&'a str> {
+        self.optional_text()
+    }
+
+    fn number(&mut self, _name: &'static str) -> Option<i64> {
+        (self.bits(1) != 0).then(|| self.required_number())
+    }
+
+    fn short(&mut self, _name: &'static str) -> Option<u16> {
+        let value = self.small(SHORT_BITS);
+        (value != 0).then(|| u16::try_from(value >> 1).expect(OWN_BYTES))
+    }
+
+    fn flag(&mut self, _name: &'static str) -> Option<bool> {
+        let value = self.bits(FLAG_BITS);
+        (value != 0).then_some(value >> 1 != 0)
+    }
+
+    fn code<C: Code>(&mut self, _name: &'static str) -> Option<C> {
+        let value = self.small(CODE_BITS);
+        value.checked_sub(1).map(|number| C::with_number(number).expect(OWN_BYTES))
+    }
+
+    fn bytes<const N: usize>(&mut self, _name: &'static str) -> Option<[u8; N]> {
+        if self.bits(1) == 0 {
+            return None;
+        }
         let (bytes, rest) = self.rest.split_first_chunk().expect(OWN_BYTES);
         self.rest = rest;
-        *bytes
+        Some(*bytes)
+    }
+
+    fn notes(&mut self, _name: &'static str) -> Notes {
+        if self.bits(1) == 0 { Notes::NONE } else { Notes::from_bits(u64::from_le_bytes(self.word())) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::any::{with_any_details, with_one_detail_each};
     use proptest::prelude::*;
 
     fn text() -> impl Strategy<Value = String> {
@@ -320,16 +457,14 @@ mod tests {
 
         #[test]
         fn any_request_survives_the_channel(
-            texts in proptest::array::uniform3(text()), options in proptest::array::uniform7(option()),
-            numbers in any::<(i64, i64, Option<i64>, Option<i64>, Option<bool>)>(), status in 0..3_usize,
+            texts in proptest::array::uniform3(text()), options in proptest::array::uniform2(option()),
+            numbers in any::<(i64, i64)>(), status in 0..3_usize, details in any::<u64>(), long in text(),
         ) {
             let mut request = Request::new(&texts[0], numbers.0, &texts[1], &texts[2]);
-            request.latency_us = numbers.1;
-            (request.bytes_in, request.bytes_out, request.tool_error) = (numbers.2, numbers.3, numbers.4);
-            request.status = [Status::Ok, Status::Error, Status::Timeout][status];
-            let [session, tool, code, msg, target, version, rpc] = options.each_ref().map(Option::as_deref);
-            (request.session_id, request.tool, request.error_code) = (session, tool, code);
-            (request.error_msg, request.target, request.protocol_version, request.rpc_id) = (msg, target, version, rpc);
+            (request.latency_us, request.status) = (numbers.1, Status::ALL[status]);
+            [request.session_id, request.tool] = options.each_ref().map(Option::as_deref);
+            with_any_details(&mut request, details);
+            request.target = Some(&long);
             survives(request.into())?;
         }
 
@@ -345,6 +480,17 @@ mod tests {
             survives(session.into())?;
             survives(SessionClosed::new(&texts[0], ts).into())?;
             survives(SchemaVersion::new(ts, &texts[0], &texts[1], &texts[2], &texts[3], &texts[4]).into())?;
+        }
+    }
+
+    #[test]
+    fn each_detail_alone_survives_the_channel_and_takes_room() {
+        let without = pack(&Request::new("id", 1, "proxy", "ping").into(), &[]);
+        for (name, request) in with_one_detail_each() {
+            let packed = packed(&request.into());
+            assert_eq!(unpack(&packed), request.into(), "{name}");
+            // `tool_error` alone has its bits in the head.
+            assert!(packed.len() > without * WORD_BYTES || name == "tool_error", "{name}");
         }
     }
 

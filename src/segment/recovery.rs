@@ -178,7 +178,7 @@ impl Survey {
         }
         // Segments without frames have no place in the order; there is nothing in them to be synced either.
         recovered.unsynced = order.iter().filter_map(|place| unsynced[*place].take()).collect();
-        // NameNumbers that a crash left in memory only are durable from here on, like what they name.
+        // Names that a crash left in memory only are durable from here on, like what they name.
         directory::sync_directory(&self.wal_dir)?;
         Ok(recovered)
     }

@@ -4,8 +4,15 @@
 use std::path::{Path, PathBuf};
 
 /// Copied from `src/`.
-const FILES: [&str; 22] = [
-    "event.rs",
+const FILES: [&str; 29] = [
+    "event/code.rs",
+    "event/detail.rs",
+    "event/event.rs",
+    "event/limits.rs",
+    "event/notes.rs",
+    "event/request.rs",
+    "event/schema_version.rs",
+    "event/session.rs",
     "recorder/gap.rs",
     "recorder/refusal.rs",
     "ground/clock.rs",

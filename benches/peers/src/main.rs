@@ -5,6 +5,7 @@ mod competitor;
 mod durable;
 mod folding;
 mod markdown;
+mod number;
 mod plan;
 mod plot;
 mod proxy;

@@ -1,7 +1,8 @@
 //! The tables for README.md: ratios first, because they are what counts.
 
+use crate::number::{percent, thousands, times};
 use crate::plan::{self, FOLDING_ROWS, LATENCY_THREADS, LOSS_THREADS, Part};
-use crate::report::{loss_heading, percent, rows, thousands, times};
+use crate::report::{loss_heading, rows};
 use crate::results::Results;
 use crate::roster::{COMPETITORS, Competitor, MCPLOG, PREDECESSOR};
 use measure::{Offer, Task};

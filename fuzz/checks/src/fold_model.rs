@@ -13,11 +13,11 @@ pub(crate) struct Request {
     pub(crate) latency_us: i64,
     pub(crate) id: String,
     pub(crate) session: Option<String>,
-    pub(crate) error_code: Option<String>,
-    pub(crate) error_msg: Option<String>,
     pub(crate) bytes_in: Option<i64>,
     pub(crate) bytes_out: Option<i64>,
     pub(crate) tool_error: Option<bool>,
+    pub(crate) error_code: Option<String>,
+    pub(crate) error_msg: Option<String>,
     pub(crate) target: Option<String>,
     // Last: in the table they may be those of calls that are too many, which must not decide before the rest does.
     pub(crate) proxy: String,

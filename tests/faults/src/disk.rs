@@ -78,7 +78,7 @@ impl Drop for Disk {
 fn cutter(mounted: &Path) -> Result<Child, String> {
     let mut xfs_io = Command::new("xfs_io");
     let started = xfs_io.arg("-x").arg(mounted).stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
-    started.map_err(|error| format!("start xfs_io: {error}"))
+    started.map_err(|error| format!("xfs_io can't be started: {error}"))
 }
 
 #[cfg(test)]

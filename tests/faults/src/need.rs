@@ -9,8 +9,7 @@ use std::process::{Command, Stdio};
 /// Nothing may be skipped here.
 pub fn skip(test: &str, why: &str) {
     assert!(std::env::var_os("MCPLOG_FAULTS_REQUIRED").is_none(), "{test} can't be skipped here: {why}");
-    // Not by eprintln: the test harness would swallow it.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED {test}: {why}\n").as_bytes());
+    mcplog_skipped::skip(test, why, "tests/faults/setup.sh and cargo test -p mcplog-faults, as root");
 }
 
 /// Why a test that needs `program` can't be run; `None` if it can.

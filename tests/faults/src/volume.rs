@@ -265,6 +265,6 @@ fn done(command: &mut Command) -> Result<(), String> {
     match command.stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim())),
-        Err(error) => Err(format!("{command:?}: {error}")),
+        Err(error) => Err(format!("{} can't be started: {error}", command.get_program().display())),
     }
 }

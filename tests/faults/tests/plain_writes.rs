@@ -134,7 +134,8 @@ fn a_segment_that_shares_its_blocks_brings_no_signal_on_a_full_disk_and_loses_no
 fn the_tests_of_the_pipeline_pass_over_plain_writes() {
     if Scale::chosen() != Scale::Long {
         // It builds the library's tests, which may take minutes.
-        return;
+        let test = "the_tests_of_the_pipeline_pass_over_plain_writes";
+        return mcplog_skipped::skip(test, "only the long set does it", "tests/faults/run --test plain_writes");
     }
     let program = build_pipeline_tests();
     on_each("the pipeline's tests", [Kind::Btrfs], |kind, volume| {

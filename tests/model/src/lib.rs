@@ -16,7 +16,40 @@
 )]
 
 pub mod event {
-    include!(concat!(env!("OUT_DIR"), "/event.rs"));
+    pub use code::*;
+    pub use detail::*;
+    pub use event::*;
+    pub use limits::*;
+    pub use notes::*;
+    pub use request::*;
+    pub use schema_version::*;
+    pub use session::*;
+
+    mod code {
+        include!(concat!(env!("OUT_DIR"), "/event_code.rs"));
+    }
+    mod detail {
+        include!(concat!(env!("OUT_DIR"), "/event_detail.rs"));
+    }
+    #[expect(clippy::module_inception, reason = "as in the library")]
+    mod event {
+        include!(concat!(env!("OUT_DIR"), "/event_event.rs"));
+    }
+    mod limits {
+        include!(concat!(env!("OUT_DIR"), "/event_limits.rs"));
+    }
+    mod notes {
+        include!(concat!(env!("OUT_DIR"), "/event_notes.rs"));
+    }
+    mod request {
+        include!(concat!(env!("OUT_DIR"), "/event_request.rs"));
+    }
+    mod schema_version {
+        include!(concat!(env!("OUT_DIR"), "/event_schema_version.rs"));
+    }
+    mod session {
+        include!(concat!(env!("OUT_DIR"), "/event_session.rs"));
+    }
 }
 
 pub mod record {

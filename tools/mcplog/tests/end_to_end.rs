@@ -9,7 +9,6 @@
 
 use std::{
     env,
-    io::{self, Write},
     path::{Path, PathBuf},
     process::Command,
     sync::Once,
@@ -32,11 +31,8 @@ fn is_set_up() -> bool {
     assert!(!must_run, "the end-to-end tests are not set up: {missing}; run tests/e2e/setup.sh");
     static SAID: Once = Once::new();
     SAID.call_once(|| {
-        // Not `eprintln!`: the test harness would swallow it, and a skipped test must be seen.
-        let _ = writeln!(
-            io::stderr(),
-            "\nSKIPPED: the end-to-end tests did not run: {missing}\n         run tests/e2e/setup.sh once, then cargo test again\n"
-        );
+        let command = "tests/e2e/setup.sh and cargo test -p mcplog-cli --test end_to_end";
+        mcplog_skipped::skip("all end-to-end tests", missing, command);
     });
     false
 }

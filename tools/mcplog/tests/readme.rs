@@ -1,6 +1,6 @@
 //! The commands in README.md, run as they stand there, in a fresh directory.
 //!
-//! `tests/tidy.rs` sees to it that every other command of the README is one that CI runs.
+//! `tests/tidy` sees to it that every other command of the README is one that CI runs.
 
 #![cfg(unix)]
 
@@ -55,7 +55,7 @@ fn the_query_import_and_log_commands_work_as_the_readme_shows_them() {
         if line.starts_with("wal-inspect ") && !program("wal-inspect").exists() {
             let strict = std::env::var_os("CI").is_some() || std::env::var_os("MCPLOG_E2E").is_some();
             assert!(!strict, "wal-inspect is not built: test the whole workspace");
-            let _ = std::fs::write("/dev/stderr", format!("SKIPPED: {line}: test the whole workspace to build it\n"));
+            mcplog_skipped::skip(line, "wal-inspect is not built", "cargo test --workspace");
             continue;
         }
         let output = run(dir.path(), line);

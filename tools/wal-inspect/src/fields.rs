@@ -1,7 +1,8 @@
 //! A record's fields by name: the one list that JSON and text are made from. Pure.
 
+use mcplog::event::DetailValue;
 use mcplog::record::{
-    GapRecord, Kind, Record, RequestRecord, SchemaVersionRecord, SessionClosedRecord, SessionRecord, StatusCode,
+    GapRecord, Id, Kind, Record, RequestRecord, SchemaVersionRecord, SessionClosedRecord, SessionRecord,
 };
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -16,6 +17,8 @@ pub(crate) enum Value<'a> {
     Integer(i64),
     Count(u64),
     Boolean(bool),
+    /// Several names.
+    Names(Vec<String>),
 }
 
 impl Serialize for Value<'_> {
@@ -26,6 +29,7 @@ impl Serialize for Value<'_> {
             Self::Integer(number) => serializer.serialize_i64(*number),
             Self::Count(number) => serializer.serialize_u64(*number),
             Self::Boolean(value) => serializer.serialize_bool(*value),
+            Self::Names(names) => names.serialize(serializer),
         }
     }
 }
@@ -38,6 +42,7 @@ impl fmt::Display for Value<'_> {
             Self::Integer(number) => number.fmt(f),
             Self::Count(number) => number.fmt(f),
             Self::Boolean(value) => value.fmt(f),
+            Self::Names(names) => f.write_str(&names.join(",")),
         }
     }
 }
@@ -83,14 +88,6 @@ pub(crate) const fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-pub(crate) const fn status_name(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::Ok => "ok",
-        StatusCode::Error => "error",
-        StatusCode::Timeout => "timeout",
-    }
-}
-
 /// When the record's event happened, or, for a gap, ended: Unix time in milliseconds, UTC.
 pub(crate) const fn time_ms(record: &Record<'_>) -> i64 {
     match record {
@@ -102,45 +99,11 @@ pub(crate) const fn time_ms(record: &Record<'_>) -> i64 {
     }
 }
 
-/// Every field of the record, in the order of the format. The patterns have no `..`: a field that the format gains does
-/// not compile until it is listed here.
+/// Every field of the record. The patterns have no `..`: a field that the format gains does not compile until it is listed
+/// here; those of a request come from its own list.
 pub(crate) fn fields<'a>(record: &Record<'a>) -> Vec<(&'static str, Value<'a>)> {
     match *record {
-        Record::Request(RequestRecord {
-            request_id,
-            ts,
-            proxy,
-            session_id,
-            method,
-            tool,
-            latency_us,
-            status,
-            error_code,
-            error_msg,
-            bytes_in,
-            bytes_out,
-            tool_error,
-            target,
-            protocol_version,
-            rpc_id,
-        }) => vec![
-            ("request_id", request_id.text().into()),
-            ("ts", ts.into()),
-            ("proxy", proxy.into()),
-            ("session_id", session_id.map(|id| id.text()).into()),
-            ("method", method.into()),
-            ("tool", tool.into()),
-            ("latency_us", latency_us.into()),
-            ("status", status_name(status).into()),
-            ("error_code", error_code.into()),
-            ("error_msg", error_msg.into()),
-            ("bytes_in", bytes_in.into()),
-            ("bytes_out", bytes_out.into()),
-            ("tool_error", tool_error.into()),
-            ("target", target.into()),
-            ("protocol_version", protocol_version.into()),
-            ("rpc_id", rpc_id.into()),
-        ],
+        Record::Request(request) => request_fields(&request),
         Record::Session(SessionRecord {
             session_id,
             proxy,
@@ -173,6 +136,37 @@ pub(crate) fn fields<'a>(record: &Record<'a>) -> Vec<(&'static str, Value<'a>)> 
         ],
         Record::Gap(GapRecord { from_ts, to_ts, events }) => {
             vec![("from_ts", from_ts.into()), ("to_ts", to_ts.into()), ("events", Value::Count(events))]
+        }
+    }
+}
+
+fn request_fields<'a>(request: &RequestRecord<'a>) -> Vec<(&'static str, Value<'a>)> {
+    let mut fields = vec![
+        ("request_id", request.request_id.text().into()),
+        ("ts", request.ts.into()),
+        ("proxy", request.proxy.into()),
+        ("session_id", request.session_id.map(|id| id.text()).into()),
+        ("method", request.method.into()),
+        ("tool", request.tool.into()),
+        ("latency_us", request.latency_us.into()),
+        ("status", request.status.as_str().into()),
+    ];
+    let mut details = Vec::new();
+    request.put_details(&mut details);
+    fields.extend(details.into_iter().map(|(name, value)| (name, value.into())));
+    fields
+}
+
+impl<'a> From<DetailValue<'a, Id<'a>>> for Value<'a> {
+    fn from(value: DetailValue<'a, Id<'a>>) -> Self {
+        match value {
+            DetailValue::Id(id) => id.text().into(),
+            DetailValue::Text(text) => text.into(),
+            DetailValue::Number(number) => number.into(),
+            DetailValue::Flag(flag) => flag.into(),
+            DetailValue::Code(name) => name.into(),
+            DetailValue::Bytes(bytes) => Self::Text(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+            DetailValue::Notes(notes) => Self::Names(notes.names().collect()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which records are shown. Pure.
 
-use crate::fields::{kind_name, status_name, time_ms};
+use crate::fields::{kind_name, time_ms};
 use clap::{Args, ValueEnum};
 use mcplog::position::Sequence;
 use mcplog::record::{Id, Record};
@@ -115,7 +115,7 @@ impl Filter {
         self.request.as_ref().is_none_or(|prefix| starts(&request.request_id, prefix))
             && self.method.as_deref().is_none_or(|wanted| wanted == request.method)
             && self.tool.as_deref().is_none_or(|wanted| Some(wanted) == request.tool)
-            && self.status.is_none_or(|wanted| wanted.name() == status_name(request.status))
+            && self.status.is_none_or(|wanted| wanted.name() == request.status.as_str())
     }
 }
 

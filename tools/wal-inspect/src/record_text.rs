@@ -2,10 +2,11 @@
 
 use crate::clock::Clock;
 use crate::escape::escape;
-use crate::fields::{status_name, time_ms};
+use crate::fields::time_ms;
 use crate::line::{BAD, BOLD, DIM, GOOD, Line, NAME, PLAIN, WARNING};
 use anstyle::Style;
-use mcplog::record::{Record, RequestRecord, SessionRecord, StatusCode};
+use mcplog::Status;
+use mcplog::record::{Record, RequestRecord, SessionRecord};
 
 /// The kinds as the column shows them; the widest has seven letters.
 const KIND_WIDTH: usize = 7;
@@ -49,7 +50,7 @@ pub(crate) fn summary(record: &Record<'_>, clock: &Clock) -> Line {
 }
 
 fn put_request(line: &mut Line, request: &RequestRecord<'_>) {
-    let (status, name) = (status_style(request.status), status_name(request.status));
+    let (status, name) = (status_style(request.status), request.status.as_str());
     line.push(status, format!("{name:STATUS_WIDTH$}"));
     line.push(PLAIN, format!(" {:>LATENCY_WIDTH$}  ", latency(request.latency_us)));
     let subject = request.tool.or(request.target);
@@ -97,11 +98,11 @@ fn put(line: &mut Line, style: Style, text: &str) {
     }
 }
 
-const fn status_style(status: StatusCode) -> Style {
+const fn status_style(status: Status) -> Style {
     match status {
-        StatusCode::Ok => GOOD,
-        StatusCode::Error => BAD,
-        StatusCode::Timeout => WARNING,
+        Status::Ok => GOOD,
+        Status::Error => BAD,
+        Status::Timeout => WARNING,
     }
 }
 

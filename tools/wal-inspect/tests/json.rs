@@ -14,6 +14,7 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> 
 
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a few objects of a test")]
 enum Object {
     Request {
         segment: u64,
@@ -48,6 +49,29 @@ enum Object {
         protocol_version: Option<String>,
         #[serde(deserialize_with = "nullable")]
         rpc_id: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        http_status: Option<u16>,
+        #[serde(deserialize_with = "nullable")]
+        transport: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        endpoint: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        outcome: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        cause: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        direction: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        principal: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        trace_id: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        parent_span_id: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        retry_of: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        input_wait_us: Option<i64>,
+        notes: Vec<String>,
     },
     Session {
         segment: u64,
@@ -287,6 +311,18 @@ fn every_field_of_every_kind_of_record_is_there() {
             target: text("index"),
             protocol_version: text("2025-11-25"),
             rpc_id: text("17"),
+            http_status: Some(200),
+            transport: text("http"),
+            endpoint: text("/mcp"),
+            outcome: text("tool_error"),
+            cause: None,
+            direction: text("client"),
+            principal: text("who"),
+            trace_id: text("abababababababababababababababab"),
+            parent_span_id: text("0101010101010101"),
+            retry_of: text("r0"),
+            input_wait_us: Some(5),
+            notes: vec!["late_answer".into()],
         }
     );
     assert_eq!(

@@ -1,7 +1,7 @@
 //! How long it takes to hand an event over.
 
-use crate::job::Offer;
 use crate::log::{Failure, Log, Writer};
+use crate::offer::Offer;
 use crate::pacing::{GRACE, Timetable};
 use crate::workload::{Texts, Workload};
 use hdrhistogram::Histogram;

@@ -7,10 +7,12 @@ pub mod job;
 pub mod latency;
 pub mod log;
 pub mod loss;
+pub mod offer;
 pub mod pacing;
 pub mod query_time;
 pub mod workload;
 
-pub use job::{Job, Offer, Outcome, Task};
+pub use job::{Job, Outcome, Task};
 pub use log::{Log, Writer};
+pub use offer::Offer;
 pub use workload::{Event, Workload};

@@ -3,8 +3,8 @@
 //! Real load does not come evenly spaced: each thread offers a millisecond's worth of events every millisecond, one right
 //! after the other, and sleeps in between. A burst comes as fast as it is taken.
 
-use crate::job::Offer;
 use crate::log::{Failure, Log, Writer};
+use crate::offer::Offer;
 use crate::pacing::GRACE;
 use crate::workload::{Texts, Workload};
 use serde::{Deserialize, Serialize};

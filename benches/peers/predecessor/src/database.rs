@@ -1,6 +1,6 @@
 //! The predecessor's writer without its losses, and its queries.
 
-use crate::{request_event, session_event};
+use crate::event::{request_event, session_event};
 use mcpr_integrations::store::query::logs::LogsParams;
 use mcpr_integrations::store::query::sessions::SessionsParams;
 use mcpr_integrations::store::query::slow::SlowParams;

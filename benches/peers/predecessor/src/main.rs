@@ -3,12 +3,11 @@
 //! Started by `peers`, with a job as its argument; it answers on stdout and ends.
 
 mod database;
+mod event;
 
-use mcpr_integrations::store::{
-    QueryEngine, RequestEvent, RequestStatus, SessionEvent, Store, StoreConfig, StoreEvent,
-};
+use event::{request_event, session_event};
+use mcpr_integrations::store::{QueryEngine, Store, StoreConfig};
 use measure::log::Failure;
-use measure::workload::{FIRST_TS, PROXY};
 use measure::{Event, Job, Log, Outcome, Task, Workload, Writer, job};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,34 +65,4 @@ impl Writer for Handle {
     fn hand_over(&mut self, event: &Event<'_>) {
         self.0.record(request_event(event));
     }
-}
-
-/// Its events own their strings.
-#[inline]
-fn request_event(event: &Event<'_>) -> StoreEvent {
-    StoreEvent::Request(RequestEvent {
-        request_id: event.request_id.into(),
-        ts: event.ts,
-        proxy: event.proxy.into(),
-        session_id: Some(event.session_id.into()),
-        method: event.method.into(),
-        tool: Some(event.tool.into()),
-        latency_us: event.latency_us,
-        status: if event.failure.is_some() { RequestStatus::Error } else { RequestStatus::Ok },
-        error_code: event.failure.map(|failure| failure.code.into()),
-        error_msg: event.failure.map(|failure| failure.message.into()),
-        bytes_in: Some(event.bytes_in),
-        bytes_out: Some(event.bytes_out),
-    })
-}
-
-fn session_event(session: &str) -> StoreEvent {
-    StoreEvent::Session(SessionEvent {
-        session_id: session.into(),
-        proxy: PROXY.into(),
-        started_at: FIRST_TS,
-        client_name: Some("claude-desktop".into()),
-        client_version: Some("1.2.0".into()),
-        client_platform: Some("claude".into()),
-    })
 }

@@ -3,7 +3,7 @@
 //! Looks from outside, at what the kernel counts for each thread of the process, so that nothing of the measuring is
 //! in it.
 
-use super::Way;
+use super::way::Way;
 use measure::log::Failure;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

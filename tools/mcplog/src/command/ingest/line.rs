@@ -2,6 +2,7 @@
 //!
 //! Pure. Reasons say where a line is wrong, never what it says: the events are private, the reasons end up in logs.
 
+use super::details::{Details, Members};
 use mcplog::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
 use serde::Deserialize;
 use serde_json::error::Category;
@@ -49,7 +50,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Option<Line<'_>>, Reason> {
     // Two passes, so that each type has fields of its own: what is listed for another type is ignored here.
     let Kind { kind } = from_json(text)?;
     let line = match &*kind.0 {
-        "request" => Line::Request(from_json(text)?),
+        "request" => Line::Request(RequestLine::parse(text)?),
         "session" => Line::Session(from_json(text)?),
         "session_closed" => Line::SessionClosed(from_json(text)?),
         "schema_version" => Line::SchemaVersion(from_json(text)?),
@@ -58,11 +59,6 @@ pub(super) fn parse(text: &[u8]) -> Result<Option<Line<'_>>, Reason> {
             return Err(Reason::Wrong { field: "type".to_owned(), expected });
         }
     };
-    if let Line::Request(RequestLine { status, .. }) = &line
-        && Status::from_name(&status.0).is_none()
-    {
-        return Err(Reason::Wrong { field: "status".to_owned(), expected: "ok, error or timeout".to_owned() });
-    }
     Ok(Some(line))
 }
 
@@ -70,14 +66,29 @@ pub(super) fn parse(text: &[u8]) -> Result<Option<Line<'_>>, Reason> {
 #[derive(Debug, Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
+impl Text<'_> {
+    /// The text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 #[derive(Deserialize)]
 struct Kind<'a> {
     #[serde(borrow, rename = "type")]
     kind: Text<'a>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A request: the members that each has a place of its own for, and those that are details.
+#[derive(Debug)]
 pub(super) struct RequestLine<'a> {
+    key: RequestKey<'a>,
+    status: Status,
+    details: Details<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RequestKey<'a> {
     #[serde(borrow)]
     request_id: Text<'a>,
     ts: i64,
@@ -87,14 +98,27 @@ pub(super) struct RequestLine<'a> {
     tool: Option<Text<'a>>,
     latency_us: i64,
     status: Text<'a>,
-    error_code: Option<Text<'a>>,
-    error_msg: Option<Text<'a>>,
-    bytes_in: Option<i64>,
-    bytes_out: Option<i64>,
-    tool_error: Option<bool>,
-    target: Option<Text<'a>>,
-    protocol_version: Option<Text<'a>>,
-    rpc_id: Option<Text<'a>>,
+}
+
+impl<'a> RequestLine<'a> {
+    fn parse(text: &'a [u8]) -> Result<Self, Reason> {
+        let key: RequestKey<'a> = from_json(text)?;
+        let expected = || Reason::Wrong { field: "status".to_owned(), expected: "ok, error or timeout".to_owned() };
+        let status = Status::from_name(key.status.as_str()).ok_or_else(expected)?;
+        let members: Members<'a> = from_json(text)?;
+        Ok(Self { key, status, details: Details::parse(&members)? })
+    }
+
+    fn event(&self) -> Event<'_> {
+        let RequestKey { request_id, proxy, method, .. } = &self.key;
+        let mut request = Request::new(request_id.as_str(), self.key.ts, proxy.as_str(), method.as_str());
+        request.session_id = optional(&self.key.session_id);
+        request.tool = optional(&self.key.tool);
+        request.latency_us = self.key.latency_us;
+        request.status = self.status;
+        self.details.put_into(&mut request);
+        request.into()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -132,23 +156,7 @@ impl Line<'_> {
     /// The event that the line describes.
     pub(super) fn event(&self) -> Event<'_> {
         match self {
-            Self::Request(line) => {
-                let mut request = Request::new(&line.request_id.0, line.ts, &line.proxy.0, &line.method.0);
-                request.session_id = optional(&line.session_id);
-                request.tool = optional(&line.tool);
-                request.latency_us = line.latency_us;
-                // `parse` has refused every other name.
-                request.status = Status::from_name(&line.status.0).unwrap_or(Status::Error);
-                request.error_code = optional(&line.error_code);
-                request.error_msg = optional(&line.error_msg);
-                request.bytes_in = line.bytes_in;
-                request.bytes_out = line.bytes_out;
-                request.tool_error = line.tool_error;
-                request.target = optional(&line.target);
-                request.protocol_version = optional(&line.protocol_version);
-                request.rpc_id = optional(&line.rpc_id);
-                request.into()
-            }
+            Self::Request(line) => line.event(),
             Self::Session(line) => {
                 let mut session = Session::new(&line.session_id.0, line.started_at, &line.proxy.0);
                 session.client_name = optional(&line.client_name);
@@ -173,7 +181,7 @@ impl Line<'_> {
 }
 
 fn optional<'a>(text: &'a Option<Text<'_>>) -> Option<&'a str> {
-    text.as_ref().map(|text| &*text.0)
+    text.as_ref().map(Text::as_str)
 }
 
 fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Reason> {
@@ -214,6 +222,7 @@ fn data_reason<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mcplog::event::{Direction, Note, Notes, Outcome, Transport};
 
     fn reason(line: &str) -> String {
         parse(line.as_bytes()).unwrap_err().to_string()
@@ -224,7 +233,10 @@ mod tests {
         let line = parse(
             br#"{"type":"request","request_id":"r","ts":1,"proxy":"p","session_id":"s","method":"m","tool":"t",
                 "latency_us":2,"status":"timeout","error_code":"c","error_msg":"e","bytes_in":3,"bytes_out":4,
-                "tool_error":true,"target":"u","protocol_version":"v","rpc_id":"7"}"#,
+                "tool_error":true,"target":"u","protocol_version":"v","rpc_id":"7","http_status":404,"transport":"sse",
+                "endpoint":"/mcp","outcome":"lost","cause":"c","direction":"server","principal":"who",
+                "trace_id":"0af7651916cd43dd8448eb211c80319C","parent_span_id":"b7ad6b7169203331","retry_of":"r0",
+                "input_wait_us":5,"notes":["late_answer","note_9"]}"#,
         );
         let line = line.unwrap().unwrap();
         let mut request = Request::new("r", 1, "p", "m");
@@ -240,6 +252,13 @@ mod tests {
         request.target = Some("u");
         request.protocol_version = Some("v");
         request.rpc_id = Some("7");
+        (request.http_status, request.transport) = (Some(404), Some(Transport::Sse));
+        (request.endpoint, request.outcome, request.cause) = (Some("/mcp"), Some(Outcome::Lost), Some("c"));
+        (request.direction, request.principal) = (Some(Direction::Server), Some("who"));
+        request.trace_id = Some(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128.to_be_bytes());
+        request.parent_span_id = Some(0xb7ad_6b71_6920_3331_u64.to_be_bytes());
+        (request.retry_of, request.input_wait_us) = (Some("r0"), Some(5));
+        request.notes = Notes::from_bits(1 << 9).with(Note::LateAnswer);
         assert_eq!(line.event(), request.into());
 
         let line = parse(
@@ -286,10 +305,14 @@ mod tests {
     #[test]
     fn escapes_are_understood_and_plain_text_is_not_copied() {
         let line = format!(r#"{REQUEST},"tool":"a\"b\u00e9\ud83d\ude00\n","target":"plain"}}"#);
-        let Some(Line::Request(request)) = parse(line.as_bytes()).unwrap() else { panic!("no request") };
-        assert_eq!(request.tool.unwrap().0, "a\"bé😀\n");
-        assert!(matches!(request.target.unwrap().0, Cow::Borrowed("plain")));
-        assert!(matches!(request.method.0, Cow::Borrowed("m")));
+        let parsed = parse(line.as_bytes()).unwrap().unwrap();
+        let Event::Request(request) = parsed.event() else { panic!("no request") };
+        assert_eq!(request.tool, Some("a\"bé😀\n"));
+        // Where it lies: in the line itself.
+        let target = request.target.unwrap();
+        assert_eq!(target, "plain");
+        assert!(line.as_bytes().as_ptr_range().contains(&target.as_ptr()));
+        assert!(line.as_bytes().as_ptr_range().contains(&request.method.as_ptr()));
     }
 
     #[test]
@@ -339,8 +362,18 @@ mod tests {
         }
         let status = REQUEST.replace("ok", "SECRET");
         assert_eq!(reason(&format!("{status}}}")), "`status` is wrong: expected ok, error or timeout");
-        let flag = format!(r#"{REQUEST},"tool_error":"SECRET"}}"#);
-        assert_eq!(reason(&flag), "`tool_error` is wrong: expected true or false");
+        for (member, expected) in [
+            (r#""tool_error":"SECRET""#, "`tool_error` is wrong: expected true or false"),
+            (r#""bytes_in":"SECRET""#, "`bytes_in` is wrong: expected a whole number"),
+            (r#""target":["SECRET"]"#, "`target` is wrong: expected a string"),
+            (r#""http_status":65536"#, "`http_status` is wrong: expected a whole number up to 65535"),
+            (r#""transport":"SECRET""#, "`transport` is wrong: expected one of http, sse, stdio"),
+            (r#""trace_id":"0af7""#, "`trace_id` is wrong: expected 32 hexadecimal digits"),
+            (r#""notes":["SECRET"]"#, "`notes` is wrong: expected a list of the names of notes"),
+            (r#""target":"SECRET","target":"SECRET""#, "`target` appears twice"),
+        ] {
+            assert_eq!(reason(&format!("{REQUEST},{member}}}")), expected);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! thread, and the store folds on its own threads. Memory is bounded at every hand-over, whatever the input's size.
 
 mod bad_lines;
+mod details;
 mod feed;
 mod line;
 mod progress;

@@ -1,0 +1,252 @@
+//! What is known about a session, and how that adds up: in any order, in any grouping, the same. Pure; runs on the compactor.
+
+use super::cut;
+use super::platform;
+use crate::event::{NAME_BYTES_MAX, Status};
+use crate::record::record::SessionRecord;
+use crate::record::request::RequestRecord;
+
+/// All that is known about a session. [`SessionFacts::merge`] is commutative and associative, and the default changes
+/// nothing: any order and any grouping of the same events gives the same facts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SessionFacts {
+    /// The earliest announcement.
+    pub(crate) announcement: Option<Announcement>,
+    /// What its requests add up to.
+    pub(crate) requests: Option<RequestFacts>,
+    /// The earliest close.
+    pub(crate) closed_at: Option<i64>,
+}
+
+/// What a Session event said. The least one counts: the earliest, and its client.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Announcement {
+    pub(crate) started_at: i64,
+    pub(crate) proxy: String,
+    pub(crate) client_name: Option<String>,
+    pub(crate) client_version: Option<String>,
+    pub(crate) client_platform: Option<String>,
+    pub(crate) protocol_version: Option<String>,
+    pub(crate) derived: bool,
+}
+
+/// Sums over the requests of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RequestFacts {
+    pub(crate) first_at: i64,
+    pub(crate) last_at: i64,
+    /// The least of their proxies' names.
+    pub(crate) proxy: String,
+    pub(crate) calls: i64,
+    pub(crate) errors: i64,
+    pub(crate) tool_errors: i64,
+}
+
+impl SessionFacts {
+    pub(super) fn announced(session: &SessionRecord<'_>) -> Self {
+        let name = |name: &str| cut::name(name, NAME_BYTES_MAX).into_owned();
+        let own = |text: Option<&str>| text.map(name);
+        let derived_platform = session.client_name.map(platform::from_client_name);
+        let announcement = Announcement {
+            started_at: session.started_at,
+            proxy: name(session.proxy),
+            client_name: own(session.client_name),
+            client_version: own(session.client_version),
+            client_platform: own(session.client_platform.filter(|platform| !platform.is_empty()).or(derived_platform)),
+            protocol_version: own(session.protocol_version),
+            derived: session.derived,
+        };
+        Self { announcement: Some(announcement), ..Self::default() }
+    }
+
+    /// Adds a request of the session. The same as merging the facts of a session that has only this request, without
+    /// making them.
+    pub(crate) fn add_request(&mut self, request: &RequestRecord<'_>) {
+        let requests = self.requests.get_or_insert_with(|| RequestFacts {
+            first_at: request.ts,
+            last_at: request.ts,
+            proxy: request.proxy.to_owned(),
+            calls: 0,
+            errors: 0,
+            tool_errors: 0,
+        });
+        requests.first_at = requests.first_at.min(request.ts);
+        requests.last_at = requests.last_at.max(request.ts);
+        if request.proxy < requests.proxy.as_str() {
+            requests.proxy = request.proxy.to_owned();
+        }
+        requests.calls += 1;
+        requests.errors += i64::from(request.status != Status::Ok);
+        requests.tool_errors += i64::from(request.tool_error == Some(true));
+    }
+
+    /// Both together.
+    #[must_use]
+    pub(crate) fn merge(self, other: Self) -> Self {
+        Self {
+            announcement: either(self.announcement, other.announcement, Ord::min),
+            requests: RequestFacts::of_both(self.requests, other.requests),
+            closed_at: either(self.closed_at, other.closed_at, Ord::min),
+        }
+    }
+
+    /// The announced proxy, or the requests'; empty where only a close is known.
+    pub(crate) fn proxy(&self) -> &str {
+        let requests = self.requests.as_ref().map(|requests| requests.proxy.as_str());
+        self.announcement.as_ref().map(|announcement| announcement.proxy.as_str()).or(requests).unwrap_or_default()
+    }
+
+    /// The announced start; until one arrives, the earliest known time.
+    pub(crate) fn started_at(&self) -> i64 {
+        let first = self.requests.as_ref().map(|requests| requests.first_at);
+        let earliest = either(first, self.closed_at, Ord::min);
+        self.announcement.as_ref().map(|announcement| announcement.started_at).or(earliest).unwrap_or_default()
+    }
+
+    /// The latest request's time; until there is one, the start.
+    pub(crate) fn last_seen_at(&self) -> i64 {
+        self.requests.as_ref().map_or_else(|| self.started_at(), |requests| requests.last_at)
+    }
+}
+
+impl RequestFacts {
+    /// Both together.
+    pub(crate) fn of_both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        either(one, other, Self::merge)
+    }
+
+    fn merge(self, other: Self) -> Self {
+        Self {
+            first_at: self.first_at.min(other.first_at),
+            last_at: self.last_at.max(other.last_at),
+            proxy: self.proxy.min(other.proxy),
+            calls: self.calls + other.calls,
+            errors: self.errors + other.errors,
+            tool_errors: self.tool_errors + other.tool_errors,
+        }
+    }
+}
+
+fn either<T>(one: Option<T>, other: Option<T>, both: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(both(one, other)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Code;
+    use crate::fold::fold::{Mutation, fold};
+    use crate::record::id::Id;
+    use crate::record::record::{Record, SessionClosedRecord};
+    use proptest::prelude::*;
+
+    fn facts() -> impl Strategy<Value = SessionFacts> {
+        let announcement = (0..3_i64, "[ab]", proptest::option::of("[ab]"), any::<bool>()).prop_map(
+            |(started_at, proxy, name, derived)| Announcement {
+                started_at,
+                proxy,
+                client_name: name.clone(),
+                client_version: name,
+                client_platform: None,
+                protocol_version: None,
+                derived,
+            },
+        );
+        let requests = (0..5_i64, 0..5_i64, "[ab]", 0..3_i64).prop_map(|(at, more, proxy, calls)| RequestFacts {
+            first_at: at,
+            last_at: at + more,
+            proxy,
+            calls,
+            errors: calls / 2,
+            tool_errors: calls / 3,
+        });
+        (proptest::option::of(announcement), proptest::option::of(requests), proptest::option::of(0..5_i64))
+            .prop_map(|(announcement, requests, closed_at)| SessionFacts { announcement, requests, closed_at })
+    }
+
+    proptest! {
+        #[test]
+        fn facts_are_a_commutative_monoid(a in facts(), b in facts(), c in facts()) {
+            prop_assert_eq!(a.clone().merge(b.clone()), b.clone().merge(a.clone()));
+            prop_assert_eq!(a.clone().merge(b.clone()).merge(c.clone()), a.clone().merge(b.merge(c)));
+            prop_assert_eq!(a.clone().merge(SessionFacts::default()), a);
+        }
+    }
+
+    fn session(started_at: i64, name: Option<&'static str>, platform: Option<&'static str>) -> SessionFacts {
+        SessionFacts::announced(&SessionRecord {
+            session_id: Id::new("s"),
+            proxy: "announced",
+            started_at,
+            client_name: name,
+            client_version: None,
+            client_platform: platform,
+            protocol_version: None,
+            derived: false,
+        })
+    }
+
+    fn request(ts: i64, status: Status) -> SessionFacts {
+        let mut record = RequestRecord::with_id(Id::new("r"), ts, "seen", "ping");
+        (record.session_id, record.status, record.tool_error) = (Some(Id::new("s")), status, Some(true));
+        let mut facts = SessionFacts::default();
+        facts.add_request(&record);
+        facts
+    }
+
+    /// Every combination of what may be known of a session: (announced, request, close) -> (proxy, start, last seen).
+    #[test]
+    fn columns_follow_from_whatever_is_known() {
+        let close = |at| SessionFacts { closed_at: Some(at), ..SessionFacts::default() };
+        let cases = [
+            (vec![session(10, None, None)], ("announced", 10, 10)),
+            (vec![request(20, Status::Ok)], ("seen", 20, 20)),
+            (vec![close(30)], ("", 30, 30)),
+            (vec![session(10, None, None), request(20, Status::Ok)], ("announced", 10, 20)),
+            (vec![session(10, None, None), close(30)], ("announced", 10, 10)),
+            (vec![request(20, Status::Ok), request(15, Status::Ok), close(30)], ("seen", 15, 20)),
+            (vec![session(10, None, None), request(5, Status::Ok), close(30)], ("announced", 10, 5)),
+        ];
+        for (parts, expected) in cases {
+            let facts = parts.iter().cloned().fold(SessionFacts::default(), SessionFacts::merge);
+            assert_eq!((facts.proxy(), facts.started_at(), facts.last_seen_at()), expected, "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn error_and_timeout_count_as_errors_and_tool_errors_apart() {
+        let facts =
+            Status::ALL.iter().map(|status| request(1, *status)).fold(SessionFacts::default(), SessionFacts::merge);
+        let requests = facts.requests.unwrap();
+        assert_eq!((requests.calls, requests.errors, requests.tool_errors), (3, 2, 3));
+    }
+
+    #[test]
+    fn a_repeated_initialize_keeps_the_earliest_start_and_its_client() {
+        let merged = session(20, Some("later"), None).merge(session(10, Some("earlier"), None));
+        let announcement = merged.announcement.unwrap();
+        assert_eq!((announcement.started_at, announcement.client_name.as_deref()), (10, Some("earlier")));
+    }
+
+    #[test]
+    fn an_empty_platform_is_derived_from_the_name_and_a_given_one_is_kept() {
+        let platform = |facts: SessionFacts| facts.announcement.unwrap().client_platform;
+        assert_eq!(platform(session(1, Some("Claude Code"), None)).as_deref(), Some("claude"));
+        assert_eq!(platform(session(1, Some("Claude Code"), Some(""))).as_deref(), Some("claude"));
+        assert_eq!(platform(session(1, Some("Claude Code"), Some("zed"))).as_deref(), Some("zed"));
+        assert_eq!(platform(session(1, None, None)), None);
+    }
+
+    #[test]
+    fn of_two_closes_the_earlier_counts() {
+        let close =
+            |ended_at| match fold(Record::SessionClosed(SessionClosedRecord { session_id: Id::new("s"), ended_at })) {
+                Mutation::Session(_, facts) => facts,
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(close(9).merge(close(5)).closed_at, Some(5));
+    }
+}

@@ -1,0 +1,154 @@
+//! The details of a request as columns of a row: bound to a statement's parameters, and read from a row.
+//!
+//! Runs on the compactor. The columns have the names of the details and their order.
+
+use crate::event::{Code, DetailSink, DetailSource, Limit, Notes};
+use crate::record::id::{Id, IdBuffer};
+use rusqlite::types::{FromSql, Null, ValueRef};
+use rusqlite::{Row, Statement, ToSql};
+
+/// Binds one value after the other.
+pub(super) struct Binder<'s, 'c> {
+    statement: &'s mut Statement<'c>,
+    /// The next parameter.
+    at: usize,
+    /// Which parameters, from the first one on, are bound to NULL.
+    nulls: std::slice::IterMut<'s, bool>,
+    bound: rusqlite::Result<()>,
+}
+
+impl<'s, 'c> Binder<'s, 'c> {
+    /// Begins with that parameter.
+    pub(super) fn new(statement: &'s mut Statement<'c>, at: usize, nulls: &'s mut [bool]) -> Self {
+        Self { statement, at, nulls: nulls.iter_mut(), bound: Ok(()) }
+    }
+
+    /// Binds the next value.
+    pub(super) fn bind(&mut self, value: Option<impl ToSql>) {
+        let at = self.at;
+        self.at += 1;
+        let Some(is_null) = self.nulls.next() else { return };
+        let was_null = std::mem::replace(is_null, value.is_none());
+        if self.bound.is_ok() {
+            match value {
+                Some(value) => self.bound = self.statement.raw_bind_parameter(at, value),
+                None if was_null => {}
+                None => self.bound = self.statement.raw_bind_parameter(at, Null),
+            }
+        }
+    }
+
+    /// Whether all went well.
+    pub(super) fn finish(self) -> rusqlite::Result<()> {
+        self.bound
+    }
+}
+
+impl<'a> DetailSink<'a, Id<'a>> for Binder<'_, '_> {
+    fn id(&mut self, _name: &'static str, value: Option<Id<'a>>) {
+        let mut buffer = IdBuffer::default();
+        self.bind(value.as_ref().map(|id| id.text_in(&mut buffer)));
+    }
+
+    fn text(&mut self, _name: &'static str, _limit: Limit, value: Option<&'a str>) {
+        self.bind(value);
+    }
+
+    fn number(&mut self, _name: &'static str, value: Option<i64>) {
+        self.bind(value);
+    }
+
+    fn short(&mut self, _name: &'static str, value: Option<u16>) {
+        self.bind(value);
+    }
+
+    fn flag(&mut self, _name: &'static str, value: Option<bool>) {
+        self.bind(value);
+    }
+
+    fn code<C: Code>(&mut self, _name: &'static str, value: Option<C>) {
+        self.bind(value.map(Code::number));
+    }
+
+    fn bytes<const N: usize>(&mut self, _name: &'static str, value: Option<[u8; N]>) {
+        self.bind(value);
+    }
+
+    fn notes(&mut self, _name: &'static str, value: Notes) {
+        // As text, so that whoever reads the database needs no list of bits.
+        self.bind((!value.is_empty()).then(|| value.to_string()));
+    }
+}
+
+/// Reads one column after the other. The database is ours, but anybody may have changed it: what is no such value is told
+/// at the end.
+pub(super) struct RowDetails<'r, 'c> {
+    row: &'r Row<'c>,
+    /// The next column.
+    at: usize,
+    read: rusqlite::Result<()>,
+}
+
+impl<'r, 'c> RowDetails<'r, 'c> {
+    /// Begins with that column.
+    pub(super) fn new(row: &'r Row<'c>, at: usize) -> Self {
+        Self { row, at, read: Ok(()) }
+    }
+
+    /// Whether all went well.
+    pub(super) fn finish(self) -> rusqlite::Result<()> {
+        self.read
+    }
+
+    fn next<T>(&mut self, read: impl FnOnce(ValueRef<'r>) -> Option<T>) -> Option<T> {
+        let at = self.at;
+        self.at += 1;
+        let value = match self.row.get_ref(at) {
+            Ok(ValueRef::Null) => return None,
+            Ok(value) => value,
+            Err(error) => {
+                self.read = Err(error);
+                return None;
+            }
+        };
+        let found = read(value);
+        if found.is_none() {
+            self.read = Err(rusqlite::Error::InvalidColumnType(at, "a detail".to_owned(), value.data_type()));
+        }
+        found
+    }
+}
+
+impl<'r> DetailSource<'r, Id<'r>> for RowDetails<'r, '_> {
+    fn id(&mut self, _name: &'static str) -> Option<Id<'r>> {
+        self.next(|value| value.as_str().ok().map(Id::new))
+    }
+
+    fn text(&mut self, _name: &'static str, _limit: Limit) -> Option<&'r str> {
+        self.next(|value| value.as_str().ok())
+    }
+
+    fn number(&mut self, _name: &'static str) -> Option<i64> {
+        self.next(|value| value.as_i64().ok())
+    }
+
+    fn short(&mut self, _name: &'static str) -> Option<u16> {
+        self.next(|value| u16::column_result(value).ok())
+    }
+
+    fn flag(&mut self, _name: &'static str) -> Option<bool> {
+        self.next(|value| bool::column_result(value).ok())
+    }
+
+    fn code<C: Code>(&mut self, _name: &'static str) -> Option<C> {
+        self.next(|value| C::with_number(u64::try_from(value.as_i64().ok()?).ok()?))
+    }
+
+    fn bytes<const N: usize>(&mut self, _name: &'static str) -> Option<[u8; N]> {
+        self.next(|value| value.as_blob().ok()?.try_into().ok())
+    }
+
+    fn notes(&mut self, _name: &'static str) -> Notes {
+        self.next(|value| Notes::parse(value.as_str().ok()?)).unwrap_or(Notes::NONE)
+    }
+}
