@@ -1,21 +1,31 @@
 //! Every query of the reading side over one large store, at several ranges of time.
 //!
-//! `cargo bench --bench queries -- DIR [ROWS] [TOOLS]`. A store that is not there is recorded and folded first, with 10
-//! million requests and five tools unless it is said otherwise, and left there for the next time. Each number is the
-//! median and the longest of several runs, each over a connection of its own, as the command has it: opening is part of
-//! it, the file's pages are warm, SQLite's are not.
+//! `cargo bench --bench queries -- DIR [ROWS] [TOOLS] [--beside-sql]`. A store that is not there is recorded and folded
+//! first, with 10 million requests and five tools unless it is said otherwise, and left there for the next time. Each
+//! number is the median and the longest of several runs, each over a connection of its own, as the command has it: opening
+//! is part of it, the file's pages are warm, SQLite's are not.
+//!
+//! With `--beside-sql`, only what roll-ups answer is asked, and each run is followed by one of the same question in plain
+//! SQL over the rows; the two must agree.
 
+#[path = "support/plain_sql.rs"]
+mod plain_sql;
 #[path = "support/workload.rs"]
 mod workload;
 
 use mcplog::error::IndexError;
 use mcplog::query::{Query, RequestFilter, SessionFilter, Span};
 use mcplog::{Config, SchemaVersion, Status, Store};
+use plain_sql::{Answer, PlainSql};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use workload::{START_TS, Workload};
 
 const RUNS: usize = 15;
+/// Of each way, where two are compared.
+const COMPARED_RUNS: usize = 5;
+/// But no further one of a question that took so long altogether: over millions of rows plain SQL takes half a minute.
+const COMPARED_FOR: Duration = Duration::from_secs(20);
 const LIMIT: u64 = 100;
 const HOUR_MS: i64 = 3_600_000;
 
@@ -25,7 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 type Ask<'a> = Box<dyn Fn(&Query, Span) -> Result<usize, IndexError> + 'a>;
 
 fn main() -> Result<(), IndexError> {
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let beside_sql = std::env::args().any(|argument| argument == "--beside-sql");
+    let mut arguments =
+        std::env::args().skip(1).filter(|argument| !["--bench", "--beside-sql"].contains(&argument.as_str()));
     let Some(dir) = arguments.next().filter(|argument| argument != "--test").map(PathBuf::from) else {
         // `cargo test --benches` only asks whether it runs, and without a store there is nothing to ask.
         return Ok(());
@@ -39,6 +51,9 @@ fn main() -> Result<(), IndexError> {
     let totals = query.totals()?;
     let (Some(first_ts), Some(last_ts)) = (totals.first_ts, totals.last_ts) else { return Ok(()) };
     println!("{} requests, {} sessions, {} bytes\n", totals.requests, totals.sessions, totals.database_bytes);
+    if beside_sql {
+        return compare(&dir, &spans(first_ts, last_ts), &Names::of(&query)?);
+    }
     println!("{:<34} {:<16} {:>8} {:>9} {:>9}", "query", "range", "rows", "p50 ms", "max ms");
     let spans = spans(first_ts, last_ts);
     let names = Names::of(&query)?;
@@ -103,6 +118,8 @@ struct Names {
     /// What one request in a hundred exceeds, and what only those do that timed out.
     slow_us: i64,
     slower_us: i64,
+    /// What no request exceeds.
+    slowest_us: i64,
 }
 
 impl Names {
@@ -114,6 +131,7 @@ impl Names {
         Ok(Self {
             slow_us: most.p99_us,
             slower_us: slowest.last().map_or(0, |row| row.latency_us - 1),
+            slowest_us: slowest.first().map_or(0, |row| row.latency_us),
             proxy: most.proxy,
             method: most.method,
             tool: most.tool,
@@ -196,6 +214,105 @@ fn other_questions(names: &Names) -> Vec<(String, Ask<'_>)> {
     questions.push(("unused tools".to_owned(), Box::new(|query, span| Ok(query.unused_tools(span, None)?.len()))));
     questions.push(("totals".to_owned(), Box::new(|query, _| query.totals().map(|_| 1))));
     questions
+}
+
+type AskRollups<'a> = Box<dyn Fn(&Query, Span) -> Result<Answer, IndexError> + 'a>;
+type AskRows<'a> = Box<dyn Fn(&PlainSql, Span) -> Answer + 'a>;
+
+/// A question, as the library is asked and as the rows are.
+struct Compared<'a> {
+    name: &'static str,
+    by_rollups: AskRollups<'a>,
+    by_rows: AskRows<'a>,
+}
+
+fn compared(names: &Names) -> Vec<Compared<'_>> {
+    let in_span = |span| RequestFilter { span, ..RequestFilter::default() };
+    let of_tool = move |span| RequestFilter { tool: names.tool.clone(), ..in_span(span) };
+    let slower = move |span, above| RequestFilter { slower_than_us: Some(above), limit: Some(LIMIT), ..in_span(span) };
+    vec![
+        Compared {
+            name: "count",
+            by_rollups: Box::new(move |query, span| query.count_requests(&in_span(span)).map(Answer::of_count)),
+            by_rows: Box::new(|sql, span| sql.count(span, None)),
+        },
+        Compared {
+            name: "count tool",
+            by_rollups: Box::new(move |query, span| query.count_requests(&of_tool(span)).map(Answer::of_count)),
+            by_rows: Box::new(|sql, span| sql.count(span, names.tool.as_deref())),
+        },
+        Compared {
+            name: "stats",
+            by_rollups: Box::new(move |query, span| {
+                query.tool_stats(&in_span(span)).map(|rows| Answer::of_stats(&rows))
+            }),
+            by_rows: Box::new(|sql, span| sql.stats(span, true)),
+        },
+        Compared {
+            name: "stats, SQL without percentiles",
+            by_rollups: Box::new(move |query, span| {
+                let stats = query.tool_stats(&in_span(span))?;
+                Ok(Answer { about: Vec::new(), ..Answer::of_stats(&stats) })
+            }),
+            by_rows: Box::new(|sql, span| sql.stats(span, false)),
+        },
+        Compared {
+            name: "slow",
+            by_rollups: Box::new(move |query, span| {
+                query.slowest(&in_span(span), LIMIT).map(|rows| Answer::of_rows(&rows))
+            }),
+            by_rows: Box::new(|sql, span| sql.slowest(span, None, LIMIT)),
+        },
+        Compared {
+            name: "slow tool",
+            by_rollups: Box::new(move |query, span| {
+                query.slowest(&of_tool(span), LIMIT).map(|rows| Answer::of_rows(&rows))
+            }),
+            by_rows: Box::new(|sql, span| sql.slowest(span, names.tool.as_deref(), LIMIT)),
+        },
+        Compared {
+            name: "logs slower than the p99",
+            by_rollups: Box::new(move |query, span| {
+                query.requests(&slower(span, names.slow_us)).map(|rows| Answer::of_rows(&rows))
+            }),
+            by_rows: Box::new(|sql, span| sql.newest_slower_than(span, names.slow_us, LIMIT)),
+        },
+        Compared {
+            name: "logs slower than any",
+            by_rollups: Box::new(move |query, span| {
+                query.requests(&slower(span, names.slowest_us)).map(|rows| Answer::of_rows(&rows))
+            }),
+            by_rows: Box::new(|sql, span| sql.newest_slower_than(span, names.slowest_us, LIMIT)),
+        },
+    ]
+}
+
+/// Asks both ways in turn, so that what else the machine does meets both, and prints how many times as long the rows take.
+fn compare(dir: &Path, spans: &[(&'static str, Span)], names: &Names) -> Result<(), IndexError> {
+    println!("{:<34} {:<16} {:>11} {:>9} {:>8}", "query", "range", "roll-ups ms", "SQL ms", "ratio");
+    for Compared { name, by_rollups, by_rows } in compared(names) {
+        for (range, span) in spans {
+            let (mut rollups, mut rows) = (Vec::new(), Vec::new());
+            let begun = Instant::now();
+            // The first run of each warms the file's pages and does not count.
+            while rows.len() <= 1 || (rows.len() <= COMPARED_RUNS && begun.elapsed() < COMPARED_FOR) {
+                let start = Instant::now();
+                let one = by_rollups(&Query::open(dir)?, *span)?;
+                let between = Instant::now();
+                let other = by_rows(&PlainSql::open(dir), *span);
+                rollups.push(between - start);
+                rows.push(between.elapsed());
+                one.assert_agrees(&other, &format!("{name}, {range}"));
+            }
+            let [rollups, rows] = [rollups, rows].map(|mut runs| {
+                runs.remove(0);
+                runs.sort_unstable();
+                milliseconds(runs[runs.len() / 2])
+            });
+            println!("{name:<34} {range:<16} {rollups:>11.2} {rows:>9.2} {:>8.1}", rows / rollups);
+        }
+    }
+    Ok(())
 }
 
 /// Prints a line, and returns the longest run.

@@ -9,7 +9,7 @@
 //!
 //! | folder | thread | what happens there |
 //! |---|---|---|
-//! | `event.rs` | the proxy's | an [`Event`] borrows what the proxy holds |
+//! | `event/` | the proxy's | an [`Event`] borrows what the proxy holds |
 //! | `recorder/` | the proxy's | the event is packed into the thread's own block and published with one store |
 //! | `record/` | `mcplog-append` | the event becomes a record: the bytes of a payload |
 //! | `segment/` | whoever reads or writes the log | files of frames: header, marks, one frame for each record; recovery after a crash |
@@ -22,7 +22,7 @@
 //! | `ground/` | all | what all stages share: errors, settings, health, positions, progress, the clock |
 //!
 //! `segment/recovery.rs` mends what a crash left. Folders import downwards only: `lib.rs`; `store`; `compactor`; `query`,
-//! `index`, `appender`; `fold`, `recorder`; `record`, `segment`; `event.rs`, `ground`. A test checks that.
+//! `index`, `appender`; `fold`, `recorder`; `record`, `segment`; `event`, `ground`. A test checks that.
 //!
 //! # Invariants
 //!

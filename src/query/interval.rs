@@ -277,6 +277,43 @@ mod tests {
         }
     }
 
+    /// The page shows each range of cells, in the order of time, and how many they are; what is loose is `rows`.
+    #[test]
+    fn the_worked_example_of_the_page_on_roll_ups_is_the_cover_of_its_interval() {
+        let page = include_str!("../../docs/roll-ups.md");
+        let interval = ClosedInterval { first_ts: 1_760_003_600_500, last_ts: 1_760_286_330_249 };
+        let recorded = ClosedInterval { first_ts: 0, last_ts: i64::MAX };
+        let Cover { cells, loose } = interval.cover(recorded);
+        let name = |level| match level {
+            Level::Second => "second",
+            Level::Minute => "minute",
+            Level::TenMinutes => "ten minutes",
+            Level::Hour => "hour",
+            Level::SixHours => "six hours",
+            Level::Day => "day",
+            Level::TenDays => "ten days",
+        };
+        let mut expected: Vec<_> = cells
+            .iter()
+            .map(|CellRange { level, from_ts, before_ts }| {
+                let count = (before_ts - from_ts) / level.span_ms();
+                (*from_ts, format!("| {} | {from_ts} | {before_ts} | {count} |", name(*level)))
+            })
+            .chain(
+                loose
+                    .iter()
+                    .map(|rows| (rows.first_ts, format!("| rows | {} | {} |", rows.first_ts, rows.last_ts + 1))),
+            )
+            .collect();
+        expected.sort();
+        let shown = page.lines().skip_while(|line| !line.starts_with("| what is read |")).skip(2);
+        let shown: Vec<_> = shown.take_while(|line| line.starts_with('|')).collect();
+        assert_eq!(shown.len(), expected.len(), "{expected:#?}");
+        for (shown, (_, expected)) in shown.iter().zip(&expected) {
+            assert!(shown.starts_with(expected), "{shown} is not {expected}");
+        }
+    }
+
     #[test]
     fn without_an_end_only_the_coarsest_cells_are_needed() {
         let recorded = ClosedInterval { first_ts: 5_000_000_123, last_ts: 7_000_000_456 };

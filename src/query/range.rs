@@ -1,7 +1,7 @@
 //! Counts and sums over a range of time, put together from cells and, at its ragged ends, from rows.
 //!
-//! Runs on the caller's thread. However long the range is, it reads at most twelve ranges of cells, and the rows of two
-//! minutes of few requests or of two seconds.
+//! Runs on the caller's thread. However long the range is, it reads at most thirteen ranges of cells, two of them of seconds,
+//! and the rows of two minutes of few requests or of two seconds.
 
 use super::database::Query;
 use super::filter::RequestFilter;

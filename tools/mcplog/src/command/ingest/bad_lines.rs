@@ -3,7 +3,7 @@
 //! Pure but for the writer it is given. Neighbours with the same reason share a line of the report, so that a file of
 //! another format is one line and not a million.
 
-use super::line::Reason;
+use super::reason::Reason;
 use std::io::{self, Write};
 
 /// Collects bad lines and reports them in order.

@@ -2,7 +2,8 @@
 //!
 //! Pure. Which details there are, the library's list says; a detail that is added there is read here.
 
-use super::line::{Reason, Text};
+use super::reason::Reason;
+use super::text::Text;
 use mcplog::Request;
 use mcplog::event::{Code, DetailSource, Limit, Notes};
 use serde::de::{IgnoredAny, MapAccess, Visitor};

@@ -3,9 +3,10 @@
 //! Runs on the main thread. It records over the same path as the proxy, but where the proxy drops it waits.
 
 use super::bad_lines::BadLines;
-use super::line::{self, Reason};
+use super::line;
 use super::progress::Progress;
 use super::reader::{self, Batch, LINE_BYTES_MAX};
+use super::reason::Reason;
 use super::summary::Summary;
 use crate::cli::IngestArgs;
 use crate::error::CliError;

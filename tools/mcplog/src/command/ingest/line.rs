@@ -3,31 +3,11 @@
 //! Pure. Reasons say where a line is wrong, never what it says: the events are private, the reasons end up in logs.
 
 use super::details::{Details, Members};
+use super::reason::Reason;
+use super::text::Text;
 use mcplog::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
 use serde::Deserialize;
 use serde_json::error::Category;
-use std::borrow::Cow;
-
-/// Why a line is no event.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Reason {
-    #[error("not valid JSON, from column {column} on")]
-    NotJson { column: usize },
-    #[error("not a whole JSON object: the line ends too early")]
-    CutOff,
-    #[error("not a JSON object")]
-    NotAnObject,
-    #[error("`{0}` is missing")]
-    Missing(String),
-    #[error("`{0}` appears twice")]
-    Duplicate(String),
-    #[error("`{field}` is wrong: expected {expected}")]
-    Wrong { field: String, expected: String },
-    #[error("longer than {} MiB", bytes_max / (1024 * 1024))]
-    TooLong { bytes_max: usize },
-    #[error("too large: the event takes {bytes} bytes, and a segment holds events of up to {bytes_max}")]
-    TooLarge { bytes: usize, bytes_max: usize },
-}
 
 /// A line that was understood; it borrows from the text it was read from. Events borrow from it in turn.
 #[derive(Debug)]
@@ -49,7 +29,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Option<Line<'_>>, Reason> {
     }
     // Two passes, so that each type has fields of its own: what is listed for another type is ignored here.
     let Kind { kind } = from_json(text)?;
-    let line = match &*kind.0 {
+    let line = match kind.as_str() {
         "request" => Line::Request(RequestLine::parse(text)?),
         "session" => Line::Session(from_json(text)?),
         "session_closed" => Line::SessionClosed(from_json(text)?),
@@ -60,17 +40,6 @@ pub(super) fn parse(text: &[u8]) -> Result<Option<Line<'_>>, Reason> {
         }
     };
     Ok(Some(line))
-}
-
-/// Text that is borrowed where it has no escapes. (Serde borrows a plain `Cow` in an `Option` never.)
-#[derive(Debug, Deserialize)]
-pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl Text<'_> {
-    /// The text.
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 #[derive(Deserialize)]
@@ -158,7 +127,7 @@ impl Line<'_> {
         match self {
             Self::Request(line) => line.event(),
             Self::Session(line) => {
-                let mut session = Session::new(&line.session_id.0, line.started_at, &line.proxy.0);
+                let mut session = Session::new(line.session_id.as_str(), line.started_at, line.proxy.as_str());
                 session.client_name = optional(&line.client_name);
                 session.client_version = optional(&line.client_version);
                 session.client_platform = optional(&line.client_platform);
@@ -166,14 +135,14 @@ impl Line<'_> {
                 session.derived = line.derived.unwrap_or(false);
                 session.into()
             }
-            Self::SessionClosed(line) => SessionClosed::new(&line.session_id.0, line.ended_at).into(),
+            Self::SessionClosed(line) => SessionClosed::new(line.session_id.as_str(), line.ended_at).into(),
             Self::SchemaVersion(line) => SchemaVersion::new(
                 line.ts,
-                &line.proxy.0,
-                &line.upstream_url.0,
-                &line.method.0,
-                &line.payload.0,
-                &line.content_hash.0,
+                line.proxy.as_str(),
+                line.upstream_url.as_str(),
+                line.method.as_str(),
+                line.payload.as_str(),
+                line.content_hash.as_str(),
             )
             .into(),
         }

@@ -9,6 +9,8 @@ mod feed;
 mod line;
 mod progress;
 mod reader;
+mod reason;
 mod summary;
+mod text;
 
 pub(crate) use feed::run;
