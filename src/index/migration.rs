@@ -137,8 +137,8 @@ impl Schema {
             };
             changed.map_err(failed(migration.name))?;
         }
+        transaction.busy_timeout(BUSY_TIMEOUT).map_err(failed("noting the version"))?;
         self.finish(transaction).map_err(failed("noting the version"))?;
-        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed("going on"))?;
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(path = %path.display(), took_ms, "the database is up to date");
         Ok(())

@@ -3,6 +3,7 @@
 
 mod expiry_tests;
 mod migration_tests;
+mod newer_tests;
 
 use crate::event::any::with_one_detail_each;
 use crate::event::{
