@@ -34,6 +34,7 @@ struct Summary {
     bytes: u64,
     lost_records: u64,
     undecodable_records: u64,
+    newer_records: u64,
     missing_records: u64,
     verdict: Severity,
     exit_code: u8,
@@ -99,12 +100,12 @@ fn verify(
                 progress.at(before_bytes + u64::from(frame.offset.0));
                 let record = Record::decode(frame.payload);
                 if let Err(error) = &record {
-                    report.undecodable_records += 1;
+                    report.note_undecodable(error);
                     let finding = undecodable_finding(frame.sequence.0, frame.offset.0, error);
                     if json {
                         output.object(&RecordObject { place: &place, frame: &frame, record: &record })?;
                     }
-                    if report.undecodable_records <= UNDECODABLE_NAMED_MAX || finding.severity() > report.severity() {
+                    if report.unread_records() <= UNDECODABLE_NAMED_MAX || finding.severity() > report.severity() {
                         report.add(finding);
                     }
                 }
@@ -147,9 +148,10 @@ fn show(report: &SegmentReport, output: &mut Output) -> std::io::Result<()> {
     for finding in &report.findings {
         show_finding(output, FINDING_INDENT, finding)?;
     }
-    let unnamed = report.undecodable_records.saturating_sub(UNDECODABLE_NAMED_MAX);
+    let unnamed = report.unread_records().saturating_sub(UNDECODABLE_NAMED_MAX);
     if unnamed > 0 {
-        output.line(&Line::of(DIM, format!("{:FINDING_INDENT$}  … {unnamed} more undecodable records", "")))?;
+        output
+            .line(&Line::of(DIM, format!("{:FINDING_INDENT$}  … {unnamed} more records that can't be decoded", "")))?;
     }
     Ok(())
 }
@@ -173,6 +175,7 @@ impl Summary {
         self.bytes += report.bytes;
         self.lost_records += report.lost_records;
         self.undecodable_records += report.undecodable_records;
+        self.newer_records += report.newer_records;
         self.missing_records += report.findings.iter().map(missing).sum::<u64>();
         self.verdict = self.verdict.max(report.severity());
         self.exit_code = self.verdict.exit_code();
@@ -190,7 +193,15 @@ impl Summary {
                 line.push(BAD, format!(", {count} {what}"));
             }
         }
+        if self.newer_records > 0 {
+            line.push(WARNING, format!(", {} of a newer mcplog", self.newer_records));
+        }
         output.line(&line)?;
+        if self.newer_records > 0 {
+            let advice =
+                "A store keeps records that it does not know until a mcplog opens it that does, and folds them then.";
+            output.paragraph(&Line::new(), DIM, advice)?;
+        }
         let advice = match self.verdict {
             Severity::Clean => return Ok(()),
             Severity::TornTail => {
