@@ -144,6 +144,14 @@ impl Query {
         })
     }
 
+    /// How many records of a newer mcplog wait for one that knows them.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn newer_records(&self) -> Result<i64, IndexError> {
+        self.value("SELECT count(*) FROM newer_records", &[])
+    }
+
     /// How many records and damaged places could not be folded.
     ///
     /// # Errors
@@ -221,7 +229,7 @@ mod tests {
         assert_eq!((totals.first_ts, totals.last_ts), (Some(10), Some(30)));
         assert_eq!(totals.checkpoint, Some(CheckpointRow { segment: 3, offset: 4096, sequence: 99 }));
         assert!(query.has_requests().unwrap());
-        assert_eq!(query.quarantine().unwrap(), 1);
+        assert_eq!((query.quarantine().unwrap(), query.newer_records().unwrap()), (1, 1));
     }
 
     #[test]

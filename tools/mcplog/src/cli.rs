@@ -132,6 +132,7 @@ Examples:
   mcplog check                     everything; reads the whole store
   mcplog check --quick             without comparing the database's indexes with its tables
   mcplog check --json | jq -r '.findings[] | [.severity, .path, .offset, .text] | @tsv'
+  mcplog check --plan --config proxy.toml     what goes when a proxy with these limits records
 
 It only reads, also while a proxy records. `wal-inspect verify` and `wal-inspect dump` show more of a damaged
 log, `mcplog rebuild` mends a database.
@@ -139,8 +140,10 @@ log, `mcplog rebuild` mends a database.
 Exit codes: 0 sound, 2 unfinished (what a crash leaves, and the next opening mends), 3 damaged, 1 no store.
 
 JSON fields: in_use, segments, log_bytes, records, unfolded_records, requests, sessions, database_bytes,
-dropped_events, quarantined, quarantine_files, findings (severity, path, offset, text), verdict (sound,
-unfinished, damaged).")]
+dropped_events, quarantined, newer_records (of a newer mcplog: they wait for it), quarantine_files, findings
+(severity, path, offset, text), verdict (sound, unfinished, damaged). With --plan: retirement.segments (segment, path,
+bytes, fate: kept, beyond_bytes, beyond_age, superseded, damaged), expiry (kept_since, reason: age, size, under_way;
+rows of each table) or null.")]
     Check(CheckArgs),
 
     /// Make the database anew: from its rows what it derives from them, or all of it from the log
@@ -312,6 +315,12 @@ pub(crate) struct CheckArgs {
     /// Leave out what takes longest: comparing the indexes of the database with its tables
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Show what the store is about to let go instead: folded segments, and rows that are too old or too many
+    #[arg(long, conflicts_with = "quick")]
+    pub(crate) plan: bool,
+    /// With --plan: the limits that the [store] table of a proxy's configuration file sets
+    #[arg(long, value_name = "FILE", requires = "plan")]
+    pub(crate) config: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -158,3 +158,32 @@ fn what_is_intact_in_a_quarantined_segment_is_in_a_new_database_too() {
         assert_eq!(requests(&fixture), before - 1, "{number}");
     }
 }
+
+#[test]
+fn a_plan_says_which_segments_and_rows_a_configuration_lets_go_and_changes_nothing() {
+    let fixture = kept();
+    // The newest segment always stays: another one makes the first a folded one.
+    fixture.run(&format!("ingest --keep-segments {}", fixture.root.path().join("events.jsonl").display())).ok();
+    let plan = |line: &str| -> serde_json::Value {
+        serde_json::from_str(&fixture.run(&format!("check --plan --json {line}")).ok()).expect("JSON")
+    };
+    let config = fixture.root.path().join("proxy.toml");
+    let file = "upstream = 'http://127.0.0.1:9'\n[store]\nkeep_segments_bytes = 1000000000\nkeep_rows_age_ms = 60000\n";
+    std::fs::write(&config, file).expect("write");
+    let limited = format!("--config {}", config.display());
+    let by_default = plan("");
+    assert_eq!(by_default["retirement"]["segments"][0]["fate"], "beyond_bytes", "{by_default}");
+    assert_eq!(by_default["expiry"], serde_json::Value::Null);
+    let found = plan(&limited);
+    assert_eq!(found["retirement"]["segments"][0]["fate"], "kept", "{found}");
+    assert_eq!(found["expiry"]["reason"], "age", "{found}");
+    let requests = found["expiry"]["rows"].as_array().expect("rows").iter().find(|row| row["table"] == "request_rows");
+    assert!(requests.expect("requests")["rows"].as_u64() > Some(0), "{found}");
+    let text = fixture.run(&format!("check --plan {limited}")).ok();
+    assert!(text.contains("of request_rows") || text.contains("  request_rows"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let text = fixture.run("check --plan").ok();
+    assert!(text.contains("segment 000000000001") && text.contains("beyond keep_segments_bytes"), "{text}");
+    assert_eq!(plan(&limited), found, "looking changes nothing");
+    assert_eq!(fixture.run("check --config x").code, 1);
+}

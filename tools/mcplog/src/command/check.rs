@@ -25,6 +25,10 @@ const INDENT: usize = 4;
 
 /// Runs the command; returns the exit code.
 pub(crate) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<u8, CliError> {
+    if args.plan {
+        super::check_plan::run(args, view, out)?;
+        return Ok(EXIT_OK);
+    }
     let dir = &args.store.dir;
     let report = with_progress(|tell| mcplog::check(dir, args.quick, tell))
         .map_err(|error| CliError::Failed(format!("{error}; there is no store here, or it is not readable")))?;

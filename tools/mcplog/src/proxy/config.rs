@@ -241,6 +241,13 @@ impl Settings {
     }
 }
 
+/// What a proxy's configuration file says of its store, for the one in `dir`.
+pub(crate) fn store_settings(path: &Path, dir: &Path) -> Result<mcplog::Config, SettingsError> {
+    let config = store_config(read(path)?.store, Some(dir.to_owned()), path)?;
+    config.validate()?;
+    Ok(config)
+}
+
 fn read(path: &Path) -> Result<ConfigFile, SettingsError> {
     let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
     toml::from_str(&text).map_err(|source| SettingsError::Parse { path: path.to_owned(), source: Box::new(source) })
