@@ -3,6 +3,7 @@
 //! Open `fold.rs`. Called by the compactor's thread, and by readers for what roll-ups and digests mean. No I/O, no clock, no
 //! file, no database.
 
+pub(crate) mod cell_scope;
 pub(crate) mod cut;
 pub(crate) mod cut_request;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]

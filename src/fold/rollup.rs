@@ -9,8 +9,6 @@ use super::histogram::{Histogram, HistogramSum};
 use crate::event::Status;
 use crate::ground::varint;
 
-/// What stands for all calls together where cells are told apart by call: no call's number, which begin with 1.
-pub(crate) const ALL_CALLS: i64 = 0;
 /// A minute with at least so many requests, of all calls together, has cells for each of its seconds too.
 ///
 /// Below, the rows at the ragged end of a range are read, which should take two milliseconds at most; above, cells of
@@ -18,6 +16,8 @@ pub(crate) const ALL_CALLS: i64 = 0;
 pub(crate) const DENSE_CALLS: i64 = if cfg!(test) { 256 } else { 2048 };
 /// How many of its slowest requests a cell names, of each outcome.
 pub(crate) const SLOWEST: usize = 8;
+// The length of each list takes four bits, and the lengths of all lists one number.
+const _: () = assert!(SLOWEST < 1 << 4 && 4 * Outcome::ALL.len() <= u64::BITS as usize);
 
 /// How long a cell is. Each level's span is a multiple of the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

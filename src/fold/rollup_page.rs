@@ -5,28 +5,30 @@
 //! with pages 118,700, and the database had 3 % more bytes. The folder replaces the cells of a page that changed;
 //! queries pass over those they don't want.
 
+use super::cell_scope::CellScope;
 use crate::ground::varint;
 use std::collections::BTreeMap;
 
 /// How many calls share a page. More of them would make single tools dearer, whose queries read whole pages.
 const CALLS_PER_PAGE: i64 = 32;
 
-/// The page that a call's cells are in.
-pub(crate) fn page_of(call: i64) -> i64 {
-    call.div_euclid(CALLS_PER_PAGE)
+/// The page that a call's cells are in, or those of all calls together.
+pub(crate) fn page_of(scope: CellScope) -> i64 {
+    scope.number().div_euclid(CALLS_PER_PAGE)
 }
 
-/// The cells of a page: each call and its cell's bytes, ascending. Bytes that are no entry end it with an error.
-pub(crate) fn cells(page: i64, mut bytes: &[u8]) -> impl Iterator<Item = Result<(i64, &[u8]), PageError>> {
+/// The cells of a page: whose each is and its bytes, ascending. Bytes that are no entry end it with an error.
+pub(crate) fn cells(page: i64, mut bytes: &[u8]) -> impl Iterator<Item = Result<(CellScope, &[u8]), PageError>> {
     let mut next = page.saturating_mul(CALLS_PER_PAGE);
     std::iter::from_fn(move || {
         if bytes.is_empty() {
             return None;
         }
         let taken = take(&mut bytes).and_then(|(skipped, cell)| {
-            let call = next.checked_add_unsigned(skipped).filter(|call| page_of(*call) == page)?;
-            next = call.saturating_add(1);
-            Some((call, cell))
+            let number = next.checked_add_unsigned(skipped)?;
+            let scope = Some(CellScope::with_number(number)).filter(|scope| page_of(*scope) == page)?;
+            next = number.saturating_add(1);
+            Some((scope, cell))
         });
         if taken.is_none() {
             bytes = &[];
@@ -35,17 +37,17 @@ pub(crate) fn cells(page: i64, mut bytes: &[u8]) -> impl Iterator<Item = Result<
     })
 }
 
-/// The page's bytes with other cells for some calls; an empty cell is none.
-pub(crate) fn replaced(page: i64, bytes: &[u8], changes: &BTreeMap<i64, Vec<u8>>) -> Result<Vec<u8>, PageError> {
+/// The page's bytes with other cells in the place of some; an empty cell is none.
+pub(crate) fn replaced(page: i64, bytes: &[u8], changes: &BTreeMap<CellScope, Vec<u8>>) -> Result<Vec<u8>, PageError> {
     let mut all = cells(page, bytes).collect::<Result<BTreeMap<_, _>, _>>()?;
-    all.extend(changes.iter().map(|(call, cell)| (*call, cell.as_slice())));
+    all.extend(changes.iter().map(|(scope, cell)| (*scope, cell.as_slice())));
     let mut replaced = Vec::with_capacity(bytes.len() + changes.values().map(Vec::len).sum::<usize>());
     let mut next = page.saturating_mul(CALLS_PER_PAGE);
-    for (call, cell) in all.iter().filter(|(_, cell)| !cell.is_empty()) {
-        varint::put(call.abs_diff(next), &mut replaced);
+    for (scope, cell) in all.iter().filter(|(_, cell)| !cell.is_empty()) {
+        varint::put(scope.number().abs_diff(next), &mut replaced);
         varint::put(cell.len() as u64, &mut replaced);
         replaced.extend_from_slice(cell);
-        next = call.saturating_add(1);
+        next = scope.number().saturating_add(1);
     }
     Ok(replaced)
 }
@@ -77,8 +79,9 @@ mod tests {
     use proptest::prelude::*;
 
     /// Cells of the calls 32 to 63: some empty, which takes them out.
-    fn changes() -> impl Strategy<Value = BTreeMap<i64, Vec<u8>>> {
-        proptest::collection::btree_map(32..64_i64, proptest::collection::vec(any::<u8>(), 0..200), 0..12)
+    fn changes() -> impl Strategy<Value = BTreeMap<CellScope, Vec<u8>>> {
+        let calls = (32..64_i64).prop_map(CellScope::Call);
+        proptest::collection::btree_map(calls, proptest::collection::vec(any::<u8>(), 0..200), 0..12)
     }
 
     proptest! {
@@ -92,7 +95,7 @@ mod tests {
                 held.extend(changes);
             }
             held.retain(|_, cell| !cell.is_empty());
-            let found: BTreeMap<_, _> = cells(1, &page).map(|cell| cell.map(|(call, cell)| (call, cell.to_vec())).unwrap()).collect();
+            let found: BTreeMap<_, _> = cells(1, &page).map(|cell| cell.map(|(scope, cell)| (scope, cell.to_vec())).unwrap()).collect();
             prop_assert_eq!(&found, &held);
             prop_assert_eq!(replaced(1, &[], &held), Ok(page));
         }
@@ -107,13 +110,17 @@ mod tests {
 
     #[test]
     fn a_call_has_a_page_whatever_its_number() {
-        assert_eq!([0, 1, 31, 32, 63, -1, i64::MIN].map(page_of), [0, 0, 0, 1, 1, -1, i64::MIN / 32]);
+        assert_eq!(
+            [0, 1, 31, 32, 63, -1, i64::MIN].map(|number| page_of(CellScope::with_number(number))),
+            [0, 0, 0, 1, 1, -1, i64::MIN / 32]
+        );
     }
 
     #[test]
     fn a_call_of_another_page_or_twice_is_an_error() {
+        assert_eq!(cells(0, &[0, 1, 7, 30, 1, 8]).next(), Some(Ok((CellScope::All, &[7][..]))));
         assert_eq!(cells(0, &[0, 1, 7, 31, 1, 7]).last(), Some(Err(PageError)));
         assert_eq!(cells(0, &[0, 9, 7]).last(), Some(Err(PageError)));
-        assert_eq!(cells(0, &[0, 1, 7, 30, 1, 8]).last(), Some(Ok((31, &[8][..]))));
+        assert_eq!(cells(0, &[0, 1, 7, 30, 1, 8]).last(), Some(Ok((CellScope::Call(31), &[8][..]))));
     }
 }

@@ -5,7 +5,8 @@
 //! and the cells above them from the cells below.
 
 use crate::event::Status;
-use crate::fold::rollup::{ALL_CALLS, Cell, DENSE_CALLS, Level, Sample};
+use crate::fold::cell_scope::CellScope;
+use crate::fold::rollup::{Cell, DENSE_CALLS, Level, Sample};
 use crate::fold::rollup_page;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -14,8 +15,8 @@ use std::ops::RangeInclusive;
 
 /// Requests by call.
 type Samples = BTreeMap<i64, Vec<Sample>>;
-/// Cells that begin at the same time, by call; with one of [`ALL_CALLS`].
-type Cells = BTreeMap<i64, Cell>;
+/// Cells that begin at the same time, of each call and of all together.
+type Cells = BTreeMap<CellScope, Cell>;
 
 /// Whatever page a cell is in.
 const ALL_PAGES: RangeInclusive<i64> = i64::MIN..=i64::MAX;
@@ -107,16 +108,16 @@ pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) 
 
 /// What the requests add up to, call by call and all together.
 fn cells_of(samples: &Samples) -> Cells {
-    let mut cells: Cells = samples.iter().map(|(call, samples)| (*call, Cell::of(samples))).collect();
+    let mut cells: Cells = samples.iter().map(|(call, samples)| (CellScope::Call(*call), Cell::of(samples))).collect();
     let mut all = Cell::empty();
     cells.values().for_each(|cell| all.merge(cell));
-    cells.insert(ALL_CALLS, all);
+    cells.insert(CellScope::All, all);
     cells
 }
 
 fn merge(sums: &mut Cells, cells: &Cells) {
-    for (call, cell) in cells {
-        sums.entry(*call).or_insert_with(Cell::empty).merge(cell);
+    for (scope, cell) in cells {
+        sums.entry(*scope).or_insert_with(Cell::empty).merge(cell);
     }
 }
 
@@ -157,7 +158,7 @@ pub(super) fn cut(connection: &Connection, after: Option<i64>, kept_since: i64) 
 
 /// Adds requests to a minute, and to its seconds where it has many or now gets them.
 fn add_to_minute(connection: &Connection, start: i64, cells: &Cells, samples: &Samples) -> rusqlite::Result<()> {
-    let added = cells.get(&ALL_CALLS).map_or(0, |all| all.calls);
+    let added = cells.get(&CellScope::All).map_or(0, |all| all.calls);
     let calls = add_to(connection, Level::Minute, start, cells)?;
     if calls < DENSE_CALLS {
         return Ok(());
@@ -178,7 +179,7 @@ fn count_minute(connection: &Connection, start: i64) -> rusqlite::Result<()> {
     let samples = samples_of(connection, start)?;
     let cells = if samples.is_empty() { Cells::new() } else { cells_of(&samples) };
     replace(connection, Level::Minute, start, ALL_PAGES, &cells)?;
-    let is_dense = cells.get(&ALL_CALLS).is_some_and(|all| all.calls >= DENSE_CALLS);
+    let is_dense = cells.get(&CellScope::All).is_some_and(|all| all.calls >= DENSE_CALLS);
     if is_dense { write_seconds(connection, &samples) } else { Ok(()) }
 }
 
@@ -252,9 +253,9 @@ fn sum_of_below(
     while let Some(row) = rows.next()? {
         let (start, page) = (row.get(0)?, row.get(1)?);
         for cell in rollup_page::cells(page, row.get_ref(2)?.as_blob()?) {
-            let (call, bytes) = cell.map_err(|_| corrupt())?;
+            let (scope, bytes) = cell.map_err(|_| corrupt())?;
             let cell = Cell::decode(start, bytes).ok_or_else(corrupt)?;
-            sums.entry(call).or_insert_with(Cell::empty).merge(&cell);
+            sums.entry(scope).or_insert_with(Cell::empty).merge(&cell);
         }
     }
     Ok(sums)
@@ -272,24 +273,24 @@ fn add_to(connection: &Connection, level: Level, start: i64, cells: &Cells) -> r
             Ok((id, held))
         });
         let Some((id, held)) = held.optional()? else {
-            calls = cells.get(&ALL_CALLS).map_or(calls, |all| all.calls);
+            calls = cells.get(&CellScope::All).map_or(calls, |all| all.calls);
             insert(connection, level, start, page, &cells)?;
             continue;
         };
-        let mut changes: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
+        let mut changes: BTreeMap<CellScope, Vec<u8>> = BTreeMap::new();
         let added_calls = calls_in(&cells);
         let mut fresh = cells;
         for cell in rollup_page::cells(page, &held) {
-            let (call, bytes) = cell.map_err(|_| corrupt())?;
-            let Some(added) = fresh.remove(&call) else { continue };
+            let (scope, bytes) = cell.map_err(|_| corrupt())?;
+            let Some(added) = fresh.remove(&scope) else { continue };
             let mut sum = Cell::decode(start, bytes).ok_or_else(corrupt)?;
             sum.merge(added);
-            if call == ALL_CALLS {
+            if scope == CellScope::All {
                 calls = sum.calls;
             }
-            changes.insert(call, encoded(start, &sum));
+            changes.insert(scope, encoded(start, &sum));
         }
-        changes.extend(fresh.into_iter().map(|(call, cell)| (call, encoded(start, cell))));
+        changes.extend(fresh.into_iter().map(|(scope, cell)| (scope, encoded(start, cell))));
         let replaced = rollup_page::replaced(page, &held, &changes).map_err(|_| corrupt())?;
         update.execute(params![id, added_calls, replaced])?;
     }
@@ -315,9 +316,9 @@ fn insert(
     level: Level,
     start: i64,
     page: i64,
-    cells: &BTreeMap<i64, &Cell>,
+    cells: &BTreeMap<CellScope, &Cell>,
 ) -> rusqlite::Result<()> {
-    let changes = cells.iter().map(|(call, cell)| (*call, encoded(start, cell))).collect();
+    let changes = cells.iter().map(|(scope, cell)| (*scope, encoded(start, cell))).collect();
     let bytes = rollup_page::replaced(page, &[], &changes).map_err(|_| corrupt())?;
     connection
         .prepare_cached("INSERT INTO rollups (level, start, page, calls, cells) VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -325,17 +326,17 @@ fn insert(
         .map(|_| ())
 }
 
-fn by_page(cells: &Cells) -> BTreeMap<i64, BTreeMap<i64, &Cell>> {
-    let mut pages: BTreeMap<i64, BTreeMap<i64, &Cell>> = BTreeMap::new();
-    for (call, cell) in cells {
-        pages.entry(rollup_page::page_of(*call)).or_default().insert(*call, cell);
+fn by_page(cells: &Cells) -> BTreeMap<i64, BTreeMap<CellScope, &Cell>> {
+    let mut pages: BTreeMap<i64, BTreeMap<CellScope, &Cell>> = BTreeMap::new();
+    for (scope, cell) in cells {
+        pages.entry(rollup_page::page_of(*scope)).or_default().insert(*scope, cell);
     }
     pages
 }
 
 /// How many requests the cells count, call by call.
-fn calls_in(cells: &BTreeMap<i64, &Cell>) -> i64 {
-    cells.iter().filter(|(call, _)| **call != ALL_CALLS).map(|(_, cell)| cell.calls).sum()
+fn calls_in(cells: &BTreeMap<CellScope, &Cell>) -> i64 {
+    cells.iter().filter(|(scope, _)| **scope != CellScope::All).map(|(_, cell)| cell.calls).sum()
 }
 
 fn encoded(start: i64, cell: &Cell) -> Vec<u8> {

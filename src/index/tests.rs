@@ -10,9 +10,10 @@ use crate::event::{
     DetailValue, Event, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME, Request, SchemaVersion, Session, SessionClosed,
     Status,
 };
+use crate::fold::cell_scope::CellScope;
 use crate::fold::cut;
 use crate::fold::fold::fold;
-use crate::fold::rollup::{ALL_CALLS, Cell, DENSE_CALLS, Level, Sample};
+use crate::fold::rollup::{Cell, DENSE_CALLS, Level, Sample};
 use crate::fold::rollup_page;
 use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
@@ -200,26 +201,27 @@ impl Fixture {
     /// What `rollups` must hold by its definition: for each call and for all together, each cell of time that has any
     /// request; seconds only where the minute has many.
     fn plain_rollups(&mut self) -> Vec<Vec<Value>> {
-        let mut cells: BTreeMap<(i64, i64, i64), Vec<Sample>> = BTreeMap::new();
+        let mut cells: BTreeMap<(i64, i64, CellScope), Vec<Sample>> = BTreeMap::new();
         let rows = self.rows("SELECT call, id, ts, latency_us, status, ifnull(tool_error, 0) FROM request_rows");
         for row in rows {
             let numbers: Vec<i64> = row.iter().map(number).collect();
             let [call, id, ts, latency_us, status, tool_error] = numbers[..] else { panic!("{numbers:?}") };
             let (status, tool_error) = (Status::from_number(status), tool_error == 1);
             let sample = Sample { id, ts, latency_us, status, tool_error, bytes_in: None, bytes_out: None };
-            for (level, call) in Level::ALL.into_iter().flat_map(|level| [(level, call), (level, ALL_CALLS)]) {
-                cells.entry((level.number(), level.start_of(ts), call)).or_default().push(sample);
+            let scopes = [CellScope::Call(call), CellScope::All];
+            for (level, scope) in Level::ALL.into_iter().flat_map(|level| scopes.map(|scope| (level, scope))) {
+                cells.entry((level.number(), level.start_of(ts), scope)).or_default().push(sample);
             }
         }
-        let calls_of_minute = |start| cells[&(1, Level::Minute.start_of(start), ALL_CALLS)].len() as i64;
-        let mut pages: BTreeMap<_, (i64, BTreeMap<i64, Vec<u8>>)> = BTreeMap::new();
-        for ((level, start, call), samples) in &cells {
+        let calls_of_minute = |start| cells[&(1, Level::Minute.start_of(start), CellScope::All)].len() as i64;
+        let mut pages: BTreeMap<_, (i64, BTreeMap<CellScope, Vec<u8>>)> = BTreeMap::new();
+        for ((level, start, scope), samples) in &cells {
             if *level > 0 || calls_of_minute(*start) >= DENSE_CALLS {
                 let mut bytes = Vec::new();
                 Cell::of(samples).encode(*start, &mut bytes);
-                let (calls, cells) = pages.entry((*level, *start, rollup_page::page_of(*call))).or_default();
-                *calls += if *call == ALL_CALLS { 0 } else { samples.len() as i64 };
-                cells.insert(*call, bytes);
+                let (calls, cells) = pages.entry((*level, *start, rollup_page::page_of(*scope))).or_default();
+                *calls += if *scope == CellScope::All { 0 } else { samples.len() as i64 };
+                cells.insert(*scope, bytes);
             }
         }
         let page = |((level, start, page), (calls, cells)): ((i64, i64, i64), (i64, _))| {

@@ -5,6 +5,7 @@
 use super::database::Query;
 use super::interval::{CellRange, ClosedInterval};
 use super::resolved_filter::Outcomes;
+use crate::fold::cell_scope::CellScope;
 use crate::fold::rollup::{Cell, CellSum, Level, Slowest};
 use crate::fold::rollup_page;
 use crate::ground::error::IndexError;
@@ -15,8 +16,8 @@ use std::ops::ControlFlow;
 /// A cell without its histogram, which only percentiles need: what a search goes by.
 #[derive(Debug)]
 pub(super) struct CellHead {
-    /// Whose it is; [`ALL_CALLS`](crate::fold::rollup::ALL_CALLS) of all.
-    pub(super) call: i64,
+    /// Whose it is.
+    pub(super) scope: CellScope,
     pub(super) level: Level,
     /// The time it takes up.
     pub(super) interval: ClosedInterval,
@@ -49,13 +50,13 @@ impl Query {
         })
     }
 
-    /// The cells of those calls in a range, without their histograms. The calls ascend.
-    pub(super) fn cell_heads(&self, calls: &[i64], range: CellRange) -> Result<Vec<CellHead>, IndexError> {
+    /// The cells of those scopes in a range, without their histograms. The scopes ascend.
+    pub(super) fn cell_heads(&self, scopes: &[CellScope], range: CellRange) -> Result<Vec<CellHead>, IndexError> {
         let mut heads = Vec::new();
-        self.each_bytes(calls, range, |call, start, mut bytes| {
+        self.each_bytes(scopes, range, |scope, start, mut bytes| {
             let cell = Cell::decode_head(start, &mut bytes)?;
             heads.push(CellHead {
-                call,
+                scope,
                 level: range.level,
                 interval: ClosedInterval::of_cell(range.level, start),
                 outcomes: Outcomes::of(&cell),
@@ -67,15 +68,15 @@ impl Query {
         Ok(heads)
     }
 
-    /// Hands over the cells of those calls in a range, whole, each with its call and its time. The calls ascend.
+    /// Hands over the cells of those scopes in a range, whole, each with its scope and its time. The scopes ascend.
     pub(super) fn each_cell(
         &self,
-        calls: &[i64],
+        scopes: &[CellScope],
         range: CellRange,
-        mut each: impl FnMut(i64, ClosedInterval, Cell),
+        mut each: impl FnMut(CellScope, ClosedInterval, Cell),
     ) -> Result<(), IndexError> {
-        self.each_bytes(calls, range, |call, start, bytes| {
-            each(call, ClosedInterval::of_cell(range.level, start), Cell::decode(start, bytes)?);
+        self.each_bytes(scopes, range, |scope, start, bytes| {
+            each(scope, ClosedInterval::of_cell(range.level, start), Cell::decode(start, bytes)?);
             Some(())
         })
     }
@@ -87,42 +88,45 @@ impl Query {
         range: CellRange,
         sums: &mut BTreeMap<i64, CellSum>,
     ) -> Result<(), IndexError> {
-        self.each_bytes(calls, range, |call, start, bytes| {
-            sums.entry(call).or_insert_with(CellSum::empty).add(start, bytes)
+        let scopes: Vec<_> = calls.iter().copied().map(CellScope::Call).collect();
+        self.each_bytes(&scopes, range, |scope, start, bytes| match scope {
+            CellScope::Call(call) => sums.entry(call).or_insert_with(CellSum::empty).add(start, bytes),
+            // Not asked for.
+            CellScope::All => Some(()),
         })
     }
 
-    /// How the requests of those calls in a range ended, together. The calls ascend.
-    pub(super) fn outcomes(&self, calls: &[i64], range: CellRange) -> Result<Outcomes, IndexError> {
+    /// How the requests of those scopes in a range ended, together. The scopes ascend.
+    pub(super) fn outcomes(&self, scopes: &[CellScope], range: CellRange) -> Result<Outcomes, IndexError> {
         let mut sum = Outcomes::default();
-        self.each_bytes(calls, range, |_, start, mut bytes| {
+        self.each_bytes(scopes, range, |_, start, mut bytes| {
             sum.add(&Outcomes::of(&Cell::decode_head(start, &mut bytes)?));
             Some(())
         })?;
         Ok(sum)
     }
 
-    /// Hands over call, first millisecond and bytes of the cells in a range; `each` returns `None` where the bytes are
+    /// Hands over scope, first millisecond and bytes of the cells in a range; `each` returns `None` where the bytes are
     /// none.
     fn each_bytes<'a>(
         &self,
-        calls: &[i64],
+        scopes: &[CellScope],
         range: CellRange,
-        mut each: impl FnMut(i64, i64, &[u8]) -> Option<()> + 'a,
+        mut each: impl FnMut(CellScope, i64, &[u8]) -> Option<()> + 'a,
     ) -> Result<(), IndexError> {
-        let (Some(first), Some(last)) = (calls.first(), calls.last()) else { return Ok(()) };
+        let (Some(first), Some(last)) = (scopes.first(), scopes.last()) else { return Ok(()) };
         let sql = "SELECT start, page, cells FROM rollups \
                    WHERE level = ?1 AND start >= ?2 AND start < ?3 AND page BETWEEN ?4 AND ?5";
         let pages = [rollup_page::page_of(*first), rollup_page::page_of(*last)];
         let place = [range.level.number(), range.from_ts, range.before_ts, pages[0], pages[1]].map(Into::into);
-        let calls = calls.to_vec();
+        let scopes = scopes.to_vec();
         self.each_row(sql, &place, move |row| {
             let corrupt = |error| rusqlite::Error::FromSqlConversionFailure(2, Type::Blob, Box::new(error));
             let (start, page) = (row.get(0)?, row.get(1)?);
             for cell in rollup_page::cells(page, row.get_ref(2)?.as_blob()?) {
-                let (call, bytes) = cell.map_err(corrupt)?;
-                if calls.binary_search(&call).is_ok() {
-                    each(call, start, bytes).ok_or_else(|| corrupt(rollup_page::PageError))?;
+                let (scope, bytes) = cell.map_err(corrupt)?;
+                if scopes.binary_search(&scope).is_ok() {
+                    each(scope, start, bytes).ok_or_else(|| corrupt(rollup_page::PageError))?;
                 }
             }
             Ok(ControlFlow::Continue(()))

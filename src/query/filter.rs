@@ -5,7 +5,7 @@
 use super::conditions::Conditions;
 use crate::event::Status;
 
-/// A interval of time, in Unix milliseconds UTC. An absent bound is open.
+/// An interval of time, in Unix milliseconds UTC. An absent bound is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {
     /// The first millisecond that counts.

@@ -4,7 +4,8 @@
 
 use super::database::Query;
 use super::interval::CellRange;
-use crate::fold::rollup::{ALL_CALLS, Level};
+use crate::fold::cell_scope::CellScope;
+use crate::fold::rollup::Level;
 use crate::ground::error::IndexError;
 use std::ops::RangeInclusive;
 
@@ -65,7 +66,7 @@ impl Query {
                 kept..=requests,
             );
             let ever = CellRange { level, from_ts: i64::MIN, before_ts: i64::MAX };
-            let together = match self.outcomes(&[ALL_CALLS], ever) {
+            let together = match self.outcomes(&[CellScope::All], ever) {
                 Ok(outcomes) => outcomes.calls,
                 // Cells that can't be read say nothing of any request.
                 Err(IndexError::Sqlite { source: rusqlite::Error::FromSqlConversionFailure(..), .. }) => 0,

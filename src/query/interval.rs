@@ -20,7 +20,7 @@ pub(super) struct CellRange {
     pub(super) before_ts: i64,
 }
 
-/// Whole cells and loose stretches that together are a interval: each millisecond once.
+/// Whole cells and loose stretches that together are an interval: each millisecond once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Cover {
     /// As coarse as the borders allow: at most two ranges per level.
@@ -88,7 +88,7 @@ impl ClosedInterval {
 
     /// The whole cells in the interval, minutes and coarser, and what is left at its ends: seconds exist in dense minutes
     /// only. Where nothing is recorded
-    /// beyond an end, cells that reach beyond it are as good as whole: a interval without an end on one side is made
+    /// beyond an end, cells that reach beyond it are as good as whole: an interval without an end on one side is made
     /// up of the coarsest cells there.
     pub(super) fn cover(self, recorded: Self) -> Cover {
         let Some(clipped) = self.within(recorded) else { return Cover::default() };

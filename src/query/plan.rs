@@ -8,7 +8,7 @@ use super::rank::Rank;
 use super::resolved_filter::{Outcomes, ResolvedFilter};
 use super::walk::Walk;
 use crate::event::Status;
-use crate::fold::rollup::ALL_CALLS;
+use crate::fold::cell_scope::CellScope;
 use crate::ground::error::IndexError;
 
 /// A way to rows.
@@ -87,7 +87,7 @@ impl Query {
     fn estimate(&self, wanted: &ResolvedFilter) -> Result<Estimate, IndexError> {
         let mut estimate = Estimate::default();
         let range = wanted.interval.touched(wanted.interval.level());
-        self.each_cell(wanted.scope(), range, |_, time, cell| {
+        self.each_cell(&wanted.scopes(), range, |_, time, cell| {
             let slow = wanted.slower_than_us.map_or(cell.calls, |above_us| {
                 let buckets = cell.latencies.buckets().filter(|bucket| bucket.high > above_us);
                 buckets.map(|bucket| i64::try_from(bucket.count).unwrap_or(i64::MAX)).sum()
@@ -95,7 +95,7 @@ impl Query {
             estimate.slow = estimate.slow.saturating_add(wanted.interval.share_of(time, slow));
         })?;
         if wanted.only_failed() {
-            for cell in self.cell_heads(&[ALL_CALLS], range)? {
+            for cell in self.cell_heads(&[CellScope::All], range)? {
                 let Outcomes { errors, timeouts, tool_errors, .. } = cell.outcomes;
                 let failed = match wanted.status {
                     Some(Status::Error) => errors,

@@ -8,7 +8,8 @@ use super::filter::RequestFilter;
 use super::interval::{ClosedInterval, Cover};
 use super::resolved_filter::{Facts, ResolvedFilter};
 use super::walk::{Order, Walk};
-use crate::fold::rollup::{ALL_CALLS, Cell, CellSum, DENSE_CALLS, Level, Sample};
+use crate::fold::cell_scope::CellScope;
+use crate::fold::rollup::{Cell, CellSum, DENSE_CALLS, Level, Sample};
 use crate::ground::error::IndexError;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -25,7 +26,7 @@ impl Query {
         }
         let mut counted = 0_i64;
         for range in cover.cells {
-            counted = counted.saturating_add(wanted.by_outcome(&self.outcomes(wanted.scope(), range)?));
+            counted = counted.saturating_add(wanted.by_outcome(&self.outcomes(&wanted.scopes(), range)?));
         }
         for interval in cover.loose {
             self.each_loose(&wanted, interval, |_| counted += 1)?;
@@ -53,7 +54,7 @@ impl Query {
         Ok(Some(sums.into_iter().map(|(call, sum)| (call, sum.finish())).collect()))
     }
 
-    /// Hands over the wanted requests of a interval that no cells make up.
+    /// Hands over the wanted requests of an interval that no cells make up.
     fn each_loose(
         &self,
         wanted: &ResolvedFilter,
@@ -88,7 +89,7 @@ impl Query {
         let (mut cells, mut loose) = (Vec::new(), Vec::new());
         for interval in cover.loose {
             let minute = ClosedInterval { last_ts: interval.first_ts, ..interval }.touched(Level::Minute);
-            if self.outcomes(&[ALL_CALLS], minute)?.calls < DENSE_CALLS {
+            if self.outcomes(&[CellScope::All], minute)?.calls < DENSE_CALLS {
                 loose.push(interval);
                 continue;
             }

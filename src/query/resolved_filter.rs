@@ -7,7 +7,8 @@ use super::database::Query;
 use super::filter::RequestFilter;
 use super::interval::ClosedInterval;
 use crate::event::Status;
-use crate::fold::rollup::{ALL_CALLS, Cell, Outcome, Sample};
+use crate::fold::cell_scope::CellScope;
+use crate::fold::rollup::{Cell, Outcome, Sample};
 use crate::ground::error::IndexError;
 use rusqlite::Row;
 use std::ops::ControlFlow;
@@ -124,8 +125,13 @@ impl ResolvedFilter {
     }
 
     /// Whose cells together hold all that can be wanted and nothing of another call.
-    pub(super) fn scope(&self) -> &[i64] {
-        if self.only_calls { &self.calls } else { &[ALL_CALLS] }
+    pub(super) fn scopes(&self) -> Vec<CellScope> {
+        if self.only_calls { self.call_scopes() } else { vec![CellScope::All] }
+    }
+
+    /// The cells of each call that may be wanted.
+    pub(super) fn call_scopes(&self) -> Vec<CellScope> {
+        self.calls.iter().copied().map(CellScope::Call).collect()
     }
 
     /// Whether the request ended as is wanted.

@@ -23,7 +23,8 @@ use super::plan::Way;
 use super::rank::{Key, Rank};
 use super::resolved_filter::{Facts, ResolvedFilter};
 use super::walk::{Order, Walk};
-use crate::fold::rollup::{ALL_CALLS, Outcome, SLOWEST, Slow};
+use crate::fold::cell_scope::CellScope;
+use crate::fold::rollup::{Outcome, SLOWEST, Slow};
 use crate::ground::error::IndexError;
 use std::collections::{BTreeSet, BinaryHeap, HashSet};
 use std::ops::ControlFlow;
@@ -137,11 +138,11 @@ impl Search<'_> {
     fn roots(&self) -> Result<Vec<CellHead>, IndexError> {
         let Self { query, wanted, .. } = self;
         let range = wanted.interval.touched(wanted.interval.level());
-        let roots = query.cell_heads(wanted.scope(), range)?;
+        let roots = query.cell_heads(&wanted.scopes(), range)?;
         if !wanted.only_calls || wanted.calls.len() <= query.tuning.few_calls {
             return Ok(roots);
         }
-        let all = query.cell_heads(&[ALL_CALLS], range)?;
+        let all = query.cell_heads(&[CellScope::All], range)?;
         let calls = |cells: &[CellHead]| cells.iter().map(|cell| i128::from(cell.outcomes.calls)).sum::<i128>();
         Ok(if 2 * calls(&roots) >= calls(&all) { all } else { roots })
     }
@@ -160,14 +161,14 @@ impl Search<'_> {
             if let Some(level) = cell.finer_level()
                 && let Some(interval) = cell.interval.within(self.wanted.interval)
             {
-                let finer = self.query.cell_heads(&[cell.call], interval.touched(level))?;
+                let finer = self.query.cell_heads(&[cell.scope], interval.touched(level))?;
                 // A minute that is not dense has no seconds.
                 if !finer.is_empty() {
                     return Ok(finer);
                 }
             }
-            if cell.call == ALL_CALLS {
-                return self.query.cell_heads(&self.wanted.calls, cell.beside());
+            if cell.scope == CellScope::All {
+                return self.query.cell_heads(&self.wanted.call_scopes(), cell.beside());
             }
         }
         self.scan(cell)?;
@@ -225,7 +226,10 @@ impl Search<'_> {
     fn scan(&mut self, cell: &CellHead) -> Result<(), IndexError> {
         let Some(interval) = cell.interval.within(self.wanted.interval) else { return Ok(()) };
         let query = self.query;
-        let walk = if cell.call == ALL_CALLS { Walk::All } else { Walk::Call(cell.call) };
+        let walk = match cell.scope {
+            CellScope::All => Walk::All,
+            CellScope::Call(call) => Walk::Call(call),
+        };
         query.walk(walk, Order::NewestFirst, interval, |facts| {
             self.looks_left -= 1;
             let beaten = self.floor().is_some_and(|floor| self.rank.key(facts) < floor);

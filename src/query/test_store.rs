@@ -5,7 +5,8 @@
 
 use super::database::Query;
 use crate::event::Status;
-use crate::fold::rollup::{ALL_CALLS, Cell as RollUp, DENSE_CALLS, Level, Sample};
+use crate::fold::cell_scope::CellScope;
+use crate::fold::rollup::{Cell as RollUp, DENSE_CALLS, Level, Sample};
 use crate::fold::rollup_page;
 use crate::fold::session_digest::{self, SessionDigest};
 use crate::ground::database_version::DATABASE_VERSION;
@@ -153,7 +154,7 @@ impl Row<'_> {
 }
 
 fn derive_rollups(connection: &Connection) {
-    let mut cells: BTreeMap<(i64, i64, i64), Vec<Sample>> = BTreeMap::new();
+    let mut cells: BTreeMap<(i64, i64, CellScope), Vec<Sample>> = BTreeMap::new();
     let sql = "SELECT id, ts, latency_us, status, ifnull(tool_error, 0), bytes_in, bytes_out, call FROM request_rows";
     let mut rows = connection.prepare(sql).unwrap();
     let samples = rows.query_map([], |row| {
@@ -170,20 +171,20 @@ fn derive_rollups(connection: &Connection) {
     });
     for (call, sample) in samples.unwrap().map(Result::unwrap) {
         for level in Level::ALL {
-            for call in [call, ALL_CALLS] {
-                cells.entry((level.number(), level.start_of(sample.ts), call)).or_default().push(sample);
+            for scope in [CellScope::Call(call), CellScope::All] {
+                cells.entry((level.number(), level.start_of(sample.ts), scope)).or_default().push(sample);
             }
         }
     }
-    let is_dense = |start| cells[&(1, Level::Minute.start_of(start), ALL_CALLS)].len() as i64 >= DENSE_CALLS;
-    let mut pages: BTreeMap<_, (i64, BTreeMap<i64, Vec<u8>>)> = BTreeMap::new();
-    for ((level, start, call), samples) in &cells {
+    let is_dense = |start| cells[&(1, Level::Minute.start_of(start), CellScope::All)].len() as i64 >= DENSE_CALLS;
+    let mut pages: BTreeMap<_, (i64, BTreeMap<CellScope, Vec<u8>>)> = BTreeMap::new();
+    for ((level, start, scope), samples) in &cells {
         if *level > 0 || is_dense(*start) {
             let mut bytes = Vec::new();
             RollUp::of(samples).encode(*start, &mut bytes);
-            let (calls, cells) = pages.entry((level, start, rollup_page::page_of(*call))).or_default();
-            *calls += if *call == ALL_CALLS { 0 } else { samples.len() as i64 };
-            cells.insert(*call, bytes);
+            let (calls, cells) = pages.entry((level, start, rollup_page::page_of(*scope))).or_default();
+            *calls += if *scope == CellScope::All { 0 } else { samples.len() as i64 };
+            cells.insert(*scope, bytes);
         }
     }
     for ((level, start, page), (calls, cells)) in pages {

@@ -6,7 +6,8 @@ use super::conditions::Conditions;
 use super::database::Query;
 use super::filter::Span;
 use super::interval::CellRange;
-use crate::fold::rollup::{ALL_CALLS, Level};
+use crate::fold::cell_scope::CellScope;
+use crate::fold::rollup::Level;
 use crate::ground::error::IndexError;
 use std::path::Path;
 
@@ -89,7 +90,7 @@ impl Query {
         })?;
         let database_bytes = bytes_of(self.path()) + bytes_of(&self.path().with_extension("db-wal"));
         let ever = CellRange { level: Level::TenDays, from_ts: i64::MIN, before_ts: i64::MAX };
-        let requests = self.outcomes(&[ALL_CALLS], ever)?.calls;
+        let requests = self.outcomes(&[CellScope::All], ever)?.calls;
         // Ends of an index, and counts over lean indexes; nothing reads rows of requests.
         let sql = "SELECT (SELECT count(*) FROM session_state), \
                           (SELECT coalesce(sum(events), 0) FROM gaps), (SELECT count(*) FROM quarantine), \

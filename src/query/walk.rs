@@ -58,7 +58,7 @@ impl Walk {
 }
 
 impl Query {
-    /// Hands over the rows of a interval along an index, until `each` breaks off.
+    /// Hands over the rows of an interval along an index, until `each` breaks off.
     pub(super) fn walk<'a>(
         &self,
         walk: Walk,
