@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// What is about to become of the folded segments.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetirementPlan {
     /// Each of them, those that are read by age, then those that were superseded. The newest segment of all is never among
@@ -26,6 +26,7 @@ pub struct PlannedSegment {
     /// Its number.
     pub segment: SegmentId,
     /// Its file.
+    #[serde(rename = "file")]
     pub path: PathBuf,
     /// How many bytes it takes.
     pub bytes: u64,

@@ -71,7 +71,7 @@ pub enum DetailValue<'a, Id> {
     Code(&'static str),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// Notes, at least one.
+    /// Notes, maybe none.
     Notes(Notes),
 }
 
@@ -106,6 +106,6 @@ impl<'a, Id> DetailSink<'a, Id> for Vec<(&'static str, Option<DetailValue<'a, Id
     }
 
     fn notes(&mut self, name: &'static str, value: Notes) {
-        self.push((name, (!value.is_empty()).then_some(DetailValue::Notes(value))));
+        self.push((name, Some(DetailValue::Notes(value))));
     }
 }

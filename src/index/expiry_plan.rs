@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::fmt;
 
 /// What is about to expire.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExpiryPlan {
     /// Requests from before go, and everything else of that time with them: Unix time in milliseconds, UTC.

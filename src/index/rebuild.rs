@@ -19,6 +19,7 @@ pub struct RebuildReport {
     /// Sessions whose sums were counted.
     pub sessions: u64,
     /// Calls (proxy, method and tool) whose roll-ups were made.
+    #[serde(rename = "rollups")]
     pub calls: u64,
 }
 

@@ -24,6 +24,7 @@ pub struct UnusedToolRow {
     /// The tool's name.
     pub tool: String,
     /// Since when the server has offered it without a break: Unix time in milliseconds, UTC.
+    #[serde(rename = "first_seen_at")]
     pub known_since: i64,
     /// When it was called last, before or after the span: Unix time in milliseconds, UTC. `None`: never.
     pub last_called_at: Option<i64>,

@@ -37,6 +37,7 @@ pub struct CheckReport {
     /// Events that the store says were lost, in gaps.
     pub dropped_events: Option<i64>,
     /// Records and damaged places that could not be folded, so far.
+    #[serde(rename = "quarantined_records")]
     pub quarantined: Option<i64>,
     /// Records of a newer mcplog that wait for one that knows them: in the database, and in the log beyond what is folded.
     pub newer_records: Option<i64>,

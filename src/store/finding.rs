@@ -8,12 +8,15 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub struct Finding {
     /// How bad it is.
+    #[serde(rename = "verdict")]
     pub severity: Severity,
     /// The file or directory.
+    #[serde(rename = "file")]
     pub path: PathBuf,
     /// Where in the file, in bytes.
     pub offset: Option<u64>,
     /// What was found, and what to do. Never what an event said.
+    #[serde(rename = "reason")]
     pub text: String,
 }
 
@@ -26,6 +29,7 @@ pub enum Severity {
     #[default]
     Sound,
     /// What a crash leaves, or a process that was stopped early: the next one who opens the store sees to it.
+    #[serde(rename = "attention")]
     Unfinished,
     /// Something is not what it was, or not as it must be.
     Damaged,

@@ -15,12 +15,15 @@ use crate::index::row_retention::RowRetention;
 use crate::index::{checkpoint, damage};
 use crate::query::database::Query;
 use crate::segment::segment_list::SegmentList;
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 use std::collections::HashSet;
 use std::fmt;
 
 /// What a store with that configuration would let go now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+///
+/// Serialized, it is flat: `segments`, and of the expiry `expiry` (why), `kept_since` and `rows`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StorePlan {
     /// Of the log.
@@ -50,6 +53,18 @@ fn plan_at(config: &Config, now_ms: i64) -> Result<StorePlan, OpenError> {
     let expiry =
         query.read_with(|connection| ExpiryPlan::read(connection, &RowRetention::new(config), now_ms, oldest))?;
     Ok(StorePlan { retirement, expiry })
+}
+
+impl Serialize for StorePlan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let expiry = self.expiry.as_ref();
+        let mut plan = serializer.serialize_struct("StorePlan", 4)?;
+        plan.serialize_field("segments", &self.retirement.segments)?;
+        plan.serialize_field("expiry", &expiry.map(|expiry| expiry.reason))?;
+        plan.serialize_field("kept_since", &expiry.map(|expiry| expiry.kept_since))?;
+        plan.serialize_field("rows", expiry.map_or(&[][..], |expiry| &expiry.rows))?;
+        plan.end()
+    }
 }
 
 impl fmt::Display for StorePlan {

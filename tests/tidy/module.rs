@@ -106,13 +106,26 @@ fn file_of(tree: &Tree, parent: &str, below: &str, attributes: &[syn::Attribute]
         });
     if let Some(path) = path {
         let folder = parent.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let file = format!("{folder}/{path}");
+        let file = without_dots(&format!("{folder}/{path}"));
         let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
         return (file, folder);
     }
     let candidates = [format!("{below}.rs"), format!("{below}/mod.rs")];
     let file = candidates.into_iter().find(|file| tree.text(file).is_some());
     (file.unwrap_or_else(|| panic!("{parent} declares a module without a file: {below}")), below.to_owned())
+}
+
+/// The same path without `..` and without the folders that they leave.
+fn without_dots(path: &str) -> String {
+    let parts = path.split('/').fold(Vec::new(), |mut parts, part| {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+        parts
+    });
+    parts.join("/")
 }
 
 /// The name that an item defines in its module.

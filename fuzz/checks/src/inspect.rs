@@ -47,7 +47,7 @@ fn check_file(path: &Path, file_bytes: usize) {
     let [list, verify, dump] = [list, verify, dump].map(|text| objects(&text));
     assert_eq!(verdict, dumped, "verify and dump judge alike");
     let summary = verify.last().expect("a summary");
-    let records = dump.iter().filter(|object| object.get("kind").is_some()).count();
+    let records = dump.iter().filter(|object| object.get("kind_number").is_some()).count();
     assert_eq!(summary["records"].as_u64(), Some(records as u64), "verify counts what dump prints");
     assert_eq!(list.iter().filter(|object| object["type"] == "segment").count(), 1);
     let sequences: Vec<_> = dump.iter().filter_map(|object| object["sequence"].as_u64()).collect();

@@ -3,6 +3,8 @@
 //! Pure data. Error texts name files and limits; they never carry what an event said.
 
 use mcplog::error::IndexError;
+use mcplog_terminal::style::ERROR;
+use mcplog_terminal::text::escape;
 use std::io;
 use std::process::ExitCode;
 
@@ -13,7 +15,7 @@ pub(crate) const EXIT_ERROR: u8 = 1;
 /// `ingest` did its work, but some lines were no events.
 pub(crate) const EXIT_BAD_LINES: u8 = 2;
 /// `check` found what a crash leaves.
-pub(crate) const EXIT_UNFINISHED: u8 = 2;
+pub(crate) const EXIT_ATTENTION: u8 = 2;
 /// `check` found damage.
 pub(crate) const EXIT_DAMAGED: u8 = 3;
 /// `ingest` was interrupted.
@@ -41,8 +43,8 @@ impl CliError {
         {
             return ExitCode::from(EXIT_OK);
         }
-        let style = crate::view::BAD.bold();
-        anstream::eprintln!("{style}error:{style:#} {}", crate::text::escape(&self.to_string()));
+        let style = ERROR;
+        anstream::eprintln!("{style}error:{style:#} {}", escape(&self.to_string()));
         ExitCode::from(EXIT_ERROR)
     }
 }

@@ -2,24 +2,18 @@
 //!
 //! The main thread. It must not print anything itself but errors.
 
+mod arguments;
 mod cli;
 mod command;
 mod error;
-mod interrupt;
-mod json;
-mod moment;
 mod proxy;
-mod table;
-mod text;
-mod units;
-mod view;
 
 use clap::Parser;
 use cli::{Cli, Command};
 use error::{CliError, EXIT_ERROR, EXIT_OK};
+use mcplog_terminal::view::View;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
-use view::View;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -31,6 +25,7 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { EXIT_ERROR } else { EXIT_OK });
         }
     };
+    cli.color.apply();
     run(cli.command).map_or_else(|error| error.report(), ExitCode::from)
 }
 

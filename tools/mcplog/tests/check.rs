@@ -4,11 +4,12 @@ mod common;
 
 use common::Fixture;
 use mcplog::segment::list;
+use serde_json::Value;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A store that keeps its log.
-fn kept() -> Fixture {
+fn with_kept_log() -> Fixture {
     let fixture = Fixture::new();
     let path = fixture.root.path().join("events.jsonl");
     std::fs::write(&path, common::EVENTS).expect("write");
@@ -40,7 +41,7 @@ fn contents(fixture: &Fixture) -> Vec<String> {
 
 #[test]
 fn a_sound_store_is_called_so_in_five_lines_of_80_columns() {
-    let fixture = kept();
+    let fixture = with_kept_log();
     assert_eq!(verdict(&fixture), ("sound".to_owned(), 0));
     let text = fixture.run("check").ok();
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
@@ -59,8 +60,8 @@ fn a_directory_without_a_store_is_an_error_and_stays_as_it_is() {
 #[test]
 fn every_kind_of_damage_is_named_with_file_and_offset() {
     let first_frame = 4096;
-    type Hurt = fn(&Path);
-    let cases: [(&str, Hurt, &str); 6] = [
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage, &str); 6] = [
         (
             "a damaged record",
             |dir| overwrite(&first_segment(dir), 4096 + 20, b"XXXX"),
@@ -72,9 +73,9 @@ fn every_kind_of_damage_is_named_with_file_and_offset() {
         ("an open directory", |dir| chmod(dir, 0o755), "chmod 700"),
         ("an open file", |dir| chmod(&dir.join("store.db"), 0o644), "chmod 600"),
     ];
-    for (name, hurt, expected) in cases {
-        let fixture = kept();
-        hurt(&fixture.dir());
+    for (name, damage, expected) in cases {
+        let fixture = with_kept_log();
+        damage(&fixture.dir());
         assert_eq!(verdict(&fixture), ("damaged".to_owned(), 3), "{name}, first frame at {first_frame}");
         let text = fixture.run("check").stdout;
         assert!(text.contains(expected), "{name}: {text}");
@@ -87,7 +88,7 @@ fn chmod(path: &Path, mode: u32) {
 
 #[test]
 fn sums_that_differ_from_the_rows_are_damage_that_a_rebuild_mends() {
-    let fixture = kept();
+    let fixture = with_kept_log();
     let connection = rusqlite::Connection::open(fixture.dir().join("store.db")).expect("open");
     connection
         .execute_batch("UPDATE rollups SET calls = calls + 1; UPDATE session_state SET total_calls = 9")
@@ -99,28 +100,28 @@ fn sums_that_differ_from_the_rows_are_damage_that_a_rebuild_mends() {
 }
 
 #[test]
-fn what_a_killed_process_leaves_is_unfinished_and_no_damage() {
-    let fixture = kept();
+fn what_a_killed_process_leaves_wants_attention_and_is_no_damage() {
+    let fixture = with_kept_log();
     // Of the log only, as if nothing of it was folded yet: that is what the newest segment looks like after a kill.
     let connection = rusqlite::Connection::open(fixture.dir().join("store.db")).expect("open");
     connection.execute_batch("UPDATE checkpoint SET sequence = sequence - 3").expect("rewind");
     drop(connection);
-    assert_eq!(verdict(&fixture), ("unfinished".to_owned(), 2));
+    assert_eq!(verdict(&fixture), ("attention".to_owned(), 2));
     assert!(fixture.run("check").stdout.contains("3 records not folded yet"));
 }
 
 #[test]
 fn a_damaged_or_lost_database_is_made_anew_from_the_kept_log() {
-    type Hurt = fn(&Path);
-    let cases: [(&str, Hurt); 3] = [
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage); 3] = [
         ("garbage in the middle", |dir| overwrite(&dir.join("store.db"), 2 * 8192, &[0xaa; 8192])),
         ("no database at all", |dir| overwrite(&dir.join("store.db"), 0, &[b'x'; 100])),
         ("gone", |dir| std::fs::remove_file(dir.join("store.db")).expect("remove")),
     ];
-    for (name, hurt) in cases {
-        let fixture = kept();
+    for (name, damage) in cases {
+        let fixture = with_kept_log();
         let before = contents(&fixture);
-        hurt(&fixture.dir());
+        damage(&fixture.dir());
         let run = fixture.run("rebuild --json").ok();
         let report: serde_json::Value = serde_json::from_str(&run).expect("JSON");
         assert_eq!((&report["from"], &report["records_before_log"]), (&"log".into(), &0.into()), "{name}: {run}");
@@ -145,7 +146,7 @@ fn a_rebuild_from_a_log_that_lost_its_beginning_says_how_many_records_are_older(
 
 #[test]
 fn what_is_intact_in_a_quarantined_segment_is_in_a_new_database_too() {
-    let fixture = kept();
+    let fixture = with_kept_log();
     let requests = |fixture: &Fixture| fixture.run("logs --limit 0 --json").ok().lines().count();
     let before = requests(&fixture);
     overwrite(&first_segment(&fixture.dir()), 4096 + 20, b"XXXX");
@@ -161,29 +162,27 @@ fn what_is_intact_in_a_quarantined_segment_is_in_a_new_database_too() {
 
 #[test]
 fn a_plan_says_which_segments_and_rows_a_configuration_lets_go_and_changes_nothing() {
-    let fixture = kept();
+    let fixture = with_kept_log();
     // The newest segment always stays: another one makes the first a folded one.
     fixture.run(&format!("ingest --keep-segments {}", fixture.root.path().join("events.jsonl").display())).ok();
-    let plan = |line: &str| -> serde_json::Value {
+    let plan = |line: &str| -> Value {
         serde_json::from_str(&fixture.run(&format!("check --plan --json {line}")).ok()).expect("JSON")
     };
     let config = fixture.root.path().join("proxy.toml");
-    let file = "upstream = 'http://127.0.0.1:9'\n[store]\nkeep_segments_bytes = 1000000000\nkeep_rows_age_ms = 60000\n";
-    std::fs::write(&config, file).expect("write");
+    std::fs::write(&config, "[store]\nkeep = '1m'\n").expect("write");
     let limited = format!("--config {}", config.display());
     let by_default = plan("");
-    assert_eq!(by_default["retirement"]["segments"][0]["fate"], "beyond_bytes", "{by_default}");
-    assert_eq!(by_default["expiry"], serde_json::Value::Null);
+    assert_eq!(by_default["segments"][0]["fate"], "beyond_bytes", "{by_default}");
+    assert_eq!((&by_default["expiry"], &by_default["kept_since"]), (&Value::Null, &Value::Null));
     let found = plan(&limited);
-    assert_eq!(found["retirement"]["segments"][0]["fate"], "kept", "{found}");
-    assert_eq!(found["expiry"]["reason"], "age", "{found}");
-    let requests = found["expiry"]["rows"].as_array().expect("rows").iter().find(|row| row["table"] == "request_rows");
+    assert_eq!((&found["segments"], &found["expiry"]), (&by_default["segments"], &"age".into()), "{found}");
+    let requests = found["rows"].as_array().expect("rows").iter().find(|row| row["table"] == "request_rows");
     assert!(requests.expect("requests")["rows"].as_u64() > Some(0), "{found}");
     let text = fixture.run(&format!("check --plan {limited}")).ok();
-    assert!(text.contains("of request_rows") || text.contains("  request_rows"), "{text}");
+    assert!(text.contains("  request_rows") && text.contains("expires: it is too old"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let text = fixture.run("check --plan").ok();
-    assert!(text.contains("segment 000000000001") && text.contains("beyond keep_segments_bytes"), "{text}");
+    assert!(text.contains("segment 000000000001") && text.contains("deleted: folded, and not to be kept"), "{text}");
     assert_eq!(plan(&limited), found, "looking changes nothing");
     assert_eq!(fixture.run("check --config x").code, 1);
 }

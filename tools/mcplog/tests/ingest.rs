@@ -22,7 +22,9 @@ fn tables(fixture: &Fixture) -> Vec<Vec<Vec<rusqlite::types::Value>>> {
 fn every_kind_of_event_reaches_its_table() {
     let fixture = Fixture::new();
     let summary = fixture.ingest(EVENTS).json().remove(0);
-    for (field, expected) in [("lines", 20), ("recorded", 20), ("folded", 20), ("bad_lines", 0), ("left_in_log", 0)] {
+    for (field, expected) in
+        [("lines", 20), ("recorded_events", 20), ("folded_records", 20), ("bad_lines", 0), ("unfolded_records", 0)]
+    {
         assert_eq!(summary[field], expected, "{field} of {summary}");
     }
     assert_eq!(summary["interrupted"], false);
@@ -112,7 +114,9 @@ line 7: `ended_at` is missing
 ";
     assert_eq!(run.stderr, expected);
     let summary: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-    for (field, expected) in [("lines", 9), ("blank_lines", 2), ("bad_lines", 5), ("recorded", 2), ("folded", 2)] {
+    for (field, expected) in
+        [("lines", 9), ("blank_lines", 2), ("bad_lines", 5), ("recorded_events", 2), ("folded_records", 2)]
+    {
         assert_eq!(summary[field], expected, "{field} of {summary}");
     }
     assert_eq!(fixture.table("requests").len(), 2);

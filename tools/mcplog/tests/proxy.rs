@@ -272,13 +272,16 @@ fn what_it_cannot_do_it_refuses_and_leaves_nothing_behind() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let config = dir.path().join("proxy.toml");
-    std::fs::write(&config, "upstream = 'http://h'\nupstreem_timeout = '5s'\n").unwrap();
+    std::fs::write(&config, "[[upstream]]\nurl = 'http://h'\ntimeouts = '5s'\n").unwrap();
     let cases: &[(&[&str], &str)] = &[
         (&["--dir", store_text], "no upstream"),
         (&["--dir", store_text, "--upstream", "ftp://h"], "expected http or https"),
         (&["--dir", store_text, "--upstream", "http://user:hunter2@h"], "expected no user or password"),
         (&["--dir", store_text, "--upstream", "http://h", "--listen", &address], &address),
-        (&["--dir", store_text, "--config", config.to_str().unwrap()], "upstreem_timeout"),
+        (
+            &["--dir", store_text, "--config", config.to_str().unwrap()],
+            "proxy.toml:3: no such key: \"timeouts\"; did you mean timeout?",
+        ),
     ];
     for (arguments, expected) in cases {
         let error = refused(arguments);

@@ -148,8 +148,8 @@ fn data_can_not_reach_the_terminal_raw() {
     for line in ["logs", "logs --json"] {
         let text = fixture.run(line).ok();
         assert!(text.contains("esrever"), "the row with the hidden characters is not shown");
-        let hidden = |character: char| (character.is_control() && character != '\n') || character == '\u{202e}';
-        assert!(!text.contains(hidden), "{text}");
+        let acts = |character: char| character != '\n' && mcplog_terminal::hidden::is_hidden(character);
+        assert!(!text.contains(acts), "{text}");
     }
 }
 
@@ -161,6 +161,34 @@ fn colours_are_for_terminals_only() {
     assert!(String::from_utf8(forced.stdout).unwrap().contains("\u{1b}[1m2025-03-01"));
     let refused = fixture.command(["logs"]).env("NO_COLOR", "1").output().unwrap();
     assert!(!String::from_utf8(refused.stdout).unwrap().contains('\u{1b}'));
+    assert!(fixture.run("logs --color always").ok().contains('\u{1b}'));
+    assert!(!fixture.run("--color never logs").ok().contains('\u{1b}'));
+}
+
+#[test]
+fn every_form_of_a_time_is_understood_and_anything_else_is_told_what_is() {
+    let fixture = Fixture::with_events();
+    // All events are of 2025-03-01, from 10:00 UTC on.
+    for (when, expected) in [
+        ("2025-03-01", 12),
+        ("2025-03-01T10:00:05", 5),
+        ("2025-03-01T11:00:05+01:00", 5),
+        ("1740823205000", 5),
+        ("14:03", 0),
+        ("2h", 0),
+        ("100 years", 12),
+    ] {
+        let run: common::Run = fixture.command(["logs", "--json", "--since", when]).output().unwrap().into();
+        assert_eq!(run.json().len(), expected, "{when}");
+    }
+    for when in ["soon", "15", "1740823205"] {
+        let run = fixture.run(&format!("logs --since {when}"));
+        assert_eq!(run.code, 1);
+        assert!(run.stderr.contains(mcplog_terminal::moment::SPELLING), "{}", run.stderr);
+    }
+    let run = fixture.run("logs --slower-than 5");
+    assert!(run.stderr.contains(mcplog_terminal::duration::SPELLING), "{}", run.stderr);
+    assert_eq!(fixture.run("logs --json --slower-than 20ms").json().len(), 3);
 }
 
 #[test]

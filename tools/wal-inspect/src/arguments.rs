@@ -1,17 +1,17 @@
 //! What the command line says. Pure; `--help` is written here.
 
-use crate::filter::Filter;
-use crate::output::Colour;
-use crate::presenter::Presentation;
+use crate::read::filter::Filter;
+use crate::show::presenter::Presentation;
 use clap::{Args, Parser, Subcommand};
+use mcplog_terminal::colour::Colour;
 use std::path::PathBuf;
 
 macro_rules! with_exit_codes {
     ($examples:literal) => {
         concat!(
             $examples,
-            "\n\nExit codes:\n  0  clean\n  1  wrong usage, or something could not be read\n  2  nothing worse than a \
-             torn tail: what a crash leaves, and the next\n     start of the store cuts off\n  3  corruption: bytes \
+            "\n\nExit codes:\n  0  sound\n  1  wrong usage, or something could not be read\n  2  attention: a torn \
+             tail, which a crash leaves and the next start of\n     the store cuts off\n  3  damaged: bytes \
              that were safe on disk are not what they were"
         )
     };
@@ -22,7 +22,7 @@ macro_rules! with_exit_codes {
 /// PATH is a store's directory (the one with `wal` in it), its `wal` directory, or a segment file. wal-inspect only
 /// reads: it takes no lock, opens no database, repairs nothing, and never disturbs a store that is running.
 #[derive(Debug, Parser)]
-#[command(name = "wal-inspect", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "wal-inspect", version, max_term_width = 80, disable_help_subcommand = true)]
 #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect list ./mcplog-data\n  wal-inspect tail --follow ./mcplog-data\n  wal-inspect verify ./mcplog-data && echo sound"))]
 pub(crate) struct Arguments {
     #[command(subcommand)]

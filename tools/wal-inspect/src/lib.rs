@@ -3,43 +3,30 @@
 //! One thread. It only reads, by plain reads: it never maps a file, takes a lock, opens the database or repairs
 //! anything, so it may look at a store that is running, and at one that is broken.
 //!
-//! `arguments` says what is wanted, `source` finds the files, `scan` (or `follow`) reads one, `continuity` compares
-//! neighbours, `presenter` shows records and findings, and `severity` becomes the exit code.
+//! ```text
+//! arguments --> command --> read     source, scan (or follow), continuity, filter
+//!                  |          |
+//!                  |          v
+//!                  |       report    what there is to say: findings, segments, fields, and how bad it is
+//!                  v          ^
+//!                 show -------+      as text and as JSON lines
+//! ```
 //!
 //! A library only so that fuzzing can have it print into memory; the program is [`main`].
 
 mod arguments;
-mod clock;
-mod continuity;
-mod dump;
-mod escape;
+mod command;
 mod failure;
-mod fields;
-mod filter;
-mod finding;
-mod follow;
-mod hex;
-mod interrupt;
-mod json;
-mod line;
-mod list;
-mod output;
-mod place;
-mod presenter;
-mod progress;
-mod record_text;
+mod read;
 mod report;
-mod scan;
-mod severity;
-mod source;
-mod table;
-mod tail;
-mod verify;
+mod show;
 
 use crate::arguments::{Arguments, Command};
+use crate::command::{dump, list, tail, verify};
 use crate::failure::Failure;
-use crate::output::Output;
-use crate::severity::Severity;
+use crate::report::severity::Severity;
+use crate::show::json;
+use crate::show::output::Output;
 use clap::Parser;
 use std::ffi::OsString;
 use std::io::Write;
@@ -56,11 +43,12 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
-    match run(&arguments, Output::standard(arguments.color)) {
+    arguments.color.apply();
+    match run(&arguments, Output::standard()) {
         Ok(severity) => ExitCode::from(severity.exit_code()),
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
-            let style = line::BAD;
+            let style = mcplog_terminal::style::ERROR;
             anstream::eprintln!("{style}error:{style:#} {}", complaint(&failure));
             ExitCode::from(Severity::Unreadable.exit_code())
         }
@@ -82,7 +70,7 @@ pub fn print_into(
 }
 
 fn complaint(failure: &Failure) -> String {
-    escape::escape(&failure.to_string()).into_owned()
+    mcplog_terminal::text::escape(&failure.to_string()).into_owned()
 }
 
 fn run(arguments: &Arguments, mut output: Output) -> Result<Severity, Failure> {
@@ -93,7 +81,7 @@ fn run(arguments: &Arguments, mut output: Output) -> Result<Severity, Failure> {
         Command::Tail(arguments) => return tail::run(arguments, output),
         Command::Json => {
             output.text(json::DOCUMENTATION)?;
-            Severity::Clean
+            Severity::Sound
         }
     };
     output.flush()?;

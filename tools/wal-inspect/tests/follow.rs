@@ -82,7 +82,7 @@ impl Following {
 }
 
 fn is_record(object: &Value) -> bool {
-    object["kind"].is_number()
+    object["kind_number"].is_number()
 }
 
 fn sequences(objects: &[Value]) -> Vec<u64> {

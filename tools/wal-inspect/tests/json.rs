@@ -1,8 +1,10 @@
-//! The JSON output, declared once more: a field that is renamed, dropped or added without being documented fails here.
+//! The JSON output, declared once more: a member that is renamed, dropped or added without docs/json.md fails here.
 
 mod fixture;
+mod json_page;
 
 use fixture::{Log, Running, SESSION, TS};
+use json_page::JsonPage;
 use mcplog::SyncPolicy;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -21,8 +23,8 @@ enum Object {
         file: String,
         offset: u32,
         sequence: u64,
-        kind: u8,
-        version: u8,
+        kind_number: u8,
+        kind_version: u8,
         request_id: String,
         ts: i64,
         proxy: String,
@@ -78,8 +80,8 @@ enum Object {
         file: String,
         offset: u32,
         sequence: u64,
-        kind: u8,
-        version: u8,
+        kind_number: u8,
+        kind_version: u8,
         session_id: String,
         proxy: String,
         started_at: i64,
@@ -98,8 +100,8 @@ enum Object {
         file: String,
         offset: u32,
         sequence: u64,
-        kind: u8,
-        version: u8,
+        kind_number: u8,
+        kind_version: u8,
         session_id: String,
         ended_at: i64,
     },
@@ -108,8 +110,8 @@ enum Object {
         file: String,
         offset: u32,
         sequence: u64,
-        kind: u8,
-        version: u8,
+        kind_number: u8,
+        kind_version: u8,
         ts: i64,
         proxy: String,
         upstream_url: String,
@@ -122,8 +124,8 @@ enum Object {
         file: String,
         offset: u32,
         sequence: u64,
-        kind: u8,
-        version: u8,
+        kind_number: u8,
+        kind_version: u8,
         from_ts: i64,
         to_ts: i64,
         events: u64,
@@ -133,8 +135,8 @@ enum Object {
         file: String,
         offset: u32,
         sequence: u64,
-        kind: u8,
-        version: u8,
+        kind_number: u8,
+        kind_version: u8,
         reason: String,
         payload_hex: String,
     },
@@ -144,52 +146,96 @@ enum Object {
         offset: u32,
         sequence: u64,
         #[serde(deserialize_with = "nullable")]
-        kind: Option<u8>,
+        kind_number: Option<u8>,
         #[serde(deserialize_with = "nullable")]
-        version: Option<u8>,
+        kind_version: Option<u8>,
         reason: String,
         payload_hex: String,
     },
     Damage {
         segment: u64,
         file: String,
-        offset: u32,
-        sequence: u64,
-        bytes: u32,
-        records: u32,
+        #[serde(deserialize_with = "nullable")]
+        offset: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        sequence: Option<u64>,
+        #[serde(deserialize_with = "nullable")]
+        bytes: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        records: Option<u64>,
         reason: String,
+        verdict: Verdict,
     },
     TornTail {
         segment: u64,
         file: String,
-        offset: u32,
-        sequence: u64,
-        bytes: u32,
+        #[serde(deserialize_with = "nullable")]
+        offset: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        sequence: Option<u64>,
+        #[serde(deserialize_with = "nullable")]
+        bytes: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        records: Option<u64>,
         reason: String,
+        verdict: Verdict,
     },
     Unreadable {
         #[serde(deserialize_with = "nullable")]
         segment: Option<u64>,
         file: String,
+        #[serde(deserialize_with = "nullable")]
+        offset: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        sequence: Option<u64>,
+        #[serde(deserialize_with = "nullable")]
+        bytes: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        records: Option<u64>,
         reason: String,
         verdict: Verdict,
     },
     Contradiction {
         segment: u64,
         file: String,
+        #[serde(deserialize_with = "nullable")]
+        offset: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        sequence: Option<u64>,
+        #[serde(deserialize_with = "nullable")]
+        bytes: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        records: Option<u64>,
         reason: String,
         verdict: Verdict,
     },
     Missing {
         segment: u64,
         file: String,
-        sequence: u64,
-        records: u64,
+        #[serde(deserialize_with = "nullable")]
+        offset: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        sequence: Option<u64>,
+        #[serde(deserialize_with = "nullable")]
+        bytes: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        records: Option<u64>,
+        reason: String,
+        verdict: Verdict,
     },
     Note {
         segment: u64,
         file: String,
+        #[serde(deserialize_with = "nullable")]
+        offset: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        sequence: Option<u64>,
+        #[serde(deserialize_with = "nullable")]
+        bytes: Option<u32>,
+        #[serde(deserialize_with = "nullable")]
+        records: Option<u64>,
         reason: String,
+        verdict: Verdict,
     },
     Segment {
         #[serde(deserialize_with = "nullable")]
@@ -229,17 +275,16 @@ enum Object {
         newer_records: u64,
         missing_records: u64,
         verdict: Verdict,
-        exit_code: u8,
     },
 }
 
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
 enum Verdict {
-    Clean,
-    TornTail,
+    Sound,
+    Attention,
     Unreadable,
-    Corrupt,
+    Damaged,
 }
 
 fn objects(text: &str) -> Vec<Object> {
@@ -269,8 +314,8 @@ fn every_field_of_every_kind_of_record_is_there() {
             file: file(),
             offset: offsets[0],
             sequence: 1,
-            kind: 2,
-            version: 1,
+            kind_number: 2,
+            kind_version: 1,
             session_id: SESSION.into(),
             proxy: "files".into(),
             started_at: TS,
@@ -288,8 +333,8 @@ fn every_field_of_every_kind_of_record_is_there() {
             file: file(),
             offset: offsets[1],
             sequence: 2,
-            kind: 4,
-            version: 1,
+            kind_number: 4,
+            kind_version: 1,
             ts: TS + 5,
             proxy: "files".into(),
             upstream_url: "http://127.0.0.1:9000/mcp".into(),
@@ -305,8 +350,8 @@ fn every_field_of_every_kind_of_record_is_there() {
             file: file(),
             offset: offsets[2],
             sequence: 3,
-            kind: 1,
-            version: 1,
+            kind_number: 1,
+            kind_version: 1,
             request_id: "0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f".into(),
             ts: TS + 120,
             proxy: "files".into(),
@@ -344,8 +389,8 @@ fn every_field_of_every_kind_of_record_is_there() {
             file: file(),
             offset: offsets[5],
             sequence: 6,
-            kind: 3,
-            version: 1,
+            kind_number: 3,
+            kind_version: 1,
             session_id: SESSION.into(),
             ended_at: TS + 86_400_000,
         }
@@ -362,7 +407,7 @@ fn a_gap_says_how_many_events_and_when() {
     log.append_frame(0, &payload);
     let found = run(&log, &["dump", "--kind", "gap"]);
     assert!(
-        matches!(found[..], [Object::Gap { kind: 5, sequence: 7, from_ts: TS, events: u64::MAX, .. }]),
+        matches!(found[..], [Object::Gap { kind_number: 5, sequence: 7, from_ts: TS, events: u64::MAX, .. }]),
         "{found:?}"
     );
 }
@@ -379,8 +424,8 @@ fn what_can_not_be_decoded_is_an_object_with_its_bytes() {
         file: FILE.into(),
         offset: extent.end.0,
         sequence: 7,
-        kind: 9,
-        version: 1,
+        kind_number: 9,
+        kind_version: 1,
         reason: "record kind 9, version 1: this build knows the kinds 1 to 5; a newer mcplog reads it".into(),
         payload_hex: "0901ff1b".into(),
     };
@@ -389,8 +434,8 @@ fn what_can_not_be_decoded_is_an_object_with_its_bytes() {
         file: FILE.into(),
         offset: extent.end.0 + 16,
         sequence: 8,
-        kind: Some(7),
-        version: None,
+        kind_number: Some(7),
+        kind_version: None,
         reason: "expected a record kind and version, found 1 bytes".into(),
         payload_hex: "07".into(),
     };
@@ -411,12 +456,12 @@ fn damage_and_a_torn_tail_are_objects_with_their_place() {
     let found = run(&log, &["dump", "--kind", "session"]);
     let [Object::Session { .. }, damage, torn] = &found[..] else { panic!("{found:?}") };
     assert!(
-        matches!(damage, Object::Damage { segment: 1, offset, sequence: 2, bytes, records: 1, .. }
-            if *offset == offsets[1] && *bytes == offsets[2] - offsets[1]),
+        matches!(damage, Object::Damage { segment: 1, offset, sequence: Some(2), bytes, records: Some(1), verdict: Verdict::Damaged, .. }
+            if *offset == Some(offsets[1]) && *bytes == Some(offsets[2] - offsets[1])),
         "{damage:?}"
     );
     assert!(
-        matches!(torn, Object::TornTail { offset, sequence: 7, bytes: 7, .. } if *offset == extent.end.0),
+        matches!(torn, Object::TornTail { offset, sequence: Some(7), bytes: Some(7), verdict: Verdict::Attention, .. } if *offset == Some(extent.end.0)),
         "{torn:?}"
     );
 }
@@ -442,8 +487,7 @@ fn list_and_verify_sum_up_every_segment() {
             undecodable_records: 0,
             newer_records: 0,
             missing_records: 0,
-            verdict: Verdict::Clean,
-            exit_code: 0,
+            verdict: Verdict::Sound,
         }
     );
     assert_eq!(
@@ -465,7 +509,7 @@ fn list_and_verify_sum_up_every_segment() {
             lost_records: 0,
             undecodable_records: 0,
             newer_records: 0,
-            verdict: Verdict::Clean,
+            verdict: Verdict::Sound,
         }
     );
 }
@@ -479,12 +523,12 @@ fn findings_of_every_other_sort_parse_too() {
     fixture::patch(&log.segment(0), 100, b"x");
     let found = run(&log, &["verify"]);
     let has = |test: fn(&Object) -> bool| assert!(found.iter().any(test), "{found:?}");
-    has(|object| matches!(object, Object::Contradiction { segment: 2, verdict: Verdict::Corrupt, .. }));
+    has(|object| matches!(object, Object::Contradiction { segment: 2, verdict: Verdict::Damaged, .. }));
     has(|object| matches!(object, Object::Missing { segment: 4, .. }));
     has(|object| matches!(object, Object::Unreadable { segment: Some(9), .. }));
     has(|object| matches!(object, Object::Note { segment: 1, .. }));
     has(|object| matches!(object, Object::Segment { segment: Some(9), state: None, created_at: None, .. }));
-    has(|object| matches!(object, Object::Summary { verdict: Verdict::Corrupt, exit_code: 3, .. }));
+    has(|object| matches!(object, Object::Summary { verdict: Verdict::Damaged, .. }));
 }
 
 #[test]
@@ -498,24 +542,77 @@ fn a_segment_that_is_not_yet_durable_says_so() {
     assert_eq!((state.as_str(), *durable_sequence, *sealed_offset, *records), ("unsealed", Some(0), None, 3));
 }
 
+/// Under which headings of the page an object's members are.
+fn headings(kind: &str) -> Vec<&str> {
+    const EVERY_OBJECT: &str = "wal-inspect: every object";
+    match kind {
+        "summary" => vec!["summary"],
+        "segment" | "damage" | "torn_tail" | "unreadable" | "contradiction" | "missing" | "note" => {
+            vec![EVERY_OBJECT, kind]
+        }
+        record => vec![EVERY_OBJECT, "wal-inspect: every record", record],
+    }
+}
+
 #[test]
-fn the_documentation_names_every_type_and_field() {
+fn the_page_lists_every_member_of_every_type_and_no_other() {
+    let page = JsonPage::read();
+    let sound = Log::of_samples();
+    let damaged = Log::of_segments();
+    damaged.change_header(1, |header| header.writer_id = mcplog::position::WriterId([1; 16]));
+    std::fs::remove_file(damaged.segment(2)).unwrap();
+    std::fs::write(damaged.file(9), b"no segment").unwrap();
+    fixture::patch(&damaged.segment(0), 100, b"x");
+    let killed = Log::killed_before_a_sync();
+    let mut payload = Vec::new();
+    let gap = mcplog::record::GapRecord { from_ts: TS, to_ts: TS + 9, events: 7 };
+    mcplog::record::Record::Gap(gap).encode(&mut payload);
+    killed.append_frame(0, &payload);
+    killed.append_frame(0, &[9, 1, 0xff]);
+    let torn = Log::of_samples();
+    torn.flip(0, torn.frames(0).0[1] + 20);
+    torn.append(0, b"garbage");
+
+    let mut seen = std::collections::BTreeSet::new();
+    for log in [&sound, &damaged, &killed, &torn] {
+        for command in ["dump", "tail", "list", "verify"] {
+            for line in log.run(&[command, "--json"]).0.lines() {
+                let mut object: Value = serde_json::from_str(line).unwrap();
+                let kind = object["type"].as_str().unwrap().to_owned();
+                if kind == "summary" {
+                    object.as_object_mut().unwrap().remove("type");
+                }
+                page.check(&headings(&kind), &object);
+                seen.insert(kind);
+            }
+        }
+    }
+    let types = "contradiction damage gap missing note request schema_version segment session session_closed summary \
+                 torn_tail undecodable unreadable";
+    assert_eq!(seen.into_iter().collect::<Vec<_>>().join(" "), types, "each type was printed");
+}
+
+#[test]
+fn the_page_check_notices_a_member_that_is_lost_gained_or_of_another_type() {
+    let page = JsonPage::read();
+    let sound = serde_json::json!({ "session_id": "s", "ended_at": 1 });
+    page.check(&["session_closed"], &sound);
+    for planted in [
+        serde_json::json!({ "session_id": "s" }),
+        serde_json::json!({ "session_id": "s", "ended_at": 1, "ended_by": "x" }),
+        serde_json::json!({ "session_id": "s", "ended_at": null }),
+        serde_json::json!({ "session_id": 7, "ended_at": 1 }),
+    ] {
+        let checked = std::panic::catch_unwind(|| page.check(&["session_closed"], &planted));
+        assert!(checked.is_err(), "{planted}");
+    }
+}
+
+#[test]
+fn the_command_prints_the_page() {
     let log = Log::of_samples();
     let mut command = fixture::inspect(log.dir.path());
     command.arg("json");
-    let (documentation, code) = fixture::outcome(command);
-    assert_eq!(code, 0);
-    let mut words: Vec<&str> = documentation.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    words.sort_unstable();
-    let mut text = String::new();
-    for arguments in [["dump", "--json"], ["verify", "--json"]] {
-        text.push_str(&log.run(&arguments).0);
-    }
-    for line in text.lines() {
-        let Ok(Value::Object(object)) = serde_json::from_str(line) else { panic!("{line}") };
-        let kind = object["type"].as_str().unwrap();
-        for word in object.keys().map(String::as_str).chain([kind]) {
-            assert!(words.binary_search(&word).is_ok(), "{word} is not documented");
-        }
-    }
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/json.md")).unwrap();
+    assert_eq!(fixture::outcome(command), (page, 0));
 }

@@ -107,6 +107,29 @@ fn filters_and_limit_choose_the_records() {
 }
 
 #[test]
+fn every_form_of_a_time_is_understood_and_anything_else_is_told_what_is() {
+    let log = Log::of_samples();
+    for (when, expected) in [
+        ("2025-10-09", 6),
+        ("2025-10-09T08:53:30", 2),
+        ("2025-10-09T10:53:30+02:00", 2),
+        ("1760000010000", 2),
+        ("14:03", 0),
+        ("2h", 0),
+        ("100 years", 6),
+    ] {
+        let (text, code) = log.run(&["dump", "--json", "--since", when]);
+        assert_eq!((text.lines().count(), code), (expected, 0), "{when}");
+    }
+    for when in ["soon", "15", "1760000010"] {
+        let output = log.inspect(&["dump", "--since", when]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(mcplog_terminal::moment::SPELLING), "{error}");
+    }
+}
+
+#[test]
 fn no_color_is_honoured_and_colours_can_be_asked_for() {
     let log = Log::of_samples();
     let coloured = |name: &str, arguments: &[&str]| {
@@ -154,7 +177,8 @@ fn every_help_has_examples_and_the_exit_codes() {
         help.args(command.split_whitespace()).arg("--help");
         let (text, code) = outcome(help);
         assert_eq!(code, 0);
-        for part in ["Examples:\n  wal-inspect", "Exit codes:\n  0  clean\n  1  ", "\n  2  ", "\n  3  corruption"] {
+        for part in ["Examples:\n  wal-inspect", "Exit codes:\n  0  sound\n  1  ", "\n  2  attention", "\n  3  damaged"]
+        {
             assert!(text.contains(part), "{command}: {text}");
         }
     }

@@ -2,24 +2,20 @@
 //!
 //! Runs on the main thread. It only reads.
 
-use crate::cli::CheckArgs;
-use crate::error::{CliError, EXIT_DAMAGED, EXIT_OK, EXIT_UNFINISHED};
-use crate::json;
-use crate::text::escape;
-use crate::units::{bytes, count, counted};
-use crate::view::{BAD, DIM, GOOD, HEADER, View, WARNING};
+use crate::arguments::CheckArgs;
+use crate::error::{CliError, EXIT_ATTENTION, EXIT_DAMAGED, EXIT_OK};
 use anstyle::Style;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mcplog::check::{CheckReport, CheckedPart};
 use mcplog::store::{Finding, Severity};
+use mcplog_terminal::json;
+use mcplog_terminal::progress::Progress;
+use mcplog_terminal::style::{BAD, DIM, GOOD, HEADER, WARNING};
+use mcplog_terminal::text::{escape, wrap};
+use mcplog_terminal::units::{bytes, count, counted};
+use mcplog_terminal::view::View;
 use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
 
-/// The bar's length: thousandths.
-const STEPS: u64 = 1_000;
-/// How often the bar moves by itself while SQLite checks, which does not tell how far it is.
-const TICK: Duration = Duration::from_millis(120);
 /// Columns before the text of a finding.
 const INDENT: usize = 4;
 
@@ -30,8 +26,15 @@ pub(crate) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<
         return Ok(EXIT_OK);
     }
     let dir = &args.store.dir;
-    let report = with_progress(|tell| mcplog::check(dir, args.quick, tell))
-        .map_err(|error| CliError::Failed(format!("{error}; there is no store here, or it is not readable")))?;
+    // SQLite does not tell how far its own check is: the bar then moves by itself.
+    let mut progress = Progress::of_share("checking");
+    let report = mcplog::check(dir, args.quick, |done| {
+        progress.say(if done.part == CheckedPart::Log { "the log" } else { "the database" });
+        progress.at_share(done.log_done);
+    });
+    drop(progress);
+    let report =
+        report.map_err(|error| CliError::Failed(format!("{error}; there is no store here, or it is not readable")))?;
     if args.json {
         json::write_line(out, &report)?;
     } else {
@@ -39,39 +42,21 @@ pub(crate) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<
     }
     Ok(match report.verdict {
         Severity::Sound => EXIT_OK,
-        Severity::Unfinished => EXIT_UNFINISHED,
+        Severity::Unfinished => EXIT_ATTENTION,
         _ => EXIT_DAMAGED,
     })
-}
-
-/// Draws a bar on stderr while `work` runs, and only where that is a terminal.
-fn with_progress<T>(work: impl FnOnce(&mut dyn FnMut(mcplog::check::CheckProgress)) -> T) -> T {
-    let bar = ProgressBar::new(STEPS);
-    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-    if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} checking {msg} {wide_bar:.cyan/dim}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(TICK);
-    let done = work(&mut |progress| {
-        bar.set_message(if progress.part == CheckedPart::Log { "the log" } else { "the database" });
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share from 0 to 1")]
-        bar.set_position((progress.log_done * STEPS as f64) as u64);
-    });
-    bar.finish_and_clear();
-    done
 }
 
 fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
     let name = escape(&dir.display().to_string()).into_owned();
     let in_use = if report.in_use { ", in use" } else { "" };
     writeln!(out, "{HEADER}{name}{HEADER:#}{DIM}{in_use}{DIM:#}")?;
-    let unsigned = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let log = format!(
         "{}, {}; {}, {} to be folded",
-        counted(unsigned(report.segments), "segment"),
+        counted(report.segments, "segment"),
         bytes(report.log_bytes),
-        counted(unsigned(report.records), "record"),
-        count(unsigned(report.unfolded_records)),
+        counted(report.records, "record"),
+        count(report.unfolded_records),
     );
     line(out, "log", &log)?;
     let database = match (report.requests, report.sessions, report.database_bytes) {
@@ -82,9 +67,9 @@ fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> R
     };
     line(out, "database", &database)?;
     let losses = [
-        (report.dropped_events.unwrap_or(0), "event dropped", "events dropped"),
-        (report.quarantined.unwrap_or(0), "entry in table quarantine", "entries in table quarantine"),
-        (unsigned(report.quarantine_files), "file in quarantine/", "files in quarantine/"),
+        (i128::from(report.dropped_events.unwrap_or(0)), "event dropped", "events dropped"),
+        (report.quarantined.unwrap_or(0).into(), "entry in table quarantine", "entries in table quarantine"),
+        (report.quarantine_files.into(), "file in quarantine/", "files in quarantine/"),
     ];
     let losses: Vec<String> = losses
         .iter()
@@ -113,7 +98,7 @@ fn show_finding(finding: &Finding, dir: &Path, view: &View, out: &mut dyn Write)
     let path = escape(&path.display().to_string()).into_owned();
     let offset = finding.offset.map_or(String::new(), |offset| format!(", offset {offset}"));
     writeln!(out, "{style}{name}{style:#}  {path}{offset}")?;
-    for row in wrapped(&escape(&finding.text), view.width.unwrap_or(usize::MAX).saturating_sub(INDENT).max(20)) {
+    for row in wrap(&escape(&finding.text), view.width.unwrap_or(usize::MAX).saturating_sub(INDENT).max(20)) {
         writeln!(out, "{:INDENT$}{row}", "")?;
     }
     Ok(())
@@ -122,34 +107,7 @@ fn show_finding(finding: &Finding, dir: &Path, view: &View, out: &mut dyn Write)
 fn appearance(severity: Severity) -> (Style, &'static str) {
     match severity {
         Severity::Sound => (GOOD, "sound"),
-        Severity::Unfinished => (WARNING, "unfinished"),
+        Severity::Unfinished => (WARNING, "attention"),
         _ => (BAD, "damaged"),
-    }
-}
-
-/// The text in lines of at most `width` characters, broken at spaces; a longer word has a line of its own.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_broken_at_spaces() {
-        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrapped("extraordinary one", 5), ["extraordinary", "one"]);
-        assert_eq!(wrapped("", 5), [""]);
     }
 }

@@ -2,14 +2,15 @@
 //!
 //! Runs on the main thread. It only reads.
 
-use crate::cli::CheckArgs;
+use crate::arguments::CheckArgs;
 use crate::error::CliError;
-use crate::json;
 use crate::proxy::{chain, store_settings};
-use crate::text::escape;
-use crate::units::{bytes, count, counted};
-use crate::view::{BAD, DIM, HEADER, View, WARNING};
-use mcplog::plan::{ExpiryPlan, RetirementPlan};
+use mcplog::plan::{ExpiryPlan, ExpiryReason, Fate, RetirementPlan};
+use mcplog_terminal::json;
+use mcplog_terminal::style::{BAD, DIM, HEADER, WARNING};
+use mcplog_terminal::text::escape;
+use mcplog_terminal::units::{bytes, count, counted};
+use mcplog_terminal::view::View;
 use std::io::Write;
 
 /// Runs the command.
@@ -36,28 +37,35 @@ pub(super) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<
 }
 
 fn show_retirement(plan: &RetirementPlan, out: &mut dyn Write) -> Result<(), CliError> {
-    let unsigned = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let gone: Vec<_> = plan.deleted().chain(plan.moved()).collect();
-    if !gone.is_empty() {
-        writeln!(out)?;
+    for (number, planned) in gone.iter().enumerate() {
+        if number == 0 {
+            writeln!(out)?;
+        }
+        let (style, what) = match planned.fate {
+            Fate::Damaged => (BAD, "moved into quarantine/: damaged"),
+            Fate::BeyondAge => (WARNING, "deleted: folded, and too old"),
+            Fate::Superseded => (WARNING, "deleted: others have its records"),
+            _ => (WARNING, "deleted: folded, and not to be kept"),
+        };
+        writeln!(out, "{style}segment {}{style:#}, {}, {what}", planned.segment, bytes(planned.bytes))?;
     }
-    for planned in &gone {
-        let style = if planned.fate.is_moved() { BAD } else { WARNING };
-        let size = bytes(planned.bytes);
-        writeln!(out, "{style}segment {}{style:#}, {size}, {}", planned.segment, planned.fate)?;
-    }
-    let kept = unsigned(plan.segments.len() - gone.len());
     let size = bytes(gone.iter().map(|planned| planned.bytes).sum());
-    let gone = counted(unsigned(gone.len()), "folded segment");
-    writeln!(out, "\n{DIM}{gone} to leave the log, {size}; {} kept.{DIM:#}", count(kept))?;
+    let kept = count(plan.segments.len() as u64 - gone.len() as u64);
+    let gone = counted(gone.len() as u64, "folded segment");
+    writeln!(out, "\n{DIM}{gone} to leave the log, {size}; {kept} to stay.{DIM:#}")?;
     Ok(())
 }
 
 fn show_expiry(plan: &ExpiryPlan, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
-    writeln!(out, "\nFrom before {}: {}.", view.one_time(plan.kept_since), plan.reason)?;
+    let why = match plan.reason {
+        ExpiryReason::Age => "it is too old",
+        ExpiryReason::Size => "the database is too large",
+        _ => "it has begun to",
+    };
+    writeln!(out, "\nWhat is from before {} expires: {why}.", view.clock.one_time(plan.kept_since))?;
     for expiring in plan.rows.iter().filter(|expiring| expiring.rows > 0) {
-        let rows = count(i64::try_from(expiring.rows).unwrap_or(i64::MAX));
-        writeln!(out, "{WARNING}{rows:>12}{WARNING:#}  {}", expiring.table)?;
+        writeln!(out, "{WARNING}{:>12}{WARNING:#}  {}", count(expiring.rows), expiring.table)?;
     }
     Ok(())
 }

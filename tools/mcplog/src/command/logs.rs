@@ -3,12 +3,15 @@
 //! Runs on the main thread. Rows stream: however many there are, only the first thousand are held, to measure columns.
 
 use super::notes::{Notes, whole_session_id};
-use crate::cli::RequestsArgs;
+use super::session_name;
+use crate::arguments::RequestsArgs;
 use crate::error::CliError;
-use crate::table::{Cell, Column, Layout};
-use crate::view::{BAD, DIM, GOOD, HEADER, NAME, TimeStyle, View, WARNING};
-use crate::{json, text, units};
 use mcplog::query::{Query, RequestRow};
+use mcplog_terminal::clock::TimeStyle;
+use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
+use mcplog_terminal::table::{Cell, Column, Layout};
+use mcplog_terminal::view::View;
+use mcplog_terminal::{json, text, units};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
@@ -63,7 +66,7 @@ struct Rows<'a> {
     out: &'a mut dyn Write,
     view: &'a View,
     json: bool,
-    table: Option<LogTable>,
+    table: Option<RequestTable>,
     sample: Vec<RequestRow>,
     seen: u64,
 }
@@ -84,7 +87,7 @@ impl Rows<'_> {
     }
 
     fn start_table(&mut self) -> io::Result<()> {
-        let table = LogTable::measure(&self.sample, self.view);
+        let table = RequestTable::measure(&self.sample, self.view);
         table.write_header(self.out)?;
         for row in std::mem::take(&mut self.sample) {
             table.write(self.out, self.view, &row)?;
@@ -99,7 +102,7 @@ impl Rows<'_> {
 }
 
 /// Requests, as tables show them.
-pub(super) struct LogTable {
+pub(super) struct RequestTable {
     layout: Layout,
     time_header: String,
     time_style: TimeStyle,
@@ -107,14 +110,14 @@ pub(super) struct LogTable {
     id_length: Option<usize>,
 }
 
-impl LogTable {
+impl RequestTable {
     /// Columns that the sample fits into.
     pub(super) fn measure(sample: &[RequestRow], view: &View) -> Self {
         let first_ts = sample.iter().map(|row| row.ts).min().unwrap_or(0);
         let last_ts = sample.iter().map(|row| row.ts).max().unwrap_or(0);
-        let (time_header, time_style) = view.time_column("TIME", first_ts, last_ts);
+        let (time_header, time_style) = view.clock.column("TIME", first_ts, last_ts);
         let sessions = sample.iter().filter_map(|row| row.session_id.as_deref());
-        let id_length = text::session_name_length(view, sessions);
+        let id_length = session_name::shown_length(view, sessions);
         let mut table = Self { layout: Layout::new(&[], &[], None), time_header, time_style, id_length };
         let cells: Vec<_> = sample.iter().map(|row| table.cells(row, view)).collect();
         table.layout = Layout::new(&COLUMNS, &cells, view.width);
@@ -122,7 +125,7 @@ impl LogTable {
     }
 
     pub(super) fn write_header(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", self.layout.header_beginning(&self.time_header, HEADER))
+        writeln!(out, "{}", self.layout.header_beginning(&self.time_header))
     }
 
     /// One line for the request, and one more below it if there is an error to tell.
@@ -142,10 +145,10 @@ impl LogTable {
             ("timeout", _) => ("timeout", BAD),
             (status, _) => (status, BAD),
         };
-        let session = text::shown_session(row.session_id.as_deref().unwrap_or(""), self.id_length);
+        let session = session_name::shown(row.session_id.as_deref().unwrap_or(""), self.id_length);
         let about = row.tool.as_deref().or(row.target.as_deref()).unwrap_or("");
         vec![
-            Cell::owned(view.time(row.ts, self.time_style)).styled(DIM),
+            Cell::owned(view.clock.time(row.ts, self.time_style)).styled(DIM),
             Cell::new(status).styled(style),
             Cell::owned(units::latency(row.latency_us)),
             Cell::new(&row.method),

@@ -8,6 +8,7 @@ pub(crate) mod logs;
 mod notes;
 pub(crate) mod rebuild;
 pub(crate) mod schema;
+mod session_name;
 pub(crate) mod sessions;
 pub(crate) mod slow;
 pub(crate) mod stats;

@@ -2,12 +2,13 @@
 //!
 //! Pure but for the database and the writer it is given.
 
+use super::session_name::DERIVED_PREFIX;
 use crate::error::CliError;
-use crate::text::DERIVED_PREFIX;
-use crate::units::{count, counted};
-use crate::view::{DIM, View, WARNING};
 use anstyle::Style;
 use mcplog::query::{Query, Span};
+use mcplog_terminal::style::{DIM, WARNING};
+use mcplog_terminal::units::{count, counted};
+use mcplog_terminal::view::View;
 use std::io::Write;
 
 /// Where notes go, and to whom.
@@ -54,7 +55,7 @@ impl<'a> Notes<'a> {
         let gaps = query.gap_totals(span)?;
         if let (Some(from_ts), Some(to_ts)) = (gaps.from_ts, gaps.to_ts) {
             let verb = if gaps.events == 1 { "is" } else { "are" };
-            let (from, to) = (self.view.one_time(from_ts), self.view.one_time(to_ts));
+            let (from, to) = (self.view.clock.one_time(from_ts), self.view.clock.one_time(to_ts));
             let (events, gaps) = (counted(gaps.events, "event"), counted(gaps.gaps, "gap"));
             self.write(WARNING, &format!("{events} {verb} missing: dropped in {gaps} between {from} and {to}."))?;
         }
@@ -84,13 +85,13 @@ impl<'a> Notes<'a> {
                 } else {
                     format!("{} requests are", count(totals.requests))
                 },
-                self.view.one_time(last_ts),
+                self.view.clock.one_time(last_ts),
             ),
             None if totals.sessions > 0 => format!("No {noun} matches, and no request is on record yet."),
             None => format!(
                 "Nothing is recorded in {} yet. Point an MCP client at `mcplog proxy`, or import\n\
                  events with `mcplog ingest`.",
-                crate::text::escape(&query.path().parent().unwrap_or(query.path()).display().to_string()),
+                mcplog_terminal::text::escape(&query.path().parent().unwrap_or(query.path()).display().to_string()),
             ),
         };
         self.say(&note)

@@ -2,30 +2,21 @@
 //!
 //! Runs on the main thread, as the only writer of the store meanwhile.
 
-use crate::cli::RebuildArgs;
+use crate::arguments::RebuildArgs;
 use crate::error::CliError;
-use crate::json;
-use crate::text::escape;
-use crate::units::counted;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mcplog::rebuild::{Rebuilt, RefoldReport, Source};
+use mcplog_terminal::json;
+use mcplog_terminal::progress::Progress;
+use mcplog_terminal::text::escape;
+use mcplog_terminal::units::counted;
 use std::io::Write;
-
-/// The bar's length: thousandths.
-const STEPS: u64 = 1_000;
 
 /// Runs the command.
 pub(crate) fn run(args: &RebuildArgs, out: &mut dyn Write) -> Result<(), CliError> {
-    // Drawn on stderr, and only where that is a terminal.
-    let bar = ProgressBar::new(STEPS);
-    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-    if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} rebuilding {wide_bar:.cyan/dim} {percent:>3} %") {
-        bar.set_style(style);
-    }
     let source = if args.from_log { Source::Log } else { Source::BestKept };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share from 0 to 1")]
-    let rebuilt = mcplog::rebuild(&args.store.dir, source, |done| bar.set_position((done * STEPS as f64) as u64));
-    bar.finish_and_clear();
+    let mut progress = Progress::of_share("rebuilding");
+    let rebuilt = mcplog::rebuild(&args.store.dir, source, |done| progress.at_share(done));
+    drop(progress);
     let rebuilt = rebuilt.map_err(|error| CliError::Failed(error.to_string()))?;
     if args.json {
         json::write_line(out, &rebuilt)?;
@@ -36,8 +27,10 @@ pub(crate) fn run(args: &RebuildArgs, out: &mut dyn Write) -> Result<(), CliErro
         Rebuilt::Rows(report) => {
             writeln!(
                 out,
-                "rebuilt from {} requests: the sums of {} sessions, the roll-ups of {} calls (proxy, method and tool)",
-                report.requests, report.sessions, report.calls
+                "rebuilt from {}: the sums of {}, {} (one for each proxy, method and tool)",
+                counted(report.requests, "request"),
+                counted(report.sessions, "session"),
+                counted(report.calls, "roll-up"),
             )?;
             Ok(())
         }
@@ -46,16 +39,15 @@ pub(crate) fn run(args: &RebuildArgs, out: &mut dyn Write) -> Result<(), CliErro
 }
 
 fn show_refolded(report: &RefoldReport, out: &mut dyn Write) -> Result<(), CliError> {
-    let unsigned = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     writeln!(
         out,
         "made anew from {} of the log: {}, {}",
-        counted(unsigned(report.segments), "segment"),
+        counted(report.segments, "segment"),
         counted(report.requests, "request"),
         counted(report.sessions, "session"),
     )?;
     if report.records_before_log > 0 {
-        let records = counted(unsigned(report.records_before_log), "older record");
+        let records = counted(report.records_before_log, "older record");
         writeln!(out, "{records} had been folded and deleted from the log before")?;
     }
     if let Some(moved_to) = &report.moved_to {

@@ -3,13 +3,14 @@
 //! Runs on the main thread.
 
 use super::notes::Notes;
-use crate::cli::SchemaArgs;
+use crate::arguments::SchemaArgs;
 use crate::error::CliError;
-use crate::table::{Cell, Column, write_table};
-use crate::units::counted;
-use crate::view::{BAD, DIM, GOOD, NAME, View, WARNING};
-use crate::{json, text};
 use mcplog::query::{Query, SchemaChangeRow, ServerSchemaRow};
+use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
+use mcplog_terminal::table::{Cell, Column, write_table};
+use mcplog_terminal::units::counted;
+use mcplog_terminal::view::View;
+use mcplog_terminal::{json, text};
 use std::io::{self, Write};
 
 /// So much of a hash tells versions apart.
@@ -77,24 +78,24 @@ pub(crate) fn run(args: &SchemaArgs, view: &View, out: &mut dyn Write, err: &mut
 pub(super) fn write_versions(out: &mut dyn Write, rows: &[ServerSchemaRow], view: &View) -> io::Result<()> {
     let first_ts = rows.iter().map(|row| row.captured_at).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.captured_at).max().unwrap_or(0);
-    let time_style = view.time_style(first_ts, last_ts).in_seconds();
+    let time_style = view.clock.style(first_ts, last_ts).in_seconds();
     let cells = |row: &ServerSchemaRow| {
         vec![
             Cell::owned(row.method.clone()).styled(NAME),
             Cell::owned(offers(&row.payload)),
             Cell::owned(short(Some(&row.schema_hash)).to_owned()).styled(DIM),
-            Cell::owned(view.time(row.captured_at, time_style)).styled(DIM),
+            Cell::owned(view.clock.time(row.captured_at, time_style)).styled(DIM),
             Cell::owned(row.upstream_url.clone()).styled(DIM),
         ]
     };
-    write_table(out, &VERSION_COLUMNS, "METHOD", &rows.iter().map(cells).collect::<Vec<_>>(), view)
+    write_table(out, &VERSION_COLUMNS, "METHOD", &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
 }
 
 /// One line per change, oldest first.
 pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view: &View) -> io::Result<()> {
     let first_ts = rows.iter().map(|row| row.detected_at).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.detected_at).max().unwrap_or(0);
-    let (header, time_style) = view.time_column("TIME", first_ts, last_ts);
+    let (header, time_style) = view.clock.column("TIME", first_ts, last_ts);
     let time_style = time_style.in_seconds();
     let cells = |row: &SchemaChangeRow| {
         let style = match row.change_type.rsplit_once('_').map(|(_, verb)| verb) {
@@ -108,7 +109,7 @@ pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view:
             None => short(row.new_hash.as_deref()).to_owned(),
         };
         vec![
-            Cell::owned(view.time(row.detected_at, time_style)).styled(DIM),
+            Cell::owned(view.clock.time(row.detected_at, time_style)).styled(DIM),
             Cell::owned(row.change_type.replace('_', " ")).styled(style),
             Cell::owned(row.item_name.clone().unwrap_or_default()).styled(NAME),
             Cell::owned(row.method.clone()),
@@ -116,7 +117,7 @@ pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view:
             Cell::owned(row.upstream_url.clone()).styled(DIM),
         ]
     };
-    write_table(out, &CHANGE_COLUMNS, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view)
+    write_table(out, &CHANGE_COLUMNS, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
 }
 
 /// What a payload lists, counted; for a handshake, the server's name.

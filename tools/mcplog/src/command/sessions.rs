@@ -3,19 +3,21 @@
 //! Runs on the main thread.
 
 use super::notes::{Notes, whole_session_id};
-use crate::cli::SessionsArgs;
+use super::session_name;
+use crate::arguments::SessionsArgs;
 use crate::error::CliError;
-use crate::table::{Cell, Column, write_table};
-use crate::units::{count, duration_ms};
-use crate::view::{BAD, DIM, GOOD, NAME, View, WARNING};
-use crate::{json, text};
 use anstyle::Style;
 use mcplog::query::{ClientRow, Query, SessionRow};
+use mcplog_terminal::json;
+use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
+use mcplog_terminal::table::{Cell, Column, write_table};
+use mcplog_terminal::units::{count, duration_ms};
+use mcplog_terminal::view::View;
 use std::io::{self, Write};
 
 const SESSION_COLUMNS: [Column; 11] = [
     Column::left("SEEN"),
-    Column::left("SESSION"),
+    Column::left("SESSION").cut_to(8),
     Column::left("CLIENT").cut_to(16),
     Column::left("VERSION").cut_to(8).droppable(3),
     Column::left("PLATFORM").droppable(1),
@@ -89,9 +91,9 @@ fn newest<T>(rows: &[T], limit: usize) -> &[T] {
 pub(super) fn write_sessions(out: &mut dyn Write, rows: &[SessionRow], view: &View) -> io::Result<()> {
     let first_ts = rows.iter().map(|row| row.last_seen_at).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.last_seen_at).max().unwrap_or(0);
-    let (header, time_style) = view.time_column("SEEN", first_ts, last_ts);
+    let (header, time_style) = view.clock.column("SEEN", first_ts, last_ts);
     let time_style = time_style.in_seconds();
-    let id_length = text::session_name_length(view, rows.iter().map(|row| row.session_id.as_str()));
+    let id_length = session_name::shown_length(view, rows.iter().map(|row| row.session_id.as_str()));
     let cells = |row: &SessionRow| {
         let (state, style) = match (row.closed_at, row.ended_at) {
             (Some(_), _) => ("closed", DIM),
@@ -101,8 +103,8 @@ pub(super) fn write_sessions(out: &mut dyn Write, rows: &[SessionRow], view: &Vi
         let until = row.closed_at.unwrap_or(row.last_seen_at).max(row.last_seen_at);
         let mark = if row.derived { " ~" } else { "" };
         vec![
-            Cell::owned(view.time(row.last_seen_at, time_style)).styled(DIM),
-            Cell::owned(format!("{}{mark}", text::shown_session(&row.session_id, id_length))).styled(DIM),
+            Cell::owned(view.clock.time(row.last_seen_at, time_style)).styled(DIM),
+            Cell::owned(format!("{}{mark}", session_name::shown(&row.session_id, id_length))).styled(DIM),
             client(row.client_name.as_deref()),
             Cell::owned(row.client_version.clone().unwrap_or_default()),
             Cell::owned(row.client_platform.clone().unwrap_or_default()),
@@ -114,14 +116,14 @@ pub(super) fn write_sessions(out: &mut dyn Write, rows: &[SessionRow], view: &Vi
             Cell::new(state).styled(style),
         ]
     };
-    write_table(out, &SESSION_COLUMNS, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view)
+    write_table(out, &SESSION_COLUMNS, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
 }
 
 /// One line per client.
 pub(super) fn write_clients(out: &mut dyn Write, rows: &[ClientRow], view: &View) -> io::Result<()> {
     let first_ts = rows.iter().map(|row| row.last_seen_at).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.last_seen_at).max().unwrap_or(0);
-    let time_style = view.time_style(first_ts, last_ts).in_seconds();
+    let time_style = view.clock.style(first_ts, last_ts).in_seconds();
     let cells = |row: &ClientRow| {
         vec![
             client(row.client_name.as_deref()),
@@ -132,10 +134,10 @@ pub(super) fn write_clients(out: &mut dyn Write, rows: &[ClientRow], view: &View
             Cell::owned(count(row.total_calls)),
             notable(row.total_errors, BAD),
             notable(row.total_tool_errors, WARNING),
-            Cell::owned(view.time(row.last_seen_at, time_style)).styled(DIM),
+            Cell::owned(view.clock.time(row.last_seen_at, time_style)).styled(DIM),
         ]
     };
-    write_table(out, &CLIENT_COLUMNS, "CLIENT", &rows.iter().map(cells).collect::<Vec<_>>(), view)
+    write_table(out, &CLIENT_COLUMNS, "CLIENT", &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
 }
 
 fn client(name: Option<&str>) -> Cell<'static> {

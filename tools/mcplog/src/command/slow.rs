@@ -2,13 +2,13 @@
 //!
 //! Runs on the main thread. The roll-ups know where the slowest are, so that it takes no longer over millions.
 
-use super::logs::LogTable;
+use super::logs::RequestTable;
 use super::notes::{Notes, whole_session_id};
-use crate::cli::RequestsArgs;
+use crate::arguments::RequestsArgs;
 use crate::error::CliError;
-use crate::json;
-use crate::view::View;
 use mcplog::query::Query;
+use mcplog_terminal::json;
+use mcplog_terminal::view::View;
 use std::io::Write;
 
 /// Runs the command.
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
     if args.show.json {
         shown.iter().try_for_each(|row| json::write_line(out, row))?;
     } else if !shown.is_empty() {
-        let table = LogTable::measure(shown, view);
+        let table = RequestTable::measure(shown, view);
         table.write_header(out)?;
         shown.iter().try_for_each(|row| table.write(out, view, row))?;
     }

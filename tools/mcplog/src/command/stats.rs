@@ -3,14 +3,15 @@
 //! Runs on the main thread.
 
 use super::notes::{Notes, whole_session_id};
-use crate::cli::RequestsArgs;
+use crate::arguments::RequestsArgs;
 use crate::error::CliError;
-use crate::json;
-use crate::table::{Cell, Column, Layout};
-use crate::units::{bytes, count, counted, latency};
-use crate::view::{BAD, DIM, HEADER, NAME, View, WARNING};
 use anstyle::Style;
 use mcplog::query::{Query, ToolStatsRow, Totals};
+use mcplog_terminal::json;
+use mcplog_terminal::style::{BAD, DIM, NAME, WARNING};
+use mcplog_terminal::table::{Cell, Column, Layout};
+use mcplog_terminal::units::{bytes, count, counted, latency};
+use mcplog_terminal::view::View;
 use std::io::{self, Write};
 
 const METHOD_HEADER: &str = "OTHER METHOD";
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
     rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
 
     if args.show.json {
-        rows.iter().try_for_each(|row| json::write_line(out, row))?;
+        rows.iter().try_for_each(|row| json::write_line(out, &with_timeouts(row)))?;
     } else if found > 0 {
         write_tables(out, &rows, view)?;
         writeln!(out)?;
@@ -57,6 +58,13 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
     notes.missing(&query, filter.span)
 }
 
+/// What JSON says of errors is what tables and sessions say: timeouts are among them.
+fn with_timeouts(row: &ToolStatsRow) -> ToolStatsRow {
+    let mut row = row.clone();
+    row.errors = row.errors.saturating_add(row.timeouts);
+    row
+}
+
 /// Tools first, since they are what people ask about; then the protocol's other methods. Both line up.
 pub(super) fn write_tables(out: &mut dyn Write, rows: &[ToolStatsRow], view: &View) -> io::Result<()> {
     let several_proxies = rows.iter().any(|row| row.proxy != rows[0].proxy);
@@ -66,13 +74,13 @@ pub(super) fn write_tables(out: &mut dyn Write, rows: &[ToolStatsRow], view: &Vi
 
     let first_ts = rows.iter().map(|row| row.last_ts).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.last_ts).max().unwrap_or(0);
-    let time_style = view.time_style(first_ts, last_ts);
+    let time_style = view.clock.style(first_ts, last_ts);
     let cells = |row: &ToolStatsRow| {
         let name = row.tool.as_ref().unwrap_or(&row.method).clone();
         let mut cells = vec![Cell::owned(name).styled(NAME)];
         cells.extend(several_proxies.then(|| Cell::owned(row.proxy.clone())));
         cells.extend(numbers(row));
-        cells.push(Cell::owned(view.time(row.last_ts, time_style)).styled(DIM));
+        cells.push(Cell::owned(view.clock.time(row.last_ts, time_style)).styled(DIM));
         cells
     };
     let all: Vec<_> = rows.iter().map(cells).collect();
@@ -87,7 +95,7 @@ pub(super) fn write_tables(out: &mut dyn Write, rows: &[ToolStatsRow], view: &Vi
         if !std::mem::take(&mut first) {
             writeln!(out)?;
         }
-        writeln!(out, "{}", layout.header_beginning(header, HEADER))?;
+        writeln!(out, "{}", layout.header_beginning(header))?;
         section.try_for_each(|(_, cells)| writeln!(out, "{}", layout.row(cells)))?;
     }
     Ok(())
@@ -115,7 +123,7 @@ fn numbers(row: &ToolStatsRow) -> [Cell<'static>; 10] {
 
 /// The last lines: what all of it comes to.
 fn summary(rows: &[ToolStatsRow], totals: &Totals, view: &View) -> String {
-    let calls = rows.iter().map(|row| row.calls).sum();
+    let calls: i64 = rows.iter().map(|row| row.calls).sum();
     let failed: i64 = rows.iter().map(|row| row.errors + row.timeouts).sum();
     let first_ts = rows.iter().map(|row| row.first_ts).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.last_ts).max().unwrap_or(0);
@@ -124,8 +132,8 @@ fn summary(rows: &[ToolStatsRow], totals: &Totals, view: &View) -> String {
         "{DIM}{}{of_all}, {} failed.\nFrom {} to {}; the database takes {}.{DIM:#}",
         counted(calls, "request"),
         count(failed),
-        view.one_time(first_ts),
-        view.one_time(last_ts),
+        view.clock.one_time(first_ts),
+        view.clock.one_time(last_ts),
         bytes(totals.database_bytes),
     )
 }

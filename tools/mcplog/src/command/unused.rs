@@ -3,12 +3,13 @@
 //! Runs on the main thread.
 
 use super::notes::Notes;
-use crate::cli::UnusedArgs;
+use crate::arguments::UnusedArgs;
 use crate::error::CliError;
-use crate::json;
-use crate::table::{Cell, Column, write_table};
-use crate::view::{DIM, NAME, View};
 use mcplog::query::{Query, SchemaFilter, UnusedToolRow};
+use mcplog_terminal::json;
+use mcplog_terminal::style::{DIM, NAME};
+use mcplog_terminal::table::{Cell, Column, write_table};
+use mcplog_terminal::view::View;
 use std::io::{self, Write};
 
 const COLUMNS: [Column; 5] = [
@@ -53,17 +54,17 @@ pub(crate) fn run(args: &UnusedArgs, view: &View, out: &mut dyn Write, err: &mut
 
 fn write_tools(out: &mut dyn Write, rows: &[UnusedToolRow], view: &View) -> io::Result<()> {
     let times = || rows.iter().flat_map(|row| [Some(row.known_since), row.last_called_at]).flatten();
-    let time_style = view.time_style(times().min().unwrap_or(0), times().max().unwrap_or(0)).in_seconds();
+    let time_style = view.clock.style(times().min().unwrap_or(0), times().max().unwrap_or(0)).in_seconds();
     let cells = |row: &UnusedToolRow| {
-        let last_call = row.last_called_at.map_or("never".to_owned(), |ts| view.time(ts, time_style));
+        let last_call = row.last_called_at.map_or("never".to_owned(), |ts| view.clock.time(ts, time_style));
         vec![
             Cell::owned(row.tool.clone()).styled(NAME),
-            Cell::owned(view.time(row.known_since, time_style)).styled(DIM),
+            Cell::owned(view.clock.time(row.known_since, time_style)).styled(DIM),
             Cell::owned(last_call),
             Cell::owned(row.proxy.clone()),
             Cell::owned(row.upstream_url.clone()).styled(DIM),
         ]
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();
-    write_table(out, &COLUMNS, "TOOL", &rows, view)
+    write_table(out, &COLUMNS, "TOOL", &rows, view.width)
 }

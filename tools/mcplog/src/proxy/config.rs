@@ -1,11 +1,11 @@
-//! What a proxy can be told, on the command line and in a TOML file.
+//! What a proxy can be told: its flags, and what flags, file and defaults come to together.
 //!
-//! Pure but for reading the file. Flags win over the file; unknown keys in the file are refused, since a setting that is
-//! silently ignored is worse than an error.
+//! Pure but for reading the file. Flags win over the file, the file over the defaults.
 
+use super::config_file::{ConfigFile, ReadError};
+use super::config_limits::{parse_address, parse_database_size, parse_drain, parse_keep, parse_timeout, whole_ms};
 use super::upstream::{UpstreamError, UpstreamUrl};
 use clap::Args;
-use serde::{Deserialize, Deserializer};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,8 +17,6 @@ const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
 /// After how long without a request a session counts as over: 30 minutes, since many clients never close theirs. The
 /// store itself has no default, because it is not only for live traffic.
 const SESSION_IDLE_MS_DEFAULT: u64 = 30 * 60 * 1000;
-/// No time limit may be longer; one that never ends is a mistake.
-const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Put a recording proxy in front of an MCP server
 ///
@@ -40,7 +38,7 @@ pub(crate) struct ProxyArgs {
     ///
     /// Port 0 takes any free one. An address other than loopback lets the whole network use the server: the proxy asks
     /// nobody for credentials, it only passes them on.
-    #[arg(long, short, value_name = "ADDR")]
+    #[arg(long, short, value_name = "ADDR", value_parser = parse_address)]
     pub(crate) listen: Option<String>,
 
     /// Where to record; created if missing, readable by its owner only [default: ./mcplog-data]
@@ -52,26 +50,28 @@ pub(crate) struct ProxyArgs {
     pub(crate) name: Option<String>,
 
     /// Read settings from a TOML file; flags win over it
+    ///
+    /// docs/configuration.md explains every key.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
     /// Where to serve /healthz and Prometheus /metrics [default: nowhere]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(crate) admin: Option<String>,
 
     /// How long the upstream may be silent while a request waits for its response [default: 5m]
     ///
-    /// 10ms to 24h, with a unit: ms, s, m or h. The client then gets a 504, or the end of its stream. Streams that wait for
+    /// 10ms to 1d, with a unit. The client then gets a 504, or the end of its stream. Streams that wait for
     /// nothing in particular (GET, subscriptions/listen) may be silent for ever.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     pub(crate) upstream_timeout: Option<Duration>,
 
     /// How long connecting to the upstream may take [default: 10s]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     pub(crate) connect_timeout: Option<Duration>,
 
     /// How long open requests may go on after Ctrl-C or SIGTERM [default: 5s]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_drain)]
     pub(crate) drain: Option<Duration>,
 
     /// Send the upstream's own name as Host, instead of the client's
@@ -85,6 +85,14 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 
+    /// Let requests go that are older than this, such as 30d [default: keep all]
+    #[arg(long, value_name = "TIME", value_parser = parse_keep)]
+    pub(crate) keep: Option<Duration>,
+
+    /// Let the oldest requests go where the database would get larger, such as 2GiB [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = parse_database_size)]
+    pub(crate) max_size: Option<u64>,
+
     /// Pass everything on and record nothing; there is no store then. To measure what recording costs.
     #[arg(long, hide = true)]
     pub(crate) no_record: bool,
@@ -93,48 +101,33 @@ pub(crate) struct ProxyArgs {
 const EXAMPLES: &str = "\
 Examples:
   mcplog proxy --upstream http://127.0.0.1:9000/mcp
-  mcplog proxy --upstream https://mcp.example.com/mcp --rewrite-host --listen 127.0.0.1:3001
+  mcplog proxy --upstream https://mcp.example.com/mcp --rewrite-host
   mcplog proxy --config proxy.toml --admin 127.0.0.1:9464
+  mcplog proxy --upstream http://127.0.0.1:9000/mcp --keep 30d --max-size 2GiB
 
-The database grows without limit, unless the [store] table of the file says how long requests are kept (keep_rows_age_ms,
-in milliseconds) or how large store.db may get (database_bytes_max, in bytes).
+The database grows without limit, unless --keep or --max-size limits it.
 
-A configuration file has the same settings, and those of the store:
-  upstream = \"http://127.0.0.1:9000/mcp\"
+A configuration file has the same settings, and more of the store's; its paths
+are relative to itself. But for name, url, dir and [admin],
+these are the defaults:
   listen = \"127.0.0.1:3000\"
-  name = \"files\"
-  admin = \"127.0.0.1:9464\"
-  upstream_timeout = \"5m\"
-  connect_timeout = \"10s\"
   drain = \"5s\"
+
+  [[upstream]]
+  name = \"files\"
+  url = \"http://127.0.0.1:9000/mcp\"
+  timeout = \"5m\"
+  connect_timeout = \"10s\"
   rewrite_host = false
-  ca_file = \"/etc/ssl/private-ca.pem\"
+
+  [admin]
+  listen = \"127.0.0.1:9464\"
 
   [store]
   dir = \"./mcplog-data\"
-  sync = \"interval\"         # always, interval or never
-  sync_interval_ms = 100
-  session_idle_ms = 1800000";
-
-/// The file, as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConfigFile {
-    upstream: Option<String>,
-    listen: Option<String>,
-    name: Option<String>,
-    admin: Option<String>,
-    #[serde(default, deserialize_with = "duration")]
-    upstream_timeout: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
-    connect_timeout: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
-    drain: Option<Duration>,
-    rewrite_host: Option<bool>,
-    ca_file: Option<PathBuf>,
-    #[serde(default)]
-    store: toml::Table,
-}
+  sync = \"interval\"          # always, interval or never
+  sync_interval = \"100ms\"
+  session_idle = \"30m\"";
 
 /// What a proxy needs to run, checked.
 #[derive(Clone, Debug)]
@@ -185,28 +178,15 @@ pub(super) struct Settings {
 /// Why settings are not usable.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
-    #[error("no upstream: say --upstream http://127.0.0.1:9000/mcp, or `upstream = ...` in the configuration file")]
+    #[error(
+        "no upstream: say --upstream http://127.0.0.1:9000/mcp, or `url` in an [[upstream]] table of the configuration \
+         file"
+    )]
     NoUpstream,
     #[error("an empty name")]
     EmptyName,
-    #[error("reading {}", path.display())]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("in {}", path.display())]
-    Parse {
-        path: PathBuf,
-        #[source]
-        source: Box<toml::de::Error>,
-    },
-    #[error("in the [store] table of {}", path.display())]
-    ParseStore {
-        path: PathBuf,
-        #[source]
-        source: Box<toml::de::Error>,
-    },
+    #[error(transparent)]
+    File(#[from] ReadError),
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
     #[error(transparent)]
@@ -217,79 +197,42 @@ impl Settings {
     /// Puts flags, file and defaults together.
     pub(super) fn resolve(args: ProxyArgs) -> Result<Self, SettingsError> {
         let file = match &args.config {
-            Some(path) => read(path)?,
+            Some(path) => ConfigFile::read(path)?,
             None => ConfigFile::default(),
         };
-        let upstream = args.upstream.or(file.upstream).ok_or(SettingsError::NoUpstream)?;
-        let mut store = store_config(file.store, args.dir, args.config.as_deref().unwrap_or(Path::new("")))?;
-        store.validate()?;
-        let mut proxy = ProxyConfig::new(&upstream)?;
+        let upstream = file.upstream;
+        let mut proxy = ProxyConfig::new(&args.upstream.or(upstream.url).ok_or(SettingsError::NoUpstream)?)?;
         proxy.listen = args.listen.or(file.listen).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
-        if let Some(name) = args.name.or(file.name) {
-            proxy.name = name;
-        }
+        proxy.name = args.name.or(upstream.name).unwrap_or(proxy.name);
         if proxy.name.trim().is_empty() {
             return Err(SettingsError::EmptyName);
         }
-        proxy.upstream_timeout = args.upstream_timeout.or(file.upstream_timeout).unwrap_or(proxy.upstream_timeout);
-        proxy.connect_timeout = args.connect_timeout.or(file.connect_timeout).unwrap_or(proxy.connect_timeout);
+        proxy.upstream_timeout = args.upstream_timeout.or(upstream.timeout).unwrap_or(proxy.upstream_timeout);
+        proxy.connect_timeout = args.connect_timeout.or(upstream.connect_timeout).unwrap_or(proxy.connect_timeout);
         proxy.drain = args.drain.or(file.drain).unwrap_or(proxy.drain);
-        proxy.rewrite_host = args.rewrite_host || file.rewrite_host.unwrap_or(false);
-        proxy.ca_file = args.ca_file.or(file.ca_file);
-        proxy.session_idle_ms = *store.session_idle_ms.get_or_insert(SESSION_IDLE_MS_DEFAULT);
+        proxy.rewrite_host = args.rewrite_host || upstream.rewrite_host.unwrap_or(false);
+        proxy.ca_file = args.ca_file.or(upstream.ca_file);
+
+        let mut store =
+            mcplog::Config::new(args.dir.or(file.store.dir.clone()).unwrap_or_else(|| PathBuf::from(DIR_DEFAULT)));
+        store.session_idle_ms = Some(SESSION_IDLE_MS_DEFAULT);
+        file.store.apply(&mut store);
+        if let Some(keep) = args.keep {
+            store.keep_rows_age_ms = Some(whole_ms(keep));
+        }
+        store.database_bytes_max = args.max_size.or(store.database_bytes_max);
+        store.validate()?;
+        proxy.session_idle_ms = store.session_idle_ms.unwrap_or(SESSION_IDLE_MS_DEFAULT);
         Ok(Self { proxy, admin: args.admin.or(file.admin), store, records: !args.no_record })
     }
 }
 
 /// What a proxy's configuration file says of its store, for the one in `dir`.
 pub(crate) fn store_settings(path: &Path, dir: &Path) -> Result<mcplog::Config, SettingsError> {
-    let config = store_config(read(path)?.store, Some(dir.to_owned()), path)?;
-    config.validate()?;
-    Ok(config)
-}
-
-fn read(path: &Path) -> Result<ConfigFile, SettingsError> {
-    let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
-    toml::from_str(&text).map_err(|source| SettingsError::Parse { path: path.to_owned(), source: Box::new(source) })
-}
-
-/// The store's settings. The flag wins over the file's `dir`.
-fn store_config(mut table: toml::Table, dir: Option<PathBuf>, path: &Path) -> Result<mcplog::Config, SettingsError> {
-    if !table.contains_key("dir") {
-        table.insert("dir".to_owned(), DIR_DEFAULT.into());
-    }
-    let mut config: mcplog::Config = table
-        .try_into()
-        .map_err(|source| SettingsError::ParseStore { path: path.to_owned(), source: Box::new(source) })?;
-    if let Some(dir) = dir {
-        config.dir = dir;
-    }
-    Ok(config)
-}
-
-/// Reads a duration such as `500ms`, `30s`, `5m` or `1h`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let expected = || format!("{text:?}: expected a number and a unit, such as 500ms, 30s, 5m or 1h");
-    let digits = text.find(|character: char| !character.is_ascii_digit()).ok_or_else(expected)?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| expected())?;
-    let unit_ms = match unit.trim() {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60 * 1000,
-        "h" => 60 * 60 * 1000,
-        _ => return Err(expected()),
-    };
-    let duration = Duration::from_millis(number.saturating_mul(unit_ms));
-    if duration < Duration::from_millis(10) || duration > DURATION_MAX {
-        return Err(format!("{text:?}: expected 10ms to 24h"));
-    }
-    Ok(duration)
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
+    let mut store = mcplog::Config::new(dir);
+    ConfigFile::read(path)?.store.apply(&mut store);
+    store.validate()?;
+    Ok(store)
 }
 
 #[cfg(test)]

@@ -44,18 +44,21 @@ fn an_upstream_is_enough() {
 
 #[test]
 fn flags_win_over_the_file_and_the_file_over_defaults() {
-    let (_dir, path) = file(
+    let (dir, path) = file(
         r#"
-        upstream = "http://file:1/mcp"
         listen = "127.0.0.1:4000"
-        name = "from-file"
-        upstream_timeout = "30s"
         drain = "250ms"
+        [[upstream]]
+        name = "from-file"
+        url = "http://file:1/mcp"
+        timeout = "30s"
         rewrite_host = true
         [store]
         dir = "./from-file"
         sync = "always"
-        session_idle_ms = 5
+        session_idle = "5ms"
+        keep = "7d"
+        max_size = "1GiB"
         "#,
     );
     let settings = resolve(&["--config", &path]).unwrap();
@@ -64,12 +67,21 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
     assert_eq!(settings.proxy.name, "from-file");
     assert_eq!(settings.proxy.drain, Duration::from_millis(250));
     assert_eq!(settings.proxy.session_idle_ms, 5);
-    assert_eq!(settings.store.dir, PathBuf::from("./from-file"));
+    assert_eq!(settings.proxy.upstream_timeout, Duration::from_secs(30));
+    assert_eq!(settings.store.dir, dir.path().join("from-file"));
     assert_eq!(settings.store.sync, mcplog::SyncPolicy::Always);
+    assert_eq!(
+        (settings.store.keep_rows_age_ms, settings.store.database_bytes_max),
+        (Some(604_800_000), Some(1 << 30))
+    );
     assert!(settings.proxy.rewrite_host);
 
-    let flags = ["--config", &path, "--upstream", "http://flag:2", "--dir", "./from-flag", "--upstream-timeout", "2m"];
+    let line =
+        "--upstream http://flag:2 --dir ./from-flag --upstream-timeout 2m --keep 1d --max-size 1.5GiB --drain 0s";
+    let flags: Vec<&str> = ["--config", &path].into_iter().chain(line.split(' ')).collect();
     let settings = resolve(&flags).unwrap();
+    assert_eq!((settings.store.keep_rows_age_ms, settings.store.database_bytes_max), (Some(86_400_000), Some(3 << 29)));
+    assert_eq!(settings.proxy.drain, Duration::ZERO);
     assert_eq!(settings.proxy.upstream.recorded(), "http://flag:2/");
     assert_eq!(settings.proxy.upstream_timeout, Duration::from_secs(120));
     assert_eq!(settings.proxy.name, "from-file");
@@ -79,15 +91,12 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
 
 #[test]
 fn what_nobody_knows_is_refused_by_name() {
-    for (text, name) in [
-        ("upstream = 'http://h'\nlistn = 'x'", "listn"),
-        ("upstream = 'http://h'\n[store]\nsegmnt_bytes = 1", "segmnt_bytes"),
-        ("upstream = 'http://h'\n[store]\nsync_interval_ms = 0", "sync_interval_ms"),
-        ("upstream = 'http://h'\nupstream_timeout = '5'", "expected a number and a unit"),
-    ] {
-        let (_dir, path) = file(text);
-        let error = resolve(&["--config", &path]).unwrap_err();
-        assert!(error.contains(name), "{error}");
+    let (_dir, path) = file("listn = 'x'\n[[upstream]]\nurl = 'http://h'");
+    let error = resolve(&["--config", &path]).unwrap_err();
+    assert_eq!(error, format!("{path}:1: no such key: \"listn\"; did you mean listen?"));
+    for flags in [["--listen", "9504"], ["--drain", "5"], ["--keep", "30"], ["--max-size", "2G"]] {
+        let error = resolve(&[&["--upstream", "http://h"], &flags[..]].concat()).unwrap_err();
+        assert!(error.contains("expected ") && error.contains(flags[0]), "{error}");
     }
     assert!(resolve(&[]).unwrap_err().contains("no upstream"));
     assert!(resolve(&["--upstream", "http://h", "--name", " "]).unwrap_err().contains("empty name"));
@@ -96,30 +105,16 @@ fn what_nobody_knows_is_refused_by_name() {
 
 #[test]
 fn the_example_in_the_help_is_a_valid_file() {
-    let (_, example) = EXAMPLES.split_once("of the store:\n").unwrap();
-    let (_dir, path) = file(example);
+    let (_, example) = EXAMPLES.split_once("the defaults:\n").unwrap();
+    let (dir, path) = file(example);
     let settings = resolve(&["--config", &path]).unwrap();
     assert_eq!(settings.proxy.name, "files");
     assert_eq!(settings.admin.as_deref(), Some("127.0.0.1:9464"));
-    assert_eq!(settings.store, default_store(), "the example shows the defaults");
-}
-
-#[test]
-fn a_duration_has_a_unit_and_a_range() {
-    for (text, expected) in [
-        ("10ms", Some(Duration::from_millis(10))),
-        ("30s", Some(Duration::from_secs(30))),
-        ("5m", Some(Duration::from_secs(300))),
-        ("24h", Some(Duration::from_secs(86_400))),
-        ("9ms", None),
-        ("25h", None),
-        ("99999999999999999h", None),
-        ("5", None),
-        ("s", None),
-        ("-5s", None),
-        ("5 days", None),
-        ("", None),
-    ] {
-        assert_eq!(parse_duration(text).ok(), expected, "{text:?}");
-    }
+    let defaults = resolve(&["--upstream", "http://127.0.0.1:9000/mcp"]).unwrap();
+    assert_eq!(settings.proxy.upstream_timeout, defaults.proxy.upstream_timeout);
+    assert_eq!(settings.proxy.connect_timeout, defaults.proxy.connect_timeout);
+    assert_eq!((settings.proxy.listen, settings.proxy.drain), (defaults.proxy.listen, defaults.proxy.drain));
+    let mut expected = default_store();
+    expected.dir = dir.path().join("mcplog-data");
+    assert_eq!(settings.store, expected, "the example shows the defaults");
 }

@@ -9,6 +9,7 @@ use super::metrics::StoreNumbers;
 use super::server::{KnownSchema, Proxy, ProxyHandle, StartError};
 use mcplog::query::Query;
 use mcplog::{ShutdownReport, Store};
+use mcplog_terminal::shell::quoted;
 use parking_lot::Mutex;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -133,7 +134,7 @@ fn status_of(store: Arc<Mutex<Option<Store>>>) -> StoreStatus {
 fn greet(out: &mut impl Write, settings: &Settings, proxy: &ProxyHandle, admin: Option<SocketAddr>) -> io::Result<()> {
     let address = proxy.local_addr();
     let upstream = &settings.proxy.upstream;
-    let dir = shell_quoted(&settings.store.dir);
+    let dir = quoted(&settings.store.dir.display().to_string());
     writeln!(out, "mcplog is {}.", if settings.records { "recording" } else { "recording nothing" })?;
     writeln!(out, "  clients connect to  http://{address}{}", upstream.path())?;
     writeln!(out, "  upstream            {}  (proxy name: {})", upstream.recorded(), settings.proxy.name)?;
@@ -159,39 +160,11 @@ fn say_goodbye(out: &mut impl Write, dir: &Path, report: &ShutdownReport) -> io:
         writeln!(out, "{} events were lost: `mcplog stats` shows when.", report.dropped)?;
     }
     if report.left_in_log > 0 {
-        let dir = shell_quoted(dir);
+        let dir = quoted(&dir.display().to_string());
         writeln!(out, "{} are safe in {dir}/wal; the next start folds them.", report.left_in_log)?;
     }
     if !report.health.is_ok() {
         writeln!(out, "The store is {}.", report.health)?;
     }
     out.flush()
-}
-
-/// A path as it can be pasted into a shell.
-fn shell_quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |character: char| character.is_alphanumeric() || "/._-+~:@%".contains(character);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text;
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_quoted_where_a_shell_would_take_it_apart() {
-        for (path, expected) in [
-            ("./mcplog-data", "./mcplog-data"),
-            ("/tmp/a b", "'/tmp/a b'"),
-            ("it's", r"'it'\''s'"),
-            ("$HOME", "'$HOME'"),
-            ("", "''"),
-        ] {
-            assert_eq!(shell_quoted(Path::new(path)), expected);
-        }
-    }
 }

@@ -7,13 +7,14 @@ use super::directory;
 use super::script;
 use super::show;
 use super::steps::Steps;
-use crate::cli::DemoArgs;
+use crate::arguments::DemoArgs;
 use crate::error::CliError;
 use crate::proxy::{KnownSchema, Proxy, ProxyConfig};
-use crate::units::{counted, duration_ms};
-use crate::view::{DIM, HEADER, View};
 use mcplog::query::{Query, SchemaHash};
 use mcplog::{Config, Store};
+use mcplog_terminal::style::{DIM, HEADER};
+use mcplog_terminal::units::{counted, elapsed};
+use mcplog_terminal::view::View;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -82,8 +83,8 @@ async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
 
     store.wait_folded(STORE_PATIENCE).map_err(|error| CliError::Failed(format!("can't fold: {error}")))?;
     let report = store.shutdown(STORE_PATIENCE);
-    let took = duration_ms(i64::try_from(start.elapsed().as_millis()).unwrap_or(i64::MAX));
-    let events = counted(i64::try_from(report.folded).unwrap_or(i64::MAX), "event");
+    let took = elapsed(start.elapsed());
+    let events = counted(report.folded, "event");
     steps.done("store", &format!("{events} recorded and folded, {} lost  {DIM}{took} in all{DIM:#}", report.dropped));
     Ok(())
 }

@@ -5,9 +5,12 @@
 use super::directory::{self, StoreFile};
 use crate::command::{schema, sessions, stats};
 use crate::error::CliError;
-use crate::units::bytes;
-use crate::view::{DIM, HEADER, NAME, View};
 use mcplog::query::{Query, RequestFilter, SchemaFilter, SessionFilter};
+use mcplog_terminal::shell::quoted;
+use mcplog_terminal::style::{DIM, HEADER, NAME};
+use mcplog_terminal::text::escape;
+use mcplog_terminal::units::bytes;
+use mcplog_terminal::view::View;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -27,7 +30,7 @@ pub(super) fn write_all(out: &mut dyn Write, dir: &Path, program: &str, view: &V
     heading(out, "How the server changed", &commands.line("schema", " --changes"))?;
     schema::write_changes(out, &query.schema_changes(&SchemaFilter::default())?, view)?;
 
-    writeln!(out, "\n{HEADER}Where it is{HEADER:#}\n{DIM}{}{DIM:#}\n", dir.display())?;
+    writeln!(out, "\n{HEADER}Where it is{HEADER:#}\n{DIM}{}{DIM:#}\n", escape(&dir.display().to_string()))?;
     let files =
         directory::files(dir).map_err(|error| CliError::Failed(format!("can't list {}: {error}", dir.display())))?;
     write_files(out, &files)?;
@@ -85,33 +88,9 @@ impl Commands<'_> {
     }
 }
 
-/// A word that a shell reads as it is.
-fn quoted(word: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+:@%=,".contains(character);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_are_quoted_for_the_shell_only_if_they_must_be() {
-        let cases = [
-            ("target/release/mcplog", "target/release/mcplog"),
-            ("/tmp/my demo", "'/tmp/my demo'"),
-            ("it's", r"'it'\''s'"),
-            ("$(reboot)", "'$(reboot)'"),
-            ("~", "'~'"),
-            ("", "''"),
-        ];
-        for (word, expected) in cases {
-            assert_eq!(quoted(word), expected);
-        }
-    }
 
     #[test]
     fn files_line_up_and_say_what_they_are() {

@@ -3,8 +3,8 @@
 //! Written from the demo's runtime, to stdout, each line at once.
 
 use super::client::Client;
-use crate::units::counted;
-use crate::view::{BAD, DIM, GOOD, NAME};
+use mcplog_terminal::style::{BAD, DIM, GOOD, NAME};
+use mcplog_terminal::units::counted;
 use std::io::Write;
 
 /// Wide enough for the names in the demo, so that what follows them lines up.
@@ -22,7 +22,7 @@ impl Steps {
 
     /// What a client has done.
     pub(super) fn client(&self, name: &str, client: &Client, how: &str) {
-        let sent = counted(client.sent.into(), "request");
+        let sent = counted(client.sent, "request");
         let failed = match client.failed {
             0 => format!("{:>9}", ""),
             failed => format!("{BAD}{:>9}{BAD:#}", format!("{failed} failed")),

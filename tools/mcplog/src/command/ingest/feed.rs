@@ -4,16 +4,16 @@
 
 use super::bad_lines::BadLines;
 use super::line;
-use super::progress::Progress;
 use super::reader::{self, Batch, LINE_BYTES_MAX};
 use super::reason::Reason;
 use super::summary::Summary;
-use crate::cli::IngestArgs;
+use crate::arguments::IngestArgs;
 use crate::error::CliError;
-use crate::interrupt::Interrupt;
-use crate::json;
 use mcplog::error::WaitError;
 use mcplog::{Config, Event, Recorder, Refusal, Store};
+use mcplog_terminal::interrupt::Interrupt;
+use mcplog_terminal::json;
+use mcplog_terminal::progress::Progress;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -33,38 +33,38 @@ const SHUTDOWN_INTERRUPTED: Duration = Duration::from_secs(5);
 
 /// Runs the command; the exit code says whether lines were bad.
 pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError> {
-    let interrupt = Interrupt::listen().map_err(|error| failed("listen for signals", &error))?;
+    let interrupt = Interrupt::catch().map_err(|error| failed("listen for signals", &error))?;
     let (input, bytes) = open(&args.file)?;
     let mut config = Config::new(&args.store.dir);
     if args.keep_segments {
         config.keep_segments_bytes = u64::MAX;
     }
-    config.keep_rows_age_ms = args.keep_rows_age_ms;
-    config.database_bytes_max = args.database_bytes_max;
+    config.keep_rows_age_ms = args.keep.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+    config.database_bytes_max = args.max_size;
     let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
     let batches = reader::spawn(input).map_err(|error| failed("start the reader", &error))?;
 
-    let progress = Progress::reading(bytes);
+    let progress = Progress::of_bytes("recording", bytes, false);
     let mut feed = Feed {
         recorder: store.recorder(),
         interrupt: &interrupt,
-        progress: &progress,
+        progress,
         bad_lines: BadLines::default(),
         summary: Summary::default(),
     };
     let start = Instant::now();
     let read = feed.read_all(&batches);
     let record_time = start.elapsed();
-    let Feed { mut summary, mut bad_lines, .. } = feed;
+    let Feed { mut summary, mut bad_lines, progress, .. } = feed;
     progress.aside(|stderr| bad_lines.flush(stderr));
     summary.bad_lines = bad_lines.count;
-
-    let folded = if read.is_ok() { wait_until_folded(&store, &interrupt, &progress) } else { Ok(()) };
-    summary.interrupted = interrupt.requested();
     drop(progress);
+
+    let folded = if read.is_ok() { wait_until_folded(&store, &interrupt) } else { Ok(()) };
+    summary.interrupted = interrupt.is_requested();
     let report = store.shutdown(if summary.interrupted { SHUTDOWN_INTERRUPTED } else { SHUTDOWN });
-    summary.folded = report.folded;
-    summary.left_in_log = report.left_in_log;
+    summary.folded_records = report.folded;
+    summary.unfolded_records = report.left_in_log;
     summary.set_times(record_time, start.elapsed());
 
     if args.json {
@@ -102,7 +102,7 @@ fn failed(what: &str, error: &io::Error) -> CliError {
 struct Feed<'a> {
     recorder: Recorder,
     interrupt: &'a Interrupt,
-    progress: &'a Progress,
+    progress: Progress,
     bad_lines: BadLines,
     summary: Summary,
 }
@@ -118,7 +118,7 @@ enum Outcome {
 
 impl Feed<'_> {
     fn read_all(&mut self, batches: &Receiver<io::Result<Batch>>) -> Result<(), CliError> {
-        while !self.interrupt.requested() {
+        while !self.interrupt.is_requested() {
             match batches.recv_timeout(LOOK_UP) {
                 Ok(Ok(batch)) => self.record_batch(&batch)?,
                 Ok(Err(error)) => return Err(failed("read on", &error)),
@@ -138,15 +138,16 @@ impl Feed<'_> {
                 Err(reason) => Outcome::Bad(reason.clone()),
             };
             match outcome {
-                Outcome::Recorded => self.summary.recorded += 1,
+                Outcome::Recorded => self.summary.recorded_events += 1,
                 Outcome::Blank => self.summary.blank_lines += 1,
                 Outcome::Bad(reason) => self.progress.aside(|stderr| self.bad_lines.push(number, reason, stderr)),
                 Outcome::Interrupted => return Ok(()),
             }
             self.summary.lines = number;
         }
-        self.summary.bytes += batch.bytes_read;
-        self.progress.read(batch.bytes_read, self.summary.recorded);
+        self.summary.input_bytes += batch.bytes_read;
+        self.progress.at(self.summary.input_bytes);
+        self.progress.say_count(self.summary.recorded_events, "events");
         Ok(())
     }
 
@@ -158,7 +159,7 @@ impl Feed<'_> {
                 Refusal::TooLarge { bytes, bytes_max } => {
                     return Ok(Outcome::Bad(Reason::TooLarge { bytes, bytes_max }));
                 }
-                Refusal::Full if self.interrupt.requested() => return Ok(Outcome::Interrupted),
+                Refusal::Full if self.interrupt.is_requested() => return Ok(Outcome::Interrupted),
                 Refusal::Full => std::thread::sleep(RETRY),
                 reason => return Err(CliError::Failed(reason.to_string())),
             }
@@ -167,18 +168,18 @@ impl Feed<'_> {
 }
 
 /// Waits until everything recorded is in the database, or somebody interrupts, or there is no hope.
-fn wait_until_folded(store: &Store, interrupt: &Interrupt, progress: &Progress) -> Result<(), CliError> {
-    progress.start_folding(store.stats().recorded);
+fn wait_until_folded(store: &Store, interrupt: &Interrupt) -> Result<(), CliError> {
+    let mut progress = Progress::of_things("folding", store.stats().recorded);
     let mut best = 0;
     let mut moved = Instant::now();
-    while !interrupt.requested() {
+    while !interrupt.is_requested() {
         match store.wait_folded(LOOK_UP) {
             Ok(()) => return Ok(()),
             Err(WaitError::Timeout(_)) => {}
             Err(error) => return Err(CliError::Failed(format!("can't fold: {error}"))),
         }
         let stats = store.stats();
-        progress.folded(stats.folded);
+        progress.at(stats.folded);
         if stats.folded > best {
             best = stats.folded;
             moved = Instant::now();

@@ -7,7 +7,6 @@ mod bad_lines;
 mod details;
 mod feed;
 mod line;
-mod progress;
 mod reader;
 mod reason;
 mod summary;

@@ -3,8 +3,8 @@
 //! Pure.
 
 use crate::error::{EXIT_BAD_LINES, EXIT_INTERRUPTED, EXIT_OK};
-use crate::units::{count, counted, duration_ms};
-use crate::view::{DIM, GOOD, WARNING};
+use mcplog_terminal::style::{DIM, GOOD, WARNING};
+use mcplog_terminal::units::{count, counted, elapsed};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use std::time::Duration;
 pub(super) struct Summary {
     /// Lines read, blank ones included.
     pub(super) lines: u64,
-    pub(super) bytes: u64,
+    pub(super) input_bytes: u64,
     pub(super) blank_lines: u64,
     pub(super) bad_lines: u64,
     /// Events handed over.
-    pub(super) recorded: u64,
+    pub(super) recorded_events: u64,
     /// Records folded into the database.
-    pub(super) folded: u64,
+    pub(super) folded_records: u64,
     /// Records in the log that are not folded yet; the next start does it.
-    pub(super) left_in_log: u64,
+    pub(super) unfolded_records: u64,
     /// From the first line to the last hand-over.
     pub(super) record_ms: u64,
     /// From the first line to the end of folding.
     pub(super) fold_ms: u64,
-    pub(super) recorded_per_s: u64,
-    pub(super) folded_per_s: u64,
+    pub(super) recorded_events_per_s: u64,
+    pub(super) folded_records_per_s: u64,
     pub(super) interrupted: bool,
 }
 
@@ -36,8 +36,8 @@ impl Summary {
     pub(super) fn set_times(&mut self, record: Duration, fold: Duration) {
         self.record_ms = whole_ms(record);
         self.fold_ms = whole_ms(fold);
-        self.recorded_per_s = per_s(self.recorded, record);
-        self.folded_per_s = per_s(self.folded, fold);
+        self.recorded_events_per_s = per_s(self.recorded_events, record);
+        self.folded_records_per_s = per_s(self.folded_records, fold);
     }
 
     pub(super) fn exit_code(&self) -> u8 {
@@ -50,40 +50,35 @@ impl Summary {
 
     /// For people, in lines.
     pub(super) fn text(&self) -> String {
-        let rate = |noun: &str, per_s: u64| format!("{DIM}{} {noun}/s{DIM:#}", count(whole(per_s)));
-        let time = |ms: u64| duration_ms(whole(ms));
+        let rate = |noun: &str, per_s: u64| format!("{DIM}{} {noun}/s{DIM:#}", count(per_s));
+        let time = |ms: u64| elapsed(Duration::from_millis(ms));
         let mut lines = vec![
             format!(
                 "{GOOD}Recorded{GOOD:#}  {} in {}  {}",
-                counted(whole(self.recorded), "event"),
+                counted(self.recorded_events, "event"),
                 time(self.record_ms),
-                rate("events", self.recorded_per_s)
+                rate("events", self.recorded_events_per_s)
             ),
             format!(
                 "{GOOD}Folded{GOOD:#}    {} in {}  {}",
-                counted(whole(self.folded), "record"),
+                counted(self.folded_records, "record"),
                 time(self.fold_ms),
-                rate("records", self.folded_per_s)
+                rate("records", self.folded_records_per_s)
             ),
         ];
         if self.bad_lines > 0 {
-            let lines_word = counted(whole(self.bad_lines), "bad line");
-            lines
-                .push(format!("{WARNING}Left out{WARNING:#}  {lines_word} of {}; see above", count(whole(self.lines))));
+            let lines_word = counted(self.bad_lines, "bad line");
+            lines.push(format!("{WARNING}Left out{WARNING:#}  {lines_word} of {}; see above", count(self.lines)));
         }
         if self.interrupted {
-            lines.push(format!("{WARNING}Interrupted{WARNING:#} after line {}", count(whole(self.lines))));
+            lines.push(format!("{WARNING}Interrupted{WARNING:#} after line {}", count(self.lines)));
         }
-        if self.left_in_log > 0 {
-            let records = counted(whole(self.left_in_log), "record");
+        if self.unfolded_records > 0 {
+            let records = counted(self.unfolded_records, "record");
             lines.push(format!("{records} stay in the log; the next start of the store folds them"));
         }
         lines.join("\n")
     }
-}
-
-fn whole(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn whole_ms(duration: Duration) -> u64 {
@@ -101,14 +96,15 @@ mod tests {
     use super::*;
 
     fn summary() -> Summary {
-        let mut summary = Summary { lines: 1_000_000, recorded: 999_997, folded: 999_997, ..Summary::default() };
+        let mut summary =
+            Summary { lines: 1_000_000, recorded_events: 999_997, folded_records: 999_997, ..Summary::default() };
         summary.set_times(Duration::from_millis(2_500), Duration::from_millis(5_000));
         summary
     }
 
     #[test]
     fn rates_follow_from_counts_and_times() {
-        assert_eq!((summary().recorded_per_s, summary().folded_per_s), (399_998, 199_999));
+        assert_eq!((summary().recorded_events_per_s, summary().folded_records_per_s), (399_998, 199_999));
         let mut nothing = Summary::default();
         nothing.set_times(Duration::ZERO, Duration::ZERO);
         assert_eq!(nothing, Summary::default());
@@ -129,7 +125,7 @@ mod tests {
             "Recorded  999,997 events in 2.5 s  399,998 events/s\n\
              Folded    999,997 records in 5.0 s  199,999 records/s"
         );
-        let troubled = Summary { bad_lines: 1, interrupted: true, left_in_log: 1_200, ..summary() };
+        let troubled = Summary { bad_lines: 1, interrupted: true, unfolded_records: 1_200, ..summary() };
         assert_eq!(
             plain(troubled).lines().skip(2).collect::<Vec<_>>(),
             [

@@ -1,0 +1,293 @@
+//! The options of the commands: what people may type, and the filters that it comes to.
+//!
+//! Declarations only. Options that several commands have are declared once, so that they are the same in all.
+
+use clap::{Args, ValueEnum};
+use mcplog::Status;
+use mcplog::query::{RequestFilter, SchemaFilter, SessionFilter, Span};
+use mcplog_terminal::{duration, moment, size};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the store is.
+#[derive(Debug, Args)]
+pub(crate) struct DirArgs {
+    /// The store's directory
+    #[arg(long, value_name = "DIR", env = "MCPLOG_DIR", default_value = "./mcplog-data")]
+    pub(crate) dir: PathBuf,
+}
+
+/// From when to when.
+#[derive(Debug, Args)]
+pub(crate) struct SpanArgs {
+    /// Only what happened since: 15m (ago), 14:03, 2026-07-01, 2026-07-01T09:30, RFC 3339, Unix ms
+    ///
+    /// Times without a zone are local ones (TZ counts); a date is its first moment, 14:03 is today's.
+    #[arg(long, value_name = "WHEN", value_parser = moment::parse_argument)]
+    since: Option<i64>,
+    /// Only what happened before, as --since
+    #[arg(long, value_name = "WHEN", value_parser = moment::parse_argument)]
+    until: Option<i64>,
+}
+
+impl SpanArgs {
+    pub(crate) fn span(&self) -> Span {
+        Span { since_ts: self.since, until_ts: self.until }
+    }
+}
+
+/// Which requests.
+#[derive(Debug, Args)]
+pub(crate) struct RequestArgs {
+    #[command(flatten)]
+    pub(crate) span: SpanArgs,
+    /// Only this tool
+    #[arg(long, value_name = "NAME")]
+    tool: Option<String>,
+    /// Only this JSON-RPC method
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
+    /// Only requests that ended so
+    #[arg(long, value_enum)]
+    status: Option<StatusArg>,
+    /// Only this session; the beginning of its id is enough
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Only what this proxy saw
+    #[arg(long, value_name = "NAME")]
+    proxy: Option<String>,
+    /// Only requests that failed: errors, timeouts, and tools that reported a failure
+    #[arg(long)]
+    errors: bool,
+    /// Only requests that took longer: 250us, 100ms, 1.5s, 1h30m
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_us)]
+    slower_than: Option<i64>,
+}
+
+impl RequestArgs {
+    /// The filter, with the session's whole id in place of what was typed, and no limit.
+    pub(crate) fn filter(&self, session_id: Option<String>) -> RequestFilter {
+        RequestFilter {
+            span: self.span.span(),
+            proxy: self.proxy.clone(),
+            method: self.method.clone(),
+            tool: self.tool.clone(),
+            status: self.status.map(Status::from),
+            session_id,
+            errors_only: self.errors,
+            slower_than_us: self.slower_than,
+            limit: None,
+        }
+    }
+}
+
+/// `--status`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StatusArg {
+    Ok,
+    Error,
+    Timeout,
+}
+
+impl From<StatusArg> for Status {
+    fn from(status: StatusArg) -> Self {
+        match status {
+            StatusArg::Ok => Self::Ok,
+            StatusArg::Error => Self::Error,
+            StatusArg::Timeout => Self::Timeout,
+        }
+    }
+}
+
+/// How much of the answer is shown, and in which form.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// At most so many rows; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u64,
+    /// One JSON object per line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl ShowArgs {
+    /// The limit, if there is one.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        (self.limit > 0).then_some(self.limit)
+    }
+}
+
+/// Of the commands that show requests: one by one, the slowest, or what they add up to.
+#[derive(Debug, Args)]
+pub(crate) struct RequestsArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    #[command(flatten)]
+    pub(crate) requests: RequestArgs,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    /// Leave out what takes longest: comparing the indexes of the database with its tables
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Show what the store is about to let go instead: folded segments, and rows that are too old or too many
+    #[arg(long, conflicts_with = "quick")]
+    pub(crate) plan: bool,
+    /// With --plan: the limits that the [store] table of a proxy's configuration file sets
+    #[arg(long, value_name = "FILE", requires = "plan")]
+    pub(crate) config: Option<PathBuf>,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    /// Make the whole database anew from the log
+    #[arg(long)]
+    pub(crate) from_log: bool,
+    /// One JSON object in place of a sentence
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SessionsArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    #[command(flatten)]
+    pub(crate) span: SpanArgs,
+    /// Only this session; the beginning of its id is enough
+    #[arg(long, value_name = "ID", conflicts_with = "clients")]
+    pub(crate) session: Option<String>,
+    /// Only sessions of the client with this name
+    #[arg(long, value_name = "NAME")]
+    client: Option<String>,
+    /// Only what this proxy saw
+    #[arg(long, value_name = "NAME")]
+    proxy: Option<String>,
+    /// Only sessions in which a request failed
+    #[arg(long)]
+    errors: bool,
+    /// One line per client instead of one per session
+    #[arg(long)]
+    pub(crate) clients: bool,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+impl SessionsArgs {
+    /// The filter, with the session's whole id in place of what was typed, and no limit.
+    pub(crate) fn filter(&self, session_id: Option<String>) -> SessionFilter {
+        SessionFilter {
+            span: self.span.span(),
+            proxy: self.proxy.clone(),
+            client_name: self.client.clone(),
+            session_id,
+            errors_only: self.errors,
+            limit: None,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnusedArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    #[command(flatten)]
+    pub(crate) span: SpanArgs,
+    /// Only tools behind this proxy
+    #[arg(long, value_name = "NAME")]
+    pub(crate) proxy: Option<String>,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    /// What changed, instead of what is
+    #[arg(long)]
+    pub(crate) changes: bool,
+    #[command(flatten)]
+    pub(crate) span: SpanArgs,
+    /// Only the result of this method, such as tools/list
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
+    /// Only what this proxy saw
+    #[arg(long, value_name = "NAME")]
+    proxy: Option<String>,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+impl SchemaArgs {
+    /// The filter, without a limit.
+    pub(crate) fn filter(&self) -> SchemaFilter {
+        SchemaFilter { span: self.span.span(), proxy: self.proxy.clone(), method: self.method.clone(), limit: None }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IngestArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    /// Keep the log after it is folded, for wal-inspect and for rebuilding
+    #[arg(long)]
+    pub(crate) keep_segments: bool,
+    /// Let requests go that are older than this, such as 30d
+    ///
+    /// While the import runs; what is left goes when the store is opened with such a limit again.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) keep: Option<Duration>,
+    /// Let the oldest requests go where the database would get larger, such as 2GiB
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub(crate) max_size: Option<u64>,
+    /// Print the summary as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The file with the events, one JSON object per line; - for standard input
+    #[arg(value_name = "FILE|-")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where to record; without it, into a fresh directory, which is named
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    #[test]
+    fn filters_carry_what_was_typed() {
+        let line = "mcplog logs --tool t --method m --status timeout --proxy p --errors --slower-than 1ms --limit 0";
+        let Command::Logs(args) = Cli::parse_from(line.split(' ')).command else { panic!("not logs") };
+        let filter = args.requests.filter(Some("whole".into()));
+        let expected = RequestFilter {
+            tool: Some("t".into()),
+            method: Some("m".into()),
+            status: Some(Status::Timeout),
+            proxy: Some("p".into()),
+            session_id: Some("whole".into()),
+            errors_only: true,
+            slower_than_us: Some(1_000),
+            ..RequestFilter::default()
+        };
+        assert_eq!(filter, expected);
+        assert_eq!(args.show.limit(), None);
+    }
+}

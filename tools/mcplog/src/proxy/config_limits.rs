@@ -1,0 +1,93 @@
+//! What settings may be: the ranges that flags and file have in common, and the shape of an address.
+//!
+//! Pure.
+
+use mcplog::config::{DATABASE_BYTES_MIN, KEEP_ROWS_AGE_MS_MIN, SESSION_IDLE_MS_MAX};
+use mcplog_terminal::{duration, size};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// No time limit may be longer; one that never ends is a mistake.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Time limits of a request. None may be shorter than 10 ms; nothing would ever be in time.
+pub(super) const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=TIMEOUT_MAX;
+/// Not waiting at all is a way to end, too.
+pub(super) const DRAINS: RangeInclusive<Duration> = Duration::ZERO..=TIMEOUT_MAX;
+/// A hundred years: where a range has no upper end that means anything.
+pub(super) const LONGEST: Duration = Duration::from_millis(SESSION_IDLE_MS_MAX);
+/// For how long requests can be kept.
+pub(super) const KEEPS: RangeInclusive<Duration> = Duration::from_millis(KEEP_ROWS_AGE_MS_MIN)..=LONGEST;
+/// SQLite and the log count sizes in signed numbers.
+pub(super) const SIZE_MAX: u64 = i64::MAX as u64;
+/// What a database can be limited to, in bytes.
+pub(super) const DATABASE_SIZES: RangeInclusive<u64> = DATABASE_BYTES_MIN..=SIZE_MAX;
+
+/// A time limit of a request, from a flag.
+pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    duration::parse_within(text, *TIMEOUTS.start(), *TIMEOUTS.end())
+}
+
+/// How long to wait at the end, from a flag.
+pub(super) fn parse_drain(text: &str) -> Result<Duration, String> {
+    duration::parse_within(text, *DRAINS.start(), *DRAINS.end())
+}
+
+/// For how long to keep requests, from a flag.
+pub(super) fn parse_keep(text: &str) -> Result<Duration, String> {
+    duration::parse_within(text, *KEEPS.start(), *KEEPS.end())
+}
+
+/// How large the database may get, from a flag.
+pub(super) fn parse_database_size(text: &str) -> Result<u64, String> {
+    size::parse_within(text, *DATABASE_SIZES.start(), *DATABASE_SIZES.end())
+}
+
+/// An address to bind: a host or an IP address, and a port.
+pub(super) fn parse_address(text: &str) -> Result<String, String> {
+    let is_whole = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let expected = || "expected an address and a port, such as 127.0.0.1:3000".to_owned();
+    is_whole.then(|| text.to_owned()).ok_or_else(expected)
+}
+
+/// A duration in whole milliseconds, as the library's settings have them.
+pub(super) fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_range_is_held_on_both_sides() {
+        for (text, holds) in [("9ms", false), ("10ms", true), ("24h", true), ("1d 1ms", false)] {
+            assert_eq!(parse_timeout(text).is_ok(), holds, "{text}");
+        }
+        for (text, holds) in [("0s", true), ("24h", true), ("25h", false), ("5", false)] {
+            assert_eq!(parse_drain(text).is_ok(), holds, "{text}");
+        }
+        for (text, holds) in [("59s", false), ("1m", true), ("36500d", true), ("36501d", false)] {
+            assert_eq!(parse_keep(text).is_ok(), holds, "{text}");
+        }
+        for (text, holds) in [("1023KiB", false), ("1MiB", true), ("8TiB", true), ("lots", false)] {
+            assert_eq!(parse_database_size(text).is_ok(), holds, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_a_port() {
+        for (text, holds) in [
+            ("127.0.0.1:3000", true),
+            ("[::1]:0", true),
+            ("localhost:80", true),
+            ("9504", false),
+            (":9504", false),
+            ("localhost", false),
+            ("localhost:http", false),
+            ("h:65536", false),
+            ("", false),
+        ] {
+            assert_eq!(parse_address(text).is_ok(), holds, "{text}");
+        }
+    }
+}

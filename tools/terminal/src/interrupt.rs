@@ -1,0 +1,51 @@
+//! Ctrl-C and SIGTERM: noticed once, so that work can come to an end. A second one ends the process at once, because
+//! whoever sends it has waited long enough.
+//!
+//! The handlers run on whichever thread the system chooses; all they do is to set a flag.
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether somebody wants this to end.
+#[derive(Clone, Debug)]
+pub struct Interrupt {
+    requested: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// From now on Ctrl-C and SIGTERM are noticed instead of ending the process.
+    ///
+    /// # Errors
+    /// The system does not let signals be caught.
+    pub fn catch() -> io::Result<Self> {
+        let requested = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the first signal finds the flag unset.
+            flag::register_conditional_default(signal, Arc::clone(&requested))?;
+            flag::register(signal, Arc::clone(&requested))?;
+        }
+        Ok(Self { requested })
+    }
+
+    /// Whether it was asked for.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_signal_is_noticed_and_ends_nothing() {
+        let interrupt = Interrupt::catch().unwrap();
+        assert!(!interrupt.is_requested());
+        signal_hook::low_level::raise(SIGINT).unwrap();
+        assert!(interrupt.is_requested());
+    }
+}

@@ -1,0 +1,154 @@
+//! `wal-inspect list`: one row for each segment. Reads headers, marks, and what lies behind the durable mark.
+
+use crate::arguments::ListArguments;
+use crate::failure::Failure;
+use crate::read::continuity::Continuity;
+use crate::read::scan::{self, Found};
+use crate::read::source::{self, Opened, Source};
+use crate::report::finding::Finding;
+use crate::report::segment::{SegmentReport, State};
+use crate::report::severity::Severity;
+use crate::show::json::FindingObject;
+use crate::show::output::Output;
+use crate::show::presenter::show_finding;
+use mcplog::position::WriterId;
+use mcplog::segment::SegmentReader;
+use mcplog_terminal::clock::Clock;
+use mcplog_terminal::clock::TimeStyle;
+use mcplog_terminal::line::Line;
+use mcplog_terminal::style::{BAD, DIM, GOOD, HEADER, NAME, PLAIN, WARNING};
+use mcplog_terminal::table::{Cell, Column, table};
+use mcplog_terminal::units::{bytes, count};
+use std::ops::ControlFlow;
+
+const COLUMNS: [Column; 7] = [
+    Column::right("SEGMENT"),
+    Column::left("STATE"),
+    Column::left("CREATED"),
+    Column::right("RECORDS"),
+    Column::left("SEQUENCE").cut_to(12),
+    Column::right("SIZE"),
+    Column::left("DURABLE"),
+];
+/// Where segments of several writers are listed; else it stands above the table.
+const WRITER: Column = Column::left("WRITER").cut_to(8).droppable(1);
+const FILE: Column = Column::left("FILE").droppable(2);
+/// Columns before a finding.
+const FINDING_INDENT: usize = 7;
+
+/// Shows the segments.
+pub(crate) fn run(arguments: &ListArguments, output: &mut Output) -> Result<Severity, Failure> {
+    let mut continuity = Continuity::default();
+    let mut reports = Vec::new();
+    for source in source::find(&arguments.paths)? {
+        reports.extend(look_at(&source, &mut continuity)?);
+    }
+    if arguments.json {
+        for report in &reports {
+            for finding in &report.findings {
+                output.object(&FindingObject { place: &report.place, finding })?;
+            }
+            output.object(report)?;
+        }
+    } else {
+        show(&reports, output)?;
+    }
+    Ok(reports.iter().map(SegmentReport::severity).max().unwrap_or_default())
+}
+
+fn look_at(source: &Source, continuity: &mut Continuity) -> Result<Option<SegmentReport>, Failure> {
+    let mut reader = match source.open()? {
+        Opened::Segment(reader) => reader,
+        Opened::Other(finding) => {
+            let mut report = SegmentReport::new(source.place(None));
+            report.bytes = std::fs::symlink_metadata(&source.path).map_or(0, |metadata| metadata.len());
+            report.add(finding);
+            return Ok(Some(report));
+        }
+        Opened::Retired => return Ok(None),
+    };
+    let header = *reader.header();
+    let mut report = SegmentReport::new(source.place(Some(header)));
+    for finding in continuity.check(&source.path, source.name_id, &header) {
+        report.add(finding);
+    }
+    if let Some(finding) = cut_below_the_mark(&reader)? {
+        report.add(finding);
+    } else {
+        let durable = reader.mark().durable;
+        reader.seek(durable);
+        let _ = scan::to_end(&mut reader, &mut |found| {
+            if let Found::Finding(finding) = found {
+                report.add(finding);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    report.read_to_end(&reader, source.may_be_active)?;
+    continuity.passed(&source.path, &header, reader.next_sequence());
+    Ok(Some(report))
+}
+
+fn cut_below_the_mark(reader: &SegmentReader) -> Result<Option<Finding>, Failure> {
+    let (bytes, durable) = (reader.file_bytes()?, reader.mark().durable.end);
+    // No look at where frames end: a mark is about bytes, and those are not there.
+    Ok((bytes < u64::from(durable.0)).then(|| Finding::Contradiction {
+        reason: format!(
+            "the file ends at {bytes}, below its durable mark at {durable}; `wal-inspect verify` says more"
+        ),
+        severity: Severity::Damaged,
+    }))
+}
+
+fn show(reports: &[SegmentReport], output: &mut Output) -> Result<(), Failure> {
+    let writers: Vec<WriterId> = reports.iter().filter_map(|report| Some(report.place.header?.writer_id)).collect();
+    let one_writer = writers.windows(2).all(|pair| pair[0] == pair[1]);
+    if let (Some(writer), true) = (writers.first(), one_writer) {
+        output.line(&Line::of(DIM, format!("writer {writer}")))?;
+    }
+    let clock = Clock::system();
+    let columns: Vec<_> = COLUMNS.into_iter().chain((!one_writer).then_some(WRITER)).chain([FILE]).collect();
+    let rows: Vec<_> = reports.iter().map(|report| row(report, &clock, !one_writer)).collect();
+    let lines = table(&columns, "SEGMENT", &rows, output.width());
+    let Some((heading, rows)) = lines.split_first() else { return Ok(()) };
+    output.line(heading)?;
+    for (report, row) in reports.iter().zip(rows) {
+        output.line(row)?;
+        for finding in &report.findings {
+            show_finding(output, FINDING_INDENT, finding)?;
+        }
+    }
+    Ok(())
+}
+
+fn row(report: &SegmentReport, clock: &Clock, with_writer: bool) -> Vec<Cell<'static>> {
+    let dash = || "-".to_owned();
+    let header = report.place.header;
+    let (state, style) = match (report.state, report.severity()) {
+        (None, severity) => (severity.name(), BAD),
+        (Some(state), Severity::Unreadable | Severity::Damaged) => (state.name(), BAD),
+        (Some(State::Active), _) => (State::Active.name(), GOOD),
+        (Some(State::Unsealed), _) => (State::Unsealed.name(), WARNING),
+        (Some(State::Sealed), _) => (State::Sealed.name(), PLAIN),
+    };
+    let durable = match report.durable {
+        None => dash(),
+        Some(_) if report.is_durable() => "all".to_owned(),
+        Some((_, sequence)) if header.is_some_and(|header| sequence < header.base_sequence) => "none".to_owned(),
+        Some((_, sequence)) => format!("–{sequence}"),
+    };
+    let mut row = vec![
+        Cell::owned(report.place.segment.map_or_else(dash, |segment| segment.0.to_string())).styled(HEADER),
+        Cell::new(state).styled(style),
+        Cell::owned(header.map_or_else(dash, |header| clock.time(header.created_at, TimeStyle::FullMinutes))),
+        Cell::owned(report.state.map_or_else(dash, |_| count(report.records()))),
+        Cell::owned(report.sequences().map_or_else(dash, |(first, last)| format!("{first}–{last}"))),
+        Cell::owned(bytes(report.bytes)),
+        Cell::owned(durable),
+    ];
+    if with_writer {
+        row.push(Cell::owned(header.map_or_else(dash, |header| header.writer_id.to_string())).styled(NAME));
+    }
+    row.push(Cell::owned(report.place.file.clone()).styled(DIM));
+    row
+}

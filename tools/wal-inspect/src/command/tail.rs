@@ -1,0 +1,213 @@
+//! `wal-inspect tail`: the last records, and with `--follow` every new one.
+
+use crate::arguments::TailArguments;
+use crate::failure::Failure;
+use crate::read::filter::Filter;
+use crate::read::follow::{Current, Follower, Step};
+use crate::read::scan::{self, Found};
+use crate::read::source::{self, Opened, Source};
+use crate::report::finding::Finding;
+use crate::report::place::Place;
+use crate::report::severity::Severity;
+use crate::report::undecodable;
+use crate::show::output::Output;
+use crate::show::presenter::Presenter;
+use mcplog::error::PathError;
+use mcplog::position::{Offset, Sequence};
+use mcplog::record::Record;
+use mcplog::segment::FrameAt;
+use mcplog_terminal::interrupt::Interrupt;
+use mcplog_terminal::text::escape;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+/// How long to wait before looking again: short enough to feel live, long enough to cost nothing.
+const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+/// Prints the end of the log, and what is added to it.
+pub(crate) fn run(arguments: &TailArguments, output: Output) -> Result<Severity, Failure> {
+    let mut presenter = Presenter::new(output, arguments.presentation);
+    if !arguments.follow {
+        let sources = source::find(std::slice::from_ref(&arguments.path))?;
+        let mut backlog = Backlog::new(arguments.records);
+        for source in sources.iter().rev() {
+            if backlog.is_full() {
+                break;
+            }
+            backlog.read(source, &arguments.filter)?;
+        }
+        let severity = backlog.show(&mut presenter)?;
+        presenter.output.flush()?;
+        return Ok(severity);
+    }
+    if let Err(source) = std::fs::metadata(&arguments.path) {
+        return Err(PathError { operation: "open", path: arguments.path.clone(), source }.into());
+    }
+    if !arguments.path.is_dir() {
+        return Err(Failure::FollowFile(arguments.path.clone()));
+    }
+    follow(arguments, &mut presenter)
+}
+
+fn follow(arguments: &TailArguments, presenter: &mut Presenter) -> Result<Severity, Failure> {
+    let interrupt = Interrupt::catch().map_err(Failure::Signals)?;
+    let wal_dir = source::wal_dir(&arguments.path)?;
+    let sources = source::in_directory(&wal_dir)?;
+    if sources.is_empty() {
+        anstream::eprintln!("waiting for the first segment in {}", escape(&wal_dir.to_string_lossy()));
+    }
+    let mut backlog = Backlog::new(arguments.records);
+    let mut current = None;
+    for source in sources.iter().rev() {
+        if current.is_none() {
+            current = backlog.begin(source, &arguments.filter)?;
+        } else if !backlog.is_full() {
+            backlog.read(source, &arguments.filter)?;
+        }
+    }
+    let mut severity = backlog.show(presenter)?;
+    let last_id = sources.last().and_then(|source| source.name_id);
+    let mut follower = Follower::new(wal_dir, current, last_id);
+    while !interrupt.is_requested() {
+        let step = follower.step(&mut |place, found| {
+            match found {
+                Found::Frame(frame) => {
+                    let record = Record::decode(frame.payload);
+                    severity = severity.max(record.as_ref().err().map_or(Severity::Sound, undecodable::severity));
+                    if arguments.filter.passes(frame.sequence, record.as_ref().ok()) {
+                        presenter.record(place, &frame, &record)?;
+                    }
+                }
+                Found::Finding(finding) => {
+                    severity = severity.max(finding.severity());
+                    presenter.finding(place, &finding)?;
+                }
+            }
+            Ok(())
+        })?;
+        if step == Step::Idle {
+            presenter.output.flush()?;
+            if output_is_gone() {
+                break;
+            }
+        }
+    }
+    presenter.output.flush()?;
+    Ok(severity)
+}
+
+/// Waits for the next look at the log. `true`: whoever read standard output is gone (`| head`).
+fn output_is_gone() -> bool {
+    let stdout = std::io::stdout();
+    let mut outputs = [PollFd::new(&stdout, PollFlags::empty())];
+    match rustix::event::poll(&mut outputs, Some(&POLL)) {
+        Ok(_) => outputs[0].revents().intersects(PollFlags::ERR | PollFlags::NVAL),
+        // A signal; whether it was Ctrl-C is looked at next.
+        Err(_) => false,
+    }
+}
+
+/// The last records of a log, gathered from its end.
+struct Backlog {
+    records_max: usize,
+    records: usize,
+    entries: VecDeque<Entry>,
+}
+
+/// Something to be shown, kept until all before it is known.
+struct Entry {
+    place: Rc<Place>,
+    content: Content,
+}
+
+enum Content {
+    Record { offset: Offset, sequence: Sequence, payload: Vec<u8> },
+    Finding(Finding),
+}
+
+impl Backlog {
+    fn new(records_max: usize) -> Self {
+        Self { records_max, records: 0, entries: VecDeque::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.records >= self.records_max
+    }
+
+    /// Reads a segment that lies before all that were read so far.
+    fn read(&mut self, source: &Source, filter: &Filter) -> Result<(), Failure> {
+        let mut segment = match source.open()? {
+            Opened::Segment(reader) => reader,
+            Opened::Other(finding) => {
+                let place = Rc::new(source.place(None));
+                self.entries.push_front(Entry { place, content: Content::Finding(finding) });
+                return Ok(());
+            }
+            Opened::Retired => return Ok(()),
+        };
+        let place = Rc::new(source.place(Some(*segment.header())));
+        let mut end = Self::new(self.records_max - self.records);
+        let _ = scan::to_end(&mut segment, &mut |found| Ok(end.push(&place, found, filter)))?;
+        self.prepend(end);
+        Ok(())
+    }
+
+    /// Reads the newest segment as far as it goes, to be followed from there.
+    fn begin(&mut self, source: &Source, filter: &Filter) -> Result<Option<Current>, Failure> {
+        // What can't be read now is left to the follower, which looks again before it says so.
+        let Opened::Segment(mut reader) = source.open()? else { return Ok(None) };
+        let place = source.place(Some(*reader.header()));
+        let shared = Rc::new(place.clone());
+        let mut end = Self::new(self.records_max);
+        let _ = scan::to_stop(&mut reader, &mut |found| Ok(end.push(&shared, found, filter)))?;
+        self.prepend(end);
+        Ok(Some(Current { source: source.clone(), place, reader, is_complete: false }))
+    }
+
+    fn push(&mut self, place: &Rc<Place>, found: Found<'_>, filter: &Filter) -> ControlFlow<()> {
+        let content = match found {
+            Found::Frame(frame) => {
+                if !filter.passes(frame.sequence, Record::decode(frame.payload).ok().as_ref()) {
+                    return ControlFlow::Continue(());
+                }
+                self.records += 1;
+                let FrameAt { offset, sequence, payload } = frame;
+                Content::Record { offset, sequence, payload: payload.to_vec() }
+            }
+            Found::Finding(finding) => Content::Finding(finding),
+        };
+        self.entries.push_back(Entry { place: Rc::clone(place), content });
+        while self.records > self.records_max {
+            let dropped = self.entries.pop_front();
+            self.records -= usize::from(dropped.is_some_and(|entry| matches!(entry.content, Content::Record { .. })));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn prepend(&mut self, mut earlier: Self) {
+        self.records += earlier.records;
+        earlier.entries.append(&mut self.entries);
+        self.entries = earlier.entries;
+    }
+
+    fn show(&self, presenter: &mut Presenter) -> Result<Severity, Failure> {
+        let mut severity = Severity::Sound;
+        for entry in &self.entries {
+            match &entry.content {
+                Content::Record { offset, sequence, payload } => {
+                    let record = Record::decode(payload);
+                    severity = severity.max(record.as_ref().err().map_or(Severity::Sound, undecodable::severity));
+                    let frame = FrameAt { offset: *offset, sequence: *sequence, payload };
+                    presenter.record(&entry.place, &frame, &record)?;
+                }
+                Content::Finding(finding) => {
+                    severity = severity.max(finding.severity());
+                    presenter.finding(&entry.place, finding)?;
+                }
+            }
+        }
+        Ok(severity)
+    }
+}

@@ -1,0 +1,10 @@
+//! What there is to say of records and segments, and how bad it is: pure data that all commands share.
+//!
+//! Nothing here reads a file or prints.
+
+pub(crate) mod fields;
+pub(crate) mod finding;
+pub(crate) mod place;
+pub(crate) mod segment;
+pub(crate) mod severity;
+pub(crate) mod undecodable;

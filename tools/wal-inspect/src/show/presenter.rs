@@ -1,0 +1,193 @@
+//! Shows records and findings in order: as JSON lines, or as text under a heading for each segment and day.
+
+use crate::report::fields::{fields, kind_name, time_ms};
+use crate::report::finding::Finding;
+use crate::report::place::Place;
+use crate::report::severity::Severity;
+use crate::show::json::{FindingObject, RecordObject};
+use crate::show::output::Output;
+use crate::show::record_text;
+use clap::Args;
+use mcplog::record::{Record, RecordError};
+use mcplog::segment::FrameAt;
+use mcplog::segment::format::FrameHeader;
+use mcplog_terminal::clock::Clock;
+use mcplog_terminal::hex;
+use mcplog_terminal::line::Line;
+use mcplog_terminal::style::{BAD, DIM, HEADER, NAME, PLAIN, WARNING};
+use std::io;
+
+/// Columns of the sequence number; longer ones push the rest aside.
+const SEQUENCE_WIDTH: usize = 6;
+/// Columns of the offset: the last one of a segment of the default size has seven digits.
+const OFFSET_WIDTH: usize = 8;
+/// Columns of a field's name; `protocol_version` has sixteen letters.
+const FIELD_WIDTH: usize = 16;
+
+/// How records are shown.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Presentation {
+    /// One JSON object per line, with every field (see `wal-inspect json`)
+    #[arg(long, conflicts_with_all = ["full", "hex", "offsets"])]
+    json: bool,
+    /// Every field of a record, each on a line of its own, nothing cut off
+    #[arg(long)]
+    full: bool,
+    /// The bytes of every frame
+    #[arg(long)]
+    hex: bool,
+    /// Where in its file every frame starts
+    #[arg(long)]
+    offsets: bool,
+}
+
+/// Shows what it is given, in order.
+pub(crate) struct Presenter {
+    pub(crate) output: Output,
+    clock: Clock,
+    how: Presentation,
+    /// File and day of the last heading.
+    heading: Option<(String, String)>,
+}
+
+impl Presenter {
+    pub(crate) fn new(output: Output, how: Presentation) -> Self {
+        Self { output, clock: Clock::system(), how, heading: None }
+    }
+
+    /// Shows a frame and the record in it.
+    pub(crate) fn record(
+        &mut self,
+        place: &Place,
+        frame: &FrameAt<'_>,
+        record: &Result<Record<'_>, RecordError>,
+    ) -> io::Result<()> {
+        if self.how.json {
+            return self.output.object(&RecordObject { place, frame, record });
+        }
+        let date = record.as_ref().ok().map(|record| self.clock.date(time_ms(record)));
+        self.heading(place, date)?;
+        let mut line = Line::of(DIM, format!("{:>SEQUENCE_WIDTH$}  ", frame.sequence.0));
+        if self.how.offsets {
+            line.push(DIM, format!("{:>OFFSET_WIDTH$}  ", frame.offset.0));
+        }
+        match record {
+            Ok(record) => {
+                line.extend(record_text::summary(record, &self.clock));
+                self.output.line(&line)?;
+                if self.how.full {
+                    self.fields(record)?;
+                }
+            }
+            Err(error) => {
+                let (what, style) = if error.newer().is_some() { ("newer", WARNING) } else { ("undecodable", BAD) };
+                let text = format!("{what}, {} bytes: {error}", frame.payload.len());
+                self.output.paragraph(&line, style, &text)?;
+            }
+        }
+        if self.how.hex {
+            self.frame_bytes(place, frame)?;
+        }
+        Ok(())
+    }
+
+    /// Shows a finding.
+    pub(crate) fn finding(&mut self, place: &Place, finding: &Finding) -> io::Result<()> {
+        if self.how.json {
+            return self.output.object(&FindingObject { place, finding });
+        }
+        self.heading(place, None)?;
+        show_finding(&mut self.output, SEQUENCE_WIDTH, finding)?;
+        if let Finding::Damage { offset, head, bytes, .. } = finding
+            && self.how.hex
+        {
+            self.hex_lines(offset.0, head)?;
+            if *bytes as usize > head.len() {
+                self.output.whole_line(&Line::of(DIM, format!("  … {} more bytes", *bytes as usize - head.len())))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn heading(&mut self, place: &Place, date: Option<String>) -> io::Result<()> {
+        let shown = self.heading.as_ref().filter(|(file, _)| *file == place.file);
+        let changed = match (shown, &date) {
+            (None, _) => true,
+            (Some((_, shown)), Some(date)) => shown != date && !shown.is_empty(),
+            (Some(_), None) => false,
+        };
+        if !changed {
+            if let (Some((_, shown)), Some(date)) = (&mut self.heading, date) {
+                *shown = date;
+            }
+            return Ok(());
+        }
+        let mut line = match place.segment {
+            Some(segment) => Line::of(HEADER, format!("segment {}", segment.0)),
+            None => Line::of(HEADER, place.file_name()),
+        };
+        // A segment that begins with something undecodable tells the day of its own start.
+        let created_at = place.header.map(|header| header.created_at);
+        let day = date.clone().or_else(|| created_at.map(|at_ms| self.clock.date(at_ms)));
+        if let Some(day) = day {
+            line.push(HEADER, format!("  {day}"));
+            line.push(DIM, format!("  {}", self.clock.zone(created_at.unwrap_or_default())));
+        }
+        line.push(DIM, format!("  {}", place.file));
+        self.heading = Some((place.file.clone(), date.unwrap_or_default()));
+        self.output.line(&line)
+    }
+
+    fn fields(&mut self, record: &Record<'_>) -> io::Result<()> {
+        let indent = SEQUENCE_WIDTH + 2;
+        let mut all = vec![("kind", kind_name(record.kind()).into())];
+        all.extend(fields(record));
+        for (name, value) in all {
+            let mut first = Line::new();
+            first.push_spaces(indent);
+            first.push(NAME, format!("{name:FIELD_WIDTH$}  "));
+            let text = value.to_string();
+            if text.trim_matches(' ').is_empty() {
+                // Empty is not absent: absent is a dash.
+                first.push(DIM, "(empty)");
+                self.output.whole_line(&first)?;
+            } else {
+                self.output.paragraph(&first, PLAIN, &text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The frame as it is in the file. Its header is made again from what was read: the checksum says it was the same.
+    fn frame_bytes(&mut self, place: &Place, frame: &FrameAt<'_>) -> io::Result<()> {
+        let Some(header) = place.header else { return Ok(()) };
+        let index = u32::try_from(frame.sequence.0.saturating_sub(header.base_sequence.0)).unwrap_or(u32::MAX);
+        let words = FrameHeader::for_payload(header.salt, index, frame.payload);
+        let mut bytes = Vec::with_capacity(frame.payload.len() + 16);
+        for word in [words.length, words.index, words.crc] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.extend_from_slice(frame.payload);
+        bytes.resize(mcplog::segment::format::frame_bytes(words.length) as usize, 0);
+        self.hex_lines(frame.offset.0, &bytes)
+    }
+
+    fn hex_lines(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
+        for line in hex::lines(offset, bytes) {
+            self.output.whole_line(&Line::of(DIM, line))?;
+        }
+        Ok(())
+    }
+}
+
+/// A finding as a paragraph, behind a mark in its colour.
+pub(crate) fn show_finding(output: &mut Output, indent: usize, finding: &Finding) -> io::Result<()> {
+    let (style, sign) = match finding.severity() {
+        Severity::Sound => (DIM, "-"),
+        Severity::Attention => (WARNING, "!"),
+        Severity::Unreadable | Severity::Damaged => (BAD, "!"),
+    };
+    let first = Line::of(style, format!("{sign:>indent$}  "));
+    output.paragraph(&first, style, &finding.describe())
+}

@@ -1,0 +1,112 @@
+//! A record in one line for people: what matters first, so that what is cut off is what matters least. Pure.
+
+use crate::report::fields::time_ms;
+use anstyle::Style;
+use mcplog::Status;
+use mcplog::record::{Record, RequestRecord, SessionRecord};
+use mcplog_terminal::clock::{Clock, TimeStyle};
+use mcplog_terminal::line::Line;
+use mcplog_terminal::style::{BAD, DIM, GOOD, HEADER, NAME, PLAIN, WARNING};
+use mcplog_terminal::units::{bytes, counted, latency};
+
+/// The kinds as the column shows them; the widest has seven letters.
+const KIND_WIDTH: usize = 7;
+/// `timeout`.
+const STATUS_WIDTH: usize = 7;
+/// `999 ms`, `9.9 min`.
+const LATENCY_WIDTH: usize = 7;
+
+/// Time of day, kind and content.
+pub(crate) fn summary(record: &Record<'_>, clock: &Clock) -> Line {
+    let mut line = Line::of(DIM, time_of_day(clock, time_ms(record)));
+    line.push(PLAIN, "  ");
+    match record {
+        Record::Request(request) => {
+            kind(&mut line, PLAIN, "request");
+            put_request(&mut line, request);
+        }
+        Record::Session(session) => {
+            kind(&mut line, NAME, "session");
+            put_session(&mut line, session);
+        }
+        Record::SessionClosed(closed) => {
+            kind(&mut line, NAME, "closed");
+            put(&mut line, PLAIN, &closed.session_id.text());
+        }
+        Record::SchemaVersion(version) => {
+            kind(&mut line, NAME, "schema");
+            put(&mut line, HEADER, version.method);
+            put(&mut line, PLAIN, version.upstream_url);
+            put(&mut line, PLAIN, &bytes(version.payload.len() as u64));
+            put(&mut line, DIM, version.proxy);
+            put(&mut line, DIM, version.content_hash);
+        }
+        Record::Gap(gap) => {
+            kind(&mut line, WARNING, "gap");
+            put(&mut line, WARNING, &format!("{} lost", counted(gap.events, "event")));
+            put(&mut line, DIM, &format!("from {} on", time_of_day(clock, gap.from_ts)));
+        }
+    }
+    line
+}
+
+fn put_request(line: &mut Line, request: &RequestRecord<'_>) {
+    let (status, name) = (status_style(request.status), request.status.as_str());
+    line.push(status, format!("{name:STATUS_WIDTH$}"));
+    line.push(PLAIN, format!(" {:>LATENCY_WIDTH$}  ", latency(request.latency_us)));
+    let subject = request.tool.or(request.target);
+    line.push(if subject.is_some() { PLAIN } else { HEADER }, request.method);
+    if let Some(subject) = subject {
+        line.push(PLAIN, " ");
+        line.push(HEADER, subject);
+    }
+    line.push(PLAIN, "  ");
+    if request.tool_error == Some(true) {
+        put(line, BAD, "tool error");
+    }
+    let error = [request.error_code, request.error_msg].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    put(line, status, &error);
+    put(line, DIM, request.proxy);
+    if let Some(session_id) = request.session_id {
+        put(line, DIM, &format!("session {session_id}"));
+    }
+    put(line, DIM, &format!("request {}", request.request_id));
+}
+
+fn put_session(line: &mut Line, session: &SessionRecord<'_>) {
+    let client = [session.client_name, session.client_version].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    put(line, HEADER, if client.is_empty() { "unknown client" } else { &client });
+    if let Some(platform) = session.client_platform {
+        put(line, PLAIN, platform);
+    }
+    if session.derived {
+        put(line, DIM, "derived");
+    }
+    put(line, PLAIN, &session.session_id.text());
+    put(line, DIM, session.proxy);
+    put(line, DIM, session.protocol_version.unwrap_or_default());
+}
+
+fn kind(line: &mut Line, style: Style, name: &str) {
+    line.push(style, format!("{name:KIND_WIDTH$}"));
+    line.push(PLAIN, "  ");
+}
+
+fn put(line: &mut Line, style: Style, text: &str) {
+    if !text.is_empty() {
+        line.push(style, text);
+        line.push(PLAIN, "  ");
+    }
+}
+
+const fn status_style(status: Status) -> Style {
+    match status {
+        Status::Ok => GOOD,
+        Status::Error => BAD,
+        Status::Timeout => WARNING,
+    }
+}
+
+fn time_of_day(clock: &Clock, ts: i64) -> String {
+    clock.time(ts, TimeStyle::Today)
+}
