@@ -68,6 +68,10 @@ pub use store::plan::plan;
 pub use store::rebuild::rebuild;
 pub use store::{check, plan, rebuild, writer_lock};
 
+// The fixture of all packages' tests names the library as they do.
+#[cfg(test)]
+extern crate self as mcplog;
+
 /// README.md's example, compiled and run as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,10 +1,8 @@
 //! `kill -9` of the recording process: everything that reached the map survives, each event is folded once.
 
-mod fixture;
-
-use fixture::{Fixture, PATIENCE, record_one};
 use mcplog::segment::{Item, SegmentReader, Stop};
 use mcplog::{Config, Store, SyncPolicy};
+use mcplog_fixture::{Fixture, PATIENCE, event};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,7 +22,7 @@ fn child_records_until_it_is_killed() {
     let store = Store::open(config).expect("open");
     let recorder = store.recorder();
     for number in first.parse().expect("a number").. {
-        record_one(&recorder, number);
+        event::record_or_drop(&recorder, number);
         if number % 16 == 0 {
             // One thread records in order, so this many of its events, and the first ones, are in the map.
             let appended = store.stats().appended;

@@ -2,14 +2,12 @@
 //! named.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod fixture;
-
-use fixture::{Fixture, PATIENCE};
 use mcplog::segment::format::{
     Extent, FRAME_HEADER_BYTES, FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark,
 };
 use mcplog::segment::{Item, SegmentReader, Stop};
 use mcplog::{Store, SyncPolicy};
+use mcplog_fixture::{Fixture, PATIENCE, event};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::ops::Range;
@@ -323,7 +321,7 @@ fn open_store(bytes: &[u8]) -> (BTreeSet<String>, bool) {
 #[test]
 fn a_store_folds_what_is_intact_and_names_what_is_not() {
     let patient = Patient::new(State::Sealed);
-    let id = |index: usize| fixture::request_id(1 + index as u64);
+    let id = |index: usize| event::request_id(1 + index as u64);
     let expect = |bytes: &[u8], hurt: &BTreeSet<usize>, what: &str| {
         let (ids, named) = open_store(bytes);
         let intact: BTreeSet<_> = (0..5).filter(|index| !hurt.contains(index)).map(id).collect();

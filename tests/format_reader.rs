@@ -1,10 +1,8 @@
 //! A reader in another language, written from format.md alone, reads what this code writes.
 
-mod fixture;
-
-use fixture::Fixture;
 use mcplog::event::{Direction, Note, Notes, Outcome, Transport};
 use mcplog::{Request, SchemaVersion, Session, SessionClosed, Status};
+use mcplog_fixture::Fixture;
 use serde_json::{Value, json};
 use std::os::unix::fs::FileExt;
 use std::path::Path;

@@ -2,11 +2,9 @@
 //! and the files under tests/golden with them, on purpose. From then on they are never made again, but for `folded.txt`, which
 //! says what a store makes of them: tables beside the five that other tools read may change.
 
-mod fixture;
-
-use fixture::Fixture;
 use mcplog::record::Record;
 use mcplog::segment::{Item, SegmentReader};
+use mcplog_fixture::Fixture;
 use rusqlite::types::Value;
 use std::fmt::Write;
 use std::path::Path;

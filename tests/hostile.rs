@@ -1,13 +1,11 @@
 //! A store's directory in which somebody put what does not belong there: opening it ends soon, within 256 MB of address
 //! space, follows no link, changes nothing outside, and says what is wrong in words that a terminal can stand.
 
-mod fixture;
-
-use fixture::{Fixture, PATIENCE, record_one};
 use mcplog::position::Offset;
 use mcplog::segment::format::{Extent, FRAMES_OFFSET, Mark};
 use mcplog::segment::{Item, SegmentReader};
 use mcplog::{Config, Store};
+use mcplog_fixture::{Fixture, PATIENCE, event, segment};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::fs::OpenOptions;
@@ -28,7 +26,7 @@ fn child_opens_the_store_in_little_memory() {
         .expect("a limit");
     match Store::open(config(Path::new(&dir))) {
         Ok(store) => {
-            record_one(&store.recorder(), 1_000_000);
+            event::record_or_drop(&store.recorder(), 1_000_000);
             println!("\nOUTCOME opened {}", store.shutdown(PATIENCE).health);
         }
         Err(error) => println!("\nOUTCOME refused {error}"),
@@ -76,18 +74,13 @@ fn log() -> Fixture {
     fixture.open();
     fixture.record(1..=10);
     fixture.shut_down();
-    for name in ["store.db", "store.db-wal", "store.db-shm"] {
-        let _ = std::fs::remove_file(fixture.config.dir.join(name));
-    }
+    fixture.remove_database();
     fixture
 }
 
 /// Forges a mark of the first segment, and opens the store.
 fn open_with_mark(fixture: &Fixture, forged: Mark) -> String {
-    let segment = fixture.segments()[0].clone();
-    let salt = SegmentReader::open(&segment).expect("a segment").header().salt;
-    let file = OpenOptions::new().write(true).open(&segment).expect("the segment");
-    file.write_all_at(&forged.encode(salt), u64::from(Mark::offset(forged.generation))).expect("written");
+    segment::write_mark(&fixture.segment(0), forged);
     open(&fixture.config.dir)
 }
 
@@ -97,15 +90,6 @@ fn rows(fixture: &Fixture) -> i64 {
 
 fn quarantined(fixture: &Fixture) -> i64 {
     fixture.number("SELECT count(*) FROM quarantine")
-}
-
-/// The names in a directory of the store.
-fn names(fixture: &Fixture, dir: &str) -> Vec<String> {
-    let entries = std::fs::read_dir(fixture.config.dir.join(dir)).into_iter().flatten();
-    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("list").file_name().into_string();
-    let mut names: Vec<_> = entries.map(|entry| name(entry).expect("UTF-8")).collect();
-    names.sort();
-    names
 }
 
 #[test]
@@ -123,8 +107,8 @@ fn what_is_no_file_in_the_place_of_a_segment_is_moved_aside_unopened() {
         let outcome = open(&fixture.config.dir);
         assert!(outcome.starts_with("opened degraded") && outcome.contains("000000000002.seg"), "{kind}: {outcome}");
         assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{kind}: {outcome}");
-        assert_eq!(names(&fixture, "wal"), ["000000000001.seg", "000000000003.seg"], "{kind}");
-        assert_eq!(names(&fixture, "quarantine"), ["000000000002.seg", "000000000002.seg.json"], "{kind}");
+        assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg"], "{kind}");
+        assert_eq!(fixture.names("quarantine"), ["000000000002.seg", "000000000002.seg.json"], "{kind}");
         if kind == "directory" {
             let inside = fixture.config.dir.join("quarantine/000000000002.seg/inside");
             assert_eq!(std::fs::read_to_string(inside).unwrap(), "somebody else's");
@@ -138,7 +122,7 @@ fn an_empty_file_in_the_place_of_a_segment_was_never_started() {
     std::fs::write(fixture.wal().join("000000000002.seg"), "").unwrap();
     assert_eq!(open(&fixture.config.dir), "opened ok");
     assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 0));
-    assert_eq!(names(&fixture, "wal"), ["000000000001.seg", "000000000003.seg"]);
+    assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg"]);
 }
 
 #[test]
@@ -154,8 +138,8 @@ fn a_link_in_the_place_of_a_segment_is_moved_aside_unfollowed() {
             assert!(outcome.contains(text), "{target:?}: {outcome}");
         }
         assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{target:?}: {outcome}");
-        assert_eq!(names(&fixture, "wal"), ["000000000001.seg", "000000000003.seg"], "{target:?}");
-        assert_eq!(names(&fixture, "quarantine"), ["000000000002.seg", "000000000002.seg.json"], "{target:?}");
+        assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg"], "{target:?}");
+        assert_eq!(fixture.names("quarantine"), ["000000000002.seg", "000000000002.seg.json"], "{target:?}");
         let moved = fixture.config.dir.join("quarantine/000000000002.seg");
         assert_eq!(std::fs::read_link(moved).unwrap(), target);
         assert_eq!(std::fs::read_to_string(outside).unwrap(), "somebody else's");
@@ -246,7 +230,7 @@ fn forged_lengths_and_marks_cost_no_memory_and_no_panic() {
         assert!(outcome.starts_with(health), "{forged:?}: {outcome}");
         let found = (rows(&fixture), quarantined(&fixture));
         assert_eq!(found, (folded + 1, i64::from(named)), "{forged:?}: {outcome}");
-        assert_eq!(names(&fixture, "quarantine").is_empty(), !named, "{forged:?}: {outcome}");
+        assert_eq!(fixture.names("quarantine").is_empty(), !named, "{forged:?}: {outcome}");
     }
     // At the end of some frame but the last: the mark lies, whether or not it vouches for what comes before.
     let sealed = log();

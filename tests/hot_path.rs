@@ -1,8 +1,7 @@
 //! A recording thread makes no system call, whatever the rate: counted by strace.
 
-mod fixture;
-
 use mcplog::{Config, Request, Status, Store};
+use mcplog_fixture::PATIENCE;
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -44,7 +43,7 @@ fn child_records_between_two_marks() {
     // The harness must see a system call where there is one.
     std::thread::yield_now();
     mark(2);
-    assert_eq!(store.shutdown(fixture::PATIENCE).dropped, 0);
+    assert_eq!(store.shutdown(PATIENCE).dropped, 0);
 }
 
 #[test]

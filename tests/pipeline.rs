@@ -1,11 +1,9 @@
 //! The whole way through the library: recorded, appended, folded, read.
 
-mod fixture;
-
-use fixture::{Fixture, PATIENCE, record_one};
 use mcplog::error::{OpenError, WaitError};
 use mcplog::segment::{Item, SegmentReader, Stop};
 use mcplog::{Refusal, Request, Store, SyncPolicy};
+use mcplog_fixture::{Blocker, Fixture, PATIENCE, event, segment};
 use rusqlite::types::Value;
 use std::time::Duration;
 
@@ -59,9 +57,7 @@ fn a_database_that_was_deleted_does_not_make_numbers_come_again() {
     let mut fixture = Fixture::with(|_| {});
     fixture.record(0..100);
     fixture.shut_down();
-    for name in ["store.db", "store.db-wal", "store.db-shm"] {
-        let _ = std::fs::remove_file(fixture.config.dir.join(name));
-    }
+    fixture.remove_database();
     fixture.open();
     fixture.record(100..101);
     fixture.shut_down();
@@ -122,7 +118,7 @@ fn recording_after_shutdown_is_refused_and_counted() {
     let mut fixture = Fixture::with(|_| {});
     let recorder = fixture.recorder();
     fixture.shut_down();
-    record_one(&recorder, 1);
+    event::record_or_drop(&recorder, 1);
     let refused = recorder.try_record(Request::new("id", 1, "p", "m")).unwrap_err();
     assert_eq!(refused.reason, Refusal::Closed);
 }
@@ -194,15 +190,13 @@ fn damage_below_the_mark_is_named_and_everything_around_it_is_folded() {
     fixture.record(0..100);
     // Below the mark, and not folded yet, because folding is held up.
     let path = fixture.segments()[0].clone();
-    let blocker = rusqlite::Connection::open(fixture.config.dir.join("store.db")).unwrap();
-    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let blocker = Blocker::new(&fixture);
     fixture.store().flush(PATIENCE).unwrap();
-    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     let mut reader = SegmentReader::open(&path).unwrap();
     let Item::Frame(first) = reader.next().unwrap() else { panic!("no frame") };
     let (first, length) = (first.offset, first.payload.len());
-    std::os::unix::fs::FileExt::write_all_at(&file, b"X", u64::from(first.0) + 20).unwrap();
-    blocker.execute_batch("ROLLBACK").unwrap();
+    segment::patch(&path, u64::from(first.0) + 20, b"X");
+    drop(blocker);
     fixture.fold();
     let health = fixture.store().stats().health;
     assert!(health.to_string().contains("1 records are lost"), "{health}");
@@ -218,12 +212,11 @@ fn damage_below_the_mark_is_named_and_everything_around_it_is_folded() {
 #[test]
 fn a_busy_database_delays_folding_and_loses_nothing() {
     let fixture = Fixture::with(|_| {});
-    let blocker = rusqlite::Connection::open(fixture.config.dir.join("store.db")).unwrap();
-    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let blocker = Blocker::new(&fixture);
     fixture.record(0..1000);
     let timeout = Duration::from_millis(200);
     assert_eq!(fixture.store().wait_folded(timeout), Err(WaitError::Timeout(timeout)));
-    blocker.execute_batch("ROLLBACK").unwrap();
+    drop(blocker);
     fixture.fold();
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1000);
     assert!(fixture.store().stats().health.is_ok());
@@ -232,8 +225,7 @@ fn a_busy_database_delays_folding_and_loses_nothing() {
 #[test]
 fn a_segment_that_is_gone_is_named_and_what_follows_it_is_folded() {
     let fixture = Fixture::with(|_| {});
-    let blocker = rusqlite::Connection::open(fixture.config.dir.join("store.db")).unwrap();
-    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let blocker = Blocker::new(&fixture);
     fixture.record(0..2000);
     fixture.store().flush(PATIENCE).unwrap();
     // Not the first: the compactor may have it open, and then loses nothing.
@@ -242,7 +234,7 @@ fn a_segment_that_is_gone_is_named_and_what_follows_it_is_folded() {
     let base = |path| SegmentReader::open(path).unwrap().header().base_sequence.0 as i64;
     let (lost_from, lost_to) = (base(&segments[1]), base(&segments[2]));
     std::fs::remove_file(&segments[1]).unwrap();
-    blocker.execute_batch("ROLLBACK").unwrap();
+    drop(blocker);
     fixture.fold();
     let health = fixture.store().stats().health.to_string();
     assert!(health.contains("000000000002.seg"), "{health}");

@@ -1,73 +1,17 @@
 //! What opening a store makes of what it finds, and what becomes of damage, of a full log and of a broken database.
 
-mod fixture;
-
-use fixture::{Fixture, PATIENCE};
 use mcplog::SyncPolicy;
 use mcplog::error::WaitError;
 use mcplog::health::Part;
 use mcplog::rebuild::{Source, rebuild};
-use mcplog::segment::{Item, SegmentReader};
-use std::fs::OpenOptions;
-use std::os::unix::fs::FileExt;
+use mcplog_fixture::segment::{frames, patch, set_length};
+use mcplog_fixture::{Blocker, Fixture, PATIENCE, wait_until};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-/// Overwrites bytes of a file.
-fn patch(path: &Path, offset: u64, bytes: &[u8]) {
-    OpenOptions::new().write(true).open(path).expect("it works").write_all_at(bytes, offset).expect("it works");
-}
+use std::time::Duration;
 
 /// Where the frames of a segment start.
 fn frame_offsets(path: &Path) -> Vec<u64> {
-    let mut reader = SegmentReader::open(path).expect("it works");
-    let mut offsets = Vec::new();
-    while let Item::Frame(frame) = reader.next().expect("it works") {
-        offsets.push(u64::from(frame.offset.0));
-    }
-    offsets
-}
-
-/// Holds folding up until it is dropped.
-struct Blocker(rusqlite::Connection);
-
-impl Blocker {
-    fn new(fixture: &Fixture) -> Self {
-        let connection = rusqlite::Connection::open(fixture.config.dir.join("store.db")).expect("it works");
-        connection.busy_timeout(PATIENCE).expect("it works");
-        connection.execute_batch("BEGIN IMMEDIATE").expect("it works");
-        Self(connection)
-    }
-}
-
-impl Drop for Blocker {
-    fn drop(&mut self) {
-        self.0.execute_batch("ROLLBACK").expect("it works");
-    }
-}
-
-fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn quarantined(fixture: &Fixture) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(fixture.config.dir.join("quarantine")) else { return Vec::new() };
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect();
-    names.sort();
-    names
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir(to).expect("it works");
-    for entry in std::fs::read_dir(from).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("it works");
-    }
+    frames(path).0.into_iter().map(u64::from).collect()
 }
 
 #[test]
@@ -85,12 +29,7 @@ fn a_log_that_came_back_shorter_than_the_checkpoint_is_gone_on_with_and_nothing_
         if let Some(last) = segments[..kept].last() {
             let offsets = frame_offsets(last);
             patch(last, 512, &[0; 1024]);
-            OpenOptions::new()
-                .write(true)
-                .open(last)
-                .expect("it works")
-                .set_len(offsets[offsets.len() / 2] + 3)
-                .expect("it works");
+            set_length(last, offsets[offsets.len() / 2] + 3);
         }
         for round in 0..2 {
             fixture.open();
@@ -106,23 +45,12 @@ fn a_log_that_came_back_shorter_than_the_checkpoint_is_gone_on_with_and_nothing_
     }
 }
 
-/// Shuts the store down and leaves of it only the log, as it is now: as a kill does, without what was folded.
-fn leave_only_the_log(fixture: &mut Fixture, blocker: Option<Blocker>) {
-    let copy = fixture.config.dir.parent().expect("it works").join("copy");
-    copy_dir(&fixture.wal(), &copy);
-    drop(blocker);
-    fixture.shut_down();
-    std::fs::remove_dir_all(&fixture.config.dir).expect("it works");
-    std::fs::create_dir(&fixture.config.dir).expect("it works");
-    std::fs::rename(&copy, fixture.wal()).expect("it works");
-}
-
 #[test]
 fn a_torn_tail_is_cut_counted_and_no_damage() {
     let mut fixture = Fixture::with(|config| config.segment_bytes = 1024 * 1024);
     fixture.record(0..1000);
     fixture.fold();
-    leave_only_the_log(&mut fixture, None);
+    fixture.leave_only_the_log(None);
     // Of what was never synced, one page did not reach the disk.
     let path = fixture.segments()[0].clone();
     let offsets = frame_offsets(&path);
@@ -149,7 +77,7 @@ fn what_lies_behind_missing_records_is_moved_aside_whole_and_folded_by_a_rebuild
     let blocker = Blocker::new(&fixture);
     fixture.record(0..2000);
     wait_until("all is in the log", || fixture.store().stats().appended == 2000);
-    leave_only_the_log(&mut fixture, Some(blocker));
+    fixture.leave_only_the_log(Some(blocker));
     // Nothing is vouched for, and one record did not reach the disk.
     let segments = fixture.segments();
     assert!(segments.len() > 2);
@@ -191,7 +119,7 @@ fn a_damaged_segment_goes_to_quarantine_with_its_bytes_once_it_is_folded() {
         let mut fixture = Fixture::with(|config| config.keep_segments_bytes = keep);
         let bytes = damage_and_fold(&mut fixture);
         let moved = ["000000000001.seg", "000000000001.seg.json"];
-        wait_until("the damaged segment is moved", || quarantined(&fixture) == moved);
+        wait_until("the damaged segment is moved", || fixture.names("quarantine") == moved);
         let quarantine = fixture.config.dir.join("quarantine");
         assert_eq!(std::fs::read(quarantine.join(moved[0])).expect("it works"), bytes);
         let note: serde_json::Value =
@@ -208,7 +136,7 @@ fn a_damaged_segment_goes_to_quarantine_with_its_bytes_once_it_is_folded() {
         // What a crash between the commit and the move leaves.
         std::fs::rename(quarantine.join(moved[0]), fixture.wal().join(moved[0])).expect("it works");
         fixture.open();
-        wait_until("it is moved again", || quarantined(&fixture) == moved);
+        wait_until("it is moved again", || fixture.names("quarantine") == moved);
         fixture.shut_down();
         assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1998);
         assert_eq!(fixture.number("SELECT count(*) FROM quarantine"), 2);
@@ -222,7 +150,7 @@ fn an_unreadable_segment_is_a_row_in_the_table_once_and_no_number_of_it_comes_ag
     let blocker = Blocker::new(&fixture);
     fixture.record(0..2000);
     fixture.store().flush(PATIENCE).expect("durable");
-    leave_only_the_log(&mut fixture, Some(blocker));
+    fixture.leave_only_the_log(Some(blocker));
     // The last segment's header is hurt, which says what numbers it has.
     let last = fixture.segments().pop().expect("it works");
     let held = frame_offsets(&last).len() as i64;
@@ -299,10 +227,6 @@ fn ruin_database(fixture: &Fixture) {
     }
 }
 
-fn database_files(fixture: &Fixture) -> Vec<PathBuf> {
-    ["store.db", "store.db-wal", "store.db-shm"].map(|name| fixture.config.dir.join(name)).into()
-}
-
 #[test]
 fn a_database_found_corrupt_at_opening_stops_folding_and_recording_goes_on() {
     let mut fixture = Fixture::with(|config| config.keep_segments_bytes = u64::MAX);
@@ -323,7 +247,7 @@ fn a_database_found_corrupt_at_opening_stops_folding_and_recording_goes_on() {
     assert_eq!((report.appended, report.dropped, report.folded), (2000, 0, 0));
     assert!(fixture.segments().starts_with(&before), "nothing is retired");
     // A new database, made from the segments: no number came twice.
-    database_files(&fixture).iter().for_each(|path| drop(std::fs::remove_file(path)));
+    fixture.remove_database();
     fixture.open();
     fixture.fold();
     fixture.shut_down();
@@ -338,7 +262,7 @@ fn a_database_that_becomes_corrupt_stops_folding_once_and_keeps_every_segment() 
     fixture.fold();
     let first = fixture.segments()[0].clone();
     // So that the compactor's connection does not trust the pages that it has in memory.
-    let other = rusqlite::Connection::open(fixture.config.dir.join("store.db")).expect("it works");
+    let other = fixture.database();
     other.execute_batch("CREATE TABLE another (number INTEGER)").expect("it works");
     ruin_database(&fixture);
     fixture.record(1000..5000);

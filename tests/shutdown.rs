@@ -2,11 +2,9 @@
 //! none that was refused is either.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod fixture;
-
-use fixture::{Fixture, PATIENCE, request_id};
 use mcplog::error::OpenError;
 use mcplog::{Recorder, Refusal, Request, ShutdownReport, Store};
+use mcplog_fixture::{Fixture, PATIENCE, event};
 use rusqlite::types::Value;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -32,7 +30,7 @@ fn record_until_closed(recorder: &Recorder, first: u64, events_max: u64) -> Vec<
     let long = "x".repeat(2_000);
     let mut accepted = Vec::new();
     for number in first..first + events_max {
-        let id = request_id(number);
+        let id = event::request_id(number);
         let mut request = Request::new(&id, 1, "p", "m");
         // Some events are too large to share a block with others.
         request.target = (dice.roll(50) == 0).then_some(&*long);
@@ -164,8 +162,9 @@ fn what_a_full_channel_drops_is_in_the_gaps_to_the_event() {
         std::thread::scope(|scope| {
             for thread in 0..threads {
                 let recorder = &recorder;
-                scope
-                    .spawn(move || (0..events).for_each(|number| fixture::record_one(recorder, thread << 32 | number)));
+                scope.spawn(move || {
+                    (0..events).for_each(|number| event::record_or_drop(recorder, thread << 32 | number))
+                });
             }
         });
         let report = fixture.shut_down();

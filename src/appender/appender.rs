@@ -1,12 +1,13 @@
 //! The appender: the one thread that takes events from the channel and appends them to the log.
 //!
-//! It looks at the channel by itself, in steps of a few milliseconds when nothing comes, so that no recording thread ever
-//! pays for waking it. It never syncs and knows nothing of SQLite. It waits for
-//! a disk only when the next segment is not ready yet.
+//! The appender looks at the channel by itself, in steps of a few milliseconds when nothing comes, so that no recording
+//! thread ever pays for waking it. It never syncs and knows nothing of SQLite. It waits for a disk only when the next
+//! segment is not ready yet.
 
-use super::parts::AppenderParts;
+use super::handles::AppenderHandles;
+use super::log_writer::LogWriter;
+use super::rewrite::rewrite_doubtful;
 use super::sync_loop::SyncCommand;
-use super::tail::LogTail;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
 use crate::ground::position::{Sequence, WriterId};
@@ -16,12 +17,12 @@ use std::time::{Duration, Instant};
 
 /// The shortest sleep, and the first one when nothing comes; it doubles then.
 const IDLE_MIN: Duration = Duration::from_millis(1);
-/// The longest sleep while events come: one waits this long at most before it is in the map, and safe from a crash of the
-/// process.
+/// The longest sleep while events come: one waits this long at most before it is in the map, and safe from a crash of
+/// the process.
 const IDLE_MAX: Duration = Duration::from_millis(10);
-/// The sleep once nothing came for [`QUIET_LOOKS`]. Waking up costs some 40 us of processor time, 27 of them in a program
-/// that does nothing else: with a hundred looks a second, an idle store and its proxy took 0.68 % of a core. Looking less
-/// closely, at fewer cache lines, changed nothing.
+/// The sleep once nothing came for [`QUIET_LOOKS`]. Waking up costs some 40 us of processor time, 27 of them in a
+/// program that does nothing else: with a hundred looks a second, an idle store and its proxy took 0.68 % of a core.
+/// Looking less closely, at fewer cache lines, changed nothing.
 const IDLE_QUIET: Duration = Duration::from_millis(20);
 /// About a second.
 const QUIET_LOOKS: u32 = 100;
@@ -38,50 +39,51 @@ const ALERT: Duration = Duration::from_micros(150);
 /// The thread's state.
 pub(crate) struct Appender {
     intake: Intake,
-    tail: LogTail,
+    writer: LogWriter,
 }
 
 impl Appender {
-    /// An appender that goes on after `last_sequence`, with its first segment. What lies up to `not_counted` does not
+    /// An appender that goes on after `last_sequence`, with its first segment. Records up to `counted_as_folded` do not
     /// count as waiting to be folded.
     ///
     /// # Errors
     /// There is no room for a segment.
     pub(crate) fn new(
-        parts: AppenderParts,
+        handles: AppenderHandles,
         config: &Config,
         writer_id: WriterId,
         last_sequence: Sequence,
-        not_counted: Sequence,
+        counted_as_folded: Sequence,
     ) -> Result<Self, PathError> {
-        let intake = Intake::new(Arc::clone(&parts.channel));
-        Ok(Self { intake, tail: LogTail::new(parts, config, writer_id, last_sequence, not_counted)? })
+        let intake = Intake::new(Arc::clone(&handles.channel));
+        let writer = LogWriter::new(handles, config, writer_id, last_sequence, counted_as_folded)?;
+        Ok(Self { intake, writer })
     }
 
     /// Runs until the channel is closed and empty.
     pub(crate) fn run(self) {
-        let Self { mut intake, mut tail } = self;
-        let (channel, progress) = (Arc::clone(&tail.parts.channel), Arc::clone(&tail.parts.progress));
+        let Self { mut intake, mut writer } = self;
+        let (channel, progress) = (Arc::clone(&writer.end.handles.channel), Arc::clone(&writer.end.handles.progress));
         let (mut idle, mut quiet_looks) = (IDLE_MIN, 0_u32);
         let mut alert_until = None;
         loop {
-            tail.write_again();
+            rewrite_doubtful(&mut writer.end);
             // Before taking: what was recorded before a ticket was drawn is then taken.
             let drawn = progress.drawn();
-            let taken = intake.take(|event| tail.append_event(event));
-            tail.tell_progress();
+            let taken = intake.take(|event| writer.append_event(event));
+            writer.end.report_progress();
             if progress.answer(drawn) {
                 alert_until = Some(Instant::now() + ALERT);
-                tail.tell_syncer(SyncCommand::SyncNow(drawn));
+                writer.end.tell_syncer(SyncCommand::SyncNow(drawn));
             }
-            tail.append_gap(taken == 0);
+            writer.append_gap(taken == 0);
             if taken >= BUSY_EVENTS {
                 continue;
             }
             if taken == 0 && !channel.is_open() {
                 break;
             }
-            tail.end_old_segment();
+            writer.end_old_segment();
             alert_until = alert_until.filter(|until| Instant::now() < *until);
             if alert_until.is_some() {
                 std::thread::yield_now();
@@ -91,10 +93,10 @@ impl Appender {
             idle = next_idle(idle, taken, quiet_looks);
             std::thread::park_timeout(idle);
         }
-        intake.close(|event| tail.append_event(event));
-        tail.tell_progress();
-        tail.append_gap(true);
-        tail.end_segment();
+        intake.close(|event| writer.append_event(event));
+        writer.end.report_progress();
+        writer.append_gap(true);
+        writer.end.end_segment();
     }
 }
 

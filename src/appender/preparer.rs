@@ -3,20 +3,21 @@
 //! Allocating and populating a segment takes milliseconds; the appender must not wait for that. The thread sleeps in a
 //! channel of capacity zero until the appender takes a segment, and then prepares another.
 
-use crate::ground::error::PathError;
+use crate::ground::error::{AtPath, PathError};
 use crate::ground::position::SegmentId;
+use crate::ground::sabotage::{self, Spot};
 use crate::segment::writer::PreparedSegment;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long the appender waits for a segment before it says so, and looks whether it is to give up. A btrfs without room
-/// takes half a minute to say that there is none.
+/// How long the appender waits for a segment before it says so, and looks whether it is to give up. A btrfs without
+/// room takes half a minute to say that there is none.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A segment, or why there is none: the appender decides when to ask again, by taking the next.
-pub(crate) type Prepared = Result<PreparedSegment, PathError>;
+pub(crate) type PrepareResult = Result<PreparedSegment, PathError>;
 
 /// What segments are made of.
 #[derive(Clone, Debug)]
@@ -28,14 +29,8 @@ pub(crate) struct Preparer {
 }
 
 impl Preparer {
-    fn prepare(&mut self) -> Prepared {
-        #[cfg(test)]
-        {
-            crate::ground::sabotage::strike(&self.wal_dir, crate::ground::sabotage::Spot::Prepare);
-            if crate::ground::sabotage::is_due(&self.wal_dir, crate::ground::sabotage::Spot::PrepareSlowly) {
-                std::thread::sleep(PATIENCE * 3 / 2);
-            }
-        }
+    fn prepare(&mut self) -> PrepareResult {
+        sabotage::at(Spot::Prepare, &self.wal_dir).at("prepare a segment in", &self.wal_dir)?;
         let id = self.next;
         // A failed attempt used its id up only if a file was left behind; skipping an id costs nothing.
         self.next = id.next();
@@ -43,7 +38,7 @@ impl Preparer {
     }
 
     /// Prepares segments until nobody takes them.
-    pub(crate) fn run(mut self, prepared: Sender<Prepared>) {
+    pub(crate) fn run(mut self, prepared: Sender<PrepareResult>) {
         loop {
             if let Err(unwanted) = prepared.send(self.prepare()) {
                 if let Ok(segment) = unwanted.into_inner() {
@@ -58,14 +53,14 @@ impl Preparer {
 /// Where the appender takes segments. Dropping it ends the preparing thread.
 #[derive(Debug)]
 pub(crate) struct Supply {
-    prepared: Receiver<Prepared>,
+    prepared: Receiver<PrepareResult>,
     /// For when the preparing thread has died.
     preparer: Preparer,
 }
 
 impl Supply {
     /// A supply, and where the preparing thread puts what `preparer` makes.
-    pub(crate) fn new(preparer: Preparer) -> (Sender<Prepared>, Self) {
+    pub(crate) fn new(preparer: Preparer) -> (Sender<PrepareResult>, Self) {
         let (sender, prepared) = crossbeam_channel::bounded(0);
         (sender, Self { prepared, preparer })
     }
@@ -74,7 +69,7 @@ impl Supply {
     ///
     /// # Errors
     /// There is no room, or not within [`PATIENCE`].
-    pub(crate) fn take(&mut self) -> Prepared {
+    pub(crate) fn take(&mut self) -> PrepareResult {
         let taken = match self.prepared.recv_timeout(PATIENCE) {
             Ok(taken) => taken,
             Err(RecvTimeoutError::Timeout) => {

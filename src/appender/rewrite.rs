@@ -1,129 +1,116 @@
-//! After a failed sync: what it left in doubt is read back and written again, into new segments.
+//! After a failed sync: the records that it left in doubt are read back and written once more, into new segments.
 //!
-//! Runs on the appender, which appends nothing else meanwhile. `format.md` says how readers tell the two writings apart;
-//! [`super::sync_loop`] says when a segment is poisoned, and what it needs to be told.
+//! Runs on the appender, which appends nothing else meanwhile. `format.md` says how readers tell the two writings
+//! apart; [`super::sync_loop`] says when a segment is poisoned, and what it needs to be told.
 
+use super::log_end::LogEnd;
 use super::sync_loop::SyncCommand;
-use super::tail::LogTail;
-#[cfg(test)]
-use crate::ground::error::AtPath;
-use crate::ground::error::SegmentError;
+use crate::ground::error::{AtPath, SegmentError};
 use crate::ground::health::Part;
 use crate::ground::position::Sequence;
+use crate::ground::sabotage::{self, Spot};
 use crate::segment::format::Extent;
 use crate::segment::reader::{Item, SegmentReader};
-use crate::segment::segment_list::{LogSegment, Readable};
+use crate::segment::segment_list::{LogSegment, SegmentToRead};
+use crate::segment::syncer::UnsyncedSegment;
 use crate::segment::writer::NotAppended;
-#[cfg(test)]
-use std::time::Duration;
 
-impl LogTail {
-    /// If a sync failed, writes again what it left in doubt: everything beyond the durable mark of the poisoned segment,
-    /// through all segments after it, into new ones, with the same numbers. Nothing else is appended before that is done.
-    ///
-    /// A crash meanwhile leaves both writings, of which recovery takes the one that reaches further.
-    pub(crate) fn write_again(&mut self) {
-        let Ok(poisoned) = self.parts.poisoned.try_recv() else { return };
-        self.tell_progress();
-        self.end_segment();
-        self.tell_syncer(SyncCommand::WritingAgain);
-        let mut again = WritingAgain { segments: Vec::new(), last: poisoned.durable_sequence(), missing: Vec::new() };
-        for doubtful in self.parts.log.all_beyond(poisoned.durable_sequence()) {
-            let from = if doubtful.segment.id == poisoned.segment { poisoned.durable } else { Extent::EMPTY };
-            if !self.copy(&doubtful, from, &mut again) {
-                // The store is giving up. What is there already does no harm: it does not reach as far.
-                return;
-            }
+/// Rewrites what a failed sync left in doubt, if one failed: everything beyond the durable mark of the poisoned
+/// segment, through all segments after it, goes into new segments, with the same numbers. Nothing else is appended
+/// before that is done.
+///
+/// A crash meanwhile leaves both writings, of which recovery takes the one that reaches further.
+pub(super) fn rewrite_doubtful(end: &mut LogEnd) {
+    let Ok(poisoned) = end.handles.poisoned.try_recv() else { return };
+    end.report_progress();
+    end.end_segment();
+    end.tell_syncer(SyncCommand::BeginRewrite);
+    let mut rewrite = Rewrite { end, segments: Vec::new(), last: poisoned.durable_sequence(), missing: Vec::new() };
+    for doubtful in rewrite.end.handles.log.all_beyond(poisoned.durable_sequence()) {
+        let from = if doubtful.segment.id == poisoned.segment { poisoned.durable } else { Extent::EMPTY };
+        if !rewrite.rewrite_segment(&doubtful, from) {
+            // The store is giving up. The new segments do no harm: they do not reach as far as the old ones.
+            return;
         }
-        if again.last_written() < self.last_sequence {
-            // What comes next would get the number of a record that is lost.
-            self.end_segment();
-        }
-        // What of it is folded before the other writing takes its place is in the database, and not lost.
-        let folding = (!again.missing.is_empty()).then(|| self.parts.log.hold_folding());
-        let folded = self.parts.progress.folded();
-        let lost = again.missing_beyond(folded);
-        if lost > 0 {
-            self.parts.progress.forget_events(again.missing_beyond(folded.max(self.last_of_earlier_runs)));
-            self.parts.channel.gap.add(lost);
-        }
-        self.parts.log.supersede(poisoned.durable_sequence(), poisoned.segment, poisoned.durable, again.segments);
-        drop(folding);
-        self.tell_syncer(SyncCommand::WrittenAgain { lost });
     }
+    rewrite.finish(&poisoned);
+}
 
-    /// Copies what a segment has beyond what was written again. `false`: the store is giving up.
-    fn copy(&mut self, doubtful: &Readable, from: Extent, again: &mut WritingAgain) -> bool {
-        let Readable { segment: doubtful, last } = doubtful;
-        let published = doubtful.progress.published();
-        again.begin_at(doubtful.base_sequence);
-        let mut copy_all = || -> Result<bool, SegmentError> {
-            #[cfg(test)]
-            {
-                let late = crate::ground::sabotage::is_due(&doubtful.path, crate::ground::sabotage::Spot::ReadBackLate);
-                while late && self.parts.progress.folded() < *last {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                crate::ground::sabotage::fail(&doubtful.path, crate::ground::sabotage::Spot::ReadBack)
-                    .at("read", &doubtful.path)?;
-            }
-            let mut reader = SegmentReader::open(&doubtful.path)?;
-            reader.seek(from);
-            // All of it was published; what is no frame any more was lost since.
-            reader.set_limit(published);
-            loop {
-                match reader.next()? {
-                    Item::Frame(frame) if frame.sequence <= again.last => {}
-                    // From there on, the next segment has it.
-                    Item::Frame(frame) if frame.sequence > *last => return Ok(true),
-                    Item::Frame(frame) => {
-                        again.pass_over_to(Sequence(frame.sequence.0 - 1));
-                        if !self.append_again(frame.sequence, frame.payload, again) {
-                            return Ok(false);
-                        }
-                    }
-                    Item::Damage(damage) => {
-                        let (id, offset) = (doubtful.id, damage.offset);
-                        let problem = format_args!(
-                            "segment {id}, offset {offset}: {}; what a failed sync left there is lost",
-                            damage.reason
-                        );
-                        self.parts.health.report(Part::Damage, problem);
-                    }
-                    Item::Stop(_) => return Ok(true),
-                }
-            }
-        };
-        let go_on = copy_all().unwrap_or_else(|error| {
-            self.parts.health.report(Part::Damage, format_args!("{error}; what a failed sync left in it is lost"));
+/// A rewrite under way.
+struct Rewrite<'a> {
+    end: &'a mut LogEnd,
+    /// The new segments.
+    segments: Vec<LogSegment>,
+    /// The last number that was written once more, or found to be lost.
+    last: Sequence,
+    /// Records that can't be read back: for each run of them, the number before it and its last one.
+    missing: Vec<(Sequence, Sequence)>,
+}
+
+impl Rewrite<'_> {
+    /// Rewrites the records of a segment that are not rewritten yet. `false`: the store is giving up.
+    fn rewrite_segment(&mut self, doubtful: &SegmentToRead, from: Extent) -> bool {
+        self.begin_at(doubtful.segment.base_sequence);
+        let goes_on = self.rewrite_frames(doubtful, from).unwrap_or_else(|error| {
+            self.report_damage(format_args!("{error}; what a failed sync left in it is lost"));
             true
         });
-        again.pass_over_to(*last);
-        go_on
+        self.pass_over_to(doubtful.last);
+        goes_on
+    }
+
+    /// Reads a segment's frames back and appends them. `false`: the store is giving up.
+    fn rewrite_frames(&mut self, doubtful: &SegmentToRead, from: Extent) -> Result<bool, SegmentError> {
+        let SegmentToRead { segment: LogSegment { id, path, progress, .. }, last } = doubtful;
+        // Looked at first: what is published meanwhile is no part of the rewrite.
+        let published = progress.published();
+        sabotage::at(Spot::ReadBack, path).at("read", path)?;
+        let mut reader = SegmentReader::open(path)?;
+        reader.seek(from);
+        // All of it was published; what is no frame any more was lost since.
+        reader.set_limit(published);
+        loop {
+            match reader.next()? {
+                Item::Frame(frame) if frame.sequence <= self.last => {}
+                // From there on, the next segment has the records.
+                Item::Frame(frame) if frame.sequence > *last => return Ok(true),
+                Item::Frame(frame) => {
+                    sabotage::at(Spot::Rewrite, path).at("read", path)?;
+                    self.pass_over_to(Sequence(frame.sequence.0 - 1));
+                    if !self.append_numbered(frame.sequence, frame.payload) {
+                        return Ok(false);
+                    }
+                }
+                Item::Damage(damage) => {
+                    let (offset, reason) = (damage.offset, damage.reason);
+                    self.report_damage(format_args!(
+                        "segment {id}, offset {offset}: {reason}; what a failed sync left there is lost"
+                    ));
+                }
+                Item::Stop(_) => return Ok(true),
+            }
+        }
+    }
+
+    fn report_damage(&self, problem: std::fmt::Arguments<'_>) {
+        self.end.handles.health.report(Part::Damage, problem);
     }
 
     /// Appends a record that has its number already. `false`: the store is giving up.
-    fn append_again(&mut self, sequence: Sequence, payload: &[u8], again: &mut WritingAgain) -> bool {
-        #[cfg(test)]
-        if let Some(active) = &self.active {
-            crate::ground::sabotage::strike(active.writer.path(), crate::ground::sabotage::Spot::WriteAgain);
-            if crate::ground::sabotage::is_due(active.writer.path(), crate::ground::sabotage::Spot::WriteAgainSlowly) {
-                std::thread::sleep(Duration::from_millis(300));
-            }
-        }
+    fn append_numbered(&mut self, sequence: Sequence, payload: &[u8]) -> bool {
         loop {
             let mut refused = Ok(());
-            if let Some(active) = &mut self.active {
+            if let Some(active) = &mut self.end.active {
                 let (extent, base) = (active.writer.extent(), active.writer.header().base_sequence);
-                if base.0 + u64::from(extent.frames) == sequence.0 {
+                if extent.next_sequence(base) == sequence {
                     match active.writer.append(payload) {
                         Ok(_) => {
-                            again.last = sequence;
+                            self.last = sequence;
                             return true;
                         }
-                        // Segments were larger when it was recorded.
+                        // Segments were larger when the record was appended first.
                         Err(NotAppended::Full) if extent.frames == 0 => {
-                            again.pass_over_to(sequence);
+                            self.pass_over_to(sequence);
                             return true;
                         }
                         Err(NotAppended::Full) => {}
@@ -131,41 +118,49 @@ impl LogTail {
                     }
                 }
             }
-            self.end_segment();
-            match refused.and_then(|()| self.start_segment(sequence)) {
+            self.end.end_segment();
+            match refused.and_then(|()| self.end.activate_prepared(sequence)) {
                 Ok((active, segment)) => {
-                    self.parts.health.clear(Part::Segments);
-                    self.active = Some(active);
-                    again.segments.push(segment);
+                    self.end.handles.health.clear(Part::Segments);
+                    self.end.active = Some(active);
+                    self.segments.push(segment);
                 }
                 Err(error) => {
-                    if !self.wait_for_segment(&error.into()) {
+                    if !self.end.wait_for_segment(&error.into()) {
                         return false;
                     }
                 }
             }
         }
     }
-}
 
-/// How far writing again has come.
-struct WritingAgain {
-    /// The new segments.
-    segments: Vec<LogSegment>,
-    /// The last number that was written again, or found to be lost.
-    last: Sequence,
-    /// What can't be read back: the number before it, and its last one.
-    missing: Vec<(Sequence, Sequence)>,
-}
+    /// Puts the new segments in the place of those in doubt, and counts what is lost.
+    fn finish(self, poisoned: &UnsyncedSegment) {
+        if self.last_written() < self.end.last_sequence {
+            // The next record would get the number of a record that is lost.
+            self.end.end_segment();
+        }
+        let handles = &self.end.handles;
+        // A missing record that is folded before the new segments take their place is in the database, and not lost.
+        let folding = (!self.missing.is_empty()).then(|| handles.log.hold_folding());
+        let folded = handles.progress.folded();
+        let lost = self.missing_beyond(folded);
+        if lost > 0 {
+            handles.progress.forget_events(self.missing_beyond(folded.max(self.end.last_of_earlier_runs)));
+            handles.channel.gap.add(lost);
+        }
+        handles.log.supersede(poisoned.durable_sequence(), poisoned.segment, poisoned.durable, self.segments);
+        drop(folding);
+        self.end.tell_syncer(SyncCommand::EndRewrite { lost });
+    }
 
-impl WritingAgain {
     /// A segment with that first number comes next. Numbers that no segment holds are not in doubt: nothing was
-    /// recorded under them, or it was found to be lost, and counted, when it was written again before.
+    /// recorded under them, or an earlier rewrite found and counted them as lost.
     fn begin_at(&mut self, base_sequence: Sequence) {
         self.last = self.last.max(Sequence(base_sequence.0 - 1));
     }
 
-    /// What lies between the last number and this one can't be read back.
+    /// The records between the last number and this one can't be read back.
     fn pass_over_to(&mut self, sequence: Sequence) {
         if sequence > self.last {
             self.missing.push((self.last, sequence));
@@ -173,7 +168,7 @@ impl WritingAgain {
         }
     }
 
-    /// How much of what is missing lies beyond that number.
+    /// How many of the missing records lie beyond that number.
     fn missing_beyond(&self, sequence: Sequence) -> u64 {
         self.missing.iter().map(|(before, last)| last.0.saturating_sub(sequence.max(*before).0)).sum()
     }

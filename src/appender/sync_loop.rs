@@ -5,14 +5,15 @@
 //!
 //! A failed sync poisons its segment for good: Linux reports a failed write-back once and then forgets it, so trying
 //! again would turn a loss into a success. From then on nothing of that segment and of those after it is synced or
-//! called durable. The appender is told, writes what was not durable again into new segments, with the same numbers, and
-//! says where those begin; the syncing thread goes on with them. After [`POISONINGS_MAX`] in a row it gives up.
+//! called durable. The appender is told, writes what was not durable once more, into new segments with the same
+//! numbers, and says where those begin; the syncing thread goes on with them. After [`POISONINGS_MAX`] in a row it
+//! gives up.
 
 use crate::ground::config::SyncPolicy;
 use crate::ground::error::PathError;
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::position::Sequence;
-use crate::ground::progress::{Progress, Ticket};
+use crate::ground::store_progress::{StoreProgress, Ticket};
 use crate::segment::format::Extent;
 use crate::segment::syncer::{SealedSyncError, SegmentSyncer, UnsyncedSegment, sync_sealed_file};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -28,25 +29,25 @@ pub(crate) enum SyncCommand {
     Activate(SegmentSyncer),
     /// The active segment got its last frame. By the appender, which has let go of it.
     Seal(Extent),
-    /// Something was appended, after everything was durable: it is synced when it is due. By the appender.
+    /// A record was appended after everything was durable: it is synced when that is due. By the appender.
     Appended,
     /// Sync now: tickets were answered, up to this one, or the policy is `always` and something was appended. By the
-    /// appender. Where in the row of commands it comes says which segments the tickets cover.
+    /// appender. The command's place among the others says which segments the tickets cover.
     SyncNow(Ticket),
-    /// What was not durable is being written again; the segments that come now have it.
-    WritingAgain,
-    /// All of it is written, but for so many records that could not be read back.
-    WrittenAgain { lost: u64 },
+    /// Records that were not durable are being written once more; the segments that come now have them.
+    BeginRewrite,
+    /// The rewrite is done, but for so many records that could not be read back.
+    EndRewrite { lost: u64 },
 }
 
-/// Whether what is published may be synced.
+/// Whether published frames may be synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Sound,
     /// A sync failed. Nothing is synced before the appender says that new segments begin.
     Poisoned,
     /// The new segments don't have everything yet: no ticket is durable before they do.
-    WritingAgain,
+    Rewriting,
     /// Nothing is synced any more.
     GivenUp,
 }
@@ -54,40 +55,42 @@ enum State {
 /// The thread's state.
 pub(crate) struct SyncLoop {
     commands: Receiver<SyncCommand>,
-    /// Where the appender learns that a segment is poisoned. Never full: there is none more before it has answered.
+    /// Where the appender learns that a segment is poisoned. Never full: no other segment is poisoned before the
+    /// appender has answered.
     poisoned: Sender<UnsyncedSegment>,
     policy: SyncPolicy,
     interval: Duration,
-    progress: Arc<Progress>,
+    progress: Arc<StoreProgress>,
     health: Arc<HealthBoard>,
     /// Woken when more became durable, and so may be folded.
     compactor: Thread,
     compactor_woken: Instant,
     /// More became durable than when the compactor was last woken.
     more_to_fold: bool,
-    /// The last ticket that it was told of.
+    /// The last ticket that the appender has told of.
     answered: Ticket,
     active: Option<SegmentSyncer>,
-    /// Segments that were sealed without a sync, under the policy `never` or by recovery: the next sync owes them one.
+    /// Segments that were sealed without a sync, under the policy `never` or by recovery. They are synced before
+    /// anything else.
     unsynced: VecDeque<UnsyncedSegment>,
-    /// When to try again what could not be tried.
+    /// When to try a sync that could not be tried.
     retry: Option<Instant>,
     /// The last sequence number of the segments that were sealed.
     last_sealed: Sequence,
     state: State,
-    /// How many records were lost by failed syncs since a waiter was last told of any.
+    /// How many records failed syncs have lost since a waiter was last told of any.
     lost: u64,
     /// How many syncs have failed since the last one that did not.
     failures: u32,
     /// Health says that something is wrong with syncing.
-    degraded: bool,
+    health_is_degraded: bool,
 }
 
-/// What the syncing thread shares with others.
-pub(crate) struct SyncParts {
+/// What the syncing thread shares with other threads.
+pub(crate) struct SyncHandles {
     pub(crate) commands: Receiver<SyncCommand>,
     pub(crate) poisoned: Sender<UnsyncedSegment>,
-    pub(crate) progress: Arc<Progress>,
+    pub(crate) progress: Arc<StoreProgress>,
     pub(crate) health: Arc<HealthBoard>,
     pub(crate) compactor: Thread,
 }
@@ -98,7 +101,7 @@ const POISONINGS_MAX: u32 = 3;
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 /// How long to wait before trying again to sync a segment that could not be opened.
 const SEALED_RETRY: Duration = Duration::from_millis(250);
-/// From how many on the list of unsynced segments is looked through for files that are gone.
+/// From so many unsynced segments on, the list is looked through for files that are gone.
 const UNSYNCED_LOOK: usize = 64;
 
 /// The compactor is not woken more often than this. Under `always`, waking it at each sync made it commit a transaction
@@ -106,24 +109,24 @@ const UNSYNCED_LOOK: usize = 64;
 const FOLD_INTERVAL: Duration = Duration::from_millis(20);
 
 impl SyncLoop {
-    /// A loop that owes `unsynced` a sync, which recovery left in the order of their numbers. The last number of all is
-    /// `last`.
+    /// A loop that owes a sync to the segments in `unsynced`, which recovery left in the order of their numbers. `last`
+    /// is the last number of all.
     pub(crate) fn new(
-        parts: SyncParts,
+        handles: SyncHandles,
         policy: SyncPolicy,
         interval: Duration,
         unsynced: Vec<UnsyncedSegment>,
         last: Sequence,
     ) -> Self {
         Self {
-            commands: parts.commands,
-            poisoned: parts.poisoned,
+            commands: handles.commands,
+            poisoned: handles.poisoned,
             policy,
             interval,
-            answered: parts.progress.answered(),
-            progress: parts.progress,
-            health: parts.health,
-            compactor: parts.compactor,
+            answered: handles.progress.answered(),
+            progress: handles.progress,
+            health: handles.health,
+            compactor: handles.compactor,
             compactor_woken: Instant::now(),
             more_to_fold: false,
             active: None,
@@ -133,13 +136,13 @@ impl SyncLoop {
             state: State::Sound,
             lost: 0,
             failures: 0,
-            degraded: false,
+            health_is_degraded: false,
         }
     }
 
     pub(crate) fn run(mut self) {
         if self.policy != SyncPolicy::Never {
-            // What recovery left.
+            // The segments that recovery left unsynced.
             self.sync_sealed();
         }
         let mut due = Instant::now() + self.interval;
@@ -148,21 +151,21 @@ impl SyncLoop {
                 Some(deadline) => self.commands.recv_deadline(deadline),
                 None => self.commands.recv().map_err(RecvTimeoutError::from),
             };
-            let mut wanted = false;
+            let mut sync_is_due = false;
             match command {
                 Ok(command) => {
                     // Everything that has gathered is answered by one sync: group commit.
-                    wanted |= self.obey(command);
+                    sync_is_due |= self.obey(command);
                     while let Ok(command) = self.commands.try_recv() {
-                        wanted |= self.obey(command);
+                        sync_is_due |= self.obey(command);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
             }
             let now = Instant::now();
-            wanted |= self.retry.take_if(|retry| *retry <= now).is_some();
-            if wanted || self.policy == SyncPolicy::Interval && now >= due {
+            sync_is_due |= self.retry.take_if(|retry| *retry <= now).is_some();
+            if sync_is_due || self.policy == SyncPolicy::Interval && now >= due {
                 self.sync();
                 due = Instant::now() + self.interval;
             }
@@ -172,20 +175,22 @@ impl SyncLoop {
 
     /// The appender has ended.
     fn end(mut self) {
-        // It leaves a segment active only if it died.
+        // The appender leaves a segment active only if it died.
         if self.active.is_some() {
             self.sync();
         } else {
             self.sync_sealed();
         }
-        if matches!(self.state, State::Poisoned | State::WritingAgain) {
-            // Nobody writes it again any more. It is where it was, and is folded from there.
-            self.give_up("the store was shut down before what a failed sync left in doubt was written again".into());
+        if matches!(self.state, State::Poisoned | State::Rewriting) {
+            // Nobody rewrites the doubtful records any more. They are where they were, and are folded from there.
+            self.give_up(
+                "the store was shut down before what a failed sync left in doubt was written once more".into(),
+            );
         }
     }
 
-    /// When to go on even if no command comes. `due` is the next sync of the policy `interval`, if there is anything to sync:
-    /// waking up for nothing ten times a second was a tenth of what an idle store costs.
+    /// When to go on even if no command comes. `due` is the next sync of the policy `interval`, if there is anything to
+    /// sync: waking up for nothing ten times a second was a tenth of what an idle store costs.
     fn look_again_at(&self, due: Instant) -> Option<Instant> {
         let sync = (self.policy == SyncPolicy::Interval && !self.progress.rest_syncing()).then_some(due);
         let wake = self.more_to_fold.then_some(self.compactor_woken + FOLD_INTERVAL);
@@ -212,16 +217,16 @@ impl SyncLoop {
                 self.answered = answered;
                 return true;
             }
-            SyncCommand::WritingAgain if self.state == State::Poisoned => {
+            SyncCommand::BeginRewrite if self.state == State::Poisoned => {
                 std::thread::sleep(FAILURE_PAUSE * self.failures);
                 self.active = None;
-                self.state = State::WritingAgain;
+                self.state = State::Rewriting;
             }
-            // Said of segments of which one is poisoned as well: they are written again once more.
-            SyncCommand::WritingAgain => {}
-            SyncCommand::WrittenAgain { lost } => {
+            // One of the segments of this rewrite is poisoned as well: another rewrite follows.
+            SyncCommand::BeginRewrite => {}
+            SyncCommand::EndRewrite { lost } => {
                 self.lost += lost;
-                if self.state == State::WritingAgain {
+                if self.state == State::Rewriting {
                     self.state = State::Sound;
                 }
                 return true;
@@ -264,7 +269,7 @@ impl SyncLoop {
             match sync_sealed_file(&segment.path) {
                 Ok(()) => {}
                 Err(SealedSyncError::NotTried(error)) => {
-                    self.degraded = true;
+                    self.health_is_degraded = true;
                     self.retry = Some(Instant::now() + SEALED_RETRY);
                     self.health.report(Part::Sync, error);
                     return false;
@@ -314,7 +319,7 @@ impl SyncLoop {
             self.progress.set_durable(last);
             self.more_to_fold = true;
             self.failures = 0;
-            if std::mem::take(&mut self.degraded) {
+            if std::mem::take(&mut self.health_is_degraded) {
                 self.health.clear(Part::Sync);
             }
         }
@@ -324,7 +329,7 @@ impl SyncLoop {
     fn poison(&mut self, segment: UnsyncedSegment, error: &PathError) {
         self.progress.add_poisoned_segment();
         self.failures += 1;
-        self.degraded = true;
+        self.health_is_degraded = true;
         self.unsynced.clear();
         self.last_sealed = segment.durable_sequence();
         if self.failures >= POISONINGS_MAX {
@@ -332,7 +337,7 @@ impl SyncLoop {
         }
         self.health.report(
             Part::Sync,
-            format_args!("{error}; what is not on the disk is written again, into another segment"),
+            format_args!("{error}; what is not on the disk is written once more, into another segment"),
         );
         self.state = State::Poisoned;
         if self.poisoned.try_send(segment).is_err() {

@@ -7,7 +7,7 @@ use crate::ground::position::{Offset, Sequence};
 use crate::index::request_rows::REQUESTS_PER_STATEMENT;
 use crate::segment::reader::FrameAt;
 
-/// It also ends behind the record with which it has so many bytes: a large schema version waits for no others.
+/// A chunk also ends behind the record with which it has so many bytes: a large schema version waits for no others.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The frames.
@@ -36,7 +36,7 @@ impl Chunk {
         self.frames.push(Place { offset: frame.offset, sequence: frame.sequence, end: self.payloads.len() });
     }
 
-    /// Whether it is to be folded before it gets more.
+    /// Whether the chunk is to be folded before it gets more.
     pub(crate) fn is_full(&self) -> bool {
         self.requests >= REQUESTS_PER_STATEMENT || self.payloads.len() >= CHUNK_BYTES
     }
@@ -50,7 +50,7 @@ impl Chunk {
         })
     }
 
-    /// Empties it.
+    /// Empties the chunk.
     pub(crate) fn clear(&mut self) {
         self.payloads.clear();
         self.frames.clear();

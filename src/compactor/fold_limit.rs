@@ -1,17 +1,18 @@
-//! What may be folded next, and how far: looked at in an order in which nothing is passed over and nothing read too soon.
+//! Which segment may be folded next, and how far: told in an order in which no record is passed over and none read too
+//! soon.
 //!
-//! Runs on the compactor. It reads no file and changes nothing. `tests/model` tries it under every interleaving with the
-//! threads that append and sync.
+//! Runs on the compactor. Nothing here reads a file or changes anything. `tests/model` tries it under every
+//! interleaving with the threads that append and sync.
 
 use crate::ground::position::Sequence;
-use crate::ground::progress::Progress;
+use crate::ground::store_progress::StoreProgress;
 use crate::segment::format::Extent;
-use crate::segment::segment_list::{LogSegment, Readable, SegmentList};
+use crate::segment::segment_list::{LogSegment, SegmentList, SegmentToRead};
 
-/// What there is to fold beyond some number.
+/// The records to fold beyond some number.
 #[derive(Debug)]
 pub(crate) struct Unfolded {
-    /// Every record up to that number was in the log when it was looked at.
+    /// Every record up to that number was in the log when the log was looked at.
     pub(crate) appended: Sequence,
     /// The segment that comes next; `None` if none holds anything beyond.
     pub(crate) next: Option<FoldLimit>,
@@ -23,18 +24,18 @@ pub(crate) struct FoldLimit {
     pub(crate) segment: LogSegment,
     /// Up to where it may be read now.
     pub(crate) limit: Extent,
-    /// The last number that is to be folded from it now. It is not beyond what is folded if the rest has to wait.
+    /// The last number that is to be folded from the segment now; one that is folded already if the rest has to wait.
     pub(crate) last: Sequence,
 }
 
 impl Unfolded {
     /// Looks for what is beyond `folded`. With `takes_published`, it need not be durable.
-    pub(crate) fn beyond(folded: Sequence, log: &SegmentList, progress: &Progress, takes_published: bool) -> Self {
+    pub(crate) fn beyond(folded: Sequence, log: &SegmentList, progress: &StoreProgress, takes_published: bool) -> Self {
         // In this order: every record up to that number is in the log that is looked at next.
         let appended = progress.appended();
-        // Before the log is looked at, too: what was written again elsewhere became durable only after the log knew of it.
+        // Before the log is looked at, too: rewritten records became durable only after the log knew of them.
         let durable = progress.durable();
-        let next = log.first_beyond(folded).map(|Readable { segment, last }| {
+        let next = log.first_beyond(folded).map(|SegmentToRead { segment, last }| {
             let limit = limit(&segment, durable, takes_published);
             let last = segment.last_sequence(limit).min(last);
             FoldLimit { segment, limit, last }

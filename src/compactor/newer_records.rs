@@ -7,7 +7,7 @@ use crate::fold::fold::fold;
 use crate::ground::error::IndexError;
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::position::{SegmentId, WriterId};
-use crate::ground::progress::Progress;
+use crate::ground::store_progress::StoreProgress;
 use crate::index::batch::Batch;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
@@ -76,7 +76,7 @@ impl NewerRecords {
         index: &mut Index,
         writer_id: WriterId,
         checkpoint: Checkpoint,
-        progress: &Progress,
+        progress: &StoreProgress,
     ) -> Result<bool, IndexError> {
         let has_folded = self.fold_some(index, writer_id, checkpoint)?;
         if !has_folded {
@@ -121,7 +121,7 @@ impl NewerRecords {
     }
 
     /// Counts them, if there may be more or fewer, and says how many wait.
-    fn count(&mut self, index: &Index, progress: &Progress) -> Result<(), IndexError> {
+    fn count(&mut self, index: &Index, progress: &StoreProgress) -> Result<(), IndexError> {
         if !self.is_stale || self.counted_at.is_some_and(|counted_at| counted_at.elapsed() < COUNT_INTERVAL) {
             return Ok(());
         }

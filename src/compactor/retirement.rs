@@ -10,10 +10,11 @@ use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
 use crate::ground::position::{Offset, SegmentId, Sequence};
+use crate::ground::sabotage::{self, Spot};
 use crate::index::damage::DamageRow;
 use crate::index::database::Index;
 use crate::segment::directory::sync_directory;
-use crate::segment::quarantine::{Damaged, NOTE_DAMAGE_MAX, Note, move_aside};
+use crate::segment::quarantine::{DamagedPlace, NOTE_DAMAGE_MAX, Note, move_aside};
 use crate::segment::segment_list::SegmentList;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -140,11 +141,9 @@ impl Retirement {
 
     /// Moves a damaged segment out of the log, with all its bytes.
     fn quarantine(&self, index: &Index, planned: &PlannedSegment) -> Result<(), RetireError> {
-        #[cfg(test)]
-        crate::ground::sabotage::fail(&planned.path, crate::ground::sabotage::Spot::Quarantine)
-            .at("move", &planned.path)?;
+        sabotage::at(Spot::Quarantine, &planned.path).at("move", &planned.path)?;
         if std::fs::symlink_metadata(&planned.path).is_ok() {
-            let damage = index.damage_in(planned.segment, NOTE_DAMAGE_MAX)?.into_iter().map(|row| Damaged {
+            let damage = index.damage_in(planned.segment, NOTE_DAMAGE_MAX)?.into_iter().map(|row| DamagedPlace {
                 offset: row.offset.0,
                 bytes: row.bytes,
                 reason: row.reason,

@@ -4,7 +4,7 @@
 
 use super::log_retention::{LogRetention, Surplus};
 use crate::ground::position::SegmentId;
-use crate::segment::segment_list::{Folded, LogSegment};
+use crate::segment::segment_list::{FoldedSegments, LogSegment};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
@@ -65,7 +65,12 @@ impl Fate {
 
 impl RetirementPlan {
     /// Plans for segments of which everything is folded. `damaged` are those in which damage was found.
-    pub(crate) fn new(folded: &Folded, damaged: &HashSet<SegmentId>, retention: &LogRetention, now_ms: i64) -> Self {
+    pub(crate) fn new(
+        folded: &FoldedSegments,
+        damaged: &HashSet<SegmentId>,
+        retention: &LogRetention,
+        now_ms: i64,
+    ) -> Self {
         // Damaged ones are not among those that a database is made from, and take no room from them.
         let is_sound = |segment: &&LogSegment| !damaged.contains(&segment.id);
         let sizes: Vec<_> =
@@ -142,7 +147,7 @@ mod tests {
     use crate::ground::config::Config;
     use crate::ground::position::{Offset, Sequence};
     use crate::segment::format::Extent;
-    use crate::segment::progress::SegmentProgress;
+    use crate::segment::segment_progress::SegmentProgress;
     use std::sync::Arc;
 
     fn segment(id: u64, created_at: i64) -> LogSegment {
@@ -161,7 +166,7 @@ mod tests {
     fn fates(keep_segments: u64, age_max_ms: Option<u64>, damaged: &[u64]) -> Vec<Fate> {
         let mut config = Config::new("");
         (config.keep_segments_bytes, config.keep_segments_age_ms) = (keep_segments * 4196, age_max_ms);
-        let folded = Folded {
+        let folded = FoldedSegments {
             ordered: vec![segment(1, 100), segment(2, 200), segment(3, 300)],
             superseded: vec![segment(4, 100), segment(5, 350)],
         };
@@ -207,7 +212,8 @@ mod tests {
 
     #[test]
     fn nothing_folded_is_nothing_to_do() {
-        let plan = RetirementPlan::new(&Folded::default(), &HashSet::new(), &LogRetention::new(&Config::new("")), 400);
+        let plan =
+            RetirementPlan::new(&FoldedSegments::default(), &HashSet::new(), &LogRetention::new(&Config::new("")), 400);
         assert_eq!((plan.retired_count(), plan.to_string()), (0, "0 of 0 folded segments kept, 0 bytes".into()));
     }
 }

@@ -29,8 +29,8 @@ pub const SESSION_IDLE_MS_MAX: u64 = 100 * 365 * 24 * 3600 * 1000;
 
 /// When appended frames are forced to the disk.
 ///
-/// A crash of the process loses nothing that was appended under any policy; the policy decides what a power cut
-/// may take.
+/// A crash of the process loses nothing that was appended under any policy; the policy decides what a power cut may
+/// take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SyncPolicy {
@@ -69,13 +69,13 @@ pub struct Config {
     ///
     /// It stands for memory: 256 bytes for each, divided into blocks of up to 32 KiB. Each thread that records holds a
     /// block while it lives; so a process with more recording threads than blocks needs a larger channel. A typical
-    /// request takes 190 bytes. The default, 262,144 (64 MiB, 2,048 blocks), holds a burst of 200,000 events even if the
-    /// appender gets no processor meanwhile.
+    /// request takes 190 bytes. The default, 262,144 (64 MiB, 2,048 blocks), holds a burst of 200,000 events even if
+    /// the appender gets no processor meanwhile.
     #[serde(default = "defaults::channel_events")]
     pub channel_events: usize,
 
-    /// How long `record` may wait for room in a full channel, in milliseconds. 0, the default, never waits: the
-    /// newest event is dropped and counted. Proxies want 0; imports want more.
+    /// How long `record` may wait for room in a full channel, in milliseconds. 0, the default, never waits: the newest
+    /// event is dropped and counted. Proxies want 0; imports want more.
     #[serde(default)]
     pub record_wait_ms: u64,
 
@@ -86,8 +86,8 @@ pub struct Config {
     #[serde(default = "defaults::segment_bytes")]
     pub segment_bytes: u64,
 
-    /// A segment that is older than this is sealed even if it is not full, in milliseconds, so that its space comes back
-    /// on a quiet server too. Default: ten minutes.
+    /// A segment that is older than this is sealed even if it is not full, in milliseconds, so that its space comes
+    /// back on a quiet server too. Default: ten minutes.
     #[serde(default = "defaults::segment_age_ms")]
     pub segment_age_ms: u64,
 
@@ -104,29 +104,29 @@ pub struct Config {
     #[serde(default)]
     pub keep_segments_bytes: u64,
 
-    /// How long folded segments are kept, in milliseconds, as long as [`Config::keep_segments_bytes`] has room.
-    /// Absent, the default: without limit.
+    /// How long folded segments are kept, in milliseconds, as long as [`Config::keep_segments_bytes`] has room. Absent,
+    /// the default: without limit.
     #[serde(default)]
     pub keep_segments_age_ms: Option<u64>,
 
     /// How many bytes of segments may wait to be folded; 0 for no limit, else at least [`LOG_SEGMENTS_MIN`] segments.
     /// Default: 4 GiB.
     ///
-    /// At the limit no new segment is begun: events wait in the channel, and the newest are dropped and counted when it is
-    /// full; what is not folded is never given up for them. It goes on by itself. Folded segments that are kept
+    /// At the limit no new segment is begun: events wait in the channel, and the newest are dropped and counted when it
+    /// is full; what is not folded is never given up for them. It goes on by itself. Folded segments that are kept
     /// don't count, and neither does what is written again after a failed sync.
     #[serde(default = "defaults::max_log_bytes")]
     pub max_log_bytes: u64,
 
-    /// How long requests are kept in the database, in milliseconds, and with them everything else of their time: roll-ups,
-    /// sessions that are over, old schema versions, gaps, the quarantine. At least [`KEEP_ROWS_AGE_MS_MIN`]. They may stay
-    /// up to a twenty-fourth longer. Absent, the default: for ever.
+    /// How long requests are kept in the database, in milliseconds, and with them everything else of their time:
+    /// roll-ups, sessions that are over, old schema versions, gaps, the quarantine. At least [`KEEP_ROWS_AGE_MS_MIN`].
+    /// They may stay up to a twenty-fourth longer. Absent, the default: for ever.
     #[serde(default)]
     pub keep_rows_age_ms: Option<u64>,
 
     /// How many bytes `store.db` may have; at least [`DATABASE_BYTES_MIN`]. Beyond it the oldest requests go, by whole
-    /// minutes, with everything else of their time; the newest minute stays. SQLite's own log beside it, `store.db-wal`,
-    /// takes up to about 32 MiB more. Absent, the default: no limit.
+    /// minutes, with everything else of their time; the newest minute stays. SQLite's own log beside it,
+    /// `store.db-wal`, takes up to about 32 MiB more. Absent, the default: no limit.
     ///
     /// The file of a database that was created without this and [`Config::keep_rows_age_ms`] does not get shorter: what
     /// comes takes the room of what went. [`rebuild`](crate::rebuild()) makes it one that does.

@@ -11,9 +11,7 @@ pub mod stats;
 pub(crate) mod clock;
 pub(crate) mod database_version;
 pub(crate) mod private_dir;
-pub(crate) mod progress;
-pub(crate) mod signal;
-pub(crate) mod varint;
-
-#[cfg(test)]
 pub(crate) mod sabotage;
+pub(crate) mod signal;
+pub(crate) mod store_progress;
+pub(crate) mod varint;

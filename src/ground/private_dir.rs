@@ -1,7 +1,7 @@
 //! Directories that only their owner can look into, and files that are no links.
 //!
-//! Runs on the thread that opens the store, and on the compactor when something goes to quarantine. It must not follow a
-//! symbolic link.
+//! Runs on the thread that opens the store, and on the compactor when something goes to quarantine. It must not follow
+//! a symbolic link.
 
 use super::error::{AtPath, OpenError, PathError};
 use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
@@ -42,8 +42,9 @@ pub(crate) fn create_private_dir(dir: &Path) -> Result<(), OpenError> {
 /// Has the files that will be in `dir` written in place, where the file system would move what is changed (btrfs).
 ///
 /// SQLite maps `store.db-shm`, and so does everybody who reads the database. When such a disk was full, a change of it
-/// found no new place, and the process died by SIGBUS (seen on btrfs; since Linux 6.17 a file that stays in place is safe
-/// from that). What is given up for it, the file system's own checksums, the log has itself. Other file systems refuse, and need not be asked.
+/// found no new place, and the process died by SIGBUS (seen on btrfs; since Linux 6.17 a file that stays in place is
+/// safe from that). What is given up for it, the file system's own checksums, the log has itself. Other file systems
+/// refuse, and need not be asked.
 fn keep_blocks_in_place(dir: &Path) {
     let set = |dir: File| ioctl_setflags(&dir, ioctl_getflags(&dir)? | IFlags::NOCOW);
     if let Ok(dir) = File::open(dir) {

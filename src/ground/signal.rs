@@ -1,13 +1,14 @@
 //! Where threads sleep until something has changed.
 //!
 //! A futex of its own: notifying is one system call however many sleep, none if nobody does, and whoever wakes up takes
-//! no lock. A condition variable's sleepers pass its lock on from one to the next. That this is faster was not shown: in
-//! `benches/durable.rs` other costs hide the difference.
+//! no lock. A condition variable's sleepers pass its lock on from one to the next. That this is faster was not shown:
+//! in `benches/durable.rs` other costs hide the difference.
 
 use rustix::thread::{Timespec, futex};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
+/// The place where they sleep.
 #[derive(Debug)]
 pub(crate) struct Signal {
     /// How often it was notified; it may go round.

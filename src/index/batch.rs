@@ -190,7 +190,7 @@ impl<'c> Batch<'c> {
             )?
             .execute(params![writer_id.0, checkpoint.segment.0, checkpoint.offset.0, checkpoint.sequence.0])?;
         transaction.commit()?;
-        names.settle();
+        names.commit();
         Ok(())
     }
 

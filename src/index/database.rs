@@ -16,6 +16,7 @@ use crate::ground::config::Config;
 use crate::ground::database_version::{DatabaseVersion, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
 use crate::ground::position::WriterId;
+use crate::ground::sabotage::{self, Spot};
 use rusqlite::Connection;
 use rusqlite::ffi;
 use std::fs::{File, OpenOptions};
@@ -114,14 +115,8 @@ impl Index {
     /// Starts a batch. Dropping it undoes it.
     pub(crate) fn begin(&mut self) -> Result<Batch<'_>, IndexError> {
         let Self { connection, path, names, expiry, in_doubt, .. } = self;
-        #[cfg(test)]
-        {
-            crate::ground::sabotage::strike(path, crate::ground::sabotage::Spot::Fold);
-            if crate::ground::sabotage::is_due(path, crate::ground::sabotage::Spot::FoldBusy) {
-                let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None);
-                return Err(IndexError::Sqlite { path: path.clone(), source });
-            }
-        }
+        sabotage::at(Spot::Fold, path)
+            .map_err(|fault| IndexError::Sqlite { path: path.clone(), source: fault.into() })?;
         Batch::new(connection, path, names, expiry.kept_since, in_doubt)
             .map_err(|source| IndexError::Sqlite { path: path.clone(), source })
     }

@@ -107,17 +107,6 @@ impl Expiry {
         let stage = if kept_since.is_some() { Stage::Cells } else { Stage::Look };
         Ok(Self { kept_since: kept_since.unwrap_or(i64::MIN), stage, ..Self::default() })
     }
-
-    #[cfg(test)]
-    pub(super) fn is_under_way(&self) -> bool {
-        self.stage != Stage::Look
-    }
-
-    /// Whether it was looked, and nothing is left to do.
-    #[cfg(test)]
-    pub(super) fn is_at_rest(&self) -> bool {
-        self.stage == Stage::Look && self.looked_at.is_some()
-    }
 }
 
 /// Removes some of what is expired, and says what comes next.

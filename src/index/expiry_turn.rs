@@ -63,17 +63,6 @@ impl Index {
         Ok(())
     }
 
-    /// So many steps, or fewer if all is done before.
-    #[cfg(test)]
-    pub(super) fn expire_steps(&mut self, steps: usize) -> Result<(), IndexError> {
-        for _ in 0..steps {
-            if self.expiry.stage != Stage::Look {
-                self.step(&RowRetention::UNLIMITED)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Looks whether anything is expired by now, and if so begins.
     fn look(&mut self, retention: &RowRetention, now_ms: i64) -> Result<bool, IndexError> {
         self.expiry.looked_at = Some(Instant::now());
@@ -94,7 +83,7 @@ impl Index {
     }
 
     /// One transaction.
-    fn step(&mut self, retention: &RowRetention) -> Result<(), IndexError> {
+    pub(super) fn step(&mut self, retention: &RowRetention) -> Result<(), IndexError> {
         let Self { connection, names, expiry, .. } = self;
         let (started, stage) = (Instant::now(), expiry.stage);
         let done = match stage {

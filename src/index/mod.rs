@@ -12,6 +12,7 @@ mod digest_table;
 mod expiry;
 pub(crate) mod expiry_plan;
 mod expiry_turn;
+mod fault;
 pub(crate) mod migration;
 mod name_numbers;
 pub(crate) mod newer_records;

@@ -34,7 +34,7 @@ pub(super) struct NameNumbers {
     /// What sessions are found to be named, and are named meanwhile, while those names are looked for that none has.
     used: Option<UsedNames>,
     /// A batch is under way, or was and did not commit.
-    unsettled: bool,
+    uncommitted: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,15 +54,15 @@ struct ClientName {
 impl NameNumbers {
     /// A batch begins. If the one before did not commit, what it added is forgotten.
     pub(super) fn begin(&mut self) {
-        if std::mem::replace(&mut self.unsettled, true) {
+        if std::mem::replace(&mut self.uncommitted, true) {
             let used = self.used.take();
-            *self = Self { unsettled: true, used, ..Self::default() };
+            *self = Self { uncommitted: true, used, ..Self::default() };
         }
     }
 
     /// The batch committed.
-    pub(super) fn settle(&mut self) {
-        self.unsettled = false;
+    pub(super) fn commit(&mut self) {
+        self.uncommitted = false;
     }
 
     /// A session turned out to be none: its number may not be remembered.

@@ -62,7 +62,7 @@ fn rebuild(
     }
     digests.write(connection)?;
     transaction.commit()?;
-    names.settle();
+    names.commit();
     Ok(RebuildReport { requests, sessions: sessions.len() as u64, calls })
 }
 

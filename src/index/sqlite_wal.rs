@@ -7,6 +7,7 @@
 //!
 //! A copy is asked for by the compactor alone: once it has waited for one, there is none.
 
+use crate::ground::sabotage::{self, Spot};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -39,7 +40,7 @@ pub(super) enum Extent {
 /// Makes copies, or has them made.
 #[derive(Debug)]
 pub(super) struct WalCopier {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Copies are made on a thread of their own.
     aside: bool,
     /// How long the log was when the last of those was asked for, in pages.
@@ -47,13 +48,13 @@ pub(super) struct WalCopier {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     database: PathBuf,
     in_doubt: Arc<AtomicBool>,
     /// How long the log was after the last commit, in pages.
     pages: AtomicU32,
     /// With how many a commit copies it: [`FOLDED_PAGES`], but in tests that choose.
-    pages_max: AtomicU32,
+    pub(super) pages_max: AtomicU32,
     copy: Mutex<CopyState>,
     ended: Condvar,
 }
@@ -85,11 +86,6 @@ impl WalCopier {
         self.aside = true;
     }
 
-    #[cfg(test)]
-    pub(super) fn set_pages_max(&self, pages_max: u32) {
-        self.shared.pages_max.store(pages_max, Ordering::Relaxed);
-    }
-
     /// Has the log copied by the commit with which it gets long, as SQLite does by itself. But that copying begins with a
     /// sync, and SQLite forgets how it ended.
     pub(super) fn copy_when_long(&self, connection: &mut Connection) -> rusqlite::Result<()> {
@@ -99,9 +95,9 @@ impl WalCopier {
             shared.pages.store(pages, Ordering::Relaxed);
             if pages >= shared.pages_max.load(Ordering::Relaxed) {
                 shared.wait();
-                let copied = log.checkpoint();
+                let copied = log.checkpoint().and_then(|()| Ok(sabotage::at(Spot::CopyWal, &shared.database)?));
                 // An error here would be taken for the commit's, which is through.
-                note_doubt(&shared.as_ordered(copied), &shared.in_doubt);
+                note_doubt(&copied, &shared.in_doubt);
             }
             Ok(())
         }))
@@ -175,16 +171,6 @@ impl Shared {
             self.ended.wait(&mut copy);
         }
     }
-
-    /// What became of a copy, or what a test ordered.
-    fn as_ordered(&self, copied: rusqlite::Result<()>) -> rusqlite::Result<()> {
-        #[cfg(test)]
-        if crate::ground::sabotage::is_due(&self.database, crate::ground::sabotage::Spot::CopyLog) {
-            let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
-            return Err(rusqlite::Error::SqliteFailure(failed, None));
-        }
-        copied
-    }
 }
 
 /// Ends a copy, however its thread ends, and wakes who asked for it.
@@ -204,7 +190,7 @@ impl UnderWay {
             let is_copied = copy(&connection, extent)?;
             if is_copied && extent == Extent::Copied { begin_afresh(&connection) } else { Ok(()) }
         });
-        let copied = self.shared.as_ordered(copied);
+        let copied = copied.and_then(|()| Ok(sabotage::at(Spot::CopyWal, database)?));
         // Before anybody who waits for this copy goes on.
         note_doubt(&copied, in_doubt);
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -21,6 +21,7 @@ use crate::ground::config::Config;
 use crate::ground::database_version::DATABASE_VERSION;
 use crate::ground::error::{IndexError, OpenError};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::ground::sabotage::{self, Spot};
 use crate::index::checkpoint::Checkpoint;
 use crate::index::connection::PAGE_BYTES;
 use crate::index::database::{DATABASE_NAME, Index, shrinks};
@@ -138,6 +139,11 @@ impl Fixture {
 
     fn index(&mut self) -> &mut Index {
         self.index.as_mut().unwrap()
+    }
+
+    /// From now on a commit copies SQLite's log if that has so many pages.
+    fn copy_from(&mut self, pages: u32) {
+        self.index().copier.shared.pages_max.store(pages, Ordering::Relaxed);
     }
 
     /// Folds events as the compactor does: from the checkpoint on, a batch at a time.
@@ -650,8 +656,8 @@ fn after_a_copy_of_sqlites_log_that_failed_nothing_is_durable_before_the_log_is_
     let mut fixture = Fixture::new();
     let path = fixture.dir.path().join(DATABASE_NAME);
     let session = |id: &str| Owned::Session { id: id.into(), started_at: 1, proxy: "p".into(), client: None };
-    fixture.index().copier.set_pages_max(1);
-    crate::ground::sabotage::order(fixture.dir.path(), crate::ground::sabotage::Spot::CopyLog, 0, 1);
+    fixture.copy_from(1);
+    sabotage::order(fixture.dir.path(), Spot::CopyWal, 0, 1, sabotage::fail);
     let reader = Connection::open(&path).unwrap();
     let pin = |reader: &Connection| {
         reader.execute_batch("BEGIN").unwrap();

@@ -20,6 +20,8 @@ pub(crate) mod database;
 pub(crate) mod filter;
 pub(crate) mod integrity;
 mod interval;
+#[cfg(test)]
+mod interval_tests;
 mod kept;
 mod plan;
 mod range;

@@ -20,6 +20,8 @@ mod lane;
 mod packing;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod recorder;
+#[cfg(test)]
+mod recorder_tests;
 pub(crate) mod refusal;
 
 pub use recorder::Recorder;

@@ -1,13 +1,13 @@
-//! A segment's file, allocated, written, synced; in memory where its file system can be trusted with that. The only
-//! `unsafe` of the crate.
+//! A segment's file, allocated, written, synced; in memory where its file system can be trusted with that. This file
+//! has the only `unsafe` of the crate.
 //!
 //! A new file is split into two halves with one owner each: [`FramePages`] for the appender, which writes frames, and
-//! [`HeaderPage`] for the syncer, which writes marks and forces pages to the disk. Neither can reach the other's
-//! bytes, so no lock is needed. Nothing here decides what to write or when.
+//! [`HeaderPage`] for the syncer, which writes marks and forces pages to the disk. Neither can reach the other's bytes,
+//! so no lock is needed. Nothing here decides what to write or when.
 //!
 //! A file is either mapped, and then written by plain stores, or written by pwrite(2). Its owners see one difference:
-//! how long it takes. Mapped, a frame costs no system call; written, two (1.5 us together), because a reader of the file
-//! sees either way the payload no later than the word that announces it.
+//! how long it takes. Mapped, a frame costs no system call; written, two (1.5 us together), because a reader of the
+//! file sees either way the payload no later than the word that announces it.
 #![expect(unsafe_code, reason = "the one file that maps memory")]
 
 use super::filesystem::{self, Access};
@@ -22,13 +22,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How much of a mapped file is populated before it is handed over: all of a segment of the default size. Populating
-/// 1 GiB took 2.2 s of a busy processor, the first 8 MiB of it 8 ms, and nothing can be recorded into a store before its
+/// How much of a mapped file is populated before it is handed over: all of a segment of the default size. Populating 1
+/// GiB took 2.2 s of a busy processor, the first 8 MiB of it 8 ms, and nothing can be recorded into a store before its
 /// first segment is there.
 const POPULATED_FIRST_BYTES: u32 = 8 * 1024 * 1024;
-/// How much the appender populates at once where it goes beyond that. It took 1.6 ms, in which events wait in the channel;
-/// 13,000 of them fill a megabyte. Letting the pages fault in one by one was the alternative: it costs more for each, and a fault
-/// that the file system can't serve is a signal, where populating returns an error.
+/// How much the appender populates at once where it goes beyond that. It took 1.6 ms, in which events wait in the
+/// channel; 13,000 of them fill a megabyte. Letting the pages fault in one by one was the alternative: it costs more
+/// for each, and a fault that the file system can't serve is a signal, where populating returns an error.
 const POPULATED_STEP_BYTES: u32 = 1024 * 1024;
 
 /// The file that both halves share.
@@ -166,8 +166,8 @@ impl FramePages {
         let mut at = offset as usize + 4;
         for part in parts {
             // SAFETY: `at + part.len()` is at most `offset + total`, which the assertion above keeps within the
-            // mapping. Source and destination don't overlap: nobody can hold a reference into the mapping, since
-            // this module gives none out. `&mut self` is the only access to these bytes (see `Pages`).
+            // mapping. Source and destination don't overlap: nobody can hold a reference into the mapping, since this
+            // module gives none out. `&mut self` is the only access to these bytes (see `Pages`).
             unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), map.as_mut_ptr().add(at), part.len()) };
             at += part.len();
         }

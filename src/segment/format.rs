@@ -12,8 +12,8 @@ use std::fmt;
 /// - 1: the first.
 pub const FORMAT_VERSION: u16 = 1;
 
-/// The first eight bytes of a segment: a byte that no text file starts with, the name, and a line feed that a
-/// text-mode transfer would mangle.
+/// The first eight bytes of a segment: a byte that no text file starts with, the name, and a line feed that a text-mode
+/// transfer would mangle.
 pub const MAGIC: [u8; 8] = *b"\x89MCPLOG\n";
 
 /// Where the first frame starts: the header and the marks have a page of their own, so that writing a mark never
@@ -137,6 +137,17 @@ impl Extent {
     /// No frames.
     pub const EMPTY: Self = Self { end: Offset(FRAMES_OFFSET), frames: 0 };
 
+    /// The number of the last record within the extent, if `base` is that of the segment's first one. An extent without
+    /// frames has the number before `base`.
+    pub const fn last_sequence(self, base: Sequence) -> Sequence {
+        Sequence(self.next_sequence(base).0 - 1)
+    }
+
+    /// The number of the record that comes behind the extent.
+    pub const fn next_sequence(self, base: Sequence) -> Sequence {
+        Sequence(base.0 + self.frames as u64)
+    }
+
     /// The extent as one word, so that the pair can be published atomically.
     pub const fn to_word(self) -> u64 {
         (self.frames as u64) << 32 | self.end.0 as u64
@@ -186,8 +197,8 @@ impl Mark {
         }
         let extent = |at: usize| Extent { end: Offset(u32_at(bytes, at)), frames: u32_at(bytes, at + 4) };
         let (durable, sealed) = (extent(8), extent(16));
-        // A forged mark must not make later arithmetic overflow: a frame has a header and at least a word. Nor must it say
-        // that there is nothing where there is something: a segment without frames is removed unread.
+        // A forged mark must not make later arithmetic overflow: a frame has a header and at least a word. Nor must it
+        // say that there is nothing where there is something: a segment without frames is removed unread.
         let possible = |extent: Extent| {
             let frames_max = extent.end.0.saturating_sub(FRAMES_OFFSET) / (FRAME_HEADER_BYTES + FRAME_ALIGNMENT);
             extent.end.0 >= FRAMES_OFFSET
@@ -354,7 +365,7 @@ fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 

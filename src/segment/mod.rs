@@ -1,20 +1,32 @@
 //! Segments: files of frames. Here a payload is opaque bytes; what it means is [`crate::record`]'s business.
 //!
-//! `file` maps memory, or writes where `filesystem` says that mapping is not safe, `writer` appends to it, `syncer` forces
-//! it to the disk, `reader` reads it by plain reads, `recovery` mends what a crash left, as `examined` finds it and `verdict` decides,
-//! `quarantine` keeps what is damaged, `directory` names the files; `format` has the bytes, `segment_list` the running store's
-//! segments.
+//! Writing: `file` maps memory, or writes where `filesystem` says that mapping is not safe; `writer` appends to it;
+//! `syncer` forces it to the disk; `segment_progress` is what these and the compactor share. Reading: `reader`, by
+//! plain reads through `buffered_file`. Opening: `recovery` mends what a crash left; `survey` looks at the headers,
+//! `found_file` and `segment_state` at the rest, `number_range` and `reading_plan` tell what is read from where,
+//! `verdict` what becomes of each file; `quarantine` keeps what is damaged. `directory` names the files, `format` has
+//! the bytes, `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
 
+mod buffered_file;
 pub mod directory;
-mod examined;
 pub(crate) mod file;
 mod filesystem;
 pub mod format;
-pub(crate) mod progress;
+mod found_file;
+pub(crate) mod log_view;
+mod number_range;
 pub(crate) mod quarantine;
 pub mod reader;
+#[cfg(test)]
+mod reader_tests;
+mod reading_plan;
 pub(crate) mod recovery;
+#[cfg(test)]
+mod recovery_tests;
 pub(crate) mod segment_list;
+pub(crate) mod segment_progress;
+mod segment_state;
+pub(crate) mod survey;
 pub(crate) mod syncer;
 pub(crate) mod verdict;
 pub(crate) mod writer;

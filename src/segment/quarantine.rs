@@ -28,7 +28,7 @@ pub(crate) struct Note {
     /// The segment that the file's name gives.
     pub(crate) segment: u64,
     /// What is damaged, by offset.
-    pub(crate) damage: Vec<Damaged>,
+    pub(crate) damage: Vec<DamagedPlace>,
     /// The last sequence number that the file may hold; absent where its numbers are known, or another store's. No
     /// number up to it is used again.
     pub(crate) last_sequence: Option<u64>,
@@ -36,7 +36,7 @@ pub(crate) struct Note {
 
 /// A damaged place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Damaged {
+pub(crate) struct DamagedPlace {
     /// Where it starts.
     pub(crate) offset: u32,
     /// How far it goes.
@@ -77,14 +77,14 @@ pub(crate) fn move_aside(path: &Path, quarantine_dir: &Path, note: &Note) -> Res
 }
 
 /// Moves segments out of the quarantine and back into the log: those whose header can be read and is of the log's store
-/// (or, if the log is empty, of the store whose segment is the newest there), so that what is intact in them can be folded
-/// anew. Their notes stay, and are written anew when the files come back. Returns how many there are.
+/// (or, if the log is empty, of the store whose segment is the newest there), so that what is intact in them can be
+/// folded anew. Their notes stay, and are written anew when the files come back. Returns how many there are.
 ///
 /// # Errors
 /// A file can't be moved, or the log not listed; each file is then where it was.
 pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path) -> Result<u64, PathError> {
-    let mut aside = readable(quarantine_dir).unwrap_or_default();
-    let writer_id = newest_writer(&readable(wal_dir)?).or_else(|| newest_writer(&aside));
+    let mut aside = with_sound_header(quarantine_dir).unwrap_or_default();
+    let writer_id = newest_writer(&with_sound_header(wal_dir)?).or_else(|| newest_writer(&aside));
     aside.retain(|(_, header)| Some(header.writer_id) == writer_id);
     let mut count = 0;
     for (from, header) in aside {
@@ -103,7 +103,7 @@ pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path) -> Result<u64, Pa
 }
 
 /// The segments in a directory whose header can be read and is what the name says.
-fn readable(dir: &Path) -> Result<Vec<(PathBuf, SegmentHeader)>, PathError> {
+fn with_sound_header(dir: &Path) -> Result<Vec<(PathBuf, SegmentHeader)>, PathError> {
     let header = |file: SegmentFile| {
         let header = *SegmentReader::open(&file.path).ok()?.header();
         (header.segment_id == file.id).then_some((file.path, header))
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     fn note(last_sequence: Option<u64>) -> Note {
-        let damage = vec![Damaged { offset: 4096, bytes: 28, reason: "expected a frame, found zeros".into() }];
+        let damage = vec![DamagedPlace { offset: 4096, bytes: 28, reason: "expected a frame, found zeros".into() }];
         Note { segment: 3, damage, last_sequence }
     }
 
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_note_of_another_segment_or_with_numbers_that_no_table_takes_is_passed_over() {
         let dir = tempfile::tempdir().unwrap();
-        let damaged = |bytes| vec![Damaged { offset: 0, bytes, reason: "forged".into() }];
+        let damaged = |bytes| vec![DamagedPlace { offset: 0, bytes, reason: "forged".into() }];
         let beyond = i64::MAX as u64 + 1;
         let forged = [
             Note { segment: 4, damage: vec![], last_sequence: None },

@@ -2,16 +2,12 @@
 //!
 //! The locks are taken when a segment begins or is retired, and once for each batch that is folded; never for a record.
 
-use super::directory;
-use super::examined::Examined;
 use super::format::{Extent, SegmentHeader};
-use super::progress::SegmentProgress;
-use super::verdict::{NumberRange, reading_order};
-use crate::ground::error::SegmentError;
-use crate::ground::position::{SegmentId, Sequence, WriterId};
+use super::segment_progress::SegmentProgress;
+use crate::ground::position::{SegmentId, Sequence};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One segment, active or sealed.
@@ -42,7 +38,7 @@ impl LogSegment {
 
     /// The last sequence number within `extent`; one less than the first if there is none.
     pub(crate) fn last_sequence(&self, extent: Extent) -> Sequence {
-        Sequence(self.base_sequence.0 + u64::from(extent.frames) - 1)
+        extent.last_sequence(self.base_sequence)
     }
 
     /// The last sequence number that readers may see.
@@ -57,17 +53,17 @@ impl LogSegment {
 
 #[derive(Debug, Default)]
 struct Segments {
-    /// By sequence number, each with numbers beyond those before it, and read up to where the next one begins. The last one
-    /// is active, or was the last to be.
+    /// By sequence number; each segment has numbers beyond those before it, and is read up to where the next one
+    /// begins. The last one is active, or was the last to be.
     ordered: VecDeque<LogSegment>,
-    /// Nothing is read from these: others have their records, or they have none. They stay until what they hold is
+    /// Nothing is read from these: others have their records, or they have none. They stay until their records are
     /// folded.
     superseded: Vec<LogSegment>,
 }
 
 /// A segment that has something to be read.
 #[derive(Clone, Debug)]
-pub(crate) struct Readable {
+pub(crate) struct SegmentToRead {
     pub(crate) segment: LogSegment,
     /// The last number that is to be read from it: its last one so far, or the one before the next segment's first.
     pub(crate) last: Sequence,
@@ -76,7 +72,7 @@ pub(crate) struct Readable {
 impl Segments {
     /// What is to be read beyond that number, in order.
     fn beyond(&self, sequence: Sequence) -> impl Iterator<Item = (&LogSegment, Sequence)> {
-        // Not by their last numbers: a file that others were written again for may end behind those after it.
+        // Not by their last numbers: a poisoned file, of which the end was rewritten, may reach beyond those after it.
         let start = self.ordered.partition_point(|segment| segment.base_sequence <= sequence).saturating_sub(1);
         let nexts = self.ordered.range(start..).skip(1).map(|next| Sequence(next.base_sequence.0 - 1));
         let ends = nexts.chain(std::iter::once(Sequence(u64::MAX)));
@@ -105,7 +101,7 @@ pub(crate) struct SegmentList {
 
 /// Segments all of whose records are folded.
 #[derive(Debug, Default)]
-pub(crate) struct Folded {
+pub(crate) struct FoldedSegments {
     /// Oldest first; never the newest of all.
     pub(crate) ordered: Vec<LogSegment>,
     pub(crate) superseded: Vec<LogSegment>,
@@ -122,41 +118,8 @@ impl SegmentList {
         Self { segments: Mutex::new(segments), folding: Mutex::default() }
     }
 
-    /// The log in `wal_dir` as it is now, for who only looks: no file is opened for writing, and what a writer appends later is
-    /// not seen. What recovery would move aside is left out: whatever is no segment of the store `writer_id`.
-    ///
-    /// # Errors
-    /// A file can't be read, or is of a newer version.
-    pub(crate) fn look(wal_dir: &Path, writer_id: WriterId) -> Result<Self, SegmentError> {
-        let mut segments = Vec::new();
-        for file in directory::list(wal_dir)? {
-            let examined = match Examined::new(&file.path) {
-                Ok(examined) => examined,
-                Err(SegmentError::Header { .. }) => continue,
-                // Retired since the directory was listed.
-                Err(SegmentError::Io(error)) if error.source.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            if examined.header.segment_id == file.id && examined.header.writer_id == writer_id {
-                segments.push(LogSegment::sealed(file.path, &examined.header, examined.extent));
-            }
-        }
-        let range = |segment: &LogSegment| NumberRange {
-            first: segment.base_sequence.0,
-            count: u64::from(segment.progress.published().frames),
-        };
-        let order = reading_order(&segments.iter().map(range).collect::<Vec<_>>());
-        let mut segments: Vec<_> = segments.into_iter().map(Some).collect();
-        let mut ordered: Vec<_> = order.iter().filter_map(|place| segments[*place].take()).collect();
-        let mut rest: Vec<_> = segments.into_iter().flatten().collect();
-        // One without frames is read from nothing, but the newest is the one that frames go to, or that a store begins with.
-        let newest = rest.pop_if(|last| ordered.last().is_none_or(|newest| newest.id < last.id));
-        ordered.extend(newest);
-        Ok(Self::new(ordered, rest))
-    }
-
-    /// Nothing is folded while this is held. By the compactor for a batch; by the appender when it must know for certain what
-    /// is folded, which is only when something is lost.
+    /// Nothing is folded while this is held: by the compactor for a batch; by the appender when it must know for
+    /// certain what is folded, which is only when something is lost.
     pub(crate) fn hold_folding(&self) -> MutexGuard<'_, ()> {
         self.folding.lock()
     }
@@ -167,35 +130,35 @@ impl SegmentList {
     }
 
     /// The first segment from which a record beyond that number is to be read.
-    pub(crate) fn first_beyond(&self, sequence: Sequence) -> Option<Readable> {
+    pub(crate) fn first_beyond(&self, sequence: Sequence) -> Option<SegmentToRead> {
         let segments = self.segments.lock();
         let (segment, last) = segments.beyond(sequence).next()?;
-        Some(Readable { segment: segment.clone(), last })
+        Some(SegmentToRead { segment: segment.clone(), last })
     }
 
     /// Every segment from which a record beyond that number is to be read, in order.
-    pub(crate) fn all_beyond(&self, sequence: Sequence) -> Vec<Readable> {
+    pub(crate) fn all_beyond(&self, sequence: Sequence) -> Vec<SegmentToRead> {
         let segments = self.segments.lock();
-        segments.beyond(sequence).map(|(segment, last)| Readable { segment: segment.clone(), last }).collect()
+        segments.beyond(sequence).map(|(segment, last)| SegmentToRead { segment: segment.clone(), last }).collect()
     }
 
-    /// By the appender: everything beyond `durable` was written again, into `again`. Segment `poisoned` ends at
-    /// `extent` from now on; of those after it nothing is read any more.
+    /// By the appender: all records beyond `durable` were written once more, into `rewritten`. Segment `poisoned` ends
+    /// at `extent` from now on; nothing is read any more from the segments after it.
     pub(crate) fn supersede(
         &self,
         durable: Sequence,
         poisoned: SegmentId,
         extent: Extent,
-        again: impl IntoIterator<Item = LogSegment>,
+        rewritten: impl IntoIterator<Item = LogSegment>,
     ) {
         let mut segments = self.segments.lock();
         let Segments { ordered, superseded } = &mut *segments;
-        // What comes before the poisoned one stays, even if its file holds numbers beyond: it is read up to the next one.
+        // Segments before the poisoned one stay, even if a file holds numbers beyond: each is read up to the next one.
         let stays = |segment: &LogSegment| {
             segment.last_published() <= durable || segment.id != poisoned && segment.base_sequence <= durable
         };
-        let (kept, beyond): (VecDeque<_>, VecDeque<_>) = ordered.drain(..).partition(stays);
-        *ordered = kept;
+        let (staying, beyond): (VecDeque<_>, VecDeque<_>) = ordered.drain(..).partition(stays);
+        *ordered = staying;
         for segment in beyond {
             if segment.id == poisoned && extent.frames > 0 {
                 let durable = Arc::new(SegmentProgress::of_sealed(extent));
@@ -204,22 +167,22 @@ impl SegmentList {
                 superseded.push(segment);
             }
         }
-        ordered.extend(again);
+        ordered.extend(rewritten);
     }
 
     /// The segments of which everything up to that number is folded, and which hold nothing beyond it.
     ///
     /// A segment that is not the last takes no more frames, sealed or not.
-    pub(crate) fn folded(&self, sequence: Sequence) -> Folded {
+    pub(crate) fn folded(&self, sequence: Sequence) -> FoldedSegments {
         let segments = self.segments.lock();
         let is_folded = |segment: &&LogSegment| segment.last_published() <= sequence;
-        Folded {
+        FoldedSegments {
             ordered: segments.ordered.range(..segments.folded(sequence)).cloned().collect(),
             superseded: segments.superseded.iter().filter(is_folded).cloned().collect(),
         }
     }
 
-    /// How many segments that are.
+    /// How many segments [`Self::folded`] gives.
     pub(crate) fn folded_count(&self, sequence: Sequence) -> usize {
         let segments = self.segments.lock();
         let superseded = segments.superseded.iter().filter(|segment| segment.last_published() <= sequence);
@@ -233,7 +196,7 @@ impl SegmentList {
         segments.superseded.retain(|segment| segment.id != id);
     }
 
-    /// The lowest number of a segment. What is known of segments before it, only the database knows.
+    /// The lowest id of a segment. Of segments before it, only the database knows anything.
     pub(crate) fn oldest(&self) -> Option<SegmentId> {
         let segments = self.segments.lock();
         segments.ordered.iter().chain(&segments.superseded).map(|segment| segment.id).min()

@@ -4,10 +4,11 @@
 
 use super::file::HeaderPage;
 use super::format::{Extent, FRAMES_OFFSET, Mark, SegmentHeader};
-use super::progress::SegmentProgress;
 use super::reader::SegmentReader;
+use super::segment_progress::SegmentProgress;
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::position::{SegmentId, Sequence};
+use crate::ground::sabotage::{self, Spot};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -21,7 +22,8 @@ const REWRITE_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct SegmentSyncer {
     page: HeaderPage,
-    /// The log's directory, open for the same reason as the file.
+    /// The log's directory, kept open so that syncing it needs no new file descriptor when the process has run out of
+    /// them.
     dir: File,
     header: SegmentHeader,
     path: PathBuf,
@@ -54,12 +56,7 @@ impl SegmentSyncer {
         if published == self.mark.durable {
             return Ok(published);
         }
-        #[cfg(test)]
-        {
-            crate::ground::sabotage::strike(&self.path, crate::ground::sabotage::Spot::Sync);
-            crate::ground::sabotage::fail(&self.path, crate::ground::sabotage::Spot::SyncError)
-                .at("sync", &self.path)?;
-        }
+        sabotage::at(Spot::Sync, &self.path).at("sync", &self.path)?;
         self.page.sync(published.end.0).at("sync", &self.path)?;
         // The file before its name: a name that a power cut leaves is then one of a segment.
         if !self.name_is_durable {
@@ -96,8 +93,8 @@ impl SegmentSyncer {
         (doubtful, error)
     }
 
-    /// Ends the mapping and gives back the space that no frame used. Without a seal, that is what becomes of a segment
-    /// that is never to be synced again. Whoever reads past the new end meets the end of the file.
+    /// Ends the mapping and gives back the space that no frame used. A segment that is never to be synced again ends
+    /// so, without a seal. Whoever reads past the new end meets the end of the file.
     pub(crate) fn let_go(self, extent: Extent) {
         // Space that stays allocated is no reason to call the log unsafe.
         if let Err(error) = self.page.shorten(extent.end.0) {
@@ -117,14 +114,14 @@ impl SegmentSyncer {
 
     /// The sequence number of the last frame within `extent`; 0 if the store has none before it.
     pub(crate) fn last_sequence(&self, extent: Extent) -> Sequence {
-        Sequence(self.header.base_sequence.0 + u64::from(extent.frames) - 1)
+        extent.last_sequence(self.header.base_sequence)
     }
 
     fn write_mark(&mut self, durable: Extent, sealed: Option<Extent>) {
         self.mark = Mark { generation: self.mark.generation + 1, durable, sealed };
         let written = self.page.write(Mark::offset(self.mark.generation), &self.mark.encode(self.header.salt));
-        // What the frames are worth does not depend on it: without its mark a segment is checked when it is opened, and
-        // sealed then. The kernel remembers nothing of a write that it refused, unlike a sync.
+        // The frames do not depend on the mark: a segment without it is checked when the store is opened, and sealed
+        // then. The kernel remembers nothing of a write that it refused, unlike a sync.
         if let Err(error) = written {
             tracing::debug!(path = %self.path.display(), %error, "a segment keeps its older mark");
         }
@@ -137,14 +134,14 @@ pub(crate) struct UnsyncedSegment {
     pub(crate) segment: SegmentId,
     pub(crate) path: PathBuf,
     pub(crate) base_sequence: Sequence,
-    /// Up to here it is.
+    /// Up to here the segment is on the disk.
     pub(crate) durable: Extent,
 }
 
 impl UnsyncedSegment {
     /// The number of the last frame that is on the disk; one less than the first if there is none.
     pub(crate) fn durable_sequence(&self) -> Sequence {
-        Sequence(self.base_sequence.0 + u64::from(self.durable.frames) - 1)
+        self.durable.last_sequence(self.base_sequence)
     }
 }
 
@@ -155,8 +152,7 @@ impl UnsyncedSegment {
 pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let opened = OpenOptions::new().read(true).write(true).open(path).and_then(|file| Ok((file, File::open(dir)?)));
-    #[cfg(test)]
-    let opened = crate::ground::sabotage::fail(path, crate::ground::sabotage::Spot::SealedNotTried).and(opened);
+    let opened = opened.and_then(|files| Ok(sabotage::at(Spot::SealedOpen, path).map(|()| files)?));
     let (file, dir) = match opened {
         Ok(files) => files,
         // Retired, and so safe in the database.
@@ -166,12 +162,10 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
         }
     };
     write_doubtful_once_more(&file, path)?;
-    #[cfg(test)]
-    crate::ground::sabotage::fail(path, crate::ground::sabotage::Spot::SealedSyncError)
-        .at("sync", path)
-        .map_err(SealedSyncError::Failed)?;
+    sabotage::at(Spot::SealedSync, path).at("sync", path).map_err(SealedSyncError::Failed)?;
     file.sync_all().and_then(|()| dir.sync_all()).at("sync", path).map_err(SealedSyncError::Failed)?;
-    // Only saves the next one who opens the store the checking; where it can't be written, that is done once more.
+    // The mark only saves the next one who opens the store the checking. Where it can't be written, that is done once
+    // more.
     if let Ok(reader) = SegmentReader::open(path)
         && let Mark { generation, sealed: Some(sealed), .. } = reader.mark()
     {
@@ -187,20 +181,21 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
 
 /// Writes, in place and unchanged, what is not known to be on the disk, so that the sync that follows has it to write.
 ///
-/// Linux tells of a failed write once and then calls the pages clean. If that befell a process that is gone, or nobody was
-/// told because the file was not open, a sync would succeed with nothing to do, and vouch for what the disk never got.
+/// Linux tells of a failed write once and then calls the pages clean. If that befell a process that is gone, or nobody
+/// was told because the file was not open, a sync would succeed with nothing to do, and vouch for what the disk never
+/// got.
 fn write_doubtful_once_more(file: &File, path: &Path) -> Result<(), SealedSyncError> {
     let mark = SegmentReader::open(path).map_or(Mark::UNWRITTEN, |reader| reader.mark());
     let end = file.metadata().at("inspect", path).map_err(SealedSyncError::NotTried)?.len();
     let mut bytes = vec![0; REWRITE_BYTES];
-    // The header too; and frames from where the mark says that they were synced.
+    // The header too, and the frames behind those that the mark says were synced.
     for range in [0..u64::from(FRAMES_OFFSET).min(end), u64::from(mark.durable.end.0)..end] {
         let mut offset = range.start;
         while offset < range.end {
             let count = usize::try_from(range.end - offset).unwrap_or(REWRITE_BYTES).min(REWRITE_BYTES);
-            // What can't be read back is lost.
+            // A place that can't be read back is lost.
             file.read_exact_at(&mut bytes[..count], offset).at("read", path).map_err(SealedSyncError::Failed)?;
-            // What can't be written, for want of room say, is still there.
+            // A place that can't be written, for want of room say, is still there.
             file.write_all_at(&bytes[..count], offset).at("write", path).map_err(SealedSyncError::NotTried)?;
             offset += count as u64;
         }
@@ -221,8 +216,6 @@ pub(crate) enum SealedSyncError {
 mod tests {
     use super::*;
     use crate::ground::position::WriterId;
-    use crate::ground::sabotage;
-    use crate::ground::sabotage::Spot;
     use crate::segment::writer::PreparedSegment;
     use std::time::SystemTime;
 
@@ -242,7 +235,7 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         // What the sync would have said is of no interest: were the pages dirty when it was called?
-        sabotage::order(dir.path(), Spot::SealedSyncError, 0, 1);
+        sabotage::order(dir.path(), Spot::SealedSync, 0, 1, sabotage::fail);
         assert!(matches!(sync_sealed_file(&path), Err(SealedSyncError::Failed(_))));
         assert!(std::fs::metadata(&path).unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH);
         assert!(std::fs::read(&path).unwrap() == bytes, "in place, and the same");

@@ -7,10 +7,11 @@
 use super::directory::{file_name, prepared_name};
 use super::file::{self, FramePages, HeaderPage};
 use super::format::{Extent, FrameHeader, SegmentHeader, frame_bytes};
-use super::progress::SegmentProgress;
+use super::segment_progress::SegmentProgress;
 use super::syncer::SegmentSyncer;
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use crate::ground::sabotage::{self, Spot};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,8 +42,8 @@ impl PreparedSegment {
         self.id
     }
 
-    /// Writes the header and gives the file its name. Syncing all that, the name included, is up to the syncer's
-    /// first sync: until then nobody was promised anything.
+    /// Writes the header and gives the file its name. Syncing all that, the name included, is up to the syncer's first
+    /// sync: until then nobody was promised anything.
     pub(crate) fn activate(
         mut self,
         writer_id: WriterId,
@@ -75,8 +76,8 @@ impl PreparedSegment {
 pub(crate) enum NotAppended {
     /// It does not fit; nothing was written.
     Full,
-    /// The system refused. Nothing more may be appended to this segment. A file system that reported an error may have kept
-    /// the frame; so this record comes first in the next segment, under the same number.
+    /// The system refused. Nothing more may be appended to this segment. A file system that reported an error may have
+    /// kept the frame; so this record comes first in the next segment, under the same number.
     Refused(PathError),
 }
 
@@ -99,6 +100,7 @@ impl SegmentWriter {
     /// # Panics
     /// If the payload is empty or longer than the format allows: the caller's bug.
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<Sequence, NotAppended> {
+        sabotage::at(Spot::Append, &self.path).at("write to", &self.path).map_err(NotAppended::Refused)?;
         let frame = FrameHeader::for_payload(self.header.salt, self.extent.frames, payload);
         let end = self.extent.end.0.checked_add(frame_bytes(frame.length)).filter(|end| *end <= self.frames.end());
         let end = end.ok_or(NotAppended::Full)?;
@@ -109,11 +111,8 @@ impl SegmentWriter {
             .publish(self.extent.end.0, frame.length, [&rest, payload])
             .at("write to", &self.path)
             .map_err(NotAppended::Refused)?;
-        #[cfg(test)]
-        crate::ground::sabotage::fail(&self.path, crate::ground::sabotage::Spot::Refuse)
-            .at("write to", &self.path)
-            .map_err(NotAppended::Refused)?;
-        let sequence = Sequence(self.header.base_sequence.0 + u64::from(frame.index));
+        sabotage::at(Spot::Write, &self.path).at("write to", &self.path).map_err(NotAppended::Refused)?;
+        let sequence = self.extent.next_sequence(self.header.base_sequence);
         self.extent = Extent { end: Offset(end), frames: self.extent.frames + 1 };
         self.progress.set_published(self.extent);
         Ok(sequence)

@@ -68,8 +68,8 @@ pub enum CheckedPart {
     Database,
 }
 
-/// Checks the store in `dir`: every frame of the log, the structure of the database, sums against rows, permissions. With
-/// `quick`, the indexes of the database are not compared with its tables.
+/// Checks the store in `dir`: every frame of the log, the structure of the database, sums against rows, permissions.
+/// With `quick`, the indexes of the database are not compared with its tables.
 ///
 /// # Errors
 /// There is no store, or the directory can't be read. What is wrong with a store is no error but a finding.

@@ -7,10 +7,11 @@ use crate::ground::error::{PathError, SegmentError};
 use crate::ground::position::WriterId;
 use crate::record::record::Record;
 use crate::segment::directory::{SegmentFile, list};
+use crate::segment::format::SegmentHeader;
 use crate::segment::reader::{Item, SegmentReader, Stop};
 use std::path::Path;
 
-/// So many records that can't be decoded are named one by one, in each segment.
+/// In each segment, so many records that can't be decoded are named one by one.
 const UNDECODABLE_NAMED_MAX: u64 = 10;
 
 /// What the log amounts to.
@@ -65,44 +66,48 @@ impl LogState {
         folded: u64,
         findings: &mut Vec<Finding>,
     ) -> Result<(), PathError> {
-        let mut find = |severity, offset: Option<u64>, text: String| {
-            findings.push(Finding { severity, path: file.path.clone(), offset, text });
-        };
-        let mut reader = match SegmentReader::open(&file.path) {
-            Ok(reader) => reader,
-            // Retired since the directory was listed.
-            Err(SegmentError::Io(error)) if error.source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(SegmentError::Header { never_started: true, found, .. }) => {
-                find(Severity::Unfinished, Some(0), format!("no segment yet: {found}; the next opening removes it"));
-                return Ok(());
-            }
-            Err(error) => {
-                find(Severity::Damaged, Some(0), error.to_string());
-                return Ok(());
-            }
-        };
+        let mut findings = SegmentFindings { path: &file.path, findings };
+        let Some(mut reader) = findings.open() else { return Ok(()) };
         self.segments += 1;
-        let header = *reader.header();
+        if self.is_of_this_log(file, reader.header(), &mut findings) {
+            self.read_frames(&mut reader, active, folded, &mut findings)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the segment is of the store that the ones before it are of.
+    fn is_of_this_log(
+        &mut self,
+        file: &SegmentFile,
+        header: &SegmentHeader,
+        findings: &mut SegmentFindings<'_>,
+    ) -> bool {
         if header.segment_id != file.id {
-            find(
-                Severity::Damaged,
-                Some(0),
-                format!("the name says segment {}, the header {}", file.id, header.segment_id),
-            );
+            findings.damaged(Some(0), format!("the name says segment {}, the header {}", file.id, header.segment_id));
         }
-        if let Some(writer_id) = self.writer_id.filter(|writer_id| *writer_id != header.writer_id) {
-            let found = header.writer_id;
-            find(Severity::Damaged, Some(0), format!("written by store {found}, the one before it by {writer_id}"));
-            return Ok(());
+        let found = header.writer_id;
+        let expected = *self.writer_id.get_or_insert(found);
+        if found != expected {
+            findings.damaged(Some(0), format!("written by store {found}, the one before it by {expected}"));
         }
-        self.writer_id = Some(header.writer_id);
+        found == expected
+    }
+
+    /// Reads every frame of a segment. One that is `active` may end in a frame that is being written.
+    fn read_frames(
+        &mut self,
+        reader: &mut SegmentReader,
+        active: bool,
+        folded: u64,
+        findings: &mut SegmentFindings<'_>,
+    ) -> Result<(), PathError> {
         let mut undecodable = 0_u64;
         loop {
             match reader.next()? {
                 Item::Frame(frame) => {
                     let error = Record::decode(frame.payload).err();
                     let is_newer = error.is_some_and(|error| error.newer().is_some());
-                    // What was written again after a failed sync counts once.
+                    // A record that was rewritten after a failed sync counts once.
                     if frame.sequence.0 > self.last_sequence {
                         let is_unfolded = frame.sequence.0 > folded;
                         self.records += 1;
@@ -113,25 +118,18 @@ impl LogState {
                     if let Some(error) = error.filter(|_| !is_newer) {
                         undecodable += 1;
                         if undecodable <= UNDECODABLE_NAMED_MAX {
-                            let offset = Some(u64::from(frame.offset.0));
-                            find(Severity::Damaged, offset, format!("record {}: {error}", frame.sequence));
+                            findings.damaged(Some(frame.offset.0), format!("record {}: {error}", frame.sequence));
                         }
                     }
                 }
                 Item::Damage(damage) => {
                     let (records, s) = (damage.records, if damage.records == 1 { "" } else { "s" });
                     let text = format!("{}; {} bytes and {records} record{s} lost", damage.reason, damage.bytes);
-                    find(Severity::Damaged, Some(u64::from(damage.offset.0)), text);
+                    findings.damaged(Some(damage.offset.0), text);
                 }
-                Item::Stop(Stop::Torn { bytes, reason }) => {
-                    let end = Some(u64::from(reader.position().end.0));
-                    if !active {
-                        find(
-                            Severity::Unfinished,
-                            end,
-                            format!("torn tail of {bytes} bytes ({reason}); the next opening cuts it"),
-                        );
-                    }
+                Item::Stop(Stop::Torn { bytes, reason }) if !active => {
+                    let text = format!("torn tail of {bytes} bytes ({reason}); the next opening cuts it");
+                    findings.add(Severity::Unfinished, Some(reader.position().end.0), text);
                     break;
                 }
                 Item::Stop(_) => break,
@@ -139,8 +137,39 @@ impl LogState {
         }
         if undecodable > UNDECODABLE_NAMED_MAX {
             let more = undecodable - UNDECODABLE_NAMED_MAX;
-            find(Severity::Damaged, None, format!("{more} more records can't be decoded"));
+            findings.damaged(None, format!("{more} more records can't be decoded"));
         }
         Ok(())
+    }
+}
+
+/// Findings about one segment.
+struct SegmentFindings<'a> {
+    path: &'a Path,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl SegmentFindings<'_> {
+    /// Opens the segment; `None` if there is nothing to read, and then that is a finding where it has to be one.
+    fn open(&mut self) -> Option<SegmentReader> {
+        match SegmentReader::open(self.path) {
+            Ok(reader) => return Some(reader),
+            // Retired since the directory was listed.
+            Err(SegmentError::Io(error)) if error.source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(SegmentError::Header { never_started: true, found, .. }) => {
+                let text = format!("no segment yet: {found}; the next opening removes it");
+                self.add(Severity::Unfinished, Some(0), text);
+            }
+            Err(error) => self.damaged(Some(0), error.to_string()),
+        }
+        None
+    }
+
+    fn damaged(&mut self, offset: Option<u32>, text: String) {
+        self.add(Severity::Damaged, offset, text);
+    }
+
+    fn add(&mut self, severity: Severity, offset: Option<u32>, text: String) {
+        self.findings.push(Finding { severity, path: self.path.to_owned(), offset: offset.map(u64::from), text });
     }
 }

@@ -1,7 +1,7 @@
 //! The limit on the size of files (RLIMIT_FSIZE), met as an error and not as the end of the process.
 //!
-//! Whoever writes beyond it gets SIGXFSZ, which kills; only where that is blocked or ignored, EFBIG is all there is, and
-//! that is handled like a full disk. What the process does with the signal elsewhere is its own business: so it is
+//! Whoever writes beyond it gets SIGXFSZ, which kills; only where that is blocked or ignored, EFBIG is all there is,
+//! and that is handled like a full disk. What the process does with the signal elsewhere is its own business: so it is
 //! blocked in the threads that write the store, and nowhere else. Runs on the thread that opens the store.
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
@@ -13,8 +13,8 @@ pub(crate) fn as_an_error<T>(work: impl FnOnce() -> T) -> T {
     let done = work();
     if let Ok(before) = before {
         if !before.contains(Signal::SIGXFSZ) {
-            // One that came meanwhile would be delivered now. There is never more than one waiting, so waiting for one that
-            // is certain to be there takes whatever came.
+            // One that came meanwhile would be delivered now. There is never more than one waiting, so waiting for one
+            // that is certain to be there takes whatever came.
             let _ = raise(Signal::SIGXFSZ).and_then(|()| signal.wait());
         }
         let _ = before.thread_set_mask();

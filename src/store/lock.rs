@@ -57,8 +57,9 @@ impl StoreLock {
 impl Drop for StoreLock {
     fn drop(&mut self) {
         if std::process::id() == self.owner_pid {
-            // Closing the file is not enough: a child that another thread is starting has it open until it becomes another
-            // program, and opening the store again in that instant was refused. Where it fails, closing has to do.
+            // Closing the file is not enough: a child that another thread is starting has it open until it becomes
+            // another program, and opening the store again in that instant was refused. Where it fails, closing has to
+            // do.
             let _ = self.file.unlock();
         }
     }

@@ -1,19 +1,28 @@
 //! A store as a whole: opened and shut down in order, checked, rebuilt.
 //!
-//! Open `store.rs`. Runs on the caller's thread. Nothing below knows of it.
+//! Open `store.rs`; `opening.rs` gets everything ready, and `threads.rs` starts the threads. Runs on the caller's
+//! thread. Nothing below knows of it.
 
+mod appender_thread;
 pub mod check;
 mod check_log;
+mod compactor_thread;
 mod file_limit;
 pub(crate) mod finding;
 pub(crate) mod lock;
+mod opening;
 pub mod plan;
+mod preparer_thread;
 pub mod rebuild;
+mod repair_report;
+mod shared;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod store;
+mod sync_thread;
 #[cfg(test)]
 mod tests;
-pub(crate) mod worker;
+mod threads;
+mod worker;
 pub mod writer_lock;
 
 pub use finding::{Finding, Severity};

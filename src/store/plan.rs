@@ -14,7 +14,7 @@ use crate::ground::position::SegmentId;
 use crate::index::row_retention::RowRetention;
 use crate::index::{checkpoint, damage};
 use crate::query::database::Query;
-use crate::segment::segment_list::SegmentList;
+use crate::segment::log_view;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::collections::HashSet;
@@ -46,7 +46,7 @@ fn plan_at(config: &Config, now_ms: i64) -> Result<StorePlan, OpenError> {
     let query = Query::open(&config.dir)?;
     let Some((writer_id, folded)) = query.read_with(checkpoint::read)? else { return Ok(StorePlan::default()) };
     // After the checkpoint: what is folded by then was in the log that is looked at now, or is retired.
-    let log = SegmentList::look(&config.wal_dir(), writer_id)?;
+    let log = log_view::look(&config.wal_dir(), writer_id)?;
     let damaged: HashSet<SegmentId> = query.read_with(damage::damaged_segments)?;
     let retirement = RetirementPlan::new(&log.folded(folded.sequence), &damaged, &LogRetention::new(config), now_ms);
     let oldest = log.oldest().unwrap_or(folded.segment);

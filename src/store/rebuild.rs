@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 
 /// How often progress is told.
 const TELL_INTERVAL: Duration = Duration::from_millis(200);
-/// A folding that reports trouble for so long does not get over it by itself.
+/// Folding that reports trouble for so long does not get over that by itself.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
-/// What the names of a database's files end in, in the order in which they are moved: the companions first. One that stayed
-/// behind would be taken for the new database's; a database without them is only older than it was.
+/// The endings of the names of a database's files, in the order in which the files are moved: the companions first. One
+/// that stayed behind would be taken for the new database's; a database without them is only older than it was.
 const COMPANIONS: [&str; 3] = ["-shm", "-wal", ""];
 
 /// How long the new database may take to close.
@@ -62,8 +62,8 @@ pub struct RefoldReport {
     pub sessions: i64,
     /// Segments that were folded.
     pub segments: u64,
-    /// Records that were recorded before the oldest that the log still holds: their segments were folded and deleted, and
-    /// only the database that was moved away had them.
+    /// Records that were recorded before the oldest that the log still holds: their segments were folded and deleted,
+    /// and only the database that was moved away had them.
     pub records_before_log: u64,
     /// Where the database went that was there before.
     pub moved_to: Option<PathBuf>,
@@ -98,8 +98,8 @@ impl From<PathError> for RebuildError {
 /// Makes the database of the store in `dir` anew. `progress` is told now and then how much is done, from 0 to 1.
 ///
 /// From rows, it is one transaction: whoever reads meanwhile sees the old state or the new one. From the log, the old
-/// database is moved into `quarantine/` first, and nothing of it is deleted; the new one shrinks if the old one did. Segments
-/// that lie there are folded once more, as far as they are intact.
+/// database is moved into `quarantine/` first, and nothing of it is deleted; the new one shrinks if the old one did.
+/// Segments that lie there are folded once more, as far as they are intact.
 ///
 /// # Errors
 /// [`RebuildError`]: the directory has no store, another process writes to it, or something can't be read or written.
@@ -250,15 +250,15 @@ mod tests {
             store.shutdown(SHUTDOWN_PATIENCE);
         }
         let (wal_dir, quarantine_dir) = (config.wal_dir(), config.quarantine_dir());
-        let kept = list(&wal_dir).unwrap();
-        assert!(kept[0].id.0 > 1, "the number that the other store's segment has is free: {kept:?}");
+        let left = list(&wal_dir).unwrap();
+        assert!(left[0].id.0 > 1, "the number that the other store's segment has is free: {left:?}");
         create_private_dir(&quarantine_dir).unwrap();
         let foreign = PreparedSegment::create(&quarantine_dir, SegmentId(1), 65536).unwrap();
         let (mut writer, _syncer) = foreign.activate(WriterId([9; 16]), Sequence(1), 5).unwrap();
         writer.append(b"theirs").unwrap();
         let Rebuilt::Log(report) = rebuild(&config.dir, Source::Log, |_| {}).unwrap() else { panic!("not the log") };
-        assert_eq!(report.requests, kept.len() as i64);
+        assert_eq!(report.requests, left.len() as i64);
         assert!(quarantine_dir.join("000000000001.seg").exists());
-        assert!(kept.iter().all(|segment| !quarantine_dir.join(segment.path.file_name().unwrap()).exists()));
+        assert!(left.iter().all(|segment| !quarantine_dir.join(segment.path.file_name().unwrap()).exists()));
     }
 }

@@ -1,6 +1,15 @@
 //! Faults that only a test can order: syncs that fail, threads that panic. What the store says then, what it keeps, and
 //! what the next one who opens it finds.
 
+#[path = "../../tests/fixture/src/lib.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::allow_attributes,
+    reason = "the fixture's own package; a part of it is used here"
+)]
+mod fixture;
 mod newer_tests;
 mod trouble_tests;
 
@@ -8,56 +17,60 @@ use crate::ground::config::Config;
 use crate::ground::error::WaitError;
 use crate::ground::health::Part;
 use crate::ground::position::Sequence;
-use crate::ground::sabotage::{self, Spot};
-use crate::ground::stats::ShutdownReport;
+use crate::ground::sabotage::{self, Fault, Spot, fail, panic};
 use crate::query::database::Query;
-use crate::query::filter::{RequestFilter, SessionFilter};
-use crate::store::store::Store;
+use crate::query::filter::RequestFilter;
+use crate::segment::reader::SegmentReader;
 use crate::{Request, SyncPolicy};
-use std::path::{Path, PathBuf};
+use fixture::{Holdings, PATIENCE, wait_until};
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Long enough for a loaded machine; nothing is measured by it.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A store with verbs.
+/// The fixture of all tests, with faults on order.
 struct Fixture {
-    _dir: tempfile::TempDir,
-    config: Config,
-    store: Option<Store>,
+    fixture: fixture::Fixture,
     recorded: u64,
+}
+
+impl Deref for Fixture {
+    type Target = fixture::Fixture;
+
+    fn deref(&self) -> &fixture::Fixture {
+        &self.fixture
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut fixture::Fixture {
+        &mut self.fixture
+    }
 }
 
 impl Fixture {
     fn new(configure: impl FnOnce(&mut Config)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut config = Config::new(dir.path().join("data"));
-        config.segment_bytes = 64 * 1024;
-        config.channel_events = 4096;
-        config.record_wait_ms = 60_000;
-        configure(&mut config);
-        let store = Some(Store::open(config.clone()).unwrap());
-        Self { _dir: dir, config, store, recorded: 0 }
+        Self { fixture: fixture::Fixture::with(configure), recorded: 0 }
     }
 
-    fn store(&self) -> &Store {
-        self.store.as_ref().unwrap()
+    /// At the spot the effect happens so many times, once the spot was passed unharmed so often.
+    fn order(
+        &self,
+        spot: Spot,
+        passes: u32,
+        times: u32,
+        effect: impl Fn() -> Result<(), Fault> + Send + Sync + 'static,
+    ) {
+        sabotage::order(self.dir(), spot, passes, times, effect);
     }
 
-    fn order(&self, spot: Spot, passes: u32, times: u32) {
-        sabotage::order(&self.config.dir, spot, passes, times);
+    fn cancel(&self, spot: Spot) {
+        sabotage::cancel(self.dir(), spot);
     }
 
-    /// Records so many events with ids of their own.
+    /// Records so many events beyond those that were recorded.
     fn record(&mut self, events: u64) {
-        let recorder = self.store().recorder();
-        for number in self.recorded..self.recorded + events {
-            let (id, session) = (format!("request-{number}"), format!("session-{}", number % 7));
-            let mut request = Request::new(&id, 1_760_000_000_000 + number as i64, "files", "tools/call");
-            request.session_id = Some(&session);
-            recorder.record(request);
-        }
+        self.fixture.record(self.recorded..self.recorded + events);
         self.recorded += events;
     }
 
@@ -65,70 +78,39 @@ impl Fixture {
         self.store().flush(PATIENCE)
     }
 
-    fn shut_down(&mut self) -> ShutdownReport {
-        self.store.take().unwrap().shutdown(PATIENCE)
-    }
-
-    fn reopen(&mut self) {
-        if self.store.is_some() {
-            self.shut_down();
-        }
-        self.store = Some(Store::open(self.config.clone()).unwrap());
-    }
-
     /// Waits until health says something about the part.
     fn wait_for_problem(&self, part: Part) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(problem) = self.store().stats().health.problems.get(&part) {
-                return problem.clone();
-            }
-            assert!(Instant::now() < deadline, "health never says anything about {part:?}");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let mut problem = None;
+        wait_until("health says something", || {
+            problem = self.store().stats().health.problems.get(&part).cloned();
+            problem.is_some()
+        });
+        problem.unwrap()
     }
 
     /// Waits until so many events are folded.
     fn wait_until_folded(&self, events: u64) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.store().stats().folded < events {
-            assert!(Instant::now() < deadline, "they are never folded");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until("they are folded", || self.store().stats().folded >= events);
     }
 
     /// Every event that was recorded is in the database once, each with a number of its own; returns the numbers.
     fn assert_each_event_is_folded_once(&self) -> Vec<i64> {
-        let query = Query::open(&self.config.dir).unwrap();
-        let rows = query.requests(&RequestFilter::default()).unwrap();
-        let mut ids: Vec<_> = rows.iter().map(|row| row.request_id.clone()).collect();
-        ids.sort();
-        let mut expected: Vec<_> = (0..self.recorded).map(|number| format!("request-{number}")).collect();
-        expected.sort();
-        assert_eq!(ids, expected);
-        let calls: i64 =
-            query.sessions(&SessionFilter::default()).unwrap().iter().map(|session| session.total_calls).sum();
-        assert_eq!(calls, self.recorded as i64, "counted twice, or not at all");
-        assert_eq!(query.quarantine().unwrap(), 0);
+        let holdings = Holdings::read(self.dir());
+        assert_eq!(holdings.numbers, (0..self.recorded).collect::<Vec<_>>());
+        assert_eq!(holdings.quarantined, 0);
+        let rows = Query::open(self.dir()).unwrap().requests(&RequestFilter::default()).unwrap();
         let mut numbers: Vec<_> = rows.iter().map(|row| row.id).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        assert_eq!(numbers.len(), ids.len());
+        assert_eq!(numbers.len(), rows.len());
         numbers
     }
 
     /// The last number that a power cut would leave, by what the segments say of themselves.
     fn vouched_for(&self) -> u64 {
-        let readers =
-            self.segments().into_iter().map(|path| crate::segment::reader::SegmentReader::open(&path).unwrap());
-        let last = |reader: crate::segment::reader::SegmentReader| {
-            reader.header().base_sequence.0 + u64::from(reader.mark().durable.frames) - 1
-        };
+        let readers = self.segments().into_iter().map(|path| SegmentReader::open(&path).unwrap());
+        let last = |reader: SegmentReader| reader.mark().durable.last_sequence(reader.header().base_sequence).0;
         readers.map(last).max().unwrap()
-    }
-
-    fn segments(&self) -> Vec<PathBuf> {
-        crate::segment::directory::list(&self.config.wal_dir()).unwrap().into_iter().map(|file| file.path).collect()
     }
 }
 
@@ -140,7 +122,7 @@ fn what_a_failed_sync_left_in_doubt_is_written_again_and_folded_once() {
             fixture.record(500);
             fixture.flush().unwrap();
             // Under `never` a flush syncs the active segment once, and those that are sealed in another way.
-            fixture.order(Spot::SyncError, u32::from(policy != SyncPolicy::Never), failures);
+            fixture.order(Spot::Sync, u32::from(policy != SyncPolicy::Never), failures, fail);
             fixture.record(3000);
             if policy == SyncPolicy::Never {
                 // What is written again is folded already. Waiting for that in the other way would sync.
@@ -175,13 +157,12 @@ fn a_poisoned_segment_gets_no_further_mark_and_what_it_held_lies_in_the_next_one
     });
     fixture.record(100);
     fixture.flush().unwrap();
-    fixture.order(Spot::SyncError, 0, 1);
+    fixture.order(Spot::Sync, 0, 1, fail);
     fixture.record(50);
     fixture.flush().unwrap();
     fixture.record(7);
     fixture.shut_down();
-    let segments: Vec<_> =
-        fixture.segments().iter().map(|path| crate::segment::reader::SegmentReader::open(path).unwrap()).collect();
+    let segments: Vec<_> = fixture.segments().iter().map(|path| SegmentReader::open(path).unwrap()).collect();
     let told: Vec<_> = segments
         .iter()
         .map(|reader| (reader.header().base_sequence.0, reader.mark().durable.frames, reader.mark().sealed.is_some()))
@@ -190,9 +171,7 @@ fn a_poisoned_segment_gets_no_further_mark_and_what_it_held_lies_in_the_next_one
     fixture.assert_each_event_is_folded_once();
     // From the log alone, each record is taken once.
     drop(segments);
-    for name in ["store.db", "store.db-wal", "store.db-shm"] {
-        let _ = std::fs::remove_file(fixture.config.dir.join(name));
-    }
+    fixture.remove_database();
     for _ in 0..2 {
         fixture.reopen();
         fixture.store().wait_folded(PATIENCE).unwrap();
@@ -209,8 +188,11 @@ fn waiters_are_not_told_before_everything_is_written_again() {
     fixture.record(100);
     fixture.flush().unwrap();
     // Syncs come due while the second writing has only a part.
-    fixture.order(Spot::WriteAgainSlowly, 500, 1);
-    fixture.order(Spot::SyncError, 0, 1);
+    fixture.order(Spot::Rewrite, 500, 1, || {
+        std::thread::sleep(Duration::from_millis(300));
+        Ok(())
+    });
+    fixture.order(Spot::Sync, 0, 1, fail);
     fixture.record(2000);
     fixture.flush().unwrap();
     assert_eq!(fixture.vouched_for(), 2100);
@@ -221,14 +203,14 @@ fn while_syncs_fail_nothing_is_called_durable_and_health_says_so() {
     let mut fixture = Fixture::new(|config| config.sync_interval_ms = 60_000);
     fixture.record(10);
     fixture.flush().unwrap();
-    fixture.order(Spot::SyncError, 0, u32::MAX);
+    fixture.order(Spot::Sync, 0, u32::MAX, fail);
     fixture.record(2000);
     let error = fixture.flush().unwrap_err();
     assert!(matches!(&error, WaitError::Sync(why) if why.contains("sync")), "{error}");
     let stats = fixture.store().stats();
     assert_eq!(stats.poisoned_segments, 3, "it gives up after three");
     assert!(stats.health.problems.contains_key(&Part::Sync), "{}", stats.health);
-    assert_eq!(fixture.store().progress.durable(), Sequence(10));
+    assert_eq!(fixture.store().shared.progress.durable(), Sequence(10));
     // What can't be made durable in the log can be in the database.
     fixture.store().wait_folded(PATIENCE).unwrap();
     fixture.assert_each_event_is_folded_once();
@@ -236,7 +218,7 @@ fn while_syncs_fail_nothing_is_called_durable_and_health_says_so() {
     assert!(matches!(fixture.flush(), Err(WaitError::Sync(_))), "it said once that it can't");
     let report = fixture.shut_down();
     assert_eq!((report.appended, report.dropped, report.left_in_log), (2510, 0, 0));
-    fixture.order(Spot::SyncError, 0, 0);
+    fixture.cancel(Spot::Sync);
     fixture.reopen();
     fixture.record(10);
     fixture.flush().unwrap();
@@ -255,8 +237,8 @@ fn what_can_not_be_read_back_is_a_gap_and_its_numbers_do_not_come_again() {
         });
         fixture.record(100);
         fixture.flush().unwrap();
-        fixture.order(Spot::ReadBack, 0, 1);
-        fixture.order(Spot::SyncError, 0, 1);
+        fixture.order(Spot::ReadBack, 0, 1, fail);
+        fixture.order(Spot::Sync, 0, 1, fail);
         fixture.record(4000);
         let error = fixture.flush().unwrap_err();
         assert!(matches!(&error, WaitError::Sync(why) if why.contains("lost")), "{error}");
@@ -284,7 +266,7 @@ fn a_sync_that_fails_at_shutdown_loses_nothing_and_is_told() {
         config.segment_bytes = 8 * 1024 * 1024;
     });
     fixture.record(1000);
-    fixture.order(Spot::SyncError, 0, 1);
+    fixture.order(Spot::Sync, 0, 1, fail);
     let report = fixture.shut_down();
     assert!(report.health.problems.contains_key(&Part::Sync), "{}", report.health);
     assert_eq!((report.appended, report.folded, report.left_in_log), (1000, 1000, 0));
@@ -302,11 +284,11 @@ fn what_an_earlier_run_left_unsynced_is_written_again_if_its_sync_fails() {
     });
     fixture.record(2000);
     fixture.store().wait_folded(PATIENCE).unwrap();
-    fixture.order(Spot::SyncError, 0, 1);
+    fixture.order(Spot::Sync, 0, 1, fail);
     fixture.shut_down();
     // Sealed and never synced; now somebody who does sync opens it.
     fixture.config.sync = SyncPolicy::Interval;
-    fixture.order(Spot::SealedSyncError, 0, 1);
+    fixture.order(Spot::SealedSync, 0, 1, fail);
     fixture.reopen();
     fixture.record(1000);
     fixture.flush().unwrap();
@@ -325,8 +307,8 @@ fn an_appender_that_ends_while_it_writes_again_leaves_everything_to_the_next_ope
         fixture.record(100);
         fixture.flush().unwrap();
         // Everything into the log before anything is written again.
-        fixture.order(Spot::WriteAgain, passes, 1);
-        fixture.order(Spot::SyncError, 0, 1);
+        fixture.order(Spot::Rewrite, passes, 1, panic);
+        fixture.order(Spot::Sync, 0, 1, fail);
         fixture.record(3000);
         fixture.wait_for_problem(Part::Thread);
         let report = fixture.shut_down();
@@ -347,7 +329,7 @@ fn a_thread_that_panics_is_told_and_nothing_hangs() {
         let mut fixture = Fixture::new(|_| {});
         fixture.record(100);
         fixture.store().wait_folded(PATIENCE).unwrap();
-        fixture.order(spot, 0, 1);
+        fixture.order(spot, 0, 1, panic);
         fixture.config.record_wait_ms = 0;
         fixture.record(2000);
         let problem = fixture.wait_for_problem(Part::Thread);

@@ -15,7 +15,7 @@ pub fn is_held(dir: &Path) -> bool {
     let (Ok(metadata), Ok(locks)) = (std::fs::symlink_metadata(&lock), std::fs::read_to_string("/proc/locks")) else {
         return false;
     };
-    // The pid settles what the device number can't: some file systems show one number to stat(2) and another here.
+    // The pid tells what the device number can't: some file systems show one number to stat(2) and another here.
     let pid = std::fs::File::open(&lock).ok().filter(|_| metadata.is_file()).and_then(read_pid);
     lists(&locks, metadata.dev(), metadata.ino(), pid)
 }

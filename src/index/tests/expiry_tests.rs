@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ground::position::Offset;
+use crate::index::expiry::{Expiry, Stage};
 use crate::index::expiry_plan::{ExpiryPlan, ExpiryReason};
 use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
@@ -150,7 +151,7 @@ proptest! {
         let mut folded = before.clone();
         let after = in_time(&before, kept_since, after);
         for ((steps, crashes), event) in steps.into_iter().cycle().zip(&after) {
-            fixture.index().expire_steps(steps).unwrap();
+            expire_steps(fixture.index(), steps);
             if crashes {
                 fixture.reopen();
             }
@@ -251,7 +252,7 @@ fn a_name_that_a_session_gets_while_unused_ones_are_looked_for_stays() {
     fixture.fold(&events, &[]);
     fixture.index().begin_expiring(MINUTE).unwrap();
     while !format!("{:?}", fixture.index().expiry).contains("UnusedNames") {
-        fixture.index().expire_steps(1).unwrap();
+        expire_steps(fixture.index(), 1);
     }
     events.push(session(8, MINUTE, 3));
     fixture.fold(&events, &[]);
@@ -280,8 +281,17 @@ fn gaps_and_the_quarantine_expire_too_but_not_what_it_says_of_segments_that_are_
     assert_eq!(fixture.rows("SELECT offset FROM quarantine ORDER BY 1"), [[Value::Integer(3)], [Value::Integer(4)]]);
 }
 
+/// So many steps, or fewer if all is done before.
+fn expire_steps(index: &mut Index, steps: usize) {
+    for _ in 0..steps {
+        if index.expiry.stage != Stage::Look {
+            index.step(&RowRetention::UNLIMITED).unwrap();
+        }
+    }
+}
+
 /// Expires until nothing is left to do.
-fn settle(index: &mut Index, config: &Config, now: i64) {
+fn expire_all(index: &mut Index, config: &Config, now: i64) {
     while index.expire(&RowRetention::new(config), now, SegmentId(1)).unwrap() {}
 }
 
@@ -290,10 +300,10 @@ fn an_age_expires_what_is_older_and_no_more() {
     let mut fixture = Fixture::new();
     let mut config = Config::new(fixture.dir.path());
     fixture.fold(&(0..100).map(|number| request(number, number * MINUTE)).collect::<Vec<_>>(), &[]);
-    settle(fixture.index(), &config, 100 * MINUTE);
+    expire_all(fixture.index(), &config, 100 * MINUTE);
     assert_eq!(fixture.rows("SELECT count(*) FROM requests"), [[Value::Integer(100)]], "without a limit");
     config.keep_rows_age_ms = Some(30 * MINUTE as u64);
-    settle(fixture.index(), &config, 100 * MINUTE + 7);
+    expire_all(fixture.index(), &config, 100 * MINUTE + 7);
     assert_eq!(fixture.rows("SELECT min(ts) FROM requests"), [[Value::Integer(70 * MINUTE)]]);
     assert_eq!(fixture.rows("SELECT count(*), min(session_id) FROM sessions")[0][0], Value::Integer(3));
 }
@@ -305,9 +315,9 @@ fn a_clock_that_was_wrong_and_is_right_again_makes_no_request_late() {
     config.keep_rows_age_ms = Some(30 * MINUTE as u64);
     let events: Vec<_> = (0..10).map(|number| request(number, number * MINUTE)).collect();
     fixture.fold(&events[..5], &[]);
-    settle(fixture.index(), &config, 1_000_000 * MINUTE);
+    expire_all(fixture.index(), &config, 1_000_000 * MINUTE);
     fixture.reopen();
-    settle(fixture.index(), &config, 10 * MINUTE);
+    expire_all(fixture.index(), &config, 10 * MINUTE);
     fixture.fold(&events, &[]);
     assert_eq!(fixture.rows("SELECT count(*) FROM requests"), [[Value::Integer(5)]]);
 }
@@ -324,7 +334,7 @@ fn a_limit_of_size_lets_the_oldest_go_and_the_file_gets_shorter() {
     fixture.index().connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())).unwrap();
     let before = bytes();
     config.database_bytes_max = Some(before / 2);
-    settle(fixture.index(), &config, i64::MAX);
+    expire_all(fixture.index(), &config, i64::MAX);
     assert!(bytes() <= before / 2, "{} of {before}", bytes());
     assert!(bytes() > before / 3, "{} of {before}", bytes());
     assert_eq!(std::fs::metadata(fixture.dir.path().join("store.db-wal")).unwrap().len(), 0);
@@ -343,7 +353,7 @@ fn a_database_that_was_created_without_a_limit_shrinks_when_it_is_rebuilt() {
     let pages = |fixture: &mut Fixture, pragma: &str| integer(&fixture.rows(&format!("PRAGMA {pragma}"))[0][0]);
     let before = pages(&mut fixture, "page_count");
     config.database_bytes_max = Some(before as u64 * u64::from(PAGE_BYTES) / 2);
-    settle(fixture.index(), &config, i64::MAX);
+    expire_all(fixture.index(), &config, i64::MAX);
     assert_eq!(pages(&mut fixture, "page_count"), before);
     assert!(pages(&mut fixture, "freelist_count") > before / 3);
     let tables = fixture.tables();
@@ -359,7 +369,7 @@ fn a_limit_that_nothing_can_meet_leaves_the_newest_minute() {
     let mut config = Config::new(fixture.dir.path());
     fixture.fold(&[request(1, 0), request(2, MINUTE), request(3, 2 * MINUTE)], &[]);
     config.database_bytes_max = Some(1);
-    settle(fixture.index(), &config, i64::MAX);
+    expire_all(fixture.index(), &config, i64::MAX);
     assert_eq!(fixture.rows("SELECT request_id FROM requests"), [[Value::Text("r3".into())]]);
 }
 
@@ -391,10 +401,10 @@ fn records_that_wait_for_a_newer_build_expire_with_what_was_noted_when_they_were
     let mut fixture = Fixture::new();
     let mut config = Config::new(fixture.dir.path());
     fixture.keep_newer((0..10).map(|number| number * MINUTE));
-    settle(fixture.index(), &config, 10 * MINUTE);
+    expire_all(fixture.index(), &config, 10 * MINUTE);
     assert_eq!(fixture.newer(), 10, "without a limit they wait for ever");
     config.keep_rows_age_ms = Some(4 * MINUTE as u64);
-    settle(fixture.index(), &config, 10 * MINUTE);
+    expire_all(fixture.index(), &config, 10 * MINUTE);
     assert_eq!(fixture.rows("SELECT min(noted_at) FROM newer_records"), [[Value::Integer(6 * MINUTE)]]);
     assert_eq!(fixture.newer(), 4);
 }
@@ -416,7 +426,7 @@ fn records_that_wait_for_a_newer_build_keep_no_database_above_its_limit() {
             ExpiryPlan::read(&fixture.index().connection, &RowRetention::new(&config), i64::MAX, SegmentId(1));
         let planned = planned.unwrap().unwrap();
         assert_eq!(planned.reason, ExpiryReason::Size);
-        settle(fixture.index(), &config, i64::MAX);
+        expire_all(fixture.index(), &config, i64::MAX);
         assert!(std::fs::metadata(&path).unwrap().len() <= before / 2, "with {requests} requests");
         let left = fixture.newer();
         assert!((1..2_000).contains(&left), "{left} with {requests} requests");
@@ -454,7 +464,7 @@ fn a_step_removes_a_few_rows_and_writes_a_few_pages_whatever_there_is() {
     config.database_bytes_max = Some(1);
     fixture.index = Some(Index::open(&config).unwrap());
     // Everything stays in the log, and tells how much was written.
-    fixture.index().copier.set_pages_max(u32::MAX);
+    fixture.copy_from(u32::MAX);
     let version = |number: u8| Owned::Schema { ts: number.into(), method: "tools/list", tools: vec![('a', number)] };
     let requests = (0..3_000).map(|number| request(number, number * 2_000));
     fixture.fold(&(0..20).map(version).chain(requests).collect::<Vec<_>>(), &[]);
@@ -474,8 +484,8 @@ fn a_step_removes_a_few_rows_and_writes_a_few_pages_whatever_there_is() {
     fixture.index().expiry.oldest_segment = SegmentId(1);
     fixture.index().begin_expiring(90 * MINUTE).unwrap();
     let (first, mut before) = (held(&mut fixture), held(&mut fixture));
-    while fixture.index().expiry.is_under_way() {
-        fixture.index().expire_steps(1).unwrap();
+    while fixture.index().expiry.stage != Stage::Look {
+        expire_steps(fixture.index(), 1);
         let after = held(&mut fixture);
         let stage = format!("{:?}", fixture.index().expiry);
         // SQLite's log is emptied at the end.
@@ -500,12 +510,17 @@ impl Fixture {
     }
 
     /// Expires until nothing is left to do, like the compactor: who waits for a copy goes on when it is made.
-    fn settle_aside(&mut self, retention: &RowRetention, mut between: impl FnMut(&mut Self)) -> Result<(), IndexError> {
+    fn expire_all_aside(
+        &mut self,
+        retention: &RowRetention,
+        mut between: impl FnMut(&mut Self),
+    ) -> Result<(), IndexError> {
         loop {
             let more = self.index().expire(retention, 30 * MINUTE, SegmentId(1))?;
             between(self);
             self.index().copier.wait();
-            if !more && self.index().expiry.is_at_rest() {
+            let Expiry { stage, looked_at, .. } = &self.index().expiry;
+            if !more && *stage == Stage::Look && looked_at.is_some() {
                 return Ok(());
             }
         }
@@ -523,7 +538,7 @@ fn sqlites_log_stays_short_while_requests_expire_and_is_empty_afterwards() {
     let bytes = |fixture: &Fixture| std::fs::metadata(fixture.dir.path().join(DATABASE_NAME)).unwrap().len();
     let before = bytes(&fixture);
     let mut longest = 0;
-    fixture.settle_aside(&retention, |fixture| longest = longest.max(fixture.log_pages())).unwrap();
+    fixture.expire_all_aside(&retention, |fixture| longest = longest.max(fixture.log_pages())).unwrap();
     // It gets as long as it may, and then by one step at most.
     assert!((32..32 + 48).contains(&longest), "{longest} pages");
     assert_eq!(fixture.log_pages(), 0);
@@ -536,7 +551,7 @@ fn a_reader_that_keeps_sqlites_log_does_not_keep_what_is_expired() {
     let (mut fixture, retention) = Fixture::aside();
     let reader = Connection::open(fixture.dir.path().join(DATABASE_NAME)).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM requests").unwrap();
-    fixture.settle_aside(&retention, |_| ()).unwrap();
+    fixture.expire_all_aside(&retention, |_| ()).unwrap();
     assert_eq!(fixture.rows("SELECT min(ts) FROM requests"), [[Value::Integer(20 * MINUTE)]]);
     assert!(fixture.log_pages() > 32);
 }
@@ -544,14 +559,14 @@ fn a_reader_that_keeps_sqlites_log_does_not_keep_what_is_expired() {
 #[test]
 fn a_copy_on_its_own_thread_that_failed_is_told_and_leaves_sqlites_log_in_doubt() {
     let (mut fixture, retention) = Fixture::aside();
-    crate::ground::sabotage::order(fixture.dir.path(), crate::ground::sabotage::Spot::CopyLog, 0, 1);
-    let error = fixture.settle_aside(&retention, |_| ()).unwrap_err();
+    sabotage::order(fixture.dir.path(), Spot::CopyWal, 0, 1, sabotage::fail);
+    let error = fixture.expire_all_aside(&retention, |_| ()).unwrap_err();
     assert!(error.to_string().contains("disk I/O error"), "{error}");
     assert!(fixture.index().in_doubt.load(Ordering::Relaxed));
     fixture.index().make_durable().unwrap();
     assert!(!fixture.index().in_doubt.load(Ordering::Relaxed));
     // All of it was copied before anything was called durable, by one more commit.
     assert!(fixture.log_pages() <= 1, "{} pages", fixture.log_pages());
-    fixture.settle_aside(&retention, |_| ()).unwrap();
+    fixture.expire_all_aside(&retention, |_| ()).unwrap();
     assert_eq!(fixture.rows("SELECT min(ts) FROM requests"), [[Value::Integer(20 * MINUTE)]]);
 }

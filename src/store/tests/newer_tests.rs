@@ -2,12 +2,21 @@
 //!
 //! The newer build is made up: it knows a kind 200 and the version 2 of requests, each of which holds another record whole.
 
-use super::*;
-use crate::SessionClosed;
+use super::{PATIENCE, wait_until};
 use crate::event::Event;
+use crate::ground::config::Config;
+use crate::ground::health::Part;
+use crate::ground::position::Sequence;
+use crate::ground::sabotage::{self, Spot, fail, panic};
+use crate::query::database::Query;
+use crate::query::filter::{RequestFilter, SessionFilter};
 use crate::record::record::{DECODER, Decoder, Record, RecordError};
+use crate::segment::directory;
 use crate::segment::reader::SegmentReader;
 use crate::segment::writer::PreparedSegment;
+use crate::store::store::Store;
+use crate::{Request, SessionClosed};
+use std::path::PathBuf;
 
 /// Knows what this build knows, and the made-up kind, and the made-up version.
 const NEWER: Decoder = |payload| match payload {
@@ -47,13 +56,79 @@ fn payload(event: &Event<'_>, how: As) -> Vec<u8> {
     payload
 }
 
+fn with_request<T>(number: u64, take: impl FnOnce(Request<'_>) -> T) -> T {
+    let (id, session) = (format!("request-{number}"), format!("session-{}", number % 7));
+    let mut request = Request::new(&id, 1_760_000_000_000 + number as i64, "files", "tools/call");
+    request.session_id = Some(&session);
+    take(request)
+}
+
+/// A store that builds of several ages open in turn.
+struct Fixture {
+    _root: tempfile::TempDir,
+    config: Config,
+    store: Option<Store>,
+    recorded: u64,
+}
+
 impl Fixture {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let mut config = Config::new(root.path().join("data"));
+        config.segment_bytes = 64 * 1024;
+        let mut fixture = Self { _root: root, config, store: None, recorded: 0 };
+        fixture.reopen_as(DECODER);
+        fixture
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    fn shut_down(&mut self) {
+        self.store.take().unwrap().shutdown(PATIENCE);
+    }
+
     /// The same store, which a build opens that knows so much.
     fn reopen_as(&mut self, decode: Decoder) {
         if self.store.is_some() {
             self.shut_down();
         }
         self.store = Some(Store::open_with(self.config.clone(), decode).unwrap());
+    }
+
+    /// Records so many events as this build writes them.
+    fn record(&mut self, events: u64) {
+        let recorder = self.store().recorder();
+        for number in self.recorded..self.recorded + events {
+            with_request(number, |request| recorder.record(request));
+        }
+        self.recorded += events;
+    }
+
+    fn segments(&self) -> Vec<PathBuf> {
+        directory::list(&self.config.wal_dir()).unwrap().into_iter().map(|file| file.path).collect()
+    }
+
+    fn wait_for_problem(&self, part: Part) {
+        wait_until("health says something", || self.store().stats().health.problems.contains_key(&part));
+    }
+
+    /// Every event that was recorded is in the database once, each with a number of its own, and in its session's sums.
+    fn assert_each_event_is_folded_once(&self) {
+        let query = Query::open(&self.config.dir).unwrap();
+        let rows = query.requests(&RequestFilter::default()).unwrap();
+        let mut ids: Vec<_> = rows.iter().map(|row| row.request_id.clone()).collect();
+        ids.sort();
+        let mut expected: Vec<_> = (0..self.recorded).map(|number| format!("request-{number}")).collect();
+        expected.sort();
+        assert_eq!(ids, expected);
+        let sessions = query.sessions(&SessionFilter::default()).unwrap();
+        assert_eq!(sessions.iter().map(|session| session.total_calls).sum::<i64>(), self.recorded as i64);
+        let mut numbers: Vec<_> = rows.iter().map(|row| row.id).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!((numbers.len(), query.quarantine().unwrap()), (ids.len(), 0));
     }
 
     /// What a newer build would leave that was killed: a segment with these events, the store being shut.
@@ -64,21 +139,14 @@ impl Fixture {
         let prepared = PreparedSegment::create(&self.config.wal_dir(), header.segment_id.next(), 1024 * 1024).unwrap();
         let (mut writer, _syncer) = prepared.activate(header.writer_id, Sequence(base), 5).unwrap();
         for how in events {
-            let (id, session) = (format!("request-{}", self.recorded), format!("session-{}", self.recorded % 7));
-            let mut request = Request::new(&id, 1_760_000_000_000 + self.recorded as i64, "files", "tools/call");
-            request.session_id = Some(&session);
-            writer.append(&payload(&Event::from(request), how)).unwrap();
+            with_request(self.recorded, |request| writer.append(&payload(&Event::from(request), how)).unwrap());
             // One that is nonsense is no event.
             self.recorded += u64::from(how != As::Nonsense);
         }
     }
 
     fn wait_until_waiting(&self, records: u64) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.store().stats().newer_records != records {
-            assert!(Instant::now() < deadline, "{} wait, and never {records}", self.store().stats().newer_records);
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until("so many wait", || self.store().stats().newer_records == records);
     }
 
     fn fold_all(&self) {
@@ -109,7 +177,7 @@ fn mixed() -> impl Iterator<Item = As> {
 
 /// A store of this build, with ten events.
 fn begun() -> Fixture {
-    let mut fixture = Fixture::new(|_| {});
+    let mut fixture = Fixture::new();
     fixture.record(10);
     fixture.fold_all();
     fixture.shut_down();
@@ -187,7 +255,7 @@ fn a_crash_while_what_waited_is_folded_leaves_each_record_waiting_or_folded() {
         fixture.reopen_as(DECODER);
         fixture.wait_until_waiting(30);
         fixture.shut_down();
-        fixture.order(Spot::Fold, batch, 1);
+        sabotage::order(&fixture.config.dir, Spot::Fold, batch, 1, panic);
         fixture.reopen_as(NEWER);
         fixture.wait_for_problem(Part::Thread);
         fixture.shut_down();
@@ -204,11 +272,11 @@ fn a_crash_while_what_waited_is_folded_leaves_each_record_waiting_or_folded() {
 fn a_database_in_trouble_delays_what_waits_and_loses_nothing_of_it() {
     let mut fixture = begun();
     fixture.record_newer(mixed());
-    fixture.order(Spot::FoldBusy, 0, 2);
+    sabotage::order(&fixture.config.dir, Spot::Fold, 0, 2, fail);
     fixture.reopen_as(DECODER);
     fixture.wait_until_waiting(30);
     fixture.shut_down();
-    fixture.order(Spot::FoldBusy, 3, 2);
+    sabotage::order(&fixture.config.dir, Spot::Fold, 3, 2, fail);
     fixture.reopen_as(NEWER);
     fixture.wait_until_waiting(0);
     fixture.assert_each_event_is_folded_once();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Request;
+use crate::ground::sabotage::{self, Spot, fail};
 use crate::store::store::Store;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,14 +96,14 @@ fn a_damaged_segment_is_planned_to_go_to_quarantine() {
     }
     assert!(plan(&config).is_err(), "without a database nobody knows what is folded");
     // Folded anew, but not retired: that can't be done yet.
-    crate::ground::sabotage::order(&config.dir, crate::ground::sabotage::Spot::Quarantine, 0, u32::MAX);
+    sabotage::order(&config.dir, Spot::Quarantine, 0, u32::MAX, fail);
     let store = Store::open(config.clone()).unwrap();
     store.wait_folded(PATIENCE).unwrap();
     store.shutdown(PATIENCE);
     let planned = plan(&config).unwrap();
     assert_eq!(paths(planned.retirement.moved()), std::slice::from_ref(&damaged), "{planned}");
     assert_eq!(planned.retirement.deleted().count(), 0);
-    crate::ground::sabotage::order(&config.dir, crate::ground::sabotage::Spot::Quarantine, 0, 0);
+    sabotage::cancel(&config.dir, Spot::Quarantine);
     open_once(&config);
     assert!(config.quarantine_dir().join(damaged.file_name().unwrap()).exists());
 }

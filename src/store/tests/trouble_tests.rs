@@ -1,9 +1,8 @@
-//! Trouble that passes: what could not be tried, was refused or can't be read back. The store goes on behind it, and says
-//! what it cost.
+//! Trouble that passes: what could not be tried, was refused or can't be read back. The store goes on behind it, and
+//! says what it cost.
 
 use super::*;
-use crate::segment::reader::SegmentReader;
-use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// A store that is shut, with a log that nothing vouches for and no database.
 fn left_in_doubt(events: u64) -> Fixture {
@@ -12,40 +11,31 @@ fn left_in_doubt(events: u64) -> Fixture {
         config.keep_segments_bytes = u64::MAX;
     });
     fixture.record(events);
-    fixture.order(Spot::SealedNotTried, 0, u32::MAX);
+    fixture.order(Spot::SealedOpen, 0, u32::MAX, fail);
     fixture.shut_down();
-    fixture.order(Spot::SealedNotTried, 0, 0);
-    remove_database(&fixture);
+    fixture.cancel(Spot::SealedOpen);
+    fixture.remove_database();
     fixture.config.sync = SyncPolicy::Interval;
     fixture
 }
 
-fn remove_database(fixture: &Fixture) {
-    for name in ["store.db", "store.db-wal", "store.db-shm"] {
-        let _ = std::fs::remove_file(fixture.config.dir.join(name));
-    }
+/// Damages event `number` in the log's first segment, which has the events from 0 on.
+fn damage(fixture: &Fixture, number: usize) -> PathBuf {
+    let path = fixture.segment(0);
+    fixture::segment::flip(&path, fixture::segment::frames(&path).0[number] + 20);
+    path
 }
 
-/// Flips a bit in the first place of the file that says so.
-fn damage(path: &Path, text: &str) {
-    let bytes = std::fs::read(path).unwrap();
-    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
-    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-    file.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+/// The number of the last record of a segment that is sealed.
+fn last_sequence(path: &Path) -> i64 {
+    let reader = SegmentReader::open(path).unwrap();
+    reader.mark().sealed.unwrap().last_sequence(reader.header().base_sequence).0 as i64
 }
 
 #[test]
 fn folding_goes_on_behind_segments_that_were_sealed_while_an_older_one_could_not_be_tried() {
     let mut fixture = left_in_doubt(1000);
-    fixture.order(Spot::SealedNotTried, 0, u32::MAX);
+    fixture.order(Spot::SealedOpen, 0, u32::MAX, fail);
     fixture.reopen();
     fixture.wait_for_problem(Part::Sync);
     fixture.record(4000);
@@ -54,7 +44,7 @@ fn folding_goes_on_behind_segments_that_were_sealed_while_an_older_one_could_not
         let segments = fixture.segments();
         fixture.store().stats().appended == 4000 && segments[..segments.len() - 1].iter().all(is_sealed)
     });
-    fixture.order(Spot::SealedNotTried, 0, 0);
+    fixture.cancel(Spot::SealedOpen);
     fixture.store().wait_folded(PATIENCE).unwrap();
     let health = fixture.store().stats().health;
     assert!(health.is_ok(), "{health}");
@@ -66,7 +56,7 @@ fn folding_goes_on_behind_segments_that_were_sealed_while_an_older_one_could_not
 fn a_waiter_is_answered_though_a_segment_could_not_be_tried_at_first() {
     let mut fixture = Fixture::new(|config| config.sync = SyncPolicy::Never);
     fixture.record(4000);
-    fixture.order(Spot::SealedNotTried, 0, 1);
+    fixture.order(Spot::SealedOpen, 0, 1, fail);
     // Nobody else gives the syncing thread anything to do.
     fixture.flush().unwrap();
 }
@@ -81,8 +71,8 @@ fn damage_in_what_is_written_again_is_told_to_who_waits_and_by_health() {
     fixture.flush().unwrap();
     fixture.record(50);
     wait_until("all is appended", || fixture.store().stats().appended == 150);
-    damage(&fixture.segments()[0], "request-120");
-    fixture.order(Spot::SyncError, 0, 1);
+    damage(&fixture, 120);
+    fixture.order(Spot::Sync, 0, 1, fail);
     let error = fixture.flush().unwrap_err();
     assert!(matches!(&error, WaitError::Sync(why) if why.contains("1 records") && why.contains("lost")), "{error}");
     fixture.record(10);
@@ -97,7 +87,7 @@ fn damage_in_what_is_written_again_is_told_to_who_waits_and_by_health() {
 #[test]
 fn a_refused_record_is_appended_under_the_number_that_it_was_refused_under() {
     let mut fixture = Fixture::new(|_| {});
-    fixture.order(Spot::Refuse, 100, 2);
+    fixture.order(Spot::Write, 100, 2, fail);
     fixture.record(1000);
     fixture.store().wait_folded(PATIENCE).unwrap();
     assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=1000).collect::<Vec<_>>());
@@ -114,17 +104,18 @@ fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
     let lost = SegmentReader::open(&fixture.segments()[1]).unwrap().mark().sealed.unwrap().frames;
     let lost = u64::from(lost);
     // What is folded is not lost.
-    fixture.order(Spot::FoldBusy, 0, u32::MAX);
-    // The first segment's sync fails, the second one can't be read back, and the first one's second writing is poisoned.
-    fixture.order(Spot::SealedSyncError, 0, 1);
-    fixture.order(Spot::ReadBack, 1, 1);
-    fixture.order(Spot::SyncError, 0, 1);
+    fixture.order(Spot::Fold, 0, u32::MAX, fail);
+    // The first segment's sync fails, the second one can't be read back, and the first one's second writing is
+    // poisoned.
+    fixture.order(Spot::SealedSync, 0, 1, fail);
+    fixture.order(Spot::ReadBack, 1, 1, fail);
+    fixture.order(Spot::Sync, 0, 1, fail);
     fixture.reopen();
     assert!(matches!(fixture.flush(), Err(WaitError::Sync(_))));
     let stats = fixture.store().stats();
     assert_eq!((stats.poisoned_segments, stats.dropped), (2, lost));
     assert_eq!(stats.appended, 0, "what is lost is of an earlier run");
-    fixture.order(Spot::FoldBusy, 0, 0);
+    fixture.cancel(Spot::Fold);
     fixture.record(10);
     fixture.flush().unwrap();
     let report = fixture.shut_down();
@@ -136,9 +127,13 @@ fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
 #[test]
 fn what_is_folded_while_it_can_not_be_read_back_is_not_counted_as_lost() {
     let mut fixture = left_in_doubt(4000);
-    fixture.order(Spot::SealedSyncError, 0, 1);
-    fixture.order(Spot::ReadBackLate, 1, 1);
-    fixture.order(Spot::ReadBack, 1, 1);
+    fixture.order(Spot::SealedSync, 0, 1, fail);
+    // The second one can't be read back, which shows only once it is folded.
+    let (database, unfolded) = (fixture.config.dir.clone(), last_sequence(&fixture.segments()[1]));
+    fixture.order(Spot::ReadBack, 1, 1, move || {
+        wait_until("it is folded", || Query::open(&database).unwrap().totals().unwrap().requests >= unfolded);
+        fail()
+    });
     fixture.reopen();
     // What an earlier run left is folded whether it is synced or not.
     fixture.store().wait_folded(PATIENCE).unwrap();
@@ -154,29 +149,34 @@ fn a_damaged_segment_that_can_not_be_moved_keeps_neither_the_others_nor_the_shut
     let mut fixture = Fixture::new(|config| config.keep_segments_bytes = u64::MAX);
     fixture.record(4000);
     fixture.shut_down();
-    remove_database(&fixture);
-    let hurt = fixture.segments()[0].clone();
-    damage(&hurt, "request-120");
+    fixture.remove_database();
+    let damaged = damage(&fixture, 120);
     fixture.config.keep_segments_bytes = 0;
-    fixture.order(Spot::Quarantine, 0, u32::MAX);
+    fixture.order(Spot::Quarantine, 0, u32::MAX, fail);
     fixture.reopen();
     fixture.store().wait_folded(PATIENCE).unwrap();
     wait_until("the sound ones are retired", || fixture.segments().len() == 2);
-    assert!(hurt.exists());
+    assert!(damaged.exists());
     assert!(fixture.wait_for_problem(Part::Fold).contains("move"));
-    let mut store = fixture.store.take().unwrap();
+    let mut store = fixture.take_store();
     let report = store.stop(PATIENCE);
-    assert!(!store.give_up.load(Ordering::Relaxed), "it took all its time");
+    assert!(!store.shared.give_up.load(Ordering::Relaxed), "it took all its time");
     assert!(report.health.problems.contains_key(&Part::Fold), "{}", report.health);
     drop(store);
-    fixture.order(Spot::Quarantine, 0, 0);
+    fixture.cancel(Spot::Quarantine);
     fixture.reopen();
-    wait_until("it is moved", || !hurt.exists());
+    wait_until("it is moved", || !damaged.exists());
 }
 
 #[test]
 fn a_first_segment_that_takes_long_is_waited_for() {
-    let mut fixture = Fixture::new(|config| sabotage::order(&config.dir, Spot::PrepareSlowly, 0, 1));
+    let mut fixture = Fixture::new(|config| {
+        sabotage::order(&config.dir, Spot::Prepare, 0, 1, || {
+            // Longer than the appender waits before it looks again.
+            std::thread::sleep(Duration::from_millis(1500));
+            Ok(())
+        });
+    });
     fixture.record(10);
     fixture.flush().unwrap();
 }

@@ -6,10 +6,7 @@
 //! Runs in the tests' process. Nothing here decides what a fault may cost; the tests do.
 
 pub mod cases;
-pub mod directory;
 pub mod disk;
-pub mod event;
-pub mod holdings;
 pub mod marks;
 pub mod need;
 pub mod ordeal;
@@ -25,7 +22,7 @@ pub mod volume;
 pub mod watchdog;
 
 pub use disk::Disk;
-pub use holdings::Holdings;
+pub use mcplog_fixture::{Holdings, directory, event};
 pub use need::{missing, skip};
 pub use ordeal::{Broken, Ordeal};
 pub use random::Random;

@@ -3,8 +3,6 @@
 use crate::victim::Victim;
 use mcplog::error::SegmentError;
 use mcplog::segment::{Item, SegmentReader};
-use std::fs::OpenOptions;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// The bytes behind the last frame, of a frame that was cut short.
@@ -38,7 +36,6 @@ fn tear(wal: &Path) -> Result<(), SegmentError> {
     while !matches!(reader.next()?, Item::Stop(_)) {}
     let end = u64::from(reader.position().end.0);
     assert!(end + TAIL.len() as u64 <= reader.file_bytes()?, "no room behind the last frame");
-    let written = OpenOptions::new().write(true).open(&last.path).and_then(|file| file.write_all_at(&TAIL, end));
-    written.unwrap_or_else(|error| panic!("write {}: {error}", last.path.display()));
+    mcplog_fixture::segment::patch(&last.path, end, &TAIL);
     Ok(())
 }

@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+/// What strace calls a call that it did not see begin.
+const UNNAMED: &str = "???";
+
 /// How often each thread made each call, by the names of both.
 pub type Counts = BTreeMap<(String, String), u64>;
 
@@ -82,12 +85,13 @@ impl Trace {
         self.calls.iter().any(|call| call.result.as_ref().is_err_and(|error| error.ends_with("(INJECTED)")))
     }
 
-    /// How often each thread made each call since the last one that matches, or in all if none does.
+    /// How often each thread made each call since the last one that matches, or in all if none does. A call that strace can't
+    /// name, because it came upon a thread in the midst of it, counts as none: no fault can be ordered for it.
     pub fn counts_since(&self, matches: impl Fn(&Call) -> bool) -> Counts {
         let names = self.thread_names();
         let from = self.calls.iter().rposition(matches).map_or(0, |before| before + 1);
         let mut counts = Counts::new();
-        for call in &self.calls[from..] {
+        for call in self.calls[from..].iter().filter(|call| call.name != UNNAMED) {
             let thread = names.get(&call.thread).cloned().unwrap_or_default();
             *counts.entry((thread, call.name.clone())).or_default() += 1;
         }
@@ -170,6 +174,13 @@ mod tests {
         let trace = Trace::parse("fsync(3</d>) = 0\n1795597654.5 fsync(4</e>) = 0\n");
         let calls = [call(0, "fsync", "3</d>", Ok("0"), [0, 0]), call(0, "fsync", "4</e>", Ok("0"), [1, 1])];
         assert_eq!(trace.calls, calls);
+    }
+
+    #[test]
+    fn a_call_that_strace_can_not_name_is_not_counted() {
+        let trace = Trace::parse("10    ???( <unfinished ...>\n11    fsync(3</d>) = 0\n11    fsync(3</d>) = 0\n");
+        let expected: Counts = [((String::new(), "fsync".to_owned()), 2)].into();
+        assert_eq!(trace.counts_since(|_| false), expected);
     }
 
     #[test]

@@ -110,8 +110,8 @@ pub mod ground {
         include!(concat!(env!("OUT_DIR"), "/ground_clock.rs"));
     }
 
-    pub(crate) mod progress {
-        include!(concat!(env!("OUT_DIR"), "/ground_progress.rs"));
+    pub(crate) mod store_progress {
+        include!(concat!(env!("OUT_DIR"), "/ground_store_progress.rs"));
     }
 
     pub(crate) mod signal {
@@ -119,27 +119,32 @@ pub mod ground {
     }
 
     /// Faults on order, of which there are none here: a file of the model fails by itself.
-    #[cfg(test)]
     pub(crate) mod sabotage {
         use std::io;
-        use std::ops::Range;
         use std::path::Path;
 
         pub(crate) enum Spot {
-            Refuse,
+            Append,
+            Write,
             Sync,
-            SyncError,
-            SealedNotTried,
-            SealedSyncError,
+            SealedOpen,
+            SealedSync,
+            #[expect(dead_code, reason = "nobody looks which bytes")]
+            Read {
+                from: u64,
+                to: u64,
+            },
         }
 
-        pub(crate) fn strike(_: &Path, _: Spot) {}
+        pub(crate) enum Fault {}
 
-        pub(crate) fn fail(_: &Path, _: Spot) -> io::Result<()> {
-            Ok(())
+        impl From<Fault> for io::Error {
+            fn from(fault: Fault) -> Self {
+                match fault {}
+            }
         }
 
-        pub(crate) fn read(_: &Path, _: &Range<u64>) -> io::Result<()> {
+        pub(crate) fn at(_: Spot, _: &Path) -> Result<(), Fault> {
             Ok(())
         }
     }
@@ -207,6 +212,9 @@ mod recorder {
 }
 
 mod segment {
+    pub(crate) mod buffered_file {
+        include!(concat!(env!("OUT_DIR"), "/segment_buffered_file.rs"));
+    }
     pub(crate) mod directory {
         use crate::ground::position::SegmentId;
 
@@ -221,8 +229,8 @@ mod segment {
     pub(crate) mod file {
         pub(crate) use crate::disk::{FramePages, HeaderPage, create};
     }
-    pub(crate) mod progress {
-        include!(concat!(env!("OUT_DIR"), "/segment_progress.rs"));
+    pub(crate) mod segment_progress {
+        include!(concat!(env!("OUT_DIR"), "/segment_segment_progress.rs"));
     }
     pub(crate) mod reader {
         include!(concat!(env!("OUT_DIR"), "/segment_reader.rs"));

@@ -1,13 +1,13 @@
 //! What must hold of a live segment in every interleaving: whoever reads it sees whole frames in order, whatever is called
 //! durable is on the disk, and what is folded is read once, from where it is.
 
-use crate::appender::sync_loop::{SyncCommand, SyncLoop, SyncParts};
+use crate::appender::sync_loop::{SyncCommand, SyncHandles, SyncLoop};
 use crate::compactor::fold_limit::{FoldLimit, Unfolded};
 use crate::disk::{FRAME_BYTES, PAYLOAD_BYTES, file_at};
 use crate::ground::config::SyncPolicy;
 use crate::ground::health::HealthBoard;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
-use crate::ground::progress::Progress;
+use crate::ground::store_progress::StoreProgress;
 use crate::mailbox::{Receiver, Sender, Thread, mailbox};
 use crate::segment::format::{Extent, FRAMES_OFFSET};
 use crate::segment::reader::{Item, SegmentReader, Stop};
@@ -103,14 +103,14 @@ fn who_reads_a_segment_while_it_is_sealed_and_shortened_sees_all_of_it() {
 #[derive(Clone)]
 struct Shared {
     log: Arc<SegmentList>,
-    progress: Arc<Progress>,
+    progress: Arc<StoreProgress>,
     /// Whether what is folded need not be durable.
     takes_published: bool,
 }
 
 impl Shared {
     fn new(takes_published: bool) -> Self {
-        let progress = Progress::new(Sequence(0), Sequence(0), Sequence(0));
+        let progress = StoreProgress::new(Sequence(0), Sequence(0), Sequence(0));
         Self { log: Arc::new(SegmentList::new([], [])), progress: Arc::new(progress), takes_published }
     }
 }
@@ -141,8 +141,8 @@ fn start(policy: SyncPolicy) -> (Appender, loom::thread::JoinHandle<()>) {
     let progress = Arc::clone(&shared.progress);
     let ((sync, commands), (tell_poisoned, poisoned)) = (mailbox(), mailbox());
     let health = Arc::new(HealthBoard::default());
-    let parts = SyncParts { commands, poisoned: tell_poisoned, progress, health, compactor: Thread };
-    let syncing = SyncLoop::new(parts, policy, Duration::MAX / 4, Vec::new(), Sequence(0));
+    let handles = SyncHandles { commands, poisoned: tell_poisoned, progress, health, compactor: Thread };
+    let syncing = SyncLoop::new(handles, policy, Duration::MAX / 4, Vec::new(), Sequence(0));
     (Appender { shared, sync, poisoned, writer: None }, loom::thread::spawn(move || syncing.run()))
 }
 
@@ -180,7 +180,7 @@ impl Appender {
     /// Writes again what a failed sync left in doubt, into a segment with that number.
     fn write_again(&mut self, poisoned: &UnsyncedSegment, id: u64) {
         self.end();
-        self.sync.send(SyncCommand::WritingAgain);
+        self.sync.send(SyncCommand::BeginRewrite);
         let durable = poisoned.durable_sequence();
         let mut segments = Vec::new();
         for doubtful in self.shared.log.all_beyond(durable) {
@@ -196,7 +196,7 @@ impl Appender {
             file_at(&doubtful.segment.path).forget_what_is_not_on_the_disk();
         }
         self.shared.log.supersede(durable, poisoned.segment, poisoned.durable, segments);
-        self.sync.send(SyncCommand::WrittenAgain { lost: 0 });
+        self.sync.send(SyncCommand::EndRewrite { lost: 0 });
     }
 }
 

@@ -26,7 +26,7 @@ fn a_sound_log_is_clean_sealed_or_live_or_killed() {
         assert_eq!(Log::killed_before_a_sync().run(&[command]).1, 0, "{command}");
         let running = Running::new();
         running.record(1..=2_000);
-        let mut live = inspect(running.dir.path());
+        let mut live = inspect(running.root());
         live.args([command, STORE]);
         assert_eq!(fixture::outcome(live).1, 0, "{command}");
     }
@@ -234,10 +234,10 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 fn files_may_be_named_one_by_one_and_a_damaged_neighbour_does_not_matter() {
     let log = Log::of_segments();
     log.flip(0, 4_120);
-    let mut command = inspect(log.dir.path());
+    let mut command = inspect(log.root());
     command.args(["verify", "data/wal/000000000002.seg", "data/wal/000000000003.seg"]);
     assert_eq!(fixture::outcome(command).1, 0);
-    let mut command = inspect(log.dir.path());
+    let mut command = inspect(log.root());
     command.args(["verify", "data/wal"]);
     assert_eq!(fixture::outcome(command).1, 3);
 }

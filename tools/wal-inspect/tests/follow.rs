@@ -3,7 +3,7 @@
 mod fixture;
 
 use fixture::{Log, PATIENCE, Running, STORE, patch};
-use mcplog::{Config, Request, Store, SyncPolicy};
+use mcplog::{Request, SyncPolicy};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -96,7 +96,7 @@ fn sequences(objects: &[Value]) -> Vec<u64> {
 #[test]
 fn a_writer_at_full_speed_is_followed_without_a_gap_over_many_rotations() {
     let running = Running::new();
-    let mut following = Following::start(&running.path(), &["-n", "100000"]);
+    let mut following = Following::start(running.dir(), &["-n", "100000"]);
     const RECORDS: u64 = 60_000;
     running.record(1..=RECORDS);
     following.wait_for(RECORDS);
@@ -112,11 +112,11 @@ fn a_writer_at_full_speed_is_followed_without_a_gap_over_many_rotations() {
 fn several_threads_that_write_and_sync_at_full_speed_are_followed_without_a_step_back() {
     // Every event is synced, so that marks and seals are written all the time, too.
     let running = Running::with(|config| config.sync = SyncPolicy::Always);
-    let mut following = Following::start(&running.path(), &["-n", "100000"]);
+    let mut following = Following::start(running.dir(), &["-n", "100000"]);
     let (threads, events) = (4, 5_000_u64);
     std::thread::scope(|scope| {
         for thread in 0..threads {
-            let recorder = running.store.recorder();
+            let recorder = running.store().recorder();
             scope.spawn(move || {
                 let long = "x".repeat(3_000);
                 for number in 0..events {
@@ -130,7 +130,7 @@ fn several_threads_that_write_and_sync_at_full_speed_are_followed_without_a_step
         }
         // A second look at the same log, from its beginning, again and again.
         for _ in 0..10 {
-            let verify = Command::new(env!("CARGO_BIN_EXE_wal-inspect")).arg("verify").arg(running.path()).output();
+            let verify = Command::new(env!("CARGO_BIN_EXE_wal-inspect")).arg("verify").arg(running.dir()).output();
             let verify = verify.expect("run");
             assert_eq!(verify.status.code(), Some(0), "{}", String::from_utf8_lossy(&verify.stdout));
         }
@@ -145,14 +145,14 @@ fn several_threads_that_write_and_sync_at_full_speed_are_followed_without_a_step
 #[test]
 fn segments_that_are_retired_while_they_are_followed_are_accounted_for_to_the_record() {
     let running = Running::with(|config| config.keep_segments_bytes = 0);
-    let mut following = Following::start(&running.path(), &["-n", "100000"]);
+    let mut following = Following::start(running.dir(), &["-n", "100000"]);
     const RECORDS: u64 = 60_000;
     let mut recorded = 0;
     while recorded < RECORDS {
         running.record(recorded + 1..=recorded + 5_000);
         recorded += 5_000;
         // Lets the compactor catch up, so that segments do get retired.
-        running.store.wait_folded(PATIENCE).unwrap();
+        running.store().wait_folded(PATIENCE).unwrap();
     }
     following.wait_for(RECORDS);
     let (objects, code) = following.interrupt();
@@ -168,7 +168,7 @@ fn segments_that_are_retired_while_they_are_followed_are_accounted_for_to_the_re
         });
     }
     assert_eq!(next, Some(RECORDS + 1));
-    assert!(!running.path().join("wal/000000000001.seg").exists(), "nothing was retired; the test tested nothing");
+    assert!(!running.dir().join("wal/000000000001.seg").exists(), "nothing was retired; the test tested nothing");
 }
 
 #[test]
@@ -176,13 +176,13 @@ fn records_that_were_retired_unread_are_counted() {
     let log = Log::of_segments();
     let following_from = log.segments()[0].clone();
     let hidden: Vec<_> = log.segments()[1..].to_vec();
-    let aside = log.dir.path().join("aside");
+    let aside = log.root().join("aside");
     std::fs::create_dir(&aside).unwrap();
     for path in &hidden {
         std::fs::rename(path, aside.join(path.file_name().unwrap())).unwrap();
     }
     let last = u64::from(log.frames(0).1.frames);
-    let mut following = Following::start(&log.dir.path().join(STORE), &["-n", "1"]);
+    let mut following = Following::start(&log.root().join(STORE), &["-n", "1"]);
     following.wait_for(last);
     // The second segment is never seen; the first is deleted; the third appears.
     std::fs::remove_file(following_from).unwrap();
@@ -201,13 +201,13 @@ fn records_that_were_retired_unread_are_counted() {
 fn what_is_written_again_after_a_failed_sync_is_told_once() {
     let log = Log::of_segments();
     log.change_header(2, |header| header.base_sequence.0 -= 10);
-    let aside = log.dir.path().join("aside");
+    let aside = log.root().join("aside");
     let again = log.segment(2);
     std::fs::remove_file(log.segment(3)).unwrap();
     std::fs::rename(&again, &aside).unwrap();
     let first = log.reader(&log.segment(1)).header().base_sequence.0;
     let last = first + u64::from(log.frames(1).1.frames) - 1;
-    let mut following = Following::start(&log.dir.path().join(STORE), &["-n", "1"]);
+    let mut following = Following::start(&log.root().join(STORE), &["-n", "1"]);
     following.wait_for(last);
     std::fs::rename(&aside, &again).unwrap();
     following.wait_for(last + 100);
@@ -226,7 +226,7 @@ fn a_torn_tail_is_not_yet_and_is_read_when_it_is_whole() {
     let whole = std::fs::read(&path).unwrap();
     let (half, end) = (offsets[5] as usize + 30, extent.end.0 as usize);
     patch(&path, offsets[5] + 30, &vec![0; end - half]);
-    let mut following = Following::start(&log.dir.path().join(STORE), &[]);
+    let mut following = Following::start(&log.root().join(STORE), &[]);
     following.wait_for(5);
     following.expect_silence();
     patch(&path, offsets[5] + 30, &whole[half..end]);
@@ -239,7 +239,7 @@ fn a_torn_tail_is_not_yet_and_is_read_when_it_is_whole() {
 fn a_tail_that_stays_torn_behind_a_newer_segment_is_reported() {
     let log = Log::of_segments();
     let last = log.segments().len() - 1;
-    let aside = log.dir.path().join("aside");
+    let aside = log.root().join("aside");
     let newest = log.segment(last);
     std::fs::rename(&newest, &aside).unwrap();
     let (offsets, extent) = log.frames(last - 1);
@@ -250,7 +250,7 @@ fn a_tail_that_stays_torn_behind_a_newer_segment_is_reported() {
     log.flip(last - 1, offsets[offsets.len() - 1] + 20);
     let first = log.reader(&path).header().base_sequence.0;
     let torn = first + u64::from(extent.frames) - 1;
-    let mut following = Following::start(&log.dir.path().join(STORE), &["-n", "1"]);
+    let mut following = Following::start(&log.root().join(STORE), &["-n", "1"]);
     following.wait_for(torn - 1);
     following.expect_silence();
     std::fs::rename(&aside, &newest).unwrap();
@@ -263,16 +263,12 @@ fn a_tail_that_stays_torn_behind_a_newer_segment_is_reported() {
 
 #[test]
 fn a_store_that_is_restarted_is_followed_on() {
-    let running = Running::with(|config| config.sync = SyncPolicy::Never);
+    let mut running = Running::with(|config| config.sync = SyncPolicy::Never);
     running.record(1..=10);
-    let mut following = Following::start(&running.path(), &["-n", "10"]);
+    let mut following = Following::start(running.dir(), &["-n", "10"]);
     following.wait_for(10);
-    let mut config = Config::new(running.path());
-    config.segment_bytes = 64 * 1024;
-    config.keep_segments_bytes = u64::MAX;
-    let dir = running.shut_down().dir;
-    let again = Running { store: Store::open(config).unwrap(), dir };
-    again.record(11..=20);
+    running.reopen();
+    running.record(11..=20);
     following.wait_for(20);
     let (objects, code) = following.interrupt();
     assert_eq!((sequences(&objects), objects.len(), code), ((1..=20).collect(), 20, 0));
@@ -286,9 +282,9 @@ fn following_may_begin_before_the_first_segment_and_with_no_old_records() {
     waiting.expect_silence();
     let running = Running::new();
     running.record(1..=3);
-    let mut fresh = Following::start(&running.path(), &["-n", "0"]);
+    let mut fresh = Following::start(running.dir(), &["-n", "0"]);
     fresh.expect_silence();
-    for segment in mcplog::segment::list(&running.path().join("wal")).unwrap() {
+    for segment in mcplog::segment::list(&running.dir().join("wal")).unwrap() {
         let name = segment.path.file_name().unwrap();
         std::fs::copy(&segment.path, dir.path().join("aside")).unwrap();
         std::fs::rename(dir.path().join("aside"), dir.path().join("wal").join(name)).unwrap();
@@ -304,7 +300,7 @@ fn following_may_begin_before_the_first_segment_and_with_no_old_records() {
 #[test]
 fn filters_hold_while_following() {
     let running = Running::new();
-    let mut following = Following::start(&running.path(), &["--kind", "session,closed", "--session", "0123"]);
+    let mut following = Following::start(running.dir(), &["--kind", "session,closed", "--session", "0123"]);
     running.record_samples();
     following.wait_for(6);
     let (objects, code) = following.interrupt();
@@ -315,7 +311,7 @@ fn filters_hold_while_following() {
 fn a_follower_whose_reader_is_gone_ends_by_itself() {
     let running = Running::new();
     running.record(1..=3);
-    let mut following = Following::start(&running.path(), &[]);
+    let mut following = Following::start(running.dir(), &[]);
     following.wait_for(3);
     let Following { mut child, lines, .. } = following;
     // `| head -3`: the reading thread ends with the next line, and the pipe with it.

@@ -23,7 +23,7 @@ fn assert_harmless(text: &str, what: &str) {
 #[test]
 fn no_text_of_any_record_reaches_the_terminal_raw() {
     let running = Running::new();
-    let recorder = running.store.recorder();
+    let recorder = running.store().recorder();
     let mut session = Session::new(HOSTILE, TS, HOSTILE);
     session.client_name = Some(HOSTILE);
     session.client_version = Some(HOSTILE);
@@ -45,7 +45,7 @@ fn no_text_of_any_record_reaches_the_terminal_raw() {
     recorder.record(request);
     recorder.record(SchemaVersion::new(TS, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE));
     recorder.record(SessionClosed::new(HOSTILE, TS));
-    running.store.flush(PATIENCE).unwrap();
+    running.store().flush(PATIENCE).unwrap();
     let log = running.shut_down();
     for arguments in [&["dump"][..], &["dump", "--full"], &["dump", "--hex"], &["tail"], &["verify"], &["list"]] {
         for columns in ["20", "80", "10000"] {
@@ -68,14 +68,14 @@ fn no_text_of_any_record_reaches_the_terminal_raw() {
 fn file_names_and_error_messages_are_harmless_too() {
     let log = Log::of_samples();
     let name = "evil\x1b[2J\u{202e}.seg";
-    std::fs::copy(log.segment(0), log.dir.path().join(name)).unwrap();
+    std::fs::copy(log.segment(0), log.root().join(name)).unwrap();
     for command in ["list", "dump", "verify", "tail"] {
-        let mut tool = inspect(log.dir.path());
+        let mut tool = inspect(log.root());
         tool.args([command, name]);
         let (text, code) = outcome(tool);
         assert_eq!(code, 0, "{text}");
         assert_harmless(&text, command);
-        let output = inspect(log.dir.path()).args([command, "no\x1b[2Jsuch"]).output().unwrap();
+        let output = inspect(log.root()).args([command, "no\x1b[2Jsuch"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert_harmless(&String::from_utf8(output.stderr).unwrap(), command);
     }
@@ -96,7 +96,7 @@ fn what_is_no_regular_file_is_never_opened_and_named_for_what_it_is() {
             assert!(unwrapped(&text).contains(found), "{command}: {text}");
         }
         for name in ["data/wal/000000000002.seg", "data/wal/000000000003.seg"] {
-            let mut tool = inspect(log.dir.path());
+            let mut tool = inspect(log.root());
             tool.args([command, name]);
             assert_eq!(outcome(tool).1, 1, "{command} {name}");
         }
@@ -162,7 +162,7 @@ fn a_sparse_file_of_a_terabyte_is_no_trouble() {
 fn in_little_memory(log: &Log, arguments: &[&str]) -> (String, i32) {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -v 262144 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_wal-inspect")]);
-    command.args(arguments).arg(STORE).current_dir(log.dir.path()).env("TZ", "UTC").env("COLUMNS", "80");
+    command.args(arguments).arg(STORE).current_dir(log.root()).env("TZ", "UTC").env("COLUMNS", "80");
     outcome(command)
 }
 
@@ -201,12 +201,12 @@ fn nothing_in_the_store_is_changed_by_looking_at_it() {
     let log = Log::of_segments();
     log.flip(0, 4_120);
     log.append(1, b"garbage");
-    symlink(STORE, log.dir.path().join("link")).unwrap();
+    symlink(STORE, log.root().join("link")).unwrap();
     let bytes = || log.segments().iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>();
     let names = || std::fs::read_dir(log.wal()).unwrap().count();
     let before = (bytes(), names());
     for command in ["list", "dump", "verify", "tail"] {
-        let mut tool = inspect(log.dir.path());
+        let mut tool = inspect(log.root());
         tool.args([command, "link"]);
         outcome(tool);
     }

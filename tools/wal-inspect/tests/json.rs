@@ -611,7 +611,7 @@ fn the_page_check_notices_a_member_that_is_lost_gained_or_of_another_type() {
 #[test]
 fn the_command_prints_the_page() {
     let log = Log::of_samples();
-    let mut command = fixture::inspect(log.dir.path());
+    let mut command = fixture::inspect(log.root());
     command.arg("json");
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/json.md")).unwrap();
     assert_eq!(fixture::outcome(command), (page, 0));

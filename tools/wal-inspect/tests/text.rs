@@ -159,13 +159,13 @@ fn lines_in_a_pipe_are_not_cut() {
 fn a_running_store_shows_its_active_segment_and_is_not_disturbed() {
     let running = Running::new();
     running.record_samples();
-    let mut command = inspect(running.dir.path());
+    let mut command = inspect(running.root());
     command.args(["list", STORE]);
     let (text, code) = outcome(command);
     assert!(text.contains("active"), "{text}");
     assert_eq!(code, 0);
-    running.store.recorder().record(Request::new("later", 1, "files", "ping"));
-    running.store.flush(fixture::PATIENCE).unwrap();
+    running.store().recorder().record(Request::new("later", 1, "files", "ping"));
+    running.store().flush(fixture::PATIENCE).unwrap();
     let (text, _) = running.killed().run(&["list"]);
     assert!(text.contains("unsealed"), "nobody holds the lock of the copy: {text}");
 }

@@ -1,5 +1,5 @@
-//! What a segment of the log amounts to when a store is opened: where its frames end, what lies behind, and what its mark
-//! is worth.
+//! What a segment of the log amounts to when a store is opened: where its frames end, what lies behind, and what its
+//! mark is worth.
 //!
 //! Runs while a store opens. It only reads.
 
@@ -10,46 +10,47 @@ use crate::ground::error::{PathError, SegmentError};
 use crate::ground::position::{Offset, Sequence};
 use std::path::Path;
 
-/// How far behind the last good frame it is looked for what a crash may have left there: a torn tail is to be reported,
-/// and a segment of 1 GiB is not to be read to its end for that.
+/// Recovery looks so far behind the last good frame for what a crash may have left there: a torn tail is to be
+/// reported, but a segment of 1 GiB is not to be read to its end for that.
 const LOOK_BEHIND_BYTES: u32 = 1024 * 1024;
 
-/// A segment of this log.
+/// The state of one segment.
 #[derive(Debug)]
-pub(super) struct Examined {
+pub(super) struct SegmentState {
     pub(super) header: SegmentHeader,
     pub(super) mark: Mark,
     pub(super) seal: Seal,
     pub(super) extent: Extent,
-    pub(super) torn: Option<Torn>,
-    /// Where the mark says that it ends, if intact frames go on there.
-    pub(super) denied_from: Option<Offset>,
+    pub(super) torn: Option<TornTail>,
+    /// Where the mark says that the segment ends, if intact frames go on there.
+    pub(super) disproved_end: Option<Offset>,
 }
 
 /// What lies behind the last good frame and is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Torn {
-    /// Or more, if it is longer than what is looked at.
+pub(crate) struct TornTail {
+    /// Its length, as far as recovery looks.
     pub(crate) bytes: u32,
     /// Intact frames follow, whose pages reached the disk before the missing one. Nobody was promised them.
     pub(crate) frames_follow: bool,
 }
 
-impl Examined {
-    pub(super) fn new(path: &Path) -> Result<Self, SegmentError> {
+impl SegmentState {
+    /// Reads as much of a segment as it takes to tell.
+    pub(super) fn of(path: &Path) -> Result<Self, SegmentError> {
         let mut reader = SegmentReader::open(path)?;
         let (header, mark) = (*reader.header(), reader.mark());
         let (seal, (extent, torn)) = match mark.sealed {
             None => (Seal::Open, last_good_frame(&mut reader, mark.durable, None)?),
             Some(sealed) if frames_go_on(&reader, sealed)? => {
                 reader.distrust_mark();
-                (Seal::Contradicted, last_good_frame(&mut reader, sealed, None)?)
+                (Seal::Disproved, last_good_frame(&mut reader, sealed, None)?)
             }
             Some(sealed) if sealed == mark.durable => (Seal::Synced, (sealed, None)),
             Some(sealed) => (Seal::Unsynced, last_good_frame(&mut reader, mark.durable, Some(sealed))?),
         };
-        let denied_from = mark.sealed.filter(|_| seal == Seal::Contradicted).map(|sealed| sealed.end);
-        Ok(Self { header, mark, seal, extent, torn, denied_from })
+        let disproved_end = mark.sealed.filter(|_| seal == Seal::Disproved).map(|sealed| sealed.end);
+        Ok(Self { header, mark, seal, extent, torn, disproved_end })
     }
 
     pub(super) fn tail(&self) -> Tail {
@@ -58,12 +59,12 @@ impl Examined {
 
     /// The number of the last frame; one less than the first if there is none.
     pub(super) fn last_sequence(&self) -> Sequence {
-        Sequence(self.header.base_sequence.0 + u64::from(self.extent.frames) - 1)
+        self.extent.last_sequence(self.header.base_sequence)
     }
 }
 
-/// Whether the next frame stands where the mark says that the segment has ended. An honest file ends there too, as a rule,
-/// and then nothing is read.
+/// Whether the next frame stands where the mark says that the segment has ended. An honest file ends there too, as a
+/// rule, and then nothing is read.
 fn frames_go_on(reader: &SegmentReader, sealed: Extent) -> Result<bool, SegmentError> {
     if reader.file_bytes()? <= u64::from(sealed.end.0) {
         return Ok(false);
@@ -76,13 +77,13 @@ fn frames_go_on(reader: &SegmentReader, sealed: Extent) -> Result<bool, SegmentE
 
 /// Where the last good frame ends, and what follows that is none.
 ///
-/// Looks only behind `vouched`. What lies before it was synced once: if it is damaged now, that is not a crash's doing, and
-/// whoever folds it reports it.
+/// Looks only behind `vouched`. The frames before it were synced once: if they are damaged now, that is not a crash's
+/// doing, and whoever folds them reports it.
 fn last_good_frame(
     reader: &mut SegmentReader,
     vouched: Extent,
     sealed: Option<Extent>,
-) -> Result<(Extent, Option<Torn>), PathError> {
+) -> Result<(Extent, Option<TornTail>), PathError> {
     reader.seek(vouched);
     loop {
         match reader.next()? {
@@ -97,7 +98,11 @@ fn last_good_frame(
 }
 
 /// What a crash left behind the last good frame, as far as it is looked for.
-fn torn_behind(reader: &mut SegmentReader, extent: Extent, sealed: Option<Extent>) -> Result<Option<Torn>, PathError> {
+fn torn_behind(
+    reader: &mut SegmentReader,
+    extent: Extent,
+    sealed: Option<Extent>,
+) -> Result<Option<TornTail>, PathError> {
     let sealed_bytes = sealed.map_or(0, |sealed| sealed.end.0.saturating_sub(extent.end.0));
     let look_bytes = if sealed.is_some() { sealed_bytes.min(LOOK_BEHIND_BYTES) } else { LOOK_BEHIND_BYTES };
     let mut behind = vec![0; look_bytes as usize];
@@ -109,11 +114,11 @@ fn torn_behind(reader: &mut SegmentReader, extent: Extent, sealed: Option<Extent
         return Ok(None);
     }
     let end = extent.end.0.saturating_add(u32::try_from(count).unwrap_or(u32::MAX)) / FRAME_ALIGNMENT * FRAME_ALIGNMENT;
-    // To a reader that is told that all this is vouched for, what is torn is damage, behind which it finds the next frame.
+    // To a reader that is told to vouch for all this, a torn tail is damage, behind which it finds the next frame.
     reader.set_limit(Extent { end: Offset(end), frames: u32::MAX });
     let frames_follow = match reader.next()? {
         Item::Damage(damage) => damage.offset.0.saturating_add(damage.bytes) < end,
         Item::Frame(_) | Item::Stop(_) => false,
     };
-    Ok(Some(Torn { bytes, frames_follow }))
+    Ok(Some(TornTail { bytes, frames_follow }))
 }

@@ -3,8 +3,8 @@
 use super::format::Extent;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Published, durable, sealed; each only ever grows. Every store is a release and every load an acquire, so that who
-/// sees an extent also sees the bytes before it.
+/// Published, durable, sealed; each only ever grows. Every store is a release and every load an acquire, so that
+/// whoever sees an extent also sees the bytes before it.
 #[derive(Debug)]
 pub(crate) struct SegmentProgress {
     published: AtomicU64,
@@ -19,13 +19,13 @@ impl SegmentProgress {
         Self { published: AtomicU64::new(empty), durable: AtomicU64::new(empty), sealed: AtomicU64::new(0) }
     }
 
-    /// What a segment that was sealed in an earlier life amounts to.
+    /// The progress of a segment that was sealed by an earlier run: all of it is published and durable.
     pub(crate) const fn of_sealed(extent: Extent) -> Self {
         let word = extent.to_word();
         Self { published: AtomicU64::new(word), durable: AtomicU64::new(word), sealed: AtomicU64::new(word) }
     }
 
-    /// What readers may see. Stored by the appender.
+    /// Up to here readers may see frames. Stored by the appender.
     pub(crate) fn published(&self) -> Extent {
         Extent::from_word(self.published.load(Ordering::Acquire))
     }
@@ -34,7 +34,7 @@ impl SegmentProgress {
         self.published.store(extent.to_word(), Ordering::Release);
     }
 
-    /// What a power cut leaves. Stored by the syncer.
+    /// Up to here a power cut leaves frames. Stored by the syncer.
     pub(crate) fn durable(&self) -> Extent {
         Extent::from_word(self.durable.load(Ordering::Acquire))
     }

@@ -3,10 +3,10 @@
 //! The appender, the syncing thread and the compactor each store their own numbers; callers of `flush` and
 //! `wait_folded` sleep here. The hot path never comes here.
 //!
-//! Who waits draws a ticket. The appender reads which tickets were drawn, then takes what was recorded, and then
-//! answers them: every event that was recorded before those tickets were drawn is in the map. It tells the syncing thread,
-//! which syncs what is in the map and then calls them durable. So a waiter sleeps once, and one sync and one wake-up
-//! serve all who wait.
+//! Whoever waits draws a ticket. The appender reads which tickets were drawn, then takes what was recorded, and then
+//! answers them: every event that was recorded before those tickets were drawn is in the map. The appender tells the
+//! syncing thread, which syncs what is in the map and then calls the tickets durable. So a waiter sleeps once, and one
+//! sync and one wake-up serve all who wait.
 
 use super::error::WaitError;
 use super::position::Sequence;
@@ -23,11 +23,11 @@ pub(crate) struct Ticket(u64);
 /// The sequence number of the last record that is appended, durable, folded; the last ticket that is drawn, answered,
 /// durable. Each only grows.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct StoreProgress {
     appended: AtomicU64,
     durable: AtomicU64,
     folded: AtomicU64,
-    /// Somebody waits until the record with this number is folded.
+    /// The highest number of a record for whose folding somebody waits or has waited.
     folding_awaited: AtomicU64,
     /// Events appended since the store was opened, gap records not counted.
     appended_events: AtomicU64,
@@ -67,9 +67,9 @@ struct LostTickets {
     why: String,
 }
 
-impl Progress {
-    /// At the start, `last` is the last sequence number of the log, `durable` of what is known to be synced, and `folded`
-    /// of what is folded.
+impl StoreProgress {
+    /// At the start, `last` is the last sequence number of the log, `durable` of what is known to be synced, and
+    /// `folded` of what is folded.
     pub(crate) fn new(last: Sequence, durable: Sequence, folded: Sequence) -> Self {
         Self {
             appended: AtomicU64::new(last.0),
@@ -127,7 +127,8 @@ impl Progress {
         rests
     }
 
-    /// By the syncing thread: whether it may sleep until it is told of more, because everything that was appended is durable.
+    /// By the syncing thread: whether it may sleep until it is told of more, because everything that was appended is
+    /// durable.
     pub(crate) fn rest_syncing(&self) -> bool {
         self.syncing_rests.store(true, Ordering::SeqCst);
         let all_durable = self.appended.load(Ordering::SeqCst) <= self.durable.load(Ordering::Relaxed);
@@ -162,8 +163,8 @@ impl Progress {
         Ticket(self.answered.load(Ordering::Acquire))
     }
 
-    /// By the syncing thread, before it calls these tickets durable: of what those among them cover that were not durable
-    /// yet, something is lost. `false`: there are none, so nobody was told.
+    /// By the syncing thread, before it calls these tickets durable: of the events that the tickets cover which are not
+    /// durable yet, some are lost. `false`: there is no such ticket, so nobody is told.
     pub(crate) fn lose_tickets(&self, answered: Ticket, why: impl FnOnce() -> String) -> bool {
         let after = self.durable_tickets.load(Ordering::Relaxed);
         let any = after < answered.0;
@@ -227,8 +228,8 @@ impl Progress {
         self.poisoned_segments.load(Ordering::Relaxed)
     }
 
-    /// By the appender: so many records that were appended can't be read back, and nothing else has them. Gap records may
-    /// be among them, which were not counted.
+    /// By the appender: so many records that were appended can't be read back, and nothing else has them. Gap records
+    /// may be among them, which were not counted.
     pub(crate) fn forget_events(&self, records: u64) {
         let events = self.appended_events.load(Ordering::Relaxed);
         self.appended_events.store(events.saturating_sub(records), Ordering::Release);
@@ -309,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_syncing_thread_rests_while_everything_is_durable_and_is_told_once_of_what_comes_then() {
-        let progress = Progress::new(Sequence(7), Sequence(7), Sequence(7));
+        let progress = StoreProgress::new(Sequence(7), Sequence(7), Sequence(7));
         assert!(!progress.set_appended(Sequence(8), 1), "it does not rest yet");
         assert!(!progress.rest_syncing(), "there is something to sync");
         assert!(!progress.set_appended(Sequence(9), 1), "it knew already");

@@ -1,0 +1,196 @@
+//! Writing the log: records are appended at its end, segment after segment.
+//!
+//! Runs on the appender. The writer never syncs.
+
+use super::handles::AppenderHandles;
+use super::log_end::{ActiveSegment, LogEnd, NoSegment};
+use super::rewrite::rewrite_doubtful;
+use crate::event::Event;
+use crate::ground::config::Config;
+use crate::ground::error::PathError;
+use crate::ground::health::Part;
+use crate::ground::position::{Sequence, WriterId};
+use crate::record::record::Record;
+use crate::segment::writer::NotAppended;
+use std::io::ErrorKind;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Progress is reported after so many events, so that a long burst shows while it is being appended.
+const PROGRESS_EVENTS: u64 = 4096;
+/// While events are being dropped, gaps are written this far apart, so that they don't fill the log themselves.
+const GAP_INTERVAL: Duration = Duration::from_secs(1);
+/// How long opening a store waits for its first segment, on a file system that is at it and has not failed.
+const FIRST_SEGMENT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The only writer of the log.
+pub(crate) struct LogWriter {
+    pub(super) end: LogEnd,
+    segment_age: Duration,
+    segment_bytes: u64,
+    /// How many bytes of segments may wait to be folded; 0 for no limit.
+    log_bytes_max: u64,
+    /// Records up to this one count as folded, whether they are or not: without a database, nobody knows.
+    counted_as_folded: Sequence,
+    /// An event was taken from the channel and is not appended yet.
+    event_in_hand: bool,
+    /// The encoded record; kept for its allocation.
+    payload: Vec<u8>,
+    last_gap: Instant,
+}
+
+impl LogWriter {
+    /// A writer that goes on after `last_sequence`, with its first segment.
+    ///
+    /// # Errors
+    /// There is no room for a segment.
+    pub(crate) fn new(
+        handles: AppenderHandles,
+        config: &Config,
+        writer_id: WriterId,
+        last_sequence: Sequence,
+        counted_as_folded: Sequence,
+    ) -> Result<Self, PathError> {
+        let mut end = LogEnd {
+            handles,
+            writer_id,
+            policy: config.sync,
+            active: None,
+            last_sequence,
+            last_of_earlier_runs: last_sequence,
+            unreported_events: 0,
+        };
+        // A full log gets it too: its last segment carries the store's identity, and may be retired once this one is
+        // there.
+        let patient_until = Instant::now() + FIRST_SEGMENT_PATIENCE;
+        let (active, segment) = loop {
+            match end.activate_prepared(Sequence(last_sequence.0 + 1)) {
+                Err(error) if error.source.kind() == ErrorKind::TimedOut && Instant::now() < patient_until => {}
+                started => break started?,
+            }
+        };
+        end.handles.log.push(segment);
+        end.active = Some(active);
+        Ok(Self {
+            end,
+            segment_age: Duration::from_millis(config.segment_age_ms),
+            segment_bytes: config.segment_bytes,
+            log_bytes_max: config.max_log_bytes,
+            counted_as_folded,
+            event_in_hand: false,
+            payload: Vec::with_capacity(4096),
+            last_gap: Instant::now(),
+        })
+    }
+
+    pub(crate) fn append_event(&mut self, event: Event<'_>) {
+        self.event_in_hand = true;
+        let appended = self.append(&event.into());
+        self.event_in_hand = false;
+        if !appended {
+            self.end.handles.channel.gap.add(1);
+            return;
+        }
+        self.end.unreported_events += 1;
+        if self.end.unreported_events == PROGRESS_EVENTS {
+            self.end.report_progress();
+        }
+    }
+
+    /// Records what was dropped, unless that was done just now and there is other work.
+    pub(crate) fn append_gap(&mut self, is_idle: bool) {
+        if !self.end.handles.channel.gap.any_untaken() || !is_idle && self.last_gap.elapsed() < GAP_INTERVAL {
+            return;
+        }
+        self.last_gap = Instant::now();
+        let Some(gap) = self.end.handles.channel.gap.take() else { return };
+        if self.append(&Record::Gap(gap)) {
+            tracing::warn!(events = gap.events, from_ts = gap.from_ts, to_ts = gap.to_ts, "events were dropped");
+            self.end.report_appended(0);
+        }
+    }
+
+    /// Appends a record. `false`: the store is giving up, and the record is lost.
+    fn append(&mut self, record: &Record<'_>) -> bool {
+        self.payload.clear();
+        record.encode(&mut self.payload);
+        if self.end.active.is_none() && self.end.handles.give_up.load(Ordering::Relaxed) {
+            return false;
+        }
+        // A new segment may have no room for the record either, so health is cleared only when the record is appended.
+        let mut began_segment = false;
+        loop {
+            let refused = match self.end.active.as_mut().map(|active| active.writer.append(&self.payload)) {
+                Some(Ok(sequence)) => {
+                    self.end.last_sequence = sequence;
+                    if began_segment {
+                        self.end.handles.health.clear(Part::Segments);
+                    }
+                    return true;
+                }
+                // The record gets the same number in the next segment: if the system kept the frame, it is this very
+                // record.
+                Some(Err(NotAppended::Refused(error))) => Err(error.into()),
+                Some(Err(NotAppended::Full)) => {
+                    assert!(
+                        self.end.active.as_ref().is_some_and(|active| active.writer.extent().frames > 0),
+                        "a record of {} bytes passed the limit and does not fit into an empty segment",
+                        self.payload.len()
+                    );
+                    Ok(())
+                }
+                None => Ok(()),
+            };
+            self.end.end_segment();
+            match refused.and_then(|()| self.begin_segment()) {
+                Ok(()) => began_segment = true,
+                Err(error) => {
+                    if !self.end.wait_for_segment(&error) {
+                        return false;
+                    }
+                    // Records that a failed sync left in doubt are not folded, so the log might never get room without
+                    // this.
+                    rewrite_doubtful(&mut self.end);
+                }
+            }
+        }
+    }
+
+    /// Begins the segment for the next record, if the log may grow.
+    fn begin_segment(&mut self) -> Result<(), NoSegment> {
+        if self.log_bytes_max > 0 {
+            let folded = self.end.handles.progress.folded().max(self.counted_as_folded);
+            let bytes = self.end.handles.log.bytes_beyond(folded);
+            if bytes + self.segment_bytes > self.log_bytes_max {
+                return Err(NoSegment::LogFull { bytes, max: self.log_bytes_max });
+            }
+        }
+        let (active, segment) = self.end.activate_prepared(Sequence(self.end.last_sequence.0 + 1))?;
+        self.end.handles.log.push(segment);
+        self.end.active = Some(active);
+        Ok(())
+    }
+
+    /// Ends a segment that has something in it and is older than it may be.
+    pub(crate) fn end_old_segment(&mut self) {
+        let old =
+            |active: &ActiveSegment| active.writer.extent().frames > 0 && active.started.elapsed() >= self.segment_age;
+        if self.end.active.as_ref().is_some_and(old) {
+            self.end.end_segment();
+            // That the log is full is reported when an event has to wait for it.
+            if let Err(NoSegment::NoRoom(error)) = self.begin_segment() {
+                self.end.handles.health.report(Part::Segments, error);
+            }
+        }
+    }
+}
+
+impl Drop for LogWriter {
+    /// Reports what was appended, also if the thread panics; then the event in hand is lost.
+    fn drop(&mut self) {
+        if self.event_in_hand {
+            self.end.handles.channel.gap.add(1);
+        }
+        self.end.report_progress();
+    }
+}

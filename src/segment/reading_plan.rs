@@ -1,0 +1,139 @@
+//! From which segments the log is read, in which order, and what becomes of the others' numbers.
+//!
+//! Pure; runs while a store opens.
+
+use super::number_range::{NumberRange, reading_order};
+use super::verdict::Numbers;
+use crate::ground::position::Sequence;
+
+/// The plan. Files are named by their places in the order of segment ids.
+#[derive(Debug)]
+pub(super) struct ReadingPlan {
+    /// The segments that are read, in the order of their numbers.
+    pub(super) order: Vec<usize>,
+    /// How each file's numbers relate to those of the others.
+    pub(super) numbers: Vec<Numbers>,
+}
+
+impl ReadingPlan {
+    /// The plan for the files that say this of themselves. `folded` is the last number in the database.
+    pub(super) fn of(links: &[Link], folded: Sequence) -> Self {
+        let behind_gap = behind_gap(links, folded);
+        let readable = links.iter().zip(&behind_gap);
+        let ranges: Vec<_> =
+            readable.map(|(link, behind)| if *behind { NumberRange::NONE } else { link.numbers() }).collect();
+        let order = reading_order(&ranges);
+        let numbers = (0..links.len()).map(|place| match (behind_gap[place], links[place].numbers().count) {
+            (true, 0) => Numbers::NoneBehindGap,
+            (true, _) => Numbers::BehindGap,
+            (false, 0) => Numbers::None,
+            (false, _) if order.contains(&place) => Numbers::Own,
+            (false, _) => Numbers::Covered,
+        });
+        Self { numbers: numbers.collect(), order }
+    }
+
+    /// The order in which the plan is carried out: what lies behind missing records first, the last file first, and
+    /// before anything is sealed; then the others by ascending id. As long as one file is there that is to go, so is
+    /// what tells that it is to go.
+    pub(super) fn work_order(&self) -> impl Iterator<Item = usize> {
+        let goes = |place: &usize| matches!(self.numbers[*place], Numbers::BehindGap | Numbers::NoneBehindGap);
+        let all = 0..self.numbers.len();
+        all.clone().rev().filter(goes).chain(all.filter(move |place| !goes(place)))
+    }
+}
+
+/// What a file says of itself as a link in the chain of segments, which is the order of segment ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// A segment that was started, but its first page did not reach the disk.
+    NeverStarted,
+    /// A file that belongs elsewhere, or whose numbers are not known.
+    Unknown,
+    /// A segment of this log.
+    Segment {
+        /// The numbers that it has.
+        numbers: NumberRange,
+        /// The durable mark vouches for frames in it, and so for all that was recorded before.
+        vouched: bool,
+        /// It has no end that it was sealed at, or not all its frames up to there: it may have had more.
+        open_ended: bool,
+    },
+}
+
+impl Link {
+    fn numbers(&self) -> NumberRange {
+        match self {
+            Self::Segment { numbers, .. } => *numbers,
+            Self::NeverStarted | Self::Unknown => NumberRange::NONE,
+        }
+    }
+}
+
+/// Which segments lie behind records that are missing because their pages did not reach the disk in time, as later ones
+/// did: what is promised after a power cut is a prefix of what was recorded. `folded` is the last number in the
+/// database, which needs no log before that.
+///
+/// Numbers also jump where a log came back shorter than what is folded and was gone on with. But then recovery has
+/// removed what was never started, and has sealed the segments before the jump at where their frames end.
+fn behind_gap(links: &[Link], folded: Sequence) -> Vec<bool> {
+    let (mut end, mut may_miss, mut gap) = (folded.0.saturating_add(1), false, false);
+    links
+        .iter()
+        .map(|link| match *link {
+            Link::Unknown => false,
+            Link::NeverStarted => {
+                may_miss = true;
+                false
+            }
+            Link::Segment { numbers, vouched, open_ended } => {
+                gap = !vouched && numbers.first > end && (may_miss || gap);
+                if !gap {
+                    end = end.max(numbers.end());
+                    may_miss = open_ended;
+                }
+                gap
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_behind_missing_records_is_told_from_numbers_that_jump_after_a_recovery() {
+        const fn segment(first: u64, count: u64, vouched: bool, open_ended: bool) -> Link {
+            Link::Segment { numbers: NumberRange { first, count }, vouched, open_ended }
+        }
+        const OPEN: Link = segment(1, 5, false, true);
+        const SEALED: Link = segment(1, 5, false, false);
+        let cases: [(&str, &[Link], u64, &[bool]); 11] = [
+            ("a torn segment and the next", &[OPEN, segment(11, 5, false, true)], 0, &[false, true]),
+            ("it goes on without a gap", &[OPEN, segment(6, 5, false, true)], 0, &[false, false]),
+            (
+                "all that follows",
+                &[OPEN, segment(11, 5, false, false), segment(16, 5, false, true)],
+                0,
+                &[false, true, true],
+            ),
+            ("the database has what is missing", &[OPEN, segment(11, 5, false, true)], 10, &[false, false]),
+            ("or part of it", &[OPEN, segment(11, 5, false, true)], 9, &[false, true]),
+            ("a mark vouches for all before", &[OPEN, segment(11, 5, true, true)], 0, &[false, false]),
+            ("a jump after a recovery", &[SEALED, segment(11, 5, false, true)], 0, &[false, false]),
+            (
+                "a page that never came",
+                &[SEALED, Link::NeverStarted, segment(11, 5, false, true)],
+                0,
+                &[false, false, true],
+            ),
+            ("nor did the first", &[Link::NeverStarted, segment(6, 5, false, true)], 0, &[false, true]),
+            ("a header alone came", &[segment(1, 0, false, true), segment(6, 5, false, true)], 0, &[false, true]),
+            ("a segment that took none", &[segment(1, 0, false, true), segment(1, 5, false, true)], 0, &[false, false]),
+        ];
+        for (case, links, folded, expected) in cases {
+            assert_eq!(behind_gap(links, Sequence(folded)), expected, "{case}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Opening a store: lock, then database, then recovery of the log, and what is known after that.
+//!
+//! Runs on the thread that opens the store, before any other thread of it. It starts none.
+
+use super::lock::StoreLock;
+use super::repair_report;
+use crate::ground::config::Config;
+use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError};
+use crate::ground::health::HealthBoard;
+use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::ground::private_dir::create_private_dir;
+use crate::ground::store_progress::StoreProgress;
+use crate::index::checkpoint::Checkpoint;
+use crate::index::database::Index;
+use crate::record::record::Decoder;
+use crate::segment::quarantine::Note;
+use crate::segment::recovery::{RecoveredLog, SealedSegment, recover};
+use crate::segment::segment_list::{LogSegment, SegmentList};
+use crate::segment::survey::Survey;
+use crate::segment::syncer::UnsyncedSegment;
+use crate::segment::verdict::NUMBER_MAX;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What is known once lock, database and log are open.
+pub(super) struct Opening {
+    pub(super) lock: Arc<StoreLock>,
+    pub(super) log: Arc<SegmentList>,
+    pub(super) progress: Arc<StoreProgress>,
+    pub(super) health: Arc<HealthBoard>,
+    pub(super) database: Database,
+    pub(super) writer_id: WriterId,
+    /// The last sequence number in use.
+    pub(super) last_sequence: Sequence,
+    pub(super) next_segment: SegmentId,
+    pub(super) unsynced: Vec<UnsyncedSegment>,
+    pub(super) quarantined: Vec<Note>,
+    /// How many bytes of torn tails were cut off.
+    pub(super) cut_bytes: u64,
+    /// Reads payloads.
+    pub(super) decode: Decoder,
+}
+
+impl Opening {
+    /// Opens everything, in an order in which a log or a database of a newer version leaves everything as it is.
+    pub(super) fn of(config: &Config, decode: Decoder) -> Result<Self, OpenError> {
+        let lock = Arc::new(StoreLock::acquire(&config.dir)?);
+        let wal_dir = config.wal_dir();
+        create_private_dir(&wal_dir)?;
+        let survey = Survey::of(&wal_dir)?;
+        let database = Database::open(config)?;
+        let folded = database.folded();
+        let recovered = recover(survey, &config.quarantine_dir(), folded.map(|(writer, at)| (writer, at.sequence)))?;
+        let checkpoint = database.checkpoint();
+        let next_segment = recovered.last_segment.max(checkpoint.segment).next();
+        let last_sequence = recovered.last_sequence;
+        let writer_id = match recovered.writer_id {
+            Some(writer_id) => writer_id,
+            None => new_writer_id(&config.dir)?,
+        };
+        let health = HealthBoard::default();
+        let cut_bytes = repair_report::report(&recovered.repairs, &health);
+        expect_reachable(&wal_dir, next_segment, last_sequence)?;
+        let durable = recovered.unsynced.first().map_or(last_sequence, UnsyncedSegment::durable_sequence);
+        let RecoveredLog { segments, superseded, unsynced, quarantined, .. } = recovered;
+        let log = SegmentList::new(segments.into_iter().map(log_segment), superseded.into_iter().map(log_segment));
+        let progress = StoreProgress::new(last_sequence, durable, checkpoint.sequence);
+        progress.set_newer_records(database.newer_records());
+        Ok(Self {
+            lock,
+            log: Arc::new(log),
+            progress: Arc::new(progress),
+            health: Arc::new(health),
+            database,
+            writer_id,
+            last_sequence,
+            next_segment,
+            unsynced,
+            quarantined,
+            cut_bytes,
+            decode,
+        })
+    }
+}
+
+/// The database, if it can be used.
+pub(super) enum Database {
+    Ready {
+        index: Box<Index>,
+        /// Whose log is folded there, and how far.
+        folded: Option<(WriterId, Checkpoint)>,
+        /// Records that wait there for a newer build.
+        newer_records: u64,
+    },
+    /// It is damaged: recording goes on without it.
+    Corrupt(IndexError),
+}
+
+impl Database {
+    fn open(config: &Config) -> Result<Self, OpenError> {
+        let opened = Index::open(config).and_then(|index| {
+            let folded = index.checkpoint()?;
+            let newer_records = index.newer_kinds()?.iter().map(|kind| kind.records).sum();
+            Ok(Self::Ready { index: Box::new(index), folded, newer_records })
+        });
+        match opened {
+            Err(OpenError::Index(error)) if error.is_corrupt() => Ok(Self::Corrupt(error)),
+            opened => opened,
+        }
+    }
+
+    /// Up to where the log is folded.
+    pub(super) fn checkpoint(&self) -> Checkpoint {
+        self.folded().map_or(Checkpoint::START, |(_, checkpoint)| checkpoint)
+    }
+
+    fn newer_records(&self) -> u64 {
+        match self {
+            Self::Ready { newer_records, .. } => *newer_records,
+            Self::Corrupt(_) => 0,
+        }
+    }
+
+    /// Whose log is folded, and how far; `None` where nothing is, or nobody knows.
+    fn folded(&self) -> Option<(WriterId, Checkpoint)> {
+        match self {
+            Self::Ready { folded, .. } => *folded,
+            Self::Corrupt(_) => None,
+        }
+    }
+}
+
+/// A segment of an earlier run, as the running store lists it.
+fn log_segment(segment: SealedSegment) -> LogSegment {
+    LogSegment::sealed(segment.path, &segment.header, segment.extent)
+}
+
+/// An error where the next segment and record would get numbers that no store reaches.
+fn expect_reachable(wal_dir: &Path, next_segment: SegmentId, last_sequence: Sequence) -> Result<(), SegmentError> {
+    if next_segment.0 <= NUMBER_MAX && last_sequence.0 <= NUMBER_MAX {
+        return Ok(());
+    }
+    Err(SegmentError::Header {
+        path: wal_dir.to_owned(),
+        expected: "segment and sequence numbers that a store can reach",
+        found: format!("segment {next_segment} to come, sequence {last_sequence}"),
+        never_started: false,
+    })
+}
+
+/// A random (version 4) UUID.
+fn new_writer_id(dir: &Path) -> Result<WriterId, PathError> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).at("get randomness for", dir)?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    Ok(WriterId(bytes))
+}
