@@ -42,6 +42,7 @@ impl fmt::Display for Value<'_> {
             Self::Integer(number) => number.fmt(f),
             Self::Count(number) => number.fmt(f),
             Self::Boolean(value) => value.fmt(f),
+            Self::Names(names) if names.is_empty() => f.write_str("-"),
             Self::Names(names) => f.write_str(&names.join(",")),
         }
     }
