@@ -569,6 +569,7 @@ fn the_page_lists_every_member_of_every_type_and_no_other() {
     mcplog::record::Record::Gap(gap).encode(&mut payload);
     killed.append_frame(0, &payload);
     killed.append_frame(0, &[9, 1, 0xff]);
+    killed.append_frame(0, &[1, 1, 0xff]);
     let torn = Log::of_samples();
     torn.flip(0, torn.frames(0).0[1] + 20);
     torn.append(0, b"garbage");
@@ -587,7 +588,7 @@ fn the_page_lists_every_member_of_every_type_and_no_other() {
             }
         }
     }
-    let types = "contradiction damage gap missing note request schema_version segment session session_closed summary \
+    let types = "contradiction damage gap missing newer note request schema_version segment session session_closed summary \
                  torn_tail undecodable unreadable";
     assert_eq!(seen.into_iter().collect::<Vec<_>>().join(" "), types, "each type was printed");
 }
