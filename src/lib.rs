@@ -33,6 +33,8 @@
 //! - The log is the truth until it is folded. Only durable frames are folded (under [`SyncPolicy::Never`], and once
 //!   syncing was given up, published ones).
 //! - Rows and checkpoint commit in one transaction, so each record is folded exactly once.
+//! - A record of a newer build is kept whole in the database until a build comes that knows it, and is folded then, once.
+//! - Who opens `store.db` has a permit for its version; nothing else makes a [`Query`] or the index.
 //! - Folding does not depend on order. No position and no sequence number is ever used twice.
 //! - Segments know nothing of records, the appender nothing of SQLite, `fold` nothing of either.
 //! - `unsafe` is in `segment/file.rs` and nowhere else.
@@ -62,8 +64,9 @@ pub use query::Query;
 pub use recorder::{Recorder, Refusal, Refused};
 pub use store::Store;
 pub use store::check::check;
+pub use store::plan::plan;
 pub use store::rebuild::rebuild;
-pub use store::{check, rebuild, writer_lock};
+pub use store::{check, plan, rebuild, writer_lock};
 
 // The fixture of all packages' tests names the library as they do.
 #[cfg(test)]

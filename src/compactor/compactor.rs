@@ -8,6 +8,7 @@
 use super::fold_error::{FoldError, is_lost};
 use super::fold_interval::{self, Backlog};
 use super::fold_limit::{FoldLimit, Unfolded};
+use super::newer_records::NewerRecords;
 use super::retirement::{RetireError, Retirement};
 use super::segment_fold::{BATCH_RECORDS, SegmentFold};
 use crate::ground::clock::now_ms;
@@ -19,6 +20,7 @@ use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::index::row_retention::RowRetention;
+use crate::record::record::Decoder;
 use crate::segment::format::Extent;
 use crate::segment::quarantine::Note;
 use crate::segment::reader::SegmentReader;
@@ -56,6 +58,7 @@ pub(crate) struct Compactor {
     writer_id: WriterId,
     policy: SyncPolicy,
     retirement: Retirement,
+    newer_records: NewerRecords,
     row_retention: RowRetention,
     /// Up to here, committed.
     checkpoint: Checkpoint,
@@ -81,6 +84,7 @@ pub(crate) struct CompactorHandles {
     pub(crate) health: Arc<HealthBoard>,
     pub(crate) finish: Arc<AtomicBool>,
     pub(crate) give_up: Arc<AtomicBool>,
+    pub(crate) decode: Decoder,
 }
 
 impl Compactor {
@@ -93,6 +97,7 @@ impl Compactor {
         quarantined: Vec<Note>,
     ) -> Self {
         let retirement = Retirement::new(Arc::clone(&handles.log), config, quarantined);
+        let newer_records = NewerRecords::new(handles.decode, Arc::clone(&handles.health));
         Self {
             index: index.expiring_aside(),
             log: handles.log,
@@ -103,6 +108,7 @@ impl Compactor {
             writer_id,
             policy: config.sync,
             retirement,
+            newer_records,
             row_retention: RowRetention::new(config),
             checkpoint,
             reader: None,
@@ -184,6 +190,7 @@ impl Compactor {
             }
         };
         let has_more = matches!(expired, Ok(true));
+        self.newer_records.note_expired(has_more);
         let error = retired.err().or(expired.err().map(RetireError::Index));
         self.failed_clean_up = error.map(|error| FailedCleanUp { at: Instant::now(), error });
         has_more
@@ -203,6 +210,9 @@ impl Compactor {
     /// Folds a batch if there is something to fold. `false`: there is nothing to do now.
     fn step(&mut self) -> Result<bool, FoldError> {
         self.retirement.note_quarantined(&mut self.index)?;
+        if self.newer_records.step(&mut self.index, self.writer_id, self.checkpoint, &self.progress)? {
+            return Ok(true);
+        }
         let log = Arc::clone(&self.log);
         let _folding = log.hold_folding();
         let seen_at = Instant::now();
@@ -268,7 +278,8 @@ impl Compactor {
             // For the rest of the segment: nothing is gained by trying each place that often.
             reader.pass_unreadable();
         }
-        let mut batch = SegmentFold::begin(&mut self.index, segment, self.checkpoint.sequence, last, &self.health)?;
+        let (folded, newer_records) = (self.checkpoint.sequence, &mut self.newer_records);
+        let mut batch = SegmentFold::begin(&mut self.index, segment, folded, last, newer_records, &self.health)?;
         batch.fold_from(reader)?;
         let folded = batch.commit(reader, limit, self.writer_id)?;
         if folded.has_damage {

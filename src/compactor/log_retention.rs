@@ -1,4 +1,4 @@
-//! How much of the folded log is kept. Pure; the compactor carries it out.
+//! How much of the folded log is kept. Pure; `retirement_plan.rs` makes a plan of it.
 
 use crate::ground::config::Config;
 
@@ -9,25 +9,37 @@ pub(crate) struct LogRetention {
     age_max_ms: Option<u64>,
 }
 
+/// The limit that a segment is beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Surplus {
+    /// [`Config::keep_segments_bytes`].
+    Bytes,
+    /// [`Config::keep_segments_age_ms`].
+    Age,
+}
+
 impl LogRetention {
     pub(crate) fn new(config: &Config) -> Self {
         Self { bytes_max: config.keep_segments_bytes, age_max_ms: config.keep_segments_age_ms }
     }
 
-    /// How many of the folded segments are to be retired, from the oldest on. `segments` gives size and start of each,
-    /// oldest first.
-    pub(crate) fn retired(&self, segments: &[(u64, i64)], now_ms: i64) -> usize {
-        let mut kept_bytes = 0_u64;
-        let kept = segments
-            .iter()
-            .rev()
-            .take_while(|(bytes, created_at)| {
-                kept_bytes = kept_bytes.saturating_add(*bytes);
-                let age_ms = u64::try_from(now_ms.saturating_sub(*created_at)).unwrap_or(0);
-                kept_bytes <= self.bytes_max && self.age_max_ms.is_none_or(|max| age_ms <= max)
-            })
-            .count();
-        segments.len() - kept
+    /// Which of the folded segments are too many, and by which limit; `None` for one that is kept. `segments` gives size and
+    /// start of each, oldest first. From the newest that is too many on, all older ones are: what is kept has no hole.
+    pub(crate) fn surplus(&self, segments: &[(u64, i64)], now_ms: i64) -> Vec<Option<Surplus>> {
+        let (mut bytes_so_far, mut newer) = (0_u64, None);
+        let from_the_newest = segments.iter().rev().map(|(bytes, created_at)| {
+            bytes_so_far = bytes_so_far.saturating_add(*bytes);
+            let age_ms = u64::try_from(now_ms.saturating_sub(*created_at)).unwrap_or(0);
+            if bytes_so_far > self.bytes_max {
+                newer = Some(Surplus::Bytes);
+            } else if self.age_max_ms.is_some_and(|max| age_ms > max) {
+                newer = Some(Surplus::Age);
+            }
+            newer
+        });
+        let mut surplus: Vec<_> = from_the_newest.collect();
+        surplus.reverse();
+        surplus
     }
 }
 
@@ -51,8 +63,14 @@ mod tests {
         ];
         for (bytes_max, age_max_ms, expected) in cases {
             let retention = LogRetention { bytes_max, age_max_ms };
-            assert_eq!(retention.retired(&segments, 400), expected, "{retention:?}");
+            let surplus = retention.surplus(&segments, 400);
+            assert_eq!(surplus.iter().filter(|surplus| surplus.is_some()).count(), expected, "{retention:?}");
+            assert!(surplus.is_sorted_by_key(Option::is_none), "the oldest go: {surplus:?}");
         }
-        assert_eq!(LogRetention { bytes_max: 0, age_max_ms: None }.retired(&[], 0), 0);
+        assert_eq!(LogRetention { bytes_max: 0, age_max_ms: None }.surplus(&[], 0), []);
+        // A clock that was set back makes no hole.
+        let retention = LogRetention { bytes_max: u64::MAX, age_max_ms: Some(150) };
+        let expected = [Some(Surplus::Age), Some(Surplus::Age), None];
+        assert_eq!(retention.surplus(&[(10, 390), (10, 200), (10, 300)], 400), expected);
     }
 }

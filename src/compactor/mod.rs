@@ -2,8 +2,8 @@
 //! segments.
 //!
 //! Open `compactor.rs`. `fold_interval.rs` says when, `fold_limit.rs` how far; `segment_fold.rs` is one transaction,
-//! for which `chunk.rs` gathers frames; `retirement.rs` deletes or moves what is folded, as `log_retention.rs` decides.
-//! Nothing here touches the channel or recovers a log.
+//! for which `chunk.rs` gathers frames; `retirement.rs` deletes or moves what is folded, as `retirement_plan.rs` decides;
+//! `newer_records.rs` keeps what a newer build wrote. Nothing here touches the channel or recovers a log.
 
 mod chunk;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
@@ -11,6 +11,8 @@ pub(crate) mod compactor;
 mod fold_error;
 mod fold_interval;
 pub(crate) mod fold_limit;
-mod log_retention;
+pub(crate) mod log_retention;
+mod newer_records;
 mod retirement;
+pub(crate) mod retirement_plan;
 mod segment_fold;

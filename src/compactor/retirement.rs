@@ -1,9 +1,11 @@
 //! Retiring: a folded segment is deleted, or kept for rebuilding; a damaged one goes to quarantine.
 //!
-//! Runs on the compactor. Which segments are damaged is read from the database, so that a crash at any point changes
-//! nothing: what is folded and still lies in the log is retired when the log is looked at again.
+//! Runs on the compactor. `retirement_plan.rs` decides; here the plan is carried out. Which segments are damaged is read
+//! from the database, so that a crash at any point changes nothing: what is folded and still lies in the log is retired when
+//! the log is looked at again.
 
 use super::log_retention::LogRetention;
+use super::retirement_plan::{PlannedSegment, RetirementPlan};
 use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
@@ -13,7 +15,7 @@ use crate::index::damage::DamageRow;
 use crate::index::database::Index;
 use crate::segment::directory::sync_directory;
 use crate::segment::quarantine::{DamagedPlace, NOTE_DAMAGE_MAX, Note, move_aside};
-use crate::segment::segment_list::{LogSegment, SegmentList};
+use crate::segment::segment_list::SegmentList;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,63 +95,64 @@ impl Retirement {
         if count == self.folded && self.looked_at.elapsed() < INTERVAL {
             return Ok(());
         }
-        let segments = self.log.folded(folded);
         let damaged = match &mut self.damaged {
             Some(damaged) => damaged,
-            unread => unread.insert(index.damaged_segments()?.into_iter().collect()),
+            unread => unread.insert(index.damaged_segments()?),
         };
-        // DamagedPlace ones are not kept among those that a database can be rebuilt from.
-        let (hurt, sound): (Vec<_>, Vec<_>) =
-            segments.ordered.into_iter().partition(|segment| damaged.contains(&segment.id));
-        let sizes: Vec<_> = sound.iter().map(|segment| (segment.bytes(), segment.created_at)).collect();
-        let retired = &sound[..self.retention.retired(&sizes, now_ms())];
-        let gone = retired.len() + hurt.len() + segments.superseded.len();
+        let plan = RetirementPlan::new(&self.log.folded(folded), damaged, &self.retention, now_ms());
+        let retired = plan.retired_count();
         self.looked_at = Instant::now();
         self.folded = count;
-        if gone == 0 {
+        if retired == 0 {
             return Ok(());
         }
+        tracing::debug!(%plan, "retiring");
         // If this fails half-way, it is all looked at again.
         self.folded = usize::MAX;
-        index.make_durable()?;
-        // One that has to stay keeps no other. What takes room comes last: there may be none before the rest is gone.
-        let mut done = Ok(());
-        for segment in retired.iter().chain(&segments.superseded) {
-            done = done.and(self.remove(segment).map_err(RetireError::from));
-        }
-        for segment in &hurt {
-            done = done.and(self.quarantine(index, segment));
-        }
-        sync_directory(&self.wal_dir)?;
-        done?;
-        self.folded = count.saturating_sub(gone);
+        self.carry_out(index, &plan)?;
+        self.folded = count.saturating_sub(retired);
         Ok(())
     }
 
-    fn remove(&self, segment: &LogSegment) -> Result<(), PathError> {
-        match std::fs::remove_file(&segment.path) {
+    /// Does what was planned. One that has to stay keeps no other.
+    fn carry_out(&self, index: &Index, plan: &RetirementPlan) -> Result<(), RetireError> {
+        index.make_durable()?;
+        let mut done = Ok(());
+        for planned in plan.deleted() {
+            done = done.and(self.remove(planned).map_err(RetireError::from));
+        }
+        // What takes room comes last: there may be none before the rest is gone.
+        for planned in plan.moved() {
+            done = done.and(self.quarantine(index, planned));
+        }
+        sync_directory(&self.wal_dir)?;
+        done
+    }
+
+    fn remove(&self, planned: &PlannedSegment) -> Result<(), PathError> {
+        match std::fs::remove_file(&planned.path) {
             // Gone is gone, whoever did it.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            removed => removed.at("remove", &segment.path)?,
+            removed => removed.at("remove", &planned.path)?,
         }
-        self.log.remove(segment.id);
+        self.log.remove(planned.segment);
         Ok(())
     }
 
     /// Moves a damaged segment out of the log, with all its bytes.
-    fn quarantine(&self, index: &Index, segment: &LogSegment) -> Result<(), RetireError> {
-        sabotage::at(Spot::Quarantine, &segment.path).at("move", &segment.path)?;
-        if std::fs::symlink_metadata(&segment.path).is_ok() {
-            let damage = index.damage_in(segment.id, NOTE_DAMAGE_MAX)?.into_iter().map(|row| DamagedPlace {
+    fn quarantine(&self, index: &Index, planned: &PlannedSegment) -> Result<(), RetireError> {
+        sabotage::at(Spot::Quarantine, &planned.path).at("move", &planned.path)?;
+        if std::fs::symlink_metadata(&planned.path).is_ok() {
+            let damage = index.damage_in(planned.segment, NOTE_DAMAGE_MAX)?.into_iter().map(|row| DamagedPlace {
                 offset: row.offset.0,
                 bytes: row.bytes,
                 reason: row.reason,
             });
-            let note = Note { segment: segment.id.0, damage: damage.collect(), last_sequence: None };
-            let to = move_aside(&segment.path, &self.quarantine_dir, &note)?;
-            tracing::warn!(from = %segment.path.display(), to = %to.display(), "a damaged segment was moved aside");
+            let note = Note { segment: planned.segment.0, damage: damage.collect(), last_sequence: None };
+            let to = move_aside(&planned.path, &self.quarantine_dir, &note)?;
+            tracing::warn!(from = %planned.path.display(), to = %to.display(), "a damaged segment was moved aside");
         }
-        self.log.remove(segment.id);
+        self.log.remove(planned.segment);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 
 use super::chunk::Chunk;
 use super::fold_error::FoldError;
+use super::newer_records::NewerRecords;
 use crate::fold::fold::fold;
 use crate::ground::error::IndexError;
 use crate::ground::health::{HealthBoard, Part};
@@ -13,7 +14,7 @@ use crate::index::batch::Batch;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::index::request_rows::REQUESTS_PER_STATEMENT;
-use crate::record::record::{Kind, Record};
+use crate::record::kind::Kind;
 use crate::segment::format::Extent;
 use crate::segment::reader::{Damage, FrameAt, Item, SegmentReader};
 use crate::segment::segment_list::LogSegment;
@@ -33,6 +34,7 @@ pub(super) struct SegmentFold<'a> {
     /// The last record that is to be folded from the segment.
     last: Sequence,
     batch: Batch<'a>,
+    newer_records: &'a mut NewerRecords,
     health: &'a HealthBoard,
     chunk: Chunk,
     records: usize,
@@ -61,6 +63,7 @@ impl<'a> SegmentFold<'a> {
         segment: &'a LogSegment,
         folded: Sequence,
         last: Sequence,
+        newer_records: &'a mut NewerRecords,
         health: &'a HealthBoard,
     ) -> Result<Self, IndexError> {
         Ok(Self {
@@ -68,6 +71,7 @@ impl<'a> SegmentFold<'a> {
             folded,
             last,
             batch: index.begin()?,
+            newer_records,
             health,
             chunk: Chunk::default(),
             records: 0,
@@ -134,7 +138,7 @@ impl<'a> SegmentFold<'a> {
 
     fn add(&mut self, frame: &FrameAt<'_>) -> Result<(), IndexError> {
         if frame.sequence <= self.folded {
-            // FoldedBatch before: from another segment, or the checkpoint's place was of no use.
+            // Folded before: from another segment, or the checkpoint's place was of no use.
             return Ok(());
         }
         if frame.sequence > self.last {
@@ -156,18 +160,14 @@ impl<'a> SegmentFold<'a> {
         Ok(())
     }
 
-    /// Folds the gathered records together. A record that can't be decoded goes to the table `quarantine` as it is.
+    /// Folds the gathered records together. A record that can't be decoded is kept as it is.
     fn fold_chunk(&mut self) -> Result<(), IndexError> {
-        let segment = self.segment.id;
+        let decode = self.newer_records.decoder();
         let mut mutations = Vec::with_capacity(REQUESTS_PER_STATEMENT);
         for frame in self.chunk.frames() {
-            match Record::decode(frame.payload) {
+            match decode(frame.payload) {
                 Ok(record) => mutations.push((frame.sequence, fold(record))),
-                Err(error) => {
-                    self.batch.quarantine_record(segment, &frame, &error.to_string())?;
-                    let offset = frame.offset;
-                    self.health.report(Part::Damage, format_args!("segment {segment}, offset {offset}: {error}"));
-                }
+                Err(error) => self.newer_records.keep(&mut self.batch, self.segment.id, &frame, &error)?,
             }
         }
         self.batch.apply(mutations)?;

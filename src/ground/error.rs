@@ -159,6 +159,41 @@ pub enum IndexError {
         /// The version found.
         found: i64,
     },
+    /// The database is of an older version, and a reader changes nothing.
+    #[error(
+        "{}: database version {found} is older than {expected}, which this build reads; start what records with this build, \
+         which brings the database up to date, or read it with the mcplog that wrote it",
+        path.display()
+    )]
+    OlderVersion {
+        /// The database file.
+        path: PathBuf,
+        /// The version that this build reads.
+        expected: i64,
+        /// The version found.
+        found: i64,
+    },
+    /// An older database could not be brought up to date. It is what it was before.
+    #[error(
+        "{}: database version {from} could not be brought to {to} ({name}: {source}), and is what it was; mend that and try \
+         again, or go on with the mcplog that wrote it",
+        path.display()
+    )]
+    Migration {
+        /// The database file.
+        path: PathBuf,
+        /// The version that it has.
+        from: i64,
+        /// The version that it was to have.
+        to: i64,
+        /// The step that failed.
+        name: &'static str,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// The database was written by a newer version; it is left alone.
     #[error("{}: database version {found} is not supported: this build knows up to {supported}; use a newer mcplog", path.display())]
     UnsupportedVersion {
@@ -172,9 +207,14 @@ pub enum IndexError {
 }
 
 impl IndexError {
+    /// Whether the database is of another version than this build can use.
+    pub fn is_version(&self) -> bool {
+        matches!(self, Self::OlderVersion { .. } | Self::UnsupportedVersion { .. } | Self::UnreleasedVersion { .. })
+    }
+
     /// Whether the database itself is damaged, so that trying again can't help.
     pub fn is_corrupt(&self) -> bool {
-        let Self::Sqlite { source, .. } = self else { return false };
+        let (Self::Sqlite { source, .. } | Self::Migration { source, .. }) = self else { return false };
         let code = source.sqlite_error_code();
         matches!(code, Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
     }

@@ -18,6 +18,9 @@ pub enum Part {
     Fold,
     /// The log holds bytes that can't be read.
     Damage,
+    /// Records that a newer mcplog wrote wait for one that knows them, and queries don't see them. A note, no problem: the
+    /// store records and folds, and loses nothing of them.
+    NewerRecords,
     /// A thread of the store died.
     Thread,
 }
@@ -27,6 +30,8 @@ pub enum Part {
 pub struct Health {
     /// What is wrong, by part; empty when all is well. The texts name files and causes, never what an event said.
     pub problems: BTreeMap<Part, String>,
+    /// What somebody should know though no promise is broken, and what to do about it.
+    pub notes: BTreeMap<Part, String>,
 }
 
 impl Health {
@@ -38,15 +43,13 @@ impl Health {
 
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_ok() {
-            return f.write_str("ok");
+        let joined = |texts: &BTreeMap<Part, String>| texts.values().cloned().collect::<Vec<_>>().join("; ");
+        match self.is_ok() {
+            true => f.write_str("ok")?,
+            false => write!(f, "degraded: {}", joined(&self.problems))?,
         }
-        f.write_str("degraded: ")?;
-        for (index, problem) in self.problems.values().enumerate() {
-            if index > 0 {
-                f.write_str("; ")?;
-            }
-            f.write_str(problem)?;
+        if !self.notes.is_empty() {
+            write!(f, "; beside that, {}", joined(&self.notes))?;
         }
         Ok(())
     }
@@ -72,6 +75,19 @@ impl HealthBoard {
     pub(crate) fn clear(&self, part: Part) {
         if self.health.lock().problems.remove(&part).is_some() {
             tracing::info!(?part, "the event store works again");
+        }
+    }
+
+    /// Says something that is no problem, in place of what was said before; `None`: there is nothing to say any more.
+    pub(crate) fn note(&self, part: Part, note: Option<String>) {
+        let mut health = self.health.lock();
+        let Some(note) = note else {
+            health.notes.remove(&part);
+            return;
+        };
+        if health.notes.get(&part) != Some(&note) {
+            tracing::warn!(?part, note, "about the event store");
+            health.notes.insert(part, note);
         }
     }
 

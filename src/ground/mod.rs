@@ -9,6 +9,7 @@ pub mod position;
 pub mod stats;
 
 pub(crate) mod clock;
+pub(crate) mod database_version;
 pub(crate) mod private_dir;
 pub(crate) mod sabotage;
 pub(crate) mod signal;

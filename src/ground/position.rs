@@ -9,7 +9,7 @@ use std::fmt;
 pub const PAYLOAD_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
 /// The number of a segment within its store; it names the file and is never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(serde::Serialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentId(pub u64);
 
 impl SegmentId {

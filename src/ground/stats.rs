@@ -27,6 +27,8 @@ pub struct Stats {
     pub lag_ms: u64,
     /// Segments that were given up because a sync of theirs failed; what was not durable in them is written again.
     pub poisoned_segments: u64,
+    /// Records of a newer mcplog that wait in the database for one that knows them. They count as folded.
+    pub newer_records: u64,
     /// Bytes that were cut off when the store was opened: torn tails, which a crash left behind the last good frame.
     pub cut_bytes: u64,
     /// Whether the store keeps its promises.

@@ -48,6 +48,8 @@ pub(crate) struct StoreProgress {
     fold_failure: OnceLock<String>,
     /// Segments that were given up because a sync of theirs failed.
     poisoned_segments: AtomicU64,
+    /// Records that wait in the database for a newer build.
+    newer_records: AtomicU64,
     /// When the database last had everything that could be folded.
     caught_up: Mutex<Instant>,
     /// Tickets became durable, or never will.
@@ -85,6 +87,7 @@ impl StoreProgress {
             sync_failure: OnceLock::new(),
             fold_failure: OnceLock::new(),
             poisoned_segments: AtomicU64::new(0),
+            newer_records: AtomicU64::new(0),
             caught_up: Mutex::new(Instant::now()),
             more_durable: Signal::new(),
             more_folded: Signal::new(),
@@ -205,6 +208,15 @@ impl StoreProgress {
 
     pub(crate) fn caught_up_ms_ago(&self) -> u64 {
         u64::try_from(self.caught_up.lock().elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// By the compactor, now and then.
+    pub(crate) fn set_newer_records(&self, records: u64) {
+        self.newer_records.store(records, Ordering::Relaxed);
+    }
+
+    pub(crate) fn newer_records(&self) -> u64 {
+        self.newer_records.load(Ordering::Relaxed)
     }
 
     /// By the syncing thread: the sync of a segment failed.

@@ -6,6 +6,7 @@
 use super::checkpoint::Checkpoint;
 use super::digest_table::ChangedDigests;
 use super::name_numbers::NameNumbers;
+use super::newer_records::{self, NewerRecord};
 use super::request_rows::{NewRow, RequestRows};
 use super::rollup_table::Gathered;
 use super::sqlite_wal::note_doubt;
@@ -123,6 +124,26 @@ impl<'c> Batch<'c> {
             reason,
             Some(frame.payload),
         ))
+    }
+
+    /// Keeps an intact record of that kind and version, which a newer build wrote.
+    pub(crate) fn keep_newer(
+        &mut self,
+        segment: SegmentId,
+        frame: &crate::segment::reader::FrameAt<'_>,
+        kind: (u8, u8),
+    ) -> Result<(), IndexError> {
+        self.checked(newer_records::add(&self.transaction, segment, frame, kind))
+    }
+
+    /// Takes records of that kind and version out of those that wait, by [`newer_records::take`].
+    pub(crate) fn take_newer(
+        &mut self,
+        kind: (u8, u8),
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<NewerRecord>, IndexError> {
+        self.checked(newer_records::take(&self.transaction, kind, records_max, bytes_max))
     }
 
     /// Notes bytes that can't be read.

@@ -6,7 +6,8 @@ use super::database::Index;
 use crate::ground::clock::now_ms;
 use crate::ground::error::IndexError;
 use crate::ground::position::{Offset, SegmentId};
-use rusqlite::{Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use std::collections::HashSet;
 
 /// A row of the table, without a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,16 +18,18 @@ pub(crate) struct DamageRow {
     pub(crate) reason: String,
 }
 
+/// The segments in which damage was found.
+pub(crate) fn damaged_segments<T: FromIterator<SegmentId>>(connection: &Connection) -> rusqlite::Result<T> {
+    connection
+        .prepare("SELECT DISTINCT segment FROM quarantine WHERE sequence IS NULL")?
+        .query_map([], |row| row.get(0).map(SegmentId))?
+        .collect()
+}
+
 impl Index {
     /// The segments in which damage was found.
-    pub(crate) fn damaged_segments(&self) -> Result<Vec<SegmentId>, IndexError> {
-        let read = || {
-            self.connection
-                .prepare("SELECT DISTINCT segment FROM quarantine WHERE sequence IS NULL")?
-                .query_map([], |row| row.get(0).map(SegmentId))?
-                .collect()
-        };
-        self.checked(read())
+    pub(crate) fn damaged_segments(&self) -> Result<HashSet<SegmentId>, IndexError> {
+        self.checked(damaged_segments(&self.connection))
     }
 
     /// The first `count` damaged places of a segment.

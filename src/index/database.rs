@@ -4,20 +4,21 @@
 //! for a commit of `sqlite_wal.rs` that changes nothing.
 
 use super::batch::Batch;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{self, Checkpoint};
 use super::connection;
 use super::expiry::Expiry;
+use super::migration::Schema;
 use super::name_numbers::NameNumbers;
+use super::newer_records::{self, NewerKind};
 use super::row_retention::RowRetention;
 use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
-use super::version::{DATABASE_VERSION, TABLES_VERSION};
-use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
+use crate::ground::database_version::{DatabaseVersion, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
-use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use crate::ground::position::WriterId;
 use crate::ground::sabotage::{self, Spot};
+use rusqlite::Connection;
 use rusqlite::ffi;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -37,6 +38,7 @@ pub(crate) struct Index {
     pub(super) copier: WalCopier,
     pub(super) connection: Connection,
     path: PathBuf,
+    permit: WritePermit,
     pub(super) names: NameNumbers,
     pub(super) expiry: Expiry,
     /// A sync of SQLite's own log may have failed since its frames were last all moved into the database: in this process, or
@@ -52,70 +54,37 @@ impl Index {
 
     /// The same. If it has to be created, it `shrinks` when rows go, or keeps their room for others.
     pub(crate) fn open_as(config: &Config, shrinks: bool) -> Result<Self, OpenError> {
+        Self::open_at(config, shrinks, &Schema::THIS_BUILD)
+    }
+
+    /// The same, with the tables of that schema.
+    pub(super) fn open_at(config: &Config, shrinks: bool, schema: &Schema) -> Result<Self, OpenError> {
         let path = config.dir.join(DATABASE_NAME);
         create_private_file(&path)?;
-        let index = Self::connect(&path, shrinks).and_then(|mut index| {
-            index.migrate()?;
-            index.set_idle(config.session_idle_ms)?;
-            index.expiry = index.checked(Expiry::read(&index.connection))?;
-            Ok(index)
-        })?;
+        let mut index = Self::connect(&path, shrinks, schema)?;
+        schema.prepare(&mut index.connection, &path, index.permit)?;
+        index.set_idle(config.session_idle_ms)?;
+        index.expiry = index.checked(Expiry::read(&index.connection))?;
         Ok(index)
     }
 
-    fn connect(path: &Path, shrinks: bool) -> Result<Self, IndexError> {
+    fn connect(path: &Path, shrinks: bool, schema: &Schema) -> Result<Self, IndexError> {
         // Whoever closes the database last removes the log. One that is there was left by a process that died, and nobody
         // knows what its syncs came to.
         let log_left = log_bytes(path) > 0;
-        let connection =
-            Connection::open(path).map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })?;
-        let in_doubt = Arc::new(AtomicBool::new(log_left));
-        let mut index = Self {
-            copier: WalCopier::new(path, Arc::clone(&in_doubt)),
-            connection,
-            path: path.to_owned(),
-            names: NameNumbers::default(),
-            expiry: Expiry::default(),
-            in_doubt,
-        };
-        index.checked(index.connection.busy_timeout(BUSY_TIMEOUT))?;
+        let at_path = |source| IndexError::Sqlite { path: path.to_owned(), source };
+        let mut connection = Connection::open(path).map_err(at_path)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(at_path)?;
         // Before anything is changed: a newer database stays untouched.
-        let version = index.version()?;
-        if version > DATABASE_VERSION {
-            let path = path.to_owned();
-            return Err(IndexError::UnsupportedVersion { path, supported: DATABASE_VERSION, found: version });
-        }
-        if (1..DATABASE_VERSION).contains(&version) {
-            return Err(IndexError::UnreleasedVersion { path: path.to_owned(), found: version });
-        }
-        index.checked(connection::configure(&index.connection, shrinks))?;
-        let hooked = index.copier.copy_when_long(&mut index.connection);
-        index.checked(hooked)?;
-        Ok(index)
-    }
-
-    fn migrate(&mut self) -> Result<(), IndexError> {
-        if self.version()? == 0 {
-            let created = self.create();
-            self.checked(created)?;
-        }
-        Ok(())
-    }
-
-    fn version(&self) -> Result<i64, IndexError> {
-        self.checked(self.connection.pragma_query_value(None, "user_version", |row| row.get(0)))
-    }
-
-    fn create(&mut self) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(include_str!("schema.sql"))?;
-        let mut insert = transaction.prepare("INSERT INTO meta (key, value) VALUES (?1, ?2)")?;
-        insert.execute(params!["schema_version", TABLES_VERSION])?;
-        insert.execute(params!["created_at", now_ms().to_string()])?;
-        insert.execute(params!["session_idle_ms", "0"])?;
-        drop(insert);
-        transaction.pragma_update(None, "user_version", DATABASE_VERSION)?;
-        transaction.commit()
+        let number = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(at_path)?;
+        let version = DatabaseVersion { number, oldest_reader: None };
+        let permit = version.check_write(schema.versions, path)?;
+        connection::configure(&connection, shrinks).map_err(at_path)?;
+        let in_doubt = Arc::new(AtomicBool::new(log_left));
+        let copier = WalCopier::new(path, Arc::clone(&in_doubt));
+        copier.copy_when_long(&mut connection).map_err(at_path)?;
+        let (names, expiry) = (NameNumbers::default(), Expiry::default());
+        Ok(Self { copier, connection, path: path.to_owned(), permit, names, expiry, in_doubt })
     }
 
     pub(super) fn set_idle(&self, idle_ms: Option<u64>) -> Result<(), IndexError> {
@@ -135,19 +104,12 @@ impl Index {
 
     /// Whose log is folded here, and how far; `None` before the first commit.
     pub(crate) fn checkpoint(&self) -> Result<Option<(WriterId, Checkpoint)>, IndexError> {
-        let read = self.connection.query_row(
-            "SELECT writer_id, segment, offset, sequence FROM checkpoint WHERE id = 1",
-            [],
-            |row| {
-                let checkpoint = Checkpoint {
-                    segment: SegmentId(row.get(1)?),
-                    offset: Offset(row.get(2)?),
-                    sequence: Sequence(row.get(3)?),
-                };
-                Ok((WriterId(row.get(0)?), checkpoint))
-            },
-        );
-        self.checked(read.optional())
+        self.checked(checkpoint::read(&self.connection))
+    }
+
+    /// Records that wait here for a newer build, by kind and version.
+    pub(crate) fn newer_kinds(&self) -> Result<Vec<NewerKind>, IndexError> {
+        self.checked(newer_records::kinds(&self.connection))
     }
 
     /// Starts a batch. Dropping it undoes it.
@@ -169,8 +131,8 @@ impl Index {
         }
         // Under FULL a commit syncs SQLite's own log, and with it all commits before; but only a commit that writes a
         // page. An UPDATE that changes nothing writes none; setting the header's user version always does.
-        let sql =
-            format!("PRAGMA synchronous = FULL; BEGIN IMMEDIATE; PRAGMA user_version = {DATABASE_VERSION}; COMMIT;");
+        let version = self.permit.to();
+        let sql = format!("PRAGMA synchronous = FULL; BEGIN IMMEDIATE; PRAGMA user_version = {version}; COMMIT;");
         let done = self.connection.execute_batch(&sql);
         if done.is_err() && !self.connection.is_autocommit() {
             // The error that matters is the first one.

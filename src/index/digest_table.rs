@@ -70,6 +70,16 @@ pub(super) fn expired_in(connection: &Connection, page: i64, kept_since: i64) ->
     Ok(over.map(|(index, _)| session_digest::session_at(page, index)).collect())
 }
 
+/// How many sessions were over before `kept_since`.
+pub(super) fn count_expired(connection: &Connection, kept_since: i64) -> rusqlite::Result<u64> {
+    let mut pages = connection.prepare("SELECT page FROM session_digest")?;
+    let mut count = 0;
+    for page in pages.query_map([], |row| row.get(0))? {
+        count += expired_in(connection, page?, kept_since)?.len() as u64;
+    }
+    Ok(count)
+}
+
 fn digest_of(facts: &SessionFacts, (client, proxy): (u32, u32)) -> SessionDigest {
     let requests = facts.requests.as_ref();
     SessionDigest {

@@ -14,13 +14,13 @@
 
 use super::digest_table::{self, ChangedDigests};
 use super::name_numbers::NameNumbers;
-use super::row_retention::{DatabaseSize, RowRetention, kept_since_behind};
+use super::row_retention::RowRetention;
 use super::step_size::StepSize;
-use super::{rollup_table, schema_history, session_table};
+use super::{expiry_plan, newer_records, rollup_table, schema_history, session_table};
 use crate::event::Status;
 use crate::fold::session_facts::RequestFacts;
 use crate::ground::position::SegmentId;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -29,6 +29,7 @@ const ROLLUP_PAGES_MAX: usize = if cfg!(test) { 3 } else { 128 };
 const REQUESTS_MAX: usize = if cfg!(test) { 2 } else { 512 };
 const SESSIONS_MAX: usize = if cfg!(test) { 2 } else { 128 };
 const VERSIONS_MAX: usize = if cfg!(test) { 1 } else { 16 };
+const NEWER_RECORDS_MAX: usize = if cfg!(test) { 1 } else { 512 };
 const CALLS_MAX: usize = if cfg!(test) { 1 } else { 512 };
 /// Of tables that no index finds the old rows of, how many rows a step looks at; it removes no more. They are few.
 const ROWS_MAX: usize = if cfg!(test) { 3 } else { 256 };
@@ -79,6 +80,8 @@ pub(super) enum Stage {
     Quarantine {
         after: i64,
     },
+    /// Records of a newer build that wait.
+    NewerRecords,
     /// Names of calls that nobody names any more.
     Calls,
     /// Names of clients and proxies, too: first it is looked who is named, from that page of digests on.
@@ -100,38 +103,10 @@ impl Default for Expiry {
 impl Expiry {
     /// Expiring may have been under way when the database was last closed, and is carried through.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let sql = "SELECT kept_since FROM retention WHERE id = 1";
-        let kept_since: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+        let kept_since = expiry_plan::kept_since(connection)?;
         let stage = if kept_since.is_some() { Stage::Cells } else { Stage::Look };
         Ok(Self { kept_since: kept_since.unwrap_or(i64::MIN), stage, ..Self::default() })
     }
-}
-
-/// Since when requests are to be kept by now; `None`: nothing says so.
-pub(super) fn look(connection: &Connection, retention: &RowRetention, now_ms: i64) -> rusqlite::Result<Option<i64>> {
-    let surplus = retention.surplus_requests(size(connection)?);
-    let by_size = if surplus > 0 {
-        let time = |sql: &str, skipped: u64| {
-            connection.prepare_cached(sql)?.query_row([skipped], |row| row.get::<_, i64>(0)).optional()
-        };
-        let oldest = "SELECT ts FROM request_rows ORDER BY ts LIMIT 1 OFFSET ?1";
-        let newest = "SELECT ts FROM request_rows ORDER BY ts DESC LIMIT 1 OFFSET ?1";
-        match (time(oldest, 0)?, time(newest, 0)?) {
-            (Some(first), Some(newest_ts)) => {
-                let last = time(oldest, surplus - 1)?.unwrap_or(newest_ts);
-                Some(kept_since_behind(first, last, newest_ts.min(now_ms)))
-            }
-            _ => None,
-        }
-    } else {
-        None
-    };
-    Ok(retention.kept_since_by_age(now_ms).max(by_size))
-}
-
-fn size(connection: &Connection) -> rusqlite::Result<DatabaseSize> {
-    let read = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get(0));
-    Ok(DatabaseSize { page_bytes: read("page_size")?, pages: read("page_count")?, free_pages: read("freelist_count")? })
 }
 
 /// Removes some of what is expired, and says what comes next.
@@ -173,13 +148,17 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
             }
         },
         Stage::Quarantine { after } => match last_looked_at(&transaction, "quarantine", after)? {
-            None => Stage::Calls,
+            None => Stage::NewerRecords,
             Some(last) => {
                 let sql = "DELETE FROM quarantine WHERE id > ?1 AND id <= ?2 AND noted_at < ?3 AND segment < ?4";
                 transaction.prepare_cached(sql)?.execute(params![after, last, kept_since, oldest_segment.0])?;
                 Stage::Quarantine { after: last }
             }
         },
+        Stage::NewerRecords => {
+            let max = step_size.of(NEWER_RECORDS_MAX);
+            if newer_records::expire(&transaction, kept_since, max)? < max { Stage::Calls } else { stage }
+        }
         Stage::Calls => {
             let max = step_size.of(CALLS_MAX);
             let removed = expire_calls(&transaction, max)?;
@@ -294,7 +273,7 @@ pub(super) fn give_pages_back(
     retention: &RowRetention,
     step_size: StepSize,
 ) -> rusqlite::Result<Stage> {
-    let pages = retention.surplus_pages(size(connection)?).min(step_size.of(PAGES_MAX) as u64);
+    let pages = retention.surplus_pages(expiry_plan::size(connection)?).min(step_size.of(PAGES_MAX) as u64);
     if pages == 0 || !shrinks(connection)? {
         return Ok(Stage::Look);
     }

@@ -4,6 +4,7 @@
 
 use super::database::Index;
 use super::expiry::{self, Stage};
+use super::expiry_plan;
 use super::row_retention::RowRetention;
 use crate::ground::error::IndexError;
 use crate::ground::position::SegmentId;
@@ -65,15 +66,10 @@ impl Index {
     /// Looks whether anything is expired by now, and if so begins.
     fn look(&mut self, retention: &RowRetention, now_ms: i64) -> Result<bool, IndexError> {
         self.expiry.looked_at = Some(Instant::now());
-        let looked = expiry::look(&self.connection, retention, now_ms);
-        let Some(kept_since) = self.checked(looked)? else { return Ok(false) };
-        // Nothing is left of the time before, so a clock that was wrong and is right again may take it back: otherwise
-        // new requests would be late ones.
-        let is_reset = self.expiry.kept_since > now_ms;
-        if kept_since <= self.expiry.kept_since && !is_reset {
-            return Ok(false);
-        }
-        self.begin_expiring(kept_since).map(|()| true)
+        let held = self.checked(expiry_plan::held(&self.connection, retention, self.expiry.kept_since))?;
+        let Some(cut) = retention.cut(held, now_ms) else { return Ok(false) };
+        tracing::debug!(kept_since = cut.kept_since, reason = ?cut.reason, "what is older expires");
+        self.begin_expiring(cut.kept_since).map(|()| true)
     }
 
     /// From now on, requests from before are expired.

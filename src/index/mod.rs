@@ -10,9 +10,12 @@ pub(crate) mod damage;
 pub(crate) mod database;
 mod digest_table;
 mod expiry;
+pub(crate) mod expiry_plan;
 mod expiry_turn;
 mod fault;
+pub(crate) mod migration;
 mod name_numbers;
+pub(crate) mod newer_records;
 pub(crate) mod rebuild;
 mod request_columns;
 pub(crate) mod request_rows;
@@ -25,4 +28,3 @@ mod step_size;
 #[cfg(test)]
 mod tests;
 mod used_names;
-mod version;

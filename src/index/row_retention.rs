@@ -19,6 +19,44 @@ pub(crate) struct DatabaseSize {
     pub(crate) free_pages: u64,
 }
 
+/// What a database says of itself, as far as retention asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) size: DatabaseSize,
+    /// Since when requests are kept now; `i64::MIN`: from the first one on.
+    pub(crate) kept_since: i64,
+    /// The times of as many of the oldest requests as are [too many](RowRetention::surplus_requests), if any are.
+    pub(crate) oldest: Option<OldestRequests>,
+}
+
+/// Times of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OldestRequests {
+    /// Of the oldest one.
+    pub(crate) first_ts: i64,
+    /// Of the last one that is too many.
+    pub(crate) last_ts: i64,
+    /// Of the newest one of all.
+    pub(crate) newest_ts: i64,
+}
+
+/// Since when requests are to be kept from now on, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ExpiryCut {
+    /// A minute's first millisecond. What is from before goes.
+    pub(crate) kept_since: i64,
+    pub(crate) reason: CutReason,
+}
+
+/// The limit by which requests expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CutReason {
+    /// [`Config::keep_rows_age_ms`].
+    Age,
+    /// [`Config::database_bytes_max`].
+    Size,
+}
+
 /// About what a request takes in the database, with its share of everything else: how many must go for the room that is
 /// wanted. Measured: 193. Where it is wrong, it takes more rounds.
 const BYTES_PER_REQUEST: u64 = 200;
@@ -38,6 +76,20 @@ impl RowRetention {
     /// Whether there is any limit.
     pub(crate) fn is_limited(&self) -> bool {
         self.age_max_ms.is_some() || self.bytes_max.is_some()
+    }
+
+    /// What is to expire now; `None`: nothing more than what did.
+    pub(crate) fn cut(&self, held: Held, now_ms: i64) -> Option<ExpiryCut> {
+        let by_age = self.kept_since_by_age(now_ms).map(|kept_since| ExpiryCut { kept_since, reason: CutReason::Age });
+        let by_size = held.oldest.map(|OldestRequests { first_ts, last_ts, newest_ts }| ExpiryCut {
+            kept_since: kept_since_behind(first_ts, last_ts, newest_ts.min(now_ms)),
+            reason: CutReason::Size,
+        });
+        let cut = by_age.into_iter().chain(by_size).max_by_key(|cut| cut.kept_since)?;
+        // Nothing is left of the time before, so a clock that was wrong and is right again may take it back: otherwise
+        // new requests would be late ones.
+        let is_reset = held.kept_since > now_ms;
+        (cut.kept_since > held.kept_since || is_reset).then_some(cut)
     }
 
     /// Requests from before are too old: the end of a cell, so long that the age has at least [`AGE_PARTS`] of them.
@@ -102,6 +154,40 @@ mod tests {
         let for_ever = RowRetention { age_max_ms: Some(u64::MAX), bytes_max: None };
         assert!(for_ever.kept_since_by_age(now).unwrap() < 0);
         assert_eq!(RowRetention { age_max_ms: None, bytes_max: Some(1) }.kept_since_by_age(now), None);
+    }
+
+    #[test]
+    fn what_expires_is_what_the_limit_says_that_reaches_further() {
+        let now = 100 * HOUR;
+        let size = DatabaseSize { page_bytes: 1000, pages: 1600, free_pages: 0 };
+        let oldest =
+            |first: i64, last: i64| OldestRequests { first_ts: first * HOUR, last_ts: last * HOUR, newest_ts: now };
+        let (by_age, by_size) =
+            (|hour| Some((hour * HOUR, CutReason::Age)), |hour| Some((hour * HOUR, CutReason::Size)));
+        for (age, oldest, kept_since, expected) in [
+            // No limit, and none that is reached.
+            (None, None, i64::MIN, None),
+            (Some(200), None, i64::MIN, by_age(-102)),
+            // Of age alone; again, when nothing more is too old; with an age that was made longer.
+            (Some(48), None, i64::MIN, by_age(52)),
+            (Some(48), None, 51 * HOUR, by_age(52)),
+            (Some(48), None, 52 * HOUR, None),
+            (Some(48), None, 53 * HOUR, None),
+            // Of size alone, and of both: what reaches further counts.
+            (None, Some(oldest(1, 60)), i64::MIN, by_size(60)),
+            (None, Some(oldest(1, 60)), 60 * HOUR, None),
+            (Some(48), Some(oldest(1, 60)), i64::MIN, by_size(60)),
+            (Some(48), Some(oldest(1, 40)), i64::MIN, by_age(52)),
+            // A clock that was wrong and is right again.
+            (Some(48), None, 1000 * HOUR, by_age(52)),
+            (None, Some(oldest(1, 60)), 1000 * HOUR, by_size(60)),
+            (None, None, 1000 * HOUR, None),
+        ] {
+            let age_max_ms = age.map(|hours| hours * HOUR as u64);
+            let retention = RowRetention { age_max_ms, bytes_max: oldest.map(|_| 1_000_000) };
+            let cut = retention.cut(Held { size, kept_since, oldest }, now);
+            assert_eq!(cut.map(|cut| (cut.kept_since, cut.reason)), expected, "{age:?} {oldest:?} {kept_since}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
--- The tables of store.db, version 3 (PRAGMA user_version). Times are Unix milliseconds, UTC.
--- Only index/ writes here; query/ and the sqlite3 shell read.
+-- The tables of store.db. PRAGMA user_version says which version they are of. Times are Unix milliseconds, UTC.
+-- Only index/ writes here; query/ and the sqlite3 shell read. Whoever changes anything here adds a migration that makes the
+-- same change in a store that exists.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -219,6 +220,20 @@ CREATE TABLE gaps (
     to_ts   INTEGER NOT NULL,
     events  INTEGER NOT NULL
 ) STRICT;
+
+-- Records of a kind, or of a version of their kind, that the mcplog which came upon them did not know, because a newer one
+-- wrote them. They wait here, whole, until one opens the store that knows them, and become rows of the other tables then.
+CREATE TABLE newer_records (
+    sequence INTEGER PRIMARY KEY,           -- the record's sequence number in the log
+    segment  INTEGER NOT NULL,
+    offset   INTEGER NOT NULL,
+    kind     INTEGER NOT NULL,
+    version  INTEGER NOT NULL,
+    noted_at INTEGER NOT NULL,              -- when the folder came upon it
+    payload  BLOB    NOT NULL               -- the record as it stands in the log
+) STRICT;
+CREATE INDEX newer_records_by_kind ON newer_records (kind, version);
+CREATE INDEX newer_records_by_time ON newer_records (noted_at);
 
 -- What the log holds but nobody can fold: an intact record that can't be decoded, or damaged bytes.
 CREATE TABLE quarantine (

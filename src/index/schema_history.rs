@@ -6,7 +6,7 @@
 use crate::fold::fold::SchemaVersionRow;
 use crate::fold::schema_diff::{Change, diff, initial};
 use crate::ground::position::Sequence;
-use rusqlite::{OptionalExtension, Transaction, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
 struct Version {
     id: i64,
@@ -54,6 +54,19 @@ pub(super) fn add(
     Ok(())
 }
 
+/// A version that was replaced before ?1.
+const REPLACED: &str = "ts < ?1 AND EXISTS (
+    SELECT 1 FROM schema_versions AS later
+    WHERE later.proxy = version.proxy AND later.upstream_url = version.upstream_url
+      AND later.method = version.method AND later.ts < ?1
+      AND (later.ts, later.content_hash) > (version.ts, version.content_hash))";
+
+/// How many versions were replaced before `kept_since`.
+pub(super) fn count_expired(connection: &Connection, kept_since: i64) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT count(*) FROM schema_versions AS version WHERE {REPLACED}");
+    connection.query_row(&sql, [kept_since], |row| row.get(0))
+}
+
 /// Removes versions that were replaced before `kept_since`, at most `max` at once, of those behind `after` and up to `last`;
 /// up to which it came. The newest from before stays, since it was current then, and is the first that is known.
 pub(super) fn expire(
@@ -62,15 +75,10 @@ pub(super) fn expire(
     (after, last): (i64, i64),
     max: usize,
 ) -> rusqlite::Result<i64> {
-    let mut select = transaction.prepare_cached(
+    let mut select = transaction.prepare_cached(&format!(
         "SELECT id, proxy, upstream_url, method, ts, content_hash FROM schema_versions AS version
-         WHERE id > ?2 AND id <= ?3 AND ts < ?1 AND EXISTS (
-             SELECT 1 FROM schema_versions AS later
-             WHERE later.proxy = version.proxy AND later.upstream_url = version.upstream_url
-               AND later.method = version.method AND later.ts < ?1
-               AND (later.ts, later.content_hash) > (version.ts, version.content_hash))
-         ORDER BY id LIMIT ?4",
-    )?;
+         WHERE id > ?2 AND id <= ?3 AND {REPLACED} ORDER BY id LIMIT ?4"
+    ))?;
     // Read to its end first: what follows changes the table.
     let replaced = select
         .query_map(params![kept_since, after, last, max], |row| {

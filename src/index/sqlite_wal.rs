@@ -7,7 +7,6 @@
 //!
 //! A copy is asked for by the compactor alone: once it has waited for one, there is none.
 
-use super::version::DATABASE_VERSION;
 use crate::ground::sabotage::{self, Spot};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::hooks::Wal;
@@ -236,7 +235,8 @@ fn copy(connection: &Connection, extent: Extent) -> rusqlite::Result<bool> {
 /// with whatever else the disk had to do, that took up to 30 ms, while a step took 8 ms without. SQLite can't while a
 /// statement of a reader is under way: then the compactor does it after all, with its next commit.
 fn begin_afresh(connection: &Connection) -> rusqlite::Result<()> {
-    let begun = connection.pragma_update(None, "user_version", DATABASE_VERSION);
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let begun = connection.pragma_update(None, "user_version", version);
     match begun.as_ref().err().and_then(rusqlite::Error::sqlite_error_code) {
         // Then it is done by whoever writes there.
         Some(ErrorCode::DatabaseBusy) => Ok(()),

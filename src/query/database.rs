@@ -3,6 +3,7 @@
 //! Runs on the caller's thread. It must not create a database, nor migrate one: a reader changes nothing.
 
 use super::tuning::Tuning;
+use crate::ground::database_version::{DatabaseVersion, KnownVersions, OLDEST_READER_KEY, ReadPermit};
 use crate::ground::error::IndexError;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
@@ -10,9 +11,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// The version of the tables that the statements here are written for.
-const DATABASE_VERSION: i64 = 3;
 
 /// A writer holds its locks for one batch; a reader that meets one (a checkpoint, a recovery) waits so long.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -24,6 +22,7 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Query {
     connection: Connection,
+    _permit: ReadPermit,
     path: PathBuf,
     pub(super) tuning: Tuning,
 }
@@ -32,8 +31,9 @@ impl Query {
     /// Opens `store.db` of the store in `dir`. Other processes may write to it meanwhile.
     ///
     /// # Errors
-    /// [`IndexError::Missing`] if there is no database or no tables in it yet, [`IndexError::UnsupportedVersion`] if a
-    /// newer version wrote it, [`IndexError::Sqlite`] if it can't be read.
+    /// [`IndexError::Missing`] if there is no database or no tables in it yet; [`IndexError::UnsupportedVersion`] if a newer
+    /// version wrote it and did not say that readers of this one may read it; [`IndexError::OlderVersion`] if what records
+    /// is to be started with this version first; [`IndexError::Sqlite`] if it can't be read.
     pub fn open(dir: &Path) -> Result<Self, IndexError> {
         let path = dir.join("store.db");
         // SQLITE_OPEN_NOFOLLOW would refuse a link anywhere in the path, and `/tmp` is one on some systems.
@@ -45,20 +45,13 @@ impl Query {
                 return Err(if missing { IndexError::Missing { path } } else { IndexError::Sqlite { path, source } });
             }
         };
-        let query = Self { connection, path, tuning: Tuning::DEFAULT };
-        query.connection.busy_timeout(BUSY_WAIT).map_err(|source| query.error(source))?;
+        let at_path = |source| IndexError::Sqlite { path: path.clone(), source };
+        connection.busy_timeout(BUSY_WAIT).map_err(at_path)?;
         // Plans that don't depend on bound values. Otherwise SQLite makes a new one for each value, because a partial
         // index might fit it: measured, 50 microseconds for each row that was looked up by its id.
-        let stable = query.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
-        stable.map_err(|source| query.error(source))?;
-        let found: i64 = query.value("PRAGMA user_version", &[])?;
-        match found {
-            DATABASE_VERSION => Ok(query),
-            // Tables come with the first event: a file without any is of no version yet.
-            0 => Err(IndexError::Missing { path: query.path }),
-            ..DATABASE_VERSION => Err(IndexError::UnreleasedVersion { path: query.path, found }),
-            _ => Err(IndexError::UnsupportedVersion { path: query.path, supported: DATABASE_VERSION, found }),
-        }
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(at_path)?;
+        let permit = version(&connection).map_err(at_path)?.check_read(KnownVersions::THIS_BUILD, &path)?;
+        Ok(Self { connection, _permit: permit, path, tuning: Tuning::DEFAULT })
     }
 
     /// The database file.
@@ -75,6 +68,11 @@ impl Query {
         };
         // Rolled back when dropped, which for a transaction that only read is the same as committed.
         read()
+    }
+
+    /// Lets somebody else read on one state of the tables: who writes them knows best what is about to become of them.
+    pub(crate) fn read_with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, IndexError> {
+        self.at_one_time(|| read(&self.connection).map_err(|source| self.error(source)))
     }
 
     /// Runs a statement and hands over one row after the other, until `each` breaks off.
@@ -135,9 +133,26 @@ impl Query {
     }
 }
 
+/// What the database says of its version.
+fn version(connection: &Connection) -> rusqlite::Result<DatabaseVersion> {
+    let number = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let mut oldest_reader = None;
+    if number > KnownVersions::THIS_BUILD.newest {
+        let sql = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?1";
+        // One that has no such table does not say.
+        let said = connection.query_row(sql, [OLDEST_READER_KEY], |row| row.get(0));
+        oldest_reader = said.or_else(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::Unknown) | None => Ok(None),
+            Some(_) => Err(error),
+        })?;
+    }
+    Ok(DatabaseVersion { number, oldest_reader })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::database_version::DATABASE_VERSION;
     use crate::query::test_store::TestStore;
 
     #[test]
@@ -156,11 +171,25 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_database_is_refused() {
+    fn a_newer_database_is_refused_unless_it_says_that_readers_of_this_version_may() {
         let store = TestStore::new();
-        store.execute("PRAGMA user_version = 4");
-        let error = Query::open(store.dir()).unwrap_err();
-        assert!(matches!(error, IndexError::UnsupportedVersion { supported: 3, found: 4, .. }), "{error}");
+        store.request("a", 1, "tools/call").insert();
+        store.derive();
+        store.execute(&format!("PRAGMA user_version = {}", DATABASE_VERSION + 1));
+        let assert_refused = || {
+            let error = Query::open(store.dir()).unwrap_err();
+            let (expected, newer) = (DATABASE_VERSION, DATABASE_VERSION + 1);
+            let is_newer = matches!(error, IndexError::UnsupportedVersion { supported, found, .. }
+                if (supported, found) == (expected, newer));
+            assert!(is_newer, "{error}");
+        };
+        assert_refused();
+        store.execute(&format!("INSERT INTO meta VALUES ('oldest_reader', '{}')", DATABASE_VERSION + 1));
+        assert_refused();
+        store.execute(&format!("UPDATE meta SET value = '{DATABASE_VERSION}'"));
+        assert_eq!(Query::open(store.dir()).unwrap().totals().unwrap().requests, 1);
+        store.execute("DROP TABLE meta");
+        assert_refused();
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::fold::cell_scope::CellScope;
 use crate::fold::rollup::{Cell as RollUp, DENSE_CALLS, Level, Sample};
 use crate::fold::rollup_page;
 use crate::fold::session_digest::{self, SessionDigest};
+use crate::ground::database_version::DATABASE_VERSION;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ impl TestStore {
         let connection = Connection::open(dir.path().join("store.db")).unwrap();
         connection.pragma_update(None, "journal_mode", "wal").unwrap();
         connection.execute_batch(include_str!("../index/schema.sql")).unwrap();
-        connection.pragma_update(None, "user_version", 3).unwrap();
+        connection.pragma_update(None, "user_version", DATABASE_VERSION).unwrap();
         Self { connection, dir }
     }
 

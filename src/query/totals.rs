@@ -23,6 +23,8 @@ pub struct Totals {
     pub dropped: i64,
     /// Records and damaged places that could not be folded.
     pub quarantined: i64,
+    /// Records of a newer mcplog that wait for one that knows them.
+    pub newer_records: i64,
     /// When the first request arrived: Unix time in milliseconds, UTC.
     pub first_ts: Option<i64>,
     /// When the latest request arrived: Unix time in milliseconds, UTC.
@@ -92,15 +94,16 @@ impl Query {
         // Ends of an index, and counts over lean indexes; nothing reads rows of requests.
         let sql = "SELECT (SELECT count(*) FROM session_state), \
                           (SELECT coalesce(sum(events), 0) FROM gaps), (SELECT count(*) FROM quarantine), \
-                          (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows)";
+                          (SELECT count(*) FROM newer_records), (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows)";
         self.row(sql, &[], |row| {
             Ok(Totals {
                 requests,
                 sessions: row.get(0)?,
                 dropped: row.get(1)?,
                 quarantined: row.get(2)?,
-                first_ts: row.get(3)?,
-                last_ts: row.get(4)?,
+                newer_records: row.get(3)?,
+                first_ts: row.get(4)?,
+                last_ts: row.get(5)?,
                 checkpoint: checkpoint.first().copied(),
                 database_bytes,
             })
@@ -140,6 +143,14 @@ impl Query {
         self.row(&sql, &conditions.values(), |row| {
             Ok(GapTotals { gaps: row.get(0)?, events: row.get(1)?, from_ts: row.get(2)?, to_ts: row.get(3)? })
         })
+    }
+
+    /// How many records of a newer mcplog wait for one that knows them.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn newer_records(&self) -> Result<i64, IndexError> {
+        self.value("SELECT count(*) FROM newer_records", &[])
     }
 
     /// How many records and damaged places could not be folded.
@@ -183,6 +194,7 @@ mod tests {
             sessions: 0,
             dropped: 0,
             quarantined: 0,
+            newer_records: 0,
             first_ts: None,
             last_ts: None,
             checkpoint: None,
@@ -209,14 +221,16 @@ mod tests {
             .set("bytes", 3)
             .set("reason", "r")
             .insert();
+        store.execute("INSERT INTO newer_records VALUES (7, 1, 4096, 200, 1, 5, x'c801')");
         store.execute("INSERT INTO checkpoint VALUES (1, x'00', 3, 4096, 99)");
         let query = store.query();
         let totals = query.totals().unwrap();
         assert_eq!((totals.requests, totals.sessions, totals.dropped, totals.quarantined), (2, 1, 12, 1));
+        assert_eq!(totals.newer_records, 1);
         assert_eq!((totals.first_ts, totals.last_ts), (Some(10), Some(30)));
         assert_eq!(totals.checkpoint, Some(CheckpointRow { segment: 3, offset: 4096, sequence: 99 }));
         assert!(query.has_requests().unwrap());
-        assert_eq!(query.quarantine().unwrap(), 1);
+        assert_eq!((query.quarantine().unwrap(), query.newer_records().unwrap()), (1, 1));
     }
 
     #[test]

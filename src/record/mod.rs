@@ -4,13 +4,13 @@
 //! out every field; nothing here knows of files or of segments.
 
 pub(crate) mod id;
+pub(crate) mod kind;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod record;
 pub(crate) mod request;
 pub(crate) mod wire;
 
 pub use id::{Id, IdBuffer};
-pub use record::{
-    GapRecord, Kind, RECORD_VERSION, Record, RecordError, SchemaVersionRecord, SessionClosedRecord, SessionRecord,
-};
+pub use kind::Kind;
+pub use record::{GapRecord, Record, RecordError, SchemaVersionRecord, SessionClosedRecord, SessionRecord};
 pub use request::RequestRecord;

@@ -1,34 +1,14 @@
 //! What is on disk: records, and how an event becomes one.
 //!
 //! A record is a kind byte, a version byte, and fields in postcard's encoding; `format.md` spells out each field. Pure, on
-//! whichever thread calls it. Kinds and their versions are append-only: a field is added by a new version, which is a
-//! new struct here, and old ones stay readable.
+//! whichever thread calls it. Kinds and their versions are append-only, as `kind.rs` lists them: a field is added by a new
+//! version of its kind, which is a new struct here, and old ones stay readable.
 
 use super::id::Id;
+use super::kind::Kind;
 use super::request::RequestRecord;
 use crate::event::Event;
 use serde::{Deserialize, Serialize};
-
-/// The kind of a record: its first byte. Zero is never used, so that unwritten bytes are no record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Kind {
-    /// [`RequestRecord`].
-    Request = 1,
-    /// [`SessionRecord`].
-    Session = 2,
-    /// [`SessionClosedRecord`].
-    SessionClosed = 3,
-    /// [`SchemaVersionRecord`].
-    SchemaVersion = 4,
-    /// [`GapRecord`].
-    Gap = 5,
-}
-
-/// The version of every kind that this build writes.
-///
-/// - 1: the first.
-pub const RECORD_VERSION: u8 = 1;
 
 /// Kind 2, version 1. The fields are those of [`crate::Session`]; their order is the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +69,13 @@ pub enum Record<'a> {
     Gap(GapRecord),
 }
 
-/// Why an intact payload is no record that this build knows.
+/// Reads a payload. There is one in every build; tests have others, which know more or less than this build does.
+pub(crate) type Decoder = for<'a> fn(&'a [u8]) -> Result<Record<'a>, RecordError>;
+
+/// What this build knows.
+pub(crate) const DECODER: Decoder = |payload| Record::decode(payload);
+
+/// Why an intact payload is no record that this build can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// Shorter than kind and version.
@@ -98,19 +84,33 @@ pub enum RecordError {
         /// The payload's length.
         found: usize,
     },
-    /// A kind that this build does not know, from a newer one.
-    #[error("expected a record kind from 1 to 5, found {found}")]
-    UnknownKind {
-        /// The kind byte.
-        found: u8,
-    },
-    /// A version of the kind that this build does not know.
-    #[error("record kind {kind}: expected version 1 to {RECORD_VERSION}, found {found}")]
-    UnsupportedVersion {
+    /// A kind or a version of zero, which no build writes.
+    #[error("expected a record kind and version from 1 on, found kind {kind}, version {version}")]
+    Zero {
         /// The kind byte.
         kind: u8,
         /// The version byte.
-        found: u8,
+        version: u8,
+    },
+    /// A kind that this build does not know. A newer one does.
+    #[error("record kind {kind}, version {version}: this build knows the kinds 1 to {}; a newer mcplog reads it", Kind::ALL.len())]
+    UnknownKind {
+        /// The kind byte.
+        kind: u8,
+        /// The version byte.
+        version: u8,
+    },
+    /// A version of the kind that this build does not know. A newer one does.
+    #[error(
+        "record kind {kind}, version {version}: this build knows the versions 1 to {known}; a newer mcplog reads it"
+    )]
+    UnknownVersion {
+        /// The kind byte.
+        kind: u8,
+        /// The version byte.
+        version: u8,
+        /// The newest version of that kind that this build knows.
+        known: u8,
     },
     /// The fields are not what kind and version say.
     #[error("record kind {kind}, version {version}: the fields don't decode")]
@@ -132,6 +132,17 @@ pub enum RecordError {
     },
 }
 
+impl RecordError {
+    /// Kind and version, if a newer build wrote the record: it is well-formed as far as this build can tell, and no damage.
+    /// It is to be kept until a build comes that reads it.
+    pub const fn newer(&self) -> Option<(u8, u8)> {
+        match *self {
+            Self::UnknownKind { kind, version } | Self::UnknownVersion { kind, version, .. } => Some((kind, version)),
+            Self::Short { .. } | Self::Zero { .. } | Self::Fields { .. } | Self::Trailing { .. } => None,
+        }
+    }
+}
+
 impl<'a> Record<'a> {
     /// The kind.
     pub const fn kind(&self) -> Kind {
@@ -146,7 +157,7 @@ impl<'a> Record<'a> {
 
     /// Appends the record's bytes to `payload`.
     pub fn encode(&self, payload: &mut Vec<u8>) {
-        payload.extend_from_slice(&[self.kind() as u8, RECORD_VERSION]);
+        payload.extend_from_slice(&[self.kind().number(), self.kind().version()]);
         match self {
             Self::Request(fields) => fields.encode(payload),
             Self::Session(fields) => append(fields, payload),
@@ -165,18 +176,20 @@ impl<'a> Record<'a> {
             return Err(RecordError::Short { found: payload.len() });
         };
         let (kind, version) = (*kind, *version);
-        if !(Kind::Request as u8..=Kind::Gap as u8).contains(&kind) {
-            return Err(RecordError::UnknownKind { found: kind });
+        if kind == 0 || version == 0 {
+            return Err(RecordError::Zero { kind, version });
         }
-        if version != RECORD_VERSION {
-            return Err(RecordError::UnsupportedVersion { kind, found: version });
+        let known = Kind::from_number(kind).ok_or(RecordError::UnknownKind { kind, version })?;
+        if version > known.version() {
+            return Err(RecordError::UnknownVersion { kind, version, known: known.version() });
         }
-        let decoded = match kind {
-            1 => RequestRecord::decode(fields).map(|(fields, rest)| (Self::Request(fields), rest)),
-            2 => take(fields).map(|(fields, rest)| (Self::Session(fields), rest)),
-            3 => take(fields).map(|(fields, rest)| (Self::SessionClosed(fields), rest)),
-            4 => take(fields).map(|(fields, rest)| (Self::SchemaVersion(fields), rest)),
-            _ => take(fields).map(|(fields, rest)| (Self::Gap(fields), rest)),
+        // Each kind has one version so far. The second of a kind makes two arms of its one.
+        let decoded = match known {
+            Kind::Request => RequestRecord::decode(fields).map(|(fields, rest)| (Self::Request(fields), rest)),
+            Kind::Session => take(fields).map(|(fields, rest)| (Self::Session(fields), rest)),
+            Kind::SessionClosed => take(fields).map(|(fields, rest)| (Self::SessionClosed(fields), rest)),
+            Kind::SchemaVersion => take(fields).map(|(fields, rest)| (Self::SchemaVersion(fields), rest)),
+            Kind::Gap => take(fields).map(|(fields, rest)| (Self::Gap(fields), rest)),
         };
         match decoded {
             Some((record, [])) => Ok(record),
@@ -260,7 +273,7 @@ mod tests {
     proptest! {
         #[test]
         fn decoding_any_bytes_never_panics_and_what_decodes_encodes_back(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 1..=5_u8) {
-            let mut payload = vec![kind, RECORD_VERSION];
+            let mut payload = vec![kind, 1];
             payload.extend(bytes);
             if let Ok(record) = Record::decode(&payload) {
                 let again = encode(&record);
@@ -281,14 +294,49 @@ mod tests {
         assert_eq!(Record::decode(&longer), Err(RecordError::Trailing { kind: 3, version: 1, bytes: 1 }));
     }
 
+    /// A record of each version of each kind that was ever written. One that is missing here, or can't be read any more, fails
+    /// the test below.
+    const EVERY_VERSION: [(Kind, u8, &[u8]); 5] = [
+        (Kind::Request, 1, &[0x04, 0, 1, b'r', 0, 0, 1, b'p', 2]),
+        (Kind::Session, 1, &[0, 1, b's', 1, b'p', 2, 0, 0, 0, 0, 0]),
+        (Kind::SessionClosed, 1, &[0, 1, b's', 0xd8, 0x04]),
+        (Kind::SchemaVersion, 1, &[2, 1, b'p', 1, b'u', 1, b'm', 1, b'{', 1, b'h']),
+        (Kind::Gap, 1, &[2, 4, 7]),
+    ];
+
     #[test]
-    fn unknown_kinds_and_versions_are_told_apart() {
-        for kind in [0, 6, 255] {
-            assert_eq!(Record::decode(&[kind, 1]), Err(RecordError::UnknownKind { found: kind }));
+    fn every_version_of_every_kind_is_read_and_the_newest_is_written() {
+        for kind in Kind::ALL {
+            for version in 1..=kind.version() {
+                let known = EVERY_VERSION.iter().find(|(of, at, _)| (*of, *at) == (kind, version));
+                let (.., fields) = known.unwrap_or_else(|| panic!("no example of {kind:?}, version {version}"));
+                let payload = [&[kind.number(), version], *fields].concat();
+                let record = Record::decode(&payload).unwrap_or_else(|error| panic!("{kind:?}: {error}"));
+                assert_eq!(record.kind(), kind);
+                assert_eq!(encode(&record)[..2], [kind.number(), kind.version()]);
+            }
         }
-        for version in [0, 2] {
-            assert_eq!(Record::decode(&[1, version]), Err(RecordError::UnsupportedVersion { kind: 1, found: version }));
+    }
+
+    #[test]
+    fn what_a_newer_build_wrote_is_told_from_what_no_build_writes() {
+        for number in 0..=u8::MAX {
+            for version in [0, 1, 2, u8::MAX] {
+                let found = Record::decode(&[number, version]).unwrap_err();
+                let expected = match Kind::from_number(number) {
+                    _ if number == 0 || version == 0 => RecordError::Zero { kind: number, version },
+                    None => RecordError::UnknownKind { kind: number, version },
+                    Some(kind) if version > kind.version() => {
+                        RecordError::UnknownVersion { kind: number, version, known: kind.version() }
+                    }
+                    // No kind has no fields.
+                    Some(_) => RecordError::Fields { kind: number, version },
+                };
+                assert_eq!(found, expected);
+                let is_newer = matches!(found, RecordError::UnknownKind { .. } | RecordError::UnknownVersion { .. });
+                assert_eq!(found.newer(), is_newer.then_some((number, version)));
+            }
         }
-        assert_eq!(Record::decode(&[0; 16]), Err(RecordError::UnknownKind { found: 0 }));
+        assert_eq!(Record::decode(&[0; 16]), Err(RecordError::Zero { kind: 0, version: 0 }));
     }
 }

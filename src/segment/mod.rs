@@ -13,6 +13,7 @@ pub(crate) mod file;
 mod filesystem;
 pub mod format;
 mod found_file;
+pub(crate) mod log_view;
 mod number_range;
 pub(crate) mod quarantine;
 pub mod reader;

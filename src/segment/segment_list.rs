@@ -2,7 +2,7 @@
 //!
 //! The locks are taken when a segment begins or is retired, and once for each batch that is folded; never for a record.
 
-use super::format::Extent;
+use super::format::{Extent, SegmentHeader};
 use super::segment_progress::SegmentProgress;
 use crate::ground::position::{SegmentId, Sequence};
 use parking_lot::{Mutex, MutexGuard};
@@ -24,6 +24,18 @@ pub(crate) struct LogSegment {
 }
 
 impl LogSegment {
+    /// One that takes no more frames, and ends there.
+    pub(crate) fn sealed(path: PathBuf, header: &SegmentHeader, extent: Extent) -> Self {
+        Self {
+            id: header.segment_id,
+            path,
+            base_sequence: header.base_sequence,
+            created_at: header.created_at,
+            allocated_bytes: u64::from(extent.end.0),
+            progress: Arc::new(SegmentProgress::of_sealed(extent)),
+        }
+    }
+
     /// The last sequence number within `extent`; one less than the first if there is none.
     pub(crate) fn last_sequence(&self, extent: Extent) -> Sequence {
         extent.last_sequence(self.base_sequence)

@@ -7,6 +7,8 @@ use super::check_log::LogState;
 use super::finding::{Finding, Severity};
 use super::writer_lock;
 use crate::ground::error::{AtPath, IndexError, PathError};
+use crate::index::database::DATABASE_NAME;
+use crate::index::migration::is_copy;
 use crate::query::database::Query;
 use serde::Serialize;
 use std::os::unix::fs::MetadataExt;
@@ -37,6 +39,8 @@ pub struct CheckReport {
     /// Records and damaged places that could not be folded, so far.
     #[serde(rename = "quarantined_records")]
     pub quarantined: Option<i64>,
+    /// Records of a newer mcplog that wait for one that knows them: in the database, and in the log beyond what is folded.
+    pub newer_records: Option<i64>,
     /// Files in `quarantine/`.
     pub quarantine_files: u64,
     /// What there is to say, in the order in which it was found.
@@ -82,6 +86,10 @@ pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -
     let log = LogState::read(&wal_dir, in_use, u64::try_from(folded).unwrap_or(0), &mut findings, &mut |done| {
         progress(CheckProgress { part: CheckedPart::Log, log_done: done });
     })?;
+    let unfolded_newer = i64::try_from(log.unfolded_newer_records).unwrap_or(i64::MAX);
+    let newer_records = database.as_ref().map(|totals| totals.newer_records.saturating_add(unfolded_newer));
+    find_newer(dir, newer_records.unwrap_or(unfolded_newer), &mut findings);
+    find_copies(dir, &mut findings)?;
     let quarantine_dir = dir.join("quarantine");
     let quarantine_files = std::fs::read_dir(&quarantine_dir).map_or(0, |entries| entries.count() as u64);
     Ok(CheckReport {
@@ -95,6 +103,7 @@ pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -
         database_bytes: database.as_ref().map(|totals| totals.database_bytes),
         dropped_events: database.as_ref().map(|totals| totals.dropped),
         quarantined: database.as_ref().map(|totals| totals.quarantined),
+        newer_records,
         quarantine_files,
         verdict: findings.iter().map(|finding| finding.severity).max().unwrap_or_default(),
         findings,
@@ -102,7 +111,7 @@ pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -
 }
 
 fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Option<crate::query::totals::Totals> {
-    let path = dir.join("store.db");
+    let path = dir.join(DATABASE_NAME);
     let mut find = |severity, text: String| findings.push(Finding { severity, path: path.clone(), offset: None, text });
     let advice = "`mcplog rebuild` makes a new database from the segments that are kept";
     let query = match Query::open(dir) {
@@ -113,6 +122,11 @@ fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Optio
         }
         Err(error) if error.is_corrupt() => {
             find(Severity::Damaged, format!("{error}; {advice}"));
+            return None;
+        }
+        // Nothing is wrong with a database of another version, and the error says who can read it.
+        Err(error) if error.is_version() => {
+            find(Severity::Unfinished, error.to_string());
             return None;
         }
         Err(error) => {
@@ -128,6 +142,33 @@ fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Optio
         Err(error) => find(Severity::Damaged, error.to_string()),
     }
     query.totals().inspect_err(|error| find(Severity::Damaged, error.to_string())).ok()
+}
+
+/// Says how many records wait for a newer build. That is nothing wrong with the store.
+fn find_newer(dir: &Path, records: i64, findings: &mut Vec<Finding>) {
+    if records > 0 {
+        let (s, they) = if records == 1 { ("", "it") } else { ("s", "them") };
+        let text = format!(
+            "{records} record{s} of a newer mcplog, which this one can't fold; open the store with that mcplog, which folds {they}"
+        );
+        findings.push(Finding { severity: Severity::Sound, path: dir.join(DATABASE_NAME), offset: None, text });
+    }
+}
+
+/// Names copies of the database that were made before it was brought up to date. Nobody deletes them but people.
+fn find_copies(dir: &Path, findings: &mut Vec<Finding>) -> Result<(), PathError> {
+    let database = dir.join(DATABASE_NAME);
+    for entry in std::fs::read_dir(dir).at("read directory", dir)? {
+        let path = entry.at("read directory", dir)?.path();
+        if is_copy(&path, &database) {
+            let text =
+                "the database as it was before a newer mcplog brought it up to date, with what has expired since; \
+                        delete it unless you may go back"
+                    .to_owned();
+            findings.push(Finding { severity: Severity::Sound, path, offset: None, text });
+        }
+    }
+    Ok(())
 }
 
 /// Whether the directory and what is in it is for its owner only.

@@ -21,6 +21,8 @@ pub(super) struct LogState {
     pub(super) bytes: u64,
     pub(super) records: u64,
     pub(super) unfolded_records: u64,
+    /// Those of them that a newer build wrote.
+    pub(super) unfolded_newer_records: u64,
     /// The highest sequence number seen.
     last_sequence: u64,
     writer_id: Option<WriterId>,
@@ -99,17 +101,21 @@ impl LogState {
         folded: u64,
         findings: &mut SegmentFindings<'_>,
     ) -> Result<(), PathError> {
-        let mut undecodable = 0;
+        let mut undecodable = 0_u64;
         loop {
             match reader.next()? {
                 Item::Frame(frame) => {
+                    let error = Record::decode(frame.payload).err();
+                    let is_newer = error.is_some_and(|error| error.newer().is_some());
                     // A record that was rewritten after a failed sync counts once.
                     if frame.sequence.0 > self.last_sequence {
+                        let is_unfolded = frame.sequence.0 > folded;
                         self.records += 1;
-                        self.unfolded_records += u64::from(frame.sequence.0 > folded);
+                        self.unfolded_records += u64::from(is_unfolded);
+                        self.unfolded_newer_records += u64::from(is_unfolded && is_newer);
                         self.last_sequence = frame.sequence.0;
                     }
-                    if let Err(error) = Record::decode(frame.payload) {
+                    if let Some(error) = error.filter(|_| !is_newer) {
                         undecodable += 1;
                         if undecodable <= UNDECODABLE_NAMED_MAX {
                             findings.damaged(Some(frame.offset.0), format!("record {}: {error}", frame.sequence));

@@ -7,6 +7,7 @@ use crate::compactor::compactor::{Compactor, CompactorHandles, report_corrupt};
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
 use crate::ground::position::WriterId;
+use crate::record::record::Decoder;
 use crate::segment::quarantine::Note;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub(super) fn start(
     writer_id: WriterId,
     database: Database,
     quarantined: Vec<Note>,
+    decode: Decoder,
 ) -> Result<Worker, PathError> {
     let handles = CompactorHandles {
         log: Arc::clone(&shared.log),
@@ -26,6 +28,7 @@ pub(super) fn start(
         health: Arc::clone(&shared.health),
         finish: Arc::clone(&shared.finish),
         give_up: Arc::clone(&shared.give_up),
+        decode,
     };
     let checkpoint = database.checkpoint();
     let work: Box<dyn FnOnce() + Send> = match database {

@@ -11,6 +11,7 @@ mod file_limit;
 pub(crate) mod finding;
 pub(crate) mod lock;
 mod opening;
+pub mod plan;
 mod preparer_thread;
 pub mod rebuild;
 mod repair_report;

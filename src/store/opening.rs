@@ -12,10 +12,10 @@ use crate::ground::private_dir::create_private_dir;
 use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
+use crate::record::record::Decoder;
 use crate::segment::quarantine::Note;
 use crate::segment::recovery::{RecoveredLog, SealedSegment, recover};
 use crate::segment::segment_list::{LogSegment, SegmentList};
-use crate::segment::segment_progress::SegmentProgress;
 use crate::segment::survey::Survey;
 use crate::segment::syncer::UnsyncedSegment;
 use crate::segment::verdict::NUMBER_MAX;
@@ -37,11 +37,13 @@ pub(super) struct Opening {
     pub(super) quarantined: Vec<Note>,
     /// How many bytes of torn tails were cut off.
     pub(super) cut_bytes: u64,
+    /// Reads payloads.
+    pub(super) decode: Decoder,
 }
 
 impl Opening {
     /// Opens everything, in an order in which a log or a database of a newer version leaves everything as it is.
-    pub(super) fn of(config: &Config) -> Result<Self, OpenError> {
+    pub(super) fn of(config: &Config, decode: Decoder) -> Result<Self, OpenError> {
         let lock = Arc::new(StoreLock::acquire(&config.dir)?);
         let wal_dir = config.wal_dir();
         create_private_dir(&wal_dir)?;
@@ -62,10 +64,12 @@ impl Opening {
         let durable = recovered.unsynced.first().map_or(last_sequence, UnsyncedSegment::durable_sequence);
         let RecoveredLog { segments, superseded, unsynced, quarantined, .. } = recovered;
         let log = SegmentList::new(segments.into_iter().map(log_segment), superseded.into_iter().map(log_segment));
+        let progress = StoreProgress::new(last_sequence, durable, checkpoint.sequence);
+        progress.set_newer_records(database.newer_records());
         Ok(Self {
             lock,
             log: Arc::new(log),
-            progress: Arc::new(StoreProgress::new(last_sequence, durable, checkpoint.sequence)),
+            progress: Arc::new(progress),
             health: Arc::new(health),
             database,
             writer_id,
@@ -74,6 +78,7 @@ impl Opening {
             unsynced,
             quarantined,
             cut_bytes,
+            decode,
         })
     }
 }
@@ -84,6 +89,8 @@ pub(super) enum Database {
         index: Box<Index>,
         /// Whose log is folded there, and how far.
         folded: Option<(WriterId, Checkpoint)>,
+        /// Records that wait there for a newer build.
+        newer_records: u64,
     },
     /// It is damaged: recording goes on without it.
     Corrupt(IndexError),
@@ -93,7 +100,8 @@ impl Database {
     fn open(config: &Config) -> Result<Self, OpenError> {
         let opened = Index::open(config).and_then(|index| {
             let folded = index.checkpoint()?;
-            Ok(Self::Ready { index: Box::new(index), folded })
+            let newer_records = index.newer_kinds()?.iter().map(|kind| kind.records).sum();
+            Ok(Self::Ready { index: Box::new(index), folded, newer_records })
         });
         match opened {
             Err(OpenError::Index(error)) if error.is_corrupt() => Ok(Self::Corrupt(error)),
@@ -104,6 +112,13 @@ impl Database {
     /// Up to where the log is folded.
     pub(super) fn checkpoint(&self) -> Checkpoint {
         self.folded().map_or(Checkpoint::START, |(_, checkpoint)| checkpoint)
+    }
+
+    fn newer_records(&self) -> u64 {
+        match self {
+            Self::Ready { newer_records, .. } => *newer_records,
+            Self::Corrupt(_) => 0,
+        }
     }
 
     /// Whose log is folded, and how far; `None` where nothing is, or nobody knows.
@@ -117,14 +132,7 @@ impl Database {
 
 /// A segment of an earlier run, as the running store lists it.
 fn log_segment(segment: SealedSegment) -> LogSegment {
-    LogSegment {
-        id: segment.header.segment_id,
-        path: segment.path,
-        base_sequence: segment.header.base_sequence,
-        created_at: segment.header.created_at,
-        allocated_bytes: u64::from(segment.extent.end.0),
-        progress: Arc::new(SegmentProgress::of_sealed(segment.extent)),
-    }
+    LogSegment::sealed(segment.path, &segment.header, segment.extent)
 }
 
 /// An error where the next segment and record would get numbers that no store reaches.

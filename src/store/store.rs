@@ -12,6 +12,7 @@ use crate::ground::error::{OpenError, WaitError};
 use crate::ground::stats::{ShutdownReport, Stats};
 use crate::ground::store_progress::Ticket;
 use crate::index::database::DATABASE_NAME;
+use crate::record::record::{DECODER, Decoder};
 use crate::recorder::recorder::Recorder;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,12 +43,17 @@ impl Store {
     /// [`OpenError`]: a value in `config` is out of range, another process writes here, the directory is not ours, the
     /// log or the database can't be read or is of a newer version, or there is no room for a segment.
     pub fn open(config: Config) -> Result<Self, OpenError> {
-        config.validate()?;
-        file_limit::as_an_error(|| Self::start(config))
+        Self::open_with(config, DECODER)
     }
 
-    fn start(config: Config) -> Result<Self, OpenError> {
-        let opening = Opening::of(&config)?;
+    /// The same as a build that reads payloads like this.
+    pub(crate) fn open_with(config: Config, decode: Decoder) -> Result<Self, OpenError> {
+        config.validate()?;
+        file_limit::as_an_error(|| Self::start(config, decode))
+    }
+
+    fn start(config: Config, decode: Decoder) -> Result<Self, OpenError> {
+        let opening = Opening::of(&config, decode)?;
         let shared = Shared::new(&config, &opening);
         let cut_bytes = opening.cut_bytes;
         let threads = Threads::start(&config, &shared, opening)?;
@@ -109,6 +115,7 @@ impl Store {
             log_bytes,
             lag_records,
             poisoned_segments: self.shared.progress.poisoned_segments(),
+            newer_records: self.shared.progress.newer_records(),
             cut_bytes: self.cut_bytes,
             lag_ms: if lag_records == 0 { 0 } else { self.shared.progress.caught_up_ms_ago() },
             health: self.shared.health.get(),

@@ -1,10 +1,13 @@
 //! Expiring against the model: what is left is what the younger events alone give, whatever was removed when.
 
 use super::*;
+use crate::ground::position::Offset;
 use crate::index::expiry::{Expiry, Stage};
+use crate::index::expiry_plan::{ExpiryPlan, ExpiryReason};
 use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
 use crate::query::integrity::Integrity;
+use crate::segment::reader::FrameAt;
 
 const MINUTE: i64 = 60_000;
 /// From one time of the model to the next: so much that the times lie in cells of several levels.
@@ -370,14 +373,88 @@ fn a_limit_that_nothing_can_meet_leaves_the_newest_minute() {
     assert_eq!(fixture.rows("SELECT request_id FROM requests"), [[Value::Text("r3".into())]]);
 }
 
+impl Fixture {
+    /// Records of a newer build come, which were noted at these times.
+    fn keep_newer(&mut self, noted_at: impl IntoIterator<Item = i64>) {
+        let (first, times) = (100_000_u64, noted_at.into_iter().collect::<Vec<_>>());
+        let mut batch = self.index().begin().unwrap();
+        for sequence in (first..).take(times.len()) {
+            let payload = [&[200, 1][..], &[7; 500]].concat();
+            let frame = FrameAt { offset: Offset(4096), sequence: Sequence(sequence), payload: &payload };
+            batch.keep_newer(SegmentId(1), &frame, (200, 1)).unwrap();
+        }
+        batch.commit(WRITER, Checkpoint::START).unwrap();
+        let mut update =
+            self.index().connection.prepare("UPDATE newer_records SET noted_at = ?1 WHERE sequence = ?2").unwrap();
+        for (noted_at, sequence) in times.iter().zip(first..) {
+            update.execute(rusqlite::params![noted_at, sequence]).unwrap();
+        }
+    }
+
+    fn newer(&mut self) -> i64 {
+        integer(&self.rows("SELECT count(*) FROM newer_records")[0][0])
+    }
+}
+
+#[test]
+fn records_that_wait_for_a_newer_build_expire_with_what_was_noted_when_they_were() {
+    let mut fixture = Fixture::new();
+    let mut config = Config::new(fixture.dir.path());
+    fixture.keep_newer((0..10).map(|number| number * MINUTE));
+    expire_all(fixture.index(), &config, 10 * MINUTE);
+    assert_eq!(fixture.newer(), 10, "without a limit they wait for ever");
+    config.keep_rows_age_ms = Some(4 * MINUTE as u64);
+    expire_all(fixture.index(), &config, 10 * MINUTE);
+    assert_eq!(fixture.rows("SELECT min(noted_at) FROM newer_records"), [[Value::Integer(6 * MINUTE)]]);
+    assert_eq!(fixture.newer(), 4);
+}
+
+#[test]
+fn records_that_wait_for_a_newer_build_keep_no_database_above_its_limit() {
+    for requests in [0, 2_000] {
+        let mut fixture = Fixture { dir: tempfile::tempdir().unwrap(), index: None };
+        let mut config = Config::new(fixture.dir.path());
+        config.database_bytes_max = Some(u64::MAX >> 1);
+        fixture.index = Some(Index::open(&config).unwrap());
+        fixture.fold(&(0..requests).map(|number| request(number, number * 3_000)).collect::<Vec<_>>(), &[]);
+        fixture.keep_newer((0..2_000).map(|number| number * 3_000));
+        let path = fixture.dir.path().join(DATABASE_NAME);
+        fixture.index().connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())).unwrap();
+        let before = std::fs::metadata(&path).unwrap().len();
+        config.database_bytes_max = Some(before / 2);
+        let planned =
+            ExpiryPlan::read(&fixture.index().connection, &RowRetention::new(&config), i64::MAX, SegmentId(1));
+        let planned = planned.unwrap().unwrap();
+        assert_eq!(planned.reason, ExpiryReason::Size);
+        expire_all(fixture.index(), &config, i64::MAX);
+        assert!(std::fs::metadata(&path).unwrap().len() <= before / 2, "with {requests} requests");
+        let left = fixture.newer();
+        assert!((1..2_000).contains(&left), "{left} with {requests} requests");
+        let newest = fixture.rows("SELECT max(noted_at) FROM newer_records");
+        assert_eq!(newest, [[Value::Integer(1_999 * 3_000)]], "the oldest go");
+    }
+}
+
 /// How many rows each table has, and how many pages the database, and how many were written to SQLite's log.
-fn held(fixture: &mut Fixture) -> [i64; 9] {
-    let tables = ["rollups", "request_rows", "session_state", "schema_versions", "gaps", "quarantine", "calls"];
+fn held(fixture: &mut Fixture) -> [i64; 10] {
+    let tables =
+        ["rollups", "request_rows", "session_state", "schema_versions", "gaps", "quarantine", "newer_records", "calls"];
     let rows = tables.map(|table| integer(&fixture.rows(&format!("SELECT count(*) FROM {table}"))[0][0]));
     let pages = integer(&fixture.rows("PRAGMA page_count")[0][0]);
     let log = std::fs::metadata(fixture.dir.path().join("store.db-wal")).unwrap().len();
-    let [rollups, requests, sessions, versions, gaps, quarantine, calls] = rows;
-    [rollups, requests, sessions, versions, gaps, quarantine, calls, pages, -((log / u64::from(PAGE_BYTES)) as i64)]
+    let [rollups, requests, sessions, versions, gaps, quarantine, newer, calls] = rows;
+    [
+        rollups,
+        requests,
+        sessions,
+        versions,
+        gaps,
+        quarantine,
+        newer,
+        calls,
+        pages,
+        -((log / u64::from(PAGE_BYTES)) as i64),
+    ]
 }
 
 #[test]
@@ -403,6 +480,7 @@ fn a_step_removes_a_few_rows_and_writes_a_few_pages_whatever_there_is() {
              INSERT INTO calls (proxy, method, tool) SELECT 'q', 'm', i FROM n",
         )
         .unwrap();
+    fixture.keep_newer([1; 50]);
     fixture.index().expiry.oldest_segment = SegmentId(1);
     fixture.index().begin_expiring(90 * MINUTE).unwrap();
     let (first, mut before) = (held(&mut fixture), held(&mut fixture));
@@ -411,12 +489,12 @@ fn a_step_removes_a_few_rows_and_writes_a_few_pages_whatever_there_is() {
         let after = held(&mut fixture);
         let stage = format!("{:?}", fixture.index().expiry);
         // SQLite's log is emptied at the end.
-        for ((before, after), max) in before.iter().zip(&after).zip([3, 2, 2, 1, 3, 3, 1, 8, 48]) {
+        for ((before, after), max) in before.iter().zip(&after).zip([3, 2, 2, 1, 3, 3, 1, 1, 8, 48]) {
             assert!(before - after <= max, "from {before} to {after}: {stage}");
         }
         before = after;
     }
-    assert!(first.iter().zip(&before).take(8).all(|(first, last)| last < first), "{first:?} {before:?}");
+    assert!(first.iter().zip(&before).take(9).all(|(first, last)| last < first), "{first:?} {before:?}");
     assert_eq!(before[1], 300);
 }
 

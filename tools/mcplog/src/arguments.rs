@@ -135,6 +135,12 @@ pub(crate) struct CheckArgs {
     /// Leave out what takes longest: comparing the indexes of the database with its tables
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Show what the store is about to let go instead: folded segments, and rows that are too old or too many
+    #[arg(long, conflicts_with = "quick")]
+    pub(crate) plan: bool,
+    /// With --plan: the limits that the [store] table of a proxy's configuration file sets
+    #[arg(long, value_name = "FILE", requires = "plan")]
+    pub(crate) config: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -145,6 +145,8 @@ Examples:
   mcplog check --quick             without what takes longest
   mcplog check --json \\
     | jq -r '.findings[] | [.verdict, .file, .offset, .reason] | @tsv'
+  mcplog check --plan --config proxy.toml
+                                   what a store with these limits is to let go
 
 It only reads, also while a proxy records. `wal-inspect verify` and `wal-inspect
 dump` show more of a damaged log, `mcplog rebuild` mends a database.
@@ -153,8 +155,10 @@ Exit codes: 0 sound, 2 attention (what a crash leaves, and the next opening
 mends), 3 damaged, 1 no store.
 
 JSON fields: in_use, segments, log_bytes, records, unfolded_records, requests,
-sessions, database_bytes, dropped_events, quarantined_records, quarantine_files,
-findings (verdict, file, offset, reason), verdict (sound, attention, damaged).")]
+sessions, database_bytes, dropped_events, quarantined_records, newer_records,
+quarantine_files, findings (verdict, file, offset, reason), verdict (sound,
+attention, damaged). With --plan: segments (segment, file, bytes, fate), expiry
+(age, size, under_way), kept_since, rows (table, rows).")]
     Check(CheckArgs),
 
     /// Make the database anew: from its rows what it derives from them, or all of it from the log

@@ -4,6 +4,7 @@ mod common;
 
 use common::Fixture;
 use mcplog::segment::list;
+use serde_json::Value;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -157,4 +158,31 @@ fn what_is_intact_in_a_quarantined_segment_is_in_a_new_database_too() {
         assert!(quarantined.exists(), "{number}");
         assert_eq!(requests(&fixture), before - 1, "{number}");
     }
+}
+
+#[test]
+fn a_plan_says_which_segments_and_rows_a_configuration_lets_go_and_changes_nothing() {
+    let fixture = with_kept_log();
+    // The newest segment always stays: another one makes the first a folded one.
+    fixture.run(&format!("ingest --keep-segments {}", fixture.root.path().join("events.jsonl").display())).ok();
+    let plan = |line: &str| -> Value {
+        serde_json::from_str(&fixture.run(&format!("check --plan --json {line}")).ok()).expect("JSON")
+    };
+    let config = fixture.root.path().join("proxy.toml");
+    std::fs::write(&config, "[store]\nkeep = '1m'\n").expect("write");
+    let limited = format!("--config {}", config.display());
+    let by_default = plan("");
+    assert_eq!(by_default["segments"][0]["fate"], "beyond_bytes", "{by_default}");
+    assert_eq!((&by_default["expiry"], &by_default["kept_since"]), (&Value::Null, &Value::Null));
+    let found = plan(&limited);
+    assert_eq!((&found["segments"], &found["expiry"]), (&by_default["segments"], &"age".into()), "{found}");
+    let requests = found["rows"].as_array().expect("rows").iter().find(|row| row["table"] == "request_rows");
+    assert!(requests.expect("requests")["rows"].as_u64() > Some(0), "{found}");
+    let text = fixture.run(&format!("check --plan {limited}")).ok();
+    assert!(text.contains("  request_rows") && text.contains("expires: it is too old"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let text = fixture.run("check --plan").ok();
+    assert!(text.contains("segment 000000000001") && text.contains("deleted: folded, and not to be kept"), "{text}");
+    assert_eq!(plan(&limited), found, "looking changes nothing");
+    assert_eq!(fixture.run("check --config x").code, 1);
 }

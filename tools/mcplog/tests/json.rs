@@ -45,7 +45,8 @@ const OBJECTS: [(&str, &str, &str); 8] = [
 ];
 
 const CHECK: &str = "in_use segments log_bytes records unfolded_records requests sessions database_bytes \
-                     dropped_events quarantined_records quarantine_files findings verdict";
+                     dropped_events quarantined_records newer_records quarantine_files findings verdict";
+const PLAN: &str = "segments expiry kept_since rows";
 const CHECK_FINDING: &str = "verdict file offset reason";
 const REBUILD_FROM_ROWS: &str = "from requests sessions rollups";
 const REBUILD_FROM_LOG: &str = "from requests sessions segments records_before_log moved_to";
@@ -86,6 +87,21 @@ fn what_other_commands_print_is_what_the_page_lists() {
     check(&page, "mcplog check", CHECK, &fixture.run("check --json").json()[0]);
     check(&page, "mcplog rebuild: from the log", REBUILD_FROM_LOG, &fixture.run("rebuild --from-log --json").json()[0]);
 
+    // A second segment makes the first a folded one.
+    let ingested: common::Run = fixture.command(line).output().unwrap().into();
+    check(&page, "mcplog ingest", INGEST, &ingested.json()[0]);
+    let limits = fixture.root.path().join("limits.toml");
+    std::fs::write(&limits, "[store]\nkeep = '1m'\n").unwrap();
+    for config in [String::new(), format!("--config {}", limits.display())] {
+        let plan = fixture.run(&format!("check --plan --json {config}")).json().swap_remove(0);
+        check(&page, "mcplog check --plan", PLAN, &plan);
+        check(&page, "mcplog check --plan: segments", "segment file bytes fate", &plan["segments"][0]);
+        for rows in plan["rows"].as_array().unwrap() {
+            check(&page, "mcplog check --plan: rows", "table rows", rows);
+        }
+        assert_eq!(plan["rows"].as_array().unwrap().is_empty(), config.is_empty());
+    }
+
     std::fs::write(&fixture.segments()[0], b"no segment").unwrap();
     let damaged: Value = serde_json::from_str(&fixture.run("check --json").stdout).unwrap();
     check(&page, "mcplog check", CHECK, &damaged);
@@ -107,6 +123,7 @@ fn every_object_of_the_page_is_one_that_is_printed() {
     for heading in JsonPage::read().headings().filter(|heading| heading.starts_with("mcplog ")) {
         let is_held = held.contains(&heading)
             || others.contains(&heading)
+            || heading.starts_with("mcplog check --plan")
             || heading == "mcplog ingest"
             || heading.split(", ").all(|part| held.contains(&part));
         assert!(is_held, "no test prints {heading}");

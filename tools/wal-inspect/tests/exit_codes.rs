@@ -198,7 +198,11 @@ fn a_record_of_a_newer_build_is_clean_and_one_that_no_build_writes_is_3() {
     let log = Log::killed_before_a_sync();
     log.append_frame(0, &[200, 1, 2, 3]);
     let (text, code) = log.run(&["verify"]);
-    assert!(code == 0 && unwrapped(&text).contains("a newer wal-inspect may know it"), "{text}");
+    let text = unwrapped(&text);
+    assert!(code == 0 && text.contains("record kind 200, version 1") && text.contains("1 of a newer mcplog"), "{text}");
+    assert!(text.contains("A store keeps records that it does not know"), "{text}");
+    let (text, code) = log.run(&["dump"]);
+    assert!(code == 0 && unwrapped(&text).contains("newer, 4 bytes: record kind 200"), "{text}");
     log.append_frame(0, &[1, 1, 0xff]);
     for command in ["dump", "verify", "tail"] {
         let (text, code) = log.run(&[command]);

@@ -21,6 +21,10 @@ const INDENT: usize = 4;
 
 /// Runs the command; returns the exit code.
 pub(crate) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<u8, CliError> {
+    if args.plan {
+        super::check_plan::run(args, view, out)?;
+        return Ok(EXIT_OK);
+    }
     let dir = &args.store.dir;
     // SQLite does not tell how far its own check is: the bar then moves by itself.
     let mut progress = Progress::of_share("checking");

@@ -1,6 +1,7 @@
 //! The commands, one per file.
 
 pub(crate) mod check;
+mod check_plan;
 pub(crate) mod demo;
 pub(crate) mod ingest;
 pub(crate) mod logs;

@@ -64,6 +64,13 @@ impl<'a> Notes<'a> {
             let records = counted(quarantined, "record");
             self.write(WARNING, &format!("{records} could not be folded; table quarantine says where and why."))?;
         }
+        let newer = query.newer_records()?;
+        if newer > 0 {
+            let (records, they) = (counted(newer, "record"), if newer == 1 { "it" } else { "them" });
+            let note =
+                format!("{records} of a newer mcplog not counted: open the store with that one, which folds {they}.");
+            self.write(WARNING, &note)?;
+        }
         Ok(())
     }
 

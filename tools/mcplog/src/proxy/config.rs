@@ -6,7 +6,7 @@ use super::config_file::{ConfigFile, ReadError};
 use super::config_limits::{parse_address, parse_database_size, parse_drain, parse_keep, parse_timeout, whole_ms};
 use super::upstream::{UpstreamError, UpstreamUrl};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:3000";
@@ -225,6 +225,14 @@ impl Settings {
         proxy.session_idle_ms = store.session_idle_ms.unwrap_or(SESSION_IDLE_MS_DEFAULT);
         Ok(Self { proxy, admin: args.admin.or(file.admin), store, records: !args.no_record })
     }
+}
+
+/// What a proxy's configuration file says of its store, for the one in `dir`.
+pub(crate) fn store_settings(path: &Path, dir: &Path) -> Result<mcplog::Config, SettingsError> {
+    let mut store = mcplog::Config::new(dir);
+    ConfigFile::read(path)?.store.apply(&mut store);
+    store.validate()?;
+    Ok(store)
 }
 
 #[cfg(test)]

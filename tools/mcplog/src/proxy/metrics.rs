@@ -51,6 +51,8 @@ pub(super) struct StoreNumbers {
     /// Records appended and not folded, and how long the oldest has waited.
     pub(super) lag_records: u64,
     pub(super) lag_ms: u64,
+    /// Records of a newer mcplog that wait for it.
+    pub(super) newer_records: u64,
     /// `None` while everything is well, else what is not.
     pub(super) trouble: Option<String>,
 }
@@ -67,6 +69,7 @@ impl From<mcplog::Stats> for StoreNumbers {
             log_bytes: stats.log_bytes,
             lag_records: stats.lag_records,
             lag_ms: stats.lag_ms,
+            newer_records: stats.newer_records,
             trouble: (!stats.health.is_ok()).then(|| stats.health.to_string()),
         }
     }
@@ -130,6 +133,7 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
     one("mcplog_lag_records", "gauge", "Records in the log that are not folded yet.", &store.lag_records);
     let lag = format!("{}.{:03}", store.lag_ms / 1000, store.lag_ms % 1000);
     one("mcplog_lag_seconds", "gauge", "How long the oldest record that is not folded has waited.", &lag);
+    one("mcplog_newer_records", "gauge", "Records of a newer mcplog that wait for it.", &store.newer_records);
     one("mcplog_healthy", "gauge", "1 while the store is well.", &u8::from(store.trouble.is_none()));
     out
 }

@@ -53,7 +53,7 @@ mod upstream;
 #[cfg(test)]
 mod proxy_tests;
 
-pub(crate) use config::{ProxyArgs, ProxyConfig};
+pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
 pub(crate) use forward::chain;
 pub(crate) use run::run;
 pub(crate) use server::{KnownSchema, Proxy};

@@ -37,6 +37,7 @@ struct Summary {
     bytes: u64,
     lost_records: u64,
     undecodable_records: u64,
+    newer_records: u64,
     missing_records: u64,
     verdict: Severity,
 }
@@ -105,12 +106,12 @@ fn verify(
                 progress.at(before_bytes + u64::from(frame.offset.0));
                 let record = Record::decode(frame.payload);
                 if let Err(error) = &record {
-                    report.undecodable_records += 1;
+                    report.note_undecodable(error);
                     let finding = undecodable::finding(frame.sequence.0, frame.offset.0, error);
                     if json {
                         output.object(&RecordObject { place: &place, frame: &frame, record: &record })?;
                     }
-                    if report.undecodable_records <= UNDECODABLE_NAMED_MAX || finding.severity() > report.severity() {
+                    if report.unread_records() <= UNDECODABLE_NAMED_MAX || finding.severity() > report.severity() {
                         report.add(finding);
                     }
                 }
@@ -174,9 +175,10 @@ fn show(report: &SegmentReport, layout: &Layout, output: &mut Output) -> std::io
     for finding in &report.findings {
         show_finding(output, FINDING_INDENT, finding)?;
     }
-    let unnamed = report.undecodable_records.saturating_sub(UNDECODABLE_NAMED_MAX);
+    let unnamed = report.unread_records().saturating_sub(UNDECODABLE_NAMED_MAX);
     if unnamed > 0 {
-        output.line(&Line::of(DIM, format!("{:FINDING_INDENT$}  … {unnamed} more undecodable records", "")))?;
+        output
+            .line(&Line::of(DIM, format!("{:FINDING_INDENT$}  … {unnamed} more records that can't be decoded", "")))?;
     }
     Ok(())
 }
@@ -200,6 +202,7 @@ impl Summary {
         self.bytes += report.bytes;
         self.lost_records += report.lost_records;
         self.undecodable_records += report.undecodable_records;
+        self.newer_records += report.newer_records;
         self.missing_records += report.findings.iter().map(missing).sum::<u64>();
         self.verdict = self.verdict.max(report.severity());
     }
@@ -213,7 +216,15 @@ impl Summary {
                 line.push(BAD, format!(", {} {what}", count(records)));
             }
         }
+        if self.newer_records > 0 {
+            line.push(WARNING, format!(", {} of a newer mcplog", self.newer_records));
+        }
         output.line(&line)?;
+        if self.newer_records > 0 {
+            let advice =
+                "A store keeps records that it does not know until a mcplog opens it that does, and folds them then.";
+            output.paragraph(&Line::new(), DIM, advice)?;
+        }
         let advice = match self.verdict {
             Severity::Sound => return Ok(()),
             Severity::Attention => {

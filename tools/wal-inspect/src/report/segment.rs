@@ -4,6 +4,7 @@ use crate::report::finding::Finding;
 use crate::report::place::Place;
 use crate::report::severity::Severity;
 use mcplog::position::{Offset, Sequence};
+use mcplog::record::RecordError;
 use mcplog::segment::SegmentReader;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -44,6 +45,8 @@ pub(crate) struct SegmentReport {
     pub(crate) sealed: Option<Offset>,
     pub(crate) lost_records: u64,
     pub(crate) undecodable_records: u64,
+    /// How many intact records a newer build wrote.
+    pub(crate) newer_records: u64,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -59,6 +62,7 @@ impl SegmentReport {
             sealed: None,
             lost_records: 0,
             undecodable_records: 0,
+            newer_records: 0,
             findings: Vec::new(),
         }
     }
@@ -101,6 +105,17 @@ impl SegmentReport {
         self.sequences().map_or(0, |(first, last)| last.0 - first.0 + 1).saturating_sub(self.lost_records)
     }
 
+    /// Counts a record that can't be decoded.
+    pub(crate) fn note_undecodable(&mut self, error: &RecordError) {
+        let count = if error.newer().is_some() { &mut self.newer_records } else { &mut self.undecodable_records };
+        *count += 1;
+    }
+
+    /// How many intact records can't be decoded, for whatever reason.
+    pub(crate) fn unread_records(&self) -> u64 {
+        self.undecodable_records + self.newer_records
+    }
+
     /// The sequence numbers of the first and the last record; `None` if it holds none.
     pub(crate) fn sequences(&self) -> Option<(Sequence, Sequence)> {
         let (first, next) = (self.place.header?.base_sequence, self.next_sequence?);
@@ -133,6 +148,7 @@ impl Serialize for SegmentReport {
         map.serialize_entry("writer_id", &header.map(|header| header.writer_id.to_string()))?;
         map.serialize_entry("lost_records", &self.lost_records)?;
         map.serialize_entry("undecodable_records", &self.undecodable_records)?;
+        map.serialize_entry("newer_records", &self.newer_records)?;
         map.serialize_entry("verdict", &self.severity())?;
         map.end()
     }

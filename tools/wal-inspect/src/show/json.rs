@@ -21,7 +21,11 @@ pub(crate) struct RecordObject<'a> {
 impl Serialize for RecordObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        let name = self.record.as_ref().map_or("undecodable", |record| kind_name(record.kind()));
+        let name = match self.record {
+            Ok(record) => kind_name(record.kind()),
+            Err(error) if error.newer().is_some() => "newer",
+            Err(_) => "undecodable",
+        };
         start(&mut map, name, self.place)?;
         map.serialize_entry("offset", &self.frame.offset.0)?;
         map.serialize_entry("sequence", &self.frame.sequence.0)?;

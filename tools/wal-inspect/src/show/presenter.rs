@@ -81,8 +81,9 @@ impl Presenter {
                 }
             }
             Err(error) => {
-                let text = format!("undecodable, {} bytes: {error}", frame.payload.len());
-                self.output.paragraph(&line, BAD, &text)?;
+                let (what, style) = if error.newer().is_some() { ("newer", WARNING) } else { ("undecodable", BAD) };
+                let text = format!("{what}, {} bytes: {error}", frame.payload.len());
+                self.output.paragraph(&line, style, &text)?;
             }
         }
         if self.how.hex {

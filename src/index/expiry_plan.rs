@@ -1,0 +1,156 @@
+//! What expiring is about to do, as data: since when requests are to be kept, why, and how many rows go.
+//!
+//! What is decided is decided by `row_retention.rs`; here it is read what that depends on, and counted what it comes to. On
+//! whichever thread calls it, by any connection; it changes nothing. Counting reads an index entry for each row that goes, so
+//! only who wants to print a plan asks for it: the compactor needs the cut alone.
+
+use super::row_retention::{CutReason, DatabaseSize, ExpiryCut, Held, OldestRequests, RowRetention};
+use super::{digest_table, schema_history};
+use crate::fold::rollup::Level;
+use crate::ground::position::SegmentId;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+use std::fmt;
+
+/// What is about to expire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExpiryPlan {
+    /// Requests from before go, and everything else of that time with them: Unix time in milliseconds, UTC.
+    pub kept_since: i64,
+    /// Why.
+    pub reason: ExpiryReason,
+    /// How many rows of which table, in the order in which they go.
+    pub rows: Vec<ExpiringRows>,
+}
+
+/// Why something is about to expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ExpiryReason {
+    /// It is older than [`keep_rows_age_ms`](crate::Config::keep_rows_age_ms).
+    Age,
+    /// The database is larger than [`database_bytes_max`](crate::Config::database_bytes_max).
+    Size,
+    /// It was decided before, and is not all gone yet.
+    UnderWay,
+}
+
+/// Rows of a table that are about to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ExpiringRows {
+    /// The table.
+    pub table: &'static str,
+    /// How many of its rows. What is cut within a row (roll-ups of cells that lie in both times) is not counted, nor are
+    /// names that nobody uses any more.
+    pub rows: u64,
+}
+
+impl ExpiryPlan {
+    /// What is about to expire, if anything. No segment before `oldest_segment` is in the log.
+    pub(crate) fn read(
+        connection: &Connection,
+        retention: &RowRetention,
+        now_ms: i64,
+        oldest_segment: SegmentId,
+    ) -> rusqlite::Result<Option<Self>> {
+        let kept_since = kept_since(connection)?;
+        let held = held(connection, retention, kept_since.unwrap_or(i64::MIN))?;
+        let (cut, reason) = match (retention.cut(held, now_ms), kept_since) {
+            (Some(ExpiryCut { kept_since, reason: CutReason::Age }), _) => (kept_since, ExpiryReason::Age),
+            (Some(ExpiryCut { kept_since, reason: CutReason::Size }), _) => (kept_since, ExpiryReason::Size),
+            (None, Some(kept_since)) => (kept_since, ExpiryReason::UnderWay),
+            (None, None) => return Ok(None),
+        };
+        let rows = count(connection, cut, oldest_segment)?;
+        let plan = Self { kept_since: cut, reason, rows };
+        Ok(Some(plan).filter(|plan| plan.reason != ExpiryReason::UnderWay || plan.row_count() > 0))
+    }
+
+    /// How many rows of all tables.
+    pub fn row_count(&self) -> u64 {
+        self.rows.iter().map(|expiring| expiring.rows).sum()
+    }
+}
+
+impl fmt::Display for ExpiryReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Age => "older than keep_rows_age_ms",
+            Self::Size => "the database is larger than database_bytes_max",
+            Self::UnderWay => "under way",
+        })
+    }
+}
+
+impl fmt::Display for ExpiryPlan {
+    /// A line that says what goes and why, and one for each table that loses rows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kept_since, reason, .. } = self;
+        write!(f, "what is from before {kept_since} (Unix milliseconds) expires: {reason}")?;
+        for ExpiringRows { table, rows } in self.rows.iter().filter(|expiring| expiring.rows > 0) {
+            write!(f, "\n{rows} of {table}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Since when requests are kept; `None`: nothing ever expired.
+pub(super) fn kept_since(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    connection.query_row("SELECT kept_since FROM retention WHERE id = 1", [], |row| row.get(0)).optional()
+}
+
+/// What the database says of itself, as far as retention asks for it. Requests are kept since `kept_since` now.
+pub(super) fn held(connection: &Connection, retention: &RowRetention, kept_since: i64) -> rusqlite::Result<Held> {
+    let size = size(connection)?;
+    let surplus = retention.surplus_requests(size);
+    let oldest = if surplus > 0 { oldest(connection, surplus)? } else { None };
+    Ok(Held { size, kept_since, oldest })
+}
+
+pub(super) fn size(connection: &Connection) -> rusqlite::Result<DatabaseSize> {
+    let read = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get(0));
+    Ok(DatabaseSize { page_bytes: read("page_size")?, pages: read("page_count")?, free_pages: read("freelist_count")? })
+}
+
+/// The times of the `count` oldest requests. Records that wait for a newer build take room like those that became rows.
+fn oldest(connection: &Connection, count: u64) -> rusqlite::Result<Option<OldestRequests>> {
+    let any_waits = "SELECT EXISTS (SELECT 1 FROM newer_records)";
+    let times = if connection.query_row(any_waits, [], |row| row.get(0))? {
+        "SELECT ts FROM request_rows UNION ALL SELECT noted_at FROM newer_records"
+    } else {
+        "SELECT ts FROM request_rows"
+    };
+    let time = |order: &str, skipped: u64| -> rusqlite::Result<Option<i64>> {
+        let sql = format!("{times} ORDER BY 1 {order} LIMIT 1 OFFSET ?1");
+        connection.prepare_cached(&sql)?.query_row([skipped], |row| row.get(0)).optional()
+    };
+    let (Some(first_ts), Some(newest_ts)) = (time("ASC", 0)?, time("DESC", 0)?) else { return Ok(None) };
+    let last_ts = time("ASC", count - 1)?.unwrap_or(newest_ts);
+    Ok(Some(OldestRequests { first_ts, last_ts, newest_ts }))
+}
+
+/// How many rows of each table are from before `kept_since`, stage by stage.
+fn count(connection: &Connection, kept_since: i64, oldest_segment: SegmentId) -> rusqlite::Result<Vec<ExpiringRows>> {
+    let count = |sql: &str| connection.query_row(sql, [kept_since], |row| row.get(0));
+    let mut rollups = 0;
+    for level in Level::ALL {
+        let sql = "SELECT count(*) FROM rollups WHERE level = ?1 AND start < ?2";
+        let of_level = params![level.number(), level.start_of(kept_since)];
+        rollups += connection.query_row(sql, of_level, |row| row.get::<_, u64>(0))?;
+    }
+    let quarantine = "SELECT count(*) FROM quarantine WHERE noted_at < ?1 AND segment < ?2";
+    let in_quarantine = connection.query_row(quarantine, params![kept_since, oldest_segment.0], |row| row.get(0))?;
+    let rows = [
+        ("rollups", rollups),
+        ("request_rows", count("SELECT count(*) FROM request_rows WHERE ts < ?1")?),
+        ("session_state", digest_table::count_expired(connection, kept_since)?),
+        ("schema_versions", schema_history::count_expired(connection, kept_since)?),
+        ("gaps", count("SELECT count(*) FROM gaps WHERE to_ts < ?1")?),
+        ("quarantine", in_quarantine),
+        ("newer_records", count("SELECT count(*) FROM newer_records WHERE noted_at < ?1")?),
+    ];
+    Ok(rows.map(|(table, rows)| ExpiringRows { table, rows }).into())
+}

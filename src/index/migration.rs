@@ -1,0 +1,229 @@
+//! Creating the tables of `store.db`, and bringing those of an older version up to date.
+//!
+//! Runs on the thread that opens the store, before anybody folds. It must not run without a permit to write, which
+//! `ground/database_version.rs` gives.
+//!
+//! `schema.sql` is the tables as they are now. What changes them is written down twice: there, and as the last of
+//! [`MIGRATIONS`]; a test holds that both ways lead to the same tables. The rows of each version stay what they meant: a
+//! migration changes tables, never what an event said.
+//!
+//! All migrations that are due and the version's number are one transaction. Whatever goes wrong in between (a kill, a full
+//! disk, a statement that fails) leaves the database as it was, for the build that wrote it and for the next attempt. One
+//! transaction for each was rejected: of several, those that went through would lock the older build out, though the
+//! upgrade failed.
+
+use super::sqlite_wal::BUSY_TIMEOUT;
+use crate::ground::clock::now_ms;
+use crate::ground::database_version::{KnownVersions, OLDEST_READER_KEY, Preparation, WritePermit};
+use crate::ground::error::{AtPath, IndexError};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a migration waits for another connection that writes: somebody's sqlite3 shell, for there is only one mcplog.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The steps from [`OLDEST_VERSION`](crate::ground::database_version::OLDEST_VERSION) to
+/// [`DATABASE_VERSION`](crate::ground::database_version::DATABASE_VERSION), in their order.
+///
+/// None yet: until the first release the tables change in place, under a version that no build before had.
+const MIGRATIONS: &[Migration] = &[];
+
+const _: () = assert!(
+    is_chain(MIGRATIONS, KnownVersions::THIS_BUILD),
+    "the migrations lead from the oldest version to the newest, one version each"
+);
+
+/// The tables of a version, and the way there. There is one in every build; tests have others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schema {
+    /// The versions between which it leads.
+    pub(super) versions: KnownVersions,
+    /// Creates the tables.
+    pub(super) sql: &'static str,
+    /// The version of the five tables that other tools read, as `meta.schema_version` says it.
+    pub(super) tables_version: &'static str,
+    /// The steps.
+    pub(super) migrations: &'static [Migration],
+}
+
+/// A step from one version to the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Migration {
+    /// The version before; the one after is one more.
+    pub(super) from: i64,
+    /// What it does, in a few words, for people.
+    pub(super) name: &'static str,
+    /// How.
+    pub(super) change: Change,
+    /// Readers of the version before can't read the one after: a column that they name is gone, or means something else.
+    pub(super) breaks_readers: bool,
+    /// Rows are changed or removed that can't be told from what is left: the database is copied first, so that there is a
+    /// way back. What is only added needs no copy, since one transaction takes it back.
+    pub(super) rewrites_rows: bool,
+}
+
+/// How a migration changes the tables. It must not commit.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "no released version has a successor yet, but for one that tests make up")
+)]
+pub(super) enum Change {
+    /// Statements.
+    Sql(&'static str),
+    /// What statements alone can't do.
+    Function(fn(&Transaction<'_>) -> rusqlite::Result<()>),
+}
+
+impl Schema {
+    /// This build's.
+    pub(super) const THIS_BUILD: Self = Self {
+        versions: KnownVersions::THIS_BUILD,
+        sql: include_str!("schema.sql"),
+        tables_version: "4",
+        migrations: MIGRATIONS,
+    };
+
+    /// Creates the tables of the database at `path`, or brings them up to date.
+    ///
+    /// # Errors
+    /// What SQLite said. The database is as it was then.
+    pub(super) fn prepare(
+        &self,
+        connection: &mut Connection,
+        path: &Path,
+        permit: WritePermit,
+    ) -> Result<(), IndexError> {
+        match permit.preparation() {
+            Preparation::Nothing => Ok(()),
+            Preparation::Create => {
+                let created = self.create(connection);
+                created.map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })
+            }
+            Preparation::Migrate => self.migrate(connection, path, permit),
+        }
+    }
+
+    fn create(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(self.sql)?;
+        for (key, value) in [("created_at", now_ms().to_string()), ("session_idle_ms", "0".to_owned())] {
+            set_meta(&transaction, key, &value)?;
+        }
+        self.finish(transaction)
+    }
+
+    fn migrate(&self, connection: &mut Connection, path: &Path, permit: WritePermit) -> Result<(), IndexError> {
+        let due: Vec<_> = self.migrations.iter().filter(|migration| migration.from >= permit.from()).collect();
+        let failed = |name: &'static str| {
+            let (from, to) = (permit.from(), permit.to());
+            move |source| IndexError::Migration { path: path.to_owned(), from, to, name, source }
+        };
+        let started = Instant::now();
+        if due.iter().any(|migration| migration.rewrites_rows) {
+            copy_aside(connection, path, permit.from())?;
+        }
+        tracing::info!(path = %path.display(), from = permit.from(), to = permit.to(), "bringing the database up to date");
+        connection.busy_timeout(PATIENCE).map_err(failed("waiting for others"))?;
+        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = begun.map_err(failed("waiting for others"))?;
+        for migration in due {
+            let changed = match migration.change {
+                Change::Sql(sql) => transaction.execute_batch(sql),
+                Change::Function(function) => function(&transaction),
+            };
+            changed.map_err(failed(migration.name))?;
+        }
+        transaction.busy_timeout(BUSY_TIMEOUT).map_err(failed("noting the version"))?;
+        self.finish(transaction).map_err(failed("noting the version"))?;
+        let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(path = %path.display(), took_ms, "the database is up to date");
+        Ok(())
+    }
+
+    /// The version's numbers, where each of them stands, and the commit.
+    fn finish(&self, transaction: Transaction<'_>) -> rusqlite::Result<()> {
+        set_meta(&transaction, "schema_version", self.tables_version)?;
+        set_meta(&transaction, OLDEST_READER_KEY, &self.oldest_reader().to_string())?;
+        transaction.pragma_update(None, "user_version", self.versions.newest)?;
+        transaction.commit()
+    }
+
+    /// The oldest version whose readers can read the newest one: the one behind the last migration that breaks them.
+    fn oldest_reader(&self) -> i64 {
+        let breaking = self.migrations.iter().rev().find(|migration| migration.breaks_readers);
+        breaking.map_or(self.versions.oldest, |migration| migration.from + 1)
+    }
+}
+
+/// What the extension of a copy of the database begins with that was made before its rows were rewritten; its version follows.
+const COPY_EXTENSION: &str = "version-";
+
+/// Where a copy of the database goes before its rows are rewritten: `store.db.version-4`.
+pub(super) fn copy_path(database: &Path, version: i64) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(format!(".{COPY_EXTENSION}{version}"));
+    name.into()
+}
+
+/// Whether this is such a copy of the database.
+pub(crate) fn is_copy(path: &Path, database: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    path.with_extension("") == database && extension.is_some_and(|extension| extension.starts_with(COPY_EXTENSION))
+}
+
+/// Copies the database beside itself. A copy that is there was made by an attempt that failed, and the database went on
+/// since: the new one takes its place, but only once it is whole.
+fn copy_aside(connection: &Connection, path: &Path, version: i64) -> Result<(), IndexError> {
+    let to = copy_path(path, version);
+    let mut unfinished = to.clone().into_os_string();
+    unfinished.push(".new");
+    let unfinished = PathBuf::from(unfinished);
+    let copied = copy(connection, &unfinished, &to);
+    if copied.is_err() {
+        // What room it took is needed for the log.
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    copied?;
+    tracing::info!(to = %to.display(), "the database was copied, before its rows are rewritten");
+    Ok(())
+}
+
+fn copy(connection: &Connection, unfinished: &Path, to: &Path) -> Result<(), IndexError> {
+    match std::fs::remove_file(unfinished) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        removed => removed.at("remove", unfinished)?,
+    }
+    // SQLite writes into an empty file that is there, and keeps its mode.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(unfinished).at("create", unfinished)?;
+    let name = unfinished.to_string_lossy();
+    connection
+        .execute("VACUUM INTO ?1", [&name])
+        .map_err(|source| IndexError::Sqlite { path: unfinished.to_owned(), source })?;
+    file.sync_all().at("sync", unfinished)?;
+    std::fs::rename(unfinished, to).at("rename", unfinished)?;
+    let dir = to.parent().unwrap_or(Path::new("."));
+    Ok(File::open(dir).and_then(|dir| dir.sync_all()).at("sync", dir)?)
+}
+
+fn set_meta(transaction: &Transaction<'_>, key: &str, value: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
+    transaction.execute(sql, params![key, value]).map(|_| ())
+}
+
+/// Whether they lead from the oldest version to the newest, one version each.
+pub(super) const fn is_chain(migrations: &[Migration], versions: KnownVersions) -> bool {
+    let mut due = versions.oldest;
+    let mut place = 0;
+    while place < migrations.len() {
+        if migrations[place].from != due {
+            return false;
+        }
+        due += 1;
+        place += 1;
+    }
+    due == versions.newest
+}

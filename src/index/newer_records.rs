@@ -1,0 +1,106 @@
+//! Table `newer_records`: records that a newer build wrote, which wait until a build opens the store that knows them.
+//!
+//! Runs on the compactor, within a batch. A record comes into the table with the checkpoint that passes it, and leaves it with
+//! the rows that it becomes, in one transaction each: so it is folded once, whatever crashes when, and however often the
+//! store goes from an older build to a newer one and back.
+//!
+//! Keeping the segment in place of the record was rejected. One record would hold back a whole segment, and a few of them the
+//! log; a segment that is damaged or superseded could not go either; and the checkpoint, which says what is folded by one
+//! number, would have to say it for each record.
+
+use crate::ground::clock::now_ms;
+use crate::ground::position::{Offset, SegmentId, Sequence};
+use crate::segment::reader::FrameAt;
+use rusqlite::{Connection, params};
+
+/// Records of one kind and version that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NewerKind {
+    pub(crate) kind: u8,
+    pub(crate) version: u8,
+    pub(crate) records: u64,
+}
+
+/// A record that waited, and where it was in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewerRecord {
+    pub(crate) sequence: Sequence,
+    pub(crate) segment: SegmentId,
+    pub(crate) offset: Offset,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl NewerRecord {
+    /// As it lay in the log.
+    pub(crate) fn frame(&self) -> FrameAt<'_> {
+        FrameAt { offset: self.offset, sequence: self.sequence, payload: &self.payload }
+    }
+}
+
+/// What waits, by kind and version.
+pub(super) fn kinds(connection: &Connection) -> rusqlite::Result<Vec<NewerKind>> {
+    let sql = "SELECT kind, version, count(*) FROM newer_records GROUP BY kind, version ORDER BY kind, version";
+    connection
+        .prepare_cached(sql)?
+        .query_map([], |row| Ok(NewerKind { kind: row.get(0)?, version: row.get(1)?, records: row.get(2)? }))?
+        .collect()
+}
+
+/// Adds a record, which is of that kind and version.
+pub(super) fn add(
+    connection: &Connection,
+    segment: SegmentId,
+    frame: &FrameAt<'_>,
+    (kind, version): (u8, u8),
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO newer_records (sequence, segment, offset, kind, version, noted_at, payload)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![frame.sequence.0, segment.0, frame.offset.0, kind, version, now_ms(), frame.payload])
+        .map(|_| ())
+}
+
+/// Removes the first records of that kind and version, and gives them: at most so many, and fewer if they have more bytes
+/// than that together. At least one, if there is any.
+pub(super) fn take(
+    connection: &Connection,
+    (kind, version): (u8, u8),
+    records_max: usize,
+    bytes_max: usize,
+) -> rusqlite::Result<Vec<NewerRecord>> {
+    let lengths = "SELECT sequence, length(payload) FROM newer_records WHERE kind = ?1 AND version = ?2
+                   ORDER BY sequence LIMIT ?3";
+    let mut statement = connection.prepare_cached(lengths)?;
+    let mut rows = statement.query(params![kind, version, records_max])?;
+    let (mut last, mut bytes) = (None, 0_usize);
+    while let Some(row) = rows.next()? {
+        bytes = bytes.saturating_add(row.get(1)?);
+        if last.is_some() && bytes > bytes_max {
+            break;
+        }
+        last = Some(row.get::<_, u64>(0)?);
+    }
+    drop(rows);
+    let Some(last) = last else { return Ok(Vec::new()) };
+    let delete = "DELETE FROM newer_records WHERE kind = ?1 AND version = ?2 AND sequence <= ?3
+                  RETURNING sequence, segment, offset, payload";
+    let mut statement = connection.prepare_cached(delete)?;
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(NewerRecord {
+            sequence: Sequence(row.get(0)?),
+            segment: SegmentId(row.get(1)?),
+            offset: Offset(row.get(2)?),
+            payload: row.get(3)?,
+        })
+    };
+    statement.query_map(params![kind, version, last], read)?.collect()
+}
+
+/// Removes records that were noted before, at most `max`; how many.
+pub(super) fn expire(connection: &Connection, kept_since: i64, max: usize) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM newer_records WHERE sequence IN (
+                   SELECT sequence FROM newer_records WHERE noted_at < ?1 ORDER BY noted_at LIMIT ?2)";
+    connection.prepare_cached(sql)?.execute(params![kept_since, max])
+}

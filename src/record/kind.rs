@@ -1,0 +1,88 @@
+//! The kinds of records, and the version of each. Plain data.
+//!
+//! Both are append-only: a new kind gets the next number, a kind whose fields change gets the next version, and what was
+//! written once stays readable. `format.md` has the fields of each version.
+
+/// The kind of a record: its first byte. Zero is never used, so that unwritten bytes are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// [`RequestRecord`](super::RequestRecord).
+    Request = 1,
+    /// [`SessionRecord`](super::SessionRecord).
+    Session = 2,
+    /// [`SessionClosedRecord`](super::SessionClosedRecord).
+    SessionClosed = 3,
+    /// [`SchemaVersionRecord`](super::SchemaVersionRecord).
+    SchemaVersion = 4,
+    /// [`GapRecord`](super::GapRecord).
+    Gap = 5,
+}
+
+/// The version of a request that this build writes.
+///
+/// - 1: the first.
+const REQUEST_VERSION: u8 = 1;
+
+/// The version of a session that this build writes.
+///
+/// - 1: the first.
+const SESSION_VERSION: u8 = 1;
+
+/// The version of a session's end that this build writes.
+///
+/// - 1: the first.
+const SESSION_CLOSED_VERSION: u8 = 1;
+
+/// The version of a schema version's record that this build writes.
+///
+/// - 1: the first.
+const SCHEMA_VERSION_VERSION: u8 = 1;
+
+/// The version of a gap that this build writes.
+///
+/// - 1: the first.
+const GAP_VERSION: u8 = 1;
+
+impl Kind {
+    /// Every kind that this build knows, by its number.
+    pub const ALL: [Self; 5] = [Self::Request, Self::Session, Self::SessionClosed, Self::SchemaVersion, Self::Gap];
+
+    /// The kind with that number; `None` if this build knows none.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// The first byte of its records.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The version that this build writes. It reads that one and every one before it, from 1 on.
+    pub const fn version(self) -> u8 {
+        match self {
+            Self::Request => REQUEST_VERSION,
+            Self::Session => SESSION_VERSION,
+            Self::SessionClosed => SESSION_CLOSED_VERSION,
+            Self::SchemaVersion => SCHEMA_VERSION_VERSION,
+            Self::Gap => GAP_VERSION,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_numbered_from_one_without_a_hole_and_each_has_a_version() {
+        for (place, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(kind.number()), place + 1);
+            assert_eq!(Kind::from_number(kind.number()), Some(kind));
+            assert!(kind.version() >= 1, "{kind:?}");
+        }
+        for unknown in [0, 6, u8::MAX] {
+            assert_eq!(Kind::from_number(unknown), None);
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! Records of a newer build: an older one keeps them, folds what it knows, and the newer one folds the rest, once.
+//!
+//! The newer build is made up: it knows a kind 200 and the version 2 of requests, each of which holds another record whole.
+
+use super::{PATIENCE, wait_until};
+use crate::event::Event;
+use crate::ground::config::Config;
+use crate::ground::health::Part;
+use crate::ground::position::Sequence;
+use crate::ground::sabotage::{self, Spot, fail, panic};
+use crate::query::database::Query;
+use crate::query::filter::{RequestFilter, SessionFilter};
+use crate::record::record::{DECODER, Decoder, Record, RecordError};
+use crate::segment::directory;
+use crate::segment::reader::SegmentReader;
+use crate::segment::writer::PreparedSegment;
+use crate::store::store::Store;
+use crate::{Request, SessionClosed};
+use std::path::PathBuf;
+
+/// Knows what this build knows, and the made-up kind, and the made-up version.
+const NEWER: Decoder = |payload| match payload {
+    [200, 1, inner @ ..] => decode_inner(200, 1, inner),
+    [1, 2, inner @ ..] => decode_inner(1, 2, inner),
+    _ => Record::decode(payload),
+};
+
+/// Knows the kind, and not the version.
+const HALFWAY: Decoder = |payload| match payload {
+    [200, 1, inner @ ..] => decode_inner(200, 1, inner),
+    _ => Record::decode(payload),
+};
+
+fn decode_inner(kind: u8, version: u8, inner: &[u8]) -> Result<Record<'_>, RecordError> {
+    Record::decode(inner).map_err(|_| RecordError::Fields { kind, version })
+}
+
+/// How an event is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum As {
+    Known,
+    NewKind,
+    NewVersion,
+    /// Of the new kind, with fields that are none.
+    Nonsense,
+}
+
+fn payload(event: &Event<'_>, how: As) -> Vec<u8> {
+    let mut payload: Vec<u8> = match how {
+        As::Known => Vec::new(),
+        As::NewKind => vec![200, 1],
+        As::NewVersion => vec![1, 2],
+        As::Nonsense => return vec![200, 1, 99],
+    };
+    Record::from(*event).encode(&mut payload);
+    payload
+}
+
+fn with_request<T>(number: u64, take: impl FnOnce(Request<'_>) -> T) -> T {
+    let (id, session) = (format!("request-{number}"), format!("session-{}", number % 7));
+    let mut request = Request::new(&id, 1_760_000_000_000 + number as i64, "files", "tools/call");
+    request.session_id = Some(&session);
+    take(request)
+}
+
+/// A store that builds of several ages open in turn.
+struct Fixture {
+    _root: tempfile::TempDir,
+    config: Config,
+    store: Option<Store>,
+    recorded: u64,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let mut config = Config::new(root.path().join("data"));
+        config.segment_bytes = 64 * 1024;
+        let mut fixture = Self { _root: root, config, store: None, recorded: 0 };
+        fixture.reopen_as(DECODER);
+        fixture
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    fn shut_down(&mut self) {
+        self.store.take().unwrap().shutdown(PATIENCE);
+    }
+
+    /// The same store, which a build opens that knows so much.
+    fn reopen_as(&mut self, decode: Decoder) {
+        if self.store.is_some() {
+            self.shut_down();
+        }
+        self.store = Some(Store::open_with(self.config.clone(), decode).unwrap());
+    }
+
+    /// Records so many events as this build writes them.
+    fn record(&mut self, events: u64) {
+        let recorder = self.store().recorder();
+        for number in self.recorded..self.recorded + events {
+            with_request(number, |request| recorder.record(request));
+        }
+        self.recorded += events;
+    }
+
+    fn segments(&self) -> Vec<PathBuf> {
+        directory::list(&self.config.wal_dir()).unwrap().into_iter().map(|file| file.path).collect()
+    }
+
+    fn wait_for_problem(&self, part: Part) {
+        wait_until("health says something", || self.store().stats().health.problems.contains_key(&part));
+    }
+
+    /// Every event that was recorded is in the database once, each with a number of its own, and in its session's sums.
+    fn assert_each_event_is_folded_once(&self) {
+        let query = Query::open(&self.config.dir).unwrap();
+        let rows = query.requests(&RequestFilter::default()).unwrap();
+        let mut ids: Vec<_> = rows.iter().map(|row| row.request_id.clone()).collect();
+        ids.sort();
+        let mut expected: Vec<_> = (0..self.recorded).map(|number| format!("request-{number}")).collect();
+        expected.sort();
+        assert_eq!(ids, expected);
+        let sessions = query.sessions(&SessionFilter::default()).unwrap();
+        assert_eq!(sessions.iter().map(|session| session.total_calls).sum::<i64>(), self.recorded as i64);
+        let mut numbers: Vec<_> = rows.iter().map(|row| row.id).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!((numbers.len(), query.quarantine().unwrap()), (ids.len(), 0));
+    }
+
+    /// What a newer build would leave that was killed: a segment with these events, the store being shut.
+    fn record_newer(&mut self, events: impl IntoIterator<Item = As>) {
+        let newest = SegmentReader::open(self.segments().last().unwrap()).unwrap();
+        let header = *newest.header();
+        let base = header.base_sequence.0 + u64::from(newest.mark().durable.frames);
+        let prepared = PreparedSegment::create(&self.config.wal_dir(), header.segment_id.next(), 1024 * 1024).unwrap();
+        let (mut writer, _syncer) = prepared.activate(header.writer_id, Sequence(base), 5).unwrap();
+        for how in events {
+            with_request(self.recorded, |request| writer.append(&payload(&Event::from(request), how)).unwrap());
+            // One that is nonsense is no event.
+            self.recorded += u64::from(how != As::Nonsense);
+        }
+    }
+
+    fn wait_until_waiting(&self, records: u64) {
+        wait_until("so many wait", || self.store().stats().newer_records == records);
+    }
+
+    fn fold_all(&self) {
+        self.store().wait_folded(PATIENCE).unwrap();
+    }
+
+    fn folded_requests(&self) -> i64 {
+        Query::open(&self.config.dir).unwrap().totals().unwrap().requests
+    }
+
+    /// The rows that people read, and the sums that were made from them are what the rows say.
+    fn tables(&self) -> String {
+        let query = Query::open(&self.config.dir).unwrap();
+        assert_eq!(query.integrity(false).unwrap(), crate::query::integrity::Integrity::default());
+        let mut requests = query.requests(&RequestFilter::default()).unwrap();
+        requests.sort_by_key(|row| row.id);
+        let mut sessions = query.sessions(&SessionFilter::default()).unwrap();
+        sessions.sort_by(|one, other| one.session_id.cmp(&other.session_id));
+        let tools = query.tool_stats(&RequestFilter::default()).unwrap();
+        format!("{requests:#?}\n{sessions:#?}\n{tools:#?}")
+    }
+}
+
+/// Known ones, of the new kind and of the new version, all mixed.
+fn mixed() -> impl Iterator<Item = As> {
+    (0..60).map(|number| [As::Known, As::NewKind, As::Known, As::NewVersion][number % 4])
+}
+
+/// A store of this build, with ten events.
+fn begun() -> Fixture {
+    let mut fixture = Fixture::new();
+    fixture.record(10);
+    fixture.fold_all();
+    fixture.shut_down();
+    fixture
+}
+
+#[test]
+fn what_a_newer_build_wrote_waits_beyond_its_segment_and_is_folded_once_by_the_build_that_knows_it() {
+    let mut fixture = begun();
+    fixture.record_newer(mixed());
+    let first = fixture.segments();
+    fixture.reopen_as(DECODER);
+    fixture.record(10);
+    fixture.fold_all();
+    fixture.wait_until_waiting(30);
+    // Folding went on behind each of them.
+    assert_eq!(fixture.folded_requests(), 50);
+    let stats = fixture.store().stats();
+    assert!(stats.health.is_ok(), "no damage: {}", stats.health);
+    let text = &stats.health.notes[&Part::NewerRecords];
+    assert_eq!(stats.health.to_string(), format!("ok; beside that, {text}"));
+    assert!(text.contains("15 of kind 1, version 2; 15 of kind 200, version 1"), "{text}");
+    assert!(text.contains("open the store with that mcplog"), "{text}");
+    assert_eq!(Query::open(&fixture.config.dir).unwrap().quarantine().unwrap(), 0);
+    // Their segments go like others.
+    fixture.shut_down();
+    assert!(first.iter().all(|path| !path.exists()), "{:?}", fixture.segments());
+    // Opened again by the same build, they wait on.
+    fixture.reopen_as(DECODER);
+    fixture.wait_until_waiting(30);
+    assert_eq!(fixture.folded_requests(), 50);
+    // A build that knows one of the two folds that.
+    fixture.reopen_as(HALFWAY);
+    fixture.wait_until_waiting(15);
+    assert_eq!(fixture.folded_requests(), 65);
+    fixture.reopen_as(NEWER);
+    fixture.wait_until_waiting(0);
+    fixture.fold_all();
+    assert_eq!(fixture.store().stats().health.to_string(), "ok");
+    fixture.assert_each_event_is_folded_once();
+    // Back to the older one and forth again: nothing is lost, and nothing comes twice.
+    fixture.shut_down();
+    fixture.record_newer(mixed());
+    fixture.reopen_as(DECODER);
+    fixture.wait_until_waiting(30);
+    fixture.fold_all();
+    fixture.record(5);
+    for decode in [NEWER, DECODER, NEWER] {
+        fixture.reopen_as(decode);
+        fixture.wait_until_waiting(0);
+        fixture.fold_all();
+        fixture.assert_each_event_is_folded_once();
+    }
+    // And it is as if the newer build alone had folded everything.
+    let mut alone = begun();
+    alone.record_newer(mixed());
+    alone.reopen_as(NEWER);
+    alone.record(10);
+    alone.fold_all();
+    alone.shut_down();
+    alone.record_newer(mixed());
+    alone.reopen_as(NEWER);
+    alone.record(5);
+    alone.fold_all();
+    assert_eq!(alone.store().stats().newer_records, 0);
+    assert_eq!(fixture.tables(), alone.tables());
+}
+
+#[test]
+fn a_crash_while_what_waited_is_folded_leaves_each_record_waiting_or_folded() {
+    // Each batch of an upgrade dies in turn. There are three records in a batch here.
+    for batch in 0..6 {
+        let mut fixture = begun();
+        fixture.record_newer(mixed());
+        fixture.reopen_as(DECODER);
+        fixture.wait_until_waiting(30);
+        fixture.shut_down();
+        sabotage::order(&fixture.config.dir, Spot::Fold, batch, 1, panic);
+        fixture.reopen_as(NEWER);
+        fixture.wait_for_problem(Part::Thread);
+        fixture.shut_down();
+        let query = Query::open(&fixture.config.dir).unwrap();
+        let (totals, waiting) = (query.totals().unwrap(), 30 - 3 * i64::from(batch));
+        assert_eq!((totals.newer_records, totals.requests), (waiting, fixture.recorded as i64 - waiting));
+        fixture.reopen_as(NEWER);
+        fixture.wait_until_waiting(0);
+        fixture.assert_each_event_is_folded_once();
+    }
+}
+
+#[test]
+fn a_database_in_trouble_delays_what_waits_and_loses_nothing_of_it() {
+    let mut fixture = begun();
+    fixture.record_newer(mixed());
+    sabotage::order(&fixture.config.dir, Spot::Fold, 0, 2, fail);
+    fixture.reopen_as(DECODER);
+    fixture.wait_until_waiting(30);
+    fixture.shut_down();
+    sabotage::order(&fixture.config.dir, Spot::Fold, 3, 2, fail);
+    fixture.reopen_as(NEWER);
+    fixture.wait_until_waiting(0);
+    fixture.assert_each_event_is_folded_once();
+}
+
+#[test]
+fn a_waiting_record_that_turns_out_to_be_nonsense_is_quarantined_once_and_whole() {
+    let mut fixture = begun();
+    fixture.record_newer([As::NewKind, As::Nonsense, As::NewKind]);
+    fixture.reopen_as(DECODER);
+    fixture.wait_until_waiting(3);
+    for _ in 0..2 {
+        fixture.reopen_as(NEWER);
+        fixture.wait_until_waiting(0);
+        fixture.fold_all();
+        assert_eq!(fixture.folded_requests(), 12);
+        let database = rusqlite::Connection::open(fixture.config.dir.join("store.db")).unwrap();
+        let sql = "SELECT sequence, payload FROM quarantine";
+        let rows: Vec<(i64, Vec<u8>)> = database
+            .prepare(sql)
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(rows, [(12, payload(&SessionClosed::new("", 0).into(), As::Nonsense))]);
+    }
+}
+
+#[test]
+fn a_database_that_is_made_anew_from_the_log_has_them_waiting_again_or_folded() {
+    let mut fixture = begun();
+    fixture.config.keep_segments_bytes = u64::MAX;
+    fixture.record_newer(mixed());
+    for (decode, waiting) in [(DECODER, 30), (NEWER, 0), (DECODER, 30)] {
+        fixture.reopen_as(decode);
+        fixture.fold_all();
+        fixture.wait_until_waiting(waiting);
+        fixture.shut_down();
+        for name in ["store.db", "store.db-wal", "store.db-shm"] {
+            let _ = std::fs::remove_file(fixture.config.dir.join(name));
+        }
+    }
+    fixture.reopen_as(NEWER);
+    fixture.fold_all();
+    let events = fixture.folded_requests();
+    // The first segment was retired before any was kept.
+    assert!((60..=70).contains(&events), "{events}");
+}
+
+#[test]
+fn a_check_says_how_many_wait_in_the_log_and_in_the_database_and_calls_that_no_damage() {
+    let mut fixture = begun();
+    fixture.record_newer(mixed());
+    let check = |fixture: &Fixture| crate::check(&fixture.config.dir, false, |_| {}).unwrap();
+    let before = check(&fixture);
+    assert_eq!((before.newer_records, before.verdict), (Some(30), crate::store::Severity::Unfinished));
+    fixture.reopen_as(DECODER);
+    fixture.wait_until_waiting(30);
+    fixture.fold_all();
+    fixture.shut_down();
+    let after = check(&fixture);
+    assert_eq!((after.newer_records, after.verdict), (Some(30), crate::store::Severity::Sound));
+    let says = |report: &crate::check::CheckReport| {
+        report.findings.iter().any(|finding| finding.text.contains("30 records of a newer mcplog"))
+    };
+    assert!(says(&before) && says(&after), "{:?} {:?}", before.findings, after.findings);
+    fixture.reopen_as(NEWER);
+    fixture.wait_until_waiting(0);
+    fixture.shut_down();
+    let folded = check(&fixture);
+    assert_eq!((folded.newer_records, folded.findings.len()), (Some(0), 0), "{:?}", folded.findings);
+}
+
+#[test]
+fn a_check_names_the_copy_that_was_made_before_a_migration() {
+    let fixture = begun();
+    let copy = fixture.config.dir.join("store.db.version-3");
+    std::fs::copy(fixture.config.dir.join("store.db"), &copy).unwrap();
+    let report = crate::check(&fixture.config.dir, true, |_| {}).unwrap();
+    assert_eq!(report.findings.iter().map(|finding| &finding.path).collect::<Vec<_>>(), [&copy]);
+    assert!(report.findings[0].text.contains("delete it unless you may go back"));
+    assert_eq!(report.verdict, crate::store::Severity::Sound);
+}
+
+#[test]
+fn a_database_of_another_version_is_no_damage_and_the_check_says_what_to_do() {
+    for (version, advice) in [(1_000, "use a newer mcplog"), (1, "from before the first release")] {
+        let fixture = begun();
+        let database = rusqlite::Connection::open(fixture.config.dir.join("store.db")).unwrap();
+        database.pragma_update(None, "user_version", version).unwrap();
+        database.execute("UPDATE meta SET value = ?1 WHERE key = 'oldest_reader'", [version.to_string()]).unwrap();
+        drop(database);
+        let report = crate::check(&fixture.config.dir, true, |_| {}).unwrap();
+        let [database, ..] = &report.findings[..] else { panic!("nothing found") };
+        assert!(database.text.contains(advice) && database.path.ends_with("store.db"), "{database:?}");
+        assert_eq!(report.verdict, crate::store::Severity::Unfinished, "{:?}", report.findings);
+        assert_eq!(report.requests, None);
+    }
+}

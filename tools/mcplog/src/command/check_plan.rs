@@ -1,0 +1,71 @@
+//! `mcplog check --plan`: what a store is about to let go, before it does.
+//!
+//! Runs on the main thread. It only reads.
+
+use crate::arguments::CheckArgs;
+use crate::error::CliError;
+use crate::proxy::{chain, store_settings};
+use mcplog::plan::{ExpiryPlan, ExpiryReason, Fate, RetirementPlan};
+use mcplog_terminal::json;
+use mcplog_terminal::style::{BAD, DIM, HEADER, WARNING};
+use mcplog_terminal::text::escape;
+use mcplog_terminal::units::{bytes, count, counted};
+use mcplog_terminal::view::View;
+use std::io::Write;
+
+/// Runs the command.
+pub(super) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
+    let dir = &args.store.dir;
+    let config = match &args.config {
+        Some(path) => store_settings(path, dir).map_err(|error| CliError::Failed(chain(&error)))?,
+        None => mcplog::Config::new(dir),
+    };
+    let plan = mcplog::plan(&config).map_err(|error| CliError::Failed(error.to_string()))?;
+    if args.json {
+        return Ok(json::write_line(out, &plan)?);
+    }
+    writeln!(out, "{HEADER}{}{HEADER:#}", escape(&dir.display().to_string()))?;
+    show_retirement(&plan.retirement, out)?;
+    match &plan.expiry {
+        Some(expiry) => show_expiry(expiry, view, out)?,
+        None => writeln!(out, "\n{DIM}Nothing in the database expires.{DIM:#}")?,
+    }
+    if args.config.is_none() {
+        writeln!(out, "\n{DIM}By the default limits; --config FILE takes those of a proxy's configuration.{DIM:#}")?;
+    }
+    Ok(())
+}
+
+fn show_retirement(plan: &RetirementPlan, out: &mut dyn Write) -> Result<(), CliError> {
+    let gone: Vec<_> = plan.deleted().chain(plan.moved()).collect();
+    for (number, planned) in gone.iter().enumerate() {
+        if number == 0 {
+            writeln!(out)?;
+        }
+        let (style, what) = match planned.fate {
+            Fate::Damaged => (BAD, "moved into quarantine/: damaged"),
+            Fate::BeyondAge => (WARNING, "deleted: folded, and too old"),
+            Fate::Superseded => (WARNING, "deleted: others have its records"),
+            _ => (WARNING, "deleted: folded, and not to be kept"),
+        };
+        writeln!(out, "{style}segment {}{style:#}, {}, {what}", planned.segment, bytes(planned.bytes))?;
+    }
+    let size = bytes(gone.iter().map(|planned| planned.bytes).sum());
+    let kept = count(plan.segments.len() as u64 - gone.len() as u64);
+    let gone = counted(gone.len() as u64, "folded segment");
+    writeln!(out, "\n{DIM}{gone} to leave the log, {size}; {kept} to stay.{DIM:#}")?;
+    Ok(())
+}
+
+fn show_expiry(plan: &ExpiryPlan, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
+    let why = match plan.reason {
+        ExpiryReason::Age => "it is too old",
+        ExpiryReason::Size => "the database is too large",
+        _ => "it has begun to",
+    };
+    writeln!(out, "\nWhat is from before {} expires: {why}.", view.clock.one_time(plan.kept_since))?;
+    for expiring in plan.rows.iter().filter(|expiring| expiring.rows > 0) {
+        writeln!(out, "{WARNING}{:>12}{WARNING:#}  {}", count(expiring.rows), expiring.table)?;
+    }
+    Ok(())
+}
