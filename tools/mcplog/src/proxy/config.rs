@@ -3,7 +3,7 @@
 //! Pure but for reading the file. Flags win over the file; unknown keys in the file are refused, since a setting that is
 //! silently ignored is worse than an error.
 
-use super::upstream::{UpstreamError, UpstreamUrl};
+use super::upstream_url::{UpstreamError, UpstreamUrl};
 use clap::Args;
 use serde::{Deserialize, Deserializer};
 use std::path::{Path, PathBuf};
