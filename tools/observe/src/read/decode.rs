@@ -102,16 +102,17 @@ impl Decoder {
                 Ok(())
             }
             Method::Gzip(decoder) => steps(bytes, total, |step| {
-                decoder.write_all(step)?;
-                decoder.flush()?;
+                let result = decoder.write_all(step);
+                // What came before the damage counts: peers may have read that far.
+                let result = result.and(decoder.flush());
                 on_bytes(decoder.get_ref());
-                Ok(drain(decoder.get_mut()))
+                (drain(decoder.get_mut()), result)
             }),
             Method::Deflate(decoder) => steps(bytes, total, |step| {
-                decoder.write_all(step)?;
-                decoder.flush()?;
+                let result = decoder.write_all(step);
+                let result = result.and(decoder.flush());
                 on_bytes(decoder.get_ref());
-                Ok(drain(decoder.get_mut()))
+                (drain(decoder.get_mut()), result)
             }),
             Method::Unreadable => Err(Unreadable),
         };
@@ -122,14 +123,16 @@ impl Decoder {
     }
 }
 
+/// Unpacks in steps. `unpack` says how much a step gave, and whether that was all of it.
 fn steps(
     bytes: &[u8],
     total: &mut u64,
-    mut unpack: impl FnMut(&[u8]) -> std::io::Result<u64>,
+    mut unpack: impl FnMut(&[u8]) -> (u64, std::io::Result<()>),
 ) -> Result<(), Unreadable> {
     for step in bytes.chunks(STEP_BYTES) {
-        *total += unpack(step).map_err(|_| Unreadable)?;
-        if *total > DECODED_BYTES_MAX {
+        let (decoded, result) = unpack(step);
+        *total += decoded;
+        if result.is_err() || *total > DECODED_BYTES_MAX {
             return Err(Unreadable);
         }
     }
@@ -196,6 +199,16 @@ mod tests {
         let mut broken = decoder("gzip");
         assert_eq!(broken.push(b"this is not gzip at all", |_| {}), Err(Unreadable));
         assert_eq!(broken.push(&gzip(b"too late"), |_| panic!("unpacked after a failure")), Err(Unreadable));
+    }
+
+    #[test]
+    fn what_comes_before_the_damage_is_read() {
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+        zlib.write_all(b"complete").unwrap();
+        let packed = [zlib.finish().unwrap(), b"and more".to_vec()].concat();
+        let mut seen = Vec::new();
+        let result = decoder("deflate").push(&packed, |bytes| seen.extend_from_slice(bytes));
+        assert_eq!((seen.as_slice(), result), (&b"complete"[..], Err(Unreadable)));
     }
 
     #[test]

@@ -54,6 +54,10 @@ pub struct SseParser {
     line_is_empty: bool,
     name: Vec<u8>,
     value: Vec<u8>,
+    /// The value was longer than what is kept.
+    value_is_cut: bool,
+    /// The value has a NUL, which makes an id void.
+    value_has_nul: bool,
     event: Vec<u8>,
     /// The current event has a `data` field.
     has_data: bool,
@@ -74,6 +78,8 @@ impl SseParser {
             line_is_empty: true,
             name: Vec::new(),
             value: Vec::new(),
+            value_is_cut: false,
+            value_has_nul: false,
             event: Vec::new(),
             has_data: false,
         }
@@ -150,8 +156,10 @@ impl SseParser {
             Field::Event | Field::Retry => {
                 let room = FIELD_BYTES_MAX.saturating_sub(self.value.len());
                 self.value.extend_from_slice(&part[..part.len().min(room)]);
+                self.value_is_cut |= part.len() > room;
             }
-            Field::Data | Field::Id | Field::Ignored => {}
+            Field::Id => self.value_has_nul |= memchr::memchr(0, part).is_some(),
+            Field::Data | Field::Ignored => {}
         }
         let Some(end) = end else { return bytes.len() };
         self.end_field(field, on_part);
@@ -170,6 +178,7 @@ impl SseParser {
         };
         self.name.clear();
         self.value.clear();
+        (self.value_is_cut, self.value_has_nul) = (false, false);
         if field == Field::Data {
             if self.has_data {
                 on_part(Part::Data(b"\n"));
@@ -182,8 +191,8 @@ impl SseParser {
     fn end_field(&mut self, field: Field, on_part: &mut impl FnMut(Part<'_>)) {
         match field {
             Field::Event => std::mem::swap(&mut self.event, &mut self.value),
-            Field::Id => on_part(Part::Id),
-            Field::Retry => {
+            Field::Id if !self.value_has_nul => on_part(Part::Id),
+            Field::Retry if !self.value_is_cut => {
                 let digits = std::str::from_utf8(&self.value)
                     .ok()
                     .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
@@ -191,7 +200,7 @@ impl SseParser {
                     on_part(Part::Retry(retry_ms));
                 }
             }
-            Field::Data | Field::Ignored => {}
+            Field::Id | Field::Retry | Field::Data | Field::Ignored => {}
         }
     }
 
