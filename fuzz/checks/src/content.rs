@@ -8,7 +8,7 @@ use mcplog_observe::read::{Coding, DECODER_BYTES_MAX, Decoder, STEP_DECODED_BYTE
 use std::io::{Read, Write};
 
 /// How long the content is at most that is packed here, in bytes.
-const CONTENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+const CONTENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What is unpacked is what was packed, in whatever pieces it comes; memory is bounded, whatever it is.
 pub fn check(input: &[u8]) {
@@ -18,8 +18,8 @@ pub fn check(input: &[u8]) {
     let body = if choices & 2 == 0 { Body::packed(coding, choices, &mut input) } else { Body::raw(input.rest()) };
 
     let (plain, is_readable) = unpack_plainly(coding, &body.bytes);
-    let (whole, result) = unpack(coding, &body.bytes, usize::MAX);
-    let (pieces, same_result) = unpack(coding, &body.bytes, piece_bytes);
+    let (whole, result) = unpack(coding, &body.bytes, usize::MAX, plain.len());
+    let (pieces, same_result) = unpack(coding, &body.bytes, piece_bytes, plain.len());
     assert_eq!(result, same_result, "in one piece or in several");
     if let Some(content) = body.content {
         assert!(content == whole && content == pieces && result.is_ok(), "what was packed is unpacked");
@@ -84,9 +84,14 @@ fn unpack_plainly(coding: Coding, body: &[u8]) -> (Vec<u8>, bool) {
     (content, result.is_ok())
 }
 
-/// Unpacks a body in pieces, in bounded memory.
-fn unpack(coding: Coding, body: &[u8], piece_bytes: usize) -> (Vec<u8>, Result<(), Unreadable>) {
-    let mut content = Vec::with_capacity(2 * CONTENT_BYTES_MAX + 64 * 1024);
+/// Unpacks a body in pieces, in bounded memory. It has about `content_bytes` of content.
+fn unpack(
+    coding: Coding,
+    body: &[u8],
+    piece_bytes: usize,
+    content_bytes: usize,
+) -> (Vec<u8>, Result<(), Unreadable>) {
+    let mut content = Vec::with_capacity(content_bytes + STEP_DECODED_BYTES_MAX);
     let capacity = content.capacity();
     let mut result = Ok(());
     let memory = allocation_counter::measure(|| {

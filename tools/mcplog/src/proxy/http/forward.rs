@@ -94,7 +94,7 @@ impl Forwarder {
 async fn timed_out(method: &Method, exchange: &OpenExchange) -> Response<ResponseBody> {
     // The client was dropped, and with it the request's body, unless the connection's task has it: that drops it when it
     // runs next.
-    if tokio::time::timeout(GIVE_BACK_TIME, exchange.body_settled()).await.is_ok() {
+    if tokio::time::timeout(GIVE_BACK_TIME, exchange.body_released()).await.is_ok() {
         exchange.read_unread().await;
     }
     failed(method, &exchange.end(End::Silent))

@@ -25,21 +25,21 @@ pub(super) struct OpenExchange {
     pub(super) observed: Exchange,
     pub(super) metrics: Arc<Metrics>,
     body: Mutex<Body>,
-    /// The body is not [`Body::Passing`] any more.
-    body_settled: Notify,
+    /// The body is not [`Body::Passing`] any more: whoever sends it has let go of it.
+    body_released: Notify,
 }
 
 impl OpenExchange {
     pub(super) fn new(observed: Exchange, metrics: Arc<Metrics>) -> Self {
         // What brings no messages is not read at all.
         let body = if observed.is_post() { Body::Passing } else { Body::Read };
-        Self { observed, metrics, body: Mutex::new(body), body_settled: Notify::new() }
+        Self { observed, metrics, body: Mutex::new(body), body_released: Notify::new() }
     }
 
     /// The request was read as far as it will be.
     pub(super) fn on_body_read(&self) {
         *self.body.lock() = Body::Read;
-        self.body_settled.notify_one();
+        self.body_released.notify_one();
     }
 
     /// Keeps what the upstream did not take of the request. Hands it back if the exchange is over, and nobody will ask.
@@ -50,14 +50,14 @@ impl OpenExchange {
         }
         *body = Body::GivenBack(Box::new(unread));
         drop(body);
-        self.body_settled.notify_one();
+        self.body_released.notify_one();
         None
     }
 
     /// Waits until the request was read, or its rest was given back.
-    pub(super) async fn body_settled(&self) {
+    pub(super) async fn body_released(&self) {
         while matches!(*self.body.lock(), Body::Passing) {
-            self.body_settled.notified().await;
+            self.body_released.notified().await;
         }
     }
 
