@@ -12,7 +12,8 @@ use std::io::Write;
 /// How many exchanges a script has at most.
 pub(crate) const EXCHANGES_MAX: usize = 3;
 /// How many bytes all bodies of a script have together, packed; a piece counts as so many at least.
-const BODY_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Enough for what has no limit to be more than an exchange may hold.
+const BODY_BYTES_MAX: usize = 40 * 1024 * 1024;
 const PIECE_BYTES_MIN: usize = 256;
 
 /// A head of either direction, and nothing about it that the observer would not be told.
@@ -94,7 +95,7 @@ const PHRASES: [&str; 36] = [
     r#""result":{"tools":[{"name":""#,
     r#""error":{"message":""#,
     "\",",
-    "xxxxxxxxxxxxxxxx",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
     "\\u00e4\\n",
 ];
 
