@@ -4,7 +4,7 @@ use crate::input::Input;
 use flate2::Compression;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
-use mcplog_observe::read::{Coding, DECODER_BYTES_MAX, Decoder, STEP_DECODED_BYTES_MAX, Unreadable};
+use mcplog_observe::read::{Coding, DECODER_BYTES_MAX, Decoder, PIECE_BYTES_MAX, Unreadable};
 use std::io::{Read, Write};
 
 /// How long the content is at most that is packed here, in bytes.
@@ -85,20 +85,15 @@ fn unpack_plainly(coding: Coding, body: &[u8]) -> (Vec<u8>, bool) {
 }
 
 /// Unpacks a body in pieces, in bounded memory. It has about `content_bytes` of content.
-fn unpack(
-    coding: Coding,
-    body: &[u8],
-    piece_bytes: usize,
-    content_bytes: usize,
-) -> (Vec<u8>, Result<(), Unreadable>) {
-    let mut content = Vec::with_capacity(content_bytes + STEP_DECODED_BYTES_MAX);
+fn unpack(coding: Coding, body: &[u8], piece_bytes: usize, content_bytes: usize) -> (Vec<u8>, Result<(), Unreadable>) {
+    let mut content = Vec::with_capacity(content_bytes + PIECE_BYTES_MAX);
     let capacity = content.capacity();
     let mut result = Ok(());
     let memory = allocation_counter::measure(|| {
         let mut decoder = Decoder::new(coding);
         for piece in body.chunks(piece_bytes) {
             let pushed = decoder.push(piece, |bytes| {
-                assert!(bytes.len() <= STEP_DECODED_BYTES_MAX, "{} bytes at once", bytes.len());
+                assert!(bytes.len() <= PIECE_BYTES_MAX, "{} bytes at once", bytes.len());
                 content.extend_from_slice(bytes);
             });
             assert!(result.is_ok() || pushed.is_err(), "readable again");

@@ -12,7 +12,7 @@
 //!          index (those of a session, met on another stream)    \-> SchemaQueue --> schema: pages -> hash -> SchemaVersion
 //! ```
 //!
-//! Start at [`Exchange`]. What is read from a message is the table in `read/scan.rs`; how a call ends is the table in
+//! Start at [`Exchange`]. What is read from a message is the table in `read/place.rs`; how a call ends is the table in
 //! `calls/lifecycle.rs`; what a failed call is called is [`Failure`]; sessions of both eras are in `session/`.
 //!
 //! - Pure: no socket, no file, no thread, no runtime. Bytes and heads come in as plain values, the time through [`Clock`];

@@ -4,7 +4,7 @@
 //! arrives on another stream. It is told what happens, and [`super::lifecycle`] says what follows. Should nobody tell it
 //! anything, its drop does. Lives in the tasks that pass bytes on; it must not wait.
 
-use super::event::{Ended, Outcome};
+use super::event::{Ended, How};
 use super::facts::Facts;
 use super::failure::Failure;
 use super::happening::Happening;
@@ -78,8 +78,8 @@ impl Call {
     /// Tells it what happened, and when. `true` if that ended it: then it is recorded.
     pub(crate) fn tell(&self, happening: &Happening<'_>, now: Instant) -> bool {
         let ended = self.progress.lock().advance(happening, now);
-        let Some((facts, outcome, at)) = ended else { return false };
-        Ended { recording: &self.recording, origin: &self.origin, id: self.id.as_ref(), facts: &facts, outcome, at }
+        let Some((facts, how, at)) = ended else { return false };
+        Ended { recording: &self.recording, origin: &self.origin, id: self.id.as_ref(), facts: &facts, how, at }
             .record();
         true
     }
@@ -98,26 +98,26 @@ impl Drop for Call {
 
 impl Progress {
     /// Takes the step that follows. What it returns is to be recorded, and happened then.
-    fn advance<'a>(&mut self, happening: &Happening<'a>, now: Instant) -> Option<(Facts, Outcome<'a>, Instant)> {
+    fn advance<'a>(&mut self, happening: &Happening<'a>, now: Instant) -> Option<(Facts, How<'a>, Instant)> {
         let input = happening.input();
         if input == Input::Overdue && self.left.is_none_or(|left| now < left.deadline) {
             return None;
         }
         let (next, recorded) = step(self.state, input);
         let has_moved = std::mem::replace(&mut self.state, next) != next;
-        let (outcome, at) = match (recorded, happening) {
+        let (how, at) = match (recorded, happening) {
             (Recorded::Nothing, Happening::LeftToClient(_, wait) | Happening::LeftToStream(wait)) if has_moved => {
                 self.left = Some(Left { failure: happening.failure(), since: now, deadline: now + *wait });
                 return None;
             }
             (Recorded::Nothing, _) => return None,
-            (Recorded::Answer, Happening::Answered(answer)) => (Outcome::Answered(*answer), now),
-            (Recorded::Answer | Recorded::Failure, _) => (Outcome::Failed(happening.failure()), now),
-            (Recorded::FailureOfThen, _) => self.left.map_or((Outcome::Failed(happening.failure()), now), |left| {
-                (Outcome::Failed(left.failure), left.since)
-            }),
-            (Recorded::Timeout, _) => (Outcome::Failed(Failure::Timeout), now),
+            (Recorded::Answer, Happening::Answered(answer)) => (How::Answered(*answer), now),
+            (Recorded::Answer | Recorded::Failure, _) => (How::Failed(happening.failure()), now),
+            (Recorded::FailureOfThen, _) => self
+                .left
+                .map_or((How::Failed(happening.failure()), now), |left| (How::Failed(left.failure), left.since)),
+            (Recorded::Timeout, _) => (How::Failed(Failure::Timeout), now),
         };
-        Some((self.facts.take()?, outcome, at))
+        Some((self.facts.take()?, how, at))
     }
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 /// How a call ended.
 #[derive(Clone, Copy)]
-pub(super) enum Outcome<'a> {
+pub(super) enum How<'a> {
     Answered(Answer<'a>),
     Failed(Failure),
 }
@@ -31,12 +31,12 @@ pub(super) struct Ended<'a> {
     pub(super) origin: &'a Origin,
     pub(super) id: Option<&'a RpcId>,
     pub(super) facts: &'a Facts,
-    pub(super) outcome: Outcome<'a>,
+    pub(super) how: How<'a>,
     /// When.
     pub(super) at: Instant,
 }
 
-/// What the outcome means for the row.
+/// What that means for the row.
 struct Verdict<'a> {
     status: Status,
     error_code: Option<Cow<'a, str>>,
@@ -65,9 +65,9 @@ impl<'a> Ended<'a> {
 
     /// Hands the result over that says what the server offers, if it does.
     fn offer_schema(&self) {
-        let Outcome::Answered(Answer { message, payload: Some(payload), new_session }) = self.outcome else { return };
+        let How::Answered(Answer { message, payload: Some(payload), .. }) = self.how else { return };
         let Some(method) = self.facts.schema.filter(|_| message.has_result) else { return };
-        let scope = match self.origin.session.as_ref().or(new_session) {
+        let scope = match self.session_of_transport() {
             Some(session) => Scope::Session(session.clone()),
             None => Scope::Connection(self.facts.arrival.connection),
         };
@@ -76,17 +76,16 @@ impl<'a> Ended<'a> {
     }
 
     fn verdict(&self) -> Verdict<'a> {
-        match self.outcome {
-            Outcome::Answered(Answer { message, .. }) if message.has_result => Verdict::of_result(message, self.facts),
-            Outcome::Answered(Answer { message, .. }) => Verdict::of_error(message),
-            Outcome::Failed(failure) => Verdict::of_failure(failure),
+        match self.how {
+            How::Answered(Answer { message, .. }) if message.has_result => Verdict::of_result(message, self.facts),
+            How::Answered(Answer { message, .. }) => Verdict::of_error(message),
+            How::Failed(failure) => Verdict::of_failure(failure),
         }
     }
 
     /// The session that the row names: the client's, the one its handshake began, or one that is made up.
     fn session(&self) -> Option<Arc<str>> {
-        let new_session = if let Outcome::Answered(answer) = self.outcome { answer.new_session } else { None };
-        if let Some(session) = self.origin.session.as_ref().or(new_session) {
+        if let Some(session) = self.session_of_transport() {
             return Some(session.clone());
         }
         let identity = self.facts.sessionless.as_ref()?;
@@ -96,6 +95,13 @@ impl<'a> Ended<'a> {
             self.announce(&derived.session_id, identity, self.facts.protocol_version.as_deref(), true);
         }
         Some(derived.session_id)
+    }
+
+    /// The session that the request came in, or that its answer began.
+    fn session_of_transport(&self) -> Option<&'a Arc<str>> {
+        let of_response =
+            || if let How::Answered(answer) = self.how { answer.response.new_session.as_ref() } else { None };
+        self.origin.session.as_ref().or_else(of_response)
     }
 
     /// Records the session that begins, if this was the handshake of one.
@@ -158,7 +164,7 @@ impl<'a> Ended<'a> {
     }
 
     fn has_result(&self) -> bool {
-        matches!(self.outcome, Outcome::Answered(answer) if answer.message.has_result)
+        matches!(self.how, How::Answered(answer) if answer.message.has_result)
     }
 }
 

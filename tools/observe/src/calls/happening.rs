@@ -4,8 +4,8 @@
 
 use super::failure::Failure;
 use super::lifecycle::Input;
+use super::response::Response;
 use crate::read::Message;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A response, and what came with it.
@@ -14,8 +14,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) message: &'a Message,
     /// The text of the message, if it was kept.
     pub(crate) payload: Option<&'a [u8]>,
-    /// The session that the head of the exchange's response announced.
-    pub(crate) new_session: Option<&'a Arc<str>>,
+    pub(crate) response: &'a Response,
 }
 
 /// What happens to a call. Each has its row in the table of [`super::lifecycle`].

@@ -8,6 +8,7 @@ use super::happening::{Answer, Happening};
 use super::index::CallIndex;
 use super::lifecycle::{INPUTS, Input, Recorded, STATES, State, step};
 use super::origin::Origin;
+use super::response::Response;
 use crate::arrival::Arrival;
 use crate::read::{Message, RpcId, Scanner, Slot};
 use crate::recording::{Phase, Recording};
@@ -16,6 +17,7 @@ use mcplog::Status;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+static NO_RESPONSE: Response = Response { status: None, new_session: None };
 const SECOND: Duration = Duration::from_secs(1);
 /// How long the exchange went on before it left the call.
 const LEFT_AFTER: Duration = Duration::from_secs(10);
@@ -77,7 +79,7 @@ impl Fixture {
 /// What happens, with failures that can be told apart from the one that the exchange left the call with.
 fn happening(input: Input, answer: &Message) -> Happening<'_> {
     match input {
-        Input::Answered => Happening::Answered(Answer { message: answer, payload: None, new_session: None }),
+        Input::Answered => Happening::Answered(Answer { message: answer, payload: None, response: &NO_RESPONSE }),
         Input::Cancelled => Happening::Cancelled,
         Input::ExchangeOver => Happening::ExchangeOver(Failure::NoResponse),
         Input::LeftToClient => Happening::LeftToClient(Failure::NoResponse, WAIT),

@@ -11,6 +11,7 @@ mod happening;
 mod index;
 mod lifecycle;
 mod origin;
+mod response;
 
 #[cfg(test)]
 mod lifecycle_tests;
@@ -21,3 +22,4 @@ pub use failure::{End, Failure};
 pub(crate) use happening::{Answer, Happening};
 pub(crate) use index::CallIndex;
 pub(crate) use origin::Origin;
+pub(crate) use response::Response;

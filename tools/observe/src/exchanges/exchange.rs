@@ -6,7 +6,7 @@
 use super::head::{RequestHead, ResponseHead, Verb, bounded};
 use super::limits::{CALL_BYTES_MAX, CALLS_MAX};
 use crate::arrival::Arrival;
-use crate::calls::{Answer, Call, End, Facts, Failure, Happening, Origin};
+use crate::calls::{Answer, Call, End, Facts, Failure, Happening, Origin, Response};
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, kind};
 use crate::recording::{Phase, Recording};
@@ -42,10 +42,8 @@ struct State {
     /// What the calls hold together.
     call_bytes: usize,
     is_batch: bool,
-    /// The response's status, once its head is here.
-    status: Option<u16>,
-    /// The session that the response's head announced.
-    new_session: Option<Arc<str>>,
+    /// As far as it is here.
+    response: Response,
     /// The session that a stream of the 2024-11-05 transport announced in this exchange's response.
     stream_session: Option<Arc<str>>,
     /// The response is an event stream that a client can resume, and asks to wait this long before.
@@ -89,8 +87,7 @@ impl Exchange {
                 calls: Vec::new(),
                 call_bytes: 0,
                 is_batch: false,
-                status: None,
-                new_session: None,
+                response: Response::default(),
                 stream_session: None,
                 resume_wait: None,
                 is_unreadable: false,
@@ -108,9 +105,9 @@ impl Exchange {
     pub fn on_response_head(&self, head: &ResponseHead<'_>) {
         let sessions = &self.recording().sessions;
         let mut state = self.state.lock();
-        state.status = Some(head.status);
+        state.response.status = Some(head.status);
         if head.is_success() {
-            state.new_session = head.session.map(|session| sessions.intern(bounded(session)));
+            state.response.new_session = head.session.map(|session| sessions.intern(bounded(session)));
         }
         drop(state);
         let Some(session) = &self.origin.session else { return };
@@ -131,7 +128,7 @@ impl Exchange {
     /// When the upstream's time is over, as things stand. `None` if nobody waits for it in particular.
     pub fn deadline(&self) -> Option<Instant> {
         let state = self.state.lock();
-        let is_waiting = match state.status {
+        let is_waiting = match state.response.status {
             // Until the response's head is here, notifications wait as well.
             None => self.is_post() && (state.calls.is_empty() || state.calls.iter().any(|call| !call.is_patient)),
             Some(_) => state.calls.iter().any(|call| !call.is_patient && call.is_open()),
@@ -145,7 +142,7 @@ impl Exchange {
     pub fn end(&self, end: End) -> Unanswered {
         let is_stopping = self.recording().phase.has_reached(Phase::Stopping);
         let mut state = self.state.lock();
-        let failure = Failure::of(end, state.status, state.is_unreadable, is_stopping);
+        let failure = Failure::of(end, state.response.status, state.is_unreadable, is_stopping);
         let is_first = state.ended.is_none();
         state.ended.get_or_insert(failure);
         let calls = std::mem::take(&mut state.calls);
@@ -193,8 +190,8 @@ impl Exchange {
     pub(super) fn on_response_message(&self, message: &Message, payload: Option<&[u8]>) {
         let Kind::Response(id) = kind(message) else { return };
         let state = self.state.lock();
-        let new_session = state.new_session.clone();
-        let answer = Answer { message, payload, new_session: new_session.as_ref() };
+        let response = state.response.clone();
+        let answer = Answer { message, payload, response: &response };
         let Some(id) = id else {
             // The server could not read the request, all of it: an error without an id is everybody's.
             let calls = state.calls.clone();

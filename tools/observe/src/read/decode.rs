@@ -10,17 +10,13 @@ use std::io::Write;
 /// How much is unpacked of one body before the recording gives up on it, in bytes: a bound for processor time, since
 /// memory is bounded by [`DECODER_BYTES_MAX`].
 pub const DECODED_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// Compressed bytes that are unpacked at once. Small, because all that they unpack to is in memory together.
-const STEP_BYTES: usize = 512;
-/// The most that one step unpacks to, in bytes: deflate packs at most 1,032 : 1. What a step finds of an earlier one, in
-/// bits that were not yet a whole symbol, is one symbol of 258 bytes, and the decoder's own buffer of 32 KiB may still hold
-/// what the one before completed.
-pub const STEP_DECODED_BYTES_MAX: usize = STEP_BYTES * 1032 + 32 * 1024 + 258;
-/// How much of the output buffer is kept between two steps, in bytes.
-const IDLE_BUFFER_BYTES: usize = 64 * 1024;
-/// What one decoder holds at most, in bytes: its output buffer, which doubles up to its size and is copied then; the
-/// decoder's window, tables and own buffer, under 128 KiB; and the three texts that a gzip header may have, 64 KiB each.
-pub const DECODER_BYTES_MAX: usize = 3 * STEP_DECODED_BYTES_MAX + 2 * 128 * 1024 + 3 * 2 * 64 * 1024;
+/// The most that is unpacked before it is handed on, in bytes: the decoder stops whenever its own buffer of 32 KiB is full;
+/// that much may wait in its window besides, and where a gzip member ends, in the buffer of the next.
+pub const PIECE_BYTES_MAX: usize = 128 * 1024;
+/// What one decoder holds at most, in bytes: the unpacked piece, in a buffer that doubles and is copied then; the decoder's
+/// window, tables and own buffer, under 128 KiB, and once more while one gzip member follows another; the three texts that a
+/// gzip header may have, 64 KiB each, in buffers that double.
+pub const DECODER_BYTES_MAX: usize = 3 * PIECE_BYTES_MAX + 2 * 128 * 1024 + 3 * 2 * 64 * 1024;
 
 /// The body cannot be read: an unknown coding, broken data or too much of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -95,25 +91,13 @@ impl Decoder {
     /// [`Unreadable`] if the bytes are not of that coding, or unpack to more than [`DECODED_BYTES_MAX`] in all; from then on
     /// always.
     pub fn push(&mut self, bytes: &[u8], mut on_bytes: impl FnMut(&[u8])) -> Result<(), Unreadable> {
-        let total = &mut self.decoded_bytes;
         let result = match &mut self.method {
             Method::Identity => {
                 on_bytes(bytes);
                 Ok(())
             }
-            Method::Gzip(decoder) => steps(bytes, total, |step| {
-                let result = decoder.write_all(step);
-                // What came before the damage counts: peers may have read that far.
-                let result = result.and(decoder.flush());
-                on_bytes(decoder.get_ref());
-                (drain(decoder.get_mut()), result)
-            }),
-            Method::Deflate(decoder) => steps(bytes, total, |step| {
-                let result = decoder.write_all(step);
-                let result = result.and(decoder.flush());
-                on_bytes(decoder.get_ref());
-                (drain(decoder.get_mut()), result)
-            }),
+            Method::Gzip(decoder) => unpack(&mut **decoder, bytes, &mut self.decoded_bytes, on_bytes),
+            Method::Deflate(decoder) => unpack(&mut **decoder, bytes, &mut self.decoded_bytes, on_bytes),
             Method::Unreadable => Err(Unreadable),
         };
         if result.is_err() {
@@ -123,28 +107,47 @@ impl Decoder {
     }
 }
 
-/// Unpacks in steps. `unpack` says how much a step gave, and whether that was all of it.
-fn steps(
-    bytes: &[u8],
-    total: &mut u64,
-    mut unpack: impl FnMut(&[u8]) -> (u64, std::io::Result<()>),
-) -> Result<(), Unreadable> {
-    for step in bytes.chunks(STEP_BYTES) {
-        let (decoded, result) = unpack(step);
-        *total += decoded;
-        if result.is_err() || *total > DECODED_BYTES_MAX {
-            return Err(Unreadable);
-        }
-    }
-    Ok(())
+/// A decoder that writes into a buffer.
+trait Unpacker: Write {
+    fn buffer(&mut self) -> &mut Vec<u8>;
 }
 
-/// Empties the buffer and says how much it held.
-fn drain(buffer: &mut Vec<u8>) -> u64 {
-    let len = buffer.len() as u64;
-    buffer.clear();
-    buffer.shrink_to(IDLE_BUFFER_BYTES);
-    len
+impl Unpacker for MultiGzDecoder<Vec<u8>> {
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        self.get_mut()
+    }
+}
+
+impl Unpacker for ZlibDecoder<Vec<u8>> {
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        self.get_mut()
+    }
+}
+
+/// Unpacks the next bytes, piece by piece. What comes before damage is handed on too: peers may have read that far.
+fn unpack(
+    decoder: &mut impl Unpacker,
+    mut bytes: &[u8],
+    decoded_bytes: &mut u64,
+    mut on_bytes: impl FnMut(&[u8]),
+) -> Result<(), Unreadable> {
+    loop {
+        let taken = if bytes.is_empty() { None } else { Some(decoder.write(bytes).unwrap_or(0)) };
+        // Nothing is taken of what is no part of the stream.
+        let is_damaged = taken == Some(0);
+        let is_flushed = taken.is_some_and(|taken| taken > 0) || decoder.flush().is_ok();
+        let buffer = decoder.buffer();
+        *decoded_bytes += buffer.len() as u64;
+        on_bytes(buffer);
+        buffer.clear();
+        if is_damaged || !is_flushed || *decoded_bytes > DECODED_BYTES_MAX {
+            return Err(Unreadable);
+        }
+        match taken {
+            Some(taken) => bytes = &bytes[taken..],
+            None => return Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -226,8 +229,8 @@ mod tests {
             total += bytes.len() as u64;
         });
         assert_eq!(result, Err(Unreadable));
-        assert!(largest <= STEP_DECODED_BYTES_MAX, "{largest} bytes at once");
-        assert!(total <= DECODED_BYTES_MAX + STEP_DECODED_BYTES_MAX as u64, "{total} bytes in all");
+        assert!(largest <= PIECE_BYTES_MAX, "{largest} bytes at once");
+        assert!(total <= DECODED_BYTES_MAX + PIECE_BYTES_MAX as u64, "{total} bytes in all");
     }
 
     #[test]

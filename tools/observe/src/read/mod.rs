@@ -6,12 +6,13 @@
 mod bounded;
 mod decode;
 mod message;
+mod place;
 mod rpc;
 mod scan;
 mod sse;
 
 pub(crate) use bounded::append;
-pub use decode::{Coding, DECODED_BYTES_MAX, DECODER_BYTES_MAX, Decoder, STEP_DECODED_BYTES_MAX, Unreadable};
+pub use decode::{Coding, DECODED_BYTES_MAX, DECODER_BYTES_MAX, Decoder, PIECE_BYTES_MAX, Unreadable};
 pub use message::{MESSAGE_BYTES_MAX, Message, SLOTS, Slot, TOKEN_BYTES_MAX};
 pub(crate) use rpc::tool_and_target;
 pub use rpc::{Kind, RpcId, kind};
