@@ -11,7 +11,6 @@ use crate::recording::{AtomicPhase, Phase, Recording};
 use crate::schema::SchemaQueue;
 use crate::session::Sessions;
 use crate::sink::Sink;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What an observer needs of others.
@@ -45,10 +44,11 @@ impl Observer {
         Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default() })
     }
 
-    /// A request that comes in now, on that connection. `client` is `None` where the client has no address.
-    pub fn arrival(&self, client: Option<IpAddr>, connection: u64) -> Arrival {
+    /// A request that comes in now, on that connection. The client's address is a number, of 128 bits as in IPv6, since all that
+    /// matters is whether two are the same; `None` where a client has none.
+    pub fn arrival(&self, client_address: Option<u128>, connection: u64) -> Arrival {
         let clock = &self.recording.clock;
-        Arrival { at: clock.now(), ts: clock.unix_ms(), client, connection }
+        Arrival { at: clock.now(), ts: clock.unix_ms(), client_address, connection }
     }
 
     /// How many calls wait for their response.

@@ -90,7 +90,8 @@ impl<'a> Ended<'a> {
         }
         let identity = self.facts.sessionless.as_ref()?;
         let arrival = &self.facts.arrival;
-        let derived = self.recording.sessions.derive(identity, arrival.client, arrival.ts, self.has_result())?;
+        let derived =
+            self.recording.sessions.derive(identity, arrival.client_address, arrival.ts, self.has_result())?;
         if derived.is_new {
             self.announce(&derived.session_id, identity, self.facts.protocol_version.as_deref(), true);
         }

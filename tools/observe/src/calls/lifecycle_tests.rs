@@ -45,7 +45,7 @@ impl Fixture {
         let request = message(r#"{"id":7,"method":"tools/call","params":{"name":"t"}}"#);
         let origin = Origin { session: Some("s".into()), protocol_version: None };
         let clock = &surrounded.clock;
-        let arrival = Arrival { at: clock.instant(), ts: 1, client: None, connection: 1 };
+        let arrival = Arrival { at: clock.instant(), ts: 1, client_address: None, connection: 1 };
         let id = RpcId::of(&request, Slot::Id).unwrap();
         let call = Arc::new(Call::begin(&recording, &origin, Facts::of_message(arrival, &origin, id, &request)));
         let index = CallIndex::default();

@@ -5,7 +5,6 @@
 use super::identity::ClientIdentity;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -40,7 +39,7 @@ struct State {
     /// The known ones, oldest first. May name some that are gone.
     order: VecDeque<Arc<str>>,
     /// By the client and its address: two hosts that run the same client are two sessions.
-    derived: HashMap<(ClientIdentity, Option<IpAddr>), DerivedSession>,
+    derived: HashMap<(ClientIdentity, Option<u128>), DerivedSession>,
 }
 
 /// The sessions of one proxy.
@@ -105,7 +104,7 @@ impl Sessions {
     pub(crate) fn derive(
         &self,
         client: &ClientIdentity,
-        address: Option<IpAddr>,
+        address: Option<u128>,
         now_ms: i64,
         proven: bool,
     ) -> Option<Derived> {
@@ -176,10 +175,9 @@ pub(crate) fn session_in_query(query: Option<&str>) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
 
-    const ADDRESS: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    const OTHER_ADDRESS: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    const ADDRESS: Option<u128> = Some(1);
+    const OTHER_ADDRESS: Option<u128> = Some(2);
 
     fn client(name: &str) -> ClientIdentity {
         ClientIdentity::new(Some(name), Some("1"))

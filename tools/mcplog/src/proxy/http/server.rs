@@ -238,7 +238,7 @@ async fn serve(stream: TcpStream, client: IpAddr, number: u64, forwarder: Arc<Fo
     }
     let service = service_fn(move |request: Request<Incoming>| {
         let forwarder = forwarder.clone();
-        let arrival = forwarder.observer.arrival(Some(client), number);
+        let arrival = forwarder.observer.arrival(Some(address_number(client)), number);
         async move { Ok::<_, Infallible>(forwarder.forward(arrival, request).await) }
     });
     let connection = http1::Builder::new()
@@ -257,6 +257,14 @@ async fn serve(stream: TcpStream, client: IpAddr, number: u64, forwarder: Arc<Fo
     };
     if let Err(error) = ended {
         tracing::debug!(connection = number, error = %chain(&error), "a connection broke off");
+    }
+}
+
+/// The client's address as the observer takes it. An IPv4 client is the same by whichever family of sockets it came.
+fn address_number(client: IpAddr) -> u128 {
+    match client {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
     }
 }
 
