@@ -11,7 +11,7 @@ use std::io::Write;
 
 /// How many exchanges a script has at most.
 pub(crate) const EXCHANGES_MAX: usize = 3;
-/// How many bytes all bodies of a script have together, packed; a piece counts as so many at least.
+/// How many bytes all bodies of a script have together, unpacked; a piece counts as so many at least.
 /// Enough for what has no limit to be more than an exchange may hold.
 const BODY_BYTES_MAX: usize = 40 * 1024 * 1024;
 const PIECE_BYTES_MIN: usize = 256;
@@ -169,8 +169,10 @@ fn bytes(input: &mut Input<'_>, exchange: usize, side: Side, coding: Coding, roo
     };
     let mut times = if how & 2 == 0 { 1 } else { usize::from(input.u16()) + 1 };
     if how & 4 == 0 && coding != Coding::Identity && coding != Coding::Unknown {
-        // Packed in one piece, as a bomb is.
-        bytes = pack(coding, &bytes.repeat(times.min(*room / bytes.len().max(1))));
+        // Packed in one piece, as a bomb is; it costs what it unpacks to.
+        let content = bytes.repeat(times.min(*room / bytes.len().max(1)));
+        *room -= content.len();
+        bytes = pack(coding, &content);
         times = 1;
     }
     let cost = bytes.len() + bytes.len().div_ceil(piece_bytes) * PIECE_BYTES_MIN;
