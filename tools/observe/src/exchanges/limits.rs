@@ -27,3 +27,6 @@ pub const EXCHANGE_BYTES_MAX: usize = 2 * DECODER_BYTES_MAX
     + CALLS_MAX * 256
     + READY_BYTES_MAX * 3 / 2
     + 16 * TOKEN_BYTES_MAX;
+
+// The README says so.
+const _: () = assert!(EXCHANGE_BYTES_MAX < 24 * 1024 * 1024);
