@@ -10,14 +10,25 @@
 //! | `segment_scan` | the reader of segments | `plain_scan`, over the bytes in memory |
 //! | `recovery` | opening a store on any log, twice | `plain_scan`, and what lay there before |
 //! | `fold` | events into tables | `fold_model`, from the set of events |
+//! | `message_scanner` | reading JSON-RPC out of any bytes | `plain_messages`, by `serde_json`; itself, at every cut |
+//! | `event_stream` | the parser of server-sent events | `plain_events`, line by line; itself, at every cut |
+//! | `content_decoder` | undoing a body's coding | the same library's reading side; a limit on memory |
+//! | `observer` | exchanges with any bodies, in any order, ended in any way | one event for each call; limits on memory |
 //! | `wal_inspect_output` | what `wal-inspect` prints | what a terminal can stand |
 
+pub mod content;
+pub mod events;
 pub mod fold;
 mod fold_model;
 mod forged;
 pub mod frame;
 mod input;
 pub mod inspect;
+pub mod messages;
+pub mod observer;
+mod observer_script;
+mod plain_events;
+mod plain_messages;
 mod plain_scan;
 pub mod record;
 pub mod recovery;

@@ -46,3 +46,23 @@ fn folding_survives_its_corpus() {
 fn the_output_of_wal_inspect_survives_its_corpus() {
     replay("wal_inspect_output", 20, checks::inspect::check);
 }
+
+#[test]
+fn the_reader_of_messages_survives_its_corpus() {
+    replay("message_scanner", 20, checks::messages::check);
+}
+
+#[test]
+fn the_parser_of_event_streams_survives_its_corpus() {
+    replay("event_stream", 20, checks::events::check);
+}
+
+#[test]
+fn undoing_a_coding_survives_its_corpus() {
+    replay("content_decoder", 10, checks::content::check);
+}
+
+#[test]
+fn the_observer_survives_its_corpus() {
+    replay("observer", 20, checks::observer::check);
+}

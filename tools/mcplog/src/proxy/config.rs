@@ -4,7 +4,7 @@
 
 use super::config_file::{ConfigFile, ReadError};
 use super::config_limits::{parse_address, parse_database_size, parse_drain, parse_keep, parse_timeout, whole_ms};
-use super::upstream::{UpstreamError, UpstreamUrl};
+use super::upstream_url::{UpstreamError, UpstreamUrl};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

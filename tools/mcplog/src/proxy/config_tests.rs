@@ -13,7 +13,7 @@ struct Command {
 fn resolve(flags: &[&str]) -> Result<Settings, String> {
     let command = Command::try_parse_from(std::iter::once("proxy").chain(flags.iter().copied()))
         .map_err(|error| error.to_string())?;
-    Settings::resolve(command.args).map_err(|error| super::super::forward::chain(&error))
+    Settings::resolve(command.args).map_err(|error| super::super::chain(&error))
 }
 
 fn file(text: &str) -> (tempfile::TempDir, String) {

@@ -2,13 +2,11 @@
 //!
 //! The main thread; the runtime's threads serve. It must not record anything itself.
 
-use super::admin::{Admin, StoreStatus};
 use super::config::{ProxyArgs, Settings, SettingsError};
-use super::journal::Nowhere;
-use super::metrics::StoreNumbers;
-use super::server::{KnownSchema, Proxy, ProxyHandle, StartError};
+use super::http::{Admin, KnownSchema, Proxy, ProxyHandle, StartError, StoreNumbers, StoreStatus};
 use mcplog::query::Query;
 use mcplog::{ShutdownReport, Store};
+use mcplog_observe::Nowhere;
 use mcplog_terminal::shell::quoted;
 use parking_lot::Mutex;
 use std::io::{self, Write};

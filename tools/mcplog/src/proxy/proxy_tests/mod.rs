@@ -10,8 +10,7 @@ mod sessions;
 mod streaming;
 mod transport;
 
-use super::journal::Sink;
-use super::server::ProxyHandle;
+use super::http::ProxyHandle;
 use super::{KnownSchema, Proxy, ProxyConfig};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -21,6 +20,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use mcplog::{Event, Status};
+use mcplog_observe::Sink;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::future::Future;

@@ -1,6 +1,7 @@
 //! Schema versions: from results that pass, merged, and only when something changed.
 
 use super::*;
+use mcplog_observe::SCHEMA_BYTES_MAX;
 use serde_json::{Value, json};
 
 fn schemas(seen: &[Seen]) -> Vec<(String, Value)> {
@@ -128,7 +129,7 @@ async fn a_list_that_fails_or_is_too_long_passes_and_changes_nothing() {
             Some(1) => reply.json(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"m"}}"#).await,
             Some(2) => reply.json(r#"{"jsonrpc":"2.0","id":2,"result":{"tools":"none"}}"#).await,
             _ => {
-                let long = "x".repeat(super::super::pages::SCHEMA_BYTES_MAX);
+                let long = "x".repeat(SCHEMA_BYTES_MAX);
                 reply.json(json!({"jsonrpc": "2.0", "id": 3, "result": {"tools": [{"name": long}]}}).to_string()).await;
             }
         }

@@ -1,7 +1,6 @@
 //! HTTP itself: headers, methods, targets, TLS, and the admin address.
 
-use super::super::admin::Admin;
-use super::super::metrics::StoreNumbers;
+use super::super::http::{Admin, StoreNumbers};
 use super::*;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;

@@ -1,0 +1,179 @@
+//! What must hold of an observer, whatever passes and however it ends.
+
+use crate::observer_script::{self, EXCHANGES_MAX, Head, Side, Step};
+use mcplog::Event;
+use mcplog_observe::{
+    Clock, Counts, EXCHANGE_BYTES_MAX, End, Exchange, Observer, RequestHead, RequestReader, ResponseHead,
+    ResponseReader, SchemaQueue, SchemaResult, Sink, Surroundings,
+};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// What an observer holds beside its exchanges, in bytes: a few sessions, and the tables for them.
+const OBSERVER_BYTES_MAX: usize = 64 * 1024;
+/// How many rows are looked at one by one; a script can't have more calls.
+const ROWS_MAX: usize = EXCHANGES_MAX * 4096;
+/// How long an upstream may be silent.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// Nothing panics; every call becomes exactly one event; memory is bounded by what is stated, and all of it is given back.
+pub fn check(input: &[u8]) {
+    // What is set up once in a process and thread is set up now.
+    static FIRST: OnceLock<()> = OnceLock::new();
+    FIRST.get_or_init(|| play(&[], &Arc::new(Rows::default())));
+    let steps = observer_script::read(input);
+    let exchanges = steps.iter().filter(|step| matches!(step, Step::Begin(..))).count();
+    let rows = Arc::new(Rows::default());
+    let memory = allocation_counter::measure(|| play(&steps, &rows));
+    let allowed = (OBSERVER_BYTES_MAX + exchanges * EXCHANGE_BYTES_MAX) as u64;
+    assert!(memory.bytes_max <= allowed, "{} bytes held by {exchanges} exchanges", memory.bytes_max);
+    assert_eq!(memory.bytes_current, 0, "nothing stays behind");
+    rows.check();
+}
+
+/// The rows, in memory that is taken before anything is measured.
+struct Rows(Mutex<Vec<[u8; 36]>>);
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self(Mutex::new(Vec::with_capacity(ROWS_MAX)))
+    }
+}
+
+impl Rows {
+    fn check(&self) {
+        let mut ids = self.0.lock().expect("not poisoned").clone();
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count, "no call has two rows");
+    }
+}
+
+impl Sink for Rows {
+    fn record(&self, event: Event<'_>) {
+        let Event::Request(request) = event else { return };
+        let mut ids = self.0.lock().expect("not poisoned");
+        assert!(ids.len() < ids.capacity(), "more rows than calls");
+        ids.push(request.request_id.as_bytes().try_into().expect("a UUID"));
+        assert!(request.latency_us >= 0);
+    }
+}
+
+impl SchemaQueue for Rows {
+    fn offer(&self, _result: SchemaResult) {}
+}
+
+/// A clock that moves when it is told to.
+struct StillClock {
+    start: Instant,
+    seconds: AtomicU64,
+}
+
+impl Clock for StillClock {
+    fn now(&self) -> Instant {
+        self.start + Duration::from_secs(self.seconds.load(Ordering::Relaxed))
+    }
+
+    fn unix_ms(&self) -> i64 {
+        i64::try_from(self.seconds.load(Ordering::Relaxed)).expect("small") * 1000
+    }
+}
+
+/// An exchange, and the readers of its two bodies.
+struct Played {
+    exchange: Exchange,
+    request: Option<RequestReader>,
+    response: Option<ResponseReader>,
+}
+
+impl Played {
+    fn begin(observer: &Arc<Observer>, head: &Head) -> Self {
+        let seen = RequestHead {
+            verb: head.verb,
+            session: head.session,
+            query: head.query,
+            protocol_version: head.version,
+            method: head.method,
+            name: head.method,
+        };
+        let exchange = Exchange::begin(observer, observer.arrival(None, 1), &seen, TIME_LIMIT);
+        let request = exchange.is_post().then(|| RequestReader::new(head.coding));
+        Self { exchange, request, response: None }
+    }
+
+    fn response_head(&mut self, head: &Head) {
+        let seen = ResponseHead {
+            status: head.status,
+            session: head.session,
+            content_type: head.content_type,
+            coding: head.coding,
+        };
+        self.exchange.on_response_head(&seen);
+        self.response = ResponseReader::new(&seen, &self.exchange);
+    }
+
+    fn bytes(&mut self, side: Side, bytes: &[u8]) {
+        self.exchange.touch();
+        match side {
+            Side::Request => self.request.iter_mut().for_each(|reader| reader.push(bytes, &self.exchange)),
+            Side::Response => self.response.iter_mut().for_each(|reader| reader.push(bytes, &self.exchange)),
+        }
+    }
+
+    fn request_over(&mut self, is_complete: bool) {
+        if let Some(reader) = self.request.take() {
+            reader.finish(is_complete, &self.exchange);
+        }
+    }
+
+    fn end(&self, end: End) {
+        self.exchange.end(end);
+    }
+}
+
+fn play(steps: &[Step], rows: &Arc<Rows>) {
+    let counts = Arc::new(Counts::default());
+    let clock = Arc::new(StillClock { start: Instant::now(), seconds: AtomicU64::new(0) });
+    let observer = Observer::new(Surroundings {
+        proxy: "fuzzed".into(),
+        sink: rows.clone(),
+        schema: rows.clone(),
+        counts: counts.clone(),
+        clock: clock.clone(),
+        session_idle_ms: 1000,
+    });
+    let mut exchanges: [Option<Played>; EXCHANGES_MAX] = Default::default();
+    for step in steps {
+        let exchange = match step {
+            Step::Begin(at, _) | Step::ResponseHead(at, _) | Step::RequestOver(at, _) | Step::End(at, _) => *at,
+            Step::Forget(at) | Step::Bytes { exchange: at, .. } => *at,
+            Step::Pass { .. } | Step::Drain | Step::Stop => 0,
+        };
+        let played = &mut exchanges[exchange];
+        match (step, played.as_mut()) {
+            (Step::Begin(_, head), _) => *played = Some(Played::begin(&observer, head)),
+            (Step::ResponseHead(_, head), Some(played)) => played.response_head(head),
+            (Step::Bytes { side, bytes, times, piece_bytes, .. }, Some(played)) => {
+                for _ in 0..*times {
+                    bytes.chunks(*piece_bytes).for_each(|piece| played.bytes(*side, piece));
+                }
+            }
+            (Step::RequestOver(_, is_complete), Some(played)) => played.request_over(*is_complete),
+            (Step::End(_, end), Some(played)) => played.end(*end),
+            (Step::Forget(_), _) => *played = None,
+            (Step::Pass { seconds }, _) => {
+                clock.seconds.fetch_add(*seconds, Ordering::Relaxed);
+                observer.give_up_overdue();
+            }
+            (Step::Drain, _) => observer.drain(),
+            (Step::Stop, _) => observer.stop(),
+            (_, None) => {}
+        }
+    }
+    drop((exchanges, observer));
+    assert_eq!(counts.in_flight.get(), 0, "every call has ended");
+    let recorded = counts.requests_ok.get() + counts.requests_error.get() + counts.requests_timeout.get();
+    assert_eq!(recorded, rows.0.lock().expect("not poisoned").len() as u64, "and each is one row");
+}

@@ -1,0 +1,4 @@
+//! Attacks the parser of server-sent events with any bytes, at every cut. `fuzz/run` runs it.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| mcplog_fuzz_checks::events::check(input));

@@ -1,0 +1,195 @@
+//! The header fields a proxy may not pass on, the one it has to narrow, and those that the observer is told.
+//!
+//! Everything else goes through unchanged: Host, Origin and Authorization included, since servers defend themselves
+//! against DNS rebinding with the first two. Pure; runs inside the forwarding tasks.
+
+use http::Method;
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
+    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use mcplog_observe::read::Coding;
+use mcplog_observe::{RequestHead, ResponseHead, Verb};
+
+/// Fields that concern one connection only (RFC 9110, section 7.6.1). `Trailer` is not among them: trailers pass.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Removes the fields that end at this proxy, those that `Connection` names included.
+///
+/// `Upgrade` ends here too, which a server may take as "answer in HTTP": MCP has no use for other protocols.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Almost every request has no Connection header or `keep-alive` in it; only others allocate.
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        // Naming these would only serve to smuggle a request past somebody.
+        .filter(|name| name != HOST && name != CONTENT_LENGTH)
+        .collect();
+    let takes_trailers = headers
+        .get_all(TE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")));
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    for name in named {
+        headers.remove(name);
+    }
+    if takes_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Takes the codings out of `Accept-Encoding` that the recording could not read.
+///
+/// This is the only header field that the proxy changes. The alternative, to decode every coding there is, would link
+/// Brotli and Zstandard for servers that hardly compress at all; to leave the field alone would mean rows that cannot
+/// say how a request ended.
+pub(super) fn limit_accept_encoding(headers: &mut HeaderMap) {
+    let mut dropped = false;
+    let mut kept = String::new();
+    for value in headers.get_all(ACCEPT_ENCODING) {
+        for item in value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            let coding = item.split(';').next().unwrap_or_default().trim();
+            if ["gzip", "x-gzip", "deflate", "identity"].iter().any(|known| coding.eq_ignore_ascii_case(known)) {
+                if !kept.is_empty() {
+                    kept.push_str(", ");
+                }
+                kept.push_str(item);
+            } else {
+                dropped = true;
+            }
+        }
+    }
+    if dropped {
+        let value = if kept.is_empty() { "identity".to_owned() } else { kept };
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(ACCEPT_ENCODING, value);
+        }
+    }
+}
+
+/// What the observer is told of a request's head.
+pub(super) fn request_head(head: &http::request::Parts) -> RequestHead<'_> {
+    RequestHead {
+        verb: match head.method {
+            Method::POST => Verb::Post,
+            Method::DELETE => Verb::Delete,
+            _ => Verb::Other,
+        },
+        session: text(&head.headers, "mcp-session-id"),
+        query: head.uri.query(),
+        protocol_version: text(&head.headers, "mcp-protocol-version"),
+        method: text(&head.headers, "mcp-method"),
+        name: text(&head.headers, "mcp-name"),
+    }
+}
+
+/// What the observer is told of a response's head.
+pub(super) fn response_head(head: &http::response::Parts) -> ResponseHead<'_> {
+    ResponseHead {
+        status: head.status.as_u16(),
+        session: text(&head.headers, "mcp-session-id"),
+        content_type: text(&head.headers, CONTENT_TYPE.as_str()),
+        coding: coding(&head.headers),
+    }
+}
+
+/// How the body is packed.
+pub(super) fn coding(headers: &HeaderMap) -> Coding {
+    Coding::of(headers.get_all(CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?")))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn hop_by_hop_fields_and_those_connection_names_end_here() {
+        let mut map = headers(&[
+            ("connection", "keep-alive, X-Secret-Hop"),
+            ("connection", "x-other-hop"),
+            ("keep-alive", "timeout=5"),
+            ("x-secret-hop", "1"),
+            ("x-other-hop", "2"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("proxy-authorization", "Basic x"),
+            ("host", "127.0.0.1:3000"),
+            ("origin", "http://localhost"),
+            ("authorization", "Bearer t"),
+            ("trailer", "x-sum"),
+            ("x-unknown", "stays"),
+        ]);
+        strip_hop_by_hop(&mut map);
+        let expected = headers(&[
+            ("host", "127.0.0.1:3000"),
+            ("origin", "http://localhost"),
+            ("authorization", "Bearer t"),
+            ("trailer", "x-sum"),
+            ("x-unknown", "stays"),
+        ]);
+        assert_eq!(map, expected);
+    }
+
+    #[test]
+    fn connection_cannot_take_host_or_the_length_away() {
+        let mut map = headers(&[("connection", "host, content-length"), ("host", "h"), ("content-length", "3")]);
+        strip_hop_by_hop(&mut map);
+        assert_eq!(map, headers(&[("host", "h"), ("content-length", "3")]));
+    }
+
+    #[test]
+    fn a_peer_that_takes_trailers_is_still_said_to() {
+        let mut map = headers(&[("te", "gzip;q=0.5, Trailers"), ("connection", "te")]);
+        strip_hop_by_hop(&mut map);
+        assert_eq!(map, headers(&[("te", "trailers")]));
+    }
+
+    #[test]
+    fn accept_encoding_loses_only_what_cannot_be_read() {
+        let cases = [
+            ("gzip, deflate", "gzip, deflate"),
+            ("gzip,deflate;q=0.5", "gzip,deflate;q=0.5"),
+            ("gzip, deflate, br, zstd", "gzip, deflate"),
+            ("br;q=1.0, gzip;q=0.8, *;q=0.1", "gzip;q=0.8"),
+            ("br", "identity"),
+            ("*", "identity"),
+            ("identity", "identity"),
+        ];
+        for (given, expected) in cases {
+            let mut map = headers(&[("accept-encoding", given)]);
+            limit_accept_encoding(&mut map);
+            assert_eq!(map, headers(&[("accept-encoding", expected)]), "{given}");
+        }
+        let mut none = HeaderMap::new();
+        limit_accept_encoding(&mut none);
+        assert!(none.is_empty());
+    }
+}

@@ -1,0 +1,170 @@
+//! What the proxy counts of itself, and the Prometheus text of it.
+//!
+//! Counters are touched inside the forwarding tasks; the text is made by the admin server. It must not know HTTP.
+
+use mcplog_observe::{Counter, Counts, Gauge};
+use std::fmt::{Display, Write};
+use std::sync::Arc;
+
+/// What one proxy counted since it started.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    /// What observation counts.
+    pub(super) observed: Arc<Counts>,
+    pub(super) connections: Gauge,
+    pub(super) request_body_bytes: Counter,
+    pub(super) response_body_bytes: Counter,
+}
+
+/// What the store says of itself, as far as it is exported.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoreNumbers {
+    pub(crate) recorded: u64,
+    pub(crate) dropped: u64,
+    pub(crate) appended: u64,
+    pub(crate) folded: u64,
+    /// Events in the channel.
+    pub(crate) queued: u64,
+    pub(crate) segments: u64,
+    pub(crate) log_bytes: u64,
+    /// Records appended and not folded, and how long the oldest has waited.
+    pub(crate) lag_records: u64,
+    pub(crate) lag_ms: u64,
+    /// Records of a newer mcplog that wait for it.
+    pub(crate) newer_records: u64,
+    /// `None` while everything is well, else what is not.
+    pub(crate) trouble: Option<String>,
+}
+
+impl From<mcplog::Stats> for StoreNumbers {
+    fn from(stats: mcplog::Stats) -> Self {
+        Self {
+            recorded: stats.recorded,
+            dropped: stats.dropped,
+            appended: stats.appended,
+            folded: stats.folded,
+            queued: stats.queued,
+            segments: stats.segments,
+            log_bytes: stats.log_bytes,
+            lag_records: stats.lag_records,
+            lag_ms: stats.lag_ms,
+            newer_records: stats.newer_records,
+            trouble: (!stats.health.is_ok()).then(|| stats.health.to_string()),
+        }
+    }
+}
+
+/// The whole exposition, in the text format of Prometheus (version 0.0.4).
+pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
+    let mut out = String::with_capacity(4096);
+    let observed = &metrics.observed;
+    family(&mut out, "mcplog_requests_total", "counter", "JSON-RPC requests that ended, by status.");
+    for (status, counter) in
+        [("ok", &observed.requests_ok), ("error", &observed.requests_error), ("timeout", &observed.requests_timeout)]
+    {
+        let _ = writeln!(out, "mcplog_requests_total{{status=\"{status}\"}} {}", counter.get());
+    }
+    let mut one = |name: &str, kind: &str, help: &str, value: &dyn Display| {
+        family(&mut out, name, kind, help);
+        let _ = writeln!(out, "{name} {value}");
+    };
+    one(
+        "mcplog_tool_errors_total",
+        "counter",
+        "Tool calls whose result said isError; they count as ok above.",
+        &observed.tool_errors.get(),
+    );
+    one(
+        "mcplog_requests_unrecorded_total",
+        "counter",
+        "Requests in oversized batches that have no row.",
+        &observed.requests_unrecorded.get(),
+    );
+    one(
+        "mcplog_requests_in_flight",
+        "gauge",
+        "JSON-RPC requests that wait for their response.",
+        &observed.in_flight.get(),
+    );
+    one("mcplog_connections", "gauge", "Open client connections.", &metrics.connections.get());
+    one(
+        "mcplog_request_body_bytes_total",
+        "counter",
+        "Bytes of request bodies passed to the upstream.",
+        &metrics.request_body_bytes.get(),
+    );
+    one(
+        "mcplog_response_body_bytes_total",
+        "counter",
+        "Bytes of response bodies passed to clients.",
+        &metrics.response_body_bytes.get(),
+    );
+    one("mcplog_sessions_total", "counter", "Sessions that began.", &observed.sessions.get());
+    one(
+        "mcplog_schema_versions_total",
+        "counter",
+        "Changes of what the upstream offers, first sights included.",
+        &observed.schema_versions.get(),
+    );
+    one("mcplog_events_recorded_total", "counter", "Events handed to the store.", &store.recorded);
+    one("mcplog_events_dropped_total", "counter", "Events the store had no room for.", &store.dropped);
+    one("mcplog_events_appended_total", "counter", "Events written to the log.", &store.appended);
+    one("mcplog_events_folded_total", "counter", "Events folded into the database.", &store.folded);
+    one("mcplog_log_bytes", "gauge", "Size of the log on disk.", &store.log_bytes);
+    one("mcplog_events_queued", "gauge", "Events that wait to be written to the log.", &store.queued);
+    one("mcplog_log_segments", "gauge", "Segment files of the log.", &store.segments);
+    one("mcplog_lag_records", "gauge", "Records in the log that are not folded yet.", &store.lag_records);
+    let lag = format!("{}.{:03}", store.lag_ms / 1000, store.lag_ms % 1000);
+    one("mcplog_lag_seconds", "gauge", "How long the oldest record that is not folded has waited.", &lag);
+    one("mcplog_newer_records", "gauge", "Records of a newer mcplog that wait for it.", &store.newer_records);
+    one("mcplog_healthy", "gauge", "1 while the store is well.", &u8::from(store.trouble.is_none()));
+    out
+}
+
+fn family(out: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_sample_belongs_to_a_family_that_is_declared_once() {
+        let metrics = Metrics::default();
+        metrics.observed.requests_error.add(3);
+        metrics.observed.in_flight.rise();
+        metrics.observed.in_flight.rise();
+        let store =
+            StoreNumbers { dropped: 7, lag_ms: 1_020, trouble: Some("disk full".into()), ..StoreNumbers::default() };
+        let text = exposition(&metrics, &store);
+        let mut declared = HashSet::new();
+        let mut helped = HashSet::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                let (name, help) = rest.split_once(' ').unwrap();
+                assert!(help.ends_with('.'), "{line}");
+                assert!(helped.insert(name), "{line}");
+            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = rest.split_once(' ').unwrap();
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+                assert!(declared.insert(name), "{line}");
+            } else {
+                let (name, value) = line.rsplit_once(' ').unwrap();
+                value.parse::<f64>().unwrap();
+                assert!(declared.contains(name.split('{').next().unwrap()), "{line}");
+            }
+        }
+        assert_eq!(declared, helped);
+        for sample in [
+            "mcplog_requests_total{status=\"error\"} 3",
+            "mcplog_requests_in_flight 2",
+            "mcplog_events_dropped_total 7",
+            "mcplog_lag_seconds 1.020",
+            "mcplog_healthy 0",
+        ] {
+            assert!(text.lines().any(|line| line == sample), "{sample} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! HTTP on both sides: clients are served, their requests forwarded, the responses passed back.
+//!
+//! Runs on the runtime's threads; a client connection's task does most of it. Nothing here interprets what passes: the
+//! bodies show it to the observer.
+
+mod admin;
+mod forward;
+mod headers;
+mod metrics;
+mod open_exchange;
+mod request_body;
+mod response_body;
+mod server;
+mod unread;
+mod upstream;
+
+pub(super) use admin::{Admin, StoreStatus};
+pub(crate) use forward::chain;
+pub(super) use metrics::StoreNumbers;
+pub(crate) use server::{KnownSchema, Proxy};
+pub(super) use server::{ProxyHandle, StartError};

@@ -1,0 +1,90 @@
+//! An exchange on its way: what is observed of it, and what the upstream did not take of its request.
+//!
+//! Shared by the tasks that forward the two bodies. The request's body belongs to whoever sends it to the upstream; what that
+//! one drops unread is kept here, so that the rest can be read where there is time for it.
+
+use super::metrics::Metrics;
+use super::unread::Unread;
+use mcplog_observe::{End, Exchange, Unanswered};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// Where the request's body is.
+enum Body {
+    /// On its way.
+    Passing,
+    /// Dropped before its end; nobody has asked for the rest yet.
+    GivenBack(Box<Unread>),
+    /// Read as far as it will be.
+    Read,
+}
+
+/// One HTTP request and its response, on their way.
+pub(super) struct OpenExchange {
+    pub(super) observed: Exchange,
+    pub(super) metrics: Arc<Metrics>,
+    body: Mutex<Body>,
+    /// The body is not [`Body::Passing`] any more: whoever sends it has let go of it.
+    body_released: Notify,
+}
+
+impl OpenExchange {
+    pub(super) fn new(observed: Exchange, metrics: Arc<Metrics>) -> Self {
+        // What brings no messages is not read at all.
+        let body = if observed.is_post() { Body::Passing } else { Body::Read };
+        Self { observed, metrics, body: Mutex::new(body), body_released: Notify::new() }
+    }
+
+    /// The request was read as far as it will be.
+    pub(super) fn on_body_read(&self) {
+        *self.body.lock() = Body::Read;
+        self.body_released.notify_one();
+    }
+
+    /// Keeps what the upstream did not take of the request. Hands it back if the exchange is over, and nobody will ask.
+    pub(super) fn keep_unread(&self, unread: Unread) -> Option<Unread> {
+        let mut body = self.body.lock();
+        if matches!(*body, Body::Read) {
+            return Some(unread);
+        }
+        *body = Body::GivenBack(Box::new(unread));
+        drop(body);
+        self.body_released.notify_one();
+        None
+    }
+
+    /// Waits until the request was read, or its rest was given back.
+    pub(super) async fn body_released(&self) {
+        while matches!(*self.body.lock(), Body::Passing) {
+            self.body_released.notified().await;
+        }
+    }
+
+    /// Reads what the upstream did not take of the request, if it was given back.
+    pub(super) async fn read_unread(&self) {
+        if let Some(unread) = self.take_unread() {
+            unread.read_rest(&self.observed).await;
+        }
+    }
+
+    /// The exchange is over.
+    pub(super) fn end(&self, end: End) -> Unanswered {
+        let body = std::mem::replace(&mut *self.body.lock(), Body::Read);
+        if let Body::GivenBack(unread) = body {
+            unread.read_partial(&self.observed);
+        }
+        self.observed.end(end)
+    }
+
+    fn take_unread(&self) -> Option<Box<Unread>> {
+        let mut body = self.body.lock();
+        if !matches!(*body, Body::GivenBack(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut *body, Body::Read) {
+            Body::GivenBack(unread) => Some(unread),
+            Body::Passing | Body::Read => None,
+        }
+    }
+}

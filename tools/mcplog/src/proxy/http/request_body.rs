@@ -1,0 +1,99 @@
+//! The client's request body on its way to the upstream, read on the side.
+//!
+//! Polled by the upstream connection's task. Frames pass as they are; the requests in them are shown to the observer before
+//! the last frame is handed on. What the upstream does not take is given back to the exchange, so that a request is known
+//! even if nobody ever received it.
+
+use super::open_exchange::OpenExchange;
+use super::unread::Unread;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use mcplog_observe::RequestReader;
+use mcplog_observe::read::Coding;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// The body that the upstream gets.
+pub(super) struct RequestBody {
+    /// `None` once it is over.
+    body: Option<Incoming>,
+    /// `None` if the request cannot bring JSON-RPC messages, or its body is over.
+    reader: Option<RequestReader>,
+    exchange: Arc<OpenExchange>,
+}
+
+impl RequestBody {
+    pub(super) fn new(body: Incoming, coding: Coding, exchange: Arc<OpenExchange>) -> Self {
+        let reader = exchange.observed.is_post().then(|| RequestReader::new(coding));
+        Self { body: Some(body), reader, exchange }
+    }
+
+    fn finish(&mut self, is_complete: bool) {
+        if let Some(reader) = self.reader.take() {
+            reader.finish(is_complete, &self.exchange.observed);
+            self.exchange.on_body_read();
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                let is_last = body.is_end_stream();
+                if let Some(bytes) = frame.data_ref() {
+                    this.exchange.observed.touch();
+                    this.exchange.metrics.request_body_bytes.add(bytes.len() as u64);
+                    if let Some(reader) = &mut this.reader {
+                        reader.push(bytes, &this.exchange.observed);
+                    }
+                }
+                if is_last {
+                    this.finish(true);
+                }
+            }
+            Some(Err(_)) => {
+                this.body = None;
+                this.finish(false);
+            }
+            None => {
+                this.body = None;
+                this.finish(true);
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        match self.body.take().filter(|body| !body.is_end_stream()) {
+            None => self.finish(true),
+            Some(body) => {
+                let Some(reader) = self.reader.take() else { return };
+                if let Some(unread) = self.exchange.keep_unread(Unread::new(body, reader)) {
+                    unread.read_partial(&self.exchange.observed);
+                }
+            }
+        }
+    }
+}

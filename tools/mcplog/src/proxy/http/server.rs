@@ -1,0 +1,279 @@
+//! Listens for clients, serves their connections, and ends in good order.
+//!
+//! One task accepts, one task serves each connection, and one gives up on responses that stayed away. The only other
+//! thread is the schema thread. It must not interpret what passes.
+
+use super::forward::{Forwarder, chain};
+use super::metrics::Metrics;
+use super::upstream::{ConnectError, connect};
+use crate::proxy::config::ProxyConfig;
+use crate::proxy::schema_thread::SchemaThread;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use mcplog_observe::{Observer, SchemaMethod, SchemaWatch, Sink, Surroundings, SystemClock};
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a connection may take to send a request's head, and how long it may stay unused between requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
+/// How often calls are looked over that wait for an answer on another stream. They wait for seconds.
+const GIVE_UP_INTERVAL: Duration = Duration::from_millis(500);
+/// How long to wait after `accept` failed, which it does when file descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a proxy cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("listening on {address}")]
+    Listen {
+        address: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Upstream(#[from] ConnectError),
+    #[error("starting the schema thread")]
+    SchemaThread(#[source] std::io::Error),
+}
+
+/// The last hash of one method's schema, as the store knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownSchema {
+    /// The proxy that recorded it.
+    pub(crate) proxy: String,
+    /// The upstream it came from.
+    pub(crate) upstream_url: String,
+    /// The method, such as `tools/list`.
+    pub(crate) method: String,
+    /// Its content hash.
+    pub(crate) schema_hash: String,
+}
+
+/// The recording reverse proxy.
+pub(crate) struct Proxy;
+
+/// A proxy that is running. Dropping it cuts everything off; [`ProxyHandle::shutdown`] ends it in good order.
+pub(crate) struct ProxyHandle {
+    local_addr: SocketAddr,
+    observer: Arc<Observer>,
+    metrics: Arc<Metrics>,
+    schema: Arc<SchemaThread>,
+    drain: Duration,
+    /// No more connections, and the idle ones close.
+    draining: CancellationToken,
+    /// The remaining connections are dropped.
+    cutting: CancellationToken,
+    tasks: TaskTracker,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Takes the address that clients connect to. Who comes before the proxy is started has to wait.
+    pub(crate) async fn bind(config: &ProxyConfig) -> Result<TcpListener, StartError> {
+        let refuse = |source| StartError::Listen { address: config.listen.clone(), source };
+        TcpListener::bind(&config.listen).await.map_err(refuse)
+    }
+
+    /// Starts a proxy on the current tokio runtime. `known` has the schema hashes that the store holds; those of other
+    /// proxies and upstreams are ignored.
+    pub(crate) async fn start(
+        config: &ProxyConfig,
+        sink: impl Sink,
+        known: &[KnownSchema],
+    ) -> Result<ProxyHandle, StartError> {
+        let listener = Self::bind(config).await?;
+        Self::start_on(listener, config, sink, known)
+    }
+
+    /// The same, on an address that was taken before.
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        config: &ProxyConfig,
+        sink: impl Sink,
+        known: &[KnownSchema],
+    ) -> Result<ProxyHandle, StartError> {
+        let refuse = |source| StartError::Listen { address: config.listen.clone(), source };
+        let local_addr = listener.local_addr().map_err(refuse)?;
+        let sink: Arc<dyn Sink> = Arc::new(sink);
+        let metrics = Arc::new(Metrics::default());
+        let proxy: Arc<str> = config.name.as_str().into();
+        let upstream_url: Arc<str> = config.upstream.recorded().into();
+        let known = known
+            .iter()
+            .filter(|known| *known.proxy == *proxy && *known.upstream_url == *upstream_url)
+            .filter_map(|known| Some((SchemaMethod::of(&known.method)?, known.schema_hash.clone())))
+            .collect();
+        let client = connect(&config.upstream, config.connect_timeout, config.ca_file.as_deref())?;
+        let counts = metrics.observed.clone();
+        let watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), upstream_url, known);
+        let schema = Arc::new(SchemaThread::start(watch).map_err(StartError::SchemaThread)?);
+        let observer = Observer::new(Surroundings {
+            proxy,
+            sink,
+            schema: schema.clone(),
+            counts,
+            clock: Arc::new(SystemClock),
+            session_idle_ms: i64::try_from(config.session_idle_ms).unwrap_or(i64::MAX),
+        });
+        let forwarder = Arc::new(Forwarder {
+            observer: observer.clone(),
+            metrics: metrics.clone(),
+            upstream: config.upstream.clone(),
+            client,
+            rewrite_host: config.rewrite_host,
+            upstream_timeout: config.upstream_timeout,
+        });
+        let (draining, cutting) = (CancellationToken::new(), CancellationToken::new());
+        let tasks = TaskTracker::new();
+        tasks.spawn(give_up_overdue(observer.clone(), cutting.clone()));
+        let accepting = tokio::spawn(accept(listener, forwarder, tasks.clone(), draining.clone(), cutting.clone()));
+        Ok(ProxyHandle {
+            local_addr,
+            observer,
+            metrics,
+            schema,
+            drain: config.drain,
+            draining,
+            cutting,
+            tasks,
+            accepting,
+        })
+    }
+}
+
+impl ProxyHandle {
+    /// Where it listens.
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// What it counts.
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
+    }
+
+    /// Accepts nothing more, waits for open requests as long as the configuration allows, cuts off what remains, and
+    /// records all of it. When it returns, every event was handed to the sink.
+    pub(crate) async fn shutdown(mut self) {
+        self.observer.drain();
+        self.draining.cancel();
+        let until = tokio::time::Instant::now() + self.drain;
+        // Streams that nobody waits on stay open for as long as their client likes, so the requests count and not the
+        // connections.
+        while self.observer.open_calls() > 0 && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.observer.stop();
+        self.cutting.cancel();
+        if let Err(error) = (&mut self.accepting).await {
+            tracing::error!(%error, "the accepting task");
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.observer.finish();
+        let schema = self.schema.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || schema.stop()).await {
+            tracing::error!(%error, "ending the schema thread");
+        }
+    }
+}
+
+impl Drop for ProxyHandle {
+    fn drop(&mut self) {
+        self.observer.stop();
+        self.draining.cancel();
+        self.cutting.cancel();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    forwarder: Arc<Forwarder>,
+    tasks: TaskTracker,
+    draining: CancellationToken,
+    cutting: CancellationToken,
+) {
+    static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = draining.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+                let (forwarder, draining, cutting) = (forwarder.clone(), draining.clone(), cutting.clone());
+                tasks.spawn(async move {
+                    let metrics = forwarder.metrics.clone();
+                    metrics.connections.rise();
+                    tokio::select! {
+                        () = serve(stream, peer.ip(), number, forwarder, draining) => {}
+                        () = cutting.cancelled() => {}
+                    }
+                    metrics.connections.fall();
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one client connection to its end.
+async fn serve(stream: TcpStream, client: IpAddr, number: u64, forwarder: Arc<Forwarder>, draining: CancellationToken) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let forwarder = forwarder.clone();
+        let arrival = forwarder.observer.arrival(Some(address_number(client)), number);
+        async move { Ok::<_, Infallible>(forwarder.forward(arrival, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        // The upstream decides whether its responses have a date.
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(connection = number, error = %chain(&error), "a connection broke off");
+    }
+}
+
+/// The client's address as the observer takes it. An IPv4 client is the same by whichever family of sockets it came.
+fn address_number(client: IpAddr) -> u128 {
+    match client {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// Ends calls that wait for an answer on another stream, when their time is over.
+async fn give_up_overdue(observer: Arc<Observer>, cutting: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(GIVE_UP_INTERVAL) => observer.give_up_overdue(),
+            () = cutting.cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! One JSON-RPC request on its way, and the promise that it becomes exactly one `Request` event.
+//!
+//! Shared by the exchange that brought it and, if it belongs to a session, by the index that finds it when its response
+//! arrives on another stream. It is told what happens, and [`super::lifecycle`] says what follows. Should nobody tell it
+//! anything, its drop does. Lives in the tasks that pass bytes on; it must not wait.
+
+use super::event::{Ended, How};
+use super::facts::Facts;
+use super::failure::Failure;
+use super::happening::Happening;
+use super::lifecycle::{Input, Recorded, State, step};
+use super::origin::Origin;
+use crate::read::RpcId;
+use crate::recording::{Phase, Recording};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One JSON-RPC request that waits for its response.
+pub(crate) struct Call {
+    recording: Arc<Recording>,
+    pub(crate) origin: Origin,
+    /// `None` where the body could not be read, and the request is only known from its head.
+    pub(crate) id: Option<RpcId>,
+    /// Its result says what the server offers.
+    pub(crate) is_schema: bool,
+    /// Its response is a stream that may be silent for hours.
+    pub(crate) is_patient: bool,
+    /// What it holds in memory, in bytes.
+    pub(crate) bytes: usize,
+    progress: Mutex<Progress>,
+}
+
+struct Progress {
+    state: State,
+    /// `None` once it has ended: who ends it takes the facts out, and records them.
+    facts: Option<Facts>,
+    /// How it was left by its exchange, if it was.
+    left: Option<Left>,
+}
+
+#[derive(Clone, Copy)]
+struct Left {
+    failure: Failure,
+    since: Instant,
+    deadline: Instant,
+}
+
+impl Call {
+    pub(crate) fn begin(recording: &Arc<Recording>, origin: &Origin, mut facts: Facts) -> Self {
+        recording.counts.in_flight.rise();
+        let (bytes, is_schema, is_patient) = (Self::bytes_of(&facts), facts.schema.is_some(), facts.is_patient());
+        Self {
+            recording: recording.clone(),
+            origin: origin.clone(),
+            id: facts.id.take(),
+            is_schema,
+            is_patient,
+            bytes,
+            progress: Mutex::new(Progress { state: State::Waiting, facts: Some(facts), left: None }),
+        }
+    }
+
+    /// What a call with these facts holds in memory, in bytes.
+    pub(crate) fn bytes_of(facts: &Facts) -> usize {
+        size_of::<Self>() + facts.text_bytes()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.progress.lock().state != State::Ended
+    }
+
+    /// Whether a response with that id is its own. One whose id is not known takes any.
+    pub(crate) fn is_answered_by(&self, id: &RpcId) -> bool {
+        self.id.as_ref().is_none_or(|own| own == id) && self.is_open()
+    }
+
+    /// Tells it what happened, and when. `true` if that ended it: then it is recorded.
+    pub(crate) fn tell(&self, happening: &Happening<'_>, now: Instant) -> bool {
+        let ended = self.progress.lock().advance(happening, now);
+        let Some((facts, how, at)) = ended else { return false };
+        Ended { recording: &self.recording, origin: &self.origin, id: self.id.as_ref(), facts: &facts, how, at }
+            .record();
+        true
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // Only a call that nobody ended gets here with facts left: its task was cut off in the middle.
+        let is_stopping = self.recording.phase.has_reached(Phase::Stopping);
+        let failure = if is_stopping { Failure::ProxyShutdown } else { Failure::ClientGone };
+        if self.progress.get_mut().facts.is_some() {
+            self.tell(&Happening::Abandoned(failure), self.recording.clock.now());
+        }
+    }
+}
+
+impl Progress {
+    /// Takes the step that follows. What it returns is to be recorded, and happened then.
+    fn advance<'a>(&mut self, happening: &Happening<'a>, now: Instant) -> Option<(Facts, How<'a>, Instant)> {
+        let input = happening.input();
+        if input == Input::Overdue && self.left.is_none_or(|left| now < left.deadline) {
+            return None;
+        }
+        let (next, recorded) = step(self.state, input);
+        let has_moved = std::mem::replace(&mut self.state, next) != next;
+        let (how, at) = match (recorded, happening) {
+            (Recorded::Nothing, Happening::LeftToClient(_, wait) | Happening::LeftToStream(wait)) if has_moved => {
+                self.left = Some(Left { failure: happening.failure(), since: now, deadline: now + *wait });
+                return None;
+            }
+            (Recorded::Nothing, _) => return None,
+            (Recorded::Answer, Happening::Answered(answer)) => (How::Answered(*answer), now),
+            (Recorded::Answer | Recorded::Failure, _) => (How::Failed(happening.failure()), now),
+            (Recorded::FailureOfThen, _) => self
+                .left
+                .map_or((How::Failed(happening.failure()), now), |left| (How::Failed(left.failure), left.since)),
+            (Recorded::Timeout, _) => (How::Failed(Failure::Timeout), now),
+        };
+        Some((self.facts.take()?, how, at))
+    }
+}

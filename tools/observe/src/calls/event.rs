@@ -1,0 +1,206 @@
+//! The events that a call becomes when it ends: its request, the session that begins with it, the schema that it shows.
+//!
+//! Runs where the call ends, inside the tasks that pass bytes on. It must not wait: the sink only hands events over. A new
+//! field of a request is filled in [`Ended::request`], from where it is known: the [`Origin`], the [`Facts`], or the
+//! [`Verdict`].
+
+use super::facts::Facts;
+use super::failure::Failure;
+use super::happening::Answer;
+use super::origin::Origin;
+use crate::read::{Message, RpcId, Slot};
+use crate::recording::Recording;
+use crate::schema::{SchemaResult, Scope};
+use crate::session::ClientIdentity;
+use mcplog::{Request, Session, Status};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+use uuid::Uuid;
+
+/// How a call ended.
+#[derive(Clone, Copy)]
+pub(super) enum How<'a> {
+    Answered(Answer<'a>),
+    Failed(Failure),
+}
+
+/// A call that has ended, with all that is known of it.
+pub(super) struct Ended<'a> {
+    pub(super) recording: &'a Recording,
+    pub(super) origin: &'a Origin,
+    pub(super) id: Option<&'a RpcId>,
+    pub(super) facts: &'a Facts,
+    pub(super) how: How<'a>,
+    /// When.
+    pub(super) at: Instant,
+}
+
+/// What that means for the row.
+struct Verdict<'a> {
+    status: Status,
+    error_code: Option<Cow<'a, str>>,
+    error_msg: Option<Cow<'a, str>>,
+    bytes_out: Option<i64>,
+    tool_error: Option<bool>,
+    /// The revision that a handshake agreed on.
+    agreed_version: Option<Cow<'a, str>>,
+}
+
+impl<'a> Ended<'a> {
+    /// Records it.
+    pub(super) fn record(&self) {
+        self.offer_schema();
+        self.recording.counts.in_flight.fall();
+        let verdict = self.verdict();
+        let session = self.session();
+        let remembered = session.as_deref().and_then(|id| self.recording.sessions.protocol_version(id));
+        self.begin_session(session.as_ref(), &verdict);
+        let mut id_text = Uuid::encode_buffer();
+        let request_id = self.facts.request_id.hyphenated().encode_lower(&mut id_text);
+        let request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
+        self.recording.sink.record(request.into());
+        self.count(&verdict);
+    }
+
+    /// Hands the result over that says what the server offers, if it does.
+    fn offer_schema(&self) {
+        let How::Answered(Answer { message, payload: Some(payload), .. }) = self.how else { return };
+        let Some(method) = self.facts.schema.filter(|_| message.has_result) else { return };
+        let scope = match self.session_of_transport() {
+            Some(session) => Scope::Session(session.clone()),
+            None => Scope::Connection(self.facts.arrival.connection),
+        };
+        let ts = self.recording.clock.unix_ms();
+        self.recording.schema.offer(SchemaResult::new(scope, method, self.facts.cursor.clone(), ts, payload.to_vec()));
+    }
+
+    fn verdict(&self) -> Verdict<'a> {
+        match self.how {
+            How::Answered(Answer { message, .. }) if message.has_result => Verdict::of_result(message, self.facts),
+            How::Answered(Answer { message, .. }) => Verdict::of_error(message),
+            How::Failed(failure) => Verdict::of_failure(failure),
+        }
+    }
+
+    /// The session that the row names: the client's, the one its handshake began, or one that is made up.
+    fn session(&self) -> Option<Arc<str>> {
+        if let Some(session) = self.session_of_transport() {
+            return Some(session.clone());
+        }
+        let identity = self.facts.sessionless.as_ref()?;
+        let arrival = &self.facts.arrival;
+        let derived =
+            self.recording.sessions.derive(identity, arrival.client_address, arrival.ts, self.has_result())?;
+        if derived.is_new {
+            self.announce(&derived.session_id, identity, self.facts.protocol_version.as_deref(), true);
+        }
+        Some(derived.session_id)
+    }
+
+    /// The session that the request came in, or that its answer began.
+    fn session_of_transport(&self) -> Option<&'a Arc<str>> {
+        let of_response =
+            || if let How::Answered(answer) = self.how { answer.response.new_session.as_ref() } else { None };
+        self.origin.session.as_ref().or_else(of_response)
+    }
+
+    /// Records the session that begins, if this was the handshake of one.
+    fn begin_session(&self, session: Option<&Arc<str>>, verdict: &Verdict<'_>) {
+        if self.has_result()
+            && let (Some(client), Some(session)) = (&self.facts.handshake, session)
+        {
+            self.recording.sessions.agree(session, verdict.agreed_version.as_deref());
+            self.announce(session, client, verdict.agreed_version.as_deref(), false);
+        }
+    }
+
+    fn announce(&self, session_id: &str, client: &ClientIdentity, protocol_version: Option<&str>, is_derived: bool) {
+        let mut session = Session::new(session_id, self.facts.arrival.ts, &self.recording.proxy);
+        session.client_name = client.name.as_deref();
+        session.client_version = client.version.as_deref();
+        session.protocol_version = protocol_version;
+        session.derived = is_derived;
+        self.recording.counts.sessions.add(1);
+        self.recording.sink.record(session.into());
+    }
+
+    /// The row. `remembered` is the revision that its session had agreed on before.
+    fn request<'r>(
+        &'r self,
+        request_id: &'r str,
+        session: Option<&'r str>,
+        remembered: Option<&'r str>,
+        verdict: &'r Verdict<'_>,
+    ) -> Request<'r> {
+        let (facts, arrival) = (self.facts, &self.facts.arrival);
+        let latency = self.at.saturating_duration_since(arrival.at);
+        let agreed = verdict.agreed_version.as_deref();
+        let mut request = Request::new(request_id, arrival.ts, &self.recording.proxy, &facts.method);
+        request.session_id = session;
+        request.tool = facts.tool.as_deref();
+        request.target = facts.target.as_deref();
+        request.rpc_id = self.id.map(|id| &*id.text);
+        request.protocol_version = agreed.or(facts.protocol_version.as_deref()).or(remembered);
+        request.latency_us = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX);
+        request.bytes_in = facts.bytes_in;
+        request.bytes_out = verdict.bytes_out;
+        request.status = verdict.status;
+        request.error_code = verdict.error_code.as_deref();
+        request.error_msg = verdict.error_msg.as_deref();
+        request.tool_error = verdict.tool_error;
+        request
+    }
+
+    fn count(&self, verdict: &Verdict<'_>) {
+        let counts = &self.recording.counts;
+        match verdict.status {
+            Status::Ok => counts.requests_ok.add(1),
+            Status::Error => counts.requests_error.add(1),
+            Status::Timeout => counts.requests_timeout.add(1),
+        }
+        if verdict.tool_error == Some(true) {
+            counts.tool_errors.add(1);
+        }
+    }
+
+    fn has_result(&self) -> bool {
+        matches!(self.how, How::Answered(answer) if answer.message.has_result)
+    }
+}
+
+impl<'a> Verdict<'a> {
+    fn of_result(message: &'a Message, facts: &Facts) -> Self {
+        Self {
+            status: Status::Ok,
+            error_code: None,
+            error_msg: None,
+            bytes_out: Some(message.bytes()),
+            // The specification's default: a result without the member is no failure of the tool.
+            tool_error: (&*facts.method == "tools/call").then(|| message.raw(Slot::IsError) == Some(b"true")),
+            agreed_version: message.text(Slot::AgreedVersion).filter(|_| facts.handshake.is_some()),
+        }
+    }
+
+    fn of_error(message: &'a Message) -> Self {
+        Self {
+            status: Status::Error,
+            error_code: message.raw(Slot::ErrorCode).map(String::from_utf8_lossy),
+            error_msg: message.text(Slot::ErrorMessage),
+            bytes_out: Some(message.bytes()),
+            tool_error: None,
+            agreed_version: None,
+        }
+    }
+
+    fn of_failure(failure: Failure) -> Self {
+        Self {
+            status: failure.status(),
+            error_code: Some(failure.code()),
+            error_msg: Some(failure.message()),
+            bytes_out: None,
+            tool_error: None,
+            agreed_version: None,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What is known of a call before its answer.
+//!
+//! Pure data, made from the request's message, or from what its exchange's head says where the body can't be read.
+
+use super::origin::Origin;
+use crate::arrival::Arrival;
+use crate::read::{Message, RpcId, Slot, tool_and_target};
+use crate::schema::SchemaMethod;
+use crate::session::ClientIdentity;
+use std::borrow::Cow;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What is known of a call before its answer.
+pub(crate) struct Facts {
+    /// Minted at arrival, so that ids sort as requests came.
+    pub(super) request_id: Uuid,
+    pub(super) arrival: Arrival,
+    /// `None` where the body could not be read, and the request is only known from its head.
+    pub(super) id: Option<RpcId>,
+    pub(super) method: Box<str>,
+    /// The method's results say what the server offers.
+    pub(super) schema: Option<SchemaMethod>,
+    pub(super) tool: Option<Box<str>>,
+    pub(super) target: Option<Box<str>>,
+    pub(super) protocol_version: Option<Arc<str>>,
+    /// The client's identity, if this is a request of the sessionless era.
+    pub(super) sessionless: Option<ClientIdentity>,
+    /// The client's identity, if this is a handshake.
+    pub(super) handshake: Option<ClientIdentity>,
+    pub(super) cursor: Option<Box<str>>,
+    pub(super) bytes_in: Option<i64>,
+}
+
+impl Facts {
+    /// Of a request that was read.
+    pub(crate) fn of_message(arrival: Arrival, origin: &Origin, id: RpcId, message: &Message) -> Self {
+        let method = message.text(Slot::Method).unwrap_or_default();
+        let (tool, target) = tool_and_target(&method, message);
+        let is_handshake = method == "initialize";
+        Self {
+            request_id: Uuid::now_v7(),
+            arrival,
+            id: Some(id),
+            schema: SchemaMethod::of(&method),
+            tool: tool.map(boxed),
+            target: target.map(boxed),
+            protocol_version: protocol_version(origin, message, is_handshake),
+            sessionless: sessionless(origin, message),
+            handshake: is_handshake.then(|| identity(message, Slot::ClientName, Slot::ClientVersion)),
+            cursor: message.text(Slot::Cursor).map(boxed),
+            bytes_in: Some(message.bytes()),
+            method: boxed(method),
+        }
+    }
+
+    /// Of a request that could not be read: `method` and `name` are what its head says.
+    pub(crate) fn of_head(arrival: Arrival, origin: &Origin, method: &str, name: Option<&str>) -> Self {
+        let is_tool = method == "tools/call";
+        Self {
+            request_id: Uuid::now_v7(),
+            arrival,
+            id: None,
+            schema: SchemaMethod::of(method),
+            tool: name.filter(|_| is_tool).map(Box::from),
+            target: name.filter(|_| !is_tool).map(Box::from),
+            protocol_version: origin.protocol_version.clone(),
+            sessionless: None,
+            handshake: None,
+            cursor: None,
+            bytes_in: None,
+            method: method.into(),
+        }
+    }
+
+    /// Its response is a stream that may be silent for hours.
+    pub(super) fn is_patient(&self) -> bool {
+        &*self.method == "subscriptions/listen"
+    }
+
+    /// What they take up beside themselves, in bytes.
+    pub(super) fn text_bytes(&self) -> usize {
+        let boxes = [&self.tool, &self.target, &self.cursor].into_iter().flatten().map(|text| text.len());
+        let identities = [&self.sessionless, &self.handshake].into_iter().flatten().map(ClientIdentity::text_bytes);
+        self.method.len()
+            + self.id.as_ref().map_or(0, |id| id.text.len())
+            + self.protocol_version.as_deref().map_or(0, str::len)
+            + boxes.chain(identities).sum::<usize>()
+    }
+}
+
+/// The revision that the request itself names, else the one that the transport does, else the one it asks for.
+fn protocol_version(origin: &Origin, message: &Message, is_handshake: bool) -> Option<Arc<str>> {
+    message
+        .text(Slot::MetaProtocolVersion)
+        .map(Arc::from)
+        .or_else(|| origin.protocol_version.clone())
+        .or_else(|| message.text(Slot::RequestedVersion).filter(|_| is_handshake).map(Arc::from))
+}
+
+/// Who the client says it is in each request, where there is no session.
+fn sessionless(origin: &Origin, message: &Message) -> Option<ClientIdentity> {
+    let is_sessionless =
+        message.text(Slot::MetaProtocolVersion).is_some() || message.text(Slot::MetaClientName).is_some();
+    (is_sessionless && origin.session.is_none())
+        .then(|| identity(message, Slot::MetaClientName, Slot::MetaClientVersion))
+}
+
+fn identity(message: &Message, name: Slot, version: Slot) -> ClientIdentity {
+    ClientIdentity::new(message.text(name).as_deref(), message.text(version).as_deref())
+}
+
+fn boxed(text: Cow<'_, str>) -> Box<str> {
+    text.into_owned().into_boxed_str()
+}

@@ -1,0 +1,128 @@
+//! Why a request has no response, and what its row then says.
+//!
+//! Pure data.
+
+use mcplog::Status;
+use std::borrow::Cow;
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The upstream completed its response.
+    Complete,
+    /// The upstream broke off, before its response or within.
+    Broken,
+    /// No connection to the upstream.
+    Unreachable,
+    /// The upstream was silent for longer than its time limit.
+    Silent,
+    /// The client went away, or was sent away.
+    ClientGone,
+}
+
+/// Why a request has no response. The names are stored and must stay what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection to the upstream.
+    UpstreamUnreachable,
+    /// The connection to the upstream broke before the response was complete.
+    StreamBroken,
+    /// The upstream's response ended in good order without an answer to this request.
+    NoResponse,
+    /// The upstream answered with this HTTP status and no JSON-RPC message.
+    Http(u16),
+    /// The response has a coding that the proxy cannot read; it was passed on as it came.
+    UnreadableResponse,
+    /// The client went away before the answer.
+    ClientGone,
+    /// The client took the request back (`notifications/cancelled`).
+    Cancelled,
+    /// The proxy was stopped before the answer.
+    ProxyShutdown,
+    /// The upstream stayed silent for longer than its time limit.
+    Timeout,
+}
+
+impl Failure {
+    /// Why a call has no answer, of an exchange that ended in that way.
+    ///
+    /// `status` is that of the response, if its head came. `is_unreadable` says that its body can't be read, `is_stopping`
+    /// that the proxy is cutting connections, so that who goes away was sent away.
+    pub(crate) fn of(end: End, status: Option<u16>, is_unreadable: bool, is_stopping: bool) -> Self {
+        match (end, status) {
+            (End::ClientGone, _) if is_stopping => Self::ProxyShutdown,
+            (End::ClientGone, _) => Self::ClientGone,
+            (End::Broken, _) => Self::StreamBroken,
+            (End::Unreachable, _) => Self::UpstreamUnreachable,
+            (End::Silent, _) => Self::Timeout,
+            (End::Complete, Some(status @ 400..=599)) => Self::Http(status),
+            (End::Complete, _) if is_unreadable => Self::UnreadableResponse,
+            (End::Complete, _) => Self::NoResponse,
+        }
+    }
+
+    /// The `error_code`.
+    pub fn code(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::StreamBroken => "stream_broken",
+            Self::NoResponse => "no_response",
+            Self::Http(status) => return Cow::Owned(format!("http_{status}")),
+            Self::UnreadableResponse => "unreadable_response",
+            Self::ClientGone => "client_gone",
+            Self::Cancelled => "cancelled",
+            Self::ProxyShutdown => "proxy_shutdown",
+            Self::Timeout => "upstream_timeout",
+        })
+    }
+
+    /// The `error_msg`: one sentence for people.
+    pub fn message(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::UpstreamUnreachable => "the upstream could not be reached",
+            Self::StreamBroken => "the connection to the upstream broke before the response was complete",
+            Self::NoResponse => "the upstream's response ended without an answer to this request",
+            Self::Http(status) => return Cow::Owned(format!("the upstream answered HTTP {status} without JSON-RPC")),
+            Self::UnreadableResponse => "the response has a content coding that the proxy cannot read",
+            Self::ClientGone => "the client went away before the answer",
+            Self::Cancelled => "the client cancelled the request",
+            Self::ProxyShutdown => "the proxy was stopped before the answer",
+            Self::Timeout => "the upstream did not answer within its time limit",
+        })
+    }
+
+    /// The `status`.
+    pub(super) fn status(self) -> Status {
+        if self == Self::Timeout { Status::Timeout } else { Status::Error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_of_an_exchange_has_its_failure() {
+        use Failure::{ClientGone, Http, NoResponse, ProxyShutdown, StreamBroken, Timeout, UnreadableResponse};
+        // What is asked for is the same for all of a response's states but where the upstream completed it.
+        let statuses = [None, Some(199), Some(200), Some(302), Some(400), Some(599), Some(600)];
+        for status in statuses {
+            for is_unreadable in [false, true] {
+                for is_stopping in [false, true] {
+                    let of = |end| Failure::of(end, status, is_unreadable, is_stopping);
+                    assert_eq!(of(End::Broken), StreamBroken);
+                    assert_eq!(of(End::Unreachable), Failure::UpstreamUnreachable);
+                    assert_eq!(of(End::Silent), Timeout);
+                    assert_eq!(of(End::ClientGone), if is_stopping { ProxyShutdown } else { ClientGone });
+                    let completed = match status {
+                        Some(400) => Http(400),
+                        Some(599) => Http(599),
+                        _ if is_unreadable => UnreadableResponse,
+                        _ => NoResponse,
+                    };
+                    assert_eq!(of(End::Complete), completed, "{status:?}");
+                }
+            }
+        }
+    }
+}

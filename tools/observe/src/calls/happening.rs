@@ -1,0 +1,68 @@
+//! What happens to a call, with what has to be known of it to record it.
+//!
+//! Pure data; [`super::lifecycle`] says what follows.
+
+use super::failure::Failure;
+use super::lifecycle::Input;
+use super::response::Response;
+use crate::read::Message;
+use std::time::Duration;
+
+/// A response, and what came with it.
+#[derive(Clone, Copy)]
+pub(crate) struct Answer<'a> {
+    pub(crate) message: &'a Message,
+    /// The text of the message, if it was kept.
+    pub(crate) payload: Option<&'a [u8]>,
+    pub(crate) response: &'a Response,
+}
+
+/// What happens to a call. Each has its row in the table of [`super::lifecycle`].
+#[derive(Clone, Copy)]
+pub(crate) enum Happening<'a> {
+    Answered(Answer<'a>),
+    Cancelled,
+    ExchangeOver(Failure),
+    /// The failure stands if the client does not come back within that time.
+    LeftToClient(Failure, Duration),
+    /// How much is left of the time limit.
+    LeftToStream(Duration),
+    Overdue,
+    SessionOver,
+    StreamOver(Failure),
+    Draining,
+    Stopped,
+    Abandoned(Failure),
+}
+
+impl Happening<'_> {
+    pub(super) fn input(&self) -> Input {
+        match self {
+            Self::Answered(_) => Input::Answered,
+            Self::Cancelled => Input::Cancelled,
+            Self::ExchangeOver(_) => Input::ExchangeOver,
+            Self::LeftToClient(..) => Input::LeftToClient,
+            Self::LeftToStream(_) => Input::LeftToStream,
+            Self::Overdue => Input::Overdue,
+            Self::SessionOver => Input::SessionOver,
+            Self::StreamOver(_) => Input::StreamOver,
+            Self::Draining => Input::Draining,
+            Self::Stopped => Input::Stopped,
+            Self::Abandoned(_) => Input::Abandoned,
+        }
+    }
+
+    /// The failure that it is, of a call that has no answer.
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            Self::ExchangeOver(failure)
+            | Self::LeftToClient(failure, _)
+            | Self::StreamOver(failure)
+            | Self::Abandoned(failure) => *failure,
+            Self::Cancelled => Failure::Cancelled,
+            Self::LeftToStream(_) | Self::Overdue => Failure::Timeout,
+            Self::Stopped | Self::Draining => Failure::ProxyShutdown,
+            Self::Answered(_) | Self::SessionOver => Failure::NoResponse,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! How a call ends: the one table of its states, of what can happen to it, and of what is recorded then.
+//!
+//! Pure data. Whatever happens, a call goes from [`State::Waiting`] to [`State::Ended`] and is recorded once, on the way
+//! there. The rows are what happens, the columns the state in which it meets the call; an entry is what is recorded, which
+//! ends the call, or the state that it goes to, or nothing:
+//!
+//! | what happens | waiting | resumable | on stream | ended |
+//! |---|---|---|---|---|
+//! | answered | answer | answer | answer | |
+//! | cancelled | failure | failure | failure | |
+//! | exchange over | failure | | | |
+//! | left to client | to resumable | | | |
+//! | left to stream | to on stream | | | |
+//! | overdue | | failure of then | timeout | |
+//! | session over | | failure of then | timeout | |
+//! | stream over | failure | failure | failure | |
+//! | draining | | failure of then | | |
+//! | stopped | failure | failure | failure | |
+//! | abandoned | failure | failure | failure | |
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Its exchange goes on.
+    Waiting,
+    /// Its exchange is over without an answer, but its client may come back for it on another stream.
+    Resumable,
+    /// Its exchange is over, as is usual where answers come on a stream of the session's own.
+    OnStream,
+    /// It is recorded.
+    Ended,
+}
+
+/// What can happen to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// Its response was read, here or on another stream.
+    Answered,
+    /// The client took it back.
+    Cancelled,
+    /// Its exchange is over, and no other can answer it.
+    ExchangeOver,
+    /// Its exchange is over, and its client may come back for the answer.
+    LeftToClient,
+    /// Its exchange is over, and the answer is due on the session's stream.
+    LeftToStream,
+    /// It was left, and nobody has answered it in time.
+    Overdue,
+    /// Its session was closed.
+    SessionOver,
+    /// The stream that its session lives on is over.
+    StreamOver,
+    /// No connections are taken any more.
+    Draining,
+    /// Observing ends.
+    Stopped,
+    /// Nobody holds it any more.
+    Abandoned,
+}
+
+/// What is recorded of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    Nothing,
+    /// The answer, as of now.
+    Answer,
+    /// The failure that just happened, as of now.
+    Failure,
+    /// The failure that its exchange ended with, as of then.
+    FailureOfThen,
+    /// That nobody answered within the time limit, as of now.
+    Timeout,
+}
+
+pub(super) const STATES: [State; 4] = [State::Waiting, State::Resumable, State::OnStream, State::Ended];
+
+pub(super) const INPUTS: [Input; 11] = [
+    Input::Answered,
+    Input::Cancelled,
+    Input::ExchangeOver,
+    Input::LeftToClient,
+    Input::LeftToStream,
+    Input::Overdue,
+    Input::SessionOver,
+    Input::StreamOver,
+    Input::Draining,
+    Input::Stopped,
+    Input::Abandoned,
+];
+
+/// An entry of the table.
+#[derive(Clone, Copy)]
+enum Entry {
+    Stay,
+    Go(State),
+    End(Recorded),
+}
+
+/// The table: a row for each of [`INPUTS`], a column for each of [`STATES`].
+#[rustfmt::skip]
+const TABLE: [[Entry; STATES.len()]; INPUTS.len()] = {
+    use Entry::{End, Go, Stay};
+    use Recorded::{Answer, Failure, FailureOfThen, Timeout};
+    use State::{OnStream, Resumable};
+    [
+        //                 waiting        resumable           on stream     ended
+        /* answered     */ [End(Answer),  End(Answer),        End(Answer),  Stay],
+        /* cancelled    */ [End(Failure), End(Failure),       End(Failure), Stay],
+        /* exch. over   */ [End(Failure), Stay,               Stay,         Stay],
+        /* to client    */ [Go(Resumable), Stay,              Stay,         Stay],
+        /* to stream    */ [Go(OnStream), Stay,               Stay,         Stay],
+        /* overdue      */ [Stay,         End(FailureOfThen), End(Timeout), Stay],
+        /* session over */ [Stay,         End(FailureOfThen), End(Timeout), Stay],
+        /* stream over  */ [End(Failure), End(Failure),       End(Failure), Stay],
+        /* draining     */ [Stay,         End(FailureOfThen), Stay,         Stay],
+        /* stopped      */ [End(Failure), End(Failure),       End(Failure), Stay],
+        /* abandoned    */ [End(Failure), End(Failure),       End(Failure), Stay],
+    ]
+};
+
+/// The state that follows, and what is recorded.
+pub(super) const fn step(state: State, input: Input) -> (State, Recorded) {
+    match TABLE[input as usize][state as usize] {
+        Entry::Stay => (state, Recorded::Nothing),
+        Entry::Go(next) => (next, Recorded::Nothing),
+        Entry::End(recorded) => (State::Ended, recorded),
+    }
+}

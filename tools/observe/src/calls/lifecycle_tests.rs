@@ -1,0 +1,241 @@
+//! Every state against everything that can happen, on real calls; and the table in the documentation against the one in the
+//! code.
+
+use super::call::Call;
+use super::facts::Facts;
+use super::failure::Failure;
+use super::happening::{Answer, Happening};
+use super::index::CallIndex;
+use super::lifecycle::{INPUTS, Input, Recorded, STATES, State, step};
+use super::origin::Origin;
+use super::response::Response;
+use crate::arrival::Arrival;
+use crate::read::{Message, RpcId, Scanner, Slot};
+use crate::recording::{Phase, Recording};
+use crate::testing::{Seen, Surrounded};
+use mcplog::Status;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+static NO_RESPONSE: Response = Response { status: None, new_session: None };
+const SECOND: Duration = Duration::from_secs(1);
+/// How long the exchange went on before it left the call.
+const LEFT_AFTER: Duration = Duration::from_secs(10);
+/// How long it may then wait.
+const WAIT: Duration = Duration::from_secs(60);
+
+fn message(json: &str) -> Message {
+    let mut found = None;
+    Scanner::new().push(json.as_bytes(), |message| found = Some(std::mem::take(message)));
+    found.unwrap()
+}
+
+/// A call, with what it is recorded by, in a state of one's choice.
+struct Fixture {
+    surrounded: Surrounded,
+    recording: Arc<Recording>,
+    index: CallIndex,
+    call: Arc<Call>,
+}
+
+impl Fixture {
+    fn new(state: State) -> Self {
+        let surrounded = Surrounded::new();
+        let recording = surrounded.observer.recording.clone();
+        let request = message(r#"{"id":7,"method":"tools/call","params":{"name":"t"}}"#);
+        let origin = Origin { session: Some("s".into()), protocol_version: None };
+        let clock = &surrounded.clock;
+        let arrival = Arrival { at: clock.instant(), ts: 1, client_address: None, connection: 1 };
+        let id = RpcId::of(&request, Slot::Id).unwrap();
+        let call = Arc::new(Call::begin(&recording, &origin, Facts::of_message(arrival, &origin, id, &request)));
+        let index = CallIndex::default();
+        index.insert(&call);
+        let fixture = Self { surrounded, recording, index, call };
+        match state {
+            State::Waiting => {}
+            State::Resumable => fixture.tell_after(LEFT_AFTER, &Happening::LeftToClient(Failure::StreamBroken, WAIT)),
+            State::OnStream => fixture.tell_after(LEFT_AFTER, &Happening::LeftToStream(WAIT)),
+            State::Ended => fixture.tell_after(LEFT_AFTER, &Happening::ExchangeOver(Failure::ClientGone)),
+        }
+        fixture
+    }
+
+    fn tell_after(&self, pause: Duration, happening: &Happening<'_>) {
+        self.surrounded.clock.advance(pause);
+        self.index.tell(&self.call, happening, self.surrounded.clock.instant());
+    }
+
+    /// Everything recorded so far: status, code, and the latency in seconds.
+    fn rows(&self) -> Vec<(Status, Option<String>, i64)> {
+        let row = |seen: &Seen| (seen.status, seen.code.clone(), seen.latency_us / 1_000_000);
+        self.surrounded.seen().iter().map(row).collect()
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.recording.counts.in_flight.get()
+    }
+}
+
+/// What happens, with failures that can be told apart from the one that the exchange left the call with.
+fn happening(input: Input, answer: &Message) -> Happening<'_> {
+    match input {
+        Input::Answered => Happening::Answered(Answer { message: answer, payload: None, response: &NO_RESPONSE }),
+        Input::Cancelled => Happening::Cancelled,
+        Input::ExchangeOver => Happening::ExchangeOver(Failure::NoResponse),
+        Input::LeftToClient => Happening::LeftToClient(Failure::NoResponse, WAIT),
+        Input::LeftToStream => Happening::LeftToStream(WAIT),
+        Input::Overdue => Happening::Overdue,
+        Input::SessionOver => Happening::SessionOver,
+        Input::StreamOver => Happening::StreamOver(Failure::NoResponse),
+        Input::Draining => Happening::Draining,
+        Input::Stopped => Happening::Stopped,
+        Input::Abandoned => Happening::Abandoned(Failure::NoResponse),
+    }
+}
+
+#[test]
+fn every_state_meets_everything_that_can_happen() {
+    let answer = message(r#"{"id":7,"result":{}}"#);
+    for state in STATES {
+        for input in INPUTS {
+            let fixture = Fixture::new(state);
+            let before = fixture.rows();
+            // Late enough for what is left to be overdue.
+            fixture.tell_after(WAIT, &happening(input, &answer));
+            let at_once = if state == State::Waiting { 60 } else { 70 };
+            let failed = |code: &str, at: i64| Some((Status::Error, Some(code.to_owned()), at));
+            let own_code = match input {
+                Input::Cancelled => "cancelled",
+                Input::Stopped => "proxy_shutdown",
+                _ => "no_response",
+            };
+            let (next, recorded) = step(state, input);
+            let expected = match recorded {
+                Recorded::Nothing => None,
+                Recorded::Answer => Some((Status::Ok, None, at_once)),
+                Recorded::Failure => failed(own_code, at_once),
+                Recorded::FailureOfThen => failed("stream_broken", 10),
+                Recorded::Timeout => Some((Status::Timeout, Some("upstream_timeout".to_owned()), at_once)),
+            };
+            let case = format!("{state:?} {input:?}");
+            assert_eq!(fixture.rows()[before.len()..], expected.into_iter().collect::<Vec<_>>(), "{case}");
+            let is_over = next == State::Ended;
+            assert_eq!(fixture.call.is_open(), !is_over, "{case}");
+            assert_eq!(fixture.in_flight(), u64::from(!is_over), "{case}");
+            let id = fixture.call.id.clone().unwrap();
+            assert_eq!(fixture.index.find(&"s".into(), &id).is_some(), !is_over, "{case}: in the index while open");
+        }
+    }
+}
+
+#[test]
+fn a_call_is_recorded_once_whatever_happens_first_and_second() {
+    let answer = message(r#"{"id":7,"result":{}}"#);
+    for state in STATES {
+        for first in INPUTS {
+            for second in INPUTS {
+                let fixture = Fixture::new(state);
+                fixture.tell_after(WAIT, &happening(first, &answer));
+                fixture.tell_after(WAIT, &happening(second, &answer));
+                let Fixture { surrounded, recording, index, call } = fixture;
+                drop((call, index));
+                assert_eq!(surrounded.seen().len(), 1, "{state:?} {first:?} {second:?}");
+                assert_eq!(recording.counts.in_flight.get(), 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_end_is_for_good_and_nothing_else_is_recorded_on_the_way_there() {
+    for input in INPUTS {
+        assert_eq!(step(State::Ended, input), (State::Ended, Recorded::Nothing), "{input:?}");
+        for state in STATES {
+            let (next, recorded) = step(state, input);
+            let ends = state != State::Ended && next == State::Ended;
+            assert_eq!(ends, recorded != Recorded::Nothing, "{state:?} {input:?}");
+        }
+    }
+    for (at, state) in STATES.into_iter().enumerate() {
+        assert_eq!(state as usize, at);
+    }
+    for (at, input) in INPUTS.into_iter().enumerate() {
+        assert_eq!(input as usize, at);
+    }
+}
+
+#[test]
+fn what_was_left_is_not_overdue_before_its_time() {
+    for state in [State::Resumable, State::OnStream] {
+        let fixture = Fixture::new(state);
+        fixture.tell_after(WAIT - SECOND, &Happening::Overdue);
+        assert!(fixture.call.is_open() && fixture.rows().is_empty(), "{state:?}");
+        fixture.tell_after(SECOND, &Happening::Overdue);
+        assert_eq!(fixture.rows().len(), 1, "{state:?}");
+    }
+}
+
+#[test]
+fn a_call_that_nobody_ends_is_recorded_when_it_is_let_go_of() {
+    for (is_stopping, code) in [(false, "client_gone"), (true, "proxy_shutdown")] {
+        let Fixture { surrounded, recording, index, call } = Fixture::new(State::Waiting);
+        if is_stopping {
+            recording.phase.advance(Phase::Stopping);
+        }
+        let weak: Weak<Call> = Arc::downgrade(&call);
+        drop(call);
+        assert!(weak.upgrade().is_some(), "the index holds it");
+        drop(index);
+        assert!(weak.upgrade().is_none());
+        assert_eq!(surrounded.seen()[0].code.as_deref(), Some(code));
+    }
+}
+
+#[test]
+fn a_call_whose_id_comes_again_makes_room_for_the_other() {
+    let first = Fixture::new(State::Resumable);
+    let second = Fixture::new(State::Waiting);
+    first.index.insert(&second.call);
+    let id = second.call.id.clone().unwrap();
+    let found = || first.index.find(&"s".into(), &id).map(|found| Arc::ptr_eq(&found, &second.call));
+    assert_eq!(found(), Some(true));
+    first.index.tell(&first.call, &Happening::Cancelled, first.surrounded.clock.instant());
+    assert_eq!(found(), Some(true), "the one that ended is not the one that is found");
+    first.index.tell(&second.call, &Happening::Cancelled, first.surrounded.clock.instant());
+    assert_eq!(found(), None);
+}
+
+/// The rows of the table in the documentation: what happens, and the entries.
+fn documented() -> Vec<(String, Vec<String>)> {
+    let source = include_str!("lifecycle.rs");
+    let rows = source.lines().filter_map(|line| line.strip_prefix("//! | ")).skip(1);
+    rows.map(|row| {
+        let mut cells = row.trim_end_matches('|').split('|').map(|cell| cell.trim().to_owned());
+        (cells.next().unwrap(), cells.collect())
+    })
+    .collect()
+}
+
+#[test]
+fn the_documentation_has_the_same_table() {
+    let documented = documented();
+    assert_eq!(documented.len(), INPUTS.len());
+    for ((name, cells), input) in documented.iter().zip(INPUTS) {
+        let joined: String = name.split(' ').collect::<String>().to_lowercase();
+        assert_eq!(joined, format!("{input:?}").to_lowercase());
+        assert_eq!(cells.len(), STATES.len(), "{name}");
+        for (cell, state) in cells.iter().zip(STATES) {
+            let expected = match step(state, input) {
+                (next, Recorded::Nothing) if next == state => "",
+                (State::Resumable, Recorded::Nothing) => "to resumable",
+                (State::OnStream, Recorded::Nothing) => "to on stream",
+                (_, Recorded::Nothing) => panic!("an end without a record"),
+                (_, Recorded::Answer) => "answer",
+                (_, Recorded::Failure) => "failure",
+                (_, Recorded::FailureOfThen) => "failure of then",
+                (_, Recorded::Timeout) => "timeout",
+            };
+            assert_eq!(cell, expected, "{name}, {state:?}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! A call from its request to its event, and the table of the ways in which it ends.
+//!
+//! Called from the tasks that pass bytes on; it must not wait. A call knows nothing of exchanges or pipes: whoever reads
+//! messages begins calls and tells them what happens ([`Happening`]), through the index that holds those of a session.
+
+mod call;
+mod event;
+mod facts;
+mod failure;
+mod happening;
+mod index;
+mod lifecycle;
+mod origin;
+mod response;
+
+#[cfg(test)]
+mod lifecycle_tests;
+
+pub(crate) use call::Call;
+pub(crate) use facts::Facts;
+pub use failure::{End, Failure};
+pub(crate) use happening::{Answer, Happening};
+pub(crate) use index::CallIndex;
+pub(crate) use origin::Origin;
+pub(crate) use response::Response;

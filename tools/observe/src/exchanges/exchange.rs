@@ -1,0 +1,322 @@
+//! One HTTP exchange: the calls its request brought, and what became of them.
+//!
+//! Shared by the tasks that pass the two bodies on. A request is registered here before its last byte leaves for the
+//! upstream, so no response can overtake it. It must not do I/O; the bodies tell it what passes.
+
+use super::head::{RequestHead, ResponseHead, Verb, bounded};
+use super::limits::{CALL_BYTES_MAX, CALLS_MAX};
+use crate::arrival::Arrival;
+use crate::calls::{Answer, Call, End, Facts, Failure, Happening, Origin, Response};
+use crate::observer::Observer;
+use crate::read::{Kind, Message, RpcId, Slot, kind};
+use crate::recording::{Phase, Recording};
+use crate::session::session_in_query;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a response may stay away after its stream broke, for the client to resume the stream; clients try within a
+/// few seconds. A server that asks for more by `retry` gets it, up to the second limit.
+const RESUME_WAIT: Duration = Duration::from_secs(10);
+const RESUME_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// One HTTP request and its response.
+pub struct Exchange {
+    observer: Arc<Observer>,
+    arrival: Arrival,
+    verb: Verb,
+    origin: Origin,
+    /// `Mcp-Method` and `Mcp-Name`, for a body that can't be read.
+    method: Option<Box<str>>,
+    name: Option<Box<str>>,
+    /// How long the upstream may be silent while a call waits.
+    time_limit: Duration,
+    /// When bytes last passed in either direction, in milliseconds since the arrival.
+    active_ms: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    calls: Vec<Arc<Call>>,
+    /// What the calls hold together.
+    call_bytes: usize,
+    is_batch: bool,
+    /// As far as it is here.
+    response: Response,
+    /// The session that a stream of the 2024-11-05 transport announced in this exchange's response.
+    stream_session: Option<Arc<str>>,
+    /// The response is an event stream that a client can resume, and asks to wait this long before.
+    resume_wait: Option<Duration>,
+    is_unreadable: bool,
+    /// Why the calls without an answer have none, once the exchange is over.
+    ended: Option<Failure>,
+}
+
+/// Who is still owed an answer when an exchange ends before the response's head: for the error that the proxy answers.
+pub struct Unanswered {
+    /// Why there is no answer.
+    pub failure: Failure,
+    /// The ids of the calls.
+    pub ids: Vec<RpcId>,
+    /// They came in a batch.
+    pub is_batch: bool,
+}
+
+impl Exchange {
+    /// An exchange whose request's head is here. `time_limit` says how long the upstream may be silent while a call waits.
+    pub fn begin(observer: &Arc<Observer>, arrival: Arrival, head: &RequestHead<'_>, time_limit: Duration) -> Self {
+        let sessions = &observer.recording.sessions;
+        // A session in the URL counts only if a stream announced it: other servers may use that name for other things.
+        let session =
+            head.session.or_else(|| session_in_query(head.query).filter(|session| sessions.has_stream(session)));
+        let origin = Origin {
+            session: session.map(|session| sessions.intern(bounded(session))),
+            protocol_version: head.protocol_version.map(|version| Arc::from(bounded(version))),
+        };
+        Self {
+            observer: observer.clone(),
+            arrival,
+            verb: head.verb,
+            origin,
+            method: head.method.map(|method| Box::from(bounded(method))),
+            name: head.name.map(|name| Box::from(bounded(name))),
+            time_limit,
+            active_ms: AtomicU64::new(0),
+            state: Mutex::new(State {
+                calls: Vec::new(),
+                call_bytes: 0,
+                is_batch: false,
+                response: Response::default(),
+                stream_session: None,
+                resume_wait: None,
+                is_unreadable: false,
+                ended: None,
+            }),
+        }
+    }
+
+    /// Whether the request can bring JSON-RPC messages.
+    pub fn is_post(&self) -> bool {
+        self.verb == Verb::Post
+    }
+
+    /// The response's head is here.
+    pub fn on_response_head(&self, head: &ResponseHead<'_>) {
+        let sessions = &self.recording().sessions;
+        let mut state = self.state.lock();
+        state.response.status = Some(head.status);
+        if head.is_success() {
+            state.response.new_session = head.session.map(|session| sessions.intern(bounded(session)));
+        }
+        drop(state);
+        let Some(session) = &self.origin.session else { return };
+        if head.status == 404 || (head.is_success() && self.verb == Verb::Delete) {
+            self.recording().close_session(session);
+            self.observer.tell_all(Some(session), &Happening::SessionOver);
+        } else if head.is_success() {
+            sessions.confirm(session);
+        }
+    }
+
+    /// Bytes have passed.
+    pub fn touch(&self) {
+        let active_ms = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.active_ms.store(active_ms, Ordering::Relaxed);
+    }
+
+    /// When the upstream's time is over, as things stand. `None` if nobody waits for it in particular.
+    pub fn deadline(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        let is_waiting = match state.response.status {
+            // Until the response's head is here, notifications wait as well.
+            None => self.is_post() && (state.calls.is_empty() || state.calls.iter().any(|call| !call.is_patient)),
+            Some(_) => state.calls.iter().any(|call| !call.is_patient && call.is_open()),
+        };
+        drop(state);
+        let active = self.arrival.at + Duration::from_millis(self.active_ms.load(Ordering::Relaxed));
+        is_waiting.then(|| active + self.time_limit)
+    }
+
+    /// The exchange is over. Calls that may be answered elsewhere wait for that; the others have failed. The first end counts.
+    pub fn end(&self, end: End) -> Unanswered {
+        let is_stopping = self.recording().phase.has_reached(Phase::Stopping);
+        let mut state = self.state.lock();
+        let failure = Failure::of(end, state.response.status, state.is_unreadable, is_stopping);
+        let is_first = state.ended.is_none();
+        state.ended.get_or_insert(failure);
+        let calls = std::mem::take(&mut state.calls);
+        let (is_batch, resume_wait) = (state.is_batch, state.resume_wait);
+        let stream_session = state.stream_session.take();
+        drop(state);
+
+        let open: Vec<_> = calls.into_iter().filter(|call| call.is_open()).collect();
+        let ids = open.iter().filter_map(|call| call.id.clone()).collect();
+        if !open.is_empty() {
+            let happening = self.last_happening(failure, resume_wait);
+            for call in open {
+                self.observer.tell(&call, &happening);
+            }
+        }
+        if is_first && let Some(session) = stream_session {
+            // In the 2024-11-05 transport the stream is the session: nothing can be answered without it.
+            let failure = if failure == Failure::NoResponse { Failure::StreamBroken } else { failure };
+            self.observer.tell_all(Some(&session), &Happening::StreamOver(failure));
+            self.recording().close_session(&session);
+        }
+        Unanswered { failure, ids, is_batch }
+    }
+
+    /// A message that the client sends was read.
+    pub(super) fn on_request_message(&self, message: &Message) {
+        match kind(message) {
+            Kind::Request(id) => self.begin_call(id, message),
+            Kind::Notification => self.on_notification(message),
+            Kind::Response(_) | Kind::Other => {}
+        }
+    }
+
+    /// The request's body is over, but could not be read to its end. In the sessionless era its head says what it was.
+    pub(super) fn on_request_unreadable(&self) {
+        let Some(method) = self.method.as_deref() else { return };
+        let mut state = self.state.lock();
+        if state.calls.is_empty() && !method.starts_with("notifications/") {
+            let facts = Facts::of_head(self.arrival, &self.origin, method, self.name.as_deref());
+            self.register(&mut state, facts);
+        }
+    }
+
+    /// A message that the server sends was read. `payload` is its text, if that was kept.
+    pub(super) fn on_response_message(&self, message: &Message, payload: Option<&[u8]>) {
+        let Kind::Response(id) = kind(message) else { return };
+        let state = self.state.lock();
+        let response = state.response.clone();
+        let answer = Answer { message, payload, response: &response };
+        let Some(id) = id else {
+            // The server could not read the request, all of it: an error without an id is everybody's.
+            let calls = state.calls.clone();
+            drop(state);
+            for call in calls {
+                self.observer.tell(&call, &Happening::Answered(answer));
+            }
+            return;
+        };
+        let own = state.calls.iter().find(|call| call.is_answered_by(&id)).cloned();
+        let session = self.origin.session.clone().or_else(|| state.stream_session.clone());
+        drop(state);
+        let call = own.or_else(|| self.observer.calls.find(&session?, &id));
+        if let Some(call) = call {
+            self.observer.tell(&call, &Happening::Answered(answer));
+        }
+    }
+
+    /// The response is a stream of the 2024-11-05 transport; this is where it wants its messages.
+    pub(super) fn on_endpoint(&self, endpoint: &str) {
+        let query = endpoint.trim().split_once('?').map(|(_, query)| query);
+        let Some(session) = session_in_query(query) else { return };
+        let session = self.recording().sessions.intern(session);
+        self.recording().sessions.open_stream(&session);
+        self.state.lock().stream_session = Some(session);
+    }
+
+    /// The response is an event stream with ids, which a client can resume.
+    pub(super) fn on_resumable(&self) {
+        self.state.lock().resume_wait.get_or_insert(RESUME_WAIT);
+    }
+
+    /// The server wants clients to wait before they resume.
+    pub(super) fn on_retry(&self, retry_ms: u64) {
+        let wait = RESUME_WAIT.saturating_add(Duration::from_millis(retry_ms)).min(RESUME_WAIT_MAX);
+        if let Some(resume_wait) = &mut self.state.lock().resume_wait {
+            *resume_wait = wait;
+        }
+    }
+
+    /// The response cannot be read.
+    pub(super) fn on_response_unreadable(&self) {
+        self.state.lock().is_unreadable = true;
+    }
+
+    /// Whether the text of a response will be wanted.
+    pub(super) fn wants_payload(&self) -> bool {
+        self.state.lock().calls.iter().any(|call| call.is_schema)
+    }
+
+    fn begin_call(&self, id: RpcId, message: &Message) {
+        let mut state = self.state.lock();
+        state.is_batch |= message.in_batch;
+        if state.calls.len() >= CALLS_MAX {
+            self.recording().counts.requests_unrecorded.add(1);
+            return;
+        }
+        let facts = Facts::of_message(self.arrival, &self.origin, id, message);
+        self.register(&mut state, facts);
+    }
+
+    /// Begins a call, if there is room for one more. It has failed already if the exchange is over.
+    fn register(&self, state: &mut State, facts: Facts) {
+        let bytes = state.call_bytes + Call::bytes_of(&facts);
+        if bytes > CALL_BYTES_MAX {
+            self.recording().counts.requests_unrecorded.add(1);
+            return;
+        }
+        let call = self.observer.begin(&self.origin, facts);
+        match state.ended {
+            Some(failure) => self.observer.tell(&call, &Happening::ExchangeOver(failure)),
+            None => {
+                state.call_bytes = bytes;
+                state.calls.push(call);
+            }
+        }
+    }
+
+    fn on_notification(&self, message: &Message) {
+        if message.text(Slot::Method).as_deref() != Some("notifications/cancelled") {
+            return;
+        }
+        let cancelled = RpcId::of(message, Slot::CancelledId);
+        if let (Some(session), Some(id)) = (&self.origin.session, &cancelled)
+            && let Some(call) = self.observer.calls.find(session, id)
+        {
+            self.observer.tell(&call, &Happening::Cancelled);
+        }
+    }
+
+    /// What the end of the exchange is to its open calls: whether, and how long, they may wait for an answer on another
+    /// stream.
+    fn last_happening(&self, failure: Failure, resume_wait: Option<Duration>) -> Happening<'static> {
+        let phase = &self.recording().phase;
+        let over = Happening::ExchangeOver(failure);
+        let Some(session) = self.origin.session.as_deref() else { return over };
+        if phase.has_reached(Phase::Stopping) || self.observer.calls.is_full() {
+            return over;
+        }
+        if failure == Failure::NoResponse && self.recording().sessions.has_stream(session) {
+            return Happening::LeftToStream(self.time_limit.saturating_sub(self.elapsed()));
+        }
+        let can_resume = matches!(failure, Failure::NoResponse | Failure::StreamBroken | Failure::ClientGone);
+        match resume_wait {
+            Some(wait) if can_resume && !phase.has_reached(Phase::Draining) => Happening::LeftToClient(failure, wait),
+            _ => over,
+        }
+    }
+
+    /// Its calls, as long as it has not ended.
+    #[cfg(test)]
+    pub(super) fn weak_calls(&self) -> Vec<std::sync::Weak<Call>> {
+        self.state.lock().calls.iter().map(Arc::downgrade).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn session_bytes(&self) -> usize {
+        self.origin.session.as_deref().map_or(0, str::len)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.recording().clock.now().saturating_duration_since(self.arrival.at)
+    }
+
+    fn recording(&self) -> &Recording {
+        &self.observer.recording
+    }
+}

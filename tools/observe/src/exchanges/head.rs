@@ -1,0 +1,64 @@
+//! What the heads of a request and of its response say, as far as recording cares.
+//!
+//! Pure data, and plain: text and numbers. Here comes in what is known of the transport; what else is to be recorded of it
+//! (the endpoint, the kind of transport) is one more field here, and one in the calls' `Origin`.
+
+use crate::read::{Coding, TOKEN_BYTES_MAX};
+
+/// What a request wants of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// It can bring JSON-RPC messages.
+    Post,
+    /// It ends its session.
+    Delete,
+    /// Anything else, such as GET.
+    Other,
+}
+
+/// The head of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// The request's method.
+    pub verb: Verb,
+    /// `Mcp-Session-Id`.
+    pub session: Option<&'a str>,
+    /// The URL's query, which may name the session of the 2024-11-05 transport.
+    pub query: Option<&'a str>,
+    /// `Mcp-Protocol-Version`.
+    pub protocol_version: Option<&'a str>,
+    /// `Mcp-Method`, of the sessionless era.
+    pub method: Option<&'a str>,
+    /// `Mcp-Name`, of the sessionless era.
+    pub name: Option<&'a str>,
+}
+
+/// The head of a response.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    /// The status code.
+    pub status: u16,
+    /// `Mcp-Session-Id`.
+    pub session: Option<&'a str>,
+    /// `Content-Type`.
+    pub content_type: Option<&'a str>,
+    /// How the body is packed.
+    pub coding: Coding,
+}
+
+impl ResponseHead<'_> {
+    /// Whether the body is a stream of events.
+    pub(super) fn is_stream(&self) -> bool {
+        let media_type = self.content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+        media_type.trim().eq_ignore_ascii_case("text/event-stream")
+    }
+
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// As much of a value as is kept: an exchange holds no more than it says, whatever a head brings.
+pub(super) fn bounded(value: &str) -> &str {
+    &value[..value.floor_char_boundary(TOKEN_BYTES_MAX)]
+}

@@ -1,0 +1,19 @@
+//! One HTTP request and its response: what they bring is read, and the calls of the request meet their answers.
+//!
+//! Runs inside the tasks that pass the two bodies on. Nothing here knows HTTP's types: a head comes as plain values, so that
+//! who observes does not depend on who passes on, nor on the version of a library that both would have to share.
+
+mod exchange;
+mod head;
+mod limits;
+mod request_reader;
+mod response_reader;
+
+#[cfg(test)]
+mod tests;
+
+pub use exchange::{Exchange, Unanswered};
+pub use head::{RequestHead, ResponseHead, Verb};
+pub use limits::EXCHANGE_BYTES_MAX;
+pub use request_reader::RequestReader;
+pub use response_reader::ResponseReader;

@@ -1,0 +1,54 @@
+//! Reads along while MCP messages pass between a client and a server, and makes events of them.
+//!
+//! ```text
+//! bytes of a body --> read: decode -> sse -> scan -> rpc        nothing is buffered
+//!                                              |
+//!                                              v
+//!       exchange (one HTTP request and its response: whose message is it?)
+//!                                              |  what happens
+//!                                              v
+//!       call (one row each: lifecycle says what follows) --> event --> Sink (the store's recorder)
+//!          |                                                   \
+//!          index (those of a session, met on another stream)    \-> SchemaQueue --> schema: pages -> hash -> SchemaVersion
+//! ```
+//!
+//! Start at [`Exchange`]. What is read from a message is the table in `read/place.rs`; how a call ends is the table in
+//! `calls/lifecycle.rs`; what a failed call is called is [`Failure`]; sessions of both eras are in `session/`.
+//!
+//! - Pure: no socket, no file, no thread, no runtime. Bytes and heads come in as plain values, the time through [`Clock`];
+//!   events go out through [`Sink`], long work through [`SchemaQueue`]. Only the ids of rows come from the system's source of
+//!   randomness.
+//! - Nothing here can fail or wait: what can't be read has no row, or one that says so.
+//! - A request that was registered becomes exactly one event, whatever happens to its exchange.
+//! - An exchange holds at most [`EXCHANGE_BYTES_MAX`], whatever its bodies bring. What all exchanges share (sessions, the
+//!   index of calls, unfinished pages) has limits of its own, where it is defined.
+//! - A call knows neither exchanges nor the index: who reads messages begins calls and tells them what happens. HTTP's
+//!   exchange is one such reader; one for a pipe, where each message is a line and requests go both ways, stands beside it.
+//! - `bytes_in` and `bytes_out` are the sizes of the JSON-RPC messages themselves, unpacked, without what HTTP or SSE wrap
+//!   around them.
+
+mod arrival;
+mod calls;
+mod clock;
+mod counts;
+mod exchanges;
+mod observer;
+pub mod read;
+mod recording;
+mod schema;
+mod session;
+mod sink;
+
+#[cfg(test)]
+mod testing;
+
+pub use arrival::Arrival;
+pub use calls::{End, Failure};
+pub use clock::{Clock, SystemClock};
+pub use counts::{Counter, Counts, Gauge};
+pub use exchanges::{
+    EXCHANGE_BYTES_MAX, Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Unanswered, Verb,
+};
+pub use observer::{Observer, Surroundings};
+pub use schema::{SCHEMA_BYTES_MAX, SchemaMethod, SchemaQueue, SchemaResult, SchemaWatch};
+pub use sink::{Nowhere, Sink};

@@ -1,0 +1,98 @@
+//! What all exchanges of one proxy share, and what happens to all of their calls.
+//!
+//! Called from the tasks that pass bytes on; it must not wait. It owns the index of calls, and a call knows nothing of it:
+//! when the last exchange and the observer are gone, so is every call.
+
+use crate::arrival::Arrival;
+use crate::calls::{Call, CallIndex, Facts, Happening, Origin};
+use crate::clock::Clock;
+use crate::counts::Counts;
+use crate::recording::{AtomicPhase, Phase, Recording};
+use crate::schema::SchemaQueue;
+use crate::session::Sessions;
+use crate::sink::Sink;
+use std::sync::Arc;
+
+/// What an observer needs of others.
+pub struct Surroundings {
+    /// The proxy's name in every row.
+    pub proxy: Arc<str>,
+    /// Where events go.
+    pub sink: Arc<dyn Sink>,
+    /// Where results of schema methods go.
+    pub schema: Arc<dyn SchemaQueue>,
+    /// What is counted.
+    pub counts: Arc<Counts>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// After how long without a request a session that was made up is over, in milliseconds; 0 means never.
+    pub session_idle_ms: i64,
+}
+
+/// What all exchanges of one proxy share.
+pub struct Observer {
+    pub(crate) recording: Arc<Recording>,
+    pub(crate) calls: CallIndex,
+}
+
+impl Observer {
+    /// An observer that has seen nothing.
+    pub fn new(surroundings: Surroundings) -> Arc<Self> {
+        let Surroundings { proxy, sink, schema, counts, clock, session_idle_ms } = surroundings;
+        let sessions = Sessions::new(session_idle_ms);
+        let recording = Recording { sink, proxy, sessions, schema, counts, clock, phase: AtomicPhase::new() };
+        Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default() })
+    }
+
+    /// A request that comes in now, on that connection. The client's address is a number, of 128 bits as in IPv6, since all that
+    /// matters is whether two are the same; `None` where a client has none.
+    pub fn arrival(&self, client_address: Option<u128>, connection: u64) -> Arrival {
+        let clock = &self.recording.clock;
+        Arrival { at: clock.now(), ts: clock.unix_ms(), client_address, connection }
+    }
+
+    /// How many calls wait for their response.
+    pub fn open_calls(&self) -> u64 {
+        self.recording.counts.in_flight.get()
+    }
+
+    /// Ends the calls that were left by their exchange, and whose time is over. To be called twice a second or so: what they
+    /// wait for takes seconds.
+    pub fn give_up_overdue(&self) {
+        self.tell_all(None, &Happening::Overdue);
+    }
+
+    /// No connections are taken any more. Calls that wait for their client to come back end; those whose answer is due on a
+    /// stream that is open go on waiting.
+    pub fn drain(&self) {
+        self.recording.phase.advance(Phase::Draining);
+        self.tell_all(None, &Happening::Draining);
+    }
+
+    /// Connections are about to be cut: who goes away from now on was sent away.
+    pub fn stop(&self) {
+        self.recording.phase.advance(Phase::Stopping);
+    }
+
+    /// Ends every call that is left in the index. To be called when no exchange goes on any more.
+    pub fn finish(&self) {
+        self.tell_all(None, &Happening::Stopped);
+    }
+
+    /// Begins a call.
+    pub(crate) fn begin(&self, origin: &Origin, facts: Facts) -> Arc<Call> {
+        let call = Arc::new(Call::begin(&self.recording, origin, facts));
+        self.calls.insert(&call);
+        call
+    }
+
+    /// Tells a call what happens now.
+    pub(crate) fn tell(&self, call: &Call, happening: &Happening<'_>) {
+        self.calls.tell(call, happening, self.recording.clock.now());
+    }
+
+    /// Tells the calls of that session, or of all sessions, what happens now.
+    pub(crate) fn tell_all(&self, session: Option<&str>, happening: &Happening<'_>) {
+        self.calls.tell_all(session, happening, self.recording.clock.now());
+    }
+}

@@ -1,0 +1,20 @@
+//! Bytes in, JSON-RPC messages out: content codings, event streams, JSON, and what a message says.
+//!
+//! Runs inside the tasks that pass bytes on. Everything here is pure, cannot fail (what can't be read is not read), and holds
+//! an amount of memory that does not depend on what the bytes are.
+
+mod bounded;
+mod decode;
+mod message;
+mod place;
+mod rpc;
+mod scan;
+mod sse;
+
+pub(crate) use bounded::append;
+pub use decode::{Coding, DECODED_BYTES_MAX, DECODER_BYTES_MAX, Decoder, PIECE_BYTES_MAX, Unreadable};
+pub use message::{MESSAGE_BYTES_MAX, Message, SLOTS, Slot, TOKEN_BYTES_MAX};
+pub(crate) use rpc::tool_and_target;
+pub use rpc::{Kind, RpcId, kind};
+pub use scan::Scanner;
+pub use sse::{Part, SseParser};

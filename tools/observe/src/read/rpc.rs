@@ -1,0 +1,143 @@
+//! What a JSON-RPC message says, as far as recording cares: which kind it is, and whom it is about.
+//!
+//! Pure. Works on what [`super::scan`] captured, inside the tasks that pass bytes on; it must not look at payloads.
+
+use super::message::{Message, Slot};
+use std::borrow::Cow;
+
+/// A JSON-RPC id, as it is matched: the number 1 and the string "1" are different.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RpcId {
+    /// The text without quotes and escapes; what the row stores.
+    pub text: Box<str>,
+    is_string: bool,
+}
+
+impl RpcId {
+    /// The id in that slot. `None` if there is none, or if it is `null`.
+    pub fn of(message: &Message, slot: Slot) -> Option<Self> {
+        if let Some(text) = message.text(slot) {
+            return Some(Self { text: text.into(), is_string: true });
+        }
+        let raw = message.raw(slot)?;
+        // JSON-RPC allows null as an id; MCP does not, and an error about an unreadable request carries it.
+        (raw != b"null").then(|| Self { text: String::from_utf8_lossy(raw).into(), is_string: false })
+    }
+
+    /// The id as JSON text.
+    pub fn to_json(&self) -> Cow<'_, str> {
+        if self.is_string {
+            Cow::Owned(serde_json::Value::from(&*self.text).to_string())
+        } else {
+            Cow::Borrowed(&self.text)
+        }
+    }
+}
+
+/// What kind of message it is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Wants a response: it has a method and an id.
+    Request(RpcId),
+    /// Wants none: it has a method and no id.
+    Notification,
+    /// A result or an error; without an id where the peer could not tell whose it is.
+    Response(Option<RpcId>),
+    /// JSON, but no JSON-RPC.
+    Other,
+}
+
+/// Tells what kind of message it is.
+pub fn kind(message: &Message) -> Kind {
+    let id = RpcId::of(message, Slot::Id);
+    if message.raw(Slot::Method).is_some() {
+        return id.map_or(Kind::Notification, Kind::Request);
+    }
+    // An error without an id must at least say that it is JSON-RPC: any web framework answers {"error": {...}}.
+    let is_response = if id.is_some() {
+        message.has_result || message.has_error
+    } else {
+        message.has_error && message.raw(Slot::JsonRpc).is_some()
+    };
+    if is_response { Kind::Response(id) } else { Kind::Other }
+}
+
+/// Whose `params.name` or `params.uri` is worth a column, and which.
+pub(crate) fn tool_and_target<'m>(method: &str, message: &'m Message) -> (Option<Cow<'m, str>>, Option<Cow<'m, str>>) {
+    match method {
+        "tools/call" => (message.text(Slot::Name), None),
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => (None, message.text(Slot::Uri)),
+        "prompts/get" => (None, message.text(Slot::Name)),
+        "completion/complete" => (None, message.text(Slot::RefName).or_else(|| message.text(Slot::RefUri))),
+        _ => (None, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scan::Scanner;
+    use super::*;
+
+    fn kind_of(json: &str) -> Kind {
+        let mut found = None;
+        Scanner::new().push(json.as_bytes(), |message| found = Some(kind(message)));
+        found.unwrap()
+    }
+
+    fn number(text: &str) -> RpcId {
+        RpcId { text: text.into(), is_string: false }
+    }
+
+    #[test]
+    fn a_message_is_classified_by_its_members() {
+        let string = RpcId { text: "a\"b".into(), is_string: true };
+        let cases = [
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#, Kind::Request(number("1"))),
+            (r#"{"method":"ping","id":"a\"b"}"#, Kind::Request(string.clone())),
+            (r#"{"method":"ping","id":"a\u0022b"}"#, Kind::Request(string)),
+            (r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, Kind::Notification),
+            (r#"{"jsonrpc":"2.0","method":"odd","id":null}"#, Kind::Notification),
+            (r#"{"jsonrpc":"2.0","id":7,"result":{}}"#, Kind::Response(Some(number("7")))),
+            (r#"{"jsonrpc":"2.0","id":7,"result":null}"#, Kind::Response(Some(number("7")))),
+            (r#"{"id":7,"error":{"code":1,"message":"m"}}"#, Kind::Response(Some(number("7")))),
+            (r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"m"}}"#, Kind::Response(None)),
+            (r#"{"error":{"message":"some framework"}}"#, Kind::Other),
+            (r#"{"error":"invalid_token","jsonrpc":"2.0"}"#, Kind::Other),
+            (r#"{"detail":"Not Found"}"#, Kind::Other),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(kind_of(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn an_id_goes_back_to_json_as_what_it_was() {
+        assert_eq!(number("17").to_json(), "17");
+        assert_eq!(RpcId { text: "a\"b".into(), is_string: true }.to_json(), r#""a\"b""#);
+    }
+
+    #[test]
+    fn every_method_with_a_target_names_it() {
+        let cases = [
+            ("tools/call", r#"{"name":"grep","uri":"u"}"#, Some("grep"), None),
+            ("resources/read", r#"{"uri":"file:///a"}"#, None, Some("file:///a")),
+            ("resources/subscribe", r#"{"uri":"file:///a"}"#, None, Some("file:///a")),
+            ("resources/unsubscribe", r#"{"uri":"file:///a"}"#, None, Some("file:///a")),
+            ("prompts/get", r#"{"name":"greet"}"#, None, Some("greet")),
+            ("completion/complete", r#"{"ref":{"type":"ref/prompt","name":"p"}}"#, None, Some("p")),
+            ("completion/complete", r#"{"ref":{"type":"ref/resource","uri":"t/{x}"}}"#, None, Some("t/{x}")),
+            ("tools/list", r#"{"name":"not a tool"}"#, None, None),
+            ("tools/call", "{}", None, None),
+        ];
+        for (method, params, tool, target) in cases {
+            let json = format!(r#"{{"params":{params},"method":"{method}","id":1}}"#);
+            let mut seen = false;
+            Scanner::new().push(json.as_bytes(), |message| {
+                seen = true;
+                let found = tool_and_target(method, message);
+                assert_eq!((found.0.as_deref(), found.1.as_deref()), (tool, target), "{json}");
+            });
+            assert!(seen, "{json}");
+        }
+    }
+}

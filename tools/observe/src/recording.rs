@@ -1,0 +1,61 @@
+//! What a call needs to become an event: where events go, which sessions there are, what is counted, what time it is.
+//!
+//! Called from the tasks that pass bytes on; it must not wait. It knows no calls: a call holds it, and whatever it held of
+//! calls would keep them alive for ever.
+
+use crate::clock::Clock;
+use crate::counts::Counts;
+use crate::schema::SchemaQueue;
+use crate::session::Sessions;
+use crate::sink::Sink;
+use mcplog::SessionClosed;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// How far the end of observing has come. Later ones include earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Open,
+    /// No connections are taken any more: nobody can come back for an answer.
+    Draining,
+    /// Connections are being cut: who goes away now was sent away.
+    Stopping,
+}
+
+/// What every call of one observer shares.
+pub(crate) struct Recording {
+    pub(crate) sink: Arc<dyn Sink>,
+    /// The proxy's name in every row.
+    pub(crate) proxy: Arc<str>,
+    pub(crate) sessions: Sessions,
+    pub(crate) schema: Arc<dyn SchemaQueue>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) phase: AtomicPhase,
+}
+
+impl Recording {
+    /// Records the end of a session, if it was known.
+    pub(crate) fn close_session(&self, session_id: &str) {
+        if self.sessions.close(session_id) {
+            self.sink.record(SessionClosed::new(session_id, self.clock.unix_ms()).into());
+        }
+    }
+}
+
+/// A [`Phase`] that only goes forward.
+pub(crate) struct AtomicPhase(AtomicU8);
+
+impl AtomicPhase {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU8::new(Phase::Open as u8))
+    }
+
+    pub(crate) fn advance(&self, phase: Phase) {
+        self.0.fetch_max(phase as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_reached(&self, phase: Phase) -> bool {
+        self.0.load(Ordering::Relaxed) >= phase as u8
+    }
+}

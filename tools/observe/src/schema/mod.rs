@@ -1,0 +1,17 @@
+//! What a server offers: whether a list or a handshake says something new.
+//!
+//! Results are taken out of what passes ([`SchemaResult`]) and looked at elsewhere ([`SchemaWatch`]), because parsing and
+//! hashing a long list takes milliseconds, and a task that passes bytes on must not spend them. The watch has no thread of
+//! its own: whoever owns one calls it.
+
+mod canonical;
+mod method;
+mod pages;
+mod result;
+mod watch;
+
+pub use method::SchemaMethod;
+pub use pages::SCHEMA_BYTES_MAX;
+pub(crate) use result::Scope;
+pub use result::{SchemaQueue, SchemaResult};
+pub use watch::SchemaWatch;

@@ -1,0 +1,42 @@
+//! The result of a schema method, on its way to whoever looks at it.
+//!
+//! Pure data. The queue is somebody else's, who must not let it block.
+
+use super::method::SchemaMethod;
+use std::sync::Arc;
+
+/// The result of a schema method, as it passed by.
+#[derive(Debug)]
+pub struct SchemaResult {
+    pub(super) scope: Scope,
+    pub(super) method: SchemaMethod,
+    pub(super) cursor: Option<Box<str>>,
+    /// When it was seen, in Unix milliseconds.
+    pub(super) ts: i64,
+    /// The whole JSON-RPC message.
+    pub(super) message: Vec<u8>,
+}
+
+impl SchemaResult {
+    pub(crate) fn new(scope: Scope, method: SchemaMethod, cursor: Option<Box<str>>, ts: i64, message: Vec<u8>) -> Self {
+        Self { scope, method, cursor, ts, message }
+    }
+
+    /// Which method it answers.
+    pub fn method(&self) -> SchemaMethod {
+        self.method
+    }
+}
+
+/// Takes results away from the tasks that pass bytes on, to where there is time to look at them.
+pub trait SchemaQueue: Send + Sync + 'static {
+    /// Hands a result over. Must not wait: what finds no room is not looked at, and the next list makes up for it.
+    fn offer(&self, result: SchemaResult);
+}
+
+/// Within what cursors belong together: a session, or a client's connection where there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    Session(Arc<str>),
+    Connection(u64),
+}

@@ -1,0 +1,99 @@
+//! What tests put around an observer: a clock that stands still until it is told to move, and a sink that remembers.
+
+use crate::{Clock, Counts, Observer, SchemaQueue, SchemaResult, Sink, Surroundings};
+use mcplog::{Event, Status};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A request event, as far as tests compare it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) status: Status,
+    pub(crate) code: Option<String>,
+    pub(crate) latency_us: i64,
+    pub(crate) rpc_id: Option<String>,
+}
+
+/// A clock that stands still.
+pub(crate) struct StillClock {
+    start: Instant,
+    passed: Mutex<Duration>,
+}
+
+impl StillClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        *self.passed.lock() += by;
+    }
+
+    pub(crate) fn instant(&self) -> Instant {
+        self.start + *self.passed.lock()
+    }
+}
+
+impl Clock for StillClock {
+    fn now(&self) -> Instant {
+        self.instant()
+    }
+
+    fn unix_ms(&self) -> i64 {
+        i64::try_from(self.passed.lock().as_millis()).unwrap()
+    }
+}
+
+#[derive(Default)]
+struct Collector(Mutex<Vec<Seen>>);
+
+impl Sink for Collector {
+    fn record(&self, event: Event<'_>) {
+        if let Event::Request(request) = event {
+            self.0.lock().push(Seen {
+                status: request.status,
+                code: request.error_code.map(str::to_owned),
+                latency_us: request.latency_us,
+                rpc_id: request.rpc_id.map(str::to_owned),
+            });
+        }
+    }
+}
+
+struct NoSchemas;
+
+impl SchemaQueue for NoSchemas {
+    fn offer(&self, _result: SchemaResult) {}
+}
+
+/// An observer with its surroundings.
+pub(crate) struct Surrounded {
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) clock: Arc<StillClock>,
+    collector: Arc<Collector>,
+}
+
+impl Surrounded {
+    pub(crate) fn new() -> Self {
+        let clock = Arc::new(StillClock { start: Instant::now(), passed: Mutex::default() });
+        let collector = Arc::new(Collector::default());
+        let observer = Observer::new(Surroundings {
+            proxy: "tested".into(),
+            sink: collector.clone(),
+            schema: Arc::new(NoSchemas),
+            counts: Arc::new(Counts::default()),
+            clock: clock.clone(),
+            session_idle_ms: 0,
+        });
+        Self { observer, clock, collector }
+    }
+
+    /// Lets go of the observer, and says what was recorded in the end.
+    pub(crate) fn into_seen(self) -> Vec<Seen> {
+        let Self { observer, collector, .. } = self;
+        drop(observer);
+        collector.0.lock().clone()
+    }
+
+    /// The requests that were recorded.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.collector.0.lock().clone()
+    }
+}
