@@ -3,6 +3,7 @@
 //! Polled by the client connection's task. Frames pass as they are, as soon as they are there. Dropping it ends the
 //! exchange: the client has gone, and the upstream's connection is dropped with it.
 
+use super::error_chain::chain;
 use super::open_exchange::OpenExchange;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -83,7 +84,7 @@ impl Passing {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                exchange.end(End::Broken);
+                exchange.end(End::Broken(&chain(&error)));
                 Poll::Ready(Some(Err(BodyError::Upstream(error))))
             }
             Poll::Ready(None) => {

@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use mcplog::event::{Outcome, Transport};
 use mcplog::{Event, Status};
 use mcplog_observe::Sink;
 use parking_lot::Mutex;
@@ -58,6 +59,11 @@ pub(super) struct Row {
     pub(super) tool_error: Option<bool>,
     pub(super) protocol: Option<String>,
     pub(super) rpc_id: Option<String>,
+    pub(super) http_status: Option<u16>,
+    pub(super) transport: Option<Transport>,
+    pub(super) endpoint: Option<String>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) cause: Option<String>,
 }
 
 impl Row {
@@ -71,6 +77,13 @@ impl Row {
             gist.push_str(code);
         }
         gist
+    }
+
+    /// How it ended, beside the gist: the HTTP status, the outcome, the cause.
+    #[track_caller]
+    pub(super) fn assert_ended(&self, http_status: Option<u16>, outcome: Outcome, cause: Option<&str>) {
+        let ended = (self.http_status, self.outcome, self.cause.as_deref());
+        assert_eq!(ended, (http_status, Some(outcome), cause), "{}", self.gist());
     }
 }
 
@@ -101,6 +114,11 @@ impl Sink for Collector {
                     tool_error: request.tool_error,
                     protocol: owned(request.protocol_version),
                     rpc_id: owned(request.rpc_id),
+                    http_status: request.http_status,
+                    transport: request.transport,
+                    endpoint: owned(request.endpoint),
+                    outcome: request.outcome,
+                    cause: owned(request.cause),
                 })
             }
             Event::Session(session) => Seen::Session {
