@@ -6,13 +6,13 @@ use super::notes::{Notes, whole_session_id};
 use super::session_name;
 use crate::arguments::RequestsArgs;
 use crate::error::CliError;
+use anstyle::Style;
 use mcplog::query::{Query, RequestRow};
 use mcplog_terminal::clock::TimeStyle;
 use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
 use mcplog_terminal::table::{Cell, Column, Layout};
 use mcplog_terminal::view::View;
 use mcplog_terminal::{json, text, units};
-use anstyle::Style;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
@@ -135,8 +135,8 @@ impl RequestTable {
         let Some(error) = error_of(row) else { return Ok(()) };
         let indent = self.layout.start_of(STATUS_COLUMN).unwrap_or(0);
         let room = view.width.map_or(usize::MAX, |width| width.saturating_sub(indent + 2));
-        let error = text::escape(&error);
-        writeln!(out, "{:indent$}{BAD}└ {}{BAD:#}", "", text::fit(&error, room))
+        let (error, (_, style)) = (text::escape(&error), status_of(row));
+        writeln!(out, "{:indent$}{style}└ {}{style:#}", "", text::fit(&error, room))
     }
 
     fn cells<'a>(&self, row: &'a RequestRow, view: &View) -> Vec<Cell<'a>> {
