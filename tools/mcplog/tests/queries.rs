@@ -51,7 +51,7 @@ fn outcomes() -> String {
 #[test]
 fn an_outcome_that_says_more_than_the_status_and_a_cause_are_shown_within_80_columns() {
     let fixture = Fixture::new();
-    fixture.ingest(&outcomes()).ok();
+    fixture.ingest(outcomes()).ok();
     let logs = fixture.run("logs").ok();
     assert!(logs.lines().all(|line| line.chars().count() <= 80), "{logs}");
     assert_snapshot!("logs_outcomes", logs);
