@@ -59,6 +59,13 @@ async fn a_response_that_breaks_off_breaks_off_for_the_client() {
     for (head, part, cause) in [
         ("content-type: application/json\r\ncontent-length: 1000", "{\"jsonrpc\":\"2.0\",\"id\":1,", "end of file"),
         ("content-type: application/json\r\ntransfer-encoding: chunked", "4\r\n{\"id\r\n", "EOF"),
+        // What breaks off at once, too: the head is there before.
+        (
+            "content-type: application/json\r\ntransfer-encoding: chunked",
+            "4\r\n{\"id\r\nsecret\r\n",
+            "nvalid chunk size",
+        ),
+        ("content-type: application/json\r\ntransfer-encoding: chunked", "secret\r\n", "nvalid chunk size"),
         ("content-type: text/event-stream\r\ntransfer-encoding: chunked", "9\r\n: hello\n\n\r\n", "EOF"),
     ] {
         let upstream = Upstream::start(move |_, mut reply| async move {
