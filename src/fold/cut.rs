@@ -53,8 +53,8 @@ pub(crate) fn name(text: &str, bytes_max: usize) -> Cow<'_, str> {
     if text.len() <= bytes_max {
         return Cow::Borrowed(text);
     }
-    let kept = &text[..text.floor_char_boundary(bytes_max)];
-    Cow::Owned(format!("{kept}{MARK}{}", hexadecimal(&Sha256::digest(text)[..DIGEST_BYTES])))
+    let prefix = &text[..text.floor_char_boundary(bytes_max)];
+    Cow::Owned(format!("{prefix}{MARK}{}", hexadecimal(&Sha256::digest(text)[..DIGEST_BYTES])))
 }
 
 /// Messages, which recording has cut already, but for one character.

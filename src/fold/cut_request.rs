@@ -42,28 +42,28 @@ impl<'a> CutRequest<'a> {
 
 /// Whether nothing of a request needs to be cut. Messages are counted only where they may be too long.
 pub(crate) fn fits(request: &RequestRecord<'_>) -> bool {
-    let mut fitting = Fitting { all: true };
-    fitting.id("request_id", Some(request.request_id));
-    fitting.id("session_id", request.session_id);
+    let mut check = FitCheck { all_fit: true };
+    check.id("request_id", Some(request.request_id));
+    check.id("session_id", request.session_id);
     for name in [Some(request.proxy), Some(request.method), request.tool] {
-        fitting.text("name", Limit::Bytes(NAME_BYTES_MAX), name);
+        check.text("name", Limit::Bytes(NAME_BYTES_MAX), name);
     }
-    request.put_details(&mut fitting);
-    fitting.all
+    request.put_details(&mut check);
+    check.all_fit
 }
 
 /// Whether all texts fit so far.
-struct Fitting {
-    all: bool,
+struct FitCheck {
+    all_fit: bool,
 }
 
-impl<'a> DetailSink<'a, Id<'a>> for Fitting {
+impl<'a> DetailSink<'a, Id<'a>> for FitCheck {
     fn id(&mut self, _name: &'static str, value: Option<Id<'a>>) {
-        self.all &= value.is_none_or(|id| cut::id_fits(&id));
+        self.all_fit &= value.is_none_or(|id| cut::id_fits(&id));
     }
 
     fn text(&mut self, _name: &'static str, limit: Limit, value: Option<&'a str>) {
-        self.all &= value.is_none_or(|text| cut::fits(text, limit));
+        self.all_fit &= value.is_none_or(|text| cut::fits(text, limit));
     }
 
     fn number(&mut self, _name: &'static str, _value: Option<i64>) {}

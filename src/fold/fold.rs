@@ -35,7 +35,7 @@ pub(crate) fn fold(record: Record<'_>) -> Mutation<'_> {
         Record::Request(request) if fits(&request) => Mutation::Request(request),
         Record::Request(request) => Mutation::CutRequest(Box::new(CutRequest::new(request))),
         Record::Session(session) => {
-            Mutation::Session(cut::id(session.session_id.text()), SessionFacts::announced(&session))
+            Mutation::Session(cut::id(session.session_id.text()), SessionFacts::of_announcement(&session))
         }
         Record::SessionClosed(closed) => {
             let facts = SessionFacts { closed_at: Some(closed.ended_at), ..SessionFacts::default() };

@@ -14,10 +14,10 @@ use crate::ground::varint;
 /// Below, the rows at the ragged end of a range are read, which should take two milliseconds at most; above, cells of
 /// seconds add about ten bytes per row to the database (estimated, both).
 pub(crate) const DENSE_CALLS: i64 = if cfg!(test) { 256 } else { 2048 };
-/// How many of its slowest requests a cell names, of each outcome.
+/// How many of its slowest requests a cell names, of each ending.
 pub(crate) const SLOWEST: usize = 8;
 // The length of each list takes four bits, and the lengths of all lists one number.
-const _: () = assert!(SLOWEST < 1 << 4 && 4 * Outcome::ALL.len() <= u64::BITS as usize);
+const _: () = assert!(SLOWEST < 1 << 4 && 4 * Ending::ALL.len() <= u64::BITS as usize);
 
 /// How long a cell is. Each level's span is a multiple of the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +41,7 @@ impl Level {
         self as i64
     }
 
-    pub(crate) const fn span_ms(self) -> i64 {
+    pub(crate) const fn length_ms(self) -> i64 {
         const MINUTE_MS: i64 = 60_000;
         match self {
             Self::Second => 1000,
@@ -57,18 +57,18 @@ impl Level {
     /// The first millisecond of the cell that `ts` lies in.
     pub(crate) const fn start_of(self, ts: i64) -> i64 {
         // Saturates only at the beginning of time, where the first cell of every level is cut short.
-        ts.div_euclid(self.span_ms()).saturating_mul(self.span_ms())
+        ts.div_euclid(self.length_ms()).saturating_mul(self.length_ms())
     }
 
     /// The first millisecond behind the cell that `ts` lies in; `i64::MAX` for the last one, which includes it.
     pub(crate) const fn end_of(self, ts: i64) -> i64 {
-        (ts.div_euclid(self.span_ms()) + 1).saturating_mul(self.span_ms())
+        (ts.div_euclid(self.length_ms()) + 1).saturating_mul(self.length_ms())
     }
 }
 
 /// How a request ended, as filters tell requests apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Ending {
     Ok,
     /// Status ok, but the result said `isError`.
     ToolError,
@@ -76,7 +76,7 @@ pub(crate) enum Outcome {
     Timeout,
 }
 
-impl Outcome {
+impl Ending {
     pub(crate) const ALL: [Self; 4] = [Self::Ok, Self::ToolError, Self::Error, Self::Timeout];
 
     pub(crate) fn of(status: Status, tool_error: bool) -> Self {
@@ -149,8 +149,8 @@ impl Cell {
             cell.bytes_out = cell.bytes_out.saturating_add(sample.bytes_out.unwrap_or(0).max(0));
             cell.first_ts = cell.first_ts.min(sample.ts);
             cell.last_ts = cell.last_ts.max(sample.ts);
-            let outcome = Outcome::of(sample.status, sample.tool_error);
-            cell.slowest.add(outcome, Slow { latency_us: sample.latency_us, id: sample.id });
+            let ending = Ending::of(sample.status, sample.tool_error);
+            cell.slowest.add(ending, Slow { latency_us: sample.latency_us, id: sample.id });
         }
         cell.latencies = Histogram::of(samples.iter().map(|sample| sample.latency_us));
         cell
@@ -179,13 +179,13 @@ impl Cell {
         let times = [self.first_ts.wrapping_sub(start), self.last_ts.wrapping_sub(self.first_ts)];
         counts.iter().chain(&times).for_each(|number| varint::put(number.cast_unsigned(), bytes));
         self.slowest.encode(bytes);
-        if !self.is_listed() {
+        if !self.lists_every_request() {
             self.latencies.encode(bytes);
         }
     }
 
     /// Whether each of its requests is among the slowest.
-    fn is_listed(&self) -> bool {
+    fn lists_every_request(&self) -> bool {
         self.slowest.iter().count() as u64 == self.calls.unsigned_abs()
     }
 
@@ -217,7 +217,7 @@ impl Cell {
     /// Reads a cell that begins at `start`, all of `bytes`; `None` if it is none.
     pub(crate) fn decode(start: i64, mut bytes: &[u8]) -> Option<Self> {
         let head = Self::decode_head(start, &mut bytes)?;
-        let latencies = match (bytes, head.is_listed()) {
+        let latencies = match (bytes, head.lists_every_request()) {
             ([], true) => Histogram::of(head.slowest.iter().map(|slow| slow.latency_us)),
             ([], false) => return None,
             _ => Histogram::decode(bytes).ok()?,
@@ -249,9 +249,9 @@ impl CellSum {
         let latency_max_us = Slowest::pass_over(&mut bytes)?;
         self.latency_max_us = self.latency_max_us.max(latency_max_us.unwrap_or(i64::MIN));
         if bytes.is_empty() {
-            let listed = Cell { slowest: Slowest::decode(&mut lists)?, ..numbers };
-            listed.slowest.iter().for_each(|slow| self.latencies.add_value(slow.latency_us));
-            return listed.is_listed().then_some(());
+            let cell = Cell { slowest: Slowest::decode(&mut lists)?, ..numbers };
+            cell.slowest.iter().for_each(|slow| self.latencies.add_value(slow.latency_us));
+            return cell.lists_every_request().then_some(());
         }
         self.latencies.add(bytes).ok()
     }
@@ -284,15 +284,15 @@ impl Slow {
     }
 }
 
-/// The slowest requests of each outcome, the slowest first; at most [`SLOWEST`] of each.
+/// The slowest requests of each ending, the slowest first; at most [`SLOWEST`] of each.
 ///
-/// Apart, because failures are few: among the slowest of all, those of one outcome may not be.
+/// Apart, because failures are few: among the slowest of all, those of one ending may not be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Slowest([Vec<Slow>; Outcome::ALL.len()]);
+pub(crate) struct Slowest([Vec<Slow>; Ending::ALL.len()]);
 
 impl Slowest {
-    pub(crate) fn of(&self, outcome: Outcome) -> &[Slow] {
-        &self.0[outcome as usize]
+    pub(crate) fn of(&self, ending: Ending) -> &[Slow] {
+        &self.0[ending as usize]
     }
 
     /// The latency of the slowest of all.
@@ -304,21 +304,21 @@ impl Slowest {
         self.0.iter().flatten()
     }
 
-    fn add(&mut self, outcome: Outcome, slow: Slow) {
-        let list = &mut self.0[outcome as usize];
+    fn add(&mut self, ending: Ending, slow: Slow) {
+        let list = &mut self.0[ending as usize];
         if list.len() == SLOWEST {
             if list.last().is_some_and(|last| last.before(&slow)) {
                 return;
             }
             list.pop();
         }
-        let at = list.partition_point(|held| held.before(&slow));
+        let at = list.partition_point(|listed| listed.before(&slow));
         list.insert(at, slow);
     }
 
     fn merge(&mut self, other: &Self) {
-        for outcome in Outcome::ALL {
-            other.of(outcome).iter().for_each(|slow| self.add(outcome, *slow));
+        for ending in Ending::ALL {
+            other.of(ending).iter().for_each(|slow| self.add(ending, *slow));
         }
     }
 
@@ -357,7 +357,7 @@ impl Slowest {
     /// Reads the lists from the front; `None` if there are none.
     fn decode(bytes: &mut &[u8]) -> Option<Self> {
         let mut lengths = varint::take(bytes)?;
-        let mut lists: [Vec<Slow>; Outcome::ALL.len()] = Default::default();
+        let mut lists: [Vec<Slow>; Ending::ALL.len()] = Default::default();
         for list in &mut lists {
             let length = usize::try_from(lengths & 0xf).ok().filter(|length| *length <= SLOWEST)?;
             lengths >>= 4;
@@ -422,12 +422,12 @@ mod tests {
         #[test]
         fn the_slowest_of_an_outcome_are_the_first_of_those_that_ended_so(samples in samples()) {
             let slowest = Cell::of(&samples).slowest;
-            for outcome in Outcome::ALL {
-                let ended_so = samples.iter().filter(|sample| Outcome::of(sample.status, sample.tool_error) == outcome);
+            for ending in Ending::ALL {
+                let ended_so = samples.iter().filter(|sample| Ending::of(sample.status, sample.tool_error) == ending);
                 let mut sorted: Vec<_> = ended_so.map(|sample| (sample.latency_us, sample.id)).collect();
                 sorted.sort_by(|one, other| other.cmp(one));
                 sorted.truncate(SLOWEST);
-                let listed: Vec<_> = slowest.of(outcome).iter().map(|slow| (slow.latency_us, slow.id)).collect();
+                let listed: Vec<_> = slowest.of(ending).iter().map(|slow| (slow.latency_us, slow.id)).collect();
                 prop_assert_eq!(listed, sorted);
             }
             prop_assert_eq!(slowest.latency_max_us(), samples.iter().map(|sample| sample.latency_us).max());
@@ -461,7 +461,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_cell_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             if let Some(cell) = Cell::decode(0, &bytes) {
-                prop_assert!(Outcome::ALL.iter().all(|outcome| cell.slowest.of(*outcome).len() <= SLOWEST));
+                prop_assert!(Ending::ALL.iter().all(|ending| cell.slowest.of(*ending).len() <= SLOWEST));
             }
         }
 
@@ -471,7 +471,7 @@ mod tests {
         ) {
             for levels in Level::ALL.windows(2) {
                 let (fine, coarse) = (levels[0], levels[1]);
-                prop_assert_eq!(coarse.span_ms() % fine.span_ms(), 0);
+                prop_assert_eq!(coarse.length_ms() % fine.length_ms(), 0);
                 let (start, end) = (fine.start_of(ts), fine.end_of(ts));
                 prop_assert!(start <= ts && (ts < end || end == i64::MAX));
                 prop_assert_eq!((fine.start_of(start), fine.end_of(start)), (start, end));
@@ -488,11 +488,11 @@ mod tests {
             numbers.iter().for_each(|number| varint::put(*number, &mut bytes));
             Slowest::decode(&mut bytes.as_slice())
         };
-        assert!(decode(&[0x12, 9, 7, 0, 1, 3, 1]).is_some_and(|slowest| slowest.of(Outcome::ToolError).len() == 1));
+        assert!(decode(&[0x12, 9, 7, 0, 1, 3, 1]).is_some_and(|slowest| slowest.of(Ending::ToolError).len() == 1));
         assert_eq!(decode(&[2, 9, 1, 0, 1]), None, "the same twice");
         assert_eq!(decode(&[2, 9, 1, u64::MAX, 1]), None, "a slower one behind");
         assert_eq!(decode(&[2, 9, 1, 3]), None, "cut");
-        assert_eq!(decode(&[0x1_0000]), None, "a fifth outcome");
+        assert_eq!(decode(&[0x1_0000]), None, "a fifth ending");
         let long: Vec<_> = std::iter::once(9).chain((0..9).flat_map(|id| [1, id])).collect();
         assert_eq!(decode(&long), None);
     }

@@ -38,7 +38,11 @@ pub(crate) fn cells(page: i64, mut bytes: &[u8]) -> impl Iterator<Item = Result<
 }
 
 /// The page's bytes with other cells in the place of some; an empty cell is none.
-pub(crate) fn replaced(page: i64, bytes: &[u8], changes: &BTreeMap<CellScope, Vec<u8>>) -> Result<Vec<u8>, PageError> {
+pub(crate) fn replace_cells(
+    page: i64,
+    bytes: &[u8],
+    changes: &BTreeMap<CellScope, Vec<u8>>,
+) -> Result<Vec<u8>, PageError> {
     let mut all = cells(page, bytes).collect::<Result<BTreeMap<_, _>, _>>()?;
     all.extend(changes.iter().map(|(scope, cell)| (*scope, cell.as_slice())));
     let mut replaced = Vec::with_capacity(bytes.len() + changes.values().map(Vec::len).sum::<usize>());
@@ -91,13 +95,13 @@ mod tests {
         ) {
             let (mut page, mut held) = (Vec::new(), BTreeMap::new());
             for changes in puts {
-                page = replaced(1, &page, &changes).unwrap();
+                page = replace_cells(1, &page, &changes).unwrap();
                 held.extend(changes);
             }
             held.retain(|_, cell| !cell.is_empty());
             let found: BTreeMap<_, _> = cells(1, &page).map(|cell| cell.map(|(scope, cell)| (scope, cell.to_vec())).unwrap()).collect();
             prop_assert_eq!(&found, &held);
-            prop_assert_eq!(replaced(1, &[], &held), Ok(page));
+            prop_assert_eq!(replace_cells(1, &[], &held), Ok(page));
         }
 
         #[test]

@@ -8,7 +8,7 @@ use super::digest_table::ChangedDigests;
 use super::name_numbers::NameNumbers;
 use super::newer_records::{self, NewerRecord};
 use super::request_rows::{NewRow, RequestRows};
-use super::rollup_table::Gathered;
+use super::rollup_table::RollupChanges;
 use super::sqlite_wal::note_doubt;
 use super::{schema_history, session_table};
 use crate::fold::fold::Mutation;
@@ -32,12 +32,12 @@ pub(crate) struct Batch<'c> {
     path: &'c Path,
     names: &'c mut NameNumbers,
     sessions: HashMap<i64, TouchedSession>,
-    rollups: Gathered,
+    rollups: RollupChanges,
     /// Requests from before are expired.
     kept_since: i64,
     /// How many of the batch were.
     late_requests: u64,
-    in_doubt: &'c AtomicBool,
+    wal_in_doubt: &'c AtomicBool,
 }
 
 /// A session that the batch says something about.
@@ -55,12 +55,12 @@ impl<'c> Batch<'c> {
         path: &'c Path,
         names: &'c mut NameNumbers,
         kept_since: i64,
-        in_doubt: &'c AtomicBool,
+        wal_in_doubt: &'c AtomicBool,
     ) -> rusqlite::Result<Self> {
         names.begin();
         let transaction = Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
         let rows = RequestRows::new(connection)?;
-        let (sessions, rollups) = (HashMap::new(), Gathered::default());
+        let (sessions, rollups) = (HashMap::new(), RollupChanges::default());
         Ok(Self {
             transaction,
             connection,
@@ -71,7 +71,7 @@ impl<'c> Batch<'c> {
             rollups,
             kept_since,
             late_requests: 0,
-            in_doubt,
+            wal_in_doubt,
         })
     }
 
@@ -159,9 +159,9 @@ impl<'c> Batch<'c> {
 
     /// Commits everything together with the checkpoint.
     pub(crate) fn commit(self, writer_id: WriterId, checkpoint: Checkpoint) -> Result<(), IndexError> {
-        let (path, in_doubt) = (self.path, self.in_doubt);
+        let (path, wal_in_doubt) = (self.path, self.wal_in_doubt);
         let finished = self.finish(writer_id, checkpoint);
-        note_doubt(&finished, in_doubt);
+        note_doubt(&finished, wal_in_doubt);
         finished.map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })
     }
 
@@ -206,15 +206,15 @@ impl<'c> Batch<'c> {
 
     fn add_requests(&mut self, new: &[NewRow<'_>]) -> rusqlite::Result<()> {
         let Self { rows, sessions, rollups, .. } = self;
-        let refused = rows.insert(new, |row| note(row, sessions, rollups))?;
+        let duplicates = rows.insert(new, |row| note(row, sessions, rollups))?;
         // The id is there already. Events handed over twice are ignored whole; of different ones the least is kept.
-        for row in refused {
+        for row in duplicates {
             if let (Some(session), Some(id)) = (row.session, row.request.session_id) {
                 // Looking up its number may have made a session that nothing else names: it must be written, or go.
                 touch(sessions, session, id);
             }
-            if let Some(removed) = rows.give_way(row)? {
-                rollups.removed(removed.ts);
+            if let Some(removed) = rows.remove_if_greater(row)? {
+                rollups.note_removed(removed.ts);
                 if let Some((session, session_id)) = &removed.session {
                     touch(sessions, *session, Id::new(session_id)).recount = true;
                 }
@@ -267,7 +267,7 @@ impl<'c> Batch<'c> {
 }
 
 /// Notes what an inserted row adds to its session and its roll-ups.
-fn note(row: &NewRow<'_>, sessions: &mut HashMap<i64, TouchedSession>, rollups: &mut Gathered) {
+fn note(row: &NewRow<'_>, sessions: &mut HashMap<i64, TouchedSession>, rollups: &mut RollupChanges) {
     if let (Some(session), Some(id)) = (row.session, row.request.session_id) {
         touch(sessions, session, id).facts.add_request(&row.request);
     }

@@ -2,7 +2,7 @@
 //!
 //! Runs on the thread that opens the store.
 
-use super::sqlite_wal::FOLDED_PAGES;
+use super::sqlite_wal::WAL_PAGES_MAX;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
@@ -29,7 +29,7 @@ pub(super) fn configure(connection: &Connection, shrinks: bool) -> rusqlite::Res
     connection.pragma_update_and_check(
         None,
         "journal_size_limit",
-        i64::from(FOLDED_PAGES) * i64::from(PAGE_BYTES),
+        i64::from(WAL_PAGES_MAX) * i64::from(PAGE_BYTES),
         |_| Ok(()),
     )?;
     connection.pragma_update(None, "cache_size", -8192)?;

@@ -57,7 +57,7 @@ impl ChangedDigests {
 }
 
 /// The sessions of a page that were over before `kept_since`.
-pub(super) fn expired_in(connection: &Connection, page: i64, kept_since: i64) -> rusqlite::Result<Vec<i64>> {
+pub(super) fn expired_sessions(connection: &Connection, page: i64, kept_since: i64) -> rusqlite::Result<Vec<i64>> {
     let digest: Option<Vec<u8>> = connection
         .prepare_cached("SELECT digest FROM session_digest WHERE page = ?1")?
         .query_row([page], |row| row.get(0))
@@ -75,7 +75,7 @@ pub(super) fn count_expired(connection: &Connection, kept_since: i64) -> rusqlit
     let mut pages = connection.prepare("SELECT page FROM session_digest")?;
     let mut count = 0;
     for page in pages.query_map([], |row| row.get(0))? {
-        count += expired_in(connection, page?, kept_since)?.len() as u64;
+        count += expired_sessions(connection, page?, kept_since)?.len() as u64;
     }
     Ok(count)
 }

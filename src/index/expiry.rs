@@ -122,10 +122,12 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
                 stage
             }
         }
-        Stage::CutCells { after_page } => match rollup_table::cut(&transaction, after_page, kept_since)? {
-            None => Stage::Requests,
-            page => Stage::CutCells { after_page: page },
-        },
+        Stage::CutCells { after_page } => {
+            match rollup_table::recount_cut_cells(&transaction, after_page, kept_since)? {
+                None => Stage::Requests,
+                page => Stage::CutCells { after_page: page },
+            }
+        }
         Stage::Requests => {
             let max = step_size.of(REQUESTS_MAX);
             if expire_requests(&transaction, kept_since, max)? < max { Stage::Sessions { page: 0 } } else { stage }
@@ -226,7 +228,7 @@ fn expire_sessions(
         .query_row([page], |row| row.get(0))?;
     let Some(page) = next else { return Ok(Stage::Schemas { after: 0 }) };
     let mut digests = ChangedDigests::default();
-    let mut expired = digest_table::expired_in(transaction, page, kept_since)?;
+    let mut expired = digest_table::expired_sessions(transaction, page, kept_since)?;
     let is_through = expired.len() <= max;
     expired.truncate(max);
     for session in expired {

@@ -4,7 +4,7 @@
 //! whichever thread calls it, by any connection; it changes nothing. Counting reads an index entry for each row that goes, so
 //! only who wants to print a plan asks for it: the compactor needs the cut alone.
 
-use super::row_retention::{CutReason, DatabaseSize, ExpiryCut, Held, OldestRequests, RowRetention};
+use super::row_retention::{CutReason, DatabaseSize, DatabaseState, ExpiryCut, OldestRequests, RowRetention};
 use super::{digest_table, schema_history};
 use crate::fold::rollup::Level;
 use crate::ground::position::SegmentId;
@@ -57,8 +57,8 @@ impl ExpiryPlan {
         oldest_segment: SegmentId,
     ) -> rusqlite::Result<Option<Self>> {
         let kept_since = kept_since(connection)?;
-        let held = held(connection, retention, kept_since.unwrap_or(i64::MIN))?;
-        let (cut, reason) = match (retention.cut(held, now_ms), kept_since) {
+        let state = database_state(connection, retention, kept_since.unwrap_or(i64::MIN))?;
+        let (cut, reason) = match (retention.cut(state, now_ms), kept_since) {
             (Some(ExpiryCut { kept_since, reason: CutReason::Age }), _) => (kept_since, ExpiryReason::Age),
             (Some(ExpiryCut { kept_since, reason: CutReason::Size }), _) => (kept_since, ExpiryReason::Size),
             (None, Some(kept_since)) => (kept_since, ExpiryReason::UnderWay),
@@ -103,11 +103,15 @@ pub(super) fn kept_since(connection: &Connection) -> rusqlite::Result<Option<i64
 }
 
 /// What the database says of itself, as far as retention asks for it. Requests are kept since `kept_since` now.
-pub(super) fn held(connection: &Connection, retention: &RowRetention, kept_since: i64) -> rusqlite::Result<Held> {
+pub(super) fn database_state(
+    connection: &Connection,
+    retention: &RowRetention,
+    kept_since: i64,
+) -> rusqlite::Result<DatabaseState> {
     let size = size(connection)?;
     let surplus = retention.surplus_requests(size);
     let oldest = if surplus > 0 { oldest(connection, surplus)? } else { None };
-    Ok(Held { size, kept_since, oldest })
+    Ok(DatabaseState { size, kept_since, oldest })
 }
 
 pub(super) fn size(connection: &Connection) -> rusqlite::Result<DatabaseSize> {

@@ -17,8 +17,8 @@ const TURN: Duration = Duration::from_millis(10);
 
 impl Index {
     /// From now on, who expires waits for no disk: SQLite's log is copied on a thread of its own, which wakes this one.
-    pub(crate) fn expiring_aside(mut self) -> Self {
-        self.copier.copy_aside();
+    pub(crate) fn with_copying_thread(mut self) -> Self {
+        self.copier.use_own_thread();
         self
     }
 
@@ -40,8 +40,8 @@ impl Index {
         }
         self.expiry.oldest_segment = oldest_segment;
         if self.expiry.stage == Stage::Look {
-            let looked = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
-            if looked || !retention.is_limited() || !self.look(retention, now_ms)? {
+            let looked_lately = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
+            if looked_lately || !retention.is_limited() || !self.look(retention, now_ms)? {
                 return Ok(false);
             }
         }
@@ -66,8 +66,8 @@ impl Index {
     /// Looks whether anything is expired by now, and if so begins.
     fn look(&mut self, retention: &RowRetention, now_ms: i64) -> Result<bool, IndexError> {
         self.expiry.looked_at = Some(Instant::now());
-        let held = self.checked(expiry_plan::held(&self.connection, retention, self.expiry.kept_since))?;
-        let Some(cut) = retention.cut(held, now_ms) else { return Ok(false) };
+        let state = self.checked(expiry_plan::database_state(&self.connection, retention, self.expiry.kept_since))?;
+        let Some(cut) = retention.cut(state, now_ms) else { return Ok(false) };
         tracing::debug!(kept_since = cut.kept_since, reason = ?cut.reason, "what is older expires");
         self.begin_expiring(cut.kept_since).map(|()| true)
     }
@@ -86,11 +86,11 @@ impl Index {
     pub(super) fn step(&mut self, retention: &RowRetention) -> Result<(), IndexError> {
         let Self { connection, names, expiry, .. } = self;
         let (started, stage) = (Instant::now(), expiry.stage);
-        let done = match stage {
+        let result = match stage {
             Stage::Pages => expiry::give_pages_back(connection, retention, expiry.step_size),
             _ => expiry::step(connection, names, expiry),
         };
-        let next = self.checked(done)?;
+        let next = self.checked(result)?;
         let took = started.elapsed();
         self.expiry.step_size = self.expiry.step_size.after(took);
         tracing::trace!(?stage, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "expired some");

@@ -128,8 +128,8 @@ impl Schema {
         }
         tracing::info!(path = %path.display(), from = permit.from(), to = permit.to(), "bringing the database up to date");
         connection.busy_timeout(PATIENCE).map_err(failed("waiting for others"))?;
-        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let transaction = begun.map_err(failed("waiting for others"))?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = transaction.map_err(failed("waiting for others"))?;
         for migration in due {
             let changed = match migration.change {
                 Change::Sql(sql) => transaction.execute_batch(sql),

@@ -196,11 +196,11 @@ impl NameNumbers {
         if let Some(session) = self.sessions.get(session_id) {
             return Ok(*session);
         }
-        let held = connection
+        let stored = connection
             .prepare_cached("SELECT id FROM session_state WHERE session_id = ?1")?
             .query_row([session_id], |row| row.get(0))
             .optional()?;
-        let session = match held {
+        let session = match stored {
             Some(session) => session,
             None => connection
                 .prepare_cached(
@@ -275,8 +275,8 @@ impl CallName {
         proxy.clone_into(&mut self.proxy);
         method.clone_into(&mut self.method);
         match (&mut self.tool, tool) {
-            (Some(held), Some(tool)) => tool.clone_into(held),
-            (held, tool) => *held = tool.map(str::to_owned),
+            (Some(text), Some(tool)) => tool.clone_into(text),
+            (old, tool) => *old = tool.map(str::to_owned),
         }
     }
 }
@@ -300,9 +300,9 @@ fn number_of(
     names: &[&dyn rusqlite::ToSql],
     rows_max: i64,
 ) -> rusqlite::Result<Option<i64>> {
-    let held = connection.prepare_cached(select)?.query_row(names, |row| row.get(0)).optional()?;
-    if held.is_some() {
-        return Ok(held);
+    let stored = connection.prepare_cached(select)?.query_row(names, |row| row.get(0)).optional()?;
+    if stored.is_some() {
+        return Ok(stored);
     }
     let parameters: Vec<_> = names.iter().copied().chain([&rows_max as &dyn rusqlite::ToSql]).collect();
     let added = connection.prepare_cached(insert)?.execute(parameters.as_slice())?;

@@ -52,8 +52,8 @@ impl NewRow<'_> {
 /// The table, with its statements kept ready, so that none is looked up by its text for each row.
 pub(super) struct RequestRows<'c> {
     connection: &'c Connection,
-    one: Insert<'c>,
-    many: Insert<'c>,
+    insert_one: Insert<'c>,
+    insert_many: Insert<'c>,
 }
 
 /// A statement that inserts rows.
@@ -65,7 +65,7 @@ struct Insert<'c> {
 }
 
 /// What stood in the way of a row, and was removed.
-pub(super) struct Removed {
+pub(super) struct RemovedRow {
     pub(super) ts: i64,
     /// The session's number and id.
     pub(super) session: Option<(i64, String)>,
@@ -73,48 +73,49 @@ pub(super) struct Removed {
 
 impl<'c> RequestRows<'c> {
     pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        Ok(Self { connection, one: Insert::new(connection, 1)?, many: Insert::new(connection, ROWS)? })
+        Ok(Self { connection, insert_one: Insert::new(connection, 1)?, insert_many: Insert::new(connection, ROWS)? })
     }
 
     /// Inserts rows whose request ids are new, and hands each one over that is in the table then; the others go to
-    /// `refused`.
+    /// `duplicates`.
     pub(super) fn insert<'r, 'a>(
         &mut self,
         rows: &'r [NewRow<'a>],
         mut inserted: impl FnMut(&'r NewRow<'a>),
     ) -> rusqlite::Result<Vec<&'r NewRow<'a>>> {
-        let mut refused = Vec::new();
+        let mut duplicates = Vec::new();
         let (chunks, rest) = rows.as_chunks::<ROWS>();
         for chunk in chunks {
-            let all = self.many.execute(chunk)? == ROWS;
+            let all = self.insert_many.execute(chunk)? == ROWS;
             for row in chunk {
-                if all || self.holds(row.id)? { inserted(row) } else { refused.push(row) }
+                if all || self.has_row(row.id)? { inserted(row) } else { duplicates.push(row) }
             }
         }
         for row in rest {
-            if self.one.execute(std::slice::from_ref(row))? == 1 { inserted(row) } else { refused.push(row) }
+            if self.insert_one.execute(std::slice::from_ref(row))? == 1 { inserted(row) } else { duplicates.push(row) }
         }
-        Ok(refused)
+        Ok(duplicates)
     }
 
     /// Removes the row that has the request id of `row`, if `row` is less; `None` if the one that is there stays.
-    pub(super) fn give_way(&mut self, row: &NewRow<'_>) -> rusqlite::Result<Option<Removed>> {
+    pub(super) fn remove_if_greater(&mut self, row: &NewRow<'_>) -> rusqlite::Result<Option<RemovedRow>> {
         let request_id = row.request.request_id.text();
-        let held = |held: &Row<'_>| {
-            let held_request = held_request(held)?;
-            let gives_way = Precedence::of(&row.request) < Precedence::of(&held_request);
-            Ok(gives_way.then(|| held_request.session_id.map(|id| id.text().into_owned())))
+        let read = |stored_row: &Row<'_>| {
+            let stored_request = read_request(stored_row)?;
+            let is_greater = Precedence::of(&row.request) < Precedence::of(&stored_request);
+            Ok(is_greater.then(|| stored_request.session_id.map(|id| id.text().into_owned())))
         };
-        let held = self.connection.prepare_cached(&select())?.query_row([&request_id], held).optional()?.flatten();
-        let Some(session_id) = held else { return Ok(None) };
+        let greater =
+            self.connection.prepare_cached(&select_request())?.query_row([&request_id], read).optional()?.flatten();
+        let Some(session_id) = greater else { return Ok(None) };
         let (ts, session): (i64, Option<i64>) = self
             .connection
             .prepare_cached("DELETE FROM request_rows WHERE request_id = ?1 RETURNING ts, session")?
             .query_row([&request_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(Some(Removed { ts, session: session.zip(session_id) }))
+        Ok(Some(RemovedRow { ts, session: session.zip(session_id) }))
     }
 
-    fn holds(&self, id: i64) -> rusqlite::Result<bool> {
+    fn has_row(&self, id: i64) -> rusqlite::Result<bool> {
         self.connection.prepare_cached("SELECT 1 FROM request_rows WHERE id = ?1")?.exists([id])
     }
 }
@@ -159,8 +160,8 @@ fn bind(statement: &mut Statement<'_>, at: usize, nulls: &mut [bool], row: &NewR
     binder.finish()
 }
 
-/// Selects a request by its id, in the order of [`held_request`].
-fn select() -> String {
+/// Selects a request by its id, in the order of [`read_request`].
+fn select_request() -> String {
     let details: Vec<_> = RequestRecord::DETAILS.iter().map(|name| format!("r.{name}")).collect();
     format!(
         "SELECT r.request_id, r.ts, c.proxy, c.method, c.tool, s.session_id, r.latency_us, r.status, {}
@@ -171,7 +172,7 @@ fn select() -> String {
 }
 
 /// The request in a row, borrowing from it.
-fn held_request<'r>(row: &'r Row<'_>) -> rusqlite::Result<RequestRecord<'r>> {
+fn read_request<'r>(row: &'r Row<'_>) -> rusqlite::Result<RequestRecord<'r>> {
     let text = |index| row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from);
     let required = |index| text(index).map(Option::unwrap_or_default);
     let mut request = RequestRecord::with_id(Id::new(required(0)?), row.get(1)?, required(2)?, required(3)?);

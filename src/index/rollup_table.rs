@@ -21,17 +21,17 @@ type Cells = BTreeMap<CellScope, Cell>;
 /// Whatever page a cell is in.
 const ALL_PAGES: RangeInclusive<i64> = i64::MIN..=i64::MAX;
 /// Cells are made anew from about so many rows at a time, so that memory does not grow with the store.
-const REBUILT_ROWS: usize = if cfg!(test) { 100 } else { 65_536 };
+const REBUILD_ROWS: usize = if cfg!(test) { 100 } else { 65_536 };
 
 /// The requests of a batch, by the first millisecond of their minute.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
+pub(super) struct RollupChanges {
     minutes: BTreeMap<i64, Samples>,
     /// Minutes to be counted again.
     recount: BTreeSet<i64>,
 }
 
-impl Gathered {
+impl RollupChanges {
     /// A row was added.
     pub(super) fn add(&mut self, call: i64, sample: Sample) {
         let minute = self.minutes.entry(Level::Minute.start_of(sample.ts)).or_default();
@@ -39,7 +39,7 @@ impl Gathered {
     }
 
     /// A row was removed.
-    pub(super) fn removed(&mut self, ts: i64) {
+    pub(super) fn note_removed(&mut self, ts: i64) {
         self.recount.insert(Level::Minute.start_of(ts));
     }
 
@@ -86,7 +86,7 @@ pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) 
          FROM request_rows INDEXED BY request_rows_by_ts ORDER BY ts",
     )?;
     let mut rows = statement.query([])?;
-    let (mut gathered, mut gathered_rows, mut done) = (Gathered::default(), 0, 0);
+    let (mut changes, mut change_rows, mut done) = (RollupChanges::default(), 0, 0);
     let (mut minute, mut minute_rows) = (i64::MIN, 0);
     while let Some(row) = rows.next()? {
         let (call, sample) = read_sample(row)?;
@@ -95,15 +95,15 @@ pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) 
         }
         // Not within a minute that is not dense yet: when it becomes dense it is counted from all its rows, also from
         // those that have not been read here.
-        if gathered_rows >= REBUILT_ROWS && !(1..DENSE_CALLS).contains(&minute_rows) {
-            std::mem::take(&mut gathered).write(connection, i64::MIN)?;
-            done += std::mem::take(&mut gathered_rows);
+        if change_rows >= REBUILD_ROWS && !(1..DENSE_CALLS).contains(&minute_rows) {
+            std::mem::take(&mut changes).write(connection, i64::MIN)?;
+            done += std::mem::take(&mut change_rows);
             progress(done);
         }
-        gathered.add(call, sample);
-        (gathered_rows, minute_rows) = (gathered_rows + 1, minute_rows + 1);
+        changes.add(call, sample);
+        (change_rows, minute_rows) = (change_rows + 1, minute_rows + 1);
     }
-    gathered.write(connection, i64::MIN)
+    changes.write(connection, i64::MIN)
 }
 
 /// What the requests add up to, call by call and all together.
@@ -135,7 +135,11 @@ pub(super) fn expire(connection: &Connection, kept_since: i64, pages_max: usize)
 
 /// Puts the cells together again that `kept_since`, a minute's start, cuts: of the first page behind `after` that has any,
 /// which is returned. What the cells below them still say of the time before counts no more.
-pub(super) fn cut(connection: &Connection, after: Option<i64>, kept_since: i64) -> rusqlite::Result<Option<i64>> {
+pub(super) fn recount_cut_cells(
+    connection: &Connection,
+    after: Option<i64>,
+    kept_since: i64,
+) -> rusqlite::Result<Option<i64>> {
     let [.., coarsest] = Level::ALL;
     if coarsest.start_of(kept_since) == kept_since {
         return Ok(None);
@@ -268,31 +272,31 @@ fn add_to(connection: &Connection, level: Level, start: i64, cells: &Cells) -> r
     let mut update = connection.prepare_cached("UPDATE rollups SET calls = calls + ?2, cells = ?3 WHERE id = ?1")?;
     let mut calls = 0;
     for (page, cells) in by_page(cells) {
-        let held = select.query_row(params![level.number(), start, page], |row| {
-            let (id, held): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            Ok((id, held))
+        let stored = select.query_row(params![level.number(), start, page], |row| {
+            let (id, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            Ok((id, bytes))
         });
-        let Some((id, held)) = held.optional()? else {
+        let Some((id, page_bytes)) = stored.optional()? else {
             calls = cells.get(&CellScope::All).map_or(calls, |all| all.calls);
             insert(connection, level, start, page, &cells)?;
             continue;
         };
         let mut changes: BTreeMap<CellScope, Vec<u8>> = BTreeMap::new();
         let added_calls = calls_in(&cells);
-        let mut fresh = cells;
-        for cell in rollup_page::cells(page, &held) {
+        let mut new_cells = cells;
+        for cell in rollup_page::cells(page, &page_bytes) {
             let (scope, bytes) = cell.map_err(|_| corrupt())?;
-            let Some(added) = fresh.remove(&scope) else { continue };
+            let Some(added) = new_cells.remove(&scope) else { continue };
             let mut sum = Cell::decode(start, bytes).ok_or_else(corrupt)?;
             sum.merge(added);
             if scope == CellScope::All {
                 calls = sum.calls;
             }
-            changes.insert(scope, encoded(start, &sum));
+            changes.insert(scope, encode(start, &sum));
         }
-        changes.extend(fresh.into_iter().map(|(scope, cell)| (scope, encoded(start, cell))));
-        let replaced = rollup_page::replaced(page, &held, &changes).map_err(|_| corrupt())?;
-        update.execute(params![id, added_calls, replaced])?;
+        changes.extend(new_cells.into_iter().map(|(scope, cell)| (scope, encode(start, cell))));
+        let new_bytes = rollup_page::replace_cells(page, &page_bytes, &changes).map_err(|_| corrupt())?;
+        update.execute(params![id, added_calls, new_bytes])?;
     }
     Ok(calls)
 }
@@ -318,8 +322,8 @@ fn insert(
     page: i64,
     cells: &BTreeMap<CellScope, &Cell>,
 ) -> rusqlite::Result<()> {
-    let changes = cells.iter().map(|(scope, cell)| (*scope, encoded(start, cell))).collect();
-    let bytes = rollup_page::replaced(page, &[], &changes).map_err(|_| corrupt())?;
+    let changes = cells.iter().map(|(scope, cell)| (*scope, encode(start, cell))).collect();
+    let bytes = rollup_page::replace_cells(page, &[], &changes).map_err(|_| corrupt())?;
     connection
         .prepare_cached("INSERT INTO rollups (level, start, page, calls, cells) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![level.number(), start, page, calls_in(cells), bytes])
@@ -339,7 +343,7 @@ fn calls_in(cells: &BTreeMap<CellScope, &Cell>) -> i64 {
     cells.iter().filter(|(scope, _)| **scope != CellScope::All).map(|(_, cell)| cell.calls).sum()
 }
 
-fn encoded(start: i64, cell: &Cell) -> Vec<u8> {
+fn encode(start: i64, cell: &Cell) -> Vec<u8> {
     let mut bytes = Vec::new();
     cell.encode(start, &mut bytes);
     bytes

@@ -21,7 +21,7 @@ pub(crate) struct DatabaseSize {
 
 /// What a database says of itself, as far as retention asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct DatabaseState {
     pub(crate) size: DatabaseSize,
     /// Since when requests are kept now; `i64::MIN`: from the first one on.
     pub(crate) kept_since: i64,
@@ -79,23 +79,23 @@ impl RowRetention {
     }
 
     /// What is to expire now; `None`: nothing more than what did.
-    pub(crate) fn cut(&self, held: Held, now_ms: i64) -> Option<ExpiryCut> {
+    pub(crate) fn cut(&self, state: DatabaseState, now_ms: i64) -> Option<ExpiryCut> {
         let by_age = self.kept_since_by_age(now_ms).map(|kept_since| ExpiryCut { kept_since, reason: CutReason::Age });
-        let by_size = held.oldest.map(|OldestRequests { first_ts, last_ts, newest_ts }| ExpiryCut {
+        let by_size = state.oldest.map(|OldestRequests { first_ts, last_ts, newest_ts }| ExpiryCut {
             kept_since: kept_since_behind(first_ts, last_ts, newest_ts.min(now_ms)),
             reason: CutReason::Size,
         });
         let cut = by_age.into_iter().chain(by_size).max_by_key(|cut| cut.kept_since)?;
         // Nothing is left of the time before, so a clock that was wrong and is right again may take it back: otherwise
         // new requests would be late ones.
-        let is_reset = held.kept_since > now_ms;
-        (cut.kept_since > held.kept_since || is_reset).then_some(cut)
+        let is_reset = state.kept_since > now_ms;
+        (cut.kept_since > state.kept_since || is_reset).then_some(cut)
     }
 
     /// Requests from before are too old: the end of a cell, so long that the age has at least [`AGE_PARTS`] of them.
     pub(crate) fn kept_since_by_age(&self, now_ms: i64) -> Option<i64> {
         let age_ms = i64::try_from(self.age_max_ms?).unwrap_or(i64::MAX);
-        let fits = |level: &&Level| level.span_ms() <= age_ms / AGE_PARTS;
+        let fits = |level: &&Level| level.length_ms() <= age_ms / AGE_PARTS;
         let level = Level::ALL.iter().rev().find(fits).copied().unwrap_or(Level::Second).max(Level::Minute);
         Some(level.start_of(now_ms.saturating_sub(age_ms)))
     }
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn an_age_ends_where_a_cell_begins_and_is_exceeded_by_a_twenty_fourth_at_most() {
         let now = 1_760_000_123_456;
-        for (age_ms, span_ms) in [
+        for (age_ms, length_ms) in [
             (MINUTE, MINUTE),
             (HOUR, MINUTE),
             (5 * HOUR, 10 * MINUTE),
@@ -147,9 +147,9 @@ mod tests {
         ] {
             let retention = RowRetention { age_max_ms: Some(age_ms as u64), bytes_max: None };
             let kept_since = retention.kept_since_by_age(now).unwrap();
-            assert_eq!(kept_since % span_ms, 0, "{age_ms}");
-            assert!((0..span_ms).contains(&(now - age_ms - kept_since)), "{age_ms}");
-            assert!(span_ms == MINUTE || span_ms * 24 <= age_ms);
+            assert_eq!(kept_since % length_ms, 0, "{age_ms}");
+            assert!((0..length_ms).contains(&(now - age_ms - kept_since)), "{age_ms}");
+            assert!(length_ms == MINUTE || length_ms * 24 <= age_ms);
         }
         let for_ever = RowRetention { age_max_ms: Some(u64::MAX), bytes_max: None };
         assert!(for_ever.kept_since_by_age(now).unwrap() < 0);
@@ -185,7 +185,7 @@ mod tests {
         ] {
             let age_max_ms = age.map(|hours| hours * HOUR as u64);
             let retention = RowRetention { age_max_ms, bytes_max: oldest.map(|_| 1_000_000) };
-            let cut = retention.cut(Held { size, kept_since, oldest }, now);
+            let cut = retention.cut(DatabaseState { size, kept_since, oldest }, now);
             assert_eq!(cut.map(|cut| (cut.kept_since, cut.reason)), expected, "{age:?} {oldest:?} {kept_since}");
         }
     }

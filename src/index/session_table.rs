@@ -14,16 +14,16 @@ pub(super) fn merge(
     facts: SessionFacts,
     recount: bool,
 ) -> rusqlite::Result<Option<SessionFacts>> {
-    let held = connection
+    let stored = connection
         .prepare_cached(
             "SELECT announced_at, proxy, client_name, client_version, client_platform, protocol_version, derived,
                     first_request_at, last_request_at, request_proxy, total_calls, total_errors, total_tool_errors,
                     closed_at
              FROM session_state WHERE id = ?1",
         )?
-        .query_row([session], held_facts)
+        .query_row([session], read_facts)
         .optional()?;
-    let mut merged = held.unwrap_or_default().merge(facts);
+    let mut merged = stored.unwrap_or_default().merge(facts);
     if recount {
         merged.requests = count_requests(connection, session)?;
     }
@@ -75,7 +75,7 @@ fn write(connection: &Connection, session: i64, session_id: &str, facts: &Sessio
         .map(|_| ())
 }
 
-fn held_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
+fn read_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
     let announcement = match row.get(0)? {
         None => None,
         Some(started_at) => Some(Announcement {
@@ -104,7 +104,7 @@ fn held_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
 
 /// What a session's requests add up to: those that there are, and those that are expired.
 fn count_requests(connection: &Connection, session: i64) -> rusqlite::Result<Option<RequestFacts>> {
-    let kept = connection
+    let present = connection
         .prepare_cached(
             "SELECT min(ts), max(ts), min(proxy), count(*), coalesce(sum(status <> 0), 0), coalesce(sum(tool_error), 0)
              FROM request_rows JOIN calls ON calls.id = request_rows.call WHERE session = ?1",
@@ -112,7 +112,7 @@ fn count_requests(connection: &Connection, session: i64) -> rusqlite::Result<Opt
         .query_row([session], |row| {
             if row.get_ref(0)?.data_type() == Type::Null { Ok(None) } else { facts(row).map(Some) }
         })?;
-    Ok(RequestFacts::of_both(kept, expired(connection, session)?))
+    Ok(RequestFacts::of_both(present, expired(connection, session)?))
 }
 
 /// Requests of a session are expired: what they add up to is kept while the session goes on.

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 /// A step that takes longer is followed by one of half its size.
-const LONG: Duration = Duration::from_millis(10);
+const LONG_STEP: Duration = Duration::from_millis(10);
 /// And one that takes less than this by one of twice its size.
-const SHORT: Duration = Duration::from_millis(4);
+const SHORT_STEP: Duration = Duration::from_millis(4);
 /// So often it is halved at most.
 const HALVINGS_MAX: u32 = 9;
 
@@ -29,9 +29,9 @@ impl StepSize {
 
     /// The next step size, when a step with this one took so long.
     pub(crate) fn after(self, took: Duration) -> Self {
-        let halvings = if took > LONG {
+        let halvings = if took > LONG_STEP {
             (self.halvings + 1).min(HALVINGS_MAX)
-        } else if took < SHORT {
+        } else if took < SHORT_STEP {
             self.halvings.saturating_sub(1)
         } else {
             self.halvings

@@ -232,7 +232,7 @@ impl Fixture {
             }
         }
         let page = |((level, start, page), (calls, cells)): ((i64, i64, i64), (i64, _))| {
-            let bytes = rollup_page::replaced(page, &[], &cells).unwrap();
+            let bytes = rollup_page::replace_cells(page, &[], &cells).unwrap();
             vec![level.into(), start.into(), page.into(), calls.into(), Value::Blob(bytes)]
         };
         pages.into_iter().map(page).collect()
@@ -722,7 +722,7 @@ fn an_io_failure_while_what_is_expired_is_removed_leaves_sqlites_log_in_doubt() 
     log.set_len(32).unwrap();
     let index = fixture.index();
     index.finish_expiring().unwrap_err();
-    assert!(index.in_doubt.load(Ordering::Relaxed));
+    assert!(index.wal_in_doubt.load(Ordering::Relaxed));
 }
 
 #[test]

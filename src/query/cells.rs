@@ -4,7 +4,7 @@
 
 use super::database::Query;
 use super::interval::{CellRange, ClosedInterval};
-use super::resolved_filter::Outcomes;
+use super::resolved_filter::EndingCounts;
 use crate::fold::cell_scope::CellScope;
 use crate::fold::rollup::{Cell, CellSum, Level, Slowest};
 use crate::fold::rollup_page;
@@ -21,7 +21,7 @@ pub(super) struct CellHead {
     pub(super) level: Level,
     /// The time it takes up.
     pub(super) interval: ClosedInterval,
-    pub(super) outcomes: Outcomes,
+    pub(super) endings: EndingCounts,
     pub(super) last_ts: i64,
     pub(super) slowest: Slowest,
 }
@@ -33,7 +33,7 @@ impl CellHead {
     }
 
     /// The cells that begin with this one and are as long: those of other calls.
-    pub(super) fn beside(&self) -> CellRange {
+    pub(super) fn own_range(&self) -> CellRange {
         let from_ts = self.interval.first_ts;
         CellRange { level: self.level, from_ts, before_ts: from_ts.saturating_add(1) }
     }
@@ -41,7 +41,7 @@ impl CellHead {
 
 impl Query {
     /// From the first request on record to the last; `None` if there is none.
-    pub(super) fn recorded(&self) -> Result<Option<ClosedInterval>, IndexError> {
+    pub(super) fn recorded_interval(&self) -> Result<Option<ClosedInterval>, IndexError> {
         // Two statements in one: SQLite looks up an end of an index only for a minimum or maximum that stands alone.
         let sql = "SELECT (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows)";
         self.row(sql, &[], |row| {
@@ -59,7 +59,7 @@ impl Query {
                 scope,
                 level: range.level,
                 interval: ClosedInterval::of_cell(range.level, start),
-                outcomes: Outcomes::of(&cell),
+                endings: EndingCounts::of(&cell),
                 last_ts: cell.last_ts,
                 slowest: cell.slowest,
             });
@@ -97,10 +97,10 @@ impl Query {
     }
 
     /// How the requests of those scopes in a range ended, together. The scopes ascend.
-    pub(super) fn outcomes(&self, scopes: &[CellScope], range: CellRange) -> Result<Outcomes, IndexError> {
-        let mut sum = Outcomes::default();
+    pub(super) fn ending_counts(&self, scopes: &[CellScope], range: CellRange) -> Result<EndingCounts, IndexError> {
+        let mut sum = EndingCounts::default();
         self.each_bytes(scopes, range, |_, start, mut bytes| {
-            sum.add(&Outcomes::of(&Cell::decode_head(start, &mut bytes)?));
+            sum.add(&EndingCounts::of(&Cell::decode_head(start, &mut bytes)?));
             Some(())
         })?;
         Ok(sum)

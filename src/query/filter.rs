@@ -7,14 +7,14 @@ use crate::event::Status;
 
 /// An interval of time, in Unix milliseconds UTC. An absent bound is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Span {
+pub struct TimeRange {
     /// The first millisecond that counts.
     pub since_ts: Option<i64>,
     /// The first millisecond that does not count any more.
     pub until_ts: Option<i64>,
 }
 
-impl Span {
+impl TimeRange {
     pub(super) fn add_to(self, conditions: &mut Conditions, column: &str) {
         conditions.require_if(&format!("{column} >= ?"), self.since_ts);
         conditions.require_if(&format!("{column} < ?"), self.until_ts);
@@ -25,7 +25,7 @@ impl Span {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestFilter {
     /// When the request arrived.
-    pub span: Span,
+    pub time_range: TimeRange,
     /// The proxy's name, exactly.
     pub proxy: Option<String>,
     /// The JSON-RPC method, exactly.
@@ -48,8 +48,8 @@ pub struct RequestFilter {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionFilter {
     /// When the session was active: a session counts if any of the time between its start and when it was last seen
-    /// lies in the span.
-    pub span: Span,
+    /// lies in the time range.
+    pub time_range: TimeRange,
     /// The proxy's name, exactly.
     pub proxy: Option<String>,
     /// The client's name, exactly.
@@ -66,7 +66,7 @@ pub struct SessionFilter {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SchemaFilter {
     /// When the change was detected, or the current version was captured.
-    pub span: Span,
+    pub time_range: TimeRange,
     /// The proxy's name, exactly.
     pub proxy: Option<String>,
     /// The method whose result it is, exactly.
@@ -78,7 +78,7 @@ pub struct SchemaFilter {
 impl SchemaFilter {
     pub(super) fn conditions(&self, time_column: &str) -> Conditions {
         let mut conditions = Conditions::default();
-        self.span.add_to(&mut conditions, time_column);
+        self.time_range.add_to(&mut conditions, time_column);
         conditions.require_if("proxy = ?", self.proxy.clone());
         conditions.require_if("method = ?", self.method.clone());
         conditions

@@ -46,11 +46,11 @@ impl Query {
 
     fn wrong_sums(&self) -> Result<Vec<String>, IndexError> {
         let mut complaints = Vec::new();
-        let mut compare = |what: String, held: i64, counted: RangeInclusive<i64>| {
-            if !counted.contains(&held) {
+        let mut compare = |what: String, sum: i64, counted: RangeInclusive<i64>| {
+            if !counted.contains(&sum) {
                 let counted = counted.end();
                 complaints
-                    .push(format!("{what} says {held} requests, the rows say {counted}; `mcplog rebuild` mends it"));
+                    .push(format!("{what} says {sum} requests, the rows say {counted}; `mcplog rebuild` mends it"));
             }
         };
         let requests: i64 = self.value("SELECT count(*) FROM request_rows", &[])?;
@@ -66,8 +66,8 @@ impl Query {
                 kept..=requests,
             );
             let ever = CellRange { level, from_ts: i64::MIN, before_ts: i64::MAX };
-            let together = match self.outcomes(&[CellScope::All], ever) {
-                Ok(outcomes) => outcomes.calls,
+            let together = match self.ending_counts(&[CellScope::All], ever) {
+                Ok(endings) => endings.calls,
                 // Cells that can't be read say nothing of any request.
                 Err(IndexError::Sqlite { source: rusqlite::Error::FromSqlConversionFailure(..), .. }) => 0,
                 Err(error) => return Err(error),

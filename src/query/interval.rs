@@ -2,7 +2,7 @@
 //!
 //! Pure. Borders are computed in 128 bits: times come from outside, and those near the ends of an `i64` are times too.
 
-use super::filter::Span;
+use super::filter::TimeRange;
 use crate::fold::rollup::Level;
 
 /// The milliseconds from the first to the last, both included: never empty, and able to hold every `i64`.
@@ -26,17 +26,17 @@ pub(super) struct Cover {
     /// As coarse as the borders allow: at most two ranges per level.
     pub(super) cells: Vec<CellRange>,
     /// At most two, each within one cell of the level that was asked for.
-    pub(super) loose: Vec<ClosedInterval>,
+    pub(super) edges: Vec<ClosedInterval>,
 }
 
 impl ClosedInterval {
-    /// What a span means; `None` if no time lies in it.
-    pub(super) fn of(span: Span) -> Option<Self> {
-        let last_ts = match span.until_ts {
+    /// What a time range means; `None` if no time lies in it.
+    pub(super) fn of(time_range: TimeRange) -> Option<Self> {
+        let last_ts = match time_range.until_ts {
             None => i64::MAX,
             Some(until_ts) => until_ts.checked_sub(1)?,
         };
-        Self::new(span.since_ts.unwrap_or(i64::MIN), last_ts)
+        Self::new(time_range.since_ts.unwrap_or(i64::MIN), last_ts)
     }
 
     fn new(first_ts: i64, last_ts: i64) -> Option<Self> {
@@ -54,15 +54,15 @@ impl ClosedInterval {
 
     /// The time that a cell takes up.
     pub(super) fn of_cell(level: Level, start_ts: i64) -> Self {
-        let span = i128::from(level.span_ms());
-        Self { first_ts: start_ts, last_ts: clamped(floor(start_ts.into(), span) + span - 1) }
+        let length = i128::from(level.length_ms());
+        Self { first_ts: start_ts, last_ts: clamped(floor(start_ts.into(), length) + length - 1) }
     }
 
     /// The finest level, but for seconds, of which one or two cells take up as much time as the interval; of longer ones
     /// the coarsest.
     pub(super) fn level(self) -> Level {
         let (first, end) = self.borders();
-        let long_enough = Level::ALL[1..].iter().find(|level| i128::from(level.span_ms()) >= end - first);
+        let long_enough = Level::ALL[1..].iter().find(|level| i128::from(level.length_ms()) >= end - first);
         long_enough.copied().unwrap_or(Level::TenDays)
     }
 
@@ -82,8 +82,8 @@ impl ClosedInterval {
     /// The cells of a level that have any time in common with the interval.
     pub(super) fn touched(self, level: Level) -> CellRange {
         let (first, end) = self.borders();
-        let span = i128::from(level.span_ms());
-        CellRange { level, from_ts: clamped(floor(first, span)), before_ts: clamped(end) }
+        let length = i128::from(level.length_ms());
+        CellRange { level, from_ts: clamped(floor(first, length)), before_ts: clamped(end) }
     }
 
     /// The whole cells in the interval, minutes and coarser, and what is left at its ends: seconds exist in dense minutes
@@ -93,7 +93,7 @@ impl ClosedInterval {
     pub(super) fn cover(self, recorded: Self) -> Cover {
         let Some(clipped) = self.within(recorded) else { return Cover::default() };
         let (mut first, mut end) = clipped.borders();
-        let coarsest = i128::from(Level::TenDays.span_ms());
+        let coarsest = i128::from(Level::TenDays.length_ms());
         if self.first_ts <= recorded.first_ts {
             first = floor(first, coarsest);
         }
@@ -120,8 +120,8 @@ fn cover(mut first: i128, mut end: i128, levels: &[Level]) -> Cover {
     let mut cover = Cover::default();
     let mut finer: Option<Level> = None;
     for level in levels {
-        let span = i128::from(level.span_ms());
-        let (whole_first, whole_end) = (ceil(first, span), floor(end, span));
+        let length = i128::from(level.length_ms());
+        let (whole_first, whole_end) = (ceil(first, length), floor(end, length));
         if whole_first >= whole_end {
             if finer.is_none() && whole_first == whole_end {
                 // No whole cell, but a border between two: what is loose never reaches across one.
@@ -139,7 +139,7 @@ fn cover(mut first: i128, mut end: i128, levels: &[Level]) -> Cover {
 }
 
 impl Cover {
-    /// Adds the time from `first` up to `end`, which whole cells of that level make up; without a level it is loose.
+    /// Adds the time from `first` up to `end`, which whole cells of that level make up; without a level it is edges.
     fn add(&mut self, level: Option<Level>, first: i128, end: i128) {
         if first >= end {
             return;
@@ -148,17 +148,17 @@ impl Cover {
             Some(level) => {
                 self.cells.push(CellRange { level, from_ts: clamped(first), before_ts: clamped(end) });
             }
-            None => self.loose.push(ClosedInterval { first_ts: clamped(first), last_ts: clamped(end - 1) }),
+            None => self.edges.push(ClosedInterval { first_ts: clamped(first), last_ts: clamped(end - 1) }),
         }
     }
 }
 
-fn floor(ts: i128, span: i128) -> i128 {
-    ts.div_euclid(span) * span
+fn floor(ts: i128, length: i128) -> i128 {
+    ts.div_euclid(length) * length
 }
 
-fn ceil(ts: i128, span: i128) -> i128 {
-    floor(ts + span - 1, span)
+fn ceil(ts: i128, length: i128) -> i128 {
+    floor(ts + length - 1, length)
 }
 
 /// No time that is recorded lies beyond the ends of an `i64`.

@@ -22,7 +22,7 @@ pub(crate) mod integrity;
 mod interval;
 #[cfg(test)]
 mod interval_tests;
-mod kept;
+mod matching;
 mod plan;
 mod range;
 mod rank;
@@ -42,7 +42,7 @@ pub(crate) mod unused;
 mod walk;
 
 pub use database::Query;
-pub use filter::{RequestFilter, SchemaFilter, SessionFilter, Span};
+pub use filter::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
 pub use integrity::Integrity;
 pub use requests::RequestRow;
 pub use schema::{SchemaChangeRow, SchemaHash, ServerSchemaRow};

@@ -5,7 +5,7 @@
 
 use super::database::Query;
 use super::rank::Rank;
-use super::resolved_filter::{Outcomes, ResolvedFilter};
+use super::resolved_filter::{EndingCounts, ResolvedFilter};
 use super::walk::Walk;
 use crate::event::Status;
 use crate::fold::cell_scope::CellScope;
@@ -42,11 +42,11 @@ impl Query {
             }
             return self.cheapest_way(wanted, rank);
         }
-        let by_more = wanted.only_calls || wanted.slower_than_us.is_some();
+        let has_more_conditions = wanted.excludes_calls || wanted.slower_than_us.is_some();
         Ok(match rank {
             // Every row on the way is one that is wanted.
-            Rank::Newest if !by_more && wanted.only_failed() => Way::Walk(failed(wanted)),
-            Rank::Newest if !by_more && wanted.status.is_none() => Way::Walk(Walk::All),
+            Rank::Newest if !has_more_conditions && wanted.only_failed() => Way::Walk(failed_walk(wanted)),
+            Rank::Newest if !has_more_conditions && wanted.status.is_none() => Way::Walk(Walk::All),
             Rank::Newest => Way::TryAll,
             Rank::Slowest => self.cheapest_way(wanted, rank)?,
         })
@@ -57,7 +57,7 @@ impl Query {
         let session = wanted.session.map(|session| (session.requests, Walk::Session(session.id)));
         if rank == Rank::Slowest {
             return Ok(match session {
-                // Cells name the slowest of each outcome.
+                // Cells name the slowest of each ending.
                 None => Way::Cells,
                 // Whether the slowest of all are also of the session, nobody knows beforehand. To find out costs a
                 // quarter of the walk, which must go to its end, or a few milliseconds.
@@ -65,7 +65,7 @@ impl Query {
             });
         }
         let estimate = self.estimate(wanted)?;
-        let failed = wanted.only_failed().then(|| (estimate.failed, failed(wanted)));
+        let failed = wanted.only_failed().then(|| (estimate.failed, failed_walk(wanted)));
         let walk = session.into_iter().chain(failed).min_by_key(|(rows, _)| *rows);
         Ok(match walk {
             Some((rows, walk)) if rows < estimate.slow => Way::Walk(walk),
@@ -77,7 +77,7 @@ impl Query {
     pub(super) fn whole_walk(wanted: &ResolvedFilter) -> Walk {
         match (wanted.session, wanted.calls.as_slice()) {
             (Some(session), _) => Walk::Session(session.id),
-            (None, _) if wanted.only_failed() => failed(wanted),
+            (None, _) if wanted.only_failed() => failed_walk(wanted),
             (None, [call]) => Walk::Call(*call),
             _ => Walk::All,
         }
@@ -96,7 +96,7 @@ impl Query {
         })?;
         if wanted.only_failed() {
             for cell in self.cell_heads(&[CellScope::All], range)? {
-                let Outcomes { errors, timeouts, tool_errors, .. } = cell.outcomes;
+                let EndingCounts { errors, timeouts, tool_errors, .. } = cell.endings;
                 let failed = match wanted.status {
                     Some(Status::Error) => errors,
                     Some(Status::Timeout) => timeouts,
@@ -112,6 +112,6 @@ impl Query {
 }
 
 /// The walk over what failed in the way that is wanted.
-fn failed(wanted: &ResolvedFilter) -> Walk {
+fn failed_walk(wanted: &ResolvedFilter) -> Walk {
     Walk::Failed(wanted.status)
 }

@@ -144,7 +144,7 @@ impl Query {
         filter: &RequestFilter,
         mut each: impl FnMut(RequestRow) -> ControlFlow<()>,
     ) -> Result<(), IndexError> {
-        self.at_one_time(|| self.each_kept(filter, |facts| Ok(each(self.request_row(facts.id)?))))
+        self.at_one_time(|| self.each_match(filter, |row| Ok(each(self.request_row(row.id)?))))
     }
 
     /// The slowest requests that `filter` keeps, at most `limit` and no more than the filter's own: the slowest first,
@@ -154,7 +154,7 @@ impl Query {
     /// What SQLite said.
     pub fn slowest(&self, filter: &RequestFilter, limit: u64) -> Result<Vec<RequestRow>, IndexError> {
         self.at_one_time(|| {
-            let Some(wanted) = self.wanted(filter)? else { return Ok(Vec::new()) };
+            let Some(wanted) = self.resolve(filter)? else { return Ok(Vec::new()) };
             let best_last = self.best(wanted, Rank::Slowest, limit.min(filter.limit.unwrap_or(u64::MAX)))?;
             best_last.into_iter().rev().map(|id| self.request_row(id)).collect()
         })
@@ -175,7 +175,7 @@ impl Query {
                 return Ok(counted.min(limit));
             }
             let mut counted = 0;
-            self.each_kept(filter, |_| {
+            self.each_match(filter, |_| {
                 counted += 1;
                 Ok(ControlFlow::Continue(()))
             })?;
@@ -188,7 +188,7 @@ impl Query {
 mod tests {
     use super::*;
     use crate::event::Status;
-    use crate::query::filter::Span;
+    use crate::query::filter::TimeRange;
     use crate::query::test_store::TestStore;
 
     fn ids(store: &TestStore, filter: &RequestFilter) -> Vec<String> {
@@ -224,10 +224,13 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let cases = [
             (
-                RequestFilter { span: Span { since_ts: Some(30), until_ts: None }, ..all() },
+                RequestFilter { time_range: TimeRange { since_ts: Some(30), until_ts: None }, ..all() },
                 &["said_no", "late", "other"][..],
             ),
-            (RequestFilter { span: Span { since_ts: None, until_ts: Some(30) }, ..all() }, &["early", "failed"]),
+            (
+                RequestFilter { time_range: TimeRange { since_ts: None, until_ts: Some(30) }, ..all() },
+                &["early", "failed"],
+            ),
             (RequestFilter { proxy: text("second"), ..all() }, &["other"]),
             (RequestFilter { method: text("tools/list"), ..all() }, &["early"]),
             (RequestFilter { tool: text("search"), ..all() }, &["said_no", "late"]),

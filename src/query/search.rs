@@ -21,10 +21,10 @@ use super::cells::CellHead;
 use super::database::Query;
 use super::plan::Way;
 use super::rank::{Key, Rank};
-use super::resolved_filter::{Facts, ResolvedFilter};
+use super::resolved_filter::{ResolvedFilter, SearchRow};
 use super::walk::{Order, Walk};
 use crate::fold::cell_scope::CellScope;
-use crate::fold::rollup::{Outcome, SLOWEST, Slow};
+use crate::fold::rollup::{Ending, SLOWEST, Slow};
 use crate::ground::error::IndexError;
 use std::collections::{BTreeSet, BinaryHeap, HashSet};
 use std::ops::ControlFlow;
@@ -58,7 +58,7 @@ struct Search<'q> {
 
 impl Search<'_> {
     fn run(&mut self) -> Result<(), IndexError> {
-        let Some(recorded) = self.query.recorded()? else { return Ok(()) };
+        let Some(recorded) = self.query.recorded_interval()? else { return Ok(()) };
         let Some(interval) = self.wanted.interval.within(recorded) else { return Ok(()) };
         self.wanted.interval = interval;
         let mut way = self.query.way(&self.wanted, self.rank)?;
@@ -82,29 +82,29 @@ impl Search<'_> {
     fn walk(&mut self, walk: Walk, rows: u64) -> Result<bool, IndexError> {
         let (query, interval) = (self.query, self.wanted.interval);
         let (mut left, mut done) = (rows, true);
-        query.walk(walk, Order::NewestFirst, interval, |facts| {
+        query.walk(walk, Order::NewestFirst, interval, |row| {
             if left == 0 {
                 // Others of this millisecond may have been seen: a key is held once, however often it is offered.
-                self.wanted.interval.last_ts = facts.ts;
+                self.wanted.interval.last_ts = row.ts;
                 done = false;
                 return ControlFlow::Break(());
             }
             left -= 1;
-            self.offer(facts);
-            self.unless_final()
+            self.offer(row);
+            self.break_if_final()
         })?;
         Ok(done)
     }
 
     /// Walking back, a request that is not held any more can't be followed by a newer one.
-    fn unless_final(&self) -> ControlFlow<()> {
+    fn break_if_final(&self) -> ControlFlow<()> {
         let is_final = self.rank == Rank::Newest && self.best.len() == self.limit;
         if is_final { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn offer(&mut self, facts: &Facts) {
-        if self.wanted.keeps(facts) {
-            self.best.insert(self.rank.key(facts));
+    fn offer(&mut self, row: &SearchRow) {
+        if self.wanted.keeps(row) {
+            self.best.insert(self.rank.key(row));
             if self.best.len() > self.limit {
                 self.best.pop_first();
             }
@@ -119,8 +119,8 @@ impl Search<'_> {
     /// Opens cells, best first, until it has looked at so many cells and rows; whether nothing better is left.
     fn open_cells(&mut self, looks: i64) -> Result<bool, IndexError> {
         self.looks_left = looks;
-        let mut queue: BinaryHeap<_> = self.roots()?.into_iter().filter_map(|cell| self.queued(cell)).collect();
-        while let Some(Queued { bound, cell }) = queue.pop() {
+        let mut queue: BinaryHeap<_> = self.roots()?.into_iter().filter_map(|cell| self.queue_entry(cell)).collect();
+        while let Some(QueueEntry { bound, cell }) = queue.pop() {
             if self.floor().is_some_and(|floor| bound < floor) {
                 break;
             }
@@ -129,7 +129,7 @@ impl Search<'_> {
             }
             let finer = self.open(&cell)?;
             self.looks_left -= i64::try_from(finer.len()).unwrap_or(i64::MAX);
-            queue.extend(finer.into_iter().filter_map(|cell| self.queued(cell)));
+            queue.extend(finer.into_iter().filter_map(|cell| self.queue_entry(cell)));
         }
         Ok(true)
     }
@@ -139,25 +139,25 @@ impl Search<'_> {
         let Self { query, wanted, .. } = self;
         let range = wanted.interval.touched(wanted.interval.level());
         let roots = query.cell_heads(&wanted.scopes(), range)?;
-        if !wanted.only_calls || wanted.calls.len() <= query.tuning.few_calls {
+        if !wanted.excludes_calls || wanted.calls.len() <= query.tuning.few_calls {
             return Ok(roots);
         }
         let all = query.cell_heads(&[CellScope::All], range)?;
-        let calls = |cells: &[CellHead]| cells.iter().map(|cell| i128::from(cell.outcomes.calls)).sum::<i128>();
+        let calls = |cells: &[CellHead]| cells.iter().map(|cell| i128::from(cell.endings.calls)).sum::<i128>();
         Ok(if 2 * calls(&roots) >= calls(&all) { all } else { roots })
     }
 
     /// `None` if the cell can't hold anything.
-    fn queued(&self, cell: CellHead) -> Option<Queued> {
-        Some(Queued { bound: self.rank.bound(&cell, &self.wanted)?, cell })
+    fn queue_entry(&self, cell: CellHead) -> Option<QueueEntry> {
+        Some(QueueEntry { bound: self.rank.bound(&cell, &self.wanted)?, cell })
     }
 
     /// Takes in what a cell holds, or returns the cells that make it up.
     fn open(&mut self, cell: &CellHead) -> Result<Vec<CellHead>, IndexError> {
-        if self.take_listed(cell)? {
+        if self.look_up_slowest(cell)? {
             return Ok(Vec::new());
         }
-        if cell.outcomes.calls > self.query.tuning.scanned_rows {
+        if cell.endings.calls > self.query.tuning.scanned_rows {
             if let Some(level) = cell.finer_level()
                 && let Some(interval) = cell.interval.within(self.wanted.interval)
             {
@@ -168,7 +168,7 @@ impl Search<'_> {
                 }
             }
             if cell.scope == CellScope::All {
-                return self.query.cell_heads(&self.wanted.call_scopes(), cell.beside());
+                return self.query.cell_heads(&self.wanted.call_scopes(), cell.own_range());
             }
         }
         self.scan(cell)?;
@@ -176,13 +176,13 @@ impl Search<'_> {
     }
 
     /// Looks up those that the cell names as its slowest. Whether these are all of its requests that can be wanted.
-    fn take_listed(&mut self, cell: &CellHead) -> Result<bool, IndexError> {
+    fn look_up_slowest(&mut self, cell: &CellHead) -> Result<bool, IndexError> {
         // Of the newest, a part of a cell's requests is of no use: which of the others are newer is not known.
-        if self.rank == Rank::Newest && !self.lists_all(cell) {
+        if self.rank == Rank::Newest && !self.lists_every_match(cell) {
             return Ok(false);
         }
-        let allowed = Outcome::ALL.into_iter().filter(|outcome| self.wanted.allows(*outcome));
-        let mut listed: Vec<Slow> = allowed.flat_map(|outcome| cell.slowest.of(outcome)).copied().collect();
+        let allowed = Ending::ALL.into_iter().filter(|ending| self.wanted.allows(*ending));
+        let mut listed: Vec<Slow> = allowed.flat_map(|ending| cell.slowest.of(ending)).copied().collect();
         listed.sort_unstable_by_key(|slow| std::cmp::Reverse(slow.latency_us));
         for slow in listed {
             if self.above_us().is_some_and(|above_us| slow.latency_us <= above_us) {
@@ -190,25 +190,25 @@ impl Search<'_> {
             }
             self.look_up(slow.id)?;
         }
-        Ok(self.lists_all(cell))
+        Ok(self.lists_every_match(cell))
     }
 
     /// Whether the cell names every request that can be wanted.
-    fn lists_all(&self, cell: &CellHead) -> bool {
+    fn lists_every_match(&self, cell: &CellHead) -> bool {
         let above_us = self.above_us();
-        let lists_all = |outcome: Outcome| {
-            let list = cell.slowest.of(outcome);
+        let lists_every_match = |ending: Ending| {
+            let list = cell.slowest.of(ending);
             list.len() < SLOWEST || list.last().is_some_and(|least| above_us >= Some(least.latency_us))
         };
-        Outcome::ALL.into_iter().filter(|outcome| self.wanted.allows(*outcome)).all(lists_all)
+        Ending::ALL.into_iter().filter(|ending| self.wanted.allows(*ending)).all(lists_every_match)
     }
 
     /// Offers a request, unless it was looked up before.
     fn look_up(&mut self, id: i64) -> Result<(), IndexError> {
         if self.seen.insert(id) {
             self.looks_left -= 1;
-            if let Some(facts) = self.query.facts(id)? {
-                self.offer(&facts);
+            if let Some(row) = self.query.search_row(id)? {
+                self.offer(&row);
             }
         }
         Ok(())
@@ -230,10 +230,10 @@ impl Search<'_> {
             CellScope::All => Walk::All,
             CellScope::Call(call) => Walk::Call(call),
         };
-        query.walk(walk, Order::NewestFirst, interval, |facts| {
+        query.walk(walk, Order::NewestFirst, interval, |row| {
             self.looks_left -= 1;
-            let beaten = self.floor().is_some_and(|floor| self.rank.key(facts) < floor);
-            self.offer(facts);
+            let beaten = self.floor().is_some_and(|floor| self.rank.key(row) < floor);
+            self.offer(row);
             // Walking back, what follows a request that is not new enough is not either.
             let is_final = beaten && self.rank == Rank::Newest;
             if is_final { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -242,27 +242,27 @@ impl Search<'_> {
 }
 
 /// A cell that may hold something better than what is held, ordered by how good that may be.
-struct Queued {
+struct QueueEntry {
     bound: Key,
     cell: CellHead,
 }
 
-impl Ord for Queued {
+impl Ord for QueueEntry {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.bound.cmp(&other.bound)
     }
 }
 
-impl PartialOrd for Queued {
+impl PartialOrd for QueueEntry {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Queued {
+impl PartialEq for QueueEntry {
     fn eq(&self, other: &Self) -> bool {
         self.bound == other.bound
     }
 }
 
-impl Eq for Queued {}
+impl Eq for QueueEntry {}

@@ -5,7 +5,7 @@
 
 use super::database::Query;
 use super::interval::ClosedInterval;
-use super::resolved_filter::{FACTS, Facts};
+use super::resolved_filter::{SEARCH_COLUMNS, SearchRow};
 use crate::event::{Code, Status};
 use crate::ground::error::IndexError;
 use rusqlite::types::Value;
@@ -39,7 +39,9 @@ impl Walk {
             Order::NewestFirst => "DESC",
         };
         let select = |index: &str, condition: &str| {
-            format!("SELECT {FACTS} FROM request_rows r INDEXED BY {index} WHERE {condition} r.ts BETWEEN ?1 AND ?2")
+            format!(
+                "SELECT {SEARCH_COLUMNS} FROM request_rows r INDEXED BY {index} WHERE {condition} r.ts BETWEEN ?1 AND ?2"
+            )
         };
         let in_order = |select: &str| format!("{select} ORDER BY 2 {direction}, 1 {direction}");
         // As the partial index is declared; otherwise SQLite does not see that it fits.
@@ -64,17 +66,17 @@ impl Query {
         walk: Walk,
         order: Order,
         interval: ClosedInterval,
-        mut each: impl FnMut(&Facts) -> ControlFlow<()> + 'a,
+        mut each: impl FnMut(&SearchRow) -> ControlFlow<()> + 'a,
     ) -> Result<(), IndexError> {
         let (sql, third) = walk.statement(order);
         let mut values = vec![interval.first_ts.into(), interval.last_ts.into()];
         values.extend(third);
-        self.each_row(&sql, &values, move |row| Ok(each(&Facts::read(row)?)))
+        self.each_row(&sql, &values, move |row| Ok(each(&SearchRow::read(row)?)))
     }
 
     /// What is known of the row with that id; `None` if there is none.
-    pub(super) fn facts(&self, id: i64) -> Result<Option<Facts>, IndexError> {
-        let sql = format!("SELECT {FACTS} FROM request_rows r WHERE r.id = ?");
-        Ok(self.rows(&sql, &[id.into()], Facts::read)?.first().copied())
+    pub(super) fn search_row(&self, id: i64) -> Result<Option<SearchRow>, IndexError> {
+        let sql = format!("SELECT {SEARCH_COLUMNS} FROM request_rows r WHERE r.id = ?");
+        Ok(self.rows(&sql, &[id.into()], SearchRow::read)?.first().copied())
     }
 }

@@ -53,7 +53,7 @@ impl Block {
     }
 
     /// A block for a single event, written by `write`. It is nobody's home: the appender is to drop it.
-    pub(super) fn alone(words: usize, write: impl FnOnce(&[AtomicU64])) -> Self {
+    pub(super) fn for_single_event(words: usize, write: impl FnOnce(&[AtomicU64])) -> Self {
         let memory = memory(words);
         write(&memory);
         let (published, state) = (AtomicU64::new(words as u64), AtomicU8::new(RELEASED));

@@ -25,7 +25,7 @@ const BLOCK_BYTES_MIN: usize = 1024;
 /// Below the largest block's size, a channel is divided into so many: each recording thread occupies one.
 const BLOCKS_MIN: usize = 64;
 /// How many events may wait that are too large to share a block.
-const ALONE_EVENTS_MAX: usize = 1024;
+const SINGLE_EVENTS_MAX: usize = 1024;
 /// Events are accepted.
 const OPEN: u8 = 0;
 /// New events are refused; the appender takes what was accepted before.
@@ -37,19 +37,19 @@ const SETTLED: u8 = 3;
 
 /// What the recording threads share with the appender.
 pub(crate) struct Channel {
-    watched: Watched,
+    watched: WatchedState,
     /// Empty blocks that belong to nobody.
     pool: (Sender<Arc<Block>>, Receiver<Arc<Block>>),
     /// Blocks on their way to the appender; each comes once, when its owner begins to write it.
-    handed: (Sender<Arc<Block>>, Receiver<Arc<Block>>),
+    to_appender: (Sender<Arc<Block>>, Receiver<Arc<Block>>),
     event_words_max: usize,
     /// Words of large events that wait, and how many may.
-    alone_words: AtomicUsize,
-    alone_words_max: usize,
+    single_event_words: AtomicUsize,
+    single_event_words_max: usize,
     lanes: Mutex<Lanes>,
     /// Events that were handed over in blocks of their own.
-    accepted_alone: AtomicU64,
-    taken: Taken,
+    accepted_singly: AtomicU64,
+    taken: TakenCount,
     /// Set when the appender died or hangs: it is to take no more.
     abandoned: AtomicBool,
     pub(crate) gap: GapCounter,
@@ -57,7 +57,7 @@ pub(crate) struct Channel {
 
 /// What recording threads read for each event, on a cache line of its own: nobody writes to it before the store closes.
 #[repr(align(128))]
-struct Watched {
+struct WatchedState {
     state: AtomicU8,
     fence: AsymmetricFence,
     shared_words_max: usize,
@@ -67,7 +67,7 @@ struct Watched {
 /// anything else of the same cache line.
 #[derive(Default)]
 #[repr(align(128))]
-struct Taken(AtomicU64);
+struct TakenCount(AtomicU64);
 
 /// How many events were handed over: by each thread that records, and by those that ended.
 #[derive(Default)]
@@ -92,19 +92,19 @@ impl Channel {
             let _ = pool.0.try_send(Arc::new(Block::pooled(&memory, place)));
         }
         Self {
-            watched: Watched {
+            watched: WatchedState {
                 state: AtomicU8::new(OPEN),
                 fence: AsymmetricFence::new(),
                 shared_words_max: (block_words / 2).min(event_bytes_max / WORD_BYTES),
             },
             pool,
-            handed: crossbeam_channel::bounded(blocks + ALONE_EVENTS_MAX),
+            to_appender: crossbeam_channel::bounded(blocks + SINGLE_EVENTS_MAX),
             event_words_max: event_bytes_max / WORD_BYTES,
-            alone_words: AtomicUsize::new(0),
-            alone_words_max: bytes.max(event_bytes_max) / WORD_BYTES,
+            single_event_words: AtomicUsize::new(0),
+            single_event_words_max: bytes.max(event_bytes_max) / WORD_BYTES,
             lanes: Mutex::default(),
-            accepted_alone: AtomicU64::new(0),
-            taken: Taken::default(),
+            accepted_singly: AtomicU64::new(0),
+            taken: TakenCount::default(),
             abandoned: AtomicBool::new(false),
             gap: GapCounter::new(),
         }
@@ -115,13 +115,13 @@ impl Channel {
     /// It may have passed the check in `lane::offer` before the store closed, and have published after the
     /// appender's last look. [`AsymmetricFence`] says why one of the two notices, and [`Block::settle`] says which it was.
     #[inline]
-    pub(super) fn published(&self, block: &Block) -> Result<(), Refusal> {
+    pub(super) fn check_published(&self, block: &Block) -> Result<(), Refusal> {
         self.watched.fence.light();
-        if self.watched.state.load(Ordering::Acquire) >= CLOSED { self.published_late(block) } else { Ok(()) }
+        if self.watched.state.load(Ordering::Acquire) >= CLOSED { self.check_published_late(block) } else { Ok(()) }
     }
 
     #[cold]
-    fn published_late(&self, block: &Block) -> Result<(), Refusal> {
+    fn check_published_late(&self, block: &Block) -> Result<(), Refusal> {
         // The appender goes from the one state to the other without waiting for anything.
         while self.watched.state.load(Ordering::Acquire) == CLOSED {
             std::thread::yield_now();
@@ -133,24 +133,24 @@ impl Channel {
     /// Hands over an event that has a block of its own: it is too large to share one, or its thread has no lane. This
     /// allocates, which may make a system call.
     #[cold]
-    pub(super) fn offer_alone(&self, event: &Event<'_>) -> Result<(), Refusal> {
+    pub(super) fn offer_in_own_block(&self, event: &Event<'_>) -> Result<(), Refusal> {
         let words = packing::pack(event, &[]);
         if words > self.event_words_max {
             let (bytes, bytes_max) = (words * WORD_BYTES, self.event_words_max * WORD_BYTES);
             return Err(Refusal::TooLarge { bytes, bytes_max });
         }
-        let waiting = self.alone_words.fetch_add(words, Ordering::Relaxed);
-        if waiting + words > self.alone_words_max {
-            self.alone_words.fetch_sub(words, Ordering::Relaxed);
+        let words_before = self.single_event_words.fetch_add(words, Ordering::Relaxed);
+        if words_before + words > self.single_event_words_max {
+            self.single_event_words.fetch_sub(words, Ordering::Relaxed);
             return Err(Refusal::Full);
         }
-        let block = Arc::new(Block::alone(words, |memory| _ = packing::pack(event, memory)));
-        if self.handed.0.try_send(Arc::clone(&block)).is_err() {
-            self.alone_words.fetch_sub(words, Ordering::Relaxed);
+        let block = Arc::new(Block::for_single_event(words, |memory| _ = packing::pack(event, memory)));
+        if self.to_appender.0.try_send(Arc::clone(&block)).is_err() {
+            self.single_event_words.fetch_sub(words, Ordering::Relaxed);
             return Err(Refusal::Full);
         }
-        self.published(&block)?;
-        self.accepted_alone.fetch_add(1, Ordering::Relaxed);
+        self.check_published(&block)?;
+        self.accepted_singly.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -170,7 +170,7 @@ impl Channel {
     pub(super) fn hand_over(&self, block: Arc<Block>) -> Option<Arc<Block>> {
         block.restart();
         // There is room for every block there is, and a few more.
-        self.handed.0.try_send(Arc::clone(&block)).ok()?;
+        self.to_appender.0.try_send(Arc::clone(&block)).ok()?;
         Some(block)
     }
 
@@ -187,13 +187,13 @@ impl Channel {
             // The pool has room for all of them.
             let _ = self.pool.0.try_send(block);
         } else {
-            self.alone_words.fetch_sub(block.len(), Ordering::Relaxed);
+            self.single_event_words.fetch_sub(block.len(), Ordering::Relaxed);
         }
     }
 
     /// The blocks that recording threads have begun since the last call, for the appender.
-    pub(super) fn begun(&self) -> impl Iterator<Item = Arc<Block>> + '_ {
-        self.handed.1.try_iter()
+    pub(super) fn new_blocks(&self) -> impl Iterator<Item = Arc<Block>> + '_ {
+        self.to_appender.1.try_iter()
     }
 
     /// By the appender: so many more events are taken.
@@ -217,20 +217,20 @@ impl Channel {
 
     /// How many events wait.
     pub(crate) fn len(&self) -> u64 {
-        if self.is_abandoned() { 0 } else { self.untaken() }
+        if self.is_abandoned() { 0 } else { self.waiting() }
     }
 
     /// How many events were lost: dropped, or left behind by an appender that died or hangs. Of those, the last ones show
     /// when their threads have counted them, a moment after they were handed over: so they are not counted once and for
     /// all when the channel is abandoned.
     pub(crate) fn dropped(&self) -> u64 {
-        self.gap.total() + if self.is_abandoned() { self.untaken() } else { 0 }
+        self.gap.total() + if self.is_abandoned() { self.waiting() } else { 0 }
     }
 
-    fn untaken(&self) -> u64 {
+    fn waiting(&self) -> u64 {
         let lanes = self.lanes.lock();
         let accepted: u64 = lanes.accepted.iter().map(|accepted| accepted.load(Ordering::Relaxed)).sum();
-        let accepted = accepted + lanes.accepted_before + self.accepted_alone.load(Ordering::Relaxed);
+        let accepted = accepted + lanes.accepted_before + self.accepted_singly.load(Ordering::Relaxed);
         // The appender may have taken an event before its thread got to counting it.
         accepted.saturating_sub(self.taken.0.load(Ordering::Relaxed))
     }
@@ -252,7 +252,7 @@ impl Channel {
     }
 
     /// By the appender, after it has.
-    pub(super) fn settled(&self) {
+    pub(super) fn mark_settled(&self) {
         self.watched.state.store(SETTLED, Ordering::Release);
     }
 
@@ -260,7 +260,7 @@ impl Channel {
     pub(crate) fn abandon(&self) {
         self.close();
         self.abandoned.store(true, Ordering::SeqCst);
-        self.settled();
+        self.mark_settled();
     }
 
     /// Whether the appender is to take no more.

@@ -11,13 +11,13 @@ use std::sync::Arc;
 /// The blocks under way.
 pub(crate) struct Intake {
     channel: Arc<Channel>,
-    blocks: Vec<Reading>,
+    blocks: Vec<BlockReader>,
     /// The event at hand, copied out of its block.
     event: Vec<u8>,
 }
 
 /// A block and up to which word of its memory it is read.
-struct Reading {
+struct BlockReader {
     block: Arc<Block>,
     at: usize,
 }
@@ -34,16 +34,16 @@ impl Intake {
     /// begun. Events of different threads come in any order.
     pub(crate) fn take(&mut self, mut each: impl FnMut(Event<'_>)) -> u64 {
         let Self { channel, blocks, event } = self;
-        blocks.extend(channel.begun().map(Reading::new));
+        blocks.extend(channel.new_blocks().map(BlockReader::new));
         let mut taken = 0;
-        blocks.retain_mut(|reading| {
+        blocks.retain_mut(|reader| {
             // In this order: what is published after the block has ended is all there is.
-            let ended = reading.block.has_ended();
-            let end = reading.block.published();
-            taken += reading.take_to(end, event, channel, &mut each);
-            let read = ended && reading.at == end;
-            if read && !reading.block.drain() {
-                channel.recycle(Arc::clone(&reading.block));
+            let ended = reader.block.has_ended();
+            let end = reader.block.published();
+            taken += reader.take_to(end, event, channel, &mut each);
+            let read = ended && reader.at == end;
+            if read && !reader.block.drain() {
+                channel.recycle(Arc::clone(&reader.block));
             }
             !read
         });
@@ -53,18 +53,18 @@ impl Intake {
     /// Closes the channel and takes what was published before. Whoever publishes later learns that nobody took it.
     pub(crate) fn close(mut self, mut each: impl FnMut(Event<'_>)) -> u64 {
         self.channel.close();
-        self.blocks.extend(self.channel.begun().map(Reading::new));
-        let ends: Vec<_> = self.blocks.iter().map(|reading| reading.block.settle()).collect();
-        self.channel.settled();
+        self.blocks.extend(self.channel.new_blocks().map(BlockReader::new));
+        let ends: Vec<_> = self.blocks.iter().map(|reader| reader.block.settle()).collect();
+        self.channel.mark_settled();
         let mut taken = 0;
-        for (reading, end) in self.blocks.iter_mut().zip(ends) {
-            taken += reading.take_to(end, &mut self.event, &self.channel, &mut each);
+        for (reader, end) in self.blocks.iter_mut().zip(ends) {
+            taken += reader.take_to(end, &mut self.event, &self.channel, &mut each);
         }
         taken
     }
 }
 
-impl Reading {
+impl BlockReader {
     fn new(block: Arc<Block>) -> Self {
         let at = block.place().1.start;
         Self { block, at }

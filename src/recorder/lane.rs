@@ -58,7 +58,7 @@ pub(crate) fn offer(channel: &Arc<Channel>, event: &Event<'_>) -> Result<(), Ref
         }
     });
     // A thread that records while its thread-local storage is being destroyed.
-    offered.unwrap_or_else(|_| channel.offer_alone(event))
+    offered.unwrap_or_else(|_| channel.offer_in_own_block(event))
 }
 
 impl Lanes {
@@ -110,7 +110,7 @@ impl Lane {
     fn publish(&mut self, channel: &Channel, words: usize) -> Result<(), Refusal> {
         self.room.start += words;
         self.block.publish(self.room.start);
-        channel.published(&self.block)?;
+        channel.check_published(&self.block)?;
         self.accepted += 1;
         self.accepted_shared.store(self.accepted, Ordering::Relaxed);
         Ok(())
@@ -120,7 +120,7 @@ impl Lane {
     #[cold]
     fn write_elsewhere(&mut self, channel: &Channel, event: &Event<'_>, words: usize) -> Result<(), Refusal> {
         if words > channel.shared_words_max() {
-            return channel.offer_alone(event);
+            return channel.offer_in_own_block(event);
         }
         self.next_block(channel)?;
         packing::pack(event, &self.memory[self.room.clone()]);

@@ -46,7 +46,7 @@ impl Recorder {
     pub fn record<'a>(&self, event: impl Into<Event<'a>>) {
         let event = event.into();
         if let Err(refusal) = lane::offer(&self.channel, &event) {
-            self.refused(&event, refusal);
+            self.wait_or_drop(&event, refusal);
         }
     }
 
@@ -62,13 +62,13 @@ impl Recorder {
     }
 
     #[cold]
-    fn refused(&self, event: &Event<'_>, mut refusal: Refusal) {
+    fn wait_or_drop(&self, event: &Event<'_>, mut refusal: Refusal) {
         let start = Instant::now();
         while refusal == Refusal::Full && start.elapsed() < self.wait {
             std::thread::sleep(WAIT_STEP);
             match lane::offer(&self.channel, event) {
                 Ok(()) => return,
-                Err(again) => refusal = again,
+                Err(next) => refusal = next,
             }
         }
         self.channel.gap.add(1);

@@ -504,7 +504,7 @@ impl Fixture {
         let mut fixture = Self { dir: tempfile::tempdir().unwrap(), index: None };
         let mut config = Config::new(fixture.dir.path());
         config.keep_rows_age_ms = Some(10 * MINUTE as u64);
-        fixture.index = Some(Index::open(&config).unwrap().expiring_aside());
+        fixture.index = Some(Index::open(&config).unwrap().with_copying_thread());
         fixture.fold(&(0..7_200).map(|number| request(number, number * 250)).collect::<Vec<_>>(), &[]);
         (fixture, RowRetention::new(&config))
     }
@@ -562,9 +562,9 @@ fn a_copy_on_its_own_thread_that_failed_is_told_and_leaves_sqlites_log_in_doubt(
     sabotage::order(fixture.dir.path(), Spot::CopyWal, 0, 1, sabotage::fail);
     let error = fixture.expire_all_aside(&retention, |_| ()).unwrap_err();
     assert!(error.to_string().contains("disk I/O error"), "{error}");
-    assert!(fixture.index().in_doubt.load(Ordering::Relaxed));
+    assert!(fixture.index().wal_in_doubt.load(Ordering::Relaxed));
     fixture.index().make_durable().unwrap();
-    assert!(!fixture.index().in_doubt.load(Ordering::Relaxed));
+    assert!(!fixture.index().wal_in_doubt.load(Ordering::Relaxed));
     // All of it was copied before anything was called durable, by one more commit.
     assert!(fixture.log_pages() <= 1, "{} pages", fixture.log_pages());
     fixture.expire_all_aside(&retention, |_| ()).unwrap();
