@@ -1,7 +1,7 @@
-//! One transaction: rows, what is derived from them, schema versions, and the checkpoint that vouches for all of it.
+//! One transaction: rows, what is derived from the rows, schema versions, and the checkpoint that vouches for all of them.
 //!
-//! Runs on the compactor. Session facts, roll-up cells and digests gather in memory and are merged into their tables
-//! once a batch, because the requests of a session and of a minute come in bunches.
+//! Runs on the compactor. A batch collects session facts, roll-up cells and digests in memory and merges them into their
+//! tables once, because the requests of a session and of a minute come in bunches.
 
 use super::checkpoint::Checkpoint;
 use super::digest_table::ChangedDigests;
@@ -33,9 +33,9 @@ pub(crate) struct Batch<'c> {
     names: &'c mut NameNumbers,
     sessions: HashMap<i64, TouchedSession>,
     rollups: RollupChanges,
-    /// Requests from before are expired.
+    /// Requests from before this time (Unix milliseconds) are expired.
     kept_since: i64,
-    /// How many of the batch were.
+    /// How many requests of the batch came too late, because they are from before `kept_since`.
     late_requests: u64,
     wal_in_doubt: &'c AtomicBool,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Batch<'c> {
 struct TouchedSession {
     session_id: String,
     facts: SessionFacts,
-    /// A request of it was removed: its sums are counted again.
+    /// Whether one of its requests was removed, so that the sums are counted again.
     recount: bool,
 }
 
@@ -109,7 +109,7 @@ impl<'c> Batch<'c> {
         self.add_requests(&requests)
     }
 
-    /// Keeps an intact record that can't be decoded.
+    /// Puts an intact record that can't be decoded into the quarantine table.
     pub(crate) fn quarantine_record(
         &mut self,
         segment: SegmentId,
@@ -126,7 +126,7 @@ impl<'c> Batch<'c> {
         ))
     }
 
-    /// Keeps an intact record of that kind and version, which a newer build wrote.
+    /// Keeps an intact record of that kind and version, which a newer build wrote, for a build that knows it.
     pub(crate) fn keep_newer(
         &mut self,
         segment: SegmentId,
@@ -146,7 +146,7 @@ impl<'c> Batch<'c> {
         self.checked(newer_records::take(&self.transaction, kind, records_max, bytes_max))
     }
 
-    /// Notes bytes that can't be read.
+    /// Notes bytes that can't be read in the quarantine table.
     pub(crate) fn quarantine_bytes(
         &mut self,
         segment: SegmentId,
@@ -207,10 +207,12 @@ impl<'c> Batch<'c> {
     fn add_requests(&mut self, new: &[NewRow<'_>]) -> rusqlite::Result<()> {
         let Self { rows, sessions, rollups, .. } = self;
         let duplicates = rows.insert(new, |row| note(row, sessions, rollups))?;
-        // The id is there already. Events handed over twice are ignored whole; of different ones the least is kept.
+        // The table has their request ids already. An event handed over twice is ignored whole; of different requests with
+        // one id the least is kept.
         for row in duplicates {
             if let (Some(session), Some(id)) = (row.session, row.request.session_id) {
-                // Looking up its number may have made a session that nothing else names: it must be written, or go.
+                // Looking up the session's number may have added a session that nothing else names: such a session must be
+                // written or removed when the batch ends.
                 touch(sessions, session, id);
             }
             if let Some(removed) = rows.remove_if_greater(row)? {

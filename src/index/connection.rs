@@ -8,6 +8,7 @@ use rusqlite::config::DbConfig;
 
 /// Twice SQLite's default: the tails of the indexes, which every batch rewrites, make half as many writes.
 pub(super) const PAGE_BYTES: u32 = 8192;
+
 /// Sets the connection up. A database that is to be created `shrinks` when rows go, or keeps their room for others.
 pub(super) fn configure(connection: &Connection, shrinks: bool) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(64);
@@ -25,7 +26,7 @@ pub(super) fn configure(connection: &Connection, shrinks: bool) -> rusqlite::Res
     // NORMAL: a commit waits for no disk. A power cut may take the last commits, checkpoint and rows together, and
     // then the log still has the records: no segment is retired before `make_durable`.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    // A log that grew beyond that, because a reader was in the way, is shortened when it begins afresh.
+    // A WAL that grew beyond this limit, because a reader was in the way, is shortened when SQLite begins it anew.
     connection.pragma_update_and_check(
         None,
         "journal_size_limit",

@@ -1,6 +1,6 @@
-//! Table `request_rows`: rows of requests go in, many to a statement.
+//! Table `request_rows`: inserting the rows of requests, many with one statement.
 //!
-//! Runs on the compactor. What an inserted row adds elsewhere is the batch's business.
+//! Runs on the compactor. What an inserted row adds to other tables is the batch's business.
 
 use super::request_columns::{Binder, RowDetails};
 use crate::event::{Code, Status};
@@ -16,8 +16,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Statement};
 /// statement are 1.3 MB, which drives everybody else's data out of the cache.
 pub(crate) const REQUESTS_PER_STATEMENT: usize = 256;
 
-/// How many rows the larger statement inserts. Inserting took a quarter less time than with one row to a statement.
-/// The thread offers its processor to others between two statements.
+/// How many rows the larger statement inserts. Inserting took a quarter less time than with one row to a statement. The thread
+/// offers its processor to others between two statements.
 const ROWS: usize = if cfg!(test) { 3 } else { REQUESTS_PER_STATEMENT };
 
 /// The columns that are not details, in the order of the table.
@@ -59,12 +59,12 @@ pub(super) struct RequestRows<'c> {
 /// A statement that inserts rows.
 struct Insert<'c> {
     statement: CachedStatement<'c>,
-    /// Which of its parameters are bound to NULL: what a row does not have, the one before mostly did not either, and binding
-    /// takes longer than looking here.
+    /// Which of the parameters are bound to NULL. A column that is absent in a row was mostly absent in the row before, and
+    /// binding it again takes longer than looking here.
     nulls: Vec<bool>,
 }
 
-/// What stood in the way of a row, and was removed.
+/// A row that was removed, because a lesser one has the same request id.
 pub(super) struct RemovedRow {
     pub(super) ts: i64,
     /// The session's number and id.
@@ -76,8 +76,7 @@ impl<'c> RequestRows<'c> {
         Ok(Self { connection, insert_one: Insert::new(connection, 1)?, insert_many: Insert::new(connection, ROWS)? })
     }
 
-    /// Inserts rows whose request ids are new, and hands each one over that is in the table then; the others go to
-    /// `duplicates`.
+    /// Inserts the rows whose request ids are new, and hands each of them to `inserted`; returns the others.
     pub(super) fn insert<'r, 'a>(
         &mut self,
         rows: &'r [NewRow<'a>],
@@ -97,7 +96,7 @@ impl<'c> RequestRows<'c> {
         Ok(duplicates)
     }
 
-    /// Removes the row that has the request id of `row`, if `row` is less; `None` if the one that is there stays.
+    /// Removes the stored row with the request id of `row`, if the stored row is greater; `None` if the stored row stays.
     pub(super) fn remove_if_greater(&mut self, row: &NewRow<'_>) -> rusqlite::Result<Option<RemovedRow>> {
         let request_id = row.request.request_id.text();
         let read = |stored_row: &Row<'_>| {
@@ -121,7 +120,7 @@ impl<'c> RequestRows<'c> {
 }
 
 impl<'c> Insert<'c> {
-    /// Prepares inserting so many rows at once.
+    /// Prepares a statement that inserts so many rows at once.
     fn new(connection: &'c Connection, rows: usize) -> rusqlite::Result<Self> {
         let columns = [&KEY_COLUMNS, RequestRecord::DETAILS].concat().join(", ");
         let row = format!("({})", ["?"; COLUMNS].join(", "));
@@ -130,12 +129,12 @@ impl<'c> Insert<'c> {
             vec![row; rows].join(", ")
         );
         let mut statement = connection.prepare_cached(&sql)?;
-        // The cache may give back one that was used before.
+        // The cache may give back a statement that was used before.
         statement.clear_bindings();
         Ok(Self { statement, nulls: vec![true; rows * COLUMNS] })
     }
 
-    /// Inserts as many rows as the statement takes; how many were new.
+    /// Inserts as many rows as the statement takes; returns how many had new request ids.
     fn execute(&mut self, rows: &[NewRow<'_>]) -> rusqlite::Result<usize> {
         for (index, row) in rows.iter().enumerate() {
             let first = index * COLUMNS;

@@ -15,11 +15,11 @@ pub(crate) struct RowRetention {
 pub(crate) struct DatabaseSize {
     pub(crate) page_bytes: u64,
     pub(crate) pages: u64,
-    /// Pages that nothing is in.
+    /// Pages with nothing in them.
     pub(crate) free_pages: u64,
 }
 
-/// What a database says of itself, as far as retention asks for it.
+/// The state of a database, as far as retention asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DatabaseState {
     pub(crate) size: DatabaseSize,
@@ -29,21 +29,21 @@ pub(crate) struct DatabaseState {
     pub(crate) oldest: Option<OldestRequests>,
 }
 
-/// Times of requests.
+/// The times of the oldest requests, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OldestRequests {
-    /// Of the oldest one.
+    /// The time of the oldest request.
     pub(crate) first_ts: i64,
-    /// Of the last one that is too many.
+    /// The time of the last request that is too many.
     pub(crate) last_ts: i64,
-    /// Of the newest one of all.
+    /// The time of the newest request of all.
     pub(crate) newest_ts: i64,
 }
 
 /// Since when requests are to be kept from now on, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ExpiryCut {
-    /// A minute's first millisecond. What is from before goes.
+    /// A minute's first millisecond. What is from before it goes.
     pub(crate) kept_since: i64,
     pub(crate) reason: CutReason,
 }
@@ -57,8 +57,8 @@ pub(crate) enum CutReason {
     Size,
 }
 
-/// About what a request takes in the database, with its share of everything else: how many must go for the room that is
-/// wanted. Measured: 193. Where it is wrong, it takes more rounds.
+/// About how many bytes a request takes in the database, with its share of everything else: by this number retention knows
+/// how many must go. Measured: 193. Where the number is wrong, expiring takes more rounds.
 const BYTES_PER_REQUEST: u64 = 200;
 /// How many requests expire at once for want of room: few enough that they are counted in a few milliseconds.
 const REQUESTS_MAX: u64 = 100_000;
@@ -78,7 +78,7 @@ impl RowRetention {
         self.age_max_ms.is_some() || self.bytes_max.is_some()
     }
 
-    /// What is to expire now; `None`: nothing more than what did.
+    /// What is to expire now; `None`: nothing beyond what has expired.
     pub(crate) fn cut(&self, state: DatabaseState, now_ms: i64) -> Option<ExpiryCut> {
         let by_age = self.kept_since_by_age(now_ms).map(|kept_since| ExpiryCut { kept_since, reason: CutReason::Age });
         let by_size = state.oldest.map(|OldestRequests { first_ts, last_ts, newest_ts }| ExpiryCut {
@@ -92,7 +92,8 @@ impl RowRetention {
         (cut.kept_since > state.kept_since || is_reset).then_some(cut)
     }
 
-    /// Requests from before are too old: the end of a cell, so long that the age has at least [`AGE_PARTS`] of them.
+    /// The time before which requests are too old: a border between cells, of the longest level of which the age has at
+    /// least [`AGE_PARTS`].
     pub(crate) fn kept_since_by_age(&self, now_ms: i64) -> Option<i64> {
         let age_ms = i64::try_from(self.age_max_ms?).unwrap_or(i64::MAX);
         let fits = |level: &&Level| level.length_ms() <= age_ms / AGE_PARTS;

@@ -1,12 +1,13 @@
-//! The table behind the `sessions` view: facts read, merged, written back.
+//! Table `session_state`, which is behind view `sessions`: a session's facts are read, merged and written back.
+//!
+//! Runs on the compactor, within a batch.
 
 use crate::fold::session_facts::{Announcement, RequestFacts, SessionFacts};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-/// Merges facts into a session's row, and gives what is known now. With `recount`, what its requests add up to is
-/// counted from the requests themselves, because one of them gave way to another. `None`: no event names the session any more, and
-/// its row is gone.
+/// Merges facts into a session's row; returns all facts that are known now. With `recount`, the sums are counted from the
+/// session's requests, because one of them was removed. `None`: no event names the session any more, and its row is gone.
 pub(super) fn merge(
     connection: &Connection,
     session: i64,
@@ -28,7 +29,7 @@ pub(super) fn merge(
         merged.requests = count_requests(connection, session)?;
     }
     if merged == SessionFacts::default() {
-        // Its only request was ignored, or belongs to another session.
+        // The session's only request was ignored, or belongs to another session.
         connection.prepare_cached("DELETE FROM session_state WHERE id = ?1")?.execute([session])?;
         return Ok(None);
     }
@@ -102,7 +103,7 @@ fn read_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
     Ok(SessionFacts { announcement, requests, closed_at: row.get(13)? })
 }
 
-/// What a session's requests add up to: those that there are, and those that are expired.
+/// The sums over a session's requests: those in the table, and those that are expired.
 fn count_requests(connection: &Connection, session: i64) -> rusqlite::Result<Option<RequestFacts>> {
     let present = connection
         .prepare_cached(
@@ -115,7 +116,7 @@ fn count_requests(connection: &Connection, session: i64) -> rusqlite::Result<Opt
     Ok(RequestFacts::of_both(present, expired(connection, session)?))
 }
 
-/// Requests of a session are expired: what they add up to is kept while the session goes on.
+/// Adds requests that expire to the sums that are kept for their session.
 pub(super) fn add_expired(connection: &Connection, session: i64, requests: RequestFacts) -> rusqlite::Result<()> {
     let Some(sum) = RequestFacts::of_both(expired(connection, session)?, Some(requests)) else { return Ok(()) };
     connection
@@ -127,7 +128,7 @@ pub(super) fn add_expired(connection: &Connection, session: i64, requests: Reque
         .map(|_| ())
 }
 
-/// Removes a session that is over. Its requests are gone already.
+/// Removes a session that is over, and returns its id. Its requests are gone already.
 pub(super) fn remove(connection: &Connection, session: i64) -> rusqlite::Result<Option<String>> {
     connection.prepare_cached("DELETE FROM expired_requests WHERE session = ?1")?.execute([session])?;
     connection
