@@ -6,7 +6,7 @@
 //! the while, on a connection of its own; another records an event now and then and waits for it to be folded.
 //!
 //! What an event waits for is, in this order: the appender, the sync of the segment, the turn of the folder, its own batch.
-//! Only the turn has to do with expiring; the same wait without it stands beside. Steps and copies of SQLite's log are timed
+//! Only the turn has to do with expiring; the same wait without it stands beside. Steps and copies of SQLite's WAL are timed
 //! by the store itself. A step is a transaction of the folder; a copy, with its syncs, is made beside it. The disk is in a
 //! step all the same, where the kernel holds up a write while it syncs something else, and where the folder begins SQLite's
 //! log afresh, which syncs its header. In a DIR that is memory (/dev/shm) syncs cost nothing: what takes longer elsewhere,
@@ -76,7 +76,7 @@ fn measure(dir: &Path, rows: u64, tools: usize) {
     let longest = expiring.steps.iter().max().cloned().unwrap_or_default();
     print_times("steps of the folder", expiring.steps.into_iter().map(|(took, _)| took).collect());
     println!("{:<34} {}", "the longest of them", longest.1);
-    print_times("copies of SQLite's log, beside it", expiring.copies);
+    print_times("copies of SQLite's WAL, beside it", expiring.copies);
     println!(
         "{removed} rows in {:.1} s: {:.0} rows/s; the file shrank from {:.1} to {:.1} MB",
         expiring.took.as_secs_f64(),

@@ -13,13 +13,13 @@ use rusqlite::types::Type;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-/// A cell without its histogram, which only percentiles need: what a search goes by.
+/// A cell without its histogram, which only percentiles need. Searches go by these.
 #[derive(Debug)]
 pub(super) struct CellHead {
-    /// Whose it is.
+    /// Whose requests the cell counts.
     pub(super) scope: CellScope,
     pub(super) level: Level,
-    /// The time it takes up.
+    /// The time of the cell.
     pub(super) interval: ClosedInterval,
     pub(super) endings: EndingCounts,
     pub(super) last_ts: i64,
@@ -27,12 +27,12 @@ pub(super) struct CellHead {
 }
 
 impl CellHead {
-    /// The level of the cells that make this one up; seconds are made up of rows.
+    /// The level of the cells that make this one up; `None` for seconds, which rows make up.
     pub(super) fn finer_level(&self) -> Option<Level> {
         Level::ALL.iter().rev().find(|level| **level < self.level).copied()
     }
 
-    /// The cells that begin with this one and are as long: those of other calls.
+    /// The range that holds this cell and the cells of other scopes at the same time.
     pub(super) fn own_range(&self) -> CellRange {
         let from_ts = self.interval.first_ts;
         CellRange { level: self.level, from_ts, before_ts: from_ts.saturating_add(1) }
@@ -40,7 +40,7 @@ impl CellHead {
 }
 
 impl Query {
-    /// From the first request on record to the last; `None` if there is none.
+    /// The interval from the first request on record to the last; `None` if there is none.
     pub(super) fn recorded_interval(&self) -> Result<Option<ClosedInterval>, IndexError> {
         // Two statements in one: SQLite looks up an end of an index only for a minimum or maximum that stands alone.
         let sql = "SELECT (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows)";
@@ -91,7 +91,7 @@ impl Query {
         let scopes: Vec<_> = calls.iter().copied().map(CellScope::Call).collect();
         self.each_bytes(&scopes, range, |scope, start, bytes| match scope {
             CellScope::Call(call) => sums.entry(call).or_insert_with(CellSum::empty).add(start, bytes),
-            // Not asked for.
+            // No caller asks for all calls together.
             CellScope::All => Some(()),
         })
     }
@@ -106,8 +106,8 @@ impl Query {
         Ok(sum)
     }
 
-    /// Hands over scope, first millisecond and bytes of the cells in a range; `each` returns `None` where the bytes are
-    /// none.
+    /// Hands over scope, first millisecond and bytes of each cell in a range; `each` returns `None` for bytes that are no
+    /// cell.
     fn each_bytes<'a>(
         &self,
         scopes: &[CellScope],

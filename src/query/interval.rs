@@ -1,11 +1,13 @@
-//! Stretches of time, and how whole cells of the roll-ups and a rest make one up.
+//! Intervals of time, and how whole cells of the roll-ups and the rest at the edges make an interval up.
 //!
 //! Pure. Borders are computed in 128 bits: times come from outside, and those near the ends of an `i64` are times too.
 
 use super::filter::TimeRange;
 use crate::fold::rollup::Level;
 
-/// The milliseconds from the first to the last, both included: never empty, and able to hold every `i64`.
+/// The milliseconds from the first to the last, both included. An interval is never empty, and may hold every `i64`.
+///
+/// [`TimeRange`] is what callers say: its end is not included, and either end may be absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClosedInterval {
     pub(super) first_ts: i64,
@@ -20,17 +22,17 @@ pub(super) struct CellRange {
     pub(super) before_ts: i64,
 }
 
-/// Whole cells and loose stretches that together are an interval: each millisecond once.
+/// Whole cells, and what is left of an interval at its edges: together each millisecond of the interval once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Cover {
-    /// As coarse as the borders allow: at most two ranges per level.
+    /// The cells, as coarse as the borders allow: at most two ranges per level.
     pub(super) cells: Vec<CellRange>,
-    /// At most two, each within one cell of the level that was asked for.
+    /// What no whole cell makes up: at most two intervals, each within one cell of the finest level in use.
     pub(super) edges: Vec<ClosedInterval>,
 }
 
 impl ClosedInterval {
-    /// What a time range means; `None` if no time lies in it.
+    /// The same time as a time range; `None` if no time lies in the range.
     pub(super) fn of(time_range: TimeRange) -> Option<Self> {
         let last_ts = match time_range.until_ts {
             None => i64::MAX,
@@ -47,27 +49,26 @@ impl ClosedInterval {
         (self.first_ts..=self.last_ts).contains(&ts)
     }
 
-    /// What both have in common.
+    /// The time that both have in common; `None` if there is none.
     pub(super) fn within(self, other: Self) -> Option<Self> {
         Self::new(self.first_ts.max(other.first_ts), self.last_ts.min(other.last_ts))
     }
 
-    /// The time that a cell takes up.
+    /// The time of the cell that begins at `start_ts`.
     pub(super) fn of_cell(level: Level, start_ts: i64) -> Self {
         let length = i128::from(level.length_ms());
         Self { first_ts: start_ts, last_ts: clamped(floor(start_ts.into(), length) + length - 1) }
     }
 
-    /// The finest level, but for seconds, of which one or two cells take up as much time as the interval; of longer ones
-    /// the coarsest.
+    /// The finest level, seconds excepted, of which one or two cells cover the interval; for longer intervals the coarsest.
     pub(super) fn level(self) -> Level {
         let (first, end) = self.borders();
         let long_enough = Level::ALL[1..].iter().find(|level| i128::from(level.length_ms()) >= end - first);
         long_enough.copied().unwrap_or(Level::TenDays)
     }
 
-    /// The part of what was counted over another interval that lies in this one, if it is spread evenly; not 0 unless
-    /// there is nothing.
+    /// The part of `count` that lies in this interval, if what was counted over another interval is spread evenly there. 0
+    /// only if the intervals have no time in common or `count` is 0.
     pub(super) fn share_of(self, counted_over: Self, count: i64) -> i64 {
         let Some(common) = self.within(counted_over) else { return 0 };
         let length = |interval: Self| {
@@ -86,10 +87,9 @@ impl ClosedInterval {
         CellRange { level, from_ts: clamped(floor(first, length)), before_ts: clamped(end) }
     }
 
-    /// The whole cells in the interval, minutes and coarser, and what is left at its ends: seconds exist in dense minutes
-    /// only. Where nothing is recorded
-    /// beyond an end, cells that reach beyond it are as good as whole: an interval without an end on one side is made
-    /// up of the coarsest cells there.
+    /// The whole cells in the interval, and what is left at its edges. The cells are minutes and coarser, because seconds
+    /// exist in dense minutes only. Where nothing is recorded beyond an edge, cells that reach beyond the edge are as good as
+    /// whole: an interval that is open on one side is made up of the coarsest cells there.
     pub(super) fn cover(self, recorded: Self) -> Cover {
         let Some(clipped) = self.within(recorded) else { return Cover::default() };
         let (mut first, mut end) = clipped.borders();
@@ -103,13 +103,13 @@ impl ClosedInterval {
         cover(first, end, &Level::ALL[1..])
     }
 
-    /// The whole seconds in the interval, and what is left at its ends.
+    /// The whole seconds in the interval, and what is left at its edges.
     pub(super) fn cover_with_seconds(self) -> Cover {
         let (first, end) = self.borders();
         cover(first, end, &[Level::Second])
     }
 
-    /// The first millisecond, and the first behind the last.
+    /// The first millisecond, and the first one behind the interval.
     fn borders(self) -> (i128, i128) {
         (self.first_ts.into(), i128::from(self.last_ts) + 1)
     }
@@ -124,7 +124,7 @@ fn cover(mut first: i128, mut end: i128, levels: &[Level]) -> Cover {
         let (whole_first, whole_end) = (ceil(first, length), floor(end, length));
         if whole_first >= whole_end {
             if finer.is_none() && whole_first == whole_end {
-                // No whole cell, but a border between two: what is loose never reaches across one.
+                // No whole cell, but a border between two cells: an edge never reaches across a border.
                 cover.add(None, first, whole_first);
                 first = whole_first;
             }
@@ -161,7 +161,7 @@ fn ceil(ts: i128, length: i128) -> i128 {
     floor(ts + length - 1, length)
 }
 
-/// No time that is recorded lies beyond the ends of an `i64`.
+/// The nearest `i64`: no time on record lies beyond the ends of an `i64`.
 fn clamped(ts: i128) -> i64 {
     i64::try_from(ts).unwrap_or(if ts < 0 { i64::MIN } else { i64::MAX })
 }

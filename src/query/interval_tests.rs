@@ -95,7 +95,7 @@ proptest! {
 }
 
 #[test]
-fn a_span_is_a_stretch_unless_it_is_empty() {
+fn a_time_range_is_an_interval_unless_it_is_empty() {
     let cases = [
         (None, None, Some((i64::MIN, i64::MAX))),
         (Some(5), Some(6), Some((5, 5))),
@@ -111,7 +111,7 @@ fn a_span_is_a_stretch_unless_it_is_empty() {
     }
 }
 
-/// The page shows each range of cells, in the order of time, and how many they are; what is loose is `rows`.
+/// The page shows each range of cells, in the order of time, and how many they are; the edges are `rows`.
 #[test]
 fn the_worked_example_of_the_page_on_roll_ups_is_the_cover_of_its_interval() {
     let page = include_str!("../../docs/roll-ups.md");

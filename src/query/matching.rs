@@ -1,6 +1,6 @@
 //! The requests that a filter keeps, in the order of time.
 //!
-//! Runs on the caller's thread. With a limit, the search finds them; without one, a walk along an index does.
+//! Runs on the caller's thread. With a limit, the search finds the requests; without a limit, a walk along an index does.
 
 use super::database::Query;
 use super::filter::RequestFilter;
@@ -28,16 +28,16 @@ impl Query {
             }
             return Ok(());
         }
-        let mut ended = Ok(());
+        let mut result = Ok(());
         self.walk(Self::whole_walk(&wanted), Order::OldestFirst, wanted.interval, |row| {
             if !wanted.keeps(row) {
                 return ControlFlow::Continue(());
             }
             each(row).unwrap_or_else(|error| {
-                ended = Err(error);
+                result = Err(error);
                 ControlFlow::Break(())
             })
         })?;
-        ended
+        result
     }
 }

@@ -1,7 +1,7 @@
 //! Read-only questions to `store.db`, with typed answers.
 //!
-//! Runs on the caller's thread, in any process, while another process writes: SQLite's WAL mode lets readers be. It
-//! imports rusqlite and nothing of the log; it must not write, nor know how rows came to be.
+//! Runs on the caller's thread, in any process, while another process writes: in SQLite's WAL mode readers wait for no
+//! writer. This folder imports rusqlite and nothing of the log; it must not write, nor know how rows came to be.
 //!
 //! ```no_run
 //! use mcplog::query::{Query, RequestFilter};

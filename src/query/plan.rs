@@ -1,7 +1,7 @@
 //! Which way to the wanted rows is the shortest.
 //!
-//! Runs on the caller's thread. What decides is how many rows each way leads past, as the roll-ups and the session's
-//! own count say. SQLite's planner would choose by statistics that nobody keeps.
+//! Runs on the caller's thread. The number of rows on each way decides, as the roll-ups and the session's own count say.
+//! SQLite's planner would choose by statistics that nobody keeps.
 
 use super::database::Query;
 use super::rank::Rank;
@@ -11,10 +11,10 @@ use crate::event::Status;
 use crate::fold::cell_scope::CellScope;
 use crate::ground::error::IndexError;
 
-/// A way to rows.
+/// A way to the wanted rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// Along an index, to its end or until enough is found.
+    /// Along an index, to its end or until enough rows are found.
     Walk(Walk),
     /// Back over a limited number of all rows, in the hope that matches are dense; then the cheapest of the others.
     TryAll,
@@ -24,12 +24,12 @@ pub(super) enum Way {
     TryCells(i64, Walk),
 }
 
-/// How many rows there are to look at, about.
+/// About how many rows there are to look at.
 #[derive(Debug, Default)]
 struct Estimate {
-    /// Of the wanted calls, those that are slow enough. All of them if any will do.
+    /// The rows of the wanted calls that are slow enough; all their rows, if the filter has no latency.
     slow: i64,
-    /// In the index of what failed, of all calls.
+    /// The rows of all calls in the index of failures, as far as the filter's status allows.
     failed: i64,
 }
 
@@ -44,7 +44,7 @@ impl Query {
         }
         let has_more_conditions = wanted.excludes_calls || wanted.slower_than_us.is_some();
         Ok(match rank {
-            // Every row on the way is one that is wanted.
+            // Every row on these walks is wanted.
             Rank::Newest if !has_more_conditions && wanted.only_failed() => Way::Walk(failed_walk(wanted)),
             Rank::Newest if !has_more_conditions && wanted.status.is_none() => Way::Walk(Walk::All),
             Rank::Newest => Way::TryAll,
@@ -52,15 +52,15 @@ impl Query {
         })
     }
 
-    /// The way with the fewest rows on it. Not the walk over all: that has been tried, or can't end early.
+    /// The way with the fewest rows on it. The walk over all rows is no candidate: it has been tried, or can't end early.
     pub(super) fn cheapest_way(&self, wanted: &ResolvedFilter, rank: Rank) -> Result<Way, IndexError> {
         let session = wanted.session.map(|session| (session.requests, Walk::Session(session.id)));
         if rank == Rank::Slowest {
             return Ok(match session {
                 // Cells name the slowest of each ending.
                 None => Way::Cells,
-                // Whether the slowest of all are also of the session, nobody knows beforehand. To find out costs a
-                // quarter of the walk, which must go to its end, or a few milliseconds.
+                // Nobody knows beforehand whether the slowest of all belong to the session. Finding out costs a quarter of
+                // the session's walk, which must go to its end, or a few milliseconds.
                 Some((rows, walk)) => Way::TryCells((rows / 4).max(self.tuning.tried_looks), walk),
             });
         }
@@ -111,7 +111,7 @@ impl Query {
     }
 }
 
-/// The walk over what failed in the way that is wanted.
+/// The walk over the failures that are wanted.
 fn failed_walk(wanted: &ResolvedFilter) -> Walk {
     Walk::Failed(wanted.status)
 }

@@ -1,7 +1,7 @@
-//! Counts and sums over a range of time, put together from cells and, at its ragged ends, from rows.
+//! Counts and sums over a range of time, put together from cells and, at the edges of the range, from rows.
 //!
-//! Runs on the caller's thread. However long the range is, it reads at most thirteen ranges of cells, two of them of seconds,
-//! and the rows of two minutes of few requests or of two seconds.
+//! Runs on the caller's thread. However long the range is, a query reads at most thirteen ranges of cells, two of them of
+//! seconds, and the rows of two minutes that are not dense or of two seconds.
 
 use super::database::Query;
 use super::filter::RequestFilter;
@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 pub(super) type SumsByCall = BTreeMap<i64, (Cell, i64)>;
 
 impl Query {
-    /// How many requests the filter keeps, its limit aside; `None` where only rows tell.
+    /// How many requests the filter keeps, its limit aside; `None` if cells can't say.
     pub(super) fn count_in_cells(&self, filter: &RequestFilter) -> Result<Option<i64>, IndexError> {
         let Some((wanted, cover)) = self.resolve_and_cover(filter)? else { return Ok(Some(0)) };
         if wanted.needs_rows() {
@@ -34,7 +34,7 @@ impl Query {
         Ok(Some(counted))
     }
 
-    /// What the requests that the filter keeps add up to; `None` where only rows tell.
+    /// The sums over the requests that the filter keeps; `None` if cells can't say.
     pub(super) fn stats_in_cells(&self, filter: &RequestFilter) -> Result<Option<SumsByCall>, IndexError> {
         let Some((wanted, cover)) = self.resolve_and_cover(filter)? else { return Ok(Some(BTreeMap::new())) };
         if wanted.needs_rows() || wanted.status.is_some() || filter.limit.is_some() {
@@ -54,7 +54,7 @@ impl Query {
         Ok(Some(sums.into_iter().map(|(call, sum)| (call, sum.finish())).collect()))
     }
 
-    /// Hands over the wanted requests of an interval that no cells make up.
+    /// Hands over the wanted requests of an edge, which no cells make up.
     fn each_in_edge(
         &self,
         wanted: &ResolvedFilter,
@@ -76,7 +76,7 @@ impl Query {
         Ok(())
     }
 
-    /// What is wanted, and the cells and stretches of its time; `None` if nothing is.
+    /// The resolved filter, and the cover of its time; `None` if the filter keeps nothing.
     fn resolve_and_cover(&self, filter: &RequestFilter) -> Result<Option<(ResolvedFilter, Cover)>, IndexError> {
         let Some(wanted) = self.resolve(filter)? else { return Ok(None) };
         let Some(recorded) = self.recorded_interval()? else { return Ok(None) };
@@ -84,7 +84,7 @@ impl Query {
         Ok(Some((wanted, cover)))
     }
 
-    /// The cover with seconds in it where there are some: in minutes of many requests.
+    /// The cover with whole seconds in the place of most of an edge, where the edge's minute is dense and so has seconds.
     fn refine_to_seconds(&self, cover: Cover) -> Result<Cover, IndexError> {
         let (mut cells, mut edges) = (Vec::new(), Vec::new());
         for interval in cover.edges {

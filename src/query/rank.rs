@@ -1,10 +1,10 @@
-//! What makes one request better than another, where a limit asks for the best. Pure.
+//! Which of two requests is the better one, where a limit asks for the best. Pure.
 
 use super::cells::CellHead;
 use super::resolved_filter::{ResolvedFilter, SearchRow};
 use crate::fold::rollup::Ending;
 
-/// What makes one request better than another.
+/// Which of two requests is the better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rank {
     /// The later one, and of one millisecond the one that is later in the log.
@@ -13,7 +13,7 @@ pub(super) enum Rank {
     Slowest,
 }
 
-/// Compares as the rank says: what counts first, then time, then id. Of the newest, nothing counts before time.
+/// Compares as the rank says: latency, then time, then id. For the newest, the latency is 0.
 pub(super) type Key = (i64, i64, i64);
 
 impl Rank {
@@ -24,7 +24,7 @@ impl Rank {
         }
     }
 
-    /// What no wanted request of the cell can beat; `None` if there is none.
+    /// The key that no wanted request of the cell can beat; `None` if the cell has no wanted request.
     pub(super) fn bound(self, cell: &CellHead, wanted: &ResolvedFilter) -> Option<Key> {
         let ts = cell.last_ts.min(wanted.interval.last_ts);
         let slowest = |ending: &Ending| cell.slowest.of(*ending).first().filter(|_| wanted.allows(*ending));

@@ -1,7 +1,7 @@
 //! Requests, one row each.
 //!
-//! Runs on the caller's thread. Rows stream: an answer of any size needs the memory of one row, and where there is a
-//! limit, of so many numbers.
+//! Runs on the caller's thread. Rows stream: an answer of any size needs the memory of one row; with a limit, also of as many
+//! keys as the limit says.
 
 use super::database::Query;
 use super::filter::RequestFilter;

@@ -1,7 +1,7 @@
 //! Sessions, and the clients behind them.
 //!
-//! Runs on the caller's thread. Both are found in the digests that the folder keeps of all sessions, 56 bytes each:
-//! 100,000 of them are looked through in a few milliseconds. Only those that are shown are read as rows.
+//! Runs on the caller's thread. Queries find both in the digests that the index keeps of all sessions, 56 bytes each: scanning
+//! 100,000 digests takes a few milliseconds. Only sessions that are shown are read as rows.
 
 use super::database::Query;
 use super::filter::{SessionFilter, TimeRange};
@@ -71,7 +71,7 @@ pub struct ClientRow {
     pub last_seen_at: i64,
 }
 
-/// The numbers that stand for a filter's names in the digests, and the rest of the filter.
+/// A [`SessionFilter`] with the numbers that stand for its names in the digests.
 struct ResolvedSessionFilter {
     proxy: Option<u32>,
     clients: Option<Vec<u32>>,
@@ -99,7 +99,7 @@ struct Idleness {
 }
 
 impl Idleness {
-    /// As view `sessions` says.
+    /// Whether the session is open, as view `sessions` defines it.
     fn is_open(&self, digest: &SessionDigest) -> bool {
         let silent = |idle_ms| i128::from(digest.last_seen_at) + i128::from(idle_ms) <= i128::from(self.now_ts);
         digest.closed_at.is_none() && !self.idle_ms.is_some_and(silent)
@@ -125,8 +125,8 @@ impl Query {
         })
     }
 
-    /// The numbers of the sessions last seen, as many as the limit says; more where several were last seen at the same
-    /// time as the last of them, because which of these comes first depends on their ids.
+    /// The numbers of the sessions last seen, as many as the limit says. Where several sessions were last seen at the same time
+    /// as the last of them, these are returned too, because their order depends on their ids.
     fn last_seen_sessions(&self, filter: &SessionFilter) -> Result<Vec<i64>, IndexError> {
         let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let mut found: Vec<(i64, i64)> = Vec::new();
@@ -205,7 +205,7 @@ impl Query {
     /// Hands over the sessions that a filter keeps, by number and digest.
     fn each_digest(&self, filter: &SessionFilter, mut each: impl FnMut(i64, &SessionDigest)) -> Result<(), IndexError> {
         let Some(wanted) = self.resolve_sessions(filter)? else { return Ok(()) };
-        // One session's page, or all of them.
+        // The page of the one session, or all pages.
         let page = wanted.session.map(|session| place_of(session).0);
         let sql = "SELECT page, digest FROM session_digest WHERE page BETWEEN ? AND ?";
         let pages = [page.unwrap_or(i64::MIN).into(), page.unwrap_or(i64::MAX).into()];
@@ -221,7 +221,7 @@ impl Query {
         })
     }
 
-    /// Looks up a filter's names; `None` if one of them is on no record, so that no session can be wanted.
+    /// Looks up the numbers of a filter's names; `None` if one of the names is on no record, so that no session can be wanted.
     fn resolve_sessions(&self, filter: &SessionFilter) -> Result<Option<ResolvedSessionFilter>, IndexError> {
         let number = |sql: &str, name: &Option<String>| match name {
             None => Ok(None),
@@ -233,10 +233,10 @@ impl Query {
         if [&proxies, &clients, &sessions].iter().any(|found| found.as_ref().is_some_and(Vec::is_empty)) {
             return Ok(None);
         }
-        let small = |id: i64| u32::try_from(id).ok();
+        let as_u32 = |id: i64| u32::try_from(id).ok();
         Ok(Some(ResolvedSessionFilter {
-            proxy: proxies.and_then(|proxies| small(*proxies.first()?)),
-            clients: clients.map(|clients| clients.into_iter().filter_map(small).collect()),
+            proxy: proxies.and_then(|proxies| as_u32(*proxies.first()?)),
+            clients: clients.map(|clients| clients.into_iter().filter_map(as_u32).collect()),
             session: sessions.and_then(|sessions| sessions.first().copied()),
             time_range: filter.time_range,
             errors_only: filter.errors_only,
@@ -250,7 +250,7 @@ impl Query {
     }
 }
 
-/// A session by its number. The view is asked by its id, so that when a session ended is said in one place.
+/// Selects a session by its number. The columns come from the view, so that one place says when a session has ended.
 const SELECT_SESSION: &str = "
     SELECT s.session_id, s.proxy, s.started_at, s.last_seen_at, s.ended_at, state.closed_at,
            s.client_name, s.client_version, s.client_platform, s.protocol_version, s.derived,

@@ -1,7 +1,7 @@
-//! What was called how often, how slow it was and how it failed: one row per proxy, method and tool.
+//! How often each tool was called, how slow it was and how it failed: one row per proxy, method and tool.
 //!
-//! Runs on the caller's thread. Exact percentiles need one latency (8 bytes) in memory per request that counts; where the
-//! roll-ups answer, it holds one histogram per call.
+//! Runs on the caller's thread. Exact percentiles need one latency (8 bytes) in memory per request; where the roll-ups answer,
+//! one histogram per call.
 
 use super::database::Query;
 use super::filter::RequestFilter;
@@ -56,9 +56,9 @@ impl Query {
     /// Statistics over the requests that `filter` keeps, ordered by proxy, method and tool. The filter's limit counts
     /// requests: with it, only the newest ones enter the statistics.
     ///
-    /// With no filter but the time range, the proxy, the method and the tool, and more than 4,000 requests in the time range, the
-    /// percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles, are exact. Any
-    /// other filter makes it read every row that it keeps.
+    /// Where the filter has no more than a time range, a proxy, a method and a tool, and keeps more than 4,000 requests, the
+    /// percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles, are exact. With any
+    /// other filter, every row that it keeps is read.
     ///
     /// # Errors
     /// What SQLite said.
@@ -91,7 +91,7 @@ impl Query {
     }
 }
 
-/// The requests of one call on their way into statistics, row by row.
+/// The statistics of one call, to which rows are added one by one.
 struct Group {
     stats: ToolStatsRow,
     latencies: Vec<i64>,
@@ -129,7 +129,7 @@ impl Group {
     }
 }
 
-/// What a cell says, still without names. No percentile is above the slowest request, which is known exactly.
+/// The statistics that a cell has, still without names. No percentile exceeds the slowest request, which is known exactly.
 fn of_cell(cell: &Cell, max_us: i64) -> ToolStatsRow {
     let count = cell.latencies.count();
     let at = |percent: u64| {

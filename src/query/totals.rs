@@ -91,7 +91,7 @@ impl Query {
         let database_bytes = bytes_of(self.path()) + bytes_of(&self.path().with_extension("db-wal"));
         let ever = CellRange { level: Level::TenDays, from_ts: i64::MIN, before_ts: i64::MAX };
         let requests = self.ending_counts(&[CellScope::All], ever)?.calls;
-        // Ends of an index, and counts over lean indexes; nothing reads rows of requests.
+        // The ends of an index, and counts over small indexes: no statement reads rows of requests.
         let sql = "SELECT (SELECT count(*) FROM session_state), \
                           (SELECT coalesce(sum(events), 0) FROM gaps), (SELECT count(*) FROM quarantine), \
                           (SELECT count(*) FROM newer_records), (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows)";
@@ -162,6 +162,7 @@ impl Query {
     }
 }
 
+/// The gaps that have any time in common with the range.
 fn touching(time_range: TimeRange) -> Conditions {
     let mut conditions = Conditions::default();
     conditions.require_if("to_ts >= ?", time_range.since_ts);
@@ -169,7 +170,7 @@ fn touching(time_range: TimeRange) -> Conditions {
     conditions
 }
 
-/// The file's size; a file that is not there has none.
+/// The size of a file in bytes; 0 if there is no such file.
 fn bytes_of(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 
 const TOOLS_LIST: &str = "tools/list";
 
-/// A tool that a server offers and that was not called in a time range.
+/// A tool that a server offers and that nobody called in a range of time.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct UnusedToolRow {
@@ -26,7 +26,7 @@ pub struct UnusedToolRow {
     /// Since when the server has offered it without a break: Unix time in milliseconds, UTC.
     #[serde(rename = "first_seen_at")]
     pub known_since: i64,
-    /// When it was called last, before or after the time range: Unix time in milliseconds, UTC. `None`: never.
+    /// When it was called last, before or after the range: Unix time in milliseconds, UTC. `None`: never.
     pub last_called_at: Option<i64>,
 }
 
@@ -42,18 +42,18 @@ struct NamedTool {
     name: String,
 }
 
-/// Since when a server offers its tools.
+/// Since when a server offers its tools: Unix time in milliseconds, UTC.
 #[derive(Default)]
 struct OfferHistory {
-    /// When its first list was seen: since then it offers what was never added later.
+    /// When the server's first list was seen: since then it offers every tool that was not added later.
     first_ts: Option<i64>,
-    /// When a tool was added last.
+    /// When each tool was added last.
     added_at: HashMap<String, i64>,
 }
 
 impl Query {
-    /// The tools that servers offer now and that were not called in `time_range`, ordered by proxy, server and name. With a
-    /// proxy's name: only those behind it. A payload that lists no tools by name offers none.
+    /// The tools that servers offer now and that nobody called in `time_range`, ordered by proxy, server and name. With a
+    /// proxy's name: only those behind that proxy. A payload that lists no tools by name offers none.
     ///
     /// # Errors
     /// What SQLite said.
@@ -92,7 +92,7 @@ impl Query {
         })
     }
 
-    /// Whether the tool was called in the time range, and when it was called last at all. Both are steps down an index.
+    /// Whether the tool was called in the range, and when it was called last at all. Both take one look into an index.
     fn last_call(&self, proxy: &str, tool: &str, time_range: TimeRange) -> Result<(bool, Option<i64>), IndexError> {
         let names = [proxy.to_owned().into(), tool.to_owned().into()];
         let sql = "SELECT id FROM calls WHERE proxy = ? AND method = 'tools/call' AND tool = ?";
@@ -106,7 +106,7 @@ impl Query {
         Ok((self.value(sql, &[(*call).into(), first_ts.into(), last_ts.into()])?, last))
     }
 
-    /// By proxy and server.
+    /// The histories by proxy and server.
     fn offer_histories(&self) -> Result<HashMap<(String, String), OfferHistory>, IndexError> {
         let mut known: HashMap<_, OfferHistory> = HashMap::new();
         let sql = "SELECT proxy, upstream_url, change_type, item_name, detected_at FROM schema_changes \
