@@ -1,4 +1,4 @@
-//! A request with texts that are longer than the database keeps, and these texts cut. Pure; runs on the compactor.
+//! A request whose texts are longer than the database keeps, with these texts cut. Pure; runs on the compactor.
 
 use super::cut;
 use crate::event::{Code, DetailSink, Limit, NAME_BYTES_MAX, Notes};
@@ -15,7 +15,7 @@ pub(crate) struct CutRequest<'a> {
 }
 
 impl<'a> CutRequest<'a> {
-    /// Cuts what is too long.
+    /// Cuts the texts that are too long.
     pub(crate) fn new(whole: RequestRecord<'a>) -> Self {
         let texts = RefCell::new(Vec::new());
         let cut_id = |id: Id<'a>| {
@@ -31,7 +31,7 @@ impl<'a> CutRequest<'a> {
         Self { whole, texts: texts.into_inner() }
     }
 
-    /// The request with the texts that are kept.
+    /// The request with the texts as the database keeps them.
     pub(crate) fn record(&self) -> RequestRecord<'_> {
         // In the order in which they were cut.
         let texts = RefCell::new(self.texts.iter());
@@ -40,7 +40,7 @@ impl<'a> CutRequest<'a> {
     }
 }
 
-/// Whether nothing of a request needs to be cut. Messages are counted only where they may be too long.
+/// Whether all texts of a request fit. The characters of a message are counted only where there may be too many.
 pub(crate) fn fits(request: &RequestRecord<'_>) -> bool {
     let mut check = FitCheck { all_fit: true };
     check.id("request_id", Some(request.request_id));

@@ -1,9 +1,9 @@
-//! Roll-ups: what requests add up to within a cell of time, at several levels of time, for each call and for all
-//! calls together.
+//! Roll-ups: what requests add up to within a cell of time, at several levels of time, for each call and for all calls
+//! together.
 //!
-//! Pure. The folder keeps them in the transaction that adds the rows, `mcplog rebuild` makes them afresh, queries put a
-//! range of time together from them. A cell is a function of the set of its requests: [`Cell::merge`] is commutative
-//! and associative, so neither order nor batching shows.
+//! Pure. The index writes roll-ups in the transaction that adds the rows, `mcplog rebuild` makes them anew, and queries put a
+//! range of time together from them. A cell is a function of the set of its requests: [`Cell::merge`] is commutative and
+//! associative, so neither order nor batching shows.
 
 use super::histogram::{Histogram, HistogramSum};
 use crate::event::Status;
@@ -11,15 +11,15 @@ use crate::ground::varint;
 
 /// A minute with at least so many requests, of all calls together, has cells for each of its seconds too.
 ///
-/// Below, the rows at the ragged end of a range are read, which should take two milliseconds at most; above, cells of
-/// seconds add about ten bytes per row to the database (estimated, both).
+/// In a minute with fewer, queries read the rows at the edge of a range, which should take two milliseconds at most. In a
+/// minute with more, cells of seconds add about ten bytes per row to the database. (Both are estimates.)
 pub(crate) const DENSE_CALLS: i64 = if cfg!(test) { 256 } else { 2048 };
-/// How many of its slowest requests a cell names, of each ending.
+/// How many of its slowest requests a cell names at most, of each ending.
 pub(crate) const SLOWEST: usize = 8;
 // The length of each list takes four bits, and the lengths of all lists one number.
 const _: () = assert!(SLOWEST < 1 << 4 && 4 * Ending::ALL.len() <= u64::BITS as usize);
 
-/// How long a cell is. Each level's span is a multiple of the one before.
+/// How long a cell is. The length of each level is a multiple of the length before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Level {
     Second,
@@ -41,6 +41,7 @@ impl Level {
         self as i64
     }
 
+    /// The length of a cell in milliseconds.
     pub(crate) const fn length_ms(self) -> i64 {
         const MINUTE_MS: i64 = 60_000;
         match self {
@@ -56,17 +57,17 @@ impl Level {
 
     /// The first millisecond of the cell that `ts` lies in.
     pub(crate) const fn start_of(self, ts: i64) -> i64 {
-        // Saturates only at the beginning of time, where the first cell of every level is cut short.
+        // The product saturates only at the beginning of time, where the first cell of every level is shorter.
         ts.div_euclid(self.length_ms()).saturating_mul(self.length_ms())
     }
 
-    /// The first millisecond behind the cell that `ts` lies in; `i64::MAX` for the last one, which includes it.
+    /// The first millisecond behind the cell that `ts` lies in; `i64::MAX` for the last cell, which includes that millisecond.
     pub(crate) const fn end_of(self, ts: i64) -> i64 {
         (ts.div_euclid(self.length_ms()) + 1).saturating_mul(self.length_ms())
     }
 }
 
-/// How a request ended, as filters tell requests apart.
+/// How a request ended, as far as filters tell: by status and `isError`. [`Outcome`](crate::event::Outcome) says more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Ok,
@@ -89,7 +90,7 @@ impl Ending {
     }
 }
 
-/// What a roll-up needs of one request.
+/// The fields of a request that roll-ups need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sample {
     /// The row's id.
@@ -106,12 +107,13 @@ pub(crate) struct Sample {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub(crate) calls: i64,
-    /// Status error.
+    /// How many requests have status error.
     pub(crate) errors: i64,
-    /// Status timeout.
+    /// How many requests have status timeout.
     pub(crate) timeouts: i64,
+    /// How many results said `isError`.
     pub(crate) tool_errors: i64,
-    /// Sizes that are known, together; a negative one counts as 0.
+    /// The sum of the sizes that are known, in bytes; a negative size counts as 0.
     pub(crate) bytes_in: i64,
     pub(crate) bytes_out: i64,
     pub(crate) first_ts: i64,
@@ -121,7 +123,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// No request; changes nothing when merged.
+    /// The cell of no request. Merging it changes nothing.
     pub(crate) fn empty() -> Self {
         Self {
             calls: 0,
@@ -137,7 +139,7 @@ impl Cell {
         }
     }
 
-    /// What these requests add up to.
+    /// The cell of these requests.
     pub(crate) fn of(samples: &[Sample]) -> Self {
         let mut cell = Self::empty();
         cell.calls = i64::try_from(samples.len()).unwrap_or(i64::MAX);
@@ -156,7 +158,7 @@ impl Cell {
         cell
     }
 
-    /// Adds another's requests, which must be different ones.
+    /// Adds the requests of another cell, which must be different requests.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.calls = self.calls.saturating_add(other.calls);
         self.errors = self.errors.saturating_add(other.errors);
@@ -170,9 +172,9 @@ impl Cell {
         self.slowest.merge(&other.slowest);
     }
 
-    /// Appends the bytes of a cell that begins at `start`: numbers as varints, then the slowest, then the histogram, so
-    /// that whoever needs no histogram need not read it. It is left out where the slowest are all: where tools are many,
-    /// that is so in most minutes.
+    /// Appends the bytes of a cell that begins at `start`: numbers as varints, then the slowest, then the histogram, so that
+    /// readers without need of the histogram need not read it. The histogram is left out where the slowest are all requests,
+    /// as in most minutes where there are many tools.
     pub(crate) fn encode(&self, start: i64, bytes: &mut Vec<u8>) {
         let counts = [self.calls, self.errors, self.timeouts, self.tool_errors, self.bytes_in, self.bytes_out];
         // Differences wrap: at both ends of time they exceed an i64.
@@ -184,12 +186,12 @@ impl Cell {
         }
     }
 
-    /// Whether each of its requests is among the slowest.
+    /// Whether every request of the cell is among the slowest.
     fn lists_every_request(&self) -> bool {
         self.slowest.iter().count() as u64 == self.calls.unsigned_abs()
     }
 
-    /// Reads all but the histogram, which the rest of `bytes` is then; `None` if it is no cell.
+    /// Reads all but the histogram, and leaves that in `bytes`; `None` if the bytes are no cell.
     pub(crate) fn decode_head(start: i64, bytes: &mut &[u8]) -> Option<Self> {
         let numbers = Self::decode_numbers(start, bytes)?;
         Some(Self { slowest: Slowest::decode(bytes)?, ..numbers })
@@ -214,7 +216,7 @@ impl Cell {
         Some(cell)
     }
 
-    /// Reads a cell that begins at `start`, all of `bytes`; `None` if it is none.
+    /// Reads a cell that begins at `start`, all of `bytes`; `None` if the bytes are no cell.
     pub(crate) fn decode(start: i64, mut bytes: &[u8]) -> Option<Self> {
         let head = Self::decode_head(start, &mut bytes)?;
         let latencies = match (bytes, head.lists_every_request()) {
@@ -226,22 +228,22 @@ impl Cell {
     }
 }
 
-/// Many cells being added up, straight from their bytes, but for the lists of their slowest.
+/// A sum of many cells, made straight from their bytes. It has no lists of the slowest.
 #[derive(Clone, Debug)]
 pub(crate) struct CellSum {
-    /// Without latencies.
+    /// The numbers; latencies and slowest are empty.
     numbers: Cell,
     latency_max_us: i64,
     latencies: HistogramSum,
 }
 
 impl CellSum {
-    /// Of no cell.
+    /// The sum of no cell.
     pub(crate) fn empty() -> Self {
         Self { numbers: Cell::empty(), latency_max_us: i64::MIN, latencies: HistogramSum::default() }
     }
 
-    /// Adds a cell that begins at `start`; `None` if the bytes are none, and the sum is of no use then.
+    /// Adds a cell that begins at `start`; `None` if the bytes are no cell, and then the sum is of no use.
     pub(crate) fn add(&mut self, start: i64, mut bytes: &[u8]) -> Option<()> {
         let numbers = Cell::decode_numbers(start, &mut bytes)?;
         self.numbers.merge(&numbers);
@@ -264,7 +266,7 @@ impl CellSum {
         self.numbers.merge(&Cell { slowest: Slowest::default(), latencies: Histogram::default(), ..cell });
     }
 
-    /// The sum as a cell that names none as slowest, and the latency of the slowest.
+    /// The sum as a cell without a list of the slowest, and the latency of the slowest request in microseconds.
     pub(crate) fn finish(self) -> (Cell, i64) {
         (Cell { latencies: self.latencies.finish(), ..self.numbers }, self.latency_max_us)
     }
@@ -286,7 +288,7 @@ impl Slow {
 
 /// The slowest requests of each ending, the slowest first; at most [`SLOWEST`] of each.
 ///
-/// Apart, because failures are few: among the slowest of all, those of one ending may not be.
+/// Each ending has a list of its own, because failures are few: the slowest of all may have none of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slowest([Vec<Slow>; Ending::ALL.len()]);
 

@@ -1,23 +1,23 @@
 //! Pages of roll-up cells: the cells of several calls that begin at the same time, in one blob.
 //!
-//! Pure. Of many tools each has few requests in a minute, so that a row of the database for each cell costs more than
-//! the cell, to write and to read: with 300 tools and a row for each cell, folding a million rows did 92,500 a second,
-//! with pages 118,700, and the database had 3 % more bytes. The folder replaces the cells of a page that changed;
-//! queries pass over those they don't want.
+//! Pure. Where there are many tools, each has few requests in a minute, so that a row of the database for each cell costs more
+//! than the cell, to write and to read: with 300 tools and a row for each cell, folding a million rows did 92,500 a second,
+//! with pages 118,700, and the database had 3 % more bytes. The index replaces the cells of a page that changed; queries pass
+//! over the cells that they don't want.
 
 use super::cell_scope::CellScope;
 use crate::ground::varint;
 use std::collections::BTreeMap;
 
-/// How many calls share a page. More of them would make single tools dearer, whose queries read whole pages.
+/// How many calls share a page. With more, queries of a single tool would cost more, because they read whole pages.
 const CALLS_PER_PAGE: i64 = 32;
 
-/// The page that a call's cells are in, or those of all calls together.
+/// The page that the cells of a scope are in.
 pub(crate) fn page_of(scope: CellScope) -> i64 {
     scope.number().div_euclid(CALLS_PER_PAGE)
 }
 
-/// The cells of a page: whose each is and its bytes, ascending. Bytes that are no entry end it with an error.
+/// The cells of a page, ascending by scope: scope and bytes of each. Bytes that are no cell end them with an error.
 pub(crate) fn cells(page: i64, mut bytes: &[u8]) -> impl Iterator<Item = Result<(CellScope, &[u8]), PageError>> {
     let mut next = page.saturating_mul(CALLS_PER_PAGE);
     std::iter::from_fn(move || {
@@ -37,7 +37,7 @@ pub(crate) fn cells(page: i64, mut bytes: &[u8]) -> impl Iterator<Item = Result<
     })
 }
 
-/// The page's bytes with other cells in the place of some; an empty cell is none.
+/// The page's bytes with `changes` in the place of the cells of the same scopes; an empty cell is removed.
 pub(crate) fn replace_cells(
     page: i64,
     bytes: &[u8],
@@ -56,7 +56,7 @@ pub(crate) fn replace_cells(
     Ok(replaced)
 }
 
-/// How many calls without a cell come before it, and the cell.
+/// Takes a cell from the front: how many calls without a cell come before it, and its bytes.
 fn take<'a>(bytes: &mut &'a [u8]) -> Option<(u64, &'a [u8])> {
     let skipped = varint::take(bytes)?;
     let length = usize::try_from(varint::take(bytes)?).ok()?;

@@ -1,4 +1,5 @@
-//! What is known about a session, and how that adds up: in any order, in any grouping, the same. Pure; runs on the compactor.
+//! What is known about a session, and how facts add up: in any order and any grouping, to the same. Pure; runs on the
+//! compactor.
 
 use super::cut;
 use super::platform;
@@ -12,13 +13,13 @@ use crate::record::request::RequestRecord;
 pub(crate) struct SessionFacts {
     /// The earliest announcement.
     pub(crate) announcement: Option<Announcement>,
-    /// What its requests add up to.
+    /// The sums over the session's requests.
     pub(crate) requests: Option<RequestFacts>,
     /// The earliest close.
     pub(crate) closed_at: Option<i64>,
 }
 
-/// What a Session event said. The least one counts: the earliest, and its client.
+/// What a Session event said. Of several, the least counts: the earliest, with its client.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Announcement {
     pub(crate) started_at: i64,
@@ -35,7 +36,7 @@ pub(crate) struct Announcement {
 pub(crate) struct RequestFacts {
     pub(crate) first_at: i64,
     pub(crate) last_at: i64,
-    /// The least of their proxies' names.
+    /// The least of the names of the requests' proxies.
     pub(crate) proxy: String,
     pub(crate) calls: i64,
     pub(crate) errors: i64,
@@ -43,6 +44,7 @@ pub(crate) struct RequestFacts {
 }
 
 impl SessionFacts {
+    /// The facts that a Session event says.
     pub(super) fn of_announcement(session: &SessionRecord<'_>) -> Self {
         let name = |name: &str| cut::name(name, NAME_BYTES_MAX).into_owned();
         let optional_name = |text: Option<&str>| text.map(name);
@@ -61,8 +63,8 @@ impl SessionFacts {
         Self { announcement: Some(announcement), ..Self::default() }
     }
 
-    /// Adds a request of the session. The same as merging the facts of a session that has only this request, without
-    /// making them.
+    /// Adds a request of the session: the same as merging the facts of a session that has only this request, without making
+    /// those facts.
     pub(crate) fn add_request(&mut self, request: &RequestRecord<'_>) {
         let requests = self.requests.get_or_insert_with(|| RequestFacts {
             first_at: request.ts,

@@ -139,7 +139,7 @@ fn cover(mut first: i128, mut end: i128, levels: &[Level]) -> Cover {
 }
 
 impl Cover {
-    /// Adds the time from `first` up to `end`, which whole cells of that level make up; without a level it is edges.
+    /// Adds the time from `first` up to `end`, which whole cells of that level make up; without a level the time is an edge.
     fn add(&mut self, level: Option<Level>, first: i128, end: i128) {
         if first >= end {
             return;

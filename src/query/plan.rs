@@ -57,7 +57,7 @@ impl Query {
         let session = wanted.session.map(|session| (session.requests, Walk::Session(session.id)));
         if rank == Rank::Slowest {
             return Ok(match session {
-                // Cells name the slowest of each ending.
+                // Cells name the slowest requests of each ending.
                 None => Way::Cells,
                 // Nobody knows beforehand whether the slowest of all belong to the session. Finding out costs a quarter of
                 // the session's walk, which must go to its end, or a few milliseconds.

@@ -8,15 +8,15 @@ use super::packing;
 use crate::event::Event;
 use std::sync::Arc;
 
-/// The blocks under way.
+/// The appender's end of the channel, with the blocks that recording threads write.
 pub(crate) struct Intake {
     channel: Arc<Channel>,
     blocks: Vec<BlockReader>,
-    /// The event at hand, copied out of its block.
+    /// The bytes of the current event, copied out of its block.
     event: Vec<u8>,
 }
 
-/// A block and up to which word of its memory it is read.
+/// A block, and the word of its memory up to which the appender has read.
 struct BlockReader {
     block: Arc<Block>,
     at: usize,
@@ -27,7 +27,7 @@ impl Intake {
         Self { channel, blocks: Vec::new(), event: Vec::new() }
     }
 
-    /// Takes every event that was handed over before this call; returns how many that were.
+    /// Takes every event that was handed over before this call; returns how many there were.
     ///
     /// Events of one thread come in their order, but for those too large to share a block: a thread begins its next
     /// block after the last event of the one before, and the blocks are gone over in the order in which they were
@@ -37,7 +37,7 @@ impl Intake {
         blocks.extend(channel.new_blocks().map(BlockReader::new));
         let mut taken = 0;
         blocks.retain_mut(|reader| {
-            // In this order: what is published after the block has ended is all there is.
+            // The order matters: what a block has published once it has ended is all that it will have.
             let ended = reader.block.has_ended();
             let end = reader.block.published();
             taken += reader.take_to(end, event, channel, &mut each);
@@ -70,7 +70,7 @@ impl BlockReader {
         Self { block, at }
     }
 
-    /// Takes the events before the word `end`; returns how many that were.
+    /// Takes the events before the word `end`; returns how many there were.
     fn take_to(&mut self, end: usize, event: &mut Vec<u8>, channel: &Channel, each: &mut impl FnMut(Event<'_>)) -> u64 {
         let mut taken = 0;
         while self.at < end && !channel.is_abandoned() {

@@ -7,9 +7,9 @@
 //! store: no read-modify-write, no lock, no system call, nothing that waits for another core. Blocks go to the
 //! appender, and come back empty, through lock-free crossbeam channels; that happens once for some hundred events.
 //!
-//! Compared with one bounded crossbeam channel of events, in turn, when an event still took 20 ns more than now (p50, timer
-//! included, one thread): 80 ns against 90 at 100,000 events per second and 70 against 80 in a burst; about the same at
-//! 10,000 (90) and at 1,000, where what is slow is memory that has gone cold, the caller's texts first of all.
+//! This was compared, in turn, with one bounded crossbeam channel of events, when an event still took 20 ns more than now (p50,
+//! timer included, one thread): 80 ns against 90 at 100,000 events per second, and 70 against 80 in a burst. Both took about
+//! the same at 10,000 (90) and at 1,000, where cold memory is slow, above all the caller's texts.
 
 mod block;
 pub(crate) mod channel;

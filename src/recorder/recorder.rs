@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// How long a recorder that was told to wait sleeps before it looks for room again.
 const WAIT_STEP: Duration = Duration::from_micros(200);
 
-/// Hands events to the store. Cheap to clone; share it or clone it, as you like.
+/// Hands events to the store. A recorder is cheap to clone; share one or clone it, as you like.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -37,11 +37,11 @@ impl Recorder {
         Self { channel, wait }
     }
 
-    /// Hands an event over; it never fails.
+    /// Hands an event over. Never fails.
     ///
     /// An event that the store can't accept is dropped and counted: [`Stats::dropped`](crate::Stats::dropped) says how
     /// many, and a gap record in the log says from when to when. With
-    /// [`Config::record_wait_ms`](crate::Config::record_wait_ms) above zero it waits that long for room first.
+    /// [`Config::record_wait_ms`](crate::Config::record_wait_ms) above zero, the caller waits that long for room first.
     #[inline]
     pub fn record<'a>(&self, event: impl Into<Event<'a>>) {
         let event = event.into();
@@ -50,7 +50,7 @@ impl Recorder {
         }
     }
 
-    /// Hands an event over, or back. It never waits; a refused event is the caller's again and is not counted.
+    /// Hands an event over, or hands it back. Never waits; a refused event is the caller's again and is not counted.
     ///
     /// # Errors
     /// [`Refused`], with the event and the reason.
