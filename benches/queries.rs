@@ -2,11 +2,11 @@
 //!
 //! `cargo bench --bench queries -- DIR [ROWS] [TOOLS] [--beside-sql]`. A store that is not there is recorded and folded
 //! first, with 10 million requests and five tools unless it is said otherwise, and left there for the next time. Each
-//! number is the median and the longest of several runs, each over a connection of its own, as the command has it: opening
-//! is part of it, the file's pages are warm, SQLite's are not.
+//! number is the median and the longest of several runs, each over a connection of its own, as the command has it:
+//! opening is part of it, the file's pages are warm, SQLite's are not.
 //!
-//! With `--beside-sql`, only what roll-ups answer is asked, and each run is followed by one of the same question in plain
-//! SQL over the rows; the two must agree.
+//! With `--beside-sql`, only what roll-ups answer is asked, and each run is followed by one of the same question in
+//! plain SQL over the rows; the two must agree.
 
 #[path = "support/plain_sql.rs"]
 mod plain_sql;
@@ -308,7 +308,8 @@ fn compared(names: &Names) -> Vec<Compared<'_>> {
     ]
 }
 
-/// Asks both ways in turn, so that what else the machine does meets both, and prints how many times as long the rows take.
+/// Asks both ways in turn, so that what else the machine does meets both, and prints how many times as long the rows
+/// take.
 fn compare(dir: &Path, time_ranges: &[(&'static str, TimeRange)], names: &Names) -> Result<(), IndexError> {
     println!("{:<34} {:<16} {:>11} {:>9} {:>8}", "query", "range", "roll-ups ms", "SQL ms", "ratio");
     for Compared { name, by_rollups, by_rows } in compared(names) {

@@ -1,7 +1,7 @@
 //! The questions that roll-ups answer, put to the rows in plain SQL: what a store without roll-ups would do.
 //!
-//! Written as well as it can be over the same tables: it reads the lean rows and never the view, names the calls by their
-//! numbers, looks whole rows up only for what is shown, and has all five indexes.
+//! Written as well as it can be over the same tables: it reads the lean rows and never the view, names the calls by
+//! their numbers, looks whole rows up only for what is shown, and has all five indexes.
 
 use mcplog::query::{RequestRow, TimeRange, ToolStatsRow};
 use rusqlite::{Connection, OpenFlags, Row, params};

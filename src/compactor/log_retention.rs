@@ -23,9 +23,9 @@ impl LogRetention {
         Self { bytes_max: config.keep_segments_bytes, age_max_ms: config.keep_segments_age_ms }
     }
 
-    /// The limit that each folded segment exceeds; `None` for a segment that is kept. `segments` has size in bytes and start in
-    /// Unix milliseconds of each, oldest first. All segments older than one that exceeds a limit go too, so that what is kept
-    /// has no hole.
+    /// The limit that each folded segment exceeds; `None` for a segment that is kept. `segments` has size in bytes and
+    /// start in Unix milliseconds of each, oldest first. All segments older than one that exceeds a limit go too, so
+    /// that what is kept has no hole.
     pub(crate) fn surplus(&self, segments: &[(u64, i64)], now_ms: i64) -> Vec<Option<Surplus>> {
         let (mut bytes_so_far, mut exceeded) = (0_u64, None);
         let from_the_newest = segments.iter().rev().map(|(bytes, created_at)| {

@@ -1,8 +1,8 @@
 //! Retiring: a folded segment is deleted, or kept for rebuilding; a damaged one goes to quarantine.
 //!
-//! Runs on the compactor. `retirement_plan.rs` decides; this file carries the plan out. The database says which segments are
-//! damaged, so that a crash at any point changes nothing: a folded segment that still lies in the log is retired at the next
-//! look.
+//! Runs on the compactor. `retirement_plan.rs` decides; this file carries the plan out. The database says which
+//! segments are damaged, so that a crash at any point changes nothing: a folded segment that still lies in the log is
+//! retired at the next look.
 
 use super::log_retention::LogRetention;
 use super::retirement_plan::{PlannedSegment, RetirementPlan};

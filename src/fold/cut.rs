@@ -1,7 +1,7 @@
 //! Cutting values that are longer than the database keeps. Pure.
 //!
-//! A value that was cut is always longer than the limit, and no other value is. So the two can be told apart without a mark
-//! in another column.
+//! A value that was cut is always longer than the limit, and no other value is. So the two can be told apart without a
+//! mark in another column.
 
 use crate::event::{ERROR_MSG_CHARS_MAX, ID_BYTES_MAX, Limit, SCHEMA_PAYLOAD_BYTES_MAX};
 use crate::record::id::Id;

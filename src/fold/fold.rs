@@ -3,8 +3,9 @@
 //! Nothing here depends on order: of several requests with one id, `precedence.rs` says which counts, and facts about a
 //! session form a commutative monoid. No I/O, no clock; runs on the compactor.
 //!
-//! Values that are longer than the database keeps are cut here. So the log keeps what was recorded, and every table gets the
-//! same value; and because values are cut before they are compared or merged, a cut value depends on nothing but itself.
+//! Values that are longer than the database keeps are cut here. So the log keeps what was recorded, and every table
+//! gets the same value; and because values are cut before they are compared or merged, a cut value depends on nothing
+//! but itself.
 
 use super::cut;
 use super::cut_request::{CutRequest, fits};
@@ -17,7 +18,8 @@ use std::borrow::Cow;
 /// What one record changes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Mutation<'a> {
-    /// A row of `requests`, and what the request adds to its session, unless the table has a lesser request with that id.
+    /// A row of `requests`, and what the request adds to its session, unless the table has a lesser request with that
+    /// id.
     Request(RequestRecord<'a>),
     /// The same, for a request some of whose texts are cut.
     CutRequest(Box<CutRequest<'a>>),

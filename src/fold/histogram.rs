@@ -1,20 +1,21 @@
 //! Latency histograms that merge without loss: a roll-up keeps these where it can't keep latencies one by one.
 //!
-//! Pure; runs on the compactor and on readers' threads. The bytes to decode come from a database that others can write, so they
-//! are checked and bounded.
+//! Pure; runs on the compactor and on readers' threads. The bytes to decode come from a database that others can write,
+//! so they are checked and bounded.
 
 use crate::ground::varint;
 
 /// Values below this have a bucket of their own.
 const EXACT: i64 = 128;
-/// From there on, each power of two has two to this power of buckets. So a bucket is at most 1/64 of its values wide, and its
-/// middle at most 0.8 % away from any of them.
+/// From there on, each power of two has two to this power of buckets. So a bucket is at most 1/64 of its values wide,
+/// and its middle at most 0.8 % away from any of them.
 const BUCKETS_PER_OCTAVE_LOG2: u32 = 6;
 const BUCKETS_PER_OCTAVE: u16 = 1 << BUCKETS_PER_OCTAVE_LOG2;
 /// One more than the bucket of `i64::MAX`: 128 values, and the octaves from 2^7 to 2^62.
 const BUCKETS: u16 = 128 + 56 * BUCKETS_PER_OCTAVE;
 
-/// How many values lie in which bucket. Merging is commutative and associative, and merging the default changes nothing.
+/// How many values lie in which bucket. Merging is commutative and associative, and merging the default changes
+/// nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Histogram {
     /// Bucket and count, ascending by bucket; no count is zero, and their sum fits an `i64`.
@@ -118,8 +119,8 @@ impl Histogram {
 
 /// A sum of many histograms, made straight from their bytes.
 ///
-/// It is a plain array of counts, because merging one histogram after the other makes the list of buckets anew each time:
-/// statistics of 300 tools over a ragged week took 1.7 times as long that way.
+/// It is a plain array of counts, because merging one histogram after the other makes the list of buckets anew each
+/// time: statistics of 300 tools over a ragged week took 1.7 times as long that way.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HistogramSum {
     /// Counts by bucket, up to the last bucket that was seen.

@@ -1,9 +1,9 @@
 //! Roll-ups: what requests add up to within a cell of time, at several levels of time, for each call and for all calls
 //! together.
 //!
-//! Pure. The index writes roll-ups in the transaction that adds the rows, `mcplog rebuild` makes them anew, and queries put a
-//! range of time together from them. A cell is a function of the set of its requests: [`Cell::merge`] is commutative and
-//! associative, so neither order nor batching shows.
+//! Pure. The index writes roll-ups in the transaction that adds the rows, `mcplog rebuild` makes them anew, and queries
+//! put a range of time together from them. A cell is a function of the set of its requests: [`Cell::merge`] is
+//! commutative and associative, so neither order nor batching shows.
 
 use super::histogram::{Histogram, HistogramSum};
 use crate::event::Status;
@@ -11,8 +11,8 @@ use crate::ground::varint;
 
 /// A minute with at least so many requests, of all calls together, has cells for each of its seconds too.
 ///
-/// In a minute with fewer, queries read the rows at the edge of a range, which should take two milliseconds at most. In a
-/// minute with more, cells of seconds add about ten bytes per row to the database. (Both are estimates.)
+/// In a minute with fewer, queries read the rows at the edge of a range, which should take two milliseconds at most. In
+/// a minute with more, cells of seconds add about ten bytes per row to the database. (Both are estimates.)
 pub(crate) const DENSE_CALLS: i64 = if cfg!(test) { 256 } else { 2048 };
 /// How many of its slowest requests a cell names at most, of each ending.
 pub(crate) const SLOWEST: usize = 8;
@@ -61,7 +61,8 @@ impl Level {
         ts.div_euclid(self.length_ms()).saturating_mul(self.length_ms())
     }
 
-    /// The first millisecond behind the cell that `ts` lies in; `i64::MAX` for the last cell, which includes that millisecond.
+    /// The first millisecond behind the cell that `ts` lies in; `i64::MAX` for the last cell, which includes that
+    /// millisecond.
     pub(crate) const fn end_of(self, ts: i64) -> i64 {
         (ts.div_euclid(self.length_ms()) + 1).saturating_mul(self.length_ms())
     }
@@ -172,9 +173,9 @@ impl Cell {
         self.slowest.merge(&other.slowest);
     }
 
-    /// Appends the bytes of a cell that begins at `start`: numbers as varints, then the slowest, then the histogram, so that
-    /// readers without need of the histogram need not read it. The histogram is left out where the slowest are all requests,
-    /// as in most minutes where there are many tools.
+    /// Appends the bytes of a cell that begins at `start`: numbers as varints, then the slowest, then the histogram, so
+    /// that readers without need of the histogram need not read it. The histogram is left out where the slowest are all
+    /// requests, as in most minutes where there are many tools.
     pub(crate) fn encode(&self, start: i64, bytes: &mut Vec<u8>) {
         let counts = [self.calls, self.errors, self.timeouts, self.tool_errors, self.bytes_in, self.bytes_out];
         // Differences wrap: at both ends of time they exceed an i64.

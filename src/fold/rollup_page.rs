@@ -1,9 +1,9 @@
 //! Pages of roll-up cells: the cells of several calls that begin at the same time, in one blob.
 //!
-//! Pure. Where there are many tools, each has few requests in a minute, so that a row of the database for each cell costs more
-//! than the cell, to write and to read: with 300 tools and a row for each cell, folding a million rows did 92,500 a second,
-//! with pages 118,700, and the database had 3 % more bytes. The index replaces the cells of a page that changed; queries pass
-//! over the cells that they don't want.
+//! Pure. Where there are many tools, each has few requests in a minute, so that a row of the database for each cell
+//! costs more than the cell, to write and to read: with 300 tools and a row for each cell, folding a million rows did
+//! 92,500 a second, with pages 118,700, and the database had 3 % more bytes. The index replaces the cells of a page
+//! that changed; queries pass over the cells that they don't want.
 
 use super::cell_scope::CellScope;
 use crate::ground::varint;

@@ -1,7 +1,7 @@
 //! Digests of sessions: what filters and sums over all sessions need, in a fixed number of bytes each.
 //!
-//! Pure. Filtering 100,000 sessions takes a few milliseconds this way, and ten times as long over rows of SQLite. The index
-//! writes whole pages, in the transaction that changes a session; queries scan them.
+//! Pure. Filtering 100,000 sessions takes a few milliseconds this way, and ten times as long over rows of SQLite. The
+//! index writes whole pages, in the transaction that changes a session; queries scan them.
 
 /// Bytes of one session.
 pub(crate) const ENTRY_BYTES: usize = 56;

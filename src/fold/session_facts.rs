@@ -63,8 +63,8 @@ impl SessionFacts {
         Self { announcement: Some(announcement), ..Self::default() }
     }
 
-    /// Adds a request of the session: the same as merging the facts of a session that has only this request, without making
-    /// those facts.
+    /// Adds a request of the session: the same as merging the facts of a session that has only this request, without
+    /// making those facts.
     pub(crate) fn add_request(&mut self, request: &RequestRecord<'_>) {
         let requests = self.requests.get_or_insert_with(|| RequestFacts {
             first_at: request.ts,

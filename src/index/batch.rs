@@ -1,7 +1,8 @@
-//! One transaction: rows, what is derived from the rows, schema versions, and the checkpoint that vouches for all of them.
+//! One transaction: rows, what is derived from the rows, schema versions, and the checkpoint that vouches for all of
+//! them.
 //!
-//! Runs on the compactor. A batch collects session facts, roll-up cells and digests in memory and merges them into their
-//! tables once, because the requests of a session and of a minute come in bunches.
+//! Runs on the compactor. A batch collects session facts, roll-up cells and digests in memory and merges them into
+//! their tables once, because the requests of a session and of a minute come in bunches.
 
 use super::checkpoint::Checkpoint;
 use super::digest_table::ChangedDigests;
@@ -207,12 +208,12 @@ impl<'c> Batch<'c> {
     fn add_requests(&mut self, new: &[NewRow<'_>]) -> rusqlite::Result<()> {
         let Self { rows, sessions, rollups, .. } = self;
         let duplicates = rows.insert(new, |row| note(row, sessions, rollups))?;
-        // The table has their request ids already. An event handed over twice is ignored whole; of different requests with
-        // one id the least is kept.
+        // The table has their request ids already. An event handed over twice is ignored whole; of different requests
+        // with one id the least is kept.
         for row in duplicates {
             if let (Some(session), Some(id)) = (row.session, row.request.session_id) {
-                // Looking up the session's number may have added a session that nothing else names: such a session must be
-                // written or removed when the batch ends.
+                // Looking up the session's number may have added a session that nothing else names: such a session must
+                // be written or removed when the batch ends.
                 touch(sessions, session, id);
             }
             if let Some(removed) = rows.remove_if_greater(row)? {

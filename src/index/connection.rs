@@ -12,8 +12,8 @@ pub(super) const PAGE_BYTES: u32 = 8192;
 /// Sets the connection up. A database that is to be created `shrinks` when rows go, or keeps their room for others.
 pub(super) fn configure(connection: &Connection, shrinks: bool) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(64);
-    // Plans that don't depend on bound values; otherwise SQLite makes a new one for each value, because a partial
-    // index might fit it.
+    // Plans that don't depend on bound values; otherwise SQLite makes a new one for each value, because a partial index
+    // might fit it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Takes effect where nothing is written yet.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
@@ -23,8 +23,8 @@ pub(super) fn configure(connection: &Connection, shrinks: bool) -> rusqlite::Res
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    // NORMAL: a commit waits for no disk. A power cut may take the last commits, checkpoint and rows together, and
-    // then the log still has the records: no segment is retired before `make_durable`.
+    // NORMAL: a commit waits for no disk. A power cut may take the last commits, checkpoint and rows together, and then
+    // the log still has the records: no segment is retired before `make_durable`.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     // A WAL that grew beyond this limit, because a reader was in the way, is shortened when SQLite begins it anew.
     connection.pragma_update_and_check(

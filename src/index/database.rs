@@ -41,8 +41,8 @@ pub(crate) struct Index {
     permit: WritePermit,
     pub(super) names: NameNumbers,
     pub(super) expiry: Expiry,
-    /// Whether a sync of SQLite's WAL may have failed since the WAL was last copied whole into the database: in this process,
-    /// or in the process that left the WAL behind.
+    /// Whether a sync of SQLite's WAL may have failed since the WAL was last copied whole into the database: in this
+    /// process, or in the process that left the WAL behind.
     pub(super) wal_in_doubt: Arc<AtomicBool>,
 }
 
@@ -69,8 +69,8 @@ impl Index {
     }
 
     fn connect(path: &Path, shrinks: bool, schema: &Schema) -> Result<Self, IndexError> {
-        // The last connection to close removes the WAL. So a WAL that exists now was left by a process that died, and nobody
-        // knows whether its syncs succeeded.
+        // The last connection to close removes the WAL. So a WAL that exists now was left by a process that died, and
+        // nobody knows whether its syncs succeeded.
         let wal_left_behind = wal_bytes(path) > 0;
         let at_path = |source| IndexError::Sqlite { path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(at_path)?;
@@ -129,8 +129,8 @@ impl Index {
             self.checked(self.empty_wal())?;
             self.wal_in_doubt.store(false, Ordering::Relaxed);
         }
-        // Under FULL a commit syncs SQLite's WAL, and with it all commits before; but only a commit that writes a page. An
-        // UPDATE that changes nothing writes no page; setting the header's user version always does.
+        // Under FULL a commit syncs SQLite's WAL, and with it all commits before; but only a commit that writes a page.
+        // An UPDATE that changes nothing writes no page; setting the header's user version always does.
         let version = self.permit.to();
         let sql = format!("PRAGMA synchronous = FULL; BEGIN IMMEDIATE; PRAGMA user_version = {version}; COMMIT;");
         let done = self.connection.execute_batch(&sql);
@@ -144,9 +144,9 @@ impl Index {
 
     /// Copies every page of SQLite's WAL into the database, syncs the database, and empties the WAL.
     ///
-    /// Linux reports a failed write once and then calls the pages clean, so another sync of the WAL would succeed whether
-    /// its frames are on the disk or not. Copying writes the database's pages anew, and a sync of those tells the truth. If
-    /// that sync fails, the WAL is not emptied, and the next attempt writes the pages once more.
+    /// Linux reports a failed write once and then calls the pages clean, so another sync of the WAL would succeed
+    /// whether its frames are on the disk or not. Copying writes the database's pages anew, and a sync of those tells
+    /// the truth. If that sync fails, the WAL is not emptied, and the next attempt writes the pages once more.
     fn empty_wal(&self) -> rusqlite::Result<()> {
         let busy: bool = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         if busy {
@@ -162,8 +162,8 @@ impl Index {
     }
 }
 
-/// Whether a database was created as one that shrinks. SQLite is not asked: the file may be damaged. Nobody in this process
-/// may have it open, for the reason that [`create_private_file`] has.
+/// Whether a database was created as one that shrinks. SQLite is not asked: the file may be damaged. Nobody in this
+/// process may have it open, for the reason that [`create_private_file`] has.
 pub(crate) fn shrinks(database: &Path) -> bool {
     let is_file = std::fs::symlink_metadata(database).is_ok_and(|metadata| metadata.is_file());
     let mut incremental = [0; 4];

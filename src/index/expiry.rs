@@ -1,14 +1,14 @@
 //! Expiring: requests that are too old or too many go, and everything else of their time with them.
 //!
-//! Runs on the compactor, one short transaction at a time, so that neither folding nor a reader waits for expiring. The work
-//! of a transaction is bounded, and follows the time that the last transaction took; another thread waits for the disk, as
-//! `sqlite_wal.rs` says. First the database notes since when requests are kept: from then on whatever is older is expired,
-//! and an older request that comes late is not folded any more. Then expiring removes what is expired, stage by stage, page
-//! by page. A crash in between changes nothing: the stages begin again, and find what is left.
+//! Runs on the compactor, one short transaction at a time, so that neither folding nor a reader waits for expiring. The
+//! work of a transaction is bounded, and follows the time that the last transaction took; another thread waits for the
+//! disk, as `sqlite_wal.rs` says. First the database notes since when requests are kept: from then on whatever is older
+//! is expired, and an older request that comes late is not folded any more. Then expiring removes what is expired,
+//! stage by stage, page by page. A crash in between changes nothing: the stages begin again, and find what is left.
 //!
-//! The rows that are left depend on the events and on the cut alone, not on the order in which events came. There are two
-//! exceptions, which nothing but keeping everything avoids: a session that was over and speaks again begins anew, and the id
-//! of an expired request may come again.
+//! The rows that are left depend on the events and on the cut alone, not on the order in which events came. There are
+//! two exceptions, which nothing but keeping everything avoids: a session that was over and speaks again begins anew,
+//! and the id of an expired request may come again.
 //!
 //! The roll-ups go first, so that at no time a cell counts (or names) a request whose row is gone.
 
@@ -204,7 +204,8 @@ fn expire_requests(transaction: &Transaction<'_>, kept_since: i64, max: usize) -
     Ok(removed)
 }
 
-/// Removes sessions of the next page that were over before `kept_since`, at most `max`; returns the stage that comes next.
+/// Removes sessions of the next page that were over before `kept_since`, at most `max`; returns the stage that comes
+/// next.
 fn expire_sessions(
     transaction: &Transaction<'_>,
     names: &mut NameNumbers,
@@ -249,8 +250,8 @@ fn shrinks(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(connection.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, i64>(0))? == INCREMENTAL)
 }
 
-/// Writes the database anew as one that gives pages back, if requests have expired and it was created without a limit. Nobody
-/// can write meanwhile.
+/// Writes the database anew as one that gives pages back, if requests have expired and it was created without a limit.
+/// Nobody can write meanwhile.
 pub(super) fn make_shrinkable(connection: &Connection, expiry: &Expiry) -> rusqlite::Result<()> {
     if expiry.kept_since == i64::MIN || shrinks(connection)? {
         return Ok(());

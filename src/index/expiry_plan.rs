@@ -1,8 +1,8 @@
 //! What expiring is about to do, as data: since when requests are to be kept, why, and how many rows go.
 //!
-//! `row_retention.rs` decides. This file reads what the decision depends on, and counts the rows that it concerns. Runs on
-//! whichever thread calls it, by any connection, and changes nothing. Counting reads an index entry for each row that goes,
-//! so only those who print a plan ask for the counts: the compactor needs the cut alone.
+//! `row_retention.rs` decides. This file reads what the decision depends on, and counts the rows that it concerns. Runs
+//! on whichever thread calls it, by any connection, and changes nothing. Counting reads an index entry for each row
+//! that goes, so only those who print a plan ask for the counts: the compactor needs the cut alone.
 
 use super::row_retention::{CutReason, DatabaseSize, DatabaseState, ExpiryCut, OldestRequests, RowRetention};
 use super::{digest_table, schema_history};
@@ -43,8 +43,8 @@ pub enum ExpiryReason {
 pub struct ExpiringRows {
     /// The table.
     pub table: &'static str,
-    /// How many of its rows. Rows that change and stay (roll-ups of cells that lie in both times) are not counted, nor are
-    /// names that nobody uses any more.
+    /// How many of its rows. Rows that change and stay (roll-ups of cells that lie in both times) are not counted, nor
+    /// are names that nobody uses any more.
     pub rows: u64,
 }
 

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 /// How often to look whether anything is too old or too much.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-/// How long steps follow each other before folding has its turn. The last step may begin just before that, so a turn ends
-/// within 50 ms.
+/// How long steps follow each other before folding has its turn. The last step may begin just before that, so a turn
+/// ends within 50 ms.
 const TURN: Duration = Duration::from_millis(10);
 
 impl Index {
-    /// The same index, but expiring no longer waits for the disk: a thread of its own copies SQLite's WAL, and wakes the
-    /// calling thread when a copy ends.
+    /// The same index, but expiring no longer waits for the disk: a thread of its own copies SQLite's WAL, and wakes
+    /// the calling thread when a copy ends.
     pub(crate) fn with_copying_thread(mut self) -> Self {
         self.copier.use_own_thread();
         self

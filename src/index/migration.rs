@@ -4,13 +4,13 @@
 //! `ground/database_version.rs` gives.
 //!
 //! `schema.sql` is the tables as they are now. What changes them is written down twice: there, and as the last of
-//! [`MIGRATIONS`]; a test holds that both ways lead to the same tables. The rows of each version stay what they meant: a
-//! migration changes tables, never what an event said.
+//! [`MIGRATIONS`]; a test holds that both ways lead to the same tables. The rows of each version stay what they meant:
+//! a migration changes tables, never what an event said.
 //!
-//! All migrations that are due and the version's number are one transaction. Whatever goes wrong in between (a kill, a full
-//! disk, a statement that fails) leaves the database as it was, for the build that wrote it and for the next attempt. One
-//! transaction for each was rejected: of several, those that went through would lock the older build out, though the
-//! upgrade failed.
+//! All migrations that are due and the version's number are one transaction. Whatever goes wrong in between (a kill, a
+//! full disk, a statement that fails) leaves the database as it was, for the build that wrote it and for the next
+//! attempt. One transaction for each was rejected: of several, those that went through would lock the older build out,
+//! though the upgrade failed.
 
 use super::sqlite_wal::BUSY_TIMEOUT;
 use crate::ground::clock::now_ms;
@@ -22,7 +22,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a migration waits for another connection that writes. That is somebody's sqlite3 shell: only one mcplog writes.
+/// How long a migration waits for another connection that writes. That is somebody's sqlite3 shell: only one mcplog
+/// writes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The steps from [`OLDEST_VERSION`](crate::ground::database_version::OLDEST_VERSION) to
@@ -61,8 +62,8 @@ pub(super) struct Migration {
     /// Whether readers of the version before can't read the version after: a column that they name is gone, or means
     /// something else.
     pub(super) breaks_readers: bool,
-    /// Whether rows are changed or removed so that nothing says what they were. Then the database is copied first, so that
-    /// there is a way back. Additions need no copy, since one transaction takes them back.
+    /// Whether rows are changed or removed so that nothing says what they were. Then the database is copied first, so
+    /// that there is a way back. Additions need no copy, since one transaction takes them back.
     pub(super) rewrites_rows: bool,
 }
 
@@ -153,7 +154,8 @@ impl Schema {
         transaction.commit()
     }
 
-    /// The oldest version whose readers can read the newest version: the version after the last migration that breaks readers.
+    /// The oldest version whose readers can read the newest version: the version after the last migration that breaks
+    /// readers.
     fn oldest_reader(&self) -> i64 {
         let breaking = self.migrations.iter().rev().find(|migration| migration.breaks_readers);
         breaking.map_or(self.versions.oldest, |migration| migration.from + 1)
@@ -176,8 +178,8 @@ pub(crate) fn is_copy(path: &Path, database: &Path) -> bool {
     path.with_extension("") == database && extension.is_some_and(|extension| extension.starts_with(COPY_EXTENSION))
 }
 
-/// Copies the database beside itself. A copy that exists already was made by an attempt that failed, and the database has
-/// changed since: the new copy takes its place, but only once it is whole.
+/// Copies the database beside itself. A copy that exists already was made by an attempt that failed, and the database
+/// has changed since: the new copy takes its place, but only once it is whole.
 fn copy_beside(connection: &Connection, path: &Path, version: i64) -> Result<(), IndexError> {
     let to = copy_path(path, version);
     let mut unfinished = to.clone().into_os_string();

@@ -1,7 +1,7 @@
 //! Numbers for names: many rows name a call, a session, a client or a proxy, and hold the number of the name.
 //!
-//! Runs on the compactor. The numbers in memory only spare statements. The numbers that a batch gave out are valid if the
-//! batch commits; if not, all numbers in memory are forgotten.
+//! Runs on the compactor. The numbers in memory only spare statements. The numbers that a batch gave out are valid if
+//! the batch commits; if not, all numbers in memory are forgotten.
 
 use super::used_names::{self, UsedNames};
 use crate::event::{self, OTHER_NAME};
@@ -86,7 +86,8 @@ impl NameNumbers {
         Ok(are_crowded)
     }
 
-    /// Notes the names in at most `max` pages of digests, from `page` on; returns the page that comes next, if there is one.
+    /// Notes the names in at most `max` pages of digests, from `page` on; returns the page that comes next, if there is
+    /// one.
     pub(super) fn note_used(
         &mut self,
         connection: &Connection,
@@ -96,8 +97,8 @@ impl NameNumbers {
         used_names::note_used(connection, page, max, self.used.get_or_insert_default())
     }
 
-    /// Removes clients and proxies that no session has any more, at most `max`; returns how many. All pages must have been
-    /// noted before.
+    /// Removes clients and proxies that no session has any more, at most `max`; returns how many. All pages must have
+    /// been noted before.
     pub(super) fn remove_unused(&mut self, connection: &Connection, max: usize) -> rusqlite::Result<usize> {
         let Some(used) = &self.used else { return Ok(0) };
         let mut removed = 0;
@@ -292,8 +293,8 @@ impl ClientName {
     }
 }
 
-/// The number of the row with those names, which is added if it is not there; `None` if the table has `rows_max` rows already.
-/// The limit is the last parameter of `insert`.
+/// The number of the row with those names, which is added if it is not there; `None` if the table has `rows_max` rows
+/// already. The limit is the last parameter of `insert`.
 fn number_of(
     connection: &Connection,
     select: &str,

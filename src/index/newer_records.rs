@@ -1,12 +1,12 @@
 //! Table `newer_records`: records that a newer build wrote, which wait until a build opens the store that knows them.
 //!
-//! Runs on the compactor, within a batch. One transaction puts a record into the table together with the checkpoint that
-//! passes the record; another takes the record out together with the rows that it becomes. So each record is folded once,
-//! whatever crashes when, and however often the store goes from an older build to a newer one and back.
+//! Runs on the compactor, within a batch. One transaction puts a record into the table together with the checkpoint
+//! that passes the record; another takes the record out together with the rows that it becomes. So each record is
+//! folded once, whatever crashes when, and however often the store goes from an older build to a newer one and back.
 //!
-//! Keeping the segment in place of the record was rejected. One record would hold back a whole segment, and a few records
-//! the whole log; a segment that is damaged or superseded could not go either; and the checkpoint, one number, would have to
-//! say for each record whether it is folded.
+//! Keeping the segment in place of the record was rejected. One record would hold back a whole segment, and a few
+//! records the whole log; a segment that is damaged or superseded could not go either; and the checkpoint, one number,
+//! would have to say for each record whether it is folded.
 
 use crate::ground::clock::now_ms;
 use crate::ground::position::{Offset, SegmentId, Sequence};

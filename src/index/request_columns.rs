@@ -80,7 +80,8 @@ impl<'a> DetailSink<'a, Id<'a>> for Binder<'_, '_> {
     }
 }
 
-/// Reads one column after the other. Anybody may have changed the database: [`Self::finish`] reports a value of a wrong type.
+/// Reads one column after the other. Anybody may have changed the database: [`Self::finish`] reports a value of a wrong
+/// type.
 pub(super) struct RowDetails<'r, 'c> {
     row: &'r Row<'c>,
     /// The next column.

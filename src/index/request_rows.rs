@@ -10,14 +10,14 @@ use crate::record::id::{Id, IdBuffer};
 use crate::record::request::RequestRecord;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Statement};
 
-/// How many requests one statement inserts at most. Within a transaction, SQLite copies each page that a statement of many
-/// rows changes, so that it could undo that statement alone; with 32 rows to a statement folding took 3.8 us of processor
-/// time per row, with one 3.7, with 256 3.1. With 1,024 inserting took less still, but parameters and program of such a
-/// statement are 1.3 MB, which drives everybody else's data out of the cache.
+/// How many requests one statement inserts at most. Within a transaction, SQLite copies each page that a statement of
+/// many rows changes, so that it could undo that statement alone; with 32 rows to a statement folding took 3.8 us of
+/// processor time per row, with one 3.7, with 256 3.1. With 1,024 inserting took less still, but parameters and program
+/// of such a statement are 1.3 MB, which drives everybody else's data out of the cache.
 pub(crate) const REQUESTS_PER_STATEMENT: usize = 256;
 
-/// How many rows the larger statement inserts. Inserting took a quarter less time than with one row to a statement. The thread
-/// offers its processor to others between two statements.
+/// How many rows the larger statement inserts. Inserting took a quarter less time than with one row to a statement. The
+/// thread offers its processor to others between two statements.
 const ROWS: usize = if cfg!(test) { 3 } else { REQUESTS_PER_STATEMENT };
 
 /// The columns that are not details, in the order of the table.
@@ -59,8 +59,8 @@ pub(super) struct RequestRows<'c> {
 /// A statement that inserts rows.
 struct Insert<'c> {
     statement: CachedStatement<'c>,
-    /// Which of the parameters are bound to NULL. A column that is absent in a row was mostly absent in the row before, and
-    /// binding it again takes longer than looking here.
+    /// Which of the parameters are bound to NULL. A column that is absent in a row was mostly absent in the row before,
+    /// and binding it again takes longer than looking here.
     nulls: Vec<bool>,
 }
 
@@ -96,7 +96,8 @@ impl<'c> RequestRows<'c> {
         Ok(duplicates)
     }
 
-    /// Removes the stored row with the request id of `row`, if the stored row is greater; `None` if the stored row stays.
+    /// Removes the stored row with the request id of `row`, if the stored row is greater; `None` if the stored row
+    /// stays.
     pub(super) fn remove_if_greater(&mut self, row: &NewRow<'_>) -> rusqlite::Result<Option<RemovedRow>> {
         let request_id = row.request.request_id.text();
         let read = |stored_row: &Row<'_>| {

@@ -1,8 +1,8 @@
 //! Table `rollups`: what requests add up to, kept in step with the rows.
 //!
-//! Runs on the compactor. A batch collects its requests in memory and merges them into their cells when it ends. The table
-//! is a function of the rows. So a minute that lost a request, because a lesser request has the same id, is counted again
-//! from its rows, and the cells above the minute from the cells below them.
+//! Runs on the compactor. A batch collects its requests in memory and merges them into their cells when it ends. The
+//! table is a function of the rows. So a minute that lost a request, because a lesser request has the same id, is
+//! counted again from its rows, and the cells above the minute from the cells below them.
 
 use crate::event::Status;
 use crate::fold::cell_scope::CellScope;
@@ -94,8 +94,8 @@ pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) 
         if Level::Minute.start_of(sample.ts) != minute {
             (minute, minute_rows) = (Level::Minute.start_of(sample.ts), 0);
         }
-        // Not within a minute that is not dense yet: when a minute becomes dense, its seconds are made from all its rows, also
-        // from rows that were not read here.
+        // Not within a minute that is not dense yet: when a minute becomes dense, its seconds are made from all its
+        // rows, also from rows that were not read here.
         if change_rows >= REBUILD_ROWS && !(1..DENSE_CALLS).contains(&minute_rows) {
             std::mem::take(&mut changes).write(connection, i64::MIN)?;
             done += std::mem::take(&mut change_rows);
@@ -134,8 +134,8 @@ pub(super) fn expire(connection: &Connection, kept_since: i64, pages_max: usize)
     Ok(removed)
 }
 
-/// Counts the cells again that `kept_since`, a minute's start, lies within: those of the first page behind `after` that has
-/// any; returns that page. The time before `kept_since` counts no more.
+/// Counts the cells again that `kept_since`, a minute's start, lies within: those of the first page behind `after` that
+/// has any; returns that page. The time before `kept_since` counts no more.
 pub(super) fn recount_cut_cells(
     connection: &Connection,
     after: Option<i64>,
@@ -350,7 +350,8 @@ fn encode(start: i64, cell: &Cell) -> Vec<u8> {
     bytes
 }
 
-/// Only this module writes pages. So bytes that are no page mean that the file is damaged, and the batch must not commit.
+/// Only this module writes pages. So bytes that are no page mean that the file is damaged, and the batch must not
+/// commit.
 fn corrupt() -> rusqlite::Error {
     rusqlite::Error::InvalidColumnType(0, "roll-ups".into(), Type::Blob)
 }

@@ -57,8 +57,8 @@ pub(crate) enum CutReason {
     Size,
 }
 
-/// About how many bytes a request takes in the database, with its share of everything else: by this number retention knows
-/// how many must go. Measured: 193. Where the number is wrong, expiring takes more rounds.
+/// About how many bytes a request takes in the database, with its share of everything else: by this number retention
+/// knows how many must go. Measured: 193. Where the number is wrong, expiring takes more rounds.
 const BYTES_PER_REQUEST: u64 = 200;
 /// How many requests expire at once for want of room: few enough that they are counted in a few milliseconds.
 const REQUESTS_MAX: u64 = 100_000;

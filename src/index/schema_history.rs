@@ -1,7 +1,8 @@
 //! The versions of what servers offer, and the changes between neighbours.
 //!
-//! Runs on the compactor. The changes are a function of the set of versions, ordered by time: a version that arrives late is
-//! put between its neighbours, and the changes around it are worked out again. So the order of arrival does not matter.
+//! Runs on the compactor. The changes are a function of the set of versions, ordered by time: a version that arrives
+//! late is put between its neighbours, and the changes around it are worked out again. So the order of arrival does not
+//! matter.
 
 use crate::fold::fold::SchemaVersionRow;
 use crate::fold::schema_diff::{Change, diff, initial};
@@ -68,9 +69,9 @@ pub(super) fn count_expired(connection: &Connection, kept_since: i64) -> rusqlit
     connection.query_row(&sql, [kept_since], |row| row.get(0))
 }
 
-/// Removes versions that were replaced before `kept_since`, at most `max`, of those behind `after` and up to `last`; returns
-/// the last version that it looked at. The newest version from before `kept_since` stays: it was current then, and becomes
-/// the first version that is known.
+/// Removes versions that were replaced before `kept_since`, at most `max`, of those behind `after` and up to `last`;
+/// returns the last version that it looked at. The newest version from before `kept_since` stays: it was current then,
+/// and becomes the first version that is known.
 pub(super) fn expire(
     transaction: &Transaction<'_>,
     kept_since: i64,

@@ -6,8 +6,9 @@ use crate::fold::session_facts::{Announcement, RequestFacts, SessionFacts};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-/// Merges facts into a session's row; returns all facts that are known now. With `recount`, the sums are counted from the
-/// session's requests, because one of them was removed. `None`: no event names the session any more, and its row is gone.
+/// Merges facts into a session's row; returns all facts that are known now. With `recount`, the sums are counted from
+/// the session's requests, because one of them was removed. `None`: no event names the session any more, and its row is
+/// gone.
 pub(super) fn merge(
     connection: &Connection,
     session: i64,

@@ -1,9 +1,9 @@
 //! Copying SQLite's WAL into the database: when, on which thread, and what a failed copy means.
 //!
-//! A copy writes pages and waits for two syncs, as long as the disk takes. While the compactor folds, the compactor itself
-//! copies once the WAL is long, which is seldom. Expiring writes as many pages in a moment. So expiring has a shorter WAL
-//! copied, by a thread with a connection of its own: SQLite lets others read and write meanwhile. Only expiring waits until
-//! that copy is made, so that SQLite begins the WAL anew and the WAL does not grow.
+//! A copy writes pages and waits for two syncs, as long as the disk takes. While the compactor folds, the compactor
+//! itself copies once the WAL is long, which is seldom. Expiring writes as many pages in a moment. So expiring has a
+//! shorter WAL copied, by a thread with a connection of its own: SQLite lets others read and write meanwhile. Only
+//! expiring waits until that copy is made, so that SQLite begins the WAL anew and the WAL does not grow.
 //!
 //! Only the compactor asks for copies: once the compactor has waited for a copy, none is under way.
 
@@ -130,7 +130,8 @@ impl WalCopier {
         self.shared.wait();
     }
 
-    /// Asks for a copy if expiring has written enough pages since the last one; returns whether a copy is now under way.
+    /// Asks for a copy if expiring has written enough pages since the last one; returns whether a copy is now under
+    /// way.
     pub(super) fn copy_if_due(&mut self) -> bool {
         let pages = self.shared.pages.load(Ordering::Relaxed);
         // A WAL that is shorter than at the last copy began anew.
@@ -177,7 +178,8 @@ impl Shared {
     }
 }
 
-/// One run of the copying thread. When dropped, it ends the copy, however the thread ends, and wakes the thread that asked.
+/// One run of the copying thread. When dropped, it ends the copy, however the thread ends, and wakes the thread that
+/// asked.
 struct CopyRun {
     shared: Arc<Shared>,
     asked_by: Thread,
@@ -217,8 +219,8 @@ impl Drop for CopyRun {
     }
 }
 
-/// Copies the WAL; returns whether all of it is in the database now. Others read and write meanwhile, until nothing is left
-/// to do but to empty the WAL.
+/// Copies the WAL; returns whether all of it is in the database now. Others read and write meanwhile, until nothing is
+/// left to do but to empty the WAL.
 fn copy(connection: &Connection, mode: CopyMode) -> rusqlite::Result<bool> {
     for _ in 0..PASSES {
         let (busy, pages, copied): (bool, i64, i64) =
@@ -235,9 +237,9 @@ fn copy(connection: &Connection, mode: CopyMode) -> rusqlite::Result<bool> {
     Ok(false)
 }
 
-/// Begins the WAL anew with a commit that changes nothing. The commit that begins it syncs the WAL's header: on the compactor
-/// that took up to 30 ms, depending on what else the disk did, where a step without it took 8 ms. While a reader's statement
-/// is under way, SQLite can't begin the WAL anew: then the compactor's next commit does.
+/// Begins the WAL anew with a commit that changes nothing. The commit that begins it syncs the WAL's header: on the
+/// compactor that took up to 30 ms, depending on what else the disk did, where a step without it took 8 ms. While a
+/// reader's statement is under way, SQLite can't begin the WAL anew: then the compactor's next commit does.
 fn restart_wal(connection: &Connection) -> rusqlite::Result<()> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let result = connection.pragma_update(None, "user_version", version);

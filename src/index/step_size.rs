@@ -1,7 +1,7 @@
 //! How many rows a step of expiring removes: fewer where steps take long. Pure.
 //!
-//! Nobody knows beforehand what removing a row costs: 10 µs where the row's pages are in memory, a thousand times that where
-//! the disk has to be asked for each page.
+//! Nobody knows beforehand what removing a row costs: 10 µs where the row's pages are in memory, a thousand times that
+//! where the disk has to be asked for each page.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Folding against a model: any order, any batching, any crash in between gives the tables that a plain reading of
-//! the rules gives.
+//! Folding against a model: any order, any batching, any crash in between gives the tables that a plain reading of the
+//! rules gives.
 
 mod expiry_tests;
 mod migration_tests;

@@ -106,8 +106,8 @@ impl Query {
         Ok(sum)
     }
 
-    /// Hands over scope, first millisecond and bytes of each cell in a range; `each` returns `None` for bytes that are no
-    /// cell.
+    /// Hands over scope, first millisecond and bytes of each cell in a range; `each` returns `None` for bytes that are
+    /// no cell.
     fn each_bytes<'a>(
         &self,
         scopes: &[CellScope],

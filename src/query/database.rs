@@ -31,9 +31,9 @@ impl Query {
     /// Opens `store.db` of the store in `dir`. Other processes may write to it meanwhile.
     ///
     /// # Errors
-    /// [`IndexError::Missing`] if there is no database or no tables in it yet; [`IndexError::UnsupportedVersion`] if a newer
-    /// version wrote it and did not say that readers of this one may read it; [`IndexError::OlderVersion`] if what records
-    /// is to be started with this version first; [`IndexError::Sqlite`] if it can't be read.
+    /// [`IndexError::Missing`] if there is no database or no tables in it yet; [`IndexError::UnsupportedVersion`] if a
+    /// newer version wrote it and did not say that readers of this one may read it; [`IndexError::OlderVersion`] if
+    /// what records is to be started with this version first; [`IndexError::Sqlite`] if it can't be read.
     pub fn open(dir: &Path) -> Result<Self, IndexError> {
         let path = dir.join("store.db");
         // SQLITE_OPEN_NOFOLLOW would refuse a link anywhere in the path, and `/tmp` is one on some systems.

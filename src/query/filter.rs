@@ -48,7 +48,8 @@ pub struct RequestFilter {
 /// Which sessions. The default keeps all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionFilter {
-    /// When the session was active. A session is kept if any time from its start until it was last seen lies in the range.
+    /// When the session was active. A session is kept if any time from its start until it was last seen lies in the
+    /// range.
     pub time_range: TimeRange,
     /// The proxy's name, exactly.
     pub proxy: Option<String>,

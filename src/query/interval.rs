@@ -60,15 +60,16 @@ impl ClosedInterval {
         Self { first_ts: start_ts, last_ts: clamped(floor(start_ts.into(), length) + length - 1) }
     }
 
-    /// The finest level, seconds excepted, of which one or two cells cover the interval; for longer intervals the coarsest.
+    /// The finest level, seconds excepted, of which one or two cells cover the interval; for longer intervals the
+    /// coarsest.
     pub(super) fn level(self) -> Level {
         let (first, end) = self.borders();
         let long_enough = Level::ALL[1..].iter().find(|level| i128::from(level.length_ms()) >= end - first);
         long_enough.copied().unwrap_or(Level::TenDays)
     }
 
-    /// The part of `count` that lies in this interval, if what was counted over another interval is spread evenly there. 0
-    /// only if the intervals have no time in common or `count` is 0.
+    /// The part of `count` that lies in this interval, if what was counted over another interval is spread evenly
+    /// there. 0 only if the intervals have no time in common or `count` is 0.
     pub(super) fn share_of(self, counted_over: Self, count: i64) -> i64 {
         let Some(common) = self.within(counted_over) else { return 0 };
         let length = |interval: Self| {
@@ -87,9 +88,9 @@ impl ClosedInterval {
         CellRange { level, from_ts: clamped(floor(first, length)), before_ts: clamped(end) }
     }
 
-    /// The whole cells in the interval, and what is left at its edges. The cells are minutes and coarser, because seconds
-    /// exist in dense minutes only. Where nothing is recorded beyond an edge, cells that reach beyond the edge are as good as
-    /// whole: an interval that is open on one side is made up of the coarsest cells there.
+    /// The whole cells in the interval, and what is left at its edges. The cells are minutes and coarser, because
+    /// seconds exist in dense minutes only. Where nothing is recorded beyond an edge, cells that reach beyond the edge
+    /// are as good as whole: an interval that is open on one side is made up of the coarsest cells there.
     pub(super) fn cover(self, recorded: Self) -> Cover {
         let Some(clipped) = self.within(recorded) else { return Cover::default() };
         let (mut first, mut end) = clipped.borders();
@@ -139,7 +140,8 @@ fn cover(mut first: i128, mut end: i128, levels: &[Level]) -> Cover {
 }
 
 impl Cover {
-    /// Adds the time from `first` up to `end`, which whole cells of that level make up; without a level the time is an edge.
+    /// Adds the time from `first` up to `end`, which whole cells of that level make up; without a level the time is an
+    /// edge.
     fn add(&mut self, level: Option<Level>, first: i128, end: i128) {
         if first >= end {
             return;

@@ -1,6 +1,7 @@
 //! The requests that a filter keeps, in the order of time.
 //!
-//! Runs on the caller's thread. With a limit, the search finds the requests; without a limit, a walk along an index does.
+//! Runs on the caller's thread. With a limit, the search finds the requests; without a limit, a walk along an index
+//! does.
 
 use super::database::Query;
 use super::filter::RequestFilter;

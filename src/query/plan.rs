@@ -1,7 +1,7 @@
 //! Which way to the wanted rows is the shortest.
 //!
-//! Runs on the caller's thread. The number of rows on each way decides, as the roll-ups and the session's own count say.
-//! SQLite's planner would choose by statistics that nobody keeps.
+//! Runs on the caller's thread. The number of rows on each way decides, as the roll-ups and the session's own count
+//! say. SQLite's planner would choose by statistics that nobody keeps.
 
 use super::database::Query;
 use super::rank::Rank;
@@ -52,15 +52,16 @@ impl Query {
         })
     }
 
-    /// The way with the fewest rows on it. The walk over all rows is no candidate: it has been tried, or can't end early.
+    /// The way with the fewest rows on it. The walk over all rows is no candidate: it has been tried, or can't end
+    /// early.
     pub(super) fn cheapest_way(&self, wanted: &ResolvedFilter, rank: Rank) -> Result<Way, IndexError> {
         let session = wanted.session.map(|session| (session.requests, Walk::Session(session.id)));
         if rank == Rank::Slowest {
             return Ok(match session {
                 // Cells name the slowest requests of each ending.
                 None => Way::Cells,
-                // Nobody knows beforehand whether the slowest of all belong to the session. Finding out costs a quarter of
-                // the session's walk, which must go to its end, or a few milliseconds.
+                // Nobody knows beforehand whether the slowest of all belong to the session. Finding out costs a quarter
+                // of the session's walk, which must go to its end, or a few milliseconds.
                 Some((rows, walk)) => Way::TryCells((rows / 4).max(self.tuning.tried_looks), walk),
             });
         }

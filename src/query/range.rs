@@ -1,7 +1,7 @@
 //! Counts and sums over a range of time, put together from cells and, at the edges of the range, from rows.
 //!
-//! Runs on the caller's thread. However long the range is, a query reads at most thirteen ranges of cells, two of them of
-//! seconds, and the rows of two minutes that are not dense or of two seconds.
+//! Runs on the caller's thread. However long the range is, a query reads at most thirteen ranges of cells, two of them
+//! of seconds, and the rows of two minutes that are not dense or of two seconds.
 
 use super::database::Query;
 use super::filter::RequestFilter;
@@ -84,7 +84,8 @@ impl Query {
         Ok(Some((wanted, cover)))
     }
 
-    /// The cover with whole seconds in the place of most of an edge, where the edge's minute is dense and so has seconds.
+    /// The cover with whole seconds in the place of most of an edge, where the edge's minute is dense and so has
+    /// seconds.
     fn refine_to_seconds(&self, cover: Cover) -> Result<Cover, IndexError> {
         let (mut cells, mut edges) = (Vec::new(), Vec::new());
         for interval in cover.edges {

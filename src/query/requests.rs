@@ -1,7 +1,7 @@
 //! Requests, one row each.
 //!
-//! Runs on the caller's thread. Rows stream: an answer of any size needs the memory of one row; with a limit, also of as many
-//! keys as the limit says.
+//! Runs on the caller's thread. Rows stream: an answer of any size needs the memory of one row; with a limit, also of
+//! as many keys as the limit says.
 
 use super::database::Query;
 use super::filter::RequestFilter;
@@ -56,7 +56,8 @@ pub struct RequestRow {
     pub transport: Option<String>,
     /// The path that was asked.
     pub endpoint: Option<String>,
-    /// What became of it: the name of an [`Outcome`](crate::event::Outcome), told or derived from status and `tool_error`.
+    /// What became of it: the name of an [`Outcome`](crate::event::Outcome), told or derived from status and
+    /// `tool_error`.
     pub outcome: String,
     /// Why an upstream failed, in the words of whoever said so.
     pub cause: Option<String>,

@@ -1,7 +1,7 @@
 //! A filter in the numbers of the database, by which searches test rows and cells.
 //!
-//! Runs on the caller's thread. The test of a row is here and nowhere in SQL, so that every way of finding rows keeps the
-//! same rows.
+//! Runs on the caller's thread. The test of a row is here and nowhere in SQL, so that every way of finding rows keeps
+//! the same rows.
 
 use super::database::Query;
 use super::filter::RequestFilter;
@@ -150,8 +150,8 @@ impl ResolvedFilter {
         has_status && !(self.errors_only && ending == Ending::Ok)
     }
 
-    /// How many of these requests have a wanted ending, at most: where any failure is wanted, a request that failed and said
-    /// `isError` too is counted twice.
+    /// How many of these requests have a wanted ending, at most: where any failure is wanted, a request that failed and
+    /// said `isError` too is counted twice.
     pub(super) fn by_ending(&self, endings: &EndingCounts) -> i64 {
         let with_status = self.status.map_or(endings.calls, |status| endings.with(status));
         let failed = endings.errors.saturating_add(endings.timeouts).saturating_add(endings.tool_errors);
@@ -163,15 +163,16 @@ impl ResolvedFilter {
         self.errors_only || self.status.is_some_and(|status| status != Status::Ok)
     }
 
-    /// Whether the roll-ups can't say how many requests are wanted. Roll-ups know neither sessions nor exact latencies, and
-    /// count a request that failed in two ways twice.
+    /// Whether the roll-ups can't say how many requests are wanted. Roll-ups know neither sessions nor exact latencies,
+    /// and count a request that failed in two ways twice.
     pub(super) fn needs_rows(&self) -> bool {
         self.session.is_some() || self.errors_only || self.slower_than_us.is_some()
     }
 }
 
 impl Query {
-    /// Looks up the numbers of a filter's names; `None` if one of the names is on no record, so that nothing can be wanted.
+    /// Looks up the numbers of a filter's names; `None` if one of the names is on no record, so that nothing can be
+    /// wanted.
     pub(super) fn resolve(&self, filter: &RequestFilter) -> Result<Option<ResolvedFilter>, IndexError> {
         let Some(interval) = ClosedInterval::of(filter.time_range) else { return Ok(None) };
         let mut excludes_calls = false;

@@ -1,22 +1,23 @@
 //! The newest, or the slowest, of the wanted requests, without looking at all of them.
 //!
-//! Runs on the caller's thread. A search holds as many keys as rows are asked for, and the cells that are still to be opened.
+//! Runs on the caller's thread. A search holds as many keys as rows are asked for, and the cells that are still to be
+//! opened.
 //!
 //! The roll-ups make a tree: a cell of ten days, its days, their quarters, down to minutes and seconds, of all calls
-//! together; then the cells of each call at the same time. Where few calls are wanted, or calls that are seldom made, each
-//! of them has a tree of its own. The search opens cells best first: next comes the cell whose requests may be the newest (or
-//! slowest) of all that are not seen yet. The search ends when no cell can beat the best requests so far. A cell is opened in
-//! one of three ways:
+//! together; then the cells of each call at the same time. Where few calls are wanted, or calls that are seldom made,
+//! each of them has a tree of its own. The search opens cells best first: next comes the cell whose requests may be the
+//! newest (or slowest) of all that are not seen yet. The search ends when no cell can beat the best requests so far. A
+//! cell is opened in one of three ways:
 //!
 //! - If its lists of the slowest requests name every request that can be wanted, those requests are looked up.
 //! - If it has few requests, its rows are read.
 //! - Else its finer cells join the queue, but for cells that have nothing that is wanted.
 //!
-//! So the cost of a search depends on how many rows are asked for, and neither on the size of the store nor on where in time
-//! the rows lie. Where every second request matches, walking back along the index is cheaper: so the search tries that first,
-//! over as many rows as take a millisecond. Where another index has fewer rows than the cells count, the search walks that
-//! index (`plan.rs` decides). The hard cases are the slowest of a large session, because cells know no sessions, and the
-//! slowest of one proxy or method among several that each have hundreds of tools.
+//! So the cost of a search depends on how many rows are asked for, and neither on the size of the store nor on where in
+//! time the rows lie. Where every second request matches, walking back along the index is cheaper: so the search tries
+//! that first, over as many rows as take a millisecond. Where another index has fewer rows than the cells count, the
+//! search walks that index (`plan.rs` decides). The hard cases are the slowest of a large session, because cells know
+//! no sessions, and the slowest of one proxy or method among several that each have hundreds of tools.
 
 use super::cells::CellHead;
 use super::database::Query;
@@ -81,14 +82,15 @@ impl Search<'_> {
         }
     }
 
-    /// Walks back over at most so many rows; returns whether nothing better is left. Where the walk breaks off, the interval
-    /// ends from now on.
+    /// Walks back over at most so many rows; returns whether nothing better is left. Where the walk breaks off, the
+    /// interval ends from now on.
     fn walk(&mut self, walk: Walk, rows: u64) -> Result<bool, IndexError> {
         let (query, interval) = (self.query, self.wanted.interval);
         let (mut left, mut done) = (rows, true);
         query.walk(walk, Order::NewestFirst, interval, |row| {
             if left == 0 {
-                // Other requests of this millisecond may have been offered: a key stays once, however often it is offered.
+                // Other requests of this millisecond may have been offered: a key stays once, however often it is
+                // offered.
                 self.wanted.interval.last_ts = row.ts;
                 done = false;
                 return ControlFlow::Break(());
@@ -180,7 +182,8 @@ impl Search<'_> {
         Ok(Vec::new())
     }
 
-    /// Looks up the requests that the cell names as its slowest; returns whether these are all that can be wanted of it.
+    /// Looks up the requests that the cell names as its slowest; returns whether these are all that can be wanted of
+    /// it.
     fn look_up_slowest(&mut self, cell: &CellHead) -> Result<bool, IndexError> {
         // For the newest, a part of a cell's requests is of no use: the others may be newer.
         if self.rank == Rank::Newest && !self.lists_every_match(cell) {

@@ -1,7 +1,7 @@
 //! Sessions, and the clients behind them.
 //!
-//! Runs on the caller's thread. Queries find both in the digests that the index keeps of all sessions, 56 bytes each: scanning
-//! 100,000 digests takes a few milliseconds. Only sessions that are shown are read as rows.
+//! Runs on the caller's thread. Queries find both in the digests that the index keeps of all sessions, 56 bytes each:
+//! scanning 100,000 digests takes a few milliseconds. Only sessions that are shown are read as rows.
 
 use super::database::Query;
 use super::filter::{SessionFilter, TimeRange};
@@ -125,8 +125,8 @@ impl Query {
         })
     }
 
-    /// The numbers of the sessions last seen, as many as the limit says. Where several sessions were last seen at the same time
-    /// as the last of them, these are returned too, because their order depends on their ids.
+    /// The numbers of the sessions last seen, as many as the limit says. Where several sessions were last seen at the
+    /// same time as the last of them, these are returned too, because their order depends on their ids.
     fn last_seen_sessions(&self, filter: &SessionFilter) -> Result<Vec<i64>, IndexError> {
         let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let mut found: Vec<(i64, i64)> = Vec::new();
@@ -221,7 +221,8 @@ impl Query {
         })
     }
 
-    /// Looks up the numbers of a filter's names; `None` if one of the names is on no record, so that no session can be wanted.
+    /// Looks up the numbers of a filter's names; `None` if one of the names is on no record, so that no session can be
+    /// wanted.
     fn resolve_sessions(&self, filter: &SessionFilter) -> Result<Option<ResolvedSessionFilter>, IndexError> {
         let number = |sql: &str, name: &Option<String>| match name {
             None => Ok(None),

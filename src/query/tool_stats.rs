@@ -1,7 +1,7 @@
 //! How often each tool was called, how slow it was and how it failed: one row per proxy, method and tool.
 //!
-//! Runs on the caller's thread. Exact percentiles need one latency (8 bytes) in memory per request; where the roll-ups answer,
-//! one histogram per call.
+//! Runs on the caller's thread. Exact percentiles need one latency (8 bytes) in memory per request; where the roll-ups
+//! answer, one histogram per call.
 
 use super::database::Query;
 use super::filter::RequestFilter;
@@ -15,8 +15,8 @@ use std::ops::ControlFlow;
 /// The requests of one proxy, method and tool.
 ///
 /// Percentiles are by nearest rank: the smallest latency that at least that share of the requests did not exceed, or,
-/// over many requests, a latency within 1 % of it ([`Query::tool_stats`] says when). Always
-/// `p50_us <= p95_us <= p99_us <= max_us`, and `max_us` is exact.
+/// over many requests, a latency within 1 % of it ([`Query::tool_stats`] says when). Always `p50_us <= p95_us <= p99_us
+/// <= max_us`, and `max_us` is exact.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ToolStatsRow {
@@ -56,9 +56,9 @@ impl Query {
     /// Statistics over the requests that `filter` keeps, ordered by proxy, method and tool. The filter's limit counts
     /// requests: with it, only the newest ones enter the statistics.
     ///
-    /// Where the filter has no more than a time range, a proxy, a method and a tool, and keeps more than 4,000 requests, the
-    /// percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles, are exact. With any
-    /// other filter, every row that it keeps is read.
+    /// Where the filter has no more than a time range, a proxy, a method and a tool, and keeps more than 4,000
+    /// requests, the percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles,
+    /// are exact. With any other filter, every row that it keeps is read.
     ///
     /// # Errors
     /// What SQLite said.
@@ -129,7 +129,8 @@ impl Group {
     }
 }
 
-/// The statistics that a cell has, still without names. No percentile exceeds the slowest request, which is known exactly.
+/// The statistics that a cell has, still without names. No percentile exceeds the slowest request, which is known
+/// exactly.
 fn of_cell(cell: &Cell, max_us: i64) -> ToolStatsRow {
     let count = cell.latencies.count();
     let at = |percent: u64| {

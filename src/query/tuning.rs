@@ -1,6 +1,7 @@
 //! The numbers by which queries choose how to find an answer. Plain data.
 
-/// The numbers by which queries choose. Only tests have others than [`Tuning::DEFAULT`], because their stores are small.
+/// The numbers by which queries choose. Only tests have others than [`Tuning::DEFAULT`], because their stores are
+/// small.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tuning {
     /// Up to how many requests a session is read whole, without looking for a better way.

@@ -52,8 +52,8 @@ struct OfferHistory {
 }
 
 impl Query {
-    /// The tools that servers offer now and that nobody called in `time_range`, ordered by proxy, server and name. With a
-    /// proxy's name: only those behind that proxy. A payload that lists no tools by name offers none.
+    /// The tools that servers offer now and that nobody called in `time_range`, ordered by proxy, server and name. With
+    /// a proxy's name: only those behind that proxy. A payload that lists no tools by name offers none.
     ///
     /// # Errors
     /// What SQLite said.

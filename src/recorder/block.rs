@@ -40,8 +40,8 @@ pub(super) struct Block {
     place: Range<usize>,
     /// Whether the block belongs to the pool and goes back there. A block for a single event does not.
     pub(super) pooled: bool,
-    /// Up to which word of the memory the owner has written; stored with release, so that whoever sees the position sees the
-    /// words.
+    /// Up to which word of the memory the owner has written; stored with release, so that whoever sees the position
+    /// sees the words.
     published: AtomicU64,
     state: AtomicU8,
 }
@@ -119,14 +119,14 @@ impl Block {
         usize::try_from(self.published.load(Ordering::Acquire)).unwrap_or(usize::MAX)
     }
 
-    /// By the appender of an ended block that it has read. `false`: the owner has given the block up, and it belongs into the
-    /// pool.
+    /// By the appender of an ended block that it has read. `false`: the owner has given the block up, and it belongs
+    /// into the pool.
     pub(super) fn drain(&self) -> bool {
         self.state.compare_exchange(FINISHED, DRAINED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// By the appender, for the last time: how far it may read. It does not take what is published after this call, and the
-    /// owner can tell by [`Self::was_taken`].
+    /// By the appender, for the last time: how far it may read. It does not take what is published after this call, and
+    /// the owner can tell by [`Self::was_taken`].
     pub(super) fn settle(&self) -> usize {
         usize::try_from(self.published.swap(SETTLED, Ordering::AcqRel)).unwrap_or(usize::MAX)
     }

@@ -1,7 +1,7 @@
 //! What the recording threads and the appender share: the blocks, who has which, and whether the store is open.
 //!
-//! Recording threads come here for each event only to read two words that hardly ever change; the queues are for when
-//! a block is full.
+//! Recording threads come here for each event only to read two words that hardly ever change; the queues are for when a
+//! block is full.
 
 use super::block::{self, Block};
 use super::fence::AsymmetricFence;
@@ -22,7 +22,8 @@ const EVENT_BYTES: usize = 256;
 const BLOCK_BYTES_MAX: usize = 32 * 1024;
 /// The smallest block.
 const BLOCK_BYTES_MIN: usize = 1024;
-/// How many blocks a channel has at least, where blocks are smaller than the largest: each recording thread occupies one.
+/// How many blocks a channel has at least, where blocks are smaller than the largest: each recording thread occupies
+/// one.
 const BLOCKS_MIN: usize = 64;
 /// How many events may wait in blocks of their own.
 const SINGLE_EVENTS_MAX: usize = 1024;
@@ -55,7 +56,8 @@ pub(crate) struct Channel {
     pub(crate) gap: GapCounter,
 }
 
-/// What recording threads read for each event, on a cache line of its own, to which nobody writes before the store closes.
+/// What recording threads read for each event, on a cache line of its own, to which nobody writes before the store
+/// closes.
 #[repr(align(128))]
 struct WatchedState {
     state: AtomicU8,
@@ -63,8 +65,8 @@ struct WatchedState {
     shared_words_max: usize,
 }
 
-/// How many events the appender has taken. Only the appender stores the count, and so often that recording threads may need
-/// nothing else of its cache line.
+/// How many events the appender has taken. Only the appender stores the count, and so often that recording threads may
+/// need nothing else of its cache line.
 #[derive(Default)]
 #[repr(align(128))]
 struct TakenCount(AtomicU64);
@@ -83,8 +85,9 @@ impl Channel {
         let block_bytes = (bytes / BLOCKS_MIN).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX).next_multiple_of(WORD_BYTES);
         let (blocks, block_words) = ((bytes / block_bytes).max(1), block_bytes / WORD_BYTES);
         let pool = crossbeam_channel::bounded(blocks);
-        // All blocks share one piece of memory. With memory of its own for each block, recording at 1,000 events per second took 430 to 620 ns in
-        // place of 300 to 440 (p50, three runs each in turn): at that pace the processor has to look up where the page is.
+        // All blocks share one piece of memory. With memory of its own for each block, recording at 1,000 events per
+        // second took 430 to 620 ns in place of 300 to 440 (p50, three runs each in turn): at that pace the processor
+        // has to look up where the page is.
         let memory = block::memory(blocks * block_words);
         for number in 0..blocks {
             // The pool has room for all its blocks.
@@ -110,10 +113,12 @@ impl Channel {
         }
     }
 
-    /// Checks, by the recording thread and after it has published an event, that the appender will still take the event.
+    /// Checks, by the recording thread and after it has published an event, that the appender will still take the
+    /// event.
     ///
-    /// The thread may have passed the check in `lane::offer` before the store closed, and have published after the appender's
-    /// last look. [`AsymmetricFence`] says why one of the two notices, and [`Block::settle`] tells which of them it was.
+    /// The thread may have passed the check in `lane::offer` before the store closed, and have published after the
+    /// appender's last look. [`AsymmetricFence`] says why one of the two notices, and [`Block::settle`] tells which of
+    /// them it was.
     #[inline]
     pub(super) fn check_published(&self, block: &Block) -> Result<(), Refusal> {
         self.watched.fence.light();
@@ -126,12 +131,13 @@ impl Channel {
         while self.watched.state.load(Ordering::Acquire) == CLOSED {
             std::thread::yield_now();
         }
-        // An abandoned channel does not say whether the event was still taken. If not, [`Self::dropped`] counts the event.
+        // An abandoned channel does not say whether the event was still taken. If not, [`Self::dropped`] counts the
+        // event.
         if block.was_taken() || self.is_abandoned() { Ok(()) } else { Err(Refusal::Closed) }
     }
 
-    /// Hands over an event in a block of its own, because the event is too large to share a block, or its thread has no lane.
-    /// This allocates, which may make a system call.
+    /// Hands over an event in a block of its own, because the event is too large to share a block, or its thread has no
+    /// lane. This allocates, which may make a system call.
     #[cold]
     pub(super) fn offer_in_own_block(&self, event: &Event<'_>) -> Result<(), Refusal> {
         let words = packing::pack(event, &[]);
@@ -220,8 +226,9 @@ impl Channel {
         if self.is_abandoned() { 0 } else { self.waiting() }
     }
 
-    /// How many events were lost: dropped, or left behind by an appender that died or hangs. The number of those left behind is
-    /// no constant: threads count their events a moment after they hand them over, maybe after the channel is abandoned.
+    /// How many events were lost: dropped, or left behind by an appender that died or hangs. The number of those left
+    /// behind is no constant: threads count their events a moment after they hand them over, maybe after the channel is
+    /// abandoned.
     pub(crate) fn dropped(&self) -> u64 {
         self.gap.total() + if self.is_abandoned() { self.waiting() } else { 0 }
     }

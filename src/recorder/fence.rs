@@ -3,8 +3,8 @@
 //! A recording thread publishes an event and then looks whether the store has closed; the appender closes the store and
 //! then looks for events. At least one of the two must see the other, which takes a full fence between store and load
 //! on both sides. On the recording side such a fence waits until all the thread's stores have reached the cache. So the
-//! appender, which closes once in a store's life, pays for both sides, with a system call that makes every running thread of
-//! the process execute a fence.
+//! appender, which closes once in a store's life, pays for both sides, with a system call that makes every running
+//! thread of the process execute a fence.
 
 use rustix::thread::{MembarrierCommand, membarrier};
 use std::sync::atomic::{Ordering, compiler_fence, fence};

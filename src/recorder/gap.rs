@@ -47,8 +47,8 @@ impl GapCounter {
 
     /// The gap since the last call; `None` if no event was dropped.
     ///
-    /// The count is exact. An event that is dropped during this call may leave its time to the gap that is taken now, so the
-    /// bounds of a gap are too narrow for its events by no more than that instant.
+    /// The count is exact. An event that is dropped during this call may leave its time to the gap that is taken now,
+    /// so the bounds of a gap are too narrow for its events by no more than that instant.
     pub(crate) fn take(&self) -> Option<GapRecord> {
         let events = self.untaken.swap(0, Ordering::Acquire);
         if events == 0 {

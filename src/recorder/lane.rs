@@ -14,8 +14,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-/// How many finished blocks a thread keeps, to write them again as soon as the appender has read them. As long as the appender
-/// keeps up, a thread uses as few of these in turn as it needs, and they stay in its cache.
+/// How many finished blocks a thread keeps, to write them again as soon as the appender has read them. As long as the
+/// appender keeps up, a thread uses as few of these in turn as it needs, and they stay in its cache.
 const HOME_BLOCKS: usize = 4;
 
 thread_local! {
@@ -33,8 +33,8 @@ struct Lane {
     /// The store's channel, by whose address the lane is found: no address is used again while a weak reference exists.
     channel: Weak<Channel>,
     block: Arc<Block>,
-    /// The block's memory, and the part of it that is still to be written. The lane has copies of these, so that handing an
-    /// event over reads nothing of the block, whose cache lines may be cold or at the appender's core.
+    /// The block's memory, and the part of it that is still to be written. The lane has copies of these, so that
+    /// handing an event over reads nothing of the block, whose cache lines may be cold or at the appender's core.
     memory: Arc<[AtomicU64]>,
     room: Range<usize>,
     /// How many events this lane has handed over; the second is for others to read.

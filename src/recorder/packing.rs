@@ -9,8 +9,8 @@
 //! | and as many as it needs | the text, eight bytes a word |
 //! | 1, if there are any | the small values of details, a few bits each |
 //!
-//! Pure functions: packing runs on the recording thread, unpacking on the appender. The layout never leaves the process;
-//! what is on disk is [`crate::record`]'s.
+//! Pure functions: packing runs on the recording thread, unpacking on the appender. The layout never leaves the
+//! process; what is on disk is [`crate::record`]'s.
 
 use crate::event::{
     Code, DetailSink, DetailSource, ERROR_MSG_CHARS_MAX, Event, Limit, Notes, Request, SchemaVersion, Session,
@@ -43,9 +43,9 @@ const SHORT_BITS: u32 = 17;
 
 /// Writes an event into `words`, as far as there is room; returns how many words it takes.
 ///
-/// Packing makes one pass, in little code. With another pass before to add up the lengths, and an array of the texts, a request
-/// took 820 instructions in 47 cache lines, in a burst 49 ns above the timer; now it takes 495 in 23, and 30 ns. The number of
-/// instructions decides: more than five of them run in a cycle.
+/// Packing makes one pass, in little code. With another pass before to add up the lengths, and an array of the texts, a
+/// request took 820 instructions in 47 cache lines, in a burst 49 ns above the timer; now it takes 495 in 23, and 30
+/// ns. The number of instructions decides: more than five of them run in a cycle.
 #[inline]
 pub(super) fn pack(event: &Event<'_>, words: &[AtomicU64]) -> usize {
     match event {

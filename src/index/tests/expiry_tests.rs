@@ -87,8 +87,8 @@ fn expired_model(before: &[Owned], first: i64, after: &[Owned], second: i64) -> 
     tables
 }
 
-/// What came in time: no request from before, and none whose id stood for a request that is expired. Whether that one is
-/// known depends on when its row was removed.
+/// What came in time: no request from before, and none whose id stood for a request that is expired. Whether that one
+/// is known depends on when its row was removed.
 fn in_time(before: &[Owned], kept_since: i64, after: Vec<Owned>) -> Vec<Owned> {
     let winners = winners(before);
     let is_unknown = |id: &str| winners.get(&*cut::name(id, ID_BYTES_MAX)).is_none_or(|(ts, _)| *ts >= kept_since);

@@ -1,5 +1,5 @@
-//! Bringing a database up to date, with versions that are made up: what is the same however the tables came to be, and what
-//! is left when it goes wrong.
+//! Bringing a database up to date, with versions that are made up: what is the same however the tables came to be, and
+//! what is left when it goes wrong.
 
 use super::{Fixture, Owned};
 use crate::ground::config::Config;
