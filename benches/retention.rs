@@ -11,8 +11,8 @@
 //! batch. Only the turn has to do with expiring; the same wait without it stands beside. Steps and copies of SQLite's
 //! WAL are timed by the store itself. A step is a transaction of the folder; a copy, with its syncs, is made beside it.
 //! The disk is in a step all the same, where the kernel holds up a write while it syncs something else, and where the
-//! folder begins SQLite's WAL anew, which syncs its header. In a DIR that is memory (/dev/shm) syncs cost nothing:
-//! what takes longer elsewhere, the disk is to blame for.
+//! folder begins SQLite's WAL anew, which syncs its header. In a DIR that is memory (/dev/shm) syncs cost nothing: what
+//! takes longer elsewhere, the disk is to blame for.
 
 #[path = "support/workload.rs"]
 mod workload;

@@ -18,6 +18,33 @@ pub enum Event<'a> {
     SchemaVersion(SchemaVersion<'a>),
 }
 
+/// What a recorder takes: an [`Event`], or one of the structs that events are made of.
+pub trait Observation<'a>: Copy + Into<Event<'a>> {
+    /// The request, if this is one: it is recorded from where it lies, and not copied into an event first.
+    fn as_request(&self) -> Option<&Request<'a>> {
+        None
+    }
+}
+
+impl<'a> Observation<'a> for Event<'a> {
+    fn as_request(&self) -> Option<&Request<'a>> {
+        match self {
+            Self::Request(request) => Some(request),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Observation<'a> for Request<'a> {
+    fn as_request(&self) -> Option<&Request<'a>> {
+        Some(self)
+    }
+}
+
+impl<'a> Observation<'a> for Session<'a> {}
+impl<'a> Observation<'a> for SessionClosed<'a> {}
+impl<'a> Observation<'a> for SchemaVersion<'a> {}
+
 impl<'a> From<Request<'a>> for Event<'a> {
     fn from(request: Request<'a>) -> Self {
         Self::Request(request)

@@ -18,7 +18,7 @@ mod session;
 
 pub use code::{Code, Direction, Outcome, Status, Transport};
 pub use detail::{DetailSink, DetailSource, DetailValue, Limit};
-pub use event::Event;
+pub use event::{Event, Observation};
 pub use limits::{
     ADDRESS_BYTES_MAX, CALLS_MAX, CLIENTS_MAX, ERROR_MSG_CHARS_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME,
     OTHERS_MAX, PRINCIPAL_BYTES_MAX, PROXIES_MAX, SCHEMA_CHANGES_MAX, SCHEMA_PAYLOAD_BYTES_MAX,

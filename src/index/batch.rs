@@ -60,7 +60,7 @@ impl<'c> Batch<'c> {
     ) -> rusqlite::Result<Self> {
         names.begin();
         let transaction = Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
-        let rows = RequestRows::new(connection)?;
+        let rows = RequestRows::new(connection);
         let (sessions, rollups) = (HashMap::new(), RollupChanges::default());
         Ok(Self {
             transaction,

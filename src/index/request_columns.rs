@@ -4,6 +4,7 @@
 
 use crate::event::{Code, DetailSink, DetailSource, Limit, Notes};
 use crate::record::id::{Id, IdBuffer};
+use crate::record::request::RequestRecord;
 use rusqlite::types::{FromSql, Null, ValueRef};
 use rusqlite::{Row, Statement, ToSql};
 
@@ -27,6 +28,7 @@ impl<'s, 'c> Binder<'s, 'c> {
     pub(super) fn bind(&mut self, value: Option<impl ToSql>) {
         let at = self.at;
         self.at += 1;
+        // Those beyond are columns that the statement does not have, and the row does not need.
         let Some(is_null) = self.nulls.next() else { return };
         let was_null = std::mem::replace(is_null, value.is_none());
         if self.bound.is_ok() {
@@ -77,6 +79,64 @@ impl<'a> DetailSink<'a, Id<'a>> for Binder<'_, '_> {
     fn notes(&mut self, _name: &'static str, value: Notes) {
         // As text, so that whoever reads the database needs no list of bits.
         self.bind((!value.is_empty()).then(|| value.to_string()));
+    }
+}
+
+/// How many details there are up to the last one that the request has.
+pub(super) fn last_detail(request: &RequestRecord<'_>) -> usize {
+    let mut presence = Presence { details: 0, last: 0 };
+    request.put_details(&mut presence);
+    presence.last
+}
+
+/// Finds the last detail that a request has.
+struct Presence {
+    /// How many details the list has had so far.
+    details: usize,
+    /// The count at the last detail that was present.
+    last: usize,
+}
+
+impl Presence {
+    fn note(&mut self, is_present: bool) {
+        self.details += 1;
+        if is_present {
+            self.last = self.details;
+        }
+    }
+}
+
+impl<'a> DetailSink<'a, Id<'a>> for Presence {
+    fn id(&mut self, _name: &'static str, value: Option<Id<'a>>) {
+        self.note(value.is_some());
+    }
+
+    fn text(&mut self, _name: &'static str, _limit: Limit, value: Option<&'a str>) {
+        self.note(value.is_some());
+    }
+
+    fn number(&mut self, _name: &'static str, value: Option<i64>) {
+        self.note(value.is_some());
+    }
+
+    fn short(&mut self, _name: &'static str, value: Option<u16>) {
+        self.note(value.is_some());
+    }
+
+    fn flag(&mut self, _name: &'static str, value: Option<bool>) {
+        self.note(value.is_some());
+    }
+
+    fn code<C: Code>(&mut self, _name: &'static str, value: Option<C>) {
+        self.note(value.is_some());
+    }
+
+    fn bytes<const N: usize>(&mut self, _name: &'static str, value: Option<[u8; N]>) {
+        self.note(value.is_some());
+    }
+
+    fn notes(&mut self, _name: &'static str, value: Notes) {
+        self.note(!value.is_empty());
     }
 }
 

@@ -7,7 +7,7 @@ use super::block::Block;
 use super::channel::Channel;
 use super::packing;
 use super::refusal::Refusal;
-use crate::event::Event;
+use crate::event::{Event, Observation};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -46,7 +46,7 @@ struct Lane {
 
 /// Hands an event over by this thread's lane, without waiting for anything.
 #[inline]
-pub(crate) fn offer(channel: &Arc<Channel>, event: &Event<'_>) -> Result<(), Refusal> {
+pub(crate) fn offer<'a>(channel: &Arc<Channel>, event: &impl Observation<'a>) -> Result<(), Refusal> {
     if !channel.is_open() {
         return Err(Refusal::Closed);
     }
@@ -58,7 +58,7 @@ pub(crate) fn offer(channel: &Arc<Channel>, event: &Event<'_>) -> Result<(), Ref
         }
     });
     // There is no lane for a thread that records while its thread-local storage is being destroyed.
-    offered.unwrap_or_else(|_| channel.offer_in_own_block(event))
+    offered.unwrap_or_else(|_| channel.offer_in_own_block(&(*event).into()))
 }
 
 impl Lanes {
@@ -96,11 +96,11 @@ impl Lane {
     }
 
     #[inline]
-    fn write(&mut self, channel: &Arc<Channel>, event: &Event<'_>) -> Result<(), Refusal> {
+    fn write<'a>(&mut self, channel: &Arc<Channel>, event: &impl Observation<'a>) -> Result<(), Refusal> {
         let room = &self.memory[self.room.clone()];
         let words = packing::pack(event, room);
         if words > room.len() || words > channel.shared_words_max() {
-            return self.write_elsewhere(channel, event, words);
+            return self.write_elsewhere(channel, &(*event).into(), words);
         }
         self.publish(channel, words)
     }

@@ -7,7 +7,7 @@
 use super::channel::Channel;
 use super::lane;
 use super::refusal::{Refusal, Refused};
-use crate::event::Event;
+use crate::event::{Event, Observation};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,10 +43,9 @@ impl Recorder {
     /// many, and a gap record in the log says from when to when. With
     /// [`Config::record_wait_ms`](crate::Config::record_wait_ms) above zero, the caller waits that long for room first.
     #[inline]
-    pub fn record<'a>(&self, event: impl Into<Event<'a>>) {
-        let event = event.into();
+    pub fn record<'a>(&self, event: impl Observation<'a>) {
         if let Err(refusal) = lane::offer(&self.channel, &event) {
-            self.wait_or_drop(&event, refusal);
+            self.wait_or_drop(&event.into(), refusal);
         }
     }
 
@@ -56,9 +55,8 @@ impl Recorder {
     /// [`Refused`], with the event and the reason.
     #[inline]
     #[expect(clippy::result_large_err, reason = "handing the event back without an allocation is the point")]
-    pub fn try_record<'a>(&self, event: impl Into<Event<'a>>) -> Result<(), Refused<'a>> {
-        let event = event.into();
-        lane::offer(&self.channel, &event).map_err(|reason| Refused { event, reason })
+    pub fn try_record<'a>(&self, event: impl Observation<'a>) -> Result<(), Refused<'a>> {
+        lane::offer(&self.channel, &event).map_err(|reason| Refused { event: event.into(), reason })
     }
 
     #[cold]

@@ -321,6 +321,17 @@ fn unsafe_code_is_caught_wherever_it_hides() {
 }
 
 #[test]
+fn a_fault_in_several_lines_is_caught() {
+    let fine = "use crate::ground::sabotage::{self, Spot};\nfn f() { sabotage::at(Spot::Sync, path)?; }\n";
+    assert_eq!(text::faults_in_more_than_a_line(&Tree::made_up([("src/segment/a.rs", fine)])), [""; 0]);
+    for code in ["#[cfg(test)]\nif sabotage::is_due(Spot::Sync) {}\n", "use crate::ground::sabotage::Fault;\n"] {
+        caught(&text::faults_in_more_than_a_line(&Tree::made_up([("src/segment/a.rs", code)])), &["src/segment/a.rs"]);
+    }
+    let in_tests = "#[cfg(test)]\nmod tests { fn f() { sabotage::order(); } }\n";
+    assert_eq!(text::faults_in_more_than_a_line(&Tree::made_up([("src/segment/a.rs", in_tests)])), [""; 0]);
+}
+
+#[test]
 fn what_is_left_for_later_and_a_long_file_are_caught() {
     let later = concat!("fn f() { to", "do!() }");
     caught(&text::left_for_later(&tree(&[("src/a.rs", later)])), &["src/a.rs", "do!("]);

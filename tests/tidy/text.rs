@@ -3,7 +3,7 @@
 //! Pure.
 
 use crate::graph::Graph;
-use crate::rules::{LINES_MAX, MAY_BE_UNSAFE};
+use crate::rules::{FAULT_FILES, LINES_MAX, MAY_BE_UNSAFE};
 use crate::tree::Tree;
 use proc_macro2::{TokenStream, TokenTree};
 use std::str::FromStr;
@@ -68,6 +68,23 @@ impl Found {
             }
         }
     }
+}
+
+/// A message for each line of the library, tests apart, that knows more of the faults that tests order than where one may
+/// strike.
+pub(crate) fn faults_in_more_than_a_line(tree: &Tree) -> Vec<String> {
+    let is_product = |path: &str| path.starts_with("src/") && !path.contains("tests") && !FAULT_FILES.contains(&path);
+    let mut messages = Vec::new();
+    for (path, text) in tree.rust_files().filter(|(path, _)| is_product(path)) {
+        let product = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        for (number, line) in (1..).zip(product.lines()).filter(|(_, line)| line.contains("sabotage")) {
+            let is_import = line.trim() == "use crate::ground::sabotage::{self, Spot};";
+            if !is_import && !line.contains("sabotage::at(Spot::") && !line.trim_start().starts_with("//") {
+                messages.push(format!("{path}:{number} does more than to say where a fault may strike"));
+            }
+        }
+    }
+    messages
 }
 
 /// A message for each word in a file that says that something is still to be done.
