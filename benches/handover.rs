@@ -1,9 +1,9 @@
 //! Handing an event over: by blocks, as mcplog does, and through one bounded crossbeam channel of events, in turn.
 //!
-//! `cargo bench --bench handover`. The channel has as much memory as mcplog's (64 MiB), and its consumer only copies what
-//! comes, while mcplog's appender makes records of it and appends them; so the channel has the easier life. Two kinds of
-//! channel: of flat messages of 256 bytes, into which the event is copied without an allocation and which longer events
-//! would not fit into; and of events that own their texts.
+//! `cargo bench --bench handover`. The channel has as much memory as mcplog's (64 MiB), and its consumer only copies
+//! what comes, while mcplog's appender makes records of it and appends them; so the channel has the easier life. Two
+//! kinds of channel: of flat messages of 256 bytes, into which the event is copied without an allocation and which
+//! longer events would not fit into; and of events that own their texts.
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use hdrhistogram::Histogram;
@@ -96,8 +96,8 @@ fn measure(way: usize, threads: usize, rate: Option<u32>) -> (u64, u64, u64) {
     }
 }
 
-/// Takes what comes, and copies it to the end of a log in memory, round and round. Looks by itself, so that nobody pays for
-/// waking it.
+/// Takes what comes, and copies it to the end of a log in memory, round and round. Looks by itself, so that nobody pays
+/// for waking it.
 fn consume<T>(receiver: &Receiver<T>, copy: impl Fn(&T, &mut [u8])) {
     let mut log = vec![0; 8 * 1024 * 1024];
     let mut at = 0;

@@ -29,8 +29,8 @@ fn main() {
 }
 
 struct Workload {
-    /// The ids of the event to come and of its session: a proxy has just made the one and read the other, so that they are
-    /// in the cache.
+    /// The ids of the event to come and of its session: a proxy has just made the one and read the other, so that they
+    /// are in the cache.
     id: [u8; 36],
     session: String,
     sessions: Vec<String>,

@@ -2,11 +2,11 @@
 //!
 //! `cargo bench --bench queries -- DIR [ROWS] [TOOLS] [--beside-sql]`. A store that is not there is recorded and folded
 //! first, with 10 million requests and five tools unless it is said otherwise, and left there for the next time. Each
-//! number is the median and the longest of several runs, each over a connection of its own, as the command has it: opening
-//! is part of it, the file's pages are warm, SQLite's are not.
+//! number is the median and the longest of several runs, each over a connection of its own, as the command has it:
+//! opening is part of it, the file's pages are warm, SQLite's are not.
 //!
-//! With `--beside-sql`, only what roll-ups answer is asked, and each run is followed by one of the same question in plain
-//! SQL over the rows; the two must agree.
+//! With `--beside-sql`, only what roll-ups answer is asked, and each run is followed by one of the same question in
+//! plain SQL over the rows; the two must agree.
 
 #[path = "support/plain_sql.rs"]
 mod plain_sql;
@@ -14,7 +14,7 @@ mod plain_sql;
 mod workload;
 
 use mcplog::error::IndexError;
-use mcplog::query::{Query, RequestFilter, SessionFilter, Span};
+use mcplog::query::{Query, RequestFilter, SessionFilter, TimeRange};
 use mcplog::{Config, SchemaVersion, Status, Store};
 use plain_sql::{Answer, PlainSql};
 use std::path::{Path, PathBuf};
@@ -31,8 +31,8 @@ const HOUR_MS: i64 = 3_600_000;
 
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What is asked, over a span; returns how many rows came.
-type Ask<'a> = Box<dyn Fn(&Query, Span) -> Result<usize, IndexError> + 'a>;
+/// What is asked, over a time range; returns how many rows came.
+type Ask<'a> = Box<dyn Fn(&Query, TimeRange) -> Result<usize, IndexError> + 'a>;
 
 fn main() -> Result<(), IndexError> {
     let beside_sql = std::env::args().any(|argument| argument == "--beside-sql");
@@ -52,15 +52,15 @@ fn main() -> Result<(), IndexError> {
     let (Some(first_ts), Some(last_ts)) = (totals.first_ts, totals.last_ts) else { return Ok(()) };
     println!("{} requests, {} sessions, {} bytes\n", totals.requests, totals.sessions, totals.database_bytes);
     if beside_sql {
-        return compare(&dir, &spans(first_ts, last_ts), &Names::of(&query)?);
+        return compare(&dir, &time_ranges(first_ts, last_ts), &Names::of(&query)?);
     }
     println!("{:<34} {:<16} {:>8} {:>9} {:>9}", "query", "range", "rows", "p50 ms", "max ms");
-    let spans = spans(first_ts, last_ts);
+    let time_ranges = time_ranges(first_ts, last_ts);
     let names = Names::of(&query)?;
     let mut longest = Duration::ZERO;
     for (name, ask) in request_questions(&names).into_iter().chain(other_questions(&names)) {
-        for (range, span) in &spans {
-            longest = longest.max(measure(&dir, &name, range, *span, &ask)?);
+        for (range, time_range) in &time_ranges {
+            longest = longest.max(measure(&dir, &name, range, *time_range, &ask)?);
         }
     }
     println!("\nthe longest of all: {:.2} ms", milliseconds(longest));
@@ -93,12 +93,12 @@ fn fill(dir: &Path, rows: u64, tools: usize) {
 }
 
 /// No border of any cell is met by accident.
-fn spans(first_ts: i64, last_ts: i64) -> Vec<(&'static str, Span)> {
-    let between = |since_ts, until_ts| Span { since_ts: Some(since_ts), until_ts: Some(until_ts) };
+fn time_ranges(first_ts: i64, last_ts: i64) -> Vec<(&'static str, TimeRange)> {
+    let between = |since_ts, until_ts| TimeRange { since_ts: Some(since_ts), until_ts: Some(until_ts) };
     let middle_ts = first_ts + (last_ts - first_ts) / 2;
     vec![
-        ("all", Span::default()),
-        ("last 2 h", Span { since_ts: Some(last_ts - 2 * HOUR_MS + 12_345), until_ts: None }),
+        ("all", TimeRange::default()),
+        ("last 2 h", TimeRange { since_ts: Some(last_ts - 2 * HOUR_MS + 12_345), until_ts: None }),
         ("a ragged week", between(first_ts + 34_567, last_ts - 45_678)),
         ("a past day", between(middle_ts - 12 * HOUR_MS + 1_234, middle_ts + 12 * HOUR_MS + 5_678)),
         ("past 10 minutes", between(middle_ts + 7, middle_ts + 599_013)),
@@ -163,26 +163,32 @@ fn request_questions(names: &Names) -> Vec<(String, Ask<'_>)> {
         let limited = RequestFilter { limit: Some(LIMIT), ..filter.clone() };
         questions.push((
             format!("logs{name}"),
-            Box::new(move |query, span| Ok(query.requests(&RequestFilter { span, ..limited.clone() })?.len())),
+            Box::new(move |query, time_range| {
+                Ok(query.requests(&RequestFilter { time_range, ..limited.clone() })?.len())
+            }),
         ));
         // Failures are few: all time-outs are among the slowest of all, hardly any error is.
         if ["", " tool", " status error", " status timeout", " errors"].contains(&name) {
             let slow = filter.clone();
             questions.push((
                 format!("slow{name}"),
-                Box::new(move |query, span| Ok(query.slowest(&RequestFilter { span, ..slow.clone() }, LIMIT)?.len())),
+                Box::new(move |query, time_range| {
+                    Ok(query.slowest(&RequestFilter { time_range, ..slow.clone() }, LIMIT)?.len())
+                }),
             ));
         }
         if ["", " proxy", " method", " tool"].contains(&name) {
             let counted = filter.clone();
             questions.push((
                 format!("stats{name}"),
-                Box::new(move |query, span| Ok(query.tool_stats(&RequestFilter { span, ..filter.clone() })?.len())),
+                Box::new(move |query, time_range| {
+                    Ok(query.tool_stats(&RequestFilter { time_range, ..filter.clone() })?.len())
+                }),
             ));
             questions.push((
                 format!("count{name}"),
-                Box::new(move |query, span| {
-                    let count = query.count_requests(&RequestFilter { span, ..counted.clone() })?;
+                Box::new(move |query, time_range| {
+                    let count = query.count_requests(&RequestFilter { time_range, ..counted.clone() })?;
                     Ok(usize::try_from(count).unwrap_or(0))
                 }),
             ));
@@ -204,20 +210,27 @@ fn other_questions(names: &Names) -> Vec<(String, Ask<'_>)> {
     for (name, filter) in filters {
         questions.push((
             format!("sessions{name}"),
-            Box::new(move |query, span| Ok(query.sessions(&SessionFilter { span, ..filter.clone() })?.len())),
+            Box::new(move |query, time_range| {
+                Ok(query.sessions(&SessionFilter { time_range, ..filter.clone() })?.len())
+            }),
         ));
     }
     questions.push((
         "clients".to_owned(),
-        Box::new(|query, span| Ok(query.clients(&SessionFilter { span, ..SessionFilter::default() })?.len())),
+        Box::new(|query, time_range| {
+            Ok(query.clients(&SessionFilter { time_range, ..SessionFilter::default() })?.len())
+        }),
     ));
-    questions.push(("unused tools".to_owned(), Box::new(|query, span| Ok(query.unused_tools(span, None)?.len()))));
+    questions.push((
+        "unused tools".to_owned(),
+        Box::new(|query, time_range| Ok(query.unused_tools(time_range, None)?.len())),
+    ));
     questions.push(("totals".to_owned(), Box::new(|query, _| query.totals().map(|_| 1))));
     questions
 }
 
-type AskRollups<'a> = Box<dyn Fn(&Query, Span) -> Result<Answer, IndexError> + 'a>;
-type AskRows<'a> = Box<dyn Fn(&PlainSql, Span) -> Answer + 'a>;
+type AskRollups<'a> = Box<dyn Fn(&Query, TimeRange) -> Result<Answer, IndexError> + 'a>;
+type AskRows<'a> = Box<dyn Fn(&PlainSql, TimeRange) -> Answer + 'a>;
 
 /// A question, as the library is asked and as the rows are.
 struct Compared<'a> {
@@ -227,79 +240,88 @@ struct Compared<'a> {
 }
 
 fn compared(names: &Names) -> Vec<Compared<'_>> {
-    let in_span = |span| RequestFilter { span, ..RequestFilter::default() };
-    let of_tool = move |span| RequestFilter { tool: names.tool.clone(), ..in_span(span) };
-    let slower = move |span, above| RequestFilter { slower_than_us: Some(above), limit: Some(LIMIT), ..in_span(span) };
+    let in_range = |time_range| RequestFilter { time_range, ..RequestFilter::default() };
+    let of_tool = move |time_range| RequestFilter { tool: names.tool.clone(), ..in_range(time_range) };
+    let slower = move |time_range, above| RequestFilter {
+        slower_than_us: Some(above),
+        limit: Some(LIMIT),
+        ..in_range(time_range)
+    };
     vec![
         Compared {
             name: "count",
-            by_rollups: Box::new(move |query, span| query.count_requests(&in_span(span)).map(Answer::of_count)),
-            by_rows: Box::new(|sql, span| sql.count(span, None)),
+            by_rollups: Box::new(move |query, time_range| {
+                query.count_requests(&in_range(time_range)).map(Answer::of_count)
+            }),
+            by_rows: Box::new(|sql, time_range| sql.count(time_range, None)),
         },
         Compared {
             name: "count tool",
-            by_rollups: Box::new(move |query, span| query.count_requests(&of_tool(span)).map(Answer::of_count)),
-            by_rows: Box::new(|sql, span| sql.count(span, names.tool.as_deref())),
+            by_rollups: Box::new(move |query, time_range| {
+                query.count_requests(&of_tool(time_range)).map(Answer::of_count)
+            }),
+            by_rows: Box::new(|sql, time_range| sql.count(time_range, names.tool.as_deref())),
         },
         Compared {
             name: "stats",
-            by_rollups: Box::new(move |query, span| {
-                query.tool_stats(&in_span(span)).map(|rows| Answer::of_stats(&rows))
+            by_rollups: Box::new(move |query, time_range| {
+                query.tool_stats(&in_range(time_range)).map(|rows| Answer::of_stats(&rows))
             }),
-            by_rows: Box::new(|sql, span| sql.stats(span, true)),
+            by_rows: Box::new(|sql, time_range| sql.stats(time_range, true)),
         },
         Compared {
             name: "stats, SQL without percentiles",
-            by_rollups: Box::new(move |query, span| {
-                let stats = query.tool_stats(&in_span(span))?;
+            by_rollups: Box::new(move |query, time_range| {
+                let stats = query.tool_stats(&in_range(time_range))?;
                 Ok(Answer { about: Vec::new(), ..Answer::of_stats(&stats) })
             }),
-            by_rows: Box::new(|sql, span| sql.stats(span, false)),
+            by_rows: Box::new(|sql, time_range| sql.stats(time_range, false)),
         },
         Compared {
             name: "slow",
-            by_rollups: Box::new(move |query, span| {
-                query.slowest(&in_span(span), LIMIT).map(|rows| Answer::of_rows(&rows))
+            by_rollups: Box::new(move |query, time_range| {
+                query.slowest(&in_range(time_range), LIMIT).map(|rows| Answer::of_rows(&rows))
             }),
-            by_rows: Box::new(|sql, span| sql.slowest(span, None, LIMIT)),
+            by_rows: Box::new(|sql, time_range| sql.slowest(time_range, None, LIMIT)),
         },
         Compared {
             name: "slow tool",
-            by_rollups: Box::new(move |query, span| {
-                query.slowest(&of_tool(span), LIMIT).map(|rows| Answer::of_rows(&rows))
+            by_rollups: Box::new(move |query, time_range| {
+                query.slowest(&of_tool(time_range), LIMIT).map(|rows| Answer::of_rows(&rows))
             }),
-            by_rows: Box::new(|sql, span| sql.slowest(span, names.tool.as_deref(), LIMIT)),
+            by_rows: Box::new(|sql, time_range| sql.slowest(time_range, names.tool.as_deref(), LIMIT)),
         },
         Compared {
             name: "logs slower than the p99",
-            by_rollups: Box::new(move |query, span| {
-                query.requests(&slower(span, names.slow_us)).map(|rows| Answer::of_rows(&rows))
+            by_rollups: Box::new(move |query, time_range| {
+                query.requests(&slower(time_range, names.slow_us)).map(|rows| Answer::of_rows(&rows))
             }),
-            by_rows: Box::new(|sql, span| sql.newest_slower_than(span, names.slow_us, LIMIT)),
+            by_rows: Box::new(|sql, time_range| sql.newest_slower_than(time_range, names.slow_us, LIMIT)),
         },
         Compared {
             name: "logs slower than any",
-            by_rollups: Box::new(move |query, span| {
-                query.requests(&slower(span, names.slowest_us)).map(|rows| Answer::of_rows(&rows))
+            by_rollups: Box::new(move |query, time_range| {
+                query.requests(&slower(time_range, names.slowest_us)).map(|rows| Answer::of_rows(&rows))
             }),
-            by_rows: Box::new(|sql, span| sql.newest_slower_than(span, names.slowest_us, LIMIT)),
+            by_rows: Box::new(|sql, time_range| sql.newest_slower_than(time_range, names.slowest_us, LIMIT)),
         },
     ]
 }
 
-/// Asks both ways in turn, so that what else the machine does meets both, and prints how many times as long the rows take.
-fn compare(dir: &Path, spans: &[(&'static str, Span)], names: &Names) -> Result<(), IndexError> {
+/// Asks both ways in turn, so that what else the machine does meets both, and prints how many times as long the rows
+/// take.
+fn compare(dir: &Path, time_ranges: &[(&'static str, TimeRange)], names: &Names) -> Result<(), IndexError> {
     println!("{:<34} {:<16} {:>11} {:>9} {:>8}", "query", "range", "roll-ups ms", "SQL ms", "ratio");
     for Compared { name, by_rollups, by_rows } in compared(names) {
-        for (range, span) in spans {
+        for (range, time_range) in time_ranges {
             let (mut rollups, mut rows) = (Vec::new(), Vec::new());
             let begun = Instant::now();
             // The first run of each warms the file's pages and does not count.
             while rows.len() <= 1 || (rows.len() <= COMPARED_RUNS && begun.elapsed() < COMPARED_FOR) {
                 let start = Instant::now();
-                let one = by_rollups(&Query::open(dir)?, *span)?;
+                let one = by_rollups(&Query::open(dir)?, *time_range)?;
                 let between = Instant::now();
-                let other = by_rows(&PlainSql::open(dir), *span);
+                let other = by_rows(&PlainSql::open(dir), *time_range);
                 rollups.push(between - start);
                 rows.push(between.elapsed());
                 one.assert_agrees(&other, &format!("{name}, {range}"));
@@ -316,13 +338,13 @@ fn compare(dir: &Path, spans: &[(&'static str, Span)], names: &Names) -> Result<
 }
 
 /// Prints a line, and returns the longest run.
-fn measure(dir: &Path, name: &str, range: &str, span: Span, ask: &Ask<'_>) -> Result<Duration, IndexError> {
+fn measure(dir: &Path, name: &str, range: &str, time_range: TimeRange, ask: &Ask<'_>) -> Result<Duration, IndexError> {
     let mut runs = Vec::with_capacity(RUNS);
     // The first run warms the file's pages and does not count.
-    let mut rows = ask(&Query::open(dir)?, span)?;
+    let mut rows = ask(&Query::open(dir)?, time_range)?;
     for _ in 0..RUNS {
         let start = Instant::now();
-        rows = ask(&Query::open(dir)?, span)?;
+        rows = ask(&Query::open(dir)?, time_range)?;
         runs.push(start.elapsed());
     }
     runs.sort_unstable();

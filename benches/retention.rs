@@ -1,16 +1,18 @@
-//! Expiring beside a reader and new events: how long its steps are, how long either waits, how fast the file gets shorter.
+//! Expiring beside a reader and new events: how long its steps are, how long either waits, how fast the file gets
+//! shorter.
 //!
-//! `cargo bench --bench retention -- [ROWS] [--dir DIR]`; a million rows unless ROWS says otherwise, with 5 and with 300
-//! tools. A store with a limit that is never reached is filled and watched for a while; then it is opened with half its size
-//! as the limit, and watched until its file is that short. One thread asks for the totals and the statistics of a tool all
-//! the while, on a connection of its own; another records an event now and then and waits for it to be folded.
+//! `cargo bench --bench retention -- [ROWS] [--dir DIR]`; a million rows unless ROWS says otherwise, with 5 and with
+//! 300 tools. A store with a limit that is never reached is filled and watched for a while; then it is opened with half
+//! its size as the limit, and watched until its file is that short. One thread asks for the totals and the statistics
+//! of a tool all the while, on a connection of its own; another records an event now and then and waits for it to be
+//! folded.
 //!
-//! What an event waits for is, in this order: the appender, the sync of the segment, the turn of the folder, its own batch.
-//! Only the turn has to do with expiring; the same wait without it stands beside. Steps and copies of SQLite's log are timed
-//! by the store itself. A step is a transaction of the folder; a copy, with its syncs, is made beside it. The disk is in a
-//! step all the same, where the kernel holds up a write while it syncs something else, and where the folder begins SQLite's
-//! log afresh, which syncs its header. In a DIR that is memory (/dev/shm) syncs cost nothing: what takes longer elsewhere,
-//! the disk is to blame for.
+//! What an event waits for is, in this order: the appender, the sync of the segment, the turn of the folder, its own
+//! batch. Only the turn has to do with expiring; the same wait without it stands beside. Steps and copies of SQLite's
+//! WAL are timed by the store itself. A step is a transaction of the folder; a copy, with its syncs, is made beside it.
+//! The disk is in a step all the same, where the kernel holds up a write while it syncs something else, and where the
+//! folder begins SQLite's WAL anew, which syncs its header. In a DIR that is memory (/dev/shm) syncs cost nothing: what
+//! takes longer elsewhere, the disk is to blame for.
 
 #[path = "support/workload.rs"]
 mod workload;
@@ -76,7 +78,7 @@ fn measure(dir: &Path, rows: u64, tools: usize) {
     let longest = expiring.steps.iter().max().cloned().unwrap_or_default();
     print_times("steps of the folder", expiring.steps.into_iter().map(|(took, _)| took).collect());
     println!("{:<34} {}", "the longest of them", longest.1);
-    print_times("copies of SQLite's log, beside it", expiring.copies);
+    print_times("copies of SQLite's WAL, beside it", expiring.copies);
     println!(
         "{removed} rows in {:.1} s: {:.0} rows/s; the file shrank from {:.1} to {:.1} MB",
         expiring.took.as_secs_f64(),

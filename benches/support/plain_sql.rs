@@ -1,9 +1,9 @@
 //! The questions that roll-ups answer, put to the rows in plain SQL: what a store without roll-ups would do.
 //!
-//! Written as well as it can be over the same tables: it reads the lean rows and never the view, names the calls by their
-//! numbers, looks whole rows up only for what is shown, and has all five indexes.
+//! Written as well as it can be over the same tables: it reads the lean rows and never the view, names the calls by
+//! their numbers, looks whole rows up only for what is shown, and has all five indexes.
 
-use mcplog::query::{RequestRow, Span, ToolStatsRow};
+use mcplog::query::{RequestRow, TimeRange, ToolStatsRow};
 use rusqlite::{Connection, OpenFlags, Row, params};
 use std::path::Path;
 
@@ -59,8 +59,8 @@ impl PlainSql {
     }
 
     /// How many requests.
-    pub(crate) fn count(&self, span: Span, tool: Option<&str>) -> Answer {
-        let (first, last) = borders(span);
+    pub(crate) fn count(&self, time_range: TimeRange, tool: Option<&str>) -> Answer {
+        let (first, last) = borders(time_range);
         let count = match tool {
             None => "SELECT count(*) FROM request_rows WHERE ts BETWEEN ?1 AND ?2 AND ?3 = 0",
             Some(_) => "SELECT count(*) FROM request_rows WHERE ts BETWEEN ?1 AND ?2 AND call = ?3",
@@ -70,7 +70,7 @@ impl PlainSql {
     }
 
     /// Statistics of each call; without percentiles one pass is enough, and nothing is sorted.
-    pub(crate) fn stats(&self, span: Span, percentiles: bool) -> Answer {
+    pub(crate) fn stats(&self, time_range: TimeRange, percentiles: bool) -> Answer {
         let sums = "max(latency_us), coalesce(sum(bytes_in), 0), coalesce(sum(bytes_out), 0), min(ts), max(ts), \
                     sum(status = 1), sum(status = 2), sum(tool_error IS 1)";
         let sql = if percentiles {
@@ -91,7 +91,7 @@ impl PlainSql {
                  WHERE ts BETWEEN ?1 AND ?2 GROUP BY call ORDER BY proxy, method, tool"
             )
         };
-        let (first, last) = borders(span);
+        let (first, last) = borders(time_range);
         let mut answer = Answer::default();
         let mut statement = self.0.prepare(&sql).expect("a statement");
         let mut rows = statement.query(params![first, last]).expect("rows");
@@ -103,20 +103,20 @@ impl PlainSql {
     }
 
     /// The slowest, the slowest first.
-    pub(crate) fn slowest(&self, span: Span, tool: Option<&str>, limit: u64) -> Answer {
+    pub(crate) fn slowest(&self, time_range: TimeRange, tool: Option<&str>, limit: u64) -> Answer {
         let condition = if tool.is_some() { "call = ?3" } else { "?3 = 0" };
         let call = tool.map_or(0, |tool| self.call_of(tool));
-        self.shown(span, condition, call, "latency_us DESC, ts DESC, id DESC", "", limit)
+        self.shown(time_range, condition, call, "latency_us DESC, ts DESC, id DESC", "", limit)
     }
 
     /// The newest of those that took longer, the oldest first.
-    pub(crate) fn newest_slower_than(&self, span: Span, above_us: i64, limit: u64) -> Answer {
-        self.shown(span, "latency_us > ?3", above_us, "ts DESC, id DESC", "ORDER BY r.ts, r.id", limit)
+    pub(crate) fn newest_slower_than(&self, time_range: TimeRange, above_us: i64, limit: u64) -> Answer {
+        self.shown(time_range, "latency_us > ?3", above_us, "ts DESC, id DESC", "ORDER BY r.ts, r.id", limit)
     }
 
     /// Finds ids, and then looks up the whole rows, every column of which is read.
-    fn shown(&self, span: Span, condition: &str, value: i64, best: &str, shown: &str, limit: u64) -> Answer {
-        let (first, last) = borders(span);
+    fn shown(&self, time_range: TimeRange, condition: &str, value: i64, best: &str, shown: &str, limit: u64) -> Answer {
+        let (first, last) = borders(time_range);
         let sql = format!(
             "SELECT r.* FROM (SELECT id FROM request_rows WHERE ts BETWEEN ?1 AND ?2 AND {condition} \
              ORDER BY {best} LIMIT {limit}) AS best CROSS JOIN requests r ON r.id = best.id {shown}"
@@ -140,6 +140,6 @@ fn number(row: &Row<'_>, column: usize) -> i64 {
 }
 
 /// The first and the last millisecond.
-fn borders(span: Span) -> (i64, i64) {
-    (span.since_ts.unwrap_or(i64::MIN), span.until_ts.map_or(i64::MAX, |until_ts| until_ts - 1))
+fn borders(time_range: TimeRange) -> (i64, i64) {
+    (time_range.since_ts.unwrap_or(i64::MIN), time_range.until_ts.map_or(i64::MAX, |until_ts| until_ts - 1))
 }

@@ -99,7 +99,7 @@ impl Compactor {
         let retirement = Retirement::new(Arc::clone(&handles.log), config, quarantined);
         let newer_records = NewerRecords::new(handles.decode, Arc::clone(&handles.health));
         Self {
-            index: index.expiring_aside(),
+            index: index.with_copying_thread(),
             log: handles.log,
             progress: handles.progress,
             health: handles.health,

@@ -9,7 +9,7 @@ pub(crate) struct LogRetention {
     age_max_ms: Option<u64>,
 }
 
-/// The limit that a segment is beyond.
+/// The limit that a segment exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Surplus {
     /// [`Config::keep_segments_bytes`].
@@ -23,19 +23,20 @@ impl LogRetention {
         Self { bytes_max: config.keep_segments_bytes, age_max_ms: config.keep_segments_age_ms }
     }
 
-    /// Which of the folded segments are too many, and by which limit; `None` for one that is kept. `segments` gives size and
-    /// start of each, oldest first. From the newest that is too many on, all older ones are: what is kept has no hole.
+    /// The limit that each folded segment exceeds; `None` for a segment that is kept. `segments` has size in bytes and
+    /// start in Unix milliseconds of each, oldest first. All segments older than one that exceeds a limit go too, so
+    /// that what is kept has no hole.
     pub(crate) fn surplus(&self, segments: &[(u64, i64)], now_ms: i64) -> Vec<Option<Surplus>> {
-        let (mut bytes_so_far, mut newer) = (0_u64, None);
+        let (mut bytes_so_far, mut exceeded) = (0_u64, None);
         let from_the_newest = segments.iter().rev().map(|(bytes, created_at)| {
             bytes_so_far = bytes_so_far.saturating_add(*bytes);
             let age_ms = u64::try_from(now_ms.saturating_sub(*created_at)).unwrap_or(0);
             if bytes_so_far > self.bytes_max {
-                newer = Some(Surplus::Bytes);
+                exceeded = Some(Surplus::Bytes);
             } else if self.age_max_ms.is_some_and(|max| age_ms > max) {
-                newer = Some(Surplus::Age);
+                exceeded = Some(Surplus::Age);
             }
-            newer
+            exceeded
         });
         let mut surplus: Vec<_> = from_the_newest.collect();
         surplus.reverse();
@@ -68,7 +69,7 @@ mod tests {
             assert!(surplus.is_sorted_by_key(Option::is_none), "the oldest go: {surplus:?}");
         }
         assert_eq!(LogRetention { bytes_max: 0, age_max_ms: None }.surplus(&[], 0), []);
-        // A clock that was set back makes no hole.
+        // A clock that was set back leaves no hole.
         let retention = LogRetention { bytes_max: u64::MAX, age_max_ms: Some(150) };
         let expected = [Some(Surplus::Age), Some(Surplus::Age), None];
         assert_eq!(retention.surplus(&[(10, 390), (10, 200), (10, 300)], 400), expected);

@@ -1,8 +1,8 @@
 //! Retiring: a folded segment is deleted, or kept for rebuilding; a damaged one goes to quarantine.
 //!
-//! Runs on the compactor. `retirement_plan.rs` decides; here the plan is carried out. Which segments are damaged is read
-//! from the database, so that a crash at any point changes nothing: what is folded and still lies in the log is retired when
-//! the log is looked at again.
+//! Runs on the compactor. `retirement_plan.rs` decides; this file carries the plan out. The database says which
+//! segments are damaged, so that a crash at any point changes nothing: a folded segment that still lies in the log is
+//! retired at the next look.
 
 use super::log_retention::LogRetention;
 use super::retirement_plan::{PlannedSegment, RetirementPlan};
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// How often to look for segments that became too old to keep.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Why something is still there. It is tried again.
+/// Why a segment could not be retired. Retiring is tried again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RetireError {
     #[error(transparent)]
@@ -35,17 +35,17 @@ pub(crate) enum RetireError {
     Quarantine(#[from] OpenError),
 }
 
-/// What the compactor knows about retiring.
+/// The compactor's part that retires segments.
 pub(crate) struct Retirement {
     log: Arc<SegmentList>,
     retention: LogRetention,
     wal_dir: PathBuf,
     quarantine_dir: PathBuf,
-    /// Segments in which damage was found. `None`: not read yet.
+    /// The segments in which damage was found; `None` until they are read from the database.
     damaged: Option<HashSet<SegmentId>>,
-    /// Files that were in quarantine when the store was opened, and are to be in the table.
+    /// The notes of the files that were in quarantine when the store was opened, until the table has them.
     quarantined: Vec<Note>,
-    /// How many segments were folded when they were last looked at, and when that was.
+    /// How many folded segments the log had at the last look, and when that was.
     folded: usize,
     looked_at: Instant,
 }
@@ -64,14 +64,14 @@ impl Retirement {
         }
     }
 
-    /// Damage in this segment was committed to the database.
+    /// Notes that damage in this segment was committed to the database.
     pub(crate) fn note_damaged(&mut self, segment: SegmentId) {
         if let Some(damaged) = &mut self.damaged {
             damaged.insert(segment);
         }
     }
 
-    /// Sees to it that the table `quarantine` has what is in quarantine.
+    /// Adds the files that are in quarantine to table `quarantine`.
     pub(crate) fn note_quarantined(&mut self, index: &mut Index) -> Result<(), IndexError> {
         if self.quarantined.is_empty() {
             return Ok(());
@@ -97,7 +97,7 @@ impl Retirement {
         }
         let damaged = match &mut self.damaged {
             Some(damaged) => damaged,
-            unread => unread.insert(index.damaged_segments()?),
+            not_read => not_read.insert(index.damaged_segments()?),
         };
         let plan = RetirementPlan::new(&self.log.folded(folded), damaged, &self.retention, now_ms());
         let retired = plan.retired_count();
@@ -107,21 +107,21 @@ impl Retirement {
             return Ok(());
         }
         tracing::debug!(%plan, "retiring");
-        // If this fails half-way, it is all looked at again.
+        // If this fails half-way, the next look comes at once.
         self.folded = usize::MAX;
         self.carry_out(index, &plan)?;
         self.folded = count.saturating_sub(retired);
         Ok(())
     }
 
-    /// Does what was planned. One that has to stay keeps no other.
+    /// Carries the plan out. A segment that can't be retired keeps no other from being retired.
     fn carry_out(&self, index: &Index, plan: &RetirementPlan) -> Result<(), RetireError> {
         index.make_durable()?;
         let mut done = Ok(());
         for planned in plan.deleted() {
             done = done.and(self.remove(planned).map_err(RetireError::from));
         }
-        // What takes room comes last: there may be none before the rest is gone.
+        // Moving takes room and comes last: the disk may have no room before the other segments are gone.
         for planned in plan.moved() {
             done = done.and(self.quarantine(index, planned));
         }
@@ -131,7 +131,7 @@ impl Retirement {
 
     fn remove(&self, planned: &PlannedSegment) -> Result<(), PathError> {
         match std::fs::remove_file(&planned.path) {
-            // Gone is gone, whoever did it.
+            // A segment that somebody else removed is gone too.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             removed => removed.at("remove", &planned.path)?,
         }

@@ -1,7 +1,7 @@
 //! The fields that have one of a few named values.
 //!
-//! Each value has a name, which tables, JSON and people see, and a number, which stands for it in memory, in the log and in
-//! the database. Both are stable: values are only ever added. Pure.
+//! Each value has a name, which tables, JSON and people see, and a number, which stands for it in memory, in the log
+//! and in the database. Both are stable: values are only ever added. Pure.
 
 /// One of a few named values.
 pub trait Code: Copy + Eq + 'static {
@@ -85,8 +85,8 @@ codes! {
         Ok = 1 "ok",
         /// A result that says `isError`.
         ToolError = 2 "tool_error",
-        /// A JSON-RPC error, an HTTP error without an answer, a stream that broke, an upstream that could not be reached, a
-        /// client that went away before the answer.
+        /// A JSON-RPC error, an HTTP error without an answer, a stream that broke, an upstream that could not be
+        /// reached, a client that went away before the answer.
         Error = 3 "error",
         /// No answer within the time limit.
         Timeout = 4 "timeout",
@@ -128,8 +128,8 @@ codes! {
 }
 
 impl Status {
-    /// The status with that number. No other number is ever written: whoever reads one made it with [`Code::number`], and
-    /// the column has a CHECK.
+    /// The status with that number. No other number is ever written: whoever reads one made it with [`Code::number`],
+    /// and the column has a CHECK.
     pub(crate) fn from_number(number: i64) -> Self {
         u64::try_from(number).ok().and_then(Self::with_number).unwrap_or(Self::Error)
     }

@@ -1,8 +1,8 @@
 //! The details of a request: those fields that every stage only passes on, one after the other.
 //!
-//! [`Request`](crate::Request) has the one list of them, and goes over them with a [`DetailSink`], which takes each, or a
-//! [`DetailSource`], which gives each. So a detail is added in that list, and no stage between the event and the row names
-//! it. Both are generic: on the hot path the list becomes straight code, as if every field were written out.
+//! [`Request`](crate::Request) has the one list of them, and goes over them with a [`DetailSink`], which takes each, or
+//! a [`DetailSource`], which gives each. So a detail is added in that list, and no stage between the event and the row
+//! names it. Both are generic: on the hot path the list becomes straight code, as if every field were written out.
 
 use super::code::Code;
 use super::notes::Notes;

@@ -1,8 +1,8 @@
 //! What a proxy observes: the public event types.
 //!
-//! Open `event.rs`, then `request.rs`, which has the one list of a request's fields. Events borrow their strings, so that a
-//! proxy thread builds one from what it already holds, without allocating. They have no on-disk meaning: [`crate::record`]
-//! owns the bytes. Everything here runs on the caller's thread and must not do I/O.
+//! Open `event.rs`, then `request.rs`, which has the one list of a request's fields. Events borrow their strings, so
+//! that a proxy thread builds one from what it already holds, without allocating. They have no on-disk meaning:
+//! [`crate::record`] owns the bytes. Everything here runs on the caller's thread and must not do I/O.
 
 #[cfg(test)]
 pub(crate) mod any;

@@ -18,8 +18,8 @@ use super::notes::Notes;
 /// request.status = Status::Ok;
 /// ```
 ///
-/// `Id` is what ids are: text as they are observed, and [`record::Id`](crate::record::Id) in a record, which keeps most of
-/// them in 16 bytes. What is on disk is written out in [`crate::record`], so the order of the fields here is free.
+/// `Id` is what ids are: text as they are observed, and [`record::Id`](crate::record::Id) in a record, which keeps most
+/// of them in 16 bytes. What is on disk is written out in [`crate::record`], so the order of the fields here is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request<'a, Id = &'a str> {
@@ -62,8 +62,8 @@ pub struct Request<'a, Id = &'a str> {
     pub http_status: Option<u16>,
     /// How the request reached the server.
     pub transport: Option<Transport>,
-    /// The path that was asked, where one origin serves several servers: without query, at most
-    /// [`ADDRESS_BYTES_MAX`] bytes.
+    /// The path that was asked, where one origin serves several servers: without query, at most [`ADDRESS_BYTES_MAX`]
+    /// bytes.
     pub endpoint: Option<&'a str>,
     /// What became of the request; where it is not told, [`Outcome::derived`] from the status.
     pub outcome: Option<Outcome>,

@@ -14,8 +14,7 @@ pub struct Session<'a> {
     pub client_name: Option<&'a str>,
     /// `clientInfo.version`.
     pub client_version: Option<&'a str>,
-    /// The platform; left empty, it is derived from the client name when it is folded
-    /// ([`crate::fold::platform`]).
+    /// The platform; left empty, it is derived from the client name when it is folded ([`crate::fold::platform`]).
     pub client_platform: Option<&'a str>,
     /// The MCP revision agreed on.
     pub protocol_version: Option<&'a str>,

@@ -10,7 +10,7 @@ pub(crate) enum CellScope {
 }
 
 impl CellScope {
-    /// The number that stands for it in a page: zero is no call's.
+    /// The number of the scope in a page: zero is no call's number.
     pub(crate) const fn number(self) -> i64 {
         match self {
             Self::All => 0,
@@ -18,7 +18,7 @@ impl CellScope {
         }
     }
 
-    /// What has that number.
+    /// The scope with that number.
     pub(crate) const fn with_number(number: i64) -> Self {
         match number {
             0 => Self::All,

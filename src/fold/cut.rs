@@ -1,7 +1,7 @@
-//! Values that are longer than the database keeps, cut. Pure.
+//! Cutting values that are longer than the database keeps. Pure.
 //!
-//! A cut value is always longer than the limit, and one that was not cut never is, so the two can be told apart without
-//! a mark in another column.
+//! A value that was cut is always longer than the limit, and no other value is. So the two can be told apart without a
+//! mark in another column.
 
 use crate::event::{ERROR_MSG_CHARS_MAX, ID_BYTES_MAX, Limit, SCHEMA_PAYLOAD_BYTES_MAX};
 use crate::record::id::Id;
@@ -9,14 +9,14 @@ use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Where something was cut off.
+/// The mark of the place where a text was cut.
 const MARK: char = '…';
-/// How much of the whole one's SHA-256 follows a cut name: nobody finds two that share so much.
+/// How many bytes of the whole name's SHA-256 follow a cut name: nobody finds two names that share so many.
 const DIGEST_BYTES: usize = 16;
 /// How the stand-in of a payload begins.
 const CUT_PAYLOAD: &str = r#"{"mcplogCut":"#;
 
-/// A text of a request.
+/// A text of a request, cut if it exceeds its limit.
 pub(crate) fn text(text: &str, limit: Limit) -> Cow<'_, str> {
     match limit {
         Limit::Bytes(bytes_max) => name(text, bytes_max),
@@ -24,7 +24,7 @@ pub(crate) fn text(text: &str, limit: Limit) -> Cow<'_, str> {
     }
 }
 
-/// Whether [`text`] would leave it as it is.
+/// Whether [`text`] would leave the text as it is.
 pub(crate) fn fits(text: &str, limit: Limit) -> bool {
     match limit {
         Limit::Bytes(bytes_max) => text.len() <= bytes_max,
@@ -32,7 +32,7 @@ pub(crate) fn fits(text: &str, limit: Limit) -> bool {
     }
 }
 
-/// An id.
+/// An id, cut if it is too long.
 pub(crate) fn id(id: Cow<'_, str>) -> Cow<'_, str> {
     match id {
         Cow::Borrowed(id) => name(id, ID_BYTES_MAX),
@@ -40,7 +40,7 @@ pub(crate) fn id(id: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// Whether [`id`] would leave it as it is.
+/// Whether [`id`] would leave the id as it is.
 pub(crate) fn id_fits(id: &Id<'_>) -> bool {
     match id {
         Id::Text(text) => text.len() <= ID_BYTES_MAX,
@@ -48,16 +48,16 @@ pub(crate) fn id_fits(id: &Id<'_>) -> bool {
     }
 }
 
-/// Names, ids and addresses: what is compared stays different when it is cut.
+/// A name, an id or an address, cut if it is too long. Different values stay different, because values are compared.
 pub(crate) fn name(text: &str, bytes_max: usize) -> Cow<'_, str> {
     if text.len() <= bytes_max {
         return Cow::Borrowed(text);
     }
-    let kept = &text[..text.floor_char_boundary(bytes_max)];
-    Cow::Owned(format!("{kept}{MARK}{}", hexadecimal(&Sha256::digest(text)[..DIGEST_BYTES])))
+    let prefix = &text[..text.floor_char_boundary(bytes_max)];
+    Cow::Owned(format!("{prefix}{MARK}{}", hexadecimal(&Sha256::digest(text)[..DIGEST_BYTES])))
 }
 
-/// Messages, which recording has cut already, but for one character.
+/// A message, cut if it is too long. Recording has cut it already, to one character more.
 pub(crate) fn message(text: &str) -> Cow<'_, str> {
     if text.len() <= ERROR_MSG_CHARS_MAX {
         return Cow::Borrowed(text);
@@ -68,7 +68,7 @@ pub(crate) fn message(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Schema payloads: of a large one only its size and digest are kept, as JSON like any other payload.
+/// A schema payload; in place of a payload that is too large, JSON that says its size and digest.
 pub(crate) fn payload(text: &str) -> Cow<'_, str> {
     if text.len() <= SCHEMA_PAYLOAD_BYTES_MAX {
         return Cow::Borrowed(text);
@@ -77,7 +77,7 @@ pub(crate) fn payload(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!(r#"{CUT_PAYLOAD}{{"bytes":{bytes},"sha256":"{digest}"}}}}"#))
 }
 
-/// Whether that stands for a payload that was too large.
+/// Whether the payload stands for one that was too large.
 pub(crate) fn is_cut_payload(payload: &str) -> bool {
     payload.starts_with(CUT_PAYLOAD)
 }

@@ -1,4 +1,4 @@
-//! A request with texts that are longer than the database keeps, and these texts cut. Pure; runs on the compactor.
+//! A request whose texts are longer than the database keeps, with these texts cut. Pure; runs on the compactor.
 
 use super::cut;
 use crate::event::{Code, DetailSink, Limit, NAME_BYTES_MAX, Notes};
@@ -15,7 +15,7 @@ pub(crate) struct CutRequest<'a> {
 }
 
 impl<'a> CutRequest<'a> {
-    /// Cuts what is too long.
+    /// Cuts the texts that are too long.
     pub(crate) fn new(whole: RequestRecord<'a>) -> Self {
         let texts = RefCell::new(Vec::new());
         let cut_id = |id: Id<'a>| {
@@ -31,7 +31,7 @@ impl<'a> CutRequest<'a> {
         Self { whole, texts: texts.into_inner() }
     }
 
-    /// The request with the texts that are kept.
+    /// The request with the texts as the database keeps them.
     pub(crate) fn record(&self) -> RequestRecord<'_> {
         // In the order in which they were cut.
         let texts = RefCell::new(self.texts.iter());
@@ -40,30 +40,30 @@ impl<'a> CutRequest<'a> {
     }
 }
 
-/// Whether nothing of a request needs to be cut. Messages are counted only where they may be too long.
+/// Whether all texts of a request fit. The characters of a message are counted only where there may be too many.
 pub(crate) fn fits(request: &RequestRecord<'_>) -> bool {
-    let mut fitting = Fitting { all: true };
-    fitting.id("request_id", Some(request.request_id));
-    fitting.id("session_id", request.session_id);
+    let mut check = FitCheck { all_fit: true };
+    check.id("request_id", Some(request.request_id));
+    check.id("session_id", request.session_id);
     for name in [Some(request.proxy), Some(request.method), request.tool] {
-        fitting.text("name", Limit::Bytes(NAME_BYTES_MAX), name);
+        check.text("name", Limit::Bytes(NAME_BYTES_MAX), name);
     }
-    request.put_details(&mut fitting);
-    fitting.all
+    request.put_details(&mut check);
+    check.all_fit
 }
 
 /// Whether all texts fit so far.
-struct Fitting {
-    all: bool,
+struct FitCheck {
+    all_fit: bool,
 }
 
-impl<'a> DetailSink<'a, Id<'a>> for Fitting {
+impl<'a> DetailSink<'a, Id<'a>> for FitCheck {
     fn id(&mut self, _name: &'static str, value: Option<Id<'a>>) {
-        self.all &= value.is_none_or(|id| cut::id_fits(&id));
+        self.all_fit &= value.is_none_or(|id| cut::id_fits(&id));
     }
 
     fn text(&mut self, _name: &'static str, limit: Limit, value: Option<&'a str>) {
-        self.all &= value.is_none_or(|text| cut::fits(text, limit));
+        self.all_fit &= value.is_none_or(|text| cut::fits(text, limit));
     }
 
     fn number(&mut self, _name: &'static str, _value: Option<i64>) {}

@@ -3,8 +3,9 @@
 //! Nothing here depends on order: of several requests with one id, `precedence.rs` says which counts, and facts about a
 //! session form a commutative monoid. No I/O, no clock; runs on the compactor.
 //!
-//! Values that are longer than the database keeps are cut here, so that the log keeps what was recorded, and every table
-//! sees the same: what is cut before it is compared or merged depends on nothing but itself.
+//! Values that are longer than the database keeps are cut here. So the log keeps what was recorded, and every table
+//! gets the same value; and because values are cut before they are compared or merged, a cut value depends on nothing
+//! but itself.
 
 use super::cut;
 use super::cut_request::{CutRequest, fits};
@@ -17,9 +18,10 @@ use std::borrow::Cow;
 /// What one record changes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Mutation<'a> {
-    /// A row of `requests`, and what it adds to its session, unless a request with that id is there and is less.
+    /// A row of `requests`, and what the request adds to its session, unless the table has a lesser request with that
+    /// id.
     Request(RequestRecord<'a>),
-    /// The same, where some of its values are cut.
+    /// The same, for a request some of whose texts are cut.
     CutRequest(Box<CutRequest<'a>>),
     /// Facts about a session.
     Session(Cow<'a, str>, SessionFacts),
@@ -35,7 +37,7 @@ pub(crate) fn fold(record: Record<'_>) -> Mutation<'_> {
         Record::Request(request) if fits(&request) => Mutation::Request(request),
         Record::Request(request) => Mutation::CutRequest(Box::new(CutRequest::new(request))),
         Record::Session(session) => {
-            Mutation::Session(cut::id(session.session_id.text()), SessionFacts::announced(&session))
+            Mutation::Session(cut::id(session.session_id.text()), SessionFacts::of_announcement(&session))
         }
         Record::SessionClosed(closed) => {
             let facts = SessionFacts { closed_at: Some(closed.ended_at), ..SessionFacts::default() };
@@ -46,7 +48,7 @@ pub(crate) fn fold(record: Record<'_>) -> Mutation<'_> {
     }
 }
 
-/// A version of what a server offers, cut where it must be.
+/// A version of what a server offers, with values cut where they are too long.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SchemaVersionRow<'a> {
     pub(crate) ts: i64,

@@ -1,20 +1,21 @@
-//! Latency histograms that merge without loss: what a roll-up keeps of latencies it can't keep one by one.
+//! Latency histograms that merge without loss: a roll-up keeps these where it can't keep latencies one by one.
 //!
-//! Pure; runs on the compactor and on whoever asks. Bytes that it decodes come from a database that others can write,
+//! Pure; runs on the compactor and on readers' threads. The bytes to decode come from a database that others can write,
 //! so they are checked and bounded.
 
 use crate::ground::varint;
 
 /// Values below this have a bucket of their own.
 const EXACT: i64 = 128;
-/// From there on, each power of two is cut into so many buckets, as a power of two itself: a bucket is at most 1/64 of
-/// its values wide, and its middle at most 0.8 % away from any of them.
+/// From there on, each power of two has two to this power of buckets. So a bucket is at most 1/64 of its values wide,
+/// and its middle at most 0.8 % away from any of them.
 const BUCKETS_PER_OCTAVE_LOG2: u32 = 6;
 const BUCKETS_PER_OCTAVE: u16 = 1 << BUCKETS_PER_OCTAVE_LOG2;
 /// One more than the bucket of `i64::MAX`: 128 values, and the octaves from 2^7 to 2^62.
 const BUCKETS: u16 = 128 + 56 * BUCKETS_PER_OCTAVE;
 
-/// How many values lie where. Merging is commutative and associative, and the default changes nothing.
+/// How many values lie in which bucket. Merging is commutative and associative, and merging the default changes
+/// nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Histogram {
     /// Bucket and count, ascending by bucket; no count is zero, and their sum fits an `i64`.
@@ -26,19 +27,19 @@ pub(crate) struct Histogram {
 #[error("expected a histogram, found other bytes")]
 pub(crate) struct HistogramError;
 
-/// A bucket and what it holds.
+/// A bucket: its bounds, and how many values are in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bucket {
-    /// The least value that falls into it.
+    /// The least value that falls into the bucket.
     pub(crate) low: i64,
-    /// The greatest.
+    /// The greatest value that falls into the bucket.
     pub(crate) high: i64,
-    /// How many values did.
+    /// How many values fell into the bucket.
     pub(crate) count: u64,
 }
 
 impl Bucket {
-    /// The value that stands for all of the bucket: its middle.
+    /// The middle of the bucket, which stands for all its values.
     pub(crate) const fn middle(&self) -> i64 {
         self.low + (self.high - self.low) / 2
     }
@@ -53,7 +54,7 @@ impl Histogram {
         Self { buckets: runs.map(|run| (run[0], run.len() as u64)).collect() }
     }
 
-    /// Adds all values of another.
+    /// Adds all values of another histogram.
     pub(crate) fn merge(&mut self, other: &Self) {
         if self.buckets.is_empty() {
             self.buckets.clone_from(&other.buckets);
@@ -78,7 +79,7 @@ impl Histogram {
         self.buckets.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
-    /// The buckets that hold anything, ascending.
+    /// The buckets that have values, ascending.
     pub(crate) fn buckets(&self) -> impl DoubleEndedIterator<Item = Bucket> + '_ {
         self.buckets.iter().map(|(bucket, count)| {
             let (low, high) = bounds_of(*bucket);
@@ -97,7 +98,7 @@ impl Histogram {
             .map(|bucket| bucket.middle())
     }
 
-    /// Appends the histogram's bytes: for each bucket, how far it is from the one before and its count, as varints.
+    /// Appends the histogram's bytes: for each bucket, its distance from the bucket before and its count, as varints.
     pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
         let mut previous = 0;
         for (bucket, count) in &self.buckets {
@@ -116,10 +117,10 @@ impl Histogram {
     }
 }
 
-/// Many histograms being added up, straight from their bytes.
+/// A sum of many histograms, made straight from their bytes.
 ///
-/// A plain array of counts: merging one histogram after the other makes the list of buckets anew each time, and
-/// statistics of 300 tools over a ragged week took 1.7 times as long.
+/// It is a plain array of counts, because merging one histogram after the other makes the list of buckets anew each
+/// time: statistics of 300 tools over a ragged week took 1.7 times as long that way.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HistogramSum {
     /// Counts by bucket, up to the last bucket that was seen.
@@ -172,7 +173,7 @@ fn entries(mut bytes: &[u8]) -> impl Iterator<Item = Result<(u16, u64), Histogra
         let mut entry = || {
             let distance = varint::take(&mut bytes)?;
             let count = varint::take(&mut bytes).filter(|count| *count > 0)?;
-            // A distance of 0 is the bucket before again, but of the first.
+            // Only the first bucket may have the distance 0; of any other it would be the bucket before once more.
             let bucket = if total == 0 { distance } else { next.checked_add(distance.checked_sub(1)?)? };
             let bucket = u16::try_from(bucket).ok().filter(|bucket| *bucket < BUCKETS)?;
             total = total.checked_add(count).filter(|total| i64::try_from(*total).is_ok())?;

@@ -1,7 +1,7 @@
 //! Folding, the pure part: what records change in the tables, how roll-ups and digests add up, how schemas differ.
 //!
-//! Open `fold.rs`. Called by the compactor's thread, and by readers for what roll-ups and digests mean. No I/O, no clock, no
-//! file, no database.
+//! Open `fold.rs`. Runs on the compactor's thread, and on readers' threads for what roll-ups and digests mean. No I/O,
+//! no clock, no file, no database.
 
 pub(crate) mod cell_scope;
 pub(crate) mod cut;

@@ -1,8 +1,8 @@
 //! Of several requests with one id, which one counts. Pure; runs on the compactor.
 //!
-//! Records come in any order, and the tables must not depend on it. So there is an order of requests that says which one
-//! stays, whichever was folded first: the earliest; of those of one time the one with the better status, then the quicker
-//! one. What decides beyond that says nothing about the requests, and is the same everywhere: the session's id, then the
+//! Records come in any order, and the tables must not depend on that order. So there is an order of requests that says
+//! which one stays, whichever was folded first: the earliest; of several with one time the one with the better status,
+//! then the quicker one. Beyond that the order is arbitrary, but the same everywhere: the session's id, then the
 //! details one by one in the order of their list, absent before present, and the names of what was called.
 
 use crate::event::{DetailValue, Status};
@@ -17,15 +17,15 @@ pub(crate) struct Precedence<'a> {
     latency_us: i64,
     session_id: Option<Id<'a>>,
     details: Vec<(&'static str, Option<DetailValue<'a, Id<'a>>>)>,
-    // Last, because they may be those of calls that are too many. Which are depends on the order of events: it must decide
-    // between requests that differ in nothing else.
+    // The names come last, because a call beyond the limit has other names, and which calls are beyond it depends on
+    // the order of events: so names may decide only between requests that differ in nothing else.
     proxy: &'a str,
     method: &'a str,
     tool: Option<&'a str>,
 }
 
 impl<'a> Precedence<'a> {
-    /// Of that request.
+    /// The precedence of a request.
     pub(crate) fn of(request: &RequestRecord<'a>) -> Self {
         let mut details = Vec::new();
         request.put_details(&mut details);

@@ -1,9 +1,9 @@
-//! Roll-ups: what requests add up to within a cell of time, at several levels of time, for each call and for all
-//! calls together.
+//! Roll-ups: what requests add up to within a cell of time, at several levels of time, for each call and for all calls
+//! together.
 //!
-//! Pure. The folder keeps them in the transaction that adds the rows, `mcplog rebuild` makes them afresh, queries put a
-//! range of time together from them. A cell is a function of the set of its requests: [`Cell::merge`] is commutative
-//! and associative, so neither order nor batching shows.
+//! Pure. The index writes roll-ups in the transaction that adds the rows, `mcplog rebuild` makes them anew, and queries
+//! put a range of time together from them. A cell is a function of the set of its requests: [`Cell::merge`] is
+//! commutative and associative, so neither order nor batching shows.
 
 use super::histogram::{Histogram, HistogramSum};
 use crate::event::Status;
@@ -11,15 +11,15 @@ use crate::ground::varint;
 
 /// A minute with at least so many requests, of all calls together, has cells for each of its seconds too.
 ///
-/// Below, the rows at the ragged end of a range are read, which should take two milliseconds at most; above, cells of
-/// seconds add about ten bytes per row to the database (estimated, both).
+/// In a minute with fewer, queries read the rows at the edge of a range, which should take two milliseconds at most. In
+/// a minute with more, cells of seconds add about ten bytes per row to the database. (Both are estimates.)
 pub(crate) const DENSE_CALLS: i64 = if cfg!(test) { 256 } else { 2048 };
-/// How many of its slowest requests a cell names, of each outcome.
+/// How many of its slowest requests a cell names at most, of each ending.
 pub(crate) const SLOWEST: usize = 8;
 // The length of each list takes four bits, and the lengths of all lists one number.
-const _: () = assert!(SLOWEST < 1 << 4 && 4 * Outcome::ALL.len() <= u64::BITS as usize);
+const _: () = assert!(SLOWEST < 1 << 4 && 4 * Ending::ALL.len() <= u64::BITS as usize);
 
-/// How long a cell is. Each level's span is a multiple of the one before.
+/// How long a cell is. The length of each level is a multiple of the length before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Level {
     Second,
@@ -41,7 +41,8 @@ impl Level {
         self as i64
     }
 
-    pub(crate) const fn span_ms(self) -> i64 {
+    /// The length of a cell in milliseconds.
+    pub(crate) const fn length_ms(self) -> i64 {
         const MINUTE_MS: i64 = 60_000;
         match self {
             Self::Second => 1000,
@@ -56,19 +57,20 @@ impl Level {
 
     /// The first millisecond of the cell that `ts` lies in.
     pub(crate) const fn start_of(self, ts: i64) -> i64 {
-        // Saturates only at the beginning of time, where the first cell of every level is cut short.
-        ts.div_euclid(self.span_ms()).saturating_mul(self.span_ms())
+        // The product saturates only at the beginning of time, where the first cell of every level is shorter.
+        ts.div_euclid(self.length_ms()).saturating_mul(self.length_ms())
     }
 
-    /// The first millisecond behind the cell that `ts` lies in; `i64::MAX` for the last one, which includes it.
+    /// The first millisecond behind the cell that `ts` lies in; `i64::MAX` for the last cell, which includes that
+    /// millisecond.
     pub(crate) const fn end_of(self, ts: i64) -> i64 {
-        (ts.div_euclid(self.span_ms()) + 1).saturating_mul(self.span_ms())
+        (ts.div_euclid(self.length_ms()) + 1).saturating_mul(self.length_ms())
     }
 }
 
-/// How a request ended, as filters tell requests apart.
+/// How a request ended, as far as filters tell: by status and `isError`. [`Outcome`](crate::event::Outcome) says more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Ending {
     Ok,
     /// Status ok, but the result said `isError`.
     ToolError,
@@ -76,7 +78,7 @@ pub(crate) enum Outcome {
     Timeout,
 }
 
-impl Outcome {
+impl Ending {
     pub(crate) const ALL: [Self; 4] = [Self::Ok, Self::ToolError, Self::Error, Self::Timeout];
 
     pub(crate) fn of(status: Status, tool_error: bool) -> Self {
@@ -89,7 +91,7 @@ impl Outcome {
     }
 }
 
-/// What a roll-up needs of one request.
+/// The fields of a request that roll-ups need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sample {
     /// The row's id.
@@ -106,12 +108,13 @@ pub(crate) struct Sample {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub(crate) calls: i64,
-    /// Status error.
+    /// How many requests have status error.
     pub(crate) errors: i64,
-    /// Status timeout.
+    /// How many requests have status timeout.
     pub(crate) timeouts: i64,
+    /// How many results said `isError`.
     pub(crate) tool_errors: i64,
-    /// Sizes that are known, together; a negative one counts as 0.
+    /// The sum of the sizes that are known, in bytes; a negative size counts as 0.
     pub(crate) bytes_in: i64,
     pub(crate) bytes_out: i64,
     pub(crate) first_ts: i64,
@@ -121,7 +124,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// No request; changes nothing when merged.
+    /// The cell of no request. Merging it changes nothing.
     pub(crate) fn empty() -> Self {
         Self {
             calls: 0,
@@ -137,7 +140,7 @@ impl Cell {
         }
     }
 
-    /// What these requests add up to.
+    /// The cell of these requests.
     pub(crate) fn of(samples: &[Sample]) -> Self {
         let mut cell = Self::empty();
         cell.calls = i64::try_from(samples.len()).unwrap_or(i64::MAX);
@@ -149,14 +152,14 @@ impl Cell {
             cell.bytes_out = cell.bytes_out.saturating_add(sample.bytes_out.unwrap_or(0).max(0));
             cell.first_ts = cell.first_ts.min(sample.ts);
             cell.last_ts = cell.last_ts.max(sample.ts);
-            let outcome = Outcome::of(sample.status, sample.tool_error);
-            cell.slowest.add(outcome, Slow { latency_us: sample.latency_us, id: sample.id });
+            let ending = Ending::of(sample.status, sample.tool_error);
+            cell.slowest.add(ending, Slow { latency_us: sample.latency_us, id: sample.id });
         }
         cell.latencies = Histogram::of(samples.iter().map(|sample| sample.latency_us));
         cell
     }
 
-    /// Adds another's requests, which must be different ones.
+    /// Adds the requests of another cell, which must be different requests.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.calls = self.calls.saturating_add(other.calls);
         self.errors = self.errors.saturating_add(other.errors);
@@ -171,25 +174,25 @@ impl Cell {
     }
 
     /// Appends the bytes of a cell that begins at `start`: numbers as varints, then the slowest, then the histogram, so
-    /// that whoever needs no histogram need not read it. It is left out where the slowest are all: where tools are many,
-    /// that is so in most minutes.
+    /// that readers without need of the histogram need not read it. The histogram is left out where the slowest are all
+    /// requests, as in most minutes where there are many tools.
     pub(crate) fn encode(&self, start: i64, bytes: &mut Vec<u8>) {
         let counts = [self.calls, self.errors, self.timeouts, self.tool_errors, self.bytes_in, self.bytes_out];
         // Differences wrap: at both ends of time they exceed an i64.
         let times = [self.first_ts.wrapping_sub(start), self.last_ts.wrapping_sub(self.first_ts)];
         counts.iter().chain(&times).for_each(|number| varint::put(number.cast_unsigned(), bytes));
         self.slowest.encode(bytes);
-        if !self.is_listed() {
+        if !self.lists_every_request() {
             self.latencies.encode(bytes);
         }
     }
 
-    /// Whether each of its requests is among the slowest.
-    fn is_listed(&self) -> bool {
+    /// Whether every request of the cell is among the slowest.
+    fn lists_every_request(&self) -> bool {
         self.slowest.iter().count() as u64 == self.calls.unsigned_abs()
     }
 
-    /// Reads all but the histogram, which the rest of `bytes` is then; `None` if it is no cell.
+    /// Reads all but the histogram, and leaves that in `bytes`; `None` if the bytes are no cell.
     pub(crate) fn decode_head(start: i64, bytes: &mut &[u8]) -> Option<Self> {
         let numbers = Self::decode_numbers(start, bytes)?;
         Some(Self { slowest: Slowest::decode(bytes)?, ..numbers })
@@ -214,10 +217,10 @@ impl Cell {
         Some(cell)
     }
 
-    /// Reads a cell that begins at `start`, all of `bytes`; `None` if it is none.
+    /// Reads a cell that begins at `start`, all of `bytes`; `None` if the bytes are no cell.
     pub(crate) fn decode(start: i64, mut bytes: &[u8]) -> Option<Self> {
         let head = Self::decode_head(start, &mut bytes)?;
-        let latencies = match (bytes, head.is_listed()) {
+        let latencies = match (bytes, head.lists_every_request()) {
             ([], true) => Histogram::of(head.slowest.iter().map(|slow| slow.latency_us)),
             ([], false) => return None,
             _ => Histogram::decode(bytes).ok()?,
@@ -226,22 +229,22 @@ impl Cell {
     }
 }
 
-/// Many cells being added up, straight from their bytes, but for the lists of their slowest.
+/// A sum of many cells, made straight from their bytes. It has no lists of the slowest.
 #[derive(Clone, Debug)]
 pub(crate) struct CellSum {
-    /// Without latencies.
+    /// The numbers; latencies and slowest are empty.
     numbers: Cell,
     latency_max_us: i64,
     latencies: HistogramSum,
 }
 
 impl CellSum {
-    /// Of no cell.
+    /// The sum of no cell.
     pub(crate) fn empty() -> Self {
         Self { numbers: Cell::empty(), latency_max_us: i64::MIN, latencies: HistogramSum::default() }
     }
 
-    /// Adds a cell that begins at `start`; `None` if the bytes are none, and the sum is of no use then.
+    /// Adds a cell that begins at `start`; `None` if the bytes are no cell, and then the sum is of no use.
     pub(crate) fn add(&mut self, start: i64, mut bytes: &[u8]) -> Option<()> {
         let numbers = Cell::decode_numbers(start, &mut bytes)?;
         self.numbers.merge(&numbers);
@@ -249,9 +252,9 @@ impl CellSum {
         let latency_max_us = Slowest::pass_over(&mut bytes)?;
         self.latency_max_us = self.latency_max_us.max(latency_max_us.unwrap_or(i64::MIN));
         if bytes.is_empty() {
-            let listed = Cell { slowest: Slowest::decode(&mut lists)?, ..numbers };
-            listed.slowest.iter().for_each(|slow| self.latencies.add_value(slow.latency_us));
-            return listed.is_listed().then_some(());
+            let cell = Cell { slowest: Slowest::decode(&mut lists)?, ..numbers };
+            cell.slowest.iter().for_each(|slow| self.latencies.add_value(slow.latency_us));
+            return cell.lists_every_request().then_some(());
         }
         self.latencies.add(bytes).ok()
     }
@@ -264,7 +267,7 @@ impl CellSum {
         self.numbers.merge(&Cell { slowest: Slowest::default(), latencies: Histogram::default(), ..cell });
     }
 
-    /// The sum as a cell that names none as slowest, and the latency of the slowest.
+    /// The sum as a cell without a list of the slowest, and the latency of the slowest request in microseconds.
     pub(crate) fn finish(self) -> (Cell, i64) {
         (Cell { latencies: self.latencies.finish(), ..self.numbers }, self.latency_max_us)
     }
@@ -284,15 +287,15 @@ impl Slow {
     }
 }
 
-/// The slowest requests of each outcome, the slowest first; at most [`SLOWEST`] of each.
+/// The slowest requests of each ending, the slowest first; at most [`SLOWEST`] of each.
 ///
-/// Apart, because failures are few: among the slowest of all, those of one outcome may not be.
+/// Each ending has a list of its own, because failures are few: the slowest of all may have none of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Slowest([Vec<Slow>; Outcome::ALL.len()]);
+pub(crate) struct Slowest([Vec<Slow>; Ending::ALL.len()]);
 
 impl Slowest {
-    pub(crate) fn of(&self, outcome: Outcome) -> &[Slow] {
-        &self.0[outcome as usize]
+    pub(crate) fn of(&self, ending: Ending) -> &[Slow] {
+        &self.0[ending as usize]
     }
 
     /// The latency of the slowest of all.
@@ -304,21 +307,21 @@ impl Slowest {
         self.0.iter().flatten()
     }
 
-    fn add(&mut self, outcome: Outcome, slow: Slow) {
-        let list = &mut self.0[outcome as usize];
+    fn add(&mut self, ending: Ending, slow: Slow) {
+        let list = &mut self.0[ending as usize];
         if list.len() == SLOWEST {
             if list.last().is_some_and(|last| last.before(&slow)) {
                 return;
             }
             list.pop();
         }
-        let at = list.partition_point(|held| held.before(&slow));
+        let at = list.partition_point(|listed| listed.before(&slow));
         list.insert(at, slow);
     }
 
     fn merge(&mut self, other: &Self) {
-        for outcome in Outcome::ALL {
-            other.of(outcome).iter().for_each(|slow| self.add(outcome, *slow));
+        for ending in Ending::ALL {
+            other.of(ending).iter().for_each(|slow| self.add(ending, *slow));
         }
     }
 
@@ -357,7 +360,7 @@ impl Slowest {
     /// Reads the lists from the front; `None` if there are none.
     fn decode(bytes: &mut &[u8]) -> Option<Self> {
         let mut lengths = varint::take(bytes)?;
-        let mut lists: [Vec<Slow>; Outcome::ALL.len()] = Default::default();
+        let mut lists: [Vec<Slow>; Ending::ALL.len()] = Default::default();
         for list in &mut lists {
             let length = usize::try_from(lengths & 0xf).ok().filter(|length| *length <= SLOWEST)?;
             lengths >>= 4;
@@ -422,12 +425,12 @@ mod tests {
         #[test]
         fn the_slowest_of_an_outcome_are_the_first_of_those_that_ended_so(samples in samples()) {
             let slowest = Cell::of(&samples).slowest;
-            for outcome in Outcome::ALL {
-                let ended_so = samples.iter().filter(|sample| Outcome::of(sample.status, sample.tool_error) == outcome);
+            for ending in Ending::ALL {
+                let ended_so = samples.iter().filter(|sample| Ending::of(sample.status, sample.tool_error) == ending);
                 let mut sorted: Vec<_> = ended_so.map(|sample| (sample.latency_us, sample.id)).collect();
                 sorted.sort_by(|one, other| other.cmp(one));
                 sorted.truncate(SLOWEST);
-                let listed: Vec<_> = slowest.of(outcome).iter().map(|slow| (slow.latency_us, slow.id)).collect();
+                let listed: Vec<_> = slowest.of(ending).iter().map(|slow| (slow.latency_us, slow.id)).collect();
                 prop_assert_eq!(listed, sorted);
             }
             prop_assert_eq!(slowest.latency_max_us(), samples.iter().map(|sample| sample.latency_us).max());
@@ -461,7 +464,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_cell_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             if let Some(cell) = Cell::decode(0, &bytes) {
-                prop_assert!(Outcome::ALL.iter().all(|outcome| cell.slowest.of(*outcome).len() <= SLOWEST));
+                prop_assert!(Ending::ALL.iter().all(|ending| cell.slowest.of(*ending).len() <= SLOWEST));
             }
         }
 
@@ -471,7 +474,7 @@ mod tests {
         ) {
             for levels in Level::ALL.windows(2) {
                 let (fine, coarse) = (levels[0], levels[1]);
-                prop_assert_eq!(coarse.span_ms() % fine.span_ms(), 0);
+                prop_assert_eq!(coarse.length_ms() % fine.length_ms(), 0);
                 let (start, end) = (fine.start_of(ts), fine.end_of(ts));
                 prop_assert!(start <= ts && (ts < end || end == i64::MAX));
                 prop_assert_eq!((fine.start_of(start), fine.end_of(start)), (start, end));
@@ -488,11 +491,11 @@ mod tests {
             numbers.iter().for_each(|number| varint::put(*number, &mut bytes));
             Slowest::decode(&mut bytes.as_slice())
         };
-        assert!(decode(&[0x12, 9, 7, 0, 1, 3, 1]).is_some_and(|slowest| slowest.of(Outcome::ToolError).len() == 1));
+        assert!(decode(&[0x12, 9, 7, 0, 1, 3, 1]).is_some_and(|slowest| slowest.of(Ending::ToolError).len() == 1));
         assert_eq!(decode(&[2, 9, 1, 0, 1]), None, "the same twice");
         assert_eq!(decode(&[2, 9, 1, u64::MAX, 1]), None, "a slower one behind");
         assert_eq!(decode(&[2, 9, 1, 3]), None, "cut");
-        assert_eq!(decode(&[0x1_0000]), None, "a fifth outcome");
+        assert_eq!(decode(&[0x1_0000]), None, "a fifth ending");
         let long: Vec<_> = std::iter::once(9).chain((0..9).flat_map(|id| [1, id])).collect();
         assert_eq!(decode(&long), None);
     }

@@ -1,23 +1,23 @@
 //! Pages of roll-up cells: the cells of several calls that begin at the same time, in one blob.
 //!
-//! Pure. Of many tools each has few requests in a minute, so that a row of the database for each cell costs more than
-//! the cell, to write and to read: with 300 tools and a row for each cell, folding a million rows did 92,500 a second,
-//! with pages 118,700, and the database had 3 % more bytes. The folder replaces the cells of a page that changed;
-//! queries pass over those they don't want.
+//! Pure. Where there are many tools, each has few requests in a minute, so that a row of the database for each cell
+//! costs more than the cell, to write and to read: with 300 tools and a row for each cell, folding a million rows did
+//! 92,500 a second, with pages 118,700, and the database had 3 % more bytes. The index replaces the cells of a page
+//! that changed; queries pass over the cells that they don't want.
 
 use super::cell_scope::CellScope;
 use crate::ground::varint;
 use std::collections::BTreeMap;
 
-/// How many calls share a page. More of them would make single tools dearer, whose queries read whole pages.
+/// How many calls share a page. With more, queries of a single tool would cost more, because they read whole pages.
 const CALLS_PER_PAGE: i64 = 32;
 
-/// The page that a call's cells are in, or those of all calls together.
+/// The page that the cells of a scope are in.
 pub(crate) fn page_of(scope: CellScope) -> i64 {
     scope.number().div_euclid(CALLS_PER_PAGE)
 }
 
-/// The cells of a page: whose each is and its bytes, ascending. Bytes that are no entry end it with an error.
+/// The cells of a page, ascending by scope: scope and bytes of each. Bytes that are no cell end them with an error.
 pub(crate) fn cells(page: i64, mut bytes: &[u8]) -> impl Iterator<Item = Result<(CellScope, &[u8]), PageError>> {
     let mut next = page.saturating_mul(CALLS_PER_PAGE);
     std::iter::from_fn(move || {
@@ -37,8 +37,12 @@ pub(crate) fn cells(page: i64, mut bytes: &[u8]) -> impl Iterator<Item = Result<
     })
 }
 
-/// The page's bytes with other cells in the place of some; an empty cell is none.
-pub(crate) fn replaced(page: i64, bytes: &[u8], changes: &BTreeMap<CellScope, Vec<u8>>) -> Result<Vec<u8>, PageError> {
+/// The page's bytes with `changes` in the place of the cells of the same scopes; an empty cell is removed.
+pub(crate) fn replace_cells(
+    page: i64,
+    bytes: &[u8],
+    changes: &BTreeMap<CellScope, Vec<u8>>,
+) -> Result<Vec<u8>, PageError> {
     let mut all = cells(page, bytes).collect::<Result<BTreeMap<_, _>, _>>()?;
     all.extend(changes.iter().map(|(scope, cell)| (*scope, cell.as_slice())));
     let mut replaced = Vec::with_capacity(bytes.len() + changes.values().map(Vec::len).sum::<usize>());
@@ -52,7 +56,7 @@ pub(crate) fn replaced(page: i64, bytes: &[u8], changes: &BTreeMap<CellScope, Ve
     Ok(replaced)
 }
 
-/// How many calls without a cell come before it, and the cell.
+/// Takes a cell from the front: how many calls without a cell come before it, and its bytes.
 fn take<'a>(bytes: &mut &'a [u8]) -> Option<(u64, &'a [u8])> {
     let skipped = varint::take(bytes)?;
     let length = usize::try_from(varint::take(bytes)?).ok()?;
@@ -91,13 +95,13 @@ mod tests {
         ) {
             let (mut page, mut held) = (Vec::new(), BTreeMap::new());
             for changes in puts {
-                page = replaced(1, &page, &changes).unwrap();
+                page = replace_cells(1, &page, &changes).unwrap();
                 held.extend(changes);
             }
             held.retain(|_, cell| !cell.is_empty());
             let found: BTreeMap<_, _> = cells(1, &page).map(|cell| cell.map(|(scope, cell)| (scope, cell.to_vec())).unwrap()).collect();
             prop_assert_eq!(&found, &held);
-            prop_assert_eq!(replaced(1, &[], &held), Ok(page));
+            prop_assert_eq!(replace_cells(1, &[], &held), Ok(page));
         }
 
         #[test]

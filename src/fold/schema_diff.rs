@@ -12,13 +12,13 @@ pub(crate) struct Change {
     pub(crate) item_name: Option<String>,
 }
 
-/// The change that the first version is.
+/// The change of a first version.
 pub(crate) fn initial() -> Change {
     Change { change_type: "initial".into(), item_name: None }
 }
 
-/// Where a method's result lists named items: the list's key, the item's key, the word for an item, and how long its name
-/// may be.
+/// Where a method's result lists named items: the list's key, the item's key, the word for an item, and how long its
+/// name may be.
 const LISTS: &[(&str, &str, &str, &str, usize)] = &[
     ("tools/list", "tools", "name", "tool", NAME_BYTES_MAX),
     ("resources/list", "resources", "uri", "resource", ADDRESS_BYTES_MAX),
@@ -28,9 +28,10 @@ const LISTS: &[(&str, &str, &str, &str, usize)] = &[
 
 /// What changed from `old` to `new`, two different results of `method`, sorted by item.
 ///
-/// `updated` where no named item differs: the method has none, the order changed, a payload was too large to be kept, or it
-/// is no JSON that nests less than 128 levels deep (where `serde_json` stops, so that no stack overflows); and where so
-/// many items differ that a list of them says nothing.
+/// The only change is `updated` where no named item differs: the method has no named items, their order changed, a
+/// payload was too large to be kept, or a payload is no JSON, or JSON of 128 levels or more (where `serde_json` stops,
+/// so that no stack overflows). The same goes for more than [`SCHEMA_CHANGES_MAX`] changes, of which a list says
+/// nothing.
 pub(crate) fn diff(method: &str, old: &str, new: &str) -> Vec<Change> {
     named_changes(method, old, new)
         .filter(|changes| !changes.is_empty() && changes.len() <= SCHEMA_CHANGES_MAX)

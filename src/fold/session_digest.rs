@@ -1,13 +1,13 @@
-//! The packed copy of all sessions: what filters and sums over them need, in a fixed number of bytes each.
+//! Digests of sessions: what filters and sums over all sessions need, in a fixed number of bytes each.
 //!
-//! Pure. 100,000 sessions are filtered in a few milliseconds this way; over rows of SQLite it takes ten times as long.
-//! The folder writes pages whole, in the transaction that changes a session; queries scan them.
+//! Pure. Filtering 100,000 sessions takes a few milliseconds this way, and ten times as long over rows of SQLite. The
+//! index writes whole pages, in the transaction that changes a session; queries scan them.
 
 /// Bytes of one session.
 pub(crate) const ENTRY_BYTES: usize = 56;
 /// How many sessions a page holds. Session ids ascend as sessions appear, so those that are active share few pages.
 pub(crate) const SESSIONS_PER_PAGE: i64 = 256;
-/// What stands for "not closed".
+/// Stands for `closed_at` of a session that is not closed.
 const OPEN: i64 = i64::MIN;
 
 /// One session, without its texts.
@@ -20,10 +20,10 @@ pub(crate) struct SessionDigest {
     /// Unix time in milliseconds, UTC, like all times here.
     pub(crate) started_at: i64,
     pub(crate) last_seen_at: i64,
-    /// Never `i64::MIN`, which no clock shows: it would read as absent.
+    /// Never `i64::MIN`, which no clock shows and which would read as absent.
     pub(crate) closed_at: Option<i64>,
     pub(crate) calls: i64,
-    /// Status error and timeout.
+    /// How many requests have status error or timeout.
     pub(crate) errors: i64,
     pub(crate) tool_errors: i64,
 }
@@ -39,7 +39,7 @@ pub(crate) fn session_at(page: i64, index: usize) -> i64 {
     page.saturating_mul(SESSIONS_PER_PAGE).saturating_add(i64::try_from(index).unwrap_or(i64::MAX))
 }
 
-/// Puts an entry at `index` of a page, or with `None` takes it out. A page ends with its last session.
+/// Puts an entry at `index` of a page, or with `None` removes that entry. A page ends with its last session.
 pub(crate) fn put(page: &mut Vec<u8>, index: usize, digest: Option<&SessionDigest>) {
     let start = index * ENTRY_BYTES;
     if page.len() < start + ENTRY_BYTES {
@@ -58,7 +58,7 @@ pub(crate) fn entries(page: &[u8]) -> impl Iterator<Item = (usize, SessionDigest
     entries.iter().enumerate().filter_map(|(index, entry)| Some((index, decode(entry)?)))
 }
 
-/// An entry's bytes. Of an absent session all are zero.
+/// An entry's bytes. In the place of an absent session all bytes are zero.
 fn encode(digest: &SessionDigest) -> [u8; ENTRY_BYTES] {
     let mut bytes = [0; ENTRY_BYTES];
     bytes[0..4].copy_from_slice(&digest.client.to_le_bytes());

@@ -1,4 +1,5 @@
-//! What is known about a session, and how that adds up: in any order, in any grouping, the same. Pure; runs on the compactor.
+//! What is known about a session, and how facts add up: in any order and any grouping, to the same. Pure; runs on the
+//! compactor.
 
 use super::cut;
 use super::platform;
@@ -12,13 +13,13 @@ use crate::record::request::RequestRecord;
 pub(crate) struct SessionFacts {
     /// The earliest announcement.
     pub(crate) announcement: Option<Announcement>,
-    /// What its requests add up to.
+    /// The sums over the session's requests.
     pub(crate) requests: Option<RequestFacts>,
     /// The earliest close.
     pub(crate) closed_at: Option<i64>,
 }
 
-/// What a Session event said. The least one counts: the earliest, and its client.
+/// What a Session event said. Of several, the least counts: the earliest, with its client.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Announcement {
     pub(crate) started_at: i64,
@@ -35,7 +36,7 @@ pub(crate) struct Announcement {
 pub(crate) struct RequestFacts {
     pub(crate) first_at: i64,
     pub(crate) last_at: i64,
-    /// The least of their proxies' names.
+    /// The least of the names of the requests' proxies.
     pub(crate) proxy: String,
     pub(crate) calls: i64,
     pub(crate) errors: i64,
@@ -43,24 +44,27 @@ pub(crate) struct RequestFacts {
 }
 
 impl SessionFacts {
-    pub(super) fn announced(session: &SessionRecord<'_>) -> Self {
+    /// The facts that a Session event says.
+    pub(super) fn of_announcement(session: &SessionRecord<'_>) -> Self {
         let name = |name: &str| cut::name(name, NAME_BYTES_MAX).into_owned();
-        let own = |text: Option<&str>| text.map(name);
+        let optional_name = |text: Option<&str>| text.map(name);
         let derived_platform = session.client_name.map(platform::from_client_name);
         let announcement = Announcement {
             started_at: session.started_at,
             proxy: name(session.proxy),
-            client_name: own(session.client_name),
-            client_version: own(session.client_version),
-            client_platform: own(session.client_platform.filter(|platform| !platform.is_empty()).or(derived_platform)),
-            protocol_version: own(session.protocol_version),
+            client_name: optional_name(session.client_name),
+            client_version: optional_name(session.client_version),
+            client_platform: optional_name(
+                session.client_platform.filter(|platform| !platform.is_empty()).or(derived_platform),
+            ),
+            protocol_version: optional_name(session.protocol_version),
             derived: session.derived,
         };
         Self { announcement: Some(announcement), ..Self::default() }
     }
 
-    /// Adds a request of the session. The same as merging the facts of a session that has only this request, without
-    /// making them.
+    /// Adds a request of the session: the same as merging the facts of a session that has only this request, without
+    /// making those facts.
     pub(crate) fn add_request(&mut self, request: &RequestRecord<'_>) {
         let requests = self.requests.get_or_insert_with(|| RequestFacts {
             first_at: request.ts,
@@ -84,9 +88,9 @@ impl SessionFacts {
     #[must_use]
     pub(crate) fn merge(self, other: Self) -> Self {
         Self {
-            announcement: either(self.announcement, other.announcement, Ord::min),
+            announcement: merge_options(self.announcement, other.announcement, Ord::min),
             requests: RequestFacts::of_both(self.requests, other.requests),
-            closed_at: either(self.closed_at, other.closed_at, Ord::min),
+            closed_at: merge_options(self.closed_at, other.closed_at, Ord::min),
         }
     }
 
@@ -99,7 +103,7 @@ impl SessionFacts {
     /// The announced start; until one arrives, the earliest known time.
     pub(crate) fn started_at(&self) -> i64 {
         let first = self.requests.as_ref().map(|requests| requests.first_at);
-        let earliest = either(first, self.closed_at, Ord::min);
+        let earliest = merge_options(first, self.closed_at, Ord::min);
         self.announcement.as_ref().map(|announcement| announcement.started_at).or(earliest).unwrap_or_default()
     }
 
@@ -112,7 +116,7 @@ impl SessionFacts {
 impl RequestFacts {
     /// Both together.
     pub(crate) fn of_both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
-        either(one, other, Self::merge)
+        merge_options(one, other, Self::merge)
     }
 
     fn merge(self, other: Self) -> Self {
@@ -127,7 +131,7 @@ impl RequestFacts {
     }
 }
 
-fn either<T>(one: Option<T>, other: Option<T>, both: impl FnOnce(T, T) -> T) -> Option<T> {
+fn merge_options<T>(one: Option<T>, other: Option<T>, both: impl FnOnce(T, T) -> T) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(both(one, other)),
         (one, other) => one.or(other),
@@ -177,7 +181,7 @@ mod tests {
     }
 
     fn session(started_at: i64, name: Option<&'static str>, platform: Option<&'static str>) -> SessionFacts {
-        SessionFacts::announced(&SessionRecord {
+        SessionFacts::of_announcement(&SessionRecord {
             session_id: Id::new("s"),
             proxy: "announced",
             started_at,

@@ -125,7 +125,7 @@ pub struct Config {
     pub keep_rows_age_ms: Option<u64>,
 
     /// How many bytes `store.db` may have; at least [`DATABASE_BYTES_MIN`]. Beyond it the oldest requests go, by whole
-    /// minutes, with everything else of their time; the newest minute stays. SQLite's own log beside it,
+    /// minutes, with everything else of their time; the newest minute stays. SQLite's WAL beside it,
     /// `store.db-wal`, takes up to about 32 MiB more. Absent, the default: no limit.
     ///
     /// The file of a database that was created without this and [`Config::keep_rows_age_ms`] does not get shorter: what

@@ -1,14 +1,15 @@
-//! One transaction: rows, what is derived from them, schema versions, and the checkpoint that vouches for all of it.
+//! One transaction: rows, what is derived from the rows, schema versions, and the checkpoint that vouches for all of
+//! them.
 //!
-//! Runs on the compactor. Session facts, roll-up cells and digests gather in memory and are merged into their tables
-//! once a batch, because the requests of a session and of a minute come in bunches.
+//! Runs on the compactor. A batch collects session facts, roll-up cells and digests in memory and merges them into
+//! their tables once, because the requests of a session and of a minute come in bunches.
 
 use super::checkpoint::Checkpoint;
 use super::digest_table::ChangedDigests;
 use super::name_numbers::NameNumbers;
 use super::newer_records::{self, NewerRecord};
 use super::request_rows::{NewRow, RequestRows};
-use super::rollup_table::Gathered;
+use super::rollup_table::RollupChanges;
 use super::sqlite_wal::note_doubt;
 use super::{schema_history, session_table};
 use crate::fold::fold::Mutation;
@@ -32,12 +33,12 @@ pub(crate) struct Batch<'c> {
     path: &'c Path,
     names: &'c mut NameNumbers,
     sessions: HashMap<i64, TouchedSession>,
-    rollups: Gathered,
-    /// Requests from before are expired.
+    rollups: RollupChanges,
+    /// Requests from before this time (Unix milliseconds) are expired.
     kept_since: i64,
-    /// How many of the batch were.
+    /// How many requests of the batch came too late, because they are from before `kept_since`.
     late_requests: u64,
-    in_doubt: &'c AtomicBool,
+    wal_in_doubt: &'c AtomicBool,
 }
 
 /// A session that the batch says something about.
@@ -45,7 +46,7 @@ pub(crate) struct Batch<'c> {
 struct TouchedSession {
     session_id: String,
     facts: SessionFacts,
-    /// A request of it was removed: its sums are counted again.
+    /// Whether one of its requests was removed, so that the sums are counted again.
     recount: bool,
 }
 
@@ -55,12 +56,12 @@ impl<'c> Batch<'c> {
         path: &'c Path,
         names: &'c mut NameNumbers,
         kept_since: i64,
-        in_doubt: &'c AtomicBool,
+        wal_in_doubt: &'c AtomicBool,
     ) -> rusqlite::Result<Self> {
         names.begin();
         let transaction = Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
         let rows = RequestRows::new(connection);
-        let (sessions, rollups) = (HashMap::new(), Gathered::default());
+        let (sessions, rollups) = (HashMap::new(), RollupChanges::default());
         Ok(Self {
             transaction,
             connection,
@@ -71,7 +72,7 @@ impl<'c> Batch<'c> {
             rollups,
             kept_since,
             late_requests: 0,
-            in_doubt,
+            wal_in_doubt,
         })
     }
 
@@ -109,7 +110,7 @@ impl<'c> Batch<'c> {
         self.add_requests(&requests)
     }
 
-    /// Keeps an intact record that can't be decoded.
+    /// Puts an intact record that can't be decoded into the quarantine table.
     pub(crate) fn quarantine_record(
         &mut self,
         segment: SegmentId,
@@ -126,7 +127,7 @@ impl<'c> Batch<'c> {
         ))
     }
 
-    /// Keeps an intact record of that kind and version, which a newer build wrote.
+    /// Keeps an intact record of that kind and version, which a newer build wrote, for a build that knows it.
     pub(crate) fn keep_newer(
         &mut self,
         segment: SegmentId,
@@ -146,7 +147,7 @@ impl<'c> Batch<'c> {
         self.checked(newer_records::take(&self.transaction, kind, records_max, bytes_max))
     }
 
-    /// Notes bytes that can't be read.
+    /// Notes bytes that can't be read in the quarantine table.
     pub(crate) fn quarantine_bytes(
         &mut self,
         segment: SegmentId,
@@ -159,9 +160,9 @@ impl<'c> Batch<'c> {
 
     /// Commits everything together with the checkpoint.
     pub(crate) fn commit(self, writer_id: WriterId, checkpoint: Checkpoint) -> Result<(), IndexError> {
-        let (path, in_doubt) = (self.path, self.in_doubt);
+        let (path, wal_in_doubt) = (self.path, self.wal_in_doubt);
         let finished = self.finish(writer_id, checkpoint);
-        note_doubt(&finished, in_doubt);
+        note_doubt(&finished, wal_in_doubt);
         finished.map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })
     }
 
@@ -206,15 +207,17 @@ impl<'c> Batch<'c> {
 
     fn add_requests(&mut self, new: &[NewRow<'_>]) -> rusqlite::Result<()> {
         let Self { rows, sessions, rollups, .. } = self;
-        let refused = rows.insert(new, |row| note(row, sessions, rollups))?;
-        // The id is there already. Events handed over twice are ignored whole; of different ones the least is kept.
-        for row in refused {
+        let duplicates = rows.insert(new, |row| note(row, sessions, rollups))?;
+        // The table has their request ids already. An event handed over twice is ignored whole; of different requests
+        // with one id the least is kept.
+        for row in duplicates {
             if let (Some(session), Some(id)) = (row.session, row.request.session_id) {
-                // Looking up its number may have made a session that nothing else names: it must be written, or go.
+                // Looking up the session's number may have added a session that nothing else names: such a session must
+                // be written or removed when the batch ends.
                 touch(sessions, session, id);
             }
-            if let Some(removed) = rows.give_way(row)? {
-                rollups.removed(removed.ts);
+            if let Some(removed) = rows.remove_if_greater(row)? {
+                rollups.note_removed(removed.ts);
                 if let Some((session, session_id)) = &removed.session {
                     touch(sessions, *session, Id::new(session_id)).recount = true;
                 }
@@ -267,7 +270,7 @@ impl<'c> Batch<'c> {
 }
 
 /// Notes what an inserted row adds to its session and its roll-ups.
-fn note(row: &NewRow<'_>, sessions: &mut HashMap<i64, TouchedSession>, rollups: &mut Gathered) {
+fn note(row: &NewRow<'_>, sessions: &mut HashMap<i64, TouchedSession>, rollups: &mut RollupChanges) {
     if let (Some(session), Some(id)) = (row.session, row.request.session_id) {
         touch(sessions, session, id).facts.add_request(&row.request);
     }

@@ -2,17 +2,18 @@
 //!
 //! Runs on the thread that opens the store.
 
-use super::sqlite_wal::FOLDED_PAGES;
+use super::sqlite_wal::WAL_PAGES_MAX;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 /// Twice SQLite's default: the tails of the indexes, which every batch rewrites, make half as many writes.
 pub(super) const PAGE_BYTES: u32 = 8192;
+
 /// Sets the connection up. A database that is to be created `shrinks` when rows go, or keeps their room for others.
 pub(super) fn configure(connection: &Connection, shrinks: bool) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(64);
-    // Plans that don't depend on bound values; otherwise SQLite makes a new one for each value, because a partial
-    // index might fit it.
+    // Plans that don't depend on bound values; otherwise SQLite makes a new one for each value, because a partial index
+    // might fit it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Takes effect where nothing is written yet.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
@@ -22,14 +23,14 @@ pub(super) fn configure(connection: &Connection, shrinks: bool) -> rusqlite::Res
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    // NORMAL: a commit waits for no disk. A power cut may take the last commits, checkpoint and rows together, and
-    // then the log still has the records: no segment is retired before `make_durable`.
+    // NORMAL: a commit waits for no disk. A power cut may take the last commits, checkpoint and rows together, and then
+    // the log still has the records: no segment is retired before `make_durable`.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    // A log that grew beyond that, because a reader was in the way, is shortened when it begins afresh.
+    // A WAL that grew beyond this limit, because a reader was in the way, is shortened when SQLite begins it anew.
     connection.pragma_update_and_check(
         None,
         "journal_size_limit",
-        i64::from(FOLDED_PAGES) * i64::from(PAGE_BYTES),
+        i64::from(WAL_PAGES_MAX) * i64::from(PAGE_BYTES),
         |_| Ok(()),
     )?;
     connection.pragma_update(None, "cache_size", -8192)?;

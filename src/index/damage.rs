@@ -1,6 +1,6 @@
 //! Damaged bytes in table `quarantine`: which segments have any, and where.
 //!
-//! Runs on the compactor. Records that can't be decoded are in the table too; here they are passed over.
+//! Runs on the compactor. The table also has records that can't be decoded; this file passes over them.
 
 use super::database::Index;
 use crate::ground::clock::now_ms;
@@ -9,7 +9,7 @@ use crate::ground::position::{Offset, SegmentId};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::HashSet;
 
-/// A row of the table, without a record.
+/// A row of the table that names damaged bytes and no record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DamageRow {
     pub(crate) segment: SegmentId,
@@ -48,7 +48,7 @@ impl Index {
         self.checked(read())
     }
 
-    /// Adds rows, in a transaction of their own. Those that are there already stay as they are.
+    /// Adds rows, in a transaction of their own. A row that the table already has stays as it is.
     pub(crate) fn add_damage(&mut self, rows: impl Iterator<Item = DamageRow>) -> Result<(), IndexError> {
         let add = || {
             let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;

@@ -34,16 +34,16 @@ const INCREMENTAL_VACUUM_OFFSET: u64 = 64;
 /// The database, for its one writer.
 #[derive(Debug)]
 pub(crate) struct Index {
-    /// Before the connection: its own thread's is closed first.
+    /// Declared before the connection, so that the copying thread's connection closes first.
     pub(super) copier: WalCopier,
     pub(super) connection: Connection,
     path: PathBuf,
     permit: WritePermit,
     pub(super) names: NameNumbers,
     pub(super) expiry: Expiry,
-    /// A sync of SQLite's own log may have failed since its frames were last all moved into the database: in this process, or
-    /// in the one that left a log behind.
-    pub(super) in_doubt: Arc<AtomicBool>,
+    /// Whether a sync of SQLite's WAL may have failed since the WAL was last copied whole into the database: in this
+    /// process, or in the process that left the WAL behind.
+    pub(super) wal_in_doubt: Arc<AtomicBool>,
 }
 
 impl Index {
@@ -69,9 +69,9 @@ impl Index {
     }
 
     fn connect(path: &Path, shrinks: bool, schema: &Schema) -> Result<Self, IndexError> {
-        // Whoever closes the database last removes the log. One that is there was left by a process that died, and nobody
-        // knows what its syncs came to.
-        let log_left = log_bytes(path) > 0;
+        // The last connection to close removes the WAL. So a WAL that exists now was left by a process that died, and
+        // nobody knows whether its syncs succeeded.
+        let wal_left_behind = wal_bytes(path) > 0;
         let at_path = |source| IndexError::Sqlite { path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(at_path)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(at_path)?;
@@ -80,23 +80,23 @@ impl Index {
         let version = DatabaseVersion { number, oldest_reader: None };
         let permit = version.check_write(schema.versions, path)?;
         connection::configure(&connection, shrinks).map_err(at_path)?;
-        let in_doubt = Arc::new(AtomicBool::new(log_left));
-        let copier = WalCopier::new(path, Arc::clone(&in_doubt));
+        let wal_in_doubt = Arc::new(AtomicBool::new(wal_left_behind));
+        let copier = WalCopier::new(path, Arc::clone(&wal_in_doubt));
         copier.copy_when_long(&mut connection).map_err(at_path)?;
         let (names, expiry) = (NameNumbers::default(), Expiry::default());
-        Ok(Self { copier, connection, path: path.to_owned(), permit, names, expiry, in_doubt })
+        Ok(Self { copier, connection, path: path.to_owned(), permit, names, expiry, wal_in_doubt })
     }
 
     pub(super) fn set_idle(&self, idle_ms: Option<u64>) -> Result<(), IndexError> {
         let Some(idle_ms) = idle_ms else { return Ok(()) };
-        // Touches nothing where nothing changes, so that a busy database does not keep a store from opening.
+        // Nothing is written where nothing changes, so that a busy database does not keep a store from opening.
         let sql = "UPDATE meta SET value = ?1 WHERE key = 'session_idle_ms'";
-        let held: String = self.checked(self.connection.query_row(
+        let stored: String = self.checked(self.connection.query_row(
             "SELECT value FROM meta WHERE key = 'session_idle_ms'",
             [],
             |row| row.get(0),
         ))?;
-        if held == idle_ms.to_string() {
+        if stored == idle_ms.to_string() {
             return Ok(());
         }
         self.checked(self.connection.execute(sql, [idle_ms.to_string()])).map(|_| ())
@@ -114,23 +114,23 @@ impl Index {
 
     /// Starts a batch. Dropping it undoes it.
     pub(crate) fn begin(&mut self) -> Result<Batch<'_>, IndexError> {
-        let Self { connection, path, names, expiry, in_doubt, .. } = self;
+        let Self { connection, path, names, expiry, wal_in_doubt, .. } = self;
         sabotage::at(Spot::Fold, path)
             .map_err(|fault| IndexError::Sqlite { path: path.clone(), source: fault.into() })?;
-        Batch::new(connection, path, names, expiry.kept_since, in_doubt)
+        Batch::new(connection, path, names, expiry.kept_since, wal_in_doubt)
             .map_err(|source| IndexError::Sqlite { path: path.clone(), source })
     }
 
     /// Makes every commit so far durable. A segment may be retired only after this.
     pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
-        // Nobody else syncs meanwhile: who comes second may not be told that it failed.
+        // Nobody else may sync meanwhile: the kernel may tell only the first caller of a failed sync.
         self.copier.wait();
-        if self.in_doubt.load(Ordering::Relaxed) {
-            self.checked(self.empty_log())?;
-            self.in_doubt.store(false, Ordering::Relaxed);
+        if self.wal_in_doubt.load(Ordering::Relaxed) {
+            self.checked(self.empty_wal())?;
+            self.wal_in_doubt.store(false, Ordering::Relaxed);
         }
-        // Under FULL a commit syncs SQLite's own log, and with it all commits before; but only a commit that writes a
-        // page. An UPDATE that changes nothing writes none; setting the header's user version always does.
+        // Under FULL a commit syncs SQLite's WAL, and with it all commits before; but only a commit that writes a page.
+        // An UPDATE that changes nothing writes no page; setting the header's user version always does.
         let version = self.permit.to();
         let sql = format!("PRAGMA synchronous = FULL; BEGIN IMMEDIATE; PRAGMA user_version = {version}; COMMIT;");
         let done = self.connection.execute_batch(&sql);
@@ -142,28 +142,28 @@ impl Index {
         self.checked(done.and(normal))
     }
 
-    /// Writes every page of SQLite's own log into the database, syncs that, and empties the log.
+    /// Copies every page of SQLite's WAL into the database, syncs the database, and empties the WAL.
     ///
-    /// Linux tells of a failed write once and then calls the pages clean, so another sync of the log would succeed
-    /// whether its frames are on the disk or not. The database's pages are written anew by this, and a sync of them
-    /// tells the truth; if it fails, nothing is emptied, and the next attempt writes them once more.
-    fn empty_log(&self) -> rusqlite::Result<()> {
+    /// Linux reports a failed write once and then calls the pages clean, so another sync of the WAL would succeed
+    /// whether its frames are on the disk or not. Copying writes the database's pages anew, and a sync of those tells
+    /// the truth. If that sync fails, the WAL is not emptied, and the next attempt writes the pages once more.
+    fn empty_wal(&self) -> rusqlite::Result<()> {
         let busy: bool = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         if busy {
-            let why = "a reader keeps SQLite's log, of which a sync may have failed, from being emptied; segments stay until then";
+            let why = "a reader keeps SQLite's WAL, of which a sync may have failed, from being emptied; segments stay until then";
             return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), Some(why.to_owned())));
         }
         Ok(())
     }
 
     pub(super) fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, IndexError> {
-        note_doubt(&result, &self.in_doubt);
+        note_doubt(&result, &self.wal_in_doubt);
         result.map_err(|source| IndexError::Sqlite { path: self.path.clone(), source })
     }
 }
 
-/// Whether a database was created as one that shrinks. SQLite is not asked: the file may be damaged. Nobody in this process
-/// may have it open, for the reason that [`create_private_file`] has.
+/// Whether a database was created as one that shrinks. SQLite is not asked: the file may be damaged. Nobody in this
+/// process may have it open, for the reason that [`create_private_file`] has.
 pub(crate) fn shrinks(database: &Path) -> bool {
     let is_file = std::fs::symlink_metadata(database).is_ok_and(|metadata| metadata.is_file());
     let mut incremental = [0; 4];
@@ -171,12 +171,12 @@ pub(crate) fn shrinks(database: &Path) -> bool {
     is_file && read().is_ok() && incremental != [0; 4]
 }
 
-/// How long SQLite's own log is; 0 if there is none.
-fn log_bytes(database: &Path) -> u64 {
-    let mut log = database.as_os_str().to_owned();
-    log.push("-wal");
-    // Not opened, for the reason that `create_private_file` has.
-    std::fs::metadata(log).map_or(0, |metadata| metadata.len())
+/// The size of SQLite's WAL in bytes; 0 if there is none.
+fn wal_bytes(database: &Path) -> u64 {
+    let mut wal = database.as_os_str().to_owned();
+    wal.push("-wal");
+    // The file is not opened, for the reason that `create_private_file` has.
+    std::fs::metadata(wal).map_or(0, |metadata| metadata.len())
 }
 
 /// Creates the database file readable by its owner only; SQLite would leave it readable for others, and its -wal and

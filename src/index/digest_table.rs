@@ -8,12 +8,12 @@ use crate::fold::session_facts::SessionFacts;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
 
-/// What changed, by page, index within the page, and entry.
+/// The entries that changed, by page: each with its index in the page; `None` for a session that was removed.
 #[derive(Debug, Default)]
 pub(super) struct ChangedDigests(BTreeMap<i64, Vec<(usize, Option<SessionDigest>)>>);
 
 impl ChangedDigests {
-    /// A session's row was written; with `None` it was removed.
+    /// Notes that a session's row was written, or with `None` removed.
     pub(super) fn set(
         &mut self,
         connection: &Connection,
@@ -30,13 +30,13 @@ impl ChangedDigests {
         Ok(())
     }
 
-    /// A session's row was removed.
+    /// Notes that a session's row was removed.
     pub(super) fn remove(&mut self, session: i64) {
         let (page, index) = session_digest::place_of(session);
         self.0.entry(page).or_default().push((index, None));
     }
 
-    /// Writes the pages that changed; one without sessions is no row.
+    /// Writes the pages that changed. A page without sessions has no row.
     pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
         let mut select = connection.prepare_cached("SELECT digest FROM session_digest WHERE page = ?1")?;
         let mut insert =
@@ -56,8 +56,8 @@ impl ChangedDigests {
     }
 }
 
-/// The sessions of a page that were over before `kept_since`.
-pub(super) fn expired_in(connection: &Connection, page: i64, kept_since: i64) -> rusqlite::Result<Vec<i64>> {
+/// The sessions of a page that were over before `kept_since` (Unix milliseconds).
+pub(super) fn expired_sessions(connection: &Connection, page: i64, kept_since: i64) -> rusqlite::Result<Vec<i64>> {
     let digest: Option<Vec<u8>> = connection
         .prepare_cached("SELECT digest FROM session_digest WHERE page = ?1")?
         .query_row([page], |row| row.get(0))
@@ -75,7 +75,7 @@ pub(super) fn count_expired(connection: &Connection, kept_since: i64) -> rusqlit
     let mut pages = connection.prepare("SELECT page FROM session_digest")?;
     let mut count = 0;
     for page in pages.query_map([], |row| row.get(0))? {
-        count += expired_in(connection, page?, kept_since)?.len() as u64;
+        count += expired_sessions(connection, page?, kept_since)?.len() as u64;
     }
     Ok(count)
 }

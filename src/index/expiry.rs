@@ -1,16 +1,16 @@
-//! Requests that are too old or too many go, and everything else of their time with them.
+//! Expiring: requests that are too old or too many go, and everything else of their time with them.
 //!
-//! Runs on the compactor, one short transaction at a time, so that neither folding nor a reader waits for it: how much one
-//! takes on is bounded, and follows what the last one took. The disk is waited for by another thread, as `sqlite_wal.rs`
-//! says. First it is noted since when requests are kept: whatever is older is expired from then on, and one that comes late
-//! is not folded any more. Then, stage by stage, page by page, what is expired is removed. A crash in between changes
-//! nothing: the stages begin again, and find what is left.
+//! Runs on the compactor, one short transaction at a time, so that neither folding nor a reader waits for expiring. The
+//! work of a transaction is bounded, and follows the time that the last transaction took; another thread waits for the
+//! disk, as `sqlite_wal.rs` says. First the database notes since when requests are kept: from then on whatever is older
+//! is expired, and an older request that comes late is not folded any more. Then expiring removes what is expired,
+//! stage by stage, page by page. A crash in between changes nothing: the stages begin again, and find what is left.
 //!
-//! What is left depends on the events and on the cut alone, not on when which came, with two exceptions that nothing short
-//! of keeping everything avoids: a session that was over and speaks again begins anew, and an id that stood for an expired
-//! request may come again.
+//! The rows that are left depend on the events and on the cut alone, not on the order in which events came. There are
+//! two exceptions, which nothing but keeping everything avoids: a session that was over and speaks again begins anew,
+//! and the id of an expired request may come again.
 //!
-//! The roll-ups let go first, so that at no time a cell counts (or names) a request whose row is gone.
+//! The roll-ups go first, so that at no time a cell counts (or names) a request whose row is gone.
 
 use super::digest_table::{self, ChangedDigests};
 use super::name_numbers::NameNumbers;
@@ -24,72 +24,61 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// How much a step removes at most, if the last ones were quick: each takes a few milliseconds.
+/// How much a step removes at most, after quick steps: so much takes a few milliseconds.
 const ROLLUP_PAGES_MAX: usize = if cfg!(test) { 3 } else { 128 };
 const REQUESTS_MAX: usize = if cfg!(test) { 2 } else { 512 };
 const SESSIONS_MAX: usize = if cfg!(test) { 2 } else { 128 };
 const VERSIONS_MAX: usize = if cfg!(test) { 1 } else { 16 };
 const NEWER_RECORDS_MAX: usize = if cfg!(test) { 1 } else { 512 };
 const CALLS_MAX: usize = if cfg!(test) { 1 } else { 512 };
-/// Of tables that no index finds the old rows of, how many rows a step looks at; it removes no more. They are few.
+/// How many rows a step looks at, and so how many it removes at most, in small tables without an index by time.
 const ROWS_MAX: usize = if cfg!(test) { 3 } else { 256 };
 /// How many pages of session digests a step reads at most: 14 KiB each.
 const DIGESTS_MAX: usize = if cfg!(test) { 1 } else { 256 };
-/// How many pages a step gives back to the file system at most. For each, the last page of the file takes its place.
+/// How many pages a step gives back to the file system at most. The last page of the file moves into the place of each.
 const PAGES_MAX: usize = if cfg!(test) { 8 } else { 64 };
 
 /// How far expiring is.
 #[derive(Debug)]
 pub(super) struct Expiry {
-    /// Requests from before are expired; `i64::MIN` if none ever were.
+    /// Requests from before this time (Unix milliseconds) are expired; `i64::MIN` if nothing ever expired.
     pub(super) kept_since: i64,
     pub(super) stage: Stage,
     pub(super) step_size: StepSize,
     pub(super) looked_at: Option<Instant>,
-    /// The quarantine keeps what it says of this segment and later ones: they may still be in the log, and retiring asks
-    /// which are damaged.
+    /// The quarantine table keeps its rows of this segment and later ones: the log may still have those segments, and
+    /// retiring asks which of them are damaged.
     pub(super) oldest_segment: SegmentId,
 }
 
-/// What is done next.
+/// What the next step does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// To look whether anything is expired.
+    /// Looks whether anything is expired.
     Look,
-    /// Cells of the roll-ups.
+    /// Removes cells of the roll-ups.
     Cells,
-    /// Cells that lie in both times, of the next page of calls.
-    CutCells {
-        after_page: Option<i64>,
-    },
-    /// The rows of requests.
+    /// Recounts the cells that lie in both times, of the next page of calls.
+    CutCells { after_page: Option<i64> },
+    /// Removes the rows of requests.
     Requests,
-    /// Sessions that are over, from that page of digests on.
-    Sessions {
-        page: i64,
-    },
-    /// Versions of schemas that were replaced, behind that one.
-    Schemas {
-        after: i64,
-    },
-    /// Gaps, behind that one.
-    Gaps {
-        after: i64,
-    },
-    /// The quarantine, behind that row.
-    Quarantine {
-        after: i64,
-    },
-    /// Records of a newer build that wait.
+    /// Removes sessions that are over, from that page of digests on.
+    Sessions { page: i64 },
+    /// Removes versions of schemas that were replaced, behind that version.
+    Schemas { after: i64 },
+    /// Removes gaps, behind that gap.
+    Gaps { after: i64 },
+    /// Removes rows of the quarantine table, behind that row.
+    Quarantine { after: i64 },
+    /// Removes records of a newer build that wait.
     NewerRecords,
-    /// Names of calls that nobody names any more.
+    /// Removes calls that no request names any more.
     Calls,
-    /// Names of clients and proxies, too: first it is looked who is named, from that page of digests on.
-    UsedNames {
-        page: i64,
-    },
+    /// Notes which clients and proxies the sessions name, from that page of digests on.
+    UsedNames { page: i64 },
+    /// Removes the other clients and proxies.
     UnusedNames,
-    /// Free pages.
+    /// Gives free pages back to the file system.
     Pages,
 }
 
@@ -101,7 +90,7 @@ impl Default for Expiry {
 }
 
 impl Expiry {
-    /// Expiring may have been under way when the database was last closed, and is carried through.
+    /// Where expiring goes on: an expiry may have been under way when the database was last closed.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let kept_since = expiry_plan::kept_since(connection)?;
         let stage = if kept_since.is_some() { Stage::Cells } else { Stage::Look };
@@ -109,7 +98,7 @@ impl Expiry {
     }
 }
 
-/// Removes some of what is expired, and says what comes next.
+/// Removes some of what is expired; returns the stage that comes next.
 pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Expiry) -> rusqlite::Result<Stage> {
     let Expiry { kept_since, stage, step_size, oldest_segment, .. } = *expiry;
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
@@ -122,16 +111,18 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
                 stage
             }
         }
-        Stage::CutCells { after_page } => match rollup_table::cut(&transaction, after_page, kept_since)? {
-            None => Stage::Requests,
-            page => Stage::CutCells { after_page: page },
-        },
+        Stage::CutCells { after_page } => {
+            match rollup_table::recount_cut_cells(&transaction, after_page, kept_since)? {
+                None => Stage::Requests,
+                page => Stage::CutCells { after_page: page },
+            }
+        }
         Stage::Requests => {
             let max = step_size.of(REQUESTS_MAX);
             if expire_requests(&transaction, kept_since, max)? < max { Stage::Sessions { page: 0 } } else { stage }
         }
         Stage::Sessions { page } => expire_sessions(&transaction, names, kept_since, page, step_size.of(SESSIONS_MAX))?,
-        Stage::Schemas { after } => match last_looked_at(&transaction, "schema_versions", after)? {
+        Stage::Schemas { after } => match last_row_of_step(&transaction, "schema_versions", after)? {
             None => Stage::Gaps { after: 0 },
             Some(last) => {
                 let max = step_size.of(VERSIONS_MAX);
@@ -139,7 +130,7 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
                 Stage::Schemas { after }
             }
         },
-        Stage::Gaps { after } => match last_looked_at(&transaction, "gaps", after)? {
+        Stage::Gaps { after } => match last_row_of_step(&transaction, "gaps", after)? {
             None => Stage::Quarantine { after: 0 },
             Some(last) => {
                 let sql = "DELETE FROM gaps WHERE id > ?1 AND id <= ?2 AND to_ts < ?3";
@@ -147,7 +138,7 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
                 Stage::Gaps { after: last }
             }
         },
-        Stage::Quarantine { after } => match last_looked_at(&transaction, "quarantine", after)? {
+        Stage::Quarantine { after } => match last_row_of_step(&transaction, "quarantine", after)? {
             None => Stage::NewerRecords,
             Some(last) => {
                 let sql = "DELETE FROM quarantine WHERE id > ?1 AND id <= ?2 AND noted_at < ?3 AND segment < ?4";
@@ -183,7 +174,7 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
     Ok(next)
 }
 
-/// Removes rows of requests, at most `max`; how many. What they add up to stays with their sessions.
+/// Removes rows of requests, at most `max`; returns how many. Their sums stay with their sessions.
 fn expire_requests(transaction: &Transaction<'_>, kept_since: i64, max: usize) -> rusqlite::Result<usize> {
     let mut delete = transaction.prepare_cached(
         "DELETE FROM request_rows WHERE id IN (SELECT id FROM request_rows WHERE ts < ?1 ORDER BY ts LIMIT ?2)
@@ -213,7 +204,8 @@ fn expire_requests(transaction: &Transaction<'_>, kept_since: i64, max: usize) -
     Ok(removed)
 }
 
-/// Removes sessions of the next page that were over before, at most `max` at once.
+/// Removes sessions of the next page that were over before `kept_since`, at most `max`; returns the stage that comes
+/// next.
 fn expire_sessions(
     transaction: &Transaction<'_>,
     names: &mut NameNumbers,
@@ -226,7 +218,7 @@ fn expire_sessions(
         .query_row([page], |row| row.get(0))?;
     let Some(page) = next else { return Ok(Stage::Schemas { after: 0 }) };
     let mut digests = ChangedDigests::default();
-    let mut expired = digest_table::expired_in(transaction, page, kept_since)?;
+    let mut expired = digest_table::expired_sessions(transaction, page, kept_since)?;
     let is_through = expired.len() <= max;
     expired.truncate(max);
     for session in expired {
@@ -239,27 +231,27 @@ fn expire_sessions(
     Ok(Stage::Sessions { page: if is_through { page + 1 } else { page } })
 }
 
-/// Up to which row of a table a step looks that begins behind `after`; `None`: there are no more.
-fn last_looked_at(transaction: &Transaction<'_>, table: &str, after: i64) -> rusqlite::Result<Option<i64>> {
+/// The last row that a step looks at, where it begins behind row `after` of a table; `None` if no row is left.
+fn last_row_of_step(transaction: &Transaction<'_>, table: &str, after: i64) -> rusqlite::Result<Option<i64>> {
     let sql = format!("SELECT max(id) FROM (SELECT id FROM {table} WHERE id > ?1 ORDER BY id LIMIT ?2)");
     transaction.prepare_cached(&sql)?.query_row(params![after, ROWS_MAX], |row| row.get(0))
 }
 
-/// Removes calls without requests, at most `max`; how many.
+/// Removes calls without requests, at most `max`; returns how many.
 fn expire_calls(transaction: &Transaction<'_>, max: usize) -> rusqlite::Result<usize> {
     let unused = "DELETE FROM calls WHERE id IN (
                       SELECT id FROM calls WHERE NOT EXISTS (SELECT 1 FROM request_rows WHERE call = calls.id) LIMIT ?1)";
     transaction.prepare_cached(unused)?.execute([max])
 }
 
-/// Whether free pages can be given back. If not, new rows fill them.
+/// Whether SQLite can give free pages back. Otherwise new rows fill them.
 fn shrinks(connection: &Connection) -> rusqlite::Result<bool> {
     const INCREMENTAL: i64 = 2;
     Ok(connection.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, i64>(0))? == INCREMENTAL)
 }
 
-/// Where requests expired, but the database was created without a limit: writes it anew as one that gives room back. Nobody
-/// can write meanwhile.
+/// Writes the database anew as one that gives pages back, if requests have expired and it was created without a limit.
+/// Nobody can write meanwhile.
 pub(super) fn make_shrinkable(connection: &Connection, expiry: &Expiry) -> rusqlite::Result<()> {
     if expiry.kept_since == i64::MIN || shrinks(connection)? {
         return Ok(());
@@ -267,7 +259,7 @@ pub(super) fn make_shrinkable(connection: &Connection, expiry: &Expiry) -> rusql
     connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
 }
 
-/// Gives some free pages back to the file system. The file gets shorter when SQLite's own log is copied into it.
+/// Gives some free pages back to the file system. The file gets shorter when SQLite's WAL is copied into it.
 pub(super) fn give_pages_back(
     connection: &Connection,
     retention: &RowRetention,

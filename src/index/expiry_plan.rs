@@ -1,10 +1,10 @@
 //! What expiring is about to do, as data: since when requests are to be kept, why, and how many rows go.
 //!
-//! What is decided is decided by `row_retention.rs`; here it is read what that depends on, and counted what it comes to. On
-//! whichever thread calls it, by any connection; it changes nothing. Counting reads an index entry for each row that goes, so
-//! only who wants to print a plan asks for it: the compactor needs the cut alone.
+//! `row_retention.rs` decides. This file reads what the decision depends on, and counts the rows that it concerns. Runs
+//! on whichever thread calls it, by any connection, and changes nothing. Counting reads an index entry for each row
+//! that goes, so only those who print a plan ask for the counts: the compactor needs the cut alone.
 
-use super::row_retention::{CutReason, DatabaseSize, ExpiryCut, Held, OldestRequests, RowRetention};
+use super::row_retention::{CutReason, DatabaseSize, DatabaseState, ExpiryCut, OldestRequests, RowRetention};
 use super::{digest_table, schema_history};
 use crate::fold::rollup::Level;
 use crate::ground::position::SegmentId;
@@ -16,7 +16,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExpiryPlan {
-    /// Requests from before go, and everything else of that time with them: Unix time in milliseconds, UTC.
+    /// Requests from before this time go, and everything else of that time with them: Unix time in milliseconds, UTC.
     pub kept_since: i64,
     /// Why.
     pub reason: ExpiryReason,
@@ -33,7 +33,7 @@ pub enum ExpiryReason {
     Age,
     /// The database is larger than [`database_bytes_max`](crate::Config::database_bytes_max).
     Size,
-    /// It was decided before, and is not all gone yet.
+    /// An earlier decision, whose rows are not all gone yet.
     UnderWay,
 }
 
@@ -43,8 +43,8 @@ pub enum ExpiryReason {
 pub struct ExpiringRows {
     /// The table.
     pub table: &'static str,
-    /// How many of its rows. What is cut within a row (roll-ups of cells that lie in both times) is not counted, nor are
-    /// names that nobody uses any more.
+    /// How many of its rows. Rows that change and stay (roll-ups of cells that lie in both times) are not counted, nor
+    /// are names that nobody uses any more.
     pub rows: u64,
 }
 
@@ -57,8 +57,8 @@ impl ExpiryPlan {
         oldest_segment: SegmentId,
     ) -> rusqlite::Result<Option<Self>> {
         let kept_since = kept_since(connection)?;
-        let held = held(connection, retention, kept_since.unwrap_or(i64::MIN))?;
-        let (cut, reason) = match (retention.cut(held, now_ms), kept_since) {
+        let state = database_state(connection, retention, kept_since.unwrap_or(i64::MIN))?;
+        let (cut, reason) = match (retention.cut(state, now_ms), kept_since) {
             (Some(ExpiryCut { kept_since, reason: CutReason::Age }), _) => (kept_since, ExpiryReason::Age),
             (Some(ExpiryCut { kept_since, reason: CutReason::Size }), _) => (kept_since, ExpiryReason::Size),
             (None, Some(kept_since)) => (kept_since, ExpiryReason::UnderWay),
@@ -97,17 +97,21 @@ impl fmt::Display for ExpiryPlan {
     }
 }
 
-/// Since when requests are kept; `None`: nothing ever expired.
+/// Since when requests are kept, in Unix milliseconds; `None`: nothing ever expired.
 pub(super) fn kept_since(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     connection.query_row("SELECT kept_since FROM retention WHERE id = 1", [], |row| row.get(0)).optional()
 }
 
-/// What the database says of itself, as far as retention asks for it. Requests are kept since `kept_since` now.
-pub(super) fn held(connection: &Connection, retention: &RowRetention, kept_since: i64) -> rusqlite::Result<Held> {
+/// The state of the database that retention asks for. `kept_since` says since when requests are kept now.
+pub(super) fn database_state(
+    connection: &Connection,
+    retention: &RowRetention,
+    kept_since: i64,
+) -> rusqlite::Result<DatabaseState> {
     let size = size(connection)?;
     let surplus = retention.surplus_requests(size);
     let oldest = if surplus > 0 { oldest(connection, surplus)? } else { None };
-    Ok(Held { size, kept_since, oldest })
+    Ok(DatabaseState { size, kept_since, oldest })
 }
 
 pub(super) fn size(connection: &Connection) -> rusqlite::Result<DatabaseSize> {

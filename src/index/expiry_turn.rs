@@ -1,4 +1,4 @@
-//! A turn of expiring: the database looks whether anything is too old or too much, and steps through the stages.
+//! A turn of expiring: it looks whether anything is too old or too much, and steps through the stages.
 //!
 //! Runs on the compactor, between batches. `expiry.rs` has the stages.
 
@@ -12,22 +12,24 @@ use std::time::{Duration, Instant};
 
 /// How often to look whether anything is too old or too much.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-/// How long steps follow each other before folding has its turn. One more may begin then, and all end within 50 ms.
+/// How long steps follow each other before folding has its turn. The last step may begin just before that, so a turn
+/// ends within 50 ms.
 const TURN: Duration = Duration::from_millis(10);
 
 impl Index {
-    /// From now on, who expires waits for no disk: SQLite's log is copied on a thread of its own, which wakes this one.
-    pub(crate) fn expiring_aside(mut self) -> Self {
-        self.copier.copy_aside();
+    /// The same index, but expiring no longer waits for the disk: a thread of its own copies SQLite's WAL, and wakes
+    /// the calling thread when a copy ends.
+    pub(crate) fn with_copying_thread(mut self) -> Self {
+        self.copier.use_own_thread();
         self
     }
 
-    /// Whether SQLite's log is being copied by that thread. Who makes anything durable meanwhile has to wait for it.
+    /// Whether that thread is copying SQLite's WAL. Making anything durable waits until the copy is made.
     pub(crate) fn is_copying(&self) -> bool {
         self.copier.is_copying()
     }
 
-    /// Removes what is expired, for some milliseconds; whether there is more to do at once. No segment before
+    /// Removes what is expired, for some milliseconds; returns whether there is more to do at once. No segment before
     /// `oldest_segment` is in the log.
     pub(crate) fn expire(
         &mut self,
@@ -40,8 +42,8 @@ impl Index {
         }
         self.expiry.oldest_segment = oldest_segment;
         if self.expiry.stage == Stage::Look {
-            let looked = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
-            if looked || !retention.is_limited() || !self.look(retention, now_ms)? {
+            let looked_lately = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
+            if looked_lately || !retention.is_limited() || !self.look(retention, now_ms)? {
                 return Ok(false);
             }
         }
@@ -54,7 +56,7 @@ impl Index {
         Ok(!is_copied)
     }
 
-    /// Carries through what was begun.
+    /// Removes all that an expiry under way still has to remove.
     pub(super) fn finish_expiring(&mut self) -> Result<(), IndexError> {
         let unlimited = RowRetention::UNLIMITED;
         while self.expiry.stage != Stage::Look {
@@ -63,16 +65,16 @@ impl Index {
         Ok(())
     }
 
-    /// Looks whether anything is expired by now, and if so begins.
+    /// Looks whether anything is expired by now, and if so begins to expire it; returns whether it began.
     fn look(&mut self, retention: &RowRetention, now_ms: i64) -> Result<bool, IndexError> {
         self.expiry.looked_at = Some(Instant::now());
-        let held = self.checked(expiry_plan::held(&self.connection, retention, self.expiry.kept_since))?;
-        let Some(cut) = retention.cut(held, now_ms) else { return Ok(false) };
+        let state = self.checked(expiry_plan::database_state(&self.connection, retention, self.expiry.kept_since))?;
+        let Some(cut) = retention.cut(state, now_ms) else { return Ok(false) };
         tracing::debug!(kept_since = cut.kept_since, reason = ?cut.reason, "what is older expires");
         self.begin_expiring(cut.kept_since).map(|()| true)
     }
 
-    /// From now on, requests from before are expired.
+    /// From now on, requests from before `kept_since` (Unix milliseconds) are expired.
     pub(super) fn begin_expiring(&mut self, kept_since: i64) -> Result<(), IndexError> {
         let sql = "INSERT INTO retention (id, kept_since, late_requests) VALUES (1, ?1, 0)
                    ON CONFLICT (id) DO UPDATE SET kept_since = ?1";
@@ -82,22 +84,22 @@ impl Index {
         Ok(())
     }
 
-    /// One transaction.
+    /// Makes one step, in one transaction.
     pub(super) fn step(&mut self, retention: &RowRetention) -> Result<(), IndexError> {
         let Self { connection, names, expiry, .. } = self;
         let (started, stage) = (Instant::now(), expiry.stage);
-        let done = match stage {
+        let result = match stage {
             Stage::Pages => expiry::give_pages_back(connection, retention, expiry.step_size),
             _ => expiry::step(connection, names, expiry),
         };
-        let next = self.checked(done)?;
+        let next = self.checked(result)?;
         let took = started.elapsed();
         self.expiry.step_size = self.expiry.step_size.after(took);
         tracing::trace!(?stage, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "expired some");
         if next == Stage::Look {
-            // What was too large may still be.
+            // A database that was too large may still be too large: the next look comes at once.
             self.expiry.looked_at = None;
-            // The file gets shorter by that.
+            // Emptying the WAL makes the database's file shorter.
             let emptied = self.copier.empty(&self.connection);
             self.checked(emptied)?;
         }

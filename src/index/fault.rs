@@ -1,4 +1,4 @@
-//! A fault that a test ordered, as SQLite reports a disk that fails.
+//! A fault that a test ordered, as the error with which SQLite reports a failing disk. Pure.
 
 use crate::ground::sabotage::Fault;
 

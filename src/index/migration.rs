@@ -4,13 +4,13 @@
 //! `ground/database_version.rs` gives.
 //!
 //! `schema.sql` is the tables as they are now. What changes them is written down twice: there, and as the last of
-//! [`MIGRATIONS`]; a test holds that both ways lead to the same tables. The rows of each version stay what they meant: a
-//! migration changes tables, never what an event said.
+//! [`MIGRATIONS`]; a test holds that both ways lead to the same tables. The rows of each version stay what they meant:
+//! a migration changes tables, never what an event said.
 //!
-//! All migrations that are due and the version's number are one transaction. Whatever goes wrong in between (a kill, a full
-//! disk, a statement that fails) leaves the database as it was, for the build that wrote it and for the next attempt. One
-//! transaction for each was rejected: of several, those that went through would lock the older build out, though the
-//! upgrade failed.
+//! All migrations that are due and the version's number are one transaction. Whatever goes wrong in between (a kill, a
+//! full disk, a statement that fails) leaves the database as it was, for the build that wrote it and for the next
+//! attempt. One transaction for each was rejected: of several, those that went through would lock the older build out,
+//! though the upgrade failed.
 
 use super::sqlite_wal::BUSY_TIMEOUT;
 use crate::ground::clock::now_ms;
@@ -22,7 +22,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a migration waits for another connection that writes: somebody's sqlite3 shell, for there is only one mcplog.
+/// How long a migration waits for another connection that writes. That is somebody's sqlite3 shell: only one mcplog
+/// writes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The steps from [`OLDEST_VERSION`](crate::ground::database_version::OLDEST_VERSION) to
@@ -52,16 +53,17 @@ pub(super) struct Schema {
 /// A step from one version to the next.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Migration {
-    /// The version before; the one after is one more.
+    /// The version before the step; the version after it is one more.
     pub(super) from: i64,
-    /// What it does, in a few words, for people.
+    /// What the step does, in a few words, for people.
     pub(super) name: &'static str,
-    /// How.
+    /// The change of the tables.
     pub(super) change: Change,
-    /// Readers of the version before can't read the one after: a column that they name is gone, or means something else.
+    /// Whether readers of the version before can't read the version after: a column that they name is gone, or means
+    /// something else.
     pub(super) breaks_readers: bool,
-    /// Rows are changed or removed that can't be told from what is left: the database is copied first, so that there is a
-    /// way back. What is only added needs no copy, since one transaction takes it back.
+    /// Whether rows are changed or removed so that nothing says what they were. Then the database is copied first, so
+    /// that there is a way back. Additions need no copy, since one transaction takes them back.
     pub(super) rewrites_rows: bool,
 }
 
@@ -124,12 +126,12 @@ impl Schema {
         };
         let started = Instant::now();
         if due.iter().any(|migration| migration.rewrites_rows) {
-            copy_aside(connection, path, permit.from())?;
+            copy_beside(connection, path, permit.from())?;
         }
         tracing::info!(path = %path.display(), from = permit.from(), to = permit.to(), "bringing the database up to date");
         connection.busy_timeout(PATIENCE).map_err(failed("waiting for others"))?;
-        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let transaction = begun.map_err(failed("waiting for others"))?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = transaction.map_err(failed("waiting for others"))?;
         for migration in due {
             let changed = match migration.change {
                 Change::Sql(sql) => transaction.execute_batch(sql),
@@ -144,7 +146,7 @@ impl Schema {
         Ok(())
     }
 
-    /// The version's numbers, where each of them stands, and the commit.
+    /// Writes the version's numbers to each place that has them, and commits.
     fn finish(&self, transaction: Transaction<'_>) -> rusqlite::Result<()> {
         set_meta(&transaction, "schema_version", self.tables_version)?;
         set_meta(&transaction, OLDEST_READER_KEY, &self.oldest_reader().to_string())?;
@@ -152,14 +154,15 @@ impl Schema {
         transaction.commit()
     }
 
-    /// The oldest version whose readers can read the newest one: the one behind the last migration that breaks them.
+    /// The oldest version whose readers can read the newest version: the version after the last migration that breaks
+    /// readers.
     fn oldest_reader(&self) -> i64 {
         let breaking = self.migrations.iter().rev().find(|migration| migration.breaks_readers);
         breaking.map_or(self.versions.oldest, |migration| migration.from + 1)
     }
 }
 
-/// What the extension of a copy of the database begins with that was made before its rows were rewritten; its version follows.
+/// The beginning of a copy's file extension; the version of the copied database follows.
 const COPY_EXTENSION: &str = "version-";
 
 /// Where a copy of the database goes before its rows are rewritten: `store.db.version-4`.
@@ -169,22 +172,22 @@ pub(super) fn copy_path(database: &Path, version: i64) -> PathBuf {
     name.into()
 }
 
-/// Whether this is such a copy of the database.
+/// Whether `path` is a copy of `database` by [`copy_path`].
 pub(crate) fn is_copy(path: &Path, database: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     path.with_extension("") == database && extension.is_some_and(|extension| extension.starts_with(COPY_EXTENSION))
 }
 
-/// Copies the database beside itself. A copy that is there was made by an attempt that failed, and the database went on
-/// since: the new one takes its place, but only once it is whole.
-fn copy_aside(connection: &Connection, path: &Path, version: i64) -> Result<(), IndexError> {
+/// Copies the database beside itself. A copy that exists already was made by an attempt that failed, and the database
+/// has changed since: the new copy takes its place, but only once it is whole.
+fn copy_beside(connection: &Connection, path: &Path, version: i64) -> Result<(), IndexError> {
     let to = copy_path(path, version);
     let mut unfinished = to.clone().into_os_string();
     unfinished.push(".new");
     let unfinished = PathBuf::from(unfinished);
     let copied = copy(connection, &unfinished, &to);
     if copied.is_err() {
-        // What room it took is needed for the log.
+        // The log needs the room that the copy took.
         let _ = std::fs::remove_file(&unfinished);
     }
     copied?;
@@ -197,7 +200,7 @@ fn copy(connection: &Connection, unfinished: &Path, to: &Path) -> Result<(), Ind
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         removed => removed.at("remove", unfinished)?,
     }
-    // SQLite writes into an empty file that is there, and keeps its mode.
+    // SQLite writes into the empty file and keeps its mode.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(unfinished).at("create", unfinished)?;
     let name = unfinished.to_string_lossy();
     connection
@@ -214,7 +217,7 @@ fn set_meta(transaction: &Transaction<'_>, key: &str, value: &str) -> rusqlite::
     transaction.execute(sql, params![key, value]).map(|_| ())
 }
 
-/// Whether they lead from the oldest version to the newest, one version each.
+/// Whether the migrations lead from the oldest version to the newest, one version each.
 pub(super) const fn is_chain(migrations: &[Migration], versions: KnownVersions) -> bool {
     let mut due = versions.oldest;
     let mut place = 0;

@@ -1,7 +1,7 @@
 //! The only writer of `store.db`: batches of mutations that commit together with the checkpoint.
 //!
-//! Open `database.rs`, then `batch.rs`. Owned by the compactor; opening happens on the thread that opens the store. It knows
-//! nothing of segments beyond the numbers in the checkpoint.
+//! Open `database.rs`, then `batch.rs`. Owned by the compactor; opening happens on the thread that opens the store. It
+//! knows nothing of segments beyond the numbers in the checkpoint.
 
 pub(crate) mod batch;
 pub(crate) mod checkpoint;

@@ -1,7 +1,7 @@
-//! Numbers for names: calls, sessions, clients and proxies are named in many rows, and the rows hold their numbers.
+//! Numbers for names: many rows name a call, a session, a client or a proxy, and hold the number of the name.
 //!
-//! Runs on the compactor. What is in memory only spares statements. Numbers that a batch gave out hold if it commits;
-//! one that doesn't takes all memory with it.
+//! Runs on the compactor. The numbers in memory only spare statements. The numbers that a batch gave out are valid if
+//! the batch commits; if not, all numbers in memory are forgotten.
 
 use super::used_names::{self, UsedNames};
 use crate::event::{self, OTHER_NAME};
@@ -10,30 +10,30 @@ use crate::record::request::RequestRecord;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 
-/// How many sessions are remembered, at some 100 bytes each. Beyond it memory starts afresh: active sessions are back
-/// with their next request.
+/// How many sessions are remembered, at some 100 bytes each. Beyond that all of them are forgotten: active sessions are
+/// remembered again with their next request.
 const SESSIONS_MAX: usize = 32_768;
-/// How many of each other sort of name.
+/// How many calls, clients and proxies each are remembered.
 const NAMES_MAX: usize = 8192;
 
-/// How many are told apart. Tests reach it with few.
+/// How many names are told apart. Tests reach these limits with few names.
 const CALLS_MAX: i64 = if cfg!(test) { 8 } else { event::CALLS_MAX as i64 };
 const CLIENTS_MAX: i64 = if cfg!(test) { 8 } else { event::CLIENTS_MAX as i64 };
 const PROXIES_MAX: i64 = if cfg!(test) { 8 } else { event::PROXIES_MAX as i64 };
 const OTHERS_MAX: i64 = if cfg!(test) { 2 } else { event::OTHERS_MAX as i64 };
 
-/// What is remembered.
+/// The numbers of names that were looked up lately.
 #[derive(Debug, Default)]
 pub(super) struct NameNumbers {
     calls: HashMap<CallName, i64>,
     sessions: HashMap<String, i64>,
     clients: HashMap<ClientName, u32>,
     proxies: HashMap<String, u32>,
-    /// The call of the latest request: many come in runs of one kind. Without a number, it is none.
+    /// The call of the latest request and its number: many requests follow one of the same call. No number, no call.
     latest: (CallName, Option<i64>),
-    /// What sessions are found to be named, and are named meanwhile, while those names are looked for that none has.
+    /// The clients and proxies that sessions name, while expiring looks for those that no session names.
     used: Option<UsedNames>,
-    /// A batch is under way, or was and did not commit.
+    /// Whether a batch is under way, or ended without a commit.
     uncommitted: bool,
 }
 
@@ -52,7 +52,7 @@ struct ClientName {
 }
 
 impl NameNumbers {
-    /// A batch begins. If the one before did not commit, what it added is forgotten.
+    /// A batch begins. If the batch before did not commit, all numbers are forgotten.
     pub(super) fn begin(&mut self) {
         if std::mem::replace(&mut self.uncommitted, true) {
             let used = self.used.take();
@@ -65,7 +65,7 @@ impl NameNumbers {
         self.uncommitted = false;
     }
 
-    /// A session turned out to be none: its number may not be remembered.
+    /// A session was removed: its number may not be remembered.
     pub(super) fn forget_session(&mut self, session_id: &str) {
         self.sessions.remove(session_id);
     }
@@ -76,8 +76,8 @@ impl NameNumbers {
         self.latest.1 = None;
     }
 
-    /// Whether there are half as many clients or proxies as are told apart: new ones need the places of those that no
-    /// session has any more.
+    /// Whether there are more than half as many clients or proxies as are told apart. Then new names need the places of
+    /// names that no session has any more.
     pub(super) fn are_crowded(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
         let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
         let clients = count("SELECT count(*) FROM clients")? > CLIENTS_MAX / 2;
@@ -86,7 +86,8 @@ impl NameNumbers {
         Ok(are_crowded)
     }
 
-    /// Notes whom the digests name, from a page on, at most `max` of them; which page is next, if there is one.
+    /// Notes the names in at most `max` pages of digests, from `page` on; returns the page that comes next, if there is
+    /// one.
     pub(super) fn note_used(
         &mut self,
         connection: &Connection,
@@ -96,7 +97,8 @@ impl NameNumbers {
         used_names::note_used(connection, page, max, self.used.get_or_insert_default())
     }
 
-    /// Removes clients and proxies that no session has any more, at most `max`; how many. Before, all pages were noted.
+    /// Removes clients and proxies that no session has any more, at most `max`; returns how many. All pages must have
+    /// been noted before.
     pub(super) fn remove_unused(&mut self, connection: &Connection, max: usize) -> rusqlite::Result<usize> {
         let Some(used) = &self.used else { return Ok(0) };
         let mut removed = 0;
@@ -117,7 +119,7 @@ impl NameNumbers {
         Ok(removed)
     }
 
-    /// The number of what a request called. Where there are too many calls, it gets the names that it goes under.
+    /// The number of a request's call. Where there are too many calls, the request gets the names of another call.
     pub(super) fn call(&mut self, connection: &Connection, request: &mut RequestRecord<'_>) -> rusqlite::Result<i64> {
         let RequestRecord { proxy, method, tool, .. } = *request;
         let (latest, number) = &self.latest;
@@ -137,7 +139,7 @@ impl NameNumbers {
                 _ => (OTHER_NAME, OTHER_NAME, None),
             };
         }
-        // Beyond the last limit nothing is.
+        // No count is beyond the last limit.
         Err(rusqlite::Error::QueryReturnedNoRows)
     }
 
@@ -170,7 +172,7 @@ impl NameNumbers {
         Ok(Some(call))
     }
 
-    /// Gives an announcement the names that it goes under, where there are too many clients or proxies.
+    /// Gives an announcement names of its own or, where there are too many clients or proxies, [`OTHER_NAME`].
     pub(super) fn name_session(
         &mut self,
         connection: &Connection,
@@ -196,11 +198,11 @@ impl NameNumbers {
         if let Some(session) = self.sessions.get(session_id) {
             return Ok(*session);
         }
-        let held = connection
+        let stored = connection
             .prepare_cached("SELECT id FROM session_state WHERE session_id = ?1")?
             .query_row([session_id], |row| row.get(0))
             .optional()?;
-        let session = match held {
+        let session = match stored {
             Some(session) => session,
             None => connection
                 .prepare_cached(
@@ -270,13 +272,13 @@ impl NameNumbers {
 }
 
 impl CallName {
-    /// Becomes that name, in the memory that it has: calls of several kinds alternate, and none of them allocates.
+    /// Becomes that name and reuses its memory: calls alternate, and none of them is to allocate.
     fn set(&mut self, proxy: &str, method: &str, tool: Option<&str>) {
         proxy.clone_into(&mut self.proxy);
         method.clone_into(&mut self.method);
         match (&mut self.tool, tool) {
-            (Some(held), Some(tool)) => tool.clone_into(held),
-            (held, tool) => *held = tool.map(str::to_owned),
+            (Some(text), Some(tool)) => tool.clone_into(text),
+            (old, tool) => *old = tool.map(str::to_owned),
         }
     }
 }
@@ -291,8 +293,8 @@ impl ClientName {
     }
 }
 
-/// The number of a row that is found by its names, or is added; `None` if the table has so many rows already. The limit is
-/// the last parameter of `insert`.
+/// The number of the row with those names, which is added if it is not there; `None` if the table has `rows_max` rows
+/// already. The limit is the last parameter of `insert`.
 fn number_of(
     connection: &Connection,
     select: &str,
@@ -300,9 +302,9 @@ fn number_of(
     names: &[&dyn rusqlite::ToSql],
     rows_max: i64,
 ) -> rusqlite::Result<Option<i64>> {
-    let held = connection.prepare_cached(select)?.query_row(names, |row| row.get(0)).optional()?;
-    if held.is_some() {
-        return Ok(held);
+    let stored = connection.prepare_cached(select)?.query_row(names, |row| row.get(0)).optional()?;
+    if stored.is_some() {
+        return Ok(stored);
     }
     let parameters: Vec<_> = names.iter().copied().chain([&rows_max as &dyn rusqlite::ToSql]).collect();
     let added = connection.prepare_cached(insert)?.execute(parameters.as_slice())?;

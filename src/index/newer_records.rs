@@ -1,19 +1,19 @@
 //! Table `newer_records`: records that a newer build wrote, which wait until a build opens the store that knows them.
 //!
-//! Runs on the compactor, within a batch. A record comes into the table with the checkpoint that passes it, and leaves it with
-//! the rows that it becomes, in one transaction each: so it is folded once, whatever crashes when, and however often the
-//! store goes from an older build to a newer one and back.
+//! Runs on the compactor, within a batch. One transaction puts a record into the table together with the checkpoint
+//! that passes the record; another takes the record out together with the rows that it becomes. So each record is
+//! folded once, whatever crashes when, and however often the store goes from an older build to a newer one and back.
 //!
-//! Keeping the segment in place of the record was rejected. One record would hold back a whole segment, and a few of them the
-//! log; a segment that is damaged or superseded could not go either; and the checkpoint, which says what is folded by one
-//! number, would have to say it for each record.
+//! Keeping the segment in place of the record was rejected. One record would hold back a whole segment, and a few
+//! records the whole log; a segment that is damaged or superseded could not go either; and the checkpoint, one number,
+//! would have to say for each record whether it is folded.
 
 use crate::ground::clock::now_ms;
 use crate::ground::position::{Offset, SegmentId, Sequence};
 use crate::segment::reader::FrameAt;
 use rusqlite::{Connection, params};
 
-/// Records of one kind and version that wait.
+/// How many records of one kind and version wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NewerKind {
     pub(crate) kind: u8,
@@ -31,13 +31,13 @@ pub(crate) struct NewerRecord {
 }
 
 impl NewerRecord {
-    /// As it lay in the log.
+    /// The record's frame, as it lay in the log.
     pub(crate) fn frame(&self) -> FrameAt<'_> {
         FrameAt { offset: self.offset, sequence: self.sequence, payload: &self.payload }
     }
 }
 
-/// What waits, by kind and version.
+/// How many records wait, by kind and version.
 pub(super) fn kinds(connection: &Connection) -> rusqlite::Result<Vec<NewerKind>> {
     let sql = "SELECT kind, version, count(*) FROM newer_records GROUP BY kind, version ORDER BY kind, version";
     connection
@@ -46,7 +46,7 @@ pub(super) fn kinds(connection: &Connection) -> rusqlite::Result<Vec<NewerKind>>
         .collect()
 }
 
-/// Adds a record, which is of that kind and version.
+/// Adds a record of that kind and version.
 pub(super) fn add(
     connection: &Connection,
     segment: SegmentId,
@@ -62,8 +62,8 @@ pub(super) fn add(
         .map(|_| ())
 }
 
-/// Removes the first records of that kind and version, and gives them: at most so many, and fewer if they have more bytes
-/// than that together. At least one, if there is any.
+/// Removes the first records of that kind and version and returns them: at most `records_max`, and only as many as have
+/// `bytes_max` bytes together, but at least one if there is one.
 pub(super) fn take(
     connection: &Connection,
     (kind, version): (u8, u8),
@@ -98,7 +98,7 @@ pub(super) fn take(
     statement.query_map(params![kind, version, last], read)?.collect()
 }
 
-/// Removes records that were noted before, at most `max`; how many.
+/// Removes records that were noted before `kept_since` (Unix milliseconds), at most `max`; returns how many.
 pub(super) fn expire(connection: &Connection, kept_since: i64, max: usize) -> rusqlite::Result<usize> {
     let sql = "DELETE FROM newer_records WHERE sequence IN (
                    SELECT sequence FROM newer_records WHERE noted_at < ?1 ORDER BY noted_at LIMIT ?2)";

@@ -1,6 +1,6 @@
-//! Making everything anew that is derived from rows: the sums of sessions, digests, roll-ups.
+//! Making anew all that is derived from rows: the sums of sessions, the digests, the roll-ups.
 //!
-//! Runs on the thread that asked for it, in one transaction: whoever reads meanwhile sees the old state or the new.
+//! Runs on the thread that asked for it, in one transaction: readers see the old state or the new one meanwhile.
 
 use super::database::Index;
 use super::digest_table::ChangedDigests;
@@ -10,7 +10,7 @@ use crate::fold::session_facts::SessionFacts;
 use crate::ground::error::IndexError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-/// What was made anew.
+/// How much was made anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct RebuildReport {
@@ -24,7 +24,7 @@ pub struct RebuildReport {
 }
 
 impl Index {
-    /// Makes what is derived anew. `progress` is told, now and then, how much of it is done: 0 to 1.
+    /// Makes anew all that is derived from rows. Now and then, `progress` gets the part that is done, from 0 to 1.
     pub(crate) fn rebuild(&mut self, progress: &mut dyn FnMut(f64)) -> Result<RebuildReport, IndexError> {
         self.finish_expiring()?;
         let rebuilt = rebuild(&self.connection, &mut self.names, progress);

@@ -19,7 +19,7 @@ pub(super) struct Binder<'s, 'c> {
 }
 
 impl<'s, 'c> Binder<'s, 'c> {
-    /// Begins with that parameter.
+    /// A binder whose first parameter is `at`.
     pub(super) fn new(statement: &'s mut Statement<'c>, at: usize, nulls: &'s mut [bool]) -> Self {
         Self { statement, at, nulls: nulls.iter_mut(), bound: Ok(()) }
     }
@@ -40,7 +40,7 @@ impl<'s, 'c> Binder<'s, 'c> {
         }
     }
 
-    /// Whether all went well.
+    /// The first error, if there was one.
     pub(super) fn finish(self) -> rusqlite::Result<()> {
         self.bound
     }
@@ -89,11 +89,11 @@ pub(super) fn last_detail(request: &RequestRecord<'_>) -> usize {
     presence.last
 }
 
-/// Counts details.
+/// Finds the last detail that a request has.
 struct Presence {
-    /// How many have been gone over.
+    /// How many details the list has had so far.
     details: usize,
-    /// How many had been when there was one.
+    /// The count at the last detail that was present.
     last: usize,
 }
 
@@ -140,8 +140,8 @@ impl<'a> DetailSink<'a, Id<'a>> for Presence {
     }
 }
 
-/// Reads one column after the other. The database is ours, but anybody may have changed it: what is no such value is told
-/// at the end.
+/// Reads one column after the other. Anybody may have changed the database: [`Self::finish`] reports a value of a wrong
+/// type.
 pub(super) struct RowDetails<'r, 'c> {
     row: &'r Row<'c>,
     /// The next column.
@@ -150,12 +150,12 @@ pub(super) struct RowDetails<'r, 'c> {
 }
 
 impl<'r, 'c> RowDetails<'r, 'c> {
-    /// Begins with that column.
+    /// A reader whose first column is `at`.
     pub(super) fn new(row: &'r Row<'c>, at: usize) -> Self {
         Self { row, at, read: Ok(()) }
     }
 
-    /// Whether all went well.
+    /// The last error, if there was one.
     pub(super) fn finish(self) -> rusqlite::Result<()> {
         self.read
     }

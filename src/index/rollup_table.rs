@@ -1,8 +1,8 @@
 //! Table `rollups`: what requests add up to, kept in step with the rows.
 //!
-//! Runs on the compactor. A batch's requests gather in memory and are merged into their cells when it ends. The table
-//! is a function of the rows: minutes that lost a request (a lesser one took its id) are counted again from the rows,
-//! and the cells above them from the cells below.
+//! Runs on the compactor. A batch collects its requests in memory and merges them into their cells when it ends. The
+//! table is a function of the rows. So a minute that lost a request, because a lesser request has the same id, is
+//! counted again from its rows, and the cells above the minute from the cells below them.
 
 use crate::event::Status;
 use crate::fold::cell_scope::CellScope;
@@ -15,35 +15,36 @@ use std::ops::RangeInclusive;
 
 /// Requests by call.
 type Samples = BTreeMap<i64, Vec<Sample>>;
-/// Cells that begin at the same time, of each call and of all together.
+/// Cells that begin at the same time: one for each call, and one for all calls together.
 type Cells = BTreeMap<CellScope, Cell>;
 
-/// Whatever page a cell is in.
+/// The range of all pages.
 const ALL_PAGES: RangeInclusive<i64> = i64::MIN..=i64::MAX;
-/// Cells are made anew from about so many rows at a time, so that memory does not grow with the store.
-const REBUILT_ROWS: usize = if cfg!(test) { 100 } else { 65_536 };
+/// From about how many rows at a time a rebuild makes cells, so that memory does not grow with the store.
+const REBUILD_ROWS: usize = if cfg!(test) { 100 } else { 65_536 };
 
 /// The requests of a batch, by the first millisecond of their minute.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
+pub(super) struct RollupChanges {
     minutes: BTreeMap<i64, Samples>,
-    /// Minutes to be counted again.
+    /// The minutes that are to be counted again, by their first milliseconds.
     recount: BTreeSet<i64>,
 }
 
-impl Gathered {
-    /// A row was added.
+impl RollupChanges {
+    /// Notes that a row was added.
     pub(super) fn add(&mut self, call: i64, sample: Sample) {
         let minute = self.minutes.entry(Level::Minute.start_of(sample.ts)).or_default();
         minute.entry(call).or_default().push(sample);
     }
 
-    /// A row was removed.
-    pub(super) fn removed(&mut self, ts: i64) {
+    /// Notes that a row was removed.
+    pub(super) fn note_removed(&mut self, ts: i64) {
         self.recount.insert(Level::Minute.start_of(ts));
     }
 
-    /// Brings the table up to date with the rows, which are written already. Cells from before `kept_since` count no more.
+    /// Brings the table up to date with the rows, which are written already. Cells from before `kept_since` (Unix
+    /// milliseconds) count no more.
     pub(super) fn write(self, connection: &Connection, kept_since: i64) -> rusqlite::Result<()> {
         let mut added: BTreeMap<i64, Cells> = BTreeMap::new();
         for (start, samples) in self.minutes {
@@ -78,7 +79,7 @@ impl Gathered {
     }
 }
 
-/// Makes all cells from the rows. `progress` is told, now and then, how many rows are done.
+/// Makes all cells from the rows. Now and then, `progress` gets the number of rows that are done.
 pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM rollups", [])?;
     let mut statement = connection.prepare(
@@ -86,24 +87,24 @@ pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) 
          FROM request_rows INDEXED BY request_rows_by_ts ORDER BY ts",
     )?;
     let mut rows = statement.query([])?;
-    let (mut gathered, mut gathered_rows, mut done) = (Gathered::default(), 0, 0);
+    let (mut changes, mut change_rows, mut done) = (RollupChanges::default(), 0, 0);
     let (mut minute, mut minute_rows) = (i64::MIN, 0);
     while let Some(row) = rows.next()? {
         let (call, sample) = read_sample(row)?;
         if Level::Minute.start_of(sample.ts) != minute {
             (minute, minute_rows) = (Level::Minute.start_of(sample.ts), 0);
         }
-        // Not within a minute that is not dense yet: when it becomes dense it is counted from all its rows, also from
-        // those that have not been read here.
-        if gathered_rows >= REBUILT_ROWS && !(1..DENSE_CALLS).contains(&minute_rows) {
-            std::mem::take(&mut gathered).write(connection, i64::MIN)?;
-            done += std::mem::take(&mut gathered_rows);
+        // Not within a minute that is not dense yet: when a minute becomes dense, its seconds are made from all its
+        // rows, also from rows that were not read here.
+        if change_rows >= REBUILD_ROWS && !(1..DENSE_CALLS).contains(&minute_rows) {
+            std::mem::take(&mut changes).write(connection, i64::MIN)?;
+            done += std::mem::take(&mut change_rows);
             progress(done);
         }
-        gathered.add(call, sample);
-        (gathered_rows, minute_rows) = (gathered_rows + 1, minute_rows + 1);
+        changes.add(call, sample);
+        (change_rows, minute_rows) = (change_rows + 1, minute_rows + 1);
     }
-    gathered.write(connection, i64::MIN)
+    changes.write(connection, i64::MIN)
 }
 
 /// What the requests add up to, call by call and all together.
@@ -121,7 +122,7 @@ fn merge(sums: &mut Cells, cells: &Cells) {
     }
 }
 
-/// Removes cells of the time before `kept_since`, so many pages at most; how many those were.
+/// Removes cells of the time before `kept_since`, at most `pages_max` pages; returns how many pages.
 pub(super) fn expire(connection: &Connection, kept_since: i64, pages_max: usize) -> rusqlite::Result<usize> {
     let mut delete = connection.prepare_cached(
         "DELETE FROM rollups WHERE id IN (SELECT id FROM rollups WHERE level = ?1 AND start < ?2 ORDER BY start LIMIT ?3)",
@@ -133,14 +134,18 @@ pub(super) fn expire(connection: &Connection, kept_since: i64, pages_max: usize)
     Ok(removed)
 }
 
-/// Puts the cells together again that `kept_since`, a minute's start, cuts: of the first page behind `after` that has any,
-/// which is returned. What the cells below them still say of the time before counts no more.
-pub(super) fn cut(connection: &Connection, after: Option<i64>, kept_since: i64) -> rusqlite::Result<Option<i64>> {
+/// Counts the cells again that `kept_since`, a minute's start, lies within: those of the first page behind `after` that
+/// has any; returns that page. The time before `kept_since` counts no more.
+pub(super) fn recount_cut_cells(
+    connection: &Connection,
+    after: Option<i64>,
+    kept_since: i64,
+) -> rusqlite::Result<Option<i64>> {
     let [.., coarsest] = Level::ALL;
     if coarsest.start_of(kept_since) == kept_since {
         return Ok(None);
     }
-    // A cell has whatever the cells within it have. So where this one has no such page, none has.
+    // A cell has the pages of all cells within it. So if the coarsest cell lacks a page, the others lack that page too.
     let next: Option<i64> = connection
         .prepare_cached("SELECT min(page) FROM rollups WHERE level = ?1 AND start = ?2 AND (?3 IS NULL OR page > ?3)")?
         .query_row(params![coarsest.number(), coarsest.start_of(kept_since), after], |row| row.get(0))?;
@@ -156,7 +161,7 @@ pub(super) fn cut(connection: &Connection, after: Option<i64>, kept_since: i64) 
     Ok(Some(page))
 }
 
-/// Adds requests to a minute, and to its seconds where it has many or now gets them.
+/// Adds requests to a minute, and to its seconds if the minute is dense now.
 fn add_to_minute(connection: &Connection, start: i64, cells: &Cells, samples: &Samples) -> rusqlite::Result<()> {
     let added = cells.get(&CellScope::All).map_or(0, |all| all.calls);
     let calls = add_to(connection, Level::Minute, start, cells)?;
@@ -234,7 +239,7 @@ fn read_sample(row: &Row<'_>) -> rusqlite::Result<(i64, Sample)> {
     Ok((row.get(0)?, sample))
 }
 
-/// What the cells of some pages below add up to within a cell, from the one on that `kept_since` lies in.
+/// The sum of the cells below a cell, in some pages: of those from the cell on that `kept_since` lies in.
 fn sum_of_below(
     connection: &Connection,
     below: Level,
@@ -261,38 +266,38 @@ fn sum_of_below(
     Ok(sums)
 }
 
-/// Adds to the cells that begin at `start`; returns how many requests of all calls there are now.
+/// Adds to the cells that begin at `start`; returns how many requests all calls have there now.
 fn add_to(connection: &Connection, level: Level, start: i64, cells: &Cells) -> rusqlite::Result<i64> {
     let mut select =
         connection.prepare_cached("SELECT id, cells FROM rollups WHERE level = ?1 AND start = ?2 AND page = ?3")?;
     let mut update = connection.prepare_cached("UPDATE rollups SET calls = calls + ?2, cells = ?3 WHERE id = ?1")?;
     let mut calls = 0;
     for (page, cells) in by_page(cells) {
-        let held = select.query_row(params![level.number(), start, page], |row| {
-            let (id, held): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            Ok((id, held))
+        let stored = select.query_row(params![level.number(), start, page], |row| {
+            let (id, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            Ok((id, bytes))
         });
-        let Some((id, held)) = held.optional()? else {
+        let Some((id, page_bytes)) = stored.optional()? else {
             calls = cells.get(&CellScope::All).map_or(calls, |all| all.calls);
             insert(connection, level, start, page, &cells)?;
             continue;
         };
         let mut changes: BTreeMap<CellScope, Vec<u8>> = BTreeMap::new();
         let added_calls = calls_in(&cells);
-        let mut fresh = cells;
-        for cell in rollup_page::cells(page, &held) {
+        let mut new_cells = cells;
+        for cell in rollup_page::cells(page, &page_bytes) {
             let (scope, bytes) = cell.map_err(|_| corrupt())?;
-            let Some(added) = fresh.remove(&scope) else { continue };
+            let Some(added) = new_cells.remove(&scope) else { continue };
             let mut sum = Cell::decode(start, bytes).ok_or_else(corrupt)?;
             sum.merge(added);
             if scope == CellScope::All {
                 calls = sum.calls;
             }
-            changes.insert(scope, encoded(start, &sum));
+            changes.insert(scope, encode(start, &sum));
         }
-        changes.extend(fresh.into_iter().map(|(scope, cell)| (scope, encoded(start, cell))));
-        let replaced = rollup_page::replaced(page, &held, &changes).map_err(|_| corrupt())?;
-        update.execute(params![id, added_calls, replaced])?;
+        changes.extend(new_cells.into_iter().map(|(scope, cell)| (scope, encode(start, cell))));
+        let new_bytes = rollup_page::replace_cells(page, &page_bytes, &changes).map_err(|_| corrupt())?;
+        update.execute(params![id, added_calls, new_bytes])?;
     }
     Ok(calls)
 }
@@ -318,8 +323,8 @@ fn insert(
     page: i64,
     cells: &BTreeMap<CellScope, &Cell>,
 ) -> rusqlite::Result<()> {
-    let changes = cells.iter().map(|(scope, cell)| (*scope, encoded(start, cell))).collect();
-    let bytes = rollup_page::replaced(page, &[], &changes).map_err(|_| corrupt())?;
+    let changes = cells.iter().map(|(scope, cell)| (*scope, encode(start, cell))).collect();
+    let bytes = rollup_page::replace_cells(page, &[], &changes).map_err(|_| corrupt())?;
     connection
         .prepare_cached("INSERT INTO rollups (level, start, page, calls, cells) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![level.number(), start, page, calls_in(cells), bytes])
@@ -339,13 +344,14 @@ fn calls_in(cells: &BTreeMap<CellScope, &Cell>) -> i64 {
     cells.iter().filter(|(scope, _)| **scope != CellScope::All).map(|(_, cell)| cell.calls).sum()
 }
 
-fn encoded(start: i64, cell: &Cell) -> Vec<u8> {
+fn encode(start: i64, cell: &Cell) -> Vec<u8> {
     let mut bytes = Vec::new();
     cell.encode(start, &mut bytes);
     bytes
 }
 
-/// Only this module writes pages. One that is none means that the file is damaged, and the batch must not commit.
+/// Only this module writes pages. So bytes that are no page mean that the file is damaged, and the batch must not
+/// commit.
 fn corrupt() -> rusqlite::Error {
     rusqlite::Error::InvalidColumnType(0, "roll-ups".into(), Type::Blob)
 }

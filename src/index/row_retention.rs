@@ -15,13 +15,13 @@ pub(crate) struct RowRetention {
 pub(crate) struct DatabaseSize {
     pub(crate) page_bytes: u64,
     pub(crate) pages: u64,
-    /// Pages that nothing is in.
+    /// Pages with nothing in them.
     pub(crate) free_pages: u64,
 }
 
-/// What a database says of itself, as far as retention asks for it.
+/// The state of a database, as far as retention asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct DatabaseState {
     pub(crate) size: DatabaseSize,
     /// Since when requests are kept now; `i64::MIN`: from the first one on.
     pub(crate) kept_since: i64,
@@ -29,21 +29,21 @@ pub(crate) struct Held {
     pub(crate) oldest: Option<OldestRequests>,
 }
 
-/// Times of requests.
+/// The times of the oldest requests, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OldestRequests {
-    /// Of the oldest one.
+    /// The time of the oldest request.
     pub(crate) first_ts: i64,
-    /// Of the last one that is too many.
+    /// The time of the last request that is too many.
     pub(crate) last_ts: i64,
-    /// Of the newest one of all.
+    /// The time of the newest request of all.
     pub(crate) newest_ts: i64,
 }
 
 /// Since when requests are to be kept from now on, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ExpiryCut {
-    /// A minute's first millisecond. What is from before goes.
+    /// A minute's first millisecond. What is from before it goes.
     pub(crate) kept_since: i64,
     pub(crate) reason: CutReason,
 }
@@ -57,8 +57,8 @@ pub(crate) enum CutReason {
     Size,
 }
 
-/// About what a request takes in the database, with its share of everything else: how many must go for the room that is
-/// wanted. Measured: 193. Where it is wrong, it takes more rounds.
+/// About how many bytes a request takes in the database, with its share of everything else: by this number retention
+/// knows how many must go. Measured: 193. Where the number is wrong, expiring takes more rounds.
 const BYTES_PER_REQUEST: u64 = 200;
 /// How many requests expire at once for want of room: few enough that they are counted in a few milliseconds.
 const REQUESTS_MAX: u64 = 100_000;
@@ -78,24 +78,25 @@ impl RowRetention {
         self.age_max_ms.is_some() || self.bytes_max.is_some()
     }
 
-    /// What is to expire now; `None`: nothing more than what did.
-    pub(crate) fn cut(&self, held: Held, now_ms: i64) -> Option<ExpiryCut> {
+    /// What is to expire now; `None`: nothing beyond what has expired.
+    pub(crate) fn cut(&self, state: DatabaseState, now_ms: i64) -> Option<ExpiryCut> {
         let by_age = self.kept_since_by_age(now_ms).map(|kept_since| ExpiryCut { kept_since, reason: CutReason::Age });
-        let by_size = held.oldest.map(|OldestRequests { first_ts, last_ts, newest_ts }| ExpiryCut {
+        let by_size = state.oldest.map(|OldestRequests { first_ts, last_ts, newest_ts }| ExpiryCut {
             kept_since: kept_since_behind(first_ts, last_ts, newest_ts.min(now_ms)),
             reason: CutReason::Size,
         });
         let cut = by_age.into_iter().chain(by_size).max_by_key(|cut| cut.kept_since)?;
         // Nothing is left of the time before, so a clock that was wrong and is right again may take it back: otherwise
         // new requests would be late ones.
-        let is_reset = held.kept_since > now_ms;
-        (cut.kept_since > held.kept_since || is_reset).then_some(cut)
+        let is_reset = state.kept_since > now_ms;
+        (cut.kept_since > state.kept_since || is_reset).then_some(cut)
     }
 
-    /// Requests from before are too old: the end of a cell, so long that the age has at least [`AGE_PARTS`] of them.
+    /// The time before which requests are too old: a border between cells, of the longest level of which the age has at
+    /// least [`AGE_PARTS`].
     pub(crate) fn kept_since_by_age(&self, now_ms: i64) -> Option<i64> {
         let age_ms = i64::try_from(self.age_max_ms?).unwrap_or(i64::MAX);
-        let fits = |level: &&Level| level.span_ms() <= age_ms / AGE_PARTS;
+        let fits = |level: &&Level| level.length_ms() <= age_ms / AGE_PARTS;
         let level = Level::ALL.iter().rev().find(fits).copied().unwrap_or(Level::Second).max(Level::Minute);
         Some(level.start_of(now_ms.saturating_sub(age_ms)))
     }
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn an_age_ends_where_a_cell_begins_and_is_exceeded_by_a_twenty_fourth_at_most() {
         let now = 1_760_000_123_456;
-        for (age_ms, span_ms) in [
+        for (age_ms, length_ms) in [
             (MINUTE, MINUTE),
             (HOUR, MINUTE),
             (5 * HOUR, 10 * MINUTE),
@@ -147,9 +148,9 @@ mod tests {
         ] {
             let retention = RowRetention { age_max_ms: Some(age_ms as u64), bytes_max: None };
             let kept_since = retention.kept_since_by_age(now).unwrap();
-            assert_eq!(kept_since % span_ms, 0, "{age_ms}");
-            assert!((0..span_ms).contains(&(now - age_ms - kept_since)), "{age_ms}");
-            assert!(span_ms == MINUTE || span_ms * 24 <= age_ms);
+            assert_eq!(kept_since % length_ms, 0, "{age_ms}");
+            assert!((0..length_ms).contains(&(now - age_ms - kept_since)), "{age_ms}");
+            assert!(length_ms == MINUTE || length_ms * 24 <= age_ms);
         }
         let for_ever = RowRetention { age_max_ms: Some(u64::MAX), bytes_max: None };
         assert!(for_ever.kept_since_by_age(now).unwrap() < 0);
@@ -185,7 +186,7 @@ mod tests {
         ] {
             let age_max_ms = age.map(|hours| hours * HOUR as u64);
             let retention = RowRetention { age_max_ms, bytes_max: oldest.map(|_| 1_000_000) };
-            let cut = retention.cut(Held { size, kept_since, oldest }, now);
+            let cut = retention.cut(DatabaseState { size, kept_since, oldest }, now);
             assert_eq!(cut.map(|cut| (cut.kept_since, cut.reason)), expected, "{age:?} {oldest:?} {kept_since}");
         }
     }

@@ -1,13 +1,15 @@
 //! The versions of what servers offer, and the changes between neighbours.
 //!
-//! The changes are a function of the set of versions, ordered by time: a version that arrives late is put between its
-//! neighbours, and the changes around it are worked out again. So the order of arrival does not matter.
+//! Runs on the compactor. The changes are a function of the set of versions, ordered by time: a version that arrives
+//! late is put between its neighbours, and the changes around it are worked out again. So the order of arrival does not
+//! matter.
 
 use crate::fold::fold::SchemaVersionRow;
 use crate::fold::schema_diff::{Change, diff, initial};
 use crate::ground::position::Sequence;
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
+/// A row of `schema_versions`.
 struct Version {
     id: i64,
     ts: i64,
@@ -67,8 +69,9 @@ pub(super) fn count_expired(connection: &Connection, kept_since: i64) -> rusqlit
     connection.query_row(&sql, [kept_since], |row| row.get(0))
 }
 
-/// Removes versions that were replaced before `kept_since`, at most `max` at once, of those behind `after` and up to `last`;
-/// up to which it came. The newest from before stays, since it was current then, and is the first that is known.
+/// Removes versions that were replaced before `kept_since`, at most `max`, of those behind `after` and up to `last`;
+/// returns the last version that it looked at. The newest version from before `kept_since` stays: it was current then,
+/// and becomes the first version that is known.
 pub(super) fn expire(
     transaction: &Transaction<'_>,
     kept_since: i64,
@@ -79,7 +82,7 @@ pub(super) fn expire(
         "SELECT id, proxy, upstream_url, method, ts, content_hash FROM schema_versions AS version
          WHERE id > ?2 AND id <= ?3 AND {REPLACED} ORDER BY id LIMIT ?4"
     ))?;
-    // Read to its end first: what follows changes the table.
+    // All rows are read first, because what follows changes the table.
     let replaced = select
         .query_map(params![kept_since, after, last, max], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
@@ -143,7 +146,7 @@ fn neighbour(
         .optional()
 }
 
-/// Writes what changed from `old` to `new`; nothing, if a restart or a race made the same version twice.
+/// Writes the changes from `old` to `new`: none, if a restart or a race made the same version twice.
 fn write_changes(
     transaction: &Transaction<'_>,
     of: &SchemaVersionRow<'_>,

@@ -1,12 +1,14 @@
-//! The table behind the `sessions` view: facts read, merged, written back.
+//! Table `session_state`, which is behind view `sessions`: a session's facts are read, merged and written back.
+//!
+//! Runs on the compactor, within a batch.
 
 use crate::fold::session_facts::{Announcement, RequestFacts, SessionFacts};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-/// Merges facts into a session's row, and gives what is known now. With `recount`, what its requests add up to is
-/// counted from the requests themselves, because one of them gave way to another. `None`: no event names the session any more, and
-/// its row is gone.
+/// Merges facts into a session's row; returns all facts that are known now. With `recount`, the sums are counted from
+/// the session's requests, because one of them was removed. `None`: no event names the session any more, and its row is
+/// gone.
 pub(super) fn merge(
     connection: &Connection,
     session: i64,
@@ -14,21 +16,21 @@ pub(super) fn merge(
     facts: SessionFacts,
     recount: bool,
 ) -> rusqlite::Result<Option<SessionFacts>> {
-    let held = connection
+    let stored = connection
         .prepare_cached(
             "SELECT announced_at, proxy, client_name, client_version, client_platform, protocol_version, derived,
                     first_request_at, last_request_at, request_proxy, total_calls, total_errors, total_tool_errors,
                     closed_at
              FROM session_state WHERE id = ?1",
         )?
-        .query_row([session], held_facts)
+        .query_row([session], read_facts)
         .optional()?;
-    let mut merged = held.unwrap_or_default().merge(facts);
+    let mut merged = stored.unwrap_or_default().merge(facts);
     if recount {
         merged.requests = count_requests(connection, session)?;
     }
     if merged == SessionFacts::default() {
-        // Its only request was ignored, or belongs to another session.
+        // The session's only request was ignored, or belongs to another session.
         connection.prepare_cached("DELETE FROM session_state WHERE id = ?1")?.execute([session])?;
         return Ok(None);
     }
@@ -75,7 +77,7 @@ fn write(connection: &Connection, session: i64, session_id: &str, facts: &Sessio
         .map(|_| ())
 }
 
-fn held_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
+fn read_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
     let announcement = match row.get(0)? {
         None => None,
         Some(started_at) => Some(Announcement {
@@ -102,9 +104,9 @@ fn held_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
     Ok(SessionFacts { announcement, requests, closed_at: row.get(13)? })
 }
 
-/// What a session's requests add up to: those that there are, and those that are expired.
+/// The sums over a session's requests: those in the table, and those that are expired.
 fn count_requests(connection: &Connection, session: i64) -> rusqlite::Result<Option<RequestFacts>> {
-    let kept = connection
+    let present = connection
         .prepare_cached(
             "SELECT min(ts), max(ts), min(proxy), count(*), coalesce(sum(status <> 0), 0), coalesce(sum(tool_error), 0)
              FROM request_rows JOIN calls ON calls.id = request_rows.call WHERE session = ?1",
@@ -112,10 +114,10 @@ fn count_requests(connection: &Connection, session: i64) -> rusqlite::Result<Opt
         .query_row([session], |row| {
             if row.get_ref(0)?.data_type() == Type::Null { Ok(None) } else { facts(row).map(Some) }
         })?;
-    Ok(RequestFacts::of_both(kept, expired(connection, session)?))
+    Ok(RequestFacts::of_both(present, expired(connection, session)?))
 }
 
-/// Requests of a session are expired: what they add up to is kept while the session goes on.
+/// Adds requests that expire to the sums that are kept for their session.
 pub(super) fn add_expired(connection: &Connection, session: i64, requests: RequestFacts) -> rusqlite::Result<()> {
     let Some(sum) = RequestFacts::of_both(expired(connection, session)?, Some(requests)) else { return Ok(()) };
     connection
@@ -127,7 +129,7 @@ pub(super) fn add_expired(connection: &Connection, session: i64, requests: Reque
         .map(|_| ())
 }
 
-/// Removes a session that is over. Its requests are gone already.
+/// Removes a session that is over, and returns its id. Its requests are gone already.
 pub(super) fn remove(connection: &Connection, session: i64) -> rusqlite::Result<Option<String>> {
     connection.prepare_cached("DELETE FROM expired_requests WHERE session = ?1")?.execute([session])?;
     connection

@@ -1,11 +1,11 @@
-//! Copying SQLite's own log into the database: when, on which thread, and what it means when that fails.
+//! Copying SQLite's WAL into the database: when, on which thread, and what a failed copy means.
 //!
-//! A copy writes pages and waits for two syncs, as long as the disk takes. While folding, the compactor makes it once the
-//! log is long, which is seldom. Expiring writes as many pages in a moment, so there a shorter log is copied, on a thread
-//! of its own with a connection of its own: SQLite lets others read and write meanwhile. Only expiring itself waits until
-//! the copy is made, so that the log begins afresh and does not grow.
+//! A copy writes pages and waits for two syncs, as long as the disk takes. While the compactor folds, the compactor
+//! itself copies once the WAL is long, which is seldom. Expiring writes as many pages in a moment. So expiring has a
+//! shorter WAL copied, by a thread with a connection of its own: SQLite lets others read and write meanwhile. Only
+//! expiring waits until that copy is made, so that SQLite begins the WAL anew and the WAL does not grow.
 //!
-//! A copy is asked for by the compactor alone: once it has waited for one, there is none.
+//! Only the compactor asks for copies: once the compactor has waited for a copy, none is under way.
 
 use crate::ground::sabotage::{self, Spot};
 use parking_lot::{Condvar, Mutex};
@@ -17,98 +17,102 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// How long a statement waits for another connection before the compactor takes over with its own patience.
+/// How long a statement waits for another connection. Then the statement fails, and the compactor tries it again later.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long SQLite's log grows before the compactor copies it, in pages: 32 MiB. SQLite's default, an eighth of that, is
-/// reached by every single batch, and each time two syncs are waited for and most pages copied again.
-pub(super) const FOLDED_PAGES: u32 = 4096;
-/// How many pages expiring writes before it asks for a copy: 8 MiB.
-const EXPIRED_PAGES: u32 = if cfg!(test) { 32 } else { 1024 };
-/// How often a copy begins again because something was committed meanwhile. The second has little left to do.
+/// How long SQLite's WAL grows before the compactor copies it, in pages: 32 MiB. Every single batch reaches SQLite's
+/// default, an eighth of that: each batch would wait for two syncs and copy most pages again.
+pub(super) const WAL_PAGES_MAX: u32 = 4096;
+/// How many pages expiring writes into the WAL before it asks for a copy: 8 MiB.
+const EXPIRY_WAL_PAGES: u32 = if cfg!(test) { 32 } else { 1024 };
+/// How many passes a copy makes at most, because others commit meanwhile. The second pass has little left to do.
 const PASSES: u32 = 4;
 
-/// How far a copy goes.
+/// What a copy does with the WAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
-    /// What is in the log is in the database, too.
-    Copied,
-    /// And the log has no byte any more. The database's file is then as short as its pages are few.
-    Emptied,
+pub(super) enum CopyMode {
+    /// Copies the WAL's pages into the database.
+    Copy,
+    /// Copies them and truncates the WAL. Then the database's file is no longer than its pages.
+    Empty,
 }
 
-/// Makes copies, or has them made.
+/// Copies the WAL on the compactor's thread, or has a thread of its own copy it.
 #[derive(Debug)]
 pub(super) struct WalCopier {
     pub(super) shared: Arc<Shared>,
-    /// Copies are made on a thread of their own.
-    aside: bool,
-    /// How long the log was when the last of those was asked for, in pages.
-    asked_at_pages: u32,
+    /// Whether a thread of its own makes the copies that expiring asks for.
+    has_own_thread: bool,
+    /// How long the WAL was when expiring last asked for a copy, in pages.
+    pages_at_last_copy: u32,
 }
 
+/// What the compactor and the copying thread share.
 #[derive(Debug)]
 pub(super) struct Shared {
     database: PathBuf,
-    in_doubt: Arc<AtomicBool>,
-    /// How long the log was after the last commit, in pages.
+    wal_in_doubt: Arc<AtomicBool>,
+    /// How long the WAL was after the last commit, in pages.
     pages: AtomicU32,
-    /// With how many a commit copies it: [`FOLDED_PAGES`], but in tests that choose.
+    /// How many pages the WAL has when a commit copies it: [`WAL_PAGES_MAX`], unless a test says otherwise.
     pub(super) pages_max: AtomicU32,
     copy: Mutex<CopyState>,
-    ended: Condvar,
+    finished: Condvar,
 }
 
-/// The copy on a thread of its own.
+/// The copy that the copying thread makes.
 #[derive(Debug)]
 enum CopyState {
     None,
     UnderWay,
-    /// How it ended, which nobody has looked at yet.
-    Over(rusqlite::Result<()>),
+    /// The copy's result, which nobody has taken yet.
+    Finished(rusqlite::Result<()>),
 }
 
 impl WalCopier {
-    pub(super) fn new(database: &Path, in_doubt: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(database: &Path, wal_in_doubt: Arc<AtomicBool>) -> Self {
         let shared = Shared {
             database: database.to_owned(),
-            in_doubt,
+            wal_in_doubt,
             pages: AtomicU32::new(0),
-            pages_max: AtomicU32::new(FOLDED_PAGES),
+            pages_max: AtomicU32::new(WAL_PAGES_MAX),
             copy: Mutex::new(CopyState::None),
-            ended: Condvar::new(),
+            finished: Condvar::new(),
         };
-        Self { shared: Arc::new(shared), aside: false, asked_at_pages: 0 }
+        Self { shared: Arc::new(shared), has_own_thread: false, pages_at_last_copy: 0 }
     }
 
-    /// From now on, copies that expiring asks for are made on a thread of their own.
-    pub(super) fn copy_aside(&mut self) {
-        self.aside = true;
+    /// From now on, a thread of its own makes the copies that expiring asks for.
+    pub(super) fn use_own_thread(&mut self) {
+        self.has_own_thread = true;
     }
 
-    /// Has the log copied by the commit with which it gets long, as SQLite does by itself. But that copying begins with a
-    /// sync, and SQLite forgets how it ended.
+    /// Has each commit that makes the WAL too long copy it. SQLite would do so by itself; but such a copy begins with a
+    /// sync, and SQLite drops that sync's result.
     pub(super) fn copy_when_long(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         let shared = Arc::clone(&self.shared);
-        connection.wal_hook(Some(move |log: &mut Wal, pages: i32| {
+        connection.wal_hook(Some(move |wal: &mut Wal, pages: i32| {
             let pages = u32::try_from(pages).unwrap_or(0);
             shared.pages.store(pages, Ordering::Relaxed);
             if pages >= shared.pages_max.load(Ordering::Relaxed) {
                 shared.wait();
-                let copied = log.checkpoint().and_then(|()| Ok(sabotage::at(Spot::CopyWal, &shared.database)?));
-                // An error here would be taken for the commit's, which is through.
-                note_doubt(&copied, &shared.in_doubt);
+                let copied = wal.checkpoint().and_then(|()| Ok(sabotage::at(Spot::CopyWal, &shared.database)?));
+                // SQLite would report an error from here as the commit's, and the commit has succeeded.
+                note_doubt(&copied, &shared.wal_in_doubt);
             }
             Ok(())
         }))
     }
 
-    /// Whether a copy is under way; how the last one ended, if that was not told yet.
+    /// Whether a copy is under way.
+    ///
+    /// # Errors
+    /// The error of the last copy, once.
     pub(super) fn is_busy(&self) -> rusqlite::Result<bool> {
         let mut copy = self.shared.copy.lock();
         match std::mem::replace(&mut *copy, CopyState::None) {
             CopyState::None => Ok(false),
-            CopyState::Over(ended) => ended.map(|()| false),
+            CopyState::Finished(result) => result.map(|()| false),
             CopyState::UnderWay => {
                 *copy = CopyState::UnderWay;
                 Ok(true)
@@ -116,7 +120,7 @@ impl WalCopier {
         }
     }
 
-    /// The same without a word on how it ended.
+    /// Whether a copy is under way. The last copy's result stays for [`Self::is_busy`].
     pub(super) fn is_copying(&self) -> bool {
         matches!(*self.shared.copy.lock(), CopyState::UnderWay)
     }
@@ -126,39 +130,40 @@ impl WalCopier {
         self.shared.wait();
     }
 
-    /// Has the log copied if so much was expired since the last time that it should be. Whether a copy is now under way.
+    /// Asks for a copy if expiring has written enough pages since the last one; returns whether a copy is now under
+    /// way.
     pub(super) fn copy_if_due(&mut self) -> bool {
         let pages = self.shared.pages.load(Ordering::Relaxed);
-        // It began afresh, if it is shorter.
-        let grown = pages.checked_sub(self.asked_at_pages).unwrap_or(pages);
-        self.aside && grown >= EXPIRED_PAGES && self.start(Extent::Copied)
+        // A WAL that is shorter than at the last copy began anew.
+        let grown = pages.checked_sub(self.pages_at_last_copy).unwrap_or(pages);
+        self.has_own_thread && grown >= EXPIRY_WAL_PAGES && self.start(CopyMode::Copy)
     }
 
-    /// Has the log emptied, unless a reader is in the way, who is not waited for: the next copy finds it gone.
+    /// Has the WAL emptied, unless a reader is in the way. Nobody waits for such a reader: the next copy tries again.
     pub(super) fn empty(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        if self.aside && self.start(Extent::Emptied) {
+        if self.has_own_thread && self.start(CopyMode::Empty) {
             return Ok(());
         }
         connection.busy_timeout(Duration::ZERO)?;
-        let copied = copy(connection, Extent::Emptied);
+        let copied = copy(connection, CopyMode::Empty);
         connection.busy_timeout(BUSY_TIMEOUT)?;
         copied.map(|_| ())
     }
 
-    /// Starts a copy on a thread of its own, which wakes this one when it ends. `false`: it can't.
-    fn start(&mut self, extent: Extent) -> bool {
+    /// Starts the copying thread, which wakes the calling thread when it ends; returns `false` if no thread starts.
+    fn start(&mut self, mode: CopyMode) -> bool {
         self.shared.wait();
         *self.shared.copy.lock() = CopyState::UnderWay;
-        let under_way = UnderWay { shared: Arc::clone(&self.shared), asked_by: std::thread::current() };
+        let run = CopyRun { shared: Arc::clone(&self.shared), asked_by: std::thread::current() };
         let thread = std::thread::Builder::new().name("mcplog-copy".to_owned());
-        let started = thread.spawn(move || under_way.copy(extent)).is_ok();
-        self.asked_at_pages = self.shared.pages.load(Ordering::Relaxed);
+        let started = thread.spawn(move || run.copy(mode)).is_ok();
+        self.pages_at_last_copy = self.shared.pages.load(Ordering::Relaxed);
         started
     }
 }
 
 impl Drop for WalCopier {
-    /// The thread's connection is closed before the compactor's, and before the store's lock is let go.
+    /// The copying thread closes its connection before the compactor closes its own and before the store unlocks.
     fn drop(&mut self) {
         self.wait();
     }
@@ -168,61 +173,62 @@ impl Shared {
     fn wait(&self) {
         let mut copy = self.copy.lock();
         while matches!(*copy, CopyState::UnderWay) {
-            self.ended.wait(&mut copy);
+            self.finished.wait(&mut copy);
         }
     }
 }
 
-/// Ends a copy, however its thread ends, and wakes who asked for it.
-struct UnderWay {
+/// One run of the copying thread. When dropped, it ends the copy, however the thread ends, and wakes the thread that
+/// asked.
+struct CopyRun {
     shared: Arc<Shared>,
     asked_by: Thread,
 }
 
-impl UnderWay {
-    fn copy(self, extent: Extent) {
-        let Shared { database, in_doubt, pages, copy: state, .. } = &*self.shared;
+impl CopyRun {
+    fn copy(self, mode: CopyMode) {
+        let Shared { database, wal_in_doubt, pages, copy: state, .. } = &*self.shared;
         let (started, pages) = (Instant::now(), pages.load(Ordering::Relaxed));
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let copied = Connection::open_with_flags(database, flags).and_then(|connection| {
             connection.busy_timeout(Duration::ZERO)?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
-            let is_copied = copy(&connection, extent)?;
-            if is_copied && extent == Extent::Copied { begin_afresh(&connection) } else { Ok(()) }
+            let is_copied = copy(&connection, mode)?;
+            if is_copied && mode == CopyMode::Copy { restart_wal(&connection) } else { Ok(()) }
         });
         let copied = copied.and_then(|()| Ok(sabotage::at(Spot::CopyWal, database)?));
-        // Before anybody who waits for this copy goes on.
-        note_doubt(&copied, in_doubt);
+        // The doubt comes before the result: whoever waits for this copy must see it.
+        note_doubt(&copied, wal_in_doubt);
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        tracing::trace!(pages, took_us, "copied SQLite's log");
-        *state.lock() = CopyState::Over(copied);
+        tracing::trace!(pages, took_us, "copied SQLite's WAL");
+        *state.lock() = CopyState::Finished(copied);
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for CopyRun {
     fn drop(&mut self) {
         let mut copy = self.shared.copy.lock();
         if matches!(*copy, CopyState::UnderWay) {
-            // It never began, or it panicked, and then nobody knows how far it came.
-            self.shared.in_doubt.fetch_or(std::thread::panicking(), Ordering::Relaxed);
+            // The thread never started, or it panicked, and then nobody knows how far the copy came.
+            self.shared.wal_in_doubt.fetch_or(std::thread::panicking(), Ordering::Relaxed);
             *copy = CopyState::None;
         }
         drop(copy);
-        self.shared.ended.notify_all();
+        self.shared.finished.notify_all();
         self.asked_by.unpark();
     }
 }
 
-/// Copies the log; whether all of it is in the database now. Others read and write meanwhile, until there is nothing left
-/// but to empty it.
-fn copy(connection: &Connection, extent: Extent) -> rusqlite::Result<bool> {
+/// Copies the WAL; returns whether all of it is in the database now. Others read and write meanwhile, until nothing is
+/// left to do but to empty the WAL.
+fn copy(connection: &Connection, mode: CopyMode) -> rusqlite::Result<bool> {
     for _ in 0..PASSES {
         let (busy, pages, copied): (bool, i64, i64) =
             connection
                 .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         if !busy && copied >= pages {
-            if extent == Extent::Emptied {
-                // Says by itself whether somebody was in the way.
+            if mode == CopyMode::Empty {
+                // A reader that is in the way is no error: the WAL keeps its length then.
                 connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))?;
             }
             return Ok(true);
@@ -231,23 +237,23 @@ fn copy(connection: &Connection, extent: Extent) -> rusqlite::Result<bool> {
     Ok(false)
 }
 
-/// Begins the log afresh with a commit that changes nothing. Whoever does that syncs the log's header: on the compactor,
-/// with whatever else the disk had to do, that took up to 30 ms, while a step took 8 ms without. SQLite can't while a
-/// statement of a reader is under way: then the compactor does it after all, with its next commit.
-fn begin_afresh(connection: &Connection) -> rusqlite::Result<()> {
+/// Begins the WAL anew with a commit that changes nothing. The commit that begins it syncs the WAL's header: on the
+/// compactor that took up to 30 ms, depending on what else the disk did, where a step without it took 8 ms. While a
+/// reader's statement is under way, SQLite can't begin the WAL anew: then the compactor's next commit does.
+fn restart_wal(connection: &Connection) -> rusqlite::Result<()> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let begun = connection.pragma_update(None, "user_version", version);
-    match begun.as_ref().err().and_then(rusqlite::Error::sqlite_error_code) {
-        // Then it is done by whoever writes there.
+    let result = connection.pragma_update(None, "user_version", version);
+    match result.as_ref().err().and_then(rusqlite::Error::sqlite_error_code) {
+        // Another connection writes: its commit begins the WAL anew.
         Some(ErrorCode::DatabaseBusy) => Ok(()),
-        _ => begun,
+        _ => result,
     }
 }
 
-/// Notes an I/O failure. Which of them was a sync's is not asked: whatever failed may come after one.
-pub(super) fn note_doubt<T>(result: &rusqlite::Result<T>, in_doubt: &AtomicBool) {
+/// Notes an I/O failure. SQLite does not say which call failed, and any failure may follow a failed sync.
+pub(super) fn note_doubt<T>(result: &rusqlite::Result<T>, wal_in_doubt: &AtomicBool) {
     let failed = result.as_ref().err().and_then(rusqlite::Error::sqlite_error_code);
     if failed == Some(ErrorCode::SystemIoFailure) {
-        in_doubt.store(true, Ordering::Relaxed);
+        wal_in_doubt.store(true, Ordering::Relaxed);
     }
 }

@@ -1,37 +1,37 @@
-//! How much a step of expiring takes on: less where steps take long. Pure.
+//! How many rows a step of expiring removes: fewer where steps take long. Pure.
 //!
-//! What a row costs is not known before. Where its pages are in memory it is 10 µs; where the disk has to be asked for
-//! each of them, a thousand times that.
+//! Nobody knows beforehand what removing a row costs: 10 µs where the row's pages are in memory, a thousand times that
+//! where the disk has to be asked for each page.
 
 use std::time::Duration;
 
-/// A step that takes longer is followed by one of half its size.
-const LONG: Duration = Duration::from_millis(10);
-/// And one that takes less than this by one of twice its size.
-const SHORT: Duration = Duration::from_millis(4);
-/// So often it is halved at most.
+/// A step that takes longer than this is followed by a step of half its size.
+const LONG_STEP: Duration = Duration::from_millis(10);
+/// A step that takes less than this is followed by a step of twice its size.
+const SHORT_STEP: Duration = Duration::from_millis(4);
+/// How many times the largest step is halved at most.
 const HALVINGS_MAX: u32 = 9;
 
-/// What part of the most that a step may take on it does take on.
+/// The size of a step, as a part of the largest step: one half to the power of `halvings`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StepSize {
     halvings: u32,
 }
 
 impl StepSize {
-    /// An eighth: nothing is known yet.
+    /// An eighth, because nothing is known yet.
     pub(crate) const FIRST: Self = Self { halvings: 3 };
 
-    /// So many of at most `max`, and at least one.
+    /// The number of rows, where the largest step removes `max`; at least one.
     pub(crate) fn of(self, max: usize) -> usize {
         (max >> self.halvings).max(1)
     }
 
-    /// The next step size, when a step with this one took so long.
+    /// The size of the next step, after a step of this size that took so long.
     pub(crate) fn after(self, took: Duration) -> Self {
-        let halvings = if took > LONG {
+        let halvings = if took > LONG_STEP {
             (self.halvings + 1).min(HALVINGS_MAX)
-        } else if took < SHORT {
+        } else if took < SHORT_STEP {
             self.halvings.saturating_sub(1)
         } else {
             self.halvings
@@ -44,8 +44,8 @@ impl StepSize {
 mod tests {
     use super::*;
 
-    /// The portions of 512 that follow on steps that take so many milliseconds.
-    fn portions(took_ms: &[u64]) -> Vec<usize> {
+    /// The sizes of the steps, of at most 512, that follow steps of so many milliseconds.
+    fn sizes(took_ms: &[u64]) -> Vec<usize> {
         let mut step_size = StepSize::FIRST;
         let mut next = |took: &u64| {
             step_size = step_size.after(Duration::from_millis(*took));
@@ -56,18 +56,18 @@ mod tests {
 
     #[test]
     fn it_is_halved_where_a_step_took_long_down_to_one() {
-        assert_eq!(portions(&[11; 8]), [32, 16, 8, 4, 2, 1, 1, 1]);
+        assert_eq!(sizes(&[11; 8]), [32, 16, 8, 4, 2, 1, 1, 1]);
         assert_eq!(StepSize { halvings: HALVINGS_MAX }.of(3), 1);
     }
 
     #[test]
     fn it_is_doubled_where_a_step_took_little_up_to_all_of_it() {
-        assert_eq!(portions(&[0, 3, 3, 3]), [128, 256, 512, 512]);
+        assert_eq!(sizes(&[0, 3, 3, 3]), [128, 256, 512, 512]);
     }
 
     #[test]
     fn it_stays_where_a_step_took_as_long_as_it_should() {
-        assert_eq!(portions(&[4, 10, 7]), [64, 64, 64]);
-        assert_eq!(portions(&[1000, 0, 7]), [32, 64, 64]);
+        assert_eq!(sizes(&[4, 10, 7]), [64, 64, 64]);
+        assert_eq!(sizes(&[1000, 0, 7]), [32, 64, 64]);
     }
 }

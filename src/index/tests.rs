@@ -1,5 +1,5 @@
-//! Folding against a model: any order, any batching, any crash in between gives the tables that a plain reading of
-//! the rules gives.
+//! Folding against a model: any order, any batching, any crash in between gives the tables that a plain reading of the
+//! rules gives.
 
 mod expiry_tests;
 mod migration_tests;
@@ -141,7 +141,7 @@ impl Fixture {
         self.index.as_mut().unwrap()
     }
 
-    /// From now on a commit copies SQLite's log if that has so many pages.
+    /// From now on a commit copies SQLite's WAL if that has so many pages.
     fn copy_from(&mut self, pages: u32) {
         self.index().copier.shared.pages_max.store(pages, Ordering::Relaxed);
     }
@@ -232,7 +232,7 @@ impl Fixture {
             }
         }
         let page = |((level, start, page), (calls, cells)): ((i64, i64, i64), (i64, _))| {
-            let bytes = rollup_page::replaced(page, &[], &cells).unwrap();
+            let bytes = rollup_page::replace_cells(page, &[], &cells).unwrap();
             vec![level.into(), start.into(), page.into(), calls.into(), Value::Blob(bytes)]
         };
         pages.into_iter().map(page).collect()
@@ -590,7 +590,7 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
 }
 
 #[test]
-fn making_commits_durable_writes_to_sqlites_log() {
+fn making_commits_durable_writes_to_sqlites_wal() {
     let mut fixture = Fixture::new();
     let wal = fixture.dir.path().join("store.db-wal");
     let before = std::fs::metadata(&wal).unwrap().len();
@@ -652,7 +652,7 @@ fn the_five_tables_have_their_columns() {
 }
 
 #[test]
-fn after_a_copy_of_sqlites_log_that_failed_nothing_is_durable_before_the_log_is_empty() {
+fn after_a_copy_of_sqlites_wal_that_failed_nothing_is_durable_before_the_log_is_empty() {
     let mut fixture = Fixture::new();
     let path = fixture.dir.path().join(DATABASE_NAME);
     let session = |id: &str| Owned::Session { id: id.into(), started_at: 1, proxy: "p".into(), client: None };
@@ -692,7 +692,7 @@ fn whether_a_database_shrinks_is_told_from_its_file_also_while_all_else_is_in_th
 }
 
 #[test]
-fn what_a_dead_process_left_in_sqlites_log_is_in_the_database_before_it_counts_as_durable() {
+fn what_a_dead_process_left_in_sqlites_wal_is_in_the_database_before_it_counts_as_durable() {
     let mut fixture = Fixture::new();
     fixture.fold(&[Owned::Session { id: "s0".into(), started_at: 1, proxy: "p".into(), client: None }], &[]);
     let copy = |from: &Path, names: &[&str]| {
@@ -712,7 +712,7 @@ fn what_a_dead_process_left_in_sqlites_log_is_in_the_database_before_it_counts_a
 }
 
 #[test]
-fn an_io_failure_while_what_is_expired_is_removed_leaves_sqlites_log_in_doubt() {
+fn an_io_failure_while_what_is_expired_is_removed_leaves_sqlites_wal_in_doubt() {
     let mut fixture = Fixture::new();
     let session = Owned::Session { id: "s0".into(), started_at: 1, proxy: "p".into(), client: None };
     fixture.fold(&[session], &[]);
@@ -722,7 +722,7 @@ fn an_io_failure_while_what_is_expired_is_removed_leaves_sqlites_log_in_doubt() 
     log.set_len(32).unwrap();
     let index = fixture.index();
     index.finish_expiring().unwrap_err();
-    assert!(index.in_doubt.load(Ordering::Relaxed));
+    assert!(index.wal_in_doubt.load(Ordering::Relaxed));
 }
 
 #[test]

@@ -1,12 +1,12 @@
-//! Which clients and proxies the sessions name: those that none names make room for others.
+//! Which clients and proxies the sessions name. A name that no session names any more makes room for another.
 //!
-//! Runs on the compactor, while names are crowded.
+//! Runs on the compactor, once there are nearly as many names as the database tells apart.
 
 use crate::fold::session_digest;
 use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
 
-/// The numbers of names that sessions have.
+/// The numbers of the clients and proxies that sessions name.
 #[derive(Debug, Default)]
 pub(super) struct UsedNames {
     pub(super) clients: BTreeSet<u32>,
@@ -20,7 +20,7 @@ impl UsedNames {
     }
 }
 
-/// Reads them from at most `max` pages, from that one on; which page is next, if there is one.
+/// Adds the names in at most `max` pages, from `page` on, to `used`; returns the page that comes next, if there is one.
 pub(super) fn note_used(
     connection: &Connection,
     page: i64,

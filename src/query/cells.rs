@@ -4,7 +4,7 @@
 
 use super::database::Query;
 use super::interval::{CellRange, ClosedInterval};
-use super::resolved_filter::Outcomes;
+use super::resolved_filter::EndingCounts;
 use crate::fold::cell_scope::CellScope;
 use crate::fold::rollup::{Cell, CellSum, Level, Slowest};
 use crate::fold::rollup_page;
@@ -13,35 +13,35 @@ use rusqlite::types::Type;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-/// A cell without its histogram, which only percentiles need: what a search goes by.
+/// A cell without its histogram, which only percentiles need. Searches go by these.
 #[derive(Debug)]
 pub(super) struct CellHead {
-    /// Whose it is.
+    /// Whose requests the cell counts.
     pub(super) scope: CellScope,
     pub(super) level: Level,
-    /// The time it takes up.
+    /// The time of the cell.
     pub(super) interval: ClosedInterval,
-    pub(super) outcomes: Outcomes,
+    pub(super) endings: EndingCounts,
     pub(super) last_ts: i64,
     pub(super) slowest: Slowest,
 }
 
 impl CellHead {
-    /// The level of the cells that make this one up; seconds are made up of rows.
+    /// The level of the cells that make this one up; `None` for seconds, which rows make up.
     pub(super) fn finer_level(&self) -> Option<Level> {
         Level::ALL.iter().rev().find(|level| **level < self.level).copied()
     }
 
-    /// The cells that begin with this one and are as long: those of other calls.
-    pub(super) fn beside(&self) -> CellRange {
+    /// The range that holds this cell and the cells of other scopes at the same time.
+    pub(super) fn own_range(&self) -> CellRange {
         let from_ts = self.interval.first_ts;
         CellRange { level: self.level, from_ts, before_ts: from_ts.saturating_add(1) }
     }
 }
 
 impl Query {
-    /// From the first request on record to the last; `None` if there is none.
-    pub(super) fn recorded(&self) -> Result<Option<ClosedInterval>, IndexError> {
+    /// The interval from the first request on record to the last; `None` if there is none.
+    pub(super) fn recorded_interval(&self) -> Result<Option<ClosedInterval>, IndexError> {
         // Two statements in one: SQLite looks up an end of an index only for a minimum or maximum that stands alone.
         let sql = "SELECT (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows)";
         self.row(sql, &[], |row| {
@@ -59,7 +59,7 @@ impl Query {
                 scope,
                 level: range.level,
                 interval: ClosedInterval::of_cell(range.level, start),
-                outcomes: Outcomes::of(&cell),
+                endings: EndingCounts::of(&cell),
                 last_ts: cell.last_ts,
                 slowest: cell.slowest,
             });
@@ -91,23 +91,23 @@ impl Query {
         let scopes: Vec<_> = calls.iter().copied().map(CellScope::Call).collect();
         self.each_bytes(&scopes, range, |scope, start, bytes| match scope {
             CellScope::Call(call) => sums.entry(call).or_insert_with(CellSum::empty).add(start, bytes),
-            // Not asked for.
+            // No caller asks for all calls together.
             CellScope::All => Some(()),
         })
     }
 
     /// How the requests of those scopes in a range ended, together. The scopes ascend.
-    pub(super) fn outcomes(&self, scopes: &[CellScope], range: CellRange) -> Result<Outcomes, IndexError> {
-        let mut sum = Outcomes::default();
+    pub(super) fn ending_counts(&self, scopes: &[CellScope], range: CellRange) -> Result<EndingCounts, IndexError> {
+        let mut sum = EndingCounts::default();
         self.each_bytes(scopes, range, |_, start, mut bytes| {
-            sum.add(&Outcomes::of(&Cell::decode_head(start, &mut bytes)?));
+            sum.add(&EndingCounts::of(&Cell::decode_head(start, &mut bytes)?));
             Some(())
         })?;
         Ok(sum)
     }
 
-    /// Hands over scope, first millisecond and bytes of the cells in a range; `each` returns `None` where the bytes are
-    /// none.
+    /// Hands over scope, first millisecond and bytes of each cell in a range; `each` returns `None` for bytes that are
+    /// no cell.
     fn each_bytes<'a>(
         &self,
         scopes: &[CellScope],

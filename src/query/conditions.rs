@@ -31,7 +31,8 @@ impl Conditions {
         &self.sql
     }
 
-    /// The values of the `?`, in their order, and the limit as one more: -1, SQLite's word for none, if absent.
+    /// The values of the `?`, in their order, and behind them the limit: -1, which SQLite takes for no limit, if
+    /// absent.
     pub(super) fn values_with_limit(mut self, limit: Option<u64>) -> Vec<Value> {
         self.values.push(limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX)).into());
         self.values

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A writer holds its locks for one batch; a reader that meets one (a checkpoint, a recovery) waits so long.
+/// How long a reader waits for a lock of the writer, which holds it for one batch (a checkpoint, a recovery).
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// A read-only connection to a store's database.
@@ -31,9 +31,9 @@ impl Query {
     /// Opens `store.db` of the store in `dir`. Other processes may write to it meanwhile.
     ///
     /// # Errors
-    /// [`IndexError::Missing`] if there is no database or no tables in it yet; [`IndexError::UnsupportedVersion`] if a newer
-    /// version wrote it and did not say that readers of this one may read it; [`IndexError::OlderVersion`] if what records
-    /// is to be started with this version first; [`IndexError::Sqlite`] if it can't be read.
+    /// [`IndexError::Missing`] if there is no database or no tables in it yet; [`IndexError::UnsupportedVersion`] if a
+    /// newer version wrote it and did not say that readers of this one may read it; [`IndexError::OlderVersion`] if
+    /// what records is to be started with this version first; [`IndexError::Sqlite`] if it can't be read.
     pub fn open(dir: &Path) -> Result<Self, IndexError> {
         let path = dir.join("store.db");
         // SQLITE_OPEN_NOFOLLOW would refuse a link anywhere in the path, and `/tmp` is one on some systems.
@@ -61,16 +61,16 @@ impl Query {
 
     /// Runs several statements on one state of the tables.
     pub(super) fn at_one_time<T>(&self, read: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
-        // Within another one (a row handed over made its receiver ask again) its state is the right one.
+        // Where a transaction is open already, because the receiver of a row asks again, its state is the right one.
         let _transaction = match self.connection.is_autocommit() {
             true => Some(self.connection.unchecked_transaction().map_err(|source| self.error(source))?),
             false => None,
         };
-        // Rolled back when dropped, which for a transaction that only read is the same as committed.
+        // The transaction is rolled back when it is dropped. For a transaction that only read, that equals a commit.
         read()
     }
 
-    /// Lets somebody else read on one state of the tables: who writes them knows best what is about to become of them.
+    /// Runs `read` on one state of the tables. The index needs this: it plans by the tables what expires next.
     pub(crate) fn read_with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, IndexError> {
         self.at_one_time(|| read(&self.connection).map_err(|source| self.error(source)))
     }
@@ -102,12 +102,12 @@ impl Query {
         values: &[Value],
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, IndexError> {
-        let mut found = Vec::new();
+        let mut results = Vec::new();
         self.each_row(sql, values, |row| {
-            found.push(read(row)?);
+            results.push(read(row)?);
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(found)
+        Ok(results)
     }
 
     /// Runs a statement that has exactly one row with one column.
@@ -133,15 +133,15 @@ impl Query {
     }
 }
 
-/// What the database says of its version.
+/// The version of the database.
 fn version(connection: &Connection) -> rusqlite::Result<DatabaseVersion> {
     let number = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let mut oldest_reader = None;
     if number > KnownVersions::THIS_BUILD.newest {
         let sql = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?1";
-        // One that has no such table does not say.
-        let said = connection.query_row(sql, [OLDEST_READER_KEY], |row| row.get(0));
-        oldest_reader = said.or_else(|error| match error.sqlite_error_code() {
+        // A database without that table does not say.
+        let answer = connection.query_row(sql, [OLDEST_READER_KEY], |row| row.get(0));
+        oldest_reader = answer.or_else(|error| match error.sqlite_error_code() {
             Some(ErrorCode::Unknown) | None => Ok(None),
             Some(_) => Err(error),
         })?;

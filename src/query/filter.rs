@@ -1,31 +1,32 @@
 //! What a query is about: the rows to keep, and how many of them.
 //!
-//! Pure data, on the caller's thread. `wanted.rs` and `session.rs` say what rows a filter keeps.
+//! Pure data, on the caller's thread. `resolved_filter.rs` and `session.rs` say which rows a filter keeps.
 
 use super::conditions::Conditions;
 use crate::event::Status;
 
-/// An interval of time, in Unix milliseconds UTC. An absent bound is open.
+/// A range of time in Unix milliseconds, UTC: the start is included, the end is not. The default has neither, and so
+/// includes all times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Span {
-    /// The first millisecond that counts.
+pub struct TimeRange {
+    /// The start: the first millisecond that is included. Absent: the range has no start.
     pub since_ts: Option<i64>,
-    /// The first millisecond that does not count any more.
+    /// The end: the first millisecond behind the range. Absent: the range has no end.
     pub until_ts: Option<i64>,
 }
 
-impl Span {
+impl TimeRange {
     pub(super) fn add_to(self, conditions: &mut Conditions, column: &str) {
         conditions.require_if(&format!("{column} >= ?"), self.since_ts);
         conditions.require_if(&format!("{column} < ?"), self.until_ts);
     }
 }
 
-/// Which requests. The default keeps all of them; every field that is set narrows it.
+/// Which requests. The default keeps all of them, and every field that is set keeps fewer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestFilter {
     /// When the request arrived.
-    pub span: Span,
+    pub time_range: TimeRange,
     /// The proxy's name, exactly.
     pub proxy: Option<String>,
     /// The JSON-RPC method, exactly.
@@ -47,9 +48,9 @@ pub struct RequestFilter {
 /// Which sessions. The default keeps all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionFilter {
-    /// When the session was active: a session counts if any of the time between its start and when it was last seen
-    /// lies in the span.
-    pub span: Span,
+    /// When the session was active. A session is kept if any time from its start until it was last seen lies in the
+    /// range.
+    pub time_range: TimeRange,
     /// The proxy's name, exactly.
     pub proxy: Option<String>,
     /// The client's name, exactly.
@@ -66,7 +67,7 @@ pub struct SessionFilter {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SchemaFilter {
     /// When the change was detected, or the current version was captured.
-    pub span: Span,
+    pub time_range: TimeRange,
     /// The proxy's name, exactly.
     pub proxy: Option<String>,
     /// The method whose result it is, exactly.
@@ -78,7 +79,7 @@ pub struct SchemaFilter {
 impl SchemaFilter {
     pub(super) fn conditions(&self, time_column: &str) -> Conditions {
         let mut conditions = Conditions::default();
-        self.span.add_to(&mut conditions, time_column);
+        self.time_range.add_to(&mut conditions, time_column);
         conditions.require_if("proxy = ?", self.proxy.clone());
         conditions.require_if("method = ?", self.method.clone());
         conditions

@@ -9,7 +9,7 @@ use crate::fold::rollup::Level;
 use crate::ground::error::IndexError;
 use std::ops::RangeInclusive;
 
-/// So many complaints of SQLite are passed on.
+/// How many complaints of SQLite are passed on at most.
 const COMPLAINTS_MAX: usize = 20;
 
 /// What is wrong with a database, one sentence each. Empty if it is sound.
@@ -26,7 +26,7 @@ impl Query {
     /// Checks the database. With `quick`, indexes are not compared with their tables, which takes most of the time.
     ///
     /// # Errors
-    /// The check could not be made. What a damaged database makes of it is no error but a complaint.
+    /// The check could not be made. An error that a damaged database causes is a complaint instead.
     pub fn integrity(&self, quick: bool) -> Result<Integrity, IndexError> {
         match self.at_one_time(|| self.integrity_now(quick)) {
             Err(error) if error.is_corrupt() => {
@@ -46,15 +46,15 @@ impl Query {
 
     fn wrong_sums(&self) -> Result<Vec<String>, IndexError> {
         let mut complaints = Vec::new();
-        let mut compare = |what: String, held: i64, counted: RangeInclusive<i64>| {
-            if !counted.contains(&held) {
+        let mut compare = |what: String, sum: i64, counted: RangeInclusive<i64>| {
+            if !counted.contains(&sum) {
                 let counted = counted.end();
                 complaints
-                    .push(format!("{what} says {held} requests, the rows say {counted}; `mcplog rebuild` mends it"));
+                    .push(format!("{what} says {sum} requests, the rows say {counted}; `mcplog rebuild` mends it"));
             }
         };
         let requests: i64 = self.value("SELECT count(*) FROM request_rows", &[])?;
-        // While requests expire, the roll-ups let go of them before their rows go.
+        // While requests expire, their counts leave the roll-ups before their rows go.
         let kept = "SELECT count(*) FROM request_rows WHERE ts >= (SELECT kept_since FROM retention)";
         let expires: bool = self.value("SELECT EXISTS (SELECT 1 FROM retention)", &[])?;
         let kept = if expires { self.value(kept, &[])? } else { requests };
@@ -66,8 +66,8 @@ impl Query {
                 kept..=requests,
             );
             let ever = CellRange { level, from_ts: i64::MIN, before_ts: i64::MAX };
-            let together = match self.outcomes(&[CellScope::All], ever) {
-                Ok(outcomes) => outcomes.calls,
+            let together = match self.ending_counts(&[CellScope::All], ever) {
+                Ok(endings) => endings.calls,
                 // Cells that can't be read say nothing of any request.
                 Err(IndexError::Sqlite { source: rusqlite::Error::FromSqlConversionFailure(..), .. }) => 0,
                 Err(error) => return Err(error),

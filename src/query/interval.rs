@@ -1,11 +1,13 @@
-//! Stretches of time, and how whole cells of the roll-ups and a rest make one up.
+//! Intervals of time, and how whole cells of the roll-ups and the rest at the edges make an interval up.
 //!
 //! Pure. Borders are computed in 128 bits: times come from outside, and those near the ends of an `i64` are times too.
 
-use super::filter::Span;
+use super::filter::TimeRange;
 use crate::fold::rollup::Level;
 
-/// The milliseconds from the first to the last, both included: never empty, and able to hold every `i64`.
+/// The milliseconds from the first to the last, both included. An interval is never empty, and may hold every `i64`.
+///
+/// [`TimeRange`] is what callers say: its end is not included, and either end may be absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClosedInterval {
     pub(super) first_ts: i64,
@@ -20,23 +22,23 @@ pub(super) struct CellRange {
     pub(super) before_ts: i64,
 }
 
-/// Whole cells and loose stretches that together are an interval: each millisecond once.
+/// Whole cells, and what is left of an interval at its edges: together each millisecond of the interval once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Cover {
-    /// As coarse as the borders allow: at most two ranges per level.
+    /// The cells, as coarse as the borders allow: at most two ranges per level.
     pub(super) cells: Vec<CellRange>,
-    /// At most two, each within one cell of the level that was asked for.
-    pub(super) loose: Vec<ClosedInterval>,
+    /// What no whole cell makes up: at most two intervals, each within one cell of the finest level in use.
+    pub(super) edges: Vec<ClosedInterval>,
 }
 
 impl ClosedInterval {
-    /// What a span means; `None` if no time lies in it.
-    pub(super) fn of(span: Span) -> Option<Self> {
-        let last_ts = match span.until_ts {
+    /// The same time as a time range; `None` if no time lies in the range.
+    pub(super) fn of(time_range: TimeRange) -> Option<Self> {
+        let last_ts = match time_range.until_ts {
             None => i64::MAX,
             Some(until_ts) => until_ts.checked_sub(1)?,
         };
-        Self::new(span.since_ts.unwrap_or(i64::MIN), last_ts)
+        Self::new(time_range.since_ts.unwrap_or(i64::MIN), last_ts)
     }
 
     fn new(first_ts: i64, last_ts: i64) -> Option<Self> {
@@ -47,27 +49,27 @@ impl ClosedInterval {
         (self.first_ts..=self.last_ts).contains(&ts)
     }
 
-    /// What both have in common.
+    /// The time that both have in common; `None` if there is none.
     pub(super) fn within(self, other: Self) -> Option<Self> {
         Self::new(self.first_ts.max(other.first_ts), self.last_ts.min(other.last_ts))
     }
 
-    /// The time that a cell takes up.
+    /// The time of the cell that begins at `start_ts`.
     pub(super) fn of_cell(level: Level, start_ts: i64) -> Self {
-        let span = i128::from(level.span_ms());
-        Self { first_ts: start_ts, last_ts: clamped(floor(start_ts.into(), span) + span - 1) }
+        let length = i128::from(level.length_ms());
+        Self { first_ts: start_ts, last_ts: clamped(floor(start_ts.into(), length) + length - 1) }
     }
 
-    /// The finest level, but for seconds, of which one or two cells take up as much time as the interval; of longer ones
-    /// the coarsest.
+    /// The finest level, seconds excepted, of which one or two cells cover the interval; for longer intervals the
+    /// coarsest.
     pub(super) fn level(self) -> Level {
         let (first, end) = self.borders();
-        let long_enough = Level::ALL[1..].iter().find(|level| i128::from(level.span_ms()) >= end - first);
+        let long_enough = Level::ALL[1..].iter().find(|level| i128::from(level.length_ms()) >= end - first);
         long_enough.copied().unwrap_or(Level::TenDays)
     }
 
-    /// The part of what was counted over another interval that lies in this one, if it is spread evenly; not 0 unless
-    /// there is nothing.
+    /// The part of `count` that lies in this interval, if what was counted over another interval is spread evenly
+    /// there. 0 only if the intervals have no time in common or `count` is 0.
     pub(super) fn share_of(self, counted_over: Self, count: i64) -> i64 {
         let Some(common) = self.within(counted_over) else { return 0 };
         let length = |interval: Self| {
@@ -82,18 +84,17 @@ impl ClosedInterval {
     /// The cells of a level that have any time in common with the interval.
     pub(super) fn touched(self, level: Level) -> CellRange {
         let (first, end) = self.borders();
-        let span = i128::from(level.span_ms());
-        CellRange { level, from_ts: clamped(floor(first, span)), before_ts: clamped(end) }
+        let length = i128::from(level.length_ms());
+        CellRange { level, from_ts: clamped(floor(first, length)), before_ts: clamped(end) }
     }
 
-    /// The whole cells in the interval, minutes and coarser, and what is left at its ends: seconds exist in dense minutes
-    /// only. Where nothing is recorded
-    /// beyond an end, cells that reach beyond it are as good as whole: an interval without an end on one side is made
-    /// up of the coarsest cells there.
+    /// The whole cells in the interval, and what is left at its edges. The cells are minutes and coarser, because
+    /// seconds exist in dense minutes only. Where nothing is recorded beyond an edge, cells that reach beyond the edge
+    /// are as good as whole: an interval that is open on one side is made up of the coarsest cells there.
     pub(super) fn cover(self, recorded: Self) -> Cover {
         let Some(clipped) = self.within(recorded) else { return Cover::default() };
         let (mut first, mut end) = clipped.borders();
-        let coarsest = i128::from(Level::TenDays.span_ms());
+        let coarsest = i128::from(Level::TenDays.length_ms());
         if self.first_ts <= recorded.first_ts {
             first = floor(first, coarsest);
         }
@@ -103,13 +104,13 @@ impl ClosedInterval {
         cover(first, end, &Level::ALL[1..])
     }
 
-    /// The whole seconds in the interval, and what is left at its ends.
+    /// The whole seconds in the interval, and what is left at its edges.
     pub(super) fn cover_with_seconds(self) -> Cover {
         let (first, end) = self.borders();
         cover(first, end, &[Level::Second])
     }
 
-    /// The first millisecond, and the first behind the last.
+    /// The first millisecond, and the first one behind the interval.
     fn borders(self) -> (i128, i128) {
         (self.first_ts.into(), i128::from(self.last_ts) + 1)
     }
@@ -120,11 +121,11 @@ fn cover(mut first: i128, mut end: i128, levels: &[Level]) -> Cover {
     let mut cover = Cover::default();
     let mut finer: Option<Level> = None;
     for level in levels {
-        let span = i128::from(level.span_ms());
-        let (whole_first, whole_end) = (ceil(first, span), floor(end, span));
+        let length = i128::from(level.length_ms());
+        let (whole_first, whole_end) = (ceil(first, length), floor(end, length));
         if whole_first >= whole_end {
             if finer.is_none() && whole_first == whole_end {
-                // No whole cell, but a border between two: what is loose never reaches across one.
+                // No whole cell, but a border between two cells: an edge never reaches across a border.
                 cover.add(None, first, whole_first);
                 first = whole_first;
             }
@@ -139,7 +140,8 @@ fn cover(mut first: i128, mut end: i128, levels: &[Level]) -> Cover {
 }
 
 impl Cover {
-    /// Adds the time from `first` up to `end`, which whole cells of that level make up; without a level it is loose.
+    /// Adds the time from `first` up to `end`, which whole cells of that level make up; without a level the time is an
+    /// edge.
     fn add(&mut self, level: Option<Level>, first: i128, end: i128) {
         if first >= end {
             return;
@@ -148,20 +150,20 @@ impl Cover {
             Some(level) => {
                 self.cells.push(CellRange { level, from_ts: clamped(first), before_ts: clamped(end) });
             }
-            None => self.loose.push(ClosedInterval { first_ts: clamped(first), last_ts: clamped(end - 1) }),
+            None => self.edges.push(ClosedInterval { first_ts: clamped(first), last_ts: clamped(end - 1) }),
         }
     }
 }
 
-fn floor(ts: i128, span: i128) -> i128 {
-    ts.div_euclid(span) * span
+fn floor(ts: i128, length: i128) -> i128 {
+    ts.div_euclid(length) * length
 }
 
-fn ceil(ts: i128, span: i128) -> i128 {
-    floor(ts + span - 1, span)
+fn ceil(ts: i128, length: i128) -> i128 {
+    floor(ts + length - 1, length)
 }
 
-/// No time that is recorded lies beyond the ends of an `i64`.
+/// The nearest `i64`: no time on record lies beyond the ends of an `i64`.
 fn clamped(ts: i128) -> i64 {
     i64::try_from(ts).unwrap_or(if ts < 0 { i64::MIN } else { i64::MAX })
 }

@@ -1,7 +1,7 @@
 //! Read-only questions to `store.db`, with typed answers.
 //!
-//! Runs on the caller's thread, in any process, while another process writes: SQLite's WAL mode lets readers be. It
-//! imports rusqlite and nothing of the log; it must not write, nor know how rows came to be.
+//! Runs on the caller's thread, in any process, while another process writes: in SQLite's WAL mode readers wait for no
+//! writer. This folder imports rusqlite and nothing of the log; it must not write, nor know how rows came to be.
 //!
 //! ```no_run
 //! use mcplog::query::{Query, RequestFilter};
@@ -22,7 +22,7 @@ pub(crate) mod integrity;
 mod interval;
 #[cfg(test)]
 mod interval_tests;
-mod kept;
+mod matching;
 mod plan;
 mod range;
 mod rank;
@@ -42,7 +42,7 @@ pub(crate) mod unused;
 mod walk;
 
 pub use database::Query;
-pub use filter::{RequestFilter, SchemaFilter, SessionFilter, Span};
+pub use filter::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
 pub use integrity::Integrity;
 pub use requests::RequestRow;
 pub use schema::{SchemaChangeRow, SchemaHash, ServerSchemaRow};

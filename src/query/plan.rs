@@ -1,20 +1,20 @@
 //! Which way to the wanted rows is the shortest.
 //!
-//! Runs on the caller's thread. What decides is how many rows each way leads past, as the roll-ups and the session's
-//! own count say. SQLite's planner would choose by statistics that nobody keeps.
+//! Runs on the caller's thread. The number of rows on each way decides, as the roll-ups and the session's own count
+//! say. SQLite's planner would choose by statistics that nobody keeps.
 
 use super::database::Query;
 use super::rank::Rank;
-use super::resolved_filter::{Outcomes, ResolvedFilter};
+use super::resolved_filter::{EndingCounts, ResolvedFilter};
 use super::walk::Walk;
 use crate::event::Status;
 use crate::fold::cell_scope::CellScope;
 use crate::ground::error::IndexError;
 
-/// A way to rows.
+/// A way to the wanted rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// Along an index, to its end or until enough is found.
+    /// Along an index, to its end or until enough rows are found.
     Walk(Walk),
     /// Back over a limited number of all rows, in the hope that matches are dense; then the cheapest of the others.
     TryAll,
@@ -24,12 +24,12 @@ pub(super) enum Way {
     TryCells(i64, Walk),
 }
 
-/// How many rows there are to look at, about.
+/// About how many rows there are to look at.
 #[derive(Debug, Default)]
 struct Estimate {
-    /// Of the wanted calls, those that are slow enough. All of them if any will do.
+    /// The rows of the wanted calls that are slow enough; all their rows, if the filter has no latency.
     slow: i64,
-    /// In the index of what failed, of all calls.
+    /// The rows of all calls in the index of failures, as far as the filter's status allows.
     failed: i64,
 }
 
@@ -42,30 +42,31 @@ impl Query {
             }
             return self.cheapest_way(wanted, rank);
         }
-        let by_more = wanted.only_calls || wanted.slower_than_us.is_some();
+        let has_more_conditions = wanted.excludes_calls || wanted.slower_than_us.is_some();
         Ok(match rank {
-            // Every row on the way is one that is wanted.
-            Rank::Newest if !by_more && wanted.only_failed() => Way::Walk(failed(wanted)),
-            Rank::Newest if !by_more && wanted.status.is_none() => Way::Walk(Walk::All),
+            // Every row on these walks is wanted.
+            Rank::Newest if !has_more_conditions && wanted.only_failed() => Way::Walk(failed_walk(wanted)),
+            Rank::Newest if !has_more_conditions && wanted.status.is_none() => Way::Walk(Walk::All),
             Rank::Newest => Way::TryAll,
             Rank::Slowest => self.cheapest_way(wanted, rank)?,
         })
     }
 
-    /// The way with the fewest rows on it. Not the walk over all: that has been tried, or can't end early.
+    /// The way with the fewest rows on it. The walk over all rows is no candidate: it has been tried, or can't end
+    /// early.
     pub(super) fn cheapest_way(&self, wanted: &ResolvedFilter, rank: Rank) -> Result<Way, IndexError> {
         let session = wanted.session.map(|session| (session.requests, Walk::Session(session.id)));
         if rank == Rank::Slowest {
             return Ok(match session {
-                // Cells name the slowest of each outcome.
+                // Cells name the slowest requests of each ending.
                 None => Way::Cells,
-                // Whether the slowest of all are also of the session, nobody knows beforehand. To find out costs a
-                // quarter of the walk, which must go to its end, or a few milliseconds.
+                // Nobody knows beforehand whether the slowest of all belong to the session. Finding out costs a quarter
+                // of the session's walk, which must go to its end, or a few milliseconds.
                 Some((rows, walk)) => Way::TryCells((rows / 4).max(self.tuning.tried_looks), walk),
             });
         }
         let estimate = self.estimate(wanted)?;
-        let failed = wanted.only_failed().then(|| (estimate.failed, failed(wanted)));
+        let failed = wanted.only_failed().then(|| (estimate.failed, failed_walk(wanted)));
         let walk = session.into_iter().chain(failed).min_by_key(|(rows, _)| *rows);
         Ok(match walk {
             Some((rows, walk)) if rows < estimate.slow => Way::Walk(walk),
@@ -77,7 +78,7 @@ impl Query {
     pub(super) fn whole_walk(wanted: &ResolvedFilter) -> Walk {
         match (wanted.session, wanted.calls.as_slice()) {
             (Some(session), _) => Walk::Session(session.id),
-            (None, _) if wanted.only_failed() => failed(wanted),
+            (None, _) if wanted.only_failed() => failed_walk(wanted),
             (None, [call]) => Walk::Call(*call),
             _ => Walk::All,
         }
@@ -96,7 +97,7 @@ impl Query {
         })?;
         if wanted.only_failed() {
             for cell in self.cell_heads(&[CellScope::All], range)? {
-                let Outcomes { errors, timeouts, tool_errors, .. } = cell.outcomes;
+                let EndingCounts { errors, timeouts, tool_errors, .. } = cell.endings;
                 let failed = match wanted.status {
                     Some(Status::Error) => errors,
                     Some(Status::Timeout) => timeouts,
@@ -111,7 +112,7 @@ impl Query {
     }
 }
 
-/// The walk over what failed in the way that is wanted.
-fn failed(wanted: &ResolvedFilter) -> Walk {
+/// The walk over the failures that are wanted.
+fn failed_walk(wanted: &ResolvedFilter) -> Walk {
     Walk::Failed(wanted.status)
 }

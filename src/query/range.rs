@@ -1,12 +1,12 @@
-//! Counts and sums over a range of time, put together from cells and, at its ragged ends, from rows.
+//! Counts and sums over a range of time, put together from cells and, at the edges of the range, from rows.
 //!
-//! Runs on the caller's thread. However long the range is, it reads at most thirteen ranges of cells, two of them of seconds,
-//! and the rows of two minutes of few requests or of two seconds.
+//! Runs on the caller's thread. However long the range is, a query reads at most thirteen ranges of cells, two of them
+//! of seconds, and the rows of two minutes that are not dense or of two seconds.
 
 use super::database::Query;
 use super::filter::RequestFilter;
 use super::interval::{ClosedInterval, Cover};
-use super::resolved_filter::{Facts, ResolvedFilter};
+use super::resolved_filter::{ResolvedFilter, SearchRow};
 use super::walk::{Order, Walk};
 use crate::fold::cell_scope::CellScope;
 use crate::fold::rollup::{Cell, CellSum, DENSE_CALLS, Level, Sample};
@@ -18,25 +18,25 @@ use std::ops::ControlFlow;
 pub(super) type SumsByCall = BTreeMap<i64, (Cell, i64)>;
 
 impl Query {
-    /// How many requests the filter keeps, its limit aside; `None` where only rows tell.
+    /// How many requests the filter keeps, its limit aside; `None` if cells can't say.
     pub(super) fn count_in_cells(&self, filter: &RequestFilter) -> Result<Option<i64>, IndexError> {
-        let Some((wanted, cover)) = self.wanted_cover(filter)? else { return Ok(Some(0)) };
+        let Some((wanted, cover)) = self.resolve_and_cover(filter)? else { return Ok(Some(0)) };
         if wanted.needs_rows() {
             return Ok(None);
         }
         let mut counted = 0_i64;
         for range in cover.cells {
-            counted = counted.saturating_add(wanted.by_outcome(&self.outcomes(&wanted.scopes(), range)?));
+            counted = counted.saturating_add(wanted.by_ending(&self.ending_counts(&wanted.scopes(), range)?));
         }
-        for interval in cover.loose {
-            self.each_loose(&wanted, interval, |_| counted += 1)?;
+        for interval in cover.edges {
+            self.each_in_edge(&wanted, interval, |_| counted += 1)?;
         }
         Ok(Some(counted))
     }
 
-    /// What the requests that the filter keeps add up to; `None` where only rows tell.
+    /// The sums over the requests that the filter keeps; `None` if cells can't say.
     pub(super) fn stats_in_cells(&self, filter: &RequestFilter) -> Result<Option<SumsByCall>, IndexError> {
-        let Some((wanted, cover)) = self.wanted_cover(filter)? else { return Ok(Some(BTreeMap::new())) };
+        let Some((wanted, cover)) = self.resolve_and_cover(filter)? else { return Ok(Some(BTreeMap::new())) };
         if wanted.needs_rows() || wanted.status.is_some() || filter.limit.is_some() {
             return Ok(None);
         }
@@ -45,8 +45,8 @@ impl Query {
             self.sum_cells(&wanted.calls, range, &mut sums)?;
         }
         let mut samples: BTreeMap<i64, Vec<Sample>> = BTreeMap::new();
-        for interval in cover.loose {
-            self.each_loose(&wanted, interval, |facts| samples.entry(facts.call).or_default().push(facts.sample()))?;
+        for interval in cover.edges {
+            self.each_in_edge(&wanted, interval, |row| samples.entry(row.call).or_default().push(row.sample()))?;
         }
         for (call, samples) in samples {
             sums.entry(call).or_insert_with(CellSum::empty).add_samples(&samples);
@@ -54,21 +54,21 @@ impl Query {
         Ok(Some(sums.into_iter().map(|(call, sum)| (call, sum.finish())).collect()))
     }
 
-    /// Hands over the wanted requests of an interval that no cells make up.
-    fn each_loose(
+    /// Hands over the wanted requests of an edge, which no cells make up.
+    fn each_in_edge(
         &self,
         wanted: &ResolvedFilter,
         interval: ClosedInterval,
-        mut each: impl FnMut(&Facts),
+        mut each: impl FnMut(&SearchRow),
     ) -> Result<(), IndexError> {
-        let walks = match wanted.only_calls && wanted.calls.len() <= self.tuning.few_calls {
+        let walks = match wanted.excludes_calls && wanted.calls.len() <= self.tuning.few_calls {
             true => wanted.calls.iter().map(|call| Walk::Call(*call)).collect(),
             false => vec![Walk::All],
         };
         for walk in walks {
-            self.walk(walk, Order::OldestFirst, interval, |facts| {
-                if wanted.keeps(facts) {
-                    each(facts);
+            self.walk(walk, Order::OldestFirst, interval, |row| {
+                if wanted.keeps(row) {
+                    each(row);
                 }
                 ControlFlow::Continue(())
             })?;
@@ -76,28 +76,29 @@ impl Query {
         Ok(())
     }
 
-    /// What is wanted, and the cells and stretches of its time; `None` if nothing is.
-    fn wanted_cover(&self, filter: &RequestFilter) -> Result<Option<(ResolvedFilter, Cover)>, IndexError> {
-        let Some(wanted) = self.wanted(filter)? else { return Ok(None) };
-        let Some(recorded) = self.recorded()? else { return Ok(None) };
-        let cover = self.refined(wanted.interval.cover(recorded))?;
+    /// The resolved filter, and the cover of its time; `None` if the filter keeps nothing.
+    fn resolve_and_cover(&self, filter: &RequestFilter) -> Result<Option<(ResolvedFilter, Cover)>, IndexError> {
+        let Some(wanted) = self.resolve(filter)? else { return Ok(None) };
+        let Some(recorded) = self.recorded_interval()? else { return Ok(None) };
+        let cover = self.refine_to_seconds(wanted.interval.cover(recorded))?;
         Ok(Some((wanted, cover)))
     }
 
-    /// The cover with seconds in it where there are some: in minutes of many requests.
-    fn refined(&self, cover: Cover) -> Result<Cover, IndexError> {
-        let (mut cells, mut loose) = (Vec::new(), Vec::new());
-        for interval in cover.loose {
+    /// The cover with whole seconds in the place of most of an edge, where the edge's minute is dense and so has
+    /// seconds.
+    fn refine_to_seconds(&self, cover: Cover) -> Result<Cover, IndexError> {
+        let (mut cells, mut edges) = (Vec::new(), Vec::new());
+        for interval in cover.edges {
             let minute = ClosedInterval { last_ts: interval.first_ts, ..interval }.touched(Level::Minute);
-            if self.outcomes(&[CellScope::All], minute)?.calls < DENSE_CALLS {
-                loose.push(interval);
+            if self.ending_counts(&[CellScope::All], minute)?.calls < DENSE_CALLS {
+                edges.push(interval);
                 continue;
             }
             let with_seconds = interval.cover_with_seconds();
             cells.extend(with_seconds.cells);
-            loose.extend(with_seconds.loose);
+            edges.extend(with_seconds.edges);
         }
         cells.extend(cover.cells);
-        Ok(Cover { cells, loose })
+        Ok(Cover { cells, edges })
     }
 }

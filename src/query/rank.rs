@@ -1,10 +1,10 @@
-//! What makes one request better than another, where a limit asks for the best. Pure.
+//! Which of two requests is the better one, where a limit asks for the best. Pure.
 
 use super::cells::CellHead;
-use super::resolved_filter::{Facts, ResolvedFilter};
-use crate::fold::rollup::Outcome;
+use super::resolved_filter::{ResolvedFilter, SearchRow};
+use crate::fold::rollup::Ending;
 
-/// What makes one request better than another.
+/// Which of two requests is the better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rank {
     /// The later one, and of one millisecond the one that is later in the log.
@@ -13,22 +13,22 @@ pub(super) enum Rank {
     Slowest,
 }
 
-/// Compares as the rank says: what counts first, then time, then id. Of the newest, nothing counts before time.
+/// Compares as the rank says: latency, then time, then id. For the newest, the latency is 0.
 pub(super) type Key = (i64, i64, i64);
 
 impl Rank {
-    pub(super) fn key(self, facts: &Facts) -> Key {
+    pub(super) fn key(self, row: &SearchRow) -> Key {
         match self {
-            Self::Newest => (0, facts.ts, facts.id),
-            Self::Slowest => (facts.latency_us, facts.ts, facts.id),
+            Self::Newest => (0, row.ts, row.id),
+            Self::Slowest => (row.latency_us, row.ts, row.id),
         }
     }
 
-    /// What no wanted request of the cell can beat; `None` if there is none.
+    /// The key that no wanted request of the cell can beat; `None` if the cell has no wanted request.
     pub(super) fn bound(self, cell: &CellHead, wanted: &ResolvedFilter) -> Option<Key> {
         let ts = cell.last_ts.min(wanted.interval.last_ts);
-        let slowest = |outcome: &Outcome| cell.slowest.of(*outcome).first().filter(|_| wanted.allows(*outcome));
-        let latency_max_us = Outcome::ALL.iter().filter_map(slowest).map(|slow| slow.latency_us).max()?;
+        let slowest = |ending: &Ending| cell.slowest.of(*ending).first().filter(|_| wanted.allows(*ending));
+        let latency_max_us = Ending::ALL.iter().filter_map(slowest).map(|slow| slow.latency_us).max()?;
         match self {
             Self::Newest => Some((0, ts, i64::MAX)),
             Self::Slowest => Some((latency_max_us, ts, i64::MAX)),

@@ -1,7 +1,7 @@
 //! Requests, one row each.
 //!
-//! Runs on the caller's thread. Rows stream: an answer of any size needs the memory of one row, and where there is a
-//! limit, of so many numbers.
+//! Runs on the caller's thread. Rows stream: an answer of any size needs the memory of one row; with a limit, also of
+//! as many keys as the limit says.
 
 use super::database::Query;
 use super::filter::RequestFilter;
@@ -56,7 +56,8 @@ pub struct RequestRow {
     pub transport: Option<String>,
     /// The path that was asked.
     pub endpoint: Option<String>,
-    /// What became of it: the name of an [`Outcome`](crate::event::Outcome), told or derived from status and `tool_error`.
+    /// What became of it: the name of an [`Outcome`](crate::event::Outcome), told or derived from status and
+    /// `tool_error`.
     pub outcome: String,
     /// Why an upstream failed, in the words of whoever said so.
     pub cause: Option<String>,
@@ -144,7 +145,7 @@ impl Query {
         filter: &RequestFilter,
         mut each: impl FnMut(RequestRow) -> ControlFlow<()>,
     ) -> Result<(), IndexError> {
-        self.at_one_time(|| self.each_kept(filter, |facts| Ok(each(self.request_row(facts.id)?))))
+        self.at_one_time(|| self.each_match(filter, |row| Ok(each(self.request_row(row.id)?))))
     }
 
     /// The slowest requests that `filter` keeps, at most `limit` and no more than the filter's own: the slowest first,
@@ -154,7 +155,7 @@ impl Query {
     /// What SQLite said.
     pub fn slowest(&self, filter: &RequestFilter, limit: u64) -> Result<Vec<RequestRow>, IndexError> {
         self.at_one_time(|| {
-            let Some(wanted) = self.wanted(filter)? else { return Ok(Vec::new()) };
+            let Some(wanted) = self.resolve(filter)? else { return Ok(Vec::new()) };
             let best_last = self.best(wanted, Rank::Slowest, limit.min(filter.limit.unwrap_or(u64::MAX)))?;
             best_last.into_iter().rev().map(|id| self.request_row(id)).collect()
         })
@@ -175,7 +176,7 @@ impl Query {
                 return Ok(counted.min(limit));
             }
             let mut counted = 0;
-            self.each_kept(filter, |_| {
+            self.each_match(filter, |_| {
                 counted += 1;
                 Ok(ControlFlow::Continue(()))
             })?;
@@ -188,7 +189,7 @@ impl Query {
 mod tests {
     use super::*;
     use crate::event::Status;
-    use crate::query::filter::Span;
+    use crate::query::filter::TimeRange;
     use crate::query::test_store::TestStore;
 
     fn ids(store: &TestStore, filter: &RequestFilter) -> Vec<String> {
@@ -224,10 +225,13 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let cases = [
             (
-                RequestFilter { span: Span { since_ts: Some(30), until_ts: None }, ..all() },
+                RequestFilter { time_range: TimeRange { since_ts: Some(30), until_ts: None }, ..all() },
                 &["said_no", "late", "other"][..],
             ),
-            (RequestFilter { span: Span { since_ts: None, until_ts: Some(30) }, ..all() }, &["early", "failed"]),
+            (
+                RequestFilter { time_range: TimeRange { since_ts: None, until_ts: Some(30) }, ..all() },
+                &["early", "failed"],
+            ),
             (RequestFilter { proxy: text("second"), ..all() }, &["other"]),
             (RequestFilter { method: text("tools/list"), ..all() }, &["early"]),
             (RequestFilter { tool: text("search"), ..all() }, &["said_no", "late"]),

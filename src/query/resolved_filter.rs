@@ -1,26 +1,26 @@
-//! A filter in the numbers of the database, as a search tests rows and cells with it.
+//! A filter in the numbers of the database, by which searches test rows and cells.
 //!
 //! Runs on the caller's thread. The test of a row is here and nowhere in SQL, so that every way of finding rows keeps
-//! the same ones.
+//! the same rows.
 
 use super::database::Query;
 use super::filter::RequestFilter;
 use super::interval::ClosedInterval;
 use crate::event::Status;
 use crate::fold::cell_scope::CellScope;
-use crate::fold::rollup::{Cell, Outcome, Sample};
+use crate::fold::rollup::{Cell, Ending, Sample};
 use crate::ground::error::IndexError;
 use rusqlite::Row;
 use std::ops::ControlFlow;
 
-/// Which requests are wanted.
+/// Which requests are wanted: a [`RequestFilter`] whose names are resolved to numbers.
 #[derive(Debug, Clone)]
 pub(super) struct ResolvedFilter {
     pub(super) interval: ClosedInterval,
     /// The ids of all calls that may be wanted, ascending.
     pub(super) calls: Vec<i64>,
-    /// Whether there are calls that are not wanted.
-    pub(super) only_calls: bool,
+    /// Whether any call is excluded.
+    pub(super) excludes_calls: bool,
     pub(super) session: Option<ResolvedSession>,
     pub(super) status: Option<Status>,
     pub(super) errors_only: bool,
@@ -34,9 +34,9 @@ pub(super) struct ResolvedSession {
     pub(super) requests: i64,
 }
 
-/// What searches and statistics need of a row, in the order of [`FACTS`].
+/// The columns of a request's row that searches and statistics need, in the order of [`SEARCH_COLUMNS`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Facts {
+pub(super) struct SearchRow {
     pub(super) id: i64,
     pub(super) ts: i64,
     pub(super) call: i64,
@@ -48,11 +48,11 @@ pub(super) struct Facts {
     pub(super) bytes_out: Option<i64>,
 }
 
-/// The columns of [`Facts`].
-pub(super) const FACTS: &str =
+/// The columns of [`SearchRow`].
+pub(super) const SEARCH_COLUMNS: &str =
     "r.id, r.ts, r.call, r.session, r.latency_us, r.status, r.tool_error, r.bytes_in, r.bytes_out";
 
-impl Facts {
+impl SearchRow {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
@@ -67,7 +67,7 @@ impl Facts {
         })
     }
 
-    /// What sums need of it.
+    /// The same row, for sums.
     pub(super) fn sample(&self) -> Sample {
         Sample {
             id: self.id,
@@ -81,17 +81,17 @@ impl Facts {
     }
 }
 
-/// How many requests there are, and how they ended.
+/// How many requests there are, and how many of them had which ending.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Outcomes {
+pub(super) struct EndingCounts {
     pub(super) calls: i64,
     pub(super) errors: i64,
     pub(super) timeouts: i64,
     pub(super) tool_errors: i64,
 }
 
-impl Outcomes {
-    /// Of a cell.
+impl EndingCounts {
+    /// The counts of a cell.
     pub(super) fn of(cell: &Cell) -> Self {
         let Cell { calls, errors, timeouts, tool_errors, .. } = *cell;
         Self { calls, errors, timeouts, tool_errors }
@@ -104,7 +104,7 @@ impl Outcomes {
         self.tool_errors = self.tool_errors.saturating_add(other.tool_errors);
     }
 
-    /// How many of them ended so.
+    /// How many of them have that status.
     pub(super) fn with(&self, status: Status) -> i64 {
         match status {
             Status::Ok => self.calls.saturating_sub(self.errors).saturating_sub(self.timeouts),
@@ -116,17 +116,17 @@ impl Outcomes {
 
 impl ResolvedFilter {
     /// Whether the request is wanted.
-    pub(super) fn keeps(&self, facts: &Facts) -> bool {
-        self.interval.contains(facts.ts)
-            && (!self.only_calls || self.calls.binary_search(&facts.call).is_ok())
-            && self.session.is_none_or(|session| facts.session == Some(session.id))
-            && self.ends_so(facts)
-            && self.slower_than_us.is_none_or(|limit_us| facts.latency_us > limit_us)
+    pub(super) fn keeps(&self, row: &SearchRow) -> bool {
+        self.interval.contains(row.ts)
+            && (!self.excludes_calls || self.calls.binary_search(&row.call).is_ok())
+            && self.session.is_none_or(|session| row.session == Some(session.id))
+            && self.has_wanted_ending(row)
+            && self.slower_than_us.is_none_or(|limit_us| row.latency_us > limit_us)
     }
 
-    /// Whose cells together hold all that can be wanted and nothing of another call.
+    /// The scopes whose cells together count all requests that can be wanted and none of an excluded call.
     pub(super) fn scopes(&self) -> Vec<CellScope> {
-        if self.only_calls { self.call_scopes() } else { vec![CellScope::All] }
+        if self.excludes_calls { self.call_scopes() } else { vec![CellScope::All] }
     }
 
     /// The cells of each call that may be wanted.
@@ -134,47 +134,48 @@ impl ResolvedFilter {
         self.calls.iter().copied().map(CellScope::Call).collect()
     }
 
-    /// Whether the request ended as is wanted.
-    fn ends_so(&self, facts: &Facts) -> bool {
-        self.allows(Outcome::of(facts.status, facts.tool_error))
+    /// Whether the request's ending is wanted.
+    fn has_wanted_ending(&self, row: &SearchRow) -> bool {
+        self.allows(Ending::of(row.status, row.tool_error))
     }
 
-    /// Whether a request that ended so can be wanted.
-    pub(super) fn allows(&self, outcome: Outcome) -> bool {
+    /// Whether a request with that ending can be wanted.
+    pub(super) fn allows(&self, ending: Ending) -> bool {
         let has_status = match self.status {
             None => true,
-            Some(Status::Ok) => matches!(outcome, Outcome::Ok | Outcome::ToolError),
-            Some(Status::Error) => outcome == Outcome::Error,
-            Some(Status::Timeout) => outcome == Outcome::Timeout,
+            Some(Status::Ok) => matches!(ending, Ending::Ok | Ending::ToolError),
+            Some(Status::Error) => ending == Ending::Error,
+            Some(Status::Timeout) => ending == Ending::Timeout,
         };
-        has_status && !(self.errors_only && outcome == Outcome::Ok)
+        has_status && !(self.errors_only && ending == Ending::Ok)
     }
 
-    /// How many of so many requests can be wanted by how they ended. At most: a request that failed and said `isError`
-    /// too is counted twice where any failure will do.
-    pub(super) fn by_outcome(&self, outcomes: &Outcomes) -> i64 {
-        let ended_so = self.status.map_or(outcomes.calls, |status| outcomes.with(status));
-        let failed = outcomes.errors.saturating_add(outcomes.timeouts).saturating_add(outcomes.tool_errors);
-        if self.errors_only { ended_so.min(failed) } else { ended_so }
+    /// How many of these requests have a wanted ending, at most: where any failure is wanted, a request that failed and
+    /// said `isError` too is counted twice.
+    pub(super) fn by_ending(&self, endings: &EndingCounts) -> i64 {
+        let with_status = self.status.map_or(endings.calls, |status| endings.with(status));
+        let failed = endings.errors.saturating_add(endings.timeouts).saturating_add(endings.tool_errors);
+        if self.errors_only { with_status.min(failed) } else { with_status }
     }
 
-    /// Whether nothing but failures is wanted: then it stands in the index of what failed.
+    /// Whether only failures are wanted: the index of failures has all of these.
     pub(super) fn only_failed(&self) -> bool {
         self.errors_only || self.status.is_some_and(|status| status != Status::Ok)
     }
 
-    /// Whether the roll-ups don't tell how many are wanted: they count no sessions, no latencies exactly, and no
-    /// request that failed in two ways once.
+    /// Whether the roll-ups can't say how many requests are wanted. Roll-ups know neither sessions nor exact latencies,
+    /// and count a request that failed in two ways twice.
     pub(super) fn needs_rows(&self) -> bool {
         self.session.is_some() || self.errors_only || self.slower_than_us.is_some()
     }
 }
 
 impl Query {
-    /// Looks up the names of a filter; `None` if one of them is on no record, so that nothing can be wanted.
-    pub(super) fn wanted(&self, filter: &RequestFilter) -> Result<Option<ResolvedFilter>, IndexError> {
-        let Some(interval) = ClosedInterval::of(filter.span) else { return Ok(None) };
-        let mut only_calls = false;
+    /// Looks up the numbers of a filter's names; `None` if one of the names is on no record, so that nothing can be
+    /// wanted.
+    pub(super) fn resolve(&self, filter: &RequestFilter) -> Result<Option<ResolvedFilter>, IndexError> {
+        let Some(interval) = ClosedInterval::of(filter.time_range) else { return Ok(None) };
+        let mut excludes_calls = false;
         let mut calls: Vec<i64> = Vec::new();
         self.each_row(
             "SELECT id, (?1 IS NULL OR proxy = ?1) AND (?2 IS NULL OR method = ?2) AND (?3 IS NULL OR tool IS ?3) \
@@ -184,7 +185,7 @@ impl Query {
                 if row.get(1)? {
                     calls.push(row.get(0)?)
                 } else {
-                    only_calls = true
+                    excludes_calls = true
                 }
                 Ok(ControlFlow::Continue(()))
             },
@@ -207,7 +208,7 @@ impl Query {
         Ok(Some(ResolvedFilter {
             interval,
             calls,
-            only_calls,
+            excludes_calls,
             session,
             status: filter.status,
             errors_only: filter.errors_only,

@@ -139,7 +139,7 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::filter::Span;
+    use crate::query::filter::TimeRange;
     use crate::query::test_store::TestStore;
 
     fn version(store: &TestStore, ts: i64, proxy: &str, method: &str, hash: &str) {
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(items(&SchemaFilter { limit: Some(2), ..all() }), ["b", "c"]);
         assert_eq!(items(&SchemaFilter { method: Some("prompts/list".into()), ..all() }), ["b"]);
         assert_eq!(items(&SchemaFilter { proxy: Some("nobody".into()), ..all() }), [] as [&str; 0]);
-        let span = Span { since_ts: Some(11), until_ts: Some(30) };
-        assert_eq!(items(&SchemaFilter { span, ..all() }), ["b"]);
+        let time_range = TimeRange { since_ts: Some(11), until_ts: Some(30) };
+        assert_eq!(items(&SchemaFilter { time_range, ..all() }), ["b"]);
     }
 }

@@ -1,30 +1,32 @@
 //! The newest, or the slowest, of the wanted requests, without looking at all of them.
 //!
-//! Runs on the caller's thread; holds as many keys as rows are asked for, and the cells that are still to be opened.
+//! Runs on the caller's thread. A search holds as many keys as rows are asked for, and the cells that are still to be
+//! opened.
 //!
 //! The roll-ups make a tree: a cell of ten days, its days, their quarters, down to minutes and seconds, of all calls
-//! together; then the cells of each call beside it. Where few calls are wanted, or those that are seldom made, each has
-//! a tree of its own. The search opens cells best first: the one whose requests may be the newest (or slowest) of all
-//! that are not seen yet. It ends when none can beat what is held. A cell is opened in one of three ways:
+//! together; then the cells of each call at the same time. Where few calls are wanted, or calls that are seldom made,
+//! each of them has a tree of its own. The search opens cells best first: next comes the cell whose requests may be the
+//! newest (or slowest) of all that are not seen yet. The search ends when no cell can beat the best requests so far. A
+//! cell is opened in one of three ways:
 //!
-//! - Its lists of the slowest requests already name every one that can be wanted: those are looked up.
-//! - It has few requests: its rows are read.
-//! - Else its finer cells join the queue, but for those that can't hold anything.
+//! - If its lists of the slowest requests name every request that can be wanted, those requests are looked up.
+//! - If it has few requests, its rows are read.
+//! - Else its finer cells join the queue, but for cells that have nothing that is wanted.
 //!
-//! So what it costs depends on how many rows are asked for, and not on how many the store has or where in the time they
-//! lie. Where every second request matches, walking back along the index is cheaper, so that is tried first, over a
-//! number of rows that takes a millisecond. Where another index has fewer rows than the cells count, it is walked
-//! instead (`plan.rs` decides). The hard cases are the slowest of a large session, because cells know no sessions, and
-//! the slowest of one proxy or method among several that each have hundreds of tools.
+//! So the cost of a search depends on how many rows are asked for, and neither on the size of the store nor on where in
+//! time the rows lie. Where every second request matches, walking back along the index is cheaper: so the search tries
+//! that first, over as many rows as take a millisecond. Where another index has fewer rows than the cells count, the
+//! search walks that index (`plan.rs` decides). The hard cases are the slowest of a large session, because cells know
+//! no sessions, and the slowest of one proxy or method among several that each have hundreds of tools.
 
 use super::cells::CellHead;
 use super::database::Query;
 use super::plan::Way;
 use super::rank::{Key, Rank};
-use super::resolved_filter::{Facts, ResolvedFilter};
+use super::resolved_filter::{ResolvedFilter, SearchRow};
 use super::walk::{Order, Walk};
 use crate::fold::cell_scope::CellScope;
-use crate::fold::rollup::{Outcome, SLOWEST, Slow};
+use crate::fold::rollup::{Ending, SLOWEST, Slow};
 use crate::ground::error::IndexError;
 use std::collections::{BTreeSet, BinaryHeap, HashSet};
 use std::ops::ControlFlow;
@@ -43,12 +45,14 @@ impl Query {
     }
 }
 
+/// A search under way.
 struct Search<'q> {
     query: &'q Query,
     wanted: ResolvedFilter,
     rank: Rank,
     /// At least 1.
     limit: usize,
+    /// The keys of the best requests so far, at most `limit` of them.
     best: BTreeSet<Key>,
     /// How many more cells and rows may be looked at.
     looks_left: i64,
@@ -58,7 +62,7 @@ struct Search<'q> {
 
 impl Search<'_> {
     fn run(&mut self) -> Result<(), IndexError> {
-        let Some(recorded) = self.query.recorded()? else { return Ok(()) };
+        let Some(recorded) = self.query.recorded_interval()? else { return Ok(()) };
         let Some(interval) = self.wanted.interval.within(recorded) else { return Ok(()) };
         self.wanted.interval = interval;
         let mut way = self.query.way(&self.wanted, self.rank)?;
@@ -78,49 +82,52 @@ impl Search<'_> {
         }
     }
 
-    /// Walks back over at most so many rows; whether nothing better is left. Where it breaks off, the interval ends.
+    /// Walks back over at most so many rows; returns whether nothing better is left. Where the walk breaks off, the
+    /// interval ends from now on.
     fn walk(&mut self, walk: Walk, rows: u64) -> Result<bool, IndexError> {
         let (query, interval) = (self.query, self.wanted.interval);
         let (mut left, mut done) = (rows, true);
-        query.walk(walk, Order::NewestFirst, interval, |facts| {
+        query.walk(walk, Order::NewestFirst, interval, |row| {
             if left == 0 {
-                // Others of this millisecond may have been seen: a key is held once, however often it is offered.
-                self.wanted.interval.last_ts = facts.ts;
+                // Other requests of this millisecond may have been offered: a key stays once, however often it is
+                // offered.
+                self.wanted.interval.last_ts = row.ts;
                 done = false;
                 return ControlFlow::Break(());
             }
             left -= 1;
-            self.offer(facts);
-            self.unless_final()
+            self.offer(row);
+            self.break_if_final()
         })?;
         Ok(done)
     }
 
-    /// Walking back, a request that is not held any more can't be followed by a newer one.
-    fn unless_final(&self) -> ControlFlow<()> {
+    /// Breaks a walk back off once it has the newest requests: all that follow are older.
+    fn break_if_final(&self) -> ControlFlow<()> {
         let is_final = self.rank == Rank::Newest && self.best.len() == self.limit;
         if is_final { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn offer(&mut self, facts: &Facts) {
-        if self.wanted.keeps(facts) {
-            self.best.insert(self.rank.key(facts));
+    /// Takes a request among the best, if it is wanted and good enough.
+    fn offer(&mut self, row: &SearchRow) {
+        if self.wanted.keeps(row) {
+            self.best.insert(self.rank.key(row));
             if self.best.len() > self.limit {
                 self.best.pop_first();
             }
         }
     }
 
-    /// What a request must beat to be held.
+    /// The key that a request must beat; `None` while there are fewer requests than asked for.
     fn floor(&self) -> Option<Key> {
         self.best.first().filter(|_| self.best.len() == self.limit).copied()
     }
 
-    /// Opens cells, best first, until it has looked at so many cells and rows; whether nothing better is left.
+    /// Opens cells, best first, until it has looked at so many cells and rows; returns whether nothing better is left.
     fn open_cells(&mut self, looks: i64) -> Result<bool, IndexError> {
         self.looks_left = looks;
-        let mut queue: BinaryHeap<_> = self.roots()?.into_iter().filter_map(|cell| self.queued(cell)).collect();
-        while let Some(Queued { bound, cell }) = queue.pop() {
+        let mut queue: BinaryHeap<_> = self.roots()?.into_iter().filter_map(|cell| self.queue_entry(cell)).collect();
+        while let Some(QueueEntry { bound, cell }) = queue.pop() {
             if self.floor().is_some_and(|floor| bound < floor) {
                 break;
             }
@@ -129,35 +136,35 @@ impl Search<'_> {
             }
             let finer = self.open(&cell)?;
             self.looks_left -= i64::try_from(finer.len()).unwrap_or(i64::MAX);
-            queue.extend(finer.into_iter().filter_map(|cell| self.queued(cell)));
+            queue.extend(finer.into_iter().filter_map(|cell| self.queue_entry(cell)));
         }
         Ok(true)
     }
 
-    /// The cells to begin with: of all calls together where those that are wanted are most of them.
+    /// The cells to begin with: those of all calls together, if the wanted calls have at least half of all requests.
     fn roots(&self) -> Result<Vec<CellHead>, IndexError> {
         let Self { query, wanted, .. } = self;
         let range = wanted.interval.touched(wanted.interval.level());
         let roots = query.cell_heads(&wanted.scopes(), range)?;
-        if !wanted.only_calls || wanted.calls.len() <= query.tuning.few_calls {
+        if !wanted.excludes_calls || wanted.calls.len() <= query.tuning.few_calls {
             return Ok(roots);
         }
         let all = query.cell_heads(&[CellScope::All], range)?;
-        let calls = |cells: &[CellHead]| cells.iter().map(|cell| i128::from(cell.outcomes.calls)).sum::<i128>();
+        let calls = |cells: &[CellHead]| cells.iter().map(|cell| i128::from(cell.endings.calls)).sum::<i128>();
         Ok(if 2 * calls(&roots) >= calls(&all) { all } else { roots })
     }
 
-    /// `None` if the cell can't hold anything.
-    fn queued(&self, cell: CellHead) -> Option<Queued> {
-        Some(Queued { bound: self.rank.bound(&cell, &self.wanted)?, cell })
+    /// The cell with its bound; `None` if the cell has nothing that is wanted.
+    fn queue_entry(&self, cell: CellHead) -> Option<QueueEntry> {
+        Some(QueueEntry { bound: self.rank.bound(&cell, &self.wanted)?, cell })
     }
 
-    /// Takes in what a cell holds, or returns the cells that make it up.
+    /// Offers the requests of a cell, or returns the cells that make it up.
     fn open(&mut self, cell: &CellHead) -> Result<Vec<CellHead>, IndexError> {
-        if self.take_listed(cell)? {
+        if self.look_up_slowest(cell)? {
             return Ok(Vec::new());
         }
-        if cell.outcomes.calls > self.query.tuning.scanned_rows {
+        if cell.endings.calls > self.query.tuning.scanned_rows {
             if let Some(level) = cell.finer_level()
                 && let Some(interval) = cell.interval.within(self.wanted.interval)
             {
@@ -168,47 +175,48 @@ impl Search<'_> {
                 }
             }
             if cell.scope == CellScope::All {
-                return self.query.cell_heads(&self.wanted.call_scopes(), cell.beside());
+                return self.query.cell_heads(&self.wanted.call_scopes(), cell.own_range());
             }
         }
         self.scan(cell)?;
         Ok(Vec::new())
     }
 
-    /// Looks up those that the cell names as its slowest. Whether these are all of its requests that can be wanted.
-    fn take_listed(&mut self, cell: &CellHead) -> Result<bool, IndexError> {
-        // Of the newest, a part of a cell's requests is of no use: which of the others are newer is not known.
-        if self.rank == Rank::Newest && !self.lists_all(cell) {
+    /// Looks up the requests that the cell names as its slowest; returns whether these are all that can be wanted of
+    /// it.
+    fn look_up_slowest(&mut self, cell: &CellHead) -> Result<bool, IndexError> {
+        // For the newest, a part of a cell's requests is of no use: the others may be newer.
+        if self.rank == Rank::Newest && !self.lists_every_match(cell) {
             return Ok(false);
         }
-        let allowed = Outcome::ALL.into_iter().filter(|outcome| self.wanted.allows(*outcome));
-        let mut listed: Vec<Slow> = allowed.flat_map(|outcome| cell.slowest.of(outcome)).copied().collect();
-        listed.sort_unstable_by_key(|slow| std::cmp::Reverse(slow.latency_us));
-        for slow in listed {
+        let allowed = Ending::ALL.into_iter().filter(|ending| self.wanted.allows(*ending));
+        let mut slowest: Vec<Slow> = allowed.flat_map(|ending| cell.slowest.of(ending)).copied().collect();
+        slowest.sort_unstable_by_key(|slow| std::cmp::Reverse(slow.latency_us));
+        for slow in slowest {
             if self.above_us().is_some_and(|above_us| slow.latency_us <= above_us) {
                 break;
             }
             self.look_up(slow.id)?;
         }
-        Ok(self.lists_all(cell))
+        Ok(self.lists_every_match(cell))
     }
 
     /// Whether the cell names every request that can be wanted.
-    fn lists_all(&self, cell: &CellHead) -> bool {
+    fn lists_every_match(&self, cell: &CellHead) -> bool {
         let above_us = self.above_us();
-        let lists_all = |outcome: Outcome| {
-            let list = cell.slowest.of(outcome);
+        let lists_every_match = |ending: Ending| {
+            let list = cell.slowest.of(ending);
             list.len() < SLOWEST || list.last().is_some_and(|least| above_us >= Some(least.latency_us))
         };
-        Outcome::ALL.into_iter().filter(|outcome| self.wanted.allows(*outcome)).all(lists_all)
+        Ending::ALL.into_iter().filter(|ending| self.wanted.allows(*ending)).all(lists_every_match)
     }
 
     /// Offers a request, unless it was looked up before.
     fn look_up(&mut self, id: i64) -> Result<(), IndexError> {
         if self.seen.insert(id) {
             self.looks_left -= 1;
-            if let Some(facts) = self.query.facts(id)? {
-                self.offer(&facts);
+            if let Some(row) = self.query.search_row(id)? {
+                self.offer(&row);
             }
         }
         Ok(())
@@ -217,9 +225,9 @@ impl Search<'_> {
     /// Only requests that took longer than this can be wanted. It rises as slower ones are found.
     fn above_us(&self) -> Option<i64> {
         let floor = self.floor().filter(|_| self.rank == Rank::Slowest);
-        // As slow as the least that is held is slow enough: it may be newer.
-        let found = floor.and_then(|(latency_us, _, _)| latency_us.checked_sub(1));
-        self.wanted.slower_than_us.max(found)
+        // A request as slow as the least of the best is slow enough, because it may be newer.
+        let by_floor = floor.and_then(|(latency_us, _, _)| latency_us.checked_sub(1));
+        self.wanted.slower_than_us.max(by_floor)
     }
 
     /// Reads the cell's rows.
@@ -230,39 +238,39 @@ impl Search<'_> {
             CellScope::All => Walk::All,
             CellScope::Call(call) => Walk::Call(call),
         };
-        query.walk(walk, Order::NewestFirst, interval, |facts| {
+        query.walk(walk, Order::NewestFirst, interval, |row| {
             self.looks_left -= 1;
-            let beaten = self.floor().is_some_and(|floor| self.rank.key(facts) < floor);
-            self.offer(facts);
-            // Walking back, what follows a request that is not new enough is not either.
+            let beaten = self.floor().is_some_and(|floor| self.rank.key(row) < floor);
+            self.offer(row);
+            // On a walk back, what follows a request that is not new enough is no newer.
             let is_final = beaten && self.rank == Rank::Newest;
             if is_final { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
     }
 }
 
-/// A cell that may hold something better than what is held, ordered by how good that may be.
-struct Queued {
+/// A cell in the queue, ordered by the best key that a request of the cell may have.
+struct QueueEntry {
     bound: Key,
     cell: CellHead,
 }
 
-impl Ord for Queued {
+impl Ord for QueueEntry {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.bound.cmp(&other.bound)
     }
 }
 
-impl PartialOrd for Queued {
+impl PartialOrd for QueueEntry {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Queued {
+impl PartialEq for QueueEntry {
     fn eq(&self, other: &Self) -> bool {
         self.bound == other.bound
     }
 }
 
-impl Eq for Queued {}
+impl Eq for QueueEntry {}

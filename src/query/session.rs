@@ -1,10 +1,10 @@
 //! Sessions, and the clients behind them.
 //!
-//! Runs on the caller's thread. Both are found in the digests that the folder keeps of all sessions, 56 bytes each:
-//! 100,000 of them are looked through in a few milliseconds. Only those that are shown are read as rows.
+//! Runs on the caller's thread. Queries find both in the digests that the index keeps of all sessions, 56 bytes each:
+//! scanning 100,000 digests takes a few milliseconds. Only sessions that are shown are read as rows.
 
 use super::database::Query;
-use super::filter::{SessionFilter, Span};
+use super::filter::{SessionFilter, TimeRange};
 use crate::fold::session_digest::{SessionDigest, entries, place_of, session_at};
 use crate::ground::error::IndexError;
 use rusqlite::Row;
@@ -71,20 +71,20 @@ pub struct ClientRow {
     pub last_seen_at: i64,
 }
 
-/// The numbers that stand for a filter's names in the digests, and the rest of the filter.
-struct WantedSessions {
+/// A [`SessionFilter`] with the numbers that stand for its names in the digests.
+struct ResolvedSessionFilter {
     proxy: Option<u32>,
     clients: Option<Vec<u32>>,
     session: Option<i64>,
-    span: Span,
+    time_range: TimeRange,
     errors_only: bool,
 }
 
-impl WantedSessions {
-    fn keep(&self, session: i64, digest: &SessionDigest) -> bool {
+impl ResolvedSessionFilter {
+    fn keeps(&self, session: i64, digest: &SessionDigest) -> bool {
         self.session.is_none_or(|wanted| session == wanted)
-            && self.span.since_ts.is_none_or(|since_ts| digest.last_seen_at >= since_ts)
-            && self.span.until_ts.is_none_or(|until_ts| digest.started_at < until_ts)
+            && self.time_range.since_ts.is_none_or(|since_ts| digest.last_seen_at >= since_ts)
+            && self.time_range.until_ts.is_none_or(|until_ts| digest.started_at < until_ts)
             && self.proxy.is_none_or(|proxy| digest.proxy == proxy)
             && self.clients.as_ref().is_none_or(|clients| clients.contains(&digest.client))
             && (!self.errors_only || digest.errors > 0 || digest.tool_errors > 0)
@@ -99,7 +99,7 @@ struct Idleness {
 }
 
 impl Idleness {
-    /// As view `sessions` says.
+    /// Whether the session is open, as view `sessions` defines it.
     fn is_open(&self, digest: &SessionDigest) -> bool {
         let silent = |idle_ms| i128::from(digest.last_seen_at) + i128::from(idle_ms) <= i128::from(self.now_ts);
         digest.closed_at.is_none() && !self.idle_ms.is_some_and(silent)
@@ -115,7 +115,7 @@ impl Query {
     pub fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRow>, IndexError> {
         self.at_one_time(|| {
             let mut rows = Vec::new();
-            for session in self.last_seen(filter)? {
+            for session in self.last_seen_sessions(filter)? {
                 rows.extend(self.rows(SELECT_SESSION, &[session.into()], read_session)?);
             }
             rows.sort_by(|a, b| (a.last_seen_at, &a.session_id).cmp(&(b.last_seen_at, &b.session_id)));
@@ -125,9 +125,9 @@ impl Query {
         })
     }
 
-    /// The numbers of the sessions last seen, as many as the limit says; more where several were last seen at the same
-    /// time as the last of them, because which of these comes first depends on their ids.
-    fn last_seen(&self, filter: &SessionFilter) -> Result<Vec<i64>, IndexError> {
+    /// The numbers of the sessions last seen, as many as the limit says. Where several sessions were last seen at the
+    /// same time as the last of them, these are returned too, because their order depends on their ids.
+    fn last_seen_sessions(&self, filter: &SessionFilter) -> Result<Vec<i64>, IndexError> {
         let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let mut found: Vec<(i64, i64)> = Vec::new();
         self.each_digest(filter, |session, digest| found.push((digest.last_seen_at, session)))?;
@@ -204,8 +204,8 @@ impl Query {
 
     /// Hands over the sessions that a filter keeps, by number and digest.
     fn each_digest(&self, filter: &SessionFilter, mut each: impl FnMut(i64, &SessionDigest)) -> Result<(), IndexError> {
-        let Some(wanted) = self.wanted_sessions(filter)? else { return Ok(()) };
-        // One session's page, or all of them.
+        let Some(wanted) = self.resolve_sessions(filter)? else { return Ok(()) };
+        // The page of the one session, or all pages.
         let page = wanted.session.map(|session| place_of(session).0);
         let sql = "SELECT page, digest FROM session_digest WHERE page BETWEEN ? AND ?";
         let pages = [page.unwrap_or(i64::MIN).into(), page.unwrap_or(i64::MAX).into()];
@@ -213,7 +213,7 @@ impl Query {
             let page = row.get(0)?;
             for (index, digest) in entries(row.get_ref(1)?.as_blob()?) {
                 let session = session_at(page, index);
-                if wanted.keep(session, &digest) {
+                if wanted.keeps(session, &digest) {
                     each(session, &digest);
                 }
             }
@@ -221,8 +221,9 @@ impl Query {
         })
     }
 
-    /// Looks up a filter's names; `None` if one of them is on no record, so that no session can be wanted.
-    fn wanted_sessions(&self, filter: &SessionFilter) -> Result<Option<WantedSessions>, IndexError> {
+    /// Looks up the numbers of a filter's names; `None` if one of the names is on no record, so that no session can be
+    /// wanted.
+    fn resolve_sessions(&self, filter: &SessionFilter) -> Result<Option<ResolvedSessionFilter>, IndexError> {
         let number = |sql: &str, name: &Option<String>| match name {
             None => Ok(None),
             Some(name) => self.rows(sql, &[name.clone().into()], |row| row.get::<_, i64>(0)).map(Some),
@@ -233,12 +234,12 @@ impl Query {
         if [&proxies, &clients, &sessions].iter().any(|found| found.as_ref().is_some_and(Vec::is_empty)) {
             return Ok(None);
         }
-        let small = |id: i64| u32::try_from(id).ok();
-        Ok(Some(WantedSessions {
-            proxy: proxies.and_then(|proxies| small(*proxies.first()?)),
-            clients: clients.map(|clients| clients.into_iter().filter_map(small).collect()),
+        let as_u32 = |id: i64| u32::try_from(id).ok();
+        Ok(Some(ResolvedSessionFilter {
+            proxy: proxies.and_then(|proxies| as_u32(*proxies.first()?)),
+            clients: clients.map(|clients| clients.into_iter().filter_map(as_u32).collect()),
             session: sessions.and_then(|sessions| sessions.first().copied()),
-            span: filter.span,
+            time_range: filter.time_range,
             errors_only: filter.errors_only,
         }))
     }
@@ -250,7 +251,7 @@ impl Query {
     }
 }
 
-/// A session by its number. The view is asked by its id, so that when a session ended is said in one place.
+/// Selects a session by its number. The columns come from the view, so that one place says when a session has ended.
 const SELECT_SESSION: &str = "
     SELECT s.session_id, s.proxy, s.started_at, s.last_seen_at, s.ended_at, state.closed_at,
            s.client_name, s.client_version, s.client_platform, s.protocol_version, s.derived,
@@ -279,7 +280,7 @@ pub(super) fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::filter::Span;
+    use crate::query::filter::TimeRange;
     use crate::query::test_store::TestStore;
 
     fn store_with_three() -> TestStore {
@@ -316,8 +317,11 @@ mod tests {
         let all = SessionFilter::default;
         let text = |text: &str| Some(text.to_owned());
         let cases = [
-            (SessionFilter { span: Span { since_ts: Some(40), until_ts: None }, ..all() }, &["b_1", "aa1"][..]),
-            (SessionFilter { span: Span { since_ts: None, until_ts: Some(15) }, ..all() }, &["aa1"]),
+            (
+                SessionFilter { time_range: TimeRange { since_ts: Some(40), until_ts: None }, ..all() },
+                &["b_1", "aa1"][..],
+            ),
+            (SessionFilter { time_range: TimeRange { since_ts: None, until_ts: Some(15) }, ..all() }, &["aa1"]),
             (SessionFilter { proxy: text("second"), ..all() }, &["b_1"]),
             (SessionFilter { client_name: text("claude-ai"), ..all() }, &["aa2", "aa1"]),
             (SessionFilter { session_id: text("aa2"), ..all() }, &["aa2"]),

@@ -188,7 +188,7 @@ fn derive_rollups(connection: &Connection) {
         }
     }
     for ((level, start, page), (calls, cells)) in pages {
-        let bytes = rollup_page::replaced(page, &[], &cells).unwrap();
+        let bytes = rollup_page::replace_cells(page, &[], &cells).unwrap();
         connection
             .prepare_cached("INSERT INTO rollups (level, start, page, calls, cells) VALUES (?, ?, ?, ?, ?)")
             .unwrap()

@@ -6,7 +6,7 @@
 use crate::event::Status;
 use crate::fold::rollup::{DENSE_CALLS, Level};
 use crate::query::database::Query;
-use crate::query::filter::{RequestFilter, SessionFilter, Span};
+use crate::query::filter::{RequestFilter, SessionFilter, TimeRange};
 use crate::query::requests::RequestRow;
 use crate::query::session::{ClientRow, SessionRow};
 use crate::query::test_store::TestStore;
@@ -37,7 +37,7 @@ struct Request {
 fn ts() -> impl Strategy<Value = i64> {
     let near = prop_oneof![-2..3_i64, -2_500..2_500_i64, -70_000..70_000_i64];
     (proptest::sample::select(&Level::ALL[..]), -2..3_i64, near)
-        .prop_map(|(level, cell, offset)| cell * level.span_ms() + offset)
+        .prop_map(|(level, cell, offset)| cell * level.length_ms() + offset)
 }
 
 fn latency_us() -> impl Strategy<Value = i64> {
@@ -88,9 +88,9 @@ fn requests() -> impl Strategy<Value = Vec<Request>> {
     (proptest::collection::vec(request(), 0..120), dense).prop_map(|(some, dense)| [some, dense].concat())
 }
 
-fn span() -> impl Strategy<Value = Span> {
+fn time_range() -> impl Strategy<Value = TimeRange> {
     (proptest::option::of(ts()), proptest::option::of(ts()))
-        .prop_map(|(since_ts, until_ts)| Span { since_ts, until_ts })
+        .prop_map(|(since_ts, until_ts)| TimeRange { since_ts, until_ts })
 }
 
 /// Most of the time no condition, so that answers are not always empty.
@@ -108,9 +108,9 @@ fn request_filter() -> impl Strategy<Value = RequestFilter> {
     let status = seldom(proptest::sample::select(&[Status::Ok, Status::Error, Status::Timeout][..]));
     let errors_only = proptest::bool::weighted(0.2);
     let limit = proptest::option::weighted(0.7, prop_oneof![0..12_u64, 0..200_u64]);
-    (span(), names, status, errors_only, seldom(latency_us()), limit).prop_map(
-        |(span, (proxy, method, tool, session_id), status, errors_only, slower_than_us, limit)| RequestFilter {
-            span,
+    (time_range(), names, status, errors_only, seldom(latency_us()), limit).prop_map(
+        |(time_range, (proxy, method, tool, session_id), status, errors_only, slower_than_us, limit)| RequestFilter {
+            time_range,
             proxy,
             method,
             tool,
@@ -125,9 +125,9 @@ fn request_filter() -> impl Strategy<Value = RequestFilter> {
 
 fn session_filter() -> impl Strategy<Value = SessionFilter> {
     let names = (seldom(name(&PROXIES)), seldom(name(&["claude", "cursor"])), seldom(name(&SESSIONS)));
-    (span(), names, proptest::bool::weighted(0.2), proptest::option::of(0..4_u64)).prop_map(
-        |(span, (proxy, client_name, session_id), errors_only, limit)| SessionFilter {
-            span,
+    (time_range(), names, proptest::bool::weighted(0.2), proptest::option::of(0..4_u64)).prop_map(
+        |(time_range, (proxy, client_name, session_id), errors_only, limit)| SessionFilter {
+            time_range,
             proxy,
             client_name,
             session_id,
@@ -199,8 +199,8 @@ fn all_rows(query: &Query) -> Vec<RequestRow> {
 
 fn is_kept(filter: &RequestFilter, row: &RequestRow) -> bool {
     let same = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
-    filter.span.since_ts.is_none_or(|since_ts| row.ts >= since_ts)
-        && filter.span.until_ts.is_none_or(|until_ts| row.ts < until_ts)
+    filter.time_range.since_ts.is_none_or(|since_ts| row.ts >= since_ts)
+        && filter.time_range.until_ts.is_none_or(|until_ts| row.ts < until_ts)
         && same(&filter.proxy, Some(&row.proxy))
         && same(&filter.method, Some(&row.method))
         && same(&filter.tool, row.tool.as_deref())
@@ -273,8 +273,8 @@ fn with_exact_percentiles(found: &[ToolStatsRow], exact: &[ToolStatsRow]) -> Vec
 
 fn plain_sessions(query: &Query, filter: &SessionFilter) -> Vec<SessionRow> {
     let keeps = |row: &SessionRow| {
-        filter.span.since_ts.is_none_or(|since_ts| row.last_seen_at >= since_ts)
-            && filter.span.until_ts.is_none_or(|until_ts| row.started_at < until_ts)
+        filter.time_range.since_ts.is_none_or(|since_ts| row.last_seen_at >= since_ts)
+            && filter.time_range.until_ts.is_none_or(|until_ts| row.started_at < until_ts)
             && filter.proxy.as_ref().is_none_or(|proxy| *proxy == row.proxy)
             && filter.client_name.as_ref().is_none_or(|name| Some(name) == row.client_name.as_ref())
             && filter.session_id.as_ref().is_none_or(|id| *id == row.session_id)
@@ -367,18 +367,18 @@ proptest! {
     }
 
     #[test]
-    fn a_tool_is_unused_if_no_row_in_the_span_calls_it(
+    fn a_tool_is_unused_if_no_row_in_the_range_calls_it(
         requests in requests(),
-        spans in proptest::collection::vec(span(), 20),
+        time_ranges in proptest::collection::vec(time_range(), 20),
     ) {
         let store = filled(&requests);
         store.schema_version(7, "p", r#"{"tools":[{"name":"search"},{"name":"read"},{"name":"never"}]}"#);
         let query = store.query();
         let all = all_rows(&query);
-        for span in spans {
-            let last_call = |tool: &str, span| {
+        for time_range in time_ranges {
+            let last_call = |tool: &str, time_range| {
                 let filter = RequestFilter {
-                    span,
+                    time_range,
                     proxy: Some("p".into()),
                     method: Some("tools/call".into()),
                     tool: Some(tool.into()),
@@ -386,17 +386,17 @@ proptest! {
                 };
                 kept(&filter, &all).last().map(|row| row.ts)
             };
-            let unused = ["never", "read", "search"].into_iter().filter(|tool| last_call(tool, span).is_none());
+            let unused = ["never", "read", "search"].into_iter().filter(|tool| last_call(tool, time_range).is_none());
             let expected: Vec<_> = unused
                 .map(|tool| UnusedToolRow {
                     proxy: "p".into(),
                     upstream_url: "http://up".into(),
                     tool: tool.into(),
                     known_since: 7,
-                    last_called_at: last_call(tool, Span::default()),
+                    last_called_at: last_call(tool, TimeRange::default()),
                 })
                 .collect();
-            prop_assert_eq!(query.unused_tools(span, None).unwrap(), expected, "{:?}", span);
+            prop_assert_eq!(query.unused_tools(time_range, None).unwrap(), expected, "{:?}", time_range);
         }
     }
 }

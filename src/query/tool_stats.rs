@@ -1,11 +1,11 @@
-//! What was called how often, how slow it was and how it failed: one row per proxy, method and tool.
+//! How often each tool was called, how slow it was and how it failed: one row per proxy, method and tool.
 //!
-//! Runs on the caller's thread. Exact percentiles need one latency (8 bytes) in memory per request that counts; where the
-//! roll-ups answer, it holds one histogram per call.
+//! Runs on the caller's thread. Exact percentiles need one latency (8 bytes) in memory per request; where the roll-ups
+//! answer, one histogram per call.
 
 use super::database::Query;
 use super::filter::RequestFilter;
-use super::resolved_filter::Facts;
+use super::resolved_filter::SearchRow;
 use crate::event::Status;
 use crate::fold::rollup::Cell;
 use crate::ground::error::IndexError;
@@ -15,8 +15,8 @@ use std::ops::ControlFlow;
 /// The requests of one proxy, method and tool.
 ///
 /// Percentiles are by nearest rank: the smallest latency that at least that share of the requests did not exceed, or,
-/// over many requests, a latency within 1 % of it ([`Query::tool_stats`] says when). Always
-/// `p50_us <= p95_us <= p99_us <= max_us`, and `max_us` is exact.
+/// over many requests, a latency within 1 % of it ([`Query::tool_stats`] says when). Always `p50_us <= p95_us <= p99_us
+/// <= max_us`, and `max_us` is exact.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ToolStatsRow {
@@ -56,9 +56,9 @@ impl Query {
     /// Statistics over the requests that `filter` keeps, ordered by proxy, method and tool. The filter's limit counts
     /// requests: with it, only the newest ones enter the statistics.
     ///
-    /// With no filter but the span, the proxy, the method and the tool, and more than 4,000 requests in the span, the
-    /// percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles, are exact. Any
-    /// other filter makes it read every row that it keeps.
+    /// Where the filter has no more than a time range, a proxy, a method and a tool, and keeps more than 4,000
+    /// requests, the percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles,
+    /// are exact. With any other filter, every row that it keeps is read.
     ///
     /// # Errors
     /// What SQLite said.
@@ -67,19 +67,19 @@ impl Query {
             if let Some(stats) = self.stats_in_cells(filter)?
                 && stats.values().map(|(cell, _)| cell.calls).sum::<i64>() > self.tuning.exact_rows
             {
-                return self.named(stats.into_iter().map(|(call, (cell, max_us))| (call, of_cell(&cell, max_us))));
+                return self.with_names(stats.into_iter().map(|(call, (cell, max_us))| (call, of_cell(&cell, max_us))));
             }
             let mut groups: HashMap<i64, Group> = HashMap::new();
-            self.each_kept(filter, |facts| {
-                groups.entry(facts.call).or_default().add(facts);
+            self.each_match(filter, |row| {
+                groups.entry(row.call).or_default().add(row);
                 Ok(ControlFlow::Continue(()))
             })?;
-            self.named(groups.into_iter().map(|(call, group)| (call, group.finish())))
+            self.with_names(groups.into_iter().map(|(call, group)| (call, group.finish())))
         })
     }
 
     /// Gives each call its names, and all of them their order.
-    fn named(&self, stats: impl Iterator<Item = (i64, ToolStatsRow)>) -> Result<Vec<ToolStatsRow>, IndexError> {
+    fn with_names(&self, stats: impl Iterator<Item = (i64, ToolStatsRow)>) -> Result<Vec<ToolStatsRow>, IndexError> {
         let mut rows = Vec::new();
         for (call, stats) in stats {
             rows.push(self.row("SELECT proxy, method, tool FROM calls WHERE id = ?", &[call.into()], |row| {
@@ -91,7 +91,7 @@ impl Query {
     }
 }
 
-/// The requests of one call on their way into statistics, row by row.
+/// The statistics of one call, to which rows are added one by one.
 struct Group {
     stats: ToolStatsRow,
     latencies: Vec<i64>,
@@ -105,21 +105,21 @@ impl Default for Group {
 }
 
 impl Group {
-    fn add(&mut self, facts: &Facts) {
+    fn add(&mut self, row: &SearchRow) {
         let stats = &mut self.stats;
         stats.calls += 1;
-        match facts.status {
+        match row.status {
             Status::Ok => {}
             Status::Error => stats.errors += 1,
             Status::Timeout => stats.timeouts += 1,
         }
-        stats.tool_errors += i64::from(facts.tool_error);
+        stats.tool_errors += i64::from(row.tool_error);
         // A negative size is none, here as in the roll-ups.
-        stats.bytes_in = stats.bytes_in.saturating_add(facts.bytes_in.unwrap_or(0).max(0));
-        stats.bytes_out = stats.bytes_out.saturating_add(facts.bytes_out.unwrap_or(0).max(0));
-        stats.first_ts = stats.first_ts.min(facts.ts);
-        stats.last_ts = stats.last_ts.max(facts.ts);
-        self.latencies.push(facts.latency_us);
+        stats.bytes_in = stats.bytes_in.saturating_add(row.bytes_in.unwrap_or(0).max(0));
+        stats.bytes_out = stats.bytes_out.saturating_add(row.bytes_out.unwrap_or(0).max(0));
+        stats.first_ts = stats.first_ts.min(row.ts);
+        stats.last_ts = stats.last_ts.max(row.ts);
+        self.latencies.push(row.latency_us);
     }
 
     fn finish(mut self) -> ToolStatsRow {
@@ -129,7 +129,8 @@ impl Group {
     }
 }
 
-/// What a cell says, still without names. No percentile is above the slowest request, which is known exactly.
+/// The statistics that a cell has, still without names. No percentile exceeds the slowest request, which is known
+/// exactly.
 fn of_cell(cell: &Cell, max_us: i64) -> ToolStatsRow {
     let count = cell.latencies.count();
     let at = |percent: u64| {

@@ -4,7 +4,7 @@
 
 use super::conditions::Conditions;
 use super::database::Query;
-use super::filter::Span;
+use super::filter::TimeRange;
 use super::interval::CellRange;
 use crate::fold::cell_scope::CellScope;
 use crate::fold::rollup::Level;
@@ -90,8 +90,8 @@ impl Query {
         })?;
         let database_bytes = bytes_of(self.path()) + bytes_of(&self.path().with_extension("db-wal"));
         let ever = CellRange { level: Level::TenDays, from_ts: i64::MIN, before_ts: i64::MAX };
-        let requests = self.outcomes(&[CellScope::All], ever)?.calls;
-        // Ends of an index, and counts over lean indexes; nothing reads rows of requests.
+        let requests = self.ending_counts(&[CellScope::All], ever)?.calls;
+        // The ends of an index, and counts over small indexes: no statement reads rows of requests.
         let sql = "SELECT (SELECT count(*) FROM session_state), \
                           (SELECT coalesce(sum(events), 0) FROM gaps), (SELECT count(*) FROM quarantine), \
                           (SELECT count(*) FROM newer_records), (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows)";
@@ -118,24 +118,24 @@ impl Query {
         self.value("SELECT EXISTS (SELECT 1 FROM request_rows)", &[])
     }
 
-    /// The gaps that touch `span`, oldest first.
+    /// The gaps that touch `time_range`, oldest first.
     ///
     /// # Errors
     /// What SQLite said.
-    pub fn gaps(&self, span: Span) -> Result<Vec<GapRow>, IndexError> {
-        let conditions = touching(span);
+    pub fn gaps(&self, time_range: TimeRange) -> Result<Vec<GapRow>, IndexError> {
+        let conditions = touching(time_range);
         let sql = format!("SELECT id, from_ts, to_ts, events FROM gaps{} ORDER BY from_ts, id", conditions.sql());
         self.rows(&sql, &conditions.values(), |row| {
             Ok(GapRow { id: row.get(0)?, from_ts: row.get(1)?, to_ts: row.get(2)?, events: row.get(3)? })
         })
     }
 
-    /// The gaps that touch `span`, together.
+    /// The gaps that touch `time_range`, together.
     ///
     /// # Errors
     /// What SQLite said.
-    pub fn gap_totals(&self, span: Span) -> Result<GapTotals, IndexError> {
-        let conditions = touching(span);
+    pub fn gap_totals(&self, time_range: TimeRange) -> Result<GapTotals, IndexError> {
+        let conditions = touching(time_range);
         let sql = format!(
             "SELECT count(*), coalesce(sum(events), 0), min(from_ts), max(to_ts) FROM gaps{}",
             conditions.sql()
@@ -162,14 +162,15 @@ impl Query {
     }
 }
 
-fn touching(span: Span) -> Conditions {
+/// The gaps that have any time in common with the range.
+fn touching(time_range: TimeRange) -> Conditions {
     let mut conditions = Conditions::default();
-    conditions.require_if("to_ts >= ?", span.since_ts);
-    conditions.require_if("from_ts < ?", span.until_ts);
+    conditions.require_if("to_ts >= ?", time_range.since_ts);
+    conditions.require_if("from_ts < ?", time_range.until_ts);
     conditions
 }
 
-/// The file's size; a file that is not there has none.
+/// The size of a file in bytes; 0 if there is no such file.
 fn bytes_of(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
@@ -202,7 +203,7 @@ mod tests {
         };
         assert_eq!(totals, nothing);
         assert!(!query.has_requests().unwrap());
-        assert_eq!(query.gap_totals(Span::default()).unwrap(), GapTotals::default());
+        assert_eq!(query.gap_totals(TimeRange::default()).unwrap(), GapTotals::default());
     }
 
     #[test]
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_counts_when_it_touches_the_span() {
+    fn a_gap_counts_when_it_touches_the_range() {
         let store = TestStore::new();
         gap(&store, 10, 20, 1);
         gap(&store, 30, 40, 2);
@@ -249,9 +250,13 @@ mod tests {
             (None, Some(10), 0),
         ];
         for (since_ts, until_ts, events) in cases {
-            let span = Span { since_ts, until_ts };
-            assert_eq!(query.gap_totals(span).unwrap().events, events, "{span:?}");
-            assert_eq!(query.gaps(span).unwrap().iter().map(|gap| gap.events).sum::<i64>(), events, "{span:?}");
+            let time_range = TimeRange { since_ts, until_ts };
+            assert_eq!(query.gap_totals(time_range).unwrap().events, events, "{time_range:?}");
+            assert_eq!(
+                query.gaps(time_range).unwrap().iter().map(|gap| gap.events).sum::<i64>(),
+                events,
+                "{time_range:?}"
+            );
         }
     }
 }

@@ -1,19 +1,20 @@
-//! Where the choices of the queries turn. Plain numbers.
+//! The numbers by which queries choose how to find an answer. Plain data.
 
-/// Where choices of the queries turn; fixed but in tests, whose stores are small.
+/// The numbers by which queries choose. Only tests have others than [`Tuning::DEFAULT`], because their stores are
+/// small.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tuning {
-    /// So many requests of a session are read without looking for a better way.
+    /// Up to how many requests a session is read whole, without looking for a better way.
     pub(super) session_rows: i64,
-    /// So many rows are walked back over in the hope that matches are dense.
+    /// How many rows a search walks back over first, in the hope that matches are dense.
     pub(super) tried_rows: u64,
-    /// So many cells and rows are looked at in the hope that the slowest of all are wanted.
+    /// How many cells and rows a search looks at first, in the hope that the slowest of all are wanted.
     pub(super) tried_looks: i64,
-    /// A cell of at most so many requests is read row by row instead of cell by cell.
+    /// Up to how many requests a cell is read row by row instead of cell by cell.
     pub(super) scanned_rows: i64,
-    /// Percentiles over at most so many requests are exact.
+    /// Up to how many requests percentiles are exact.
     pub(super) exact_rows: i64,
-    /// So many calls are looked at one by one.
+    /// Up to how many calls a query looks at one by one.
     pub(super) few_calls: usize,
 }
 

@@ -4,7 +4,7 @@
 //! don't say which server they went to, so a tool counts as called if its proxy saw a call of that name.
 
 use super::database::Query;
-use super::filter::{SchemaFilter, Span};
+use super::filter::{SchemaFilter, TimeRange};
 use super::interval::ClosedInterval;
 use crate::ground::error::IndexError;
 use rusqlite::types::Value;
@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 
 const TOOLS_LIST: &str = "tools/list";
 
-/// A tool that a server offers and that was not called in a span.
+/// A tool that a server offers and that nobody called in a range of time.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct UnusedToolRow {
@@ -26,7 +26,7 @@ pub struct UnusedToolRow {
     /// Since when the server has offered it without a break: Unix time in milliseconds, UTC.
     #[serde(rename = "first_seen_at")]
     pub known_since: i64,
-    /// When it was called last, before or after the span: Unix time in milliseconds, UTC. `None`: never.
+    /// When it was called last, before or after the range: Unix time in milliseconds, UTC. `None`: never.
     pub last_called_at: Option<i64>,
 }
 
@@ -42,29 +42,29 @@ struct NamedTool {
     name: String,
 }
 
-/// Since when a server offers its tools.
+/// Since when a server offers its tools: Unix time in milliseconds, UTC.
 #[derive(Default)]
-struct Known {
-    /// When its first list was seen: since then it offers what was never added later.
+struct OfferHistory {
+    /// When the server's first list was seen: since then it offers every tool that was not added later.
     first_ts: Option<i64>,
-    /// When a tool was added last.
+    /// When each tool was added last.
     added_at: HashMap<String, i64>,
 }
 
 impl Query {
-    /// The tools that servers offer now and that were not called in `span`, ordered by proxy, server and name. With a
-    /// proxy's name: only those behind it. A payload that lists no tools by name offers none.
+    /// The tools that servers offer now and that nobody called in `time_range`, ordered by proxy, server and name. With
+    /// a proxy's name: only those behind that proxy. A payload that lists no tools by name offers none.
     ///
     /// # Errors
     /// What SQLite said.
-    pub fn unused_tools(&self, span: Span, proxy: Option<&str>) -> Result<Vec<UnusedToolRow>, IndexError> {
+    pub fn unused_tools(&self, time_range: TimeRange, proxy: Option<&str>) -> Result<Vec<UnusedToolRow>, IndexError> {
         self.at_one_time(|| {
             let lists = self.server_schema(&SchemaFilter {
                 proxy: proxy.map(str::to_owned),
                 method: Some(TOOLS_LIST.to_owned()),
                 ..SchemaFilter::default()
             })?;
-            let known = self.known_since()?;
+            let known = self.offer_histories()?;
             let mut unused = Vec::new();
             for list in lists {
                 let server = (list.proxy, list.upstream_url);
@@ -73,7 +73,7 @@ impl Query {
                 tools.sort_unstable();
                 tools.dedup();
                 for tool in tools {
-                    let (is_called, last_called_at) = self.last_call(&server.0, &tool, span)?;
+                    let (is_called, last_called_at) = self.last_call(&server.0, &tool, time_range)?;
                     if is_called {
                         continue;
                     }
@@ -92,21 +92,23 @@ impl Query {
         })
     }
 
-    /// Whether the tool was called in the span, and when it was called last at all. Both are steps down an index.
-    fn last_call(&self, proxy: &str, tool: &str, span: Span) -> Result<(bool, Option<i64>), IndexError> {
+    /// Whether the tool was called in the range, and when it was called last at all. Both take one look into an index.
+    fn last_call(&self, proxy: &str, tool: &str, time_range: TimeRange) -> Result<(bool, Option<i64>), IndexError> {
         let names = [proxy.to_owned().into(), tool.to_owned().into()];
         let sql = "SELECT id FROM calls WHERE proxy = ? AND method = 'tools/call' AND tool = ?";
         let calls = self.rows(sql, &names, |row| row.get::<_, i64>(0))?;
         let Some(call) = calls.first() else { return Ok((false, None)) };
         let last = self.value("SELECT max(ts) FROM request_rows WHERE call = ?", &[(*call).into()])?;
-        let Some(ClosedInterval { first_ts, last_ts }) = ClosedInterval::of(span) else { return Ok((false, last)) };
+        let Some(ClosedInterval { first_ts, last_ts }) = ClosedInterval::of(time_range) else {
+            return Ok((false, last));
+        };
         let sql = "SELECT EXISTS (SELECT 1 FROM request_rows WHERE call = ? AND ts BETWEEN ? AND ?)";
         Ok((self.value(sql, &[(*call).into(), first_ts.into(), last_ts.into()])?, last))
     }
 
-    /// By proxy and server.
-    fn known_since(&self) -> Result<HashMap<(String, String), Known>, IndexError> {
-        let mut known: HashMap<_, Known> = HashMap::new();
+    /// The histories by proxy and server.
+    fn offer_histories(&self) -> Result<HashMap<(String, String), OfferHistory>, IndexError> {
+        let mut known: HashMap<_, OfferHistory> = HashMap::new();
         let sql = "SELECT proxy, upstream_url, change_type, item_name, detected_at FROM schema_changes \
                    WHERE method = ? AND change_type IN ('initial', 'tool_added') ORDER BY detected_at, id";
         self.each_row(sql, &[Value::from(TOOLS_LIST.to_owned())], |row| {
@@ -141,8 +143,8 @@ mod tests {
             .insert();
     }
 
-    fn unused(store: &TestStore, span: Span) -> Vec<(String, i64, Option<i64>)> {
-        let rows = store.query().unused_tools(span, None).unwrap();
+    fn unused(store: &TestStore, time_range: TimeRange) -> Vec<(String, i64, Option<i64>)> {
+        let rows = store.query().unused_tools(time_range, None).unwrap();
         rows.into_iter().map(|row| (row.tool, row.known_since, row.last_called_at)).collect()
     }
 
@@ -159,21 +161,24 @@ mod tests {
             change(&store, ts, change_type, tool);
         }
         let expected = [("back", 40, None), ("new", 20, None), ("old", 10, None)];
-        assert_eq!(unused(&store, Span::default()), expected.map(|(tool, since, call)| (tool.to_owned(), since, call)));
+        assert_eq!(
+            unused(&store, TimeRange::default()),
+            expected.map(|(tool, since, call)| (tool.to_owned(), since, call))
+        );
     }
 
     #[test]
-    fn a_call_in_the_span_uses_a_tool_and_one_outside_is_its_last() {
+    fn a_call_in_the_range_uses_a_tool_and_one_outside_is_its_last() {
         let store = TestStore::new();
         store.schema_version(10, "p", r#"{"tools":[{"name":"a"},{"name":"b"},{"name":"b"}]}"#);
         store.request("1", 100, "tools/call").set("tool", "a").insert();
         store.request("2", 200, "tools/call").set("tool", "b").insert();
         store.request("3", 300, "prompts/get").set("tool", "a").insert();
         store.request("4", 300, "tools/call").set("tool", "a").set("proxy", "other").insert();
-        let span = Span { since_ts: Some(101), until_ts: Some(301) };
-        assert_eq!(unused(&store, span), [("a".to_owned(), 10, Some(100))]);
-        assert_eq!(unused(&store, Span::default()), []);
-        let never = Span { since_ts: Some(5), until_ts: Some(5) };
+        let time_range = TimeRange { since_ts: Some(101), until_ts: Some(301) };
+        assert_eq!(unused(&store, time_range), [("a".to_owned(), 10, Some(100))]);
+        assert_eq!(unused(&store, TimeRange::default()), []);
+        let never = TimeRange { since_ts: Some(5), until_ts: Some(5) };
         assert_eq!(unused(&store, never).len(), 2);
         assert_eq!(store.query().unused_tools(never, Some("other")).unwrap(), []);
     }
@@ -183,7 +188,7 @@ mod tests {
         for payload in ["", "[]", r#"{"tools":null}"#, r#"{"tools":[{"title":"x"}]}"#, r#"{"other":1}"#] {
             let store = TestStore::new();
             store.schema_version(10, "p", payload);
-            assert_eq!(unused(&store, Span::default()), [], "{payload}");
+            assert_eq!(unused(&store, TimeRange::default()), [], "{payload}");
         }
     }
 }

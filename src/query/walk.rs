@@ -5,7 +5,7 @@
 
 use super::database::Query;
 use super::interval::ClosedInterval;
-use super::resolved_filter::{FACTS, Facts};
+use super::resolved_filter::{SEARCH_COLUMNS, SearchRow};
 use crate::event::{Code, Status};
 use crate::ground::error::IndexError;
 use rusqlite::types::Value;
@@ -14,17 +14,17 @@ use std::ops::ControlFlow;
 /// The rows along one index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Walk {
-    /// All of them.
+    /// All rows.
     All,
-    /// Those of a call.
+    /// The rows of a call.
     Call(i64),
-    /// Those of a session.
+    /// The rows of a session.
     Session(i64),
-    /// Those that failed in any way, also the tool errors among those that ended so.
+    /// The failures with that status, or all of them; with status ok these are the tool errors.
     Failed(Option<Status>),
 }
 
-/// In which order of time. Sequence numbers break ties, so that rows of one millisecond come in the order of the log.
+/// The order of the rows: by time, and within a millisecond by sequence number, which is the order of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     OldestFirst,
@@ -39,10 +39,12 @@ impl Walk {
             Order::NewestFirst => "DESC",
         };
         let select = |index: &str, condition: &str| {
-            format!("SELECT {FACTS} FROM request_rows r INDEXED BY {index} WHERE {condition} r.ts BETWEEN ?1 AND ?2")
+            format!(
+                "SELECT {SEARCH_COLUMNS} FROM request_rows r INDEXED BY {index} WHERE {condition} r.ts BETWEEN ?1 AND ?2"
+            )
         };
         let in_order = |select: &str| format!("{select} ORDER BY 2 {direction}, 1 {direction}");
-        // As the partial index is declared; otherwise SQLite does not see that it fits.
+        // The condition is the partial index's own, word for word; otherwise SQLite does not see that the index fits.
         let failed = |status: &str| {
             select("request_rows_failed", &format!("(r.status <> 0 OR r.tool_error = 1) AND r.status = {status} AND"))
         };
@@ -51,7 +53,7 @@ impl Walk {
             Self::Call(call) => (in_order(&select("request_rows_by_call", "r.call = ?3 AND")), Some(call.into())),
             Self::Session(id) => (in_order(&select("request_rows_by_session", "r.session = ?3 AND")), Some(id.into())),
             Self::Failed(Some(status)) => (in_order(&failed("?3")), Some(i64::from(status.number()).into())),
-            // SQLite merges the parts of such a statement as they come, each along its index: nothing is sorted.
+            // SQLite merges the parts of such a statement as they come, each along the index: nothing is sorted.
             Self::Failed(None) => (in_order(&[failed("0"), failed("1"), failed("2")].join(" UNION ALL ")), None),
         }
     }
@@ -64,17 +66,17 @@ impl Query {
         walk: Walk,
         order: Order,
         interval: ClosedInterval,
-        mut each: impl FnMut(&Facts) -> ControlFlow<()> + 'a,
+        mut each: impl FnMut(&SearchRow) -> ControlFlow<()> + 'a,
     ) -> Result<(), IndexError> {
         let (sql, third) = walk.statement(order);
         let mut values = vec![interval.first_ts.into(), interval.last_ts.into()];
         values.extend(third);
-        self.each_row(&sql, &values, move |row| Ok(each(&Facts::read(row)?)))
+        self.each_row(&sql, &values, move |row| Ok(each(&SearchRow::read(row)?)))
     }
 
-    /// What is known of the row with that id; `None` if there is none.
-    pub(super) fn facts(&self, id: i64) -> Result<Option<Facts>, IndexError> {
-        let sql = format!("SELECT {FACTS} FROM request_rows r WHERE r.id = ?");
-        Ok(self.rows(&sql, &[id.into()], Facts::read)?.first().copied())
+    /// The row with that id; `None` if there is none.
+    pub(super) fn search_row(&self, id: i64) -> Result<Option<SearchRow>, IndexError> {
+        let sql = format!("SELECT {SEARCH_COLUMNS} FROM request_rows r WHERE r.id = ?");
+        Ok(self.rows(&sql, &[id.into()], SearchRow::read)?.first().copied())
     }
 }

@@ -133,15 +133,15 @@ fn from_digits(digits: [u64; 4]) -> Option<[u8; 16]> {
 
 /// The value of eight digits, the first in the lowest byte, and whether they are lower-case hexadecimal.
 ///
-/// All eight at once, a byte of a word each: digit by digit, turning ids into bytes was a large part of the instructions
-/// of appending an event.
+/// All eight at once, a byte of a word each: digit by digit, turning ids into bytes was a large part of the
+/// instructions of appending an event.
 const fn eight_digits(text: u64) -> (u32, bool) {
     const EACH: u64 = 0x0101_0101_0101_0101;
     // `0` to `9` are 0x30 to 0x39, `a` to `f` are 0x61 to 0x66: bit 6 tells them apart.
     let letters = text >> 6 & EACH;
     let values = (text & (0x0f * EACH)) + 9 * letters;
-    // The high halves must be 3 and 6. A letter's value is 10 to 15 and a digit's 0 to 9; 6 more carries into bit 4
-    // for the one and not for the other, and what a byte holds beyond 15 shows there right away.
+    // The high halves must be 3 and 6. A letter's value is 10 to 15 and a digit's 0 to 9; 6 more carries into bit 4 for
+    // the one and not for the other, and what a byte holds beyond 15 shows there right away.
     let high_halves = text & (0xf0 * EACH) == 0x30 * EACH + 0x30 * letters;
     let in_range = values & (0xf0 * EACH) == 0 && (values + 6 * EACH) >> 4 & EACH == letters;
     // The first digit of a pair is the high half of its byte.

@@ -1,7 +1,7 @@
 //! The kinds of records, and the version of each. Plain data.
 //!
-//! Both are append-only: a new kind gets the next number, a kind whose fields change gets the next version, and what was
-//! written once stays readable. `format.md` has the fields of each version.
+//! Both are append-only: a new kind gets the next number, a kind whose fields change gets the next version, and what
+//! was written once stays readable. `format.md` has the fields of each version.
 
 /// The kind of a record: its first byte. Zero is never used, so that unwritten bytes are no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

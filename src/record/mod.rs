@@ -1,7 +1,7 @@
 //! What is on disk: records, and how an event becomes one.
 //!
-//! Open `record.rs`; `request.rs` has the kind that the log is full of. Pure, on whichever thread calls it. `format.md` spells
-//! out every field; nothing here knows of files or of segments.
+//! Open `record.rs`; `request.rs` has the kind that the log is full of. Pure, on whichever thread calls it. `format.md`
+//! spells out every field; nothing here knows of files or of segments.
 
 pub(crate) mod id;
 pub(crate) mod kind;

@@ -1,8 +1,8 @@
 //! What is on disk: records, and how an event becomes one.
 //!
-//! A record is a kind byte, a version byte, and fields in postcard's encoding; `format.md` spells out each field. Pure, on
-//! whichever thread calls it. Kinds and their versions are append-only, as `kind.rs` lists them: a field is added by a new
-//! version of its kind, which is a new struct here, and old ones stay readable.
+//! A record is a kind byte, a version byte, and fields in postcard's encoding; `format.md` spells out each field. Pure,
+//! on whichever thread calls it. Kinds and their versions are append-only, as `kind.rs` lists them: a field is added by
+//! a new version of its kind, which is a new struct here, and old ones stay readable.
 
 use super::id::Id;
 use super::kind::Kind;
@@ -133,8 +133,8 @@ pub enum RecordError {
 }
 
 impl RecordError {
-    /// Kind and version, if a newer build wrote the record: it is well-formed as far as this build can tell, and no damage.
-    /// It is to be kept until a build comes that reads it.
+    /// Kind and version, if a newer build wrote the record: it is well-formed as far as this build can tell, and no
+    /// damage. It is to be kept until a build comes that reads it.
     pub const fn newer(&self) -> Option<(u8, u8)> {
         match *self {
             Self::UnknownKind { kind, version } | Self::UnknownVersion { kind, version, .. } => Some((kind, version)),
@@ -294,8 +294,8 @@ mod tests {
         assert_eq!(Record::decode(&longer), Err(RecordError::Trailing { kind: 3, version: 1, bytes: 1 }));
     }
 
-    /// A record of each version of each kind that was ever written. One that is missing here, or can't be read any more, fails
-    /// the test below.
+    /// A record of each version of each kind that was ever written. One that is missing here, or can't be read any
+    /// more, fails the test below.
     const EVERY_VERSION: [(Kind, u8, &[u8]); 5] = [
         (Kind::Request, 1, &[0x04, 0, 1, b'r', 0, 0, 1, b'p', 2]),
         (Kind::Session, 1, &[0, 1, b's', 1, b'p', 2, 0, 0, 0, 0, 0]),

@@ -1,7 +1,7 @@
 //! Kind 1, a request: the record that the log is full of, and so written by hand. Pure.
 //!
-//! Two bytes of flags say which optional fields follow, in what form the ids are, and how the request ended. Where a request
-//! has details that few have, a second word of flags follows the first. `format.md` has the layout.
+//! Two bytes of flags say which optional fields follow, in what form the ids are, and how the request ended. Where a
+//! request has details that few have, a second word of flags follows the first. `format.md` has the layout.
 
 use super::id::Id;
 use super::wire::{Fields, put_i64, put_text, put_word};
@@ -11,8 +11,8 @@ use crate::ground::varint;
 /// Kind 1. The fields are those of [`Request`]; their bytes are declared here.
 pub type RequestRecord<'a> = Request<'a, Id<'a>>;
 
-/// The flags, from the lowest bit: status (2 bits), form of the request id (2), form of the session id (2), `tool_error`
-/// (2), and a bit for each of the fields below.
+/// The flags, from the lowest bit: status (2 bits), form of the request id (2), form of the session id (2),
+/// `tool_error` (2), and a bit for each of the fields below.
 const REQUEST_ID: u32 = 2;
 const SESSION_ID: u32 = 4;
 const TOOL_ERROR: u32 = 6;
@@ -28,9 +28,9 @@ const RPC_ID: u16 = 1 << 15;
 /// In place of `tool_error`: a second word of flags follows, and has it.
 const MORE: u16 = 3;
 
-/// The second word, from the lowest bit: `tool_error` (2 bits), transport (2, its number or zero), and a bit for each of the
-/// fields below; then the form of `retry_of` (2 bits). What a proxy over HTTP knows of each request comes first, so that
-/// the word takes one byte there.
+/// The second word, from the lowest bit: `tool_error` (2 bits), transport (2, its number or zero), and a bit for each
+/// of the fields below; then the form of `retry_of` (2 bits). What a proxy over HTTP knows of each request comes first,
+/// so that the word takes one byte there.
 const MORE_TRANSPORT: u32 = 2;
 const HTTP_STATUS: u32 = 1 << 4;
 const ENDPOINT: u32 = 1 << 5;

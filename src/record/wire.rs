@@ -6,8 +6,8 @@
 use crate::ground::varint;
 
 /// Texts that most logs are full of: MCP's methods and the revisions of the protocol. Each is written as its place in
-/// this list, counted from 1. `format.md` has the same list, and a test compares them; texts are only ever added at
-/// the end, by a new version of the record.
+/// this list, counted from 1. `format.md` has the same list, and a test compares them; texts are only ever added at the
+/// end, by a new version of the record.
 pub(crate) const WORDS: [&str; 20] = [
     "initialize",
     "ping",

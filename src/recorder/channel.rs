@@ -1,7 +1,7 @@
 //! What the recording threads and the appender share: the blocks, who has which, and whether the store is open.
 //!
-//! Recording threads come here for each event only to read two words that hardly ever change; the queues are for when
-//! a block is full.
+//! Recording threads come here for each event only to read two words that hardly ever change; the queues are for when a
+//! block is full.
 
 use super::block::{self, Block};
 use super::fence::AsymmetricFence;
@@ -15,61 +15,63 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-/// What an event is taken to need when the channel's size is given in events. A typical request takes 190.
+/// How many bytes an event counts for, where the channel's size is given in events. A typical request takes 190.
 const EVENT_BYTES: usize = 256;
-/// The largest block: it holds some 170 events, so that what happens once a block is rarer than one event in a hundred,
-/// and the few that a thread goes round in fit into its core's cache.
+/// The largest block. It holds some 170 events, so that work that comes once a block concerns less than one event in a
+/// hundred, and the few blocks that a thread uses in turn fit into its core's cache.
 const BLOCK_BYTES_MAX: usize = 32 * 1024;
-/// The smallest.
+/// The smallest block.
 const BLOCK_BYTES_MIN: usize = 1024;
-/// Below the largest block's size, a channel is divided into so many: each recording thread occupies one.
+/// How many blocks a channel has at least, where blocks are smaller than the largest: each recording thread occupies
+/// one.
 const BLOCKS_MIN: usize = 64;
-/// How many events may wait that are too large to share a block.
-const ALONE_EVENTS_MAX: usize = 1024;
+/// How many events may wait in blocks of their own.
+const SINGLE_EVENTS_MAX: usize = 1024;
 /// Events are accepted.
 const OPEN: u8 = 0;
 /// New events are refused; the appender takes what was accepted before.
 const CLOSING: u8 = 1;
-/// The appender is settling what it still takes.
+/// The appender settles in each block what it still takes.
 const CLOSED: u8 = 2;
-/// Each block says whether what is in it was taken.
+/// Each block says whether the appender took its last events.
 const SETTLED: u8 = 3;
 
 /// What the recording threads share with the appender.
 pub(crate) struct Channel {
-    watched: Watched,
-    /// Empty blocks that belong to nobody.
+    watched: WatchedState,
+    /// Empty blocks without an owner.
     pool: (Sender<Arc<Block>>, Receiver<Arc<Block>>),
-    /// Blocks on their way to the appender; each comes once, when its owner begins to write it.
-    handed: (Sender<Arc<Block>>, Receiver<Arc<Block>>),
+    /// Blocks on their way to the appender. Each comes once, when its owner begins to write it.
+    to_appender: (Sender<Arc<Block>>, Receiver<Arc<Block>>),
     event_words_max: usize,
-    /// Words of large events that wait, and how many may.
-    alone_words: AtomicUsize,
-    alone_words_max: usize,
+    /// How many words the events in blocks of their own take that wait, and how many they may take.
+    single_event_words: AtomicUsize,
+    single_event_words_max: usize,
     lanes: Mutex<Lanes>,
     /// Events that were handed over in blocks of their own.
-    accepted_alone: AtomicU64,
-    taken: Taken,
-    /// Set when the appender died or hangs: it is to take no more.
+    accepted_singly: AtomicU64,
+    taken: TakenCount,
+    /// Whether the appender died or hangs, and is to take no more.
     abandoned: AtomicBool,
     pub(crate) gap: GapCounter,
 }
 
-/// What recording threads read for each event, on a cache line of its own: nobody writes to it before the store closes.
+/// What recording threads read for each event, on a cache line of its own, to which nobody writes before the store
+/// closes.
 #[repr(align(128))]
-struct Watched {
+struct WatchedState {
     state: AtomicU8,
     fence: AsymmetricFence,
     shared_words_max: usize,
 }
 
-/// How many events the appender has taken. Only it stores this, and so often that no recording thread may need
-/// anything else of the same cache line.
+/// How many events the appender has taken. Only the appender stores the count, and so often that recording threads may
+/// need nothing else of its cache line.
 #[derive(Default)]
 #[repr(align(128))]
-struct Taken(AtomicU64);
+struct TakenCount(AtomicU64);
 
-/// How many events were handed over: by each thread that records, and by those that ended.
+/// How many events were handed over: by each thread that records, and by all threads that ended.
 #[derive(Default)]
 struct Lanes {
     accepted: Vec<Arc<AtomicU64>>,
@@ -83,120 +85,124 @@ impl Channel {
         let block_bytes = (bytes / BLOCKS_MIN).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX).next_multiple_of(WORD_BYTES);
         let (blocks, block_words) = ((bytes / block_bytes).max(1), block_bytes / WORD_BYTES);
         let pool = crossbeam_channel::bounded(blocks);
-        // In one piece. With memory of its own for each block, recording at 1,000 events per second took 430 to 620 ns in
-        // place of 300 to 440 (p50, three runs each in turn): at that pace the processor has to look up where the page is.
+        // All blocks share one piece of memory. With memory of its own for each block, recording at 1,000 events per
+        // second took 430 to 620 ns in place of 300 to 440 (p50, three runs each in turn): at that pace the processor
+        // has to look up where the page is.
         let memory = block::memory(blocks * block_words);
         for number in 0..blocks {
-            // There is room for all of them.
+            // The pool has room for all its blocks.
             let place = number * block_words..(number + 1) * block_words;
             let _ = pool.0.try_send(Arc::new(Block::pooled(&memory, place)));
         }
         Self {
-            watched: Watched {
+            watched: WatchedState {
                 state: AtomicU8::new(OPEN),
                 fence: AsymmetricFence::new(),
                 shared_words_max: (block_words / 2).min(event_bytes_max / WORD_BYTES),
             },
             pool,
-            handed: crossbeam_channel::bounded(blocks + ALONE_EVENTS_MAX),
+            to_appender: crossbeam_channel::bounded(blocks + SINGLE_EVENTS_MAX),
             event_words_max: event_bytes_max / WORD_BYTES,
-            alone_words: AtomicUsize::new(0),
-            alone_words_max: bytes.max(event_bytes_max) / WORD_BYTES,
+            single_event_words: AtomicUsize::new(0),
+            single_event_words_max: bytes.max(event_bytes_max) / WORD_BYTES,
             lanes: Mutex::default(),
-            accepted_alone: AtomicU64::new(0),
-            taken: Taken::default(),
+            accepted_singly: AtomicU64::new(0),
+            taken: TakenCount::default(),
             abandoned: AtomicBool::new(false),
             gap: GapCounter::new(),
         }
     }
 
-    /// What a recording thread owes after publishing: a look at whether anybody will still take the event.
+    /// Checks, by the recording thread and after it has published an event, that the appender will still take the
+    /// event.
     ///
-    /// It may have passed the check in `lane::offer` before the store closed, and have published after the
-    /// appender's last look. [`AsymmetricFence`] says why one of the two notices, and [`Block::settle`] says which it was.
+    /// The thread may have passed the check in `lane::offer` before the store closed, and have published after the
+    /// appender's last look. [`AsymmetricFence`] says why one of the two notices, and [`Block::settle`] tells which of
+    /// them it was.
     #[inline]
-    pub(super) fn published(&self, block: &Block) -> Result<(), Refusal> {
+    pub(super) fn check_published(&self, block: &Block) -> Result<(), Refusal> {
         self.watched.fence.light();
-        if self.watched.state.load(Ordering::Acquire) >= CLOSED { self.published_late(block) } else { Ok(()) }
+        if self.watched.state.load(Ordering::Acquire) >= CLOSED { self.check_published_late(block) } else { Ok(()) }
     }
 
     #[cold]
-    fn published_late(&self, block: &Block) -> Result<(), Refusal> {
-        // The appender goes from the one state to the other without waiting for anything.
+    fn check_published_late(&self, block: &Block) -> Result<(), Refusal> {
+        // The appender goes from `CLOSED` to `SETTLED` without waiting for anything.
         while self.watched.state.load(Ordering::Acquire) == CLOSED {
             std::thread::yield_now();
         }
-        // An abandoned channel does not say whether the event was still taken. If not, [`Self::dropped`] has it.
+        // An abandoned channel does not say whether the event was still taken. If not, [`Self::dropped`] counts the
+        // event.
         if block.was_taken() || self.is_abandoned() { Ok(()) } else { Err(Refusal::Closed) }
     }
 
-    /// Hands over an event that has a block of its own: it is too large to share one, or its thread has no lane. This
-    /// allocates, which may make a system call.
+    /// Hands over an event in a block of its own, because the event is too large to share a block, or its thread has no
+    /// lane. This allocates, which may make a system call.
     #[cold]
-    pub(super) fn offer_alone(&self, event: &Event<'_>) -> Result<(), Refusal> {
+    pub(super) fn offer_in_own_block(&self, event: &Event<'_>) -> Result<(), Refusal> {
         let words = packing::pack(event, &[]);
         if words > self.event_words_max {
             let (bytes, bytes_max) = (words * WORD_BYTES, self.event_words_max * WORD_BYTES);
             return Err(Refusal::TooLarge { bytes, bytes_max });
         }
-        let waiting = self.alone_words.fetch_add(words, Ordering::Relaxed);
-        if waiting + words > self.alone_words_max {
-            self.alone_words.fetch_sub(words, Ordering::Relaxed);
+        let words_before = self.single_event_words.fetch_add(words, Ordering::Relaxed);
+        if words_before + words > self.single_event_words_max {
+            self.single_event_words.fetch_sub(words, Ordering::Relaxed);
             return Err(Refusal::Full);
         }
-        let block = Arc::new(Block::alone(words, |memory| _ = packing::pack(event, memory)));
-        if self.handed.0.try_send(Arc::clone(&block)).is_err() {
-            self.alone_words.fetch_sub(words, Ordering::Relaxed);
+        let block = Arc::new(Block::for_single_event(words, |memory| _ = packing::pack(event, memory)));
+        if self.to_appender.0.try_send(Arc::clone(&block)).is_err() {
+            self.single_event_words.fetch_sub(words, Ordering::Relaxed);
             return Err(Refusal::Full);
         }
-        self.published(&block)?;
-        self.accepted_alone.fetch_add(1, Ordering::Relaxed);
+        self.check_published(&block)?;
+        self.accepted_singly.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// An event of more words gets a block of its own: half a block, so that not much of one stays empty.
+    /// How many words an event may have to share a block: half a block's, so that not much of a block stays empty.
     #[inline]
     pub(super) fn shared_words_max(&self) -> usize {
         self.watched.shared_words_max
     }
 
-    /// An empty block, which the appender knows of. `None`: the channel is full.
+    /// An empty block of the pool, which the appender knows of. `None`: the channel is full.
     pub(super) fn take_block(&self) -> Option<Arc<Block>> {
         let block = self.pool.1.try_recv().ok()?;
         self.hand_over(block)
     }
 
-    /// Tells the appender of a block that is about to be written.
+    /// Tells the appender of a block that its owner is about to write.
     pub(super) fn hand_over(&self, block: Arc<Block>) -> Option<Arc<Block>> {
         block.restart();
-        // There is room for every block there is, and a few more.
-        self.handed.0.try_send(Arc::clone(&block)).ok()?;
+        // The queue has room for every block, and for a few more.
+        self.to_appender.0.try_send(Arc::clone(&block)).ok()?;
         Some(block)
     }
 
-    /// By the owner of a finished block: it does not want it back.
+    /// By the owner of a finished block, who does not want the block back.
     pub(super) fn let_go(&self, block: Arc<Block>) {
         if !block.release() {
             self.recycle(block);
         }
     }
 
-    /// An empty block that belongs to nobody any more.
+    /// Takes back an empty block that nobody uses any more.
     pub(super) fn recycle(&self, block: Arc<Block>) {
         if block.pooled {
-            // The pool has room for all of them.
+            // The pool has room for all its blocks.
             let _ = self.pool.0.try_send(block);
         } else {
-            self.alone_words.fetch_sub(block.len(), Ordering::Relaxed);
+            self.single_event_words.fetch_sub(block.len(), Ordering::Relaxed);
         }
     }
 
     /// The blocks that recording threads have begun since the last call, for the appender.
-    pub(super) fn begun(&self) -> impl Iterator<Item = Arc<Block>> + '_ {
-        self.handed.1.try_iter()
+    pub(super) fn new_blocks(&self) -> impl Iterator<Item = Arc<Block>> + '_ {
+        self.to_appender.1.try_iter()
     }
 
-    /// By the appender: so many more events are taken.
+    /// By the appender: adds to the count of events that it has taken.
     pub(super) fn add_taken(&self, events: u64) {
         self.taken.0.store(self.taken.0.load(Ordering::Relaxed) + events, Ordering::Relaxed);
     }
@@ -208,7 +214,7 @@ impl Channel {
         accepted
     }
 
-    /// That thread has ended.
+    /// Notes that a recording thread has ended; its count is kept.
     pub(super) fn remove_lane(&self, accepted: &Arc<AtomicU64>) {
         let mut lanes = self.lanes.lock();
         lanes.accepted.retain(|other| !Arc::ptr_eq(other, accepted));
@@ -217,20 +223,20 @@ impl Channel {
 
     /// How many events wait.
     pub(crate) fn len(&self) -> u64 {
-        if self.is_abandoned() { 0 } else { self.untaken() }
+        if self.is_abandoned() { 0 } else { self.waiting() }
     }
 
-    /// How many events were lost: dropped, or left behind by an appender that died or hangs. Of those, the last ones show
-    /// when their threads have counted them, a moment after they were handed over: so they are not counted once and for
-    /// all when the channel is abandoned.
+    /// How many events were lost: dropped, or left behind by an appender that died or hangs. The number of those left
+    /// behind is no constant: threads count their events a moment after they hand them over, maybe after the channel is
+    /// abandoned.
     pub(crate) fn dropped(&self) -> u64 {
-        self.gap.total() + if self.is_abandoned() { self.untaken() } else { 0 }
+        self.gap.total() + if self.is_abandoned() { self.waiting() } else { 0 }
     }
 
-    fn untaken(&self) -> u64 {
+    fn waiting(&self) -> u64 {
         let lanes = self.lanes.lock();
         let accepted: u64 = lanes.accepted.iter().map(|accepted| accepted.load(Ordering::Relaxed)).sum();
-        let accepted = accepted + lanes.accepted_before + self.accepted_alone.load(Ordering::Relaxed);
+        let accepted = accepted + lanes.accepted_before + self.accepted_singly.load(Ordering::Relaxed);
         // The appender may have taken an event before its thread got to counting it.
         accepted.saturating_sub(self.taken.0.load(Ordering::Relaxed))
     }
@@ -240,7 +246,7 @@ impl Channel {
         self.watched.state.load(Ordering::Relaxed) == OPEN
     }
 
-    /// Refuses new events; those that were accepted are still taken.
+    /// Refuses new events. The appender still takes the events that were accepted.
     pub(crate) fn begin_closing(&self) {
         self.watched.state.fetch_max(CLOSING, Ordering::SeqCst);
     }
@@ -251,16 +257,16 @@ impl Channel {
         self.watched.fence.heavy();
     }
 
-    /// By the appender, after it has.
-    pub(super) fn settled(&self) {
+    /// By the appender, after it has looked at each block for the last time.
+    pub(super) fn mark_settled(&self) {
         self.watched.state.store(SETTLED, Ordering::Release);
     }
 
-    /// Closes for an appender that died or hangs: what it did not take is lost.
+    /// Closes the channel for an appender that died or hangs. The events that it did not take are lost.
     pub(crate) fn abandon(&self) {
         self.close();
         self.abandoned.store(true, Ordering::SeqCst);
-        self.settled();
+        self.mark_settled();
     }
 
     /// Whether the appender is to take no more.

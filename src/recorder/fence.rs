@@ -2,9 +2,9 @@
 //!
 //! A recording thread publishes an event and then looks whether the store has closed; the appender closes the store and
 //! then looks for events. At least one of the two must see the other, which takes a full fence between store and load
-//! on both sides. On the recording side such a fence waits until all the thread's stores have reached the cache. So
-//! the appender pays for both, with a system call that
-//! makes every running thread of the process execute a fence; it closes once in a store's life.
+//! on both sides. On the recording side such a fence waits until all the thread's stores have reached the cache. So the
+//! appender, which closes once in a store's life, pays for both sides, with a system call that makes every running
+//! thread of the process execute a fence.
 
 use rustix::thread::{MembarrierCommand, membarrier};
 use std::sync::atomic::{Ordering, compiler_fence, fence};
@@ -12,7 +12,7 @@ use std::sync::atomic::{Ordering, compiler_fence, fence};
 /// The two sides of the fence.
 #[derive(Debug)]
 pub(super) struct AsymmetricFence {
-    /// Whether the system call works here; kernels before 4.14 and some sandboxes don't have it.
+    /// Whether the system call works here. Kernels before 4.14 and some sandboxes don't have it.
     membarrier: bool,
 }
 
@@ -38,7 +38,7 @@ impl AsymmetricFence {
     pub(super) fn heavy(&self) {
         fence(Ordering::SeqCst);
         if self.membarrier {
-            // It worked when it was tried; the kernel documents no way in which it then fails.
+            // The call worked in `new`, and the kernel documents no way in which a later call fails.
             let _ = membarrier(MembarrierCommand::PrivateExpedited);
         }
     }

@@ -1,12 +1,12 @@
-//! Counting what is lost: how many events were dropped, from when to when.
+//! Counting lost events: how many were dropped, from when to when.
 //!
-//! Recording threads add without a lock; the appender takes what has gathered and writes it to the log as a gap record.
+//! Recording threads add without a lock. The appender takes the count and writes it to the log as a gap record.
 
 use crate::ground::clock::now_ms;
 use crate::record::record::GapRecord;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// Events dropped since they were last taken, and since ever.
+/// How many events were dropped since the count was last taken, and since the store was opened.
 #[derive(Debug)]
 pub(crate) struct GapCounter {
     dropped_total: AtomicU64,
@@ -28,7 +28,7 @@ impl GapCounter {
     /// Counts dropped events, as of now.
     pub(crate) fn add(&self, events: u64) {
         let now = now_ms();
-        // Times before the count: whoever takes the count finds times that reach at least as far.
+        // The times come before the count: whoever takes the count finds times that reach at least as far.
         self.first_ts.fetch_min(now, Ordering::Relaxed);
         self.last_ts.fetch_max(now, Ordering::Relaxed);
         self.untaken.fetch_add(events, Ordering::Release);
@@ -40,15 +40,15 @@ impl GapCounter {
         self.dropped_total.load(Ordering::Relaxed)
     }
 
-    /// Whether there is something to take.
+    /// Whether any event was dropped since the count was last taken.
     pub(crate) fn any_untaken(&self) -> bool {
         self.untaken.load(Ordering::Relaxed) > 0
     }
 
-    /// What has gathered since the last call.
+    /// The gap since the last call; `None` if no event was dropped.
     ///
-    /// The count is exact. An event that is dropped while this runs may leave its time to the gap that is taken now,
-    /// so a gap's bounds are never too narrow for its events by more than that instant.
+    /// The count is exact. An event that is dropped during this call may leave its time to the gap that is taken now,
+    /// so the bounds of a gap are too narrow for its events by no more than that instant.
     pub(crate) fn take(&self) -> Option<GapRecord> {
         let events = self.untaken.swap(0, Ordering::Acquire);
         if events == 0 {

@@ -8,16 +8,16 @@ use super::packing;
 use crate::event::Event;
 use std::sync::Arc;
 
-/// The blocks under way.
+/// The appender's end of the channel, with the blocks that recording threads write.
 pub(crate) struct Intake {
     channel: Arc<Channel>,
-    blocks: Vec<Reading>,
-    /// The event at hand, copied out of its block.
+    blocks: Vec<BlockReader>,
+    /// The bytes of the current event, copied out of its block.
     event: Vec<u8>,
 }
 
-/// A block and up to which word of its memory it is read.
-struct Reading {
+/// A block, and the word of its memory up to which the appender has read.
+struct BlockReader {
     block: Arc<Block>,
     at: usize,
 }
@@ -27,23 +27,23 @@ impl Intake {
         Self { channel, blocks: Vec::new(), event: Vec::new() }
     }
 
-    /// Takes every event that was handed over before this call; returns how many that were.
+    /// Takes every event that was handed over before this call; returns how many there were.
     ///
     /// Events of one thread come in their order, but for those too large to share a block: a thread begins its next
     /// block after the last event of the one before, and the blocks are gone over in the order in which they were
     /// begun. Events of different threads come in any order.
     pub(crate) fn take(&mut self, mut each: impl FnMut(Event<'_>)) -> u64 {
         let Self { channel, blocks, event } = self;
-        blocks.extend(channel.begun().map(Reading::new));
+        blocks.extend(channel.new_blocks().map(BlockReader::new));
         let mut taken = 0;
-        blocks.retain_mut(|reading| {
-            // In this order: what is published after the block has ended is all there is.
-            let ended = reading.block.has_ended();
-            let end = reading.block.published();
-            taken += reading.take_to(end, event, channel, &mut each);
-            let read = ended && reading.at == end;
-            if read && !reading.block.drain() {
-                channel.recycle(Arc::clone(&reading.block));
+        blocks.retain_mut(|reader| {
+            // The order matters: what a block has published once it has ended is all that it will have.
+            let ended = reader.block.has_ended();
+            let end = reader.block.published();
+            taken += reader.take_to(end, event, channel, &mut each);
+            let read = ended && reader.at == end;
+            if read && !reader.block.drain() {
+                channel.recycle(Arc::clone(&reader.block));
             }
             !read
         });
@@ -53,24 +53,24 @@ impl Intake {
     /// Closes the channel and takes what was published before. Whoever publishes later learns that nobody took it.
     pub(crate) fn close(mut self, mut each: impl FnMut(Event<'_>)) -> u64 {
         self.channel.close();
-        self.blocks.extend(self.channel.begun().map(Reading::new));
-        let ends: Vec<_> = self.blocks.iter().map(|reading| reading.block.settle()).collect();
-        self.channel.settled();
+        self.blocks.extend(self.channel.new_blocks().map(BlockReader::new));
+        let ends: Vec<_> = self.blocks.iter().map(|reader| reader.block.settle()).collect();
+        self.channel.mark_settled();
         let mut taken = 0;
-        for (reading, end) in self.blocks.iter_mut().zip(ends) {
-            taken += reading.take_to(end, &mut self.event, &self.channel, &mut each);
+        for (reader, end) in self.blocks.iter_mut().zip(ends) {
+            taken += reader.take_to(end, &mut self.event, &self.channel, &mut each);
         }
         taken
     }
 }
 
-impl Reading {
+impl BlockReader {
     fn new(block: Arc<Block>) -> Self {
         let at = block.place().1.start;
         Self { block, at }
     }
 
-    /// Takes the events before the word `end`; returns how many that were.
+    /// Takes the events before the word `end`; returns how many there were.
     fn take_to(&mut self, end: usize, event: &mut Vec<u8>, channel: &Channel, each: &mut impl FnMut(Event<'_>)) -> u64 {
         let mut taken = 0;
         while self.at < end && !channel.is_abandoned() {

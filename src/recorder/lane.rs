@@ -14,15 +14,15 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-/// How many finished blocks a thread keeps a hand on, to write them again as soon as the appender is through. As long
-/// as the appender keeps up, a thread goes round in as few of these as it needs, and they stay in its cache.
+/// How many finished blocks a thread keeps, to write them again as soon as the appender has read them. As long as the
+/// appender keeps up, a thread uses as few of these in turn as it needs, and they stay in its cache.
 const HOME_BLOCKS: usize = 4;
 
 thread_local! {
     static LANES: RefCell<Lanes> = const { RefCell::new(Lanes { latest: None, others: Vec::new() }) };
 }
 
-/// One lane for each store that this thread records into: mostly one, which is therefore in place.
+/// A lane for each store that this thread records into. Mostly there is one, which therefore has a place of its own.
 struct Lanes {
     latest: Option<Lane>,
     others: Vec<Lane>,
@@ -30,17 +30,17 @@ struct Lanes {
 
 /// A thread's end of one store's channel.
 struct Lane {
-    /// Tells which store this is for: a channel's address is not used again while somebody holds a weak reference.
+    /// The store's channel, by whose address the lane is found: no address is used again while a weak reference exists.
     channel: Weak<Channel>,
     block: Arc<Block>,
-    /// The block's memory, and which part of it is still to be written. Here, and not only there, so that handing an event
-    /// over reads nothing of the block: its lines may be cold, or at the appender's core.
+    /// The block's memory, and the part of it that is still to be written. The lane has copies of these, so that
+    /// handing an event over reads nothing of the block, whose cache lines may be cold or at the appender's core.
     memory: Arc<[AtomicU64]>,
     room: Range<usize>,
-    /// How many events this lane has handed over, for itself and for others to read.
+    /// How many events this lane has handed over; the second is for others to read.
     accepted: u64,
     accepted_shared: Arc<AtomicU64>,
-    /// Finished blocks, oldest first.
+    /// Finished blocks that come back to this lane, oldest first.
     home: VecDeque<Arc<Block>>,
 }
 
@@ -57,8 +57,8 @@ pub(crate) fn offer<'a>(channel: &Arc<Channel>, event: &impl Observation<'a>) ->
             _ => lanes.find(channel)?.write(channel, event),
         }
     });
-    // A thread that records while its thread-local storage is being destroyed.
-    offered.unwrap_or_else(|_| channel.offer_alone(&(*event).into()))
+    // There is no lane for a thread that records while its thread-local storage is being destroyed.
+    offered.unwrap_or_else(|_| channel.offer_in_own_block(&(*event).into()))
 }
 
 impl Lanes {
@@ -105,36 +105,36 @@ impl Lane {
         self.publish(channel, words)
     }
 
-    /// Hands over what is written.
+    /// Hands over the event in the next `words` words.
     #[inline]
     fn publish(&mut self, channel: &Channel, words: usize) -> Result<(), Refusal> {
         self.room.start += words;
         self.block.publish(self.room.start);
-        channel.published(&self.block)?;
+        channel.check_published(&self.block)?;
         self.accepted += 1;
         self.accepted_shared.store(self.accepted, Ordering::Relaxed);
         Ok(())
     }
 
-    /// An event that the block has no room for.
+    /// Hands over an event that the block has no room for.
     #[cold]
     fn write_elsewhere(&mut self, channel: &Channel, event: &Event<'_>, words: usize) -> Result<(), Refusal> {
         if words > channel.shared_words_max() {
-            return channel.offer_alone(event);
+            return channel.offer_in_own_block(event);
         }
         self.next_block(channel)?;
         packing::pack(event, &self.memory[self.room.clone()]);
         self.publish(channel, words)
     }
 
-    /// Goes on to an empty block: the oldest of the own ones, if the appender is through with it, or one of the pool.
+    /// Goes on to an empty block: the oldest of the lane's own, if the appender has read it, or a block of the pool.
     fn next_block(&mut self, channel: &Channel) -> Result<(), Refusal> {
         let own = self.home.pop_front_if(|block| block.is_drained());
         let next = match own {
             Some(block) => channel.hand_over(block),
             None => channel.take_block(),
         };
-        // With none, the block stays as it is: a smaller event may still fit.
+        // Without an empty block, the current one stays: a smaller event may still fit.
         let next = next.ok_or(Refusal::Full)?;
         self.block.finish();
         self.home.push_back(std::mem::replace(&mut self.block, next));

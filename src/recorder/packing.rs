@@ -9,8 +9,8 @@
 //! | and as many as it needs | the text, eight bytes a word |
 //! | 1, if there are any | the small values of details, a few bits each |
 //!
-//! Pure functions: packing runs on the recording thread, unpacking on the appender. The layout never leaves the process;
-//! what is on disk is [`crate::record`]'s.
+//! Pure functions: packing runs on the recording thread, unpacking on the appender. The layout never leaves the
+//! process; what is on disk is [`crate::record`]'s.
 
 use crate::event::{
     Code, DetailSink, DetailSource, ERROR_MSG_CHARS_MAX, Event, Limit, Notes, Observation, Request, SchemaVersion,
@@ -20,11 +20,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const WORD_BYTES: usize = size_of::<u64>();
 
-/// Where in the first word the tag is, from which bit on,
+/// The first bit of the tag in an event's first word.
 const TAG: u32 = 32;
-/// whether the last word has small values,
+/// The bit of the first word that says whether the last word has small values.
 const HAS_SMALL: u64 = 1 << 36;
-/// and the event's bits.
+/// The first of the event's bits in the first word.
 const BITS: u32 = 37;
 
 const REQUEST: u64 = 1;
@@ -32,20 +32,20 @@ const SESSION: u64 = 2;
 const SESSION_CLOSED: u64 = 3;
 const SCHEMA_VERSION: u64 = 4;
 
-/// How many bits a status takes,
+/// How many bits a status takes.
 const STATUS_BITS: u32 = 2;
-/// a yes or no that may be absent,
+/// How many bits a yes or no takes that may be absent.
 const FLAG_BITS: u32 = 2;
-/// a code that may be absent, which leaves room for 31,
+/// How many bits a code takes that may be absent: there is room for 31 codes.
 const CODE_BITS: u32 = 5;
-/// and a number of 16 bits that may be absent.
+/// How many bits a number of 16 bits takes that may be absent.
 const SHORT_BITS: u32 = 17;
 
 /// Writes an event into `words`, as far as there is room; returns how many words it takes.
 ///
-/// One pass, in little code. With a pass before it to add up the lengths, and an array of the texts, a request took 820
-/// instructions in 47 cache lines, in a burst 49 ns above the timer; now it takes 495 in 23, and 30 ns. Instructions are what
-/// it costs: it runs at more than five in a cycle.
+/// Packing makes one pass, in little code. With another pass before to add up the lengths, and an array of the texts, a
+/// request took 820 instructions in 47 cache lines, in a burst 49 ns above the timer; now it takes 495 in 23, and 30
+/// ns. The number of instructions decides: more than five of them run in a cycle.
 #[inline]
 pub(super) fn pack<'a>(event: &impl Observation<'a>, words: &[AtomicU64]) -> usize {
     match event.as_request() {
@@ -67,7 +67,7 @@ fn pack_request(request: &Request<'_>, words: &[AtomicU64]) -> usize {
     packer.finish(REQUEST)
 }
 
-/// Events that are rare, out of the way of those that are not.
+/// Packs the rare events, apart from requests, whose code stays short that way.
 #[cold]
 fn pack_other(event: &Event<'_>, words: &[AtomicU64]) -> usize {
     match event {
@@ -98,7 +98,7 @@ fn pack_other(event: &Event<'_>, words: &[AtomicU64]) -> usize {
     }
 }
 
-/// The first [`ERROR_MSG_CHARS_MAX`] characters and one more, by which the folder sees that there were more.
+/// The first [`ERROR_MSG_CHARS_MAX`] characters and one more, by which folding sees that there were more.
 fn cut_error_msg(text: &str) -> &str {
     if text.len() <= ERROR_MSG_CHARS_MAX {
         return text;
@@ -120,7 +120,7 @@ struct Packer<'w> {
 }
 
 impl<'w> Packer<'w> {
-    /// Begins with the event's numbers, behind the place of its head.
+    /// Begins an event: puts its numbers behind the place of its head.
     #[inline]
     fn new<const N: usize>(words: &'w [AtomicU64], numbers: [i64; N]) -> Self {
         if let Some(places) = words.get(1..).and_then(|rest| rest.first_chunk::<N>()) {
@@ -235,7 +235,7 @@ fn put_text(words: &[AtomicU64], at: usize, text: &str) -> usize {
     if let Some([length, places @ ..]) = words.get(at..end) {
         length.store(text.len() as u64, Ordering::Relaxed);
         let (chunks, last) = text.as_bytes().as_chunks::<WORD_BYTES>();
-        // Not zipped: that loop was unrolled, and longer for the texts that there are.
+        // No `zip`: the compiler unrolled that loop, and texts as short as names took longer.
         for (index, chunk) in chunks.iter().enumerate() {
             places[index].store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
         }
@@ -246,7 +246,7 @@ fn put_text(words: &[AtomicU64], at: usize, text: &str) -> usize {
     end
 }
 
-/// The one to seven bytes at the end of a text. Loads that overlap: a copy of unknown length would be a call.
+/// The one to seven bytes at the end of a text, by loads that overlap: a copy of unknown length would be a call.
 #[inline]
 fn last_word(text: &[u8], rest: &[u8]) -> u64 {
     let bits = |bytes: usize| 8 * bytes;
@@ -330,11 +330,11 @@ const OWN_BYTES: &str = "bytes that this process packed";
 
 /// Reads an event's parts in the order in which they were written.
 struct Unpacker<'a> {
-    /// The head's bits that are not read yet,
+    /// The head's bits that are not read yet.
     bits: u64,
-    /// the words behind what is read,
+    /// The bytes that are not read yet.
     rest: &'a [u8],
-    /// and the bits of small values that are not read yet.
+    /// The bits of small values that are not read yet.
     small: u64,
 }
 

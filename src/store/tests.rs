@@ -255,7 +255,7 @@ fn what_can_not_be_read_back_is_a_gap_and_its_numbers_do_not_come_again() {
         // Requests, what is lost of them, and one number for the gap record.
         let numbers: Vec<_> = query.requests(&RequestFilter::default()).unwrap().iter().map(|row| row.id).collect();
         assert_eq!(numbers.iter().max(), Some(&4201));
-        assert_eq!(query.gaps(crate::query::filter::Span::default()).unwrap().len(), 1);
+        assert_eq!(query.gaps(crate::query::filter::TimeRange::default()).unwrap().len(), 1);
     }
 }
 

@@ -87,8 +87,8 @@ fn expired_model(before: &[Owned], first: i64, after: &[Owned], second: i64) -> 
     tables
 }
 
-/// What came in time: no request from before, and none whose id stood for a request that is expired. Whether that one is
-/// known depends on when its row was removed.
+/// What came in time: no request from before, and none whose id stood for a request that is expired. Whether that one
+/// is known depends on when its row was removed.
 fn in_time(before: &[Owned], kept_since: i64, after: Vec<Owned>) -> Vec<Owned> {
     let winners = winners(before);
     let is_unknown = |id: &str| winners.get(&*cut::name(id, ID_BYTES_MAX)).is_none_or(|(ts, _)| *ts >= kept_since);
@@ -435,7 +435,7 @@ fn records_that_wait_for_a_newer_build_keep_no_database_above_its_limit() {
     }
 }
 
-/// How many rows each table has, and how many pages the database, and how many were written to SQLite's log.
+/// How many rows each table has, and how many pages the database, and how many were written to SQLite's WAL.
 fn held(fixture: &mut Fixture) -> [i64; 10] {
     let tables =
         ["rollups", "request_rows", "session_state", "schema_versions", "gaps", "quarantine", "newer_records", "calls"];
@@ -488,7 +488,7 @@ fn a_step_removes_a_few_rows_and_writes_a_few_pages_whatever_there_is() {
         expire_steps(fixture.index(), 1);
         let after = held(&mut fixture);
         let stage = format!("{:?}", fixture.index().expiry);
-        // SQLite's log is emptied at the end.
+        // SQLite's WAL is emptied at the end.
         for ((before, after), max) in before.iter().zip(&after).zip([3, 2, 2, 1, 3, 3, 1, 1, 8, 48]) {
             assert!(before - after <= max, "from {before} to {after}: {stage}");
         }
@@ -504,7 +504,7 @@ impl Fixture {
         let mut fixture = Self { dir: tempfile::tempdir().unwrap(), index: None };
         let mut config = Config::new(fixture.dir.path());
         config.keep_rows_age_ms = Some(10 * MINUTE as u64);
-        fixture.index = Some(Index::open(&config).unwrap().expiring_aside());
+        fixture.index = Some(Index::open(&config).unwrap().with_copying_thread());
         fixture.fold(&(0..7_200).map(|number| request(number, number * 250)).collect::<Vec<_>>(), &[]);
         (fixture, RowRetention::new(&config))
     }
@@ -532,7 +532,7 @@ impl Fixture {
 }
 
 #[test]
-fn sqlites_log_stays_short_while_requests_expire_and_is_empty_afterwards() {
+fn sqlites_wal_stays_short_while_requests_expire_and_is_empty_afterwards() {
     let (mut fixture, retention) = Fixture::aside();
     fixture.index().connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())).unwrap();
     let bytes = |fixture: &Fixture| std::fs::metadata(fixture.dir.path().join(DATABASE_NAME)).unwrap().len();
@@ -547,7 +547,7 @@ fn sqlites_log_stays_short_while_requests_expire_and_is_empty_afterwards() {
 }
 
 #[test]
-fn a_reader_that_keeps_sqlites_log_does_not_keep_what_is_expired() {
+fn a_reader_that_keeps_sqlites_wal_does_not_keep_what_is_expired() {
     let (mut fixture, retention) = Fixture::aside();
     let reader = Connection::open(fixture.dir.path().join(DATABASE_NAME)).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM requests").unwrap();
@@ -557,14 +557,14 @@ fn a_reader_that_keeps_sqlites_log_does_not_keep_what_is_expired() {
 }
 
 #[test]
-fn a_copy_on_its_own_thread_that_failed_is_told_and_leaves_sqlites_log_in_doubt() {
+fn a_copy_on_its_own_thread_that_failed_is_told_and_leaves_sqlites_wal_in_doubt() {
     let (mut fixture, retention) = Fixture::aside();
     sabotage::order(fixture.dir.path(), Spot::CopyWal, 0, 1, sabotage::fail);
     let error = fixture.expire_all_aside(&retention, |_| ()).unwrap_err();
     assert!(error.to_string().contains("disk I/O error"), "{error}");
-    assert!(fixture.index().in_doubt.load(Ordering::Relaxed));
+    assert!(fixture.index().wal_in_doubt.load(Ordering::Relaxed));
     fixture.index().make_durable().unwrap();
-    assert!(!fixture.index().in_doubt.load(Ordering::Relaxed));
+    assert!(!fixture.index().wal_in_doubt.load(Ordering::Relaxed));
     // All of it was copied before anything was called durable, by one more commit.
     assert!(fixture.log_pages() <= 1, "{} pages", fixture.log_pages());
     fixture.expire_all_aside(&retention, |_| ()).unwrap();

@@ -1,5 +1,5 @@
-//! Bringing a database up to date, with versions that are made up: what is the same however the tables came to be, and what
-//! is left when it goes wrong.
+//! Bringing a database up to date, with versions that are made up: what is the same however the tables came to be, and
+//! what is left when it goes wrong.
 
 use super::{Fixture, Owned};
 use crate::ground::config::Config;
@@ -215,7 +215,7 @@ fn a_process_that_is_killed_in_a_migration_leaves_the_old_version_as_it_was() {
     let before = contents(fixture.dir.path());
     drop(open(fixture.dir.path(), &schema([ADDING, then(Change::Function(dies))])).unwrap());
     let killed = fixture.dir.path().join("killed");
-    assert!(std::fs::metadata(killed.join("store.db-wal")).unwrap().len() > 1_000_000, "its pages are in SQLite's log");
+    assert!(std::fs::metadata(killed.join("store.db-wal")).unwrap().len() > 1_000_000, "its pages are in SQLite's WAL");
     assert_eq!(contents(&killed), before);
     drop(open(&killed, &Schema::THIS_BUILD).unwrap());
     assert_eq!(contents(&killed), before);

@@ -1,5 +1,5 @@
-//! Records that wait for a newer build against the model: whichever waited, and whatever crashed meanwhile, the tables are
-//! those of a build that knew all of them from the start.
+//! Records that wait for a newer build against the model: whichever waited, and whatever crashed meanwhile, the tables
+//! are those of a build that knew all of them from the start.
 
 use super::*;
 use crate::ground::position::Offset;

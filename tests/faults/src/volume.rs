@@ -41,7 +41,7 @@ impl Kind {
     /// Those on which segments are written.
     pub const WRITTEN: [Self; 3] = [Self::Xfs, Self::Btrfs, Self::Fuse];
 
-    /// XFS wants that much. The others could be smaller, but not much: SQLite's own log may grow to 64 MiB, and would
+    /// XFS wants that much. The others could be smaller, but not much: SQLite's WAL may grow to 64 MiB, and would
     /// take the room that the filler had.
     const fn image_mib(self) -> u64 {
         match self {

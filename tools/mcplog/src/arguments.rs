@@ -4,7 +4,7 @@
 
 use clap::{Args, ValueEnum};
 use mcplog::Status;
-use mcplog::query::{RequestFilter, SchemaFilter, SessionFilter, Span};
+use mcplog::query::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
 use mcplog_terminal::{duration, moment, size};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) struct DirArgs {
 
 /// From when to when.
 #[derive(Debug, Args)]
-pub(crate) struct SpanArgs {
+pub(crate) struct TimeArgs {
     /// Only what happened since: 15m (ago), 14:03, 2026-07-01, 2026-07-01T09:30, RFC 3339, Unix ms
     ///
     /// Times without a zone are local ones (TZ counts); a date is its first moment, 14:03 is today's.
@@ -30,9 +30,9 @@ pub(crate) struct SpanArgs {
     until: Option<i64>,
 }
 
-impl SpanArgs {
-    pub(crate) fn span(&self) -> Span {
-        Span { since_ts: self.since, until_ts: self.until }
+impl TimeArgs {
+    pub(crate) fn range(&self) -> TimeRange {
+        TimeRange { since_ts: self.since, until_ts: self.until }
     }
 }
 
@@ -40,7 +40,7 @@ impl SpanArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RequestArgs {
     #[command(flatten)]
-    pub(crate) span: SpanArgs,
+    pub(crate) time: TimeArgs,
     /// Only this tool
     #[arg(long, value_name = "NAME")]
     tool: Option<String>,
@@ -68,7 +68,7 @@ impl RequestArgs {
     /// The filter, with the session's whole id in place of what was typed, and no limit.
     pub(crate) fn filter(&self, session_id: Option<String>) -> RequestFilter {
         RequestFilter {
-            span: self.span.span(),
+            time_range: self.time.range(),
             proxy: self.proxy.clone(),
             method: self.method.clone(),
             tool: self.tool.clone(),
@@ -163,7 +163,7 @@ pub(crate) struct SessionsArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,
     #[command(flatten)]
-    pub(crate) span: SpanArgs,
+    pub(crate) time: TimeArgs,
     /// Only this session; the beginning of its id is enough
     #[arg(long, value_name = "ID", conflicts_with = "clients")]
     pub(crate) session: Option<String>,
@@ -187,7 +187,7 @@ impl SessionsArgs {
     /// The filter, with the session's whole id in place of what was typed, and no limit.
     pub(crate) fn filter(&self, session_id: Option<String>) -> SessionFilter {
         SessionFilter {
-            span: self.span.span(),
+            time_range: self.time.range(),
             proxy: self.proxy.clone(),
             client_name: self.client.clone(),
             session_id,
@@ -202,7 +202,7 @@ pub(crate) struct UnusedArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,
     #[command(flatten)]
-    pub(crate) span: SpanArgs,
+    pub(crate) time: TimeArgs,
     /// Only tools behind this proxy
     #[arg(long, value_name = "NAME")]
     pub(crate) proxy: Option<String>,
@@ -218,7 +218,7 @@ pub(crate) struct SchemaArgs {
     #[arg(long)]
     pub(crate) changes: bool,
     #[command(flatten)]
-    pub(crate) span: SpanArgs,
+    pub(crate) time: TimeArgs,
     /// Only the result of this method, such as tools/list
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
@@ -232,7 +232,12 @@ pub(crate) struct SchemaArgs {
 impl SchemaArgs {
     /// The filter, without a limit.
     pub(crate) fn filter(&self) -> SchemaFilter {
-        SchemaFilter { span: self.span.span(), proxy: self.proxy.clone(), method: self.method.clone(), limit: None }
+        SchemaFilter {
+            time_range: self.time.range(),
+            proxy: self.proxy.clone(),
+            method: self.method.clone(),
+            limit: None,
+        }
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
             notes.cut(limit, "request", "newest")?;
         }
     }
-    notes.missing(&query, filter.span)
+    notes.missing(&query, filter.time_range)
 }
 
 /// Rows on their way out.

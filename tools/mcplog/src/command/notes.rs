@@ -5,7 +5,7 @@
 use super::session_name::DERIVED_PREFIX;
 use crate::error::CliError;
 use anstyle::Style;
-use mcplog::query::{Query, Span};
+use mcplog::query::{Query, TimeRange};
 use mcplog_terminal::style::{DIM, WARNING};
 use mcplog_terminal::units::{count, counted};
 use mcplog_terminal::view::View;
@@ -50,9 +50,9 @@ impl<'a> Notes<'a> {
         self.write(DIM, &format!("Cut at the {which} {shown}; --limit 0 shows all."))
     }
 
-    /// That events within `span` are known to be lost, or that records could not be folded. Says nothing otherwise.
-    pub(super) fn missing(&mut self, query: &Query, span: Span) -> Result<(), CliError> {
-        let gaps = query.gap_totals(span)?;
+    /// That events within `time_range` are known to be lost, or that records could not be folded. Says nothing otherwise.
+    pub(super) fn missing(&mut self, query: &Query, time_range: TimeRange) -> Result<(), CliError> {
+        let gaps = query.gap_totals(time_range)?;
         if let (Some(from_ts), Some(to_ts)) = (gaps.from_ts, gaps.to_ts) {
             let verb = if gaps.events == 1 { "is" } else { "are" };
             let (from, to) = (self.view.clock.one_time(from_ts), self.view.clock.one_time(to_ts));

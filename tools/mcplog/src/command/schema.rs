@@ -71,7 +71,7 @@ pub(crate) fn run(args: &SchemaArgs, view: &View, out: &mut dyn Write, err: &mut
         let (noun, which) = if args.changes { ("change", "newest") } else { ("version", "first") };
         notes.cut(limit as u64, noun, which)?;
     }
-    notes.missing(&query, filter.span)
+    notes.missing(&query, filter.time_range)
 }
 
 /// One line per server and method: what it offers now.

@@ -79,7 +79,7 @@ pub(crate) fn run(args: &SessionsArgs, view: &View, out: &mut dyn Write, err: &m
     if found > limit {
         notes.cut(limit as u64, noun, "newest")?;
     }
-    notes.missing(&query, filter.span)
+    notes.missing(&query, filter.time_range)
 }
 
 /// The last `limit` rows.

@@ -34,5 +34,5 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
     if shown.len() < rows.len() {
         notes.cut(limit, "request", "slowest")?;
     }
-    notes.missing(&query, filter.span)
+    notes.missing(&query, filter.time_range)
 }

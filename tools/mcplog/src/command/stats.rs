@@ -55,7 +55,7 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
     if rows.len() < found {
         notes.cut(limit, "row", "most called")?;
     }
-    notes.missing(&query, filter.span)
+    notes.missing(&query, filter.time_range)
 }
 
 /// What JSON says of errors is what tables and sessions say: timeouts are among them.

@@ -23,8 +23,8 @@ const COLUMNS: [Column; 5] = [
 /// Runs the command.
 pub(crate) fn run(args: &UnusedArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
     let query = Query::open(&args.store.dir)?;
-    let span = args.span.span();
-    let rows = query.unused_tools(span, args.proxy.as_deref())?;
+    let time_range = args.time.range();
+    let rows = query.unused_tools(time_range, args.proxy.as_deref())?;
     let limit = args.show.limit().unwrap_or(u64::MAX);
     let shown = &rows[..rows.len().min(usize::try_from(limit).unwrap_or(usize::MAX))];
 
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &UnusedArgs, view: &View, out: &mut dyn Write, err: &mut
     if shown.len() < rows.len() {
         notes.cut(limit, "tool", "first")?;
     }
-    notes.missing(&query, span)
+    notes.missing(&query, time_range)
 }
 
 fn write_tools(out: &mut dyn Write, rows: &[UnusedToolRow], view: &View) -> io::Result<()> {
