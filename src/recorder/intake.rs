@@ -4,7 +4,7 @@
 
 use super::block::Block;
 use super::channel::Channel;
-use super::packing;
+use super::unpacking;
 use crate::event::Event;
 use std::sync::Arc;
 
@@ -74,12 +74,12 @@ impl BlockReader {
     fn take_to(&mut self, end: usize, event: &mut Vec<u8>, channel: &Channel, each: &mut impl FnMut(Event<'_>)) -> u64 {
         let mut taken = 0;
         while self.at < end && !channel.is_abandoned() {
-            let words = packing::event_words(self.block.words(self.at..end));
-            packing::copy(words, event);
+            let words = unpacking::event_words(self.block.words(self.at..end));
+            unpacking::copy(words, event);
             self.at += words.len();
             taken += 1;
             channel.add_taken(1);
-            each(packing::unpack(event));
+            each(unpacking::unpack(event));
         }
         taken
     }

@@ -21,11 +21,14 @@ pub(crate) mod gap;
 pub(crate) mod intake;
 mod lane;
 mod packing;
+#[cfg(test)]
+mod packing_tests;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod recorder;
 #[cfg(test)]
 mod recorder_tests;
 pub(crate) mod refusal;
+mod unpacking;
 
 pub use recorder::Recorder;
 pub use refusal::{Refusal, Refused};

@@ -12,34 +12,31 @@
 //! Pure functions: packing runs on the recording thread, unpacking on the appender. The layout never leaves the
 //! process; what is on disk is [`crate::record`]'s.
 
-use crate::event::{
-    Code, DetailSink, DetailSource, ERROR_MSG_CHARS_MAX, Event, Limit, Notes, Observation, Request, SchemaVersion,
-    Session, SessionClosed, Status,
-};
+use crate::event::{Code, DetailSink, ERROR_MSG_CHARS_MAX, Event, Limit, Notes, Observation, Request};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) const WORD_BYTES: usize = size_of::<u64>();
 
 /// The first bit of the tag in an event's first word.
-const TAG: u32 = 32;
+pub(super) const TAG: u32 = 32;
 /// The bit of the first word that says whether the last word has small values.
-const HAS_SMALL: u64 = 1 << 36;
+pub(super) const HAS_SMALL: u64 = 1 << 36;
 /// The first of the event's bits in the first word.
-const BITS: u32 = 37;
+pub(super) const BITS: u32 = 37;
 
-const REQUEST: u64 = 1;
-const SESSION: u64 = 2;
-const SESSION_CLOSED: u64 = 3;
-const SCHEMA_VERSION: u64 = 4;
+pub(super) const REQUEST: u64 = 1;
+pub(super) const SESSION: u64 = 2;
+pub(super) const SESSION_CLOSED: u64 = 3;
+pub(super) const SCHEMA_VERSION: u64 = 4;
 
 /// How many bits a status takes.
-const STATUS_BITS: u32 = 2;
+pub(super) const STATUS_BITS: u32 = 2;
 /// How many bits a yes or no takes that may be absent.
-const FLAG_BITS: u32 = 2;
+pub(super) const FLAG_BITS: u32 = 2;
 /// How many bits a code takes that may be absent: there is room for 31 codes.
-const CODE_BITS: u32 = 5;
+pub(super) const CODE_BITS: u32 = 5;
 /// How many bits a number of 16 bits takes that may be absent.
-const SHORT_BITS: u32 = 17;
+pub(super) const SHORT_BITS: u32 = 17;
 
 /// Writes an event into `words`, as far as there is room; returns how many words it takes.
 ///
@@ -260,257 +257,4 @@ fn last_word(text: &[u8], rest: &[u8]) -> u64 {
     // One to three bytes.
     let (middle, last) = (rest.len() / 2, rest.len() - 1);
     u64::from(rest[0]) | u64::from(rest[middle]) << bits(middle) | u64::from(rest[last]) << bits(last)
-}
-
-/// The words of the event that begins with the first of `words`.
-#[inline]
-pub(super) fn event_words(words: &[AtomicU64]) -> &[AtomicU64] {
-    let head = words.first().map_or(0, |head| head.load(Ordering::Relaxed));
-    let [a, b, c, d, ..] = head.to_le_bytes();
-    &words[..u32::from_le_bytes([a, b, c, d]) as usize]
-}
-
-/// Copies words out, as bytes.
-#[inline]
-pub(super) fn copy(words: &[AtomicU64], bytes: &mut Vec<u8>) {
-    bytes.resize(words.len() * WORD_BYTES, 0);
-    for (word, bytes) in words.iter().zip(bytes.as_chunks_mut::<WORD_BYTES>().0) {
-        *bytes = word.load(Ordering::Relaxed).to_le_bytes();
-    }
-}
-
-/// Reads an event back from what [`pack`] made in this process.
-///
-/// # Panics
-/// If the bytes are anything else: our own bug.
-pub(super) fn unpack(bytes: &[u8]) -> Event<'_> {
-    let head = bytes.first_chunk::<WORD_BYTES>().map(|head| u64::from_le_bytes(*head)).expect(OWN_BYTES);
-    let small = if head & HAS_SMALL == 0 { None } else { bytes.last_chunk() };
-    let small = small.map_or(0, |word| u64::from_le_bytes(*word));
-    let mut parts = Unpacker { bits: head >> BITS, rest: &bytes[WORD_BYTES..], small };
-    match head >> TAG & 0xf {
-        REQUEST => Event::Request(request(parts)),
-        SESSION => {
-            let started_at = parts.required_number();
-            let (session_id, proxy) = (parts.required_text(), parts.required_text());
-            let mut session = Session::new(session_id, started_at, proxy);
-            session.client_name = parts.optional_text();
-            session.client_version = parts.optional_text();
-            session.client_platform = parts.optional_text();
-            session.protocol_version = parts.optional_text();
-            session.derived = parts.bits(1) != 0;
-            Event::Session(session)
-        }
-        SESSION_CLOSED => {
-            let ended_at = parts.required_number();
-            Event::SessionClosed(SessionClosed::new(parts.required_text(), ended_at))
-        }
-        SCHEMA_VERSION => {
-            let ts = parts.required_number();
-            let [proxy, upstream_url, method, payload, content_hash] = std::array::from_fn(|_| parts.required_text());
-            Event::SchemaVersion(SchemaVersion::new(ts, proxy, upstream_url, method, payload, content_hash))
-        }
-        tag => unreachable!("packed event with tag {tag}"),
-    }
-}
-
-fn request(mut parts: Unpacker<'_>) -> Request<'_> {
-    let (ts, latency_us) = (parts.required_number(), parts.required_number());
-    let status = Status::from_number(i64::try_from(parts.bits(STATUS_BITS)).unwrap_or_default());
-    let (request_id, proxy) = (parts.required_text(), parts.required_text());
-    let session_id = parts.optional_text();
-    let mut request = Request::new(request_id, ts, proxy, parts.required_text());
-    (request.latency_us, request.status, request.session_id) = (latency_us, status, session_id);
-    request.tool = parts.optional_text();
-    request.take_details(&mut parts);
-    request
-}
-
-const OWN_BYTES: &str = "bytes that this process packed";
-
-/// Reads an event's parts in the order in which they were written.
-struct Unpacker<'a> {
-    /// The head's bits that are not read yet.
-    bits: u64,
-    /// The bytes that are not read yet.
-    rest: &'a [u8],
-    /// The bits of small values that are not read yet.
-    small: u64,
-}
-
-impl<'a> Unpacker<'a> {
-    fn bits(&mut self, bits: u32) -> u64 {
-        low_bits(&mut self.bits, bits)
-    }
-
-    fn small(&mut self, bits: u32) -> u64 {
-        low_bits(&mut self.small, bits)
-    }
-
-    fn word(&mut self) -> [u8; WORD_BYTES] {
-        let (word, rest) = self.rest.split_first_chunk().expect(OWN_BYTES);
-        self.rest = rest;
-        *word
-    }
-
-    fn required_number(&mut self) -> i64 {
-        i64::from_le_bytes(self.word())
-    }
-
-    fn required_text(&mut self) -> &'a str {
-        self.optional_text().expect(OWN_BYTES)
-    }
-
-    fn optional_text(&mut self) -> Option<&'a str> {
-        if self.bits(1) == 0 {
-            return None;
-        }
-        let length = usize::try_from(u64::from_le_bytes(self.word())).expect(OWN_BYTES);
-        let (words, rest) = self.rest.split_at_checked(length.next_multiple_of(WORD_BYTES)).expect(OWN_BYTES);
-        self.rest = rest;
-        Some(str::from_utf8(&words[..length]).expect(OWN_BYTES))
-    }
-}
-
-/// Takes so many bits from the low end.
-fn low_bits(from: &mut u64, bits: u32) -> u64 {
-    let value = *from & ((1 << bits) - 1);
-    *from >>= bits;
-    value
-}
-
-impl<'a> DetailSource<'a, &'a str> for Unpacker<'a> {
-    fn id(&mut self, _name: &'static str) -> Option<&'a str> {
-        self.optional_text()
-    }
-
-    fn text(&mut self, _name: &'static str, _limit: Limit) -> Option<&'a str> {
-        self.optional_text()
-    }
-
-    fn number(&mut self, _name: &'static str) -> Option<i64> {
-        (self.bits(1) != 0).then(|| self.required_number())
-    }
-
-    fn short(&mut self, _name: &'static str) -> Option<u16> {
-        let value = self.small(SHORT_BITS);
-        (value != 0).then(|| u16::try_from(value >> 1).expect(OWN_BYTES))
-    }
-
-    fn flag(&mut self, _name: &'static str) -> Option<bool> {
-        let value = self.bits(FLAG_BITS);
-        (value != 0).then_some(value >> 1 != 0)
-    }
-
-    fn code<C: Code>(&mut self, _name: &'static str) -> Option<C> {
-        let value = self.small(CODE_BITS);
-        value.checked_sub(1).map(|number| C::with_number(number).expect(OWN_BYTES))
-    }
-
-    fn bytes<const N: usize>(&mut self, _name: &'static str) -> Option<[u8; N]> {
-        if self.bits(1) == 0 {
-            return None;
-        }
-        let (bytes, rest) = self.rest.split_first_chunk().expect(OWN_BYTES);
-        self.rest = rest;
-        Some(*bytes)
-    }
-
-    fn notes(&mut self, _name: &'static str) -> Notes {
-        if self.bits(1) == 0 { Notes::NONE } else { Notes::from_bits(u64::from_le_bytes(self.word())) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::any::{with_any_details, with_one_detail_each};
-    use proptest::prelude::*;
-
-    fn text() -> impl Strategy<Value = String> {
-        prop_oneof!["", ".{1,12}", ".{100,400}"]
-    }
-
-    fn option() -> impl Strategy<Value = Option<String>> {
-        proptest::option::of(text())
-    }
-
-    fn packed(event: &Event<'_>) -> Vec<u8> {
-        let count = pack(event, &[]);
-        let block: Vec<_> = (0..count + 3).map(|_| AtomicU64::new(u64::MAX)).collect();
-        assert_eq!(pack(event, &block[..count]), count);
-        assert!(block[count..].iter().all(|word| word.load(Ordering::Relaxed) == u64::MAX));
-        let mut bytes = Vec::new();
-        copy(event_words(&block), &mut bytes);
-        assert_eq!(bytes.len(), count * WORD_BYTES);
-        bytes
-    }
-
-    fn survives(event: Event<'_>) -> Result<(), TestCaseError> {
-        let packed = packed(&event);
-        prop_assert_eq!(unpack(&packed), event);
-        Ok(())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn any_request_survives_the_channel(
-            texts in proptest::array::uniform3(text()), options in proptest::array::uniform2(option()),
-            numbers in any::<(i64, i64)>(), status in 0..3_usize, details in any::<u64>(), long in text(),
-        ) {
-            let mut request = Request::new(&texts[0], numbers.0, &texts[1], &texts[2]);
-            (request.latency_us, request.status) = (numbers.1, Status::ALL[status]);
-            [request.session_id, request.tool] = options.each_ref().map(Option::as_deref);
-            with_any_details(&mut request, details);
-            request.target = Some(&long);
-            survives(request.into())?;
-        }
-
-        #[test]
-        fn any_other_event_survives_the_channel(
-            texts in proptest::array::uniform5(text()), options in proptest::array::uniform4(option()),
-            ts in any::<i64>(), derived in any::<bool>(),
-        ) {
-            let mut session = Session::new(&texts[0], ts, &texts[1]);
-            let [name, version, platform, protocol] = options.each_ref().map(Option::as_deref);
-            (session.client_name, session.client_version, session.client_platform) = (name, version, platform);
-            (session.protocol_version, session.derived) = (protocol, derived);
-            survives(session.into())?;
-            survives(SessionClosed::new(&texts[0], ts).into())?;
-            survives(SchemaVersion::new(ts, &texts[0], &texts[1], &texts[2], &texts[3], &texts[4]).into())?;
-        }
-    }
-
-    #[test]
-    fn each_detail_alone_survives_the_channel_and_takes_room() {
-        let without = pack(&Request::new("id", 1, "proxy", "ping"), &[]);
-        for (name, request) in with_one_detail_each() {
-            let packed = packed(&request.into());
-            assert_eq!(unpack(&packed), request.into(), "{name}");
-            // `tool_error` alone has its bits in the head.
-            assert!(packed.len() > without * WORD_BYTES || name == "tool_error", "{name}");
-        }
-    }
-
-    #[test]
-    fn an_error_message_is_cut_behind_513_characters_and_not_within_one() {
-        let long = "é".repeat(600);
-        let mut request = Request::new("id", 0, "p", "m");
-        request.error_msg = Some(&long);
-        let packed = packed(&request.into());
-        let Event::Request(request) = unpack(&packed) else { panic!("not a request") };
-        assert_eq!(request.error_msg, Some(&long[..1026]));
-    }
-
-    #[test]
-    fn every_length_of_text_up_to_three_words_survives() {
-        let text = "abcdefghijklmnopqrstuvwxyz";
-        for length in 0..=25 {
-            let closed = SessionClosed::new(&text[..length], 1).into();
-            let packed = packed(&closed);
-            assert_eq!(unpack(&packed), closed, "{length}");
-        }
-    }
 }

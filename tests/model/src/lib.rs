@@ -185,6 +185,9 @@ mod recorder {
     pub(crate) mod packing {
         include!(concat!(env!("OUT_DIR"), "/recorder_packing.rs"));
     }
+    pub(crate) mod unpacking {
+        include!(concat!(env!("OUT_DIR"), "/recorder_unpacking.rs"));
+    }
     pub mod refusal {
         include!(concat!(env!("OUT_DIR"), "/recorder_refusal.rs"));
     }
