@@ -57,7 +57,8 @@ pub struct Request<'a, Id = &'a str> {
     pub protocol_version: Option<&'a str>,
     /// The JSON-RPC id, as JSON text without the quotes of a string.
     pub rpc_id: Option<&'a str>,
-    /// The HTTP status of the response that answered the request, or that carried no answer.
+    /// The HTTP status of the response that brought the answer: where that came on another stream (2024-11-05, a resumed
+    /// one), of that stream's. Without an answer, of the response to the request; `None` if the upstream sent none.
     pub http_status: Option<u16>,
     /// How the request reached the server.
     pub transport: Option<Transport>,

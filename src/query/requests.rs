@@ -50,7 +50,7 @@ pub struct RequestRow {
     pub protocol_version: Option<String>,
     /// The JSON-RPC id, as text.
     pub rpc_id: Option<String>,
-    /// The HTTP status of the response that answered the request, or that carried no answer.
+    /// The HTTP status of the response that brought the answer, or of the one that had none.
     pub http_status: Option<u16>,
     /// How the request reached the server: `http`, `sse` or `stdio`.
     pub transport: Option<String>,

@@ -1,7 +1,8 @@
 //! What must hold of an observer, whatever passes and however it ends.
 
 use crate::observer_script::{self, EXCHANGES_MAX, Head, Side, Step};
-use mcplog::Event;
+use mcplog::event::{NAME_BYTES_MAX, Outcome, Transport};
+use mcplog::{Event, Request, Status};
 use mcplog_observe::{
     Clock, Counts, EXCHANGE_BYTES_MAX, End, Exchange, Observer, RequestHead, RequestReader, ResponseHead,
     ResponseReader, SchemaQueue, SchemaResult, Sink, Surroundings,
@@ -57,7 +58,32 @@ impl Sink for Rows {
         let mut ids = self.0.lock().expect("not poisoned");
         assert!(ids.len() < ids.capacity(), "more rows than calls");
         ids.push(request.request_id.as_bytes().try_into().expect("a UUID"));
-        assert!(request.latency_us >= 0);
+        check_request(&request);
+    }
+}
+
+/// What a row says agrees with itself.
+fn check_request(request: &Request<'_>) {
+    assert!(request.latency_us >= 0);
+    let outcome = request.outcome.expect("known of every call");
+    let is_subscription = request.method == "subscriptions/listen";
+    let can_be = match outcome {
+        Outcome::Ok | Outcome::InputRequired | Outcome::ToolError => request.status == Status::Ok && !is_subscription,
+        Outcome::Ended => request.status != Status::Timeout && is_subscription,
+        Outcome::Cancelled => request.error_code == Some("cancelled") && !is_subscription,
+        Outcome::Lost => request.error_code == Some("proxy_shutdown") && !is_subscription,
+        Outcome::Redirected => request.status == Status::Error && request.http_status == Some(307),
+        Outcome::Error => request.status == Status::Error,
+        Outcome::Timeout => request.status == Status::Timeout,
+        Outcome::Probe => false,
+    };
+    assert!(can_be, "{request:?}");
+    assert_eq!(request.tool_error == Some(true), outcome == Outcome::ToolError, "{request:?}");
+    assert!(matches!(request.transport, Some(Transport::Http | Transport::Sse)), "{request:?}");
+    assert!(request.endpoint.is_some(), "{request:?}");
+    if let Some(cause) = request.cause {
+        assert!(cause.len() <= NAME_BYTES_MAX && request.status == Status::Error, "{request:?}");
+        assert!(matches!(request.error_code, Some("stream_broken" | "upstream_unreachable")), "{request:?}");
     }
 }
 
@@ -92,6 +118,7 @@ impl Played {
     fn begin(observer: &Arc<Observer>, head: &Head) -> Self {
         let seen = RequestHead {
             verb: head.verb,
+            path: head.path,
             session: head.session,
             query: head.query,
             protocol_version: head.version,
@@ -128,7 +155,7 @@ impl Played {
         }
     }
 
-    fn end(&self, end: End) {
+    fn end(&self, end: End<'_>) {
         self.exchange.end(end);
     }
 }

@@ -16,12 +16,19 @@ pub(crate) const EXCHANGES_MAX: usize = 3;
 const BODY_BYTES_MAX: usize = 40 * 1024 * 1024;
 const PIECE_BYTES_MIN: usize = 256;
 
+/// Why an upstream broke off: longer than a row takes.
+const CAUSE: &str = match str::from_utf8(&[b'c'; 1000]) {
+    Ok(cause) => cause,
+    Err(_) => panic!(),
+};
+
 /// A head of either direction, and nothing about it that the observer would not be told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     pub(crate) verb: Verb,
     pub(crate) status: u16,
     pub(crate) session: Option<&'static str>,
+    pub(crate) path: &'static str,
     pub(crate) query: Option<&'static str>,
     pub(crate) version: Option<&'static str>,
     pub(crate) method: Option<&'static str>,
@@ -50,7 +57,7 @@ pub(crate) enum Step {
         piece_bytes: usize,
     },
     RequestOver(usize, bool),
-    End(usize, End),
+    End(usize, End<'static>),
     Forget(usize),
     Pass {
         seconds: u64,
@@ -82,7 +89,7 @@ const PHRASES: [&str; 36] = [
     r#"{"id":4,"method":"tools/call","params":{"name":"t","_meta":{"io.modelcontextprotocol/protocolVersion":"v"}}}"#,
     r#"{"id":5,"method":"subscriptions/listen"}"#,
     r#"{"method":"notifications/cancelled","params":{"requestId":1}}"#,
-    r#"{"id":1,"result":{}}"#,
+    r#"{"id":1,"result":{"resultType":"input_required"}}"#,
     r#"{"id":2,"result":{"tools":[{"name":"a"}],"nextCursor":"c"}}"#,
     r#"{"id":3,"result":{"protocolVersion":"v","serverInfo":{"name":"s"}}}"#,
     r#"{"id":4,"result":{"isError":true}}"#,
@@ -140,8 +147,9 @@ fn head(input: &mut Input<'_>) -> Head {
     let one_of = |choices: [Option<&'static str>; 4], bits: u8| choices[usize::from(bits & 3)];
     Head {
         verb: [Verb::Post, Verb::Post, Verb::Delete, Verb::Other][usize::from(first & 3)],
-        status: [200, 202, 404, 500][usize::from(first >> 2 & 3)],
+        status: [200, 202, 404, 307][usize::from(first >> 2 & 3)],
         session: one_of([None, Some("s1"), Some("s1"), Some("s2")], first >> 4),
+        path: ["/mcp", "/", "/messages", ""][usize::from(third >> 6)],
         query: one_of([None, Some("sessionId=s1"), Some("session_id=s2"), Some("x")], first >> 6),
         version: one_of([None, None, Some("2025-06-18"), Some("v")], second),
         method: one_of([None, None, Some("tools/call"), Some("notifications/x")], second >> 2),
@@ -154,8 +162,10 @@ fn head(input: &mut Input<'_>) -> Head {
     }
 }
 
-fn end(choice: u8) -> End {
-    [End::Complete, End::Broken, End::Unreachable, End::Silent, End::ClientGone][usize::from(choice) % 5]
+fn end(choice: u8) -> End<'static> {
+    const ENDS: [End<'static>; 5] =
+        [End::Complete, End::Broken(CAUSE), End::Unreachable("refused"), End::Silent, End::ClientGone];
+    ENDS[usize::from(choice) % 5]
 }
 
 /// The next bytes of a body: phrases or raw ones, perhaps many times, packed as the body is, or not.

@@ -29,6 +29,7 @@ pub(crate) const PATHS: [(Slot, &[&str]); SLOTS] = [
     (Slot::ErrorMessage, &["error", "message"]),
     (Slot::IsError, &["result", "isError"]),
     (Slot::AgreedVersion, &["result", "protocolVersion"]),
+    (Slot::ResultType, &["result", "resultType"]),
 ];
 
 /// One message of a document.

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from urllib.parse import urlsplit
 
 from harness import wire
 
@@ -43,13 +44,17 @@ def expected_request(exchange, message, exchanges):
     """The row that one request of the client must have. A missing key means: any value is right."""
     method, params = message["method"], message.get("params", {})
     header = wire.headers(exchange, "request")
-    answer = wire.response_to(wire.answering_exchange(exchange, exchanges), message["id"])
+    answering = wire.answering_exchange(exchange, exchanges)
+    answer = wire.response_to(answering, message["id"])
     row = {
         "rpc_id": str(message["id"]),
         "method": method,
         "tool": params["name"] if method == "tools/call" else None,
         "target": target_of(method, params),
         "bytes_in": len(exchange["request_body"].encode()),
+        "transport": "sse" if wire.session_of_old_transport(exchange) else "http",
+        "endpoint": urlsplit(exchange["path"]).path,
+        "cause": None,
     }
     if wire.session_of_old_transport(exchange):
         row["session_id"] = wire.session_of_old_transport(exchange)
@@ -66,13 +71,25 @@ def expected_request(exchange, message, exchanges):
         text = answer["error"]["message"]
         row |= {
             "status": "error",
+            "outcome": "error",
+            "http_status": answering["status"],
             "error_code": str(answer["error"]["code"]),
             "error_msg": text if len(text) <= ERROR_MSG_CHARS_MAX else text[:ERROR_MSG_CHARS_MAX] + "…",
         }
     else:
-        row |= {"status": "ok", "error_code": None, "error_msg": None}
+        row |= {"status": "ok", "error_code": None, "error_msg": None, "http_status": answering["status"]}
         row["tool_error"] = answer["result"].get("isError", False)
+        row["outcome"] = outcome_of(method, answer["result"])
     return row
+
+
+def outcome_of(method, result):
+    """What became of a request that has a result."""
+    if method == "subscriptions/listen":
+        return "ended"
+    if result.get("isError"):
+        return "tool_error"
+    return "input_required" if result.get("resultType") == "input_required" else "ok"
 
 
 def expected_requests(transcript):
@@ -93,6 +110,9 @@ def mismatches(expected, row):
             # Listening ends by closing the stream, which is no failure; everything else that breaks off is one.
             if row["method"] != "subscriptions/listen" and (row["status"] == "ok" or not row["error_code"]):
                 lines.append(f"given up, but status {row['status']!r}, error_code {row['error_code']!r}")
+            given_up = ("ended",) if row["method"] == "subscriptions/listen" else ("cancelled", "error")
+            if row["outcome"] not in given_up:
+                lines.append(f"given up, but outcome {row['outcome']!r}")
         elif column == "tool_error":
             if bool(row[column]) != value:
                 lines.append(f"tool_error is {row[column]!r}, not {value!r}")

@@ -22,6 +22,14 @@ STORE_DAMAGES = {
     "an error has another code": "UPDATE requests SET error_code = '1' WHERE rowid = "
     + ONE.format(where="error_code = '-32050'"),
     "isError is forgotten": f"UPDATE requests SET tool_error = 0 WHERE rowid = {ONE.format(where='tool_error = 1')}",
+    "an HTTP status is wrong": f"UPDATE requests SET http_status = 201 WHERE rowid = {ONE.format(where='true')}",
+    "a transport is wrong": f"UPDATE requests SET transport = 'sse' WHERE rowid = {ONE.format(where='true')}",
+    "an endpoint has a query": f"UPDATE requests SET endpoint = '/mcp?' WHERE rowid = {ONE.format(where='true')}",
+    "an outcome is wrong": "UPDATE requests SET outcome = 'ok' WHERE rowid = "
+    + ONE.format(where="outcome = 'tool_error'"),
+    "a cancellation is forgotten": "UPDATE requests SET outcome = 'lost' WHERE rowid = "
+    + ONE.format(where="outcome = 'cancelled'"),
+    "a cause is made up": f"UPDATE requests SET cause = 'x' WHERE rowid = {ONE.format(where='true')}",
     "a session is wrong": f"UPDATE requests SET session_id = 'x' WHERE rowid = {ONE.format(where='tool IS NOT NULL')}",
 }
 SESSION_DAMAGES = {

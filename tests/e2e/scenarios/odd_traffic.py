@@ -15,8 +15,9 @@ from harness.compare import NOT_COMPARED
 from harness.processes import HERE, Failed, free_port, proxy_command, running, say, wait_until
 
 # The rows of requests whose outcome the wire does not show must at least say why.
-BROKEN = {"status": "error", "error_code": any}
-OK = {"status": "ok", "error_code": None}
+BROKEN = {"status": "error", "outcome": "error", "error_code": any}
+CUT = BROKEN | {"http_status": 200, "cause": any}
+OK = {"status": "ok", "outcome": "ok", "error_code": None, "http_status": 200, "cause": None}
 
 
 def request(rpc_id, method="tools/call", **params):
@@ -43,7 +44,9 @@ class Case:
 
 def row(rpc_id, method="tools/call", **columns):
     """A row that a case must leave behind; a column whose value is `any` must only be set."""
-    return {"rpc_id": rpc_id, "method": method, "tool": "odd" if method == "tools/call" else None, **columns}
+    tool = "odd" if method == "tools/call" else None
+    way = {"transport": "http", "endpoint": "/mcp"}
+    return {"rpc_id": rpc_id, "method": method, "tool": tool, **way, **columns}
 
 
 def handshake(session):
@@ -66,7 +69,7 @@ def batch(name):
 
 def batch_rows(name):
     """What a batch leaves behind."""
-    failed = {"status": "error", "error_code": "-32000", "error_msg": "no"}
+    failed = {"status": "error", "outcome": "error", "error_code": "-32000", "error_msg": "no", "http_status": 200}
     return [row(f"{name}-a", **OK), row(f"{name}-b", **failed)]
 
 
@@ -80,22 +83,22 @@ CASES = [
     Case("odd-stream", request("odd-stream"), [row("odd-stream", **OK)]),
     Case("stream-until-closed", request("closed"), [row("closed", **OK)]),
     Case("stream-without-answer", request("unanswered"), [row("unanswered", **BROKEN)]),
-    Case("stream-cut", request("stream-cut"), [row("stream-cut", **BROKEN)]),
-    Case("json-cut", request("json-cut"), [row("json-cut", **BROKEN)]),
-    Case("html", request("html"), [row("html", **BROKEN)]),
-    Case("unauthorized", request("unauthorized"), [row("unauthorized", **BROKEN)]),
-    Case("redirect", request("redirect"), [row("redirect", **BROKEN)]),
-    Case("accepted", request("accepted"), [row("accepted", **BROKEN)]),
-    Case("error-400", request("bad"), [row("bad", status="error", error_code="-32602", error_msg="bad params")]),
+    Case("stream-cut", request("stream-cut"), [row("stream-cut", **CUT)]),
+    Case("json-cut", request("json-cut"), [row("json-cut", **CUT)]),
+    Case("html", request("html"), [row("html", http_status=500, **BROKEN)]),
+    Case("unauthorized", request("unauthorized"), [row("unauthorized", http_status=401, **BROKEN)]),
+    Case("redirect", request("redirect"), [row("redirect", **BROKEN | {"outcome": "redirected", "http_status": 307})]),
+    Case("accepted", request("accepted"), [row("accepted", http_status=202, **BROKEN)]),
+    Case("error-400", request("bad"), [row("bad", status="error", error_code="-32602", error_msg="bad params", http_status=400)]),
     Case(
         "gone-404",
         request("gone"),
-        [row("gone", session_id="odd-1", status="error", error_code="-32001")],
+        [row("gone", session_id="odd-1", status="error", error_code="-32001", http_status=404)],
         {"mcp-session-id": "odd-1"},
     ),
     Case("refused", None, [], {"mcp-session-id": "odd-2"}, "DELETE"),
     Case("accepted", None, [], {"mcp-session-id": "odd-3"}, "DELETE"),
-    Case("is-error", request("is-error"), [row("is-error", tool_error=1, **OK)]),
+    Case("is-error", request("is-error"), [row("is-error", tool_error=1, **OK | {"outcome": "tool_error"})]),
     Case("gzip", request("gzip"), [row("gzip", tool_error=0, **OK)], {"accept-encoding": "gzip"}),
     # Larger than anything that a recorder should hold: passed on whole, and still a row.
     Case("big", request("big"), [row("big", **OK)]),
@@ -210,7 +213,7 @@ def client_leaves(proxy_port, direct):
             seen += received
     count = Case("gone-count", request("count"))
     wait_until("the upstream to see the client go", lambda: b'"1"' in direct.exchange(count)["body"], seconds_max=20)
-    return [row("left", **BROKEN)]
+    return [row("left", http_status=200, **BROKEN)]
 
 
 def odd_traffic(work, mcplog):
@@ -227,7 +230,7 @@ def odd_traffic(work, mcplog):
         down = Connection(proxy_port).exchange(Case("json", request("down")))
         if down["status"] not in (502, 503, 504):
             wrong.append(f"with the upstream gone the proxy answers {down}")
-        expected.append(row("down", **BROKEN))
+        expected.append(row("down", http_status=None, **BROKEN | {"cause": any}))
         try:
             wait_until("the rows", lambda: not check_rows(directory, expected), seconds_max=10)
         except Failed:

@@ -38,7 +38,9 @@ fn every_kind_of_event_reaches_its_table() {
         "proxy": "books", "session_id": "b0b5c0de-0000-4000-8000-00000000000b", "client_name": "Visual Studio Code",
         "method": "resources/read", "tool": null, "target": "file:///etc/passwd", "latency_us": 700, "status": "error",
         "tool_error": null, "error_code": "-32002", "error_msg": "no such resource\n\u{1b}[31mred\u{202e}esrever",
-        "bytes_in": null, "bytes_out": null, "protocol_version": null, "rpc_id": "\"three\"",
+        "bytes_in": null, "bytes_out": null, "protocol_version": null, "rpc_id": "\"three\"", "http_status": null,
+        "transport": null, "endpoint": null, "outcome": "error", "cause": null, "direction": null, "principal": null,
+        "trace_id": null, "parent_span_id": null, "retry_of": null, "input_wait_us": null, "notes": [],
     });
     assert_eq!(*row, expected);
     let session = &fixture.run("sessions --json --session 01955120").json()[0];

@@ -17,6 +17,46 @@ fn tables_at_80_columns() {
     assert_snapshot!("schema_changes", fixture.run("schema --changes").ok());
 }
 
+/// A request for each outcome, with what else the proxy says of it.
+fn outcomes() -> String {
+    let of = |second: u32, status: &str, method: &str, fields: &str| {
+        let ts = 1_740_823_200_000_i64 + i64::from(second) * 1000;
+        format!(
+            r#"{{"type":"request","request_id":"r{second}","ts":{ts},"proxy":"p","method":"{method}","latency_us":1000,"status":"{status}",{fields}}}"#
+        ) + "\n"
+    };
+    let refused = "tcp connect error: Connection refused (os error 111)";
+    [
+        of(1, "ok", "tools/call", r#""tool":"a","tool_error":false,"http_status":200"#),
+        of(2, "ok", "tools/call", r#""tool":"a","tool_error":true,"outcome":"tool_error""#),
+        of(3, "error", "tools/call", r#""tool":"a","outcome":"cancelled","error_code":"cancelled""#),
+        of(4, "error", "ping", r#""outcome":"redirected","http_status":307,"error_code":"no_response""#),
+        of(5, "ok", "subscriptions/listen", r#""outcome":"ended""#),
+        of(6, "ok", "tools/call", r#""tool":"ask","tool_error":false,"outcome":"input_required""#),
+        of(7, "error", "tools/call", r#""tool":"a","outcome":"lost","error_code":"proxy_shutdown""#),
+        of(8, "error", "server/discover", r#""outcome":"probe","error_code":"-32601","error_msg":"no such method""#),
+        of(9, "timeout", "ping", r#""outcome":"timeout","error_code":"upstream_timeout""#),
+        of(
+            10,
+            "error",
+            "tools/call",
+            &format!(
+                r#""tool":"a","error_code":"upstream_unreachable","error_msg":"the upstream could not be reached","cause":"{refused}""#
+            ),
+        ),
+    ]
+    .concat()
+}
+
+#[test]
+fn an_outcome_that_says_more_than_the_status_and_a_cause_are_shown_within_80_columns() {
+    let fixture = Fixture::new();
+    fixture.ingest(outcomes()).ok();
+    let logs = fixture.run("logs").ok();
+    assert!(logs.lines().all(|line| line.chars().count() <= 80), "{logs}");
+    assert_snapshot!("logs_outcomes", logs);
+}
+
 #[test]
 fn no_line_is_wider_than_the_terminal() {
     let fixture = Fixture::with_events();

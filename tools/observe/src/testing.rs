@@ -1,6 +1,7 @@
 //! What tests put around an observer: a clock that stands still until it is told to move, and a sink that remembers.
 
 use crate::{Clock, Counts, Observer, SchemaQueue, SchemaResult, Sink, Surroundings};
+use mcplog::event::{Outcome, Transport};
 use mcplog::{Event, Status};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -13,6 +14,11 @@ pub(crate) struct Seen {
     pub(crate) code: Option<String>,
     pub(crate) latency_us: i64,
     pub(crate) rpc_id: Option<String>,
+    pub(crate) http_status: Option<u16>,
+    pub(crate) transport: Option<Transport>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) cause: Option<String>,
 }
 
 /// A clock that stands still.
@@ -52,6 +58,11 @@ impl Sink for Collector {
                 code: request.error_code.map(str::to_owned),
                 latency_us: request.latency_us,
                 rpc_id: request.rpc_id.map(str::to_owned),
+                http_status: request.http_status,
+                transport: request.transport,
+                endpoint: request.endpoint.map(str::to_owned),
+                outcome: request.outcome,
+                cause: request.cause.map(str::to_owned),
             });
         }
     }

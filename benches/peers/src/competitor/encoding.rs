@@ -1,8 +1,8 @@
 //! A floor: what it takes to encode mcplog's record and to compute its checksum, kept nowhere.
 
 use super::mcplog::request;
-use mcplog::segment::format::FrameHeader;
 use mcplog::record::Record;
+use mcplog::segment::format::FrameHeader;
 use measure::log::Failure;
 use measure::{Event, Log, Writer};
 use std::path::Path;

@@ -6,6 +6,7 @@ use super::notes::{Notes, whole_session_id};
 use super::session_name;
 use crate::arguments::RequestsArgs;
 use crate::error::CliError;
+use anstyle::Style;
 use mcplog::query::{Query, RequestRow};
 use mcplog_terminal::clock::TimeStyle;
 use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
@@ -134,17 +135,12 @@ impl RequestTable {
         let Some(error) = error_of(row) else { return Ok(()) };
         let indent = self.layout.start_of(STATUS_COLUMN).unwrap_or(0);
         let room = view.width.map_or(usize::MAX, |width| width.saturating_sub(indent + 2));
-        let error = text::escape(&error);
-        writeln!(out, "{:indent$}{BAD}└ {}{BAD:#}", "", text::fit(&error, room))
+        let (error, (_, style)) = (text::escape(&error), status_of(row));
+        writeln!(out, "{:indent$}{style}└ {}{style:#}", "", text::fit(&error, room))
     }
 
     fn cells<'a>(&self, row: &'a RequestRow, view: &View) -> Vec<Cell<'a>> {
-        let (status, style) = match (row.status.as_str(), row.tool_error) {
-            ("ok", Some(true)) => ("isError", WARNING),
-            ("ok", _) => ("ok", GOOD),
-            ("timeout", _) => ("timeout", BAD),
-            (status, _) => (status, BAD),
-        };
+        let (status, style) = status_of(row);
         let session = session_name::shown(row.session_id.as_deref().unwrap_or(""), self.id_length);
         let about = row.tool.as_deref().or(row.target.as_deref()).unwrap_or("");
         vec![
@@ -159,8 +155,20 @@ impl RequestTable {
     }
 }
 
+/// How the request ended, in one word: its outcome, which says more than its status.
+fn status_of(row: &RequestRow) -> (&str, Style) {
+    match row.outcome.as_str() {
+        "tool_error" => ("isError", WARNING),
+        outcome @ ("ok" | "ended") => (outcome, GOOD),
+        outcome @ ("cancelled" | "probe" | "redirected" | "input_required") => (outcome, WARNING),
+        outcome => (outcome, BAD),
+    }
+}
+
+/// What went wrong. The cause of an upstream's failure stands in the place of the message, which says in general what the cause
+/// says of this one, and together they are too long for a line.
 fn error_of(row: &RequestRow) -> Option<String> {
-    match (&row.error_code, &row.error_msg) {
+    match (&row.error_code, row.cause.as_ref().or(row.error_msg.as_ref())) {
         (Some(code), Some(message)) => Some(format!("{code}: {message}")),
         (Some(only), None) | (None, Some(only)) => Some(only.clone()),
         (None, None) => None,

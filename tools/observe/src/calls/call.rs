@@ -4,6 +4,7 @@
 //! arrives on another stream. It is told what happens, and [`super::lifecycle`] says what follows. Should nobody tell it
 //! anything, its drop does. Lives in the tasks that pass bytes on; it must not wait.
 
+use super::breakdown::{Breakdown, CAUSE_BYTES_MAX};
 use super::event::{Ended, How};
 use super::facts::Facts;
 use super::failure::Failure;
@@ -14,6 +15,7 @@ use crate::read::RpcId;
 use crate::recording::{Phase, Recording};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Instant;
 
 /// One JSON-RPC request that waits for its response.
@@ -26,8 +28,10 @@ pub(crate) struct Call {
     pub(crate) is_schema: bool,
     /// Its response is a stream that may be silent for hours.
     pub(crate) is_patient: bool,
-    /// What it holds in memory, in bytes.
+    /// What it holds in memory at most, in bytes, with what it shares with others.
     pub(crate) bytes: usize,
+    /// The HTTP status of its exchange's response; 0 until the head of one is here.
+    http_status: AtomicU16,
     progress: Mutex<Progress>,
 }
 
@@ -39,9 +43,8 @@ struct Progress {
     left: Option<Left>,
 }
 
-#[derive(Clone, Copy)]
 struct Left {
-    failure: Failure,
+    breakdown: Breakdown,
     since: Instant,
     deadline: Instant,
 }
@@ -49,7 +52,8 @@ struct Left {
 impl Call {
     pub(crate) fn begin(recording: &Arc<Recording>, origin: &Origin, mut facts: Facts) -> Self {
         recording.counts.in_flight.rise();
-        let (bytes, is_schema, is_patient) = (Self::bytes_of(&facts), facts.schema.is_some(), facts.is_patient());
+        let bytes = Self::bytes_of(&facts) + origin.text_bytes() + CAUSE_BYTES_MAX;
+        let (is_schema, is_patient) = (facts.schema.is_some(), facts.is_subscription());
         Self {
             recording: recording.clone(),
             origin: origin.clone(),
@@ -57,11 +61,12 @@ impl Call {
             is_schema,
             is_patient,
             bytes,
+            http_status: AtomicU16::new(0),
             progress: Mutex::new(Progress { state: State::Waiting, facts: Some(facts), left: None }),
         }
     }
 
-    /// What a call with these facts holds in memory, in bytes.
+    /// What a call with these facts holds in memory for itself, in bytes.
     pub(crate) fn bytes_of(facts: &Facts) -> usize {
         size_of::<Self>() + facts.text_bytes()
     }
@@ -75,12 +80,21 @@ impl Call {
         self.id.as_ref().is_none_or(|own| own == id) && self.is_open()
     }
 
+    /// The head of its exchange's response is here.
+    pub(crate) fn on_response_head(&self, http_status: u16) {
+        self.http_status.store(http_status, Ordering::Relaxed);
+    }
+
     /// Tells it what happened, and when. `true` if that ended it: then it is recorded.
     pub(crate) fn tell(&self, happening: &Happening<'_>, now: Instant) -> bool {
         let ended = self.progress.lock().advance(happening, now);
         let Some((facts, how, at)) = ended else { return false };
-        Ended { recording: &self.recording, origin: &self.origin, id: self.id.as_ref(), facts: &facts, how, at }
-            .record();
+        let http_status = match &how {
+            How::Answered(answer) => answer.response.status,
+            How::Failed(_) => Some(self.http_status.load(Ordering::Relaxed)).filter(|status| *status != 0),
+        };
+        let (recording, origin, id) = (&self.recording, &self.origin, self.id.as_ref());
+        Ended { recording, origin, id, facts: &facts, how, http_status, at }.record();
         true
     }
 }
@@ -100,23 +114,24 @@ impl Progress {
     /// Takes the step that follows. What it returns is to be recorded, and happened then.
     fn advance<'a>(&mut self, happening: &Happening<'a>, now: Instant) -> Option<(Facts, How<'a>, Instant)> {
         let input = happening.input();
-        if input == Input::Overdue && self.left.is_none_or(|left| now < left.deadline) {
+        if input == Input::Overdue && self.left.as_ref().is_none_or(|left| now < left.deadline) {
             return None;
         }
         let (next, recorded) = step(self.state, input);
         let has_moved = std::mem::replace(&mut self.state, next) != next;
         let (how, at) = match (recorded, happening) {
             (Recorded::Nothing, Happening::LeftToClient(_, wait) | Happening::LeftToStream(wait)) if has_moved => {
-                self.left = Some(Left { failure: happening.failure(), since: now, deadline: now + *wait });
+                self.left = Some(Left { breakdown: happening.breakdown(), since: now, deadline: now + *wait });
                 return None;
             }
             (Recorded::Nothing, _) => return None,
             (Recorded::Answer, Happening::Answered(answer)) => (How::Answered(*answer), now),
-            (Recorded::Answer | Recorded::Failure, _) => (How::Failed(happening.failure()), now),
-            (Recorded::FailureOfThen, _) => self
-                .left
-                .map_or((How::Failed(happening.failure()), now), |left| (How::Failed(left.failure), left.since)),
-            (Recorded::Timeout, _) => (How::Failed(Failure::Timeout), now),
+            (Recorded::Answer | Recorded::Failure, _) => (How::Failed(happening.breakdown()), now),
+            (Recorded::FailureOfThen, _) => match self.left.take() {
+                Some(left) => (How::Failed(left.breakdown), left.since),
+                None => (How::Failed(happening.breakdown()), now),
+            },
+            (Recorded::Timeout, _) => (How::Failed(Failure::Timeout.into()), now),
         };
         Some((self.facts.take()?, how, at))
     }

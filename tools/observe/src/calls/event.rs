@@ -4,14 +4,16 @@
 //! field of a request is filled in [`Ended::request`], from where it is known: the [`Origin`], the [`Facts`], or the
 //! [`Verdict`].
 
+use super::breakdown::Breakdown;
 use super::facts::Facts;
-use super::failure::Failure;
 use super::happening::Answer;
 use super::origin::Origin;
+use super::outcome;
 use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::schema::{SchemaResult, Scope};
 use crate::session::ClientIdentity;
+use mcplog::event::Outcome;
 use mcplog::{Request, Session, Status};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,10 +21,9 @@ use std::time::Instant;
 use uuid::Uuid;
 
 /// How a call ended.
-#[derive(Clone, Copy)]
 pub(super) enum How<'a> {
     Answered(Answer<'a>),
-    Failed(Failure),
+    Failed(Breakdown),
 }
 
 /// A call that has ended, with all that is known of it.
@@ -32,6 +33,9 @@ pub(super) struct Ended<'a> {
     pub(super) id: Option<&'a RpcId>,
     pub(super) facts: &'a Facts,
     pub(super) how: How<'a>,
+    /// That of the response which brought the answer, on whichever stream; without an answer, that of the response to the
+    /// request, if its head came.
+    pub(super) http_status: Option<u16>,
     /// When.
     pub(super) at: Instant,
 }
@@ -39,8 +43,10 @@ pub(super) struct Ended<'a> {
 /// What that means for the row.
 struct Verdict<'a> {
     status: Status,
+    outcome: Outcome,
     error_code: Option<Cow<'a, str>>,
     error_msg: Option<Cow<'a, str>>,
+    cause: Option<&'a str>,
     bytes_out: Option<i64>,
     tool_error: Option<bool>,
     /// The revision that a handshake agreed on.
@@ -65,7 +71,7 @@ impl<'a> Ended<'a> {
 
     /// Hands the result over that says what the server offers, if it does.
     fn offer_schema(&self) {
-        let How::Answered(Answer { message, payload: Some(payload), .. }) = self.how else { return };
+        let How::Answered(Answer { message, payload: Some(payload), .. }) = &self.how else { return };
         let Some(method) = self.facts.schema.filter(|_| message.has_result) else { return };
         let scope = match self.session_of_transport() {
             Some(session) => Scope::Session(session.clone()),
@@ -75,11 +81,11 @@ impl<'a> Ended<'a> {
         self.recording.schema.offer(SchemaResult::new(scope, method, self.facts.cursor.clone(), ts, payload.to_vec()));
     }
 
-    fn verdict(&self) -> Verdict<'a> {
-        match self.how {
+    fn verdict(&self) -> Verdict<'_> {
+        match &self.how {
             How::Answered(Answer { message, .. }) if message.has_result => Verdict::of_result(message, self.facts),
             How::Answered(Answer { message, .. }) => Verdict::of_error(message),
-            How::Failed(failure) => Verdict::of_failure(failure),
+            How::Failed(breakdown) => Verdict::of_failure(breakdown, self.facts, self.http_status),
         }
     }
 
@@ -101,7 +107,7 @@ impl<'a> Ended<'a> {
     /// The session that the request came in, or that its answer began.
     fn session_of_transport(&self) -> Option<&'a Arc<str>> {
         let of_response =
-            || if let How::Answered(answer) = self.how { answer.response.new_session.as_ref() } else { None };
+            || if let How::Answered(answer) = &self.how { answer.response.new_session.as_ref() } else { None };
         self.origin.session.as_ref().or_else(of_response)
     }
 
@@ -149,6 +155,11 @@ impl<'a> Ended<'a> {
         request.error_code = verdict.error_code.as_deref();
         request.error_msg = verdict.error_msg.as_deref();
         request.tool_error = verdict.tool_error;
+        request.http_status = self.http_status;
+        request.transport = Some(self.origin.transport);
+        request.endpoint = self.origin.endpoint.as_deref();
+        request.outcome = Some(verdict.outcome);
+        request.cause = verdict.cause;
         request
     }
 
@@ -165,19 +176,22 @@ impl<'a> Ended<'a> {
     }
 
     fn has_result(&self) -> bool {
-        matches!(self.how, How::Answered(answer) if answer.message.has_result)
+        matches!(&self.how, How::Answered(answer) if answer.message.has_result)
     }
 }
 
 impl<'a> Verdict<'a> {
     fn of_result(message: &'a Message, facts: &Facts) -> Self {
+        // The specification's default: a result without the member is no failure of the tool.
+        let tool_error = (&*facts.method == "tools/call").then(|| message.raw(Slot::IsError) == Some(b"true"));
         Self {
             status: Status::Ok,
+            outcome: outcome::of_result(message, facts, tool_error),
             error_code: None,
             error_msg: None,
+            cause: None,
             bytes_out: Some(message.bytes()),
-            // The specification's default: a result without the member is no failure of the tool.
-            tool_error: (&*facts.method == "tools/call").then(|| message.raw(Slot::IsError) == Some(b"true")),
+            tool_error,
             agreed_version: message.text(Slot::AgreedVersion).filter(|_| facts.handshake.is_some()),
         }
     }
@@ -185,19 +199,24 @@ impl<'a> Verdict<'a> {
     fn of_error(message: &'a Message) -> Self {
         Self {
             status: Status::Error,
+            outcome: Outcome::Error,
             error_code: message.raw(Slot::ErrorCode).map(String::from_utf8_lossy),
             error_msg: message.text(Slot::ErrorMessage),
+            cause: None,
             bytes_out: Some(message.bytes()),
             tool_error: None,
             agreed_version: None,
         }
     }
 
-    fn of_failure(failure: Failure) -> Self {
+    fn of_failure(breakdown: &'a Breakdown, facts: &Facts, http_status: Option<u16>) -> Self {
+        let failure = breakdown.failure;
         Self {
             status: failure.status(),
+            outcome: outcome::of_failure(failure, facts.is_subscription(), http_status),
             error_code: Some(failure.code()),
             error_msg: Some(failure.message()),
+            cause: breakdown.cause.as_deref(),
             bytes_out: None,
             tool_error: None,
             agreed_version: None,

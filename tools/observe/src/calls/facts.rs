@@ -73,8 +73,8 @@ impl Facts {
         }
     }
 
-    /// Its response is a stream that may be silent for hours.
-    pub(super) fn is_patient(&self) -> bool {
+    /// Its response is a stream that may be silent for hours, and that either side ends when it likes.
+    pub(super) fn is_subscription(&self) -> bool {
         &*self.method == "subscriptions/listen"
     }
 

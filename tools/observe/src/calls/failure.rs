@@ -7,17 +7,28 @@ use std::borrow::Cow;
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum End<'a> {
     /// The upstream completed its response.
     Complete,
-    /// The upstream broke off, before its response or within.
-    Broken,
-    /// No connection to the upstream.
-    Unreachable,
+    /// The upstream broke off, before its response or within. With the cause, as for [`End::Unreachable`].
+    Broken(&'a str),
+    /// No connection to the upstream. With the cause, in the words of whoever noticed, such as `connection refused`: it is
+    /// recorded, so it must hold no payload, no credential, and of a URL no query. What is too long of it is cut.
+    Unreachable(&'a str),
     /// The upstream was silent for longer than its time limit.
     Silent,
     /// The client went away, or was sent away.
     ClientGone,
+}
+
+impl<'a> End<'a> {
+    /// Why the upstream failed, if it did.
+    pub(super) fn cause(self) -> Option<&'a str> {
+        match self {
+            Self::Broken(cause) | Self::Unreachable(cause) => Some(cause),
+            Self::Complete | Self::Silent | Self::ClientGone => None,
+        }
+    }
 }
 
 /// Why a request has no response. The names are stored and must stay what they are.
@@ -48,12 +59,12 @@ impl Failure {
     ///
     /// `status` is that of the response, if its head came. `is_unreadable` says that its body can't be read, `is_stopping`
     /// that the proxy is cutting connections, so that who goes away was sent away.
-    pub(crate) fn of(end: End, status: Option<u16>, is_unreadable: bool, is_stopping: bool) -> Self {
+    pub(crate) fn of(end: End<'_>, status: Option<u16>, is_unreadable: bool, is_stopping: bool) -> Self {
         match (end, status) {
             (End::ClientGone, _) if is_stopping => Self::ProxyShutdown,
             (End::ClientGone, _) => Self::ClientGone,
-            (End::Broken, _) => Self::StreamBroken,
-            (End::Unreachable, _) => Self::UpstreamUnreachable,
+            (End::Broken(_), _) => Self::StreamBroken,
+            (End::Unreachable(_), _) => Self::UpstreamUnreachable,
             (End::Silent, _) => Self::Timeout,
             (End::Complete, Some(status @ 400..=599)) => Self::Http(status),
             (End::Complete, _) if is_unreadable => Self::UnreadableResponse,
@@ -110,8 +121,8 @@ mod tests {
             for is_unreadable in [false, true] {
                 for is_stopping in [false, true] {
                     let of = |end| Failure::of(end, status, is_unreadable, is_stopping);
-                    assert_eq!(of(End::Broken), StreamBroken);
-                    assert_eq!(of(End::Unreachable), Failure::UpstreamUnreachable);
+                    assert_eq!(of(End::Broken("reset")), StreamBroken);
+                    assert_eq!(of(End::Unreachable("refused")), Failure::UpstreamUnreachable);
                     assert_eq!(of(End::Silent), Timeout);
                     assert_eq!(of(End::ClientGone), if is_stopping { ProxyShutdown } else { ClientGone });
                     let completed = match status {

@@ -2,6 +2,7 @@
 //!
 //! Pure data; [`super::lifecycle`] says what follows.
 
+use super::breakdown::Breakdown;
 use super::failure::Failure;
 use super::lifecycle::Input;
 use super::response::Response;
@@ -22,14 +23,14 @@ pub(crate) struct Answer<'a> {
 pub(crate) enum Happening<'a> {
     Answered(Answer<'a>),
     Cancelled,
-    ExchangeOver(Failure),
-    /// The failure stands if the client does not come back within that time.
-    LeftToClient(Failure, Duration),
+    ExchangeOver(&'a Breakdown),
+    /// The breakdown stands if the client does not come back within that time.
+    LeftToClient(&'a Breakdown, Duration),
     /// How much is left of the time limit.
     LeftToStream(Duration),
     Overdue,
     SessionOver,
-    StreamOver(Failure),
+    StreamOver(&'a Breakdown),
     Draining,
     Stopped,
     Abandoned(Failure),
@@ -52,17 +53,18 @@ impl Happening<'_> {
         }
     }
 
-    /// The failure that it is, of a call that has no answer.
-    pub(super) fn failure(&self) -> Failure {
-        match self {
-            Self::ExchangeOver(failure)
-            | Self::LeftToClient(failure, _)
-            | Self::StreamOver(failure)
-            | Self::Abandoned(failure) => *failure,
+    /// What it is to a call that has no answer.
+    pub(super) fn breakdown(&self) -> Breakdown {
+        let failure = match self {
+            Self::ExchangeOver(breakdown) | Self::LeftToClient(breakdown, _) | Self::StreamOver(breakdown) => {
+                return (*breakdown).clone();
+            }
+            Self::Abandoned(failure) => *failure,
             Self::Cancelled => Failure::Cancelled,
             Self::LeftToStream(_) | Self::Overdue => Failure::Timeout,
             Self::Stopped | Self::Draining => Failure::ProxyShutdown,
             Self::Answered(_) | Self::SessionOver => Failure::NoResponse,
-        }
+        };
+        failure.into()
     }
 }

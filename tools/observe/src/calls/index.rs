@@ -14,7 +14,7 @@ use std::time::Instant;
 /// How many calls may be open before none may wait for an answer on another stream any more: a bound on memory, since
 /// waiting ones hold no connection that would bound them.
 const CALLS_MAX: usize = 64 * 1024;
-/// What they may hold together before that, in bytes: about half a kilobyte each, unless their names are long.
+/// What they may hold together before that, in bytes: less than a kilobyte each, unless their names are long.
 const CALL_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The session, and the id within it.

@@ -1,6 +1,7 @@
 //! Every state against everything that can happen, on real calls; and the table in the documentation against the one in the
 //! code.
 
+use super::breakdown::Breakdown;
 use super::call::Call;
 use super::facts::Facts;
 use super::failure::Failure;
@@ -14,10 +15,12 @@ use crate::read::{Message, RpcId, Scanner, Slot};
 use crate::recording::{Phase, Recording};
 use crate::testing::{Seen, Surrounded};
 use mcplog::Status;
+use mcplog::event::Transport;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 static NO_RESPONSE: Response = Response { status: None, new_session: None };
+static NO_ANSWER: Breakdown = Breakdown { failure: Failure::NoResponse, cause: None };
 const SECOND: Duration = Duration::from_secs(1);
 /// How long the exchange went on before it left the call.
 const LEFT_AFTER: Duration = Duration::from_secs(10);
@@ -43,7 +46,8 @@ impl Fixture {
         let surrounded = Surrounded::new();
         let recording = surrounded.observer.recording.clone();
         let request = message(r#"{"id":7,"method":"tools/call","params":{"name":"t"}}"#);
-        let origin = Origin { session: Some("s".into()), protocol_version: None };
+        let (session, endpoint) = (Some("s".into()), Some("/mcp".into()));
+        let origin = Origin { transport: Transport::Http, endpoint, session, protocol_version: None };
         let clock = &surrounded.clock;
         let arrival = Arrival { at: clock.instant(), ts: 1, client_address: None, connection: 1 };
         let id = RpcId::of(&request, Slot::Id).unwrap();
@@ -53,9 +57,12 @@ impl Fixture {
         let fixture = Self { surrounded, recording, index, call };
         match state {
             State::Waiting => {}
-            State::Resumable => fixture.tell_after(LEFT_AFTER, &Happening::LeftToClient(Failure::StreamBroken, WAIT)),
+            State::Resumable => {
+                let breakdown = Breakdown { failure: Failure::StreamBroken, cause: Some("reset".into()) };
+                fixture.tell_after(LEFT_AFTER, &Happening::LeftToClient(&breakdown, WAIT));
+            }
             State::OnStream => fixture.tell_after(LEFT_AFTER, &Happening::LeftToStream(WAIT)),
-            State::Ended => fixture.tell_after(LEFT_AFTER, &Happening::ExchangeOver(Failure::ClientGone)),
+            State::Ended => fixture.tell_after(LEFT_AFTER, &Happening::ExchangeOver(&Failure::ClientGone.into())),
         }
         fixture
     }
@@ -65,9 +72,13 @@ impl Fixture {
         self.index.tell(&self.call, happening, self.surrounded.clock.instant());
     }
 
-    /// Everything recorded so far: status, code, and the latency in seconds.
+    /// Everything recorded so far: status, code and cause, and the latency in seconds.
     fn rows(&self) -> Vec<(Status, Option<String>, i64)> {
-        let row = |seen: &Seen| (seen.status, seen.code.clone(), seen.latency_us / 1_000_000);
+        let code = |seen: &Seen| match (&seen.code, &seen.cause) {
+            (Some(code), Some(cause)) => Some(format!("{code}: {cause}")),
+            (code, _) => code.clone(),
+        };
+        let row = |seen: &Seen| (seen.status, code(seen), seen.latency_us / 1_000_000);
         self.surrounded.seen().iter().map(row).collect()
     }
 
@@ -81,12 +92,12 @@ fn happening(input: Input, answer: &Message) -> Happening<'_> {
     match input {
         Input::Answered => Happening::Answered(Answer { message: answer, payload: None, response: &NO_RESPONSE }),
         Input::Cancelled => Happening::Cancelled,
-        Input::ExchangeOver => Happening::ExchangeOver(Failure::NoResponse),
-        Input::LeftToClient => Happening::LeftToClient(Failure::NoResponse, WAIT),
+        Input::ExchangeOver => Happening::ExchangeOver(&NO_ANSWER),
+        Input::LeftToClient => Happening::LeftToClient(&NO_ANSWER, WAIT),
         Input::LeftToStream => Happening::LeftToStream(WAIT),
         Input::Overdue => Happening::Overdue,
         Input::SessionOver => Happening::SessionOver,
-        Input::StreamOver => Happening::StreamOver(Failure::NoResponse),
+        Input::StreamOver => Happening::StreamOver(&NO_ANSWER),
         Input::Draining => Happening::Draining,
         Input::Stopped => Happening::Stopped,
         Input::Abandoned => Happening::Abandoned(Failure::NoResponse),
@@ -114,7 +125,7 @@ fn every_state_meets_everything_that_can_happen() {
                 Recorded::Nothing => None,
                 Recorded::Answer => Some((Status::Ok, None, at_once)),
                 Recorded::Failure => failed(own_code, at_once),
-                Recorded::FailureOfThen => failed("stream_broken", 10),
+                Recorded::FailureOfThen => failed("stream_broken: reset", 10),
                 Recorded::Timeout => Some((Status::Timeout, Some("upstream_timeout".to_owned()), at_once)),
             };
             let case = format!("{state:?} {input:?}");

@@ -3,6 +3,7 @@
 //! Called from the tasks that pass bytes on; it must not wait. A call knows nothing of exchanges or pipes: whoever reads
 //! messages begins calls and tells them what happens ([`Happening`]), through the index that holds those of a session.
 
+mod breakdown;
 mod call;
 mod event;
 mod facts;
@@ -11,11 +12,13 @@ mod happening;
 mod index;
 mod lifecycle;
 mod origin;
+mod outcome;
 mod response;
 
 #[cfg(test)]
 mod lifecycle_tests;
 
+pub(crate) use breakdown::Breakdown;
 pub(crate) use call::Call;
 pub(crate) use facts::Facts;
 pub use failure::{End, Failure};

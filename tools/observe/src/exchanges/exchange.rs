@@ -6,11 +6,12 @@
 use super::head::{RequestHead, ResponseHead, Verb, bounded};
 use super::limits::{CALL_BYTES_MAX, CALLS_MAX};
 use crate::arrival::Arrival;
-use crate::calls::{Answer, Call, End, Facts, Failure, Happening, Origin, Response};
+use crate::calls::{Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response};
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, kind};
 use crate::recording::{Phase, Recording};
 use crate::session::session_in_query;
+use mcplog::event::Transport;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,7 +51,7 @@ struct State {
     resume_wait: Option<Duration>,
     is_unreadable: bool,
     /// Why the calls without an answer have none, once the exchange is over.
-    ended: Option<Failure>,
+    ended: Option<Breakdown>,
 }
 
 /// Who is still owed an answer when an exchange ends before the response's head: for the error that the proxy answers.
@@ -68,9 +69,14 @@ impl Exchange {
     pub fn begin(observer: &Arc<Observer>, arrival: Arrival, head: &RequestHead<'_>, time_limit: Duration) -> Self {
         let sessions = &observer.recording.sessions;
         // A session in the URL counts only if a stream announced it: other servers may use that name for other things.
-        let session =
-            head.session.or_else(|| session_in_query(head.query).filter(|session| sessions.has_stream(session)));
+        let of_stream = || session_in_query(head.query).filter(|session| sessions.has_stream(session));
+        let (transport, session) = match head.session {
+            Some(session) => (Transport::Http, Some(session)),
+            None => of_stream().map_or((Transport::Http, None), |session| (Transport::Sse, Some(session))),
+        };
         let origin = Origin {
+            transport,
+            endpoint: Some(Arc::from(bounded(head.path))),
             session: session.map(|session| sessions.intern(bounded(session))),
             protocol_version: head.protocol_version.map(|version| Arc::from(bounded(version))),
         };
@@ -106,6 +112,7 @@ impl Exchange {
         let sessions = &self.recording().sessions;
         let mut state = self.state.lock();
         state.response.status = Some(head.status);
+        state.calls.iter().for_each(|call| call.on_response_head(head.status));
         if head.is_success() {
             state.response.new_session = head.session.map(|session| sessions.intern(bounded(session)));
         }
@@ -139,29 +146,29 @@ impl Exchange {
     }
 
     /// The exchange is over. Calls that may be answered elsewhere wait for that; the others have failed. The first end counts.
-    pub fn end(&self, end: End) -> Unanswered {
+    pub fn end(&self, end: End<'_>) -> Unanswered {
         let is_stopping = self.recording().phase.has_reached(Phase::Stopping);
         let mut state = self.state.lock();
-        let failure = Failure::of(end, state.response.status, state.is_unreadable, is_stopping);
+        let breakdown = Breakdown::of(end, state.response.status, state.is_unreadable, is_stopping);
         let is_first = state.ended.is_none();
-        state.ended.get_or_insert(failure);
+        state.ended.get_or_insert_with(|| breakdown.clone());
         let calls = std::mem::take(&mut state.calls);
         let (is_batch, resume_wait) = (state.is_batch, state.resume_wait);
         let stream_session = state.stream_session.take();
         drop(state);
+        let failure = breakdown.failure;
 
         let open: Vec<_> = calls.into_iter().filter(|call| call.is_open()).collect();
         let ids = open.iter().filter_map(|call| call.id.clone()).collect();
         if !open.is_empty() {
-            let happening = self.last_happening(failure, resume_wait);
+            let happening = self.last_happening(&breakdown, resume_wait);
             for call in open {
                 self.observer.tell(&call, &happening);
             }
         }
         if is_first && let Some(session) = stream_session {
             // In the 2024-11-05 transport the stream is the session: nothing can be answered without it.
-            let failure = if failure == Failure::NoResponse { Failure::StreamBroken } else { failure };
-            self.observer.tell_all(Some(&session), &Happening::StreamOver(failure));
+            self.observer.tell_all(Some(&session), &Happening::StreamOver(&breakdown.of_stream()));
             self.recording().close_session(&session);
         }
         Unanswered { failure, ids, is_batch }
@@ -261,8 +268,11 @@ impl Exchange {
             return;
         }
         let call = self.observer.begin(&self.origin, facts);
-        match state.ended {
-            Some(failure) => self.observer.tell(&call, &Happening::ExchangeOver(failure)),
+        if let Some(status) = state.response.status {
+            call.on_response_head(status);
+        }
+        match &state.ended {
+            Some(breakdown) => self.observer.tell(&call, &Happening::ExchangeOver(breakdown)),
             None => {
                 state.call_bytes = bytes;
                 state.calls.push(call);
@@ -284,9 +294,9 @@ impl Exchange {
 
     /// What the end of the exchange is to its open calls: whether, and how long, they may wait for an answer on another
     /// stream.
-    fn last_happening(&self, failure: Failure, resume_wait: Option<Duration>) -> Happening<'static> {
+    fn last_happening<'a>(&self, breakdown: &'a Breakdown, resume_wait: Option<Duration>) -> Happening<'a> {
         let phase = &self.recording().phase;
-        let over = Happening::ExchangeOver(failure);
+        let (failure, over) = (breakdown.failure, Happening::ExchangeOver(breakdown));
         let Some(session) = self.origin.session.as_deref() else { return over };
         if phase.has_reached(Phase::Stopping) || self.observer.calls.is_full() {
             return over;
@@ -296,7 +306,7 @@ impl Exchange {
         }
         let can_resume = matches!(failure, Failure::NoResponse | Failure::StreamBroken | Failure::ClientGone);
         match resume_wait {
-            Some(wait) if can_resume && !phase.has_reached(Phase::Draining) => Happening::LeftToClient(failure, wait),
+            Some(wait) if can_resume && !phase.has_reached(Phase::Draining) => Happening::LeftToClient(breakdown, wait),
             _ => over,
         }
     }

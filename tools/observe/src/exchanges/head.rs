@@ -1,7 +1,7 @@
 //! What the heads of a request and of its response say, as far as recording cares.
 //!
-//! Pure data, and plain: text and numbers. Here comes in what is known of the transport; what else is to be recorded of it
-//! (the endpoint, the kind of transport) is one more field here, and one in the calls' `Origin`.
+//! Pure data, and plain: text and numbers. Here comes in what is known of the transport; what else is to be recorded of it is
+//! one more field here, and one in the calls' `Origin`.
 
 use crate::read::{Coding, TOKEN_BYTES_MAX};
 
@@ -23,6 +23,8 @@ pub struct RequestHead<'a> {
     pub verb: Verb,
     /// `Mcp-Session-Id`.
     pub session: Option<&'a str>,
+    /// The path that was asked, as the client sent it.
+    pub path: &'a str,
     /// The URL's query, which may name the session of the 2024-11-05 transport.
     pub query: Option<&'a str>,
     /// `Mcp-Protocol-Version`.

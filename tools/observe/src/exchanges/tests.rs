@@ -6,15 +6,23 @@ use crate::calls::End;
 use crate::observer::Observer;
 use crate::read::{Coding, TOKEN_BYTES_MAX};
 use crate::recording::Recording;
-use crate::testing::Surrounded;
+use crate::testing::{Seen, Surrounded};
+use mcplog::event::{NAME_BYTES_MAX, Outcome, Transport};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+const PING: &[u8] = br#"{"id":1,"method":"ping"}"#;
+const LISTEN: &[u8] = br#"{"id":1,"method":"subscriptions/listen"}"#;
+const CALL: &[u8] = br#"{"id":1,"method":"tools/call","params":{"name":"t"}}"#;
+const CANCEL: &[u8] = br#"{"method":"notifications/cancelled","params":{"requestId":1}}"#;
 const LIMIT: Duration = Duration::from_secs(60);
-const ENDS: [End; 5] = [End::Complete, End::Broken, End::Unreachable, End::Silent, End::ClientGone];
+const ENDS: [End<'static>; 5] =
+    [End::Complete, End::Broken("reset"), End::Unreachable("refused"), End::Silent, End::ClientGone];
 
 fn head(verb: Verb, session: Option<&str>) -> RequestHead<'_> {
-    RequestHead { verb, session, query: None, protocol_version: None, method: None, name: None }
+    RequestHead { verb, path: "/mcp", session, query: None, protocol_version: None, method: None, name: None }
 }
 
 fn response(content_type: &str) -> ResponseHead<'_> {
@@ -28,16 +36,26 @@ fn begin(observer: &Arc<Observer>, head: &RequestHead<'_>) -> Exchange {
 /// An exchange whose request is that body.
 fn post(observer: &Arc<Observer>, session: Option<&str>, body: &[u8]) -> Exchange {
     let exchange = begin(observer, &head(Verb::Post, session));
-    let mut reader = RequestReader::new(Coding::Identity);
-    reader.push(body, &exchange);
-    reader.finish(true, &exchange);
+    read_request(&exchange, body);
     exchange
 }
 
+fn read_request(exchange: &Exchange, body: &[u8]) {
+    let mut reader = RequestReader::new(Coding::Identity);
+    reader.push(body, exchange);
+    reader.finish(true, exchange);
+}
+
 fn answer(exchange: &Exchange, content_type: &str, body: &[u8]) {
-    let head = response(content_type);
+    answer_with(exchange, 200, content_type, body);
+}
+
+fn answer_with(exchange: &Exchange, status: u16, content_type: &str, body: &[u8]) -> ResponseReader {
+    let head = ResponseHead { status, ..response(content_type) };
     exchange.on_response_head(&head);
-    ResponseReader::new(&head, exchange).unwrap().push(body, exchange);
+    let mut reader = ResponseReader::new(&head, exchange).unwrap();
+    reader.push(body, exchange);
+    reader
 }
 
 fn batch(count: usize) -> String {
@@ -86,7 +104,7 @@ fn a_call_that_was_left_is_in_the_index_and_nowhere_else() {
     let exchange = post(&surrounded.observer, Some("s"), br#"{"id":1,"method":"ping"}"#);
     let call = exchange.weak_calls().remove(0);
     answer(&exchange, "text/event-stream", b"id: 1\n\n");
-    exchange.end(End::Broken);
+    exchange.end(End::Broken("reset"));
     drop(exchange);
     assert!(call.upgrade().is_some() && surrounded.seen().is_empty());
     surrounded.clock.advance(Duration::from_secs(9));
@@ -102,7 +120,7 @@ fn a_call_that_was_left_is_in_the_index_and_nowhere_else() {
 fn a_request_that_is_read_after_its_exchange_ended_has_failed_with_it() {
     let surrounded = Surrounded::new();
     let exchange = begin(&surrounded.observer, &head(Verb::Post, None));
-    exchange.end(End::Unreachable);
+    exchange.end(End::Unreachable("refused"));
     let mut reader = RequestReader::new(Coding::Identity);
     reader.push(br#"{"id":1,"method":"ping"}"#, &exchange);
     exchange.end(End::ClientGone);
@@ -113,7 +131,7 @@ fn a_request_that_is_read_after_its_exchange_ended_has_failed_with_it() {
 fn a_batch_has_as_many_rows_as_are_allowed() {
     let surrounded = Surrounded::new();
     let exchange = post(&surrounded.observer, Some("s"), batch(CALLS_MAX + 10).as_bytes());
-    assert_eq!(exchange.end(End::Unreachable).ids.len(), CALLS_MAX);
+    assert_eq!(exchange.end(End::Unreachable("refused")).ids.len(), CALLS_MAX);
     assert_eq!(surrounded.seen().len(), CALLS_MAX);
     assert_eq!(surrounded.observer.recording.counts.requests_unrecorded.get(), 10);
 }
@@ -125,7 +143,7 @@ fn calls_with_long_names_have_rows_as_far_as_they_fit() {
     let call = format!(r#"{{"method":"tools/call","params":{{"name":"{name}"}},"id":1}}"#);
     let body = format!("[{}]", vec![call; CALLS_MAX].join(","));
     let exchange = post(&surrounded.observer, None, body.as_bytes());
-    exchange.end(End::Unreachable);
+    exchange.end(End::Unreachable("refused"));
     let rows = surrounded.seen().len();
     assert!(rows * name.len() <= CALL_BYTES_MAX && (rows + 2) * (name.len() + 1024) > CALL_BYTES_MAX, "{rows}");
     let unrecorded = surrounded.observer.recording.counts.requests_unrecorded.get();
@@ -150,4 +168,175 @@ fn what_a_head_says_is_kept_up_to_a_limit() {
     let exchange = post(&surrounded.observer, Some(&long), br#"{"id":1,"method":"ping"}"#);
     exchange.on_response_head(&response("application/json"));
     assert_eq!(exchange.session_bytes(), TOKEN_BYTES_MAX);
+    let exchange = begin(&surrounded.observer, &RequestHead { path: &long, ..head(Verb::Post, None) });
+    read_request(&exchange, PING);
+    exchange.end(End::Broken(&long));
+    let row = surrounded.seen().remove(0);
+    assert_eq!(row.endpoint.map(|path| path.len()), Some(TOKEN_BYTES_MAX));
+    assert_eq!(row.cause.map(|cause| cause.len()), Some(NAME_BYTES_MAX));
+}
+
+/// HTTP status, outcome and cause: what a row says of how its call ended.
+fn ended(row: &Seen) -> (Option<u16>, Option<Outcome>, Option<&str>) {
+    (row.http_status, row.outcome, row.cause.as_deref())
+}
+
+#[test]
+fn every_end_has_its_status_its_outcome_and_its_cause() {
+    use Outcome::{Ended, Error, Redirected, Timeout};
+    // The columns: no head, 200, 307, 500.
+    let calls = [
+        (End::Complete, [Error, Error, Redirected, Error], None),
+        (End::Broken("reset"), [Error, Error, Redirected, Error], Some("reset")),
+        (End::Unreachable("refused"), [Error, Error, Redirected, Error], Some("refused")),
+        (End::Silent, [Timeout; 4], None),
+        (End::ClientGone, [Error, Error, Redirected, Error], None),
+    ];
+    let subscriptions = [
+        (End::Complete, [Ended, Ended, Redirected, Error], None),
+        (End::Broken("reset"), [Error, Error, Redirected, Error], Some("reset")),
+        (End::Unreachable("refused"), [Error, Error, Redirected, Error], Some("refused")),
+        (End::Silent, [Timeout; 4], None),
+        (End::ClientGone, [Ended, Ended, Redirected, Ended], None),
+    ];
+    for (body, table) in [(PING, calls), (LISTEN, subscriptions)] {
+        for (end, outcomes, cause) in table {
+            for (status, outcome) in [None, Some(200), Some(307), Some(500)].into_iter().zip(outcomes) {
+                // A head may come before the request was read to its end.
+                for is_early in [false, true] {
+                    let surrounded = Surrounded::new();
+                    let exchange = begin(&surrounded.observer, &head(Verb::Post, None));
+                    if !is_early {
+                        read_request(&exchange, body);
+                    }
+                    if let Some(status) = status {
+                        exchange.on_response_head(&ResponseHead { status, ..response(JSON) });
+                    }
+                    if is_early {
+                        read_request(&exchange, body);
+                    }
+                    exchange.end(end);
+                    let row = surrounded.seen().remove(0);
+                    let case = format!("{end:?} {status:?} early: {is_early}");
+                    assert_eq!(ended(&row), (status, Some(outcome), cause), "{case}");
+                    assert_eq!((row.transport, row.endpoint.as_deref()), (Some(Transport::Http), Some("/mcp")));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_answer_has_its_status_and_its_outcome() {
+    for (request, status, response, outcome) in [
+        (PING, 200, r#"{"id":1,"result":{}}"#, Outcome::Ok),
+        (PING, 201, r#"{"id":1,"error":{"code":1,"message":"m"}}"#, Outcome::Error),
+        (PING, 400, r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"m"}}"#, Outcome::Error),
+        (PING, 307, r#"{"id":1,"result":{}}"#, Outcome::Ok),
+        (PING, 500, r#"{"id":1,"result":{}}"#, Outcome::Ok),
+        (CALL, 200, r#"{"id":1,"result":{"isError":true}}"#, Outcome::ToolError),
+        (CALL, 200, r#"{"id":1,"result":{"resultType":"input_required"}}"#, Outcome::InputRequired),
+        (LISTEN, 200, r#"{"id":1,"result":{}}"#, Outcome::Ended),
+        (LISTEN, 200, r#"{"id":1,"error":{"code":1,"message":"m"}}"#, Outcome::Error),
+    ] {
+        let surrounded = Surrounded::new();
+        let exchange = post(&surrounded.observer, None, request);
+        answer_with(&exchange, status, JSON, response.as_bytes());
+        // What happens after the answer is nothing to it.
+        exchange.end(End::Broken("reset"));
+        assert_eq!(ended(&surrounded.seen()[0]), (Some(status), Some(outcome), None), "{response}");
+    }
+}
+
+/// The stream of a session of the 2024-11-05 transport, and its reader.
+fn open_stream(observer: &Arc<Observer>) -> (Exchange, ResponseReader) {
+    let stream = begin(observer, &RequestHead { path: "/sse", ..head(Verb::Other, None) });
+    let reader = answer_with(&stream, 200, EVENTS, b"event: endpoint\ndata: /messages?session_id=s\n\n");
+    (stream, reader)
+}
+
+/// A request of that session, accepted.
+fn accepted(observer: &Arc<Observer>) -> Exchange {
+    let query = Some("session_id=s");
+    let exchange = begin(observer, &RequestHead { path: "/messages", query, ..head(Verb::Post, None) });
+    read_request(&exchange, PING);
+    answer_with(&exchange, 202, JSON, b"");
+    exchange.end(End::Complete);
+    exchange
+}
+
+#[test]
+fn a_call_of_the_first_transport_has_the_status_of_the_stream_if_it_is_answered_there() {
+    for (end, status, outcome, cause) in [
+        (None, 200, Outcome::Ok, None),
+        (Some(End::Silent), 202, Outcome::Timeout, None),
+        (Some(End::Complete), 202, Outcome::Error, None),
+        (Some(End::Broken("reset")), 202, Outcome::Error, Some("reset")),
+        (Some(End::ClientGone), 202, Outcome::Error, None),
+    ] {
+        let surrounded = Surrounded::new();
+        let (stream, mut reader) = open_stream(&surrounded.observer);
+        accepted(&surrounded.observer);
+        match end {
+            None => reader.push(b"data: {\"id\":1,\"result\":{}}\n\n", &stream),
+            Some(End::Silent) => {
+                surrounded.clock.advance(LIMIT);
+                surrounded.observer.give_up_overdue();
+            }
+            Some(end) => drop(stream.end(end)),
+        }
+        let row = surrounded.seen().remove(0);
+        assert_eq!(ended(&row), (Some(status), Some(outcome), cause), "{end:?}");
+        assert_eq!((row.transport, row.endpoint.as_deref()), (Some(Transport::Sse), Some("/messages")));
+    }
+}
+
+#[test]
+fn a_call_whose_stream_broke_has_the_status_of_the_resumed_one_or_the_cause_of_the_first() {
+    for is_resumed in [false, true] {
+        let surrounded = Surrounded::new();
+        let exchange = post(&surrounded.observer, Some("s"), PING);
+        answer(&exchange, EVENTS, b"id: 1\n\n");
+        exchange.end(End::Broken("reset"));
+        if is_resumed {
+            let resumed = begin(&surrounded.observer, &head(Verb::Other, Some("s")));
+            answer_with(&resumed, 206, EVENTS, b"data: {\"id\":1,\"result\":{}}\n\n");
+            assert_eq!(ended(&surrounded.seen()[0]), (Some(206), Some(Outcome::Ok), None));
+        } else {
+            surrounded.clock.advance(LIMIT);
+            surrounded.observer.give_up_overdue();
+            assert_eq!(ended(&surrounded.seen()[0]), (Some(200), Some(Outcome::Error), Some("reset")));
+        }
+    }
+}
+
+#[test]
+fn a_call_that_is_taken_back_has_the_status_of_its_open_response() {
+    for (request, outcome) in [(PING, Outcome::Cancelled), (LISTEN, Outcome::Ended)] {
+        for status in [None, Some(200)] {
+            let surrounded = Surrounded::new();
+            let open = post(&surrounded.observer, Some("s"), request);
+            if let Some(status) = status {
+                open.on_response_head(&ResponseHead { status, ..response(EVENTS) });
+            }
+            post(&surrounded.observer, Some("s"), CANCEL).end(End::Complete);
+            assert_eq!(ended(&surrounded.seen()[0]), (status, Some(outcome), None));
+        }
+    }
+}
+
+#[test]
+fn a_call_that_the_proxys_end_cuts_off_is_lost() {
+    for (request, outcome) in [(PING, Outcome::Lost), (LISTEN, Outcome::Ended)] {
+        for is_told in [false, true] {
+            let surrounded = Surrounded::new();
+            let exchange = post(&surrounded.observer, None, request);
+            surrounded.observer.stop();
+            if is_told {
+                exchange.end(End::ClientGone);
+            }
+            drop(exchange);
+            assert_eq!(ended(&surrounded.seen()[0]), (None, Some(outcome), None), "told: {is_told}");
+        }
+    }
 }

@@ -55,10 +55,12 @@ pub enum Slot {
     IsError,
     /// `result.protocolVersion` of `initialize`: what was agreed on.
     AgreedVersion,
+    /// `result.resultType`: whether the result is complete, or asks the client for more.
+    ResultType,
 }
 
 /// How many slots there are.
-pub const SLOTS: usize = Slot::AgreedVersion as usize + 1;
+pub const SLOTS: usize = Slot::ResultType as usize + 1;
 
 /// What was captured of one JSON-RPC message.
 #[derive(Default)]

@@ -55,6 +55,7 @@ pub(super) fn member(place: Place, key: &[u8]) -> Member {
         (Place::Error, b"message") => Value(Slot::ErrorMessage),
         (Place::Result, b"isError") => Value(Slot::IsError),
         (Place::Result, b"protocolVersion") => Value(Slot::AgreedVersion),
+        (Place::Result, b"resultType") => Value(Slot::ResultType),
         _ => Member::Nothing,
     }
 }
@@ -84,6 +85,6 @@ pub(super) const fn slots_inside(place: Place) -> &'static [Slot] {
         Place::ClientInfo => &[ClientName, ClientVersion],
         Place::Ref => &[RefName, RefUri],
         Place::Error => &[ErrorCode, ErrorMessage],
-        Place::Result => &[IsError, AgreedVersion],
+        Place::Result => &[IsError, AgreedVersion, ResultType],
     }
 }

@@ -25,6 +25,7 @@ const SLOT_PATHS: [(Slot, &str); SLOTS] = [
     (Slot::ErrorMessage, "/error/message"),
     (Slot::IsError, "/result/isError"),
     (Slot::AgreedVersion, "/result/protocolVersion"),
+    (Slot::ResultType, "/result/resultType"),
 ];
 
 /// What was read of one message: every slot's value, the two flags, and where it lies.

@@ -3,6 +3,7 @@
 //! Runs in the client connection's task, which is dropped when the client goes away; everything the exchange holds goes
 //! with it. It must not buffer a body.
 
+use super::error_chain::chain;
 use super::headers::{coding, limit_accept_encoding, request_head, response_head, strip_hop_by_hop};
 use super::metrics::Metrics;
 use super::open_exchange::OpenExchange;
@@ -79,12 +80,14 @@ impl Forwarder {
         let is_upload = std::error::Error::source(error)
             .and_then(|source| source.downcast_ref::<hyper::Error>())
             .is_some_and(hyper::Error::is_user);
+        // What the client's library itself says is only which step failed, and the row says that already.
+        let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), chain);
         let end = if error.is_connect() {
-            End::Unreachable
+            End::Unreachable(&cause)
         } else if is_upload {
             End::ClientGone
         } else {
-            End::Broken
+            End::Broken(&cause)
         };
         failed(method, &exchange.end(end))
     }
@@ -163,19 +166,4 @@ fn error_messages(message: &str, unanswered: &Unanswered) -> String {
         [message] if !unanswered.is_batch => message.clone(),
         messages => format!("[{}]", messages.join(",")),
     }
-}
-
-/// An error with its causes, on one line. Some errors name their cause themselves; it is not said twice.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.ends_with(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        source = error.source();
-    }
-    text
 }

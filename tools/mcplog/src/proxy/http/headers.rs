@@ -91,6 +91,7 @@ pub(super) fn request_head(head: &http::request::Parts) -> RequestHead<'_> {
             _ => Verb::Other,
         },
         session: text(&head.headers, "mcp-session-id"),
+        path: head.uri.path(),
         query: head.uri.query(),
         protocol_version: text(&head.headers, "mcp-protocol-version"),
         method: text(&head.headers, "mcp-method"),

@@ -4,6 +4,7 @@
 //! bodies show it to the observer.
 
 mod admin;
+mod error_chain;
 mod forward;
 mod headers;
 mod metrics;
@@ -15,7 +16,7 @@ mod unread;
 mod upstream;
 
 pub(super) use admin::{Admin, StoreStatus};
-pub(crate) use forward::chain;
+pub(crate) use error_chain::chain;
 pub(super) use metrics::StoreNumbers;
 pub(crate) use server::{KnownSchema, Proxy};
 pub(super) use server::{ProxyHandle, StartError};

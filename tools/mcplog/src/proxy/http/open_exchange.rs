@@ -69,7 +69,7 @@ impl OpenExchange {
     }
 
     /// The exchange is over.
-    pub(super) fn end(&self, end: End) -> Unanswered {
+    pub(super) fn end(&self, end: End<'_>) -> Unanswered {
         let body = std::mem::replace(&mut *self.body.lock(), Body::Read);
         if let Body::GivenBack(unread) = body {
             unread.read_partial(&self.observed);

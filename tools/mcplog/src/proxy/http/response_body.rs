@@ -3,6 +3,7 @@
 //! Polled by the client connection's task. Frames pass as they are, as soon as they are there. Dropping it ends the
 //! exchange: the client has gone, and the upstream's connection is dropped with it.
 
+use super::error_chain::chain;
 use super::open_exchange::OpenExchange;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -49,6 +50,8 @@ pub(super) struct Passing {
     guard: ExchangeGuard,
     /// Wakes the task when the upstream may have been silent for too long. Set when the body is first found empty-handed.
     silence: Option<Pin<Box<Sleep>>>,
+    /// Why the response broke off, until the client's connection is told.
+    broken: Option<hyper::Error>,
 }
 
 impl ResponseBody {
@@ -57,7 +60,7 @@ impl ResponseBody {
             // Nobody may ever poll it.
             guard.exchange.end(End::Complete);
         }
-        Self::Passing(Box::new(Passing { body, reader, guard, silence: None }))
+        Self::Passing(Box::new(Passing { body, reader, guard, silence: None, broken: None }))
     }
 
     pub(super) fn own(text: impl Into<Bytes>) -> Self {
@@ -67,6 +70,9 @@ impl ResponseBody {
 
 impl Passing {
     fn poll_passing(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(BodyError::Upstream(error))));
+        }
         let exchange = &self.guard.exchange;
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -83,8 +89,12 @@ impl Passing {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                exchange.end(End::Broken);
-                Poll::Ready(Some(Err(BodyError::Upstream(error))))
+                exchange.end(End::Broken(&chain(&error)));
+                // When a body fails, hyper drops what it has not sent. When a body has nothing for now, hyper sends first: the
+                // client gets the head, and all that came before the break.
+                self.broken = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
             }
             Poll::Ready(None) => {
                 exchange.end(End::Complete);

@@ -3,7 +3,8 @@
 //! One task accepts, one task serves each connection, and one gives up on responses that stayed away. The only other
 //! thread is the schema thread. It must not interpret what passes.
 
-use super::forward::{Forwarder, chain};
+use super::error_chain::chain;
+use super::forward::Forwarder;
 use super::metrics::Metrics;
 use super::upstream::{ConnectError, connect};
 use crate::proxy::config::ProxyConfig;

@@ -275,6 +275,11 @@ async fn a_row_says_what_is_known() {
         tool_error: Some(true),
         protocol: Some("2025-06-18".into()),
         rpc_id: Some("a".into()),
+        http_status: Some(200),
+        transport: Some(Transport::Http),
+        endpoint: Some("/mcp".into()),
+        outcome: Some(Outcome::ToolError),
+        cause: None,
     };
     assert_eq!(row, expected);
 }

@@ -23,6 +23,7 @@ async fn an_unreachable_upstream_is_an_error_for_the_client_and_a_row() {
     assert_eq!(error["error"]["data"]["reason"], "upstream_unreachable");
     let row = fixture.row().await;
     assert_eq!((row.gist().as_str(), row.tool.as_deref()), ("tools/call x error upstream_unreachable", Some("t")));
+    row.assert_ended(None, Outcome::Error, Some("Connection refused"));
 
     let (_, body) = fixture.post(&[], &format!("[{},{}]", call("1", "ping", "{}"), call("2", "ping", "{}"))).await;
     let errors: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -48,15 +49,24 @@ async fn an_upstream_that_hangs_up_without_an_answer_is_a_bad_gateway() {
     let (status, body) = fixture.post(&[], PING).await;
     assert_eq!(status, StatusCode::BAD_GATEWAY);
     assert!(body.contains("stream_broken"), "{body}");
-    assert_eq!(fixture.row().await.gist(), "ping 1 error stream_broken");
+    let row = fixture.row().await;
+    assert_eq!(row.gist(), "ping 1 error stream_broken");
+    row.assert_ended(None, Outcome::Error, Some("connection closed before message completed"));
 }
 
 #[tokio::test]
 async fn a_response_that_breaks_off_breaks_off_for_the_client() {
-    for (head, part) in [
-        ("content-type: application/json\r\ncontent-length: 1000", "{\"jsonrpc\":\"2.0\",\"id\":1,"),
-        ("content-type: application/json\r\ntransfer-encoding: chunked", "4\r\n{\"id\r\n"),
-        ("content-type: text/event-stream\r\ntransfer-encoding: chunked", "9\r\n: hello\n\n\r\n"),
+    for (head, part, cause) in [
+        ("content-type: application/json\r\ncontent-length: 1000", "{\"jsonrpc\":\"2.0\",\"id\":1,", "end of file"),
+        ("content-type: application/json\r\ntransfer-encoding: chunked", "4\r\n{\"id\r\n", "EOF"),
+        // What breaks off at once, too: the head is there before.
+        (
+            "content-type: application/json\r\ntransfer-encoding: chunked",
+            "4\r\n{\"id\r\nsecret\r\n",
+            "nvalid chunk size",
+        ),
+        ("content-type: application/json\r\ntransfer-encoding: chunked", "secret\r\n", "nvalid chunk size"),
+        ("content-type: text/event-stream\r\ntransfer-encoding: chunked", "9\r\n: hello\n\n\r\n", "EOF"),
     ] {
         let upstream = Upstream::start(move |_, mut reply| async move {
             reply.raw(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{part}")).await;
@@ -65,7 +75,9 @@ async fn a_response_that_breaks_off_breaks_off_for_the_client() {
         let fixture = Fixture::new(&upstream).await;
         let (_, body) = fixture.post(&[], PING).await;
         assert!(body.ends_with("[broken off]"), "{head}: {body}");
-        assert_eq!(fixture.row().await.gist(), "ping 1 error stream_broken", "{head}");
+        let row = fixture.row().await;
+        assert_eq!(row.gist(), "ping 1 error stream_broken", "{head}");
+        row.assert_ended(Some(200), Outcome::Error, Some(cause));
     }
 }
 
@@ -114,7 +126,9 @@ async fn a_client_that_leaves_before_the_answer_ends_the_upstreams_request() {
         }
         drop(client);
         within(left.notified()).await;
-        assert_eq!(fixture.row().await.gist(), "ping 1 error client_gone", "head: {has_head}");
+        let row = fixture.row().await;
+        assert_eq!(row.gist(), "ping 1 error client_gone", "head: {has_head}");
+        row.assert_ended(has_head.then_some(200), Outcome::Error, None);
     }
 }
 
@@ -166,7 +180,9 @@ async fn a_silent_upstream_is_a_timeout() {
     assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
     let error: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&error["id"], &error["error"]["data"]["reason"]), (&7.into(), &"upstream_timeout".into()));
-    assert_eq!(fixture.row().await.gist(), "ping 7 timeout upstream_timeout");
+    let row = fixture.row().await;
+    assert_eq!(row.gist(), "ping 7 timeout upstream_timeout");
+    row.assert_ended(None, Outcome::Timeout, None);
 }
 
 #[tokio::test]
@@ -202,7 +218,9 @@ async fn a_stream_that_falls_silent_is_cut_and_the_upstream_let_go_of() {
     let fixture = Fixture::with(&upstream, |config| config.upstream_timeout = Duration::from_millis(200)).await;
     let (_, body) = fixture.post(&[], PING).await;
     assert!(body.ends_with("[broken off]"), "{body}");
-    assert_eq!(fixture.row().await.gist(), "ping 1 timeout upstream_timeout");
+    let row = fixture.row().await;
+    assert_eq!(row.gist(), "ping 1 timeout upstream_timeout");
+    row.assert_ended(Some(200), Outcome::Timeout, None);
     within(left.notified()).await;
 }
 
@@ -229,7 +247,9 @@ async fn streams_that_wait_for_nothing_in_particular_may_be_silent() {
     finish.notify_waiters();
     assert!(read_all(get).await.ends_with("}}\n\n"));
     assert!(read_all(listen).await.ends_with("}}\n\n"));
-    assert_eq!(fixture.row().await.gist(), "subscriptions/listen 1 ok");
+    let row = fixture.row().await;
+    assert_eq!(row.gist(), "subscriptions/listen 1 ok");
+    row.assert_ended(Some(200), Outcome::Ended, None);
 }
 
 #[tokio::test]
@@ -275,8 +295,9 @@ async fn an_early_refusal_is_the_rows_outcome_even_if_the_request_is_not_read_to
     within(client.read_exact(&mut status)).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 413");
     drop(client);
-    let gists: Vec<String> = requests(&fixture.finish().await).iter().map(Row::gist).collect();
-    assert_eq!(gists, ["tools/call 1 error http_413"]);
+    let rows = requests(&fixture.finish().await);
+    assert_eq!(rows.iter().map(Row::gist).collect::<Vec<_>>(), ["tools/call 1 error http_413"]);
+    rows[0].assert_ended(Some(413), Outcome::Error, None);
 }
 
 #[tokio::test]
@@ -322,9 +343,11 @@ async fn open_requests_may_end_while_the_proxy_shuts_down_and_then_are_cut() {
     assert_eq!(within(first).await.unwrap().unwrap().status(), StatusCode::OK);
     assert!(within(second).await.unwrap().is_err(), "cut off");
     within(ending).await.unwrap();
-    let mut gists: Vec<String> = requests(&fixture.seen()).iter().map(Row::gist).collect();
-    gists.sort();
-    assert_eq!(gists, ["ping 1 ok", "ping 2 error proxy_shutdown"]);
+    let mut rows = requests(&fixture.seen());
+    rows.sort_by_key(Row::gist);
+    assert_eq!(rows.iter().map(Row::gist).collect::<Vec<_>>(), ["ping 1 ok", "ping 2 error proxy_shutdown"]);
+    rows[0].assert_ended(Some(200), Outcome::Ok, None);
+    rows[1].assert_ended(None, Outcome::Lost, None);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 
 mod exchanges;
 mod faults;
+mod outcomes;
 mod schemas;
 mod sessions;
 mod streaming;
@@ -19,6 +20,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use mcplog::event::{Outcome, Transport};
 use mcplog::{Event, Status};
 use mcplog_observe::Sink;
 use parking_lot::Mutex;
@@ -58,6 +60,11 @@ pub(super) struct Row {
     pub(super) tool_error: Option<bool>,
     pub(super) protocol: Option<String>,
     pub(super) rpc_id: Option<String>,
+    pub(super) http_status: Option<u16>,
+    pub(super) transport: Option<Transport>,
+    pub(super) endpoint: Option<String>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) cause: Option<String>,
 }
 
 impl Row {
@@ -71,6 +78,17 @@ impl Row {
             gist.push_str(code);
         }
         gist
+    }
+
+    /// How it ended, beside the gist: the HTTP status, the outcome, and what the cause says among other things.
+    #[track_caller]
+    pub(super) fn assert_ended(&self, http_status: Option<u16>, outcome: Outcome, cause: Option<&str>) {
+        assert_eq!((self.http_status, self.outcome), (http_status, Some(outcome)), "{}", self.gist());
+        match (self.cause.as_deref(), cause) {
+            (None, None) => {}
+            (Some(found), Some(part)) if found.contains(part) => {}
+            (found, expected) => panic!("{}: the cause is {found:?}, not {expected:?}", self.gist()),
+        }
     }
 }
 
@@ -101,6 +119,11 @@ impl Sink for Collector {
                     tool_error: request.tool_error,
                     protocol: owned(request.protocol_version),
                     rpc_id: owned(request.rpc_id),
+                    http_status: request.http_status,
+                    transport: request.transport,
+                    endpoint: owned(request.endpoint),
+                    outcome: request.outcome,
+                    cause: owned(request.cause),
                 })
             }
             Event::Session(session) => Seen::Session {

@@ -275,6 +275,9 @@ async fn a_session_of_the_first_transport_lives_on_its_stream() {
         );
         for row in &rows {
             assert_eq!((row.session.as_deref(), row.protocol.as_deref()), (Some("0a1b"), Some("2025-06-18")));
+            assert_eq!((row.transport, row.endpoint.as_deref()), (Some(Transport::Sse), Some("/messages/")));
+            // The stream's status, where the answer was; the POST was accepted with 202.
+            row.assert_ended(Some(200), Outcome::Ok, None);
         }
         server.end.notify_one();
         within(reading).await.unwrap();
@@ -291,10 +294,14 @@ async fn requests_on_the_first_transport_fail_with_their_post_or_with_the_stream
     let mut stream = fixture.send("GET", "/sse", &[], b"").await.into_body();
     assert!(within(stream.frame()).await.is_some());
     send_message(&fixture, &call("1", "bad", "{}")).await;
-    assert_eq!(fixture.row().await.gist(), "bad 1 error http_400");
+    let row = fixture.row().await;
+    assert_eq!((row.gist().as_str(), row.transport), ("bad 1 error http_400", Some(Transport::Sse)));
+    row.assert_ended(Some(400), Outcome::Error, None);
     send_message(&fixture, &call("2", "never", "{}")).await;
     drop(stream);
-    assert_eq!(fixture.rows(2).await[1].gist(), "never 2 error client_gone");
+    let row = fixture.rows(2).await.remove(1);
+    assert_eq!(row.gist(), "never 2 error client_gone");
+    row.assert_ended(Some(202), Outcome::Error, None);
 }
 
 #[tokio::test]
@@ -304,7 +311,9 @@ async fn a_request_on_the_first_transport_that_is_never_answered_is_a_timeout() 
     let mut stream = fixture.send("GET", "/sse", &[], b"").await.into_body();
     assert!(within(stream.frame()).await.is_some());
     send_message(&fixture, &call("1", "never", "{}")).await;
-    assert_eq!(fixture.row().await.gist(), "never 1 timeout upstream_timeout");
+    let row = fixture.row().await;
+    assert_eq!(row.gist(), "never 1 timeout upstream_timeout");
+    row.assert_ended(Some(202), Outcome::Timeout, None);
 }
 
 /// A server whose POST streams end early and whose answers come on a resumed stream.
@@ -381,7 +390,9 @@ async fn a_cancelled_request_ends_when_it_is_taken_back() {
     fixture.post(&[("mcp-session-id", "s-2")], cancel).await;
     assert_eq!(fixture.seen(), [], "another session's cancellation");
     fixture.post(&[session], cancel).await;
-    assert_eq!(fixture.row().await.gist(), "tools/call 1 error cancelled");
+    let row = fixture.row().await;
+    assert_eq!(row.gist(), "tools/call 1 error cancelled");
+    row.assert_ended(Some(200), Outcome::Cancelled, None);
     drop(open);
     assert_eq!(requests(&fixture.finish().await).len(), 1);
 }

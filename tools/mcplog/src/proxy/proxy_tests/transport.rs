@@ -164,7 +164,9 @@ async fn an_upstream_behind_tls_is_reached_if_its_authority_is_trusted() {
     let stranger = Fixture::start(config.clone(), &[]).await;
     let (status, body) = stranger.post(&[], &call("1", "ping", "{}")).await;
     assert_eq!(status, StatusCode::BAD_GATEWAY, "{body}");
-    assert_eq!(stranger.row().await.gist(), "ping 1 error upstream_unreachable");
+    let row = stranger.row().await;
+    assert_eq!(row.gist(), "ping 1 error upstream_unreachable");
+    row.assert_ended(None, Outcome::Error, Some("invalid peer certificate: UnknownIssuer"));
 
     let dir = tempfile::tempdir().unwrap();
     let ca_file = dir.path().join("ca.pem");

@@ -1,0 +1,162 @@
+//! What rows say of how their requests ended, beside status and code: the HTTP status, the outcome, the cause, the endpoint.
+
+use super::*;
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+const EVENTS: &[(&str, &str)] = &[("content-type", "text/event-stream")];
+const REDIRECT: &[(&str, &str)] = &[("location", "/elsewhere")];
+
+#[tokio::test]
+async fn a_row_has_the_status_that_the_upstream_answered_and_what_that_means() {
+    let (ping, listen) = (call("1", "ping", "{}"), call("1", "subscriptions/listen", "{}"));
+    let tool = call("1", "tools/call", r#"{"name":"t"}"#);
+    let input = r#"{"id":1,"result":{"resultType":"input_required","inputRequests":{}}}"#;
+    let result = "data: {\"id\":1,\"result\":{}}\n\n";
+    for (request, status, headers, response, gist, outcome) in [
+        (&ping, 404, JSON, r#"{"error":"no"}"#, "ping 1 error http_404", Outcome::Error),
+        (&ping, 500, &[][..], "oops", "ping 1 error http_500", Outcome::Error),
+        (&ping, 404, JSON, r#"{"id":1,"error":{"code":-1,"message":"m"}}"#, "ping 1 error -1", Outcome::Error),
+        (&ping, 307, REDIRECT, "", "ping 1 error no_response", Outcome::Redirected),
+        (&ping, 301, REDIRECT, "<p>moved</p>", "ping 1 error no_response", Outcome::Redirected),
+        (&ping, 202, &[], "", "ping 1 error no_response", Outcome::Error),
+        (&tool, 200, JSON, input, "tools/call 1 ok", Outcome::InputRequired),
+        (&listen, 200, EVENTS, result, "subscriptions/listen 1 ok", Outcome::Ended),
+        (&listen, 200, EVENTS, ": nothing\n\n", "subscriptions/listen 1 error no_response", Outcome::Ended),
+        (&listen, 503, &[], "", "subscriptions/listen 1 error http_503", Outcome::Error),
+    ] {
+        let upstream =
+            Upstream::start(move |_, mut reply| async move { reply.whole(status, headers, response).await }).await;
+        let fixture = Fixture::new(&upstream).await;
+        fixture.post(&[], request).await;
+        let row = fixture.row().await;
+        assert_eq!((row.gist().as_str(), row.transport), (gist, Some(Transport::Http)), "{status} {response}");
+        row.assert_ended(Some(status), outcome, None);
+    }
+}
+
+#[tokio::test]
+async fn the_endpoint_is_the_path_that_the_client_asked_without_its_query() {
+    let upstream = Upstream::answering(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#).await;
+    let fixture = Fixture::new(&upstream).await;
+    let targets = ["/mcp", "/?key=hunter2", "/team%20a/mcp?session_id=hunter2", "//x/../y"];
+    for target in targets {
+        fixture.send("POST", target, &[], call("1", "ping", "{}").as_bytes()).await;
+    }
+    let rows = fixture.rows(targets.len()).await;
+    let endpoints: Vec<_> = rows.iter().map(|row| row.endpoint.as_deref().unwrap()).collect();
+    assert_eq!(endpoints, ["/mcp", "/", "/team%20a/mcp", "//x/../y"]);
+    assert_eq!(upstream.received()[1].target(), "/mcp?key=hunter2", "`/` is not what the upstream was asked");
+}
+
+#[tokio::test]
+async fn a_cause_names_no_secret_of_the_request_and_no_body() {
+    let closing = Upstream::start(|_, reply| async move { drop(reply) }).await;
+    let garbage = Upstream::start(|_, mut reply| async move { reply.raw("hunter2: hunter2\r\n\r\n").await }).await;
+    let nowhere = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let chunks = Upstream::start(|_, mut reply| async move {
+        reply.head(JSON).await;
+        reply.raw("hunter2\r\n").await;
+    })
+    .await;
+    for (address, status, code, cause) in [
+        (&nowhere, None, "upstream_unreachable", "Connection refused"),
+        (&closing.address, None, "stream_broken", "connection closed"),
+        (&garbage.address, None, "stream_broken", "invalid HTTP version"),
+        (&chunks.address, Some(200), "stream_broken", "nvalid chunk size"),
+    ] {
+        let config = ProxyConfig::new(&format!("http://{address}/mcp?key=hunter2")).unwrap();
+        let fixture = Fixture::start(config, &[]).await;
+        let request = call("1", "tools/call", r#"{"name":"t","arguments":{"password":"hunter2"}}"#);
+        let headers = [("authorization", "Bearer hunter2")];
+        let request = fixture.request("POST", "/mcp?token=hunter2", &headers, request.as_bytes());
+        // Whether the client still gets a head before its connection is cut is not this test's business.
+        let _ = within(fixture.client.request(request)).await;
+        let row = fixture.row().await;
+        assert_eq!(row.code.as_deref(), Some(code), "{address}");
+        row.assert_ended(status, Outcome::Error, Some(cause));
+        assert!(!format!("{row:?}").contains("hunter2"), "{row:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_the_cause() {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key.into())
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config =
+        ProxyConfig::new(&format!("https://localhost:{}/mcp", listener.local_addr().unwrap().port())).unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            assert!(acceptor.accept(stream).await.is_err(), "no client takes that certificate");
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let ca_file = dir.path().join("ca.pem");
+    std::fs::write(&ca_file, certificate.pem()).unwrap();
+    config.ca_file = Some(ca_file);
+    let fixture = Fixture::start(config, &[]).await;
+    fixture.post(&[], &call("1", "ping", "{}")).await;
+    let row = fixture.row().await;
+    assert_eq!(row.gist(), "ping 1 error upstream_unreachable");
+    row.assert_ended(None, Outcome::Error, Some("certificate expired"));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_its_subscription_and_follows_its_redirect() {
+    for (method, status, headers, outcome) in [
+        ("subscriptions/listen", 200, EVENTS, Outcome::Ended),
+        ("ping", 307, REDIRECT, Outcome::Redirected),
+        ("ping", 200, EVENTS, Outcome::Error),
+    ] {
+        let upstream = Upstream::start(move |_, mut reply| async move {
+            let (name, value) = headers[0];
+            reply.raw(format!("HTTP/1.1 {status} x\r\n{name}: {value}\r\ncontent-length: 100\r\n\r\n: hi\n\n")).await;
+            reply.gone().await;
+        })
+        .await;
+        let fixture = Fixture::new(&upstream).await;
+        let response = fixture.send("POST", "/mcp", &[], call("1", method, "{}").as_bytes()).await;
+        let mut body = response.into_body();
+        within(body.frame()).await.unwrap().unwrap();
+        drop(body);
+        let row = fixture.row().await;
+        assert_eq!(row.gist(), format!("{method} 1 error client_gone"));
+        row.assert_ended(Some(status), outcome, None);
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_open_when_the_proxy_ends_is_not_lost() {
+    let opened = Arc::new(Notify::new());
+    let on_open = opened.clone();
+    let upstream = Upstream::start(move |_, mut reply| {
+        let opened = on_open.clone();
+        async move {
+            reply.stream().await;
+            reply.chunk(": open\n\n").await;
+            opened.notify_one();
+            reply.gone().await;
+        }
+    })
+    .await;
+    let fixture = Fixture::with(&upstream, |config| config.drain = Duration::ZERO).await;
+    let _open = fixture.send("POST", "/mcp", &[], call("1", "subscriptions/listen", "{}").as_bytes()).await;
+    within(opened.notified()).await;
+    let row = requests(&fixture.finish().await).remove(0);
+    assert_eq!(row.gist(), "subscriptions/listen 1 error proxy_shutdown");
+    row.assert_ended(Some(200), Outcome::Ended, None);
+}
