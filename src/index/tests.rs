@@ -608,7 +608,7 @@ fn opening_a_store_leaves_the_locks_of_other_connections_in_this_process_alone()
     let rows: i64 = reader.query_row("SELECT count(*) FROM meta", [], |row| row.get(0)).unwrap();
     assert!(rows > 0);
     fixture.reopen();
-    // Another process that opens and closes the database must not take itself for the last one and delete the log.
+    // Another process that opens and closes the database must not take itself for the last one and delete the WAL.
     let shell = std::process::Command::new("sqlite3").arg(&path).arg("SELECT 1").output();
     if shell.is_err() {
         assert!(std::env::var_os("CI").is_none(), "sqlite3 is missing; .ci/run installs it");
@@ -619,7 +619,7 @@ fn opening_a_store_leaves_the_locks_of_other_connections_in_this_process_alone()
             "apt-get install sqlite3 and cargo test --lib locks_of",
         );
     }
-    assert!(path.with_extension("db-wal").exists(), "the log of a database in use was deleted");
+    assert!(path.with_extension("db-wal").exists(), "the WAL of a database in use was deleted");
 }
 
 #[test]
@@ -652,7 +652,7 @@ fn the_five_tables_have_their_columns() {
 }
 
 #[test]
-fn after_a_copy_of_sqlites_wal_that_failed_nothing_is_durable_before_the_log_is_empty() {
+fn after_a_copy_of_sqlites_wal_that_failed_nothing_is_durable_before_the_wal_is_empty() {
     let mut fixture = Fixture::new();
     let path = fixture.dir.path().join(DATABASE_NAME);
     let session = |id: &str| Owned::Session { id: id.into(), started_at: 1, proxy: "p".into(), client: None };
@@ -706,9 +706,9 @@ fn what_a_dead_process_left_in_sqlites_wal_is_in_the_database_before_it_counts_a
     };
     let left = copy(fixture.dir.path(), &["store.db", "store.db-wal"]);
     let index = Index::open(&Config::new(left.path())).unwrap();
-    // A sync of the log that failed there leaves no trace here, and another one succeeds with nothing to do.
+    // A sync of the WAL that failed there leaves no trace here, and another one succeeds with nothing to do.
     index.make_durable().unwrap();
-    assert_eq!(sessions(copy(left.path(), &["store.db"]).path()), Ok(1), "without the log");
+    assert_eq!(sessions(copy(left.path(), &["store.db"]).path()), Ok(1), "without the WAL");
 }
 
 #[test]
@@ -718,8 +718,8 @@ fn an_io_failure_while_what_is_expired_is_removed_leaves_sqlites_wal_in_doubt() 
     fixture.fold(&[session], &[]);
     fixture.index().begin_expiring(0).unwrap();
     // What was committed can't be read back.
-    let log = std::fs::OpenOptions::new().write(true).open(fixture.dir.path().join("store.db-wal")).unwrap();
-    log.set_len(32).unwrap();
+    let wal = std::fs::OpenOptions::new().write(true).open(fixture.dir.path().join("store.db-wal")).unwrap();
+    wal.set_len(32).unwrap();
     let index = fixture.index();
     index.finish_expiring().unwrap_err();
     assert!(index.wal_in_doubt.load(Ordering::Relaxed));

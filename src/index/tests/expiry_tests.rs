@@ -441,7 +441,7 @@ fn held(fixture: &mut Fixture) -> [i64; 10] {
         ["rollups", "request_rows", "session_state", "schema_versions", "gaps", "quarantine", "newer_records", "calls"];
     let rows = tables.map(|table| integer(&fixture.rows(&format!("SELECT count(*) FROM {table}"))[0][0]));
     let pages = integer(&fixture.rows("PRAGMA page_count")[0][0]);
-    let log = std::fs::metadata(fixture.dir.path().join("store.db-wal")).unwrap().len();
+    let wal = std::fs::metadata(fixture.dir.path().join("store.db-wal")).unwrap().len();
     let [rollups, requests, sessions, versions, gaps, quarantine, newer, calls] = rows;
     [
         rollups,
@@ -453,7 +453,7 @@ fn held(fixture: &mut Fixture) -> [i64; 10] {
         newer,
         calls,
         pages,
-        -((log / u64::from(PAGE_BYTES)) as i64),
+        -((wal / u64::from(PAGE_BYTES)) as i64),
     ]
 }
 
@@ -463,7 +463,7 @@ fn a_step_removes_a_few_rows_and_writes_a_few_pages_whatever_there_is() {
     let mut config = Config::new(fixture.dir.path());
     config.database_bytes_max = Some(1);
     fixture.index = Some(Index::open(&config).unwrap());
-    // Everything stays in the log, and tells how much was written.
+    // Everything stays in the WAL, which tells how much was written.
     fixture.copy_from(u32::MAX);
     let version = |number: u8| Owned::Schema { ts: number.into(), method: "tools/list", tools: vec![('a', number)] };
     let requests = (0..3_000).map(|number| request(number, number * 2_000));
