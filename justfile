@@ -40,7 +40,7 @@ fuzz *arguments:
 faults *arguments:
     tests/faults/run {{arguments}}
 
-# Measures on this machine: codec, durable, folding, idle, pipeline, queries, recovery or retention
+# Measures on this machine: codec, durable, folding, handover, idle, pipeline, queries, recovery or retention
 bench name="pipeline":
     cargo bench --locked --bench {{name}}
 
