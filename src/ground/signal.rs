@@ -1,63 +1,69 @@
 //! Where threads sleep until something has changed.
 //!
-//! Notifying takes the lock for an instant and makes no system call while nobody sleeps. A futex of its own, with which
-//! whoever wakes up takes no lock, was here before and was not faster (`benches/durable.rs`, in turn).
+//! A futex of its own: notifying is one system call however many sleep, none if nobody does, and whoever wakes up takes
+//! no lock. A condition variable's sleepers pass its lock on from one to the next. That this is faster was not shown:
+//! in `benches/durable.rs` other costs hide the difference.
 
-use parking_lot::{Condvar, Mutex};
+use rustix::thread::{Timespec, futex};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 /// The place where they sleep.
 #[derive(Debug)]
 pub(crate) struct Signal {
-    /// Held while a thread looks whether it has to sleep, so that a change is seen by that look or comes after it.
-    looking: Mutex<()>,
-    changed: Condvar,
+    /// How often it was notified; it may go round.
+    changes: AtomicU32,
+    sleepers: AtomicU32,
 }
 
 impl Signal {
-    pub(crate) fn new() -> Self {
-        Self { looking: Mutex::new(()), changed: Condvar::new() }
+    pub(crate) const fn new() -> Self {
+        Self { changes: AtomicU32::new(0), sleepers: AtomicU32::new(0) }
     }
 
     /// Waits until `done` gives something; `None`: not by the deadline.
     pub(crate) fn wait<T>(&self, deadline: Instant, done: impl Fn() -> Option<T>) -> Option<T> {
-        let mut looking = self.looking.lock();
         loop {
+            // In this order: a change after this load keeps the thread awake.
+            let seen = self.changes.load(Ordering::SeqCst);
             if let Some(result) = done() {
                 return Some(result);
             }
-            if self.changed.wait_until(&mut looking, deadline).timed_out() {
-                return done();
-            }
+            let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+            // A duration too long for the clock is no deadline at all.
+            let left = Timespec::try_from(left).ok();
+            // Counted before it sleeps, so either it is found by whoever notifies, or it finds the change itself.
+            self.sleepers.fetch_add(1, Ordering::SeqCst);
+            // Whatever ended it (a change, the time, a signal), what matters is looked at again.
+            let _ = futex::wait(&self.changes, futex::Flags::PRIVATE, seen, left.as_ref());
+            self.sleepers.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
     /// Wakes all who sleep. What they wait for is stored before.
     pub(crate) fn notify(&self) {
-        // Who has looked and seen nothing sleeps by the time this thread has the lock.
-        drop(self.looking.lock());
-        self.changed.notify_all();
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        if self.sleepers.load(Ordering::SeqCst) > 0 {
+            // It fails only for a word that is not mapped.
+            let _ = futex::wake(&self.changes, futex::Flags::PRIVATE, u32::MAX >> 1);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
     #[test]
     fn everybody_who_waits_is_woken_by_one_notification() {
-        let (signal, done, looks) = (Signal::new(), AtomicBool::new(false), AtomicU32::new(0));
+        let (signal, done) = (Signal::new(), AtomicBool::new(false));
         let deadline = Instant::now() + Duration::from_secs(60);
-        let look = || {
-            looks.fetch_add(1, Ordering::SeqCst);
-            done.load(Ordering::SeqCst).then_some(7)
-        };
         std::thread::scope(|scope| {
-            let wait = || signal.wait(deadline, look);
+            let wait = || signal.wait(deadline, || done.load(Ordering::SeqCst).then_some(7));
             let waiters: Vec<_> = (0..8).map(|_| scope.spawn(wait)).collect();
-            while looks.load(Ordering::SeqCst) < 8 {
+            while signal.sleepers.load(Ordering::SeqCst) < 8 {
                 std::thread::yield_now();
             }
             done.store(true, Ordering::SeqCst);

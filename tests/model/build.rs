@@ -39,7 +39,7 @@ const FILES: [&str; 31] = [
 ];
 
 /// What is replaced in them. Each must occur somewhere: a pattern that has gone stale replaces nothing.
-const REPLACEMENTS: [(&str, &str); 21] = [
+const REPLACEMENTS: [(&str, &str); 23] = [
     ("std::sync::atomic", "loom::sync::atomic"),
     ("std::thread::yield_now", "loom::thread::yield_now"),
     ("use std::thread::Thread", "use crate::mailbox::Thread"),
@@ -60,6 +60,10 @@ const REPLACEMENTS: [(&str, &str); 21] = [
     ("use crossbeam_channel::", "use crate::queue::"),
     ("crossbeam_channel::bounded", "crate::queue::bounded"),
     ("use parking_lot::", "use crate::queue::"),
+    ("use rustix::thread::", "use crate::kernel::"),
+    // Loom takes an operation that is sequentially consistent for an acquire and a release, and lets this load miss what is
+    // counted already. Nothing that reads and writes in one can.
+    ("self.sleepers.load(Ordering::SeqCst) > 0", "self.sleepers.fetch_add(0, Ordering::SeqCst) > 0"),
     // Of the accesses to a place loom remembers the last one, and tries that in another order with a store that follows. The
     // syncing thread looks before it stores, which would hide that the compactor has looked.
     ("Sequence(self.durable.load(Ordering::Acquire))", "Sequence(self.durable.fetch_add(0, Ordering::Acquire))"),

@@ -4,7 +4,7 @@
 //!
 //! `build.rs` copies the files. What is not the real thing is here: the queues, which are a mutex and a list; the
 //! asymmetric fence, which is a full fence on both sides (that is what membarrier(2) promises; loom can't check the kernel);
-//! the condition that threads sleep on; and the files, with the disk below them.
+//! the futex; and the files, with the disk below them.
 #![allow(
     missing_docs,
     dead_code,
@@ -163,6 +163,7 @@ mod compactor {
 }
 
 mod disk;
+mod kernel;
 mod mailbox;
 mod queue;
 

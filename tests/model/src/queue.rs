@@ -1,10 +1,8 @@
-//! Stands for crossbeam's channels, and parking_lot's mutex and condition: the same promises, by the simplest means that loom
-//! knows. A thread that is never woken sleeps for ever, which loom reports: no deadline passes here.
+//! Stands for crossbeam's channels and parking_lot's mutex: the same promises, by the simplest means that loom knows.
 
+pub(crate) use loom::sync::MutexGuard;
 use std::collections::VecDeque;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Instant;
 
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
@@ -15,50 +13,7 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard(Some(self.0.lock().expect("nobody panics while holding it")))
-    }
-}
-
-/// Empty only while its thread sleeps.
-pub(crate) struct MutexGuard<'m, T>(Option<loom::sync::MutexGuard<'m, T>>);
-
-impl<T> Deref for MutexGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.0.as_ref().expect("held")
-    }
-}
-
-impl<T> DerefMut for MutexGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("held")
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct Condvar(loom::sync::Condvar);
-
-impl Condvar {
-    pub(crate) fn new() -> Self {
-        Self(loom::sync::Condvar::new())
-    }
-
-    pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _: Instant) -> Woken {
-        guard.0 = guard.0.take().map(|held| self.0.wait(held).expect("nobody panics while holding it"));
-        Woken
-    }
-
-    pub(crate) fn notify_all(&self) {
-        self.0.notify_all();
-    }
-}
-
-pub(crate) struct Woken;
-
-impl Woken {
-    pub(crate) fn timed_out(&self) -> bool {
-        false
+        self.0.lock().expect("nobody panics while holding it")
     }
 }
 
