@@ -16,6 +16,7 @@ NOT_COMPARED = {"connection", "keep-alive", "transfer-encoding", "date"}
 RANDOM_ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b")
 TIMESTAMP = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 DIFFERENCES_MAX = 20
+TOOLS_CHANGED = "notifications/tools/list_changed"
 
 
 def order_key(exchange):
@@ -30,7 +31,16 @@ def order_key(exchange):
     )
 
 
-def comparable_exchange(exchange):
+def is_told_by_chance(event):
+    """Whether an event of a GET stream says that the tools changed.
+
+    The reference server says so at the handshake, whether or not the client's GET has arrived: where it has not, the
+    event is lost. No run can promise what it sees of these.
+    """
+    return any(TOOLS_CHANGED in line for line in event if line.startswith("data:"))
+
+
+def comparable_exchange(exchange, tools_change_by_chance):
     """One exchange without what is not compared."""
     kept = {
         "sent": f"{exchange['http_method']} {exchange['path']} {exchange['request_body']}",
@@ -42,17 +52,19 @@ def comparable_exchange(exchange):
     text = wire.body_text(exchange)
     # Of a stream, the client may leave while its end is still on the way: whole events count.
     kept["body"] = wire.events(text) if wire.is_event_stream(exchange) else text
+    if tools_change_by_chance and exchange["http_method"] == "GET" and wire.is_event_stream(exchange):
+        kept["body"] = [event for event in kept["body"] if not is_told_by_chance(event)]
     if exchange["path"] == "/sse":
         # One stream for all answers: those of calls that run side by side may change places.
         kept["body"].sort()
     return kept
 
 
-def comparable(transcript):
+def comparable(transcript, tools_change_by_chance=False):
     """The transcript with everything that must vary replaced by a name."""
     exchanges = sorted(transcript["wire"], key=order_key)
     text = json.dumps(
-        {"steps": transcript["steps"], "wire": [comparable_exchange(item) for item in exchanges]},
+        {"steps": transcript["steps"], "wire": [comparable_exchange(item, tools_change_by_chance) for item in exchanges]},
         ensure_ascii=False,
     )
     # Only the address that was dialled: a proxy that put its upstream's in its place would be seen.
@@ -84,6 +96,10 @@ def differences(one, other, path=""):
     return []
 
 
-def compare(direct, proxied):
-    """What the client saw through the proxy and not without it, or the other way round; empty if all is equal."""
-    return differences(comparable(direct), comparable(proxied))[:DIFFERENCES_MAX]
+def compare(direct, proxied, tools_change_by_chance=False):
+    """What the client saw through the proxy and not without it, or the other way round; empty if all is equal.
+
+    `tools_change_by_chance`: the server may or may not get to say that its tools changed (see `is_told_by_chance`).
+    """
+    one, other = (comparable(transcript, tools_change_by_chance) for transcript in (direct, proxied))
+    return differences(one, other)[:DIFFERENCES_MAX]
