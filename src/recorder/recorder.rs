@@ -37,15 +37,19 @@ impl Recorder {
         Self { channel, wait }
     }
 
-    /// Hands an event over. Never fails.
+    /// Hands an event over; says whether the event was taken.
     ///
     /// An event that the store can't accept is dropped and counted: [`Stats::dropped`](crate::Stats::dropped) says how
     /// many, and a gap record in the log says from when to when. With
     /// [`Config::record_wait_ms`](crate::Config::record_wait_ms) above zero, the caller waits that long for room first.
+    ///
+    /// Most callers have nothing to do about a drop and leave the answer alone. Who remembers what is on record, so as
+    /// not to record it twice, must not remember an event that was dropped.
     #[inline]
-    pub fn record<'a>(&self, event: impl Observation<'a>) {
-        if let Err(refusal) = lane::offer(&self.channel, &event) {
-            self.wait_or_drop(&event.into(), refusal);
+    pub fn record<'a>(&self, event: impl Observation<'a>) -> bool {
+        match lane::offer(&self.channel, &event) {
+            Ok(()) => true,
+            Err(refusal) => self.wait_or_drop(&event.into(), refusal),
         }
     }
 
@@ -60,16 +64,17 @@ impl Recorder {
     }
 
     #[cold]
-    fn wait_or_drop(&self, event: &Event<'_>, mut refusal: Refusal) {
+    fn wait_or_drop(&self, event: &Event<'_>, mut refusal: Refusal) -> bool {
         let start = Instant::now();
         while refusal == Refusal::Full && start.elapsed() < self.wait {
             std::thread::sleep(WAIT_STEP);
             match lane::offer(&self.channel, event) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(next) => refusal = next,
             }
         }
         self.channel.gap.add(1);
+        false
     }
 }
 

@@ -53,12 +53,13 @@ impl Rows {
 }
 
 impl Sink for Rows {
-    fn record(&self, event: Event<'_>) {
-        let Event::Request(request) = event else { return };
+    fn record(&self, event: Event<'_>) -> bool {
+        let Event::Request(request) = event else { return true };
         let mut ids = self.0.lock().expect("not poisoned");
         assert!(ids.len() < ids.capacity(), "more rows than calls");
         ids.push(request.request_id.as_bytes().try_into().expect("a UUID"));
         check_request(&request);
+        true
     }
 }
 

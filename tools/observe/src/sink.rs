@@ -6,13 +6,13 @@ use mcplog::Event;
 
 /// Takes events. The store's recorder is one, outside of tests.
 pub trait Sink: Send + Sync + 'static {
-    /// Hands an event over. Must not wait.
-    fn record(&self, event: Event<'_>);
+    /// Hands an event over; says whether the event was taken. Must not wait.
+    fn record(&self, event: Event<'_>) -> bool;
 }
 
 impl Sink for mcplog::Recorder {
-    fn record(&self, event: Event<'_>) {
-        Self::record(self, event);
+    fn record(&self, event: Event<'_>) -> bool {
+        Self::record(self, event)
     }
 }
 
@@ -21,5 +21,8 @@ impl Sink for mcplog::Recorder {
 pub struct Nowhere;
 
 impl Sink for Nowhere {
-    fn record(&self, _event: Event<'_>) {}
+    /// Takes every event: nobody is to offer one again.
+    fn record(&self, _event: Event<'_>) -> bool {
+        true
+    }
 }

@@ -51,7 +51,7 @@ impl Clock for StillClock {
 struct Collector(Mutex<Vec<Seen>>);
 
 impl Sink for Collector {
-    fn record(&self, event: Event<'_>) {
+    fn record(&self, event: Event<'_>) -> bool {
         if let Event::Request(request) = event {
             self.0.lock().push(Seen {
                 status: request.status,
@@ -65,6 +65,7 @@ impl Sink for Collector {
                 cause: request.cause.map(str::to_owned),
             });
         }
+        true
     }
 }
 

@@ -100,7 +100,7 @@ pub(super) struct Collector {
 }
 
 impl Sink for Collector {
-    fn record(&self, event: Event<'_>) {
+    fn record(&self, event: Event<'_>) -> bool {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let seen = match event {
             Event::Request(request) => {
@@ -144,6 +144,7 @@ impl Sink for Collector {
         };
         self.seen.lock().push(seen);
         self.changed.notify_one();
+        true
     }
 }
 
