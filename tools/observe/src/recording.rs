@@ -35,10 +35,14 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Records the end of a session, if it was known.
-    pub(crate) fn close_session(&self, session_id: &str) {
-        if self.sessions.close(session_id) {
-            self.sink.record(SessionClosed::new(session_id, self.clock.unix_ms()).into());
+    /// Records the end of a session, if it was known or `is_on_record`: a row names it.
+    ///
+    /// The end is not before `asked_ts`, when whatever ended it was asked for: else a clock that was set back would let the
+    /// request that found the session gone reopen it.
+    pub(crate) fn close_session(&self, session_id: &str, asked_ts: i64, is_on_record: bool) {
+        let was_known = self.sessions.close(session_id);
+        if was_known || is_on_record {
+            self.sink.record(SessionClosed::new(session_id, self.clock.unix_ms().max(asked_ts)).into());
         }
     }
 }

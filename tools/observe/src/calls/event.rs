@@ -116,7 +116,7 @@ impl<'a> Ended<'a> {
         if self.has_result()
             && let (Some(client), Some(session)) = (&self.facts.handshake, session)
         {
-            self.recording.sessions.agree(session, verdict.agreed_version.as_deref());
+            self.recording.sessions.agree(session, self.origin.endpoint.as_ref(), verdict.agreed_version.as_deref());
             self.announce(session, client, verdict.agreed_version.as_deref(), false);
         }
     }

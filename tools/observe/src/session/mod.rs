@@ -3,7 +3,9 @@
 //! Called from the tasks that pass bytes on; short critical sections, bounded memory. It decides, and calls record.
 
 mod identity;
+mod not_found;
 mod sessions;
 
 pub(crate) use identity::ClientIdentity;
+pub(crate) use not_found::NotFound;
 pub(crate) use sessions::{Sessions, session_in_query};
