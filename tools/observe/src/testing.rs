@@ -1,7 +1,7 @@
 //! What tests put around an observer: a clock that stands still until it is told to move, and a sink that remembers.
 
 use crate::{Clock, Counts, Observer, SchemaQueue, SchemaResult, Sink, Surroundings};
-use mcplog::event::{Outcome, Transport};
+use mcplog::event::{Notes, Outcome, Transport};
 use mcplog::{Event, Status};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ pub(crate) struct Seen {
     pub(crate) endpoint: Option<String>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) cause: Option<String>,
+    pub(crate) notes: Notes,
 }
 
 /// A clock that stands still.
@@ -69,6 +70,7 @@ impl Sink for Collector {
                 endpoint: request.endpoint.map(str::to_owned),
                 outcome: request.outcome,
                 cause: request.cause.map(str::to_owned),
+                notes: request.notes,
             });
         }
         true

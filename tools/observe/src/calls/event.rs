@@ -13,7 +13,7 @@ use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::schema::{SchemaResult, Scope};
 use crate::session::ClientIdentity;
-use mcplog::event::Outcome;
+use mcplog::event::{Note, Notes, Outcome};
 use mcplog::{Request, Session, Status};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -160,7 +160,15 @@ impl<'a> Ended<'a> {
         request.endpoint = self.origin.endpoint.as_deref();
         request.outcome = Some(verdict.outcome);
         request.cause = verdict.cause;
+        request.notes = self.notes();
         request
+    }
+
+    /// What is odd about the answer.
+    fn notes(&self) -> Notes {
+        let How::Answered(Answer { message, .. }) = &self.how else { return Notes::NONE };
+        let is_lenient = self.id.is_some_and(|own| own.differs(message, Slot::Id));
+        if is_lenient { Notes::NONE.with(Note::LenientId) } else { Notes::NONE }
     }
 
     fn count(&self, verdict: &Verdict<'_>) {

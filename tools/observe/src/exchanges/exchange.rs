@@ -66,6 +66,18 @@ pub struct Unanswered {
     pub is_batch: bool,
 }
 
+impl State {
+    /// The open call whose client takes a response with that id for its own: the one with that very id, else one whose id
+    /// is the same number.
+    fn call_answered_by(&self, id: &RpcId) -> Option<Arc<Call>> {
+        let same_number = || {
+            let number = id.number()?;
+            self.calls.iter().find(|call| call.is_answered_by_number(number))
+        };
+        self.calls.iter().find(|call| call.is_answered_by(id)).or_else(same_number).cloned()
+    }
+}
+
 impl Exchange {
     /// An exchange whose request's head is here. `time_limit` says how long the upstream may be silent while a call waits.
     pub fn begin(observer: &Arc<Observer>, arrival: Arrival, head: &RequestHead<'_>, time_limit: Duration) -> Self {
@@ -212,7 +224,7 @@ impl Exchange {
     pub(super) fn on_response_message(&self, message: &Message, payload: Option<&[u8]>) {
         let Kind::Response(id) = kind(message) else { return };
         let mut state = self.state.lock();
-        let own = id.as_ref().and_then(|id| state.calls.iter().find(|call| call.is_answered_by(id)).cloned());
+        let own = id.as_ref().and_then(|id| state.call_answered_by(id));
         if let Some(not_found) = &mut state.not_found {
             not_found.read(message, own.is_some());
         }
@@ -229,7 +241,7 @@ impl Exchange {
         };
         let session = self.origin.session.clone().or_else(|| state.stream_session.clone());
         drop(state);
-        let call = own.or_else(|| self.observer.calls.find(&session?, &id));
+        let call = own.or_else(|| self.observer.calls.find_answered(&session?, &id));
         if let Some(call) = call {
             self.observer.tell(&call, &Happening::Answered(answer));
         }
