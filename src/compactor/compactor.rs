@@ -11,10 +11,10 @@ use super::fold_limit::{FoldLimit, Unfolded};
 use super::newer_records::NewerRecords;
 use super::retirement::{RetireError, Retirement};
 use super::segment_fold::{BATCH_RECORDS, SegmentFold};
-use crate::ground::clock::now_ms;
 use crate::ground::config::{Config, SyncPolicy};
 use crate::ground::error::{IndexError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
+use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::{Sequence, WriterId};
 use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
@@ -60,6 +60,7 @@ pub(crate) struct Compactor {
     retirement: Retirement,
     newer_records: NewerRecords,
     row_retention: RowRetention,
+    clock: MachineClock,
     /// Up to here, committed.
     checkpoint: Checkpoint,
     reader: Option<SegmentReader>,
@@ -85,6 +86,7 @@ pub(crate) struct CompactorHandles {
     pub(crate) finish: Arc<AtomicBool>,
     pub(crate) give_up: Arc<AtomicBool>,
     pub(crate) decode: Decoder,
+    pub(crate) clock: MachineClock,
 }
 
 impl Compactor {
@@ -110,6 +112,7 @@ impl Compactor {
             retirement,
             newer_records,
             row_retention: RowRetention::new(config),
+            clock: handles.clock,
             checkpoint,
             reader: None,
             failed_reads: 0,
@@ -179,21 +182,23 @@ impl Compactor {
         if !is_last && (was_tried || self.index.is_copying()) {
             return false;
         }
-        let retired = self.retirement.retire(&self.index, self.checkpoint.sequence);
-        let expired = match &retired {
-            // The database is in trouble.
-            Err(RetireError::Index(_)) => Ok(false),
-            _ if finishing => Ok(false),
-            _ => {
-                let oldest = self.log.oldest().unwrap_or(self.checkpoint.segment);
-                self.index.expire(&self.row_retention, now_ms(), oldest)
-            }
-        };
-        let has_more = matches!(expired, Ok(true));
+        let cleaned = self.retire_and_expire(finishing);
+        let has_more = matches!(cleaned, Ok(true));
         self.newer_records.note_expired(has_more);
-        let error = retired.err().or(expired.err().map(RetireError::Index));
-        self.failed_clean_up = error.map(|error| FailedCleanUp { at: Instant::now(), error });
+        self.failed_clean_up = cleaned.err().map(|error| FailedCleanUp { at: Instant::now(), error });
         has_more
+    }
+
+    /// Tells whether more is expired.
+    fn retire_and_expire(&mut self, finishing: bool) -> Result<bool, RetireError> {
+        let age_ms = self.row_retention.age_max_ms().or(self.retirement.age_max_ms());
+        let time = self.index.retention_time(age_ms, self.clock.now())?;
+        self.health.note(Part::Clock, time.held_back.map(|held_back| held_back.to_string()));
+        let retired = self.retirement.retire(&self.index, self.checkpoint.sequence, time.aged_at_ms);
+        let is_database_well = !matches!(retired, Err(RetireError::Index(_)));
+        let oldest = self.log.oldest().unwrap_or(self.checkpoint.segment);
+        let expired = is_database_well && !finishing && self.index.expire(&self.row_retention, time, oldest)?;
+        retired.map(|()| expired)
     }
 
     /// How long what may be folded should still gather.

@@ -10,6 +10,7 @@ pub mod stats;
 
 pub(crate) mod clock;
 pub(crate) mod database_version;
+pub(crate) mod machine_clock;
 pub(crate) mod private_dir;
 pub(crate) mod sabotage;
 pub(crate) mod signal;

@@ -5,7 +5,7 @@
 use super::database::Index;
 use super::expiry::{self, Stage};
 use super::expiry_plan;
-use super::row_retention::RowRetention;
+use super::row_retention::{RetentionTime, RowRetention};
 use crate::ground::error::IndexError;
 use crate::ground::position::SegmentId;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ impl Index {
     pub(crate) fn expire(
         &mut self,
         retention: &RowRetention,
-        now_ms: i64,
+        time: RetentionTime,
         oldest_segment: SegmentId,
     ) -> Result<bool, IndexError> {
         if self.checked(self.copier.is_busy())? {
@@ -43,7 +43,7 @@ impl Index {
         self.expiry.oldest_segment = oldest_segment;
         if self.expiry.stage == Stage::Look {
             let looked_lately = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
-            if looked_lately || !retention.is_limited() || !self.look(retention, now_ms)? {
+            if looked_lately || !retention.is_limited() || !self.look(retention, time)? {
                 return Ok(false);
             }
         }
@@ -66,10 +66,10 @@ impl Index {
     }
 
     /// Looks whether anything is expired by now, and if so begins to expire it; returns whether it began.
-    fn look(&mut self, retention: &RowRetention, now_ms: i64) -> Result<bool, IndexError> {
+    fn look(&mut self, retention: &RowRetention, time: RetentionTime) -> Result<bool, IndexError> {
         self.expiry.looked_at = Some(Instant::now());
         let state = self.checked(expiry_plan::database_state(&self.connection, retention, self.expiry.kept_since))?;
-        let Some(cut) = retention.cut(state, now_ms) else { return Ok(false) };
+        let Some(cut) = retention.cut(state, time) else { return Ok(false) };
         tracing::debug!(kept_since = cut.kept_since, reason = ?cut.reason, "what is older expires");
         self.begin_expiring(cut.kept_since).map(|()| true)
     }

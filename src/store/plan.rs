@@ -7,12 +7,12 @@ pub use crate::compactor::retirement_plan::{Fate, PlannedSegment, RetirementPlan
 pub use crate::index::expiry_plan::{ExpiringRows, ExpiryPlan, ExpiryReason};
 
 use crate::compactor::log_retention::LogRetention;
-use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::error::OpenError;
+use crate::ground::machine_clock::{MachineClock, Moment};
 use crate::ground::position::SegmentId;
 use crate::index::row_retention::RowRetention;
-use crate::index::{checkpoint, damage};
+use crate::index::{age_table, checkpoint, damage};
 use crate::query::database::Query;
 use crate::segment::log_view;
 use serde::ser::SerializeStruct;
@@ -38,20 +38,22 @@ pub struct StorePlan {
 /// # Errors
 /// [`OpenError`]: a value in `config` is out of range, there is no store, or it can't be read.
 pub fn plan(config: &Config) -> Result<StorePlan, OpenError> {
-    plan_at(config, now_ms())
+    plan_at(config, MachineClock::new().now())
 }
 
-fn plan_at(config: &Config, now_ms: i64) -> Result<StorePlan, OpenError> {
+fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     config.validate()?;
     let query = Query::open(&config.dir)?;
     let Some((writer_id, folded)) = query.read_with(checkpoint::read)? else { return Ok(StorePlan::default()) };
     // After the checkpoint: what is folded by then was in the log that is looked at now, or is retired.
     let log = log_view::look(&config.wal_dir(), writer_id)?;
     let damaged: HashSet<SegmentId> = query.read_with(damage::damaged_segments)?;
-    let retirement = RetirementPlan::new(&log.folded(folded.sequence), &damaged, &LogRetention::new(config), now_ms);
+    let (rows, segments) = (RowRetention::new(config), LogRetention::new(config));
+    let age_ms = rows.age_max_ms().or(segments.age_max_ms());
+    let time = query.read_with(|connection| age_table::retention_time(connection, age_ms, now))?;
+    let retirement = RetirementPlan::new(&log.folded(folded.sequence), &damaged, &segments, time.aged_at_ms);
     let oldest = log.oldest().unwrap_or(folded.segment);
-    let expiry =
-        query.read_with(|connection| ExpiryPlan::read(connection, &RowRetention::new(config), now_ms, oldest))?;
+    let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, time, oldest))?;
     Ok(StorePlan { retirement, expiry })
 }
 
