@@ -19,7 +19,7 @@ use crate::ground::position::{Sequence, WriterId};
 use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
-use crate::index::row_retention::RowRetention;
+use crate::index::row_retention::{RetentionTime, RowRetention};
 use crate::record::record::Decoder;
 use crate::segment::format::Extent;
 use crate::segment::quarantine::Note;
@@ -167,8 +167,10 @@ impl Compactor {
     /// removed by the next one who opens it.
     fn work(&mut self, finishing: bool) -> Result<Option<Duration>, FoldError> {
         let pause = self.pause().filter(|_| !finishing);
-        let folded = pause.is_none() && self.step()?;
-        let expired = self.clean_up(finishing, folded);
+        // Before anything is folded: what time it is may not depend on what this turn brings.
+        let time = self.retention_time()?;
+        let folded = pause.is_none() && self.step(time)?;
+        let expired = self.clean_up(finishing, folded, time);
         let idle = if self.folds_published() { IDLE_POLLING } else { IDLE };
         Ok(if folded || expired { None } else { Some(pause.unwrap_or(idle)) })
     }
@@ -176,24 +178,29 @@ impl Compactor {
     /// Retires what is folded, and removes what is expired for a moment; tells whether more is expired. What fails is
     /// tried again in a while. While SQLite's write-ahead log is copied nothing is tried; the end of that wakes this
     /// thread. Neither folding nor a shutdown waits for the clean-up.
-    fn clean_up(&mut self, finishing: bool, folded: bool) -> bool {
+    fn clean_up(&mut self, finishing: bool, folded: bool, time: RetentionTime) -> bool {
         let is_last = finishing && !folded;
         let was_tried = self.failed_clean_up.as_ref().is_some_and(|failed| failed.at.elapsed() < CLEAN_UP_RETRY);
         if !is_last && (was_tried || self.index.is_copying()) {
             return false;
         }
-        let cleaned = self.retire_and_expire(finishing);
+        let cleaned = self.retire_and_expire(finishing, time);
         let has_more = matches!(cleaned, Ok(true));
         self.newer_records.note_expired(has_more);
         self.failed_clean_up = cleaned.err().map(|error| FailedCleanUp { at: Instant::now(), error });
         has_more
     }
 
-    /// Tells whether more is expired.
-    fn retire_and_expire(&mut self, finishing: bool) -> Result<bool, RetireError> {
+    /// What time it is for what goes by its age. Says so where that is not what the clock says.
+    fn retention_time(&mut self) -> Result<RetentionTime, IndexError> {
         let age_ms = self.row_retention.age_max_ms().or(self.retirement.age_max_ms());
         let time = self.index.retention_time(age_ms, self.clock.now())?;
         self.health.note(Part::Clock, time.held_back.map(|held_back| held_back.to_string()));
+        Ok(time)
+    }
+
+    /// Tells whether more is expired.
+    fn retire_and_expire(&mut self, finishing: bool, time: RetentionTime) -> Result<bool, RetireError> {
         let retired = self.retirement.retire(&self.index, self.checkpoint.sequence, time.aged_at_ms);
         let is_database_well = !matches!(retired, Err(RetireError::Index(_)));
         let oldest = self.log.oldest().unwrap_or(self.checkpoint.segment);
@@ -213,7 +220,8 @@ impl Compactor {
     }
 
     /// Folds a batch if there is something to fold. `false`: there is nothing to do now.
-    fn step(&mut self) -> Result<bool, FoldError> {
+    fn step(&mut self, time: RetentionTime) -> Result<bool, FoldError> {
+        self.index.take_back(&self.row_retention, time.now_ms)?;
         self.retirement.note_quarantined(&mut self.index)?;
         if self.newer_records.step(&mut self.index, self.writer_id, self.checkpoint, &self.progress)? {
             return Ok(true);

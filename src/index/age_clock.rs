@@ -127,13 +127,14 @@ impl fmt::Display for HeldBack {
     }
 }
 
-/// A time span as people say it, in one unit.
+/// A time span as people say it: rounded, in one unit.
 fn in_words(ms: i64) -> String {
-    let (number, unit) = match ms {
-        0..HOUR_MS => (ms / MINUTE_MS, "minute"),
-        HOUR_MS..DAY_MS => (ms / HOUR_MS, "hour"),
-        _ => (ms / DAY_MS, "day"),
+    let (unit_ms, unit) = match ms {
+        ..HOUR_MS => (MINUTE_MS, "minute"),
+        HOUR_MS..DAY_MS => (HOUR_MS, "hour"),
+        _ => (DAY_MS, "day"),
     };
+    let number = ms.saturating_add(unit_ms / 2) / unit_ms;
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 

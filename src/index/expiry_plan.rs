@@ -63,7 +63,9 @@ impl ExpiryPlan {
         let (cut, reason) = match (retention.cut(state, time), kept_since) {
             (Some(ExpiryCut { kept_since, reason: CutReason::Age }), _) => (kept_since, ExpiryReason::Age),
             (Some(ExpiryCut { kept_since, reason: CutReason::Size }), _) => (kept_since, ExpiryReason::Size),
-            (None, Some(kept_since)) => (kept_since, ExpiryReason::UnderWay),
+            (Some(ExpiryCut { kept_since, reason: CutReason::Clock }), _) | (None, Some(kept_since)) => {
+                (kept_since, ExpiryReason::UnderWay)
+            }
             (None, None) => return Ok(None),
         };
         let rows = count(connection, cut, oldest_segment)?;

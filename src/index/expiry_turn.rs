@@ -11,7 +11,7 @@ use crate::ground::position::SegmentId;
 use std::time::{Duration, Instant};
 
 /// How often to look whether anything is too old or too much.
-const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+const LOOK_INTERVAL: Duration = if cfg!(test) { Duration::from_millis(10) } else { Duration::from_secs(10) };
 /// How long steps follow each other before folding has its turn. The last step may begin just before that, so a turn
 /// ends within 50 ms.
 const TURN: Duration = Duration::from_millis(10);
@@ -54,6 +54,15 @@ impl Index {
             is_copied = self.copier.copy_if_due();
         }
         Ok(!is_copied)
+    }
+
+    /// Takes back since when requests are kept, where that is later than the clock says: somebody set the clock back. What is
+    /// recorded from now on would come too late, and be counted and not folded.
+    pub(crate) fn take_back(&mut self, retention: &RowRetention, now_ms: i64) -> Result<(), IndexError> {
+        if self.expiry.kept_since > now_ms {
+            self.look(retention, RetentionTime::of_clock(now_ms))?;
+        }
+        Ok(())
     }
 
     /// Removes all that an expiry under way still has to remove.

@@ -74,6 +74,8 @@ pub(crate) enum CutReason {
     Age,
     /// [`Config::database_bytes_max`].
     Size,
+    /// None: somebody set the clock back, to before what is kept.
+    Clock,
 }
 
 /// About how many bytes a request takes in the database, with its share of everything else: by this number retention
@@ -81,6 +83,7 @@ pub(crate) enum CutReason {
 const BYTES_PER_REQUEST: u64 = 200;
 /// How many requests expire at once for want of room: few enough that they are counted in a few milliseconds.
 const REQUESTS_MAX: u64 = 100_000;
+const DAY_MS: i64 = 24 * 3_600_000;
 /// An age is rounded to so many parts, so that few cells of the roll-ups are cut by it.
 const AGE_PARTS: i64 = 24;
 
@@ -110,11 +113,14 @@ impl RowRetention {
             kept_since: kept_since_behind(first_ts, last_ts, newest_ts.min(now_ms)),
             reason: CutReason::Size,
         });
-        let cut = by_age.into_iter().chain(by_size).max_by_key(|cut| cut.kept_since)?;
-        // Nothing is left of the time before, so a clock that was wrong and is right again may take it back: otherwise
-        // new requests would be late ones.
-        let is_reset = state.kept_since > now_ms;
-        (cut.kept_since > state.kept_since || is_reset).then_some(cut)
+        let cut = by_age.into_iter().chain(by_size).max_by_key(|cut| cut.kept_since);
+        if state.kept_since > now_ms {
+            // Nothing is left of the time before, so a clock that somebody set back may take it back: otherwise new requests
+            // would be late ones. Where no limit is reached, requests that began before the step are taken too.
+            let kept_since = Level::Minute.start_of(now_ms.saturating_sub(DAY_MS));
+            return cut.or(Some(ExpiryCut { kept_since, reason: CutReason::Clock }));
+        }
+        cut.filter(|cut| cut.kept_since > state.kept_since)
     }
 
     /// The time before which requests are too old: a border between cells, of the longest level of which the age has at
@@ -207,7 +213,7 @@ mod tests {
             // A clock that was wrong and is right again.
             (Some(48), None, 1000 * HOUR, by_age(52)),
             (None, Some(oldest(1, 60)), 1000 * HOUR, by_size(60)),
-            (None, None, 1000 * HOUR, None),
+            (None, None, 1000 * HOUR, Some((76 * HOUR, CutReason::Clock))),
         ] {
             let age_max_ms = age.map(|hours| hours * HOUR as u64);
             let retention = RowRetention { age_max_ms, bytes_max: oldest.map(|_| 1_000_000) };

@@ -7,7 +7,7 @@ use super::check_log::LogState;
 use super::finding::{Finding, Severity};
 use super::writer_lock;
 use crate::ground::error::{AtPath, IndexError, PathError};
-use crate::ground::machine_clock::MachineClock;
+use crate::ground::machine_clock::{MachineClock, Moment};
 use crate::index::age_table;
 use crate::index::database::DATABASE_NAME;
 use crate::index::migration::is_copy;
@@ -83,14 +83,23 @@ pub enum CheckedPart {
 ///
 /// # Errors
 /// There is no store, or the directory can't be read. What is wrong with a store is no error but a finding.
-pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -> Result<CheckReport, PathError> {
+pub fn check(dir: &Path, quick: bool, progress: impl FnMut(CheckProgress)) -> Result<CheckReport, PathError> {
+    check_at(dir, quick, MachineClock::new().now(), progress)
+}
+
+pub(super) fn check_at(
+    dir: &Path,
+    quick: bool,
+    now: Moment,
+    mut progress: impl FnMut(CheckProgress),
+) -> Result<CheckReport, PathError> {
     let wal_dir = dir.join("wal");
     std::fs::read_dir(&wal_dir).at("read directory", &wal_dir)?;
     let mut findings = Vec::new();
     check_private(dir, &mut findings)?;
     progress(CheckProgress { part: CheckedPart::Database, log_done: 0.0 });
     // The database before the log: what is folded meanwhile was in the log that is read now.
-    let database = check_database(dir, quick, &mut findings);
+    let database = check_database(dir, quick, now, &mut findings);
     let in_use = writer_lock::is_held(dir);
     let folded = database.as_ref().map_or(0, |found| found.totals.checkpoint.map_or(0, |checkpoint| checkpoint.sequence));
     let log = LogState::read(&wal_dir, in_use, u64::try_from(folded).unwrap_or(0), &mut findings, &mut |done| {
@@ -130,7 +139,7 @@ struct FoundDatabase {
     clock_ahead_ms: Option<i64>,
 }
 
-fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Option<FoundDatabase> {
+fn check_database(dir: &Path, quick: bool, now: Moment, findings: &mut Vec<Finding>) -> Option<FoundDatabase> {
     let path = dir.join(DATABASE_NAME);
     let mut find = |severity, text: String| findings.push(Finding { severity, path: path.clone(), offset: None, text });
     let advice = "`mcplog rebuild` makes a new database from the segments that are kept";
@@ -163,7 +172,6 @@ fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Optio
     }
     let read = || -> Result<_, IndexError> {
         let clock_steps = query.clock_step_totals(TimeRange::default())?;
-        let now = MachineClock::new().now();
         let held_back = query.read_with(|connection| age_table::held_back(connection, now))?;
         Ok((query.totals()?, clock_steps, held_back))
     };

@@ -10,6 +10,7 @@
     reason = "the fixture's own package; a part of it is used here"
 )]
 mod fixture;
+mod clock_tests;
 mod newer_tests;
 mod trouble_tests;
 
