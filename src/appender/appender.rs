@@ -68,6 +68,8 @@ impl Appender {
         let (channel, progress) = (Arc::clone(&writer.end.handles.channel), Arc::clone(&writer.end.handles.progress));
         let (mut idle, mut quiet_looks) = (IDLE_MIN, 0_u32);
         let mut alert_until = None;
+        // A step since the last run comes before what was recorded after it.
+        writer.append_clock_step();
         loop {
             rewrite_doubtful(&mut writer.end);
             // Before taking: what was recorded before a ticket was drawn is then taken.

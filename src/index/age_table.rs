@@ -5,9 +5,7 @@
 //! start again, what has passed since is known exactly, however old the row is.
 
 use super::age_clock::{AgeClock, Doubts, HeldBack};
-use super::database::Index;
 use super::row_retention::RetentionTime;
-use crate::ground::error::IndexError;
 use crate::ground::machine_clock::Moment;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -31,41 +29,35 @@ pub(crate) struct SavedAge {
     at: Moment,
 }
 
-impl Index {
+impl Ages {
     /// What time it is for what is kept for `age_ms`; the clock's time where nothing goes by its age.
-    pub(crate) fn retention_time(&mut self, age_ms: Option<u64>, now: Moment) -> Result<RetentionTime, IndexError> {
+    pub(super) fn time(
+        &mut self,
+        connection: &Connection,
+        age_ms: Option<u64>,
+        now: Moment,
+    ) -> rusqlite::Result<RetentionTime> {
         let Some(age_ms) = age_ms else { return Ok(RetentionTime::of_clock(now.wall_ms)) };
+        if self.last.is_none() {
+            self.saved = read(connection)?.map(|saved| (saved.clock, saved.at));
+            self.last = self.saved;
+        }
         let doubts = Doubts::of_age(age_ms);
-        let last = match self.ages.last {
-            Some(last) => Some(last),
-            None => {
-                let saved = self.checked(read(&self.connection))?.map(|saved| (saved.clock, saved.at));
-                self.ages.saved = saved;
-                saved
-            }
-        };
-        let clock = match last {
-            Some((clock, at)) => clock.after(now.since(&at), now.wall_ms, doubts),
-            None => AgeClock::first(self.checked(newest_request(&self.connection))?, now.wall_ms, doubts),
-        };
-        self.ages.last = Some((clock, now));
-        let is_saved = self.ages.saved.is_some_and(|(saved, at)| {
+        let clock = next(connection, self.last, now, doubts)?;
+        self.last = Some((clock, now));
+        let is_saved = self.saved.is_some_and(|(saved, at)| {
             saved.doubted_ms.is_some() == clock.doubted_ms.is_some()
                 && now.since(&at).is_some_and(|passed_ms| passed_ms < SAVE_INTERVAL_MS)
         });
         if !is_saved {
-            self.checked(save(&self.connection, &clock, doubts, &now))?;
-            self.ages.saved = Some((clock, now));
+            save(connection, &clock, doubts, &now)?;
+            self.saved = Some((clock, now));
         }
-        Ok(RetentionTime {
-            now_ms: now.wall_ms,
-            aged_at_ms: clock.aged_at_ms(now.wall_ms),
-            held_back: clock.held_back(now.wall_ms, doubts.patience_ms),
-        })
+        Ok(time_of(&clock, now, doubts))
     }
 }
 
-/// What [`Index::retention_time`] would say, by a connection that only reads.
+/// What [`Ages::time`] would say, by a connection that only reads.
 pub(crate) fn retention_time(
     connection: &Connection,
     age_ms: Option<u64>,
@@ -73,15 +65,29 @@ pub(crate) fn retention_time(
 ) -> rusqlite::Result<RetentionTime> {
     let Some(age_ms) = age_ms else { return Ok(RetentionTime::of_clock(now.wall_ms)) };
     let doubts = Doubts::of_age(age_ms);
-    let clock = match read(connection)? {
-        Some(saved) => saved.clock.after(now.since(&saved.at), now.wall_ms, doubts),
+    let saved = read(connection)?.map(|saved| (saved.clock, saved.at));
+    Ok(time_of(&next(connection, saved, now, doubts)?, now, doubts))
+}
+
+/// The believed time now, where the last look had that one, if there was a look.
+fn next(
+    connection: &Connection,
+    last: Option<(AgeClock, Moment)>,
+    now: Moment,
+    doubts: Doubts,
+) -> rusqlite::Result<AgeClock> {
+    Ok(match last {
+        Some((clock, at)) => clock.after(now.since(&at), now.wall_ms, doubts),
         None => AgeClock::first(newest_request(connection)?, now.wall_ms, doubts),
-    };
-    Ok(RetentionTime {
+    })
+}
+
+fn time_of(clock: &AgeClock, now: Moment, doubts: Doubts) -> RetentionTime {
+    RetentionTime {
         now_ms: now.wall_ms,
         aged_at_ms: clock.aged_at_ms(now.wall_ms),
         held_back: clock.held_back(now.wall_ms, doubts.patience_ms),
-    })
+    }
 }
 
 /// Whether the store doubts the clock, whatever its limits are.

@@ -19,8 +19,7 @@ impl Index {
 }
 
 fn step_back(connection: &Connection, clock_ms: i64) -> rusqlite::Result<Option<ClockStepRecord>> {
-    let newest_ts: Option<i64> =
-        connection.query_row("SELECT max(ts) FROM request_rows", [], |row| row.get(0))?;
+    let newest_ts: Option<i64> = connection.query_row("SELECT max(ts) FROM request_rows", [], |row| row.get(0))?;
     let Some(from_ts) = newest_ts.filter(|newest_ts| newest_ts.saturating_sub(clock_ms) > STEP_MS_MIN) else {
         return Ok(None);
     };

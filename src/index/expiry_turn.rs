@@ -7,6 +7,7 @@ use super::expiry::{self, Stage};
 use super::expiry_plan;
 use super::row_retention::{RetentionTime, RowRetention};
 use crate::ground::error::IndexError;
+use crate::ground::machine_clock::Moment;
 use crate::ground::position::SegmentId;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,12 @@ impl Index {
     /// Whether that thread is copying SQLite's WAL. Making anything durable waits until the copy is made.
     pub(crate) fn is_copying(&self) -> bool {
         self.copier.is_copying()
+    }
+
+    /// What time it is for what is kept for `age_ms`; the clock's time where nothing goes by its age.
+    pub(crate) fn retention_time(&mut self, age_ms: Option<u64>, now: Moment) -> Result<RetentionTime, IndexError> {
+        let time = self.ages.time(&self.connection, age_ms, now);
+        self.checked(time)
     }
 
     /// Removes what is expired, for some milliseconds; returns whether there is more to do at once. No segment before

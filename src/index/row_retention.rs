@@ -108,7 +108,8 @@ impl RowRetention {
     /// What is to expire now; `None`: nothing beyond what has expired.
     pub(crate) fn cut(&self, state: DatabaseState, time: RetentionTime) -> Option<ExpiryCut> {
         let RetentionTime { now_ms, aged_at_ms, .. } = time;
-        let by_age = self.kept_since_by_age(aged_at_ms).map(|kept_since| ExpiryCut { kept_since, reason: CutReason::Age });
+        let by_age =
+            self.kept_since_by_age(aged_at_ms).map(|kept_since| ExpiryCut { kept_since, reason: CutReason::Age });
         let by_size = state.oldest.map(|OldestRequests { first_ts, last_ts, newest_ts }| ExpiryCut {
             kept_since: kept_since_behind(first_ts, last_ts, newest_ts.min(now_ms)),
             reason: CutReason::Size,

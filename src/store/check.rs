@@ -101,7 +101,8 @@ pub(super) fn check_at(
     // The database before the log: what is folded meanwhile was in the log that is read now.
     let database = check_database(dir, quick, now, &mut findings);
     let in_use = writer_lock::is_held(dir);
-    let folded = database.as_ref().map_or(0, |found| found.totals.checkpoint.map_or(0, |checkpoint| checkpoint.sequence));
+    let folded =
+        database.as_ref().map_or(0, |found| found.totals.checkpoint.map_or(0, |checkpoint| checkpoint.sequence));
     let log = LogState::read(&wal_dir, in_use, u64::try_from(folded).unwrap_or(0), &mut findings, &mut |done| {
         progress(CheckProgress { part: CheckedPart::Log, log_done: done });
     })?;

@@ -1,6 +1,7 @@
 //! Faults that only a test can order: syncs that fail, threads that panic. What the store says then, what it keeps, and
 //! what the next one who opens it finds.
 
+mod clock_tests;
 #[path = "../../tests/fixture/src/lib.rs"]
 #[allow(
     dead_code,
@@ -10,7 +11,6 @@
     reason = "the fixture's own package; a part of it is used here"
 )]
 mod fixture;
-mod clock_tests;
 mod newer_tests;
 mod trouble_tests;
 

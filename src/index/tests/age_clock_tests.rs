@@ -65,7 +65,13 @@ fn ages_count_from_the_time_that_passed_until_the_clock_has_stood_by_what_it_say
         ("set right again", MONTH, &[Step(YEAR), Pass(DAY_MS), Step(-YEAR)], DAY_MS, false),
         ("nobody sets it right", MONTH, &[Step(YEAR), Pass(7 * DAY_MS - 1)], 7 * DAY_MS - 1, true),
         ("for a week", MONTH, &[Step(YEAR), Pass(7 * DAY_MS)], YEAR + 7 * DAY_MS, false),
-        ("wrong again", MONTH, &[Step(YEAR), Pass(DAY_MS), Step(-YEAR), Step(YEAR), Pass(6 * DAY_MS)], 7 * DAY_MS, true),
+        (
+            "wrong again",
+            MONTH,
+            &[Step(YEAR), Pass(DAY_MS), Step(-YEAR), Step(YEAR), Pass(6 * DAY_MS)],
+            7 * DAY_MS,
+            true,
+        ),
         // Believed though wrong, and then set right: the clock is the earlier one, so it counts at once.
         ("a wrong belief", MONTH, &[Step(YEAR), Pass(7 * DAY_MS), Step(-YEAR)], 7 * DAY_MS, true),
         ("mends itself", MONTH, &[Step(YEAR), Pass(7 * DAY_MS), Step(-YEAR), Pass(7 * DAY_MS)], 14 * DAY_MS, false),

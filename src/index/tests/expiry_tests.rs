@@ -422,8 +422,12 @@ fn records_that_wait_for_a_newer_build_keep_no_database_above_its_limit() {
         fixture.index().connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())).unwrap();
         let before = std::fs::metadata(&path).unwrap().len();
         config.database_bytes_max = Some(before / 2);
-        let planned =
-            ExpiryPlan::read(&fixture.index().connection, &RowRetention::new(&config), RetentionTime::of_clock(i64::MAX), SegmentId(1));
+        let planned = ExpiryPlan::read(
+            &fixture.index().connection,
+            &RowRetention::new(&config),
+            RetentionTime::of_clock(i64::MAX),
+            SegmentId(1),
+        );
         let planned = planned.unwrap().unwrap();
         assert_eq!(planned.reason, ExpiryReason::Size);
         expire_all(fixture.index(), &config, i64::MAX);

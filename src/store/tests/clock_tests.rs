@@ -2,6 +2,7 @@
 //! their times are odd.
 
 use super::fixture::wait_until;
+use crate::Request;
 use crate::ground::config::Config;
 use crate::ground::health::Part;
 use crate::ground::machine_clock::MachineClock;
@@ -12,7 +13,6 @@ use crate::record::record::DECODER;
 use crate::store::check::{CheckReport, check_at};
 use crate::store::finding::Severity;
 use crate::store::store::Store;
-use crate::Request;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -76,7 +76,8 @@ impl Fixture {
     /// How many are left of the thirty that [`Self::of_a_month`] recorded.
     fn of_the_month(&self) -> u64 {
         let database = rusqlite::Connection::open(self.config.dir.join("store.db")).unwrap();
-        let sql = "SELECT count(*) FROM requests WHERE CAST(substr(request_id, length('request-') + 1) AS INTEGER) < 30";
+        let sql =
+            "SELECT count(*) FROM requests WHERE CAST(substr(request_id, length('request-') + 1) AS INTEGER) < 30";
         database.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 

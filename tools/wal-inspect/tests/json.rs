@@ -417,7 +417,8 @@ fn a_step_of_the_clock_says_from_when_to_when() {
     mcplog::record::Record::ClockStep(step).encode(&mut payload);
     log.append_frame(0, &payload);
     let found = run(&log, &["dump", "--kind", "clock_step"]);
-    let [Object::ClockStep { kind_number: 6, sequence: 7, from_ts: TS, to_ts, between_runs: false, .. }] = found[..] else {
+    let [Object::ClockStep { kind_number: 6, sequence: 7, from_ts: TS, to_ts, between_runs: false, .. }] = found[..]
+    else {
         panic!("{found:?}")
     };
     assert_eq!(to_ts, TS - 90_000);

@@ -62,7 +62,8 @@ impl<'a> Notes<'a> {
         }
         let clock = query.clock_step_totals(time_range)?;
         if let Some(step) = clock.last {
-            let times = if clock.steps == 1 { String::new() } else { format!("{} times, the last time ", count(clock.steps)) };
+            let times =
+                if clock.steps == 1 { String::new() } else { format!("{} times, the last time ", count(clock.steps)) };
             let note = format!("The clock was set {times}{}; times around then are wrong.", self.step(&step));
             self.write(WARNING, &note)?;
         }

@@ -2,7 +2,8 @@
 
 use mcplog::event::DetailValue;
 use mcplog::record::{
-    ClockStepRecord, GapRecord, Id, Kind, Record, RequestRecord, SchemaVersionRecord, SessionClosedRecord, SessionRecord,
+    ClockStepRecord, GapRecord, Id, Kind, Record, RequestRecord, SchemaVersionRecord, SessionClosedRecord,
+    SessionRecord,
 };
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
