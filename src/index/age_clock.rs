@@ -55,13 +55,14 @@ pub(crate) struct Doubts {
     pub(crate) patience_ms: i64,
 }
 
-/// The clock is not believed: what to tell people.
+/// Ages do not count from the clock, because it is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct HeldBack {
-    /// How far the clock is ahead of the believed time; behind, if negative.
-    pub(crate) ahead_ms: i64,
-    /// After how much more time it is believed.
-    pub(crate) left_ms: i64,
+#[non_exhaustive]
+pub struct HeldBack {
+    /// How far the clock is ahead of the time that is known to have passed, in milliseconds; behind, if negative.
+    pub ahead_ms: i64,
+    /// After how much more time it is believed, in milliseconds.
+    pub left_ms: i64,
 }
 
 impl Doubts {
@@ -109,6 +110,7 @@ impl AgeClock {
 }
 
 impl fmt::Display for HeldBack {
+    /// A sentence that says what is so, and what ends it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (off, left) = (in_words(self.ahead_ms.saturating_abs()), in_words(self.left_ms));
         if self.ahead_ms >= 0 {

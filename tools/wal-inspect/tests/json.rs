@@ -454,7 +454,7 @@ fn what_can_not_be_decoded_is_an_object_with_its_bytes() {
         sequence: 7,
         kind_number: 9,
         kind_version: 1,
-        reason: "record kind 9, version 1: this build knows the kinds 1 to 5; a newer mcplog reads it".into(),
+        reason: "record kind 9, version 1: this build knows the kinds 1 to 6; a newer mcplog reads it".into(),
         payload_hex: "0901ff1b".into(),
     };
     let undecodable = Object::Undecodable {
@@ -620,7 +620,7 @@ fn the_page_lists_every_member_of_every_type_and_no_other() {
             }
         }
     }
-    let types = "contradiction damage gap missing newer note request schema_version segment session session_closed summary \
+    let types = "clock_step contradiction damage gap missing newer note request schema_version segment session session_closed summary \
                  torn_tail undecodable unreadable";
     assert_eq!(seen.into_iter().collect::<Vec<_>>().join(" "), types, "each type was printed");
 }
