@@ -16,6 +16,7 @@ use crate::ground::error::{IndexError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::{Sequence, WriterId};
+use crate::ground::room::{Reserve, TooLittle};
 use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
@@ -61,6 +62,9 @@ pub(crate) struct Compactor {
     newer_records: NewerRecords,
     row_retention: RowRetention,
     clock: MachineClock,
+    reserve: Reserve,
+    /// Folding waits, because there is so little room.
+    too_little_room: Option<TooLittle>,
     /// Up to here, committed.
     checkpoint: Checkpoint,
     reader: Option<SegmentReader>,
@@ -113,6 +117,8 @@ impl Compactor {
             newer_records,
             row_retention: RowRetention::new(config),
             clock: handles.clock,
+            reserve: Reserve::new(config),
+            too_little_room: None,
             checkpoint,
             reader: None,
             failed_reads: 0,
@@ -138,7 +144,10 @@ impl Compactor {
                         Some(error) => {
                             self.health.report(Part::Fold, format_args!("what is not needed any more stays: {error}"));
                         }
-                        None => self.health.clear(Part::Fold),
+                        None => match self.too_little_room {
+                            Some(too_little) => self.health.report(Part::Fold, format_args!("folding waits: {too_little}")),
+                            None => self.health.clear(Part::Fold),
+                        },
                     }
                     retry = RETRY_MIN;
                     match idle {
@@ -234,13 +243,15 @@ impl Compactor {
         let has_folded = match &next {
             None => {
                 // Whatever numbers lie between, no segment has their records.
+                self.too_little_room = None;
                 if appended > self.progress.folded() {
                     self.progress.set_folded(appended, 0);
                 }
                 false
             }
             Some(FoldLimit { segment, limit, last }) => {
-                let any = *last > folded;
+                self.too_little_room = if *last > folded { self.reserve.admits_folding().err() } else { None };
+                let any = *last > folded && self.too_little_room.is_none();
                 if any {
                     let folded = self.fold_batch(segment, *limit, *last);
                     let is_unreadable = folded.as_ref().is_err_and(FoldError::is_unreadable);

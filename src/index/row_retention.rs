@@ -72,7 +72,7 @@ pub(crate) struct ExpiryCut {
 pub(crate) enum CutReason {
     /// [`Config::keep_rows_age_ms`].
     Age,
-    /// [`Config::database_bytes_max`].
+    /// [`Config::database_limit`].
     Size,
     /// None: somebody set the clock back, to before what is kept.
     Clock,
@@ -92,7 +92,7 @@ impl RowRetention {
     pub(crate) const UNLIMITED: Self = Self { age_max_ms: None, bytes_max: None };
 
     pub(crate) fn new(config: &Config) -> Self {
-        Self { age_max_ms: config.keep_rows_age_ms, bytes_max: config.database_bytes_max }
+        Self { age_max_ms: config.keep_rows_age_ms, bytes_max: config.database_limit() }
     }
 
     /// Whether there is any limit.

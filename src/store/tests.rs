@@ -12,6 +12,7 @@ mod clock_tests;
 )]
 mod fixture;
 mod newer_tests;
+mod room_tests;
 mod trouble_tests;
 
 use crate::ground::config::Config;
