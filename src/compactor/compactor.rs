@@ -145,7 +145,9 @@ impl Compactor {
                             self.health.report(Part::Fold, format_args!("what is not needed any more stays: {error}"));
                         }
                         None => match self.too_little_room {
-                            Some(too_little) => self.health.report(Part::Fold, format_args!("folding waits: {too_little}")),
+                            Some(too_little) => {
+                                self.health.report(Part::Fold, format_args!("folding waits: {too_little}"))
+                            }
                             None => self.health.clear(Part::Fold),
                         },
                     }

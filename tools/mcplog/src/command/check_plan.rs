@@ -18,7 +18,11 @@ pub(super) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<
     let dir = &args.store.dir;
     let config = match &args.config {
         Some(path) => store_settings(path, dir).map_err(|error| CliError::Failed(chain(&error)))?,
-        None => mcplog::Config::new(dir),
+        None => {
+            let mut config = mcplog::Config::new(dir);
+            config.limit_database_by_disk = true;
+            config
+        }
     };
     let plan = mcplog::plan(&config).map_err(|error| CliError::Failed(error.to_string()))?;
     if args.json {
