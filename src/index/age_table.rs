@@ -30,7 +30,8 @@ pub(crate) struct SavedAge {
 }
 
 impl Ages {
-    /// What time it is for what is kept for `age_ms`; the clock's time where nothing goes by its age.
+    /// What time it is for what is kept for `age_ms`; the clock's time where nothing goes by its age. [`Ages::save_if_due`]
+    /// comes behind it.
     pub(super) fn time(
         &mut self,
         connection: &Connection,
@@ -45,15 +46,21 @@ impl Ages {
         let doubts = Doubts::of_age(age_ms);
         let clock = next(connection, self.last, now, doubts)?;
         self.last = Some((clock, now));
+        Ok(time_of(&clock, now, doubts))
+    }
+
+    /// Writes the row, if that is due.
+    pub(super) fn save_if_due(&mut self, connection: &Connection, age_ms: Option<u64>) -> rusqlite::Result<()> {
+        let (Some(age_ms), Some((clock, now))) = (age_ms, self.last) else { return Ok(()) };
         let is_saved = self.saved.is_some_and(|(saved, at)| {
             saved.doubted_ms.is_some() == clock.doubted_ms.is_some()
                 && now.since(&at).is_some_and(|passed_ms| passed_ms < SAVE_INTERVAL_MS)
         });
         if !is_saved {
-            save(connection, &clock, doubts, &now)?;
+            save(connection, &clock, Doubts::of_age(age_ms), &now)?;
             self.saved = Some((clock, now));
         }
-        Ok(time_of(&clock, now, doubts))
+        Ok(())
     }
 }
 

@@ -33,7 +33,13 @@ impl Index {
     /// What time it is for what is kept for `age_ms`; the clock's time where nothing goes by its age.
     pub(crate) fn retention_time(&mut self, age_ms: Option<u64>, now: Moment) -> Result<RetentionTime, IndexError> {
         let time = self.ages.time(&self.connection, age_ms, now);
-        self.checked(time)
+        let time = self.checked(time)?;
+        let saved = self.ages.save_if_due(&self.connection, age_ms);
+        if let Err(error) = self.checked(saved) {
+            // On a full disk, say: then what is expired must go all the same, to make room. The next look tries again.
+            tracing::debug!(%error, "the believed time is not saved");
+        }
+        Ok(time)
     }
 
     /// Removes what is expired, for some milliseconds; returns whether there is more to do at once. No segment before

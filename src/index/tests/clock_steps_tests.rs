@@ -4,6 +4,7 @@ use super::*;
 
 const NOW: i64 = 1_760_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
+const LATER: i64 = NOW + 2 * HOUR_MS;
 
 /// A database with a request of that time, and steps on record, from when to when.
 fn database(newest_ts: Option<i64>, steps: &[(i64, i64)]) -> Connection {
@@ -23,18 +24,19 @@ fn database(newest_ts: Option<i64>, steps: &[(i64, i64)]) -> Connection {
 
 #[test]
 fn a_request_later_than_the_clock_is_a_step_back_unless_one_on_record_explains_it() {
-    let later = NOW + 2 * HOUR_MS;
-    let cases: &[(&str, Option<i64>, &[(i64, i64)], bool)] = &[
+    // What it is; when the newest request was recorded; the steps on record; whether there is another.
+    type Case = (&'static str, Option<i64>, &'static [(i64, i64)], bool);
+    let cases: &[Case] = &[
         ("nothing recorded", None, &[], false),
         ("all before", Some(NOW - HOUR_MS), &[], false),
         ("within a minute", Some(NOW + STEP_MS_MIN), &[], false),
         ("beyond", Some(NOW + STEP_MS_MIN + 1), &[], true),
-        ("hours", Some(later), &[], true),
-        ("told by the run before", Some(later), &[(later, NOW)], false),
-        ("seen as it happened", Some(later), &[(later + HOUR_MS, NOW)], false),
-        ("just before the last request", Some(later), &[(later - 1_000, NOW)], false),
-        ("another step, before", Some(later), &[(NOW, NOW - HOUR_MS)], true),
-        ("a step ahead explains nothing", Some(later), &[(later, later + HOUR_MS)], true),
+        ("hours", Some(LATER), &[], true),
+        ("told by the run before", Some(LATER), &[(LATER, NOW)], false),
+        ("seen as it happened", Some(LATER), &[(LATER + HOUR_MS, NOW)], false),
+        ("just before the last request", Some(LATER), &[(LATER - 1_000, NOW)], false),
+        ("another step, before", Some(LATER), &[(NOW, NOW - HOUR_MS)], true),
+        ("a step ahead explains nothing", Some(LATER), &[(LATER, LATER + HOUR_MS)], true),
         ("stamped by somebody", Some(i64::MAX), &[], true),
         ("stamped by somebody, told", Some(i64::MAX), &[(i64::MAX, NOW)], false),
     ];

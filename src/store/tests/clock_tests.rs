@@ -294,8 +294,8 @@ fn each_step_is_a_row_and_counts_and_no_suspension_does() {
         wait_until("it is counted", || fixture.store().stats().clock_steps == expected);
         fixture.record(0);
     }
-    let steps: Vec<_> = fixture.steps().iter().map(|step| (step.step_ms as f64 / 10_000.0).round() as i64).collect();
-    assert_eq!(steps, [9, -9, -360]);
+    let steps: Vec<_> = fixture.steps().iter().map(|step| (step.step_ms as f64 / 10_000.0).round()).collect();
+    assert_eq!(steps, [9.0, -9.0, -360.0]);
     let events = fixture.store().stats();
     assert_eq!((events.appended, events.folded), (fixture.recorded, fixture.recorded), "a step is no event");
     // They go with the rows of their time.
