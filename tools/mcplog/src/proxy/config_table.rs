@@ -23,6 +23,7 @@ pub(super) const KEYS: [(&str, &[&str]); 4] = [
         "[store]",
         &[
             "dir",
+            "require_recording",
             "keep",
             "max_size",
             "session_idle",
