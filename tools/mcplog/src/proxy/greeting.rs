@@ -3,6 +3,7 @@
 //! Pure.
 
 use super::config::Settings;
+use super::http::StoreNumbers;
 use super::recording::Ending;
 use mcplog_terminal::shell::quoted;
 use mcplog_terminal::text::{escape, wrap};
@@ -13,21 +14,21 @@ use std::path::Path;
 /// How wide a paragraph is, in columns.
 const WIDTH: usize = 78;
 
-/// What is said at the start. `reason`: why nothing is recorded, although it should be.
+/// What is said at the start. `store`: how recording goes, if it should.
 pub(super) fn greeting(
     settings: &Settings,
     address: SocketAddr,
     admin: Option<SocketAddr>,
-    reason: Option<&str>,
+    store: Option<&StoreNumbers>,
 ) -> String {
     let upstream = &settings.proxy.upstream;
     let dir = quoted(&settings.store.dir.display().to_string());
     let mut text = String::new();
     let mut line = |line: String| _ = writeln!(text, "{line}");
-    line(match (settings.records, reason) {
-        (false, _) => "mcplog is recording nothing.".to_owned(),
-        (true, None) => "mcplog is recording.".to_owned(),
-        (true, Some(_)) => "mcplog passes everything on, but IS NOT RECORDING.".to_owned(),
+    line(match store.map(|store| store.recording) {
+        None => "mcplog is recording nothing.".to_owned(),
+        Some(true) => "mcplog is recording.".to_owned(),
+        Some(false) => "mcplog passes everything on, but IS NOT RECORDING.".to_owned(),
     });
     line(format!("  clients connect to  http://{address}{}", upstream.path()));
     line(format!("  upstream            {}  (proxy name: {})", upstream.recorded(), settings.proxy.name));
@@ -40,12 +41,15 @@ pub(super) fn greeting(
     if settings.records {
         line(format!("  to look at it       mcplog logs --dir {dir}"));
     }
-    if let Some(reason) = reason.filter(|_| settings.records) {
-        let reason = format!(
-            "Not recorded is what passes now: {reason}. It tries again every few seconds; what is missed is counted, and \
-             becomes a gap. `mcplog check --dir {dir}` may say more, --require-recording makes this an error."
-        );
-        wrap(&escape(&reason), WIDTH).into_iter().for_each(|part| line(part.to_owned()));
+    if let Some(StoreNumbers { trouble: Some(trouble), recording, .. }) = store {
+        let trouble = match recording {
+            true => format!("The store is {trouble}. What passes is in its log all the same."),
+            false => format!(
+                "What passes now is not recorded: {trouble}. mcplog tries again every few seconds, and counts what is missed. \
+                 With --require-recording it does not start instead."
+            ),
+        };
+        wrap(&escape(&trouble), WIDTH).into_iter().for_each(|part| line(part.to_owned()));
     }
     if !address.ip().is_loopback() {
         line(format!("Anybody who reaches {address} can use the upstream: the proxy asks for no credentials."));

@@ -15,9 +15,9 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// How long clients wait at the start for a store that is being opened: a sound one takes some 30 ms, and the first requests
-/// should be on record. Then they are served without.
-const START_PATIENCE: Duration = Duration::from_millis(500);
+/// How long clients wait at the start for a store that is being opened, and neither open nor refused: a sound one takes some
+/// 30 ms, on a busy disk a second, and the first requests should be on record. Then they are served without.
+const START_PATIENCE: Duration = Duration::from_secs(5);
 /// The exit code of a process that was told twice to stop, as shells have it for an interrupted one.
 const EXIT_INTERRUPTED: i32 = 130;
 
@@ -63,9 +63,12 @@ fn serve(args: ProxyArgs, talk: &Talk) -> Result<(), RunError> {
     let serving = Serving { runtime: runtime.handle().clone(), accepts: Arc::default() };
     let metrics = proxy.metrics();
     let mut keeper = match settings.records {
-        true => Some(StoreKeeper::start(settings.store.clone(), switch, learn).map_err(RunError::Thread)?),
+        true => Some(
+            StoreKeeper::start(settings.store.clone(), switch, settings.require_recording, learn)
+                .map_err(RunError::Thread)?,
+        ),
         false => {
-            learn(Vec::new());
+            learn(Some(Vec::new()));
             None
         }
     };
@@ -87,9 +90,9 @@ fn serve(args: ProxyArgs, talk: &Talk) -> Result<(), RunError> {
         Ok(admin) => {
             let mut proxy = proxy.serve();
             serving.began(&proxy);
-            let reason = board.as_ref().and_then(|board| board.reason());
+            let store = board.as_ref().map(|board| board.numbers());
             let admin_address = admin.as_ref().map(|admin| admin.local_addr);
-            talk.say(&greeting(&settings, proxy.local_addr(), admin_address, reason.as_deref()));
+            talk.say(&greeting(&settings, proxy.local_addr(), admin_address, store.as_ref()));
             runtime.block_on(async {
                 while signals.next().await == Wish::Reload {
                     reload(&args, &settings, &mut proxy, keeper.as_ref(), talk);

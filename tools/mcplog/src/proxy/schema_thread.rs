@@ -31,8 +31,8 @@ struct Shared {
 struct State {
     /// Oldest first.
     results: VecDeque<SchemaResult>,
-    /// What is on record, if the thread was not told yet.
-    known: Option<Vec<KnownSchema>>,
+    /// What is on record, if the thread was not told yet; `Some(None)` where nobody knows any more.
+    news: Option<Option<Vec<KnownSchema>>>,
     /// Whether the thread knows what is on record, and looks at results.
     looks: bool,
     is_stopped: bool,
@@ -48,9 +48,10 @@ impl SchemaThread {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Says what is on record, of all proxies and upstreams. What was learned before is forgotten.
-    pub(super) fn learn(&self, known: Vec<KnownSchema>) {
-        self.shared.state.lock().known = Some(known);
+    /// Says what is on record, of all proxies and upstreams, in place of what was learned before; `None`: the store is gone,
+    /// and results wait for what the next one has.
+    pub(super) fn learn(&self, known: Option<Vec<KnownSchema>>) {
+        self.shared.state.lock().news = Some(known);
         self.shared.changed.notify_one();
     }
 
@@ -91,10 +92,10 @@ impl Shared {
         let mut watch: Option<SchemaWatch> = None;
         loop {
             let mut state = self.state.lock();
-            if let Some(known) = state.known.take() {
-                state.looks = true;
+            if let Some(known) = state.news.take() {
+                state.looks = known.is_some();
                 drop(state);
-                watch = Some(new_watch(known));
+                watch = known.map(&new_watch);
                 continue;
             }
             let result = if watch.is_some() { state.results.pop_front() } else { None };
@@ -103,7 +104,9 @@ impl Shared {
                     drop(state);
                     watch.look_at(&result);
                 }
-                _ if state.is_stopped => return,
+                (Some(_), None) if state.is_stopped => return,
+                // Nobody said what is on record, but there may be a store: a version twice is better than none.
+                (None, _) if state.is_stopped => state.news = Some(Some(Vec::new())),
                 _ => self.changed.wait(&mut state),
             }
         }

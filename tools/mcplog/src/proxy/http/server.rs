@@ -97,7 +97,7 @@ impl Proxy {
     ) -> Result<ProxyHandle, StartError> {
         let listener = Self::bind(config).await?;
         let proxy = Self::prepare(listener, config, Arc::new(sink))?;
-        proxy.learner()(known.to_vec());
+        proxy.learner()(Some(known.to_vec()));
         Ok(proxy.serve())
     }
 
@@ -137,8 +137,8 @@ impl Proxy {
         Ok(Self { listener, local_addr, forwarder, schema, drain: config.drain, ends })
     }
 
-    /// Tells the proxy what is on record of schemas, as often as a store is opened.
-    pub(crate) fn learner(&self) -> impl Fn(Vec<KnownSchema>) + Send + 'static {
+    /// Tells the proxy what is on record of schemas, as often as a store is opened; `None` when one is gone.
+    pub(crate) fn learner(&self) -> impl Fn(Option<Vec<KnownSchema>>) + Send + 'static {
         let schema = self.schema.clone();
         move |known| schema.learn(known)
     }

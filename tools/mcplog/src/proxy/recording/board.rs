@@ -85,12 +85,6 @@ impl Board {
         (self.state.lock().ended.clone(), self.switch.missed_untold())
     }
 
-    /// Why nothing is recorded, if nothing is.
-    pub(crate) fn reason(&self) -> Option<String> {
-        let numbers = self.numbers();
-        numbers.trouble.filter(|_| !numbers.recording)
-    }
-
     pub(super) fn enter(&self, phase: Phase) {
         self.state.lock().phase = phase;
     }

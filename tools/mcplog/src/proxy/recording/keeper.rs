@@ -73,21 +73,25 @@ pub(crate) struct StoreKeeper {
 }
 
 impl StoreKeeper {
-    /// Starts the thread, which opens the store at once. `learn` gets what the store knows of schemas, whenever one was
-    /// opened.
+    /// Starts the thread, which opens the store at once. The [first try](Self::first_try) is a success when the store is open,
+    /// or, where it `must_be_readable`, when all is folded and the database could be read. `learn` gets what the store knows of schemas, whenever one was
+    /// opened, and `None` when it is gone.
     ///
     /// # Errors
     /// The system has no thread to give.
     pub(crate) fn start(
         config: Config,
         switch: Arc<Switch>,
-        learn: impl Fn(Vec<KnownSchema>) + Send + 'static,
+        must_be_readable: bool,
+        learn: impl Fn(Option<Vec<KnownSchema>>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let board = Arc::new(Board::new(Arc::clone(&switch)));
         let (commands, told) = channel();
         let (finished, done) = channel();
         let (first, first_try) = oneshot::channel();
-        let worker = Worker { config, switch, board: Arc::clone(&board), told, learn, first: Some(first), said: None };
+        let of_worker = Arc::clone(&board);
+        let first = Some(first);
+        let worker = Worker { config, switch, must_be_readable, board: of_worker, told, learn, first, said: None };
         std::thread::Builder::new().name("mcplog-store".into()).spawn(move || {
             // Nobody may be left to hear it.
             let _ = finished.send(worker.run());
@@ -130,6 +134,7 @@ impl StoreKeeper {
 struct Worker<L> {
     config: Config,
     switch: Arc<Switch>,
+    must_be_readable: bool,
     board: Arc<Board>,
     told: Receiver<Command>,
     learn: L,
@@ -146,7 +151,7 @@ enum Next {
     Stop(Duration),
 }
 
-impl<L: Fn(Vec<KnownSchema>)> Worker<L> {
+impl<L: Fn(Option<Vec<KnownSchema>>)> Worker<L> {
     /// Until it is told to stop. Says what is wrong with the store then.
     fn run(mut self) -> Option<String> {
         let mut retry = Retry::new();
@@ -219,6 +224,10 @@ impl<L: Fn(Vec<KnownSchema>)> Worker<L> {
                 tracing::warn!(%error, "what an earlier run left in the log is not folded yet");
                 break;
             }
+            if !self.must_be_readable {
+                // Who starts the proxy need not wait for what an earlier run left.
+                self.tell_first(Ok(()));
+            }
             match self.told.try_recv() {
                 Ok(Command::Stop(timeout)) => return Some(timeout),
                 Ok(Command::TryNow) | Err(_) => {}
@@ -227,12 +236,12 @@ impl<L: Fn(Vec<KnownSchema>)> Worker<L> {
         let known = known_schemas(&self.config.dir);
         let first = match known {
             Ok(known) => {
-                (self.learn)(known);
+                (self.learn)(Some(known));
                 Ok(())
             }
             Err(error) => {
                 tracing::warn!(%error, "what is on record of schemas can't be read: they are recorded again");
-                (self.learn)(Vec::new());
+                (self.learn)(Some(Vec::new()));
                 Err(error.into())
             }
         };
@@ -251,6 +260,7 @@ impl<L: Fn(Vec<KnownSchema>)> Worker<L> {
     /// Takes a store away that died. What it lost without a gap to tell of it is told to the next one.
     fn bury(&mut self, reason: String) {
         let from_ts = now_ms() - i64::try_from(LOOK_AFTER.as_millis()).unwrap_or(0);
+        (self.learn)(None);
         let store = self.board.close(Phase::Waiting(reason.clone()));
         self.say(reason);
         let Some(store) = store else { return };
