@@ -10,6 +10,8 @@ mod request_reader;
 mod response_reader;
 
 #[cfg(test)]
+mod announcement_tests;
+#[cfg(test)]
 mod tests;
 
 pub use exchange::{Exchange, Unanswered};
