@@ -94,7 +94,64 @@ fn a_second_signal_ends_it_at_once() {
     proxy.stdout.read_line(&mut line).unwrap();
     assert_eq!(line, "Stopping. Once more ends it at once.\n");
     proxy.signal("-INT");
-    assert_eq!(proxy.end().0.code(), Some(130));
+    let (status, text) = proxy.end();
+    assert_eq!((status.code(), text.as_str()), (Some(130), ENDED_AT_ONCE));
+}
+
+const ENDED_AT_ONCE: &str = "Ended at once. Open requests have no row; what was recorded is safe.\n";
+
+#[test]
+fn a_hangup_reads_the_settings_again_and_ends_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("proxy.toml");
+    let write = |text: &str| std::fs::write(&config, text).unwrap();
+    write("drain = '24h'");
+    let upstream = upstream();
+    let mut proxy = Running::start(dir.path(), &upstream, &["--config", config.to_str().unwrap()]);
+    let _waiting = proxy.send("/hang");
+    proxy.wait_for_metric("mcplog_requests_in_flight 1");
+    write("drain = 5");
+    proxy.signal("-HUP");
+    proxy.wait_for_diagnostics("proxy.toml:1: drain: expected a duration");
+    write("drain = '100ms'\n[store]\nsync = 'always'");
+    proxy.signal("-HUP");
+    proxy.wait_for_diagnostics("[store]");
+    let mut line = String::new();
+    proxy.stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "Settings read again: drain is 100ms.\n");
+    // What was read counts: with the day that was there before, the end would never come.
+    proxy.signal("-TERM");
+    let (status, text) = proxy.end();
+    assert_eq!(status.code(), Some(0), "{text}");
+    assert_eq!(row(dir.path())["error_code"], "proxy_shutdown");
+}
+
+#[test]
+fn signals_that_mean_nothing_end_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let proxy = Running::start(dir.path(), &upstream(), &[]);
+    for (signal, number) in [("-USR1", "signal=10"), ("-USR2", "signal=12")] {
+        proxy.signal(signal);
+        proxy.wait_for_diagnostics(number);
+    }
+    proxy.signal("-PIPE");
+    assert!(proxy.post("/mcp").ends_with(r#"{"tools":[{"name":"a"}]}}"#));
+    proxy.signal("-TERM");
+    assert_eq!(proxy.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_quit_ends_it_at_once_and_loses_nothing_that_was_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let proxy = Running::start(dir.path(), &upstream(), &[]);
+    proxy.post("/mcp");
+    proxy.wait_for_metric("mcplog_events_appended_total 2");
+    proxy.signal("-QUIT");
+    assert_eq!(proxy.end().0.code(), None);
+    let proxy = Running::start(dir.path(), &upstream(), &[]);
+    proxy.signal("-TERM");
+    assert_eq!(proxy.end().0.code(), Some(0));
+    assert_eq!(ask(dir.path(), &["logs"]).lines().count(), 1);
 }
 
 #[test]

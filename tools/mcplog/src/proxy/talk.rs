@@ -3,6 +3,7 @@
 //! Nothing that is said can fail, wait or end anything: neither a terminal that was stopped, nor a pipe that nobody empties,
 //! nor a full device. What can't be said in time is left out, and told.
 
+use anstream::{AutoStream, ColorChoice};
 use mcplog_terminal::detached::Detached;
 use std::backtrace::Backtrace;
 use std::io;
@@ -32,6 +33,7 @@ impl Talk {
         // Fails if somebody has set one up already, which is as good.
         let _ = tracing_subscriber::fmt()
             .with_env_filter(filter)
+            .with_ansi(AutoStream::choice(&io::stderr()) != ColorChoice::Never)
             .with_writer(move || writer.clone())
             // They would be printed on standard error, and a standard error that fails would end the process.
             .log_internal_errors(false)

@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ fn serve(mut stream: TcpStream) {
 /// A proxy that runs. Killed when dropped, so that a failed test leaves nothing behind.
 pub(crate) struct Running {
     pub(crate) child: Child,
-    pub(crate) stdout: BufReader<ChildStdout>,
+    pub(crate) stdout: BufReader<Box<dyn Read>>,
     pub(crate) greeting: String,
     stderr: Arc<Mutex<String>>,
 }
@@ -81,13 +81,38 @@ impl Running {
             .spawn()
             .unwrap();
         let stderr = gather(child.stderr.take().unwrap());
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout: Box<dyn Read> = Box::new(child.stdout.take().unwrap());
+        let mut stdout = BufReader::new(stdout);
         let mut greeting = String::new();
         while !greeting.contains("Ctrl-C stops it.\n") {
             let read = stdout.read_line(&mut greeting).unwrap();
             assert_ne!(read, 0, "it ended after: {greeting}{}", stderr.lock().unwrap());
         }
         Self { child, stdout, greeting, stderr }
+    }
+
+    /// One that is not read: its streams are what the test gives it, and its addresses what the test chose. Waits until it
+    /// serves.
+    pub(crate) fn start_unread(
+        dir: &Path,
+        upstream: &str,
+        stdout: Stdio,
+        stderr: Stdio,
+        configure: impl Fn(&mut Command),
+    ) -> Self {
+        let [listen, admin] = free_addresses();
+        let mut command = mcplog();
+        command.args(["proxy", "--listen", &listen, "--admin", &admin, "--upstream", upstream, "--dir"]).arg(dir);
+        configure(&mut command);
+        let child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(&admin).is_err() || TcpStream::connect(&listen).is_err() {
+            assert!(Instant::now() < deadline, "it does not serve");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let greeting = format!("clients connect to http://{listen}/ health, metrics http://{admin}/");
+        let (nothing, _) = std::io::pipe().unwrap();
+        Self { child, stdout: BufReader::new(Box::new(nothing)), greeting, stderr: Arc::default() }
     }
 
     /// What it said on standard error so far.
@@ -210,6 +235,12 @@ fn gather(mut stream: ChildStderr) -> Arc<Mutex<String>> {
         }
     });
     text
+}
+
+/// Two addresses that are free now.
+fn free_addresses() -> [String; 2] {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().to_string())
 }
 
 /// Host and port of a URL.
