@@ -2,8 +2,6 @@
 //!
 //! What passes through it is tested inside the crate (`src/proxy/proxy_tests`).
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
-
 mod running;
 
 use running::{Running, ask, refused, row, upstream};

@@ -237,8 +237,8 @@ fn run_into(log: &Log, arguments: &[&str], stdout: Stdio) -> (Option<i32>, Strin
     if !arguments.contains(&"--help") && arguments != ["json"] {
         command.arg(log.wal());
     }
-    let output = command.output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    let output = command.output().expect("the tool starts");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 #[test]

@@ -29,13 +29,19 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("not recording, and --require-recording says that this is no start")]
-    NotRecording(#[from] NotRecording),
+    NotRecording(#[source] Box<NotRecording>),
     #[error("starting the runtime")]
     Runtime(#[source] io::Error),
     #[error("starting a thread")]
     Thread(#[source] io::Error),
     #[error("listening for signals")]
     Signals(#[source] io::Error),
+}
+
+impl From<NotRecording> for RunError {
+    fn from(reason: NotRecording) -> Self {
+        Self::NotRecording(Box::new(reason))
+    }
 }
 
 /// Runs the proxy until Ctrl-C or SIGTERM. A second one ends the process at once.

@@ -82,13 +82,22 @@ async fn serving_recording_and_being_well_are_told_apart() {
 async fn a_store_that_hangs_is_told_and_who_asks_whether_the_proxy_serves_does_not_wait_for_it() {
     let desk = Desk::new();
     let store = desk.store.clone();
-    let hanging = store.lock();
+    let (hangs, is_hanging) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let hanging = std::thread::spawn(move || {
+        let _guard = store.lock();
+        hangs.send(()).unwrap();
+        // Until the other end is dropped.
+        let _ = released.recv();
+    });
+    is_hanging.recv().unwrap();
     assert_eq!(desk.get("/livez").await.0, 200);
     let (health, ready, metrics) = tokio::join!(desk.get("/healthz"), desk.get("/readyz"), desk.get("/metrics"));
     assert_eq!((health.0, ready.0, metrics.0), (503, 503, 200));
     assert!(health.1.contains("the store has not answered"), "{}", health.1);
     assert_eq!(desk.get("/livez").await.0, 200);
-    drop(hanging);
+    drop(release);
+    hanging.join().unwrap();
     while desk.get("/healthz").await.0 != 200 {}
 }
 
