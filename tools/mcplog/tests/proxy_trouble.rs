@@ -4,7 +4,7 @@
 
 mod running;
 
-use running::{Running, ask, mcplog, refused, upstream};
+use running::{Running, ask, mcplog, refused, refused_as, upstream};
 use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -92,7 +92,16 @@ impl Trouble {
         Self::new(place, "found a symbolic link", move |_| std::fs::remove_file(path).unwrap())
     }
 
-    /// A parent directory in which nothing can be made.
+    fn busy_database() -> Self {
+        let place = Place::with_store();
+        let holder = place.database();
+        holder
+            .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE meta SET value = value;")
+            .unwrap();
+        Self::new(place, "database is locked", move |_| drop(holder))
+    }
+
+    /// A parent that is no directory.
     fn no_such_parent() -> Self {
         let mut place = Place::new();
         let parent = place.dir.clone();
@@ -117,6 +126,7 @@ impl Trouble {
     fn all() -> Vec<Self> {
         vec![
             Self::locked(),
+            Self::busy_database(),
             Self::newer_database(),
             Self::file_in_its_place(),
             Self::dangling_link(),
@@ -177,14 +187,10 @@ fn whatever_keeps_the_store_shut_the_proxy_serves_says_so_and_records_once_it_ca
 
 #[test]
 fn where_recording_is_required_the_start_is_refused_and_nothing_is_changed() {
-    for Trouble { place, said, .. } in Trouble::all() {
-        if said == "File too large" {
-            // The limit belongs to the command that the other test starts.
-            continue;
-        }
+    for Trouble { place, said, mut command, .. } in Trouble::all() {
         let dir = place.dir.to_str().unwrap();
         let arguments = ["--dir", dir, "--upstream", "http://h", "--listen", "127.0.0.1:0", "--require-recording"];
-        let error = refused(&arguments);
+        let error = refused_as(command.arg("proxy").args(arguments));
         assert!(error.contains(said), "{said}: {error}");
     }
     let place = Place::new();
@@ -193,6 +199,31 @@ fn where_recording_is_required_the_start_is_refused_and_nothing_is_changed() {
     let error = refused(&["--dir", dir, "--upstream", "http://h", "--listen", "127.0.0.1:0", "--require-recording"]);
     assert!(error.contains(&running.child.id().to_string()), "{error}");
     assert!(running.greeting.starts_with("mcplog is recording.\n"), "{}", running.greeting);
+}
+
+#[test]
+fn a_store_that_takes_long_to_open_does_not_keep_the_proxy_from_serving() {
+    if Command::new("strace").arg("--version").output().is_err() {
+        let test = "a_store_that_takes_long_to_open_does_not_keep_the_proxy_from_serving";
+        mcplog_skipped::skip(test, "no strace", "apt-get install strace");
+        return;
+    }
+    let place = Place::new();
+    let mut command = Command::new("strace");
+    // The lock is asked for in vain for twelve seconds. The proxy is the child, and strace a grandchild.
+    command.args(["-D", "-f", "-o", "/dev/null", "-e", "trace=flock", "-e", "inject=flock:delay_enter=12000000"]);
+    command.arg(mcplog().get_program()).env_remove("MCPLOG_DIR").env_remove("RUST_LOG");
+    let proxy = Running::start_as(command, &place.dir, &upstream(), &[]);
+    assert!(proxy.greeting.contains("the store is being opened"), "{}", proxy.greeting);
+    proxy.post("/mcp");
+    assert_eq!(proxy.health("/livez").0, 200);
+    assert_eq!(proxy.health("/readyz").1["events_missed"], 1);
+    proxy.wait_for_code("/readyz", 200);
+    proxy.post("/mcp");
+    wait_until_folded(&proxy, 2);
+    proxy.signal("-TERM");
+    assert_eq!(proxy.end().0.code(), Some(0));
+    assert_eq!(place.number("SELECT sum(events) FROM gaps"), 1);
 }
 
 #[test]

@@ -262,7 +262,12 @@ pub(crate) fn row(dir: &Path) -> serde_json::Value {
 
 /// A start that should fail: what it says on stderr.
 pub(crate) fn refused(arguments: &[&str]) -> String {
-    let output: Output = mcplog().arg("proxy").args(arguments).output().unwrap();
+    refused_as(mcplog().arg("proxy").args(arguments))
+}
+
+/// The same with a command of the test's own.
+pub(crate) fn refused_as(command: &mut Command) -> String {
+    let output: Output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     String::from_utf8(output.stderr).unwrap()
