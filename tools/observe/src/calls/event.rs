@@ -13,7 +13,7 @@ use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::schema::{SchemaResult, Scope};
 use crate::session::ClientIdentity;
-use mcplog::event::Outcome;
+use mcplog::event::{Note, Notes, Outcome};
 use mcplog::{Request, Session, Status};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -77,8 +77,11 @@ impl<'a> Ended<'a> {
             Some(session) => Scope::Session(session.clone()),
             None => Scope::Connection(self.facts.arrival.connection),
         };
-        let ts = self.recording.clock.unix_ms();
-        self.recording.schema.offer(SchemaResult::new(scope, method, self.facts.cursor.clone(), ts, payload.to_vec()));
+        let Recording { budget, clock, schema, .. } = self.recording;
+        match SchemaResult::new(budget, scope, method, self.facts.cursor.clone(), clock.unix_ms(), payload) {
+            Some(result) => schema.offer(result),
+            None => tracing::debug!(method = method.name(), "no memory to look at a schema result"),
+        }
     }
 
     fn verdict(&self) -> Verdict<'_> {
@@ -160,7 +163,14 @@ impl<'a> Ended<'a> {
         request.endpoint = self.origin.endpoint.as_deref();
         request.outcome = Some(verdict.outcome);
         request.cause = verdict.cause;
+        request.notes = self.notes();
         request
+    }
+
+    /// What was odd about it.
+    fn notes(&self) -> Notes {
+        let is_answer_unread = matches!(&self.how, How::Failed(breakdown) if breakdown.is_unread);
+        if self.facts.is_unread || is_answer_unread { Notes::NONE.with(Note::Unread) } else { Notes::NONE }
     }
 
     fn count(&self, verdict: &Verdict<'_>) {

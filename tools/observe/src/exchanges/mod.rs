@@ -14,6 +14,6 @@ mod tests;
 
 pub use exchange::{Exchange, Unanswered};
 pub use head::{RequestHead, ResponseHead, Verb};
-pub use limits::EXCHANGE_BYTES_MAX;
+pub use limits::EXCHANGE_FREE_BYTES;
 pub use request_reader::RequestReader;
 pub use response_reader::ResponseReader;
