@@ -11,6 +11,8 @@ mod response_reader;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unread_tests;
 
 pub use exchange::{Exchange, Unanswered};
 pub use head::{RequestHead, ResponseHead, Verb};
