@@ -96,7 +96,7 @@ fn unpack_plainly(ways: &[Way], body: &[u8]) -> Vec<u8> {
 }
 
 fn looks_like_zlib(body: &[u8]) -> bool {
-    matches!(body, [first, second, ..] if first & 0x8f == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0)
+    matches!(body, [first, second, ..] if first & 0x8f == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31))
 }
 
 struct Unpacked {

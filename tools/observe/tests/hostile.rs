@@ -10,8 +10,9 @@ use mcplog_observe::{
     SchemaResult, Sink, Surroundings, SystemClock, Verb,
 };
 use mcplog_packing::{WAYS, Way, bomb, brotli_with_window, content_encoding, pack, zstd_with_window};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What is promised, in bytes.
@@ -55,7 +56,7 @@ impl Sink for Seen {
 
 impl SchemaQueue for Seen {
     fn offer(&self, result: SchemaResult) {
-        let mut schemas = self.schemas.lock().unwrap();
+        let mut schemas = self.schemas.lock();
         if schemas.len() < QUEUE_MAX {
             schemas.push(result);
         }
@@ -254,7 +255,7 @@ fn play(attacks: &[Attack], budget: &Budget, seen: &Arc<Seen>) -> u64 {
             ordinary_exchange(&observer, EVENTS, events.as_bytes());
         }
         hostile.into_iter().for_each(Hostile::end);
-        seen.schemas.lock().unwrap().drain(..).for_each(drop);
+        seen.schemas.lock().drain(..).for_each(drop);
         observer.finish();
     });
     memory.bytes_max

@@ -3,7 +3,7 @@
 //! Pure. Whatever the decoder allocates is taken from the budget first: its window, which grows with what the stream says, and
 //! its tables. An allocation that is refused ends the reading.
 
-use super::WINDOW_BYTES_MAX;
+use super::limits::WINDOW_BYTES_MAX;
 use super::step::{Stand, Step};
 use crate::budget::{Budget, Share};
 use brotli_decompressor::{

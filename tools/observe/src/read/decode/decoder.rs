@@ -4,15 +4,8 @@
 
 use super::coding::Codings;
 use super::layer::Layer;
+use super::step::Unreadable;
 use crate::budget::Budget;
-
-/// How much is unpacked of one response before the recording gives up on it, in bytes, beside what no coding packs better: a
-/// bound for processor time. Memory is bounded by the budget.
-pub const WORK_BYTES_MAX: u64 = 256 * 1024 * 1024;
-
-/// The body cannot be read: an unknown coding, broken data, too much of it, or no memory for it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Unreadable;
 
 /// Unpacks one body.
 pub struct Decoder {

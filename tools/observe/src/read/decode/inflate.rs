@@ -121,5 +121,5 @@ enum Format {
 /// Whether a deflate stream that begins so has zlib's header. A bare one hardly ever does: these two bytes would begin a
 /// stored block whose padding is not zero.
 fn is_zlib_header(first: u8, second: u8) -> bool {
-    first & 0x0f == 8 && first >> 4 <= 7 && u16::from_be_bytes([first, second]) % 31 == 0
+    first & 0x0f == 8 && first >> 4 <= 7 && u16::from_be_bytes([first, second]).is_multiple_of(31)
 }

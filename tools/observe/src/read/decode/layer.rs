@@ -4,16 +4,12 @@
 
 use super::brotli::Brotli;
 use super::coding::Coding;
-use super::decoder::Unreadable;
 use super::inflate::Inflate;
-use super::step::{Stand, Step};
+use super::limits::{EXPANSION, PIECE_BYTES};
+use super::step::{Stand, Step, Unreadable};
 use super::zstd::Zstd;
 use crate::budget::{Budget, Share};
 
-/// How much is unpacked before it is handed on, in bytes.
-pub const PIECE_BYTES: usize = 16 * 1024;
-/// How many times as long as it came a body may become without limit: text packs no better, and the peer pays for each byte.
-const EXPANSION: u64 = 16;
 /// How many steps may do nothing in a row. A decoder that has bytes and room does something, but for what it hands itself.
 const IDLE_STEPS_MAX: u32 = 4;
 

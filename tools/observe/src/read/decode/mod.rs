@@ -9,6 +9,7 @@ mod coding;
 mod decoder;
 mod inflate;
 mod layer;
+mod limits;
 mod step;
 mod zstd;
 mod zstd_frame;
@@ -16,10 +17,7 @@ mod zstd_frame;
 #[cfg(test)]
 mod tests;
 
-/// The largest window that is held for one body, in bytes. RFC 9659 asks no more of Zstandard in HTTP; Brotli could have twice
-/// as much, but hardly anything is sent that needs it.
-const WINDOW_BYTES_MAX: usize = 8 * 1024 * 1024;
-
 pub use coding::{Coding, Codings};
-pub use decoder::{Decoder, Unreadable, WORK_BYTES_MAX};
-pub use layer::PIECE_BYTES;
+pub use decoder::Decoder;
+pub use limits::{PIECE_BYTES, WORK_BYTES_MAX};
+pub use step::Unreadable;

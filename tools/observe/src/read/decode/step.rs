@@ -1,4 +1,4 @@
-//! What a decoder does in one step.
+//! What a decoder does in one step, and that it can do none any more.
 //!
 //! Pure data.
 
@@ -28,3 +28,7 @@ pub(super) struct Step {
 impl Step {
     pub(super) const DAMAGED: Self = Self { taken: 0, given: 0, stand: Stand::Damaged };
 }
+
+/// The body cannot be read: an unknown coding, broken data, too much of it, or no memory for it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unreadable;

@@ -4,7 +4,7 @@
 //! header is handed on. The library's own, in C, is chosen over one in Rust since what it holds is known and does not
 //! depend on the bytes; its authors fuzz it all the time.
 
-use super::WINDOW_BYTES_MAX;
+use super::limits::WINDOW_BYTES_MAX;
 use super::step::{Stand, Step};
 use super::zstd_frame::{FrameStart, HEADER_BYTES_MAX, frame_start};
 use crate::budget::Share;
