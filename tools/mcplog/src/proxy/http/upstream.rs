@@ -2,6 +2,7 @@
 //!
 //! HTTP/1.1, over TLS where the URL says `https`. Used by the forwarding tasks; it must not look at bodies.
 
+use super::buffer::BUFFER_BYTES_MAX;
 use super::request_body::RequestBody;
 use crate::proxy::upstream_url::UpstreamUrl;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -61,6 +62,7 @@ pub(super) fn connect(
     Ok(Client::builder(TokioExecutor::new())
         .pool_idle_timeout(POOL_IDLE)
         .pool_timer(TokioTimer::new())
+        .http1_max_buf_size(BUFFER_BYTES_MAX)
         .build(connector))
 }
 
