@@ -8,7 +8,7 @@ use mcplog_packing::{Way, all, content_encoding, pack};
 use std::io::Read;
 
 /// How long the content is at most that is packed here, in bytes.
-const CONTENT_BYTES_MAX: usize = 2 * 1024 * 1024;
+const CONTENT_BYTES_MAX: usize = 256 * 1024;
 /// How much is unpacked of a body before it is given up on, and how much of it is looked at for comparison, in bytes.
 const WORK_BYTES_MAX: usize = 2 * CONTENT_BYTES_MAX;
 const PLAIN_BYTES_MAX: usize = 2 * WORK_BYTES_MAX;
