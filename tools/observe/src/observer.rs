@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::recording::{AtomicPhase, Phase, Recording};
 use crate::schema::SchemaQueue;
-use crate::session::Sessions;
+use crate::session::{Postponed, Sessions};
 use crate::sink::Sink;
 use std::sync::Arc;
 
@@ -46,8 +46,8 @@ impl Observer {
     pub fn within(budget: Budget, surroundings: Surroundings) -> Arc<Self> {
         let Surroundings { proxy, sink, schema, counts, clock, session_idle_ms } = surroundings;
         let sessions = Sessions::new(session_idle_ms);
-        let phase = AtomicPhase::new();
-        let recording = Recording { sink, proxy, sessions, schema, counts, clock, budget, phase };
+        let (postponed, phase) = (Postponed::default(), AtomicPhase::new());
+        let recording = Recording { sink, proxy, sessions, postponed, schema, counts, clock, budget, phase };
         Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default() })
     }
 

@@ -50,12 +50,18 @@ impl Clock for StillClock {
 }
 
 #[derive(Default)]
-struct Collector(Mutex<Vec<Seen>>);
+struct Collector {
+    requests: Mutex<Vec<Seen>>,
+    closes: Mutex<Vec<(String, i64)>>,
+}
 
 impl Sink for Collector {
     fn record(&self, event: Event<'_>) -> bool {
+        if let Event::SessionClosed(closed) = event {
+            self.closes.lock().push((closed.session_id.to_owned(), closed.ended_at));
+        }
         if let Event::Request(request) = event {
-            self.0.lock().push(Seen {
+            self.requests.lock().push(Seen {
                 method: request.method.to_owned(),
                 status: request.status,
                 code: request.error_code.map(str::to_owned),
@@ -110,11 +116,16 @@ impl Surrounded {
     pub(crate) fn into_seen(self) -> Vec<Seen> {
         let Self { observer, collector, .. } = self;
         drop(observer);
-        collector.0.lock().clone()
+        collector.requests.lock().clone()
     }
 
     /// The requests that were recorded.
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.collector.0.lock().clone()
+        self.collector.requests.lock().clone()
+    }
+
+    /// The sessions that were closed, and when.
+    pub(crate) fn closes(&self) -> Vec<(String, i64)> {
+        self.collector.closes.lock().clone()
     }
 }

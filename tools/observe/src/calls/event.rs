@@ -12,9 +12,9 @@ use super::outcome;
 use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::schema::{SchemaResult, Scope};
-use crate::session::ClientIdentity;
+use crate::session::{Announcement, ClientIdentity};
 use mcplog::event::{Note, Notes, Outcome};
-use mcplog::{Request, Session, Status};
+use mcplog::{Request, Status};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,7 +65,11 @@ impl<'a> Ended<'a> {
         let mut id_text = Uuid::encode_buffer();
         let request_id = self.facts.request_id.hyphenated().encode_lower(&mut id_text);
         let request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
-        self.recording.sink.record(request.into());
+        let is_taken = self.recording.sink.record(request.into());
+        if is_taken && let Some(session) = &session {
+            // Not before: where this was refused, so would that be, and count as lost too.
+            self.recording.announce_postponed(session);
+        }
         self.count(&verdict);
     }
 
@@ -119,19 +123,26 @@ impl<'a> Ended<'a> {
         if self.has_result()
             && let (Some(client), Some(session)) = (&self.facts.handshake, session)
         {
-            self.recording.sessions.agree(session, verdict.agreed_version.as_deref());
+            self.recording.sessions.agree(session, self.origin.endpoint.as_ref(), verdict.agreed_version.as_deref());
             self.announce(session, client, verdict.agreed_version.as_deref(), false);
         }
     }
 
-    fn announce(&self, session_id: &str, client: &ClientIdentity, protocol_version: Option<&str>, is_derived: bool) {
-        let mut session = Session::new(session_id, self.facts.arrival.ts, &self.recording.proxy);
-        session.client_name = client.name.as_deref();
-        session.client_version = client.version.as_deref();
-        session.protocol_version = protocol_version;
-        session.derived = is_derived;
+    fn announce(
+        &self,
+        session_id: &Arc<str>,
+        client: &ClientIdentity,
+        protocol_version: Option<&str>,
+        is_derived: bool,
+    ) {
         self.recording.counts.sessions.add(1);
-        self.recording.sink.record(session.into());
+        let announcement = Announcement {
+            started_at: self.facts.arrival.ts,
+            client: client.clone(),
+            protocol_version: protocol_version.map(Box::from),
+            is_derived,
+        };
+        self.recording.announce(session_id, announcement);
     }
 
     /// The row. `remembered` is the revision that its session had agreed on before.
@@ -167,10 +178,14 @@ impl<'a> Ended<'a> {
         request
     }
 
-    /// What was odd about it.
+    /// What is odd about the request and its answer.
     fn notes(&self) -> Notes {
-        let is_answer_unread = matches!(&self.how, How::Failed(breakdown) if breakdown.is_unread);
-        if self.facts.is_unread || is_answer_unread { Notes::NONE.with(Note::Unread) } else { Notes::NONE }
+        let (is_lenient, is_answer_unread) = match &self.how {
+            How::Answered(answer) => (self.id.is_some_and(|own| own.differs(answer.message, Slot::Id)), false),
+            How::Failed(breakdown) => (false, breakdown.is_unread),
+        };
+        let noted = [(Note::LenientId, is_lenient), (Note::Unread, self.facts.is_unread || is_answer_unread)];
+        noted.into_iter().filter(|(_, is_so)| *is_so).fold(Notes::NONE, |notes, (note, _)| notes.with(note))
     }
 
     fn count(&self, verdict: &Verdict<'_>) {

@@ -10,6 +10,12 @@ mod request_reader;
 mod response_reader;
 
 #[cfg(test)]
+mod announcement_tests;
+#[cfg(test)]
+mod id_tests;
+#[cfg(test)]
+mod session_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod unread_tests;

@@ -3,7 +3,9 @@
 //! The fixture has verbs: an [`Upstream`] answers by hand, byte by byte where that matters; a [`Fixture`] sends and waits
 //! for what was recorded. No test asserts a time.
 
+mod admin;
 mod codings;
+mod ending;
 mod exchanges;
 mod faults;
 mod outcomes;
