@@ -178,17 +178,14 @@ impl<'a> Ended<'a> {
         request
     }
 
-    /// What is odd about the call.
+    /// What is odd about the request and its answer.
     fn notes(&self) -> Notes {
         let (is_lenient, is_answer_unread) = match &self.how {
-            How::Answered(Answer { message, .. }) => (self.id.is_some_and(|own| own.differs(message, Slot::Id)), false),
+            How::Answered(answer) => (self.id.is_some_and(|own| own.differs(answer.message, Slot::Id)), false),
             How::Failed(breakdown) => (false, breakdown.is_unread),
         };
-        let is_unread = self.facts.is_unread || is_answer_unread;
-        [(is_lenient, Note::LenientId), (is_unread, Note::Unread)]
-            .into_iter()
-            .filter(|(holds, _)| *holds)
-            .fold(Notes::NONE, |notes, (_, note)| notes.with(note))
+        let noted = [(Note::LenientId, is_lenient), (Note::Unread, self.facts.is_unread || is_answer_unread)];
+        noted.into_iter().filter(|(_, is_so)| *is_so).fold(Notes::NONE, |notes, (note, _)| notes.with(note))
     }
 
     fn count(&self, verdict: &Verdict<'_>) {

@@ -215,6 +215,8 @@ impl Exchange {
             self.recording().close_session(&session, self.arrival.ts, false);
         }
         if let (Some(session), Some(not_found)) = (&self.origin.session, not_found)
+            // What passed unread may have said that something else was not found.
+            && !is_unread
             && not_found.is_of_session()
             && !self.recording().sessions.is_elsewhere(session, self.origin.endpoint.as_ref())
         {

@@ -271,3 +271,31 @@ fn responses_beyond_what_one_event_may_bring_pass_unread() {
     assert_eq!(gist(&rows)[0], ("ping", Some("unreadable_response"), UNREAD));
     assert_eq!(gist(&rows)[1], ("tools/call", None, Notes::NONE));
 }
+
+#[test]
+fn a_404_that_passes_unread_closes_no_session() {
+    for (codings, closes) in [(Codings::IDENTITY, 1), (Codings::UNKNOWN, 0)] {
+        let surrounded = Surrounded::new();
+        let observer = &surrounded.observer;
+        let head = RequestHead {
+            verb: Verb::Post,
+            path: "/mcp",
+            session: Some("s"),
+            query: None,
+            protocol_version: None,
+            method: None,
+            name: None,
+        };
+        for status in [200, 404] {
+            let exchange = Exchange::begin(observer, observer.arrival(None, 1), &head, Duration::from_secs(60));
+            let mut request = RequestReader::new(Codings::IDENTITY, &exchange);
+            request.push(br#"{"id":1,"method":"ping"}"#, &exchange);
+            request.finish(true, &exchange);
+            Answering { surrounded: &surrounded, exchange, response: None }
+                .head(status, JSON, codings)
+                .response([&b"what was asked for was not found"[..]])
+                .end(End::Complete);
+        }
+        assert_eq!(surrounded.closes().len(), closes, "{codings:?}");
+    }
+}
