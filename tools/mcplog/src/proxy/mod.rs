@@ -30,4 +30,5 @@ mod proxy_tests;
 
 pub(crate) use self::http::{KnownSchema, Proxy, chain};
 pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
+pub(crate) use config_limits::parse_min_free;
 pub(crate) use run::run;
