@@ -114,7 +114,7 @@ CREATE TABLE session_state (
     proxy             TEXT    NOT NULL,
     started_at        INTEGER NOT NULL,
     last_seen_at      INTEGER NOT NULL,
-    closed_at         INTEGER,              -- the earliest SessionClosed
+    closed_at         INTEGER,              -- the earliest SessionClosed that no request came after; NULL while open
     client_name       TEXT,
     client_version    TEXT,
     client_platform   TEXT,
@@ -126,7 +126,9 @@ CREATE TABLE session_state (
     announced_at      INTEGER,              -- the earliest Session event; NULL until one came
     first_request_at  INTEGER,
     last_request_at   INTEGER,
-    request_proxy     TEXT                  -- the least proxy name among the requests
+    request_proxy     TEXT,                 -- the least proxy name among the requests
+    first_closed_at   INTEGER,              -- the earliest SessionClosed, and the latest
+    last_closed_at    INTEGER
 ) STRICT;
 
 -- What filters and sums over all sessions read instead of session_state: 256 sessions to a page, packed as
@@ -164,8 +166,8 @@ CREATE TABLE rollups (
     UNIQUE (level, start, page)
 ) STRICT;
 
--- A session that was never closed and has been silent for meta.session_idle_ms counts as ended when it was last
--- seen. Computed when read, so that it reopens by itself when it speaks again. (Not unixepoch('subsec'): the sqlite3
+-- A session that is not closed, or spoke again since, and has been silent for meta.session_idle_ms counts as ended when
+-- it was last seen. Computed when read, so that it reopens by itself when it speaks again. (Not unixepoch('subsec'): the sqlite3
 -- shells of before 3.42 don't know it.)
 CREATE VIEW sessions AS
 SELECT session_id, proxy, started_at, last_seen_at,

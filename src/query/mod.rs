@@ -32,6 +32,7 @@ mod resolved_filter;
 pub(crate) mod schema;
 mod search;
 pub(crate) mod session;
+mod slowest;
 #[cfg(test)]
 mod test_store;
 #[cfg(test)]
