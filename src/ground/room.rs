@@ -14,7 +14,7 @@
 //! On the preparing thread, the compactor, and whoever asks for the limits. Nothing here writes.
 
 use super::config::{Config, DATABASE_BYTES_MIN};
-use super::sabotage::{self, Spot};
+use crate::ground::sabotage::{self, Spot};
 use std::fmt;
 use std::path::{Path, PathBuf};
 

@@ -2,6 +2,7 @@
 //!
 //! Declarations only. Options that several commands have are declared once, so that they are the same in all.
 
+use crate::proxy::parse_min_free;
 use clap::{Args, ValueEnum};
 use mcplog::Status;
 use mcplog::query::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
@@ -256,6 +257,9 @@ pub(crate) struct IngestArgs {
     /// Let the oldest requests go where the database would get larger, such as 2GiB
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_size: Option<u64>,
+    /// Leave so much of the disk free, and wait where there is less [default: 1GiB, or a twentieth of the disk]
+    #[arg(long, value_name = "SIZE", value_parser = parse_min_free)]
+    pub(crate) min_free: Option<u64>,
     /// Print the summary as one JSON object
     #[arg(long)]
     pub(crate) json: bool,

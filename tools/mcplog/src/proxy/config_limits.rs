@@ -54,7 +54,7 @@ pub(super) fn parse_database_size(text: &str) -> Result<DatabaseSize, String> {
 }
 
 /// How much of the disk is left free, from a flag.
-pub(super) fn parse_min_free(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_min_free(text: &str) -> Result<u64, String> {
     size::parse_within(text, *MIN_FREES.start(), *MIN_FREES.end())
 }
 

@@ -36,6 +36,7 @@ mod proxy_tests;
 
 pub(crate) use self::http::{Proxy, chain};
 pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
+pub(crate) use config_limits::parse_min_free;
 #[cfg(test)]
 use recording::KnownSchema;
 pub(crate) use recording::known_schemas;
