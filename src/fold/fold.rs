@@ -11,7 +11,7 @@ use super::cut;
 use super::cut_request::{CutRequest, fits};
 use super::session_facts::{Closes, SessionFacts};
 use crate::event::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
-use crate::record::record::{GapRecord, Record, SchemaVersionRecord};
+use crate::record::record::{ClockStepRecord, GapRecord, Record, SchemaVersionRecord};
 use crate::record::request::RequestRecord;
 use std::borrow::Cow;
 
@@ -29,6 +29,8 @@ pub(crate) enum Mutation<'a> {
     SchemaVersion(SchemaVersionRow<'a>),
     /// Events known to be lost.
     Gap(GapRecord),
+    /// A step of the clock.
+    ClockStep(ClockStepRecord),
 }
 
 /// What `record` changes.
@@ -45,6 +47,7 @@ pub(crate) fn fold(record: Record<'_>) -> Mutation<'_> {
         }
         Record::SchemaVersion(version) => Mutation::SchemaVersion(version.into()),
         Record::Gap(gap) => Mutation::Gap(gap),
+        Record::ClockStep(step) => Mutation::ClockStep(step),
     }
 }
 

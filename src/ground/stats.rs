@@ -29,6 +29,8 @@ pub struct Stats {
     pub poisoned_segments: u64,
     /// Records of a newer mcplog that wait in the database for one that knows them. They count as folded.
     pub newer_records: u64,
+    /// How many times the clock was set, ahead or back by more than a minute; between two runs counts with the later one.
+    pub clock_steps: u64,
     /// Bytes that were cut off when the store was opened: torn tails, which a crash left behind the last good frame.
     pub cut_bytes: u64,
     /// Whether the store keeps its promises.

@@ -223,6 +223,27 @@ CREATE TABLE gaps (
     events  INTEGER NOT NULL
 ) STRICT;
 
+-- Steps of the clock by which times are recorded: somebody set it, ahead or back, by more than a minute. Rows that were
+-- recorded around from_ts and to_ts may not be in the order of their times.
+CREATE TABLE clock_steps (
+    id           INTEGER PRIMARY KEY,       -- the record's sequence number in the log
+    from_ts      INTEGER NOT NULL,          -- what the clock would have said; between runs, of the newest request on record
+    to_ts        INTEGER NOT NULL,          -- what it said instead
+    step_ms      INTEGER NOT NULL,          -- from one to the other; negative: set back
+    between_runs INTEGER NOT NULL CHECK (between_runs IN (0, 1))    -- it was set while nobody recorded
+) STRICT;
+
+-- What time it is, as far as ages are concerned, where anything goes by its age: age_clock.rs has the reasons.
+CREATE TABLE age_clock (
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    believed_ms INTEGER NOT NULL,           -- the time that was believed when this was written
+    clock_ms    INTEGER NOT NULL,           -- what the clock said then
+    doubted_ms  INTEGER,                    -- for how long the clock had said something else by then; NULL: they agree
+    patience_ms INTEGER NOT NULL,           -- after so long the clock is believed
+    boot_id     BLOB    NOT NULL,           -- which start of the machine that was; 16 bytes
+    up_ms       INTEGER NOT NULL            -- for how long the machine was up, time in suspension included
+) STRICT;
+
 -- Records of a kind, or of a version of their kind, that the mcplog which came upon them did not know, because a newer one
 -- wrote them. They wait here, whole, until one opens the store that knows them, and become rows of the other tables then.
 CREATE TABLE newer_records (

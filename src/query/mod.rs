@@ -15,6 +15,7 @@
 //! ```
 
 mod cells;
+pub(crate) mod clock_steps;
 mod conditions;
 pub(crate) mod database;
 pub(crate) mod filter;
@@ -42,6 +43,7 @@ mod tuning;
 pub(crate) mod unused;
 mod walk;
 
+pub use clock_steps::{ClockStepRow, ClockStepTotals};
 pub use database::Query;
 pub use filter::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
 pub use integrity::Integrity;

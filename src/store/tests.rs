@@ -1,6 +1,7 @@
 //! Faults that only a test can order: syncs that fail, threads that panic. What the store says then, what it keeps, and
 //! what the next one who opens it finds.
 
+mod clock_tests;
 #[path = "../../tests/fixture/src/lib.rs"]
 #[allow(
     dead_code,
@@ -11,6 +12,7 @@
 )]
 mod fixture;
 mod newer_tests;
+mod room_tests;
 mod trouble_tests;
 
 use crate::ground::config::Config;

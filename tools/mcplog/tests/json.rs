@@ -45,8 +45,8 @@ const OBJECTS: [(&str, &str, &str); 8] = [
 ];
 
 const CHECK: &str = "in_use segments log_bytes records unfolded_records requests sessions database_bytes \
-                     dropped_events quarantined_records newer_records quarantine_files findings verdict";
-const PLAN: &str = "segments expiry kept_since rows";
+                     dropped_events quarantined_records newer_records clock_steps clock_ahead_ms quarantine_files findings verdict";
+const PLAN: &str = "segments expiry kept_since rows clock_ahead_ms";
 const CHECK_FINDING: &str = "verdict file offset reason";
 const REBUILD_FROM_ROWS: &str = "from requests sessions rollups";
 const REBUILD_FROM_LOG: &str = "from requests sessions segments records_before_log moved_to";

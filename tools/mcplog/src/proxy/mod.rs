@@ -22,6 +22,7 @@ mod config_table;
 mod http;
 mod run;
 mod schema_thread;
+mod store_limits;
 mod upstream_url;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use super::config::{ProxyArgs, Settings, SettingsError};
 use super::http::{Admin, KnownSchema, Proxy, ProxyHandle, StartError, StoreNumbers, StoreStatus};
+use super::store_limits;
 use mcplog::query::Query;
 use mcplog::{ShutdownReport, Store};
 use mcplog_observe::Nowhere;
@@ -138,6 +139,7 @@ fn greet(out: &mut impl Write, settings: &Settings, proxy: &ProxyHandle, admin: 
     writeln!(out, "  upstream            {}  (proxy name: {})", upstream.recorded(), settings.proxy.name)?;
     if settings.records {
         writeln!(out, "  records in          {dir}")?;
+        out.write_all(store_limits::told(&settings.store).as_bytes())?;
     }
     if let Some(admin) = admin {
         writeln!(out, "  health, metrics     http://{admin}/healthz  http://{admin}/metrics")?;

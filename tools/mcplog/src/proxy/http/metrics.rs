@@ -32,6 +32,8 @@ pub(crate) struct StoreNumbers {
     pub(crate) lag_ms: u64,
     /// Records of a newer mcplog that wait for it.
     pub(crate) newer_records: u64,
+    /// How many times the clock was set.
+    pub(crate) clock_steps: u64,
     /// `None` while everything is well, else what is not.
     pub(crate) trouble: Option<String>,
 }
@@ -49,6 +51,7 @@ impl From<mcplog::Stats> for StoreNumbers {
             lag_records: stats.lag_records,
             lag_ms: stats.lag_ms,
             newer_records: stats.newer_records,
+            clock_steps: stats.clock_steps,
             trouble: (!stats.health.is_ok()).then(|| stats.health.to_string()),
         }
     }
@@ -117,6 +120,7 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
     let lag = format!("{}.{:03}", store.lag_ms / 1000, store.lag_ms % 1000);
     one("mcplog_lag_seconds", "gauge", "How long the oldest record that is not folded has waited.", &lag);
     one("mcplog_newer_records", "gauge", "Records of a newer mcplog that wait for it.", &store.newer_records);
+    one("mcplog_clock_steps_total", "counter", "How many times somebody set the clock.", &store.clock_steps);
     one("mcplog_healthy", "gauge", "1 while the store is well.", &u8::from(store.trouble.is_none()));
     out
 }
