@@ -104,7 +104,7 @@ impl LogWriter {
 
     /// Records what was dropped, unless that was done just now and there is other work.
     pub(crate) fn append_gap(&mut self, is_idle: bool) {
-        if !self.end.handles.channel.gap.any_untaken() || !is_idle && self.last_gap.elapsed() < GAP_INTERVAL {
+        if self.end.handles.channel.gap.untaken() == 0 || !is_idle && self.last_gap.elapsed() < GAP_INTERVAL {
             return;
         }
         self.last_gap = Instant::now();
@@ -112,6 +112,8 @@ impl LogWriter {
         if self.append(&Record::Gap(gap)) {
             tracing::warn!(events = gap.events, from_ts = gap.from_ts, to_ts = gap.to_ts, "events were dropped");
             self.end.report_appended(0);
+        } else {
+            self.end.handles.channel.gap.put_back(gap);
         }
     }
 

@@ -47,6 +47,9 @@ pub struct ShutdownReport {
     pub folded: u64,
     /// Events lost since the store was opened.
     pub dropped: u64,
+    /// How many of these no gap in the log tells of, because the thread that records gaps died or had no room. Who opens the
+    /// store again may [note](crate::Recorder::note_missed) them.
+    pub dropped_untold: u64,
     /// Records that are safe in the log and not folded; the next one who opens the store folds them.
     pub left_in_log: u64,
     /// What was wrong at the end.

@@ -235,6 +235,11 @@ impl Channel {
         self.gap.total() + if self.is_abandoned() { self.waiting() } else { 0 }
     }
 
+    /// How many of these no gap in the log tells of: none, once an appender that ended by itself had room for it.
+    pub(crate) fn dropped_untold(&self) -> u64 {
+        self.gap.untaken() + if self.is_abandoned() { self.waiting() } else { 0 }
+    }
+
     fn waiting(&self) -> u64 {
         let lanes = self.lanes.lock();
         let accepted: u64 = lanes.accepted.iter().map(|accepted| accepted.load(Ordering::Relaxed)).sum();

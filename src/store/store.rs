@@ -158,6 +158,7 @@ impl Store {
             appended: self.shared.progress.appended_events(),
             folded: self.shared.progress.folded_events(),
             dropped: self.shared.channel.dropped(),
+            dropped_untold: self.shared.channel.dropped_untold(),
             left_in_log: self.shared.progress.appended().0.saturating_sub(self.shared.progress.folded().0),
             health: self.shared.health.get(),
         }

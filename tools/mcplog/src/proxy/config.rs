@@ -57,7 +57,10 @@ pub(crate) struct ProxyArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Where to serve /healthz and Prometheus /metrics [default: nowhere]
+    /// Where to serve /livez, /readyz, /healthz and Prometheus /metrics [default: nowhere]
+    ///
+    /// /livez says whether the proxy serves, /readyz whether it records, /healthz whether the store is well; docs/operating.md
+    /// has more.
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(crate) admin: Option<String>,
 
@@ -104,6 +107,13 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_min_free)]
     pub(crate) min_free: Option<u64>,
 
+    /// Do not start where nothing can be recorded
+    ///
+    /// Without it the proxy serves all the same, says that it is not recording, and tries again until it is. Once it has
+    /// started, trouble with the store never ends it.
+    #[arg(long)]
+    pub(crate) require_recording: bool,
+
     /// Pass everything on and record nothing; there is no store then. To measure what recording costs.
     #[arg(long, hide = true)]
     pub(crate) no_record: bool,
@@ -118,6 +128,10 @@ Examples:
 
 The oldest requests go by age (--keep) and where the database gets too large
 (--max-size). The start tells how large it may get, and what is left free.
+
+The proxy serves even where it can't record: it says so, and records as soon as
+it can. Ctrl-C and SIGTERM let open requests end, a second one ends it at once;
+SIGHUP reads the settings again.
 
 A configuration file has the same settings, and more of the store's; its paths
 are relative to itself. But for name, url, dir and [admin],
@@ -185,6 +199,8 @@ pub(super) struct Settings {
     pub(super) admin: Option<String>,
     pub(super) store: mcplog::Config,
     pub(super) records: bool,
+    /// Whether a proxy that can't record must not start.
+    pub(super) require_recording: bool,
 }
 
 /// Why settings are not usable.
@@ -240,7 +256,13 @@ impl Settings {
         store.min_free_bytes = args.min_free.or(store.min_free_bytes);
         store.validate()?;
         proxy.session_idle_ms = store.session_idle_ms.unwrap_or(SESSION_IDLE_MS_DEFAULT);
-        Ok(Self { proxy, admin: args.admin.or(file.admin), store, records: !args.no_record })
+        Ok(Self {
+            proxy,
+            admin: args.admin.or(file.admin),
+            store,
+            records: !args.no_record,
+            require_recording: args.require_recording || file.store.require_recording.unwrap_or(false),
+        })
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) struct Upstream {
 #[derive(Debug, Default)]
 pub(super) struct StoreTable {
     pub(super) dir: Option<PathBuf>,
+    pub(super) require_recording: Option<bool>,
     keep: Option<Option<Duration>>,
     max_size: Option<Option<u64>>,
     min_free: Option<u64>,
@@ -160,6 +161,7 @@ fn store(mut table: Table<'_>) -> Result<StoreTable, ConfigFileError> {
     let segment_bytes = segment_size.unwrap_or_else(|| Config::new("").segment_bytes);
     let read = StoreTable {
         dir: table.path("dir")?,
+        require_recording: table.boolean("require_recording")?,
         keep: table.duration_limit("keep", KEEPS)?,
         max_size: table.size_limit("max_size", DATABASE_SIZES)?,
         min_free: table.size("min_free", MIN_FREES, 1)?,

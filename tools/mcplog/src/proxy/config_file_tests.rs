@@ -59,7 +59,7 @@ fn every_key_of_the_store_arrives_in_the_librarys_units() {
         ("channel_events = 1_000", |c| c.channel_events = 1_000),
         ("shutdown_timeout = '1.5s'", |c| c.shutdown_ms = 1_500),
     ];
-    let mut keys = BTreeSet::from(["dir"]);
+    let mut keys = BTreeSet::from(["dir", "require_recording"]);
     for (text, set) in cases {
         let mut expected = Config::new("x");
         set(&mut expected);
@@ -221,7 +221,7 @@ fn the_defaults_on_the_page_are_the_defaults() {
     let mut expected = Config::new("x");
     // What the proxy has in place of the library's default.
     expected.session_idle_ms = Some(1_800_000);
-    assert_eq!(store.lines().count(), 11, "{store}");
+    assert_eq!(store.lines().count(), 13, "{store}");
     assert_eq!(store_of(&store), expected);
 
     let arguments = ProxyArgs { upstream: Some("http://127.0.0.1:9000/mcp".to_owned()), ..ProxyArgs::default() };

@@ -21,6 +21,7 @@ pub(super) const KEYS: [(&str, &[&str]); 4] = [
         "[store]",
         &[
             "dir",
+            "require_recording",
             "keep",
             "max_size",
             "min_free",

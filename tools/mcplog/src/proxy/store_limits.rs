@@ -4,7 +4,7 @@
 
 use mcplog_terminal::units::bytes;
 
-/// Two lines: how large the database gets, and what is left free of its disk.
+/// Two lines for the greeting: how large the database gets, and what is left free of its disk.
 pub(super) fn told(store: &mcplog::Config) -> String {
     let database = match store.database_limit() {
         Some(limit) => format!("at most {} (--max-size); then the oldest go", bytes(limit)),
