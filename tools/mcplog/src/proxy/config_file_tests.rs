@@ -221,7 +221,7 @@ fn the_defaults_on_the_page_are_the_defaults() {
     let mut expected = Config::new("x");
     // What the proxy has in place of the library's default.
     expected.session_idle_ms = Some(1_800_000);
-    assert_eq!(store.lines().count(), 13, "{store}");
+    assert_eq!(store.lines().count(), 12, "{store}");
     assert_eq!(store_of(&store), expected);
 
     let arguments = ProxyArgs { upstream: Some("http://127.0.0.1:9000/mcp".to_owned()), ..ProxyArgs::default() };
