@@ -6,7 +6,7 @@
 use super::head::{RequestHead, ResponseHead, Verb, bounded};
 use super::limits::{CALL_BYTES_MAX, CALLS_MAX};
 use crate::arrival::Arrival;
-use crate::calls::{Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response};
+use crate::calls::{Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response, bounded_cause};
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, kind};
 use crate::recording::{Phase, Recording};
@@ -112,6 +112,7 @@ impl Exchange {
         let sessions = &self.recording().sessions;
         let mut state = self.state.lock();
         state.response.status = Some(head.status);
+        state.response.cause = head.cause.map(bounded_cause);
         state.calls.iter().for_each(|call| call.on_response_head(head.status));
         if head.is_success() {
             state.response.new_session = head.session.map(|session| sessions.intern(bounded(session)));
@@ -149,7 +150,8 @@ impl Exchange {
     pub fn end(&self, end: End<'_>) -> Unanswered {
         let is_stopping = self.recording().phase.has_reached(Phase::Stopping);
         let mut state = self.state.lock();
-        let breakdown = Breakdown::of(end, state.response.status, state.is_unreadable, is_stopping);
+        let breakdown = Breakdown::of(end, state.response.status, state.is_unreadable, is_stopping)
+            .or_cause(state.response.cause.as_ref());
         let is_first = state.ended.is_none();
         state.ended.get_or_insert_with(|| breakdown.clone());
         let calls = std::mem::take(&mut state.calls);

@@ -3,9 +3,15 @@
 //! The fixture has verbs: an [`Upstream`] answers by hand, byte by byte where that matters; a [`Fixture`] sends and waits
 //! for what was recorded. No test asserts a time.
 
+mod causes;
+mod clients;
 mod exchanges;
 mod faults;
+mod framing;
+mod loops;
 mod outcomes;
+mod own_errors;
+mod redirects;
 mod schemas;
 mod sessions;
 mod streaming;
