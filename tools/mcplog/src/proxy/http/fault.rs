@@ -161,7 +161,7 @@ impl Cause {
             return fault.into();
         }
         // What the client's library itself says is only which step failed, and the row says that already.
-        let told = error.source().map_or_else(|| error.to_string(), |source| chain(source));
+        let told = error.source().map_or_else(|| error.to_string(), chain);
         let words = if fault == Fault::Other { told } else { format!("{}: {told}", fault.words()) };
         Self { fault, words: Cow::Owned(words) }
     }

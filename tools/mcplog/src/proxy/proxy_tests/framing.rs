@@ -101,7 +101,7 @@ async fn a_request_means_the_same_to_both_sides_or_is_refused() {
             Forwarded(PING, &[("trailer", Some("x-sum")), ("trailer x-sum", Some("1"))]),
         ),
         // Lines that end in a newline only, which RFC 9112 lets pass, end as they should for the upstream.
-        (format!("POST /mcp HTTP/1.1\nhost: h\ncontent-length: 40\n"), PING, Forwarded(PING, &[("host", Some("h"))])),
+        ("POST /mcp HTTP/1.1\nhost: h\ncontent-length: 40\n".into(), PING, Forwarded(PING, &[("host", Some("h"))])),
     ];
     for (head, body, fate) in table {
         let upstream = Upstream::answering(ANSWER).await;
