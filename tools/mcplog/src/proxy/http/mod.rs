@@ -24,9 +24,9 @@ mod unread;
 mod upstream;
 mod via;
 
-pub(super) use admin::{Admin, StoreStatus};
+pub(super) use admin::{Admin, Liveness, Sources};
 pub(crate) use connection_clock::ClientLimits;
 pub(crate) use error_chain::chain;
 pub(super) use metrics::StoreNumbers;
-pub(crate) use server::{KnownSchema, Proxy};
+pub(crate) use server::Proxy;
 pub(super) use server::{ProxyHandle, StartError};

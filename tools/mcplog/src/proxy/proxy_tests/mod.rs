@@ -3,8 +3,10 @@
 //! The fixture has verbs: an [`Upstream`] answers by hand, byte by byte where that matters; a [`Fixture`] sends and waits
 //! for what was recorded. No test asserts a time.
 
+mod admin;
 mod causes;
 mod clients;
+mod ending;
 mod exchanges;
 mod faults;
 mod framing;
