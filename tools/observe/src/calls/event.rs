@@ -82,8 +82,11 @@ impl<'a> Ended<'a> {
             Some(session) => Scope::Session(session.clone()),
             None => Scope::Connection(self.facts.arrival.connection),
         };
-        let ts = self.recording.clock.unix_ms();
-        self.recording.schema.offer(SchemaResult::new(scope, method, self.facts.cursor.clone(), ts, payload.to_vec()));
+        let Recording { budget, clock, schema, .. } = self.recording;
+        match SchemaResult::new(budget, scope, method, self.facts.cursor.clone(), clock.unix_ms(), payload) {
+            Some(result) => schema.offer(result),
+            None => tracing::debug!(method = method.name(), "no memory to look at a schema result"),
+        }
     }
 
     fn verdict(&self) -> Verdict<'_> {
@@ -176,11 +179,17 @@ impl<'a> Ended<'a> {
         request
     }
 
-    /// What is odd about the answer.
+    /// What is odd about the call.
     fn notes(&self) -> Notes {
-        let How::Answered(Answer { message, .. }) = &self.how else { return Notes::NONE };
-        let is_lenient = self.id.is_some_and(|own| own.differs(message, Slot::Id));
-        if is_lenient { Notes::NONE.with(Note::LenientId) } else { Notes::NONE }
+        let (is_lenient, is_answer_unread) = match &self.how {
+            How::Answered(Answer { message, .. }) => (self.id.is_some_and(|own| own.differs(message, Slot::Id)), false),
+            How::Failed(breakdown) => (false, breakdown.is_unread),
+        };
+        let is_unread = self.facts.is_unread || is_answer_unread;
+        [(is_lenient, Note::LenientId), (is_unread, Note::Unread)]
+            .into_iter()
+            .filter(|(holds, _)| *holds)
+            .fold(Notes::NONE, |notes, (_, note)| notes.with(note))
     }
 
     fn count(&self, verdict: &Verdict<'_>) {

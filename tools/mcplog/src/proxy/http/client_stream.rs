@@ -3,8 +3,9 @@
 //! Polled by the connection's task. It tells the connection's clock what passes, and puts words to the refusals that the
 //! library sends for heads that it can't read, which have none. It must not look at anything else.
 
+use super::buffer::BUFFER_BYTES_MAX;
 use super::connection_clock::ConnectionClock;
-use super::refusal::{FIELDS_MAX, HEAD_BYTES_MAX, text_response};
+use super::refusal::{FIELDS_MAX, text_response};
 use http::StatusCode;
 use std::io;
 use std::pin::Pin;
@@ -111,7 +112,7 @@ fn worded(refusal: &[u8]) -> Option<Vec<u8>> {
         StatusCode::URI_TOO_LONG => "the request target is too long: the limit is 65534 bytes".to_owned(),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => format!(
             "the request's head is too large: the limits are {FIELDS_MAX} header fields and {} KiB",
-            HEAD_BYTES_MAX / 1024
+            BUFFER_BYTES_MAX / 1024
         ),
         _ => return None,
     };

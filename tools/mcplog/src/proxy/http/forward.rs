@@ -7,7 +7,7 @@ use super::connection_clock::Busy;
 use super::error_chain::chain;
 use super::fault::{Cause, Fault};
 use super::fault_log::FaultLog;
-use super::headers::{coding, limit_accept_encoding, request_head, response_head, settle_length, strip_hop_by_hop};
+use super::headers::{codings, limit_accept_encoding, request_head, response_head, settle_length, strip_hop_by_hop};
 use super::metrics::Metrics;
 use super::open_exchange::OpenExchange;
 use super::own_response::failed;
@@ -82,7 +82,7 @@ impl Forwarder {
         body: Incoming,
         exchange: &Arc<OpenExchange>,
     ) -> Result<Response<Incoming>, Unanswered> {
-        let body = RequestBody::new(body, coding(&head.headers), exchange.clone());
+        let body = RequestBody::new(body, codings(&head.headers), exchange.clone());
         strip_hop_by_hop(&mut head.headers);
         limit_accept_encoding(&mut head.headers);
         self.via.mark(&mut head.headers, head.version);

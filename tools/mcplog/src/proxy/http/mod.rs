@@ -4,6 +4,7 @@
 //! bodies show it to the observer.
 
 mod admin;
+mod buffer;
 mod client_stream;
 mod connection_clock;
 mod error_chain;

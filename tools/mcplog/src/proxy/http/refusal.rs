@@ -10,8 +10,6 @@ use http::{Method, StatusCode, Version};
 
 /// How many header fields a head may have: what the HTTP library reads without allocating.
 pub(super) const FIELDS_MAX: usize = 100;
-/// How long a head may be, in bytes: the HTTP library's own buffer.
-pub(super) const HEAD_BYTES_MAX: usize = 8192 + 4096 * 100;
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! One task accepts, one task serves each connection, and one gives up on responses that stayed away. The only other
 //! thread is the schema thread. It must not interpret what passes.
 
+use super::buffer::BUFFER_BYTES_MAX;
 use super::client_stream::ClientStream;
 use super::connection_clock::{ClientLimits, ConnectionClock, Phase};
 use super::error_chain::chain;
@@ -319,6 +320,7 @@ async fn serve(
     let mut connection = http1::Builder::new()
         // The connection's clock has limits of its own, which tell a slow head from an idle connection.
         .header_read_timeout(None)
+        .max_buf_size(BUFFER_BYTES_MAX)
         // The upstream decides whether its responses have a date.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);

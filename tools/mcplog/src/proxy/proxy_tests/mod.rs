@@ -6,6 +6,7 @@
 mod admin;
 mod causes;
 mod clients;
+mod codings;
 mod ending;
 mod exchanges;
 mod faults;
@@ -28,7 +29,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use mcplog::event::{Outcome, Transport};
+use mcplog::event::{Notes, Outcome, Transport};
 use mcplog::{Event, Status};
 use mcplog_observe::Sink;
 use parking_lot::Mutex;
@@ -73,6 +74,7 @@ pub(super) struct Row {
     pub(super) endpoint: Option<String>,
     pub(super) outcome: Option<Outcome>,
     pub(super) cause: Option<String>,
+    pub(super) notes: Notes,
 }
 
 impl Row {
@@ -132,6 +134,7 @@ impl Sink for Collector {
                     endpoint: owned(request.endpoint),
                     outcome: request.outcome,
                     cause: owned(request.cause),
+                    notes: request.notes,
                 })
             }
             Event::Session(session) => Seen::Session {
