@@ -151,6 +151,7 @@ impl Played {
             session: head.session,
             content_type: head.content_type,
             codings: codings(head),
+            cause: None,
         };
         self.exchange.on_response_head(&seen);
         self.response = ResponseReader::new(&seen, &self.exchange);

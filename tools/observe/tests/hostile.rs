@@ -187,7 +187,7 @@ fn head(path: &str) -> RequestHead<'_> {
 }
 
 fn response_head(content_type: &str, codings: Codings) -> ResponseHead<'_> {
-    ResponseHead { status: 200, session: None, content_type: Some(content_type), codings }
+    ResponseHead { status: 200, session: None, content_type: Some(content_type), codings, cause: None }
 }
 
 impl<'a> Hostile<'a> {

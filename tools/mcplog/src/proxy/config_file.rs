@@ -3,7 +3,7 @@
 //! Pure but for reading the file. What is absent stays absent: defaults and flags are [`super::config`]'s.
 
 use super::config_limits::{
-    DATABASE_SIZES, DRAINS, KEEPS, LONGEST, MIN_FREES, SIZE_MAX, TIMEOUTS, parse_address, whole_ms,
+    CONNECTIONS, DATABASE_SIZES, DRAINS, KEEPS, LONGEST, MIN_FREES, SIZE_MAX, TIMEOUTS, parse_address, whole_ms,
 };
 use super::config_table::{ConfigFileError, Origin, Table};
 use mcplog::config::{CHANNEL_EVENTS_MAX, LOG_SEGMENTS_MIN, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
@@ -33,6 +33,10 @@ pub(crate) enum ReadError {
 pub(super) struct ConfigFile {
     pub(super) listen: Option<String>,
     pub(super) drain: Option<Duration>,
+    pub(super) head_timeout: Option<Duration>,
+    pub(super) body_timeout: Option<Duration>,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) max_connections: Option<usize>,
     pub(super) admin: Option<String>,
     pub(super) upstream: Upstream,
     pub(super) store: StoreTable,
@@ -84,6 +88,10 @@ impl ConfigFile {
         let file = Self {
             listen: address(&mut root)?,
             drain: root.duration("drain", DRAINS)?,
+            head_timeout: root.duration("head_timeout", TIMEOUTS)?,
+            body_timeout: root.duration("body_timeout", TIMEOUTS)?,
+            idle_timeout: root.duration("idle_timeout", TIMEOUTS)?,
+            max_connections: root.count("max_connections", CONNECTIONS)?.and_then(|count| usize::try_from(count).ok()),
             admin: address(&mut admin)?,
             upstream,
             store: store(root.table("store", "[store]")?)?,

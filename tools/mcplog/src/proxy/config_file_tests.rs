@@ -147,7 +147,11 @@ fn what_is_wrong_is_told_with_file_line_key_expected_and_found() {
         ("sync_interval = '1s'", 1, "no such key: \"sync_interval\"; it belongs to [store]"),
         ("[store]\ndrain = '1s'", 2, "no such key: \"drain\"; it belongs to the beginning of the file"),
         ("[admin]\nzzz = 1", 2, "no such key: \"zzz\"; expected one of listen"),
-        ("[metrics]\nx = 1", 1, "no such key: \"metrics\"; expected one of listen, drain, admin, store, upstream"),
+        (
+            "[metrics]\nx = 1",
+            1,
+            "no such key: \"metrics\"; expected one of listen, drain, head_timeout, body_timeout, idle_timeout, max_connections, admin, store, upstream",
+        ),
     ];
     for (text, line, problem) in cases {
         let expected = format!("/etc/mcplog/proxy.toml:{line}: {problem}");
@@ -230,6 +234,9 @@ fn the_defaults_on_the_page_are_the_defaults() {
     let file = parse(&format!("{}[[upstream]]\n{upstream}", defaults("At the beginning of the file"))).unwrap();
     assert_eq!(upstream.lines().count(), 3, "{upstream}");
     assert_eq!((file.listen, file.drain), (Some(settings.proxy.listen), Some(settings.proxy.drain)));
+    let limits = settings.proxy.client_limits;
+    assert_eq!((file.head_timeout, file.idle_timeout), (Some(limits.head), Some(limits.idle)));
+    assert_eq!(file.body_timeout, Some(settings.proxy.body_timeout));
     assert_eq!(file.upstream.timeout, Some(settings.proxy.upstream_timeout));
     assert_eq!(file.upstream.connect_timeout, Some(settings.proxy.connect_timeout));
     assert_eq!(file.upstream.rewrite_host, Some(settings.proxy.rewrite_host));

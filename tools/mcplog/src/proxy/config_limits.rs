@@ -17,6 +17,8 @@ pub(super) const DRAINS: RangeInclusive<Duration> = Duration::ZERO..=TIMEOUT_MAX
 pub(super) const LONGEST: Duration = Duration::from_millis(SESSION_IDLE_MS_MAX);
 /// For how long requests can be kept.
 pub(super) const KEEPS: RangeInclusive<Duration> = Duration::from_millis(KEEP_ROWS_AGE_MS_MIN)..=LONGEST;
+/// How many clients can be connected: a limit of none would serve nobody.
+pub(super) const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// SQLite and the log count sizes in signed numbers.
 pub(super) const SIZE_MAX: u64 = i64::MAX as u64;
 /// What may be left free of a disk, in bytes.
@@ -29,6 +31,13 @@ pub(super) const DATABASE_SIZES: RangeInclusive<u64> = DATABASE_BYTES_MIN..=SIZE
 /// A time limit of a request, from a flag.
 pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
     duration::parse_within(text, *TIMEOUTS.start(), *TIMEOUTS.end())
+}
+
+/// How many clients may be connected, from a flag.
+pub(super) fn parse_connections(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| CONNECTIONS.contains(number));
+    let expected = || format!("expected a whole number from {} to {}", CONNECTIONS.start(), CONNECTIONS.end());
+    number.and_then(|number| usize::try_from(number).ok()).ok_or_else(expected)
 }
 
 /// How long to wait at the end, from a flag.
@@ -81,6 +90,11 @@ mod tests {
         }
         for (text, holds) in [("0s", true), ("24h", true), ("25h", false), ("5", false)] {
             assert_eq!(parse_drain(text).is_ok(), holds, "{text}");
+        }
+        for (text, holds) in
+            [("0", false), ("1", true), ("1000000", true), ("1000001", false), ("-1", false), ("x", false)]
+        {
+            assert_eq!(parse_connections(text).is_ok(), holds, "{text}");
         }
         for (text, holds) in [("59s", false), ("1m", true), ("36500d", true), ("36501d", false)] {
             assert_eq!(parse_keep(text).is_ok(), holds, "{text}");

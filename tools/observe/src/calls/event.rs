@@ -9,6 +9,7 @@ use super::facts::Facts;
 use super::happening::Answer;
 use super::origin::Origin;
 use super::outcome;
+use super::response::Response;
 use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::schema::{SchemaResult, Scope};
@@ -91,7 +92,7 @@ impl<'a> Ended<'a> {
     fn verdict(&self) -> Verdict<'_> {
         match &self.how {
             How::Answered(Answer { message, .. }) if message.has_result => Verdict::of_result(message, self.facts),
-            How::Answered(Answer { message, .. }) => Verdict::of_error(message),
+            How::Answered(Answer { message, response, .. }) => Verdict::of_error(message, response),
             How::Failed(breakdown) => Verdict::of_failure(breakdown, self.facts, self.http_status),
         }
     }
@@ -221,13 +222,13 @@ impl<'a> Verdict<'a> {
         }
     }
 
-    fn of_error(message: &'a Message) -> Self {
+    fn of_error(message: &'a Message, response: &'a Response) -> Self {
         Self {
             status: Status::Error,
             outcome: Outcome::Error,
             error_code: message.raw(Slot::ErrorCode).map(String::from_utf8_lossy),
             error_msg: message.text(Slot::ErrorMessage),
-            cause: None,
+            cause: response.cause.as_deref(),
             bytes_out: Some(message.bytes()),
             tool_error: None,
             agreed_version: None,
