@@ -13,10 +13,11 @@ use super::newer_records::{self, NewerKind};
 use super::row_retention::RowRetention;
 use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
 use crate::ground::config::Config;
-use crate::ground::database_version::{DatabaseVersion, WritePermit};
+use crate::ground::database_version::{DatabaseVersion, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
 use crate::ground::position::WriterId;
 use crate::ground::sabotage::{self, Spot};
+use crate::segment::log_owners::LogOwners;
 use rusqlite::Connection;
 use rusqlite::ffi;
 use std::fs::{File, OpenOptions};
@@ -47,21 +48,38 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the database in the store's directory, creating it and bringing it up to date.
-    pub(crate) fn open(config: &Config) -> Result<Self, OpenError> {
-        Self::open_as(config, RowRetention::new(config).is_limited())
+    /// Opens the database in the store's directory, creating it and bringing it up to date. `owners` are those of the log
+    /// beside it.
+    ///
+    /// # Errors
+    /// [`OpenError`]. A database that does not belong to the log is as it was then.
+    pub(crate) fn open(config: &Config, owners: &LogOwners) -> Result<Self, OpenError> {
+        Self::open_as(config, owners, RowRetention::new(config).is_limited())
     }
 
     /// The same. If it has to be created, it `shrinks` when rows go, or keeps their room for others.
-    pub(crate) fn open_as(config: &Config, shrinks: bool) -> Result<Self, OpenError> {
-        Self::open_at(config, shrinks, &Schema::THIS_BUILD)
+    pub(crate) fn open_as(config: &Config, owners: &LogOwners, shrinks: bool) -> Result<Self, OpenError> {
+        Self::open_at(config, owners, shrinks, &Schema::THIS_BUILD)
     }
 
     /// The same, with the tables of that schema.
-    pub(super) fn open_at(config: &Config, shrinks: bool, schema: &Schema) -> Result<Self, OpenError> {
+    pub(super) fn open_at(
+        config: &Config,
+        owners: &LogOwners,
+        shrinks: bool,
+        schema: &Schema,
+    ) -> Result<Self, OpenError> {
         let path = config.dir.join(DATABASE_NAME);
+        if path.symlink_metadata().is_err() {
+            owners.owner(&config.dir, None)?;
+        }
         create_private_file(&path)?;
         let mut index = Self::connect(&path, shrinks, schema)?;
+        let folded = match index.permit.preparation() {
+            Preparation::Create => None,
+            Preparation::Migrate | Preparation::Nothing => index.checkpoint()?,
+        };
+        owners.owner(&config.dir, folded.map(|(writer_id, _)| writer_id))?;
         schema.prepare(&mut index.connection, &path, index.permit)?;
         index.set_idle(config.session_idle_ms)?;
         index.expiry = index.checked(Expiry::read(&index.connection))?;

@@ -4,12 +4,18 @@
 //! and takes no lock.
 
 use super::check_log::LogState;
+use super::check_quarantine;
 use super::finding::{Finding, Severity};
 use super::writer_lock;
-use crate::ground::error::{AtPath, IndexError, PathError};
+use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
+use crate::ground::position::{Sequence, WriterId};
+use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::database::DATABASE_NAME;
 use crate::index::migration::is_copy;
 use crate::query::database::Query;
+use crate::query::totals::Totals;
+use crate::segment::log_owners::LogOwners;
+use crate::segment::survey::Survey;
 use serde::Serialize;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -82,15 +88,28 @@ pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -
     // The database before the log: what is folded meanwhile was in the log that is read now.
     let database = check_database(dir, quick, &mut findings);
     let in_use = writer_lock::is_held(dir);
-    let folded = database.as_ref().map_or(0, |totals| totals.checkpoint.map_or(0, |checkpoint| checkpoint.sequence));
-    let log = LogState::read(&wal_dir, in_use, u64::try_from(folded).unwrap_or(0), &mut findings, &mut |done| {
+    let folded = database.as_ref().and_then(|(_, folded)| *folded);
+    let database = database.map(|(totals, _)| totals);
+    // A segment that can't be read is a finding of the log.
+    let owners = Survey::of(&wal_dir).map(|survey| survey.owners()).unwrap_or_default();
+    let found_before = findings.len();
+    let owner = find_owner(dir, &owners, folded.map(|(writer_id, _)| writer_id), &mut findings);
+    let can_be_opened = findings.len() == found_before;
+    let folded = folded.filter(|(writer_id, _)| Some(*writer_id) == owner).map_or(Sequence(0), |(_, at)| at.sequence);
+    let log = LogState::read(&wal_dir, in_use, owner, folded, &mut findings, &mut |done| {
         progress(CheckProgress { part: CheckedPart::Log, log_done: done });
     })?;
+    if log.unfolded_records > 0 && !in_use && can_be_opened {
+        let (records, s) = (log.unfolded_records, if log.unfolded_records == 1 { "" } else { "s" });
+        let text = format!("{records} record{s} not folded yet; the next one who opens the store folds them");
+        findings.push(Finding { severity: Severity::Unfinished, path: wal_dir.clone(), offset: None, text });
+    }
     let unfolded_newer = i64::try_from(log.unfolded_newer_records).unwrap_or(i64::MAX);
     let newer_records = database.as_ref().map(|totals| totals.newer_records.saturating_add(unfolded_newer));
     find_newer(dir, newer_records.unwrap_or(unfolded_newer), &mut findings);
     find_copies(dir, &mut findings)?;
     let quarantine_dir = dir.join("quarantine");
+    check_quarantine::find_unfolded(&quarantine_dir, owner, &mut findings);
     let quarantine_files = std::fs::read_dir(&quarantine_dir).map_or(0, |entries| entries.count() as u64);
     Ok(CheckReport {
         in_use,
@@ -110,7 +129,25 @@ pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -
     })
 }
 
-fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Option<crate::query::totals::Totals> {
+/// Whose log it is, if anything says so. A database of another store, and a log of two, is a finding.
+fn find_owner(
+    dir: &Path,
+    owners: &LogOwners,
+    database: Option<WriterId>,
+    findings: &mut Vec<Finding>,
+) -> Option<WriterId> {
+    owners.owner(dir, database).unwrap_or_else(|error| {
+        let name = if matches!(error, OpenError::ForeignDatabase { .. }) { DATABASE_NAME } else { "wal" };
+        let (path, text) = (dir.join(name), error.to_string());
+        findings.push(Finding { severity: Severity::Damaged, path, offset: None, text });
+        owners.only()
+    })
+}
+
+/// What the database holds, and whose log it has folded how far.
+type CheckedDatabase = (Totals, Option<(WriterId, Checkpoint)>);
+
+fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Option<CheckedDatabase> {
     let path = dir.join(DATABASE_NAME);
     let mut find = |severity, text: String| findings.push(Finding { severity, path: path.clone(), offset: None, text });
     let advice = "`mcplog rebuild` makes a new database from the segments that are kept";
@@ -141,7 +178,8 @@ fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Optio
         }
         Err(error) => find(Severity::Damaged, error.to_string()),
     }
-    query.totals().inspect_err(|error| find(Severity::Damaged, error.to_string())).ok()
+    let totals = query.totals().and_then(|totals| Ok((totals, query.read_with(checkpoint::read)?)));
+    totals.inspect_err(|error| find(Severity::Damaged, error.to_string())).ok()
 }
 
 /// Says how many records wait for a newer build. That is nothing wrong with the store.

@@ -6,6 +6,7 @@
 mod appender_thread;
 pub mod check;
 mod check_log;
+mod check_quarantine;
 mod compactor_thread;
 mod file_limit;
 pub(crate) mod finding;

@@ -13,6 +13,7 @@ use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::record::record::Decoder;
+use crate::segment::log_owners::LogOwners;
 use crate::segment::quarantine::Note;
 use crate::segment::recovery::{RecoveredLog, SealedSegment, recover};
 use crate::segment::segment_list::{LogSegment, SegmentList};
@@ -48,10 +49,11 @@ impl Opening {
         let wal_dir = config.wal_dir();
         create_private_dir(&wal_dir)?;
         let survey = Survey::of(&wal_dir)?;
-        let database = Database::open(config)?;
-        let folded = database.folded();
-        let recovered = recover(survey, &config.quarantine_dir(), folded.map(|(writer, at)| (writer, at.sequence)))?;
+        let owners = survey.owners();
+        let database = Database::open(config, &owners)?;
+        let owner = owners.owner(&config.dir, database.folded().map(|(writer_id, _)| writer_id))?;
         let checkpoint = database.checkpoint();
+        let recovered = recover(survey, &config.quarantine_dir(), owner, checkpoint.sequence)?;
         let next_segment = recovered.last_segment.max(checkpoint.segment).next();
         let last_sequence = recovered.last_sequence;
         let writer_id = match recovered.writer_id {
@@ -97,8 +99,8 @@ pub(super) enum Database {
 }
 
 impl Database {
-    fn open(config: &Config) -> Result<Self, OpenError> {
-        let opened = Index::open(config).and_then(|index| {
+    fn open(config: &Config, owners: &LogOwners) -> Result<Self, OpenError> {
+        let opened = Index::open(config, owners).and_then(|index| {
             let folded = index.checkpoint()?;
             let newer_records = index.newer_kinds()?.iter().map(|kind| kind.records).sum();
             Ok(Self::Ready { index: Box::new(index), folded, newer_records })

@@ -15,6 +15,7 @@ use crate::index::row_retention::RowRetention;
 use crate::index::{checkpoint, damage};
 use crate::query::database::Query;
 use crate::segment::log_view;
+use crate::segment::survey::Survey;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::collections::HashSet;
@@ -45,6 +46,7 @@ fn plan_at(config: &Config, now_ms: i64) -> Result<StorePlan, OpenError> {
     config.validate()?;
     let query = Query::open(&config.dir)?;
     let Some((writer_id, folded)) = query.read_with(checkpoint::read)? else { return Ok(StorePlan::default()) };
+    Survey::of(&config.wal_dir())?.owners().owner(&config.dir, Some(writer_id))?;
     // After the checkpoint: what is folded by then was in the log that is looked at now, or is retired.
     let log = log_view::look(&config.wal_dir(), writer_id)?;
     let damaged: HashSet<SegmentId> = query.read_with(damage::damaged_segments)?;

@@ -7,14 +7,17 @@ pub use crate::index::rebuild::RebuildReport;
 use super::lock::StoreLock;
 use super::store::Store;
 use crate::ground::config::Config;
-use crate::ground::error::{AtPath, IndexError, OpenError, PathError, WaitError};
+use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError, WaitError};
 use crate::ground::health::Part;
 use crate::ground::private_dir::create_private_dir;
+use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::database::{self, DATABASE_NAME, Index};
 use crate::query::database::Query;
 use crate::segment::directory::{list, sync_directory};
+use crate::segment::log_owners::LogOwners;
 use crate::segment::quarantine;
 use crate::segment::reader::SegmentReader;
+use crate::segment::survey::Survey;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -89,6 +92,12 @@ impl From<IndexError> for RebuildError {
     }
 }
 
+impl From<SegmentError> for RebuildError {
+    fn from(error: SegmentError) -> Self {
+        Self::Open(error.into())
+    }
+}
+
 impl From<PathError> for RebuildError {
     fn from(error: PathError) -> Self {
         Self::Open(error.into())
@@ -106,17 +115,26 @@ impl From<PathError> for RebuildError {
 pub fn rebuild(dir: &Path, source: Source, mut progress: impl FnMut(f64)) -> Result<Rebuilt, RebuildError> {
     expect_store(dir)?;
     let lock = StoreLock::acquire(dir)?;
-    if source == Source::BestKept && rows_are_sound(dir)? {
-        return Ok(Rebuilt::Rows(Index::open(&Config::new(dir))?.rebuild(&mut progress)?));
-    }
-    let moved_to = move_database(dir)?;
-    if moved_to.as_deref().is_some_and(database::shrinks) {
-        // Created here, since opening the store without its limits would create one that does not.
-        drop(Index::open_as(&Config::new(dir), true)?);
-    }
     let wal_dir = dir.join("wal");
     create_private_dir(&wal_dir)?;
-    quarantine::take_back(&dir.join("quarantine"), &wal_dir)?;
+    let owners = Survey::of(&wal_dir)?.owners();
+    if source == Source::BestKept && rows_are_sound(dir)? {
+        return Ok(Rebuilt::Rows(Index::open(&Config::new(dir), &owners)?.rebuild(&mut progress)?));
+    }
+    // Whose log it is, before anything is moved. A database of another store has no say: it goes.
+    let told = Query::open(dir).and_then(|query| query.read_with(checkpoint::read)).ok().flatten();
+    let told = told.map(|(writer_id, _)| writer_id).filter(|told| owners.is_empty() || owners.has(*told));
+    let owner = owners.owner(dir, told)?;
+    let moved_to = move_database(dir)?;
+    let shrinks = moved_to.as_deref().is_some_and(database::shrinks);
+    // Created here: opening the store would not know that it is to shrink, nor, among segments of two stores, whose log
+    // it is.
+    let mut index = Index::open_as(&Config::new(dir), &LogOwners::default(), shrinks)?;
+    if let Some(owner) = owner {
+        index.begin()?.commit(owner, Checkpoint::START)?;
+    }
+    drop(index);
+    quarantine::take_back(&dir.join("quarantine"), &wal_dir, owner)?;
     // Opening the store takes the lock itself. Whoever is quicker makes the database in its place.
     drop(lock);
     refold(dir, moved_to, &mut progress).map(Rebuilt::Log)

@@ -186,3 +186,33 @@ fn a_plan_says_which_segments_and_rows_a_configuration_lets_go_and_changes_nothi
     assert_eq!(plan(&limited), found, "looking changes nothing");
     assert_eq!(fixture.run("check --config x").code, 1);
 }
+
+#[test]
+fn a_database_of_another_store_is_named_by_every_command_that_would_write_and_answers_those_that_ask() {
+    let (a, b) = (Fixture::with_events(), with_kept_log());
+    std::fs::copy(a.dir().join("store.db"), b.dir().join("store.db")).expect("copy");
+    let segments = b.segments();
+    let rows = a.run("logs --json --limit 0").ok();
+    let events = b.root.path().join("events.jsonl");
+    for (line, code) in [
+        ("check".to_owned(), 3),
+        ("check --plan".to_owned(), 1),
+        ("rebuild".to_owned(), 1),
+        (format!("ingest {}", events.display()), 1),
+    ] {
+        let run = b.run(&line);
+        let text = run.stdout + &run.stderr;
+        // Findings are wrapped.
+        let unwrapped = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(unwrapped.contains("store.db belongs to another store"), "{line}: {text}");
+        assert!(unwrapped.contains("rebuild --from-log"), "{line} says what to do next: {text}");
+        assert!(!unwrapped.contains("the next one who opens"), "nobody can: {text}");
+        assert_eq!(run.code, code, "{line}: {text}");
+        assert_eq!(b.segments(), segments, "{line}");
+        assert!(!b.dir().join("quarantine").exists(), "{line}");
+    }
+    assert_eq!(b.run("logs --json --limit 0").ok(), rows);
+    b.run("rebuild --from-log").ok();
+    assert_eq!(verdict(&b), ("sound".to_owned(), 0));
+    assert!(b.dir().join("quarantine/store.db.1").exists());
+}
