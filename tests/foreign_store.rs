@@ -1,6 +1,8 @@
 //! A database and a log that are not of one store: nothing is moved or folded by mistake, each is named, and there is a
 //! way out.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use mcplog::check::CheckReport;
 use mcplog::error::OpenError;
 use mcplog::rebuild::{RebuildError, Rebuilt, Source};

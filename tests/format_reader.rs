@@ -23,7 +23,7 @@ fn read(paths: &[&Path]) -> Option<(Vec<Value>, i32)> {
 }
 
 fn every_kind() -> Fixture {
-    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = u64::MAX);
+    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
     let recorder = fixture.recorder();
     let mut request = Request::new("0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f", -5, "p\u{e9}", "tools/call");
     (request.status, request.latency_us, request.bytes_out) = (Status::Timeout, i64::MAX, Some(i64::MIN));

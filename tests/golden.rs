@@ -71,7 +71,7 @@ fn record_all(recorder: &Recorder) {
 fn make(dir: &Path) {
     let mut fixture = Fixture::with(|config| {
         config.segment_bytes = 64 * 1024;
-        config.keep_segments_bytes = u64::MAX;
+        config.keep_segments_bytes = Some(u64::MAX);
     });
     record_all(&fixture.recorder());
     let patience = Duration::from_secs(60);

@@ -96,7 +96,8 @@ impl Compactor {
         checkpoint: Checkpoint,
         quarantined: Vec<Note>,
     ) -> Self {
-        let retirement = Retirement::new(Arc::clone(&handles.log), config, quarantined);
+        let retirement = Retirement::new(Arc::clone(&handles.log), config, &index.limits(), quarantined);
+        let row_retention = RowRetention::new(&index.limits());
         let newer_records = NewerRecords::new(handles.decode, Arc::clone(&handles.health));
         Self {
             index: index.with_copying_thread(),
@@ -109,7 +110,7 @@ impl Compactor {
             policy: config.sync,
             retirement,
             newer_records,
-            row_retention: RowRetention::new(config),
+            row_retention,
             checkpoint,
             reader: None,
             failed_reads: 0,

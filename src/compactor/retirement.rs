@@ -9,6 +9,7 @@ use super::retirement_plan::{PlannedSegment, RetirementPlan};
 use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
+use crate::ground::limits::Limits;
 use crate::ground::position::{Offset, SegmentId, Sequence};
 use crate::ground::sabotage::{self, Spot};
 use crate::index::damage::DamageRow;
@@ -51,10 +52,10 @@ pub(crate) struct Retirement {
 }
 
 impl Retirement {
-    pub(crate) fn new(log: Arc<SegmentList>, config: &Config, quarantined: Vec<Note>) -> Self {
+    pub(crate) fn new(log: Arc<SegmentList>, config: &Config, limits: &Limits, quarantined: Vec<Note>) -> Self {
         Self {
             log,
-            retention: LogRetention::new(config),
+            retention: LogRetention::new(limits),
             wal_dir: config.wal_dir(),
             quarantine_dir: config.quarantine_dir(),
             damaged: None,

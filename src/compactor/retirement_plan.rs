@@ -165,13 +165,13 @@ mod tests {
     /// Three segments of 4196 bytes, from the times 100, 200 and 300, and two that were superseded, at 400.
     fn fates(keep_segments: u64, age_max_ms: Option<u64>, damaged: &[u64]) -> Vec<Fate> {
         let mut config = Config::new("");
-        (config.keep_segments_bytes, config.keep_segments_age_ms) = (keep_segments * 4196, age_max_ms);
+        (config.keep_segments_bytes, config.keep_segments_age_ms) = (Some(keep_segments * 4196), age_max_ms);
         let folded = FoldedSegments {
             ordered: vec![segment(1, 100), segment(2, 200), segment(3, 300)],
             superseded: vec![segment(4, 100), segment(5, 350)],
         };
         let damaged = damaged.iter().copied().map(SegmentId).collect();
-        let plan = RetirementPlan::new(&folded, &damaged, &LogRetention::new(&config), 400);
+        let plan = RetirementPlan::new(&folded, &damaged, &LogRetention::new(&config.limits()), 400);
         assert_eq!(plan.segments.iter().map(|planned| planned.segment.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
         assert!(plan.segments.iter().all(|planned| planned.bytes == 4196), "as long as its frames");
         let kept = plan.segments.iter().filter(|planned| planned.fate == Fate::Kept).count();
@@ -212,8 +212,12 @@ mod tests {
 
     #[test]
     fn nothing_folded_is_nothing_to_do() {
-        let plan =
-            RetirementPlan::new(&FoldedSegments::default(), &HashSet::new(), &LogRetention::new(&Config::new("")), 400);
+        let plan = RetirementPlan::new(
+            &FoldedSegments::default(),
+            &HashSet::new(),
+            &LogRetention::new(&Config::new("").limits()),
+            400,
+        );
         assert_eq!((plan.retired_count(), plan.to_string()), (0, "0 of 0 folded segments kept, 0 bytes".into()));
     }
 }

@@ -5,6 +5,7 @@
 pub mod config;
 pub mod error;
 pub mod health;
+pub(crate) mod limits;
 pub mod position;
 pub mod stats;
 

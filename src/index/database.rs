@@ -10,11 +10,13 @@ use super::expiry::Expiry;
 use super::migration::Schema;
 use super::name_numbers::NameNumbers;
 use super::newer_records::{self, NewerKind};
+use super::remembered_limits;
 use super::row_retention::RowRetention;
 use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
 use crate::ground::config::Config;
 use crate::ground::database_version::{DatabaseVersion, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
+use crate::ground::limits::{Limit, Limits};
 use crate::ground::position::WriterId;
 use crate::ground::sabotage::{self, Spot};
 use crate::segment::log_owners::LogOwners;
@@ -42,6 +44,10 @@ pub(crate) struct Index {
     permit: WritePermit,
     pub(super) names: NameNumbers,
     pub(super) expiry: Expiry,
+    /// What the store keeps, and for how long.
+    limits: Limits,
+    /// What people are told of limits that the database does not remember any more.
+    limits_advice: Option<String>,
     /// Whether a sync of SQLite's WAL may have failed since the WAL was last copied whole into the database: in this
     /// process, or in the process that left the WAL behind.
     pub(super) wal_in_doubt: Arc<AtomicBool>,
@@ -54,7 +60,7 @@ impl Index {
     /// # Errors
     /// [`OpenError`]. A database that does not belong to the log is as it was then.
     pub(crate) fn open(config: &Config, owners: &LogOwners) -> Result<Self, OpenError> {
-        Self::open_as(config, owners, RowRetention::new(config).is_limited())
+        Self::open_as(config, owners, RowRetention::new(&config.limits()).is_limited())
     }
 
     /// The same. If it has to be created, it `shrinks` when rows go, or keeps their room for others.
@@ -81,7 +87,7 @@ impl Index {
         };
         owners.owner(&config.dir, folded.map(|(writer_id, _)| writer_id))?;
         schema.prepare(&mut index.connection, &path, index.permit)?;
-        index.set_idle(config.session_idle_ms)?;
+        index.remember_limits(config)?;
         index.expiry = index.checked(Expiry::read(&index.connection))?;
         Ok(index)
     }
@@ -102,22 +108,32 @@ impl Index {
         let copier = WalCopier::new(path, Arc::clone(&wal_in_doubt));
         copier.copy_when_long(&mut connection).map_err(at_path)?;
         let (names, expiry) = (NameNumbers::default(), Expiry::default());
-        Ok(Self { copier, connection, path: path.to_owned(), permit, names, expiry, wal_in_doubt })
+        // Nothing goes by limits that are not read yet.
+        let (limits, limits_advice) = (Limits::of(Limit::unlimited), None);
+        let path = path.to_owned();
+        Ok(Self { copier, connection, path, permit, names, expiry, limits, limits_advice, wal_in_doubt })
     }
 
-    pub(super) fn set_idle(&self, idle_ms: Option<u64>) -> Result<(), IndexError> {
-        let Some(idle_ms) = idle_ms else { return Ok(()) };
-        // Nothing is written where nothing changes, so that a busy database does not keep a store from opening.
-        let sql = "UPDATE meta SET value = ?1 WHERE key = 'session_idle_ms'";
-        let stored: String = self.checked(self.connection.query_row(
-            "SELECT value FROM meta WHERE key = 'session_idle_ms'",
-            [],
-            |row| row.get(0),
-        ))?;
-        if stored == idle_ms.to_string() {
-            return Ok(());
-        }
-        self.checked(self.connection.execute(sql, [idle_ms.to_string()])).map(|_| ())
+    /// Remembers what the configuration says of the store's limits; what it does not say stays as it was last told.
+    pub(super) fn remember_limits(&mut self, config: &Config) -> Result<(), IndexError> {
+        let remembered = self.checked(remembered_limits::remember(&self.connection, config))?;
+        (self.limits, self.limits_advice) = (remembered.limits(), remembered.advice());
+        Ok(())
+    }
+
+    /// What the store keeps, and for how long.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What people are told of limits that the database does not remember any more.
+    pub(crate) fn limits_advice(&self) -> Option<&str> {
+        self.limits_advice.as_deref()
+    }
+
+    /// Whatever the store was told, nothing of the log is let go as long as this process has it open.
+    pub(crate) fn keep_log(&mut self) {
+        (self.limits.keep_segments_bytes, self.limits.keep_segments_age_ms) = (None, None);
     }
 
     /// Whose log is folded here, and how far; `None` before the first commit.

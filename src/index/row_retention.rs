@@ -1,7 +1,7 @@
 //! How long requests are kept in the database, and how large it may grow. Pure; `expiry.rs` carries it out.
 
 use crate::fold::rollup::Level;
-use crate::ground::config::Config;
+use crate::ground::limits::Limits;
 
 /// How long requests are kept in the database, and how large it may grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +51,9 @@ pub(crate) struct ExpiryCut {
 /// The limit by which requests expire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CutReason {
-    /// [`Config::keep_rows_age_ms`].
+    /// [`Limits::keep_rows_age_ms`].
     Age,
-    /// [`Config::database_bytes_max`].
+    /// [`Limits::database_bytes_max`].
     Size,
 }
 
@@ -69,8 +69,8 @@ impl RowRetention {
     /// Everything is kept.
     pub(crate) const UNLIMITED: Self = Self { age_max_ms: None, bytes_max: None };
 
-    pub(crate) fn new(config: &Config) -> Self {
-        Self { age_max_ms: config.keep_rows_age_ms, bytes_max: config.database_bytes_max }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { age_max_ms: limits.keep_rows_age_ms, bytes_max: limits.database_bytes_max }
     }
 
     /// Whether there is any limit.

@@ -573,9 +573,12 @@ fn an_idle_session_counts_as_ended_only_where_the_store_was_told_so() {
     let ended = "SELECT session_id, ended_at FROM sessions ORDER BY session_id";
     let row = |id: &str, ended: Value| vec![Value::Text(id.into()), ended];
     assert_eq!(fixture.rows(ended), [row("new", Value::Null), row("old", Value::Null)]);
-    fixture.index().set_idle(Some(30_000)).unwrap();
+    let mut told = Config::new(fixture.dir.path());
+    told.session_idle_ms = Some(30_000);
+    fixture.index().remember_limits(&told).unwrap();
     assert_eq!(fixture.rows(ended), [row("new", Value::Null), row("old", Value::Integer(now - 60_000))]);
-    fixture.index().set_idle(None).unwrap();
+    told.session_idle_ms = None;
+    fixture.index().remember_limits(&told).unwrap();
     assert_eq!(fixture.rows(ended)[1], row("old", Value::Integer(now - 60_000)), "absent must change nothing");
 }
 

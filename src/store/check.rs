@@ -8,10 +8,12 @@ use super::check_quarantine;
 use super::finding::{Finding, Severity};
 use super::writer_lock;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
+use crate::ground::limits::Limits;
 use crate::ground::position::{Sequence, WriterId};
 use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::database::DATABASE_NAME;
 use crate::index::migration::is_copy;
+use crate::index::remembered_limits;
 use crate::query::database::Query;
 use crate::query::totals::Totals;
 use crate::segment::log_owners::LogOwners;
@@ -47,6 +49,8 @@ pub struct CheckReport {
     pub quarantined: Option<i64>,
     /// Records of a newer mcplog that wait for one that knows them: in the database, and in the log beyond what is folded.
     pub newer_records: Option<i64>,
+    /// What the store keeps, and for how long, as it was last told; `None` where the database can't be read.
+    pub limits: Option<Limits>,
     /// Files in `quarantine/`.
     pub quarantine_files: u64,
     /// What there is to say, in the order in which it was found.
@@ -88,8 +92,9 @@ pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -
     // The database before the log: what is folded meanwhile was in the log that is read now.
     let database = check_database(dir, quick, &mut findings);
     let in_use = writer_lock::is_held(dir);
-    let folded = database.as_ref().and_then(|(_, folded)| *folded);
-    let database = database.map(|(totals, _)| totals);
+    let folded = database.as_ref().and_then(|database| database.folded);
+    let limits = database.as_ref().map(|database| database.limits);
+    let database = database.map(|database| database.totals);
     // A segment that can't be read is a finding of the log.
     let owners = Survey::of(&wal_dir).map(|survey| survey.owners()).unwrap_or_default();
     let found_before = findings.len();
@@ -123,6 +128,7 @@ pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -
         dropped_events: database.as_ref().map(|totals| totals.dropped),
         quarantined: database.as_ref().map(|totals| totals.quarantined),
         newer_records,
+        limits,
         quarantine_files,
         verdict: findings.iter().map(|finding| finding.severity).max().unwrap_or_default(),
         findings,
@@ -144,8 +150,13 @@ fn find_owner(
     })
 }
 
-/// What the database holds, and whose log it has folded how far.
-type CheckedDatabase = (Totals, Option<(WriterId, Checkpoint)>);
+/// What a database says that can be read.
+struct CheckedDatabase {
+    totals: Totals,
+    /// Whose log is folded, and how far.
+    folded: Option<(WriterId, Checkpoint)>,
+    limits: Limits,
+}
 
 fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Option<CheckedDatabase> {
     let path = dir.join(DATABASE_NAME);
@@ -178,8 +189,22 @@ fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Optio
         }
         Err(error) => find(Severity::Damaged, error.to_string()),
     }
-    let totals = query.totals().and_then(|totals| Ok((totals, query.read_with(checkpoint::read)?)));
-    totals.inspect_err(|error| find(Severity::Damaged, error.to_string())).ok()
+    let read = || {
+        let remembered = query.read_with(remembered_limits::read)?;
+        let limits = remembered.limits();
+        let folded = query.read_with(checkpoint::read)?;
+        Ok((CheckedDatabase { totals: query.totals()?, folded, limits }, remembered.advice()))
+    };
+    match read() {
+        Ok((database, advice)) => {
+            advice.into_iter().for_each(|advice| find(Severity::Unfinished, advice));
+            Some(database)
+        }
+        Err(error) => {
+            find(Severity::Damaged, IndexError::to_string(&error));
+            None
+        }
+    }
 }
 
 /// Says how many records wait for a newer build. That is nothing wrong with the store.

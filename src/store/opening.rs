@@ -6,7 +6,8 @@ use super::lock::StoreLock;
 use super::repair_report;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError};
-use crate::ground::health::HealthBoard;
+use crate::ground::health::{HealthBoard, Part};
+use crate::ground::limits::{Limit, Limits};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::private_dir::create_private_dir;
 use crate::ground::store_progress::StoreProgress;
@@ -62,6 +63,10 @@ impl Opening {
         };
         let health = HealthBoard::default();
         let cut_bytes = repair_report::report(&recovered.repairs, &health);
+        if let Some(advice) = database.limits_advice() {
+            tracing::warn!("{advice}");
+            health.note(Part::Limits, Some(advice.to_owned()));
+        }
         expect_reachable(&wal_dir, next_segment, last_sequence)?;
         let durable = recovered.unsynced.first().map_or(last_sequence, UnsyncedSegment::durable_sequence);
         let RecoveredLog { segments, superseded, unsynced, quarantined, .. } = recovered;
@@ -108,6 +113,22 @@ impl Database {
         match opened {
             Err(OpenError::Index(error)) if error.is_corrupt() => Ok(Self::Corrupt(error)),
             opened => opened,
+        }
+    }
+
+    /// The limits of the store, of which the configuration says this. A database that can't be used lets nothing go.
+    pub(super) fn limits(&self, config: &Config) -> Limits {
+        match self {
+            Self::Ready { index, .. } => index.limits(),
+            Self::Corrupt(_) => config.limits_over(Limit::unlimited),
+        }
+    }
+
+    /// What people are told of limits that the database does not remember any more.
+    fn limits_advice(&self) -> Option<&str> {
+        match self {
+            Self::Ready { index, .. } => index.limits_advice(),
+            Self::Corrupt(_) => None,
         }
     }
 

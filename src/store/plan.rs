@@ -9,10 +9,11 @@ pub use crate::index::expiry_plan::{ExpiringRows, ExpiryPlan, ExpiryReason};
 use crate::compactor::log_retention::LogRetention;
 use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
-use crate::ground::error::OpenError;
+use crate::ground::error::{IndexError, OpenError};
+use crate::ground::limits::Limits;
 use crate::ground::position::SegmentId;
 use crate::index::row_retention::RowRetention;
-use crate::index::{checkpoint, damage};
+use crate::index::{checkpoint, damage, remembered_limits};
 use crate::query::database::Query;
 use crate::segment::log_view;
 use crate::segment::survey::Survey;
@@ -23,10 +24,12 @@ use std::fmt;
 
 /// What a store with that configuration would let go now.
 ///
-/// Serialized, it is flat: `segments`, and of the expiry `expiry` (why), `kept_since` and `rows`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Serialized, it is flat: `limits`, `segments`, and of the expiry `expiry` (why), `kept_since` and `rows`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StorePlan {
+    /// The limits by which it is made: what the configuration says, and otherwise what the store was last told.
+    pub limits: Limits,
     /// Of the log.
     pub retirement: RetirementPlan,
     /// Of the database; `None`: nothing.
@@ -45,22 +48,32 @@ pub fn plan(config: &Config) -> Result<StorePlan, OpenError> {
 fn plan_at(config: &Config, now_ms: i64) -> Result<StorePlan, OpenError> {
     config.validate()?;
     let query = Query::open(&config.dir)?;
-    let Some((writer_id, folded)) = query.read_with(checkpoint::read)? else { return Ok(StorePlan::default()) };
+    let limits = limits_of(config, &query)?;
+    let Some((writer_id, folded)) = query.read_with(checkpoint::read)? else {
+        return Ok(StorePlan { limits, retirement: RetirementPlan::default(), expiry: None });
+    };
     Survey::of(&config.wal_dir())?.owners().owner(&config.dir, Some(writer_id))?;
     // After the checkpoint: what is folded by then was in the log that is looked at now, or is retired.
     let log = log_view::look(&config.wal_dir(), writer_id)?;
     let damaged: HashSet<SegmentId> = query.read_with(damage::damaged_segments)?;
-    let retirement = RetirementPlan::new(&log.folded(folded.sequence), &damaged, &LogRetention::new(config), now_ms);
+    let retirement = RetirementPlan::new(&log.folded(folded.sequence), &damaged, &LogRetention::new(&limits), now_ms);
     let oldest = log.oldest().unwrap_or(folded.segment);
     let expiry =
-        query.read_with(|connection| ExpiryPlan::read(connection, &RowRetention::new(config), now_ms, oldest))?;
-    Ok(StorePlan { retirement, expiry })
+        query.read_with(|connection| ExpiryPlan::read(connection, &RowRetention::new(&limits), now_ms, oldest))?;
+    Ok(StorePlan { limits, retirement, expiry })
+}
+
+/// What the store would keep if it were told that.
+fn limits_of(config: &Config, query: &Query) -> Result<Limits, IndexError> {
+    let remembered = query.read_with(remembered_limits::read)?;
+    Ok(config.limits_over(|limit| remembered.value(limit)))
 }
 
 impl Serialize for StorePlan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let expiry = self.expiry.as_ref();
-        let mut plan = serializer.serialize_struct("StorePlan", 4)?;
+        let mut plan = serializer.serialize_struct("StorePlan", 5)?;
+        plan.serialize_field("limits", &self.limits)?;
         plan.serialize_field("segments", &self.retirement.segments)?;
         plan.serialize_field("expiry", &expiry.map(|expiry| expiry.reason))?;
         plan.serialize_field("kept_since", &expiry.map(|expiry| expiry.kept_since))?;

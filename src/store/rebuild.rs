@@ -189,9 +189,7 @@ fn refold(dir: &Path, moved_to: Option<PathBuf>, progress: &mut dyn FnMut(f64)) 
     let segments = list(&wal_dir)?;
     let first = segments.iter().find_map(|file| SegmentReader::open(&file.path).ok());
     let records_before_log = first.map_or(0, |reader| reader.header().base_sequence.0 - 1);
-    let mut config = Config::new(dir);
-    config.keep_segments_bytes = u64::MAX;
-    let store = Store::open(config)?;
+    let store = Store::open_keeping_log(Config::new(dir))?;
     let all = store.stats().lag_records.max(1) as f64;
     let mut well_at = Instant::now();
     loop {
@@ -244,7 +242,7 @@ mod tests {
         for database_bytes_max in [None, Some(1 << 40)] {
             let dir = tempfile::tempdir().unwrap();
             let mut config = Config::new(dir.path().join("data"));
-            config.keep_segments_bytes = u64::MAX;
+            config.keep_segments_bytes = Some(u64::MAX);
             config.database_bytes_max = database_bytes_max;
             let store = Store::open(config.clone()).unwrap();
             store.recorder().record(crate::Request::new("request", 1, "files", "tools/call"));
@@ -261,7 +259,7 @@ mod tests {
     fn another_stores_segment_stays_in_quarantine_and_the_log_is_folded() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::new(dir.path().join("data"));
-        config.keep_segments_bytes = 0;
+        config.keep_segments_bytes = Some(0);
         for number in 0..3 {
             let store = Store::open(config.clone()).unwrap();
             store.recorder().record(crate::Request::new(&format!("request-{number}"), 1, "files", "tools/call"));

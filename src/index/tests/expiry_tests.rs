@@ -292,7 +292,7 @@ fn expire_steps(index: &mut Index, steps: usize) {
 
 /// Expires until nothing is left to do.
 fn expire_all(index: &mut Index, config: &Config, now: i64) {
-    while index.expire(&RowRetention::new(config), now, SegmentId(1)).unwrap() {}
+    while index.expire(&RowRetention::new(&config.limits()), now, SegmentId(1)).unwrap() {}
 }
 
 #[test]
@@ -423,7 +423,7 @@ fn records_that_wait_for_a_newer_build_keep_no_database_above_its_limit() {
         let before = std::fs::metadata(&path).unwrap().len();
         config.database_bytes_max = Some(before / 2);
         let planned =
-            ExpiryPlan::read(&fixture.index().connection, &RowRetention::new(&config), i64::MAX, SegmentId(1));
+            ExpiryPlan::read(&fixture.index().connection, &RowRetention::new(&config.limits()), i64::MAX, SegmentId(1));
         let planned = planned.unwrap().unwrap();
         assert_eq!(planned.reason, ExpiryReason::Size);
         expire_all(fixture.index(), &config, i64::MAX);
@@ -506,7 +506,7 @@ impl Fixture {
         config.keep_rows_age_ms = Some(10 * MINUTE as u64);
         fixture.index = Some(Index::open(&config, &LogOwners::default()).unwrap().with_copying_thread());
         fixture.fold(&(0..7_200).map(|number| request(number, number * 250)).collect::<Vec<_>>(), &[]);
-        (fixture, RowRetention::new(&config))
+        (fixture, RowRetention::new(&config.limits()))
     }
 
     /// Expires until nothing is left to do, like the compactor: who waits for a copy goes on when it is made.

@@ -309,7 +309,7 @@ fn a_waiting_record_that_turns_out_to_be_nonsense_is_quarantined_once_and_whole(
 #[test]
 fn a_database_that_is_made_anew_from_the_log_has_them_waiting_again_or_folded() {
     let mut fixture = begun();
-    fixture.config.keep_segments_bytes = u64::MAX;
+    fixture.config.keep_segments_bytes = Some(u64::MAX);
     fixture.record_newer(mixed());
     for (decode, waiting) in [(DECODER, 30), (NEWER, 0), (DECODER, 30)] {
         fixture.reopen_as(decode);

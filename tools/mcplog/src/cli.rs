@@ -156,9 +156,11 @@ mends), 3 damaged, 1 no store.
 
 JSON fields: in_use, segments, log_bytes, records, unfolded_records, requests,
 sessions, database_bytes, dropped_events, quarantined_records, newer_records,
-quarantine_files, findings (verdict, file, offset, reason), verdict (sound,
-attention, damaged). With --plan: segments (segment, file, bytes, fate), expiry
-(age, size, under_way), kept_since, rows (table, rows).")]
+limits (keep_rows_age_ms, database_bytes_max, keep_segments_bytes,
+keep_segments_age_ms, session_idle_ms), quarantine_files, findings (verdict,
+file, offset, reason), verdict (sound, attention, damaged). With --plan: limits,
+segments (segment, file, bytes, fate), expiry (age, size, under_way),
+kept_since, rows (table, rows).")]
     Check(CheckArgs),
 
     /// Make the database anew: from its rows what it derives from them, or all of it from the log

@@ -169,20 +169,22 @@ fn a_plan_says_which_segments_and_rows_a_configuration_lets_go_and_changes_nothi
         serde_json::from_str(&fixture.run(&format!("check --plan --json {line}")).ok()).expect("JSON")
     };
     let config = fixture.root.path().join("proxy.toml");
-    std::fs::write(&config, "[store]\nkeep = '1m'\n").expect("write");
+    std::fs::write(&config, "[store]\nkeep = '1m'\nkeep_segments_size = '0'\n").expect("write");
     let limited = format!("--config {}", config.display());
-    let by_default = plan("");
-    assert_eq!(by_default["segments"][0]["fate"], "beyond_bytes", "{by_default}");
-    assert_eq!((&by_default["expiry"], &by_default["kept_since"]), (&Value::Null, &Value::Null));
+    let as_told = plan("");
+    assert_eq!(as_told["segments"][0]["fate"], "kept", "{as_told}");
+    assert_eq!((&as_told["expiry"], &as_told["kept_since"]), (&Value::Null, &Value::Null));
     let found = plan(&limited);
-    assert_eq!((&found["segments"], &found["expiry"]), (&by_default["segments"], &"age".into()), "{found}");
+    assert_eq!((&found["segments"][0]["fate"], &found["expiry"]), (&"beyond_bytes".into(), &"age".into()), "{found}");
     let requests = found["rows"].as_array().expect("rows").iter().find(|row| row["table"] == "request_rows");
     assert!(requests.expect("requests")["rows"].as_u64() > Some(0), "{found}");
     let text = fixture.run(&format!("check --plan {limited}")).ok();
     assert!(text.contains("  request_rows") && text.contains("expires: it is too old"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    let text = fixture.run("check --plan").ok();
     assert!(text.contains("segment 000000000001") && text.contains("deleted: folded, and not to be kept"), "{text}");
+    assert!(text.contains("With that file the store keeps requests of 1m; no folded log."), "{text}");
+    let text = fixture.run("check --plan").ok();
+    assert!(text.contains("The store keeps all requests; all folded log."), "{text}");
     assert_eq!(plan(&limited), found, "looking changes nothing");
     assert_eq!(fixture.run("check --config x").code, 1);
 }

@@ -115,7 +115,7 @@ fn main() -> ExitCode {
     };
     config.sync_interval_ms = arguments.sync_interval_ms;
     config.channel_events = arguments.channel_events;
-    config.keep_segments_bytes = arguments.keep_segments_bytes;
+    config.keep_segments_bytes = Some(arguments.keep_segments_bytes);
     let store = match Store::open(config) {
         Ok(store) => store,
         Err(error) => {

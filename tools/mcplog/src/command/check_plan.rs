@@ -2,6 +2,7 @@
 //!
 //! Runs on the main thread. It only reads.
 
+use super::limits;
 use crate::arguments::CheckArgs;
 use crate::error::CliError;
 use crate::proxy::{chain, store_settings};
@@ -30,9 +31,8 @@ pub(super) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<
         Some(expiry) => show_expiry(expiry, view, out)?,
         None => writeln!(out, "\n{DIM}Nothing in the database expires.{DIM:#}")?,
     }
-    if args.config.is_none() {
-        writeln!(out, "\n{DIM}By the default limits; --config FILE takes those of a proxy's configuration.{DIM:#}")?;
-    }
+    let from = if args.config.is_some() { "With that file the store keeps" } else { "The store keeps" };
+    writeln!(out, "\n{DIM}{from} {}.{DIM:#}", limits::sentence(&plan.limits))?;
     Ok(())
 }
 

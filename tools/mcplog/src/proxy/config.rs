@@ -3,7 +3,7 @@
 //! Pure but for reading the file. Flags win over the file, the file over the defaults.
 
 use super::config_file::{ConfigFile, ReadError};
-use super::config_limits::{parse_address, parse_database_size, parse_drain, parse_keep, parse_timeout, whole_ms};
+use super::config_limits::{parse_address, parse_database_size, parse_drain, parse_keep, parse_timeout};
 use super::upstream_url::{UpstreamError, UpstreamUrl};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -85,11 +85,16 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 
-    /// Let requests go that are older than this, such as 30d [default: keep all]
+    /// Let requests go that are older than this, such as 30d; or unlimited
+    ///
+    /// The store remembers it, for all who open it later. Without this flag it goes by what it was last told; a new store
+    /// keeps all.
     #[arg(long, value_name = "TIME", value_parser = parse_keep)]
-    pub(crate) keep: Option<Duration>,
+    pub(crate) keep: Option<u64>,
 
-    /// Let the oldest requests go where the database would get larger, such as 2GiB [default: no limit]
+    /// Let the oldest requests go where the database would get larger, such as 2GiB; or unlimited
+    ///
+    /// Remembered as --keep is; a new store has no limit.
     #[arg(long, value_name = "SIZE", value_parser = parse_database_size)]
     pub(crate) max_size: Option<u64>,
 
@@ -217,9 +222,7 @@ impl Settings {
             mcplog::Config::new(args.dir.or(file.store.dir.clone()).unwrap_or_else(|| PathBuf::from(DIR_DEFAULT)));
         store.session_idle_ms = Some(SESSION_IDLE_MS_DEFAULT);
         file.store.apply(&mut store);
-        if let Some(keep) = args.keep {
-            store.keep_rows_age_ms = Some(whole_ms(keep));
-        }
+        store.keep_rows_age_ms = args.keep.or(store.keep_rows_age_ms);
         store.database_bytes_max = args.max_size.or(store.database_bytes_max);
         store.validate()?;
         proxy.session_idle_ms = store.session_idle_ms.unwrap_or(SESSION_IDLE_MS_DEFAULT);

@@ -29,4 +29,5 @@ mod proxy_tests;
 
 pub(crate) use self::http::{KnownSchema, Proxy, chain};
 pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
+pub(crate) use config_limits::{parse_database_size, parse_keep, parse_segments_size};
 pub(crate) use run::run;
