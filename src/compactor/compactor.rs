@@ -5,6 +5,7 @@
 //! again from the last checkpoint; the log goes on meanwhile. Numbers tell which records are folded: those up to the
 //! checkpoint's are, whatever segment they lie in.
 
+use super::copies::Copies;
 use super::fold_error::{FoldError, is_lost};
 use super::fold_interval::{self, Backlog};
 use super::fold_limit::{FoldLimit, Unfolded};
@@ -60,6 +61,7 @@ pub(crate) struct Compactor {
     retirement: Retirement,
     newer_records: NewerRecords,
     row_retention: RowRetention,
+    copies: Copies,
     /// Up to here, committed.
     checkpoint: Checkpoint,
     reader: Option<SegmentReader>,
@@ -111,6 +113,7 @@ impl Compactor {
             retirement,
             newer_records,
             row_retention,
+            copies: Copies::new(config),
             checkpoint,
             reader: None,
             failed_reads: 0,
@@ -180,21 +183,35 @@ impl Compactor {
         if !is_last && (was_tried || self.index.is_copying()) {
             return false;
         }
-        let retired = self.retirement.retire(&self.index, self.checkpoint.sequence);
+        let now_ms = now_ms();
+        let expired_before = self.expired_before(now_ms);
+        let retired = self.retirement.retire(&self.index, self.checkpoint.sequence, now_ms, expired_before);
         let expired = match &retired {
             // The database is in trouble.
             Err(RetireError::Index(_)) => Ok(false),
             _ if finishing => Ok(false),
             _ => {
                 let oldest = self.log.oldest().unwrap_or(self.checkpoint.segment);
-                self.index.expire(&self.row_retention, now_ms(), oldest)
+                self.index.expire(&self.row_retention, now_ms, oldest)
             }
         };
         let has_more = matches!(expired, Ok(true));
         self.newer_records.note_expired(has_more);
-        let error = retired.err().or(expired.err().map(RetireError::Index));
+        // Rows first: what is expired by now is expired in copies too.
+        let copies = match self.expired_before(now_ms).filter(|_| !finishing) {
+            Some(expired_before) => self.copies.expire(expired_before),
+            None => Ok(()),
+        };
+        let error = retired.err().or(expired.err().map(RetireError::Index)).or(copies.err().map(RetireError::Io));
         self.failed_clean_up = error.map(|error| FailedCleanUp { at: Instant::now(), error });
         has_more
+    }
+
+    /// Before which time everything is expired by its age, in the database and so in copies too: kept segments, and what
+    /// lies in `quarantine/`. `None`: nothing goes by its age. What expired for want of room stays in copies, which have
+    /// limits of their own.
+    fn expired_before(&self, now_ms: i64) -> Option<i64> {
+        Some(self.row_retention.kept_since_by_age(now_ms)?.min(self.index.kept_since()))
     }
 
     /// How long what may be folded should still gather.

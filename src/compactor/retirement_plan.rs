@@ -45,6 +45,9 @@ pub enum Fate {
     BeyondBytes,
     /// It is deleted: it is older than [`keep_segments_age_ms`](crate::Config::keep_segments_age_ms).
     BeyondAge,
+    /// It is deleted, whatever else it is kept for: everything in it is older than
+    /// [`keep_rows_age_ms`](crate::Config::keep_rows_age_ms).
+    Expired,
     /// It is deleted: others have its records, or it has none.
     Superseded,
     /// It goes to `quarantine/` with all its bytes: damage was found in it.
@@ -54,7 +57,7 @@ pub enum Fate {
 impl Fate {
     /// Whether its file is deleted.
     pub fn is_deleted(self) -> bool {
-        matches!(self, Self::BeyondBytes | Self::BeyondAge | Self::Superseded)
+        matches!(self, Self::BeyondBytes | Self::BeyondAge | Self::Expired | Self::Superseded)
     }
 
     /// Whether its file goes to `quarantine/`.
@@ -82,6 +85,16 @@ impl RetirementPlan {
         });
         let superseded = folded.superseded.iter().map(|segment| PlannedSegment::new(segment, Fate::Superseded));
         Self { segments: ordered.chain(superseded).collect() }
+    }
+
+    /// Segments that are kept go all the same if everything in them `is_expired`. That may leave a hole in what is kept:
+    /// an import of old events lies between younger ones.
+    pub(crate) fn expire(&mut self, mut is_expired: impl FnMut(&PlannedSegment) -> bool) {
+        for planned in self.segments.iter_mut().filter(|planned| planned.fate == Fate::Kept) {
+            if is_expired(planned) {
+                planned.fate = Fate::Expired;
+            }
+        }
     }
 
     /// Those whose files are deleted.
@@ -122,6 +135,7 @@ impl fmt::Display for Fate {
             Self::Kept => "kept: within the limits",
             Self::BeyondBytes => "deleted: folded, and beyond keep_segments_bytes",
             Self::BeyondAge => "deleted: folded, and older than keep_segments_age_ms",
+            Self::Expired => "deleted: everything in it is older than keep_rows_age_ms",
             Self::Superseded => "deleted: others have its records",
             Self::Damaged => "moved to quarantine/: folded, and damaged",
         })

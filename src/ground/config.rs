@@ -236,6 +236,18 @@ impl Config {
         }
     }
 
+    /// Says that of one of the store's limits, if nothing is said of it.
+    pub(crate) fn tell_if_untold(&mut self, limit: Limit, value: u64) {
+        let setting = match limit {
+            Limit::RowsAge => &mut self.keep_rows_age_ms,
+            Limit::DatabaseBytes => &mut self.database_bytes_max,
+            Limit::SegmentsBytes => &mut self.keep_segments_bytes,
+            Limit::SegmentsAge => &mut self.keep_segments_age_ms,
+            Limit::SessionIdle => &mut self.session_idle_ms,
+        };
+        setting.get_or_insert(value);
+    }
+
     /// The limits that a store has of which the values are these, where this configuration says nothing.
     pub(crate) fn limits_over(&self, value: impl Fn(Limit) -> u64) -> Limits {
         Limits::of(|limit| self.told(limit).unwrap_or_else(|| value(limit)))

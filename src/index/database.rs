@@ -136,6 +136,11 @@ impl Index {
         (self.limits.keep_segments_bytes, self.limits.keep_segments_age_ms) = (None, None);
     }
 
+    /// Since when requests are kept: what is from before is expired. `i64::MIN` if nothing ever expired.
+    pub(crate) fn kept_since(&self) -> i64 {
+        self.expiry.kept_since
+    }
+
     /// Whose log is folded here, and how far; `None` before the first commit.
     pub(crate) fn checkpoint(&self) -> Result<Option<(WriterId, Checkpoint)>, IndexError> {
         self.checked(checkpoint::read(&self.connection))

@@ -14,6 +14,7 @@
 //! # Ok::<(), mcplog::error::IndexError>(())
 //! ```
 
+pub(crate) mod aside;
 mod cells;
 mod conditions;
 pub(crate) mod database;

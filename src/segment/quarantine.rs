@@ -125,7 +125,8 @@ fn free_name(path: &Path, quarantine_dir: &Path) -> PathBuf {
     free.next().unwrap_or_else(|| quarantine_dir.join(&*name))
 }
 
-fn note_path(segment: &Path) -> PathBuf {
+/// Where the note about a file in the quarantine is.
+pub(crate) fn note_path(segment: &Path) -> PathBuf {
     let mut name = segment.as_os_str().to_owned();
     name.push(".");
     name.push(NOTE_EXTENSION);
@@ -159,6 +160,15 @@ pub(crate) fn segments(quarantine_dir: &Path) -> Vec<QuarantinedSegment> {
     let mut paths: Vec<_> = paths.filter(|path| segment_named(path).is_some()).collect();
     paths.sort();
     paths.into_iter().map(|path| QuarantinedSegment { note: read_note(&note_path(&path)), path }).collect()
+}
+
+/// The notes whose segments are not there, by name: a crash left them, or somebody took the segment away.
+pub(crate) fn notes_alone(quarantine_dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(quarantine_dir).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.retain(|path| segment_of(path).is_some() && path.with_extension("").symlink_metadata().is_err());
+    paths.sort();
+    paths
 }
 
 /// The notes in the quarantine. What is no note, or can't be read, is passed over: nothing depends on it but numbers

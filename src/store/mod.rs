@@ -11,6 +11,7 @@ mod compactor_thread;
 mod file_limit;
 pub(crate) mod finding;
 pub(crate) mod lock;
+mod old_database;
 mod opening;
 pub mod plan;
 mod preparer_thread;

@@ -7,6 +7,7 @@ pub use crate::compactor::retirement_plan::{Fate, PlannedSegment, RetirementPlan
 pub use crate::index::expiry_plan::{ExpiringRows, ExpiryPlan, ExpiryReason};
 
 use crate::compactor::log_retention::LogRetention;
+use crate::compactor::newest_event::newest_event;
 use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::error::{IndexError, OpenError};
@@ -56,10 +57,14 @@ fn plan_at(config: &Config, now_ms: i64) -> Result<StorePlan, OpenError> {
     // After the checkpoint: what is folded by then was in the log that is looked at now, or is retired.
     let log = log_view::look(&config.wal_dir(), writer_id)?;
     let damaged: HashSet<SegmentId> = query.read_with(damage::damaged_segments)?;
-    let retirement = RetirementPlan::new(&log.folded(folded.sequence), &damaged, &LogRetention::new(&limits), now_ms);
+    let mut retirement =
+        RetirementPlan::new(&log.folded(folded.sequence), &damaged, &LogRetention::new(&limits), now_ms);
+    let rows = RowRetention::new(&limits);
+    if let Some(expired_before) = rows.kept_since_by_age(now_ms) {
+        retirement.expire(|planned| newest_event(&planned.path) < expired_before);
+    }
     let oldest = log.oldest().unwrap_or(folded.segment);
-    let expiry =
-        query.read_with(|connection| ExpiryPlan::read(connection, &RowRetention::new(&limits), now_ms, oldest))?;
+    let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, now_ms, oldest))?;
     Ok(StorePlan { limits, retirement, expiry })
 }
 

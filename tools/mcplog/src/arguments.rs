@@ -153,6 +153,8 @@ pub(crate) struct RebuildArgs {
     /// Make the whole database anew from the log
     #[arg(long)]
     pub(crate) from_log: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     /// One JSON object in place of a sentence
     #[arg(long)]
     pub(crate) json: bool,
@@ -241,9 +243,16 @@ impl SchemaArgs {
     }
 }
 
-/// What of the database is kept. The proxy has the same flags.
+/// What the store keeps, and for how long. The proxy has the same flags, and its configuration file.
 #[derive(Debug, Args)]
 pub(crate) struct LimitArgs {
+    /// Keep the log after it is folded, for wal-inspect and for rebuilding: all of it, or so much; 0 for none
+    ///
+    /// The store remembers this and the next two, for all who open it later. Without them it goes by what it was last
+    /// told, by a proxy for example.
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "unlimited",
+          value_parser = parse_segments_size)]
+    keep_segments: Option<u64>,
     /// Let requests go that are older than this, such as 30d; or unlimited
     #[arg(long, value_name = "TIME", value_parser = parse_keep)]
     keep: Option<u64>,
@@ -255,6 +264,7 @@ pub(crate) struct LimitArgs {
 impl LimitArgs {
     /// Tells a store what was typed.
     pub(crate) fn tell(&self, config: &mut mcplog::Config) {
+        config.keep_segments_bytes = self.keep_segments.or(config.keep_segments_bytes);
         config.keep_rows_age_ms = self.keep.or(config.keep_rows_age_ms);
         config.database_bytes_max = self.max_size.or(config.database_bytes_max);
     }
@@ -264,13 +274,6 @@ impl LimitArgs {
 pub(crate) struct IngestArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,
-    /// Keep the log after it is folded, for wal-inspect and for rebuilding: all of it, or so much; 0 for none
-    ///
-    /// The store remembers this and the next two, for all who open it later. Without them it goes by what it was last
-    /// told, by a proxy for example.
-    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "unlimited",
-          value_parser = parse_segments_size)]
-    pub(crate) keep_segments: Option<u64>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     /// Print the summary as one JSON object

@@ -168,6 +168,7 @@ kept_since, rows (table, rows).")]
 Examples:
   mcplog rebuild --dir ./mcplog-data
   mcplog rebuild --from-log        from the kept segments, in any case
+  mcplog rebuild --keep 30d        where the old limits can't be read
   mcplog rebuild --json
 
 Where the database is sound, roll-ups and the sums of sessions are computed from
@@ -177,8 +178,12 @@ quarantine/. What the log no longer holds (segments are deleted once they are
 folded, unless they are kept) is then only there: `sqlite3 quarantine/store.db.1
 .recover` may get more out of it. Refused while a proxy records.
 
+The new database keeps what the old one was told to keep, and what had expired
+there does not come back from the log, unless --keep or --max-size is told anew.
+
 JSON fields: from (rows, log). From rows: requests, sessions, rollups. From the
-log: requests, sessions, segments, records_before_log, moved_to.")]
+log: requests, sessions, segments, records_before_log, expired_requests,
+kept_since, limits, limits_from (told, old_database, unknown), moved_to.")]
     Rebuild(RebuildArgs),
 
     /// Record events from JSON lines, over the same path that the proxy uses

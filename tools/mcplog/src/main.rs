@@ -50,7 +50,7 @@ fn run(command: Command) -> Result<u8, CliError> {
             out.flush()?;
             return Ok(code);
         }
-        Command::Rebuild(args) => command::rebuild::run(&args, &mut out)?,
+        Command::Rebuild(args) => command::rebuild::run(&args, &view, &mut out)?,
         Command::Demo(args) => command::demo::run(&args, &view, &mut out)?,
     }
     out.flush()?;

@@ -50,7 +50,8 @@ const LIMITS: &str = "keep_rows_age_ms database_bytes_max keep_segments_bytes ke
 const PLAN: &str = "limits segments expiry kept_since rows";
 const CHECK_FINDING: &str = "verdict file offset reason";
 const REBUILD_FROM_ROWS: &str = "from requests sessions rollups";
-const REBUILD_FROM_LOG: &str = "from requests sessions segments records_before_log moved_to";
+const REBUILD_FROM_LOG: &str = "from requests sessions segments records_before_log expired_requests kept_since limits \
+                                limits_from moved_to";
 const INGEST: &str = "lines input_bytes blank_lines bad_lines recorded_events folded_records unfolded_records \
                       record_ms fold_ms recorded_events_per_s folded_records_per_s interrupted";
 

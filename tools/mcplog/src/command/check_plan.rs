@@ -45,6 +45,7 @@ fn show_retirement(plan: &RetirementPlan, out: &mut dyn Write) -> Result<(), Cli
         let (style, what) = match planned.fate {
             Fate::Damaged => (BAD, "moved into quarantine/: damaged"),
             Fate::BeyondAge => (WARNING, "deleted: folded, and too old"),
+            Fate::Expired => (WARNING, "deleted: everything in it is expired"),
             Fate::Superseded => (WARNING, "deleted: others have its records"),
             _ => (WARNING, "deleted: folded, and not to be kept"),
         };

@@ -36,7 +36,6 @@ pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError
     let interrupt = Interrupt::catch().map_err(|error| failed("listen for signals", &error))?;
     let (input, bytes) = open(&args.file)?;
     let mut config = Config::new(&args.store.dir);
-    config.keep_segments_bytes = args.keep_segments;
     args.limits.tell(&mut config);
     let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
     let batches = reader::spawn(input).map_err(|error| failed("start the reader", &error))?;
