@@ -218,15 +218,16 @@ fn find_newer(dir: &Path, records: i64, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Names copies of the database that were made before it was brought up to date. Nobody deletes them but people.
+/// Names copies of the database that were made before it was brought up to date. People delete them, or the store does once all is
+/// expired in them.
 fn find_copies(dir: &Path, findings: &mut Vec<Finding>) -> Result<(), PathError> {
     let database = dir.join(DATABASE_NAME);
     for entry in std::fs::read_dir(dir).at("read directory", dir)? {
         let path = entry.at("read directory", dir)?.path();
         if is_copy(&path, &database) {
             let text =
-                "the database as it was before a newer mcplog brought it up to date, with what has expired since; \
-                        delete it unless you may go back"
+                "the database as it was before a newer mcplog brought it up to date, with what has expired since; delete it \
+                 unless you may go back (it goes by itself once everything in it is older than keep_rows_age_ms)"
                     .to_owned();
             findings.push(Finding { severity: Severity::Sound, path, offset: None, text });
         }
