@@ -49,6 +49,7 @@ KINDS = {  # (kind, version): fields; kind 1 is read by `request`
     (4, 1): "ts i64, proxy text, upstream_url text, method text, payload text, "
     "content_hash text",
     (5, 1): "from_ts i64, to_ts i64, events u64",
+    (6, 1): "from_ts i64, to_ts i64, between_runs bool",
 }
 
 

@@ -74,6 +74,11 @@ impl Retirement {
         }
     }
 
+    /// For how long folded segments are kept, in milliseconds.
+    pub(crate) fn age_max_ms(&self) -> Option<u64> {
+        self.retention.age_max_ms()
+    }
+
     /// Notes that damage in this segment was committed to the database.
     pub(crate) fn note_damaged(&mut self, segment: SegmentId) {
         if let Some(damaged) = &mut self.damaged {

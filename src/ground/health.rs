@@ -23,6 +23,8 @@ pub enum Part {
     NewerRecords,
     /// What the store was told to keep is not known any more, and so nothing is let go for it. A note.
     Limits,
+    /// The clock does not say what it should, and nothing expires by it. A note, no problem.
+    Clock,
     /// A thread of the store died.
     Thread,
 }

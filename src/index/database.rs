@@ -3,6 +3,7 @@
 //! Owned by the compactor; opening happens on the thread that opens the store. Nobody else writes to `store.db`, but
 //! for a commit of `sqlite_wal.rs` that changes nothing.
 
+use super::age_table::Ages;
 use super::batch::Batch;
 use super::checkpoint::{self, Checkpoint};
 use super::connection;
@@ -48,6 +49,7 @@ pub(crate) struct Index {
     limits: Limits,
     /// What people are told of limits that the database does not remember any more.
     limits_advice: Option<String>,
+    pub(super) ages: Ages,
     /// Whether a sync of SQLite's WAL may have failed since the WAL was last copied whole into the database: in this
     /// process, or in the process that left the WAL behind.
     pub(super) wal_in_doubt: Arc<AtomicBool>,
@@ -107,17 +109,18 @@ impl Index {
         let wal_in_doubt = Arc::new(AtomicBool::new(wal_left_behind));
         let copier = WalCopier::new(path, Arc::clone(&wal_in_doubt));
         copier.copy_when_long(&mut connection).map_err(at_path)?;
-        let (names, expiry) = (NameNumbers::default(), Expiry::default());
+        let (names, expiry, ages) = (NameNumbers::default(), Expiry::default(), Ages::default());
         // Nothing goes by limits that are not read yet.
         let (limits, limits_advice) = (Limits::of(Limit::unlimited), None);
         let path = path.to_owned();
-        Ok(Self { copier, connection, path, permit, names, expiry, limits, limits_advice, wal_in_doubt })
+        Ok(Self { copier, connection, path, permit, names, expiry, ages, limits, limits_advice, wal_in_doubt })
     }
 
     /// Remembers what the configuration says of the store's limits; what it does not say stays as it was last told.
     pub(super) fn remember_limits(&mut self, config: &Config) -> Result<(), IndexError> {
         let remembered = self.checked(remembered_limits::remember(&self.connection, config))?;
-        (self.limits, self.limits_advice) = (remembered.limits(), remembered.advice());
+        self.limits = config.limits_over(|limit| remembered.value(limit));
+        self.limits_advice = remembered.advice();
         Ok(())
     }
 

@@ -19,6 +19,7 @@ pub(crate) fn newest_in_database(path: &Path) -> Option<i64> {
                           coalesce((SELECT max(max(last_seen_at, coalesce(closed_at, last_seen_at))) FROM session_state), ?1),
                           coalesce((SELECT max(ts) FROM schema_versions), ?1),
                           coalesce((SELECT max(to_ts) FROM gaps), ?1),
+                          coalesce((SELECT max(max(from_ts, to_ts)) FROM clock_steps), ?1),
                           coalesce((SELECT max(noted_at) FROM newer_records), ?1),
                           coalesce((SELECT max(noted_at) FROM quarantine), ?1))";
     connection.query_row(sql, [i64::MIN], |row| row.get(0)).ok()

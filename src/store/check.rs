@@ -9,12 +9,15 @@ use super::finding::{Finding, Severity};
 use super::writer_lock;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
 use crate::ground::limits::Limits;
+use crate::ground::machine_clock::{MachineClock, Moment};
 use crate::ground::position::{Sequence, WriterId};
 use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::database::DATABASE_NAME;
 use crate::index::migration::is_copy;
-use crate::index::remembered_limits;
+use crate::index::{age_table, remembered_limits};
+use crate::query::clock_steps::ClockStepTotals;
 use crate::query::database::Query;
+use crate::query::filter::TimeRange;
 use crate::query::totals::Totals;
 use crate::segment::log_owners::LogOwners;
 use crate::segment::survey::Survey;
@@ -51,6 +54,11 @@ pub struct CheckReport {
     pub newer_records: Option<i64>,
     /// What the store keeps, and for how long, as it was last told; `None` where the database can't be read.
     pub limits: Option<Limits>,
+    /// How many times the clock was set by more than a minute.
+    pub clock_steps: Option<i64>,
+    /// How far the clock is ahead of the time by which things expire, in milliseconds; behind, if negative. `None`: they
+    /// agree, or nothing expires by its age.
+    pub clock_ahead_ms: Option<i64>,
     /// Files in `quarantine/`.
     pub quarantine_files: u64,
     /// What there is to say, in the order in which it was found.
@@ -83,18 +91,25 @@ pub enum CheckedPart {
 ///
 /// # Errors
 /// There is no store, or the directory can't be read. What is wrong with a store is no error but a finding.
-pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -> Result<CheckReport, PathError> {
+pub fn check(dir: &Path, quick: bool, progress: impl FnMut(CheckProgress)) -> Result<CheckReport, PathError> {
+    check_at(dir, quick, MachineClock::new().now(), progress)
+}
+
+pub(super) fn check_at(
+    dir: &Path,
+    quick: bool,
+    now: Moment,
+    mut progress: impl FnMut(CheckProgress),
+) -> Result<CheckReport, PathError> {
     let wal_dir = dir.join("wal");
     std::fs::read_dir(&wal_dir).at("read directory", &wal_dir)?;
     let mut findings = Vec::new();
     check_private(dir, &mut findings)?;
     progress(CheckProgress { part: CheckedPart::Database, log_done: 0.0 });
     // The database before the log: what is folded meanwhile was in the log that is read now.
-    let database = check_database(dir, quick, &mut findings);
+    let database = check_database(dir, quick, now, &mut findings);
     let in_use = writer_lock::is_held(dir);
-    let folded = database.as_ref().and_then(|database| database.folded);
-    let limits = database.as_ref().map(|database| database.limits);
-    let database = database.map(|database| database.totals);
+    let folded = database.as_ref().and_then(|found| found.folded);
     // A segment that can't be read is a finding of the log.
     let owners = Survey::of(&wal_dir).map(|survey| survey.owners()).unwrap_or_default();
     let found_before = findings.len();
@@ -110,25 +125,28 @@ pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -
         findings.push(Finding { severity: Severity::Unfinished, path: wal_dir.clone(), offset: None, text });
     }
     let unfolded_newer = i64::try_from(log.unfolded_newer_records).unwrap_or(i64::MAX);
-    let newer_records = database.as_ref().map(|totals| totals.newer_records.saturating_add(unfolded_newer));
+    let newer_records = database.as_ref().map(|found| found.totals.newer_records.saturating_add(unfolded_newer));
     find_newer(dir, newer_records.unwrap_or(unfolded_newer), &mut findings);
     find_copies(dir, &mut findings)?;
     let quarantine_dir = dir.join("quarantine");
     check_quarantine::find_unfolded(&quarantine_dir, owner, &mut findings);
     let quarantine_files = std::fs::read_dir(&quarantine_dir).map_or(0, |entries| entries.count() as u64);
+    let totals = database.as_ref().map(|found| &found.totals);
     Ok(CheckReport {
         in_use,
         segments: log.segments,
         log_bytes: log.bytes,
         records: log.records,
         unfolded_records: log.unfolded_records,
-        requests: database.as_ref().map(|totals| totals.requests),
-        sessions: database.as_ref().map(|totals| totals.sessions),
-        database_bytes: database.as_ref().map(|totals| totals.database_bytes),
-        dropped_events: database.as_ref().map(|totals| totals.dropped),
-        quarantined: database.as_ref().map(|totals| totals.quarantined),
+        requests: totals.map(|totals| totals.requests),
+        sessions: totals.map(|totals| totals.sessions),
+        database_bytes: totals.map(|totals| totals.database_bytes),
+        dropped_events: totals.map(|totals| totals.dropped),
+        quarantined: totals.map(|totals| totals.quarantined),
         newer_records,
-        limits,
+        limits: database.as_ref().map(|found| found.limits),
+        clock_steps: database.as_ref().map(|found| found.clock_steps.steps),
+        clock_ahead_ms: database.as_ref().and_then(|found| found.clock_ahead_ms),
         quarantine_files,
         verdict: findings.iter().map(|finding| finding.severity).max().unwrap_or_default(),
         findings,
@@ -150,15 +168,17 @@ fn find_owner(
     })
 }
 
-/// What a database says that can be read.
-struct CheckedDatabase {
+/// What the database says of itself, of the log, of what is kept and of the clock.
+struct FoundDatabase {
     totals: Totals,
     /// Whose log is folded, and how far.
     folded: Option<(WriterId, Checkpoint)>,
     limits: Limits,
+    clock_steps: ClockStepTotals,
+    clock_ahead_ms: Option<i64>,
 }
 
-fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Option<CheckedDatabase> {
+fn check_database(dir: &Path, quick: bool, now: Moment, findings: &mut Vec<Finding>) -> Option<FoundDatabase> {
     let path = dir.join(DATABASE_NAME);
     let mut find = |severity, text: String| findings.push(Finding { severity, path: path.clone(), offset: None, text });
     let advice = "`mcplog rebuild` makes a new database from the segments that are kept";
@@ -189,22 +209,20 @@ fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Optio
         }
         Err(error) => find(Severity::Damaged, error.to_string()),
     }
-    let read = || {
+    let read = || -> Result<_, IndexError> {
+        let clock_steps = query.clock_step_totals(TimeRange::default())?;
+        let held_back = query.read_with(|connection| age_table::held_back(connection, now))?;
         let remembered = query.read_with(remembered_limits::read)?;
-        let limits = remembered.limits();
-        let folded = query.read_with(checkpoint::read)?;
-        Ok((CheckedDatabase { totals: query.totals()?, folded, limits }, remembered.advice()))
+        let (limits, folded) = (remembered.limits(), query.read_with(checkpoint::read)?);
+        let clock_ahead_ms = held_back.map(|held_back| held_back.ahead_ms);
+        let found = FoundDatabase { totals: query.totals()?, folded, limits, clock_steps, clock_ahead_ms };
+        Ok((found, held_back, remembered.advice()))
     };
-    match read() {
-        Ok((database, advice)) => {
-            advice.into_iter().for_each(|advice| find(Severity::Unfinished, advice));
-            Some(database)
-        }
-        Err(error) => {
-            find(Severity::Damaged, IndexError::to_string(&error));
-            None
-        }
+    let (found, held_back, advice) = read().inspect_err(|error| find(Severity::Damaged, error.to_string())).ok()?;
+    for text in advice.into_iter().chain(held_back.map(|held_back| held_back.to_string())) {
+        find(Severity::Unfinished, text);
     }
+    Some(found)
 }
 
 /// Says how many records wait for a newer build. That is nothing wrong with the store.

@@ -8,12 +8,13 @@ use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::limits::{Limit, Limits};
+use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::private_dir::create_private_dir;
 use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
-use crate::record::record::Decoder;
+use crate::record::record::{ClockStepRecord, Decoder};
 use crate::segment::log_owners::LogOwners;
 use crate::segment::quarantine::Note;
 use crate::segment::recovery::{RecoveredLog, SealedSegment, recover};
@@ -30,6 +31,9 @@ pub(super) struct Opening {
     pub(super) log: Arc<SegmentList>,
     pub(super) progress: Arc<StoreProgress>,
     pub(super) health: Arc<HealthBoard>,
+    pub(super) clock: MachineClock,
+    /// The step that the clock made while nobody had the store open, as far as that can be known.
+    pub(super) clock_step: Option<ClockStepRecord>,
     pub(super) database: Database,
     pub(super) writer_id: WriterId,
     /// The last sequence number in use.
@@ -45,13 +49,14 @@ pub(super) struct Opening {
 
 impl Opening {
     /// Opens everything, in an order in which a log or a database of a newer version leaves everything as it is.
-    pub(super) fn of(config: &Config, decode: Decoder) -> Result<Self, OpenError> {
+    pub(super) fn of(config: &Config, decode: Decoder, clock: MachineClock) -> Result<Self, OpenError> {
         let lock = Arc::new(StoreLock::acquire(&config.dir)?);
         let wal_dir = config.wal_dir();
         create_private_dir(&wal_dir)?;
         let survey = Survey::of(&wal_dir)?;
         let owners = survey.owners();
         let database = Database::open(config, &owners)?;
+        let clock_step = database.clock_step(clock.now().wall_ms)?;
         let owner = owners.owner(&config.dir, database.folded().map(|(writer_id, _)| writer_id))?;
         let checkpoint = database.checkpoint();
         let recovered = recover(survey, &config.quarantine_dir(), owner, checkpoint.sequence)?;
@@ -78,6 +83,8 @@ impl Opening {
             log: Arc::new(log),
             progress: Arc::new(progress),
             health: Arc::new(health),
+            clock,
+            clock_step,
             database,
             writer_id,
             last_sequence,
@@ -141,6 +148,13 @@ impl Database {
         match self {
             Self::Ready { newer_records, .. } => *newer_records,
             Self::Corrupt(_) => 0,
+        }
+    }
+
+    fn clock_step(&self, clock_ms: i64) -> Result<Option<ClockStepRecord>, IndexError> {
+        match self {
+            Self::Ready { index, .. } => index.step_back_between_runs(clock_ms),
+            Self::Corrupt(_) => Ok(None),
         }
     }
 

@@ -4,17 +4,18 @@
 //! decisions are those of the compactor, by the same functions; here they are fed from the files.
 
 pub use crate::compactor::retirement_plan::{Fate, PlannedSegment, RetirementPlan};
+pub use crate::index::age_clock::HeldBack;
 pub use crate::index::expiry_plan::{ExpiringRows, ExpiryPlan, ExpiryReason};
 
 use crate::compactor::log_retention::LogRetention;
 use crate::compactor::newest_event::newest_event;
-use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::error::{IndexError, OpenError};
 use crate::ground::limits::Limits;
+use crate::ground::machine_clock::{MachineClock, Moment};
 use crate::ground::position::SegmentId;
 use crate::index::row_retention::RowRetention;
-use crate::index::{checkpoint, damage, remembered_limits};
+use crate::index::{age_table, checkpoint, damage, remembered_limits};
 use crate::query::database::Query;
 use crate::segment::log_view;
 use crate::segment::survey::Survey;
@@ -25,7 +26,8 @@ use std::fmt;
 
 /// What a store with that configuration would let go now.
 ///
-/// Serialized, it is flat: `limits`, `segments`, and of the expiry `expiry` (why), `kept_since` and `rows`.
+/// Serialized, it is flat: `limits`, `segments`, of the expiry `expiry` (why), `kept_since` and `rows`, and
+/// `clock_ahead_ms`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StorePlan {
@@ -35,6 +37,8 @@ pub struct StorePlan {
     pub retirement: RetirementPlan,
     /// Of the database; `None`: nothing.
     pub expiry: Option<ExpiryPlan>,
+    /// Why less goes by its age than the clock says, if that is so.
+    pub held_back: Option<HeldBack>,
 }
 
 /// What the store in `config.dir` would let go if one were open with this configuration. What is not folded yet, and so is not
@@ -43,32 +47,38 @@ pub struct StorePlan {
 /// # Errors
 /// [`OpenError`]: a value in `config` is out of range, there is no store, or it can't be read.
 pub fn plan(config: &Config) -> Result<StorePlan, OpenError> {
-    plan_at(config, now_ms())
+    plan_at(config, MachineClock::new().now())
 }
 
-fn plan_at(config: &Config, now_ms: i64) -> Result<StorePlan, OpenError> {
+fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     config.validate()?;
     let query = Query::open(&config.dir)?;
     let limits = limits_of(config, &query)?;
     let Some((writer_id, folded)) = query.read_with(checkpoint::read)? else {
-        return Ok(StorePlan { limits, retirement: RetirementPlan::default(), expiry: None });
+        return Ok(StorePlan { limits, retirement: RetirementPlan::default(), expiry: None, held_back: None });
     };
     Survey::of(&config.wal_dir())?.owners().owner(&config.dir, Some(writer_id))?;
     // After the checkpoint: what is folded by then was in the log that is looked at now, or is retired.
     let log = log_view::look(&config.wal_dir(), writer_id)?;
     let damaged: HashSet<SegmentId> = query.read_with(damage::damaged_segments)?;
-    let mut retirement =
-        RetirementPlan::new(&log.folded(folded.sequence), &damaged, &LogRetention::new(&limits), now_ms);
-    let rows = RowRetention::new(&limits);
-    if let Some(expired_before) = rows.kept_since_by_age(now_ms) {
+    let (rows, segments) = (RowRetention::new(&limits), LogRetention::new(&limits));
+    let age_ms = rows.age_max_ms().or(segments.age_max_ms());
+    let time = query.read_with(|connection| age_table::retention_time(connection, age_ms, now))?;
+    let mut retirement = RetirementPlan::new(&log.folded(folded.sequence), &damaged, &segments, time.aged_at_ms);
+    if let Some(expired_before) = rows.kept_since_by_age(time.aged_at_ms) {
         retirement.expire(|planned| newest_event(&planned.path) < expired_before);
     }
     let oldest = log.oldest().unwrap_or(folded.segment);
-    let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, now_ms, oldest))?;
-    Ok(StorePlan { limits, retirement, expiry })
+    let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, time, oldest))?;
+    Ok(StorePlan { limits, retirement, expiry, held_back: time.held_back })
 }
 
-/// What the store would keep if it were told that.
+/// What the store in `config.dir` would keep if it were told that: what the configuration says, and otherwise what the store
+/// was last told; a new store's limits where there is no database that can be read.
+pub fn limits(config: &Config) -> Limits {
+    Query::open(&config.dir).and_then(|query| limits_of(config, &query)).unwrap_or_else(|_| config.limits())
+}
+
 fn limits_of(config: &Config, query: &Query) -> Result<Limits, IndexError> {
     let remembered = query.read_with(remembered_limits::read)?;
     Ok(config.limits_over(|limit| remembered.value(limit)))
@@ -83,6 +93,7 @@ impl Serialize for StorePlan {
         plan.serialize_field("expiry", &expiry.map(|expiry| expiry.reason))?;
         plan.serialize_field("kept_since", &expiry.map(|expiry| expiry.kept_since))?;
         plan.serialize_field("rows", expiry.map_or(&[][..], |expiry| &expiry.rows))?;
+        plan.serialize_field("clock_ahead_ms", &self.held_back.map(|held_back| held_back.ahead_ms))?;
         plan.end()
     }
 }
@@ -90,9 +101,10 @@ impl Serialize for StorePlan {
 impl fmt::Display for StorePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.expiry {
-            Some(expiry) => write!(f, "{}\n{expiry}", self.retirement),
-            None => write!(f, "{}\nnothing in the database expires", self.retirement),
+            Some(expiry) => write!(f, "{}\n{expiry}", self.retirement)?,
+            None => write!(f, "{}\nnothing in the database expires", self.retirement)?,
         }
+        self.held_back.map_or(Ok(()), |held_back| write!(f, "\n{held_back}"))
     }
 }
 

@@ -10,6 +10,7 @@ use super::threads::Threads;
 use crate::ground::config::Config;
 use crate::ground::error::{OpenError, WaitError};
 use crate::ground::limits::Limits;
+use crate::ground::machine_clock::MachineClock;
 use crate::ground::stats::{ShutdownReport, Stats};
 use crate::ground::store_progress::Ticket;
 use crate::index::database::{DATABASE_NAME, Index};
@@ -50,18 +51,28 @@ impl Store {
 
     /// The same as a build that reads payloads like this.
     pub(crate) fn open_with(config: Config, decode: Decoder) -> Result<Self, OpenError> {
-        Self::start(config, decode, |_| ())
+        Self::open_by(config, decode, MachineClock::new())
     }
 
-    /// The same, but whatever the store was told, this time it lets go nothing of the log.
+    /// The same by that clock.
+    pub(crate) fn open_by(config: Config, decode: Decoder, clock: MachineClock) -> Result<Self, OpenError> {
+        Self::start(config, decode, clock, |_| ())
+    }
+
+    /// The same as [`Store::open`], but whatever the store was told, this time it lets go nothing of the log.
     pub(super) fn open_keeping_log(config: Config) -> Result<Self, OpenError> {
-        Self::start(config, DECODER, Index::keep_log)
+        Self::start(config, DECODER, MachineClock::new(), Index::keep_log)
     }
 
-    fn start(config: Config, decode: Decoder, adapt: impl FnOnce(&mut Index)) -> Result<Self, OpenError> {
+    fn start(
+        config: Config,
+        decode: Decoder,
+        clock: MachineClock,
+        adapt: impl FnOnce(&mut Index),
+    ) -> Result<Self, OpenError> {
         config.validate()?;
         file_limit::as_an_error(|| {
-            let mut opening = Opening::of(&config, decode)?;
+            let mut opening = Opening::of(&config, decode, clock)?;
             if let Database::Ready { index, .. } = &mut opening.database {
                 adapt(index);
             }
@@ -138,6 +149,7 @@ impl Store {
             lag_records,
             poisoned_segments: self.shared.progress.poisoned_segments(),
             newer_records: self.shared.progress.newer_records(),
+            clock_steps: self.shared.progress.clock_steps(),
             cut_bytes: self.cut_bytes,
             lag_ms: if lag_records == 0 { 0 } else { self.shared.progress.caught_up_ms_ago() },
             health: self.shared.health.get(),
@@ -173,6 +185,7 @@ impl Store {
             appended: self.shared.progress.appended_events(),
             folded: self.shared.progress.folded_events(),
             dropped: self.shared.channel.dropped(),
+            dropped_untold: self.shared.channel.dropped_untold(),
             left_in_log: self.shared.progress.appended().0.saturating_sub(self.shared.progress.folded().0),
             health: self.shared.health.get(),
         }

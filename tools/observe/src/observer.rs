@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::recording::{AtomicPhase, Phase, Recording};
 use crate::schema::SchemaQueue;
-use crate::session::Sessions;
+use crate::session::{Postponed, Sessions};
 use crate::sink::Sink;
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ impl Observer {
     pub fn new(surroundings: Surroundings) -> Arc<Self> {
         let Surroundings { proxy, sink, schema, counts, clock, session_idle_ms } = surroundings;
         let sessions = Sessions::new(session_idle_ms);
-        let recording = Recording { sink, proxy, sessions, schema, counts, clock, phase: AtomicPhase::new() };
+        let (postponed, phase) = (Postponed::default(), AtomicPhase::new());
+        let recording = Recording { sink, proxy, sessions, postponed, schema, counts, clock, phase };
         Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default() })
     }
 

@@ -1,7 +1,7 @@
 //! What tests put around an observer: a clock that stands still until it is told to move, and a sink that remembers.
 
 use crate::{Clock, Counts, Observer, SchemaQueue, SchemaResult, Sink, Surroundings};
-use mcplog::event::{Outcome, Transport};
+use mcplog::event::{Notes, Outcome, Transport};
 use mcplog::{Event, Status};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ pub(crate) struct Seen {
     pub(crate) endpoint: Option<String>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) cause: Option<String>,
+    pub(crate) notes: Notes,
 }
 
 /// A clock that stands still.
@@ -48,12 +49,18 @@ impl Clock for StillClock {
 }
 
 #[derive(Default)]
-struct Collector(Mutex<Vec<Seen>>);
+struct Collector {
+    requests: Mutex<Vec<Seen>>,
+    closes: Mutex<Vec<(String, i64)>>,
+}
 
 impl Sink for Collector {
     fn record(&self, event: Event<'_>) -> bool {
+        if let Event::SessionClosed(closed) = event {
+            self.closes.lock().push((closed.session_id.to_owned(), closed.ended_at));
+        }
         if let Event::Request(request) = event {
-            self.0.lock().push(Seen {
+            self.requests.lock().push(Seen {
                 status: request.status,
                 code: request.error_code.map(str::to_owned),
                 latency_us: request.latency_us,
@@ -63,6 +70,7 @@ impl Sink for Collector {
                 endpoint: request.endpoint.map(str::to_owned),
                 outcome: request.outcome,
                 cause: request.cause.map(str::to_owned),
+                notes: request.notes,
             });
         }
         true
@@ -101,11 +109,16 @@ impl Surrounded {
     pub(crate) fn into_seen(self) -> Vec<Seen> {
         let Self { observer, collector, .. } = self;
         drop(observer);
-        collector.0.lock().clone()
+        collector.requests.lock().clone()
     }
 
     /// The requests that were recorded.
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.collector.0.lock().clone()
+        self.collector.requests.lock().clone()
+    }
+
+    /// The sessions that were closed, and when.
+    pub(crate) fn closes(&self) -> Vec<(String, i64)> {
+        self.collector.closes.lock().clone()
     }
 }

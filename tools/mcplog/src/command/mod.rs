@@ -8,6 +8,7 @@ mod limits;
 pub(crate) mod logs;
 mod notes;
 pub(crate) mod rebuild;
+mod row_stream;
 pub(crate) mod schema;
 mod session_name;
 pub(crate) mod sessions;

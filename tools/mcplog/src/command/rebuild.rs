@@ -4,9 +4,10 @@
 
 use super::limits;
 use crate::arguments::RebuildArgs;
-use crate::error::CliError;
+use crate::error::{CliError, EXIT_OK};
 use mcplog::Config;
 use mcplog::rebuild::{LimitsFrom, Rebuilt, RefoldReport, Source};
+use mcplog_terminal::interrupt::outlive_terminal;
 use mcplog_terminal::json;
 use mcplog_terminal::progress::Progress;
 use mcplog_terminal::text::escape;
@@ -19,7 +20,8 @@ const NOT_KNOWN: &str = "what it was told before is not known; where nothing is 
     (--keep, --max-size and --keep-segments tell it, and so does the proxy)";
 
 /// Runs the command.
-pub(crate) fn run(args: &RebuildArgs, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(args: &RebuildArgs, view: &View, out: &mut dyn Write) -> Result<u8, CliError> {
+    outlive_terminal().map_err(|error| CliError::Failed(format!("can't listen for signals: {error}")))?;
     let source = if args.from_log { Source::Log } else { Source::BestKept };
     let mut progress = Progress::of_share("rebuilding");
     let mut config = Config::new(&args.store.dir);
@@ -29,10 +31,10 @@ pub(crate) fn run(args: &RebuildArgs, view: &View, out: &mut dyn Write) -> Resul
     let rebuilt = rebuilt.map_err(|error| CliError::Failed(error.to_string()))?;
     if args.json {
         json::write_line(out, &rebuilt)?;
-        return Ok(());
+        return Ok(EXIT_OK);
     }
     match rebuilt {
-        Rebuilt::Log(report) => show_refolded(&report, view, out),
+        Rebuilt::Log(report) => show_refolded(&report, view, out)?,
         Rebuilt::Rows(report) => {
             writeln!(
                 out,
@@ -41,10 +43,10 @@ pub(crate) fn run(args: &RebuildArgs, view: &View, out: &mut dyn Write) -> Resul
                 counted(report.sessions, "session"),
                 counted(report.calls, "roll-up"),
             )?;
-            Ok(())
         }
-        _ => Ok(()),
+        _ => {}
     }
+    Ok(EXIT_OK)
 }
 
 fn show_refolded(report: &RefoldReport, view: &View, out: &mut dyn Write) -> Result<(), CliError> {

@@ -17,10 +17,12 @@ pub(super) const DRAINS: RangeInclusive<Duration> = Duration::ZERO..=TIMEOUT_MAX
 pub(super) const LONGEST: Duration = Duration::from_millis(SESSION_IDLE_MS_MAX);
 /// For how long requests can be kept.
 pub(super) const KEEPS: RangeInclusive<Duration> = Duration::from_millis(KEEP_ROWS_AGE_MS_MIN)..=LONGEST;
-/// The word for no limit.
-pub(super) const UNLIMITED: &str = "unlimited";
 /// SQLite and the log count sizes in signed numbers.
 pub(super) const SIZE_MAX: u64 = i64::MAX as u64;
+/// What may be left free of a disk, in bytes.
+pub(super) const MIN_FREES: RangeInclusive<u64> = 0..=SIZE_MAX;
+/// The word for no limit.
+pub(super) const UNLIMITED: &str = "unlimited";
 /// What a database can be limited to, in bytes.
 pub(super) const DATABASE_SIZES: RangeInclusive<u64> = DATABASE_BYTES_MIN..=SIZE_MAX;
 
@@ -55,6 +57,11 @@ fn parse_limit(text: &str, none: u64, parse: impl Fn(&str) -> Result<u64, String
     if text == UNLIMITED { Ok(none) } else { parse(text).map_err(|expected| format!("{expected}, or {UNLIMITED}")) }
 }
 
+/// How much of the disk is left free, from a flag.
+pub(super) fn parse_min_free(text: &str) -> Result<u64, String> {
+    size::parse_within(text, *MIN_FREES.start(), *MIN_FREES.end())
+}
+
 /// An address to bind: a host or an IP address, and a port.
 pub(super) fn parse_address(text: &str) -> Result<String, String> {
     let is_whole = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
@@ -87,6 +94,9 @@ mod tests {
         for (text, holds) in [("1023KiB", false), ("1MiB", true), ("8TiB", true), ("lots", false), ("unlimited", true)]
         {
             assert_eq!(parse_database_size(text).is_ok(), holds, "{text}");
+        }
+        for (text, holds) in [("0", true), ("1GiB", true), ("5", true), ("5%", false), ("unlimited", false)] {
+            assert_eq!(parse_min_free(text).is_ok(), holds, "{text}");
         }
     }
 

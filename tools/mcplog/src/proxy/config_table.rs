@@ -12,7 +12,6 @@ use toml::de::{DeTable, DeValue};
 
 /// How alike a key must be to one that exists for that one to be suggested, from 0 to 1.
 const ALIKE: f64 = 0.7;
-
 /// The keys of each kind of table, by the table's name as files write it; `""` is the file itself.
 pub(super) const KEYS: [(&str, &[&str]); 4] = [
     ("", &["listen", "drain", "admin", "store", "upstream"]),
@@ -22,8 +21,10 @@ pub(super) const KEYS: [(&str, &[&str]); 4] = [
         "[store]",
         &[
             "dir",
+            "require_recording",
             "keep",
             "max_size",
+            "min_free",
             "session_idle",
             "sync",
             "sync_interval",

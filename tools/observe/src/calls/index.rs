@@ -50,6 +50,13 @@ impl CallIndex {
         self.open.lock().calls.get(&(session.clone(), id.clone())).cloned()
     }
 
+    /// The open call of that session whose client takes a response with that id for its own: the one with that very id,
+    /// else one whose id is the same number.
+    pub(crate) fn find_answered(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
+        let same_number = || RpcId::spellings(id.number()?).iter().find_map(|id| self.find(session, id));
+        self.find(session, id).or_else(same_number)
+    }
+
     /// Whether there are too many open calls to let more of them wait.
     pub(crate) fn is_full(&self) -> bool {
         let open = self.open.lock();

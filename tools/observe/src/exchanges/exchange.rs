@@ -10,7 +10,7 @@ use crate::calls::{Answer, Breakdown, Call, End, Facts, Failure, Happening, Orig
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, kind};
 use crate::recording::{Phase, Recording};
-use crate::session::session_in_query;
+use crate::session::{NotFound, session_in_query};
 use mcplog::event::Transport;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -50,6 +50,8 @@ struct State {
     /// The response is an event stream that a client can resume, and asks to wait this long before.
     resume_wait: Option<Duration>,
     is_unreadable: bool,
+    /// What the response says of the session, if it is a 404 to a POST that names one.
+    not_found: Option<NotFound>,
     /// Why the calls without an answer have none, once the exchange is over.
     ended: Option<Breakdown>,
 }
@@ -62,6 +64,18 @@ pub struct Unanswered {
     pub ids: Vec<RpcId>,
     /// They came in a batch.
     pub is_batch: bool,
+}
+
+impl State {
+    /// The open call whose client takes a response with that id for its own: the one with that very id, else one whose id
+    /// is the same number.
+    fn call_answered_by(&self, id: &RpcId) -> Option<Arc<Call>> {
+        let same_number = || {
+            let number = id.number()?;
+            self.calls.iter().find(|call| call.is_answered_by_number(number))
+        };
+        self.calls.iter().find(|call| call.is_answered_by(id)).or_else(same_number).cloned()
+    }
 }
 
 impl Exchange {
@@ -97,6 +111,7 @@ impl Exchange {
                 stream_session: None,
                 resume_wait: None,
                 is_unreadable: false,
+                not_found: None,
                 ended: None,
             }),
         }
@@ -116,13 +131,18 @@ impl Exchange {
         if head.is_success() {
             state.response.new_session = head.session.map(|session| sessions.intern(bounded(session)));
         }
-        drop(state);
         let Some(session) = &self.origin.session else { return };
-        if head.status == 404 || (head.is_success() && self.verb == Verb::Delete) {
-            self.recording().close_session(session);
-            self.observer.tell_all(Some(session), &Happening::SessionOver);
-        } else if head.is_success() {
-            sessions.confirm(session);
+        match self.verb {
+            Verb::Post if head.status == 404 => state.not_found = Some(NotFound::default()),
+            Verb::Post if head.is_success() => sessions.confirm(session, self.origin.endpoint.as_ref()),
+            Verb::Other if head.is_success() && head.is_stream() => {
+                sessions.confirm(session, self.origin.endpoint.as_ref());
+            }
+            Verb::Delete if head.is_success() => {
+                drop(state);
+                self.close_session(session, false);
+            }
+            Verb::Post | Verb::Delete | Verb::Other => {}
         }
     }
 
@@ -154,10 +174,11 @@ impl Exchange {
         state.ended.get_or_insert_with(|| breakdown.clone());
         let calls = std::mem::take(&mut state.calls);
         let (is_batch, resume_wait) = (state.is_batch, state.resume_wait);
-        let stream_session = state.stream_session.take();
+        let (stream_session, not_found) = (state.stream_session.take(), state.not_found.take());
         drop(state);
         let failure = breakdown.failure;
 
+        let has_calls = !calls.is_empty();
         let open: Vec<_> = calls.into_iter().filter(|call| call.is_open()).collect();
         let ids = open.iter().filter_map(|call| call.id.clone()).collect();
         if !open.is_empty() {
@@ -169,7 +190,13 @@ impl Exchange {
         if is_first && let Some(session) = stream_session {
             // In the 2024-11-05 transport the stream is the session: nothing can be answered without it.
             self.observer.tell_all(Some(&session), &Happening::StreamOver(&breakdown.of_stream()));
-            self.recording().close_session(&session);
+            self.recording().close_session(&session, self.arrival.ts, false);
+        }
+        if let (Some(session), Some(not_found)) = (&self.origin.session, not_found)
+            && not_found.is_of_session()
+            && !self.recording().sessions.is_elsewhere(session, self.origin.endpoint.as_ref())
+        {
+            self.close_session(session, has_calls);
         }
         Unanswered { failure, ids, is_batch }
     }
@@ -196,7 +223,11 @@ impl Exchange {
     /// A message that the server sends was read. `payload` is its text, if that was kept.
     pub(super) fn on_response_message(&self, message: &Message, payload: Option<&[u8]>) {
         let Kind::Response(id) = kind(message) else { return };
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        let own = id.as_ref().and_then(|id| state.call_answered_by(id));
+        if let Some(not_found) = &mut state.not_found {
+            not_found.read(message, own.is_some());
+        }
         let response = state.response.clone();
         let answer = Answer { message, payload, response: &response };
         let Some(id) = id else {
@@ -208,10 +239,9 @@ impl Exchange {
             }
             return;
         };
-        let own = state.calls.iter().find(|call| call.is_answered_by(&id)).cloned();
         let session = self.origin.session.clone().or_else(|| state.stream_session.clone());
         drop(state);
-        let call = own.or_else(|| self.observer.calls.find(&session?, &id));
+        let call = own.or_else(|| self.observer.calls.find_answered(&session?, &id));
         if let Some(call) = call {
             self.observer.tell(&call, &Happening::Answered(answer));
         }
@@ -278,6 +308,12 @@ impl Exchange {
                 state.calls.push(call);
             }
         }
+    }
+
+    /// The server says that the session is over.
+    fn close_session(&self, session: &str, is_on_record: bool) {
+        self.recording().close_session(session, self.arrival.ts, is_on_record);
+        self.observer.tell_all(Some(session), &Happening::SessionOver);
     }
 
     fn on_notification(&self, message: &Message) {

@@ -10,6 +10,12 @@ mod request_reader;
 mod response_reader;
 
 #[cfg(test)]
+mod announcement_tests;
+#[cfg(test)]
+mod id_tests;
+#[cfg(test)]
+mod session_tests;
+#[cfg(test)]
 mod tests;
 
 pub use exchange::{Exchange, Unanswered};

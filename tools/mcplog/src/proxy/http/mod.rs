@@ -15,8 +15,8 @@ mod server;
 mod unread;
 mod upstream;
 
-pub(super) use admin::{Admin, StoreStatus};
+pub(super) use admin::{Admin, Liveness, Sources};
 pub(crate) use error_chain::chain;
 pub(super) use metrics::StoreNumbers;
-pub(crate) use server::{KnownSchema, Proxy};
+pub(crate) use server::Proxy;
 pub(super) use server::{ProxyHandle, StartError};

@@ -3,6 +3,8 @@
 //! The fixture has verbs: an [`Upstream`] answers by hand, byte by byte where that matters; a [`Fixture`] sends and waits
 //! for what was recorded. No test asserts a time.
 
+mod admin;
+mod ending;
 mod exchanges;
 mod faults;
 mod outcomes;
