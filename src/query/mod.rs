@@ -14,6 +14,7 @@
 //! # Ok::<(), mcplog::error::IndexError>(())
 //! ```
 
+pub(crate) mod aside;
 mod cells;
 pub(crate) mod clock_steps;
 mod conditions;

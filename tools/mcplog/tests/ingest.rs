@@ -269,3 +269,45 @@ fn wait_for_requests(fixture: &Fixture, requests: usize) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[test]
+fn an_import_leaves_what_the_store_keeps_as_a_proxy_was_told_and_changes_it_only_where_it_is_told() {
+    let fixture = Fixture::new();
+    let told = |keep_segments_bytes| {
+        let mut config = mcplog::Config::new(fixture.dir());
+        (config.keep_segments_bytes, config.keep_rows_age_ms) = (keep_segments_bytes, Some(36_000 * 86_400_000));
+        mcplog::Store::open(config).unwrap().shutdown(std::time::Duration::from_secs(60));
+    };
+    told(Some(256 << 20));
+    // Each opening begins a segment; those before it are folded.
+    for number in 0..3 {
+        assert_eq!(fixture.ingest(request_line(number)).json()[0]["recorded_events"], 1);
+    }
+    let segments = fixture.segments();
+    assert!(segments.len() >= 3, "{segments:?}");
+    let limits = || fixture.run("check --json").json().swap_remove(0)["limits"].clone();
+    let before = limits();
+    assert_eq!(
+        (&before["keep_segments_bytes"], &before["keep_rows_age_ms"]),
+        (&(256 << 20).into(), &(36_000 * 86_400_000_u64).into())
+    );
+    let text = fixture.run("check").ok();
+    assert!(text.contains("keeps     requests of 36000d; 256 MiB of folded log\n"), "{text}");
+    let file = fixture.root.path().join("events.jsonl");
+    let ingest = |flags: &str| fixture.run(&format!("ingest {flags} {}", file.display())).ok();
+    ingest("--keep unlimited --max-size 1GiB");
+    let after = limits();
+    assert_eq!(
+        (&after["keep_rows_age_ms"], &after["database_bytes_max"]),
+        (&serde_json::Value::Null, &(1 << 30).into())
+    );
+    assert_eq!(after["keep_segments_bytes"], before["keep_segments_bytes"]);
+    ingest("--keep-segments --max-size unlimited");
+    assert_eq!(
+        (&limits()["keep_segments_bytes"], &limits()["database_bytes_max"]),
+        (&serde_json::Value::Null, &serde_json::Value::Null)
+    );
+    ingest("--keep-segments=0");
+    assert!(fixture.segments().iter().all(|segment| !segments.contains(segment)), "told to keep none");
+    assert_eq!(fixture.run(&format!("ingest --keep 5s {}", file.display())).code, 1, "out of range");
+}

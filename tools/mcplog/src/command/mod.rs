@@ -4,6 +4,7 @@ pub(crate) mod check;
 mod check_plan;
 pub(crate) mod demo;
 pub(crate) mod ingest;
+mod limits;
 pub(crate) mod logs;
 mod notes;
 pub(crate) mod rebuild;

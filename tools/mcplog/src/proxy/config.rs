@@ -4,8 +4,7 @@
 
 use super::config_file::{ConfigFile, ReadError};
 use super::config_limits::{
-    DatabaseSize, parse_address, parse_connections, parse_database_size, parse_drain, parse_keep, parse_min_free,
-    parse_timeout, whole_ms,
+    parse_address, parse_connections, parse_database_size, parse_drain, parse_keep, parse_min_free, parse_timeout,
 };
 use super::http::ClientLimits;
 use super::upstream_url::{UpstreamError, UpstreamUrl};
@@ -117,15 +116,19 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 
-    /// Let requests go that are older than this, such as 30d [default: keep all]
-    #[arg(long, value_name = "TIME", value_parser = parse_keep)]
-    pub(crate) keep: Option<Duration>,
-
-    /// Let the oldest requests go where the database would get larger, such as 2GiB [default: 10GiB, or a tenth of the disk]
+    /// Let requests go that are older than this, such as 30d; or unlimited
     ///
-    /// By default, whichever is less, and never less than the database has already; "unlimited" for no limit.
+    /// The store remembers it, for all who open it later. Without this flag it goes by what it was last told; a new store
+    /// keeps all.
+    #[arg(long, value_name = "TIME", value_parser = parse_keep)]
+    pub(crate) keep: Option<u64>,
+
+    /// Let the oldest requests go where the database would get larger, such as 2GiB; or unlimited
+    ///
+    /// Remembered as --keep is. A store that was never told: 10GiB or a tenth of the disk, whichever is less, and never less
+    /// than the database has already.
     #[arg(long, value_name = "SIZE", value_parser = parse_database_size)]
-    pub(crate) max_size: Option<DatabaseSize>,
+    pub(crate) max_size: Option<u64>,
 
     /// Leave so much of the disk free [default: 1GiB, or a twentieth of the disk]
     ///
@@ -287,11 +290,9 @@ impl Settings {
         store.session_idle_ms = Some(SESSION_IDLE_MS_DEFAULT);
         store.limit_database_by_disk = true;
         file.store.apply(&mut store);
-        if let Some(keep) = args.keep {
-            store.keep_rows_age_ms = Some(whole_ms(keep));
-        }
-        if let Some(DatabaseSize(max_size)) = args.max_size {
-            store.database_bytes_max = max_size;
+        store.keep_rows_age_ms = args.keep.or(store.keep_rows_age_ms);
+        if args.max_size.is_some() {
+            store.database_bytes_max = args.max_size;
             store.limit_database_by_disk = false;
         }
         store.min_free_bytes = args.min_free.or(store.min_free_bytes);

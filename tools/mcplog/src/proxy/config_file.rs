@@ -107,10 +107,11 @@ impl StoreTable {
     pub(super) fn apply(&self, config: &mut Config) {
         let set = |to: &mut u64, value: Option<u64>| *to = value.unwrap_or(*to);
         if let Some(keep) = self.keep {
-            config.keep_rows_age_ms = keep.map(whole_ms);
+            // 0 means no limit, here and below.
+            config.keep_rows_age_ms = Some(keep.map_or(0, whole_ms));
         }
         if let Some(max_size) = self.max_size {
-            config.database_bytes_max = max_size;
+            config.database_bytes_max = Some(max_size.unwrap_or(0));
             config.limit_database_by_disk = false;
         }
         config.min_free_bytes = self.min_free.or(config.min_free_bytes);
@@ -124,9 +125,11 @@ impl StoreTable {
         set(&mut config.sync_interval_ms, self.sync_interval.map(whole_ms));
         set(&mut config.segment_bytes, self.segment_size);
         set(&mut config.segment_age_ms, self.segment_age.map(whole_ms));
-        set(&mut config.keep_segments_bytes, self.keep_segments_size.map(|size| size.unwrap_or(u64::MAX)));
+        if let Some(size) = self.keep_segments_size {
+            config.keep_segments_bytes = Some(size.unwrap_or(u64::MAX));
+        }
         if let Some(age) = self.keep_segments_age {
-            config.keep_segments_age_ms = age.map(whole_ms);
+            config.keep_segments_age_ms = Some(age.map_or(0, whole_ms));
         }
         // 0 means no limit.
         set(&mut config.max_log_bytes, self.max_log_size.map(|size| size.unwrap_or(0)));

@@ -32,11 +32,11 @@ fn every_key_of_the_store_arrives_in_the_librarys_units() {
     type Set = fn(&mut Config);
     let cases: [(&str, Set); 25] = [
         ("keep = '30d'", |c| c.keep_rows_age_ms = Some(30 * 86_400_000)),
-        ("keep = 'unlimited'", |c| c.keep_rows_age_ms = None),
+        ("keep = 'unlimited'", |c| c.keep_rows_age_ms = Some(0)),
         ("max_size = '2GiB'", |c| c.database_bytes_max = Some(2 << 30)),
         ("max_size = '2GB'", |c| c.database_bytes_max = Some(2_000_000_000)),
         ("max_size = 2000000", |c| c.database_bytes_max = Some(2_000_000)),
-        ("max_size = 'unlimited'", |c| c.database_bytes_max = None),
+        ("max_size = 'unlimited'", |c| c.database_bytes_max = Some(0)),
         ("min_free = '1GiB'", |c| c.min_free_bytes = Some(1 << 30)),
         ("min_free = 0", |c| c.min_free_bytes = Some(0)),
         ("session_idle = '1h30m'", |c| c.session_idle_ms = Some(5_400_000)),
@@ -47,10 +47,10 @@ fn every_key_of_the_store_arrives_in_the_librarys_units() {
         ("segment_size = '1MiB'", |c| c.segment_bytes = 1 << 20),
         ("segment_size = 0x100000", |c| c.segment_bytes = 1 << 20),
         ("segment_age = '2 days'", |c| c.segment_age_ms = 172_800_000),
-        ("keep_segments_size = '500MB'", |c| c.keep_segments_bytes = 500_000_000),
-        ("keep_segments_size = 'unlimited'", |c| c.keep_segments_bytes = u64::MAX),
+        ("keep_segments_size = '500MB'", |c| c.keep_segments_bytes = Some(500_000_000)),
+        ("keep_segments_size = 'unlimited'", |c| c.keep_segments_bytes = Some(u64::MAX)),
         ("keep_segments_age = '1w'", |c| c.keep_segments_age_ms = Some(604_800_000)),
-        ("keep_segments_age = 'unlimited'", |c| c.keep_segments_age_ms = None),
+        ("keep_segments_age = 'unlimited'", |c| c.keep_segments_age_ms = Some(0)),
         ("max_log_size = '32MiB'", |c| c.max_log_bytes = 32 << 20),
         ("max_log_size = 'unlimited'", |c| c.max_log_bytes = 0),
         ("segment_size = '64KiB'\nmax_log_size = '256KiB'", |c| {
@@ -225,6 +225,9 @@ fn the_defaults_on_the_page_are_the_defaults() {
     let mut expected = Config::new("x");
     // What the proxy has in place of the library's default.
     expected.session_idle_ms = Some(1_800_000);
+    // What a new store keeps. Who says nothing leaves a store as it was told.
+    expected.keep_rows_age_ms = Some(0);
+    (expected.keep_segments_bytes, expected.keep_segments_age_ms) = (Some(0), Some(0));
     assert_eq!(store.lines().count(), 12, "{store}");
     assert_eq!(store_of(&store), expected);
 

@@ -40,11 +40,7 @@ pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError
     outlive_terminal().map_err(|error| failed("listen for signals", &error))?;
     let (input, bytes) = open(&args.file)?;
     let mut config = Config::new(&args.store.dir);
-    if args.keep_segments {
-        config.keep_segments_bytes = u64::MAX;
-    }
-    config.keep_rows_age_ms = args.keep.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-    config.database_bytes_max = args.max_size;
+    args.limits.tell(&mut config);
     config.min_free_bytes = args.min_free;
     let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
     let batches = reader::spawn(input).map_err(|error| failed("start the reader", &error))?;
