@@ -74,7 +74,7 @@ CREATE TABLE request_rows (
     parent_span_id   BLOB,                  -- 8 bytes
     retry_of         TEXT,                  -- the request id of the call that this one continues
     input_wait_us    INTEGER,
-    notes            TEXT                   -- oddities of the protocol: their names, with commas between them
+    notes            TEXT                   -- oddities, such as unread: their names, with commas between them
 ) STRICT;
 CREATE UNIQUE INDEX request_rows_by_request_id ON request_rows (request_id);
 CREATE INDEX request_rows_by_ts      ON request_rows (ts);

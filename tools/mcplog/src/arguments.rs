@@ -2,7 +2,7 @@
 //!
 //! Declarations only. Options that several commands have are declared once, so that they are the same in all.
 
-use crate::proxy::{parse_database_size, parse_keep, parse_segments_size};
+use crate::proxy::{parse_database_size, parse_keep, parse_min_free, parse_segments_size};
 use clap::{Args, ValueEnum};
 use mcplog::Status;
 use mcplog::query::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
@@ -276,6 +276,9 @@ pub(crate) struct IngestArgs {
     pub(crate) store: DirArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    /// Leave so much of the disk free, and wait where there is less [default: 1GiB, or a twentieth of the disk]
+    #[arg(long, value_name = "SIZE", value_parser = parse_min_free)]
+    pub(crate) min_free: Option<u64>,
     /// Print the summary as one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{EVENTS, Fixture, request_line};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -229,6 +229,26 @@ fn an_interruption_keeps_what_was_read_and_says_so() {
         assert!(text.contains("Recorded  20 events") && text.contains("Interrupted after line 20"), "{text}");
         assert_eq!(fixture.table("requests").len(), 12);
     }
+}
+
+#[test]
+fn an_import_onto_a_crowded_disk_says_what_it_waits_for_and_loses_nothing() {
+    let fixture = Fixture::new();
+    let path = fixture.root.path().join("events.jsonl");
+    std::fs::write(&path, EVENTS).unwrap();
+    let path = path.to_str().unwrap();
+    // No disk is that large.
+    let mut command = fixture.command(["ingest", "--min-free", "8000000TiB", path]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.starts_with("waiting: the store is degraded: folding waits: the disk has "), "{said}");
+    assert!(said.contains("left to others (min_free)"), "{said}");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(fixture.table("requests").len(), 0);
+    fixture.run(&format!("ingest --min-free 0 {path}")).ok();
+    assert_eq!(fixture.table("requests").len(), 12);
 }
 
 fn start(fixture: &Fixture) -> Child {

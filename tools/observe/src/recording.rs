@@ -1,8 +1,10 @@
-//! What a call needs to become an event: where events go, which sessions there are, what is counted, what time it is.
+//! What a call needs to become an event: where events go, which sessions there are, what is counted, what time
+//! it is, how much memory there is.
 //!
 //! Called from the tasks that pass bytes on; it must not wait. It knows no calls: a call holds it, and whatever it held of
 //! calls would keep them alive for ever.
 
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::schema::SchemaQueue;
@@ -33,6 +35,8 @@ pub(crate) struct Recording {
     pub(crate) schema: Arc<dyn SchemaQueue>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// What all exchanges may hold together.
+    pub(crate) budget: Budget,
     pub(crate) phase: AtomicPhase,
 }
 

@@ -1,6 +1,6 @@
 //! What tests put around an observer: a clock that stands still until it is told to move, and a sink that remembers.
 
-use crate::{Clock, Counts, Observer, SchemaQueue, SchemaResult, Sink, Surroundings};
+use crate::{Budget, Clock, Counts, Observer, SchemaQueue, SchemaResult, Sink, Surroundings};
 use mcplog::event::{Notes, Outcome, Transport};
 use mcplog::{Event, Status};
 use parking_lot::Mutex;
@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A request event, as far as tests compare it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Seen {
+    pub(crate) method: String,
     pub(crate) status: Status,
     pub(crate) code: Option<String>,
     pub(crate) latency_us: i64,
@@ -61,6 +62,7 @@ impl Sink for Collector {
         }
         if let Event::Request(request) = event {
             self.requests.lock().push(Seen {
+                method: request.method.to_owned(),
                 status: request.status,
                 code: request.error_code.map(str::to_owned),
                 latency_us: request.latency_us,
@@ -92,16 +94,21 @@ pub(crate) struct Surrounded {
 
 impl Surrounded {
     pub(crate) fn new() -> Self {
+        Self::within(Budget::default())
+    }
+
+    pub(crate) fn within(budget: Budget) -> Self {
         let clock = Arc::new(StillClock { start: Instant::now(), passed: Mutex::default() });
         let collector = Arc::new(Collector::default());
-        let observer = Observer::new(Surroundings {
+        let surroundings = Surroundings {
             proxy: "tested".into(),
             sink: collector.clone(),
             schema: Arc::new(NoSchemas),
             counts: Arc::new(Counts::default()),
             clock: clock.clone(),
             session_idle_ms: 0,
-        });
+        };
+        let observer = Observer::within(budget, surroundings);
         Self { observer, clock, collector }
     }
 

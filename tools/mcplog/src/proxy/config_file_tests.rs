@@ -224,7 +224,7 @@ fn the_defaults_on_the_page_are_the_defaults() {
     // What a new store keeps. Who says nothing leaves a store as it was told.
     expected.keep_rows_age_ms = Some(0);
     (expected.keep_segments_bytes, expected.keep_segments_age_ms) = (Some(0), Some(0));
-    assert_eq!(store.lines().count(), 13, "{store}");
+    assert_eq!(store.lines().count(), 12, "{store}");
     assert_eq!(store_of(&store), expected);
 
     let arguments = ProxyArgs { upstream: Some("http://127.0.0.1:9000/mcp".to_owned()), ..ProxyArgs::default() };

@@ -58,7 +58,7 @@ fn parse_limit(text: &str, none: u64, parse: impl Fn(&str) -> Result<u64, String
 }
 
 /// How much of the disk is left free, from a flag.
-pub(super) fn parse_min_free(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_min_free(text: &str) -> Result<u64, String> {
     size::parse_within(text, *MIN_FREES.start(), *MIN_FREES.end())
 }
 

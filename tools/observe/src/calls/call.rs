@@ -53,7 +53,7 @@ impl Call {
     pub(crate) fn begin(recording: &Arc<Recording>, origin: &Origin, mut facts: Facts) -> Self {
         recording.counts.in_flight.rise();
         let bytes = Self::bytes_of(&facts) + origin.text_bytes() + CAUSE_BYTES_MAX;
-        let (is_schema, is_patient) = (facts.schema.is_some(), facts.is_subscription());
+        let (is_schema, is_patient) = (facts.schema.is_some(), facts.is_patient());
         Self {
             recording: recording.clone(),
             origin: origin.clone(),

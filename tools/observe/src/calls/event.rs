@@ -81,8 +81,11 @@ impl<'a> Ended<'a> {
             Some(session) => Scope::Session(session.clone()),
             None => Scope::Connection(self.facts.arrival.connection),
         };
-        let ts = self.recording.clock.unix_ms();
-        self.recording.schema.offer(SchemaResult::new(scope, method, self.facts.cursor.clone(), ts, payload.to_vec()));
+        let Recording { budget, clock, schema, .. } = self.recording;
+        match SchemaResult::new(budget, scope, method, self.facts.cursor.clone(), clock.unix_ms(), payload) {
+            Some(result) => schema.offer(result),
+            None => tracing::debug!(method = method.name(), "no memory to look at a schema result"),
+        }
     }
 
     fn verdict(&self) -> Verdict<'_> {
@@ -175,11 +178,14 @@ impl<'a> Ended<'a> {
         request
     }
 
-    /// What is odd about the answer.
+    /// What is odd about the request and its answer.
     fn notes(&self) -> Notes {
-        let How::Answered(Answer { message, .. }) = &self.how else { return Notes::NONE };
-        let is_lenient = self.id.is_some_and(|own| own.differs(message, Slot::Id));
-        if is_lenient { Notes::NONE.with(Note::LenientId) } else { Notes::NONE }
+        let (is_lenient, is_answer_unread) = match &self.how {
+            How::Answered(answer) => (self.id.is_some_and(|own| own.differs(answer.message, Slot::Id)), false),
+            How::Failed(breakdown) => (false, breakdown.is_unread),
+        };
+        let noted = [(Note::LenientId, is_lenient), (Note::Unread, self.facts.is_unread || is_answer_unread)];
+        noted.into_iter().filter(|(_, is_so)| *is_so).fold(Notes::NONE, |notes, (note, _)| notes.with(note))
     }
 
     fn count(&self, verdict: &Verdict<'_>) {

@@ -3,7 +3,7 @@
 use super::{Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Verb};
 use crate::calls::End;
 use crate::observer::{Observer, Surroundings};
-use crate::read::Coding;
+use crate::read::Codings;
 use crate::{Counts, SchemaQueue, SchemaResult, Sink, SystemClock};
 use mcplog::Event;
 use parking_lot::Mutex;
@@ -72,14 +72,14 @@ impl Surrounded {
             RequestHead { verb, path: "/mcp", session, query: None, protocol_version: None, method: None, name: None };
         let arrival = self.observer.arrival(Some(1), 1);
         let exchange = Exchange::begin(&self.observer, arrival, &head, Duration::from_secs(60));
-        let mut reader = RequestReader::new(Coding::Identity);
+        let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);
         reader.push(request.as_bytes(), &exchange);
         reader.finish(true, &exchange);
         let head = ResponseHead {
             status: 200,
             session: new_session,
             content_type: Some("application/json"),
-            coding: Coding::Identity,
+            codings: Codings::IDENTITY,
         };
         exchange.on_response_head(&head);
         if let Some(mut reader) = ResponseReader::new(&head, &exchange) {

@@ -2,7 +2,7 @@
 
 use super::{Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Verb};
 use crate::calls::End;
-use crate::read::Coding;
+use crate::read::Codings;
 use crate::testing::{Seen, Surrounded};
 use mcplog::Status;
 use mcplog::event::{Note, Notes};
@@ -16,7 +16,7 @@ impl Surrounded {
         let head =
             RequestHead { verb, path: "/mcp", session, query: None, protocol_version: None, method: None, name: None };
         let exchange = Exchange::begin(&self.observer, self.observer.arrival(None, 1), &head, Duration::from_secs(60));
-        let mut reader = RequestReader::new(Coding::Identity);
+        let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);
         reader.push(body.as_bytes(), &exchange);
         reader.finish(true, &exchange);
         exchange
@@ -26,7 +26,7 @@ impl Surrounded {
 /// The response of that exchange, as an event stream.
 fn respond(exchange: &Exchange, messages: &[&str]) {
     let content_type = Some("text/event-stream");
-    let head = ResponseHead { status: 200, session: None, content_type, coding: Coding::Identity };
+    let head = ResponseHead { status: 200, session: None, content_type, codings: Codings::IDENTITY };
     exchange.on_response_head(&head);
     let mut reader = ResponseReader::new(&head, exchange).unwrap();
     for message in messages {

@@ -2,7 +2,7 @@
 
 use super::{Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Verb};
 use crate::calls::End;
-use crate::read::Coding;
+use crate::read::Codings;
 use crate::testing::Surrounded;
 use std::time::Duration;
 
@@ -34,13 +34,13 @@ impl Surrounded {
         let head = RequestHead { verb, path, session, query: None, protocol_version: None, method: None, name: None };
         let exchange = Exchange::begin(&self.observer, self.observer.arrival(None, 1), &head, Duration::from_secs(60));
         if verb == Verb::Post {
-            let mut reader = RequestReader::new(Coding::Identity);
+            let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);
             reader.push(said.body.as_bytes(), &exchange);
             reader.finish(true, &exchange);
         }
         self.clock.advance(Duration::from_secs(1));
         let content_type = Some(if said.is_stream { "text/event-stream" } else { "application/json" });
-        let head = ResponseHead { status: said.status, session: None, content_type, coding: Coding::Identity };
+        let head = ResponseHead { status: said.status, session: None, content_type, codings: Codings::IDENTITY };
         exchange.on_response_head(&head);
         if let Some(mut reader) = ResponseReader::new(&head, &exchange) {
             reader.push(said.answer.as_bytes(), &exchange);

@@ -4,6 +4,7 @@
 //! bodies show it to the observer.
 
 mod admin;
+mod buffer;
 mod error_chain;
 mod forward;
 mod headers;

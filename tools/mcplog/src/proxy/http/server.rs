@@ -3,6 +3,7 @@
 //! One task accepts, one task serves each connection, and one gives up on responses that stayed away. The only other
 //! thread is the schema thread. It must not interpret what passes.
 
+use super::buffer::BUFFER_BYTES_MAX;
 use super::error_chain::chain;
 use super::forward::Forwarder;
 use super::metrics::Metrics;
@@ -276,6 +277,7 @@ async fn serve(stream: TcpStream, client: IpAddr, number: u64, forwarder: Arc<Fo
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES_MAX)
         // The upstream decides whether its responses have a date.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);

@@ -2,6 +2,7 @@
 //!
 //! HTTP/1.1, over TLS where the URL says `https`. Used by the forwarding tasks; it must not look at bodies.
 
+use super::buffer::BUFFER_BYTES_MAX;
 use super::request_body::RequestBody;
 use crate::proxy::upstream_url::UpstreamUrl;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -84,7 +85,11 @@ pub(super) fn connect(
         // HTTP/1.1 only: in HTTP/2 the host is part of the request line, and the client's Host could not go through.
         .enable_http1()
         .wrap_connector(http);
-    Ok(Client::builder(tasks).pool_idle_timeout(POOL_IDLE).pool_timer(TokioTimer::new()).build(connector))
+    Ok(Client::builder(tasks)
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_timer(TokioTimer::new())
+        .http1_max_buf_size(BUFFER_BYTES_MAX)
+        .build(connector))
 }
 
 fn tls_config(is_needed: bool, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, ConnectError> {
