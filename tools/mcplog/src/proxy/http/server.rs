@@ -56,9 +56,8 @@ pub(crate) enum StartError {
 
 /// The recording reverse proxy, with all that it needs, before it serves anybody: who connects has to wait.
 pub(crate) struct Proxy {
-    listener: TcpListener,
+    door: Door,
     local_addr: SocketAddr,
-    forwarder: Arc<Forwarder>,
     schema: Arc<SchemaThread>,
     drain: Duration,
     ends: Ends,

@@ -262,7 +262,6 @@ async fn a_panic_while_a_body_passes_ends_that_connection_and_no_other() {
     let collector = Collector::default();
     let proxy = Proxy::start(&config, Fragile(collector.clone()), &[]).await.unwrap();
     let address = proxy.local_addr().to_string();
-    let metrics = proxy.metrics();
     let client = Client::builder(TokioExecutor::new()).build_http();
     let fixture = Fixture { proxy: Some(proxy), address, collector, client };
     let mut hurt = fixture.connect().await;
@@ -271,7 +270,6 @@ async fn a_panic_while_a_body_passes_ends_that_connection_and_no_other() {
         .unwrap();
     rest(&mut hurt).await;
     assert_eq!(fixture.post(&[], &call("1", "ping", "{}")).await.0, StatusCode::OK);
-    drop(metrics);
     let rows = requests(&fixture.finish().await);
     assert_eq!(rows.iter().map(Row::gist).collect::<Vec<_>>(), ["ping 1 ok"]);
 }
