@@ -14,6 +14,7 @@
 //! # Ok::<(), mcplog::error::IndexError>(())
 //! ```
 
+pub(crate) mod arrivals;
 mod cells;
 mod conditions;
 pub(crate) mod database;
@@ -23,9 +24,11 @@ mod interval;
 #[cfg(test)]
 mod interval_tests;
 mod matching;
+mod page_size;
 mod plan;
 mod range;
 mod rank;
+mod request_pages;
 pub(crate) mod requests;
 mod resolved_filter;
 pub(crate) mod schema;
@@ -41,6 +44,7 @@ mod tuning;
 pub(crate) mod unused;
 mod walk;
 
+pub use arrivals::{Arrivals, RequestCursor};
 pub use database::Query;
 pub use filter::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
 pub use integrity::Integrity;
