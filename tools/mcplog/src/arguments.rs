@@ -129,6 +129,15 @@ pub(crate) struct RequestsArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    pub(crate) rows: RequestsArgs,
+    /// Go on with what is recorded from now on, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,
@@ -281,7 +290,7 @@ mod tests {
     fn filters_carry_what_was_typed() {
         let line = "mcplog logs --tool t --method m --status timeout --proxy p --errors --slower-than 1ms --limit 0";
         let Command::Logs(args) = Cli::parse_from(line.split(' ')).command else { panic!("not logs") };
-        let filter = args.requests.filter(Some("whole".into()));
+        let filter = args.rows.requests.filter(Some("whole".into()));
         let expected = RequestFilter {
             tool: Some("t".into()),
             method: Some("m".into()),
@@ -293,6 +302,6 @@ mod tests {
             ..RequestFilter::default()
         };
         assert_eq!(filter, expected);
-        assert_eq!(args.show.limit(), None);
+        assert_eq!((args.rows.show.limit(), args.follow), (None, false));
     }
 }

@@ -3,7 +3,7 @@
 //! Declarations only; options are in [`crate::arguments`], what a command does is in [`crate::command`].
 
 use crate::arguments::{
-    CheckArgs, DemoArgs, IngestArgs, RebuildArgs, RequestsArgs, SchemaArgs, SessionsArgs, UnusedArgs,
+    CheckArgs, DemoArgs, IngestArgs, LogsArgs, RebuildArgs, RequestsArgs, SchemaArgs, SessionsArgs, UnusedArgs,
 };
 use clap::{Parser, Subcommand};
 use mcplog_terminal::colour::Colour;
@@ -51,7 +51,13 @@ Examples:
   mcplog logs --errors --since 2h        what failed in the last two hours
   mcplog logs --tool search --slower-than 500ms
   mcplog logs --session 0197a1c0         one session: the beginning of its id
+  mcplog logs -f --errors                what fails from now on, as it comes
   mcplog logs --limit 0 --json | jq -r 'select(.status == \"error\") | .error_msg'
+
+With --follow, new rows come in the order in which they were recorded, each
+once, within a second. It goes on when the proxy is restarted, waits for a store
+that is not there yet, and says on standard error when events were lost. Ctrl-C
+ends it, with exit code 0.
 
 JSON fields: id, request_id, ts, proxy, session_id, client_name, method, tool,
 target, latency_us, status, tool_error, error_code, error_msg, bytes_in,
@@ -59,7 +65,7 @@ bytes_out, protocol_version, rpc_id, http_status, transport, endpoint, outcome,
 cause, direction, principal, trace_id, parent_span_id, retry_of, input_wait_us,
 notes. Times are Unix milliseconds UTC, latencies microseconds, sizes bytes;
 what is not known is null.")]
-    Logs(RequestsArgs),
+    Logs(LogsArgs),
 
     /// Show the slowest requests, the slowest first
     #[command(after_help = "\

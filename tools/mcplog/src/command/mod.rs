@@ -3,10 +3,12 @@
 pub(crate) mod check;
 mod check_plan;
 pub(crate) mod demo;
+mod follow;
 pub(crate) mod ingest;
 pub(crate) mod logs;
 mod notes;
 pub(crate) mod rebuild;
+mod request_table;
 pub(crate) mod schema;
 mod session_name;
 pub(crate) mod sessions;

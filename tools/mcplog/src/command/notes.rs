@@ -6,6 +6,7 @@ use super::session_name::DERIVED_PREFIX;
 use crate::error::CliError;
 use anstyle::Style;
 use mcplog::query::{Query, TimeRange};
+use mcplog_terminal::clock::Clock;
 use mcplog_terminal::style::{DIM, WARNING};
 use mcplog_terminal::units::{count, counted};
 use mcplog_terminal::view::View;
@@ -54,10 +55,7 @@ impl<'a> Notes<'a> {
     pub(super) fn missing(&mut self, query: &Query, time_range: TimeRange) -> Result<(), CliError> {
         let gaps = query.gap_totals(time_range)?;
         if let (Some(from_ts), Some(to_ts)) = (gaps.from_ts, gaps.to_ts) {
-            let verb = if gaps.events == 1 { "is" } else { "are" };
-            let (from, to) = (self.view.clock.one_time(from_ts), self.view.clock.one_time(to_ts));
-            let (events, gaps) = (counted(gaps.events, "event"), counted(gaps.gaps, "gap"));
-            self.write(WARNING, &format!("{events} {verb} missing: dropped in {gaps} between {from} and {to}."))?;
+            self.write(WARNING, &dropped(gaps.events, gaps.gaps, from_ts, to_ts, &self.view.clock))?;
         }
         let quarantined = query.quarantine()?;
         if quarantined > 0 {
@@ -96,6 +94,14 @@ impl<'a> Notes<'a> {
         };
         self.say(&note)
     }
+}
+
+/// That so many events were dropped, from when to when.
+pub(super) fn dropped(events: i64, gaps: i64, from_ts: i64, to_ts: i64, clock: &Clock) -> String {
+    let verb = if events == 1 { "is" } else { "are" };
+    let (from, to) = (clock.one_time(from_ts), clock.one_time(to_ts));
+    let (events, gaps) = (counted(events, "event"), counted(gaps, "gap"));
+    format!("{events} {verb} missing: dropped in {gaps} between {from} and {to}.")
 }
 
 /// The whole id of the session whose id, or the name that people see of it, begins with `typed`.

@@ -2,8 +2,8 @@
 //!
 //! Runs on the main thread. The roll-ups know where the slowest are, so that it takes no longer over millions.
 
-use super::logs::RequestTable;
 use super::notes::{Notes, whole_session_id};
+use super::request_table::RequestTable;
 use crate::arguments::RequestsArgs;
 use crate::error::CliError;
 use mcplog::query::Query;
