@@ -5,6 +5,7 @@
 use clap::{Args, ValueEnum};
 use mcplog::Status;
 use mcplog::query::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
+use mcplog_terminal::view::View;
 use mcplog_terminal::{duration, moment, size};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 pub(crate) struct DirArgs {
     /// The store's directory
-    #[arg(long, value_name = "DIR", env = "MCPLOG_DIR", default_value = "./mcplog-data")]
+    #[arg(short, long, value_name = "DIR", env = "MCPLOG_DIR", default_value = "./mcplog-data")]
     pub(crate) dir: PathBuf,
 }
 
@@ -103,8 +104,11 @@ impl From<StatusArg> for Status {
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// At most so many rows; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     limit: u64,
+    /// Show everything in full, however wide the lines get
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
     /// One JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
@@ -114,6 +118,11 @@ impl ShowArgs {
     /// The limit, if there is one.
     pub(crate) fn limit(&self) -> Option<u64> {
         (self.limit > 0).then_some(self.limit)
+    }
+
+    /// The view, without its width if everything is to be shown.
+    pub(crate) fn view(&self, view: &View) -> View {
+        View { width: view.width.filter(|_| !self.wide), ..view.clone() }
     }
 }
 
@@ -148,7 +157,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, conflicts_with = "quick")]
     pub(crate) plan: bool,
     /// With --plan: the limits that the [store] table of a proxy's configuration file sets
-    #[arg(long, value_name = "FILE", requires = "plan")]
+    #[arg(short, long, value_name = "FILE", requires = "plan")]
     pub(crate) config: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
@@ -276,7 +285,7 @@ pub(crate) struct IngestArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Where to record; without it, into a fresh directory, which is named
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 }
 

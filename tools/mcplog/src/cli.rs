@@ -250,4 +250,43 @@ mod tests {
         command.build();
         check(command);
     }
+
+    /// Every option of every command, the options of all commands among them.
+    fn options() -> Vec<(String, clap::Arg)> {
+        let mut command = Cli::command();
+        command.build();
+        let of = |command: &clap::Command| {
+            let name = command.get_name().to_owned();
+            command.get_arguments().map(|arg| (name.clone(), arg.clone())).collect::<Vec<_>>()
+        };
+        command.get_subcommands().filter(|command| command.get_name() != "help").flat_map(of).collect()
+    }
+
+    #[test]
+    fn an_option_is_spelled_the_same_in_every_command() {
+        let mut spellings = std::collections::BTreeMap::new();
+        let mut letters = std::collections::BTreeMap::new();
+        for (command, option) in options() {
+            let Some(long) = option.get_long().map(str::to_owned) else { continue };
+            let spelling = (option.get_short(), option.get_value_names().map(<[_]>::to_vec));
+            let (first, expected) = spellings.entry(long.clone()).or_insert((command.clone(), spelling.clone()));
+            assert_eq!(&spelling, expected, "--{long} of {command} and {first}");
+            if let Some(letter) = option.get_short() {
+                assert_eq!(letters.entry(letter).or_insert(long.clone()), &long, "-{letter} of {command}");
+            }
+        }
+        for (long, letter) in [("dir", 'd'), ("limit", 'n'), ("follow", 'f'), ("config", 'c')] {
+            assert_eq!(letters.get(&letter).map(String::as_str), Some(long));
+        }
+    }
+
+    #[test]
+    fn every_command_takes_what_all_commands_take() {
+        let names: std::collections::BTreeSet<_> = options().into_iter().map(|(command, _)| command).collect();
+        for name in &names {
+            let has = |long: &str| options().iter().any(|(of, option)| of == name && option.get_long() == Some(long));
+            assert!(has("dir") && has("color"), "{name}");
+        }
+        assert!(names.len() > 8, "{names:?}");
+    }
 }

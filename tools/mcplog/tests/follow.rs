@@ -1,5 +1,7 @@
 //! `mcplog logs --follow`: each request once, while stores come, go, restart and are made anew.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 mod common;
 
 use common::Fixture;

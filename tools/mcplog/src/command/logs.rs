@@ -19,6 +19,7 @@ const SAMPLE_ROWS: usize = 1_000;
 /// Runs the command.
 pub(crate) fn run(args: &LogsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
     let LogsArgs { rows: args, follow } = args;
+    let view = &args.show.view(view);
     if *follow {
         return follow::run(args, view, out, err);
     }

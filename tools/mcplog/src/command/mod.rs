@@ -15,3 +15,5 @@ pub(crate) mod sessions;
 pub(crate) mod slow;
 pub(crate) mod stats;
 pub(crate) mod unused;
+#[cfg(test)]
+mod width_tests;

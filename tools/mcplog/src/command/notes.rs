@@ -8,6 +8,7 @@ use anstyle::Style;
 use mcplog::query::{Query, TimeRange};
 use mcplog_terminal::clock::Clock;
 use mcplog_terminal::style::{DIM, WARNING};
+use mcplog_terminal::text::{escape, wrap};
 use mcplog_terminal::units::{count, counted};
 use mcplog_terminal::view::View;
 use std::io::Write;
@@ -18,6 +19,8 @@ pub(super) struct Notes<'a> {
     out: &'a mut dyn Write,
     /// A blank line is due before the first note, because rows stand above it.
     blank_due: bool,
+    /// How many columns a note may take. Beside JSON nobody knows what reads it.
+    width: usize,
 }
 
 impl<'a> Notes<'a> {
@@ -29,14 +32,17 @@ impl<'a> Notes<'a> {
         out: &'a mut dyn Write,
         err: &'a mut dyn Write,
     ) -> Self {
-        Self { view, out: if json { err } else { out }, blank_due: rows_shown && !json }
+        let width = view.width.filter(|_| !json).unwrap_or(usize::MAX);
+        Self { view, out: if json { err } else { out }, blank_due: rows_shown && !json, width }
     }
 
     fn write(&mut self, style: Style, note: &str) -> Result<(), CliError> {
         if std::mem::take(&mut self.blank_due) {
             writeln!(self.out)?;
         }
-        writeln!(self.out, "{style}{note}{style:#}")?;
+        for line in wrap(note, self.width) {
+            writeln!(self.out, "{style}{line}{style:#}")?;
+        }
         Ok(())
     }
 
@@ -87,9 +93,9 @@ impl<'a> Notes<'a> {
             ),
             None if totals.sessions > 0 => format!("No {noun} matches, and no request is on record yet."),
             None => format!(
-                "Nothing is recorded in {} yet. Point an MCP client at `mcplog proxy`, or import\n\
-                 events with `mcplog ingest`.",
-                mcplog_terminal::text::escape(&query.path().parent().unwrap_or(query.path()).display().to_string()),
+                "Nothing is recorded in {} yet. Point an MCP client at `mcplog proxy`, or import events with \
+                 `mcplog ingest`.",
+                escape(&query.path().parent().unwrap_or(query.path()).display().to_string()),
             ),
         };
         self.say(&note)

@@ -6,10 +6,11 @@ use super::session_name;
 use anstyle::Style;
 use mcplog::query::RequestRow;
 use mcplog_terminal::clock::TimeStyle;
+use mcplog_terminal::line::Line;
 use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
 use mcplog_terminal::table::{Cell, Column, Layout};
+use mcplog_terminal::units;
 use mcplog_terminal::view::View;
-use mcplog_terminal::{text, units};
 use std::io::{self, Write};
 
 const COLUMNS: [Column; 7] = [
@@ -55,9 +56,9 @@ impl RequestTable {
         let sessions = sample.iter().filter_map(|row| row.session_id.as_deref());
         let id_length = session_name::shown_length(view, sessions);
         let times = (first_ts, last_ts);
-        let mut table = Self { layout: Layout::new(&[], &[], None), time_header, time_style, times, id_length };
+        let mut table = Self { layout: Layout::new(&[], "", &[], None), time_header, time_style, times, id_length };
         let cells: Vec<_> = sample.iter().map(|row| table.cells(row, view)).chain([room.to_vec()]).collect();
-        table.layout = Layout::new(&COLUMNS, &cells, view.width);
+        table.layout = Layout::new(&COLUMNS, &table.time_header, &cells, view.width);
         table
     }
 
@@ -78,9 +79,10 @@ impl RequestTable {
         writeln!(out, "{}", self.layout.row(&self.cells(row, view)))?;
         let Some(error) = error_of(row) else { return Ok(()) };
         let indent = self.layout.start_of(STATUS_COLUMN).unwrap_or(0);
-        let room = view.width.map_or(usize::MAX, |width| width.saturating_sub(indent + 2));
-        let (error, (_, style)) = (text::escape(&error), status_of(row));
-        writeln!(out, "{:indent$}{style}└ {}{style:#}", "", text::fit(&error, room))
+        let mut line = Line::new();
+        line.push_spaces(indent);
+        line.push(status_of(row).1, format!("└ {error}"));
+        writeln!(out, "{}", line.render(view.width, true))
     }
 
     fn cells<'a>(&self, row: &'a RequestRow, view: &View) -> Vec<Cell<'a>> {

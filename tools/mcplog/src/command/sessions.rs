@@ -18,10 +18,10 @@ use std::io::{self, Write};
 const SESSION_COLUMNS: [Column; 11] = [
     Column::left("SEEN"),
     Column::left("SESSION").cut_to(8),
-    Column::left("CLIENT").cut_to(16),
+    Column::left("CLIENT").cut_to(12),
     Column::left("VERSION").cut_to(8).droppable(3),
-    Column::left("PLATFORM").droppable(1),
-    Column::left("PROTOCOL").droppable(2),
+    Column::left("PLATFORM").cut_to(8).droppable(1),
+    Column::left("PROTOCOL").cut_to(10).droppable(2),
     Column::right("CALLS"),
     Column::right("ERRORS"),
     Column::right("ISERROR"),
@@ -32,7 +32,7 @@ const SESSION_COLUMNS: [Column; 11] = [
 const CLIENT_COLUMNS: [Column; 9] = [
     Column::left("CLIENT").cut_to(16),
     Column::left("VERSION").cut_to(8).droppable(2),
-    Column::left("PLATFORM").droppable(1),
+    Column::left("PLATFORM").cut_to(8).droppable(1),
     Column::right("SESSIONS"),
     Column::right("OPEN"),
     Column::right("CALLS"),
@@ -43,6 +43,7 @@ const CLIENT_COLUMNS: [Column; 9] = [
 
 /// Runs the command.
 pub(crate) fn run(args: &SessionsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+    let view = &args.show.view(view);
     let query = Query::open(&args.store.dir)?;
     let mut filter = args.filter(whole_session_id(&query, args.session.as_deref())?);
     // One more than asked for tells whether anything was cut.
@@ -101,10 +102,10 @@ pub(super) fn write_sessions(out: &mut dyn Write, rows: &[SessionRow], view: &Vi
             (None, None) => ("open", GOOD),
         };
         let until = row.closed_at.unwrap_or(row.last_seen_at).max(row.last_seen_at);
-        let mark = if row.derived { " ~" } else { "" };
+        let mark = if row.derived { "~" } else { "" };
         vec![
             Cell::owned(view.clock.time(row.last_seen_at, time_style)).styled(DIM),
-            Cell::owned(format!("{}{mark}", session_name::shown(&row.session_id, id_length))).styled(DIM),
+            Cell::owned(format!("{mark}{}", session_name::shown(&row.session_id, id_length))).styled(DIM),
             client(row.client_name.as_deref()),
             Cell::owned(row.client_version.clone().unwrap_or_default()),
             Cell::owned(row.client_platform.clone().unwrap_or_default()),

@@ -13,6 +13,7 @@ use std::io::Write;
 
 /// Runs the command.
 pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+    let view = &args.show.view(view);
     let query = Query::open(&args.store.dir)?;
     let filter = args.requests.filter(whole_session_id(&query, args.requests.session.as_deref())?);
     let limit = args.show.limit().unwrap_or(u64::MAX);

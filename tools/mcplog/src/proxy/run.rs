@@ -7,6 +7,7 @@ use super::http::{Admin, KnownSchema, Proxy, ProxyHandle, StartError, StoreNumbe
 use mcplog::query::Query;
 use mcplog::{ShutdownReport, Store};
 use mcplog_observe::Nowhere;
+use mcplog_terminal::colour::Colour;
 use mcplog_terminal::shell::quoted;
 use parking_lot::Mutex;
 use std::io::{self, Write};
@@ -103,7 +104,8 @@ impl Signals {
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     // Fails if somebody has set one up already, which is as good.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    let colours = Colour::is_on_stderr();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).try_init();
 }
 
 fn known_schemas(store: &Store) -> Result<Vec<KnownSchema>, RunError> {

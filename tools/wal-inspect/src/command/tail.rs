@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &TailArguments, output: Output) -> Result<Severity,
     let mut presenter = Presenter::new(output, arguments.presentation);
     if !arguments.follow {
         let sources = source::find(std::slice::from_ref(&arguments.path))?;
-        let mut backlog = Backlog::new(arguments.records);
+        let mut backlog = Backlog::new(arguments.limit);
         for source in sources.iter().rev() {
             if backlog.is_full() {
                 break;
@@ -58,7 +58,7 @@ fn follow(arguments: &TailArguments, presenter: &mut Presenter) -> Result<Severi
     if sources.is_empty() {
         anstream::eprintln!("waiting for the first segment in {}", escape(&wal_dir.to_string_lossy()));
     }
-    let mut backlog = Backlog::new(arguments.records);
+    let mut backlog = Backlog::new(arguments.limit);
     let mut current = None;
     for source in sources.iter().rev() {
         if current.is_none() {
