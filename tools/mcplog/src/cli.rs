@@ -193,7 +193,7 @@ log: requests, sessions, segments, records_before_log, moved_to.")]
 const INGEST_HELP: &str = "\
 Examples:
   mcplog ingest --dir ./imported events.jsonl
-  zcat old.jsonl.gz | mcplog ingest --dir ./imported -
+  mcplog ingest --dir ./imported old.jsonl.gz
   mcplog ingest --keep-segments events.jsonl && wal-inspect list ./mcplog-data
 
 One JSON object per line; the lines are recorded in their order. `type` says
@@ -213,12 +213,13 @@ listed are ignored.
   schema_version  ts, proxy, upstream_url, method, payload (JSON as a string),
                   content_hash
 
-Times are Unix milliseconds UTC, latencies microseconds, sizes bytes, all of
-them whole numbers. Blank lines are skipped. A bad line (no JSON, an unknown
-type, a missing or wrong field, more than 16 MiB) is reported with its number
-and left out; the rest goes on, and the exit code is 2. The same request_id is
-kept once, so that importing a file twice does no harm. On Ctrl-C, what was read
-until then is kept, and the exit code is 130.";
+Times are Unix milliseconds UTC of the years 2000 to 2099, latencies
+microseconds, sizes bytes, all of them whole numbers. What is packed with gzip
+or zstd is unpacked. Blank lines are skipped. A bad line (no JSON, an unknown
+type, a missing or wrong field, a time in seconds, more than 16 MiB) is reported
+with its number and left out; the rest goes on, and the exit code is 2. The same
+request_id is kept once, so that importing a file twice does no harm. On Ctrl-C,
+what was read until then is kept, and the exit code is 130.";
 
 #[cfg(test)]
 mod tests {
