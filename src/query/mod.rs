@@ -16,6 +16,7 @@
 
 pub(crate) mod arrivals;
 mod cells;
+pub(crate) mod clock_steps;
 mod conditions;
 pub(crate) mod database;
 pub(crate) mod filter;
@@ -34,6 +35,7 @@ mod resolved_filter;
 pub(crate) mod schema;
 mod search;
 pub(crate) mod session;
+mod slowest;
 #[cfg(test)]
 mod test_store;
 #[cfg(test)]
@@ -45,6 +47,7 @@ pub(crate) mod unused;
 mod walk;
 
 pub use arrivals::{Arrivals, RequestCursor};
+pub use clock_steps::{ClockStepRow, ClockStepTotals};
 pub use database::Query;
 pub use filter::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
 pub use integrity::Integrity;

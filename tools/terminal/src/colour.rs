@@ -29,12 +29,6 @@ impl Colour {
         .write_global();
     }
 
-    /// Whether standard error has colours, now that a choice was applied: not in a file that it is written to.
-    #[must_use]
-    pub fn is_on_stderr() -> bool {
-        AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
-    }
-
     /// Whether standard output has colours, now that a choice was applied.
     #[must_use]
     pub fn is_on_stdout() -> bool {

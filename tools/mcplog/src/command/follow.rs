@@ -6,6 +6,7 @@
 
 use super::notes::{dropped, whole_session_id};
 use super::request_table::RequestTable;
+use super::row_stream::RowTable;
 use crate::arguments::RequestsArgs;
 use crate::error::CliError;
 use mcplog::error::IndexError;

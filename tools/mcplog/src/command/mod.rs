@@ -9,6 +9,7 @@ pub(crate) mod logs;
 mod notes;
 pub(crate) mod rebuild;
 mod request_table;
+mod row_stream;
 pub(crate) mod schema;
 mod session_name;
 pub(crate) mod sessions;

@@ -2,6 +2,7 @@
 //!
 //! Pure but for the writer it is given.
 
+use super::row_stream::RowTable;
 use super::session_name;
 use anstyle::Style;
 use mcplog::query::RequestRow;
@@ -38,12 +39,28 @@ pub(super) struct RequestTable {
     id_length: Option<usize>,
 }
 
-impl RequestTable {
-    /// Columns that the sample fits into.
-    pub(super) fn measure(sample: &[RequestRow], view: &View) -> Self {
+impl RowTable<RequestRow> for RequestTable {
+    fn measure(sample: &[RequestRow], view: &View) -> Self {
         Self::with_room(sample, view, &[])
     }
 
+    fn write_header(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.layout.header_beginning(&self.time_header))
+    }
+
+    /// One line for the request, and one more below it if there is an error to tell.
+    fn write(&self, out: &mut dyn Write, view: &View, row: &RequestRow) -> io::Result<()> {
+        writeln!(out, "{}", self.layout.row(&self.cells(row, view)))?;
+        let Some(error) = error_of(row) else { return Ok(()) };
+        let indent = self.layout.start_of(STATUS_COLUMN).unwrap_or(0);
+        let mut line = Line::new();
+        line.push_spaces(indent);
+        line.push(status_of(row).1, format!("└ {error}"));
+        writeln!(out, "{}", line.render(view.width, true))
+    }
+}
+
+impl RequestTable {
     /// Columns that the sample fits into, and what usually comes behind it.
     pub(super) fn measure_beginning(sample: &[RequestRow], view: &View) -> Self {
         Self::with_room(sample, view, &USUAL_CELLS.map(Cell::new))
@@ -68,21 +85,6 @@ impl RequestTable {
         let first_ts = times().chain([self.times.0]).min().unwrap_or(self.times.0);
         let last_ts = times().chain([self.times.1]).max().unwrap_or(self.times.1);
         view.clock.column("TIME", first_ts, last_ts) == (self.time_header.clone(), self.time_style)
-    }
-
-    pub(super) fn write_header(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", self.layout.header_beginning(&self.time_header))
-    }
-
-    /// One line for the request, and one more below it if there is an error to tell.
-    pub(super) fn write(&self, out: &mut dyn Write, view: &View, row: &RequestRow) -> io::Result<()> {
-        writeln!(out, "{}", self.layout.row(&self.cells(row, view)))?;
-        let Some(error) = error_of(row) else { return Ok(()) };
-        let indent = self.layout.start_of(STATUS_COLUMN).unwrap_or(0);
-        let mut line = Line::new();
-        line.push_spaces(indent);
-        line.push(status_of(row).1, format!("└ {error}"));
-        writeln!(out, "{}", line.render(view.width, true))
     }
 
     fn cells<'a>(&self, row: &'a RequestRow, view: &View) -> Vec<Cell<'a>> {

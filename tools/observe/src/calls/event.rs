@@ -12,9 +12,9 @@ use super::outcome;
 use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::schema::{SchemaResult, Scope};
-use crate::session::ClientIdentity;
-use mcplog::event::Outcome;
-use mcplog::{Request, Session, Status};
+use crate::session::{Announcement, ClientIdentity};
+use mcplog::event::{Note, Notes, Outcome};
+use mcplog::{Request, Status};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,7 +65,11 @@ impl<'a> Ended<'a> {
         let mut id_text = Uuid::encode_buffer();
         let request_id = self.facts.request_id.hyphenated().encode_lower(&mut id_text);
         let request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
-        self.recording.sink.record(request.into());
+        let is_taken = self.recording.sink.record(request.into());
+        if is_taken && let Some(session) = &session {
+            // Not before: where this was refused, so would that be, and count as lost too.
+            self.recording.announce_postponed(session);
+        }
         self.count(&verdict);
     }
 
@@ -77,8 +81,11 @@ impl<'a> Ended<'a> {
             Some(session) => Scope::Session(session.clone()),
             None => Scope::Connection(self.facts.arrival.connection),
         };
-        let ts = self.recording.clock.unix_ms();
-        self.recording.schema.offer(SchemaResult::new(scope, method, self.facts.cursor.clone(), ts, payload.to_vec()));
+        let Recording { budget, clock, schema, .. } = self.recording;
+        match SchemaResult::new(budget, scope, method, self.facts.cursor.clone(), clock.unix_ms(), payload) {
+            Some(result) => schema.offer(result),
+            None => tracing::debug!(method = method.name(), "no memory to look at a schema result"),
+        }
     }
 
     fn verdict(&self) -> Verdict<'_> {
@@ -116,19 +123,26 @@ impl<'a> Ended<'a> {
         if self.has_result()
             && let (Some(client), Some(session)) = (&self.facts.handshake, session)
         {
-            self.recording.sessions.agree(session, verdict.agreed_version.as_deref());
+            self.recording.sessions.agree(session, self.origin.endpoint.as_ref(), verdict.agreed_version.as_deref());
             self.announce(session, client, verdict.agreed_version.as_deref(), false);
         }
     }
 
-    fn announce(&self, session_id: &str, client: &ClientIdentity, protocol_version: Option<&str>, is_derived: bool) {
-        let mut session = Session::new(session_id, self.facts.arrival.ts, &self.recording.proxy);
-        session.client_name = client.name.as_deref();
-        session.client_version = client.version.as_deref();
-        session.protocol_version = protocol_version;
-        session.derived = is_derived;
+    fn announce(
+        &self,
+        session_id: &Arc<str>,
+        client: &ClientIdentity,
+        protocol_version: Option<&str>,
+        is_derived: bool,
+    ) {
         self.recording.counts.sessions.add(1);
-        self.recording.sink.record(session.into());
+        let announcement = Announcement {
+            started_at: self.facts.arrival.ts,
+            client: client.clone(),
+            protocol_version: protocol_version.map(Box::from),
+            is_derived,
+        };
+        self.recording.announce(session_id, announcement);
     }
 
     /// The row. `remembered` is the revision that its session had agreed on before.
@@ -160,7 +174,21 @@ impl<'a> Ended<'a> {
         request.endpoint = self.origin.endpoint.as_deref();
         request.outcome = Some(verdict.outcome);
         request.cause = verdict.cause;
+        request.notes = self.notes();
         request
+    }
+
+    /// What is odd about the call.
+    fn notes(&self) -> Notes {
+        let (is_lenient, is_answer_unread) = match &self.how {
+            How::Answered(Answer { message, .. }) => (self.id.is_some_and(|own| own.differs(message, Slot::Id)), false),
+            How::Failed(breakdown) => (false, breakdown.is_unread),
+        };
+        let is_unread = self.facts.is_unread || is_answer_unread;
+        [(is_lenient, Note::LenientId), (is_unread, Note::Unread)]
+            .into_iter()
+            .filter(|(holds, _)| *holds)
+            .fold(Notes::NONE, |notes, (_, note)| notes.with(note))
     }
 
     fn count(&self, verdict: &Verdict<'_>) {

@@ -4,7 +4,7 @@ use super::limits::{CALL_BYTES_MAX, CALLS_MAX};
 use super::{Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Verb};
 use crate::calls::End;
 use crate::observer::Observer;
-use crate::read::{Coding, TOKEN_BYTES_MAX};
+use crate::read::{Codings, TOKEN_BYTES_MAX};
 use crate::recording::Recording;
 use crate::testing::{Seen, Surrounded};
 use mcplog::event::{NAME_BYTES_MAX, Outcome, Transport};
@@ -26,7 +26,7 @@ fn head(verb: Verb, session: Option<&str>) -> RequestHead<'_> {
 }
 
 fn response(content_type: &str) -> ResponseHead<'_> {
-    ResponseHead { status: 200, session: None, content_type: Some(content_type), coding: Coding::Identity }
+    ResponseHead { status: 200, session: None, content_type: Some(content_type), codings: Codings::IDENTITY }
 }
 
 fn begin(observer: &Arc<Observer>, head: &RequestHead<'_>) -> Exchange {
@@ -41,7 +41,7 @@ fn post(observer: &Arc<Observer>, session: Option<&str>, body: &[u8]) -> Exchang
 }
 
 fn read_request(exchange: &Exchange, body: &[u8]) {
-    let mut reader = RequestReader::new(Coding::Identity);
+    let mut reader = RequestReader::new(Codings::IDENTITY, exchange);
     reader.push(body, exchange);
     reader.finish(true, exchange);
 }
@@ -121,7 +121,7 @@ fn a_request_that_is_read_after_its_exchange_ended_has_failed_with_it() {
     let surrounded = Surrounded::new();
     let exchange = begin(&surrounded.observer, &head(Verb::Post, None));
     exchange.end(End::Unreachable("refused"));
-    let mut reader = RequestReader::new(Coding::Identity);
+    let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);
     reader.push(br#"{"id":1,"method":"ping"}"#, &exchange);
     exchange.end(End::ClientGone);
     assert_eq!(surrounded.seen()[0].code.as_deref(), Some("upstream_unreachable"), "the first end counts");

@@ -3,6 +3,7 @@
 //! Pure data. The queue is somebody else's, who must not let it block.
 
 use super::method::SchemaMethod;
+use crate::budget::{Budget, Share};
 use std::sync::Arc;
 
 /// The result of a schema method, as it passed by.
@@ -15,11 +16,23 @@ pub struct SchemaResult {
     pub(super) ts: i64,
     /// The whole JSON-RPC message.
     pub(super) message: Vec<u8>,
+    /// For the message, as long as it waits and is looked at.
+    _share: Share,
 }
 
 impl SchemaResult {
-    pub(crate) fn new(scope: Scope, method: SchemaMethod, cursor: Option<Box<str>>, ts: i64, message: Vec<u8>) -> Self {
-        Self { scope, method, cursor, ts, message }
+    /// `None` if the budget has no room for a copy of the message: the next list makes up for it.
+    pub(crate) fn new(
+        budget: &Budget,
+        scope: Scope,
+        method: SchemaMethod,
+        cursor: Option<Box<str>>,
+        ts: i64,
+        message: &[u8],
+    ) -> Option<Self> {
+        let mut share = budget.share(0);
+        let has_room = share.resize(message.len());
+        has_room.then(|| Self { scope, method, cursor, ts, message: message.to_vec(), _share: share })
     }
 
     /// Which method it answers.

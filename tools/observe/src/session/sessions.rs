@@ -22,8 +22,11 @@ pub(crate) struct Derived {
 }
 
 /// What is known of one announced session.
+#[derive(Default)]
 struct Known {
     protocol_version: Option<Arc<str>>,
+    /// The path where it was last heard of: the endpoint of its server.
+    endpoint: Option<Arc<str>>,
     /// It lives on a stream of the 2024-11-05 transport: responses arrive there and not in the POST's body.
     has_stream: bool,
 }
@@ -62,24 +65,33 @@ impl Sessions {
         }
     }
 
-    /// The server has confirmed that this session exists.
-    pub(crate) fn confirm(&self, session_id: &Arc<str>) {
+    /// The server has confirmed, at that path, that this session exists.
+    pub(crate) fn confirm(&self, session_id: &Arc<str>, endpoint: Option<&Arc<str>>) {
         let mut state = self.state.lock();
-        if !state.known.contains_key(session_id) {
-            state.insert(session_id.clone(), Known { protocol_version: None, has_stream: false });
+        match state.known.get_mut(session_id) {
+            Some(known) if known.endpoint.as_ref() == endpoint => {}
+            Some(known) => known.endpoint = endpoint.cloned(),
+            None => state.insert(session_id.clone(), Known { endpoint: endpoint.cloned(), ..Known::default() }),
         }
     }
 
-    /// The handshake of a session is done.
-    pub(crate) fn agree(&self, session_id: &Arc<str>, protocol_version: Option<&str>) {
+    /// The handshake of a session is done, at that path.
+    pub(crate) fn agree(&self, session_id: &Arc<str>, endpoint: Option<&Arc<str>>, protocol_version: Option<&str>) {
         let mut state = self.state.lock();
         let has_stream = state.known.get(session_id).is_some_and(|known| known.has_stream);
-        state.insert(session_id.clone(), Known { protocol_version: protocol_version.map(Arc::from), has_stream });
+        let protocol_version = protocol_version.map(Arc::from);
+        state.insert(session_id.clone(), Known { protocol_version, endpoint: endpoint.cloned(), has_stream });
     }
 
     /// A stream of the 2024-11-05 transport has announced its session.
     pub(crate) fn open_stream(&self, session_id: &Arc<str>) {
-        self.state.lock().insert(session_id.clone(), Known { protocol_version: None, has_stream: true });
+        self.state.lock().insert(session_id.clone(), Known { has_stream: true, ..Known::default() });
+    }
+
+    /// Whether the session was last heard of at another path.
+    pub(crate) fn is_elsewhere(&self, session_id: &str, endpoint: Option<&Arc<str>>) -> bool {
+        let state = self.state.lock();
+        state.known.get(session_id).is_some_and(|known| known.endpoint.is_some() && known.endpoint.as_ref() != endpoint)
     }
 
     /// Whether responses of this session arrive on a stream of their own.
@@ -187,7 +199,7 @@ mod tests {
     fn only_a_known_session_can_be_closed_and_only_once() {
         let sessions = Sessions::new(0);
         assert!(!sessions.close("s"));
-        sessions.confirm(&sessions.intern("s"));
+        sessions.confirm(&sessions.intern("s"), None);
         assert!(sessions.close("s"));
         assert!(!sessions.close("s"));
     }
@@ -197,11 +209,25 @@ mod tests {
         let sessions = Sessions::new(0);
         let id = sessions.intern("s");
         sessions.open_stream(&id);
-        sessions.agree(&id, Some("2024-11-05"));
-        sessions.confirm(&id);
+        sessions.agree(&id, None, Some("2024-11-05"));
+        sessions.confirm(&id, None);
         assert_eq!(sessions.protocol_version("s").as_deref(), Some("2024-11-05"));
         assert!(sessions.has_stream("s"));
         assert!(!sessions.has_stream("t"));
+    }
+
+    #[test]
+    fn a_session_is_where_it_was_last_heard_of() {
+        let sessions = Sessions::new(0);
+        let (id, [mcp, other]) = (sessions.intern("s"), ["/mcp", "/other"].map(Arc::from));
+        assert!(!sessions.is_elsewhere("s", Some(&mcp)), "nothing is known of it");
+        sessions.open_stream(&id);
+        assert!(!sessions.is_elsewhere("s", Some(&mcp)), "it has not spoken yet");
+        sessions.agree(&id, Some(&mcp), Some("2025-11-25"));
+        assert!(!sessions.is_elsewhere("s", Some(&mcp)) && sessions.is_elsewhere("s", Some(&other)));
+        sessions.confirm(&id, Some(&other));
+        assert!(sessions.is_elsewhere("s", Some(&mcp)) && !sessions.is_elsewhere("s", Some(&other)));
+        assert_eq!(sessions.protocol_version("s").as_deref(), Some("2025-11-25"));
     }
 
     #[test]
@@ -224,7 +250,7 @@ mod tests {
     fn memory_is_bounded_and_the_oldest_goes_first() {
         let sessions = Sessions::new(0);
         for number in 0..=SESSIONS_MAX {
-            sessions.confirm(&sessions.intern(&number.to_string()));
+            sessions.confirm(&sessions.intern(&number.to_string()), None);
             let now_ms = i64::try_from(number).unwrap();
             assert!(sessions.derive(&client(&number.to_string()), ADDRESS, now_ms, true).unwrap().is_new);
         }
@@ -238,7 +264,7 @@ mod tests {
     fn what_is_remembered_of_one_session_is_bounded_too() {
         let sessions = Sessions::new(0);
         let long = "x".repeat(SESSION_ID_BYTES_MAX + 1);
-        sessions.confirm(&sessions.intern(&long));
+        sessions.confirm(&sessions.intern(&long), None);
         assert!(!sessions.close(&long));
     }
 
@@ -247,7 +273,7 @@ mod tests {
         let sessions = Sessions::new(0);
         for number in 0..1000 {
             let id = sessions.intern(&number.to_string());
-            sessions.confirm(&id);
+            sessions.confirm(&id, None);
             sessions.close(&id);
         }
         assert!(sessions.state.lock().order.len() < 100);

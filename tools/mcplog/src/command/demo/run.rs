@@ -8,10 +8,10 @@ use super::script;
 use super::show;
 use super::steps::Steps;
 use crate::arguments::DemoArgs;
-use crate::error::CliError;
-use crate::proxy::{KnownSchema, Proxy, ProxyConfig};
-use mcplog::query::{Query, SchemaHash};
+use crate::error::{CliError, EXIT_OK};
+use crate::proxy::{Proxy, ProxyConfig, known_schemas};
 use mcplog::{Config, Store};
+use mcplog_terminal::interrupt::outlive_terminal;
 use mcplog_terminal::style::{DIM, HEADER};
 use mcplog_terminal::units::{counted, elapsed};
 use mcplog_terminal::view::View;
@@ -32,8 +32,9 @@ const KEEP_SEGMENTS_BYTES: u64 = 64 * 1024 * 1024;
 const SESSION_IDLE_MS: u64 = 30 * 60 * 1000;
 
 /// Runs the command.
-pub(crate) fn run(args: &DemoArgs, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(args: &DemoArgs, view: &View, out: &mut dyn Write) -> Result<u8, CliError> {
     let start = Instant::now();
+    outlive_terminal().map_err(failed("listen for signals"))?;
     // The clients' HTTP library comes without a TLS provider and wants one even for plain HTTP. An error says that one
     // is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &DemoArgs, view: &View, out: &mut dyn Write) -> Result<(
     let program = std::env::args().next().unwrap_or_else(|| "mcplog".to_owned());
     show::write_all(out, &dir, &program, view)?;
     out.flush()?;
-    Ok(())
+    Ok(EXIT_OK)
 }
 
 /// Everything that is recorded: ends when it is folded and the store is closed.
@@ -68,6 +69,7 @@ async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
     config.name = "bookshop".to_owned();
     config.upstream_timeout = UPSTREAM_TIMEOUT;
     config.drain = DRAIN;
+    // What an earlier demo in the same directory recorded of the server.
     let known = known_schemas(dir)?;
     let proxy = Proxy::start(&config, store.recorder(), &known).await;
     let proxy = proxy.map_err(|error| CliError::Failed(format!("can't start the proxy: {error}")))?;
@@ -87,17 +89,6 @@ async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
     let events = counted(report.folded, "event");
     steps.done("store", &format!("{events} recorded and folded, {} lost  {DIM}{took} in all{DIM:#}", report.dropped));
     Ok(())
-}
-
-/// What an earlier demo in the same directory recorded of the server.
-fn known_schemas(dir: &Path) -> Result<Vec<KnownSchema>, CliError> {
-    let known = |hash: SchemaHash| KnownSchema {
-        proxy: hash.proxy,
-        upstream_url: hash.upstream_url,
-        method: hash.method,
-        schema_hash: hash.schema_hash,
-    };
-    Ok(Query::open(dir)?.schema_hashes()?.into_iter().map(known).collect())
 }
 
 fn failed(what: &str) -> impl Fn(std::io::Error) -> CliError {

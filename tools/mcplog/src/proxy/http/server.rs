@@ -3,18 +3,20 @@
 //! One task accepts, one task serves each connection, and one gives up on responses that stayed away. The only other
 //! thread is the schema thread. It must not interpret what passes.
 
+use super::buffer::BUFFER_BYTES_MAX;
 use super::error_chain::chain;
 use super::forward::Forwarder;
 use super::metrics::Metrics;
-use super::upstream::{ConnectError, connect};
+use super::upstream::{ConnectError, ConnectionTasks, connect};
 use crate::proxy::config::ProxyConfig;
+use crate::proxy::recording::KnownSchema;
 use crate::proxy::schema_thread::SchemaThread;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use mcplog_observe::{Observer, SchemaMethod, SchemaWatch, Sink, Surroundings, SystemClock};
+use mcplog_observe::{Counts, Observer, SchemaMethod, SchemaWatch, Sink, Surroundings, SystemClock};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -45,41 +47,43 @@ pub(crate) enum StartError {
     Upstream(#[from] ConnectError),
     #[error("starting the schema thread")]
     SchemaThread(#[source] std::io::Error),
+    #[error("starting the admin server")]
+    Admin(#[source] std::io::Error),
 }
 
-/// The last hash of one method's schema, as the store knows it.
-#[derive(Clone, Debug)]
-pub(crate) struct KnownSchema {
-    /// The proxy that recorded it.
-    pub(crate) proxy: String,
-    /// The upstream it came from.
-    pub(crate) upstream_url: String,
-    /// The method, such as `tools/list`.
-    pub(crate) method: String,
-    /// Its content hash.
-    pub(crate) schema_hash: String,
+/// The recording reverse proxy, with all that it needs, before it serves anybody: who connects has to wait.
+pub(crate) struct Proxy {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    forwarder: Arc<Forwarder>,
+    schema: Arc<SchemaThread>,
+    drain: Duration,
+    ends: Ends,
 }
 
-/// The recording reverse proxy.
-pub(crate) struct Proxy;
+/// What ends the tasks of one proxy.
+#[derive(Clone, Default)]
+struct Ends {
+    /// No more connections, and the idle ones close.
+    draining: CancellationToken,
+    /// The remaining connections are dropped, those to the upstream too.
+    cutting: CancellationToken,
+    /// All that may have something to record.
+    tasks: TaskTracker,
+}
 
 /// A proxy that is running. Dropping it cuts everything off; [`ProxyHandle::shutdown`] ends it in good order.
 pub(crate) struct ProxyHandle {
     local_addr: SocketAddr,
     observer: Arc<Observer>,
-    metrics: Arc<Metrics>,
     schema: Arc<SchemaThread>,
     drain: Duration,
-    /// No more connections, and the idle ones close.
-    draining: CancellationToken,
-    /// The remaining connections are dropped.
-    cutting: CancellationToken,
-    tasks: TaskTracker,
+    ends: Ends,
     accepting: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// Takes the address that clients connect to. Who comes before the proxy is started has to wait.
+    /// Takes the address that clients connect to. Who comes before the proxy serves has to wait.
     pub(crate) async fn bind(config: &ProxyConfig) -> Result<TcpListener, StartError> {
         let refuse = |source| StartError::Listen { address: config.listen.clone(), source };
         TcpListener::bind(&config.listen).await.map_err(refuse)
@@ -93,30 +97,27 @@ impl Proxy {
         known: &[KnownSchema],
     ) -> Result<ProxyHandle, StartError> {
         let listener = Self::bind(config).await?;
-        Self::start_on(listener, config, sink, known)
+        let proxy = Self::prepare(listener, config, Arc::new(sink))?;
+        proxy.learner()(Some(known.to_vec()));
+        Ok(proxy.serve())
     }
 
-    /// The same, on an address that was taken before.
-    pub(crate) fn start_on(
+    /// Does all that can fail before somebody is served: on an address that was taken before, within a tokio runtime. It
+    /// looks at no schema before it [learned](Self::learner) what is on record.
+    pub(crate) fn prepare(
         listener: TcpListener,
         config: &ProxyConfig,
-        sink: impl Sink,
-        known: &[KnownSchema],
-    ) -> Result<ProxyHandle, StartError> {
+        sink: Arc<dyn Sink>,
+    ) -> Result<Self, StartError> {
         let refuse = |source| StartError::Listen { address: config.listen.clone(), source };
         let local_addr = listener.local_addr().map_err(refuse)?;
-        let sink: Arc<dyn Sink> = Arc::new(sink);
         let metrics = Arc::new(Metrics::default());
         let proxy: Arc<str> = config.name.as_str().into();
-        let upstream_url: Arc<str> = config.upstream.recorded().into();
-        let known = known
-            .iter()
-            .filter(|known| *known.proxy == *proxy && *known.upstream_url == *upstream_url)
-            .filter_map(|known| Some((SchemaMethod::of(&known.method)?, known.schema_hash.clone())))
-            .collect();
-        let client = connect(&config.upstream, config.connect_timeout, config.ca_file.as_deref())?;
+        let ends = Ends::default();
+        let tasks = ConnectionTasks { tasks: ends.tasks.clone(), cutting: ends.cutting.clone() };
+        let client = connect(&config.upstream, config.connect_timeout, config.ca_file.as_deref(), tasks)?;
         let counts = metrics.observed.clone();
-        let watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), upstream_url, known);
+        let watch = new_watch(sink.clone(), counts.clone(), proxy.clone(), config.upstream.recorded().into());
         let schema = Arc::new(SchemaThread::start(watch).map_err(StartError::SchemaThread)?);
         let observer = Observer::new(Surroundings {
             proxy,
@@ -127,28 +128,52 @@ impl Proxy {
             session_idle_ms: i64::try_from(config.session_idle_ms).unwrap_or(i64::MAX),
         });
         let forwarder = Arc::new(Forwarder {
-            observer: observer.clone(),
-            metrics: metrics.clone(),
+            observer,
+            metrics,
             upstream: config.upstream.clone(),
             client,
             rewrite_host: config.rewrite_host,
             upstream_timeout: config.upstream_timeout,
         });
-        let (draining, cutting) = (CancellationToken::new(), CancellationToken::new());
-        let tasks = TaskTracker::new();
+        Ok(Self { listener, local_addr, forwarder, schema, drain: config.drain, ends })
+    }
+
+    /// Tells the proxy what is on record of schemas, as often as a store is opened; `None` when one is gone.
+    pub(crate) fn learner(&self) -> impl Fn(Option<Vec<KnownSchema>>) + Send + 'static {
+        let schema = self.schema.clone();
+        move |known| schema.learn(known)
+    }
+
+    /// What it counts.
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        self.forwarder.metrics.clone()
+    }
+
+    /// Serves from now on, on the current tokio runtime.
+    pub(crate) fn serve(self) -> ProxyHandle {
+        let Self { listener, local_addr, forwarder, schema, drain, ends } = self;
+        let observer = forwarder.observer.clone();
+        let Ends { draining, cutting, tasks } = ends.clone();
         tasks.spawn(give_up_overdue(observer.clone(), cutting.clone()));
-        let accepting = tokio::spawn(accept(listener, forwarder, tasks.clone(), draining.clone(), cutting.clone()));
-        Ok(ProxyHandle {
-            local_addr,
-            observer,
-            metrics,
-            schema,
-            drain: config.drain,
-            draining,
-            cutting,
-            tasks,
-            accepting,
-        })
+        let accepting = tokio::spawn(accept(listener, forwarder, tasks, draining, cutting));
+        ProxyHandle { local_addr, observer, schema, drain, ends, accepting }
+    }
+}
+
+/// Makes what looks at results of this proxy and this upstream, from what is on record of all.
+fn new_watch(
+    sink: Arc<dyn Sink>,
+    counts: Arc<Counts>,
+    proxy: Arc<str>,
+    upstream_url: Arc<str>,
+) -> impl Fn(Vec<KnownSchema>) -> SchemaWatch + Send + 'static {
+    move |known| {
+        let known = known
+            .into_iter()
+            .filter(|known| *known.proxy == *proxy && *known.upstream_url == *upstream_url)
+            .filter_map(|known| Some((SchemaMethod::of(&known.method)?, known.schema_hash)))
+            .collect();
+        SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), upstream_url.clone(), known)
     }
 }
 
@@ -158,16 +183,22 @@ impl ProxyHandle {
         self.local_addr
     }
 
-    /// What it counts.
-    pub(crate) fn metrics(&self) -> Arc<Metrics> {
-        self.metrics.clone()
+    /// From now on open requests may go on for so long at shutdown.
+    pub(crate) fn set_drain(&mut self, drain: Duration) {
+        self.drain = drain;
+    }
+
+    /// Says whether connections are accepted, or rightly not any more, as long as anybody asks.
+    pub(crate) fn accepts(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let (accepting, draining) = (self.accepting.abort_handle(), self.ends.draining.clone());
+        move || draining.is_cancelled() || !accepting.is_finished()
     }
 
     /// Accepts nothing more, waits for open requests as long as the configuration allows, cuts off what remains, and
     /// records all of it. When it returns, every event was handed to the sink.
     pub(crate) async fn shutdown(mut self) {
         self.observer.drain();
-        self.draining.cancel();
+        self.ends.draining.cancel();
         let until = tokio::time::Instant::now() + self.drain;
         // Streams that nobody waits on stay open for as long as their client likes, so the requests count and not the
         // connections.
@@ -175,12 +206,13 @@ impl ProxyHandle {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.observer.stop();
-        self.cutting.cancel();
+        self.ends.cutting.cancel();
         if let Err(error) = (&mut self.accepting).await {
             tracing::error!(%error, "the accepting task");
         }
-        self.tasks.close();
-        self.tasks.wait().await;
+        // Those that have a request's body on its way to the upstream among them: what they drop becomes a row.
+        self.ends.tasks.close();
+        self.ends.tasks.wait().await;
         self.observer.finish();
         let schema = self.schema.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || schema.stop()).await {
@@ -192,8 +224,8 @@ impl ProxyHandle {
 impl Drop for ProxyHandle {
     fn drop(&mut self) {
         self.observer.stop();
-        self.draining.cancel();
-        self.cutting.cancel();
+        self.ends.draining.cancel();
+        self.ends.cutting.cancel();
     }
 }
 
@@ -245,6 +277,7 @@ async fn serve(stream: TcpStream, client: IpAddr, number: u64, forwarder: Arc<Fo
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES_MAX)
         // The upstream decides whether its responses have a date.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);
