@@ -97,15 +97,30 @@ pub enum OpenError {
     /// Another process writes to this directory.
     #[error(
         "{} is in use by {}; stop it, or record into another directory (readers are always welcome)",
-        dir.display(), Holder(*pid)
+        dir.display(), Holder(*pid, *pid_elsewhere)
     )]
     Locked {
         /// The store's directory.
         dir: PathBuf,
-        /// The process that holds the lock, if it said so.
+        /// The process that holds the lock, if it said so and is of this process's pid namespace.
         pid: Option<u32>,
+        /// Its number in its own pid namespace, if that is another one.
+        pid_elsewhere: Option<u32>,
     },
-    /// The path exists and is no directory of ours: a symbolic link, a file, or another user's directory.
+    /// The directory belongs to another user.
+    #[error(
+        "{}: belongs to {owner}, and this is {user}; record into a directory within it, or into another one",
+        path.display()
+    )]
+    ForeignOwner {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        owner: User,
+        /// Who wants to write there.
+        user: User,
+    },
+    /// The path exists and is no directory: a symbolic link, or a file.
     #[error("{}: expected {expected}, found {found}", path.display())]
     Unsafe {
         /// The path.
@@ -153,13 +168,32 @@ pub enum OpenError {
     Index(#[from] IndexError),
 }
 
-struct Holder(Option<u32>);
+struct Holder(Option<u32>, Option<u32>);
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(pid) => write!(f, "process {pid}"),
-            None => f.write_str("another process"),
+        match (self.0, self.1) {
+            (Some(pid), _) => write!(f, "process {pid}"),
+            (None, Some(pid)) => write!(f, "a process in another container (number {pid} there)"),
+            (None, None) => f.write_str("another process"),
+        }
+    }
+}
+
+/// A user, by number, and by name where the system knows one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The number.
+    pub id: u32,
+    /// The name.
+    pub name: Option<String>,
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "user {name} ({})", self.id),
+            None => write!(f, "user {}", self.id),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Runs on the thread that opens the store, and on the compactor when something goes to quarantine. It must not follow
 //! a symbolic link.
 
-use super::error::{AtPath, OpenError, PathError};
+use super::error::{AtPath, OpenError, PathError, User};
 use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -17,10 +17,8 @@ pub(crate) fn create_private_dir(dir: &Path) -> Result<(), OpenError> {
                 "a symbolic link"
             } else if !metadata.is_dir() {
                 "a file"
-            } else if metadata.uid() != rustix::process::geteuid().as_raw() {
-                "a directory of another user"
             } else {
-                return Ok(());
+                return expect_own(dir, metadata.uid(), rustix::process::geteuid().as_raw());
             };
             Err(OpenError::Unsafe { path: dir.to_owned(), expected: "a directory of this user", found })
         }
@@ -39,6 +37,18 @@ pub(crate) fn create_private_dir(dir: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// An error where a directory is not this user's.
+fn expect_own(dir: &Path, owner: u32, user: u32) -> Result<(), OpenError> {
+    if owner == user {
+        return Ok(());
+    }
+    let named = |id: u32| {
+        let found = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(id)).ok().flatten();
+        User { id, name: found.map(|user| user.name) }
+    };
+    Err(OpenError::ForeignOwner { path: dir.to_owned(), owner: named(owner), user: named(user) })
+}
+
 /// Has the files that will be in `dir` written in place, where the file system would move what is changed (btrfs).
 ///
 /// SQLite maps `store.db-shm`, and so does everybody who reads the database. When such a disk was full, a change of it
@@ -55,4 +65,21 @@ fn keep_blocks_in_place(dir: &Path) {
 /// The open flag that refuses symbolic links.
 pub(crate) fn no_follow() -> i32 {
     i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_another_user_is_refused_with_both_names_and_what_would_do() {
+        let dir = Path::new("/srv/data");
+        assert!(expect_own(dir, 7, 7).is_ok());
+        let error = expect_own(dir, 4_000_000_123, 0).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "/srv/data: belongs to user 4000000123, and this is user root (0); record into a directory within it, or \
+             into another one"
+        );
+    }
 }

@@ -14,6 +14,7 @@
 //! # Ok::<(), mcplog::error::IndexError>(())
 //! ```
 
+pub(crate) mod arrivals;
 pub(crate) mod aside;
 mod cells;
 pub(crate) mod clock_steps;
@@ -25,9 +26,11 @@ mod interval;
 #[cfg(test)]
 mod interval_tests;
 mod matching;
+mod page_size;
 mod plan;
 mod range;
 mod rank;
+mod request_pages;
 pub(crate) mod requests;
 mod resolved_filter;
 pub(crate) mod schema;
@@ -44,6 +47,7 @@ mod tuning;
 pub(crate) mod unused;
 mod walk;
 
+pub use arrivals::{Arrivals, RequestCursor};
 pub use clock_steps::{ClockStepRow, ClockStepTotals};
 pub use database::Query;
 pub use filter::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};

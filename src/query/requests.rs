@@ -1,10 +1,13 @@
 //! Requests, one row each.
 //!
-//! Runs on the caller's thread. Rows stream: an answer of any size needs the memory of one row; with a limit, also of
-//! as many keys as the limit says.
+//! Runs on the caller's thread. Rows stream in pages: an answer of any size needs the memory of one page; with a limit,
+//! also of as many keys as the limit says. No transaction is open while a page is handed over, so that a reader who takes
+//! its time (a pager) holds nothing of SQLite's WAL.
 
+use super::arrivals::RequestCursor;
 use super::database::Query;
 use super::filter::RequestFilter;
+use super::request_pages::RequestPages;
 use crate::ground::error::IndexError;
 use rusqlite::Row;
 use std::ops::ControlFlow;
@@ -127,15 +130,19 @@ impl Query {
     /// # Errors
     /// What SQLite said.
     pub fn requests(&self, filter: &RequestFilter) -> Result<Vec<RequestRow>, IndexError> {
-        let mut rows = Vec::new();
-        self.each_request(filter, |row| {
-            rows.push(row);
-            ControlFlow::Continue(())
-        })?;
-        Ok(rows)
+        self.at_one_time(|| {
+            let mut rows = Vec::new();
+            self.each_match(filter, |row| {
+                rows.push(self.request_row(row.id)?);
+                Ok(ControlFlow::Continue(()))
+            })?;
+            Ok(rows)
+        })
     }
 
-    /// Hands the rows of [`Query::requests`] over one by one, until `each` breaks off.
+    /// Hands the rows of [`Query::requests`] over one by one, until `each` breaks off, and returns up to where they were
+    /// looked for: what is folded meanwhile is not among them, and comes behind the cursor ([`Query::arrivals`]). A row
+    /// that expires meanwhile is left out.
     ///
     /// # Errors
     /// What SQLite said; rows may have been handed over before.
@@ -143,12 +150,27 @@ impl Query {
         &self,
         filter: &RequestFilter,
         mut each: impl FnMut(RequestRow) -> ControlFlow<()>,
-    ) -> Result<(), IndexError> {
-        self.at_one_time(|| self.each_match(filter, |row| Ok(each(self.request_row(row.id)?))))
+    ) -> Result<RequestCursor, IndexError> {
+        let mut pages = RequestPages::start(self, filter)?;
+        while let Some(page) = pages.next_page()? {
+            for row in page {
+                if each(row).is_break() {
+                    return Ok(pages.into_cursor());
+                }
+            }
+        }
+        Ok(pages.into_cursor())
     }
 
     pub(super) fn request_row(&self, id: i64) -> Result<RequestRow, IndexError> {
         self.row(&format!("SELECT {COLUMNS} FROM requests r WHERE r.id = ?"), &[id.into()], read)
+    }
+
+    /// The rows with those ids, as far as they are still there.
+    pub(super) fn request_rows(&self, ids: &[i64]) -> Result<Vec<RequestRow>, IndexError> {
+        let sql = format!("SELECT {COLUMNS} FROM requests r WHERE r.id = ?");
+        let found = ids.iter().map(|id| self.rows(&sql, &[(*id).into()], read));
+        Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     /// How many requests `filter` keeps; no more than its limit are counted.

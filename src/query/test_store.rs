@@ -60,6 +60,18 @@ impl TestStore {
         row("schema_changes").set("change_type", "initial").set("detected_at", ts).set("version_id", 1).insert();
     }
 
+    /// Says that nothing of that writer's log is folded yet.
+    pub(super) fn checkpoint(&self, writer_id: [u8; 16]) {
+        let sql = "INSERT INTO checkpoint (id, writer_id, segment, offset, sequence) VALUES (1, ?, 1, 1, 0)";
+        self.connection.execute(sql, [writer_id]).unwrap();
+    }
+
+    /// How many frames of SQLite's WAL stay uncopied because somebody reads.
+    pub(super) fn frames_pinned(&self) -> i64 {
+        let read = |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], read).unwrap()
+    }
+
     pub(super) fn execute(&self, sql: &str) {
         self.connection.execute_batch(sql).unwrap();
     }

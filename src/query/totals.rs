@@ -9,6 +9,7 @@ use super::interval::CellRange;
 use crate::fold::cell_scope::CellScope;
 use crate::fold::rollup::Level;
 use crate::ground::error::IndexError;
+use rusqlite::Row;
 use std::path::Path;
 
 /// The whole store in numbers.
@@ -125,9 +126,16 @@ impl Query {
     pub fn gaps(&self, time_range: TimeRange) -> Result<Vec<GapRow>, IndexError> {
         let conditions = touching(time_range);
         let sql = format!("SELECT id, from_ts, to_ts, events FROM gaps{} ORDER BY from_ts, id", conditions.sql());
-        self.rows(&sql, &conditions.values(), |row| {
-            Ok(GapRow { id: row.get(0)?, from_ts: row.get(1)?, to_ts: row.get(2)?, events: row.get(3)? })
-        })
+        self.rows(&sql, &conditions.values(), read_gap)
+    }
+
+    /// The gaps that touch `time_range` and whose records have numbers behind `from`, up to `up_to`; in their order.
+    pub(super) fn gaps_between(&self, time_range: TimeRange, from: i64, up_to: i64) -> Result<Vec<GapRow>, IndexError> {
+        let mut conditions = touching(time_range);
+        conditions.require_if("id > ?", Some(from));
+        conditions.require_if("id <= ?", Some(up_to));
+        let sql = format!("SELECT id, from_ts, to_ts, events FROM gaps{} ORDER BY id", conditions.sql());
+        self.rows(&sql, &conditions.values(), read_gap)
     }
 
     /// The gaps that touch `time_range`, together.
@@ -160,6 +168,10 @@ impl Query {
     pub fn quarantine(&self) -> Result<i64, IndexError> {
         self.value("SELECT count(*) FROM quarantine", &[])
     }
+}
+
+fn read_gap(row: &Row<'_>) -> rusqlite::Result<GapRow> {
+    Ok(GapRow { id: row.get(0)?, from_ts: row.get(1)?, to_ts: row.get(2)?, events: row.get(3)? })
 }
 
 /// The gaps that have any time in common with the range.

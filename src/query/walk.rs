@@ -32,15 +32,17 @@ pub(super) enum Order {
 }
 
 impl Walk {
-    /// The statement, and the value of its `?3` if it has one.
-    fn statement(self, order: Order) -> (String, Option<Value>) {
+    /// The statement, and the value of its `?3` if it has one. `behind` the id `?4`, if so wanted.
+    fn statement(self, order: Order, behind: bool) -> (String, Option<Value>) {
         let direction = match order {
             Order::OldestFirst => "ASC",
             Order::NewestFirst => "DESC",
         };
+        let behind = if behind { " AND r.id > ?4" } else { "" };
         let select = |index: &str, condition: &str| {
             format!(
-                "SELECT {SEARCH_COLUMNS} FROM request_rows r INDEXED BY {index} WHERE {condition} r.ts BETWEEN ?1 AND ?2"
+                "SELECT {SEARCH_COLUMNS} FROM request_rows r INDEXED BY {index} \
+                 WHERE {condition} r.ts BETWEEN ?1 AND ?2{behind}"
             )
         };
         let in_order = |select: &str| format!("{select} ORDER BY 2 {direction}, 1 {direction}");
@@ -68,10 +70,36 @@ impl Query {
         interval: ClosedInterval,
         mut each: impl FnMut(&SearchRow) -> ControlFlow<()> + 'a,
     ) -> Result<(), IndexError> {
-        let (sql, third) = walk.statement(order);
+        let (sql, third) = walk.statement(order, false);
         let mut values = vec![interval.first_ts.into(), interval.last_ts.into()];
         values.extend(third);
         self.each_row(&sql, &values, move |row| Ok(each(&SearchRow::read(row)?)))
+    }
+
+    /// The same, from the request with that time and id on, which is not handed over; from the beginning if `last` is
+    /// `None`.
+    pub(super) fn walk_behind<'a>(
+        &self,
+        walk: Walk,
+        interval: ClosedInterval,
+        last: Option<(i64, i64)>,
+        mut each: impl FnMut(&SearchRow) -> ControlFlow<()> + 'a,
+    ) -> Result<(), IndexError> {
+        let Some((ts, id)) = last else { return self.walk(walk, Order::OldestFirst, interval, each) };
+        let mut broken_off = false;
+        // Two statements, so that each is one plain range of its index, also where a millisecond has many rows.
+        let (sql, third) = walk.statement(Order::OldestFirst, true);
+        let values = [ts.into(), ts.into(), third.unwrap_or(Value::Null), id.into()];
+        self.each_row(&sql, &values, |row| {
+            let flow = each(&SearchRow::read(row)?);
+            broken_off = flow.is_break();
+            Ok(flow)
+        })?;
+        let later = ClosedInterval { first_ts: ts.saturating_add(1), ..interval };
+        if broken_off || later.first_ts > later.last_ts || later.first_ts == ts {
+            return Ok(());
+        }
+        self.walk(walk, Order::OldestFirst, later, each)
     }
 
     /// The row with that id; `None` if there is none.

@@ -6,10 +6,11 @@ use crate::ground::error::{AtPath, OpenError, PathError};
 use crate::ground::private_dir::{create_private_dir, no_follow};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// The name of the lock file. It holds the writer's process id, for people; the lock itself is flock(2), which ends
+/// The name of the lock file. It holds the writer's process id, for people, and in which namespace that id means something:
+/// the number of one in a container would name some other process here, or none. The lock itself is flock(2), which ends
 /// with the process.
 pub(crate) const LOCK_NAME: &str = "LOCK";
 
@@ -38,10 +39,12 @@ impl StoreLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
                 // The pid is a courtesy; without it the message says "another process".
-                let _ = file.take(32).read_to_string(&mut text);
-                return Err(OpenError::Locked { dir: dir.to_owned(), pid: text.trim().parse().ok() });
+                let (pid, pid_elsewhere) = match Holder::read(file) {
+                    Some(holder) if holder.is_of_this_namespace() => (Some(holder.pid), None),
+                    holder => (None, holder.map(|holder| holder.pid)),
+                };
+                return Err(OpenError::Locked { dir: dir.to_owned(), pid, pid_elsewhere });
             }
             Err(TryLockError::Error(source)) => {
                 return Err(PathError { operation: "lock", path, source }.into());
@@ -49,7 +52,8 @@ impl StoreLock {
         }
         file.set_len(0).at("write", &path)?;
         file.seek(SeekFrom::Start(0)).at("write", &path)?;
-        writeln!(file, "{}", std::process::id()).at("write", &path)?;
+        let namespace = pid_namespace().map_or(String::new(), |namespace| format!(" {namespace}"));
+        writeln!(file, "{}{namespace}", std::process::id()).at("write", &path)?;
         Ok(Self { file, owner_pid: std::process::id() })
     }
 }
@@ -65,10 +69,38 @@ impl Drop for StoreLock {
     }
 }
 
+/// Who took the lock, as the lock file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) pid: u32,
+    /// The pid namespace that this is a number of, if the writer knew.
+    namespace: Option<u64>,
+}
+
+impl Holder {
+    /// What stands in the lock file; `None` if that is nothing or something else.
+    pub(crate) fn read(file: impl Read) -> Option<Self> {
+        let mut text = String::new();
+        file.take(64).read_to_string(&mut text).ok()?;
+        let mut numbers = text.split_whitespace();
+        let pid = numbers.next()?.parse().ok()?;
+        Some(Self { pid, namespace: numbers.next().and_then(|number| number.parse().ok()) })
+    }
+
+    /// Whether the number means that process here as well. Who does not say so is believed.
+    pub(crate) fn is_of_this_namespace(&self) -> bool {
+        self.namespace.is_none() || self.namespace == pid_namespace()
+    }
+}
+
+/// The number of this process's pid namespace.
+fn pid_namespace() -> Option<u64> {
+    std::fs::metadata("/proc/self/ns/pid").ok().map(|metadata| metadata.ino())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn a_second_writer_is_refused_and_told_who_holds_the_lock() {
@@ -78,6 +110,23 @@ mod tests {
         assert!(matches!(error, OpenError::Locked { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
         drop(lock);
         StoreLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn the_number_of_a_process_in_another_container_is_not_told_as_one_of_here() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = StoreLock::acquire(dir.path()).unwrap();
+        let told = |text: &str| {
+            std::fs::write(dir.path().join(LOCK_NAME), text).unwrap();
+            StoreLock::acquire(dir.path()).unwrap_err().to_string()
+        };
+        let own = pid_namespace().unwrap();
+        assert!(told(&format!("7 {own}\n")).contains("in use by process 7;"));
+        assert!(told("7\n").contains("in use by process 7;"));
+        let elsewhere = told(&format!("7 {}\n", own + 1));
+        assert!(elsewhere.contains("a process in another container (number 7 there)"), "{elsewhere}");
+        assert!(told("what\n").contains("in use by another process;"));
+        drop(lock);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!
 //! Runs anywhere, in any process. It must not open the lock file for writing.
 
-use super::lock::LOCK_NAME;
+use super::lock::{Holder, LOCK_NAME};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -16,15 +16,9 @@ pub fn is_held(dir: &Path) -> bool {
         return false;
     };
     // The pid tells what the device number can't: some file systems show one number to stat(2) and another here.
-    let pid = std::fs::File::open(&lock).ok().filter(|_| metadata.is_file()).and_then(read_pid);
+    let holder = std::fs::File::open(&lock).ok().filter(|_| metadata.is_file()).and_then(Holder::read);
+    let pid = holder.filter(Holder::is_of_this_namespace).map(|holder| holder.pid);
     lists(&locks, metadata.dev(), metadata.ino(), pid)
-}
-
-fn read_pid(file: std::fs::File) -> Option<u32> {
-    use std::io::Read;
-    let mut text = String::new();
-    file.take(32).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
 }
 
 /// Whether `locks`, in the form of `/proc/locks`, has an exclusive flock(2) on that file.

@@ -63,7 +63,7 @@ fn a_directory_of_another_user_is_refused_untouched() {
         return skip("a_directory_of_another_user_is_refused_untouched", "giving a directory away wants root");
     }
     let error = Store::open(Config::new(&store)).expect_err("a directory of somebody else");
-    assert!(matches!(error, OpenError::Unsafe { found: "a directory of another user", .. }), "{error}");
+    assert!(matches!(error, OpenError::ForeignOwner { .. }), "{error}");
     assert_eq!(std::fs::read_dir(&store).expect("list").count(), 0);
 }
 

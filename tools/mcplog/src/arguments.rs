@@ -6,6 +6,7 @@ use crate::proxy::{parse_database_size, parse_keep, parse_min_free, parse_segmen
 use clap::{Args, ValueEnum};
 use mcplog::Status;
 use mcplog::query::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
+use mcplog_terminal::view::View;
 use mcplog_terminal::{duration, moment};
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct DirArgs {
     /// The store's directory
-    #[arg(long, value_name = "DIR", env = "MCPLOG_DIR", default_value = "./mcplog-data")]
+    #[arg(short, long, value_name = "DIR", env = "MCPLOG_DIR", default_value = "./mcplog-data")]
     pub(crate) dir: PathBuf,
 }
 
@@ -103,8 +104,11 @@ impl From<StatusArg> for Status {
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// At most so many rows; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     limit: u64,
+    /// Show everything in full, however wide the lines get
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
     /// One JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
@@ -114,6 +118,11 @@ impl ShowArgs {
     /// The limit, if there is one.
     pub(crate) fn limit(&self) -> Option<u64> {
         (self.limit > 0).then_some(self.limit)
+    }
+
+    /// The view, without its width if everything is to be shown.
+    pub(crate) fn view(&self, view: &View) -> View {
+        View { width: view.width.filter(|_| !self.wide), ..view.clone() }
     }
 }
 
@@ -129,6 +138,15 @@ pub(crate) struct RequestsArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    pub(crate) rows: RequestsArgs,
+    /// Go on with what is recorded from now on, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,
@@ -139,7 +157,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, conflicts_with = "quick")]
     pub(crate) plan: bool,
     /// With --plan: the limits that the [store] table of a proxy's configuration file sets
-    #[arg(long, value_name = "FILE", requires = "plan")]
+    #[arg(short, long, value_name = "FILE", requires = "plan")]
     pub(crate) config: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
@@ -290,7 +308,7 @@ pub(crate) struct IngestArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Where to record; without it, into a fresh directory, which is named
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 }
 
@@ -304,7 +322,7 @@ mod tests {
     fn filters_carry_what_was_typed() {
         let line = "mcplog logs --tool t --method m --status timeout --proxy p --errors --slower-than 1ms --limit 0";
         let Command::Logs(args) = Cli::parse_from(line.split(' ')).command else { panic!("not logs") };
-        let filter = args.requests.filter(Some("whole".into()));
+        let filter = args.rows.requests.filter(Some("whole".into()));
         let expected = RequestFilter {
             tool: Some("t".into()),
             method: Some("m".into()),
@@ -316,6 +334,6 @@ mod tests {
             ..RequestFilter::default()
         };
         assert_eq!(filter, expected);
-        assert_eq!(args.show.limit(), None);
+        assert_eq!((args.rows.show.limit(), args.follow), (None, false));
     }
 }

@@ -3,7 +3,7 @@
 //! Declarations only; options are in [`crate::arguments`], what a command does is in [`crate::command`].
 
 use crate::arguments::{
-    CheckArgs, DemoArgs, IngestArgs, RebuildArgs, RequestsArgs, SchemaArgs, SessionsArgs, UnusedArgs,
+    CheckArgs, DemoArgs, IngestArgs, LogsArgs, RebuildArgs, RequestsArgs, SchemaArgs, SessionsArgs, UnusedArgs,
 };
 use clap::{Parser, Subcommand};
 use mcplog_terminal::colour::Colour;
@@ -51,7 +51,13 @@ Examples:
   mcplog logs --errors --since 2h        what failed in the last two hours
   mcplog logs --tool search --slower-than 500ms
   mcplog logs --session 0197a1c0         one session: the beginning of its id
+  mcplog logs -f --errors                what fails from now on, as it comes
   mcplog logs --limit 0 --json | jq -r 'select(.status == \"error\") | .error_msg'
+
+With --follow, new rows come in the order in which they were recorded, each
+once, within a second. It goes on when the proxy is restarted, waits for a store
+that is not there yet, and says on standard error when events were lost. Ctrl-C
+ends it, with exit code 0.
 
 JSON fields: id, request_id, ts, proxy, session_id, client_name, method, tool,
 target, latency_us, status, tool_error, error_code, error_msg, bytes_in,
@@ -59,7 +65,7 @@ bytes_out, protocol_version, rpc_id, http_status, transport, endpoint, outcome,
 cause, direction, principal, trace_id, parent_span_id, retry_of, input_wait_us,
 notes. Times are Unix milliseconds UTC, latencies microseconds, sizes bytes;
 what is not known is null.")]
-    Logs(RequestsArgs),
+    Logs(LogsArgs),
 
     /// Show the slowest requests, the slowest first
     #[command(after_help = "\
@@ -194,7 +200,7 @@ kept_since, limits, limits_from (told, old_database, unknown), moved_to.")]
 const INGEST_HELP: &str = "\
 Examples:
   mcplog ingest --dir ./imported events.jsonl
-  zcat old.jsonl.gz | mcplog ingest --dir ./imported -
+  mcplog ingest --dir ./imported old.jsonl.gz
   mcplog ingest --keep-segments events.jsonl && wal-inspect list ./mcplog-data
 
 One JSON object per line; the lines are recorded in their order. `type` says
@@ -214,12 +220,13 @@ listed are ignored.
   schema_version  ts, proxy, upstream_url, method, payload (JSON as a string),
                   content_hash
 
-Times are Unix milliseconds UTC, latencies microseconds, sizes bytes, all of
-them whole numbers. Blank lines are skipped. A bad line (no JSON, an unknown
-type, a missing or wrong field, more than 16 MiB) is reported with its number
-and left out; the rest goes on, and the exit code is 2. The same request_id is
-kept once, so that importing a file twice does no harm. On Ctrl-C, what was read
-until then is kept, and the exit code is 130.";
+Times are Unix milliseconds UTC of the years 2000 to 2099, latencies
+microseconds, sizes bytes, all of them whole numbers. What is packed with gzip
+or zstd is unpacked. Blank lines are skipped. A bad line (no JSON, an unknown
+type, a missing or wrong field, a time in seconds, more than 16 MiB) is reported
+with its number and left out; the rest goes on, and the exit code is 2. The same
+request_id is kept once, so that importing a file twice does no harm. On Ctrl-C,
+what was read until then is kept, and the exit code is 130.";
 
 #[cfg(test)]
 mod tests {
@@ -250,5 +257,44 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         check(command);
+    }
+
+    /// Every option of every command, the options of all commands among them.
+    fn options() -> Vec<(String, clap::Arg)> {
+        let mut command = Cli::command();
+        command.build();
+        let of = |command: &clap::Command| {
+            let name = command.get_name().to_owned();
+            command.get_arguments().map(|arg| (name.clone(), arg.clone())).collect::<Vec<_>>()
+        };
+        command.get_subcommands().filter(|command| command.get_name() != "help").flat_map(of).collect()
+    }
+
+    #[test]
+    fn an_option_is_spelled_the_same_in_every_command() {
+        let mut spellings = std::collections::BTreeMap::new();
+        let mut letters = std::collections::BTreeMap::new();
+        for (command, option) in options() {
+            let Some(long) = option.get_long().map(str::to_owned) else { continue };
+            let spelling = (option.get_short(), option.get_value_names().map(<[_]>::to_vec));
+            let (first, expected) = spellings.entry(long.clone()).or_insert((command.clone(), spelling.clone()));
+            assert_eq!(&spelling, expected, "--{long} of {command} and {first}");
+            if let Some(letter) = option.get_short() {
+                assert_eq!(letters.entry(letter).or_insert(long.clone()), &long, "-{letter} of {command}");
+            }
+        }
+        for (long, letter) in [("dir", 'd'), ("limit", 'n'), ("follow", 'f'), ("config", 'c')] {
+            assert_eq!(letters.get(&letter).map(String::as_str), Some(long));
+        }
+    }
+
+    #[test]
+    fn every_command_takes_what_all_commands_take() {
+        let names: std::collections::BTreeSet<_> = options().into_iter().map(|(command, _)| command).collect();
+        for name in &names {
+            let has = |long: &str| options().iter().any(|(of, option)| of == name && option.get_long() == Some(long));
+            assert!(has("dir") && has("color"), "{name}");
+        }
+        assert!(names.len() > 8, "{names:?}");
     }
 }

@@ -24,7 +24,7 @@ pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     /// The database can't be read.
-    #[error(transparent)]
+    #[error("{}{}", .0, next_step(.0))]
     Index(#[from] IndexError),
     /// The output can't be written. A reader that went away (`| head`) is no error.
     #[error("can't write the output: {0}")]
@@ -44,5 +44,14 @@ impl CliError {
         }
         complain(self);
         ExitCode::from(EXIT_ERROR)
+    }
+}
+
+/// What to do about a damaged database.
+fn next_step(error: &IndexError) -> &'static str {
+    if error.is_corrupt() {
+        "; `mcplog check` says what is damaged, `mcplog rebuild` makes the database anew from the log that is kept"
+    } else {
+        ""
     }
 }

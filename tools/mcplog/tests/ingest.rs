@@ -84,6 +84,66 @@ fn standard_input_is_as_good_as_a_file() {
 }
 
 #[test]
+fn packed_files_and_pipes_with_or_without_a_mark_are_as_good_as_plain_ones() {
+    let plain = Fixture::with_events();
+    let marked = format!("\u{feff}{EVENTS}");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(marked.as_bytes()).unwrap();
+    for packed in [gzip.finish().unwrap(), zstd::stream::encode_all(marked.as_bytes(), 3).unwrap(), marked.into_bytes()]
+    {
+        let from_file = Fixture::new();
+        from_file.ingest(&packed).ok();
+        assert_eq!(tables(&from_file), tables(&plain));
+        let from_pipe = Fixture::new();
+        from_pipe.ingest_stdin(&packed).ok();
+        assert_eq!(tables(&from_pipe), tables(&plain));
+    }
+}
+
+#[test]
+fn a_packed_file_that_is_cut_off_keeps_what_was_read_and_says_so() {
+    let fixture = Fixture::new();
+    let lines: String = (0..20_000).map(|number| request_line(number) + "\n").collect();
+    let mut packed = zstd::stream::encode_all(lines.as_bytes(), 1).unwrap();
+    packed.truncate(packed.len() - 10);
+    let run = fixture.ingest(&packed);
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("can't read on"), "{}", run.stderr);
+    assert!(run.stdout.contains("recorded_events"), "{}", run.stdout);
+}
+
+#[test]
+fn what_a_few_bytes_unpack_to_is_not_held() {
+    let fixture = Fixture::new();
+    // 512 MiB without a line's end, in some 50 KB.
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    let zeros = vec![b'x'; 1 << 20];
+    (0..512).for_each(|_| encoder.write_all(&zeros).unwrap());
+    let file = fixture.root.path().join("bomb");
+    std::fs::write(&file, encoder.finish().unwrap()).unwrap();
+    // The address space that it may take; what it maps without touching counts too.
+    let command = format!("ulimit -v 1500000; exec \"$0\" ingest --json {}", file.display());
+    let program = assert_cmd::cargo::cargo_bin!("mcplog");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &command]).arg(program).env("MCPLOG_DIR", fixture.dir());
+    let output = shell.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), text.as_str()), (Some(2), "line 1: longer than 16 MiB\n"));
+}
+
+#[test]
+fn times_in_seconds_are_refused_with_their_lines_and_what_they_would_be() {
+    let fixture = Fixture::new();
+    let seconds = request_line(1).replace("1740823200001", "1740823200");
+    let run = fixture.ingest(format!("{}\n{seconds}\n{seconds}\n", request_line(2)));
+    assert_eq!(run.code, 2);
+    let expected =
+        "lines 2 to 3: `ts` is no time from 2000 to 2100 in Unix milliseconds; it would be 2025-03-01 in seconds\n";
+    assert_eq!(run.stderr, expected);
+    assert_eq!(fixture.table("requests").len(), 1);
+}
+
+#[test]
 fn escapes_arrive_as_the_characters_they_stand_for() {
     let fixture = Fixture::new();
     let line = request_line(1).replace("\"ping\"", r#""a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\u0000é""#);
@@ -140,7 +200,7 @@ fn an_event_that_no_segment_holds_is_a_bad_line() {
     let fixture = Fixture::new();
     let payload = "x".repeat(8 * 1024 * 1024);
     let line = format!(
-        r#"{{"type":"schema_version","ts":1,"proxy":"p","upstream_url":"u","method":"m","payload":"{payload}","content_hash":"h"}}"#
+        r#"{{"type":"schema_version","ts":1740823200000,"proxy":"p","upstream_url":"u","method":"m","payload":"{payload}","content_hash":"h"}}"#
     );
     let run = fixture.ingest(format!("{line}\n{}", request_line(1)));
     assert_eq!(run.code, 2);
@@ -161,7 +221,7 @@ fn the_log_stays_only_when_it_is_kept() {
     fixture.ingest(&lines).ok();
     let folded_away = fixture.segments().len();
     let kept = Fixture::new();
-    kept.ingest_stdin(&request_line(0)).ok();
+    kept.ingest_stdin(request_line(0)).ok();
     let file = fixture.root.path().join("events.jsonl");
     kept.run(&format!("ingest --keep-segments {}", file.display())).ok();
     assert!(folded_away <= 2, "{folded_away}");

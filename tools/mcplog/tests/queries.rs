@@ -158,6 +158,11 @@ fn a_limit_says_that_it_cut_and_only_then() {
     assert_eq!(json.json().len(), 3);
 }
 
+/// Notes are broken where the terminal ends.
+fn in_one_line(text: &str) -> String {
+    text.trim_end().replace('\n', " ")
+}
+
 #[test]
 fn missing_events_are_pointed_out() {
     let fixture = Fixture::with_events();
@@ -166,7 +171,7 @@ fn missing_events_are_pointed_out() {
     let note = "1,200 events are missing: dropped in 1 gap between 2025-03-01 10:00:02 and 2025-03-01 10:00:03.\n";
     for line in ["logs", "stats", "sessions", "schema"] {
         let run = fixture.run(line);
-        assert!(run.stdout.ends_with(note), "{line}: {}", run.stdout);
+        assert!(in_one_line(&run.stdout).ends_with(note.trim_end()), "{line}: {}", run.stdout);
         let json = fixture.run(&format!("{line} --json"));
         assert_eq!(json.stderr, note, "{line}");
     }
@@ -259,7 +264,7 @@ fn an_empty_store_says_so_in_a_sentence() {
     let fixture = Fixture::new();
     fixture.ingest("").ok();
     for line in ["logs", "stats", "sessions", "schema", "schema --changes"] {
-        let text = fixture.run(line).ok();
+        let text = in_one_line(&fixture.run(line).ok());
         assert!(text.starts_with("Nothing is recorded in ") && text.contains("mcplog proxy"), "{line}: {text}");
         let json = fixture.run(&format!("{line} --json"));
         assert_eq!(json.stdout, "");
@@ -270,7 +275,7 @@ fn an_empty_store_says_so_in_a_sentence() {
 fn nothing_that_matches_says_what_there_is() {
     let fixture = Fixture::with_events();
     let text = fixture.run("logs --tool nothing").ok();
-    assert_eq!(text, "No request matches. 12 requests are on record, the latest at 2025-03-01 10:00:08.\n");
+    assert_eq!(text, "No request matches. 12 requests are on record, the latest at 2025-03-01\n10:00:08.\n");
 }
 
 #[test]
@@ -303,4 +308,15 @@ fn without_database_size(text: &str) -> String {
     };
     let lines: Vec<String> = text.lines().map(|line| cut(line).unwrap_or_else(|| line.to_owned())).collect();
     lines.join("\n")
+}
+
+#[test]
+fn a_damaged_database_is_told_with_the_next_step() {
+    let fixture = Fixture::with_events();
+    std::fs::write(fixture.dir().join("store.db"), [b'x'; 8192]).unwrap();
+    for line in ["logs", "stats", "sessions", "schema", "unused", "slow"] {
+        let run = fixture.run(line);
+        assert_eq!(run.code, 1);
+        assert!(run.stderr.contains("mcplog check") && run.stderr.contains("mcplog rebuild"), "{line}: {}", run.stderr);
+    }
 }

@@ -3,11 +3,13 @@
 //!
 //! The handlers run on whichever thread the system chooses; all they do is to set a flag.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// From now on a terminal that goes away does not end the process: work that was begun is brought to its end.
 ///
@@ -43,6 +45,21 @@ impl Interrupt {
     #[must_use]
     pub fn is_requested(&self) -> bool {
         self.requested.load(Ordering::Relaxed)
+    }
+
+    /// Waits so long, and less if somebody wants this to end. Returns whether to go on: not after a signal, and not once
+    /// whoever read standard output is gone (`| head`), which nobody would notice before the next line otherwise.
+    #[must_use]
+    pub fn pause(&self, duration: Duration) -> bool {
+        let stdout = io::stdout();
+        let mut outputs = [PollFd::new(&stdout, PollFlags::empty())];
+        let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+        let is_gone = match Timespec::try_from(duration).map(|duration| poll(&mut outputs, Some(&duration))) {
+            Ok(Ok(_)) => outputs[0].revents().intersects(gone),
+            // A signal, which the flag tells of.
+            Ok(Err(_)) | Err(_) => false,
+        };
+        !is_gone && !self.is_requested()
     }
 }
 

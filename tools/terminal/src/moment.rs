@@ -11,7 +11,21 @@ pub const SPELLING: &str = "a time: so long ago (15m, 2h, \"2 days\"), 14:03 (to
 
 /// Unix milliseconds from 2000 to 2100. A number outside of these is seconds, microseconds, or a duration without its
 /// unit; taking it for milliseconds would silently ask for everything or for nothing.
-const UNIX_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
+pub const UNIX_MS: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_000;
+
+/// What a number that is no Unix milliseconds from 2000 to 2100 would be in another unit, if it would be a time of these
+/// years there: `2025-10-09 in seconds`.
+#[must_use]
+pub fn in_other_unit(number: i64) -> Option<String> {
+    let as_ms = [
+        ("seconds", number.checked_mul(1_000)),
+        ("microseconds", Some(number / 1_000)),
+        ("nanoseconds", Some(number / 1_000_000)),
+    ];
+    let (unit, ms) = as_ms.into_iter().find(|(_, ms)| ms.is_some_and(|ms| UNIX_MS.contains(&ms)))?;
+    let day = Timestamp::from_millisecond(ms?).ok()?.strftime("%Y-%m-%d").to_string();
+    Some(format!("{day} in {unit}"))
+}
 
 /// Reads a time into Unix milliseconds.
 ///
@@ -32,7 +46,8 @@ pub fn parse(text: &str, now: &Zoned) -> Result<i64, String> {
         if UNIX_MS.contains(&number) {
             return Ok(number);
         }
-        return Err(format!("{} are not milliseconds of the years 2000 to 2099; expected {SPELLING}", number));
+        let meant = in_other_unit(number).map_or(String::new(), |meant| format!(" (it would be {meant})"));
+        return Err(format!("{number} are not milliseconds of the years 2000 to 2099{meant}; expected {SPELLING}"));
     }
     absolute(text, now)
         .or_else(|| ago(text, now))
@@ -130,5 +145,23 @@ mod tests {
             let error = parse(text, &now()).expect_err(text);
             assert!(error.contains("15m") && error.contains("14:03") && error.contains("RFC 3339"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_number_in_another_unit_is_known_as_such() {
+        let cases = [
+            (1_760_000_000, Some("2025-10-09 in seconds")),
+            (1_760_000_000_000_000, Some("2025-10-09 in microseconds")),
+            (1_760_000_000_000_000_000, Some("2025-10-09 in nanoseconds")),
+            (15, None),
+            (0, None),
+            (-1_760_000_000, None),
+            (i64::MIN, None),
+            (i64::MAX, None),
+        ];
+        for (number, expected) in cases {
+            assert_eq!(in_other_unit(number).as_deref(), expected, "{number}");
+        }
+        assert!(parse("1760000000", &now()).unwrap_err().contains("it would be 2025-10-09 in seconds"));
     }
 }

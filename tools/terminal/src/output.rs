@@ -63,7 +63,7 @@ impl<W: Write> Write for Leavable<W> {
 /// Says on standard error why a command gave up. Nothing is done about it where that fails too.
 pub fn complain(error: impl fmt::Display) {
     let style = crate::style::ERROR;
-    let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {}", crate::text::escape(&error.to_string()));
+    let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {}", crate::text::escape_lines(&error.to_string()));
 }
 
 /// Says something on standard error, beside the output.

@@ -1,7 +1,8 @@
 //! Tables: columns that line up and fit the terminal.
 //!
-//! Pure but for [`write_table`], which writes where it is told. Columns are measured once, on a sample, so that rows can stream; a cell that is wider than its
-//! column is cut.
+//! Pure but for [`write_table`], which writes where it is told. Columns are measured once, on a sample, so that rows can
+//! stream. Where there is a limit, no row is wider, whatever it holds: a cell that is wider than its column is cut. Where
+//! there is none, nothing is cut.
 
 use crate::line::Line;
 use crate::style::{HEADER, PLAIN};
@@ -93,18 +94,22 @@ impl<'a> Cell<'a> {
 pub struct Layout {
     /// For each column its width, or `None` if it was left out.
     columns: Vec<(Column, Option<usize>)>,
+    /// Whether a cell that is wider than its column is cut.
+    cuts: bool,
 }
 
 impl Layout {
-    /// Measures `columns` on a sample of their rows, to fit into `width_max` if there is such a limit.
+    /// Measures `columns` on a sample of their rows, to fit into `width_max` if there is such a limit. The first header
+    /// may be another than the column's.
     #[must_use]
-    pub fn new(columns: &[Column], sample: &[Vec<Cell<'_>>], width_max: Option<usize>) -> Self {
+    pub fn new(columns: &[Column], first_header: &str, sample: &[Vec<Cell<'_>>], width_max: Option<usize>) -> Self {
         let natural = |index: usize, column: &Column| {
+            let header = if index == 0 { first_header } else { column.header };
             let cells = sample.iter().filter_map(|row| row.get(index)).map(|cell| text::width(&cell.text));
-            cells.chain([text::width(column.header)]).max()
+            cells.chain([text::width(header)]).max()
         };
         let columns = columns.iter().enumerate().map(|(index, column)| (*column, natural(index, column))).collect();
-        let mut layout = Self { columns };
+        let mut layout = Self { columns, cuts: width_max.is_some() };
         if let Some(width_max) = width_max {
             layout.fit(width_max);
         }
@@ -113,7 +118,9 @@ impl Layout {
 
     fn fit(&mut self, width_max: usize) {
         while self.least() > width_max && self.drop_one() {}
-        while self.width() > width_max && self.cut_one() {}
+        while self.width() > width_max && self.cut_one(|column| column.min) {}
+        // What was recorded is wider than anybody foresaw: a number of twenty digits, a name where none is expected.
+        while self.width() > width_max && (self.cut_one(|_| Some(1)) || self.drop_last()) {}
     }
 
     /// The width of a full row.
@@ -143,10 +150,15 @@ impl Layout {
         }
     }
 
-    /// Takes one character off the widest column that may be cut.
-    fn cut_one(&mut self) -> bool {
+    fn drop_last(&mut self) -> bool {
+        let last = self.columns.iter_mut().skip(1).rev().find(|(_, width)| width.is_some());
+        last.is_some_and(|(_, width)| width.take().is_some())
+    }
+
+    /// Takes one character off the widest column that may be cut down to less than it has.
+    fn cut_one(&mut self, min: impl Fn(&Column) -> Option<usize>) -> bool {
         let candidates = self.columns.iter_mut().filter_map(|(column, width)| {
-            let (min, width) = (column.min?, width.as_mut()?);
+            let (min, width) = (min(column)?, width.as_mut()?);
             (*width > min).then_some(width)
         });
         match candidates.max_by_key(|width| **width) {
@@ -173,7 +185,7 @@ impl Layout {
         let shown =
             self.columns.iter().zip(cells).filter_map(|((column, width), cell)| Some((column, (*width)?, cell)));
         for (position, (column, width, cell)) in shown.enumerate() {
-            let text = text::fit(&cell.text, width);
+            let text = if self.cuts { text::fit(&cell.text, width) } else { Cow::Borrowed(&*cell.text) };
             let padding = width.saturating_sub(text::width(&text));
             let (before, after) = if column.align == Align::Right { (padding, 0) } else { (0, padding) };
             line.push_spaces(before + if position > 0 { SPACES } else { 0 });
@@ -197,7 +209,7 @@ pub fn table(columns: &[Column], first_header: &str, rows: &[Vec<Cell<'_>>], wid
     if rows.is_empty() {
         return Vec::new();
     }
-    let layout = Layout::new(columns, rows, width_max);
+    let layout = Layout::new(columns, first_header, rows, width_max);
     [layout.header_beginning(first_header)].into_iter().chain(rows.iter().map(|row| layout.row(row))).collect()
 }
 
@@ -235,7 +247,7 @@ mod tests {
     }
 
     fn render(width_max: Option<usize>) -> Vec<String> {
-        let layout = Layout::new(&COLUMNS, &rows(), width_max);
+        let layout = Layout::new(&COLUMNS, "TOOL", &rows(), width_max);
         let mut lines = vec![layout.header_beginning("TOOL")];
         lines.extend(rows().iter().map(|row| layout.row(row)));
         lines.iter().map(|line| line.render(None, false)).collect()
@@ -260,31 +272,55 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_asked_until_nothing_more_can_go() {
-        for width_max in 13..60 {
+    fn no_line_is_wider_than_asked() {
+        for width_max in 1..60 {
             for line in render(Some(width_max)) {
                 assert!(text::width(&line) <= width_max, "{width_max}: {line}");
                 assert!(!line.ends_with(' '), "{line:?}");
             }
         }
+        assert_eq!(render(Some(12))[1], "sear…      7");
+        assert_eq!(render(Some(8))[1], "se…    7");
+        assert_eq!(render(Some(1))[1], "…");
     }
 
     #[test]
-    fn a_row_that_was_not_in_the_sample_is_cut_to_the_columns() {
-        let layout = Layout::new(&[Column::left("A"), Column::left("B")], &[], None);
-        assert_eq!(layout.row(&[Cell::new("long"), Cell::new("b")]).render(None, false), "…  b");
+    fn numbers_that_nobody_foresaw_are_cut_before_a_line_gets_too_wide() {
+        let row = vec![Cell::new("tool"), Cell::new("9,223,372,036,854,775,807"), Cell::new(""), Cell::new("")];
+        for line in table(&COLUMNS, "TOOL", &[row], Some(20)) {
+            assert!(line.width() <= 20, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_first_header_that_is_wider_than_its_column_is_shown_whole() {
+        let row = vec![Cell::new("10:00:00"), Cell::new("a")];
+        let lines = table(&[Column::left("TIME"), Column::left("A")], "2025-03-01", &[row], Some(80));
+        let lines: Vec<_> = lines.iter().map(|line| line.render(None, false)).collect();
+        assert_eq!(lines, ["2025-03-01  A", "10:00:00    a"]);
+    }
+
+    #[test]
+    fn a_row_that_was_not_in_the_sample_is_cut_to_the_columns_where_there_is_a_limit() {
+        let row = |width_max| {
+            let layout = Layout::new(&[Column::left("A"), Column::left("B")], "A", &[], width_max);
+            layout.row(&[Cell::new("long"), Cell::new("b")]).render(None, false)
+        };
+        assert_eq!(row(Some(80)), "…  b");
+        assert_eq!(row(None), "long  b", "where there is no limit, nothing is cut");
     }
 
     #[test]
     fn cells_are_escaped_and_styles_do_not_count_as_width() {
-        let layout = Layout::new(&[Column::left("TOOL"), Column::left("N")], &[vec![Cell::new("a\u{1b}[2J")]], None);
+        let layout =
+            Layout::new(&[Column::left("TOOL"), Column::left("N")], "TOOL", &[vec![Cell::new("a\u{1b}[2J")]], None);
         let line = layout.row(&[Cell::owned("a\u{1b}[2J".into()).styled(BAD), Cell::new("1")]);
         assert_eq!(line.to_string(), format!("{BAD}a\\u{{1b}}[2J{BAD:#}  1"));
     }
 
     #[test]
     fn a_column_knows_where_it_starts() {
-        let layout = Layout::new(&COLUMNS, &rows(), Some(26));
+        let layout = Layout::new(&COLUMNS, "TOOL", &rows(), Some(26));
         assert_eq!([0, 1, 2, 3].map(|index| layout.start_of(index)), [Some(0), Some(11), Some(18), None]);
     }
 }

@@ -35,6 +35,16 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     if is_changed { Cow::Owned(escaped) } else { Cow::Borrowed(text) }
 }
 
+/// The same for a text of several lines that was put together here, such as an error that shows a part of a file: its
+/// lines stay lines.
+#[must_use]
+pub fn escape_lines(text: &str) -> Cow<'_, str> {
+    if !text.contains('\n') {
+        return escape(text);
+    }
+    Cow::Owned(text.split('\n').map(escape).collect::<Vec<_>>().join("\n"))
+}
+
 /// How many columns escaped text takes.
 #[must_use]
 pub fn width(escaped: &str) -> usize {
@@ -140,6 +150,15 @@ mod tests {
             assert_eq!(escape(text), expected);
             assert!(!escape(text).chars().any(is_hidden), "{expected}");
         }
+    }
+
+    #[test]
+    fn lines_that_are_meant_stay_lines_and_hold_nothing_that_acts() {
+        assert_eq!(
+            escape_lines("TOML parse error\n  |\n1 | a\u{1b}[2J\r\n"),
+            "TOML parse error\n  |\n1 | a\\u{1b}[2J\\r\n"
+        );
+        assert!(matches!(escape_lines("one"), Cow::Borrowed("one")));
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub(crate) struct TailArguments {
     pub(crate) follow: bool,
     /// How many of the last records to begin with
     #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
-    pub(crate) records: usize,
+    pub(crate) limit: usize,
     #[command(flatten)]
     pub(crate) presentation: Presentation,
     #[command(flatten)]

@@ -3,11 +3,13 @@
 pub(crate) mod check;
 mod check_plan;
 pub(crate) mod demo;
+mod follow;
 pub(crate) mod ingest;
 mod limits;
 pub(crate) mod logs;
 mod notes;
 pub(crate) mod rebuild;
+mod request_table;
 mod row_stream;
 pub(crate) mod schema;
 mod session_name;
@@ -15,3 +17,5 @@ pub(crate) mod sessions;
 pub(crate) mod slow;
 pub(crate) mod stats;
 pub(crate) mod unused;
+#[cfg(test)]
+mod width_tests;

@@ -6,7 +6,9 @@ use super::session_name::DERIVED_PREFIX;
 use crate::error::CliError;
 use anstyle::Style;
 use mcplog::query::{ClockStepRow, Query, TimeRange};
+use mcplog_terminal::clock::Clock;
 use mcplog_terminal::style::{DIM, WARNING};
+use mcplog_terminal::text::{escape, wrap};
 use mcplog_terminal::units::{count, counted, duration_ms};
 use mcplog_terminal::view::View;
 use std::io::Write;
@@ -17,6 +19,8 @@ pub(super) struct Notes<'a> {
     out: &'a mut dyn Write,
     /// A blank line is due before the first note, because rows stand above it.
     blank_due: bool,
+    /// How many columns a note may take. Beside JSON nobody knows what reads it.
+    width: usize,
 }
 
 impl<'a> Notes<'a> {
@@ -28,14 +32,17 @@ impl<'a> Notes<'a> {
         out: &'a mut dyn Write,
         err: &'a mut dyn Write,
     ) -> Self {
-        Self { view, out: if json { err } else { out }, blank_due: rows_shown && !json }
+        let width = view.width.filter(|_| !json).unwrap_or(usize::MAX);
+        Self { view, out: if json { err } else { out }, blank_due: rows_shown && !json, width }
     }
 
     fn write(&mut self, style: Style, note: &str) -> Result<(), CliError> {
         if std::mem::take(&mut self.blank_due) {
             writeln!(self.out)?;
         }
-        writeln!(self.out, "{style}{note}{style:#}")?;
+        for line in wrap(note, self.width) {
+            writeln!(self.out, "{style}{line}{style:#}")?;
+        }
         Ok(())
     }
 
@@ -55,10 +62,7 @@ impl<'a> Notes<'a> {
     pub(super) fn missing(&mut self, query: &Query, time_range: TimeRange) -> Result<(), CliError> {
         let gaps = query.gap_totals(time_range)?;
         if let (Some(from_ts), Some(to_ts)) = (gaps.from_ts, gaps.to_ts) {
-            let verb = if gaps.events == 1 { "is" } else { "are" };
-            let (from, to) = (self.view.clock.one_time(from_ts), self.view.clock.one_time(to_ts));
-            let (events, gaps) = (counted(gaps.events, "event"), counted(gaps.gaps, "gap"));
-            self.write(WARNING, &format!("{events} {verb} missing: dropped in {gaps} between {from} and {to}."))?;
+            self.write(WARNING, &dropped(gaps.events, gaps.gaps, from_ts, to_ts, &self.view.clock))?;
         }
         let clock = query.clock_step_totals(time_range)?;
         if let Some(step) = clock.last {
@@ -103,13 +107,21 @@ impl<'a> Notes<'a> {
             ),
             None if totals.sessions > 0 => format!("No {noun} matches, and no request is on record yet."),
             None => format!(
-                "Nothing is recorded in {} yet. Point an MCP client at `mcplog proxy`, or import\n\
-                 events with `mcplog ingest`.",
-                mcplog_terminal::text::escape(&query.path().parent().unwrap_or(query.path()).display().to_string()),
+                "Nothing is recorded in {} yet. Point an MCP client at `mcplog proxy`, or import events with \
+                 `mcplog ingest`.",
+                escape(&query.path().parent().unwrap_or(query.path()).display().to_string()),
             ),
         };
         self.say(&note)
     }
+}
+
+/// That so many events were dropped, from when to when.
+pub(super) fn dropped(events: i64, gaps: i64, from_ts: i64, to_ts: i64, clock: &Clock) -> String {
+    let verb = if events == 1 { "is" } else { "are" };
+    let (from, to) = (clock.one_time(from_ts), clock.one_time(to_ts));
+    let (events, gaps) = (counted(events, "event"), counted(gaps, "gap"));
+    format!("{events} {verb} missing: dropped in {gaps} between {from} and {to}.")
 }
 
 /// The whole id of the session whose id, or the name that people see of it, begins with `typed`.

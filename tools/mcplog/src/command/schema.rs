@@ -35,6 +35,7 @@ const CHANGE_COLUMNS: [Column; 6] = [
 
 /// Runs the command.
 pub(crate) fn run(args: &SchemaArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+    let view = &args.show.view(view);
     let query = Query::open(&args.store.dir)?;
     let mut filter = args.filter();
     // One more than asked for tells whether anything was cut.

@@ -14,6 +14,9 @@ fn session_name(session_id: &str) -> &str {
     session_id.strip_prefix(DERIVED_PREFIX).unwrap_or(session_id)
 }
 
+/// A name of more characters than a UUID has is shown by its beginning: ids may have hundreds.
+const LENGTH_MAX: usize = 36;
+
 /// How much of sessions' names must be shown on a terminal, in characters. `None` where nobody looks: there ids are
 /// whole.
 pub(super) fn shown_length<'a>(view: &View, session_ids: impl Iterator<Item = &'a str>) -> Option<usize> {
@@ -25,13 +28,14 @@ pub(super) fn shown(session_id: &str, length: Option<usize>) -> &str {
     length.map_or(session_id, |length| beginning(session_name(session_id), length))
 }
 
-/// The shortest beginning that tells `ids` apart, in characters, and no shorter than 8: what a person has to type.
+/// The shortest beginning that tells `ids` apart, in characters, no shorter than 8 and no longer than [`LENGTH_MAX`]: what
+/// a person has to type.
 fn distinct_length<'a>(ids: impl Iterator<Item = &'a str>) -> usize {
     let ids: BTreeSet<_> = ids.collect();
     let common = |(a, b): (&&str, &&str)| a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
     // Sorted, the nearest relative of an id is its neighbour.
     let longest = ids.iter().zip(ids.iter().skip(1)).map(common).max();
-    longest.map_or(8, |common| (common + 1).max(8))
+    longest.map_or(8, |common| (common + 1).clamp(8, LENGTH_MAX))
 }
 
 #[cfg(test)]
@@ -47,6 +51,8 @@ mod tests {
             (&["0197a1c0-7b1e", "abc", "0197a1c0-7c00"], 11),
             (&["éééééééééx", "éééééééééy"], 10),
         ];
+        let long = ["x".repeat(200) + "a", "x".repeat(200) + "b"];
+        assert_eq!(distinct_length(long.iter().map(String::as_str)), LENGTH_MAX);
         for (ids, expected) in cases {
             assert_eq!(distinct_length(ids.iter().copied()), expected, "{ids:?}");
         }

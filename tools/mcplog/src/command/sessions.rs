@@ -20,10 +20,10 @@ use std::io::{self, Write};
 const SESSION_COLUMNS: [Column; 11] = [
     Column::left("SEEN"),
     Column::left("SESSION").cut_to(8),
-    Column::left("CLIENT").cut_to(16),
+    Column::left("CLIENT").cut_to(12),
     Column::left("VERSION").cut_to(8).droppable(3),
-    Column::left("PLATFORM").droppable(1),
-    Column::left("PROTOCOL").droppable(2),
+    Column::left("PLATFORM").cut_to(8).droppable(1),
+    Column::left("PROTOCOL").cut_to(10).droppable(2),
     Column::right("CALLS"),
     Column::right("ERRORS"),
     Column::right("ISERROR"),
@@ -34,7 +34,7 @@ const SESSION_COLUMNS: [Column; 11] = [
 const CLIENT_COLUMNS: [Column; 9] = [
     Column::left("CLIENT").cut_to(16),
     Column::left("VERSION").cut_to(8).droppable(2),
-    Column::left("PLATFORM").droppable(1),
+    Column::left("PLATFORM").cut_to(8).droppable(1),
     Column::right("SESSIONS"),
     Column::right("OPEN"),
     Column::right("CALLS"),
@@ -45,6 +45,7 @@ const CLIENT_COLUMNS: [Column; 9] = [
 
 /// Runs the command.
 pub(crate) fn run(args: &SessionsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+    let view = &args.show.view(view);
     let query = Query::open(&args.store.dir)?;
     let filter = args.filter(whole_session_id(&query, args.session.as_deref())?);
     let (limit, json) = (args.show.limit(), args.show.json);
@@ -102,9 +103,9 @@ impl RowTable<SessionRow> for SessionTable {
         let (time_header, time_style) = view.clock.column("SEEN", first_ts, last_ts);
         let time_style = time_style.in_seconds();
         let id_length = session_name::shown_length(view, sample.iter().map(|row| row.session_id.as_str()));
-        let mut table = Self { layout: Layout::new(&[], &[], None), time_header, time_style, id_length };
+        let mut table = Self { layout: Layout::new(&[], "", &[], None), time_header, time_style, id_length };
         let cells: Vec<_> = sample.iter().map(|row| table.cells(row, view)).collect();
-        table.layout = Layout::new(&SESSION_COLUMNS, &cells, view.width);
+        table.layout = Layout::new(&SESSION_COLUMNS, &table.time_header, &cells, view.width);
         table
     }
 
@@ -125,10 +126,10 @@ impl SessionTable {
             (None, None) => ("open", GOOD),
         };
         let until = row.closed_at.unwrap_or(row.last_seen_at).max(row.last_seen_at);
-        let mark = if row.derived { " ~" } else { "" };
+        let mark = if row.derived { "~" } else { "" };
         vec![
             Cell::owned(view.clock.time(row.last_seen_at, self.time_style)).styled(DIM),
-            Cell::owned(format!("{}{mark}", session_name::shown(&row.session_id, self.id_length))).styled(DIM),
+            Cell::owned(format!("{mark}{}", session_name::shown(&row.session_id, self.id_length))).styled(DIM),
             client(row.client_name.as_deref()),
             Cell::owned(row.client_version.clone().unwrap_or_default()),
             Cell::owned(row.client_platform.clone().unwrap_or_default()),

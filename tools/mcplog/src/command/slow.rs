@@ -3,8 +3,8 @@
 //! Runs on the main thread. The roll-ups know where the slowest are, so that it takes no longer over millions. Rows
 //! stream, however many are asked for.
 
-use super::logs::RequestTable;
 use super::notes::{Notes, whole_session_id};
+use super::request_table::RequestTable;
 use super::row_stream::RowStream;
 use crate::arguments::RequestsArgs;
 use crate::error::CliError;
@@ -15,6 +15,7 @@ use std::ops::ControlFlow;
 
 /// Runs the command.
 pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+    let view = &args.show.view(view);
     let query = Query::open(&args.store.dir)?;
     let filter = args.requests.filter(whole_session_id(&query, args.requests.session.as_deref())?);
     let limit = args.show.limit().unwrap_or(u64::MAX);

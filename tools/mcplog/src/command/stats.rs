@@ -10,6 +10,7 @@ use mcplog::query::{Query, ToolStatsRow, Totals};
 use mcplog_terminal::json;
 use mcplog_terminal::style::{BAD, DIM, NAME, WARNING};
 use mcplog_terminal::table::{Cell, Column, Layout};
+use mcplog_terminal::text::wrap;
 use mcplog_terminal::units::{bytes, count, counted, latency};
 use mcplog_terminal::view::View;
 use std::io::{self, Write};
@@ -31,6 +32,7 @@ const NUMBERS: [Column; 11] = [
 
 /// Runs the command.
 pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+    let view = &args.show.view(view);
     let query = Query::open(&args.store.dir)?;
     let session_id = whole_session_id(&query, args.requests.session.as_deref())?;
     let filter = args.requests.filter(session_id);
@@ -46,7 +48,9 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
     } else if found > 0 {
         write_tables(out, &rows, view)?;
         writeln!(out)?;
-        writeln!(out, "{}", summary(&rows, &query.totals()?, view))?;
+        for line in summary(&rows, &query.totals()?, view) {
+            writeln!(out, "{DIM}{line}{DIM:#}")?;
+        }
     }
     let mut notes = Notes::beside(found > 0, args.show.json, view, out, err);
     if found == 0 {
@@ -84,7 +88,7 @@ pub(super) fn write_tables(out: &mut dyn Write, rows: &[ToolStatsRow], view: &Vi
         cells
     };
     let all: Vec<_> = rows.iter().map(cells).collect();
-    let layout = Layout::new(&columns, &all, view.width);
+    let layout = Layout::new(&columns, METHOD_HEADER, &all, view.width);
 
     let mut first = true;
     for (header, of_tools) in [("TOOL", true), (METHOD_HEADER, false)] {
@@ -122,18 +126,18 @@ fn numbers(row: &ToolStatsRow) -> [Cell<'static>; 10] {
 }
 
 /// The last lines: what all of it comes to.
-fn summary(rows: &[ToolStatsRow], totals: &Totals, view: &View) -> String {
+fn summary(rows: &[ToolStatsRow], totals: &Totals, view: &View) -> Vec<String> {
     let calls: i64 = rows.iter().map(|row| row.calls).sum();
     let failed: i64 = rows.iter().map(|row| row.errors + row.timeouts).sum();
     let first_ts = rows.iter().map(|row| row.first_ts).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.last_ts).max().unwrap_or(0);
     let of_all = if calls == totals.requests { String::new() } else { format!(" of {}", count(totals.requests)) };
-    format!(
-        "{DIM}{}{of_all}, {} failed.\nFrom {} to {}; the database takes {}.{DIM:#}",
-        counted(calls, "request"),
-        count(failed),
+    let count_line = format!("{}{of_all}, {} failed.", counted(calls, "request"), count(failed));
+    let time_line = format!(
+        "From {} to {}; the database takes {}.",
         view.clock.one_time(first_ts),
         view.clock.one_time(last_ts),
         bytes(totals.database_bytes),
-    )
+    );
+    [count_line, time_line].iter().flat_map(|line| wrap(line, view.width.unwrap_or(usize::MAX))).collect()
 }

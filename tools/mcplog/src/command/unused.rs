@@ -22,6 +22,7 @@ const COLUMNS: [Column; 5] = [
 
 /// Runs the command.
 pub(crate) fn run(args: &UnusedArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+    let view = &args.show.view(view);
     let query = Query::open(&args.store.dir)?;
     let time_range = args.time.range();
     let rows = query.unused_tools(time_range, args.proxy.as_deref())?;

@@ -77,7 +77,7 @@ fn what_is_wrong_is_told_with_file_line_key_expected_and_found() {
     let upstream = "[[upstream]]\nurl = 'http://h'\n";
     let cases = [
         ("listen = 5", 1, "listen: expected an address and a port, such as 127.0.0.1:3000, found 5"),
-        ("\nlisten = '9504'", 2, "listen: expected an address and a port, such as 127.0.0.1:3000, found \"9504\""),
+        ("\nlisten = '9504'", 2, "listen: expected an address and a port, such as 127.0.0.1:9504, found \"9504\""),
         (
             "drain = 5",
             1,

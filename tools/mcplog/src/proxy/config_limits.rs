@@ -74,8 +74,12 @@ pub(crate) fn parse_min_free(text: &str) -> Result<u64, String> {
 /// An address to bind: a host or an IP address, and a port.
 pub(super) fn parse_address(text: &str) -> Result<String, String> {
     let is_whole = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    let expected = || "expected an address and a port, such as 127.0.0.1:3000".to_owned();
-    is_whole.then(|| text.to_owned()).ok_or_else(expected)
+    let meant = || match (text.trim_start_matches(':').parse::<u16>(), text.contains([':', ' '])) {
+        (Ok(port), _) => format!("expected an address and a port, such as 127.0.0.1:{port}"),
+        (Err(_), false) if !text.is_empty() => format!("expected a port as well, such as {text}:3000"),
+        _ => "expected an address and a port, such as 127.0.0.1:3000".to_owned(),
+    };
+    is_whole.then(|| text.to_owned()).ok_or_else(meant)
 }
 
 /// A duration in whole milliseconds, as the library's settings have them.
@@ -136,6 +140,20 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(parse_address(text).is_ok(), holds, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_meant_by_half_an_address_is_said() {
+        for (text, meant) in [
+            ("9504", "127.0.0.1:9504"),
+            (":9504", "127.0.0.1:9504"),
+            ("localhost", "localhost:3000"),
+            ("h:65536", "such as 127.0.0.1:3000"),
+            ("", "such as 127.0.0.1:3000"),
+        ] {
+            let error = parse_address(text).unwrap_err();
+            assert!(error.contains(meant), "{text}: {error}");
         }
     }
 }

@@ -93,9 +93,9 @@ impl Fixture {
 
     /// Imports lines from standard input.
     #[track_caller]
-    pub(crate) fn ingest_stdin(&self, lines: &str) -> Run {
+    pub(crate) fn ingest_stdin(&self, lines: impl AsRef<[u8]>) -> Run {
         let mut child = self.command(["ingest", "--json", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        child.stdin.take().unwrap().write_all(lines.as_ref()).unwrap();
         child.wait_with_output().unwrap().into()
     }
 
@@ -144,10 +144,11 @@ impl Fixture {
     }
 }
 
-/// A request line that differs from others by its number.
+/// A request line that differs from others by its number, also its time.
 pub(crate) fn request_line(number: u64) -> String {
+    let ts = 1_740_823_200_000 + number;
     format!(
-        r#"{{"type":"request","request_id":"r{number}","ts":{number},"proxy":"p","method":"ping","latency_us":1,"status":"ok"}}"#
+        r#"{{"type":"request","request_id":"r{number}","ts":{ts},"proxy":"p","method":"ping","latency_us":1,"status":"ok"}}"#
     )
 }
 

@@ -19,20 +19,20 @@ use mcplog::segment::FrameAt;
 use mcplog_terminal::interrupt::Interrupt;
 use mcplog_terminal::output::remark;
 use mcplog_terminal::text::escape;
-use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// How long to wait before looking again: short enough to feel live, long enough to cost nothing.
-const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+const POLL: Duration = Duration::from_millis(50);
 
 /// Prints the end of the log, and what is added to it.
 pub(crate) fn run(arguments: &TailArguments, output: Output) -> Result<Severity, Failure> {
     let mut presenter = Presenter::new(output, arguments.presentation);
     if !arguments.follow {
         let sources = source::find(std::slice::from_ref(&arguments.path))?;
-        let mut backlog = Backlog::new(arguments.records);
+        let mut backlog = Backlog::new(arguments.limit);
         for source in sources.iter().rev() {
             if backlog.is_full() {
                 break;
@@ -59,7 +59,7 @@ fn follow(arguments: &TailArguments, presenter: &mut Presenter) -> Result<Severi
     if sources.is_empty() {
         remark(format_args!("waiting for the first segment in {}", escape(&wal_dir.to_string_lossy())));
     }
-    let mut backlog = Backlog::new(arguments.records);
+    let mut backlog = Backlog::new(arguments.limit);
     let mut current = None;
     for source in sources.iter().rev() {
         if current.is_none() {
@@ -90,24 +90,13 @@ fn follow(arguments: &TailArguments, presenter: &mut Presenter) -> Result<Severi
         })?;
         if step == Step::Idle {
             presenter.output.flush()?;
-            if output_is_gone() {
+            if !interrupt.pause(POLL) {
                 break;
             }
         }
     }
     presenter.output.flush()?;
     Ok(severity)
-}
-
-/// Waits for the next look at the log. `true`: whoever read standard output is gone (`| head`).
-fn output_is_gone() -> bool {
-    let stdout = std::io::stdout();
-    let mut outputs = [PollFd::new(&stdout, PollFlags::empty())];
-    match rustix::event::poll(&mut outputs, Some(&POLL)) {
-        Ok(_) => outputs[0].revents().intersects(PollFlags::ERR | PollFlags::NVAL),
-        // A signal; whether it was Ctrl-C is looked at next.
-        Err(_) => false,
-    }
 }
 
 /// The last records of a log, gathered from its end.

@@ -157,7 +157,7 @@ fn layout(sources: &[Source], width_max: Option<usize>) -> Layout {
             ]
         })
         .collect();
-    Layout::new(&COLUMNS, &sample, width_max)
+    Layout::new(&COLUMNS, "FILE", &sample, width_max)
 }
 
 fn show(report: &SegmentReport, layout: &Layout, output: &mut Output) -> std::io::Result<()> {

@@ -7,6 +7,7 @@ use super::line;
 use super::reader::{self, Batch, LINE_BYTES_MAX};
 use super::reason::Reason;
 use super::summary::Summary;
+use super::unpack::Packing;
 use crate::arguments::IngestArgs;
 use crate::error::CliError;
 use mcplog::error::WaitError;
@@ -17,6 +18,7 @@ use mcplog_terminal::progress::Progress;
 use mcplog_terminal::text::escape;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -90,9 +92,11 @@ fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), CliError> {
     if metadata.is_dir() {
         return Err(CliError::Failed(format!("can't read {}: it is a directory", path.display())));
     }
-    // A pipe or a device has no size that means anything.
-    let bytes = metadata.is_file().then_some(metadata.len());
-    Ok((Box::new(file), bytes))
+    // A pipe or a device has no size that means anything, and what is packed has another one than its text.
+    let mut first = [0; Packing::BYTES];
+    let is_plain = metadata.is_file()
+        && file.read_at(&mut first, 0).is_ok_and(|read| Packing::of(&first[..read]) == Packing::Plain);
+    Ok((Box::new(file), is_plain.then_some(metadata.len())))
 }
 
 fn failed(what: &str, error: &io::Error) -> CliError {

@@ -3,9 +3,10 @@
 //! Pure. Reasons say where a line is wrong, never what it says: the events are private, the reasons end up in logs.
 
 use super::details::{Details, Members};
-use super::reason::Reason;
+use super::reason::{Example, Reason};
 use super::text::Text;
 use mcplog::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
+use mcplog_terminal::moment::UNIX_MS;
 use serde::Deserialize;
 use serde_json::error::Category;
 
@@ -39,7 +40,13 @@ pub(super) fn parse(text: &[u8]) -> Result<Option<Line<'_>>, Reason> {
             return Err(Reason::Wrong { field: "type".to_owned(), expected });
         }
     };
-    Ok(Some(line))
+    let (field, time) = line.time();
+    // What is no time of these years is in another unit. Taken for milliseconds, it would be of 1970 or of a year that no
+    // calendar reaches, and expire at once or never.
+    match UNIX_MS.contains(&time) {
+        true => Ok(Some(line)),
+        false => Err(Reason::Time { field, example: Example(time) }),
+    }
 }
 
 #[derive(Deserialize)]
@@ -122,6 +129,16 @@ pub(super) struct SchemaVersionLine<'a> {
 }
 
 impl Line<'_> {
+    /// The name of its time, and the time.
+    fn time(&self) -> (&'static str, i64) {
+        match self {
+            Self::Request(line) => ("ts", line.key.ts),
+            Self::Session(line) => ("started_at", line.started_at),
+            Self::SessionClosed(line) => ("ended_at", line.ended_at),
+            Self::SchemaVersion(line) => ("ts", line.ts),
+        }
+    }
+
     /// The event that the line describes.
     pub(super) fn event(&self) -> Event<'_> {
         match self {
@@ -193,6 +210,8 @@ mod tests {
     use super::*;
     use mcplog::event::{Direction, Note, Notes, Outcome, Transport};
 
+    const TS: i64 = 1_760_000_000_000;
+
     fn reason(line: &str) -> String {
         parse(line.as_bytes()).unwrap_err().to_string()
     }
@@ -200,7 +219,7 @@ mod tests {
     #[test]
     fn every_field_of_every_type_arrives() {
         let line = parse(
-            br#"{"type":"request","request_id":"r","ts":1,"proxy":"p","session_id":"s","method":"m","tool":"t",
+            br#"{"type":"request","request_id":"r","ts":1760000000000,"proxy":"p","session_id":"s","method":"m","tool":"t",
                 "latency_us":2,"status":"timeout","error_code":"c","error_msg":"e","bytes_in":3,"bytes_out":4,
                 "tool_error":true,"target":"u","protocol_version":"v","rpc_id":"7","http_status":404,"transport":"sse",
                 "endpoint":"/mcp","outcome":"lost","cause":"c","direction":"server","principal":"who",
@@ -208,7 +227,7 @@ mod tests {
                 "input_wait_us":5,"notes":["late_answer","note_9"]}"#,
         );
         let line = line.unwrap().unwrap();
-        let mut request = Request::new("r", 1, "p", "m");
+        let mut request = Request::new("r", TS, "p", "m");
         request.session_id = Some("s");
         request.tool = Some("t");
         request.latency_us = 2;
@@ -231,11 +250,11 @@ mod tests {
         assert_eq!(line.event(), request.into());
 
         let line = parse(
-            br#"{"type":"session","session_id":"s","proxy":"p","started_at":1,"client_name":"n","client_version":"v",
+            br#"{"type":"session","session_id":"s","proxy":"p","started_at":1760000000000,"client_name":"n","client_version":"v",
                 "client_platform":"claude","protocol_version":"2025-11-25","derived":true}"#,
         );
         let line = line.unwrap().unwrap();
-        let mut session = Session::new("s", 1, "p");
+        let mut session = Session::new("s", TS, "p");
         session.client_name = Some("n");
         session.client_version = Some("v");
         session.client_platform = Some("claude");
@@ -243,20 +262,19 @@ mod tests {
         session.derived = true;
         assert_eq!(line.event(), session.into());
 
-        let line = parse(br#"{"type":"session_closed","session_id":"s","ended_at":9}"#).unwrap().unwrap();
-        assert_eq!(line.event(), SessionClosed::new("s", 9).into());
+        let line = parse(br#"{"type":"session_closed","session_id":"s","ended_at":1760000000000}"#).unwrap().unwrap();
+        assert_eq!(line.event(), SessionClosed::new("s", TS).into());
 
         let line = parse(
-            br#"{"type":"schema_version","ts":1,"proxy":"p","upstream_url":"u","method":"tools/list",
+            br#"{"type":"schema_version","ts":1760000000000,"proxy":"p","upstream_url":"u","method":"tools/list",
                 "payload":"{\"tools\":[]}","content_hash":"h"}"#,
         );
         let line = line.unwrap().unwrap();
-        let version = SchemaVersion::new(1, "p", "u", "tools/list", r#"{"tools":[]}"#, "h");
+        let version = SchemaVersion::new(TS, "p", "u", "tools/list", r#"{"tools":[]}"#, "h");
         assert_eq!(line.event(), version.into());
     }
 
-    const REQUEST: &str =
-        r#"{"type":"request","request_id":"r","ts":1,"proxy":"p","method":"m","latency_us":2,"status":"ok""#;
+    const REQUEST: &str = r#"{"type":"request","request_id":"r","ts":1760000000000,"proxy":"p","method":"m","latency_us":2,"status":"ok""#;
 
     #[test]
     fn absent_and_null_are_none_and_other_fields_are_ignored() {
@@ -265,7 +283,7 @@ mod tests {
             r#"{REQUEST},"tool":null,"bytes_in":null,"tool_error":null,"ended_at":"other type's","x":[{{"y":1}}]}}"#
         );
         let bare = parse(bare.as_bytes()).unwrap().unwrap();
-        let mut expected = Request::new("r", 1, "p", "m");
+        let mut expected = Request::new("r", TS, "p", "m");
         expected.latency_us = 2;
         assert_eq!(bare.event(), expected.into());
         assert_eq!(parse(nulls.as_bytes()).unwrap().unwrap().event(), expected.into());
@@ -351,5 +369,30 @@ mod tests {
         let position = line.iter().position(|byte| *byte == b'?').unwrap();
         line[position] = 0xff;
         assert!(matches!(parse(&line), Err(Reason::NotJson { .. })));
+    }
+
+    #[test]
+    fn a_time_in_another_unit_is_refused_in_every_type_and_what_it_would_be_is_said() {
+        let session = r#"{"type":"session","session_id":"s","proxy":"p","started_at":TS}"#;
+        let closed = r#"{"type":"session_closed","session_id":"s","ended_at":TS}"#;
+        let version = r#"{"type":"schema_version","ts":TS,"proxy":"p","upstream_url":"u","method":"m","payload":"{}","content_hash":"h"}"#;
+        let request = format!("{REQUEST}}}").replace("1760000000000", "TS");
+        for (line, field) in [(request.as_str(), "ts"), (session, "started_at"), (closed, "ended_at"), (version, "ts")]
+        {
+            for (number, meant) in [
+                ("1760000000", "; it would be 2025-10-09 in seconds"),
+                ("1760000000000000", "; it would be 2025-10-09 in microseconds"),
+                ("946684799999", ""),
+                ("4102444800000", ""),
+                ("0", ""),
+                ("-5", ""),
+            ] {
+                let expected = format!("`{field}` is no time from 2000 to 2100 in Unix milliseconds{meant}");
+                assert_eq!(reason(&line.replace("TS", number)), expected, "{number}");
+            }
+            for number in ["946684800000", "4102444799999"] {
+                assert!(parse(line.replace("TS", number).as_bytes()).unwrap().is_some(), "{number}");
+            }
+        }
     }
 }

@@ -11,5 +11,6 @@ mod reader;
 mod reason;
 mod summary;
 mod text;
+mod unpack;
 
 pub(crate) use feed::run;

@@ -3,6 +3,7 @@
 //! Runs on a thread of its own, because a read from a terminal or a pipe can't be interrupted. It must not interpret
 //! what it reads.
 
+use super::unpack;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -33,13 +34,16 @@ impl Batch {
     }
 }
 
-/// Reads `input` on a new thread. The receiver gets batches, then possibly one error, then the end; dropping it ends
+/// Reads `input` on a new thread, and unpacks it if it is packed. The receiver gets batches, then possibly one error, then the end; dropping it ends
 /// the thread at its next hand-over.
 pub(super) fn spawn(input: impl Read + Send + 'static) -> io::Result<Receiver<io::Result<Batch>>> {
     let (sender, receiver) = sync_channel(BATCHES_MAX);
     std::thread::Builder::new().name("ingest-reader".into()).spawn(move || {
         // A receiver that is gone wants no more lines; that is an end like any other.
-        let _ = read_all(input, LINE_BYTES_MAX, &sender);
+        let _ = match unpack::text_of(input) {
+            Ok(text) => read_all(text, LINE_BYTES_MAX, &sender),
+            Err(error) => sender.send(Err(error)).map_err(|_| Gone),
+        };
     })?;
     Ok(receiver)
 }
