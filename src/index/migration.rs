@@ -14,7 +14,7 @@
 
 use super::sqlite_wal::BUSY_TIMEOUT;
 use crate::ground::clock::now_ms;
-use crate::ground::database_version::{KnownVersions, OLDEST_READER_KEY, Preparation, WritePermit};
+use crate::ground::database_version::{CALLER_SALT_KEY, KnownVersions, OLDEST_READER_KEY, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fs::{File, OpenOptions};
@@ -115,6 +115,8 @@ impl Schema {
         for (key, value) in [("created_at", now_ms().to_string()), ("session_idle_ms", "0".to_owned())] {
             set_meta(&transaction, key, &value)?;
         }
+        let salt: String = transaction.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))?;
+        set_meta(&transaction, CALLER_SALT_KEY, &salt)?;
         self.finish(transaction)
     }
 

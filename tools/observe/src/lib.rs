@@ -31,6 +31,7 @@ mod arrival;
 mod calls;
 mod clock;
 mod counts;
+mod credential;
 mod exchanges;
 mod observer;
 pub mod read;
@@ -50,5 +51,7 @@ pub use exchanges::{
     EXCHANGE_BYTES_MAX, Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Unanswered, Verb,
 };
 pub use observer::{Observer, Surroundings};
-pub use schema::{SCHEMA_BYTES_MAX, SchemaMethod, SchemaQueue, SchemaResult, SchemaWatch};
-pub use sink::{Nowhere, Sink};
+pub use schema::{
+    KNOWN_MAX, Known, KnownVersion, SCHEMA_BYTES_MAX, SchemaMethod, SchemaQueue, SchemaResult, SchemaWatch,
+};
+pub use sink::{Nowhere, Sink, Taken};

@@ -20,6 +20,7 @@ mod config_file;
 mod config_limits;
 mod config_table;
 mod http;
+mod known_schemas;
 mod run;
 mod schema_thread;
 mod upstream_url;
@@ -27,6 +28,7 @@ mod upstream_url;
 #[cfg(test)]
 mod proxy_tests;
 
-pub(crate) use self::http::{KnownSchema, Proxy, chain};
+pub(crate) use self::http::{Proxy, chain};
 pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
+pub(crate) use known_schemas::KnownSchemas;
 pub(crate) use run::run;

@@ -3,8 +3,8 @@
 //! The main thread; the runtime's threads serve. It must not record anything itself.
 
 use super::config::{ProxyArgs, Settings, SettingsError};
-use super::http::{Admin, KnownSchema, Proxy, ProxyHandle, StartError, StoreNumbers, StoreStatus};
-use mcplog::query::Query;
+use super::http::{Admin, Proxy, ProxyHandle, StartError, StoreNumbers, StoreStatus};
+use super::known_schemas::KnownSchemas;
 use mcplog::{ShutdownReport, Store};
 use mcplog_observe::Nowhere;
 use mcplog_terminal::shell::quoted;
@@ -48,7 +48,7 @@ pub(crate) fn run(args: ProxyArgs, out: &mut impl Write) -> Result<(), RunError>
     // The address first: a proxy that cannot listen should leave no store behind.
     let listener = runtime.block_on(Proxy::bind(&settings.proxy))?;
     let store = if settings.records { Some(Store::open(settings.store.clone())?) } else { None };
-    let known = store.as_ref().map_or_else(|| Ok(Vec::new()), known_schemas)?;
+    let known = store.as_ref().map_or_else(|| Ok(KnownSchemas::default()), known_schemas)?;
     let recorder = store.as_ref().map(Store::recorder);
     // Whoever takes the store out shuts it down; until then the admin server asks it how it is.
     let store = Arc::new(Mutex::new(store));
@@ -106,20 +106,11 @@ fn log_to_stderr() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
 }
 
-fn known_schemas(store: &Store) -> Result<Vec<KnownSchema>, RunError> {
+fn known_schemas(store: &Store) -> Result<KnownSchemas, RunError> {
     if let Err(error) = store.wait_folded(CATCH_UP) {
         tracing::warn!(%error, "what an earlier run left in the log is not folded yet");
     }
-    let hashes = Query::open(store.dir())?.schema_hashes()?;
-    Ok(hashes
-        .into_iter()
-        .map(|hash| KnownSchema {
-            proxy: hash.proxy,
-            upstream_url: hash.upstream_url,
-            method: hash.method,
-            schema_hash: hash.schema_hash,
-        })
-        .collect())
+    Ok(KnownSchemas::read(store.dir())?)
 }
 
 fn status_of(store: Arc<Mutex<Option<Store>>>) -> StoreStatus {

@@ -11,8 +11,8 @@ use super::origin::Origin;
 use super::outcome;
 use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
-use crate::schema::{SchemaResult, Scope};
-use crate::session::ClientIdentity;
+use crate::schema::{Caller, SchemaResult, Scope};
+use crate::session::{Announcement, ClientIdentity};
 use mcplog::event::Outcome;
 use mcplog::{Request, Session, Status};
 use std::borrow::Cow;
@@ -77,8 +77,23 @@ impl<'a> Ended<'a> {
             Some(session) => Scope::Session(session.clone()),
             None => Scope::Connection(self.facts.arrival.connection),
         };
-        let ts = self.recording.clock.unix_ms();
-        self.recording.schema.offer(SchemaResult::new(scope, method, self.facts.cursor.clone(), ts, payload.to_vec()));
+        self.recording.schema.offer(SchemaResult {
+            scope,
+            method,
+            cursor: self.facts.cursor.clone(),
+            caller: self.caller(),
+            asked_at: self.facts.arrival.at,
+            answered_at: self.at,
+            ts: self.recording.clock.unix_ms(),
+            message: payload.to_vec(),
+        });
+    }
+
+    fn caller(&self) -> Caller {
+        let identity = self.facts.handshake.as_ref().or(self.facts.sessionless.as_ref());
+        let of_session = || self.recording.sessions.client_name(self.session_of_transport()?);
+        let client = identity.map_or_else(of_session, |identity| identity.name.clone());
+        Caller { credential: self.origin.credential, client }
     }
 
     fn verdict(&self) -> Verdict<'_> {
@@ -92,6 +107,9 @@ impl<'a> Ended<'a> {
     /// The session that the row names: the client's, the one its handshake began, or one that is made up.
     fn session(&self) -> Option<Arc<str>> {
         if let Some(session) = self.session_of_transport() {
+            if let Some(owed) = self.recording.sessions.take_owed(session) {
+                self.announce_or_owe(session, owed);
+            }
             return Some(session.clone());
         }
         let identity = self.facts.sessionless.as_ref()?;
@@ -99,7 +117,10 @@ impl<'a> Ended<'a> {
         let derived =
             self.recording.sessions.derive(identity, arrival.client_address, arrival.ts, self.has_result())?;
         if derived.is_new {
-            self.announce(&derived.session_id, identity, self.facts.protocol_version.as_deref(), true);
+            let announcement = self.announcement(identity, self.facts.protocol_version.as_deref());
+            if !self.announce(&derived.session_id, &announcement, true) {
+                self.recording.sessions.announce_again(identity, arrival.client_address);
+            }
         }
         Some(derived.session_id)
     }
@@ -116,19 +137,35 @@ impl<'a> Ended<'a> {
         if self.has_result()
             && let (Some(client), Some(session)) = (&self.facts.handshake, session)
         {
-            self.recording.sessions.agree(session, verdict.agreed_version.as_deref());
-            self.announce(session, client, verdict.agreed_version.as_deref(), false);
+            self.recording.sessions.agree(session, client, verdict.agreed_version.as_deref());
+            self.announce_or_owe(session, self.announcement(client, verdict.agreed_version.as_deref()));
         }
     }
 
-    fn announce(&self, session_id: &str, client: &ClientIdentity, protocol_version: Option<&str>, is_derived: bool) {
-        let mut session = Session::new(session_id, self.facts.arrival.ts, &self.recording.proxy);
+    fn announcement(&self, client: &ClientIdentity, protocol_version: Option<&str>) -> Announcement {
+        let (client, protocol_version) = (client.clone(), protocol_version.map(Box::from));
+        Announcement { client, protocol_version, started_at: self.facts.arrival.ts }
+    }
+
+    fn announce_or_owe(&self, session: &Arc<str>, announcement: Announcement) {
+        if !self.announce(session, &announcement, false) {
+            self.recording.sessions.owe(session, announcement);
+        }
+    }
+
+    /// Records that a session began; says whether that was taken.
+    fn announce(&self, session_id: &str, announcement: &Announcement, is_derived: bool) -> bool {
+        let Announcement { client, protocol_version, started_at } = announcement;
+        let mut session = Session::new(session_id, *started_at, &self.recording.proxy);
         session.client_name = client.name.as_deref();
         session.client_version = client.version.as_deref();
-        session.protocol_version = protocol_version;
+        session.protocol_version = protocol_version.as_deref();
         session.derived = is_derived;
-        self.recording.counts.sessions.add(1);
-        self.recording.sink.record(session.into());
+        let is_taken = self.recording.sink.record(session.into());
+        if is_taken {
+            self.recording.counts.sessions.add(1);
+        }
+        is_taken
     }
 
     /// The row. `remembered` is the revision that its session had agreed on before.

@@ -7,6 +7,7 @@ use super::head::{RequestHead, ResponseHead, Verb, bounded};
 use super::limits::{CALL_BYTES_MAX, CALLS_MAX};
 use crate::arrival::Arrival;
 use crate::calls::{Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response};
+use crate::credential::Credential;
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, kind};
 use crate::recording::{Phase, Recording};
@@ -79,6 +80,7 @@ impl Exchange {
             endpoint: Some(Arc::from(bounded(head.path))),
             session: session.map(|session| sessions.intern(bounded(session))),
             protocol_version: head.protocol_version.map(|version| Arc::from(bounded(version))),
+            credential: head.authorization.filter(|_| head.verb == Verb::Post).map(Credential::of),
         };
         Self {
             observer: observer.clone(),

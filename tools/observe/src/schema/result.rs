@@ -2,26 +2,28 @@
 //!
 //! Pure data. The queue is somebody else's, who must not let it block.
 
+use super::caller::Caller;
 use super::method::SchemaMethod;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The result of a schema method, as it passed by.
 #[derive(Debug)]
 pub struct SchemaResult {
-    pub(super) scope: Scope,
-    pub(super) method: SchemaMethod,
-    pub(super) cursor: Option<Box<str>>,
+    pub(crate) scope: Scope,
+    pub(crate) method: SchemaMethod,
+    pub(crate) cursor: Option<Box<str>>,
+    pub(crate) caller: Caller,
+    /// When it was asked for, and when it was answered.
+    pub(crate) asked_at: Instant,
+    pub(crate) answered_at: Instant,
     /// When it was seen, in Unix milliseconds.
-    pub(super) ts: i64,
+    pub(crate) ts: i64,
     /// The whole JSON-RPC message.
-    pub(super) message: Vec<u8>,
+    pub(crate) message: Vec<u8>,
 }
 
 impl SchemaResult {
-    pub(crate) fn new(scope: Scope, method: SchemaMethod, cursor: Option<Box<str>>, ts: i64, message: Vec<u8>) -> Self {
-        Self { scope, method, cursor, ts, message }
-    }
-
     /// Which method it answers.
     pub fn method(&self) -> SchemaMethod {
         self.method

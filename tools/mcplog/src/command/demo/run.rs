@@ -9,8 +9,7 @@ use super::show;
 use super::steps::Steps;
 use crate::arguments::DemoArgs;
 use crate::error::CliError;
-use crate::proxy::{KnownSchema, Proxy, ProxyConfig};
-use mcplog::query::{Query, SchemaHash};
+use crate::proxy::{KnownSchemas, Proxy, ProxyConfig};
 use mcplog::{Config, Store};
 use mcplog_terminal::style::{DIM, HEADER};
 use mcplog_terminal::units::{counted, elapsed};
@@ -68,7 +67,8 @@ async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
     config.name = "bookshop".to_owned();
     config.upstream_timeout = UPSTREAM_TIMEOUT;
     config.drain = DRAIN;
-    let known = known_schemas(dir)?;
+    // What an earlier demo in the same directory recorded of the server.
+    let known = KnownSchemas::read(dir)?;
     let proxy = Proxy::start(&config, store.recorder(), &known).await;
     let proxy = proxy.map_err(|error| CliError::Failed(format!("can't start the proxy: {error}")))?;
     let url = format!("http://{}/mcp", proxy.local_addr());
@@ -87,17 +87,6 @@ async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
     let events = counted(report.folded, "event");
     steps.done("store", &format!("{events} recorded and folded, {} lost  {DIM}{took} in all{DIM:#}", report.dropped));
     Ok(())
-}
-
-/// What an earlier demo in the same directory recorded of the server.
-fn known_schemas(dir: &Path) -> Result<Vec<KnownSchema>, CliError> {
-    let known = |hash: SchemaHash| KnownSchema {
-        proxy: hash.proxy,
-        upstream_url: hash.upstream_url,
-        method: hash.method,
-        schema_hash: hash.schema_hash,
-    };
-    Ok(Query::open(dir)?.schema_hashes()?.into_iter().map(known).collect())
 }
 
 fn failed(what: &str) -> impl Fn(std::io::Error) -> CliError {

@@ -18,5 +18,5 @@ mod upstream;
 pub(super) use admin::{Admin, StoreStatus};
 pub(crate) use error_chain::chain;
 pub(super) use metrics::StoreNumbers;
-pub(crate) use server::{KnownSchema, Proxy};
+pub(crate) use server::Proxy;
 pub(super) use server::{ProxyHandle, StartError};

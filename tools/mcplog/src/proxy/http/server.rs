@@ -8,13 +8,14 @@ use super::forward::Forwarder;
 use super::metrics::Metrics;
 use super::upstream::{ConnectError, connect};
 use crate::proxy::config::ProxyConfig;
+use crate::proxy::known_schemas::KnownSchemas;
 use crate::proxy::schema_thread::SchemaThread;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use mcplog_observe::{Observer, SchemaMethod, SchemaWatch, Sink, Surroundings, SystemClock};
+use mcplog_observe::{Observer, SchemaWatch, Sink, Surroundings, SystemClock};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -47,19 +48,6 @@ pub(crate) enum StartError {
     SchemaThread(#[source] std::io::Error),
 }
 
-/// The last hash of one method's schema, as the store knows it.
-#[derive(Clone, Debug)]
-pub(crate) struct KnownSchema {
-    /// The proxy that recorded it.
-    pub(crate) proxy: String,
-    /// The upstream it came from.
-    pub(crate) upstream_url: String,
-    /// The method, such as `tools/list`.
-    pub(crate) method: String,
-    /// Its content hash.
-    pub(crate) schema_hash: String,
-}
-
 /// The recording reverse proxy.
 pub(crate) struct Proxy;
 
@@ -85,12 +73,12 @@ impl Proxy {
         TcpListener::bind(&config.listen).await.map_err(refuse)
     }
 
-    /// Starts a proxy on the current tokio runtime. `known` has the schema hashes that the store holds; those of other
-    /// proxies and upstreams are ignored.
+    /// Starts a proxy on the current tokio runtime. `known` has what the store knows of schemas; that of other proxies and
+    /// upstreams is ignored.
     pub(crate) async fn start(
         config: &ProxyConfig,
         sink: impl Sink,
-        known: &[KnownSchema],
+        known: &KnownSchemas,
     ) -> Result<ProxyHandle, StartError> {
         let listener = Self::bind(config).await?;
         Self::start_on(listener, config, sink, known)
@@ -101,7 +89,7 @@ impl Proxy {
         listener: TcpListener,
         config: &ProxyConfig,
         sink: impl Sink,
-        known: &[KnownSchema],
+        known: &KnownSchemas,
     ) -> Result<ProxyHandle, StartError> {
         let refuse = |source| StartError::Listen { address: config.listen.clone(), source };
         let local_addr = listener.local_addr().map_err(refuse)?;
@@ -109,14 +97,11 @@ impl Proxy {
         let metrics = Arc::new(Metrics::default());
         let proxy: Arc<str> = config.name.as_str().into();
         let upstream_url: Arc<str> = config.upstream.recorded().into();
-        let known = known
-            .iter()
-            .filter(|known| *known.proxy == *proxy && *known.upstream_url == *upstream_url)
-            .filter_map(|known| Some((SchemaMethod::of(&known.method)?, known.schema_hash.clone())))
-            .collect();
+        let known = known.of(&proxy, &upstream_url);
         let client = connect(&config.upstream, config.connect_timeout, config.ca_file.as_deref())?;
         let counts = metrics.observed.clone();
-        let watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), upstream_url, known);
+        let mut watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), upstream_url);
+        watch.learn(known);
         let schema = Arc::new(SchemaThread::start(watch).map_err(StartError::SchemaThread)?);
         let observer = Observer::new(Surroundings {
             proxy,

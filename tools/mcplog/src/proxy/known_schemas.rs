@@ -1,0 +1,40 @@
+//! What a store knows of what servers offer, for the proxy that records into it next.
+//!
+//! On the thread that starts the proxy. It must not write.
+
+use mcplog::error::IndexError;
+use mcplog::query::{Query, SchemaHash};
+use mcplog_observe::{KNOWN_MAX, Known, KnownVersion, SchemaMethod};
+use std::path::Path;
+
+/// What a store knows of what servers offer, behind whichever proxy. The default knows nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownSchemas {
+    /// Random text that belongs to the store.
+    pub(crate) salt: String,
+    /// What each caller was offered last.
+    pub(crate) hashes: Vec<SchemaHash>,
+}
+
+impl KnownSchemas {
+    /// What the store in that directory knows.
+    pub(crate) fn read(dir: &Path) -> Result<Self, IndexError> {
+        let query = Query::open(dir)?;
+        Ok(Self { salt: query.caller_salt()?, hashes: query.schema_hashes(KNOWN_MAX as u64)? })
+    }
+
+    /// What of that a proxy of this name needs in front of that server.
+    pub(super) fn of(&self, proxy: &str, upstream_url: &str) -> Known {
+        let version = |hash: &SchemaHash| {
+            Some(KnownVersion {
+                method: SchemaMethod::of(&hash.method)?,
+                content_hash: hash.schema_hash.clone(),
+                caller: hash.caller.clone(),
+                since_ts: hash.since_ts,
+                last_ts: hash.last_ts,
+            })
+        };
+        let is_own = |hash: &&SchemaHash| hash.proxy == proxy && hash.upstream_url == upstream_url;
+        Known { salt: self.salt.clone(), versions: self.hashes.iter().filter(is_own).filter_map(version).collect() }
+    }
+}
