@@ -48,12 +48,27 @@ impl Clock for StillClock {
 }
 
 #[derive(Default)]
-struct Collector(Mutex<Vec<Seen>>);
+struct Collector {
+    requests: Mutex<Vec<Seen>>,
+    /// The ids, clients and starts of sessions.
+    sessions: Mutex<Vec<(String, Option<String>, i64)>>,
+    /// Refuses sessions for so many more times.
+    refusals: Mutex<usize>,
+}
 
 impl Sink for Collector {
     fn record(&self, event: Event<'_>) -> bool {
+        if let Event::Session(session) = event {
+            let mut refusals = self.refusals.lock();
+            if *refusals > 0 {
+                *refusals -= 1;
+                return false;
+            }
+            let client = session.client_name.map(str::to_owned);
+            self.sessions.lock().push((session.session_id.to_owned(), client, session.started_at));
+        }
         if let Event::Request(request) = event {
-            self.0.lock().push(Seen {
+            self.requests.lock().push(Seen {
                 status: request.status,
                 code: request.error_code.map(str::to_owned),
                 latency_us: request.latency_us,
@@ -101,11 +116,21 @@ impl Surrounded {
     pub(crate) fn into_seen(self) -> Vec<Seen> {
         let Self { observer, collector, .. } = self;
         drop(observer);
-        collector.0.lock().clone()
+        collector.requests.lock().clone()
+    }
+
+    /// The next announcements of sessions find no room.
+    pub(crate) fn refuse_sessions(&self, times: usize) {
+        *self.collector.refusals.lock() = times;
+    }
+
+    /// The ids, clients and starts of the sessions that were recorded.
+    pub(crate) fn sessions(&self) -> Vec<(String, Option<String>, i64)> {
+        self.collector.sessions.lock().clone()
     }
 
     /// The requests that were recorded.
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.collector.0.lock().clone()
+        self.collector.requests.lock().clone()
     }
 }

@@ -22,7 +22,16 @@ const ENDS: [End<'static>; 5] =
     [End::Complete, End::Broken("reset"), End::Unreachable("refused"), End::Silent, End::ClientGone];
 
 fn head(verb: Verb, session: Option<&str>) -> RequestHead<'_> {
-    RequestHead { verb, path: "/mcp", session, query: None, protocol_version: None, method: None, name: None }
+    RequestHead {
+        verb,
+        path: "/mcp",
+        session,
+        query: None,
+        protocol_version: None,
+        authorization: None,
+        method: None,
+        name: None,
+    }
 }
 
 fn response(content_type: &str) -> ResponseHead<'_> {
@@ -339,4 +348,26 @@ fn a_call_that_the_proxys_end_cuts_off_is_lost() {
             assert_eq!(ended(&surrounded.seen()[0]), (None, Some(outcome), None), "told: {is_told}");
         }
     }
+}
+
+#[test]
+fn a_session_whose_announcement_was_refused_is_announced_with_its_next_request() {
+    let surrounded = Surrounded::new();
+    surrounded.refuse_sessions(2);
+    let initialize = br#"{"id":1,"method":"initialize","params":{"clientInfo":{"name":"cursor"}}}"#;
+    let exchange = post(&surrounded.observer, None, initialize);
+    answer_with_session(&exchange, br#"{"id":1,"result":{}}"#);
+    surrounded.clock.advance(Duration::from_secs(1));
+    for expected in [0, 1, 1] {
+        answer(&post(&surrounded.observer, Some("s"), PING), JSON, br#"{"id":1,"result":{}}"#);
+        assert_eq!(surrounded.sessions().len(), expected);
+    }
+    assert_eq!(surrounded.sessions(), [("s".to_owned(), Some("cursor".to_owned()), 0)], "as it began");
+}
+
+fn answer_with_session(exchange: &Exchange, body: &[u8]) {
+    let head = ResponseHead { session: Some("s"), ..response(JSON) };
+    exchange.on_response_head(&head);
+    let mut reader = ResponseReader::new(&head, exchange).unwrap();
+    reader.push(body, exchange);
 }

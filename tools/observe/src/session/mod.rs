@@ -6,4 +6,4 @@ mod identity;
 mod sessions;
 
 pub(crate) use identity::ClientIdentity;
-pub(crate) use sessions::{Sessions, session_in_query};
+pub(crate) use sessions::{Announcement, Sessions, session_in_query};

@@ -6,6 +6,7 @@ use super::identity::ClientIdentity;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 /// How many sessions are remembered. A forgotten one costs a close that is not noticed, nothing else: the store closes
@@ -14,7 +15,15 @@ const SESSIONS_MAX: usize = 16 * 1024;
 /// The longest session id that is remembered, in bytes. SDKs use 32 to 36; the header could hold hundreds of thousands.
 const SESSION_ID_BYTES_MAX: usize = 512;
 
-/// A derived session, and whether it has just been made up.
+/// What is said of a session when it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Announcement {
+    pub(crate) client: ClientIdentity,
+    pub(crate) protocol_version: Option<Box<str>>,
+    pub(crate) started_at: i64,
+}
+
+/// A derived session, and whether it is still to be announced.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Derived {
     pub(crate) session_id: Arc<str>,
@@ -22,8 +31,13 @@ pub(crate) struct Derived {
 }
 
 /// What is known of one announced session.
+#[derive(Default)]
 struct Known {
     protocol_version: Option<Arc<str>>,
+    /// The client's name.
+    client: Option<Box<str>>,
+    /// What was said of it when it began, if that was not recorded.
+    owed: Option<Box<Announcement>>,
     /// It lives on a stream of the 2024-11-05 transport: responses arrive there and not in the POST's body.
     has_stream: bool,
 }
@@ -31,6 +45,8 @@ struct Known {
 struct DerivedSession {
     session_id: Arc<str>,
     last_seen_ms: i64,
+    /// Whether it was announced, as far as anybody said.
+    is_announced: bool,
 }
 
 #[derive(Default)]
@@ -46,12 +62,14 @@ struct State {
 pub(crate) struct Sessions {
     /// After how long without a request a derived session is over, in milliseconds; 0 means never.
     idle_ms: i64,
+    /// Whether any announcement was ever refused.
+    owes: AtomicBool,
     state: Mutex<State>,
 }
 
 impl Sessions {
     pub(crate) fn new(idle_ms: i64) -> Self {
-        Self { idle_ms, state: Mutex::default() }
+        Self { idle_ms, owes: AtomicBool::new(false), state: Mutex::default() }
     }
 
     /// The session's id, shared with what is stored of it.
@@ -66,20 +84,21 @@ impl Sessions {
     pub(crate) fn confirm(&self, session_id: &Arc<str>) {
         let mut state = self.state.lock();
         if !state.known.contains_key(session_id) {
-            state.insert(session_id.clone(), Known { protocol_version: None, has_stream: false });
+            state.insert(session_id.clone(), Known::default());
         }
     }
 
-    /// The handshake of a session is done.
-    pub(crate) fn agree(&self, session_id: &Arc<str>, protocol_version: Option<&str>) {
+    /// The handshake of a session is done, with that client.
+    pub(crate) fn agree(&self, session_id: &Arc<str>, client: &ClientIdentity, protocol_version: Option<&str>) {
         let mut state = self.state.lock();
         let has_stream = state.known.get(session_id).is_some_and(|known| known.has_stream);
-        state.insert(session_id.clone(), Known { protocol_version: protocol_version.map(Arc::from), has_stream });
+        let (protocol_version, client) = (protocol_version.map(Arc::from), client.name.clone());
+        state.insert(session_id.clone(), Known { protocol_version, client, owed: None, has_stream });
     }
 
     /// A stream of the 2024-11-05 transport has announced its session.
     pub(crate) fn open_stream(&self, session_id: &Arc<str>) {
-        self.state.lock().insert(session_id.clone(), Known { protocol_version: None, has_stream: true });
+        self.state.lock().insert(session_id.clone(), Known { has_stream: true, ..Known::default() });
     }
 
     /// Whether responses of this session arrive on a stream of their own.
@@ -90,6 +109,11 @@ impl Sessions {
     /// The revision that was agreed on in this session.
     pub(crate) fn protocol_version(&self, session_id: &str) -> Option<Arc<str>> {
         self.state.lock().known.get(session_id)?.protocol_version.clone()
+    }
+
+    /// The name of the client of this session.
+    pub(crate) fn client_name(&self, session_id: &str) -> Option<Box<str>> {
+        self.state.lock().known.get(session_id)?.client.clone()
     }
 
     /// The session is over. Says whether it was known.
@@ -114,7 +138,8 @@ impl Sessions {
             && (self.idle_ms == 0 || now_ms.saturating_sub(session.last_seen_ms) <= self.idle_ms)
         {
             session.last_seen_ms = session.last_seen_ms.max(now_ms);
-            return Some(Derived { session_id: session.session_id.clone(), is_new: false });
+            let is_new = !std::mem::replace(&mut session.is_announced, true);
+            return Some(Derived { session_id: session.session_id.clone(), is_new });
         }
         if !proven {
             return None;
@@ -123,8 +148,34 @@ impl Sessions {
             state.forget_idle_derived(now_ms, self.idle_ms);
         }
         let session_id: Arc<str> = format!("derived-{}", Uuid::now_v7()).into();
-        state.derived.insert(key, DerivedSession { session_id: session_id.clone(), last_seen_ms: now_ms });
+        state
+            .derived
+            .insert(key, DerivedSession { session_id: session_id.clone(), last_seen_ms: now_ms, is_announced: true });
         Some(Derived { session_id, is_new: true })
+    }
+
+    /// The announcement of a derived session was not recorded: whoever finds it next announces it.
+    pub(crate) fn announce_again(&self, client: &ClientIdentity, address: Option<u128>) {
+        if let Some(session) = self.state.lock().derived.get_mut(&(client.clone(), address)) {
+            session.is_announced = false;
+        }
+    }
+
+    /// The announcement of a session was not recorded. Whoever has its next request takes it out, and tries again.
+    pub(crate) fn owe(&self, session_id: &Arc<str>, announcement: Announcement) {
+        let mut state = self.state.lock();
+        if let Some(known) = state.known.get_mut(session_id) {
+            known.owed = Some(Box::new(announcement));
+            self.owes.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The announcement of this session, if one was not recorded. Costs nothing where nothing was ever refused.
+    pub(crate) fn take_owed(&self, session_id: &str) -> Option<Announcement> {
+        if !self.owes.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.state.lock().known.get_mut(session_id)?.owed.take().map(|owed| *owed)
     }
 }
 
@@ -193,13 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn a_session_remembers_its_revision_and_whether_it_has_a_stream() {
+    fn a_session_remembers_its_client_its_revision_and_whether_it_has_a_stream() {
         let sessions = Sessions::new(0);
         let id = sessions.intern("s");
         sessions.open_stream(&id);
-        sessions.agree(&id, Some("2024-11-05"));
+        sessions.agree(&id, &client("c"), Some("2024-11-05"));
         sessions.confirm(&id);
         assert_eq!(sessions.protocol_version("s").as_deref(), Some("2024-11-05"));
+        assert_eq!(sessions.client_name("s").as_deref(), Some("c"));
         assert!(sessions.has_stream("s"));
         assert!(!sessions.has_stream("t"));
     }
@@ -218,6 +270,25 @@ mod tests {
         let second = sessions.derive(&client("c"), ADDRESS, 2001, true).unwrap();
         assert!(second.is_new);
         assert_ne!(second.session_id, first.session_id);
+    }
+
+    #[test]
+    fn an_announcement_that_was_not_recorded_is_made_again_once() {
+        let sessions = Sessions::new(0);
+        let first = sessions.derive(&client("c"), ADDRESS, 0, true).unwrap();
+        sessions.announce_again(&client("c"), ADDRESS);
+        let again = sessions.derive(&client("c"), ADDRESS, 1, false).unwrap();
+        assert_eq!(again, first, "the same session, and still to be announced");
+        assert!(!sessions.derive(&client("c"), ADDRESS, 2, false).unwrap().is_new);
+
+        let id = sessions.intern("s");
+        sessions.confirm(&id);
+        assert_eq!(sessions.take_owed("s"), None);
+        let announcement = Announcement { client: client("c"), protocol_version: None, started_at: 7 };
+        sessions.owe(&id, announcement.clone());
+        assert_eq!(sessions.take_owed("t"), None);
+        assert_eq!(sessions.take_owed("s"), Some(announcement));
+        assert_eq!(sessions.take_owed("s"), None);
     }
 
     #[test]
