@@ -40,7 +40,7 @@ MORE = (  # From bit 4 of the second word of flags on.
 )
 OUTCOMES = "ok tool_error error timeout cancelled probe redirected ended input_required "
 OUTCOMES += "lost"
-NOTES = ("lenient_id", "late_answer")
+NOTES = ("lenient_id", "late_answer", "unread")
 KINDS = {  # (kind, version): fields; kind 1 is read by `request`
     (1, 1): "",
     (2, 1): "session_id id, proxy text, started_at i64, client_name text?, "
@@ -49,6 +49,7 @@ KINDS = {  # (kind, version): fields; kind 1 is read by `request`
     (4, 1): "ts i64, proxy text, upstream_url text, method text, payload text?, "
     "content_hash text, caller text",
     (5, 1): "from_ts i64, to_ts i64, events u64",
+    (6, 1): "from_ts i64, to_ts i64, between_runs bool",
 }
 
 

@@ -11,6 +11,7 @@ use super::sync_loop::SyncCommand;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
 use crate::ground::position::{Sequence, WriterId};
+use crate::record::record::ClockStepRecord;
 use crate::recorder::intake::Intake;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,7 +45,7 @@ pub(crate) struct Appender {
 
 impl Appender {
     /// An appender that goes on after `last_sequence`, with its first segment. Records up to `counted_as_folded` do not
-    /// count as waiting to be folded.
+    /// count as waiting to be folded. `clock_step` is what the clock did since the last run.
     ///
     /// # Errors
     /// There is no room for a segment.
@@ -54,9 +55,10 @@ impl Appender {
         writer_id: WriterId,
         last_sequence: Sequence,
         counted_as_folded: Sequence,
+        clock_step: Option<ClockStepRecord>,
     ) -> Result<Self, PathError> {
         let intake = Intake::new(Arc::clone(&handles.channel));
-        let writer = LogWriter::new(handles, config, writer_id, last_sequence, counted_as_folded)?;
+        let writer = LogWriter::new(handles, config, writer_id, last_sequence, counted_as_folded, clock_step)?;
         Ok(Self { intake, writer })
     }
 
@@ -66,6 +68,8 @@ impl Appender {
         let (channel, progress) = (Arc::clone(&writer.end.handles.channel), Arc::clone(&writer.end.handles.progress));
         let (mut idle, mut quiet_looks) = (IDLE_MIN, 0_u32);
         let mut alert_until = None;
+        // A step since the last run comes before what was recorded after it.
+        writer.append_clock_step();
         loop {
             rewrite_doubtful(&mut writer.end);
             // Before taking: what was recorded before a ticket was drawn is then taken.
@@ -77,6 +81,7 @@ impl Appender {
                 writer.end.tell_syncer(SyncCommand::SyncNow(drawn));
             }
             writer.append_gap(taken == 0);
+            writer.append_clock_step();
             if taken >= BUSY_EVENTS {
                 continue;
             }

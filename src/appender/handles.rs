@@ -3,6 +3,7 @@
 use super::preparer::Supply;
 use super::sync_loop::SyncCommand;
 use crate::ground::health::HealthBoard;
+use crate::ground::machine_clock::MachineClock;
 use crate::ground::store_progress::StoreProgress;
 use crate::recorder::channel::Channel;
 use crate::segment::segment_list::SegmentList;
@@ -21,6 +22,7 @@ pub(crate) struct AppenderHandles {
     pub(crate) log: Arc<SegmentList>,
     pub(crate) progress: Arc<StoreProgress>,
     pub(crate) health: Arc<HealthBoard>,
+    pub(crate) clock: MachineClock,
     /// Set when shutting down took too long: what can't be appended now is dropped and counted.
     pub(crate) give_up: Arc<AtomicBool>,
 }

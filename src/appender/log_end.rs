@@ -5,7 +5,6 @@
 
 use super::handles::AppenderHandles;
 use super::sync_loop::SyncCommand;
-use crate::ground::clock::now_ms;
 use crate::ground::config::SyncPolicy;
 use crate::ground::error::PathError;
 use crate::ground::health::Part;
@@ -84,7 +83,7 @@ impl LogEnd {
         &mut self,
         base_sequence: Sequence,
     ) -> Result<(ActiveSegment, LogSegment), PathError> {
-        let created_at = now_ms();
+        let created_at = self.handles.clock.now().wall_ms;
         let (writer, syncer) = self.handles.supply.take()?.activate(self.writer_id, base_sequence, created_at)?;
         let segment = LogSegment {
             id: writer.header().segment_id,

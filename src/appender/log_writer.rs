@@ -2,6 +2,7 @@
 //!
 //! Runs on the appender. The writer never syncs.
 
+use super::clock_watch::ClockWatch;
 use super::handles::AppenderHandles;
 use super::log_end::{ActiveSegment, LogEnd, NoSegment};
 use super::rewrite::rewrite_doubtful;
@@ -10,7 +11,7 @@ use crate::ground::config::Config;
 use crate::ground::error::PathError;
 use crate::ground::health::Part;
 use crate::ground::position::{Sequence, WriterId};
-use crate::record::record::Record;
+use crate::record::record::{ClockStepRecord, Record};
 use crate::segment::writer::NotAppended;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
@@ -37,6 +38,7 @@ pub(crate) struct LogWriter {
     /// The encoded record; kept for its allocation.
     payload: Vec<u8>,
     last_gap: Instant,
+    clock: ClockWatch,
 }
 
 impl LogWriter {
@@ -50,7 +52,9 @@ impl LogWriter {
         writer_id: WriterId,
         last_sequence: Sequence,
         counted_as_folded: Sequence,
+        clock_step: Option<ClockStepRecord>,
     ) -> Result<Self, PathError> {
+        let clock = ClockWatch::new(handles.clock.clone(), clock_step);
         let mut end = LogEnd {
             handles,
             writer_id,
@@ -80,6 +84,7 @@ impl LogWriter {
             event_in_hand: false,
             payload: Vec::with_capacity(4096),
             last_gap: Instant::now(),
+            clock,
         })
     }
 
@@ -99,13 +104,26 @@ impl LogWriter {
 
     /// Records what was dropped, unless that was done just now and there is other work.
     pub(crate) fn append_gap(&mut self, is_idle: bool) {
-        if !self.end.handles.channel.gap.any_untaken() || !is_idle && self.last_gap.elapsed() < GAP_INTERVAL {
+        if self.end.handles.channel.gap.untaken() == 0 || !is_idle && self.last_gap.elapsed() < GAP_INTERVAL {
             return;
         }
         self.last_gap = Instant::now();
         let Some(gap) = self.end.handles.channel.gap.take() else { return };
         if self.append(&Record::Gap(gap)) {
             tracing::warn!(events = gap.events, from_ts = gap.from_ts, to_ts = gap.to_ts, "events were dropped");
+            self.end.report_appended(0);
+        } else {
+            self.end.handles.channel.gap.put_back(gap);
+        }
+    }
+
+    /// Records that somebody set the clock, if somebody did.
+    pub(crate) fn append_clock_step(&mut self) {
+        let Some(step) = self.clock.look() else { return };
+        if self.append(&Record::ClockStep(step)) {
+            let ClockStepRecord { from_ts, to_ts, between_runs } = step;
+            tracing::warn!(from_ts, to_ts, step_ms = step.step_ms(), between_runs, "the clock was set");
+            self.end.handles.progress.add_clock_step();
             self.end.report_appended(0);
         }
     }

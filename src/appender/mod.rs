@@ -2,11 +2,12 @@
 //!
 //! Open `appender.rs` (what the thread does in turn), then `log_writer.rs` (records are appended) and `log_end.rs` (the
 //! segment that takes them). `preparer.rs` has the next segment ready, `sync_loop.rs` moves the durable mark,
-//! `rewrite.rs` writes once more what a failed sync left in doubt. Nothing here knows of SQLite, and only the syncing
+//! `rewrite.rs` writes once more what a failed sync left in doubt, `clock_watch.rs` sees who sets the clock. Nothing here knows of SQLite, and only the syncing
 //! thread waits for a disk.
 
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod appender;
+mod clock_watch;
 pub(crate) mod handles;
 mod log_end;
 mod log_writer;

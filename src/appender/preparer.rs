@@ -5,6 +5,7 @@
 
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::position::SegmentId;
+use crate::ground::room::Reserve;
 use crate::ground::sabotage::{self, Spot};
 use crate::segment::writer::PreparedSegment;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -26,11 +27,21 @@ pub(crate) struct Preparer {
     pub(crate) segment_bytes: u32,
     /// The id of the next one.
     pub(crate) next: SegmentId,
+    /// What is left free of the disk.
+    pub(crate) reserve: Reserve,
+    /// The next one is the first of this run, which gets its room in any case.
+    pub(crate) is_first: bool,
 }
 
 impl Preparer {
     fn prepare(&mut self) -> PrepareResult {
         sabotage::at(Spot::Prepare, &self.wal_dir).at("prepare a segment in", &self.wal_dir)?;
+        if !std::mem::take(&mut self.is_first) {
+            let admitted = self.reserve.admits_segment(self.segment_bytes.into());
+            admitted
+                .map_err(|too_little| io::Error::new(io::ErrorKind::StorageFull, too_little))
+                .at("prepare a segment in", &self.wal_dir)?;
+        }
         let id = self.next;
         // A failed attempt used its id up only if a file was left behind; skipping an id costs nothing.
         self.next = id.next();

@@ -11,15 +11,16 @@ use super::fold_limit::{FoldLimit, Unfolded};
 use super::newer_records::NewerRecords;
 use super::retirement::{RetireError, Retirement};
 use super::segment_fold::{BATCH_RECORDS, SegmentFold};
-use crate::ground::clock::now_ms;
 use crate::ground::config::{Config, SyncPolicy};
 use crate::ground::error::{IndexError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
+use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::{Sequence, WriterId};
+use crate::ground::room::{Reserve, TooLittle};
 use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
-use crate::index::row_retention::RowRetention;
+use crate::index::row_retention::{RetentionTime, RowRetention};
 use crate::record::record::Decoder;
 use crate::segment::format::Extent;
 use crate::segment::quarantine::Note;
@@ -60,6 +61,10 @@ pub(crate) struct Compactor {
     retirement: Retirement,
     newer_records: NewerRecords,
     row_retention: RowRetention,
+    clock: MachineClock,
+    reserve: Reserve,
+    /// Folding waits, because there is so little room.
+    too_little_room: Option<TooLittle>,
     /// Up to here, committed.
     checkpoint: Checkpoint,
     reader: Option<SegmentReader>,
@@ -85,6 +90,7 @@ pub(crate) struct CompactorHandles {
     pub(crate) finish: Arc<AtomicBool>,
     pub(crate) give_up: Arc<AtomicBool>,
     pub(crate) decode: Decoder,
+    pub(crate) clock: MachineClock,
 }
 
 impl Compactor {
@@ -110,6 +116,9 @@ impl Compactor {
             retirement,
             newer_records,
             row_retention: RowRetention::new(config),
+            clock: handles.clock,
+            reserve: Reserve::new(config),
+            too_little_room: None,
             checkpoint,
             reader: None,
             failed_reads: 0,
@@ -135,7 +144,12 @@ impl Compactor {
                         Some(error) => {
                             self.health.report(Part::Fold, format_args!("what is not needed any more stays: {error}"));
                         }
-                        None => self.health.clear(Part::Fold),
+                        None => match self.too_little_room {
+                            Some(too_little) => {
+                                self.health.report(Part::Fold, format_args!("folding waits: {too_little}"))
+                            }
+                            None => self.health.clear(Part::Fold),
+                        },
                     }
                     retry = RETRY_MIN;
                     match idle {
@@ -164,8 +178,10 @@ impl Compactor {
     /// removed by the next one who opens it.
     fn work(&mut self, finishing: bool) -> Result<Option<Duration>, FoldError> {
         let pause = self.pause().filter(|_| !finishing);
-        let folded = pause.is_none() && self.step()?;
-        let expired = self.clean_up(finishing, folded);
+        // Before anything is folded: what time it is may not depend on what this turn brings.
+        let time = self.retention_time()?;
+        let folded = pause.is_none() && self.step(time)?;
+        let expired = self.clean_up(finishing, folded, time);
         let idle = if self.folds_published() { IDLE_POLLING } else { IDLE };
         Ok(if folded || expired { None } else { Some(pause.unwrap_or(idle)) })
     }
@@ -173,27 +189,34 @@ impl Compactor {
     /// Retires what is folded, and removes what is expired for a moment; tells whether more is expired. What fails is
     /// tried again in a while. While SQLite's write-ahead log is copied nothing is tried; the end of that wakes this
     /// thread. Neither folding nor a shutdown waits for the clean-up.
-    fn clean_up(&mut self, finishing: bool, folded: bool) -> bool {
+    fn clean_up(&mut self, finishing: bool, folded: bool, time: RetentionTime) -> bool {
         let is_last = finishing && !folded;
         let was_tried = self.failed_clean_up.as_ref().is_some_and(|failed| failed.at.elapsed() < CLEAN_UP_RETRY);
         if !is_last && (was_tried || self.index.is_copying()) {
             return false;
         }
-        let retired = self.retirement.retire(&self.index, self.checkpoint.sequence);
-        let expired = match &retired {
-            // The database is in trouble.
-            Err(RetireError::Index(_)) => Ok(false),
-            _ if finishing => Ok(false),
-            _ => {
-                let oldest = self.log.oldest().unwrap_or(self.checkpoint.segment);
-                self.index.expire(&self.row_retention, now_ms(), oldest)
-            }
-        };
-        let has_more = matches!(expired, Ok(true));
+        let cleaned = self.retire_and_expire(finishing, time);
+        let has_more = matches!(cleaned, Ok(true));
         self.newer_records.note_expired(has_more);
-        let error = retired.err().or(expired.err().map(RetireError::Index));
-        self.failed_clean_up = error.map(|error| FailedCleanUp { at: Instant::now(), error });
+        self.failed_clean_up = cleaned.err().map(|error| FailedCleanUp { at: Instant::now(), error });
         has_more
+    }
+
+    /// What time it is for what goes by its age. Says so where that is not what the clock says.
+    fn retention_time(&mut self) -> Result<RetentionTime, IndexError> {
+        let age_ms = self.row_retention.age_max_ms().or(self.retirement.age_max_ms());
+        let time = self.index.retention_time(age_ms, self.clock.now())?;
+        self.health.note(Part::Clock, time.held_back.map(|held_back| held_back.to_string()));
+        Ok(time)
+    }
+
+    /// Tells whether more is expired.
+    fn retire_and_expire(&mut self, finishing: bool, time: RetentionTime) -> Result<bool, RetireError> {
+        let retired = self.retirement.retire(&self.index, self.checkpoint.sequence, time.aged_at_ms);
+        let is_database_well = !matches!(retired, Err(RetireError::Index(_)));
+        let oldest = self.log.oldest().unwrap_or(self.checkpoint.segment);
+        let expired = is_database_well && !finishing && self.index.expire(&self.row_retention, time, oldest)?;
+        retired.map(|()| expired)
     }
 
     /// How long what may be folded should still gather.
@@ -208,7 +231,8 @@ impl Compactor {
     }
 
     /// Folds a batch if there is something to fold. `false`: there is nothing to do now.
-    fn step(&mut self) -> Result<bool, FoldError> {
+    fn step(&mut self, time: RetentionTime) -> Result<bool, FoldError> {
+        self.index.take_back(&self.row_retention, time.now_ms)?;
         self.retirement.note_quarantined(&mut self.index)?;
         if self.newer_records.step(&mut self.index, self.writer_id, self.checkpoint, &self.progress)? {
             return Ok(true);
@@ -221,13 +245,15 @@ impl Compactor {
         let has_folded = match &next {
             None => {
                 // Whatever numbers lie between, no segment has their records.
+                self.too_little_room = None;
                 if appended > self.progress.folded() {
                     self.progress.set_folded(appended, 0);
                 }
                 false
             }
             Some(FoldLimit { segment, limit, last }) => {
-                let any = *last > folded;
+                self.too_little_room = if *last > folded { self.reserve.admits_folding().err() } else { None };
+                let any = *last > folded && self.too_little_room.is_none();
                 if any {
                     let folded = self.fold_batch(segment, *limit, *last);
                     let is_unreadable = folded.as_ref().is_err_and(FoldError::is_unreadable);

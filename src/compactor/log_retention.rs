@@ -23,6 +23,11 @@ impl LogRetention {
         Self { bytes_max: config.keep_segments_bytes, age_max_ms: config.keep_segments_age_ms }
     }
 
+    /// For how long folded segments are kept, in milliseconds.
+    pub(crate) fn age_max_ms(&self) -> Option<u64> {
+        self.age_max_ms
+    }
+
     /// The limit that each folded segment exceeds; `None` for a segment that is kept. `segments` has size in bytes and
     /// start in Unix milliseconds of each, oldest first. All segments older than one that exceeds a limit go too, so
     /// that what is kept has no hole.

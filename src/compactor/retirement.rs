@@ -6,7 +6,6 @@
 
 use super::log_retention::LogRetention;
 use super::retirement_plan::{PlannedSegment, RetirementPlan};
-use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
 use crate::ground::position::{Offset, SegmentId, Sequence};
@@ -64,6 +63,11 @@ impl Retirement {
         }
     }
 
+    /// For how long folded segments are kept, in milliseconds.
+    pub(crate) fn age_max_ms(&self) -> Option<u64> {
+        self.retention.age_max_ms()
+    }
+
     /// Notes that damage in this segment was committed to the database.
     pub(crate) fn note_damaged(&mut self, segment: SegmentId) {
         if let Some(damaged) = &mut self.damaged {
@@ -90,7 +94,8 @@ impl Retirement {
     }
 
     /// Retires segments of which everything is folded. `folded` is the checkpoint's number.
-    pub(crate) fn retire(&mut self, index: &Index, folded: Sequence) -> Result<(), RetireError> {
+    /// `aged_at_ms` is the time from which ages count.
+    pub(crate) fn retire(&mut self, index: &Index, folded: Sequence, aged_at_ms: i64) -> Result<(), RetireError> {
         let count = self.log.folded_count(folded);
         if count == self.folded && self.looked_at.elapsed() < INTERVAL {
             return Ok(());
@@ -99,7 +104,7 @@ impl Retirement {
             Some(damaged) => damaged,
             not_read => not_read.insert(index.damaged_segments()?),
         };
-        let plan = RetirementPlan::new(&self.log.folded(folded), damaged, &self.retention, now_ms());
+        let plan = RetirementPlan::new(&self.log.folded(folded), damaged, &self.retention, aged_at_ms);
         let retired = plan.retired_count();
         self.looked_at = Instant::now();
         self.folded = count;

@@ -146,11 +146,12 @@ impl<'a> SegmentFold<'a> {
             self.is_through = true;
             return Ok(());
         }
-        let kind = frame.payload.first();
+        let kind = frame.payload.first().copied();
         self.records += 1;
         self.bytes += frame.payload.len();
-        self.events += u64::from(kind != Some(&(Kind::Gap as u8)));
-        self.chunk.push(frame, kind == Some(&(Kind::Request as u8)));
+        // One of a kind that this build does not know counts as an event.
+        self.events += u64::from(kind.and_then(Kind::from_number).is_none_or(Kind::is_event));
+        self.chunk.push(frame, kind == Some(Kind::Request.number()));
         if self.chunk.is_full() {
             self.fold_chunk()?;
             // However nice a thread is, Linux lets it run for some milliseconds before one that just woke up gets its

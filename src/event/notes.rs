@@ -12,15 +12,19 @@ pub enum Note {
     LenientId = 0,
     /// The client took the request back, and the server answered nevertheless.
     LateAnswer = 1,
+    /// The request or its answer passed, or a part of it, and could not be read: its coding is unknown or broken, or there was
+    /// no memory to read it.
+    Unread = 2,
 }
 
 impl Code for Note {
-    const ALL: &'static [Self] = &[Self::LenientId, Self::LateAnswer];
+    const ALL: &'static [Self] = &[Self::LenientId, Self::LateAnswer, Self::Unread];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::LenientId => "lenient_id",
             Self::LateAnswer => "late_answer",
+            Self::Unread => "unread",
         }
     }
 
@@ -105,7 +109,7 @@ mod tests {
     #[test]
     fn names_and_numbers_are_stable() {
         let all = Note::ALL.iter().fold(Notes::NONE, |notes, note| notes.with(*note));
-        assert_eq!((all.bits(), all.to_string()), (3, "lenient_id,late_answer".to_owned()));
+        assert_eq!((all.bits(), all.to_string()), (7, "lenient_id,late_answer,unread".to_owned()));
         assert!(all.has(Note::LateAnswer) && !Notes::NONE.has(Note::LateAnswer) && Notes::NONE.is_empty());
         assert_eq!(Notes::from_bits(1 << 63 | 2).to_string(), "late_answer,note_63");
     }

@@ -9,9 +9,9 @@
 
 use super::cut;
 use super::cut_request::{CutRequest, fits};
-use super::session_facts::SessionFacts;
+use super::session_facts::{Closes, SessionFacts};
 use crate::event::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
-use crate::record::record::{GapRecord, Record, SchemaVersionRecord};
+use crate::record::record::{ClockStepRecord, GapRecord, Record, SchemaVersionRecord};
 use crate::record::request::RequestRecord;
 use std::borrow::Cow;
 
@@ -29,6 +29,8 @@ pub(crate) enum Mutation<'a> {
     SchemaSighting(SchemaSighting<'a>),
     /// Events known to be lost.
     Gap(GapRecord),
+    /// A step of the clock.
+    ClockStep(ClockStepRecord),
 }
 
 /// What `record` changes.
@@ -40,11 +42,12 @@ pub(crate) fn fold(record: Record<'_>) -> Mutation<'_> {
             Mutation::Session(cut::id(session.session_id.text()), SessionFacts::of_announcement(&session))
         }
         Record::SessionClosed(closed) => {
-            let facts = SessionFacts { closed_at: Some(closed.ended_at), ..SessionFacts::default() };
+            let facts = SessionFacts { closes: Some(Closes::at(closed.ended_at)), ..SessionFacts::default() };
             Mutation::Session(cut::id(closed.session_id.text()), facts)
         }
         Record::SchemaVersion(version) => Mutation::SchemaSighting(version.into()),
         Record::Gap(gap) => Mutation::Gap(gap),
+        Record::ClockStep(step) => Mutation::ClockStep(step),
     }
 }
 

@@ -15,8 +15,15 @@ pub(crate) struct SessionFacts {
     pub(crate) announcement: Option<Announcement>,
     /// The sums over the session's requests.
     pub(crate) requests: Option<RequestFacts>,
-    /// The earliest close.
-    pub(crate) closed_at: Option<i64>,
+    /// When it was closed; [`SessionFacts::closed_at`] says which of these counts.
+    pub(crate) closes: Option<Closes>,
+}
+
+/// The first and the last close of a session, in the order of their times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closes {
+    pub(crate) first_at: i64,
+    pub(crate) last_at: i64,
 }
 
 /// What a Session event said. Of several, the least counts: the earliest, with its client.
@@ -90,8 +97,20 @@ impl SessionFacts {
         Self {
             announcement: merge_options(self.announcement, other.announcement, Ord::min),
             requests: RequestFacts::of_both(self.requests, other.requests),
-            closed_at: merge_options(self.closed_at, other.closed_at, Ord::min),
+            closes: merge_options(self.closes, other.closes, Closes::merge),
         }
+    }
+
+    /// When it was closed. A close counts if no request of the session came later: a session that speaks again is open
+    /// again. Of several closes that count, the earliest does. `None`: it is open, as far as closes say.
+    ///
+    /// This follows from the last request and the closes, not from which of them was folded first. Only the first and the
+    /// last close are kept, because there may be any number: of a session that was closed, spoke, and was closed more
+    /// than once after that, the last close stands for all of them.
+    pub(crate) fn closed_at(&self) -> Option<i64> {
+        let closes = self.closes?;
+        let counts = |at: &i64| self.requests.as_ref().is_none_or(|requests| requests.last_at <= *at);
+        [closes.first_at, closes.last_at].into_iter().find(counts)
     }
 
     /// The announced proxy, or the requests'; empty where only a close is known.
@@ -103,13 +122,24 @@ impl SessionFacts {
     /// The announced start; until one arrives, the earliest known time.
     pub(crate) fn started_at(&self) -> i64 {
         let first = self.requests.as_ref().map(|requests| requests.first_at);
-        let earliest = merge_options(first, self.closed_at, Ord::min);
+        let earliest = merge_options(first, self.closes.map(|closes| closes.first_at), Ord::min);
         self.announcement.as_ref().map(|announcement| announcement.started_at).or(earliest).unwrap_or_default()
     }
 
     /// The latest request's time; until there is one, the start.
     pub(crate) fn last_seen_at(&self) -> i64 {
         self.requests.as_ref().map_or_else(|| self.started_at(), |requests| requests.last_at)
+    }
+}
+
+impl Closes {
+    /// A single close.
+    pub(super) fn at(at: i64) -> Self {
+        Self { first_at: at, last_at: at }
+    }
+
+    fn merge(self, other: Self) -> Self {
+        Self { first_at: self.first_at.min(other.first_at), last_at: self.last_at.max(other.last_at) }
     }
 }
 
@@ -167,8 +197,9 @@ mod tests {
             errors: calls / 2,
             tool_errors: calls / 3,
         });
-        (proptest::option::of(announcement), proptest::option::of(requests), proptest::option::of(0..5_i64))
-            .prop_map(|(announcement, requests, closed_at)| SessionFacts { announcement, requests, closed_at })
+        let closes = (0..5_i64, 0..5_i64).prop_map(|(at, more)| Closes { first_at: at, last_at: at + more });
+        (proptest::option::of(announcement), proptest::option::of(requests), proptest::option::of(closes))
+            .prop_map(|(announcement, requests, closes)| SessionFacts { announcement, requests, closes })
     }
 
     proptest! {
@@ -204,7 +235,6 @@ mod tests {
     /// Every combination of what may be known of a session: (announced, request, close) -> (proxy, start, last seen).
     #[test]
     fn columns_follow_from_whatever_is_known() {
-        let close = |at| SessionFacts { closed_at: Some(at), ..SessionFacts::default() };
         let cases = [
             (vec![session(10, None, None)], ("announced", 10, 10)),
             (vec![request(20, Status::Ok)], ("seen", 20, 20)),
@@ -244,13 +274,36 @@ mod tests {
         assert_eq!(platform(session(1, None, None)), None);
     }
 
+    fn close(ended_at: i64) -> SessionFacts {
+        match fold(Record::SessionClosed(SessionClosedRecord { session_id: Id::new("s"), ended_at })) {
+            Mutation::Session(_, facts) => facts,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn of_two_closes_the_earlier_counts() {
-        let close =
-            |ended_at| match fold(Record::SessionClosed(SessionClosedRecord { session_id: Id::new("s"), ended_at })) {
-                Mutation::Session(_, facts) => facts,
-                other => panic!("{other:?}"),
-            };
-        assert_eq!(close(9).merge(close(5)).closed_at, Some(5));
+    fn a_close_counts_unless_the_session_spoke_later() {
+        // The closes, the requests, and which close counts. A request that comes with its close does not reopen.
+        let cases: [(&[i64], &[i64], Option<i64>); 10] = [
+            (&[], &[3], None),
+            (&[5], &[], Some(5)),
+            (&[5], &[3, 4], Some(5)),
+            (&[5], &[5], Some(5)),
+            (&[5], &[6], None),
+            (&[5], &[6, 3], None),
+            (&[9, 5], &[], Some(5)),
+            (&[5, 9], &[5], Some(5)),
+            (&[5, 9], &[6], Some(9)),
+            (&[5, 9], &[6, 10], None),
+        ];
+        for (closes, requests, expected) in cases {
+            let parts: Vec<_> =
+                closes.iter().map(|at| close(*at)).chain(requests.iter().map(|ts| request(*ts, Status::Ok))).collect();
+            for first in 0..parts.len() {
+                let facts = parts[first..].iter().chain(&parts[..first]).cloned();
+                let facts = facts.fold(SessionFacts::default(), SessionFacts::merge);
+                assert_eq!(facts.closed_at(), expected, "closed at {closes:?}, spoke at {requests:?}");
+            }
+        }
     }
 }

@@ -133,6 +133,22 @@ pub struct Config {
     #[serde(default)]
     pub database_bytes_max: Option<u64>,
 
+    /// Whether a database for which no limit is told gets one by the size of its file system: the lesser of 10 GiB and a tenth
+    /// of the file system, and never less than the database has already. Made at each opening;
+    /// [`Config::database_limit`] tells it. `false`, the default: such a database grows without limit. A program that
+    /// embeds a store decides that for its users, as `mcplog proxy` does.
+    #[serde(default)]
+    pub limit_database_by_disk: bool,
+
+    /// How many bytes of its file system the store leaves free. Absent, the default: the lesser of 1 GiB and a twentieth
+    /// of the file system; 0: none.
+    ///
+    /// With less, no new segment is begun: events wait in the channel, and the newest are dropped and counted when it is
+    /// full. With less than half of it, folding waits too. Both go on by themselves. The first segment of each opening
+    /// is not held to it.
+    #[serde(default)]
+    pub min_free_bytes: Option<u64>,
+
     /// After how long without a request a session counts as ended, in milliseconds; 0 means never. Many clients never
     /// close theirs. It is measured against the clock, so it only makes sense for live traffic: absent, the default,
     /// leaves the store as it was last told, and a new store never ends a session by itself.
@@ -186,6 +202,8 @@ impl Config {
             max_log_bytes: defaults::max_log_bytes(),
             keep_rows_age_ms: None,
             database_bytes_max: None,
+            limit_database_by_disk: false,
+            min_free_bytes: None,
             session_idle_ms: None,
             shutdown_ms: defaults::shutdown_ms(),
         }
@@ -220,6 +238,7 @@ impl Config {
         if let Some(bytes) = self.database_bytes_max {
             in_range("database_bytes_max", bytes, DATABASE_BYTES_MIN, i64::MAX as u64)?;
         }
+        in_range("min_free_bytes", self.min_free_bytes.unwrap_or(0), 0, i64::MAX as u64)?;
         in_range("session_idle_ms", self.session_idle_ms.unwrap_or(0), 0, SESSION_IDLE_MS_MAX)?;
         in_range("shutdown_ms", self.shutdown_ms, 1, 3_600_000)
     }
@@ -280,6 +299,7 @@ mod tests {
             ("record_wait_ms", |c, v| c.record_wait_ms = v, &[3_600_001], &[0, 3_600_000]),
             ("keep_rows_age_ms", |c, v| c.keep_rows_age_ms = Some(v), &[0, 59_999, u64::MAX], &[60_000]),
             ("database_bytes_max", |c, v| c.database_bytes_max = Some(v), &[0, 1_048_575, u64::MAX], &[1_048_576]),
+            ("min_free_bytes", |c, v| c.min_free_bytes = Some(v), &[1 << 63, u64::MAX], &[0, 1, i64::MAX as u64]),
             ("session_idle_ms", |c, v| c.session_idle_ms = Some(v), &[u64::MAX], &[0, SESSION_IDLE_MS_MAX]),
             ("shutdown_ms", |c, v| c.shutdown_ms = v, &[0, 3_600_001], &[1, 3_600_000]),
         ];

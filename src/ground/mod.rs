@@ -10,7 +10,9 @@ pub mod stats;
 
 pub(crate) mod clock;
 pub(crate) mod database_version;
+pub(crate) mod machine_clock;
 pub(crate) mod private_dir;
+pub(crate) mod room;
 pub(crate) mod sabotage;
 pub(crate) mod signal;
 pub(crate) mod store_progress;

@@ -19,6 +19,8 @@ pub(crate) enum Spot {
     Append,
     /// The appender, when a frame is in its segment: the system says that it is not.
     Write,
+    /// Whoever looks how much of the disk is free: nothing is.
+    DiskSpace,
     /// The preparing thread, before it prepares a segment.
     Prepare,
     /// The syncing thread, before it syncs a segment.

@@ -29,6 +29,8 @@ pub struct Stats {
     pub poisoned_segments: u64,
     /// Records of a newer mcplog that wait in the database for one that knows them. They count as folded.
     pub newer_records: u64,
+    /// How many times the clock was set, ahead or back by more than a minute; between two runs counts with the later one.
+    pub clock_steps: u64,
     /// Bytes that were cut off when the store was opened: torn tails, which a crash left behind the last good frame.
     pub cut_bytes: u64,
     /// Whether the store keeps its promises.
@@ -45,6 +47,9 @@ pub struct ShutdownReport {
     pub folded: u64,
     /// Events lost since the store was opened.
     pub dropped: u64,
+    /// How many of these no gap in the log tells of, because the thread that records gaps died or had no room. Who opens the
+    /// store again may [note](crate::Recorder::note_missed) them.
+    pub dropped_untold: u64,
     /// Records that are safe in the log and not folded; the next one who opens the store folds them.
     pub left_in_log: u64,
     /// What was wrong at the end.

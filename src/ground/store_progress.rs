@@ -50,6 +50,8 @@ pub(crate) struct StoreProgress {
     poisoned_segments: AtomicU64,
     /// Records that wait in the database for a newer build.
     newer_records: AtomicU64,
+    /// How many times the clock was set.
+    clock_steps: AtomicU64,
     /// When the database last had everything that could be folded.
     caught_up: Mutex<Instant>,
     /// Tickets became durable, or never will.
@@ -88,6 +90,7 @@ impl StoreProgress {
             fold_failure: OnceLock::new(),
             poisoned_segments: AtomicU64::new(0),
             newer_records: AtomicU64::new(0),
+            clock_steps: AtomicU64::new(0),
             caught_up: Mutex::new(Instant::now()),
             more_durable: Signal::new(),
             more_folded: Signal::new(),
@@ -217,6 +220,15 @@ impl StoreProgress {
 
     pub(crate) fn newer_records(&self) -> u64 {
         self.newer_records.load(Ordering::Relaxed)
+    }
+
+    /// By the appender: a step of the clock is recorded.
+    pub(crate) fn add_clock_step(&self) {
+        self.clock_steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn clock_steps(&self) -> u64 {
+        self.clock_steps.load(Ordering::Relaxed)
     }
 
     /// By the syncing thread: the sync of a segment failed.

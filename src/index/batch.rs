@@ -18,7 +18,7 @@ use crate::ground::clock::now_ms;
 use crate::ground::error::IndexError;
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::record::id::{Id, IdBuffer};
-use crate::record::record::GapRecord;
+use crate::record::record::{ClockStepRecord, GapRecord};
 use crate::record::request::RequestRecord;
 use rusqlite::{Connection, Transaction, params};
 use std::collections::HashMap;
@@ -98,6 +98,10 @@ impl<'c> Batch<'c> {
                 }
                 Mutation::Gap(gap) => {
                     self.add_gap(*sequence, *gap)?;
+                    continue;
+                }
+                Mutation::ClockStep(step) => {
+                    self.add_clock_step(*sequence, *step)?;
                     continue;
                 }
             };
@@ -242,6 +246,14 @@ impl<'c> Batch<'c> {
         self.transaction
             .prepare_cached("INSERT INTO gaps (id, from_ts, to_ts, events) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![sequence.0, gap.from_ts, gap.to_ts, events])
+            .map(|_| ())
+    }
+
+    fn add_clock_step(&self, sequence: Sequence, step: ClockStepRecord) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO clock_steps (id, from_ts, to_ts, step_ms, between_runs) VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.transaction
+            .prepare_cached(sql)?
+            .execute(params![sequence.0, step.from_ts, step.to_ts, step.step_ms(), step.between_runs])
             .map(|_| ())
     }
 

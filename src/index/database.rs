@@ -3,6 +3,7 @@
 //! Owned by the compactor; opening happens on the thread that opens the store. Nobody else writes to `store.db`, but
 //! for a commit of `sqlite_wal.rs` that changes nothing.
 
+use super::age_table::Ages;
 use super::batch::Batch;
 use super::checkpoint::{self, Checkpoint};
 use super::connection;
@@ -41,6 +42,7 @@ pub(crate) struct Index {
     permit: WritePermit,
     pub(super) names: NameNumbers,
     pub(super) expiry: Expiry,
+    pub(super) ages: Ages,
     /// Whether a sync of SQLite's WAL may have failed since the WAL was last copied whole into the database: in this
     /// process, or in the process that left the WAL behind.
     pub(super) wal_in_doubt: Arc<AtomicBool>,
@@ -83,8 +85,8 @@ impl Index {
         let wal_in_doubt = Arc::new(AtomicBool::new(wal_left_behind));
         let copier = WalCopier::new(path, Arc::clone(&wal_in_doubt));
         copier.copy_when_long(&mut connection).map_err(at_path)?;
-        let (names, expiry) = (NameNumbers::default(), Expiry::default());
-        Ok(Self { copier, connection, path: path.to_owned(), permit, names, expiry, wal_in_doubt })
+        let (names, expiry, ages) = (NameNumbers::default(), Expiry::default(), Ages::default());
+        Ok(Self { copier, connection, path: path.to_owned(), permit, names, expiry, ages, wal_in_doubt })
     }
 
     pub(super) fn set_idle(&self, idle_ms: Option<u64>) -> Result<(), IndexError> {

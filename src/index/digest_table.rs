@@ -87,7 +87,7 @@ fn digest_of(facts: &SessionFacts, (client, proxy): (u32, u32)) -> SessionDigest
         proxy,
         started_at: facts.started_at(),
         last_seen_at: facts.last_seen_at(),
-        closed_at: facts.closed_at,
+        closed_at: facts.closed_at(),
         calls: requests.map_or(0, |requests| requests.calls),
         errors: requests.map_or(0, |requests| requests.errors),
         tool_errors: requests.map_or(0, |requests| requests.tool_errors),

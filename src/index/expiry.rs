@@ -68,6 +68,8 @@ pub(super) enum Stage {
     Schemas { after: i64 },
     /// Removes gaps, behind that gap.
     Gaps { after: i64 },
+    /// Removes steps of the clock, behind that step.
+    ClockSteps { after: i64 },
     /// Removes rows of the quarantine table, behind that row.
     Quarantine { after: i64 },
     /// Removes records of a newer build that wait.
@@ -131,11 +133,20 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
             }
         },
         Stage::Gaps { after } => match last_row_of_step(&transaction, "gaps", after)? {
-            None => Stage::Quarantine { after: 0 },
+            None => Stage::ClockSteps { after: 0 },
             Some(last) => {
                 let sql = "DELETE FROM gaps WHERE id > ?1 AND id <= ?2 AND to_ts < ?3";
                 transaction.prepare_cached(sql)?.execute(params![after, last, kept_since])?;
                 Stage::Gaps { after: last }
+            }
+        },
+        Stage::ClockSteps { after } => match last_row_of_step(&transaction, "clock_steps", after)? {
+            None => Stage::Quarantine { after: 0 },
+            Some(last) => {
+                // Both times: one of them is wrong, and nobody knows which.
+                let sql = "DELETE FROM clock_steps WHERE id > ?1 AND id <= ?2 AND max(from_ts, to_ts) < ?3";
+                transaction.prepare_cached(sql)?.execute(params![after, last, kept_since])?;
+                Stage::ClockSteps { after: last }
             }
         },
         Stage::Quarantine { after } => match last_row_of_step(&transaction, "quarantine", after)? {

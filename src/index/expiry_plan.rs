@@ -4,7 +4,9 @@
 //! on whichever thread calls it, by any connection, and changes nothing. Counting reads an index entry for each row
 //! that goes, so only those who print a plan ask for the counts: the compactor needs the cut alone.
 
-use super::row_retention::{CutReason, DatabaseSize, DatabaseState, ExpiryCut, OldestRequests, RowRetention};
+use super::row_retention::{
+    CutReason, DatabaseSize, DatabaseState, ExpiryCut, OldestRequests, RetentionTime, RowRetention,
+};
 use super::{digest_table, schema_history};
 use crate::fold::rollup::Level;
 use crate::ground::position::SegmentId;
@@ -53,15 +55,17 @@ impl ExpiryPlan {
     pub(crate) fn read(
         connection: &Connection,
         retention: &RowRetention,
-        now_ms: i64,
+        time: RetentionTime,
         oldest_segment: SegmentId,
     ) -> rusqlite::Result<Option<Self>> {
         let kept_since = kept_since(connection)?;
         let state = database_state(connection, retention, kept_since.unwrap_or(i64::MIN))?;
-        let (cut, reason) = match (retention.cut(state, now_ms), kept_since) {
+        let (cut, reason) = match (retention.cut(state, time), kept_since) {
             (Some(ExpiryCut { kept_since, reason: CutReason::Age }), _) => (kept_since, ExpiryReason::Age),
             (Some(ExpiryCut { kept_since, reason: CutReason::Size }), _) => (kept_since, ExpiryReason::Size),
-            (None, Some(kept_since)) => (kept_since, ExpiryReason::UnderWay),
+            (Some(ExpiryCut { kept_since, reason: CutReason::Clock }), _) | (None, Some(kept_since)) => {
+                (kept_since, ExpiryReason::UnderWay)
+            }
             (None, None) => return Ok(None),
         };
         let rows = count(connection, cut, oldest_segment)?;
@@ -153,6 +157,7 @@ fn count(connection: &Connection, kept_since: i64, oldest_segment: SegmentId) ->
         ("session_state", digest_table::count_expired(connection, kept_since)?),
         ("schema_sightings", schema_history::count_expired(connection, kept_since)?),
         ("gaps", count("SELECT count(*) FROM gaps WHERE to_ts < ?1")?),
+        ("clock_steps", count("SELECT count(*) FROM clock_steps WHERE max(from_ts, to_ts) < ?1")?),
         ("quarantine", in_quarantine),
         ("newer_records", count("SELECT count(*) FROM newer_records WHERE noted_at < ?1")?),
     ];

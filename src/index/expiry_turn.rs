@@ -5,13 +5,14 @@
 use super::database::Index;
 use super::expiry::{self, Stage};
 use super::expiry_plan;
-use super::row_retention::RowRetention;
+use super::row_retention::{RetentionTime, RowRetention};
 use crate::ground::error::IndexError;
+use crate::ground::machine_clock::Moment;
 use crate::ground::position::SegmentId;
 use std::time::{Duration, Instant};
 
 /// How often to look whether anything is too old or too much.
-const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+const LOOK_INTERVAL: Duration = if cfg!(test) { Duration::from_millis(10) } else { Duration::from_secs(10) };
 /// How long steps follow each other before folding has its turn. The last step may begin just before that, so a turn
 /// ends within 50 ms.
 const TURN: Duration = Duration::from_millis(10);
@@ -29,12 +30,24 @@ impl Index {
         self.copier.is_copying()
     }
 
+    /// What time it is for what is kept for `age_ms`; the clock's time where nothing goes by its age.
+    pub(crate) fn retention_time(&mut self, age_ms: Option<u64>, now: Moment) -> Result<RetentionTime, IndexError> {
+        let time = self.ages.time(&self.connection, age_ms, now);
+        let time = self.checked(time)?;
+        let saved = self.ages.save_if_due(&self.connection, age_ms);
+        if let Err(error) = self.checked(saved) {
+            // On a full disk, say: then what is expired must go all the same, to make room. The next look tries again.
+            tracing::debug!(%error, "the believed time is not saved");
+        }
+        Ok(time)
+    }
+
     /// Removes what is expired, for some milliseconds; returns whether there is more to do at once. No segment before
     /// `oldest_segment` is in the log.
     pub(crate) fn expire(
         &mut self,
         retention: &RowRetention,
-        now_ms: i64,
+        time: RetentionTime,
         oldest_segment: SegmentId,
     ) -> Result<bool, IndexError> {
         if self.checked(self.copier.is_busy())? {
@@ -43,7 +56,7 @@ impl Index {
         self.expiry.oldest_segment = oldest_segment;
         if self.expiry.stage == Stage::Look {
             let looked_lately = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
-            if looked_lately || !retention.is_limited() || !self.look(retention, now_ms)? {
+            if looked_lately || !retention.is_limited() || !self.look(retention, time)? {
                 return Ok(false);
             }
         }
@@ -56,6 +69,15 @@ impl Index {
         Ok(!is_copied)
     }
 
+    /// Takes back since when requests are kept, where that is later than the clock says: somebody set the clock back. What is
+    /// recorded from now on would come too late, and be counted and not folded.
+    pub(crate) fn take_back(&mut self, retention: &RowRetention, now_ms: i64) -> Result<(), IndexError> {
+        if self.expiry.kept_since > now_ms {
+            self.look(retention, RetentionTime::of_clock(now_ms))?;
+        }
+        Ok(())
+    }
+
     /// Removes all that an expiry under way still has to remove.
     pub(super) fn finish_expiring(&mut self) -> Result<(), IndexError> {
         let unlimited = RowRetention::UNLIMITED;
@@ -66,10 +88,10 @@ impl Index {
     }
 
     /// Looks whether anything is expired by now, and if so begins to expire it; returns whether it began.
-    fn look(&mut self, retention: &RowRetention, now_ms: i64) -> Result<bool, IndexError> {
+    fn look(&mut self, retention: &RowRetention, time: RetentionTime) -> Result<bool, IndexError> {
         self.expiry.looked_at = Some(Instant::now());
         let state = self.checked(expiry_plan::database_state(&self.connection, retention, self.expiry.kept_since))?;
-        let Some(cut) = retention.cut(state, now_ms) else { return Ok(false) };
+        let Some(cut) = retention.cut(state, time) else { return Ok(false) };
         tracing::debug!(kept_since = cut.kept_since, reason = ?cut.reason, "what is older expires");
         self.begin_expiring(cut.kept_since).map(|()| true)
     }

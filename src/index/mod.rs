@@ -3,8 +3,11 @@
 //! Open `database.rs`, then `batch.rs`. Owned by the compactor; opening happens on the thread that opens the store. It
 //! knows nothing of segments beyond the numbers in the checkpoint.
 
+pub(crate) mod age_clock;
+pub(crate) mod age_table;
 pub(crate) mod batch;
 pub(crate) mod checkpoint;
+mod clock_steps;
 mod connection;
 pub(crate) mod damage;
 pub(crate) mod database;

@@ -1,5 +1,6 @@
 //! How long requests are kept in the database, and how large it may grow. Pure; `expiry.rs` carries it out.
 
+use super::age_clock::HeldBack;
 use crate::fold::rollup::Level;
 use crate::ground::config::Config;
 
@@ -8,6 +9,24 @@ use crate::ground::config::Config;
 pub(crate) struct RowRetention {
     age_max_ms: Option<u64>,
     bytes_max: Option<u64>,
+}
+
+/// What time it is, for retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RetentionTime {
+    /// What the clock says: Unix time in milliseconds, UTC.
+    pub(crate) now_ms: i64,
+    /// The time from which ages count. Never later than the clock.
+    pub(crate) aged_at_ms: i64,
+    /// Why the two differ.
+    pub(crate) held_back: Option<HeldBack>,
+}
+
+impl RetentionTime {
+    /// The clock is right.
+    pub(crate) fn of_clock(now_ms: i64) -> Self {
+        Self { now_ms, aged_at_ms: now_ms, held_back: None }
+    }
 }
 
 /// The size of the database.
@@ -53,8 +72,10 @@ pub(crate) struct ExpiryCut {
 pub(crate) enum CutReason {
     /// [`Config::keep_rows_age_ms`].
     Age,
-    /// [`Config::database_bytes_max`].
+    /// [`Config::database_limit`].
     Size,
+    /// None: somebody set the clock back, to before what is kept.
+    Clock,
 }
 
 /// About how many bytes a request takes in the database, with its share of everything else: by this number retention
@@ -62,6 +83,7 @@ pub(crate) enum CutReason {
 const BYTES_PER_REQUEST: u64 = 200;
 /// How many requests expire at once for want of room: few enough that they are counted in a few milliseconds.
 const REQUESTS_MAX: u64 = 100_000;
+const DAY_MS: i64 = 24 * 3_600_000;
 /// An age is rounded to so many parts, so that few cells of the roll-ups are cut by it.
 const AGE_PARTS: i64 = 24;
 
@@ -70,7 +92,7 @@ impl RowRetention {
     pub(crate) const UNLIMITED: Self = Self { age_max_ms: None, bytes_max: None };
 
     pub(crate) fn new(config: &Config) -> Self {
-        Self { age_max_ms: config.keep_rows_age_ms, bytes_max: config.database_bytes_max }
+        Self { age_max_ms: config.keep_rows_age_ms, bytes_max: config.database_limit() }
     }
 
     /// Whether there is any limit.
@@ -78,18 +100,28 @@ impl RowRetention {
         self.age_max_ms.is_some() || self.bytes_max.is_some()
     }
 
+    /// For how long requests are kept, in milliseconds.
+    pub(crate) fn age_max_ms(&self) -> Option<u64> {
+        self.age_max_ms
+    }
+
     /// What is to expire now; `None`: nothing beyond what has expired.
-    pub(crate) fn cut(&self, state: DatabaseState, now_ms: i64) -> Option<ExpiryCut> {
-        let by_age = self.kept_since_by_age(now_ms).map(|kept_since| ExpiryCut { kept_since, reason: CutReason::Age });
+    pub(crate) fn cut(&self, state: DatabaseState, time: RetentionTime) -> Option<ExpiryCut> {
+        let RetentionTime { now_ms, aged_at_ms, .. } = time;
+        let by_age =
+            self.kept_since_by_age(aged_at_ms).map(|kept_since| ExpiryCut { kept_since, reason: CutReason::Age });
         let by_size = state.oldest.map(|OldestRequests { first_ts, last_ts, newest_ts }| ExpiryCut {
             kept_since: kept_since_behind(first_ts, last_ts, newest_ts.min(now_ms)),
             reason: CutReason::Size,
         });
-        let cut = by_age.into_iter().chain(by_size).max_by_key(|cut| cut.kept_since)?;
-        // Nothing is left of the time before, so a clock that was wrong and is right again may take it back: otherwise
-        // new requests would be late ones.
-        let is_reset = state.kept_since > now_ms;
-        (cut.kept_since > state.kept_since || is_reset).then_some(cut)
+        let cut = by_age.into_iter().chain(by_size).max_by_key(|cut| cut.kept_since);
+        if state.kept_since > now_ms {
+            // Nothing is left of the time before, so a clock that somebody set back may take it back: otherwise new requests
+            // would be late ones. Where no limit is reached, requests that began before the step are taken too.
+            let kept_since = Level::Minute.start_of(now_ms.saturating_sub(DAY_MS));
+            return cut.or(Some(ExpiryCut { kept_since, reason: CutReason::Clock }));
+        }
+        cut.filter(|cut| cut.kept_since > state.kept_since)
     }
 
     /// The time before which requests are too old: a border between cells, of the longest level of which the age has at
@@ -182,13 +214,28 @@ mod tests {
             // A clock that was wrong and is right again.
             (Some(48), None, 1000 * HOUR, by_age(52)),
             (None, Some(oldest(1, 60)), 1000 * HOUR, by_size(60)),
-            (None, None, 1000 * HOUR, None),
+            (None, None, 1000 * HOUR, Some((76 * HOUR, CutReason::Clock))),
         ] {
             let age_max_ms = age.map(|hours| hours * HOUR as u64);
             let retention = RowRetention { age_max_ms, bytes_max: oldest.map(|_| 1_000_000) };
-            let cut = retention.cut(DatabaseState { size, kept_since, oldest }, now);
+            let cut = retention.cut(DatabaseState { size, kept_since, oldest }, RetentionTime::of_clock(now));
             assert_eq!(cut.map(|cut| (cut.kept_since, cut.reason)), expected, "{age:?} {oldest:?} {kept_since}");
         }
+    }
+
+    #[test]
+    fn age_counts_from_the_believed_time_and_size_from_the_clock() {
+        let size = DatabaseSize { page_bytes: 1000, pages: 1600, free_pages: 0 };
+        let (now_ms, aged_at_ms) = (9000 * HOUR, 100 * HOUR);
+        let time = RetentionTime { now_ms, aged_at_ms, held_back: None };
+        let retention = RowRetention { age_max_ms: Some(48 * HOUR as u64), bytes_max: Some(1_000_000) };
+        let state = |oldest| DatabaseState { size, kept_since: i64::MIN, oldest };
+        let cut = retention.cut(state(None), time).unwrap();
+        assert_eq!((cut.kept_since, cut.reason), (52 * HOUR, CutReason::Age));
+        // Rows of after the step make room for each other, or the database would grow as long as the clock is not believed.
+        let oldest = OldestRequests { first_ts: 8000 * HOUR, last_ts: 8500 * HOUR, newest_ts: now_ms };
+        let cut = retention.cut(state(Some(oldest)), time).unwrap();
+        assert_eq!((cut.kept_since, cut.reason), (8500 * HOUR, CutReason::Size));
     }
 
     #[test]

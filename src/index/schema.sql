@@ -74,7 +74,7 @@ CREATE TABLE request_rows (
     parent_span_id   BLOB,                  -- 8 bytes
     retry_of         TEXT,                  -- the request id of the call that this one continues
     input_wait_us    INTEGER,
-    notes            TEXT                   -- oddities of the protocol: their names, with commas between them
+    notes            TEXT                   -- oddities, such as unread: their names, with commas between them
 ) STRICT;
 CREATE UNIQUE INDEX request_rows_by_request_id ON request_rows (request_id);
 CREATE INDEX request_rows_by_ts      ON request_rows (ts);
@@ -114,7 +114,7 @@ CREATE TABLE session_state (
     proxy             TEXT    NOT NULL,
     started_at        INTEGER NOT NULL,
     last_seen_at      INTEGER NOT NULL,
-    closed_at         INTEGER,              -- the earliest SessionClosed
+    closed_at         INTEGER,              -- the earliest SessionClosed that no request came after; NULL while open
     client_name       TEXT,
     client_version    TEXT,
     client_platform   TEXT,
@@ -126,7 +126,9 @@ CREATE TABLE session_state (
     announced_at      INTEGER,              -- the earliest Session event; NULL until one came
     first_request_at  INTEGER,
     last_request_at   INTEGER,
-    request_proxy     TEXT                  -- the least proxy name among the requests
+    request_proxy     TEXT,                 -- the least proxy name among the requests
+    first_closed_at   INTEGER,              -- the earliest SessionClosed, and the latest
+    last_closed_at    INTEGER
 ) STRICT;
 
 -- What filters and sums over all sessions read instead of session_state: 256 sessions to a page, packed as
@@ -164,8 +166,8 @@ CREATE TABLE rollups (
     UNIQUE (level, start, page)
 ) STRICT;
 
--- A session that was never closed and has been silent for meta.session_idle_ms counts as ended when it was last
--- seen. Computed when read, so that it reopens by itself when it speaks again. (Not unixepoch('subsec'): the sqlite3
+-- A session that is not closed, or spoke again since, and has been silent for meta.session_idle_ms counts as ended when
+-- it was last seen. Computed when read, so that it reopens by itself when it speaks again. (Not unixepoch('subsec'): the sqlite3
 -- shells of before 3.42 don't know it.)
 CREATE VIEW sessions AS
 SELECT session_id, proxy, started_at, last_seen_at,
@@ -246,6 +248,27 @@ CREATE TABLE gaps (
     from_ts INTEGER NOT NULL,
     to_ts   INTEGER NOT NULL,
     events  INTEGER NOT NULL
+) STRICT;
+
+-- Steps of the clock by which times are recorded: somebody set it, ahead or back, by more than a minute. Rows that were
+-- recorded around from_ts and to_ts may not be in the order of their times.
+CREATE TABLE clock_steps (
+    id           INTEGER PRIMARY KEY,       -- the record's sequence number in the log
+    from_ts      INTEGER NOT NULL,          -- what the clock would have said; between runs, of the newest request on record
+    to_ts        INTEGER NOT NULL,          -- what it said instead
+    step_ms      INTEGER NOT NULL,          -- from one to the other; negative: set back
+    between_runs INTEGER NOT NULL CHECK (between_runs IN (0, 1))    -- it was set while nobody recorded
+) STRICT;
+
+-- What time it is, as far as ages are concerned, where anything goes by its age: age_clock.rs has the reasons.
+CREATE TABLE age_clock (
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    believed_ms INTEGER NOT NULL,           -- the time that was believed when this was written
+    clock_ms    INTEGER NOT NULL,           -- what the clock said then
+    doubted_ms  INTEGER,                    -- for how long the clock had said something else by then; NULL: they agree
+    patience_ms INTEGER NOT NULL,           -- after so long the clock is believed
+    boot_id     BLOB    NOT NULL,           -- which start of the machine that was; 16 bytes
+    up_ms       INTEGER NOT NULL            -- for how long the machine was up, time in suspension included
 ) STRICT;
 
 -- Records of a kind, or of a version of their kind, that the mcplog which came upon them did not know, because a newer one

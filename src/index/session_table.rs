@@ -2,7 +2,7 @@
 //!
 //! Runs on the compactor, within a batch.
 
-use crate::fold::session_facts::{Announcement, RequestFacts, SessionFacts};
+use crate::fold::session_facts::{Announcement, Closes, RequestFacts, SessionFacts};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -20,7 +20,7 @@ pub(super) fn merge(
         .prepare_cached(
             "SELECT announced_at, proxy, client_name, client_version, client_platform, protocol_version, derived,
                     first_request_at, last_request_at, request_proxy, total_calls, total_errors, total_tool_errors,
-                    closed_at
+                    first_closed_at, last_closed_at
              FROM session_state WHERE id = ?1",
         )?
         .query_row([session], read_facts)
@@ -46,13 +46,13 @@ fn write(connection: &Connection, session: i64, session_id: &str, facts: &Sessio
             "INSERT INTO session_state
                  (id, session_id, proxy, started_at, last_seen_at, closed_at, client_name, client_version,
                   client_platform, protocol_version, derived, total_calls, total_errors, total_tool_errors,
-                  announced_at, first_request_at, last_request_at, request_proxy)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+                  announced_at, first_request_at, last_request_at, request_proxy, first_closed_at, last_closed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
              ON CONFLICT (id) DO UPDATE SET
                  proxy = ?3, started_at = ?4, last_seen_at = ?5, closed_at = ?6, client_name = ?7, client_version = ?8,
                  client_platform = ?9, protocol_version = ?10, derived = ?11, total_calls = ?12, total_errors = ?13,
                  total_tool_errors = ?14, announced_at = ?15, first_request_at = ?16, last_request_at = ?17,
-                 request_proxy = ?18",
+                 request_proxy = ?18, first_closed_at = ?19, last_closed_at = ?20",
         )?
         .execute(params![
             session,
@@ -60,7 +60,7 @@ fn write(connection: &Connection, session: i64, session_id: &str, facts: &Sessio
             facts.proxy(),
             facts.started_at(),
             facts.last_seen_at(),
-            facts.closed_at,
+            facts.closed_at(),
             announcement.and_then(|announcement| announcement.client_name.as_deref()),
             announcement.and_then(|announcement| announcement.client_version.as_deref()),
             announcement.and_then(|announcement| announcement.client_platform.as_deref()),
@@ -73,6 +73,8 @@ fn write(connection: &Connection, session: i64, session_id: &str, facts: &Sessio
             requests.map(|requests| requests.first_at),
             requests.map(|requests| requests.last_at),
             requests.map(|requests| requests.proxy.as_str()),
+            facts.closes.map(|closes| closes.first_at),
+            facts.closes.map(|closes| closes.last_at),
         ])
         .map(|_| ())
 }
@@ -101,7 +103,11 @@ fn read_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
             tool_errors: row.get(12)?,
         }),
     };
-    Ok(SessionFacts { announcement, requests, closed_at: row.get(13)? })
+    let closes = match row.get(13)? {
+        None => None,
+        Some(first_at) => Some(Closes { first_at, last_at: row.get(14)? }),
+    };
+    Ok(SessionFacts { announcement, requests, closes })
 }
 
 /// The sums over a session's requests: those in the table, and those that are expired.

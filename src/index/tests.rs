@@ -393,13 +393,13 @@ fn model_since(events: &[Owned], kept_since: i64) -> Vec<Vec<Vec<Value>>> {
                 _ => None,
             })
             .min();
-        let close = events
+        let closes: BTreeSet<i64> = events
             .iter()
             .filter_map(|event| match event {
                 Owned::Closed { id, ended_at } if id == session_id => Some(*ended_at),
                 _ => None,
             })
-            .min();
+            .collect();
         let of_session: Vec<_> = requests
             .values()
             .filter_map(|event| match event {
@@ -411,8 +411,13 @@ fn model_since(events: &[Owned], kept_since: i64) -> Vec<Vec<Vec<Value>>> {
                 _ => None,
             })
             .collect();
-        let first = of_session.iter().map(|request| request.0).min();
-        let started = announced.map(|announced| announced.0).or_else(|| first.into_iter().chain(close).min()).unwrap();
+        let (first, last) =
+            (of_session.iter().map(|request| request.0).min(), of_session.iter().map(|request| request.0).max());
+        let known = first.into_iter().chain(closes.first().copied());
+        let started = announced.map(|announced| announced.0).or_else(|| known.min()).unwrap();
+        // Whoever speaks later reopens; of several closes the first and the last are known.
+        let close =
+            closes.first().into_iter().chain(closes.last()).find(|close| last.is_none_or(|last| last <= **close));
         let proxy = announced.map(|announced| announced.1).or_else(|| of_session.iter().map(|request| request.1).min());
         let client = announced.and_then(|announced| announced.2.as_deref());
         type Seen<'a> = (i64, &'a String, usize, Option<bool>);
@@ -423,8 +428,8 @@ fn model_since(events: &[Owned], kept_since: i64) -> Vec<Vec<Vec<Value>>> {
             name(session_id),
             text(proxy.map_or("", |proxy| proxy)),
             Value::Integer(started),
-            Value::Integer(of_session.iter().map(|request| request.0).max().unwrap_or(started)),
-            option(close.map(Value::Integer)),
+            Value::Integer(last.unwrap_or(started)),
+            option(close.copied().map(Value::Integer)),
             option(client.map(name)),
             option(client.map(|client| text(if client == "claude" { "claude" } else { "unknown" }))),
             count(&|_| true),

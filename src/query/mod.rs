@@ -15,6 +15,7 @@
 //! ```
 
 mod cells;
+pub(crate) mod clock_steps;
 mod conditions;
 pub(crate) mod database;
 pub(crate) mod filter;
@@ -31,6 +32,7 @@ mod resolved_filter;
 pub(crate) mod schema;
 mod search;
 pub(crate) mod session;
+mod slowest;
 #[cfg(test)]
 mod test_store;
 #[cfg(test)]
@@ -41,6 +43,7 @@ mod tuning;
 pub(crate) mod unused;
 mod walk;
 
+pub use clock_steps::{ClockStepRow, ClockStepTotals};
 pub use database::Query;
 pub use filter::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
 pub use integrity::Integrity;

@@ -5,7 +5,6 @@
 
 use super::database::Query;
 use super::filter::RequestFilter;
-use super::rank::Rank;
 use crate::ground::error::IndexError;
 use rusqlite::Row;
 use std::ops::ControlFlow;
@@ -146,19 +145,6 @@ impl Query {
         mut each: impl FnMut(RequestRow) -> ControlFlow<()>,
     ) -> Result<(), IndexError> {
         self.at_one_time(|| self.each_match(filter, |row| Ok(each(self.request_row(row.id)?))))
-    }
-
-    /// The slowest requests that `filter` keeps, at most `limit` and no more than the filter's own: the slowest first,
-    /// and of equals the newest first.
-    ///
-    /// # Errors
-    /// What SQLite said.
-    pub fn slowest(&self, filter: &RequestFilter, limit: u64) -> Result<Vec<RequestRow>, IndexError> {
-        self.at_one_time(|| {
-            let Some(wanted) = self.resolve(filter)? else { return Ok(Vec::new()) };
-            let best_last = self.best(wanted, Rank::Slowest, limit.min(filter.limit.unwrap_or(u64::MAX)))?;
-            best_last.into_iter().rev().map(|id| self.request_row(id)).collect()
-        })
     }
 
     pub(super) fn request_row(&self, id: i64) -> Result<RequestRow, IndexError> {

@@ -113,33 +113,69 @@ impl Query {
     /// # Errors
     /// What SQLite said.
     pub fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRow>, IndexError> {
+        let mut rows = Vec::new();
+        self.each_session(filter, |row| {
+            rows.push(row);
+            ControlFlow::Continue(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Hands the rows of [`Query::sessions`] over one by one, until `each` breaks off. Of a session that waits for its
+    /// turn, 16 bytes are held; of those last seen in the same millisecond, the ids too.
+    ///
+    /// # Errors
+    /// What SQLite said; rows may have been handed over before.
+    pub fn each_session(
+        &self,
+        filter: &SessionFilter,
+        mut each: impl FnMut(SessionRow) -> ControlFlow<()>,
+    ) -> Result<(), IndexError> {
+        let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         self.at_one_time(|| {
-            let mut rows = Vec::new();
-            for session in self.last_seen_sessions(filter)? {
-                rows.extend(self.rows(SELECT_SESSION, &[session.into()], read_session)?);
+            let mut found: Vec<(i64, i64)> = Vec::new();
+            self.each_digest(filter, |session, digest| found.push((digest.last_seen_at, session)))?;
+            found.sort_unstable();
+            let mut older = found.len().saturating_sub(limit);
+            for group in found.chunk_by(|one, other| one.0 == other.0) {
+                let skipped = older.min(group.len());
+                older -= skipped;
+                if skipped == group.len() {
+                    continue;
+                }
+                for session in self.in_order_of_ids(group)?.into_iter().skip(skipped) {
+                    let row = self.rows(SELECT_SESSION, &[session.into()], read_session)?.pop();
+                    if row.is_some_and(|row| each(row).is_break()) {
+                        return Ok(());
+                    }
+                }
             }
-            rows.sort_by(|a, b| (a.last_seen_at, &a.session_id).cmp(&(b.last_seen_at, &b.session_id)));
-            let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-            rows.drain(..rows.len().saturating_sub(limit));
-            Ok(rows)
+            Ok(())
         })
     }
 
-    /// The numbers of the sessions last seen, as many as the limit says. Where several sessions were last seen at the
-    /// same time as the last of them, these are returned too, because their order depends on their ids.
-    fn last_seen_sessions(&self, filter: &SessionFilter) -> Result<Vec<i64>, IndexError> {
-        let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let mut found: Vec<(i64, i64)> = Vec::new();
-        self.each_digest(filter, |session, digest| found.push((digest.last_seen_at, session)))?;
-        if limit == 0 {
-            return Ok(Vec::new());
+    /// How many sessions `filter` keeps, whatever its limit.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn count_sessions(&self, filter: &SessionFilter) -> Result<u64, IndexError> {
+        let mut counted = 0;
+        self.at_one_time(|| self.each_digest(filter, |_, _| counted += 1))?;
+        Ok(counted)
+    }
+
+    /// The numbers of sessions that were last seen at one time, in the order of their ids.
+    fn in_order_of_ids(&self, sessions: &[(i64, i64)]) -> Result<Vec<i64>, IndexError> {
+        if let [(_, session)] = sessions {
+            return Ok(vec![*session]);
         }
-        if let Some(cut) = found.len().checked_sub(limit) {
-            let (_, least, _) = found.select_nth_unstable(cut);
-            let least_ts = least.0;
-            found.retain(|(last_seen_at, _)| *last_seen_at >= least_ts);
+        let mut ids: Vec<(String, i64)> = Vec::with_capacity(sessions.len());
+        for (_, session) in sessions {
+            let sql = "SELECT session_id, id FROM session_state WHERE id = ?";
+            ids.extend(self.rows(sql, &[(*session).into()], |row| Ok((row.get(0)?, row.get(1)?)))?);
         }
-        Ok(found.into_iter().map(|(_, session)| session).collect())
+        ids.sort_unstable();
+        Ok(ids.into_iter().map(|(_, session)| session).collect())
     }
 
     /// The ids of at most `limit` sessions that begin with `prefix`, in alphabetical order.

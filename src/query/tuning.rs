@@ -14,6 +14,10 @@ pub(super) struct Tuning {
     pub(super) scanned_rows: i64,
     /// Up to how many requests percentiles are exact.
     pub(super) exact_rows: i64,
+    /// Up to how many of the slowest requests are searched for; more are walked to.
+    pub(super) searched_rows: u64,
+    /// How many keys of requests are held at most, of 24 bytes each and what a set of them needs.
+    pub(super) page_rows: u64,
     /// Up to how many calls a query looks at one by one.
     pub(super) few_calls: usize,
 }
@@ -25,6 +29,8 @@ impl Tuning {
         tried_looks: 4_000,
         scanned_rows: 256,
         exact_rows: 4_000,
+        searched_rows: 10_000,
+        page_rows: 1 << 20,
         few_calls: 8,
     };
 }

@@ -17,6 +17,8 @@ pub enum Kind {
     SchemaVersion = 4,
     /// [`GapRecord`](super::GapRecord).
     Gap = 5,
+    /// [`ClockStepRecord`](super::ClockStepRecord).
+    ClockStep = 6,
 }
 
 /// The version of a request that this build writes.
@@ -44,9 +46,15 @@ const SCHEMA_VERSION_VERSION: u8 = 1;
 /// - 1: the first.
 const GAP_VERSION: u8 = 1;
 
+/// The version of a clock step that this build writes.
+///
+/// - 1: the first.
+const CLOCK_STEP_VERSION: u8 = 1;
+
 impl Kind {
     /// Every kind that this build knows, by its number.
-    pub const ALL: [Self; 5] = [Self::Request, Self::Session, Self::SessionClosed, Self::SchemaVersion, Self::Gap];
+    pub const ALL: [Self; 6] =
+        [Self::Request, Self::Session, Self::SessionClosed, Self::SchemaVersion, Self::Gap, Self::ClockStep];
 
     /// The kind with that number; `None` if this build knows none.
     pub fn from_number(number: u8) -> Option<Self> {
@@ -66,7 +74,13 @@ impl Kind {
             Self::SessionClosed => SESSION_CLOSED_VERSION,
             Self::SchemaVersion => SCHEMA_VERSION_VERSION,
             Self::Gap => GAP_VERSION,
+            Self::ClockStep => CLOCK_STEP_VERSION,
         }
+    }
+
+    /// Whether its records are what somebody recorded; the log adds the others of its own.
+    pub const fn is_event(self) -> bool {
+        !matches!(self, Self::Gap | Self::ClockStep)
     }
 }
 
@@ -81,7 +95,7 @@ mod tests {
             assert_eq!(Kind::from_number(kind.number()), Some(kind));
             assert!(kind.version() >= 1, "{kind:?}");
         }
-        for unknown in [0, 6, u8::MAX] {
+        for unknown in [0, 7, u8::MAX] {
             assert_eq!(Kind::from_number(unknown), None);
         }
     }

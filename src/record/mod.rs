@@ -12,5 +12,7 @@ pub(crate) mod wire;
 
 pub use id::{Id, IdBuffer};
 pub use kind::Kind;
-pub use record::{GapRecord, Record, RecordError, SchemaVersionRecord, SessionClosedRecord, SessionRecord};
+pub use record::{
+    ClockStepRecord, GapRecord, Record, RecordError, SchemaVersionRecord, SessionClosedRecord, SessionRecord,
+};
 pub use request::RequestRecord;

@@ -58,6 +58,25 @@ pub struct GapRecord {
     pub events: u64,
 }
 
+/// Kind 6, version 1: somebody set the clock by which times are recorded, by more than a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockStepRecord {
+    /// What the clock would have said had nobody set it: Unix time in milliseconds, UTC. Between two runs, where nobody
+    /// can know that, the time of the newest request on record.
+    pub from_ts: i64,
+    /// What it said instead. Before `from_ts`: the clock was set back.
+    pub to_ts: i64,
+    /// Whether it was set while nobody recorded. Only a step back shows then.
+    pub between_runs: bool,
+}
+
+impl ClockStepRecord {
+    /// By how many milliseconds the clock was set ahead; back, if negative.
+    pub const fn step_ms(&self) -> i64 {
+        self.to_ts.saturating_sub(self.from_ts)
+    }
+}
+
 /// A record, decoded. Borrows its text from the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant's type says what it is")]
@@ -68,6 +87,7 @@ pub enum Record<'a> {
     SessionClosed(SessionClosedRecord<'a>),
     SchemaVersion(SchemaVersionRecord<'a>),
     Gap(GapRecord),
+    ClockStep(ClockStepRecord),
 }
 
 /// Reads a payload. There is one in every build; tests have others, which know more or less than this build does.
@@ -153,6 +173,7 @@ impl<'a> Record<'a> {
             Self::SessionClosed(_) => Kind::SessionClosed,
             Self::SchemaVersion(_) => Kind::SchemaVersion,
             Self::Gap(_) => Kind::Gap,
+            Self::ClockStep(_) => Kind::ClockStep,
         }
     }
 
@@ -165,6 +186,7 @@ impl<'a> Record<'a> {
             Self::SessionClosed(fields) => append(fields, payload),
             Self::SchemaVersion(fields) => append(fields, payload),
             Self::Gap(fields) => append(fields, payload),
+            Self::ClockStep(fields) => append(fields, payload),
         }
     }
 
@@ -191,6 +213,7 @@ impl<'a> Record<'a> {
             Kind::SessionClosed => take(fields).map(|(fields, rest)| (Self::SessionClosed(fields), rest)),
             Kind::SchemaVersion => take(fields).map(|(fields, rest)| (Self::SchemaVersion(fields), rest)),
             Kind::Gap => take(fields).map(|(fields, rest)| (Self::Gap(fields), rest)),
+            Kind::ClockStep => take(fields).map(|(fields, rest)| (Self::ClockStep(fields), rest)),
         };
         match decoded {
             Some((record, [])) => Ok(record),
@@ -274,7 +297,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decoding_any_bytes_never_panics_and_what_decodes_encodes_back(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 1..=5_u8) {
+        fn decoding_any_bytes_never_panics_and_what_decodes_encodes_back(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 1..=6_u8) {
             let mut payload = vec![kind, 1];
             payload.extend(bytes);
             if let Ok(record) = Record::decode(&payload) {
@@ -298,12 +321,13 @@ mod tests {
 
     /// A record of each version of each kind that was ever written. One that is missing here, or can't be read any
     /// more, fails the test below.
-    const EVERY_VERSION: [(Kind, u8, &[u8]); 5] = [
+    const EVERY_VERSION: [(Kind, u8, &[u8]); 6] = [
         (Kind::Request, 1, &[0x04, 0, 1, b'r', 0, 0, 1, b'p', 2]),
         (Kind::Session, 1, &[0, 1, b's', 1, b'p', 2, 0, 0, 0, 0, 0]),
         (Kind::SessionClosed, 1, &[0, 1, b's', 0xd8, 0x04]),
         (Kind::SchemaVersion, 1, &[2, 1, b'p', 1, b'u', 1, b'm', 1, 1, b'{', 1, b'h', 0]),
         (Kind::Gap, 1, &[2, 4, 7]),
+        (Kind::ClockStep, 1, &[4, 2, 1]),
     ];
 
     #[test]

@@ -8,12 +8,13 @@ use super::fence::AsymmetricFence;
 use super::gap::GapCounter;
 use super::packing::{self, WORD_BYTES};
 use super::refusal::Refusal;
+use super::single_events::{SINGLE_EVENTS_MAX, SingleEvents};
 use crate::event::Event;
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// How many bytes an event counts for, where the channel's size is given in events. A typical request takes 190.
 const EVENT_BYTES: usize = 256;
@@ -23,10 +24,8 @@ const BLOCK_BYTES_MAX: usize = 32 * 1024;
 /// The smallest block.
 const BLOCK_BYTES_MIN: usize = 1024;
 /// How many blocks a channel has at least, where blocks are smaller than the largest: each recording thread occupies
-/// one.
+/// one, and further threads record more slowly, in blocks of their own.
 const BLOCKS_MIN: usize = 64;
-/// How many events may wait in blocks of their own.
-const SINGLE_EVENTS_MAX: usize = 1024;
 /// Events are accepted.
 const OPEN: u8 = 0;
 /// New events are refused; the appender takes what was accepted before.
@@ -44,9 +43,7 @@ pub(crate) struct Channel {
     /// Blocks on their way to the appender. Each comes once, when its owner begins to write it.
     to_appender: (Sender<Arc<Block>>, Receiver<Arc<Block>>),
     event_words_max: usize,
-    /// How many words the events in blocks of their own take that wait, and how many they may take.
-    single_event_words: AtomicUsize,
-    single_event_words_max: usize,
+    singles: SingleEvents,
     lanes: Mutex<Lanes>,
     /// Events that were handed over in blocks of their own.
     accepted_singly: AtomicU64,
@@ -103,8 +100,7 @@ impl Channel {
             pool,
             to_appender: crossbeam_channel::bounded(blocks + SINGLE_EVENTS_MAX),
             event_words_max: event_bytes_max / WORD_BYTES,
-            single_event_words: AtomicUsize::new(0),
-            single_event_words_max: bytes.max(event_bytes_max) / WORD_BYTES,
+            singles: SingleEvents::new(bytes.max(event_bytes_max) / WORD_BYTES),
             lanes: Mutex::default(),
             accepted_singly: AtomicU64::new(0),
             taken: TakenCount::default(),
@@ -137,7 +133,7 @@ impl Channel {
     }
 
     /// Hands over an event in a block of its own, because the event is too large to share a block, or its thread has no
-    /// lane. This allocates, which may make a system call.
+    /// lane: the thread is ending, or there are more threads than blocks. This allocates, which may make a system call.
     #[cold]
     pub(super) fn offer_in_own_block(&self, event: &Event<'_>) -> Result<(), Refusal> {
         let words = packing::pack(event, &[]);
@@ -145,16 +141,11 @@ impl Channel {
             let (bytes, bytes_max) = (words * WORD_BYTES, self.event_words_max * WORD_BYTES);
             return Err(Refusal::TooLarge { bytes, bytes_max });
         }
-        let words_before = self.single_event_words.fetch_add(words, Ordering::Relaxed);
-        if words_before + words > self.single_event_words_max {
-            self.single_event_words.fetch_sub(words, Ordering::Relaxed);
+        if !self.singles.reserve(words) {
             return Err(Refusal::Full);
         }
         let block = Arc::new(Block::for_single_event(words, |memory| _ = packing::pack(event, memory)));
-        if self.to_appender.0.try_send(Arc::clone(&block)).is_err() {
-            self.single_event_words.fetch_sub(words, Ordering::Relaxed);
-            return Err(Refusal::Full);
-        }
+        let block = self.send(block).ok_or(Refusal::Full)?;
         self.check_published(&block)?;
         self.accepted_singly.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -175,9 +166,20 @@ impl Channel {
     /// Tells the appender of a block that its owner is about to write.
     pub(super) fn hand_over(&self, block: Arc<Block>) -> Option<Arc<Block>> {
         block.restart();
-        // The queue has room for every block, and for a few more.
-        self.to_appender.0.try_send(Arc::clone(&block)).ok()?;
-        Some(block)
+        self.send(block)
+    }
+
+    /// Sends a block to the appender. The queue has room for each block of the pool, which is in it once at most, and
+    /// for each event in a block of its own. `None` if it should have none all the same: the block is not lost then, but
+    /// free again.
+    fn send(&self, block: Arc<Block>) -> Option<Arc<Block>> {
+        match self.to_appender.0.try_send(Arc::clone(&block)) {
+            Ok(()) => Some(block),
+            Err(_) => {
+                self.recycle(block);
+                None
+            }
+        }
     }
 
     /// By the owner of a finished block, who does not want the block back.
@@ -193,7 +195,7 @@ impl Channel {
             // The pool has room for all its blocks.
             let _ = self.pool.0.try_send(block);
         } else {
-            self.single_event_words.fetch_sub(block.len(), Ordering::Relaxed);
+            self.singles.release(block.len());
         }
     }
 
@@ -231,6 +233,11 @@ impl Channel {
     /// abandoned.
     pub(crate) fn dropped(&self) -> u64 {
         self.gap.total() + if self.is_abandoned() { self.waiting() } else { 0 }
+    }
+
+    /// How many of these no gap in the log tells of: none, once an appender that ended by itself had room for it.
+    pub(crate) fn dropped_untold(&self) -> u64 {
+        self.gap.untaken() + if self.is_abandoned() { self.waiting() } else { 0 }
     }
 
     fn waiting(&self) -> u64 {
@@ -279,5 +286,31 @@ impl Channel {
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel").field("queued", &self.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All blocks that are free, handed over.
+    fn take_all(channel: &Channel) -> Vec<Arc<Block>> {
+        std::iter::from_fn(|| channel.take_block()).collect()
+    }
+
+    #[test]
+    fn a_queue_without_room_costs_no_block() {
+        let channel = Channel::new(16, 4_000);
+        let mut blocks = take_all(&channel);
+        let (all, read) = (blocks.len(), channel.new_blocks().count());
+        assert!(all > 1 && read == all);
+        let of_a_lane = blocks.pop().unwrap();
+        blocks.into_iter().for_each(|block| channel.recycle(block));
+        // Nothing takes more than its room; here something does.
+        while channel.to_appender.0.try_send(Arc::new(Block::for_single_event(1, |_| ()))).is_ok() {}
+        assert!((0..all).all(|_| channel.take_block().is_none()));
+        assert!(channel.hand_over(of_a_lane).is_none());
+        assert!(channel.new_blocks().count() >= all);
+        assert_eq!(take_all(&channel).len(), all);
     }
 }

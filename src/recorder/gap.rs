@@ -28,11 +28,25 @@ impl GapCounter {
     /// Counts dropped events, as of now.
     pub(crate) fn add(&self, events: u64) {
         let now = now_ms();
-        // The times come before the count: whoever takes the count finds times that reach at least as far.
-        self.first_ts.fetch_min(now, Ordering::Relaxed);
-        self.last_ts.fetch_max(now, Ordering::Relaxed);
-        self.untaken.fetch_add(events, Ordering::Release);
+        self.add_between(events, now, now);
+    }
+
+    /// Counts events that were dropped at some time between these two.
+    pub(crate) fn add_between(&self, events: u64, from_ts: i64, to_ts: i64) {
+        self.leave(GapRecord { from_ts, to_ts, events });
         self.dropped_total.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Puts a gap back that was taken and could not be recorded.
+    pub(crate) fn put_back(&self, gap: GapRecord) {
+        self.leave(gap);
+    }
+
+    fn leave(&self, gap: GapRecord) {
+        // The times come before the count: whoever takes the count finds times that reach at least as far.
+        self.first_ts.fetch_min(gap.from_ts, Ordering::Relaxed);
+        self.last_ts.fetch_max(gap.to_ts, Ordering::Relaxed);
+        self.untaken.fetch_add(gap.events, Ordering::Release);
     }
 
     /// How many were dropped since the store was opened.
@@ -40,9 +54,9 @@ impl GapCounter {
         self.dropped_total.load(Ordering::Relaxed)
     }
 
-    /// Whether any event was dropped since the count was last taken.
-    pub(crate) fn any_untaken(&self) -> bool {
-        self.untaken.load(Ordering::Relaxed) > 0
+    /// How many events were dropped since the count was last taken.
+    pub(crate) fn untaken(&self) -> u64 {
+        self.untaken.load(Ordering::Relaxed)
     }
 
     /// The gap since the last call; `None` if no event was dropped.
@@ -77,6 +91,19 @@ mod tests {
         assert!(taken.from_ts <= taken.to_ts && taken.from_ts > 1_600_000_000_000);
         assert_eq!(gap.take(), None);
         assert_eq!(gap.total(), 5);
+    }
+
+    #[test]
+    fn what_was_missed_before_keeps_its_times_and_what_is_put_back_counts_once() {
+        let gap = GapCounter::new();
+        gap.add_between(4, 1_000, 2_000);
+        let taken = gap.take().unwrap();
+        assert_eq!((taken.events, taken.from_ts, taken.to_ts), (4, 1_000, 2_000));
+        gap.put_back(taken);
+        gap.add_between(1, 3_000, 3_000);
+        let again = gap.take().unwrap();
+        assert_eq!((again.events, again.from_ts, again.to_ts), (5, 1_000, 3_000));
+        assert_eq!((gap.total(), gap.untaken()), (5, 0));
     }
 
     #[test]

@@ -54,7 +54,11 @@ pub(crate) fn offer<'a>(channel: &Arc<Channel>, event: &impl Observation<'a>) ->
         let mut lanes = lanes.borrow_mut();
         match &mut lanes.latest {
             Some(lane) if lane.is_for(channel) => lane.write(channel, event),
-            _ => lanes.find(channel)?.write(channel, event),
+            _ => match lanes.find(channel) {
+                Some(lane) => lane.write(channel, event),
+                // Other threads have all blocks, and keep them as long as they live, also those that are idle.
+                None => channel.offer_in_own_block(&(*event).into()),
+            },
         }
     });
     // There is no lane for a thread that records while its thread-local storage is being destroyed.
@@ -62,24 +66,24 @@ pub(crate) fn offer<'a>(channel: &Arc<Channel>, event: &impl Observation<'a>) ->
 }
 
 impl Lanes {
-    /// This thread's lane for that channel, which is the latest from now on.
+    /// This thread's lane for that channel, which is the latest from now on. `None`: no block is free.
     #[cold]
-    fn find(&mut self, channel: &Arc<Channel>) -> Result<&mut Lane, Refusal> {
+    fn find(&mut self, channel: &Arc<Channel>) -> Option<&mut Lane> {
         self.others.extend(self.latest.take());
         self.others.retain(|lane| lane.channel.strong_count() > 0);
         let lane = match self.others.iter().position(|lane| lane.is_for(channel)) {
             Some(place) => self.others.swap_remove(place),
             None => Lane::new(channel)?,
         };
-        Ok(self.latest.insert(lane))
+        Some(self.latest.insert(lane))
     }
 }
 
 impl Lane {
-    fn new(channel: &Arc<Channel>) -> Result<Self, Refusal> {
-        let block = channel.take_block().ok_or(Refusal::Full)?;
+    fn new(channel: &Arc<Channel>) -> Option<Self> {
+        let block = channel.take_block()?;
         let (memory, room) = block.place();
-        Ok(Self {
+        Some(Self {
             channel: Arc::downgrade(channel),
             memory: Arc::clone(memory),
             room,

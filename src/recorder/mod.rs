@@ -28,6 +28,7 @@ pub(crate) mod recorder;
 #[cfg(test)]
 mod recorder_tests;
 pub(crate) mod refusal;
+mod single_events;
 mod unpacking;
 
 pub use recorder::Recorder;

@@ -63,6 +63,17 @@ impl Recorder {
         lane::offer(&self.channel, &event).map_err(|reason| Refused { event: event.into(), reason })
     }
 
+    /// Says that so many events were never handed over, since there was no store to take them: they count as
+    /// [dropped](crate::Stats::dropped), and a gap in the log tells of them, from when to when (Unix milliseconds).
+    ///
+    /// For who goes on while a store can't be opened, so that its numbers are complete or say what is missing. Does nothing
+    /// for no events.
+    pub fn note_missed(&self, events: u64, from_ts: i64, to_ts: i64) {
+        if events > 0 {
+            self.channel.gap.add_between(events, from_ts, to_ts.max(from_ts));
+        }
+    }
+
     #[cold]
     fn wait_or_drop(&self, event: &Event<'_>, mut refusal: Refusal) -> bool {
         let start = Instant::now();

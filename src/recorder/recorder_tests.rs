@@ -7,6 +7,7 @@ use super::refusal::{Refusal, Refused};
 use crate::event::{Event, Request};
 use std::sync::Arc;
 use std::time::Duration;
+
 fn recorder(events: usize, wait: Duration) -> Recorder {
     Recorder::new(Arc::new(Channel::new(events, 4000)), wait)
 }
@@ -111,6 +112,62 @@ fn the_room_of_large_events_comes_back_whatever_their_size() {
             assert_eq!(intake.take(|_| ()), 1, "{length} bytes");
         }
     }
+}
+
+/// Hands over as many events as are taken without a look of the appender; returns how many.
+fn fill(recorder: &Recorder, event: Request<'_>) -> u64 {
+    (0..).take_while(|_| recorder.try_record(event).is_ok()).count() as u64
+}
+
+/// What a thread returns that lives for this alone. Its blocks are free again once the appender has looked.
+fn in_thread<T: Send>(act: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(act).join().unwrap())
+}
+
+#[test]
+fn no_number_of_large_events_costs_the_channel_a_block() {
+    // The bytes of the largest event are a bound that lets thousands of smaller ones wait.
+    let recorder = Recorder::new(Arc::new(Channel::new(1024, 4 << 20)), Duration::ZERO);
+    let mut intake = Intake::new(Arc::clone(&recorder.channel));
+    let room = in_thread(|| fill(&recorder, request()));
+    assert_eq!(intake.take(|_| ()), room);
+    let long = "x".repeat(2100);
+    let mut large = request();
+    large.target = Some(&long);
+    for _ in 0..3 {
+        let waiting = in_thread(|| {
+            // A block of its own, full when nothing more fits; then it wants its next one, and others their first.
+            recorder.try_record(request()).unwrap();
+            let large = fill(&recorder, large);
+            assert!(large > 1000, "{large} large events wait");
+            let others: u64 = (0..8).map(|_| in_thread(|| fill(&recorder, request()))).sum();
+            1 + large + others + fill(&recorder, request())
+        });
+        assert_eq!(intake.take(|_| ()), waiting);
+        assert_eq!(recorder.channel.len(), 0);
+        assert_eq!(in_thread(|| fill(&recorder, request())), room, "the room of a channel that is empty again");
+        assert_eq!(intake.take(|_| ()), room);
+    }
+}
+
+#[test]
+fn more_threads_than_blocks_record_all_the_same() {
+    const THREADS: usize = 100;
+    let recorder = Recorder::new(Arc::new(Channel::new(1024, 4 << 20)), Duration::ZERO);
+    let mut intake = Intake::new(Arc::clone(&recorder.channel));
+    let all_recorded = std::sync::Barrier::new(THREADS + 1);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let is_taken = recorder.record(request());
+                all_recorded.wait();
+                assert!(is_taken);
+            });
+        }
+        // No thread ends before each has recorded.
+        all_recorded.wait();
+    });
+    assert_eq!(take(&mut intake), THREADS as u64);
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub(super) fn prepare(
         log: Arc::clone(&shared.log),
         progress: Arc::clone(&shared.progress),
         health: Arc::clone(&shared.health),
+        clock: shared.clock.clone(),
         give_up: Arc::clone(&shared.give_up),
     };
     let counted_as_folded = match opening.database {
@@ -41,7 +42,7 @@ pub(super) fn prepare(
         // Nobody knows what is folded, and the segments that were kept may be more than the log may hold.
         Database::Corrupt(_) => opening.last_sequence,
     };
-    Appender::new(handles, config, opening.writer_id, opening.last_sequence, counted_as_folded)
+    Appender::new(handles, config, opening.writer_id, opening.last_sequence, counted_as_folded, opening.clock_step)
 }
 
 /// Starts the thread. It ends when the channel is closed and empty. If it dies, recorders are refused, and nobody waits

@@ -7,9 +7,14 @@ use super::check_log::LogState;
 use super::finding::{Finding, Severity};
 use super::writer_lock;
 use crate::ground::error::{AtPath, IndexError, PathError};
+use crate::ground::machine_clock::{MachineClock, Moment};
+use crate::index::age_table;
 use crate::index::database::DATABASE_NAME;
 use crate::index::migration::is_copy;
+use crate::query::clock_steps::ClockStepTotals;
 use crate::query::database::Query;
+use crate::query::filter::TimeRange;
+use crate::query::totals::Totals;
 use serde::Serialize;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -41,6 +46,11 @@ pub struct CheckReport {
     pub quarantined: Option<i64>,
     /// Records of a newer mcplog that wait for one that knows them: in the database, and in the log beyond what is folded.
     pub newer_records: Option<i64>,
+    /// How many times the clock was set by more than a minute.
+    pub clock_steps: Option<i64>,
+    /// How far the clock is ahead of the time by which things expire, in milliseconds; behind, if negative. `None`: they
+    /// agree, or nothing expires by its age.
+    pub clock_ahead_ms: Option<i64>,
     /// Files in `quarantine/`.
     pub quarantine_files: u64,
     /// What there is to say, in the order in which it was found.
@@ -73,44 +83,64 @@ pub enum CheckedPart {
 ///
 /// # Errors
 /// There is no store, or the directory can't be read. What is wrong with a store is no error but a finding.
-pub fn check(dir: &Path, quick: bool, mut progress: impl FnMut(CheckProgress)) -> Result<CheckReport, PathError> {
+pub fn check(dir: &Path, quick: bool, progress: impl FnMut(CheckProgress)) -> Result<CheckReport, PathError> {
+    check_at(dir, quick, MachineClock::new().now(), progress)
+}
+
+pub(super) fn check_at(
+    dir: &Path,
+    quick: bool,
+    now: Moment,
+    mut progress: impl FnMut(CheckProgress),
+) -> Result<CheckReport, PathError> {
     let wal_dir = dir.join("wal");
     std::fs::read_dir(&wal_dir).at("read directory", &wal_dir)?;
     let mut findings = Vec::new();
     check_private(dir, &mut findings)?;
     progress(CheckProgress { part: CheckedPart::Database, log_done: 0.0 });
     // The database before the log: what is folded meanwhile was in the log that is read now.
-    let database = check_database(dir, quick, &mut findings);
+    let database = check_database(dir, quick, now, &mut findings);
     let in_use = writer_lock::is_held(dir);
-    let folded = database.as_ref().map_or(0, |totals| totals.checkpoint.map_or(0, |checkpoint| checkpoint.sequence));
+    let folded =
+        database.as_ref().map_or(0, |found| found.totals.checkpoint.map_or(0, |checkpoint| checkpoint.sequence));
     let log = LogState::read(&wal_dir, in_use, u64::try_from(folded).unwrap_or(0), &mut findings, &mut |done| {
         progress(CheckProgress { part: CheckedPart::Log, log_done: done });
     })?;
     let unfolded_newer = i64::try_from(log.unfolded_newer_records).unwrap_or(i64::MAX);
-    let newer_records = database.as_ref().map(|totals| totals.newer_records.saturating_add(unfolded_newer));
+    let newer_records = database.as_ref().map(|found| found.totals.newer_records.saturating_add(unfolded_newer));
     find_newer(dir, newer_records.unwrap_or(unfolded_newer), &mut findings);
     find_copies(dir, &mut findings)?;
     let quarantine_dir = dir.join("quarantine");
     let quarantine_files = std::fs::read_dir(&quarantine_dir).map_or(0, |entries| entries.count() as u64);
+    let totals = database.as_ref().map(|found| &found.totals);
     Ok(CheckReport {
         in_use,
         segments: log.segments,
         log_bytes: log.bytes,
         records: log.records,
         unfolded_records: log.unfolded_records,
-        requests: database.as_ref().map(|totals| totals.requests),
-        sessions: database.as_ref().map(|totals| totals.sessions),
-        database_bytes: database.as_ref().map(|totals| totals.database_bytes),
-        dropped_events: database.as_ref().map(|totals| totals.dropped),
-        quarantined: database.as_ref().map(|totals| totals.quarantined),
+        requests: totals.map(|totals| totals.requests),
+        sessions: totals.map(|totals| totals.sessions),
+        database_bytes: totals.map(|totals| totals.database_bytes),
+        dropped_events: totals.map(|totals| totals.dropped),
+        quarantined: totals.map(|totals| totals.quarantined),
         newer_records,
+        clock_steps: database.as_ref().map(|found| found.clock_steps.steps),
+        clock_ahead_ms: database.as_ref().and_then(|found| found.clock_ahead_ms),
         quarantine_files,
         verdict: findings.iter().map(|finding| finding.severity).max().unwrap_or_default(),
         findings,
     })
 }
 
-fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Option<crate::query::totals::Totals> {
+/// What the database says of itself and of the clock.
+struct FoundDatabase {
+    totals: Totals,
+    clock_steps: ClockStepTotals,
+    clock_ahead_ms: Option<i64>,
+}
+
+fn check_database(dir: &Path, quick: bool, now: Moment, findings: &mut Vec<Finding>) -> Option<FoundDatabase> {
     let path = dir.join(DATABASE_NAME);
     let mut find = |severity, text: String| findings.push(Finding { severity, path: path.clone(), offset: None, text });
     let advice = "`mcplog rebuild` makes a new database from the segments that are kept";
@@ -141,7 +171,17 @@ fn check_database(dir: &Path, quick: bool, findings: &mut Vec<Finding>) -> Optio
         }
         Err(error) => find(Severity::Damaged, error.to_string()),
     }
-    query.totals().inspect_err(|error| find(Severity::Damaged, error.to_string())).ok()
+    let read = || -> Result<_, IndexError> {
+        let clock_steps = query.clock_step_totals(TimeRange::default())?;
+        let held_back = query.read_with(|connection| age_table::held_back(connection, now))?;
+        Ok((query.totals()?, clock_steps, held_back))
+    };
+    let (totals, clock_steps, held_back) =
+        read().inspect_err(|error| find(Severity::Damaged, error.to_string())).ok()?;
+    if let Some(held_back) = held_back {
+        find(Severity::Unfinished, held_back.to_string());
+    }
+    Some(FoundDatabase { totals, clock_steps, clock_ahead_ms: held_back.map(|held_back| held_back.ahead_ms) })
 }
 
 /// Says how many records wait for a newer build. That is nothing wrong with the store.

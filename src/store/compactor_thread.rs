@@ -29,6 +29,7 @@ pub(super) fn start(
         finish: Arc::clone(&shared.finish),
         give_up: Arc::clone(&shared.give_up),
         decode,
+        clock: shared.clock.clone(),
     };
     let checkpoint = database.checkpoint();
     let work: Box<dyn FnOnce() + Send> = match database {

@@ -7,12 +7,13 @@ use super::repair_report;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError};
 use crate::ground::health::HealthBoard;
+use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::private_dir::create_private_dir;
 use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
-use crate::record::record::Decoder;
+use crate::record::record::{ClockStepRecord, Decoder};
 use crate::segment::quarantine::Note;
 use crate::segment::recovery::{RecoveredLog, SealedSegment, recover};
 use crate::segment::segment_list::{LogSegment, SegmentList};
@@ -28,6 +29,9 @@ pub(super) struct Opening {
     pub(super) log: Arc<SegmentList>,
     pub(super) progress: Arc<StoreProgress>,
     pub(super) health: Arc<HealthBoard>,
+    pub(super) clock: MachineClock,
+    /// The step that the clock made while nobody had the store open, as far as that can be known.
+    pub(super) clock_step: Option<ClockStepRecord>,
     pub(super) database: Database,
     pub(super) writer_id: WriterId,
     /// The last sequence number in use.
@@ -43,12 +47,13 @@ pub(super) struct Opening {
 
 impl Opening {
     /// Opens everything, in an order in which a log or a database of a newer version leaves everything as it is.
-    pub(super) fn of(config: &Config, decode: Decoder) -> Result<Self, OpenError> {
+    pub(super) fn of(config: &Config, decode: Decoder, clock: MachineClock) -> Result<Self, OpenError> {
         let lock = Arc::new(StoreLock::acquire(&config.dir)?);
         let wal_dir = config.wal_dir();
         create_private_dir(&wal_dir)?;
         let survey = Survey::of(&wal_dir)?;
         let database = Database::open(config)?;
+        let clock_step = database.clock_step(clock.now().wall_ms)?;
         let folded = database.folded();
         let recovered = recover(survey, &config.quarantine_dir(), folded.map(|(writer, at)| (writer, at.sequence)))?;
         let checkpoint = database.checkpoint();
@@ -71,6 +76,8 @@ impl Opening {
             log: Arc::new(log),
             progress: Arc::new(progress),
             health: Arc::new(health),
+            clock,
+            clock_step,
             database,
             writer_id,
             last_sequence,
@@ -118,6 +125,13 @@ impl Database {
         match self {
             Self::Ready { newer_records, .. } => *newer_records,
             Self::Corrupt(_) => 0,
+        }
+    }
+
+    fn clock_step(&self, clock_ms: i64) -> Result<Option<ClockStepRecord>, IndexError> {
+        match self {
+            Self::Ready { index, .. } => index.step_back_between_runs(clock_ms),
+            Self::Corrupt(_) => Ok(None),
         }
     }
 

@@ -5,6 +5,7 @@
 use super::opening::Opening;
 use crate::ground::config::Config;
 use crate::ground::health::HealthBoard;
+use crate::ground::machine_clock::MachineClock;
 use crate::ground::store_progress::StoreProgress;
 use crate::recorder::channel::Channel;
 use crate::segment::segment_list::SegmentList;
@@ -18,6 +19,7 @@ pub(super) struct Shared {
     pub(super) log: Arc<SegmentList>,
     pub(super) progress: Arc<StoreProgress>,
     pub(super) health: Arc<HealthBoard>,
+    pub(super) clock: MachineClock,
     /// Set when nothing more will be appended: the compactor folds the rest and ends.
     pub(super) finish: Arc<AtomicBool>,
     /// Set when shutting down takes too long: the threads end as soon as they can.
@@ -32,6 +34,7 @@ impl Shared {
             log: Arc::clone(&opening.log),
             progress: Arc::clone(&opening.progress),
             health: Arc::clone(&opening.health),
+            clock: opening.clock.clone(),
             finish: Arc::new(AtomicBool::new(false)),
             give_up: Arc::new(AtomicBool::new(false)),
         }

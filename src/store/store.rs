@@ -9,6 +9,7 @@ use super::shared::Shared;
 use super::threads::Threads;
 use crate::ground::config::Config;
 use crate::ground::error::{OpenError, WaitError};
+use crate::ground::machine_clock::MachineClock;
 use crate::ground::stats::{ShutdownReport, Stats};
 use crate::ground::store_progress::Ticket;
 use crate::index::database::DATABASE_NAME;
@@ -48,12 +49,17 @@ impl Store {
 
     /// The same as a build that reads payloads like this.
     pub(crate) fn open_with(config: Config, decode: Decoder) -> Result<Self, OpenError> {
-        config.validate()?;
-        file_limit::as_an_error(|| Self::start(config, decode))
+        Self::open_by(config, decode, MachineClock::new())
     }
 
-    fn start(config: Config, decode: Decoder) -> Result<Self, OpenError> {
-        let opening = Opening::of(&config, decode)?;
+    /// The same by that clock.
+    pub(crate) fn open_by(config: Config, decode: Decoder, clock: MachineClock) -> Result<Self, OpenError> {
+        config.validate()?;
+        file_limit::as_an_error(|| Self::start(config, decode, clock))
+    }
+
+    fn start(config: Config, decode: Decoder, clock: MachineClock) -> Result<Self, OpenError> {
+        let opening = Opening::of(&config, decode, clock)?;
         let shared = Shared::new(&config, &opening);
         let cut_bytes = opening.cut_bytes;
         let threads = Threads::start(&config, &shared, opening)?;
@@ -116,6 +122,7 @@ impl Store {
             lag_records,
             poisoned_segments: self.shared.progress.poisoned_segments(),
             newer_records: self.shared.progress.newer_records(),
+            clock_steps: self.shared.progress.clock_steps(),
             cut_bytes: self.cut_bytes,
             lag_ms: if lag_records == 0 { 0 } else { self.shared.progress.caught_up_ms_ago() },
             health: self.shared.health.get(),
@@ -151,6 +158,7 @@ impl Store {
             appended: self.shared.progress.appended_events(),
             folded: self.shared.progress.folded_events(),
             dropped: self.shared.channel.dropped(),
+            dropped_untold: self.shared.channel.dropped_untold(),
             left_in_log: self.shared.progress.appended().0.saturating_sub(self.shared.progress.folded().0),
             health: self.shared.health.get(),
         }

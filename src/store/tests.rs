@@ -1,6 +1,7 @@
 //! Faults that only a test can order: syncs that fail, threads that panic. What the store says then, what it keeps, and
 //! what the next one who opens it finds.
 
+mod clock_tests;
 #[path = "../../tests/fixture/src/lib.rs"]
 #[allow(
     dead_code,
@@ -11,6 +12,7 @@
 )]
 mod fixture;
 mod newer_tests;
+mod room_tests;
 mod trouble_tests;
 
 use crate::ground::config::Config;
@@ -355,11 +357,14 @@ fn a_thread_that_panics_is_told_and_nothing_hangs() {
         let report = fixture.shut_down();
         assert_eq!(report.appended + report.dropped, 2100, "{spot:?}: {report:?}");
         assert!(spot == Spot::Append || report.dropped == 0, "{spot:?}: {report:?}");
+        assert_eq!(report.dropped_untold, report.dropped, "{spot:?}: who would have told is dead");
         fixture.reopen();
+        fixture.recorder().note_missed(report.dropped_untold, 1_000, 2_000);
         fixture.store().wait_folded(PATIENCE).unwrap();
-        fixture.shut_down();
-        let rows = Query::open(&fixture.config.dir).unwrap().totals().unwrap().requests;
-        assert_eq!(rows as u64, report.appended, "{spot:?}");
+        let report_after = fixture.shut_down();
+        assert_eq!((report_after.dropped, report_after.dropped_untold), (report.dropped, 0), "{spot:?}");
+        let totals = Query::open(&fixture.config.dir).unwrap().totals().unwrap();
+        assert_eq!((totals.requests as u64, totals.dropped as u64), (report.appended, report.dropped), "{spot:?}");
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Copied from `src/`.
-const FILES: [&str; 31] = [
+const FILES: [&str; 32] = [
     "event/code.rs",
     "event/detail.rs",
     "event/event.rs",
@@ -35,11 +35,12 @@ const FILES: [&str; 31] = [
     "recorder/intake.rs",
     "recorder/lane.rs",
     "recorder/packing.rs",
+    "recorder/single_events.rs",
     "recorder/unpacking.rs",
 ];
 
 /// What is replaced in them. Each must occur somewhere: a pattern that has gone stale replaces nothing.
-const REPLACEMENTS: [(&str, &str); 23] = [
+const REPLACEMENTS: [(&str, &str); 24] = [
     ("std::sync::atomic", "loom::sync::atomic"),
     ("std::thread::yield_now", "loom::thread::yield_now"),
     ("use std::thread::Thread", "use crate::mailbox::Thread"),
@@ -79,6 +80,8 @@ const REPLACEMENTS: [(&str, &str); 23] = [
     ("self.published.store(end as u64, Ordering::Release)", "_ = self.published.swap(end as u64, Ordering::Release)"),
     // So small that two events fill a block: more interleavings of its life, fewer of writing it.
     ("const BLOCK_BYTES_MIN: usize = 1024", "const BLOCK_BYTES_MIN: usize = 64"),
+    // So few that the queue to the appender gets full.
+    ("pub(super) const SINGLE_EVENTS_MAX: usize = 1024", "pub(super) const SINGLE_EVENTS_MAX: usize = 1"),
 ];
 
 fn main() {

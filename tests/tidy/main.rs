@@ -96,6 +96,11 @@ fn unsafe_is_in_named_files_and_each_use_has_its_proof() {
 }
 
 #[test]
+fn nothing_that_is_printed_can_end_the_process() {
+    none(&text::printing_that_may_panic(&TREE));
+}
+
+#[test]
 fn a_fault_that_tests_order_takes_one_line_where_it_strikes() {
     none(&text::faults_in_more_than_a_line(&TREE));
 }

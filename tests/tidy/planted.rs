@@ -332,6 +332,19 @@ fn a_fault_in_several_lines_is_caught() {
 }
 
 #[test]
+fn printing_that_ends_the_process_is_caught() {
+    let printing = |path, code| text::printing_that_may_panic(&Tree::made_up([(path, code)]));
+    for code in ["fn f() { println!(\"a\") }", "fn f() { anstream::eprint!(\"a\") }", "fn f() {\n    dbg!(1);\n}"] {
+        caught(&printing("tools/one/src/a.rs", code), &["tools/one/src/a.rs:", "panics"]);
+        assert_eq!(printing("tools/one/tests/a.rs", code), [""; 0]);
+        assert_eq!(printing("examples/a.rs", code), [""; 0]);
+    }
+    let fine =
+        "// No println!\nfn f() { let _ = writeln!(err, \"a\"); }\n#[cfg(test)]\nmod tests { fn f() { println!() } }\n";
+    assert_eq!(printing("src/a.rs", fine), [""; 0]);
+}
+
+#[test]
 fn what_is_left_for_later_and_a_long_file_are_caught() {
     let later = concat!("fn f() { to", "do!() }");
     caught(&text::left_for_later(&tree(&[("src/a.rs", later)])), &["src/a.rs", "do!("]);

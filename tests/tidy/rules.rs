@@ -93,6 +93,9 @@ pub(crate) const MAY_BE_UNSAFE: [&str; 2] = [
 pub(crate) const FAULT_FILES: [&str; 4] =
     ["src/ground/mod.rs", "src/ground/sabotage.rs", "src/ground/sabotage/orders.rs", "src/index/fault.rs"];
 
+/// What prints and panics where that fails: a reader that went away or a full device would end the process.
+pub(crate) const PANICKING_PRINTERS: [&str; 5] = ["println!", "print!", "eprintln!", "eprint!", "dbg!"];
+
 /// Lines that a file may have before its tests. The wish is 400.
 pub(crate) const LINES_MAX: usize = 450;
 

@@ -3,7 +3,7 @@
 //! Pure.
 
 use crate::graph::Graph;
-use crate::rules::{FAULT_FILES, LINES_MAX, MAY_BE_UNSAFE};
+use crate::rules::{FAULT_FILES, LINES_MAX, MAY_BE_UNSAFE, PANICKING_PRINTERS};
 use crate::tree::Tree;
 use proc_macro2::{TokenStream, TokenTree};
 use std::str::FromStr;
@@ -81,6 +81,24 @@ pub(crate) fn faults_in_more_than_a_line(tree: &Tree) -> Vec<String> {
             let is_import = line.trim() == "use crate::ground::sabotage::{self, Spot};";
             if !is_import && !line.contains("sabotage::at(Spot::") && !line.trim_start().starts_with("//") {
                 messages.push(format!("{path}:{number} does more than to say where a fault may strike"));
+            }
+        }
+    }
+    messages
+}
+
+/// A message for each line of a program or a library that prints by a macro which panics where printing fails.
+pub(crate) fn printing_that_may_panic(tree: &Tree) -> Vec<String> {
+    let is_product = |path: &str| {
+        let in_source = path.starts_with("src/") || path.starts_with("tools/") && path.contains("/src/");
+        in_source && !path.contains("tests")
+    };
+    let mut messages = Vec::new();
+    for (path, text) in tree.rust_files().filter(|(path, _)| is_product(path)) {
+        let product = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        for (number, line) in (1..).zip(product.lines()).filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            if let Some(printer) = PANICKING_PRINTERS.iter().find(|printer| line.contains(*printer)) {
+                messages.push(format!("{path}:{number} prints by {printer}, which panics on a full device; see tools/terminal/src/output.rs"));
             }
         }
     }

@@ -106,11 +106,15 @@ fn sessions(events: &Events, counted: &[&Request]) -> Table {
 
 fn session_row(id: &String, events: &Events, counted: &[&Request]) -> String {
     let announced = events.sessions.iter().find(|session| session.id == *id);
-    let closed = events.closes.iter().find(|closed| closed.id == *id).map(|closed| closed.ended_at);
+    let closes: BTreeSet<i64> =
+        events.closes.iter().filter(|closed| closed.id == *id).map(|closed| closed.ended_at).collect();
     let requests: Vec<_> = counted.iter().filter(|request| request.session.as_ref() == Some(id)).collect();
-    let first = requests.iter().map(|request| request.ts).chain(closed).min();
+    let first = requests.iter().map(|request| request.ts).chain(closes.first().copied()).min();
     let started = announced.map(|session| session.started_at).or(first).expect("something named the session");
-    let last = requests.iter().map(|request| request.ts).max().unwrap_or(started);
+    let last = requests.iter().map(|request| request.ts).max();
+    // Whoever speaks later reopens; of several closes the first and the last are known.
+    let closed =
+        closes.first().into_iter().chain(closes.last()).find(|closed| last.is_none_or(|last| last <= **closed));
     let proxy = announced.map(|session| &session.proxy).or(requests.iter().map(|request| &request.proxy).min());
     let count = |count: usize| Some(count.to_string());
     let name = announced.and_then(|session| session.client_name.as_deref());
@@ -118,7 +122,7 @@ fn session_row(id: &String, events: &Events, counted: &[&Request]) -> String {
         Some(id.clone()),
         Some(proxy.cloned().unwrap_or_default()),
         Some(started.to_string()),
-        Some(last.to_string()),
+        Some(last.unwrap_or(started).to_string()),
         closed.map(|at| at.to_string()),
         name.map(str::to_owned),
         announced.and_then(|session| session.client_version.clone()),

@@ -12,8 +12,8 @@
 //! | `fold` | events into tables | `fold_model`, from the set of events |
 //! | `message_scanner` | reading JSON-RPC out of any bytes | `plain_messages`, by `serde_json`; itself, at every cut |
 //! | `event_stream` | the parser of server-sent events | `plain_events`, line by line; itself, at every cut |
-//! | `content_decoder` | undoing a body's coding | the same library's reading side; a limit on memory |
-//! | `observer` | exchanges with any bodies, in any order, ended in any way | one event for each call; limits on memory |
+//! | `content_decoder` | undoing a body's codings | other libraries, or their reading sides; a budget of memory |
+//! | `observer` | exchanges with any bodies, in any order, ended in any way | one event for each call; a budget of memory |
 //! | `wal_inspect_output` | what `wal-inspect` prints | what a terminal can stand |
 
 pub mod content;

@@ -1,12 +1,14 @@
 //! What must hold of an observer, whatever passes and however it ends.
 
 use crate::observer_script::{self, EXCHANGES_MAX, Head, Side, Step};
-use mcplog::event::{NAME_BYTES_MAX, Outcome, Transport};
+use mcplog::event::{NAME_BYTES_MAX, Note, Outcome, Transport};
 use mcplog::{Event, Request, Status};
+use mcplog_observe::read::Codings;
 use mcplog_observe::{
-    Clock, Counts, EXCHANGE_BYTES_MAX, End, Exchange, Observer, RequestHead, RequestReader, ResponseHead,
-    ResponseReader, SchemaQueue, SchemaResult, Sink, Surroundings,
+    BUDGET_BYTES, Budget, Clock, Counts, EXCHANGE_FREE_BYTES, End, Exchange, Observer, RequestHead, RequestReader,
+    ResponseHead, ResponseReader, SchemaQueue, SchemaResult, Sink, Surroundings,
 };
+use mcplog_packing::content_encoding;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -22,12 +24,17 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 pub fn check(input: &[u8]) {
     // What is set up once in a process and thread is set up now.
     static FIRST: OnceLock<()> = OnceLock::new();
-    FIRST.get_or_init(|| play(&[], &Arc::new(Rows::default())));
+    FIRST.get_or_init(|| play(&[], &Arc::new(Rows::default()), 0));
     let steps = observer_script::read(input);
+    // The last byte is a choice of its own, and the end of the script.
+    let budget_bytes = match input.last().copied().unwrap_or(0) {
+        0..192 => BUDGET_BYTES,
+        few => usize::from(few - 192) * 16 * 1024,
+    };
     let exchanges = steps.iter().filter(|step| matches!(step, Step::Begin(..))).count();
     let rows = Arc::new(Rows::default());
-    let memory = allocation_counter::measure(|| play(&steps, &rows));
-    let allowed = (OBSERVER_BYTES_MAX + exchanges * EXCHANGE_BYTES_MAX) as u64;
+    let memory = allocation_counter::measure(|| play(&steps, &rows, budget_bytes));
+    let allowed = (OBSERVER_BYTES_MAX + exchanges * EXCHANGE_FREE_BYTES + budget_bytes) as u64;
     assert!(memory.bytes_max <= allowed, "{} bytes held by {exchanges} exchanges", memory.bytes_max);
     assert_eq!(memory.bytes_current, 0, "nothing stays behind");
     rows.check();
@@ -82,6 +89,9 @@ fn check_request(request: &Request<'_>) {
     assert_eq!(request.tool_error == Some(true), outcome == Outcome::ToolError, "{request:?}");
     assert!(matches!(request.transport, Some(Transport::Http | Transport::Sse)), "{request:?}");
     assert!(request.endpoint.is_some(), "{request:?}");
+    let is_unread = request.notes.has(Note::Unread);
+    assert!(is_unread || request.error_code != Some("unreadable_response"), "{request:?}");
+    assert!(is_unread || request.method != "(unread)", "{request:?}");
     if let Some(cause) = request.cause {
         assert!(cause.len() <= NAME_BYTES_MAX && request.status == Status::Error, "{request:?}");
         assert!(matches!(request.error_code, Some("stream_broken" | "upstream_unreachable")), "{request:?}");
@@ -108,6 +118,10 @@ impl Clock for StillClock {
     }
 }
 
+fn codings(head: &Head) -> Codings {
+    head.ways.map_or(Codings::UNKNOWN, |ways| Codings::of([content_encoding(ways).as_str()]))
+}
+
 /// An exchange, and the readers of its two bodies.
 struct Played {
     exchange: Exchange,
@@ -128,7 +142,7 @@ impl Played {
             name: head.method,
         };
         let exchange = Exchange::begin(observer, observer.arrival(None, 1), &seen, TIME_LIMIT);
-        let request = exchange.is_post().then(|| RequestReader::new(head.coding));
+        let request = exchange.is_post().then(|| RequestReader::new(codings(head), &exchange));
         Self { exchange, request, response: None }
     }
 
@@ -137,7 +151,7 @@ impl Played {
             status: head.status,
             session: head.session,
             content_type: head.content_type,
-            coding: head.coding,
+            codings: codings(head),
         };
         self.exchange.on_response_head(&seen);
         self.response = ResponseReader::new(&seen, &self.exchange);
@@ -162,17 +176,21 @@ impl Played {
     }
 }
 
-fn play(steps: &[Step], rows: &Arc<Rows>) {
+fn play(steps: &[Step], rows: &Arc<Rows>, budget_bytes: usize) {
     let counts = Arc::new(Counts::default());
     let clock = Arc::new(StillClock { start: Instant::now(), seconds: AtomicU64::new(0) });
-    let observer = Observer::new(Surroundings {
-        proxy: "fuzzed".into(),
-        sink: rows.clone(),
-        schema: rows.clone(),
-        counts: counts.clone(),
-        clock: clock.clone(),
-        session_idle_ms: 1000,
-    });
+    let budget = Budget::new(budget_bytes);
+    let observer = Observer::within(
+        budget.clone(),
+        Surroundings {
+            proxy: "fuzzed".into(),
+            sink: rows.clone(),
+            schema: rows.clone(),
+            counts: counts.clone(),
+            clock: clock.clone(),
+            session_idle_ms: 1000,
+        },
+    );
     let mut exchanges: [Option<Played>; EXCHANGES_MAX] = Default::default();
     for step in steps {
         let exchange = match step {
@@ -201,7 +219,9 @@ fn play(steps: &[Step], rows: &Arc<Rows>) {
             (_, None) => {}
         }
     }
-    drop((exchanges, observer));
+    drop(exchanges);
+    assert_eq!(budget.taken(), 0, "the budget is whole again");
+    drop(observer);
     assert_eq!(counts.in_flight.get(), 0, "every call has ended");
     let recorded = counts.requests_ok.get() + counts.requests_error.get() + counts.requests_timeout.get();
     assert_eq!(recorded, rows.0.lock().expect("not poisoned").len() as u64, "and each is one row");

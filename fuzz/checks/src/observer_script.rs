@@ -3,11 +3,8 @@
 //! The script is made before it is played, so that what it takes in memory is not counted as the observer's.
 
 use crate::input::Input;
-use flate2::Compression;
-use flate2::write::{GzEncoder, ZlibEncoder};
-use mcplog_observe::read::Coding;
 use mcplog_observe::{End, Verb};
-use std::io::Write;
+use mcplog_packing::{Way, pack};
 
 /// How many exchanges a script has at most.
 pub(crate) const EXCHANGES_MAX: usize = 3;
@@ -33,7 +30,8 @@ pub(crate) struct Head {
     pub(crate) version: Option<&'static str>,
     pub(crate) method: Option<&'static str>,
     pub(crate) content_type: Option<&'static str>,
-    pub(crate) coding: Coding,
+    /// How the body is packed: one way on top of the other. `None` in a way that nobody knows.
+    pub(crate) ways: Option<&'static [Way]>,
 }
 
 /// One of the two bodies of an exchange.
@@ -110,7 +108,7 @@ const PHRASES: [&str; 36] = [
 pub(crate) fn read(input: &[u8]) -> Vec<Step> {
     let mut input = Input::new(input);
     let mut steps = Vec::new();
-    let mut codings = [[Coding::Identity; 2]; EXCHANGES_MAX];
+    let mut packed: [[Option<&'static [Way]>; 2]; EXCHANGES_MAX] = Default::default();
     let (mut begun, mut room) = (0, BODY_BYTES_MAX);
     while !input.is_empty() {
         let choice = input.u8();
@@ -118,13 +116,13 @@ pub(crate) fn read(input: &[u8]) -> Vec<Step> {
         steps.push(match choice % 10 {
             0 if begun < EXCHANGES_MAX => {
                 let head = head(&mut input);
-                codings[begun][0] = head.coding;
+                packed[begun][0] = head.ways;
                 begun += 1;
                 Step::Begin(begun - 1, head)
             }
             1 => {
                 let head = head(&mut input);
-                codings[exchange][1] = head.coding;
+                packed[exchange][1] = head.ways;
                 Step::ResponseHead(exchange, head)
             }
             2 => Step::RequestOver(exchange, input.u8() & 1 == 0),
@@ -135,7 +133,7 @@ pub(crate) fn read(input: &[u8]) -> Vec<Step> {
             7 if input.u8() < 32 => Step::Stop,
             _ => {
                 let side = if choice & 8 == 0 { Side::Request } else { Side::Response };
-                bytes(&mut input, exchange, side, codings[exchange][side as usize], &mut room)
+                bytes(&mut input, exchange, side, packed[exchange][side as usize], &mut room)
             }
         });
     }
@@ -157,9 +155,19 @@ fn head(input: &mut Input<'_>) -> Head {
             [Some("application/json"), Some("text/event-stream"), Some("Text/Event-Stream; charset=x"), None],
             second >> 4,
         ),
-        coding: [Coding::Identity, Coding::Identity, Coding::Gzip, Coding::Deflate, Coding::Unknown]
-            [usize::from(third) % 5],
+        ways: ways(usize::from(third)),
     }
+}
+
+fn ways(choice: usize) -> Option<&'static [Way]> {
+    const NONE: &[Way] = &[];
+    let families: [&[&[Way]]; 4] = [
+        &[NONE],
+        &[NONE],
+        &[&[Way::Gzip], &[Way::Brotli], &[Way::Zstd], &[Way::Gzip, Way::Brotli]],
+        &[&[Way::Zlib], &[Way::Bare], &[Way::Brotli], &[Way::Zstd, Way::Zlib, Way::Gzip]],
+    ];
+    families.get(choice % 5).map(|family| family[choice / 5 % family.len()])
 }
 
 fn end(choice: u8) -> End<'static> {
@@ -169,7 +177,7 @@ fn end(choice: u8) -> End<'static> {
 }
 
 /// The next bytes of a body: phrases or raw ones, perhaps many times, packed as the body is, or not.
-fn bytes(input: &mut Input<'_>, exchange: usize, side: Side, coding: Coding, room: &mut usize) -> Step {
+fn bytes(input: &mut Input<'_>, exchange: usize, side: Side, ways: Option<&[Way]>, room: &mut usize) -> Step {
     let (how, piece_bytes) = (input.u8(), usize::from(input.u16()) + 1);
     let raw = input.bytes();
     let mut bytes = if how & 1 == 0 {
@@ -178,26 +186,15 @@ fn bytes(input: &mut Input<'_>, exchange: usize, side: Side, coding: Coding, roo
         raw.to_vec()
     };
     let mut times = if how & 2 == 0 { 1 } else { usize::from(input.u16()) + 1 };
-    if how & 4 == 0 && coding != Coding::Identity && coding != Coding::Unknown {
+    if let Some(ways) = ways.filter(|ways| how & 4 == 0 && !ways.is_empty()) {
         // Packed in one piece, as a bomb is; it costs what it unpacks to.
         let content = bytes.repeat(times.min(*room / bytes.len().max(1)));
         *room -= content.len();
-        bytes = pack(coding, &content);
+        bytes = pack(ways, &content);
         times = 1;
     }
     let cost = bytes.len() + bytes.len().div_ceil(piece_bytes) * PIECE_BYTES_MIN;
     times = times.min(*room / cost.max(1));
     *room -= times * cost;
     Step::Bytes { exchange, side, bytes, times, piece_bytes }
-}
-
-fn pack(coding: Coding, content: &[u8]) -> Vec<u8> {
-    let level = Compression::fast();
-    if coding == Coding::Gzip {
-        let mut encoder = GzEncoder::new(Vec::new(), level);
-        encoder.write_all(content).and_then(|()| encoder.finish()).expect("memory takes it")
-    } else {
-        let mut encoder = ZlibEncoder::new(Vec::new(), level);
-        encoder.write_all(content).and_then(|()| encoder.finish()).expect("memory takes it")
-    }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::ground::position::Offset;
 use crate::index::expiry::{Expiry, Stage};
 use crate::index::expiry_plan::{ExpiryPlan, ExpiryReason};
-use crate::index::row_retention::RowRetention;
+use crate::index::row_retention::{RetentionTime, RowRetention};
 use crate::index::schema_history::CALLERS_MAX;
 use crate::query::database::Query;
 use crate::query::integrity::Integrity;
@@ -298,7 +298,7 @@ fn gaps_and_the_quarantine_expire_too_but_not_what_it_says_of_segments_that_are_
         )
         .unwrap();
     fixture.index().begin_expiring(MINUTE).unwrap();
-    while fixture.index().expire(&RowRetention::UNLIMITED, 0, SegmentId(2)).unwrap() {}
+    while fixture.index().expire(&RowRetention::UNLIMITED, RetentionTime::of_clock(0), SegmentId(2)).unwrap() {}
     assert_eq!(fixture.rows("SELECT id FROM gaps"), [[Value::Integer(3)]]);
     assert_eq!(fixture.rows("SELECT offset FROM quarantine ORDER BY 1"), [[Value::Integer(3)], [Value::Integer(4)]]);
 }
@@ -314,7 +314,7 @@ fn expire_steps(index: &mut Index, steps: usize) {
 
 /// Expires until nothing is left to do.
 fn expire_all(index: &mut Index, config: &Config, now: i64) {
-    while index.expire(&RowRetention::new(config), now, SegmentId(1)).unwrap() {}
+    while index.expire(&RowRetention::new(config), RetentionTime::of_clock(now), SegmentId(1)).unwrap() {}
 }
 
 #[test]
@@ -444,8 +444,12 @@ fn records_that_wait_for_a_newer_build_keep_no_database_above_its_limit() {
         fixture.index().connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())).unwrap();
         let before = std::fs::metadata(&path).unwrap().len();
         config.database_bytes_max = Some(before / 2);
-        let planned =
-            ExpiryPlan::read(&fixture.index().connection, &RowRetention::new(&config), i64::MAX, SegmentId(1));
+        let planned = ExpiryPlan::read(
+            &fixture.index().connection,
+            &RowRetention::new(&config),
+            RetentionTime::of_clock(i64::MAX),
+            SegmentId(1),
+        );
         let planned = planned.unwrap().unwrap();
         assert_eq!(planned.reason, ExpiryReason::Size);
         expire_all(fixture.index(), &config, i64::MAX);
@@ -544,7 +548,7 @@ impl Fixture {
         mut between: impl FnMut(&mut Self),
     ) -> Result<(), IndexError> {
         loop {
-            let more = self.index().expire(retention, 30 * MINUTE, SegmentId(1))?;
+            let more = self.index().expire(retention, RetentionTime::of_clock(30 * MINUTE), SegmentId(1))?;
             between(self);
             self.index().copier.wait();
             let Expiry { stage, looked_at, .. } = &self.index().expiry;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Request;
+use crate::ground::clock::now_ms;
 use crate::ground::sabotage::{self, Spot, fail};
 use crate::store::store::Store;
 use std::path::PathBuf;

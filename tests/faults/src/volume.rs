@@ -182,6 +182,27 @@ impl Volume {
         self.dir.path().join("mounted")
     }
 
+    /// How much is free for those who are not root, in bytes.
+    ///
+    /// # Panics
+    /// The system does not say.
+    pub fn free(&self) -> u64 {
+        let found = rustix::fs::statvfs(self.path());
+        let found = found.unwrap_or_else(|error| panic!("{}: {error}", self.path().display()));
+        found.f_bavail.saturating_mul(found.f_frsize)
+    }
+
+    /// Leaves so much room and no more.
+    ///
+    /// # Panics
+    /// There is less already.
+    pub fn fill_but(&self, bytes: u64) {
+        let Some(taken) = self.free().checked_sub(bytes) else { panic!("{} bytes are free", self.free()) };
+        let filler = vec![b'.'; usize::try_from(taken).unwrap_or(usize::MAX)];
+        let written = std::fs::write(self.filler(), filler);
+        written.unwrap_or_else(|error| panic!("{}: {error}", self.filler().display()));
+    }
+
     /// Leaves no room for anything.
     ///
     /// # Panics

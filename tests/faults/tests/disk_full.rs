@@ -50,6 +50,33 @@ fn lose_room_and_get_it_back(what: &str, store: &Path, mut running: Running, ful
     assert_eq!((holdings.gap_events, holdings.quarantined), (said.refused, 0), "{what}");
 }
 
+/// What the store leaves to others, and what is left when somebody else has taken the rest: less, but not half of it.
+const RESERVE_BYTES: u64 = 40 * 1024 * 1024;
+const LEFT_BYTES: u64 = 32 * 1024 * 1024;
+
+fn on_a_crowded(kind: Kind) {
+    let Some(volume) = Volume::or_skip("a crowded disk", kind) else { return };
+    let store = volume.path().join("data");
+    let reserve = format!("--min-free-bytes={RESERVE_BYTES}");
+    let running = victim(&store, PAUSE_US).with([reserve.as_str()]).start();
+    let made_room = || {
+        // Folding went on until nothing was left to fold: what that took lies between this and what was left.
+        assert!(volume.free() >= RESERVE_BYTES / 2, "{kind:?}: {} bytes are free", volume.free());
+        volume.make_room();
+    };
+    lose_room_and_get_it_back(&format!("{kind:?}"), &store, running, || volume.fill_but(LEFT_BYTES), made_room);
+}
+
+#[test]
+fn a_crowded_tmpfs_keeps_what_is_left_to_others() {
+    on_a_crowded(Kind::Tmpfs);
+}
+
+#[test]
+fn a_crowded_ext4_keeps_what_is_left_to_others() {
+    on_a_crowded(Kind::Ext4);
+}
+
 fn on_a_full(kind: Kind) {
     let Some(volume) = Volume::or_skip("a full disk", kind) else { return };
     let store = volume.path().join("data");

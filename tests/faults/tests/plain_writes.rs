@@ -58,6 +58,7 @@ fn a_segment_that_is_being_written_is_followed_without_a_torn_frame() {
     const EVENTS: u64 = 5000;
     on_each("following", Kind::WRITTEN, |kind, volume| {
         let mut config = Config::new(volume.path().join("data"));
+        config.min_free_bytes = Some(0);
         config.segment_bytes = 64 * 1024;
         config.record_wait_ms = 60_000;
         // Nothing may be retired under the reader.

@@ -189,6 +189,9 @@ mod recorder {
     pub(crate) mod unpacking {
         include!(concat!(env!("OUT_DIR"), "/recorder_unpacking.rs"));
     }
+    pub(crate) mod single_events {
+        include!(concat!(env!("OUT_DIR"), "/recorder_single_events.rs"));
+    }
     pub mod refusal {
         include!(concat!(env!("OUT_DIR"), "/recorder_refusal.rs"));
     }

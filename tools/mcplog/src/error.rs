@@ -3,8 +3,7 @@
 //! Pure data. Error texts name files and limits; they never carry what an event said.
 
 use mcplog::error::IndexError;
-use mcplog_terminal::style::ERROR;
-use mcplog_terminal::text::escape;
+use mcplog_terminal::output::complain;
 use std::io;
 use std::process::ExitCode;
 
@@ -43,8 +42,7 @@ impl CliError {
         {
             return ExitCode::from(EXIT_OK);
         }
-        let style = ERROR;
-        anstream::eprintln!("{style}error:{style:#} {}", escape(&self.to_string()));
+        complain(self);
         ExitCode::from(EXIT_ERROR)
     }
 }

@@ -11,18 +11,19 @@ mod proxy;
 use clap::Parser;
 use cli::{Cli, Command};
 use error::{CliError, EXIT_ERROR, EXIT_OK};
+use mcplog_terminal::output::{Leavable, Unheeded};
 use mcplog_terminal::view::View;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help that can't be printed (`| head`) is nobody's loss. Clap would exit with 2 for wrong usage, which
-            // means something else here.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { EXIT_ERROR } else { EXIT_OK });
+            // Help into a closed pipe (`| head`) is nobody's loss. Clap would exit with 2 for wrong usage, which means
+            // something else here.
+            let is_lost = error.print().is_err_and(|error| error.kind() != ErrorKind::BrokenPipe);
+            return ExitCode::from(if is_lost || error.use_stderr() { EXIT_ERROR } else { EXIT_OK });
         }
     };
     cli.color.apply();
@@ -32,27 +33,40 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<u8, CliError> {
     let view = View::of_stdout();
     // Colours go away by themselves where nobody would see them (a pipe, NO_COLOR).
-    let mut out = BufWriter::new(anstream::AutoStream::auto(io::stdout().lock()));
-    let mut notes = anstream::stderr();
+    let stdout = || BufWriter::new(anstream::AutoStream::auto(io::stdout().lock()));
     match command {
-        Command::Logs(args) => command::logs::run(&args, &view, &mut out, &mut notes)?,
-        Command::Slow(args) => command::slow::run(&args, &view, &mut out, &mut notes)?,
-        Command::Stats(args) => command::stats::run(&args, &view, &mut out, &mut notes)?,
-        Command::Sessions(args) => command::sessions::run(&args, &view, &mut out, &mut notes)?,
-        Command::Unused(args) => command::unused::run(&args, &view, &mut out, &mut notes)?,
-        Command::Schema(args) => command::schema::run(&args, &view, &mut out, &mut notes)?,
+        // What it says, others write: this thread must not hold standard output.
         Command::Proxy(args) => {
-            proxy::run(args, &mut out).map_err(|error| CliError::Failed(proxy::chain(&error)))?;
+            proxy::run(args).map_err(|error| CliError::Failed(proxy::chain(&error)))?;
+            Ok(EXIT_OK)
         }
-        Command::Ingest(args) => return command::ingest::run(&args, &mut out),
-        Command::Check(args) => {
-            let code = command::check::run(&args, &view, &mut out)?;
-            out.flush()?;
-            return Ok(code);
-        }
-        Command::Rebuild(args) => command::rebuild::run(&args, &mut out)?,
-        Command::Demo(args) => command::demo::run(&args, &view, &mut out)?,
+        // Their work is done when they print, and the exit code says how it went.
+        Command::Ingest(args) => finish(Leavable::new(stdout()), |out| command::ingest::run(&args, out)),
+        Command::Check(args) => finish(Leavable::new(stdout()), |out| command::check::run(&args, &view, out)),
+        Command::Rebuild(args) => finish(Leavable::new(stdout()), |out| command::rebuild::run(&args, out)),
+        Command::Demo(args) => finish(Leavable::new(stdout()), |out| command::demo::run(&args, &view, out)),
+        query => finish(stdout(), |out| ask(&query, &view, out)),
     }
-    out.flush()?;
+}
+
+/// Runs a command that shows what is on record. It has nothing to do any more when nobody reads on.
+fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliError> {
+    let mut notes = Unheeded(anstream::stderr());
+    match command {
+        Command::Logs(args) => command::logs::run(args, view, out, &mut notes)?,
+        Command::Slow(args) => command::slow::run(args, view, out, &mut notes)?,
+        Command::Stats(args) => command::stats::run(args, view, out, &mut notes)?,
+        Command::Sessions(args) => command::sessions::run(args, view, out, &mut notes)?,
+        Command::Unused(args) => command::unused::run(args, view, out, &mut notes)?,
+        Command::Schema(args) => command::schema::run(args, view, out, &mut notes)?,
+        Command::Proxy(_) | Command::Ingest(_) | Command::Check(_) | Command::Rebuild(_) | Command::Demo(_) => {}
+    }
     Ok(EXIT_OK)
+}
+
+/// Runs a command, and makes sure that what it printed is out.
+fn finish(mut out: impl Write, run: impl FnOnce(&mut dyn Write) -> Result<u8, CliError>) -> Result<u8, CliError> {
+    let code = run(&mut out)?;
+    out.flush()?;
+    Ok(code)
 }

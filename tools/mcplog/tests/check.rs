@@ -161,10 +161,33 @@ fn what_is_intact_in_a_quarantined_segment_is_in_a_new_database_too() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_between_two_runs_is_told_by_check_and_beside_statistics() {
+    let fixture = with_kept_log();
+    let later = fixture.root.path().join("later.jsonl");
+    let request = r#"{"type":"request","request_id":"later","ts":4102444800000,"proxy":"p","method":"ping","latency_us":1,"status":"ok"}"#;
+    std::fs::write(&later, request).expect("write");
+    let ingest = format!("ingest --keep-segments {}", later.display());
+    fixture.run(&ingest).ok();
+    assert!(!fixture.run("check").ok().contains("  clock"), "nobody has looked yet");
+    fixture.run(&ingest).ok();
+    let report: Value = serde_json::from_str(&fixture.run("check --json").ok()).expect("JSON");
+    assert_eq!((&report["clock_steps"], &report["clock_ahead_ms"]), (&1.into(), &Value::Null), "{report}");
+    let text = fixture.run("check").ok();
+    assert!(text.contains("  clock     set 1 time; table clock_steps says when\n"), "{text}");
+    let told = "The clock was set back by ";
+    assert!(fixture.run("stats").ok().contains(told), "{}", fixture.run("stats").stdout);
+    assert!(fixture.run("stats --json").stderr.contains(told));
+    assert!(!fixture.run("stats --until 2026-01-01").ok().contains(told), "it was set after that");
+}
+
+#[test]
 fn a_plan_says_which_segments_and_rows_a_configuration_lets_go_and_changes_nothing() {
     let fixture = with_kept_log();
     // The newest segment always stays: another one makes the first a folded one.
-    fixture.run(&format!("ingest --keep-segments {}", fixture.root.path().join("events.jsonl").display())).ok();
+    let later = fixture.root.path().join("later.jsonl");
+    let request = r#"{"type":"request","request_id":"later","ts":1760000000000,"proxy":"p","method":"ping","latency_us":1,"status":"ok"}"#;
+    std::fs::write(&later, request).expect("write");
+    fixture.run(&format!("ingest --keep-segments {}", later.display())).ok();
     let plan = |line: &str| -> Value {
         serde_json::from_str(&fixture.run(&format!("check --plan --json {line}")).ok()).expect("JSON")
     };
@@ -178,11 +201,16 @@ fn a_plan_says_which_segments_and_rows_a_configuration_lets_go_and_changes_nothi
     assert_eq!((&found["segments"], &found["expiry"]), (&by_default["segments"], &"age".into()), "{found}");
     let requests = found["rows"].as_array().expect("rows").iter().find(|row| row["table"] == "request_rows");
     assert!(requests.expect("requests")["rows"].as_u64() > Some(0), "{found}");
+    // Everything is old by the clock. The newest request says how old, until the clock has stood for a while.
+    assert!(found["kept_since"].as_i64() <= Some(1_760_000_000_000), "{found}");
+    assert!(found["clock_ahead_ms"].as_i64() > Some(0), "{found}");
     let text = fixture.run(&format!("check --plan {limited}")).ok();
+    assert!(text.contains("expiry is held back"), "{text}");
     assert!(text.contains("  request_rows") && text.contains("expires: it is too old"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let text = fixture.run("check --plan").ok();
     assert!(text.contains("segment 000000000001") && text.contains("deleted: folded, and not to be kept"), "{text}");
-    assert_eq!(plan(&limited), found, "looking changes nothing");
+    let again = plan(&limited);
+    assert_eq!((&again["rows"], &again["segments"]), (&found["rows"], &found["segments"]), "looking changes nothing");
     assert_eq!(fixture.run("check --config x").code, 1);
 }

@@ -3,6 +3,7 @@
 mod common;
 #[path = "../../wal-inspect/tests/json_page/mod.rs"]
 mod json_page;
+mod running;
 
 use common::Fixture;
 use json_page::JsonPage;
@@ -45,13 +46,19 @@ const OBJECTS: [(&str, &str, &str); 8] = [
 ];
 
 const CHECK: &str = "in_use segments log_bytes records unfolded_records requests sessions database_bytes \
-                     dropped_events quarantined_records newer_records quarantine_files findings verdict";
-const PLAN: &str = "segments expiry kept_since rows";
+                     dropped_events quarantined_records newer_records clock_steps clock_ahead_ms quarantine_files findings verdict";
+const PLAN: &str = "segments expiry kept_since rows clock_ahead_ms";
 const CHECK_FINDING: &str = "verdict file offset reason";
 const REBUILD_FROM_ROWS: &str = "from requests sessions rollups";
 const REBUILD_FROM_LOG: &str = "from requests sessions segments records_before_log moved_to";
 const INGEST: &str = "lines input_bytes blank_lines bad_lines recorded_events folded_records unfolded_records \
                       record_ms fold_ms recorded_events_per_s folded_records_per_s interrupted";
+
+const HEALTH: &str = "status recording reason since events_missed events_recorded events_dropped events_appended \
+                      events_folded events_queued lag_records lag_ms log_bytes";
+/// What the proxy's admin address answers, and whether the proxy records.
+const ANSWERS: [(&str, &str); 2] =
+    [("mcplog proxy: /healthz, /readyz", HEALTH), ("mcplog proxy: /livez", "status reason")];
 
 /// Holds an object against the page, and against the list that stands here.
 #[track_caller]
@@ -116,6 +123,21 @@ fn what_other_commands_print_is_what_the_page_lists() {
 }
 
 #[test]
+fn what_the_proxy_answers_is_what_the_page_lists() {
+    let page = JsonPage::read();
+    let dir = tempfile::tempdir().unwrap();
+    let blocked = dir.path().join("blocked");
+    std::fs::write(&blocked, "no store").unwrap();
+    for store in [dir.path().join("store"), blocked] {
+        let proxy = running::Running::start(&store, &running::upstream(), &[]);
+        for path in ["/healthz", "/readyz"] {
+            check(&page, ANSWERS[0].0, ANSWERS[0].1, &proxy.health(path).1);
+        }
+        check(&page, ANSWERS[1].0, ANSWERS[1].1, &proxy.health("/livez").1);
+    }
+}
+
+#[test]
 fn every_object_of_the_page_is_one_that_is_printed() {
     let held: Vec<&str> = OBJECTS.iter().map(|(heading, ..)| *heading).collect();
     let others =
@@ -125,6 +147,7 @@ fn every_object_of_the_page_is_one_that_is_printed() {
             || others.contains(&heading)
             || heading.starts_with("mcplog check --plan")
             || heading == "mcplog ingest"
+            || ANSWERS.iter().any(|(held, _)| *held == heading)
             || heading.split(", ").all(|part| held.contains(&part));
         assert!(is_held, "no test prints {heading}");
     }

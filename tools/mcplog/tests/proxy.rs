@@ -2,180 +2,11 @@
 //!
 //! What passes through it is tested inside the crate (`src/proxy/proxy_tests`).
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+mod running;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
-
-/// Long enough for any machine; reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn mcplog() -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("mcplog"));
-    command.env_remove("MCPLOG_DIR").env_remove("RUST_LOG");
-    command
-}
-
-/// A server that lists one tool whatever it is asked; on `/hang` it never answers.
-fn upstream() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            std::thread::spawn(move || serve(stream.unwrap()));
-        }
-    });
-    url
-}
-
-fn serve(mut stream: TcpStream) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let (mut length, mut hangs) = (0, false);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 {
-            return;
-        }
-        hangs |= line.starts_with("POST /hang");
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line.trim_end().is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    if hangs {
-        let _ = reader.read(&mut body);
-        return;
-    }
-    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"}]}}"#;
-    write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{answer}", answer.len()).unwrap();
-}
-
-/// A proxy that runs. Killed when dropped, so that a failed test leaves nothing behind.
-struct Running {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    greeting: String,
-}
-
-impl Running {
-    fn start(dir: &Path, upstream: &str, flags: &[&str]) -> Self {
-        let mut child = mcplog()
-            .args(["proxy", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", upstream, "--dir"])
-            .arg(dir)
-            .args(flags)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut greeting = String::new();
-        while !greeting.contains("Ctrl-C stops it.\n") {
-            assert_ne!(stdout.read_line(&mut greeting).unwrap(), 0, "it ended after: {greeting}");
-        }
-        Self { child, stdout, greeting }
-    }
-
-    /// The word of the greeting that comes after that label.
-    fn told(&self, label: &str) -> &str {
-        let (_, rest) = self.greeting.split_once(label).unwrap();
-        rest.split_whitespace().next().unwrap()
-    }
-
-    /// Posts a request and returns the response, as far as it comes.
-    fn post(&self, path: &str) -> String {
-        let mut response = String::new();
-        let _ = self.send(path).read_to_string(&mut response);
-        response
-    }
-
-    fn send(&self, path: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(host_of(self.told("clients connect to"))).unwrap();
-        let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
-        let length = body.len();
-        write!(
-            stream,
-            "POST {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
-        stream
-    }
-
-    /// Asks the admin address.
-    fn admin(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(host_of(self.told("health, metrics"))).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").unwrap();
-        let mut response = String::new();
-        stream.read_to_string(&mut response).unwrap();
-        response
-    }
-
-    /// Waits until that line is among the metrics.
-    fn wait_for_metric(&self, line: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.admin("/metrics").lines().any(|found| found == line) {
-            assert!(Instant::now() < deadline, "no {line:?}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-    }
-
-    /// Waits for its end: how it ended, and what it printed since the greeting.
-    fn end(mut self) -> (ExitStatus, String) {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        let mut text = String::new();
-        self.stdout.read_to_string(&mut text).unwrap();
-        (status, text)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Host and port of a URL.
-fn host_of(url: &str) -> &str {
-    url.trim_start_matches("http://").split('/').next().unwrap()
-}
-
-/// What another command says about the store.
-fn ask(dir: &Path, arguments: &[&str]) -> String {
-    let output = mcplog().args(arguments).arg("--json").arg("--dir").arg(dir).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The one request on record.
-fn row(dir: &Path) -> serde_json::Value {
-    serde_json::from_str(&ask(dir, &["logs"])).unwrap()
-}
-
-/// A start that should fail: what it says on stderr.
-fn refused(arguments: &[&str]) -> String {
-    let output: Output = mcplog().arg("proxy").args(arguments).output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-    String::from_utf8(output.stderr).unwrap()
-}
+use running::{Running, ask, refused, row, upstream};
+use std::io::BufRead;
+use std::net::TcpListener;
 
 #[test]
 fn it_says_where_it_is_records_and_ends_on_both_signals() {
@@ -261,7 +92,64 @@ fn a_second_signal_ends_it_at_once() {
     proxy.stdout.read_line(&mut line).unwrap();
     assert_eq!(line, "Stopping. Once more ends it at once.\n");
     proxy.signal("-INT");
-    assert_eq!(proxy.end().0.code(), Some(130));
+    let (status, text) = proxy.end();
+    assert_eq!((status.code(), text.as_str()), (Some(130), ENDED_AT_ONCE));
+}
+
+const ENDED_AT_ONCE: &str = "Ended at once. Open requests have no row; what was recorded is safe.\n";
+
+#[test]
+fn a_hangup_reads_the_settings_again_and_ends_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("proxy.toml");
+    let write = |text: &str| std::fs::write(&config, text).unwrap();
+    write("drain = '24h'");
+    let upstream = upstream();
+    let mut proxy = Running::start(dir.path(), &upstream, &["--config", config.to_str().unwrap()]);
+    let _waiting = proxy.send("/hang");
+    proxy.wait_for_metric("mcplog_requests_in_flight 1");
+    write("drain = 5");
+    proxy.signal("-HUP");
+    proxy.wait_for_diagnostics("proxy.toml:1: drain: expected a duration");
+    write("drain = '100ms'\n[store]\nsync = 'always'");
+    proxy.signal("-HUP");
+    proxy.wait_for_diagnostics("[store]");
+    let mut line = String::new();
+    proxy.stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "Settings read again: drain is 100ms.\n");
+    // What was read counts: with the day that was there before, the end would never come.
+    proxy.signal("-TERM");
+    let (status, text) = proxy.end();
+    assert_eq!(status.code(), Some(0), "{text}");
+    assert_eq!(row(dir.path())["error_code"], "proxy_shutdown");
+}
+
+#[test]
+fn signals_that_mean_nothing_end_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let proxy = Running::start(dir.path(), &upstream(), &[]);
+    for (signal, number) in [("-USR1", "signal=10"), ("-USR2", "signal=12")] {
+        proxy.signal(signal);
+        proxy.wait_for_diagnostics(number);
+    }
+    proxy.signal("-PIPE");
+    assert!(proxy.post("/mcp").ends_with(r#"{"tools":[{"name":"a"}]}}"#));
+    proxy.signal("-TERM");
+    assert_eq!(proxy.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_quit_ends_it_at_once_and_loses_nothing_that_was_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let proxy = Running::start(dir.path(), &upstream(), &[]);
+    proxy.post("/mcp");
+    proxy.wait_for_metric("mcplog_events_appended_total 2");
+    proxy.signal("-QUIT");
+    assert_eq!(proxy.end().0.code(), None);
+    let proxy = Running::start(dir.path(), &upstream(), &[]);
+    proxy.signal("-TERM");
+    assert_eq!(proxy.end().0.code(), Some(0));
+    assert_eq!(ask(dir.path(), &["logs"]).lines().count(), 1);
 }
 
 #[test]
@@ -278,6 +166,11 @@ fn what_it_cannot_do_it_refuses_and_leaves_nothing_behind() {
         (&["--dir", store_text, "--upstream", "ftp://h"], "expected http or https"),
         (&["--dir", store_text, "--upstream", "http://user:hunter2@h"], "expected no user or password"),
         (&["--dir", store_text, "--upstream", "http://h", "--listen", &address], &address),
+        (&["--dir", store_text, "--upstream", "http://h", "--listen", "127.0.0.1:0", "--admin", &address], &address),
+        (
+            &["--dir", store_text, "--upstream", "https://h", "--listen", "127.0.0.1:0", "--ca-file", "missing.pem"],
+            "missing.pem",
+        ),
         (
             &["--dir", store_text, "--config", config.to_str().unwrap()],
             "proxy.toml:3: no such key: \"timeouts\"; did you mean timeout?",
@@ -288,7 +181,4 @@ fn what_it_cannot_do_it_refuses_and_leaves_nothing_behind() {
         assert!(error.contains(expected) && !error.contains("hunter2"), "{arguments:?}: {error}");
         assert!(!store.exists(), "{arguments:?}");
     }
-    let running = Running::start(&store, &upstream(), &[]);
-    let error = refused(&["--dir", store_text, "--upstream", "http://h", "--listen", "127.0.0.1:0"]);
-    assert!(error.contains(&running.child.id().to_string()), "{error}");
 }

@@ -84,3 +84,22 @@ fn what_there_is_to_say_without_rows_is_said() {
     fixture.ingest(format!("{call}\n")).ok();
     assert_eq!(fixture.run("unused").ok(), "Every tool on offer was called.\n");
 }
+
+#[test]
+fn however_many_rows_are_asked_for_few_are_held() {
+    const ROWS: usize = 4_000;
+    let fixture = Fixture::new();
+    let (target, message) = ("t".repeat(2_000), "é".repeat(500));
+    let line = |number| {
+        format!(
+            r#"{{"type":"request","request_id":"r{number}","ts":{number},"proxy":"p","method":"resources/read","latency_us":{number},"status":"error","target":"{target}","endpoint":"{target}","error_msg":"{message}"}}"#
+        ) + "\n"
+    };
+    let lines: String = (0..ROWS).map(line).collect();
+    fixture.ingest(&lines).ok();
+    let few = fixture.peak_bytes("slow --limit 100 --json", 100);
+    for line in ["slow --limit 0 --json", "logs --limit 0 --json"] {
+        let peak = fixture.peak_bytes(line, ROWS);
+        assert!(peak < few + lines.len() / 2, "{line}: {peak} bytes, {few} for a few of {}", lines.len());
+    }
+}

@@ -20,14 +20,17 @@
 //!   randomness.
 //! - Nothing here can fail or wait: what can't be read has no row, or one that says so.
 //! - A request that was registered becomes exactly one event, whatever happens to its exchange.
-//! - An exchange holds at most [`EXCHANGE_BYTES_MAX`], whatever its bodies bring. What all exchanges share (sessions, the
-//!   index of calls, unfinished pages) has limits of its own, where it is defined.
+//! - All exchanges together hold at most [`BUDGET_BYTES`], and each of them [`EXCHANGE_FREE_BYTES`] besides, whatever their
+//!   bodies bring. What finds no room in the [`Budget`] is passed on unread, and its row says so. Ordinary small messages need
+//!   no room in it. What all exchanges share (sessions, the index of calls, unfinished pages) has limits of its own, where it
+//!   is defined.
 //! - A call knows neither exchanges nor the index: who reads messages begins calls and tells them what happens. HTTP's
 //!   exchange is one such reader; one for a pipe, where each message is a line and requests go both ways, stands beside it.
 //! - `bytes_in` and `bytes_out` are the sizes of the JSON-RPC messages themselves, unpacked, without what HTTP or SSE wrap
 //!   around them.
 
 mod arrival;
+mod budget;
 mod calls;
 mod clock;
 mod counts;
@@ -44,11 +47,12 @@ mod sink;
 mod testing;
 
 pub use arrival::Arrival;
+pub use budget::{BUDGET_BYTES, Budget};
 pub use calls::{End, Failure};
 pub use clock::{Clock, SystemClock};
 pub use counts::{Counter, Counts, Gauge};
 pub use exchanges::{
-    EXCHANGE_BYTES_MAX, Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Unanswered, Verb,
+    EXCHANGE_FREE_BYTES, Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Unanswered, Verb,
 };
 pub use observer::{Observer, Surroundings};
 pub use schema::{

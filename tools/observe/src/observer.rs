@@ -4,12 +4,13 @@
 //! when the last exchange and the observer are gone, so is every call.
 
 use crate::arrival::Arrival;
+use crate::budget::Budget;
 use crate::calls::{Call, CallIndex, Facts, Happening, Origin};
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::recording::{AtomicPhase, Phase, Recording};
 use crate::schema::SchemaQueue;
-use crate::session::Sessions;
+use crate::session::{Postponed, Sessions};
 use crate::sink::Sink;
 use std::sync::Arc;
 
@@ -38,9 +39,15 @@ pub struct Observer {
 impl Observer {
     /// An observer that has seen nothing.
     pub fn new(surroundings: Surroundings) -> Arc<Self> {
+        Self::within(Budget::default(), surroundings)
+    }
+
+    /// The same, with another budget than the usual.
+    pub fn within(budget: Budget, surroundings: Surroundings) -> Arc<Self> {
         let Surroundings { proxy, sink, schema, counts, clock, session_idle_ms } = surroundings;
         let sessions = Sessions::new(session_idle_ms);
-        let recording = Recording { sink, proxy, sessions, schema, counts, clock, phase: AtomicPhase::new() };
+        let (postponed, phase) = (Postponed::default(), AtomicPhase::new());
+        let recording = Recording { sink, proxy, sessions, postponed, schema, counts, clock, budget, phase };
         Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default() })
     }
 

@@ -1,15 +1,16 @@
 //! What tests put around an observer: a clock that stands still until it is told to move, and a sink that remembers.
 
-use crate::{Clock, Counts, Observer, SchemaQueue, SchemaResult, Sink, Surroundings};
-use mcplog::event::{Outcome, Transport};
+use crate::{Budget, Clock, Counts, Observer, SchemaQueue, SchemaResult, Sink, Surroundings};
+use mcplog::event::{Notes, Outcome, Transport};
 use mcplog::{Event, Status};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A request event, as far as tests compare it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Seen {
+    pub(crate) method: String,
     pub(crate) status: Status,
     pub(crate) code: Option<String>,
     pub(crate) latency_us: i64,
@@ -19,6 +20,7 @@ pub(crate) struct Seen {
     pub(crate) endpoint: Option<String>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) cause: Option<String>,
+    pub(crate) notes: Notes,
 }
 
 /// A clock that stands still.
@@ -50,25 +52,17 @@ impl Clock for StillClock {
 #[derive(Default)]
 struct Collector {
     requests: Mutex<Vec<Seen>>,
-    /// The ids, clients and starts of sessions.
-    sessions: Mutex<Vec<(String, Option<String>, i64)>>,
-    /// Refuses sessions for so many more times.
-    refusals: Mutex<usize>,
+    closes: Mutex<Vec<(String, i64)>>,
 }
 
 impl Sink for Collector {
     fn record(&self, event: Event<'_>) -> bool {
-        if let Event::Session(session) = event {
-            let mut refusals = self.refusals.lock();
-            if *refusals > 0 {
-                *refusals -= 1;
-                return false;
-            }
-            let client = session.client_name.map(str::to_owned);
-            self.sessions.lock().push((session.session_id.to_owned(), client, session.started_at));
+        if let Event::SessionClosed(closed) = event {
+            self.closes.lock().push((closed.session_id.to_owned(), closed.ended_at));
         }
         if let Event::Request(request) = event {
             self.requests.lock().push(Seen {
+                method: request.method.to_owned(),
                 status: request.status,
                 code: request.error_code.map(str::to_owned),
                 latency_us: request.latency_us,
@@ -78,6 +72,7 @@ impl Sink for Collector {
                 endpoint: request.endpoint.map(str::to_owned),
                 outcome: request.outcome,
                 cause: request.cause.map(str::to_owned),
+                notes: request.notes,
             });
         }
         true
@@ -99,16 +94,21 @@ pub(crate) struct Surrounded {
 
 impl Surrounded {
     pub(crate) fn new() -> Self {
+        Self::within(Budget::default())
+    }
+
+    pub(crate) fn within(budget: Budget) -> Self {
         let clock = Arc::new(StillClock { start: Instant::now(), passed: Mutex::default() });
         let collector = Arc::new(Collector::default());
-        let observer = Observer::new(Surroundings {
+        let surroundings = Surroundings {
             proxy: "tested".into(),
             sink: collector.clone(),
             schema: Arc::new(NoSchemas),
             counts: Arc::new(Counts::default()),
             clock: clock.clone(),
             session_idle_ms: 0,
-        });
+        };
+        let observer = Observer::within(budget, surroundings);
         Self { observer, clock, collector }
     }
 
@@ -119,18 +119,13 @@ impl Surrounded {
         collector.requests.lock().clone()
     }
 
-    /// The next announcements of sessions find no room.
-    pub(crate) fn refuse_sessions(&self, times: usize) {
-        *self.collector.refusals.lock() = times;
-    }
-
-    /// The ids, clients and starts of the sessions that were recorded.
-    pub(crate) fn sessions(&self) -> Vec<(String, Option<String>, i64)> {
-        self.collector.sessions.lock().clone()
-    }
-
     /// The requests that were recorded.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.collector.requests.lock().clone()
+    }
+
+    /// The sessions that were closed, and when.
+    pub(crate) fn closes(&self) -> Vec<(String, i64)> {
+        self.collector.closes.lock().clone()
     }
 }

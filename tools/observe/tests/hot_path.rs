@@ -1,7 +1,7 @@
 //! What it costs to read along: allocations, which don't depend on the machine.
 
 use mcplog::Event;
-use mcplog_observe::read::Coding;
+use mcplog_observe::read::Codings;
 use mcplog_observe::{
     Counts, End, Exchange, Observer, RequestHead, RequestReader, ResponseHead, ResponseReader, SchemaQueue,
     SchemaResult, Sink, Surroundings, SystemClock, Verb,
@@ -45,13 +45,14 @@ fn exchange(observer: &Arc<Observer>, content_type: &str, body: &[u8]) {
         name: None,
     };
     let exchange = Exchange::begin(observer, observer.arrival(None, 1), &head, Duration::from_secs(60));
-    let mut request = RequestReader::new(Coding::Identity);
+    let mut request = RequestReader::new(Codings::IDENTITY, &exchange);
     request.push(
         br#"{"jsonrpc":"2.0","id":17,"method":"tools/call","params":{"name":"search","arguments":{"text":"x"}}}"#,
         &exchange,
     );
     request.finish(true, &exchange);
-    let head = ResponseHead { status: 200, session: None, content_type: Some(content_type), coding: Coding::Identity };
+    let head =
+        ResponseHead { status: 200, session: None, content_type: Some(content_type), codings: Codings::IDENTITY };
     exchange.on_response_head(&head);
     let mut response = ResponseReader::new(&head, &exchange).expect("a POST");
     response.push(body, &exchange);

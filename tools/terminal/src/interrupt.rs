@@ -1,13 +1,22 @@
 //! Ctrl-C and SIGTERM: noticed once, so that work can come to an end. A second one ends the process at once, because
-//! whoever sends it has waited long enough.
+//! whoever sends it has waited long enough. SIGHUP, on request: it then ends nothing.
 //!
 //! The handlers run on whichever thread the system chooses; all they do is to set a flag.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// From now on a terminal that goes away does not end the process: work that was begun is brought to its end.
+///
+/// # Errors
+/// The system does not let signals be caught.
+pub fn outlive_terminal() -> io::Result<()> {
+    // Nobody looks at the flag; caught is enough.
+    flag::register(SIGHUP, Arc::default()).map(drop)
+}
 
 /// Whether somebody wants this to end.
 #[derive(Clone, Debug)]
@@ -47,5 +56,11 @@ mod tests {
         assert!(!interrupt.is_requested());
         signal_hook::low_level::raise(SIGINT).unwrap();
         assert!(interrupt.is_requested());
+    }
+
+    #[test]
+    fn a_hangup_ends_nothing_once_that_was_asked_for() {
+        outlive_terminal().unwrap();
+        signal_hook::low_level::raise(SIGHUP).unwrap();
     }
 }

@@ -1,7 +1,8 @@
 //! What every command of mcplog shares of a terminal: how things look there, and how people write times and sizes.
 //!
-//! Pure but for [`progress`] (draws on standard error), [`interrupt`] (signals), [`colour`] and [`view`] (ask once what the
-//! terminal is like). Nothing here knows MCP, the log or the database, and nothing here may: the crate is vocabulary.
+//! Pure but for [`progress`] and [`output`] (write to standard error), [`detached`] (a thread that writes), [`interrupt`]
+//! (signals), [`colour`] and [`view`] (ask once what the terminal is like). Nothing here knows MCP, the log or the
+//! database, and nothing here may: the crate is vocabulary.
 //!
 //! ```text
 //! hidden --> text --> line --> table        what is shown
@@ -15,6 +16,7 @@
 
 pub mod clock;
 pub mod colour;
+pub mod detached;
 pub mod duration;
 pub mod hex;
 pub mod hidden;
@@ -22,6 +24,7 @@ pub mod interrupt;
 pub mod json;
 pub mod line;
 pub mod moment;
+pub mod output;
 pub mod progress;
 pub mod shell;
 pub mod size;

@@ -28,8 +28,9 @@ use crate::report::severity::Severity;
 use crate::show::json;
 use crate::show::output::Output;
 use clap::Parser;
+use mcplog_terminal::output::complain;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 /// The program: does what the command line says, on standard output.
@@ -38,18 +39,21 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help into a closed pipe is no error either.
-            let _ = error.print();
+            let is_lost = error.print().is_err_and(|error| error.kind() != ErrorKind::BrokenPipe);
             // clap would exit with 2, which here means a torn tail.
-            return ExitCode::from(u8::from(error.use_stderr()));
+            return ExitCode::from(u8::from(is_lost || error.use_stderr()));
         }
     };
     arguments.color.apply();
-    match run(&arguments, Output::standard()) {
+    let output = match &arguments.command {
+        Command::Verify(_) => Output::leavable(),
+        _ => Output::standard(),
+    };
+    match run(&arguments, output) {
         Ok(severity) => ExitCode::from(severity.exit_code()),
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
-            let style = mcplog_terminal::style::ERROR;
-            anstream::eprintln!("{style}error:{style:#} {}", complaint(&failure));
+            complain(&failure);
             ExitCode::from(Severity::Unreadable.exit_code())
         }
     }
@@ -66,11 +70,9 @@ pub fn print_into(
 ) -> Result<u8, String> {
     let arguments = Arguments::try_parse_from(command_line).map_err(|error| error.to_string())?;
     let output = Output::into_writer(writer, columns, arguments.color);
-    run(&arguments, output).map(Severity::exit_code).map_err(|failure| complaint(&failure))
-}
-
-fn complaint(failure: &Failure) -> String {
-    mcplog_terminal::text::escape(&failure.to_string()).into_owned()
+    run(&arguments, output)
+        .map(Severity::exit_code)
+        .map_err(|failure| mcplog_terminal::text::escape(&failure.to_string()).into_owned())
 }
 
 fn run(arguments: &Arguments, mut output: Output) -> Result<Severity, Failure> {

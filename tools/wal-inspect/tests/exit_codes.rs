@@ -230,6 +230,52 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     }
 }
 
+/// The tool on the log, with that standard output: its exit code, and what it says on standard error.
+fn run_into(log: &Log, arguments: &[&str], stdout: Stdio) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wal-inspect"));
+    command.args(arguments).stdout(stdout);
+    if !arguments.contains(&"--help") && arguments != ["json"] {
+        command.arg(log.wal());
+    }
+    let output = command.output().expect("the tool starts");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_full_device_is_an_error_and_a_reader_that_never_was_there_is_none() {
+    let log = Log::of_segments();
+    let commands = [&["list"][..], &["dump"], &["dump", "--json"], &["verify"], &["tail"], &["json"], &["--help"]];
+    for arguments in commands {
+        let (reader, left) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(run_into(&log, arguments, left.into()), (Some(0), String::new()), "{arguments:?}");
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let (code, error) = run_into(&log, arguments, full.into());
+        assert_eq!(code, Some(1), "{arguments:?}: {error}");
+        assert!(!error.contains("panicked"), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn what_verify_found_is_its_code_though_nobody_reads_on() {
+    let log = Log::of_segments();
+    log.flip(0, 4_120);
+    for arguments in [&["verify"][..], &["verify", "--json"]] {
+        let (reader, left) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(run_into(&log, arguments, left.into()), (Some(3), String::new()), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_error_that_nobody_gets_to_see_is_one_all_the_same() {
+    for arguments in [&["list", "/nowhere/at/all"][..], &["frobnicate"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let status = Command::new(env!("CARGO_BIN_EXE_wal-inspect")).args(arguments).stderr(full).status().unwrap();
+        assert_eq!(status.code(), Some(1), "{arguments:?}");
+    }
+}
+
 #[test]
 fn files_may_be_named_one_by_one_and_a_damaged_neighbour_does_not_matter() {
     let log = Log::of_segments();

@@ -131,6 +131,17 @@ enum Object {
         to_ts: i64,
         events: u64,
     },
+    ClockStep {
+        segment: u64,
+        file: String,
+        offset: u32,
+        sequence: u64,
+        kind_number: u8,
+        kind_version: u8,
+        from_ts: i64,
+        to_ts: i64,
+        between_runs: bool,
+    },
     Newer {
         segment: u64,
         file: String,
@@ -401,6 +412,23 @@ fn every_field_of_every_kind_of_record_is_there() {
 }
 
 #[test]
+fn a_step_of_the_clock_says_from_when_to_when() {
+    let log = Log::killed_before_a_sync();
+    let mut payload = Vec::new();
+    let step = mcplog::record::ClockStepRecord { from_ts: TS, to_ts: TS - 90_000, between_runs: false };
+    mcplog::record::Record::ClockStep(step).encode(&mut payload);
+    log.append_frame(0, &payload);
+    let found = run(&log, &["dump", "--kind", "clock_step"]);
+    let [Object::ClockStep { kind_number: 6, sequence: 7, from_ts: TS, to_ts, between_runs: false, .. }] = found[..]
+    else {
+        panic!("{found:?}")
+    };
+    assert_eq!(to_ts, TS - 90_000);
+    let text = log.run(&["dump", "--kind", "clock_step"]).0;
+    assert!(text.contains("set back by 1.5 min"), "{text}");
+}
+
+#[test]
 fn a_gap_says_how_many_events_and_when() {
     let log = Log::killed_before_a_sync();
     let mut payload = Vec::new();
@@ -428,7 +456,7 @@ fn what_can_not_be_decoded_is_an_object_with_its_bytes() {
         sequence: 7,
         kind_number: 9,
         kind_version: 1,
-        reason: "record kind 9, version 1: this build knows the kinds 1 to 5; a newer mcplog reads it".into(),
+        reason: "record kind 9, version 1: this build knows the kinds 1 to 6; a newer mcplog reads it".into(),
         payload_hex: "0901ff1b".into(),
     };
     let undecodable = Object::Undecodable {
@@ -570,6 +598,10 @@ fn the_page_lists_every_member_of_every_type_and_no_other() {
     let gap = mcplog::record::GapRecord { from_ts: TS, to_ts: TS + 9, events: 7 };
     mcplog::record::Record::Gap(gap).encode(&mut payload);
     killed.append_frame(0, &payload);
+    let step = mcplog::record::ClockStepRecord { from_ts: TS, to_ts: TS - 90_000, between_runs: true };
+    payload.clear();
+    mcplog::record::Record::ClockStep(step).encode(&mut payload);
+    killed.append_frame(0, &payload);
     killed.append_frame(0, &[9, 1, 0xff]);
     killed.append_frame(0, &[1, 1, 0xff]);
     let torn = Log::of_samples();
@@ -590,7 +622,7 @@ fn the_page_lists_every_member_of_every_type_and_no_other() {
             }
         }
     }
-    let types = "contradiction damage gap missing newer note request schema_version segment session session_closed summary \
+    let types = "clock_step contradiction damage gap missing newer note request schema_version segment session session_closed summary \
                  torn_tail undecodable unreadable";
     assert_eq!(seen.into_iter().collect::<Vec<_>>().join(" "), types, "each type was printed");
 }

@@ -70,6 +70,9 @@ struct Arguments {
     record_wait_ms: u64,
     #[arg(long, default_value_t = 4096)]
     channel_events: usize,
+    /// How much of the disk to leave free. Nothing: what a test fills, it fills to the last byte.
+    #[arg(long, default_value_t = 0)]
+    min_free_bytes: u64,
     /// How much of the folded log to keep.
     #[arg(long, default_value_t = 0)]
     keep_segments_bytes: u64,
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
     config.sync_interval_ms = arguments.sync_interval_ms;
     config.channel_events = arguments.channel_events;
     config.keep_segments_bytes = arguments.keep_segments_bytes;
+    config.min_free_bytes = Some(arguments.min_free_bytes);
     let store = match Store::open(config) {
         Ok(store) => store,
         Err(error) => {

@@ -78,6 +78,9 @@ fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> R
         .collect();
     let none = if report.requests.is_some() { "nothing" } else { "not known" };
     line(out, "lost", &if losses.is_empty() { none.to_owned() } else { losses.join(", ") })?;
+    if let Some(steps) = report.clock_steps.filter(|steps| *steps > 0) {
+        line(out, "clock", &format!("set {}; table clock_steps says when", counted(steps, "time")))?;
+    }
     for finding in &report.findings {
         writeln!(out)?;
         show_finding(finding, dir, view, out)?;

@@ -8,7 +8,7 @@ use crate::proxy::{chain, store_settings};
 use mcplog::plan::{ExpiryPlan, ExpiryReason, Fate, RetirementPlan};
 use mcplog_terminal::json;
 use mcplog_terminal::style::{BAD, DIM, HEADER, WARNING};
-use mcplog_terminal::text::escape;
+use mcplog_terminal::text::{escape, wrap};
 use mcplog_terminal::units::{bytes, count, counted};
 use mcplog_terminal::view::View;
 use std::io::Write;
@@ -18,7 +18,11 @@ pub(super) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<
     let dir = &args.store.dir;
     let config = match &args.config {
         Some(path) => store_settings(path, dir).map_err(|error| CliError::Failed(chain(&error)))?,
-        None => mcplog::Config::new(dir),
+        None => {
+            let mut config = mcplog::Config::new(dir);
+            config.limit_database_by_disk = true;
+            config
+        }
     };
     let plan = mcplog::plan(&config).map_err(|error| CliError::Failed(error.to_string()))?;
     if args.json {
@@ -29,6 +33,12 @@ pub(super) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<
     match &plan.expiry {
         Some(expiry) => show_expiry(expiry, view, out)?,
         None => writeln!(out, "\n{DIM}Nothing in the database expires.{DIM:#}")?,
+    }
+    if let Some(held_back) = plan.held_back {
+        writeln!(out)?;
+        for row in wrap(&held_back.to_string(), view.width.unwrap_or(usize::MAX)) {
+            writeln!(out, "{WARNING}{row}{WARNING:#}")?;
+        }
     }
     if args.config.is_none() {
         writeln!(out, "\n{DIM}By the default limits; --config FILE takes those of a proxy's configuration.{DIM:#}")?;

@@ -1,8 +1,9 @@
 //! `mcplog logs`: requests, the newest last.
 //!
-//! Runs on the main thread. Rows stream: however many there are, only the first thousand are held, to measure columns.
+//! Runs on the main thread. Rows stream, however many there are.
 
 use super::notes::{Notes, whole_session_id};
+use super::row_stream::{RowStream, RowTable};
 use super::session_name;
 use crate::arguments::RequestsArgs;
 use crate::error::CliError;
@@ -12,12 +13,8 @@ use mcplog_terminal::clock::TimeStyle;
 use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
 use mcplog_terminal::table::{Cell, Column, Layout};
 use mcplog_terminal::view::View;
-use mcplog_terminal::{json, text, units};
+use mcplog_terminal::{text, units};
 use std::io::{self, Write};
-use std::ops::ControlFlow;
-
-/// So many rows are looked at to measure the columns.
-const SAMPLE_ROWS: usize = 1_000;
 
 const COLUMNS: [Column; 7] = [
     Column::left("TIME"),
@@ -37,15 +34,9 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
     let mut filter = args.requests.filter(session_id);
     filter.limit = args.show.limit();
 
-    let mut rows = Rows { out: &mut *out, view, json: args.show.json, table: None, sample: Vec::new(), seen: 0 };
-    let mut written = Ok(());
-    query.each_request(&filter, |row| {
-        written = rows.push(row);
-        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    written?;
-    rows.finish()?;
-    let seen = rows.seen;
+    let mut rows = RowStream::<_, RequestTable>::new(&mut *out, view, args.show.json);
+    query.each_request(&filter, |row| rows.push(row))?;
+    let seen = rows.finish()?;
 
     let mut notes = Notes::beside(seen > 0, args.show.json, view, out, err);
     if seen == 0 {
@@ -62,46 +53,6 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
     notes.missing(&query, filter.time_range)
 }
 
-/// Rows on their way out.
-struct Rows<'a> {
-    out: &'a mut dyn Write,
-    view: &'a View,
-    json: bool,
-    table: Option<RequestTable>,
-    sample: Vec<RequestRow>,
-    seen: u64,
-}
-
-impl Rows<'_> {
-    fn push(&mut self, row: RequestRow) -> io::Result<()> {
-        self.seen += 1;
-        if self.json {
-            return json::write_line(self.out, &row);
-        }
-        match &self.table {
-            Some(table) => table.write(self.out, self.view, &row),
-            None => {
-                self.sample.push(row);
-                if self.sample.len() == SAMPLE_ROWS { self.start_table() } else { Ok(()) }
-            }
-        }
-    }
-
-    fn start_table(&mut self) -> io::Result<()> {
-        let table = RequestTable::measure(&self.sample, self.view);
-        table.write_header(self.out)?;
-        for row in std::mem::take(&mut self.sample) {
-            table.write(self.out, self.view, &row)?;
-        }
-        self.table = Some(table);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        if self.sample.is_empty() { Ok(()) } else { self.start_table() }
-    }
-}
-
 /// Requests, as tables show them.
 pub(super) struct RequestTable {
     layout: Layout,
@@ -111,9 +62,8 @@ pub(super) struct RequestTable {
     id_length: Option<usize>,
 }
 
-impl RequestTable {
-    /// Columns that the sample fits into.
-    pub(super) fn measure(sample: &[RequestRow], view: &View) -> Self {
+impl RowTable<RequestRow> for RequestTable {
+    fn measure(sample: &[RequestRow], view: &View) -> Self {
         let first_ts = sample.iter().map(|row| row.ts).min().unwrap_or(0);
         let last_ts = sample.iter().map(|row| row.ts).max().unwrap_or(0);
         let (time_header, time_style) = view.clock.column("TIME", first_ts, last_ts);
@@ -125,12 +75,12 @@ impl RequestTable {
         table
     }
 
-    pub(super) fn write_header(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn write_header(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", self.layout.header_beginning(&self.time_header))
     }
 
     /// One line for the request, and one more below it if there is an error to tell.
-    pub(super) fn write(&self, out: &mut dyn Write, view: &View, row: &RequestRow) -> io::Result<()> {
+    fn write(&self, out: &mut dyn Write, view: &View, row: &RequestRow) -> io::Result<()> {
         writeln!(out, "{}", self.layout.row(&self.cells(row, view)))?;
         let Some(error) = error_of(row) else { return Ok(()) };
         let indent = self.layout.start_of(STATUS_COLUMN).unwrap_or(0);
@@ -138,7 +88,9 @@ impl RequestTable {
         let (error, (_, style)) = (text::escape(&error), status_of(row));
         writeln!(out, "{:indent$}{style}└ {}{style:#}", "", text::fit(&error, room))
     }
+}
 
+impl RequestTable {
     fn cells<'a>(&self, row: &'a RequestRow, view: &View) -> Vec<Cell<'a>> {
         let (status, style) = status_of(row);
         let session = session_name::shown(row.session_id.as_deref().unwrap_or(""), self.id_length);

@@ -7,6 +7,7 @@ pub(crate) mod ingest;
 pub(crate) mod logs;
 mod notes;
 pub(crate) mod rebuild;
+mod row_stream;
 pub(crate) mod schema;
 mod session_name;
 pub(crate) mod sessions;

@@ -5,9 +5,9 @@
 use super::session_name::DERIVED_PREFIX;
 use crate::error::CliError;
 use anstyle::Style;
-use mcplog::query::{Query, TimeRange};
+use mcplog::query::{ClockStepRow, Query, TimeRange};
 use mcplog_terminal::style::{DIM, WARNING};
-use mcplog_terminal::units::{count, counted};
+use mcplog_terminal::units::{count, counted, duration_ms};
 use mcplog_terminal::view::View;
 use std::io::Write;
 
@@ -50,7 +50,8 @@ impl<'a> Notes<'a> {
         self.write(DIM, &format!("Cut at the {which} {shown}; --limit 0 shows all."))
     }
 
-    /// That events within `time_range` are known to be lost, or that records could not be folded. Says nothing otherwise.
+    /// That events within `time_range` are known to be lost, that the clock was set, or that records could not be folded. Says
+    /// nothing otherwise.
     pub(super) fn missing(&mut self, query: &Query, time_range: TimeRange) -> Result<(), CliError> {
         let gaps = query.gap_totals(time_range)?;
         if let (Some(from_ts), Some(to_ts)) = (gaps.from_ts, gaps.to_ts) {
@@ -58,6 +59,13 @@ impl<'a> Notes<'a> {
             let (from, to) = (self.view.clock.one_time(from_ts), self.view.clock.one_time(to_ts));
             let (events, gaps) = (counted(gaps.events, "event"), counted(gaps.gaps, "gap"));
             self.write(WARNING, &format!("{events} {verb} missing: dropped in {gaps} between {from} and {to}."))?;
+        }
+        let clock = query.clock_step_totals(time_range)?;
+        if let Some(step) = clock.last {
+            let times =
+                if clock.steps == 1 { String::new() } else { format!("{} times, the last time ", count(clock.steps)) };
+            let note = format!("The clock was set {times}{}; times around then are wrong.", self.step(&step));
+            self.write(WARNING, &note)?;
         }
         let quarantined = query.quarantine()?;
         if quarantined > 0 {
@@ -72,6 +80,12 @@ impl<'a> Notes<'a> {
             self.write(WARNING, &note)?;
         }
         Ok(())
+    }
+
+    /// By how much the clock was set, and when.
+    fn step(&self, step: &ClockStepRow) -> String {
+        let way = if step.step_ms < 0 { "back" } else { "ahead" };
+        format!("{way} by {} at {}", duration_ms(step.step_ms.saturating_abs()), self.view.clock.one_time(step.from_ts))
     }
 
     /// Why there is no row: the store is empty, or nothing matches.

@@ -3,8 +3,9 @@
 //! Runs on the main thread, as the only writer of the store meanwhile.
 
 use crate::arguments::RebuildArgs;
-use crate::error::CliError;
+use crate::error::{CliError, EXIT_OK};
 use mcplog::rebuild::{Rebuilt, RefoldReport, Source};
+use mcplog_terminal::interrupt::outlive_terminal;
 use mcplog_terminal::json;
 use mcplog_terminal::progress::Progress;
 use mcplog_terminal::text::escape;
@@ -12,7 +13,8 @@ use mcplog_terminal::units::counted;
 use std::io::Write;
 
 /// Runs the command.
-pub(crate) fn run(args: &RebuildArgs, out: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(args: &RebuildArgs, out: &mut dyn Write) -> Result<u8, CliError> {
+    outlive_terminal().map_err(|error| CliError::Failed(format!("can't listen for signals: {error}")))?;
     let source = if args.from_log { Source::Log } else { Source::BestKept };
     let mut progress = Progress::of_share("rebuilding");
     let rebuilt = mcplog::rebuild(&args.store.dir, source, |done| progress.at_share(done));
@@ -20,10 +22,10 @@ pub(crate) fn run(args: &RebuildArgs, out: &mut dyn Write) -> Result<(), CliErro
     let rebuilt = rebuilt.map_err(|error| CliError::Failed(error.to_string()))?;
     if args.json {
         json::write_line(out, &rebuilt)?;
-        return Ok(());
+        return Ok(EXIT_OK);
     }
     match rebuilt {
-        Rebuilt::Log(report) => show_refolded(&report, out),
+        Rebuilt::Log(report) => show_refolded(&report, out)?,
         Rebuilt::Rows(report) => {
             writeln!(
                 out,
@@ -32,10 +34,10 @@ pub(crate) fn run(args: &RebuildArgs, out: &mut dyn Write) -> Result<(), CliErro
                 counted(report.sessions, "session"),
                 counted(report.calls, "roll-up"),
             )?;
-            Ok(())
         }
-        _ => Ok(()),
+        _ => {}
     }
+    Ok(EXIT_OK)
 }
 
 fn show_refolded(report: &RefoldReport, out: &mut dyn Write) -> Result<(), CliError> {

@@ -3,14 +3,16 @@
 //! Runs on the main thread.
 
 use super::notes::{Notes, whole_session_id};
+use super::row_stream::{RowStream, RowTable};
 use super::session_name;
 use crate::arguments::SessionsArgs;
 use crate::error::CliError;
 use anstyle::Style;
-use mcplog::query::{ClientRow, Query, SessionRow};
+use mcplog::query::{ClientRow, Query, SessionFilter, SessionRow};
+use mcplog_terminal::clock::TimeStyle;
 use mcplog_terminal::json;
 use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
-use mcplog_terminal::table::{Cell, Column, write_table};
+use mcplog_terminal::table::{Cell, Column, Layout, write_table};
 use mcplog_terminal::units::{count, duration_ms};
 use mcplog_terminal::view::View;
 use std::io::{self, Write};
@@ -44,57 +46,79 @@ const CLIENT_COLUMNS: [Column; 9] = [
 /// Runs the command.
 pub(crate) fn run(args: &SessionsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
     let query = Query::open(&args.store.dir)?;
-    let mut filter = args.filter(whole_session_id(&query, args.session.as_deref())?);
-    // One more than asked for tells whether anything was cut.
-    let limit = args.show.limit();
-    filter.limit = limit.map(|limit| limit.saturating_add(1));
-    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-
-    let json = args.show.json;
-    let found = if args.clients {
+    let filter = args.filter(whole_session_id(&query, args.session.as_deref())?);
+    let (limit, json) = (args.show.limit(), args.show.json);
+    let (noun, shown, found) = if args.clients {
         let rows = query.clients(&filter)?;
-        let shown = newest(&rows, limit);
+        let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let shown = &rows[rows.len().saturating_sub(limit)..];
         if json {
             shown.iter().try_for_each(|row| json::write_line(out, row))?
         } else {
             write_clients(out, shown, view)?
         }
-        rows.len()
+        ("client", shown.len() as u64, rows.len() as u64)
     } else {
-        let rows = query.sessions(&filter)?;
-        let shown = newest(&rows, limit);
-        if json {
-            shown.iter().try_for_each(|row| json::write_line(out, row))?
-        } else {
-            write_sessions(out, shown, view)?
-        }
-        rows.len()
+        let mut rows = RowStream::<_, SessionTable>::new(&mut *out, view, json);
+        query.each_session(&SessionFilter { limit, ..filter.clone() }, |row| rows.push(row))?;
+        ("session", rows.finish()?, query.count_sessions(&filter)?)
     };
 
-    let noun = if args.clients { "client" } else { "session" };
-    let mut notes = Notes::beside(found > 0, json, view, out, err);
+    let mut notes = Notes::beside(shown > 0, json, view, out, err);
     if found == 0 {
         notes.none_found(&query, noun)?;
     }
-    if found > limit {
-        notes.cut(limit as u64, noun, "newest")?;
+    if let Some(limit) = limit
+        && found > limit
+    {
+        notes.cut(limit, noun, "newest")?;
     }
     notes.missing(&query, filter.time_range)
 }
 
-/// The last `limit` rows.
-fn newest<T>(rows: &[T], limit: usize) -> &[T] {
-    &rows[rows.len().saturating_sub(limit)..]
-}
-
 /// One line per session.
 pub(super) fn write_sessions(out: &mut dyn Write, rows: &[SessionRow], view: &View) -> io::Result<()> {
-    let first_ts = rows.iter().map(|row| row.last_seen_at).min().unwrap_or(0);
-    let last_ts = rows.iter().map(|row| row.last_seen_at).max().unwrap_or(0);
-    let (header, time_style) = view.clock.column("SEEN", first_ts, last_ts);
-    let time_style = time_style.in_seconds();
-    let id_length = session_name::shown_length(view, rows.iter().map(|row| row.session_id.as_str()));
-    let cells = |row: &SessionRow| {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let table = SessionTable::measure(rows, view);
+    table.write_header(out)?;
+    rows.iter().try_for_each(|row| table.write(out, view, row))
+}
+
+/// Sessions, as tables show them.
+struct SessionTable {
+    layout: Layout,
+    time_header: String,
+    time_style: TimeStyle,
+    /// How much of a session's name is shown, in characters; `None`: the whole id.
+    id_length: Option<usize>,
+}
+
+impl RowTable<SessionRow> for SessionTable {
+    fn measure(sample: &[SessionRow], view: &View) -> Self {
+        let first_ts = sample.iter().map(|row| row.last_seen_at).min().unwrap_or(0);
+        let last_ts = sample.iter().map(|row| row.last_seen_at).max().unwrap_or(0);
+        let (time_header, time_style) = view.clock.column("SEEN", first_ts, last_ts);
+        let time_style = time_style.in_seconds();
+        let id_length = session_name::shown_length(view, sample.iter().map(|row| row.session_id.as_str()));
+        let mut table = Self { layout: Layout::new(&[], &[], None), time_header, time_style, id_length };
+        let cells: Vec<_> = sample.iter().map(|row| table.cells(row, view)).collect();
+        table.layout = Layout::new(&SESSION_COLUMNS, &cells, view.width);
+        table
+    }
+
+    fn write_header(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.layout.header_beginning(&self.time_header))
+    }
+
+    fn write(&self, out: &mut dyn Write, view: &View, row: &SessionRow) -> io::Result<()> {
+        writeln!(out, "{}", self.layout.row(&self.cells(row, view)))
+    }
+}
+
+impl SessionTable {
+    fn cells(&self, row: &SessionRow, view: &View) -> Vec<Cell<'static>> {
         let (state, style) = match (row.closed_at, row.ended_at) {
             (Some(_), _) => ("closed", DIM),
             (None, Some(_)) => ("idle", DIM),
@@ -103,8 +127,8 @@ pub(super) fn write_sessions(out: &mut dyn Write, rows: &[SessionRow], view: &Vi
         let until = row.closed_at.unwrap_or(row.last_seen_at).max(row.last_seen_at);
         let mark = if row.derived { " ~" } else { "" };
         vec![
-            Cell::owned(view.clock.time(row.last_seen_at, time_style)).styled(DIM),
-            Cell::owned(format!("{}{mark}", session_name::shown(&row.session_id, id_length))).styled(DIM),
+            Cell::owned(view.clock.time(row.last_seen_at, self.time_style)).styled(DIM),
+            Cell::owned(format!("{}{mark}", session_name::shown(&row.session_id, self.id_length))).styled(DIM),
             client(row.client_name.as_deref()),
             Cell::owned(row.client_version.clone().unwrap_or_default()),
             Cell::owned(row.client_platform.clone().unwrap_or_default()),
@@ -115,8 +139,7 @@ pub(super) fn write_sessions(out: &mut dyn Write, rows: &[SessionRow], view: &Vi
             lasted(until.saturating_sub(row.started_at)),
             Cell::new(state).styled(style),
         ]
-    };
-    write_table(out, &SESSION_COLUMNS, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
+    }
 }
 
 /// One line per client.

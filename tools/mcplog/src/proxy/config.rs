@@ -3,7 +3,9 @@
 //! Pure but for reading the file. Flags win over the file, the file over the defaults.
 
 use super::config_file::{ConfigFile, ReadError};
-use super::config_limits::{parse_address, parse_database_size, parse_drain, parse_keep, parse_timeout, whole_ms};
+use super::config_limits::{
+    DatabaseSize, parse_address, parse_database_size, parse_drain, parse_keep, parse_min_free, parse_timeout, whole_ms,
+};
 use super::upstream_url::{UpstreamError, UpstreamUrl};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -55,7 +57,10 @@ pub(crate) struct ProxyArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Where to serve /healthz and Prometheus /metrics [default: nowhere]
+    /// Where to serve /livez, /readyz, /healthz and Prometheus /metrics [default: nowhere]
+    ///
+    /// /livez says whether the proxy serves, /readyz whether it records, /healthz whether the store is well; docs/operating.md
+    /// has more.
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(crate) admin: Option<String>,
 
@@ -89,9 +94,25 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_keep)]
     pub(crate) keep: Option<Duration>,
 
-    /// Let the oldest requests go where the database would get larger, such as 2GiB [default: no limit]
+    /// Let the oldest requests go where the database would get larger, such as 2GiB [default: 10GiB, or a tenth of the disk]
+    ///
+    /// By default, whichever is less, and never less than the database has already; "unlimited" for no limit.
     #[arg(long, value_name = "SIZE", value_parser = parse_database_size)]
-    pub(crate) max_size: Option<u64>,
+    pub(crate) max_size: Option<DatabaseSize>,
+
+    /// Leave so much of the disk free [default: 1GiB, or a twentieth of the disk]
+    ///
+    /// By default, whichever is less. With less, what comes is not recorded, but counted, and passes all the same; 0 fills the
+    /// disk.
+    #[arg(long, value_name = "SIZE", value_parser = parse_min_free)]
+    pub(crate) min_free: Option<u64>,
+
+    /// Do not start where nothing can be recorded
+    ///
+    /// Without it the proxy serves all the same, says that it is not recording, and tries again until it is. Once it has
+    /// started, trouble with the store never ends it.
+    #[arg(long)]
+    pub(crate) require_recording: bool,
 
     /// Pass everything on and record nothing; there is no store then. To measure what recording costs.
     #[arg(long, hide = true)]
@@ -105,7 +126,12 @@ Examples:
   mcplog proxy --config proxy.toml --admin 127.0.0.1:9464
   mcplog proxy --upstream http://127.0.0.1:9000/mcp --keep 30d --max-size 2GiB
 
-The database grows without limit, unless --keep or --max-size limits it.
+The oldest requests go by age (--keep) and where the database gets too large
+(--max-size). The start tells how large it may get, and what is left free.
+
+The proxy serves even where it can't record: it says so, and records as soon as
+it can. Ctrl-C and SIGTERM let open requests end, a second one ends it at once;
+SIGHUP reads the settings again.
 
 A configuration file has the same settings, and more of the store's; its paths
 are relative to itself. But for name, url, dir and [admin],
@@ -173,6 +199,8 @@ pub(super) struct Settings {
     pub(super) admin: Option<String>,
     pub(super) store: mcplog::Config,
     pub(super) records: bool,
+    /// Whether a proxy that can't record must not start.
+    pub(super) require_recording: bool,
 }
 
 /// Why settings are not usable.
@@ -216,20 +244,32 @@ impl Settings {
         let mut store =
             mcplog::Config::new(args.dir.or(file.store.dir.clone()).unwrap_or_else(|| PathBuf::from(DIR_DEFAULT)));
         store.session_idle_ms = Some(SESSION_IDLE_MS_DEFAULT);
+        store.limit_database_by_disk = true;
         file.store.apply(&mut store);
         if let Some(keep) = args.keep {
             store.keep_rows_age_ms = Some(whole_ms(keep));
         }
-        store.database_bytes_max = args.max_size.or(store.database_bytes_max);
+        if let Some(DatabaseSize(max_size)) = args.max_size {
+            store.database_bytes_max = max_size;
+            store.limit_database_by_disk = false;
+        }
+        store.min_free_bytes = args.min_free.or(store.min_free_bytes);
         store.validate()?;
         proxy.session_idle_ms = store.session_idle_ms.unwrap_or(SESSION_IDLE_MS_DEFAULT);
-        Ok(Self { proxy, admin: args.admin.or(file.admin), store, records: !args.no_record })
+        Ok(Self {
+            proxy,
+            admin: args.admin.or(file.admin),
+            store,
+            records: !args.no_record,
+            require_recording: args.require_recording || file.store.require_recording.unwrap_or(false),
+        })
     }
 }
 
 /// What a proxy's configuration file says of its store, for the one in `dir`.
 pub(crate) fn store_settings(path: &Path, dir: &Path) -> Result<mcplog::Config, SettingsError> {
     let mut store = mcplog::Config::new(dir);
+    store.limit_database_by_disk = true;
     ConfigFile::read(path)?.store.apply(&mut store);
     store.validate()?;
     Ok(store)

@@ -2,7 +2,9 @@
 //!
 //! Pure but for reading the file. What is absent stays absent: defaults and flags are [`super::config`]'s.
 
-use super::config_limits::{DATABASE_SIZES, DRAINS, KEEPS, LONGEST, SIZE_MAX, TIMEOUTS, parse_address, whole_ms};
+use super::config_limits::{
+    DATABASE_SIZES, DRAINS, KEEPS, LONGEST, MIN_FREES, SIZE_MAX, TIMEOUTS, parse_address, whole_ms,
+};
 use super::config_table::{ConfigFileError, Origin, Table};
 use mcplog::config::{CHANNEL_EVENTS_MAX, LOG_SEGMENTS_MIN, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use mcplog::{Config, SyncPolicy};
@@ -51,8 +53,10 @@ pub(super) struct Upstream {
 #[derive(Debug, Default)]
 pub(super) struct StoreTable {
     pub(super) dir: Option<PathBuf>,
+    pub(super) require_recording: Option<bool>,
     keep: Option<Option<Duration>>,
     max_size: Option<Option<u64>>,
+    min_free: Option<u64>,
     session_idle: Option<Option<Duration>>,
     sync: Option<SyncPolicy>,
     sync_interval: Option<Duration>,
@@ -99,7 +103,9 @@ impl StoreTable {
         }
         if let Some(max_size) = self.max_size {
             config.database_bytes_max = max_size;
+            config.limit_database_by_disk = false;
         }
+        config.min_free_bytes = self.min_free.or(config.min_free_bytes);
         if let Some(session_idle) = self.session_idle {
             // 0 means never.
             config.session_idle_ms = Some(session_idle.map_or(0, whole_ms));
@@ -155,8 +161,10 @@ fn store(mut table: Table<'_>) -> Result<StoreTable, ConfigFileError> {
     let segment_bytes = segment_size.unwrap_or_else(|| Config::new("").segment_bytes);
     let read = StoreTable {
         dir: table.path("dir")?,
+        require_recording: table.boolean("require_recording")?,
         keep: table.duration_limit("keep", KEEPS)?,
         max_size: table.size_limit("max_size", DATABASE_SIZES)?,
+        min_free: table.size("min_free", MIN_FREES, 1)?,
         session_idle: table.duration_or("session_idle", "never", SHORTEST..=LONGEST)?,
         sync: table.word("sync", &SYNC)?,
         sync_interval: table.duration("sync_interval", SHORTEST..=Duration::from_secs(60))?,

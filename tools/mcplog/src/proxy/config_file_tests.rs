@@ -30,13 +30,15 @@ fn an_empty_file_says_nothing() {
 #[test]
 fn every_key_of_the_store_arrives_in_the_librarys_units() {
     type Set = fn(&mut Config);
-    let cases: [(&str, Set); 23] = [
+    let cases: [(&str, Set); 25] = [
         ("keep = '30d'", |c| c.keep_rows_age_ms = Some(30 * 86_400_000)),
         ("keep = 'unlimited'", |c| c.keep_rows_age_ms = None),
         ("max_size = '2GiB'", |c| c.database_bytes_max = Some(2 << 30)),
         ("max_size = '2GB'", |c| c.database_bytes_max = Some(2_000_000_000)),
         ("max_size = 2000000", |c| c.database_bytes_max = Some(2_000_000)),
         ("max_size = 'unlimited'", |c| c.database_bytes_max = None),
+        ("min_free = '1GiB'", |c| c.min_free_bytes = Some(1 << 30)),
+        ("min_free = 0", |c| c.min_free_bytes = Some(0)),
         ("session_idle = '1h30m'", |c| c.session_idle_ms = Some(5_400_000)),
         ("session_idle = 'never'", |c| c.session_idle_ms = Some(0)),
         ("sync = 'always'", |c| c.sync = SyncPolicy::Always),
@@ -57,7 +59,7 @@ fn every_key_of_the_store_arrives_in_the_librarys_units() {
         ("channel_events = 1_000", |c| c.channel_events = 1_000),
         ("shutdown_timeout = '1.5s'", |c| c.shutdown_ms = 1_500),
     ];
-    let mut keys = BTreeSet::from(["dir"]);
+    let mut keys = BTreeSet::from(["dir", "require_recording"]);
     for (text, set) in cases {
         let mut expected = Config::new("x");
         set(&mut expected);
@@ -219,7 +221,7 @@ fn the_defaults_on_the_page_are_the_defaults() {
     let mut expected = Config::new("x");
     // What the proxy has in place of the library's default.
     expected.session_idle_ms = Some(1_800_000);
-    assert_eq!(store.lines().count(), 12, "{store}");
+    assert_eq!(store.lines().count(), 13, "{store}");
     assert_eq!(store_of(&store), expected);
 
     let arguments = ProxyArgs { upstream: Some("http://127.0.0.1:9000/mcp".to_owned()), ..ProxyArgs::default() };

@@ -19,6 +19,10 @@ pub(super) const LONGEST: Duration = Duration::from_millis(SESSION_IDLE_MS_MAX);
 pub(super) const KEEPS: RangeInclusive<Duration> = Duration::from_millis(KEEP_ROWS_AGE_MS_MIN)..=LONGEST;
 /// SQLite and the log count sizes in signed numbers.
 pub(super) const SIZE_MAX: u64 = i64::MAX as u64;
+/// What may be left free of a disk, in bytes.
+pub(super) const MIN_FREES: RangeInclusive<u64> = 0..=SIZE_MAX;
+/// The word for no limit.
+pub(super) const UNLIMITED: &str = "unlimited";
 /// What a database can be limited to, in bytes.
 pub(super) const DATABASE_SIZES: RangeInclusive<u64> = DATABASE_BYTES_MIN..=SIZE_MAX;
 
@@ -37,9 +41,21 @@ pub(super) fn parse_keep(text: &str) -> Result<Duration, String> {
     duration::parse_within(text, *KEEPS.start(), *KEEPS.end())
 }
 
+/// How large the database may get, if there is a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DatabaseSize(pub(crate) Option<u64>);
+
 /// How large the database may get, from a flag.
-pub(super) fn parse_database_size(text: &str) -> Result<u64, String> {
-    size::parse_within(text, *DATABASE_SIZES.start(), *DATABASE_SIZES.end())
+pub(super) fn parse_database_size(text: &str) -> Result<DatabaseSize, String> {
+    if text == UNLIMITED {
+        return Ok(DatabaseSize(None));
+    }
+    size::parse_within(text, *DATABASE_SIZES.start(), *DATABASE_SIZES.end()).map(|bytes| DatabaseSize(Some(bytes)))
+}
+
+/// How much of the disk is left free, from a flag.
+pub(super) fn parse_min_free(text: &str) -> Result<u64, String> {
+    size::parse_within(text, *MIN_FREES.start(), *MIN_FREES.end())
 }
 
 /// An address to bind: a host or an IP address, and a port.
@@ -69,8 +85,12 @@ mod tests {
         for (text, holds) in [("59s", false), ("1m", true), ("36500d", true), ("36501d", false)] {
             assert_eq!(parse_keep(text).is_ok(), holds, "{text}");
         }
-        for (text, holds) in [("1023KiB", false), ("1MiB", true), ("8TiB", true), ("lots", false)] {
+        for (text, holds) in [("1023KiB", false), ("1MiB", true), ("8TiB", true), ("unlimited", true), ("lots", false)]
+        {
             assert_eq!(parse_database_size(text).is_ok(), holds, "{text}");
+        }
+        for (text, holds) in [("0", true), ("1GiB", true), ("5", true), ("5%", false), ("unlimited", false)] {
+            assert_eq!(parse_min_free(text).is_ok(), holds, "{text}");
         }
     }
 

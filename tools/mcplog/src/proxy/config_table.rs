@@ -2,6 +2,7 @@
 //!
 //! Pure. Values are shown in errors only where they are durations, sizes and the like, since others may be secrets.
 
+use super::config_limits::UNLIMITED;
 use mcplog_terminal::{duration, size};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,6 @@ use toml::de::{DeTable, DeValue};
 
 /// How alike a key must be to one that exists for that one to be suggested, from 0 to 1.
 const ALIKE: f64 = 0.7;
-/// The word for no limit.
-const UNLIMITED: &str = "unlimited";
-
 /// The keys of each kind of table, by the table's name as files write it; `""` is the file itself.
 pub(super) const KEYS: [(&str, &[&str]); 4] = [
     ("", &["listen", "drain", "admin", "store", "upstream"]),
@@ -23,8 +21,10 @@ pub(super) const KEYS: [(&str, &[&str]); 4] = [
         "[store]",
         &[
             "dir",
+            "require_recording",
             "keep",
             "max_size",
+            "min_free",
             "session_idle",
             "sync",
             "sync_interval",

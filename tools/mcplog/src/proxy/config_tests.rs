@@ -28,6 +28,7 @@ fn file(text: &str) -> (tempfile::TempDir, String) {
 fn default_store() -> mcplog::Config {
     let mut config = mcplog::Config::new("./mcplog-data");
     config.session_idle_ms = Some(SESSION_IDLE_MS_DEFAULT);
+    config.limit_database_by_disk = true;
     config
 }
 
@@ -59,6 +60,7 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
         session_idle = "5ms"
         keep = "7d"
         max_size = "1GiB"
+        min_free = "7MiB"
         "#,
     );
     let settings = resolve(&["--config", &path]).unwrap();
@@ -74,13 +76,14 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
         (settings.store.keep_rows_age_ms, settings.store.database_bytes_max),
         (Some(604_800_000), Some(1 << 30))
     );
-    assert!(settings.proxy.rewrite_host);
+    assert_eq!(settings.store.min_free_bytes, Some(7 << 20));
+    assert!(settings.proxy.rewrite_host && !settings.store.limit_database_by_disk);
 
-    let line =
-        "--upstream http://flag:2 --dir ./from-flag --upstream-timeout 2m --keep 1d --max-size 1.5GiB --drain 0s";
+    let line = "--upstream http://flag:2 --dir ./from-flag --upstream-timeout 2m --keep 1d --max-size 1.5GiB --min-free 0 --drain 0s";
     let flags: Vec<&str> = ["--config", &path].into_iter().chain(line.split(' ')).collect();
     let settings = resolve(&flags).unwrap();
     assert_eq!((settings.store.keep_rows_age_ms, settings.store.database_bytes_max), (Some(86_400_000), Some(3 << 29)));
+    assert_eq!(settings.store.min_free_bytes, Some(0));
     assert_eq!(settings.proxy.drain, Duration::ZERO);
     assert_eq!(settings.proxy.upstream.recorded(), "http://flag:2/");
     assert_eq!(settings.proxy.upstream_timeout, Duration::from_secs(120));
@@ -90,11 +93,25 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
 }
 
 #[test]
+fn a_database_without_a_limit_is_one_that_somebody_asked_for() {
+    let by_disk = |flags: &[&str]| {
+        let store = resolve(&[&["--upstream", "http://h"], flags].concat()).unwrap().store;
+        (store.limit_database_by_disk, store.database_bytes_max)
+    };
+    assert_eq!(by_disk(&[]), (true, None));
+    assert_eq!(by_disk(&["--max-size", "unlimited"]), (false, None));
+    let (_dir, path) = file("[store]\nmax_size = 'unlimited'");
+    assert_eq!(by_disk(&["--config", &path]), (false, None));
+    assert_eq!(by_disk(&["--config", &path, "--max-size", "1GiB"]), (false, Some(1 << 30)));
+}
+
+#[test]
 fn what_nobody_knows_is_refused_by_name() {
     let (_dir, path) = file("listn = 'x'\n[[upstream]]\nurl = 'http://h'");
     let error = resolve(&["--config", &path]).unwrap_err();
     assert_eq!(error, format!("{path}:1: no such key: \"listn\"; did you mean listen?"));
-    for flags in [["--listen", "9504"], ["--drain", "5"], ["--keep", "30"], ["--max-size", "2G"]] {
+    for flags in [["--listen", "9504"], ["--drain", "5"], ["--keep", "30"], ["--max-size", "2G"], ["--min-free", "5%"]]
+    {
         let error = resolve(&[&["--upstream", "http://h"], &flags[..]].concat()).unwrap_err();
         assert!(error.contains("expected ") && error.contains(flags[0]), "{error}");
     }

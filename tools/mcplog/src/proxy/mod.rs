@@ -5,7 +5,7 @@
 //!                         |   request_body   |
 //!                         |   response_body  |     bytes pass unchanged, as they come
 //!                         v                  v
-//!                     mcplog-observe: reads along --> the store's recorder
+//!                     mcplog-observe: reads along --> recording: the store's recorder, while there is a store
 //!                         \-> schema_thread
 //! ```
 //!
@@ -13,16 +13,22 @@
 //! about passing bytes on.
 //!
 //! - Bodies are never buffered, and never changed. The only header field that is changed is `Accept-Encoding`.
+//! - Traffic comes before recording: nothing that goes wrong with the store, a terminal or a reader touches what passes.
 //! - A request is shown to the observer before its last byte leaves, so a response cannot overtake it.
 
 mod config;
 mod config_file;
 mod config_limits;
 mod config_table;
+mod greeting;
 mod http;
-mod known_schemas;
+mod recording;
+mod reload;
 mod run;
 mod schema_thread;
+mod signals;
+mod store_limits;
+mod talk;
 mod upstream_url;
 
 #[cfg(test)]
@@ -30,5 +36,7 @@ mod proxy_tests;
 
 pub(crate) use self::http::{Proxy, chain};
 pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
-pub(crate) use known_schemas::KnownSchemas;
+#[cfg(test)]
+use recording::KnownSchemas;
+pub(crate) use recording::known_schemas;
 pub(crate) use run::run;

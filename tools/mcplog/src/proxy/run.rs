@@ -1,25 +1,24 @@
-//! `mcplog proxy`: opens the store, runs the proxy until it is told to stop, and says what became of everything.
+//! `mcplog proxy`: takes its addresses, serves, records as soon as there is a store, and ends in good order.
 //!
-//! The main thread; the runtime's threads serve. It must not record anything itself.
+//! The main thread; the runtime's threads serve, and a thread of its own has the store. It must not record anything itself,
+//! and nothing that it says may decide anything: it shuts down first and talks then.
 
 use super::config::{ProxyArgs, Settings, SettingsError};
-use super::http::{Admin, Proxy, ProxyHandle, StartError, StoreNumbers, StoreStatus};
-use super::known_schemas::KnownSchemas;
-use mcplog::{ShutdownReport, Store};
+use super::greeting::{farewell, greeting};
+use super::http::{Admin, Liveness, Proxy, ProxyHandle, Sources, StartError, StoreNumbers};
+use super::recording::{Board, Ending, KnownSchemas, NotRecording, StoreKeeper, Switch};
+use super::reload::wants_restart;
+use super::signals::{Signals, Wish};
+use super::store_limits;
+use super::talk::Talk;
 use mcplog_observe::Nowhere;
-use mcplog_terminal::shell::quoted;
-use parking_lot::Mutex;
-use std::io::{self, Write};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
-/// How long the start waits for what an earlier run left in the log to be folded. Without it the proxy starts all the
-/// same, and may record a schema again that has not changed.
-const CATCH_UP: Duration = Duration::from_secs(5);
+/// How long clients wait at the start for a store that is being opened, and neither open nor refused: a sound one takes some
+/// 30 ms, on a busy disk a second, and the first requests should be on record. Then they are served without.
+const START_PATIENCE: Duration = Duration::from_secs(5);
 /// The exit code of a process that was told twice to stop, as shells have it for an interrupted one.
 const EXIT_INTERRUPTED: i32 = 130;
 
@@ -29,131 +28,171 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error(transparent)]
-    Open(#[from] mcplog::error::OpenError),
-    #[error("reading the schemas on record")]
-    Schemas(#[from] mcplog::error::IndexError),
-    #[error(transparent)]
     Start(#[from] StartError),
+    #[error("not recording, and --require-recording says that this is no start")]
+    NotRecording(#[source] Box<NotRecording>),
     #[error("starting the runtime")]
     Runtime(#[source] io::Error),
-    #[error("printing")]
-    Print(#[source] io::Error),
+    #[error("starting a thread")]
+    Thread(#[source] io::Error),
+    #[error("listening for signals")]
+    Signals(#[source] io::Error),
+}
+
+impl From<NotRecording> for RunError {
+    fn from(reason: NotRecording) -> Self {
+        Self::NotRecording(Box::new(reason))
+    }
 }
 
 /// Runs the proxy until Ctrl-C or SIGTERM. A second one ends the process at once.
-pub(crate) fn run(args: ProxyArgs, out: &mut impl Write) -> Result<(), RunError> {
-    log_to_stderr();
-    let settings = Settings::resolve(args)?;
+pub(crate) fn run(args: ProxyArgs) -> Result<(), RunError> {
+    let talk = Talk::start().map_err(RunError::Thread)?;
+    let result = serve(args, &talk);
+    talk.end();
+    result
+}
+
+fn serve(args: ProxyArgs, talk: &Talk) -> Result<(), RunError> {
+    let settings = Settings::resolve(args.clone())?;
+    let mut signals = signals(talk)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
-    // The address first: a proxy that cannot listen should leave no store behind.
+    // All that can fail before the store: a proxy that can't serve should leave none behind.
     let listener = runtime.block_on(Proxy::bind(&settings.proxy))?;
-    let store = if settings.records { Some(Store::open(settings.store.clone())?) } else { None };
-    let known = store.as_ref().map_or_else(|| Ok(KnownSchemas::default()), known_schemas)?;
-    let recorder = store.as_ref().map(Store::recorder);
-    // Whoever takes the store out shuts it down; until then the admin server asks it how it is.
-    let store = Arc::new(Mutex::new(store));
-    runtime.block_on(async {
-        let mut signals = Signals::listen().map_err(RunError::Runtime)?;
-        let proxy = match recorder {
-            Some(recorder) => Proxy::start_on(listener, &settings.proxy, recorder, &known)?,
-            None => Proxy::start_on(listener, &settings.proxy, Nowhere, &known)?,
-        };
-        let admin = match &settings.admin {
-            Some(address) => Some(Admin::start(address, proxy.metrics(), status_of(store.clone())).await?),
-            None => None,
-        };
-        greet(out, &settings, &proxy, admin.as_ref().map(|admin| admin.local_addr)).map_err(RunError::Print)?;
-        signals.next().await;
-        tokio::spawn(async move {
-            signals.next().await;
-            std::process::exit(EXIT_INTERRUPTED);
-        });
-        writeln!(out, "Stopping. Once more ends it at once.").and_then(|()| out.flush()).map_err(RunError::Print)?;
-        proxy.shutdown().await;
-        Ok::<(), RunError>(())
-    })?;
-    let taken = store.lock().take();
-    if let Some(store) = taken {
-        let report = store.shutdown(Duration::from_millis(settings.store.shutdown_ms));
-        say_goodbye(out, &settings.store.dir, &report).map_err(RunError::Print)?;
+    let admin_listener = settings.admin.as_deref().map(Admin::bind).transpose()?;
+    let _within = runtime.enter();
+    let switch = Arc::new(Switch::new());
+    let proxy = match settings.records {
+        true => Proxy::prepare(listener, &settings.proxy, switch.clone())?,
+        false => Proxy::prepare(listener, &settings.proxy, Arc::new(Nowhere))?,
+    };
+    let learn = proxy.learner();
+    let serving = Serving { runtime: runtime.handle().clone(), accepts: Arc::default() };
+    let metrics = proxy.metrics();
+    let mut keeper = match settings.records {
+        true => Some(
+            StoreKeeper::start(settings.store.clone(), switch, settings.require_recording, learn)
+                .map_err(RunError::Thread)?,
+        ),
+        false => {
+            learn(Some(KnownSchemas::default()));
+            None
+        }
+    };
+    let board = keeper.as_ref().map(StoreKeeper::board);
+    let admin = admin_listener
+        .map(|listener| {
+            let sources = Sources { metrics, store: numbers_of(board.clone()), liveness: serving.liveness() };
+            Admin::start(listener, sources)
+        })
+        .transpose();
+    let start_up = async {
+        let admin = admin?;
+        if let Some(keeper) = &mut keeper {
+            first_try(keeper, &settings, &mut signals).await?;
+        }
+        Ok::<_, RunError>(admin)
+    };
+    let ending = match runtime.block_on(start_up) {
+        Ok(admin) => {
+            let mut proxy = proxy.serve();
+            serving.began(&proxy);
+            let store = board.as_ref().map(|board| board.numbers());
+            let admin_address = admin.as_ref().map(|admin| admin.local_addr);
+            // Only of a store that opened: asking a file system that is gone may wait for ever.
+            let records = store.as_ref().is_some_and(|store| store.recording);
+            let room = records.then(|| store_limits::told(&settings.store));
+            talk.say(&greeting(&settings, proxy.local_addr(), admin_address, store.as_ref(), room.as_deref()));
+            runtime.block_on(async {
+                while signals.next().await == Wish::Reload {
+                    reload(&args, &settings, &mut proxy, keeper.as_ref(), talk);
+                }
+                talk.say("Stopping. Once more ends it at once.\n");
+                proxy.shutdown().await;
+            });
+            Ok(stop(keeper, &settings))
+        }
+        Err(error) => {
+            stop(keeper, &settings);
+            Err(error)
+        }
+    };
+    if let Some(ending) = ending? {
+        talk.say(&farewell(&settings.store.dir, &ending));
     }
     Ok(())
 }
 
-/// Ctrl-C and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
+/// Catches signals, for good.
+fn signals(talk: &Talk) -> Result<Signals, RunError> {
+    let talk = talk.clone();
+    Signals::catch(move || {
+        talk.say("Ended at once. Open requests have no row; what was recorded is safe.\n");
+        talk.end();
+        std::process::exit(EXIT_INTERRUPTED);
+    })
+    .map_err(RunError::Signals)
 }
 
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+/// Waits for the store: for as long as that takes where recording is required, else not for long.
+async fn first_try(keeper: &mut StoreKeeper, settings: &Settings, signals: &mut Signals) -> Result<(), RunError> {
+    if !settings.require_recording {
+        // How it went is on the board, and the keeper has said what is wrong.
+        let _ = tokio::time::timeout(START_PATIENCE, keeper.first_try()).await;
+        return Ok(());
     }
+    tokio::select! {
+        tried = keeper.first_try() => Ok(tried?),
+        () = signals.stop() => Err(NotRecording::Interrupted.into()),
+    }
+}
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+fn stop(keeper: Option<StoreKeeper>, settings: &Settings) -> Option<Ending> {
+    Some(keeper?.stop(Duration::from_millis(settings.store.shutdown_ms)))
+}
+
+fn numbers_of(board: Option<Arc<Board>>) -> Arc<dyn Fn() -> StoreNumbers + Send + Sync> {
+    Arc::new(move || board.as_ref().map_or_else(StoreNumbers::of_nothing_to_record, |board| board.numbers()))
+}
+
+/// Reads the settings again, and takes over what can change while the proxy runs. Has the store tried at once, if it waits.
+fn reload(args: &ProxyArgs, running: &Settings, proxy: &mut ProxyHandle, keeper: Option<&StoreKeeper>, talk: &Talk) {
+    if let Some(keeper) = keeper {
+        keeper.try_now();
+    }
+    match Settings::resolve(args.clone()) {
+        Err(error) => {
+            let error = super::chain(&error);
+            tracing::warn!(error, "the settings can't be read again, and stay what they are");
+        }
+        Ok(read) => {
+            proxy.set_drain(read.proxy.drain);
+            talk.say(&format!("Settings read again: drain is {:?}.\n", read.proxy.drain));
+            let waiting = wants_restart(running, &read);
+            if !waiting.is_empty() {
+                let keys = waiting.join(", ");
+                tracing::warn!(keys, "these settings differ and are taken over by a restart only");
+            }
         }
     }
 }
 
-/// Diagnostics go to stderr, warnings and errors unless `RUST_LOG` asks for more.
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    // Fails if somebody has set one up already, which is as good.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+/// Whether clients are served, for whoever asks while the proxy starts, serves and ends.
+struct Serving {
+    runtime: tokio::runtime::Handle,
+    accepts: Arc<OnceLock<Box<dyn Fn() -> bool + Send + Sync>>>,
 }
 
-fn known_schemas(store: &Store) -> Result<KnownSchemas, RunError> {
-    if let Err(error) = store.wait_folded(CATCH_UP) {
-        tracing::warn!(%error, "what an earlier run left in the log is not folded yet");
+impl Serving {
+    /// The proxy serves from now on.
+    fn began(&self, proxy: &ProxyHandle) {
+        let _ = self.accepts.set(Box::new(proxy.accepts()));
     }
-    Ok(KnownSchemas::read(store.dir())?)
-}
 
-fn status_of(store: Arc<Mutex<Option<Store>>>) -> StoreStatus {
-    Arc::new(move || match &*store.lock() {
-        Some(store) => store.stats().into(),
-        None => StoreNumbers { trouble: Some("not recording".to_owned()), ..StoreNumbers::default() },
-    })
-}
-
-fn greet(out: &mut impl Write, settings: &Settings, proxy: &ProxyHandle, admin: Option<SocketAddr>) -> io::Result<()> {
-    let address = proxy.local_addr();
-    let upstream = &settings.proxy.upstream;
-    let dir = quoted(&settings.store.dir.display().to_string());
-    writeln!(out, "mcplog is {}.", if settings.records { "recording" } else { "recording nothing" })?;
-    writeln!(out, "  clients connect to  http://{address}{}", upstream.path())?;
-    writeln!(out, "  upstream            {}  (proxy name: {})", upstream.recorded(), settings.proxy.name)?;
-    if settings.records {
-        writeln!(out, "  records in          {dir}")?;
+    fn liveness(&self) -> Liveness {
+        let accepts = Arc::clone(&self.accepts);
+        // Who has not begun is alive.
+        let accepts = move || accepts.get().is_none_or(|accepts| accepts());
+        Liveness { runtime: self.runtime.clone(), accepts: Arc::new(accepts) }
     }
-    if let Some(admin) = admin {
-        writeln!(out, "  health, metrics     http://{admin}/healthz  http://{admin}/metrics")?;
-    }
-    if settings.records {
-        writeln!(out, "  to look at it       mcplog logs --dir {dir}")?;
-    }
-    if !address.ip().is_loopback() {
-        writeln!(out, "Anybody who reaches {address} can use the upstream: the proxy asks for no credentials.")?;
-    }
-    writeln!(out, "Ctrl-C stops it.")?;
-    out.flush()
-}
-
-fn say_goodbye(out: &mut impl Write, dir: &Path, report: &ShutdownReport) -> io::Result<()> {
-    writeln!(out, "Stopped. {} events appended, {} folded.", report.appended, report.folded)?;
-    if report.dropped > 0 {
-        writeln!(out, "{} events were lost: `mcplog stats` shows when.", report.dropped)?;
-    }
-    if report.left_in_log > 0 {
-        let dir = quoted(&dir.display().to_string());
-        writeln!(out, "{} are safe in {dir}/wal; the next start folds them.", report.left_in_log)?;
-    }
-    if !report.health.is_ok() {
-        writeln!(out, "The store is {}.", report.health)?;
-    }
-    out.flush()
 }

@@ -2,11 +2,14 @@
 //!
 //! A thread of its own, because parsing and hashing a long list takes milliseconds, and a forwarding task must not spend
 //! them. It must not hold up anybody: what does not fit in its queue is not looked at, and the next list result makes up
-//! for it.
+//! for it. It looks at nothing before it was told what is on record, since it would record all of that again; until there
+//! is a store it keeps the newest results.
 
+use crate::proxy::recording::KnownSchemas;
 use mcplog_observe::{SchemaQueue, SchemaResult, SchemaWatch};
-use parking_lot::Mutex;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// How many results may wait; with [`mcplog_observe::SCHEMA_BYTES_MAX`] each, 64 MiB.
@@ -14,26 +17,48 @@ const QUEUE_MAX: usize = 32;
 
 /// The handle of the schema thread.
 pub(super) struct SchemaThread {
-    /// `None` once it was told to stop.
-    queue: Mutex<Option<SyncSender<SchemaResult>>>,
+    shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Oldest first.
+    results: VecDeque<SchemaResult>,
+    /// What is on record, if the thread was not told yet; `Some(None)` where nobody knows any more.
+    news: Option<Option<KnownSchemas>>,
+    /// Whether the thread knows what is on record, and looks at results.
+    looks: bool,
+    is_stopped: bool,
+}
+
 impl SchemaThread {
-    /// Starts the thread.
-    pub(super) fn start(mut watch: SchemaWatch) -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel(QUEUE_MAX);
-        let thread = std::thread::Builder::new().name("mcplog-schema".into()).spawn(move || {
-            while let Ok(result) = receiver.recv() {
-                watch.look_at(&result);
-            }
-        })?;
-        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+    /// Starts the thread. `watch` makes what looks at results, from what is on record.
+    pub(super) fn start(watch: impl Fn(KnownSchemas) -> SchemaWatch + Send + 'static) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let of_thread = Arc::clone(&shared);
+        let thread =
+            std::thread::Builder::new().name("mcplog-schema".into()).spawn(move || of_thread.look_at_all(watch))?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Says what is on record, of all proxies and upstreams, in place of what was learned before; `None`: the store is gone,
+    /// and results wait for what the next one has.
+    pub(super) fn learn(&self, known: Option<KnownSchemas>) {
+        self.shared.state.lock().news = Some(known);
+        self.shared.changed.notify_one();
     }
 
     /// Ends the thread after what is queued. Blocks for as long as that takes.
     pub(super) fn stop(&self) {
-        drop(self.queue.lock().take());
+        self.shared.state.lock().is_stopped = true;
+        self.shared.changed.notify_one();
         let thread = self.thread.lock().take();
         if let Some(thread) = thread
             && thread.join().is_err()
@@ -45,9 +70,45 @@ impl SchemaThread {
 
 impl SchemaQueue for SchemaThread {
     fn offer(&self, result: SchemaResult) {
-        let Some(queue) = self.queue.lock().clone() else { return };
-        if let Err(TrySendError::Full(result)) = queue.try_send(result) {
-            tracing::warn!(method = result.method().name(), "too many schema results at once: one was not looked at");
+        let mut state = self.shared.state.lock();
+        if state.is_stopped {
+            return;
+        }
+        let method = result.method().name();
+        state.results.push_back(result);
+        // Without a store, the newest results are those that count when one comes.
+        let oldest = if state.results.len() > QUEUE_MAX { state.results.pop_front() } else { None };
+        let is_behind = oldest.is_some() && state.looks;
+        drop(state);
+        self.shared.changed.notify_one();
+        if is_behind {
+            tracing::warn!(method, "too many schema results at once: one was not looked at");
+        }
+    }
+}
+
+impl Shared {
+    fn look_at_all(&self, new_watch: impl Fn(KnownSchemas) -> SchemaWatch) {
+        let mut watch: Option<SchemaWatch> = None;
+        loop {
+            let mut state = self.state.lock();
+            if let Some(known) = state.news.take() {
+                state.looks = known.is_some();
+                drop(state);
+                watch = known.map(&new_watch);
+                continue;
+            }
+            let result = if watch.is_some() { state.results.pop_front() } else { None };
+            match (&mut watch, result) {
+                (Some(watch), Some(result)) => {
+                    drop(state);
+                    watch.look_at(&result);
+                }
+                (Some(_), None) if state.is_stopped => return,
+                // Nobody said what is on record, but there may be a store: a version twice is better than none.
+                (None, _) if state.is_stopped => state.news = Some(Some(KnownSchemas::default())),
+                _ => self.changed.wait(&mut state),
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 use assert_cmd::cargo::cargo_bin;
 use rusqlite::types::Value;
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -97,6 +97,21 @@ impl Fixture {
         let mut child = self.command(["ingest", "--json", "-"]).stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
         child.wait_with_output().unwrap().into()
+    }
+
+    /// How much memory the command had taken when half of its lines were read. It can't be further then: what is left to
+    /// write does not fit into a pipe.
+    pub(crate) fn peak_bytes(&self, line: &str, lines: usize) -> usize {
+        let mut child = self.command(line.split_whitespace()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        for _ in 0..lines / 2 {
+            output.read_line(&mut String::new()).unwrap();
+        }
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
     /// The rows of a table, without the numbers that depend on the order in the log.

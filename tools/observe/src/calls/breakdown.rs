@@ -17,25 +17,28 @@ pub(crate) struct Breakdown {
     pub(crate) failure: Failure,
     /// Why the upstream failed, if it did: at most [`CAUSE_BYTES_MAX`] bytes.
     pub(crate) cause: Option<Arc<str>>,
+    /// The response, or a part of it, passed unread: the answer may have been there.
+    pub(crate) is_unread: bool,
 }
 
 impl Breakdown {
     /// What broke down, of an exchange that ended in that way. The arguments are those of [`Failure::of`].
-    pub(crate) fn of(end: End<'_>, status: Option<u16>, is_unreadable: bool, is_stopping: bool) -> Self {
-        Self { failure: Failure::of(end, status, is_unreadable, is_stopping), cause: end.cause().map(bounded) }
+    pub(crate) fn of(end: End<'_>, status: Option<u16>, is_unread: bool, is_stopping: bool) -> Self {
+        let failure = Failure::of(end, status, is_unread, is_stopping);
+        Self { failure, cause: end.cause().map(bounded), is_unread }
     }
 
     /// The same for whoever depends on the stream that broke down: one that ended in good order broke off for them.
     pub(crate) fn of_stream(self) -> Self {
         let failure = if self.failure == Failure::NoResponse { Failure::StreamBroken } else { self.failure };
-        Self { failure, cause: self.cause }
+        Self { failure, ..self }
     }
 }
 
 impl From<Failure> for Breakdown {
     /// A failure that nobody said anything about.
     fn from(failure: Failure) -> Self {
-        Self { failure, cause: None }
+        Self { failure, cause: None, is_unread: false }
     }
 }
 

@@ -53,7 +53,7 @@ impl Call {
     pub(crate) fn begin(recording: &Arc<Recording>, origin: &Origin, mut facts: Facts) -> Self {
         recording.counts.in_flight.rise();
         let bytes = Self::bytes_of(&facts) + origin.text_bytes() + CAUSE_BYTES_MAX;
-        let (is_schema, is_patient) = (facts.schema.is_some(), facts.is_subscription());
+        let (is_schema, is_patient) = (facts.schema.is_some(), facts.is_patient());
         Self {
             recording: recording.clone(),
             origin: origin.clone(),
@@ -78,6 +78,11 @@ impl Call {
     /// Whether a response with that id is its own. One whose id is not known takes any.
     pub(crate) fn is_answered_by(&self, id: &RpcId) -> bool {
         self.id.as_ref().is_none_or(|own| own == id) && self.is_open()
+    }
+
+    /// Whether its client takes a response with an id of that number for its own, if no other request has that very id.
+    pub(crate) fn is_answered_by_number(&self, number: i64) -> bool {
+        self.id.as_ref().is_some_and(|own| own.number() == Some(number)) && self.is_open()
     }
 
     /// The head of its exchange's response is here.

@@ -11,10 +11,10 @@ use super::origin::Origin;
 use super::outcome;
 use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
-use crate::schema::{Caller, SchemaResult, Scope};
+use crate::schema::{Asked, Caller, SchemaResult, Scope};
 use crate::session::{Announcement, ClientIdentity};
-use mcplog::event::Outcome;
-use mcplog::{Request, Session, Status};
+use mcplog::event::{Note, Notes, Outcome};
+use mcplog::{Request, Status};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,7 +65,11 @@ impl<'a> Ended<'a> {
         let mut id_text = Uuid::encode_buffer();
         let request_id = self.facts.request_id.hyphenated().encode_lower(&mut id_text);
         let request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
-        self.recording.sink.record(request.into());
+        let is_taken = self.recording.sink.record(request.into());
+        if is_taken && let Some(session) = &session {
+            // Not before: where this was refused, so would that be, and count as lost too.
+            self.recording.announce_postponed(session);
+        }
         self.count(&verdict);
     }
 
@@ -77,16 +81,13 @@ impl<'a> Ended<'a> {
             Some(session) => Scope::Session(session.clone()),
             None => Scope::Connection(self.facts.arrival.connection),
         };
-        self.recording.schema.offer(SchemaResult {
-            scope,
-            method,
-            cursor: self.facts.cursor.clone(),
-            caller: self.caller(),
-            asked_at: self.facts.arrival.at,
-            answered_at: self.at,
-            ts: self.recording.clock.unix_ms(),
-            message: payload.to_vec(),
-        });
+        let (cursor, caller, asked_at) = (self.facts.cursor.clone(), self.caller(), self.facts.arrival.at);
+        let Recording { budget, clock, schema, .. } = self.recording;
+        let asked = Asked { scope, method, cursor, caller, asked_at };
+        match SchemaResult::new(budget, asked, (clock.unix_ms(), self.at), payload) {
+            Some(result) => schema.offer(result),
+            None => tracing::debug!(method = method.name(), "no memory to look at a schema result"),
+        }
     }
 
     fn caller(&self) -> Caller {
@@ -107,9 +108,6 @@ impl<'a> Ended<'a> {
     /// The session that the row names: the client's, the one its handshake began, or one that is made up.
     fn session(&self) -> Option<Arc<str>> {
         if let Some(session) = self.session_of_transport() {
-            if let Some(owed) = self.recording.sessions.take_owed(session) {
-                self.announce_or_owe(session, owed);
-            }
             return Some(session.clone());
         }
         let identity = self.facts.sessionless.as_ref()?;
@@ -117,10 +115,7 @@ impl<'a> Ended<'a> {
         let derived =
             self.recording.sessions.derive(identity, arrival.client_address, arrival.ts, self.has_result())?;
         if derived.is_new {
-            let announcement = self.announcement(identity, self.facts.protocol_version.as_deref());
-            if !self.announce(&derived.session_id, &announcement, true) {
-                self.recording.sessions.announce_again(identity, arrival.client_address);
-            }
+            self.announce(&derived.session_id, identity, self.facts.protocol_version.as_deref(), true);
         }
         Some(derived.session_id)
     }
@@ -137,35 +132,27 @@ impl<'a> Ended<'a> {
         if self.has_result()
             && let (Some(client), Some(session)) = (&self.facts.handshake, session)
         {
-            self.recording.sessions.agree(session, client, verdict.agreed_version.as_deref());
-            self.announce_or_owe(session, self.announcement(client, verdict.agreed_version.as_deref()));
+            let agreed_version = verdict.agreed_version.as_deref();
+            self.recording.sessions.agree(session, client, self.origin.endpoint.as_ref(), agreed_version);
+            self.announce(session, client, verdict.agreed_version.as_deref(), false);
         }
     }
 
-    fn announcement(&self, client: &ClientIdentity, protocol_version: Option<&str>) -> Announcement {
-        let (client, protocol_version) = (client.clone(), protocol_version.map(Box::from));
-        Announcement { client, protocol_version, started_at: self.facts.arrival.ts }
-    }
-
-    fn announce_or_owe(&self, session: &Arc<str>, announcement: Announcement) {
-        if !self.announce(session, &announcement, false) {
-            self.recording.sessions.owe(session, announcement);
-        }
-    }
-
-    /// Records that a session began; says whether that was taken.
-    fn announce(&self, session_id: &str, announcement: &Announcement, is_derived: bool) -> bool {
-        let Announcement { client, protocol_version, started_at } = announcement;
-        let mut session = Session::new(session_id, *started_at, &self.recording.proxy);
-        session.client_name = client.name.as_deref();
-        session.client_version = client.version.as_deref();
-        session.protocol_version = protocol_version.as_deref();
-        session.derived = is_derived;
-        let is_taken = self.recording.sink.record(session.into());
-        if is_taken {
-            self.recording.counts.sessions.add(1);
-        }
-        is_taken
+    fn announce(
+        &self,
+        session_id: &Arc<str>,
+        client: &ClientIdentity,
+        protocol_version: Option<&str>,
+        is_derived: bool,
+    ) {
+        self.recording.counts.sessions.add(1);
+        let announcement = Announcement {
+            started_at: self.facts.arrival.ts,
+            client: client.clone(),
+            protocol_version: protocol_version.map(Box::from),
+            is_derived,
+        };
+        self.recording.announce(session_id, announcement);
     }
 
     /// The row. `remembered` is the revision that its session had agreed on before.
@@ -197,7 +184,21 @@ impl<'a> Ended<'a> {
         request.endpoint = self.origin.endpoint.as_deref();
         request.outcome = Some(verdict.outcome);
         request.cause = verdict.cause;
+        request.notes = self.notes();
         request
+    }
+
+    /// What is odd about the call.
+    fn notes(&self) -> Notes {
+        let (is_lenient, is_answer_unread) = match &self.how {
+            How::Answered(Answer { message, .. }) => (self.id.is_some_and(|own| own.differs(message, Slot::Id)), false),
+            How::Failed(breakdown) => (false, breakdown.is_unread),
+        };
+        let is_unread = self.facts.is_unread || is_answer_unread;
+        [(is_lenient, Note::LenientId), (is_unread, Note::Unread)]
+            .into_iter()
+            .filter(|(holds, _)| *holds)
+            .fold(Notes::NONE, |notes, (_, note)| notes.with(note))
     }
 
     fn count(&self, verdict: &Verdict<'_>) {

@@ -11,6 +11,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// What stands for the method of a request that passed unread. No method is called so.
+pub(crate) const UNREAD_METHOD: &str = "(unread)";
+
 /// What is known of a call before its answer.
 pub(crate) struct Facts {
     /// Minted at arrival, so that ids sort as requests came.
@@ -30,6 +33,8 @@ pub(crate) struct Facts {
     pub(super) handshake: Option<ClientIdentity>,
     pub(super) cursor: Option<Box<str>>,
     pub(super) bytes_in: Option<i64>,
+    /// The request's body, or a part of it, passed unread.
+    pub(crate) is_unread: bool,
 }
 
 impl Facts {
@@ -50,6 +55,7 @@ impl Facts {
             handshake: is_handshake.then(|| identity(message, Slot::ClientName, Slot::ClientVersion)),
             cursor: message.text(Slot::Cursor).map(boxed),
             bytes_in: Some(message.bytes()),
+            is_unread: false,
             method: boxed(method),
         }
     }
@@ -69,6 +75,7 @@ impl Facts {
             handshake: None,
             cursor: None,
             bytes_in: None,
+            is_unread: false,
             method: method.into(),
         }
     }
@@ -76,6 +83,11 @@ impl Facts {
     /// Its response is a stream that may be silent for hours, and that either side ends when it likes.
     pub(super) fn is_subscription(&self) -> bool {
         &*self.method == "subscriptions/listen"
+    }
+
+    /// Its response may be silent for hours, or what it asked for is not known.
+    pub(super) fn is_patient(&self) -> bool {
+        self.is_subscription() || &*self.method == UNREAD_METHOD
     }
 
     /// What they take up beside themselves, in bytes.

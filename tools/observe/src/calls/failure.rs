@@ -42,7 +42,8 @@ pub enum Failure {
     NoResponse,
     /// The upstream answered with this HTTP status and no JSON-RPC message.
     Http(u16),
-    /// The response has a coding that the proxy cannot read; it was passed on as it came.
+    /// The response, or a part of it, was passed on unread: its coding is unknown or broken, or there was no memory to read it.
+    /// Nothing is known of the answer.
     UnreadableResponse,
     /// The client went away before the answer.
     ClientGone,
@@ -57,9 +58,9 @@ pub enum Failure {
 impl Failure {
     /// Why a call has no answer, of an exchange that ended in that way.
     ///
-    /// `status` is that of the response, if its head came. `is_unreadable` says that its body can't be read, `is_stopping`
+    /// `status` is that of the response, if its head came. `is_unread` says that its body passed unread, `is_stopping`
     /// that the proxy is cutting connections, so that who goes away was sent away.
-    pub(crate) fn of(end: End<'_>, status: Option<u16>, is_unreadable: bool, is_stopping: bool) -> Self {
+    pub(crate) fn of(end: End<'_>, status: Option<u16>, is_unread: bool, is_stopping: bool) -> Self {
         match (end, status) {
             (End::ClientGone, _) if is_stopping => Self::ProxyShutdown,
             (End::ClientGone, _) => Self::ClientGone,
@@ -67,7 +68,7 @@ impl Failure {
             (End::Unreachable(_), _) => Self::UpstreamUnreachable,
             (End::Silent, _) => Self::Timeout,
             (End::Complete, Some(status @ 400..=599)) => Self::Http(status),
-            (End::Complete, _) if is_unreadable => Self::UnreadableResponse,
+            (End::Complete, _) if is_unread => Self::UnreadableResponse,
             (End::Complete, _) => Self::NoResponse,
         }
     }
@@ -94,7 +95,7 @@ impl Failure {
             Self::StreamBroken => "the connection to the upstream broke before the response was complete",
             Self::NoResponse => "the upstream's response ended without an answer to this request",
             Self::Http(status) => return Cow::Owned(format!("the upstream answered HTTP {status} without JSON-RPC")),
-            Self::UnreadableResponse => "the response has a content coding that the proxy cannot read",
+            Self::UnreadableResponse => "the response was passed on, but could not be read",
             Self::ClientGone => "the client went away before the answer",
             Self::Cancelled => "the client cancelled the request",
             Self::ProxyShutdown => "the proxy was stopped before the answer",
@@ -118,9 +119,9 @@ mod tests {
         // What is asked for is the same for all of a response's states but where the upstream completed it.
         let statuses = [None, Some(199), Some(200), Some(302), Some(400), Some(599), Some(600)];
         for status in statuses {
-            for is_unreadable in [false, true] {
+            for is_unread in [false, true] {
                 for is_stopping in [false, true] {
-                    let of = |end| Failure::of(end, status, is_unreadable, is_stopping);
+                    let of = |end| Failure::of(end, status, is_unread, is_stopping);
                     assert_eq!(of(End::Broken("reset")), StreamBroken);
                     assert_eq!(of(End::Unreachable("refused")), Failure::UpstreamUnreachable);
                     assert_eq!(of(End::Silent), Timeout);
@@ -128,7 +129,7 @@ mod tests {
                     let completed = match status {
                         Some(400) => Http(400),
                         Some(599) => Http(599),
-                        _ if is_unreadable => UnreadableResponse,
+                        _ if is_unread => UnreadableResponse,
                         _ => NoResponse,
                     };
                     assert_eq!(of(End::Complete), completed, "{status:?}");

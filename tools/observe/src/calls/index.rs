@@ -14,8 +14,8 @@ use std::time::Instant;
 /// How many calls may be open before none may wait for an answer on another stream any more: a bound on memory, since
 /// waiting ones hold no connection that would bound them.
 const CALLS_MAX: usize = 64 * 1024;
-/// What they may hold together before that, in bytes: less than a kilobyte each, unless their names are long.
-const CALL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What they may hold together before that, in bytes: as many as 20,000, unless their names are long.
+pub(crate) const INDEX_BYTES_MAX: usize = 12 * 1024 * 1024;
 
 /// The session, and the id within it.
 type CallKey = (Arc<str>, RpcId);
@@ -50,10 +50,17 @@ impl CallIndex {
         self.open.lock().calls.get(&(session.clone(), id.clone())).cloned()
     }
 
+    /// The open call of that session whose client takes a response with that id for its own: the one with that very id,
+    /// else one whose id is the same number.
+    pub(crate) fn find_answered(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
+        let same_number = || RpcId::spellings(id.number()?).iter().find_map(|id| self.find(session, id));
+        self.find(session, id).or_else(same_number)
+    }
+
     /// Whether there are too many open calls to let more of them wait.
     pub(crate) fn is_full(&self) -> bool {
         let open = self.open.lock();
-        open.calls.len() > CALLS_MAX || open.bytes > CALL_BYTES_MAX
+        open.calls.len() > CALLS_MAX || open.bytes > INDEX_BYTES_MAX
     }
 
     /// Tells a call what happened; it leaves if that ends it.

@@ -20,7 +20,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 static NO_RESPONSE: Response = Response { status: None, new_session: None };
-static NO_ANSWER: Breakdown = Breakdown { failure: Failure::NoResponse, cause: None };
+static NO_ANSWER: Breakdown = Breakdown { failure: Failure::NoResponse, cause: None, is_unread: false };
 const SECOND: Duration = Duration::from_secs(1);
 /// How long the exchange went on before it left the call.
 const LEFT_AFTER: Duration = Duration::from_secs(10);
@@ -58,7 +58,8 @@ impl Fixture {
         match state {
             State::Waiting => {}
             State::Resumable => {
-                let breakdown = Breakdown { failure: Failure::StreamBroken, cause: Some("reset".into()) };
+                let breakdown =
+                    Breakdown { failure: Failure::StreamBroken, cause: Some("reset".into()), is_unread: false };
                 fixture.tell_after(LEFT_AFTER, &Happening::LeftToClient(&breakdown, WAIT));
             }
             State::OnStream => fixture.tell_after(LEFT_AFTER, &Happening::LeftToStream(WAIT)),

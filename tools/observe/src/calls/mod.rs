@@ -20,9 +20,9 @@ mod lifecycle_tests;
 
 pub(crate) use breakdown::Breakdown;
 pub(crate) use call::Call;
-pub(crate) use facts::Facts;
+pub(crate) use facts::{Facts, UNREAD_METHOD};
 pub use failure::{End, Failure};
 pub(crate) use happening::{Answer, Happening};
-pub(crate) use index::CallIndex;
+pub(crate) use index::{CallIndex, INDEX_BYTES_MAX};
 pub(crate) use origin::Origin;
 pub(crate) use response::Response;

@@ -4,24 +4,27 @@
 //! upstream, so no response can overtake it. It must not do I/O; the bodies tell it what passes.
 
 use super::head::{RequestHead, ResponseHead, Verb, bounded};
-use super::limits::{CALL_BYTES_MAX, CALLS_MAX};
+use super::limits::{CALL_BYTES_MAX, CALL_KEY_BYTES, CALLS_FREE_BYTES, CALLS_MAX};
 use crate::arrival::Arrival;
-use crate::calls::{Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response};
+use crate::budget::{Budget, Share};
+use crate::calls::{Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response, UNREAD_METHOD};
 use crate::credential::Credential;
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, kind};
 use crate::recording::{Phase, Recording};
-use crate::session::session_in_query;
+use crate::session::{NotFound, session_in_query};
 use mcplog::event::Transport;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a response may stay away after its stream broke, for the client to resume the stream; clients try within a
 /// few seconds. A server that asks for more by `retry` gets it, up to the second limit.
 const RESUME_WAIT: Duration = Duration::from_secs(10);
 const RESUME_WAIT_MAX: Duration = Duration::from_secs(300);
+/// The statuses by which a server accepts what it answers nothing to: a notification, or a response of the client's.
+const ACCEPTED: [u16; 2] = [202, 204];
 
 /// One HTTP request and its response.
 pub struct Exchange {
@@ -36,13 +39,21 @@ pub struct Exchange {
     time_limit: Duration,
     /// When bytes last passed in either direction, in milliseconds since the arrival.
     active_ms: AtomicU64,
+    /// The response's coding is in the middle of something.
+    is_response_within: AtomicBool,
     state: Mutex<State>,
 }
 
 struct State {
     calls: Vec<Arc<Call>>,
-    /// What the calls hold together.
+    /// What the calls hold together, and the list of them.
     call_bytes: usize,
+    /// For that.
+    share: Share,
+    /// A call was begun, whether or not it has ended.
+    has_begun: bool,
+    /// The request's body, or a part of it, passed unread.
+    is_request_unread: bool,
     is_batch: bool,
     /// As far as it is here.
     response: Response,
@@ -50,7 +61,10 @@ struct State {
     stream_session: Option<Arc<str>>,
     /// The response is an event stream that a client can resume, and asks to wait this long before.
     resume_wait: Option<Duration>,
-    is_unreadable: bool,
+    /// The response's body, or a part of it, passed unread.
+    is_response_unread: bool,
+    /// What the response says of the session, if it is a 404 to a POST that names one.
+    not_found: Option<NotFound>,
     /// Why the calls without an answer have none, once the exchange is over.
     ended: Option<Breakdown>,
 }
@@ -63,6 +77,18 @@ pub struct Unanswered {
     pub ids: Vec<RpcId>,
     /// They came in a batch.
     pub is_batch: bool,
+}
+
+impl State {
+    /// The open call whose client takes a response with that id for its own: the one with that very id, else one whose id
+    /// is the same number.
+    fn call_answered_by(&self, id: &RpcId) -> Option<Arc<Call>> {
+        let same_number = || {
+            let number = id.number()?;
+            self.calls.iter().find(|call| call.is_answered_by_number(number))
+        };
+        self.calls.iter().find(|call| call.is_answered_by(id)).or_else(same_number).cloned()
+    }
 }
 
 impl Exchange {
@@ -91,14 +117,19 @@ impl Exchange {
             name: head.name.map(|name| Box::from(bounded(name))),
             time_limit,
             active_ms: AtomicU64::new(0),
+            is_response_within: AtomicBool::new(false),
             state: Mutex::new(State {
                 calls: Vec::new(),
                 call_bytes: 0,
+                share: observer.recording.budget.share(CALLS_FREE_BYTES),
+                has_begun: false,
+                is_request_unread: false,
                 is_batch: false,
                 response: Response::default(),
                 stream_session: None,
                 resume_wait: None,
-                is_unreadable: false,
+                is_response_unread: false,
+                not_found: None,
                 ended: None,
             }),
         }
@@ -118,13 +149,19 @@ impl Exchange {
         if head.is_success() {
             state.response.new_session = head.session.map(|session| sessions.intern(bounded(session)));
         }
-        drop(state);
+        self.begin_unread_call(&mut state);
         let Some(session) = &self.origin.session else { return };
-        if head.status == 404 || (head.is_success() && self.verb == Verb::Delete) {
-            self.recording().close_session(session);
-            self.observer.tell_all(Some(session), &Happening::SessionOver);
-        } else if head.is_success() {
-            sessions.confirm(session);
+        match self.verb {
+            Verb::Post if head.status == 404 => state.not_found = Some(NotFound::default()),
+            Verb::Post if head.is_success() => sessions.confirm(session, self.origin.endpoint.as_ref()),
+            Verb::Other if head.is_success() && head.is_stream() => {
+                sessions.confirm(session, self.origin.endpoint.as_ref());
+            }
+            Verb::Delete if head.is_success() => {
+                drop(state);
+                self.close_session(session, false);
+            }
+            Verb::Post | Verb::Delete | Verb::Other => {}
         }
     }
 
@@ -151,15 +188,21 @@ impl Exchange {
     pub fn end(&self, end: End<'_>) -> Unanswered {
         let is_stopping = self.recording().phase.has_reached(Phase::Stopping);
         let mut state = self.state.lock();
-        let breakdown = Breakdown::of(end, state.response.status, state.is_unreadable, is_stopping);
+        // A complete response whose coding is not: what is missing can't be read.
+        let is_cut = end == End::Complete && self.is_response_within.load(Ordering::Relaxed);
+        let is_unread = state.is_response_unread || is_cut;
+        let breakdown = Breakdown::of(end, state.response.status, is_unread, is_stopping);
         let is_first = state.ended.is_none();
-        state.ended.get_or_insert_with(|| breakdown.clone());
         let calls = std::mem::take(&mut state.calls);
+        state.ended.get_or_insert_with(|| breakdown.clone());
+        self.begin_unread_call(&mut state);
+        state.share.resize(0);
         let (is_batch, resume_wait) = (state.is_batch, state.resume_wait);
-        let stream_session = state.stream_session.take();
+        let (stream_session, not_found) = (state.stream_session.take(), state.not_found.take());
         drop(state);
         let failure = breakdown.failure;
 
+        let has_calls = !calls.is_empty();
         let open: Vec<_> = calls.into_iter().filter(|call| call.is_open()).collect();
         let ids = open.iter().filter_map(|call| call.id.clone()).collect();
         if !open.is_empty() {
@@ -171,7 +214,13 @@ impl Exchange {
         if is_first && let Some(session) = stream_session {
             // In the 2024-11-05 transport the stream is the session: nothing can be answered without it.
             self.observer.tell_all(Some(&session), &Happening::StreamOver(&breakdown.of_stream()));
-            self.recording().close_session(&session);
+            self.recording().close_session(&session, self.arrival.ts, false);
+        }
+        if let (Some(session), Some(not_found)) = (&self.origin.session, not_found)
+            && not_found.is_of_session()
+            && !self.recording().sessions.is_elsewhere(session, self.origin.endpoint.as_ref())
+        {
+            self.close_session(session, has_calls);
         }
         Unanswered { failure, ids, is_batch }
     }
@@ -185,20 +234,33 @@ impl Exchange {
         }
     }
 
-    /// The request's body is over, but could not be read to its end. In the sessionless era its head says what it was.
-    pub(super) fn on_request_unreadable(&self) {
-        let Some(method) = self.method.as_deref() else { return };
+    /// The request's body, or a part of it, passes unread.
+    pub(super) fn on_request_unread(&self) {
+        self.state.lock().is_request_unread = true;
+    }
+
+    /// The request's body is over, but could not be read to its end.
+    pub(super) fn on_request_cut_short(&self) {
         let mut state = self.state.lock();
-        if state.calls.is_empty() && !method.starts_with("notifications/") {
-            let facts = Facts::of_head(self.arrival, &self.origin, method, self.name.as_deref());
-            self.register(&mut state, facts);
+        match self.method.as_deref() {
+            // In the sessionless era the head says what it was.
+            Some(method) if !state.has_begun && !method.starts_with("notifications/") => {
+                let facts = Facts::of_head(self.arrival, &self.origin, method, self.name.as_deref());
+                self.register(&mut state, facts);
+            }
+            Some(_) => {}
+            None => self.begin_unread_call(&mut state),
         }
     }
 
     /// A message that the server sends was read. `payload` is its text, if that was kept.
     pub(super) fn on_response_message(&self, message: &Message, payload: Option<&[u8]>) {
         let Kind::Response(id) = kind(message) else { return };
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        let own = id.as_ref().and_then(|id| state.call_answered_by(id));
+        if let Some(not_found) = &mut state.not_found {
+            not_found.read(message, own.is_some());
+        }
         let response = state.response.clone();
         let answer = Answer { message, payload, response: &response };
         let Some(id) = id else {
@@ -210,10 +272,9 @@ impl Exchange {
             }
             return;
         };
-        let own = state.calls.iter().find(|call| call.is_answered_by(&id)).cloned();
         let session = self.origin.session.clone().or_else(|| state.stream_session.clone());
         drop(state);
-        let call = own.or_else(|| self.observer.calls.find(&session?, &id));
+        let call = own.or_else(|| self.observer.calls.find_answered(&session?, &id));
         if let Some(call) = call {
             self.observer.tell(&call, &Happening::Answered(answer));
         }
@@ -241,9 +302,14 @@ impl Exchange {
         }
     }
 
-    /// The response cannot be read.
-    pub(super) fn on_response_unreadable(&self) {
-        self.state.lock().is_unreadable = true;
+    /// The response's body, or a part of it, passes unread.
+    pub(super) fn on_response_unread(&self) {
+        self.state.lock().is_response_unread = true;
+    }
+
+    /// Whether the response's coding is in the middle of something, as far as it came.
+    pub(super) fn set_response_within(&self, is_within: bool) {
+        self.is_response_within.store(is_within, Ordering::Relaxed);
     }
 
     /// Whether the text of a response will be wanted.
@@ -262,10 +328,26 @@ impl Exchange {
         self.register(&mut state, facts);
     }
 
+    /// Begins the call of a request that passed unread, and whose head does not say what it was, once the response tells that
+    /// it was a call: what a server only accepts is none. Without a response, it counts as one.
+    fn begin_unread_call(&self, state: &mut State) {
+        let is_call = match state.response.status {
+            Some(status) => !ACCEPTED.contains(&status),
+            None => state.ended.is_some(),
+        };
+        if state.is_request_unread && !state.has_begun && self.method.is_none() && is_call {
+            let facts = Facts::of_head(self.arrival, &self.origin, UNREAD_METHOD, None);
+            self.register(state, facts);
+        }
+    }
+
     /// Begins a call, if there is room for one more. It has failed already if the exchange is over.
-    fn register(&self, state: &mut State, facts: Facts) {
-        let bytes = state.call_bytes + Call::bytes_of(&facts);
-        if bytes > CALL_BYTES_MAX {
+    fn register(&self, state: &mut State, mut facts: Facts) {
+        facts.is_unread = state.is_request_unread;
+        state.has_begun = true;
+        let list_bytes = (state.calls.len() + 1).next_power_of_two() * 2 * size_of::<Arc<Call>>();
+        let bytes = state.call_bytes + Call::bytes_of(&facts) + CALL_KEY_BYTES;
+        if bytes > CALL_BYTES_MAX || !state.share.resize(bytes + list_bytes) {
             self.recording().counts.requests_unrecorded.add(1);
             return;
         }
@@ -280,6 +362,12 @@ impl Exchange {
                 state.calls.push(call);
             }
         }
+    }
+
+    /// The server says that the session is over.
+    fn close_session(&self, session: &str, is_on_record: bool) {
+        self.recording().close_session(session, self.arrival.ts, is_on_record);
+        self.observer.tell_all(Some(session), &Happening::SessionOver);
     }
 
     fn on_notification(&self, message: &Message) {
@@ -311,6 +399,11 @@ impl Exchange {
             Some(wait) if can_resume && !phase.has_reached(Phase::Draining) => Happening::LeftToClient(breakdown, wait),
             _ => over,
         }
+    }
+
+    /// What all exchanges may hold together.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.recording().budget
     }
 
     /// Its calls, as long as it has not ended.

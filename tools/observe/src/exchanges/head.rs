@@ -3,7 +3,7 @@
 //! Pure data, and plain: text and numbers. Here comes in what is known of the transport; what else is to be recorded of it is
 //! one more field here, and one in the calls' `Origin`.
 
-use crate::read::{Coding, TOKEN_BYTES_MAX};
+use crate::read::{Codings, TOKEN_BYTES_MAX};
 
 /// What a request wants of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct ResponseHead<'a> {
     /// `Content-Type`.
     pub content_type: Option<&'a str>,
     /// How the body is packed.
-    pub coding: Coding,
+    pub codings: Codings,
 }
 
 impl ResponseHead<'_> {

@@ -10,10 +10,18 @@ mod request_reader;
 mod response_reader;
 
 #[cfg(test)]
+mod announcement_tests;
+#[cfg(test)]
+mod id_tests;
+#[cfg(test)]
+mod session_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unread_tests;
 
 pub use exchange::{Exchange, Unanswered};
 pub use head::{RequestHead, ResponseHead, Verb};
-pub use limits::EXCHANGE_BYTES_MAX;
+pub use limits::EXCHANGE_FREE_BYTES;
 pub use request_reader::RequestReader;
 pub use response_reader::ResponseReader;

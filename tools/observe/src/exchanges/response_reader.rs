@@ -5,16 +5,17 @@
 
 use super::exchange::Exchange;
 use super::head::ResponseHead;
-use super::limits::{READY_BYTES_MAX, READY_MAX};
-use crate::read::{Decoder, Kind, Message, Part, Scanner, SseParser, append, kind};
+use super::limits::{READY_BYTES_MAX, READY_FREE_BYTES, READY_MAX, TEXT_FREE_BYTES};
+use crate::budget::{Budget, Share};
+use crate::read::{
+    Appended, Buffer, Decoder, Kind, Message, Part, Scanner, SseParser, Unreadable, WORK_BYTES_MAX, kind,
+};
 use crate::schema::SCHEMA_BYTES_MAX;
 
-/// How much of a buffer is kept for the next event after a large one.
-const IDLE_BUFFER_BYTES: usize = 64 * 1024;
 /// How much of an event's data is kept on a stream that may announce an endpoint.
 const ENDPOINT_BYTES_MAX: usize = 2 * 1024;
-/// Room for how many responses is kept for the next event.
-const IDLE_READY: usize = 16;
+/// Room for how many responses an event begins with, and how many are kept for the next.
+const FIRST_READY: usize = 4;
 
 enum Form {
     Json,
@@ -23,6 +24,11 @@ enum Form {
 
 /// Reads one response body.
 pub struct ResponseReader {
+    /// `None` once the body turned out to be unreadable: then it is not read any further, and nothing of it is held.
+    reading: Option<Reading>,
+}
+
+struct Reading {
     decoder: Decoder,
     form: Form,
     scanner: Scanner,
@@ -38,26 +44,41 @@ impl ResponseReader {
         if !is_stream && !exchange.is_post() {
             return None;
         }
-        let bytes_max = if exchange.wants_payload() || (is_stream && !exchange.is_post()) {
+        let text_bytes_max = if exchange.wants_payload() || (is_stream && !exchange.is_post()) {
             SCHEMA_BYTES_MAX
         } else if is_stream {
             ENDPOINT_BYTES_MAX
         } else {
             0
         };
-        Some(Self {
-            decoder: Decoder::new(head.coding),
+        let budget = exchange.budget();
+        let reading = Reading {
+            decoder: Decoder::new(head.codings, budget, WORK_BYTES_MAX),
             form: if is_stream { Form::Events(SseParser::new()) } else { Form::Json },
-            scanner: Scanner::new(),
-            text: Text { bytes: Vec::new(), bytes_max },
-            ready: Ready::default(),
-        })
+            scanner: Scanner::within(budget),
+            text: Text { buffer: Buffer::new(budget, TEXT_FREE_BYTES), bytes_max: text_bytes_max },
+            ready: Ready::new(budget),
+        };
+        Some(Self { reading: Some(reading) })
     }
 
     /// Reads the next bytes of the body.
     pub fn push(&mut self, bytes: &[u8], exchange: &Exchange) {
+        let Some(reading) = self.reading.as_mut().filter(|_| !bytes.is_empty()) else { return };
+        match reading.push(bytes, exchange) {
+            Ok(()) => exchange.set_response_within(!reading.decoder.is_whole()),
+            Err(Unreadable) => {
+                exchange.on_response_unread();
+                self.reading = None;
+            }
+        }
+    }
+}
+
+impl Reading {
+    fn push(&mut self, bytes: &[u8], exchange: &Exchange) -> Result<(), Unreadable> {
         let Self { decoder, form, scanner, text, ready } = self;
-        let result = decoder.push(bytes, |bytes| match form {
+        decoder.push(bytes, |bytes| match form {
             Form::Json => {
                 text.push(bytes);
                 scanner.push(bytes, |message| exchange.on_response_message(message, text.of(message)));
@@ -65,7 +86,7 @@ impl ResponseReader {
             Form::Events(parser) => parser.push(bytes, |part| match part {
                 Part::Data(data) => {
                     text.push(data);
-                    scanner.push(data, |message| ready.push(message));
+                    scanner.push(data, |message| ready.push(message, exchange));
                 }
                 Part::Dispatch { event } => {
                     on_event(event, scanner, text, ready, exchange);
@@ -76,10 +97,8 @@ impl ResponseReader {
                 Part::Id => exchange.on_resumable(),
                 Part::Retry(retry_ms) => exchange.on_retry(retry_ms),
             }),
-        });
-        if result.is_err() {
-            exchange.on_response_unreadable();
-        }
+        })?;
+        if scanner.is_starved() { Err(Unreadable) } else { Ok(()) }
     }
 }
 
@@ -91,7 +110,7 @@ fn on_event(event: &str, scanner: &Scanner, text: &Text, ready: &Ready, exchange
             }
         }
         "endpoint" if !exchange.is_post() => {
-            if let Ok(endpoint) = std::str::from_utf8(&text.bytes) {
+            if let Ok(endpoint) = std::str::from_utf8(text.buffer.bytes()) {
                 exchange.on_endpoint(endpoint);
             }
         }
@@ -101,52 +120,75 @@ fn on_event(event: &str, scanner: &Scanner, text: &Text, ready: &Ready, exchange
 
 /// The text of the current document, as far as it is wanted.
 struct Text {
-    bytes: Vec<u8>,
+    buffer: Buffer,
     bytes_max: usize,
 }
 
 impl Text {
     fn push(&mut self, bytes: &[u8]) {
-        append(&mut self.bytes, bytes, self.bytes_max);
+        if self.buffer.append(bytes, self.bytes_max) == Appended::Refused {
+            // What comes later must not be taken for what comes next.
+            self.bytes_max = self.buffer.bytes().len();
+        }
     }
 
     /// The text of that message, if all of it was kept.
     fn of(&self, message: &Message) -> Option<&[u8]> {
         let range = usize::try_from(message.start).ok()?..usize::try_from(message.end).ok()?;
-        self.bytes.get(range)
+        self.buffer.bytes().get(range)
     }
 
     fn clear(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(IDLE_BUFFER_BYTES);
+        self.buffer.clear(TEXT_FREE_BYTES);
     }
 }
 
 /// The responses of the current event, which count once the event is complete.
-#[derive(Default)]
 struct Ready {
     messages: Vec<Message>,
-    bytes: usize,
+    /// What the messages hold beside themselves.
+    text_bytes: usize,
+    share: Share,
 }
 
 impl Ready {
+    fn new(budget: &Budget) -> Self {
+        Self { messages: Vec::new(), text_bytes: 0, share: budget.share(READY_FREE_BYTES) }
+    }
+
     /// Takes the message away, if it is a response and there is room.
-    fn push(&mut self, message: &mut Message) {
+    fn push(&mut self, message: &mut Message, exchange: &Exchange) {
         if !matches!(kind(message), Kind::Response(_)) {
             return;
         }
-        let bytes = size_of::<Message>() + message.text_bytes();
-        if self.messages.len() == READY_MAX || self.bytes + bytes > READY_BYTES_MAX {
-            tracing::debug!(responses = self.messages.len(), "an event with too many responses: the rest is not read");
+        if !self.reserve(message.text_bytes()) {
+            // Whoever waits for one of the others is told that it passed.
+            exchange.on_response_unread();
             return;
         }
-        self.bytes += bytes;
-        self.messages.push(std::mem::take(message));
+        self.text_bytes += message.text_bytes();
+        self.messages.push(message.take());
+    }
+
+    /// Makes room for one more, which holds so much beside itself.
+    fn reserve(&mut self, text_bytes: usize) -> bool {
+        let before = self.messages.capacity();
+        let after = if self.messages.len() < before { before } else { (before * 2).clamp(FIRST_READY, READY_MAX) };
+        let text_bytes = self.text_bytes + text_bytes;
+        let bytes = after * size_of::<Message>() + text_bytes;
+        // Both are there while they are moved.
+        let moving = if after > before { before * size_of::<Message>() } else { 0 };
+        if self.messages.len() == after || bytes > READY_BYTES_MAX || !self.share.resize(bytes + moving) {
+            return false;
+        }
+        self.messages.reserve_exact(after - self.messages.len());
+        self.share.resize(bytes)
     }
 
     fn clear(&mut self) {
         self.messages.clear();
-        self.messages.shrink_to(IDLE_READY);
-        self.bytes = 0;
+        self.messages.shrink_to(FIRST_READY);
+        self.text_bytes = 0;
+        self.share.resize(self.messages.capacity() * size_of::<Message>());
     }
 }

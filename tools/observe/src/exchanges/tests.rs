@@ -4,7 +4,7 @@ use super::limits::{CALL_BYTES_MAX, CALLS_MAX};
 use super::{Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Verb};
 use crate::calls::End;
 use crate::observer::Observer;
-use crate::read::{Coding, TOKEN_BYTES_MAX};
+use crate::read::{Codings, TOKEN_BYTES_MAX};
 use crate::recording::Recording;
 use crate::testing::{Seen, Surrounded};
 use mcplog::event::{NAME_BYTES_MAX, Outcome, Transport};
@@ -35,7 +35,7 @@ fn head(verb: Verb, session: Option<&str>) -> RequestHead<'_> {
 }
 
 fn response(content_type: &str) -> ResponseHead<'_> {
-    ResponseHead { status: 200, session: None, content_type: Some(content_type), coding: Coding::Identity }
+    ResponseHead { status: 200, session: None, content_type: Some(content_type), codings: Codings::IDENTITY }
 }
 
 fn begin(observer: &Arc<Observer>, head: &RequestHead<'_>) -> Exchange {
@@ -50,7 +50,7 @@ fn post(observer: &Arc<Observer>, session: Option<&str>, body: &[u8]) -> Exchang
 }
 
 fn read_request(exchange: &Exchange, body: &[u8]) {
-    let mut reader = RequestReader::new(Coding::Identity);
+    let mut reader = RequestReader::new(Codings::IDENTITY, exchange);
     reader.push(body, exchange);
     reader.finish(true, exchange);
 }
@@ -130,7 +130,7 @@ fn a_request_that_is_read_after_its_exchange_ended_has_failed_with_it() {
     let surrounded = Surrounded::new();
     let exchange = begin(&surrounded.observer, &head(Verb::Post, None));
     exchange.end(End::Unreachable("refused"));
-    let mut reader = RequestReader::new(Coding::Identity);
+    let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);
     reader.push(br#"{"id":1,"method":"ping"}"#, &exchange);
     exchange.end(End::ClientGone);
     assert_eq!(surrounded.seen()[0].code.as_deref(), Some("upstream_unreachable"), "the first end counts");
@@ -348,26 +348,4 @@ fn a_call_that_the_proxys_end_cuts_off_is_lost() {
             assert_eq!(ended(&surrounded.seen()[0]), (None, Some(outcome), None), "told: {is_told}");
         }
     }
-}
-
-#[test]
-fn a_session_whose_announcement_was_refused_is_announced_with_its_next_request() {
-    let surrounded = Surrounded::new();
-    surrounded.refuse_sessions(2);
-    let initialize = br#"{"id":1,"method":"initialize","params":{"clientInfo":{"name":"cursor"}}}"#;
-    let exchange = post(&surrounded.observer, None, initialize);
-    answer_with_session(&exchange, br#"{"id":1,"result":{}}"#);
-    surrounded.clock.advance(Duration::from_secs(1));
-    for expected in [0, 1, 1] {
-        answer(&post(&surrounded.observer, Some("s"), PING), JSON, br#"{"id":1,"result":{}}"#);
-        assert_eq!(surrounded.sessions().len(), expected);
-    }
-    assert_eq!(surrounded.sessions(), [("s".to_owned(), Some("cursor".to_owned()), 0)], "as it began");
-}
-
-fn answer_with_session(exchange: &Exchange, body: &[u8]) {
-    let head = ResponseHead { session: Some("s"), ..response(JSON) };
-    exchange.on_response_head(&head);
-    let mut reader = ResponseReader::new(&head, exchange).unwrap();
-    reader.push(body, exchange);
 }

@@ -3,7 +3,8 @@
 //! Pure data, filled by [`super::scan`] and understood by [`super::rpc`]. It must not hold anything that grows with the
 //! message: not even one that repeats a member without end, of which only the last value counts.
 
-use super::bounded::append;
+use super::bounded::{Appended, Buffer};
+use crate::budget::Budget;
 use std::borrow::Cow;
 
 /// The longest captured value in bytes; the rest of a longer one is not kept. Error messages are the longest of them
@@ -13,6 +14,9 @@ pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// What the captured values of one message may take up together, in bytes: twice what they can be, so that making room for
 /// repeated members, which copies, is paid for by as many bytes of input.
 pub const MESSAGE_BYTES_MAX: usize = 2 * SLOTS * TOKEN_BYTES_MAX;
+
+/// How much of that is not taken from the budget, in bytes: more than what is captured of an ordinary message.
+pub(crate) const MESSAGE_FREE_BYTES: usize = 4 * 1024;
 
 /// A value that is captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +67,9 @@ pub enum Slot {
 pub const SLOTS: usize = Slot::ResultType as usize + 1;
 
 /// What was captured of one JSON-RPC message.
-#[derive(Default)]
 pub struct Message {
     /// The captured values one after the other, as they stood in the JSON text.
-    arena: Vec<u8>,
+    arena: Buffer,
     tokens: [Option<Token>; SLOTS],
     /// There is a member `result`, of any type.
     pub has_result: bool,
@@ -94,16 +97,38 @@ struct Token {
     is_cut: bool,
 }
 
+impl Default for Message {
+    /// An empty message with a budget of its own.
+    fn default() -> Self {
+        Self::within(&Budget::default())
+    }
+}
+
 impl Message {
+    /// An empty message.
+    pub(super) fn within(budget: &Budget) -> Self {
+        Self::empty(Buffer::new(budget, MESSAGE_FREE_BYTES))
+    }
+
+    /// Takes it away, and leaves an empty one of the same budget.
+    pub(crate) fn take(&mut self) -> Self {
+        let empty = Self::empty(self.arena.another());
+        std::mem::replace(self, empty)
+    }
+
+    fn empty(arena: Buffer) -> Self {
+        Self { arena, tokens: [None; SLOTS], has_result: false, has_error: false, in_batch: false, start: 0, end: 0 }
+    }
+
     /// The value as it stood in the JSON text, quotes included.
     pub fn raw(&self, slot: Slot) -> Option<&[u8]> {
-        self.tokens[slot as usize].map(|token| &self.arena[token.start..token.end])
+        self.tokens[slot as usize].map(|token| &self.arena.bytes()[token.start..token.end])
     }
 
     /// The value of a string, unescaped. `None` if it is missing or no string.
     pub fn text(&self, slot: Slot) -> Option<Cow<'_, str>> {
         let token = self.tokens[slot as usize]?;
-        unquoted(&self.arena[token.start..token.end], token.is_cut)
+        unquoted(&self.arena.bytes()[token.start..token.end], token.is_cut)
     }
 
     /// Its size in bytes, as the peer sent it.
@@ -125,23 +150,25 @@ impl Message {
 
     /// Begins to capture a value; what it returns goes to [`Message::capture`] and [`Message::end_capture`].
     pub(super) fn begin_capture(&mut self) -> Capture {
-        if self.arena.len() + TOKEN_BYTES_MAX > MESSAGE_BYTES_MAX {
+        if self.captured_bytes() + TOKEN_BYTES_MAX > MESSAGE_BYTES_MAX {
             self.make_room();
         }
-        Capture { start: self.arena.len(), is_cut: false }
+        Capture { start: self.captured_bytes(), is_cut: false }
     }
 
-    /// Keeps the next bytes of the value, as long as there is room.
-    pub(super) fn capture(&mut self, capture: &mut Capture, part: &[u8]) {
-        let room = TOKEN_BYTES_MAX - (self.arena.len() - capture.start);
+    /// Keeps the next bytes of the value, as long as there is room. `false` if the budget gave none.
+    #[must_use]
+    pub(super) fn capture(&mut self, capture: &mut Capture, part: &[u8]) -> bool {
+        let room = TOKEN_BYTES_MAX - (self.captured_bytes() - capture.start);
         let fitting = &part[..part.len().min(room)];
-        let has_room = append(&mut self.arena, fitting, MESSAGE_BYTES_MAX);
-        capture.is_cut |= !has_room || fitting.len() < part.len();
+        let appended = self.arena.append(fitting, MESSAGE_BYTES_MAX);
+        capture.is_cut |= appended != Appended::Whole || fitting.len() < part.len();
+        appended != Appended::Refused
     }
 
     /// The value is complete.
     pub(super) fn end_capture(&mut self, slot: Slot, capture: &Capture) {
-        let token = Token { start: capture.start, end: self.arena.len(), is_cut: capture.is_cut };
+        let token = Token { start: capture.start, end: self.captured_bytes(), is_cut: capture.is_cut };
         self.tokens[slot as usize] = Some(token);
     }
 
@@ -159,9 +186,13 @@ impl Message {
         self.arena.truncate(end);
     }
 
+    fn captured_bytes(&self) -> usize {
+        self.arena.bytes().len()
+    }
+
     /// A new message begins at that position.
     pub(super) fn clear(&mut self, start: u64, in_batch: bool) {
-        self.arena.clear();
+        self.arena.clear(MESSAGE_FREE_BYTES);
         self.in_batch = in_batch;
         self.tokens = [None; SLOTS];
         self.has_result = false;

@@ -11,8 +11,9 @@ mod rpc;
 mod scan;
 mod sse;
 
-pub(crate) use bounded::append;
-pub use decode::{Coding, DECODED_BYTES_MAX, DECODER_BYTES_MAX, Decoder, PIECE_BYTES_MAX, Unreadable};
+pub(crate) use bounded::{Appended, Buffer};
+pub use decode::{Coding, Codings, Decoder, PIECE_BYTES, Unreadable, WORK_BYTES_MAX};
+pub(crate) use message::MESSAGE_FREE_BYTES;
 pub use message::{MESSAGE_BYTES_MAX, Message, SLOTS, Slot, TOKEN_BYTES_MAX};
 pub(crate) use rpc::tool_and_target;
 pub use rpc::{Kind, RpcId, kind};

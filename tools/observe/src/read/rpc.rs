@@ -5,7 +5,12 @@
 use super::message::{Message, Slot};
 use std::borrow::Cow;
 
-/// A JSON-RPC id, as it is matched: the number 1 and the string "1" are different.
+/// The longest text that may be a whole number, in bytes. The largest numbers have 20, a fraction or an exponent some more.
+const NUMBER_BYTES_MAX: usize = 32;
+/// Below this, a double holds every whole number, and no other text is read as one of them.
+const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
+
+/// A JSON-RPC id. The number 1, the number 1.0 and the string "1" are different, and have the same [`RpcId::number`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RpcId {
     /// The text without quotes and escapes; what the row stores.
@@ -22,6 +27,39 @@ impl RpcId {
         let raw = message.raw(slot)?;
         // JSON-RPC allows null as an id; MCP does not, and an error about an unreadable request carries it.
         (raw != b"null").then(|| Self { text: String::from_utf8_lossy(raw).into(), is_string: false })
+    }
+
+    /// Whether the message has an id in that slot, and another one than this.
+    pub(crate) fn differs(&self, message: &Message, slot: Slot) -> bool {
+        match (message.text(slot), message.raw(slot)) {
+            (Some(text), _) => !self.is_string || *text != *self.text,
+            (None, Some(raw)) => raw != b"null" && (self.is_string || raw != self.text.as_bytes()),
+            (None, None) => false,
+        }
+    }
+
+    /// The whole number that the id is, be it written as a string or with a fraction of zeros.
+    ///
+    /// Client SDKs take an answer whose id is the same number as their request's: Python's by `int(id)` of a string,
+    /// TypeScript's by `Number(id)`, Rust's by parsing a string. What only one of them takes for a number is none here:
+    /// the empty string, hexadecimal digits, underscores.
+    pub(crate) fn number(&self) -> Option<i64> {
+        let text = if self.is_string { self.text.trim() } else { &self.text };
+        if text.len() > NUMBER_BYTES_MAX {
+            return None;
+        }
+        if let Ok(number) = text.parse() {
+            return Some(number);
+        }
+        let number: f64 = text.parse().ok()?;
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number within the range")]
+        (number.fract() == 0.0 && number.abs() < EXACT_BELOW).then_some(number as i64)
+    }
+
+    /// The spellings in which ids of that number come, in the order in which they are likely.
+    pub(crate) fn spellings(number: i64) -> [Self; 3] {
+        let id = |text: String, is_string| Self { text: text.into(), is_string };
+        [id(number.to_string(), false), id(number.to_string(), true), id(format!("{number}.0"), false)]
     }
 
     /// The id as JSON text.
@@ -107,6 +145,29 @@ mod tests {
         ];
         for (json, expected) in cases {
             assert_eq!(kind_of(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn ids_that_sdks_take_for_the_same_are_the_same_number() {
+        let of = |json: &str| match kind_of(&format!(r#"{{"id":{json},"result":0}}"#)) {
+            Kind::Response(Some(id)) => id.number(),
+            other => panic!("{other:?}"),
+        };
+        for one in ["1", "1.0", "1e0", "10e-1", r#""1""#, r#""1.0""#, r#"" 1 ""#, r#""01""#, r#""\u0031""#] {
+            assert_eq!(of(one), Some(1), "{one}");
+        }
+        for none in ["1.5", r#""""#, r#"" ""#, r#""a""#, r#""1a""#, r#""0x1""#, r#""nan""#, r#""inf""#, "1e300", "true"]
+        {
+            assert_eq!(of(none), None, "{none}");
+        }
+        assert_eq!(of("-0"), Some(0));
+        assert_eq!(of("9223372036854775807"), Some(i64::MAX));
+        // From here on doubles don't tell whole numbers apart, so nobody can say which one it is.
+        assert_eq!([of("9007199254740991.0"), of("9007199254740992.0")], [Some(9_007_199_254_740_991), None]);
+        assert_eq!(of(&format!(r#""{}""#, "1".repeat(5000))), None);
+        for id in RpcId::spellings(-7) {
+            assert_eq!(of(&id.to_json()), Some(-7));
         }
     }
 

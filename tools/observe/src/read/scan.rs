@@ -11,6 +11,7 @@
 
 use super::message::{Capture, Message, Slot};
 use super::place::{Member, Place, member, slots_inside};
+use crate::budget::Budget;
 use memchr::memchr2;
 
 /// The longest key that is compared, in bytes of JSON text. The longest known one has 39 characters, each of which may be
@@ -62,6 +63,8 @@ pub struct Scanner {
     /// The current scalar or string, if it is being captured.
     capture: Option<Capture>,
     skip_depth: u64,
+    /// The budget had no room for a value: nothing more is read.
+    is_starved: bool,
     /// Bytes read before the current chunk.
     offset: u64,
     message: Message,
@@ -74,8 +77,13 @@ impl Default for Scanner {
 }
 
 impl Scanner {
-    /// A scanner before the first byte of a document.
+    /// A scanner before the first byte of a document, with a budget of its own.
     pub fn new() -> Self {
+        Self::within(&Budget::default())
+    }
+
+    /// A scanner before the first byte of a document. What it captures is taken from that budget, unless it is little.
+    pub fn within(budget: &Budget) -> Self {
         Self {
             state: State::Start,
             places: Vec::with_capacity(5),
@@ -85,8 +93,9 @@ impl Scanner {
             inside: None,
             capture: None,
             skip_depth: 0,
+            is_starved: false,
             offset: 0,
-            message: Message::default(),
+            message: Message::within(budget),
         }
     }
 
@@ -105,6 +114,11 @@ impl Scanner {
         self.state == State::Done
     }
 
+    /// Whether the budget had no room for what was to be captured. Nothing is read from then on.
+    pub fn is_starved(&self) -> bool {
+        self.is_starved
+    }
+
     /// The message that the stream broke off in, if it was in one.
     pub fn unfinished(&mut self) -> Option<&Message> {
         if self.state == State::Malformed || !self.places.contains(&Place::Message) {
@@ -118,7 +132,7 @@ impl Scanner {
     /// Reads the next bytes; `on_message` gets every message that ends in them, and may take it away.
     pub fn push(&mut self, bytes: &[u8], mut on_message: impl FnMut(&mut Message)) {
         let mut at = 0;
-        while at < bytes.len() {
+        while at < bytes.len() && !self.is_starved {
             let byte = bytes[at];
             match self.state {
                 State::Done | State::Malformed => break,
@@ -344,7 +358,7 @@ impl Scanner {
 
     fn capture(&mut self, part: &[u8]) {
         if let Some(capture) = &mut self.capture {
-            self.message.capture(capture, part);
+            self.is_starved |= !self.message.capture(capture, part);
         }
     }
 

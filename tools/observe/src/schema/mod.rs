@@ -15,7 +15,7 @@ mod watch;
 pub(crate) use caller::Caller;
 pub use method::SchemaMethod;
 pub use pages::SCHEMA_BYTES_MAX;
-pub(crate) use result::Scope;
+pub(crate) use result::{Asked, Scope};
 pub use result::{SchemaQueue, SchemaResult};
 pub use sightings::{KNOWN_MAX, Known, KnownVersion};
 pub use watch::SchemaWatch;

@@ -57,23 +57,24 @@ pub(super) struct Pages {
 impl Pages {
     /// Takes one result. Returns the merged result when it is complete.
     pub(super) fn add(&mut self, seen: &SchemaResult, mut result: Map<String, Value>) -> Option<Map<String, Value>> {
-        let method = seen.method;
+        let asked = &seen.asked;
+        let method = asked.method;
         let Some((list, _)) = method.list() else { return Some(result) };
-        let owner = Owner { scope: seen.scope.clone(), caller: seen.caller.clone(), method };
+        let owner = Owner { scope: asked.scope.clone(), caller: asked.caller.clone(), method };
         let next = match result.remove("nextCursor") {
             Some(Value::String(next)) if !next.is_empty() => Some(next),
             _ => None,
         };
         let Some(Value::Array(mut items)) = result.remove(list) else { return None };
         let (bytes, touched) = (seen.message.len(), seen.answered_at);
-        let mut chain = match seen.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
+        let mut chain = match asked.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
             None => {
                 self.chains.retain(|other| other.owner != owner || other.items[..other.first_items] == items[..]);
                 let first_items = items.len();
                 Chain { owner, result, items, first_items, expects: String::new(), bytes, touched }
             }
             Some(cursor) => {
-                let mut chain = self.take(&owner, cursor, seen.asked_at)?;
+                let mut chain = self.take(&owner, cursor, asked.asked_at)?;
                 chain.items.append(&mut items);
                 chain.bytes += bytes;
                 chain.touched = touched;

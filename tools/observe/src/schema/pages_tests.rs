@@ -1,6 +1,8 @@
 //! Pages: chains by hand, and every interleaving of two walks with a server that changes meanwhile.
 
 use super::*;
+use crate::budget::Budget;
+use crate::schema::Asked;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -52,16 +54,19 @@ impl Server {
         let items: Vec<Value> = page.names.iter().map(|name| json!({key: name})).collect();
         let Value::Object(result) = json!({list: items, "nextCursor": page.next, "ttlMs": 1}) else { panic!() };
         let answered_at = self.tick();
-        let seen = SchemaResult {
-            scope: Scope::Connection(page.scope),
-            method: page.method,
-            cursor: page.cursor.map(Box::from),
-            caller: Caller::default(),
-            asked_at: page.asked_at,
-            answered_at,
-            ts: 0,
-            message: vec![b' '; page.bytes],
-        };
+        let seen = SchemaResult::new(
+            &Budget::new(usize::MAX),
+            Asked {
+                scope: Scope::Connection(page.scope),
+                method: page.method,
+                cursor: page.cursor.map(Box::from),
+                caller: Caller::default(),
+                asked_at: page.asked_at,
+            },
+            (0, answered_at),
+            &vec![b' '; page.bytes],
+        )
+        .unwrap();
         let merged = self.pages.add(&seen, result)?;
         assert!(!merged.contains_key("nextCursor"));
         let names: Vec<&str> =

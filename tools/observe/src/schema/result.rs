@@ -4,29 +4,49 @@
 
 use super::caller::Caller;
 use super::method::SchemaMethod;
+use crate::budget::{Budget, Share};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The result of a schema method, as it passed by.
+/// What was asked for, by whom and when.
 #[derive(Debug)]
-pub struct SchemaResult {
+pub(crate) struct Asked {
     pub(crate) scope: Scope,
     pub(crate) method: SchemaMethod,
     pub(crate) cursor: Option<Box<str>>,
     pub(crate) caller: Caller,
-    /// When it was asked for, and when it was answered.
     pub(crate) asked_at: Instant,
-    pub(crate) answered_at: Instant,
+}
+
+/// The result of a schema method, as it passed by.
+#[derive(Debug)]
+pub struct SchemaResult {
+    pub(super) asked: Asked,
+    pub(super) answered_at: Instant,
     /// When it was seen, in Unix milliseconds.
-    pub(crate) ts: i64,
+    pub(super) ts: i64,
     /// The whole JSON-RPC message.
-    pub(crate) message: Vec<u8>,
+    pub(super) message: Vec<u8>,
+    /// For the message, as long as it waits and is looked at.
+    _share: Share,
 }
 
 impl SchemaResult {
+    /// The answer, seen at that time (in Unix milliseconds, and as an instant). `None` if the budget has no room for a copy of the message: the next list makes up for it.
+    pub(crate) fn new(
+        budget: &Budget,
+        asked: Asked,
+        (ts, answered_at): (i64, Instant),
+        message: &[u8],
+    ) -> Option<Self> {
+        let mut share = budget.share(0);
+        let has_room = share.resize(message.len());
+        has_room.then(|| Self { asked, answered_at, ts, message: message.to_vec(), _share: share })
+    }
+
     /// Which method it answers.
     pub fn method(&self) -> SchemaMethod {
-        self.method
+        self.asked.method
     }
 }
 

@@ -46,14 +46,14 @@ impl SchemaWatch {
 
     /// Looks at one result. Takes milliseconds where the list is long.
     pub fn look_at(&mut self, seen: &SchemaResult) {
-        let (method, ts) = (seen.method, seen.ts);
+        let (method, ts) = (seen.asked.method, seen.ts);
         let Some(result) = result_of(&seen.message) else {
             tracing::debug!(method = method.name(), "a schema result that is no JSON object");
             return;
         };
         let Some(merged) = self.pages.add(seen, result) else { return };
         let content_hash = content_hash(method, &merged);
-        let caller = seen.caller.key(&self.salt);
+        let caller = seen.asked.caller.key(&self.salt);
         match self.sightings.due(method, &caller, &content_hash, ts) {
             Due::Nothing => self.sightings.pass(method, &caller, &content_hash, ts),
             Due::Sighting => self.record_sighting(seen, &caller, &content_hash),
@@ -82,7 +82,7 @@ impl SchemaWatch {
 
     /// Records who was offered it, without what it says.
     fn record_sighting(&mut self, seen: &SchemaResult, caller: &str, content_hash: &str) {
-        let (method, ts) = (seen.method, seen.ts);
+        let (method, ts) = (seen.asked.method, seen.ts);
         let mut version = SchemaVersion::seen_again(ts, &self.proxy, &self.upstream_url, method.name(), content_hash);
         version.caller = caller;
         if self.sink.record(version.into()) {

@@ -1,7 +1,8 @@
 //! The watch in front of a sink that refuses.
 
 use super::*;
-use crate::schema::{Caller, KnownVersion, SchemaMethod, Scope};
+use crate::budget::Budget;
+use crate::schema::{Asked, Caller, KnownVersion, SchemaMethod, Scope};
 use mcplog::Event;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -53,16 +54,21 @@ impl Fixture {
         self.ts += 1;
         let now = Instant::now();
         let message = json!({"id": 1, "result": {"tools": [{"name": tool}]}}).to_string().into_bytes();
-        self.watch.look_at(&SchemaResult {
-            scope: Scope::Connection(1),
-            method: SchemaMethod::Tools,
-            cursor: None,
-            caller: caller.clone(),
-            asked_at: now,
-            answered_at: now,
-            ts: self.ts,
-            message,
-        });
+        self.watch.look_at(
+            &SchemaResult::new(
+                &Budget::new(usize::MAX),
+                Asked {
+                    scope: Scope::Connection(1),
+                    method: SchemaMethod::Tools,
+                    cursor: None,
+                    caller: caller.clone(),
+                    asked_at: now,
+                },
+                (self.ts, now),
+                &message,
+            )
+            .unwrap(),
+        );
     }
 
     /// What was taken since the last look: whether with a payload.

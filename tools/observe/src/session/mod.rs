@@ -2,8 +2,12 @@
 //!
 //! Called from the tasks that pass bytes on; short critical sections, bounded memory. It decides, and calls record.
 
+mod announcement;
 mod identity;
+mod not_found;
 mod sessions;
 
+pub(crate) use announcement::{Announcement, Postponed};
 pub(crate) use identity::ClientIdentity;
-pub(crate) use sessions::{Announcement, Sessions, session_in_query};
+pub(crate) use not_found::NotFound;
+pub(crate) use sessions::{Sessions, session_in_query};

@@ -6,7 +6,6 @@ use super::identity::ClientIdentity;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 /// How many sessions are remembered. A forgotten one costs a close that is not noticed, nothing else: the store closes
@@ -15,15 +14,7 @@ const SESSIONS_MAX: usize = 16 * 1024;
 /// The longest session id that is remembered, in bytes. SDKs use 32 to 36; the header could hold hundreds of thousands.
 const SESSION_ID_BYTES_MAX: usize = 512;
 
-/// What is said of a session when it begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Announcement {
-    pub(crate) client: ClientIdentity,
-    pub(crate) protocol_version: Option<Box<str>>,
-    pub(crate) started_at: i64,
-}
-
-/// A derived session, and whether it is still to be announced.
+/// A derived session, and whether it has just been made up.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Derived {
     pub(crate) session_id: Arc<str>,
@@ -36,8 +27,8 @@ struct Known {
     protocol_version: Option<Arc<str>>,
     /// The client's name.
     client: Option<Box<str>>,
-    /// What was said of it when it began, if that was not recorded.
-    owed: Option<Box<Announcement>>,
+    /// The path where it was last heard of: the endpoint of its server.
+    endpoint: Option<Arc<str>>,
     /// It lives on a stream of the 2024-11-05 transport: responses arrive there and not in the POST's body.
     has_stream: bool,
 }
@@ -45,8 +36,6 @@ struct Known {
 struct DerivedSession {
     session_id: Arc<str>,
     last_seen_ms: i64,
-    /// Whether it was announced, as far as anybody said.
-    is_announced: bool,
 }
 
 #[derive(Default)]
@@ -62,14 +51,12 @@ struct State {
 pub(crate) struct Sessions {
     /// After how long without a request a derived session is over, in milliseconds; 0 means never.
     idle_ms: i64,
-    /// Whether any announcement was ever refused.
-    owes: AtomicBool,
     state: Mutex<State>,
 }
 
 impl Sessions {
     pub(crate) fn new(idle_ms: i64) -> Self {
-        Self { idle_ms, owes: AtomicBool::new(false), state: Mutex::default() }
+        Self { idle_ms, state: Mutex::default() }
     }
 
     /// The session's id, shared with what is stored of it.
@@ -80,25 +67,39 @@ impl Sessions {
         }
     }
 
-    /// The server has confirmed that this session exists.
-    pub(crate) fn confirm(&self, session_id: &Arc<str>) {
+    /// The server has confirmed, at that path, that this session exists.
+    pub(crate) fn confirm(&self, session_id: &Arc<str>, endpoint: Option<&Arc<str>>) {
         let mut state = self.state.lock();
-        if !state.known.contains_key(session_id) {
-            state.insert(session_id.clone(), Known::default());
+        match state.known.get_mut(session_id) {
+            Some(known) if known.endpoint.as_ref() == endpoint => {}
+            Some(known) => known.endpoint = endpoint.cloned(),
+            None => state.insert(session_id.clone(), Known { endpoint: endpoint.cloned(), ..Known::default() }),
         }
     }
 
-    /// The handshake of a session is done, with that client.
-    pub(crate) fn agree(&self, session_id: &Arc<str>, client: &ClientIdentity, protocol_version: Option<&str>) {
+    /// The handshake of a session is done, with that client and at that path.
+    pub(crate) fn agree(
+        &self,
+        session_id: &Arc<str>,
+        client: &ClientIdentity,
+        endpoint: Option<&Arc<str>>,
+        protocol_version: Option<&str>,
+    ) {
         let mut state = self.state.lock();
         let has_stream = state.known.get(session_id).is_some_and(|known| known.has_stream);
         let (protocol_version, client) = (protocol_version.map(Arc::from), client.name.clone());
-        state.insert(session_id.clone(), Known { protocol_version, client, owed: None, has_stream });
+        state.insert(session_id.clone(), Known { protocol_version, client, endpoint: endpoint.cloned(), has_stream });
     }
 
     /// A stream of the 2024-11-05 transport has announced its session.
     pub(crate) fn open_stream(&self, session_id: &Arc<str>) {
         self.state.lock().insert(session_id.clone(), Known { has_stream: true, ..Known::default() });
+    }
+
+    /// Whether the session was last heard of at another path.
+    pub(crate) fn is_elsewhere(&self, session_id: &str, endpoint: Option<&Arc<str>>) -> bool {
+        let state = self.state.lock();
+        state.known.get(session_id).is_some_and(|known| known.endpoint.is_some() && known.endpoint.as_ref() != endpoint)
     }
 
     /// Whether responses of this session arrive on a stream of their own.
@@ -138,8 +139,7 @@ impl Sessions {
             && (self.idle_ms == 0 || now_ms.saturating_sub(session.last_seen_ms) <= self.idle_ms)
         {
             session.last_seen_ms = session.last_seen_ms.max(now_ms);
-            let is_new = !std::mem::replace(&mut session.is_announced, true);
-            return Some(Derived { session_id: session.session_id.clone(), is_new });
+            return Some(Derived { session_id: session.session_id.clone(), is_new: false });
         }
         if !proven {
             return None;
@@ -148,34 +148,8 @@ impl Sessions {
             state.forget_idle_derived(now_ms, self.idle_ms);
         }
         let session_id: Arc<str> = format!("derived-{}", Uuid::now_v7()).into();
-        state
-            .derived
-            .insert(key, DerivedSession { session_id: session_id.clone(), last_seen_ms: now_ms, is_announced: true });
+        state.derived.insert(key, DerivedSession { session_id: session_id.clone(), last_seen_ms: now_ms });
         Some(Derived { session_id, is_new: true })
-    }
-
-    /// The announcement of a derived session was not recorded: whoever finds it next announces it.
-    pub(crate) fn announce_again(&self, client: &ClientIdentity, address: Option<u128>) {
-        if let Some(session) = self.state.lock().derived.get_mut(&(client.clone(), address)) {
-            session.is_announced = false;
-        }
-    }
-
-    /// The announcement of a session was not recorded. Whoever has its next request takes it out, and tries again.
-    pub(crate) fn owe(&self, session_id: &Arc<str>, announcement: Announcement) {
-        let mut state = self.state.lock();
-        if let Some(known) = state.known.get_mut(session_id) {
-            known.owed = Some(Box::new(announcement));
-            self.owes.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// The announcement of this session, if one was not recorded. Costs nothing where nothing was ever refused.
-    pub(crate) fn take_owed(&self, session_id: &str) -> Option<Announcement> {
-        if !self.owes.load(Ordering::Relaxed) {
-            return None;
-        }
-        self.state.lock().known.get_mut(session_id)?.owed.take().map(|owed| *owed)
     }
 }
 
@@ -238,22 +212,36 @@ mod tests {
     fn only_a_known_session_can_be_closed_and_only_once() {
         let sessions = Sessions::new(0);
         assert!(!sessions.close("s"));
-        sessions.confirm(&sessions.intern("s"));
+        sessions.confirm(&sessions.intern("s"), None);
         assert!(sessions.close("s"));
         assert!(!sessions.close("s"));
     }
 
     #[test]
-    fn a_session_remembers_its_client_its_revision_and_whether_it_has_a_stream() {
+    fn a_session_remembers_its_revision_and_whether_it_has_a_stream() {
         let sessions = Sessions::new(0);
         let id = sessions.intern("s");
         sessions.open_stream(&id);
-        sessions.agree(&id, &client("c"), Some("2024-11-05"));
-        sessions.confirm(&id);
+        sessions.agree(&id, &client("c"), None, Some("2024-11-05"));
+        sessions.confirm(&id, None);
         assert_eq!(sessions.protocol_version("s").as_deref(), Some("2024-11-05"));
         assert_eq!(sessions.client_name("s").as_deref(), Some("c"));
         assert!(sessions.has_stream("s"));
         assert!(!sessions.has_stream("t"));
+    }
+
+    #[test]
+    fn a_session_is_where_it_was_last_heard_of() {
+        let sessions = Sessions::new(0);
+        let (id, [mcp, other]) = (sessions.intern("s"), ["/mcp", "/other"].map(Arc::from));
+        assert!(!sessions.is_elsewhere("s", Some(&mcp)), "nothing is known of it");
+        sessions.open_stream(&id);
+        assert!(!sessions.is_elsewhere("s", Some(&mcp)), "it has not spoken yet");
+        sessions.agree(&id, &client("c"), Some(&mcp), Some("2025-11-25"));
+        assert!(!sessions.is_elsewhere("s", Some(&mcp)) && sessions.is_elsewhere("s", Some(&other)));
+        sessions.confirm(&id, Some(&other));
+        assert!(sessions.is_elsewhere("s", Some(&mcp)) && !sessions.is_elsewhere("s", Some(&other)));
+        assert_eq!(sessions.protocol_version("s").as_deref(), Some("2025-11-25"));
     }
 
     #[test]
@@ -273,29 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn an_announcement_that_was_not_recorded_is_made_again_once() {
-        let sessions = Sessions::new(0);
-        let first = sessions.derive(&client("c"), ADDRESS, 0, true).unwrap();
-        sessions.announce_again(&client("c"), ADDRESS);
-        let again = sessions.derive(&client("c"), ADDRESS, 1, false).unwrap();
-        assert_eq!(again, first, "the same session, and still to be announced");
-        assert!(!sessions.derive(&client("c"), ADDRESS, 2, false).unwrap().is_new);
-
-        let id = sessions.intern("s");
-        sessions.confirm(&id);
-        assert_eq!(sessions.take_owed("s"), None);
-        let announcement = Announcement { client: client("c"), protocol_version: None, started_at: 7 };
-        sessions.owe(&id, announcement.clone());
-        assert_eq!(sessions.take_owed("t"), None);
-        assert_eq!(sessions.take_owed("s"), Some(announcement));
-        assert_eq!(sessions.take_owed("s"), None);
-    }
-
-    #[test]
     fn memory_is_bounded_and_the_oldest_goes_first() {
         let sessions = Sessions::new(0);
         for number in 0..=SESSIONS_MAX {
-            sessions.confirm(&sessions.intern(&number.to_string()));
+            sessions.confirm(&sessions.intern(&number.to_string()), None);
             let now_ms = i64::try_from(number).unwrap();
             assert!(sessions.derive(&client(&number.to_string()), ADDRESS, now_ms, true).unwrap().is_new);
         }
@@ -309,7 +278,7 @@ mod tests {
     fn what_is_remembered_of_one_session_is_bounded_too() {
         let sessions = Sessions::new(0);
         let long = "x".repeat(SESSION_ID_BYTES_MAX + 1);
-        sessions.confirm(&sessions.intern(&long));
+        sessions.confirm(&sessions.intern(&long), None);
         assert!(!sessions.close(&long));
     }
 
@@ -318,7 +287,7 @@ mod tests {
         let sessions = Sessions::new(0);
         for number in 0..1000 {
             let id = sessions.intern(&number.to_string());
-            sessions.confirm(&id);
+            sessions.confirm(&id, None);
             sessions.close(&id);
         }
         assert!(sessions.state.lock().order.len() < 100);

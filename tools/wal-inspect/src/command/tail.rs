@@ -17,6 +17,7 @@ use mcplog::position::{Offset, Sequence};
 use mcplog::record::Record;
 use mcplog::segment::FrameAt;
 use mcplog_terminal::interrupt::Interrupt;
+use mcplog_terminal::output::remark;
 use mcplog_terminal::text::escape;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::VecDeque;
@@ -56,7 +57,7 @@ fn follow(arguments: &TailArguments, presenter: &mut Presenter) -> Result<Severi
     let wal_dir = source::wal_dir(&arguments.path)?;
     let sources = source::in_directory(&wal_dir)?;
     if sources.is_empty() {
-        anstream::eprintln!("waiting for the first segment in {}", escape(&wal_dir.to_string_lossy()));
+        remark(format_args!("waiting for the first segment in {}", escape(&wal_dir.to_string_lossy())));
     }
     let mut backlog = Backlog::new(arguments.records);
     let mut current = None;

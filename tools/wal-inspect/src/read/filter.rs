@@ -17,6 +17,8 @@ pub(crate) enum KindName {
     #[value(name = "schema_version", alias = "schema", alias = "schema-version")]
     SchemaVersion,
     Gap,
+    #[value(name = "clock_step", alias = "clock-step")]
+    ClockStep,
 }
 
 impl KindName {
@@ -27,6 +29,7 @@ impl KindName {
             Self::SessionClosed => Kind::SessionClosed,
             Self::SchemaVersion => Kind::SchemaVersion,
             Self::Gap => Kind::Gap,
+            Self::ClockStep => Kind::ClockStep,
         }
     }
 }
@@ -126,7 +129,7 @@ fn session_id<'a>(record: &Record<'a>) -> Option<Id<'a>> {
         Record::Request(request) => request.session_id,
         Record::Session(session) => Some(session.session_id),
         Record::SessionClosed(closed) => Some(closed.session_id),
-        Record::SchemaVersion(_) | Record::Gap(_) => None,
+        Record::SchemaVersion(_) | Record::Gap(_) | Record::ClockStep(_) => None,
     }
 }
 

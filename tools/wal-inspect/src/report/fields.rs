@@ -2,7 +2,8 @@
 
 use mcplog::event::DetailValue;
 use mcplog::record::{
-    GapRecord, Id, Kind, Record, RequestRecord, SchemaVersionRecord, SessionClosedRecord, SessionRecord,
+    ClockStepRecord, GapRecord, Id, Kind, Record, RequestRecord, SchemaVersionRecord, SessionClosedRecord,
+    SessionRecord,
 };
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -86,10 +87,11 @@ pub(crate) const fn kind_name(kind: Kind) -> &'static str {
         Kind::SessionClosed => "session_closed",
         Kind::SchemaVersion => "schema_version",
         Kind::Gap => "gap",
+        Kind::ClockStep => "clock_step",
     }
 }
 
-/// When the record's event happened, or, for a gap, ended: Unix time in milliseconds, UTC.
+/// When the record's event happened, or, for a gap, ended; for a step of the clock, the time after it: Unix time in milliseconds, UTC.
 pub(crate) const fn time_ms(record: &Record<'_>) -> i64 {
     match record {
         Record::Request(request) => request.ts,
@@ -97,6 +99,7 @@ pub(crate) const fn time_ms(record: &Record<'_>) -> i64 {
         Record::SessionClosed(closed) => closed.ended_at,
         Record::SchemaVersion(version) => version.ts,
         Record::Gap(gap) => gap.to_ts,
+        Record::ClockStep(step) => step.to_ts,
     }
 }
 
@@ -146,6 +149,9 @@ pub(crate) fn fields<'a>(record: &Record<'a>) -> Vec<(&'static str, Value<'a>)> 
         ],
         Record::Gap(GapRecord { from_ts, to_ts, events }) => {
             vec![("from_ts", from_ts.into()), ("to_ts", to_ts.into()), ("events", Value::Count(events))]
+        }
+        Record::ClockStep(ClockStepRecord { from_ts, to_ts, between_runs }) => {
+            vec![("from_ts", from_ts.into()), ("to_ts", to_ts.into()), ("between_runs", between_runs.into())]
         }
     }
 }

@@ -3,6 +3,7 @@
 use mcplog_terminal::colour::Colour;
 use mcplog_terminal::json;
 use mcplog_terminal::line::Line;
+use mcplog_terminal::output::Leavable;
 use mcplog_terminal::text::{escape, wrap};
 use mcplog_terminal::view::View;
 use serde::Serialize;
@@ -20,10 +21,19 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// Standard output. Where its reader is gone, writing there fails.
     pub(crate) fn standard() -> Self {
-        let stdout = io::stdout();
-        let is_terminal = stdout.is_terminal();
-        Self { is_terminal, ..Self::of(Box::new(stdout), View::of_stdout().width, Colour::is_on_stdout()) }
+        Self::of_stdout(Box::new(io::stdout()))
+    }
+
+    /// Standard output, whose reader may leave: the work goes on, for its exit code.
+    pub(crate) fn leavable() -> Self {
+        Self::of_stdout(Box::new(Leavable::new(io::stdout())))
+    }
+
+    fn of_stdout(writer: Box<dyn Write>) -> Self {
+        let is_terminal = io::stdout().is_terminal();
+        Self { is_terminal, ..Self::of(writer, View::of_stdout().width, Colour::is_on_stdout()) }
     }
 
     /// Anything else, so many columns wide. It has colours only where they are wanted always.

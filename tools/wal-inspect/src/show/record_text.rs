@@ -7,7 +7,7 @@ use mcplog::record::{Record, RequestRecord, SessionRecord};
 use mcplog_terminal::clock::{Clock, TimeStyle};
 use mcplog_terminal::line::Line;
 use mcplog_terminal::style::{BAD, DIM, GOOD, HEADER, NAME, PLAIN, WARNING};
-use mcplog_terminal::units::{bytes, counted, latency};
+use mcplog_terminal::units::{bytes, counted, duration_ms, latency};
 
 /// The kinds as the column shows them; the widest has seven letters.
 const KIND_WIDTH: usize = 7;
@@ -49,6 +49,15 @@ pub(crate) fn summary(record: &Record<'_>, clock: &Clock) -> Line {
             kind(&mut line, WARNING, "gap");
             put(&mut line, WARNING, &format!("{} lost", counted(gap.events, "event")));
             put(&mut line, DIM, &format!("from {} on", time_of_day(clock, gap.from_ts)));
+        }
+        Record::ClockStep(step) => {
+            kind(&mut line, WARNING, "clock");
+            let way = if step.step_ms() < 0 { "back" } else { "ahead" };
+            put(&mut line, WARNING, &format!("set {way} by {}", duration_ms(step.step_ms().saturating_abs())));
+            put(&mut line, DIM, &format!("from {}", clock.one_time(step.from_ts)));
+            if step.between_runs {
+                put(&mut line, DIM, "between two runs");
+            }
         }
     }
     line

@@ -8,9 +8,10 @@ use super::script;
 use super::show;
 use super::steps::Steps;
 use crate::arguments::DemoArgs;
-use crate::error::CliError;
-use crate::proxy::{KnownSchemas, Proxy, ProxyConfig};
+use crate::error::{CliError, EXIT_OK};
+use crate::proxy::{Proxy, ProxyConfig, known_schemas};
 use mcplog::{Config, Store};
+use mcplog_terminal::interrupt::outlive_terminal;
 use mcplog_terminal::style::{DIM, HEADER};
 use mcplog_terminal::units::{counted, elapsed};
 use mcplog_terminal::view::View;
@@ -31,8 +32,9 @@ const KEEP_SEGMENTS_BYTES: u64 = 64 * 1024 * 1024;
 const SESSION_IDLE_MS: u64 = 30 * 60 * 1000;
 
 /// Runs the command.
-pub(crate) fn run(args: &DemoArgs, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(args: &DemoArgs, view: &View, out: &mut dyn Write) -> Result<u8, CliError> {
     let start = Instant::now();
+    outlive_terminal().map_err(failed("listen for signals"))?;
     // The clients' HTTP library comes without a TLS provider and wants one even for plain HTTP. An error says that one
     // is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -50,7 +52,7 @@ pub(crate) fn run(args: &DemoArgs, view: &View, out: &mut dyn Write) -> Result<(
     let program = std::env::args().next().unwrap_or_else(|| "mcplog".to_owned());
     show::write_all(out, &dir, &program, view)?;
     out.flush()?;
-    Ok(())
+    Ok(EXIT_OK)
 }
 
 /// Everything that is recorded: ends when it is folded and the store is closed.
@@ -68,7 +70,7 @@ async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
     config.upstream_timeout = UPSTREAM_TIMEOUT;
     config.drain = DRAIN;
     // What an earlier demo in the same directory recorded of the server.
-    let known = KnownSchemas::read(dir)?;
+    let known = known_schemas(dir)?;
     let proxy = Proxy::start(&config, store.recorder(), &known).await;
     let proxy = proxy.map_err(|error| CliError::Failed(format!("can't start the proxy: {error}")))?;
     let url = format!("http://{}/mcp", proxy.local_addr());

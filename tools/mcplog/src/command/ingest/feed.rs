@@ -11,7 +11,7 @@ use crate::arguments::IngestArgs;
 use crate::error::CliError;
 use mcplog::error::WaitError;
 use mcplog::{Config, Event, Recorder, Refusal, Store};
-use mcplog_terminal::interrupt::Interrupt;
+use mcplog_terminal::interrupt::{Interrupt, outlive_terminal};
 use mcplog_terminal::json;
 use mcplog_terminal::progress::Progress;
 use std::fs::File;
@@ -34,6 +34,7 @@ const SHUTDOWN_INTERRUPTED: Duration = Duration::from_secs(5);
 /// Runs the command; the exit code says whether lines were bad.
 pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError> {
     let interrupt = Interrupt::catch().map_err(|error| failed("listen for signals", &error))?;
+    outlive_terminal().map_err(|error| failed("listen for signals", &error))?;
     let (input, bytes) = open(&args.file)?;
     let mut config = Config::new(&args.store.dir);
     if args.keep_segments {
@@ -67,14 +68,12 @@ pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError
     summary.unfolded_records = report.left_in_log;
     summary.set_times(record_time, start.elapsed());
 
-    if args.json {
-        json::write_line(out, &summary)?;
-    } else {
-        writeln!(out, "{}", summary.text())?;
-    }
-    out.flush()?;
+    let printed = if args.json { json::write_line(out, &summary) } else { writeln!(out, "{}", summary.text()) };
+    let printed = printed.and_then(|()| out.flush());
+    // How the work went comes before how it was told.
     read?;
     folded?;
+    printed?;
     Ok(summary.exit_code())
 }
 

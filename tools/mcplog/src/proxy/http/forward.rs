@@ -4,7 +4,7 @@
 //! with it. It must not buffer a body.
 
 use super::error_chain::chain;
-use super::headers::{coding, limit_accept_encoding, request_head, response_head, strip_hop_by_hop};
+use super::headers::{codings, limit_accept_encoding, request_head, response_head, strip_hop_by_hop};
 use super::metrics::Metrics;
 use super::open_exchange::OpenExchange;
 use super::request_body::RequestBody;
@@ -41,7 +41,7 @@ impl Forwarder {
         let exchange = Arc::new(OpenExchange::new(observed, self.metrics.clone()));
         let guard = ExchangeGuard { exchange: exchange.clone() };
         let method = head.method.clone();
-        let body = RequestBody::new(body, coding(&head.headers), exchange.clone());
+        let body = RequestBody::new(body, codings(&head.headers), exchange.clone());
         match self.upstream.uri_for(&head.uri) {
             Ok(uri) => head.uri = uri,
             Err(error) => {

@@ -8,7 +8,7 @@ use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap,
     HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use mcplog_observe::read::Coding;
+use mcplog_observe::read::Codings;
 use mcplog_observe::{RequestHead, ResponseHead, Verb};
 
 /// Fields that concern one connection only (RFC 9110, section 7.6.1). `Trailer` is not among them: trailers pass.
@@ -53,32 +53,21 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes the codings out of `Accept-Encoding` that the recording could not read.
+/// Takes the codings out of `Accept-Encoding` that the recording could not read, such as those that need a dictionary. A field
+/// without any passes as it is.
 ///
-/// This is the only header field that the proxy changes. The alternative, to decode every coding there is, would link
-/// Brotli and Zstandard for servers that hardly compress at all; to leave the field alone would mean rows that cannot
-/// say how a request ended.
+/// This is the only header field that the proxy narrows. To leave it alone would mean rows that cannot say how a request ended.
 pub(super) fn limit_accept_encoding(headers: &mut HeaderMap) {
-    let mut dropped = false;
-    let mut kept = String::new();
-    for value in headers.get_all(ACCEPT_ENCODING) {
-        for item in value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty()) {
-            let coding = item.split(';').next().unwrap_or_default().trim();
-            if ["gzip", "x-gzip", "deflate", "identity"].iter().any(|known| coding.eq_ignore_ascii_case(known)) {
-                if !kept.is_empty() {
-                    kept.push_str(", ");
-                }
-                kept.push_str(item);
-            } else {
-                dropped = true;
-            }
-        }
+    let is_known = |item: &&str| Codings::can_undo(item.split(';').next().unwrap_or_default().trim());
+    let values: Vec<&str> = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
+    let items = || values.iter().flat_map(|value| value.split(',')).map(str::trim).filter(|item| !item.is_empty());
+    if items().all(|item| is_known(&item)) {
+        return;
     }
-    if dropped {
-        let value = if kept.is_empty() { "identity".to_owned() } else { kept };
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(ACCEPT_ENCODING, value);
-        }
+    let kept: Vec<&str> = items().filter(is_known).collect();
+    let value = if kept.is_empty() { "identity".to_owned() } else { kept.join(", ") };
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(ACCEPT_ENCODING, value);
     }
 }
 
@@ -106,13 +95,13 @@ pub(super) fn response_head(head: &http::response::Parts) -> ResponseHead<'_> {
         status: head.status.as_u16(),
         session: text(&head.headers, "mcp-session-id"),
         content_type: text(&head.headers, CONTENT_TYPE.as_str()),
-        coding: coding(&head.headers),
+        codings: codings(&head.headers),
     }
 }
 
 /// How the body is packed.
-pub(super) fn coding(headers: &HeaderMap) -> Coding {
-    Coding::of(headers.get_all(CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?")))
+pub(super) fn codings(headers: &HeaderMap) -> Codings {
+    Codings::of(headers.get_all(CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?")))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -179,10 +168,12 @@ mod tests {
         let cases = [
             ("gzip, deflate", "gzip, deflate"),
             ("gzip,deflate;q=0.5", "gzip,deflate;q=0.5"),
-            ("gzip, deflate, br, zstd", "gzip, deflate"),
-            ("br;q=1.0, gzip;q=0.8, *;q=0.1", "gzip;q=0.8"),
-            ("br", "identity"),
-            ("*", "identity"),
+            ("gzip, deflate, br, zstd", "gzip, deflate, br, zstd"),
+            ("br;q=1.0, gzip;q=0.8, *;q=0.1", "br;q=1.0, gzip;q=0.8, *;q=0.1"),
+            ("gzip, deflate, br, zstd, dcb, dcz", "gzip, deflate, br, zstd"),
+            ("compress;q=0.5,x-gzip", "x-gzip"),
+            ("compress", "identity"),
+            ("*", "*"),
             ("identity", "identity"),
         ];
         for (given, expected) in cases {
@@ -190,6 +181,13 @@ mod tests {
             limit_accept_encoding(&mut map);
             assert_eq!(map, headers(&[("accept-encoding", expected)]), "{given}");
         }
+        let mut several = headers(&[("accept-encoding", "gzip"), ("accept-encoding", "br")]);
+        let as_it_was = several.clone();
+        limit_accept_encoding(&mut several);
+        assert_eq!(several, as_it_was);
+        several.append(ACCEPT_ENCODING, HeaderValue::from_static("dcz"));
+        limit_accept_encoding(&mut several);
+        assert_eq!(several, headers(&[("accept-encoding", "gzip, br")]));
         let mut none = HeaderMap::new();
         limit_accept_encoding(&mut none);
         assert!(none.is_empty());

@@ -2,6 +2,7 @@
 //!
 //! Counters are touched inside the forwarding tasks; the text is made by the admin server. It must not know HTTP.
 
+use mcplog::health::Part;
 use mcplog_observe::{Counter, Counts, Gauge};
 use std::fmt::{Display, Write};
 use std::sync::Arc;
@@ -32,8 +33,28 @@ pub(crate) struct StoreNumbers {
     pub(crate) lag_ms: u64,
     /// Records of a newer mcplog that wait for it.
     pub(crate) newer_records: u64,
+    /// How many times the clock was set.
+    pub(crate) clock_steps: u64,
+    /// Events that met no store, or one that died.
+    pub(crate) missed: u64,
+    /// Whether what passes goes to the log, now that it passes.
+    pub(crate) recording: bool,
     /// `None` while everything is well, else what is not.
     pub(crate) trouble: Option<String>,
+    /// Since when, in Unix milliseconds.
+    pub(crate) trouble_since: Option<i64>,
+}
+
+impl StoreNumbers {
+    /// What there is to say where there is no store.
+    pub(crate) fn of_no_store() -> Self {
+        Self { trouble: Some("not recording".to_owned()), ..Self::default() }
+    }
+
+    /// What there is to say where there should be none.
+    pub(crate) fn of_nothing_to_record() -> Self {
+        Self { trouble: Some("told not to record".to_owned()), ..Self::default() }
+    }
 }
 
 impl From<mcplog::Stats> for StoreNumbers {
@@ -49,7 +70,12 @@ impl From<mcplog::Stats> for StoreNumbers {
             lag_records: stats.lag_records,
             lag_ms: stats.lag_ms,
             newer_records: stats.newer_records,
+            clock_steps: stats.clock_steps,
+            missed: 0,
+            // Whatever else is wrong, the log has what passes.
+            recording: ![Part::Segments, Part::Thread].iter().any(|part| stats.health.problems.contains_key(part)),
             trouble: (!stats.health.is_ok()).then(|| stats.health.to_string()),
+            trouble_since: None,
         }
     }
 }
@@ -107,7 +133,8 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
         &observed.schema_versions.get(),
     );
     one("mcplog_events_recorded_total", "counter", "Events handed to the store.", &store.recorded);
-    one("mcplog_events_dropped_total", "counter", "Events the store had no room for.", &store.dropped);
+    one("mcplog_events_dropped_total", "counter", "Events that are lost: no room, or no store.", &store.dropped);
+    one("mcplog_events_missed_total", "counter", "Events that met no open store.", &store.missed);
     one("mcplog_events_appended_total", "counter", "Events written to the log.", &store.appended);
     one("mcplog_events_folded_total", "counter", "Events folded into the database.", &store.folded);
     one("mcplog_log_bytes", "gauge", "Size of the log on disk.", &store.log_bytes);
@@ -117,6 +144,8 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
     let lag = format!("{}.{:03}", store.lag_ms / 1000, store.lag_ms % 1000);
     one("mcplog_lag_seconds", "gauge", "How long the oldest record that is not folded has waited.", &lag);
     one("mcplog_newer_records", "gauge", "Records of a newer mcplog that wait for it.", &store.newer_records);
+    one("mcplog_clock_steps_total", "counter", "How many times somebody set the clock.", &store.clock_steps);
+    one("mcplog_recording", "gauge", "1 while what passes goes to the log.", &u8::from(store.recording));
     one("mcplog_healthy", "gauge", "1 while the store is well.", &u8::from(store.trouble.is_none()));
     out
 }
@@ -162,6 +191,7 @@ mod tests {
             "mcplog_requests_in_flight 2",
             "mcplog_events_dropped_total 7",
             "mcplog_lag_seconds 1.020",
+            "mcplog_recording 0",
             "mcplog_healthy 0",
         ] {
             assert!(text.lines().any(|line| line == sample), "{sample} in\n{text}");

@@ -4,6 +4,7 @@
 //! bodies show it to the observer.
 
 mod admin;
+mod buffer;
 mod error_chain;
 mod forward;
 mod headers;
@@ -15,7 +16,7 @@ mod server;
 mod unread;
 mod upstream;
 
-pub(super) use admin::{Admin, StoreStatus};
+pub(super) use admin::{Admin, Liveness, Sources};
 pub(crate) use error_chain::chain;
 pub(super) use metrics::StoreNumbers;
 pub(crate) use server::Proxy;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use mcplog_observe::RequestReader;
-use mcplog_observe::read::Coding;
+use mcplog_observe::read::Codings;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -25,8 +25,8 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming, coding: Coding, exchange: Arc<OpenExchange>) -> Self {
-        let reader = exchange.observed.is_post().then(|| RequestReader::new(coding));
+    pub(super) fn new(body: Incoming, codings: Codings, exchange: Arc<OpenExchange>) -> Self {
+        let reader = exchange.observed.is_post().then(|| RequestReader::new(codings, &exchange.observed));
         Self { body: Some(body), reader, exchange }
     }
 

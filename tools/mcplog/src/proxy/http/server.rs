@@ -3,19 +3,20 @@
 //! One task accepts, one task serves each connection, and one gives up on responses that stayed away. The only other
 //! thread is the schema thread. It must not interpret what passes.
 
+use super::buffer::BUFFER_BYTES_MAX;
 use super::error_chain::chain;
 use super::forward::Forwarder;
 use super::metrics::Metrics;
-use super::upstream::{ConnectError, connect};
+use super::upstream::{ConnectError, ConnectionTasks, connect};
 use crate::proxy::config::ProxyConfig;
-use crate::proxy::known_schemas::KnownSchemas;
+use crate::proxy::recording::KnownSchemas;
 use crate::proxy::schema_thread::SchemaThread;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use mcplog_observe::{Observer, SchemaWatch, Sink, Surroundings, SystemClock};
+use mcplog_observe::{Counts, Observer, SchemaWatch, Sink, Surroundings, SystemClock};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -46,62 +47,77 @@ pub(crate) enum StartError {
     Upstream(#[from] ConnectError),
     #[error("starting the schema thread")]
     SchemaThread(#[source] std::io::Error),
+    #[error("starting the admin server")]
+    Admin(#[source] std::io::Error),
 }
 
-/// The recording reverse proxy.
-pub(crate) struct Proxy;
+/// The recording reverse proxy, with all that it needs, before it serves anybody: who connects has to wait.
+pub(crate) struct Proxy {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    forwarder: Arc<Forwarder>,
+    schema: Arc<SchemaThread>,
+    drain: Duration,
+    ends: Ends,
+}
+
+/// What ends the tasks of one proxy.
+#[derive(Clone, Default)]
+struct Ends {
+    /// No more connections, and the idle ones close.
+    draining: CancellationToken,
+    /// The remaining connections are dropped, those to the upstream too.
+    cutting: CancellationToken,
+    /// All that may have something to record.
+    tasks: TaskTracker,
+}
 
 /// A proxy that is running. Dropping it cuts everything off; [`ProxyHandle::shutdown`] ends it in good order.
 pub(crate) struct ProxyHandle {
     local_addr: SocketAddr,
     observer: Arc<Observer>,
-    metrics: Arc<Metrics>,
     schema: Arc<SchemaThread>,
     drain: Duration,
-    /// No more connections, and the idle ones close.
-    draining: CancellationToken,
-    /// The remaining connections are dropped.
-    cutting: CancellationToken,
-    tasks: TaskTracker,
+    ends: Ends,
     accepting: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// Takes the address that clients connect to. Who comes before the proxy is started has to wait.
+    /// Takes the address that clients connect to. Who comes before the proxy serves has to wait.
     pub(crate) async fn bind(config: &ProxyConfig) -> Result<TcpListener, StartError> {
         let refuse = |source| StartError::Listen { address: config.listen.clone(), source };
         TcpListener::bind(&config.listen).await.map_err(refuse)
     }
 
-    /// Starts a proxy on the current tokio runtime. `known` has what the store knows of schemas; that of other proxies and
-    /// upstreams is ignored.
+    /// Starts a proxy on the current tokio runtime. `known` has what the store knows of schemas; that of other proxies
+    /// and upstreams is ignored.
     pub(crate) async fn start(
         config: &ProxyConfig,
         sink: impl Sink,
         known: &KnownSchemas,
     ) -> Result<ProxyHandle, StartError> {
         let listener = Self::bind(config).await?;
-        Self::start_on(listener, config, sink, known)
+        let proxy = Self::prepare(listener, config, Arc::new(sink))?;
+        proxy.learner()(Some(known.clone()));
+        Ok(proxy.serve())
     }
 
-    /// The same, on an address that was taken before.
-    pub(crate) fn start_on(
+    /// Does all that can fail before somebody is served: on an address that was taken before, within a tokio runtime. It
+    /// looks at no schema before it [learned](Self::learner) what is on record.
+    pub(crate) fn prepare(
         listener: TcpListener,
         config: &ProxyConfig,
-        sink: impl Sink,
-        known: &KnownSchemas,
-    ) -> Result<ProxyHandle, StartError> {
+        sink: Arc<dyn Sink>,
+    ) -> Result<Self, StartError> {
         let refuse = |source| StartError::Listen { address: config.listen.clone(), source };
         let local_addr = listener.local_addr().map_err(refuse)?;
-        let sink: Arc<dyn Sink> = Arc::new(sink);
         let metrics = Arc::new(Metrics::default());
         let proxy: Arc<str> = config.name.as_str().into();
-        let upstream_url: Arc<str> = config.upstream.recorded().into();
-        let known = known.of(&proxy, &upstream_url);
-        let client = connect(&config.upstream, config.connect_timeout, config.ca_file.as_deref())?;
+        let ends = Ends::default();
+        let tasks = ConnectionTasks { tasks: ends.tasks.clone(), cutting: ends.cutting.clone() };
+        let client = connect(&config.upstream, config.connect_timeout, config.ca_file.as_deref(), tasks)?;
         let counts = metrics.observed.clone();
-        let mut watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), upstream_url);
-        watch.learn(known);
+        let watch = new_watch(sink.clone(), counts.clone(), proxy.clone(), config.upstream.recorded().into());
         let schema = Arc::new(SchemaThread::start(watch).map_err(StartError::SchemaThread)?);
         let observer = Observer::new(Surroundings {
             proxy,
@@ -112,28 +128,49 @@ impl Proxy {
             session_idle_ms: i64::try_from(config.session_idle_ms).unwrap_or(i64::MAX),
         });
         let forwarder = Arc::new(Forwarder {
-            observer: observer.clone(),
-            metrics: metrics.clone(),
+            observer,
+            metrics,
             upstream: config.upstream.clone(),
             client,
             rewrite_host: config.rewrite_host,
             upstream_timeout: config.upstream_timeout,
         });
-        let (draining, cutting) = (CancellationToken::new(), CancellationToken::new());
-        let tasks = TaskTracker::new();
+        Ok(Self { listener, local_addr, forwarder, schema, drain: config.drain, ends })
+    }
+
+    /// Tells the proxy what is on record of schemas, as often as a store is opened; `None` when one is gone.
+    pub(crate) fn learner(&self) -> impl Fn(Option<KnownSchemas>) + Send + 'static {
+        let schema = self.schema.clone();
+        move |known| schema.learn(known)
+    }
+
+    /// What it counts.
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        self.forwarder.metrics.clone()
+    }
+
+    /// Serves from now on, on the current tokio runtime.
+    pub(crate) fn serve(self) -> ProxyHandle {
+        let Self { listener, local_addr, forwarder, schema, drain, ends } = self;
+        let observer = forwarder.observer.clone();
+        let Ends { draining, cutting, tasks } = ends.clone();
         tasks.spawn(give_up_overdue(observer.clone(), cutting.clone()));
-        let accepting = tokio::spawn(accept(listener, forwarder, tasks.clone(), draining.clone(), cutting.clone()));
-        Ok(ProxyHandle {
-            local_addr,
-            observer,
-            metrics,
-            schema,
-            drain: config.drain,
-            draining,
-            cutting,
-            tasks,
-            accepting,
-        })
+        let accepting = tokio::spawn(accept(listener, forwarder, tasks, draining, cutting));
+        ProxyHandle { local_addr, observer, schema, drain, ends, accepting }
+    }
+}
+
+/// Makes what looks at results of this proxy and this upstream, from what is on record of all.
+fn new_watch(
+    sink: Arc<dyn Sink>,
+    counts: Arc<Counts>,
+    proxy: Arc<str>,
+    upstream_url: Arc<str>,
+) -> impl Fn(KnownSchemas) -> SchemaWatch + Send + 'static {
+    move |known| {
+        let mut watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), upstream_url.clone());
+        watch.learn(known.of(&proxy, &upstream_url));
+        watch
     }
 }
 
@@ -143,16 +180,22 @@ impl ProxyHandle {
         self.local_addr
     }
 
-    /// What it counts.
-    pub(crate) fn metrics(&self) -> Arc<Metrics> {
-        self.metrics.clone()
+    /// From now on open requests may go on for so long at shutdown.
+    pub(crate) fn set_drain(&mut self, drain: Duration) {
+        self.drain = drain;
+    }
+
+    /// Says whether connections are accepted, or rightly not any more, as long as anybody asks.
+    pub(crate) fn accepts(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let (accepting, draining) = (self.accepting.abort_handle(), self.ends.draining.clone());
+        move || draining.is_cancelled() || !accepting.is_finished()
     }
 
     /// Accepts nothing more, waits for open requests as long as the configuration allows, cuts off what remains, and
     /// records all of it. When it returns, every event was handed to the sink.
     pub(crate) async fn shutdown(mut self) {
         self.observer.drain();
-        self.draining.cancel();
+        self.ends.draining.cancel();
         let until = tokio::time::Instant::now() + self.drain;
         // Streams that nobody waits on stay open for as long as their client likes, so the requests count and not the
         // connections.
@@ -160,12 +203,13 @@ impl ProxyHandle {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.observer.stop();
-        self.cutting.cancel();
+        self.ends.cutting.cancel();
         if let Err(error) = (&mut self.accepting).await {
             tracing::error!(%error, "the accepting task");
         }
-        self.tasks.close();
-        self.tasks.wait().await;
+        // Those that have a request's body on its way to the upstream among them: what they drop becomes a row.
+        self.ends.tasks.close();
+        self.ends.tasks.wait().await;
         self.observer.finish();
         let schema = self.schema.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || schema.stop()).await {
@@ -177,8 +221,8 @@ impl ProxyHandle {
 impl Drop for ProxyHandle {
     fn drop(&mut self) {
         self.observer.stop();
-        self.draining.cancel();
-        self.cutting.cancel();
+        self.ends.draining.cancel();
+        self.ends.cutting.cancel();
     }
 }
 
@@ -230,6 +274,7 @@ async fn serve(stream: TcpStream, client: IpAddr, number: u64, forwarder: Arc<Fo
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES_MAX)
         // The upstream decides whether its responses have a date.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);

@@ -25,14 +25,16 @@ impl Unread {
 
     /// Reads the rest.
     pub(super) async fn read_rest(self, exchange: &Exchange) {
-        let Self { mut body, mut reader } = self;
+        let Self { mut body, reader } = self;
+        // Whoever reads may be dropped in the middle: the client goes away, or the proxy ends.
+        let mut reading = Reading { reader: Some(reader), exchange };
         let mut total = 0;
         let rest = async {
             while let Some(frame) = body.frame().await {
                 let Ok(frame) = frame else { return false };
                 if let Some(bytes) = frame.data_ref() {
                     total += bytes.len() as u64;
-                    reader.push(bytes, exchange);
+                    reading.push(bytes);
                 }
                 if total > DRAIN_BYTES_MAX {
                     return false;
@@ -41,11 +43,37 @@ impl Unread {
             true
         };
         let is_complete = tokio::time::timeout(DRAIN_TIME, rest).await.unwrap_or(false);
-        reader.finish(is_complete, exchange);
+        reading.finish(is_complete);
     }
 
     /// Makes do with what was read.
     pub(super) fn read_partial(self, exchange: &Exchange) {
         self.reader.finish(false, exchange);
+    }
+}
+
+/// A reader that makes do with what it has read when it is dropped.
+struct Reading<'a> {
+    reader: Option<RequestReader>,
+    exchange: &'a Exchange,
+}
+
+impl Reading<'_> {
+    fn push(&mut self, bytes: &[u8]) {
+        if let Some(reader) = &mut self.reader {
+            reader.push(bytes, self.exchange);
+        }
+    }
+
+    fn finish(&mut self, is_complete: bool) {
+        if let Some(reader) = self.reader.take() {
+            reader.finish(is_complete, self.exchange);
+        }
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.finish(false);
     }
 }

@@ -2,17 +2,20 @@
 //!
 //! HTTP/1.1, over TLS where the URL says `https`. Used by the forwarding tasks; it must not look at bodies.
 
+use super::buffer::BUFFER_BYTES_MAX;
 use super::request_body::RequestBody;
 use crate::proxy::upstream_url::UpstreamUrl;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long an unused connection is kept. Node's and uvicorn's servers close theirs after five seconds, and a request
 /// that meets a closing connection is lost; so the proxy has to be first.
@@ -20,6 +23,29 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 
 /// The client that reaches the upstream.
 pub(super) type UpstreamClient = Client<HttpsConnector<HttpConnector>, RequestBody>;
+
+/// Where the connections' tasks run: with the proxy's other tasks, so that its end cuts them and waits for them. They hold
+/// bodies of requests, and dropping one may record something.
+#[derive(Clone)]
+pub(super) struct ConnectionTasks {
+    pub(super) tasks: TaskTracker,
+    pub(super) cutting: CancellationToken,
+}
+
+impl<F> hyper::rt::Executor<F> for ConnectionTasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, connection: F) {
+        let cutting = self.cutting.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = connection => {}
+                () = cutting.cancelled() => {}
+            }
+        });
+    }
+}
 
 /// Why connections to an upstream cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +73,7 @@ pub(super) fn connect(
     url: &UpstreamUrl,
     connect_timeout: Duration,
     ca_file: Option<&Path>,
+    tasks: ConnectionTasks,
 ) -> Result<UpstreamClient, ConnectError> {
     let mut http = HttpConnector::new();
     http.set_nodelay(true);
@@ -58,9 +85,10 @@ pub(super) fn connect(
         // HTTP/1.1 only: in HTTP/2 the host is part of the request line, and the client's Host could not go through.
         .enable_http1()
         .wrap_connector(http);
-    Ok(Client::builder(TokioExecutor::new())
+    Ok(Client::builder(tasks)
         .pool_idle_timeout(POOL_IDLE)
         .pool_timer(TokioTimer::new())
+        .http1_max_buf_size(BUFFER_BYTES_MAX)
         .build(connector))
 }
 

@@ -3,6 +3,9 @@
 //! The fixture has verbs: an [`Upstream`] answers by hand, byte by byte where that matters; a [`Fixture`] sends and waits
 //! for what was recorded. No test asserts a time.
 
+mod admin;
+mod codings;
+mod ending;
 mod exchanges;
 mod faults;
 mod outcomes;
@@ -20,7 +23,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use mcplog::event::{Outcome, Transport};
+use mcplog::event::{Notes, Outcome, Transport};
 use mcplog::query::SchemaHash;
 use mcplog::{Event, Status};
 use mcplog_observe::Sink;
@@ -80,6 +83,7 @@ pub(super) struct Row {
     pub(super) endpoint: Option<String>,
     pub(super) outcome: Option<Outcome>,
     pub(super) cause: Option<String>,
+    pub(super) notes: Notes,
 }
 
 impl Row {
@@ -139,6 +143,7 @@ impl Sink for Collector {
                     endpoint: owned(request.endpoint),
                     outcome: request.outcome,
                     cause: owned(request.cause),
+                    notes: request.notes,
                 })
             }
             Event::Session(session) => Seen::Session {

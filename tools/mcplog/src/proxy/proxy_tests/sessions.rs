@@ -65,7 +65,7 @@ async fn a_session_begins_with_its_handshake_and_ends_with_an_accepted_delete() 
 }
 
 #[tokio::test]
-async fn a_known_session_that_is_not_found_any_more_is_closed_and_a_refused_delete_closes_nothing() {
+async fn a_session_that_is_not_found_any_more_is_closed_and_a_refused_delete_closes_nothing() {
     let is_gone = Arc::new(Mutex::new(false));
     let gone = is_gone.clone();
     let upstream = Upstream::start(move |request, mut reply| {
@@ -73,6 +73,7 @@ async fn a_known_session_that_is_not_found_any_more_is_closed_and_a_refused_dele
         async move {
             match request.method() {
                 "DELETE" => reply.whole(405, &[], "").await,
+                "GET" => reply.whole(404, &[], "").await,
                 _ if is_gone => {
                     reply
                         .whole(
@@ -91,13 +92,16 @@ async fn a_known_session_that_is_not_found_any_more_is_closed_and_a_refused_dele
     let headers = [("mcp-session-id", "old")];
     fixture.post(&headers, &call("1", "ping", "{}")).await;
     fixture.send("DELETE", "/mcp", &headers, b"").await;
+    fixture.send("GET", "/mcp", &headers, b"").await;
+    fixture.send("GET", "/.well-known/oauth-protected-resource", &headers, b"").await;
     assert_eq!(closed(&fixture.seen()), [""; 0]);
     *is_gone.lock() = true;
     fixture.post(&headers, &call("1", "ping", "{}")).await;
     fixture.post(&headers, &call("1", "ping", "{}")).await;
     fixture.post(&[("mcp-session-id", "never-seen")], &call("1", "ping", "{}")).await;
     let seen = fixture.finish().await;
-    assert_eq!(closed(&seen), ["old"]);
+    // Each request has a row, which is later than the close before it: else it would reopen the session.
+    assert_eq!(closed(&seen), ["old", "old", "never-seen"]);
     assert_eq!(requests(&seen)[1].gist(), "ping 1 error -32001");
 }
 

@@ -16,15 +16,15 @@ pub(crate) struct KnownSchemas {
     pub(crate) hashes: Vec<SchemaHash>,
 }
 
-impl KnownSchemas {
-    /// What the store in that directory knows.
-    pub(crate) fn read(dir: &Path) -> Result<Self, IndexError> {
-        let query = Query::open(dir)?;
-        Ok(Self { salt: query.caller_salt()?, hashes: query.schema_hashes(KNOWN_MAX as u64)? })
-    }
+/// What the store in that directory knows.
+pub(crate) fn known_schemas(dir: &Path) -> Result<KnownSchemas, IndexError> {
+    let query = Query::open(dir)?;
+    Ok(KnownSchemas { salt: query.caller_salt()?, hashes: query.schema_hashes(KNOWN_MAX as u64)? })
+}
 
+impl KnownSchemas {
     /// What of that a proxy of this name needs in front of that server.
-    pub(super) fn of(&self, proxy: &str, upstream_url: &str) -> Known {
+    pub(crate) fn of(&self, proxy: &str, upstream_url: &str) -> Known {
         let version = |hash: &SchemaHash| {
             Some(KnownVersion {
                 method: SchemaMethod::of(&hash.method)?,

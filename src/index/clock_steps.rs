@@ -1,0 +1,34 @@
+//! Table `clock_steps`: whether the clock was set back between two runs.
+//!
+//! Runs on the thread that opens the store. While a store is open, the appender sees each step as it happens. Between two runs
+//! only a step back can show: the newest request on record is later than the clock says now. A step ahead looks like time
+//! in which nobody recorded.
+
+use super::database::Index;
+use crate::ground::error::IndexError;
+use crate::ground::machine_clock::STEP_MS_MIN;
+use crate::record::record::ClockStepRecord;
+use rusqlite::Connection;
+
+impl Index {
+    /// The step back that the clock made while nobody had the store open, unless a step that explains it is on record. A
+    /// request that somebody stamped with a later time looks like one, once.
+    pub(crate) fn step_back_between_runs(&self, clock_ms: i64) -> Result<Option<ClockStepRecord>, IndexError> {
+        self.checked(step_back(&self.connection, clock_ms))
+    }
+}
+
+fn step_back(connection: &Connection, clock_ms: i64) -> rusqlite::Result<Option<ClockStepRecord>> {
+    let newest_ts: Option<i64> = connection.query_row("SELECT max(ts) FROM request_rows", [], |row| row.get(0))?;
+    let Some(from_ts) = newest_ts.filter(|newest_ts| newest_ts.saturating_sub(clock_ms) > STEP_MS_MIN) else {
+        return Ok(None);
+    };
+    let explained = "SELECT EXISTS (SELECT 1 FROM clock_steps WHERE step_ms < 0 AND from_ts >= ?1)";
+    let is_explained: bool =
+        connection.query_row(explained, [from_ts.saturating_sub(STEP_MS_MIN)], |row| row.get(0))?;
+    Ok((!is_explained).then_some(ClockStepRecord { from_ts, to_ts: clock_ms, between_runs: true }))
+}
+
+#[cfg(test)]
+#[path = "tests/clock_steps_tests.rs"]
+mod tests;

@@ -1,0 +1,326 @@
+//! The thread that has the store: opens it, tries again while that fails, notices that it died, and shuts it down.
+//!
+//! A thread of its own (`mcplog-store`), because opening a store may take long: recovery, a database to be brought up to
+//! date, a disk that hangs. It says what is not recorded and why; it must not hold up the traffic, and nothing that fails
+//! here ends the process.
+
+use super::board::{Board, Ended, Phase};
+use super::death::Place;
+use super::known_schema::{KnownSchemas, known_schemas};
+use super::missed::{Missed, now_ms};
+use super::retry::Retry;
+use super::switch::Switch;
+use mcplog::error::{IndexError, OpenError};
+use mcplog::{Config, Store};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How long what an earlier run left in the log may take to be folded, before what is on record of schemas is read. Without
+/// it a schema may be recorded again that has not changed.
+const CATCH_UP: Duration = Duration::from_secs(5);
+/// How often it looks whether it was told to stop meanwhile.
+const CATCH_UP_STEP: Duration = Duration::from_millis(100);
+/// How often an open store is looked after.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// The same reason is said again after so long.
+const SAY_AGAIN: Duration = Duration::from_secs(600);
+/// How long a store that died may take to end.
+const DEAD_SHUTDOWN: Duration = Duration::from_secs(2);
+/// How much longer than the store's own time limit the thread may take to end.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// Why nothing is recorded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotRecording {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("reading the schemas on record")]
+    Schemas(#[from] IndexError),
+    #[error("opening the store panicked")]
+    Panicked,
+    #[error("stopped while the store was being opened")]
+    Interrupted,
+}
+
+/// What the thread is told.
+enum Command {
+    /// Somebody says that it may work now.
+    TryNow,
+    /// Shut the store down, within that time, and end.
+    Stop(Duration),
+}
+
+/// How it all ended.
+pub(crate) struct Ending {
+    /// What became of what was recorded.
+    pub(crate) ended: Ended,
+    /// Events that no store knows of.
+    pub(crate) missed: u64,
+    /// What is wrong with the store, if anything.
+    pub(crate) trouble: Option<String>,
+}
+
+/// The handle of the thread.
+pub(crate) struct StoreKeeper {
+    board: Arc<Board>,
+    commands: Sender<Command>,
+    /// Brings what is wrong with the store, once the thread is done with it.
+    done: Receiver<Option<String>>,
+    first_try: Option<oneshot::Receiver<Result<(), NotRecording>>>,
+}
+
+impl StoreKeeper {
+    /// Starts the thread, which opens the store at once. The [first try](Self::first_try) is a success when the store is open,
+    /// or, where it `must_be_readable`, when all is folded and the database could be read. `learn` gets what the store knows of schemas, whenever one was
+    /// opened, and `None` when it is gone.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub(crate) fn start(
+        config: Config,
+        switch: Arc<Switch>,
+        must_be_readable: bool,
+        learn: impl Fn(Option<KnownSchemas>) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let board = Arc::new(Board::new(Arc::clone(&switch)));
+        let (commands, told) = channel();
+        let (finished, done) = channel();
+        let (first, first_try) = oneshot::channel();
+        let of_worker = Arc::clone(&board);
+        let first = Some(first);
+        let worker = Worker { config, switch, must_be_readable, board: of_worker, told, learn, first, said: None };
+        std::thread::Builder::new().name("mcplog-store".into()).spawn(move || {
+            // Nobody may be left to hear it.
+            let _ = finished.send(worker.run());
+        })?;
+        Ok(Self { board, commands, done, first_try: Some(first_try) })
+    }
+
+    /// How recording goes.
+    pub(crate) fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board)
+    }
+
+    /// What came of the first try, when it is over. To be asked once.
+    pub(crate) async fn first_try(&mut self) -> Result<(), NotRecording> {
+        match self.first_try.take() {
+            Some(first_try) => first_try.await.unwrap_or(Err(NotRecording::Panicked)),
+            None => Ok(()),
+        }
+    }
+
+    /// Has the thread try at once, if it waits.
+    pub(crate) fn try_now(&self) {
+        // A thread that is gone tries no more, as the board says.
+        let _ = self.commands.send(Command::TryNow);
+    }
+
+    /// Shuts the store down, within that time. Blocks for so long, and a little more where the store does not come back.
+    pub(crate) fn stop(self, timeout: Duration) -> Ending {
+        let _ = self.commands.send(Command::Stop(timeout));
+        let trouble = match self.done.recv_timeout(timeout.saturating_add(STOP_GRACE)) {
+            Ok(trouble) => trouble,
+            Err(_) => Some("not shut down in time; the next start recovers it".to_owned()),
+        };
+        let (ended, missed) = self.board.ended();
+        Ending { ended, missed, trouble }
+    }
+}
+
+/// What the thread has.
+struct Worker<L> {
+    config: Config,
+    switch: Arc<Switch>,
+    must_be_readable: bool,
+    board: Arc<Board>,
+    told: Receiver<Command>,
+    learn: L,
+    first: Option<oneshot::Sender<Result<(), NotRecording>>>,
+    /// The last reason that was said, and when.
+    said: Option<(String, Instant)>,
+}
+
+/// What ended a wait.
+enum Next {
+    /// Time to try again.
+    Try,
+    /// Stop, within that time.
+    Stop(Duration),
+}
+
+impl<L: Fn(Option<KnownSchemas>)> Worker<L> {
+    /// Until it is told to stop. Says what is wrong with the store then.
+    fn run(mut self) -> Option<String> {
+        let mut retry = Retry::new();
+        loop {
+            let opened = catch_unwind(AssertUnwindSafe(|| Store::open(self.config.clone())));
+            let pause = match opened.map_err(|_| NotRecording::Panicked).and_then(|opened| Ok(opened?)) {
+                Ok(store) => {
+                    let began = Instant::now();
+                    match self.keep(store) {
+                        Kept::Stop(timeout) => return self.shut_down(timeout),
+                        Kept::Died(reason) => {
+                            self.bury(reason);
+                            retry.after_death(began.elapsed())
+                        }
+                    }
+                }
+                Err(error) => {
+                    self.fail(error);
+                    retry.after_failure()
+                }
+            };
+            if let Next::Stop(timeout) = self.wait(pause) {
+                return self.shut_down(timeout);
+            }
+        }
+    }
+
+    /// Records into the store until it dies or is to stop.
+    fn keep(&mut self, store: Store) -> Kept {
+        let place = Place::of(store.dir());
+        self.switch.set(Some(store.recorder()));
+        self.board.open(store);
+        if self.said.take().is_some() {
+            let missed = self.switch.missed_total();
+            tracing::warn!(dir = %self.config.dir.display(), missed, "recording begins; what was missed before is a gap");
+        }
+        self.switch.tell_missed();
+        if let Some(timeout) = self.learn_schemas() {
+            return Kept::Stop(timeout);
+        }
+        let (mut last_look, mut last_recorded) = (now_ms(), self.recorded());
+        loop {
+            match self.told.recv_timeout(LOOK_AFTER) {
+                Ok(Command::Stop(timeout)) => return Kept::Stop(timeout),
+                Err(RecvTimeoutError::Disconnected) => return Kept::Stop(self.shutdown_timeout()),
+                Ok(Command::TryNow) | Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.switch.tell_missed();
+            let death = self.board.with_store(|store| place.death(&store.stats().health)).flatten();
+            if let Some(reason) = death {
+                self.switch.set(None);
+                if place.is_gone() {
+                    // What went to the log since the last look went with it.
+                    let events = self.recorded().saturating_sub(last_recorded);
+                    self.switch.add_missed(Missed { events, from_ts: last_look, to_ts: now_ms() });
+                }
+                return Kept::Died(reason);
+            }
+            (last_look, last_recorded) = (now_ms(), self.recorded());
+            // So that /healthz knows since when something is wrong.
+            self.board.numbers();
+        }
+    }
+
+    /// Reads what is on record of schemas, when what an earlier run left is folded; `Some`: it was told to stop meanwhile.
+    fn learn_schemas(&mut self) -> Option<Duration> {
+        let until = Instant::now() + CATCH_UP;
+        while let Some(Err(error)) = self.board.with_store(|store| store.wait_folded(CATCH_UP_STEP)) {
+            if Instant::now() >= until || !matches!(error, mcplog::error::WaitError::Timeout(_)) {
+                tracing::warn!(%error, "what an earlier run left in the log is not folded yet");
+                break;
+            }
+            if !self.must_be_readable {
+                // Who starts the proxy need not wait for what an earlier run left.
+                self.tell_first(Ok(()));
+            }
+            match self.told.try_recv() {
+                Ok(Command::Stop(timeout)) => return Some(timeout),
+                Ok(Command::TryNow) | Err(_) => {}
+            }
+        }
+        let known = known_schemas(&self.config.dir);
+        let first = match known {
+            Ok(known) => {
+                (self.learn)(Some(known));
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what is on record of schemas can't be read: they are recorded again");
+                (self.learn)(Some(KnownSchemas::default()));
+                Err(error.into())
+            }
+        };
+        self.tell_first(first);
+        None
+    }
+
+    /// Opening failed.
+    fn fail(&mut self, error: NotRecording) {
+        let reason = error.to_string();
+        self.board.enter(Phase::Waiting(reason.clone()));
+        self.say(reason);
+        self.tell_first(Err(error));
+    }
+
+    /// Takes a store away that died. What it lost without a gap to tell of it is told to the next one.
+    fn bury(&mut self, reason: String) {
+        let from_ts = now_ms() - i64::try_from(LOOK_AFTER.as_millis()).unwrap_or(0);
+        (self.learn)(None);
+        let store = self.board.close(Phase::Waiting(reason.clone()));
+        self.say(reason);
+        let Some(store) = store else { return };
+        let report = store.shutdown(DEAD_SHUTDOWN);
+        self.board.add_ended(&report);
+        self.switch.add_missed(Missed { events: report.dropped_untold, from_ts, to_ts: now_ms() });
+    }
+
+    fn shut_down(&mut self, timeout: Duration) -> Option<String> {
+        // Whoever found no store counts its event before its call ends, and all calls have ended.
+        self.switch.tell_missed();
+        let Some(store) = self.board.close(Phase::Stopped) else {
+            return self.said.take().map(|(reason, _)| reason);
+        };
+        let report = store.shutdown(timeout);
+        self.switch.set(None);
+        self.board.add_ended(&report);
+        self.switch.add_missed(Missed { events: report.dropped_untold, from_ts: now_ms(), to_ts: now_ms() });
+        (!report.health.is_ok()).then(|| report.health.to_string())
+    }
+
+    /// Waits before the next try.
+    fn wait(&self, pause: Duration) -> Next {
+        match self.told.recv_timeout(pause) {
+            Ok(Command::Stop(timeout)) => Next::Stop(timeout),
+            Err(RecvTimeoutError::Disconnected) => Next::Stop(self.shutdown_timeout()),
+            Ok(Command::TryNow) | Err(RecvTimeoutError::Timeout) => Next::Try,
+        }
+    }
+
+    /// Says loudly that nothing is recorded, and why; the same reason only now and then.
+    fn say(&mut self, reason: String) {
+        if self.said.as_ref().is_some_and(|(said, at)| *said == reason && at.elapsed() < SAY_AGAIN) {
+            return;
+        }
+        let missed = self.switch.missed_total();
+        tracing::error!(reason, missed, "nothing is recorded; the proxy serves, and tries again every few seconds");
+        self.said = Some((reason, Instant::now()));
+    }
+
+    fn tell_first(&mut self, result: Result<(), NotRecording>) {
+        if let Some(first) = self.first.take() {
+            // Whoever did not want to wait is gone.
+            let _ = first.send(result);
+        }
+    }
+
+    fn recorded(&self) -> u64 {
+        self.board.with_store(|store| store.stats().recorded).unwrap_or(0)
+    }
+
+    fn shutdown_timeout(&self) -> Duration {
+        Duration::from_millis(self.config.shutdown_ms)
+    }
+}
+
+/// How an open store ended.
+enum Kept {
+    /// It is to be shut down, within that time.
+    Stop(Duration),
+    /// It records no more.
+    Died(String),
+}

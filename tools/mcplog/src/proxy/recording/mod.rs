@@ -1,0 +1,24 @@
+//! Recording beside the traffic: what passes is recorded while there is a store, and counted while there is none.
+//!
+//! ```text
+//! calls --> Switch --> the store's recorder      while a store is open
+//!              \-----> MissedEvents              while none is
+//!              ^
+//! StoreKeeper (a thread): opens the store, tries again, notices that it died, notes what was missed, shuts it down
+//!      \--> Board: how recording goes, for /healthz, /readyz, /metrics and the greeting
+//! ```
+//!
+//! Open `keeper.rs`. Nothing here may hold up or end the traffic: the keeper's thread is the only one that waits for a disk.
+
+mod board;
+mod death;
+mod keeper;
+mod known_schema;
+mod missed;
+mod retry;
+mod switch;
+
+pub(super) use board::Board;
+pub(super) use keeper::{Ending, NotRecording, StoreKeeper};
+pub(crate) use known_schema::{KnownSchemas, known_schemas};
+pub(super) use switch::Switch;

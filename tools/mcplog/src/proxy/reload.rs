@@ -1,0 +1,76 @@
+//! What becomes of settings that are read again while the proxy runs: what is taken over, and what wants a restart.
+//!
+//! Pure.
+
+use super::config::Settings;
+use std::fmt::Debug;
+
+/// The keys whose values differ and are not taken over, as the configuration file names them.
+pub(super) fn wants_restart(running: &Settings, read: &Settings) -> Vec<&'static str> {
+    let keys = keys(running);
+    let mut differing: Vec<&'static str> =
+        keys.iter().zip(self::keys(read)).filter(|(a, b)| a.1 != b.1).map(|(key, _)| key.0).collect();
+    let rest = |settings: &Settings| {
+        let mut settings = settings.clone();
+        settings.proxy.drain = running.proxy.drain;
+        shown(&settings)
+    };
+    if differing.is_empty() && rest(running) != rest(read) {
+        differing.push("other settings");
+    }
+    differing
+}
+
+/// Each key that is not taken over, with its value as something to compare.
+fn keys(settings: &Settings) -> [(&'static str, String); 9] {
+    let Settings { proxy, admin, store, .. } = settings;
+    [
+        ("listen", shown(&proxy.listen)),
+        ("[[upstream]] url", shown(&proxy.upstream)),
+        ("[[upstream]] name", shown(&proxy.name)),
+        ("[[upstream]] timeout", shown(&proxy.upstream_timeout)),
+        ("[[upstream]] connect_timeout", shown(&proxy.connect_timeout)),
+        ("[[upstream]] rewrite_host", shown(&proxy.rewrite_host)),
+        ("[[upstream]] ca_file", shown(&proxy.ca_file)),
+        ("[admin] listen", shown(admin)),
+        ("[store]", shown(store)),
+    ]
+}
+
+fn shown(value: &impl Debug) -> String {
+    format!("{value:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::config::ProxyArgs;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    fn settings(change: impl FnOnce(&mut ProxyArgs)) -> Settings {
+        let mut args = ProxyArgs { upstream: Some("http://h/mcp".into()), ..ProxyArgs::default() };
+        change(&mut args);
+        Settings::resolve(args).unwrap()
+    }
+
+    #[test]
+    fn what_differs_and_is_not_taken_over_is_named() {
+        let running = settings(|_| {});
+        type Change = fn(&mut ProxyArgs);
+        let cases: [(Change, &[&str]); 6] = [
+            (|_| {}, &[]),
+            (|args| args.drain = Some(Duration::from_secs(9)), &[]),
+            (|args| args.listen = Some("127.0.0.1:1".into()), &["listen"]),
+            (|args| args.upstream = Some("http://h/other".into()), &["[[upstream]] url"]),
+            (
+                |args| (args.admin, args.dir) = (Some("127.0.0.1:2".into()), Some(PathBuf::from("x"))),
+                &["[admin] listen", "[store]"],
+            ),
+            (|args| args.no_record = true, &["other settings"]),
+        ];
+        for (change, expected) in cases {
+            assert_eq!(wants_restart(&running, &settings(change)), expected);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A stream that is written by a thread of its own, so that whoever prints never waits and never fails.
+//!
+//! For programs that must not be held up by who reads them: a terminal that was stopped, a pipe that nobody empties, a full
+//! device. Lines that find no room are left out and counted. What is printed decides nothing.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// How many lines may wait.
+const LINES_MAX: usize = 1024;
+
+enum Message {
+    Text(Vec<u8>),
+    /// Whoever waits for what came before.
+    Flush(SyncSender<()>),
+}
+
+/// The way to the thread. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Detached {
+    sender: SyncSender<Message>,
+    left_out: Arc<AtomicU64>,
+}
+
+impl Detached {
+    /// Starts a thread that writes to `stream`. It ends with the last clone, or with the process.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start(name: &str, stream: impl Write + Send + 'static) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(LINES_MAX);
+        let left_out = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&left_out);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || write_all(stream, &receiver, &counted))?;
+        Ok(Self { sender, left_out })
+    }
+
+    /// Hands text over, at best a whole line.
+    pub fn say(&self, text: &str) {
+        self.hand_over(text.as_bytes());
+    }
+
+    /// Waits until all that was handed over is written, or could not be; at most for that long. `false`: it is still at it.
+    #[must_use]
+    pub fn flush_within(&self, timeout: Duration) -> bool {
+        let (done, is_done) = sync_channel(1);
+        self.sender.try_send(Message::Flush(done)).is_ok() && is_done.recv_timeout(timeout).is_ok()
+    }
+
+    fn hand_over(&self, text: &[u8]) {
+        if self.sender.try_send(Message::Text(text.to_vec())).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Write for Detached {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.hand_over(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_all(mut stream: impl Write, messages: &Receiver<Message>, left_out: &AtomicU64) {
+    for message in messages {
+        // A stream that fails may work again: a full device gets room.
+        match message {
+            Message::Text(text) => {
+                let _ = stream.write_all(&text).and_then(|()| stream.flush());
+            }
+            Message::Flush(done) => {
+                let _ = done.try_send(());
+            }
+        }
+        let lines = left_out.swap(0, Ordering::Relaxed);
+        if lines > 0 {
+            let _ = writeln!(stream, "({lines} lines were left out here: nobody read them in time)");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Remembers what is written to it; each write waits for leave, or fails.
+    struct Slow {
+        leave: Receiver<()>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            if self.leave.recv().is_err() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.written.lock().unwrap().extend_from_slice(text);
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whoever_prints_is_not_held_up_and_what_is_left_out_is_told() {
+        let (leave, waits) = channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let detached = Detached::start("slow", Slow { leave: waits, written: Arc::clone(&written) }).unwrap();
+        let lines = LINES_MAX + 100;
+        for number in 0..lines {
+            detached.say(&format!("{number}\n"));
+        }
+        assert!(!detached.flush_within(Duration::ZERO), "nobody reads yet");
+        let before = detached.left_out.load(Ordering::Relaxed);
+        // One may be in the thread's hand.
+        assert!((99..=101).contains(&before), "{before}");
+        for _ in 0..2 * lines {
+            leave.send(()).unwrap();
+        }
+        while !detached.flush_within(PATIENCE) {}
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert!(text.starts_with("0\n") && text.contains("lines were left out here"), "{text}");
+    }
+
+    #[test]
+    fn a_stream_that_fails_ends_nothing() {
+        let (leave, waits) = channel::<()>();
+        drop(leave);
+        let mut detached = Detached::start("failing", Slow { leave: waits, written: Arc::default() }).unwrap();
+        for _ in 0..3 {
+            writeln!(detached, "lost").unwrap();
+        }
+        assert!(detached.flush_within(PATIENCE));
+    }
+}
