@@ -46,8 +46,8 @@ KINDS = {  # (kind, version): fields; kind 1 is read by `request`
     (2, 1): "session_id id, proxy text, started_at i64, client_name text?, "
     "client_version text?, client_platform text?, protocol_version text?, derived bool",
     (3, 1): "session_id id, ended_at i64",
-    (4, 1): "ts i64, proxy text, upstream_url text, method text, payload text, "
-    "content_hash text",
+    (4, 1): "ts i64, proxy text, upstream_url text, method text, payload text?, "
+    "content_hash text, caller text",
     (5, 1): "from_ts i64, to_ts i64, events u64",
     (6, 1): "from_ts i64, to_ts i64, between_runs bool",
 }

@@ -46,6 +46,9 @@ fn every_kind() -> Fixture {
     recorder.record(session);
     recorder.record(SessionClosed::new("plain", 9));
     recorder.record(SchemaVersion::new(3, "p", "http://u", "tools/list", "{\"tools\":[]}", "hash"));
+    let mut again = SchemaVersion::seen_again(4, "p", "http://u", "tools/list", "hash");
+    again.caller = "who";
+    recorder.record(again);
     // Too large for a segment of this size: dropped, and so there is a gap.
     let large = "x".repeat(40_000);
     request.target = Some(&large);
@@ -64,7 +67,7 @@ fn every_field_of_every_kind_is_read_as_it_was_recorded() {
     let end = lines.pop().expect("an end");
     assert_eq!((&end["end"], &end["corrupt"]), (&json!("sealed"), &json!([])));
     let gap = lines.pop().expect("a gap");
-    assert_eq!((&gap["kind"], &gap["events"], &gap["sequence"]), (&json!(5), &json!(1), &json!(8)));
+    assert_eq!((&gap["kind"], &gap["events"], &gap["sequence"]), (&json!(5), &json!(1), &json!(9)));
     assert!(gap["from_ts"].as_i64() <= gap["to_ts"].as_i64());
     let step = lines.remove(0);
     assert_eq!(
@@ -91,7 +94,9 @@ fn every_field_of_every_kind_is_read_as_it_was_recorded() {
                "client_version": null, "client_platform": null, "protocol_version": null, "derived": true}),
         json!({"kind": 3, "session_id": "plain", "ended_at": 9}),
         json!({"kind": 4, "ts": 3, "proxy": "p", "upstream_url": "http://u", "method": "tools/list",
-               "payload": "{\"tools\":[]}", "content_hash": "hash"}),
+               "payload": "{\"tools\":[]}", "content_hash": "hash", "caller": ""}),
+        json!({"kind": 4, "ts": 4, "proxy": "p", "upstream_url": "http://u", "method": "tools/list", "payload": null,
+               "content_hash": "hash", "caller": "who"}),
     ];
     for (index, record) in expected.iter_mut().enumerate() {
         record["segment"] = lines[index]["segment"].clone();

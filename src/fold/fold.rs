@@ -25,8 +25,8 @@ pub(crate) enum Mutation<'a> {
     CutRequest(Box<CutRequest<'a>>),
     /// Facts about a session.
     Session(Cow<'a, str>, SessionFacts),
-    /// A version of what a server offers.
-    SchemaVersion(SchemaVersionRow<'a>),
+    /// A version of what a server offers was seen.
+    SchemaSighting(SchemaSighting<'a>),
     /// Events known to be lost.
     Gap(GapRecord),
     /// A step of the clock.
@@ -45,32 +45,35 @@ pub(crate) fn fold(record: Record<'_>) -> Mutation<'_> {
             let facts = SessionFacts { closes: Some(Closes::at(closed.ended_at)), ..SessionFacts::default() };
             Mutation::Session(cut::id(closed.session_id.text()), facts)
         }
-        Record::SchemaVersion(version) => Mutation::SchemaVersion(version.into()),
+        Record::SchemaVersion(version) => Mutation::SchemaSighting(version.into()),
         Record::Gap(gap) => Mutation::Gap(gap),
         Record::ClockStep(step) => Mutation::ClockStep(step),
     }
 }
 
-/// A version of what a server offers, with values cut where they are too long.
+/// A version of what a server offers that a caller saw, with values cut where they are too long.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct SchemaVersionRow<'a> {
+pub(crate) struct SchemaSighting<'a> {
     pub(crate) ts: i64,
     pub(crate) proxy: Cow<'a, str>,
     pub(crate) upstream_url: Cow<'a, str>,
     pub(crate) method: Cow<'a, str>,
-    pub(crate) payload: Cow<'a, str>,
+    /// Absent where the version is on record already.
+    pub(crate) payload: Option<Cow<'a, str>>,
     pub(crate) content_hash: Cow<'a, str>,
+    pub(crate) caller: Cow<'a, str>,
 }
 
-impl<'a> From<SchemaVersionRecord<'a>> for SchemaVersionRow<'a> {
+impl<'a> From<SchemaVersionRecord<'a>> for SchemaSighting<'a> {
     fn from(version: SchemaVersionRecord<'a>) -> Self {
         Self {
             ts: version.ts,
             proxy: cut::name(version.proxy, NAME_BYTES_MAX),
             upstream_url: cut::name(version.upstream_url, ADDRESS_BYTES_MAX),
             method: cut::name(version.method, NAME_BYTES_MAX),
-            payload: cut::payload(version.payload),
+            payload: version.payload.map(cut::payload),
             content_hash: cut::name(version.content_hash, NAME_BYTES_MAX),
+            caller: cut::name(version.caller, NAME_BYTES_MAX),
         }
     }
 }

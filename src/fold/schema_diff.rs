@@ -17,6 +17,11 @@ pub(crate) fn initial() -> Change {
     Change { change_type: "initial".into(), item_name: None }
 }
 
+/// The change of which nothing more is known.
+pub(crate) fn updated() -> Change {
+    Change { change_type: "updated".into(), item_name: None }
+}
+
 /// Where a method's result lists named items: the list's key, the item's key, the word for an item, and how long its
 /// name may be.
 const LISTS: &[(&str, &str, &str, &str, usize)] = &[
@@ -35,7 +40,7 @@ const LISTS: &[(&str, &str, &str, &str, usize)] = &[
 pub(crate) fn diff(method: &str, old: &str, new: &str) -> Vec<Change> {
     named_changes(method, old, new)
         .filter(|changes| !changes.is_empty() && changes.len() <= SCHEMA_CHANGES_MAX)
-        .unwrap_or_else(|| vec![Change { change_type: "updated".into(), item_name: None }])
+        .unwrap_or_else(|| vec![updated()])
 }
 
 fn named_changes(method: &str, old: &str, new: &str) -> Option<Vec<Change>> {

@@ -28,6 +28,9 @@ pub(crate) const OLDEST_VERSION: i64 = 4;
 
 /// The key in table `meta` under which a database says which version's readers may read it.
 pub(crate) const OLDEST_READER_KEY: &str = "oldest_reader";
+/// The row of `meta` with sixteen random bytes, in hexadecimal, that callers' keys are salted with: so that the keys stay
+/// the same when a proxy restarts, and differ from store to store.
+pub(crate) const CALLER_SALT_KEY: &str = "caller_salt";
 
 /// The versions that a build can deal with. There is one in every build; tests have others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -101,8 +101,8 @@ impl<'c> Batch<'c> {
                     self.add_facts(Id::new(id), std::mem::take(facts))?;
                     continue;
                 }
-                Mutation::SchemaVersion(version) => {
-                    schema_history::add(&self.transaction, *sequence, version)?;
+                Mutation::SchemaSighting(sighting) => {
+                    schema_history::add(&self.transaction, *sequence, sighting, self.kept_since)?;
                     continue;
                 }
                 Mutation::Gap(gap) => {

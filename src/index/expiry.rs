@@ -28,7 +28,7 @@ use std::time::Instant;
 const ROLLUP_PAGES_MAX: usize = if cfg!(test) { 3 } else { 128 };
 const REQUESTS_MAX: usize = if cfg!(test) { 2 } else { 512 };
 const SESSIONS_MAX: usize = if cfg!(test) { 2 } else { 128 };
-const VERSIONS_MAX: usize = if cfg!(test) { 1 } else { 16 };
+const SIGHTINGS_MAX: usize = if cfg!(test) { 1 } else { 16 };
 const NEWER_RECORDS_MAX: usize = if cfg!(test) { 1 } else { 512 };
 const CALLS_MAX: usize = if cfg!(test) { 1 } else { 512 };
 /// How many rows a step looks at, and so how many it removes at most, in small tables without an index by time.
@@ -64,7 +64,7 @@ pub(super) enum Stage {
     Requests,
     /// Removes sessions that are over, from that page of digests on.
     Sessions { page: i64 },
-    /// Removes versions of schemas that were replaced, behind that version.
+    /// Removes sightings of schemas that are no caller's any more, behind that sighting.
     Schemas { after: i64 },
     /// Removes gaps, behind that gap.
     Gaps { after: i64 },
@@ -124,10 +124,10 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
             if expire_requests(&transaction, kept_since, max)? < max { Stage::Sessions { page: 0 } } else { stage }
         }
         Stage::Sessions { page } => expire_sessions(&transaction, names, kept_since, page, step_size.of(SESSIONS_MAX))?,
-        Stage::Schemas { after } => match last_row_of_step(&transaction, "schema_versions", after)? {
+        Stage::Schemas { after } => match last_row_of_step(&transaction, "schema_sightings", after)? {
             None => Stage::Gaps { after: 0 },
             Some(last) => {
-                let max = step_size.of(VERSIONS_MAX);
+                let max = step_size.of(SIGHTINGS_MAX);
                 let after = schema_history::expire(&transaction, kept_since, (after, last), max)?;
                 Stage::Schemas { after }
             }

@@ -161,7 +161,7 @@ fn count(connection: &Connection, kept_since: i64, oldest_segment: SegmentId) ->
         ("rollups", rollups),
         ("request_rows", count("SELECT count(*) FROM request_rows WHERE ts < ?1")?),
         ("session_state", digest_table::count_expired(connection, kept_since)?),
-        ("schema_versions", schema_history::count_expired(connection, kept_since)?),
+        ("schema_sightings", schema_history::count_expired(connection, kept_since)?),
         ("gaps", count("SELECT count(*) FROM gaps WHERE to_ts < ?1")?),
         ("clock_steps", count("SELECT count(*) FROM clock_steps WHERE max(from_ts, to_ts) < ?1")?),
         ("quarantine", in_quarantine),

@@ -14,7 +14,7 @@
 
 use super::sqlite_wal::BUSY_TIMEOUT;
 use crate::ground::clock::now_ms;
-use crate::ground::database_version::{KnownVersions, OLDEST_READER_KEY, Preparation, WritePermit};
+use crate::ground::database_version::{CALLER_SALT_KEY, KnownVersions, OLDEST_READER_KEY, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError};
 use crate::ground::limits::Limit;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -117,6 +117,8 @@ impl Schema {
         for limit in Limit::EACH {
             set_meta(&transaction, limit.key(), &limit.of_a_new_store().to_string())?;
         }
+        let salt: String = transaction.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))?;
+        set_meta(&transaction, CALLER_SALT_KEY, &salt)?;
         self.finish(transaction)
     }
 

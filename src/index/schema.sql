@@ -179,25 +179,51 @@ SELECT session_id, proxy, started_at, last_seen_at,
        total_tool_errors, protocol_version, derived
 FROM session_state;
 
--- Every version ever seen. The changes below are a function of this set, ordered by (ts, content_hash).
+-- What servers offered, each version once.
 CREATE TABLE schema_versions (
+    id           INTEGER PRIMARY KEY,
+    proxy        TEXT    NOT NULL,
+    upstream_url TEXT    NOT NULL,
+    method       TEXT    NOT NULL,
+    content_hash TEXT    NOT NULL,
+    payload      TEXT    NOT NULL,
+    UNIQUE (proxy, upstream_url, method, content_hash)
+) STRICT;
+
+-- Who was offered which version, from when on. The changes below are a function of these rows, ordered by (ts, id). A
+-- version may be missing, if its record was lost.
+CREATE TABLE schema_sightings (
     id           INTEGER PRIMARY KEY,       -- the record's sequence number in the log
     proxy        TEXT    NOT NULL,
     upstream_url TEXT    NOT NULL,
     method       TEXT    NOT NULL,
+    caller       TEXT    NOT NULL,          -- the client's name, or auth- and a digest; never a credential. '': unknown
     ts           INTEGER NOT NULL,
     content_hash TEXT    NOT NULL,
-    payload      TEXT    NOT NULL,
-    UNIQUE (proxy, upstream_url, method, ts, content_hash)
+    UNIQUE (proxy, upstream_url, method, caller, ts, content_hash)
 ) STRICT;
+CREATE INDEX schema_sightings_by_time ON schema_sightings (proxy, upstream_url, method, ts);
+CREATE INDEX schema_sightings_by_hash ON schema_sightings (proxy, upstream_url, method, content_hash, ts);
 
+-- The version that anybody saw last, since it was first seen without another in between.
 CREATE VIEW server_schema AS
-SELECT id, proxy, upstream_url, method, payload, ts AS captured_at, content_hash AS schema_hash
-FROM schema_versions AS version
+SELECT id, proxy, upstream_url, method,
+       coalesce((SELECT payload FROM schema_versions AS version
+                 WHERE version.proxy = sighting.proxy AND version.upstream_url = sighting.upstream_url
+                   AND version.method = sighting.method AND version.content_hash = sighting.content_hash),
+                'null') AS payload,
+       ts AS captured_at, content_hash AS schema_hash
+FROM schema_sightings AS sighting
 WHERE NOT EXISTS (
-    SELECT 1 FROM schema_versions AS later
-    WHERE later.proxy = version.proxy AND later.upstream_url = version.upstream_url AND later.method = version.method
-      AND (later.ts, later.content_hash) > (version.ts, version.content_hash)
+    SELECT 1 FROM schema_sightings AS later
+    WHERE later.proxy = sighting.proxy AND later.upstream_url = sighting.upstream_url
+      AND later.method = sighting.method AND (later.ts, later.id) > (sighting.ts, sighting.id)
+      AND later.content_hash <> sighting.content_hash
+) AND content_hash IS NOT (
+    SELECT before.content_hash FROM schema_sightings AS before
+    WHERE before.proxy = sighting.proxy AND before.upstream_url = sighting.upstream_url
+      AND before.method = sighting.method AND (before.ts, before.id) < (sighting.ts, sighting.id)
+    ORDER BY before.ts DESC, before.id DESC LIMIT 1
 );
 
 CREATE TABLE schema_changes (
@@ -210,10 +236,11 @@ CREATE TABLE schema_changes (
     old_hash     TEXT,
     new_hash     TEXT,
     detected_at  INTEGER NOT NULL,
-    version_id   INTEGER NOT NULL REFERENCES schema_versions (id)
+    caller       TEXT    NOT NULL,          -- whose sighting it was, as in schema_sightings
+    sighting_id  INTEGER NOT NULL REFERENCES schema_sightings (id)
 ) STRICT;
-CREATE INDEX schema_changes_by_version ON schema_changes (version_id);
-CREATE INDEX schema_changes_by_time    ON schema_changes (detected_at);
+CREATE INDEX schema_changes_by_sighting ON schema_changes (sighting_id);
+CREATE INDEX schema_changes_by_time     ON schema_changes (detected_at);
 
 -- Events known to be lost: how many, from when to when.
 CREATE TABLE gaps (

@@ -1,180 +1,389 @@
-//! The versions of what servers offer, and the changes between neighbours.
+//! Which versions of what servers offer were seen, by whom, and the changes between them.
 //!
-//! Runs on the compactor. The changes are a function of the set of versions, ordered by time: a version that arrives
-//! late is put between its neighbours, and the changes around it are worked out again. So the order of arrival does not
-//! matter.
+//! Runs on the compactor. Sightings are ordered by time, and of one time by the record's number in the log, which is the
+//! order of arrival. The changes are a function of the sightings in that order: one that is folded late is put between its
+//! neighbours, and the changes around it are worked out again. So neither batches nor the order of folding matter.
+//!
+//! What a sighting changes:
+//!
+//! - what the same caller saw before differs: the differences between the two;
+//! - the same caller saw the same before: nothing;
+//! - the caller is new, and somebody saw that version before: nothing;
+//! - the caller is new, and nobody saw that version before: the differences from what anybody saw last, or `initial`.
+//!
+//! So callers who are offered different things change nothing by taking turns, and a roll-back for one caller is a change.
+//! With a single caller, this is the plain comparison with the version before.
+//!
+//! A sighting from before the time since which rows are kept says what was current then; it changes nothing but for the
+//! first one, which is `initial`.
 
-use crate::fold::fold::SchemaVersionRow;
-use crate::fold::schema_diff::{Change, diff, initial};
+use crate::fold::fold::SchemaSighting;
+use crate::fold::schema_diff::{Change, diff, initial, updated};
 use crate::ground::position::Sequence;
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
-/// A row of `schema_versions`.
-struct Version {
+/// For how many callers of one server and method the version is kept that was current for them when everything of that
+/// time expired: those who were seen last. A caller whose credential changes every hour is a new one every hour.
+pub(super) const CALLERS_MAX: usize = if cfg!(test) { 2 } else { 64 };
+
+/// A row of `schema_sightings`.
+struct Sighting {
     id: i64,
     ts: i64,
+    proxy: String,
+    upstream_url: String,
+    method: String,
+    caller: String,
     content_hash: String,
-    payload: String,
 }
 
-/// Adds a version, unless it is there already.
+/// Adds a sighting, unless the same caller saw the same at the same time, and the version, unless it is there already.
+///
+/// One from before `kept_since` that comes late is as good as never recorded, like a request: what was current then is
+/// known, and the sightings that it would have to be put between are gone.
 pub(super) fn add(
     transaction: &Transaction<'_>,
     sequence: Sequence,
-    version: &SchemaVersionRow<'_>,
+    seen: &SchemaSighting<'_>,
+    kept_since: i64,
 ) -> rusqlite::Result<()> {
-    let added = transaction
-        .prepare_cached(
-            "INSERT INTO schema_versions (id, proxy, upstream_url, method, ts, content_hash, payload)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (proxy, upstream_url, method, ts, content_hash) DO NOTHING",
-        )?
-        .execute(params![
-            sequence.0,
-            version.proxy,
-            version.upstream_url,
-            version.method,
-            version.ts,
-            version.content_hash,
-            version.payload,
-        ])?;
-    if added == 0 {
+    if seen.ts < kept_since {
         return Ok(());
     }
-    let this = Version {
+    let sighting = Sighting {
         id: i64::try_from(sequence.0).unwrap_or(i64::MAX),
-        ts: version.ts,
-        content_hash: version.content_hash.clone().into_owned(),
-        payload: version.payload.clone().into_owned(),
+        ts: seen.ts,
+        proxy: seen.proxy.clone().into_owned(),
+        upstream_url: seen.upstream_url.clone().into_owned(),
+        method: seen.method.clone().into_owned(),
+        caller: seen.caller.clone().into_owned(),
+        content_hash: seen.content_hash.clone().into_owned(),
     };
-    let before = neighbour(transaction, version, Side::Before)?;
-    write_changes(transaction, version, before.as_ref(), &this)?;
-    if let Some(after) = neighbour(transaction, version, Side::After)? {
-        transaction.prepare_cached("DELETE FROM schema_changes WHERE version_id = ?1")?.execute([after.id])?;
-        write_changes(transaction, version, Some(&this), &after)?;
+    let mut changed = match &seen.payload {
+        Some(payload) => add_version(transaction, &sighting, payload)?,
+        None => Vec::new(),
+    };
+    let same: Option<i64> = transaction
+        .prepare_cached(
+            "SELECT id FROM schema_sightings WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3 AND caller = ?4
+                 AND ts = ?5 AND content_hash = ?6",
+        )?
+        .query_row(
+            params![
+                sighting.proxy,
+                sighting.upstream_url,
+                sighting.method,
+                sighting.caller,
+                sighting.ts,
+                sighting.content_hash
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    // Of two equal ones the first to arrive counts, in whatever order they are folded.
+    if same.is_none_or(|same| sighting.id < same) {
+        if let Some(same) = same {
+            let other = Sighting { id: same, ..sighting.copy() };
+            changed.extend(other.followers(transaction)?);
+            other.delete(transaction)?;
+        }
+        sighting.insert(transaction)?;
+        changed.push(sighting.id);
+        changed.extend(sighting.followers(transaction)?);
     }
-    Ok(())
+    changed.sort_unstable();
+    changed.dedup();
+    changed.into_iter().try_for_each(|id| rewrite_changes(transaction, id, kept_since))
 }
 
-/// A version that was replaced before ?1.
-const REPLACED: &str = "ts < ?1 AND EXISTS (
-    SELECT 1 FROM schema_versions AS later
-    WHERE later.proxy = version.proxy AND later.upstream_url = version.upstream_url
-      AND later.method = version.method AND later.ts < ?1
-      AND (later.ts, later.content_hash) > (version.ts, version.content_hash))";
+/// Adds a version; returns the sightings whose changes have to be worked out again, because it was missing before.
+fn add_version(transaction: &Transaction<'_>, of: &Sighting, payload: &str) -> rusqlite::Result<Vec<i64>> {
+    let added = transaction
+        .prepare_cached(
+            "INSERT INTO schema_versions (proxy, upstream_url, method, content_hash, payload) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (proxy, upstream_url, method, content_hash) DO NOTHING",
+        )?
+        .execute(params![of.proxy, of.upstream_url, of.method, of.content_hash, payload])?;
+    if added == 0 {
+        return Ok(Vec::new());
+    }
+    transaction
+        .prepare_cached(
+            "SELECT DISTINCT sighting_id FROM schema_changes WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
+                 AND (old_hash = ?4 OR new_hash = ?4)",
+        )?
+        .query_map(params![of.proxy, of.upstream_url, of.method, of.content_hash], |row| row.get(0))?
+        .collect()
+}
 
-/// How many versions were replaced before `kept_since`.
+/// Whether sighting `sighting` is from before ?1, and no part of what was current then: its caller saw another version
+/// later, before ?1, or there are too many callers who were seen later than this one.
+fn is_expired() -> String {
+    let same = |other: &str| {
+        format!(
+            "{other}.proxy = sighting.proxy AND {other}.upstream_url = sighting.upstream_url
+             AND {other}.method = sighting.method AND {other}.ts < ?1"
+        )
+    };
+    let (of_later, of_own) = (same("later"), same("own"));
+    format!(
+        "sighting.ts < ?1 AND (
+             EXISTS (SELECT 1 FROM schema_sightings AS later
+                     WHERE {of_later} AND (later.ts, later.id) > (sighting.ts, sighting.id)
+                       AND later.caller = sighting.caller AND later.content_hash <> sighting.content_hash)
+             OR {CALLERS_MAX} = (
+                 SELECT count(*) FROM (
+                     SELECT DISTINCT later.caller FROM schema_sightings AS later
+                     WHERE {of_later} AND (later.ts, later.id) > (
+                         SELECT own.ts, own.id FROM schema_sightings AS own WHERE {of_own} AND own.caller = sighting.caller
+                         ORDER BY own.ts DESC, own.id DESC LIMIT 1)
+                     LIMIT {CALLERS_MAX})))"
+    )
+}
+
+/// How many sightings expire if what is from before `kept_since` does.
 pub(super) fn count_expired(connection: &Connection, kept_since: i64) -> rusqlite::Result<u64> {
-    let sql = format!("SELECT count(*) FROM schema_versions AS version WHERE {REPLACED}");
+    let sql = format!("SELECT count(*) FROM schema_sightings AS sighting WHERE {}", is_expired());
     connection.query_row(&sql, [kept_since], |row| row.get(0))
 }
 
-/// Removes versions that were replaced before `kept_since`, at most `max`, of those behind `after` and up to `last`;
-/// returns the last version that it looked at. The newest version from before `kept_since` stays: it was current then,
-/// and becomes the first version that is known.
+/// Removes sightings that are expired, at most `max`, and versions that no sighting names any more. Goes through the
+/// sightings behind `after` and up to `last`; returns the last one that it is done with. What was current for a caller stays.
 pub(super) fn expire(
     transaction: &Transaction<'_>,
     kept_since: i64,
     (after, last): (i64, i64),
     max: usize,
 ) -> rusqlite::Result<i64> {
-    let mut select = transaction.prepare_cached(&format!(
-        "SELECT id, proxy, upstream_url, method, ts, content_hash FROM schema_versions AS version
-         WHERE id > ?2 AND id <= ?3 AND {REPLACED} ORDER BY id LIMIT ?4"
-    ))?;
+    let sql = format!(
+        "SELECT id, {} FROM schema_sightings AS sighting WHERE id > ?2 AND id <= ?3 AND ts < ?1 ORDER BY id LIMIT ?4",
+        is_expired()
+    );
     // All rows are read first, because what follows changes the table.
-    let replaced = select
-        .query_map(params![kept_since, after, last, max], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-        })?
-        .collect::<rusqlite::Result<Vec<(i64, String, String, String, i64, String)>>>()?;
-    for (id, proxy, upstream_url, method, ts, content_hash) in &replaced {
-        let version = SchemaVersionRow {
-            ts: *ts,
-            proxy: proxy.into(),
-            upstream_url: upstream_url.into(),
-            method: method.into(),
-            payload: "".into(),
-            content_hash: content_hash.into(),
-        };
-        let after = neighbour(transaction, &version, Side::After)?;
-        let changed = after.iter().map(|after| after.id).chain([*id]);
-        for id in changed {
-            transaction.prepare_cached("DELETE FROM schema_changes WHERE version_id = ?1")?.execute([id])?;
+    let old = transaction
+        .prepare_cached(&sql)?
+        .query_map(params![kept_since, after, last, max], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(i64, bool)>>>()?;
+    let (mut done, mut left) = (after, max);
+    for (id, is_expired) in &old {
+        if !is_expired {
+            // It may have changed something as long as there were others before it.
+            rewrite_changes(transaction, *id, kept_since)?;
         }
-        if let Some(after) = &after {
-            write_changes(transaction, &version, None, after)?;
+        while *is_expired && let Some(sighting) = Sighting::read(transaction, *id)? {
+            if left == 0 {
+                return Ok(done);
+            }
+            left -= 1;
+            // What the caller saw before is expired as well, and goes first: with this one gone, it would look current.
+            let first = match sighting.neighbour(transaction, "id", Side::First, "caller = :caller")? {
+                Some(first) => Sighting::read(transaction, first)?.unwrap_or(sighting),
+                None => sighting,
+            };
+            let followers = first.followers(transaction)?;
+            first.delete(transaction)?;
+            first.delete_version_if_unseen(transaction)?;
+            followers.into_iter().try_for_each(|id| rewrite_changes(transaction, id, kept_since))?;
         }
-        transaction.prepare_cached("DELETE FROM schema_versions WHERE id = ?1")?.execute([id])?;
+        done = *id;
     }
-    Ok(replaced.last().filter(|_| replaced.len() == max).map_or(last, |version| version.0))
+    Ok(if old.len() == max { done } else { last })
 }
 
+/// Works out what the sighting changes, and writes that if something else stands there.
+fn rewrite_changes(transaction: &Transaction<'_>, id: i64, kept_since: i64) -> rusqlite::Result<()> {
+    let Some(sighting) = Sighting::read(transaction, id)? else { return Ok(()) };
+    let (old_hash, changes) = sighting.changes(transaction, kept_since)?;
+    let stands = transaction
+        .prepare_cached(
+            "SELECT change_type, item_name, old_hash FROM schema_changes WHERE sighting_id = ?1 ORDER BY id",
+        )?
+        .query_map([id], |row| {
+            Ok((Change { change_type: row.get(0)?, item_name: row.get(1)? }, row.get::<_, Option<String>>(2)?))
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let is_same = stands.len() == changes.len()
+        && stands.iter().zip(&changes).all(|((stands, old), change)| stands == change && *old == old_hash);
+    if is_same {
+        return Ok(());
+    }
+    transaction.prepare_cached("DELETE FROM schema_changes WHERE sighting_id = ?1")?.execute([id])?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO schema_changes
+             (proxy, upstream_url, method, change_type, item_name, old_hash, new_hash, detected_at, caller, sighting_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    for Change { change_type, item_name } in changes {
+        insert.execute(params![
+            sighting.proxy,
+            sighting.upstream_url,
+            sighting.method,
+            change_type,
+            item_name,
+            old_hash,
+            sighting.content_hash,
+            sighting.ts,
+            sighting.caller,
+            id,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Where a neighbour is looked for.
 #[derive(Clone, Copy)]
 enum Side {
+    /// The first of those before.
+    First,
     Before,
     After,
 }
 
-fn neighbour(
-    transaction: &Transaction<'_>,
-    version: &SchemaVersionRow<'_>,
-    side: Side,
-) -> rusqlite::Result<Option<Version>> {
-    let (comparison, direction) = match side {
-        Side::Before => ("<", "DESC"),
-        Side::After => (">", "ASC"),
-    };
-    let sql = format!(
-        "SELECT id, ts, content_hash, payload FROM schema_versions
-         WHERE proxy = :proxy AND upstream_url = :upstream_url AND method = :method
-           AND (ts, content_hash) {comparison} (:ts, :content_hash)
-         ORDER BY ts {direction}, content_hash {direction} LIMIT 1"
-    );
-    let parameters = named_params! {
-        ":proxy": version.proxy,
-        ":upstream_url": version.upstream_url,
-        ":method": version.method,
-        ":ts": version.ts,
-        ":content_hash": version.content_hash,
-    };
-    transaction
-        .prepare_cached(&sql)?
-        .query_row(parameters, |row| {
-            Ok(Version { id: row.get(0)?, ts: row.get(1)?, content_hash: row.get(2)?, payload: row.get(3)? })
-        })
-        .optional()
-}
-
-/// Writes the changes from `old` to `new`: none, if a restart or a race made the same version twice.
-fn write_changes(
-    transaction: &Transaction<'_>,
-    of: &SchemaVersionRow<'_>,
-    old: Option<&Version>,
-    new: &Version,
-) -> rusqlite::Result<()> {
-    let changes = match old {
-        None => vec![initial()],
-        Some(old) if old.content_hash == new.content_hash => Vec::new(),
-        Some(old) => diff(&of.method, &old.payload, &new.payload),
-    };
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO schema_changes
-             (proxy, upstream_url, method, change_type, item_name, old_hash, new_hash, detected_at, version_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?;
-    for Change { change_type, item_name } in changes {
-        insert.execute(params![
-            of.proxy,
-            of.upstream_url,
-            of.method,
-            change_type,
-            item_name,
-            old.map(|old| old.content_hash.as_str()),
-            new.content_hash,
-            new.ts,
-            new.id,
-        ])?;
+impl Sighting {
+    fn read(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<Self>> {
+        transaction
+            .prepare_cached(
+                "SELECT ts, proxy, upstream_url, method, caller, content_hash FROM schema_sightings WHERE id = ?1",
+            )?
+            .query_row([id], |row| {
+                Ok(Self {
+                    id,
+                    ts: row.get(0)?,
+                    proxy: row.get(1)?,
+                    upstream_url: row.get(2)?,
+                    method: row.get(3)?,
+                    caller: row.get(4)?,
+                    content_hash: row.get(5)?,
+                })
+            })
+            .optional()
     }
-    Ok(())
+
+    fn copy(&self) -> Self {
+        Self {
+            id: self.id,
+            ts: self.ts,
+            proxy: self.proxy.clone(),
+            upstream_url: self.upstream_url.clone(),
+            method: self.method.clone(),
+            caller: self.caller.clone(),
+            content_hash: self.content_hash.clone(),
+        }
+    }
+
+    fn insert(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO schema_sightings (id, proxy, upstream_url, method, caller, ts, content_hash)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let Self { id, ts, proxy, upstream_url, method, caller, content_hash } = self;
+        transaction
+            .prepare_cached(sql)?
+            .execute(params![id, proxy, upstream_url, method, caller, ts, content_hash])
+            .map(|_| ())
+    }
+
+    /// Removes the sighting and its changes.
+    fn delete(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        transaction.prepare_cached("DELETE FROM schema_changes WHERE sighting_id = ?1")?.execute([self.id])?;
+        transaction.prepare_cached("DELETE FROM schema_sightings WHERE id = ?1")?.execute([self.id]).map(|_| ())
+    }
+
+    /// Removes the version if no sighting names it.
+    fn delete_version_if_unseen(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        transaction
+            .prepare_cached(
+                "DELETE FROM schema_versions WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3 AND content_hash = ?4
+                     AND NOT EXISTS (SELECT 1 FROM schema_sightings WHERE proxy = ?1 AND upstream_url = ?2
+                                         AND method = ?3 AND content_hash = ?4)",
+            )?
+            .execute(params![self.proxy, self.upstream_url, self.method, self.content_hash])
+            .map(|_| ())
+    }
+
+    /// The sightings whose changes depend on whether this one is there: the next one, the next one of the same caller, and
+    /// the next one of the same version.
+    fn followers(&self, transaction: &Transaction<'_>) -> rusqlite::Result<Vec<i64>> {
+        let mut followers = Vec::new();
+        for condition in ["TRUE", "caller = :caller", "content_hash = :content_hash"] {
+            followers.extend(self.neighbour::<i64>(transaction, "id", Side::After, condition)?);
+        }
+        Ok(followers)
+    }
+
+    /// What the sighting changes, and the version before it, if it is compared with one.
+    fn changes(
+        &self,
+        transaction: &Transaction<'_>,
+        kept_since: i64,
+    ) -> rusqlite::Result<(Option<String>, Vec<Change>)> {
+        let before = |condition| self.neighbour::<String>(transaction, "content_hash", Side::Before, condition);
+        let Some(last) = before("TRUE")? else { return Ok((None, vec![initial()])) };
+        if self.ts < kept_since {
+            return Ok((None, Vec::new()));
+        }
+        let old = match before("caller = :caller")? {
+            Some(of_caller) => of_caller,
+            None if before("content_hash = :content_hash")?.is_some() => return Ok((None, Vec::new())),
+            None => last,
+        };
+        if old == self.content_hash {
+            return Ok((None, Vec::new()));
+        }
+        let payloads = (self.payload(transaction, &old)?, self.payload(transaction, &self.content_hash)?);
+        let changes = match payloads {
+            (Some(old), Some(new)) => diff(&self.method, &old, &new),
+            // A payload that was lost, or comes later.
+            _ => vec![updated()],
+        };
+        Ok((Some(old), changes))
+    }
+
+    fn payload(&self, transaction: &Transaction<'_>, content_hash: &str) -> rusqlite::Result<Option<String>> {
+        transaction
+            .prepare_cached(
+                "SELECT payload FROM schema_versions
+                 WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3 AND content_hash = ?4",
+            )?
+            .query_row(params![self.proxy, self.upstream_url, self.method, content_hash], |row| row.get(0))
+            .optional()
+    }
+
+    /// A column of the nearest sighting on that side, of those of the same server and method that fulfil the condition.
+    fn neighbour<T: FromSql>(
+        &self,
+        transaction: &Transaction<'_>,
+        column: &str,
+        side: Side,
+        condition: &str,
+    ) -> rusqlite::Result<Option<T>> {
+        let (comparison, direction) = match side {
+            Side::First => ("<", "ASC"),
+            Side::Before => ("<", "DESC"),
+            Side::After => (">", "ASC"),
+        };
+        let sql = format!(
+            "SELECT {column} FROM schema_sightings
+             WHERE proxy = :proxy AND upstream_url = :upstream_url AND method = :method AND {condition}
+               AND (ts, id) {comparison} (:ts, :id)
+             ORDER BY ts {direction}, id {direction} LIMIT 1"
+        );
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let all = named_params! {
+            ":proxy": self.proxy,
+            ":upstream_url": self.upstream_url,
+            ":method": self.method,
+            ":ts": self.ts,
+            ":id": self.id,
+            ":caller": self.caller,
+            ":content_hash": self.content_hash,
+        };
+        // A value for a name that the statement does not have is an error.
+        let mut used = Vec::with_capacity(all.len());
+        for (name, value) in all {
+            if statement.parameter_index(name)?.is_some() {
+                used.push((*name, *value));
+            }
+        }
+        statement.query_row(used.as_slice(), |row| row.get(0)).optional()
+    }
 }

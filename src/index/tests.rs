@@ -44,7 +44,7 @@ enum Owned {
     Request { id: String, ts: i64, proxy: String, session: Option<String>, status: usize, tool_error: Option<bool> },
     Session { id: String, started_at: i64, proxy: String, client: Option<String> },
     Closed { id: String, ended_at: i64 },
-    Schema { ts: i64, method: &'static str, tools: Vec<(char, u8)> },
+    Schema { ts: i64, method: &'static str, tools: Vec<(char, u8)>, caller: &'static str, has_payload: bool },
 }
 
 const STATUSES: [Status; 3] = [Status::Ok, Status::Error, Status::Timeout];
@@ -70,10 +70,12 @@ impl Owned {
                 run(session.into())
             }
             Self::Closed { id, ended_at } => run(SessionClosed::new(id, *ended_at).into()),
-            Self::Schema { ts, method, tools } => {
+            Self::Schema { ts, method, tools, caller, has_payload } => {
                 let payload = payload(tools);
                 // Any function of the payload will do for a hash.
-                run(SchemaVersion::new(*ts, "p", "http://u", method, &payload, &payload).into())
+                let mut version = SchemaVersion::seen_again(*ts, "p", "http://u", method, &payload);
+                (version.caller, version.payload) = (caller, has_payload.then_some(&*payload));
+                run(version.into())
             }
         }
     }
@@ -93,15 +95,19 @@ fn client_name() -> impl Strategy<Value = String> {
 }
 
 fn event() -> impl Strategy<Value = Owned> {
-    let tools = proptest::collection::btree_map(proptest::char::range('a', 'c'), 0..2_u8, 0..3);
+    let tools = proptest::collection::btree_map(proptest::char::range('a', 'b'), 0..2_u8, 0..3);
+    let method = prop_oneof![3 => Just("tools/list"), 1 => Just("initialize")];
+    let caller = prop_oneof![Just(""), Just("alice"), Just("bob"), Just("carol")];
     prop_oneof![
         4 => (request_id(), 0..6_i64, "[pq]", proptest::option::of(session_id()), 0..3_usize, any::<Option<bool>>())
             .prop_map(|(id, ts, proxy, session, status, tool_error)| Owned::Request { id, ts, proxy, session, status, tool_error }),
         2 => (session_id(), 0..6_i64, "[pq]", proptest::option::of(client_name()))
             .prop_map(|(id, started_at, proxy, client)| Owned::Session { id, started_at, proxy, client }),
         1 => (session_id(), 0..6_i64).prop_map(|(id, ended_at)| Owned::Closed { id, ended_at }),
-        2 => (0..6_i64, prop_oneof![Just("tools/list"), Just("initialize")], tools)
-            .prop_map(|(ts, method, tools)| Owned::Schema { ts, method, tools: tools.into_iter().collect() }),
+        4 => (0..6_i64, method, tools, caller, proptest::bool::weighted(0.7)).prop_map(
+            |(ts, method, tools, caller, has_payload)| {
+                Owned::Schema { ts, method, tools: tools.into_iter().collect(), caller, has_payload }
+            }),
     ]
 }
 
@@ -241,15 +247,16 @@ impl Fixture {
 
     /// Every table, without the ids, which tell the order of arrival.
     fn tables(&mut self) -> Vec<Vec<Vec<Value>>> {
-        [
+        let tables = [
             "SELECT request_id, ts, proxy, session_id, status, tool_error FROM requests ORDER BY request_id",
             "SELECT session_id, proxy, started_at, last_seen_at, ended_at, client_name, client_platform, total_calls,
                     total_errors, total_tool_errors FROM sessions ORDER BY session_id",
             "SELECT method, captured_at, schema_hash FROM server_schema ORDER BY method",
-            "SELECT method, detected_at, new_hash, old_hash, change_type, item_name FROM schema_changes ORDER BY 1, 2, 3, 4, 5, 6",
-        ]
-        .map(|sql| self.rows(sql))
-        .into()
+            "SELECT method, detected_at, caller, new_hash, old_hash, change_type, item_name FROM schema_changes",
+        ];
+        let mut tables = tables.map(|sql| self.rows(sql));
+        tables[3].sort_by_key(|row| format!("{row:?}"));
+        tables.into()
     }
 }
 
@@ -258,8 +265,85 @@ fn number(value: &Value) -> i64 {
     *number
 }
 
-/// The tables by a plain reading of the rules, from the set of events.
+/// What a caller was offered when.
+#[derive(Clone, Debug, PartialEq)]
+struct Sighted {
+    ts: i64,
+    caller: &'static str,
+    tools: Vec<(char, u8)>,
+    hash: String,
+}
+
+/// The sightings of a method, by time and then by arrival, each once.
+fn sightings(events: &[Owned], of: &str) -> Vec<Sighted> {
+    let mut seen: Vec<Sighted> = Vec::new();
+    for event in events {
+        if let Owned::Schema { ts, method, tools, caller, .. } = event
+            && *method == of
+        {
+            let sighted = Sighted { ts: *ts, caller, tools: tools.clone(), hash: payload(tools) };
+            if !seen.contains(&sighted) {
+                seen.push(sighted);
+            }
+        }
+    }
+    seen.sort_by_key(|sighting| sighting.ts);
+    seen
+}
+
+/// What a sighting is compared with, behind those before it: `Some(None)` for the first of all, `None` for nothing.
+fn schema_compared_with<'a>(before: &'a [Sighted], sighting: &Sighted, kept_since: i64) -> Option<Option<&'a Sighted>> {
+    let Some(last) = before.last() else { return Some(None) };
+    let of_caller = before.iter().rfind(|other| other.caller == sighting.caller);
+    let is_known = before.iter().any(|other| other.hash == sighting.hash);
+    match of_caller {
+        _ if sighting.ts < kept_since => None,
+        None if is_known => None,
+        Some(old) => Some(Some(old)),
+        None => Some(Some(last)),
+    }
+}
+
+fn schema_changes(
+    events: &[Owned],
+    method: &str,
+    old: Option<Option<&Sighted>>,
+    new: &Sighted,
+) -> BTreeSet<(&'static str, Option<String>)> {
+    let old = match old {
+        None => return BTreeSet::new(),
+        Some(None) => return BTreeSet::from([("initial", None)]),
+        Some(Some(old)) if old.hash == new.hash => return BTreeSet::new(),
+        Some(Some(old)) => old,
+    };
+    let is_on_record = |sighting: &Sighted| {
+        events.iter().any(|event| match event {
+            Owned::Schema { method: of, tools, has_payload, .. } => {
+                *of == method && *has_payload && payload(tools) == sighting.hash
+            }
+            _ => false,
+        })
+    };
+    if method == "initialize" || !is_on_record(old) || !is_on_record(new) {
+        return BTreeSet::from([("updated", None)]);
+    }
+    let x = |tools: &[(char, u8)], name: char| tools.iter().find(|tool| tool.0 == name).map(|tool| tool.1);
+    let names = new.tools.iter().chain(&old.tools).map(|tool| tool.0);
+    let change = |name: char| match (x(&old.tools, name), x(&new.tools, name)) {
+        (None, Some(_)) => Some(("tool_added", Some(name.to_string()))),
+        (Some(_), None) => Some(("tool_removed", Some(name.to_string()))),
+        (before, after) => (before != after).then(|| ("tool_modified", Some(name.to_string()))),
+    };
+    names.filter_map(change).collect()
+}
+
+/// The tables by a plain reading of the rules, from the events in the order of their arrival, which only matters to schemas.
 fn model(events: &[Owned]) -> Vec<Vec<Vec<Value>>> {
+    model_since(events, i64::MIN)
+}
+
+/// The same, where rows are kept since that time.
+fn model_since(events: &[Owned], kept_since: i64) -> Vec<Vec<Vec<Value>>> {
     let mut requests: BTreeMap<&str, &Owned> = BTreeMap::new();
     for event in events {
         if let Owned::Request { id, .. } = event {
@@ -355,52 +439,29 @@ fn model(events: &[Owned]) -> Vec<Vec<Vec<Value>>> {
         ]);
     }
     for method in ["initialize", "tools/list"] {
-        let versions: BTreeSet<_> = events
-            .iter()
-            .filter_map(|event| match event {
-                Owned::Schema { ts, method: of, tools } if *of == method => Some((*ts, payload(tools), tools)),
-                _ => None,
-            })
-            .collect();
-        if let Some((ts, hash, _)) = versions.last() {
-            tables[2].push(vec![text(method), Value::Integer(*ts), text(hash)]);
+        let seen = sightings(events, method);
+        if let Some(last) = seen.last() {
+            let other = seen.iter().rposition(|sighting| sighting.hash != last.hash);
+            let first = &seen[other.map_or(0, |other| other + 1)];
+            tables[2].push(vec![text(method), Value::Integer(first.ts), text(&first.hash)]);
         }
-        type Version<'a> = (i64, String, &'a Vec<(char, u8)>);
-        let mut previous: Option<&Version<'_>> = None;
-        for version in &versions {
-            let mut changes = BTreeSet::new();
-            match previous {
-                None => _ = changes.insert(("initial".to_owned(), None)),
-                Some(old) if old.1 == version.1 => {}
-                Some(_) if method == "initialize" => _ = changes.insert(("updated".to_owned(), None)),
-                Some(old) => {
-                    let (old, new) = (old.2, version.2);
-                    let x =
-                        |tools: &[(char, u8)], name: char| tools.iter().find(|tool| tool.0 == name).map(|tool| tool.1);
-                    for (name, _) in new.iter().chain(old) {
-                        let change = match (x(old, *name), x(new, *name)) {
-                            (None, Some(_)) => "tool_added",
-                            (Some(_), None) => "tool_removed",
-                            (before, after) if before != after => "tool_modified",
-                            _ => continue,
-                        };
-                        changes.insert((change.to_owned(), Some(name.to_string())));
-                    }
-                }
-            }
-            for (change_type, item) in changes {
+        for (place, sighting) in seen.iter().enumerate() {
+            let old = schema_compared_with(&seen[..place], sighting, kept_since);
+            for (change_type, item) in schema_changes(events, method, old, sighting) {
                 tables[3].push(vec![
                     text(method),
-                    Value::Integer(version.0),
-                    text(&version.1),
-                    option(previous.map(|old| text(&old.1))),
-                    text(&change_type),
+                    Value::Integer(sighting.ts),
+                    text(sighting.caller),
+                    text(&sighting.hash),
+                    option(old.and_then(|old| old).map(|old| text(&old.hash))),
+                    text(change_type),
                     option(item.as_deref().map(text)),
                 ]);
             }
-            previous = Some(version);
         }
     }
+    // Those of one time as text, since two callers may have seen the same change.
+    tables[3].sort_by_key(|row| format!("{row:?}"));
     tables
 }
 
@@ -413,17 +474,53 @@ proptest! {
             .prop_flat_map(|events| (Just(events.clone()), Just(events).prop_shuffle())),
         one in steps(), other in steps(),
     ) {
-        let expected = model(&events);
+        // Only schemas know an order of arrival: it decides between what was seen in the same millisecond.
+        let in_order = model(&events);
+        prop_assert_eq!(&in_order[..2], &model(&shuffled)[..2]);
         for (events, steps) in [(&events, &one), (&shuffled, &other)] {
             let mut fixture = Fixture::new();
             fixture.fold(events, steps);
-            for (found, expected) in fixture.tables().iter().zip(&expected) {
+            for (found, expected) in fixture.tables().iter().zip(&model(events)) {
                 prop_assert_eq!(found, expected);
             }
             let kept = fixture.derived();
             prop_assert_eq!(&kept[1], &fixture.plain_rollups());
             fixture.index().rebuild(&mut |_| ()).unwrap();
             prop_assert_eq!(kept, fixture.derived());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn schemas_are_a_function_of_the_records_and_their_numbers_in_whatever_order_they_are_folded(
+        (records, shuffled) in proptest::collection::vec(event(), 0..30).prop_flat_map(|events| {
+            let is_schema = |event: &Owned| matches!(event, Owned::Schema { .. });
+            let records: Vec<_> = (1_u64..).zip(events.into_iter().filter(is_schema)).collect();
+            (Just(records.clone()), Just(records).prop_shuffle())
+        }),
+        batch in 1..6_usize,
+    ) {
+        let mut fixture = Fixture::new();
+        for records in shuffled.chunks(batch) {
+            let payload = |event: &Owned| event.with(|event| {
+                let mut payload = Vec::new();
+                Record::from(event).encode(&mut payload);
+                payload
+            });
+            let payloads: Vec<_> = records.iter().map(|(_, event)| payload(event)).collect();
+            let mutations = records.iter().zip(&payloads).map(|((number, _), payload)| {
+                (Sequence(*number), fold(Record::decode(payload).unwrap()))
+            });
+            let mut batch = fixture.index().begin().unwrap();
+            batch.apply(mutations.collect()).unwrap();
+            batch.commit(WRITER, Checkpoint::START).unwrap();
+        }
+        let events: Vec<_> = records.into_iter().map(|(_, event)| event).collect();
+        for (found, expected) in fixture.tables().iter().zip(&model(&events)) {
+            prop_assert_eq!(found, expected);
         }
     }
 }
@@ -559,7 +656,7 @@ fn events_that_are_folded_twice_change_nothing() {
             status: 1,
             tool_error: None,
         },
-        Owned::Schema { ts: 1, method: "tools/list", tools: vec![('a', 1)] },
+        Owned::Schema { ts: 1, method: "tools/list", tools: vec![('a', 1)], caller: "", has_payload: true },
     ];
     let mut fixture = Fixture::new();
     fixture.fold(&events, &[]);

@@ -16,6 +16,10 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
+    pub(super) fn contains(self, ts: i64) -> bool {
+        self.since_ts.is_none_or(|since_ts| ts >= since_ts) && self.until_ts.is_none_or(|until_ts| ts < until_ts)
+    }
+
     pub(super) fn add_to(self, conditions: &mut Conditions, column: &str) {
         conditions.require_if(&format!("{column} >= ?"), self.since_ts);
         conditions.require_if(&format!("{column} < ?"), self.until_ts);

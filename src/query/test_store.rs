@@ -56,8 +56,15 @@ impl TestStore {
         let row = |table| {
             self.row(table).set("proxy", proxy.to_owned()).set("upstream_url", "http://up").set("method", "tools/list")
         };
-        row("schema_versions").set("ts", ts).set("content_hash", "h").set("payload", payload.to_owned()).insert();
-        row("schema_changes").set("change_type", "initial").set("detected_at", ts).set("version_id", 1).insert();
+        row("schema_versions").set("content_hash", "h").set("payload", payload.to_owned()).insert();
+        row("schema_sightings").set("caller", "").set("ts", ts).set("content_hash", "h").insert();
+        let change = row("schema_changes").set("change_type", "initial").set("detected_at", ts);
+        change.set("caller", "").set("sighting_id", 1).insert();
+    }
+
+    /// The value that a statement gives.
+    pub(super) fn value<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
+        self.connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     /// Says that nothing of that writer's log is folded yet.

@@ -8,7 +8,7 @@ use super::filter::{SchemaFilter, TimeRange};
 use super::interval::ClosedInterval;
 use crate::ground::error::IndexError;
 use rusqlite::types::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 const TOOLS_LIST: &str = "tools/list";
@@ -65,14 +65,19 @@ impl Query {
                 ..SchemaFilter::default()
             })?;
             let known = self.offer_histories()?;
-            let mut unused = Vec::new();
+            // Of what is offered to some callers only, everything counts as offered.
+            let mut offered: BTreeMap<_, BTreeMap<String, i64>> = BTreeMap::new();
             for list in lists {
-                let server = (list.proxy, list.upstream_url);
-                let offered = serde_json::from_str::<ToolsList>(&list.payload).map(|list| list.tools);
-                let mut tools: Vec<_> = offered.unwrap_or_default().into_iter().map(|tool| tool.name).collect();
-                tools.sort_unstable();
-                tools.dedup();
-                for tool in tools {
+                let tools = serde_json::from_str::<ToolsList>(&list.payload).map(|list| list.tools);
+                let of_server = offered.entry((list.proxy, list.upstream_url)).or_default();
+                for tool in tools.unwrap_or_default() {
+                    let since = of_server.entry(tool.name).or_insert(list.captured_at);
+                    *since = list.captured_at.min(*since);
+                }
+            }
+            let mut unused = Vec::new();
+            for (server, tools) in offered {
+                for (tool, captured_at) in tools {
                     let (is_called, last_called_at) = self.last_call(&server.0, &tool, time_range)?;
                     if is_called {
                         continue;
@@ -83,7 +88,7 @@ impl Query {
                         proxy: server.0.clone(),
                         upstream_url: server.1.clone(),
                         tool,
-                        known_since: added.unwrap_or(list.captured_at),
+                        known_since: added.unwrap_or(captured_at),
                         last_called_at,
                     });
                 }
@@ -110,7 +115,7 @@ impl Query {
     fn offer_histories(&self) -> Result<HashMap<(String, String), OfferHistory>, IndexError> {
         let mut known: HashMap<_, OfferHistory> = HashMap::new();
         let sql = "SELECT proxy, upstream_url, change_type, item_name, detected_at FROM schema_changes \
-                   WHERE method = ? AND change_type IN ('initial', 'tool_added') ORDER BY detected_at, id";
+                   WHERE method = ? AND change_type IN ('initial', 'tool_added') ORDER BY detected_at, sighting_id, id";
         self.each_row(sql, &[Value::from(TOOLS_LIST.to_owned())], |row| {
             let (change_type, item): (String, Option<String>) = (row.get(2)?, row.get(3)?);
             let known = known.entry((row.get(0)?, row.get(1)?)).or_default();
@@ -139,7 +144,8 @@ mod tests {
             .set("change_type", change_type)
             .set("item_name", tool)
             .set("detected_at", ts)
-            .set("version_id", 1)
+            .set("caller", "")
+            .set("sighting_id", 1)
             .insert();
     }
 

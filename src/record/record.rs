@@ -42,8 +42,9 @@ pub struct SchemaVersionRecord<'a> {
     pub proxy: &'a str,
     pub upstream_url: &'a str,
     pub method: &'a str,
-    pub payload: &'a str,
+    pub payload: Option<&'a str>,
     pub content_hash: &'a str,
+    pub caller: &'a str,
 }
 
 /// Kind 5, version 1: events that the log does not have.
@@ -261,6 +262,7 @@ impl<'a> From<Event<'a>> for Record<'a> {
                 method: version.method,
                 payload: version.payload,
                 content_hash: version.content_hash,
+                caller: version.caller,
             }),
         }
     }
@@ -337,7 +339,7 @@ mod tests {
         (Kind::Request, 1, &[0x04, 0, 1, b'r', 0, 0, 1, b'p', 2]),
         (Kind::Session, 1, &[0, 1, b's', 1, b'p', 2, 0, 0, 0, 0, 0]),
         (Kind::SessionClosed, 1, &[0, 1, b's', 0xd8, 0x04]),
-        (Kind::SchemaVersion, 1, &[2, 1, b'p', 1, b'u', 1, b'm', 1, b'{', 1, b'h']),
+        (Kind::SchemaVersion, 1, &[2, 1, b'p', 1, b'u', 1, b'm', 1, 1, b'{', 1, b'h', 0]),
         (Kind::Gap, 1, &[2, 4, 7]),
         (Kind::ClockStep, 1, &[4, 2, 1]),
     ];

@@ -87,9 +87,10 @@ fn pack_other(event: &Event<'_>, words: &[AtomicU64]) -> usize {
         }
         Event::SchemaVersion(version) => {
             let mut packer = Packer::new(words, [version.ts]);
-            for text in [version.proxy, version.upstream_url, version.method, version.payload, version.content_hash] {
+            for text in [version.proxy, version.upstream_url, version.method, version.content_hash, version.caller] {
                 packer.put_text(Some(text));
             }
+            packer.put_text(version.payload);
             packer.finish(SCHEMA_VERSION)
         }
     }

@@ -52,8 +52,10 @@ pub(super) fn unpack(bytes: &[u8]) -> Event<'_> {
         }
         SCHEMA_VERSION => {
             let ts = parts.required_number();
-            let [proxy, upstream_url, method, payload, content_hash] = std::array::from_fn(|_| parts.required_text());
-            Event::SchemaVersion(SchemaVersion::new(ts, proxy, upstream_url, method, payload, content_hash))
+            let [proxy, upstream_url, method, content_hash, caller] = std::array::from_fn(|_| parts.required_text());
+            let mut version = SchemaVersion::seen_again(ts, proxy, upstream_url, method, content_hash);
+            (version.caller, version.payload) = (caller, parts.optional_text());
+            Event::SchemaVersion(version)
         }
         tag => unreachable!("packed event with tag {tag}"),
     }

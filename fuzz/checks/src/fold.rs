@@ -60,7 +60,7 @@ pub fn check(input: &[u8]) {
                 let Schema { method, ts, payload, .. } = &schema;
                 // Any function of the payload will do for a hash.
                 recorder.record(mcplog::SchemaVersion::new(*ts, "p", "http://u", method, payload, payload));
-                events.schemas.insert(schema);
+                events.schemas.push(schema);
             }
             _ if pauses < PAUSES_MAX => {
                 pauses += 1;

@@ -56,7 +56,8 @@ pub(crate) struct Events {
     pub(crate) requests: BTreeSet<Request>,
     pub(crate) sessions: BTreeSet<Session>,
     pub(crate) closes: BTreeSet<Closed>,
-    pub(crate) schemas: BTreeSet<Schema>,
+    /// In the order in which they were recorded, which decides between those of one time.
+    pub(crate) schemas: Vec<Schema>,
 }
 
 /// A table as text: cells joined by `|`, absent ones as `-`, rows sorted.
@@ -132,30 +133,38 @@ fn session_row(id: &String, events: &Events, counted: &[&Request]) -> String {
     ])
 }
 
-/// The newest version of each method, and the changes between neighbours in time.
+/// The newest version of each method, since it is the newest, and the changes between neighbours in time.
 fn schemas(events: &Events) -> (Table, Table) {
     let (mut newest, mut changes) = (Table::new(), Table::new());
-    let mut before: Option<&Schema> = None;
-    for (version, next) in events.schemas.iter().zip(events.schemas.iter().skip(1).map(Some).chain([None])) {
-        if next.is_none_or(|next| next.method != version.method) {
-            newest.push(row([
-                Some(version.method.clone()),
-                Some(version.ts.to_string()),
-                Some(version.payload.clone()),
-            ]));
+    let methods: BTreeSet<&String> = events.schemas.iter().map(|schema| &schema.method).collect();
+    for method in methods {
+        let mut versions: Vec<&Schema> = Vec::new();
+        for version in events.schemas.iter().filter(|version| version.method == *method) {
+            if !versions.contains(&version) {
+                versions.push(version);
+            }
         }
-        let old = before.filter(|old| old.method == version.method);
-        for (change, item) in changes_between(old, version) {
-            changes.push(row([
-                Some(version.method.clone()),
-                Some(version.ts.to_string()),
-                Some(version.payload.clone()),
-                old.map(|old| old.payload.clone()),
-                Some(change.to_owned()),
-                item.map(String::from),
-            ]));
+        versions.sort_by_key(|version| version.ts);
+        let mut before: Option<&Schema> = None;
+        let mut since = 0;
+        for version in versions {
+            if before.is_none_or(|old| old.payload != version.payload) {
+                since = version.ts;
+            }
+            for (change, item) in changes_between(before, version) {
+                changes.push(row([
+                    Some(version.method.clone()),
+                    Some(version.ts.to_string()),
+                    Some(version.payload.clone()),
+                    before.map(|old| old.payload.clone()),
+                    Some(change.to_owned()),
+                    item.map(String::from),
+                ]));
+            }
+            before = Some(version);
         }
-        before = Some(version);
+        let last = before.map(|version| version.payload.clone());
+        newest.push(row([Some(method.clone()), Some(since.to_string()), last]));
     }
     (newest, changes)
 }

@@ -137,6 +137,7 @@ impl Played {
             session: head.session,
             query: head.query,
             protocol_version: head.version,
+            authorization: None,
             method: head.method,
             name: head.method,
         };

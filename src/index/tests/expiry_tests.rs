@@ -5,6 +5,7 @@ use crate::ground::position::Offset;
 use crate::index::expiry::{Expiry, Stage};
 use crate::index::expiry_plan::{ExpiryPlan, ExpiryReason};
 use crate::index::row_retention::{RetentionTime, RowRetention};
+use crate::index::schema_history::CALLERS_MAX;
 use crate::query::database::Query;
 use crate::query::integrity::Integrity;
 use crate::segment::reader::FrameAt;
@@ -16,7 +17,9 @@ const SPREAD: i64 = 7 * MINUTE;
 /// The event at times that are minutes apart.
 fn spread(mut event: Owned) -> Owned {
     match &mut event {
-        Owned::Request { ts, .. } | Owned::Schema { ts, .. } => *ts *= SPREAD,
+        Owned::Request { ts, .. } => *ts *= SPREAD,
+        // A version goes with its last sighting, so that one that is only seen again later would depend on when.
+        Owned::Schema { ts, has_payload, .. } => (*ts, *has_payload) = (*ts * SPREAD, true),
         Owned::Session { started_at, .. } => *started_at *= SPREAD,
         Owned::Closed { ended_at, .. } => *ended_at *= SPREAD,
     }
@@ -72,19 +75,37 @@ fn expired_model(before: &[Owned], first: i64, after: &[Owned], second: i64) -> 
         Owned::Session { id, .. } | Owned::Closed { id, .. } => !is_over(id),
         Owned::Schema { .. } => true,
     });
-    let mut all: Vec<Owned> = kept.chain(after).cloned().collect();
-    for of in ["initialize", "tools/list"] {
-        let version = |event: &Owned| match event {
-            Owned::Schema { ts, method, tools } if *method == of => Some((*ts, payload(tools))),
-            _ => None,
-        };
-        let newest_before = all.iter().filter_map(version).filter(|version| version.0 < second).max();
-        all.retain(|event| version(event).is_none_or(|version| Some(version) >= newest_before));
-    }
-    let mut tables = model(&all);
+    let mut all: Vec<Owned> = kept.cloned().collect();
+    // One of too many callers that comes back begins anew.
+    keep_current_schemas(&mut all, first);
+    all.extend_from_slice(after);
+    keep_current_schemas(&mut all, second);
+    let mut tables = model_since(&all, second);
     tables[0].retain(|request| integer(&request[1]) >= second);
     tables[1].retain(|session| over_at(session) >= second);
     tables
+}
+
+/// Leaves of the schemas from before `kept_since` what was current for each of the callers who were seen last, since it
+/// became so.
+fn keep_current_schemas(events: &mut Vec<Owned>, kept_since: i64) {
+    for of in ["initialize", "tools/list"] {
+        let old: Vec<_> = sightings(events, of).into_iter().filter(|sighting| sighting.ts < kept_since).collect();
+        let is_expired = |sighting: &Sighted| {
+            let Some(place) = old.iter().position(|other| other == sighting) else { return false };
+            let of_caller = |other: &&Sighted| other.caller == sighting.caller;
+            let last = old.iter().rposition(|other| of_caller(&other)).unwrap();
+            let others: BTreeSet<_> = old[last + 1..].iter().map(|other| other.caller).collect();
+            old[place..].iter().filter(of_caller).any(|other| other.hash != sighting.hash)
+                || others.len() >= CALLERS_MAX
+        };
+        events.retain(|event| match event {
+            Owned::Schema { ts, method, tools, caller, .. } if *method == of => {
+                !is_expired(&Sighted { ts: *ts, caller, tools: tools.clone(), hash: payload(tools) })
+            }
+            _ => true,
+        });
+    }
 }
 
 /// What came in time: no request from before, and none whose id stood for a request that is expired. Whether that one
@@ -96,6 +117,7 @@ fn in_time(before: &[Owned], kept_since: i64, after: Vec<Owned>) -> Vec<Owned> {
         .into_iter()
         .filter(|event| match event {
             Owned::Request { id, ts, .. } => *ts >= kept_since && is_unknown(id),
+            Owned::Schema { ts, .. } => *ts >= kept_since,
             _ => true,
         })
         .collect()
@@ -469,7 +491,13 @@ fn a_step_removes_a_few_rows_and_writes_a_few_pages_whatever_there_is() {
     fixture.index = Some(Index::open(&config, &LogOwners::default()).unwrap());
     // Everything stays in the WAL, which tells how much was written.
     fixture.copy_from(u32::MAX);
-    let version = |number: u8| Owned::Schema { ts: number.into(), method: "tools/list", tools: vec![('a', number)] };
+    let version = |number: u8| Owned::Schema {
+        ts: number.into(),
+        method: "tools/list",
+        tools: vec![('a', number)],
+        caller: "",
+        has_payload: true,
+    };
     let requests = (0..3_000).map(|number| request(number, number * 2_000));
     fixture.fold(&(0..20).map(version).chain(requests).collect::<Vec<_>>(), &[]);
     fixture

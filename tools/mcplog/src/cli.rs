@@ -134,14 +134,18 @@ Unix milliseconds UTC; last_called_at is null for a tool that was never called."
     /// Show what servers offer, and how it changed
     #[command(after_help = "\
 Examples:
-  mcplog schema                    the current version of each list
+  mcplog schema                    what is offered at present, and to whom
   mcplog schema --changes          what changed, and when
   mcplog schema --method tools/list --json \\
     | jq -r '.payload | fromjson | .tools[].name'
 
-JSON fields: id, proxy, upstream_url, method, schema_hash, captured_at, payload
-(JSON text). With --changes: id, detected_at, proxy, upstream_url, method,
-change_type, item_name, old_hash, new_hash.")]
+A server that offers different things to different callers has a line for each
+variant. A caller is auth- and a digest where there is a credential, else the
+client's name.
+
+JSON fields: id, proxy, upstream_url, method, schema_hash, captured_at, callers,
+payload (JSON text). With --changes: id, detected_at, proxy, upstream_url,
+method, change_type, item_name, old_hash, new_hash, caller.")]
     Schema(SchemaArgs),
 
     /// Say whether a store is sound: its log, its database, and how they fit together
@@ -217,8 +221,8 @@ listed are ignored.
   session         session_id, proxy, started_at, client_name?, client_version?,
                   client_platform?, protocol_version?, derived?
   session_closed  session_id, ended_at
-  schema_version  ts, proxy, upstream_url, method, payload (JSON as a string),
-                  content_hash
+  schema_version  ts, proxy, upstream_url, method, payload? (JSON as a string),
+                  content_hash, caller?
 
 Times are Unix milliseconds UTC of the years 2000 to 2099, latencies
 microseconds, sizes bytes, all of them whole numbers. What is packed with gzip

@@ -37,11 +37,11 @@ const OBJECTS: [(&str, &str, &str); 8] = [
          first_seen_at last_seen_at",
     ),
     ("mcplog unused", "unused --since 1h", "proxy upstream_url tool first_seen_at last_called_at"),
-    ("mcplog schema", "schema", "id proxy upstream_url method schema_hash captured_at payload"),
+    ("mcplog schema", "schema", "id proxy upstream_url method schema_hash captured_at callers payload"),
     (
         "mcplog schema --changes",
         "schema --changes",
-        "id detected_at proxy upstream_url method change_type item_name old_hash new_hash",
+        "id detected_at proxy upstream_url method change_type item_name old_hash new_hash caller",
     ),
 ];
 

@@ -320,3 +320,37 @@ fn a_damaged_database_is_told_with_the_next_step() {
         assert!(run.stderr.contains("mcplog check") && run.stderr.contains("mcplog rebuild"), "{line}: {}", run.stderr);
     }
 }
+
+/// The store of [`common::EVENTS`], whose server offers one user more tools than others.
+fn with_variants() -> Fixture {
+    let fixture = Fixture::new();
+    let line = |ts: i64, caller: &str, hash: &str, payload: &str| {
+        let line = serde_json::json!({
+            "type": "schema_version", "ts": ts, "proxy": "books", "upstream_url": "http://127.0.0.1:9000/mcp",
+            "method": "tools/list", "content_hash": hash.repeat(64), "caller": caller,
+            "payload": Some(payload).filter(|payload| !payload.is_empty()),
+        });
+        format!("{line}\n")
+    };
+    let many = r#"{"tools":[{"name":"search_books"},{"name":"track_order"},{"name":"set_prices"}]}"#;
+    let lines = [
+        line(1_740_823_210_000, "auth-3fa9c2d1e0b74a55", "4", many),
+        line(1_740_823_211_000, "claude-code", "3", ""),
+        line(1_740_823_212_000, "cursor", "3", ""),
+    ];
+    fixture.ingest(format!("{}{}", common::EVENTS, lines.concat())).ok();
+    fixture
+}
+
+#[test]
+fn what_different_callers_are_offered_is_shown_and_that_it_differs() {
+    let fixture = with_variants();
+    let table = fixture.run("schema").ok();
+    assert!(table.lines().all(|row| row.chars().count() <= 80), "{table}");
+    assert_snapshot!("schema_variants", table);
+    assert_snapshot!("schema_changes_of_variants", fixture.run("schema --changes --since 2025-03-01T10:00:08Z").ok());
+    let rows = fixture.run("schema --json --method tools/list").json();
+    let callers: Vec<_> = rows.iter().map(|row| row["callers"].clone()).collect();
+    let expected = [serde_json::json!(["", "claude-code", "cursor"]), serde_json::json!(["auth-3fa9c2d1e0b74a55"])];
+    assert_eq!(callers, expected);
+}

@@ -34,6 +34,7 @@ mod budget;
 mod calls;
 mod clock;
 mod counts;
+mod credential;
 mod exchanges;
 mod observer;
 pub mod read;
@@ -54,5 +55,7 @@ pub use exchanges::{
     EXCHANGE_FREE_BYTES, Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Unanswered, Verb,
 };
 pub use observer::{Observer, Surroundings};
-pub use schema::{SCHEMA_BYTES_MAX, SchemaMethod, SchemaQueue, SchemaResult, SchemaWatch};
-pub use sink::{Nowhere, Sink};
+pub use schema::{
+    KNOWN_MAX, Known, KnownVersion, SCHEMA_BYTES_MAX, SchemaMethod, SchemaQueue, SchemaResult, SchemaWatch,
+};
+pub use sink::{Nowhere, Sink, Taken};

@@ -183,7 +183,16 @@ struct Hostile<'a> {
 
 fn head(path: &str) -> RequestHead<'_> {
     let session = Some("0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f");
-    RequestHead { verb: Verb::Post, path, session, query: None, protocol_version: None, method: None, name: None }
+    RequestHead {
+        verb: Verb::Post,
+        path,
+        session,
+        query: None,
+        protocol_version: None,
+        authorization: None,
+        method: None,
+        name: None,
+    }
 }
 
 fn response_head(content_type: &str, codings: Codings) -> ResponseHead<'_> {

@@ -116,8 +116,9 @@ enum Object {
         proxy: String,
         upstream_url: String,
         method: String,
-        payload: String,
+        payload: Option<String>,
         content_hash: String,
+        caller: String,
     },
     Gap {
         segment: u64,
@@ -350,8 +351,9 @@ fn every_field_of_every_kind_of_record_is_there() {
             proxy: "files".into(),
             upstream_url: "http://127.0.0.1:9000/mcp".into(),
             method: "tools/list".into(),
-            payload: r#"{"tools":[{"name":"search"}]}"#.into(),
+            payload: Some(r#"{"tools":[{"name":"search"}]}"#.into()),
             content_hash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into(),
+            caller: String::new(),
         }
     );
     assert_eq!(

@@ -8,7 +8,7 @@ use crate::error::CliError;
 use mcplog::query::{Query, SchemaChangeRow, ServerSchemaRow};
 use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
 use mcplog_terminal::table::{Cell, Column, write_table};
-use mcplog_terminal::units::counted;
+use mcplog_terminal::units::{count, counted};
 use mcplog_terminal::view::View;
 use mcplog_terminal::{json, text};
 use std::io::{self, Write};
@@ -16,12 +16,13 @@ use std::io::{self, Write};
 /// So much of a hash tells versions apart.
 const HASH_CHARACTERS: usize = 8;
 
-const VERSION_COLUMNS: [Column; 5] = [
+const VERSION_COLUMNS: [Column; 6] = [
     Column::left("METHOD").cut_to(10),
     Column::left("OFFERS").cut_to(12),
     Column::left("VERSION"),
     Column::left("SINCE"),
-    Column::left("SERVER").cut_to(12).droppable(1),
+    Column::left("TO").cut_to(12).droppable(1),
+    Column::left("SERVER").cut_to(12).droppable(2),
 ];
 
 const CHANGE_COLUMNS: [Column; 6] = [
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &SchemaArgs, view: &View, out: &mut dyn Write, err: &mut
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
 
     let json = args.show.json;
-    let found = if args.changes {
+    let (found, versions) = if args.changes {
         let rows = query.schema_changes(&filter)?;
         let shown = &rows[rows.len().saturating_sub(limit)..];
         if json {
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &SchemaArgs, view: &View, out: &mut dyn Write, err: &mut
         } else {
             write_changes(out, shown, view)?
         }
-        rows.len()
+        (rows.len(), Vec::new())
     } else {
         let rows = query.server_schema(&filter)?;
         let shown = &rows[..rows.len().min(limit)];
@@ -61,10 +62,11 @@ pub(crate) fn run(args: &SchemaArgs, view: &View, out: &mut dyn Write, err: &mut
         } else {
             write_versions(out, shown, view)?
         }
-        rows.len()
+        (rows.len(), rows)
     };
 
     let mut notes = Notes::beside(found > 0, json, view, out, err);
+    note_variants(&mut notes, &versions)?;
     if found == 0 {
         notes.none_found(&query, if args.changes { "schema change" } else { "schema" })?;
     }
@@ -75,7 +77,7 @@ pub(crate) fn run(args: &SchemaArgs, view: &View, out: &mut dyn Write, err: &mut
     notes.missing(&query, filter.time_range)
 }
 
-/// One line per server and method: what it offers now.
+/// One line per server, method and variant: what is offered now, and to whom.
 pub(super) fn write_versions(out: &mut dyn Write, rows: &[ServerSchemaRow], view: &View) -> io::Result<()> {
     let first_ts = rows.iter().map(|row| row.captured_at).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.captured_at).max().unwrap_or(0);
@@ -86,6 +88,7 @@ pub(super) fn write_versions(out: &mut dyn Write, rows: &[ServerSchemaRow], view
             Cell::owned(offers(&row.payload)),
             Cell::owned(short(Some(&row.schema_hash)).to_owned()).styled(DIM),
             Cell::owned(view.clock.time(row.captured_at, time_style)).styled(DIM),
+            Cell::owned(callers(&row.callers)),
             Cell::owned(row.upstream_url.clone()).styled(DIM),
         ]
     };
@@ -119,6 +122,30 @@ pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view:
         ]
     };
     write_table(out, &CHANGE_COLUMNS, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
+}
+
+/// The first caller that has a name, and how many there are beside.
+fn callers(callers: &[String]) -> String {
+    let named = callers.iter().find(|caller| !caller.is_empty());
+    let first = named.map_or("unknown", String::as_str);
+    match callers.len() {
+        0 | 1 => first.to_owned(),
+        more => format!("{first} and {} more", count(more as u64 - 1)),
+    }
+}
+
+/// Says of each list that has variants how many.
+fn note_variants(notes: &mut Notes<'_>, rows: &[ServerSchemaRow]) -> Result<(), CliError> {
+    let is_same = |a: &ServerSchemaRow, b: &ServerSchemaRow| {
+        (&a.proxy, &a.upstream_url, &a.method) == (&b.proxy, &b.upstream_url, &b.method)
+    };
+    for variants in rows.chunk_by(is_same).filter(|variants| variants.len() > 1) {
+        let callers: usize = variants.iter().map(|row| row.callers.len()).sum();
+        let (variations, of) = (counted(variants.len() as u64, "variant"), &variants[0].method);
+        let callers = counted(callers as u64, "caller");
+        notes.say(&format!("{variations} of {} are offered at present, to {callers}.", text::escape(of)))?;
+    }
+    Ok(())
 }
 
 /// What a payload lists, counted; for a handshake, the server's name.

@@ -39,6 +39,6 @@ pub(crate) use self::http::{Proxy, chain};
 pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
 pub(crate) use config_limits::{parse_database_size, parse_keep, parse_min_free, parse_segments_size};
 #[cfg(test)]
-use recording::KnownSchema;
+use recording::KnownSchemas;
 pub(crate) use recording::known_schemas;
 pub(crate) use run::run;

@@ -6,7 +6,7 @@
 use super::config::{ProxyArgs, Settings, SettingsError};
 use super::greeting::{farewell, greeting};
 use super::http::{Admin, Liveness, Proxy, ProxyHandle, Sources, StartError, StoreNumbers};
-use super::recording::{Board, Ending, NotRecording, StoreKeeper, Switch};
+use super::recording::{Board, Ending, KnownSchemas, NotRecording, StoreKeeper, Switch};
 use super::reload::wants_restart;
 use super::signals::{Signals, Wish};
 use super::store_limits;
@@ -75,7 +75,7 @@ fn serve(args: ProxyArgs, talk: &Talk) -> Result<(), RunError> {
                 .map_err(RunError::Thread)?,
         ),
         false => {
-            learn(Some(Vec::new()));
+            learn(Some(KnownSchemas::default()));
             None
         }
     };

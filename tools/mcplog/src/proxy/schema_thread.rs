@@ -5,7 +5,7 @@
 //! for it. It looks at nothing before it was told what is on record, since it would record all of that again; until there
 //! is a store it keeps the newest results.
 
-use crate::proxy::recording::KnownSchema;
+use crate::proxy::recording::KnownSchemas;
 use mcplog_observe::{SchemaQueue, SchemaResult, SchemaWatch};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -32,7 +32,7 @@ struct State {
     /// Oldest first.
     results: VecDeque<SchemaResult>,
     /// What is on record, if the thread was not told yet; `Some(None)` where nobody knows any more.
-    news: Option<Option<Vec<KnownSchema>>>,
+    news: Option<Option<KnownSchemas>>,
     /// Whether the thread knows what is on record, and looks at results.
     looks: bool,
     is_stopped: bool,
@@ -40,7 +40,7 @@ struct State {
 
 impl SchemaThread {
     /// Starts the thread. `watch` makes what looks at results, from what is on record.
-    pub(super) fn start(watch: impl Fn(Vec<KnownSchema>) -> SchemaWatch + Send + 'static) -> std::io::Result<Self> {
+    pub(super) fn start(watch: impl Fn(KnownSchemas) -> SchemaWatch + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
         let thread =
@@ -50,7 +50,7 @@ impl SchemaThread {
 
     /// Says what is on record, of all proxies and upstreams, in place of what was learned before; `None`: the store is gone,
     /// and results wait for what the next one has.
-    pub(super) fn learn(&self, known: Option<Vec<KnownSchema>>) {
+    pub(super) fn learn(&self, known: Option<KnownSchemas>) {
         self.shared.state.lock().news = Some(known);
         self.shared.changed.notify_one();
     }
@@ -88,7 +88,7 @@ impl SchemaQueue for SchemaThread {
 }
 
 impl Shared {
-    fn look_at_all(&self, new_watch: impl Fn(Vec<KnownSchema>) -> SchemaWatch) {
+    fn look_at_all(&self, new_watch: impl Fn(KnownSchemas) -> SchemaWatch) {
         let mut watch: Option<SchemaWatch> = None;
         loop {
             let mut state = self.state.lock();
@@ -106,7 +106,7 @@ impl Shared {
                 }
                 (Some(_), None) if state.is_stopped => return,
                 // Nobody said what is on record, but there may be a store: a version twice is better than none.
-                (None, _) if state.is_stopped => state.news = Some(Some(Vec::new())),
+                (None, _) if state.is_stopped => state.news = Some(Some(KnownSchemas::default())),
                 _ => self.changed.wait(&mut state),
             }
         }

@@ -12,7 +12,7 @@ use super::outcome;
 use super::response::Response;
 use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
-use crate::schema::{SchemaResult, Scope};
+use crate::schema::{Asked, Caller, SchemaResult, Scope};
 use crate::session::{Announcement, ClientIdentity};
 use mcplog::event::{Note, Notes, Outcome};
 use mcplog::{Request, Status};
@@ -82,11 +82,20 @@ impl<'a> Ended<'a> {
             Some(session) => Scope::Session(session.clone()),
             None => Scope::Connection(self.facts.arrival.connection),
         };
+        let (cursor, caller, asked_at) = (self.facts.cursor.clone(), self.caller(), self.facts.arrival.at);
         let Recording { budget, clock, schema, .. } = self.recording;
-        match SchemaResult::new(budget, scope, method, self.facts.cursor.clone(), clock.unix_ms(), payload) {
+        let asked = Asked { scope, method, cursor, caller, asked_at };
+        match SchemaResult::new(budget, asked, (clock.unix_ms(), self.at), payload) {
             Some(result) => schema.offer(result),
             None => tracing::debug!(method = method.name(), "no memory to look at a schema result"),
         }
+    }
+
+    fn caller(&self) -> Caller {
+        let identity = self.facts.handshake.as_ref().or(self.facts.sessionless.as_ref());
+        let of_session = || self.recording.sessions.client_name(self.session_of_transport()?);
+        let client = identity.map_or_else(of_session, |identity| identity.name.clone());
+        Caller { credential: self.origin.credential, client }
     }
 
     fn verdict(&self) -> Verdict<'_> {
@@ -124,7 +133,8 @@ impl<'a> Ended<'a> {
         if self.has_result()
             && let (Some(client), Some(session)) = (&self.facts.handshake, session)
         {
-            self.recording.sessions.agree(session, self.origin.endpoint.as_ref(), verdict.agreed_version.as_deref());
+            let agreed_version = verdict.agreed_version.as_deref();
+            self.recording.sessions.agree(session, client, self.origin.endpoint.as_ref(), agreed_version);
             self.announce(session, client, verdict.agreed_version.as_deref(), false);
         }
     }

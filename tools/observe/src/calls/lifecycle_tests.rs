@@ -47,7 +47,7 @@ impl Fixture {
         let recording = surrounded.observer.recording.clone();
         let request = message(r#"{"id":7,"method":"tools/call","params":{"name":"t"}}"#);
         let (session, endpoint) = (Some("s".into()), Some("/mcp".into()));
-        let origin = Origin { transport: Transport::Http, endpoint, session, protocol_version: None };
+        let origin = Origin { transport: Transport::Http, endpoint, session, protocol_version: None, credential: None };
         let clock = &surrounded.clock;
         let arrival = Arrival { at: clock.instant(), ts: 1, client_address: None, connection: 1 };
         let id = RpcId::of(&request, Slot::Id).unwrap();

@@ -3,6 +3,7 @@
 //! Pure data, shared by all calls of an exchange or a pipe, and cheap to clone. What else the transport knows before the
 //! answer (which direction) belongs here.
 
+use crate::credential::Credential;
 use mcplog::event::Transport;
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub(crate) struct Origin {
     pub(crate) session: Option<Arc<str>>,
     /// The protocol's revision that the transport names.
     pub(crate) protocol_version: Option<Arc<str>>,
+    /// By what the client proved who it is.
+    pub(crate) credential: Option<Credential>,
 }
 
 impl Origin {

@@ -103,7 +103,13 @@ mod tests {
             ("subscriptions/listen", r#"{"resultType":"complete"}"#, None, Outcome::Ended),
         ];
         let arrival = Arrival { at: Instant::now(), ts: 1, client_address: None, connection: 1 };
-        let origin = Origin { transport: Transport::Http, endpoint: None, session: None, protocol_version: None };
+        let origin = Origin {
+            transport: Transport::Http,
+            endpoint: None,
+            session: None,
+            protocol_version: None,
+            credential: None,
+        };
         for (method, result, tool_error, expected) in cases {
             let facts = Facts::of_head(arrival, &origin, method, None);
             let mut outcome = None;

@@ -68,8 +68,16 @@ impl Surrounded {
 
     /// A request that gets a result; `new_session` is the one that the response names.
     fn ask(&self, verb: Verb, session: Option<&str>, new_session: Option<&str>, request: &str) {
-        let head =
-            RequestHead { verb, path: "/mcp", session, query: None, protocol_version: None, method: None, name: None };
+        let head = RequestHead {
+            verb,
+            path: "/mcp",
+            session,
+            query: None,
+            protocol_version: None,
+            authorization: None,
+            method: None,
+            name: None,
+        };
         let arrival = self.observer.arrival(Some(1), 1);
         let exchange = Exchange::begin(&self.observer, arrival, &head, Duration::from_secs(60));
         let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);

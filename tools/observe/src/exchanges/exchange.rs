@@ -10,6 +10,7 @@ use crate::budget::{Budget, Share};
 use crate::calls::{
     Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response, UNREAD_METHOD, bounded_cause,
 };
+use crate::credential::Credential;
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, kind};
 use crate::recording::{Phase, Recording};
@@ -107,6 +108,7 @@ impl Exchange {
             endpoint: Some(Arc::from(bounded(head.path))),
             session: session.map(|session| sessions.intern(bounded(session))),
             protocol_version: head.protocol_version.map(|version| Arc::from(bounded(version))),
+            credential: head.authorization.filter(|_| head.verb == Verb::Post).map(Credential::of),
         };
         Self {
             observer: observer.clone(),

@@ -29,6 +29,8 @@ pub struct RequestHead<'a> {
     pub query: Option<&'a str>,
     /// `Mcp-Protocol-Version`.
     pub protocol_version: Option<&'a str>,
+    /// `Authorization`. Nothing is kept of it but a digest.
+    pub authorization: Option<&'a str>,
     /// `Mcp-Method`, of the sessionless era.
     pub method: Option<&'a str>,
     /// `Mcp-Name`, of the sessionless era.

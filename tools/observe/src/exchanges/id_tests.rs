@@ -13,8 +13,16 @@ const LENIENT: Notes = Notes::NONE.with(Note::LenientId);
 impl Surrounded {
     fn begin(&self, session: Option<&str>, body: &str) -> Exchange {
         let verb = if body.is_empty() { Verb::Other } else { Verb::Post };
-        let head =
-            RequestHead { verb, path: "/mcp", session, query: None, protocol_version: None, method: None, name: None };
+        let head = RequestHead {
+            verb,
+            path: "/mcp",
+            session,
+            query: None,
+            protocol_version: None,
+            authorization: None,
+            method: None,
+            name: None,
+        };
         let exchange = Exchange::begin(&self.observer, self.observer.arrival(None, 1), &head, Duration::from_secs(60));
         let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);
         reader.push(body.as_bytes(), &exchange);

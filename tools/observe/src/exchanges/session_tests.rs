@@ -31,7 +31,16 @@ impl Surrounded {
     fn say(&self, said: Said, end: End<'_>) {
         let session = Some("s");
         let Said { verb, path, .. } = said;
-        let head = RequestHead { verb, path, session, query: None, protocol_version: None, method: None, name: None };
+        let head = RequestHead {
+            verb,
+            path,
+            session,
+            query: None,
+            protocol_version: None,
+            authorization: None,
+            method: None,
+            name: None,
+        };
         let exchange = Exchange::begin(&self.observer, self.observer.arrival(None, 1), &head, Duration::from_secs(60));
         if verb == Verb::Post {
             let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);

@@ -22,7 +22,16 @@ const ENDS: [End<'static>; 5] =
     [End::Complete, End::Broken("reset"), End::Unreachable("refused"), End::Silent("waiting"), End::ClientGone];
 
 fn head(verb: Verb, session: Option<&str>) -> RequestHead<'_> {
-    RequestHead { verb, path: "/mcp", session, query: None, protocol_version: None, method: None, name: None }
+    RequestHead {
+        verb,
+        path: "/mcp",
+        session,
+        query: None,
+        protocol_version: None,
+        authorization: None,
+        method: None,
+        name: None,
+    }
 }
 
 fn response(content_type: &str) -> ResponseHead<'_> {

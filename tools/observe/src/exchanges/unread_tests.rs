@@ -35,6 +35,7 @@ impl<'a> Played<'a> {
             session: None,
             query: None,
             protocol_version: None,
+            authorization: None,
             method,
             name: None,
         };
@@ -282,6 +283,7 @@ fn a_404_that_passes_unread_closes_no_session() {
             path: "/mcp",
             session: Some("s"),
             query: None,
+            authorization: None,
             protocol_version: None,
             method: None,
             name: None,

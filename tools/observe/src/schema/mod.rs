@@ -4,14 +4,18 @@
 //! hashing a long list takes milliseconds, and a task that passes bytes on must not spend them. The watch has no thread of
 //! its own: whoever owns one calls it.
 
+mod caller;
 mod canonical;
 mod method;
 mod pages;
 mod result;
+mod sightings;
 mod watch;
 
+pub(crate) use caller::Caller;
 pub use method::SchemaMethod;
 pub use pages::SCHEMA_BYTES_MAX;
-pub(crate) use result::Scope;
+pub(crate) use result::{Asked, Scope};
 pub use result::{SchemaQueue, SchemaResult};
+pub use sightings::{KNOWN_MAX, Known, KnownVersion};
 pub use watch::SchemaWatch;

@@ -2,16 +2,27 @@
 //!
 //! Pure data. The queue is somebody else's, who must not let it block.
 
+use super::caller::Caller;
 use super::method::SchemaMethod;
 use crate::budget::{Budget, Share};
 use std::sync::Arc;
+use std::time::Instant;
+
+/// What was asked for, by whom and when.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) scope: Scope,
+    pub(crate) method: SchemaMethod,
+    pub(crate) cursor: Option<Box<str>>,
+    pub(crate) caller: Caller,
+    pub(crate) asked_at: Instant,
+}
 
 /// The result of a schema method, as it passed by.
 #[derive(Debug)]
 pub struct SchemaResult {
-    pub(super) scope: Scope,
-    pub(super) method: SchemaMethod,
-    pub(super) cursor: Option<Box<str>>,
+    pub(super) asked: Asked,
+    pub(super) answered_at: Instant,
     /// When it was seen, in Unix milliseconds.
     pub(super) ts: i64,
     /// The whole JSON-RPC message.
@@ -21,23 +32,21 @@ pub struct SchemaResult {
 }
 
 impl SchemaResult {
-    /// `None` if the budget has no room for a copy of the message: the next list makes up for it.
+    /// The answer, seen at that time (in Unix milliseconds, and as an instant). `None` if the budget has no room for a copy of the message: the next list makes up for it.
     pub(crate) fn new(
         budget: &Budget,
-        scope: Scope,
-        method: SchemaMethod,
-        cursor: Option<Box<str>>,
-        ts: i64,
+        asked: Asked,
+        (ts, answered_at): (i64, Instant),
         message: &[u8],
     ) -> Option<Self> {
         let mut share = budget.share(0);
         let has_room = share.resize(message.len());
-        has_room.then(|| Self { scope, method, cursor, ts, message: message.to_vec(), _share: share })
+        has_room.then(|| Self { asked, answered_at, ts, message: message.to_vec(), _share: share })
     }
 
     /// Which method it answers.
     pub fn method(&self) -> SchemaMethod {
-        self.method
+        self.asked.method
     }
 }
 

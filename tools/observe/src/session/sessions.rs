@@ -25,6 +25,8 @@ pub(crate) struct Derived {
 #[derive(Default)]
 struct Known {
     protocol_version: Option<Arc<str>>,
+    /// The client's name.
+    client: Option<Box<str>>,
     /// The path where it was last heard of: the endpoint of its server.
     endpoint: Option<Arc<str>>,
     /// It lives on a stream of the 2024-11-05 transport: responses arrive there and not in the POST's body.
@@ -75,12 +77,18 @@ impl Sessions {
         }
     }
 
-    /// The handshake of a session is done, at that path.
-    pub(crate) fn agree(&self, session_id: &Arc<str>, endpoint: Option<&Arc<str>>, protocol_version: Option<&str>) {
+    /// The handshake of a session is done, with that client and at that path.
+    pub(crate) fn agree(
+        &self,
+        session_id: &Arc<str>,
+        client: &ClientIdentity,
+        endpoint: Option<&Arc<str>>,
+        protocol_version: Option<&str>,
+    ) {
         let mut state = self.state.lock();
         let has_stream = state.known.get(session_id).is_some_and(|known| known.has_stream);
-        let protocol_version = protocol_version.map(Arc::from);
-        state.insert(session_id.clone(), Known { protocol_version, endpoint: endpoint.cloned(), has_stream });
+        let (protocol_version, client) = (protocol_version.map(Arc::from), client.name.clone());
+        state.insert(session_id.clone(), Known { protocol_version, client, endpoint: endpoint.cloned(), has_stream });
     }
 
     /// A stream of the 2024-11-05 transport has announced its session.
@@ -102,6 +110,11 @@ impl Sessions {
     /// The revision that was agreed on in this session.
     pub(crate) fn protocol_version(&self, session_id: &str) -> Option<Arc<str>> {
         self.state.lock().known.get(session_id)?.protocol_version.clone()
+    }
+
+    /// The name of the client of this session.
+    pub(crate) fn client_name(&self, session_id: &str) -> Option<Box<str>> {
+        self.state.lock().known.get(session_id)?.client.clone()
     }
 
     /// The session is over. Says whether it was known.
@@ -209,9 +222,10 @@ mod tests {
         let sessions = Sessions::new(0);
         let id = sessions.intern("s");
         sessions.open_stream(&id);
-        sessions.agree(&id, None, Some("2024-11-05"));
+        sessions.agree(&id, &client("c"), None, Some("2024-11-05"));
         sessions.confirm(&id, None);
         assert_eq!(sessions.protocol_version("s").as_deref(), Some("2024-11-05"));
+        assert_eq!(sessions.client_name("s").as_deref(), Some("c"));
         assert!(sessions.has_stream("s"));
         assert!(!sessions.has_stream("t"));
     }
@@ -223,7 +237,7 @@ mod tests {
         assert!(!sessions.is_elsewhere("s", Some(&mcp)), "nothing is known of it");
         sessions.open_stream(&id);
         assert!(!sessions.is_elsewhere("s", Some(&mcp)), "it has not spoken yet");
-        sessions.agree(&id, Some(&mcp), Some("2025-11-25"));
+        sessions.agree(&id, &client("c"), Some(&mcp), Some("2025-11-25"));
         assert!(!sessions.is_elsewhere("s", Some(&mcp)) && sessions.is_elsewhere("s", Some(&other)));
         sessions.confirm(&id, Some(&other));
         assert!(sessions.is_elsewhere("s", Some(&mcp)) && !sessions.is_elsewhere("s", Some(&other)));

@@ -130,13 +130,22 @@ pub(crate) fn fields<'a>(record: &Record<'a>) -> Vec<(&'static str, Value<'a>)> 
         Record::SessionClosed(SessionClosedRecord { session_id, ended_at }) => {
             vec![("session_id", session_id.text().into()), ("ended_at", ended_at.into())]
         }
-        Record::SchemaVersion(SchemaVersionRecord { ts, proxy, upstream_url, method, payload, content_hash }) => vec![
+        Record::SchemaVersion(SchemaVersionRecord {
+            ts,
+            proxy,
+            upstream_url,
+            method,
+            payload,
+            content_hash,
+            caller,
+        }) => vec![
             ("ts", ts.into()),
             ("proxy", proxy.into()),
             ("upstream_url", upstream_url.into()),
             ("method", method.into()),
             ("payload", payload.into()),
             ("content_hash", content_hash.into()),
+            ("caller", caller.into()),
         ],
         Record::Gap(GapRecord { from_ts, to_ts, events }) => {
             vec![("from_ts", from_ts.into()), ("to_ts", to_ts.into()), ("events", Value::Count(events))]

@@ -37,7 +37,11 @@ pub(crate) fn summary(record: &Record<'_>, clock: &Clock) -> Line {
             kind(&mut line, NAME, "schema");
             put(&mut line, HEADER, version.method);
             put(&mut line, PLAIN, version.upstream_url);
-            put(&mut line, PLAIN, &bytes(version.payload.len() as u64));
+            match version.payload {
+                Some(payload) => put(&mut line, PLAIN, &bytes(payload.len() as u64)),
+                None => put(&mut line, PLAIN, "seen again"),
+            }
+            put(&mut line, PLAIN, version.caller);
             put(&mut line, DIM, version.proxy);
             put(&mut line, DIM, version.content_hash);
         }

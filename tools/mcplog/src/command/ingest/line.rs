@@ -124,8 +124,9 @@ pub(super) struct SchemaVersionLine<'a> {
     proxy: Text<'a>,
     upstream_url: Text<'a>,
     method: Text<'a>,
-    payload: Text<'a>,
+    payload: Option<Text<'a>>,
     content_hash: Text<'a>,
+    caller: Option<Text<'a>>,
 }
 
 impl Line<'_> {
@@ -153,15 +154,18 @@ impl Line<'_> {
                 session.into()
             }
             Self::SessionClosed(line) => SessionClosed::new(line.session_id.as_str(), line.ended_at).into(),
-            Self::SchemaVersion(line) => SchemaVersion::new(
-                line.ts,
-                line.proxy.as_str(),
-                line.upstream_url.as_str(),
-                line.method.as_str(),
-                line.payload.as_str(),
-                line.content_hash.as_str(),
-            )
-            .into(),
+            Self::SchemaVersion(line) => {
+                let mut version = SchemaVersion::seen_again(
+                    line.ts,
+                    line.proxy.as_str(),
+                    line.upstream_url.as_str(),
+                    line.method.as_str(),
+                    line.content_hash.as_str(),
+                );
+                version.payload = optional(&line.payload);
+                version.caller = optional(&line.caller).unwrap_or_default();
+                version.into()
+            }
         }
     }
 }
@@ -271,6 +275,15 @@ mod tests {
         );
         let line = line.unwrap().unwrap();
         let version = SchemaVersion::new(TS, "p", "u", "tools/list", r#"{"tools":[]}"#, "h");
+        assert_eq!(line.event(), version.into());
+
+        let line = parse(
+            br#"{"type":"schema_version","ts":1,"proxy":"p","upstream_url":"u","method":"tools/list",
+                "payload":null,"content_hash":"h","caller":"c"}"#,
+        );
+        let line = line.unwrap().unwrap();
+        let mut version = SchemaVersion::seen_again(1, "p", "u", "tools/list", "h");
+        version.caller = "c";
         assert_eq!(line.event(), version.into());
     }
 

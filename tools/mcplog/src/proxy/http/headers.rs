@@ -5,8 +5,8 @@
 
 use http::Method;
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap,
+    HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use mcplog_observe::read::Codings;
 use mcplog_observe::{RequestHead, ResponseHead, Verb};
@@ -105,6 +105,7 @@ pub(super) fn request_head(head: &http::request::Parts) -> RequestHead<'_> {
         path: head.uri.path(),
         query: head.uri.query(),
         protocol_version: text(&head.headers, "mcp-protocol-version"),
+        authorization: text(&head.headers, AUTHORIZATION.as_str()),
         method: text(&head.headers, "mcp-method"),
         name: text(&head.headers, "mcp-name"),
     }

@@ -14,14 +14,14 @@ use super::refusal::text_response;
 use super::upstream::{ConnectError, ConnectionTasks, connect};
 use super::via::Via;
 use crate::proxy::config::ProxyConfig;
-use crate::proxy::recording::KnownSchema;
+use crate::proxy::recording::KnownSchemas;
 use crate::proxy::schema_thread::SchemaThread;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use mcplog_observe::{Counts, Observer, SchemaMethod, SchemaWatch, Sink, Surroundings, SystemClock};
+use mcplog_observe::{Counts, Observer, SchemaWatch, Sink, Surroundings, SystemClock};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -91,16 +91,16 @@ impl Proxy {
         TcpListener::bind(&config.listen).await.map_err(refuse)
     }
 
-    /// Starts a proxy on the current tokio runtime. `known` has the schema hashes that the store holds; those of other
-    /// proxies and upstreams are ignored.
+    /// Starts a proxy on the current tokio runtime. `known` has what the store knows of schemas; that of other proxies
+    /// and upstreams is ignored.
     pub(crate) async fn start(
         config: &ProxyConfig,
         sink: impl Sink,
-        known: &[KnownSchema],
+        known: &KnownSchemas,
     ) -> Result<ProxyHandle, StartError> {
         let listener = Self::bind(config).await?;
         let proxy = Self::prepare(listener, config, Arc::new(sink))?;
-        proxy.learner()(Some(known.to_vec()));
+        proxy.learner()(Some(known.clone()));
         Ok(proxy.serve())
     }
 
@@ -145,7 +145,7 @@ impl Proxy {
     }
 
     /// Tells the proxy what is on record of schemas, as often as a store is opened; `None` when one is gone.
-    pub(crate) fn learner(&self) -> impl Fn(Option<Vec<KnownSchema>>) + Send + 'static {
+    pub(crate) fn learner(&self) -> impl Fn(Option<KnownSchemas>) + Send + 'static {
         let schema = self.schema.clone();
         move |known| schema.learn(known)
     }
@@ -172,14 +172,11 @@ fn new_watch(
     counts: Arc<Counts>,
     proxy: Arc<str>,
     upstream_url: Arc<str>,
-) -> impl Fn(Vec<KnownSchema>) -> SchemaWatch + Send + 'static {
+) -> impl Fn(KnownSchemas) -> SchemaWatch + Send + 'static {
     move |known| {
-        let known = known
-            .into_iter()
-            .filter(|known| *known.proxy == *proxy && *known.upstream_url == *upstream_url)
-            .filter_map(|known| Some((SchemaMethod::of(&known.method)?, known.schema_hash)))
-            .collect();
-        SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), upstream_url.clone(), known)
+        let mut watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), upstream_url.clone());
+        watch.learn(known.of(&proxy, &upstream_url));
+        watch
     }
 }
 

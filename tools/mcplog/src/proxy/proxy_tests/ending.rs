@@ -58,7 +58,7 @@ async fn when_the_proxy_has_ended_nobody_can_hand_over_an_event_any_more() {
         let mut config = ProxyConfig::new(&url).unwrap();
         config.drain = Duration::ZERO;
         let fate = Arc::new(Fate::default());
-        let proxy = Proxy::start(&config, Witness(fate.clone()), &[]).await.unwrap();
+        let proxy = Proxy::start(&config, Witness(fate.clone()), &KnownSchemas::default()).await.unwrap();
         let address = proxy.local_addr().to_string();
         let mut clients = Vec::new();
         for _ in 0..REQUESTS {

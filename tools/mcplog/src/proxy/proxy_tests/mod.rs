@@ -21,7 +21,7 @@ mod streaming;
 mod transport;
 
 use super::http::ProxyHandle;
-use super::{KnownSchema, Proxy, ProxyConfig};
+use super::{KnownSchemas, Proxy, ProxyConfig};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -30,6 +30,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use mcplog::event::{Notes, Outcome, Transport};
+use mcplog::query::SchemaHash;
 use mcplog::{Event, Status};
 use mcplog_observe::Sink;
 use parking_lot::Mutex;
@@ -48,9 +49,23 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Seen {
     Request(Row),
-    Session { id: String, client: Option<String>, version: Option<String>, protocol: Option<String>, derived: bool },
+    Session {
+        id: String,
+        client: Option<String>,
+        version: Option<String>,
+        protocol: Option<String>,
+        derived: bool,
+    },
     Closed(String),
-    Schema { proxy: String, upstream_url: String, method: String, payload: String, hash: String },
+    Schema {
+        proxy: String,
+        upstream_url: String,
+        method: String,
+        /// Absent where the version is on record already.
+        payload: Option<String>,
+        hash: String,
+        caller: String,
+    },
 }
 
 /// A request event, as far as tests compare it.
@@ -149,8 +164,9 @@ impl Sink for Collector {
                 proxy: schema.proxy.to_owned(),
                 upstream_url: schema.upstream_url.to_owned(),
                 method: schema.method.to_owned(),
-                payload: schema.payload.to_owned(),
+                payload: owned(schema.payload),
                 hash: schema.content_hash.to_owned(),
+                caller: schema.caller.to_owned(),
             },
         };
         self.seen.lock().push(seen);
@@ -359,10 +375,11 @@ impl Fixture {
         Self::start(config, &[]).await
     }
 
-    pub(super) async fn start(mut config: ProxyConfig, known: &[KnownSchema]) -> Self {
+    pub(super) async fn start(mut config: ProxyConfig, known: &[SchemaHash]) -> Self {
         config.name = "tested".to_owned();
         let collector = Collector::default();
-        let proxy = Proxy::start(&config, collector.clone(), known).await.unwrap();
+        let known = KnownSchemas { salt: "salt".to_owned(), hashes: known.to_vec() };
+        let proxy = Proxy::start(&config, collector.clone(), &known).await.unwrap();
         let address = proxy.local_addr().to_string();
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { proxy: Some(proxy), address, collector, client }

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 fn schemas(seen: &[Seen]) -> Vec<(String, Value)> {
     seen.iter()
         .filter_map(|seen| match seen {
-            Seen::Schema { method, payload, .. } => Some((method.clone(), serde_json::from_str(payload).unwrap())),
+            Seen::Schema { method, payload: Some(payload), .. } => {
+                Some((method.clone(), serde_json::from_str(payload).unwrap()))
+            }
             _ => None,
         })
         .collect()
@@ -109,16 +111,87 @@ async fn what_the_store_knows_already_is_no_new_version() {
     let config = ProxyConfig::new(&format!("http://{}/mcp", upstream.address)).unwrap();
     let first = Fixture::start(config.clone(), &[]).await;
     list(&first, "s", None).await;
-    let Some(Seen::Schema { proxy, upstream_url, method, hash, .. }) = others(&first.finish().await).pop() else {
+    let Some(Seen::Schema { proxy, upstream_url, method, hash, caller, .. }) = others(&first.finish().await).pop()
+    else {
         panic!("no schema was recorded")
     };
-    let known = KnownSchema { proxy, upstream_url, method, schema_hash: hash };
-    let of_another = KnownSchema { upstream_url: "http://elsewhere/mcp".to_owned(), ..known.clone() };
-    for (known, expected) in [(known, 0), (of_another, 1)] {
-        let again = Fixture::start(config.clone(), &[known]).await;
+    let known = |upstream_url: &str, caller: &str| -> SchemaHash {
+        let known = json!({
+            "proxy": proxy, "upstream_url": upstream_url, "method": method, "schema_hash": hash, "caller": caller,
+            "since_ts": 1, "last_ts": 1,
+        });
+        serde_json::from_value(known).unwrap()
+    };
+    let cases = [
+        // What is on record, of this caller or another one, and elsewhere: how many records, and with payloads.
+        (known(&upstream_url, &caller), 0, 0),
+        (known(&upstream_url, "another"), 1, 0),
+        (known("http://elsewhere/mcp", &caller), 1, 1),
+    ];
+    for (known, records, payloads) in cases {
+        let again = Fixture::start(config.clone(), std::slice::from_ref(&known)).await;
         list(&again, "s", None).await;
-        assert_eq!(schemas(&again.finish().await).len(), expected);
+        let seen = others(&again.finish().await);
+        assert_eq!((seen.len(), schemas(&seen).len()), (records, payloads), "{known:?}");
     }
+}
+
+/// The callers and the payloads' tools of what was recorded.
+fn sightings(seen: &[Seen]) -> Vec<(String, Option<String>)> {
+    let of = |seen: &Seen| match seen {
+        Seen::Schema { caller, payload, .. } => Some((caller.clone(), payload.clone())),
+        _ => None,
+    };
+    seen.iter().filter_map(of).collect()
+}
+
+#[tokio::test]
+async fn two_users_who_are_offered_different_things_make_nothing_new_by_taking_turns() {
+    let upstream = Upstream::start(|request, mut reply| async move {
+        let tool = if request.header("authorization") == Some("Bearer alice") { "few" } else { "many" };
+        let id = &request.json()["id"];
+        reply.json(json!({"jsonrpc": "2.0", "id": id, "result": {"tools": [{"name": tool}]}}).to_string()).await;
+    })
+    .await;
+    let fixture = Fixture::new(&upstream).await;
+    for _ in 0..10 {
+        for token in ["Bearer alice", "Bearer bob"] {
+            fixture.post(&[("authorization", token)], &call("1", "tools/list", "{}")).await;
+        }
+    }
+    let seen = sightings(&fixture.finish().await);
+    let [(alice, Some(few)), (bob, Some(many)), rest @ ..] = &seen[..] else { panic!("{seen:?}") };
+    assert!(few.contains("few") && many.contains("many") && alice != bob, "{seen:?}");
+    // Once, that the older of the two is still offered. Not even that if all came within a millisecond.
+    assert!(rest.is_empty() || rest == [(alice.clone(), None)], "{rest:?}");
+    for (caller, _) in &seen {
+        assert!(caller.starts_with("auth-") && !caller.contains("alice") && !caller.contains("bob"), "{caller}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_a_credential_is_known_by_its_name_in_both_eras() {
+    let upstream = Upstream::start(|request, mut reply| async move {
+        let message = request.json();
+        let result = if message["method"] == "initialize" {
+            json!({"serverInfo": {"name": "s"}})
+        } else {
+            json!({"tools": [{"name": "a"}]})
+        };
+        let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string();
+        let headers = [("content-type", "application/json"), ("mcp-session-id", "s1")];
+        let is_session = message["method"] == "initialize";
+        reply.whole(200, &headers[..1 + usize::from(is_session)], answer).await;
+    })
+    .await;
+    let fixture = Fixture::new(&upstream).await;
+    fixture.post(&[], &call("1", "initialize", r#"{"clientInfo":{"name":"cursor","version":"1"}}"#)).await;
+    list(&fixture, "s1", None).await;
+    let meta = r#"{"_meta":{"io.modelcontextprotocol/clientInfo":{"name":"zed"},"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#;
+    fixture.post(&[], &call("2", "tools/list", meta)).await;
+    list(&fixture, "unheard-of", None).await;
+    let callers: Vec<_> = sightings(&fixture.finish().await).into_iter().map(|(caller, _)| caller).collect();
+    assert_eq!(callers, ["cursor", "cursor", "zed", ""]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 
 use super::board::{Board, Ended, Phase};
 use super::death::Place;
-use super::known_schema::{KnownSchema, known_schemas};
+use super::known_schema::{KnownSchemas, known_schemas};
 use super::missed::{Missed, now_ms};
 use super::retry::Retry;
 use super::switch::Switch;
@@ -83,7 +83,7 @@ impl StoreKeeper {
         config: Config,
         switch: Arc<Switch>,
         must_be_readable: bool,
-        learn: impl Fn(Option<Vec<KnownSchema>>) + Send + 'static,
+        learn: impl Fn(Option<KnownSchemas>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let board = Arc::new(Board::new(Arc::clone(&switch)));
         let (commands, told) = channel();
@@ -151,7 +151,7 @@ enum Next {
     Stop(Duration),
 }
 
-impl<L: Fn(Option<Vec<KnownSchema>>)> Worker<L> {
+impl<L: Fn(Option<KnownSchemas>)> Worker<L> {
     /// Until it is told to stop. Says what is wrong with the store then.
     fn run(mut self) -> Option<String> {
         let mut retry = Retry::new();
@@ -241,7 +241,7 @@ impl<L: Fn(Option<Vec<KnownSchema>>)> Worker<L> {
             }
             Err(error) => {
                 tracing::warn!(%error, "what is on record of schemas can't be read: they are recorded again");
-                (self.learn)(Some(Vec::new()));
+                (self.learn)(Some(KnownSchemas::default()));
                 Err(error.into())
             }
         };

@@ -1,35 +1,40 @@
-//! What a store knows of the schemas that were seen before, so that what did not change is not recorded again.
+//! What a store knows of what servers offer, for the proxy that records into it next.
 //!
-//! Runs on whichever thread may wait for the database; never in a task that passes bytes on.
+//! On the thread that starts the proxy. It must not write.
 
-use mcplog::Query;
 use mcplog::error::IndexError;
-use mcplog::query::SchemaHash;
+use mcplog::query::{Query, SchemaHash};
+use mcplog_observe::{KNOWN_MAX, Known, KnownVersion, SchemaMethod};
 use std::path::Path;
 
-/// The last hash of one method's schema, as the store knows it.
-#[derive(Clone, Debug)]
-pub(crate) struct KnownSchema {
-    /// The proxy that recorded it.
-    pub(crate) proxy: String,
-    /// The upstream it came from.
-    pub(crate) upstream_url: String,
-    /// The method, such as `tools/list`.
-    pub(crate) method: String,
-    /// Its content hash.
-    pub(crate) schema_hash: String,
+/// What a store knows of what servers offer, behind whichever proxy. The default knows nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownSchemas {
+    /// Random text that belongs to the store.
+    pub(crate) salt: String,
+    /// What each caller was offered last.
+    pub(crate) hashes: Vec<SchemaHash>,
 }
 
-impl From<SchemaHash> for KnownSchema {
-    fn from(hash: SchemaHash) -> Self {
-        Self { proxy: hash.proxy, upstream_url: hash.upstream_url, method: hash.method, schema_hash: hash.schema_hash }
+/// What the store in that directory knows.
+pub(crate) fn known_schemas(dir: &Path) -> Result<KnownSchemas, IndexError> {
+    let query = Query::open(dir)?;
+    Ok(KnownSchemas { salt: query.caller_salt()?, hashes: query.schema_hashes(KNOWN_MAX as u64)? })
+}
+
+impl KnownSchemas {
+    /// What of that a proxy of this name needs in front of that server.
+    pub(crate) fn of(&self, proxy: &str, upstream_url: &str) -> Known {
+        let version = |hash: &SchemaHash| {
+            Some(KnownVersion {
+                method: SchemaMethod::of(&hash.method)?,
+                content_hash: hash.schema_hash.clone(),
+                caller: hash.caller.clone(),
+                since_ts: hash.since_ts,
+                last_ts: hash.last_ts,
+            })
+        };
+        let is_own = |hash: &&SchemaHash| hash.proxy == proxy && hash.upstream_url == upstream_url;
+        Known { salt: self.salt.clone(), versions: self.hashes.iter().filter(is_own).filter_map(version).collect() }
     }
-}
-
-/// All of them.
-///
-/// # Errors
-/// The database can't be read.
-pub(crate) fn known_schemas(dir: &Path) -> Result<Vec<KnownSchema>, IndexError> {
-    Ok(Query::open(dir)?.schema_hashes()?.into_iter().map(KnownSchema::from).collect())
 }

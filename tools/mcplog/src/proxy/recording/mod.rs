@@ -20,5 +20,5 @@ mod switch;
 
 pub(super) use board::Board;
 pub(super) use keeper::{Ending, NotRecording, StoreKeeper};
-pub(crate) use known_schema::{KnownSchema, known_schemas};
+pub(crate) use known_schema::{KnownSchemas, known_schemas};
 pub(super) use switch::Switch;

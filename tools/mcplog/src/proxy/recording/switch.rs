@@ -9,7 +9,7 @@
 use super::missed::{Missed, MissedEvents};
 use arc_swap::ArcSwapOption;
 use mcplog::{Event, Recorder};
-use mcplog_observe::Sink;
+use mcplog_observe::{Sink, Taken};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -86,6 +86,17 @@ impl Switch {
         }
     }
 
+    #[cold]
+    fn offer_later(&self, event: &Event<'_>) -> Taken {
+        match &*self.later.load() {
+            Some(recorder) => Sink::offer(&**recorder, *event),
+            None => {
+                self.miss(event);
+                Taken::NotNow
+            }
+        }
+    }
+
     fn miss(&self, event: &Event<'_>) -> bool {
         // Sessions and versions are offered again until they are taken, so they are not missing.
         if !matches!(event, Event::Session(_) | Event::SchemaVersion(_)) {
@@ -101,6 +112,13 @@ impl Sink for Switch {
         match self.first_if_open() {
             Some(first) => first.record(event),
             None => self.record_later(&event),
+        }
+    }
+
+    fn offer(&self, event: Event<'_>) -> Taken {
+        match self.first_if_open() {
+            Some(first) => Sink::offer(first, event),
+            None => self.offer_later(&event),
         }
     }
 }
@@ -139,6 +157,25 @@ mod tests {
         assert_eq!((report.appended, report.dropped), (1, 2));
         let totals = Query::open(&dir.path().join("store")).unwrap().totals().unwrap();
         assert_eq!((totals.requests, totals.dropped), (1, 2));
+    }
+
+    #[test]
+    fn who_offers_a_version_that_no_segment_holds_learns_that_of_every_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let switch = Switch::new();
+        let payload = "x".repeat(100_000);
+        let large = || SchemaVersion::new(1, "p", "u", "tools/list", &payload, "h").into();
+        for number in 0..2 {
+            assert_eq!(switch.offer(large()), Taken::NotNow, "a store may come that has room");
+            let mut config = Config::new(dir.path().join(number.to_string()));
+            config.segment_bytes = mcplog::config::SEGMENT_BYTES_MIN;
+            let store = Store::open(config).unwrap();
+            switch.set(Some(store.recorder()));
+            assert_eq!(switch.offer(large()), Taken::TooLarge, "store {number}");
+            assert_eq!(switch.offer(request("with")), Taken::Yes);
+            switch.set(None);
+            store.shutdown(PATIENCE);
+        }
     }
 
     #[test]
