@@ -52,7 +52,7 @@ fn config(policy: &str, segment_bytes: u64, dir: &Path) -> Config {
     config.sync = if policy == "never" { SyncPolicy::Never } else { SyncPolicy::Interval };
     config.record_wait_ms = 60_000;
     // What is folded while the log grows must not make it smaller.
-    config.keep_segments_bytes = 4 * LOG_BYTES;
+    config.keep_segments_bytes = Some(4 * LOG_BYTES);
     config
 }
 

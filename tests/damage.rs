@@ -53,7 +53,7 @@ impl Patient {
     fn new(state: State) -> Self {
         let mut fixture = Fixture::new();
         fixture.config.sync = SyncPolicy::Never;
-        fixture.config.keep_segments_bytes = u64::MAX;
+        fixture.config.keep_segments_bytes = Some(u64::MAX);
         fixture.open();
         fixture.record(1..=5);
         match state {

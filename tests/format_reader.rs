@@ -23,7 +23,7 @@ fn read(paths: &[&Path]) -> Option<(Vec<Value>, i32)> {
 }
 
 fn every_kind() -> Fixture {
-    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = u64::MAX);
+    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
     // From the year 2100: the next run takes it for a clock that somebody set back.
     fixture.recorder().record(Request::new("later", 4_102_444_800_000, "p", "ping"));
     fixture.fold();

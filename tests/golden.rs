@@ -71,7 +71,7 @@ fn record_all(recorder: &Recorder) {
 fn make(dir: &Path) {
     let mut fixture = Fixture::with(|config| {
         config.segment_bytes = 64 * 1024;
-        config.keep_segments_bytes = u64::MAX;
+        config.keep_segments_bytes = Some(u64::MAX);
     });
     // From the year 2100: the next run, whose segment this is about, takes it for a clock that somebody set back.
     fixture.recorder().record(Request::new("later", 4_102_444_800_000, "files", "ping"));

@@ -37,7 +37,7 @@ fn config(dir: &Path) -> Config {
     let mut config = Config::new(dir);
     config.segment_bytes = 64 * 1024;
     config.channel_events = 4096;
-    config.keep_segments_bytes = u64::MAX;
+    config.keep_segments_bytes = Some(u64::MAX);
     config
 }
 

@@ -79,7 +79,7 @@ fn a_log_that_was_deleted_does_not_make_numbers_come_again() {
 
 #[test]
 fn a_log_of_another_store_is_moved_aside_and_nothing_of_it_is_folded() {
-    let mut one = Fixture::with(|config| config.keep_segments_bytes = u64::MAX);
+    let mut one = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
     one.record(0..10);
     one.shut_down();
     let mut other = Fixture::with(|_| {});
@@ -143,7 +143,7 @@ fn a_second_writer_is_refused_and_the_first_goes_on() {
 
 #[test]
 fn kept_segments_hold_every_record_in_order() {
-    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = u64::MAX);
+    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
     fixture.record(0..3000);
     fixture.shut_down();
     let segments = fixture.segments();

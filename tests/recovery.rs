@@ -17,7 +17,7 @@ fn frame_offsets(path: &Path) -> Vec<u64> {
 #[test]
 fn a_log_that_came_back_shorter_than_the_checkpoint_is_gone_on_with_and_nothing_is_skipped() {
     for kept in [0, 1, 3] {
-        let mut fixture = Fixture::with(|config| config.keep_segments_bytes = u64::MAX);
+        let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
         fixture.record(0..6000);
         fixture.shut_down();
         // A power cut under `never`: SQLite had written back more than the log.
@@ -72,7 +72,7 @@ fn a_torn_tail_is_cut_counted_and_no_damage() {
 fn what_lies_behind_missing_records_is_moved_aside_whole_and_folded_by_a_rebuild_from_the_log() {
     let mut fixture = Fixture::with(|config| {
         config.sync = SyncPolicy::Never;
-        config.keep_segments_bytes = u64::MAX;
+        config.keep_segments_bytes = Some(u64::MAX);
     });
     let blocker = Blocker::new(&fixture);
     fixture.record(0..2000);
@@ -93,7 +93,7 @@ fn what_lies_behind_missing_records_is_moved_aside_whole_and_folded_by_a_rebuild
     let aside = |path: &PathBuf| fixture.config.dir.join("quarantine").join(path.file_name().expect("it works"));
     let kept: Vec<_> = segments[1..].iter().map(|path| std::fs::read(aside(path)).expect("it works")).collect();
     assert!(kept == bytes, "with all their bytes");
-    rebuild(&fixture.config.dir, Source::Log, |_| {}).expect("it works");
+    rebuild(&mcplog::Config::new(fixture.dir()), Source::Log, |_| {}).expect("it works");
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1999);
     assert_eq!(fixture.number("SELECT count(*) FROM quarantine"), 0);
 }
@@ -116,7 +116,7 @@ fn damage_and_fold(fixture: &mut Fixture) -> Vec<u8> {
 #[test]
 fn a_damaged_segment_goes_to_quarantine_with_its_bytes_once_it_is_folded() {
     for keep in [0, u64::MAX] {
-        let mut fixture = Fixture::with(|config| config.keep_segments_bytes = keep);
+        let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(keep));
         let bytes = damage_and_fold(&mut fixture);
         let moved = ["000000000001.seg", "000000000001.seg.json"];
         wait_until("the damaged segment is moved", || fixture.names("quarantine") == moved);
@@ -208,7 +208,7 @@ fn a_full_log_drops_the_newest_keeps_the_oldest_and_goes_on_by_itself() {
 #[test]
 fn kept_segments_do_not_count_against_the_limit() {
     let mut fixture = Fixture::with(|config| {
-        config.keep_segments_bytes = u64::MAX;
+        config.keep_segments_bytes = Some(u64::MAX);
         config.max_log_bytes = 4 * config.segment_bytes;
     });
     fixture.record(0..10_000);
@@ -229,7 +229,7 @@ fn ruin_database(fixture: &Fixture) {
 
 #[test]
 fn a_database_found_corrupt_at_opening_stops_folding_and_recording_goes_on() {
-    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = u64::MAX);
+    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
     fixture.record(0..1000);
     fixture.shut_down();
     ruin_database(&fixture);

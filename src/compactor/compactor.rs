@@ -5,6 +5,7 @@
 //! again from the last checkpoint; the log goes on meanwhile. Numbers tell which records are folded: those up to the
 //! checkpoint's are, whatever segment they lie in.
 
+use super::copies::Copies;
 use super::fold_error::{FoldError, is_lost};
 use super::fold_interval::{self, Backlog};
 use super::fold_limit::{FoldLimit, Unfolded};
@@ -61,6 +62,7 @@ pub(crate) struct Compactor {
     retirement: Retirement,
     newer_records: NewerRecords,
     row_retention: RowRetention,
+    copies: Copies,
     clock: MachineClock,
     reserve: Reserve,
     /// Folding waits, because there is so little room.
@@ -102,7 +104,8 @@ impl Compactor {
         checkpoint: Checkpoint,
         quarantined: Vec<Note>,
     ) -> Self {
-        let retirement = Retirement::new(Arc::clone(&handles.log), config, quarantined);
+        let retirement = Retirement::new(Arc::clone(&handles.log), config, &index.limits(), quarantined);
+        let row_retention = RowRetention::new(&index.limits());
         let newer_records = NewerRecords::new(handles.decode, Arc::clone(&handles.health));
         Self {
             index: index.with_copying_thread(),
@@ -115,7 +118,8 @@ impl Compactor {
             policy: config.sync,
             retirement,
             newer_records,
-            row_retention: RowRetention::new(config),
+            row_retention,
+            copies: Copies::new(config),
             clock: handles.clock,
             reserve: Reserve::new(config),
             too_little_room: None,
@@ -212,11 +216,23 @@ impl Compactor {
 
     /// Tells whether more is expired.
     fn retire_and_expire(&mut self, finishing: bool, time: RetentionTime) -> Result<bool, RetireError> {
-        let retired = self.retirement.retire(&self.index, self.checkpoint.sequence, time.aged_at_ms);
+        let expired_before = self.expired_before(time);
+        let retired = self.retirement.retire(&self.index, self.checkpoint.sequence, time.aged_at_ms, expired_before);
         let is_database_well = !matches!(retired, Err(RetireError::Index(_)));
         let oldest = self.log.oldest().unwrap_or(self.checkpoint.segment);
         let expired = is_database_well && !finishing && self.index.expire(&self.row_retention, time, oldest)?;
+        // Rows first: what is expired by now is expired in copies too.
+        if let Some(expired_before) = self.expired_before(time).filter(|_| !finishing) {
+            self.copies.expire(expired_before)?;
+        }
         retired.map(|()| expired)
+    }
+
+    /// Before which time everything is expired by its age, in the database and so in copies too: kept segments, and what
+    /// lies in `quarantine/`. `None`: nothing goes by its age. What expired for want of room stays in copies, which have
+    /// limits of their own.
+    fn expired_before(&self, time: RetentionTime) -> Option<i64> {
+        Some(self.row_retention.kept_since_by_age(time.aged_at_ms)?.min(self.index.kept_since()))
     }
 
     /// How long what may be folded should still gather.

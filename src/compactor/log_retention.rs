@@ -1,6 +1,6 @@
 //! How much of the folded log is kept. Pure; `retirement_plan.rs` makes a plan of it.
 
-use crate::ground::config::Config;
+use crate::ground::limits::Limits;
 
 /// How much of the folded log is kept for rebuilding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,15 +12,15 @@ pub(crate) struct LogRetention {
 /// The limit that a segment exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Surplus {
-    /// [`Config::keep_segments_bytes`].
+    /// [`Limits::keep_segments_bytes`].
     Bytes,
-    /// [`Config::keep_segments_age_ms`].
+    /// [`Limits::keep_segments_age_ms`].
     Age,
 }
 
 impl LogRetention {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self { bytes_max: config.keep_segments_bytes, age_max_ms: config.keep_segments_age_ms }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { bytes_max: limits.keep_segments_bytes.unwrap_or(u64::MAX), age_max_ms: limits.keep_segments_age_ms }
     }
 
     /// For how long folded segments are kept, in milliseconds.

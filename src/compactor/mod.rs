@@ -8,11 +8,13 @@
 mod chunk;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod compactor;
+mod copies;
 mod fold_error;
 mod fold_interval;
 pub(crate) mod fold_limit;
 pub(crate) mod log_retention;
 mod newer_records;
+pub(crate) mod newest_event;
 mod retirement;
 pub(crate) mod retirement_plan;
 mod segment_fold;

@@ -111,7 +111,10 @@ impl NewerRecords {
         for record in &records {
             match decode(&record.payload) {
                 Ok(decoded) => mutations.push((record.sequence, fold(decoded))),
-                Err(error) => quarantine(&mut batch, record.segment, &record.frame(), &error, &self.health)?,
+                Err(error) => {
+                    batch.note_as_of(record.noted_at);
+                    quarantine(&mut batch, record.segment, &record.frame(), &error, &self.health)?;
+                }
             }
         }
         batch.apply(mutations)?;

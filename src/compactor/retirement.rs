@@ -5,9 +5,11 @@
 //! retired at the next look.
 
 use super::log_retention::LogRetention;
-use super::retirement_plan::{PlannedSegment, RetirementPlan};
+use super::newest_event::newest_event;
+use super::retirement_plan::{Fate, PlannedSegment, RetirementPlan};
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
+use crate::ground::limits::Limits;
 use crate::ground::position::{Offset, SegmentId, Sequence};
 use crate::ground::sabotage::{self, Spot};
 use crate::index::damage::DamageRow;
@@ -15,13 +17,16 @@ use crate::index::database::Index;
 use crate::segment::directory::sync_directory;
 use crate::segment::quarantine::{DamagedPlace, NOTE_DAMAGE_MAX, Note, move_aside};
 use crate::segment::segment_list::SegmentList;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often to look for segments that became too old to keep.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// How many bytes of segments are read in one look, to see how old what is in them is: some tens of milliseconds.
+const LOOK_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Why a segment could not be retired. Retiring is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -47,19 +52,25 @@ pub(crate) struct Retirement {
     /// How many folded segments the log had at the last look, and when that was.
     folded: usize,
     looked_at: Instant,
+    /// Before which time everything was expired then.
+    expired_before: Option<i64>,
+    /// The time of the newest event in segments that are kept.
+    newest: HashMap<SegmentId, i64>,
 }
 
 impl Retirement {
-    pub(crate) fn new(log: Arc<SegmentList>, config: &Config, quarantined: Vec<Note>) -> Self {
+    pub(crate) fn new(log: Arc<SegmentList>, config: &Config, limits: &Limits, quarantined: Vec<Note>) -> Self {
         Self {
             log,
-            retention: LogRetention::new(config),
+            retention: LogRetention::new(limits),
             wal_dir: config.wal_dir(),
             quarantine_dir: config.quarantine_dir(),
             damaged: None,
             quarantined,
             folded: 0,
             looked_at: Instant::now(),
+            expired_before: None,
+            newest: HashMap::new(),
         }
     }
 
@@ -93,21 +104,30 @@ impl Retirement {
         Ok(())
     }
 
-    /// Retires segments of which everything is folded. `folded` is the checkpoint's number.
-    /// `aged_at_ms` is the time from which ages count.
-    pub(crate) fn retire(&mut self, index: &Index, folded: Sequence, aged_at_ms: i64) -> Result<(), RetireError> {
+    /// Retires segments of which everything is folded. `folded` is the checkpoint's number, `aged_at_ms` the time from
+    /// which ages count. What is from before `expired_before` is expired in the database.
+    pub(crate) fn retire(
+        &mut self,
+        index: &Index,
+        folded: Sequence,
+        aged_at_ms: i64,
+        expired_before: Option<i64>,
+    ) -> Result<(), RetireError> {
         let count = self.log.folded_count(folded);
-        if count == self.folded && self.looked_at.elapsed() < INTERVAL {
+        let is_unchanged = count == self.folded && expired_before == self.expired_before;
+        if is_unchanged && self.looked_at.elapsed() < INTERVAL {
             return Ok(());
         }
         let damaged = match &mut self.damaged {
             Some(damaged) => damaged,
             not_read => not_read.insert(index.damaged_segments()?),
         };
-        let plan = RetirementPlan::new(&self.log.folded(folded), damaged, &self.retention, aged_at_ms);
+        let mut plan = RetirementPlan::new(&self.log.folded(folded), damaged, &self.retention, aged_at_ms);
+        let has_read_all = self.expire(&mut plan, expired_before);
         let retired = plan.retired_count();
         self.looked_at = Instant::now();
-        self.folded = count;
+        self.expired_before = expired_before;
+        self.folded = if has_read_all { count } else { usize::MAX };
         if retired == 0 {
             return Ok(());
         }
@@ -115,8 +135,35 @@ impl Retirement {
         // If this fails half-way, the next look comes at once.
         self.folded = usize::MAX;
         self.carry_out(index, &plan)?;
-        self.folded = count.saturating_sub(retired);
+        if has_read_all {
+            self.folded = count.saturating_sub(retired);
+        }
         Ok(())
+    }
+
+    /// Lets segments go that are kept although everything in them is expired. They are read for that, each once, and not
+    /// many at a time; `false`: some are left for the next look, which comes at once.
+    fn expire(&mut self, plan: &mut RetirementPlan, expired_before: Option<i64>) -> bool {
+        let Some(expired_before) = expired_before else { return true };
+        let (newest, mut bytes, mut has_read_all) = (&mut self.newest, 0, true);
+        plan.expire(|planned| {
+            if let Some(newest) = newest.get(&planned.segment) {
+                return *newest < expired_before;
+            }
+            has_read_all &= bytes < LOOK_BYTES;
+            if !has_read_all {
+                return false;
+            }
+            bytes += planned.bytes;
+            *newest.entry(planned.segment).or_insert(newest_event(&planned.path)) < expired_before
+        });
+        let gone: Vec<_> = plan.segments.iter().filter(|planned| planned.fate == Fate::Expired).collect();
+        if !gone.is_empty() {
+            let segments: Vec<_> = gone.iter().map(|planned| planned.segment.to_string()).collect();
+            let segments = segments.join(", ");
+            tracing::info!(segments, "deleting segments: everything in them is older than keep_rows_age_ms");
+        }
+        has_read_all
     }
 
     /// Carries the plan out. A segment that can't be retired keeps no other from being retired.

@@ -45,6 +45,9 @@ pub enum Fate {
     BeyondBytes,
     /// It is deleted: it is older than [`keep_segments_age_ms`](crate::Config::keep_segments_age_ms).
     BeyondAge,
+    /// It is deleted, whatever else it is kept for: everything in it is older than
+    /// [`keep_rows_age_ms`](crate::Config::keep_rows_age_ms).
+    Expired,
     /// It is deleted: others have its records, or it has none.
     Superseded,
     /// It goes to `quarantine/` with all its bytes: damage was found in it.
@@ -54,7 +57,7 @@ pub enum Fate {
 impl Fate {
     /// Whether its file is deleted.
     pub fn is_deleted(self) -> bool {
-        matches!(self, Self::BeyondBytes | Self::BeyondAge | Self::Superseded)
+        matches!(self, Self::BeyondBytes | Self::BeyondAge | Self::Expired | Self::Superseded)
     }
 
     /// Whether its file goes to `quarantine/`.
@@ -82,6 +85,16 @@ impl RetirementPlan {
         });
         let superseded = folded.superseded.iter().map(|segment| PlannedSegment::new(segment, Fate::Superseded));
         Self { segments: ordered.chain(superseded).collect() }
+    }
+
+    /// Segments that are kept go all the same if everything in them `is_expired`. That may leave a hole in what is kept:
+    /// an import of old events lies between younger ones.
+    pub(crate) fn expire(&mut self, mut is_expired: impl FnMut(&PlannedSegment) -> bool) {
+        for planned in self.segments.iter_mut().filter(|planned| planned.fate == Fate::Kept) {
+            if is_expired(planned) {
+                planned.fate = Fate::Expired;
+            }
+        }
     }
 
     /// Those whose files are deleted.
@@ -122,6 +135,7 @@ impl fmt::Display for Fate {
             Self::Kept => "kept: within the limits",
             Self::BeyondBytes => "deleted: folded, and beyond keep_segments_bytes",
             Self::BeyondAge => "deleted: folded, and older than keep_segments_age_ms",
+            Self::Expired => "deleted: everything in it is older than keep_rows_age_ms",
             Self::Superseded => "deleted: others have its records",
             Self::Damaged => "moved to quarantine/: folded, and damaged",
         })
@@ -165,13 +179,13 @@ mod tests {
     /// Three segments of 4196 bytes, from the times 100, 200 and 300, and two that were superseded, at 400.
     fn fates(keep_segments: u64, age_max_ms: Option<u64>, damaged: &[u64]) -> Vec<Fate> {
         let mut config = Config::new("");
-        (config.keep_segments_bytes, config.keep_segments_age_ms) = (keep_segments * 4196, age_max_ms);
+        (config.keep_segments_bytes, config.keep_segments_age_ms) = (Some(keep_segments * 4196), age_max_ms);
         let folded = FoldedSegments {
             ordered: vec![segment(1, 100), segment(2, 200), segment(3, 300)],
             superseded: vec![segment(4, 100), segment(5, 350)],
         };
         let damaged = damaged.iter().copied().map(SegmentId).collect();
-        let plan = RetirementPlan::new(&folded, &damaged, &LogRetention::new(&config), 400);
+        let plan = RetirementPlan::new(&folded, &damaged, &LogRetention::new(&config.limits()), 400);
         assert_eq!(plan.segments.iter().map(|planned| planned.segment.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
         assert!(plan.segments.iter().all(|planned| planned.bytes == 4196), "as long as its frames");
         let kept = plan.segments.iter().filter(|planned| planned.fate == Fate::Kept).count();
@@ -212,8 +226,12 @@ mod tests {
 
     #[test]
     fn nothing_folded_is_nothing_to_do() {
-        let plan =
-            RetirementPlan::new(&FoldedSegments::default(), &HashSet::new(), &LogRetention::new(&Config::new("")), 400);
+        let plan = RetirementPlan::new(
+            &FoldedSegments::default(),
+            &HashSet::new(),
+            &LogRetention::new(&Config::new("").limits()),
+            400,
+        );
         assert_eq!((plan.retired_count(), plan.to_string()), (0, "0 of 0 folded segments kept, 0 bytes".into()));
     }
 }

@@ -8,6 +8,7 @@ use super::fold_error::FoldError;
 use super::newer_records::NewerRecords;
 use crate::fold::fold::fold;
 use crate::ground::error::IndexError;
+use crate::ground::file_time::written_at_ms;
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::position::{Offset, Sequence, WriterId};
 use crate::index::batch::Batch;
@@ -66,11 +67,16 @@ impl<'a> SegmentFold<'a> {
         newer_records: &'a mut NewerRecords,
         health: &'a HealthBoard,
     ) -> Result<Self, IndexError> {
+        let mut batch = index.begin()?;
+        // One that is still written to may not have told the file system yet.
+        if let Some(written_at) = segment.progress.sealed().and_then(|_| written_at_ms(&segment.path)) {
+            batch.note_as_of(written_at);
+        }
         Ok(Self {
             segment,
             folded,
             last,
-            batch: index.begin()?,
+            batch,
             newer_records,
             health,
             chunk: Chunk::default(),

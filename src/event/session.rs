@@ -38,7 +38,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The end of an MCP session.
+/// The end of an MCP session. A request of the session that comes later opens the session again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionClosed<'a> {

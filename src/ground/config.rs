@@ -2,7 +2,10 @@
 //!
 //! Pure data and validation, on the caller's thread. It must not touch the disk.
 
+pub use super::limits::{DATABASE_BYTES_MIN, KEEP_ROWS_AGE_MS_MIN, Limits, SESSION_IDLE_MS_MAX};
+
 use super::error::ConfigError;
+use super::limits::Limit;
 use super::position::PAYLOAD_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -17,15 +20,6 @@ pub const CHANNEL_EVENTS_MAX: usize = 16 * 1024 * 1024;
 
 /// The fewest segments for which a limited log has room: one that is folded, one that takes frames, and some between.
 pub const LOG_SEGMENTS_MIN: u64 = 4;
-
-/// The least time for which requests can be kept: a minute is what they are expired by.
-pub const KEEP_ROWS_AGE_MS_MIN: u64 = 60_000;
-/// The least size to which a database can be limited. Its tables take a quarter of a megabyte when they are empty, and
-/// room that is given back is given back in sixteenths.
-pub const DATABASE_BYTES_MIN: u64 = 1024 * 1024;
-
-/// The longest idle time of a session: a hundred years, so that adding it to a time can't overflow.
-pub const SESSION_IDLE_MS_MAX: u64 = 100 * 365 * 24 * 3600 * 1000;
 
 /// When appended frames are forced to the disk.
 ///
@@ -99,13 +93,16 @@ pub struct Config {
     #[serde(default = "defaults::sync_interval_ms")]
     pub sync_interval_ms: u64,
 
-    /// How many bytes of folded segments are kept for rebuilding the database. 0, the default, deletes a segment as
-    /// soon as it is folded. The newest segment is always kept: it carries the store's identity.
+    /// How many bytes of folded segments are kept for rebuilding the database. 0 deletes a segment as soon as it is
+    /// folded, `u64::MAX` keeps all. The newest segment is always kept: it carries the store's identity.
+    ///
+    /// This and the next four are limits of the store, and not of the process: the store remembers what it was told.
+    /// Absent, the default, leaves a limit as the store was last told; a new store keeps no folded segment.
     #[serde(default)]
-    pub keep_segments_bytes: u64,
+    pub keep_segments_bytes: Option<u64>,
 
-    /// How long folded segments are kept, in milliseconds, as long as [`Config::keep_segments_bytes`] has room. Absent,
-    /// the default: without limit.
+    /// How long folded segments are kept, in milliseconds, as long as [`Config::keep_segments_bytes`] has room; 0: without
+    /// limit. Absent: as the store was last told; a new store has no such limit.
     #[serde(default)]
     pub keep_segments_age_ms: Option<u64>,
 
@@ -120,13 +117,15 @@ pub struct Config {
 
     /// How long requests are kept in the database, in milliseconds, and with them everything else of their time:
     /// roll-ups, sessions that are over, old schema versions, gaps, the quarantine. At least [`KEEP_ROWS_AGE_MS_MIN`].
-    /// They may stay up to a twenty-fourth longer. Absent, the default: for ever.
+    /// They may stay up to a twenty-fourth longer. 0: for ever. Absent: as the store was last told; a new store keeps
+    /// them for ever.
     #[serde(default)]
     pub keep_rows_age_ms: Option<u64>,
 
     /// How many bytes `store.db` may have; at least [`DATABASE_BYTES_MIN`]. Beyond it the oldest requests go, by whole
     /// minutes, with everything else of their time; the newest minute stays. SQLite's WAL beside it,
-    /// `store.db-wal`, takes up to about 32 MiB more. Absent, the default: no limit.
+    /// `store.db-wal`, takes up to about 32 MiB more. 0: no limit. Absent: as the store was last told; a new store has
+    /// no limit.
     ///
     /// The file of a database that was created without this and [`Config::keep_rows_age_ms`] does not get shorter: what
     /// comes takes the room of what went. [`rebuild`](crate::rebuild()) makes it one that does.
@@ -197,7 +196,7 @@ impl Config {
             segment_age_ms: defaults::segment_age_ms(),
             sync: defaults::sync(),
             sync_interval_ms: defaults::sync_interval_ms(),
-            keep_segments_bytes: 0,
+            keep_segments_bytes: None,
             keep_segments_age_ms: None,
             max_log_bytes: defaults::max_log_bytes(),
             keep_rows_age_ms: None,
@@ -232,15 +231,40 @@ impl Config {
         in_range("segment_age_ms", self.segment_age_ms, 1, i64::MAX as u64)?;
         in_range("sync_interval_ms", self.sync_interval_ms, 1, 60_000)?;
         in_range("record_wait_ms", self.record_wait_ms, 0, 3_600_000)?;
-        if let Some(age_ms) = self.keep_rows_age_ms {
-            in_range("keep_rows_age_ms", age_ms, KEEP_ROWS_AGE_MS_MIN, i64::MAX as u64)?;
-        }
-        if let Some(bytes) = self.database_bytes_max {
-            in_range("database_bytes_max", bytes, DATABASE_BYTES_MIN, i64::MAX as u64)?;
+        for limit in Limit::EACH {
+            let Some(found) = self.told(limit).filter(|told| !limit.allows(*told)) else { continue };
+            let (range, unlimited) = (limit.range(), limit.unlimited());
+            return Err(ConfigError {
+                field: limit.key(),
+                found: found.to_string(),
+                expected: format!("{} to {}, or {unlimited} for no limit", range.start(), range.end()),
+            });
         }
         in_range("min_free_bytes", self.min_free_bytes.unwrap_or(0), 0, i64::MAX as u64)?;
-        in_range("session_idle_ms", self.session_idle_ms.unwrap_or(0), 0, SESSION_IDLE_MS_MAX)?;
         in_range("shutdown_ms", self.shutdown_ms, 1, 3_600_000)
+    }
+
+    /// What is said of one of the store's limits.
+    pub(crate) fn told(&self, limit: Limit) -> Option<u64> {
+        match limit {
+            Limit::RowsAge => self.keep_rows_age_ms,
+            Limit::DatabaseBytes => self.database_bytes_max,
+            Limit::SegmentsBytes => self.keep_segments_bytes,
+            Limit::SegmentsAge => self.keep_segments_age_ms,
+            Limit::SessionIdle => self.session_idle_ms,
+        }
+    }
+
+    /// Says that of one of the store's limits, if nothing is said of it.
+    pub(crate) fn tell_if_untold(&mut self, limit: Limit, value: u64) {
+        let setting = match limit {
+            Limit::RowsAge => &mut self.keep_rows_age_ms,
+            Limit::DatabaseBytes => &mut self.database_bytes_max,
+            Limit::SegmentsBytes => &mut self.keep_segments_bytes,
+            Limit::SegmentsAge => &mut self.keep_segments_age_ms,
+            Limit::SessionIdle => &mut self.session_idle_ms,
+        };
+        setting.get_or_insert(value);
     }
 
     pub(crate) fn wal_dir(&self) -> PathBuf {
@@ -297,8 +321,10 @@ mod tests {
             ("segment_age_ms", |c, v| c.segment_age_ms = v, &[0, u64::MAX], &[1]),
             ("sync_interval_ms", |c, v| c.sync_interval_ms = v, &[0, 60_001], &[1, 60_000]),
             ("record_wait_ms", |c, v| c.record_wait_ms = v, &[3_600_001], &[0, 3_600_000]),
-            ("keep_rows_age_ms", |c, v| c.keep_rows_age_ms = Some(v), &[0, 59_999, u64::MAX], &[60_000]),
-            ("database_bytes_max", |c, v| c.database_bytes_max = Some(v), &[0, 1_048_575, u64::MAX], &[1_048_576]),
+            ("keep_rows_age_ms", |c, v| c.keep_rows_age_ms = Some(v), &[1, 59_999, u64::MAX], &[0, 60_000]),
+            ("database_bytes_max", |c, v| c.database_bytes_max = Some(v), &[1, 1_048_575, u64::MAX], &[0, 1_048_576]),
+            ("keep_segments_bytes", |c, v| c.keep_segments_bytes = Some(v), &[], &[0, 1, u64::MAX]),
+            ("keep_segments_age_ms", |c, v| c.keep_segments_age_ms = Some(v), &[u64::MAX], &[0, 1]),
             ("min_free_bytes", |c, v| c.min_free_bytes = Some(v), &[1 << 63, u64::MAX], &[0, 1, i64::MAX as u64]),
             ("session_idle_ms", |c, v| c.session_idle_ms = Some(v), &[u64::MAX], &[0, SESSION_IDLE_MS_MAX]),
             ("shutdown_ms", |c, v| c.shutdown_ms = v, &[0, 3_600_001], &[1, 3_600_000]),

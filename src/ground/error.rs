@@ -2,6 +2,7 @@
 //!
 //! Errors name the path, the offset, what was expected and what was found. They never carry what an event said.
 
+use super::position::WriterId;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -128,6 +129,36 @@ pub enum OpenError {
         expected: &'static str,
         /// What it is.
         found: &'static str,
+    },
+    /// The database has folded the log of another store than the one whose log lies beside it. Nothing was changed.
+    #[error(
+        "{}: store.db belongs to another store: it has folded the log of store {database}, and wal/ is the log of store {log}; \
+         nothing was changed. Put the one back that belongs here; or move store.db and its companions away, or let `mcplog \
+         rebuild --from-log` move them into quarantine/, to have wal/ folded into a new one; or move wal/ away to go on with \
+         this store.db",
+        dir.display()
+    )]
+    ForeignDatabase {
+        /// The store's directory.
+        dir: PathBuf,
+        /// The store whose log the database has folded.
+        database: WriterId,
+        /// The store whose log is there.
+        log: WriterId,
+    },
+    /// The log has segments of two stores, and no database says which of them it is. Nothing was changed.
+    #[error(
+        "{}: wal/ holds segments of two stores, {first} and {second}, and no database says which is the one; nothing was \
+         changed. Move the segments of one of them away (`mcplog check` names them)",
+        dir.display()
+    )]
+    MixedLog {
+        /// The store's directory.
+        dir: PathBuf,
+        /// One of the two.
+        first: WriterId,
+        /// The other.
+        second: WriterId,
     },
     /// A segment can't be read.
     #[error(transparent)]

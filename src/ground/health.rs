@@ -21,6 +21,8 @@ pub enum Part {
     /// Records that a newer mcplog wrote wait for one that knows them, and queries don't see them. A note, no problem: the
     /// store records and folds, and loses nothing of them.
     NewerRecords,
+    /// What the store was told to keep is not known any more, and so nothing is let go for it. A note.
+    Limits,
     /// The clock does not say what it should, and nothing expires by it. A note, no problem.
     Clock,
     /// A thread of the store died.

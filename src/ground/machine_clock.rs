@@ -12,11 +12,12 @@ use rustix::time::{ClockId, clock_gettime};
 #[cfg(test)]
 use std::sync::Arc;
 
+/// Reading both clocks takes no longer, or it is done again.
+const READING_MS_MAX: i64 = 1_000;
 /// Where the kernel says which start of the machine this is: a random UUID.
 const BOOT_ID_PATH: &str = "/proc/sys/kernel/random/boot_id";
 
-/// A clock that is off by no more than this was not set: it is being slewed, or somebody stopped the machine between reading
-/// the one and the other.
+/// A clock that is off by no more than this was not set: it is being slewed.
 pub(crate) const STEP_MS_MIN: i64 = 60_000;
 
 /// What both clocks say, at one time.
@@ -67,9 +68,7 @@ impl MachineClock {
 
     /// What both clocks say now.
     pub(crate) fn now(&self) -> Moment {
-        let up = clock_gettime(ClockId::Boottime);
-        let up_ms = up.tv_sec.saturating_mul(1000).saturating_add(up.tv_nsec / 1_000_000);
-        let moment = Moment { wall_ms: now_ms(), up_ms, boot_id: self.boot_id };
+        let moment = self.read();
         #[cfg(test)]
         let moment = {
             let hands = self.hands.lock();
@@ -81,6 +80,26 @@ impl MachineClock {
         };
         moment
     }
+
+    /// Reads one clock between two looks at the other. A thread that was stopped in between would take its own pause for a
+    /// step, and so reads again.
+    fn read(&self) -> Moment {
+        let mut up_ms = time_up_ms();
+        loop {
+            let wall_ms = now_ms();
+            let read_at = time_up_ms();
+            if read_at.saturating_sub(up_ms) <= READING_MS_MAX {
+                return Moment { wall_ms, up_ms, boot_id: self.boot_id };
+            }
+            up_ms = read_at;
+        }
+    }
+}
+
+/// For how long the machine is up, in milliseconds.
+fn time_up_ms() -> i64 {
+    let up = clock_gettime(ClockId::Boottime);
+    up.tv_sec.saturating_mul(1000).saturating_add(up.tv_nsec / 1_000_000)
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 
 pub mod config;
 pub mod error;
+pub(crate) mod file_time;
 pub mod health;
+pub(crate) mod limits;
 pub mod position;
 pub mod stats;
 

@@ -14,7 +14,8 @@
 //! On the preparing thread, the compactor, and whoever asks for the limits. Nothing here writes.
 
 use super::config::{Config, DATABASE_BYTES_MIN};
-use super::sabotage::{self, Spot};
+use super::limits::{Limit, Limits};
+use crate::ground::sabotage::{self, Spot};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -61,11 +62,28 @@ impl Config {
         self.min_free_bytes.unwrap_or_else(|| disk_space(&self.dir).map_or(0, usual_min_free))
     }
 
-    /// How many bytes `store.db` may have: [`Config::database_bytes_max`], or, with [`Config::limit_database_by_disk`], a
-    /// limit by the size of the file system. `None`: no limit. Looks at the file system.
+    /// How many bytes the database of a store may have that was never told: [`Config::database_bytes_max`], or, with
+    /// [`Config::limit_database_by_disk`], a limit by the size of the file system. `None`: no limit. Looks at the file
+    /// system.
     pub fn database_limit(&self) -> Option<u64> {
         let by_disk = || disk_space(&self.dir).map(|space| usual_database_limit(space, database_bytes(&self.dir)));
-        self.database_bytes_max.or_else(|| self.limit_database_by_disk.then(by_disk).flatten())
+        match self.database_bytes_max {
+            Some(told) => Some(told).filter(|told| *told != Limit::DatabaseBytes.unlimited()),
+            None => self.limit_database_by_disk.then(by_disk).flatten(),
+        }
+    }
+
+    /// The limits of a store of which the settings have these values where this configuration says nothing. A size that
+    /// neither this configuration nor the store knows is the usual one, if that is wanted; nobody remembers that one.
+    pub(crate) fn limits_over(&self, value: impl Fn(Limit) -> u64) -> Limits {
+        let mut limits = Limits::of(|limit| self.told(limit).unwrap_or_else(|| value(limit)));
+        limits.database_bytes_max = limits.database_bytes_max.or_else(|| self.database_limit());
+        limits
+    }
+
+    /// The limits of a new store.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits_over(Limit::of_a_new_store)
     }
 }
 

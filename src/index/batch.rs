@@ -36,6 +36,8 @@ pub(crate) struct Batch<'c> {
     rollups: RollupChanges,
     /// Requests from before this time (Unix milliseconds) are expired.
     kept_since: i64,
+    /// What time rows without a time of their own get: Unix milliseconds.
+    noted_at: i64,
     /// How many requests of the batch came too late, because they are from before `kept_since`.
     late_requests: u64,
     wal_in_doubt: &'c AtomicBool,
@@ -71,9 +73,16 @@ impl<'c> Batch<'c> {
             sessions,
             rollups,
             kept_since,
+            noted_at: now_ms(),
             late_requests: 0,
             wal_in_doubt,
         })
+    }
+
+    /// Records of which nobody knows the time were recorded by then (Unix milliseconds), if not just now. They age from
+    /// there, so that a log that is folded anew does not make them young again.
+    pub(crate) fn note_as_of(&mut self, recorded_by: i64) {
+        self.noted_at = recorded_by.min(now_ms());
     }
 
     /// Applies what the records with those sequence numbers change.
@@ -138,7 +147,7 @@ impl<'c> Batch<'c> {
         frame: &crate::segment::reader::FrameAt<'_>,
         kind: (u8, u8),
     ) -> Result<(), IndexError> {
-        self.checked(newer_records::add(&self.transaction, segment, frame, kind))
+        self.checked(newer_records::add(&self.transaction, segment, frame, kind, self.noted_at))
     }
 
     /// Takes records of that kind and version out of those that wait, by [`newer_records::take`].
@@ -272,7 +281,7 @@ impl<'c> Batch<'c> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT (segment, offset) DO NOTHING",
             )?
-            .execute(params![segment.0, offset, bytes, sequence, reason, payload, now_ms()])
+            .execute(params![segment.0, offset, bytes, sequence, reason, payload, self.noted_at])
             .map(|_| ())
     }
 

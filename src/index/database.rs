@@ -11,13 +11,16 @@ use super::expiry::Expiry;
 use super::migration::Schema;
 use super::name_numbers::NameNumbers;
 use super::newer_records::{self, NewerKind};
+use super::remembered_limits;
 use super::row_retention::RowRetention;
 use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
 use crate::ground::config::Config;
-use crate::ground::database_version::{DatabaseVersion, WritePermit};
+use crate::ground::database_version::{DatabaseVersion, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
+use crate::ground::limits::{Limit, Limits};
 use crate::ground::position::WriterId;
 use crate::ground::sabotage::{self, Spot};
+use crate::segment::log_owners::LogOwners;
 use rusqlite::Connection;
 use rusqlite::ffi;
 use std::fs::{File, OpenOptions};
@@ -42,6 +45,10 @@ pub(crate) struct Index {
     permit: WritePermit,
     pub(super) names: NameNumbers,
     pub(super) expiry: Expiry,
+    /// What the store keeps, and for how long.
+    limits: Limits,
+    /// What people are told of limits that the database does not remember any more.
+    limits_advice: Option<String>,
     pub(super) ages: Ages,
     /// Whether a sync of SQLite's WAL may have failed since the WAL was last copied whole into the database: in this
     /// process, or in the process that left the WAL behind.
@@ -49,23 +56,40 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the database in the store's directory, creating it and bringing it up to date.
-    pub(crate) fn open(config: &Config) -> Result<Self, OpenError> {
-        Self::open_as(config, RowRetention::new(config).is_limited())
+    /// Opens the database in the store's directory, creating it and bringing it up to date. `owners` are those of the log
+    /// beside it.
+    ///
+    /// # Errors
+    /// [`OpenError`]. A database that does not belong to the log is as it was then.
+    pub(crate) fn open(config: &Config, owners: &LogOwners) -> Result<Self, OpenError> {
+        Self::open_as(config, owners, RowRetention::new(&config.limits()).is_limited())
     }
 
     /// The same. If it has to be created, it `shrinks` when rows go, or keeps their room for others.
-    pub(crate) fn open_as(config: &Config, shrinks: bool) -> Result<Self, OpenError> {
-        Self::open_at(config, shrinks, &Schema::THIS_BUILD)
+    pub(crate) fn open_as(config: &Config, owners: &LogOwners, shrinks: bool) -> Result<Self, OpenError> {
+        Self::open_at(config, owners, shrinks, &Schema::THIS_BUILD)
     }
 
     /// The same, with the tables of that schema.
-    pub(super) fn open_at(config: &Config, shrinks: bool, schema: &Schema) -> Result<Self, OpenError> {
+    pub(super) fn open_at(
+        config: &Config,
+        owners: &LogOwners,
+        shrinks: bool,
+        schema: &Schema,
+    ) -> Result<Self, OpenError> {
         let path = config.dir.join(DATABASE_NAME);
+        if path.symlink_metadata().is_err() {
+            owners.owner(&config.dir, None)?;
+        }
         create_private_file(&path)?;
         let mut index = Self::connect(&path, shrinks, schema)?;
+        let folded = match index.permit.preparation() {
+            Preparation::Create => None,
+            Preparation::Migrate | Preparation::Nothing => index.checkpoint()?,
+        };
+        owners.owner(&config.dir, folded.map(|(writer_id, _)| writer_id))?;
         schema.prepare(&mut index.connection, &path, index.permit)?;
-        index.set_idle(config.session_idle_ms)?;
+        index.remember_limits(config)?;
         index.expiry = index.checked(Expiry::read(&index.connection))?;
         Ok(index)
     }
@@ -86,22 +110,38 @@ impl Index {
         let copier = WalCopier::new(path, Arc::clone(&wal_in_doubt));
         copier.copy_when_long(&mut connection).map_err(at_path)?;
         let (names, expiry, ages) = (NameNumbers::default(), Expiry::default(), Ages::default());
-        Ok(Self { copier, connection, path: path.to_owned(), permit, names, expiry, ages, wal_in_doubt })
+        // Nothing goes by limits that are not read yet.
+        let (limits, limits_advice) = (Limits::of(Limit::unlimited), None);
+        let path = path.to_owned();
+        Ok(Self { copier, connection, path, permit, names, expiry, ages, limits, limits_advice, wal_in_doubt })
     }
 
-    pub(super) fn set_idle(&self, idle_ms: Option<u64>) -> Result<(), IndexError> {
-        let Some(idle_ms) = idle_ms else { return Ok(()) };
-        // Nothing is written where nothing changes, so that a busy database does not keep a store from opening.
-        let sql = "UPDATE meta SET value = ?1 WHERE key = 'session_idle_ms'";
-        let stored: String = self.checked(self.connection.query_row(
-            "SELECT value FROM meta WHERE key = 'session_idle_ms'",
-            [],
-            |row| row.get(0),
-        ))?;
-        if stored == idle_ms.to_string() {
-            return Ok(());
-        }
-        self.checked(self.connection.execute(sql, [idle_ms.to_string()])).map(|_| ())
+    /// Remembers what the configuration says of the store's limits; what it does not say stays as it was last told.
+    pub(super) fn remember_limits(&mut self, config: &Config) -> Result<(), IndexError> {
+        let remembered = self.checked(remembered_limits::remember(&self.connection, config))?;
+        self.limits = config.limits_over(|limit| remembered.value(limit));
+        self.limits_advice = remembered.advice();
+        Ok(())
+    }
+
+    /// What the store keeps, and for how long.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What people are told of limits that the database does not remember any more.
+    pub(crate) fn limits_advice(&self) -> Option<&str> {
+        self.limits_advice.as_deref()
+    }
+
+    /// Whatever the store was told, nothing of the log is let go as long as this process has it open.
+    pub(crate) fn keep_log(&mut self) {
+        (self.limits.keep_segments_bytes, self.limits.keep_segments_age_ms) = (None, None);
+    }
+
+    /// Since when requests are kept: what is from before is expired. `i64::MIN` if nothing ever expired.
+    pub(crate) fn kept_since(&self) -> i64 {
+        self.expiry.kept_since
     }
 
     /// Whose log is folded here, and how far; `None` before the first commit.

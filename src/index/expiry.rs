@@ -46,8 +46,8 @@ pub(super) struct Expiry {
     pub(super) stage: Stage,
     pub(super) step_size: StepSize,
     pub(super) looked_at: Option<Instant>,
-    /// The quarantine table keeps its rows of this segment and later ones: the log may still have those segments, and
-    /// retiring asks which of them are damaged.
+    /// The quarantine table keeps its rows of damage in this segment and later ones: the log may still have those segments,
+    /// and retiring asks which of them are damaged.
     pub(super) oldest_segment: SegmentId,
 }
 
@@ -152,7 +152,8 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
         Stage::Quarantine { after } => match last_row_of_step(&transaction, "quarantine", after)? {
             None => Stage::NewerRecords,
             Some(last) => {
-                let sql = "DELETE FROM quarantine WHERE id > ?1 AND id <= ?2 AND noted_at < ?3 AND segment < ?4";
+                let sql = "DELETE FROM quarantine WHERE id > ?1 AND id <= ?2 AND noted_at < ?3
+                           AND (segment < ?4 OR sequence IS NOT NULL)";
                 transaction.prepare_cached(sql)?.execute(params![after, last, kept_since, oldest_segment.0])?;
                 Stage::Quarantine { after: last }
             }

@@ -102,8 +102,14 @@ impl fmt::Display for ExpiryPlan {
 }
 
 /// Since when requests are kept, in Unix milliseconds; `None`: nothing ever expired.
-pub(super) fn kept_since(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+pub(crate) fn kept_since(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     connection.query_row("SELECT kept_since FROM retention WHERE id = 1", [], |row| row.get(0)).optional()
+}
+
+/// Since when requests are kept, and how many came too late for that; `None`: nothing ever expired.
+pub(crate) fn expired(connection: &Connection) -> rusqlite::Result<Option<(i64, u64)>> {
+    let sql = "SELECT kept_since, late_requests FROM retention WHERE id = 1";
+    connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
 /// The state of the database that retention asks for. `kept_since` says since when requests are kept now.
@@ -149,7 +155,7 @@ fn count(connection: &Connection, kept_since: i64, oldest_segment: SegmentId) ->
         let of_level = params![level.number(), level.start_of(kept_since)];
         rollups += connection.query_row(sql, of_level, |row| row.get::<_, u64>(0))?;
     }
-    let quarantine = "SELECT count(*) FROM quarantine WHERE noted_at < ?1 AND segment < ?2";
+    let quarantine = "SELECT count(*) FROM quarantine WHERE noted_at < ?1 AND (segment < ?2 OR sequence IS NOT NULL)";
     let in_quarantine = connection.query_row(quarantine, params![kept_since, oldest_segment.0], |row| row.get(0))?;
     let rows = [
         ("rollups", rollups),

@@ -79,7 +79,7 @@ impl Index {
     }
 
     /// Removes all that an expiry under way still has to remove.
-    pub(super) fn finish_expiring(&mut self) -> Result<(), IndexError> {
+    pub(crate) fn finish_expiring(&mut self) -> Result<(), IndexError> {
         let unlimited = RowRetention::UNLIMITED;
         while self.expiry.stage != Stage::Look {
             self.step(&unlimited)?;
@@ -96,8 +96,8 @@ impl Index {
         self.begin_expiring(cut.kept_since).map(|()| true)
     }
 
-    /// From now on, requests from before `kept_since` (Unix milliseconds) are expired.
-    pub(super) fn begin_expiring(&mut self, kept_since: i64) -> Result<(), IndexError> {
+    /// From now on, requests from before `kept_since` (Unix milliseconds) are expired, and are not folded any more.
+    pub(crate) fn begin_expiring(&mut self, kept_since: i64) -> Result<(), IndexError> {
         let sql = "INSERT INTO retention (id, kept_since, late_requests) VALUES (1, ?1, 0)
                    ON CONFLICT (id) DO UPDATE SET kept_since = ?1";
         self.checked(self.connection.execute(sql, [kept_since]))?;

@@ -16,6 +16,7 @@ use super::sqlite_wal::BUSY_TIMEOUT;
 use crate::ground::clock::now_ms;
 use crate::ground::database_version::{KnownVersions, OLDEST_READER_KEY, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError};
+use crate::ground::limits::Limit;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -112,8 +113,9 @@ impl Schema {
     fn create(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(self.sql)?;
-        for (key, value) in [("created_at", now_ms().to_string()), ("session_idle_ms", "0".to_owned())] {
-            set_meta(&transaction, key, &value)?;
+        set_meta(&transaction, "created_at", &now_ms().to_string())?;
+        for limit in Limit::EACH {
+            set_meta(&transaction, limit.key(), &limit.of_a_new_store().to_string())?;
         }
         self.finish(transaction)
     }

@@ -20,6 +20,7 @@ pub(crate) mod migration;
 mod name_numbers;
 pub(crate) mod newer_records;
 pub(crate) mod rebuild;
+pub(crate) mod remembered_limits;
 mod request_columns;
 pub(crate) mod request_rows;
 mod rollup_table;

@@ -8,7 +8,6 @@
 //! records the whole log; a segment that is damaged or superseded could not go either; and the checkpoint, one number,
 //! would have to say for each record whether it is folded.
 
-use crate::ground::clock::now_ms;
 use crate::ground::position::{Offset, SegmentId, Sequence};
 use crate::segment::reader::FrameAt;
 use rusqlite::{Connection, params};
@@ -27,6 +26,8 @@ pub(crate) struct NewerRecord {
     pub(crate) sequence: Sequence,
     pub(crate) segment: SegmentId,
     pub(crate) offset: Offset,
+    /// By when it was recorded: Unix time in milliseconds, UTC.
+    pub(crate) noted_at: i64,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -46,19 +47,20 @@ pub(super) fn kinds(connection: &Connection) -> rusqlite::Result<Vec<NewerKind>>
         .collect()
 }
 
-/// Adds a record of that kind and version.
+/// Adds a record of that kind and version, which was recorded by `noted_at` (Unix milliseconds).
 pub(super) fn add(
     connection: &Connection,
     segment: SegmentId,
     frame: &FrameAt<'_>,
     (kind, version): (u8, u8),
+    noted_at: i64,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO newer_records (sequence, segment, offset, kind, version, noted_at, payload)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .execute(params![frame.sequence.0, segment.0, frame.offset.0, kind, version, now_ms(), frame.payload])
+        .execute(params![frame.sequence.0, segment.0, frame.offset.0, kind, version, noted_at, frame.payload])
         .map(|_| ())
 }
 
@@ -85,14 +87,15 @@ pub(super) fn take(
     drop(rows);
     let Some(last) = last else { return Ok(Vec::new()) };
     let delete = "DELETE FROM newer_records WHERE kind = ?1 AND version = ?2 AND sequence <= ?3
-                  RETURNING sequence, segment, offset, payload";
+                  RETURNING sequence, segment, offset, noted_at, payload";
     let mut statement = connection.prepare_cached(delete)?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok(NewerRecord {
             sequence: Sequence(row.get(0)?),
             segment: SegmentId(row.get(1)?),
             offset: Offset(row.get(2)?),
-            payload: row.get(3)?,
+            noted_at: row.get(3)?,
+            payload: row.get(4)?,
         })
     };
     statement.query_map(params![kind, version, last], read)?.collect()

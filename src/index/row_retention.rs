@@ -2,7 +2,7 @@
 
 use super::age_clock::HeldBack;
 use crate::fold::rollup::Level;
-use crate::ground::config::Config;
+use crate::ground::limits::Limits;
 
 /// How long requests are kept in the database, and how large it may grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +70,9 @@ pub(crate) struct ExpiryCut {
 /// The limit by which requests expire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CutReason {
-    /// [`Config::keep_rows_age_ms`].
+    /// [`Limits::keep_rows_age_ms`].
     Age,
-    /// [`Config::database_limit`].
+    /// [`Limits::database_bytes_max`].
     Size,
     /// None: somebody set the clock back, to before what is kept.
     Clock,
@@ -91,8 +91,8 @@ impl RowRetention {
     /// Everything is kept.
     pub(crate) const UNLIMITED: Self = Self { age_max_ms: None, bytes_max: None };
 
-    pub(crate) fn new(config: &Config) -> Self {
-        Self { age_max_ms: config.keep_rows_age_ms, bytes_max: config.database_limit() }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { age_max_ms: limits.keep_rows_age_ms, bytes_max: limits.database_bytes_max }
     }
 
     /// Whether there is any limit.

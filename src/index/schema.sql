@@ -252,7 +252,7 @@ CREATE TABLE newer_records (
     offset   INTEGER NOT NULL,
     kind     INTEGER NOT NULL,
     version  INTEGER NOT NULL,
-    noted_at INTEGER NOT NULL,              -- when the folder came upon it
+    noted_at INTEGER NOT NULL,              -- by when it was recorded, as far as that is known
     payload  BLOB    NOT NULL               -- the record as it stands in the log
 ) STRICT;
 CREATE INDEX newer_records_by_kind ON newer_records (kind, version);
@@ -266,7 +266,7 @@ CREATE TABLE quarantine (
     bytes    INTEGER NOT NULL,
     sequence INTEGER,                       -- NULL for damaged bytes
     reason   TEXT    NOT NULL,
-    noted_at INTEGER NOT NULL,              -- when the folder came upon it
+    noted_at INTEGER NOT NULL,              -- by when it was recorded, as far as that is known
     payload  BLOB,                          -- the record as it stands in the log; NULL for damaged bytes
     UNIQUE (segment, offset)
 ) STRICT;

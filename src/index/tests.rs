@@ -28,6 +28,7 @@ use crate::index::database::{DATABASE_NAME, Index, shrinks};
 use crate::index::rebuild::RebuildReport;
 use crate::query::{Query, RequestFilter};
 use crate::record::record::Record;
+use crate::segment::log_owners::LogOwners;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -131,7 +132,7 @@ impl Fixture {
 
     fn reopen(&mut self) {
         self.index = None;
-        let index = Index::open(&Config::new(self.dir.path())).unwrap();
+        let index = Index::open(&Config::new(self.dir.path()), &LogOwners::default()).unwrap();
         // The tests cut no power; not waiting for the disk makes room for more cases.
         index.connection.pragma_update(None, "synchronous", "OFF").unwrap();
         self.index = Some(index);
@@ -577,9 +578,12 @@ fn an_idle_session_counts_as_ended_only_where_the_store_was_told_so() {
     let ended = "SELECT session_id, ended_at FROM sessions ORDER BY session_id";
     let row = |id: &str, ended: Value| vec![Value::Text(id.into()), ended];
     assert_eq!(fixture.rows(ended), [row("new", Value::Null), row("old", Value::Null)]);
-    fixture.index().set_idle(Some(30_000)).unwrap();
+    let mut told = Config::new(fixture.dir.path());
+    told.session_idle_ms = Some(30_000);
+    fixture.index().remember_limits(&told).unwrap();
     assert_eq!(fixture.rows(ended), [row("new", Value::Null), row("old", Value::Integer(now - 60_000))]);
-    fixture.index().set_idle(None).unwrap();
+    told.session_idle_ms = None;
+    fixture.index().remember_limits(&told).unwrap();
     assert_eq!(fixture.rows(ended)[1], row("old", Value::Integer(now - 60_000)), "absent must change nothing");
 }
 
@@ -588,7 +592,7 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
     let mut fixture = Fixture::new();
     fixture.index().connection.pragma_update(None, "user_version", DATABASE_VERSION + 1).unwrap();
     fixture.index = None;
-    let error = Index::open(&Config::new(fixture.dir.path())).unwrap_err();
+    let error = Index::open(&Config::new(fixture.dir.path()), &LogOwners::default()).unwrap_err();
     let is_newer = matches!(error, OpenError::Index(IndexError::UnsupportedVersion { found, supported, .. })
         if (found, supported) == (DATABASE_VERSION + 1, DATABASE_VERSION));
     assert!(is_newer, "{error}");
@@ -631,7 +635,7 @@ fn opening_a_store_leaves_the_locks_of_other_connections_in_this_process_alone()
 fn a_database_that_is_a_link_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/dev/null", dir.path().join(DATABASE_NAME)).unwrap();
-    let error = Index::open(&Config::new(dir.path())).unwrap_err();
+    let error = Index::open(&Config::new(dir.path()), &LogOwners::default()).unwrap_err();
     assert!(matches!(error, OpenError::Unsafe { found: "a symbolic link", .. }), "{error}");
 }
 
@@ -686,7 +690,7 @@ fn whether_a_database_shrinks_is_told_from_its_file_also_while_all_else_is_in_th
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join(DATABASE_NAME);
         assert!(!shrinks(&database), "there is none");
-        let _index = Index::open_as(&Config::new(dir.path()), shrinks_as_created).unwrap();
+        let _index = Index::open_as(&Config::new(dir.path()), &LogOwners::default(), shrinks_as_created).unwrap();
         let copy = dir.path().join("copy");
         std::fs::copy(&database, &copy).unwrap();
         assert_eq!(shrinks(&copy), shrinks_as_created);
@@ -710,7 +714,7 @@ fn what_a_dead_process_left_in_sqlites_wal_is_in_the_database_before_it_counts_a
         database.query_row("SELECT count(*) FROM sessions", [], |row| row.get::<_, i64>(0))
     };
     let left = copy(fixture.dir.path(), &["store.db", "store.db-wal"]);
-    let index = Index::open(&Config::new(left.path())).unwrap();
+    let index = Index::open(&Config::new(left.path()), &LogOwners::default()).unwrap();
     // A sync of the WAL that failed there leaves no trace here, and another one succeeds with nothing to do.
     index.make_durable().unwrap();
     assert_eq!(sessions(copy(left.path(), &["store.db"]).path()), Ok(1), "without the WAL");

@@ -15,6 +15,7 @@
 //! ```
 
 pub(crate) mod arrivals;
+pub(crate) mod aside;
 mod cells;
 pub(crate) mod clock_steps;
 mod conditions;

@@ -25,7 +25,7 @@ pub struct SessionRow {
     pub last_seen_at: i64,
     /// When it ended: closed, or silent for so long that it counts as ended. `None` while it is open.
     pub ended_at: Option<i64>,
-    /// When it was closed. `None` for a session that just fell silent.
+    /// When it was closed. `None` for a session that just fell silent, or that spoke again after its last close.
     pub closed_at: Option<i64>,
     /// `clientInfo.name`.
     pub client_name: Option<String>,

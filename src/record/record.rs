@@ -176,6 +176,20 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// When it happened: Unix time in milliseconds, UTC. Of what took time, the end.
+    pub const fn happened_at(&self) -> i64 {
+        match self {
+            Self::Request(request) => request.ts,
+            Self::Session(session) => session.started_at,
+            Self::SessionClosed(closed) => closed.ended_at,
+            Self::SchemaVersion(version) => version.ts,
+            Self::Gap(gap) => gap.to_ts,
+            // One of the two is wrong, and nobody knows which.
+            Self::ClockStep(step) if step.from_ts > step.to_ts => step.from_ts,
+            Self::ClockStep(step) => step.to_ts,
+        }
+    }
+
     /// Appends the record's bytes to `payload`.
     pub fn encode(&self, payload: &mut Vec<u8>) {
         payload.extend_from_slice(&[self.kind().number(), self.kind().version()]);

@@ -2,8 +2,8 @@
 //!
 //! Writing: `file` maps memory, or writes where `filesystem` says that mapping is not safe; `writer` appends to it;
 //! `syncer` forces it to the disk; `segment_progress` is what these and the compactor share. Reading: `reader`, by
-//! plain reads through `buffered_file`. Opening: `recovery` mends what a crash left; `survey` looks at the headers,
-//! `found_file` and `segment_state` at the rest, `number_range` and `reading_plan` tell what is read from where,
+//! plain reads through `buffered_file`. Opening: `survey` looks at the headers, `log_owners` says whose log that is,
+//! `recovery` mends what a crash left; `found_file` and `segment_state` at the rest, `number_range` and `reading_plan` tell what is read from where,
 //! `verdict` what becomes of each file; `quarantine` keeps what is damaged. `directory` names the files, `format` has
 //! the bytes, `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
 
@@ -13,6 +13,7 @@ pub(crate) mod file;
 mod filesystem;
 pub mod format;
 mod found_file;
+pub(crate) mod log_owners;
 pub(crate) mod log_view;
 mod number_range;
 pub(crate) mod quarantine;

@@ -76,16 +76,17 @@ pub(crate) fn move_aside(path: &Path, quarantine_dir: &Path, note: &Note) -> Res
     Ok(to)
 }
 
-/// Moves segments out of the quarantine and back into the log: those whose header can be read and is of the log's store
-/// (or, if the log is empty, of the store whose segment is the newest there), so that what is intact in them can be
-/// folded anew. Their notes stay, and are written anew when the files come back. Returns how many there are.
+/// Moves segments out of the quarantine and back into the log: those whose header can be read and is of the store
+/// `owner` (or, if nothing says whose log it is, of the store whose segment is the newest there), so that what is intact
+/// in them can be folded anew. Their notes stay, and are written anew when the files come back. Returns how many there
+/// are.
 ///
 /// # Errors
-/// A file can't be moved, or the log not listed; each file is then where it was.
-pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path) -> Result<u64, PathError> {
+/// A file can't be moved; it is then where it was.
+pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path, owner: Option<WriterId>) -> Result<u64, PathError> {
     let mut aside = with_sound_header(quarantine_dir).unwrap_or_default();
-    let writer_id = newest_writer(&with_sound_header(wal_dir)?).or_else(|| newest_writer(&aside));
-    aside.retain(|(_, header)| Some(header.writer_id) == writer_id);
+    let owner = owner.or_else(|| newest_writer(&aside));
+    aside.retain(|(_, header)| Some(header.writer_id) == owner);
     let mut count = 0;
     for (from, header) in aside {
         let to = wal_dir.join(file_name(header.segment_id));
@@ -112,7 +113,6 @@ fn with_sound_header(dir: &Path) -> Result<Vec<(PathBuf, SegmentHeader)>, PathEr
 }
 
 fn newest_writer(segments: &[(PathBuf, SegmentHeader)]) -> Option<WriterId> {
-    // As recovery decides it.
     let newest = segments.iter().max_by_key(|(_, header)| (header.created_at, header.segment_id))?;
     Some(newest.1.writer_id)
 }
@@ -125,7 +125,8 @@ fn free_name(path: &Path, quarantine_dir: &Path) -> PathBuf {
     free.next().unwrap_or_else(|| quarantine_dir.join(&*name))
 }
 
-fn note_path(segment: &Path) -> PathBuf {
+/// Where the note about a file in the quarantine is.
+pub(crate) fn note_path(segment: &Path) -> PathBuf {
     let mut name = segment.as_os_str().to_owned();
     name.push(".");
     name.push(NOTE_EXTENSION);
@@ -142,6 +143,32 @@ fn write_note(path: &Path, note: &Note) -> Result<(), PathError> {
     text.push(b'\n');
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).at("create", path)?;
     file.write_all(&text).and_then(|()| file.sync_all()).at("write", path)
+}
+
+/// A segment's file in the quarantine.
+#[derive(Clone, Debug)]
+pub(crate) struct QuarantinedSegment {
+    pub(crate) path: PathBuf,
+    /// What is known about it, if its note is there and sound.
+    pub(crate) note: Option<Note>,
+}
+
+/// The segments in the quarantine, by name. None if there is no quarantine, or it can't be read.
+pub(crate) fn segments(quarantine_dir: &Path) -> Vec<QuarantinedSegment> {
+    let Ok(entries) = std::fs::read_dir(quarantine_dir) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut paths: Vec<_> = paths.filter(|path| segment_named(path).is_some()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| QuarantinedSegment { note: read_note(&note_path(&path)), path }).collect()
+}
+
+/// The notes whose segments are not there, by name: a crash left them, or somebody took the segment away.
+pub(crate) fn notes_alone(quarantine_dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(quarantine_dir).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.retain(|path| segment_of(path).is_some() && path.with_extension("").symlink_metadata().is_err());
+    paths.sort();
+    paths
 }
 
 /// The notes in the quarantine. What is no note, or can't be read, is passed over: nothing depends on it but numbers
@@ -161,9 +188,17 @@ fn is_note(path: &Path) -> bool {
 /// The segment that a note's name gives: a segment's name, perhaps with a count behind it, and a note's ending.
 fn segment_of(path: &Path) -> Option<SegmentId> {
     path.extension().filter(|extension| *extension == NOTE_EXTENSION)?;
-    let segment = path.with_extension("");
-    let name = segment.file_name()?.to_str()?;
-    parse_file_name(name).or_else(|| parse_file_name(name.rsplit_once('.')?.0))
+    segment_named(&path.with_extension(""))
+}
+
+/// The segment that a file's name gives: a segment's name, perhaps with a count behind it.
+fn segment_named(path: &Path) -> Option<SegmentId> {
+    let name = path.file_name()?.to_str()?;
+    let counted = |name: &str| {
+        let (segment, count) = name.rsplit_once('.')?;
+        count.parse::<u32>().ok().and_then(|_| parse_file_name(segment))
+    };
+    parse_file_name(name).or_else(|| counted(name))
 }
 
 fn read_note(path: &Path) -> Option<Note> {

@@ -66,14 +66,13 @@ pub(crate) enum Repair {
     Quarantined { from: PathBuf, to: PathBuf, reason: String },
 }
 
-/// Makes the log whole. `folded` is what the database knows: whose log it is, and the last number that is folded.
+/// Makes the log whole. `writer_id` is whose log it is, and `folded` the last number in the database: 0 for none.
 pub(crate) fn recover(
     survey: Survey,
     quarantine_dir: &Path,
-    folded: Option<(WriterId, Sequence)>,
+    writer_id: Option<WriterId>,
+    folded: Sequence,
 ) -> Result<RecoveredLog, OpenError> {
-    let writer_id = folded.map(|(writer_id, _)| writer_id).or_else(|| survey.writer_id());
-    let folded = folded.map_or(Sequence(0), |(_, sequence)| sequence);
     let Survey { wal_dir, files } = survey;
     let look = |(file, header)| FoundFile::new(file, header, writer_id);
     let files = files.into_iter().map(look).collect::<Result<Vec<_>, _>>()?;

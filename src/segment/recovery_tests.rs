@@ -42,7 +42,9 @@ impl Fixture {
 
     fn recover_after(&self, folded: Option<(WriterId, Sequence)>) -> RecoveredLog {
         let survey = Survey::of(&self.wal()).unwrap();
-        recover(survey, &self.dir.path().join("quarantine"), folded).unwrap()
+        let writer_id = folded.map(|(writer_id, _)| writer_id).or(survey.owners().only());
+        let folded = folded.map_or(Sequence(0), |(_, sequence)| sequence);
+        recover(survey, &self.dir.path().join("quarantine"), writer_id, folded).unwrap()
     }
 
     /// A segment that holds these numbers, as a killed writer leaves it.
@@ -319,16 +321,18 @@ fn a_renamed_segment_is_moved_aside_and_its_numbers_stay_taken() {
 }
 
 #[test]
-fn without_a_database_the_newest_segment_tells_whose_log_it_is() {
+fn without_a_database_its_segments_tell_whose_log_it_is_if_they_agree() {
     let fixture = Fixture::new();
-    let (mut foreign, _syncer) = fixture.segment(1, 1, WriterId([9; 16]));
-    foreign.append(b"theirs").unwrap();
     fixture.holding(2, 8..=9);
     fixture.holding(3, 10..=12);
-    let recovered = fixture.recover();
+    assert_eq!(Survey::of(&fixture.wal()).unwrap().owners().only(), Some(WRITER));
+    let (mut foreign, _syncer) = fixture.segment(4, 1, WriterId([9; 16]));
+    foreign.append(b"theirs").unwrap();
+    assert_eq!(Survey::of(&fixture.wal()).unwrap().owners().only(), None);
+    let recovered = fixture.recover_after(Some((WRITER, Sequence(0))));
     assert_eq!((recovered.writer_id, recovered.last_sequence), (Some(WRITER), Sequence(12)));
     assert_eq!(recovered.segments.len(), 2);
-    assert!(fixture.dir.path().join("quarantine/000000000001.seg").exists());
+    assert!(fixture.dir.path().join("quarantine/000000000004.seg").exists());
 }
 
 #[test]

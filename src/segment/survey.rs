@@ -5,10 +5,10 @@
 
 use super::directory::{self, SegmentFile};
 use super::format::SegmentHeader;
+use super::log_owners::LogOwners;
 use super::reader::SegmentReader;
 use super::verdict::NUMBER_MAX;
 use crate::ground::error::SegmentError;
-use crate::ground::position::WriterId;
 use std::path::{Path, PathBuf};
 
 /// The files, by ascending id. A survey keeps no file open: a log may have more segments than a process may have files.
@@ -43,15 +43,18 @@ impl Survey {
         Ok(Self { wal_dir: wal_dir.to_owned(), files })
     }
 
-    /// Whose log it is by what its newest segment says; `None` if there is no segment. The newest, because a log always
-    /// keeps that one: an older one may be another store's that came back from somewhere, and would have the whole log
-    /// moved aside.
-    pub(super) fn writer_id(&self) -> Option<WriterId> {
-        let headers = self.files.iter().filter_map(|(file, found)| match found {
-            HeaderFound::Intact(header) if header.segment_id == file.id && is_reachable(header) => Some(header),
-            _ => None,
-        });
-        headers.max_by_key(|header| (header.created_at, header.segment_id)).map(|header| header.writer_id)
+    /// Whose log it is by what its segments say.
+    pub(crate) fn owners(&self) -> LogOwners {
+        let mut owners = LogOwners::default();
+        for (file, found) in &self.files {
+            if let HeaderFound::Intact(header) = found
+                && header.segment_id == file.id
+                && is_reachable(header)
+            {
+                owners.add(header.writer_id);
+            }
+        }
+        owners
     }
 }
 

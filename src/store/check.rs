@@ -4,17 +4,23 @@
 //! and takes no lock.
 
 use super::check_log::LogState;
+use super::check_quarantine;
 use super::finding::{Finding, Severity};
 use super::writer_lock;
-use crate::ground::error::{AtPath, IndexError, PathError};
+use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
+use crate::ground::limits::Limits;
 use crate::ground::machine_clock::{MachineClock, Moment};
-use crate::index::age_table;
+use crate::ground::position::{Sequence, WriterId};
+use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::database::DATABASE_NAME;
 use crate::index::migration::is_copy;
+use crate::index::{age_table, remembered_limits};
 use crate::query::clock_steps::ClockStepTotals;
 use crate::query::database::Query;
 use crate::query::filter::TimeRange;
 use crate::query::totals::Totals;
+use crate::segment::log_owners::LogOwners;
+use crate::segment::survey::Survey;
 use serde::Serialize;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -46,6 +52,8 @@ pub struct CheckReport {
     pub quarantined: Option<i64>,
     /// Records of a newer mcplog that wait for one that knows them: in the database, and in the log beyond what is folded.
     pub newer_records: Option<i64>,
+    /// What the store keeps, and for how long, as it was last told; `None` where the database can't be read.
+    pub limits: Option<Limits>,
     /// How many times the clock was set by more than a minute.
     pub clock_steps: Option<i64>,
     /// How far the clock is ahead of the time by which things expire, in milliseconds; behind, if negative. `None`: they
@@ -101,16 +109,27 @@ pub(super) fn check_at(
     // The database before the log: what is folded meanwhile was in the log that is read now.
     let database = check_database(dir, quick, now, &mut findings);
     let in_use = writer_lock::is_held(dir);
-    let folded =
-        database.as_ref().map_or(0, |found| found.totals.checkpoint.map_or(0, |checkpoint| checkpoint.sequence));
-    let log = LogState::read(&wal_dir, in_use, u64::try_from(folded).unwrap_or(0), &mut findings, &mut |done| {
+    let folded = database.as_ref().and_then(|found| found.folded);
+    // A segment that can't be read is a finding of the log.
+    let owners = Survey::of(&wal_dir).map(|survey| survey.owners()).unwrap_or_default();
+    let found_before = findings.len();
+    let owner = find_owner(dir, &owners, folded.map(|(writer_id, _)| writer_id), &mut findings);
+    let can_be_opened = findings.len() == found_before;
+    let folded = folded.filter(|(writer_id, _)| Some(*writer_id) == owner).map_or(Sequence(0), |(_, at)| at.sequence);
+    let log = LogState::read(&wal_dir, in_use, owner, folded, &mut findings, &mut |done| {
         progress(CheckProgress { part: CheckedPart::Log, log_done: done });
     })?;
+    if log.unfolded_records > 0 && !in_use && can_be_opened {
+        let (records, s) = (log.unfolded_records, if log.unfolded_records == 1 { "" } else { "s" });
+        let text = format!("{records} record{s} not folded yet; the next one who opens the store folds them");
+        findings.push(Finding { severity: Severity::Unfinished, path: wal_dir.clone(), offset: None, text });
+    }
     let unfolded_newer = i64::try_from(log.unfolded_newer_records).unwrap_or(i64::MAX);
     let newer_records = database.as_ref().map(|found| found.totals.newer_records.saturating_add(unfolded_newer));
     find_newer(dir, newer_records.unwrap_or(unfolded_newer), &mut findings);
     find_copies(dir, &mut findings)?;
     let quarantine_dir = dir.join("quarantine");
+    check_quarantine::find_unfolded(&quarantine_dir, owner, &mut findings);
     let quarantine_files = std::fs::read_dir(&quarantine_dir).map_or(0, |entries| entries.count() as u64);
     let totals = database.as_ref().map(|found| &found.totals);
     Ok(CheckReport {
@@ -125,6 +144,7 @@ pub(super) fn check_at(
         dropped_events: totals.map(|totals| totals.dropped),
         quarantined: totals.map(|totals| totals.quarantined),
         newer_records,
+        limits: database.as_ref().map(|found| found.limits),
         clock_steps: database.as_ref().map(|found| found.clock_steps.steps),
         clock_ahead_ms: database.as_ref().and_then(|found| found.clock_ahead_ms),
         quarantine_files,
@@ -133,9 +153,27 @@ pub(super) fn check_at(
     })
 }
 
-/// What the database says of itself and of the clock.
+/// Whose log it is, if anything says so. A database of another store, and a log of two, is a finding.
+fn find_owner(
+    dir: &Path,
+    owners: &LogOwners,
+    database: Option<WriterId>,
+    findings: &mut Vec<Finding>,
+) -> Option<WriterId> {
+    owners.owner(dir, database).unwrap_or_else(|error| {
+        let name = if matches!(error, OpenError::ForeignDatabase { .. }) { DATABASE_NAME } else { "wal" };
+        let (path, text) = (dir.join(name), error.to_string());
+        findings.push(Finding { severity: Severity::Damaged, path, offset: None, text });
+        owners.only()
+    })
+}
+
+/// What the database says of itself, of the log, of what is kept and of the clock.
 struct FoundDatabase {
     totals: Totals,
+    /// Whose log is folded, and how far.
+    folded: Option<(WriterId, Checkpoint)>,
+    limits: Limits,
     clock_steps: ClockStepTotals,
     clock_ahead_ms: Option<i64>,
 }
@@ -174,14 +212,17 @@ fn check_database(dir: &Path, quick: bool, now: Moment, findings: &mut Vec<Findi
     let read = || -> Result<_, IndexError> {
         let clock_steps = query.clock_step_totals(TimeRange::default())?;
         let held_back = query.read_with(|connection| age_table::held_back(connection, now))?;
-        Ok((query.totals()?, clock_steps, held_back))
+        let remembered = query.read_with(remembered_limits::read)?;
+        let (limits, folded) = (remembered.limits(), query.read_with(checkpoint::read)?);
+        let clock_ahead_ms = held_back.map(|held_back| held_back.ahead_ms);
+        let found = FoundDatabase { totals: query.totals()?, folded, limits, clock_steps, clock_ahead_ms };
+        Ok((found, held_back, remembered.advice()))
     };
-    let (totals, clock_steps, held_back) =
-        read().inspect_err(|error| find(Severity::Damaged, error.to_string())).ok()?;
-    if let Some(held_back) = held_back {
-        find(Severity::Unfinished, held_back.to_string());
+    let (found, held_back, advice) = read().inspect_err(|error| find(Severity::Damaged, error.to_string())).ok()?;
+    for text in advice.into_iter().chain(held_back.map(|held_back| held_back.to_string())) {
+        find(Severity::Unfinished, text);
     }
-    Some(FoundDatabase { totals, clock_steps, clock_ahead_ms: held_back.map(|held_back| held_back.ahead_ms) })
+    Some(found)
 }
 
 /// Says how many records wait for a newer build. That is nothing wrong with the store.
@@ -195,15 +236,16 @@ fn find_newer(dir: &Path, records: i64, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Names copies of the database that were made before it was brought up to date. Nobody deletes them but people.
+/// Names copies of the database that were made before it was brought up to date. People delete them, or the store does once all is
+/// expired in them.
 fn find_copies(dir: &Path, findings: &mut Vec<Finding>) -> Result<(), PathError> {
     let database = dir.join(DATABASE_NAME);
     for entry in std::fs::read_dir(dir).at("read directory", dir)? {
         let path = entry.at("read directory", dir)?.path();
         if is_copy(&path, &database) {
             let text =
-                "the database as it was before a newer mcplog brought it up to date, with what has expired since; \
-                        delete it unless you may go back"
+                "the database as it was before a newer mcplog brought it up to date, with what has expired since; delete it \
+                 unless you may go back (it goes by itself once everything in it is older than keep_rows_age_ms)"
                     .to_owned();
             findings.push(Finding { severity: Severity::Sound, path, offset: None, text });
         }

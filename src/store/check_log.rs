@@ -4,7 +4,7 @@
 
 use super::finding::{Finding, Severity};
 use crate::ground::error::{PathError, SegmentError};
-use crate::ground::position::WriterId;
+use crate::ground::position::{Sequence, WriterId};
 use crate::record::record::Record;
 use crate::segment::directory::{SegmentFile, list};
 use crate::segment::format::SegmentHeader;
@@ -29,12 +29,13 @@ pub(super) struct LogState {
 }
 
 impl LogState {
-    /// Reads the whole log. `folded` is the last sequence number that the database has; `progress` is told how much is
-    /// done, from 0 to 1.
+    /// Reads the whole log. `owner` is whose it is, if that is known, and `folded` the last sequence number that the
+    /// database has; `progress` is told how much is done, from 0 to 1.
     pub(super) fn read(
         wal_dir: &Path,
         in_use: bool,
-        folded: u64,
+        owner: Option<WriterId>,
+        folded: Sequence,
         findings: &mut Vec<Finding>,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Self, PathError> {
@@ -42,19 +43,14 @@ impl LogState {
         let sizes: Vec<u64> =
             files.iter().map(|file| file.path.symlink_metadata().map_or(0, |metadata| metadata.len())).collect();
         let total = sizes.iter().sum::<u64>().max(1) as f64;
-        let mut state = Self::default();
+        let mut state = Self { writer_id: owner, ..Self::default() };
         let mut done = 0;
         for (index, (file, bytes)) in files.iter().zip(&sizes).enumerate() {
             progress(done as f64 / total);
             let newest = index + 1 == files.len();
-            state.read_segment(file, in_use && newest, folded, findings)?;
+            state.read_segment(file, in_use && newest, folded.0, findings)?;
             state.bytes += bytes;
             done += bytes;
-        }
-        if state.unfolded_records > 0 && !in_use {
-            let (records, s) = (state.unfolded_records, if state.unfolded_records == 1 { "" } else { "s" });
-            let text = format!("{records} record{s} not folded yet; the next one who opens the store folds them");
-            findings.push(Finding { severity: Severity::Unfinished, path: wal_dir.to_owned(), offset: None, text });
         }
         Ok(state)
     }
@@ -88,7 +84,7 @@ impl LogState {
         let found = header.writer_id;
         let expected = *self.writer_id.get_or_insert(found);
         if found != expected {
-            findings.damaged(Some(0), format!("written by store {found}, the one before it by {expected}"));
+            findings.damaged(Some(0), format!("of another store: written by {found}, and the log is of {expected}"));
         }
         found == expected
     }

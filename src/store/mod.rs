@@ -6,10 +6,12 @@
 mod appender_thread;
 pub mod check;
 mod check_log;
+mod check_quarantine;
 mod compactor_thread;
 mod file_limit;
 pub(crate) mod finding;
 pub(crate) mod lock;
+mod old_database;
 mod opening;
 pub mod plan;
 mod preparer_thread;

@@ -6,7 +6,8 @@ use super::lock::StoreLock;
 use super::repair_report;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError};
-use crate::ground::health::HealthBoard;
+use crate::ground::health::{HealthBoard, Part};
+use crate::ground::limits::{Limit, Limits};
 use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::private_dir::create_private_dir;
@@ -14,6 +15,7 @@ use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::record::record::{ClockStepRecord, Decoder};
+use crate::segment::log_owners::LogOwners;
 use crate::segment::quarantine::Note;
 use crate::segment::recovery::{RecoveredLog, SealedSegment, recover};
 use crate::segment::segment_list::{LogSegment, SegmentList};
@@ -52,11 +54,12 @@ impl Opening {
         let wal_dir = config.wal_dir();
         create_private_dir(&wal_dir)?;
         let survey = Survey::of(&wal_dir)?;
-        let database = Database::open(config)?;
+        let owners = survey.owners();
+        let database = Database::open(config, &owners)?;
         let clock_step = database.clock_step(clock.now().wall_ms)?;
-        let folded = database.folded();
-        let recovered = recover(survey, &config.quarantine_dir(), folded.map(|(writer, at)| (writer, at.sequence)))?;
+        let owner = owners.owner(&config.dir, database.folded().map(|(writer_id, _)| writer_id))?;
         let checkpoint = database.checkpoint();
+        let recovered = recover(survey, &config.quarantine_dir(), owner, checkpoint.sequence)?;
         let next_segment = recovered.last_segment.max(checkpoint.segment).next();
         let last_sequence = recovered.last_sequence;
         let writer_id = match recovered.writer_id {
@@ -65,6 +68,10 @@ impl Opening {
         };
         let health = HealthBoard::default();
         let cut_bytes = repair_report::report(&recovered.repairs, &health);
+        if let Some(advice) = database.limits_advice() {
+            tracing::warn!("{advice}");
+            health.note(Part::Limits, Some(advice.to_owned()));
+        }
         expect_reachable(&wal_dir, next_segment, last_sequence)?;
         let durable = recovered.unsynced.first().map_or(last_sequence, UnsyncedSegment::durable_sequence);
         let RecoveredLog { segments, superseded, unsynced, quarantined, .. } = recovered;
@@ -104,8 +111,8 @@ pub(super) enum Database {
 }
 
 impl Database {
-    fn open(config: &Config) -> Result<Self, OpenError> {
-        let opened = Index::open(config).and_then(|index| {
+    fn open(config: &Config, owners: &LogOwners) -> Result<Self, OpenError> {
+        let opened = Index::open(config, owners).and_then(|index| {
             let folded = index.checkpoint()?;
             let newer_records = index.newer_kinds()?.iter().map(|kind| kind.records).sum();
             Ok(Self::Ready { index: Box::new(index), folded, newer_records })
@@ -113,6 +120,22 @@ impl Database {
         match opened {
             Err(OpenError::Index(error)) if error.is_corrupt() => Ok(Self::Corrupt(error)),
             opened => opened,
+        }
+    }
+
+    /// The limits of the store, of which the configuration says this. A database that can't be used lets nothing go.
+    pub(super) fn limits(&self, config: &Config) -> Limits {
+        match self {
+            Self::Ready { index, .. } => index.limits(),
+            Self::Corrupt(_) => config.limits_over(Limit::unlimited),
+        }
+    }
+
+    /// What people are told of limits that the database does not remember any more.
+    fn limits_advice(&self) -> Option<&str> {
+        match self {
+            Self::Ready { index, .. } => index.limits_advice(),
+            Self::Corrupt(_) => None,
         }
     }
 

@@ -8,14 +8,17 @@ pub use crate::index::age_clock::HeldBack;
 pub use crate::index::expiry_plan::{ExpiringRows, ExpiryPlan, ExpiryReason};
 
 use crate::compactor::log_retention::LogRetention;
+use crate::compactor::newest_event::newest_event;
 use crate::ground::config::Config;
-use crate::ground::error::OpenError;
+use crate::ground::error::{IndexError, OpenError};
+use crate::ground::limits::Limits;
 use crate::ground::machine_clock::{MachineClock, Moment};
 use crate::ground::position::SegmentId;
 use crate::index::row_retention::RowRetention;
-use crate::index::{age_table, checkpoint, damage};
+use crate::index::{age_table, checkpoint, damage, remembered_limits};
 use crate::query::database::Query;
 use crate::segment::log_view;
+use crate::segment::survey::Survey;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::collections::HashSet;
@@ -23,10 +26,13 @@ use std::fmt;
 
 /// What a store with that configuration would let go now.
 ///
-/// Serialized, it is flat: `segments`, of the expiry `expiry` (why), `kept_since` and `rows`, and `clock_ahead_ms`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Serialized, it is flat: `limits`, `segments`, of the expiry `expiry` (why), `kept_since` and `rows`, and
+/// `clock_ahead_ms`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StorePlan {
+    /// The limits by which it is made: what the configuration says, and otherwise what the store was last told.
+    pub limits: Limits,
     /// Of the log.
     pub retirement: RetirementPlan,
     /// Of the database; `None`: nothing.
@@ -47,23 +53,42 @@ pub fn plan(config: &Config) -> Result<StorePlan, OpenError> {
 fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     config.validate()?;
     let query = Query::open(&config.dir)?;
-    let Some((writer_id, folded)) = query.read_with(checkpoint::read)? else { return Ok(StorePlan::default()) };
+    let limits = limits_of(config, &query)?;
+    let Some((writer_id, folded)) = query.read_with(checkpoint::read)? else {
+        return Ok(StorePlan { limits, retirement: RetirementPlan::default(), expiry: None, held_back: None });
+    };
+    Survey::of(&config.wal_dir())?.owners().owner(&config.dir, Some(writer_id))?;
     // After the checkpoint: what is folded by then was in the log that is looked at now, or is retired.
     let log = log_view::look(&config.wal_dir(), writer_id)?;
     let damaged: HashSet<SegmentId> = query.read_with(damage::damaged_segments)?;
-    let (rows, segments) = (RowRetention::new(config), LogRetention::new(config));
+    let (rows, segments) = (RowRetention::new(&limits), LogRetention::new(&limits));
     let age_ms = rows.age_max_ms().or(segments.age_max_ms());
     let time = query.read_with(|connection| age_table::retention_time(connection, age_ms, now))?;
-    let retirement = RetirementPlan::new(&log.folded(folded.sequence), &damaged, &segments, time.aged_at_ms);
+    let mut retirement = RetirementPlan::new(&log.folded(folded.sequence), &damaged, &segments, time.aged_at_ms);
+    if let Some(expired_before) = rows.kept_since_by_age(time.aged_at_ms) {
+        retirement.expire(|planned| newest_event(&planned.path) < expired_before);
+    }
     let oldest = log.oldest().unwrap_or(folded.segment);
     let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, time, oldest))?;
-    Ok(StorePlan { retirement, expiry, held_back: time.held_back })
+    Ok(StorePlan { limits, retirement, expiry, held_back: time.held_back })
+}
+
+/// What the store in `config.dir` would keep if it were told that: what the configuration says, and otherwise what the store
+/// was last told; a new store's limits where there is no database that can be read.
+pub fn limits(config: &Config) -> Limits {
+    Query::open(&config.dir).and_then(|query| limits_of(config, &query)).unwrap_or_else(|_| config.limits())
+}
+
+fn limits_of(config: &Config, query: &Query) -> Result<Limits, IndexError> {
+    let remembered = query.read_with(remembered_limits::read)?;
+    Ok(config.limits_over(|limit| remembered.value(limit)))
 }
 
 impl Serialize for StorePlan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let expiry = self.expiry.as_ref();
         let mut plan = serializer.serialize_struct("StorePlan", 5)?;
+        plan.serialize_field("limits", &self.limits)?;
         plan.serialize_field("segments", &self.retirement.segments)?;
         plan.serialize_field("expiry", &expiry.map(|expiry| expiry.reason))?;
         plan.serialize_field("kept_since", &expiry.map(|expiry| expiry.kept_since))?;

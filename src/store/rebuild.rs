@@ -2,19 +2,30 @@
 //!
 //! Runs on the caller's thread. It is a writer of the store like any other, and so is refused while one is open.
 
+pub use super::old_database::LimitsFrom;
 pub use crate::index::rebuild::RebuildReport;
 
 use super::lock::StoreLock;
+use super::old_database::OldDatabase;
 use super::store::Store;
+use crate::compactor::newest_event::newest_event;
+use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
-use crate::ground::error::{AtPath, IndexError, OpenError, PathError, WaitError};
+use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError, WaitError};
 use crate::ground::health::Part;
+use crate::ground::limits::{Limit, Limits};
+use crate::ground::position::WriterId;
 use crate::ground::private_dir::create_private_dir;
+use crate::index::checkpoint::Checkpoint;
 use crate::index::database::{self, DATABASE_NAME, Index};
+use crate::index::expiry_plan;
+use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
 use crate::segment::directory::{list, sync_directory};
+use crate::segment::log_owners::LogOwners;
 use crate::segment::quarantine;
 use crate::segment::reader::SegmentReader;
+use crate::segment::survey::Survey;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -65,6 +76,14 @@ pub struct RefoldReport {
     /// Records that were recorded before the oldest that the log still holds: their segments were folded and deleted,
     /// and only the database that was moved away had them.
     pub records_before_log: u64,
+    /// Requests in the log that were not folded, because they are expired: they are from before [`RefoldReport::kept_since`].
+    pub expired_requests: u64,
+    /// Since when requests are kept, in Unix milliseconds; `None`: nothing is expired.
+    pub kept_since: Option<i64>,
+    /// What the store keeps from now on, and for how long.
+    pub limits: Limits,
+    /// Where these limits come from.
+    pub limits_from: LimitsFrom,
     /// Where the database went that was there before.
     pub moved_to: Option<PathBuf>,
 }
@@ -89,37 +108,88 @@ impl From<IndexError> for RebuildError {
     }
 }
 
+impl From<SegmentError> for RebuildError {
+    fn from(error: SegmentError) -> Self {
+        Self::Open(error.into())
+    }
+}
+
 impl From<PathError> for RebuildError {
     fn from(error: PathError) -> Self {
         Self::Open(error.into())
     }
 }
 
-/// Makes the database of the store in `dir` anew. `progress` is told now and then how much is done, from 0 to 1.
+/// Makes the database of the store in `config.dir` anew. `progress` is told now and then how much is done, from 0 to 1.
 ///
 /// From rows, it is one transaction: whoever reads meanwhile sees the old state or the new one. From the log, the old
 /// database is moved into `quarantine/` first, and nothing of it is deleted; the new one shrinks if the old one did.
 /// Segments that lie there are folded once more, as far as they are intact.
 ///
+/// What `config` says of the store's limits is told the store, as by [`Store::open`]; what it does not say stays as the old
+/// database remembers it. What had expired there does not come back: it is not even folded, unless `config` says anew how
+/// long requests are kept, or how large the database may get.
+///
 /// # Errors
 /// [`RebuildError`]: the directory has no store, another process writes to it, or something can't be read or written.
-pub fn rebuild(dir: &Path, source: Source, mut progress: impl FnMut(f64)) -> Result<Rebuilt, RebuildError> {
+pub fn rebuild(config: &Config, source: Source, mut progress: impl FnMut(f64)) -> Result<Rebuilt, RebuildError> {
+    config.validate().map_err(OpenError::from)?;
+    let dir = &config.dir;
     expect_store(dir)?;
     let lock = StoreLock::acquire(dir)?;
-    if source == Source::BestKept && rows_are_sound(dir)? {
-        return Ok(Rebuilt::Rows(Index::open(&Config::new(dir))?.rebuild(&mut progress)?));
-    }
-    let moved_to = move_database(dir)?;
-    if moved_to.as_deref().is_some_and(database::shrinks) {
-        // Created here, since opening the store without its limits would create one that does not.
-        drop(Index::open_as(&Config::new(dir), true)?);
-    }
-    let wal_dir = dir.join("wal");
+    let wal_dir = config.wal_dir();
     create_private_dir(&wal_dir)?;
-    quarantine::take_back(&dir.join("quarantine"), &wal_dir)?;
+    let owners = Survey::of(&wal_dir)?.owners();
+    if source == Source::BestKept && rows_are_sound(dir)? {
+        return Ok(Rebuilt::Rows(Index::open(config, &owners)?.rebuild(&mut progress)?));
+    }
+    let mut old = OldDatabase::read(dir);
+    if old.writer_id.is_some_and(|writer_id| !owners.is_empty() && !owners.has(writer_id)) {
+        old.ignore();
+    }
+    // Whose log it is, before anything is moved.
+    let owner = owners.owner(dir, old.writer_id)?;
+    let mut told = config.clone();
+    let limits_from = old.complete(&mut told);
+    let kept_since = kept_since(config, &told.limits(), &old)?;
+    let moved_to = move_database(dir)?;
+    prepare(&told, owner, kept_since, moved_to.as_deref().is_some_and(database::shrinks))?;
+    quarantine::take_back(&config.quarantine_dir(), &wal_dir, owner)?;
     // Opening the store takes the lock itself. Whoever is quicker makes the database in its place.
     drop(lock);
-    refold(dir, moved_to, &mut progress).map(Rebuilt::Log)
+    refold(&told, moved_to, limits_from, &mut progress).map(Rebuilt::Log)
+}
+
+/// Since when the new database keeps requests, if anything is expired from the outset.
+///
+/// Where `config` tells nothing of what of the database is kept, that is what the old database says: a request that had
+/// expired does not come back, and no clock is asked. Otherwise ages count from the newest event in the log, if that is
+/// before now; the store that is opened later lets go the rest by its clock.
+fn kept_since(config: &Config, limits: &Limits, old: &OldDatabase) -> Result<Option<i64>, PathError> {
+    let is_told = config.told(Limit::RowsAge).is_some() || config.told(Limit::DatabaseBytes).is_some();
+    if !is_told && old.kept_since.is_some() {
+        return Ok(old.kept_since);
+    }
+    let retention = RowRetention::new(limits);
+    if limits.keep_rows_age_ms.is_none() {
+        return Ok(None);
+    }
+    let newest = list(&config.wal_dir())?.iter().map(|segment| newest_event(&segment.path)).max();
+    Ok(newest.filter(|newest| *newest > i64::MIN).and_then(|newest| retention.kept_since_by_age(newest.min(now_ms()))))
+}
+
+/// Creates the new database: opening the store would know neither what the store keeps and what is expired nor, among
+/// segments of two stores, whose log it is.
+fn prepare(told: &Config, owner: Option<WriterId>, kept_since: Option<i64>, shrinks: bool) -> Result<(), RebuildError> {
+    let shrinks = shrinks || RowRetention::new(&told.limits()).is_limited();
+    let mut index = Index::open_as(told, &LogOwners::default(), shrinks)?;
+    if let Some(kept_since) = kept_since {
+        index.begin_expiring(kept_since)?;
+    }
+    if let Some(owner) = owner {
+        index.begin()?.commit(owner, Checkpoint::START)?;
+    }
+    Ok(())
 }
 
 /// An error where there is neither log nor database, before anything is created.
@@ -165,15 +235,17 @@ fn move_database(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
     Ok(moved_to)
 }
 
-/// Folds the whole log into a new database, and keeps the log.
-fn refold(dir: &Path, moved_to: Option<PathBuf>, progress: &mut dyn FnMut(f64)) -> Result<RefoldReport, RebuildError> {
-    let wal_dir = dir.join("wal");
-    let segments = list(&wal_dir)?;
+/// Folds the whole log into the new database, and keeps the log.
+fn refold(
+    told: &Config,
+    moved_to: Option<PathBuf>,
+    limits_from: LimitsFrom,
+    progress: &mut dyn FnMut(f64),
+) -> Result<RefoldReport, RebuildError> {
+    let segments = list(&told.wal_dir())?;
     let first = segments.iter().find_map(|file| SegmentReader::open(&file.path).ok());
     let records_before_log = first.map_or(0, |reader| reader.header().base_sequence.0 - 1);
-    let mut config = Config::new(dir);
-    config.keep_segments_bytes = u64::MAX;
-    let store = Store::open(config)?;
+    let store = Store::open_keeping_log(Config::new(&told.dir))?;
     let all = store.stats().lag_records.max(1) as f64;
     let mut well_at = Instant::now();
     loop {
@@ -191,20 +263,39 @@ fn refold(dir: &Path, moved_to: Option<PathBuf>, progress: &mut dyn FnMut(f64)) 
         }
     }
     store.shutdown(SHUTDOWN_PATIENCE);
-    let totals = Query::open(dir)?.totals()?;
+    let (kept_since, expired_requests) = finish_expiring(told)?;
+    let totals = Query::open(&told.dir)?.totals()?;
     Ok(RefoldReport {
         requests: totals.requests,
         sessions: totals.sessions,
         segments: segments.len() as u64,
         records_before_log,
-        moved_to,
+        expired_requests,
+        kept_since,
+        limits: told.limits(),
+        limits_from,
+        // It goes too, once everything in it is expired.
+        moved_to: moved_to.filter(|path| path.exists()),
     })
+}
+
+/// Removes whatever else is expired: sessions that were over, schema versions that were replaced. Since when requests are
+/// kept, and how many of the log were not.
+fn finish_expiring(told: &Config) -> Result<(Option<i64>, u64), RebuildError> {
+    let _lock = StoreLock::acquire(&told.dir)?;
+    let owners = Survey::of(&told.wal_dir())?.owners();
+    let mut index = Index::open(&Config::new(&told.dir), &owners)?;
+    index.finish_expiring()?;
+    drop(index);
+    let query = Query::open(&told.dir)?;
+    let expired = query.read_with(expiry_plan::expired)?;
+    Ok((expired.map(|(kept_since, _)| kept_since), expired.map_or(0, |(_, late_requests)| late_requests)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::position::{SegmentId, Sequence, WriterId};
+    use crate::ground::position::{SegmentId, Sequence};
     use crate::segment::writer::PreparedSegment;
 
     #[test]
@@ -226,12 +317,12 @@ mod tests {
         for database_bytes_max in [None, Some(1 << 40)] {
             let dir = tempfile::tempdir().unwrap();
             let mut config = Config::new(dir.path().join("data"));
-            config.keep_segments_bytes = u64::MAX;
+            config.keep_segments_bytes = Some(u64::MAX);
             config.database_bytes_max = database_bytes_max;
             let store = Store::open(config.clone()).unwrap();
             store.recorder().record(crate::Request::new("request", 1, "files", "tools/call"));
             store.shutdown(SHUTDOWN_PATIENCE);
-            let Rebuilt::Log(report) = rebuild(&config.dir, Source::Log, |_| {}).unwrap() else {
+            let Rebuilt::Log(report) = rebuild(&Config::new(&config.dir), Source::Log, |_| {}).unwrap() else {
                 panic!("not the log")
             };
             assert_eq!(report.requests, 1);
@@ -243,7 +334,7 @@ mod tests {
     fn another_stores_segment_stays_in_quarantine_and_the_log_is_folded() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::new(dir.path().join("data"));
-        config.keep_segments_bytes = 0;
+        config.keep_segments_bytes = Some(0);
         for number in 0..3 {
             let store = Store::open(config.clone()).unwrap();
             store.recorder().record(crate::Request::new(&format!("request-{number}"), 1, "files", "tools/call"));
@@ -256,7 +347,9 @@ mod tests {
         let foreign = PreparedSegment::create(&quarantine_dir, SegmentId(1), 65536).unwrap();
         let (mut writer, _syncer) = foreign.activate(WriterId([9; 16]), Sequence(1), 5).unwrap();
         writer.append(b"theirs").unwrap();
-        let Rebuilt::Log(report) = rebuild(&config.dir, Source::Log, |_| {}).unwrap() else { panic!("not the log") };
+        let Rebuilt::Log(report) = rebuild(&Config::new(&config.dir), Source::Log, |_| {}).unwrap() else {
+            panic!("not the log")
+        };
         assert_eq!(report.requests, left.len() as i64);
         assert!(quarantine_dir.join("000000000001.seg").exists());
         assert!(left.iter().all(|segment| !quarantine_dir.join(segment.path.file_name().unwrap()).exists()));

@@ -4,15 +4,16 @@
 //! down: the appender drains the channel, the syncing thread seals the log, the compactor folds the rest.
 
 use super::file_limit;
-use super::opening::Opening;
+use super::opening::{Database, Opening};
 use super::shared::Shared;
 use super::threads::Threads;
 use crate::ground::config::Config;
 use crate::ground::error::{OpenError, WaitError};
+use crate::ground::limits::Limits;
 use crate::ground::machine_clock::MachineClock;
 use crate::ground::stats::{ShutdownReport, Stats};
 use crate::ground::store_progress::Ticket;
-use crate::index::database::DATABASE_NAME;
+use crate::index::database::{DATABASE_NAME, Index};
 use crate::record::record::{DECODER, Decoder};
 use crate::recorder::recorder::Recorder;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ const GIVE_UP_GRACE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Store {
     config: Config,
+    limits: Limits,
     pub(super) shared: Shared,
     threads: Threads,
     /// Bytes of torn tails that were cut off when the store was opened.
@@ -54,16 +56,36 @@ impl Store {
 
     /// The same by that clock.
     pub(crate) fn open_by(config: Config, decode: Decoder, clock: MachineClock) -> Result<Self, OpenError> {
-        config.validate()?;
-        file_limit::as_an_error(|| Self::start(config, decode, clock))
+        Self::start(config, decode, clock, |_| ())
     }
 
-    fn start(config: Config, decode: Decoder, clock: MachineClock) -> Result<Self, OpenError> {
-        let opening = Opening::of(&config, decode, clock)?;
+    /// The same as [`Store::open`], but whatever the store was told, this time it lets go nothing of the log.
+    pub(super) fn open_keeping_log(config: Config) -> Result<Self, OpenError> {
+        Self::start(config, DECODER, MachineClock::new(), Index::keep_log)
+    }
+
+    fn start(
+        config: Config,
+        decode: Decoder,
+        clock: MachineClock,
+        adapt: impl FnOnce(&mut Index),
+    ) -> Result<Self, OpenError> {
+        config.validate()?;
+        file_limit::as_an_error(|| {
+            let mut opening = Opening::of(&config, decode, clock)?;
+            if let Database::Ready { index, .. } = &mut opening.database {
+                adapt(index);
+            }
+            Self::of(config, opening)
+        })
+    }
+
+    fn of(config: Config, opening: Opening) -> Result<Self, OpenError> {
+        let limits = opening.database.limits(&config);
         let shared = Shared::new(&config, &opening);
         let cut_bytes = opening.cut_bytes;
         let threads = Threads::start(&config, &shared, opening)?;
-        Ok(Self { config, shared, threads, cut_bytes, is_stopped: false })
+        Ok(Self { config, limits, shared, threads, cut_bytes, is_stopped: false })
     }
 
     /// A handle that records into this store. Take as many as you like.
@@ -74,6 +96,11 @@ impl Store {
     /// The directory.
     pub fn dir(&self) -> &Path {
         &self.config.dir
+    }
+
+    /// What the store keeps, and for how long: what it was told now, or is remembered from when it was last told.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The path of the database, for [`Query`](crate::Query) or the `sqlite3` shell.

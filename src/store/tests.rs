@@ -155,7 +155,7 @@ fn a_poisoned_segment_gets_no_further_mark_and_what_it_held_lies_in_the_next_one
     let mut fixture = Fixture::new(|config| {
         config.sync_interval_ms = 60_000;
         config.segment_bytes = 8 * 1024 * 1024;
-        config.keep_segments_bytes = u64::MAX;
+        config.keep_segments_bytes = Some(u64::MAX);
     });
     fixture.record(100);
     fixture.flush().unwrap();
@@ -282,7 +282,7 @@ fn a_sync_that_fails_at_shutdown_loses_nothing_and_is_told() {
 fn what_an_earlier_run_left_unsynced_is_written_again_if_its_sync_fails() {
     let mut fixture = Fixture::new(|config| {
         config.sync = SyncPolicy::Never;
-        config.keep_segments_bytes = u64::MAX;
+        config.keep_segments_bytes = Some(u64::MAX);
     });
     fixture.record(2000);
     fixture.store().wait_folded(PATIENCE).unwrap();
@@ -304,7 +304,7 @@ fn an_appender_that_ends_while_it_writes_again_leaves_everything_to_the_next_ope
     for passes in [0, 1, 100, 400] {
         let mut fixture = Fixture::new(|config| {
             config.sync_interval_ms = 60_000;
-            config.keep_segments_bytes = u64::MAX;
+            config.keep_segments_bytes = Some(u64::MAX);
         });
         fixture.record(100);
         fixture.flush().unwrap();

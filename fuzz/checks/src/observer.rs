@@ -93,7 +93,7 @@ fn check_request(request: &Request<'_>) {
     assert!(is_unread || request.error_code != Some("unreadable_response"), "{request:?}");
     assert!(is_unread || request.method != "(unread)", "{request:?}");
     if let Some(cause) = request.cause {
-        assert!(cause.len() <= NAME_BYTES_MAX && request.status == Status::Error, "{request:?}");
+        assert!(cause.len() <= NAME_BYTES_MAX && request.status != Status::Ok, "{request:?}");
         assert!(matches!(request.error_code, Some("stream_broken" | "upstream_unreachable")), "{request:?}");
     }
 }
@@ -151,6 +151,7 @@ impl Played {
             session: head.session,
             content_type: head.content_type,
             codings: codings(head),
+            cause: None,
         };
         self.exchange.on_response_head(&seen);
         self.response = ResponseReader::new(&seen, &self.exchange);

@@ -172,7 +172,7 @@ fn ways(choice: usize) -> Option<&'static [Way]> {
 
 fn end(choice: u8) -> End<'static> {
     const ENDS: [End<'static>; 5] =
-        [End::Complete, End::Broken(CAUSE), End::Unreachable("refused"), End::Silent, End::ClientGone];
+        [End::Complete, End::Broken(CAUSE), End::Unreachable("refused"), End::Silent("waiting"), End::ClientGone];
     ENDS[usize::from(choice) % 5]
 }
 

@@ -131,7 +131,7 @@ fn run(dir: &Path, fresh: &str, before: &Contents, is_honest: bool) -> Option<BT
     config.segment_bytes = 64 * 1024;
     config.channel_events = 64;
     config.sync = SyncPolicy::Never;
-    config.keep_segments_bytes = u64::MAX;
+    config.keep_segments_bytes = Some(u64::MAX);
     let store = match Store::open(config) {
         Ok(store) => store,
         Err(OpenError::Segment(SegmentError::UnsupportedVersion { .. })) => {

@@ -237,7 +237,7 @@ fn what_is_recorded_after_a_step_back_is_not_taken_for_late() {
 #[test]
 fn kept_segments_age_by_the_same_time() {
     let mut fixture = Fixture::new(|config| {
-        config.keep_segments_bytes = u64::MAX;
+        config.keep_segments_bytes = Some(u64::MAX);
         config.keep_segments_age_ms = Some(30 * DAY_MS as u64);
     });
     let segments = |fixture: &Fixture| crate::segment::directory::list(&fixture.config.wal_dir()).unwrap().len();

@@ -4,6 +4,7 @@
 
 use super::{PATIENCE, wait_until};
 use crate::event::Event;
+use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::health::Part;
 use crate::ground::position::Sequence;
@@ -17,6 +18,7 @@ use crate::segment::writer::PreparedSegment;
 use crate::store::store::Store;
 use crate::{Request, SessionClosed};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Knows what this build knows, and the made-up kind, and the made-up version.
 const NEWER: Decoder = |payload| match payload {
@@ -309,7 +311,7 @@ fn a_waiting_record_that_turns_out_to_be_nonsense_is_quarantined_once_and_whole(
 #[test]
 fn a_database_that_is_made_anew_from_the_log_has_them_waiting_again_or_folded() {
     let mut fixture = begun();
-    fixture.config.keep_segments_bytes = u64::MAX;
+    fixture.config.keep_segments_bytes = Some(u64::MAX);
     fixture.record_newer(mixed());
     for (decode, waiting) in [(DECODER, 30), (NEWER, 0), (DECODER, 30)] {
         fixture.reopen_as(decode);
@@ -376,4 +378,43 @@ fn a_database_of_another_version_is_no_damage_and_the_check_says_what_to_do() {
         assert_eq!(report.verdict, crate::store::Severity::Unfinished, "{:?}", report.findings);
         assert_eq!(report.requests, None);
     }
+}
+
+#[test]
+fn what_nobody_can_date_ages_from_when_its_segment_was_written_also_when_the_log_is_folded_anew() {
+    let mut fixture = begun();
+    fixture.config.keep_segments_bytes = Some(u64::MAX);
+    fixture.record_newer([As::NewKind, As::Nonsense, As::NewKind]);
+    fixture.reopen_as(NEWER);
+    fixture.fold_all();
+    fixture.shut_down();
+    let written = std::time::SystemTime::now() - Duration::from_secs(40 * 86_400);
+    for segment in fixture.segments() {
+        let file = std::fs::File::open(segment).unwrap();
+        file.set_times(std::fs::FileTimes::new().set_modified(written)).unwrap();
+    }
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(fixture.config.dir.join(name));
+    }
+    let noted = |fixture: &Fixture, table: &str| -> Vec<i64> {
+        let database = rusqlite::Connection::open(fixture.config.dir.join("store.db")).unwrap();
+        let mut statement =
+            database.prepare(&format!("SELECT noted_at FROM {table} WHERE payload IS NOT NULL")).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let is_old = |noted_at: &i64| (now_ms() - noted_at - 40 * 86_400_000).abs() < 3_600_000;
+    fixture.reopen_as(DECODER);
+    fixture.wait_until_waiting(3);
+    fixture.fold_all();
+    let waiting = noted(&fixture, "newer_records");
+    assert!(waiting.len() == 3 && waiting.iter().all(is_old), "{waiting:?}");
+    // One turns out to be nonsense later: it does not become younger by that.
+    fixture.reopen_as(NEWER);
+    fixture.wait_until_waiting(0);
+    let quarantined = noted(&fixture, "quarantine");
+    assert!(quarantined.len() == 1 && quarantined.iter().all(is_old), "{quarantined:?}");
+    // And so it goes with the requests of its time.
+    fixture.config.keep_rows_age_ms = Some(30 * 86_400_000);
+    fixture.reopen_as(NEWER);
+    wait_until("it is expired", || noted(&fixture, "quarantine").is_empty());
 }

@@ -15,7 +15,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 fn kept() -> (tempfile::TempDir, Config) {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::new(dir.path().join("data"));
-    config.keep_segments_bytes = u64::MAX;
+    config.keep_segments_bytes = Some(u64::MAX);
     for run in 0..8 {
         let store = Store::open(config.clone()).unwrap();
         let recorder = store.recorder();
@@ -72,7 +72,7 @@ fn the_segments_that_a_plan_names_go_and_the_others_stay() {
     let before = segments(&config);
     let bytes = |path: &PathBuf| std::fs::metadata(path).unwrap().len();
     // Room for the last three that are folded.
-    config.keep_segments_bytes = before.iter().rev().skip(1).take(3).map(bytes).sum();
+    config.keep_segments_bytes = Some(before.iter().rev().skip(1).take(3).map(bytes).sum());
     let planned = plan(&config).unwrap();
     let gone = paths(planned.retirement.deleted());
     assert_eq!(gone, before[..before.len() - 4]);

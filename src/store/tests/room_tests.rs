@@ -15,7 +15,7 @@ fn below_the_reserve_no_segment_is_begun_and_what_finds_no_room_is_dropped_count
     let mut fixture = Fixture::new(|config| {
         config.record_wait_ms = 0;
         config.channel_events = 1024;
-        config.keep_segments_bytes = u64::MAX;
+        config.keep_segments_bytes = Some(u64::MAX);
     });
     fixture.record(10);
     fixture.store().wait_folded(PATIENCE).unwrap();

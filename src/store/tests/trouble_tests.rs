@@ -8,7 +8,7 @@ use std::path::Path;
 fn left_in_doubt(events: u64) -> Fixture {
     let mut fixture = Fixture::new(|config| {
         config.sync = SyncPolicy::Never;
-        config.keep_segments_bytes = u64::MAX;
+        config.keep_segments_bytes = Some(u64::MAX);
     });
     fixture.record(events);
     fixture.order(Spot::SealedOpen, 0, u32::MAX, fail);
@@ -146,12 +146,12 @@ fn what_is_folded_while_it_can_not_be_read_back_is_not_counted_as_lost() {
 
 #[test]
 fn a_damaged_segment_that_can_not_be_moved_keeps_neither_the_others_nor_the_shutdown() {
-    let mut fixture = Fixture::new(|config| config.keep_segments_bytes = u64::MAX);
+    let mut fixture = Fixture::new(|config| config.keep_segments_bytes = Some(u64::MAX));
     fixture.record(4000);
     fixture.shut_down();
     fixture.remove_database();
     let damaged = damage(&fixture, 120);
-    fixture.config.keep_segments_bytes = 0;
+    fixture.config.keep_segments_bytes = Some(0);
     fixture.order(Spot::Quarantine, 0, u32::MAX, fail);
     fixture.reopen();
     fixture.store().wait_folded(PATIENCE).unwrap();

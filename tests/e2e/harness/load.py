@@ -1,6 +1,7 @@
 """Dense traffic through a proxy, and the moment at which the proxy is killed.
 
-One thread does both, so that the order of answers and kill is certain.
+One thread does both, so that the order of answers and kill is certain. No length of time decides whether there was enough
+traffic: a machine may be as slow as it likes.
 """
 
 import asyncio
@@ -8,7 +9,13 @@ import json
 import time
 from dataclasses import dataclass
 
+from harness import loss
+from harness.processes import Failed
+
 CONNECTIONS = 8
+# Whatever takes longer hangs.
+HANG_SECONDS = 300
+LOOK_SECONDS = 0.01
 SESSION = "session-of-the-load"
 
 
@@ -31,11 +38,13 @@ class Round:
     """The traffic up to one kill."""
 
     calls: list[Call]
+    window_began_at: float
     killed_at: float
 
-    def answered_before(self, window_seconds):
-        """The calls that were answered longer ago than the window when the proxy was killed."""
-        return [call for call in self.calls if call.answered_at and call.answered_at < self.killed_at - window_seconds]
+    def promised(self):
+        """The calls that were answered before the window, oldest first: none of them may be lost."""
+        answered = [call for call in self.calls if call.answered_at and call.answered_at < self.window_began_at]
+        return sorted(answered, key=lambda call: call.answered_at)
 
 
 def request_bytes(port, rpc_id):
@@ -82,20 +91,33 @@ async def connection(port, name, calls):
         writer.close()
 
 
-async def traffic(port, name, seconds, kill):
+async def traffic(port, name, seconds, answered_min, proxy):
     """Runs the connections and kills the proxy in the middle of it."""
     calls = []
     connections = [asyncio.create_task(connection(port, f"{name}-{index}", calls)) for index in range(CONNECTIONS)]
-    await asyncio.sleep(seconds)
-    alive = sum(not task.done() for task in connections)
+    began_at = time.monotonic()
+
+    async def until(is_reached):
+        while not is_reached():
+            if any(task.done() for task in connections):
+                raise Failed(f"a connection ended before the kill:\n{proxy.tail()}")
+            if time.monotonic() > began_at + HANG_SECONDS:
+                raise Failed(f"waited {HANG_SECONDS} s in vain for {answered_min} answers:\n{proxy.tail()}")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def is_enough():
+        answered = sum(call.answered_at is not None for call in calls)
+        return answered >= answered_min and time.monotonic() >= began_at + seconds
+
+    await until(is_enough)
+    window = loss.Window(proxy.child.pid)
+    await until(window.is_over)
     killed_at = time.monotonic()
-    kill()
-    await asyncio.wait_for(asyncio.gather(*connections), timeout=20)
-    if alive != CONNECTIONS:
-        raise ConnectionError(f"only {alive} of {CONNECTIONS} connections were alive at the kill")
-    return Round(calls, killed_at)
+    proxy.child.kill()
+    await asyncio.wait_for(asyncio.gather(*connections), timeout=HANG_SECONDS)
+    return Round(calls, window.began_at, killed_at)
 
 
-def run_until_killed(port, name, seconds, kill):
-    """One round: traffic for that long, then `kill()`; returns the round."""
-    return asyncio.run(traffic(port, name, seconds, kill))
+def run_until_killed(port, name, seconds, answered_min, proxy):
+    """One round: traffic for that long, and until so many calls were answered; then the kill. Returns the round."""
+    return asyncio.run(traffic(port, name, seconds, answered_min, proxy))

@@ -17,6 +17,7 @@ from harness.processes import HERE, Failed, free_port, proxy_command, running, s
 # The rows of requests whose outcome the wire does not show must at least say why.
 BROKEN = {"status": "error", "outcome": "error", "error_code": any}
 CUT = BROKEN | {"http_status": 200, "cause": any}
+REDIRECTED = {"outcome": "redirected", "http_status": 307, "error_code": "http_307", "cause": "307 to /mcp/elsewhere"}
 OK = {"status": "ok", "outcome": "ok", "error_code": None, "http_status": 200, "cause": None}
 
 
@@ -87,7 +88,7 @@ CASES = [
     Case("json-cut", request("json-cut"), [row("json-cut", **CUT)]),
     Case("html", request("html"), [row("html", http_status=500, **BROKEN)]),
     Case("unauthorized", request("unauthorized"), [row("unauthorized", http_status=401, **BROKEN)]),
-    Case("redirect", request("redirect"), [row("redirect", **BROKEN | {"outcome": "redirected", "http_status": 307})]),
+    Case("redirect", request("redirect"), [row("redirect", **BROKEN | REDIRECTED)]),
     Case("accepted", request("accepted"), [row("accepted", http_status=202, **BROKEN)]),
     Case("error-400", request("bad"), [row("bad", status="error", error_code="-32602", error_msg="bad params", http_status=400)]),
     Case(

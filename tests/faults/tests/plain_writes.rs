@@ -62,7 +62,7 @@ fn a_segment_that_is_being_written_is_followed_without_a_torn_frame() {
         config.segment_bytes = 64 * 1024;
         config.record_wait_ms = 60_000;
         // Nothing may be retired under the reader.
-        config.keep_segments_bytes = 1 << 30;
+        config.keep_segments_bytes = Some(1 << 30);
         let wal = config.dir.join("wal");
         let store = Store::open(config).unwrap_or_else(|error| panic!("{kind:?}: {error}"));
         std::thread::scope(|scope| {

@@ -211,7 +211,7 @@ fn assert_survived(store: &Path, old: u64, said: &Said, case: &str) {
     retiring.channel_events = 4096;
     retiring.segment_bytes = SEGMENT_BYTES_MIN;
     let mut keeping = retiring.clone();
-    keeping.keep_segments_bytes = u64::MAX;
+    keeping.keep_segments_bytes = Some(u64::MAX);
     let first = Holdings::with(keeping.clone());
     let found = first.prefix(0);
     assert_eq!(found, first.numbers.len() as u64, "{case}: what one thread records in order is a prefix");

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn store() -> (tempfile::TempDir, Config) {
     let dir = tempfile::tempdir().expect("temporary directory");
     let mut config = Config::new(dir.path().join("data"));
-    config.keep_segments_bytes = u64::MAX;
+    config.keep_segments_bytes = Some(u64::MAX);
     let store = Store::open(config.clone()).expect("open");
     let recorder = store.recorder();
     assert!((0..100).all(|number| event::record(&recorder, number)), "recorded");

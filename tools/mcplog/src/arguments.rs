@@ -2,13 +2,13 @@
 //!
 //! Declarations only. Options that several commands have are declared once, so that they are the same in all.
 
+use crate::proxy::{parse_database_size, parse_keep, parse_min_free, parse_segments_size};
 use clap::{Args, ValueEnum};
 use mcplog::Status;
 use mcplog::query::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
 use mcplog_terminal::view::View;
-use mcplog_terminal::{duration, moment, size};
+use mcplog_terminal::{duration, moment};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Where the store is.
 #[derive(Debug, Args)]
@@ -171,6 +171,8 @@ pub(crate) struct RebuildArgs {
     /// Make the whole database anew from the log
     #[arg(long)]
     pub(crate) from_log: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     /// One JSON object in place of a sentence
     #[arg(long)]
     pub(crate) json: bool,
@@ -259,21 +261,42 @@ impl SchemaArgs {
     }
 }
 
+/// What the store keeps, and for how long. The proxy has the same flags, and its configuration file.
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// Keep the log after it is folded, for wal-inspect and for rebuilding: all of it, or so much; 0 for none
+    ///
+    /// The store remembers this and the next two, for all who open it later. Without them it goes by what it was last
+    /// told, by a proxy for example.
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "unlimited",
+          value_parser = parse_segments_size)]
+    keep_segments: Option<u64>,
+    /// Let requests go that are older than this, such as 30d; or unlimited
+    #[arg(long, value_name = "TIME", value_parser = parse_keep)]
+    keep: Option<u64>,
+    /// Let the oldest requests go where the database would get larger, such as 2GiB; or unlimited
+    #[arg(long, value_name = "SIZE", value_parser = parse_database_size)]
+    max_size: Option<u64>,
+}
+
+impl LimitArgs {
+    /// Tells a store what was typed.
+    pub(crate) fn tell(&self, config: &mut mcplog::Config) {
+        config.keep_segments_bytes = self.keep_segments.or(config.keep_segments_bytes);
+        config.keep_rows_age_ms = self.keep.or(config.keep_rows_age_ms);
+        config.database_bytes_max = self.max_size.or(config.database_bytes_max);
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct IngestArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,
-    /// Keep the log after it is folded, for wal-inspect and for rebuilding
-    #[arg(long)]
-    pub(crate) keep_segments: bool,
-    /// Let requests go that are older than this, such as 30d
-    ///
-    /// While the import runs; what is left goes when the store is opened with such a limit again.
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    pub(crate) keep: Option<Duration>,
-    /// Let the oldest requests go where the database would get larger, such as 2GiB
-    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
-    pub(crate) max_size: Option<u64>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    /// Leave so much of the disk free, and wait where there is less [default: 1GiB, or a twentieth of the disk]
+    #[arg(long, value_name = "SIZE", value_parser = parse_min_free)]
+    pub(crate) min_free: Option<u64>,
     /// Print the summary as one JSON object
     #[arg(long)]
     pub(crate) json: bool,

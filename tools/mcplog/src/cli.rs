@@ -162,9 +162,11 @@ mends), 3 damaged, 1 no store.
 
 JSON fields: in_use, segments, log_bytes, records, unfolded_records, requests,
 sessions, database_bytes, dropped_events, quarantined_records, newer_records,
-quarantine_files, findings (verdict, file, offset, reason), verdict (sound,
-attention, damaged). With --plan: segments (segment, file, bytes, fate), expiry
-(age, size, under_way), kept_since, rows (table, rows).")]
+limits (keep_rows_age_ms, database_bytes_max, keep_segments_bytes,
+keep_segments_age_ms, session_idle_ms), quarantine_files, findings (verdict,
+file, offset, reason), verdict (sound, attention, damaged). With --plan: limits,
+segments (segment, file, bytes, fate), expiry (age, size, under_way),
+kept_since, rows (table, rows).")]
     Check(CheckArgs),
 
     /// Make the database anew: from its rows what it derives from them, or all of it from the log
@@ -172,6 +174,7 @@ attention, damaged). With --plan: segments (segment, file, bytes, fate), expiry
 Examples:
   mcplog rebuild --dir ./mcplog-data
   mcplog rebuild --from-log        from the kept segments, in any case
+  mcplog rebuild --keep 30d        where the old limits can't be read
   mcplog rebuild --json
 
 Where the database is sound, roll-ups and the sums of sessions are computed from
@@ -181,8 +184,12 @@ quarantine/. What the log no longer holds (segments are deleted once they are
 folded, unless they are kept) is then only there: `sqlite3 quarantine/store.db.1
 .recover` may get more out of it. Refused while a proxy records.
 
+The new database keeps what the old one was told to keep, and what had expired
+there does not come back from the log, unless --keep or --max-size is told anew.
+
 JSON fields: from (rows, log). From rows: requests, sessions, rollups. From the
-log: requests, sessions, segments, records_before_log, moved_to.")]
+log: requests, sessions, segments, records_before_log, expired_requests,
+kept_since, limits, limits_from (told, old_database, unknown), moved_to.")]
     Rebuild(RebuildArgs),
 
     /// Record events from JSON lines, over the same path that the proxy uses

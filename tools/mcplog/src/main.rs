@@ -43,7 +43,7 @@ fn run(command: Command) -> Result<u8, CliError> {
         // Their work is done when they print, and the exit code says how it went.
         Command::Ingest(args) => finish(Leavable::new(stdout()), |out| command::ingest::run(&args, out)),
         Command::Check(args) => finish(Leavable::new(stdout()), |out| command::check::run(&args, &view, out)),
-        Command::Rebuild(args) => finish(Leavable::new(stdout()), |out| command::rebuild::run(&args, out)),
+        Command::Rebuild(args) => finish(Leavable::new(stdout()), |out| command::rebuild::run(&args, &view, out)),
         Command::Demo(args) => finish(Leavable::new(stdout()), |out| command::demo::run(&args, &view, out)),
         query => finish(stdout(), |out| ask(&query, &view, out)),
     }

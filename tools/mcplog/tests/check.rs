@@ -192,13 +192,13 @@ fn a_plan_says_which_segments_and_rows_a_configuration_lets_go_and_changes_nothi
         serde_json::from_str(&fixture.run(&format!("check --plan --json {line}")).ok()).expect("JSON")
     };
     let config = fixture.root.path().join("proxy.toml");
-    std::fs::write(&config, "[store]\nkeep = '1m'\n").expect("write");
+    std::fs::write(&config, "[store]\nkeep = '1m'\nkeep_segments_size = '0'\n").expect("write");
     let limited = format!("--config {}", config.display());
-    let by_default = plan("");
-    assert_eq!(by_default["segments"][0]["fate"], "beyond_bytes", "{by_default}");
-    assert_eq!((&by_default["expiry"], &by_default["kept_since"]), (&Value::Null, &Value::Null));
+    let as_told = plan("");
+    assert_eq!(as_told["segments"][0]["fate"], "kept", "{as_told}");
+    assert_eq!((&as_told["expiry"], &as_told["kept_since"]), (&Value::Null, &Value::Null));
     let found = plan(&limited);
-    assert_eq!((&found["segments"], &found["expiry"]), (&by_default["segments"], &"age".into()), "{found}");
+    assert_eq!((&found["segments"][0]["fate"], &found["expiry"]), (&"beyond_bytes".into(), &"age".into()), "{found}");
     let requests = found["rows"].as_array().expect("rows").iter().find(|row| row["table"] == "request_rows");
     assert!(requests.expect("requests")["rows"].as_u64() > Some(0), "{found}");
     // Everything is old by the clock. The newest request says how old, until the clock has stood for a while.
@@ -208,9 +208,41 @@ fn a_plan_says_which_segments_and_rows_a_configuration_lets_go_and_changes_nothi
     assert!(text.contains("expiry is held back"), "{text}");
     assert!(text.contains("  request_rows") && text.contains("expires: it is too old"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    let text = fixture.run("check --plan").ok();
     assert!(text.contains("segment 000000000001") && text.contains("deleted: folded, and not to be kept"), "{text}");
+    assert!(text.contains("With that file the store keeps requests of 1m; no folded log."), "{text}");
+    let text = fixture.run("check --plan").ok();
+    assert!(text.contains("The store keeps all requests; all folded log."), "{text}");
     let again = plan(&limited);
     assert_eq!((&again["rows"], &again["segments"]), (&found["rows"], &found["segments"]), "looking changes nothing");
     assert_eq!(fixture.run("check --config x").code, 1);
+}
+
+#[test]
+fn a_database_of_another_store_is_named_by_every_command_that_would_write_and_answers_those_that_ask() {
+    let (a, b) = (Fixture::with_events(), with_kept_log());
+    std::fs::copy(a.dir().join("store.db"), b.dir().join("store.db")).expect("copy");
+    let segments = b.segments();
+    let rows = a.run("logs --json --limit 0").ok();
+    let events = b.root.path().join("events.jsonl");
+    for (line, code) in [
+        ("check".to_owned(), 3),
+        ("check --plan".to_owned(), 1),
+        ("rebuild".to_owned(), 1),
+        (format!("ingest {}", events.display()), 1),
+    ] {
+        let run = b.run(&line);
+        let text = run.stdout + &run.stderr;
+        // Findings are wrapped.
+        let unwrapped = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(unwrapped.contains("store.db belongs to another store"), "{line}: {text}");
+        assert!(unwrapped.contains("rebuild --from-log"), "{line} says what to do next: {text}");
+        assert!(!unwrapped.contains("the next one who opens"), "nobody can: {text}");
+        assert_eq!(run.code, code, "{line}: {text}");
+        assert_eq!(b.segments(), segments, "{line}");
+        assert!(!b.dir().join("quarantine").exists(), "{line}");
+    }
+    assert_eq!(b.run("logs --json --limit 0").ok(), rows);
+    b.run("rebuild --from-log").ok();
+    assert_eq!(verdict(&b), ("sound".to_owned(), 0));
+    assert!(b.dir().join("quarantine/store.db.1").exists());
 }

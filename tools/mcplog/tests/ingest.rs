@@ -5,7 +5,7 @@
 mod common;
 
 use common::{EVENTS, Fixture, request_line};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -221,7 +221,7 @@ fn the_log_stays_only_when_it_is_kept() {
     fixture.ingest(&lines).ok();
     let folded_away = fixture.segments().len();
     let kept = Fixture::new();
-    kept.ingest_stdin(&request_line(0)).ok();
+    kept.ingest_stdin(request_line(0)).ok();
     let file = fixture.root.path().join("events.jsonl");
     kept.run(&format!("ingest --keep-segments {}", file.display())).ok();
     assert!(folded_away <= 2, "{folded_away}");
@@ -291,6 +291,26 @@ fn an_interruption_keeps_what_was_read_and_says_so() {
     }
 }
 
+#[test]
+fn an_import_onto_a_crowded_disk_says_what_it_waits_for_and_loses_nothing() {
+    let fixture = Fixture::new();
+    let path = fixture.root.path().join("events.jsonl");
+    std::fs::write(&path, EVENTS).unwrap();
+    let path = path.to_str().unwrap();
+    // No disk is that large.
+    let mut command = fixture.command(["ingest", "--min-free", "8000000TiB", path]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.starts_with("waiting: the store is degraded: folding waits: the disk has "), "{said}");
+    assert!(said.contains("left to others (min_free)"), "{said}");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(fixture.table("requests").len(), 0);
+    fixture.run(&format!("ingest --min-free 0 {path}")).ok();
+    assert_eq!(fixture.table("requests").len(), 12);
+}
+
 fn start(fixture: &Fixture) -> Child {
     fixture.command(["ingest", "-"]).stdin(Stdio::piped()).spawn().unwrap()
 }
@@ -308,4 +328,46 @@ fn wait_for_requests(fixture: &Fixture, requests: usize) {
         assert!(start.elapsed() < PATIENCE, "the requests do not arrive");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+fn an_import_leaves_what_the_store_keeps_as_a_proxy_was_told_and_changes_it_only_where_it_is_told() {
+    let fixture = Fixture::new();
+    let told = |keep_segments_bytes| {
+        let mut config = mcplog::Config::new(fixture.dir());
+        (config.keep_segments_bytes, config.keep_rows_age_ms) = (keep_segments_bytes, Some(36_000 * 86_400_000));
+        mcplog::Store::open(config).unwrap().shutdown(std::time::Duration::from_secs(60));
+    };
+    told(Some(256 << 20));
+    // Each opening begins a segment; those before it are folded.
+    for number in 0..3 {
+        assert_eq!(fixture.ingest(request_line(number)).json()[0]["recorded_events"], 1);
+    }
+    let segments = fixture.segments();
+    assert!(segments.len() >= 3, "{segments:?}");
+    let limits = || fixture.run("check --json").json().swap_remove(0)["limits"].clone();
+    let before = limits();
+    assert_eq!(
+        (&before["keep_segments_bytes"], &before["keep_rows_age_ms"]),
+        (&(256 << 20).into(), &(36_000 * 86_400_000_u64).into())
+    );
+    let text = fixture.run("check").ok();
+    assert!(text.contains("keeps     requests of 36000d; 256 MiB of folded log\n"), "{text}");
+    let file = fixture.root.path().join("events.jsonl");
+    let ingest = |flags: &str| fixture.run(&format!("ingest {flags} {}", file.display())).ok();
+    ingest("--keep unlimited --max-size 1GiB");
+    let after = limits();
+    assert_eq!(
+        (&after["keep_rows_age_ms"], &after["database_bytes_max"]),
+        (&serde_json::Value::Null, &(1 << 30).into())
+    );
+    assert_eq!(after["keep_segments_bytes"], before["keep_segments_bytes"]);
+    ingest("--keep-segments --max-size unlimited");
+    assert_eq!(
+        (&limits()["keep_segments_bytes"], &limits()["database_bytes_max"]),
+        (&serde_json::Value::Null, &serde_json::Value::Null)
+    );
+    ingest("--keep-segments=0");
+    assert!(fixture.segments().iter().all(|segment| !segments.contains(segment)), "told to keep none");
+    assert_eq!(fixture.run(&format!("ingest --keep 5s {}", file.display())).code, 1, "out of range");
 }

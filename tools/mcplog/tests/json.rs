@@ -46,11 +46,14 @@ const OBJECTS: [(&str, &str, &str); 8] = [
 ];
 
 const CHECK: &str = "in_use segments log_bytes records unfolded_records requests sessions database_bytes \
-                     dropped_events quarantined_records newer_records clock_steps clock_ahead_ms quarantine_files findings verdict";
-const PLAN: &str = "segments expiry kept_since rows clock_ahead_ms";
+                     dropped_events quarantined_records newer_records limits clock_steps clock_ahead_ms quarantine_files \
+                     findings verdict";
+const LIMITS: &str = "keep_rows_age_ms database_bytes_max keep_segments_bytes keep_segments_age_ms session_idle_ms";
+const PLAN: &str = "limits segments expiry kept_since rows clock_ahead_ms";
 const CHECK_FINDING: &str = "verdict file offset reason";
 const REBUILD_FROM_ROWS: &str = "from requests sessions rollups";
-const REBUILD_FROM_LOG: &str = "from requests sessions segments records_before_log moved_to";
+const REBUILD_FROM_LOG: &str = "from requests sessions segments records_before_log expired_requests kept_since limits \
+                                limits_from moved_to";
 const INGEST: &str = "lines input_bytes blank_lines bad_lines recorded_events folded_records unfolded_records \
                       record_ms fold_ms recorded_events_per_s folded_records_per_s interrupted";
 
@@ -91,7 +94,9 @@ fn what_other_commands_print_is_what_the_page_lists() {
     let ingested: common::Run = fixture.command(line).output().unwrap().into();
     check(&page, "mcplog ingest", INGEST, &ingested.json()[0]);
     check(&page, "mcplog rebuild: from rows", REBUILD_FROM_ROWS, &fixture.run("rebuild --json").json()[0]);
-    check(&page, "mcplog check", CHECK, &fixture.run("check --json").json()[0]);
+    let checked = fixture.run("check --json").json().swap_remove(0);
+    check(&page, "mcplog check", CHECK, &checked);
+    check(&page, "mcplog check: limits", LIMITS, &checked["limits"]);
     check(&page, "mcplog rebuild: from the log", REBUILD_FROM_LOG, &fixture.run("rebuild --from-log --json").json()[0]);
 
     // A second segment makes the first a folded one.
@@ -102,6 +107,7 @@ fn what_other_commands_print_is_what_the_page_lists() {
     for config in [String::new(), format!("--config {}", limits.display())] {
         let plan = fixture.run(&format!("check --plan --json {config}")).json().swap_remove(0);
         check(&page, "mcplog check --plan", PLAN, &plan);
+        check(&page, "mcplog check: limits", LIMITS, &plan["limits"]);
         check(&page, "mcplog check --plan: segments", "segment file bytes fate", &plan["segments"][0]);
         for rows in plan["rows"].as_array().unwrap() {
             check(&page, "mcplog check --plan: rows", "table rows", rows);
@@ -140,8 +146,13 @@ fn what_the_proxy_answers_is_what_the_page_lists() {
 #[test]
 fn every_object_of_the_page_is_one_that_is_printed() {
     let held: Vec<&str> = OBJECTS.iter().map(|(heading, ..)| *heading).collect();
-    let others =
-        ["mcplog check", "mcplog check: findings", "mcplog rebuild: from rows", "mcplog rebuild: from the log"];
+    let others = [
+        "mcplog check",
+        "mcplog check: limits",
+        "mcplog check: findings",
+        "mcplog rebuild: from rows",
+        "mcplog rebuild: from the log",
+    ];
     for heading in JsonPage::read().headings().filter(|heading| heading.starts_with("mcplog ")) {
         let is_held = held.contains(&heading)
             || others.contains(&heading)

@@ -78,3 +78,42 @@ fn slow_shows_the_slowest_first() {
         .collect();
     assert_eq!((latencies, code), (vec![1_399, 1_398, 1_397], 0));
 }
+
+#[test]
+fn a_rebuild_says_which_limits_it_applied_and_what_did_not_come_back() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("data");
+    let told = |keep_rows_age_ms| {
+        let mut config = Config::new(&dir);
+        (config.keep_segments_bytes, config.keep_rows_age_ms) = (Some(u64::MAX), keep_rows_age_ms);
+        Store::open(config).expect("open")
+    };
+    let open = told(None);
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    for (id, days) in [("old", 40), ("young", 1)] {
+        open.recorder().record(Request::new(id, now - days * 86_400_000, "files", "ping"));
+    }
+    open.wait_folded(PATIENCE).expect("folded");
+    open.shutdown(PATIENCE);
+    let open = told(Some(30 * 86_400_000));
+    let requests = || mcplog::Query::open(&dir).expect("open").totals().expect("totals").requests;
+    while requests() > 1 {
+        std::thread::yield_now();
+    }
+    open.shutdown(PATIENCE);
+    let (text, _, code) = mcplog(&dir, &["rebuild", "--from-log"]);
+    assert_eq!((code, requests()), (0, 1), "{text}");
+    assert!(
+        text.contains("1 request from before ") && text.contains(" had expired, and did not come back\n"),
+        "{text}"
+    );
+    assert!(text.contains("the store keeps requests of 30d; all folded log\n"), "{text}");
+    assert!(!text.contains("not known"), "{text}");
+    // Nobody can ask a database that is none.
+    std::fs::write(dir.join("store.db"), "no database").unwrap();
+    let (text, _, code) = mcplog(&dir, &["rebuild", "--keep", "30d", "--keep-segments=1GiB"]);
+    assert_eq!((code, requests()), (0, 1), "{text}");
+    assert!(text.contains("the store keeps requests of 30d; 1.0 GiB of folded log\n"), "{text}");
+    assert!(text.contains("what it was told before is not known"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80 || line.contains("quarantine/")), "{text}");
+}

@@ -24,6 +24,9 @@ pub struct Budget(Arc<Pool>);
 struct Pool {
     taken: AtomicUsize,
     bytes_max: usize,
+    /// The most that was taken at once.
+    #[cfg(test)]
+    most: AtomicUsize,
 }
 
 impl Default for Budget {
@@ -36,7 +39,12 @@ impl Default for Budget {
 impl Budget {
     /// A budget of that many bytes.
     pub fn new(bytes_max: usize) -> Self {
-        Self(Arc::new(Pool { taken: AtomicUsize::new(0), bytes_max }))
+        Self(Arc::new(Pool {
+            taken: AtomicUsize::new(0),
+            bytes_max,
+            #[cfg(test)]
+            most: AtomicUsize::new(0),
+        }))
     }
 
     /// How much of it is taken now, in bytes.
@@ -53,7 +61,16 @@ impl Budget {
         let pool = &self.0;
         let limit = if is_modest { pool.bytes_max } else { pool.bytes_max - pool.bytes_max / RESERVED };
         let sum = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= limit);
-        pool.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok()
+        let taken = pool.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum);
+        #[cfg(test)]
+        pool.most.fetch_max(taken.map_or(0, |before| before + bytes), Ordering::Relaxed);
+        taken.is_ok()
+    }
+
+    /// The most that was taken at once, in bytes.
+    #[cfg(test)]
+    pub(crate) fn taken_most(&self) -> usize {
+        self.0.most.load(Ordering::Relaxed)
     }
 
     fn give_back(&self, bytes: usize) {

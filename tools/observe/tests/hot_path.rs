@@ -50,8 +50,13 @@ fn exchange(observer: &Arc<Observer>, content_type: &str, body: &[u8]) {
         &exchange,
     );
     request.finish(true, &exchange);
-    let head =
-        ResponseHead { status: 200, session: None, content_type: Some(content_type), codings: Codings::IDENTITY };
+    let head = ResponseHead {
+        status: 200,
+        session: None,
+        content_type: Some(content_type),
+        codings: Codings::IDENTITY,
+        cause: None,
+    };
     exchange.on_response_head(&head);
     let mut response = ResponseReader::new(&head, &exchange).expect("a POST");
     response.push(body, &exchange);

@@ -144,7 +144,7 @@ fn several_threads_that_write_and_sync_at_full_speed_are_followed_without_a_step
 
 #[test]
 fn segments_that_are_retired_while_they_are_followed_are_accounted_for_to_the_record() {
-    let running = Running::with(|config| config.keep_segments_bytes = 0);
+    let running = Running::with(|config| config.keep_segments_bytes = Some(0));
     let mut following = Following::start(running.dir(), &["-n", "100000"]);
     const RECORDS: u64 = 60_000;
     let mut recorded = 0;

@@ -118,7 +118,7 @@ fn main() -> ExitCode {
     };
     config.sync_interval_ms = arguments.sync_interval_ms;
     config.channel_events = arguments.channel_events;
-    config.keep_segments_bytes = arguments.keep_segments_bytes;
+    config.keep_segments_bytes = Some(arguments.keep_segments_bytes);
     config.min_free_bytes = Some(arguments.min_free_bytes);
     let store = match Store::open(config) {
         Ok(store) => store,

@@ -2,6 +2,7 @@
 //!
 //! Runs on the main thread. It only reads.
 
+use super::limits;
 use crate::arguments::CheckArgs;
 use crate::error::{CliError, EXIT_ATTENTION, EXIT_DAMAGED, EXIT_OK};
 use anstyle::Style;
@@ -66,6 +67,9 @@ fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> R
         _ => "can't be read".to_owned(),
     };
     line(out, "database", &database)?;
+    if let Some(kept) = &report.limits {
+        line(out, "keeps", &limits::sentence(kept))?;
+    }
     let losses = [
         (i128::from(report.dropped_events.unwrap_or(0)), "event dropped", "events dropped"),
         (report.quarantined.unwrap_or(0).into(), "entry in table quarantine", "entries in table quarantine"),

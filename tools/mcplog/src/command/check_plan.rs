@@ -2,6 +2,7 @@
 //!
 //! Runs on the main thread. It only reads.
 
+use super::limits;
 use crate::arguments::CheckArgs;
 use crate::error::CliError;
 use crate::proxy::{chain, store_settings};
@@ -40,9 +41,8 @@ pub(super) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<
             writeln!(out, "{WARNING}{row}{WARNING:#}")?;
         }
     }
-    if args.config.is_none() {
-        writeln!(out, "\n{DIM}By the default limits; --config FILE takes those of a proxy's configuration.{DIM:#}")?;
-    }
+    let from = if args.config.is_some() { "With that file the store keeps" } else { "The store keeps" };
+    writeln!(out, "\n{DIM}{from} {}.{DIM:#}", limits::sentence(&plan.limits))?;
     Ok(())
 }
 
@@ -55,6 +55,7 @@ fn show_retirement(plan: &RetirementPlan, out: &mut dyn Write) -> Result<(), Cli
         let (style, what) = match planned.fate {
             Fate::Damaged => (BAD, "moved into quarantine/: damaged"),
             Fate::BeyondAge => (WARNING, "deleted: folded, and too old"),
+            Fate::Expired => (WARNING, "deleted: everything in it is expired"),
             Fate::Superseded => (WARNING, "deleted: others have its records"),
             _ => (WARNING, "deleted: folded, and not to be kept"),
         };

@@ -5,6 +5,7 @@ mod check_plan;
 pub(crate) mod demo;
 mod follow;
 pub(crate) mod ingest;
+mod limits;
 pub(crate) mod logs;
 mod notes;
 pub(crate) mod rebuild;

@@ -4,8 +4,9 @@
 
 use super::config_file::{ConfigFile, ReadError};
 use super::config_limits::{
-    DatabaseSize, parse_address, parse_database_size, parse_drain, parse_keep, parse_min_free, parse_timeout, whole_ms,
+    parse_address, parse_connections, parse_database_size, parse_drain, parse_keep, parse_min_free, parse_timeout,
 };
+use super::http::ClientLimits;
 use super::upstream_url::{UpstreamError, UpstreamUrl};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ const DIR_DEFAULT: &str = "./mcplog-data";
 const UPSTREAM_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
+const HEAD_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
 /// After how long without a request a session counts as over: 30 minutes, since many clients never close theirs. The
 /// store itself has no default, because it is not only for live traffic.
 const SESSION_IDLE_MS_DEFAULT: u64 = 30 * 60 * 1000;
@@ -79,6 +83,28 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_drain)]
     pub(crate) drain: Option<Duration>,
 
+    /// How long a client may take to send the head of a request [default: 30s]
+    ///
+    /// From its first byte; for the first request, from the connection's beginning. The client then gets a 408.
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    pub(crate) head_timeout: Option<Duration>,
+
+    /// How long a client may take between two parts of a request's body [default: 1m]
+    ///
+    /// Counted only while the upstream is ready for more. The client then gets a 408, and the request a row.
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    pub(crate) body_timeout: Option<Duration>,
+
+    /// How long a client's connection may stay open between two requests [default: 5m]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    pub(crate) idle_timeout: Option<Duration>,
+
+    /// How many clients may be connected at once [default: half of the file descriptors that the process may have]
+    ///
+    /// Each takes two, its own and one to the upstream. Those beyond get a 503.
+    #[arg(long, value_name = "N", value_parser = parse_connections)]
+    pub(crate) max_connections: Option<usize>,
+
     /// Send the upstream's own name as Host, instead of the client's
     ///
     /// Public servers behind TLS need it. A local server is safer without: it defends itself against DNS rebinding with
@@ -90,15 +116,19 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 
-    /// Let requests go that are older than this, such as 30d [default: keep all]
-    #[arg(long, value_name = "TIME", value_parser = parse_keep)]
-    pub(crate) keep: Option<Duration>,
-
-    /// Let the oldest requests go where the database would get larger, such as 2GiB [default: 10GiB, or a tenth of the disk]
+    /// Let requests go that are older than this, such as 30d; or unlimited
     ///
-    /// By default, whichever is less, and never less than the database has already; "unlimited" for no limit.
+    /// The store remembers it, for all who open it later. Without this flag it goes by what it was last told; a new store
+    /// keeps all.
+    #[arg(long, value_name = "TIME", value_parser = parse_keep)]
+    pub(crate) keep: Option<u64>,
+
+    /// Let the oldest requests go where the database would get larger, such as 2GiB; or unlimited
+    ///
+    /// Remembered as --keep is. A store that was never told: 10GiB or a tenth of the disk, whichever is less, and never less
+    /// than the database has already.
     #[arg(long, value_name = "SIZE", value_parser = parse_database_size)]
-    pub(crate) max_size: Option<DatabaseSize>,
+    pub(crate) max_size: Option<u64>,
 
     /// Leave so much of the disk free [default: 1GiB, or a twentieth of the disk]
     ///
@@ -168,6 +198,12 @@ pub(crate) struct ProxyConfig {
     pub(crate) connect_timeout: Duration,
     /// How long open requests may go on at shutdown.
     pub(crate) drain: Duration,
+    /// How long a client may take for heads, and between requests.
+    pub(crate) client_limits: ClientLimits,
+    /// How long a client may take between two parts of a body.
+    pub(crate) body_timeout: Duration,
+    /// How many clients may be connected at once; without it, as many as there are descriptors for.
+    pub(crate) max_connections: Option<usize>,
     pub(crate) rewrite_host: bool,
     pub(crate) ca_file: Option<PathBuf>,
     /// After how long without a request a derived session is over; 0 means never.
@@ -185,6 +221,9 @@ impl ProxyConfig {
             upstream_timeout: UPSTREAM_TIMEOUT_DEFAULT,
             connect_timeout: CONNECT_TIMEOUT_DEFAULT,
             drain: DRAIN_DEFAULT,
+            client_limits: ClientLimits { head: HEAD_TIMEOUT_DEFAULT, idle: IDLE_TIMEOUT_DEFAULT },
+            body_timeout: BODY_TIMEOUT_DEFAULT,
+            max_connections: None,
             rewrite_host: false,
             ca_file: None,
             session_idle_ms: SESSION_IDLE_MS_DEFAULT,
@@ -238,6 +277,11 @@ impl Settings {
         proxy.upstream_timeout = args.upstream_timeout.or(upstream.timeout).unwrap_or(proxy.upstream_timeout);
         proxy.connect_timeout = args.connect_timeout.or(upstream.connect_timeout).unwrap_or(proxy.connect_timeout);
         proxy.drain = args.drain.or(file.drain).unwrap_or(proxy.drain);
+        let limits = &mut proxy.client_limits;
+        limits.head = args.head_timeout.or(file.head_timeout).unwrap_or(limits.head);
+        limits.idle = args.idle_timeout.or(file.idle_timeout).unwrap_or(limits.idle);
+        proxy.body_timeout = args.body_timeout.or(file.body_timeout).unwrap_or(proxy.body_timeout);
+        proxy.max_connections = args.max_connections.or(file.max_connections);
         proxy.rewrite_host = args.rewrite_host || upstream.rewrite_host.unwrap_or(false);
         proxy.ca_file = args.ca_file.or(upstream.ca_file);
 
@@ -246,11 +290,9 @@ impl Settings {
         store.session_idle_ms = Some(SESSION_IDLE_MS_DEFAULT);
         store.limit_database_by_disk = true;
         file.store.apply(&mut store);
-        if let Some(keep) = args.keep {
-            store.keep_rows_age_ms = Some(whole_ms(keep));
-        }
-        if let Some(DatabaseSize(max_size)) = args.max_size {
-            store.database_bytes_max = max_size;
+        store.keep_rows_age_ms = args.keep.or(store.keep_rows_age_ms);
+        if args.max_size.is_some() {
+            store.database_bytes_max = args.max_size;
             store.limit_database_by_disk = false;
         }
         store.min_free_bytes = args.min_free.or(store.min_free_bytes);

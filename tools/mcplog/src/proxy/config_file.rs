@@ -3,7 +3,7 @@
 //! Pure but for reading the file. What is absent stays absent: defaults and flags are [`super::config`]'s.
 
 use super::config_limits::{
-    DATABASE_SIZES, DRAINS, KEEPS, LONGEST, MIN_FREES, SIZE_MAX, TIMEOUTS, parse_address, whole_ms,
+    CONNECTIONS, DATABASE_SIZES, DRAINS, KEEPS, LONGEST, MIN_FREES, SIZE_MAX, TIMEOUTS, parse_address, whole_ms,
 };
 use super::config_table::{ConfigFileError, Origin, Table};
 use mcplog::config::{CHANNEL_EVENTS_MAX, LOG_SEGMENTS_MIN, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
@@ -33,6 +33,10 @@ pub(crate) enum ReadError {
 pub(super) struct ConfigFile {
     pub(super) listen: Option<String>,
     pub(super) drain: Option<Duration>,
+    pub(super) head_timeout: Option<Duration>,
+    pub(super) body_timeout: Option<Duration>,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) max_connections: Option<usize>,
     pub(super) admin: Option<String>,
     pub(super) upstream: Upstream,
     pub(super) store: StoreTable,
@@ -84,6 +88,10 @@ impl ConfigFile {
         let file = Self {
             listen: address(&mut root)?,
             drain: root.duration("drain", DRAINS)?,
+            head_timeout: root.duration("head_timeout", TIMEOUTS)?,
+            body_timeout: root.duration("body_timeout", TIMEOUTS)?,
+            idle_timeout: root.duration("idle_timeout", TIMEOUTS)?,
+            max_connections: root.count("max_connections", CONNECTIONS)?.and_then(|count| usize::try_from(count).ok()),
             admin: address(&mut admin)?,
             upstream,
             store: store(root.table("store", "[store]")?)?,
@@ -99,10 +107,11 @@ impl StoreTable {
     pub(super) fn apply(&self, config: &mut Config) {
         let set = |to: &mut u64, value: Option<u64>| *to = value.unwrap_or(*to);
         if let Some(keep) = self.keep {
-            config.keep_rows_age_ms = keep.map(whole_ms);
+            // 0 means no limit, here and below.
+            config.keep_rows_age_ms = Some(keep.map_or(0, whole_ms));
         }
         if let Some(max_size) = self.max_size {
-            config.database_bytes_max = max_size;
+            config.database_bytes_max = Some(max_size.unwrap_or(0));
             config.limit_database_by_disk = false;
         }
         config.min_free_bytes = self.min_free.or(config.min_free_bytes);
@@ -116,9 +125,11 @@ impl StoreTable {
         set(&mut config.sync_interval_ms, self.sync_interval.map(whole_ms));
         set(&mut config.segment_bytes, self.segment_size);
         set(&mut config.segment_age_ms, self.segment_age.map(whole_ms));
-        set(&mut config.keep_segments_bytes, self.keep_segments_size.map(|size| size.unwrap_or(u64::MAX)));
+        if let Some(size) = self.keep_segments_size {
+            config.keep_segments_bytes = Some(size.unwrap_or(u64::MAX));
+        }
         if let Some(age) = self.keep_segments_age {
-            config.keep_segments_age_ms = age.map(whole_ms);
+            config.keep_segments_age_ms = Some(age.map_or(0, whole_ms));
         }
         // 0 means no limit.
         set(&mut config.max_log_bytes, self.max_log_size.map(|size| size.unwrap_or(0)));

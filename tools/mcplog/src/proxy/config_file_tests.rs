@@ -32,11 +32,11 @@ fn every_key_of_the_store_arrives_in_the_librarys_units() {
     type Set = fn(&mut Config);
     let cases: [(&str, Set); 25] = [
         ("keep = '30d'", |c| c.keep_rows_age_ms = Some(30 * 86_400_000)),
-        ("keep = 'unlimited'", |c| c.keep_rows_age_ms = None),
+        ("keep = 'unlimited'", |c| c.keep_rows_age_ms = Some(0)),
         ("max_size = '2GiB'", |c| c.database_bytes_max = Some(2 << 30)),
         ("max_size = '2GB'", |c| c.database_bytes_max = Some(2_000_000_000)),
         ("max_size = 2000000", |c| c.database_bytes_max = Some(2_000_000)),
-        ("max_size = 'unlimited'", |c| c.database_bytes_max = None),
+        ("max_size = 'unlimited'", |c| c.database_bytes_max = Some(0)),
         ("min_free = '1GiB'", |c| c.min_free_bytes = Some(1 << 30)),
         ("min_free = 0", |c| c.min_free_bytes = Some(0)),
         ("session_idle = '1h30m'", |c| c.session_idle_ms = Some(5_400_000)),
@@ -47,10 +47,10 @@ fn every_key_of_the_store_arrives_in_the_librarys_units() {
         ("segment_size = '1MiB'", |c| c.segment_bytes = 1 << 20),
         ("segment_size = 0x100000", |c| c.segment_bytes = 1 << 20),
         ("segment_age = '2 days'", |c| c.segment_age_ms = 172_800_000),
-        ("keep_segments_size = '500MB'", |c| c.keep_segments_bytes = 500_000_000),
-        ("keep_segments_size = 'unlimited'", |c| c.keep_segments_bytes = u64::MAX),
+        ("keep_segments_size = '500MB'", |c| c.keep_segments_bytes = Some(500_000_000)),
+        ("keep_segments_size = 'unlimited'", |c| c.keep_segments_bytes = Some(u64::MAX)),
         ("keep_segments_age = '1w'", |c| c.keep_segments_age_ms = Some(604_800_000)),
-        ("keep_segments_age = 'unlimited'", |c| c.keep_segments_age_ms = None),
+        ("keep_segments_age = 'unlimited'", |c| c.keep_segments_age_ms = Some(0)),
         ("max_log_size = '32MiB'", |c| c.max_log_bytes = 32 << 20),
         ("max_log_size = 'unlimited'", |c| c.max_log_bytes = 0),
         ("segment_size = '64KiB'\nmax_log_size = '256KiB'", |c| {
@@ -147,7 +147,11 @@ fn what_is_wrong_is_told_with_file_line_key_expected_and_found() {
         ("sync_interval = '1s'", 1, "no such key: \"sync_interval\"; it belongs to [store]"),
         ("[store]\ndrain = '1s'", 2, "no such key: \"drain\"; it belongs to the beginning of the file"),
         ("[admin]\nzzz = 1", 2, "no such key: \"zzz\"; expected one of listen"),
-        ("[metrics]\nx = 1", 1, "no such key: \"metrics\"; expected one of listen, drain, admin, store, upstream"),
+        (
+            "[metrics]\nx = 1",
+            1,
+            "no such key: \"metrics\"; expected one of listen, drain, head_timeout, body_timeout, idle_timeout, max_connections, admin, store, upstream",
+        ),
     ];
     for (text, line, problem) in cases {
         let expected = format!("/etc/mcplog/proxy.toml:{line}: {problem}");
@@ -221,7 +225,10 @@ fn the_defaults_on_the_page_are_the_defaults() {
     let mut expected = Config::new("x");
     // What the proxy has in place of the library's default.
     expected.session_idle_ms = Some(1_800_000);
-    assert_eq!(store.lines().count(), 13, "{store}");
+    // What a new store keeps. Who says nothing leaves a store as it was told.
+    expected.keep_rows_age_ms = Some(0);
+    (expected.keep_segments_bytes, expected.keep_segments_age_ms) = (Some(0), Some(0));
+    assert_eq!(store.lines().count(), 12, "{store}");
     assert_eq!(store_of(&store), expected);
 
     let arguments = ProxyArgs { upstream: Some("http://127.0.0.1:9000/mcp".to_owned()), ..ProxyArgs::default() };
@@ -230,6 +237,9 @@ fn the_defaults_on_the_page_are_the_defaults() {
     let file = parse(&format!("{}[[upstream]]\n{upstream}", defaults("At the beginning of the file"))).unwrap();
     assert_eq!(upstream.lines().count(), 3, "{upstream}");
     assert_eq!((file.listen, file.drain), (Some(settings.proxy.listen), Some(settings.proxy.drain)));
+    let limits = settings.proxy.client_limits;
+    assert_eq!((file.head_timeout, file.idle_timeout), (Some(limits.head), Some(limits.idle)));
+    assert_eq!(file.body_timeout, Some(settings.proxy.body_timeout));
     assert_eq!(file.upstream.timeout, Some(settings.proxy.upstream_timeout));
     assert_eq!(file.upstream.connect_timeout, Some(settings.proxy.connect_timeout));
     assert_eq!(file.upstream.rewrite_host, Some(settings.proxy.rewrite_host));

@@ -17,6 +17,8 @@ pub(super) const DRAINS: RangeInclusive<Duration> = Duration::ZERO..=TIMEOUT_MAX
 pub(super) const LONGEST: Duration = Duration::from_millis(SESSION_IDLE_MS_MAX);
 /// For how long requests can be kept.
 pub(super) const KEEPS: RangeInclusive<Duration> = Duration::from_millis(KEEP_ROWS_AGE_MS_MIN)..=LONGEST;
+/// How many clients can be connected: a limit of none would serve nobody.
+pub(super) const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// SQLite and the log count sizes in signed numbers.
 pub(super) const SIZE_MAX: u64 = i64::MAX as u64;
 /// What may be left free of a disk, in bytes.
@@ -31,30 +33,41 @@ pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
     duration::parse_within(text, *TIMEOUTS.start(), *TIMEOUTS.end())
 }
 
+/// How many clients may be connected, from a flag.
+pub(super) fn parse_connections(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| CONNECTIONS.contains(number));
+    let expected = || format!("expected a whole number from {} to {}", CONNECTIONS.start(), CONNECTIONS.end());
+    number.and_then(|number| usize::try_from(number).ok()).ok_or_else(expected)
+}
+
 /// How long to wait at the end, from a flag.
 pub(super) fn parse_drain(text: &str) -> Result<Duration, String> {
     duration::parse_within(text, *DRAINS.start(), *DRAINS.end())
 }
 
-/// For how long to keep requests, from a flag.
-pub(super) fn parse_keep(text: &str) -> Result<Duration, String> {
-    duration::parse_within(text, *KEEPS.start(), *KEEPS.end())
+/// For how long to keep requests, from a flag: in milliseconds, and 0 for no limit, as the library's setting has it.
+pub(crate) fn parse_keep(text: &str) -> Result<u64, String> {
+    let parse = |text: &str| duration::parse_within(text, *KEEPS.start(), *KEEPS.end()).map(whole_ms);
+    parse_limit(text, 0, parse)
 }
 
-/// How large the database may get, if there is a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DatabaseSize(pub(crate) Option<u64>);
+/// How large the database may get, from a flag: in bytes, and 0 for no limit.
+pub(crate) fn parse_database_size(text: &str) -> Result<u64, String> {
+    parse_limit(text, 0, |text| size::parse_within(text, *DATABASE_SIZES.start(), *DATABASE_SIZES.end()))
+}
 
-/// How large the database may get, from a flag.
-pub(super) fn parse_database_size(text: &str) -> Result<DatabaseSize, String> {
-    if text == UNLIMITED {
-        return Ok(DatabaseSize(None));
-    }
-    size::parse_within(text, *DATABASE_SIZES.start(), *DATABASE_SIZES.end()).map(|bytes| DatabaseSize(Some(bytes)))
+/// How much of the folded log to keep, from a flag: in bytes, and `u64::MAX` for all.
+pub(crate) fn parse_segments_size(text: &str) -> Result<u64, String> {
+    parse_limit(text, u64::MAX, |text| size::parse_within(text, 0, SIZE_MAX))
+}
+
+/// A limit, or the word for none.
+fn parse_limit(text: &str, none: u64, parse: impl Fn(&str) -> Result<u64, String>) -> Result<u64, String> {
+    if text == UNLIMITED { Ok(none) } else { parse(text).map_err(|expected| format!("{expected}, or {UNLIMITED}")) }
 }
 
 /// How much of the disk is left free, from a flag.
-pub(super) fn parse_min_free(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_min_free(text: &str) -> Result<u64, String> {
     size::parse_within(text, *MIN_FREES.start(), *MIN_FREES.end())
 }
 
@@ -86,16 +99,31 @@ mod tests {
         for (text, holds) in [("0s", true), ("24h", true), ("25h", false), ("5", false)] {
             assert_eq!(parse_drain(text).is_ok(), holds, "{text}");
         }
-        for (text, holds) in [("59s", false), ("1m", true), ("36500d", true), ("36501d", false)] {
+        for (text, holds) in
+            [("0", false), ("1", true), ("1000000", true), ("1000001", false), ("-1", false), ("x", false)]
+        {
+            assert_eq!(parse_connections(text).is_ok(), holds, "{text}");
+        }
+        for (text, holds) in
+            [("59s", false), ("1m", true), ("36500d", true), ("36501d", false), ("unlimited", true), ("0", false)]
+        {
             assert_eq!(parse_keep(text).is_ok(), holds, "{text}");
         }
-        for (text, holds) in [("1023KiB", false), ("1MiB", true), ("8TiB", true), ("unlimited", true), ("lots", false)]
+        for (text, holds) in [("1023KiB", false), ("1MiB", true), ("8TiB", true), ("lots", false), ("unlimited", true)]
         {
             assert_eq!(parse_database_size(text).is_ok(), holds, "{text}");
         }
         for (text, holds) in [("0", true), ("1GiB", true), ("5", true), ("5%", false), ("unlimited", false)] {
             assert_eq!(parse_min_free(text).is_ok(), holds, "{text}");
         }
+    }
+
+    #[test]
+    fn no_limit_has_a_word_and_becomes_what_the_library_calls_so() {
+        let limits = [parse_keep("unlimited"), parse_database_size("unlimited"), parse_segments_size("unlimited")];
+        assert_eq!(limits, [Ok(0), Ok(0), Ok(u64::MAX)]);
+        assert_eq!([parse_keep("1d"), parse_segments_size("0")], [Ok(86_400_000), Ok(0)]);
+        assert!(parse_keep("5s").unwrap_err().ends_with(", or unlimited"));
     }
 
     #[test]

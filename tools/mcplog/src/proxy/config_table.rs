@@ -14,7 +14,20 @@ use toml::de::{DeTable, DeValue};
 const ALIKE: f64 = 0.7;
 /// The keys of each kind of table, by the table's name as files write it; `""` is the file itself.
 pub(super) const KEYS: [(&str, &[&str]); 4] = [
-    ("", &["listen", "drain", "admin", "store", "upstream"]),
+    (
+        "",
+        &[
+            "listen",
+            "drain",
+            "head_timeout",
+            "body_timeout",
+            "idle_timeout",
+            "max_connections",
+            "admin",
+            "store",
+            "upstream",
+        ],
+    ),
     ("[[upstream]]", &["name", "url", "route", "timeout", "connect_timeout", "rewrite_host", "ca_file"]),
     ("[admin]", &["listen"]),
     (

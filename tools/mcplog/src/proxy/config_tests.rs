@@ -49,6 +49,10 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
         r#"
         listen = "127.0.0.1:4000"
         drain = "250ms"
+        head_timeout = "10s"
+        body_timeout = "20s"
+        idle_timeout = "40s"
+        max_connections = 100
         [[upstream]]
         name = "from-file"
         url = "http://file:1/mcp"
@@ -68,6 +72,12 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
     assert_eq!(settings.proxy.listen, "127.0.0.1:4000");
     assert_eq!(settings.proxy.name, "from-file");
     assert_eq!(settings.proxy.drain, Duration::from_millis(250));
+    let limits = |head: u64, idle: u64| crate::proxy::http::ClientLimits {
+        head: Duration::from_secs(head),
+        idle: Duration::from_secs(idle),
+    };
+    assert_eq!(settings.proxy.client_limits, limits(10, 40));
+    assert_eq!((settings.proxy.body_timeout, settings.proxy.max_connections), (Duration::from_secs(20), Some(100)));
     assert_eq!(settings.proxy.session_idle_ms, 5);
     assert_eq!(settings.proxy.upstream_timeout, Duration::from_secs(30));
     assert_eq!(settings.store.dir, dir.path().join("from-file"));
@@ -79,12 +89,15 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
     assert_eq!(settings.store.min_free_bytes, Some(7 << 20));
     assert!(settings.proxy.rewrite_host && !settings.store.limit_database_by_disk);
 
-    let line = "--upstream http://flag:2 --dir ./from-flag --upstream-timeout 2m --keep 1d --max-size 1.5GiB --min-free 0 --drain 0s";
+    let line = "--upstream http://flag:2 --dir ./from-flag --upstream-timeout 2m --keep 1d --max-size 1.5GiB --min-free 0 --drain 0s \
+         --head-timeout 1s --body-timeout 2s --idle-timeout 3s --max-connections 4";
     let flags: Vec<&str> = ["--config", &path].into_iter().chain(line.split(' ')).collect();
     let settings = resolve(&flags).unwrap();
     assert_eq!((settings.store.keep_rows_age_ms, settings.store.database_bytes_max), (Some(86_400_000), Some(3 << 29)));
     assert_eq!(settings.store.min_free_bytes, Some(0));
     assert_eq!(settings.proxy.drain, Duration::ZERO);
+    assert_eq!(settings.proxy.client_limits, limits(1, 3));
+    assert_eq!((settings.proxy.body_timeout, settings.proxy.max_connections), (Duration::from_secs(2), Some(4)));
     assert_eq!(settings.proxy.upstream.recorded(), "http://flag:2/");
     assert_eq!(settings.proxy.upstream_timeout, Duration::from_secs(120));
     assert_eq!(settings.proxy.name, "from-file");

@@ -12,7 +12,8 @@
 //! Start at [`http::forward`](http). What becomes an event is the business of the crate `mcplog-observe`; everything here is
 //! about passing bytes on.
 //!
-//! - Bodies are never buffered, and never changed. The only header field that is changed is `Accept-Encoding`.
+//! - Bodies are never buffered, and never changed. Of the header fields, `Accept-Encoding` is narrowed, `Via` gets the proxy's
+//!   mark, `Location` and `Content-Location` lead back through the proxy, and what HTTP itself wants put right is.
 //! - Traffic comes before recording: nothing that goes wrong with the store, a terminal or a reader touches what passes.
 //! - A request is shown to the observer before its last byte leaves, so a response cannot overtake it.
 
@@ -36,6 +37,7 @@ mod proxy_tests;
 
 pub(crate) use self::http::{Proxy, chain};
 pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
+pub(crate) use config_limits::{parse_database_size, parse_keep, parse_min_free, parse_segments_size};
 #[cfg(test)]
 use recording::KnownSchema;
 pub(crate) use recording::known_schemas;

@@ -6,7 +6,7 @@ use mcplog_terminal::units::bytes;
 
 /// Two lines for the greeting: how large the database gets, and what is left free of its disk.
 pub(super) fn told(store: &mcplog::Config) -> String {
-    let database = match store.database_limit() {
+    let database = match mcplog::plan::limits(store).database_bytes_max {
         Some(limit) => format!("at most {} (--max-size); then the oldest go", bytes(limit)),
         None => "without limit (--max-size)".to_owned(),
     };

@@ -4,6 +4,7 @@
 
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
+use std::borrow::Cow;
 
 /// A URL that cannot be an upstream's.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,31 @@ impl UpstreamUrl {
             },
         };
         Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone()).path_and_query(target).build()
+    }
+
+    /// What a reference to the upstream's origin is within that origin: its path, query and fragment. `None` if it names no
+    /// origin, or another one.
+    pub(crate) fn within<'r>(&self, reference: &'r str) -> Option<Cow<'r, str>> {
+        let (scheme, rest) = reference.split_once("//")?;
+        let is_own_scheme = match scheme.strip_suffix(':') {
+            Some(scheme) => scheme.eq_ignore_ascii_case(self.scheme.as_str()),
+            None => scheme.is_empty(),
+        };
+        let (authority, within) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let authority: Authority = authority.parse().ok().filter(|_| is_own_scheme)?;
+        let is_own = authority.host().eq_ignore_ascii_case(self.authority.host())
+            && !authority.as_str().contains('@')
+            && self.port_of(&authority) == self.port_of(&self.authority);
+        is_own.then(|| match within {
+            // Two slashes would begin a host.
+            within if within.starts_with("//") => Cow::Owned(format!("/.{within}")),
+            within if within.starts_with('/') => Cow::Borrowed(within),
+            within => Cow::Owned(format!("/{within}")),
+        })
+    }
+
+    fn port_of(&self, authority: &Authority) -> u16 {
+        authority.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 })
     }
 
     pub(crate) fn is_tls(&self) -> bool {

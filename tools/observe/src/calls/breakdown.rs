@@ -28,6 +28,12 @@ impl Breakdown {
         Self { failure, cause: end.cause().map(bounded), is_unread }
     }
 
+    /// The same with what the response's head says of the cause, if nobody else said anything.
+    pub(crate) fn or_cause(mut self, cause: Option<&Arc<str>>) -> Self {
+        self.cause = self.cause.or_else(|| cause.cloned());
+        self
+    }
+
     /// The same for whoever depends on the stream that broke down: one that ended in good order broke off for them.
     pub(crate) fn of_stream(self) -> Self {
         let failure = if self.failure == Failure::NoResponse { Failure::StreamBroken } else { self.failure };
@@ -42,7 +48,8 @@ impl From<Failure> for Breakdown {
     }
 }
 
-fn bounded(cause: &str) -> Arc<str> {
+/// As much of a cause as is kept.
+pub(crate) fn bounded(cause: &str) -> Arc<str> {
     if cause.len() <= CAUSE_BYTES_MAX {
         return Arc::from(cause);
     }
@@ -75,8 +82,11 @@ mod tests {
             (End::Complete, None),
             (End::Broken("reset"), Some("reset")),
             (End::Unreachable("refused"), Some("refused")),
-            (End::Silent, None),
+            (End::Silent("waiting"), Some("waiting")),
+            (End::Loop("back"), Some("back")),
+            (End::ProxyFailed("panic"), Some("panic")),
             (End::ClientGone, None),
+            (End::ClientSilent, None),
         ] {
             for status in [None, Some(200), Some(500)] {
                 assert_eq!(Breakdown::of(end, status, false, false).cause.as_deref(), cause, "{end:?}");

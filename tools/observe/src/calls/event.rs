@@ -9,6 +9,7 @@ use super::facts::Facts;
 use super::happening::Answer;
 use super::origin::Origin;
 use super::outcome;
+use super::response::Response;
 use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::schema::{SchemaResult, Scope};
@@ -91,7 +92,7 @@ impl<'a> Ended<'a> {
     fn verdict(&self) -> Verdict<'_> {
         match &self.how {
             How::Answered(Answer { message, .. }) if message.has_result => Verdict::of_result(message, self.facts),
-            How::Answered(Answer { message, .. }) => Verdict::of_error(message),
+            How::Answered(Answer { message, response, .. }) => Verdict::of_error(message, response),
             How::Failed(breakdown) => Verdict::of_failure(breakdown, self.facts, self.http_status),
         }
     }
@@ -178,17 +179,14 @@ impl<'a> Ended<'a> {
         request
     }
 
-    /// What is odd about the call.
+    /// What is odd about the request and its answer.
     fn notes(&self) -> Notes {
         let (is_lenient, is_answer_unread) = match &self.how {
-            How::Answered(Answer { message, .. }) => (self.id.is_some_and(|own| own.differs(message, Slot::Id)), false),
+            How::Answered(answer) => (self.id.is_some_and(|own| own.differs(answer.message, Slot::Id)), false),
             How::Failed(breakdown) => (false, breakdown.is_unread),
         };
-        let is_unread = self.facts.is_unread || is_answer_unread;
-        [(is_lenient, Note::LenientId), (is_unread, Note::Unread)]
-            .into_iter()
-            .filter(|(holds, _)| *holds)
-            .fold(Notes::NONE, |notes, (_, note)| notes.with(note))
+        let noted = [(Note::LenientId, is_lenient), (Note::Unread, self.facts.is_unread || is_answer_unread)];
+        noted.into_iter().filter(|(_, is_so)| *is_so).fold(Notes::NONE, |notes, (note, _)| notes.with(note))
     }
 
     fn count(&self, verdict: &Verdict<'_>) {
@@ -224,13 +222,13 @@ impl<'a> Verdict<'a> {
         }
     }
 
-    fn of_error(message: &'a Message) -> Self {
+    fn of_error(message: &'a Message, response: &'a Response) -> Self {
         Self {
             status: Status::Error,
             outcome: Outcome::Error,
             error_code: message.raw(Slot::ErrorCode).map(String::from_utf8_lossy),
             error_msg: message.text(Slot::ErrorMessage),
-            cause: None,
+            cause: response.cause.as_deref(),
             bytes_out: Some(message.bytes()),
             tool_error: None,
             agreed_version: None,

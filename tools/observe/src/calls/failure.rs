@@ -15,18 +15,28 @@ pub enum End<'a> {
     /// No connection to the upstream. With the cause, in the words of whoever noticed, such as `connection refused`: it is
     /// recorded, so it must hold no payload, no credential, and of a URL no query. What is too long of it is cut.
     Unreachable(&'a str),
-    /// The upstream was silent for longer than its time limit.
-    Silent,
+    /// The upstream was silent for longer than its time limit. With the cause: what was waited for.
+    Silent(&'a str),
+    /// The upstream leads back to this proxy. With the cause.
+    Loop(&'a str),
     /// The client went away, or was sent away.
     ClientGone,
+    /// The client did not send the rest of its request in time.
+    ClientSilent,
+    /// The proxy failed. With the cause.
+    ProxyFailed(&'a str),
 }
 
 impl<'a> End<'a> {
-    /// Why the upstream failed, if it did.
+    /// Why the upstream, or the proxy, failed, if it did.
     pub(super) fn cause(self) -> Option<&'a str> {
         match self {
-            Self::Broken(cause) | Self::Unreachable(cause) => Some(cause),
-            Self::Complete | Self::Silent | Self::ClientGone => None,
+            Self::Broken(cause)
+            | Self::Unreachable(cause)
+            | Self::Silent(cause)
+            | Self::Loop(cause)
+            | Self::ProxyFailed(cause) => Some(cause),
+            Self::Complete | Self::ClientGone | Self::ClientSilent => None,
         }
     }
 }
@@ -53,6 +63,12 @@ pub enum Failure {
     ProxyShutdown,
     /// The upstream stayed silent for longer than its time limit.
     Timeout,
+    /// The upstream leads back to this proxy.
+    UpstreamLoop,
+    /// The client did not send the rest of its request in time.
+    ClientTimeout,
+    /// The proxy itself failed.
+    ProxyError,
 }
 
 impl Failure {
@@ -66,8 +82,11 @@ impl Failure {
             (End::ClientGone, _) => Self::ClientGone,
             (End::Broken(_), _) => Self::StreamBroken,
             (End::Unreachable(_), _) => Self::UpstreamUnreachable,
-            (End::Silent, _) => Self::Timeout,
-            (End::Complete, Some(status @ 400..=599)) => Self::Http(status),
+            (End::Silent(_), _) => Self::Timeout,
+            (End::Loop(_), _) => Self::UpstreamLoop,
+            (End::ClientSilent, _) => Self::ClientTimeout,
+            (End::ProxyFailed(_), _) => Self::ProxyError,
+            (End::Complete, Some(status @ 300..=599)) => Self::Http(status),
             (End::Complete, _) if is_unread => Self::UnreadableResponse,
             (End::Complete, _) => Self::NoResponse,
         }
@@ -85,6 +104,9 @@ impl Failure {
             Self::Cancelled => "cancelled",
             Self::ProxyShutdown => "proxy_shutdown",
             Self::Timeout => "upstream_timeout",
+            Self::UpstreamLoop => "upstream_loop",
+            Self::ClientTimeout => "client_timeout",
+            Self::ProxyError => "proxy_error",
         })
     }
 
@@ -100,6 +122,9 @@ impl Failure {
             Self::Cancelled => "the client cancelled the request",
             Self::ProxyShutdown => "the proxy was stopped before the answer",
             Self::Timeout => "the upstream did not answer within its time limit",
+            Self::UpstreamLoop => "the upstream leads back to this proxy",
+            Self::ClientTimeout => "the client did not send the rest of its request in time",
+            Self::ProxyError => "the proxy itself failed on this request",
         })
     }
 
@@ -124,9 +149,13 @@ mod tests {
                     let of = |end| Failure::of(end, status, is_unread, is_stopping);
                     assert_eq!(of(End::Broken("reset")), StreamBroken);
                     assert_eq!(of(End::Unreachable("refused")), Failure::UpstreamUnreachable);
-                    assert_eq!(of(End::Silent), Timeout);
+                    assert_eq!(of(End::Silent("waiting")), Timeout);
+                    assert_eq!(of(End::Loop("back")), Failure::UpstreamLoop);
+                    assert_eq!(of(End::ClientSilent), Failure::ClientTimeout);
+                    assert_eq!(of(End::ProxyFailed("panic")), Failure::ProxyError);
                     assert_eq!(of(End::ClientGone), if is_stopping { ProxyShutdown } else { ClientGone });
                     let completed = match status {
+                        Some(302) => Http(302),
                         Some(400) => Http(400),
                         Some(599) => Http(599),
                         _ if is_unread => UnreadableResponse,

@@ -19,7 +19,7 @@ use mcplog::event::Transport;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-static NO_RESPONSE: Response = Response { status: None, new_session: None };
+static NO_RESPONSE: Response = Response { status: None, new_session: None, cause: None };
 static NO_ANSWER: Breakdown = Breakdown { failure: Failure::NoResponse, cause: None, is_unread: false };
 const SECOND: Duration = Duration::from_secs(1);
 /// How long the exchange went on before it left the call.

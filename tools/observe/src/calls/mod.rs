@@ -18,7 +18,7 @@ mod response;
 #[cfg(test)]
 mod lifecycle_tests;
 
-pub(crate) use breakdown::Breakdown;
+pub(crate) use breakdown::{Breakdown, bounded as bounded_cause};
 pub(crate) use call::Call;
 pub(crate) use facts::{Facts, UNREAD_METHOD};
 pub use failure::{End, Failure};

@@ -27,19 +27,22 @@ pub(super) fn of_result(message: &Message, facts: &Facts, tool_error: Option<boo
 /// ended by whoever lets go of it, and nothing is lost then; if its upstream failed, it failed too.
 pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: Option<u16>) -> Outcome {
     use Failure::{
-        Cancelled, ClientGone, Http, NoResponse, ProxyShutdown, StreamBroken, Timeout, UnreadableResponse,
-        UpstreamUnreachable,
+        Cancelled, ClientGone, ClientTimeout, Http, NoResponse, ProxyError, ProxyShutdown, StreamBroken, Timeout,
+        UnreadableResponse, UpstreamLoop, UpstreamUnreachable,
     };
     match (failure, http_status) {
         (Timeout, _) => Outcome::Timeout,
         (Cancelled, _) if is_subscription => Outcome::Ended,
         (Cancelled, _) => Outcome::Cancelled,
+        (ProxyError, _) => Outcome::Error,
         (_, Some(300..=399)) => Outcome::Redirected,
         (ClientGone | NoResponse | ProxyShutdown, _) if is_subscription => Outcome::Ended,
         (ProxyShutdown, _) => Outcome::Lost,
-        (UpstreamUnreachable | StreamBroken | NoResponse | Http(_) | UnreadableResponse | ClientGone, _) => {
-            Outcome::Error
-        }
+        (
+            UpstreamUnreachable | UpstreamLoop | StreamBroken | NoResponse | Http(_) | UnreadableResponse | ClientGone
+            | ClientTimeout,
+            _,
+        ) => Outcome::Error,
     }
 }
 
@@ -66,6 +69,9 @@ mod tests {
             (Failure::Cancelled, [Cancelled, Cancelled, Ended, Ended]),
             (Failure::ProxyShutdown, [Lost, Redirected, Ended, Redirected]),
             (Failure::Timeout, [Timeout, Timeout, Timeout, Timeout]),
+            (Failure::UpstreamLoop, [Error, Redirected, Error, Redirected]),
+            (Failure::ClientTimeout, [Error, Redirected, Error, Redirected]),
+            (Failure::ProxyError, [Error, Error, Error, Error]),
         ];
         for (failure, expected) in table {
             for (is_subscription, expected) in [false, true].into_iter().zip(expected.chunks(2)) {

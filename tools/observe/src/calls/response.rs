@@ -11,4 +11,6 @@ pub(crate) struct Response {
     pub(crate) status: Option<u16>,
     /// The session that the head announced.
     pub(crate) new_session: Option<Arc<str>>,
+    /// Why it is no answer, where the head says that.
+    pub(crate) cause: Option<Arc<str>>,
 }

@@ -80,6 +80,7 @@ impl Surrounded {
             session: new_session,
             content_type: Some("application/json"),
             codings: Codings::IDENTITY,
+            cause: None,
         };
         exchange.on_response_head(&head);
         if let Some(mut reader) = ResponseReader::new(&head, &exchange) {

@@ -7,7 +7,9 @@ use super::head::{RequestHead, ResponseHead, Verb, bounded};
 use super::limits::{CALL_BYTES_MAX, CALL_KEY_BYTES, CALLS_FREE_BYTES, CALLS_MAX};
 use crate::arrival::Arrival;
 use crate::budget::{Budget, Share};
-use crate::calls::{Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response, UNREAD_METHOD};
+use crate::calls::{
+    Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response, UNREAD_METHOD, bounded_cause,
+};
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, kind};
 use crate::recording::{Phase, Recording};
@@ -143,6 +145,7 @@ impl Exchange {
         let sessions = &self.recording().sessions;
         let mut state = self.state.lock();
         state.response.status = Some(head.status);
+        state.response.cause = head.cause.map(bounded_cause);
         state.calls.iter().for_each(|call| call.on_response_head(head.status));
         if head.is_success() {
             state.response.new_session = head.session.map(|session| sessions.intern(bounded(session)));
@@ -189,7 +192,8 @@ impl Exchange {
         // A complete response whose coding is not: what is missing can't be read.
         let is_cut = end == End::Complete && self.is_response_within.load(Ordering::Relaxed);
         let is_unread = state.is_response_unread || is_cut;
-        let breakdown = Breakdown::of(end, state.response.status, is_unread, is_stopping);
+        let breakdown =
+            Breakdown::of(end, state.response.status, is_unread, is_stopping).or_cause(state.response.cause.as_ref());
         let is_first = state.ended.is_none();
         let calls = std::mem::take(&mut state.calls);
         state.ended.get_or_insert_with(|| breakdown.clone());
@@ -215,6 +219,8 @@ impl Exchange {
             self.recording().close_session(&session, self.arrival.ts, false);
         }
         if let (Some(session), Some(not_found)) = (&self.origin.session, not_found)
+            // What passed unread may have said that something else was not found.
+            && !is_unread
             && not_found.is_of_session()
             && !self.recording().sessions.is_elsewhere(session, self.origin.endpoint.as_ref())
         {

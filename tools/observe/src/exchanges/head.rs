@@ -46,6 +46,9 @@ pub struct ResponseHead<'a> {
     pub content_type: Option<&'a str>,
     /// How the body is packed.
     pub codings: Codings,
+    /// Why the response is no answer, where its head says that: where a redirect leads, which option helps. For the row, as
+    /// the cause of an end is.
+    pub cause: Option<&'a str>,
 }
 
 impl ResponseHead<'_> {

@@ -26,7 +26,7 @@ impl Surrounded {
 /// The response of that exchange, as an event stream.
 fn respond(exchange: &Exchange, messages: &[&str]) {
     let content_type = Some("text/event-stream");
-    let head = ResponseHead { status: 200, session: None, content_type, codings: Codings::IDENTITY };
+    let head = ResponseHead { status: 200, session: None, content_type, codings: Codings::IDENTITY, cause: None };
     exchange.on_response_head(&head);
     let mut reader = ResponseReader::new(&head, exchange).unwrap();
     for message in messages {

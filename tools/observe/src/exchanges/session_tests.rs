@@ -40,7 +40,8 @@ impl Surrounded {
         }
         self.clock.advance(Duration::from_secs(1));
         let content_type = Some(if said.is_stream { "text/event-stream" } else { "application/json" });
-        let head = ResponseHead { status: said.status, session: None, content_type, codings: Codings::IDENTITY };
+        let head =
+            ResponseHead { status: said.status, session: None, content_type, codings: Codings::IDENTITY, cause: None };
         exchange.on_response_head(&head);
         if let Some(mut reader) = ResponseReader::new(&head, &exchange) {
             reader.push(said.answer.as_bytes(), &exchange);
@@ -93,7 +94,7 @@ fn only_a_delete_and_a_404_to_a_post_on_the_endpoint_close_a_session() {
 
 #[test]
 fn a_session_that_is_gone_is_closed_however_its_last_exchange_ends() {
-    for end in [End::Complete, End::Broken("reset"), End::ClientGone, End::Silent] {
+    for end in [End::Complete, End::Broken("reset"), End::ClientGone, End::Silent("waiting")] {
         let surrounded = Surrounded::new();
         surrounded.all([FINE]);
         surrounded.say(GONE, end);

@@ -19,14 +19,20 @@ const CALL: &[u8] = br#"{"id":1,"method":"tools/call","params":{"name":"t"}}"#;
 const CANCEL: &[u8] = br#"{"method":"notifications/cancelled","params":{"requestId":1}}"#;
 const LIMIT: Duration = Duration::from_secs(60);
 const ENDS: [End<'static>; 5] =
-    [End::Complete, End::Broken("reset"), End::Unreachable("refused"), End::Silent, End::ClientGone];
+    [End::Complete, End::Broken("reset"), End::Unreachable("refused"), End::Silent("waiting"), End::ClientGone];
 
 fn head(verb: Verb, session: Option<&str>) -> RequestHead<'_> {
     RequestHead { verb, path: "/mcp", session, query: None, protocol_version: None, method: None, name: None }
 }
 
 fn response(content_type: &str) -> ResponseHead<'_> {
-    ResponseHead { status: 200, session: None, content_type: Some(content_type), codings: Codings::IDENTITY }
+    ResponseHead {
+        status: 200,
+        session: None,
+        content_type: Some(content_type),
+        codings: Codings::IDENTITY,
+        cause: None,
+    }
 }
 
 fn begin(observer: &Arc<Observer>, head: &RequestHead<'_>) -> Exchange {
@@ -189,15 +195,21 @@ fn every_end_has_its_status_its_outcome_and_its_cause() {
         (End::Complete, [Error, Error, Redirected, Error], None),
         (End::Broken("reset"), [Error, Error, Redirected, Error], Some("reset")),
         (End::Unreachable("refused"), [Error, Error, Redirected, Error], Some("refused")),
-        (End::Silent, [Timeout; 4], None),
+        (End::Silent("waiting"), [Timeout; 4], Some("waiting")),
         (End::ClientGone, [Error, Error, Redirected, Error], None),
+        (End::ClientSilent, [Error, Error, Redirected, Error], None),
+        (End::Loop("back"), [Error, Error, Redirected, Error], Some("back")),
+        (End::ProxyFailed("panic"), [Error; 4], Some("panic")),
     ];
     let subscriptions = [
         (End::Complete, [Ended, Ended, Redirected, Error], None),
         (End::Broken("reset"), [Error, Error, Redirected, Error], Some("reset")),
         (End::Unreachable("refused"), [Error, Error, Redirected, Error], Some("refused")),
-        (End::Silent, [Timeout; 4], None),
+        (End::Silent("waiting"), [Timeout; 4], Some("waiting")),
         (End::ClientGone, [Ended, Ended, Redirected, Ended], None),
+        (End::ClientSilent, [Error, Error, Redirected, Error], None),
+        (End::Loop("back"), [Error, Error, Redirected, Error], Some("back")),
+        (End::ProxyFailed("panic"), [Error; 4], Some("panic")),
     ];
     for (body, table) in [(PING, calls), (LISTEN, subscriptions)] {
         for (end, outcomes, cause) in table {
@@ -223,6 +235,30 @@ fn every_end_has_its_status_its_outcome_and_its_cause() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn what_the_responses_head_says_is_the_cause_unless_its_end_has_one() {
+    for (end, expected) in
+        [(End::Complete, "307 to /mcp/"), (End::ClientGone, "307 to /mcp/"), (End::Broken("reset"), "reset")]
+    {
+        let surrounded = Surrounded::new();
+        let exchange = post(&surrounded.observer, None, PING);
+        exchange.on_response_head(&ResponseHead { status: 307, cause: Some("307 to /mcp/"), ..response(JSON) });
+        exchange.end(end);
+        assert_eq!(ended(&surrounded.seen()[0]), (Some(307), Some(Outcome::Redirected), Some(expected)), "{end:?}");
+    }
+    // An error that the upstream answers has it, a result has none.
+    for (answer, expected) in
+        [(r#"{"id":1,"error":{"code":1,"message":"m"}}"#, Some("421")), (r#"{"id":1,"result":{}}"#, None)]
+    {
+        let surrounded = Surrounded::new();
+        let exchange = post(&surrounded.observer, None, PING);
+        let head = ResponseHead { status: 421, cause: Some("421"), ..response(JSON) };
+        exchange.on_response_head(&head);
+        ResponseReader::new(&head, &exchange).unwrap().push(answer.as_bytes(), &exchange);
+        assert_eq!(surrounded.seen()[0].cause.as_deref(), expected, "{answer}");
     }
 }
 
@@ -269,7 +305,7 @@ fn accepted(observer: &Arc<Observer>) -> Exchange {
 fn a_call_of_the_first_transport_has_the_status_of_the_stream_if_it_is_answered_there() {
     for (end, status, outcome, cause) in [
         (None, 200, Outcome::Ok, None),
-        (Some(End::Silent), 202, Outcome::Timeout, None),
+        (Some(End::Silent("waiting")), 202, Outcome::Timeout, None),
         (Some(End::Complete), 202, Outcome::Error, None),
         (Some(End::Broken("reset")), 202, Outcome::Error, Some("reset")),
         (Some(End::ClientGone), 202, Outcome::Error, None),
@@ -279,7 +315,7 @@ fn a_call_of_the_first_transport_has_the_status_of_the_stream_if_it_is_answered_
         accepted(&surrounded.observer);
         match end {
             None => reader.push(b"data: {\"id\":1,\"result\":{}}\n\n", &stream),
-            Some(End::Silent) => {
+            Some(End::Silent(_)) => {
                 surrounded.clock.advance(LIMIT);
                 surrounded.observer.give_up_overdue();
             }

@@ -61,7 +61,7 @@ struct Answering<'a> {
 
 impl Answering<'_> {
     fn head(mut self, status: u16, content_type: &str, codings: Codings) -> Self {
-        let head = ResponseHead { status, session: None, content_type: Some(content_type), codings };
+        let head = ResponseHead { status, session: None, content_type: Some(content_type), codings, cause: None };
         self.exchange.on_response_head(&head);
         self.response = ResponseReader::new(&head, &self.exchange);
         self
@@ -170,7 +170,7 @@ fn a_request_that_passes_unread_has_a_row_once_it_is_known_to_be_a_call() {
 fn a_request_that_passes_unread_and_is_not_answered_at_all_has_a_row() {
     for (end, code) in [
         (End::Unreachable("refused"), "upstream_unreachable"),
-        (End::Silent, "upstream_timeout"),
+        (End::Silent("waiting"), "upstream_timeout"),
         (End::ClientGone, "client_gone"),
     ] {
         let surrounded = Surrounded::new();
@@ -203,7 +203,7 @@ fn a_response_that_passes_unread_is_noted_on_the_rows_it_may_have_answered() {
         (End::Complete, "unreadable_response"),
         (End::Broken("reset"), "stream_broken"),
         (End::ClientGone, "client_gone"),
-        (End::Silent, "upstream_timeout"),
+        (End::Silent("waiting"), "upstream_timeout"),
     ] {
         let surrounded = Surrounded::new();
         let calls = Played::begin(&surrounded, None, Codings::IDENTITY).request([CALLS.as_bytes()]);
@@ -270,4 +270,32 @@ fn responses_beyond_what_one_event_may_bring_pass_unread() {
     let rows = calls.end(End::Complete);
     assert_eq!(gist(&rows)[0], ("ping", Some("unreadable_response"), UNREAD));
     assert_eq!(gist(&rows)[1], ("tools/call", None, Notes::NONE));
+}
+
+#[test]
+fn a_404_that_passes_unread_closes_no_session() {
+    for (codings, closes) in [(Codings::IDENTITY, 1), (Codings::UNKNOWN, 0)] {
+        let surrounded = Surrounded::new();
+        let observer = &surrounded.observer;
+        let head = RequestHead {
+            verb: Verb::Post,
+            path: "/mcp",
+            session: Some("s"),
+            query: None,
+            protocol_version: None,
+            method: None,
+            name: None,
+        };
+        for status in [200, 404] {
+            let exchange = Exchange::begin(observer, observer.arrival(None, 1), &head, Duration::from_secs(60));
+            let mut request = RequestReader::new(Codings::IDENTITY, &exchange);
+            request.push(br#"{"id":1,"method":"ping"}"#, &exchange);
+            request.finish(true, &exchange);
+            Answering { surrounded: &surrounded, exchange, response: None }
+                .head(status, JSON, codings)
+                .response([&b"what was asked for was not found"[..]])
+                .end(End::Complete);
+        }
+        assert_eq!(surrounded.closes().len(), closes, "{codings:?}");
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Pure. Works on what [`super::scan`] captured, inside the tasks that pass bytes on; it must not look at payloads.
 
-use super::message::{Message, Slot};
+use super::message::{Message, Slot, TOKEN_BYTES_MAX};
+use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
 /// The longest text that may be a whole number, in bytes. The largest numbers have 20, a fraction or an exponent some more.
@@ -21,10 +22,13 @@ pub struct RpcId {
 impl RpcId {
     /// The id in that slot. `None` if there is none, or if it is `null`.
     pub fn of(message: &Message, slot: Slot) -> Option<Self> {
-        if let Some(text) = message.text(slot) {
+        let raw = message.raw(slot)?;
+        // A string that is JSON and yet no text, since half of a surrogate pair stands alone in it, stays as it stood there.
+        let is_no_text = || serde_json::from_slice::<String>(raw).is_err();
+        let is_kept = raw.contains(&b'\\') && is_no_text() && serde_json::from_slice::<IgnoredAny>(raw).is_ok();
+        if let Some(text) = message.text(slot).filter(|_| !is_kept) {
             return Some(Self { text: text.into(), is_string: true });
         }
-        let raw = message.raw(slot)?;
         // JSON-RPC allows null as an id; MCP does not, and an error about an unreadable request carries it.
         (raw != b"null").then(|| Self { text: String::from_utf8_lossy(raw).into(), is_string: false })
     }
@@ -32,6 +36,8 @@ impl RpcId {
     /// Whether the message has an id in that slot, and another one than this.
     pub(crate) fn differs(&self, message: &Message, slot: Slot) -> bool {
         match (message.text(slot), message.raw(slot)) {
+            // An id that stays as it stood there, be it a string.
+            (_, Some(raw)) if !self.is_string && raw == self.text.as_bytes() => false,
             (Some(text), _) => !self.is_string || *text != *self.text,
             (None, Some(raw)) => raw != b"null" && (self.is_string || raw != self.text.as_bytes()),
             (None, None) => false,
@@ -62,12 +68,15 @@ impl RpcId {
         [id(number.to_string(), false), id(number.to_string(), true), id(format!("{number}.0"), false)]
     }
 
-    /// The id as JSON text.
+    /// The id as JSON text, whatever the peer sent: as it stood there, where that was JSON.
     pub fn to_json(&self) -> Cow<'_, str> {
         if self.is_string {
             Cow::Owned(serde_json::Value::from(&*self.text).to_string())
-        } else {
+        } else if self.text.len() < TOKEN_BYTES_MAX && serde_json::from_str::<IgnoredAny>(&self.text).is_ok() {
             Cow::Borrowed(&self.text)
+        } else {
+            // The reading is lenient, and what is too long is cut: JSON-RPC has null for an id that could not be read.
+            Cow::Borrowed("null")
         }
     }
 }

@@ -63,6 +63,7 @@ impl JsonPage {
                 "text" => value.is_string(),
                 "boolean" => value.is_boolean(),
                 "list" => value.is_array(),
+                "object" => value.is_object(),
                 other => panic!("docs/json.md, {names:?}, {name}: what is {other}?"),
             };
             assert!(fits || (may_be_null && value.is_null()), "{names:?}, {name}: {value} is no {kind}");

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &DemoArgs, view: &View, out: &mut dyn Write) -> Result<u
 async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
     let steps = Steps;
     let mut config = Config::new(dir);
-    config.keep_segments_bytes = KEEP_SEGMENTS_BYTES;
+    config.keep_segments_bytes = Some(KEEP_SEGMENTS_BYTES);
     config.session_idle_ms = Some(SESSION_IDLE_MS);
     let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
     let bookshop = Bookshop::start().await.map_err(failed("start the demo's server"))?;

@@ -15,6 +15,7 @@ use mcplog::{Config, Event, Recorder, Refusal, Store};
 use mcplog_terminal::interrupt::{Interrupt, outlive_terminal};
 use mcplog_terminal::json;
 use mcplog_terminal::progress::Progress;
+use mcplog_terminal::text::escape;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
@@ -28,6 +29,8 @@ const LOOK_UP: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_micros(200);
 /// Folding that is in trouble and has not moved for so long is given up; the log keeps what it has.
 const FOLD_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the import waits for the store before it says why.
+const TELL_AFTER: Duration = Duration::from_secs(2);
 /// How long the store may take to close.
 const SHUTDOWN: Duration = Duration::from_secs(60);
 /// The same after an interruption: somebody waits.
@@ -39,17 +42,16 @@ pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError
     outlive_terminal().map_err(|error| failed("listen for signals", &error))?;
     let (input, bytes) = open(&args.file)?;
     let mut config = Config::new(&args.store.dir);
-    if args.keep_segments {
-        config.keep_segments_bytes = u64::MAX;
-    }
-    config.keep_rows_age_ms = args.keep.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-    config.database_bytes_max = args.max_size;
+    args.limits.tell(&mut config);
+    config.min_free_bytes = args.min_free;
     let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
     let batches = reader::spawn(input).map_err(|error| failed("start the reader", &error))?;
 
     let progress = Progress::of_bytes("recording", bytes, false);
     let mut feed = Feed {
+        store: &store,
         recorder: store.recorder(),
+        stall: Stall::default(),
         interrupt: &interrupt,
         progress,
         bad_lines: BadLines::default(),
@@ -103,7 +105,9 @@ fn failed(what: &str, error: &io::Error) -> CliError {
 
 /// The main thread's state while it reads.
 struct Feed<'a> {
+    store: &'a Store,
     recorder: Recorder,
+    stall: Stall,
     interrupt: &'a Interrupt,
     progress: Progress,
     bad_lines: BadLines,
@@ -155,7 +159,8 @@ impl Feed<'_> {
     }
 
     /// Hands one event over, however long that takes.
-    fn record(&self, event: Event<'_>) -> Result<Outcome, CliError> {
+    fn record(&mut self, event: Event<'_>) -> Result<Outcome, CliError> {
+        let waits_since = Instant::now();
         loop {
             let Err(refused) = self.recorder.try_record(event) else { return Ok(Outcome::Recorded) };
             match refused.reason {
@@ -163,9 +168,33 @@ impl Feed<'_> {
                     return Ok(Outcome::Bad(Reason::TooLarge { bytes, bytes_max }));
                 }
                 Refusal::Full if self.interrupt.is_requested() => return Ok(Outcome::Interrupted),
-                Refusal::Full => std::thread::sleep(RETRY),
+                Refusal::Full => {
+                    self.stall.tell(waits_since, self.store, &self.progress);
+                    std::thread::sleep(RETRY);
+                }
                 reason => return Err(CliError::Failed(reason.to_string())),
             }
+        }
+    }
+}
+
+/// What was said of the store's trouble, for which the import waits.
+#[derive(Default)]
+struct Stall {
+    told: Option<String>,
+}
+
+impl Stall {
+    /// Says what is wrong with the store if it has not moved for a while, and if that was not said before.
+    fn tell(&mut self, moved: Instant, store: &Store, progress: &Progress) {
+        if moved.elapsed() < TELL_AFTER {
+            return;
+        }
+        let health = store.stats().health;
+        let told = (!health.is_ok()).then(|| health.to_string()).filter(|told| self.told.as_ref() != Some(told));
+        if let Some(told) = told {
+            progress.aside(|stderr| writeln!(stderr, "waiting: the store is {}", escape(&told)));
+            self.told = Some(told);
         }
     }
 }
@@ -175,6 +204,7 @@ fn wait_until_folded(store: &Store, interrupt: &Interrupt) -> Result<(), CliErro
     let mut progress = Progress::of_things("folding", store.stats().recorded);
     let mut best = 0;
     let mut moved = Instant::now();
+    let mut stall = Stall::default();
     while !interrupt.is_requested() {
         match store.wait_folded(LOOK_UP) {
             Ok(()) => return Ok(()),
@@ -183,6 +213,7 @@ fn wait_until_folded(store: &Store, interrupt: &Interrupt) -> Result<(), CliErro
         }
         let stats = store.stats();
         progress.at(stats.folded);
+        stall.tell(moved, store, &progress);
         if stats.folded > best {
             best = stats.folded;
             moved = Instant::now();

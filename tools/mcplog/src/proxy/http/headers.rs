@@ -1,4 +1,4 @@
-//! The header fields a proxy may not pass on, the one it has to narrow, and those that the observer is told.
+//! The header fields a proxy may not pass on, those it has to put right, and those that the observer is told.
 //!
 //! Everything else goes through unchanged: Host, Origin and Authorization included, since servers defend themselves
 //! against DNS rebinding with the first two. Pure; runs inside the forwarding tasks.
@@ -53,6 +53,28 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Leaves at most one length, and none beside a transfer coding (RFC 9112, section 6.3). To be called while the fields of
+/// the connection are still there.
+///
+/// The HTTP library reads a body by its transfer coding, but writes it by a length if there is one, which would cut it.
+pub(super) fn settle_length(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+        return;
+    }
+    let mut lengths =
+        headers.get_all(CONTENT_LENGTH).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let (first, mut others) = (lengths.next().map(<[u8]>::trim_ascii), lengths);
+    let Some(first) = first else { return };
+    // Those of a response without a body are not looked at by the library.
+    let is_number = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
+    let is_one = is_number && others.all(|other| other.trim_ascii() == first);
+    match HeaderValue::from_bytes(first) {
+        Ok(length) if is_one => headers.insert(CONTENT_LENGTH, length),
+        _ => headers.remove(CONTENT_LENGTH),
+    };
+}
+
 /// Takes the codings out of `Accept-Encoding` that the recording could not read, such as those that need a dictionary. A field
 /// without any passes as it is.
 ///
@@ -89,12 +111,15 @@ pub(super) fn request_head(head: &http::request::Parts) -> RequestHead<'_> {
 }
 
 /// What the observer is told of a response's head.
-pub(super) fn response_head(head: &http::response::Parts) -> ResponseHead<'_> {
+///
+/// `cause` is why the response is no answer, if its head says that.
+pub(super) fn response_head<'h>(head: &'h http::response::Parts, cause: Option<&'h str>) -> ResponseHead<'h> {
     ResponseHead {
         status: head.status.as_u16(),
         session: text(&head.headers, "mcp-session-id"),
         content_type: text(&head.headers, CONTENT_TYPE.as_str()),
         codings: codings(&head.headers),
+        cause,
     }
 }
 
@@ -153,6 +178,25 @@ mod tests {
         let mut map = headers(&[("connection", "host, content-length"), ("host", "h"), ("content-length", "3")]);
         strip_hop_by_hop(&mut map);
         assert_eq!(map, headers(&[("host", "h"), ("content-length", "3")]));
+    }
+
+    #[test]
+    fn a_response_has_one_length_or_none() {
+        for (given, expected) in [
+            (&[("content-length", "5")][..], &[("content-length", "5")][..]),
+            (&[("content-length", "5, 5")], &[("content-length", "5")]),
+            (&[("content-length", "5"), ("content-length", " 5 ")], &[("content-length", "5")]),
+            (&[("content-length", "5, 6")], &[]),
+            (&[("content-length", "5"), ("content-length", "6")], &[]),
+            (&[("content-length", "x")], &[]),
+            (&[("content-length", "")], &[]),
+            (&[("content-length", "5"), ("transfer-encoding", "chunked")], &[("transfer-encoding", "chunked")]),
+            (&[], &[]),
+        ] {
+            let mut map = headers(given);
+            settle_length(&mut map);
+            assert_eq!(map, headers(expected), "{given:?}");
+        }
     }
 
     #[test]

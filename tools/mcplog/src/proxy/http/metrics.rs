@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     /// What observation counts.
     pub(super) observed: Arc<Counts>,
     pub(super) connections: Gauge,
+    pub(super) connections_refused: Counter,
     pub(super) request_body_bytes: Counter,
     pub(super) response_body_bytes: Counter,
 }
@@ -113,6 +114,12 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
         &observed.in_flight.get(),
     );
     one("mcplog_connections", "gauge", "Open client connections.", &metrics.connections.get());
+    one(
+        "mcplog_connections_refused_total",
+        "counter",
+        "Client connections beyond the limit.",
+        &metrics.connections_refused.get(),
+    );
     one(
         "mcplog_request_body_bytes_total",
         "counter",

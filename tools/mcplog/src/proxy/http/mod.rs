@@ -5,18 +5,28 @@
 
 mod admin;
 mod buffer;
+mod client_stream;
+mod connection_clock;
 mod error_chain;
+mod fault;
+mod fault_log;
 mod forward;
+mod gate;
 mod headers;
 mod metrics;
 mod open_exchange;
+mod own_response;
+mod redirect;
+mod refusal;
 mod request_body;
 mod response_body;
 mod server;
 mod unread;
 mod upstream;
+mod via;
 
 pub(super) use admin::{Admin, Liveness, Sources};
+pub(crate) use connection_clock::ClientLimits;
 pub(crate) use error_chain::chain;
 pub(super) use metrics::StoreNumbers;
 pub(crate) use server::Proxy;

@@ -3,11 +3,16 @@
 //! Shared by the tasks that forward the two bodies. The request's body belongs to whoever sends it to the upstream; what that
 //! one drops unread is kept here, so that the rest can be read where there is time for it.
 
+use super::connection_clock::Busy;
+use super::fault::{Cause, Fault};
+use super::fault_log::FaultLog;
 use super::metrics::Metrics;
 use super::unread::Unread;
 use mcplog_observe::{End, Exchange, Unanswered};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Where the request's body is.
@@ -27,13 +32,60 @@ pub(super) struct OpenExchange {
     body: Mutex<Body>,
     /// The body is not [`Body::Passing`] any more: whoever sends it has let go of it.
     body_released: Notify,
+    faults: Arc<FaultLog>,
+    /// The upstream was asked: there is a connection.
+    is_asked: AtomicBool,
+    /// The upstream is ready for more of the body, and the client has not sent it.
+    awaits_client: AtomicBool,
+    /// How long the client may take to send more of its body.
+    pub(super) body_timeout: Duration,
+    /// While it is open, the client's connection is not idle.
+    _busy: Busy,
 }
 
 impl OpenExchange {
-    pub(super) fn new(observed: Exchange, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        observed: Exchange,
+        metrics: Arc<Metrics>,
+        faults: Arc<FaultLog>,
+        body_timeout: Duration,
+        busy: Busy,
+    ) -> Self {
         // What brings no messages is not read at all.
         let body = if observed.is_post() { Body::Passing } else { Body::Read };
-        Self { observed, metrics, body: Mutex::new(body), body_released: Notify::new() }
+        Self {
+            observed,
+            metrics,
+            body: Mutex::new(body),
+            body_released: Notify::new(),
+            faults,
+            is_asked: AtomicBool::new(false),
+            awaits_client: AtomicBool::new(false),
+            body_timeout,
+            _busy: busy,
+        }
+    }
+
+    /// The upstream asks for the body, or for more of it. `awaits_client` says that the client has not sent it yet.
+    pub(super) fn on_asked(&self, awaits_client: bool) {
+        self.is_asked.store(true, Ordering::Relaxed);
+        self.awaits_client.store(awaits_client, Ordering::Relaxed);
+    }
+
+    /// Whether everybody waits for the client to send more of its body.
+    pub(super) fn awaits_client(&self) -> bool {
+        self.awaits_client.load(Ordering::Relaxed)
+    }
+
+    /// What is waited for, before the head of a response.
+    pub(super) fn awaited(&self) -> Fault {
+        if !self.is_asked.load(Ordering::Relaxed) {
+            Fault::SilentConnecting
+        } else if matches!(*self.body.lock(), Body::Passing) {
+            Fault::SilentTaking
+        } else {
+            Fault::SilentAnswering
+        }
     }
 
     /// The request was read as far as it will be.
@@ -66,6 +118,17 @@ impl OpenExchange {
         if let Some(unread) = self.take_unread() {
             unread.read_rest(&self.observed).await;
         }
+    }
+
+    /// The exchange is over, and the upstream, or the proxy, is to blame. The diagnostics are told too.
+    pub(super) fn fail<'c>(&self, cause: &'c Cause, end: fn(&'c str) -> End<'c>) -> Unanswered {
+        self.faults.tell(cause);
+        self.end(end(&cause.words))
+    }
+
+    /// Tells the diagnostics what a response's head says of the upstream.
+    pub(super) fn tell(&self, cause: &Cause) {
+        self.faults.tell(cause);
     }
 
     /// The exchange is over.

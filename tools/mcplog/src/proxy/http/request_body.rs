@@ -14,6 +14,16 @@ use mcplog_observe::read::Codings;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::time::Sleep;
+
+/// Why a request broke off.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UploadError {
+    #[error("the client broke off its request")]
+    Client(#[source] hyper::Error),
+    #[error("the client did not send the rest of its request in time")]
+    Stalled,
+}
 
 /// The body that the upstream gets.
 pub(super) struct RequestBody {
@@ -22,12 +32,14 @@ pub(super) struct RequestBody {
     /// `None` if the request cannot bring JSON-RPC messages, or its body is over.
     reader: Option<RequestReader>,
     exchange: Arc<OpenExchange>,
+    /// Runs while the upstream is ready for more than the client has sent.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl RequestBody {
     pub(super) fn new(body: Incoming, codings: Codings, exchange: Arc<OpenExchange>) -> Self {
         let reader = exchange.observed.is_post().then(|| RequestReader::new(codings, &exchange.observed));
-        Self { body: Some(body), reader, exchange }
+        Self { body: Some(body), reader, exchange, stall: None }
     }
 
     fn finish(&mut self, is_complete: bool) {
@@ -36,19 +48,38 @@ impl RequestBody {
             self.exchange.on_body_read();
         }
     }
+
+    /// Nothing is there: has the client taken too long?
+    fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let body_timeout = self.exchange.body_timeout;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(body_timeout)));
+        stall.as_mut().poll(context)
+    }
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UploadError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let this = &mut *self;
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
-        let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(context));
+        let frame = match Pin::new(&mut *body).poll_frame(context) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                this.exchange.on_asked(true);
+                std::task::ready!(this.poll_stall(context));
+                this.exchange.on_asked(false);
+                this.body = None;
+                this.finish(false);
+                return Poll::Ready(Some(Err(UploadError::Stalled)));
+            }
+        };
+        this.stall = None;
+        this.exchange.on_asked(false);
         match &frame {
             Some(Ok(frame)) => {
                 let is_last = body.is_end_stream();
@@ -72,7 +103,7 @@ impl Body for RequestBody {
                 this.finish(true);
             }
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(UploadError::Client)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -3,7 +3,7 @@
 //! Polled by the client connection's task. Frames pass as they are, as soon as they are there. Dropping it ends the
 //! exchange: the client has gone, and the upstream's connection is dropped with it.
 
-use super::error_chain::chain;
+use super::fault::{Cause, Fault};
 use super::open_exchange::OpenExchange;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -22,7 +22,11 @@ pub(super) struct ExchangeGuard {
 
 impl Drop for ExchangeGuard {
     fn drop(&mut self) {
-        self.exchange.end(End::ClientGone);
+        if std::thread::panicking() {
+            self.exchange.fail(&Fault::Panicked.into(), End::ProxyFailed);
+        } else {
+            self.exchange.end(End::ClientGone);
+        }
     }
 }
 
@@ -46,6 +50,8 @@ pub(super) enum ResponseBody {
 /// The upstream's body and what reads along.
 pub(super) struct Passing {
     body: Incoming,
+    /// How much of it has passed.
+    bytes: u64,
     reader: Option<ResponseReader>,
     guard: ExchangeGuard,
     /// Wakes the task when the upstream may have been silent for too long. Set when the body is first found empty-handed.
@@ -60,7 +66,7 @@ impl ResponseBody {
             // Nobody may ever poll it.
             guard.exchange.end(End::Complete);
         }
-        Self::Passing(Box::new(Passing { body, reader, guard, silence: None, broken: None }))
+        Self::Passing(Box::new(Passing { body, bytes: 0, reader, guard, silence: None, broken: None }))
     }
 
     pub(super) fn own(text: impl Into<Bytes>) -> Self {
@@ -79,6 +85,7 @@ impl Passing {
                 if let Some(bytes) = frame.data_ref() {
                     exchange.observed.touch();
                     exchange.metrics.response_body_bytes.add(bytes.len() as u64);
+                    self.bytes += bytes.len() as u64;
                     if let Some(reader) = &mut self.reader {
                         reader.push(bytes, &exchange.observed);
                     }
@@ -89,7 +96,7 @@ impl Passing {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                exchange.end(End::Broken(&chain(&error)));
+                exchange.fail(&Cause::within_response(&error, self.bytes), End::Broken);
                 // When a body fails, hyper drops what it has not sent. When a body has nothing for now, hyper sends first: the
                 // client gets the head, and all that came before the break.
                 self.broken = Some(error);
@@ -117,7 +124,7 @@ impl Passing {
                 return Poll::Pending;
             }
             if deadline <= Instant::now() {
-                exchange.end(End::Silent);
+                exchange.fail(&Cause::silent_within(self.bytes), End::Silent);
                 return Poll::Ready(Some(Err(BodyError::Silence)));
             }
             // Bytes came since the timer was set: it starts again from there.

@@ -4,31 +4,34 @@
 //! thread is the schema thread. It must not interpret what passes.
 
 use super::buffer::BUFFER_BYTES_MAX;
+use super::client_stream::ClientStream;
+use super::connection_clock::{ClientLimits, ConnectionClock, Phase};
 use super::error_chain::chain;
 use super::forward::Forwarder;
+use super::gate::Gate;
 use super::metrics::Metrics;
+use super::refusal::text_response;
 use super::upstream::{ConnectError, ConnectionTasks, connect};
+use super::via::Via;
 use crate::proxy::config::ProxyConfig;
 use crate::proxy::recording::KnownSchema;
 use crate::proxy::schema_thread::SchemaThread;
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use mcplog_observe::{Counts, Observer, SchemaMethod, SchemaWatch, Sink, Surroundings, SystemClock};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a connection may take to send a request's head, and how long it may stay unused between requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
 /// How often calls are looked over that wait for an answer on another stream. They wait for seconds.
 const GIVE_UP_INTERVAL: Duration = Duration::from_millis(500);
 /// How long to wait after `accept` failed, which it does when file descriptors run out.
@@ -53,9 +56,8 @@ pub(crate) enum StartError {
 
 /// The recording reverse proxy, with all that it needs, before it serves anybody: who connects has to wait.
 pub(crate) struct Proxy {
-    listener: TcpListener,
+    door: Door,
     local_addr: SocketAddr,
-    forwarder: Arc<Forwarder>,
     schema: Arc<SchemaThread>,
     drain: Duration,
     ends: Ends,
@@ -132,10 +134,14 @@ impl Proxy {
             metrics,
             upstream: config.upstream.clone(),
             client,
+            faults: Arc::default(),
+            via: Via::new(),
             rewrite_host: config.rewrite_host,
             upstream_timeout: config.upstream_timeout,
+            body_timeout: config.body_timeout,
         });
-        Ok(Self { listener, local_addr, forwarder, schema, drain: config.drain, ends })
+        let door = Door { listener, gate: Gate::new(config.max_connections), limits: config.client_limits, forwarder };
+        Ok(Self { door, local_addr, schema, drain: config.drain, ends })
     }
 
     /// Tells the proxy what is on record of schemas, as often as a store is opened; `None` when one is gone.
@@ -146,16 +152,16 @@ impl Proxy {
 
     /// What it counts.
     pub(crate) fn metrics(&self) -> Arc<Metrics> {
-        self.forwarder.metrics.clone()
+        self.door.forwarder.metrics.clone()
     }
 
     /// Serves from now on, on the current tokio runtime.
     pub(crate) fn serve(self) -> ProxyHandle {
-        let Self { listener, local_addr, forwarder, schema, drain, ends } = self;
-        let observer = forwarder.observer.clone();
+        let Self { door, local_addr, schema, drain, ends } = self;
+        let observer = door.forwarder.observer.clone();
         let Ends { draining, cutting, tasks } = ends.clone();
         tasks.spawn(give_up_overdue(observer.clone(), cutting.clone()));
-        let accepting = tokio::spawn(accept(listener, forwarder, tasks, draining, cutting));
+        let accepting = tokio::spawn(accept(door, tasks, draining, cutting));
         ProxyHandle { local_addr, observer, schema, drain, ends, accepting }
     }
 }
@@ -229,64 +235,111 @@ impl Drop for ProxyHandle {
     }
 }
 
-async fn accept(
+/// Where clients come in.
+struct Door {
     listener: TcpListener,
+    gate: Gate,
+    limits: ClientLimits,
     forwarder: Arc<Forwarder>,
-    tasks: TaskTracker,
-    draining: CancellationToken,
-    cutting: CancellationToken,
-) {
+}
+
+async fn accept(door: Door, tasks: TaskTracker, draining: CancellationToken, cutting: CancellationToken) {
     static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = door.listener.accept() => accepted,
             () = draining.cancelled() => return,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-                let (forwarder, draining, cutting) = (forwarder.clone(), draining.clone(), cutting.clone());
-                tasks.spawn(async move {
-                    let metrics = forwarder.metrics.clone();
-                    metrics.connections.rise();
-                    tokio::select! {
-                        () = serve(stream, peer.ip(), number, forwarder, draining) => {}
-                        () = cutting.cancelled() => {}
-                    }
-                    metrics.connections.fall();
-                });
-            }
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "accepting a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
-        }
+        };
+        let Some(permit) = door.gate.enter() else {
+            door.forwarder.metrics.connections_refused.add(1);
+            if let Some(refusing) = door.gate.refuse(stream) {
+                tasks.spawn(refusing);
+            }
+            continue;
+        };
+        let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        let (forwarder, draining, cutting) = (door.forwarder.clone(), draining.clone(), cutting.clone());
+        let clock = Arc::new(ConnectionClock::new(door.limits, Instant::now()));
+        tasks.spawn(async move {
+            // Whatever becomes of the task: it may panic.
+            let _counted = Counted::new(forwarder.metrics.clone());
+            tokio::select! {
+                () = serve(stream, peer.ip(), number, clock, forwarder, draining) => {}
+                () = cutting.cancelled() => {}
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// An open client connection, as it is counted.
+struct Counted(Arc<Metrics>);
+
+impl Counted {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        metrics.connections.rise();
+        Self(metrics)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fall();
     }
 }
 
 /// Serves one client connection to its end.
-async fn serve(stream: TcpStream, client: IpAddr, number: u64, forwarder: Arc<Forwarder>, draining: CancellationToken) {
+async fn serve(
+    stream: TcpStream,
+    client: IpAddr,
+    number: u64,
+    clock: Arc<ConnectionClock>,
+    forwarder: Arc<Forwarder>,
+    draining: CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
+    let stream = ClientStream::new(stream, clock.clone());
+    let beginning = clock.clone();
     let service = service_fn(move |request: Request<Incoming>| {
+        let busy = beginning.begin();
         let forwarder = forwarder.clone();
         let arrival = forwarder.observer.arrival(Some(address_number(client)), number);
-        async move { Ok::<_, Infallible>(forwarder.forward(arrival, request).await) }
+        async move { Ok::<_, Infallible>(forwarder.forward(arrival, request, busy).await) }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+    let mut connection = http1::Builder::new()
+        // The connection's clock has limits of its own, which tell a slow head from an idle connection.
+        .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES_MAX)
         // The upstream decides whether its responses have a date.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = draining.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut is_draining = false;
+    let ended = loop {
+        tokio::select! {
+            ended = &mut connection => break ended,
+            () = draining.cancelled(), if !is_draining => {
+                is_draining = true;
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+            }
+            phase = clock.overdue() => {
+                tracing::debug!(connection = number, ?phase, "a client took too long");
+                if phase == Phase::Head && clock.has_read() {
+                    let words = "the request's head did not come in time";
+                    let stream = connection.into_parts().io.into_inner();
+                    stream.send_now(&text_response(StatusCode::REQUEST_TIMEOUT, "", words));
+                }
+                return;
+            }
         }
     };
     if let Err(error) = ended {

@@ -23,7 +23,7 @@ async fn an_unreachable_upstream_is_an_error_for_the_client_and_a_row() {
     assert_eq!(error["error"]["data"]["reason"], "upstream_unreachable");
     let row = fixture.row().await;
     assert_eq!((row.gist().as_str(), row.tool.as_deref()), ("tools/call x error upstream_unreachable", Some("t")));
-    row.assert_ended(None, Outcome::Error, Some("Connection refused"));
+    row.assert_ended(None, Outcome::Error, Some("connection refused"));
 
     let (_, body) = fixture.post(&[], &format!("[{},{}]", call("1", "ping", "{}"), call("2", "ping", "{}"))).await;
     let errors: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -51,14 +51,22 @@ async fn an_upstream_that_hangs_up_without_an_answer_is_a_bad_gateway() {
     assert!(body.contains("stream_broken"), "{body}");
     let row = fixture.row().await;
     assert_eq!(row.gist(), "ping 1 error stream_broken");
-    row.assert_ended(None, Outcome::Error, Some("connection closed before message completed"));
+    row.assert_ended(None, Outcome::Error, Some("connection closed before the response"));
 }
 
 #[tokio::test]
 async fn a_response_that_breaks_off_breaks_off_for_the_client() {
     for (head, part, cause) in [
-        ("content-type: application/json\r\ncontent-length: 1000", "{\"jsonrpc\":\"2.0\",\"id\":1,", "end of file"),
-        ("content-type: application/json\r\ntransfer-encoding: chunked", "4\r\n{\"id\r\n", "EOF"),
+        (
+            "content-type: application/json\r\ncontent-length: 1000",
+            "{\"jsonrpc\":\"2.0\",\"id\":1,",
+            "connection closed after 24 bytes",
+        ),
+        (
+            "content-type: application/json\r\ntransfer-encoding: chunked",
+            "4\r\n{\"id\r\n",
+            "connection closed after 4 bytes",
+        ),
         // What breaks off at once, too: the head is there before.
         (
             "content-type: application/json\r\ntransfer-encoding: chunked",
@@ -66,7 +74,11 @@ async fn a_response_that_breaks_off_breaks_off_for_the_client() {
             "nvalid chunk size",
         ),
         ("content-type: application/json\r\ntransfer-encoding: chunked", "secret\r\n", "nvalid chunk size"),
-        ("content-type: text/event-stream\r\ntransfer-encoding: chunked", "9\r\n: hello\n\n\r\n", "EOF"),
+        (
+            "content-type: text/event-stream\r\ntransfer-encoding: chunked",
+            "9\r\n: hello\n\n\r\n",
+            "connection closed after 9 bytes",
+        ),
     ] {
         let upstream = Upstream::start(move |_, mut reply| async move {
             reply.raw(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{part}")).await;
@@ -182,7 +194,7 @@ async fn a_silent_upstream_is_a_timeout() {
     assert_eq!((&error["id"], &error["error"]["data"]["reason"]), (&7.into(), &"upstream_timeout".into()));
     let row = fixture.row().await;
     assert_eq!(row.gist(), "ping 7 timeout upstream_timeout");
-    row.assert_ended(None, Outcome::Timeout, None);
+    row.assert_ended(None, Outcome::Timeout, Some("timed out waiting for the response"));
 }
 
 #[tokio::test]
@@ -198,7 +210,9 @@ async fn a_request_that_the_upstream_did_not_even_take_in_time_has_its_row() {
     let fixture = Fixture::start(config, &[]).await;
     let (status, _) = fixture.post(&[], &call("7", "ping", "{}")).await;
     assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
-    assert_eq!(fixture.row().await.gist(), "ping 7 timeout upstream_timeout");
+    let row = fixture.row().await;
+    assert_eq!(row.gist(), "ping 7 timeout upstream_timeout");
+    row.assert_ended(None, Outcome::Timeout, Some("timed out waiting for a connection"));
 }
 
 #[tokio::test]
@@ -220,7 +234,7 @@ async fn a_stream_that_falls_silent_is_cut_and_the_upstream_let_go_of() {
     assert!(body.ends_with("[broken off]"), "{body}");
     let row = fixture.row().await;
     assert_eq!(row.gist(), "ping 1 timeout upstream_timeout");
-    row.assert_ended(Some(200), Outcome::Timeout, None);
+    row.assert_ended(Some(200), Outcome::Timeout, Some("timed out within the response (after "));
     within(left.notified()).await;
 }
 

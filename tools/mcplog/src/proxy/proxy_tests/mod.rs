@@ -4,11 +4,17 @@
 //! for what was recorded. No test asserts a time.
 
 mod admin;
+mod causes;
+mod clients;
 mod codings;
 mod ending;
 mod exchanges;
 mod faults;
+mod framing;
+mod loops;
 mod outcomes;
+mod own_errors;
+mod redirects;
 mod schemas;
 mod sessions;
 mod streaming;

@@ -1,36 +1,58 @@
 //! Where the proxy's events go: to the store's recorder while there is one, else they are counted.
 //!
-//! The hot path: called from the tasks that pass bytes on. Reading which recorder there is takes no lock and no
-//! read-modify-write that others share (arc-swap); only the keeper changes it.
+//! The hot path: called from the tasks that pass bytes on. The first store's recorder stays where it is for good, so that
+//! finding it costs two plain reads of what hardly ever changes. Those of later stores, after one died, are found by
+//! arc-swap, without a lock. Measured, an event handed over at full speed: 33.4 ns by the recorder itself, 33.4 by a
+//! `OnceLock` like this one, 42.4 by arc-swap alone, with or without its cache for each thread. Only the keeper changes
+//! anything.
 
 use super::missed::{Missed, MissedEvents};
 use arc_swap::ArcSwapOption;
 use mcplog::{Event, Recorder};
 use mcplog_observe::Sink;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Takes events, whether or not there is a store.
 pub(crate) struct Switch {
-    recorder: ArcSwapOption<Recorder>,
+    /// That of the first store. It is kept, with the memory of its channel, even when that store is gone.
+    first: OnceLock<Recorder>,
+    /// Whether that store is the one that is open.
+    first_is_open: AtomicBool,
+    /// That of the store that is open, where it is not the first.
+    later: ArcSwapOption<Recorder>,
     missed: MissedEvents,
 }
 
 impl Switch {
     /// A switch without a store.
     pub(crate) const fn new() -> Self {
-        Self { recorder: ArcSwapOption::const_empty(), missed: MissedEvents::new() }
+        Self {
+            first: OnceLock::new(),
+            first_is_open: AtomicBool::new(false),
+            later: ArcSwapOption::const_empty(),
+            missed: MissedEvents::new(),
+        }
     }
 
     /// From now on events go there; they are counted where that is nowhere.
     pub(super) fn set(&self, recorder: Option<Recorder>) {
-        self.recorder.store(recorder.map(Arc::new));
+        let later = match recorder {
+            Some(recorder) => match self.first.set(recorder) {
+                Ok(()) => return self.first_is_open.store(true, Ordering::Release),
+                Err(later) => Some(later),
+            },
+            None => None,
+        };
+        self.first_is_open.store(false, Ordering::Release);
+        self.later.store(later.map(Arc::new));
     }
 
     /// Tells the store of what was missed. To be called now and then: a task that found no store may count its event a
     /// moment after there was one.
     pub(super) fn tell_missed(&self) {
-        let recorder = self.recorder.load();
-        let Some(recorder) = &*recorder else { return };
+        let later = self.later.load();
+        let Some(recorder) = self.first_if_open().or(later.as_deref()) else { return };
         if let Some(Missed { events, from_ts, to_ts }) = self.missed.take() {
             recorder.note_missed(events, from_ts, to_ts);
         }
@@ -51,7 +73,19 @@ impl Switch {
         self.missed.untold()
     }
 
+    #[inline]
+    fn first_if_open(&self) -> Option<&Recorder> {
+        if self.first_is_open.load(Ordering::Acquire) { self.first.get() } else { None }
+    }
+
     #[cold]
+    fn record_later(&self, event: &Event<'_>) -> bool {
+        match &*self.later.load() {
+            Some(recorder) => recorder.record(*event),
+            None => self.miss(event),
+        }
+    }
+
     fn miss(&self, event: &Event<'_>) -> bool {
         // Sessions and versions are offered again until they are taken, so they are not missing.
         if !matches!(event, Event::Session(_) | Event::SchemaVersion(_)) {
@@ -64,9 +98,9 @@ impl Switch {
 impl Sink for Switch {
     #[inline]
     fn record(&self, event: Event<'_>) -> bool {
-        match &*self.recorder.load() {
-            Some(recorder) => recorder.record(event),
-            None => self.miss(&event),
+        match self.first_if_open() {
+            Some(first) => first.record(event),
+            None => self.record_later(&event),
         }
     }
 }
@@ -105,5 +139,25 @@ mod tests {
         assert_eq!((report.appended, report.dropped), (1, 2));
         let totals = Query::open(&dir.path().join("store")).unwrap().totals().unwrap();
         assert_eq!((totals.requests, totals.dropped), (1, 2));
+    }
+
+    #[test]
+    fn each_store_that_follows_another_gets_what_passes_while_it_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let switch = Switch::new();
+        for number in 0..3 {
+            let dir = dir.path().join(number.to_string());
+            let store = Store::open(Config::new(&dir)).unwrap();
+            switch.set(Some(store.recorder()));
+            assert!(switch.record(request("with")));
+            switch.tell_missed();
+            switch.set(None);
+            assert!(!switch.record(request("between")));
+            store.wait_folded(PATIENCE).unwrap();
+            store.shutdown(PATIENCE);
+            let totals = Query::open(&dir).unwrap().totals().unwrap();
+            assert_eq!((totals.requests, totals.dropped), (1, i64::from(number > 0)), "store {number}");
+        }
+        assert_eq!((switch.missed_total(), switch.missed_untold()), (3, 1));
     }
 }

@@ -1,0 +1,295 @@
+//! Who keeps requests for 30 days keeps them for 30 days: after they expired no copy has them, and no way brings them back.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use mcplog::rebuild::{LimitsFrom, Rebuilt, Source};
+use mcplog::{Config, Query, Recorder, Request, SchemaVersion, Session, Store, rebuild};
+use mcplog_fixture::{Fixture, directory, segment, wait_until};
+use std::collections::BTreeSet;
+use std::fs::FileTimes;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+const DAY_MS: i64 = 86_400_000;
+const KEEP_MS: u64 = 30 * DAY_MS as u64;
+
+/// Some days ago, in Unix milliseconds.
+fn days_ago(days: i64) -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_millis()).unwrap() - days * DAY_MS
+}
+
+/// Records requests of a day, and a session and a version of a schema that is replaced the day after.
+fn record(recorder: &Recorder, days: i64, count: u32) {
+    let (ts, session) = (days_ago(days), format!("session-{days}"));
+    let mut announced = Session::new(&session, ts, "p");
+    announced.client_name = Some("client");
+    recorder.record(announced);
+    let hash = format!("{days:064}");
+    recorder.record(SchemaVersion::new(ts, "p", "http://127.0.0.1/mcp", "tools/list", r#"{"tools":[]}"#, &hash));
+    for number in 0..count {
+        let id = format!("{days}-{number}");
+        let mut request = Request::new(&id, ts + i64::from(number), "p", "ping");
+        request.session_id = Some(&session);
+        recorder.record(request);
+    }
+}
+
+/// Makes a file look as if it was last written so many days ago.
+fn age(path: &Path, days: u64) {
+    let time = SystemTime::now() - Duration::from_secs(days * 86_400);
+    std::fs::File::open(path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
+}
+
+/// A store that was told to keep all: a segment with old events, one with young ones as well, one with young ones alone;
+/// in `quarantine/`, a segment that was damaged, one of another store, a note that lost its segment, and a database; and a
+/// copy of the database beside it. Ten old requests are in the first segment, ten in the second.
+fn with_copies() -> Fixture {
+    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
+    record(&fixture.recorder(), 40, 10);
+    fixture.reopen();
+    record(&fixture.recorder(), 35, 10);
+    record(&fixture.recorder(), 1, 10);
+    fixture.reopen();
+    record(&fixture.recorder(), 0, 10);
+    fixture.reopen();
+    fixture.fold();
+    fixture.shut_down();
+    let report = rebuild(&Config::new(fixture.dir()), Source::Log, |_| {}).unwrap();
+    assert!(matches!(report, Rebuilt::Log(report) if report.requests == 40));
+    let mut other = Fixture::with(|_| {});
+    record(&other.recorder(), 50, 10);
+    other.shut_down();
+    let quarantine = fixture.dir().join("quarantine");
+    std::fs::copy(&other.segments()[0], quarantine.join("000000000077.seg")).unwrap();
+    std::fs::write(quarantine.join("000000000077.seg.json"), "{}").unwrap();
+    let damaged = quarantine.join("000000000078.seg");
+    std::fs::copy(&fixture.segments()[0], &damaged).unwrap();
+    segment::flip(&damaged, segment::frames(&damaged).0[3] + 20);
+    let note = quarantine.join("000000000079.seg.json");
+    std::fs::write(&note, "{}").unwrap();
+    let (copy, unreadable) = (fixture.dir().join("store.db.version-3"), quarantine.join("store.db.7"));
+    std::fs::copy(fixture.dir().join("store.db"), &copy).unwrap();
+    std::fs::write(&unreadable, "was a database").unwrap();
+    std::fs::write(quarantine.join("store.db.7-wal"), "its companion").unwrap();
+    for path in [&damaged, &note, &unreadable, &quarantine.join("store.db.7-wal")] {
+        age(path, 40);
+    }
+    fixture
+}
+
+/// The days of which there are requests, sessions and versions of schemas.
+fn days(dir: &Path) -> [BTreeSet<i64>; 3] {
+    let query = Query::open(dir).unwrap();
+    let day = |ts: i64| (days_ago(0) - ts + DAY_MS / 2) / DAY_MS;
+    let requests = query.requests(&Default::default()).unwrap().iter().map(|row| day(row.ts)).collect();
+    let sessions = query.sessions(&Default::default()).unwrap().iter().map(|row| day(row.started_at)).collect();
+    let database = rusqlite::Connection::open(dir.join("store.db")).unwrap();
+    let mut statement = database.prepare("SELECT ts FROM schema_versions").unwrap();
+    let versions = statement.query_map([], |row| row.get(0)).unwrap().map(|ts| day(ts.unwrap())).collect();
+    [requests, sessions, versions]
+}
+
+/// What is left. The schema of 35 days ago was the one in force 30 days ago.
+fn young() -> [BTreeSet<i64>; 3] {
+    let young = BTreeSet::from([0, 1]);
+    [young.clone(), young, BTreeSet::from([0, 1, 35])]
+}
+
+/// Tells the store to keep 30 days, and waits until it has let go what is older.
+fn expire(fixture: &mut Fixture) {
+    fixture.config.keep_segments_bytes = None;
+    fixture.config.keep_rows_age_ms = Some(KEEP_MS);
+    fixture.open();
+    wait_until("rows and copies are gone", || {
+        days(fixture.dir()) == young() && !fixture.names("wal").contains(&"000000000001.seg".to_owned()) && {
+            let quarantine = fixture.names("quarantine");
+            quarantine.iter().all(|name| name.starts_with("store.db.1"))
+        }
+    });
+    fixture.shut_down();
+}
+
+#[test]
+fn copies_go_when_everything_in_them_is_expired_and_not_before() {
+    let mut fixture = with_copies();
+    let before = fixture.names("wal");
+    let [old, mixed, young] = [0, 1, 2].map(|index| before[index].clone());
+    let planned = mcplog::plan(&{
+        let mut config = Config::new(fixture.dir());
+        config.keep_rows_age_ms = Some(KEEP_MS);
+        config
+    });
+    let expired: Vec<_> = planned.unwrap().retirement.deleted().map(|planned| planned.path.clone()).collect();
+    assert!(expired.iter().any(|path| path.ends_with(&old)), "{expired:?}");
+    assert!(!expired.iter().any(|path| path.ends_with(&mixed) || path.ends_with(&young)), "{expired:?}");
+    expire(&mut fixture);
+    let wal = fixture.names("wal");
+    assert!(!wal.contains(&old) && wal.contains(&mixed) && wal.contains(&young), "{wal:?}");
+    // Both databases that are copies have young requests too.
+    assert!(fixture.names("quarantine").contains(&"store.db.1".to_owned()));
+    assert!(fixture.dir().join("store.db.version-3").exists());
+    for path in ["quarantine/store.db.1", "store.db.version-3"] {
+        let copy = rusqlite::Connection::open(fixture.dir().join(path)).unwrap();
+        let old = "PRAGMA foreign_keys = OFF; DELETE FROM request_rows; DELETE FROM session_state;
+                   DELETE FROM schema_changes; DELETE FROM schema_versions";
+        copy.execute_batch(old).unwrap();
+    }
+    fixture.open();
+    wait_until("what had young requests is gone", || {
+        fixture.names("quarantine").is_empty() && !fixture.dir().join("store.db.version-3").exists()
+    });
+}
+
+#[test]
+fn what_has_a_name_that_mcplog_does_not_give_stays() {
+    let mut fixture = with_copies();
+    let quarantine = fixture.dir().join("quarantine");
+    let names = ["store.db.1.old", "store.db.x", "notes.txt", "000000000001.seg.bak", "store.db.1-journal"];
+    for name in names {
+        std::fs::write(quarantine.join(name), "somebody's").unwrap();
+        age(&quarantine.join(name), 400);
+    }
+    std::os::unix::fs::symlink("/etc/hostname", quarantine.join("store.db.9")).unwrap();
+    fixture.config.keep_rows_age_ms = Some(KEEP_MS);
+    fixture.open();
+    wait_until("ours are gone", || !fixture.names("quarantine").contains(&"000000000078.seg".to_owned()));
+    fixture.shut_down();
+    let left = fixture.names("quarantine");
+    assert!(names.iter().chain(&["store.db.9"]).all(|name| left.contains(&(*name).to_owned())), "{left:?}");
+}
+
+#[test]
+fn a_limit_of_size_does_not_reach_copies_and_without_a_limit_nothing_goes() {
+    for max in [None, Some(1 << 20)] {
+        let mut fixture = with_copies();
+        let (wal, quarantine) = (fixture.names("wal"), fixture.names("quarantine"));
+        fixture.config.database_bytes_max = max;
+        for _ in 0..2 {
+            fixture.reopen_idle();
+        }
+        assert!(wal[..3].iter().all(|name| fixture.names("wal").contains(name)));
+        assert_eq!(fixture.names("quarantine"), quarantine);
+    }
+}
+
+trait ReopenIdle {
+    fn reopen_idle(&mut self);
+}
+
+impl ReopenIdle for Fixture {
+    fn reopen_idle(&mut self) {
+        self.open();
+        self.fold();
+        self.shut_down();
+    }
+}
+
+/// A way by which something could come back: what it is called, and how it is gone.
+type Way = (&'static str, fn(&mut Fixture));
+
+/// Every way that there is from what lies in the store's directory, or is recorded again, to rows.
+const WAYS: [Way; 8] = [
+    ("open", |fixture| fixture.reopen_idle()),
+    ("rebuild", |fixture| {
+        rebuild(&Config::new(fixture.dir()), Source::BestKept, |_| {}).unwrap();
+    }),
+    ("rebuild from the log", |fixture| {
+        let Rebuilt::Log(report) = rebuild(&Config::new(fixture.dir()), Source::Log, |_| {}).unwrap() else {
+            panic!("not the log")
+        };
+        assert_eq!((report.limits.keep_rows_age_ms, report.limits_from), (Some(KEEP_MS), LimitsFrom::OldDatabase));
+        assert!(report.kept_since.is_some_and(|since| since <= days_ago(30)));
+    }),
+    ("rebuild, the database damaged", |fixture| {
+        std::fs::write(fixture.dir().join("store.db"), "no database").unwrap();
+        let mut config = Config::new(fixture.dir());
+        config.keep_rows_age_ms = Some(KEEP_MS);
+        let Rebuilt::Log(report) = rebuild(&config, Source::BestKept, |_| {}).unwrap() else { panic!("not the log") };
+        assert_eq!((report.limits.keep_rows_age_ms, report.limits_from), (Some(KEEP_MS), LimitsFrom::Unknown));
+        assert_eq!(report.limits.keep_segments_bytes, None, "not known any more: all is kept");
+    }),
+    ("rebuild, the database gone", |fixture| {
+        fixture.remove_database();
+        let mut config = Config::new(fixture.dir());
+        (config.keep_rows_age_ms, config.keep_segments_bytes) = (Some(KEEP_MS), Some(1 << 30));
+        (config.database_bytes_max, config.keep_segments_age_ms, config.session_idle_ms) = (Some(0), Some(0), Some(0));
+        let Rebuilt::Log(report) = rebuild(&config, Source::BestKept, |_| {}).unwrap() else { panic!("not the log") };
+        assert_eq!(report.limits_from, LimitsFrom::Told);
+    }),
+    ("recorded again", |fixture| {
+        fixture.open();
+        record(&fixture.recorder(), 40, 10);
+        fixture.fold();
+        assert_eq!(days(fixture.dir())[0], young()[0], "no request becomes a row");
+        // Sessions and versions go with the next cut, or the next opening.
+        fixture.reopen();
+        wait_until("they are gone again", || days(fixture.dir()) == young());
+        fixture.shut_down();
+    }),
+    ("a segment comes back from elsewhere, and all is made anew", |fixture| {
+        let backup = fixture.root().join("backup/000000000001.seg");
+        std::fs::copy(backup, fixture.wal().join("000000000001.seg")).unwrap();
+        rebuild(&Config::new(fixture.dir()), Source::Log, |_| {}).unwrap();
+    }),
+    ("a segment comes back into the quarantine, and all is made anew", |fixture| {
+        let backup = fixture.root().join("backup/000000000001.seg");
+        let quarantine = fixture.dir().join("quarantine");
+        std::fs::copy(backup, quarantine.join("000000000001.seg")).unwrap();
+        rebuild(&Config::new(fixture.dir()), Source::Log, |_| {}).unwrap();
+    }),
+];
+
+#[test]
+fn no_way_brings_back_what_expired() {
+    let mut fixture = with_copies();
+    directory::copy(&fixture.wal(), &fixture.root().join("backup"));
+    expire(&mut fixture);
+    let mut begun = BTreeSet::new();
+    // Each way by itself, and then one after the other.
+    for (name, go) in WAYS {
+        let mut each = Fixture::new();
+        std::fs::create_dir_all(each.dir().join("quarantine")).unwrap();
+        directory::copy(&fixture.wal(), &each.wal());
+        directory::copy(&fixture.root().join("backup"), &each.root().join("backup"));
+        std::fs::copy(fixture.dir().join("store.db"), each.dir().join("store.db")).unwrap();
+        go(&mut each);
+        assert_eq!(days(each.dir()), young(), "{name}");
+        each.reopen_idle();
+        assert_eq!(days(each.dir()), young(), "{name}, and opened");
+        begun.insert(name);
+        go(&mut fixture);
+        assert_eq!(days(fixture.dir()), young(), "{begun:?}");
+    }
+    let requests = Query::open(fixture.dir()).unwrap().totals().unwrap().requests;
+    assert_eq!(requests, 20, "every young one is there");
+}
+
+#[test]
+fn who_tells_a_rebuild_to_keep_more_gets_back_what_the_log_still_has() {
+    let mut fixture = with_copies();
+    expire(&mut fixture);
+    for (keep_ms, found) in [(36 * DAY_MS as u64, vec![0, 1, 35]), (KEEP_MS, vec![0, 1]), (0, vec![0, 1, 35])] {
+        let mut config = Config::new(fixture.dir());
+        config.keep_rows_age_ms = Some(keep_ms);
+        let Rebuilt::Log(report) = rebuild(&config, Source::Log, |_| {}).unwrap() else { panic!("not the log") };
+        assert_eq!(days(fixture.dir())[0], BTreeSet::from_iter(found.iter().copied()), "{keep_ms}");
+        assert_eq!(report.expired_requests, if found.len() == 2 { 10 } else { 0 }, "{keep_ms}");
+        assert_eq!(Store::open(Config::new(fixture.dir())).unwrap().limits(), report.limits);
+    }
+}
+
+#[test]
+fn a_database_of_another_store_says_nothing_of_what_is_kept() {
+    let (mut fixture, mut other) = (with_copies(), Fixture::with(|config| config.keep_rows_age_ms = Some(60_000)));
+    other.record(0..10);
+    other.shut_down();
+    fixture.remove_database();
+    std::fs::copy(other.dir().join("store.db"), fixture.dir().join("store.db")).unwrap();
+    let Rebuilt::Log(report) = rebuild(&Config::new(fixture.dir()), Source::Log, |_| {}).unwrap() else {
+        panic!("not the log")
+    };
+    assert_eq!((report.requests, report.limits_from), (40, LimitsFrom::Unknown));
+    fixture.reopen_idle();
+    assert_eq!(fixture.number("SELECT count(*) FROM requests"), 40);
+}

@@ -1,0 +1,224 @@
+//! A database and a log that are not of one store: nothing is moved or folded by mistake, each is named, and there is a
+//! way out.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use mcplog::check::CheckReport;
+use mcplog::error::OpenError;
+use mcplog::rebuild::{RebuildError, Rebuilt, Source};
+use mcplog::store::Severity;
+use mcplog::{Config, Query, Store, rebuild};
+use mcplog_fixture::{Blocker, Fixture, PATIENCE};
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// A store that was shut down, with these events in its database and its newest segment.
+fn folded(numbers: std::ops::Range<u64>) -> Fixture {
+    let mut fixture = Fixture::with(|_| {});
+    fixture.record(numbers);
+    fixture.shut_down();
+    fixture
+}
+
+/// A log with these events, none of them folded, and no database. Its segment has that number.
+fn unfolded(numbers: std::ops::Range<u64>, segment: u64) -> Fixture {
+    let mut fixture = Fixture::with(|_| {});
+    // Each opening begins a segment.
+    for _ in 1..segment {
+        fixture.reopen();
+    }
+    let blocker = Blocker::new(&fixture);
+    fixture.record(numbers);
+    fixture.store().flush(PATIENCE).unwrap();
+    fixture.leave_only_the_log(Some(blocker));
+    for dir in [fixture.dir().to_owned(), fixture.wal()] {
+        std::fs::set_permissions(dir, Permissions::from_mode(0o700)).unwrap();
+    }
+    let sealed = fixture.segments();
+    assert!(sealed.iter().any(|path| path.ends_with(format!("{segment:012}.seg"))), "{sealed:?}");
+    fixture
+}
+
+/// Every file of a store, with its bytes, but for the lock's and those that SQLite makes for whoever reads.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![dir.to_owned()];
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            pending.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        if !path.ends_with("LOCK") && !path.ends_with("store.db-shm") && !bytes.is_empty() {
+            found.insert(path, bytes);
+        }
+    }
+    found
+}
+
+/// Puts the segments of a log into that of another store, but for those whose names are taken.
+fn add_log(from: &Fixture, to: &Fixture) {
+    for segment in from.segments() {
+        let target = to.wal().join(segment.file_name().unwrap());
+        if !target.exists() {
+            std::fs::copy(&segment, target).unwrap();
+        }
+    }
+}
+
+/// The database of one store and the log of another, in the place of the latter.
+fn mixed_up(database: &Fixture, log: &Fixture) {
+    log.remove_database();
+    std::fs::copy(database.dir().join("store.db"), log.dir().join("store.db")).unwrap();
+}
+
+fn check(fixture: &Fixture) -> CheckReport {
+    mcplog::check(fixture.dir(), false, |_| {}).unwrap()
+}
+
+fn requests(fixture: &Fixture) -> i64 {
+    Query::open(fixture.dir()).unwrap().totals().unwrap().requests
+}
+
+fn refold(fixture: &Fixture) -> Rebuilt {
+    rebuild(&Config::new(fixture.dir()), Source::Log, |_| {}).unwrap()
+}
+
+#[test]
+fn a_database_beside_another_stores_log_is_refused_by_name_and_nothing_is_touched() {
+    let (a, b) = (folded(0..10), unfolded(1000..2000, 1));
+    mixed_up(&a, &b);
+    let before = files(b.dir());
+    for _ in 0..2 {
+        let error = Store::open(b.config.clone()).unwrap_err();
+        let OpenError::ForeignDatabase { database, log, .. } = &error else { panic!("{error}") };
+        assert_ne!(database, log);
+        let text = error.to_string();
+        for part in ["store.db belongs to another store", &database.to_string(), &log.to_string(), "--from-log"] {
+            assert!(text.contains(part), "{text}");
+        }
+        let refused = rebuild(&Config::new(b.dir()), Source::BestKept, |_| {}).unwrap_err();
+        assert!(matches!(refused, RebuildError::Open(OpenError::ForeignDatabase { .. })), "{refused}");
+        assert!(matches!(mcplog::plan(&b.config), Err(OpenError::ForeignDatabase { .. })));
+        let report = check(&b);
+        assert_eq!((report.verdict, report.unfolded_records), (Severity::Damaged, 1000));
+        let named = |found: &mcplog::store::Finding| found.text.contains("store.db belongs to another store");
+        assert!(report.findings.iter().any(named), "{:?}", report.findings);
+        assert_eq!(requests(&b), 10, "who only asks the database gets its answer");
+        assert!(files(b.dir()) == before, "nothing moved, nothing made");
+    }
+}
+
+#[test]
+fn another_stores_log_is_folded_on_purpose_and_the_database_beside_it_is_kept() {
+    let (a, b) = (folded(0..10), unfolded(1000..2000, 1));
+    mixed_up(&a, &b);
+    let Rebuilt::Log(report) = refold(&b) else { panic!("not the log") };
+    assert_eq!((report.requests, requests(&b)), (1000, 1000));
+    let moved = rusqlite::Connection::open(report.moved_to.unwrap()).unwrap();
+    assert_eq!(moved.query_row("SELECT count(*) FROM requests", [], |row| row.get::<_, i64>(0)).unwrap(), 10);
+    assert_eq!(check(&b).verdict, Severity::Sound);
+    Store::open(b.config.clone()).unwrap().shutdown(PATIENCE);
+    assert_eq!(requests(&b), 1000);
+}
+
+#[test]
+fn a_database_without_its_log_and_a_log_without_its_database_go_on_as_the_store_that_they_are() {
+    for without_directory in [false, true] {
+        let mut fixture = folded(0..10);
+        let id = fixture.rows("SELECT writer_id FROM checkpoint");
+        match without_directory {
+            true => std::fs::remove_dir_all(fixture.wal()).unwrap(),
+            false => fixture.segments().iter().for_each(|segment| std::fs::remove_file(segment).unwrap()),
+        }
+        fixture.open();
+        fixture.record(10..20);
+        fixture.shut_down();
+        assert_eq!((requests(&fixture), fixture.rows("SELECT writer_id FROM checkpoint")), (20, id));
+    }
+    let mut fixture = unfolded(0..1000, 1);
+    fixture.open();
+    fixture.record(1000..1010);
+    fixture.shut_down();
+    let id = fixture.rows("SELECT writer_id FROM checkpoint");
+    assert_eq!(requests(&fixture), 1010);
+    // Its database is deleted, and made anew: the log has what was kept of it.
+    fixture.remove_database();
+    fixture.open();
+    fixture.record(2000..2001);
+    fixture.shut_down();
+    assert_eq!(fixture.rows("SELECT writer_id FROM checkpoint"), id);
+    assert_eq!(check(&fixture).verdict, Severity::Sound);
+}
+
+#[test]
+fn a_log_that_went_to_quarantine_as_a_whole_leaves_the_database_its_store() {
+    let mut fixture = folded(0..10);
+    let id = fixture.rows("SELECT writer_id FROM checkpoint");
+    for segment in fixture.segments() {
+        std::fs::write(&segment, [b'x'; 8192]).unwrap();
+    }
+    fixture.open();
+    assert!(!fixture.names("quarantine").is_empty());
+    fixture.record(10..20);
+    fixture.shut_down();
+    assert_eq!((requests(&fixture), fixture.rows("SELECT writer_id FROM checkpoint")), (20, id));
+}
+
+#[test]
+fn a_stray_newest_segment_is_moved_aside_whole_and_check_says_so_before_and_after() {
+    let (mut a, b) = (folded(0..10), unfolded(1000..1100, 4));
+    add_log(&b, &a);
+    assert!(a.segments().last().unwrap().ends_with("000000000004.seg"));
+    let stray = std::fs::read(a.segments().last().unwrap()).unwrap();
+    let report = check(&a);
+    assert_eq!((report.verdict, report.unfolded_records), (Severity::Damaged, 0));
+    assert!(report.findings.iter().any(|found| found.text.contains("of another store")), "{:?}", report.findings);
+    a.open();
+    a.record(10..20);
+    assert!(!a.shut_down().health.is_ok());
+    assert_eq!(requests(&a), 20);
+    let aside = a.dir().join("quarantine/000000000004.seg");
+    assert!(std::fs::read(&aside).unwrap() == stray);
+    let report = check(&a);
+    let about: Vec<_> = report.findings.iter().filter(|found| found.path == aside).collect();
+    assert_eq!((report.verdict, about.len()), (Severity::Unfinished, 1), "{:?}", report.findings);
+    assert!(about[0].text.starts_with("100 intact records of another store"), "{:?}", about[0]);
+    // Where the advice is followed, nothing is left to say here, and the other store has its records.
+    let mut b = b;
+    std::fs::rename(&aside, b.wal().join("000000000004.seg")).unwrap();
+    assert_eq!(check(&a).verdict, Severity::Sound);
+    b.open();
+    b.shut_down();
+    assert_eq!(requests(&b), 100);
+}
+
+#[test]
+fn a_log_of_two_stores_is_folded_where_a_database_says_whose_it_is_and_refused_where_none_does() {
+    for damage in [None, Some(&b"no database at all, but bytes that are there"[..])] {
+        let (mut a, b) = (folded(0..10), unfolded(1000..1100, 4));
+        add_log(&b, &a);
+        let database = std::fs::read(a.dir().join("store.db")).unwrap();
+        a.remove_database();
+        if let Some(bytes) = damage {
+            std::fs::write(a.dir().join("store.db"), bytes).unwrap();
+        }
+        let before = files(a.dir());
+        let error = Store::open(a.config.clone()).unwrap_err();
+        assert!(matches!(error, OpenError::MixedLog { .. }), "{error}");
+        let refused = rebuild(&Config::new(a.dir()), Source::Log, |_| {}).unwrap_err();
+        assert!(matches!(refused, RebuildError::Open(OpenError::MixedLog { .. })), "{refused}");
+        assert_eq!(check(&a).verdict, Severity::Damaged);
+        assert!(files(a.dir()) == before, "nothing moved, nothing made");
+        // The database comes back, and tells.
+        std::fs::write(a.dir().join("store.db"), database).unwrap();
+        let Rebuilt::Log(report) = refold(&a) else { panic!("not the log") };
+        assert_eq!(report.requests, 10);
+        assert!(a.dir().join("quarantine/000000000004.seg").exists());
+        a.open();
+        a.shut_down();
+        assert_eq!(requests(&a), 10);
+    }
+}
