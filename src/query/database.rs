@@ -4,10 +4,11 @@
 
 use super::tuning::Tuning;
 use crate::ground::database_version::{DatabaseVersion, KnownVersions, OLDEST_READER_KEY, ReadPermit};
-use crate::ground::error::IndexError;
+use crate::ground::error::{IndexError, PathError};
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -46,10 +47,15 @@ impl Query {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = match Connection::open_with_flags(&path, flags) {
             Ok(connection) => connection,
-            Err(source) => {
-                let missing = source.sqlite_error_code() == Some(ErrorCode::CannotOpen) && !path.exists();
-                return Err(if missing { IndexError::Missing { path } } else { IndexError::Sqlite { path, source } });
+            Err(source) if source.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
+                return Err(match std::fs::metadata(&path) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => IndexError::Missing { path },
+                    // Nobody knows whether it is there: the directory may be somebody else's.
+                    Err(source) => PathError { operation: "look at", path, source }.into(),
+                    Ok(_) => IndexError::Sqlite { path, source },
+                });
             }
+            Err(source) => return Err(IndexError::Sqlite { path, source }),
         };
         let at_path = |source| IndexError::Sqlite { path: path.clone(), source };
         connection.busy_timeout(BUSY_WAIT).map_err(at_path)?;
@@ -186,6 +192,18 @@ mod tests {
         assert!(matches!(Query::open(dir.path()), Err(IndexError::Missing { .. })));
         assert!(matches!(Query::open(&dir.path().join("nowhere")), Err(IndexError::Missing { .. })));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_nobody_may_look_at_is_not_told_as_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = Query::open(&file).unwrap_err();
+        assert!(
+            matches!(&error, IndexError::Io(PathError { source, .. }) if source.kind() == ErrorKind::NotADirectory),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The requests that a filter keeps, page by page, each page in a transaction of its own.
 //!
-//! Runs on the caller's thread. Between two pages nothing of SQLite's WAL is held, however long the caller takes. The price
+//! Runs on the caller's thread. Rows stream: an answer of any size needs the memory of one page; with a limit, also of as
+//! many keys as the limit says. Between two pages nothing of SQLite's WAL is held, however long the caller takes. The price
 //! is that pages may be of different states of the tables: what is folded after the first is left out by its number, and
 //! what expires meanwhile is gone. One long transaction was rejected: a pager that is left open would let the WAL grow
 //! without bound.
@@ -14,8 +15,32 @@ use super::requests::RequestRow;
 use crate::ground::error::IndexError;
 use std::ops::ControlFlow;
 
+impl Query {
+    /// Hands the rows of [`Query::requests`] over one by one, until `each` breaks off, and returns up to where they were
+    /// looked for: what is folded meanwhile is not among them, and comes behind the cursor ([`Query::arrivals`]). A row
+    /// that expires meanwhile is left out.
+    ///
+    /// # Errors
+    /// What SQLite said; rows may have been handed over before.
+    pub fn each_request(
+        &self,
+        filter: &RequestFilter,
+        mut each: impl FnMut(RequestRow) -> ControlFlow<()>,
+    ) -> Result<RequestCursor, IndexError> {
+        let mut pages = RequestPages::start(self, filter)?;
+        while let Some(page) = pages.next_page()? {
+            for row in page {
+                if each(row).is_break() {
+                    return Ok(pages.into_cursor());
+                }
+            }
+        }
+        Ok(pages.into_cursor())
+    }
+}
+
 /// Pages under way.
-pub(super) struct RequestPages<'q> {
+struct RequestPages<'q> {
     query: &'q Query,
     filter: &'q RequestFilter,
     cursor: RequestCursor,
@@ -35,7 +60,7 @@ enum Rest {
 
 impl<'q> RequestPages<'q> {
     /// Looks for the newest, if the filter has a limit.
-    pub(super) fn start(query: &'q Query, filter: &'q RequestFilter) -> Result<Self, IndexError> {
+    fn start(query: &'q Query, filter: &'q RequestFilter) -> Result<Self, IndexError> {
         query.at_one_time(|| {
             let (cursor, up_to) = query.cursor_and_number()?;
             let rest = match (filter.limit, query.resolve(filter)?) {
@@ -52,7 +77,7 @@ impl<'q> RequestPages<'q> {
     }
 
     /// The next rows; there may be none in a page that is not the last. `None` behind the last page.
-    pub(super) fn next_page(&mut self) -> Result<Option<Vec<RequestRow>>, IndexError> {
+    fn next_page(&mut self) -> Result<Option<Vec<RequestRow>>, IndexError> {
         let query = self.query;
         match &mut self.rest {
             Rest::Nothing => Ok(None),
@@ -74,7 +99,7 @@ impl<'q> RequestPages<'q> {
     }
 
     /// Up to where rows were looked for.
-    pub(super) fn into_cursor(self) -> RequestCursor {
+    fn into_cursor(self) -> RequestCursor {
         self.cursor
     }
 

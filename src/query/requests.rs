@@ -1,13 +1,9 @@
 //! Requests, one row each.
 //!
-//! Runs on the caller's thread. Rows stream in pages: an answer of any size needs the memory of one page; with a limit,
-//! also of as many keys as the limit says. No transaction is open while a page is handed over, so that a reader who takes
-//! its time (a pager) holds nothing of SQLite's WAL.
+//! Runs on the caller's thread. `request_pages.rs` hands them over one by one, `arrivals.rs` as they come.
 
-use super::arrivals::RequestCursor;
 use super::database::Query;
 use super::filter::RequestFilter;
-use super::request_pages::RequestPages;
 use crate::ground::error::IndexError;
 use rusqlite::Row;
 use std::ops::ControlFlow;
@@ -140,28 +136,6 @@ impl Query {
         })
     }
 
-    /// Hands the rows of [`Query::requests`] over one by one, until `each` breaks off, and returns up to where they were
-    /// looked for: what is folded meanwhile is not among them, and comes behind the cursor ([`Query::arrivals`]). A row
-    /// that expires meanwhile is left out.
-    ///
-    /// # Errors
-    /// What SQLite said; rows may have been handed over before.
-    pub fn each_request(
-        &self,
-        filter: &RequestFilter,
-        mut each: impl FnMut(RequestRow) -> ControlFlow<()>,
-    ) -> Result<RequestCursor, IndexError> {
-        let mut pages = RequestPages::start(self, filter)?;
-        while let Some(page) = pages.next_page()? {
-            for row in page {
-                if each(row).is_break() {
-                    return Ok(pages.into_cursor());
-                }
-            }
-        }
-        Ok(pages.into_cursor())
-    }
-
     pub(super) fn request_row(&self, id: i64) -> Result<RequestRow, IndexError> {
         self.row(&format!("SELECT {COLUMNS} FROM requests r WHERE r.id = ?"), &[id.into()], read)
     }
@@ -271,18 +245,5 @@ mod tests {
         let rows = store_with_four().query().requests(&RequestFilter::default()).unwrap();
         let clients: Vec<_> = rows.iter().map(|row| row.client_name.as_deref()).collect();
         assert_eq!(clients, [None, None, None, Some("claude-ai")]);
-    }
-
-    #[test]
-    fn breaking_off_stops_the_statement() {
-        let mut seen = 0;
-        store_with_four()
-            .query()
-            .each_request(&RequestFilter::default(), |_| {
-                seen += 1;
-                if seen == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
-            .unwrap();
-        assert_eq!(seen, 2);
     }
 }

@@ -164,7 +164,7 @@ fn what_is_intact_in_a_quarantined_segment_is_in_a_new_database_too() {
 fn a_clock_that_was_set_back_between_two_runs_is_told_by_check_and_beside_statistics() {
     let fixture = with_kept_log();
     let later = fixture.root.path().join("later.jsonl");
-    let request = r#"{"type":"request","request_id":"later","ts":4102444800000,"proxy":"p","method":"ping","latency_us":1,"status":"ok"}"#;
+    let request = r#"{"type":"request","request_id":"later","ts":4102444799000,"proxy":"p","method":"ping","latency_us":1,"status":"ok"}"#;
     std::fs::write(&later, request).expect("write");
     let ingest = format!("ingest --keep-segments {}", later.display());
     fixture.run(&ingest).ok();

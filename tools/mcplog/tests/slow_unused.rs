@@ -91,8 +91,9 @@ fn however_many_rows_are_asked_for_few_are_held() {
     let fixture = Fixture::new();
     let (target, message) = ("t".repeat(2_000), "é".repeat(500));
     let line = |number| {
+        let ts = 1_740_823_200_000 + number;
         format!(
-            r#"{{"type":"request","request_id":"r{number}","ts":{number},"proxy":"p","method":"resources/read","latency_us":{number},"status":"error","target":"{target}","endpoint":"{target}","error_msg":"{message}"}}"#
+            r#"{{"type":"request","request_id":"r{number}","ts":{ts},"proxy":"p","method":"resources/read","latency_us":{number},"status":"error","target":"{target}","endpoint":"{target}","error_msg":"{message}"}}"#
         ) + "\n"
     };
     let lines: String = (0..ROWS).map(line).collect();

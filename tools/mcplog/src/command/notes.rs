@@ -129,6 +129,8 @@ pub(super) fn whole_session_id(query: &Query, typed: Option<&str>) -> Result<Opt
     let Some(typed) = typed else { return Ok(None) };
     let mut found = query.session_ids(typed, 2)?;
     if found.is_empty() {
+        // The mark that people see before it may have been copied along.
+        let typed = typed.strip_prefix('~').unwrap_or(typed);
         found = query.session_ids(&format!("{DERIVED_PREFIX}{typed}"), 2)?;
     }
     // The id itself comes first among those that begin with it.
