@@ -85,7 +85,7 @@ fn days(dir: &Path) -> [BTreeSet<i64>; 3] {
     let requests = query.requests(&Default::default()).unwrap().iter().map(|row| day(row.ts)).collect();
     let sessions = query.sessions(&Default::default()).unwrap().iter().map(|row| day(row.started_at)).collect();
     let database = rusqlite::Connection::open(dir.join("store.db")).unwrap();
-    let mut statement = database.prepare("SELECT ts FROM schema_versions").unwrap();
+    let mut statement = database.prepare("SELECT ts FROM schema_sightings").unwrap();
     let versions = statement.query_map([], |row| row.get(0)).unwrap().map(|ts| day(ts.unwrap())).collect();
     [requests, sessions, versions]
 }

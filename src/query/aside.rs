@@ -17,7 +17,7 @@ pub(crate) fn newest_in_database(path: &Path) -> Option<i64> {
     DatabaseVersion { number, oldest_reader: None }.check_read(KnownVersions::THIS_BUILD, path).ok()?;
     let sql = "SELECT max(coalesce((SELECT max(ts) FROM request_rows), ?1),
                           coalesce((SELECT max(max(last_seen_at, coalesce(closed_at, last_seen_at))) FROM session_state), ?1),
-                          coalesce((SELECT max(ts) FROM schema_versions), ?1),
+                          coalesce((SELECT max(ts) FROM schema_sightings), ?1),
                           coalesce((SELECT max(to_ts) FROM gaps), ?1),
                           coalesce((SELECT max(max(from_ts, to_ts)) FROM clock_steps), ?1),
                           coalesce((SELECT max(noted_at) FROM newer_records), ?1),

@@ -112,9 +112,9 @@ fn a_database_without_a_limit_is_one_that_somebody_asked_for() {
         (store.limit_database_by_disk, store.database_bytes_max)
     };
     assert_eq!(by_disk(&[]), (true, None));
-    assert_eq!(by_disk(&["--max-size", "unlimited"]), (false, None));
+    assert_eq!(by_disk(&["--max-size", "unlimited"]), (false, Some(0)));
     let (_dir, path) = file("[store]\nmax_size = 'unlimited'");
-    assert_eq!(by_disk(&["--config", &path]), (false, None));
+    assert_eq!(by_disk(&["--config", &path]), (false, Some(0)));
     assert_eq!(by_disk(&["--config", &path, "--max-size", "1GiB"]), (false, Some(1 << 30)));
 }
 

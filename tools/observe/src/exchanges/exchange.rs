@@ -168,6 +168,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the proxy stops: what is cut off now was cut off by it.
+    pub fn is_stopping(&self) -> bool {
+        self.recording().phase.has_reached(Phase::Stopping)
+    }
+
     /// Bytes have passed.
     pub fn touch(&self) {
         let active_ms = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -189,7 +194,7 @@ impl Exchange {
 
     /// The exchange is over. Calls that may be answered elsewhere wait for that; the others have failed. The first end counts.
     pub fn end(&self, end: End<'_>) -> Unanswered {
-        let is_stopping = self.recording().phase.has_reached(Phase::Stopping);
+        let is_stopping = self.is_stopping();
         let mut state = self.state.lock();
         // A complete response whose coding is not: what is missing can't be read.
         let is_cut = end == End::Complete && self.is_response_within.load(Ordering::Relaxed);

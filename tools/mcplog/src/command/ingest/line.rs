@@ -278,11 +278,11 @@ mod tests {
         assert_eq!(line.event(), version.into());
 
         let line = parse(
-            br#"{"type":"schema_version","ts":1,"proxy":"p","upstream_url":"u","method":"tools/list",
+            br#"{"type":"schema_version","ts":1760000000000,"proxy":"p","upstream_url":"u","method":"tools/list",
                 "payload":null,"content_hash":"h","caller":"c"}"#,
         );
         let line = line.unwrap().unwrap();
-        let mut version = SchemaVersion::seen_again(1, "p", "u", "tools/list", "h");
+        let mut version = SchemaVersion::seen_again(TS, "p", "u", "tools/list", "h");
         version.caller = "c";
         assert_eq!(line.event(), version.into());
     }

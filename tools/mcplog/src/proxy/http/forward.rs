@@ -92,10 +92,13 @@ impl Forwarder {
             head.headers.remove(HOST);
         }
         planted_panic(&head.headers, "before");
+        let early_reader = body.early_reader();
         let response = self.client.request(Request::from_parts(head, body));
         let response = tokio::select! {
+            biased;
             response = response => response,
             () = silence(exchange) => return Err(timed_out(exchange).await),
+            never = early_reader => match never {},
         };
         let response = match response {
             Ok(response) => response,

@@ -21,6 +21,7 @@ mod refusal;
 mod request_body;
 mod response_body;
 mod server;
+mod timed_connector;
 mod unread;
 mod upstream;
 mod via;

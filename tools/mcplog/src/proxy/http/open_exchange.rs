@@ -121,7 +121,12 @@ impl OpenExchange {
     }
 
     /// The exchange is over, and the upstream, or the proxy, is to blame. The diagnostics are told too.
+    ///
+    /// A proxy that stops cuts the upstream's connections together with the clients'. Nobody is to blame for that.
     pub(super) fn fail<'c>(&self, cause: &'c Cause, end: fn(&'c str) -> End<'c>) -> Unanswered {
+        if matches!(cause.fault, Fault::TaskGone | Fault::Closed) && self.observed.is_stopping() {
+            return self.end(End::ClientGone);
+        }
         self.faults.tell(cause);
         self.end(end(&cause.words))
     }

@@ -181,6 +181,12 @@ fn new_watch(
 }
 
 impl ProxyHandle {
+    /// How many calls are known and not over.
+    #[cfg(test)]
+    pub(crate) fn open_calls(&self) -> u64 {
+        self.observer.open_calls()
+    }
+
     /// Where it listens.
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.local_addr

@@ -4,8 +4,9 @@
 
 use super::buffer::BUFFER_BYTES_MAX;
 use super::request_body::RequestBody;
+use super::timed_connector::TimedConnector;
 use crate::proxy::upstream_url::UpstreamUrl;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioTimer;
@@ -22,7 +23,7 @@ use tokio_util::task::TaskTracker;
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
 /// The client that reaches the upstream.
-pub(super) type UpstreamClient = Client<HttpsConnector<HttpConnector>, RequestBody>;
+pub(super) type UpstreamClient = Client<TimedConnector, RequestBody>;
 
 /// Where the connections' tasks run: with the proxy's other tasks, so that its end cuts them and waits for them. They hold
 /// bodies of requests, and dropping one may record something.
@@ -85,6 +86,7 @@ pub(super) fn connect(
         // HTTP/1.1 only: in HTTP/2 the host is part of the request line, and the client's Host could not go through.
         .enable_http1()
         .wrap_connector(http);
+    let connector = TimedConnector { connector, limit: connect_timeout };
     Ok(Client::builder(tasks)
         .pool_idle_timeout(POOL_IDLE)
         .pool_timer(TokioTimer::new())

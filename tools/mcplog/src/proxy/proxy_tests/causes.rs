@@ -61,16 +61,50 @@ async fn a_row_tells_how_a_connection_failed() {
         cause("http://no-such-host.invalid/mcp", |_| {}).await,
         ("upstream_unreachable".into(), "the upstream's name was not resolved (DNS)".into())
     );
-    // Nobody accepts here, and there is room for one who waits.
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(0).unwrap();
-    let full = listener.local_addr().unwrap();
-    let _waiting = TcpStream::connect(full).await.unwrap();
-    assert_eq!(
-        cause(&format!("http://{full}/mcp"), |config| config.connect_timeout = Duration::from_millis(50)).await,
-        ("upstream_unreachable".into(), "timed out connecting".into())
-    );
+    let full = Full::new().await;
+    // Takes the connection and never shakes hands.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for url in [full.url(), format!("https://{}/mcp", silent.local_addr().unwrap())] {
+        assert_eq!(
+            cause(&url, |config| config.connect_timeout = Duration::from_millis(50)).await,
+            ("upstream_unreachable".into(), "timed out connecting".into()),
+            "{url}"
+        );
+    }
+}
+
+/// An upstream that accepts nobody, and has no room for one more who waits.
+struct Full {
+    listener: TcpListener,
+    _waiting: TcpStream,
+}
+
+impl Full {
+    async fn new() -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let _waiting = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        Self { listener, _waiting }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/mcp", self.listener.local_addr().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_client_leaves_while_the_proxy_connects_is_known() {
+    let full = Full::new().await;
+    let fixture = Fixture::start(ProxyConfig::new(&full.url()).unwrap(), &[]).await;
+    let mut client = fixture.connect().await;
+    let head = format!("POST /mcp HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n", PING.len());
+    client.write_all(format!("{head}{PING}").as_bytes()).await.unwrap();
+    while fixture.proxy.as_ref().unwrap().open_calls() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(client);
+    assert_eq!(fixture.row().await.gist(), "ping 1 error client_gone");
 }
 
 #[tokio::test]
