@@ -118,7 +118,7 @@ impl Fixture {
     pub(crate) fn table(&self, table: &str) -> Vec<Vec<Value>> {
         let database = self.database();
         let mut statement = database.prepare(&format!("SELECT * FROM {table}")).unwrap();
-        let numbers = ["id", "version_id"];
+        let numbers = ["id", "version_id", "sighting_id"];
         let columns: Vec<usize> = (0..statement.column_count())
             .filter(|index| !numbers.contains(&statement.column_name(*index).unwrap()))
             .collect();

@@ -70,6 +70,12 @@ impl Fault {
         gone.unwrap_or(Self::Other)
     }
 
+    /// Whether the proxy itself may have ended the connection, because it stops. Not every way in which its library says so can
+    /// be told from others.
+    pub(super) fn may_be_a_stop(self) -> bool {
+        matches!(self, Self::TaskGone | Self::Closed | Self::Other)
+    }
+
     /// It in words.
     fn words(self) -> &'static str {
         match self {

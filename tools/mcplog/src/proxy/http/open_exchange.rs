@@ -124,7 +124,7 @@ impl OpenExchange {
     ///
     /// A proxy that stops cuts the upstream's connections together with the clients'. Nobody is to blame for that.
     pub(super) fn fail<'c>(&self, cause: &'c Cause, end: fn(&'c str) -> End<'c>) -> Unanswered {
-        if matches!(cause.fault, Fault::TaskGone | Fault::Closed) && self.observed.is_stopping() {
+        if cause.fault.may_be_a_stop() && self.observed.is_stopping() {
             return self.end(End::ClientGone);
         }
         self.faults.tell(cause);
