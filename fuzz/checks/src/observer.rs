@@ -94,7 +94,11 @@ fn check_request(request: &Request<'_>) {
     assert!(is_unread || request.method != "(unread)", "{request:?}");
     if let Some(cause) = request.cause {
         assert!(cause.len() <= NAME_BYTES_MAX && request.status != Status::Ok, "{request:?}");
-        assert!(matches!(request.error_code, Some("stream_broken" | "upstream_unreachable")), "{request:?}");
+        let code = request.error_code.expect("known of every failure");
+        let of_end = ["stream_broken", "upstream_unreachable", "upstream_timeout", "upstream_loop", "proxy_error"];
+        // What a head says stands on the row too, whatever becomes of the call.
+        let is_of_head = request.http_status.is_some_and(|status| status >= 300);
+        assert!(of_end.contains(&code) || is_of_head, "{request:?}");
     }
 }
 
@@ -152,7 +156,7 @@ impl Played {
             session: head.session,
             content_type: head.content_type,
             codings: codings(head),
-            cause: None,
+            cause: (head.status >= 300).then_some("says the head"),
         };
         self.exchange.on_response_head(&seen);
         self.response = ResponseReader::new(&seen, &self.exchange);

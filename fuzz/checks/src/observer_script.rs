@@ -171,9 +171,17 @@ fn ways(choice: usize) -> Option<&'static [Way]> {
 }
 
 fn end(choice: u8) -> End<'static> {
-    const ENDS: [End<'static>; 5] =
-        [End::Complete, End::Broken(CAUSE), End::Unreachable("refused"), End::Silent("waiting"), End::ClientGone];
-    ENDS[usize::from(choice) % 5]
+    const ENDS: [End<'static>; 8] = [
+        End::Complete,
+        End::Broken(CAUSE),
+        End::Unreachable("refused"),
+        End::Silent("waiting"),
+        End::ClientGone,
+        End::Loop("back"),
+        End::ClientSilent,
+        End::ProxyFailed("panic"),
+    ];
+    ENDS[usize::from(choice) % ENDS.len()]
 }
 
 /// The next bytes of a body: phrases or raw ones, perhaps many times, packed as the body is, or not.
