@@ -96,6 +96,18 @@ fn young() -> [BTreeSet<i64>; 3] {
     [young.clone(), young, BTreeSet::from([0, 1, 35])]
 }
 
+/// Nothing is back that had gone, and nothing young is gone. The schema that was in force 30 days ago is not made anew from the
+/// log: what is older than the limit is not folded.
+fn is_young(dir: &Path) -> bool {
+    let ([requests, sessions, versions], [young, _, with_one_in_force]) = (days(dir), young());
+    requests == young && sessions == young && (versions == young || versions == with_one_in_force)
+}
+
+#[track_caller]
+fn assert_young(dir: &Path, how: &str) {
+    assert!(is_young(dir), "{how}: {:?}", days(dir));
+}
+
 /// Tells the store to keep 30 days, and waits until it has let go what is older.
 fn expire(fixture: &mut Fixture) {
     fixture.config.keep_segments_bytes = None;
@@ -132,7 +144,8 @@ fn copies_go_when_everything_in_them_is_expired_and_not_before() {
     for path in ["quarantine/store.db.1", "store.db.version-3"] {
         let copy = rusqlite::Connection::open(fixture.dir().join(path)).unwrap();
         let old = "PRAGMA foreign_keys = OFF; DELETE FROM request_rows; DELETE FROM session_state;
-                   DELETE FROM schema_changes; DELETE FROM schema_versions";
+                   DELETE FROM schema_changes; DELETE FROM schema_sightings;
+                   DELETE FROM schema_versions";
         copy.execute_batch(old).unwrap();
     }
     fixture.open();
@@ -224,7 +237,7 @@ const WAYS: [Way; 8] = [
         assert_eq!(days(fixture.dir())[0], young()[0], "no request becomes a row");
         // Sessions and versions go with the next cut, or the next opening.
         fixture.reopen();
-        wait_until("they are gone again", || days(fixture.dir()) == young());
+        wait_until("they are gone again", || is_young(fixture.dir()));
         fixture.shut_down();
     }),
     ("a segment comes back from elsewhere, and all is made anew", |fixture| {
@@ -254,12 +267,12 @@ fn no_way_brings_back_what_expired() {
         directory::copy(&fixture.root().join("backup"), &each.root().join("backup"));
         std::fs::copy(fixture.dir().join("store.db"), each.dir().join("store.db")).unwrap();
         go(&mut each);
-        assert_eq!(days(each.dir()), young(), "{name}");
+        assert_young(each.dir(), name);
         each.reopen_idle();
-        assert_eq!(days(each.dir()), young(), "{name}, and opened");
+        assert_young(each.dir(), &format!("{name}, and opened"));
         begun.insert(name);
         go(&mut fixture);
-        assert_eq!(days(fixture.dir()), young(), "{begun:?}");
+        assert_young(fixture.dir(), &format!("{begun:?}"));
     }
     let requests = Query::open(fixture.dir()).unwrap().totals().unwrap().requests;
     assert_eq!(requests, 20, "every young one is there");
