@@ -131,3 +131,16 @@ fn open_told_anew(fixture: &mut Fixture, tell: fn(&mut Config, Option<u64>), val
     open_told(fixture, |config| tell(config, Some(value)));
     assert_eq!(mcplog::check(fixture.dir(), true, |_| {}).unwrap().verdict, Severity::Sound);
 }
+
+#[test]
+fn a_database_made_anew_from_the_log_salts_callers_keys_as_before() {
+    let mut fixture = Fixture::with(|_| {});
+    fixture.shut_down();
+    let salt = |fixture: &Fixture| mcplog::Query::open(fixture.dir()).unwrap().caller_salt().unwrap();
+    let before = salt(&fixture);
+    mcplog::rebuild(&Config::new(fixture.dir()), mcplog::rebuild::Source::Log, |_| {}).unwrap();
+    assert_eq!(salt(&fixture), before);
+    fixture.remove_database();
+    mcplog::rebuild(&Config::new(fixture.dir()), mcplog::rebuild::Source::Log, |_| {}).unwrap();
+    assert_ne!(salt(&fixture), before, "nobody knows the salt of a database that is gone");
+}

@@ -1,5 +1,5 @@
 //! What a database that is about to be made anew from the log has to say to the new one: whose log it is, what the store
-//! keeps, and what has expired.
+//! keeps, what has expired, and what callers' keys are salted with.
 //!
 //! By a connection that only reads, on the thread that rebuilds. The database may be damaged: then it says what can be read.
 
@@ -34,6 +34,8 @@ pub(super) struct OldDatabase {
     remembered: Option<RememberedLimits>,
     /// What is from before this time had expired.
     pub(super) kept_since: Option<i64>,
+    /// What callers' keys are salted with.
+    pub(super) caller_salt: Option<String>,
 }
 
 impl OldDatabase {
@@ -47,12 +49,13 @@ impl OldDatabase {
             writer_id: ask(&query, |query| query.read_with(checkpoint::read)).flatten().map(|(writer_id, _)| writer_id),
             remembered: ask(&query, |query| query.read_with(remembered_limits::read)),
             kept_since: ask(&query, |query| query.read_with(expiry_plan::kept_since)).flatten(),
+            caller_salt: ask(&query, Query::caller_salt),
         }
     }
 
     /// Another store's has no say.
     pub(super) fn ignore(&mut self) {
-        *self = Self { writer_id: None, remembered: None, kept_since: None };
+        *self = Self { writer_id: None, remembered: None, kept_since: None, caller_salt: None };
     }
 
     /// Completes the configuration: what it does not say of the store's limits is what the old database remembers.

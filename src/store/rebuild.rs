@@ -153,7 +153,7 @@ pub fn rebuild(config: &Config, source: Source, mut progress: impl FnMut(f64)) -
     let limits_from = old.complete(&mut told);
     let kept_since = kept_since(config, &told.limits(), &old)?;
     let moved_to = move_database(dir)?;
-    prepare(&told, owner, kept_since, moved_to.as_deref().is_some_and(database::shrinks))?;
+    prepare(&told, owner, kept_since, old.caller_salt.as_deref(), moved_to.as_deref().is_some_and(database::shrinks))?;
     quarantine::take_back(&config.quarantine_dir(), &wal_dir, owner)?;
     // Opening the store takes the lock itself. Whoever is quicker makes the database in its place.
     drop(lock);
@@ -180,11 +180,20 @@ fn kept_since(config: &Config, limits: &Limits, old: &OldDatabase) -> Result<Opt
 
 /// Creates the new database: opening the store would know neither what the store keeps and what is expired nor, among
 /// segments of two stores, whose log it is.
-fn prepare(told: &Config, owner: Option<WriterId>, kept_since: Option<i64>, shrinks: bool) -> Result<(), RebuildError> {
+fn prepare(
+    told: &Config,
+    owner: Option<WriterId>,
+    kept_since: Option<i64>,
+    caller_salt: Option<&str>,
+    shrinks: bool,
+) -> Result<(), RebuildError> {
     let shrinks = shrinks || RowRetention::new(&told.limits()).is_limited();
     let mut index = Index::open_as(told, &LogOwners::default(), shrinks)?;
     if let Some(kept_since) = kept_since {
         index.begin_expiring(kept_since)?;
+    }
+    if let Some(salt) = caller_salt {
+        index.salt_callers(salt)?;
     }
     if let Some(owner) = owner {
         index.begin()?.commit(owner, Checkpoint::START)?;
