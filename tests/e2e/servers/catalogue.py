@@ -93,12 +93,8 @@ def text_result(text, **more):
 
 
 def headers(received):
-    """The HTTP headers that arrived, as a tool's result; without those of the connection itself, and the proxy's mark.
-
-    The mark (RFC 9110, 7.6.3) is the one field that the proxy adds, by which it knows itself again.
-    """
-    left_out = ("connection", "keep-alive", "via")
-    lines = sorted(f"{name}: {value}" for name, value in received.items() if name not in left_out)
+    """The HTTP headers that arrived, as a tool's result; without those of the connection itself."""
+    lines = sorted(f"{name}: {value}" for name, value in received.items() if name not in ("connection", "keep-alive"))
     return text_result("\n".join(lines))
 
 

@@ -81,9 +81,8 @@ async def answer(response, way, body, headers):
         case "json":
             response.json(answers[0])
         case "headers":
-            # Their order and the case of their names mean nothing; those of the connection are not passed on, and a proxy
-            # leaves its mark in Via.
-            lines = sorted(f"{name}: {value}" for name, value in headers.items() if name not in ("connection", "via"))
+            # Their order and the case of their names mean nothing; those of the connection are not passed on.
+            lines = sorted(f"{name}: {value}" for name, value in headers.items() if name != "connection")
             response.json(result(ids[0], "\n".join(lines)))
         case "session":
             response.json(result(ids[0]), f"mcp-session-id: {ids[0]}")

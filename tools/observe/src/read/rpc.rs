@@ -11,7 +11,8 @@ const NUMBER_BYTES_MAX: usize = 32;
 /// Below this, a double holds every whole number, and no other text is read as one of them.
 const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 
-/// A JSON-RPC id. The number 1, the number 1.0 and the string "1" are different, and have the same [`RpcId::number`].
+/// A JSON-RPC id. The number 1, the number 1.0 and the string "1" are different, and are the same number where an answer is
+/// looked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RpcId {
     /// The text without quotes and escapes; what the row stores.

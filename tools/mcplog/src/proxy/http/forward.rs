@@ -8,6 +8,7 @@ use super::error_chain::chain;
 use super::fault::{Cause, Fault};
 use super::fault_log::FaultLog;
 use super::headers::{codings, limit_accept_encoding, request_head, response_head, settle_length, strip_hop_by_hop};
+use super::lookalikes::Lookalikes;
 use super::metrics::Metrics;
 use super::open_exchange::OpenExchange;
 use super::own_response::failed;
@@ -20,9 +21,9 @@ use super::via::Via;
 use crate::proxy::upstream_url::UpstreamUrl;
 use futures_util::FutureExt;
 use http::header::HOST;
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use mcplog_observe::{Arrival, End, Exchange, Observer, ResponseReader, Unanswered};
+use mcplog_observe::{Arrival, End, Exchange, Failure, Observer, ResponseReader, Unanswered};
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(super) struct Forwarder {
     pub(super) upstream: UpstreamUrl,
     pub(super) client: UpstreamClient,
     pub(super) via: Via,
+    pub(super) lookalikes: Arc<Lookalikes>,
     pub(super) rewrite_host: bool,
     pub(super) upstream_timeout: Duration,
     pub(super) body_timeout: Duration,
@@ -70,8 +72,8 @@ impl Forwarder {
         };
         match AssertUnwindSafe(answering).catch_unwind().await {
             Ok(Ok((head, body, reader))) => Response::from_parts(head, ResponseBody::passing(body, reader, guard)),
-            Ok(Err(unanswered)) => failed(&method, &unanswered),
-            Err(_) => failed(&method, &panicked(&exchange).await),
+            Ok(Err(unanswered)) => self.failed(&method, &unanswered),
+            Err(_) => self.failed(&method, &panicked(&exchange).await),
         }
     }
 
@@ -82,10 +84,13 @@ impl Forwarder {
         body: Incoming,
         exchange: &Arc<OpenExchange>,
     ) -> Result<Response<Incoming>, Unanswered> {
+        let on_its_way = self.lookalikes.set_out(&head);
         let body = RequestBody::new(body, codings(&head.headers), exchange.clone());
         strip_hop_by_hop(&mut head.headers);
         limit_accept_encoding(&mut head.headers);
-        self.via.mark(&mut head.headers, head.version);
+        if on_its_way.has_lookalike {
+            self.via.mark(&mut head.headers, head.version);
+        }
         head.version = Version::HTTP_11;
         if self.rewrite_host {
             // The client fills in the upstream's own.
@@ -140,6 +145,16 @@ impl Forwarder {
         exchange.observed.on_response_head(&seen);
         let reader = ResponseReader::new(&seen, &exchange.observed);
         (head, body, reader)
+    }
+
+    /// The answer to a request that the upstream does not answer.
+    fn failed(&self, method: &Method, unanswered: &Unanswered) -> Response<ResponseBody> {
+        let mut response = failed(method, unanswered);
+        if unanswered.failure == Failure::UpstreamLoop {
+            // It may not be the first of its kind: the one before it was asked by this proxy too.
+            self.via.mark_loop(response.headers_mut());
+        }
+        response
     }
 
     /// The answer to a request that is not forwarded.

@@ -13,6 +13,7 @@ mod fault_log;
 mod forward;
 mod gate;
 mod headers;
+mod lookalikes;
 mod metrics;
 mod open_exchange;
 mod own_response;

@@ -136,6 +136,7 @@ impl Proxy {
             client,
             faults: Arc::default(),
             via: Via::new(),
+            lookalikes: Arc::default(),
             rewrite_host: config.rewrite_host,
             upstream_timeout: config.upstream_timeout,
             body_timeout: config.body_timeout,

@@ -1,7 +1,9 @@
 //! The mark by which the proxy knows its own requests again: its name in `Via` (RFC 9110, section 7.6.3).
 //!
-//! Pure but for the name, which is random: two proxies in a row are legal, the same one twice is a loop. Requests have the
-//! mark, responses do not: a client never sees what it can't see without the proxy.
+//! Pure but for the name, which is random: two proxies in a row are legal, the same one twice is a loop. Only requests have the
+//! mark, and only those that look like one which is on its way already (`lookalikes.rs`): a request in a circle does from its
+//! second turn on. So what passes is not changed, but for requests that are alike at the same time. To mark each was
+//! rejected: servers that show or sign what they receive would see the proxy.
 
 use http::Version;
 use http::header::{HeaderMap, HeaderName, HeaderValue, VIA};
