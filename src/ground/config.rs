@@ -96,8 +96,8 @@ pub struct Config {
     /// How many bytes of folded segments are kept for rebuilding the database. 0 deletes a segment as soon as it is
     /// folded, `u64::MAX` keeps all. The newest segment is always kept: it carries the store's identity.
     ///
-    /// This and the next four are limits of the store, and not of the process: the store remembers what it was told.
-    /// Absent, the default, leaves a limit as the store was last told; a new store keeps no folded segment.
+    /// This, [`Config::keep_segments_age_ms`], [`Config::keep_rows_age_ms`], [`Config::database_bytes_max`] and
+    /// [`Config::session_idle_ms`] are limits of the store, and not of the process: it remembers what it was told. Absent, the default, leaves a limit as the store was last told; a new store keeps no folded segment.
     #[serde(default)]
     pub keep_segments_bytes: Option<u64>,
 

@@ -20,11 +20,11 @@ use std::path::Path;
 
 /// The version of the tables, as `PRAGMA user_version` counts them. Nothing else in this repository says the number.
 ///
-/// - 1, 2, 3: never released.
-/// - 4: records of a newer build wait in a table of their own; `meta.oldest_reader`.
-pub(crate) const DATABASE_VERSION: i64 = 4;
+/// - 1 to 4: never released.
+/// - 5: steps of the clock, the believed time, sightings of schemas by caller; limits and a salt in `meta`.
+pub(crate) const DATABASE_VERSION: i64 = 5;
 /// The oldest version that this build brings up to date. None before it was released.
-pub(crate) const OLDEST_VERSION: i64 = 4;
+pub(crate) const OLDEST_VERSION: i64 = 5;
 
 /// The key in table `meta` under which a database says which version's readers may read it.
 pub(crate) const OLDEST_READER_KEY: &str = "oldest_reader";
@@ -108,7 +108,7 @@ impl DatabaseVersion {
         let path = || path.to_owned();
         match found {
             // Tables come with the first event: a file without any is of no version yet.
-            0 => Err(IndexError::Missing { path: path() }),
+            0 => Err(IndexError::Missing { path: path(), has_log: false }),
             _ if found < known.oldest => Err(IndexError::UnreleasedVersion { path: path(), found }),
             _ if found < known.newest => Err(IndexError::OlderVersion { path: path(), expected: known.newest, found }),
             _ if found == known.newest => Ok(ReadPermit(())),

@@ -211,10 +211,16 @@ pub enum IndexError {
         source: rusqlite::Error,
     },
     /// There is no database.
-    #[error("{}: no store here; record something first (`mcplog demo` makes an example)", path.display())]
+    #[error("{}: {}", path.display(), if *has_log {
+        "there is a log here and no database; `mcplog rebuild` makes one of the segments that are kept"
+    } else {
+        "no store here; record something first (`mcplog demo` makes an example)"
+    })]
     Missing {
         /// The database file.
         path: PathBuf,
+        /// Whether there is a log beside the place where it would be.
+        has_log: bool,
     },
     /// The database is from before the first release; it is left alone.
     #[error("{}: database version {found} is from before the first release and is not read; move store.db, store.db-wal and store.db-shm away: what segments are kept is then folded again", path.display())]

@@ -169,7 +169,7 @@ impl Schema {
 /// The beginning of a copy's file extension; the version of the copied database follows.
 const COPY_EXTENSION: &str = "version-";
 
-/// Where a copy of the database goes before its rows are rewritten: `store.db.version-4`.
+/// Where a copy of the database goes before its rows are rewritten: `store.db.version-5`.
 pub(super) fn copy_path(database: &Path, version: i64) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(format!(".{COPY_EXTENSION}{version}"));

@@ -49,7 +49,10 @@ impl Query {
             Ok(connection) => connection,
             Err(source) if source.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
                 return Err(match std::fs::metadata(&path) {
-                    Err(error) if error.kind() == ErrorKind::NotFound => IndexError::Missing { path },
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        let has_log = std::fs::read_dir(dir.join("wal")).is_ok_and(|mut log| log.next().is_some());
+                        IndexError::Missing { path, has_log }
+                    }
                     // Nobody knows whether it is there: the directory may be somebody else's.
                     Err(source) => PathError { operation: "look at", path, source }.into(),
                     Ok(_) => IndexError::Sqlite { path, source },
@@ -190,8 +193,18 @@ mod tests {
     fn a_directory_without_a_database_is_missing_and_stays_empty() {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(Query::open(dir.path()), Err(IndexError::Missing { .. })));
-        assert!(matches!(Query::open(&dir.path().join("nowhere")), Err(IndexError::Missing { .. })));
+        assert!(matches!(Query::open(&dir.path().join("nowhere")), Err(IndexError::Missing { has_log: false, .. })));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_log_without_a_database_is_told_with_the_next_step() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("wal")).unwrap();
+        assert!(matches!(Query::open(dir.path()), Err(IndexError::Missing { has_log: false, .. })));
+        std::fs::write(dir.path().join("wal/000000000001.seg"), b"").unwrap();
+        let error = Query::open(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("mcplog rebuild"), "{error}");
     }
 
     #[test]

@@ -205,7 +205,7 @@ fn prepare(
 fn expect_store(dir: &Path) -> Result<(), RebuildError> {
     let (database, wal_dir) = (dir.join(DATABASE_NAME), dir.join("wal"));
     let has_log = wal_dir.is_dir() && !list(&wal_dir)?.is_empty();
-    if has_log || database.exists() { Ok(()) } else { Err(IndexError::Missing { path: database }.into()) }
+    if has_log || database.exists() { Ok(()) } else { Err(IndexError::Missing { path: database, has_log }.into()) }
 }
 
 /// Whether there is a database whose rows can be trusted.

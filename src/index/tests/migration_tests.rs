@@ -247,7 +247,7 @@ fn before_rows_are_rewritten_the_database_is_copied_and_the_old_build_can_go_on_
     let copy = copy_path(&dir.join(DATABASE_NAME), DATABASE_VERSION);
     let rewriting = Migration { rewrites_rows: true, ..then(Change::Sql("UPDATE request_rows SET latency_us = 0")) };
     // What an attempt left that was killed while it copied, and what another one copied long ago.
-    std::fs::write(copy.with_extension("version-4.new"), "half a copy").unwrap();
+    std::fs::write(copy.with_extension(format!("version-{DATABASE_VERSION}.new")), "half a copy").unwrap();
     std::fs::write(&copy, "an old copy").unwrap();
     let before = contents(dir);
     drop(open(dir, &schema([ADDING, rewriting])).unwrap());

@@ -26,7 +26,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// When to use colours
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, display_order = 900)]
     pub(crate) color: Colour,
 }
 
@@ -167,10 +167,10 @@ mends), 3 damaged, 1 no store.
 JSON fields: in_use, segments, log_bytes, records, unfolded_records, requests,
 sessions, database_bytes, dropped_events, quarantined_records, newer_records,
 limits (keep_rows_age_ms, database_bytes_max, keep_segments_bytes,
-keep_segments_age_ms, session_idle_ms), quarantine_files, findings (verdict,
-file, offset, reason), verdict (sound, attention, damaged). With --plan: limits,
-segments (segment, file, bytes, fate), expiry (age, size, under_way),
-kept_since, rows (table, rows).")]
+keep_segments_age_ms, session_idle_ms), clock_steps, clock_ahead_ms,
+quarantine_files, findings (verdict, file, offset, reason), verdict (sound,
+attention, damaged). With --plan: limits, segments (segment, file, bytes, fate),
+expiry (age, size, under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
     Check(CheckArgs),
 
     /// Make the database anew: from its rows what it derives from them, or all of it from the log

@@ -213,7 +213,7 @@ fn a_plan_says_which_segments_and_rows_a_configuration_lets_go_and_changes_nothi
     let kept = ["With that file the store keeps requests of 1m, in ", "; no folded log."];
     assert!(kept.iter().all(|part| text.contains(part)), "{text}");
     let text = fixture.run("check --plan").ok();
-    let kept = ["The store keeps all requests, in ", "; all folded log."];
+    let kept = ["As mcplog proxy would open it, the store keeps all requests, in ", "; all folded log."];
     assert!(kept.iter().all(|part| text.contains(part)), "{text}");
     let again = plan(&limited);
     assert_eq!((&again["rows"], &again["segments"]), (&found["rows"], &found["segments"]), "looking changes nothing");

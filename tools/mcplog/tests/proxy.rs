@@ -128,7 +128,7 @@ fn a_hangup_reads_the_settings_again_and_ends_nothing() {
 fn signals_that_mean_nothing_end_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let proxy = Running::start(dir.path(), &upstream(), &[]);
-    for (signal, number) in [("-USR1", "signal=10"), ("-USR2", "signal=12")] {
+    for (signal, number) in [("-USR1", "signal=\"SIGUSR1\""), ("-USR2", "signal=\"SIGUSR2\"")] {
         proxy.signal(signal);
         proxy.wait_for_diagnostics(number);
     }

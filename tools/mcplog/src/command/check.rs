@@ -73,7 +73,6 @@ fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> R
     let losses = [
         (i128::from(report.dropped_events.unwrap_or(0)), "event dropped", "events dropped"),
         (report.quarantined.unwrap_or(0).into(), "entry in table quarantine", "entries in table quarantine"),
-        (report.quarantine_files.into(), "file in quarantine/", "files in quarantine/"),
     ];
     let losses: Vec<String> = losses
         .iter()
@@ -82,6 +81,9 @@ fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> R
         .collect();
     let none = if report.requests.is_some() { "nothing" } else { "not known" };
     line(out, "lost", &if losses.is_empty() { none.to_owned() } else { losses.join(", ") })?;
+    if report.quarantine_files > 0 {
+        line(out, "aside", &format!("{} in quarantine/", counted(report.quarantine_files, "file")))?;
+    }
     if let Some(steps) = report.clock_steps.filter(|steps| *steps > 0) {
         line(out, "clock", &format!("set {}; table clock_steps says when", counted(steps, "time")))?;
     }

@@ -41,7 +41,11 @@ pub(super) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<
             writeln!(out, "{WARNING}{row}{WARNING:#}")?;
         }
     }
-    let from = if args.config.is_some() { "With that file the store keeps" } else { "The store keeps" };
+    let from = if args.config.is_some() {
+        "With that file the store keeps"
+    } else {
+        "As mcplog proxy would open it, the store keeps"
+    };
     writeln!(out, "\n{DIM}{from} {}.{DIM:#}", limits::sentence(&plan.limits))?;
     Ok(())
 }

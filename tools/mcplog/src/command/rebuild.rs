@@ -38,7 +38,7 @@ pub(crate) fn run(args: &RebuildArgs, view: &View, out: &mut dyn Write) -> Resul
         Rebuilt::Rows(report) => {
             writeln!(
                 out,
-                "rebuilt from {}: the sums of {}, {} (one for each proxy, method and tool)",
+                "rebuilt from {}: the sums of {}, {}",
                 counted(report.requests, "request"),
                 counted(report.sessions, "session"),
                 counted(report.calls, "roll-up"),

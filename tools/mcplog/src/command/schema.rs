@@ -25,13 +25,14 @@ const VERSION_COLUMNS: [Column; 6] = [
     Column::left("SERVER").cut_to(12).droppable(2),
 ];
 
-const CHANGE_COLUMNS: [Column; 6] = [
+const CHANGE_COLUMNS: [Column; 7] = [
     Column::left("TIME"),
     Column::left("CHANGE"),
     Column::left("ITEM").cut_to(12),
     Column::left("METHOD").cut_to(10),
     Column::left("VERSION"),
-    Column::left("SERVER").cut_to(12).droppable(1),
+    Column::left("TO").cut_to(12).droppable(1),
+    Column::left("SERVER").cut_to(12).droppable(2),
 ];
 
 /// Runs the command.
@@ -118,6 +119,7 @@ pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view:
             Cell::owned(row.item_name.clone().unwrap_or_default()).styled(NAME),
             Cell::owned(row.method.clone()),
             Cell::owned(versions).styled(DIM),
+            Cell::owned(callers(std::slice::from_ref(&row.caller))).styled(DIM),
             Cell::owned(row.upstream_url.clone()).styled(DIM),
         ]
     };
@@ -163,7 +165,9 @@ fn offers(payload: &str) -> String {
     if !counts.is_empty() {
         return counts.join(", ");
     }
-    let server = |key: &str| value.get("serverInfo")?.get(key)?.as_str().map(str::to_owned);
+    // The result of a handshake, or of `server/discover`.
+    let info = value.get("serverInfo").or_else(|| value.get("_meta")?.get("io.modelcontextprotocol/serverInfo"));
+    let server = |key: &str| info?.get(key)?.as_str().map(str::to_owned);
     [server("name"), server("version")].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
@@ -181,6 +185,7 @@ mod tests {
             (r#"{"tools":[{"name":"a"},{"name":"b"}]}"#, "2 tools"),
             (r#"{"prompts":[{}],"resources":[]}"#, "0 resources, 1 prompt"),
             (r#"{"serverInfo":{"name":"docs","version":"1.2"}}"#, "docs 1.2"),
+            (r#"{"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"docs","version":"2"}}}"#, "docs 2"),
             (r#"{"other":1}"#, ""),
             ("not json", "?"),
         ];

@@ -164,10 +164,13 @@ it can. Ctrl-C and SIGTERM let open requests end, a second one ends it at once;
 SIGHUP reads the settings again.
 
 A configuration file has the same settings, and more of the store's; its paths
-are relative to itself. But for name, url, dir and [admin],
-these are the defaults:
+are relative to itself. But for name, url, dir and [admin], these are the
+defaults; docs/configuration.md has every key:
   listen = \"127.0.0.1:3000\"
   drain = \"5s\"
+  head_timeout = \"30s\"
+  body_timeout = \"1m\"
+  idle_timeout = \"5m\"
 
   [[upstream]]
   name = \"files\"

@@ -135,7 +135,7 @@ fn what_nobody_knows_is_refused_by_name() {
 
 #[test]
 fn the_example_in_the_help_is_a_valid_file() {
-    let (_, example) = EXAMPLES.split_once("the defaults:\n").unwrap();
+    let (_, example) = EXAMPLES.split_once("every key:\n").unwrap();
     let (dir, path) = file(example);
     let settings = resolve(&["--config", &path]).unwrap();
     assert_eq!(settings.proxy.name, "files");

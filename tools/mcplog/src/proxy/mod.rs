@@ -12,8 +12,9 @@
 //! Start at [`http::forward`](http). What becomes an event is the business of the crate `mcplog-observe`; everything here is
 //! about passing bytes on.
 //!
-//! - Bodies are never buffered, and never changed. Of the header fields, `Accept-Encoding` is narrowed, `Via` gets the proxy's
-//!   mark, `Location` and `Content-Location` lead back through the proxy, and what HTTP itself wants put right is.
+//! - Bodies are never buffered, and never changed. Of the header fields, `Accept-Encoding` loses codings that nobody here can
+//!   read, `Via` gets the proxy's mark on requests that look like one on its way, `Location` and `Content-Location` lead back
+//!   through the proxy, Host is the upstream's if the proxy is told so, and what HTTP itself wants put right is.
 //! - Traffic comes before recording: nothing that goes wrong with the store, a terminal or a reader touches what passes.
 //! - A request is shown to the observer before its last byte leaves, so a response cannot overtake it.
 

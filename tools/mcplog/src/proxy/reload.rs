@@ -22,10 +22,14 @@ pub(super) fn wants_restart(running: &Settings, read: &Settings) -> Vec<&'static
 }
 
 /// Each key that is not taken over, with its value as something to compare.
-fn keys(settings: &Settings) -> [(&'static str, String); 9] {
-    let Settings { proxy, admin, store, .. } = settings;
+fn keys(settings: &Settings) -> [(&'static str, String); 14] {
+    let Settings { proxy, admin, store, require_recording, .. } = settings;
     [
         ("listen", shown(&proxy.listen)),
+        ("head_timeout", shown(&proxy.client_limits.head)),
+        ("body_timeout", shown(&proxy.body_timeout)),
+        ("idle_timeout", shown(&proxy.client_limits.idle)),
+        ("max_connections", shown(&proxy.max_connections)),
         ("[[upstream]] url", shown(&proxy.upstream)),
         ("[[upstream]] name", shown(&proxy.name)),
         ("[[upstream]] timeout", shown(&proxy.upstream_timeout)),
@@ -34,6 +38,7 @@ fn keys(settings: &Settings) -> [(&'static str, String); 9] {
         ("[[upstream]] ca_file", shown(&proxy.ca_file)),
         ("[admin] listen", shown(admin)),
         ("[store]", shown(store)),
+        ("[store] require_recording", shown(require_recording)),
     ]
 }
 
@@ -58,7 +63,7 @@ mod tests {
     fn what_differs_and_is_not_taken_over_is_named() {
         let running = settings(|_| {});
         type Change = fn(&mut ProxyArgs);
-        let cases: [(Change, &[&str]); 6] = [
+        let cases: [(Change, &[&str]); 7] = [
             (|_| {}, &[]),
             (|args| args.drain = Some(Duration::from_secs(9)), &[]),
             (|args| args.listen = Some("127.0.0.1:1".into()), &["listen"]),
@@ -66,6 +71,15 @@ mod tests {
             (
                 |args| (args.admin, args.dir) = (Some("127.0.0.1:2".into()), Some(PathBuf::from("x"))),
                 &["[admin] listen", "[store]"],
+            ),
+            (
+                |args| {
+                    (args.head_timeout, args.body_timeout) =
+                        (Some(Duration::from_secs(9)), Some(Duration::from_secs(9)));
+                    (args.idle_timeout, args.max_connections) = (Some(Duration::from_secs(9)), Some(9));
+                    args.require_recording = true;
+                },
+                &["head_timeout", "body_timeout", "idle_timeout", "max_connections", "[store] require_recording"],
             ),
             (|args| args.no_record = true, &["other settings"]),
         ];

@@ -45,7 +45,8 @@ impl Signals {
                     SIGHUP => _ = sender.send(Wish::Reload),
                     // Their default would be to end the process, which nobody who sends one means.
                     other => {
-                        tracing::warn!(signal = other, "nothing to do for this signal; SIGHUP reads settings again")
+                        let signal = signal_hook::low_level::signal_name(other).unwrap_or("?");
+                        tracing::warn!(signal, "nothing to do for this signal; SIGHUP reads settings again")
                     }
                 }
             }

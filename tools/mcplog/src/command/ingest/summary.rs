@@ -51,7 +51,7 @@ impl Summary {
     /// For people, in lines.
     pub(super) fn text(&self) -> String {
         let rate = |noun: &str, per_s: u64| format!("{DIM}{} {noun}/s{DIM:#}", count(per_s));
-        let time = |ms: u64| elapsed(Duration::from_millis(ms));
+        let time = |ms: u64| if ms == 0 { "less than 1 ms".to_owned() } else { elapsed(Duration::from_millis(ms)) };
         let mut lines = vec![
             format!(
                 "{GOOD}Recorded{GOOD:#}  {} in {}  {}",

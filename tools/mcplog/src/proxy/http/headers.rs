@@ -1,6 +1,6 @@
 //! The header fields a proxy may not pass on, those it has to put right, and those that the observer is told.
 //!
-//! Everything else goes through unchanged: Host, Origin and Authorization included, since servers defend themselves
+//! Everything else goes through unchanged: Host (unless `--rewrite-host`), Origin and Authorization included, since servers defend themselves
 //! against DNS rebinding with the first two. Pure; runs inside the forwarding tasks.
 
 use http::Method;

@@ -1,4 +1,5 @@
-//! Requests that are not forwarded, since nobody can say for sure what they ask for, or whom.
+//! Requests that are not forwarded: nobody can say for sure what they ask for, or whom, they want a tunnel, or the proxy sent
+//! them itself.
 //!
 //! Pure. They are refused before their bodies are read, and have no rows: what they would have been is not known.
 

@@ -1,7 +1,7 @@
 //! Listens for clients, serves their connections, and ends in good order.
 //!
-//! One task accepts, one task serves each connection, and one gives up on responses that stayed away. The only other
-//! thread is the schema thread. It must not interpret what passes.
+//! One task accepts, one task serves each connection, and one gives up on responses that stayed away. One thread looks at
+//! schemas. Nothing here may interpret what passes.
 
 use super::buffer::BUFFER_BYTES_MAX;
 use super::client_stream::ClientStream;

@@ -1,6 +1,6 @@
 //! What a store knows of what servers offer, for the proxy that records into it next.
 //!
-//! On the thread that starts the proxy. It must not write.
+//! On the keeper's thread (in `mcplog demo`, the main one). It must not write.
 
 use mcplog::error::IndexError;
 use mcplog::query::{Query, SchemaHash};
