@@ -265,6 +265,18 @@ pub enum IndexError {
     /// The system refused.
     #[error(transparent)]
     Io(#[from] PathError),
+    /// The file was removed, or another one put in its place, while it was in use.
+    #[error("{}: the database was removed or replaced while it was in use", path.display())]
+    Replaced {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The file is another program's database; it is left alone.
+    #[error("{}: this is another program's database, which is left alone; record into another directory", path.display())]
+    NotOurs {
+        /// The database file.
+        path: PathBuf,
+    },
     /// The database was written by a newer version; it is left alone.
     #[error("{}: database version {found} is not supported: this build knows up to {supported}; use a newer mcplog", path.display())]
     UnsupportedVersion {
@@ -283,8 +295,11 @@ impl IndexError {
         matches!(self, Self::OlderVersion { .. } | Self::UnsupportedVersion { .. } | Self::UnreleasedVersion { .. })
     }
 
-    /// Whether the database itself is damaged, so that trying again can't help.
+    /// Whether the database itself is damaged, or gone from its place, so that trying again can't help.
     pub fn is_corrupt(&self) -> bool {
+        if let Self::Replaced { .. } = self {
+            return true;
+        }
         let (Self::Sqlite { source, .. } | Self::Migration { source, .. }) = self else { return false };
         let code = source.sqlite_error_code();
         matches!(code, Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))

@@ -25,7 +25,7 @@ use rusqlite::Connection;
 use rusqlite::ffi;
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +42,8 @@ pub(crate) struct Index {
     pub(super) copier: WalCopier,
     pub(super) connection: Connection,
     path: PathBuf,
+    /// Which file that was when it was opened.
+    file: (u64, u64),
     permit: WritePermit,
     pub(super) names: NameNumbers,
     pub(super) expiry: Expiry,
@@ -105,6 +107,10 @@ impl Index {
         let number = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(at_path)?;
         let version = DatabaseVersion { number, oldest_reader: None };
         let permit = version.check_write(schema.versions, path)?;
+        let has_tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)";
+        if number == 0 && connection.query_row(has_tables, [], |row| row.get(0)).map_err(at_path)? {
+            return Err(IndexError::NotOurs { path: path.to_owned() });
+        }
         connection::configure(&connection, shrinks).map_err(at_path)?;
         let wal_in_doubt = Arc::new(AtomicBool::new(wal_left_behind));
         let copier = WalCopier::new(path, Arc::clone(&wal_in_doubt));
@@ -113,7 +119,8 @@ impl Index {
         // Nothing goes by limits that are not read yet.
         let (limits, limits_advice) = (Limits::of(Limit::unlimited), None);
         let path = path.to_owned();
-        Ok(Self { copier, connection, path, permit, names, expiry, ages, limits, limits_advice, wal_in_doubt })
+        let Some(file) = file_at(&path) else { return Err(IndexError::Replaced { path }) };
+        Ok(Self { copier, connection, path, file, permit, names, expiry, ages, limits, limits_advice, wal_in_doubt })
     }
 
     /// Remembers what the configuration says of the store's limits; what it does not say stays as it was last told.
@@ -162,6 +169,7 @@ impl Index {
 
     /// Starts a batch. Dropping it undoes it.
     pub(crate) fn begin(&mut self) -> Result<Batch<'_>, IndexError> {
+        self.expect_in_place()?;
         let Self { connection, path, names, expiry, wal_in_doubt, .. } = self;
         sabotage::at(Spot::Fold, path)
             .map_err(|fault| IndexError::Sqlite { path: path.clone(), source: fault.into() })?;
@@ -171,6 +179,7 @@ impl Index {
 
     /// Makes every commit so far durable. A segment may be retired only after this.
     pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
+        self.expect_in_place()?;
         // Nobody else may sync meanwhile: the kernel may tell only the first caller of a failed sync.
         self.copier.wait();
         if self.wal_in_doubt.load(Ordering::Relaxed) {
@@ -188,6 +197,16 @@ impl Index {
         }
         let normal = self.connection.pragma_update(None, "synchronous", "NORMAL");
         self.checked(done.and(normal))
+    }
+
+    /// An error if the file is not in its place any more: SQLite goes on with one that was removed, and never says so, but
+    /// nobody finds again what is folded there.
+    fn expect_in_place(&self) -> Result<(), IndexError> {
+        if file_at(&self.path) == Some(self.file) {
+            Ok(())
+        } else {
+            Err(IndexError::Replaced { path: self.path.clone() })
+        }
     }
 
     /// Copies every page of SQLite's WAL into the database, syncs the database, and empties the WAL.
@@ -217,6 +236,11 @@ pub(crate) fn shrinks(database: &Path) -> bool {
     let mut incremental = [0; 4];
     let mut read = || File::open(database)?.read_exact_at(&mut incremental, INCREMENTAL_VACUUM_OFFSET);
     is_file && read().is_ok() && incremental != [0; 4]
+}
+
+/// Which file is there: its device and inode.
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// The size of SQLite's WAL in bytes; 0 if there is none.

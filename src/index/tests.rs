@@ -737,6 +737,20 @@ fn a_database_that_is_a_link_is_refused() {
 }
 
 #[test]
+fn another_programs_database_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(DATABASE_NAME);
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch("CREATE TABLE mine (a); INSERT INTO mine VALUES (1)")
+        .unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let error = Index::open(&Config::new(dir.path()), &LogOwners::default()).unwrap_err();
+    assert!(matches!(error, OpenError::Index(IndexError::NotOurs { .. })), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
 fn the_five_tables_have_their_columns() {
     let mut fixture = Fixture::new();
     for (table, columns) in [

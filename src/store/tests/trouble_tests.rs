@@ -53,6 +53,34 @@ fn folding_goes_on_behind_segments_that_were_sealed_while_an_older_one_could_not
 }
 
 #[test]
+fn a_database_that_is_taken_away_stops_folding_and_costs_no_segment() {
+    for is_replaced in [false, true] {
+        let mut fixture = Fixture::new(|_| {});
+        fixture.record(1000);
+        fixture.store().wait_folded(PATIENCE).unwrap();
+        let database = fixture.config.dir.join("store.db");
+        if is_replaced {
+            std::fs::rename(&database, fixture.config.dir.join("elsewhere")).unwrap();
+            std::fs::write(&database, b"").unwrap();
+        } else {
+            fixture.remove_database();
+        }
+        let segments = fixture.segments();
+        fixture.record(4000);
+        fixture.wait_for_problem(Part::Fold);
+        let health = fixture.store().stats().health.to_string();
+        assert!(health.contains("removed or replaced"), "{health}");
+        fixture.shut_down();
+        assert!(segments.iter().all(|segment| segment.exists()), "replaced: {is_replaced}");
+        // What was recorded since lies in the log.
+        fixture.remove_database();
+        fixture.reopen();
+        fixture.store().wait_folded(PATIENCE).unwrap();
+        assert!(fixture.store().stats().folded >= 4000, "replaced: {is_replaced}");
+    }
+}
+
+#[test]
 fn a_waiter_is_answered_though_a_segment_could_not_be_tried_at_first() {
     let mut fixture = Fixture::new(|config| config.sync = SyncPolicy::Never);
     fixture.record(4000);

@@ -157,7 +157,9 @@ impl Body for RequestBody {
         let upload = self.0.lock();
         let early = match &upload.early {
             Some(Ok(frame)) => frame.data_ref().map_or(0, |bytes| bytes.len() as u64),
-            Some(Err(_)) | None => 0,
+            // Not an empty body, which would be complete without being asked for.
+            Some(Err(_)) => return SizeHint::default(),
+            None => 0,
         };
         let rest = upload.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
         let mut hint = SizeHint::new();
