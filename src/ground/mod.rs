@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod error;
+pub(crate) mod file_identity;
 pub(crate) mod file_time;
 pub mod health;
 pub(crate) mod limits;

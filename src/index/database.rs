@@ -17,6 +17,7 @@ use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
 use crate::ground::config::Config;
 use crate::ground::database_version::{CALLER_SALT_KEY, DatabaseVersion, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
+use crate::ground::file_identity::file_at;
 use crate::ground::limits::{Limit, Limits};
 use crate::ground::position::WriterId;
 use crate::ground::sabotage::{self, Spot};
@@ -25,7 +26,7 @@ use rusqlite::Connection;
 use rusqlite::ffi;
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -236,11 +237,6 @@ pub(crate) fn shrinks(database: &Path) -> bool {
     let mut incremental = [0; 4];
     let mut read = || File::open(database)?.read_exact_at(&mut incremental, INCREMENTAL_VACUUM_OFFSET);
     is_file && read().is_ok() && incremental != [0; 4]
-}
-
-/// Which file is there: its device and inode.
-fn file_at(path: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// The size of SQLite's WAL in bytes; 0 if there is none.

@@ -5,12 +5,12 @@
 use super::tuning::Tuning;
 use crate::ground::database_version::{DatabaseVersion, KnownVersions, OLDEST_READER_KEY, ReadPermit};
 use crate::ground::error::{IndexError, PathError};
+use crate::ground::file_identity::file_at;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -160,11 +160,6 @@ impl Query {
     fn error(&self, source: rusqlite::Error) -> IndexError {
         IndexError::Sqlite { path: self.path.clone(), source }
     }
-}
-
-/// Which file is there. It is not opened: closing it would drop the locks of SQLite that this process has on it.
-fn file_at(path: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// The version of the database.
