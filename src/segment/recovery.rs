@@ -86,8 +86,10 @@ pub(crate) fn recover(
     for place in plan.work_order() {
         unsynced[place] = recovered.carry_out(&files[place], plan.numbers[place], quarantine_dir)?;
     }
-    // Segments without frames have no place in the order; there is nothing in them to be synced either.
-    recovered.unsynced = plan.order.iter().filter_map(|place| unsynced[*place].take()).collect();
+    // Those without frames too: that they end where they begin tells the next opening that no records are missing behind
+    // them, although the numbers jump.
+    recovered.unsynced = unsynced.into_iter().flatten().collect();
+    recovered.unsynced.sort_by_key(|unsynced| unsynced.base_sequence);
     // Names that a crash left in memory only are durable from here on, like what they name.
     directory::sync_directory(&wal_dir)?;
     Ok(recovered)

@@ -296,6 +296,30 @@ fn segments_behind_missing_records_go_and_their_numbers_stay_taken() {
 }
 
 #[test]
+fn after_a_recovery_that_left_a_segment_without_records_the_numbers_may_jump_whatever_the_next_power_cut_takes() {
+    let fixture = Fixture::new();
+    let (mut emptied, _syncer) = fixture.segment(1, 1, WRITER);
+    emptied.append(b"lost").unwrap();
+    fixture.holding(2, 2..=2);
+    let file = OpenOptions::new().write(true).open(emptied.path()).unwrap();
+    file.write_all_at(&[0; 32], u64::from(FRAMES_OFFSET)).unwrap();
+    let header_page = std::fs::read(emptied.path()).unwrap()[..FRAMES_OFFSET as usize].to_vec();
+    let recovered = fixture.recover();
+    assert_eq!(recovered.last_sequence, Sequence(2), "whose record went to quarantine");
+    // What is owed a sync gets one, and the next segment takes a record.
+    let synced: Vec<_> = recovered.unsynced.iter().map(|segment| segment.path.clone()).collect();
+    synced.iter().for_each(|path| sync_sealed_file(path).unwrap());
+    fixture.holding(3, 3..=3);
+    // The power goes. What was written and never synced is as it was before; the file's length came by the journal.
+    if !synced.contains(&emptied.path().to_owned()) {
+        file.write_all_at(&header_page, 0).unwrap();
+    }
+    let again = fixture.recover();
+    assert!(!again.repairs.iter().any(|repair| matches!(repair, Repair::SetAside { .. })), "{:?}", again.repairs);
+    assert_eq!(again.segments.last().map(|segment| segment.header.segment_id), Some(SegmentId(3)));
+}
+
+#[test]
 fn segments_behind_missing_records_stay_if_the_database_has_those() {
     let fixture = Fixture::new();
     let (mut first, _syncer) = fixture.segment(1, 1, WRITER);
