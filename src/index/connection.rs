@@ -2,12 +2,15 @@
 //!
 //! Runs on the thread that opens the store.
 
-use super::sqlite_wal::WAL_PAGES_MAX;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 /// Twice SQLite's default: the tails of the indexes, which every batch rewrites, make half as many writes.
 pub(super) const PAGE_BYTES: u32 = 8192;
+
+/// How long SQLite's WAL grows before the compactor copies it, in pages: 32 MiB. Every single batch reaches SQLite's
+/// default, an eighth of that: each batch would wait for two syncs and copy most pages again.
+pub(super) const WAL_PAGES_MAX: u32 = 4096;
 
 /// Sets the connection up. A database that is to be created `shrinks` when rows go, or keeps their room for others.
 pub(super) fn configure(connection: &Connection, shrinks: bool) -> rusqlite::Result<()> {

@@ -9,6 +9,7 @@ pub(crate) mod batch;
 pub(crate) mod checkpoint;
 mod clock_steps;
 mod connection;
+mod copy_schedule;
 pub(crate) mod damage;
 pub(crate) mod database;
 mod digest_table;
@@ -32,3 +33,4 @@ mod step_size;
 #[cfg(test)]
 mod tests;
 mod used_names;
+pub(crate) mod wal_readers;
