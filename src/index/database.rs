@@ -157,6 +157,11 @@ impl Index {
         (self.limits.keep_segments_bytes, self.limits.keep_segments_age_ms) = (None, None);
     }
 
+    /// Whatever the store was told, no row is let go as long as this process has it open, but what expired before.
+    pub(crate) fn keep_rows(&mut self) {
+        (self.limits.keep_rows_age_ms, self.limits.database_bytes_max) = (None, None);
+    }
+
     /// Since when requests are kept: what is from before is expired. `i64::MIN` if nothing ever expired.
     pub(crate) fn kept_since(&self) -> i64 {
         self.expiry.kept_since
@@ -275,7 +280,7 @@ pub(crate) fn shrinks(database: &Path) -> bool {
 ///
 /// A file that is there is not opened: closing it would drop every POSIX lock that this process holds on it, those of
 /// SQLite connections included, and two connections without locks destroy each other's commits.
-fn create_private_file(path: &Path) -> Result<(), OpenError> {
+pub(super) fn create_private_file(path: &Path) -> Result<(), OpenError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let metadata = std::fs::symlink_metadata(path).at("inspect", path)?;

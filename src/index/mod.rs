@@ -12,6 +12,7 @@ mod connection;
 mod copy_schedule;
 pub(crate) mod damage;
 pub(crate) mod database;
+pub(crate) mod database_copy;
 mod digest_table;
 mod expiry;
 pub(crate) mod expiry_plan;

@@ -88,6 +88,12 @@ impl Query {
         self.file.is_some() && file_at(&self.path) == self.file
     }
 
+    /// What makes a statement that runs on another thread end with an error.
+    pub(crate) fn interrupter(&self) -> impl Fn() + Send + Sync + use<> {
+        let handle = self.connection.get_interrupt_handle();
+        move || handle.interrupt()
+    }
+
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -3,7 +3,9 @@
 
 use super::*;
 use crate::index::copy_schedule::QUIET;
+use crate::index::database_copy::{Copied, copy_database};
 use crate::index::wal_readers::wal_bytes;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 fn session(number: usize) -> Owned {
@@ -154,4 +156,35 @@ fn a_wal_that_a_reader_makes_too_long_is_told_with_who_it_is_and_only_as_long_as
     assert!(fixture.index().held_note().unwrap().contains("somebody who can't be seen"), "until somebody has looked");
     fixture.be_quiet();
     assert_eq!((fixture.index().held_note(), fixture.wal_bytes()), (None, 0));
+}
+
+#[test]
+fn a_copy_is_one_state_of_the_tables_and_is_given_up_where_the_original_grows_too_much() {
+    let mut fixture = Fixture::new();
+    fixture.fold(&sessions(500), &[]);
+    let source = Connection::open(fixture.dir.path().join(DATABASE_NAME)).unwrap();
+    let writer = Connection::open(fixture.dir.path().join(DATABASE_NAME)).unwrap();
+    writer.execute_batch("CREATE TABLE other (a)").unwrap();
+    let write = || writer.execute("INSERT INTO other VALUES (zeroblob(20000))", []).unwrap();
+    let copy = |name: &str, grown_max, stop: bool| {
+        let to = fixture.dir.path().join(name);
+        let transaction = source.unchecked_transaction().unwrap();
+        transaction.query_row("SELECT count(*) FROM meta", [], |row| row.get::<_, i64>(0)).unwrap();
+        let mut told = 0;
+        let copied = copy_database(&transaction, &to, grown_max, |_| {
+            write();
+            told += 1;
+            if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        (to, copied.unwrap(), told)
+    };
+    let (to, copied, told) = copy("whole.db", u64::MAX, false);
+    assert_eq!(copied, Copied::Whole);
+    assert!(told > 3, "{told}");
+    let whole = Connection::open(to).unwrap();
+    let counts = "SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM other)";
+    let found: (i64, i64) = whole.query_row(counts, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert_eq!(found, (500, 0), "what came meanwhile is not in it");
+    assert_eq!(copy("stopped.db", u64::MAX, true).1, Copied::Stopped);
+    assert!(matches!(copy("slow.db", 30_000, false).1, Copied::TooSlow(grown) if grown > 30_000));
 }
