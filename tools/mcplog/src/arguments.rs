@@ -179,6 +179,18 @@ pub(crate) struct RebuildArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    /// One JSON object in place of a sentence
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the copy goes: a directory that does not exist yet, or an empty one
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SessionsArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,

@@ -17,7 +17,7 @@ pub(crate) const EXIT_BAD_LINES: u8 = 2;
 pub(crate) const EXIT_ATTENTION: u8 = 2;
 /// `check` found damage.
 pub(crate) const EXIT_DAMAGED: u8 = 3;
-/// `ingest` was interrupted.
+/// `ingest` or `backup` was interrupted.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
 /// Why a command gave up.

@@ -43,6 +43,7 @@ fn run(command: Command) -> Result<u8, CliError> {
         // Their work is done when they print, and the exit code says how it went.
         Command::Ingest(args) => finish(Leavable::new(stdout()), |out| command::ingest::run(&args, out)),
         Command::Check(args) => finish(Leavable::new(stdout()), |out| command::check::run(&args, &view, out)),
+        Command::Backup(args) => finish(Leavable::new(stdout()), |out| command::backup::run(&args, out)),
         Command::Rebuild(args) => finish(Leavable::new(stdout()), |out| command::rebuild::run(&args, &view, out)),
         Command::Demo(args) => finish(Leavable::new(stdout()), |out| command::demo::run(&args, &view, out)),
         query => finish(stdout(), |out| ask(&query, &view, out)),
@@ -59,7 +60,12 @@ fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliErr
         Command::Sessions(args) => command::sessions::run(args, view, out, &mut notes)?,
         Command::Unused(args) => command::unused::run(args, view, out, &mut notes)?,
         Command::Schema(args) => command::schema::run(args, view, out, &mut notes)?,
-        Command::Proxy(_) | Command::Ingest(_) | Command::Check(_) | Command::Rebuild(_) | Command::Demo(_) => {}
+        Command::Proxy(_)
+        | Command::Ingest(_)
+        | Command::Check(_)
+        | Command::Backup(_)
+        | Command::Rebuild(_)
+        | Command::Demo(_) => {}
     }
     Ok(EXIT_OK)
 }
