@@ -67,7 +67,28 @@ fn who_reads_while_the_wal_grows_is_named_until_it_is_over() {
     wait_until("the reader is told", || note().is_some());
     assert!(note().unwrap().contains(&format!("process {}", std::process::id())), "{:?}", note());
     assert!(fixture.store().stats().health.is_ok(), "it is no problem");
+    let told = || {
+        let findings = mcplog::check(fixture.dir(), true, |_| ()).unwrap().findings;
+        findings.into_iter().map(|finding| finding.text).find(|text| text.contains("store.db-wal"))
+    };
+    assert_eq!(told(), note());
     reader.execute_batch("COMMIT").unwrap();
     wait_until("it is over", || note().is_none() && wal_bytes(&fixture) == 0);
+    assert_eq!(told(), None);
     drop(other);
+}
+
+#[test]
+fn a_long_wal_that_a_killed_process_left_is_told_as_that() {
+    let fixture = Fixture::with(|_| ());
+    fixture.record(0..1);
+    fixture.fold();
+    let killed = fixture.killed();
+    for name in ["store.db", "store.db-wal"] {
+        std::fs::copy(fixture.dir().join(name), killed.dir().join(name)).unwrap();
+    }
+    let wal = std::fs::OpenOptions::new().write(true).open(killed.dir().join("store.db-wal")).unwrap();
+    wal.set_len(LONG_WAL_BYTES).unwrap();
+    let findings = mcplog::check(killed.dir(), true, |_| ()).unwrap().findings;
+    assert!(findings.iter().any(|finding| finding.text.contains("was killed left it")), "{findings:?}");
 }

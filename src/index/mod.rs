@@ -8,7 +8,7 @@ pub(crate) mod age_table;
 pub(crate) mod batch;
 pub(crate) mod checkpoint;
 mod clock_steps;
-mod connection;
+pub(crate) mod connection;
 mod copy_schedule;
 pub(crate) mod damage;
 pub(crate) mod database;

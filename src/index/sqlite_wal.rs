@@ -15,7 +15,7 @@
 //!
 //! Only the compactor asks for copies: once the compactor has waited for a copy, none is under way.
 
-use super::connection::{PAGE_BYTES, WAL_PAGES_MAX};
+use super::connection::{WAL_PAGES_MAX, told_bytes};
 use super::copy_schedule::{CopyMode, CopySchedule};
 use super::wal_readers::{Readers, wal_bytes};
 use crate::ground::sabotage::{self, Spot};
@@ -34,8 +34,6 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How many pages expiring writes into the WAL before it asks for a copy: 8 MiB.
 const EXPIRY_WAL_PAGES: u32 = if cfg!(test) { 32 } else { 1024 };
-/// Of a WAL that is more than twice as long as it should be, people are told who is in the way.
-const TOLD_FACTOR: u64 = 2;
 /// How many passes a copy makes at most, because others commit meanwhile. The second pass has little left to do.
 const PASSES: u32 = 4;
 
@@ -175,10 +173,10 @@ impl WalCopier {
     /// What people are told of a WAL that is too long because somebody is in the way; `None` where that is not so.
     pub(super) fn held_note(&self) -> Option<String> {
         let Shared { database, pages_max, is_held, .. } = &*self.shared;
-        let most = u64::from(pages_max.load(Ordering::Relaxed)) * u64::from(PAGE_BYTES) * TOLD_FACTOR;
+        let most = told_bytes(pages_max.load(Ordering::Relaxed));
         // A copy under way is a reader too.
         let is_told = is_held.load(Ordering::Relaxed) && !self.is_copying() && wal_bytes(database) > most;
-        is_told.then(|| held_text(&Readers::of(database), most))
+        is_told.then(|| Readers::of(database).why_long(most))
     }
 
     /// Has the WAL emptied, unless a reader is in the way. Nobody waits for such a reader: the next copy tries again.
@@ -326,16 +324,4 @@ pub(super) fn note_doubt<T>(result: &rusqlite::Result<T>, wal_in_doubt: &AtomicB
     if failed == Some(ErrorCode::SystemIoFailure) {
         wal_in_doubt.store(true, Ordering::Relaxed);
     }
-}
-
-fn held_text(readers: &Readers, most_bytes: u64) -> String {
-    let most_mib = most_bytes >> 20;
-    let who = match readers.is_empty() {
-        false => readers.to_string(),
-        true => "somebody who can't be seen from here".to_owned(),
-    };
-    format!(
-        "store.db-wal is longer than {most_mib} MiB, because an old state of the database is being read by {who}; it gets \
-         short once nobody does"
-    )
 }

@@ -48,6 +48,18 @@ impl Readers {
     }
 }
 
+impl Readers {
+    /// What people are told of a WAL that is longer than `most_bytes` because of these.
+    pub(crate) fn why_long(&self, most_bytes: u64) -> String {
+        let most_mib = most_bytes >> 20;
+        let who = if self.is_empty() { "somebody who can't be seen from here".to_owned() } else { self.to_string() };
+        format!(
+            "store.db-wal is longer than {most_mib} MiB, because an old state of the database is being read by {who}; it \
+             gets short once nobody does"
+        )
+    }
+}
+
 impl fmt::Display for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, Reader { pid, name }) in self.0.iter().take(NAMED_MAX).enumerate() {

@@ -10,6 +10,7 @@ mod backup_target;
 pub mod check;
 mod check_log;
 mod check_quarantine;
+mod check_wal;
 mod compactor_thread;
 mod file_limit;
 pub(crate) mod finding;
