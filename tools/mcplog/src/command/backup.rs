@@ -33,7 +33,7 @@ pub(crate) fn run(args: &BackupArgs, out: &mut dyn Write) -> Result<u8, CliError
     let report = match made {
         Ok(report) => report,
         Err(BackupError::Stopped) => {
-            complain(&"interrupted; nothing is left of the copy");
+            complain("interrupted; nothing is left of the copy");
             return Ok(EXIT_INTERRUPTED);
         }
         Err(error) => return Err(CliError::Failed(error.to_string())),
