@@ -2,10 +2,11 @@
 //! is a store of its own.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use mcplog::backup::{BackupError, BackupReport, backup};
+use mcplog::backup::{BackupError, BackupPart, BackupReport, backup};
+use mcplog::config::DATABASE_BYTES_MIN;
 use mcplog::store::Severity;
 use mcplog::{Config, Query, Store, check};
-use mcplog_fixture::{Blocker, Fixture, PATIENCE, event};
+use mcplog_fixture::{Blocker, Fixture, PATIENCE, event, wait_until};
 use rusqlite::Connection;
 use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -192,19 +193,67 @@ fn whoever_records_into_a_copy_gives_other_numbers_than_the_original() {
 }
 
 #[test]
-fn rows_that_are_too_old_by_now_are_in_the_copy_all_the_same() {
+fn rows_that_are_too_many_by_now_are_in_the_copy_all_the_same() {
+    const ROWS: u64 = 20_000;
     let mut fixture = Fixture::with(|_| ());
-    fixture.record(0..10);
+    // Of some hours: the newest minute would stay in any case.
+    let record = |numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            let ts = 1_760_000_000_000_i64.saturating_add_unsigned(number * 1_000);
+            fixture.recorder().record(mcplog::Request::new(&event::request_id(number), ts, "files", "tools/call"));
+        }
+    };
+    record(0..10);
+    fixture.fold();
+    // Folding the rest is the copy's business.
+    let blocker = Blocker::new(&fixture);
+    record(10..ROWS);
+    fixture.store().flush(PATIENCE).unwrap();
+    let killed = fixture.killed();
+    for name in ["store.db", "store.db-wal"] {
+        std::fs::copy(fixture.dir().join(name), killed.dir().join(name)).unwrap();
+    }
+    drop(blocker);
     fixture.shut_down();
-    // Its limits were told before it lay in a drawer for years.
-    fixture.database().execute("UPDATE meta SET value = '3600000' WHERE key = 'keep_rows_age_ms'", []).unwrap();
-    let (dir, report) = copy(&fixture, "copy").unwrap();
-    assert_eq!((report.requests, numbers(&dir).len()), (10, 10));
-    let kept: String = Connection::open(dir.join("store.db"))
-        .unwrap()
-        .query_row("SELECT value FROM meta WHERE key = 'keep_rows_age_ms'", [], |row| row.get(0))
+    let limit = DATABASE_BYTES_MIN.to_string();
+    let told = killed.database().execute("UPDATE meta SET value = ?1 WHERE key = 'database_bytes_max'", [&limit]);
+    assert_eq!(told.unwrap(), 1);
+    let (dir, report) = copy(&killed, "copy").unwrap();
+    assert_eq!((report.requests, numbers(&dir).len() as u64), (20_000, ROWS));
+    // Whoever records there goes by what the store was told.
+    let store = Store::open(Config::new(&dir)).unwrap();
+    wait_until("rows go", || Query::open(&dir).unwrap().totals().unwrap().requests < 20_000);
+    store.shutdown(PATIENCE);
+}
+
+#[test]
+fn what_is_folded_and_retired_at_the_worst_moment_is_in_the_copy_once() {
+    for worst in [BackupPart::Log, BackupPart::Database, BackupPart::Folding] {
+        let mut fixture = Fixture::with(|_| ());
+        fixture.record(0..500);
+        fixture.fold();
+        let mut blocker = Some(Blocker::new(&fixture));
+        fixture.record(500..5_000);
+        fixture.store().flush(PATIENCE).unwrap();
+        let (target, first) = (fixture.root().join("copy"), fixture.segment(0));
+        backup(fixture.dir(), &target, |at| {
+            if at.part == worst && blocker.take().is_some() {
+                fixture.record(5_000..9_000);
+                fixture.fold();
+                wait_until("the segments of before are gone", || fixture.segments().len() < 3 && !first.exists());
+            }
+            ControlFlow::Continue(())
+        })
         .unwrap();
-    assert_eq!(kept, "3600000", "whoever records there goes by them");
+        assert!(blocker.is_none(), "{worst:?}");
+        let numbers = numbers(&target);
+        assert!(
+            numbers.iter().copied().eq(0..numbers.len() as u64) && numbers.len() >= 5_000,
+            "{worst:?}: {numbers:?}"
+        );
+        assert_sound(&target);
+        fixture.shut_down();
+    }
 }
 
 #[test]

@@ -157,11 +157,6 @@ impl Index {
         (self.limits.keep_segments_bytes, self.limits.keep_segments_age_ms) = (None, None);
     }
 
-    /// Whatever the store was told, no row is let go as long as this process has it open, but what expired before.
-    pub(crate) fn keep_rows(&mut self) {
-        (self.limits.keep_rows_age_ms, self.limits.database_bytes_max) = (None, None);
-    }
-
     /// Since when requests are kept: what is from before is expired. `i64::MIN` if nothing ever expired.
     pub(crate) fn kept_since(&self) -> i64 {
         self.expiry.kept_since

@@ -55,21 +55,21 @@ pub(crate) fn copy_database(
     copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(in_copy)?;
     let file = File::open(to).at("open", to)?;
     let backup = Backup::new(from, &mut copy).map_err(in_copy)?;
-    for step in 1_u32.. {
-        let is_done = backup.step(STEP_PAGES).map_err(in_copy)? == StepResult::Done;
-        if is_done {
-            break;
-        }
-        if step.is_multiple_of(STEPS_PER_SYNC) {
-            file.sync_data().at("sync", to)?;
-        }
+    for step in 0_u32.. {
         let at = backup.progress();
-        if progress(1.0 - f64::from(at.remaining) / f64::from(at.pagecount.max(1))).is_break() {
+        let done = if step == 0 { 0.0 } else { 1.0 - f64::from(at.remaining) / f64::from(at.pagecount.max(1)) };
+        if progress(done).is_break() {
             return Ok(Copied::Stopped);
         }
         let grown = wal_bytes(source.as_ref()).saturating_sub(wal_at_first);
         if grown > grown_max {
             return Ok(Copied::TooSlow(grown));
+        }
+        if backup.step(STEP_PAGES).map_err(in_copy)? == StepResult::Done {
+            break;
+        }
+        if (step + 1).is_multiple_of(STEPS_PER_SYNC) {
+            file.sync_data().at("sync", to)?;
         }
     }
     drop(backup);

@@ -258,10 +258,10 @@ fn fold_rest(config: &Config, listener: &mut Listener<'_>) -> Result<u64, Backup
     let opening = Opening::of(config, DECODER, MachineClock::new())?;
     let Opening { lock, log, progress, health, clock, database, writer_id, last_sequence, quarantined, .. } = opening;
     let checkpoint = database.checkpoint();
-    let Database::Ready { mut index, folded, .. } = database else {
+    let Database::Ready { index, folded, .. } = database else {
         return Err(BackupError::Unfolded("the database is damaged".into()));
     };
-    index.keep_rows();
+    // Who finishes folds what there is, and lets nothing go.
     let (finish, give_up) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
     let handles = CompactorHandles {
         log,
