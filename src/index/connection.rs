@@ -12,7 +12,8 @@ pub(super) const PAGE_BYTES: u32 = 8192;
 /// default, an eighth of that: each batch would wait for two syncs and copy most pages again.
 pub(super) const WAL_PAGES_MAX: u32 = 4096;
 
-/// Of a WAL that is longer, in bytes, people are told who is in the way: twice as long as it should get with so many pages.
+/// Of a WAL that is longer, in bytes, people are told who is in the way: twice as long as it should get with so many
+/// pages.
 pub(super) const fn told_bytes(pages_max: u32) -> u64 {
     2 * pages_max as u64 * PAGE_BYTES as u64
 }

@@ -5,11 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-/// Once nothing was committed for so long, the WAL is emptied: nobody waits for that, and then the database's file alone
-/// has everything. A shorter time would have a store with a request every other second sync three times for each.
+/// Once nothing was committed for so long, the WAL is emptied: nobody waits for that, and then the database's file
+/// alone has everything. A shorter time would have a store with a request every other second sync three times for each.
 pub(super) const QUIET: Duration = Duration::from_secs(3);
-/// While commits follow each other, what was committed is copied after so long at the latest. Two syncs in that time are
-/// little beside those of the log, one for each sync interval.
+/// While commits follow each other, what was committed is copied after so long at the latest. Two syncs in that time
+/// are little beside those of the log, one for each sync interval.
 pub(super) const COPIED_WITHIN: Duration = Duration::from_secs(10);
 /// How long to wait before a copy that did not come to its end is tried again.
 pub(super) const RETRY: Duration = Duration::from_secs(3);

@@ -60,8 +60,8 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the database in the store's directory, creating it and bringing it up to date. `owners` are those of the log
-    /// beside it.
+    /// Opens the database in the store's directory, creating it and bringing it up to date. `owners` are those of the
+    /// log beside it.
     ///
     /// # Errors
     /// [`OpenError`]. A database that does not belong to the log is as it was then.
@@ -182,8 +182,8 @@ impl Index {
             .map_err(|source| IndexError::Sqlite { path: path.clone(), source })
     }
 
-    /// Has SQLite's WAL copied into the database, if something was committed some time ago: then a copy of `store.db` alone
-    /// has it. Waits for nothing.
+    /// Has SQLite's WAL copied into the database, if something was committed some time ago: then a copy of `store.db`
+    /// alone has it. Waits for nothing.
     pub(crate) fn copy_on_schedule(&mut self) {
         self.copier.copy_on_schedule();
     }
@@ -220,8 +220,8 @@ impl Index {
         self.checked(done.and(normal))
     }
 
-    /// An error if the file is not in its place any more: SQLite goes on with one that was removed, and never says so, but
-    /// nobody finds again what is folded there.
+    /// An error if the file is not in its place any more: SQLite goes on with one that was removed, and never says so,
+    /// but nobody finds again what is folded there.
     fn expect_in_place(&self) -> Result<(), IndexError> {
         if file_at(&self.path) == Some(self.file) {
             Ok(())
@@ -251,8 +251,9 @@ impl Index {
 }
 
 impl Drop for Index {
-    /// Copies what is committed into the database, also where others have it open, so that its file alone has everything.
-    /// A reader in the way, or a disk without room, leaves it where it is, and the next one who opens the store copies it.
+    /// Copies what is committed into the database, also where others have it open, so that its file alone has
+    /// everything. A reader in the way, or a disk without room, leaves it where it is, and the next one who opens the
+    /// store copies it.
     fn drop(&mut self) {
         self.copier.wait();
         if let Err(error) = self.copier.empty_now(&self.connection) {

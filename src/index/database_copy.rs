@@ -2,8 +2,8 @@
 //!
 //! By SQLite's backup interface, within one read transaction: the copy is one state of the tables. Page by page without
 //! a transaction was rejected, because each commit of another connection makes SQLite begin anew, and a store that is
-//! recorded into commits more often than a second; so was `VACUUM INTO`, which reads in one transaction as well and takes
-//! twice as long (docs/performance.md). While the transaction is open, SQLite can't begin the WAL of the database
+//! recorded into commits more often than a second; so was `VACUUM INTO`, which reads in one transaction as well and
+//! takes twice as long (docs/performance.md). While the transaction is open, SQLite can't begin the WAL of the database
 //! anew. So the copy is made without pauses, and is given up where the WAL grows by too much meanwhile.
 //!
 //! Runs on the thread of whoever makes a backup, in any process.
@@ -20,8 +20,8 @@ use std::path::Path;
 
 /// How many pages are copied between two looks at who wants to stop: 8 MiB.
 const STEP_PAGES: i32 = if cfg!(test) { 4 } else { 1024 };
-/// After how many steps what was written is forced to the disk: so much that waits in memory would hold up the log's own
-/// syncs when all of it is written at once.
+/// After how many steps what was written is forced to the disk: so much that waits in memory would hold up the log's
+/// own syncs when all of it is written at once.
 const STEPS_PER_SYNC: u32 = 8;
 /// The key in `meta` that says what the rows of a copy were copied from.
 const COPY_OF_KEY: &str = "copy_of";
@@ -37,9 +37,9 @@ pub(crate) enum Copied {
     TooSlow(u64),
 }
 
-/// Copies the database of `from`, which is in a transaction, into a new file, readable by its owner only. `grown_max` is
-/// how many bytes the WAL may grow by meanwhile; `progress` is told how much is done, from 0 to 1, and says whether to go
-/// on. What was copied before that is left to the caller.
+/// Copies the database of `from`, which is in a transaction, into a new file, readable by its owner only. `grown_max`
+/// is how many bytes the WAL may grow by meanwhile; `progress` is told how much is done, from 0 to 1, and says whether
+/// to go on. What was copied before that is left to the caller.
 pub(crate) fn copy_database(
     from: &Connection,
     to: &Path,
@@ -80,7 +80,8 @@ pub(crate) fn copy_database(
 
 impl Index {
     /// From now on this database has a life of its own, with numbers of that writer: the one that it is a copy of gives
-    /// the next numbers to other events. Which writer's the rows so far are, and up to which number, stays written down.
+    /// the next numbers to other events. Which writer's the rows so far are, and up to which number, stays written
+    /// down.
     pub(crate) fn become_copy(&self, own: WriterId) -> Result<(), IndexError> {
         let note = format!(
             "INSERT INTO meta (key, value) SELECT '{COPY_OF_KEY}', lower(hex(writer_id)) || ':' || sequence FROM checkpoint

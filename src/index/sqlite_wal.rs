@@ -3,15 +3,15 @@
 //! A copy writes pages and waits for two syncs, as long as the disk takes. There are four occasions:
 //!
 //! - While the compactor folds, the compactor itself copies once the WAL is long, which is seldom.
-//! - Expiring writes as many pages in a moment. So expiring has a shorter WAL copied, by a thread with a connection of its
-//!   own: SQLite lets others read and write meanwhile. Only expiring waits until that copy is made, so that SQLite begins
-//!   the WAL anew and the WAL does not grow.
-//! - What little a quiet store commits would lie in the WAL for hours, and a copy of `store.db` alone would lack it. So the
-//!   same thread copies some seconds after a commit (`copy_schedule.rs`). Nobody waits for that.
+//! - Expiring writes as many pages in a moment. So expiring has a shorter WAL copied, by a thread with a connection of
+//!   its own: SQLite lets others read and write meanwhile. Only expiring waits until that copy is made, so that SQLite
+//!   begins the WAL anew and the WAL does not grow.
+//! - What little a quiet store commits would lie in the WAL for hours, and a copy of `store.db` alone would lack it. So
+//!   the same thread copies some seconds after a commit (`copy_schedule.rs`). Nobody waits for that.
 //! - When the database is closed, whether others read or not: SQLite by itself copies only if nobody else has it open.
 //!
-//! None of that changes what is durable when: a segment goes only after `Index::make_durable`, which syncs the WAL, and a
-//! copy syncs the WAL before it writes the first page into the database.
+//! None of that changes what is durable when: a segment goes only after `Index::make_durable`, which syncs the WAL, and
+//! a copy syncs the WAL before it writes the first page into the database.
 //!
 //! Only the compactor asks for copies: once the compactor has waited for a copy, none is under way.
 
@@ -284,8 +284,8 @@ impl Drop for CopyRun {
     }
 }
 
-/// Copies the WAL; returns whether all of that was done. Others read and write meanwhile, until nothing is left to do but
-/// to empty the WAL.
+/// Copies the WAL; returns whether all of that was done. Others read and write meanwhile, until nothing is left to do
+/// but to empty the WAL.
 fn copy(connection: &Connection, mode: CopyMode) -> rusqlite::Result<bool> {
     for _ in 0..PASSES {
         let (busy, pages, copied): (bool, i64, i64) =

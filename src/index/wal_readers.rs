@@ -1,9 +1,9 @@
 //! Who reads a database, and so may keep SQLite's WAL from being begun anew: by the kernel's list of locks.
 //!
-//! A reader in a transaction has a shared lock on one of five bytes of `store.db-shm`. The file is not opened to ask for
-//! it: closing it would drop every lock that this process has on it, those of SQLite's connections included. `/proc/locks`
-//! tells without that. Where there is no such list (not Linux, or `/proc` hidden), and of processes in other containers,
-//! nothing is known.
+//! A reader in a transaction has a shared lock on one of five bytes of `store.db-shm`. The file is not opened to ask
+//! for it: closing it would drop every lock that this process has on it, those of SQLite's connections included.
+//! `/proc/locks` tells without that. Where there is no such list (not Linux, or `/proc` hidden), and of processes in
+//! other containers, nothing is known.
 //!
 //! Runs on the compactor, and on the thread of whoever checks a store.
 

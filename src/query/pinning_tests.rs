@@ -71,7 +71,8 @@ fn store() -> TestStore {
 
 fn query(store: &TestStore) -> Query {
     let mut query = store.query();
-    // Few enough that the largest limit below is searched for, and pages of keys that end in the middle of a millisecond.
+    // Few enough that the largest limit below is searched for, and pages of keys that end in the middle of a
+    // millisecond.
     query.tuning = Tuning { searched_rows: 1_000, page_rows: 33, ..Tuning::DEFAULT };
     query
 }

@@ -126,12 +126,11 @@ impl Query {
     /// Hands the rows of [`Query::sessions`] over one by one, until `each` breaks off. Of a session that waits for its
     /// turn, 16 bytes are held; of those last seen in the same millisecond, the ids too.
     ///
-    /// Which sessions they are, and their order, is settled at the start. What a row says of its session is from when its
-    /// turn comes; one that expired meanwhile is left out.
+    /// Which sessions they are, and their order, is settled at the start. What a row says of its session is from when
+    /// its turn comes; one that expired meanwhile is left out.
     ///
-    /// # Errors
-    /// What SQLite said; [`IndexError::Replaced`] if the database was made anew meanwhile. Rows may have been handed over
-    /// before.
+    /// # Errors What SQLite said; [`IndexError::Replaced`] if the database was made anew meanwhile. Rows may have been
+    /// handed over before.
     pub fn each_session(
         &self,
         filter: &SessionFilter,

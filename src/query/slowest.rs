@@ -1,11 +1,11 @@
 //! The slowest requests, however many are asked for.
 //!
-//! Runs on the caller's thread. A few are found by a search. Many are taken a page of keys at a time: each page is one walk
-//! over all wanted rows, which keeps the best keys below those of the page before. So what is held is one page's keys, and
-//! each page is read once for some million rows that are looked up and handed over. The walk is made of short transactions,
-//! and so are the rows looked up: nothing of SQLite's WAL is held while the caller takes its time, nor for as long as a
-//! walk over a large store takes. An index on latencies was rejected, because every request would pay for it; so was a
-//! sort by SQLite, whose temporary files would lie outside of the store.
+//! Runs on the caller's thread. A few are found by a search. Many are taken a page of keys at a time: each page is one
+//! walk over all wanted rows, which keeps the best keys below those of the page before. So what is held is one page's
+//! keys, and each page is read once for some million rows that are looked up and handed over. The walk is made of short
+//! transactions, and so are the rows looked up: nothing of SQLite's WAL is held while the caller takes its time, nor
+//! for as long as a walk over a large store takes. An index on latencies was rejected, because every request would pay
+//! for it; so was a sort by SQLite, whose temporary files would lie outside of the store.
 
 use super::database::Query;
 use super::filter::RequestFilter;
@@ -67,7 +67,8 @@ impl Query {
         Ok(())
     }
 
-    /// The best keys of the wanted rows up to record `up_to` that are less than `above`, at most so many, the best first.
+    /// The best keys of the wanted rows up to record `up_to` that are less than `above`, at most so many, the best
+    /// first.
     fn page_below(
         &self,
         filter: &RequestFilter,
@@ -79,7 +80,8 @@ impl Query {
         let (mut last, mut is_through) = (None, false);
         while !is_through {
             is_through = self.at_one_time(|| {
-                // Names are looked up for each part: a database that was made anew meanwhile has other numbers for them.
+                // Names are looked up for each part: a database that was made anew meanwhile has other numbers for
+                // them.
                 let Some(wanted) = self.resolve(filter)? else { return Ok(true) };
                 let (from, mut looked_at) = (last, 0);
                 self.walk_behind(Self::whole_walk(&wanted), wanted.interval, from, |row| {

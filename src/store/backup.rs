@@ -2,15 +2,15 @@
 //!
 //! Runs on the caller's thread, in any process. The store is only read, and no lock of it is taken.
 //!
-//! The log is copied first, then the database, in one transaction. A segment that goes meanwhile is folded, and its rows
-//! are in the database that is copied later; what is recorded meanwhile is in segments that come later, and not in the
-//! copy. So database and log together have everything up to one moment, which lies between beginning and end. Then the
-//! copy is made one file: what its log has beyond its database is folded there, as a crash's log would be, and the log
-//! goes. What expires is not looked at: a backup of an old store has its old rows.
+//! The log is copied first, then the database, in one transaction. A segment that goes meanwhile is folded, and its
+//! rows are in the database that is copied later; what is recorded meanwhile is in segments that come later, and not in
+//! the copy. So database and log together have everything up to one moment, which lies between beginning and end. Then
+//! the copy is made one file: what its log has beyond its database is folded there, as a crash's log would be, and the
+//! log goes. What expires is not looked at: a backup of an old store has its old rows.
 //!
 //! A copy that kept its log was rejected. The original goes on, and gives the next numbers to other events than whoever
-//! records into the copy: two segments of one writer with the same numbers would look alike to every check there is. So a
-//! copy has a writer id of its own, and no segment of another's.
+//! records into the copy: two segments of one writer with the same numbers would look alike to every check there is. So
+//! a copy has a writer id of its own, and no segment of another's.
 
 pub use super::backup_target::TargetError;
 
@@ -182,19 +182,19 @@ impl Listener<'_> {
     }
 }
 
-/// Copies the store in `dir` to `target`, which is a directory that does not exist yet, or is empty. The copy is a store
-/// of its own: one database that has everything up to a moment since the call, and no log.
+/// Copies the store in `dir` to `target`, which is a directory that does not exist yet, or is empty. The copy is a
+/// store of its own: one database that has everything up to a moment since the call, and no log.
 ///
-/// It is made beside `target`, checked, synced, and renamed at the end; whatever keeps that from happening, nothing of it
-/// is left. Directories are 0700, files 0600. The store may be open elsewhere, may be recorded into, and may be one that
-/// can only be read. Nobody who records waits for it. While the database is copied, SQLite's WAL of the store grows by
-/// what is recorded meanwhile; so a copy that is too slow is given up ([`BackupError::TooSlow`]).
+/// It is made beside `target`, checked, synced, and renamed at the end; whatever keeps that from happening, nothing of
+/// it is left. Directories are 0700, files 0600. The store may be open elsewhere, may be recorded into, and may be one
+/// that can only be read. Nobody who records waits for it. While the database is copied, SQLite's WAL of the store
+/// grows by what is recorded meanwhile; so a copy that is too slow is given up ([`BackupError::TooSlow`]).
 ///
 /// The copy has not: segments that are kept although they are folded, and what lies in `quarantine/`.
 ///
 /// Whoever records into the copy gives numbers of its own: the copy has a writer id that the original does not have.
-/// Table `meta` says under `copy_of` whose its rows are: for each original, its writer id and the last number that is its
-/// own, in their order, as in `0197a1c07b1e4cc398c4dc0c0c07398f:1200`.
+/// Table `meta` says under `copy_of` whose its rows are: for each original, its writer id and the last number that is
+/// its own, in their order, as in `0197a1c07b1e4cc398c4dc0c0c07398f:1200`.
 ///
 /// `progress` is told how far it is, and says whether to go on.
 ///

@@ -30,9 +30,9 @@ struct Needed {
 /// done, from 0 to 1, and says whether to go on.
 ///
 /// Segments are copied in their order, and each from its beginning: a durable mark is copied before the frames that it
-/// vouches for. One that is gone by the time of its turn is folded, and in the database that is copied afterwards. One that
-/// begins meanwhile is not copied. So what is copied goes on without a hole where that database ends, up to some time
-/// after the call.
+/// vouches for. One that is gone by the time of its turn is folded, and in the database that is copied afterwards. One
+/// that begins meanwhile is not copied. So what is copied goes on without a hole where that database ends, up to some
+/// time after the call.
 ///
 /// # Errors
 /// A segment can't be read or is of a newer version, or the log is not the database's.

@@ -75,7 +75,8 @@ impl Target {
         &self.dir
     }
 
-    /// Renames the directory, which is synced, to its place; returns that. Until then nothing is there, and afterwards all.
+    /// Renames the directory, which is synced, to its place; returns that. Until then nothing is there, and afterwards
+    /// all.
     pub(super) fn put_in_place(mut self) -> Result<PathBuf, TargetError> {
         // Takes the place of an empty directory, and of nothing else.
         std::fs::rename(&self.dir, &self.place).map_err(|error| match expect_free(&self.place) {
