@@ -9,6 +9,7 @@
 //! is not JSON ends the reading and nothing else. It is lenient on purpose (numbers and literals are not validated,
 //! brackets in skipped values are only counted): the peers decide what they accept, this only reads along.
 
+use super::content_text::{ContentText, ItemMember};
 use super::message::{Capture, Message, Slot};
 use super::place::{Member, Place, member, slots_inside};
 use crate::budget::Budget;
@@ -23,7 +24,7 @@ const KEY_BYTES_MAX: usize = 256;
 enum State {
     /// Nothing but whitespace yet.
     Start,
-    /// In a batch, before a message.
+    /// In a batch or another list, before an element.
     Element,
     /// In an object, before a key or the end.
     Key,
@@ -59,6 +60,8 @@ pub struct Scanner {
     key_is_escaped: bool,
     /// What the value of the current key is worth.
     wanted: Option<Slot>,
+    /// The same, if it is a member of an item of a result's content.
+    wanted_of_item: Option<ItemMember>,
     inside: Option<Place>,
     /// The current scalar or string, if it is being captured.
     capture: Option<Capture>,
@@ -68,6 +71,9 @@ pub struct Scanner {
     /// Bytes read before the current chunk.
     offset: u64,
     message: Message,
+    /// What the content of the current result says, as long as nobody knows whether it is an error. `None` where that is not
+    /// to be read.
+    content: Option<ContentText>,
 }
 
 impl Default for Scanner {
@@ -90,13 +96,21 @@ impl Scanner {
             key: Vec::new(),
             key_is_escaped: false,
             wanted: None,
+            wanted_of_item: None,
             inside: None,
             capture: None,
             skip_depth: 0,
             is_starved: false,
             offset: 0,
             message: Message::within(budget),
+            content: Some(ContentText::default()),
         }
+    }
+
+    /// The same, but that it never looks into what results contain.
+    #[must_use]
+    pub fn without_error_text(self) -> Self {
+        Self { content: None, ..self }
     }
 
     /// Starts over with a new document, keeping what is allocated.
@@ -107,6 +121,7 @@ impl Scanner {
         self.skip_depth = 0;
         self.offset = 0;
         self.message.clear(0, false);
+        self.forget_content();
     }
 
     /// Whether a whole document was read.
@@ -157,9 +172,10 @@ impl Scanner {
                 }
                 State::Element => {
                     at += 1;
-                    match byte {
-                        b'{' => self.enter_message(at),
-                        b']' => self.state = State::Done,
+                    match (byte, self.places.last()) {
+                        (b'{', Some(Place::Content)) => self.enter_item(),
+                        (b'{', _) => self.enter_message(at),
+                        (b']', _) => self.leave_list(),
                         _ => at = self.enter_value(bytes, at - 1),
                     }
                 }
@@ -184,10 +200,10 @@ impl Scanner {
                 State::After => {
                     at += 1;
                     match (byte, self.places.last()) {
-                        (b',', Some(Place::Batch)) => self.state = State::Element,
+                        (b',', Some(place)) if place.is_list() => self.state = State::Element,
                         (b',', Some(_)) => self.state = State::Key,
-                        (b']', Some(Place::Batch)) => self.state = State::Done,
-                        (b'}', Some(place)) if *place != Place::Batch => self.leave(at, &mut on_message),
+                        (b']', Some(place)) if place.is_list() => self.leave_list(),
+                        (b'}', Some(place)) if !place.is_list() => self.leave(at, &mut on_message),
                         _ => self.state = State::Malformed,
                     }
                 }
@@ -199,17 +215,49 @@ impl Scanner {
     /// A message begins; `at` is the position after its brace.
     fn enter_message(&mut self, at: usize) {
         self.message.clear(self.offset + at as u64 - 1, !self.places.is_empty());
+        self.forget_content();
         self.places.push(Place::Message);
         self.state = State::Key;
+    }
+
+    /// An item of a result's content begins.
+    fn enter_item(&mut self) {
+        match &mut self.content {
+            Some(content) if !content.is_full() => {
+                content.begin_item();
+                self.places.push(Place::Item);
+                self.state = State::Key;
+            }
+            _ => {
+                self.skip_depth = 1;
+                self.state = State::Skip;
+            }
+        }
+    }
+
+    /// A list ends.
+    fn leave_list(&mut self) {
+        self.places.pop();
+        self.state = if self.places.is_empty() { State::Done } else { State::After };
     }
 
     /// An object ends; `at` is the position after its brace.
     fn leave(&mut self, at: usize, on_message: &mut impl FnMut(&mut Message)) {
         let place = self.places.pop();
         self.state = if self.places.is_empty() { State::Done } else { State::After };
-        if place == Some(Place::Message) {
-            self.message.end = self.offset + at as u64;
-            on_message(&mut self.message);
+        match place {
+            Some(Place::Message) => {
+                self.message.end = self.offset + at as u64;
+                on_message(&mut self.message);
+            }
+            Some(Place::Result) => {
+                if let Some(content) = self.content.as_ref().filter(|_| self.message.is_error()) {
+                    self.message.set_error_text(content.text());
+                }
+                self.forget_content();
+            }
+            Some(Place::Item) => self.content.iter_mut().for_each(ContentText::end_item),
+            _ => {}
         }
     }
 
@@ -240,9 +288,17 @@ impl Scanner {
 
     /// The value of that member comes next. It takes the place of an earlier one, whatever it is.
     fn expect(&mut self, member: Member) {
-        (self.wanted, self.inside) = (None, None);
+        (self.wanted, self.wanted_of_item, self.inside) = (None, None, None);
         match member {
             Member::Nothing => {}
+            Member::OfItem(member) => {
+                self.content.iter_mut().for_each(|content| content.begin(member));
+                self.wanted_of_item = Some(member);
+            }
+            Member::List(place) => {
+                self.forget_content();
+                self.inside = Some(place);
+            }
             Member::Value(slot) => {
                 self.message.forget(&[slot]);
                 self.wanted = Some(slot);
@@ -250,7 +306,11 @@ impl Scanner {
             Member::Object(place) => {
                 self.message.forget(slots_inside(place));
                 match place {
-                    Place::Result => self.message.has_result = true,
+                    Place::Result => {
+                        self.message.has_result = true;
+                        self.message.set_error_text(None);
+                        self.forget_content();
+                    }
                     Place::Error => self.message.has_error = false,
                     _ => {}
                 }
@@ -262,11 +322,11 @@ impl Scanner {
     /// A value begins with the byte at `at`.
     fn enter_value(&mut self, bytes: &[u8], at: usize) -> usize {
         if self.state == State::Element {
-            (self.wanted, self.inside) = (None, None);
+            (self.wanted, self.wanted_of_item, self.inside) = (None, None, None);
         }
         match bytes[at] {
             b'{' => {
-                if let Some(place) = self.inside.take() {
+                if let Some(place) = self.inside.take_if(|place| !place.is_list()) {
                     self.message.has_error |= place == Place::Error;
                     self.places.push(place);
                     self.state = State::Key;
@@ -277,8 +337,13 @@ impl Scanner {
                 at + 1
             }
             b'[' => {
-                self.skip_depth = 1;
-                self.state = State::Skip;
+                if let Some(place) = self.inside.take_if(|place| place.is_list() && self.content.is_some()) {
+                    self.places.push(place);
+                    self.state = State::Element;
+                } else {
+                    self.skip_depth = 1;
+                    self.state = State::Skip;
+                }
                 at + 1
             }
             b'"' => {
@@ -302,6 +367,12 @@ impl Scanner {
     fn in_string(&mut self, bytes: &[u8], at: usize, escape: bool) -> usize {
         let (end, closed, escape) = string_end(bytes, at, escape);
         self.capture(&bytes[at..end]);
+        if let (Some(member), Some(content)) = (self.wanted_of_item, &mut self.content) {
+            content.push(member, &bytes[at..end - usize::from(closed)]);
+            if closed {
+                content.end(member);
+            }
+        }
         if closed {
             self.end_capture();
             self.state = State::After;
@@ -350,6 +421,10 @@ impl Scanner {
         let (end, closed, escape) = string_end(bytes, at, escape);
         self.state = if closed { State::Skip } else { State::SkipString { escape } };
         end
+    }
+
+    fn forget_content(&mut self) {
+        self.content.iter_mut().for_each(ContentText::clear);
     }
 
     fn begin_capture(&mut self) {
