@@ -29,15 +29,89 @@ pub(super) enum ItemMember {
 /// The beginning of a content's text.
 #[derive(Default)]
 pub(super) struct ContentText {
-    /// That of the items so far, and behind it that of the current one, whose type may not be known yet.
-    text: String,
-    /// How much of it there is with the current item.
-    reached: Reached,
-    /// How much of it there is without.
-    kept: Reached,
+    excerpt: Excerpt,
     /// What is missing of the current item's type to [`TEXT`]. `None` if it is another.
     type_rest: Option<&'static str>,
     unescape: Unescape,
+}
+
+impl ContentText {
+    /// A content begins: an earlier one does not count.
+    pub(super) fn clear(&mut self) {
+        self.excerpt.kept = Reached::default();
+        self.begin_item();
+    }
+
+    /// Whether nothing that comes can change the text.
+    pub(super) fn is_full(&self) -> bool {
+        self.excerpt.kept.is_cut
+    }
+
+    /// An item begins.
+    pub(super) fn begin_item(&mut self) {
+        self.type_rest = None;
+        self.excerpt.go_back();
+    }
+
+    /// That member begins: an earlier value does not count, whatever this one is.
+    pub(super) fn begin(&mut self, member: ItemMember) {
+        match member {
+            ItemMember::Type => self.type_rest = Some(TEXT),
+            ItemMember::Text => self.excerpt.go_back(),
+        }
+    }
+
+    /// The next bytes of that member's string, without its quotes.
+    pub(super) fn push(&mut self, member: ItemMember, bytes: &[u8]) {
+        let Self { excerpt, type_rest, unescape } = self;
+        for piece in bytes.chunks(PIECE_BYTES) {
+            match member {
+                ItemMember::Type if type_rest.is_none() => return,
+                ItemMember::Text if excerpt.reached.is_cut => return,
+                ItemMember::Type => unescape.push(piece, |part| shorten(type_rest, part)),
+                ItemMember::Text => unescape.push(piece, |part| excerpt.append(part)),
+            }
+        }
+    }
+
+    /// The string is over.
+    pub(super) fn end(&mut self, member: ItemMember) {
+        let Self { excerpt, type_rest, unescape } = self;
+        match member {
+            ItemMember::Type => unescape.finish(|part| shorten(type_rest, part)),
+            ItemMember::Text => unescape.finish(|part| excerpt.append(part)),
+        }
+    }
+
+    /// The item is over. Its text counts if its type says so.
+    pub(super) fn end_item(&mut self) {
+        if self.type_rest == Some("") {
+            self.excerpt.kept = self.excerpt.reached;
+        }
+    }
+
+    /// The text, if there is any.
+    pub(super) fn text(&self) -> Option<Box<str>> {
+        let Reached { bytes, is_cut, .. } = self.excerpt.kept;
+        let mark = if is_cut { CUT } else { "" };
+        (bytes > 0).then(|| [&self.excerpt.text[..bytes], mark].concat().into_boxed_str())
+    }
+}
+
+/// Takes that part away from the beginning of what is missing.
+fn shorten(rest: &mut Option<&'static str>, part: &str) {
+    *rest = rest.and_then(|rest| rest.strip_prefix(part));
+}
+
+/// As much of a text as is kept.
+#[derive(Default)]
+struct Excerpt {
+    /// That of the items so far, and behind it that of the current one, whose type may not be known yet.
+    text: String,
+    /// How far it goes with the current item.
+    reached: Reached,
+    /// How far without.
+    kept: Reached,
 }
 
 /// How far a text goes.
@@ -49,80 +123,11 @@ struct Reached {
     is_cut: bool,
 }
 
-impl ContentText {
-    /// A content begins: an earlier one does not count.
-    pub(super) fn clear(&mut self) {
-        self.kept = Reached::default();
-        self.begin_item();
-    }
-
-    /// Whether nothing that comes can change the text.
-    pub(super) fn is_full(&self) -> bool {
-        self.kept.is_cut
-    }
-
-    /// An item begins.
-    pub(super) fn begin_item(&mut self) {
-        self.begin(ItemMember::Type);
-        self.type_rest = None;
-        self.begin(ItemMember::Text);
-    }
-
-    /// That member begins: an earlier value does not count, whatever this one is.
-    pub(super) fn begin(&mut self, member: ItemMember) {
-        match member {
-            ItemMember::Type => self.type_rest = Some(TEXT),
-            ItemMember::Text => {
-                self.reached = self.kept;
-                self.text.truncate(self.kept.bytes);
-            }
-        }
-    }
-
-    /// The next bytes of that member's string, without its quotes.
-    pub(super) fn push(&mut self, member: ItemMember, bytes: &[u8]) {
-        for piece in bytes.chunks(PIECE_BYTES) {
-            if self.is_decided(member) {
-                return;
-            }
-            self.decode(member, |unescape, on_text| unescape.push(piece, on_text));
-        }
-    }
-
-    /// The string is over.
-    pub(super) fn end(&mut self, member: ItemMember) {
-        self.decode(member, |unescape, on_text| unescape.finish(on_text));
-    }
-
-    /// The item is over. Its text counts if its type says so.
-    pub(super) fn end_item(&mut self) {
-        if self.type_rest == Some("") {
-            self.kept = self.reached;
-        }
-    }
-
-    /// The text, if there is any.
-    pub(super) fn text(&self) -> Option<Box<str>> {
-        let kept = &self.text[..self.kept.bytes];
-        let mark = if self.kept.is_cut { CUT } else { "" };
-        (!kept.is_empty()).then(|| [kept, mark].concat().into_boxed_str())
-    }
-
-    /// Whether more of that string changes nothing.
-    fn is_decided(&self, member: ItemMember) -> bool {
-        match member {
-            ItemMember::Type => self.type_rest.is_none(),
-            ItemMember::Text => self.reached.is_cut,
-        }
-    }
-
-    fn decode(&mut self, member: ItemMember, decode: impl FnOnce(&mut Unescape, &mut dyn FnMut(&str))) {
-        let mut unescape = std::mem::take(&mut self.unescape);
-        decode(&mut unescape, &mut |part| match member {
-            ItemMember::Type => self.type_rest = self.type_rest.and_then(|rest| rest.strip_prefix(part)),
-            ItemMember::Text => self.append(part),
-        });
-        self.unescape = unescape;
+impl Excerpt {
+    /// Forgets the current item's.
+    fn go_back(&mut self) {
+        self.reached = self.kept;
+        self.text.truncate(self.kept.bytes);
     }
 
     fn append(&mut self, part: &str) {
@@ -135,7 +140,9 @@ impl ContentText {
     fn append_bounded(&mut self, part: &str) {
         let Reached { bytes, chars, is_cut } = &mut self.reached;
         let room = ERROR_MSG_CHARS_MAX - *chars;
-        let (fitting, count) = match part.char_indices().nth(room) {
+        // What has no more bytes than there may be characters need not be looked at.
+        let end = if part.len() <= room { None } else { part.char_indices().nth(room) };
+        let (fitting, count) = match end {
             Some((end, _)) => (&part[..end], room),
             None => (part, part.chars().count()),
         };

@@ -118,6 +118,13 @@ impl Unescape {
             }
             bytes = rest;
         }
+        // Nearly all of it is text, and this way of finding out is many times as fast.
+        if let Ok(text) = str::from_utf8(bytes) {
+            if !text.is_empty() {
+                on_text(text);
+            }
+            return;
+        }
         let mut chunks = bytes.utf8_chunks().peekable();
         while let Some(chunk) = chunks.next() {
             if !chunk.valid().is_empty() {
