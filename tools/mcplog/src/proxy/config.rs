@@ -116,6 +116,14 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 
+    /// Do not record with which words a server or a tool failed
+    ///
+    /// Without it, the message of a JSON-RPC error and the text of a result that says isError are kept, the first 512
+    /// characters of each; they may repeat what was asked for. That a call failed, and its error's code, are recorded in
+    /// any case. SIGHUP takes a change over.
+    #[arg(long)]
+    pub(crate) no_error_text: bool,
+
     /// Let requests go that are older than this, such as 30d; or unlimited
     ///
     /// The store remembers it, for all who open it later. Without this flag it goes by what it was last told; a new store
@@ -209,6 +217,8 @@ pub(crate) struct ProxyConfig {
     pub(crate) max_connections: Option<usize>,
     pub(crate) rewrite_host: bool,
     pub(crate) ca_file: Option<PathBuf>,
+    /// Whether rows say with which words a server or a tool failed.
+    pub(crate) keeps_error_text: bool,
     /// After how long without a request a derived session is over; 0 means never.
     pub(crate) session_idle_ms: u64,
 }
@@ -229,6 +239,7 @@ impl ProxyConfig {
             max_connections: None,
             rewrite_host: false,
             ca_file: None,
+            keeps_error_text: true,
             session_idle_ms: SESSION_IDLE_MS_DEFAULT,
         })
     }
@@ -287,6 +298,7 @@ impl Settings {
         proxy.max_connections = args.max_connections.or(file.max_connections);
         proxy.rewrite_host = args.rewrite_host || upstream.rewrite_host.unwrap_or(false);
         proxy.ca_file = args.ca_file.or(upstream.ca_file);
+        proxy.keeps_error_text = !(args.no_error_text || upstream.no_error_text.unwrap_or(false));
 
         let mut store =
             mcplog::Config::new(args.dir.or(file.store.dir.clone()).unwrap_or_else(|| PathBuf::from(DIR_DEFAULT)));

@@ -38,7 +38,7 @@ fn an_upstream_is_enough() {
     assert_eq!(settings.proxy.listen, "127.0.0.1:3000");
     assert_eq!(settings.proxy.name, "127.0.0.1:9000");
     assert_eq!(settings.proxy.upstream_timeout, Duration::from_secs(300));
-    assert!(!settings.proxy.rewrite_host);
+    assert!(!settings.proxy.rewrite_host && settings.proxy.keeps_error_text);
     assert_eq!(settings.admin, None);
     assert_eq!(settings.store, default_store());
 }
@@ -103,6 +103,18 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
     assert_eq!(settings.proxy.name, "from-file");
     assert_eq!(settings.store.dir, PathBuf::from("./from-flag"));
     assert_eq!(settings.store.sync, mcplog::SyncPolicy::Always);
+}
+
+#[test]
+fn the_words_of_errors_are_kept_unless_the_flag_or_the_file_says_no() {
+    let keeps =
+        |flags: &[&str]| resolve(&[&["--upstream", "http://h"], flags].concat()).unwrap().proxy.keeps_error_text;
+    assert!(keeps(&[]) && !keeps(&["--no-error-text"]));
+    for (value, expected) in [("true", false), ("false", true)] {
+        let (_dir, path) = file(&format!("[[upstream]]\nno_error_text = {value}"));
+        assert_eq!(keeps(&["--config", &path]), expected);
+        assert!(!keeps(&["--config", &path, "--no-error-text"]));
+    }
 }
 
 #[test]
