@@ -313,15 +313,16 @@ impl Settings {
         proxy.ca_file = args.ca_file.or(upstream.ca_file);
         proxy.keeps_error_text = !(args.no_error_text || upstream.no_error_text.unwrap_or(false));
 
-        let is_told = |default: &DefaultDir| default.variable == mcplog::DIR_VARIABLE;
+        let of_environment = |default: &DefaultDir| default.variable == mcplog::DIR_VARIABLE;
         let default_path = default.as_ref().ok().map(|default| default.path.clone());
-        let of_environment =
-            default.as_ref().ok().filter(|default| is_told(default)).map(|default| default.path.clone());
-        let dir = match args.dir.or(of_environment).or(file.store.dir.clone()) {
-            Some(dir) => dir,
-            // Where there is no store, it is nowhere.
-            None if args.no_record => PathBuf::new(),
-            None => default?.path,
+        let dir = match (args.dir, default, file.store.dir.clone()) {
+            (Some(flag), ..) => flag,
+            (None, Ok(default), None) => default.path,
+            (None, Ok(default), Some(_)) if of_environment(&default) => default.path,
+            (None, _, Some(file)) => file,
+            // Where nothing is recorded, the store is nowhere.
+            (None, Err(_), None) if args.no_record => PathBuf::from("."),
+            (None, Err(error), None) => return Err(error.into()),
         };
         let is_default_dir = default_path.is_some_and(|default| default == dir);
         let mut store = mcplog::Config::new(dir);
