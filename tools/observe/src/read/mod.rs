@@ -4,6 +4,7 @@
 //! an amount of memory that does not depend on what the bytes are.
 
 mod bounded;
+mod collector;
 mod content_text;
 mod decode;
 mod message;

@@ -9,9 +9,9 @@
 //! is not JSON ends the reading and nothing else. It is lenient on purpose (numbers and literals are not validated,
 //! brackets in skipped values are only counted): the peers decide what they accept, this only reads along.
 
-use super::content_text::{ContentText, ItemMember};
-use super::message::{Capture, Message, Slot};
-use super::place::{Member, Place, member, slots_inside};
+use super::collector::Collector;
+use super::message::Message;
+use super::place::{Place, member};
 use crate::budget::Budget;
 use memchr::memchr2;
 
@@ -58,22 +58,12 @@ pub struct Scanner {
     places: Vec<Place>,
     key: Vec<u8>,
     key_is_escaped: bool,
-    /// What the value of the current key is worth.
-    wanted: Option<Slot>,
-    /// The same, if it is a member of an item of a result's content.
-    wanted_of_item: Option<ItemMember>,
+    /// The place that begins with the value of the current key, if that is an object or an array as it should be.
     inside: Option<Place>,
-    /// The current scalar or string, if it is being captured.
-    capture: Option<Capture>,
     skip_depth: u64,
-    /// The budget had no room for a value: nothing more is read.
-    is_starved: bool,
     /// Bytes read before the current chunk.
     offset: u64,
-    message: Message,
-    /// What the content of the current result says, as long as nobody knows whether it is an error. `None` where that is not
-    /// to be read.
-    content: Option<ContentText>,
+    collector: Collector,
 }
 
 impl Default for Scanner {
@@ -95,33 +85,26 @@ impl Scanner {
             places: Vec::with_capacity(5),
             key: Vec::new(),
             key_is_escaped: false,
-            wanted: None,
-            wanted_of_item: None,
             inside: None,
-            capture: None,
             skip_depth: 0,
-            is_starved: false,
             offset: 0,
-            message: Message::within(budget),
-            content: Some(ContentText::default()),
+            collector: Collector::within(budget),
         }
     }
 
     /// The same, but that it never looks into what results contain.
     #[must_use]
     pub fn without_error_text(self) -> Self {
-        Self { content: None, ..self }
+        Self { collector: self.collector.without_error_text(), ..self }
     }
 
     /// Starts over with a new document, keeping what is allocated.
     pub fn reset(&mut self) {
         self.state = State::Start;
         self.places.clear();
-        self.capture = None;
         self.skip_depth = 0;
         self.offset = 0;
-        self.message.clear(0, false);
-        self.forget_content();
+        self.collector.begin_message(0, false);
     }
 
     /// Whether a whole document was read.
@@ -131,7 +114,7 @@ impl Scanner {
 
     /// Whether the budget had no room for what was to be captured. Nothing is read from then on.
     pub fn is_starved(&self) -> bool {
-        self.is_starved
+        self.collector.is_starved()
     }
 
     /// The message that the stream broke off in, if it was in one.
@@ -140,14 +123,14 @@ impl Scanner {
             return None;
         }
         // A scalar at the very end may be half a number: it does not count.
-        self.message.end = self.offset;
-        Some(&self.message)
+        self.collector.message.end = self.offset;
+        Some(&self.collector.message)
     }
 
     /// Reads the next bytes; `on_message` gets every message that ends in them, and may take it away.
     pub fn push(&mut self, bytes: &[u8], mut on_message: impl FnMut(&mut Message)) {
         let mut at = 0;
-        while at < bytes.len() && !self.is_starved {
+        while at < bytes.len() && !self.is_starved() {
             let byte = bytes[at];
             match self.state {
                 State::Done | State::Malformed => break,
@@ -214,24 +197,18 @@ impl Scanner {
 
     /// A message begins; `at` is the position after its brace.
     fn enter_message(&mut self, at: usize) {
-        self.message.clear(self.offset + at as u64 - 1, !self.places.is_empty());
-        self.forget_content();
+        self.collector.begin_message(self.offset + at as u64 - 1, !self.places.is_empty());
         self.places.push(Place::Message);
         self.state = State::Key;
     }
 
     /// An item of a result's content begins.
     fn enter_item(&mut self) {
-        match &mut self.content {
-            Some(content) if !content.is_full() => {
-                content.begin_item();
-                self.places.push(Place::Item);
-                self.state = State::Key;
-            }
-            _ => {
-                self.skip_depth = 1;
-                self.state = State::Skip;
-            }
+        if self.collector.begin_item() {
+            self.places.push(Place::Item);
+            self.state = State::Key;
+        } else {
+            self.begin_skip();
         }
     }
 
@@ -247,16 +224,11 @@ impl Scanner {
         self.state = if self.places.is_empty() { State::Done } else { State::After };
         match place {
             Some(Place::Message) => {
-                self.message.end = self.offset + at as u64;
-                on_message(&mut self.message);
+                self.collector.message.end = self.offset + at as u64;
+                on_message(&mut self.collector.message);
             }
-            Some(Place::Result) => {
-                if let Some(content) = self.content.as_ref().filter(|_| self.message.is_error()) {
-                    self.message.set_error_text(content.text());
-                }
-                self.forget_content();
-            }
-            Some(Place::Item) => self.content.iter_mut().for_each(ContentText::end_item),
+            Some(Place::Result) => self.collector.end_result(),
+            Some(Place::Item) => self.collector.end_item(),
             _ => {}
         }
     }
@@ -282,73 +254,38 @@ impl Scanner {
         } else {
             member(place, &self.key)
         };
-        self.expect(member);
+        self.inside = self.collector.expect(member);
         end
-    }
-
-    /// The value of that member comes next. It takes the place of an earlier one, whatever it is.
-    fn expect(&mut self, member: Member) {
-        (self.wanted, self.wanted_of_item, self.inside) = (None, None, None);
-        match member {
-            Member::Nothing => {}
-            Member::OfItem(member) => {
-                self.content.iter_mut().for_each(|content| content.begin(member));
-                self.wanted_of_item = Some(member);
-            }
-            Member::List(place) => {
-                self.forget_content();
-                self.inside = Some(place);
-            }
-            Member::Value(slot) => {
-                self.message.forget(&[slot]);
-                self.wanted = Some(slot);
-            }
-            Member::Object(place) => {
-                self.message.forget(slots_inside(place));
-                match place {
-                    Place::Result => {
-                        self.message.has_result = true;
-                        self.message.set_error_text(None);
-                        self.forget_content();
-                    }
-                    Place::Error => self.message.has_error = false,
-                    _ => {}
-                }
-                self.inside = Some(place);
-            }
-        }
     }
 
     /// A value begins with the byte at `at`.
     fn enter_value(&mut self, bytes: &[u8], at: usize) -> usize {
         if self.state == State::Element {
-            (self.wanted, self.wanted_of_item, self.inside) = (None, None, None);
+            self.collector.expect_nothing();
+            self.inside = None;
         }
         match bytes[at] {
             b'{' => {
                 if let Some(place) = self.inside.take_if(|place| !place.is_list()) {
-                    self.message.has_error |= place == Place::Error;
+                    self.collector.begin_object(place);
                     self.places.push(place);
                     self.state = State::Key;
                 } else {
-                    self.skip_depth = 1;
-                    self.state = State::Skip;
+                    self.begin_skip();
                 }
                 at + 1
             }
             b'[' => {
-                if let Some(place) = self.inside.take_if(|place| place.is_list() && self.content.is_some()) {
+                if let Some(place) = self.inside.take_if(|place| place.is_list()) {
                     self.places.push(place);
                     self.state = State::Element;
                 } else {
-                    self.skip_depth = 1;
-                    self.state = State::Skip;
+                    self.begin_skip();
                 }
                 at + 1
             }
             b'"' => {
-                self.begin_capture();
-                self.capture(b"\"");
+                self.collector.begin_string();
                 self.state = State::InString { escape: false };
                 at + 1
             }
@@ -357,7 +294,7 @@ impl Scanner {
                 at
             }
             _ => {
-                self.begin_capture();
+                self.collector.begin_scalar();
                 self.state = State::InScalar;
                 at
             }
@@ -366,19 +303,8 @@ impl Scanner {
 
     fn in_string(&mut self, bytes: &[u8], at: usize, escape: bool) -> usize {
         let (end, closed, escape) = string_end(bytes, at, escape);
-        self.capture(&bytes[at..end]);
-        if let (Some(member), Some(content)) = (self.wanted_of_item, &mut self.content) {
-            content.push(member, &bytes[at..end - usize::from(closed)]);
-            if closed {
-                content.end(member);
-            }
-        }
-        if closed {
-            self.end_capture();
-            self.state = State::After;
-        } else {
-            self.state = State::InString { escape };
-        }
+        self.collector.push_string(&bytes[at..end], closed);
+        self.state = if closed { State::After } else { State::InString { escape } };
         end
     }
 
@@ -386,12 +312,18 @@ impl Scanner {
         let rest = &bytes[at..];
         let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
         let len = rest.iter().position(is_end).unwrap_or(rest.len());
-        self.capture(&rest[..len]);
+        self.collector.push_scalar(&rest[..len]);
         if len < rest.len() {
-            self.end_capture();
+            self.collector.end_scalar();
             self.state = State::After;
         }
         at + len
+    }
+
+    /// The bracket of a value that nobody wants has passed.
+    fn begin_skip(&mut self) {
+        self.skip_depth = 1;
+        self.state = State::Skip;
     }
 
     fn skip(&mut self, bytes: &[u8], mut at: usize) -> usize {
@@ -421,26 +353,6 @@ impl Scanner {
         let (end, closed, escape) = string_end(bytes, at, escape);
         self.state = if closed { State::Skip } else { State::SkipString { escape } };
         end
-    }
-
-    fn forget_content(&mut self) {
-        self.content.iter_mut().for_each(ContentText::clear);
-    }
-
-    fn begin_capture(&mut self) {
-        self.capture = self.wanted.map(|_| self.message.begin_capture());
-    }
-
-    fn capture(&mut self, part: &[u8]) {
-        if let Some(capture) = &mut self.capture {
-            self.is_starved |= !self.message.capture(capture, part);
-        }
-    }
-
-    fn end_capture(&mut self) {
-        if let (Some(capture), Some(slot)) = (self.capture.take(), self.wanted.take()) {
-            self.message.end_capture(slot, &capture);
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The scanner against `serde_json`, at every cut, and on what is no JSON-RPC.
 
-use super::super::message::{SLOTS, TOKEN_BYTES_MAX};
+use super::super::message::{SLOTS, Slot, TOKEN_BYTES_MAX};
 use super::*;
 use mcplog::event::ERROR_MSG_CHARS_MAX;
 use proptest::prelude::*;
@@ -132,7 +132,7 @@ fn a_large_message_is_read_in_small_memory() {
         assert!(message.bytes() > 10_000_000);
     });
     assert_eq!(reads, 1);
-    assert!(scanner.message.text_bytes() < 1024);
+    assert!(scanner.collector.message.text_bytes() < 1024);
 }
 
 fn error_text_of(document: &str) -> Option<String> {
@@ -241,7 +241,7 @@ fn a_text_is_held_no_longer_than_it_may_be_that_of_an_error() {
         format!(r#"{{"id":1,"result":{{"content":[{{"type":"text","text":"secret"}}],"isError":{is_error}}}}}"#)
     };
     scanner.push(format!("[{},", result(false)).as_bytes(), |message| assert_eq!(message.error_text(), None));
-    assert_eq!(scanner.content.as_ref().unwrap().text(), None);
+    assert_eq!(scanner.collector.content(), None);
     scanner.push(format!(r#"{},{{"id":1,"result":{{"isError":true}}}}"#, result(true)).as_bytes(), |message| {
         // Each message has its own.
         let is_second = message.start < 150;
