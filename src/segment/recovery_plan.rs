@@ -27,12 +27,8 @@ pub(crate) struct RecoveryPlan {
 pub(crate) struct PlannedFile<'a> {
     pub(crate) path: &'a Path,
     pub(crate) action: Action,
-    /// Frames that can be read up to its end; 0 for what is no segment of this log.
-    pub(crate) frames: u32,
     /// Whether frames were found behind what its mark calls its end.
     pub(crate) is_disproved: bool,
-    /// Why its header is none of this log; empty if it is.
-    pub(crate) reason: &'a str,
 }
 
 impl RecoveryPlan {
@@ -59,9 +55,7 @@ impl RecoveryPlan {
         self.files.iter().zip(&self.reading.numbers).map(|(found, numbers)| PlannedFile {
             path: &found.file.path,
             action: decide(found.header, found.seal(), found.tail(), *numbers).0,
-            frames: found.segment.as_ref().map_or(0, |segment| segment.extent.frames),
             is_disproved: found.segment.as_ref().is_some_and(|segment| segment.disproved_end.is_some()),
-            reason: &found.reason,
         })
     }
 

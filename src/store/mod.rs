@@ -5,6 +5,8 @@
 
 mod appender_thread;
 pub mod check;
+mod check_access;
+mod check_database;
 mod check_log;
 mod check_quarantine;
 mod compactor_thread;
@@ -27,5 +29,5 @@ mod threads;
 mod worker;
 pub mod writer_lock;
 
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, FindingKind, Severity};
 pub use store::Store;
