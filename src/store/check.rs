@@ -143,7 +143,9 @@ pub(super) fn check_at(
     if log.unfolded_records > 0 && plan.is_some() {
         let (records, s) = (log.unfolded_records, if log.unfolded_records == 1 { "" } else { "s" });
         let text = format!("{records} record{s} not folded yet");
-        findings.push(Finding::new(FindingKind::UnfoldedRecords, &wal_dir, text));
+        let found = Finding::new(FindingKind::UnfoldedRecords, &wal_dir, text);
+        let is_damaged = findings.iter().any(|found| found.kind == FindingKind::DatabaseDamaged);
+        findings.push(if is_damaged { found.next("the new database that is made has them, too") } else { found });
     }
     let unfolded_newer = i64::try_from(log.unfolded_newer_records).unwrap_or(i64::MAX);
     let newer_records = found.map(|found| found.totals.newer_records.saturating_add(unfolded_newer));

@@ -55,7 +55,7 @@ impl DatabaseCheck {
         };
         match query.integrity(quick) {
             Ok(found) => {
-                let damage = found.damage.into_iter().map(|text| (FindingKind::DatabaseDamaged, text));
+                let damage = found.damage.iter().map(|text| (FindingKind::DatabaseDamaged, without_path(text, &path)));
                 let wrong_sums = found.wrong_sums.into_iter().map(|text| (FindingKind::WrongSums, text));
                 findings.extend(damage.chain(wrong_sums).map(|(kind, text)| Finding::new(kind, &path, text)));
             }
@@ -96,17 +96,20 @@ fn missing(path: &Path, has_segments: bool) -> Finding {
 fn refused(path: &Path, error: &IndexError) -> Finding {
     let kind = match error {
         error if error.is_corrupt() => FindingKind::DatabaseDamaged,
-        IndexError::OlderVersion { .. } => FindingKind::OlderDatabase,
         error if error.is_version() => FindingKind::UnsupportedDatabase,
         IndexError::NotOurs { .. } => FindingKind::OtherProgramsDatabase,
         _ => FindingKind::UnreadableDatabase,
     };
     let text = match error {
         IndexError::Io(PathError { path: at, .. }) if at != path => error.to_string(),
-        // The finding names the file already.
-        error => error.to_string().trim_start_matches(&format!("{}: ", path.display())).to_owned(),
+        error => without_path(&error.to_string(), path),
     };
     Finding::new(kind, path, text)
+}
+
+/// What is said of the database, without its path: the finding names that already.
+fn without_path(text: &str, path: &Path) -> String {
+    text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(text).to_owned()
 }
 
 fn read(query: &Query, now: Moment) -> Result<(FoundDatabase, Vec<(FindingKind, String)>), IndexError> {

@@ -111,10 +111,8 @@ pub enum FindingKind {
     DatabaseDamaged,
     /// Sums in the database that are not what the rows add up to.
     WrongSums,
-    /// A database that a newer mcplog wrote, or one from before the first release.
+    /// A database of a version that this mcplog does not read.
     UnsupportedDatabase,
-    /// A database of an older version, which the next opening brings up to date.
-    OlderDatabase,
     /// A database that can't be read.
     UnreadableDatabase,
     /// A database that has folded another log.
@@ -180,8 +178,7 @@ impl FindingKind {
                 "copy store.db and its companions, and check the disk; then `mcplog rebuild` makes a new database of the \
                  segments that are kept"),
             Self::WrongSums => (Damaged, "`mcplog rebuild` makes them anew from the rows"),
-            Self::UnsupportedDatabase => (Unreadable, "nothing is wrong with it; use the mcplog that wrote it"),
-            Self::OlderDatabase => (Attention, "nothing: what records with this mcplog brings it up to date"),
+            Self::UnsupportedDatabase => (Unreadable, "nothing is known to be wrong with it; use the mcplog that wrote it, or a newer one"),
             Self::UnreadableDatabase => (Unreadable, "check as the user whose store it is, and check the disk"),
             Self::ForeignDatabase => (Damaged,
                 "put the one back that belongs here; or move store.db and its companions away, or let `mcplog rebuild --from-log` \
@@ -205,7 +202,7 @@ impl FindingKind {
 #[cfg(test)]
 impl FindingKind {
     /// Each kind. A test makes a store with each of them, so that none is left out here or never found.
-    pub(super) const EACH: [Self; 33] = [
+    pub(super) const EACH: [Self; 32] = [
         Self::OpenToOthers,
         Self::SymbolicLink,
         Self::UnreadableDirectory,
@@ -228,7 +225,6 @@ impl FindingKind {
         Self::DatabaseDamaged,
         Self::WrongSums,
         Self::UnsupportedDatabase,
-        Self::OlderDatabase,
         Self::UnreadableDatabase,
         Self::ForeignDatabase,
         Self::OtherProgramsDatabase,
