@@ -10,7 +10,7 @@ use mcplog::check::{CheckReport, CheckedPart};
 use mcplog::store::{Finding, Severity};
 use mcplog_terminal::json;
 use mcplog_terminal::progress::Progress;
-use mcplog_terminal::style::{BAD, DIM, GOOD, HEADER, WARNING};
+use mcplog_terminal::style::{BAD, GOOD, HEADER, WARNING};
 use mcplog_terminal::text::{self, escape, wrap};
 use mcplog_terminal::units::{bytes, count, counted};
 use mcplog_terminal::view::View;
