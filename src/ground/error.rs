@@ -25,7 +25,7 @@ pub struct ConfigError {
 
 /// An I/O error and what it happened to. Where the system refused, it is told whose the file is, and who asked.
 #[derive(Debug, thiserror::Error)]
-#[error("{operation} {}: {source}{}", path.display(), Why(source.kind(), path))]
+#[error("{operation} {}: {source}{}", path.display(), Why { operation, path, kind: source.kind() })]
 pub struct PathError {
     /// What was attempted, as a verb: `open`, `allocate`.
     pub operation: &'static str,
@@ -36,12 +36,22 @@ pub struct PathError {
 }
 
 /// What there is to add to what the system said.
-struct Why<'a>(io::ErrorKind, &'a Path);
+struct Why<'a> {
+    operation: &'a str,
+    path: &'a Path,
+    kind: io::ErrorKind,
+}
 
 impl fmt::Display for Why<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            io::ErrorKind::PermissionDenied => refusal(self.1).map_or(Ok(()), |refusal| write!(f, "; {refusal}")),
+        match self.kind {
+            io::ErrorKind::PermissionDenied => {
+                if let Some(refusal) = refusal(self.path) {
+                    write!(f, "; {refusal}")?;
+                }
+                let creates = self.operation.starts_with("create");
+                f.write_str(if creates { "; record into a directory of your own" } else { "" })
+            }
             io::ErrorKind::ReadOnlyFilesystem => {
                 f.write_str("; record into another directory (what is recorded here can be read)")
             }
