@@ -264,6 +264,24 @@ mod tests {
         check(command);
     }
 
+    #[test]
+    fn in_a_narrow_terminal_no_help_is_wider_and_no_word_of_it_is_lost() {
+        fn texts(command: &clap::Command) -> Vec<String> {
+            let own = [command.get_after_help(), command.get_after_long_help()].into_iter().flatten();
+            own.map(ToString::to_string).chain(command.get_subcommands().flat_map(texts)).collect()
+        }
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let whole = texts(&Cli::command());
+        for columns in [40, 60, 79] {
+            let fitted = texts(&mcplog_terminal::help::fitted(Cli::command(), Some(columns)));
+            assert_eq!(fitted.len(), whole.len());
+            for (fitted, whole) in fitted.iter().zip(&whole) {
+                assert_eq!(words(fitted), words(whole), "{columns}");
+                assert!(fitted.lines().all(|line| line.chars().count() <= columns), "{columns}: {fitted}");
+            }
+        }
+    }
+
     /// Every option of every command, the options of all commands among them.
     fn options() -> Vec<(String, clap::Arg)> {
         let mut command = Cli::command();
