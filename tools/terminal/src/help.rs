@@ -4,7 +4,6 @@
 //! a paragraph gets a short line after each long one, and a comment beside an example lands at the margin.
 
 use crate::text::wrap;
-use crate::view::View;
 use clap::{Command, Parser};
 
 /// For so many columns the texts are written.
@@ -19,15 +18,23 @@ const BEFORE: usize = 2;
 /// # Errors
 /// What clap has to say: wrong usage, or the help that was asked for.
 pub fn try_parse<T: Parser>() -> Result<T, clap::Error> {
-    let mut command = fitted(T::command(), View::of_stdout().width);
+    let mut command = fitted(T::command(), columns());
     let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
     T::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// The columns of the terminal on any of the standard streams, as clap asks: also of help that goes through `less`.
+fn columns() -> Option<usize> {
+    let of_variable = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let of_terminal = || terminal_size::terminal_size().map(|(width, _)| width.0.into());
+    of_variable.or_else(of_terminal).filter(|columns| *columns > 0)
 }
 
 /// The command with all its subcommands, its texts broken for a terminal of so many columns; `None` is as many as it needs.
 #[must_use]
 pub fn fitted(mut command: Command, columns: Option<usize>) -> Command {
     let Some(columns) = columns.filter(|columns| *columns < WRITTEN_FOR) else { return command };
+    command = command.term_width(columns);
     if let Some(text) = command.get_after_help().map(|text| refill(&text.to_string(), columns)) {
         command = command.after_help(text);
     }
