@@ -217,6 +217,7 @@ impl SegmentCheck<'_> {
         let total = numbers.end - numbers.start;
         let s = if total == 1 { "" } else { "s" };
         let unfolded = numbers.clone().filter(|number| !self.check.is_folded(*number)).count() as u64;
+        let mut is_lost = false;
         let fate = if total == 0 {
             "no record in them".to_owned()
         } else if self.action == Some(Action::LeaveUnread) {
@@ -228,10 +229,13 @@ impl SegmentCheck<'_> {
         } else {
             // Those that folding passed over are in table quarantine, and counted there.
             state.lost_records += unfolded;
+            is_lost = true;
             format!("{total} record{s} lost")
         };
         let text = format!("{}; {} bytes, {fate}", damage.reason, damage.bytes);
-        self.find_at(FindingKind::DamagedPlace, damage.offset.0, text);
+        let found = Finding::new(FindingKind::DamagedPlace, &self.file.path, text).at(damage.offset.0);
+        let nothing_lost = "copy the file before anything else, and check the disk; nothing of it is lost so far";
+        self.findings.push(if is_lost || self.check.folded.is_none() { found } else { found.next(nothing_lost) });
         state.last_sequence = state.last_sequence.max(numbers.end.saturating_sub(1));
     }
 
