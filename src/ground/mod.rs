@@ -4,6 +4,7 @@
 
 pub(crate) mod access;
 pub mod config;
+pub(crate) mod default_dir;
 pub mod error;
 pub(crate) mod file_identity;
 pub(crate) mod file_time;

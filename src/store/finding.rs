@@ -109,6 +109,8 @@ pub enum FindingKind {
     DatabaseUnfinished,
     /// A database whose pages are damaged.
     DatabaseDamaged,
+    /// SQLite's WAL is long: somebody keeps it, or a process that was killed left it.
+    LongWal,
     /// Sums in the database that are not what the rows add up to.
     WrongSums,
     /// A database of a version that this mcplog does not read.
@@ -177,6 +179,8 @@ impl FindingKind {
             Self::DatabaseDamaged => (Damaged,
                 "copy store.db and its companions, and check the disk; then `mcplog rebuild` makes a new database of the \
                  segments that are kept"),
+            Self::LongWal => (Attention,
+                "nothing: the next one who opens the store copies it into store.db; `mcplog backup` copies all of it"),
             Self::WrongSums => (Damaged, "`mcplog rebuild` makes them anew from the rows"),
             Self::UnsupportedDatabase => (Unreadable, "nothing is known to be wrong with it; use the mcplog that wrote it, or a newer one"),
             Self::UnreadableDatabase => (Unreadable, "check as the user whose store it is, and check the disk"),
@@ -202,7 +206,7 @@ impl FindingKind {
 #[cfg(test)]
 impl FindingKind {
     /// Each kind. A test makes a store with each of them, so that none is left out here or never found.
-    pub(super) const EACH: [Self; 32] = [
+    pub(super) const EACH: [Self; 33] = [
         Self::OpenToOthers,
         Self::SymbolicLink,
         Self::UnreadableDirectory,
@@ -223,6 +227,7 @@ impl FindingKind {
         Self::DatabaseMissing,
         Self::DatabaseUnfinished,
         Self::DatabaseDamaged,
+        Self::LongWal,
         Self::WrongSums,
         Self::UnsupportedDatabase,
         Self::UnreadableDatabase,
