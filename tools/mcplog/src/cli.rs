@@ -239,7 +239,6 @@ impl Command {
             Self::Check(args) => Some(&args.store),
             Self::Backup(args) => Some(&args.store),
             Self::Rebuild(args) => Some(&args.store),
-            Self::Backup(args) => Some(&args.store),
             Self::Ingest(args) => Some(&args.store),
         }
     }
