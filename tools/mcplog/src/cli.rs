@@ -179,7 +179,7 @@ under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
     /// Copy a store, also while a proxy records into it
     #[command(after_help = "\
 Examples:
-  mcplog backup ./monday           a copy of ./mcplog-data
+  mcplog backup ./monday           a copy of the store
   mcplog backup -d ./other-data /mnt/backups/other
   mcplog backup ./monday && mcplog logs -d ./monday
 
