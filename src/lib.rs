@@ -57,6 +57,7 @@ pub mod store;
 pub use event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
 pub use fold::platform;
 pub use ground::config::{Config, SyncPolicy};
+pub use ground::default_dir::{DIR_VARIABLE, DefaultDir, NoDefaultDir, default_dir};
 pub use ground::health::Health;
 pub use ground::stats::{ShutdownReport, Stats};
 pub use ground::{config, error, health, position, stats};

@@ -6,6 +6,7 @@ use crate::arguments::{
     BackupArgs, CheckArgs, DemoArgs, IngestArgs, LogsArgs, RebuildArgs, RequestsArgs, SchemaArgs, SessionsArgs,
     UnusedArgs,
 };
+use crate::dir_args::DirArgs;
 use clap::{Parser, Subcommand};
 use mcplog_terminal::colour::Colour;
 
@@ -199,7 +200,7 @@ quarantine_files.")]
     /// Make the database anew: from its rows what it derives from them, or all of it from the log
     #[command(after_help = "\
 Examples:
-  mcplog rebuild --dir ./mcplog-data
+  mcplog rebuild
   mcplog rebuild --from-log        from the kept segments, in any case
   mcplog rebuild --keep 30d        where the old limits can't be read
   mcplog rebuild --json
@@ -224,11 +225,28 @@ kept_since, limits, limits_from (told, old_database, unknown), moved_to.")]
     Ingest(IngestArgs),
 }
 
+impl Command {
+    /// Where the store is, of a command that looks for one.
+    pub(crate) fn store(&self) -> Option<&DirArgs> {
+        match self {
+            Self::Proxy(_) | Self::Demo(_) => None,
+            Self::Logs(args) => Some(&args.rows.store),
+            Self::Slow(args) | Self::Stats(args) => Some(&args.store),
+            Self::Sessions(args) => Some(&args.store),
+            Self::Unused(args) => Some(&args.store),
+            Self::Schema(args) => Some(&args.store),
+            Self::Check(args) => Some(&args.store),
+            Self::Rebuild(args) => Some(&args.store),
+            Self::Ingest(args) => Some(&args.store),
+        }
+    }
+}
+
 const INGEST_HELP: &str = "\
 Examples:
   mcplog ingest --dir ./imported events.jsonl
   mcplog ingest --dir ./imported old.jsonl.gz
-  mcplog ingest --keep-segments events.jsonl && wal-inspect list ./mcplog-data
+  mcplog ingest --keep-segments events.jsonl && wal-inspect list
 
 One JSON object per line; the lines are recorded in their order. `type` says
 which event it is; fields with ? may be absent or null; fields that are not

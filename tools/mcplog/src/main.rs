@@ -5,6 +5,7 @@
 mod arguments;
 mod cli;
 mod command;
+mod dir_args;
 mod error;
 mod proxy;
 
@@ -27,7 +28,12 @@ fn main() -> ExitCode {
         }
     };
     cli.color.apply();
-    run(cli.command).map_or_else(|error| error.report(), ExitCode::from)
+    let store = cli.command.store().cloned();
+    let told = |error: CliError| match &store {
+        Some(store) => error.of_store(store),
+        None => error,
+    };
+    run(cli.command).map_err(told).map_or_else(|error| error.report(), ExitCode::from)
 }
 
 fn run(command: Command) -> Result<u8, CliError> {
