@@ -178,7 +178,7 @@ expiry (age, size, under_way), kept_since, rows (table, rows), clock_ahead_ms.")
     /// Copy a store, also while a proxy records into it
     #[command(after_help = "\
 Examples:
-  mcplog backup ./monday           a copy of ./mcplog-data
+  mcplog backup ./monday           a copy of the store
   mcplog backup -d ./other-data /mnt/backups/other
   mcplog backup ./monday && mcplog logs -d ./monday
 
@@ -236,6 +236,7 @@ impl Command {
             Self::Unused(args) => Some(&args.store),
             Self::Schema(args) => Some(&args.store),
             Self::Check(args) => Some(&args.store),
+            Self::Backup(args) => Some(&args.store),
             Self::Rebuild(args) => Some(&args.store),
             Self::Ingest(args) => Some(&args.store),
         }
