@@ -26,6 +26,7 @@ mod interval;
 #[cfg(test)]
 mod interval_tests;
 mod matching;
+mod outcome_set;
 mod page_size;
 mod plan;
 mod range;

@@ -19,7 +19,8 @@ use std::ops::ControlFlow;
 
 impl Query {
     /// The slowest requests that `filter` keeps, at most `limit` and no more than the filter's own: the slowest first,
-    /// and of equals the newest first.
+    /// and of equals the newest first. What has no latency is not among them
+    /// ([`Outcome::has_latency`](crate::event::Outcome::has_latency)).
     ///
     /// # Errors
     /// What SQLite said.
@@ -45,7 +46,7 @@ impl Query {
     ) -> Result<(), IndexError> {
         let limit = limit.min(filter.limit.unwrap_or(u64::MAX));
         self.at_one_time(|| {
-            let Some(wanted) = self.resolve(filter)? else { return Ok(()) };
+            let Some(wanted) = self.resolve(filter)?.and_then(ResolvedFilter::with_latency) else { return Ok(()) };
             if limit <= self.tuning.searched_rows {
                 for id in self.best(wanted, Rank::Slowest, limit)?.into_iter().rev() {
                     if each(self.request_row(id)?).is_break() {
