@@ -64,7 +64,10 @@ def expected_request(exchange, message, exchanges):
         row["session_id"] = wire.headers(exchange, "response").get("mcp-session-id")
     if "mcp-protocol-version" in header:
         row["protocol_version"] = header["mcp-protocol-version"]
-    if answer is None or message["id"] in cancelled_ids(exchanges):
+    if answer is None and is_probe(exchange, method, exchanges):
+        # A refusal with an id of the server's own, or without JSON-RPC.
+        row |= {"status": "error", "outcome": "probe", "http_status": exchange["status"]}
+    elif answer is None or message["id"] in cancelled_ids(exchanges):
         # Given up by the client, whatever came after. That it has a row with a reason is checked in `mismatches`.
         row["unfinished"] = True
         if method == "subscriptions/listen":
@@ -90,7 +93,7 @@ def is_probe(exchange, method, exchanges):
     """Whether the client found out by this request, which was refused, that it must begin with a handshake."""
     later = exchanges[exchanges.index(exchange) + 1 :]
     handshakes = [message for other in later for message in wire.sent(other) if message.get("method") == "initialize"]
-    return method == "server/discover" and bool(handshakes)
+    return method == "server/discover" and exchange["status"] < 500 and bool(handshakes)
 
 
 def outcome_of(method, result):
