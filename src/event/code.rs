@@ -111,11 +111,11 @@ impl Status {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use std::fmt::Debug;
 
-    pub(in crate::event) fn each_name_and_number_leads_back<C: Code + Debug>(names: &[&str]) {
+    fn each_name_and_number_leads_back<C: Code + Debug>(names: &[&str]) {
         assert_eq!(C::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>(), names);
         for code in C::ALL {
             assert_eq!(C::with_name(code.as_str()), Some(*code));

@@ -108,25 +108,18 @@ fn is_refusal(error_code: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::code::tests::each_name_and_number_leads_back;
     use super::*;
 
     #[test]
     fn names_and_numbers_are_stable_and_lead_back_to_the_value() {
-        each_name_and_number_leads_back::<Outcome>(&[
-            "ok",
-            "tool_error",
-            "error",
-            "timeout",
-            "cancelled",
-            "probe",
-            "redirected",
-            "ended",
-            "input_required",
-            "lost",
-        ]);
-        assert_eq!((Outcome::Ok.number(), Outcome::Lost.number()), (1, 10));
-        assert!(Outcome::ALL.iter().all(|outcome| Outcome::from_number(outcome.number().into()) == *outcome));
+        let names = "ok tool_error error timeout cancelled probe redirected ended input_required lost";
+        assert_eq!(Outcome::ALL.len(), 10);
+        for ((outcome, name), number) in Outcome::ALL.iter().zip(names.split(' ')).zip(1..) {
+            assert_eq!((outcome.as_str(), outcome.number()), (name, number));
+            assert_eq!(Outcome::from_name(name), Some(*outcome));
+            assert_eq!(Outcome::from_number(number.into()), *outcome);
+        }
+        assert_eq!((Outcome::from_name(""), Outcome::with_number(0), Outcome::with_number(99)), (None, None, None));
     }
 
     /// The page that people read and this file say the same.
