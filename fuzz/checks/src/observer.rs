@@ -94,12 +94,16 @@ fn check_request(request: &Request<'_>) {
     assert!(is_unread || request.error_code != Some("unreadable_response"), "{request:?}");
     assert!(is_unread || request.method != "(unread)", "{request:?}");
     if let Some(cause) = request.cause {
-        assert!(cause.len() <= NAME_BYTES_MAX && request.status != Status::Ok, "{request:?}");
-        let code = request.error_code.expect("known of every failure");
-        let of_end = ["stream_broken", "upstream_unreachable", "upstream_timeout", "upstream_loop", "proxy_error"];
+        assert!(cause.len() <= NAME_BYTES_MAX, "{request:?}");
         // What a head says stands on the row too, whatever becomes of the call.
         let is_of_head = request.http_status.is_some_and(|status| status >= 300);
-        assert!(of_end.contains(&code) || is_of_head, "{request:?}");
+        let is_of_end = match (outcome, request.error_code) {
+            // Who ended it.
+            (Outcome::Ended, None) => ["client_gone", "cancelled", "proxy_shutdown", "no_response"].contains(&cause),
+            (_, code) => ["stream_broken", "upstream_unreachable", "upstream_timeout", "upstream_loop", "proxy_error"]
+                .contains(&code.expect("known of every failure")),
+        };
+        assert!(is_of_end || is_of_head, "{request:?}");
     }
 }
 
