@@ -2,7 +2,7 @@
 
 use crate::observer_script::{self, EXCHANGES_MAX, Head, Side, Step};
 use mcplog::event::{Code, NAME_BYTES_MAX, Note, Outcome, Transport};
-use mcplog::{Event, Request, Status};
+use mcplog::{Event, Request};
 use mcplog_observe::read::Codings;
 use mcplog_observe::{
     BUDGET_BYTES, Budget, Clock, Counts, EXCHANGE_FREE_BYTES, End, Exchange, Observer, RequestHead, RequestReader,
