@@ -66,7 +66,7 @@ CREATE TABLE request_rows (
     transport        INTEGER,               -- 1 http, 2 sse, 3 stdio
     endpoint         TEXT,                  -- the path that was asked
     error_code       TEXT,
-    error_msg        TEXT,
+    error_msg        TEXT,                  -- the error's message, or what a tool that failed (tool_error) said
     target           TEXT,                  -- resource URI or prompt name
     cause            TEXT,                  -- why an upstream failed
     direction        INTEGER,               -- 1 the client asked, 2 the server

@@ -28,6 +28,8 @@ mod interval_tests;
 mod matching;
 mod outcome_set;
 mod page_size;
+#[cfg(test)]
+mod pinning_tests;
 mod plan;
 mod range;
 mod rank;

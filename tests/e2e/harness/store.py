@@ -80,11 +80,12 @@ def expected_request(exchange, message, exchanges):
             "outcome": "probe" if is_probe(exchange, method, exchanges) else "error",
             "http_status": answering["status"],
             "error_code": str(answer["error"]["code"]),
-            "error_msg": text if len(text) <= ERROR_MSG_CHARS_MAX else text[:ERROR_MSG_CHARS_MAX] + "…",
+            "error_msg": beginning(text),
         }
     else:
-        row |= {"status": "ok", "error_code": None, "error_msg": None, "http_status": answering["status"]}
+        row |= {"status": "ok", "error_code": None, "http_status": answering["status"]}
         row["tool_error"] = answer["result"].get("isError", False)
+        row["error_msg"] = words_of(answer["result"]) if row["tool_error"] else None
         row["outcome"] = outcome_of(method, answer["result"])
     return row
 
@@ -94,6 +95,17 @@ def is_probe(exchange, method, exchanges):
     later = exchanges[exchanges.index(exchange) + 1 :]
     handshakes = [message for other in later for message in wire.sent(other) if message.get("method") == "initialize"]
     return method == "server/discover" and exchange["status"] < 500 and bool(handshakes)
+
+
+def beginning(text):
+    """As much of a message as a row shows."""
+    return text if len(text) <= ERROR_MSG_CHARS_MAX else text[:ERROR_MSG_CHARS_MAX] + "…"
+
+
+def words_of(result):
+    """What a tool that failed said; None if it said nothing."""
+    texts = [item["text"] for item in result.get("content", []) if item["type"] == "text"]
+    return beginning("\n".join(text for text in texts if text)) or None
 
 
 def outcome_of(method, result):
