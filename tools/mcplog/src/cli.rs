@@ -92,10 +92,10 @@ Examples:
   mcplog stats --tool search --session 0197a1c0
   mcplog stats --json | jq -r '[.tool, .p99_us] | @tsv'
 
-ERRORS counts failures: JSON-RPC errors, broken exchanges, and the timeouts that
-are counted beside them. ISERROR counts results in which the tool itself reported
-a failure. The last line says how all of them ended, whatever --limit shows;
-docs/counting.md says what counts as what. P50, P95 and P99 are latencies that
+ERRORS counts failures: JSON-RPC errors, broken exchanges, timeouts among them.
+ISERROR counts results in which the tool itself reported a failure. The last
+line says how all of them ended, whatever --limit shows; docs/counting.md says
+what counts as what. P50, P95 and P99 are latencies that
 half, 95 % and 99 % did not exceed; over more than 4,000 requests they are within
 1 % of these. All else is exact.
 
