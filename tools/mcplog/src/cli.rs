@@ -95,9 +95,9 @@ Examples:
 ERRORS counts failures: JSON-RPC errors, broken exchanges, timeouts among them.
 ISERROR counts results in which the tool itself reported a failure. The last
 line says how all of them ended, whatever --limit shows; docs/counting.md says
-what counts as what. P50, P95 and P99 are latencies that
-half, 95 % and 99 % did not exceed; over more than 4,000 requests they are within
-1 % of these. All else is exact.
+what counts as what. P50, P95 and P99 are latencies that half, 95 % and 99 % did
+not exceed; over more than 4,000 requests they are within 1 % of these. All else
+is exact.
 
 JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors,
 cancelled, probes, redirected, ended, input_required, lost, p50_us, p95_us,
