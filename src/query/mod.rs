@@ -27,6 +27,7 @@ mod interval;
 #[cfg(test)]
 mod interval_tests;
 mod matching;
+mod outcome_set;
 mod page_size;
 #[cfg(test)]
 mod pinning_tests;

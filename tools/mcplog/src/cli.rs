@@ -50,10 +50,11 @@ where it says.")]
     #[command(after_help = "\
 Examples:
   mcplog logs                            the newest 50 requests
-  mcplog logs --errors --since 2h        what failed in the last two hours
+  mcplog logs --errors --since 2h        what went wrong in the last two hours
   mcplog logs --tool search --slower-than 500ms
   mcplog logs --session 0197a1c0         one session: the beginning of its id
-  mcplog logs -f --errors                what fails from now on, as it comes
+  mcplog logs -f --errors                what goes wrong from now on, as it comes
+  mcplog logs --outcome cancelled        what clients took back
   mcplog logs --limit 0 --json | jq -r 'select(.status == \"error\") | .error_msg'
 
 With --follow, new rows come in the order in which they were recorded, each
@@ -77,7 +78,8 @@ Examples:
   mcplog slow --tool search --status ok
   mcplog slow --json | jq -r '[.latency_us, .tool, .request_id] | @tsv'
 
-Of equally slow requests, the newest comes first.
+Of equally slow requests, the newest comes first. A subscription lasts as long
+as its client likes, and is never slow.
 
 JSON fields: those of `mcplog logs`.")]
     Slow(RequestsArgs),
@@ -90,14 +92,17 @@ Examples:
   mcplog stats --tool search --session 0197a1c0
   mcplog stats --json | jq -r '[.tool, .p99_us] | @tsv'
 
-ERRORS counts JSON-RPC errors, broken exchanges and timeouts, in JSON too;
-ISERROR counts results in which the tool itself reported a failure. P50, P95 and
-P99 are latencies that half, 95 % and 99 % did not exceed; over more than 4,000
-requests they are within 1 % of these. All else is exact.
+ERRORS counts failures: JSON-RPC errors, broken exchanges, timeouts among them.
+ISERROR counts results in which the tool itself reported a failure. The last
+line says how all of them ended, whatever --limit shows; docs/counting.md says
+what counts as what. P50, P95 and P99 are latencies that half, 95 % and 99 % did
+not exceed; over more than 4,000 requests they are within 1 % of these. All else
+is exact.
 
-JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors, p50_us,
-p95_us, p99_us, max_us, bytes_in, bytes_out, first_ts, last_ts. Latencies are
-microseconds, times Unix milliseconds UTC.")]
+JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors,
+cancelled, probes, redirected, ended, input_required, lost, p50_us, p95_us,
+p99_us, max_us, bytes_in, bytes_out, first_ts, last_ts. Latencies are
+microseconds, null where there is none; times are Unix milliseconds UTC.")]
     Stats(RequestsArgs),
 
     /// Show sessions and the clients behind them
@@ -110,7 +115,8 @@ Examples:
 
 A session that was not closed counts as idle once it has been silent for as long
 as the proxy that recorded it was told (session_idle). A session marked ~ was
-derived by the proxy, because that revision of the protocol has none.
+derived by the proxy, because that revision of the protocol has none. ERRORS
+counts failures, timeouts among them, and ISERROR tool errors, as in stats.
 
 JSON fields: session_id, proxy, started_at, last_seen_at, ended_at, closed_at,
 client_name, client_version, client_platform, protocol_version, derived,
