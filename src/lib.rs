@@ -64,9 +64,10 @@ pub use query::Query;
 pub use recorder::{Recorder, Refusal, Refused};
 pub use store::Store;
 pub use store::check::check;
+pub use store::completeness::completeness;
 pub use store::plan::plan;
 pub use store::rebuild::rebuild;
-pub use store::{check, plan, rebuild, writer_lock};
+pub use store::{check, completeness, plan, rebuild, writer_lock};
 
 // The fixture of all packages' tests names the library as they do.
 #[cfg(test)]

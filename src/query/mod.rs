@@ -25,6 +25,7 @@ pub(crate) mod integrity;
 mod interval;
 #[cfg(test)]
 mod interval_tests;
+pub(crate) mod known_missing;
 mod matching;
 mod page_size;
 mod plan;

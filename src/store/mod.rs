@@ -8,6 +8,7 @@ pub mod check;
 mod check_log;
 mod check_quarantine;
 mod compactor_thread;
+pub mod completeness;
 mod file_limit;
 pub(crate) mod finding;
 pub(crate) mod lock;

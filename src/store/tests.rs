@@ -2,6 +2,7 @@
 //! what the next one who opens it finds.
 
 mod clock_tests;
+mod completeness_tests;
 #[path = "../../tests/fixture/src/lib.rs"]
 #[allow(
     dead_code,
