@@ -76,6 +76,12 @@ pub struct GapTotals {
     pub to_ts: Option<i64>,
 }
 
+impl From<GapRow> for GapTotals {
+    fn from(gap: GapRow) -> Self {
+        Self { gaps: 1, events: gap.events, from_ts: Some(gap.from_ts), to_ts: Some(gap.to_ts) }
+    }
+}
+
 impl Query {
     /// The whole store in numbers.
     ///

@@ -74,13 +74,14 @@ pub fn completeness(query: &Query, time_range: TimeRange) -> Result<Completeness
 
 pub(super) fn completeness_at(query: &Query, time_range: TimeRange, now_ms: i64) -> Result<Completeness, IndexError> {
     let dir = query.path().parent().unwrap_or(Path::new("."));
-    // Asked before the log is read: who opens the store meanwhile changes its files, and what is read then is neither state.
-    let in_use = writer_lock::is_held(dir);
+    let was_in_use = writer_lock::is_held(dir);
     let folded = query.read_with(checkpoint::read)?;
     let folded = folded.map(|(writer_id, checkpoint)| (writer_id, checkpoint.sequence));
-    let log = look(dir, folded, in_use);
+    let log = look(dir, folded, was_in_use);
     // Once more: what was folded meanwhile does not wait.
     let known = query.known_missing(time_range)?;
+    // Of a process that came or went meanwhile, what was read is neither state. It folds, or has folded.
+    let in_use = was_in_use || writer_lock::is_held(dir);
     let mut found = Completeness::of_tables(&known, time_range, in_use);
     match log {
         Ok(log) => found.add_log(log.as_ref(), known.checkpoint, now_ms),

@@ -14,10 +14,11 @@ Exit codes:
   1    wrong usage, no store, or an I/O error
   2    ingest: done, but some lines were no events; check: attention
   3    check: damaged
-  130  ingest: interrupted
+  130  interrupted: ingest, or records being folded first (--fold)
 
 docs/json.md explains every field that --json prints; `wal-inspect json` shows
-it.";
+it. An answer in JSON ends with a line that says how complete it is; `jq` leaves
+it out with select(has(\"answer\") | not).";
 
 /// Records MCP traffic, and shows what it recorded.
 #[derive(Debug, Parser)]
@@ -73,7 +74,7 @@ Examples:
   mcplog slow                            the slowest 50 requests on record
   mcplog slow --since 1d --limit 10      the slowest ten of the last day
   mcplog slow --tool search --status ok
-  mcplog slow --json | jq -r '[.latency_us, .tool, .request_id] | @tsv'
+  mcplog slow --json | jq -r 'select(.id) | [.latency_us, .request_id] | @tsv'
 
 Of equally slow requests, the newest comes first.
 
@@ -86,7 +87,7 @@ Examples:
   mcplog stats                     everything on record
   mcplog stats --since 1h          the last hour
   mcplog stats --tool search --session 0197a1c0
-  mcplog stats --json | jq -r '[.tool, .p99_us] | @tsv'
+  mcplog stats --json | jq -r 'select(.calls) | [.tool, .p99_us] | @tsv'
 
 ERRORS counts JSON-RPC errors, broken exchanges and timeouts, in JSON too;
 ISERROR counts results in which the tool itself reported a failure. P50, P95 and
@@ -104,7 +105,7 @@ Examples:
   mcplog sessions                  the newest 50 sessions
   mcplog sessions --since 7d --errors
   mcplog sessions --clients        one line per client instead
-  mcplog sessions --json | jq -r .session_id
+  mcplog sessions --json | jq -r '.session_id // empty'
 
 A session that was not closed counts as idle once it has been silent for as long
 as the proxy that recorded it was told (session_idle). A session marked ~ was
@@ -122,7 +123,7 @@ total_errors, total_tool_errors, first_seen_at, last_seen_at.")]
 Examples:
   mcplog unused                    never called, as far as is on record
   mcplog unused --since 30d        not called for thirty days
-  mcplog unused --json | jq -r 'select(.last_called_at == null) | .tool'
+  mcplog unused --json | jq -r 'select(.tool and .last_called_at == null) | .tool'
 
 What servers offer is what their current tools/list says. LAST CALLED is about
 all that is on record, also outside of the times that were asked about.
@@ -137,7 +138,7 @@ Examples:
   mcplog schema                    what is offered at present, and to whom
   mcplog schema --changes          what changed, and when
   mcplog schema --method tools/list --json \\
-    | jq -r '.payload | fromjson | .tools[].name'
+    | jq -r '.payload // empty | fromjson | .tools[].name'
 
 A server that offers different things to different callers has a line for each
 variant. A caller is auth- and a digest where there is a credential, else the

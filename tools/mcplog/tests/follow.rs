@@ -61,13 +61,18 @@ impl Following {
         self.lines.recv_timeout(PATIENCE).expect("a line")
     }
 
+    /// The next line that is a row.
+    fn row(&self) -> String {
+        std::iter::repeat_with(|| self.line()).find(|line| !common::is_last_line(line)).unwrap()
+    }
+
     /// The ids of the next requests.
     fn ids(&self, count: usize) -> Vec<String> {
         let id = |line: String| {
             let object: serde_json::Value = serde_json::from_str(&line).unwrap();
             object["request_id"].as_str().unwrap().to_owned()
         };
-        (0..count).map(|_| id(self.line())).collect()
+        (0..count).map(|_| id(self.row())).collect()
     }
 
     fn note(&self) -> String {
@@ -78,7 +83,8 @@ impl Following {
     fn interrupt(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
         let pid = self.child.0.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-        (self.child.0.wait().unwrap(), self.lines.iter().collect(), self.notes.iter().collect())
+        let rows = self.lines.iter().filter(|line| !common::is_last_line(line));
+        (self.child.0.wait().unwrap(), rows.collect(), self.notes.iter().collect())
     }
 
     #[track_caller]
@@ -210,5 +216,35 @@ fn people_see_a_table_that_fits_and_what_comes_later_fits_it_too() {
     fixture.ingest(request(4).replace("1740823200000", "1740909600000")).ok();
     assert!(following.line().starts_with("2025-03-02"));
     assert!(following.line().starts_with("10:00:00.000"));
+    following.ends_with_nothing_more();
+}
+
+#[test]
+fn a_follower_says_when_who_recorded_was_killed_and_goes_on_once_that_is_folded() {
+    let fixture = Fixture::new();
+    record(&fixture, 1..=2);
+    let following = Following::start(&fixture, "--json");
+    assert_eq!(following.ids(2), ids(1..=2));
+    let first: serde_json::Value = serde_json::from_str(&following.line()).unwrap();
+    assert_eq!(first["answer"]["complete"], true);
+
+    let mut ingest = Guarded(fixture.command(["ingest", "-"]).stdin(std::process::Stdio::piped()).spawn().unwrap());
+    let mut input = ingest.0.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, request(3).as_bytes()).unwrap();
+    assert_eq!(following.ids(1), ids([3]), "it records");
+    let blocker = fixture.database();
+    blocker.busy_timeout(PATIENCE).unwrap();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::io::Write::write_all(&mut input, request(4).as_bytes()).unwrap();
+    while fixture.run("logs --json").answer()["unfolded_records"] != 1 {}
+    drop(ingest);
+    blocker.execute_batch("ROLLBACK").unwrap();
+
+    let note = "1 record in the log is not counted here, and no running process folds it; --fold does.";
+    assert!(following.note().contains(note));
+    let line: serde_json::Value = serde_json::from_str(&following.line()).unwrap();
+    assert_eq!((&line["answer"]["complete"], &line["answer"]["unfolded_records"]), (&false.into(), &1.into()));
+    assert_eq!(fixture.run("logs --json --fold").json().len(), 4);
+    assert_eq!(following.ids(1), ids([4]));
     following.ends_with_nothing_more();
 }
