@@ -64,7 +64,7 @@ impl Log {
     }
 
     fn look(&self, folded: u64, in_use: bool) -> UnfoldedLog {
-        let survey = Survey::of(&self.wal()).unwrap();
+        let survey = Survey::beyond(&self.wal(), Sequence(folded)).unwrap();
         let owner = survey.owners().only();
         UnfoldedLog::look(survey, owner, Sequence(folded), in_use).unwrap()
     }
@@ -184,4 +184,20 @@ fn a_file_that_nothing_can_be_told_of_is_counted_as_one() {
     log.segment(3, 9, 0, Left::NeverStarted);
     let found = log.look(0, false);
     assert_eq!((found.unreadable_files, found.records_beyond(Sequence(0))), (1, 5));
+}
+
+#[test]
+fn what_is_folded_and_kept_for_long_is_not_looked_at() {
+    let log = Log::new();
+    let oldest = log.segment(1, 1, 1, Left::Synced);
+    for id in 2..=100 {
+        log.segment(id, id, 1, Left::Synced);
+    }
+    OpenOptions::new().write(true).open(oldest).unwrap().write_all_at(b"x", 20).unwrap();
+    let seen = |folded: u64| {
+        let found = log.look(folded, false);
+        (found.unreadable_files, found.records_beyond(Sequence(folded)))
+    };
+    assert_eq!([0, 1, 60].map(seen), [(1, 99), (1, 99), (1, 40)]);
+    assert_eq!([70, 99, 100].map(seen), [(0, 30), (0, 1), (0, 0)]);
 }

@@ -101,9 +101,9 @@ fn look(dir: &Path, folded: Option<(WriterId, Sequence)>, in_use: bool) -> Resul
     if std::fs::symlink_metadata(&wal_dir).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
-    let survey = Survey::of(&wal_dir)?;
-    let owner = survey.owners().owner(dir, folded.map(|(writer_id, _)| writer_id))?;
-    let folded = folded.map_or(Sequence(0), |(_, sequence)| sequence);
+    let (database, folded) = (folded.map(|(writer_id, _)| writer_id), folded.map_or(Sequence(0), |(_, at)| at));
+    let survey = Survey::beyond(&wal_dir, folded)?;
+    let owner = survey.owners().owner(dir, database)?;
     UnfoldedLog::look(survey, owner, folded, in_use).map(Some)
 }
 

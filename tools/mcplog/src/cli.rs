@@ -16,9 +16,10 @@ Exit codes:
   3    check: damaged
   130  interrupted: ingest, or records being folded first (--fold)
 
-docs/json.md explains every field that --json prints; `wal-inspect json` shows
-it. An answer in JSON ends with a line that says how complete it is; `jq` leaves
-it out with select(has(\"answer\") | not).";
+An answer that lacks something ends with what it lacks: records that wait in the
+log, events that are known to be lost, what has expired. In JSON the last line
+always says so, {\"answer\":{..}}; for jq, select(has(\"answer\") | not) leaves it
+out. docs/json.md explains every field; `wal-inspect json` shows it.";
 
 /// Records MCP traffic, and shows what it recorded.
 #[derive(Debug, Parser)]
@@ -123,7 +124,7 @@ total_errors, total_tool_errors, first_seen_at, last_seen_at.")]
 Examples:
   mcplog unused                    never called, as far as is on record
   mcplog unused --since 30d        not called for thirty days
-  mcplog unused --json | jq -r 'select(.tool and .last_called_at == null) | .tool'
+  mcplog unused --json | jq -r 'select(.last_called_at == null).tool // empty'
 
 What servers offer is what their current tools/list says. LAST CALLED is about
 all that is on record, also outside of the times that were asked about.
