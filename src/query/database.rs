@@ -20,7 +20,7 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// A read-only connection to a store's database.
 ///
 /// Cheap to open. Each method sees one state of the tables; two calls may see two. Errors name the database file and
-/// what SQLite said.
+/// what SQLite said. [`completeness`](crate::completeness()) says what answers lack.
 #[derive(Debug)]
 pub struct Query {
     connection: Connection,

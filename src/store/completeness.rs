@@ -32,7 +32,7 @@ pub const FOLDS_WITHIN_MS: i64 = 5_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Completeness {
-    /// A running process has the store open, and folds.
+    /// A running process has the store open, and folds. One in another container may not be seen from here.
     pub in_use: bool,
     /// Records that were in the log and not in the database, of whatever time. `None`: the log can't be read.
     pub unfolded_records: Option<u64>,
@@ -84,7 +84,10 @@ pub(super) fn completeness_at(query: &Query, time_range: TimeRange, now_ms: i64)
     let in_use = was_in_use || writer_lock::is_held(dir);
     let mut found = Completeness::of_tables(&known, time_range, in_use);
     match log {
-        Ok(log) => found.add_log(log.as_ref(), known.checkpoint, now_ms),
+        Ok(log) => {
+            let may_be_folding = in_use || writer_lock::may_be_held_elsewhere(dir);
+            found.add_log(log.as_ref(), known.checkpoint, may_be_folding, now_ms);
+        }
         Err(error) => (found.log_problem, found.is_behind) = (Some(error.to_string()), true),
     }
     let set_aside = set_aside_before(&dir.join("quarantine"), folded.map(|(writer_id, _)| writer_id));
@@ -133,7 +136,13 @@ impl Completeness {
         }
     }
 
-    fn add_log(&mut self, log: Option<&UnfoldedLog>, checkpoint: Option<CheckpointRow>, now_ms: i64) {
+    fn add_log(
+        &mut self,
+        log: Option<&UnfoldedLog>,
+        checkpoint: Option<CheckpointRow>,
+        may_be_folding: bool,
+        now_ms: i64,
+    ) {
         let (folded, at) = position_of(checkpoint);
         let waiting = log.map_or(0, |log| log.records_beyond(folded));
         self.unfolded_records = Some(waiting);
@@ -148,7 +157,7 @@ impl Completeness {
             }
             let is_recent = |since_ts: i64| now_ms.saturating_sub(since_ts) <= FOLDS_WITHIN_MS;
             let is_being_folded = first == FirstRecord::Folded || self.unfolded_since.is_some_and(is_recent);
-            self.is_behind = !(self.in_use && is_being_folded);
+            self.is_behind = !(may_be_folding && is_being_folded);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::ground::clock::now_ms;
 use crate::query::{Query, TimeRange};
 use crate::store::completeness::{Completeness, FOLDS_WITHIN_MS, completeness, completeness_at};
 use crate::{Config, Request, Store};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn ask(fixture: &Fixture) -> Completeness {
     ask_about(fixture, TimeRange::default())
@@ -79,31 +79,59 @@ fn records_of_the_last_moment_are_being_folded_and_older_ones_are_behind() {
 }
 
 #[test]
+fn whoever_records_in_another_container_is_given_the_same_time() {
+    let store = killed(3, 1);
+    let query = Query::open(store.dir()).unwrap();
+    let ended = ask(&store).unfolded_since.unwrap();
+    let namespace = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata("/proc/self/ns/pid").unwrap());
+    for (writer, is_given_time) in [(format!("7 {}", namespace + 1), true), (format!("7 {namespace}"), false)] {
+        std::fs::write(store.dir().join("LOCK"), &writer).unwrap();
+        for (late_ms, is_late) in [(0, false), (1, true)] {
+            let found = completeness_at(&query, TimeRange::default(), ended + FOLDS_WITHIN_MS + late_ms).unwrap();
+            assert_eq!(found.is_behind, is_late || !is_given_time, "{writer}, {late_ms}");
+            assert_eq!((found.in_use, found.unfolded_records), (false, Some(1)));
+        }
+    }
+}
+
+/// Ends the recording thread, also when the test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
 fn no_answer_of_a_busy_store_lacks_more_than_is_told() {
     let mut fixture = Fixture::new();
     fixture.open();
-    let stop = AtomicBool::new(false);
+    let (stop, begun) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
+        let _ends = Ends(&stop);
         scope.spawn(|| {
-            let mut number = 0;
             while !stop.load(Ordering::Relaxed) {
-                fixture.record(number..number + 500);
-                number += 500;
+                let first = begun.fetch_add(500, Ordering::SeqCst);
+                fixture.record(first..first + 500);
             }
         });
         let mut waited = 0;
-        for _ in 0..200 {
+        for _ in 0..100 {
             // What is in the map by then waits or is folded, and folded ones only become more.
             let appended = fixture.store().stats().appended;
             let query = Query::open(fixture.dir()).unwrap();
+            let folded =
+                query.checkpoint().unwrap().map_or(0, |checkpoint| u64::try_from(checkpoint.sequence).unwrap());
             let found = completeness(&query, TimeRange::default()).unwrap();
+            let begun = begun.load(Ordering::SeqCst);
             let rows = u64::try_from(query.totals().unwrap().requests).unwrap();
             let waiting = found.unfolded_records.unwrap();
             assert!(rows + waiting >= appended, "{rows} rows and {waiting} that wait, of {appended}");
-            assert!(found.last_sequence >= appended && waiting <= found.last_sequence, "{found:?}");
+            assert!(waiting <= begun - folded, "{waiting} wait, of {begun} without {folded}");
+            assert!((appended..=begun).contains(&found.last_sequence), "{found:?}");
             waited += waiting;
         }
-        stop.store(true, Ordering::Relaxed);
         assert!(waited > 0, "nothing ever waited");
     });
     fixture.fold();

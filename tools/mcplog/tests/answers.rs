@@ -68,7 +68,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// A proxy whose calls go to the log and no further.
 fn blocked(fixture: &Fixture, calls: u64) -> (Running, Blocker) {
-    let proxy = Running::start(&fixture.dir(), &upstream(), &[]);
+    let proxy = Running::start(&fixture.dir(), &upstream(), &["--keep", "30d", "--max-size", "1GiB"]);
     wait_until("the store is open", || fixture.dir().join("store.db").exists() && proxy.health("/readyz").0 == 200);
     let blocker = Blocker::new(fixture);
     let health = || proxy.health("/healthz").1;
@@ -104,7 +104,7 @@ fn after_a_kill_every_command_says_how_many_records_wait_and_fold_has_them_folde
     let waiting = killed(&fixture);
     let questions = questions(&fixture);
     let note =
-        format!("{waiting} records in the log are not counted here, and no running process folds them; --fold does.");
+        format!("{waiting} records in the log are not counted here, and no process here folds them; --fold does.");
     for line in &questions {
         let text = in_one_line(&fixture.run(line).ok());
         assert!(text.ends_with(&note), "{line}: {text}");
@@ -131,6 +131,7 @@ fn after_a_kill_every_command_says_how_many_records_wait_and_fold_has_them_folde
     }
     assert_eq!(fixture.run("logs --json").json().len(), 3);
     assert_eq!(limits(&fixture), limits_before, "opening the store changed what it keeps");
+    assert!(format!("{limits_before:?}").contains("2592000000"), "{limits_before:?}");
 }
 
 #[test]

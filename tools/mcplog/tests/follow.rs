@@ -5,7 +5,7 @@
 mod common;
 
 use common::Fixture;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -219,6 +219,21 @@ fn people_see_a_table_that_fits_and_what_comes_later_fits_it_too() {
     following.ends_with_nothing_more();
 }
 
+/// Leaves a request in the log that is not folded, as a process that is killed does.
+fn record_and_be_killed(fixture: &Fixture, folded: u64, waiting: u64, is_told: impl FnOnce()) {
+    let mut ingest = Guarded(fixture.command(["ingest", "-"]).stdin(std::process::Stdio::piped()).spawn().unwrap());
+    let mut input = ingest.0.stdin.take().unwrap();
+    input.write_all(request(folded).as_bytes()).unwrap();
+    is_told();
+    let blocker = fixture.database();
+    blocker.busy_timeout(PATIENCE).unwrap();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    input.write_all(request(waiting).as_bytes()).unwrap();
+    while fixture.run("logs --json").answer()["unfolded_records"] != 1 {}
+    drop(ingest);
+    blocker.execute_batch("ROLLBACK").unwrap();
+}
+
 #[test]
 fn a_follower_says_when_who_recorded_was_killed_and_goes_on_once_that_is_folded() {
     let fixture = Fixture::new();
@@ -228,23 +243,27 @@ fn a_follower_says_when_who_recorded_was_killed_and_goes_on_once_that_is_folded(
     let first: serde_json::Value = serde_json::from_str(&following.line()).unwrap();
     assert_eq!(first["answer"]["complete"], true);
 
-    let mut ingest = Guarded(fixture.command(["ingest", "-"]).stdin(std::process::Stdio::piped()).spawn().unwrap());
-    let mut input = ingest.0.stdin.take().unwrap();
-    std::io::Write::write_all(&mut input, request(3).as_bytes()).unwrap();
-    assert_eq!(following.ids(1), ids([3]), "it records");
-    let blocker = fixture.database();
-    blocker.busy_timeout(PATIENCE).unwrap();
-    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
-    std::io::Write::write_all(&mut input, request(4).as_bytes()).unwrap();
-    while fixture.run("logs --json").answer()["unfolded_records"] != 1 {}
-    drop(ingest);
-    blocker.execute_batch("ROLLBACK").unwrap();
-
-    let note = "1 record in the log is not counted here, and no running process folds it; --fold does.";
+    record_and_be_killed(&fixture, 3, 4, || assert_eq!(following.ids(1), ids([3]), "it records"));
+    let note = "1 record in the log is not counted here, and no process here folds it; --fold does.";
     assert!(following.note().contains(note));
-    let line: serde_json::Value = serde_json::from_str(&following.line()).unwrap();
-    assert_eq!((&line["answer"]["complete"], &line["answer"]["unfolded_records"]), (&false.into(), &1.into()));
-    assert_eq!(fixture.run("logs --json --fold").json().len(), 4);
+    let last: serde_json::Value = serde_json::from_str(&following.line()).unwrap();
+    assert_eq!((&last["answer"]["complete"], &last["answer"]["unfolded_records"]), (&false.into(), &1.into()));
+    // Another follower has it folded, and both go on.
+    let other = Following::start(&fixture, "--json --fold");
+    assert_eq!(other.ids(4), ids(1..=4));
     assert_eq!(following.ids(1), ids([4]));
+    record(&fixture, [5]);
+    assert_eq!((other.ids(1), following.ids(1)), (ids([5]), ids([5])));
+    other.ends_with_nothing_more();
+    following.ends_with_nothing_more();
+}
+
+#[test]
+fn a_store_that_is_not_there_is_waited_for_with_fold_too() {
+    let fixture = Fixture::new();
+    let following = Following::start(&fixture, "--json --fold");
+    assert!(following.note().contains("Waiting for a store in"));
+    record(&fixture, [1]);
+    assert_eq!(following.ids(1), ids([1]));
     following.ends_with_nothing_more();
 }

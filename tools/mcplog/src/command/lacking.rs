@@ -66,9 +66,7 @@ fn unfolded(found: &Completeness, clock: &Clock) -> String {
     let (records, they) = records(number);
     let verb = if number == 1 { "is" } else { "are" };
     if !found.in_use {
-        return format!(
-            "{records} in the log {verb} not counted here, and no running process folds {they}; --fold does."
-        );
+        return format!("{records} in the log {verb} not counted here, and no process here folds {they}; --fold does.");
     }
     let since = found.unfolded_since.map_or(String::new(), |ts| format!(", from {} on,", clock.one_time(ts)));
     format!("{records} in the log{since} {verb} not counted here: the process that records has not folded {they} yet.")
