@@ -28,6 +28,8 @@ mod interval_tests;
 pub(crate) mod known_missing;
 mod matching;
 mod page_size;
+#[cfg(test)]
+mod pinning_tests;
 mod plan;
 mod range;
 mod rank;

@@ -1,6 +1,7 @@
 //! The commands, one per file.
 
 mod answer;
+pub(crate) mod backup;
 pub(crate) mod check;
 mod check_plan;
 pub(crate) mod demo;
