@@ -1,7 +1,7 @@
 //! The segment files of a log, every header looked at, nothing changed.
 //!
-//! Runs once while the store opens, and wherever somebody only looks. A survey comes before everything else, so that a log
-//! of a newer version stays untouched.
+//! Runs while a store opens, and for who only looks. A survey comes before everything else, so that a log of a newer
+//! version stays untouched.
 
 use super::directory::{self, SegmentFile};
 use super::format::SegmentHeader;
