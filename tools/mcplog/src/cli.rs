@@ -16,10 +16,12 @@ Exit codes:
   1    wrong usage, no store, or something can't be read or written
   2    ingest: done, but some lines were no events; check: attention
   3    check: damaged
-  130  ingest, backup: interrupted
+  130  interrupted: ingest, backup, or records being folded first (--fold)
 
-docs/json.md explains every field that --json prints; `wal-inspect json` shows
-it.";
+An answer that lacks something ends with what it lacks: records that wait in the
+log, events that are known to be lost, what has expired. In JSON the last line
+always says so, {\"answer\":{..}}; for jq, select(has(\"answer\") | not) leaves it
+out. docs/json.md explains every field; `wal-inspect json` shows it.";
 
 /// Records MCP traffic, and shows what it recorded.
 #[derive(Debug, Parser)]
@@ -76,7 +78,7 @@ Examples:
   mcplog slow                            the slowest 50 requests on record
   mcplog slow --since 1d --limit 10      the slowest ten of the last day
   mcplog slow --tool search --status ok
-  mcplog slow --json | jq -r '[.latency_us, .tool, .request_id] | @tsv'
+  mcplog slow --json | jq -r 'select(.id) | [.latency_us, .request_id] | @tsv'
 
 Of equally slow requests, the newest comes first. A subscription lasts as long
 as its client likes, and is never slow.
@@ -90,7 +92,7 @@ Examples:
   mcplog stats                     everything on record
   mcplog stats --since 1h          the last hour
   mcplog stats --tool search --session 0197a1c0
-  mcplog stats --json | jq -r '[.tool, .p99_us] | @tsv'
+  mcplog stats --json | jq -r 'select(.calls) | [.tool, .p99_us] | @tsv'
 
 ERRORS counts failures: JSON-RPC errors, broken exchanges, timeouts among them.
 ISERROR counts results in which the tool itself reported a failure. The last
@@ -111,7 +113,7 @@ Examples:
   mcplog sessions                  the newest 50 sessions
   mcplog sessions --since 7d --errors
   mcplog sessions --clients        one line per client instead
-  mcplog sessions --json | jq -r .session_id
+  mcplog sessions --json | jq -r '.session_id // empty'
 
 A session that was not closed counts as idle once it has been silent for as long
 as the proxy that recorded it was told (session_idle). A session marked ~ was
@@ -130,7 +132,7 @@ total_errors, total_tool_errors, first_seen_at, last_seen_at.")]
 Examples:
   mcplog unused                    never called, as far as is on record
   mcplog unused --since 30d        not called for thirty days
-  mcplog unused --json | jq -r 'select(.last_called_at == null) | .tool'
+  mcplog unused --json | jq -r 'select(.last_called_at == null).tool // empty'
 
 What servers offer is what their current tools/list says. LAST CALLED is about
 all that is on record, also outside of the times that were asked about.
@@ -145,7 +147,7 @@ Examples:
   mcplog schema                    what is offered at present, and to whom
   mcplog schema --changes          what changed, and when
   mcplog schema --method tools/list --json \\
-    | jq -r '.payload | fromjson | .tools[].name'
+    | jq -r '.payload // empty | fromjson | .tools[].name'
 
 A server that offers different things to different callers has a line for each
 variant. A caller is auth- and a digest where there is a credential, else the
