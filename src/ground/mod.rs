@@ -20,3 +20,4 @@ pub(crate) mod sabotage;
 pub(crate) mod signal;
 pub(crate) mod store_progress;
 pub(crate) mod varint;
+pub(crate) mod work;

@@ -60,6 +60,11 @@ impl Query {
             }
             Err(source) => return Err(IndexError::Sqlite { path, source }),
         };
+        Self::over(connection, path, file)
+    }
+
+    /// The same over a connection that only reads.
+    pub(super) fn over(connection: Connection, path: PathBuf, file: Option<(u64, u64)>) -> Result<Self, IndexError> {
         let at_path = |source| IndexError::Sqlite { path: path.clone(), source };
         connection.busy_timeout(BUSY_WAIT).map_err(at_path)?;
         // Plans that don't depend on bound values. Otherwise SQLite makes a new one for each value, because a partial

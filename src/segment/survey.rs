@@ -43,6 +43,14 @@ impl Survey {
         Ok(Self { wal_dir: wal_dir.to_owned(), files })
     }
 
+    /// The same where there may be no log at all.
+    ///
+    /// # Errors
+    /// As [`Survey::of`].
+    pub(crate) fn of_any(wal_dir: &Path) -> Result<Self, SegmentError> {
+        if wal_dir.is_dir() { Self::of(wal_dir) } else { Ok(Self { wal_dir: wal_dir.to_owned(), files: Vec::new() }) }
+    }
+
     /// Whose log it is by what its segments say.
     pub(crate) fn owners(&self) -> LogOwners {
         let mut owners = LogOwners::default();
