@@ -5,7 +5,7 @@
 
 use super::logged::Logged;
 use super::old_rows::OldRows;
-use super::salvage::{Span, is_damage};
+use super::salvage::{Outcome, is_damage};
 use crate::ground::error::IndexError;
 use crate::ground::work::{Watch, WorkError};
 use rusqlite::{Connection, Row};
@@ -184,9 +184,9 @@ pub(crate) fn compare(
     let mut all = Vec::with_capacity(TABLES.len());
     for table in &TABLES {
         let mut found = TableHoldings::new(table);
-        let unreadable = read_table(&mut rows, table, &mut found, logged, kept_since, watch)?;
-        if !unreadable.is_empty() {
-            add_unreadable(&rows, table, &unreadable, &mut found, logged, kept_since)?;
+        let outcome = read_table(&mut rows, table, &mut found, logged, kept_since, watch)?;
+        if !outcome.is_sound {
+            add_unreadable(&rows, table, &outcome, &mut found, logged, kept_since)?;
         }
         all.push(found);
     }
@@ -200,7 +200,7 @@ fn read_table(
     logged: &Logged,
     kept_since: i64,
     watch: &mut Watch<'_>,
-) -> Result<Vec<Span>, WorkError> {
+) -> Result<Outcome, WorkError> {
     match table.name {
         "request_rows" => rows.each_request(watch, &mut |id, request| {
             found.add(Some(request.ts), request.ts < kept_since || has(logged, id));
@@ -245,7 +245,7 @@ fn time_and_number(table: &Table) -> String {
 fn add_unreadable(
     rows: &OldRows<'_>,
     table: &Table,
-    spans: &[Span],
+    outcome: &Outcome,
     found: &mut TableHoldings,
     logged: &Logged,
     kept_since: i64,
@@ -255,9 +255,9 @@ fn add_unreadable(
             (2..row.as_ref().column_count()).map(|at| row.get(at)).collect::<rusqlite::Result<Vec<String>>>()?;
         Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, names))
     };
-    let from_index = if table.index.is_empty() { None } else { rows.from_index(table.index, read)? };
+    let from_index = if table.index.is_empty() { None } else { rows.index_rows(table.index, read)? };
     let Some(from_index) = from_index else {
-        for span in spans {
+        for span in &outcome.unreadable {
             let (first, last) = (unsigned(span.first), unsigned(span.last));
             let count = last - first + 1;
             found.unreadable.add_at_most(count);
@@ -268,8 +268,7 @@ fn add_unreadable(
     };
     let mut seen = HashSet::new();
     for (number, ts, names) in from_index {
-        let at = spans.partition_point(|span| span.last < number);
-        if !spans.get(at).is_some_and(|span| span.contains(number)) || !seen.insert(number) {
+        if outcome.numbers.contains(unsigned(number)) || !seen.insert(number) {
             continue;
         }
         found.unreadable.add(ts);

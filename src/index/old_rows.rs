@@ -4,7 +4,7 @@
 //! read: an index has the names too. Runs on the thread that rebuilds, by a connection that only reads.
 
 use super::request_columns::RowDetails;
-use super::salvage::{Fate, Source, Span, is_damage, is_no_value, read};
+use super::salvage::{Fate, Outcome, Source, is_damage, is_no_value, is_unknown, read};
 use super::session_table;
 use crate::event::{Code, Status};
 use crate::fold::fold::SchemaSighting;
@@ -44,17 +44,23 @@ impl<'c> OldRows<'c> {
         Ok(rows)
     }
 
-    /// Every request. Returns which numbers may have had others, as all of these do.
+    /// Every request. What comes of it is told as by [`read`], as by all of these.
     pub(super) fn each_request(
         &mut self,
         watch: &mut Watch<'_>,
         each: &mut dyn FnMut(i64, RequestRecord<'_>) -> Result<(), WorkError>,
-    ) -> Result<Vec<Span>, WorkError> {
+    ) -> Result<Outcome, WorkError> {
         let select = format!(
             "SELECT id, request_id, ts, call, session, latency_us, status, {} FROM request_rows",
             RequestRecord::DETAILS.join(", ")
         );
-        let source = Source { select: &select, key: "id", table: "request_rows", last_possible: self.last_possible };
+        let source = Source {
+            select: &select,
+            key: "id",
+            table: "request_rows",
+            index: Some("request_rows_by_ts"),
+            last_possible: self.last_possible,
+        };
         let Self { connection, path, calls, sessions, .. } = self;
         let (connection, path) = (*connection, *path);
         read(
@@ -104,7 +110,7 @@ impl<'c> OldRows<'c> {
         &self,
         watch: &mut Watch<'_>,
         each: &mut dyn FnMut(&str, SessionFacts) -> Result<(), WorkError>,
-    ) -> Result<Vec<Span>, WorkError> {
+    ) -> Result<Outcome, WorkError> {
         let select = format!("SELECT id, session_id, {} FROM session_state", session_table::FACTS);
         self.each_row("session_state", "id", &select, 0, watch, &mut |row| {
             let read = || Ok(Some((row.get::<_, String>(1)?, session_table::read_facts(row, 2)?)));
@@ -117,7 +123,7 @@ impl<'c> OldRows<'c> {
         &self,
         watch: &mut Watch<'_>,
         each: &mut dyn FnMut(VersionKey<'_>, &str) -> Result<(), WorkError>,
-    ) -> Result<Vec<Span>, WorkError> {
+    ) -> Result<Outcome, WorkError> {
         let select = "SELECT id, proxy, upstream_url, method, content_hash, payload FROM schema_versions";
         self.each_row("schema_versions", "id", select, 0, watch, &mut |row| {
             let text = |at| row.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
@@ -131,7 +137,7 @@ impl<'c> OldRows<'c> {
         &self,
         watch: &mut Watch<'_>,
         each: &mut dyn FnMut(i64, SchemaSighting<'_>) -> Result<(), WorkError>,
-    ) -> Result<Vec<Span>, WorkError> {
+    ) -> Result<Outcome, WorkError> {
         let select = "SELECT id, proxy, upstream_url, method, caller, ts, content_hash FROM schema_sightings";
         self.each_row("schema_sightings", "id", select, self.last_possible, watch, &mut |row| {
             let text = |at| row.get_ref(at)?.as_str().map(Cow::Borrowed).map_err(rusqlite::Error::from);
@@ -160,8 +166,15 @@ impl<'c> OldRows<'c> {
         last_possible: i64,
         watch: &mut Watch<'_>,
         each: &mut dyn FnMut(&Row<'_>) -> Result<Fate, WorkError>,
-    ) -> Result<Vec<Span>, WorkError> {
-        let source = Source { select, key, table, last_possible };
+    ) -> Result<Outcome, WorkError> {
+        let index = match table {
+            "calls" => Some("calls_by_name"),
+            "session_state" => Some("sqlite_autoindex_session_state_1"),
+            "schema_versions" => Some("sqlite_autoindex_schema_versions_1"),
+            "quarantine" => Some("sqlite_autoindex_quarantine_1"),
+            _ => None,
+        };
+        let source = Source { select, key, table, index, last_possible };
         read(self.connection, source, watch, each, &failed_at(self.path))
     }
 
@@ -184,7 +197,7 @@ impl<'c> OldRows<'c> {
 
     /// Reads an index that has all that is asked for, so that the table's pages are not needed; `None`: it can't be read
     /// either.
-    pub(super) fn from_index<T>(
+    pub(super) fn index_rows<T>(
         &self,
         sql: &str,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
@@ -202,7 +215,7 @@ impl<'c> OldRows<'c> {
     fn read_calls(&mut self) -> Result<(), WorkError> {
         let mut calls = HashMap::new();
         let select = "SELECT id, proxy, method, tool FROM calls";
-        let unreadable =
+        let outcome =
             self.each_row("calls", "id", select, 0, &mut |_| std::ops::ControlFlow::Continue(()), &mut |row| {
                 let read = || Ok(Some((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))));
                 self.hand_over(read(), |(id, call)| {
@@ -210,13 +223,13 @@ impl<'c> OldRows<'c> {
                     Ok(())
                 })
             })?;
-        if !unreadable.is_empty() {
+        if !outcome.is_sound {
             let sql = "SELECT id, proxy, method, tool IS NULL, ifnull(tool, '') FROM calls INDEXED BY calls_by_name";
             let read = |row: &Row<'_>| {
                 let tool: String = row.get(4)?;
                 Ok((row.get(0)?, (row.get(1)?, row.get(2)?, (!row.get::<_, bool>(3)?).then_some(tool))))
             };
-            for (id, call) in self.from_index(sql, read)?.unwrap_or_default() {
+            for (id, call) in self.index_rows(sql, read)?.unwrap_or_default() {
                 calls.entry(id).or_insert(call);
             }
         }
@@ -262,11 +275,6 @@ fn fate<T>(read: rusqlite::Result<Option<T>>, path: &Path) -> Result<Option<T>, 
         Err(error) if is_no_value(&error) => Ok(None),
         Err(error) => Err(failed_at(path)(error)),
     }
-}
-
-/// Whether a statement names an index that is not there.
-fn is_unknown(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown)
 }
 
 pub(super) fn failed_at(path: &Path) -> impl Fn(rusqlite::Error) -> WorkError {

@@ -1,18 +1,22 @@
 //! Reading a table that may be damaged: every row that SQLite gives, and which numbers may have had others.
 //!
-//! A table is read upwards to where SQLite stumbles, and downwards to where it does from the other end. What is between is
-//! halved, and each half read from both its ends, down to single numbers: so no sound page between two damaged ones is
-//! passed over. Runs on the thread that rebuilds, by a connection that only reads.
+//! A table that SQLite's own check finds sound is read in one go. Otherwise it is read upwards to where SQLite stumbles, and
+//! downwards to where it does from the other end. What is between is halved, and each half read from both its ends, down to
+//! single numbers. SQLite stumbles without a word over a page whose numbers are damaged: it takes one that is too high for
+//! the end. So what it says of the end is not believed either, and no sound page between two damaged ones is passed over.
+//!
+//! Runs on the thread that rebuilds, by a connection that only reads.
 
 use crate::ground::work::{Watch, WorkError, tell};
-use rusqlite::{Connection, ErrorCode, Row, Rows};
+use crate::segment::number_set::NumberSet;
+use rusqlite::{Connection, ErrorCode, Row};
 use std::collections::VecDeque;
 
 /// How often a table is tried at most where it can't be read: some seconds' worth.
-const TRIES_MAX: u32 = 1 << 18;
-/// How far beyond the last row that can be read others are looked for, where the table does not tell its last number: so
-/// many rows are on the pages below one damaged one.
-const BEYOND: i64 = 1 << 16;
+const TRIES_MAX: u32 = 1 << 17;
+/// How far beyond the last row that can be read others are looked for, where neither the table nor an index tells the last
+/// number: more than are on one page.
+const BEYOND: i64 = 1 << 10;
 /// How often who watches is told.
 const TELL_STEPS: u32 = 1024;
 
@@ -21,12 +25,6 @@ const TELL_STEPS: u32 = 1024;
 pub(crate) struct Span {
     pub(crate) first: i64,
     pub(crate) last: i64,
-}
-
-impl Span {
-    pub(crate) fn contains(self, number: i64) -> bool {
-        (self.first..=self.last).contains(&number)
-    }
 }
 
 /// What became of a row that SQLite gave.
@@ -38,6 +36,17 @@ pub(crate) enum Fate {
     Damaged,
 }
 
+/// What came of reading a table.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// SQLite's check finds nothing wrong with the table and its indexes: the rows are all that there are.
+    pub(super) is_sound: bool,
+    /// The numbers of the rows that say something.
+    pub(super) numbers: NumberSet,
+    /// Numbers that may have had rows: where these would be can't be read.
+    pub(super) unreadable: Vec<Span>,
+}
+
 /// A table, or a part of one, whose rows have ascending numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a> {
@@ -45,13 +54,14 @@ pub(super) struct Source<'a> {
     pub(super) select: &'a str,
     /// The number's column.
     pub(super) key: &'a str,
-    /// The table, for the last number.
+    /// The table, and an index of it that has every row.
     pub(super) table: &'a str,
-    /// The last number that a row may have, where the table itself does not tell; 0 if nobody knows.
+    pub(super) index: Option<&'a str>,
+    /// The last number that a row may have, where neither the index nor the table tells; 0 if nobody knows.
     pub(super) last_possible: i64,
 }
 
-/// Reads all rows that SQLite gives, each once, and hands them to `each`. Returns which numbers may have had others.
+/// Reads all rows that SQLite gives, each once, and hands them to `each`.
 ///
 /// # Errors
 /// What `each` returned; that no more is wanted; or SQLite refuses for another reason than damage.
@@ -61,9 +71,9 @@ pub(super) fn read(
     watch: &mut Watch<'_>,
     each: &mut dyn FnMut(&Row<'_>) -> Result<Fate, WorkError>,
     failed: &dyn Fn(rusqlite::Error) -> WorkError,
-) -> Result<Vec<Span>, WorkError> {
-    let Source { select, key, table, last_possible } = source;
-    let mut table_rows = TableRows {
+) -> Result<Outcome, WorkError> {
+    let Source { select, key, table, .. } = source;
+    let mut rows = TableRows {
         connection,
         up: format!("{select} WHERE {key} > ?1 AND {key} < ?2 ORDER BY {key}"),
         down: format!("{select} WHERE {key} > ?1 AND {key} < ?2 ORDER BY {key} DESC"),
@@ -71,44 +81,59 @@ pub(super) fn read(
         watch,
         failed,
         steps: 0,
-        last: i64::MAX,
-        unreadable: Vec::new(),
+        last: 1,
+        seen: NumberSet::default(),
+        outcome: Outcome::default(),
     };
-    let told = connection.query_row(&format!("SELECT max({key}) FROM {table}"), [], |row| row.get::<_, Option<i64>>(0));
-    let last = match told {
-        Ok(last) => Some(last.unwrap_or(0)),
-        Err(error) if is_damage(&error) => None,
-        Err(error) => return Err(failed(error)),
-    };
-    table_rows.last = last.unwrap_or(last_possible).max(1);
-    let mut after = 0;
-    let before = match last {
-        Some(last) => last.saturating_add(1),
-        None => {
-            after = table_rows.run(Direction::Up, 0, i64::MAX)?;
-            if after == i64::MAX {
-                return Ok(table_rows.unreadable);
-            }
-            if last_possible > 0 { last_possible.max(after).saturating_add(1) } else { after.saturating_add(BEYOND) }
+    let is_sound = rows.is_sound(table)?;
+    let told = rows.last_in(&format!("SELECT max({key}) FROM {table}"))?;
+    rows.last = told.unwrap_or(0).max(source.last_possible).max(1);
+    if is_sound {
+        let run = rows.run(Direction::Up, 0, i64::MAX)?;
+        if !run.broke {
+            rows.outcome.is_sound = true;
+            return Ok(rows.outcome);
         }
+    }
+    let indexed = match source.index {
+        Some(index) => {
+            rows.last_in(&format!("SELECT max({key}) FROM (SELECT {key} FROM {table} INDEXED BY {index} LIMIT -1)"))?
+        }
+        None => None,
     };
-    table_rows.read_between(after, before)?;
-    let mut spans = table_rows.unreadable;
-    spans.sort_unstable_by_key(|span| span.first);
-    spans.dedup_by(|next, span| {
+    let last = match indexed.or(told) {
+        Some(last) => last,
+        None if source.last_possible > 0 => source.last_possible,
+        None => rows.run(Direction::Up, 0, i64::MAX)?.reached.min(i64::MAX - BEYOND) + BEYOND,
+    };
+    rows.read_between(0, last.saturating_add(1))?;
+    let mut outcome = rows.outcome;
+    outcome.unreadable.sort_unstable_by_key(|span| span.first);
+    outcome.unreadable.dedup_by(|next, span| {
         let follows = span.last.saturating_add(1) >= next.first;
         if follows {
             span.last = span.last.max(next.last);
         }
         follows
     });
-    Ok(spans)
+    Ok(outcome)
 }
 
-/// Whether an error says that the file is not what was written to it.
+/// Whether an error says that the file is not what was written to it. A damaged length may ask for more memory than there is.
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
-    let codes = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase, ErrorCode::SystemIoFailure];
+    let codes = [
+        ErrorCode::DatabaseCorrupt,
+        ErrorCode::NotADatabase,
+        ErrorCode::SystemIoFailure,
+        ErrorCode::OutOfMemory,
+        ErrorCode::TooBig,
+    ];
     error.sqlite_error_code().is_some_and(|code| codes.contains(&code)) || is_no_value(error)
+}
+
+/// Whether a statement names an index that is not there.
+pub(super) fn is_unknown(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::Unknown)
 }
 
 /// Whether a value has a type that its column can't have.
@@ -129,6 +154,15 @@ enum Direction {
     Down,
 }
 
+/// How far a run went.
+#[derive(Clone, Copy)]
+struct Run {
+    /// The number of the last row; where the run began, if there was none.
+    reached: i64,
+    /// It ended because something could not be read.
+    broke: bool,
+}
+
 struct TableRows<'a, 'w> {
     connection: &'a Connection,
     up: String,
@@ -138,87 +172,96 @@ struct TableRows<'a, 'w> {
     failed: &'a dyn Fn(rusqlite::Error) -> WorkError,
     steps: u32,
     last: i64,
-    unreadable: Vec<Span>,
+    /// The numbers of the rows that were handed over: a damaged number may be another row's.
+    seen: NumberSet,
+    outcome: Outcome,
 }
 
 impl TableRows<'_, '_> {
+    /// Whether SQLite's check finds nothing wrong with the table and its indexes.
+    fn is_sound(&self, table: &str) -> Result<bool, WorkError> {
+        let sql = format!("PRAGMA quick_check({table})");
+        let complaint = self.connection.query_row(&sql, [], |row| row.get::<_, String>(0));
+        self.unless_damaged(complaint).map(|complaint| complaint.is_some_and(|complaint| complaint == "ok"))
+    }
+
+    /// The last number that a statement tells; `None` if it can't be read.
+    fn last_in(&self, sql: &str) -> Result<Option<i64>, WorkError> {
+        let last = self.connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
+        self.unless_damaged(last).map(|last| last.map(|last| last.unwrap_or(0)))
+    }
+
+    fn unless_damaged<T>(&self, read: rusqlite::Result<T>) -> Result<Option<T>, WorkError> {
+        match read {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if is_damage(&error) || is_unknown(&error) => Ok(None),
+            Err(error) => Err((self.failed)(error)),
+        }
+    }
+
     /// Reads the rows between two numbers, both excluded.
     fn read_between(&mut self, after: i64, before: i64) -> Result<(), WorkError> {
         // The larger parts first, so that where the tries end, all of the table was looked at alike.
-        let mut parts = VecDeque::from([(after, before)]);
+        let mut parts = VecDeque::from([(after, before, false)]);
         let mut tries = 0;
-        while let Some((after, before)) = parts.pop_front() {
+        while let Some((after, before, broke)) = parts.pop_front() {
             if before - after < 2 {
                 continue;
             }
             if tries >= TRIES_MAX {
-                self.unreadable.push(Span { first: after + 1, last: before - 1 });
+                if broke {
+                    self.outcome.unreadable.push(Span { first: after + 1, last: before - 1 });
+                }
                 continue;
             }
             tries += 1;
-            let after = self.run(Direction::Up, after, before)?;
-            if after >= before {
-                continue;
-            }
-            let before = self.run(Direction::Down, after, before)?;
-            if before <= after {
-                continue;
-            }
+            let up = self.run(Direction::Up, after, before)?;
+            let down = self.run(Direction::Down, up.reached, before)?;
+            let (after, before, broke) = (up.reached, down.reached, up.broke || down.broke);
             match before - after {
                 ..2 => {}
-                2 => self.unreadable.push(Span { first: after + 1, last: after + 1 }),
+                2 if broke => self.outcome.unreadable.push(Span { first: after + 1, last: after + 1 }),
+                2 => {}
                 _ => {
                     let middle = after + (before - after) / 2;
                     // The number in the middle is in the first part.
-                    parts.extend([(after, middle + 1), (middle, before)]);
+                    parts.extend([(after, middle + 1, broke), (middle, before, broke)]);
                 }
             }
         }
         Ok(())
     }
 
-    /// Reads in one direction; returns the number up to which that went, that one included: `before` or `after`, the end of
-    /// the part, if it went all the way.
-    fn run(&mut self, direction: Direction, after: i64, before: i64) -> Result<i64, WorkError> {
+    /// Reads in one direction, the rows between two numbers.
+    fn run(&mut self, direction: Direction, after: i64, before: i64) -> Result<Run, WorkError> {
         let (sql, start, end) = match direction {
             Direction::Up => (&self.up, after, before),
             Direction::Down => (&self.down, before, after),
         };
-        let mut statement = match self.connection.prepare_cached(sql) {
-            Ok(statement) => statement,
-            Err(error) if is_damage(&error) => return Ok(start),
-            Err(error) => return Err((self.failed)(error)),
-        };
-        let mut rows: Rows<'_> = match statement.query([after, before]) {
-            Ok(rows) => rows,
-            Err(error) if is_damage(&error) => return Ok(start),
-            Err(error) => return Err((self.failed)(error)),
-        };
-        let mut reached = start;
-        loop {
-            let row = match rows.next() {
-                Ok(None) => return Ok(end),
-                Ok(Some(row)) => row,
-                Err(error) if is_damage(&error) => return Ok(reached),
-                Err(error) => return Err((self.failed)(error)),
-            };
+        let mut run = Run { reached: start, broke: true };
+        let Some(mut statement) = self.unless_damaged(self.connection.prepare_cached(sql))? else { return Ok(run) };
+        let Some(mut rows) = self.unless_damaged(statement.query([after, before]))? else { return Ok(run) };
+        while let Some(next) = self.unless_damaged(rows.next())? {
+            let Some(row) = next else { return Ok(Run { broke: false, ..run }) };
             // On pages that refer to each other in a circle, numbers come again.
-            let Ok(number) = row.get::<_, i64>(0) else { return Ok(reached) };
-            let goes_on = match direction {
-                Direction::Up => number > reached && number < end,
-                Direction::Down => number < reached && number > end,
+            let goes_on = |number: &i64| match direction {
+                Direction::Up => *number > run.reached && *number < end,
+                Direction::Down => *number < run.reached && *number > end,
             };
-            if !goes_on {
-                return Ok(reached);
-            }
-            reached = number;
-            if (self.each)(row)? == Fate::Damaged {
-                self.unreadable.push(Span { first: number, last: number });
+            let Some(number) = row.get::<_, i64>(0).ok().filter(goes_on) else { break };
+            run.reached = number;
+            let key = u64::try_from(number).unwrap_or(0);
+            if self.seen.insert(key) {
+                match (self.each)(row)? {
+                    Fate::Read => drop(self.outcome.numbers.insert(key)),
+                    Fate::Damaged => self.outcome.unreadable.push(Span { first: number, last: number }),
+                }
             }
             self.steps += 1;
             if self.steps.is_multiple_of(TELL_STEPS) {
                 tell(self.watch, (number as f64 / self.last as f64).clamp(0.0, 1.0))?;
             }
         }
+        Ok(run)
     }
 }

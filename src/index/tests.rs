@@ -5,6 +5,7 @@ mod expiry_tests;
 mod migration_tests;
 mod newer_tests;
 mod replacement_tests;
+mod restore_tests;
 
 use crate::event::Notes;
 use crate::event::any::with_one_detail_each;

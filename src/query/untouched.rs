@@ -4,6 +4,7 @@
 //! would be done opens it here. Runs on the caller's thread.
 
 use super::database::Query;
+use crate::ground::database_version::{DatabaseVersion, KnownVersions};
 use crate::ground::error::{AtPath, IndexError, PathError};
 use crate::ground::file_identity::file_at;
 use rusqlite::config::DbConfig;
@@ -20,7 +21,8 @@ impl Query {
     /// `store.db-shm` is read, or made up in memory; if there is none, a copy is read that has no name any more.
     ///
     /// # Errors
-    /// As [`Query::open`], and [`IndexError::NotOurs`] for another program's database.
+    /// As [`Query::open`]; [`IndexError::NotOurs`] for another program's database; and whoever may not write to a database of
+    /// that version may not look at it so either.
     pub(crate) fn open_untouched(dir: &Path, in_use: bool) -> Result<Self, IndexError> {
         let path = dir.join("store.db");
         let file = file_at(&path);
@@ -50,6 +52,8 @@ impl Query {
         if number == 0 && connection.query_row(has_tables, [], |row| row.get(0)).map_err(at_path)? {
             return Err(IndexError::NotOurs { path });
         }
+        // Who looks is about to write: a newer version that lets readers in has more than would be kept.
+        DatabaseVersion { number, oldest_reader: None }.check_write(KnownVersions::THIS_BUILD, &path)?;
         Self::over(connection, path, file)
     }
 

@@ -193,13 +193,13 @@ impl Rebuild {
             return Err(RebuildError::WouldLose(Box::new(self.sources.plan)));
         }
         file_limit::as_an_error(|| match self.sources.plan.action {
-            Action::Rows => self.from_rows(watch).map(Rebuilt::Rows),
-            Action::Log => self.from_log(watch).map(Rebuilt::Log),
-            Action::Salvage => self.from_log(watch).map(Rebuilt::Salvage),
+            Action::Rows => self.derive(watch).map(Rebuilt::Rows),
+            Action::Log => self.replace(watch).map(Rebuilt::Log),
+            Action::Salvage => self.replace(watch).map(Rebuilt::Salvage),
         })
     }
 
-    fn from_rows(self, watch: &mut RebuildWatch<'_>) -> Result<RowsReport, RebuildError> {
+    fn derive(self, watch: &mut RebuildWatch<'_>) -> Result<RowsReport, RebuildError> {
         let Self { config, lock, sources, .. } = self;
         let waiting = sources.plan.log.waiting_records.rows;
         let owners = sources.owners.clone();
@@ -216,7 +216,7 @@ impl Rebuild {
         Ok(RowsReport { rebuilt, folded_records: waiting })
     }
 
-    fn from_log(self, watch: &mut RebuildWatch<'_>) -> Result<RefoldReport, RebuildError> {
+    fn replace(self, watch: &mut RebuildWatch<'_>) -> Result<RefoldReport, RebuildError> {
         let Self { config, lock: _lock, sources, .. } = self;
         let (limits, limits_from) = (sources.told.limits(), sources.limits_from);
         let RebuildPlan { action, database, log, losses, .. } = sources.plan.clone();

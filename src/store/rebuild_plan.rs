@@ -60,6 +60,7 @@ pub enum DatabaseState {
 #[non_exhaustive]
 pub struct DatabaseHoldings {
     /// The file.
+    #[serde(rename = "file")]
     pub path: PathBuf,
     /// Its state.
     pub state: DatabaseState,
