@@ -220,10 +220,15 @@ fn read_table(
             let select = format!("SELECT {}, {} FROM {}", table.key, time_and_number(table), table.name);
             let last_possible = if table.is_by_record { rows.last_possible() } else { 0 };
             rows.each_row(table.name, table.key, &select, last_possible, watch, &mut |row| {
-                let read = || Ok(Some((row.get(1)?, row.get::<_, Option<i64>>(2)?)));
-                rows.hand_over(read(), |(ts, number): (Option<i64>, _)| {
-                    let is_old = ts.is_some_and(|ts| ts < kept_since);
-                    found.add(ts, is_old || number.is_some_and(|number| has(logged, number)));
+                let read = || {
+                    let is_logged = match row.get::<_, Option<i64>>(2)? {
+                        Some(number) => has(logged, number),
+                        None => logged.segments.contains(&unsigned(row.get("segment")?)),
+                    };
+                    Ok(Some((row.get(1)?, is_logged)))
+                };
+                rows.hand_over(read(), |(ts, is_logged): (Option<i64>, bool)| {
+                    found.add(ts, is_logged || ts.is_some_and(|ts| ts < kept_since));
                     Ok(())
                 })
             })

@@ -14,6 +14,8 @@ use std::hash::{BuildHasher, Hash};
 pub(crate) struct Logged {
     /// The numbers of the records that this build can fold.
     pub(crate) numbers: NumberSet,
+    /// The segments that are there, readable or not: damage in them is found again.
+    pub(crate) segments: HashSet<u64>,
     /// The sessions that a record announces, that one closes, and that any record names.
     announced: HashSet<u64>,
     closed: HashSet<u64>,

@@ -11,7 +11,7 @@ use super::reader::{Damage, FrameAt, Item, SegmentReader};
 use super::segment_state::SegmentState;
 use super::survey::Survey;
 use crate::ground::error::{OpenError, SegmentError};
-use crate::ground::position::{Offset, SegmentId, WriterId};
+use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::ground::work::{Watch, WorkError, tell};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,8 @@ pub(crate) struct ReadableSegment {
     pub(crate) path: PathBuf,
     /// It lies in `quarantine/`.
     pub(crate) is_aside: bool,
+    /// The number of its first record.
+    pub(crate) base_sequence: Sequence,
     /// Where its last frame ends.
     pub(crate) end: Offset,
     /// Its mark says that it ends before frames that are intact.
@@ -71,6 +73,7 @@ impl ReadableSegment {
             id: state.header.segment_id,
             path,
             is_aside,
+            base_sequence: state.header.base_sequence,
             end: state.extent.end,
             disproved: state.disproved_end.is_some(),
         }

@@ -9,6 +9,7 @@ use super::log_owners::LogOwners;
 use super::reader::SegmentReader;
 use super::verdict::NUMBER_MAX;
 use crate::ground::error::SegmentError;
+use crate::ground::position::SegmentId;
 use std::path::{Path, PathBuf};
 
 /// The files, by ascending id. A survey keeps no file open: a log may have more segments than a process may have files.
@@ -49,6 +50,11 @@ impl Survey {
     /// As [`Survey::of`].
     pub(crate) fn of_any(wal_dir: &Path) -> Result<Self, SegmentError> {
         if wal_dir.is_dir() { Self::of(wal_dir) } else { Ok(Self { wal_dir: wal_dir.to_owned(), files: Vec::new() }) }
+    }
+
+    /// The segments' numbers, by their names.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = SegmentId> {
+        self.files.iter().map(|(file, _)| file.id)
     }
 
     /// Whose log it is by what its segments say.

@@ -79,9 +79,12 @@ impl Sources {
         // Whose log it is, before anything is moved.
         let owner = owners.owner(dir, old.writer_id)?;
         let owner = owner.or_else(|| quarantine::newest_owner(&config.quarantine_dir()));
+        let noted = quarantine::notes(&config.quarantine_dir()).into_iter().map(|note| note.segment);
+        let there: Vec<u64> = survey.ids().map(|id| id.0).chain(noted).collect();
         let segments = log_walk::readable(survey, &config.quarantine_dir(), owner)?;
         let folded = old.checkpoint.map_or(Sequence(0), |checkpoint| checkpoint.sequence);
-        let contents = read_log(&segments, folded, watch)?;
+        let mut contents = read_log(&segments, folded, watch)?;
+        contents.logged.segments.extend(there.into_iter().chain(segments.iter().map(|segment| segment.id.0)));
         let mut told = config.clone();
         let limits_from = old.complete(&mut told);
         let kept_since = kept_since(config, &told, &old, contents.events.to_ts);
@@ -158,15 +161,19 @@ fn last_record(contents: &LogContents) -> Sequence {
 
 fn log_holdings(segments: &[ReadableSegment], contents: &LogContents) -> LogHoldings {
     let aside = segments.iter().filter(|segment| segment.is_aside).count() as u64;
-    let holes = contents.numbers.holes().into_iter();
+    // What is damaged at the beginning of the log was not deleted.
+    let begins = segments.iter().map(|segment| segment.base_sequence.0).min();
+    let (begins, first) = (begins.unwrap_or(1), contents.numbers.first());
+    let damaged = first.filter(|first| *first > begins).map(|first| (begins, first - 1));
+    let holes = damaged.into_iter().chain(contents.numbers.holes());
     LogHoldings {
         segments: segments.len() as u64 - aside,
         quarantined_segments: aside,
         records: contents.events,
         waiting_records: contents.waiting,
-        first_record: contents.numbers.first(),
+        first_record: first,
         last_record: contents.numbers.last(),
-        records_before_log: contents.numbers.first().map_or(0, |first| first - 1),
+        records_before_log: if first.is_some() { begins - 1 } else { 0 },
         holes: holes.map(|(first_record, last_record)| Hole { first_record, last_record }).collect(),
         damaged_places: contents.damaged_places,
     }

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &RebuildArgs, view: &View, out: &mut dyn Write) -> Resul
             return Ok(EXIT_ERROR);
         }
         if !args.json {
-            writeln!(out, "{}; nothing was changed (--dry-run)", rebuild_plan::intention(&plan))?;
+            writeln!(out, "{}\nnothing was changed (--dry-run)", rebuild_plan::intention(&plan))?;
         }
         return Ok(EXIT_OK);
     };

@@ -9,6 +9,8 @@ use mcplog_terminal::units::{count, counted};
 use mcplog_terminal::view::View;
 use std::io::Write;
 
+/// How wide a line is where nobody says.
+const COLUMNS: usize = 80;
 /// Columns before what is said of a source.
 const INDENT: usize = 12;
 /// So many holes are named one by one.
@@ -16,10 +18,13 @@ const HOLES_NAMED_MAX: usize = 3;
 
 /// Shows what was found.
 pub(super) fn show_plan(plan: &RebuildPlan, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
-    let sources = [("database", database(&plan.database, view)), ("log", log(&plan.log, view))];
+    let sources = [
+        ("database", database(&plan.database, view)),
+        ("log", log(&plan.log, plan.database.last_folded_record.is_some(), view)),
+    ];
     for (name, sentences) in sources {
         let mut name = name;
-        let width = view.width.unwrap_or(usize::MAX).saturating_sub(INDENT).max(20);
+        let width = view.width.unwrap_or(COLUMNS).saturating_sub(INDENT).max(20);
         for row in sentences.iter().flat_map(|sentence| wrap(&escape(sentence), width)) {
             writeln!(out, "  {name:<width$}{row}", width = INDENT - 2)?;
             name = "";
@@ -64,7 +69,11 @@ fn database(database: &DatabaseHoldings, view: &View) -> Vec<String> {
         _ => "damaged".to_owned(),
     };
     let mut sentences = vec![match &database.reason {
-        Some(reason) => format!("{state}: {}", reason.lines().next().unwrap_or_default()),
+        Some(reason) => {
+            let reason = reason.lines().next().unwrap_or_default();
+            let path = format!("{}: ", database.path.display());
+            format!("{state}: {}", reason.strip_prefix(&path).unwrap_or(reason))
+        }
         None => state,
     }];
     if database.tables.is_empty() {
@@ -81,7 +90,7 @@ fn database(database: &DatabaseHoldings, view: &View) -> Vec<String> {
     sentences
 }
 
-fn log(log: &LogHoldings, view: &View) -> Vec<String> {
+fn log(log: &LogHoldings, is_folded_known: bool, view: &View) -> Vec<String> {
     let segments = counted(log.segments, "segment");
     let aside = match log.quarantined_segments {
         0 => String::new(),
@@ -89,7 +98,7 @@ fn log(log: &LogHoldings, view: &View) -> Vec<String> {
     };
     let records = format!("{}{}", counted(log.records.rows, "record"), span(log.records, view));
     let mut sentences = vec![format!("{segments}{aside}, {records}")];
-    if log.waiting_records.rows > 0 {
+    if log.waiting_records.rows > 0 && is_folded_known {
         sentences.push(format!("{} of them not folded yet", count(log.waiting_records.rows)));
     }
     if log.records_before_log > 0 {
@@ -97,9 +106,9 @@ fn log(log: &LogHoldings, view: &View) -> Vec<String> {
         sentences.push(format!("{older} had been folded and deleted from the log before"));
     }
     if !log.holes.is_empty() {
-        let named: Vec<_> = log.holes.iter().take(HOLES_NAMED_MAX);
+        let named = log.holes.iter().take(HOLES_NAMED_MAX);
         let named: Vec<_> =
-            named.iter().map(|hole| format!("{} to {}", count(hole.first_record), count(hole.last_record))).collect();
+            named.map(|hole| format!("{} to {}", count(hole.first_record), count(hole.last_record))).collect();
         let more = if log.holes.len() > HOLES_NAMED_MAX { ", and others" } else { "" };
         let missing = counted(log.records_in_holes(), "record");
         sentences.push(format!("{missing} missing in between: numbers {}{more}", named.join(", ")));
