@@ -6,6 +6,7 @@ mod migration_tests;
 mod newer_tests;
 mod replacement_tests;
 mod restore_tests;
+mod sqlite_wal_tests;
 
 use crate::event::Notes;
 use crate::event::any::with_one_detail_each;

@@ -68,6 +68,7 @@ const REBUILD_FOUND: [(&str, &str); 7] = [
     ("mcplog rebuild: losses", "table rows at_most from_ts to_ts unreadable"),
     ("mcplog rebuild: holes", "first_record last_record"),
 ];
+const BACKUP: &str = "dir began_at requests sessions folded_records database_bytes quarantine_files";
 const INGEST: &str = "lines input_bytes blank_lines bad_lines recorded_events folded_records unfolded_records \
                       record_ms fold_ms recorded_events_per_s folded_records_per_s interrupted";
 
@@ -160,6 +161,11 @@ fn what_other_commands_print_is_what_the_page_lists() {
     check(&page, "mcplog rebuild: from the log", REBUILD_FROM_LOG, &rebuilt);
     check_found(&page, &rebuilt["found"]);
 
+    let copy = fixture.root.path().join("copy");
+    let copied: common::Run =
+        fixture.command([OsStr::new("backup"), OsStr::new("--json"), copy.as_os_str()]).output().unwrap().into();
+    check(&page, "mcplog backup", BACKUP, &copied.json()[0]);
+
     // A second segment makes the first a folded one.
     let ingested: common::Run = fixture.command(line).output().unwrap().into();
     check(&page, "mcplog ingest", INGEST, &ingested.json()[0]);
@@ -213,6 +219,7 @@ fn every_object_of_the_page_is_one_that_is_printed() {
         "mcplog check: findings",
         "mcplog rebuild: from rows",
         "mcplog rebuild: from the log",
+        "mcplog backup",
     ];
     for heading in JsonPage::read().headings().filter(|heading| heading.starts_with("mcplog ")) {
         let is_held = held.contains(&heading)
