@@ -249,6 +249,7 @@ impl Command {
             Self::Unused(args) => Some(&args.store),
             Self::Schema(args) => Some(&args.store),
             Self::Check(args) => Some(&args.store),
+            Self::Backup(args) => Some(&args.store),
             Self::Rebuild(args) => Some(&args.store),
             Self::Ingest(args) => Some(&args.store),
         }

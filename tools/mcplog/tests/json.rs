@@ -92,17 +92,17 @@ fn check_found(page: &JsonPage, found: &Value) {
     let [whole, database, tables, rows, log, losses, holes] = REBUILD_FOUND;
     check(page, whole.0, whole.1, found);
     check(page, database.0, database.1, &found["database"]);
-    for table in found["database"]["tables"].as_array().unwrap() {
+    for table in found["database"]["tables"].as_array().expect("a list") {
         check(page, tables.0, tables.1, table);
         check(page, rows.0, rows.1, &table["unreadable"]);
         check(page, rows.0, rows.1, &table["only_here"]);
     }
     check(page, log.0, log.1, &found["log"]);
     check(page, rows.0, rows.1, &found["log"]["records"]);
-    for loss in found["losses"].as_array().unwrap() {
+    for loss in found["losses"].as_array().expect("a list") {
         check(page, losses.0, losses.1, loss);
     }
-    for hole in found["log"]["holes"].as_array().unwrap() {
+    for hole in found["log"]["holes"].as_array().expect("a list") {
         check(page, holes.0, holes.1, hole);
     }
 }
