@@ -59,12 +59,12 @@ pub(crate) fn run(args: &RebuildArgs, view: &View, out: &mut dyn Write) -> Resul
         show_plan(&plan, view, out)?;
     }
     if is_refused {
-        complain(&rebuild_plan::refusal(&plan, args.from_log, view));
+        complain(rebuild_plan::refusal(&plan, args.from_log, view));
         return Ok(EXIT_ERROR);
     }
     let Some(rebuild) = rebuild else {
         if plan.in_use {
-            complain(&"the store is in use; stop what records into it, and rebuild then");
+            complain("the store is in use; stop what records into it, and rebuild then");
             return Ok(EXIT_ERROR);
         }
         if !args.json {
