@@ -13,6 +13,10 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long to wait for another process that recovers the WAL.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Query {
     /// Opens `store.db` of the store in `dir` and leaves every file as it is. `in_use` says whether somebody writes to it.
@@ -47,14 +51,16 @@ impl Query {
         let at_path = |source| IndexError::Sqlite { path: path.clone(), source };
         // Otherwise whoever closes a database last copies its WAL.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(at_path)?;
+        connection.busy_timeout(PATIENCE).map_err(at_path)?;
         let number: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(at_path)?;
         let has_tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)";
         if number == 0 && connection.query_row(has_tables, [], |row| row.get(0)).map_err(at_path)? {
             return Err(IndexError::NotOurs { path });
         }
         // Who looks is about to write: a newer version that lets readers in has more than would be kept.
-        DatabaseVersion { number, oldest_reader: None }.check_write(KnownVersions::THIS_BUILD, &path)?;
-        Self::over(connection, path, file)
+        let version = DatabaseVersion { number, oldest_reader: None };
+        version.check_write(KnownVersions::THIS_BUILD, &path)?;
+        Self::over(connection, version, path, file)
     }
 
     /// What the database says in the order in which it is asked; each question by itself, because one page may be damaged

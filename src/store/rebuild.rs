@@ -18,7 +18,7 @@ use super::rebuild_sources::Sources;
 use super::store::Store;
 use super::writer_lock;
 use crate::ground::config::Config;
-use crate::ground::error::{IndexError, OpenError, SegmentError, WaitError};
+use crate::ground::error::{AtPath, IndexError, OpenError, SegmentError, WaitError};
 use crate::ground::health::Part;
 use crate::ground::limits::Limits;
 use crate::ground::work::WorkError;
@@ -257,8 +257,10 @@ pub fn rebuild(
 /// An error where there is neither log nor database, before anything is created.
 fn expect_store(dir: &Path) -> Result<(), RebuildError> {
     let (database, wal_dir) = (dir.join(DATABASE_NAME), dir.join("wal"));
-    let has_log = wal_dir.is_dir() && !list(&wal_dir).map_err(SegmentError::from).map_err(OpenError::from)?.is_empty();
-    if has_log || database.exists() { Ok(()) } else { Err(IndexError::Missing { path: database, has_log }.into()) }
+    // What nobody may look at is not absent.
+    let looked = |path: &Path| path.try_exists().at("look at", path).map_err(OpenError::from);
+    let has_log = looked(&wal_dir)? && !list(&wal_dir).map_err(SegmentError::from).map_err(OpenError::from)?.is_empty();
+    if has_log || looked(&database)? { Ok(()) } else { Err(IndexError::Missing { path: database, has_log }.into()) }
 }
 
 /// Has records that wait in the log folded as whoever opens the store does, and keeps the log.
