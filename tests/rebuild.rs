@@ -268,7 +268,7 @@ fn check(case: Case, spoil: impl FnOnce(&Fixture)) -> Readable {
     let report = mcplog::check(fixture.dir(), false, |_| {}).unwrap();
     let about_database = report.findings.iter().filter(|finding| finding.path.ends_with("store.db"));
     assert_eq!(about_database.count(), 0, "{:?}", report.findings);
-    assert_eq!(report.unfolded_records, 0);
+    assert_eq!(report.unfolded_records, Some(0));
     assert!(!fixture.dir().join("rebuild").exists());
     let after = Readable::of(fixture.dir());
     // What is folded again or recorded anew takes no number and no row away.
