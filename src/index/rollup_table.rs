@@ -80,7 +80,10 @@ impl RollupChanges {
 }
 
 /// Makes all cells from the rows. Now and then, `progress` gets the number of rows that are done.
-pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) -> rusqlite::Result<()> {
+pub(super) fn rebuild(
+    connection: &Connection,
+    progress: &mut dyn FnMut(usize) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM rollups", [])?;
     let mut statement = connection.prepare(
         "SELECT call, id, ts, latency_us, outcome, bytes_in, bytes_out
@@ -99,7 +102,7 @@ pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) 
         if change_rows >= REBUILD_ROWS && !(1..DENSE_CALLS).contains(&minute_rows) {
             std::mem::take(&mut changes).write(connection, i64::MIN)?;
             done += std::mem::take(&mut change_rows);
-            progress(done);
+            progress(done)?;
         }
         changes.add(call, sample);
         (change_rows, minute_rows) = (change_rows + 1, minute_rows + 1);

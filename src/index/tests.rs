@@ -4,6 +4,8 @@
 mod expiry_tests;
 mod migration_tests;
 mod newer_tests;
+mod replacement_tests;
+mod restore_tests;
 mod sqlite_wal_tests;
 
 use crate::event::Notes;
@@ -531,7 +533,7 @@ proptest! {
             }
             let kept = fixture.derived();
             prop_assert_eq!(&kept[1], &fixture.plain_rollups());
-            fixture.index().rebuild(&mut |_| ()).unwrap();
+            fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
             prop_assert_eq!(kept, fixture.derived());
         }
     }
@@ -622,7 +624,7 @@ proptest! {
                 prop_assert_eq!(&rows[0][0], &Value::Integer(1), "{}", table);
             }
             let kept = fixture.derived();
-            fixture.index().rebuild(&mut |_| ()).unwrap();
+            fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
             prop_assert_eq!(kept, fixture.derived());
         }
     }
@@ -661,7 +663,7 @@ proptest! {
         let dense = fixture.rows("SELECT count(*) FROM rollups WHERE level = 0");
         prop_assert!(dense[0] != [Value::Integer(0)], "no minute is dense");
         prop_assert_eq!(&kept[1], &fixture.plain_rollups());
-        fixture.index().rebuild(&mut |_| ()).unwrap();
+        fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
         prop_assert_eq!(kept, fixture.derived());
     }
 }
@@ -689,7 +691,7 @@ fn roll_ups_and_digests_that_were_wrecked_are_made_anew() {
         fixture.index().connection.execute_batch(wreck).unwrap();
     }
     assert_ne!(fixture.tables(), tables);
-    let report = fixture.index().rebuild(&mut |_| ()).unwrap();
+    let report = fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     assert_eq!(report, RebuildReport { requests: 2000, sessions: 7, calls: 1 });
     assert_eq!((fixture.tables(), fixture.derived()), (tables, derived));
 }

@@ -50,6 +50,7 @@ mod tests;
 pub(crate) mod tool_stats;
 pub(crate) mod totals;
 mod tuning;
+mod untouched;
 pub(crate) mod unused;
 mod walk;
 

@@ -9,7 +9,7 @@ use super::log_owners::LogOwners;
 use super::reader::SegmentReader;
 use super::verdict::NUMBER_MAX;
 use crate::ground::error::SegmentError;
-use crate::ground::position::Sequence;
+use crate::ground::position::{SegmentId, Sequence};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +64,19 @@ impl Survey {
         }
         files.reverse();
         Ok(Self { wal_dir: wal_dir.to_owned(), files })
+    }
+
+    /// The same where there may be no log at all.
+    ///
+    /// # Errors
+    /// As [`Survey::of`].
+    pub(crate) fn of_any(wal_dir: &Path) -> Result<Self, SegmentError> {
+        if wal_dir.is_dir() { Self::of(wal_dir) } else { Ok(Self { wal_dir: wal_dir.to_owned(), files: Vec::new() }) }
+    }
+
+    /// The segments' numbers, by their names.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = SegmentId> {
+        self.files.iter().map(|(file, _)| file.id)
     }
 
     /// Whose log it is by what its segments say.

@@ -17,12 +17,16 @@ mod compactor_thread;
 pub mod completeness;
 mod file_limit;
 pub(crate) mod finding;
+mod leftovers;
 pub(crate) mod lock;
+mod new_database;
 mod old_database;
 mod opening;
 pub mod plan;
 mod preparer_thread;
 pub mod rebuild;
+mod rebuild_plan;
+mod rebuild_sources;
 mod repair_report;
 mod shared;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]

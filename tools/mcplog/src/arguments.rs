@@ -188,9 +188,15 @@ pub(crate) struct CheckArgs {
 pub(crate) struct RebuildArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,
-    /// Make the whole database anew from the log
+    /// Make the whole database anew from the log alone
     #[arg(long)]
     pub(crate) from_log: bool,
+    /// Go on although rows are lost
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
+    /// Say what there is and what would be done, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     /// One JSON object in place of a sentence

@@ -206,27 +206,40 @@ JSON fields: dir, began_at, requests, sessions, folded_records, database_bytes,
 quarantine_files.")]
     Backup(BackupArgs),
 
-    /// Make the database anew: from its rows what it derives from them, or all of it from the log
+    /// Make the database anew: from its rows, from the log, or from what can be read of both
     #[command(after_help = "\
 Examples:
+  mcplog rebuild --dry-run         what there is, and what would be done
   mcplog rebuild
-  mcplog rebuild --from-log        from the kept segments, in any case
+  mcplog rebuild --from-log        from the kept segments alone, in any case
   mcplog rebuild --keep 30d        where the old limits can't be read
   mcplog rebuild --json
 
-Where the database is sound, roll-ups and the sums of sessions are computed from
-its rows; whoever reads meanwhile sees the old state or the new one. Where it is
-damaged or gone, a new one is made from the log, and the old one moves into
-quarantine/. What the log no longer holds (segments are deleted once they are
-folded, unless they are kept) is then only there: `sqlite3 quarantine/store.db.1
-.recover` may get more out of it. Refused while a proxy records.
+It says first what the database and the log hold. Where the database is sound,
+roll-ups and the sums of sessions are computed from its rows, and records that
+wait in the log are folded. Where it is damaged, a new one is made from the log
+and what can be read of the old one, each row once; where it is gone, from the
+log. Nothing is done where rows would be lost, unless --accept-loss says so.
+
+A new database takes the place of the old one at the end, in one step: readers
+see the old rows or the new ones, and whatever ends the command before leaves
+all as it was. Of a damaged one, or one with more in it, quarantine/ has a copy;
+`sqlite3 quarantine/store.db.1 .recover` may get more out of it. It takes the
+room of the new database twice, and of such a copy. Refused while a proxy
+records.
 
 The new database keeps what the old one was told to keep, and what had expired
 there does not come back from the log, unless --keep or --max-size is told anew.
 
-JSON fields: from (rows, log). From rows: requests, sessions, rollups. From the
-log: requests, sessions, segments, records_before_log, expired_requests,
-kept_since, limits, limits_from (told, old_database, unknown), moved_to.")]
+Exit codes: 0 done, 1 not done (rows would be lost, the store is in use, an
+error), 130 interrupted.
+
+JSON fields: from (rows, log, salvage), found. From rows: requests, sessions,
+rollups, folded_records. Otherwise: requests, sessions, salvaged_requests,
+segments, records_before_log, expired_requests, kept_since, limits, limits_from
+(told, old_database, unknown), losses, moved_to. `found`, and the object of
+--dry-run and of a refusal: action (rows, log, salvage), database, log, losses,
+in_use.")]
     Rebuild(RebuildArgs),
 
     /// Record events from JSON lines, over the same path that the proxy uses

@@ -66,7 +66,7 @@ impl CliError {
 /// What to do about a damaged database.
 fn next_step(error: &IndexError) -> &'static str {
     if error.is_corrupt() {
-        "; `mcplog check` says what is damaged, `mcplog rebuild` makes the database anew from the log that is kept"
+        "; `mcplog check` says what is damaged, `mcplog rebuild` makes the database anew from what can be read of it and the log"
     } else {
         ""
     }

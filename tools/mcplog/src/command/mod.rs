@@ -13,6 +13,7 @@ mod limits;
 pub(crate) mod logs;
 mod notes;
 pub(crate) mod rebuild;
+mod rebuild_plan;
 mod request_table;
 mod row_stream;
 pub(crate) mod schema;
