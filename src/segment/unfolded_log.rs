@@ -9,7 +9,8 @@ use super::found_file::FoundFile;
 use super::number_range::{NumberRange, reading_order};
 use super::quarantine::{self, QuarantinedSegment};
 use super::reader::{Item, SegmentReader};
-use super::reading_plan::{Link, ReadingPlan};
+use super::reading_plan::Link;
+use super::recovery_plan::RecoveryPlan;
 use super::segment_state::SegmentState;
 use super::survey::Survey;
 use super::verdict::{Header, Numbers};
@@ -71,21 +72,13 @@ impl UnfoldedLog {
         folded: Sequence,
         in_use: bool,
     ) -> Result<Self, OpenError> {
-        let mut files = Vec::new();
-        for (file, header) in survey.files {
-            match FoundFile::new(file, header, owner) {
-                // Retired since it was looked at.
-                Err(OpenError::Segment(error)) if is_gone(&error) => {}
-                found => files.push(found?),
-            }
-        }
+        let RecoveryPlan { files, reading } = RecoveryPlan::of(survey, owner, folded)?;
         let links: Vec<_> = files.iter().map(FoundFile::link).collect();
         let (order, behind_gap) = if in_use {
             (reading_order(&links.iter().map(Link::numbers).collect::<Vec<_>>()), Vec::new())
         } else {
-            let plan = ReadingPlan::of(&links, folded);
-            let behind_gap = (0..files.len()).filter(|place| plan.numbers[*place] == Numbers::BehindGap).collect();
-            (plan.order, behind_gap)
+            let is_behind = |place: &usize| reading.numbers[*place] == Numbers::BehindGap;
+            (reading.order, (0..files.len()).filter(is_behind).collect())
         };
         let set_aside = behind_gap.into_iter().map(|place: usize| SetAside {
             path: files[place].file.path.clone(),
