@@ -19,12 +19,14 @@ pub(crate) mod aside;
 mod cells;
 pub(crate) mod clock_steps;
 mod conditions;
+mod connecting;
 pub(crate) mod database;
 pub(crate) mod filter;
 pub(crate) mod integrity;
 mod interval;
 #[cfg(test)]
 mod interval_tests;
+pub(crate) mod known_missing;
 mod matching;
 mod outcome_set;
 mod page_size;
@@ -40,6 +42,7 @@ pub(crate) mod schema;
 mod search;
 pub(crate) mod session;
 mod slowest;
+mod sqlite_uri;
 #[cfg(test)]
 mod test_store;
 #[cfg(test)]

@@ -131,6 +131,19 @@ impl ShowArgs {
     }
 }
 
+/// Whether the answer waits for what is not folded yet.
+#[derive(Debug, Args)]
+pub(crate) struct FoldArgs {
+    /// Have records that wait in the log folded first, as after a kill
+    ///
+    /// It opens the store as a process does that records, for as long as folding takes: what a crash left is mended, and
+    /// what is older or more than the store keeps goes. A proxy that starts meanwhile serves, and records once this is
+    /// done. Where a process has the store open, that one folds, and this waits for it. Where nothing can be folded, it
+    /// says why, and answers all the same.
+    #[arg(long)]
+    pub(crate) fold: bool,
+}
+
 /// Of the commands that show requests: one by one, the slowest, or what they add up to.
 #[derive(Debug, Args)]
 pub(crate) struct RequestsArgs {
@@ -140,6 +153,8 @@ pub(crate) struct RequestsArgs {
     pub(crate) requests: RequestArgs,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    #[command(flatten)]
+    pub(crate) fold: FoldArgs,
 }
 
 #[derive(Debug, Args)]
@@ -218,6 +233,8 @@ pub(crate) struct SessionsArgs {
     pub(crate) clients: bool,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    #[command(flatten)]
+    pub(crate) fold: FoldArgs,
 }
 
 impl SessionsArgs {
@@ -245,6 +262,8 @@ pub(crate) struct UnusedArgs {
     pub(crate) proxy: Option<String>,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    #[command(flatten)]
+    pub(crate) fold: FoldArgs,
 }
 
 #[derive(Debug, Args)]
@@ -264,6 +283,8 @@ pub(crate) struct SchemaArgs {
     proxy: Option<String>,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    #[command(flatten)]
+    pub(crate) fold: FoldArgs,
 }
 
 impl SchemaArgs {

@@ -13,13 +13,15 @@ use mcplog_terminal::colour::Colour;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    wrong usage, no store, or an I/O error
+  1    wrong usage, no store, or something can't be read or written
   2    ingest: done, but some lines were no events; check: attention
   3    check: damaged
-  130  ingest, backup: interrupted
+  130  interrupted: ingest, backup, or records being folded first (--fold)
 
-docs/json.md explains every field that --json prints; `wal-inspect json` shows
-it.";
+An answer that lacks something ends with what it lacks: records that wait in the
+log, events that are known to be lost, what has expired. In JSON the last line
+always says so, {\"answer\":{..}}; for jq, select(has(\"answer\") | not) leaves it
+out. docs/json.md explains every field; `wal-inspect json` shows it.";
 
 /// Records MCP traffic, and shows what it recorded.
 #[derive(Debug, Parser)]
@@ -76,7 +78,7 @@ Examples:
   mcplog slow                            the slowest 50 requests on record
   mcplog slow --since 1d --limit 10      the slowest ten of the last day
   mcplog slow --tool search --status ok
-  mcplog slow --json | jq -r '[.latency_us, .tool, .request_id] | @tsv'
+  mcplog slow --json | jq -r 'select(.id) | [.latency_us, .request_id] | @tsv'
 
 Of equally slow requests, the newest comes first. A subscription lasts as long
 as its client likes, and is never slow.
@@ -90,7 +92,7 @@ Examples:
   mcplog stats                     everything on record
   mcplog stats --since 1h          the last hour
   mcplog stats --tool search --session 0197a1c0
-  mcplog stats --json | jq -r '[.tool, .p99_us] | @tsv'
+  mcplog stats --json | jq -r 'select(.calls) | [.tool, .p99_us] | @tsv'
 
 ERRORS counts failures: JSON-RPC errors, broken exchanges, timeouts among them.
 ISERROR counts results in which the tool itself reported a failure. The last
@@ -111,7 +113,7 @@ Examples:
   mcplog sessions                  the newest 50 sessions
   mcplog sessions --since 7d --errors
   mcplog sessions --clients        one line per client instead
-  mcplog sessions --json | jq -r .session_id
+  mcplog sessions --json | jq -r '.session_id // empty'
 
 A session that was not closed counts as idle once it has been silent for as long
 as the proxy that recorded it was told (session_idle). A session marked ~ was
@@ -130,7 +132,7 @@ total_errors, total_tool_errors, first_seen_at, last_seen_at.")]
 Examples:
   mcplog unused                    never called, as far as is on record
   mcplog unused --since 30d        not called for thirty days
-  mcplog unused --json | jq -r 'select(.last_called_at == null) | .tool'
+  mcplog unused --json | jq -r 'select(.last_called_at == null).tool // empty'
 
 What servers offer is what their current tools/list says. LAST CALLED is about
 all that is on record, also outside of the times that were asked about.
@@ -145,7 +147,7 @@ Examples:
   mcplog schema                    what is offered at present, and to whom
   mcplog schema --changes          what changed, and when
   mcplog schema --method tools/list --json \\
-    | jq -r '.payload | fromjson | .tools[].name'
+    | jq -r '.payload // empty | fromjson | .tools[].name'
 
 A server that offers different things to different callers has a line for each
 variant. A caller is auth- and a digest where there is a credential, else the
@@ -169,22 +171,23 @@ Examples:
 It only reads, also while a proxy records. `wal-inspect verify` and `wal-inspect
 dump` show more of a damaged log, `mcplog rebuild` mends a database.
 
-Exit codes: 0 sound, 2 attention (what a crash leaves, and the next opening
-mends), 3 damaged, 1 no store.
+Exit codes: 0 sound, 2 attention (nothing durable is lost: the next opening sees
+to it, or somebody should), 3 damaged, 1 no store, or something can't be read.
 
-JSON fields: in_use, segments, log_bytes, records, unfolded_records, requests,
-sessions, database_bytes, dropped_events, quarantined_records, newer_records,
-limits (keep_rows_age_ms, database_bytes_max, keep_segments_bytes,
-keep_segments_age_ms, session_idle_ms), clock_steps, clock_ahead_ms,
-quarantine_files, findings (verdict, file, offset, reason), verdict (sound,
-attention, damaged). With --plan: limits, segments (segment, file, bytes, fate),
-expiry (age, size, under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
+JSON fields: in_use, segments, log_bytes, records, unfolded_records,
+lost_records, requests, sessions, database_bytes, dropped_events,
+quarantined_records, newer_records, limits (keep_rows_age_ms,
+database_bytes_max, keep_segments_bytes, keep_segments_age_ms, session_idle_ms),
+clock_steps, clock_ahead_ms, quarantine_files, findings (kind, verdict, file,
+offset, reason, next_step), verdict (sound, attention, unreadable, damaged).
+With --plan: limits, segments (segment, file, bytes, fate), expiry (age, size,
+under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
     Check(CheckArgs),
 
     /// Copy a store, also while a proxy records into it
     #[command(after_help = "\
 Examples:
-  mcplog backup ./monday           a copy of ./mcplog-data
+  mcplog backup ./monday           a copy of the store
   mcplog backup -d ./other-data /mnt/backups/other
   mcplog backup ./monday && mcplog logs -d ./monday
 
@@ -309,6 +312,24 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         check(command);
+    }
+
+    #[test]
+    fn in_a_narrow_terminal_no_help_is_wider_and_no_word_of_it_is_lost() {
+        fn texts(command: &clap::Command) -> Vec<String> {
+            let own = [command.get_after_help(), command.get_after_long_help()].into_iter().flatten();
+            own.map(ToString::to_string).chain(command.get_subcommands().flat_map(texts)).collect()
+        }
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let whole = texts(&Cli::command());
+        for columns in [40, 60, 79] {
+            let fitted = texts(&mcplog_terminal::help::fitted(Cli::command(), Some(columns)));
+            assert_eq!(fitted.len(), whole.len());
+            for (fitted, whole) in fitted.iter().zip(&whole) {
+                assert_eq!(words(fitted), words(whole), "{columns}");
+                assert!(fitted.lines().all(|line| line.chars().count() <= columns), "{columns}: {fitted}");
+            }
+        }
     }
 
     /// Every option of every command, the options of all commands among them.

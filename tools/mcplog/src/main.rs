@@ -9,16 +9,16 @@ mod dir_args;
 mod error;
 mod proxy;
 
-use clap::Parser;
 use cli::{Cli, Command};
 use error::{CliError, EXIT_ERROR, EXIT_OK};
+use mcplog_terminal::help;
 use mcplog_terminal::output::{Leavable, Unheeded};
 use mcplog_terminal::view::View;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match help::try_parse::<Cli>() {
         Ok(cli) => cli,
         Err(error) => {
             // Help into a closed pipe (`| head`) is nobody's loss. Clap would exit with 2 for wrong usage, which means
@@ -59,7 +59,7 @@ fn run(command: Command) -> Result<u8, CliError> {
 /// Runs a command that shows what is on record. It has nothing to do any more when nobody reads on.
 fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliError> {
     let mut notes = Unheeded(anstream::stderr());
-    match command {
+    let answered: command::Answered = match command {
         Command::Logs(args) => command::logs::run(args, view, out, &mut notes)?,
         Command::Slow(args) => command::slow::run(args, view, out, &mut notes)?,
         Command::Stats(args) => command::stats::run(args, view, out, &mut notes)?,
@@ -71,9 +71,9 @@ fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliErr
         | Command::Check(_)
         | Command::Backup(_)
         | Command::Rebuild(_)
-        | Command::Demo(_) => {}
-    }
-    Ok(EXIT_OK)
+        | Command::Demo(_) => return Ok(EXIT_OK),
+    };
+    Ok(answered.exit_code())
 }
 
 /// Runs a command, and makes sure that what it printed is out.

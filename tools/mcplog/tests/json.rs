@@ -45,12 +45,15 @@ const OBJECTS: [(&str, &str, &str); 8] = [
     ),
 ];
 
-const CHECK: &str = "in_use segments log_bytes records unfolded_records requests sessions database_bytes \
+/// What the last line of every answer says.
+const ANSWER: &str = "complete in_use unfolded_records unfolded_since log_problem set_aside_records dropped_events \
+                      quarantined_records newer_records kept_since expired cut";
+const CHECK: &str = "in_use segments log_bytes records unfolded_records lost_records requests sessions database_bytes \
                      dropped_events quarantined_records newer_records limits clock_steps clock_ahead_ms quarantine_files \
                      findings verdict";
 const LIMITS: &str = "keep_rows_age_ms database_bytes_max keep_segments_bytes keep_segments_age_ms session_idle_ms";
 const PLAN: &str = "limits segments expiry kept_since rows clock_ahead_ms";
-const CHECK_FINDING: &str = "verdict file offset reason";
+const CHECK_FINDING: &str = "kind verdict file offset reason next_step";
 const REBUILD_FROM_ROWS: &str = "from requests sessions rollups";
 const REBUILD_FROM_LOG: &str = "from requests sessions segments records_before_log expired_requests kept_since limits \
                                 limits_from moved_to";
@@ -82,6 +85,7 @@ fn every_row_has_the_members_that_the_page_lists() {
         for row in &rows {
             check(&page, heading, members, row);
         }
+        check(&page, "mcplog: answer", ANSWER, &fixture.run(&format!("{line} --json")).answer());
     }
 }
 
@@ -153,6 +157,7 @@ fn what_the_proxy_answers_is_what_the_page_lists() {
 fn every_object_of_the_page_is_one_that_is_printed() {
     let held: Vec<&str> = OBJECTS.iter().map(|(heading, ..)| *heading).collect();
     let others = [
+        "mcplog: answer",
         "mcplog check",
         "mcplog check: limits",
         "mcplog check: findings",
@@ -160,7 +165,7 @@ fn every_object_of_the_page_is_one_that_is_printed() {
         "mcplog rebuild: from the log",
         "mcplog backup",
     ];
-    for heading in JsonPage::read().headings().filter(|heading| heading.starts_with("mcplog ")) {
+    for heading in JsonPage::read().headings().filter(|heading| heading.starts_with("mcplog")) {
         let is_held = held.contains(&heading)
             || others.contains(&heading)
             || heading.starts_with("mcplog check --plan")

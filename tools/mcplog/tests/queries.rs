@@ -140,8 +140,8 @@ fn filters_narrow() {
         ("--since 2025-03-01 --until 2025-03-02 --tool search_books --slower-than 15ms", 1),
     ];
     for (filter, expected) in cases {
-        let rows = fixture.run(&format!("logs --json {filter}")).ok();
-        assert_eq!(rows.lines().count(), expected, "{filter}");
+        let rows = fixture.run(&format!("logs --json {filter}")).json();
+        assert_eq!(rows.len(), expected, "{filter}");
     }
     assert_eq!(fixture.run("stats --json --tool search_books").json()[0]["calls"], 2);
     assert_eq!(fixture.run("sessions --json --errors").json().len(), 3);
@@ -275,7 +275,7 @@ fn an_empty_store_says_so_in_a_sentence() {
         let text = in_one_line(&fixture.run(line).ok());
         assert!(text.starts_with("Nothing is recorded in ") && text.contains("mcplog proxy"), "{line}: {text}");
         let json = fixture.run(&format!("{line} --json"));
-        assert_eq!(json.stdout, "");
+        assert_eq!(json.json(), [] as [serde_json::Value; 0]);
     }
 }
 

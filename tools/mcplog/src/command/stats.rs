@@ -2,12 +2,13 @@
 //!
 //! Runs on the main thread.
 
-use super::notes::{Notes, whole_session_id};
+use super::answer::{Answer, Answered};
+use super::notes::Notes;
 use crate::arguments::RequestsArgs;
 use crate::error::CliError;
 use anstyle::Style;
 use mcplog::event::{Outcome, OutcomeCounts};
-use mcplog::query::{Query, ToolStatsRow, Totals};
+use mcplog::query::{ToolStatsRow, Totals};
 use mcplog_terminal::json;
 use mcplog_terminal::style::{BAD, DIM, NAME, WARNING};
 use mcplog_terminal::table::{Cell, Column, Layout};
@@ -32,10 +33,16 @@ const NUMBERS: [Column; 11] = [
 ];
 
 /// Runs the command.
-pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(
+    args: &RequestsArgs,
+    view: &View,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Answered, CliError> {
     let view = &args.show.view(view);
-    let query = Query::open(&args.store.dir)?;
-    let session_id = whole_session_id(&query, args.requests.session.as_deref())?;
+    let answer = Answer::begin(&args.store.dir, &args.fold, args.requests.time.range(), err)?;
+    let query = &answer.query;
+    let session_id = answer.whole_session_id(args.requests.session.as_deref())?;
     let filter = args.requests.filter(session_id);
     let mut rows = query.tool_stats(&filter)?;
     // Most called first; what is called equally often stays in the order of its name.
@@ -55,12 +62,12 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
     }
     let mut notes = Notes::beside(found > 0, args.show.json, view, out, err);
     if found == 0 {
-        notes.none_found(&query, "request")?;
+        answer.none_found(&mut notes, "request")?;
     }
     if shown.len() < found {
         notes.cut(limit, "row", "most called")?;
     }
-    notes.missing(&query, filter.time_range)
+    answer.end(notes)
 }
 
 /// Tools first, since they are what people ask about; then the protocol's other methods. Both line up.
