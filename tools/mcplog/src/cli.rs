@@ -55,7 +55,7 @@ Examples:
   mcplog logs --errors --since 2h        what went wrong in the last two hours
   mcplog logs --tool search --slower-than 500ms
   mcplog logs --session 0197a1c0         one session: the beginning of its id
-  mcplog logs -f --errors                what goes wrong from now on, as it comes
+  mcplog logs -f --errors                what goes wrong from now on
   mcplog logs --outcome cancelled        what clients took back
   mcplog logs --limit 0 --json | jq -r 'select(.status == \"error\") | .error_msg'
 
