@@ -415,3 +415,22 @@ fn a_segment_that_the_disk_can_not_read_costs_what_was_not_folded_of_it_and_says
         assert_eq!(fixture.number(&place), 1, "{from} of {extent:?}");
     }
 }
+
+#[test]
+fn a_checkpoint_that_names_no_place_between_frames_costs_nothing() {
+    let mut fixture = Fixture::new(|_| {});
+    fixture.record(100);
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    fixture.order(Spot::Fold, 0, u32::MAX, fail);
+    fixture.record(100);
+    fixture.flush().unwrap();
+    assert_eq!(fixture.take_store().shutdown(Duration::from_millis(50)).left_in_log, 100);
+    fixture.cancel(Spot::Fold);
+    // Within a frame, as after a power cut that took the log and not the database.
+    fixture.database().execute("UPDATE checkpoint SET offset = offset - 8", []).unwrap();
+    fixture.reopen();
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    let health = fixture.shut_down().health;
+    assert!(health.is_ok(), "{health}");
+    fixture.assert_each_event_is_folded_once();
+}
