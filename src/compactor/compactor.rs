@@ -285,20 +285,6 @@ impl Compactor {
         Ok(has_folded)
     }
 
-    /// Where to go on in a segment: at the checkpoint if that names this segment, else at the start. The checkpoint's
-    /// number decides what is folded; its place only saves the way there.
-    fn position_in(&self, segment: &LogSegment, limit: Extent) -> Extent {
-        let Checkpoint { segment: id, offset, sequence } = self.checkpoint;
-        let frames =
-            (sequence.0 + 1).checked_sub(segment.base_sequence.0).and_then(|frames| u32::try_from(frames).ok());
-        match frames {
-            Some(frames) if id == segment.id && offset <= limit.end && frames <= limit.frames => {
-                Extent { end: offset, frames }
-            }
-            _ => Extent::EMPTY,
-        }
-    }
-
     /// Whether records are folded before they are durable: when the log can't be synced any more, waiting for that
     /// would lose by delay what the database can save.
     fn folds_published(&self) -> bool {
@@ -308,7 +294,7 @@ impl Compactor {
     /// Folds some of the records that a segment has beyond the checkpoint, up to the number `last`. `limit` is how far
     /// the segment may be read.
     fn fold_batch(&mut self, segment: &LogSegment, limit: Extent, last: Sequence) -> Result<(), FoldError> {
-        let position = self.position_in(segment, limit);
+        let position = self.checkpoint.place_in(segment.id, segment.base_sequence, limit);
         let gives_up = self.failed_reads >= UNREADABLE_TRIES;
         let reader = match reader_at(&mut self.reader, segment, position) {
             Ok(reader) => reader,
@@ -346,7 +332,7 @@ impl Compactor {
         sequence: Sequence,
         error: &SegmentError,
     ) -> Result<(), FoldError> {
-        let position = self.position_in(segment, limit);
+        let position = self.checkpoint.place_in(segment.id, segment.base_sequence, limit);
         let lost = sequence.0 - self.checkpoint.sequence.0.max(segment.base_sequence.0 - 1);
         let reason = format!("{error}; {lost} records are lost");
         self.health.report(Part::Damage, &reason);

@@ -1,0 +1,54 @@
+//! What a search looks at. That its answers are right is held in `tests.rs`, and says nothing of how dear they are: a
+//! search that never ends before its last cell finds the same rows.
+
+use super::*;
+use crate::query::filter::RequestFilter;
+use crate::query::test_store::TestStore;
+
+const MINUTE_MS: i64 = 60_000;
+/// How many rows are asked for.
+const LIMIT: usize = 5;
+
+/// A store with so many requests, one every minute, the older the quicker or the other way round, of three calls.
+fn minutely(requests: i64, newest_is_slowest: bool) -> TestStore {
+    let store = TestStore::new();
+    store.execute("BEGIN");
+    for minute in 0..requests {
+        let latency_us = 100 + if newest_is_slowest { minute } else { requests - minute };
+        let row = store.request(&format!("r{minute}"), minute * MINUTE_MS, ["a", "b", "c"][minute as usize % 3]);
+        row.set("latency_us", latency_us).insert();
+    }
+    store.execute("COMMIT");
+    store
+}
+
+/// The ids of the best by way of cells, how many cells and rows were looked at, and whether nothing better was left.
+fn opened(query: &Query, filter: &RequestFilter, rank: Rank, looks: i64) -> (Vec<i64>, i64, bool) {
+    let mut wanted = query.resolve(filter).unwrap().unwrap();
+    wanted.interval = wanted.interval.within(query.recorded_interval().unwrap().unwrap()).unwrap();
+    let (best, seen) = (BTreeSet::new(), HashSet::new());
+    let mut search = Search { query, wanted, rank, limit: LIMIT, best, looks_left: 0, seen };
+    let is_done = search.open_cells(looks).unwrap();
+    (search.best.into_iter().map(|(_, _, id)| id).collect(), looks - search.looks_left, is_done)
+}
+
+#[test]
+fn a_search_looks_at_few_cells_and_rows_however_many_there_are_and_wherever_the_best_lie() {
+    let methods = [None, Some("b".to_owned())];
+    for (requests, newest_is_slowest) in [(600, true), (5_000, true), (5_000, false)] {
+        let store = minutely(requests, newest_is_slowest);
+        let query = store.query();
+        for (rank, method) in
+            [Rank::Newest, Rank::Slowest].into_iter().flat_map(|rank| methods.iter().map(move |m| (rank, m)))
+        {
+            let filter = RequestFilter { method: method.clone(), ..RequestFilter::default() };
+            let case = format!("{rank:?} {method:?} of {requests}, {newest_is_slowest}");
+            let (found, looks, is_done) = opened(&query, &filter, rank, i64::MAX);
+            assert!(is_done && found.len() == LIMIT, "{case}");
+            assert!((1..=30).contains(&looks), "{case}: {looks} looks");
+            // It says whether it came to its end, with just as many looks or with none.
+            assert_eq!(opened(&query, &filter, rank, looks + 1), (found, looks, true), "{case}");
+            assert!(!opened(&query, &filter, rank, 0).2, "{case}");
+        }
+    }
+}
