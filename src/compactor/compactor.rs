@@ -375,3 +375,41 @@ pub(crate) fn report_corrupt(error: &IndexError, progress: &StoreProgress, healt
     health.report(Part::Fold, &why);
     progress.stop_folding(why);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::position::SegmentId;
+    use crate::segment::writer::PreparedSegment;
+    use std::path::Path;
+
+    /// A segment of two frames.
+    fn segment(dir: &Path, id: u64) -> LogSegment {
+        let prepared = PreparedSegment::create(dir, SegmentId(id), 64 * 1024).unwrap();
+        let (mut writer, _syncer) = prepared.activate(WriterId([7; 16]), Sequence(1), 5).unwrap();
+        writer.append(b"one").unwrap();
+        writer.append(b"two").unwrap();
+        let path = writer.path().to_owned();
+        let header = *SegmentReader::open(&path).unwrap().header();
+        LogSegment::sealed(path, &header, writer.finish())
+    }
+
+    #[test]
+    fn the_reader_that_stands_where_folding_goes_on_is_used_again_and_no_other_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = (segment(dir.path(), 1), segment(dir.path(), 2));
+        let mut last = None;
+        let place = {
+            let reader = reader_at(&mut last, &first, Extent::EMPTY).unwrap();
+            reader.next().unwrap();
+            reader.position()
+        };
+        assert_eq!(place.frames, 1);
+        // What is opened anew from now on is not there.
+        std::fs::remove_file(&first.path).unwrap();
+        assert_eq!(reader_at(&mut last, &first, place).unwrap().position(), place);
+        assert!(reader_at(&mut last, &first, Extent::EMPTY).is_err(), "the same segment from another place");
+        assert_eq!(reader_at(&mut last, &second, place).unwrap().header().segment_id, SegmentId(2));
+        assert!(reader_at(&mut last, &first, place).is_err(), "the same place of another segment");
+    }
+}

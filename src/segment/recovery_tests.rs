@@ -182,11 +182,12 @@ fn an_empty_segment_is_sealed_empty() {
 
 #[test]
 fn intact_frames_behind_a_torn_one_are_cut_with_it_and_told() {
-    // Pages reach the disk in any order: of three records the second was lost, in part or whole.
-    for lost in [&[b'X'; 20][..], &[0; 20]] {
+    // Pages reach the disk in any order: of three records the second was lost, in part or whole. The first is short, or so
+    // long that the tail lies far behind the start.
+    for (lost, first_bytes) in [(&[b'X'; 20][..], 5), (&[0; 20], 5), (&[b'X'; 20], 30_000)] {
         let fixture = Fixture::new();
         let (mut writer, _syncer) = fixture.segment(1, 1, WRITER);
-        writer.append(b"first").unwrap();
+        writer.append(&vec![b'f'; first_bytes]).unwrap();
         let good = writer.extent();
         writer.append(b"payload!").unwrap();
         writer.append(b"third").unwrap();
@@ -198,6 +199,25 @@ fn intact_frames_behind_a_torn_one_are_cut_with_it_and_told() {
         assert_eq!(recovered.last_sequence, Sequence(1), "nobody was promised the third");
         assert!(fixture.recover().repairs.is_empty());
     }
+}
+
+#[test]
+fn what_lies_a_mebibyte_behind_the_last_good_frame_is_not_looked_for() {
+    let fixture = Fixture::new();
+    let prepared = PreparedSegment::create(&fixture.wal(), SegmentId(1), 4 * 1024 * 1024).unwrap();
+    let (mut writer, _syncer) = prepared.activate(WRITER, Sequence(1), 5).unwrap();
+    writer.append(b"first").unwrap();
+    let good = writer.extent();
+    for _ in 0..120 {
+        writer.append(&[b'l'; 10_000]).unwrap();
+    }
+    let far = writer.extent();
+    writer.append(b"far").unwrap();
+    let file = OpenOptions::new().write(true).open(writer.path()).unwrap();
+    file.write_all_at(&vec![0; (far.end.0 - good.end.0) as usize], u64::from(good.end.0)).unwrap();
+    file.write_all_at(&[b'X'; 20], u64::from(good.end.0)).unwrap();
+    let torn = TornTail { bytes: 20, frames_follow: false };
+    assert_eq!(fixture.recover().repairs, [Repair::Cut { segment: SegmentId(1), at: good.end.0, torn }]);
 }
 
 #[test]
