@@ -410,6 +410,20 @@ mod tests {
     }
 
     #[test]
+    fn a_header_has_numbers_from_1_to_the_highest_that_sqlite_has() {
+        let highest = i64::MAX as u64;
+        for (number, is_sound) in [(0, false), (1, true), (highest, true), (highest + 1, false), (u64::MAX, false)] {
+            for of_segment in [true, false] {
+                let mut header = header();
+                let changed = if of_segment { &mut header.segment_id.0 } else { &mut header.base_sequence.0 };
+                *changed = number;
+                let decoded = SegmentHeader::decode(&header.encode());
+                assert_eq!(decoded.is_ok(), is_sound, "{number}, of the segment: {of_segment}");
+            }
+        }
+    }
+
+    #[test]
     fn newer_version_is_told_apart_from_corruption() {
         let mut bytes = header().encode();
         bytes[8] = 2;

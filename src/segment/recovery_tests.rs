@@ -1,8 +1,9 @@
 //! What a crash may leave of a log, and what recovery makes of it; recovering a second time changes nothing.
 
 use super::directory;
-use super::format::{Extent, FRAMES_OFFSET};
+use super::format::{Extent, FRAMES_OFFSET, Mark};
 use super::quarantine::{DamagedPlace, Note};
+use super::reader::SegmentReader;
 use super::recovery::{RecoveredLog, Repair, SealedSegment, TornTail, recover};
 use super::survey::Survey;
 use super::syncer::{SegmentSyncer, UnsyncedSegment, sync_sealed_file};
@@ -178,6 +179,28 @@ fn an_empty_segment_is_sealed_empty() {
     assert_eq!((recovered.last_sequence, recovered.segments.len()), (Sequence(0), 0));
     assert_eq!(recovered.superseded[0].extent, Extent::EMPTY);
     assert_eq!(std::fs::metadata(&recovered.superseded[0].path).unwrap().len(), u64::from(FRAMES_OFFSET));
+}
+
+#[test]
+fn a_segment_whose_frames_go_on_behind_its_seal_keeps_them_and_is_called_damaged_each_time() {
+    let fixture = Fixture::new();
+    let (mut writer, _syncer) = fixture.segment(1, 1, WRITER);
+    writer.append(b"first").unwrap();
+    let forged = writer.extent();
+    writer.append(b"second").unwrap();
+    let whole = writer.extent();
+    let mark = Mark { generation: 9, durable: forged, sealed: Some(forged) };
+    let salt = SegmentReader::open(writer.path()).unwrap().header().salt;
+    let file = OpenOptions::new().write(true).open(writer.path()).unwrap();
+    file.write_all_at(&mark.encode(salt), u64::from(Mark::offset(mark.generation))).unwrap();
+    for _ in 0..2 {
+        let recovered = fixture.recover();
+        let [Repair::Disproved { segment: SegmentId(1), damaged }] = &recovered.repairs[..] else {
+            panic!("{:?}", recovered.repairs)
+        };
+        assert_eq!((damaged.offset, damaged.bytes), (forged.end.0, u64::from(whole.end.0 - forged.end.0)));
+        assert_eq!(recovered.last_sequence, Sequence(2));
+    }
 }
 
 #[test]
