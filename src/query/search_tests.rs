@@ -22,12 +22,16 @@ fn minutely(requests: i64, newest_is_slowest: bool) -> TestStore {
     store
 }
 
-/// The ids of the best by way of cells, how many cells and rows were looked at, and whether nothing better was left.
-fn opened(query: &Query, filter: &RequestFilter, rank: Rank, looks: i64) -> (Vec<i64>, i64, bool) {
+/// A search that is about to open cells.
+fn searching<'q>(query: &'q Query, filter: &RequestFilter, rank: Rank) -> Search<'q> {
     let mut wanted = query.resolve(filter).unwrap().unwrap();
     wanted.interval = wanted.interval.within(query.recorded_interval().unwrap().unwrap()).unwrap();
-    let (best, seen) = (BTreeSet::new(), HashSet::new());
-    let mut search = Search { query, wanted, rank, limit: LIMIT, best, looks_left: 0, seen };
+    Search { query, wanted, rank, limit: LIMIT, best: BTreeSet::new(), looks_left: 0, seen: HashSet::new() }
+}
+
+/// The ids of the best by way of cells, how many cells and rows were looked at, and whether nothing better was left.
+fn opened(query: &Query, filter: &RequestFilter, rank: Rank, looks: i64) -> (Vec<i64>, i64, bool) {
+    let mut search = searching(query, filter, rank);
     let is_done = search.open_cells(looks).unwrap();
     (search.best.into_iter().map(|(_, _, id)| id).collect(), looks - search.looks_left, is_done)
 }
@@ -49,6 +53,27 @@ fn a_search_looks_at_few_cells_and_rows_however_many_there_are_and_wherever_the_
             // It says whether it came to its end, with just as many looks or with none.
             assert_eq!(opened(&query, &filter, rank, looks + 1), (found, looks, true), "{case}");
             assert!(!opened(&query, &filter, rank, 0).2, "{case}");
+        }
+    }
+}
+
+#[test]
+fn many_calls_that_have_most_requests_are_searched_together_and_the_others_one_by_one() {
+    // Of proxy `p` there are twelve calls, of `q` one, which has a half of all requests or two thirds.
+    for (of_q, is_together) in [(12, true), (24, false)] {
+        let store = TestStore::new();
+        for number in 0..12 {
+            store.request(&format!("p{number}"), number, &format!("m{number}")).insert();
+        }
+        for number in 0..of_q {
+            store.request(&format!("q{number}"), number, "m").set("proxy", "q").insert();
+        }
+        let query = store.query();
+        for (proxy, expected) in [("p", is_together), ("q", false)] {
+            let filter = RequestFilter { proxy: Some(proxy.into()), ..RequestFilter::default() };
+            let roots = searching(&query, &filter, Rank::Newest).roots().unwrap();
+            let is_all = roots.iter().all(|cell| cell.scope == CellScope::All);
+            assert_eq!(is_all, expected, "{proxy} beside {of_q}: {} cells", roots.len());
         }
     }
 }

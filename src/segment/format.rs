@@ -454,6 +454,32 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_names_only_ends_that_a_segment_can_have_and_a_seal_that_is_not_before_what_is_durable() {
+        let at = |bytes, frames| Extent { end: Offset(FRAMES_OFFSET + bytes), frames };
+        let is_sound = |durable, sealed| {
+            let mark = Mark { generation: 1, durable, sealed };
+            Mark::decode(&mark.encode(9), 9) == Some(mark)
+        };
+        for (extent, expected) in [
+            (Extent::EMPTY, true),
+            (at(40, 1), true),
+            (at(40, 2), true),
+            // More frames than fit, and none where there are some; an end that no frame has; one in the first page.
+            (at(40, 3), false),
+            (at(0, 1), false),
+            (at(40, 0), false),
+            (at(42, 2), false),
+            (Extent { end: Offset(FRAMES_OFFSET - 8), frames: 0 }, false),
+        ] {
+            assert_eq!(is_sound(extent, None), expected, "{extent:?}");
+            assert_eq!(is_sound(Extent::EMPTY, Some(extent)), expected, "sealed at {extent:?}");
+        }
+        for (sealed, expected) in [(at(40, 2), true), (at(44, 2), true), (at(36, 2), false), (at(40, 1), false)] {
+            assert_eq!(is_sound(at(40, 2), Some(sealed)), expected, "{sealed:?}");
+        }
+    }
+
+    #[test]
     fn frame_round_trips_and_every_flipped_bit_is_noticed() {
         for payload in [&b"x"[..], b"four", b"some payload"] {
             let bytes = frame(5, 3, payload);

@@ -339,6 +339,23 @@ fn segments_behind_missing_records_go_and_their_numbers_stay_taken() {
 }
 
 #[test]
+fn what_lies_behind_a_segment_of_which_nothing_reached_the_disk_goes() {
+    let fixture = Fixture::new();
+    let (mut first, syncer) = fixture.segment(1, 1, WRITER);
+    first.append(b"kept").unwrap();
+    // Sealed and synced: that nothing is missing there is certain.
+    syncer.seal(first.finish(), true).unwrap();
+    fixture.holding(2, 2..=3);
+    fixture.holding(3, 4..=4);
+    let lost = OpenOptions::new().write(true).open(fixture.wal().join("000000000002.seg")).unwrap();
+    lost.write_all_at(&[0; FRAMES_OFFSET as usize + 64], 0).unwrap();
+    let recovered = fixture.recover();
+    let to = fixture.dir.path().join("quarantine/000000000003.seg");
+    assert!(recovered.repairs.contains(&Repair::SetAside { segment: SegmentId(3), frames: 1, to }));
+    assert_eq!((recovered.segments.len(), recovered.last_sequence), (1, Sequence(4)));
+}
+
+#[test]
 fn after_a_recovery_that_left_a_segment_without_records_the_numbers_may_jump_whatever_the_next_power_cut_takes() {
     let fixture = Fixture::new();
     let (mut emptied, _syncer) = fixture.segment(1, 1, WRITER);

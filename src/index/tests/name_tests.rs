@@ -56,3 +56,17 @@ fn of_too_many_calls_the_tool_goes_first_and_then_the_rest_of_the_name() {
     }
     assert_eq!(found.len(), all.len());
 }
+
+#[test]
+fn clients_and_proxies_are_crowded_beyond_half_of_those_that_are_told_apart() {
+    for (table, column) in [("clients", "client_name"), ("proxies", "proxy")] {
+        for (count, expected) in [(0, false), (4, false), (5, true), (8, true)] {
+            let mut fixture = Fixture::new();
+            let Index { names, connection, .. } = fixture.index();
+            for name in 0..count {
+                connection.execute(&format!("INSERT INTO {table} ({column}) VALUES (?)"), [name.to_string()]).unwrap();
+            }
+            assert_eq!(names.are_crowded(connection), Ok(expected), "{count} {table}");
+        }
+    }
+}
