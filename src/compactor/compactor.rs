@@ -148,11 +148,14 @@ impl Compactor {
                         Some(error) => {
                             self.health.report(Part::Fold, format_args!("what is not needed any more stays: {error}"));
                         }
-                        None => match self.too_little_room {
-                            Some(too_little) => {
+                        None => match (self.too_little_room, self.index.copy_failure()) {
+                            (Some(too_little), _) => {
                                 self.health.report(Part::Fold, format_args!("folding waits: {too_little}"))
                             }
-                            None => self.health.clear(Part::Fold),
+                            (None, Some(failure)) => {
+                                self.health.report(Part::Fold, format_args!("rows stay in store.db-wal: {failure}"))
+                            }
+                            (None, None) => self.health.clear(Part::Fold),
                         },
                     }
                     retry = RETRY_MIN;
@@ -186,6 +189,8 @@ impl Compactor {
         let time = self.retention_time()?;
         let folded = pause.is_none() && self.step(time)?;
         let expired = self.clean_up(finishing, folded, time);
+        self.index.copy_on_schedule();
+        self.health.note_once(Part::DatabaseWal, self.index.held_note());
         let idle = if self.folds_published() { IDLE_POLLING } else { IDLE };
         Ok(if folded || expired { None } else { Some(pause.unwrap_or(idle)) })
     }

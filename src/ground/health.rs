@@ -25,6 +25,9 @@ pub enum Part {
     Limits,
     /// The clock does not say what it should, and nothing expires by it. A note, no problem.
     Clock,
+    /// SQLite's WAL grows, because somebody reads an old state of the database. A note: nothing is lost, but disk space and
+    /// time are.
+    DatabaseWal,
     /// A thread of the store died.
     Thread,
 }
@@ -84,15 +87,25 @@ impl HealthBoard {
 
     /// Says something that is no problem, in place of what was said before; `None`: there is nothing to say any more.
     pub(crate) fn note(&self, part: Part, note: Option<String>) {
+        self.set_note(part, note, true);
+    }
+
+    /// The same for a text that changes while its reason stays: it is logged when there was none before.
+    pub(crate) fn note_once(&self, part: Part, note: Option<String>) {
+        self.set_note(part, note, false);
+    }
+
+    fn set_note(&self, part: Part, note: Option<String>, logs_changes: bool) {
         let mut health = self.health.lock();
         let Some(note) = note else {
             health.notes.remove(&part);
             return;
         };
-        if health.notes.get(&part) != Some(&note) {
+        let before = health.notes.get(&part);
+        if before.is_none() || logs_changes && before != Some(&note) {
             tracing::warn!(?part, note, "about the event store");
-            health.notes.insert(part, note);
         }
+        health.notes.insert(part, note);
     }
 
     pub(crate) fn get(&self) -> Health {

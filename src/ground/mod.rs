@@ -3,6 +3,7 @@
 //! Used on every thread. Nothing here knows any stage, and nothing here imports from another folder.
 
 pub mod config;
+pub(crate) mod default_dir;
 pub mod error;
 pub(crate) mod file_identity;
 pub(crate) mod file_time;

@@ -13,6 +13,7 @@ pub(super) fn wants_restart(running: &Settings, read: &Settings) -> Vec<&'static
     let rest = |settings: &Settings| {
         let mut settings = settings.clone();
         settings.proxy.drain = running.proxy.drain;
+        settings.proxy.keeps_error_text = running.proxy.keeps_error_text;
         shown(&settings)
     };
     if differing.is_empty() && rest(running) != rest(read) {
@@ -63,8 +64,9 @@ mod tests {
     fn what_differs_and_is_not_taken_over_is_named() {
         let running = settings(|_| {});
         type Change = fn(&mut ProxyArgs);
-        let cases: [(Change, &[&str]); 7] = [
+        let cases: [(Change, &[&str]); 8] = [
             (|_| {}, &[]),
+            (|args| args.no_error_text = true, &[]),
             (|args| args.drain = Some(Duration::from_secs(9)), &[]),
             (|args| args.listen = Some("127.0.0.1:1".into()), &["listen"]),
             (|args| args.upstream = Some("http://h/other".into()), &["[[upstream]] url"]),
