@@ -19,6 +19,7 @@ pub(crate) mod aside;
 mod cells;
 pub(crate) mod clock_steps;
 mod conditions;
+mod connecting;
 pub(crate) mod database;
 pub(crate) mod filter;
 pub(crate) mod integrity;
@@ -39,6 +40,7 @@ pub(crate) mod schema;
 mod search;
 pub(crate) mod session;
 mod slowest;
+mod sqlite_uri;
 #[cfg(test)]
 mod test_store;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use mcplog_terminal::colour::Colour;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    wrong usage, no store, or an I/O error
+  1    wrong usage, no store, or something can't be read or written
   2    ingest: done, but some lines were no events; check: attention
   3    check: damaged
   130  ingest, backup: interrupted
@@ -163,16 +163,17 @@ Examples:
 It only reads, also while a proxy records. `wal-inspect verify` and `wal-inspect
 dump` show more of a damaged log, `mcplog rebuild` mends a database.
 
-Exit codes: 0 sound, 2 attention (what a crash leaves, and the next opening
-mends), 3 damaged, 1 no store.
+Exit codes: 0 sound, 2 attention (nothing durable is lost: the next opening sees
+to it, or somebody should), 3 damaged, 1 no store, or something can't be read.
 
-JSON fields: in_use, segments, log_bytes, records, unfolded_records, requests,
-sessions, database_bytes, dropped_events, quarantined_records, newer_records,
-limits (keep_rows_age_ms, database_bytes_max, keep_segments_bytes,
-keep_segments_age_ms, session_idle_ms), clock_steps, clock_ahead_ms,
-quarantine_files, findings (verdict, file, offset, reason), verdict (sound,
-attention, damaged). With --plan: limits, segments (segment, file, bytes, fate),
-expiry (age, size, under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
+JSON fields: in_use, segments, log_bytes, records, unfolded_records,
+lost_records, requests, sessions, database_bytes, dropped_events,
+quarantined_records, newer_records, limits (keep_rows_age_ms,
+database_bytes_max, keep_segments_bytes, keep_segments_age_ms, session_idle_ms),
+clock_steps, clock_ahead_ms, quarantine_files, findings (kind, verdict, file,
+offset, reason, next_step), verdict (sound, attention, unreadable, damaged).
+With --plan: limits, segments (segment, file, bytes, fate), expiry (age, size,
+under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
     Check(CheckArgs),
 
     /// Copy a store, also while a proxy records into it
@@ -236,6 +237,7 @@ impl Command {
             Self::Unused(args) => Some(&args.store),
             Self::Schema(args) => Some(&args.store),
             Self::Check(args) => Some(&args.store),
+            Self::Backup(args) => Some(&args.store),
             Self::Rebuild(args) => Some(&args.store),
             Self::Ingest(args) => Some(&args.store),
         }
@@ -302,6 +304,24 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         check(command);
+    }
+
+    #[test]
+    fn in_a_narrow_terminal_no_help_is_wider_and_no_word_of_it_is_lost() {
+        fn texts(command: &clap::Command) -> Vec<String> {
+            let own = [command.get_after_help(), command.get_after_long_help()].into_iter().flatten();
+            own.map(ToString::to_string).chain(command.get_subcommands().flat_map(texts)).collect()
+        }
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let whole = texts(&Cli::command());
+        for columns in [40, 60, 79] {
+            let fitted = texts(&mcplog_terminal::help::fitted(Cli::command(), Some(columns)));
+            assert_eq!(fitted.len(), whole.len());
+            for (fitted, whole) in fitted.iter().zip(&whole) {
+                assert_eq!(words(fitted), words(whole), "{columns}");
+                assert!(fitted.lines().all(|line| line.chars().count() <= columns), "{columns}: {fitted}");
+            }
+        }
     }
 
     /// Every option of every command, the options of all commands among them.
