@@ -40,6 +40,10 @@ fuzz *arguments:
 faults *arguments:
     tests/faults/run {{arguments}}
 
+# Plants faults in the library for an hour: `just mutants --minutes 10 --since HEAD~1 --sample 0` in what changed last
+mutants *arguments:
+    tests/mutants {{arguments}}
+
 # Measures on this machine: codec, durable, folding, handover, idle, pipeline, queries, recovery or retention
 bench name="pipeline":
     cargo bench --locked --bench {{name}}

@@ -290,20 +290,6 @@ impl Compactor {
         Ok(has_folded)
     }
 
-    /// Where to go on in a segment: at the checkpoint if that names this segment, else at the start. The checkpoint's
-    /// number decides what is folded; its place only saves the way there.
-    fn position_in(&self, segment: &LogSegment, limit: Extent) -> Extent {
-        let Checkpoint { segment: id, offset, sequence } = self.checkpoint;
-        let frames =
-            (sequence.0 + 1).checked_sub(segment.base_sequence.0).and_then(|frames| u32::try_from(frames).ok());
-        match frames {
-            Some(frames) if id == segment.id && offset <= limit.end && frames <= limit.frames => {
-                Extent { end: offset, frames }
-            }
-            _ => Extent::EMPTY,
-        }
-    }
-
     /// Whether records are folded before they are durable: when the log can't be synced any more, waiting for that
     /// would lose by delay what the database can save.
     fn folds_published(&self) -> bool {
@@ -313,7 +299,7 @@ impl Compactor {
     /// Folds some of the records that a segment has beyond the checkpoint, up to the number `last`. `limit` is how far
     /// the segment may be read.
     fn fold_batch(&mut self, segment: &LogSegment, limit: Extent, last: Sequence) -> Result<(), FoldError> {
-        let position = self.position_in(segment, limit);
+        let position = self.checkpoint.place_in(segment.id, segment.base_sequence, limit);
         let gives_up = self.failed_reads >= UNREADABLE_TRIES;
         let reader = match reader_at(&mut self.reader, segment, position) {
             Ok(reader) => reader,
@@ -351,7 +337,7 @@ impl Compactor {
         sequence: Sequence,
         error: &SegmentError,
     ) -> Result<(), FoldError> {
-        let position = self.position_in(segment, limit);
+        let position = self.checkpoint.place_in(segment.id, segment.base_sequence, limit);
         let lost = sequence.0 - self.checkpoint.sequence.0.max(segment.base_sequence.0 - 1);
         let reason = format!("{error}; {lost} records are lost");
         self.health.report(Part::Damage, &reason);
@@ -393,4 +379,42 @@ pub(crate) fn report_corrupt(error: &IndexError, progress: &StoreProgress, healt
     );
     health.report(Part::Fold, &why);
     progress.stop_folding(why);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::position::SegmentId;
+    use crate::segment::writer::PreparedSegment;
+    use std::path::Path;
+
+    /// A segment of two frames.
+    fn segment(dir: &Path, id: u64) -> LogSegment {
+        let prepared = PreparedSegment::create(dir, SegmentId(id), 64 * 1024).unwrap();
+        let (mut writer, _syncer) = prepared.activate(WriterId([7; 16]), Sequence(1), 5).unwrap();
+        writer.append(b"one").unwrap();
+        writer.append(b"two").unwrap();
+        let path = writer.path().to_owned();
+        let header = *SegmentReader::open(&path).unwrap().header();
+        LogSegment::sealed(path, &header, writer.finish())
+    }
+
+    #[test]
+    fn the_reader_that_stands_where_folding_goes_on_is_used_again_and_no_other_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = (segment(dir.path(), 1), segment(dir.path(), 2));
+        let mut last = None;
+        let place = {
+            let reader = reader_at(&mut last, &first, Extent::EMPTY).unwrap();
+            reader.next().unwrap();
+            reader.position()
+        };
+        assert_eq!(place.frames, 1);
+        // What is opened anew from now on is not there.
+        std::fs::remove_file(&first.path).unwrap();
+        assert_eq!(reader_at(&mut last, &first, place).unwrap().position(), place);
+        assert!(reader_at(&mut last, &first, Extent::EMPTY).is_err(), "the same segment from another place");
+        assert_eq!(reader_at(&mut last, &second, place).unwrap().header().segment_id, SegmentId(2));
+        assert!(reader_at(&mut last, &first, place).is_err(), "the same place of another segment");
+    }
 }

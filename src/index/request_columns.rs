@@ -212,3 +212,23 @@ impl<'r> DetailSource<'r, Id<'r>> for RowDetails<'r, '_> {
         self.next(|value| Notes::parse(value.as_str().ok()?)).unwrap_or(Notes::NONE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::Connection;
+
+    #[test]
+    fn the_first_value_that_can_not_be_bound_is_the_error() {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut statement = connection.prepare("SELECT ?1").unwrap();
+        let bound = |statement: &mut Statement<'_>, values: i64| {
+            let mut nulls = [false; 3];
+            let mut binder = Binder::new(statement, 1, &mut nulls);
+            (0..values).for_each(|value| binder.bind(Some(value)));
+            binder.finish()
+        };
+        assert_eq!(bound(&mut statement, 1), Ok(()));
+        assert!(bound(&mut statement, 3).is_err(), "there is one place");
+    }
+}

@@ -3,6 +3,7 @@
 
 mod expiry_tests;
 mod migration_tests;
+mod name_tests;
 mod newer_tests;
 mod replacement_tests;
 mod restore_tests;
@@ -34,6 +35,7 @@ use crate::record::record::Record;
 use crate::segment::log_owners::LogOwners;
 use proptest::prelude::*;
 use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -755,6 +757,20 @@ fn making_commits_durable_writes_to_sqlites_wal() {
     fixture.index().make_durable().unwrap();
     // A commit that writes nothing syncs nothing either.
     assert!(std::fs::metadata(&wal).unwrap().len() > before);
+}
+
+#[test]
+fn a_commit_that_fails_while_others_are_made_durable_leaves_no_transaction_open() {
+    let mut fixture = Fixture::new();
+    let refuse = |context: AuthContext<'_>| match context.action {
+        AuthAction::Pragma { pragma_name: "user_version", .. } => Authorization::Deny,
+        _ => Authorization::Allow,
+    };
+    fixture.index().connection.authorizer(Some(refuse)).unwrap();
+    fixture.index().make_durable().unwrap_err();
+    fixture.index().connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>).unwrap();
+    fixture.index().make_durable().unwrap();
+    fixture.fold(&[Owned::Closed { id: "s0".into(), ended_at: 1 }], &[]);
 }
 
 #[test]

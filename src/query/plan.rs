@@ -110,3 +110,46 @@ impl Query {
 fn outcome_walk(wanted: &ResolvedFilter) -> Walk {
     Walk::Ended(wanted.outcomes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::filter::RequestFilter;
+    use crate::query::test_store::TestStore;
+
+    /// Three slow requests and a hundred quick ones of two methods, every second one of session `s`.
+    fn store() -> TestStore {
+        let store = TestStore::new();
+        for number in 0..103 {
+            let row = store.request(&format!("r{number}"), 1 + number, ["a", "b"][number as usize % 2]);
+            let row = row.set("latency_us", if number < 3 { 1_000_000 } else { 100 });
+            if number % 2 == 0 { row.set("session_id", "s").insert() } else { row.insert() }
+        }
+        store.execute("UPDATE session_state SET total_calls = 52");
+        store
+    }
+
+    #[test]
+    fn all_wanted_rows_are_walked_along_the_index_that_has_the_fewest_others() {
+        let query = store().query();
+        let walk = |filter: RequestFilter| Query::whole_walk(&query.resolve(&filter).unwrap().unwrap());
+        let method = Some("a".to_owned());
+        assert_eq!(walk(RequestFilter::default()), Walk::All);
+        assert!(matches!(walk(RequestFilter { method: method.clone(), ..RequestFilter::default() }), Walk::Call(_)));
+        let of_session = RequestFilter { session_id: Some("s".into()), method, ..RequestFilter::default() };
+        assert!(matches!(walk(of_session), Walk::Session(_)));
+    }
+
+    #[test]
+    fn a_session_is_walked_unless_the_cells_promise_fewer_rows_that_are_slow_enough() {
+        let store = store();
+        let mut query = store.query();
+        query.tuning.session_rows = 10;
+        for (slower_than_us, is_walked) in [(None, true), (Some(10), true), (Some(10_000), false)] {
+            let filter = RequestFilter { session_id: Some("s".into()), slower_than_us, ..RequestFilter::default() };
+            let wanted = query.resolve(&filter).unwrap().unwrap();
+            let way = query.cheapest_way(&wanted, Rank::Newest).unwrap();
+            assert_eq!(matches!(way, Way::Walk(Walk::Session(_))), is_walked, "{slower_than_us:?}: {way:?}");
+        }
+    }
+}

@@ -275,3 +275,7 @@ impl PartialEq for QueueEntry {
 }
 
 impl Eq for QueueEntry {}
+
+#[cfg(test)]
+#[path = "search_tests.rs"]
+mod tests;

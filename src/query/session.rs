@@ -352,6 +352,7 @@ pub(super) fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::clock::now_ms;
     use crate::query::filter::TimeRange;
     use crate::query::test_store::TestStore;
 
@@ -410,11 +411,16 @@ mod tests {
         store.execute("INSERT INTO meta VALUES ('session_idle_ms', '1800000')");
         store.session("silent").set("last_seen_at", 5).insert();
         store.session("closed").set("last_seen_at", 6).set("closed_at", 9).insert();
+        store.session("active").set("last_seen_at", now_ms()).insert();
         // Far in the future, so that no clock makes it idle.
-        store.session("active").set("last_seen_at", 32_503_680_000_000).insert();
-        let rows = store.query().sessions(&SessionFilter::default()).unwrap();
+        store.session("future").set("last_seen_at", 32_503_680_000_000).insert();
+        let query = store.query();
+        let rows = query.sessions(&SessionFilter::default()).unwrap();
         let ends: Vec<_> = rows.iter().map(|row| (row.session_id.as_str(), row.ended_at, row.closed_at)).collect();
-        assert_eq!(ends, [("silent", Some(5), None), ("closed", Some(9), Some(9)), ("active", None, None)]);
+        let open = |session| (session, None, None);
+        assert_eq!(ends, [("silent", Some(5), None), ("closed", Some(9), Some(9)), open("active"), open("future")]);
+        let clients = query.clients(&SessionFilter::default()).unwrap();
+        assert_eq!(clients.iter().map(|client| (client.sessions, client.open_sessions)).collect::<Vec<_>>(), [(4, 2)]);
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl<'a> Record<'a> {
     }
 
     /// When it happened: Unix time in milliseconds, UTC. Of what took time, the end.
-    pub const fn happened_at(&self) -> i64 {
+    pub fn happened_at(&self) -> i64 {
         match self {
             Self::Request(request) => request.ts,
             Self::Session(session) => session.started_at,
@@ -186,8 +186,7 @@ impl<'a> Record<'a> {
             Self::SchemaVersion(version) => version.ts,
             Self::Gap(gap) => gap.to_ts,
             // One of the two is wrong, and nobody knows which.
-            Self::ClockStep(step) if step.from_ts > step.to_ts => step.from_ts,
-            Self::ClockStep(step) => step.to_ts,
+            Self::ClockStep(step) => step.from_ts.max(step.to_ts),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::ground::error::{AtPath, PathError};
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::FallocateFlags;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -118,13 +118,7 @@ fn populate(map: &MmapRaw, from: u32, to: u32) -> io::Result<()> {
 fn allocate(mut file: &File, bytes: u32) -> io::Result<()> {
     match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, u64::from(bytes)) {
         Err(rustix::io::Errno::OPNOTSUPP) => {
-            let zeros = [0; 64 * 1024];
-            let mut left = bytes as usize;
-            while left > 0 {
-                let count = left.min(zeros.len());
-                file.write_all(&zeros[..count])?;
-                left -= count;
-            }
+            io::copy(&mut io::repeat(0).take(bytes.into()), &mut file)?;
             Ok(())
         }
         done => Ok(done?),

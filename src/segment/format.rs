@@ -410,6 +410,20 @@ mod tests {
     }
 
     #[test]
+    fn a_header_has_numbers_from_1_to_the_highest_that_sqlite_has() {
+        let highest = i64::MAX as u64;
+        for (number, is_sound) in [(0, false), (1, true), (highest, true), (highest + 1, false), (u64::MAX, false)] {
+            for of_segment in [true, false] {
+                let mut header = header();
+                let changed = if of_segment { &mut header.segment_id.0 } else { &mut header.base_sequence.0 };
+                *changed = number;
+                let decoded = SegmentHeader::decode(&header.encode());
+                assert_eq!(decoded.is_ok(), is_sound, "{number}, of the segment: {of_segment}");
+            }
+        }
+    }
+
+    #[test]
     fn newer_version_is_told_apart_from_corruption() {
         let mut bytes = header().encode();
         bytes[8] = 2;
@@ -437,6 +451,32 @@ mod tests {
             page[at] ^= 1 << (bit % 8);
         }
         assert_eq!(Mark::newest(&page, salt + 1), Mark::UNWRITTEN, "a mark of another segment");
+    }
+
+    #[test]
+    fn a_mark_names_only_ends_that_a_segment_can_have_and_a_seal_that_is_not_before_what_is_durable() {
+        let at = |bytes, frames| Extent { end: Offset(FRAMES_OFFSET + bytes), frames };
+        let is_sound = |durable, sealed| {
+            let mark = Mark { generation: 1, durable, sealed };
+            Mark::decode(&mark.encode(9), 9) == Some(mark)
+        };
+        for (extent, expected) in [
+            (Extent::EMPTY, true),
+            (at(40, 1), true),
+            (at(40, 2), true),
+            // More frames than fit, and none where there are some; an end that no frame has; one in the first page.
+            (at(40, 3), false),
+            (at(0, 1), false),
+            (at(40, 0), false),
+            (at(42, 2), false),
+            (Extent { end: Offset(FRAMES_OFFSET - 8), frames: 0 }, false),
+        ] {
+            assert_eq!(is_sound(extent, None), expected, "{extent:?}");
+            assert_eq!(is_sound(Extent::EMPTY, Some(extent)), expected, "sealed at {extent:?}");
+        }
+        for (sealed, expected) in [(at(40, 2), true), (at(44, 2), true), (at(36, 2), false), (at(40, 1), false)] {
+            assert_eq!(is_sound(at(40, 2), Some(sealed)), expected, "{sealed:?}");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What a crash may leave of a log, and what recovery makes of it; recovering a second time changes nothing.
 
 use super::directory;
-use super::format::{Extent, FRAMES_OFFSET};
+use super::format::{Extent, FRAMES_OFFSET, Mark};
 use super::quarantine::{DamagedPlace, Note};
+use super::reader::SegmentReader;
 use super::recovery::{RecoveredLog, Repair, SealedSegment, TornTail, recover};
 use super::survey::Survey;
 use super::syncer::{SegmentSyncer, UnsyncedSegment, sync_sealed_file};
@@ -181,12 +182,35 @@ fn an_empty_segment_is_sealed_empty() {
 }
 
 #[test]
+fn a_segment_whose_frames_go_on_behind_its_seal_keeps_them_and_is_called_damaged_each_time() {
+    let fixture = Fixture::new();
+    let (mut writer, _syncer) = fixture.segment(1, 1, WRITER);
+    writer.append(b"first").unwrap();
+    let forged = writer.extent();
+    writer.append(b"second").unwrap();
+    let whole = writer.extent();
+    let mark = Mark { generation: 9, durable: forged, sealed: Some(forged) };
+    let salt = SegmentReader::open(writer.path()).unwrap().header().salt;
+    let file = OpenOptions::new().write(true).open(writer.path()).unwrap();
+    file.write_all_at(&mark.encode(salt), u64::from(Mark::offset(mark.generation))).unwrap();
+    for _ in 0..2 {
+        let recovered = fixture.recover();
+        let [Repair::Disproved { segment: SegmentId(1), damaged }] = &recovered.repairs[..] else {
+            panic!("{:?}", recovered.repairs)
+        };
+        assert_eq!((damaged.offset, damaged.bytes), (forged.end.0, u64::from(whole.end.0 - forged.end.0)));
+        assert_eq!(recovered.last_sequence, Sequence(2));
+    }
+}
+
+#[test]
 fn intact_frames_behind_a_torn_one_are_cut_with_it_and_told() {
-    // Pages reach the disk in any order: of three records the second was lost, in part or whole.
-    for lost in [&[b'X'; 20][..], &[0; 20]] {
+    // Pages reach the disk in any order: of three records the second was lost, in part or whole. The first is short, or so
+    // long that the tail lies far behind the start.
+    for (lost, first_bytes) in [(&[b'X'; 20][..], 5), (&[0; 20], 5), (&[b'X'; 20], 30_000)] {
         let fixture = Fixture::new();
         let (mut writer, _syncer) = fixture.segment(1, 1, WRITER);
-        writer.append(b"first").unwrap();
+        writer.append(&vec![b'f'; first_bytes]).unwrap();
         let good = writer.extent();
         writer.append(b"payload!").unwrap();
         writer.append(b"third").unwrap();
@@ -198,6 +222,25 @@ fn intact_frames_behind_a_torn_one_are_cut_with_it_and_told() {
         assert_eq!(recovered.last_sequence, Sequence(1), "nobody was promised the third");
         assert!(fixture.recover().repairs.is_empty());
     }
+}
+
+#[test]
+fn what_lies_a_mebibyte_behind_the_last_good_frame_is_not_looked_for() {
+    let fixture = Fixture::new();
+    let prepared = PreparedSegment::create(&fixture.wal(), SegmentId(1), 4 * 1024 * 1024).unwrap();
+    let (mut writer, _syncer) = prepared.activate(WRITER, Sequence(1), 5).unwrap();
+    writer.append(b"first").unwrap();
+    let good = writer.extent();
+    for _ in 0..120 {
+        writer.append(&[b'l'; 10_000]).unwrap();
+    }
+    let far = writer.extent();
+    writer.append(b"far").unwrap();
+    let file = OpenOptions::new().write(true).open(writer.path()).unwrap();
+    file.write_all_at(&vec![0; (far.end.0 - good.end.0) as usize], u64::from(good.end.0)).unwrap();
+    file.write_all_at(&[b'X'; 20], u64::from(good.end.0)).unwrap();
+    let torn = TornTail { bytes: 20, frames_follow: false };
+    assert_eq!(fixture.recover().repairs, [Repair::Cut { segment: SegmentId(1), at: good.end.0, torn }]);
 }
 
 #[test]
@@ -293,6 +336,23 @@ fn segments_behind_missing_records_go_and_their_numbers_stay_taken() {
     let again = fixture.recover();
     assert_eq!((again.repairs, again.last_sequence), (vec![], Sequence(3)), "if nothing was recorded before a crash");
     assert_eq!(snapshot(&fixture.wal()), before);
+}
+
+#[test]
+fn what_lies_behind_a_segment_of_which_nothing_reached_the_disk_goes() {
+    let fixture = Fixture::new();
+    let (mut first, syncer) = fixture.segment(1, 1, WRITER);
+    first.append(b"kept").unwrap();
+    // Sealed and synced: that nothing is missing there is certain.
+    syncer.seal(first.finish(), true).unwrap();
+    fixture.holding(2, 2..=3);
+    fixture.holding(3, 4..=4);
+    let lost = OpenOptions::new().write(true).open(fixture.wal().join("000000000002.seg")).unwrap();
+    lost.write_all_at(&[0; FRAMES_OFFSET as usize + 64], 0).unwrap();
+    let recovered = fixture.recover();
+    let to = fixture.dir.path().join("quarantine/000000000003.seg");
+    assert!(recovered.repairs.contains(&Repair::SetAside { segment: SegmentId(3), frames: 1, to }));
+    assert_eq!((recovered.segments.len(), recovered.last_sequence), (1, Sequence(4)));
 }
 
 #[test]

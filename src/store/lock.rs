@@ -130,6 +130,12 @@ mod tests {
     }
 
     #[test]
+    fn a_pid_namespace_has_the_number_that_the_kernel_gives_it() {
+        let link = std::fs::read_link("/proc/self/ns/pid").unwrap();
+        assert_eq!(link.to_str(), Some(&*format!("pid:[{}]", pid_namespace().unwrap())));
+    }
+
+    #[test]
     fn a_lock_that_was_dropped_is_free_even_if_a_child_has_its_file_open() {
         let dir = tempfile::tempdir().unwrap();
         let lock = StoreLock::acquire(dir.path()).unwrap();

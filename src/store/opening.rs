@@ -195,3 +195,20 @@ pub(super) fn new_writer_id(dir: &Path) -> Result<WriterId, PathError> {
     bytes[8] = bytes[8] & 0x3f | 0x80;
     Ok(WriterId(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writer_ids_are_random_uuids_of_version_4() {
+        let ids: Vec<_> = (0..64).map(|_| new_writer_id(Path::new("store")).unwrap().0).collect();
+        assert!(ids.iter().all(|id| id[6] >> 4 == 4 && id[8] >> 6 == 2), "{ids:02x?}");
+        // Each of the 122 other bits is set in some and not in others.
+        let (any, all) = ids.iter().fold((0, u128::MAX), |(any, all), id| {
+            let bits = u128::from_be_bytes(*id);
+            (any | bits, all & bits)
+        });
+        assert_eq!((any & !all).count_ones(), 122);
+    }
+}

@@ -388,14 +388,51 @@ fn a_place_that_the_disk_can_not_read_costs_its_records_and_folding_goes_on() {
 }
 
 #[test]
-fn a_segment_whose_header_the_disk_can_not_read_is_passed_over() {
-    let mut fixture = Fixture::new(|config| config.sync_interval_ms = 60_000);
-    sabotage::spoil(&fixture.segments()[0], 0..1);
-    fixture.record(2000);
-    fixture.flush().unwrap();
+fn a_segment_that_the_disk_can_not_read_costs_what_was_not_folded_of_it_and_says_how_many_that_were() {
+    // Nothing was folded of it, or a part. The reader that stands in it wants the mark at the start of the file.
+    for folded in [0, 100] {
+        let mut fixture = Fixture::new(|config| {
+            config.sync_interval_ms = 60_000;
+            config.keep_segments_bytes = Some(u64::MAX);
+        });
+        fixture.record(folded);
+        fixture.store().wait_folded(PATIENCE).unwrap();
+        let first = fixture.segment(0);
+        sabotage::spoil(&first, 0..4096);
+        fixture.record(2000 - folded);
+        fixture.flush().unwrap();
+        fixture.store().wait_folded(PATIENCE).unwrap();
+        let health = fixture.store().stats().health;
+        let report = fixture.shut_down();
+        assert_eq!((report.appended, report.left_in_log), (2000, 0));
+        let aside = fixture.dir().join("quarantine").join(first.file_name().unwrap());
+        let (offsets, extent) = fixture::segment::frames(&aside);
+        let held = offsets.len() as u64;
+        let lost = held - folded;
+        let problem = &health.problems[&Part::Damage];
+        assert!(problem.contains(&format!("; {lost} records are lost")), "{lost}, and {problem}");
+        assert_eq!(Holdings::read(fixture.dir()).numbers, (0..folded).chain(held..2000).collect::<Vec<_>>());
+        let from = offsets[folded as usize];
+        let place = format!("SELECT offset = {from} AND bytes = {} FROM quarantine", extent.end.0 - from);
+        assert_eq!(fixture.number(&place), 1, "{from} of {extent:?}");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_names_no_place_between_frames_costs_nothing() {
+    let mut fixture = Fixture::new(|_| {});
+    fixture.record(100);
     fixture.store().wait_folded(PATIENCE).unwrap();
-    let report = fixture.shut_down();
-    assert_eq!((report.appended, report.left_in_log), (2000, 0));
-    let requests = Query::open(&fixture.config.dir).unwrap().totals().unwrap().requests;
-    assert!((1..2000).contains(&requests), "{requests}");
+    fixture.order(Spot::Fold, 0, u32::MAX, fail);
+    fixture.record(100);
+    fixture.flush().unwrap();
+    assert_eq!(fixture.take_store().shutdown(Duration::from_millis(50)).left_in_log, 100);
+    fixture.cancel(Spot::Fold);
+    // Within a frame, as after a power cut that took the log and not the database.
+    fixture.database().execute("UPDATE checkpoint SET offset = offset - 8", []).unwrap();
+    fixture.reopen();
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    let health = fixture.shut_down().health;
+    assert!(health.is_ok(), "{health}");
+    fixture.assert_each_event_is_folded_once();
 }
