@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod error;
+pub mod expired;
 pub(crate) mod file_identity;
 pub(crate) mod file_time;
 pub mod health;

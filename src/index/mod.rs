@@ -14,7 +14,7 @@ pub(crate) mod database;
 mod digest_table;
 mod expiry;
 pub(crate) mod expiry_plan;
-mod expiry_turn;
+pub(crate) mod expiry_turn;
 mod fault;
 pub(crate) mod migration;
 mod name_numbers;

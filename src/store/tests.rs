@@ -11,6 +11,7 @@ mod clock_tests;
     reason = "the fixture's own package; a part of it is used here"
 )]
 mod fixture;
+mod import_tests;
 mod newer_tests;
 mod room_tests;
 mod trouble_tests;

@@ -9,6 +9,7 @@ use super::config_limits::{
 use super::http::ClientLimits;
 use super::upstream_url::{UpstreamError, UpstreamUrl};
 use clap::Args;
+use mcplog::config::SESSION_IDLE_MS_DEFAULT;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,9 +21,6 @@ const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
 const HEAD_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
-/// After how long without a request a session counts as over: 30 minutes, since many clients never close theirs. The
-/// store itself has no default, because it is not only for live traffic.
-const SESSION_IDLE_MS_DEFAULT: u64 = 30 * 60 * 1000;
 
 /// Put a recording proxy in front of an MCP server
 ///
