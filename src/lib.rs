@@ -59,7 +59,7 @@ pub use fold::platform;
 pub use ground::config::{Config, SyncPolicy};
 pub use ground::health::Health;
 pub use ground::stats::{ShutdownReport, Stats};
-pub use ground::{config, error, expired, health, position, stats};
+pub use ground::{burst, config, error, expired, health, position, stats};
 pub use query::Query;
 pub use recorder::{Recorder, Refusal, Refused};
 pub use store::Store;

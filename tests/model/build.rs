@@ -40,7 +40,7 @@ const FILES: [&str; 32] = [
 ];
 
 /// What is replaced in them. Each must occur somewhere: a pattern that has gone stale replaces nothing.
-const REPLACEMENTS: [(&str, &str); 24] = [
+const REPLACEMENTS: [(&str, &str); 25] = [
     ("std::sync::atomic", "loom::sync::atomic"),
     ("std::thread::yield_now", "loom::thread::yield_now"),
     ("use std::thread::Thread", "use crate::mailbox::Thread"),
@@ -53,6 +53,7 @@ const REPLACEMENTS: [(&str, &str); 24] = [
         "RefCell::new(Lanes { latest: None, others: Vec::new() })",
     ),
     ("pub(crate) const fn new() -> Self", "pub(crate) fn new() -> Self"),
+    ("pub const fn new() -> Self", "pub fn new() -> Self"),
     ("pub(crate) const fn of_sealed", "pub(crate) fn of_sealed"),
     (
         "use crossbeam_channel::{Receiver, RecvTimeoutError, Sender}",
