@@ -240,6 +240,7 @@ fn the_defaults_on_the_page_are_the_defaults() {
     let limits = settings.proxy.client_limits;
     assert_eq!((file.head_timeout, file.idle_timeout), (Some(limits.head), Some(limits.idle)));
     assert_eq!(file.body_timeout, Some(settings.proxy.body_timeout));
+    assert_eq!((file.log_level.as_deref(), file.log_format), (Some(LEVEL_DEFAULT), Some(settings.log.format)));
     assert_eq!(file.upstream.timeout, Some(settings.proxy.upstream_timeout));
     assert_eq!(file.upstream.connect_timeout, Some(settings.proxy.connect_timeout));
     assert_eq!(file.upstream.rewrite_host, Some(settings.proxy.rewrite_host));
@@ -259,4 +260,12 @@ fn the_example_on_the_page_has_every_key_and_is_valid() {
     let known =
         KEYS.iter().flat_map(|(_, keys)| *keys).filter(|key| !["route", "admin", "store", "upstream"].contains(key));
     assert_eq!(shown.iter().collect::<BTreeSet<_>>(), known.collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn the_access_log_is_a_file_beside_this_one_or_standard_output() {
+    let access_log = |text: &str| parse(&format!("access_log = '{text}'")).unwrap().access_log.unwrap();
+    assert_eq!(access_log("access.log"), Path::new("/etc/mcplog/access.log"));
+    assert_eq!(access_log("-"), Path::new("-"));
+    assert!(parse("log_level = 'wran'").unwrap_err().contains(":1: log_level: expected a level"));
 }
