@@ -78,6 +78,15 @@ impl Limit {
         if matches!(self, Self::SegmentsBytes) { ALL } else { 0 }
     }
 
+    /// The value for a database that is made anew where nobody knows any more what the one before was told: one for which
+    /// nothing is let go. Ending a session that is silent lets nothing go.
+    pub(crate) const fn of_a_lost_store(self) -> u64 {
+        match self {
+            Self::SessionIdle => self.of_a_new_store(),
+            Self::RowsAge | Self::DatabaseBytes | Self::SegmentsBytes | Self::SegmentsAge => self.unlimited(),
+        }
+    }
+
     /// Whether the setting may have that value.
     pub(crate) fn allows(self, value: u64) -> bool {
         value == self.unlimited() || self.range().contains(&value)

@@ -3,6 +3,7 @@
 use super::*;
 use crate::proxy::config::{ProxyArgs, Settings};
 use crate::proxy::config_table::KEYS;
+use crate::proxy::diagnostics::LEVEL_DEFAULT;
 use std::collections::BTreeSet;
 
 fn parse(text: &str) -> Result<ConfigFile, String> {
@@ -150,7 +151,8 @@ fn what_is_wrong_is_told_with_file_line_key_expected_and_found() {
         (
             "[metrics]\nx = 1",
             1,
-            "no such key: \"metrics\"; expected one of listen, drain, head_timeout, body_timeout, idle_timeout, max_connections, admin, store, upstream",
+            "no such key: \"metrics\"; expected one of listen, drain, head_timeout, body_timeout, idle_timeout, max_connections, log_level, \
+             log_format, access_log, admin, store, upstream",
         ),
     ];
     for (text, line, problem) in cases {
