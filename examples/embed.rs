@@ -6,6 +6,8 @@ use mcplog::{Config, Request, Session, Status, Store};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // `mcplog::default_dir()` is where the commands look without being told: right for a program, wrong for what an example
+    // makes up.
     let dir = std::env::args().nth(1).unwrap_or_else(|| "mcplog-data".into());
     let store = Store::open(Config::new(dir))?;
 

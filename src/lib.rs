@@ -16,9 +16,9 @@
 //! | `appender/` | `mcplog-append`, `mcplog-prepare`, `mcplog-sync` | records are appended, the next segment is prepared, pages are forced to the disk and the durable mark is moved |
 //! | `compactor/` | `mcplog-compact` | when and how far to fold; a folded segment is deleted, or kept for rebuilding |
 //! | `fold/` | `mcplog-compact` | pure: records become mutations, roll-ups, schema changes |
-//! | `index/` | `mcplog-compact`, `mcplog-copy` while requests expire | the only writer of `store.db`: rows and checkpoint commit together; what is too old goes |
+//! | `index/` | `mcplog-compact`, `mcplog-copy` for SQLite's WAL | the only writer of `store.db`: rows and checkpoint commit together; what is too old goes |
 //! | `query/` | the reader's | the only reader of `store.db`: typed rows |
-//! | `store/` | the caller's | opens all that in order and shuts it down in order; checks and rebuilds |
+//! | `store/` | the caller's | opens all that in order and shuts it down in order; checks, rebuilds and backs up |
 //! | `ground/` | all | what all stages share: errors, settings, health, positions, progress, the clock |
 //!
 //! `segment/recovery.rs` mends what a crash left. Folders import downwards only: `lib.rs`; `store`; `compactor`; `query`,
@@ -57,16 +57,18 @@ pub mod store;
 pub use event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
 pub use fold::platform;
 pub use ground::config::{Config, SyncPolicy};
+pub use ground::default_dir::{DIR_VARIABLE, DefaultDir, NoDefaultDir, default_dir};
 pub use ground::health::Health;
 pub use ground::stats::{ShutdownReport, Stats};
 pub use ground::{burst, config, error, expired, health, position, stats};
 pub use query::Query;
 pub use recorder::{Recorder, Refusal, Refused};
 pub use store::Store;
+pub use store::backup::backup;
 pub use store::check::check;
 pub use store::plan::plan;
 pub use store::rebuild::rebuild;
-pub use store::{check, plan, rebuild, writer_lock};
+pub use store::{backup, check, plan, rebuild, writer_lock};
 
 // The fixture of all packages' tests names the library as they do.
 #[cfg(test)]

@@ -155,11 +155,14 @@ impl Compactor {
                         Some(error) => {
                             self.health.report(Part::Fold, format_args!("what is not needed any more stays: {error}"));
                         }
-                        None => match self.too_little_room {
-                            Some(too_little) => {
+                        None => match (self.too_little_room, self.index.copy_failure()) {
+                            (Some(too_little), _) => {
                                 self.health.report(Part::Fold, format_args!("folding waits: {too_little}"))
                             }
-                            None => self.health.clear(Part::Fold),
+                            (None, Some(failure)) => {
+                                self.health.report(Part::Fold, format_args!("rows stay in store.db-wal: {failure}"))
+                            }
+                            (None, None) => self.health.clear(Part::Fold),
                         },
                     }
                     retry = RETRY_MIN;
@@ -199,6 +202,8 @@ impl Compactor {
             self.progress.set_expiry_done(asked);
         }
         self.progress.set_expired(self.index.expired());
+        self.index.copy_on_schedule();
+        self.health.note(Part::DatabaseWal, self.index.held_note());
         let idle = if self.folds_published() { IDLE_POLLING } else { IDLE };
         let goes_on = waited && !self.is_overfull;
         Ok(if folded || expired || goes_on { None } else { Some(pause.unwrap_or(idle)) })

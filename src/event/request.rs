@@ -43,7 +43,8 @@ pub struct Request<'a, Id = &'a str> {
 
     /// The JSON-RPC error code, or the proxy's name for how the exchange broke off.
     pub error_code: Option<&'a str>,
-    /// The error message; cut behind [`ERROR_MSG_CHARS_MAX`](super::ERROR_MSG_CHARS_MAX) characters.
+    /// With which words it failed: the error's message, or what a tool that failed said. Only the outcome tells the two apart.
+    /// Cut behind [`ERROR_MSG_CHARS_MAX`](super::ERROR_MSG_CHARS_MAX) characters.
     pub error_msg: Option<&'a str>,
     /// Size of the JSON-RPC request in bytes, unpacked and without the framing of a batch.
     pub bytes_in: Option<i64>,

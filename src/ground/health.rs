@@ -30,6 +30,9 @@ pub enum Part {
     Limits,
     /// The clock does not say what it should, and nothing expires by it. A note, no problem.
     Clock,
+    /// SQLite's WAL grows, because somebody reads an old state of the database. A note: nothing is lost, but disk space and
+    /// time are.
+    DatabaseWal,
     /// A thread of the store died.
     Thread,
 }

@@ -4,6 +4,7 @@
 
 pub mod burst;
 pub mod config;
+pub(crate) mod default_dir;
 pub mod error;
 pub mod expired;
 pub(crate) mod file_identity;

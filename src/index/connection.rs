@@ -2,12 +2,24 @@
 //!
 //! Runs on the thread that opens the store.
 
-use super::sqlite_wal::WAL_PAGES_MAX;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 /// Twice SQLite's default: the tails of the indexes, which every batch rewrites, make half as many writes.
 pub(super) const PAGE_BYTES: u32 = 8192;
+
+/// How long SQLite's WAL grows before the compactor copies it, in pages: 32 MiB. Every single batch reaches SQLite's
+/// default, an eighth of that: each batch would wait for two syncs and copy most pages again.
+pub(super) const WAL_PAGES_MAX: u32 = 4096;
+
+/// Of a WAL that is longer, in bytes, people are told who is in the way: twice as long as it should get with so many
+/// pages.
+pub(super) const fn told_bytes(pages_max: u32) -> u64 {
+    2 * pages_max as u64 * PAGE_BYTES as u64
+}
+
+/// The same with [`WAL_PAGES_MAX`]: 64 MiB.
+pub(crate) const LONG_WAL_BYTES: u64 = told_bytes(WAL_PAGES_MAX);
 
 /// Sets the connection up. A database that is to be created `shrinks` when rows go, or keeps their room for others.
 pub(super) fn configure(connection: &Connection, shrinks: bool) -> rusqlite::Result<()> {

@@ -14,6 +14,7 @@ use super::newer_records::{self, NewerKind};
 use super::remembered_limits;
 use super::row_retention::RowRetention;
 use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
+use super::wal_readers::wal_bytes;
 use crate::ground::config::Config;
 use crate::ground::database_version::{CALLER_SALT_KEY, DatabaseVersion, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
@@ -59,8 +60,8 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the database in the store's directory, creating it and bringing it up to date. `owners` are those of the log
-    /// beside it.
+    /// Opens the database in the store's directory, creating it and bringing it up to date. `owners` are those of the
+    /// log beside it.
     ///
     /// # Errors
     /// [`OpenError`]. A database that does not belong to the log is as it was then.
@@ -116,6 +117,9 @@ impl Index {
         let wal_in_doubt = Arc::new(AtomicBool::new(wal_left_behind));
         let copier = WalCopier::new(path, Arc::clone(&wal_in_doubt));
         copier.copy_when_long(&mut connection).map_err(at_path)?;
+        if wal_left_behind {
+            copier.note_left_behind();
+        }
         let (names, expiry, ages) = (NameNumbers::default(), Expiry::default(), Ages::default());
         // Nothing goes by limits that are not read yet.
         let (limits, limits_advice) = (Limits::of(Limit::unlimited), None);
@@ -178,6 +182,22 @@ impl Index {
             .map_err(|source| IndexError::Sqlite { path: path.clone(), source })
     }
 
+    /// Has SQLite's WAL copied into the database, if something was committed some time ago: then a copy of `store.db`
+    /// alone has it. Waits for nothing.
+    pub(crate) fn copy_on_schedule(&mut self) {
+        self.copier.copy_on_schedule();
+    }
+
+    /// Why what is committed stays in SQLite's WAL, if copying it failed.
+    pub(crate) fn copy_failure(&self) -> Option<String> {
+        self.copier.failure()
+    }
+
+    /// What people are told of a SQLite WAL that is too long because somebody reads; `None` where that is not so.
+    pub(crate) fn held_note(&self) -> Option<String> {
+        self.copier.held_note()
+    }
+
     /// Makes every commit so far durable. A segment may be retired only after this.
     pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
         self.expect_in_place()?;
@@ -200,8 +220,8 @@ impl Index {
         self.checked(done.and(normal))
     }
 
-    /// An error if the file is not in its place any more: SQLite goes on with one that was removed, and never says so, but
-    /// nobody finds again what is folded there.
+    /// An error if the file is not in its place any more: SQLite goes on with one that was removed, and never says so,
+    /// but nobody finds again what is folded there.
     fn expect_in_place(&self) -> Result<(), IndexError> {
         if file_at(&self.path) == Some(self.file) {
             Ok(())
@@ -230,6 +250,18 @@ impl Index {
     }
 }
 
+impl Drop for Index {
+    /// Copies what is committed into the database, also where others have it open, so that its file alone has
+    /// everything. A reader in the way, or a disk without room, leaves it where it is, and the next one who opens the
+    /// store copies it.
+    fn drop(&mut self) {
+        self.copier.wait();
+        if let Err(error) = self.copier.empty_now(&self.connection) {
+            tracing::warn!(%error, path = %self.path.display(), "what was committed last stays in SQLite's WAL");
+        }
+    }
+}
+
 /// Whether a database was created as one that shrinks. SQLite is not asked: the file may be damaged. Nobody in this
 /// process may have it open, for the reason that [`create_private_file`] has.
 pub(crate) fn shrinks(database: &Path) -> bool {
@@ -239,20 +271,12 @@ pub(crate) fn shrinks(database: &Path) -> bool {
     is_file && read().is_ok() && incremental != [0; 4]
 }
 
-/// The size of SQLite's WAL in bytes; 0 if there is none.
-fn wal_bytes(database: &Path) -> u64 {
-    let mut wal = database.as_os_str().to_owned();
-    wal.push("-wal");
-    // The file is not opened, for the reason that `create_private_file` has.
-    std::fs::metadata(wal).map_or(0, |metadata| metadata.len())
-}
-
 /// Creates the database file readable by its owner only; SQLite would leave it readable for others, and its -wal and
 /// -shm files take over this one's mode.
 ///
 /// A file that is there is not opened: closing it would drop every POSIX lock that this process holds on it, those of
 /// SQLite connections included, and two connections without locks destroy each other's commits.
-fn create_private_file(path: &Path) -> Result<(), OpenError> {
+pub(super) fn create_private_file(path: &Path) -> Result<(), OpenError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let metadata = std::fs::symlink_metadata(path).at("inspect", path)?;

@@ -8,9 +8,11 @@ pub(crate) mod age_table;
 pub(crate) mod batch;
 pub(crate) mod checkpoint;
 mod clock_steps;
-mod connection;
+pub(crate) mod connection;
+mod copy_schedule;
 pub(crate) mod damage;
 pub(crate) mod database;
+pub(crate) mod database_copy;
 mod digest_table;
 mod expiry;
 pub(crate) mod expiry_plan;
@@ -32,3 +34,4 @@ mod step_size;
 #[cfg(test)]
 mod tests;
 mod used_names;
+pub(crate) mod wal_readers;

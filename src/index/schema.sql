@@ -65,7 +65,7 @@ CREATE TABLE request_rows (
     endpoint         TEXT,                  -- the path that was asked
     outcome          INTEGER,               -- its number; NULL: what status and tool_error say. View requests has the names
     error_code       TEXT,
-    error_msg        TEXT,
+    error_msg        TEXT,                  -- the error's message, or what a tool that failed (tool_error) said
     target           TEXT,                  -- resource URI or prompt name
     cause            TEXT,                  -- why an upstream failed
     direction        INTEGER,               -- 1 the client asked, 2 the server

@@ -1,15 +1,27 @@
 //! Copying SQLite's WAL into the database: when, on which thread, and what a failed copy means.
 //!
-//! A copy writes pages and waits for two syncs, as long as the disk takes. While the compactor folds, the compactor
-//! itself copies once the WAL is long, which is seldom. Expiring writes as many pages in a moment. So expiring has a
-//! shorter WAL copied, by a thread with a connection of its own: SQLite lets others read and write meanwhile. Only
-//! expiring waits until that copy is made, so that SQLite begins the WAL anew and the WAL does not grow.
+//! A copy writes pages and waits for two syncs, as long as the disk takes. There are four occasions:
+//!
+//! - While the compactor folds, the compactor itself copies once the WAL is long, which is seldom.
+//! - Expiring writes as many pages in a moment. So expiring has a shorter WAL copied, by a thread with a connection of
+//!   its own: SQLite lets others read and write meanwhile. Only expiring waits until that copy is made, so that SQLite
+//!   begins the WAL anew and the WAL does not grow.
+//! - What little a quiet store commits would lie in the WAL for hours, and a copy of `store.db` alone would lack it. So
+//!   the same thread copies some seconds after a commit (`copy_schedule.rs`). Nobody waits for that.
+//! - When the database is closed, whether others read or not: SQLite by itself copies only if nobody else has it open.
+//!
+//! None of that changes what is durable when: a segment goes only after `Index::make_durable`, which syncs the WAL, and
+//! a copy syncs the WAL before it writes the first page into the database.
 //!
 //! Only the compactor asks for copies: once the compactor has waited for a copy, none is under way.
 
+use super::connection::{WAL_PAGES_MAX, told_bytes};
+use super::copy_schedule::{CopyMode, CopySchedule};
+use super::wal_readers::{Readers, wal_bytes};
 use crate::ground::sabotage::{self, Spot};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::hooks::Wal;
+use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,22 +32,10 @@ use std::time::{Duration, Instant};
 /// How long a statement waits for another connection. Then the statement fails, and the compactor tries it again later.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long SQLite's WAL grows before the compactor copies it, in pages: 32 MiB. Every single batch reaches SQLite's
-/// default, an eighth of that: each batch would wait for two syncs and copy most pages again.
-pub(super) const WAL_PAGES_MAX: u32 = 4096;
 /// How many pages expiring writes into the WAL before it asks for a copy: 8 MiB.
 const EXPIRY_WAL_PAGES: u32 = if cfg!(test) { 32 } else { 1024 };
 /// How many passes a copy makes at most, because others commit meanwhile. The second pass has little left to do.
 const PASSES: u32 = 4;
-
-/// What a copy does with the WAL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CopyMode {
-    /// Copies the WAL's pages into the database.
-    Copy,
-    /// Copies them and truncates the WAL. Then the database's file is no longer than its pages.
-    Empty,
-}
 
 /// Copies the WAL on the compactor's thread, or has a thread of its own copy it.
 #[derive(Debug)]
@@ -56,6 +56,12 @@ pub(super) struct Shared {
     pages: AtomicU32,
     /// How many pages the WAL has when a commit copies it: [`WAL_PAGES_MAX`], unless a test says otherwise.
     pub(super) pages_max: AtomicU32,
+    /// What is to be copied, and when.
+    pub(super) schedule: Mutex<CopySchedule>,
+    /// Whether the last copy left something in the WAL, because a reader was in the way.
+    is_held: AtomicBool,
+    /// Why the last copy failed, if it did.
+    failure: Mutex<Option<String>>,
     copy: Mutex<CopyState>,
     finished: Condvar,
 }
@@ -76,6 +82,9 @@ impl WalCopier {
             wal_in_doubt,
             pages: AtomicU32::new(0),
             pages_max: AtomicU32::new(WAL_PAGES_MAX),
+            schedule: Mutex::default(),
+            is_held: AtomicBool::new(false),
+            failure: Mutex::new(None),
             copy: Mutex::new(CopyState::None),
             finished: Condvar::new(),
         };
@@ -94,11 +103,15 @@ impl WalCopier {
         connection.wal_hook(Some(move |wal: &mut Wal, pages: i32| {
             let pages = u32::try_from(pages).unwrap_or(0);
             shared.pages.store(pages, Ordering::Relaxed);
+            shared.schedule.lock().note_commit(Instant::now());
             if pages >= shared.pages_max.load(Ordering::Relaxed) {
                 shared.wait();
-                let copied = wal.checkpoint().and_then(|()| Ok(sabotage::at(Spot::CopyWal, &shared.database)?));
+                let began = Instant::now();
+                let copied = wal.checkpoint_v2(CheckpointMode::PASSIVE).map(|(pages, copied)| copied >= pages);
+                let copied =
+                    copied.and_then(|is_whole| Ok(sabotage::at(Spot::CopyWal, &shared.database).map(|()| is_whole)?));
                 // SQLite would report an error from here as the commit's, and the commit has succeeded.
-                note_doubt(&copied, &shared.wal_in_doubt);
+                shared.note(CopyMode::Copy, began, &copied);
             }
             Ok(())
         }))
@@ -139,14 +152,48 @@ impl WalCopier {
         self.has_own_thread && grown >= EXPIRY_WAL_PAGES && self.start(CopyMode::Copy)
     }
 
+    /// What was committed before anybody looked: a process that died left it.
+    pub(super) fn note_left_behind(&self) {
+        self.shared.schedule.lock().note_commit(Instant::now());
+    }
+
+    /// Has copied what was committed some time ago, if there is something and no copy is under way.
+    pub(super) fn copy_on_schedule(&mut self) {
+        let due = self.shared.schedule.lock().due(Instant::now());
+        if let Some(mode) = due.filter(|_| self.has_own_thread && !self.is_copying()) {
+            self.start(mode);
+        }
+    }
+
+    /// Why what is committed stays in the WAL, if copying it failed.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.shared.failure.lock().clone()
+    }
+
+    /// What people are told of a WAL that is too long because somebody is in the way; `None` where that is not so.
+    pub(super) fn held_note(&self) -> Option<String> {
+        let Shared { database, pages_max, is_held, .. } = &*self.shared;
+        let most = told_bytes(pages_max.load(Ordering::Relaxed));
+        // A copy under way is a reader too.
+        let is_told = is_held.load(Ordering::Relaxed) && !self.is_copying() && wal_bytes(database) > most;
+        is_told.then(|| Readers::of(database).why_long(most))
+    }
+
     /// Has the WAL emptied, unless a reader is in the way. Nobody waits for such a reader: the next copy tries again.
     pub(super) fn empty(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         if self.has_own_thread && self.start(CopyMode::Empty) {
             return Ok(());
         }
+        self.empty_now(connection)
+    }
+
+    /// The same, on the calling thread, which waits for the disk.
+    pub(super) fn empty_now(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let began = Instant::now();
         connection.busy_timeout(Duration::ZERO)?;
         let copied = copy(connection, CopyMode::Empty);
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        self.shared.note(CopyMode::Empty, began, &copied);
         copied.map(|_| ())
     }
 
@@ -176,6 +223,22 @@ impl Shared {
             self.finished.wait(&mut copy);
         }
     }
+
+    /// Notes how a copy ended that began then: whether all of it was made.
+    fn note(&self, mode: CopyMode, began: Instant, copied: &rusqlite::Result<bool>) {
+        // The doubt comes before the result: whoever waits for this copy must see it.
+        note_doubt(copied, &self.wal_in_doubt);
+        let is_whole = matches!(copied, Ok(true));
+        let mut schedule = self.schedule.lock();
+        if is_whole {
+            schedule.note_copied(mode, began)
+        } else {
+            schedule.note_tried(Instant::now())
+        }
+        drop(schedule);
+        self.is_held.store(matches!(copied, Ok(false)), Ordering::Relaxed);
+        *self.failure.lock() = copied.as_ref().err().map(ToString::to_string);
+    }
 }
 
 /// One run of the copying thread. When dropped, it ends the copy, however the thread ends, and wakes the thread that
@@ -187,21 +250,23 @@ struct CopyRun {
 
 impl CopyRun {
     fn copy(self, mode: CopyMode) {
-        let Shared { database, wal_in_doubt, pages, copy: state, .. } = &*self.shared;
-        let (started, pages) = (Instant::now(), pages.load(Ordering::Relaxed));
+        let Shared { database, pages, copy: state, .. } = &*self.shared;
+        let (began, pages) = (Instant::now(), pages.load(Ordering::Relaxed));
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let copied = Connection::open_with_flags(database, flags).and_then(|connection| {
             connection.busy_timeout(Duration::ZERO)?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
-            let is_copied = copy(&connection, mode)?;
-            if is_copied && mode == CopyMode::Copy { restart_wal(&connection) } else { Ok(()) }
+            let is_whole = copy(&connection, mode)?;
+            if is_whole && mode == CopyMode::Copy {
+                restart_wal(&connection)?;
+            }
+            Ok(is_whole)
         });
-        let copied = copied.and_then(|()| Ok(sabotage::at(Spot::CopyWal, database)?));
-        // The doubt comes before the result: whoever waits for this copy must see it.
-        note_doubt(&copied, wal_in_doubt);
-        let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let copied = copied.and_then(|is_whole| Ok(sabotage::at(Spot::CopyWal, database).map(|()| is_whole)?));
+        self.shared.note(mode, began, &copied);
+        let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::trace!(pages, took_us, "copied SQLite's WAL");
-        *state.lock() = CopyState::Finished(copied);
+        *state.lock() = CopyState::Finished(copied.map(|_| ()));
     }
 }
 
@@ -219,19 +284,22 @@ impl Drop for CopyRun {
     }
 }
 
-/// Copies the WAL; returns whether all of it is in the database now. Others read and write meanwhile, until nothing is
-/// left to do but to empty the WAL.
+/// Copies the WAL; returns whether all of that was done. Others read and write meanwhile, until nothing is left to do
+/// but to empty the WAL.
 fn copy(connection: &Connection, mode: CopyMode) -> rusqlite::Result<bool> {
     for _ in 0..PASSES {
         let (busy, pages, copied): (bool, i64, i64) =
             connection
                 .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         if !busy && copied >= pages {
-            if mode == CopyMode::Empty {
+            return match mode {
+                CopyMode::Copy => Ok(true),
                 // A reader that is in the way is no error: the WAL keeps its length then.
-                connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))?;
-            }
-            return Ok(true);
+                CopyMode::Empty => connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                    let busy: bool = row.get(0)?;
+                    Ok(!busy)
+                }),
+            };
         }
     }
     Ok(false)

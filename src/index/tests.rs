@@ -4,6 +4,7 @@
 mod expiry_tests;
 mod migration_tests;
 mod newer_tests;
+mod sqlite_wal_tests;
 
 use crate::event::Notes;
 use crate::event::any::with_one_detail_each;

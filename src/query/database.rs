@@ -19,8 +19,13 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// A read-only connection to a store's database.
 ///
-/// Cheap to open. Each method sees one state of the tables; two calls may see two. Errors name the database file and
-/// what SQLite said.
+/// Cheap to open. A method that returns what it read sees one state of the tables; two calls may see two. A method that
+/// hands rows over (`each_request`, `each_slowest`, `each_session`) reads them page by page, and holds nothing while it
+/// hands one over, however long that takes: SQLite could not begin its WAL anew otherwise, and the WAL would grow. Each row
+/// comes once, none of those that were there at the start is missed unless it goes meanwhile, and what is recorded
+/// meanwhile is not among them.
+///
+/// Errors name the database file and what SQLite said.
 #[derive(Debug)]
 pub struct Query {
     connection: Connection,
@@ -83,6 +88,12 @@ impl Query {
         self.file.is_some() && file_at(&self.path) == self.file
     }
 
+    /// What makes a statement that runs on another thread end with an error.
+    pub(crate) fn interrupter(&self) -> impl Fn() + Send + Sync + use<> {
+        let handle = self.connection.get_interrupt_handle();
+        move || handle.interrupt()
+    }
+
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -90,7 +101,7 @@ impl Query {
 
     /// Runs several statements on one state of the tables.
     pub(super) fn at_one_time<T>(&self, read: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
-        // Where a transaction is open already, because the receiver of a row asks again, its state is the right one.
+        // Where a transaction is open already, its state is the right one.
         let _transaction = match self.connection.is_autocommit() {
             true => Some(self.connection.unchecked_transaction().map_err(|source| self.error(source))?),
             false => None,

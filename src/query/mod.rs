@@ -27,6 +27,8 @@ mod interval;
 mod interval_tests;
 mod matching;
 mod page_size;
+#[cfg(test)]
+mod pinning_tests;
 mod plan;
 mod range;
 mod rank;

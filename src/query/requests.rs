@@ -4,6 +4,7 @@
 
 use super::database::Query;
 use super::filter::RequestFilter;
+use super::page_size::HANDED_OVER_MAX;
 use crate::ground::error::IndexError;
 use rusqlite::Row;
 use std::ops::ControlFlow;
@@ -145,6 +146,23 @@ impl Query {
         let sql = format!("SELECT {COLUMNS} FROM requests r WHERE r.id = ?");
         let found = ids.iter().map(|id| self.rows(&sql, &[(*id).into()], read));
         Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    /// Hands the rows with those ids over, as far as they are still there, until `each` breaks off. They are read in short
+    /// transactions, and none is open while a row is handed over.
+    pub(super) fn hand_over(
+        &self,
+        ids: &[i64],
+        each: &mut impl FnMut(RequestRow) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, IndexError> {
+        for page in ids.chunks(HANDED_OVER_MAX) {
+            for row in self.at_one_time(|| self.request_rows(page))? {
+                if each(row).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// How many requests `filter` keeps; no more than its limit are counted.

@@ -1,10 +1,12 @@
 //! Sessions, and the clients behind them.
 //!
 //! Runs on the caller's thread. Queries find both in the digests that the index keeps of all sessions, 56 bytes each:
-//! scanning 100,000 digests takes a few milliseconds. Only sessions that are shown are read as rows.
+//! scanning 100,000 digests takes a few milliseconds. Only sessions that are shown are read as rows, page by page, each
+//! page in a transaction of its own: nothing of SQLite's WAL is held while the caller takes its time.
 
 use super::database::Query;
 use super::filter::{SessionFilter, TimeRange};
+use super::page_size::HANDED_OVER_MAX;
 use crate::fold::session_digest::{SessionDigest, entries, place_of, session_at};
 use crate::ground::error::IndexError;
 use rusqlite::Row;
@@ -124,34 +126,68 @@ impl Query {
     /// Hands the rows of [`Query::sessions`] over one by one, until `each` breaks off. Of a session that waits for its
     /// turn, 16 bytes are held; of those last seen in the same millisecond, the ids too.
     ///
-    /// # Errors
-    /// What SQLite said; rows may have been handed over before.
+    /// Which sessions they are, and their order, is settled at the start. What a row says of its session is from when
+    /// its turn comes; one that expired meanwhile is left out.
+    ///
+    /// # Errors What SQLite said; [`IndexError::Replaced`] if the database was made anew meanwhile. Rows may have been
+    /// handed over before.
     pub fn each_session(
         &self,
         filter: &SessionFilter,
         mut each: impl FnMut(SessionRow) -> ControlFlow<()>,
     ) -> Result<(), IndexError> {
         let limit = filter.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        self.at_one_time(|| {
-            let mut found: Vec<(i64, i64)> = Vec::new();
+        let mut found: Vec<(i64, i64)> = Vec::new();
+        let made_at = self.at_one_time(|| {
             self.each_digest(filter, |session, digest| found.push((digest.last_seen_at, session)))?;
-            found.sort_unstable();
-            let mut older = found.len().saturating_sub(limit);
-            for group in found.chunk_by(|one, other| one.0 == other.0) {
-                let skipped = older.min(group.len());
-                older -= skipped;
-                if skipped == group.len() {
-                    continue;
+            self.made_at()
+        })?;
+        found.sort_unstable();
+        let mut older = found.len().saturating_sub(limit);
+        let mut page = Vec::new();
+        for group in found.chunk_by(|one, other| one.0 == other.0) {
+            let skipped = older.min(group.len());
+            older -= skipped;
+            if skipped == group.len() {
+                continue;
+            }
+            page.extend(self.at_one_time(|| self.in_order_of_ids(group))?.into_iter().skip(skipped));
+            if page.len() >= HANDED_OVER_MAX && self.hand_sessions_over(&made_at, &mut page, &mut each)?.is_break() {
+                return Ok(());
+            }
+        }
+        self.hand_sessions_over(&made_at, &mut page, &mut each).map(drop)
+    }
+
+    /// Hands the sessions with those numbers over, as far as they are still there, until `each` breaks off.
+    fn hand_sessions_over(
+        &self,
+        made_at: &str,
+        sessions: &mut Vec<i64>,
+        each: &mut impl FnMut(SessionRow) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, IndexError> {
+        let sessions = std::mem::take(sessions);
+        for page in sessions.chunks(HANDED_OVER_MAX) {
+            let rows = self.at_one_time(|| {
+                // One made anew gives its sessions other numbers.
+                if self.made_at()? != made_at {
+                    return Err(IndexError::Replaced { path: self.path().to_owned() });
                 }
-                for session in self.in_order_of_ids(group)?.into_iter().skip(skipped) {
-                    let row = self.rows(SELECT_SESSION, &[session.into()], read_session)?.pop();
-                    if row.is_some_and(|row| each(row).is_break()) {
-                        return Ok(());
-                    }
+                let found = page.iter().map(|session| self.rows(SELECT_SESSION, &[(*session).into()], read_session));
+                found.collect::<Result<Vec<_>, _>>()
+            })?;
+            for row in rows.into_iter().flatten() {
+                if each(row).is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
             }
-            Ok(())
-        })
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// When the database was made, as it says.
+    fn made_at(&self) -> Result<String, IndexError> {
+        self.value("SELECT coalesce(max(value), '') FROM meta WHERE key = 'created_at'", &[])
     }
 
     /// How many sessions `filter` keeps, whatever its limit.

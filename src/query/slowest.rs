@@ -1,17 +1,17 @@
 //! The slowest requests, however many are asked for.
 //!
-//! Runs on the caller's thread. A few are found by a search. Many are taken a page at a time: each page is one walk over
-//! all wanted rows, which keeps the best keys below those of the page before. So what is held is one page's keys, and each
-//! page is read once for some million rows that are looked up and handed over one by one. An index on latencies was
-//! rejected, because every request would pay for it; so was a sort by SQLite, whose temporary files would lie outside of
-//! the store.
+//! Runs on the caller's thread. A few are found by a search. Many are taken a page of keys at a time: each page is one
+//! walk over all wanted rows, which keeps the best keys below those of the page before. So what is held is one page's
+//! keys, and each page is read once for some million rows that are looked up and handed over. The walk is made of short
+//! transactions, and so are the rows looked up: nothing of SQLite's WAL is held while the caller takes its time, nor
+//! for as long as a walk over a large store takes. An index on latencies was rejected, because every request would pay
+//! for it; so was a sort by SQLite, whose temporary files would lie outside of the store.
 
 use super::database::Query;
 use super::filter::RequestFilter;
+use super::page_size::LOOKED_AT_MAX;
 use super::rank::{Key, Rank};
 use super::requests::RequestRow;
-use super::resolved_filter::ResolvedFilter;
-use super::walk::Order;
 use crate::ground::error::IndexError;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -33,7 +33,7 @@ impl Query {
     }
 
     /// Hands the rows of [`Query::slowest`] over one by one, until `each` breaks off. Memory is bounded, whatever the
-    /// limit.
+    /// limit. What is folded meanwhile is not among them, and what expires meanwhile may be left out.
     ///
     /// # Errors
     /// What SQLite said; rows may have been handed over before.
@@ -44,51 +44,64 @@ impl Query {
         mut each: impl FnMut(RequestRow) -> ControlFlow<()>,
     ) -> Result<(), IndexError> {
         let limit = limit.min(filter.limit.unwrap_or(u64::MAX));
-        self.at_one_time(|| {
-            let Some(wanted) = self.resolve(filter)? else { return Ok(()) };
-            if limit <= self.tuning.searched_rows {
-                for id in self.best(wanted, Rank::Slowest, limit)?.into_iter().rev() {
-                    if each(self.request_row(id)?).is_break() {
-                        break;
-                    }
-                }
-                return Ok(());
+        if limit <= self.tuning.searched_rows {
+            let mut ids = self.at_one_time(|| match self.resolve(filter)? {
+                None => Ok(Vec::new()),
+                Some(wanted) => self.best(wanted, Rank::Slowest, limit),
+            })?;
+            ids.reverse();
+            return self.hand_over(&ids, &mut each).map(drop);
+        }
+        let (_, up_to) = self.cursor_and_number()?;
+        let (mut left, mut above) = (limit, None);
+        while left > 0 {
+            let most = left.min(self.tuning.page_rows);
+            let page = self.page_below(filter, up_to, above, usize::try_from(most).unwrap_or(usize::MAX))?;
+            let ids: Vec<i64> = page.iter().map(|(_, _, id)| *id).collect();
+            let found = ids.len() as u64;
+            if self.hand_over(&ids, &mut each)?.is_break() || found < most {
+                break;
             }
-            let (mut left, mut above) = (limit, None);
-            while left > 0 {
-                let most = left.min(self.tuning.page_rows);
-                let page = self.page_below(&wanted, above, usize::try_from(most).unwrap_or(usize::MAX))?;
-                for (_, _, id) in &page {
-                    if each(self.request_row(*id)?).is_break() {
-                        return Ok(());
-                    }
-                }
-                let found = page.len() as u64;
-                if found < most {
-                    break;
-                }
-                (left, above) = (left - found, page.last().copied());
-            }
-            Ok(())
-        })
+            (left, above) = (left - found, page.last().copied());
+        }
+        Ok(())
     }
 
-    /// The best keys of the wanted rows that are less than `above`, at most so many, the best first.
-    fn page_below(&self, wanted: &ResolvedFilter, above: Option<Key>, most: usize) -> Result<Vec<Key>, IndexError> {
+    /// The best keys of the wanted rows up to record `up_to` that are less than `above`, at most so many, the best
+    /// first.
+    fn page_below(
+        &self,
+        filter: &RequestFilter,
+        up_to: i64,
+        above: Option<Key>,
+        most: usize,
+    ) -> Result<Vec<Key>, IndexError> {
         let mut best: BinaryHeap<Reverse<Key>> = BinaryHeap::new();
-        self.walk(Self::whole_walk(wanted), Order::OldestFirst, wanted.interval, |row| {
-            let key = Rank::Slowest.key(row);
-            if above.is_none_or(|above| key < above) && wanted.keeps(row) {
-                if best.len() < most {
-                    best.push(Reverse(key));
-                } else if let Some(mut least) = best.peek_mut()
-                    && least.0 < key
-                {
-                    *least = Reverse(key);
-                }
-            }
-            ControlFlow::Continue(())
-        })?;
+        let (mut last, mut is_through) = (None, false);
+        while !is_through {
+            is_through = self.at_one_time(|| {
+                // Names are looked up for each part: a database that was made anew meanwhile has other numbers for
+                // them.
+                let Some(wanted) = self.resolve(filter)? else { return Ok(true) };
+                let (from, mut looked_at) = (last, 0);
+                self.walk_behind(Self::whole_walk(&wanted), wanted.interval, from, |row| {
+                    looked_at += 1;
+                    last = Some((row.ts, row.id));
+                    let key = Rank::Slowest.key(row);
+                    if row.id <= up_to && above.is_none_or(|above| key < above) && wanted.keeps(row) {
+                        if best.len() < most {
+                            best.push(Reverse(key));
+                        } else if let Some(mut least) = best.peek_mut()
+                            && least.0 < key
+                        {
+                            *least = Reverse(key);
+                        }
+                    }
+                    if looked_at == LOOKED_AT_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })?;
+                Ok(looked_at < LOOKED_AT_MAX)
+            })?;
+        }
         Ok(best.into_sorted_vec().into_iter().map(|Reverse(key)| key).collect())
     }
 }

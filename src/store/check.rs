@@ -5,6 +5,7 @@
 
 use super::check_log::LogState;
 use super::check_quarantine;
+use super::check_wal::find_long_wal;
 use super::finding::{Finding, Severity};
 use super::writer_lock;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
@@ -109,6 +110,7 @@ pub(super) fn check_at(
     // The database before the log: what is folded meanwhile was in the log that is read now.
     let database = check_database(dir, quick, now, &mut findings);
     let in_use = writer_lock::is_held(dir);
+    find_long_wal(dir, in_use, &mut findings);
     let folded = database.as_ref().and_then(|found| found.folded);
     // A segment that can't be read is a finding of the log.
     let owners = Survey::of(&wal_dir).map(|survey| survey.owners()).unwrap_or_default();

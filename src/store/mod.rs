@@ -1,12 +1,16 @@
-//! A store as a whole: opened and shut down in order, checked, rebuilt.
+//! A store as a whole: opened and shut down in order, checked, rebuilt, backed up.
 //!
 //! Open `store.rs`; `opening.rs` gets everything ready, and `threads.rs` starts the threads. Runs on the caller's
 //! thread. Nothing below knows of it.
 
 mod appender_thread;
+pub mod backup;
+mod backup_log;
+mod backup_target;
 pub mod check;
 mod check_log;
 mod check_quarantine;
+mod check_wal;
 mod compactor_thread;
 mod file_limit;
 pub(crate) mod finding;

@@ -186,7 +186,7 @@ fn expect_reachable(wal_dir: &Path, next_segment: SegmentId, last_sequence: Sequ
 }
 
 /// A random (version 4) UUID.
-fn new_writer_id(dir: &Path) -> Result<WriterId, PathError> {
+pub(super) fn new_writer_id(dir: &Path) -> Result<WriterId, PathError> {
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).at("get randomness for", dir)?;
     bytes[6] = bytes[6] & 0x0f | 0x40;

@@ -2,6 +2,7 @@
 
 use crate::events::cuts;
 use crate::plain_messages::{self, PATHS, Plain};
+use mcplog::event::ERROR_MSG_CHARS_MAX;
 use mcplog_observe::read::{Kind, MESSAGE_BYTES_MAX, Message, SLOTS, Scanner, TOKEN_BYTES_MAX, kind};
 use std::borrow::Cow;
 
@@ -23,6 +24,7 @@ struct Found {
     has_result: bool,
     has_error: bool,
     in_batch: bool,
+    error_text: Option<String>,
     start: u64,
     end: u64,
 }
@@ -56,6 +58,9 @@ fn compare(found: &Found, expected: &Plain<'_>, document: &[u8]) {
     let range = usize::try_from(found.start).expect("small")..usize::try_from(found.end).expect("small");
     assert_eq!(&document[range], expected.text.as_bytes(), "it lies where it was found");
     assert_eq!(found.in_batch, expected.in_batch);
+    if let Ok(error_text) = expected.error_text() {
+        assert_eq!(found.error_text, error_text);
+    }
     assert_eq!(said(&found.kind), said_plainly(expected));
 }
 
@@ -100,12 +105,15 @@ fn found(message: &Message) -> Found {
     let values = PATHS.map(|(slot, _)| value(slot));
     let captured: usize = values.iter().flatten().map(|(raw, _)| raw.len()).sum();
     assert!(captured <= MESSAGE_BYTES_MAX, "{captured} bytes are kept");
+    let error_text = message.error_text();
+    assert!(error_text.map_or(0, |text| text.chars().count()) <= ERROR_MSG_CHARS_MAX + 1, "{error_text:?}");
     Found {
         values,
         kind: kind(message),
         has_result: message.has_result,
         has_error: message.has_error,
         in_batch: message.in_batch,
+        error_text: error_text.map(str::to_owned),
         start: message.start,
         end: message.end,
     }

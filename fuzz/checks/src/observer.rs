@@ -1,7 +1,7 @@
 //! What must hold of an observer, whatever passes and however it ends.
 
 use crate::observer_script::{self, EXCHANGES_MAX, Head, Side, Step};
-use mcplog::event::{NAME_BYTES_MAX, Note, Outcome, Transport};
+use mcplog::event::{ERROR_MSG_CHARS_MAX, NAME_BYTES_MAX, Note, Outcome, Transport};
 use mcplog::{Event, Request, Status};
 use mcplog_observe::read::Codings;
 use mcplog_observe::{
@@ -87,6 +87,12 @@ fn check_request(request: &Request<'_>) {
     };
     assert!(can_be, "{request:?}");
     assert_eq!(request.tool_error == Some(true), outcome == Outcome::ToolError, "{request:?}");
+    // Of what went well, nothing is kept; of what a tool said, not more than a row shows.
+    if request.status == Status::Ok {
+        let characters = request.error_msg.map_or(0, |text| text.chars().count());
+        assert!(request.error_code.is_none() && characters <= ERROR_MSG_CHARS_MAX + 1, "{request:?}");
+        assert!(outcome == Outcome::ToolError || request.error_msg.is_none(), "{request:?}");
+    }
     assert!(matches!(request.transport, Some(Transport::Http | Transport::Sse)), "{request:?}");
     assert!(request.endpoint.is_some(), "{request:?}");
     let is_unread = request.notes.has(Note::Unread);

@@ -65,7 +65,7 @@ pub(crate) enum Step {
 }
 
 /// Pieces of what bodies are made of, so that input of a few bytes says much.
-const PHRASES: [&str; 36] = [
+const PHRASES: [&str; 39] = [
     "[",
     "]",
     ",",
@@ -102,6 +102,9 @@ const PHRASES: [&str; 36] = [
     "\",",
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
     "\\u00e4\\n",
+    r#"{"id":4,"result":{"content":[{"type":"text","text":"no such file"}],"isError":true}}"#,
+    r#""result":{"isError":true,"content":["#,
+    r#"{"type":"text","text":""#,
 ];
 
 /// Reads a script. Every input is one.

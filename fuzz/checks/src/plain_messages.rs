@@ -1,6 +1,7 @@
 //! A reader of JSON-RPC messages that is obviously right: `serde_json` parses the whole text, and each value is looked up
 //! where it stands in the document.
 
+use mcplog::event::ERROR_MSG_CHARS_MAX;
 use mcplog_observe::read::{SLOTS, Slot};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -52,6 +53,27 @@ impl<'t> Plain<'t> {
         (!raw.starts_with(['{', '['])).then_some(raw)
     }
 
+    /// The beginning of the text of a result that is an error. The error of this is for a text that is half of a surrogate pair.
+    pub(crate) fn error_text(&self) -> Result<Option<String>, serde_json::Error> {
+        let result = self.members.get("result").and_then(|result| object(result.get())).unwrap_or_default();
+        let content = result.get("content").map_or("", |content| content.get());
+        if self.raw(&["result", "isError"]) != Some("true") || !content.starts_with('[') {
+            return Ok(None);
+        }
+        let mut texts = Vec::new();
+        for item in serde_json::from_str::<Vec<&RawValue>>(content)?.iter().filter_map(|item| object(item.get())) {
+            let is_text = item.get("type").is_some_and(|kind| serde_json::from_str(kind.get()).is_ok_and(is_text));
+            if let Some(text) = item.get("text").filter(|text| is_text && text.get().starts_with('"')) {
+                texts.push(serde_json::from_str::<String>(text.get())?);
+            }
+        }
+        texts.retain(|text| !text.is_empty());
+        let text = texts.join("\n");
+        let beginning: String = text.chars().take(ERROR_MSG_CHARS_MAX).collect();
+        let mark = if beginning.len() < text.len() { "…" } else { "" };
+        Ok((!text.is_empty()).then(|| beginning + mark))
+    }
+
     pub(crate) fn has_result(&self) -> bool {
         self.members.contains_key("result")
     }
@@ -75,6 +97,10 @@ pub(crate) fn read(document: &[u8]) -> Option<Vec<Plain<'_>>> {
 
 fn message(raw: &RawValue, in_batch: bool) -> Option<Plain<'_>> {
     object(raw.get()).map(|members| Plain { text: raw.get(), in_batch, members })
+}
+
+fn is_text(kind: String) -> bool {
+    kind == "text"
 }
 
 fn object(text: &str) -> Option<Members<'_>> {

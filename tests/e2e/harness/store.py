@@ -74,13 +74,25 @@ def expected_request(exchange, message, exchanges):
             "outcome": "error",
             "http_status": answering["status"],
             "error_code": str(answer["error"]["code"]),
-            "error_msg": text if len(text) <= ERROR_MSG_CHARS_MAX else text[:ERROR_MSG_CHARS_MAX] + "…",
+            "error_msg": beginning(text),
         }
     else:
-        row |= {"status": "ok", "error_code": None, "error_msg": None, "http_status": answering["status"]}
+        row |= {"status": "ok", "error_code": None, "http_status": answering["status"]}
         row["tool_error"] = answer["result"].get("isError", False)
+        row["error_msg"] = words_of(answer["result"]) if row["tool_error"] else None
         row["outcome"] = outcome_of(method, answer["result"])
     return row
+
+
+def beginning(text):
+    """As much of a message as a row shows."""
+    return text if len(text) <= ERROR_MSG_CHARS_MAX else text[:ERROR_MSG_CHARS_MAX] + "…"
+
+
+def words_of(result):
+    """What a tool that failed said; None if it said nothing."""
+    texts = [item["text"] for item in result.get("content", []) if item["type"] == "text"]
+    return beginning("\n".join(text for text in texts if text)) or None
 
 
 def outcome_of(method, result):

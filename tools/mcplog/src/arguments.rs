@@ -2,6 +2,7 @@
 //!
 //! Declarations only. Options that several commands have are declared once, so that they are the same in all.
 
+use crate::dir_args::DirArgs;
 use crate::proxy::{parse_database_size, parse_keep, parse_min_free, parse_segments_size};
 use clap::{Args, ValueEnum};
 use mcplog::Status;
@@ -9,14 +10,6 @@ use mcplog::query::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
 use mcplog_terminal::view::View;
 use mcplog_terminal::{duration, moment};
 use std::path::PathBuf;
-
-/// Where the store is.
-#[derive(Debug, Args)]
-pub(crate) struct DirArgs {
-    /// The store's directory
-    #[arg(short, long, value_name = "DIR", env = "MCPLOG_DIR", default_value = "./mcplog-data")]
-    pub(crate) dir: PathBuf,
-}
 
 /// From when to when.
 #[derive(Debug, Args)]
@@ -176,6 +169,18 @@ pub(crate) struct RebuildArgs {
     /// One JSON object in place of a sentence
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    /// One JSON object in place of a sentence
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the copy goes: a directory that does not exist yet, or an empty one
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -3,8 +3,10 @@
 //! Declarations only; options are in [`crate::arguments`], what a command does is in [`crate::command`].
 
 use crate::arguments::{
-    CheckArgs, DemoArgs, IngestArgs, LogsArgs, RebuildArgs, RequestsArgs, SchemaArgs, SessionsArgs, UnusedArgs,
+    BackupArgs, CheckArgs, DemoArgs, IngestArgs, LogsArgs, RebuildArgs, RequestsArgs, SchemaArgs, SessionsArgs,
+    UnusedArgs,
 };
+use crate::dir_args::DirArgs;
 use clap::{Parser, Subcommand};
 use mcplog_terminal::colour::Colour;
 
@@ -14,7 +16,7 @@ Exit codes:
   1    wrong usage, no store, or an I/O error
   2    ingest: done, but some lines were no events; check: attention
   3    check: damaged
-  130  ingest: interrupted
+  130  ingest, backup: interrupted
 
 docs/json.md explains every field that --json prints; `wal-inspect json` shows
 it.";
@@ -173,10 +175,32 @@ attention, damaged). With --plan: limits, segments (segment, file, bytes, fate),
 expiry (age, size, under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
     Check(CheckArgs),
 
+    /// Copy a store, also while a proxy records into it
+    #[command(after_help = "\
+Examples:
+  mcplog backup ./monday           a copy of ./mcplog-data
+  mcplog backup -d ./other-data /mnt/backups/other
+  mcplog backup ./monday && mcplog logs -d ./monday
+
+The copy is a store of its own: one database that has everything up to a moment
+since the command began, and no log. It is made beside its place, checked,
+synced and then renamed; on Ctrl-C, or where the disk is full, nothing of it is
+left. Nobody who records waits for it. `cp store.db` is no backup: what was
+recorded last lies beside that file for some seconds, and in the log.
+
+To go back, stop what records, move the old directory away, and put the copy in
+its place. Kept segments and quarantine/ are not copied.
+
+Exit codes: 0 done, 1 no copy, 130 interrupted.
+
+JSON fields: dir, began_at, requests, sessions, folded_records, database_bytes,
+quarantine_files.")]
+    Backup(BackupArgs),
+
     /// Make the database anew: from its rows what it derives from them, or all of it from the log
     #[command(after_help = "\
 Examples:
-  mcplog rebuild --dir ./mcplog-data
+  mcplog rebuild
   mcplog rebuild --from-log        from the kept segments, in any case
   mcplog rebuild --keep 30d        where the old limits can't be read
   mcplog rebuild --json
@@ -201,11 +225,29 @@ kept_since, limits, limits_from (told, old_database, unknown), moved_to.")]
     Ingest(IngestArgs),
 }
 
+impl Command {
+    /// Where the store is, of a command that looks for one.
+    pub(crate) fn store(&self) -> Option<&DirArgs> {
+        match self {
+            Self::Proxy(_) | Self::Demo(_) => None,
+            Self::Logs(args) => Some(&args.rows.store),
+            Self::Slow(args) | Self::Stats(args) => Some(&args.store),
+            Self::Sessions(args) => Some(&args.store),
+            Self::Unused(args) => Some(&args.store),
+            Self::Schema(args) => Some(&args.store),
+            Self::Check(args) => Some(&args.store),
+            Self::Backup(args) => Some(&args.store),
+            Self::Rebuild(args) => Some(&args.store),
+            Self::Ingest(args) => Some(&args.store),
+        }
+    }
+}
+
 const INGEST_HELP: &str = "\
 Examples:
   mcplog ingest --dir ./imported events.jsonl
   mcplog ingest --dir ./imported old.jsonl.gz
-  mcplog ingest --keep-segments events.jsonl && wal-inspect list ./mcplog-data
+  mcplog ingest --keep-segments events.jsonl && wal-inspect list
 
 One JSON object per line; the lines are recorded in their order. `type` says
 which event it is; fields with ? may be absent or null; fields that are not

@@ -2,6 +2,7 @@
 //!
 //! Pure data. Error texts name files and limits; they never carry what an event said.
 
+use crate::dir_args::DirArgs;
 use mcplog::error::IndexError;
 use mcplog_terminal::output::complain;
 use std::io;
@@ -17,7 +18,7 @@ pub(crate) const EXIT_BAD_LINES: u8 = 2;
 pub(crate) const EXIT_ATTENTION: u8 = 2;
 /// `check` found damage.
 pub(crate) const EXIT_DAMAGED: u8 = 3;
-/// `ingest` was interrupted.
+/// `ingest` or `backup` was interrupted.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
 /// Why a command gave up.
@@ -35,6 +36,16 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
+    /// The same with why it was looked for there, if no store is where nobody said that one is.
+    pub(crate) fn of_store(self, store: &DirArgs) -> Self {
+        match (&self, store.why_there()) {
+            (Self::Index(_) | Self::Failed(_), Some(why)) if !store.is_there() => {
+                Self::Failed(format!("{self}; {why}"))
+            }
+            _ => self,
+        }
+    }
+
     /// Prints the error, if it is one, and chooses the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if let Self::Output(error) = self

@@ -5,6 +5,7 @@
 mod arguments;
 mod cli;
 mod command;
+mod dir_args;
 mod error;
 mod proxy;
 
@@ -27,7 +28,12 @@ fn main() -> ExitCode {
         }
     };
     cli.color.apply();
-    run(cli.command).map_or_else(|error| error.report(), ExitCode::from)
+    let store = cli.command.store().cloned();
+    let told = |error: CliError| match &store {
+        Some(store) => error.of_store(store),
+        None => error,
+    };
+    run(cli.command).map_err(told).map_or_else(|error| error.report(), ExitCode::from)
 }
 
 fn run(command: Command) -> Result<u8, CliError> {
@@ -43,6 +49,7 @@ fn run(command: Command) -> Result<u8, CliError> {
         // Their work is done when they print, and the exit code says how it went.
         Command::Ingest(args) => finish(Leavable::new(stdout()), |out| command::ingest::run(&args, out)),
         Command::Check(args) => finish(Leavable::new(stdout()), |out| command::check::run(&args, &view, out)),
+        Command::Backup(args) => finish(Leavable::new(stdout()), |out| command::backup::run(&args, out)),
         Command::Rebuild(args) => finish(Leavable::new(stdout()), |out| command::rebuild::run(&args, &view, out)),
         Command::Demo(args) => finish(Leavable::new(stdout()), |out| command::demo::run(&args, &view, out)),
         query => finish(stdout(), |out| ask(&query, &view, out)),
@@ -59,7 +66,12 @@ fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliErr
         Command::Sessions(args) => command::sessions::run(args, view, out, &mut notes)?,
         Command::Unused(args) => command::unused::run(args, view, out, &mut notes)?,
         Command::Schema(args) => command::schema::run(args, view, out, &mut notes)?,
-        Command::Proxy(_) | Command::Ingest(_) | Command::Check(_) | Command::Rebuild(_) | Command::Demo(_) => {}
+        Command::Proxy(_)
+        | Command::Ingest(_)
+        | Command::Check(_)
+        | Command::Backup(_)
+        | Command::Rebuild(_)
+        | Command::Demo(_) => {}
     }
     Ok(EXIT_OK)
 }

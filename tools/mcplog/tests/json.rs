@@ -54,6 +54,7 @@ const CHECK_FINDING: &str = "verdict file offset reason";
 const REBUILD_FROM_ROWS: &str = "from requests sessions rollups";
 const REBUILD_FROM_LOG: &str = "from requests sessions segments records_before_log expired_requests kept_since limits \
                                 limits_from moved_to";
+const BACKUP: &str = "dir began_at requests sessions folded_records database_bytes quarantine_files";
 const INGEST: &str = "lines input_bytes blank_lines bad_lines recorded_events folded_records unfolded_records \
                       expired late_events record_ms fold_ms recorded_events_per_s folded_records_per_s interrupted";
 
@@ -103,6 +104,11 @@ fn what_other_commands_print_is_what_the_page_lists() {
     check(&page, "mcplog check", CHECK, &checked);
     check(&page, "mcplog check: limits", LIMITS, &checked["limits"]);
     check(&page, "mcplog rebuild: from the log", REBUILD_FROM_LOG, &fixture.run("rebuild --from-log --json").json()[0]);
+
+    let copy = fixture.root.path().join("copy");
+    let copied: common::Run =
+        fixture.command([OsStr::new("backup"), OsStr::new("--json"), copy.as_os_str()]).output().unwrap().into();
+    check(&page, "mcplog backup", BACKUP, &copied.json()[0]);
 
     // A second segment makes the first a folded one.
     let ingested: common::Run = fixture.command(line).output().unwrap().into();
@@ -157,6 +163,7 @@ fn every_object_of_the_page_is_one_that_is_printed() {
         "mcplog check: findings",
         "mcplog rebuild: from rows",
         "mcplog rebuild: from the log",
+        "mcplog backup",
     ];
     for heading in JsonPage::read().headings().filter(|heading| heading.starts_with("mcplog ")) {
         let is_held = held.contains(&heading)

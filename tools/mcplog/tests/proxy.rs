@@ -111,12 +111,12 @@ fn a_hangup_reads_the_settings_again_and_ends_nothing() {
     write("drain = 5");
     proxy.signal("-HUP");
     proxy.wait_for_diagnostics("proxy.toml:1: drain: expected a duration");
-    write("drain = '100ms'\n[store]\nsync = 'always'");
+    write("drain = '100ms'\n[[upstream]]\nno_error_text = true\n[store]\nsync = 'always'");
     proxy.signal("-HUP");
     proxy.wait_for_diagnostics("[store]");
     let mut line = String::new();
     proxy.stdout.read_line(&mut line).unwrap();
-    assert_eq!(line, "Settings read again: drain is 100ms.\n");
+    assert_eq!(line, "Settings read again: drain is 100ms, texts of errors are not kept.\n");
     // What was read counts: with the day that was there before, the end would never come.
     proxy.signal("-TERM");
     let (status, text) = proxy.end();

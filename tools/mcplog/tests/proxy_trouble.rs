@@ -4,7 +4,7 @@
 
 mod running;
 
-use running::{Running, ask, mcplog, refused, refused_as, upstream};
+use running::{Running, ask, mcplog, nowhere, refused, refused_as, upstream};
 use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -114,7 +114,8 @@ impl Trouble {
     fn full_disk() -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", r#"ulimit -S -f 4096; exec "$0" "$@""#]).arg(mcplog().get_program());
-        command.env_remove("MCPLOG_DIR").env_remove("RUST_LOG");
+        command.env_remove("RUST_LOG");
+        nowhere(&mut command);
         let mend = |proxy: &Running| {
             let pid = proxy.child.id().to_string();
             let status = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &pid]).status().unwrap();
@@ -212,7 +213,8 @@ fn a_store_that_takes_long_to_open_does_not_keep_the_proxy_from_serving() {
     let mut command = Command::new("strace");
     // The lock is asked for in vain for twelve seconds. The proxy is the child, and strace a grandchild.
     command.args(["-D", "-f", "-o", "/dev/null", "-e", "trace=flock", "-e", "inject=flock:delay_enter=12000000"]);
-    command.arg(mcplog().get_program()).env_remove("MCPLOG_DIR").env_remove("RUST_LOG");
+    command.arg(mcplog().get_program()).env_remove("RUST_LOG");
+    nowhere(&mut command);
     let proxy = Running::start_as(command, &place.dir, &upstream(), &[]);
     assert!(proxy.greeting.contains("the store is being opened"), "{}", proxy.greeting);
     proxy.post("/mcp");

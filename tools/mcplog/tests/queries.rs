@@ -28,7 +28,12 @@ fn outcomes() -> String {
     let refused = "tcp connect error: Connection refused (os error 111)";
     [
         of(1, "ok", "tools/call", r#""tool":"a","tool_error":false,"http_status":200"#),
-        of(2, "ok", "tools/call", r#""tool":"a","tool_error":true,"outcome":"tool_error""#),
+        of(
+            2,
+            "ok",
+            "tools/call",
+            r#""tool":"a","tool_error":true,"outcome":"tool_error","error_msg":"no such file:\n\u001b[31m/etc/x\u202e""#,
+        ),
         of(3, "error", "tools/call", r#""tool":"a","outcome":"cancelled","error_code":"cancelled""#),
         of(4, "error", "ping", r#""outcome":"redirected","http_status":307,"error_code":"no_response""#),
         of(5, "ok", "subscriptions/listen", r#""outcome":"ended""#),

@@ -33,7 +33,7 @@ fn program(name: &str) -> PathBuf {
 fn command(dir: &Path, line: &str) -> Command {
     let mut words = line.split_whitespace();
     let mut command = Command::new(program(words.next().expect("a program")));
-    command.args(words).current_dir(dir).env_remove("MCPLOG_DIR");
+    command.args(words).current_dir(dir).env("HOME", dir).env_remove("XDG_DATA_HOME").env_remove("MCPLOG_DIR");
     command
 }
 
@@ -76,7 +76,9 @@ fn the_proxy_command_starts_says_where_it_is_and_ends_at_sigterm() {
     let mut said = BufReader::new(proxy.stdout.take().unwrap()).lines().map_while(Result::ok);
     let address = said.find(|line| line.contains("http://127.0.0.1:")).expect("where it listens");
     assert!(!address.contains(":0/"), "{address}");
-    assert!(dir.path().join("mcplog-data/store.db").exists());
+    // It lies where every command looks.
+    assert!(said.any(|line| line.ends_with(" mcplog logs")));
+    assert!(dir.path().join(".local/share/mcplog/store.db").exists());
     let killed = Command::new("kill").arg(proxy.id().to_string()).status().unwrap();
     assert!(killed.success());
     let rest: Vec<_> = said.collect();

@@ -13,6 +13,7 @@ use crate::schema::SchemaQueue;
 use crate::session::{Postponed, Sessions};
 use crate::sink::Sink;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What an observer needs of others.
 pub struct Surroundings {
@@ -47,8 +48,17 @@ impl Observer {
         let Surroundings { proxy, sink, schema, counts, clock, session_idle_ms } = surroundings;
         let sessions = Sessions::new(session_idle_ms);
         let (postponed, phase) = (Postponed::default(), AtomicPhase::new());
-        let recording = Recording { sink, proxy, sessions, postponed, schema, counts, clock, budget, phase };
+        let keeps_error_text = AtomicBool::new(true);
+        let recording =
+            Recording { sink, proxy, sessions, postponed, schema, counts, clock, budget, phase, keeps_error_text };
         Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default() })
+    }
+
+    /// Whether rows say with which words a server or a tool failed: the message of a JSON-RPC error, the text of a result that
+    /// is one. They do, unless told not to; what that is changes for calls that end from now on. A call without an answer says
+    /// in our own words why it has none, in any case.
+    pub fn keep_error_text(&self, is_kept: bool) {
+        self.recording.keeps_error_text.store(is_kept, Ordering::Relaxed);
     }
 
     /// A request that comes in now, on that connection. The client's address is a number, of 128 bits as in IPv6, since all that

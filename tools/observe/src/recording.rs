@@ -12,7 +12,7 @@ use crate::session::{Announcement, Postponed, Sessions};
 use crate::sink::Sink;
 use mcplog::{Session, SessionClosed};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// How far the end of observing has come. Later ones include earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,9 +38,15 @@ pub(crate) struct Recording {
     /// What all exchanges may hold together.
     pub(crate) budget: Budget,
     pub(crate) phase: AtomicPhase,
+    /// Rows say with which words a server or a tool failed.
+    pub(crate) keeps_error_text: AtomicBool,
 }
 
 impl Recording {
+    pub(crate) fn keeps_error_text(&self) -> bool {
+        self.keeps_error_text.load(Ordering::Relaxed)
+    }
+
     /// Records that a session began. Where nobody takes that, it is said again with the session's next call, or its end.
     pub(crate) fn announce(&self, session_id: &Arc<str>, announcement: Announcement) {
         let Announcement { started_at, client, protocol_version, is_derived } = &announcement;

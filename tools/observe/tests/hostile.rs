@@ -30,6 +30,7 @@ const QUEUE_MAX: usize = 32;
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}"#;
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
 
 /// Counts what is recorded, and keeps what waits to be looked at.
@@ -136,6 +137,8 @@ fn attacks() -> Vec<Attack> {
     requests.extend(WAYS.map(|way| Body::whole(&[way], bomb(way, 16 << 20))));
     let ready = "{\"id\":1,\"result\":0},";
     let errors = format!(r#"{{"id":1,"error":{{"code":1,"message":"{long}"}}}},"#);
+    let failed = format!(r#"{{"id":1,"result":{{"isError":true,"content":[{{"type":"text","text":"{long}"}}]}}}},"#);
+    let item = format!(r#"{{"type":"text","text":"{long}","type":"image","text":"\u00e4"}},"#);
     let windows = |content: &[u8]| {
         [
             Body::whole(&[Way::Zstd], zstd_with_window(23, content)),
@@ -146,6 +149,10 @@ fn attacks() -> Vec<Attack> {
     let mut responses = vec![
         (PING, EVENTS, Body::of("data: [", ready)),
         (PING, EVENTS, Body::of("data: [", &errors)),
+        (CALL, EVENTS, Body::of("data: [", &failed)),
+        (CALL, JSON, Body::of("[", &failed)),
+        (CALL, JSON, Body::of(r#"{"id":1,"result":{"isError":true,"content":["#, &item)),
+        (CALL, EVENTS, Body::of(r#"data: {"id":1,"result":{"isError":true,"content":[{"type":"text","text":""#, &long)),
         (PING, EVENTS, Body::of("data: [\n", format!("data: {ready}\n"))),
         (PING, EVENTS, Body::of("", format!("event: {long}\nid: {long}\n"))),
         (PING, EVENTS, Body::of("data: {", member("id"))),

@@ -19,11 +19,13 @@ macro_rules! with_exit_codes {
 
 /// Lists, dumps, verifies and follows the log of an mcplog store
 ///
-/// PATH is a store's directory (the one with `wal` in it), its `wal` directory, or a segment file. wal-inspect only
-/// reads: it takes no lock, opens no database, repairs nothing, and never disturbs a store that is running.
+/// PATH is a store's directory (the one with `wal` in it), its `wal` directory, or a segment file. Without it, the store is
+/// that of `mcplog`: $MCPLOG_DIR, else mcplog in $XDG_DATA_HOME or ~/.local/share (on macOS, in ~/Library/Application
+/// Support). wal-inspect only reads: it takes no lock, opens no database, repairs nothing, and never disturbs a store that is
+/// running.
 #[derive(Debug, Parser)]
 #[command(name = "wal-inspect", version, max_term_width = 80, disable_help_subcommand = true)]
-#[command(after_help = with_exit_codes!("Examples:\n  wal-inspect list ./mcplog-data\n  wal-inspect tail --follow ./mcplog-data\n  wal-inspect verify ./mcplog-data && echo sound"))]
+#[command(after_help = with_exit_codes!("Examples:\n  wal-inspect list\n  wal-inspect tail --follow\n  wal-inspect verify && echo sound"))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -37,30 +39,43 @@ pub(crate) enum Command {
     /// Shows the segments: what is in them, how far they are durable, what is wrong with them
     ///
     /// Quick: it believes what a segment's durable mark vouches for. `verify` reads everything.
-    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect list ./mcplog-data\n  wal-inspect list --json ./mcplog-data | jq 'select(.state == \"active\")'"))]
+    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect list\n  wal-inspect list --json | jq 'select(.state == \"active\")'"))]
     List(ListArguments),
     /// Prints the records in order
-    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect dump ./mcplog-data | less -S\n  wal-inspect dump --tool search --status error --since 1h ./mcplog-data\n  wal-inspect dump --from-sequence 1200 --limit 1 --full --hex ./mcplog-data\n  wal-inspect dump --json ./mcplog-data | mcplog ingest --dir ./copy -"))]
+    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect dump | less -S\n  wal-inspect dump --tool search --status error --since 1h\n  wal-inspect dump --from-sequence 1200 --limit 1 --full --hex\n  wal-inspect dump --json | mcplog ingest --dir ./copy -"))]
     Dump(DumpArguments),
     /// Reads everything and says whether it is sound
     ///
     /// Every checksum, every record, every mark, and whether the segments fit together.
-    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect verify ./mcplog-data\n  wal-inspect verify --quiet ./mcplog-data/quarantine/000000000007.seg"))]
+    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect verify\n  wal-inspect verify --quiet ~/.local/share/mcplog/quarantine/000000000007.seg"))]
     Verify(VerifyArguments),
     /// Prints the last records, and with --follow every new one as it is recorded
     ///
     /// Follows a running store from segment to segment. If segments were deleted after folding before they could be
     /// read, it says which records that were. Ctrl-C ends it.
-    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect tail ./mcplog-data\n  wal-inspect tail --follow --kind request --status error ./mcplog-data\n  wal-inspect tail -f -n 0 --json ./mcplog-data | jq .tool"))]
+    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect tail\n  wal-inspect tail --follow --kind request --status error\n  wal-inspect tail -f -n 0 --json | jq .tool"))]
     Tail(TailArguments),
     /// Explains the JSON output
     Json,
 }
 
+impl Command {
+    /// Whether it is about a log, and no path says which.
+    pub(crate) fn names_no_log(&self) -> bool {
+        match self {
+            Self::List(arguments) => arguments.paths.is_empty(),
+            Self::Dump(arguments) => arguments.paths.is_empty(),
+            Self::Verify(arguments) => arguments.paths.is_empty(),
+            Self::Tail(arguments) => arguments.path.is_none(),
+            Self::Json => false,
+        }
+    }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct ListArguments {
-    /// Store directories, wal directories or segment files
-    #[arg(required = true, value_name = "PATH")]
+    /// Store directories, wal directories or segment files; without any, the store where mcplog looks for one
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// One JSON object per line (see `wal-inspect json`)
     #[arg(long)]
@@ -69,8 +84,8 @@ pub(crate) struct ListArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct DumpArguments {
-    /// Store directories, wal directories or segment files
-    #[arg(required = true, value_name = "PATH")]
+    /// Store directories, wal directories or segment files; without any, the store where mcplog looks for one
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// No more than so many records
     #[arg(long, short = 'n', value_name = "N")]
@@ -83,8 +98,8 @@ pub(crate) struct DumpArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArguments {
-    /// Store directories, wal directories or segment files
-    #[arg(required = true, value_name = "PATH")]
+    /// Store directories, wal directories or segment files; without any, the store where mcplog looks for one
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// One JSON object per line (see `wal-inspect json`)
     #[arg(long)]
@@ -96,9 +111,9 @@ pub(crate) struct VerifyArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct TailArguments {
-    /// Store directory, wal directory or segment file
+    /// Store directory, wal directory or segment file; without it, the store where mcplog looks for one
     #[arg(value_name = "PATH")]
-    pub(crate) path: PathBuf,
+    pub(crate) path: Option<PathBuf>,
     /// Go on with every new record, until Ctrl-C
     #[arg(long, short)]
     pub(crate) follow: bool,

@@ -1,6 +1,7 @@
 //! What ends a command early: usage, I/O, or a reader of the output that went away.
 
 use mcplog::error::{PathError, SegmentError};
+use mcplog::{DefaultDir, NoDefaultDir};
 use std::io;
 use std::path::PathBuf;
 
@@ -28,6 +29,17 @@ pub(crate) enum Failure {
          --follow`", .0.display()
     )]
     NoSegments(PathBuf),
+    /// There is nothing where nobody said that there is something.
+    #[error("{failure}; no PATH was given, and {variable} says where a store lies then")]
+    ByDefault {
+        /// What is wrong there.
+        failure: Box<Failure>,
+        /// The variable of the environment.
+        variable: &'static str,
+    },
+    /// No path was given, and the environment has none either.
+    #[error("{0}; or name a PATH")]
+    NoDefault(#[from] NoDefaultDir),
     /// Only directories can be followed.
     #[error(
         "{}: only a directory can be followed, because the log goes on in the next file; name the store's directory, or \
@@ -40,6 +52,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The same of a log that no path named.
+    pub(crate) fn by_default(self) -> Self {
+        match (&self, mcplog::default_dir()) {
+            (Self::Path(_) | Self::NoStore(_) | Self::NoSegments(_), Ok(DefaultDir { variable, .. })) => {
+                Self::ByDefault { failure: Box::new(self), variable }
+            }
+            _ => self,
+        }
+    }
+
     /// Whoever read the output has seen enough.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)

@@ -75,7 +75,12 @@ pub fn print_into(
         .map_err(|failure| mcplog_terminal::text::escape(&failure.to_string()).into_owned())
 }
 
-fn run(arguments: &Arguments, mut output: Output) -> Result<Severity, Failure> {
+fn run(arguments: &Arguments, output: Output) -> Result<Severity, Failure> {
+    let done = run_on(arguments, output);
+    if arguments.command.names_no_log() { done.map_err(Failure::by_default) } else { done }
+}
+
+fn run_on(arguments: &Arguments, mut output: Output) -> Result<Severity, Failure> {
     let severity = match &arguments.command {
         Command::List(arguments) => list::run(arguments, &mut output)?,
         Command::Dump(arguments) => return dump::run(arguments, output),

@@ -2,9 +2,10 @@
 
 mod fixture;
 
-use fixture::{Log, Running, STORE, inspect, outcome};
+use fixture::{Log, PATIENCE, Running, STORE, inspect, outcome};
 use insta::assert_snapshot;
-use mcplog::Request;
+use mcplog::{Request, Status};
+use mcplog_terminal::style::BAD;
 
 #[test]
 fn list_at_80_columns() {
@@ -143,6 +144,21 @@ fn no_color_is_honoured_and_colours_can_be_asked_for() {
         assert!(coloured("NO_COLOR", &[command, "--color", "always"]), "{command}");
         assert!(!log.run(&[command]).0.contains('\x1b'), "a pipe gets no colours: {command}");
     }
+}
+
+#[test]
+fn what_a_tool_that_failed_said_looks_as_bad_as_the_message_of_an_error() {
+    let running = Running::new();
+    for (id, status, tool_error) in [("failed", Status::Ok, Some(true)), ("refused", Status::Error, None)] {
+        let mut request = Request::new(id, 1_760_000_000_000, "files", "tools/call");
+        (request.status, request.tool_error, request.error_msg) = (status, tool_error, Some("gone"));
+        running.recorder().record(request);
+    }
+    running.store().flush(PATIENCE).unwrap();
+    let (text, _) = running.shut_down().run(&["dump", "--color", "always"]);
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains(&format!("{BAD}gone"))).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].contains("tool error") && !lines[1].contains("tool error"), "{text}");
 }
 
 #[test]

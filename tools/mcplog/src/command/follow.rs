@@ -88,7 +88,9 @@ impl Follower<'_> {
                 self.told.get_or_insert_default();
                 if !std::mem::replace(&mut self.waits, true) {
                     let dir = self.args.store.dir.display().to_string();
-                    self.printer.note(&format!("Waiting for a store in {}; Ctrl-C ends that.", escape(&dir)))?;
+                    let why = self.args.store.why_there().map_or(String::new(), |why| format!(" ({why})"));
+                    let waiting = format!("Waiting for a store in {}{}; Ctrl-C ends that.", escape(&dir), escape(&why));
+                    self.printer.note(&waiting)?;
                 }
                 return Ok(());
             }

@@ -1,5 +1,6 @@
 //! The commands, one per file.
 
+pub(crate) mod backup;
 pub(crate) mod check;
 mod check_plan;
 pub(crate) mod demo;

@@ -1,6 +1,7 @@
 //! What a proxy can be told: its flags, and what flags, file and defaults come to together.
 //!
-//! Pure but for reading the file, and `RUST_LOG`. Flags win over the file, the file over the defaults.
+//! Pure but for reading the file and the environment. Flags win over the environment, that over the file, the file over the
+//! defaults.
 
 use super::access_log::AccessTarget;
 use super::config_file::{ConfigFile, ReadError};
@@ -12,11 +13,11 @@ use super::http::ClientLimits;
 use super::upstream_url::{UpstreamError, UpstreamUrl};
 use clap::Args;
 use mcplog::config::SESSION_IDLE_MS_DEFAULT;
+use mcplog::{DefaultDir, NoDefaultDir};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:3000";
-const DIR_DEFAULT: &str = "./mcplog-data";
 const UPSTREAM_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
@@ -47,8 +48,11 @@ pub(crate) struct ProxyArgs {
     #[arg(long, short, value_name = "ADDR", value_parser = parse_address)]
     pub(crate) listen: Option<String>,
 
-    /// Where to record; created if missing, readable by its owner only [default: ./mcplog-data]
-    #[arg(long, short, value_name = "DIR", env = "MCPLOG_DIR")]
+    /// Where to record; created if missing, readable by its owner only
+    ///
+    /// Without it, MCPLOG_DIR of the environment says where, else the configuration file, else it is the directory where
+    /// every command looks: mcplog in $XDG_DATA_HOME or ~/.local/share (on macOS, in ~/Library/Application Support).
+    #[arg(long, short, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 
     /// The proxy's name in what it records [default: the upstream's host and port]
@@ -134,6 +138,14 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "FILE|-")]
     pub(crate) access_log: Option<PathBuf>,
 
+    /// Do not record with which words a server or a tool failed
+    ///
+    /// Without it, the message of a JSON-RPC error and the text of a result that says isError are kept, the first 512
+    /// characters of each; they may repeat what was asked for. That a call failed, and its error's code, are recorded in
+    /// any case. SIGHUP takes a change over.
+    #[arg(long)]
+    pub(crate) no_error_text: bool,
+
     /// Let requests go that are older than this, such as 30d; or unlimited
     ///
     /// The store remembers it, for all who open it later. Without this flag it goes by what it was last told; a new store
@@ -201,7 +213,7 @@ defaults; docs/configuration.md has every key:
   listen = \"127.0.0.1:9464\"
 
   [store]
-  dir = \"./mcplog-data\"
+  dir = \"./data\"
   sync = \"interval\"          # always, interval or never
   sync_interval = \"100ms\"
   session_idle = \"30m\"";
@@ -227,6 +239,8 @@ pub(crate) struct ProxyConfig {
     pub(crate) max_connections: Option<usize>,
     pub(crate) rewrite_host: bool,
     pub(crate) ca_file: Option<PathBuf>,
+    /// Whether rows say with which words a server or a tool failed.
+    pub(crate) keeps_error_text: bool,
     /// After how long without a request a derived session is over; 0 means never.
     pub(crate) session_idle_ms: u64,
 }
@@ -247,6 +261,7 @@ impl ProxyConfig {
             max_connections: None,
             rewrite_host: false,
             ca_file: None,
+            keeps_error_text: true,
             session_idle_ms: SESSION_IDLE_MS_DEFAULT,
         })
     }
@@ -278,6 +293,8 @@ pub(super) struct Settings {
     pub(super) records: bool,
     /// Whether a proxy that can't record must not start.
     pub(super) require_recording: bool,
+    /// The store is where every command looks for one.
+    pub(super) is_default_dir: bool,
 }
 
 /// Why settings are not usable.
@@ -296,11 +313,18 @@ pub(crate) enum SettingsError {
     Upstream(#[from] UpstreamError),
     #[error(transparent)]
     Store(#[from] mcplog::error::ConfigError),
+    #[error("{0}; or say --dir, or `dir` in [store] of the configuration file")]
+    NoDir(#[from] NoDefaultDir),
 }
 
 impl Settings {
-    /// Puts flags, file and defaults together.
+    /// Puts flags, environment, file and defaults together.
     pub(super) fn resolve(args: ProxyArgs) -> Result<Self, SettingsError> {
+        Self::resolve_beside(args, mcplog::default_dir())
+    }
+
+    /// The same in an environment that says so of stores.
+    fn resolve_beside(args: ProxyArgs, default: Result<DefaultDir, NoDefaultDir>) -> Result<Self, SettingsError> {
         let file = match &args.config {
             Some(path) => ConfigFile::read(path)?,
             None => ConfigFile::default(),
@@ -322,9 +346,21 @@ impl Settings {
         proxy.max_connections = args.max_connections.or(file.max_connections);
         proxy.rewrite_host = args.rewrite_host || upstream.rewrite_host.unwrap_or(false);
         proxy.ca_file = args.ca_file.or(upstream.ca_file);
+        proxy.keeps_error_text = !(args.no_error_text || upstream.no_error_text.unwrap_or(false));
 
-        let mut store =
-            mcplog::Config::new(args.dir.or(file.store.dir.clone()).unwrap_or_else(|| PathBuf::from(DIR_DEFAULT)));
+        let of_environment = |default: &DefaultDir| default.variable == mcplog::DIR_VARIABLE;
+        let default_path = default.as_ref().ok().map(|default| default.path.clone());
+        let dir = match (args.dir, default, file.store.dir.clone()) {
+            (Some(flag), ..) => flag,
+            (None, Ok(default), None) => default.path,
+            (None, Ok(default), Some(_)) if of_environment(&default) => default.path,
+            (None, _, Some(file)) => file,
+            // Where nothing is recorded, the store is nowhere.
+            (None, Err(_), None) if args.no_record => PathBuf::from("."),
+            (None, Err(error), None) => return Err(error.into()),
+        };
+        let is_default_dir = default_path.is_some_and(|default| default == dir);
+        let mut store = mcplog::Config::new(dir);
         store.session_idle_ms = Some(SESSION_IDLE_MS_DEFAULT);
         store.limit_database_by_disk = true;
         file.store.apply(&mut store);
@@ -351,6 +387,7 @@ impl Settings {
             store,
             records: !args.no_record,
             require_recording: args.require_recording || file.store.require_recording.unwrap_or(false),
+            is_default_dir,
         })
     }
 }

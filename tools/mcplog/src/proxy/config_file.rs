@@ -55,6 +55,7 @@ pub(super) struct Upstream {
     pub(super) connect_timeout: Option<Duration>,
     pub(super) rewrite_host: Option<bool>,
     pub(super) ca_file: Option<PathBuf>,
+    pub(super) no_error_text: Option<bool>,
 }
 
 /// `[store]`. Where there are two `Option`s, the inner one is the limit, if there is one.
@@ -172,6 +173,7 @@ fn upstream(tables: Vec<Table<'_>>) -> Result<Upstream, ConfigFileError> {
         connect_timeout: table.duration("connect_timeout", TIMEOUTS)?,
         rewrite_host: table.boolean("rewrite_host")?,
         ca_file: table.path("ca_file")?,
+        no_error_text: table.boolean("no_error_text")?,
     };
     table.finish()?;
     Ok(upstream)

@@ -237,7 +237,7 @@ fn the_defaults_on_the_page_are_the_defaults() {
     let settings = Settings::resolve(arguments).unwrap();
     let upstream = defaults("[[upstream]]");
     let file = parse(&format!("{}[[upstream]]\n{upstream}", defaults("At the beginning of the file"))).unwrap();
-    assert_eq!(upstream.lines().count(), 3, "{upstream}");
+    assert_eq!(upstream.lines().count(), 4, "{upstream}");
     assert_eq!((file.listen, file.drain), (Some(settings.proxy.listen), Some(settings.proxy.drain)));
     let limits = settings.proxy.client_limits;
     assert_eq!((file.head_timeout, file.idle_timeout), (Some(limits.head), Some(limits.idle)));
@@ -246,6 +246,7 @@ fn the_defaults_on_the_page_are_the_defaults() {
     assert_eq!(file.upstream.timeout, Some(settings.proxy.upstream_timeout));
     assert_eq!(file.upstream.connect_timeout, Some(settings.proxy.connect_timeout));
     assert_eq!(file.upstream.rewrite_host, Some(settings.proxy.rewrite_host));
+    assert_eq!(file.upstream.no_error_text, Some(!settings.proxy.keeps_error_text));
 }
 
 #[test]

@@ -31,7 +31,10 @@ pub(super) const KEYS: [(&str, &[&str]); 4] = [
             "upstream",
         ],
     ),
-    ("[[upstream]]", &["name", "url", "route", "timeout", "connect_timeout", "rewrite_host", "ca_file"]),
+    (
+        "[[upstream]]",
+        &["name", "url", "route", "timeout", "connect_timeout", "rewrite_host", "ca_file", "no_error_text"],
+    ),
     ("[admin]", &["listen"]),
     (
         "[store]",

@@ -13,7 +13,20 @@ struct Command {
 fn resolve(flags: &[&str]) -> Result<Settings, String> {
     let command = Command::try_parse_from(std::iter::once("proxy").chain(flags.iter().copied()))
         .map_err(|error| error.to_string())?;
-    Settings::resolve(command.args).map_err(|error| super::super::chain(&error))
+    resolve_beside(command.args, of_home())
+}
+
+fn resolve_beside(args: ProxyArgs, default: Result<DefaultDir, NoDefaultDir>) -> Result<Settings, String> {
+    Settings::resolve_beside(args, default).map_err(|error| super::super::chain(&error))
+}
+
+/// What the environment says of stores where nobody set anything, where `MCPLOG_DIR` is set, and where there is no home.
+fn of_home() -> Result<DefaultDir, NoDefaultDir> {
+    Ok(DefaultDir { path: "/home/u/.local/share/mcplog".into(), variable: "HOME" })
+}
+
+fn told() -> Result<DefaultDir, NoDefaultDir> {
+    Ok(DefaultDir { path: "/told".into(), variable: mcplog::DIR_VARIABLE })
 }
 
 fn file(text: &str) -> (tempfile::TempDir, String) {
@@ -26,7 +39,7 @@ fn file(text: &str) -> (tempfile::TempDir, String) {
 
 /// The store of a proxy that was told nothing of it.
 fn default_store() -> mcplog::Config {
-    let mut config = mcplog::Config::new("./mcplog-data");
+    let mut config = mcplog::Config::new("/home/u/.local/share/mcplog");
     config.session_idle_ms = Some(SESSION_IDLE_MS_DEFAULT);
     config.limit_database_by_disk = true;
     config
@@ -38,7 +51,7 @@ fn an_upstream_is_enough() {
     assert_eq!(settings.proxy.listen, "127.0.0.1:3000");
     assert_eq!(settings.proxy.name, "127.0.0.1:9000");
     assert_eq!(settings.proxy.upstream_timeout, Duration::from_secs(300));
-    assert!(!settings.proxy.rewrite_host);
+    assert!(!settings.proxy.rewrite_host && settings.proxy.keeps_error_text);
     assert_eq!(settings.admin, None);
     assert_eq!(settings.store, default_store());
 }
@@ -106,6 +119,50 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
 }
 
 #[test]
+fn a_store_lies_where_the_flag_says_else_the_environment_else_the_file_else_where_every_command_looks() {
+    let (dir, path) = file("[[upstream]]\nurl = 'http://h'\n[store]\ndir = 'from-file'");
+    let args = |flag: bool, file: bool| ProxyArgs {
+        upstream: Some("http://h".to_owned()),
+        dir: flag.then(|| PathBuf::from("from-flag")),
+        config: file.then(|| PathBuf::from(&path)),
+        ..ProxyArgs::default()
+    };
+    let (of_flag, of_file) = (PathBuf::from("from-flag"), dir.path().join("from-file"));
+    let (of_environment, of_default) = (PathBuf::from("/told"), of_home().unwrap().path);
+    for (default, expected) in [
+        (of_home(), [Some((&of_default, true)), Some((&of_file, false)), Some((&of_flag, false))]),
+        (told(), [Some((&of_environment, true)), Some((&of_environment, true)), Some((&of_flag, false))]),
+        (Err(NoDefaultDir), [None, Some((&of_file, false)), Some((&of_flag, false))]),
+    ] {
+        for ((flag, file), expected) in [(false, false), (false, true), (true, true)].into_iter().zip(expected) {
+            let settings = resolve_beside(args(flag, file), default.clone());
+            let found = settings.as_ref().map(|settings| (&settings.store.dir, settings.is_default_dir));
+            assert_eq!(found.ok(), expected, "{default:?} {flag} {file}");
+        }
+    }
+    let error = resolve_beside(args(false, false), Err(NoDefaultDir)).unwrap_err();
+    assert!(error.contains("set MCPLOG_DIR") && error.contains("--dir") && error.contains("[store]"), "{error}");
+    // Who names the default all the same has named it.
+    let named = ProxyArgs { dir: Some(of_default), ..args(false, false) };
+    assert!(resolve_beside(named, of_home()).unwrap().is_default_dir);
+    // Where nothing is recorded, there need be no place.
+    let without = ProxyArgs { no_record: true, ..args(false, false) };
+    assert!(resolve_beside(without, Err(NoDefaultDir)).is_ok());
+}
+
+#[test]
+fn the_words_of_errors_are_kept_unless_the_flag_or_the_file_says_no() {
+    let keeps =
+        |flags: &[&str]| resolve(&[&["--upstream", "http://h"], flags].concat()).unwrap().proxy.keeps_error_text;
+    assert!(keeps(&[]) && !keeps(&["--no-error-text"]));
+    for (value, expected) in [("true", false), ("false", true)] {
+        let (_dir, path) = file(&format!("[[upstream]]\nno_error_text = {value}"));
+        assert_eq!(keeps(&["--config", &path]), expected);
+        assert!(!keeps(&["--config", &path, "--no-error-text"]));
+    }
+}
+
+#[test]
 fn a_database_without_a_limit_is_one_that_somebody_asked_for() {
     let by_disk = |flags: &[&str]| {
         let store = resolve(&[&["--upstream", "http://h"], flags].concat()).unwrap().store;
@@ -145,6 +202,6 @@ fn the_example_in_the_help_is_a_valid_file() {
     assert_eq!(settings.proxy.connect_timeout, defaults.proxy.connect_timeout);
     assert_eq!((settings.proxy.listen, settings.proxy.drain), (defaults.proxy.listen, defaults.proxy.drain));
     let mut expected = default_store();
-    expected.dir = dir.path().join("mcplog-data");
+    expected.dir = dir.path().join("data");
     assert_eq!(settings.store, expected, "the example shows the defaults");
 }

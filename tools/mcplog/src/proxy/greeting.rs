@@ -41,7 +41,9 @@ pub(super) fn greeting(
         line(format!("  health, metrics     http://{admin}/healthz  http://{admin}/metrics"));
     }
     if settings.records {
-        line(format!("  to look at it       mcplog logs --dir {dir}"));
+        // Where it lies anyway, no command has to be told.
+        let option = if settings.is_default_dir { String::new() } else { format!(" --dir {dir}") };
+        line(format!("  to look at it       mcplog logs{option}"));
     }
     if let Some(StoreNumbers { trouble: Some(trouble), recording, .. }) = store {
         let trouble = match recording {

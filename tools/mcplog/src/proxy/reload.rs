@@ -13,6 +13,7 @@ pub(super) fn wants_restart(running: &Settings, read: &Settings) -> Vec<&'static
     let rest = |settings: &Settings| {
         let mut settings = settings.clone();
         settings.proxy.drain = running.proxy.drain;
+        settings.proxy.keeps_error_text = running.proxy.keeps_error_text;
         shown(&settings)
     };
     if differing.is_empty() && rest(running) != rest(read) {
@@ -72,6 +73,7 @@ mod tests {
                 &["log_level", "access_log"],
             ),
             (|_| {}, &[]),
+            (|args| args.no_error_text = true, &[]),
             (|args| args.drain = Some(Duration::from_secs(9)), &[]),
             (|args| args.listen = Some("127.0.0.1:1".into()), &["listen"]),
             (|args| args.upstream = Some("http://h/other".into()), &["[[upstream]] url"]),

@@ -190,7 +190,9 @@ fn reload(args: &ProxyArgs, running: &Settings, proxy: &mut ProxyHandle, keeper:
         }
         Ok(read) => {
             proxy.set_drain(read.proxy.drain);
-            talk.say(&format!("Settings read again: drain is {:?}.\n", read.proxy.drain));
+            proxy.keep_error_text(read.proxy.keeps_error_text);
+            let texts = if read.proxy.keeps_error_text { "kept" } else { "not kept" };
+            talk.say(&format!("Settings read again: drain is {:?}, texts of errors are {texts}.\n", read.proxy.drain));
             let waiting = wants_restart(running, &read);
             if !waiting.is_empty() {
                 let keys = waiting.join(", ");

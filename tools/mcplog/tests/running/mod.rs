@@ -15,8 +15,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn mcplog() -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("mcplog"));
-    command.env_remove("MCPLOG_DIR").env_remove("RUST_LOG");
+    command.env_remove("RUST_LOG");
+    nowhere(&mut command);
     command
+}
+
+/// Leaves the command no place for a store but the one that it is told: nobody's own is touched.
+pub(crate) fn nowhere(command: &mut Command) {
+    for variable in ["MCPLOG_DIR", "XDG_DATA_HOME", "HOME"] {
+        command.env_remove(variable);
+    }
 }
 
 /// A server that lists one tool whatever it is asked; on `/hang` it never answers.

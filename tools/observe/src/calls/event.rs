@@ -99,11 +99,15 @@ impl<'a> Ended<'a> {
     }
 
     fn verdict(&self) -> Verdict<'_> {
-        match &self.how {
+        let mut verdict = match &self.how {
             How::Answered(Answer { message, .. }) if message.has_result => Verdict::of_result(message, self.facts),
             How::Answered(Answer { message, response, .. }) => Verdict::of_error(message, response),
-            How::Failed(breakdown) => Verdict::of_failure(breakdown, self.facts, self.http_status),
+            How::Failed(breakdown) => return Verdict::of_failure(breakdown, self.facts, self.http_status),
+        };
+        if !self.recording.keeps_error_text() {
+            verdict.error_msg = None;
         }
+        verdict
     }
 
     /// The session that the row names: the client's, the one its handshake began, or one that is made up.
@@ -218,13 +222,18 @@ impl<'a> Ended<'a> {
 
 impl<'a> Verdict<'a> {
     fn of_result(message: &'a Message, facts: &Facts) -> Self {
-        // The specification's default: a result without the member is no failure of the tool.
-        let tool_error = (&*facts.method == "tools/call").then(|| message.raw(Slot::IsError) == Some(b"true"));
+        let tool_error = match &*facts.method {
+            // The specification's default: a result without the member is no failure of the tool.
+            "tools/call" => Some(message.is_error()),
+            // The result of the call that the task stands for. Of which kind that was, only a failure tells.
+            "tasks/result" => message.is_error().then_some(true),
+            _ => None,
+        };
         Self {
             status: Status::Ok,
             outcome: outcome::of_result(message, facts, tool_error),
             error_code: None,
-            error_msg: None,
+            error_msg: message.error_text().filter(|_| tool_error == Some(true)).map(Cow::Borrowed),
             cause: None,
             bytes_out: Some(message.bytes()),
             tool_error,

@@ -412,6 +412,11 @@ impl Exchange {
         }
     }
 
+    /// Whether rows say with which words a tool failed.
+    pub(super) fn keeps_error_text(&self) -> bool {
+        self.recording().keeps_error_text()
+    }
+
     /// What all exchanges may hold together.
     pub(super) fn budget(&self) -> &Budget {
         &self.recording().budget

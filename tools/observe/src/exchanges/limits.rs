@@ -4,7 +4,7 @@
 
 use crate::budget::BUDGET_BYTES;
 use crate::calls::INDEX_BYTES_MAX;
-use crate::read::{MESSAGE_FREE_BYTES, TOKEN_BYTES_MAX};
+use crate::read::{CONTENT_TEXT_BYTES_MAX, MESSAGE_FREE_BYTES, TOKEN_BYTES_MAX};
 
 /// How many requests one batch may hold; those beyond are passed on and counted, but have no row. The SDKs that knew
 /// batches sent a handful.
@@ -32,8 +32,13 @@ const HEAD_BYTES_MAX: usize = 6 * TOKEN_BYTES_MAX + 8 * 1024;
 
 /// What one exchange, its two readers included, holds in memory at most, in bytes, whatever its bodies bring, beside what it
 /// takes from the budget.
-pub const EXCHANGE_FREE_BYTES: usize =
-    HEAD_BYTES_MAX + CALLS_FREE_BYTES + READY_FREE_BYTES + TEXT_FREE_BYTES + 2 * MESSAGE_FREE_BYTES;
+pub const EXCHANGE_FREE_BYTES: usize = HEAD_BYTES_MAX
+    + CALLS_FREE_BYTES
+    + READY_FREE_BYTES
+    + TEXT_FREE_BYTES
+    + 2 * MESSAGE_FREE_BYTES
+    // Of the response alone: while it is read, and while it is handed on.
+    + 2 * CONTENT_TEXT_BYTES_MAX;
 
 // A hundred hostile exchanges, and the calls that others left to wait. The README says so.
 const _: () = assert!(BUDGET_BYTES + 100 * EXCHANGE_FREE_BYTES + INDEX_BYTES_MAX < 64 * 1024 * 1024);

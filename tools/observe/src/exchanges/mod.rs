@@ -12,6 +12,8 @@ mod response_reader;
 #[cfg(test)]
 mod announcement_tests;
 #[cfg(test)]
+mod error_text_tests;
+#[cfg(test)]
 mod id_tests;
 #[cfg(test)]
 mod session_tests;

@@ -18,7 +18,7 @@ impl RequestReader {
     pub fn new(codings: Codings, exchange: &Exchange) -> Self {
         let budget = exchange.budget();
         let decoder = Decoder::new(codings, budget, REQUEST_WORK_BYTES_MAX);
-        Self { decoder, scanner: Scanner::within(budget), is_unread: false }
+        Self { decoder, scanner: Scanner::within(budget).without_error_text(), is_unread: false }
     }
 
     /// Reads the next bytes of the body. To be called before they are passed on, so that no response overtakes its request.

@@ -52,10 +52,11 @@ impl ResponseReader {
             0
         };
         let budget = exchange.budget();
+        let scanner = Scanner::within(budget);
         let reading = Reading {
             decoder: Decoder::new(head.codings, budget, WORK_BYTES_MAX),
             form: if is_stream { Form::Events(SseParser::new()) } else { Form::Json },
-            scanner: Scanner::within(budget),
+            scanner: if exchange.keeps_error_text() { scanner } else { scanner.without_error_text() },
             text: Text { buffer: Buffer::new(budget, TEXT_FREE_BYTES), bytes_max: text_bytes_max },
             ready: Ready::new(budget),
         };

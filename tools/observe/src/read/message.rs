@@ -71,6 +71,7 @@ pub struct Message {
     /// The captured values one after the other, as they stood in the JSON text.
     arena: Buffer,
     tokens: [Option<Token>; SLOTS],
+    error_text: Option<Box<str>>,
     /// There is a member `result`, of any type.
     pub has_result: bool,
     /// There is a member `error` that is an object.
@@ -117,7 +118,16 @@ impl Message {
     }
 
     fn empty(arena: Buffer) -> Self {
-        Self { arena, tokens: [None; SLOTS], has_result: false, has_error: false, in_batch: false, start: 0, end: 0 }
+        Self {
+            arena,
+            tokens: [None; SLOTS],
+            error_text: None,
+            has_result: false,
+            has_error: false,
+            in_batch: false,
+            start: 0,
+            end: 0,
+        }
     }
 
     /// The value as it stood in the JSON text, quotes included.
@@ -131,6 +141,17 @@ impl Message {
         unquoted(&self.arena.bytes()[token.start..token.end], token.is_cut)
     }
 
+    /// Whether its result says that it is an error.
+    pub fn is_error(&self) -> bool {
+        self.raw(Slot::IsError) == Some(b"true")
+    }
+
+    /// The beginning of what its result contains as text, if that is an error: as much as a row keeps, and `…` where there
+    /// was more. Of any other message nothing is kept.
+    pub fn error_text(&self) -> Option<&str> {
+        self.error_text.as_deref()
+    }
+
     /// Its size in bytes, as the peer sent it.
     pub fn bytes(&self) -> i64 {
         i64::try_from(self.end - self.start).unwrap_or(i64::MAX)
@@ -138,7 +159,12 @@ impl Message {
 
     /// What it takes up beside itself, in bytes.
     pub(crate) fn text_bytes(&self) -> usize {
-        self.arena.capacity()
+        self.arena.capacity() + self.error_text().map_or(0, str::len)
+    }
+
+    /// What its result contains as text. Only for one that is an error.
+    pub(super) fn set_error_text(&mut self, text: Option<Box<str>>) {
+        self.error_text = text;
     }
 
     /// Forgets what was captured for these slots: the member is there again, and its last value counts.
@@ -195,6 +221,7 @@ impl Message {
         self.arena.clear(MESSAGE_FREE_BYTES);
         self.in_batch = in_batch;
         self.tokens = [None; SLOTS];
+        self.error_text = None;
         self.has_result = false;
         self.has_error = false;
         self.start = start;

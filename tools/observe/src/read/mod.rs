@@ -4,14 +4,18 @@
 //! an amount of memory that does not depend on what the bytes are.
 
 mod bounded;
+mod collector;
+mod content_text;
 mod decode;
 mod message;
 mod place;
 mod rpc;
 mod scan;
 mod sse;
+mod unescape;
 
 pub(crate) use bounded::{Appended, Buffer};
+pub(crate) use content_text::CONTENT_TEXT_BYTES_MAX;
 pub use decode::{Coding, Codings, Decoder, PIECE_BYTES, Unreadable, WORK_BYTES_MAX};
 pub(crate) use message::MESSAGE_FREE_BYTES;
 pub use message::{MESSAGE_BYTES_MAX, Message, SLOTS, Slot, TOKEN_BYTES_MAX};

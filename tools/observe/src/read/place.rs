@@ -2,6 +2,7 @@
 //!
 //! Pure data, looked up by [`super::scan`].
 
+use super::content_text::ItemMember;
 use super::message::Slot;
 
 /// An object or array whose members matter. Everything else is skipped.
@@ -16,6 +17,17 @@ pub(super) enum Place {
     Ref,
     Error,
     Result,
+    /// The list in a result of a tool.
+    Content,
+    /// One of its elements.
+    Item,
+}
+
+impl Place {
+    /// Whether it is an array, and no object.
+    pub(super) fn is_list(self) -> bool {
+        matches!(self, Self::Batch | Self::Content)
+    }
 }
 
 /// What a member of a [`Place`] is worth.
@@ -23,11 +35,13 @@ pub(super) enum Member {
     Nothing,
     Value(Slot),
     Object(Place),
+    List(Place),
+    OfItem(ItemMember),
 }
 
 /// The whole map of what is read, in one place.
 pub(super) fn member(place: Place, key: &[u8]) -> Member {
-    use Member::{Object, Value};
+    use Member::{List, Object, OfItem, Value};
     match (place, key) {
         (Place::Message, b"jsonrpc") => Value(Slot::JsonRpc),
         (Place::Message, b"id") => Value(Slot::Id),
@@ -56,6 +70,9 @@ pub(super) fn member(place: Place, key: &[u8]) -> Member {
         (Place::Result, b"isError") => Value(Slot::IsError),
         (Place::Result, b"protocolVersion") => Value(Slot::AgreedVersion),
         (Place::Result, b"resultType") => Value(Slot::ResultType),
+        (Place::Result, b"content") => List(Place::Content),
+        (Place::Item, b"type") => OfItem(ItemMember::Type),
+        (Place::Item, b"text") => OfItem(ItemMember::Text),
         _ => Member::Nothing,
     }
 }
@@ -64,8 +81,8 @@ pub(super) fn member(place: Place, key: &[u8]) -> Member {
 pub(super) const fn slots_inside(place: Place) -> &'static [Slot] {
     use Slot::*;
     match place {
-        // No member opens these two.
-        Place::Batch | Place::Message => &[],
+        // No member opens the first two; what is in the others is no value of the message.
+        Place::Batch | Place::Message | Place::Content | Place::Item => &[],
         Place::Params => &[
             Name,
             Uri,

@@ -9,8 +9,9 @@
 //! is not JSON ends the reading and nothing else. It is lenient on purpose (numbers and literals are not validated,
 //! brackets in skipped values are only counted): the peers decide what they accept, this only reads along.
 
-use super::message::{Capture, Message, Slot};
-use super::place::{Member, Place, member, slots_inside};
+use super::collector::Collector;
+use super::message::Message;
+use super::place::{Place, member};
 use crate::budget::Budget;
 use memchr::memchr2;
 
@@ -23,7 +24,7 @@ const KEY_BYTES_MAX: usize = 256;
 enum State {
     /// Nothing but whitespace yet.
     Start,
-    /// In a batch, before a message.
+    /// In a batch or another list, before an element.
     Element,
     /// In an object, before a key or the end.
     Key,
@@ -57,17 +58,12 @@ pub struct Scanner {
     places: Vec<Place>,
     key: Vec<u8>,
     key_is_escaped: bool,
-    /// What the value of the current key is worth.
-    wanted: Option<Slot>,
+    /// The place that begins with the value of the current key, if that is an object or an array as it should be.
     inside: Option<Place>,
-    /// The current scalar or string, if it is being captured.
-    capture: Option<Capture>,
     skip_depth: u64,
-    /// The budget had no room for a value: nothing more is read.
-    is_starved: bool,
     /// Bytes read before the current chunk.
     offset: u64,
-    message: Message,
+    collector: Collector,
 }
 
 impl Default for Scanner {
@@ -89,24 +85,26 @@ impl Scanner {
             places: Vec::with_capacity(5),
             key: Vec::new(),
             key_is_escaped: false,
-            wanted: None,
             inside: None,
-            capture: None,
             skip_depth: 0,
-            is_starved: false,
             offset: 0,
-            message: Message::within(budget),
+            collector: Collector::within(budget),
         }
+    }
+
+    /// The same, but that it never looks into what results contain.
+    #[must_use]
+    pub fn without_error_text(self) -> Self {
+        Self { collector: self.collector.without_error_text(), ..self }
     }
 
     /// Starts over with a new document, keeping what is allocated.
     pub fn reset(&mut self) {
         self.state = State::Start;
         self.places.clear();
-        self.capture = None;
         self.skip_depth = 0;
         self.offset = 0;
-        self.message.clear(0, false);
+        self.collector.begin_message(0, false);
     }
 
     /// Whether a whole document was read.
@@ -116,7 +114,7 @@ impl Scanner {
 
     /// Whether the budget had no room for what was to be captured. Nothing is read from then on.
     pub fn is_starved(&self) -> bool {
-        self.is_starved
+        self.collector.is_starved()
     }
 
     /// The message that the stream broke off in, if it was in one.
@@ -125,14 +123,14 @@ impl Scanner {
             return None;
         }
         // A scalar at the very end may be half a number: it does not count.
-        self.message.end = self.offset;
-        Some(&self.message)
+        self.collector.message.end = self.offset;
+        Some(&self.collector.message)
     }
 
     /// Reads the next bytes; `on_message` gets every message that ends in them, and may take it away.
     pub fn push(&mut self, bytes: &[u8], mut on_message: impl FnMut(&mut Message)) {
         let mut at = 0;
-        while at < bytes.len() && !self.is_starved {
+        while at < bytes.len() && !self.is_starved() {
             let byte = bytes[at];
             match self.state {
                 State::Done | State::Malformed => break,
@@ -157,9 +155,10 @@ impl Scanner {
                 }
                 State::Element => {
                     at += 1;
-                    match byte {
-                        b'{' => self.enter_message(at),
-                        b']' => self.state = State::Done,
+                    match (byte, self.places.last()) {
+                        (b'{', Some(Place::Content)) => self.enter_item(),
+                        (b'{', _) => self.enter_message(at),
+                        (b']', _) => self.leave_list(),
                         _ => at = self.enter_value(bytes, at - 1),
                     }
                 }
@@ -184,10 +183,10 @@ impl Scanner {
                 State::After => {
                     at += 1;
                     match (byte, self.places.last()) {
-                        (b',', Some(Place::Batch)) => self.state = State::Element,
+                        (b',', Some(place)) if place.is_list() => self.state = State::Element,
                         (b',', Some(_)) => self.state = State::Key,
-                        (b']', Some(Place::Batch)) => self.state = State::Done,
-                        (b'}', Some(place)) if *place != Place::Batch => self.leave(at, &mut on_message),
+                        (b']', Some(place)) if place.is_list() => self.leave_list(),
+                        (b'}', Some(place)) if !place.is_list() => self.leave(at, &mut on_message),
                         _ => self.state = State::Malformed,
                     }
                 }
@@ -198,18 +197,39 @@ impl Scanner {
 
     /// A message begins; `at` is the position after its brace.
     fn enter_message(&mut self, at: usize) {
-        self.message.clear(self.offset + at as u64 - 1, !self.places.is_empty());
+        self.collector.begin_message(self.offset + at as u64 - 1, !self.places.is_empty());
         self.places.push(Place::Message);
         self.state = State::Key;
+    }
+
+    /// An item of a result's content begins.
+    fn enter_item(&mut self) {
+        if self.collector.begin_item() {
+            self.places.push(Place::Item);
+            self.state = State::Key;
+        } else {
+            self.begin_skip();
+        }
+    }
+
+    /// A list ends.
+    fn leave_list(&mut self) {
+        self.places.pop();
+        self.state = if self.places.is_empty() { State::Done } else { State::After };
     }
 
     /// An object ends; `at` is the position after its brace.
     fn leave(&mut self, at: usize, on_message: &mut impl FnMut(&mut Message)) {
         let place = self.places.pop();
         self.state = if self.places.is_empty() { State::Done } else { State::After };
-        if place == Some(Place::Message) {
-            self.message.end = self.offset + at as u64;
-            on_message(&mut self.message);
+        match place {
+            Some(Place::Message) => {
+                self.collector.message.end = self.offset + at as u64;
+                on_message(&mut self.collector.message);
+            }
+            Some(Place::Result) => self.collector.end_result(),
+            Some(Place::Item) => self.collector.end_item(),
+            _ => {}
         }
     }
 
@@ -234,56 +254,38 @@ impl Scanner {
         } else {
             member(place, &self.key)
         };
-        self.expect(member);
+        self.inside = self.collector.expect(member);
         end
-    }
-
-    /// The value of that member comes next. It takes the place of an earlier one, whatever it is.
-    fn expect(&mut self, member: Member) {
-        (self.wanted, self.inside) = (None, None);
-        match member {
-            Member::Nothing => {}
-            Member::Value(slot) => {
-                self.message.forget(&[slot]);
-                self.wanted = Some(slot);
-            }
-            Member::Object(place) => {
-                self.message.forget(slots_inside(place));
-                match place {
-                    Place::Result => self.message.has_result = true,
-                    Place::Error => self.message.has_error = false,
-                    _ => {}
-                }
-                self.inside = Some(place);
-            }
-        }
     }
 
     /// A value begins with the byte at `at`.
     fn enter_value(&mut self, bytes: &[u8], at: usize) -> usize {
         if self.state == State::Element {
-            (self.wanted, self.inside) = (None, None);
+            self.collector.expect_nothing();
+            self.inside = None;
         }
         match bytes[at] {
             b'{' => {
-                if let Some(place) = self.inside.take() {
-                    self.message.has_error |= place == Place::Error;
+                if let Some(place) = self.inside.take_if(|place| !place.is_list()) {
+                    self.collector.begin_object(place);
                     self.places.push(place);
                     self.state = State::Key;
                 } else {
-                    self.skip_depth = 1;
-                    self.state = State::Skip;
+                    self.begin_skip();
                 }
                 at + 1
             }
             b'[' => {
-                self.skip_depth = 1;
-                self.state = State::Skip;
+                if let Some(place) = self.inside.take_if(|place| place.is_list()) {
+                    self.places.push(place);
+                    self.state = State::Element;
+                } else {
+                    self.begin_skip();
+                }
                 at + 1
             }
             b'"' => {
-                self.begin_capture();
-                self.capture(b"\"");
+                self.collector.begin_string();
                 self.state = State::InString { escape: false };
                 at + 1
             }
@@ -292,7 +294,7 @@ impl Scanner {
                 at
             }
             _ => {
-                self.begin_capture();
+                self.collector.begin_scalar();
                 self.state = State::InScalar;
                 at
             }
@@ -301,13 +303,8 @@ impl Scanner {
 
     fn in_string(&mut self, bytes: &[u8], at: usize, escape: bool) -> usize {
         let (end, closed, escape) = string_end(bytes, at, escape);
-        self.capture(&bytes[at..end]);
-        if closed {
-            self.end_capture();
-            self.state = State::After;
-        } else {
-            self.state = State::InString { escape };
-        }
+        self.collector.push_string(&bytes[at..end], closed);
+        self.state = if closed { State::After } else { State::InString { escape } };
         end
     }
 
@@ -315,12 +312,18 @@ impl Scanner {
         let rest = &bytes[at..];
         let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
         let len = rest.iter().position(is_end).unwrap_or(rest.len());
-        self.capture(&rest[..len]);
+        self.collector.push_scalar(&rest[..len]);
         if len < rest.len() {
-            self.end_capture();
+            self.collector.end_scalar();
             self.state = State::After;
         }
         at + len
+    }
+
+    /// The bracket of a value that nobody wants has passed.
+    fn begin_skip(&mut self) {
+        self.skip_depth = 1;
+        self.state = State::Skip;
     }
 
     fn skip(&mut self, bytes: &[u8], mut at: usize) -> usize {
@@ -350,22 +353,6 @@ impl Scanner {
         let (end, closed, escape) = string_end(bytes, at, escape);
         self.state = if closed { State::Skip } else { State::SkipString { escape } };
         end
-    }
-
-    fn begin_capture(&mut self) {
-        self.capture = self.wanted.map(|_| self.message.begin_capture());
-    }
-
-    fn capture(&mut self, part: &[u8]) {
-        if let Some(capture) = &mut self.capture {
-            self.is_starved |= !self.message.capture(capture, part);
-        }
-    }
-
-    fn end_capture(&mut self) {
-        if let (Some(capture), Some(slot)) = (self.capture.take(), self.wanted.take()) {
-            self.message.end_capture(slot, &capture);
-        }
     }
 }
 

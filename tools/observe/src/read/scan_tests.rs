@@ -1,7 +1,8 @@
 //! The scanner against `serde_json`, at every cut, and on what is no JSON-RPC.
 
-use super::super::message::{SLOTS, TOKEN_BYTES_MAX};
+use super::super::message::{SLOTS, Slot, TOKEN_BYTES_MAX};
 use super::*;
+use mcplog::event::ERROR_MSG_CHARS_MAX;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -35,7 +36,23 @@ struct Read {
     has_result: bool,
     has_error: bool,
     in_batch: bool,
+    error_text: Option<String>,
     text: String,
+}
+
+/// What the content of a result that is an error says, by its definition.
+fn error_text(message: &Value) -> Option<String> {
+    message.pointer("/result/isError").filter(|is_error| **is_error == json!(true))?;
+    let items = message.pointer("/result/content")?.as_array()?;
+    let texts: Vec<&str> = items
+        .iter()
+        .filter(|item| item.get("type") == Some(&json!("text")))
+        .filter_map(|item| item.get("text")?.as_str().filter(|text| !text.is_empty()))
+        .collect();
+    let text = texts.join("\n");
+    let beginning: String = text.chars().take(ERROR_MSG_CHARS_MAX).collect();
+    let mark = if beginning == text { "" } else { "…" };
+    (!text.is_empty()).then(|| beginning + mark)
 }
 
 fn read(message: &Message, whole: &[u8]) -> Read {
@@ -45,6 +62,7 @@ fn read(message: &Message, whole: &[u8]) -> Read {
         has_result: message.has_result,
         has_error: message.has_error,
         in_batch: message.in_batch,
+        error_text: message.error_text().map(str::to_owned),
         text: String::from_utf8_lossy(&whole[range]).into_owned(),
     }
 }
@@ -75,6 +93,7 @@ fn expected(document: &Value) -> Vec<Read> {
         has_result: message.get("result").is_some(),
         has_error: message.get("error").is_some_and(Value::is_object),
         in_batch,
+        error_text: error_text(message),
         text: message.to_string(),
     };
     messages.iter().filter(|message| message.is_object()).map(read).collect()
@@ -113,7 +132,126 @@ fn a_large_message_is_read_in_small_memory() {
         assert!(message.bytes() > 10_000_000);
     });
     assert_eq!(reads, 1);
-    assert!(scanner.message.text_bytes() < 1024);
+    assert!(scanner.collector.message.text_bytes() < 1024);
+}
+
+fn error_text_of(document: &str) -> Option<String> {
+    let (mut reads, _) = scan(&[document.as_bytes()]);
+    assert_eq!(reads.len(), 1, "{document}");
+    reads.remove(0).error_text
+}
+
+#[test]
+fn the_text_of_an_error_is_that_of_its_items_of_type_text_wherever_they_stand() {
+    let failed = |members: &str| format!(r#"{{"id":1,"result":{{{members}}}}}"#);
+    let item = r#"{"type":"text","text":"no such file"}"#;
+    let content = format!(r#""content":[{item}]"#);
+    let cases = [
+        (format!(r#"{content},"isError":true"#), Some("no such file")),
+        (format!(r#""isError":true,{content}"#), Some("no such file")),
+        (format!(r#""isError":false,{content},"isError":true"#), Some("no such file")),
+        // Several, with others between them.
+        (r#""isError":true,"content":[{"text":"a","type":"text"},{"type":"image","data":"x"},{"type":"text","text":"b"}]"#.into(), Some("a\nb")),
+        (r#""isError":true,"content":[{"type":"text","text":""},{"type":"text","text":"b"},{"type":"text","text":""}]"#.into(), Some("b")),
+        (r#""isError":true,"content":["a",1,[{"type":"text","text":"deep"}],null,{"type":"text","text":"b"}]"#.into(), Some("b")),
+        (r#""isError":true,"content":[{"type":"t\u0065xt","\u0074ext":"\ud83d\ude00\n"}]"#.into(), Some("😀\n")),
+        (r#""isError":true,"content":[{"annotations":{"type":"image","text":"no"},"type":"text","text":"b","_meta":{"text":"no"}}]"#.into(), Some("b")),
+        // No text.
+        (r#""isError":true"#.into(), None),
+        (r#""isError":true,"content":[]"#.into(), None),
+        (r#""isError":true,"structuredContent":{"content":[{"type":"text","text":"no"}],"text":"no"}"#.into(), None),
+        (r#""isError":true,"content":[{"type":"resource","resource":{"type":"text","text":"no"}},{"type":"image","text":"no"}]"#.into(), None),
+        (r#""isError":true,"content":[{"text":"no"},{"type":"text"},{"type":["text"],"text":"no"},{"type":"texts","text":"no"},{"type":"tex","text":"no"}]"#.into(), None),
+        (r#""isError":true,"content":[{"type":"text","text":5},{"type":"text","text":null},{"type":"text","text":["no"]}]"#.into(), None),
+        (r#""isError":true,"content":{"type":"text","text":"no"}"#.into(), None),
+        (r#""isError":true,"content":"no""#.into(), None),
+        // No error.
+        (content.clone(), None),
+        (format!(r#"{content},"isError":false"#), None),
+        (format!(r#"{content},"isError":"true""#), None),
+        (format!(r#"{content},"isError":true,"isError":null"#), None),
+        // What comes twice counts as it came last.
+        (format!(r#""isError":true,"content":[{{"type":"text","text":"first"}}],{content}"#), Some("no such file")),
+        (format!(r#""isError":true,{content},"content":null"#), None),
+        (r#""isError":true,"content":[{"type":"text","text":"first","text":"last"}]"#.into(), Some("last")),
+        (r#""isError":true,"content":[{"type":"text","text":"first","text":{"text":"x"}}]"#.into(), None),
+        (r#""isError":true,"content":[{"type":"text","text":"a","type":"image"},{"type":"image","text":"b","type":"text"}]"#.into(), Some("b")),
+        (r#""isError":true,"content":[{"type":"text","text":"a","type":null}]"#.into(), None),
+    ];
+    for (members, expected) in cases {
+        let document = failed(&members);
+        assert_eq!(error_text_of(&document).as_deref(), expected, "{document}");
+        // The definition by `serde_json` says the same, at every cut.
+        let whole: Value = serde_json::from_str(&document).unwrap();
+        for cut in 0..=document.len() {
+            let (head, tail) = document.as_bytes().split_at(cut);
+            let (reads, _) = scan(&[head, tail]);
+            assert_eq!(reads[0].error_text, error_text(&whole), "cut at {cut}: {document}");
+        }
+        // Nobody asked for it.
+        let mut scanner = Scanner::new().without_error_text();
+        scanner.push(document.as_bytes(), |message| {
+            assert_eq!((message.error_text(), message.has_result), (None, true));
+            assert_eq!(message.is_error(), whole.pointer("/result/isError") == Some(&json!(true)), "{document}");
+        });
+        assert!(scanner.is_done(), "{document}");
+    }
+    for document in [
+        format!(r#"{{"id":1,"result":{{"isError":true,{content}}},"result":{{"isError":true}}}}"#),
+        format!(r#"{{"id":1,"result":{{"isError":true,{content}}},"result":5}}"#),
+        format!(r#"{{"id":1,"result":[{{"isError":true,{content}}}]}}"#),
+        format!(r#"{{"id":1,"isError":true,{content}}}"#),
+    ] {
+        assert_eq!(error_text_of(&document), None, "{document}");
+    }
+}
+
+#[test]
+fn the_text_of_an_error_is_cut_behind_512_characters_whatever_they_are_written_as() {
+    for (letter, written) in
+        [("x", "x"), ("ä", "ä"), ("ä", "\\u00e4"), ("😀", "😀"), ("😀", "\\ud83d\\ude00"), ("\n", "\\n")]
+    {
+        for first in [0, 1, 100, 511, 512, 513] {
+            for letters in [510, 511, 512, 513, 514, 3_000] {
+                let items = [written.repeat(first), written.repeat(letters)]
+                    .map(|text| format!(r#"{{"type":"text","text":"{text}"}}"#))
+                    .join(",");
+                let document = format!(r#"{{"id":1,"result":{{"content":[{items}],"isError":true}}}}"#);
+                let parts: Vec<String> =
+                    [first, letters].iter().filter(|n| **n > 0).map(|n| letter.repeat(*n)).collect();
+                let text = parts.join("\n");
+                let expected = match text.char_indices().nth(ERROR_MSG_CHARS_MAX) {
+                    Some((end, _)) => format!("{}…", &text[..end]),
+                    None => text,
+                };
+                for size in [document.len(), 1, 7, 4096] {
+                    let (reads, _) = scan(&document.as_bytes().chunks(size).collect::<Vec<_>>());
+                    let found = reads[0].error_text.as_deref();
+                    assert_eq!(found, Some(&*expected), "{first} and {letters} of {written}, {size} bytes at a time");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_text_is_held_no_longer_than_it_may_be_that_of_an_error() {
+    let mut scanner = Scanner::new();
+    let result = |is_error| {
+        format!(r#"{{"id":1,"result":{{"content":[{{"type":"text","text":"secret"}}],"isError":{is_error}}}}}"#)
+    };
+    scanner.push(format!("[{},", result(false)).as_bytes(), |message| assert_eq!(message.error_text(), None));
+    assert_eq!(scanner.collector.content(), None);
+    scanner.push(format!(r#"{},{{"id":1,"result":{{"isError":true}}}}"#, result(true)).as_bytes(), |message| {
+        // Each message has its own.
+        let is_second = message.start < 150;
+        assert_eq!(message.error_text(), is_second.then_some("secret"));
+    });
+    // Not even one that broke off.
+    scanner.reset();
+    scanner.push(&result(true).as_bytes()[..60], |_| {});
+    scanner.reset();
+    scanner.push(br#"{"id":1,"result":{"isError":true}}"#, |message| assert_eq!(message.error_text(), None));
 }
 
 #[test]
@@ -209,7 +347,7 @@ fn value() -> impl Strategy<Value = Value> {
     let key = prop_oneof![
         8 => prop::sample::select(vec![
             "jsonrpc", "id", "method", "params", "result", "error", "name", "uri", "cursor", "requestId", "version",
-            "protocolVersion", "clientInfo", "_meta", "ref", "code", "message", "isError",
+            "protocolVersion", "clientInfo", "_meta", "ref", "code", "message", "isError", "content", "type", "text",
             "io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientInfo",
         ]).prop_map(str::to_owned),
         1 => any::<String>(),
@@ -227,7 +365,60 @@ fn document() -> impl Strategy<Value = Value> {
     value().prop_filter("a document is an object or an array", |value| value.is_object() || value.is_array())
 }
 
+/// Results of tools, of what matters in them.
+fn tool_result() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        4 => any::<String>().prop_map(Value::from),
+        2 => ("[a\\\\\"\u{e4}\u{1f600}]{1,3}", 0_usize..300).prop_map(|(text, times)| Value::from(text.repeat(times))),
+        1 => value(),
+    ];
+    let kind = prop_oneof![
+        6 => Just(json!("text")),
+        1 => prop::sample::select(vec![json!("tex"), json!("textt"), json!(""), json!(null), json!("image")]),
+        1 => value(),
+    ];
+    let item = prop_oneof![
+        8 => (kind, text, any::<bool>()).prop_map(|(kind, text, is_first)| {
+            // A map is sorted: the other name comes before `type`.
+            let other = if is_first { "aside" } else { "zzz" };
+            json!({"type": kind, "text": text, other: {"text": "aside"}})
+        }),
+        1 => value(),
+    ];
+    let is_error = prop_oneof![4 => Just(json!(true)), 1 => value()];
+    (prop::collection::vec(item, 0..5), is_error)
+        .prop_map(|(content, is_error)| json!({"id": 1, "result": {"content": content, "isError": is_error}}))
+}
+
 proptest! {
+    #[test]
+    fn the_text_of_an_error_is_the_same_at_every_cut_and_in_pieces_of_any_size(
+        message in tool_result(), is_escaped in any::<bool>(), sizes in prop::collection::vec(1_usize..40, 1..20),
+    ) {
+        let mut text = message.to_string();
+        if is_escaped {
+            let units = |character: char| character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+            text = text.chars().map(|c| if c.is_ascii() { c.to_string() } else { units(c) }).collect();
+        }
+        let expected = error_text(&message);
+        let found = |chunks: &[&[u8]]| scan(chunks).0.remove(0).error_text;
+        let step = text.len() / 40 + 1;
+        for cut in (0..=text.len()).step_by(step) {
+            let (head, tail) = text.as_bytes().split_at(cut);
+            prop_assert_eq!(&found(&[head, tail]), &expected, "cut at {} of {}", cut, text);
+        }
+        let (mut chunks, mut rest) = (Vec::new(), text.as_bytes());
+        for size in sizes.iter().cycle() {
+            let (chunk, after) = rest.split_at(rest.len().min(*size));
+            chunks.push(chunk);
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        prop_assert_eq!(found(&chunks), expected);
+    }
+
     #[test]
     fn it_reads_what_serde_json_reads_at_every_cut(document in document(), pretty in any::<bool>()) {
         let expected = expected(&document);

@@ -21,6 +21,7 @@ use mcplog_terminal::output::remark;
 use mcplog_terminal::text::escape;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -30,8 +31,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// Prints the end of the log, and what is added to it.
 pub(crate) fn run(arguments: &TailArguments, output: Output) -> Result<Severity, Failure> {
     let mut presenter = Presenter::new(output, arguments.presentation);
+    let path = source::named(arguments.path.as_deref())?;
     if !arguments.follow {
-        let sources = source::find(std::slice::from_ref(&arguments.path))?;
+        let sources = source::find(&[path])?;
         let mut backlog = Backlog::new(arguments.limit);
         for source in sources.iter().rev() {
             if backlog.is_full() {
@@ -43,18 +45,18 @@ pub(crate) fn run(arguments: &TailArguments, output: Output) -> Result<Severity,
         presenter.output.flush()?;
         return Ok(severity);
     }
-    if let Err(source) = std::fs::metadata(&arguments.path) {
-        return Err(PathError { operation: "open", path: arguments.path.clone(), source }.into());
+    if let Err(source) = std::fs::metadata(&path) {
+        return Err(PathError { operation: "open", path, source }.into());
     }
-    if !arguments.path.is_dir() {
-        return Err(Failure::FollowFile(arguments.path.clone()));
+    if !path.is_dir() {
+        return Err(Failure::FollowFile(path));
     }
-    follow(arguments, &mut presenter)
+    follow(&path, arguments, &mut presenter)
 }
 
-fn follow(arguments: &TailArguments, presenter: &mut Presenter) -> Result<Severity, Failure> {
+fn follow(path: &Path, arguments: &TailArguments, presenter: &mut Presenter) -> Result<Severity, Failure> {
     let interrupt = Interrupt::catch().map_err(Failure::Signals)?;
-    let wal_dir = source::wal_dir(&arguments.path)?;
+    let wal_dir = source::wal_dir(path)?;
     let sources = source::in_directory(&wal_dir)?;
     if sources.is_empty() {
         remark(format_args!("waiting for the first segment in {}", escape(&wal_dir.to_string_lossy())));

@@ -37,13 +37,15 @@ pub(crate) enum Opened {
     Retired,
 }
 
-/// The segment files that `paths` name: store directories, log directories, files.
+/// The segment files that `paths` name: store directories, log directories, files. Without any, those of the store where
+/// mcplog looks for one.
 ///
 /// # Errors
 /// A path does not exist or is a directory without segments.
 pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
-    for path in paths {
+    let default = if paths.is_empty() { vec![named(None)?] } else { Vec::new() };
+    for path in paths.iter().chain(&default) {
         let metadata = std::fs::metadata(path);
         if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
             let found = in_directory(&wal_dir(path)?)?;
@@ -60,6 +62,14 @@ pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
         }
     }
     Ok(sources)
+}
+
+/// What a path names: itself, or the store where mcplog looks for one.
+pub(crate) fn named(path: Option<&Path>) -> Result<PathBuf, Failure> {
+    Ok(match path {
+        Some(path) => path.to_owned(),
+        None => mcplog::default_dir()?.path,
+    })
 }
 
 /// Whether somebody writes to the store whose log directory this is.

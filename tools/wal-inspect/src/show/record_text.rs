@@ -74,11 +74,12 @@ fn put_request(line: &mut Line, request: &RequestRecord<'_>) {
         line.push(HEADER, subject);
     }
     line.push(PLAIN, "  ");
-    if request.tool_error == Some(true) {
+    let is_tool_error = request.tool_error == Some(true);
+    if is_tool_error {
         put(line, BAD, "tool error");
     }
     let error = [request.error_code, request.error_msg].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    put(line, status, &error);
+    put(line, if is_tool_error { BAD } else { status }, &error);
     put(line, DIM, request.proxy);
     if let Some(session_id) = request.session_id {
         put(line, DIM, &format!("session {session_id}"));

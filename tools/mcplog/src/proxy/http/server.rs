@@ -133,6 +133,7 @@ impl Proxy {
             clock: Arc::new(SystemClock),
             session_idle_ms: i64::try_from(config.session_idle_ms).unwrap_or(i64::MAX),
         });
+        observer.keep_error_text(config.keeps_error_text);
         let forwarder = Arc::new(Forwarder {
             observer,
             metrics,
@@ -200,6 +201,11 @@ impl ProxyHandle {
     /// From now on open requests may go on for so long at shutdown.
     pub(crate) fn set_drain(&mut self, drain: Duration) {
         self.drain = drain;
+    }
+
+    /// From now on rows say with which words a server or a tool failed, or don't.
+    pub(crate) fn keep_error_text(&self, is_kept: bool) {
+        self.observer.keep_error_text(is_kept);
     }
 
     /// Says whether connections are accepted, or rightly not any more, as long as anybody asks.

@@ -132,3 +132,28 @@ async fn a_subscription_that_is_open_when_the_proxy_ends_is_not_lost() {
     assert_eq!(row.gist(), "subscriptions/listen 1 error proxy_shutdown");
     row.assert_ended(Some(200), Outcome::Ended, None);
 }
+
+#[tokio::test]
+async fn a_row_says_with_which_words_a_call_failed_unless_told_not_to() {
+    let failed = r#"{"id":1,"result":{"content":[{"type":"text","text":"hunter2"}],"isError":true}}"#;
+    let refused = r#"{"id":1,"error":{"code":-32602,"message":"hunter2"}}"#;
+    for (response, gist, outcome) in
+        [(failed, "tools/call 1 ok", Outcome::ToolError), (refused, "tools/call 1 error -32602", Outcome::Error)]
+    {
+        let upstream = Upstream::answering(response).await;
+        let request = call("1", "tools/call", r#"{"name":"t"}"#);
+        for keeps_error_text in [true, false] {
+            let fixture = Fixture::with(&upstream, |config| config.keeps_error_text = keeps_error_text).await;
+            fixture.post(&[], &request).await;
+            let row = fixture.row().await;
+            row.assert_ended(Some(200), outcome, None);
+            assert_eq!((row.gist().as_str(), row.message.is_some()), (gist, keeps_error_text));
+            assert_eq!(format!("{row:?}").contains("hunter2"), keeps_error_text);
+            // As SIGHUP has it.
+            fixture.proxy.as_ref().unwrap().keep_error_text(!keeps_error_text);
+            fixture.post(&[], &request).await;
+            let rows = fixture.rows(2).await;
+            assert_eq!(rows[1].message.as_deref(), (!keeps_error_text).then_some("hunter2"));
+        }
+    }
+}

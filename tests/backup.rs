@@ -1,0 +1,316 @@
+//! A copy of a store has everything up to one moment, each record once, whatever happens to the original meanwhile; and
+//! is a store of its own.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use mcplog::backup::{BackupError, BackupPart, BackupReport, backup};
+use mcplog::config::DATABASE_BYTES_MIN;
+use mcplog::store::Severity;
+use mcplog::{Config, Query, Store, check};
+use mcplog_fixture::{Blocker, Fixture, PATIENCE, event, wait_until};
+use rusqlite::Connection;
+use std::ops::ControlFlow;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Makes a copy of the fixture's store beside it.
+fn copy(fixture: &Fixture, name: &str) -> Result<(PathBuf, BackupReport), BackupError> {
+    let target = fixture.root().join(name);
+    backup(fixture.dir(), &target, |_| ControlFlow::Continue(())).map(|report| (target, report))
+}
+
+/// The numbers of the requests in a store's database, ascending.
+fn numbers(dir: &Path) -> Vec<u64> {
+    let database = Connection::open(dir.join("store.db")).unwrap();
+    let mut select = database.prepare("SELECT request_id FROM requests ORDER BY request_id").unwrap();
+    let ids = select.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    ids.map(|id| event::number(&id.unwrap()).unwrap()).collect()
+}
+
+/// Whose numbers the next records of a store get, and the last that was given.
+fn checkpoint(dir: &Path) -> (String, u64) {
+    let database = Connection::open(dir.join("store.db")).unwrap();
+    let sql = "SELECT lower(hex(writer_id)), sequence FROM checkpoint";
+    database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+fn copy_of(dir: &Path) -> String {
+    let database = Connection::open(dir.join("store.db")).unwrap();
+    database.query_row("SELECT value FROM meta WHERE key = 'copy_of'", [], |row| row.get(0)).unwrap()
+}
+
+fn assert_sound(dir: &Path) {
+    let report = check(dir, false, |_| ()).unwrap();
+    assert_eq!(report.verdict, Severity::Sound, "{:?}", report.findings);
+    assert_eq!((report.segments, report.unfolded_records), (0, 0));
+    for path in [dir.to_owned(), dir.join("wal"), dir.join("store.db")] {
+        let metadata = std::fs::metadata(&path).unwrap();
+        let mode = if metadata.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(metadata.mode() & 0o777, mode, "{}", path.display());
+    }
+}
+
+/// Names of what lies beside the store, and in it.
+fn beside(fixture: &Fixture) -> Vec<String> {
+    let names = std::fs::read_dir(fixture.root()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_copy_of_a_closed_store_has_its_rows_and_is_recorded_into_like_any_store() {
+    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
+    fixture.record(0..2_000);
+    fixture.shut_down();
+    let (dir, report) = copy(&fixture, "copy").unwrap();
+    assert_eq!((report.requests, report.sessions, report.folded_records), (2_000, 7, 0));
+    assert_eq!(report.dir, dir);
+    assert_eq!(report.database_bytes, std::fs::metadata(dir.join("store.db")).unwrap().len());
+    assert_sound(&dir);
+    assert_eq!(numbers(&dir), (0..2_000).collect::<Vec<_>>());
+    let store = Store::open(Config::new(&dir)).unwrap();
+    (2_000..2_100).for_each(|number| event::record_or_drop(&store.recorder(), number));
+    store.shutdown(PATIENCE);
+    assert_eq!(numbers(&dir), (0..2_100).collect::<Vec<_>>());
+    assert_eq!(numbers(fixture.dir()).len(), 2_000);
+    assert_eq!(beside(&fixture), ["copy", "data"]);
+}
+
+/// Ends what records when it is dropped, also where a test has failed.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_copy_made_while_others_record_has_everything_of_before_and_nothing_twice() {
+    let mut fixture = Fixture::with(|_| ());
+    let (ended, recorded) = (AtomicBool::new(false), AtomicU64::new(0));
+    let recorder = fixture.recorder();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                let number = recorded.load(Ordering::Relaxed);
+                event::record_or_drop(&recorder, number);
+                recorded.store(number + 1, Ordering::Relaxed);
+                // Some thousands a second: each copy is checked whole.
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        });
+        let _ending = Ending(&ended);
+        let mut folded_records = 0;
+        for round in 0..6 {
+            // What is recorded is in the log once that is so.
+            let before = recorded.load(Ordering::Relaxed);
+            fixture.store().flush(PATIENCE).unwrap();
+            let (dir, report) = copy(&fixture, &format!("copy{round}")).unwrap();
+            let numbers = numbers(&dir);
+            assert!(numbers.len() as u64 >= before, "{} of {before}", numbers.len());
+            assert!(numbers.iter().copied().eq(0..numbers.len() as u64), "without a hole");
+            assert_eq!(report.requests, numbers.len() as i64);
+            assert_sound(&dir);
+            folded_records += report.folded_records;
+        }
+        assert!(folded_records > 0, "some were not folded yet");
+    });
+    let report = fixture.shut_down();
+    assert_eq!((report.folded, report.dropped), (recorded.into_inner(), 0), "the original has lost nothing");
+}
+
+#[test]
+fn what_is_only_in_the_log_is_in_the_copy() {
+    let mut fixture = Fixture::with(|_| ());
+    fixture.record(0..50);
+    fixture.fold();
+    let blocker = Blocker::new(&fixture);
+    fixture.record(50..5_000);
+    fixture.store().flush(PATIENCE).unwrap();
+    assert!(fixture.segments().len() > 2);
+    let (dir, report) = copy(&fixture, "copy").unwrap();
+    assert_eq!((report.requests, report.folded_records), (5_000, 4_950));
+    assert_sound(&dir);
+    drop(blocker);
+    fixture.shut_down();
+    assert_eq!(numbers(fixture.dir()), numbers(&dir));
+}
+
+#[test]
+fn what_a_kill_left_is_in_the_copy_and_stays_as_it_was() {
+    let fixture = Fixture::with(|_| ());
+    fixture.record(0..500);
+    fixture.fold();
+    let blocker = Blocker::new(&fixture);
+    fixture.record(500..900);
+    fixture.store().flush(PATIENCE).unwrap();
+    let killed = fixture.killed();
+    for name in ["store.db", "store.db-wal"] {
+        std::fs::copy(fixture.dir().join(name), killed.dir().join(name)).unwrap();
+    }
+    drop(blocker);
+    let wal = killed.names("wal");
+    let (dir, report) = copy(&killed, "copy").unwrap();
+    assert_eq!((report.requests, report.folded_records), (900, 400));
+    assert_sound(&dir);
+    assert_eq!(killed.names("wal"), wal);
+    assert!(killed.names("").iter().all(|name| name != "LOCK"), "nobody opened it to record");
+}
+
+#[test]
+fn a_store_without_a_database_is_told_with_the_next_step() {
+    let fixture = Fixture::with(|_| ());
+    fixture.record(0..5);
+    fixture.store().flush(PATIENCE).unwrap();
+    let error = copy(&fixture.killed(), "copy").unwrap_err();
+    assert!(error.to_string().contains("mcplog rebuild"), "{error}");
+}
+
+#[test]
+fn whoever_records_into_a_copy_gives_other_numbers_than_the_original() {
+    let mut fixture = Fixture::with(|_| ());
+    fixture.record(0..10);
+    fixture.shut_down();
+    let (original, last) = checkpoint(fixture.dir());
+    let (first, _) = copy(&fixture, "first").unwrap();
+    let (own, at) = checkpoint(&first);
+    assert_ne!(own, original);
+    assert_eq!((at, copy_of(&first)), (last, format!("{original}:{last}")));
+    // A copy of the copy says both.
+    let store = Store::open(Config::new(&first)).unwrap();
+    event::record_or_drop(&store.recorder(), 10);
+    store.shutdown(PATIENCE);
+    let second = fixture.root().join("second");
+    backup(&first, &second, |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(copy_of(&second), format!("{original}:{last} {own}:{}", last + 1));
+    // Whoever follows the original is not told that what the copy recorded is known.
+    let mut cursor = Query::open(fixture.dir()).unwrap().cursor().unwrap();
+    let arrivals = Query::open(&first).unwrap().arrivals(&Default::default(), &mut cursor).unwrap();
+    assert!(arrivals.requests.iter().any(|row| event::number(&row.request_id) == Some(10)));
+}
+
+#[test]
+fn rows_that_are_too_many_by_now_are_in_the_copy_all_the_same() {
+    const ROWS: u64 = 20_000;
+    let mut fixture = Fixture::with(|_| ());
+    // Of some hours: the newest minute would stay in any case.
+    let record = |numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            let ts = 1_760_000_000_000_i64.saturating_add_unsigned(number * 1_000);
+            fixture.recorder().record(mcplog::Request::new(&event::request_id(number), ts, "files", "tools/call"));
+        }
+    };
+    record(0..10);
+    fixture.fold();
+    // Folding the rest is the copy's business.
+    let blocker = Blocker::new(&fixture);
+    record(10..ROWS);
+    fixture.store().flush(PATIENCE).unwrap();
+    let killed = fixture.killed();
+    for name in ["store.db", "store.db-wal"] {
+        std::fs::copy(fixture.dir().join(name), killed.dir().join(name)).unwrap();
+    }
+    drop(blocker);
+    fixture.shut_down();
+    let limit = DATABASE_BYTES_MIN.to_string();
+    let told = killed.database().execute("UPDATE meta SET value = ?1 WHERE key = 'database_bytes_max'", [&limit]);
+    assert_eq!(told.unwrap(), 1);
+    let (dir, report) = copy(&killed, "copy").unwrap();
+    assert_eq!((report.requests, numbers(&dir).len() as u64), (20_000, ROWS));
+    // Whoever records there goes by what the store was told.
+    let store = Store::open(Config::new(&dir)).unwrap();
+    wait_until("rows go", || Query::open(&dir).unwrap().totals().unwrap().requests < 20_000);
+    store.shutdown(PATIENCE);
+}
+
+#[test]
+fn what_is_folded_and_retired_at_the_worst_moment_is_in_the_copy_once() {
+    for worst in [BackupPart::Log, BackupPart::Database, BackupPart::Folding] {
+        let mut fixture = Fixture::with(|_| ());
+        fixture.record(0..500);
+        fixture.fold();
+        let mut blocker = Some(Blocker::new(&fixture));
+        fixture.record(500..5_000);
+        fixture.store().flush(PATIENCE).unwrap();
+        let (target, first) = (fixture.root().join("copy"), fixture.segment(0));
+        backup(fixture.dir(), &target, |at| {
+            if at.part == worst && blocker.take().is_some() {
+                fixture.record(5_000..9_000);
+                fixture.fold();
+                wait_until("the segments of before are gone", || fixture.segments().len() < 3 && !first.exists());
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert!(blocker.is_none(), "{worst:?}");
+        let numbers = numbers(&target);
+        assert!(
+            numbers.iter().copied().eq(0..numbers.len() as u64) && numbers.len() >= 5_000,
+            "{worst:?}: {numbers:?}"
+        );
+        assert_sound(&target);
+        fixture.shut_down();
+    }
+}
+
+#[test]
+fn whenever_it_is_stopped_nothing_is_left_of_it() {
+    let mut fixture = Fixture::with(|_| ());
+    fixture.record(0..50);
+    fixture.fold();
+    let blocker = Blocker::new(&fixture);
+    fixture.record(50..500);
+    fixture.store().flush(PATIENCE).unwrap();
+    let target = fixture.root().join("copy");
+    let (mut stops_at, mut is_whole) = (0, false);
+    while !is_whole {
+        let mut told = 0;
+        let made = backup(fixture.dir(), &target, |_| {
+            told += 1;
+            if told > stops_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        is_whole = made.is_ok();
+        if !is_whole {
+            assert!(matches!(made, Err(BackupError::Stopped)), "{made:?}");
+            assert_eq!(beside(&fixture), ["data"], "stopped at {stops_at}");
+        }
+        stops_at += 1;
+    }
+    assert!(stops_at > 4, "{stops_at}");
+    assert_eq!(beside(&fixture), ["copy", "data"]);
+    drop(blocker);
+    fixture.shut_down();
+    assert_eq!(numbers(fixture.dir()).len(), 500);
+}
+
+#[test]
+fn a_damaged_database_is_not_copied() {
+    let mut fixture = Fixture::with(|_| ());
+    fixture.record(0..5_000);
+    fixture.shut_down();
+    let file = std::fs::OpenOptions::new().write(true).open(fixture.dir().join("store.db")).unwrap();
+    let middle = file.metadata().unwrap().len() / 2 / 8192 * 8192;
+    file.write_all_at(&[0xa5; 8192], middle).unwrap();
+    let error = copy(&fixture, "copy").unwrap_err();
+    assert!(error.to_string().contains("nothing was copied") || error.to_string().contains("malformed"), "{error}");
+    assert_eq!(beside(&fixture), ["data"]);
+}
+
+#[test]
+fn a_target_that_is_taken_is_refused_before_anything_is_read() {
+    let mut fixture = Fixture::with(|_| ());
+    fixture.record(0..5);
+    fixture.shut_down();
+    let target = fixture.root().join("copy");
+    std::fs::create_dir(&target).unwrap();
+    std::fs::write(target.join("mine"), "x").unwrap();
+    let error = copy(&fixture, "copy").unwrap_err();
+    assert!(matches!(error, BackupError::Target(_)), "{error}");
+    assert_eq!(std::fs::read(target.join("mine")).unwrap(), b"x");
+    std::fs::remove_file(target.join("mine")).unwrap();
+    copy(&fixture, "copy").unwrap();
+    assert_eq!(numbers(&target).len(), 5);
+}
