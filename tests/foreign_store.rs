@@ -103,7 +103,7 @@ fn a_database_beside_another_stores_log_is_refused_by_name_and_nothing_is_touche
         assert!(matches!(refused, RebuildError::Open(OpenError::ForeignDatabase { .. })), "{refused}");
         assert!(matches!(mcplog::plan(&b.config), Err(OpenError::ForeignDatabase { .. })));
         let report = check(&b);
-        assert_eq!((report.verdict, report.unfolded_records), (Severity::Damaged, 1000));
+        assert_eq!((report.verdict, report.unfolded_records), (Severity::Damaged, Some(1000)));
         let named = |found: &mcplog::store::Finding| found.text.contains("store.db belongs to another store");
         assert!(report.findings.iter().any(named), "{:?}", report.findings);
         assert_eq!(requests(&b), 10, "who only asks the database gets its answer");
@@ -174,7 +174,7 @@ fn a_stray_newest_segment_is_moved_aside_whole_and_check_says_so_before_and_afte
     assert!(a.segments().last().unwrap().ends_with("000000000004.seg"));
     let stray = std::fs::read(a.segments().last().unwrap()).unwrap();
     let report = check(&a);
-    assert_eq!((report.verdict, report.unfolded_records), (Severity::Damaged, 0));
+    assert_eq!((report.verdict, report.unfolded_records), (Severity::Damaged, Some(0)));
     assert!(report.findings.iter().any(|found| found.text.contains("of another store")), "{:?}", report.findings);
     a.open();
     a.record(10..20);
@@ -184,7 +184,7 @@ fn a_stray_newest_segment_is_moved_aside_whole_and_check_says_so_before_and_afte
     assert!(std::fs::read(&aside).unwrap() == stray);
     let report = check(&a);
     let about: Vec<_> = report.findings.iter().filter(|found| found.path == aside).collect();
-    assert_eq!((report.verdict, about.len()), (Severity::Unfinished, 1), "{:?}", report.findings);
+    assert_eq!((report.verdict, about.len()), (Severity::Attention, 1), "{:?}", report.findings);
     assert!(about[0].text.starts_with("100 intact records of another store"), "{:?}", about[0]);
     // Where the advice is followed, nothing is left to say here, and the other store has its records.
     let mut b = b;

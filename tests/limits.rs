@@ -108,7 +108,7 @@ fn a_limit_that_is_not_known_any_more_lets_nothing_go_and_is_named_until_it_is_t
             fixture.shut_down();
             fixture.database().execute(damage, [key]).unwrap();
             let check = mcplog::check(fixture.dir(), true, |_| {}).unwrap();
-            assert_eq!(check.verdict, Severity::Unfinished, "{key}");
+            assert_eq!(check.verdict, Severity::Attention, "{key}");
             assert!(check.findings.iter().any(|found| found.text.contains(key)), "{:?}", check.findings);
             let (segments, requests) = (fixture.names("wal"), fixture.number("SELECT count(*) FROM requests"));
             let store = Store::open(Config::new(fixture.dir())).unwrap();

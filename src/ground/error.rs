@@ -2,6 +2,9 @@
 //!
 //! Errors name the path, the offset, what was expected and what was found. They never carry what an event said.
 
+pub use super::access::User;
+
+use super::access::refusal;
 use super::position::WriterId;
 use std::fmt;
 use std::io;
@@ -20,9 +23,9 @@ pub struct ConfigError {
     pub expected: String,
 }
 
-/// An I/O error and what it happened to.
+/// An I/O error and what it happened to. Where the system refused, it is told whose the file is, and who asked.
 #[derive(Debug, thiserror::Error)]
-#[error("{operation} {}: {source}", path.display())]
+#[error("{operation} {}: {source}{}", path.display(), Why { operation, path, kind: source.kind() })]
 pub struct PathError {
     /// What was attempted, as a verb: `open`, `allocate`.
     pub operation: &'static str,
@@ -30,6 +33,31 @@ pub struct PathError {
     pub path: PathBuf,
     /// What the system said.
     pub source: io::Error,
+}
+
+/// What there is to add to what the system said.
+struct Why<'a> {
+    operation: &'a str,
+    path: &'a Path,
+    kind: io::ErrorKind,
+}
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            io::ErrorKind::PermissionDenied => {
+                if let Some(refusal) = refusal(self.path) {
+                    write!(f, "; {refusal}")?;
+                }
+                let creates = self.operation.starts_with("create");
+                f.write_str(if creates { "; record into a directory of your own" } else { "" })
+            }
+            io::ErrorKind::ReadOnlyFilesystem => {
+                f.write_str("; record into another directory (what is recorded here can be read)")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl PathError {
@@ -180,24 +208,6 @@ impl fmt::Display for Holder {
     }
 }
 
-/// A user, by number, and by name where the system knows one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
-    /// The number.
-    pub id: u32,
-    /// The name.
-    pub name: Option<String>,
-}
-
-impl fmt::Display for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "user {name} ({})", self.id),
-            None => write!(f, "user {}", self.id),
-        }
-    }
-}
-
 /// Why the database can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -268,6 +278,13 @@ pub enum IndexError {
     /// The file was removed, or another one put in its place, while it was in use.
     #[error("{}: the database was removed or replaced while it was in use", path.display())]
     Replaced {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The files of a database that can't be shared, on media that can't be written to for example, changed while they were
+    /// read: somebody writes to them.
+    #[error("{}: somebody began to write to the database while it was read; ask again", path.display())]
+    Changed {
         /// The database file.
         path: PathBuf,
     },

@@ -2,6 +2,7 @@
 //!
 //! Used on every thread. Nothing here knows any stage, and nothing here imports from another folder.
 
+pub(crate) mod access;
 pub mod burst;
 pub mod config;
 pub(crate) mod default_dir;

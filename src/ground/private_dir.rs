@@ -3,7 +3,8 @@
 //! Runs on the thread that opens the store, and on the compactor when something goes to quarantine. It must not follow
 //! a symbolic link.
 
-use super::error::{AtPath, OpenError, PathError, User};
+use super::access::User;
+use super::error::{AtPath, OpenError, PathError};
 use rustix::fs::{IFlags, OFlags, ioctl_getflags, ioctl_setflags};
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -42,11 +43,7 @@ fn expect_own(dir: &Path, owner: u32, user: u32) -> Result<(), OpenError> {
     if owner == user {
         return Ok(());
     }
-    let named = |id: u32| {
-        let found = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(id)).ok().flatten();
-        User { id, name: found.map(|user| user.name) }
-    };
-    Err(OpenError::ForeignOwner { path: dir.to_owned(), owner: named(owner), user: named(user) })
+    Err(OpenError::ForeignOwner { path: dir.to_owned(), owner: User::of(owner), user: User::of(user) })
 }
 
 /// Has the files that will be in `dir` written in place, where the file system would move what is changed (btrfs).

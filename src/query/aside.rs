@@ -3,16 +3,16 @@
 //! Runs on the caller's thread. The file may be damaged, of another version, or no database at all. Nothing is made beside
 //! it: SQLite is told that nobody changes it.
 
+use super::sqlite_uri::immutable_uri;
 use crate::ground::database_version::{DatabaseVersion, KnownVersions};
 use rusqlite::{Connection, OpenFlags};
-use std::fmt::Write;
 use std::path::Path;
 
 /// The time of the newest row of the database at `path` that has a time, in Unix milliseconds; `i64::MIN` if there is none,
 /// and `None` if the database can't be read. What SQLite's WAL has beside it is not seen.
 pub(crate) fn newest_in_database(path: &Path) -> Option<i64> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(uri(path)?, flags).ok()?;
+    let connection = Connection::open_with_flags(immutable_uri(path)?, flags).ok()?;
     let number = connection.pragma_query_value(None, "user_version", |row| row.get(0)).ok()?;
     DatabaseVersion { number, oldest_reader: None }.check_read(KnownVersions::THIS_BUILD, path).ok()?;
     let sql = "SELECT max(coalesce((SELECT max(ts) FROM request_rows), ?1),
@@ -23,19 +23,6 @@ pub(crate) fn newest_in_database(path: &Path) -> Option<i64> {
                           coalesce((SELECT max(noted_at) FROM newer_records), ?1),
                           coalesce((SELECT max(noted_at) FROM quarantine), ?1))";
     connection.query_row(sql, [i64::MIN], |row| row.get(0)).ok()
-}
-
-/// The path as SQLite takes it with parameters.
-fn uri(path: &Path) -> Option<String> {
-    let mut uri = "file:".to_owned();
-    for byte in std::path::absolute(path).ok()?.to_str()?.bytes() {
-        match byte {
-            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(char::from(byte)),
-            _ => write!(uri, "%{byte:02x}").ok()?,
-        }
-    }
-    uri.push_str("?immutable=1");
-    Some(uri)
 }
 
 #[cfg(test)]

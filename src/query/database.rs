@@ -2,20 +2,15 @@
 //!
 //! Runs on the caller's thread. It must not create a database, nor migrate one: a reader changes nothing.
 
+use super::connecting::{Connected, FileStates, connect, missing};
 use super::tuning::Tuning;
-use crate::ground::database_version::{DatabaseVersion, KnownVersions, OLDEST_READER_KEY, ReadPermit};
-use crate::ground::error::{IndexError, PathError};
+use crate::ground::database_version::{KnownVersions, ReadPermit};
+use crate::ground::error::IndexError;
 use crate::ground::file_identity::file_at;
-use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
-use std::io::ErrorKind;
+use rusqlite::{Connection, Row};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// How long a reader waits for a lock of the writer, which holds it for one batch (a checkpoint, a recovery).
-const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// A read-only connection to a store's database.
 ///
@@ -33,45 +28,35 @@ pub struct Query {
     path: PathBuf,
     /// Which file that was; `None` if nobody could say.
     file: Option<(u64, u64)>,
+    /// What the files must stay like, if no writer knows of this reader.
+    unshared: Option<FileStates>,
     pub(super) tuning: Tuning,
 }
 
 impl Query {
-    /// Opens `store.db` of the store in `dir`. Other processes may write to it meanwhile.
+    /// Opens `store.db` of the store in `dir`. Other processes may write to it meanwhile; where it can't be shared with them
+    /// (read-only media, another user's directory, a full disk), its files are read as long as nobody changes them.
     ///
     /// # Errors
     /// [`IndexError::Missing`] if there is no database or no tables in it yet; [`IndexError::UnsupportedVersion`] if a
     /// newer version wrote it and did not say that readers of this one may read it; [`IndexError::OlderVersion`] if
-    /// what records is to be started with this version first; [`IndexError::Sqlite`] if it can't be read.
+    /// what records is to be started with this version first; [`IndexError::NotOurs`] if it is another program's;
+    /// [`IndexError::Io`] if nobody may look; [`IndexError::Sqlite`] if it can't be read. Of an answer,
+    /// [`IndexError::Changed`] where the files can't be shared and somebody wrote to them.
     pub fn open(dir: &Path) -> Result<Self, IndexError> {
         let path = dir.join("store.db");
         // Asked before the file is opened: should another take its place meanwhile, the older answer only makes the
         // reader open it once more.
         let file = file_at(&path);
-        // SQLITE_OPEN_NOFOLLOW would refuse a link anywhere in the path, and `/tmp` is one on some systems.
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = match Connection::open_with_flags(&path, flags) {
-            Ok(connection) => connection,
-            Err(source) if source.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
-                return Err(match std::fs::metadata(&path) {
-                    Err(error) if error.kind() == ErrorKind::NotFound => {
-                        let has_log = std::fs::read_dir(dir.join("wal")).is_ok_and(|mut log| log.next().is_some());
-                        IndexError::Missing { path, has_log }
-                    }
-                    // Nobody knows whether it is there: the directory may be somebody else's.
-                    Err(source) => PathError { operation: "look at", path, source }.into(),
-                    Ok(_) => IndexError::Sqlite { path, source },
-                });
-            }
-            Err(source) => return Err(IndexError::Sqlite { path, source }),
-        };
+        let Connected { connection, version, unshared } = connect(&path)?;
         let at_path = |source| IndexError::Sqlite { path: path.clone(), source };
-        connection.busy_timeout(BUSY_WAIT).map_err(at_path)?;
-        // Plans that don't depend on bound values. Otherwise SQLite makes a new one for each value, because a partial
-        // index might fit it: measured, 50 microseconds for each row that was looked up by its id.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(at_path)?;
-        let permit = version(&connection).map_err(at_path)?.check_read(KnownVersions::THIS_BUILD, &path)?;
-        Ok(Self { connection, _permit: permit, path, file, tuning: Tuning::DEFAULT })
+        if version.number == 0 {
+            let has_tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)";
+            let has_tables = connection.query_row(has_tables, [], |row| row.get(0)).map_err(at_path)?;
+            return Err(if has_tables { IndexError::NotOurs { path } } else { missing(&path) });
+        }
+        let permit = version.check_read(KnownVersions::THIS_BUILD, &path)?;
+        Ok(Self { connection, _permit: permit, path, file, unshared, tuning: Tuning::DEFAULT })
     }
 
     /// A number that changes when anybody has written to the database. It says nothing else; asking takes microseconds.
@@ -85,7 +70,13 @@ impl Query {
     /// Whether the database that was opened is still the one in the store's directory. Another may have been put there, or
     /// none be left; who reads on then reads what nobody writes to any more.
     pub fn is_current(&self) -> bool {
-        self.file.is_some() && file_at(&self.path) == self.file
+        self.file.is_some() && file_at(&self.path) == self.file && self.expect_unchanged().is_ok()
+    }
+
+    /// An error if somebody wrote to files that are not shared: then what was just read is worth nothing.
+    fn expect_unchanged(&self) -> Result<(), IndexError> {
+        let is_changed = self.unshared.as_ref().is_some_and(|states| *states != FileStates::of(&self.path));
+        if is_changed { Err(IndexError::Changed { path: self.path.clone() }) } else { Ok(()) }
     }
 
     /// What makes a statement that runs on another thread end with an error.
@@ -112,7 +103,11 @@ impl Query {
 
     /// Runs `read` on one state of the tables. The index needs this: it plans by the tables what expires next.
     pub(crate) fn read_with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, IndexError> {
-        self.at_one_time(|| read(&self.connection).map_err(|source| self.error(source)))
+        self.at_one_time(|| {
+            let answer = read(&self.connection).map_err(|source| self.error(source))?;
+            self.expect_unchanged()?;
+            Ok(answer)
+        })
     }
 
     /// Runs a statement and hands over one row after the other, until `each` breaks off.
@@ -132,7 +127,8 @@ impl Query {
             }
             Ok(())
         };
-        run().map_err(|source| self.error(source))
+        run().map_err(|source| self.error(source))?;
+        self.expect_unchanged()
     }
 
     /// Runs a statement and collects its rows.
@@ -162,38 +158,28 @@ impl Query {
         values: &[Value],
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, IndexError> {
-        self.connection
+        let row = self
+            .connection
             .prepare_cached(sql)
             .and_then(|mut statement| statement.query_row(rusqlite::params_from_iter(values), read))
-            .map_err(|source| self.error(source))
+            .map_err(|source| self.error(source))?;
+        self.expect_unchanged()?;
+        Ok(row)
     }
 
     fn error(&self, source: rusqlite::Error) -> IndexError {
-        IndexError::Sqlite { path: self.path.clone(), source }
+        // What SQLite says of files that change under it is about the change.
+        self.expect_unchanged().err().unwrap_or_else(|| IndexError::Sqlite { path: self.path.clone(), source })
     }
-}
-
-/// The version of the database.
-fn version(connection: &Connection) -> rusqlite::Result<DatabaseVersion> {
-    let number = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let mut oldest_reader = None;
-    if number > KnownVersions::THIS_BUILD.newest {
-        let sql = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?1";
-        // A database without that table does not say.
-        let answer = connection.query_row(sql, [OLDEST_READER_KEY], |row| row.get(0));
-        oldest_reader = answer.or_else(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::Unknown) | None => Ok(None),
-            Some(_) => Err(error),
-        })?;
-    }
-    Ok(DatabaseVersion { number, oldest_reader })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ground::database_version::DATABASE_VERSION;
+    use crate::ground::error::PathError;
     use crate::query::test_store::TestStore;
+    use std::io::ErrorKind;
 
     #[test]
     fn a_directory_without_a_database_is_missing_and_stays_empty() {
@@ -230,6 +216,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("store.db"), b"").unwrap();
         assert!(matches!(Query::open(dir.path()), Err(IndexError::Missing { .. })));
+    }
+
+    #[test]
+    fn another_programs_database_is_told_as_such_and_not_as_none() {
+        let dir = tempfile::tempdir().unwrap();
+        Connection::open(dir.path().join("store.db")).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+        assert!(matches!(Query::open(dir.path()), Err(IndexError::NotOurs { .. })));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(crate) mod aside;
 mod cells;
 pub(crate) mod clock_steps;
 mod conditions;
+mod connecting;
 pub(crate) mod database;
 pub(crate) mod filter;
 pub(crate) mod integrity;
@@ -26,6 +27,7 @@ mod interval;
 #[cfg(test)]
 mod interval_tests;
 mod matching;
+mod outcome_set;
 mod page_size;
 #[cfg(test)]
 mod pinning_tests;
@@ -39,6 +41,7 @@ pub(crate) mod schema;
 mod search;
 pub(crate) mod session;
 mod slowest;
+mod sqlite_uri;
 #[cfg(test)]
 mod test_store;
 #[cfg(test)]

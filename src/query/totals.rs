@@ -91,7 +91,7 @@ impl Query {
         })?;
         let database_bytes = bytes_of(self.path()) + bytes_of(&self.path().with_extension("db-wal"));
         let ever = CellRange { level: Level::TenDays, from_ts: i64::MIN, before_ts: i64::MAX };
-        let requests = self.ending_counts(&[CellScope::All], ever)?.calls;
+        let requests = self.outcome_counts(&[CellScope::All], ever)?.calls();
         // The ends of an index, and counts over small indexes: no statement reads rows of requests.
         let sql = "SELECT (SELECT count(*) FROM session_state), \
                           (SELECT coalesce(sum(events), 0) FROM gaps), (SELECT count(*) FROM quarantine), \

@@ -4,7 +4,7 @@
 //! `syncer` forces it to the disk; `segment_progress` is what these and the compactor share. Reading: `reader`, by
 //! plain reads through `buffered_file`. Opening: `survey` looks at the headers, `log_owners` says whose log that is,
 //! `recovery` mends what a crash left; `found_file` and `segment_state` at the rest, `number_range` and `reading_plan` tell what is read from where,
-//! `verdict` what becomes of each file; `quarantine` keeps what is damaged. `directory` names the files, `format` has
+//! `verdict` what becomes of each file, `recovery_plan` both before it is done; `quarantine` keeps what is damaged. `directory` names the files, `format` has
 //! the bytes, `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
 
 mod buffered_file;
@@ -22,6 +22,7 @@ pub mod reader;
 mod reader_tests;
 mod reading_plan;
 pub(crate) mod recovery;
+pub(crate) mod recovery_plan;
 #[cfg(test)]
 mod recovery_tests;
 pub(crate) mod segment_list;

@@ -4,7 +4,7 @@
 //! appends to an old segment: whoever opens a store starts a new one, so that no position is ever used twice.
 //!
 //! First all files are looked at ([`super::survey`], [`super::found_file`]), then [`super::reading_plan`] and
-//! [`super::verdict`] decide, then the decision is carried out here, in this order: what was being prepared is removed;
+//! [`super::verdict`] decide ([`super::recovery_plan`]), then the decision is carried out here, in this order: what was being prepared is removed;
 //! segment by segment, files are removed, moved, or cut and then sealed; the directory is synced. Each step leaves a
 //! log of which the next opening makes the same. So a crash in between is a crash like any other, and recovering twice
 //! changes nothing the second time. Nothing here waits for the disk but moving a file to quarantine and syncing the
@@ -15,7 +15,7 @@ use super::format::{Extent, Mark, SegmentHeader};
 use super::found_file::FoundFile;
 pub(crate) use super::found_file::SealedSegment;
 use super::quarantine::{self, DamagedPlace, Note};
-use super::reading_plan::ReadingPlan;
+use super::recovery_plan::RecoveryPlan;
 use super::segment_state::SegmentState;
 pub(crate) use super::segment_state::TornTail;
 use super::survey::Survey;
@@ -73,11 +73,8 @@ pub(crate) fn recover(
     writer_id: Option<WriterId>,
     folded: Sequence,
 ) -> Result<RecoveredLog, OpenError> {
-    let Survey { wal_dir, files } = survey;
-    let look = |(file, header)| FoundFile::new(file, header, writer_id);
-    let files = files.into_iter().map(look).collect::<Result<Vec<_>, _>>()?;
-    let links: Vec<_> = files.iter().map(FoundFile::link).collect();
-    let plan = ReadingPlan::of(&links, folded);
+    let wal_dir = survey.wal_dir.clone();
+    let RecoveryPlan { files, reading: plan } = RecoveryPlan::of(survey, writer_id, folded)?;
 
     let mut recovered = RecoveredLog::new(writer_id, folded, quarantine::notes(quarantine_dir));
     recovered.segments = plan.order.iter().filter_map(|place| files[*place].sealed()).collect();

@@ -1,7 +1,7 @@
 //! The segment files of a log, every header looked at, nothing changed.
 //!
-//! Runs once, while the store opens. A survey comes before everything else, so that a log of a newer version stays
-//! untouched.
+//! Runs while a store opens, and for who only looks. A survey comes before everything else, so that a log of a newer
+//! version stays untouched.
 
 use super::directory::{self, SegmentFile};
 use super::format::SegmentHeader;
@@ -9,6 +9,7 @@ use super::log_owners::LogOwners;
 use super::reader::SegmentReader;
 use super::verdict::NUMBER_MAX;
 use crate::ground::error::SegmentError;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The files, by ascending id. A survey keeps no file open: a log may have more segments than a process may have files.
@@ -37,8 +38,11 @@ impl Survey {
     pub(crate) fn of(wal_dir: &Path) -> Result<Self, SegmentError> {
         let mut files = Vec::new();
         for file in directory::list(wal_dir)? {
-            let header = HeaderFound::in_file(&file.path)?;
-            files.push((file, header));
+            match HeaderFound::in_file(&file.path) {
+                // Retired since the directory was listed, by a store that somebody only looks at.
+                Err(SegmentError::Io(error)) if error.source.kind() == ErrorKind::NotFound => {}
+                header => files.push((file, header?)),
+            }
         }
         Ok(Self { wal_dir: wal_dir.to_owned(), files })
     }

@@ -2,7 +2,7 @@
 //!
 //! It opens nothing, and asks the kernel who reads.
 
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, FindingKind};
 use crate::index::connection::LONG_WAL_BYTES;
 use crate::index::database::DATABASE_NAME;
 use crate::index::wal_readers::{Readers, companion, wal_bytes};
@@ -15,14 +15,15 @@ pub(super) fn find_long_wal(dir: &Path, in_use: bool, findings: &mut Vec<Finding
         return;
     }
     let readers = Readers::of(&database);
-    let text = if in_use || !readers.is_empty() {
-        readers.why_long(LONG_WAL_BYTES)
+    let wal = companion(&database, "-wal");
+    findings.push(if in_use || !readers.is_empty() {
+        let found = Finding::new(FindingKind::LongWal, &wal, readers.why_long(LONG_WAL_BYTES));
+        found.next("end who reads, or wait for that: it is copied into store.db then; `mcplog backup` copies all of it")
     } else {
         let long_mib = LONG_WAL_BYTES >> 20;
-        format!(
-            "longer than {long_mib} MiB: a process that was killed left it, and a copy of store.db alone lacks what is in \
-             there; the next one who opens the store copies it there"
-        )
-    };
-    findings.push(Finding { severity: Severity::Unfinished, path: companion(&database, "-wal"), offset: None, text });
+        let text = format!(
+            "longer than {long_mib} MiB: a process that was killed left it, and a copy of store.db alone lacks what is in there"
+        );
+        Finding::new(FindingKind::LongWal, &wal, text)
+    });
 }

@@ -1,12 +1,16 @@
-//! What a check finds, and how bad it is. Plain data.
+//! What a check finds, how bad each kind is, and what to do about it. Plain data.
+//!
+//! The table of all kinds is [`FindingKind::judged`]; nothing else in this repository decides how bad something is.
 
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Something about a store that is worth knowing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
+    /// What it is.
+    pub kind: FindingKind,
     /// How bad it is.
     #[serde(rename = "verdict")]
     pub severity: Severity,
@@ -15,12 +19,34 @@ pub struct Finding {
     pub path: PathBuf,
     /// Where in the file, in bytes.
     pub offset: Option<u64>,
-    /// What was found, and what to do. Never what an event said.
+    /// What was found. Never what an event said.
     #[serde(rename = "reason")]
     pub text: String,
+    /// What to do next.
+    pub next_step: String,
 }
 
-/// How bad something is. Of several, the worst counts.
+impl Finding {
+    pub(super) fn new(kind: FindingKind, path: &Path, text: impl Into<String>) -> Self {
+        let (severity, next_step) = kind.judged();
+        let (path, text, next_step) = (path.to_owned(), text.into(), next_step.to_owned());
+        Self { kind, severity, path, offset: None, text, next_step }
+    }
+
+    /// The same, at that byte of the file.
+    pub(super) fn at(mut self, offset: u32) -> Self {
+        self.offset = Some(offset.into());
+        self
+    }
+
+    /// The same with a next step of its own, where the kind's is not all that there is to say.
+    pub(super) fn next(mut self, step: impl Into<String>) -> Self {
+        self.next_step = step.into();
+        self
+    }
+}
+
+/// How bad something is. Of several, the worst counts. The words are those of `wal-inspect verify`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -28,9 +54,251 @@ pub enum Severity {
     /// Nothing is wrong.
     #[default]
     Sound,
-    /// What a crash leaves, or a process that was stopped early: the next one who opens the store sees to it.
-    #[serde(rename = "attention")]
-    Unfinished,
-    /// Something is not what it was, or not as it must be.
+    /// Nothing durable is lost. The next opening of the store sees to it, or somebody should.
+    Attention,
+    /// Something could not be read, so nothing can be said of it: it is a newer mcplog's, or somebody else's.
+    Unreadable,
+    /// Something is not what it was, or not what belongs there.
     Damaged,
+}
+
+/// What there is to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FindingKind {
+    /// A file or directory that others than its owner may look into, or write to.
+    OpenToOthers,
+    /// A symbolic link in the place of a file or directory of the store.
+    SymbolicLink,
+    /// A directory of the store that can't be read.
+    UnreadableDirectory,
+
+    /// A database without a log.
+    LogMissing,
+    /// A damaged place in a segment.
+    DamagedPlace,
+    /// A frame that is intact, and holds no record.
+    UndecodableRecord,
+    /// A file with a segment's name and no header of one.
+    DamagedHeader,
+    /// A segment under the name of another one.
+    MisnamedSegment,
+    /// A segment of another store.
+    ForeignSegment,
+    /// A segment that goes on behind what it says is its end.
+    DisprovedEnd,
+    /// A segment that a newer mcplog wrote.
+    NewerSegment,
+    /// A segment that can't be read.
+    UnreadableSegment,
+    /// Bytes behind the last frame of a segment that nothing vouches for.
+    TornTail,
+    /// A segment that holds nothing yet.
+    UnstartedSegment,
+    /// Intact records that the next opening sets aside, because records before them are missing.
+    RecordsBehindGap,
+    /// Records that are not folded yet.
+    UnfoldedRecords,
+    /// A log of two stores, and nothing that says which of them it is.
+    MixedLog,
+
+    /// A log without a database.
+    DatabaseMissing,
+    /// A database without tables, beside a log without records: what is left of an opening that a crash ended.
+    DatabaseUnfinished,
+    /// A database whose pages are damaged.
+    DatabaseDamaged,
+    /// SQLite's WAL is long: somebody keeps it, or a process that was killed left it.
+    LongWal,
+    /// Sums in the database that are not what the rows add up to.
+    WrongSums,
+    /// A database of a version that this mcplog does not read.
+    UnsupportedDatabase,
+    /// A database that can't be read.
+    UnreadableDatabase,
+    /// A database that has folded another log.
+    ForeignDatabase,
+    /// Another program's database.
+    OtherProgramsDatabase,
+    /// The database does not know any more what the store was told to keep.
+    LimitsForgotten,
+    /// The clock is not believed, and so nothing expires by it.
+    ExpiryHeldBack,
+    /// Records that wait for a newer mcplog.
+    NewerRecords,
+    /// The database as it was before it was brought up to date.
+    OlderCopy,
+
+    /// A segment in quarantine with records that are not folded.
+    UnfoldedInQuarantine,
+    /// A segment of another store in quarantine.
+    ForeignInQuarantine,
+    /// A database in quarantine.
+    DatabaseAside,
+}
+
+impl FindingKind {
+    /// How bad it is, and what to do next: the table.
+    #[rustfmt::skip]
+    const fn judged(self) -> (Severity, &'static str) {
+        use Severity::{Attention, Damaged, Sound, Unreadable};
+        match self {
+            Self::OpenToOthers => (Attention, "close it with `chmod`"),
+            Self::SymbolicLink => (Attention,
+                "put what it points to in its place: a store with it there is not opened, or does without the file"),
+            Self::UnreadableDirectory => (Unreadable, "check as the user whose store it is"),
+
+            Self::LogMissing => (Attention,
+                "nothing, if wal/ was left out of a copy: the next opening begins a new log. If it was moved away, put it back"),
+            Self::DamagedPlace => (Damaged,
+                "copy the file before anything else, and check the disk; folding passes over the place and names it, and the \
+                 file goes to quarantine/ with all its bytes"),
+            Self::UndecodableRecord => (Damaged,
+                "nothing more can be had of it: folding passes over it, and keeps its bytes in table quarantine"),
+            Self::DamagedHeader => (Damaged,
+                "copy the file before anything else, and check the disk; the next opening moves it to quarantine/"),
+            Self::MisnamedSegment => (Damaged,
+                "rename it to what its header says, if nothing has that name; otherwise the next opening moves it to quarantine/"),
+            Self::ForeignSegment => (Damaged,
+                "move it into wal/ of its own store; otherwise the next opening moves it to quarantine/"),
+            Self::DisprovedEnd => (Damaged,
+                "copy the file before anything else, and check the disk; what is intact behind the end is folded"),
+            Self::NewerSegment => (Unreadable, "use the mcplog that wrote it, or a newer one"),
+            Self::UnreadableSegment => (Unreadable, "check as the user whose store it is, and check the disk"),
+            Self::TornTail => (Attention, "nothing: the next opening cuts it off"),
+            Self::UnstartedSegment => (Attention, "nothing: the next opening removes it"),
+            Self::RecordsBehindGap => (Attention,
+                "copy wal/ first if you may have the missing segment somewhere; `mcplog rebuild --from-log` folds what is in \
+                 quarantine/"),
+            Self::UnfoldedRecords => (Attention, "nothing: the next one who opens the store folds them"),
+            Self::MixedLog => (Damaged, "move the segments of one of the two away"),
+
+            Self::DatabaseMissing => (Damaged, "`mcplog rebuild` makes a database of the segments that are kept"),
+            Self::DatabaseUnfinished => (Attention, "nothing: the next opening makes the tables"),
+            Self::DatabaseDamaged => (Damaged,
+                "copy store.db and its companions, and check the disk; then `mcplog rebuild` makes a new database of the \
+                 segments that are kept"),
+            Self::LongWal => (Attention,
+                "nothing: the next one who opens the store copies it into store.db; `mcplog backup` copies all of it"),
+            Self::WrongSums => (Damaged, "`mcplog rebuild` makes them anew from the rows"),
+            Self::UnsupportedDatabase => (Unreadable, "nothing is known to be wrong with it; use the mcplog that wrote it, or a newer one"),
+            Self::UnreadableDatabase => (Unreadable, "check as the user whose store it is, and check the disk"),
+            Self::ForeignDatabase => (Damaged,
+                "put the one back that belongs here; or move store.db and its companions away, or let `mcplog rebuild --from-log` \
+                 move them into quarantine/, to have wal/ folded into a new one; or move wal/ away to go on with this store.db"),
+            Self::OtherProgramsDatabase => (Damaged,
+                "move it away, and `mcplog rebuild` makes a database of the segments that are kept; or move wal/ away"),
+            Self::LimitsForgotten => (Attention, "tell it anew where you start what records"),
+            Self::ExpiryHeldBack => (Attention, "set the clock right if it is wrong; otherwise wait"),
+            Self::NewerRecords => (Sound, "open the store with that mcplog, which folds them"),
+            Self::OlderCopy => (Sound,
+                "delete it unless you may go back (it goes by itself once everything in it is older than keep_rows_age_ms)"),
+
+            Self::UnfoldedInQuarantine => (Attention, "`mcplog rebuild --from-log` folds them; or delete the file"),
+            Self::ForeignInQuarantine => (Attention, "move the file into wal/ of that store, or delete it"),
+            Self::DatabaseAside => (Sound,
+                "delete it once you miss nothing (it goes by itself once everything in it is older than keep_rows_age_ms)"),
+        }
+    }
+}
+
+#[cfg(test)]
+impl FindingKind {
+    /// Each kind. A test makes a store with each of them, so that none is left out here or never found.
+    pub(super) const EACH: [Self; 33] = [
+        Self::OpenToOthers,
+        Self::SymbolicLink,
+        Self::UnreadableDirectory,
+        Self::LogMissing,
+        Self::DamagedPlace,
+        Self::UndecodableRecord,
+        Self::DamagedHeader,
+        Self::MisnamedSegment,
+        Self::ForeignSegment,
+        Self::DisprovedEnd,
+        Self::NewerSegment,
+        Self::UnreadableSegment,
+        Self::TornTail,
+        Self::UnstartedSegment,
+        Self::RecordsBehindGap,
+        Self::UnfoldedRecords,
+        Self::MixedLog,
+        Self::DatabaseMissing,
+        Self::DatabaseUnfinished,
+        Self::DatabaseDamaged,
+        Self::LongWal,
+        Self::WrongSums,
+        Self::UnsupportedDatabase,
+        Self::UnreadableDatabase,
+        Self::ForeignDatabase,
+        Self::OtherProgramsDatabase,
+        Self::LimitsForgotten,
+        Self::ExpiryHeldBack,
+        Self::NewerRecords,
+        Self::OlderCopy,
+        Self::UnfoldedInQuarantine,
+        Self::ForeignInQuarantine,
+        Self::DatabaseAside,
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same judgement, said in another way: what a kind's name means to who looks after a store.
+    fn expected(kind: FindingKind) -> Severity {
+        use FindingKind as K;
+        let is_news = matches!(kind, K::NewerRecords | K::OlderCopy | K::DatabaseAside);
+        let could_not_be_read = matches!(
+            kind,
+            K::UnreadableDirectory
+                | K::NewerSegment
+                | K::UnreadableSegment
+                | K::UnsupportedDatabase
+                | K::UnreadableDatabase
+        );
+        let is_changed_or_misplaced = matches!(
+            kind,
+            K::DamagedPlace
+                | K::UndecodableRecord
+                | K::DamagedHeader
+                | K::MisnamedSegment
+                | K::ForeignSegment
+                | K::DisprovedEnd
+                | K::MixedLog
+                | K::DatabaseMissing
+                | K::DatabaseDamaged
+                | K::WrongSums
+                | K::ForeignDatabase
+                | K::OtherProgramsDatabase
+        );
+        match (is_news, could_not_be_read, is_changed_or_misplaced) {
+            (true, false, false) => Severity::Sound,
+            (false, true, false) => Severity::Unreadable,
+            (false, false, true) => Severity::Damaged,
+            (false, false, false) => Severity::Attention,
+            contradiction => panic!("{kind:?}: {contradiction:?}"),
+        }
+    }
+
+    #[test]
+    fn every_kind_has_its_severity_and_says_what_to_do_next() {
+        for (place, kind) in FindingKind::EACH.into_iter().enumerate() {
+            let (severity, next_step) = kind.judged();
+            assert_eq!(severity, expected(kind), "{kind:?}");
+            assert!(next_step.len() > 10 && !next_step.ends_with(['.', ' ']), "{kind:?}: {next_step}");
+            assert_eq!(kind as usize, place, "none is left out, none comes twice: {kind:?}");
+            let found = Finding::new(kind, Path::new("store"), "text");
+            assert_eq!((found.severity, found.next_step.as_str()), (severity, next_step));
+        }
+        assert_eq!(FindingKind::DatabaseAside as usize, FindingKind::EACH.len() - 1, "the last one");
+    }
+
+    #[test]
+    fn of_several_the_worst_counts() {
+        let order = [Severity::Sound, Severity::Attention, Severity::Unreadable, Severity::Damaged];
+        assert!(order.is_sorted());
+    }
 }

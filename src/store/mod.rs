@@ -8,6 +8,8 @@ pub mod backup;
 mod backup_log;
 mod backup_target;
 pub mod check;
+mod check_access;
+mod check_database;
 mod check_log;
 mod check_quarantine;
 mod check_wal;
@@ -31,5 +33,5 @@ mod threads;
 mod worker;
 pub mod writer_lock;
 
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, FindingKind, Severity};
 pub use store::Store;

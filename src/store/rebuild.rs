@@ -204,8 +204,10 @@ fn prepare(
 /// An error where there is neither log nor database, before anything is created.
 fn expect_store(dir: &Path) -> Result<(), RebuildError> {
     let (database, wal_dir) = (dir.join(DATABASE_NAME), dir.join("wal"));
-    let has_log = wal_dir.is_dir() && !list(&wal_dir)?.is_empty();
-    if has_log || database.exists() { Ok(()) } else { Err(IndexError::Missing { path: database, has_log }.into()) }
+    // What nobody may look at is not absent.
+    let has_log = wal_dir.try_exists().at("look at", &wal_dir)? && !list(&wal_dir)?.is_empty();
+    let has_database = database.try_exists().at("look at", &database)?;
+    if has_log || has_database { Ok(()) } else { Err(IndexError::Missing { path: database, has_log }.into()) }
 }
 
 /// Whether there is a database whose rows can be trusted.

@@ -117,7 +117,7 @@ fn a_clock_that_jumps_ahead_by_a_year_takes_nothing_and_all_goes_on_when_it_is_s
     let note = fixture.note().unwrap();
     assert!(note.contains("365 days ahead") && note.contains("another 7 days"), "{note}");
     let report = fixture.check();
-    assert_eq!(report.verdict, Severity::Unfinished, "{:?}", report.findings);
+    assert_eq!(report.verdict, Severity::Attention, "{:?}", report.findings);
     assert!((YEAR_MS - HOUR_MS..=YEAR_MS + HOUR_MS).contains(&report.clock_ahead_ms.unwrap()), "{report:?}");
     assert!(report.findings.iter().any(|finding| finding.text.contains("365 days ahead")), "{report:?}");
     // Meanwhile rows get as old as they do: two days take the oldest, and perhaps the next one. An age is rounded to days.
@@ -295,7 +295,8 @@ fn each_step_is_a_row_and_counts_and_no_suspension_does() {
         fixture.record(0);
     }
     let steps: Vec<_> = fixture.steps().iter().map(|step| (step.step_ms as f64 / 10_000.0).round()).collect();
-    assert_eq!(steps, [9.0, -9.0, -360.0]);
+    // The step that is too small for a row is part of the next one if nobody looked at the clock in between.
+    assert!(steps == [9.0, -9.0, -360.0] || steps == [9.0, -9.0, -357.0], "{steps:?}");
     let events = fixture.store().stats();
     assert_eq!((events.appended, events.folded), (fixture.recorded, fixture.recorded), "a step is no event");
     // They go with the rows of their time.

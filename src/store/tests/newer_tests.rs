@@ -335,7 +335,7 @@ fn a_check_says_how_many_wait_in_the_log_and_in_the_database_and_calls_that_no_d
     fixture.record_newer(mixed());
     let check = |fixture: &Fixture| crate::check(&fixture.config.dir, false, |_| {}).unwrap();
     let before = check(&fixture);
-    assert_eq!((before.newer_records, before.verdict), (Some(30), crate::store::Severity::Unfinished));
+    assert_eq!((before.newer_records, before.verdict), (Some(30), crate::store::Severity::Attention));
     fixture.reopen_as(DECODER);
     fixture.wait_until_waiting(30);
     fixture.fold_all();
@@ -360,7 +360,7 @@ fn a_check_names_the_copy_that_was_made_before_a_migration() {
     std::fs::copy(fixture.config.dir.join("store.db"), &copy).unwrap();
     let report = crate::check(&fixture.config.dir, true, |_| {}).unwrap();
     assert_eq!(report.findings.iter().map(|finding| &finding.path).collect::<Vec<_>>(), [&copy]);
-    assert!(report.findings[0].text.contains("delete it unless you may go back"));
+    assert!(report.findings[0].next_step.contains("delete it unless you may go back"));
     assert_eq!(report.verdict, crate::store::Severity::Sound);
 }
 
@@ -375,8 +375,8 @@ fn a_database_of_another_version_is_no_damage_and_the_check_says_what_to_do() {
         let report = crate::check(&fixture.config.dir, true, |_| {}).unwrap();
         let [database, ..] = &report.findings[..] else { panic!("nothing found") };
         assert!(database.text.contains(advice) && database.path.ends_with("store.db"), "{database:?}");
-        assert_eq!(report.verdict, crate::store::Severity::Unfinished, "{:?}", report.findings);
-        assert_eq!(report.requests, None);
+        assert_eq!(report.verdict, crate::store::Severity::Unreadable, "{:?}", report.findings);
+        assert_eq!((report.requests, report.unfolded_records), (None, None));
     }
 }
 

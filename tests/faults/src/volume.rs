@@ -173,6 +173,18 @@ impl Volume {
         self.mount_image()
     }
 
+    /// From now on nobody can write to it, root neither.
+    ///
+    /// # Errors
+    /// Somebody has a file open for writing, or the system refuses.
+    pub fn make_read_only(&self) -> Result<(), String> {
+        done(Command::new("mount").args(["-o", "remount,ro"]).arg(self.path()))?;
+        match std::fs::write(self.path().join("proof"), "") {
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+            written => Err(format!("a file was written to what is mounted read-only: {written:?}")),
+        }
+    }
+
     fn image(&self) -> PathBuf {
         self.dir.path().join("image")
     }

@@ -21,6 +21,7 @@ pub mod event {
     pub use event::*;
     pub use limits::*;
     pub use notes::*;
+    pub use outcome::*;
     pub use request::*;
     pub use schema_version::*;
     pub use session::*;
@@ -40,6 +41,9 @@ pub mod event {
     }
     mod notes {
         include!(concat!(env!("OUT_DIR"), "/event_notes.rs"));
+    }
+    mod outcome {
+        include!(concat!(env!("OUT_DIR"), "/event_outcome.rs"));
     }
     mod request {
         include!(concat!(env!("OUT_DIR"), "/event_request.rs"));
@@ -84,6 +88,23 @@ pub mod rusqlite {
 }
 
 pub mod ground {
+    pub mod access {
+        /// Stands for a user.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct User;
+
+        impl std::fmt::Display for User {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a user")
+            }
+        }
+
+        /// Nobody is refused anything in the model.
+        pub(crate) fn refusal(_: &std::path::Path) -> Option<String> {
+            None
+        }
+    }
+
     pub mod error {
         include!(concat!(env!("OUT_DIR"), "/ground_error.rs"));
     }

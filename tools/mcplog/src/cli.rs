@@ -13,7 +13,7 @@ use mcplog_terminal::colour::Colour;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    wrong usage, no store, or an I/O error
+  1    wrong usage, no store, or something can't be read or written
   2    ingest: done, but some lines were no events; check: attention
   3    check: damaged
   130  ingest, backup: interrupted
@@ -50,10 +50,11 @@ where it says.")]
     #[command(after_help = "\
 Examples:
   mcplog logs                            the newest 50 requests
-  mcplog logs --errors --since 2h        what failed in the last two hours
+  mcplog logs --errors --since 2h        what went wrong in the last two hours
   mcplog logs --tool search --slower-than 500ms
   mcplog logs --session 0197a1c0         one session: the beginning of its id
-  mcplog logs -f --errors                what fails from now on, as it comes
+  mcplog logs -f --errors                what goes wrong from now on, as it comes
+  mcplog logs --outcome cancelled        what clients took back
   mcplog logs --limit 0 --json | jq -r 'select(.status == \"error\") | .error_msg'
 
 With --follow, new rows come in the order in which they were recorded, each
@@ -77,7 +78,8 @@ Examples:
   mcplog slow --tool search --status ok
   mcplog slow --json | jq -r '[.latency_us, .tool, .request_id] | @tsv'
 
-Of equally slow requests, the newest comes first.
+Of equally slow requests, the newest comes first. A subscription lasts as long
+as its client likes, and is never slow.
 
 JSON fields: those of `mcplog logs`.")]
     Slow(RequestsArgs),
@@ -90,14 +92,17 @@ Examples:
   mcplog stats --tool search --session 0197a1c0
   mcplog stats --json | jq -r '[.tool, .p99_us] | @tsv'
 
-ERRORS counts JSON-RPC errors, broken exchanges and timeouts, in JSON too;
-ISERROR counts results in which the tool itself reported a failure. P50, P95 and
-P99 are latencies that half, 95 % and 99 % did not exceed; over more than 4,000
-requests they are within 1 % of these. All else is exact.
+ERRORS counts failures: JSON-RPC errors, broken exchanges, timeouts among them.
+ISERROR counts results in which the tool itself reported a failure. The last
+line says how all of them ended, whatever --limit shows; docs/counting.md says
+what counts as what. P50, P95 and P99 are latencies that half, 95 % and 99 % did
+not exceed; over more than 4,000 requests they are within 1 % of these. All else
+is exact.
 
-JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors, p50_us,
-p95_us, p99_us, max_us, bytes_in, bytes_out, first_ts, last_ts. Latencies are
-microseconds, times Unix milliseconds UTC.")]
+JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors,
+cancelled, probes, redirected, ended, input_required, lost, p50_us, p95_us,
+p99_us, max_us, bytes_in, bytes_out, first_ts, last_ts. Latencies are
+microseconds, null where there is none; times are Unix milliseconds UTC.")]
     Stats(RequestsArgs),
 
     /// Show sessions and the clients behind them
@@ -110,7 +115,8 @@ Examples:
 
 A session that was not closed counts as idle once it has been silent for as long
 as the proxy that recorded it was told (session_idle). A session marked ~ was
-derived by the proxy, because that revision of the protocol has none.
+derived by the proxy, because that revision of the protocol has none. ERRORS
+counts failures, timeouts among them, and ISERROR tool errors, as in stats.
 
 JSON fields: session_id, proxy, started_at, last_seen_at, ended_at, closed_at,
 client_name, client_version, client_platform, protocol_version, derived,
@@ -163,22 +169,23 @@ Examples:
 It only reads, also while a proxy records. `wal-inspect verify` and `wal-inspect
 dump` show more of a damaged log, `mcplog rebuild` mends a database.
 
-Exit codes: 0 sound, 2 attention (what a crash leaves, and the next opening
-mends), 3 damaged, 1 no store.
+Exit codes: 0 sound, 2 attention (nothing durable is lost: the next opening sees
+to it, or somebody should), 3 damaged, 1 no store, or something can't be read.
 
-JSON fields: in_use, segments, log_bytes, records, unfolded_records, requests,
-sessions, database_bytes, dropped_events, quarantined_records, newer_records,
-limits (keep_rows_age_ms, database_bytes_max, keep_segments_bytes,
-keep_segments_age_ms, session_idle_ms), clock_steps, clock_ahead_ms,
-quarantine_files, findings (verdict, file, offset, reason), verdict (sound,
-attention, damaged). With --plan: limits, segments (segment, file, bytes, fate),
-expiry (age, size, under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
+JSON fields: in_use, segments, log_bytes, records, unfolded_records,
+lost_records, requests, sessions, database_bytes, dropped_events,
+quarantined_records, newer_records, limits (keep_rows_age_ms,
+database_bytes_max, keep_segments_bytes, keep_segments_age_ms, session_idle_ms),
+clock_steps, clock_ahead_ms, quarantine_files, findings (kind, verdict, file,
+offset, reason, next_step), verdict (sound, attention, unreadable, damaged).
+With --plan: limits, segments (segment, file, bytes, fate), expiry (age, size,
+under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
     Check(CheckArgs),
 
     /// Copy a store, also while a proxy records into it
     #[command(after_help = "\
 Examples:
-  mcplog backup ./monday           a copy of ./mcplog-data
+  mcplog backup ./monday           a copy of the store
   mcplog backup -d ./other-data /mnt/backups/other
   mcplog backup ./monday && mcplog logs -d ./monday
 
@@ -303,6 +310,24 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         check(command);
+    }
+
+    #[test]
+    fn in_a_narrow_terminal_no_help_is_wider_and_no_word_of_it_is_lost() {
+        fn texts(command: &clap::Command) -> Vec<String> {
+            let own = [command.get_after_help(), command.get_after_long_help()].into_iter().flatten();
+            own.map(ToString::to_string).chain(command.get_subcommands().flat_map(texts)).collect()
+        }
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let whole = texts(&Cli::command());
+        for columns in [40, 60, 79] {
+            let fitted = texts(&mcplog_terminal::help::fitted(Cli::command(), Some(columns)));
+            assert_eq!(fitted.len(), whole.len());
+            for (fitted, whole) in fitted.iter().zip(&whole) {
+                assert_eq!(words(fitted), words(whole), "{columns}");
+                assert!(fitted.lines().all(|line| line.chars().count() <= columns), "{columns}: {fitted}");
+            }
+        }
     }
 
     /// Every option of every command, the options of all commands among them.

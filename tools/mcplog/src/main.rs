@@ -9,16 +9,16 @@ mod dir_args;
 mod error;
 mod proxy;
 
-use clap::Parser;
 use cli::{Cli, Command};
 use error::{CliError, EXIT_ERROR, EXIT_OK};
+use mcplog_terminal::help;
 use mcplog_terminal::output::{Leavable, Unheeded};
 use mcplog_terminal::view::View;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match help::try_parse::<Cli>() {
         Ok(cli) => cli,
         Err(error) => {
             // Help into a closed pipe (`| head`) is nobody's loss. Clap would exit with 2 for wrong usage, which means

@@ -5,6 +5,7 @@ mod common;
 use common::Fixture;
 use mcplog::segment::list;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -61,7 +62,7 @@ fn a_directory_without_a_store_is_an_error_and_stays_as_it_is() {
 fn every_kind_of_damage_is_named_with_file_and_offset() {
     let first_frame = 4096;
     type Damage = fn(&Path);
-    let cases: [(&str, Damage, &str); 6] = [
+    let cases: [(&str, Damage, &str); 4] = [
         (
             "a damaged record",
             |dir| overwrite(&first_segment(dir), 4096 + 20, b"XXXX"),
@@ -70,8 +71,6 @@ fn every_kind_of_damage_is_named_with_file_and_offset() {
         ("a damaged header", |dir| overwrite(&first_segment(dir), 30, b"XXXX"), "wal/000000000001.seg, offset 0"),
         ("a damaged database", |dir| overwrite(&dir.join("store.db"), 3 * 8192, &[0x55; 4096]), "store.db"),
         ("no database", |dir| std::fs::remove_file(dir.join("store.db")).expect("remove"), "there is no database"),
-        ("an open directory", |dir| chmod(dir, 0o755), "chmod 700"),
-        ("an open file", |dir| chmod(&dir.join("store.db"), 0o644), "chmod 600"),
     ];
     for (name, damage, expected) in cases {
         let fixture = with_kept_log();
@@ -79,6 +78,73 @@ fn every_kind_of_damage_is_named_with_file_and_offset() {
         assert_eq!(verdict(&fixture), ("damaged".to_owned(), 3), "{name}, first frame at {first_frame}");
         let text = fixture.run("check").stdout;
         assert!(text.contains(expected), "{name}: {text}");
+        assert!(text.contains("\n    Next: "), "{name}: {text}");
+    }
+}
+
+#[test]
+fn what_is_no_damage_is_not_called_so_and_its_exit_code_says_what_it_is() {
+    type Change = fn(&Path);
+    let cases: [(&str, Change, &str, i32, &str); 6] = [
+        ("an open directory", |dir| chmod(dir, 0o755), "attention", 2, "Next: `chmod 700` closes it"),
+        ("an open file", |dir| chmod(&dir.join("store.db"), 0o644), "attention", 2, "Next: `chmod 600` closes it"),
+        ("no log", |dir| std::fs::remove_dir_all(dir.join("wal")).expect("remove"), "attention", 2, "there is no log"),
+        (
+            "a newer database",
+            |dir| {
+                let database = rusqlite::Connection::open(dir.join("store.db")).expect("open");
+                let sql = "PRAGMA user_version = 1000; UPDATE meta SET value = '1000' WHERE key = 'oldest_reader'";
+                database.execute_batch(sql).expect("newer");
+            },
+            "unreadable",
+            1,
+            "database version 1000 is not supported",
+        ),
+        (
+            "a newer segment",
+            |dir| overwrite(&first_segment(dir), 8, &2_u16.to_le_bytes()),
+            "unreadable",
+            1,
+            "format version 2 is not supported",
+        ),
+        (
+            "an old database",
+            |dir| {
+                let quarantine = dir.join("quarantine");
+                std::fs::create_dir(&quarantine).expect("create");
+                chmod(&quarantine, 0o700);
+                std::fs::copy(dir.join("store.db"), quarantine.join("store.db.1")).expect("copy");
+            },
+            "sound",
+            0,
+            "a database that was set aside",
+        ),
+    ];
+    for (name, change, expected, code, says) in cases {
+        let fixture = with_kept_log();
+        change(&fixture.dir());
+        assert_eq!(verdict(&fixture), (expected.to_owned(), code), "{name}");
+        let run = fixture.run("check");
+        assert!(run.stdout.contains(says) && run.code == code, "{name}: {}{}", run.stdout, run.stderr);
+        assert!(run.stdout.ends_with(&format!("\n{expected}\n")), "{name}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn every_line_fits_whatever_the_store_is_called_and_wherever_it_lies() {
+    for columns in ["80", "60", "40"] {
+        let fixture = with_kept_log();
+        let long = fixture.root.path().join(format!("a store in {}", "a directory with a long name ".repeat(4)));
+        std::fs::rename(fixture.dir(), &long).expect("rename");
+        chmod(&long, 0o755);
+        overwrite(&first_segment(&long), 4096 + 20, b"XXXX");
+        let line = [OsStr::new("check"), OsStr::new("--dir"), long.as_os_str()];
+        let run: common::Run = fixture.command(line).env("COLUMNS", columns).output().expect("run").into();
+        let columns: usize = columns.parse().expect("a number");
+        assert!(run.stdout.lines().all(|line| line.chars().count() <= columns), "{columns}: {}", run.stdout);
+        let joined = run.stdout.split_whitespace().collect::<String>();
+        let name = long.display().to_string().split_whitespace().collect::<String>();
+        assert!(joined.starts_with(&name), "nothing of it is left out: {}", run.stdout);
     }
 }
 

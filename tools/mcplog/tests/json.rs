@@ -21,8 +21,8 @@ const OBJECTS: [(&str, &str, &str); 8] = [
     (
         "mcplog stats",
         "stats",
-        "proxy method tool calls errors timeouts tool_errors p50_us p95_us p99_us max_us bytes_in bytes_out first_ts \
-         last_ts",
+        "proxy method tool calls errors timeouts tool_errors cancelled probes redirected ended input_required lost \
+         p50_us p95_us p99_us max_us bytes_in bytes_out first_ts last_ts",
     ),
     (
         "mcplog sessions",
@@ -45,12 +45,12 @@ const OBJECTS: [(&str, &str, &str); 8] = [
     ),
 ];
 
-const CHECK: &str = "in_use segments log_bytes records unfolded_records requests sessions database_bytes \
+const CHECK: &str = "in_use segments log_bytes records unfolded_records lost_records requests sessions database_bytes \
                      dropped_events quarantined_records newer_records limits clock_steps clock_ahead_ms quarantine_files \
                      findings verdict";
 const LIMITS: &str = "keep_rows_age_ms database_bytes_max keep_segments_bytes keep_segments_age_ms session_idle_ms";
 const PLAN: &str = "limits segments expiry kept_since rows clock_ahead_ms";
-const CHECK_FINDING: &str = "verdict file offset reason";
+const CHECK_FINDING: &str = "kind verdict file offset reason next_step";
 const REBUILD_FROM_ROWS: &str = "from requests sessions rollups";
 const REBUILD_FROM_LOG: &str = "from requests sessions segments records_before_log expired_requests kept_since limits \
                                 limits_from moved_to";

@@ -36,7 +36,7 @@ fn outcomes() -> String {
         ),
         of(3, "error", "tools/call", r#""tool":"a","outcome":"cancelled","error_code":"cancelled""#),
         of(4, "error", "ping", r#""outcome":"redirected","http_status":307,"error_code":"no_response""#),
-        of(5, "ok", "subscriptions/listen", r#""outcome":"ended""#),
+        of(5, "ok", "subscriptions/listen", r#""outcome":"ended","cause":"client_gone""#),
         of(6, "ok", "tools/call", r#""tool":"ask","tool_error":false,"outcome":"input_required""#),
         of(7, "error", "tools/call", r#""tool":"a","outcome":"lost","error_code":"proxy_shutdown""#),
         of(8, "error", "server/discover", r#""outcome":"probe","error_code":"-32601","error_msg":"no such method""#),
@@ -60,6 +60,9 @@ fn an_outcome_that_says_more_than_the_status_and_a_cause_are_shown_within_80_col
     let logs = fixture.run("logs").ok();
     assert!(logs.lines().all(|line| line.chars().count() <= 80), "{logs}");
     assert_snapshot!("logs_outcomes", logs);
+    let stats = fixture.run("stats").ok();
+    assert!(stats.lines().all(|line| line.chars().count() <= 80), "{stats}");
+    assert_snapshot!("stats_outcomes", without_database_size(&stats));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What every command of mcplog shares of a terminal: how things look there, and how people write times and sizes.
 //!
 //! Pure but for [`progress`] and [`output`] (write to standard error), [`detached`] (a thread that writes), [`interrupt`]
-//! (signals), [`colour`] and [`view`] (ask once what the terminal is like). Nothing here knows MCP, the log or the
+//! (signals), [`colour`], [`view`] and [`help`] (ask once what the terminal is like). Nothing here knows MCP, the log or the
 //! database, and nothing here may: the crate is vocabulary.
 //!
 //! ```text
-//! hidden --> text --> line --> table        what is shown
+//! hidden --> text --> line --> table  help  what is shown
 //!    \-> json                               what programs read
 //! units  clock  hex  shell                  values, as people read them
 //! duration  size  moment                    values, as people write them
@@ -18,6 +18,7 @@ pub mod clock;
 pub mod colour;
 pub mod detached;
 pub mod duration;
+pub mod help;
 pub mod hex;
 pub mod hidden;
 pub mod interrupt;

@@ -14,6 +14,9 @@ use std::io::{self, Write};
 /// Between two columns.
 const SPACES: usize = 2;
 
+/// What is left of a name in a terminal that has hardly room for anything.
+const NAME_MIN: usize = 4;
+
 /// Where a cell stands in its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Align {
@@ -119,6 +122,8 @@ impl Layout {
     fn fit(&mut self, width_max: usize) {
         while self.least() > width_max && self.drop_one() {}
         while self.width() > width_max && self.cut_one(|column| column.min) {}
+        // Of a name, its beginning is left before anything else is cut: a day without its hour says less.
+        while self.width() > width_max && self.cut_one(|column| column.min.map(|min| min.min(NAME_MIN))) {}
         // What was recorded is wider than anybody foresaw: a number of twenty digits, a name where none is expected.
         while self.width() > width_max && (self.cut_one(|_| Some(1)) || self.drop_last()) {}
     }
@@ -238,6 +243,18 @@ mod tests {
         Column::left("NOTE").cut_to(4).droppable(1),
         Column::left("ID").droppable(2),
     ];
+
+    #[test]
+    fn names_are_cut_before_a_time_is() {
+        let columns = [Column::left("SEEN"), Column::left("CLIENT").cut_to(12), Column::right("CALLS")];
+        let rows = [vec![Cell::new("2025-03-01 10:00:00"), Cell::new("claude-desktop"), Cell::new("7")]];
+        for (width, expected) in [(42, "claude-desktop"), (40, "claude-desk"), (36, "claude-"), (32, "cla")] {
+            let lines = table(&columns, "SEEN", &rows, Some(width));
+            let row = lines[1].render(None, false);
+            let told = row.starts_with("2025-03-01 10:00:00  ") && row.contains(&format!("  {expected}"));
+            assert!(told && text::width(&row) <= width, "{width}: {row}");
+        }
+    }
 
     fn rows() -> Vec<Vec<Cell<'static>>> {
         vec![

@@ -28,6 +28,7 @@ use crate::report::severity::Severity;
 use crate::show::json;
 use crate::show::output::Output;
 use clap::Parser;
+use mcplog_terminal::help;
 use mcplog_terminal::output::complain;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -35,7 +36,7 @@ use std::process::ExitCode;
 
 /// The program: does what the command line says, on standard output.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match help::try_parse::<Arguments>() {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help into a closed pipe is no error either.

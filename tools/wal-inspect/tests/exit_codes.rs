@@ -6,7 +6,10 @@ use fixture::{Log, Running, STORE, inspect, patch, unwrapped};
 use mcplog::SyncPolicy;
 use mcplog::position::{Sequence, WriterId};
 use mcplog::segment::format::MARK_OFFSETS;
+use std::fs::Permissions;
 use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 /// The commands that look at segments, and what they need besides a path.
@@ -66,6 +69,42 @@ fn what_is_not_there_is_1_and_says_what_to_do() {
     let output = inspect(dir.path()).args(["tail", "--follow", "photos/cat.jpg"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("only a directory can be followed"));
+}
+
+#[test]
+fn what_nobody_may_look_into_is_1_and_not_told_as_having_no_segments() {
+    const NOBODY: u32 = 65534;
+    let log = Log::of_segments();
+    let tool = log.root().join("wal-inspect");
+    let built = assert_cmd::cargo::cargo_bin!("wal-inspect");
+    std::fs::hard_link(built, &tool).or_else(|_| std::fs::copy(built, &tool).map(drop)).unwrap();
+    if std::fs::metadata(log.root()).unwrap().uid() != 0 {
+        let why = "modes mean nothing to root, and becoming somebody else wants it";
+        return mcplog_skipped::skip("what_nobody_may_look_into", why, "cargo test -p wal-inspect, as root");
+    }
+    std::fs::set_permissions(log.root(), Permissions::from_mode(0o755)).unwrap();
+    let as_stranger = |command: &str| {
+        let mut tool = Command::new(&tool);
+        tool.args([command, STORE]).current_dir(log.root()).uid(NOBODY).gid(NOBODY);
+        let output = tool.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (store, wal) in [(0o700, 0o700), (0o744, 0o755), (0o711, 0o700)] {
+        std::fs::set_permissions(log.dir(), Permissions::from_mode(store)).unwrap();
+        std::fs::set_permissions(log.wal(), Permissions::from_mode(wal)).unwrap();
+        for command in COMMANDS {
+            let (code, error) = as_stranger(command);
+            assert_eq!(code, Some(1), "{command} {store:o} {wal:o}: {error}");
+            let told = error.contains("Permission denied") && error.contains("belongs to user root (0)");
+            assert!(told && !error.contains("no segments"), "{command} {store:o} {wal:o}: {error}");
+        }
+    }
+    // Somebody who may do everything would be no test.
+    for (path, mode) in [(log.dir().to_owned(), 0o755), (log.wal(), 0o755), (log.segment(0), 0o644)] {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    log.segments().iter().for_each(|path| std::fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap());
+    assert_eq!(as_stranger("verify"), (Some(0), String::new()));
 }
 
 #[test]

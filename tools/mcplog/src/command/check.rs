@@ -4,14 +4,14 @@
 
 use super::limits;
 use crate::arguments::CheckArgs;
-use crate::error::{CliError, EXIT_ATTENTION, EXIT_DAMAGED, EXIT_OK};
+use crate::error::{CliError, EXIT_ATTENTION, EXIT_DAMAGED, EXIT_ERROR, EXIT_OK};
 use anstyle::Style;
 use mcplog::check::{CheckReport, CheckedPart};
 use mcplog::store::{Finding, Severity};
 use mcplog_terminal::json;
 use mcplog_terminal::progress::Progress;
-use mcplog_terminal::style::{BAD, DIM, GOOD, HEADER, WARNING};
-use mcplog_terminal::text::{escape, wrap};
+use mcplog_terminal::style::{BAD, GOOD, HEADER, WARNING};
+use mcplog_terminal::text::{self, escape, wrap};
 use mcplog_terminal::units::{bytes, count, counted};
 use mcplog_terminal::view::View;
 use std::io::Write;
@@ -19,6 +19,12 @@ use std::path::Path;
 
 /// Columns before the text of a finding.
 const INDENT: usize = 4;
+/// Columns before what a line of the summary says.
+const NAME_COLUMNS: usize = 12;
+/// The longest verdict, and two columns.
+const VERDICT_COLUMNS: usize = 12;
+/// No terminal is narrower than this: there, lines get longer than it.
+const NARROWEST: usize = 20;
 
 /// Runs the command; returns the exit code.
 pub(crate) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<u8, CliError> {
@@ -34,8 +40,7 @@ pub(crate) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<
         progress.at_share(done.log_done);
     });
     drop(progress);
-    let report =
-        report.map_err(|error| CliError::Failed(format!("{error}; there is no store here, or it is not readable")))?;
+    let report = report?;
     if args.json {
         json::write_line(out, &report)?;
     } else {
@@ -43,80 +48,125 @@ pub(crate) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<
     }
     Ok(match report.verdict {
         Severity::Sound => EXIT_OK,
-        Severity::Unfinished => EXIT_ATTENTION,
+        Severity::Attention => EXIT_ATTENTION,
+        Severity::Unreadable => EXIT_ERROR,
         _ => EXIT_DAMAGED,
     })
 }
 
 fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
-    let name = escape(&dir.display().to_string()).into_owned();
+    let mut page = Page { width: view.width.unwrap_or(usize::MAX), out };
     let in_use = if report.in_use { ", in use" } else { "" };
-    writeln!(out, "{HEADER}{name}{HEADER:#}{DIM}{in_use}{DIM:#}")?;
-    let log = format!(
-        "{}, {}; {}, {} to be folded",
-        counted(report.segments, "segment"),
-        bytes(report.log_bytes),
-        counted(report.records, "record"),
-        count(report.unfolded_records),
-    );
-    line(out, "log", &log)?;
+    for row in rows(&escape(&format!("{}{in_use}", dir.display())), page.width) {
+        writeln!(page.out, "{HEADER}{row}{HEADER:#}")?;
+    }
+    let unfolded = match report.unfolded_records {
+        Some(records) => format!("{} to be folded", count(records)),
+        None => "nobody knows which are folded".to_owned(),
+    };
+    page.line(
+        "log",
+        &format!(
+            "{}, {}; {}, {unfolded}",
+            counted(report.segments, "segment"),
+            bytes(report.log_bytes),
+            counted(report.records, "record"),
+        ),
+    )?;
     let database = match (report.requests, report.sessions, report.database_bytes) {
         (Some(requests), Some(sessions), Some(size)) => {
             format!("{}, {}; {}", counted(requests, "request"), counted(sessions, "session"), bytes(size))
         }
         _ => "can't be read".to_owned(),
     };
-    line(out, "database", &database)?;
+    page.line("database", &database)?;
     if let Some(kept) = &report.limits {
-        line(out, "keeps", &limits::sentence(kept))?;
+        page.line("keeps", &limits::sentence(kept))?;
     }
+    page.line("lost", &lost(report))?;
+    if report.quarantine_files > 0 {
+        page.line("aside", &format!("{} in quarantine/", counted(report.quarantine_files, "file")))?;
+    }
+    if let Some(steps) = report.clock_steps.filter(|steps| *steps > 0) {
+        page.line("clock", &format!("set {}; table clock_steps says when", counted(steps, "time")))?;
+    }
+    for (place, finding) in report.findings.iter().enumerate() {
+        // Of several that want the same, the last one says it.
+        let following = report.findings.get(place + 1);
+        let is_last = following.is_none_or(|following| following.next_step != finding.next_step);
+        page.finding(finding, dir, is_last)?;
+    }
+    let (style, verdict) = appearance(report.verdict);
+    writeln!(page.out, "\n{style}{verdict}{style:#}")?;
+    Ok(())
+}
+
+/// What is known to be lost.
+fn lost(report: &CheckReport) -> String {
     let losses = [
         (i128::from(report.dropped_events.unwrap_or(0)), "event dropped", "events dropped"),
         (report.quarantined.unwrap_or(0).into(), "entry in table quarantine", "entries in table quarantine"),
+        (report.lost_records.into(), "record in damaged segments", "records in damaged segments"),
     ];
-    let losses: Vec<String> = losses
+    let mut losses: Vec<String> = losses
         .iter()
         .filter(|(number, ..)| *number > 0)
         .map(|(number, one, many)| format!("{} {}", count(*number), if *number == 1 { one } else { many }))
         .collect();
-    let none = if report.requests.is_some() { "nothing" } else { "not known" };
-    line(out, "lost", &if losses.is_empty() { none.to_owned() } else { losses.join(", ") })?;
-    if report.quarantine_files > 0 {
-        line(out, "aside", &format!("{} in quarantine/", counted(report.quarantine_files, "file")))?;
+    if report.requests.is_none() {
+        losses.push("the database can't tell".to_owned());
     }
-    if let Some(steps) = report.clock_steps.filter(|steps| *steps > 0) {
-        line(out, "clock", &format!("set {}; table clock_steps says when", counted(steps, "time")))?;
-    }
-    for finding in &report.findings {
-        writeln!(out)?;
-        show_finding(finding, dir, view, out)?;
-    }
-    let (style, verdict) = appearance(report.verdict);
-    writeln!(out, "\n{style}{verdict}{style:#}")?;
-    Ok(())
+    if losses.is_empty() { "nothing".to_owned() } else { losses.join(", ") }
 }
 
-fn line(out: &mut dyn Write, name: &str, text: &str) -> Result<(), CliError> {
-    writeln!(out, "  {name:<10}{text}")?;
-    Ok(())
+/// What is shown, and how many columns it may take.
+struct Page<'a> {
+    width: usize,
+    out: &'a mut dyn Write,
 }
 
-fn show_finding(finding: &Finding, dir: &Path, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
-    let (style, name) = appearance(finding.severity);
-    let path = finding.path.strip_prefix(dir).ok().filter(|path| !path.as_os_str().is_empty()).unwrap_or(&finding.path);
-    let path = escape(&path.display().to_string()).into_owned();
-    let offset = finding.offset.map_or(String::new(), |offset| format!(", offset {offset}"));
-    writeln!(out, "{style}{name}{style:#}  {path}{offset}")?;
-    for row in wrap(&escape(&finding.text), view.width.unwrap_or(usize::MAX).saturating_sub(INDENT).max(20)) {
-        writeln!(out, "{:INDENT$}{row}", "")?;
+impl Page<'_> {
+    fn line(&mut self, name: &str, text: &str) -> Result<(), CliError> {
+        let mut name = name;
+        for row in wrap(text, self.width.saturating_sub(NAME_COLUMNS).max(NARROWEST)) {
+            writeln!(self.out, "  {:<1$}{row}", std::mem::take(&mut name), NAME_COLUMNS - 2)?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn finding(&mut self, finding: &Finding, dir: &Path, with_next_step: bool) -> Result<(), CliError> {
+        let (style, name) = appearance(finding.severity);
+        let path = finding.path.strip_prefix(dir).ok().filter(|path| !path.as_os_str().is_empty());
+        let path = escape(&path.unwrap_or(&finding.path).display().to_string()).into_owned();
+        let offset = finding.offset.map_or(String::new(), |offset| format!(", offset {offset}"));
+        writeln!(self.out)?;
+        let mut name = format!("{style}{name}{style:#}  ");
+        for row in rows(&format!("{path}{offset}"), self.width.saturating_sub(VERDICT_COLUMNS).max(NARROWEST)) {
+            writeln!(self.out, "{name}{row}")?;
+            name = " ".repeat(INDENT);
+        }
+        self.indented(&finding.text)?;
+        if with_next_step { self.indented(&format!("Next: {}", finding.next_step)) } else { Ok(()) }
+    }
+
+    fn indented(&mut self, text: &str) -> Result<(), CliError> {
+        for row in wrap(&escape(text), self.width.saturating_sub(INDENT).max(NARROWEST)) {
+            writeln!(self.out, "{:INDENT$}{row}", "")?;
+        }
+        Ok(())
+    }
+}
+
+/// A path in lines of at most `columns`. One that fits stays as it is, whatever spaces it has.
+fn rows(path: &str, columns: usize) -> Vec<String> {
+    if text::width(path) <= columns { vec![path.to_owned()] } else { wrap(path, columns) }
 }
 
 fn appearance(severity: Severity) -> (Style, &'static str) {
     match severity {
         Severity::Sound => (GOOD, "sound"),
-        Severity::Unfinished => (WARNING, "attention"),
+        Severity::Attention => (WARNING, "attention"),
+        Severity::Unreadable => (BAD, "unreadable"),
         _ => (BAD, "damaged"),
     }
 }

@@ -20,14 +20,14 @@ use std::io::{self, Write};
 const SESSION_COLUMNS: [Column; 11] = [
     Column::left("SEEN"),
     Column::left("SESSION").cut_to(8),
-    Column::left("CLIENT").cut_to(12),
-    Column::left("VERSION").cut_to(8).droppable(3),
-    Column::left("PLATFORM").cut_to(8).droppable(1),
-    Column::left("PROTOCOL").cut_to(10).droppable(2),
+    Column::left("CLIENT").cut_to(9),
+    Column::left("VERSION").cut_to(8).droppable(5),
+    Column::left("PLATFORM").cut_to(8).droppable(3),
+    Column::left("PROTOCOL").cut_to(10).droppable(4),
     Column::right("CALLS"),
     Column::right("ERRORS"),
-    Column::right("ISERROR"),
-    Column::right("LASTED"),
+    Column::right("ISERROR").droppable(1),
+    Column::right("LASTED").droppable(2),
     Column::left("STATE"),
 ];
 

@@ -85,8 +85,13 @@ pub(crate) fn has_writer(wal_dir: &Path) -> bool {
 /// `dir` is neither.
 pub(crate) fn wal_dir(dir: &Path) -> Result<PathBuf, Failure> {
     let wal = dir.join("wal");
-    if wal.is_dir() {
-        return Ok(wal);
+    match std::fs::metadata(&wal) {
+        Ok(metadata) if metadata.is_dir() => return Ok(wal),
+        // What nobody may look at is not absent.
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(PathError { operation: "look at", path: wal, source }.into());
+        }
+        _ => {}
     }
     if dir.file_name().is_some_and(|name| name == "wal") || !list_all(dir)?.is_empty() {
         return Ok(dir.to_owned());
