@@ -295,7 +295,8 @@ fn each_step_is_a_row_and_counts_and_no_suspension_does() {
         fixture.record(0);
     }
     let steps: Vec<_> = fixture.steps().iter().map(|step| (step.step_ms as f64 / 10_000.0).round()).collect();
-    assert_eq!(steps, [9.0, -9.0, -360.0]);
+    // The step that is too small for a row is part of the next one if nobody looked at the clock in between.
+    assert!(steps == [9.0, -9.0, -360.0] || steps == [9.0, -9.0, -357.0], "{steps:?}");
     let events = fixture.store().stats();
     assert_eq!((events.appended, events.folded), (fixture.recorded, fixture.recorded), "a step is no event");
     // They go with the rows of their time.
