@@ -114,7 +114,7 @@ fn read_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
 fn count_requests(connection: &Connection, session: i64) -> rusqlite::Result<Option<RequestFacts>> {
     let present = connection
         .prepare_cached(
-            "SELECT min(ts), max(ts), min(proxy), count(*), coalesce(sum(status <> 0), 0), coalesce(sum(tool_error), 0)
+            "SELECT min(ts), max(ts), min(proxy), count(*), coalesce(sum(outcome IN (3, 4)), 0), coalesce(sum(outcome = 2), 0)
              FROM request_rows JOIN calls ON calls.id = request_rows.call WHERE session = ?1",
         )?
         .query_row([session], |row| {

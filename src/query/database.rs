@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// comes once, none of those that were there at the start is missed unless it goes meanwhile, and what is recorded
 /// meanwhile is not among them.
 ///
-/// Errors name the database file and what SQLite said.
+/// Errors name the database file and what SQLite said. [`completeness`](crate::completeness()) says what answers lack.
 #[derive(Debug)]
 pub struct Query {
     connection: Connection,

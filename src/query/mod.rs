@@ -26,7 +26,9 @@ pub(crate) mod integrity;
 mod interval;
 #[cfg(test)]
 mod interval_tests;
+pub(crate) mod known_missing;
 mod matching;
+mod outcome_set;
 mod page_size;
 #[cfg(test)]
 mod pinning_tests;

@@ -14,6 +14,7 @@ mod check_log;
 mod check_quarantine;
 mod check_wal;
 mod compactor_thread;
+pub mod completeness;
 mod file_limit;
 pub(crate) mod finding;
 pub(crate) mod lock;

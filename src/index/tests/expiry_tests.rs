@@ -222,6 +222,7 @@ fn request(number: i64, ts: i64) -> Owned {
         session: Some(format!("s{}", number / 10)),
         status: (number % 3) as usize,
         tool_error: None,
+        told: None,
     }
 }
 

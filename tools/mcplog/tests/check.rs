@@ -213,7 +213,7 @@ fn a_rebuild_from_a_log_that_lost_its_beginning_says_how_many_records_are_older(
 #[test]
 fn what_is_intact_in_a_quarantined_segment_is_in_a_new_database_too() {
     let fixture = with_kept_log();
-    let requests = |fixture: &Fixture| fixture.run("logs --limit 0 --json").ok().lines().count();
+    let requests = |fixture: &Fixture| fixture.run("logs --limit 0 --json").json().len();
     let before = requests(&fixture);
     overwrite(&first_segment(&fixture.dir()), 4096 + 20, b"XXXX");
     // A new database finds the damage, and the segment goes to quarantine once another one follows.
@@ -291,7 +291,7 @@ fn a_database_of_another_store_is_named_by_every_command_that_would_write_and_an
     let (a, b) = (Fixture::with_events(), with_kept_log());
     std::fs::copy(a.dir().join("store.db"), b.dir().join("store.db")).expect("copy");
     let segments = b.segments();
-    let rows = a.run("logs --json --limit 0").ok();
+    let rows = a.run("logs --json --limit 0").json();
     let events = b.root.path().join("events.jsonl");
     for (line, code) in [
         ("check".to_owned(), 3),
@@ -310,7 +310,7 @@ fn a_database_of_another_store_is_named_by_every_command_that_would_write_and_an
         assert_eq!(b.segments(), segments, "{line}");
         assert!(!b.dir().join("quarantine").exists(), "{line}");
     }
-    assert_eq!(b.run("logs --json --limit 0").ok(), rows);
+    assert_eq!(b.run("logs --json --limit 0").json(), rows);
     b.run("rebuild --from-log").ok();
     assert_eq!(verdict(&b), ("sound".to_owned(), 0));
     assert!(b.dir().join("quarantine/store.db.1").exists());

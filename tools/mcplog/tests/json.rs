@@ -21,8 +21,8 @@ const OBJECTS: [(&str, &str, &str); 8] = [
     (
         "mcplog stats",
         "stats",
-        "proxy method tool calls errors timeouts tool_errors p50_us p95_us p99_us max_us bytes_in bytes_out first_ts \
-         last_ts",
+        "proxy method tool calls errors timeouts tool_errors cancelled probes redirected ended input_required lost \
+         p50_us p95_us p99_us max_us bytes_in bytes_out first_ts last_ts",
     ),
     (
         "mcplog sessions",
@@ -45,6 +45,9 @@ const OBJECTS: [(&str, &str, &str); 8] = [
     ),
 ];
 
+/// What the last line of every answer says.
+const ANSWER: &str = "complete in_use unfolded_records unfolded_since log_problem set_aside_records dropped_events \
+                      quarantined_records newer_records kept_since expired cut";
 const CHECK: &str = "in_use segments log_bytes records unfolded_records lost_records requests sessions database_bytes \
                      dropped_events quarantined_records newer_records limits clock_steps clock_ahead_ms quarantine_files \
                      findings verdict";
@@ -82,6 +85,7 @@ fn every_row_has_the_members_that_the_page_lists() {
         for row in &rows {
             check(&page, heading, members, row);
         }
+        check(&page, "mcplog: answer", ANSWER, &fixture.run(&format!("{line} --json")).answer());
     }
 }
 
@@ -153,6 +157,7 @@ fn what_the_proxy_answers_is_what_the_page_lists() {
 fn every_object_of_the_page_is_one_that_is_printed() {
     let held: Vec<&str> = OBJECTS.iter().map(|(heading, ..)| *heading).collect();
     let others = [
+        "mcplog: answer",
         "mcplog check",
         "mcplog check: limits",
         "mcplog check: findings",
@@ -160,7 +165,7 @@ fn every_object_of_the_page_is_one_that_is_printed() {
         "mcplog rebuild: from the log",
         "mcplog backup",
     ];
-    for heading in JsonPage::read().headings().filter(|heading| heading.starts_with("mcplog ")) {
+    for heading in JsonPage::read().headings().filter(|heading| heading.starts_with("mcplog")) {
         let is_held = held.contains(&heading)
             || others.contains(&heading)
             || heading.starts_with("mcplog check --plan")
