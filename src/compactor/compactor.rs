@@ -15,6 +15,7 @@ use super::segment_fold::{BATCH_RECORDS, SegmentFold};
 use crate::ground::config::{Config, SyncPolicy};
 use crate::ground::error::{IndexError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
+use crate::ground::limits::{Limit, Limits};
 use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::{Sequence, WriterId};
 use crate::ground::room::{Reserve, TooLittle};
@@ -136,6 +137,12 @@ impl Compactor {
             caught_up_at: None,
             failed_clean_up: None,
         }
+    }
+
+    /// The same, which lets no row go, whatever the store was told: what it makes is a copy, and has everything.
+    pub(crate) fn keeping_every_row(mut self) -> Self {
+        self.row_retention = RowRetention::new(&Limits::of(Limit::unlimited));
+        self
     }
 
     /// Runs until told to finish and everything is folded, or told to give up, or folding is of no use any more.

@@ -262,7 +262,7 @@ fn fold_rest(config: &Config, listener: &mut Listener<'_>) -> Result<u64, Backup
     let Database::Ready { index, folded, .. } = database else {
         return Err(BackupError::Unfolded("the database is damaged".into()));
     };
-    // Who finishes folds what there is, and lets nothing go.
+    // Who finishes folds what there is.
     let (finish, give_up) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
     let handles = CompactorHandles {
         log,
@@ -273,7 +273,7 @@ fn fold_rest(config: &Config, listener: &mut Listener<'_>) -> Result<u64, Backup
         decode: DECODER,
         clock,
     };
-    let compactor = Compactor::new(handles, config, writer_id, *index, checkpoint, quarantined);
+    let compactor = Compactor::new(handles, config, writer_id, *index, checkpoint, quarantined).keeping_every_row();
     let records = last_sequence.0.saturating_sub(checkpoint.sequence.0);
     let done = || {
         let folded = progress.folded().0.saturating_sub(checkpoint.sequence.0);

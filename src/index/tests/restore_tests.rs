@@ -58,8 +58,8 @@ const ROWS: &str = "
         (9, 'three', 'files', 150, 150, NULL, NULL, NULL, NULL, NULL, 0, 1, 0, 0, NULL, 150, 150, 'files', NULL, NULL);
     INSERT INTO expired_requests VALUES (3, 95, 95, 'files', 1, 1, 0);
     INSERT INTO request_rows (id, request_id, ts, call, session, latency_us, status, error_code, bytes_in, notes, outcome)
-    VALUES (11, 'a', 100, 5, 3, 7, 0, NULL, 12, 'unread', NULL), (12, 'b', 200, 6, 3, 8, 1, '-32000', NULL, NULL, 3),
-           (20, 'c', 150, 5, 9, 9, 0, NULL, NULL, NULL, NULL), (21, 'd', 150, 6, NULL, 9, 2, NULL, NULL, NULL, NULL);
+    VALUES (11, 'a', 100, 5, 3, 7, 0, NULL, 12, 'unread', 1), (12, 'b', 200, 6, 3, 8, 1, '-32000', NULL, NULL, 3),
+           (20, 'c', 150, 5, 9, 9, 0, NULL, NULL, NULL, 1), (21, 'd', 150, 6, NULL, 9, 2, NULL, NULL, NULL, 4);
     INSERT INTO schema_versions VALUES (2, 'files', 'http://x', 'tools/list', 'h1', '{\"tools\":[]}'),
                                        (7, 'files', 'http://x', 'tools/list', 'h2', '{\"tools\":[{\"name\":\"t\"}]}');
     INSERT INTO schema_sightings VALUES (13, 'files', 'http://x', 'tools/list', 'c', 100, 'h1'),
