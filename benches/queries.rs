@@ -129,7 +129,7 @@ impl Names {
         let sessions = query.sessions(&SessionFilter { limit: Some(500), ..SessionFilter::default() })?;
         let slowest = query.slowest(&RequestFilter::default(), 10)?;
         Ok(Self {
-            slow_us: most.p99_us,
+            slow_us: most.p99_us.unwrap_or_default(),
             slower_us: slowest.last().map_or(0, |row| row.latency_us - 1),
             slowest_us: slowest.first().map_or(0, |row| row.latency_us),
             proxy: most.proxy,

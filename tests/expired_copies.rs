@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use mcplog::rebuild::{LimitsFrom, Rebuilt, Source};
+use mcplog::rebuild::{LimitsFrom, Rebuild, RebuildError, Rebuilt, Source};
 use mcplog::{Config, Query, Recorder, Request, SchemaVersion, Session, Store, rebuild};
 use mcplog_fixture::{Fixture, directory, segment, wait_until};
 use std::collections::BTreeSet;
@@ -55,8 +55,10 @@ fn with_copies() -> Fixture {
     fixture.reopen();
     fixture.fold();
     fixture.shut_down();
-    let report = rebuild(&Config::new(fixture.dir()), Source::Log, |_| {}).unwrap();
+    let report = rebuild(&Config::new(fixture.dir()), Source::Log, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     assert!(matches!(report, Rebuilt::Log(report) if report.requests == 40));
+    std::fs::create_dir_all(fixture.dir().join("quarantine")).unwrap();
+    std::fs::copy(fixture.dir().join("store.db"), fixture.dir().join("quarantine/store.db.1")).unwrap();
     let mut other = Fixture::with(|_| {});
     record(&other.recorder(), 50, 10);
     other.shut_down();
@@ -205,10 +207,12 @@ type Way = (&'static str, fn(&mut Fixture));
 const WAYS: [Way; 8] = [
     ("open", |fixture| fixture.reopen_idle()),
     ("rebuild", |fixture| {
-        rebuild(&Config::new(fixture.dir()), Source::BestKept, |_| {}).unwrap();
+        rebuild(&Config::new(fixture.dir()), Source::BestKept, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     }),
     ("rebuild from the log", |fixture| {
-        let Rebuilt::Log(report) = rebuild(&Config::new(fixture.dir()), Source::Log, |_| {}).unwrap() else {
+        let Rebuilt::Log(report) =
+            rebuild(&Config::new(fixture.dir()), Source::Log, |_, _| std::ops::ControlFlow::Continue(())).unwrap()
+        else {
             panic!("not the log")
         };
         assert_eq!((report.limits.keep_rows_age_ms, report.limits_from), (Some(KEEP_MS), LimitsFrom::OldDatabase));
@@ -218,7 +222,12 @@ const WAYS: [Way; 8] = [
         std::fs::write(fixture.dir().join("store.db"), "no database").unwrap();
         let mut config = Config::new(fixture.dir());
         config.keep_rows_age_ms = Some(KEEP_MS);
-        let Rebuilt::Log(report) = rebuild(&config, Source::BestKept, |_| {}).unwrap() else { panic!("not the log") };
+        // Nobody can say what was only there.
+        let refused = rebuild(&config, Source::BestKept, |_, _| std::ops::ControlFlow::Continue(()));
+        assert!(matches!(refused, Err(RebuildError::WouldLose(_))), "{refused:?}");
+        let mut watch = |_, _| std::ops::ControlFlow::Continue(());
+        let prepared = Rebuild::prepare(&config, Source::BestKept, true, &mut watch).unwrap();
+        let Rebuilt::Log(report) = prepared.run(&mut watch).unwrap() else { panic!("not the log") };
         assert_eq!((report.limits.keep_rows_age_ms, report.limits_from), (Some(KEEP_MS), LimitsFrom::Unknown));
         assert_eq!(report.limits.keep_segments_bytes, None, "not known any more: all is kept");
     }),
@@ -227,7 +236,11 @@ const WAYS: [Way; 8] = [
         let mut config = Config::new(fixture.dir());
         (config.keep_rows_age_ms, config.keep_segments_bytes) = (Some(KEEP_MS), Some(1 << 30));
         (config.database_bytes_max, config.keep_segments_age_ms, config.session_idle_ms) = (Some(0), Some(0), Some(0));
-        let Rebuilt::Log(report) = rebuild(&config, Source::BestKept, |_| {}).unwrap() else { panic!("not the log") };
+        let Rebuilt::Log(report) =
+            rebuild(&config, Source::BestKept, |_, _| std::ops::ControlFlow::Continue(())).unwrap()
+        else {
+            panic!("not the log")
+        };
         assert_eq!(report.limits_from, LimitsFrom::Told);
     }),
     ("recorded again", |fixture| {
@@ -243,13 +256,13 @@ const WAYS: [Way; 8] = [
     ("a segment comes back from elsewhere, and all is made anew", |fixture| {
         let backup = fixture.root().join("backup/000000000001.seg");
         std::fs::copy(backup, fixture.wal().join("000000000001.seg")).unwrap();
-        rebuild(&Config::new(fixture.dir()), Source::Log, |_| {}).unwrap();
+        rebuild(&Config::new(fixture.dir()), Source::Log, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     }),
     ("a segment comes back into the quarantine, and all is made anew", |fixture| {
         let backup = fixture.root().join("backup/000000000001.seg");
         let quarantine = fixture.dir().join("quarantine");
         std::fs::copy(backup, quarantine.join("000000000001.seg")).unwrap();
-        rebuild(&Config::new(fixture.dir()), Source::Log, |_| {}).unwrap();
+        rebuild(&Config::new(fixture.dir()), Source::Log, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     }),
 ];
 
@@ -285,7 +298,10 @@ fn who_tells_a_rebuild_to_keep_more_gets_back_what_the_log_still_has() {
     for (keep_ms, found) in [(36 * DAY_MS as u64, vec![0, 1, 35]), (KEEP_MS, vec![0, 1]), (0, vec![0, 1, 35])] {
         let mut config = Config::new(fixture.dir());
         config.keep_rows_age_ms = Some(keep_ms);
-        let Rebuilt::Log(report) = rebuild(&config, Source::Log, |_| {}).unwrap() else { panic!("not the log") };
+        let Rebuilt::Log(report) = rebuild(&config, Source::Log, |_, _| std::ops::ControlFlow::Continue(())).unwrap()
+        else {
+            panic!("not the log")
+        };
         assert_eq!(days(fixture.dir())[0], BTreeSet::from_iter(found.iter().copied()), "{keep_ms}");
         assert_eq!(report.expired_requests, if found.len() == 2 { 10 } else { 0 }, "{keep_ms}");
         assert_eq!(Store::open(Config::new(fixture.dir())).unwrap().limits(), report.limits);
@@ -299,7 +315,9 @@ fn a_database_of_another_store_says_nothing_of_what_is_kept() {
     other.shut_down();
     fixture.remove_database();
     std::fs::copy(other.dir().join("store.db"), fixture.dir().join("store.db")).unwrap();
-    let Rebuilt::Log(report) = rebuild(&Config::new(fixture.dir()), Source::Log, |_| {}).unwrap() else {
+    let Rebuilt::Log(report) =
+        rebuild(&Config::new(fixture.dir()), Source::Log, |_, _| std::ops::ControlFlow::Continue(())).unwrap()
+    else {
         panic!("not the log")
     };
     assert_eq!((report.requests, report.limits_from), (40, LimitsFrom::Unknown));

@@ -83,7 +83,7 @@ fn requests(fixture: &Fixture) -> i64 {
 }
 
 fn refold(fixture: &Fixture) -> Rebuilt {
-    rebuild(&Config::new(fixture.dir()), Source::Log, |_| {}).unwrap()
+    rebuild(&Config::new(fixture.dir()), Source::Log, |_, _| std::ops::ControlFlow::Continue(())).unwrap()
 }
 
 #[test]
@@ -99,7 +99,8 @@ fn a_database_beside_another_stores_log_is_refused_by_name_and_nothing_is_touche
         for part in ["store.db belongs to another store", &database.to_string(), &log.to_string(), "--from-log"] {
             assert!(text.contains(part), "{text}");
         }
-        let refused = rebuild(&Config::new(b.dir()), Source::BestKept, |_| {}).unwrap_err();
+        let refused =
+            rebuild(&Config::new(b.dir()), Source::BestKept, |_, _| std::ops::ControlFlow::Continue(())).unwrap_err();
         assert!(matches!(refused, RebuildError::Open(OpenError::ForeignDatabase { .. })), "{refused}");
         assert!(matches!(mcplog::plan(&b.config), Err(OpenError::ForeignDatabase { .. })));
         let report = check(&b);
@@ -208,7 +209,8 @@ fn a_log_of_two_stores_is_folded_where_a_database_says_whose_it_is_and_refused_w
         let before = files(a.dir());
         let error = Store::open(a.config.clone()).unwrap_err();
         assert!(matches!(error, OpenError::MixedLog { .. }), "{error}");
-        let refused = rebuild(&Config::new(a.dir()), Source::Log, |_| {}).unwrap_err();
+        let refused =
+            rebuild(&Config::new(a.dir()), Source::Log, |_, _| std::ops::ControlFlow::Continue(())).unwrap_err();
         assert!(matches!(refused, RebuildError::Open(OpenError::MixedLog { .. })), "{refused}");
         assert_eq!(check(&a).verdict, Severity::Damaged);
         assert!(files(a.dir()) == before, "nothing moved, nothing made");
@@ -216,9 +218,9 @@ fn a_log_of_two_stores_is_folded_where_a_database_says_whose_it_is_and_refused_w
         std::fs::write(a.dir().join("store.db"), database).unwrap();
         let Rebuilt::Log(report) = refold(&a) else { panic!("not the log") };
         assert_eq!(report.requests, 10);
-        assert!(a.dir().join("quarantine/000000000004.seg").exists());
         a.open();
         a.shut_down();
+        assert!(a.dir().join("quarantine/000000000004.seg").exists());
         assert_eq!(requests(&a), 10);
     }
 }

@@ -138,9 +138,15 @@ fn a_database_made_anew_from_the_log_salts_callers_keys_as_before() {
     fixture.shut_down();
     let salt = |fixture: &Fixture| mcplog::Query::open(fixture.dir()).unwrap().caller_salt().unwrap();
     let before = salt(&fixture);
-    mcplog::rebuild(&Config::new(fixture.dir()), mcplog::rebuild::Source::Log, |_| {}).unwrap();
+    mcplog::rebuild(&Config::new(fixture.dir()), mcplog::rebuild::Source::Log, |_, _| {
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
     assert_eq!(salt(&fixture), before);
     fixture.remove_database();
-    mcplog::rebuild(&Config::new(fixture.dir()), mcplog::rebuild::Source::Log, |_| {}).unwrap();
+    mcplog::rebuild(&Config::new(fixture.dir()), mcplog::rebuild::Source::Log, |_, _| {
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
     assert_ne!(salt(&fixture), before, "nobody knows the salt of a database that is gone");
 }

@@ -93,7 +93,8 @@ fn what_lies_behind_missing_records_is_moved_aside_whole_and_folded_by_a_rebuild
     let aside = |path: &PathBuf| fixture.config.dir.join("quarantine").join(path.file_name().expect("it works"));
     let kept: Vec<_> = segments[1..].iter().map(|path| std::fs::read(aside(path)).expect("it works")).collect();
     assert!(kept == bytes, "with all their bytes");
-    rebuild(&mcplog::Config::new(fixture.dir()), Source::Log, |_| {}).expect("it works");
+    rebuild(&mcplog::Config::new(fixture.dir()), Source::Log, |_, _| std::ops::ControlFlow::Continue(()))
+        .expect("it works");
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1999);
     assert_eq!(fixture.number("SELECT count(*) FROM quarantine"), 0);
 }

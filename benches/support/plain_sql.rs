@@ -27,9 +27,10 @@ impl Answer {
         let mut answer = Self::default();
         for row in rows {
             let failed = [row.errors, row.timeouts, row.tool_errors];
-            answer.exact.extend([row.calls, row.max_us, row.bytes_in, row.bytes_out, row.first_ts, row.last_ts]);
+            let max_us = row.max_us.unwrap_or_default();
+            answer.exact.extend([row.calls, max_us, row.bytes_in, row.bytes_out, row.first_ts, row.last_ts]);
             answer.exact.extend(failed);
-            answer.about.extend([row.p50_us, row.p95_us, row.p99_us]);
+            answer.about.extend([row.p50_us, row.p95_us, row.p99_us].map(Option::unwrap_or_default));
         }
         answer
     }
@@ -72,7 +73,7 @@ impl PlainSql {
     /// Statistics of each call; without percentiles one pass is enough, and nothing is sorted.
     pub(crate) fn stats(&self, time_range: TimeRange, percentiles: bool) -> Answer {
         let sums = "max(latency_us), coalesce(sum(bytes_in), 0), coalesce(sum(bytes_out), 0), min(ts), max(ts), \
-                    sum(status = 1), sum(status = 2), sum(tool_error IS 1)";
+                    sum(outcome IN (3, 4)), sum(outcome = 4), sum(outcome = 2)";
         let sql = if percentiles {
             let at = |percent: u32| format!("max(latency_us) FILTER (WHERE place = (calls * {percent} + 99) / 100)");
             format!(

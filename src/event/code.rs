@@ -63,8 +63,10 @@ macro_rules! codes {
     };
 }
 
+pub(super) use codes;
+
 codes! {
-    /// How a request ended, at the protocol level. [`Outcome`] says more.
+    /// How a request ended, at the protocol level. [`Outcome`](super::Outcome) says more.
     ///
     /// A tool that reports its own failure (`isError: true`) is [`Status::Ok`] here and says so in
     /// [`Request::tool_error`](crate::Request::tool_error).
@@ -75,33 +77,6 @@ codes! {
         Error = 1 "error",
         /// No response arrived within the proxy's time limit.
         Timeout = 2 "timeout",
-    }
-}
-
-codes! {
-    /// What became of a request, more closely than its [`Status`] says.
-    Outcome {
-        /// A result.
-        Ok = 1 "ok",
-        /// A result that says `isError`.
-        ToolError = 2 "tool_error",
-        /// A JSON-RPC error, an HTTP error without an answer, a stream that broke, an upstream that could not be
-        /// reached, a client that went away before the answer.
-        Error = 3 "error",
-        /// No answer within the time limit.
-        Timeout = 4 "timeout",
-        /// The client took the request back.
-        Cancelled = 5 "cancelled",
-        /// A client found out which era the server speaks: `server/discover` was refused, and `initialize` followed.
-        Probe = 6 "probe",
-        /// The upstream answered with a redirect.
-        Redirected = 7 "redirected",
-        /// A subscription was ended by either side.
-        Ended = 8 "ended",
-        /// The result asks the client for more, with which the client repeats the call.
-        InputRequired = 9 "input_required",
-        /// The request was begun and never finished: the proxy or the server died.
-        Lost = 10 "lost",
     }
 }
 
@@ -135,18 +110,6 @@ impl Status {
     }
 }
 
-impl Outcome {
-    /// The outcome of a request of which no more is known than status and `isError`.
-    pub const fn derived(status: Status, tool_error: Option<bool>) -> Self {
-        match (status, tool_error) {
-            (Status::Ok, Some(true)) => Self::ToolError,
-            (Status::Ok, _) => Self::Ok,
-            (Status::Error, _) => Self::Error,
-            (Status::Timeout, _) => Self::Timeout,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,36 +127,10 @@ mod tests {
     #[test]
     fn names_and_numbers_are_stable_and_lead_back_to_the_value() {
         each_name_and_number_leads_back::<Status>(&["ok", "error", "timeout"]);
-        each_name_and_number_leads_back::<Outcome>(&[
-            "ok",
-            "tool_error",
-            "error",
-            "timeout",
-            "cancelled",
-            "probe",
-            "redirected",
-            "ended",
-            "input_required",
-            "lost",
-        ]);
         each_name_and_number_leads_back::<Transport>(&["http", "sse", "stdio"]);
         each_name_and_number_leads_back::<Direction>(&["client", "server"]);
         assert_eq!(Status::ALL.iter().map(|status| status.number()).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!((Outcome::Ok.number(), Outcome::Lost.number()), (1, 10));
         assert_eq!((Transport::Http.number(), Transport::Stdio.number()), (1, 3));
         assert_eq!((Direction::Client.number(), Direction::Server.number()), (1, 2));
-    }
-
-    #[test]
-    fn what_is_not_told_of_an_outcome_follows_from_the_status() {
-        for status in Status::ALL {
-            for tool_error in [None, Some(false), Some(true)] {
-                let name = match (status, tool_error) {
-                    (Status::Ok, Some(true)) => "tool_error",
-                    _ => status.as_str(),
-                };
-                assert_eq!(Outcome::derived(*status, tool_error).as_str(), name);
-            }
-        }
     }
 }

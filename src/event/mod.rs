@@ -12,11 +12,13 @@ mod detail;
 mod event;
 mod limits;
 mod notes;
+mod outcome;
+mod outcome_counts;
 mod request;
 mod schema_version;
 mod session;
 
-pub use code::{Code, Direction, Outcome, Status, Transport};
+pub use code::{Code, Direction, Status, Transport};
 pub use detail::{DetailSink, DetailSource, DetailValue, Limit};
 pub use event::{Event, Observation};
 pub use limits::{
@@ -24,6 +26,8 @@ pub use limits::{
     OTHERS_MAX, PRINCIPAL_BYTES_MAX, PROXIES_MAX, SCHEMA_CHANGES_MAX, SCHEMA_PAYLOAD_BYTES_MAX,
 };
 pub use notes::{Note, Notes};
+pub use outcome::{Outcome, SUBSCRIPTION_METHOD};
+pub use outcome_counts::OutcomeCounts;
 pub use request::Request;
 pub use schema_version::SchemaVersion;
 pub use session::{Session, SessionClosed};

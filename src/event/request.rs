@@ -1,9 +1,10 @@
 //! A JSON-RPC request, as a proxy observes it, and the one list of its details. Plain data, on the caller's thread.
 
-use super::code::{Direction, Outcome, Status, Transport};
+use super::code::{Direction, Status, Transport};
 use super::detail::{DetailSink, DetailSource, Limit};
 use super::limits::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX, PRINCIPAL_BYTES_MAX};
 use super::notes::Notes;
+use super::outcome::Outcome;
 
 /// One JSON-RPC request that a client or a server sent, with its outcome.
 ///
@@ -66,7 +67,7 @@ pub struct Request<'a, Id = &'a str> {
     /// The path that was asked, where one origin serves several servers: without query, at most [`ADDRESS_BYTES_MAX`]
     /// bytes.
     pub endpoint: Option<&'a str>,
-    /// What became of the request; where it is not told, [`Outcome::derived`] from the status.
+    /// What became of the request, as far as it is told; [`Request::counts_as`] says what it counts as.
     pub outcome: Option<Outcome>,
     /// Why an upstream failed, in the words of whoever said so; at most [`NAME_BYTES_MAX`] bytes.
     pub cause: Option<&'a str>,
@@ -139,8 +140,10 @@ macro_rules! details {
     };
 }
 
-// The one list. What is common comes first: a row of the database ends with the last detail that it has.
+// The one list. What is common comes first: a row of the database ends with the last detail that it has. Every row has an
+// outcome.
 details! {
+    code outcome,
     number bytes_in,
     number bytes_out,
     flag tool_error,
@@ -149,7 +152,6 @@ details! {
     short http_status,
     code transport,
     text(Limit::Bytes(ADDRESS_BYTES_MAX)) endpoint,
-    code outcome,
     text(Limit::Bytes(NAME_BYTES_MAX)) error_code,
     text(Limit::Message) error_msg,
     text(Limit::Bytes(ADDRESS_BYTES_MAX)) target,
@@ -171,6 +173,11 @@ impl<'a> Request<'a> {
 }
 
 impl<'a, Id> Request<'a, Id> {
+    /// What the request counts as, by all that is recorded of it.
+    pub fn counts_as(&self) -> Outcome {
+        Outcome::of(self.status, self.outcome, self.tool_error, self.method, self.error_code)
+    }
+
     /// The same, whatever ids are.
     pub const fn with_id(request_id: Id, ts: i64, proxy: &'a str, method: &'a str) -> Self {
         Self {

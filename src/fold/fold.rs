@@ -3,6 +3,8 @@
 //! Nothing here depends on order: of several requests with one id, `precedence.rs` says which counts, and facts about a
 //! session form a commutative monoid. No I/O, no clock; runs on the compactor.
 //!
+//! What a request counts as is settled here, once: every row has an outcome, and all that counts or filters goes by it.
+//!
 //! Values that are longer than the database keeps are cut here. So the log keeps what was recorded, and every table
 //! gets the same value; and because values are cut before they are compared or merged, a cut value depends on nothing
 //! but itself.
@@ -36,8 +38,14 @@ pub(crate) enum Mutation<'a> {
 /// What `record` changes.
 pub(crate) fn fold(record: Record<'_>) -> Mutation<'_> {
     match record {
-        Record::Request(request) if fits(&request) => Mutation::Request(request),
-        Record::Request(request) => Mutation::CutRequest(Box::new(CutRequest::new(request))),
+        Record::Request(mut request) => {
+            request.outcome = Some(request.counts_as());
+            if fits(&request) {
+                Mutation::Request(request)
+            } else {
+                Mutation::CutRequest(Box::new(CutRequest::new(request)))
+            }
+        }
         Record::Session(session) => {
             Mutation::Session(cut::id(session.session_id.text()), SessionFacts::of_announcement(&session))
         }

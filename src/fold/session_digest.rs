@@ -23,7 +23,7 @@ pub(crate) struct SessionDigest {
     /// Never `i64::MIN`, which no clock shows and which would read as absent.
     pub(crate) closed_at: Option<i64>,
     pub(crate) calls: i64,
-    /// How many requests have status error or timeout.
+    /// How many requests failed.
     pub(crate) errors: i64,
     pub(crate) tool_errors: i64,
 }

@@ -3,7 +3,7 @@
 
 use super::cut;
 use super::platform;
-use crate::event::{NAME_BYTES_MAX, Status};
+use crate::event::{NAME_BYTES_MAX, Outcome};
 use crate::record::record::SessionRecord;
 use crate::record::request::RequestRecord;
 
@@ -46,7 +46,9 @@ pub(crate) struct RequestFacts {
     /// The least of the names of the requests' proxies.
     pub(crate) proxy: String,
     pub(crate) calls: i64,
+    /// How many of them failed.
     pub(crate) errors: i64,
+    /// How many results said `isError`.
     pub(crate) tool_errors: i64,
 }
 
@@ -74,21 +76,20 @@ impl SessionFacts {
     /// making those facts.
     pub(crate) fn add_request(&mut self, request: &RequestRecord<'_>) {
         let requests = self.requests.get_or_insert_with(|| RequestFacts {
-            first_at: request.ts,
-            last_at: request.ts,
-            proxy: request.proxy.to_owned(),
             calls: 0,
             errors: 0,
             tool_errors: 0,
+            ..RequestFacts::of(request.ts, request.proxy.to_owned(), Outcome::Ok)
         });
+        let outcome = request.counts_as();
         requests.first_at = requests.first_at.min(request.ts);
         requests.last_at = requests.last_at.max(request.ts);
         if request.proxy < requests.proxy.as_str() {
             requests.proxy = request.proxy.to_owned();
         }
         requests.calls += 1;
-        requests.errors += i64::from(request.status != Status::Ok);
-        requests.tool_errors += i64::from(request.tool_error == Some(true));
+        requests.errors += i64::from(outcome.is_failure());
+        requests.tool_errors += i64::from(outcome == Outcome::ToolError);
     }
 
     /// Both together.
@@ -144,6 +145,12 @@ impl Closes {
 }
 
 impl RequestFacts {
+    /// The sums over one request.
+    pub(crate) fn of(ts: i64, proxy: String, outcome: Outcome) -> Self {
+        let (errors, tool_errors) = (i64::from(outcome.is_failure()), i64::from(outcome == Outcome::ToolError));
+        Self { first_at: ts, last_at: ts, proxy, calls: 1, errors, tool_errors }
+    }
+
     /// Both together.
     pub(crate) fn of_both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         merge_options(one, other, Self::merge)
@@ -171,7 +178,7 @@ fn merge_options<T>(one: Option<T>, other: Option<T>, both: impl FnOnce(T, T) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Code;
+    use crate::event::{Code, Status};
     use crate::fold::fold::{Mutation, fold};
     use crate::record::id::Id;
     use crate::record::record::{Record, SessionClosedRecord};
@@ -226,7 +233,7 @@ mod tests {
 
     fn request(ts: i64, status: Status) -> SessionFacts {
         let mut record = RequestRecord::with_id(Id::new("r"), ts, "seen", "ping");
-        (record.session_id, record.status, record.tool_error) = (Some(Id::new("s")), status, Some(true));
+        (record.session_id, record.status) = (Some(Id::new("s")), status);
         let mut facts = SessionFacts::default();
         facts.add_request(&record);
         facts
@@ -251,11 +258,18 @@ mod tests {
     }
 
     #[test]
-    fn error_and_timeout_count_as_errors_and_tool_errors_apart() {
-        let facts =
-            Status::ALL.iter().map(|status| request(1, *status)).fold(SessionFacts::default(), SessionFacts::merge);
-        let requests = facts.requests.unwrap();
-        assert_eq!((requests.calls, requests.errors, requests.tool_errors), (3, 2, 3));
+    fn a_sum_counts_each_request_as_its_outcome_says() {
+        for outcome in Outcome::ALL {
+            let mut record = RequestRecord::with_id(Id::new("r"), 7, "seen", "ping");
+            (record.status, record.outcome) = (outcome.status(), Some(*outcome));
+            let mut facts = SessionFacts::default();
+            facts.add_request(&record);
+            assert_eq!(facts.requests, Some(RequestFacts::of(7, "seen".to_owned(), *outcome)), "{outcome:?}");
+            facts.add_request(&record);
+            let requests = facts.requests.unwrap();
+            let expected = [2, 2 * i64::from(outcome.is_failure()), 2 * i64::from(*outcome == Outcome::ToolError)];
+            assert_eq!([requests.calls, requests.errors, requests.tool_errors], expected, "{outcome:?}");
+        }
     }
 
     #[test]

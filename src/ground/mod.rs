@@ -22,3 +22,4 @@ pub(crate) mod sabotage;
 pub(crate) mod signal;
 pub(crate) mod store_progress;
 pub(crate) mod varint;
+pub(crate) mod work;

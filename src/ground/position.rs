@@ -27,7 +27,7 @@ impl fmt::Display for SegmentId {
 }
 
 /// The number of a record within its store: 1 for the first, and never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
 
 impl fmt::Display for Sequence {

@@ -39,6 +39,8 @@ pub(crate) enum Spot {
     Rewrite,
     /// Whoever copies SQLite's write-ahead log, when that is done.
     CopyWal,
+    /// Whoever copies a database, before each step.
+    CopyDatabase,
     /// Whoever reads a segment, before it reads any of these bytes.
     Read { from: u64, to: u64 },
 }

@@ -12,8 +12,8 @@ use super::request_rows::{NewRow, RequestRows};
 use super::rollup_table::RollupChanges;
 use super::sqlite_wal::note_doubt;
 use super::{schema_history, session_table};
-use crate::fold::fold::Mutation;
-use crate::fold::session_facts::SessionFacts;
+use crate::fold::fold::{Mutation, SchemaSighting};
+use crate::fold::session_facts::{RequestFacts, SessionFacts};
 use crate::ground::clock::now_ms;
 use crate::ground::error::IndexError;
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
@@ -121,6 +121,29 @@ impl<'c> Batch<'c> {
             }
         }
         self.add_requests(&requests)
+    }
+
+    /// Adds a sighting that another database has on record: also one from before everything is kept, which says what was
+    /// current then.
+    pub(super) fn restore_sighting(&mut self, sequence: Sequence, seen: &SchemaSighting<'_>) -> rusqlite::Result<()> {
+        schema_history::restore(&self.transaction, sequence, seen, self.kept_since)
+    }
+
+    /// Adds a version that another database has on record.
+    pub(super) fn restore_version(&mut self, key: [&str; 4], payload: &str) -> rusqlite::Result<()> {
+        schema_history::restore_version(&self.transaction, key, payload, self.kept_since)
+    }
+
+    /// Whether anything named a session of that id.
+    pub(super) fn has_session(&self, session_id: &str) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached("SELECT 1 FROM session_state WHERE session_id = ?1")?.exists([session_id])
+    }
+
+    /// Keeps what a session's requests added up to in another database, as far as they are not here.
+    pub(super) fn keep_sums(&mut self, session_id: &str, told: &RequestFacts) -> rusqlite::Result<()> {
+        let session = self.names.session(self.connection, session_id)?;
+        touch(&mut self.sessions, session, Id::new(session_id)).recount = true;
+        session_table::keep_sums(self.connection, session, told)
     }
 
     /// Puts an intact record that can't be decoded into the quarantine table.

@@ -16,7 +16,7 @@ use super::row_retention::RowRetention;
 use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
 use super::wal_readers::wal_bytes;
 use crate::ground::config::Config;
-use crate::ground::database_version::{CALLER_SALT_KEY, DatabaseVersion, Preparation, WritePermit};
+use crate::ground::database_version::{DatabaseVersion, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
 use crate::ground::file_identity::file_at;
 use crate::ground::limits::{Limit, Limits};
@@ -136,10 +136,9 @@ impl Index {
         Ok(())
     }
 
-    /// Has callers' keys salted as in the database before this one, so that who was known then is known again.
-    pub(crate) fn salt_callers(&self, salt: &str) -> Result<(), IndexError> {
-        let sql = "UPDATE meta SET value = ?1 WHERE key = ?2";
-        self.checked(self.connection.execute(sql, [salt, CALLER_SALT_KEY])).map(|_| ())
+    /// The database file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What the store keeps, and for how long.

@@ -17,7 +17,7 @@ use super::name_numbers::NameNumbers;
 use super::row_retention::RowRetention;
 use super::step_size::StepSize;
 use super::{expiry_plan, newer_records, rollup_table, schema_history, session_table};
-use crate::event::Status;
+use crate::event::Outcome;
 use crate::fold::session_facts::RequestFacts;
 use crate::ground::position::SegmentId;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -190,7 +190,7 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
 fn expire_requests(transaction: &Transaction<'_>, kept_since: i64, max: usize) -> rusqlite::Result<usize> {
     let mut delete = transaction.prepare_cached(
         "DELETE FROM request_rows WHERE id IN (SELECT id FROM request_rows WHERE ts < ?1 ORDER BY ts LIMIT ?2)
-         RETURNING session, ts, (SELECT proxy FROM calls WHERE calls.id = call), status, tool_error",
+         RETURNING session, ts, (SELECT proxy FROM calls WHERE calls.id = call), outcome",
     )?;
     let mut rows = delete.query(params![kept_since, max])?;
     let mut sessions: BTreeMap<i64, RequestFacts> = BTreeMap::new();
@@ -198,15 +198,7 @@ fn expire_requests(transaction: &Transaction<'_>, kept_since: i64, max: usize) -
     while let Some(row) = rows.next()? {
         removed += 1;
         let Some(session) = row.get::<_, Option<i64>>(0)? else { continue };
-        let (ts, tool_error): (i64, Option<bool>) = (row.get(1)?, row.get(4)?);
-        let request = RequestFacts {
-            first_at: ts,
-            last_at: ts,
-            proxy: row.get(2)?,
-            calls: 1,
-            errors: i64::from(Status::from_number(row.get(3)?) != Status::Ok),
-            tool_errors: i64::from(tool_error == Some(true)),
-        };
+        let request = RequestFacts::of(row.get(1)?, row.get(2)?, Outcome::from_number(row.get(3)?));
         let sum = RequestFacts::of_both(sessions.remove(&session), Some(request));
         sessions.extend(sum.map(|sum| (session, sum)));
     }

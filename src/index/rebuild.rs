@@ -7,8 +7,8 @@ use super::digest_table::ChangedDigests;
 use super::name_numbers::NameNumbers;
 use super::{expiry, rollup_table, session_table};
 use crate::fold::session_facts::SessionFacts;
-use crate::ground::error::IndexError;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use crate::ground::work::{Watch, WorkError};
+use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 
 /// How much was made anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -24,10 +24,18 @@ pub struct RebuildReport {
 }
 
 impl Index {
-    /// Makes anew all that is derived from rows. Now and then, `progress` gets the part that is done, from 0 to 1.
-    pub(crate) fn rebuild(&mut self, progress: &mut dyn FnMut(f64)) -> Result<RebuildReport, IndexError> {
+    /// Makes anew all that is derived from rows. Who watches may break that off; nothing is changed then.
+    pub(crate) fn rebuild(&mut self, watch: &mut Watch<'_>) -> Result<RebuildReport, WorkError> {
         self.finish_expiring()?;
-        let rebuilt = rebuild(&self.connection, &mut self.names, progress);
+        let mut is_wanted = true;
+        let rebuilt = rebuild(&self.connection, &mut self.names, &mut |done| {
+            is_wanted = watch(done).is_continue();
+            let interrupted = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None);
+            if is_wanted { Ok(()) } else { Err(interrupted()) }
+        });
+        if !is_wanted {
+            return Err(WorkError::Interrupted);
+        }
         let report = self.checked(rebuilt)?;
         self.checked(expiry::make_shrinkable(&self.connection, &self.expiry))?;
         Ok(report)
@@ -37,7 +45,7 @@ impl Index {
 fn rebuild(
     connection: &Connection,
     names: &mut NameNumbers,
-    progress: &mut dyn FnMut(f64),
+    progress: &mut dyn FnMut(f64) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<RebuildReport> {
     // The numbers of clients and proxies are given out anew.
     *names = NameNumbers::default();
@@ -58,7 +66,7 @@ fn rebuild(
         let facts = session_table::merge(connection, *session, &session_id, SessionFacts::default(), true)?;
         digests.set(connection, names, *session, facts.as_ref())?;
         done += 1.0;
-        progress(done / steps);
+        progress(done / steps)?;
     }
     digests.write(connection)?;
     transaction.commit()?;

@@ -4,7 +4,7 @@
 //! table is a function of the rows. So a minute that lost a request, because a lesser request has the same id, is
 //! counted again from its rows, and the cells above the minute from the cells below them.
 
-use crate::event::Status;
+use crate::event::Outcome;
 use crate::fold::cell_scope::CellScope;
 use crate::fold::rollup::{Cell, DENSE_CALLS, Level, Sample};
 use crate::fold::rollup_page;
@@ -80,10 +80,13 @@ impl RollupChanges {
 }
 
 /// Makes all cells from the rows. Now and then, `progress` gets the number of rows that are done.
-pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) -> rusqlite::Result<()> {
+pub(super) fn rebuild(
+    connection: &Connection,
+    progress: &mut dyn FnMut(usize) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM rollups", [])?;
     let mut statement = connection.prepare(
-        "SELECT call, id, ts, latency_us, status, tool_error, bytes_in, bytes_out
+        "SELECT call, id, ts, latency_us, outcome, bytes_in, bytes_out
          FROM request_rows INDEXED BY request_rows_by_ts ORDER BY ts",
     )?;
     let mut rows = statement.query([])?;
@@ -99,7 +102,7 @@ pub(super) fn rebuild(connection: &Connection, progress: &mut dyn FnMut(usize)) 
         if change_rows >= REBUILD_ROWS && !(1..DENSE_CALLS).contains(&minute_rows) {
             std::mem::take(&mut changes).write(connection, i64::MIN)?;
             done += std::mem::take(&mut change_rows);
-            progress(done);
+            progress(done)?;
         }
         changes.add(call, sample);
         (change_rows, minute_rows) = (change_rows + 1, minute_rows + 1);
@@ -163,7 +166,7 @@ pub(super) fn recount_cut_cells(
 
 /// Adds requests to a minute, and to its seconds if the minute is dense now.
 fn add_to_minute(connection: &Connection, start: i64, cells: &Cells, samples: &Samples) -> rusqlite::Result<()> {
-    let added = cells.get(&CellScope::All).map_or(0, |all| all.calls);
+    let added = cells.get(&CellScope::All).map_or(0, |all| all.counts.calls());
     let calls = add_to(connection, Level::Minute, start, cells)?;
     if calls < DENSE_CALLS {
         return Ok(());
@@ -184,7 +187,7 @@ fn count_minute(connection: &Connection, start: i64) -> rusqlite::Result<()> {
     let samples = samples_of(connection, start)?;
     let cells = if samples.is_empty() { Cells::new() } else { cells_of(&samples) };
     replace(connection, Level::Minute, start, ALL_PAGES, &cells)?;
-    let is_dense = cells.get(&CellScope::All).is_some_and(|all| all.calls >= DENSE_CALLS);
+    let is_dense = cells.get(&CellScope::All).is_some_and(|all| all.counts.calls() >= DENSE_CALLS);
     if is_dense { write_seconds(connection, &samples) } else { Ok(()) }
 }
 
@@ -214,7 +217,7 @@ fn last_of(level: Level, start: i64) -> i64 {
 /// The rows of a minute.
 fn samples_of(connection: &Connection, start: i64) -> rusqlite::Result<Samples> {
     let mut statement = connection.prepare_cached(
-        "SELECT call, id, ts, latency_us, status, tool_error, bytes_in, bytes_out
+        "SELECT call, id, ts, latency_us, outcome, bytes_in, bytes_out
          FROM request_rows INDEXED BY request_rows_by_ts WHERE ts BETWEEN ?1 AND ?2",
     )?;
     let mut rows = statement.query(params![start, last_of(Level::Minute, start)])?;
@@ -231,10 +234,9 @@ fn read_sample(row: &Row<'_>) -> rusqlite::Result<(i64, Sample)> {
         id: row.get(1)?,
         ts: row.get(2)?,
         latency_us: row.get(3)?,
-        status: Status::from_number(row.get(4)?),
-        tool_error: row.get::<_, Option<bool>>(5)? == Some(true),
-        bytes_in: row.get(6)?,
-        bytes_out: row.get(7)?,
+        outcome: Outcome::from_number(row.get(4)?),
+        bytes_in: row.get(5)?,
+        bytes_out: row.get(6)?,
     };
     Ok((row.get(0)?, sample))
 }
@@ -278,7 +280,7 @@ fn add_to(connection: &Connection, level: Level, start: i64, cells: &Cells) -> r
             Ok((id, bytes))
         });
         let Some((id, page_bytes)) = stored.optional()? else {
-            calls = cells.get(&CellScope::All).map_or(calls, |all| all.calls);
+            calls = cells.get(&CellScope::All).map_or(calls, |all| all.counts.calls());
             insert(connection, level, start, page, &cells)?;
             continue;
         };
@@ -291,7 +293,7 @@ fn add_to(connection: &Connection, level: Level, start: i64, cells: &Cells) -> r
             let mut sum = Cell::decode(start, bytes).ok_or_else(corrupt)?;
             sum.merge(added);
             if scope == CellScope::All {
-                calls = sum.calls;
+                calls = sum.counts.calls();
             }
             changes.insert(scope, encode(start, &sum));
         }
@@ -341,7 +343,7 @@ fn by_page(cells: &Cells) -> BTreeMap<i64, BTreeMap<CellScope, &Cell>> {
 
 /// How many requests the cells count, call by call.
 fn calls_in(cells: &BTreeMap<CellScope, &Cell>) -> i64 {
-    cells.iter().filter(|(scope, _)| **scope != CellScope::All).map(|(_, cell)| cell.calls).sum()
+    cells.iter().filter(|(scope, _)| **scope != CellScope::All).map(|(_, cell)| cell.counts.calls()).sum()
 }
 
 fn encode(start: i64, cell: &Cell) -> Vec<u8> {

@@ -55,6 +55,8 @@ CREATE TABLE request_rows (
     status           INTEGER NOT NULL CHECK (status BETWEEN 0 AND 2),
     -- From here on in the order of the list in src/event/request.rs; what a request does not have is NULL. SQLite leaves out
     -- the NULLs at the end of a row (SQLITE_ENABLE_NULL_TRIM), so what is rare comes last.
+    -- What it counts as, as src/event/outcome.rs says; view requests has the names.
+    outcome          INTEGER NOT NULL CHECK (outcome BETWEEN 1 AND 10),
     bytes_in         INTEGER,
     bytes_out        INTEGER,
     tool_error       INTEGER CHECK (tool_error IN (0, 1)),  -- the result said isError; NULL where it can't
@@ -63,7 +65,6 @@ CREATE TABLE request_rows (
     http_status      INTEGER,
     transport        INTEGER,               -- 1 http, 2 sse, 3 stdio
     endpoint         TEXT,                  -- the path that was asked
-    outcome          INTEGER,               -- its number; NULL: what status and tool_error say. View requests has the names
     error_code       TEXT,
     error_msg        TEXT,                  -- the error's message, or what a tool that failed (tool_error) said
     target           TEXT,                  -- resource URI or prompt name
@@ -80,7 +81,7 @@ CREATE UNIQUE INDEX request_rows_by_request_id ON request_rows (request_id);
 CREATE INDEX request_rows_by_ts      ON request_rows (ts);
 CREATE INDEX request_rows_by_call    ON request_rows (call, ts);
 CREATE INDEX request_rows_by_session ON request_rows (session, ts) WHERE session IS NOT NULL;
-CREATE INDEX request_rows_failed     ON request_rows (status, ts) WHERE status <> 0 OR tool_error = 1;
+CREATE INDEX request_rows_by_outcome ON request_rows (outcome, ts) WHERE outcome <> 1;
 
 -- A name that a query does not ask for costs it nothing. The session is joined, so that a condition on session_id finds
 -- its rows by the index; what the calls are named is looked up, so that counting rows does not join them.
@@ -96,7 +97,7 @@ SELECT r.id, r.request_id, r.ts,
        r.http_status,
        CASE r.transport WHEN 1 THEN 'http' WHEN 2 THEN 'sse' WHEN 3 THEN 'stdio' END AS transport,
        r.endpoint,
-       CASE coalesce(r.outcome, CASE r.status WHEN 0 THEN 1 + (r.tool_error IS 1) WHEN 1 THEN 3 ELSE 4 END)
+       CASE r.outcome
             WHEN 1 THEN 'ok' WHEN 2 THEN 'tool_error' WHEN 3 THEN 'error' WHEN 4 THEN 'timeout' WHEN 5 THEN 'cancelled'
             WHEN 6 THEN 'probe' WHEN 7 THEN 'redirected' WHEN 8 THEN 'ended' WHEN 9 THEN 'input_required'
             WHEN 10 THEN 'lost' END AS outcome,
@@ -121,8 +122,8 @@ CREATE TABLE session_state (
     protocol_version  TEXT,
     derived           INTEGER NOT NULL CHECK (derived IN (0, 1)),
     total_calls       INTEGER NOT NULL,
-    total_errors      INTEGER NOT NULL,     -- status error and timeout
-    total_tool_errors INTEGER NOT NULL,
+    total_errors      INTEGER NOT NULL,     -- those that failed: outcome error or timeout
+    total_tool_errors INTEGER NOT NULL,     -- outcome tool_error
     announced_at      INTEGER,              -- the earliest Session event; NULL until one came
     first_request_at  INTEGER,
     last_request_at   INTEGER,

@@ -48,9 +48,17 @@ pub(super) fn add(
     seen: &SchemaSighting<'_>,
     kept_since: i64,
 ) -> rusqlite::Result<()> {
-    if seen.ts < kept_since {
-        return Ok(());
-    }
+    if seen.ts < kept_since { Ok(()) } else { restore(transaction, sequence, seen, kept_since) }
+}
+
+/// The same for a sighting that is on record already, in another database: one from before `kept_since` says what was
+/// current then.
+pub(super) fn restore(
+    transaction: &Transaction<'_>,
+    sequence: Sequence,
+    seen: &SchemaSighting<'_>,
+    kept_since: i64,
+) -> rusqlite::Result<()> {
     let sighting = Sighting {
         id: i64::try_from(sequence.0).unwrap_or(i64::MAX),
         ts: seen.ts,
@@ -61,7 +69,7 @@ pub(super) fn add(
         content_hash: seen.content_hash.clone().into_owned(),
     };
     let mut changed = match &seen.payload {
-        Some(payload) => add_version(transaction, &sighting, payload)?,
+        Some(payload) => add_version(transaction, sighting.version(), payload)?,
         None => Vec::new(),
     };
     let same: Option<i64> = transaction
@@ -97,14 +105,25 @@ pub(super) fn add(
     changed.into_iter().try_for_each(|id| rewrite_changes(transaction, id, kept_since))
 }
 
+/// Adds a version that is on record in another database: proxy, address, method and hash name it.
+pub(super) fn restore_version(
+    transaction: &Transaction<'_>,
+    of: [&str; 4],
+    payload: &str,
+    kept_since: i64,
+) -> rusqlite::Result<()> {
+    let changed = add_version(transaction, of, payload)?;
+    changed.into_iter().try_for_each(|id| rewrite_changes(transaction, id, kept_since))
+}
+
 /// Adds a version; returns the sightings whose changes have to be worked out again, because it was missing before.
-fn add_version(transaction: &Transaction<'_>, of: &Sighting, payload: &str) -> rusqlite::Result<Vec<i64>> {
+fn add_version(transaction: &Transaction<'_>, of: [&str; 4], payload: &str) -> rusqlite::Result<Vec<i64>> {
     let added = transaction
         .prepare_cached(
             "INSERT INTO schema_versions (proxy, upstream_url, method, content_hash, payload) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (proxy, upstream_url, method, content_hash) DO NOTHING",
         )?
-        .execute(params![of.proxy, of.upstream_url, of.method, of.content_hash, payload])?;
+        .execute(params![of[0], of[1], of[2], of[3], payload])?;
     if added == 0 {
         return Ok(Vec::new());
     }
@@ -113,7 +132,7 @@ fn add_version(transaction: &Transaction<'_>, of: &Sighting, payload: &str) -> r
             "SELECT DISTINCT sighting_id FROM schema_changes WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
                  AND (old_hash = ?4 OR new_hash = ?4)",
         )?
-        .query_map(params![of.proxy, of.upstream_url, of.method, of.content_hash], |row| row.get(0))?
+        .query_map(of, |row| row.get(0))?
         .collect()
 }
 
@@ -270,6 +289,11 @@ impl Sighting {
             caller: self.caller.clone(),
             content_hash: self.content_hash.clone(),
         }
+    }
+
+    /// What names the version that was seen.
+    fn version(&self) -> [&str; 4] {
+        [&self.proxy, &self.upstream_url, &self.method, &self.content_hash]
     }
 
     fn insert(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {

@@ -6,6 +6,12 @@ use crate::fold::session_facts::{Announcement, Closes, RequestFacts, SessionFact
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+/// The columns that [`read_facts`] reads, in this order.
+pub(super) const FACTS: &str =
+    "announced_at, proxy, client_name, client_version, client_platform, protocol_version, derived,
+    first_request_at, last_request_at, request_proxy, total_calls, total_errors, total_tool_errors, first_closed_at,
+    last_closed_at";
+
 /// Merges facts into a session's row; returns all facts that are known now. With `recount`, the sums are counted from
 /// the session's requests, because one of them was removed. `None`: no event names the session any more, and its row is
 /// gone.
@@ -17,13 +23,8 @@ pub(super) fn merge(
     recount: bool,
 ) -> rusqlite::Result<Option<SessionFacts>> {
     let stored = connection
-        .prepare_cached(
-            "SELECT announced_at, proxy, client_name, client_version, client_platform, protocol_version, derived,
-                    first_request_at, last_request_at, request_proxy, total_calls, total_errors, total_tool_errors,
-                    first_closed_at, last_closed_at
-             FROM session_state WHERE id = ?1",
-        )?
-        .query_row([session], read_facts)
+        .prepare_cached(&format!("SELECT {FACTS} FROM session_state WHERE id = ?1"))?
+        .query_row([session], |row| read_facts(row, 0))
         .optional()?;
     let mut merged = stored.unwrap_or_default().merge(facts);
     if recount {
@@ -79,33 +80,34 @@ fn write(connection: &Connection, session: i64, session_id: &str, facts: &Sessio
         .map(|_| ())
 }
 
-fn read_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
-    let announcement = match row.get(0)? {
+/// What a row says whose columns, from `at` on, are [`FACTS`].
+pub(super) fn read_facts(row: &Row<'_>, at: usize) -> rusqlite::Result<SessionFacts> {
+    let announcement = match row.get(at)? {
         None => None,
         Some(started_at) => Some(Announcement {
             started_at,
-            proxy: row.get(1)?,
-            client_name: row.get(2)?,
-            client_version: row.get(3)?,
-            client_platform: row.get(4)?,
-            protocol_version: row.get(5)?,
-            derived: row.get(6)?,
+            proxy: row.get(at + 1)?,
+            client_name: row.get(at + 2)?,
+            client_version: row.get(at + 3)?,
+            client_platform: row.get(at + 4)?,
+            protocol_version: row.get(at + 5)?,
+            derived: row.get(at + 6)?,
         }),
     };
-    let requests = match row.get(7)? {
+    let requests = match row.get(at + 7)? {
         None => None,
         Some(first_at) => Some(RequestFacts {
             first_at,
-            last_at: row.get(8)?,
-            proxy: row.get(9)?,
-            calls: row.get(10)?,
-            errors: row.get(11)?,
-            tool_errors: row.get(12)?,
+            last_at: row.get(at + 8)?,
+            proxy: row.get(at + 9)?,
+            calls: row.get(at + 10)?,
+            errors: row.get(at + 11)?,
+            tool_errors: row.get(at + 12)?,
         }),
     };
-    let closes = match row.get(13)? {
+    let closes = match row.get(at + 13)? {
         None => None,
-        Some(first_at) => Some(Closes { first_at, last_at: row.get(14)? }),
+        Some(first_at) => Some(Closes { first_at, last_at: row.get(at + 14)? }),
     };
     Ok(SessionFacts { announcement, requests, closes })
 }
@@ -114,7 +116,7 @@ fn read_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
 fn count_requests(connection: &Connection, session: i64) -> rusqlite::Result<Option<RequestFacts>> {
     let present = connection
         .prepare_cached(
-            "SELECT min(ts), max(ts), min(proxy), count(*), coalesce(sum(status <> 0), 0), coalesce(sum(tool_error), 0)
+            "SELECT min(ts), max(ts), min(proxy), count(*), coalesce(sum(outcome IN (3, 4)), 0), coalesce(sum(outcome = 2), 0)
              FROM request_rows JOIN calls ON calls.id = request_rows.call WHERE session = ?1",
         )?
         .query_row([session], |row| {
@@ -133,6 +135,19 @@ pub(super) fn add_expired(connection: &Connection, session: i64, requests: Reque
         )?
         .execute(params![session, sum.first_at, sum.last_at, sum.proxy, sum.calls, sum.errors, sum.tool_errors])
         .map(|_| ())
+}
+
+/// Keeps what a session's requests added up to by `told`, as far as those in the table don't: as of requests that are
+/// expired.
+pub(super) fn keep_sums(connection: &Connection, session: i64, told: &RequestFacts) -> rusqlite::Result<()> {
+    let present = count_requests(connection, session)?;
+    let more = |sum: fn(&RequestFacts) -> i64| (sum(told) - present.as_ref().map_or(0, sum)).max(0);
+    let calls = more(|facts| facts.calls);
+    if calls == 0 {
+        return Ok(());
+    }
+    let (errors, tool_errors) = (more(|facts| facts.errors), more(|facts| facts.tool_errors));
+    add_expired(connection, session, RequestFacts { calls, errors, tool_errors, ..told.clone() })
 }
 
 /// Removes a session that is over, and returns its id. Its requests are gone already.

@@ -5,13 +5,15 @@ mod expiry_tests;
 mod migration_tests;
 mod name_tests;
 mod newer_tests;
+mod replacement_tests;
+mod restore_tests;
 mod sqlite_wal_tests;
 
 use crate::event::Notes;
 use crate::event::any::with_one_detail_each;
 use crate::event::{
-    DetailValue, Event, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME, Request, SchemaVersion, Session, SessionClosed,
-    Status,
+    Code, DetailValue, Event, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME, Outcome, Request, SchemaVersion, Session,
+    SessionClosed, Status,
 };
 use crate::fold::cell_scope::CellScope;
 use crate::fold::cut;
@@ -44,10 +46,33 @@ const WRITER: WriterId = WriterId([7; 16]);
 /// An event that owns its text, from domains so small that ids collide all the time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Owned {
-    Request { id: String, ts: i64, proxy: String, session: Option<String>, status: usize, tool_error: Option<bool> },
-    Session { id: String, started_at: i64, proxy: String, client: Option<String> },
-    Closed { id: String, ended_at: i64 },
-    Schema { ts: i64, method: &'static str, tools: Vec<(char, u8)>, caller: &'static str, has_payload: bool },
+    Request {
+        id: String,
+        ts: i64,
+        proxy: String,
+        session: Option<String>,
+        status: usize,
+        tool_error: Option<bool>,
+        /// The outcome that is told, if any; it may contradict the status.
+        told: Option<&'static str>,
+    },
+    Session {
+        id: String,
+        started_at: i64,
+        proxy: String,
+        client: Option<String>,
+    },
+    Closed {
+        id: String,
+        ended_at: i64,
+    },
+    Schema {
+        ts: i64,
+        method: &'static str,
+        tools: Vec<(char, u8)>,
+        caller: &'static str,
+        has_payload: bool,
+    },
 }
 
 const STATUSES: [Status; 3] = [Status::Ok, Status::Error, Status::Timeout];
@@ -60,11 +85,12 @@ fn payload(tools: &[(char, u8)]) -> String {
 impl Owned {
     fn with<T>(&self, run: impl FnOnce(Event<'_>) -> T) -> T {
         match self {
-            Self::Request { id, ts, proxy, session, status, tool_error } => {
+            Self::Request { id, ts, proxy, session, status, tool_error, told } => {
                 let mut request = Request::new(id, *ts, proxy, "tools/call");
                 request.session_id = session.as_deref();
                 request.status = STATUSES[*status];
                 request.tool_error = *tool_error;
+                request.outcome = told.and_then(Outcome::from_name);
                 run(request.into())
             }
             Self::Session { id, started_at, proxy, client } => {
@@ -93,6 +119,23 @@ fn request_id() -> impl Strategy<Value = String> {
     prop_oneof![8 => "[r][0-5]", 1 => "[xy]".prop_map(|end| format!("{}{end}", "é".repeat(ID_BYTES_MAX)))]
 }
 
+/// Status, `isError` and the outcome that is told.
+fn ending() -> impl Strategy<Value = (usize, Option<bool>, Option<&'static str>)> {
+    let told = proptest::option::of(proptest::sample::select(Outcome::ALL).prop_map(Outcome::as_str));
+    (0..3_usize, any::<Option<bool>>(), told)
+}
+
+/// What such a request counts as, by a plain reading of the table in `docs/counting.md`.
+fn counted_as(status: usize, tool_error: Option<bool>, told: Option<&'static str>) -> &'static str {
+    let of_status: [&[&str]; 3] =
+        [&["ok", "ended", "input_required"], &["error", "cancelled", "probe", "redirected", "lost"], &["timeout"]];
+    match (status, tool_error, told) {
+        (0, Some(true), _) | (0, _, Some("tool_error")) => "tool_error",
+        (_, _, Some(told)) if of_status[status].contains(&told) => told,
+        _ => of_status[status][0],
+    }
+}
+
 fn client_name() -> impl Strategy<Value = String> {
     prop_oneof![4 => "claude|other", 1 => Just("o".repeat(NAME_BYTES_MAX + 1))]
 }
@@ -102,8 +145,10 @@ fn event() -> impl Strategy<Value = Owned> {
     let method = prop_oneof![3 => Just("tools/list"), 1 => Just("initialize")];
     let caller = prop_oneof![Just(""), Just("alice"), Just("bob"), Just("carol")];
     prop_oneof![
-        4 => (request_id(), 0..6_i64, "[pq]", proptest::option::of(session_id()), 0..3_usize, any::<Option<bool>>())
-            .prop_map(|(id, ts, proxy, session, status, tool_error)| Owned::Request { id, ts, proxy, session, status, tool_error }),
+        4 => (request_id(), 0..6_i64, "[pq]", proptest::option::of(session_id()), ending()).prop_map(
+            |(id, ts, proxy, session, (status, tool_error, told))| {
+                Owned::Request { id, ts, proxy, session, status, tool_error, told }
+            }),
         2 => (session_id(), 0..6_i64, "[pq]", proptest::option::of(client_name()))
             .prop_map(|(id, started_at, proxy, client)| Owned::Session { id, started_at, proxy, client }),
         1 => (session_id(), 0..6_i64).prop_map(|(id, ended_at)| Owned::Closed { id, ended_at }),
@@ -219,12 +264,12 @@ impl Fixture {
     /// request; seconds only where the minute has many.
     fn plain_rollups(&mut self) -> Vec<Vec<Value>> {
         let mut cells: BTreeMap<(i64, i64, CellScope), Vec<Sample>> = BTreeMap::new();
-        let rows = self.rows("SELECT call, id, ts, latency_us, status, ifnull(tool_error, 0) FROM request_rows");
+        let rows = self.rows("SELECT call, id, ts, latency_us, outcome FROM request_rows");
         for row in rows {
             let numbers: Vec<i64> = row.iter().map(number).collect();
-            let [call, id, ts, latency_us, status, tool_error] = numbers[..] else { panic!("{numbers:?}") };
-            let (status, tool_error) = (Status::from_number(status), tool_error == 1);
-            let sample = Sample { id, ts, latency_us, status, tool_error, bytes_in: None, bytes_out: None };
+            let [call, id, ts, latency_us, outcome] = numbers[..] else { panic!("{numbers:?}") };
+            let outcome = Outcome::from_number(outcome);
+            let sample = Sample { id, ts, latency_us, outcome, bytes_in: None, bytes_out: None };
             let scopes = [CellScope::Call(call), CellScope::All];
             for (level, scope) in Level::ALL.into_iter().flat_map(|level| scopes.map(|scope| (level, scope))) {
                 cells.entry((level.number(), level.start_of(ts), scope)).or_default().push(sample);
@@ -251,7 +296,7 @@ impl Fixture {
     /// Every table, without the ids, which tell the order of arrival.
     fn tables(&mut self) -> Vec<Vec<Vec<Value>>> {
         let tables = [
-            "SELECT request_id, ts, proxy, session_id, status, tool_error FROM requests ORDER BY request_id",
+            "SELECT request_id, ts, proxy, session_id, status, tool_error, outcome FROM requests ORDER BY request_id",
             "SELECT session_id, proxy, started_at, last_seen_at, ended_at, client_name, client_platform, total_calls,
                     total_errors, total_tool_errors FROM sessions ORDER BY session_id",
             "SELECT method, captured_at, schema_hash FROM server_schema ORDER BY method",
@@ -353,9 +398,10 @@ fn model_since(events: &[Owned], kept_since: i64) -> Vec<Vec<Vec<Value>>> {
             let held = requests.entry(id).or_insert(event);
             // The earliest, then the better status, then whatever comes first in the order of the row's fields.
             let key = |event: &Owned| match event {
-                Owned::Request { ts, status, proxy, session, tool_error, .. } => {
+                Owned::Request { ts, status, proxy, session, tool_error, told, .. } => {
                     let session = session.as_deref().map(|id| cut::name(id, ID_BYTES_MAX).into_owned());
-                    (*ts, *status, session, *tool_error, proxy.clone())
+                    let outcome = counted_as(*status, *tool_error, *told);
+                    (*ts, *status, session, outcome, *tool_error, proxy.clone())
                 }
                 _ => unreachable!(),
             };
@@ -371,7 +417,7 @@ fn model_since(events: &[Owned], kept_since: i64) -> Vec<Vec<Vec<Value>>> {
     let mut tables = vec![Vec::new(); 4];
     let mut ids = BTreeSet::new();
     for request in requests.values() {
-        let Owned::Request { id, ts, proxy, session, status, tool_error } = request else { unreachable!() };
+        let Owned::Request { id, ts, proxy, session, status, tool_error, told } = request else { unreachable!() };
         ids.extend(session.clone());
         tables[0].push(vec![
             name(id),
@@ -380,6 +426,7 @@ fn model_since(events: &[Owned], kept_since: i64) -> Vec<Vec<Vec<Value>>> {
             option(session.as_deref().map(name)),
             text(STATUSES[*status].as_str()),
             option(tool_error.map(|flag| Value::Integer(i64::from(flag)))),
+            text(counted_as(*status, *tool_error, *told)),
         ]);
     }
     for event in events {
@@ -407,10 +454,10 @@ fn model_since(events: &[Owned], kept_since: i64) -> Vec<Vec<Vec<Value>>> {
         let of_session: Vec<_> = requests
             .values()
             .filter_map(|event| match event {
-                Owned::Request { ts, proxy, session, status, tool_error, .. }
+                Owned::Request { ts, proxy, session, status, tool_error, told, .. }
                     if session.as_ref() == Some(session_id) =>
                 {
-                    Some((*ts, proxy, *status, *tool_error))
+                    Some((*ts, proxy, counted_as(*status, *tool_error, *told)))
                 }
                 _ => None,
             })
@@ -424,7 +471,7 @@ fn model_since(events: &[Owned], kept_since: i64) -> Vec<Vec<Vec<Value>>> {
             closes.first().into_iter().chain(closes.last()).find(|close| last.is_none_or(|last| last <= **close));
         let proxy = announced.map(|announced| announced.1).or_else(|| of_session.iter().map(|request| request.1).min());
         let client = announced.and_then(|announced| announced.2.as_deref());
-        type Seen<'a> = (i64, &'a String, usize, Option<bool>);
+        type Seen<'a> = (i64, &'a String, &'static str);
         let count = |test: &dyn Fn(&Seen<'_>) -> bool| {
             Value::Integer(of_session.iter().filter(|request| test(request)).count() as i64)
         };
@@ -437,8 +484,8 @@ fn model_since(events: &[Owned], kept_since: i64) -> Vec<Vec<Vec<Value>>> {
             option(client.map(name)),
             option(client.map(|client| text(if client == "claude" { "claude" } else { "unknown" }))),
             count(&|_| true),
-            count(&|request| request.2 != 0),
-            count(&|request| request.3 == Some(true)),
+            count(&|request| ["error", "timeout"].contains(&request.2)),
+            count(&|request| request.2 == "tool_error"),
         ]);
     }
     for method in ["initialize", "tools/list"] {
@@ -488,7 +535,7 @@ proptest! {
             }
             let kept = fixture.derived();
             prop_assert_eq!(&kept[1], &fixture.plain_rollups());
-            fixture.index().rebuild(&mut |_| ()).unwrap();
+            fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
             prop_assert_eq!(kept, fixture.derived());
         }
     }
@@ -533,7 +580,8 @@ fn too_many() -> impl Strategy<Value = Vec<Owned>> {
     let event = prop_oneof![
         3 => (0..60_u8, 0..6_i64, 0..20_u8, session_id(), 0..3_usize).prop_map(|(id, ts, proxy, session, status)| {
             Owned::Request {
-                id: format!("r{id}"), ts, proxy: format!("p{proxy:02}"), session: Some(session), status, tool_error: None,
+                id: format!("r{id}"), ts, proxy: format!("p{proxy:02}"), session: Some(session), status,
+                tool_error: None, told: None,
             }
         }),
         1 => (session_id(), 0..20_u8, 0..20_u8).prop_map(|(id, proxy, client)| {
@@ -578,7 +626,7 @@ proptest! {
                 prop_assert_eq!(&rows[0][0], &Value::Integer(1), "{}", table);
             }
             let kept = fixture.derived();
-            fixture.index().rebuild(&mut |_| ()).unwrap();
+            fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
             prop_assert_eq!(kept, fixture.derived());
         }
     }
@@ -588,14 +636,15 @@ proptest! {
 /// case some come twice and differ, so that most batches count minutes again; in the others all only add.
 fn crowd() -> impl Strategy<Value = Vec<Owned>> {
     prop_oneof![Just(2000_u32), Just(u32::MAX)].prop_flat_map(|ids| {
-        let request = (0..ids, 0..2_i64, 0..60_i64, 0..3_usize, any::<Option<bool>>());
-        let request = request.prop_map(|(id, minute, second, status, tool_error)| Owned::Request {
+        let request = (0..ids, 0..2_i64, 0..60_i64, ending());
+        let request = request.prop_map(|(id, minute, second, (status, tool_error, told))| Owned::Request {
             id: format!("r{id}"),
             ts: 60_000 * minute + 1000 * (second / 7),
             proxy: format!("p{}", id % 40),
             session: Some(format!("s{}", id % 5)),
             status,
             tool_error,
+            told,
         });
         proptest::collection::vec(request, 1000..1500)
     })
@@ -616,7 +665,7 @@ proptest! {
         let dense = fixture.rows("SELECT count(*) FROM rollups WHERE level = 0");
         prop_assert!(dense[0] != [Value::Integer(0)], "no minute is dense");
         prop_assert_eq!(&kept[1], &fixture.plain_rollups());
-        fixture.index().rebuild(&mut |_| ()).unwrap();
+        fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
         prop_assert_eq!(kept, fixture.derived());
     }
 }
@@ -631,6 +680,7 @@ fn roll_ups_and_digests_that_were_wrecked_are_made_anew() {
         session: Some(format!("s{}", number % 7)),
         status: (number % 3) as usize,
         tool_error: None,
+        told: None,
     };
     fixture.fold(&(0..2000).map(request).collect::<Vec<_>>(), &[]);
     let (tables, derived) = (fixture.tables(), fixture.derived());
@@ -643,7 +693,7 @@ fn roll_ups_and_digests_that_were_wrecked_are_made_anew() {
         fixture.index().connection.execute_batch(wreck).unwrap();
     }
     assert_ne!(fixture.tables(), tables);
-    let report = fixture.index().rebuild(&mut |_| ()).unwrap();
+    let report = fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     assert_eq!(report, RebuildReport { requests: 2000, sessions: 7, calls: 1 });
     assert_eq!((fixture.tables(), fixture.derived()), (tables, derived));
 }
@@ -658,6 +708,7 @@ fn events_that_are_folded_twice_change_nothing() {
             session: Some("s".into()),
             status: 1,
             tool_error: None,
+            told: None,
         },
         Owned::Schema { ts: 1, method: "tools/list", tools: vec![('a', 1)], caller: "", has_payload: true },
     ];
@@ -895,8 +946,9 @@ fn every_detail_reaches_its_column_and_the_row_that_is_read() {
             DetailValue::Bytes(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
             DetailValue::Notes(notes) => notes.names().collect::<Vec<_>>().into(),
         };
+        let expected = if *name == "outcome" { request.counts_as().as_str().into() } else { expected };
         assert_eq!(row[name], expected, "{name}");
-        // And no other column has it; but what is not told of an outcome follows from `tool_error`.
+        // And no other column has it; but every row has an outcome.
         for other in Request::<'_, &str>::DETAILS.iter().filter(|other| *other != name && **other != "outcome") {
             assert!(row[other].is_null() || row[other] == serde_json::json!([]), "{other} of {name}");
         }
@@ -924,6 +976,7 @@ fn of_two_requests_with_one_id_that_differ_in_one_detail_the_same_one_stays_whic
             fixture.rows(&format!("SELECT {name} FROM request_rows"))
         });
         assert_eq!(kept[0], kept[1], "{name}");
-        assert_eq!(kept[0], [[Value::Null]], "{name}: absent comes before present");
+        let absent = if name == "outcome" { Value::from(i64::from(Outcome::Ok.number())) } else { Value::Null };
+        assert_eq!(kept[0], [[absent]], "{name}: absent comes before present");
     }
 }

@@ -4,7 +4,7 @@
 
 use super::database::Query;
 use super::interval::{CellRange, ClosedInterval};
-use super::resolved_filter::EndingCounts;
+use crate::event::OutcomeCounts;
 use crate::fold::cell_scope::CellScope;
 use crate::fold::rollup::{Cell, CellSum, Level, Slowest};
 use crate::fold::rollup_page;
@@ -21,7 +21,7 @@ pub(super) struct CellHead {
     pub(super) level: Level,
     /// The time of the cell.
     pub(super) interval: ClosedInterval,
-    pub(super) endings: EndingCounts,
+    pub(super) counts: OutcomeCounts,
     pub(super) last_ts: i64,
     pub(super) slowest: Slowest,
 }
@@ -59,7 +59,7 @@ impl Query {
                 scope,
                 level: range.level,
                 interval: ClosedInterval::of_cell(range.level, start),
-                endings: EndingCounts::of(&cell),
+                counts: cell.counts,
                 last_ts: cell.last_ts,
                 slowest: cell.slowest,
             });
@@ -97,10 +97,10 @@ impl Query {
     }
 
     /// How the requests of those scopes in a range ended, together. The scopes ascend.
-    pub(super) fn ending_counts(&self, scopes: &[CellScope], range: CellRange) -> Result<EndingCounts, IndexError> {
-        let mut sum = EndingCounts::default();
+    pub(super) fn outcome_counts(&self, scopes: &[CellScope], range: CellRange) -> Result<OutcomeCounts, IndexError> {
+        let mut sum = OutcomeCounts::default();
         self.each_bytes(scopes, range, |_, start, mut bytes| {
-            sum.add(&EndingCounts::of(&Cell::decode_head(start, &mut bytes)?));
+            sum.merge(&Cell::decode_head(start, &mut bytes)?.counts);
             Some(())
         })?;
         Ok(sum)

@@ -4,7 +4,7 @@
 
 use super::connecting::{Connected, FileStates, connect, missing};
 use super::tuning::Tuning;
-use crate::ground::database_version::{KnownVersions, ReadPermit};
+use crate::ground::database_version::{DatabaseVersion, KnownVersions, ReadPermit};
 use crate::ground::error::IndexError;
 use crate::ground::file_identity::file_at;
 use rusqlite::types::Value;
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// comes once, none of those that were there at the start is missed unless it goes meanwhile, and what is recorded
 /// meanwhile is not among them.
 ///
-/// Errors name the database file and what SQLite said.
+/// Errors name the database file and what SQLite said. [`completeness`](crate::completeness()) says what answers lack.
 #[derive(Debug)]
 pub struct Query {
     connection: Connection,
@@ -57,6 +57,17 @@ impl Query {
         }
         let permit = version.check_read(KnownVersions::THIS_BUILD, &path)?;
         Ok(Self { connection, _permit: permit, path, file, unshared, tuning: Tuning::DEFAULT })
+    }
+
+    /// A query over a connection that only reads a database of that version.
+    pub(super) fn over(
+        connection: Connection,
+        version: DatabaseVersion,
+        path: PathBuf,
+        file: Option<(u64, u64)>,
+    ) -> Result<Self, IndexError> {
+        let permit = version.check_read(KnownVersions::THIS_BUILD, &path)?;
+        Ok(Self { connection, _permit: permit, path, file, unshared: None, tuning: Tuning::DEFAULT })
     }
 
     /// A number that changes when anybody has written to the database. It says nothing else; asking takes microseconds.

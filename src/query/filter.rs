@@ -3,7 +3,7 @@
 //! Pure data, on the caller's thread. `resolved_filter.rs` and `session.rs` say which rows a filter keeps.
 
 use super::conditions::Conditions;
-use crate::event::Status;
+use crate::event::{Outcome, Status};
 
 /// A range of time in Unix milliseconds, UTC: the start is included, the end is not. The default has neither, and so
 /// includes all times.
@@ -37,16 +37,30 @@ pub struct RequestFilter {
     pub method: Option<String>,
     /// The tool, exactly.
     pub tool: Option<String>,
-    /// How the request ended.
+    /// How the request ended, in the three words that every reader knows.
     pub status: Option<Status>,
+    /// How the request ended, exactly.
+    pub outcome: Option<Outcome>,
     /// The session's id, exactly.
     pub session_id: Option<String>,
-    /// Only requests that failed in any way: status error or timeout, or a result that said `isError`.
+    /// Only requests that failed (outcome error or timeout) or whose result said `isError`:
+    /// [`Outcome::is_trouble`].
     pub errors_only: bool,
-    /// Only requests that took longer than this, in microseconds.
+    /// Only requests that took longer than this, in microseconds. What has no latency never does
+    /// ([`Outcome::has_latency`]).
     pub slower_than_us: Option<i64>,
     /// At most so many rows: the newest. Absent: all.
     pub limit: Option<u64>,
+}
+
+impl RequestFilter {
+    /// Whether a request with that outcome may be kept.
+    pub(super) fn allows(&self, outcome: Outcome) -> bool {
+        self.status.is_none_or(|status| outcome.status() == status)
+            && self.outcome.is_none_or(|wanted| outcome == wanted)
+            && (!self.errors_only || outcome.is_trouble())
+            && (self.slower_than_us.is_none() || outcome.has_latency())
+    }
 }
 
 /// Which sessions. The default keeps all of them.
@@ -61,7 +75,7 @@ pub struct SessionFilter {
     pub client_name: Option<String>,
     /// The session's id, exactly.
     pub session_id: Option<String>,
-    /// Only sessions with a failed request: status error or timeout, or a result that said `isError`.
+    /// Only sessions with a request that failed or whose result said `isError`.
     pub errors_only: bool,
     /// At most so many rows: those last seen most recently. Absent: all.
     pub limit: Option<u64>,

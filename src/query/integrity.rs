@@ -66,8 +66,8 @@ impl Query {
                 kept..=requests,
             );
             let ever = CellRange { level, from_ts: i64::MIN, before_ts: i64::MAX };
-            let together = match self.ending_counts(&[CellScope::All], ever) {
-                Ok(endings) => endings.calls,
+            let together = match self.outcome_counts(&[CellScope::All], ever) {
+                Ok(counts) => counts.calls(),
                 // Cells that can't be read say nothing of any request.
                 Err(IndexError::Sqlite { source: rusqlite::Error::FromSqlConversionFailure(..), .. }) => 0,
                 Err(error) => return Err(error),

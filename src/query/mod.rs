@@ -26,7 +26,9 @@ pub(crate) mod integrity;
 mod interval;
 #[cfg(test)]
 mod interval_tests;
+pub(crate) mod known_missing;
 mod matching;
+mod outcome_set;
 mod page_size;
 #[cfg(test)]
 mod pinning_tests;
@@ -48,6 +50,7 @@ mod tests;
 pub(crate) mod tool_stats;
 pub(crate) mod totals;
 mod tuning;
+mod untouched;
 pub(crate) mod unused;
 mod walk;
 

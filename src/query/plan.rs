@@ -5,9 +5,8 @@
 
 use super::database::Query;
 use super::rank::Rank;
-use super::resolved_filter::{EndingCounts, ResolvedFilter};
+use super::resolved_filter::ResolvedFilter;
 use super::walk::Walk;
-use crate::event::Status;
 use crate::fold::cell_scope::CellScope;
 use crate::ground::error::IndexError;
 
@@ -29,8 +28,8 @@ pub(super) enum Way {
 struct Estimate {
     /// The rows of the wanted calls that are slow enough; all their rows, if the filter has no latency.
     slow: i64,
-    /// The rows of all calls in the index of failures, as far as the filter's status allows.
-    failed: i64,
+    /// The rows of all calls in the index by outcome, as far as the filter allows.
+    ended_so: i64,
 }
 
 impl Query {
@@ -45,8 +44,10 @@ impl Query {
         let has_more_conditions = wanted.excludes_calls || wanted.slower_than_us.is_some();
         Ok(match rank {
             // Every row on these walks is wanted.
-            Rank::Newest if !has_more_conditions && wanted.only_failed() => Way::Walk(failed_walk(wanted)),
-            Rank::Newest if !has_more_conditions && wanted.status.is_none() => Way::Walk(Walk::All),
+            Rank::Newest if !has_more_conditions && wanted.is_without_plain_results() => {
+                Way::Walk(outcome_walk(wanted))
+            }
+            Rank::Newest if !has_more_conditions && wanted.outcomes.is_full() => Way::Walk(Walk::All),
             Rank::Newest => Way::TryAll,
             Rank::Slowest => self.cheapest_way(wanted, rank)?,
         })
@@ -58,7 +59,7 @@ impl Query {
         let session = wanted.session.map(|session| (session.requests, Walk::Session(session.id)));
         if rank == Rank::Slowest {
             return Ok(match session {
-                // Cells name the slowest requests of each ending.
+                // Cells name the slowest requests of each outcome.
                 None => Way::Cells,
                 // Nobody knows beforehand whether the slowest of all belong to the session. Finding out costs a quarter
                 // of the session's walk, which must go to its end, or a few milliseconds.
@@ -66,8 +67,8 @@ impl Query {
             });
         }
         let estimate = self.estimate(wanted)?;
-        let failed = wanted.only_failed().then(|| (estimate.failed, failed_walk(wanted)));
-        let walk = session.into_iter().chain(failed).min_by_key(|(rows, _)| *rows);
+        let ended_so = wanted.is_without_plain_results().then(|| (estimate.ended_so, outcome_walk(wanted)));
+        let walk = session.into_iter().chain(ended_so).min_by_key(|(rows, _)| *rows);
         Ok(match walk {
             Some((rows, walk)) if rows < estimate.slow => Way::Walk(walk),
             _ => Way::Cells,
@@ -78,7 +79,7 @@ impl Query {
     pub(super) fn whole_walk(wanted: &ResolvedFilter) -> Walk {
         match (wanted.session, wanted.calls.as_slice()) {
             (Some(session), _) => Walk::Session(session.id),
-            (None, _) if wanted.only_failed() => failed_walk(wanted),
+            (None, _) if wanted.is_without_plain_results() => outcome_walk(wanted),
             (None, [call]) => Walk::Call(*call),
             _ => Walk::All,
         }
@@ -89,32 +90,25 @@ impl Query {
         let mut estimate = Estimate::default();
         let range = wanted.interval.touched(wanted.interval.level());
         self.each_cell(&wanted.scopes(), range, |_, time, cell| {
-            let slow = wanted.slower_than_us.map_or(cell.calls, |above_us| {
+            let slow = wanted.slower_than_us.map_or(cell.counts.calls(), |above_us| {
                 let buckets = cell.latencies.buckets().filter(|bucket| bucket.high > above_us);
                 buckets.map(|bucket| i64::try_from(bucket.count).unwrap_or(i64::MAX)).sum()
             });
             estimate.slow = estimate.slow.saturating_add(wanted.interval.share_of(time, slow));
         })?;
-        if wanted.only_failed() {
+        if wanted.is_without_plain_results() {
             for cell in self.cell_heads(&[CellScope::All], range)? {
-                let EndingCounts { errors, timeouts, tool_errors, .. } = cell.endings;
-                let failed = match wanted.status {
-                    Some(Status::Error) => errors,
-                    Some(Status::Timeout) => timeouts,
-                    // `isError`, with status ok.
-                    Some(Status::Ok) => tool_errors,
-                    None => errors.saturating_add(timeouts).saturating_add(tool_errors),
-                };
-                estimate.failed = estimate.failed.saturating_add(wanted.interval.share_of(cell.interval, failed));
+                let share = wanted.interval.share_of(cell.interval, wanted.ended_so(&cell.counts));
+                estimate.ended_so = estimate.ended_so.saturating_add(share);
             }
         }
         Ok(estimate)
     }
 }
 
-/// The walk over the failures that are wanted.
-fn failed_walk(wanted: &ResolvedFilter) -> Walk {
-    Walk::Failed(wanted.status)
+/// The walk over all rows that ended in a wanted way.
+fn outcome_walk(wanted: &ResolvedFilter) -> Walk {
+    Walk::Ended(wanted.outcomes)
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use crate::ground::error::IndexError;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-/// By call: a cell without its slowest, and the latency of the slowest.
-pub(super) type SumsByCall = BTreeMap<i64, (Cell, i64)>;
+/// By call: a cell without its slowest, and the latency of the slowest, if any request has one.
+pub(super) type SumsByCall = BTreeMap<i64, (Cell, Option<i64>)>;
 
 impl Query {
     /// How many requests the filter keeps, its limit aside; `None` if cells can't say.
@@ -26,7 +26,7 @@ impl Query {
         }
         let mut counted = 0_i64;
         for range in cover.cells {
-            counted = counted.saturating_add(wanted.by_ending(&self.ending_counts(&wanted.scopes(), range)?));
+            counted = counted.saturating_add(wanted.ended_so(&self.outcome_counts(&wanted.scopes(), range)?));
         }
         for interval in cover.edges {
             self.each_in_edge(&wanted, interval, |_| counted += 1)?;
@@ -37,7 +37,7 @@ impl Query {
     /// The sums over the requests that the filter keeps; `None` if cells can't say.
     pub(super) fn stats_in_cells(&self, filter: &RequestFilter) -> Result<Option<SumsByCall>, IndexError> {
         let Some((wanted, cover)) = self.resolve_and_cover(filter)? else { return Ok(Some(BTreeMap::new())) };
-        if wanted.needs_rows() || wanted.status.is_some() || filter.limit.is_some() {
+        if wanted.needs_rows() || !wanted.outcomes.is_full() || filter.limit.is_some() {
             return Ok(None);
         }
         let mut sums = BTreeMap::new();
@@ -90,7 +90,7 @@ impl Query {
         let (mut cells, mut edges) = (Vec::new(), Vec::new());
         for interval in cover.edges {
             let minute = ClosedInterval { last_ts: interval.first_ts, ..interval }.touched(Level::Minute);
-            if self.ending_counts(&[CellScope::All], minute)?.calls < DENSE_CALLS {
+            if self.outcome_counts(&[CellScope::All], minute)?.calls() < DENSE_CALLS {
                 edges.push(interval);
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use super::cells::CellHead;
 use super::resolved_filter::{ResolvedFilter, SearchRow};
-use crate::fold::rollup::Ending;
+use crate::event::Outcome;
 
 /// Which of two requests is the better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +27,8 @@ impl Rank {
     /// The key that no wanted request of the cell can beat; `None` if the cell has no wanted request.
     pub(super) fn bound(self, cell: &CellHead, wanted: &ResolvedFilter) -> Option<Key> {
         let ts = cell.last_ts.min(wanted.interval.last_ts);
-        let slowest = |ending: &Ending| cell.slowest.of(*ending).first().filter(|_| wanted.allows(*ending));
-        let latency_max_us = Ending::ALL.iter().filter_map(slowest).map(|slow| slow.latency_us).max()?;
+        let slowest = |outcome: Outcome| cell.slowest.of(outcome).first();
+        let latency_max_us = wanted.outcomes.iter().filter_map(slowest).map(|slow| slow.latency_us).max()?;
         match self {
             Self::Newest => Some((0, ts, i64::MAX)),
             Self::Slowest => Some((latency_max_us, ts, i64::MAX)),

@@ -55,8 +55,7 @@ pub struct RequestRow {
     pub transport: Option<String>,
     /// The path that was asked.
     pub endpoint: Option<String>,
-    /// What became of it: the name of an [`Outcome`](crate::event::Outcome), told or derived from status and
-    /// `tool_error`.
+    /// What it counts as: the name of an [`Outcome`](crate::event::Outcome).
     pub outcome: String,
     /// Why an upstream failed, in the words of whoever said so.
     pub cause: Option<String>,

@@ -6,9 +6,10 @@
 use super::database::Query;
 use super::filter::RequestFilter;
 use super::interval::ClosedInterval;
-use crate::event::Status;
+use super::outcome_set::OutcomeSet;
+use crate::event::{Outcome, OutcomeCounts};
 use crate::fold::cell_scope::CellScope;
-use crate::fold::rollup::{Cell, Ending, Sample};
+use crate::fold::rollup::Sample;
 use crate::ground::error::IndexError;
 use rusqlite::Row;
 use std::ops::ControlFlow;
@@ -22,8 +23,8 @@ pub(super) struct ResolvedFilter {
     /// Whether any call is excluded.
     pub(super) excludes_calls: bool,
     pub(super) session: Option<ResolvedSession>,
-    pub(super) status: Option<Status>,
-    pub(super) errors_only: bool,
+    /// How they may have ended; never empty.
+    pub(super) outcomes: OutcomeSet,
     pub(super) slower_than_us: Option<i64>,
 }
 
@@ -42,15 +43,14 @@ pub(super) struct SearchRow {
     pub(super) call: i64,
     session: Option<i64>,
     pub(super) latency_us: i64,
-    pub(super) status: Status,
-    pub(super) tool_error: bool,
+    pub(super) outcome: Outcome,
     pub(super) bytes_in: Option<i64>,
     pub(super) bytes_out: Option<i64>,
 }
 
 /// The columns of [`SearchRow`].
 pub(super) const SEARCH_COLUMNS: &str =
-    "r.id, r.ts, r.call, r.session, r.latency_us, r.status, r.tool_error, r.bytes_in, r.bytes_out";
+    "r.id, r.ts, r.call, r.session, r.latency_us, r.outcome, r.bytes_in, r.bytes_out";
 
 impl SearchRow {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -60,10 +60,9 @@ impl SearchRow {
             call: row.get(2)?,
             session: row.get(3)?,
             latency_us: row.get(4)?,
-            status: Status::from_number(row.get(5)?),
-            tool_error: row.get::<_, Option<bool>>(6)?.unwrap_or(false),
-            bytes_in: row.get(7)?,
-            bytes_out: row.get(8)?,
+            outcome: Outcome::from_number(row.get(5)?),
+            bytes_in: row.get(6)?,
+            bytes_out: row.get(7)?,
         })
     }
 
@@ -73,43 +72,9 @@ impl SearchRow {
             id: self.id,
             ts: self.ts,
             latency_us: self.latency_us,
-            status: self.status,
-            tool_error: self.tool_error,
+            outcome: self.outcome,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
-        }
-    }
-}
-
-/// How many requests there are, and how many of them had which ending.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct EndingCounts {
-    pub(super) calls: i64,
-    pub(super) errors: i64,
-    pub(super) timeouts: i64,
-    pub(super) tool_errors: i64,
-}
-
-impl EndingCounts {
-    /// The counts of a cell.
-    pub(super) fn of(cell: &Cell) -> Self {
-        let Cell { calls, errors, timeouts, tool_errors, .. } = *cell;
-        Self { calls, errors, timeouts, tool_errors }
-    }
-
-    pub(super) fn add(&mut self, other: &Self) {
-        self.calls = self.calls.saturating_add(other.calls);
-        self.errors = self.errors.saturating_add(other.errors);
-        self.timeouts = self.timeouts.saturating_add(other.timeouts);
-        self.tool_errors = self.tool_errors.saturating_add(other.tool_errors);
-    }
-
-    /// How many of them have that status.
-    pub(super) fn with(&self, status: Status) -> i64 {
-        match status {
-            Status::Ok => self.calls.saturating_sub(self.errors).saturating_sub(self.timeouts),
-            Status::Error => self.errors,
-            Status::Timeout => self.timeouts,
         }
     }
 }
@@ -120,7 +85,7 @@ impl ResolvedFilter {
         self.interval.contains(row.ts)
             && (!self.excludes_calls || self.calls.binary_search(&row.call).is_ok())
             && self.session.is_none_or(|session| row.session == Some(session.id))
-            && self.has_wanted_ending(row)
+            && self.outcomes.has(row.outcome)
             && self.slower_than_us.is_none_or(|limit_us| row.latency_us > limit_us)
     }
 
@@ -134,47 +99,37 @@ impl ResolvedFilter {
         self.calls.iter().copied().map(CellScope::Call).collect()
     }
 
-    /// Whether the request's ending is wanted.
-    fn has_wanted_ending(&self, row: &SearchRow) -> bool {
-        self.allows(Ending::of(row.status, row.tool_error))
+    /// How many of these requests ended in a wanted way.
+    pub(super) fn ended_so(&self, counts: &OutcomeCounts) -> i64 {
+        counts.where_so(|outcome| self.outcomes.has(outcome))
     }
 
-    /// Whether a request with that ending can be wanted.
-    pub(super) fn allows(&self, ending: Ending) -> bool {
-        let has_status = match self.status {
-            None => true,
-            Some(Status::Ok) => matches!(ending, Ending::Ok | Ending::ToolError),
-            Some(Status::Error) => ending == Ending::Error,
-            Some(Status::Timeout) => ending == Ending::Timeout,
-        };
-        has_status && !(self.errors_only && ending == Ending::Ok)
+    /// Whether none is wanted that just had its result: the index of the others has all of these.
+    pub(super) fn is_without_plain_results(&self) -> bool {
+        !self.outcomes.has(Outcome::Ok)
     }
 
-    /// How many of these requests have a wanted ending, at most: where any failure is wanted, a request that failed and
-    /// said `isError` too is counted twice.
-    pub(super) fn by_ending(&self, endings: &EndingCounts) -> i64 {
-        let with_status = self.status.map_or(endings.calls, |status| endings.with(status));
-        let failed = endings.errors.saturating_add(endings.timeouts).saturating_add(endings.tool_errors);
-        if self.errors_only { with_status.min(failed) } else { with_status }
-    }
-
-    /// Whether only failures are wanted: the index of failures has all of these.
-    pub(super) fn only_failed(&self) -> bool {
-        self.errors_only || self.status.is_some_and(|status| status != Status::Ok)
-    }
-
-    /// Whether the roll-ups can't say how many requests are wanted. Roll-ups know neither sessions nor exact latencies,
-    /// and count a request that failed in two ways twice.
+    /// Whether the roll-ups can't say how many requests are wanted. Roll-ups know neither sessions nor exact latencies.
     pub(super) fn needs_rows(&self) -> bool {
-        self.session.is_some() || self.errors_only || self.slower_than_us.is_some()
+        self.session.is_some() || self.slower_than_us.is_some()
+    }
+
+    /// The same filter, for the slowest: what has no latency is never slow. `None` if nothing is left.
+    pub(super) fn with_latency(self) -> Option<Self> {
+        let outcomes = OutcomeSet::of(|outcome| self.outcomes.has(outcome) && outcome.has_latency());
+        (!outcomes.is_empty()).then_some(Self { outcomes, ..self })
     }
 }
 
 impl Query {
-    /// Looks up the numbers of a filter's names; `None` if one of the names is on no record, so that nothing can be
-    /// wanted.
+    /// Looks up the numbers of a filter's names; `None` if nothing can be wanted, because one of the names is on no record,
+    /// or because no outcome is left.
     pub(super) fn resolve(&self, filter: &RequestFilter) -> Result<Option<ResolvedFilter>, IndexError> {
         let Some(interval) = ClosedInterval::of(filter.time_range) else { return Ok(None) };
+        let outcomes = OutcomeSet::of(|outcome| filter.allows(outcome));
+        if outcomes.is_empty() {
+            return Ok(None);
+        }
         let mut excludes_calls = false;
         let mut calls: Vec<i64> = Vec::new();
         self.each_row(
@@ -210,8 +165,7 @@ impl Query {
             calls,
             excludes_calls,
             session,
-            status: filter.status,
-            errors_only: filter.errors_only,
+            outcomes,
             slower_than_us: filter.slower_than_us,
         }))
     }

@@ -25,8 +25,9 @@ use super::plan::Way;
 use super::rank::{Key, Rank};
 use super::resolved_filter::{ResolvedFilter, SearchRow};
 use super::walk::{Order, Walk};
+use crate::event::Outcome;
 use crate::fold::cell_scope::CellScope;
-use crate::fold::rollup::{Ending, SLOWEST, Slow};
+use crate::fold::rollup::{SLOWEST, Slow};
 use crate::ground::error::IndexError;
 use std::collections::{BTreeSet, BinaryHeap, HashSet};
 use std::ops::ControlFlow;
@@ -150,7 +151,7 @@ impl Search<'_> {
             return Ok(roots);
         }
         let all = query.cell_heads(&[CellScope::All], range)?;
-        let calls = |cells: &[CellHead]| cells.iter().map(|cell| i128::from(cell.endings.calls)).sum::<i128>();
+        let calls = |cells: &[CellHead]| cells.iter().map(|cell| i128::from(cell.counts.calls())).sum::<i128>();
         Ok(if 2 * calls(&roots) >= calls(&all) { all } else { roots })
     }
 
@@ -164,7 +165,7 @@ impl Search<'_> {
         if self.look_up_slowest(cell)? {
             return Ok(Vec::new());
         }
-        if cell.endings.calls > self.query.tuning.scanned_rows {
+        if cell.counts.calls() > self.query.tuning.scanned_rows {
             if let Some(level) = cell.finer_level()
                 && let Some(interval) = cell.interval.within(self.wanted.interval)
             {
@@ -189,8 +190,8 @@ impl Search<'_> {
         if self.rank == Rank::Newest && !self.lists_every_match(cell) {
             return Ok(false);
         }
-        let allowed = Ending::ALL.into_iter().filter(|ending| self.wanted.allows(*ending));
-        let mut slowest: Vec<Slow> = allowed.flat_map(|ending| cell.slowest.of(ending)).copied().collect();
+        let wanted = self.wanted.outcomes.iter();
+        let mut slowest: Vec<Slow> = wanted.flat_map(|outcome| cell.slowest.of(outcome)).copied().collect();
         slowest.sort_unstable_by_key(|slow| std::cmp::Reverse(slow.latency_us));
         for slow in slowest {
             if self.above_us().is_some_and(|above_us| slow.latency_us <= above_us) {
@@ -204,11 +205,11 @@ impl Search<'_> {
     /// Whether the cell names every request that can be wanted.
     fn lists_every_match(&self, cell: &CellHead) -> bool {
         let above_us = self.above_us();
-        let lists_every_match = |ending: Ending| {
-            let list = cell.slowest.of(ending);
+        let lists_every_match = |outcome: Outcome| {
+            let list = cell.slowest.of(outcome);
             list.len() < SLOWEST || list.last().is_some_and(|least| above_us >= Some(least.latency_us))
         };
-        Ending::ALL.into_iter().filter(|ending| self.wanted.allows(*ending)).all(lists_every_match)
+        self.wanted.outcomes.iter().all(lists_every_match)
     }
 
     /// Offers a request, unless it was looked up before.

@@ -41,9 +41,9 @@ pub struct SessionRow {
     pub derived: bool,
     /// Requests in this session.
     pub total_calls: i64,
-    /// Of those: status error or timeout.
+    /// Of those: failed, outcome error or timeout.
     pub total_errors: i64,
-    /// Of those: a result that said `isError`.
+    /// Of those: a result that said `isError`, outcome tool_error.
     pub total_tool_errors: i64,
 }
 
@@ -63,9 +63,9 @@ pub struct ClientRow {
     pub open_sessions: i64,
     /// Requests in those sessions.
     pub total_calls: i64,
-    /// Of those: status error or timeout.
+    /// Of those: failed, outcome error or timeout.
     pub total_errors: i64,
-    /// Of those: a result that said `isError`.
+    /// Of those: a result that said `isError`, outcome tool_error.
     pub total_tool_errors: i64,
     /// When its first session began: Unix time in milliseconds, UTC.
     pub first_seen_at: i64,

@@ -12,6 +12,7 @@ use super::filter::RequestFilter;
 use super::page_size::LOOKED_AT_MAX;
 use super::rank::{Key, Rank};
 use super::requests::RequestRow;
+use super::resolved_filter::ResolvedFilter;
 use crate::ground::error::IndexError;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -19,7 +20,8 @@ use std::ops::ControlFlow;
 
 impl Query {
     /// The slowest requests that `filter` keeps, at most `limit` and no more than the filter's own: the slowest first,
-    /// and of equals the newest first.
+    /// and of equals the newest first. What has no latency is not among them
+    /// ([`Outcome::has_latency`](crate::event::Outcome::has_latency)).
     ///
     /// # Errors
     /// What SQLite said.
@@ -45,7 +47,7 @@ impl Query {
     ) -> Result<(), IndexError> {
         let limit = limit.min(filter.limit.unwrap_or(u64::MAX));
         if limit <= self.tuning.searched_rows {
-            let mut ids = self.at_one_time(|| match self.resolve(filter)? {
+            let mut ids = self.at_one_time(|| match self.resolve_slow(filter)? {
                 None => Ok(Vec::new()),
                 Some(wanted) => self.best(wanted, Rank::Slowest, limit),
             })?;
@@ -67,6 +69,11 @@ impl Query {
         Ok(())
     }
 
+    /// The filter without what is never slow.
+    fn resolve_slow(&self, filter: &RequestFilter) -> Result<Option<ResolvedFilter>, IndexError> {
+        Ok(self.resolve(filter)?.and_then(ResolvedFilter::with_latency))
+    }
+
     /// The best keys of the wanted rows up to record `up_to` that are less than `above`, at most so many, the best
     /// first.
     fn page_below(
@@ -82,7 +89,7 @@ impl Query {
             is_through = self.at_one_time(|| {
                 // Names are looked up for each part: a database that was made anew meanwhile has other numbers for
                 // them.
-                let Some(wanted) = self.resolve(filter)? else { return Ok(true) };
+                let Some(wanted) = self.resolve_slow(filter)? else { return Ok(true) };
                 let (from, mut looked_at) = (last, 0);
                 self.walk_behind(Self::whole_walk(&wanted), wanted.interval, from, |row| {
                     looked_at += 1;

@@ -4,7 +4,7 @@
 //! derived from rows is derived afresh, in the plainest way, before a query is opened.
 
 use super::database::Query;
-use crate::event::Status;
+use crate::event::{Code, Outcome, Status};
 use crate::fold::cell_scope::CellScope;
 use crate::fold::rollup::{Cell as RollUp, DENSE_CALLS, Level, Sample};
 use crate::fold::rollup_page;
@@ -149,7 +149,7 @@ impl Row<'_> {
             at.map_or(Value::Null, |at| self.columns.remove(at).1)
         };
         let (proxy, method, tool) = (take("proxy"), take("method"), take("tool"));
-        let (session, status) = (take("session_id"), take("status"));
+        let (session, status, outcome) = (take("session_id"), take("status"), take("outcome"));
         let connection = &self.store.connection;
         // Numbers far apart, so that few calls lie in several pages of roll-ups.
         let sql = "INSERT OR IGNORE INTO calls SELECT 1 + 20 * count(*), ?, ?, ? FROM calls";
@@ -167,26 +167,31 @@ impl Row<'_> {
             }
             self.columns.push(("session", id().unwrap().into()));
         }
-        let status = ["ok", "error", "timeout"].iter().position(|name| status == Value::from((*name).to_owned()));
-        self.columns.push(("status", i64::try_from(status.unwrap()).unwrap().into()));
+        let has_flag = self.columns.contains(&("tool_error", Value::from(1)));
+        let outcome = match (outcome, status) {
+            (Value::Text(name), _) => Outcome::with_name(&name).unwrap(),
+            (_, Value::Text(name)) => Outcome::of(Status::with_name(&name).unwrap(), None, Some(has_flag), "", None),
+            other => panic!("{other:?}"),
+        };
+        self.columns.push(("outcome", i64::from(outcome.number()).into()));
+        self.columns.push(("status", i64::from(outcome.status().number()).into()));
     }
 }
 
 fn derive_rollups(connection: &Connection) {
     let mut cells: BTreeMap<(i64, i64, CellScope), Vec<Sample>> = BTreeMap::new();
-    let sql = "SELECT id, ts, latency_us, status, ifnull(tool_error, 0), bytes_in, bytes_out, call FROM request_rows";
+    let sql = "SELECT id, ts, latency_us, outcome, bytes_in, bytes_out, call FROM request_rows";
     let mut rows = connection.prepare(sql).unwrap();
     let samples = rows.query_map([], |row| {
         let sample = Sample {
             id: row.get(0)?,
             ts: row.get(1)?,
             latency_us: row.get(2)?,
-            status: Status::from_number(row.get(3)?),
-            tool_error: row.get(4)?,
-            bytes_in: row.get(5)?,
-            bytes_out: row.get(6)?,
+            outcome: Outcome::from_number(row.get(3)?),
+            bytes_in: row.get(4)?,
+            bytes_out: row.get(5)?,
         };
-        Ok((row.get(7)?, sample))
+        Ok((row.get(6)?, sample))
     });
     for (call, sample) in samples.unwrap().map(Result::unwrap) {
         for level in Level::ALL {

@@ -3,7 +3,7 @@
 //! Times lie around the borders of cells, so that a mistake by one shows; some minutes are dense; where choices turn is
 //! random too, so that small stores take every way that large ones do.
 
-use crate::event::Status;
+use crate::event::{Code, Outcome, Status};
 use crate::fold::rollup::{DENSE_CALLS, Level};
 use crate::query::database::Query;
 use crate::query::filter::{RequestFilter, SessionFilter, TimeRange};
@@ -29,8 +29,7 @@ struct Request {
     tool: Option<&'static str>,
     session: Option<&'static str>,
     latency_us: i64,
-    status: &'static str,
-    tool_error: Option<i64>,
+    outcome: &'static str,
 }
 
 /// A time close to a border of some level.
@@ -56,20 +55,10 @@ fn request() -> impl Strategy<Value = Request> {
         ),
     ];
     let names = (call, proptest::option::of(proptest::sample::select(&SESSIONS[..])));
-    let status = prop_oneof![6 => Just("ok"), 1 => Just("error"), 1 => Just("timeout")];
-    let tool_error = prop_oneof![4 => Just(None), 2 => Just(Some(0)), 1 => Just(Some(1))];
-    (ts(), names, latency_us(), status, tool_error).prop_map(
-        |(ts, ((proxy, method, tool), session), latency_us, status, tool_error)| Request {
-            ts,
-            proxy,
-            method,
-            tool,
-            session,
-            latency_us,
-            status,
-            tool_error,
-        },
-    )
+    let outcome = prop_oneof![Just("ok"), proptest::sample::select(Outcome::ALL).prop_map(Outcome::as_str)];
+    (ts(), names, latency_us(), outcome).prop_map(|(ts, ((proxy, method, tool), session), latency_us, outcome)| {
+        Request { ts, proxy, method, tool, session, latency_us, outcome }
+    })
 }
 
 /// A minute of one call that has seconds.
@@ -106,19 +95,23 @@ fn request_filter() -> impl Strategy<Value = RequestFilter> {
     let names =
         (seldom(name(&PROXIES)), seldom(name(&METHODS)), seldom(name(&["search", "read"])), seldom(name(&SESSIONS)));
     let status = seldom(proptest::sample::select(&[Status::Ok, Status::Error, Status::Timeout][..]));
+    let outcome = seldom(proptest::sample::select(Outcome::ALL));
     let errors_only = proptest::bool::weighted(0.2);
     let limit = proptest::option::weighted(0.7, prop_oneof![0..12_u64, 0..200_u64]);
-    (time_range(), names, status, errors_only, seldom(latency_us()), limit).prop_map(
-        |(time_range, (proxy, method, tool, session_id), status, errors_only, slower_than_us, limit)| RequestFilter {
-            time_range,
-            proxy,
-            method,
-            tool,
-            status,
-            session_id,
-            errors_only,
-            slower_than_us,
-            limit,
+    (time_range(), names, (status, outcome), errors_only, seldom(latency_us()), limit).prop_map(
+        |(time_range, (proxy, method, tool, session_id), (status, outcome), errors_only, slower_than_us, limit)| {
+            RequestFilter {
+                time_range,
+                proxy,
+                method,
+                tool,
+                status,
+                outcome,
+                session_id,
+                errors_only,
+                slower_than_us,
+                limit,
+            }
         },
     )
 }
@@ -159,7 +152,7 @@ fn filled(requests: &[Request]) -> TestStore {
     store.execute("BEGIN");
     for (number, request) in requests.iter().enumerate() {
         let mut row = store.request(&format!("r{number}"), request.ts, request.method);
-        row = row.set("proxy", request.proxy).set("latency_us", request.latency_us).set("status", request.status);
+        row = row.set("proxy", request.proxy).set("latency_us", request.latency_us).set("outcome", request.outcome);
         // Sizes that differ, and are known of two in three.
         if !number.is_multiple_of(3) {
             row = row.set("bytes_in", i64::try_from(number).unwrap()).set("bytes_out", 1_000);
@@ -170,15 +163,13 @@ fn filled(requests: &[Request]) -> TestStore {
         if let Some(session) = request.session {
             row = row.set("session_id", session);
         }
-        if let Some(tool_error) = request.tool_error {
-            row = row.set("tool_error", tool_error);
-        }
         row.insert();
     }
     store.execute(
         "UPDATE session_state SET
              (started_at, last_seen_at, total_calls, total_errors, total_tool_errors) =
-                 (SELECT min(ts), max(ts), count(*), sum(status <> 'ok'), coalesce(sum(tool_error), 0)
+                 (SELECT min(ts), max(ts), count(*), sum(outcome IN ('error', 'timeout')),
+                         sum(outcome = 'tool_error')
                   FROM requests WHERE requests.session_id = session_state.session_id),
              client_name = CASE session_id WHEN 's0' THEN 'claude' WHEN 's1' THEN 'cursor' END,
              closed_at = CASE session_id WHEN 's1' THEN 5 END;
@@ -209,8 +200,9 @@ fn is_kept(filter: &RequestFilter, row: &RequestRow) -> bool {
         && same(&filter.tool, row.tool.as_deref())
         && same(&filter.session_id, row.session_id.as_deref())
         && filter.status.is_none_or(|status| row.status == status.as_str())
-        && filter.slower_than_us.is_none_or(|limit_us| row.latency_us > limit_us)
-        && (!filter.errors_only || row.status != "ok" || row.tool_error == Some(true))
+        && filter.outcome.is_none_or(|outcome| row.outcome == outcome.as_str())
+        && filter.slower_than_us.is_none_or(|limit_us| row.latency_us > limit_us && row.outcome != "ended")
+        && (!filter.errors_only || ["error", "timeout", "tool_error"].contains(&&*row.outcome))
 }
 
 fn newest<T>(mut rows: Vec<T>, limit: Option<u64>) -> Vec<T> {
@@ -230,18 +222,25 @@ fn plain_stats(rows: &[RequestRow]) -> Vec<ToolStatsRow> {
         groups.entry((row.proxy.clone(), row.method.clone(), row.tool.clone())).or_default().push(row);
     }
     let stats = |((proxy, method, tool), rows): ((String, String, Option<String>), Vec<&RequestRow>)| {
-        let mut latencies: Vec<i64> = rows.iter().map(|row| row.latency_us).collect();
+        let with_latency = rows.iter().filter(|row| row.outcome != "ended");
+        let mut latencies: Vec<i64> = with_latency.map(|row| row.latency_us).collect();
         latencies.sort_unstable();
-        let at = |percent: usize| latencies[(latencies.len() * percent).div_ceil(100) - 1];
-        let count = |test: &dyn Fn(&RequestRow) -> bool| rows.iter().filter(|row| test(row)).count() as i64;
+        let at = |percent: usize| latencies.get((latencies.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+        let count = |outcome: &str| rows.iter().filter(|row| row.outcome == outcome).count() as i64;
         ToolStatsRow {
             proxy,
             method,
             tool,
             calls: rows.len() as i64,
-            errors: count(&|row| row.status == "error"),
-            timeouts: count(&|row| row.status == "timeout"),
-            tool_errors: count(&|row| row.tool_error == Some(true)),
+            errors: count("error") + count("timeout"),
+            timeouts: count("timeout"),
+            tool_errors: count("tool_error"),
+            cancelled: count("cancelled"),
+            probes: count("probe"),
+            redirected: count("redirected"),
+            ended: count("ended"),
+            input_required: count("input_required"),
+            lost: count("lost"),
             p50_us: at(50),
             p95_us: at(95),
             p99_us: at(99),
@@ -257,10 +256,11 @@ fn plain_stats(rows: &[RequestRow]) -> Vec<ToolStatsRow> {
 
 /// The same, with each percentile that is within 1 % replaced by the exact one.
 fn with_exact_percentiles(found: &[ToolStatsRow], exact: &[ToolStatsRow]) -> Vec<ToolStatsRow> {
-    let close = |found: i64, exact: i64| {
+    let close = |found: Option<i64>, exact: Option<i64>| {
+        let (Some(found), Some(exact)) = (found, exact) else { return found };
         // A negative latency counts as 0 in a histogram.
         let is_close = found.abs_diff(exact.max(0)) * 100 <= exact.max(0).unsigned_abs() || found == exact;
-        if is_close { exact } else { found }
+        Some(if is_close { exact } else { found })
     };
     let pairs = found.iter().zip(exact);
     pairs
@@ -347,6 +347,7 @@ proptest! {
 
             let whole = RequestFilter { limit: None, ..filter };
             let mut slowest = kept(&whole, &all);
+            slowest.retain(|row| row.outcome != "ended");
             slowest.sort_by_key(|row| std::cmp::Reverse((row.latency_us, row.ts, row.id)));
             slowest.truncate(usize::try_from(most).unwrap_or(usize::MAX));
             prop_assert_eq!(&query.slowest(&whole, most).unwrap(), &slowest, "slowest, {:?} {:?}", whole, tuning);

@@ -6,7 +6,7 @@
 use super::database::Query;
 use super::filter::RequestFilter;
 use super::resolved_filter::SearchRow;
-use crate::event::Status;
+use crate::event::{Outcome, OutcomeCounts};
 use crate::fold::rollup::Cell;
 use crate::ground::error::IndexError;
 use std::collections::HashMap;
@@ -14,9 +14,12 @@ use std::ops::ControlFlow;
 
 /// The requests of one proxy, method and tool.
 ///
+/// Each request counts as one outcome ([`Outcome::of`]): [`ToolStatsRow::ok`] and the numbers from `errors` to `lost`, but
+/// for `timeouts`, which are among the errors, add up to `calls`.
+///
 /// Percentiles are by nearest rank: the smallest latency that at least that share of the requests did not exceed, or,
 /// over many requests, a latency within 1 % of it ([`Query::tool_stats`] says when). Always `p50_us <= p95_us <= p99_us
-/// <= max_us`, and `max_us` is exact.
+/// <= max_us`, and `max_us` is exact. All four are `None` where no request has a latency: subscriptions that ended have none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ToolStatsRow {
@@ -28,20 +31,32 @@ pub struct ToolStatsRow {
     pub tool: Option<String>,
     /// How many there were, however they ended.
     pub calls: i64,
-    /// How many ended with status error.
+    /// How many failed: outcome error or timeout.
     pub errors: i64,
-    /// How many ended with status timeout.
+    /// How many of these had no answer within the time limit: outcome timeout.
     pub timeouts: i64,
-    /// How many had a result that said `isError`; their status is ok.
+    /// How many had a result that said `isError`: outcome `tool_error`. Their status is ok.
     pub tool_errors: i64,
+    /// How many the client took back.
+    pub cancelled: i64,
+    /// By how many a client found out which era its server speaks.
+    pub probes: i64,
+    /// How many the upstream redirected.
+    pub redirected: i64,
+    /// How many subscriptions either side ended.
+    pub ended: i64,
+    /// How many results asked the client for more. The call that goes on with it is counted apart.
+    pub input_required: i64,
+    /// How many were begun and never finished, because the proxy or the server died.
+    pub lost: i64,
     /// Half of them took at most this long, in microseconds.
-    pub p50_us: i64,
+    pub p50_us: Option<i64>,
     /// 95 % of them took at most this long, in microseconds.
-    pub p95_us: i64,
+    pub p95_us: Option<i64>,
     /// 99 % of them took at most this long, in microseconds.
-    pub p99_us: i64,
+    pub p99_us: Option<i64>,
     /// The slowest, in microseconds.
-    pub max_us: i64,
+    pub max_us: Option<i64>,
     /// Request bodies together, in bytes, where their size is known.
     pub bytes_in: i64,
     /// Responses together, in bytes, where their size is known.
@@ -50,6 +65,51 @@ pub struct ToolStatsRow {
     pub first_ts: i64,
     /// When the latest one arrived: Unix time in milliseconds, UTC.
     pub last_ts: i64,
+}
+
+impl ToolStatsRow {
+    /// How many had a result, and nothing more to say of it.
+    pub const fn ok(&self) -> i64 {
+        let Self { errors, tool_errors, cancelled, probes, redirected, ended, input_required, lost, .. } = *self;
+        self.calls - errors - tool_errors - cancelled - probes - redirected - ended - input_required - lost
+    }
+
+    /// How many ended in each way.
+    pub fn counts(&self) -> OutcomeCounts {
+        let mut counts = OutcomeCounts::default();
+        for (outcome, requests) in [
+            (Outcome::Ok, self.ok()),
+            (Outcome::ToolError, self.tool_errors),
+            (Outcome::Error, self.errors - self.timeouts),
+            (Outcome::Timeout, self.timeouts),
+            (Outcome::Cancelled, self.cancelled),
+            (Outcome::Probe, self.probes),
+            (Outcome::Redirected, self.redirected),
+            (Outcome::Ended, self.ended),
+            (Outcome::InputRequired, self.input_required),
+            (Outcome::Lost, self.lost),
+        ] {
+            counts.add(outcome, requests);
+        }
+        counts
+    }
+
+    /// The same row, with these counts.
+    fn with_counts(self, counts: &OutcomeCounts) -> Self {
+        Self {
+            calls: counts.calls(),
+            errors: counts.failures(),
+            timeouts: counts.with(Outcome::Timeout),
+            tool_errors: counts.with(Outcome::ToolError),
+            cancelled: counts.with(Outcome::Cancelled),
+            probes: counts.with(Outcome::Probe),
+            redirected: counts.with(Outcome::Redirected),
+            ended: counts.with(Outcome::Ended),
+            input_required: counts.with(Outcome::InputRequired),
+            lost: counts.with(Outcome::Lost),
+            ..self
+        }
+    }
 }
 
 impl Query {
@@ -65,7 +125,7 @@ impl Query {
     pub fn tool_stats(&self, filter: &RequestFilter) -> Result<Vec<ToolStatsRow>, IndexError> {
         self.at_one_time(|| {
             if let Some(stats) = self.stats_in_cells(filter)?
-                && stats.values().map(|(cell, _)| cell.calls).sum::<i64>() > self.tuning.exact_rows
+                && stats.values().map(|(cell, _)| cell.counts.calls()).sum::<i64>() > self.tuning.exact_rows
             {
                 return self.with_names(stats.into_iter().map(|(call, (cell, max_us))| (call, of_cell(&cell, max_us))));
             }
@@ -94,56 +154,51 @@ impl Query {
 /// The statistics of one call, to which rows are added one by one.
 struct Group {
     stats: ToolStatsRow,
+    counts: OutcomeCounts,
     latencies: Vec<i64>,
 }
 
 impl Default for Group {
     fn default() -> Self {
         let stats = ToolStatsRow { first_ts: i64::MAX, last_ts: i64::MIN, ..ToolStatsRow::default() };
-        Self { stats, latencies: Vec::new() }
+        Self { stats, counts: OutcomeCounts::default(), latencies: Vec::new() }
     }
 }
 
 impl Group {
     fn add(&mut self, row: &SearchRow) {
         let stats = &mut self.stats;
-        stats.calls += 1;
-        match row.status {
-            Status::Ok => {}
-            Status::Error => stats.errors += 1,
-            Status::Timeout => stats.timeouts += 1,
-        }
-        stats.tool_errors += i64::from(row.tool_error);
+        self.counts.add(row.outcome, 1);
         // A negative size is none, here as in the roll-ups.
         stats.bytes_in = stats.bytes_in.saturating_add(row.bytes_in.unwrap_or(0).max(0));
         stats.bytes_out = stats.bytes_out.saturating_add(row.bytes_out.unwrap_or(0).max(0));
         stats.first_ts = stats.first_ts.min(row.ts);
         stats.last_ts = stats.last_ts.max(row.ts);
-        self.latencies.push(row.latency_us);
+        if row.outcome.has_latency() {
+            self.latencies.push(row.latency_us);
+        }
     }
 
     fn finish(mut self) -> ToolStatsRow {
         self.latencies.sort_unstable();
         let at = |percent| percentile(&self.latencies, percent);
-        ToolStatsRow { p50_us: at(50), p95_us: at(95), p99_us: at(99), max_us: at(100), ..self.stats }
+        let stats = ToolStatsRow { p50_us: at(50), p95_us: at(95), p99_us: at(99), max_us: at(100), ..self.stats };
+        stats.with_counts(&self.counts)
     }
 }
 
 /// The statistics that a cell has, still without names. No percentile exceeds the slowest request, which is known
 /// exactly.
-fn of_cell(cell: &Cell, max_us: i64) -> ToolStatsRow {
+fn of_cell(cell: &Cell, max_us: Option<i64>) -> ToolStatsRow {
     let count = cell.latencies.count();
     let at = |percent: u64| {
+        let max_us = max_us?;
         // The rank of `percentile`; in 128 bits, because counts come out of a file.
         let rank = (u128::from(count) * u128::from(percent)).div_ceil(100);
         let latency_us = cell.latencies.quantile(u64::try_from(rank).unwrap_or(u64::MAX));
-        latency_us.unwrap_or(max_us).min(max_us)
+        Some(latency_us.unwrap_or(max_us).min(max_us))
     };
-    ToolStatsRow {
-        calls: cell.calls,
-        errors: cell.errors,
-        timeouts: cell.timeouts,
-        tool_errors: cell.tool_errors,
+    let stats = ToolStatsRow {
         p50_us: at(50),
         p95_us: at(95),
         p99_us: at(99),
@@ -153,18 +208,20 @@ fn of_cell(cell: &Cell, max_us: i64) -> ToolStatsRow {
         first_ts: cell.first_ts,
         last_ts: cell.last_ts,
         ..ToolStatsRow::default()
-    }
+    };
+    stats.with_counts(&cell.counts)
 }
 
-/// The smallest value that at least `percent` of `sorted` do not exceed; 0 of nothing.
-fn percentile(sorted: &[i64], percent: usize) -> i64 {
+/// The smallest value that at least `percent` of `sorted` do not exceed; `None` of nothing.
+fn percentile(sorted: &[i64], percent: usize) -> Option<i64> {
     let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+    sorted.get(rank.saturating_sub(1)).copied()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Code;
     use crate::query::test_store::TestStore;
 
     fn empty_row(proxy: &str, method: &str, tool: Option<&str>, ts: i64) -> ToolStatsRow {
@@ -175,8 +232,7 @@ mod tests {
     #[test]
     fn percentiles_are_by_nearest_rank() {
         let hundred: Vec<i64> = (1..=100).collect();
-        let cases: [(&[i64], usize, i64); 9] = [
-            (&[], 50, 0),
+        let cases: [(&[i64], usize, i64); 8] = [
             (&[7], 50, 7),
             (&[7], 99, 7),
             (&[1, 2], 50, 1),
@@ -187,43 +243,60 @@ mod tests {
             (&hundred, 99, 99),
         ];
         for (sorted, percent, expected) in cases {
-            assert_eq!(percentile(sorted, percent), expected, "{percent} of {sorted:?}");
+            assert_eq!(percentile(sorted, percent), Some(expected), "{percent} of {sorted:?}");
         }
-        assert_eq!(percentile(&[1, 2, 3], 100), 3);
+        assert_eq!((percentile(&[1, 2, 3], 100), percentile(&[], 50)), (Some(3), None));
     }
 
     #[test]
     fn each_outcome_is_counted_apart() {
         let store = TestStore::new();
-        for (id, ts, status, tool_error, latency_us) in [
-            ("1", 10, "ok", None, 100),
-            ("2", 30, "ok", Some(1), 200),
-            ("3", 20, "error", None, 300),
-            ("4", 40, "timeout", None, 900),
+        for (id, ts, outcome, latency_us) in [
+            ("1", 10, "ok", 100),
+            ("2", 30, "tool_error", 200),
+            ("3", 20, "error", 300),
+            ("4", 40, "timeout", 900),
+            ("5", 15, "ended", 9_000_000),
         ] {
-            let row = store.request(id, ts, "tools/call").set("tool", "search").set("status", status);
-            let row = row.set("latency_us", latency_us).set("bytes_in", 10).set("bytes_out", 1_000);
-            match tool_error {
-                Some(flag) => row.set("tool_error", flag).insert(),
-                None => row.insert(),
-            }
+            let row = store.request(id, ts, "tools/call").set("tool", "search").set("outcome", outcome);
+            row.set("latency_us", latency_us).set("bytes_in", 10).set("bytes_out", 1_000).insert();
         }
         let rows = store.query().tool_stats(&RequestFilter::default()).unwrap();
         let expected = ToolStatsRow {
-            calls: 4,
-            errors: 1,
+            calls: 5,
+            errors: 2,
             timeouts: 1,
             tool_errors: 1,
-            p50_us: 200,
-            p95_us: 900,
-            p99_us: 900,
-            max_us: 900,
-            bytes_in: 40,
-            bytes_out: 4_000,
+            ended: 1,
+            p50_us: Some(200),
+            p95_us: Some(900),
+            p99_us: Some(900),
+            max_us: Some(900),
+            bytes_in: 50,
+            bytes_out: 5_000,
             last_ts: 40,
             ..empty_row("p", "tools/call", Some("search"), 10)
         };
         assert_eq!(rows, [expected]);
+    }
+
+    #[test]
+    fn the_counts_of_a_row_are_those_it_was_made_of() {
+        for outcome in Outcome::ALL {
+            let mut counts = OutcomeCounts::default();
+            counts.add(Outcome::Ok, 40);
+            counts.add(*outcome, 2);
+            assert_eq!(ToolStatsRow::default().with_counts(&counts).counts(), counts, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn subscriptions_have_no_latency() {
+        let store = TestStore::new();
+        store.request("1", 1, "subscriptions/listen").set("outcome", "ended").insert();
+        let row = store.query().tool_stats(&RequestFilter::default()).unwrap().remove(0);
+        assert_eq!([row.p50_us, row.p95_us, row.p99_us, row.max_us], [None; 4]);
+        assert_eq!((row.calls, row.ended), (1, 1));
     }
 
     #[test]
@@ -259,7 +332,7 @@ mod tests {
         store.request("3", 2, "ping").set("latency_us", 2).insert();
         let filter = RequestFilter { limit: Some(2), ..RequestFilter::default() };
         let rows = store.query().tool_stats(&filter).unwrap();
-        assert_eq!((rows[0].calls, rows[0].p50_us, rows[0].max_us, rows[0].first_ts), (2, 2, 3, 2));
+        assert_eq!((rows[0].calls, rows[0].p50_us, rows[0].max_us, rows[0].first_ts), (2, Some(2), Some(3), 2));
         let filter = RequestFilter { slower_than_us: Some(9), ..RequestFilter::default() };
         assert_eq!(store.query().tool_stats(&filter).unwrap(), []);
     }

@@ -76,6 +76,12 @@ pub struct GapTotals {
     pub to_ts: Option<i64>,
 }
 
+impl From<GapRow> for GapTotals {
+    fn from(gap: GapRow) -> Self {
+        Self { gaps: 1, events: gap.events, from_ts: Some(gap.from_ts), to_ts: Some(gap.to_ts) }
+    }
+}
+
 impl Query {
     /// The whole store in numbers.
     ///
@@ -86,12 +92,10 @@ impl Query {
     }
 
     fn totals_now(&self) -> Result<Totals, IndexError> {
-        let checkpoint = self.rows("SELECT segment, offset, sequence FROM checkpoint", &[], |row| {
-            Ok(CheckpointRow { segment: row.get(0)?, offset: row.get(1)?, sequence: row.get(2)? })
-        })?;
+        let checkpoint = self.checkpoint()?;
         let database_bytes = bytes_of(self.path()) + bytes_of(&self.path().with_extension("db-wal"));
         let ever = CellRange { level: Level::TenDays, from_ts: i64::MIN, before_ts: i64::MAX };
-        let requests = self.ending_counts(&[CellScope::All], ever)?.calls;
+        let requests = self.outcome_counts(&[CellScope::All], ever)?.calls();
         // The ends of an index, and counts over small indexes: no statement reads rows of requests.
         let sql = "SELECT (SELECT count(*) FROM session_state), \
                           (SELECT coalesce(sum(events), 0) FROM gaps), (SELECT count(*) FROM quarantine), \
@@ -105,10 +109,21 @@ impl Query {
                 newer_records: row.get(3)?,
                 first_ts: row.get(4)?,
                 last_ts: row.get(5)?,
-                checkpoint: checkpoint.first().copied(),
+                checkpoint,
                 database_bytes,
             })
         })
+    }
+
+    /// Up to where the log is folded; `None` before the first time.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn checkpoint(&self) -> Result<Option<CheckpointRow>, IndexError> {
+        let rows = self.rows("SELECT segment, offset, sequence FROM checkpoint", &[], |row| {
+            Ok(CheckpointRow { segment: row.get(0)?, offset: row.get(1)?, sequence: row.get(2)? })
+        })?;
+        Ok(rows.first().copied())
     }
 
     /// Whether any request is on record: cheaper than counting them.

@@ -5,8 +5,9 @@
 
 use super::database::Query;
 use super::interval::ClosedInterval;
+use super::outcome_set::OutcomeSet;
 use super::resolved_filter::{SEARCH_COLUMNS, SearchRow};
-use crate::event::{Code, Status};
+use crate::event::Code;
 use crate::ground::error::IndexError;
 use rusqlite::types::Value;
 use std::ops::ControlFlow;
@@ -20,8 +21,8 @@ pub(super) enum Walk {
     Call(i64),
     /// The rows of a session.
     Session(i64),
-    /// The failures with that status, or all of them; with status ok these are the tool errors.
-    Failed(Option<Status>),
+    /// The rows with those outcomes. Plain results are not among them.
+    Ended(OutcomeSet),
 }
 
 /// The order of the rows: by time, and within a millisecond by sequence number, which is the order of the log.
@@ -46,17 +47,18 @@ impl Walk {
             )
         };
         let in_order = |select: &str| format!("{select} ORDER BY 2 {direction}, 1 {direction}");
-        // The condition is the partial index's own, word for word; otherwise SQLite does not see that the index fits.
-        let failed = |status: &str| {
-            select("request_rows_failed", &format!("(r.status <> 0 OR r.tool_error = 1) AND r.status = {status} AND"))
-        };
+        // The first condition is the partial index's own, word for word; otherwise SQLite does not see that the index fits.
+        let ended =
+            |outcome: u8| select("request_rows_by_outcome", &format!("r.outcome <> 1 AND r.outcome = {outcome} AND"));
         match self {
             Self::All => (in_order(&select("request_rows_by_ts", "")), None),
             Self::Call(call) => (in_order(&select("request_rows_by_call", "r.call = ?3 AND")), Some(call.into())),
             Self::Session(id) => (in_order(&select("request_rows_by_session", "r.session = ?3 AND")), Some(id.into())),
-            Self::Failed(Some(status)) => (in_order(&failed("?3")), Some(i64::from(status.number()).into())),
             // SQLite merges the parts of such a statement as they come, each along the index: nothing is sorted.
-            Self::Failed(None) => (in_order(&[failed("0"), failed("1"), failed("2")].join(" UNION ALL ")), None),
+            Self::Ended(outcomes) => {
+                let parts: Vec<_> = outcomes.iter().map(|outcome| ended(outcome.number())).collect();
+                (in_order(&parts.join(" UNION ALL ")), None)
+            }
         }
     }
 }

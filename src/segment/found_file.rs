@@ -1,6 +1,6 @@
 //! A segment file as a store finds it when it opens, and all that the decision about it depends on.
 //!
-//! Runs while a store opens. It only reads.
+//! Runs while a store opens, and wherever somebody looks at what the next opening would find. It only reads.
 
 use super::directory::SegmentFile;
 use super::format::{Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, SegmentHeader};

@@ -4,8 +4,10 @@
 //! `syncer` forces it to the disk; `segment_progress` is what these and the compactor share. Reading: `reader`, by
 //! plain reads through `buffered_file`. Opening: `survey` looks at the headers, `log_owners` says whose log that is,
 //! `recovery` mends what a crash left; `found_file` and `segment_state` at the rest, `number_range` and `reading_plan` tell what is read from where,
-//! `verdict` what becomes of each file, `recovery_plan` both before it is done; `quarantine` keeps what is damaged. `directory` names the files, `format` has
-//! the bytes, `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
+//! `verdict` what becomes of each file, `recovery_plan` both before it is done; `quarantine` keeps what is damaged;
+//! `unfolded_log` says what waits to who only looks. `log_walk` reads all that is intact, wherever it lies, for a database
+//! that is made anew, and `number_set` says which records those are. `directory` names the files, `format` has the bytes,
+//! `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
 
 mod buffered_file;
 pub mod directory;
@@ -15,7 +17,9 @@ pub mod format;
 mod found_file;
 pub(crate) mod log_owners;
 pub(crate) mod log_view;
+pub(crate) mod log_walk;
 mod number_range;
+pub(crate) mod number_set;
 pub(crate) mod quarantine;
 pub mod reader;
 #[cfg(test)]
@@ -30,6 +34,9 @@ pub(crate) mod segment_progress;
 mod segment_state;
 pub(crate) mod survey;
 pub(crate) mod syncer;
+pub(crate) mod unfolded_log;
+#[cfg(test)]
+mod unfolded_log_tests;
 pub(crate) mod verdict;
 pub(crate) mod writer;
 

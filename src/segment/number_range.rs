@@ -1,6 +1,6 @@
 //! Which segment has which sequence numbers, and from which segment each number is read.
 //!
-//! Pure; runs while a store opens.
+//! Pure.
 
 use std::cmp::Reverse;
 

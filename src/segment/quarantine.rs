@@ -2,7 +2,7 @@
 //!
 //! Runs while a store opens and on the compactor. It moves files and never changes one.
 
-use super::directory::{SegmentFile, file_name, list, parse_file_name, sync_directory};
+use super::directory::{SegmentFile, list, parse_file_name, sync_directory};
 use super::format::SegmentHeader;
 use super::reader::SegmentReader;
 use crate::ground::error::{AtPath, OpenError, PathError};
@@ -76,31 +76,22 @@ pub(crate) fn move_aside(path: &Path, quarantine_dir: &Path, note: &Note) -> Res
     Ok(to)
 }
 
-/// Moves segments out of the quarantine and back into the log: those whose header can be read and is of the store
-/// `owner` (or, if nothing says whose log it is, of the store whose segment is the newest there), so that what is intact
-/// in them can be folded anew. Their notes stay, and are written anew when the files come back. Returns how many there
-/// are.
+/// The store whose segment is the newest in quarantine: whose log it was, where nothing else says so.
+pub(crate) fn newest_owner(quarantine_dir: &Path) -> Option<WriterId> {
+    newest_writer(&with_sound_header(quarantine_dir).unwrap_or_default())
+}
+
+/// Everything intact in that file of the quarantine is in the database, and so is whatever number follows its own: the note
+/// need not reserve numbers any more.
 ///
 /// # Errors
-/// A file can't be moved; it is then where it was.
-pub(crate) fn take_back(quarantine_dir: &Path, wal_dir: &Path, owner: Option<WriterId>) -> Result<u64, PathError> {
-    let mut aside = with_sound_header(quarantine_dir).unwrap_or_default();
-    let owner = owner.or_else(|| newest_writer(&aside));
-    aside.retain(|(_, header)| Some(header.writer_id) == owner);
-    let mut count = 0;
-    for (from, header) in aside {
-        let to = wal_dir.join(file_name(header.segment_id));
-        if std::fs::symlink_metadata(&to).is_err() {
-            std::fs::rename(&from, &to).at("move back into the log", &from)?;
-            count += 1;
-        }
+/// The note can't be written anew. Then the file looks as if nobody had folded it, and does so again next time.
+pub(crate) fn note_folded(segment: &Path) -> Result<(), PathError> {
+    let path = note_path(segment);
+    match read_note(&path) {
+        Some(note) if note.last_sequence.is_some() => write_note(&path, &Note { last_sequence: None, ..note }),
+        _ => Ok(()),
     }
-    if count > 0 {
-        // The new names first: a crash in between leaves two names, and never none.
-        sync_directory(wal_dir)?;
-        sync_directory(quarantine_dir)?;
-    }
-    Ok(count)
 }
 
 /// The segments in a directory whose header can be read and is what the name says.

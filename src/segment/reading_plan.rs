@@ -1,6 +1,6 @@
 //! From which segments the log is read, in which order, and what becomes of the others' numbers.
 //!
-//! Pure; runs while a store opens.
+//! Pure; runs while a store opens, and wherever somebody looks at what the next opening would do.
 
 use super::number_range::{NumberRange, reading_order};
 use super::verdict::Numbers;
@@ -62,7 +62,8 @@ pub(crate) enum Link {
 }
 
 impl Link {
-    fn numbers(&self) -> NumberRange {
+    /// The numbers that it has for certain.
+    pub(super) fn numbers(&self) -> NumberRange {
         match self {
             Self::Segment { numbers, .. } => *numbers,
             Self::NeverStarted | Self::Unknown => NumberRange::NONE,

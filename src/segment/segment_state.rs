@@ -1,7 +1,7 @@
 //! What a segment of the log amounts to when a store is opened: where its frames end, what lies behind, and what its
 //! mark is worth.
 //!
-//! Runs while a store opens. It only reads.
+//! Runs while a store opens, and wherever somebody looks at what the next opening would find. It only reads.
 
 use super::format::{Extent, FRAME_ALIGNMENT, Mark, SegmentHeader};
 use super::reader::{Item, SegmentReader, Stop};

@@ -9,8 +9,14 @@ use super::log_owners::LogOwners;
 use super::reader::SegmentReader;
 use super::verdict::NUMBER_MAX;
 use crate::ground::error::SegmentError;
+use crate::ground::position::{SegmentId, Sequence};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+/// A segment that begins with a folded record is, as a rule, the last one to be looked at. But where a sync failed and a
+/// crash cut short what was written again, a segment before it holds more. So many are looked at, then: more than a disk
+/// leaves unsynced before syncing is given up.
+const LOOK_BACK_SEGMENTS: usize = 64;
 
 /// The files, by ascending id. A survey keeps no file open: a log may have more segments than a process may have files.
 #[derive(Debug)]
@@ -31,20 +37,46 @@ pub(super) enum HeaderFound {
 }
 
 impl Survey {
-    /// Looks at every header.
+    /// Looks at every header. A file that a running store retires meanwhile is none of the log's any more.
     ///
     /// # Errors
     /// A file can't be read, or is of a newer version.
     pub(crate) fn of(wal_dir: &Path) -> Result<Self, SegmentError> {
-        let mut files = Vec::new();
-        for file in directory::list(wal_dir)? {
-            match HeaderFound::in_file(&file.path) {
-                // Retired since the directory was listed, by a store that somebody only looks at.
-                Err(SegmentError::Io(error)) if error.source.kind() == ErrorKind::NotFound => {}
-                header => files.push((file, header?)),
+        let files = directory::list(wal_dir)?.into_iter().map(look).filter_map(Result::transpose);
+        Ok(Self { wal_dir: wal_dir.to_owned(), files: files.collect::<Result<_, _>>()? })
+    }
+
+    /// Looks at the headers of the segments that may hold a record beyond the number `folded`, so that a log of which
+    /// thousands of folded segments are kept takes no longer.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(crate) fn beyond(wal_dir: &Path, folded: Sequence) -> Result<Self, SegmentError> {
+        let (mut files, mut before) = (Vec::new(), 0);
+        for file in directory::list(wal_dir)?.into_iter().rev() {
+            let Some((file, header)) = look(file)? else { continue };
+            let begins_before = matches!(&header, HeaderFound::Intact(header) if header.base_sequence <= folded);
+            before += usize::from(begins_before || before > 0);
+            files.push((file, header));
+            if before == LOOK_BACK_SEGMENTS {
+                break;
             }
         }
+        files.reverse();
         Ok(Self { wal_dir: wal_dir.to_owned(), files })
+    }
+
+    /// The same where there may be no log at all.
+    ///
+    /// # Errors
+    /// As [`Survey::of`].
+    pub(crate) fn of_any(wal_dir: &Path) -> Result<Self, SegmentError> {
+        if wal_dir.is_dir() { Self::of(wal_dir) } else { Ok(Self { wal_dir: wal_dir.to_owned(), files: Vec::new() }) }
+    }
+
+    /// The segments' numbers, by their names.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = SegmentId> {
+        self.files.iter().map(|(file, _)| file.id)
     }
 
     /// Whose log it is by what its segments say.
@@ -59,6 +91,14 @@ impl Survey {
             }
         }
         owners
+    }
+}
+
+/// A file and its header; `None` if the file is not there any more.
+fn look(file: SegmentFile) -> Result<Option<(SegmentFile, HeaderFound)>, SegmentError> {
+    match HeaderFound::in_file(&file.path) {
+        Err(SegmentError::Io(error)) if error.source.kind() == ErrorKind::NotFound => Ok(None),
+        header => Ok(Some((file, header?))),
     }
 }
 

@@ -210,7 +210,8 @@ pub fn backup(
 
 fn make(dir: &Path, target: &Path, listener: &mut Listener<'_>) -> Result<BackupReport, BackupError> {
     let query = Query::open(dir)?;
-    let target = Target::prepare(dir, target)?;
+    let target = Target::choose(dir, target)?;
+    target.create()?;
     let began_at = now_ms();
     let config = config_of(target.dir());
     let folded = query.read_with(checkpoint::read)?;

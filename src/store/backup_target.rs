@@ -34,9 +34,6 @@ pub enum TargetError {
     /// The system refused.
     #[error(transparent)]
     Io(#[from] PathError),
-    /// The directory can't be made.
-    #[error(transparent)]
-    Open(#[from] OpenError),
 }
 
 /// The directory in which a copy is made. When dropped before it is in its place, it is removed with all that is in it.
@@ -48,8 +45,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Makes the directory beside `place`, for a copy of the store in `store`.
-    pub(super) fn prepare(store: &Path, place: &Path) -> Result<Self, TargetError> {
+    /// Chooses a directory beside `place`, for a copy of the store in `store`.
+    pub(super) fn choose(store: &Path, place: &Path) -> Result<Self, TargetError> {
         let name = place.file_name().ok_or_else(|| TargetError::Nameless { path: place.to_owned() })?;
         expect_free(place)?;
         let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -66,8 +63,12 @@ impl Target {
         // What another one left stays.
         let dir = dir.into_iter().find(|dir| dir.symlink_metadata().is_err());
         let dir = dir.ok_or_else(|| TargetError::Nameless { path: place.to_owned() })?;
-        create_private_dir(&dir)?;
         Ok(Self { place: place.to_owned(), dir, is_in_place: false })
+    }
+
+    /// Makes the directory.
+    pub(super) fn create(&self) -> Result<(), OpenError> {
+        create_private_dir(&self.dir)
     }
 
     /// The directory.
@@ -94,6 +95,7 @@ impl Drop for Target {
     fn drop(&mut self) {
         if !self.is_in_place
             && let Err(error) = std::fs::remove_dir_all(&self.dir)
+            && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!(%error, dir = %self.dir.display(), "what was copied can't be removed");
         }
@@ -148,8 +150,11 @@ mod tests {
             ("full/..", Some("no name")),
             ("nowhere/new", Some("No such file")),
         ] {
-            match (Target::prepare(&store, &at(place)), expected) {
-                (Ok(target), None) => assert!(target.dir().is_dir()),
+            match (Target::choose(&store, &at(place)), expected) {
+                (Ok(target), None) => {
+                    target.create().unwrap();
+                    assert!(target.dir().is_dir());
+                }
                 (Err(error), Some(expected)) => assert!(error.to_string().contains(expected), "{place}: {error}"),
                 (prepared, expected) => panic!("{place}: {prepared:?}, {expected:?}"),
             }
@@ -164,7 +169,8 @@ mod tests {
         let place = root.path().join("copy");
         let left = root.path().join(format!(".copy.{}-0.partial", std::process::id()));
         std::fs::create_dir(&left).unwrap();
-        let target = Target::prepare(Path::new("/nowhere"), &place).unwrap();
+        let target = Target::choose(Path::new("/nowhere"), &place).unwrap();
+        target.create().unwrap();
         std::fs::write(target.dir().join("file"), "of the copy").unwrap();
         std::fs::create_dir(&place).unwrap();
         std::fs::write(place.join("file"), "of another").unwrap();

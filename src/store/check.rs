@@ -116,7 +116,7 @@ pub(super) fn check_at(
     let in_use = writer_lock::is_held(dir);
     find_long_wal(dir, in_use, &mut findings);
     let folded = found.and_then(|found| found.folded);
-    find_missing_log(&wal_dir, has_segments, folded.is_some(), &mut findings);
+    find_missing_log(&wal_dir, &mut findings);
     // A segment that can't be read is a finding of the log.
     let survey = Survey::of(&wal_dir).ok();
     let owners = survey.as_ref().map(Survey::owners).unwrap_or_default();
@@ -191,19 +191,13 @@ fn expect_store(dir: &Path, wal_dir: &Path) -> Result<(), IndexError> {
     Err(IndexError::Missing { path: database, has_log: false })
 }
 
-/// Says that the log is not there, or can't be listed. `is_folded`: some of one has been folded.
-fn find_missing_log(wal_dir: &Path, has_segments: bool, is_folded: bool, findings: &mut Vec<Finding>) {
-    let text = match list(wal_dir) {
-        Err(error) if error.source.kind() == ErrorKind::NotFound => "there is no log beside the database",
-        Err(error) => {
-            findings.push(Finding::new(FindingKind::UnreadableDirectory, wal_dir, error.to_string()));
-            return;
-        }
-        // The newest segment always stays.
-        Ok(_) if !has_segments && is_folded => "the log has no segments, though some were folded",
-        Ok(_) => return,
-    };
-    findings.push(Finding::new(FindingKind::LogMissing, wal_dir, text));
+/// Says that the log is not there, or can't be listed. One without segments is a copy's, or was folded and moved away.
+fn find_missing_log(wal_dir: &Path, findings: &mut Vec<Finding>) {
+    let Err(error) = list(wal_dir) else { return };
+    findings.push(match error.source.kind() {
+        ErrorKind::NotFound => Finding::new(FindingKind::LogMissing, wal_dir, "there is no log beside the database"),
+        _ => Finding::new(FindingKind::UnreadableDirectory, wal_dir, error.to_string()),
+    });
 }
 
 /// Whose log it is, if anything says so. A database of another store, and a log of two, is a finding, and such a store can't

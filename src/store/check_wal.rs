@@ -14,11 +14,11 @@ pub(super) fn find_long_wal(dir: &Path, in_use: bool, findings: &mut Vec<Finding
     if wal_bytes(&database) <= LONG_WAL_BYTES {
         return;
     }
-    let wal = companion(&database, "-wal");
     let readers = Readers::of(&database);
+    let wal = companion(&database, "-wal");
     findings.push(if in_use || !readers.is_empty() {
-        Finding::new(FindingKind::LongWal, &wal, readers.why_long(LONG_WAL_BYTES))
-            .next("end what keeps it, or let it finish: a copy of store.db alone lacks what is in there")
+        let found = Finding::new(FindingKind::LongWal, &wal, readers.why_long(LONG_WAL_BYTES));
+        found.next("end who reads, or wait for that: it is copied into store.db then; `mcplog backup` copies all of it")
     } else {
         let long_mib = LONG_WAL_BYTES >> 20;
         let text = format!(

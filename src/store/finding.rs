@@ -109,6 +109,8 @@ pub enum FindingKind {
     DatabaseUnfinished,
     /// A database whose pages are damaged.
     DatabaseDamaged,
+    /// SQLite's WAL is long: somebody keeps it, or a process that was killed left it.
+    LongWal,
     /// Sums in the database that are not what the rows add up to.
     WrongSums,
     /// A database of a version that this mcplog does not read.
@@ -127,8 +129,6 @@ pub enum FindingKind {
     NewerRecords,
     /// The database as it was before it was brought up to date.
     OlderCopy,
-    /// SQLite's WAL is longer than it gets where nothing keeps it.
-    LongWal,
 
     /// A segment in quarantine with records that are not folded.
     UnfoldedInQuarantine,
@@ -179,6 +179,8 @@ impl FindingKind {
             Self::DatabaseDamaged => (Damaged,
                 "copy store.db and its companions, and check the disk; then `mcplog rebuild` makes a new database of the \
                  segments that are kept"),
+            Self::LongWal => (Attention,
+                "nothing: the next one who opens the store copies it into store.db; `mcplog backup` copies all of it"),
             Self::WrongSums => (Damaged, "`mcplog rebuild` makes them anew from the rows"),
             Self::UnsupportedDatabase => (Unreadable, "nothing is known to be wrong with it; use the mcplog that wrote it, or a newer one"),
             Self::UnreadableDatabase => (Unreadable, "check as the user whose store it is, and check the disk"),
@@ -192,7 +194,6 @@ impl FindingKind {
             Self::NewerRecords => (Sound, "open the store with that mcplog, which folds them"),
             Self::OlderCopy => (Sound,
                 "delete it unless you may go back (it goes by itself once everything in it is older than keep_rows_age_ms)"),
-            Self::LongWal => (Attention, "nothing: the next one who opens the store copies it into store.db"),
 
             Self::UnfoldedInQuarantine => (Attention, "`mcplog rebuild --from-log` folds them; or delete the file"),
             Self::ForeignInQuarantine => (Attention, "move the file into wal/ of that store, or delete it"),
@@ -226,6 +227,7 @@ impl FindingKind {
         Self::DatabaseMissing,
         Self::DatabaseUnfinished,
         Self::DatabaseDamaged,
+        Self::LongWal,
         Self::WrongSums,
         Self::UnsupportedDatabase,
         Self::UnreadableDatabase,
@@ -235,7 +237,6 @@ impl FindingKind {
         Self::ExpiryHeldBack,
         Self::NewerRecords,
         Self::OlderCopy,
-        Self::LongWal,
         Self::UnfoldedInQuarantine,
         Self::ForeignInQuarantine,
         Self::DatabaseAside,

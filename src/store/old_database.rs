@@ -1,16 +1,16 @@
-//! What a database that is about to be made anew from the log has to say to the new one: whose log it is, what the store
-//! keeps, what has expired, and what callers' keys are salted with.
+//! What a database that is about to be made anew has to say to the new one: whose log it is, how far that is folded, what the
+//! store keeps, what has expired, and what else table `meta` says.
 //!
 //! By a connection that only reads, on the thread that rebuilds. The database may be damaged: then it says what can be read.
 
 use crate::ground::config::Config;
-use crate::ground::error::IndexError;
 use crate::ground::limits::{Limit, RememberedLimits};
-use crate::ground::position::WriterId;
-use crate::index::{checkpoint, expiry_plan, remembered_limits};
+use crate::ground::position::{Sequence, WriterId};
+use crate::index::checkpoint::{self, Checkpoint};
+use crate::index::{expiry_plan, holdings, remembered_limits, restore};
 use crate::query::database::Query;
+use crate::segment::verdict::NUMBER_MAX;
 use serde::Serialize;
-use std::path::Path;
 
 /// Where the limits of a database that was made anew come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -27,35 +27,34 @@ pub enum LimitsFrom {
 }
 
 /// What the old database says.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct OldDatabase {
     /// Whose log it has folded.
     pub(super) writer_id: Option<WriterId>,
+    /// How far.
+    pub(super) checkpoint: Option<Checkpoint>,
+    /// The highest number of a record that it speaks of; 0 for none.
+    pub(super) last_sequence: Sequence,
     remembered: Option<RememberedLimits>,
     /// What is from before this time had expired.
     pub(super) kept_since: Option<i64>,
-    /// What callers' keys are salted with.
-    pub(super) caller_salt: Option<String>,
+    /// What table `meta` says.
+    pub(super) meta: Vec<(String, String)>,
 }
 
 impl OldDatabase {
-    pub(super) fn read(dir: &Path) -> Self {
-        let query = Query::open(dir);
-        // Each by itself: one page may be damaged, and another one sound.
-        fn ask<T>(query: &Result<Query, IndexError>, read: impl Fn(&Query) -> Result<T, IndexError>) -> Option<T> {
-            query.as_ref().ok().and_then(|query| read(query).ok())
-        }
+    pub(super) fn read(query: &Query) -> Self {
+        let folded = query.ask(checkpoint::read).flatten();
+        let last = query.ask(|connection| Ok(holdings::last_number(connection))).unwrap_or(0);
         Self {
-            writer_id: ask(&query, |query| query.read_with(checkpoint::read)).flatten().map(|(writer_id, _)| writer_id),
-            remembered: ask(&query, |query| query.read_with(remembered_limits::read)),
-            kept_since: ask(&query, |query| query.read_with(expiry_plan::kept_since)).flatten(),
-            caller_salt: ask(&query, Query::caller_salt),
+            writer_id: folded.map(|(writer_id, _)| writer_id),
+            checkpoint: folded.map(|(_, checkpoint)| checkpoint),
+            // A number that no store reaches is a damaged one.
+            last_sequence: Sequence(u64::try_from(last).ok().filter(|last| *last <= NUMBER_MAX).unwrap_or(0)),
+            remembered: query.ask(remembered_limits::read),
+            kept_since: query.ask(expiry_plan::kept_since).flatten(),
+            meta: query.ask(|connection| Ok(restore::read_meta(connection))).unwrap_or_default(),
         }
-    }
-
-    /// Another store's has no say.
-    pub(super) fn ignore(&mut self) {
-        *self = Self { writer_id: None, remembered: None, kept_since: None, caller_salt: None };
     }
 
     /// Completes the configuration: what it does not say of the store's limits is what the old database remembers.

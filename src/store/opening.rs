@@ -2,6 +2,7 @@
 //!
 //! Runs on the thread that opens the store, before any other thread of it. It starts none.
 
+use super::leftovers::remove_leftovers;
 use super::lock::StoreLock;
 use super::repair_report;
 use crate::ground::config::Config;
@@ -51,6 +52,7 @@ impl Opening {
     /// Opens everything, in an order in which a log or a database of a newer version leaves everything as it is.
     pub(super) fn of(config: &Config, decode: Decoder, clock: MachineClock) -> Result<Self, OpenError> {
         let lock = Arc::new(StoreLock::acquire(&config.dir)?);
+        remove_leftovers(&config.dir)?;
         let wal_dir = config.wal_dir();
         create_private_dir(&wal_dir)?;
         let survey = Survey::of(&wal_dir)?;

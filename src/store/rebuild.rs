@@ -1,32 +1,33 @@
-//! Making the database anew: what it derives from its rows, or all of it from the log.
+//! Making the database anew: what it derives from its rows, or all of it from the log and what can be read of the old one.
 //!
 //! Runs on the caller's thread. It is a writer of the store like any other, and so is refused while one is open.
 
+pub use super::new_database::{RebuildStep, RebuildWatch};
 pub use super::old_database::LimitsFrom;
+pub use super::rebuild_plan::{
+    Action, DatabaseHoldings, DatabaseState, Hole, LogHoldings, Loss, RebuildPlan, RowSum, TableHoldings,
+};
+pub use super::rebuild_sources::Source;
 pub use crate::index::rebuild::RebuildReport;
 
+use super::file_limit;
+use super::leftovers::remove_leftovers;
 use super::lock::StoreLock;
-use super::old_database::OldDatabase;
+use super::new_database::make;
+use super::rebuild_sources::Sources;
 use super::store::Store;
-use crate::compactor::newest_event::newest_event;
-use crate::ground::clock::now_ms;
+use super::writer_lock;
 use crate::ground::config::Config;
-use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError, WaitError};
+use crate::ground::error::{AtPath, IndexError, OpenError, SegmentError, WaitError};
 use crate::ground::health::Part;
-use crate::ground::limits::{Limit, Limits};
-use crate::ground::position::WriterId;
-use crate::ground::private_dir::create_private_dir;
-use crate::index::checkpoint::Checkpoint;
-use crate::index::database::{self, DATABASE_NAME, Index};
+use crate::ground::limits::Limits;
+use crate::ground::work::WorkError;
+use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::expiry_plan;
-use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
-use crate::segment::directory::{list, sync_directory};
-use crate::segment::log_owners::LogOwners;
-use crate::segment::quarantine;
-use crate::segment::reader::SegmentReader;
-use crate::segment::survey::Survey;
+use crate::segment::directory::list;
 use serde::Serialize;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -34,36 +35,34 @@ use std::time::{Duration, Instant};
 const TELL_INTERVAL: Duration = Duration::from_millis(200);
 /// Folding that reports trouble for so long does not get over that by itself.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
-
-/// The endings of the names of a database's files, in the order in which the files are moved: the companions first. One
-/// that stayed behind would be taken for the new database's; a database without them is only older than it was.
-const COMPANIONS: [&str; 3] = ["-shm", "-wal", ""];
-
-/// How long the new database may take to close.
+/// How long the store may take to close.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
-
-/// What a database is made from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Source {
-    /// Its own rows where it is sound; the log where it is damaged or gone.
-    #[default]
-    BestKept,
-    /// The log, also where the database is sound.
-    Log,
-}
 
 /// What was made anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Rebuilt {
-    /// Roll-ups, sums and digests, from the rows.
-    Rows(RebuildReport),
+    /// Roll-ups, sums and digests, from the rows; records that waited in the log are folded.
+    Rows(RowsReport),
     /// The whole database, from the log.
     Log(RefoldReport),
+    /// The whole database, from the log and from what can be read of the damaged one.
+    Salvage(RefoldReport),
 }
 
-/// A database that was made from the log.
+/// What was derived from rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RowsReport {
+    /// How much was made anew.
+    #[serde(flatten)]
+    pub rebuilt: RebuildReport,
+    /// Records that waited in the log, and are folded now.
+    pub folded_records: u64,
+}
+
+/// A database that was made anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RefoldReport {
@@ -71,10 +70,11 @@ pub struct RefoldReport {
     pub requests: i64,
     /// Rows of table `sessions` now.
     pub sessions: i64,
+    /// Requests of the damaged database that could be read and that the log did not have.
+    pub salvaged_requests: u64,
     /// Segments that were folded.
     pub segments: u64,
-    /// Records that were recorded before the oldest that the log still holds: their segments were folded and deleted,
-    /// and only the database that was moved away had them.
+    /// Records that were recorded before the oldest that the log still holds: their segments were folded and deleted.
     pub records_before_log: u64,
     /// Requests in the log that were not folded, because they are expired: they are from before [`RefoldReport::kept_since`].
     pub expired_requests: u64,
@@ -84,17 +84,25 @@ pub struct RefoldReport {
     pub limits: Limits,
     /// Where these limits come from.
     pub limits_from: LimitsFrom,
-    /// Where the database went that was there before.
+    /// What of the old database is not in the new one, as it was accepted.
+    pub losses: Vec<Loss>,
+    /// Where a copy of the database is that was there before, if it was damaged, or more was in it than in the new one.
     pub moved_to: Option<PathBuf>,
 }
 
-/// Why a database was not made anew.
+/// Why a database was not made anew. Unless it says otherwise, everything is as it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RebuildError {
     /// The store can't be opened: there is none, or another process writes to it.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Rows would be lost, and nobody said that they may.
+    #[error("rows of {} would be lost; nothing was changed", .0.database.path.display())]
+    WouldLose(Box<RebuildPlan>),
+    /// Who watches wanted no more.
+    #[error("interrupted; everything is as it was")]
+    Interrupted,
     /// Folding does not get on.
     #[error(
         "folding the log does not get on: {0}; what is folded so far stays, and the next one who opens the store goes on"
@@ -108,155 +116,156 @@ impl From<IndexError> for RebuildError {
     }
 }
 
-impl From<SegmentError> for RebuildError {
-    fn from(error: SegmentError) -> Self {
-        Self::Open(error.into())
+impl From<WorkError> for RebuildError {
+    fn from(error: WorkError) -> Self {
+        match error {
+            WorkError::Interrupted => Self::Interrupted,
+            WorkError::Index(error) => Self::Open(error.into()),
+            WorkError::Segment(error) => Self::Open(error.into()),
+            WorkError::Io(error) => Self::Open(error.into()),
+            WorkError::Open(error) => Self::Open(error),
+        }
     }
 }
 
-impl From<PathError> for RebuildError {
-    fn from(error: PathError) -> Self {
-        Self::Open(error.into())
-    }
-}
-
-/// Makes the database of the store in `config.dir` anew. `progress` is told now and then how much is done, from 0 to 1.
-///
-/// From rows, it is one transaction: whoever reads meanwhile sees the old state or the new one. From the log, the old
-/// database is moved into `quarantine/` first, and nothing of it is deleted; the new one shrinks if the old one did.
-/// Segments that lie there are folded once more, as far as they are intact.
-///
-/// What `config` says of the store's limits is told the store, as by [`Store::open`]; what it does not say stays as the old
-/// database remembers it. What had expired there does not come back: it is not even folded, unless `config` says anew how
-/// long requests are kept, or how large the database may get.
+/// What [`rebuild`] would find and do. Changes nothing, and works while others record.
 ///
 /// # Errors
-/// [`RebuildError`]: the directory has no store, another process writes to it, or something can't be read or written.
-pub fn rebuild(config: &Config, source: Source, mut progress: impl FnMut(f64)) -> Result<Rebuilt, RebuildError> {
+/// [`RebuildError`]: the directory has no store, or something can't be read.
+pub fn plan(
+    config: &Config,
+    source: Source,
+    accept_loss: bool,
+    watch: &mut RebuildWatch<'_>,
+) -> Result<RebuildPlan, RebuildError> {
     config.validate().map_err(OpenError::from)?;
-    let dir = &config.dir;
-    expect_store(dir)?;
-    let lock = StoreLock::acquire(dir)?;
-    let wal_dir = config.wal_dir();
-    create_private_dir(&wal_dir)?;
-    let owners = Survey::of(&wal_dir)?.owners();
-    if source == Source::BestKept && rows_are_sound(dir)? {
-        return Ok(Rebuilt::Rows(Index::open(config, &owners)?.rebuild(&mut progress)?));
-    }
-    let mut old = OldDatabase::read(dir);
-    if old.writer_id.is_some_and(|writer_id| !owners.is_empty() && !owners.has(writer_id)) {
-        old.ignore();
-    }
-    // Whose log it is, before anything is moved.
-    let owner = owners.owner(dir, old.writer_id)?;
-    let mut told = config.clone();
-    let limits_from = old.complete(&mut told);
-    let kept_since = kept_since(config, &told.limits(), &old)?;
-    let moved_to = move_database(dir)?;
-    prepare(&told, owner, kept_since, old.caller_salt.as_deref(), moved_to.as_deref().is_some_and(database::shrinks))?;
-    quarantine::take_back(&config.quarantine_dir(), &wal_dir, owner)?;
-    // Opening the store takes the lock itself. Whoever is quicker makes the database in its place.
-    drop(lock);
-    refold(&told, moved_to, limits_from, &mut progress).map(Rebuilt::Log)
+    expect_store(&config.dir)?;
+    let in_use = writer_lock::is_held(&config.dir);
+    let mut watch = |done| watch(RebuildStep::Reading, done);
+    Ok(Sources::read(config, source, accept_loss, in_use, &mut watch)?.plan)
 }
 
-/// Since when the new database keeps requests, if anything is expired from the outset.
+/// A rebuild that was looked at and is yet to be done. It holds the store's lock.
+#[derive(Debug)]
+pub struct Rebuild {
+    config: Config,
+    lock: StoreLock,
+    sources: Sources,
+    accept_loss: bool,
+}
+
+impl Rebuild {
+    /// Takes the store's lock, and reads what there is.
+    ///
+    /// What `config` says of the store's limits is told the store, as by [`Store::open`]; what it does not say stays as the
+    /// old database remembers it. What had expired there does not come back: it is not even folded, unless `config` says
+    /// anew how long requests are kept, or how large the database may get.
+    ///
+    /// # Errors
+    /// [`RebuildError`]: the directory has no store, another process writes to it, or something can't be read.
+    pub fn prepare(
+        config: &Config,
+        source: Source,
+        accept_loss: bool,
+        watch: &mut RebuildWatch<'_>,
+    ) -> Result<Self, RebuildError> {
+        config.validate().map_err(OpenError::from)?;
+        expect_store(&config.dir)?;
+        let lock = StoreLock::acquire(&config.dir)?;
+        let mut watch = |done| watch(RebuildStep::Reading, done);
+        let sources = Sources::read(config, source, accept_loss, false, &mut watch)?;
+        Ok(Self { config: config.clone(), lock, sources, accept_loss })
+    }
+
+    /// What was found, and what is about to be done.
+    pub fn plan(&self) -> &RebuildPlan {
+        &self.sources.plan
+    }
+
+    /// Does it. From rows, it is one transaction. Otherwise a new database is made beside the old one, and takes its place by
+    /// one transaction at the end: whoever reads meanwhile, by whatever connection, sees the old state or the new one.
+    ///
+    /// # Errors
+    /// [`RebuildError`]: rows would be lost, it was interrupted, or something can't be read or written. Everything is as it
+    /// was then, but for records that waited in the log: those that are folded stay so.
+    pub fn run(self, watch: &mut RebuildWatch<'_>) -> Result<Rebuilt, RebuildError> {
+        if !self.sources.plan.losses.is_empty() && !self.accept_loss {
+            return Err(RebuildError::WouldLose(Box::new(self.sources.plan)));
+        }
+        file_limit::as_an_error(|| match self.sources.plan.action {
+            Action::Rows => self.derive(watch).map(Rebuilt::Rows),
+            Action::Log => self.replace(watch).map(Rebuilt::Log),
+            Action::Salvage => self.replace(watch).map(Rebuilt::Salvage),
+        })
+    }
+
+    fn derive(self, watch: &mut RebuildWatch<'_>) -> Result<RowsReport, RebuildError> {
+        let Self { config, lock, sources, .. } = self;
+        let waiting = sources.plan.log.waiting_records.rows;
+        let owners = sources.owners.clone();
+        drop(sources);
+        remove_leftovers(&config.dir).map_err(OpenError::from)?;
+        let mut index = Index::open(&config, &owners)?;
+        let rebuilt = index.rebuild(&mut |done| watch(RebuildStep::Folding, done))?;
+        drop(index);
+        // Opening the store takes the lock itself.
+        drop(lock);
+        if waiting > 0 {
+            fold_waiting(&config, watch)?;
+        }
+        Ok(RowsReport { rebuilt, folded_records: waiting })
+    }
+
+    fn replace(self, watch: &mut RebuildWatch<'_>) -> Result<RefoldReport, RebuildError> {
+        let Self { config, lock: _lock, sources, .. } = self;
+        let (limits, limits_from) = (sources.told.limits(), sources.limits_from);
+        let RebuildPlan { action, database, log, losses, .. } = sources.plan.clone();
+        let only_here = database.table("request_rows").map_or(0, |holdings| holdings.only_here.rows);
+        let moved_to = make(sources, watch)?;
+        let query = Query::open(&config.dir)?;
+        let expired = query.read_with(expiry_plan::expired)?;
+        let totals = query.totals()?;
+        Ok(RefoldReport {
+            requests: totals.requests,
+            sessions: totals.sessions,
+            salvaged_requests: if action == Action::Salvage { only_here } else { 0 },
+            segments: log.segments + log.quarantined_segments,
+            records_before_log: log.records_before_log,
+            expired_requests: expired.map_or(0, |(_, late_requests)| late_requests),
+            kept_since: expired.map(|(kept_since, _)| kept_since),
+            limits,
+            limits_from,
+            losses,
+            moved_to,
+        })
+    }
+}
+
+/// Makes the database of the store in `config.dir` anew: [`Rebuild::prepare`] and [`Rebuild::run`], for who does not want to
+/// know what is found before. Nothing is done where rows would be lost.
 ///
-/// Where `config` tells nothing of what of the database is kept, that is what the old database says: a request that had
-/// expired does not come back, and no clock is asked. Otherwise ages count from the newest event in the log, if that is
-/// before now; the store that is opened later lets go the rest by its clock.
-fn kept_since(config: &Config, limits: &Limits, old: &OldDatabase) -> Result<Option<i64>, PathError> {
-    let is_told = config.told(Limit::RowsAge).is_some() || config.told(Limit::DatabaseBytes).is_some();
-    if !is_told && old.kept_since.is_some() {
-        return Ok(old.kept_since);
-    }
-    let retention = RowRetention::new(limits);
-    if limits.keep_rows_age_ms.is_none() {
-        return Ok(None);
-    }
-    let newest = list(&config.wal_dir())?.iter().map(|segment| newest_event(&segment.path)).max();
-    Ok(newest.filter(|newest| *newest > i64::MIN).and_then(|newest| retention.kept_since_by_age(newest.min(now_ms()))))
-}
-
-/// Creates the new database: opening the store would know neither what the store keeps and what is expired nor, among
-/// segments of two stores, whose log it is.
-fn prepare(
-    told: &Config,
-    owner: Option<WriterId>,
-    kept_since: Option<i64>,
-    caller_salt: Option<&str>,
-    shrinks: bool,
-) -> Result<(), RebuildError> {
-    let shrinks = shrinks || RowRetention::new(&told.limits()).is_limited();
-    let mut index = Index::open_as(told, &LogOwners::default(), shrinks)?;
-    if let Some(kept_since) = kept_since {
-        index.begin_expiring(kept_since)?;
-    }
-    if let Some(salt) = caller_salt {
-        index.salt_callers(salt)?;
-    }
-    if let Some(owner) = owner {
-        index.begin()?.commit(owner, Checkpoint::START)?;
-    }
-    Ok(())
+/// # Errors
+/// As those two.
+pub fn rebuild(
+    config: &Config,
+    source: Source,
+    mut watch: impl FnMut(RebuildStep, f64) -> ControlFlow<()>,
+) -> Result<Rebuilt, RebuildError> {
+    Rebuild::prepare(config, source, false, &mut watch)?.run(&mut watch)
 }
 
 /// An error where there is neither log nor database, before anything is created.
 fn expect_store(dir: &Path) -> Result<(), RebuildError> {
     let (database, wal_dir) = (dir.join(DATABASE_NAME), dir.join("wal"));
     // What nobody may look at is not absent.
-    let has_log = wal_dir.try_exists().at("look at", &wal_dir)? && !list(&wal_dir)?.is_empty();
-    let has_database = database.try_exists().at("look at", &database)?;
-    if has_log || has_database { Ok(()) } else { Err(IndexError::Missing { path: database, has_log }.into()) }
+    let looked = |path: &Path| path.try_exists().at("look at", path).map_err(OpenError::from);
+    let has_log = looked(&wal_dir)? && !list(&wal_dir).map_err(SegmentError::from).map_err(OpenError::from)?.is_empty();
+    if has_log || looked(&database)? { Ok(()) } else { Err(IndexError::Missing { path: database, has_log }.into()) }
 }
 
-/// Whether there is a database whose rows can be trusted.
-fn rows_are_sound(dir: &Path) -> Result<bool, IndexError> {
-    match Query::open(dir).and_then(|query| query.integrity(true)) {
-        Ok(found) => Ok(found.damage.is_empty()),
-        Err(IndexError::Missing { .. }) => Ok(false),
-        Err(error) if error.is_corrupt() => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Moves the database and its companions into `quarantine/`; `None` if there is none.
-fn move_database(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
-    let quarantine_dir = dir.join("quarantine");
-    create_private_dir(&quarantine_dir)?;
-    let is_free = |name: &String| {
-        COMPANIONS.iter().all(|companion| quarantine_dir.join(format!("{name}{companion}")).symlink_metadata().is_err())
-    };
-    let name = (1_u32..).map(|number| format!("{DATABASE_NAME}.{number}")).find(is_free);
-    let name = name.unwrap_or_else(|| DATABASE_NAME.to_owned());
-    let mut moved_to = None;
-    for companion in COMPANIONS {
-        let from = dir.join(format!("{DATABASE_NAME}{companion}"));
-        let to = quarantine_dir.join(format!("{name}{companion}"));
-        match std::fs::rename(&from, &to) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            renamed => {
-                renamed.at("move to quarantine", &from)?;
-                moved_to = companion.is_empty().then_some(to);
-            }
-        }
-    }
-    sync_directory(&quarantine_dir)?;
-    sync_directory(dir)?;
-    Ok(moved_to)
-}
-
-/// Folds the whole log into the new database, and keeps the log.
-fn refold(
-    told: &Config,
-    moved_to: Option<PathBuf>,
-    limits_from: LimitsFrom,
-    progress: &mut dyn FnMut(f64),
-) -> Result<RefoldReport, RebuildError> {
-    let segments = list(&told.wal_dir())?;
-    let first = segments.iter().find_map(|file| SegmentReader::open(&file.path).ok());
-    let records_before_log = first.map_or(0, |reader| reader.header().base_sequence.0 - 1);
-    let store = Store::open_keeping_log(Config::new(&told.dir))?;
+/// Has records that wait in the log folded as whoever opens the store does, and keeps the log.
+fn fold_waiting(config: &Config, watch: &mut RebuildWatch<'_>) -> Result<(), RebuildError> {
+    let store = Store::open_keeping_log(Config::new(&config.dir))?;
     let all = store.stats().lag_records.max(1) as f64;
     let mut well_at = Instant::now();
     loop {
@@ -266,7 +275,10 @@ fn refold(
             Err(error) => return Err(RebuildError::Stalled(error.to_string())),
         }
         let stats = store.stats();
-        progress(1.0 - stats.lag_records as f64 / all);
+        if watch(RebuildStep::Folding, 1.0 - stats.lag_records as f64 / all).is_break() {
+            store.shutdown(Duration::ZERO);
+            return Err(RebuildError::Interrupted);
+        }
         match stats.health.problems.get(&Part::Fold) {
             None => well_at = Instant::now(),
             Some(problem) if well_at.elapsed() > STALLED_AFTER => return Err(RebuildError::Stalled(problem.clone())),
@@ -274,54 +286,16 @@ fn refold(
         }
     }
     store.shutdown(SHUTDOWN_PATIENCE);
-    let (kept_since, expired_requests) = finish_expiring(told)?;
-    let totals = Query::open(&told.dir)?.totals()?;
-    Ok(RefoldReport {
-        requests: totals.requests,
-        sessions: totals.sessions,
-        segments: segments.len() as u64,
-        records_before_log,
-        expired_requests,
-        kept_since,
-        limits: told.limits(),
-        limits_from,
-        // It goes too, once everything in it is expired.
-        moved_to: moved_to.filter(|path| path.exists()),
-    })
-}
-
-/// Removes whatever else is expired: sessions that were over, schema versions that were replaced. Since when requests are
-/// kept, and how many of the log were not.
-fn finish_expiring(told: &Config) -> Result<(Option<i64>, u64), RebuildError> {
-    let _lock = StoreLock::acquire(&told.dir)?;
-    let owners = Survey::of(&told.wal_dir())?.owners();
-    let mut index = Index::open(&Config::new(&told.dir), &owners)?;
-    index.finish_expiring()?;
-    drop(index);
-    let query = Query::open(&told.dir)?;
-    let expired = query.read_with(expiry_plan::expired)?;
-    Ok((expired.map(|(kept_since, _)| kept_since), expired.map_or(0, |(_, late_requests)| late_requests)))
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::position::{SegmentId, Sequence};
+    use crate::ground::position::{SegmentId, Sequence, WriterId};
+    use crate::ground::private_dir::create_private_dir;
+    use crate::index::database;
     use crate::segment::writer::PreparedSegment;
-
-    #[test]
-    fn a_database_moves_under_a_name_that_none_of_its_companions_takes_from_another() {
-        let dir = tempfile::tempdir().unwrap();
-        let (here, there) = (dir.path(), dir.path().join("quarantine"));
-        std::fs::create_dir(&there).unwrap();
-        // What a crash left of an earlier move: the companions go first.
-        std::fs::write(there.join("store.db.1-wal"), "of an earlier database").unwrap();
-        std::fs::write(here.join("store.db"), "database").unwrap();
-        std::fs::write(here.join("store.db-wal"), "its log").unwrap();
-        assert_eq!(move_database(here).unwrap(), Some(there.join("store.db.2")));
-        assert_eq!(std::fs::read(there.join("store.db.1-wal")).unwrap(), b"of an earlier database");
-        assert_eq!(std::fs::read(there.join("store.db.2-wal")).unwrap(), b"its log");
-    }
 
     #[test]
     fn a_database_made_from_the_log_shrinks_if_the_one_before_did() {
@@ -333,7 +307,9 @@ mod tests {
             let store = Store::open(config.clone()).unwrap();
             store.recorder().record(crate::Request::new("request", 1, "files", "tools/call"));
             store.shutdown(SHUTDOWN_PATIENCE);
-            let Rebuilt::Log(report) = rebuild(&Config::new(&config.dir), Source::Log, |_| {}).unwrap() else {
+            let Rebuilt::Log(report) =
+                rebuild(&Config::new(&config.dir), Source::Log, |_, _| ControlFlow::Continue(())).unwrap()
+            else {
                 panic!("not the log")
             };
             assert_eq!(report.requests, 1);
@@ -358,9 +334,10 @@ mod tests {
         let foreign = PreparedSegment::create(&quarantine_dir, SegmentId(1), 65536).unwrap();
         let (mut writer, _syncer) = foreign.activate(WriterId([9; 16]), Sequence(1), 5).unwrap();
         writer.append(b"theirs").unwrap();
-        let Rebuilt::Log(report) = rebuild(&Config::new(&config.dir), Source::Log, |_| {}).unwrap() else {
-            panic!("not the log")
-        };
+        // What was retired before is lost to it.
+        let mut watch = |_, _| ControlFlow::Continue(());
+        let prepared = Rebuild::prepare(&Config::new(&config.dir), Source::Log, true, &mut watch).unwrap();
+        let Rebuilt::Log(report) = prepared.run(&mut watch).unwrap() else { panic!("not the log") };
         assert_eq!(report.requests, left.len() as i64);
         assert!(quarantine_dir.join("000000000001.seg").exists());
         assert!(left.iter().all(|segment| !quarantine_dir.join(segment.path.file_name().unwrap()).exists()));

@@ -3,6 +3,7 @@
 
 mod check_tests;
 mod clock_tests;
+mod completeness_tests;
 #[path = "../../tests/fixture/src/lib.rs"]
 #[allow(
     dead_code,

@@ -16,9 +16,21 @@ pub fn is_held(dir: &Path) -> bool {
         return false;
     };
     // The pid tells what the device number can't: some file systems show one number to stat(2) and another here.
-    let holder = std::fs::File::open(&lock).ok().filter(|_| metadata.is_file()).and_then(Holder::read);
-    let pid = holder.filter(Holder::is_of_this_namespace).map(|holder| holder.pid);
+    let pid = holder(dir).filter(Holder::is_of_this_namespace).map(|holder| holder.pid);
     lists(&locks, metadata.dev(), metadata.ino(), pid)
+}
+
+/// Whether who last wrote to the store did so in another container: the kernel does not tell here whether that one still
+/// holds the lock.
+pub(crate) fn may_be_held_elsewhere(dir: &Path) -> bool {
+    holder(dir).is_some_and(|holder| !holder.is_of_this_namespace())
+}
+
+/// Who took the lock last, as its file says.
+fn holder(dir: &Path) -> Option<Holder> {
+    let lock = dir.join(LOCK_NAME);
+    std::fs::symlink_metadata(&lock).ok().filter(std::fs::Metadata::is_file)?;
+    Holder::read(std::fs::File::open(&lock).ok()?)
 }
 
 /// Whether `locks`, in the form of `/proc/locks`, has an exclusive flock(2) on that file.

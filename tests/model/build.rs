@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 
 /// Copied from `src/`.
-const FILES: [&str; 32] = [
+const FILES: [&str; 33] = [
     "event/code.rs",
     "event/detail.rs",
     "event/event.rs",
     "event/limits.rs",
     "event/notes.rs",
+    "event/outcome.rs",
     "event/request.rs",
     "event/schema_version.rs",
     "event/session.rs",

@@ -17,7 +17,7 @@ const PAUSES_MAX: usize = 6;
 /// The tables' columns in the model's order.
 const QUERIES: [&str; 4] = [
     "SELECT request_id, ts, proxy, session_id, method, tool, latency_us, status, error_code, error_msg, bytes_in,
-            bytes_out, tool_error, target FROM requests",
+            bytes_out, tool_error, target, outcome FROM requests",
     "SELECT session_id, proxy, started_at, last_seen_at, ended_at, client_name, client_version, client_platform,
             total_calls, total_errors, total_tool_errors FROM sessions",
     "SELECT method, captured_at, payload FROM server_schema",
@@ -124,13 +124,14 @@ fn count(input: &mut Input<'_>) -> i64 {
 fn request(input: &mut Input<'_>) -> Request {
     let ids =
         ["r1", "r2", "r3", "r4", "0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f", "0197A1C0-7B1E-7CC3-98C4-DC0C0C07398F", ""];
-    Request {
+    let mut request = Request {
         ts: time(input),
         status: usize::from(input.u8() % 3),
         latency_us: count(input),
         id: pick(input, ids),
         proxy: pick(input, ["p", "q", ""]),
         session: maybe(input, |input| pick(input, ["s1", "s2", "s3", ""])),
+        is_tool_error: false,
         method: pick(input, ["tools/call", "ping", ""]),
         tool: maybe(input, |input| pick(input, ["t", "T", ""])),
         error_code: maybe(input, |input| pick(input, ["-32602", ""])),
@@ -139,7 +140,9 @@ fn request(input: &mut Input<'_>) -> Request {
         bytes_out: maybe(input, count),
         tool_error: maybe(input, |input| input.u8() % 2 == 1),
         target: maybe(input, |input| pick(input, ["file:///a", ""])),
-    }
+    };
+    request.is_tool_error = request.status == 0 && request.tool_error == Some(true);
+    request
 }
 
 fn borrowed(request: &Request) -> mcplog::Request<'_> {

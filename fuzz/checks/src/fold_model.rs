@@ -13,6 +13,8 @@ pub(crate) struct Request {
     pub(crate) latency_us: i64,
     pub(crate) id: String,
     pub(crate) session: Option<String>,
+    /// Whether it counts as a tool's error: with status ok, what says `isError` does.
+    pub(crate) is_tool_error: bool,
     pub(crate) bytes_in: Option<i64>,
     pub(crate) bytes_out: Option<i64>,
     pub(crate) tool_error: Option<bool>,
@@ -94,6 +96,7 @@ fn request_row(request: &Request) -> String {
         request.bytes_out.and_then(number),
         request.tool_error.and_then(|flag| number(i64::from(flag))),
         request.target.clone(),
+        Some(if request.is_tool_error { "tool_error" } else { STATUSES[request.status] }.to_owned()),
     ])
 }
 
@@ -129,7 +132,7 @@ fn session_row(id: &String, events: &Events, counted: &[&Request]) -> String {
         name.map(|name| if name.contains("cursor") { "cursor" } else { "unknown" }.to_owned()),
         count(requests.len()),
         count(requests.iter().filter(|request| request.status != 0).count()),
-        count(requests.iter().filter(|request| request.tool_error == Some(true)).count()),
+        count(requests.iter().filter(|request| request.is_tool_error).count()),
     ])
 }
 

@@ -1,7 +1,7 @@
 //! What must hold of an observer, whatever passes and however it ends.
 
 use crate::observer_script::{self, EXCHANGES_MAX, Head, Side, Step};
-use mcplog::event::{ERROR_MSG_CHARS_MAX, NAME_BYTES_MAX, Note, Outcome, Transport};
+use mcplog::event::{Code, ERROR_MSG_CHARS_MAX, NAME_BYTES_MAX, Note, Outcome, Transport};
 use mcplog::{Event, Request, Status};
 use mcplog_observe::read::Codings;
 use mcplog_observe::{
@@ -76,16 +76,17 @@ fn check_request(request: &Request<'_>) {
     let outcome = request.outcome.expect("known of every call");
     let is_subscription = request.method == "subscriptions/listen";
     let can_be = match outcome {
-        Outcome::Ok | Outcome::InputRequired | Outcome::ToolError => request.status == Status::Ok && !is_subscription,
-        Outcome::Ended => request.status != Status::Timeout && is_subscription,
+        Outcome::Ok | Outcome::InputRequired | Outcome::ToolError => !is_subscription,
+        Outcome::Ended => is_subscription && request.error_code.is_none() && request.error_msg.is_none(),
         Outcome::Cancelled => request.error_code == Some("cancelled") && !is_subscription,
         Outcome::Lost => request.error_code == Some("proxy_shutdown") && !is_subscription,
-        Outcome::Redirected => request.status == Status::Error && request.http_status == Some(307),
-        Outcome::Error => request.status == Status::Error,
-        Outcome::Timeout => request.status == Status::Timeout,
-        Outcome::Probe => false,
+        Outcome::Redirected => request.http_status == Some(307),
+        Outcome::Error => true,
+        Outcome::Timeout => request.error_code == Some("upstream_timeout"),
+        Outcome::Probe => request.method == "server/discover",
     };
     assert!(can_be, "{request:?}");
+    assert_eq!((request.status, request.counts_as()), (outcome.status(), outcome), "{request:?}");
     assert_eq!(request.tool_error == Some(true), outcome == Outcome::ToolError, "{request:?}");
     // Of what went well, nothing is kept; of what a tool said, not more than a row shows.
     if request.status == Status::Ok {
@@ -99,12 +100,16 @@ fn check_request(request: &Request<'_>) {
     assert!(is_unread || request.error_code != Some("unreadable_response"), "{request:?}");
     assert!(is_unread || request.method != "(unread)", "{request:?}");
     if let Some(cause) = request.cause {
-        assert!(cause.len() <= NAME_BYTES_MAX && request.status != Status::Ok, "{request:?}");
-        let code = request.error_code.expect("known of every failure");
-        let of_end = ["stream_broken", "upstream_unreachable", "upstream_timeout", "upstream_loop", "proxy_error"];
+        assert!(cause.len() <= NAME_BYTES_MAX, "{request:?}");
         // What a head says stands on the row too, whatever becomes of the call.
         let is_of_head = request.http_status.is_some_and(|status| status >= 300);
-        assert!(of_end.contains(&code) || is_of_head, "{request:?}");
+        let is_of_end = match (outcome, request.error_code) {
+            // Who ended it.
+            (Outcome::Ended, None) => ["client_gone", "cancelled", "proxy_shutdown", "no_response"].contains(&cause),
+            (_, code) => ["stream_broken", "upstream_unreachable", "upstream_timeout", "upstream_loop", "proxy_error"]
+                .contains(&code.expect("known of every failure")),
+        };
+        assert!(is_of_end || is_of_head, "{request:?}");
     }
 }
 
@@ -234,6 +239,6 @@ fn play(steps: &[Step], rows: &Arc<Rows>, budget_bytes: usize) {
     assert_eq!(budget.taken(), 0, "the budget is whole again");
     drop(observer);
     assert_eq!(counts.in_flight.get(), 0, "every call has ended");
-    let recorded = counts.requests_ok.get() + counts.requests_error.get() + counts.requests_timeout.get();
+    let recorded: u64 = Outcome::ALL.iter().map(|outcome| counts.with_outcome(*outcome)).sum();
     assert_eq!(recorded, rows.0.lock().expect("not poisoned").len() as u64, "and each is one row");
 }

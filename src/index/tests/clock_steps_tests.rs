@@ -12,7 +12,8 @@ fn database(newest_ts: Option<i64>, steps: &[(i64, i64)]) -> Connection {
     connection.execute_batch(include_str!("../schema.sql")).unwrap();
     if let Some(ts) = newest_ts {
         connection.execute("INSERT INTO calls (id, proxy, method) VALUES (1, 'files', 'ping')", []).unwrap();
-        let sql = "INSERT INTO request_rows (request_id, ts, call, latency_us, status) VALUES ('a', ?1, 1, 1, 0)";
+        let sql =
+            "INSERT INTO request_rows (request_id, ts, call, latency_us, status, outcome) VALUES ('a', ?1, 1, 1, 0, 1)";
         connection.execute(sql, [ts]).unwrap();
     }
     for (from_ts, to_ts) in steps {

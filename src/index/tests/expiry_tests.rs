@@ -157,7 +157,7 @@ proptest! {
         let late_requests = fixture.rows("SELECT late_requests FROM retention");
         prop_assert_eq!(&late_requests[0][0], &Value::Integer(late.len() as i64));
         let kept = fixture.derived();
-        fixture.index().rebuild(&mut |_| ()).unwrap();
+        fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
         prop_assert_eq!(kept, fixture.derived());
     }
 
@@ -193,7 +193,7 @@ proptest! {
         }
         prop_assert!(found[1].iter().all(|session| over_at(session) >= kept_since));
         let kept = (fixture.tables(), fixture.derived());
-        fixture.index().rebuild(&mut |_| ()).unwrap();
+        fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
         prop_assert_eq!(kept, (fixture.tables(), fixture.derived()));
     }
 }
@@ -209,7 +209,7 @@ proptest! {
         let kept = fixture.derived();
         let seconds = fixture.rows(&format!("SELECT count(*) FROM rollups WHERE start < {minute} * 60000 AND level < 2"));
         prop_assert_eq!(&seconds[0][0], &Value::Integer(0));
-        fixture.index().rebuild(&mut |_| ()).unwrap();
+        fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
         prop_assert_eq!(kept, fixture.derived());
     }
 }
@@ -222,6 +222,7 @@ fn request(number: i64, ts: i64) -> Owned {
         session: Some(format!("s{}", number / 10)),
         status: (number % 3) as usize,
         tool_error: None,
+        told: None,
     }
 }
 
@@ -235,7 +236,7 @@ fn a_call_that_is_gone_comes_back_under_a_new_number() {
     fixture.fold(&events, &[]);
     assert_eq!(fixture.rows("SELECT count(*) FROM requests WHERE proxy IS NULL"), [[Value::Integer(0)]]);
     let kept = fixture.derived();
-    fixture.index().rebuild(&mut |_| ()).unwrap();
+    fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     assert_eq!(kept, fixture.derived());
 }
 
@@ -281,7 +282,7 @@ fn a_name_that_a_session_gets_while_unused_ones_are_looked_for_stays() {
     fixture.index().finish_expiring().unwrap();
     assert_eq!(fixture.rows("SELECT client_name FROM clients"), [[Value::Text("c3".into())]]);
     let kept = fixture.derived();
-    fixture.index().rebuild(&mut |_| ()).unwrap();
+    fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     assert_eq!(kept, fixture.derived());
 }
 
@@ -363,7 +364,7 @@ fn a_limit_of_size_lets_the_oldest_go_and_the_file_gets_shorter() {
     assert_eq!(fixture.rows("SELECT max(ts) FROM requests"), [[Value::Integer(19_999 * 500)]]);
     assert_eq!(fixture.rows("PRAGMA integrity_check"), [[Value::Text("ok".into())]]);
     let kept = fixture.derived();
-    fixture.index().rebuild(&mut |_| ()).unwrap();
+    fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     assert_eq!(kept, fixture.derived());
 }
 
@@ -379,7 +380,7 @@ fn a_database_that_was_created_without_a_limit_shrinks_when_it_is_rebuilt() {
     assert_eq!(pages(&mut fixture, "page_count"), before);
     assert!(pages(&mut fixture, "freelist_count") > before / 3);
     let tables = fixture.tables();
-    fixture.index().rebuild(&mut |_| ()).unwrap();
+    fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     assert!(pages(&mut fixture, "page_count") < before * 2 / 3);
     assert_eq!(pages(&mut fixture, "auto_vacuum"), 2);
     assert_eq!(fixture.tables(), tables);

@@ -60,6 +60,7 @@ fn folded() -> Fixture {
         session: Some("s".into()),
         status: number % 3,
         tool_error: None,
+        told: None,
     };
     fixture.fold(&(0..200).map(request).collect::<Vec<_>>(), &[]);
     fixture.index = None;

@@ -4,6 +4,7 @@ use super::fixture::{Blocker, Fixture, PATIENCE, segment};
 use crate::ground::error::IndexError;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::sabotage;
+use crate::index::connection::LONG_WAL_BYTES;
 use crate::query::database::Query;
 use crate::segment::directory::file_name;
 use crate::segment::format::{Extent, FRAMES_OFFSET};
@@ -132,6 +133,12 @@ fn store_with(kind: FindingKind) -> Fixture {
             std::fs::write(database(store), "").unwrap();
         }),
         K::DatabaseDamaged => with(folded(), |store| segment::patch(&database(store), 3 * 8192, &[0x55; 4096])),
+        K::LongWal => with(folded(), |store| {
+            let wal = store.dir().join("store.db-wal");
+            std::fs::write(&wal, "").unwrap();
+            std::fs::set_permissions(&wal, Permissions::from_mode(0o600)).unwrap();
+            segment::set_length(&wal, LONG_WAL_BYTES + 1);
+        }),
         K::WrongSums => with(folded(), |store| execute(store, "UPDATE rollups SET calls = calls + 1")),
         K::UnsupportedDatabase => with(folded(), |store| {
             execute(store, "PRAGMA user_version = 1000; UPDATE meta SET value = '1000' WHERE key = 'oldest_reader'");
@@ -159,11 +166,6 @@ fn store_with(kind: FindingKind) -> Fixture {
         K::NewerRecords => with(killed(), |store| segment::append_frame(&store.segment(0), b"\xc8\x01\x07")),
         K::OlderCopy => with(folded(), |store| {
             std::fs::copy(database(store), store.dir().join("store.db.version-3")).unwrap();
-        }),
-        K::LongWal => with(folded(), |store| {
-            let wal = std::fs::File::create(store.dir().join("store.db-wal")).unwrap();
-            wal.set_permissions(Permissions::from_mode(0o600)).unwrap();
-            wal.set_len(crate::index::connection::LONG_WAL_BYTES + 1).unwrap();
         }),
         K::UnfoldedInQuarantine => opened_once(store_with(K::RecordsBehindGap)),
         K::ForeignInQuarantine => opened_once(with_stray()),

@@ -64,14 +64,20 @@ def expected_request(exchange, message, exchanges):
         row["session_id"] = wire.headers(exchange, "response").get("mcp-session-id")
     if "mcp-protocol-version" in header:
         row["protocol_version"] = header["mcp-protocol-version"]
-    if answer is None or message["id"] in cancelled_ids(exchanges):
+    if answer is None and is_probe(exchange, method, exchanges):
+        # A refusal with an id of the server's own, or without JSON-RPC.
+        row |= {"status": "error", "outcome": "probe", "http_status": exchange["status"]}
+    elif answer is None or message["id"] in cancelled_ids(exchanges):
         # Given up by the client, whatever came after. That it has a row with a reason is checked in `mismatches`.
         row["unfinished"] = True
+        if method == "subscriptions/listen":
+            # Who ended it.
+            del row["cause"]
     elif "error" in answer:
         text = answer["error"]["message"]
         row |= {
             "status": "error",
-            "outcome": "error",
+            "outcome": "probe" if is_probe(exchange, method, exchanges) else "error",
             "http_status": answering["status"],
             "error_code": str(answer["error"]["code"]),
             "error_msg": beginning(text),
@@ -82,6 +88,13 @@ def expected_request(exchange, message, exchanges):
         row["error_msg"] = words_of(answer["result"]) if row["tool_error"] else None
         row["outcome"] = outcome_of(method, answer["result"])
     return row
+
+
+def is_probe(exchange, method, exchanges):
+    """Whether the client found out by this request, which was refused, that it must begin with a handshake."""
+    later = exchanges[exchanges.index(exchange) + 1 :]
+    handshakes = [message for other in later for message in wire.sent(other) if message.get("method") == "initialize"]
+    return method == "server/discover" and exchange["status"] < 500 and bool(handshakes)
 
 
 def beginning(text):
@@ -120,10 +133,10 @@ def mismatches(expected, row):
     for column, value in expected.items():
         if column == "unfinished":
             # Listening ends by closing the stream, which is no failure; everything else that breaks off is one.
-            if row["method"] != "subscriptions/listen" and (row["status"] == "ok" or not row["error_code"]):
+            listens = row["method"] == "subscriptions/listen"
+            if listens != (row["status"] == "ok") or listens != (row["error_code"] is None):
                 lines.append(f"given up, but status {row['status']!r}, error_code {row['error_code']!r}")
-            given_up = ("ended",) if row["method"] == "subscriptions/listen" else ("cancelled", "error")
-            if row["outcome"] not in given_up:
+            if row["outcome"] not in (("ended",) if listens else ("cancelled", "error")):
                 lines.append(f"given up, but outcome {row['outcome']!r}")
         elif column == "tool_error":
             if bool(row[column]) != value:
@@ -201,7 +214,7 @@ def check_sessions(transcripts, directory):
                 wrong.append(f"session of {name}: ended_at {row['ended_at']!r}, but closed is {closed}")
     counted = rows(
         directory,
-        "SELECT session_id, count(*) AS calls, sum(status <> 'ok') AS errors, max(ts) AS last"
+        "SELECT session_id, count(*) AS calls, sum(outcome IN ('error', 'timeout')) AS errors, max(ts) AS last"
         " FROM requests WHERE session_id IS NOT NULL GROUP BY session_id",
     )
     for row in counted:

@@ -21,6 +21,7 @@ pub mod event {
     pub use event::*;
     pub use limits::*;
     pub use notes::*;
+    pub use outcome::*;
     pub use request::*;
     pub use schema_version::*;
     pub use session::*;
@@ -40,6 +41,9 @@ pub mod event {
     }
     mod notes {
         include!(concat!(env!("OUT_DIR"), "/event_notes.rs"));
+    }
+    mod outcome {
+        include!(concat!(env!("OUT_DIR"), "/event_outcome.rs"));
     }
     mod request {
         include!(concat!(env!("OUT_DIR"), "/event_request.rs"));

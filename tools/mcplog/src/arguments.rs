@@ -4,8 +4,10 @@
 
 use crate::dir_args::DirArgs;
 use crate::proxy::{parse_database_size, parse_keep, parse_min_free, parse_segments_size};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use mcplog::Status;
+use mcplog::event::{Code, Outcome};
 use mcplog::query::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
 use mcplog_terminal::view::View;
 use mcplog_terminal::{duration, moment};
@@ -41,16 +43,19 @@ pub(crate) struct RequestArgs {
     /// Only this JSON-RPC method
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
-    /// Only requests that ended so
-    #[arg(long, value_enum)]
+    /// Only requests with this status: ok, error, timeout
+    #[arg(long, value_enum, hide_possible_values = true)]
     status: Option<StatusArg>,
+    /// Only requests that ended so, which says more than the status: cancelled, lost, ...
+    #[arg(long, value_name = "OUTCOME", value_parser = outcome_parser())]
+    outcome: Option<Outcome>,
     /// Only this session; the beginning of its id is enough
     #[arg(long, value_name = "ID")]
     pub(crate) session: Option<String>,
     /// Only what this proxy saw
     #[arg(long, value_name = "NAME")]
     proxy: Option<String>,
-    /// Only requests that failed: errors, timeouts, and tools that reported a failure
+    /// Only failures (errors and timeouts) and tool errors (results that say isError)
     #[arg(long)]
     errors: bool,
     /// Only requests that took longer: 250us, 100ms, 1.5s, 1h30m
@@ -67,6 +72,7 @@ impl RequestArgs {
             method: self.method.clone(),
             tool: self.tool.clone(),
             status: self.status.map(Status::from),
+            outcome: self.outcome,
             session_id,
             errors_only: self.errors,
             slower_than_us: self.slower_than,
@@ -91,6 +97,12 @@ impl From<StatusArg> for Status {
             StatusArg::Timeout => Self::Timeout,
         }
     }
+}
+
+/// Takes the names of outcomes, and lists them.
+fn outcome_parser() -> impl TypedValueParser<Value = Outcome> {
+    let names = Outcome::ALL.iter().map(|outcome| outcome.as_str());
+    PossibleValuesParser::new(names).try_map(|name| Outcome::from_name(&name).ok_or("no outcome"))
 }
 
 /// How much of the answer is shown, and in which form.
@@ -119,6 +131,19 @@ impl ShowArgs {
     }
 }
 
+/// Whether the answer waits for what is not folded yet.
+#[derive(Debug, Args)]
+pub(crate) struct FoldArgs {
+    /// Have records that wait in the log folded first, as after a kill
+    ///
+    /// It opens the store as a process does that records, for as long as folding takes: what a crash left is mended, and
+    /// what is older or more than the store keeps goes. A proxy that starts meanwhile serves, and records once this is
+    /// done. Where a process has the store open, that one folds, and this waits for it. Where nothing can be folded, it
+    /// says why, and answers all the same.
+    #[arg(long)]
+    pub(crate) fold: bool,
+}
+
 /// Of the commands that show requests: one by one, the slowest, or what they add up to.
 #[derive(Debug, Args)]
 pub(crate) struct RequestsArgs {
@@ -128,6 +153,8 @@ pub(crate) struct RequestsArgs {
     pub(crate) requests: RequestArgs,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    #[command(flatten)]
+    pub(crate) fold: FoldArgs,
 }
 
 #[derive(Debug, Args)]
@@ -161,9 +188,15 @@ pub(crate) struct CheckArgs {
 pub(crate) struct RebuildArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,
-    /// Make the whole database anew from the log
+    /// Make the whole database anew from the log alone
     #[arg(long)]
     pub(crate) from_log: bool,
+    /// Go on although rows are lost
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
+    /// Say what there is and what would be done, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     /// One JSON object in place of a sentence
@@ -198,7 +231,7 @@ pub(crate) struct SessionsArgs {
     /// Only what this proxy saw
     #[arg(long, value_name = "NAME")]
     proxy: Option<String>,
-    /// Only sessions in which a request failed
+    /// Only sessions with a failure (error or timeout) or a tool error
     #[arg(long)]
     errors: bool,
     /// One line per client instead of one per session
@@ -206,6 +239,8 @@ pub(crate) struct SessionsArgs {
     pub(crate) clients: bool,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    #[command(flatten)]
+    pub(crate) fold: FoldArgs,
 }
 
 impl SessionsArgs {
@@ -233,6 +268,8 @@ pub(crate) struct UnusedArgs {
     pub(crate) proxy: Option<String>,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    #[command(flatten)]
+    pub(crate) fold: FoldArgs,
 }
 
 #[derive(Debug, Args)]
@@ -252,6 +289,8 @@ pub(crate) struct SchemaArgs {
     proxy: Option<String>,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    #[command(flatten)]
+    pub(crate) fold: FoldArgs,
 }
 
 impl SchemaArgs {
@@ -325,13 +364,14 @@ mod tests {
 
     #[test]
     fn filters_carry_what_was_typed() {
-        let line = "mcplog logs --tool t --method m --status timeout --proxy p --errors --slower-than 1ms --limit 0";
+        let line = "mcplog logs --tool t --method m --status timeout --outcome lost --proxy p --errors --slower-than 1ms --limit 0";
         let Command::Logs(args) = Cli::parse_from(line.split(' ')).command else { panic!("not logs") };
         let filter = args.rows.requests.filter(Some("whole".into()));
         let expected = RequestFilter {
             tool: Some("t".into()),
             method: Some("m".into()),
             status: Some(Status::Timeout),
+            outcome: Some(Outcome::Lost),
             proxy: Some("p".into()),
             session_id: Some("whole".into()),
             errors_only: true,

@@ -16,10 +16,12 @@ Exit codes:
   1    wrong usage, no store, or something can't be read or written
   2    ingest: done, but some lines were no events; check: attention
   3    check: damaged
-  130  ingest, backup: interrupted
+  130  interrupted: ingest, backup, or records being folded first (--fold)
 
-docs/json.md explains every field that --json prints; `wal-inspect json` shows
-it.";
+An answer that lacks something ends with what it lacks: records that wait in the
+log, events that are known to be lost, what has expired. In JSON the last line
+always says so, {\"answer\":{..}}; for jq, select(has(\"answer\") | not) leaves it
+out. docs/json.md explains every field; `wal-inspect json` shows it.";
 
 /// Records MCP traffic, and shows what it recorded.
 #[derive(Debug, Parser)]
@@ -50,10 +52,11 @@ where it says.")]
     #[command(after_help = "\
 Examples:
   mcplog logs                            the newest 50 requests
-  mcplog logs --errors --since 2h        what failed in the last two hours
+  mcplog logs --errors --since 2h        what went wrong in the last two hours
   mcplog logs --tool search --slower-than 500ms
   mcplog logs --session 0197a1c0         one session: the beginning of its id
-  mcplog logs -f --errors                what fails from now on, as it comes
+  mcplog logs -f --errors                what goes wrong from now on
+  mcplog logs --outcome cancelled        what clients took back
   mcplog logs --limit 0 --json | jq -r 'select(.status == \"error\") | .error_msg'
 
 With --follow, new rows come in the order in which they were recorded, each
@@ -75,9 +78,10 @@ Examples:
   mcplog slow                            the slowest 50 requests on record
   mcplog slow --since 1d --limit 10      the slowest ten of the last day
   mcplog slow --tool search --status ok
-  mcplog slow --json | jq -r '[.latency_us, .tool, .request_id] | @tsv'
+  mcplog slow --json | jq -r 'select(.id) | [.latency_us, .request_id] | @tsv'
 
-Of equally slow requests, the newest comes first.
+Of equally slow requests, the newest comes first. A subscription lasts as long
+as its client likes, and is never slow.
 
 JSON fields: those of `mcplog logs`.")]
     Slow(RequestsArgs),
@@ -88,16 +92,19 @@ Examples:
   mcplog stats                     everything on record
   mcplog stats --since 1h          the last hour
   mcplog stats --tool search --session 0197a1c0
-  mcplog stats --json | jq -r '[.tool, .p99_us] | @tsv'
+  mcplog stats --json | jq -r 'select(.calls) | [.tool, .p99_us] | @tsv'
 
-ERRORS counts JSON-RPC errors, broken exchanges and timeouts, in JSON too;
-ISERROR counts results in which the tool itself reported a failure. P50, P95 and
-P99 are latencies that half, 95 % and 99 % did not exceed; over more than 4,000
-requests they are within 1 % of these. All else is exact.
+ERRORS counts failures: JSON-RPC errors, broken exchanges, timeouts among them.
+ISERROR counts results in which the tool itself reported a failure. The last
+line says how all of them ended, whatever --limit shows; docs/counting.md says
+what counts as what. P50, P95 and P99 are latencies that half, 95 % and 99 % did
+not exceed; over more than 4,000 requests they are within 1 % of these. All else
+is exact.
 
-JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors, p50_us,
-p95_us, p99_us, max_us, bytes_in, bytes_out, first_ts, last_ts. Latencies are
-microseconds, times Unix milliseconds UTC.")]
+JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors,
+cancelled, probes, redirected, ended, input_required, lost, p50_us, p95_us,
+p99_us, max_us, bytes_in, bytes_out, first_ts, last_ts. Latencies are
+microseconds, null where there is none; times are Unix milliseconds UTC.")]
     Stats(RequestsArgs),
 
     /// Show sessions and the clients behind them
@@ -106,11 +113,12 @@ Examples:
   mcplog sessions                  the newest 50 sessions
   mcplog sessions --since 7d --errors
   mcplog sessions --clients        one line per client instead
-  mcplog sessions --json | jq -r .session_id
+  mcplog sessions --json | jq -r '.session_id // empty'
 
 A session that was not closed counts as idle once it has been silent for as long
 as the proxy that recorded it was told (session_idle). A session marked ~ was
-derived by the proxy, because that revision of the protocol has none.
+derived by the proxy, because that revision of the protocol has none. ERRORS
+counts failures, timeouts among them, and ISERROR tool errors, as in stats.
 
 JSON fields: session_id, proxy, started_at, last_seen_at, ended_at, closed_at,
 client_name, client_version, client_platform, protocol_version, derived,
@@ -124,7 +132,7 @@ total_errors, total_tool_errors, first_seen_at, last_seen_at.")]
 Examples:
   mcplog unused                    never called, as far as is on record
   mcplog unused --since 30d        not called for thirty days
-  mcplog unused --json | jq -r 'select(.last_called_at == null) | .tool'
+  mcplog unused --json | jq -r 'select(.last_called_at == null).tool // empty'
 
 What servers offer is what their current tools/list says. LAST CALLED is about
 all that is on record, also outside of the times that were asked about.
@@ -139,7 +147,7 @@ Examples:
   mcplog schema                    what is offered at present, and to whom
   mcplog schema --changes          what changed, and when
   mcplog schema --method tools/list --json \\
-    | jq -r '.payload | fromjson | .tools[].name'
+    | jq -r '.payload // empty | fromjson | .tools[].name'
 
 A server that offers different things to different callers has a line for each
 variant. A caller is auth- and a digest where there is a credential, else the
@@ -179,7 +187,7 @@ under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
     /// Copy a store, also while a proxy records into it
     #[command(after_help = "\
 Examples:
-  mcplog backup ./monday           a copy of ./mcplog-data
+  mcplog backup ./monday           a copy of the store
   mcplog backup -d ./other-data /mnt/backups/other
   mcplog backup ./monday && mcplog logs -d ./monday
 
@@ -198,27 +206,40 @@ JSON fields: dir, began_at, requests, sessions, folded_records, database_bytes,
 quarantine_files.")]
     Backup(BackupArgs),
 
-    /// Make the database anew: from its rows what it derives from them, or all of it from the log
+    /// Make the database anew: from its rows, from the log, or from what can be read of both
     #[command(after_help = "\
 Examples:
+  mcplog rebuild --dry-run         what there is, and what would be done
   mcplog rebuild
-  mcplog rebuild --from-log        from the kept segments, in any case
+  mcplog rebuild --from-log        from the kept segments alone, in any case
   mcplog rebuild --keep 30d        where the old limits can't be read
   mcplog rebuild --json
 
-Where the database is sound, roll-ups and the sums of sessions are computed from
-its rows; whoever reads meanwhile sees the old state or the new one. Where it is
-damaged or gone, a new one is made from the log, and the old one moves into
-quarantine/. What the log no longer holds (segments are deleted once they are
-folded, unless they are kept) is then only there: `sqlite3 quarantine/store.db.1
-.recover` may get more out of it. Refused while a proxy records.
+It says first what the database and the log hold. Where the database is sound,
+roll-ups and the sums of sessions are computed from its rows, and records that
+wait in the log are folded. Where it is damaged, a new one is made from the log
+and what can be read of the old one, each row once; where it is gone, from the
+log. Nothing is done where rows would be lost, unless --accept-loss says so.
+
+A new database takes the place of the old one at the end, in one step: readers
+see the old rows or the new ones, and whatever ends the command before leaves
+all as it was. Of a damaged one, or one with more in it, quarantine/ has a copy;
+`sqlite3 quarantine/store.db.1 .recover` may get more out of it. It takes the
+room of the new database twice, and of such a copy. Refused while a proxy
+records.
 
 The new database keeps what the old one was told to keep, and what had expired
 there does not come back from the log, unless --keep or --max-size is told anew.
 
-JSON fields: from (rows, log). From rows: requests, sessions, rollups. From the
-log: requests, sessions, segments, records_before_log, expired_requests,
-kept_since, limits, limits_from (told, old_database, unknown), moved_to.")]
+Exit codes: 0 done, 1 not done (rows would be lost, the store is in use, an
+error), 130 interrupted.
+
+JSON fields: from (rows, log, salvage), found. From rows: requests, sessions,
+rollups, folded_records. Otherwise: requests, sessions, salvaged_requests,
+segments, records_before_log, expired_requests, kept_since, limits, limits_from
+(told, old_database, unknown), losses, moved_to. `found`, and the object of
+--dry-run and of a refusal: action (rows, log, salvage), database, log, losses,
+in_use.")]
     Rebuild(RebuildArgs),
 
     /// Record events from JSON lines, over the same path that the proxy uses

@@ -18,7 +18,7 @@ pub(crate) const EXIT_BAD_LINES: u8 = 2;
 pub(crate) const EXIT_ATTENTION: u8 = 2;
 /// `check` found damage.
 pub(crate) const EXIT_DAMAGED: u8 = 3;
-/// `ingest` or `backup` was interrupted.
+/// `ingest` or `backup` was interrupted, or `--fold`.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
 /// Why a command gave up.
@@ -30,6 +30,11 @@ pub(crate) enum CliError {
     /// The output can't be written. A reader that went away (`| head`) is no error.
     #[error("can't write the output: {0}")]
     Output(#[from] io::Error),
+    /// Somebody ended it before it could answer.
+    #[error(
+        "interrupted while records were being folded; what is folded stays so, and the next one who opens the store goes on"
+    )]
+    Interrupted,
     /// Anything else, in words.
     #[error("{0}")]
     Failed(String),
@@ -54,14 +59,14 @@ impl CliError {
             return ExitCode::from(EXIT_OK);
         }
         complain(self);
-        ExitCode::from(EXIT_ERROR)
+        ExitCode::from(if matches!(self, Self::Interrupted) { EXIT_INTERRUPTED } else { EXIT_ERROR })
     }
 }
 
 /// What to do about a damaged database.
 fn next_step(error: &IndexError) -> &'static str {
     if error.is_corrupt() {
-        "; `mcplog check` says what is damaged, `mcplog rebuild` makes the database anew from the log that is kept"
+        "; `mcplog check` says what is damaged, `mcplog rebuild` makes the database anew from what can be read of it and the log"
     } else {
         ""
     }

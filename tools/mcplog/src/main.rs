@@ -59,7 +59,7 @@ fn run(command: Command) -> Result<u8, CliError> {
 /// Runs a command that shows what is on record. It has nothing to do any more when nobody reads on.
 fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliError> {
     let mut notes = Unheeded(anstream::stderr());
-    match command {
+    let answered: command::Answered = match command {
         Command::Logs(args) => command::logs::run(args, view, out, &mut notes)?,
         Command::Slow(args) => command::slow::run(args, view, out, &mut notes)?,
         Command::Stats(args) => command::stats::run(args, view, out, &mut notes)?,
@@ -71,9 +71,9 @@ fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliErr
         | Command::Check(_)
         | Command::Backup(_)
         | Command::Rebuild(_)
-        | Command::Demo(_) => {}
-    }
-    Ok(EXIT_OK)
+        | Command::Demo(_) => return Ok(EXIT_OK),
+    };
+    Ok(answered.exit_code())
 }
 
 /// Runs a command, and makes sure that what it printed is out.

@@ -190,7 +190,8 @@ fn a_damaged_or_lost_database_is_made_anew_from_the_kept_log() {
         damage(&fixture.dir());
         let run = fixture.run("rebuild --json").ok();
         let report: serde_json::Value = serde_json::from_str(&run).expect("JSON");
-        assert_eq!((&report["from"], &report["records_before_log"]), (&"log".into(), &0.into()), "{name}: {run}");
+        let from = if name == "garbage in the middle" { "salvage" } else { "log" };
+        assert_eq!((&report["from"], &report["records_before_log"]), (&from.into(), &0.into()), "{name}: {run}");
         assert_eq!(report["moved_to"].is_null(), name == "gone", "{name}: {run}");
         assert_eq!(contents(&fixture), before, "{name}");
         assert_eq!(verdict(&fixture), ("sound".to_owned(), 0), "{name}");
@@ -206,23 +207,37 @@ fn a_rebuild_from_a_log_that_lost_its_beginning_says_how_many_records_are_older(
     let fixture = Fixture::with_events();
     // The newest segment is always kept: a second one lets the first go.
     fixture.ingest(common::request_line(1)).ok();
-    let text = fixture.run("rebuild --from-log").ok();
-    assert!(text.contains("older records had been folded and deleted") && text.contains(".recover"), "{text}");
+    let rows = contents(&fixture);
+    let refused = fixture.run("rebuild --from-log");
+    assert_eq!((refused.code, contents(&fixture)), (1, rows), "{}", refused.stderr);
+    assert!(refused.stdout.contains("older records had been folded and deleted"), "{}", refused.stdout);
+    for part in
+        ["nothing was changed", "requests from 20", "that the log does not have", "without --from-log", "--accept-loss"]
+    {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    let accepted = fixture.run("rebuild --from-log --accept-loss").ok();
+    assert!(accepted.contains("a copy of the old database is in"), "{accepted}");
+    assert_eq!(fixture.run("logs --limit 0 --json").ok().lines().count(), 1);
 }
 
 #[test]
 fn what_is_intact_in_a_quarantined_segment_is_in_a_new_database_too() {
     let fixture = with_kept_log();
-    let requests = |fixture: &Fixture| fixture.run("logs --limit 0 --json").ok().lines().count();
+    let requests = |fixture: &Fixture| fixture.run("logs --limit 0 --json").json().len();
     let before = requests(&fixture);
     overwrite(&first_segment(&fixture.dir()), 4096 + 20, b"XXXX");
-    // A new database finds the damage, and the segment goes to quarantine once another one follows.
-    fixture.run("rebuild --from-log").ok();
+    // Only the database has that record now.
+    assert_eq!(fixture.run("rebuild --from-log").code, 1);
+    fixture.run("rebuild --from-log --accept-loss").ok();
+    assert_eq!(requests(&fixture), before - 1);
+    // The new database knows of the damage, and the segment goes to quarantine once another one follows.
+    fixture.ingest(common::request_line(1)).ok();
     let quarantined = fixture.dir().join("quarantine/000000000001.seg");
     for number in 0..2 {
         fixture.run("rebuild --from-log").ok();
         assert!(quarantined.exists(), "{number}");
-        assert_eq!(requests(&fixture), before - 1, "{number}");
+        assert_eq!(requests(&fixture), before, "{number}");
     }
 }
 
@@ -291,7 +306,7 @@ fn a_database_of_another_store_is_named_by_every_command_that_would_write_and_an
     let (a, b) = (Fixture::with_events(), with_kept_log());
     std::fs::copy(a.dir().join("store.db"), b.dir().join("store.db")).expect("copy");
     let segments = b.segments();
-    let rows = a.run("logs --json --limit 0").ok();
+    let rows = a.run("logs --json --limit 0").json();
     let events = b.root.path().join("events.jsonl");
     for (line, code) in [
         ("check".to_owned(), 3),
@@ -310,7 +325,7 @@ fn a_database_of_another_store_is_named_by_every_command_that_would_write_and_an
         assert_eq!(b.segments(), segments, "{line}");
         assert!(!b.dir().join("quarantine").exists(), "{line}");
     }
-    assert_eq!(b.run("logs --json --limit 0").ok(), rows);
+    assert_eq!(b.run("logs --json --limit 0").json(), rows);
     b.run("rebuild --from-log").ok();
     assert_eq!(verdict(&b), ("sound".to_owned(), 0));
     assert!(b.dir().join("quarantine/store.db.1").exists());

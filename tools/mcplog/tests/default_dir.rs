@@ -54,7 +54,9 @@ fn what_one_command_records_the_next_one_finds() {
     home.run(&format!("ingest {}", home.file(3))).ok();
     assert!(home.default_dir().join("store.db").exists());
     assert_eq!(home.run("logs").ok().lines().count(), 4);
-    for line in ["stats", "slow", "sessions", "schema", "unused", "check --quick", "check --plan", "rebuild"] {
+    for line in
+        ["stats", "slow", "sessions", "schema", "unused", "check --quick", "check --plan", "backup copy", "rebuild"]
+    {
         home.run(line).ok();
     }
     let shown = home.run("check").ok();
@@ -96,7 +98,8 @@ fn who_finds_no_store_is_told_where_it_was_looked_for_and_why_there() {
             assert!(!run.stderr.contains(part), "no {part:?} in {}", run.stderr);
         }
     };
-    for line in ["logs", "slow", "stats", "sessions", "sessions --clients", "schema", "unused", "check"] {
+    for line in ["logs", "slow", "stats", "sessions", "sessions --clients", "schema", "unused", "check", "backup copy"]
+    {
         expect(home.run(line), &[&default, "by HOME", "--dir", "MCPLOG_DIR"], &["mcplog-data"]);
         let run = home.run_with(&[("MCPLOG_DIR", &told)], line);
         expect(run, &[told.to_str().unwrap(), "MCPLOG_DIR names"], &["HOME"]);

@@ -5,7 +5,7 @@
 mod common;
 
 use common::Fixture;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -61,13 +61,18 @@ impl Following {
         self.lines.recv_timeout(PATIENCE).expect("a line")
     }
 
+    /// The next line that is a row.
+    fn row(&self) -> String {
+        std::iter::repeat_with(|| self.line()).find(|line| !common::is_last_line(line)).unwrap()
+    }
+
     /// The ids of the next requests.
     fn ids(&self, count: usize) -> Vec<String> {
         let id = |line: String| {
             let object: serde_json::Value = serde_json::from_str(&line).unwrap();
             object["request_id"].as_str().unwrap().to_owned()
         };
-        (0..count).map(|_| id(self.line())).collect()
+        (0..count).map(|_| id(self.row())).collect()
     }
 
     fn note(&self) -> String {
@@ -78,7 +83,8 @@ impl Following {
     fn interrupt(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
         let pid = self.child.0.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-        (self.child.0.wait().unwrap(), self.lines.iter().collect(), self.notes.iter().collect())
+        let rows = self.lines.iter().filter(|line| !common::is_last_line(line));
+        (self.child.0.wait().unwrap(), rows.collect(), self.notes.iter().collect())
     }
 
     #[track_caller]
@@ -210,5 +216,54 @@ fn people_see_a_table_that_fits_and_what_comes_later_fits_it_too() {
     fixture.ingest(request(4).replace("1740823200000", "1740909600000")).ok();
     assert!(following.line().starts_with("2025-03-02"));
     assert!(following.line().starts_with("10:00:00.000"));
+    following.ends_with_nothing_more();
+}
+
+/// Leaves a request in the log that is not folded, as a process that is killed does.
+fn record_and_be_killed(fixture: &Fixture, folded: u64, waiting: u64, is_told: impl FnOnce()) {
+    let mut ingest = Guarded(fixture.command(["ingest", "-"]).stdin(std::process::Stdio::piped()).spawn().unwrap());
+    let mut input = ingest.0.stdin.take().unwrap();
+    input.write_all(request(folded).as_bytes()).unwrap();
+    is_told();
+    let blocker = fixture.database();
+    blocker.busy_timeout(PATIENCE).unwrap();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    input.write_all(request(waiting).as_bytes()).unwrap();
+    while fixture.run("logs --json").answer()["unfolded_records"] != 1 {}
+    drop(ingest);
+    blocker.execute_batch("ROLLBACK").unwrap();
+}
+
+#[test]
+fn a_follower_says_when_who_recorded_was_killed_and_goes_on_once_that_is_folded() {
+    let fixture = Fixture::new();
+    record(&fixture, 1..=2);
+    let following = Following::start(&fixture, "--json");
+    assert_eq!(following.ids(2), ids(1..=2));
+    let first: serde_json::Value = serde_json::from_str(&following.line()).unwrap();
+    assert_eq!(first["answer"]["complete"], true);
+
+    record_and_be_killed(&fixture, 3, 4, || assert_eq!(following.ids(1), ids([3]), "it records"));
+    let note = "1 record in the log is not counted here, and no process here folds it; --fold does.";
+    assert!(following.note().contains(note));
+    let last: serde_json::Value = serde_json::from_str(&following.line()).unwrap();
+    assert_eq!((&last["answer"]["complete"], &last["answer"]["unfolded_records"]), (&false.into(), &1.into()));
+    // Another follower has it folded, and both go on.
+    let other = Following::start(&fixture, "--json --fold");
+    assert_eq!(other.ids(4), ids(1..=4));
+    assert_eq!(following.ids(1), ids([4]));
+    record(&fixture, [5]);
+    assert_eq!((other.ids(1), following.ids(1)), (ids([5]), ids([5])));
+    other.ends_with_nothing_more();
+    following.ends_with_nothing_more();
+}
+
+#[test]
+fn a_store_that_is_not_there_is_waited_for_with_fold_too() {
+    let fixture = Fixture::new();
+    let following = Following::start(&fixture, "--json --fold");
+    assert!(following.note().contains("Waiting for a store in"));
+    record(&fixture, [1]);
+    assert_eq!(following.ids(1), ids([1]));
     following.ends_with_nothing_more();
 }

@@ -324,7 +324,7 @@ fn feed(child: &mut Child, lines: &str) {
 /// Waits until that many requests are in the database.
 fn wait_for_requests(fixture: &Fixture, requests: usize) {
     let start = Instant::now();
-    while fixture.run("logs --limit 0 --json").stdout.lines().count() < requests {
+    while fixture.run("logs --limit 0 --json").stdout.lines().count() <= requests {
         assert!(start.elapsed() < PATIENCE, "the requests do not arrive");
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -21,8 +21,8 @@ const OBJECTS: [(&str, &str, &str); 8] = [
     (
         "mcplog stats",
         "stats",
-        "proxy method tool calls errors timeouts tool_errors p50_us p95_us p99_us max_us bytes_in bytes_out first_ts \
-         last_ts",
+        "proxy method tool calls errors timeouts tool_errors cancelled probes redirected ended input_required lost \
+         p50_us p95_us p99_us max_us bytes_in bytes_out first_ts last_ts",
     ),
     (
         "mcplog sessions",
@@ -45,15 +45,32 @@ const OBJECTS: [(&str, &str, &str); 8] = [
     ),
 ];
 
+/// What the last line of every answer says.
+const ANSWER: &str = "complete in_use unfolded_records unfolded_since log_problem set_aside_records dropped_events \
+                      quarantined_records newer_records kept_since expired cut";
 const CHECK: &str = "in_use segments log_bytes records unfolded_records lost_records requests sessions database_bytes \
                      dropped_events quarantined_records newer_records limits clock_steps clock_ahead_ms quarantine_files \
                      findings verdict";
 const LIMITS: &str = "keep_rows_age_ms database_bytes_max keep_segments_bytes keep_segments_age_ms session_idle_ms";
 const PLAN: &str = "limits segments expiry kept_since rows clock_ahead_ms";
 const CHECK_FINDING: &str = "kind verdict file offset reason next_step";
-const REBUILD_FROM_ROWS: &str = "from requests sessions rollups";
-const REBUILD_FROM_LOG: &str = "from requests sessions segments records_before_log expired_requests kept_since limits \
-                                limits_from moved_to";
+const REBUILD_FROM_ROWS: &str = "from requests sessions rollups folded_records found";
+const REBUILD_FROM_LOG: &str = "from requests sessions salvaged_requests segments records_before_log expired_requests \
+                                kept_since limits limits_from losses moved_to found";
+/// What a rebuild finds, and the parts of that.
+const REBUILD_FOUND: [(&str, &str); 7] = [
+    ("mcplog rebuild: found", "action database log losses in_use"),
+    ("mcplog rebuild: database", "file state reason last_folded_record tables"),
+    ("mcplog rebuild: tables", "table rows at_most from_ts to_ts unreadable only_here unreadable_only_here"),
+    ("mcplog rebuild: rows", "rows at_most from_ts to_ts"),
+    (
+        "mcplog rebuild: log",
+        "segments quarantined_segments records waiting_records first_record last_record records_before_log holes \
+         damaged_places",
+    ),
+    ("mcplog rebuild: losses", "table rows at_most from_ts to_ts unreadable"),
+    ("mcplog rebuild: holes", "first_record last_record"),
+];
 const BACKUP: &str = "dir began_at requests sessions folded_records database_bytes quarantine_files";
 const INGEST: &str = "lines input_bytes blank_lines bad_lines recorded_events folded_records unfolded_records \
                       record_ms fold_ms recorded_events_per_s folded_records_per_s interrupted";
@@ -72,6 +89,49 @@ fn check(page: &JsonPage, heading: &str, members: &str, object: &Value) {
     assert_eq!(told.join(" "), members, "docs/json.md, {heading}");
 }
 
+/// Holds what a rebuild found against the page.
+#[track_caller]
+fn check_found(page: &JsonPage, found: &Value) {
+    let [whole, database, tables, rows, log, losses, holes] = REBUILD_FOUND;
+    check(page, whole.0, whole.1, found);
+    check(page, database.0, database.1, &found["database"]);
+    for table in found["database"]["tables"].as_array().expect("a list") {
+        check(page, tables.0, tables.1, table);
+        check(page, rows.0, rows.1, &table["unreadable"]);
+        check(page, rows.0, rows.1, &table["only_here"]);
+    }
+    check(page, log.0, log.1, &found["log"]);
+    check(page, rows.0, rows.1, &found["log"]["records"]);
+    for loss in found["losses"].as_array().expect("a list") {
+        check(page, losses.0, losses.1, loss);
+    }
+    for hole in found["log"]["holes"].as_array().expect("a list") {
+        check(page, holes.0, holes.1, hole);
+    }
+}
+
+#[test]
+fn a_rebuild_that_is_refused_says_what_it_found_as_the_page_lists_it() {
+    let (page, fixture) = (JsonPage::read(), Fixture::new());
+    for number in 0..3 {
+        let file = fixture.root.path().join(format!("{number}.jsonl"));
+        std::fs::write(&file, common::request_line(number)).unwrap();
+        fixture.run(&format!("ingest --keep-segments {}", file.display())).ok();
+    }
+    let mut segments = fixture.segments();
+    segments.sort();
+    assert!(segments.len() > 2);
+    std::fs::remove_file(&segments[1]).unwrap();
+    let refused = fixture.run("rebuild --from-log --json");
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    let found: Value = serde_json::from_str(&refused.stdout).unwrap();
+    check_found(&page, &found);
+    assert!(!found["losses"].as_array().unwrap().is_empty() && !found["log"]["holes"].as_array().unwrap().is_empty());
+    let looked = fixture.run("rebuild --from-log --json --dry-run");
+    assert_eq!((looked.code, &looked.stdout), (1, &refused.stdout));
+    assert_eq!(fixture.run("rebuild --dry-run --json").json()[0]["action"], "rows");
+}
+
 #[test]
 fn every_row_has_the_members_that_the_page_lists() {
     let page = JsonPage::read();
@@ -82,6 +142,7 @@ fn every_row_has_the_members_that_the_page_lists() {
         for row in &rows {
             check(&page, heading, members, row);
         }
+        check(&page, "mcplog: answer", ANSWER, &fixture.run(&format!("{line} --json")).answer());
     }
 }
 
@@ -94,11 +155,15 @@ fn what_other_commands_print_is_what_the_page_lists() {
     let line = [OsStr::new("ingest"), OsStr::new("--keep-segments"), OsStr::new("--json"), file.as_os_str()];
     let ingested: common::Run = fixture.command(line).output().unwrap().into();
     check(&page, "mcplog ingest", INGEST, &ingested.json()[0]);
-    check(&page, "mcplog rebuild: from rows", REBUILD_FROM_ROWS, &fixture.run("rebuild --json").json()[0]);
+    let rebuilt = fixture.run("rebuild --json").json().swap_remove(0);
+    check(&page, "mcplog rebuild: from rows", REBUILD_FROM_ROWS, &rebuilt);
+    check_found(&page, &rebuilt["found"]);
     let checked = fixture.run("check --json").json().swap_remove(0);
     check(&page, "mcplog check", CHECK, &checked);
     check(&page, "mcplog check: limits", LIMITS, &checked["limits"]);
-    check(&page, "mcplog rebuild: from the log", REBUILD_FROM_LOG, &fixture.run("rebuild --from-log --json").json()[0]);
+    let rebuilt = fixture.run("rebuild --from-log --json").json().swap_remove(0);
+    check(&page, "mcplog rebuild: from the log", REBUILD_FROM_LOG, &rebuilt);
+    check_found(&page, &rebuilt["found"]);
 
     let copy = fixture.root.path().join("copy");
     let copied: common::Run =
@@ -153,6 +218,7 @@ fn what_the_proxy_answers_is_what_the_page_lists() {
 fn every_object_of_the_page_is_one_that_is_printed() {
     let held: Vec<&str> = OBJECTS.iter().map(|(heading, ..)| *heading).collect();
     let others = [
+        "mcplog: answer",
         "mcplog check",
         "mcplog check: limits",
         "mcplog check: findings",
@@ -160,11 +226,12 @@ fn every_object_of_the_page_is_one_that_is_printed() {
         "mcplog rebuild: from the log",
         "mcplog backup",
     ];
-    for heading in JsonPage::read().headings().filter(|heading| heading.starts_with("mcplog ")) {
+    for heading in JsonPage::read().headings().filter(|heading| heading.starts_with("mcplog")) {
         let is_held = held.contains(&heading)
             || others.contains(&heading)
             || heading.starts_with("mcplog check --plan")
             || heading == "mcplog ingest"
+            || REBUILD_FOUND.iter().any(|(held, _)| *held == heading)
             || ANSWERS.iter().any(|(held, _)| *held == heading)
             || heading.split(", ").all(|part| held.contains(&part));
         assert!(is_held, "no test prints {heading}");

@@ -36,7 +36,7 @@ fn outcomes() -> String {
         ),
         of(3, "error", "tools/call", r#""tool":"a","outcome":"cancelled","error_code":"cancelled""#),
         of(4, "error", "ping", r#""outcome":"redirected","http_status":307,"error_code":"no_response""#),
-        of(5, "ok", "subscriptions/listen", r#""outcome":"ended""#),
+        of(5, "ok", "subscriptions/listen", r#""outcome":"ended","cause":"client_gone""#),
         of(6, "ok", "tools/call", r#""tool":"ask","tool_error":false,"outcome":"input_required""#),
         of(7, "error", "tools/call", r#""tool":"a","outcome":"lost","error_code":"proxy_shutdown""#),
         of(8, "error", "server/discover", r#""outcome":"probe","error_code":"-32601","error_msg":"no such method""#),
@@ -60,6 +60,9 @@ fn an_outcome_that_says_more_than_the_status_and_a_cause_are_shown_within_80_col
     let logs = fixture.run("logs").ok();
     assert!(logs.lines().all(|line| line.chars().count() <= 80), "{logs}");
     assert_snapshot!("logs_outcomes", logs);
+    let stats = fixture.run("stats").ok();
+    assert!(stats.lines().all(|line| line.chars().count() <= 80), "{stats}");
+    assert_snapshot!("stats_outcomes", without_database_size(&stats));
 }
 
 #[test]
@@ -137,8 +140,8 @@ fn filters_narrow() {
         ("--since 2025-03-01 --until 2025-03-02 --tool search_books --slower-than 15ms", 1),
     ];
     for (filter, expected) in cases {
-        let rows = fixture.run(&format!("logs --json {filter}")).ok();
-        assert_eq!(rows.lines().count(), expected, "{filter}");
+        let rows = fixture.run(&format!("logs --json {filter}")).json();
+        assert_eq!(rows.len(), expected, "{filter}");
     }
     assert_eq!(fixture.run("stats --json --tool search_books").json()[0]["calls"], 2);
     assert_eq!(fixture.run("sessions --json --errors").json().len(), 3);
@@ -272,7 +275,7 @@ fn an_empty_store_says_so_in_a_sentence() {
         let text = in_one_line(&fixture.run(line).ok());
         assert!(text.starts_with("Nothing is recorded in ") && text.contains("mcplog proxy"), "{line}: {text}");
         let json = fixture.run(&format!("{line} --json"));
-        assert_eq!(json.stdout, "");
+        assert_eq!(json.json(), [] as [serde_json::Value; 0]);
     }
 }
 

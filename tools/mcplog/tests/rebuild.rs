@@ -1,5 +1,7 @@
 //! `mcplog rebuild` and `mcplog slow`, as users run them.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use assert_cmd::Command;
 use mcplog::{Config, Request, Store};
 use std::path::Path;
@@ -49,7 +51,8 @@ fn wrecked_sums_are_right_again_after_a_rebuild() {
     assert_ne!(mcplog(&dir, &["sessions", "--json"]), sessions);
     assert_eq!(rollups(&dir), (0, 0));
     let (text, _, code) = mcplog(&dir, &["rebuild", "--json"]);
-    assert_eq!((text.as_str(), code), ("{\"from\":\"rows\",\"requests\":400,\"sessions\":1,\"rollups\":1}\n", 0));
+    let made = r#"{"from":"rows","requests":400,"sessions":1,"rollups":1,"folded_records":0,"found":{"action":"rows","#;
+    assert!(text.starts_with(made) && code == 0, "{text}");
     assert_eq!((mcplog(&dir, &["sessions", "--json"]), rollups(&dir)), (sessions, cells));
 }
 
@@ -74,6 +77,7 @@ fn slow_shows_the_slowest_first() {
     let (text, _, code) = mcplog(&dir, &["slow", "--limit", "3", "--json"]);
     let latencies: Vec<i64> = text
         .lines()
+        .filter(|line| !line.starts_with("{\"answer\":"))
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["latency_us"].as_i64().unwrap())
         .collect();
     assert_eq!((latencies, code), (vec![1_399, 1_398, 1_397], 0));
@@ -116,4 +120,91 @@ fn a_rebuild_says_which_limits_it_applied_and_what_did_not_come_back() {
     assert!(text.contains("the store keeps requests of 30d; 1.0 GiB of folded log\n"), "{text}");
     assert!(text.contains("what it was told before is not known"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80 || line.contains("quarantine/")), "{text}");
+}
+
+/// A store whose log is kept, and of which the first page of a table is damaged.
+fn damaged(dir: &Path) {
+    let mut config = Config::new(dir);
+    config.keep_segments_bytes = Some(u64::MAX);
+    let store = Store::open(config).expect("open");
+    for number in 0..400_i64 {
+        let id = format!("0197a1c0-7b1e-7cc3-98c4-{number:012x}");
+        store.recorder().record(Request::new(&id, 1_760_000_000_000 + number, "files", "ping"));
+    }
+    store.wait_folded(PATIENCE).expect("folded");
+    store.shutdown(PATIENCE);
+    let connection = rusqlite::Connection::open(dir.join("store.db")).unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'request_rows'";
+    let page: u64 = connection.query_row(root, [], |row| row.get(0)).unwrap();
+    drop(connection);
+    let file = std::fs::OpenOptions::new().write(true).open(dir.join("store.db")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0x55; 8192], (page - 1) * 8192).unwrap();
+}
+
+#[test]
+fn it_says_what_there_is_before_it_does_anything_and_a_look_does_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("data");
+    damaged(&dir);
+    let before = std::fs::read(dir.join("store.db")).unwrap();
+    let (text, error, code) = mcplog(&dir, &["rebuild", "--dry-run"]);
+    assert_eq!((code, error.as_str()), (0, ""), "{text}");
+    for part in
+        ["  database  damaged: ", "400 requests", "can't be read", "  log       ", "400 records", "nothing was changed"]
+    {
+        let (part, text) = [part, &text].map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).into();
+        assert!(text.contains(&part), "{part}: {text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(std::fs::read(dir.join("store.db")).unwrap() == before && !dir.join("quarantine").exists());
+    let (done, _, code) = mcplog(&dir, &["rebuild"]);
+    assert_eq!(code, 0, "{done}");
+    let found = text.lines().take_while(|line| line.starts_with(' ')).collect::<Vec<_>>().join("\n");
+    assert!(done.starts_with(&found) && done.contains("400 requests, 0 sessions"), "{done}");
+    assert!(done.lines().all(|line| line.chars().count() <= 80 || line.contains("quarantine/")), "{done}");
+}
+
+#[test]
+fn a_disk_without_room_leaves_everything_as_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("data");
+    damaged(&dir);
+    let files = |dir: &Path| {
+        let files = walk(dir);
+        files
+            .into_iter()
+            .filter(|path| !path.ends_with("LOCK"))
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+    };
+    let before: Vec<_> = files(&dir).collect();
+    let mut refused = 0;
+    // No file may be longer than that: so many units of the shell.
+    for units in (16_u32..).step_by(48) {
+        let line = format!("ulimit -f {units}; exec \"$0\" rebuild --dir \"$1\"");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &line])
+            .arg(assert_cmd::cargo::cargo_bin!("mcplog"))
+            .arg(&dir)
+            .output()
+            .expect("run");
+        if output.status.success() {
+            break;
+        }
+        refused += 1;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let after: Vec<_> = files(&dir).collect();
+        assert!(after == before, "{units}: {output:?}");
+    }
+    assert!(refused > 2, "{refused}");
+}
+
+/// The files below a directory, in order.
+fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(walk(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
 }

@@ -2,6 +2,8 @@
 //!
 //! Touched inside the tasks that pass bytes on, read by whoever shows the numbers. Nothing else is ordered by a count.
 
+use mcplog::Status;
+use mcplog::event::{Code, Outcome};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// A number that only grows.
@@ -44,14 +46,8 @@ impl Gauge {
 /// What one observer counted since it started.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Calls that were recorded with status ok.
-    pub requests_ok: Counter,
-    /// Calls that were recorded with status error.
-    pub requests_error: Counter,
-    /// Calls that were recorded with status timeout.
-    pub requests_timeout: Counter,
-    /// Tool calls whose result said `isError`. They count as ok above.
-    pub tool_errors: Counter,
+    /// Calls that ended, by what they count as: one number for each outcome, in their order.
+    by_outcome: [Counter; <Outcome as Code>::ALL.len()],
     /// Requests beyond what one exchange may hold: they pass, but have no row of their own.
     pub requests_unrecorded: Counter,
     /// Calls that wait for their response.
@@ -60,4 +56,27 @@ pub struct Counts {
     pub sessions: Counter,
     /// Schema versions that were recorded.
     pub schema_versions: Counter,
+}
+
+impl Counts {
+    /// One more call ended so.
+    pub fn count(&self, outcome: Outcome) {
+        self.by_outcome[place(outcome)].add(1);
+    }
+
+    /// How many calls ended so.
+    pub fn with_outcome(&self, outcome: Outcome) -> u64 {
+        self.by_outcome[place(outcome)].get()
+    }
+
+    /// How many calls ended with that status.
+    pub fn with_status(&self, status: Status) -> u64 {
+        let outcomes = Outcome::ALL.iter().filter(|outcome| outcome.status() == status);
+        outcomes.map(|outcome| self.with_outcome(*outcome)).sum()
+    }
+}
+
+/// Numbers begin with 1.
+const fn place(outcome: Outcome) -> usize {
+    outcome as usize - 1
 }

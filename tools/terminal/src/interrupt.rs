@@ -47,6 +47,11 @@ impl Interrupt {
         self.requested.load(Ordering::Relaxed)
     }
 
+    /// From now on they end the process again, at once: nothing is left that has to come to its end in order.
+    pub fn let_go(self) {
+        self.requested.store(true, Ordering::Relaxed);
+    }
+
     /// Waits so long, and less if somebody wants this to end. Returns whether to go on: not after a signal, and not once
     /// whoever read standard output is gone (`| head`), which nobody would notice before the next line otherwise.
     #[must_use]

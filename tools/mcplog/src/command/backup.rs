@@ -5,6 +5,7 @@
 use crate::arguments::BackupArgs;
 use crate::error::{CliError, EXIT_INTERRUPTED, EXIT_OK};
 use mcplog::backup::{BackupError, BackupPart, BackupReport, backup};
+use mcplog::error::OpenError;
 use mcplog_terminal::interrupt::{Interrupt, outlive_terminal};
 use mcplog_terminal::json;
 use mcplog_terminal::output::complain;
@@ -36,6 +37,7 @@ pub(crate) fn run(args: &BackupArgs, out: &mut dyn Write) -> Result<u8, CliError
             complain("interrupted; nothing is left of the copy");
             return Ok(EXIT_INTERRUPTED);
         }
+        Err(BackupError::Open(OpenError::Index(error))) => return Err(error.into()),
         Err(error) => return Err(CliError::Failed(error.to_string())),
     };
     if args.json {

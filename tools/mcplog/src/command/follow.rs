@@ -4,13 +4,16 @@
 //! while it waits: a follower that is forgotten in some terminal must not keep SQLite's WAL from being copied. What was
 //! told is known by a cursor of the library, which stays right when the proxy restarts or the database is made anew.
 
-use super::notes::{dropped, whole_session_id};
+use super::answer::{Answered, whole_session_id, write_line};
+use super::fold::fold_first;
+use super::lacking::{Lack, dropped, lacking};
 use super::request_table::RequestTable;
 use super::row_stream::RowTable;
 use crate::arguments::RequestsArgs;
 use crate::error::CliError;
+use mcplog::completeness::Completeness;
 use mcplog::error::IndexError;
-use mcplog::query::{Query, RequestCursor, RequestFilter, RequestRow};
+use mcplog::query::{GapTotals, Query, RequestCursor, RequestFilter, RequestRow};
 use mcplog_terminal::interrupt::Interrupt;
 use mcplog_terminal::json;
 use mcplog_terminal::style::WARNING;
@@ -24,16 +27,33 @@ use std::time::Duration;
 /// a look at which nothing is new takes some ten microseconds.
 const POLL: Duration = Duration::from_millis(200);
 
+/// At every so many looks, that is every five seconds, it is asked what the rows lack: above all, whether records wait that
+/// nobody folds. That reads the log, which is not for every look.
+const LOOKS_PER_QUESTION: u32 = 25;
+
 /// Runs the command.
-pub(super) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+pub(super) fn run(
+    args: &RequestsArgs,
+    view: &View,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Answered, CliError> {
     let interrupt =
         Interrupt::catch().map_err(|error| CliError::Failed(format!("can't listen for signals: {error}")))?;
-    let printer = Printer { out, err, view, json: args.show.json, table: None };
+    if args.fold.fold {
+        match fold_first(&args.store.dir, &interrupt, err) {
+            Err(CliError::Index(IndexError::Missing { .. })) => {}
+            // Ctrl-C ends following, whatever it is at.
+            Err(CliError::Interrupted) => return Ok(Answered::as_it_went()),
+            folded => folded?,
+        }
+    }
+    let printer = Printer { out, err, view, json: args.show.json, table: None, lacked: Lacked::default() };
     let mut follower = Follower { args, interrupt: &interrupt, printer, reader: None, told: None, waits: false };
     loop {
         follower.look()?;
         if !interrupt.pause(POLL) {
-            return Ok(());
+            return Ok(Answered::as_it_went());
         }
     }
 }
@@ -57,6 +77,8 @@ struct Reader {
     filter: RequestFilter,
     /// As it was before the last look; `None` before the first.
     data_version: Option<i64>,
+    /// How many looks it is until the next question what the rows lack.
+    until_question: u32,
 }
 
 impl Follower<'_> {
@@ -96,9 +118,10 @@ impl Follower<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let session_id = whole_session_id(&query, self.args.requests.session.as_deref())?;
+        let completeness = mcplog::completeness(&query, self.args.requests.time.range())?;
+        let session_id = whole_session_id(&query, &completeness, self.args.requests.session.as_deref())?;
         let filter = self.args.requests.filter(session_id);
-        self.reader = Some(Reader { query, filter, data_version: None });
+        self.reader = Some(Reader { query, filter, data_version: None, until_question: 0 });
         self.waits = false;
         Ok(())
     }
@@ -107,15 +130,19 @@ impl Follower<'_> {
         let Self { args, interrupt, printer, reader: Some(reader), told, .. } = self else { return Ok(()) };
         // Asked first: what is written while rows are read makes the next look find it changed.
         let data_version = reader.query.data_version()?;
-        if reader.data_version == Some(data_version) {
-            return Ok(());
-        }
         let Reader { query, filter, .. } = reader;
-        match told {
-            None => *told = Some(printer.tell_first(query, filter, args.show.limit(), interrupt)?),
-            Some(told) => printer.tell_new(query, filter, told, interrupt)?,
+        if reader.data_version != Some(data_version) {
+            match told {
+                None => *told = Some(printer.tell_first(query, filter, args.show.limit(), interrupt)?),
+                Some(told) => printer.tell_new(query, filter, told, interrupt)?,
+            }
+            reader.data_version = Some(data_version);
         }
-        reader.data_version = Some(data_version);
+        if reader.until_question == 0 {
+            printer.tell_lacking(&mcplog::completeness(query, filter.time_range)?)?;
+            reader.until_question = LOOKS_PER_QUESTION;
+        }
+        reader.until_question -= 1;
         Ok(())
     }
 }
@@ -127,6 +154,19 @@ struct Printer<'a> {
     view: &'a View,
     json: bool,
     table: Option<RequestTable>,
+    lacked: Lacked,
+}
+
+/// What was told of what the rows lack.
+#[derive(Default)]
+struct Lacked {
+    /// What was found at the last question.
+    found: Vec<Lack>,
+    /// What was told, and has been so since.
+    told: Vec<Lack>,
+    /// What decided about the last line of JSON, if there was one: whether the rows are complete, what they lack, and how many
+    /// events were dropped.
+    line: Option<(bool, Vec<Lack>, i64)>,
 }
 
 impl Printer<'_> {
@@ -154,9 +194,8 @@ impl Printer<'_> {
         })?;
         written?;
         self.write(&sample)?;
-        let gaps = query.gap_totals(filter.time_range)?;
-        if let (Some(from_ts), Some(to_ts)) = (gaps.from_ts, gaps.to_ts) {
-            self.note(&dropped(gaps.events, gaps.gaps, from_ts, to_ts, &self.view.clock))?;
+        if let Some(note) = dropped(&query.gap_totals(filter.time_range)?, &self.view.clock) {
+            self.note(&note)?;
         }
         Ok(cursor)
     }
@@ -173,11 +212,35 @@ impl Printer<'_> {
             let arrivals = query.arrivals(filter, told)?;
             self.write(&arrivals.requests)?;
             for gap in &arrivals.gaps {
-                self.note(&dropped(gap.events, 1, gap.from_ts, gap.to_ts, &self.view.clock))?;
+                if let Some(note) = dropped(&GapTotals::from(*gap), &self.view.clock) {
+                    self.note(&note)?;
+                }
             }
             if arrivals.is_all {
                 return Ok(());
             }
+        }
+        Ok(())
+    }
+
+    /// Tells what the rows lack, each kind once for as long as it lasts. Dropped events are told as they come; but a line of
+    /// JSON says all again whenever it has changed.
+    fn tell_lacking(&mut self, found: &Completeness) -> Result<(), CliError> {
+        let mut lacking = lacking(found, &self.view.clock);
+        let before = std::mem::replace(&mut self.lacked.found, lacking.iter().map(|(lack, _)| *lack).collect());
+        // What a running process has not folded is told once it has not for the time from one question to the next. What was
+        // recorded does not say when: an import records what is old.
+        lacking.retain(|(lack, _)| *lack != Lack::Unfolded || !found.in_use || before.contains(lack));
+        for (lack, note) in &lacking {
+            if !self.lacked.told.contains(lack) {
+                self.note(&escape(note))?;
+            }
+        }
+        self.lacked.told = lacking.into_iter().map(|(lack, _)| lack).collect();
+        let line = Some((found.is_complete(), self.lacked.told.clone(), found.gaps.events));
+        if self.json && self.lacked.line != line {
+            write_line(self.out, found, false)?;
+            self.lacked.line = line;
         }
         Ok(())
     }

@@ -2,25 +2,31 @@
 //!
 //! Runs on the main thread. Rows stream, however many there are.
 
+use super::answer::{Answer, Answered};
 use super::follow;
-use super::notes::{Notes, whole_session_id};
+use super::notes::Notes;
 use super::request_table::RequestTable;
 use super::row_stream::RowStream;
 use crate::arguments::LogsArgs;
 use crate::error::CliError;
-use mcplog::query::Query;
 use mcplog_terminal::view::View;
 use std::io::Write;
 
 /// Runs the command.
-pub(crate) fn run(args: &LogsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(
+    args: &LogsArgs,
+    view: &View,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Answered, CliError> {
     let LogsArgs { rows: args, follow } = args;
     let view = &args.show.view(view);
     if *follow {
         return follow::run(args, view, out, err);
     }
-    let query = Query::open(&args.store.dir)?;
-    let session_id = whole_session_id(&query, args.requests.session.as_deref())?;
+    let answer = Answer::begin(&args.store.dir, &args.fold, args.requests.time.range(), err)?;
+    let query = &answer.query;
+    let session_id = answer.whole_session_id(args.requests.session.as_deref())?;
     let mut filter = args.requests.filter(session_id);
     filter.limit = args.show.limit();
 
@@ -30,7 +36,7 @@ pub(crate) fn run(args: &LogsArgs, view: &View, out: &mut dyn Write, err: &mut d
 
     let mut notes = Notes::beside(seen > 0, args.show.json, view, out, err);
     if seen == 0 {
-        notes.none_found(&query, "request")?;
+        answer.none_found(&mut notes, "request")?;
     }
     if let Some(limit) = filter.limit
         && seen == limit
@@ -40,5 +46,5 @@ pub(crate) fn run(args: &LogsArgs, view: &View, out: &mut dyn Write, err: &mut d
             notes.cut(limit, "request", "newest")?;
         }
     }
-    notes.missing(&query, filter.time_range)
+    answer.end(notes)
 }

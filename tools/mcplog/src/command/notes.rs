@@ -2,11 +2,11 @@
 //!
 //! Pure but for the database and the writer it is given.
 
-use super::session_name::DERIVED_PREFIX;
+use super::lacking::{dropped, lacking};
 use crate::error::CliError;
 use anstyle::Style;
+use mcplog::completeness::Completeness;
 use mcplog::query::{ClockStepRow, Query, TimeRange};
-use mcplog_terminal::clock::Clock;
 use mcplog_terminal::style::{DIM, WARNING};
 use mcplog_terminal::text::{escape, wrap};
 use mcplog_terminal::units::{count, counted, duration_ms};
@@ -21,6 +21,10 @@ pub(super) struct Notes<'a> {
     blank_due: bool,
     /// How many columns a note may take. Beside JSON nobody knows what reads it.
     width: usize,
+    /// Where rows went, if they are JSON.
+    json_out: Option<&'a mut dyn Write>,
+    /// Whether a limit cut the answer.
+    is_cut: bool,
 }
 
 impl<'a> Notes<'a> {
@@ -33,7 +37,22 @@ impl<'a> Notes<'a> {
         err: &'a mut dyn Write,
     ) -> Self {
         let width = view.width.filter(|_| !json).unwrap_or(usize::MAX);
-        Self { view, out: if json { err } else { out }, blank_due: rows_shown && !json, width }
+        let (out, json_out) = if json { (err, Some(out)) } else { (out, None) };
+        Self { view, out, blank_due: rows_shown && !json, width, json_out, is_cut: false }
+    }
+
+    /// Where rows went, if they are JSON.
+    pub(super) fn json_out(&mut self) -> Option<&mut dyn Write> {
+        // Not a closure: it could not say that what it returns lives no longer than this borrow.
+        match &mut self.json_out {
+            Some(out) => Some(&mut **out),
+            None => None,
+        }
+    }
+
+    /// Whether [`Notes::cut`] said so.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     fn write(&mut self, style: Style, note: &str) -> Result<(), CliError> {
@@ -53,16 +72,20 @@ impl<'a> Notes<'a> {
 
     /// That a limit cut the answer.
     pub(super) fn cut(&mut self, limit: u64, noun: &str, which: &str) -> Result<(), CliError> {
+        self.is_cut = true;
         let shown = counted(i64::try_from(limit).unwrap_or(i64::MAX), noun);
         self.write(DIM, &format!("Cut at the {which} {shown}; --limit 0 shows all."))
     }
 
-    /// That events within `time_range` are known to be lost, that the clock was set, or that records could not be folded. Says
-    /// nothing otherwise.
-    pub(super) fn missing(&mut self, query: &Query, time_range: TimeRange) -> Result<(), CliError> {
-        let gaps = query.gap_totals(time_range)?;
-        if let (Some(from_ts), Some(to_ts)) = (gaps.from_ts, gaps.to_ts) {
-            self.write(WARNING, &dropped(gaps.events, gaps.gaps, from_ts, to_ts, &self.view.clock))?;
+    /// What the answer about `time_range` lacks, and that the clock was set. Says nothing otherwise.
+    pub(super) fn missing(
+        &mut self,
+        query: &Query,
+        completeness: &Completeness,
+        time_range: TimeRange,
+    ) -> Result<(), CliError> {
+        if let Some(note) = dropped(&completeness.gaps, &self.view.clock) {
+            self.write(WARNING, &note)?;
         }
         let clock = query.clock_step_totals(time_range)?;
         if let Some(step) = clock.last {
@@ -71,17 +94,8 @@ impl<'a> Notes<'a> {
             let note = format!("The clock was set {times}{}; times around then are wrong.", self.step(&step));
             self.write(WARNING, &note)?;
         }
-        let quarantined = query.quarantine()?;
-        if quarantined > 0 {
-            let records = counted(quarantined, "record");
-            self.write(WARNING, &format!("{records} could not be folded; table quarantine says where and why."))?;
-        }
-        let newer = query.newer_records()?;
-        if newer > 0 {
-            let (records, they) = (counted(newer, "record"), if newer == 1 { "it" } else { "them" });
-            let note =
-                format!("{records} of a newer mcplog not counted: open the store with that one, which folds {they}.");
-            self.write(WARNING, &note)?;
+        for (_, note) in lacking(completeness, &self.view.clock) {
+            self.write(WARNING, &escape(&note))?;
         }
         Ok(())
     }
@@ -92,8 +106,8 @@ impl<'a> Notes<'a> {
         format!("{way} by {} at {}", duration_ms(step.step_ms.saturating_abs()), self.view.clock.one_time(step.from_ts))
     }
 
-    /// Why there is no row: the store is empty, or nothing matches.
-    pub(super) fn none_found(&mut self, query: &Query, noun: &str) -> Result<(), CliError> {
+    /// Why there is no row: the store is empty, what it holds is not folded yet, or nothing matches.
+    pub(super) fn none_found(&mut self, query: &Query, noun: &str, is_behind: bool) -> Result<(), CliError> {
         let totals = query.totals()?;
         let note = match totals.last_ts {
             Some(last_ts) => format!(
@@ -106,6 +120,7 @@ impl<'a> Notes<'a> {
                 self.view.clock.one_time(last_ts),
             ),
             None if totals.sessions > 0 => format!("No {noun} matches, and no request is on record yet."),
+            None if is_behind => format!("No {noun} is in the database yet."),
             None => format!(
                 "Nothing is recorded in {} yet. Point an MCP client at `mcplog proxy`, or import events with \
                  `mcplog ingest`.",
@@ -113,32 +128,5 @@ impl<'a> Notes<'a> {
             ),
         };
         self.say(&note)
-    }
-}
-
-/// That so many events were dropped, from when to when.
-pub(super) fn dropped(events: i64, gaps: i64, from_ts: i64, to_ts: i64, clock: &Clock) -> String {
-    let verb = if events == 1 { "is" } else { "are" };
-    let (from, to) = (clock.one_time(from_ts), clock.one_time(to_ts));
-    let (events, gaps) = (counted(events, "event"), counted(gaps, "gap"));
-    format!("{events} {verb} missing: dropped in {gaps} between {from} and {to}.")
-}
-
-/// The whole id of the session whose id, or the name that people see of it, begins with `typed`.
-pub(super) fn whole_session_id(query: &Query, typed: Option<&str>) -> Result<Option<String>, CliError> {
-    let Some(typed) = typed else { return Ok(None) };
-    let mut found = query.session_ids(typed, 2)?;
-    if found.is_empty() {
-        // The mark that people see before it may have been copied along.
-        let typed = typed.strip_prefix('~').unwrap_or(typed);
-        found = query.session_ids(&format!("{DERIVED_PREFIX}{typed}"), 2)?;
-    }
-    // The id itself comes first among those that begin with it.
-    if found.len() > 1 && found[0] != typed {
-        return Err(CliError::Failed(format!("several sessions begin with {typed}; type more of the id")));
-    }
-    match found.is_empty() {
-        true => Err(CliError::Failed(format!("no session begins with {typed}; `mcplog sessions` lists them"))),
-        false => Ok(Some(found.swap_remove(0))),
     }
 }

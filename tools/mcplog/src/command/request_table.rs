@@ -116,6 +116,10 @@ fn status_of(row: &RequestRow) -> (&str, Style) {
 /// What went wrong. The cause of an upstream's failure stands in the place of the message, which says in general what the cause
 /// says of this one, and together they are too long for a line.
 fn error_of(row: &RequestRow) -> Option<String> {
+    // The cause says who ended it, which is no error.
+    if row.outcome == "ended" {
+        return None;
+    }
     match (&row.error_code, row.cause.as_ref().or(row.error_msg.as_ref())) {
         (Some(code), Some(message)) => Some(format!("{code}: {message}")),
         (Some(only), None) | (None, Some(only)) => Some(only.clone()),

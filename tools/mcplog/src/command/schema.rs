@@ -2,10 +2,11 @@
 //!
 //! Runs on the main thread.
 
+use super::answer::{Answer, Answered};
 use super::notes::Notes;
 use crate::arguments::SchemaArgs;
 use crate::error::CliError;
-use mcplog::query::{Query, SchemaChangeRow, ServerSchemaRow};
+use mcplog::query::{SchemaChangeRow, ServerSchemaRow};
 use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
 use mcplog_terminal::table::{Cell, Column, write_table};
 use mcplog_terminal::units::{count, counted};
@@ -36,9 +37,15 @@ const CHANGE_COLUMNS: [Column; 7] = [
 ];
 
 /// Runs the command.
-pub(crate) fn run(args: &SchemaArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(
+    args: &SchemaArgs,
+    view: &View,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Answered, CliError> {
     let view = &args.show.view(view);
-    let query = Query::open(&args.store.dir)?;
+    let answer = Answer::begin(&args.store.dir, &args.fold, args.time.range(), err)?;
+    let query = &answer.query;
     let mut filter = args.filter();
     // One more than asked for tells whether anything was cut.
     let limit = args.show.limit();
@@ -69,13 +76,13 @@ pub(crate) fn run(args: &SchemaArgs, view: &View, out: &mut dyn Write, err: &mut
     let mut notes = Notes::beside(found > 0, json, view, out, err);
     note_variants(&mut notes, &versions)?;
     if found == 0 {
-        notes.none_found(&query, if args.changes { "schema change" } else { "schema" })?;
+        answer.none_found(&mut notes, if args.changes { "schema change" } else { "schema" })?;
     }
     if found > limit {
         let (noun, which) = if args.changes { ("change", "newest") } else { ("version", "first") };
         notes.cut(limit as u64, noun, which)?;
     }
-    notes.missing(&query, filter.time_range)
+    answer.end(notes)
 }
 
 /// One line per server, method and variant: what is offered now, and to whom.

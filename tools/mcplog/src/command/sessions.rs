@@ -2,13 +2,14 @@
 //!
 //! Runs on the main thread.
 
-use super::notes::{Notes, whole_session_id};
+use super::answer::{Answer, Answered};
+use super::notes::Notes;
 use super::row_stream::{RowStream, RowTable};
 use super::session_name;
 use crate::arguments::SessionsArgs;
 use crate::error::CliError;
 use anstyle::Style;
-use mcplog::query::{ClientRow, Query, SessionFilter, SessionRow};
+use mcplog::query::{ClientRow, SessionFilter, SessionRow};
 use mcplog_terminal::clock::TimeStyle;
 use mcplog_terminal::json;
 use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
@@ -20,7 +21,7 @@ use std::io::{self, Write};
 const SESSION_COLUMNS: [Column; 11] = [
     Column::left("SEEN"),
     Column::left("SESSION").cut_to(8),
-    Column::left("CLIENT").cut_to(8),
+    Column::left("CLIENT").cut_to(9),
     Column::left("VERSION").cut_to(8).droppable(5),
     Column::left("PLATFORM").cut_to(8).droppable(3),
     Column::left("PROTOCOL").cut_to(10).droppable(4),
@@ -44,10 +45,16 @@ const CLIENT_COLUMNS: [Column; 9] = [
 ];
 
 /// Runs the command.
-pub(crate) fn run(args: &SessionsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(
+    args: &SessionsArgs,
+    view: &View,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Answered, CliError> {
     let view = &args.show.view(view);
-    let query = Query::open(&args.store.dir)?;
-    let filter = args.filter(whole_session_id(&query, args.session.as_deref())?);
+    let answer = Answer::begin(&args.store.dir, &args.fold, args.time.range(), err)?;
+    let query = &answer.query;
+    let filter = args.filter(answer.whole_session_id(args.session.as_deref())?);
     let (limit, json) = (args.show.limit(), args.show.json);
     let (noun, shown, found) = if args.clients {
         let rows = query.clients(&filter)?;
@@ -67,14 +74,14 @@ pub(crate) fn run(args: &SessionsArgs, view: &View, out: &mut dyn Write, err: &m
 
     let mut notes = Notes::beside(shown > 0, json, view, out, err);
     if found == 0 {
-        notes.none_found(&query, noun)?;
+        answer.none_found(&mut notes, noun)?;
     }
     if let Some(limit) = limit
         && found > limit
     {
         notes.cut(limit, noun, "newest")?;
     }
-    notes.missing(&query, filter.time_range)
+    answer.end(notes)
 }
 
 /// One line per session.

@@ -3,21 +3,27 @@
 //! Runs on the main thread. The roll-ups know where the slowest are, so that it takes no longer over millions. Rows
 //! stream, however many are asked for.
 
-use super::notes::{Notes, whole_session_id};
+use super::answer::{Answer, Answered};
+use super::notes::Notes;
 use super::request_table::RequestTable;
 use super::row_stream::RowStream;
 use crate::arguments::RequestsArgs;
 use crate::error::CliError;
-use mcplog::query::Query;
 use mcplog_terminal::view::View;
 use std::io::Write;
 use std::ops::ControlFlow;
 
 /// Runs the command.
-pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(
+    args: &RequestsArgs,
+    view: &View,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Answered, CliError> {
     let view = &args.show.view(view);
-    let query = Query::open(&args.store.dir)?;
-    let filter = args.requests.filter(whole_session_id(&query, args.requests.session.as_deref())?);
+    let answer = Answer::begin(&args.store.dir, &args.fold, args.requests.time.range(), err)?;
+    let query = &answer.query;
+    let filter = args.requests.filter(answer.whole_session_id(args.requests.session.as_deref())?);
     let limit = args.show.limit().unwrap_or(u64::MAX);
     let mut rows = RowStream::<_, RequestTable>::new(&mut *out, view, args.show.json);
     // One more than asked for tells whether anything was cut.
@@ -30,10 +36,10 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
 
     let mut notes = Notes::beside(seen > 0, args.show.json, view, out, err);
     if seen == 0 {
-        notes.none_found(&query, "request")?;
+        answer.none_found(&mut notes, "request")?;
     }
     if is_cut {
         notes.cut(limit, "request", "slowest")?;
     }
-    notes.missing(&query, filter.time_range)
+    answer.end(notes)
 }

@@ -2,11 +2,13 @@
 //!
 //! Runs on the main thread.
 
-use super::notes::{Notes, whole_session_id};
+use super::answer::{Answer, Answered};
+use super::notes::Notes;
 use crate::arguments::RequestsArgs;
 use crate::error::CliError;
 use anstyle::Style;
-use mcplog::query::{Query, ToolStatsRow, Totals};
+use mcplog::event::{Outcome, OutcomeCounts};
+use mcplog::query::{ToolStatsRow, Totals};
 use mcplog_terminal::json;
 use mcplog_terminal::style::{BAD, DIM, NAME, WARNING};
 use mcplog_terminal::table::{Cell, Column, Layout};
@@ -31,22 +33,28 @@ const NUMBERS: [Column; 11] = [
 ];
 
 /// Runs the command.
-pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(
+    args: &RequestsArgs,
+    view: &View,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Answered, CliError> {
     let view = &args.show.view(view);
-    let query = Query::open(&args.store.dir)?;
-    let session_id = whole_session_id(&query, args.requests.session.as_deref())?;
+    let answer = Answer::begin(&args.store.dir, &args.fold, args.requests.time.range(), err)?;
+    let query = &answer.query;
+    let session_id = answer.whole_session_id(args.requests.session.as_deref())?;
     let filter = args.requests.filter(session_id);
     let mut rows = query.tool_stats(&filter)?;
     // Most called first; what is called equally often stays in the order of its name.
     rows.sort_by_key(|row| std::cmp::Reverse(row.calls));
     let found = rows.len();
     let limit = args.show.limit().unwrap_or(u64::MAX);
-    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let shown = &rows[..found.min(usize::try_from(limit).unwrap_or(usize::MAX))];
 
     if args.show.json {
-        rows.iter().try_for_each(|row| json::write_line(out, &with_timeouts(row)))?;
+        shown.iter().try_for_each(|row| json::write_line(out, row))?;
     } else if found > 0 {
-        write_tables(out, &rows, view)?;
+        write_tables(out, shown, view)?;
         writeln!(out)?;
         for line in summary(&rows, &query.totals()?, view) {
             writeln!(out, "{DIM}{line}{DIM:#}")?;
@@ -54,19 +62,12 @@ pub(crate) fn run(args: &RequestsArgs, view: &View, out: &mut dyn Write, err: &m
     }
     let mut notes = Notes::beside(found > 0, args.show.json, view, out, err);
     if found == 0 {
-        notes.none_found(&query, "request")?;
+        answer.none_found(&mut notes, "request")?;
     }
-    if rows.len() < found {
+    if shown.len() < found {
         notes.cut(limit, "row", "most called")?;
     }
-    notes.missing(&query, filter.time_range)
-}
-
-/// What JSON says of errors is what tables and sessions say: timeouts are among them.
-fn with_timeouts(row: &ToolStatsRow) -> ToolStatsRow {
-    let mut row = row.clone();
-    row.errors = row.errors.saturating_add(row.timeouts);
-    row
+    answer.end(notes)
 }
 
 /// Tools first, since they are what people ask about; then the protocol's other methods. Both line up.
@@ -110,29 +111,35 @@ fn numbers(row: &ToolStatsRow) -> [Cell<'static>; 10] {
         0 => Cell::new("·").styled(DIM),
         _ => Cell::owned(count(number)).styled(style),
     };
+    let time = |latency_us: Option<i64>| match latency_us {
+        None => Cell::new("·").styled(DIM),
+        Some(latency_us) => Cell::owned(latency(latency_us)),
+    };
     let size = |size: i64| Cell::owned(bytes(u64::try_from(size).unwrap_or(0))).styled(DIM);
     [
         Cell::owned(count(row.calls)),
-        counted(row.errors + row.timeouts, BAD),
+        counted(row.errors, BAD),
         counted(row.timeouts, BAD),
         counted(row.tool_errors, WARNING),
-        Cell::owned(latency(row.p50_us)),
-        Cell::owned(latency(row.p95_us)),
-        Cell::owned(latency(row.p99_us)),
-        Cell::owned(latency(row.max_us)),
+        time(row.p50_us),
+        time(row.p95_us),
+        time(row.p99_us),
+        time(row.max_us),
         size(row.bytes_in),
         size(row.bytes_out),
     ]
 }
 
-/// The last lines: what all of it comes to.
+/// The last lines: what all of it comes to, however many rows are shown.
 fn summary(rows: &[ToolStatsRow], totals: &Totals, view: &View) -> Vec<String> {
-    let calls: i64 = rows.iter().map(|row| row.calls).sum();
-    let failed: i64 = rows.iter().map(|row| row.errors + row.timeouts).sum();
+    let mut counts = OutcomeCounts::default();
+    rows.iter().for_each(|row| counts.merge(&row.counts()));
+    let calls = counts.calls();
     let first_ts = rows.iter().map(|row| row.first_ts).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.last_ts).max().unwrap_or(0);
     let of_all = if calls == totals.requests { String::new() } else { format!(" of {}", count(totals.requests)) };
-    let count_line = format!("{}{of_all}, {} failed.", counted(calls, "request"), count(failed));
+    let endings = endings(&counts).join(", ");
+    let count_line = format!("{}{of_all}, {endings}.", counted(calls, "request"));
     let time_line = format!(
         "From {} to {}; the database takes {}.",
         view.clock.one_time(first_ts),
@@ -140,4 +147,27 @@ fn summary(rows: &[ToolStatsRow], totals: &Totals, view: &View) -> Vec<String> {
         bytes(totals.database_bytes),
     );
     [count_line, time_line].iter().flat_map(|line| wrap(line, view.width.unwrap_or(usize::MAX))).collect()
+}
+
+/// In which ways they ended, but for plain results. Whether any failed is always said.
+fn endings(counts: &OutcomeCounts) -> Vec<String> {
+    let failed = match counts.with(Outcome::Timeout) {
+        0 => format!("{} failed", count(counts.failures())),
+        timeouts => format!("{} failed ({} timed out)", count(counts.failures()), count(timeouts)),
+    };
+    let others = [
+        (Outcome::ToolError, "tool error", "tool errors"),
+        (Outcome::Cancelled, "cancelled", "cancelled"),
+        (Outcome::Probe, "probe", "probes"),
+        (Outcome::Redirected, "redirected", "redirected"),
+        (Outcome::Ended, "subscription ended", "subscriptions ended"),
+        (Outcome::InputRequired, "asked for input", "asked for input"),
+        (Outcome::Lost, "lost", "lost"),
+    ];
+    let counted = others.into_iter().filter_map(|(outcome, one, several)| match counts.with(outcome) {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        number => Some(format!("{} {several}", count(number))),
+    });
+    std::iter::once(failed).chain(counted).collect()
 }

@@ -2,10 +2,11 @@
 //!
 //! Runs on the main thread.
 
+use super::answer::{Answer, Answered};
 use super::notes::Notes;
 use crate::arguments::UnusedArgs;
 use crate::error::CliError;
-use mcplog::query::{Query, SchemaFilter, UnusedToolRow};
+use mcplog::query::{SchemaFilter, UnusedToolRow};
 use mcplog_terminal::json;
 use mcplog_terminal::style::{DIM, NAME};
 use mcplog_terminal::table::{Cell, Column, write_table};
@@ -21,9 +22,15 @@ const COLUMNS: [Column; 5] = [
 ];
 
 /// Runs the command.
-pub(crate) fn run(args: &UnusedArgs, view: &View, out: &mut dyn Write, err: &mut dyn Write) -> Result<(), CliError> {
+pub(crate) fn run(
+    args: &UnusedArgs,
+    view: &View,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Answered, CliError> {
     let view = &args.show.view(view);
-    let query = Query::open(&args.store.dir)?;
+    let answer = Answer::begin(&args.store.dir, &args.fold, args.time.range(), err)?;
+    let query = &answer.query;
     let time_range = args.time.range();
     let rows = query.unused_tools(time_range, args.proxy.as_deref())?;
     let limit = args.show.limit().unwrap_or(u64::MAX);
@@ -43,14 +50,14 @@ pub(crate) fn run(args: &UnusedArgs, view: &View, out: &mut dyn Write, err: &mut
             ..SchemaFilter::default()
         };
         match query.server_schema(&lists)?.is_empty() {
-            true => notes.none_found(&query, "list of tools")?,
+            true => answer.none_found(&mut notes, "list of tools")?,
             false => notes.say("Every tool on offer was called.")?,
         }
     }
     if shown.len() < rows.len() {
         notes.cut(limit, "tool", "first")?;
     }
-    notes.missing(&query, time_range)
+    answer.end(notes)
 }
 
 fn write_tools(out: &mut dyn Write, rows: &[UnusedToolRow], view: &View) -> io::Result<()> {

@@ -110,7 +110,8 @@ fn printed(dir: &Path, line: &str, view: &View) -> String {
         Command::Schema(args) => super::schema::run(&args, view, &mut out, &mut err),
         _ => panic!("{line} shows no table"),
     }
-    .unwrap();
+    .unwrap()
+    .exit_code();
     assert!(err.is_empty());
     anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
 }

@@ -43,10 +43,20 @@ impl Run {
         self.stdout
     }
 
-    /// Its standard output as JSON, one value per line.
+    /// Its standard output as JSON, one value per line; of an answer the rows, without the last line.
     #[track_caller]
     pub(crate) fn json(self) -> Vec<serde_json::Value> {
-        self.ok().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.ok().lines().filter(|line| !is_last_line(line)).map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// What the last line of an answer says of it.
+    #[track_caller]
+    pub(crate) fn answer(self) -> serde_json::Value {
+        let text = self.ok();
+        let mut lines = text.lines().rev();
+        let last = lines.next().filter(|line| is_last_line(line)).unwrap_or_else(|| panic!("no last line: {text}"));
+        assert!(!lines.any(is_last_line), "{text}");
+        serde_json::from_str::<serde_json::Value>(last).unwrap()["answer"].take()
     }
 }
 
@@ -150,6 +160,11 @@ pub(crate) fn request_line(number: u64) -> String {
     format!(
         r#"{{"type":"request","request_id":"r{number}","ts":{ts},"proxy":"p","method":"ping","latency_us":1,"status":"ok"}}"#
     )
+}
+
+/// Whether a line of JSON says how complete an answer is.
+pub(crate) fn is_last_line(line: &str) -> bool {
+    line.starts_with("{\"answer\":")
 }
 
 /// Whether the file is there and not empty.

@@ -256,11 +256,13 @@ pub(crate) fn host_of(url: &str) -> &str {
     url.trim_start_matches("http://").split('/').next().unwrap()
 }
 
-/// What another command says about the store.
+/// What another command says about the store; of an answer the rows.
 pub(crate) fn ask(dir: &Path, arguments: &[&str]) -> String {
     let output = mcplog().args(arguments).arg("--json").arg("--dir").arg(dir).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<_> = text.split_inclusive('\n').filter(|line| !line.starts_with("{\"answer\":")).collect();
+    rows.concat()
 }
 
 /// The one request on record.

@@ -14,8 +14,8 @@ use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::schema::{Asked, Caller, SchemaResult, Scope};
 use crate::session::{Announcement, ClientIdentity};
+use mcplog::Request;
 use mcplog::event::{Note, Notes, Outcome};
-use mcplog::{Request, Status};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,13 +41,12 @@ pub(super) struct Ended<'a> {
     pub(super) at: Instant,
 }
 
-/// What that means for the row.
+/// What that means for the row. The status is the outcome's.
 struct Verdict<'a> {
-    status: Status,
     outcome: Outcome,
     error_code: Option<Cow<'a, str>>,
     error_msg: Option<Cow<'a, str>>,
-    cause: Option<&'a str>,
+    cause: Option<Cow<'a, str>>,
     bytes_out: Option<i64>,
     tool_error: Option<bool>,
     /// The revision that a handshake agreed on.
@@ -66,12 +65,12 @@ impl<'a> Ended<'a> {
         let mut id_text = Uuid::encode_buffer();
         let request_id = self.facts.request_id.hyphenated().encode_lower(&mut id_text);
         let request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
+        self.recording.counts.count(request.counts_as());
         let is_taken = self.recording.sink.record(request.into());
         if is_taken && let Some(session) = &session {
             // Not before: where this was refused, so would that be, and count as lost too.
             self.recording.announce_postponed(session);
         }
-        self.count(&verdict);
     }
 
     /// Hands the result over that says what the server offers, if it does.
@@ -180,7 +179,7 @@ impl<'a> Ended<'a> {
         request.latency_us = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX);
         request.bytes_in = facts.bytes_in;
         request.bytes_out = verdict.bytes_out;
-        request.status = verdict.status;
+        request.status = verdict.outcome.status();
         request.error_code = verdict.error_code.as_deref();
         request.error_msg = verdict.error_msg.as_deref();
         request.tool_error = verdict.tool_error;
@@ -188,8 +187,9 @@ impl<'a> Ended<'a> {
         request.transport = Some(self.origin.transport);
         request.endpoint = self.origin.endpoint.as_deref();
         request.outcome = Some(verdict.outcome);
-        request.cause = verdict.cause;
+        request.cause = verdict.cause.as_deref();
         request.notes = self.notes();
+        request.outcome = Some(request.counts_as());
         request
     }
 
@@ -201,18 +201,6 @@ impl<'a> Ended<'a> {
         };
         let noted = [(Note::LenientId, is_lenient), (Note::Unread, self.facts.is_unread || is_answer_unread)];
         noted.into_iter().filter(|(_, is_so)| *is_so).fold(Notes::NONE, |notes, (note, _)| notes.with(note))
-    }
-
-    fn count(&self, verdict: &Verdict<'_>) {
-        let counts = &self.recording.counts;
-        match verdict.status {
-            Status::Ok => counts.requests_ok.add(1),
-            Status::Error => counts.requests_error.add(1),
-            Status::Timeout => counts.requests_timeout.add(1),
-        }
-        if verdict.tool_error == Some(true) {
-            counts.tool_errors.add(1);
-        }
     }
 
     fn has_result(&self) -> bool {
@@ -230,7 +218,6 @@ impl<'a> Verdict<'a> {
             _ => None,
         };
         Self {
-            status: Status::Ok,
             outcome: outcome::of_result(message, facts, tool_error),
             error_code: None,
             error_msg: message.error_text().filter(|_| tool_error == Some(true)).map(Cow::Borrowed),
@@ -243,11 +230,10 @@ impl<'a> Verdict<'a> {
 
     fn of_error(message: &'a Message, response: &'a Response) -> Self {
         Self {
-            status: Status::Error,
             outcome: Outcome::Error,
             error_code: message.raw(Slot::ErrorCode).map(String::from_utf8_lossy),
             error_msg: message.text(Slot::ErrorMessage),
-            cause: response.cause.as_deref(),
+            cause: response.cause.as_deref().map(Cow::Borrowed),
             bytes_out: Some(message.bytes()),
             tool_error: None,
             agreed_version: None,
@@ -256,12 +242,15 @@ impl<'a> Verdict<'a> {
 
     fn of_failure(breakdown: &'a Breakdown, facts: &Facts, http_status: Option<u16>) -> Self {
         let failure = breakdown.failure;
+        let outcome = outcome::of_failure(failure, facts.is_subscription(), http_status);
+        // Nothing went wrong with a subscription that ended. Who ended it is worth knowing, but no error.
+        let has_ended = outcome == Outcome::Ended;
+        let (code, cause) = (failure.code(), breakdown.cause.as_deref().map(Cow::Borrowed));
         Self {
-            status: failure.status(),
-            outcome: outcome::of_failure(failure, facts.is_subscription(), http_status),
-            error_code: Some(failure.code()),
-            error_msg: Some(failure.message()),
-            cause: breakdown.cause.as_deref(),
+            outcome,
+            error_code: (!has_ended).then(|| code.clone()),
+            error_msg: (!has_ended).then(|| failure.message()),
+            cause: cause.or(has_ended.then_some(code)),
             bytes_out: None,
             tool_error: None,
             agreed_version: None,

@@ -7,6 +7,7 @@ use crate::arrival::Arrival;
 use crate::read::{Message, RpcId, Slot, tool_and_target};
 use crate::schema::SchemaMethod;
 use crate::session::ClientIdentity;
+use mcplog::event::SUBSCRIPTION_METHOD;
 use std::borrow::Cow;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -82,7 +83,7 @@ impl Facts {
 
     /// Its response is a stream that may be silent for hours, and that either side ends when it likes.
     pub(super) fn is_subscription(&self) -> bool {
-        &*self.method == "subscriptions/listen"
+        &*self.method == SUBSCRIPTION_METHOD
     }
 
     /// Its response may be silent for hours, or what it asked for is not known.

@@ -2,7 +2,6 @@
 //!
 //! Pure data.
 
-use mcplog::Status;
 use std::borrow::Cow;
 
 /// How an exchange ended.
@@ -126,11 +125,6 @@ impl Failure {
             Self::ClientTimeout => "the client did not send the rest of its request in time",
             Self::ProxyError => "the proxy itself failed on this request",
         })
-    }
-
-    /// The `status`.
-    pub(super) fn status(self) -> Status {
-        if self == Self::Timeout { Status::Timeout } else { Status::Error }
     }
 }
 

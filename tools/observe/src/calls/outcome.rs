@@ -1,7 +1,7 @@
 //! What became of a call: more than its status says.
 //!
 //! Pure. Two tables: of what was answered, and of why nothing was. `probe` is in neither of them: whether a client was finding
-//! out which era its server speaks is only known from two of its requests.
+//! out which era its server speaks follows from method and code, and `mcplog::event::Outcome::of` says so of every row.
 
 use super::facts::Facts;
 use super::failure::Failure;

@@ -7,7 +7,8 @@ use crate::observer::Observer;
 use crate::read::{Codings, TOKEN_BYTES_MAX};
 use crate::recording::Recording;
 use crate::testing::{Seen, Surrounded};
-use mcplog::event::{NAME_BYTES_MAX, Outcome, Transport};
+use mcplog::Status;
+use mcplog::event::{Code, NAME_BYTES_MAX, Outcome, Transport};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
 const PING: &[u8] = br#"{"id":1,"method":"ping"}"#;
 const LISTEN: &[u8] = br#"{"id":1,"method":"subscriptions/listen"}"#;
+const DISCOVER: &[u8] = br#"{"id":1,"method":"server/discover"}"#;
 const CALL: &[u8] = br#"{"id":1,"method":"tools/call","params":{"name":"t"}}"#;
 const CANCEL: &[u8] = br#"{"method":"notifications/cancelled","params":{"requestId":1}}"#;
 const LIMIT: Duration = Duration::from_secs(60);
@@ -239,7 +241,10 @@ fn every_end_has_its_status_its_outcome_and_its_cause() {
                     exchange.end(end);
                     let row = surrounded.seen().remove(0);
                     let case = format!("{end:?} {status:?} early: {is_early}");
+                    let how = if end == End::Complete { "no_response" } else { "client_gone" };
+                    let cause = if outcome == Ended { Some(how) } else { cause };
                     assert_eq!(ended(&row), (status, Some(outcome), cause), "{case}");
+                    assert_eq!((row.status, row.code.is_none()), (outcome.status(), outcome == Ended), "{case}");
                     assert_eq!((row.transport, row.endpoint.as_deref()), (Some(Transport::Http), Some("/mcp")));
                 }
             }
@@ -283,6 +288,10 @@ fn every_answer_has_its_status_and_its_outcome() {
         (CALL, 200, r#"{"id":1,"result":{"resultType":"input_required"}}"#, Outcome::InputRequired),
         (LISTEN, 200, r#"{"id":1,"result":{}}"#, Outcome::Ended),
         (LISTEN, 200, r#"{"id":1,"error":{"code":1,"message":"m"}}"#, Outcome::Error),
+        (DISCOVER, 200, r#"{"id":1,"error":{"code":-32601,"message":"m"}}"#, Outcome::Probe),
+        (DISCOVER, 400, r#"{"id":null,"error":{"code":-32000,"message":"m"}}"#, Outcome::Probe),
+        (DISCOVER, 200, r#"{"id":1,"error":{"code":-32603,"message":"m"}}"#, Outcome::Error),
+        (DISCOVER, 200, r#"{"id":1,"result":{}}"#, Outcome::Ok),
     ] {
         let surrounded = Surrounded::new();
         let exchange = post(&surrounded.observer, None, request);
@@ -357,7 +366,7 @@ fn a_call_whose_stream_broke_has_the_status_of_the_resumed_one_or_the_cause_of_t
 
 #[test]
 fn a_call_that_is_taken_back_has_the_status_of_its_open_response() {
-    for (request, outcome) in [(PING, Outcome::Cancelled), (LISTEN, Outcome::Ended)] {
+    for (request, outcome, cause) in [(PING, Outcome::Cancelled, None), (LISTEN, Outcome::Ended, Some("cancelled"))] {
         for status in [None, Some(200)] {
             let surrounded = Surrounded::new();
             let open = post(&surrounded.observer, Some("s"), request);
@@ -365,14 +374,14 @@ fn a_call_that_is_taken_back_has_the_status_of_its_open_response() {
                 open.on_response_head(&ResponseHead { status, ..response(EVENTS) });
             }
             post(&surrounded.observer, Some("s"), CANCEL).end(End::Complete);
-            assert_eq!(ended(&surrounded.seen()[0]), (status, Some(outcome), None));
+            assert_eq!(ended(&surrounded.seen()[0]), (status, Some(outcome), cause));
         }
     }
 }
 
 #[test]
 fn a_call_that_the_proxys_end_cuts_off_is_lost() {
-    for (request, outcome) in [(PING, Outcome::Lost), (LISTEN, Outcome::Ended)] {
+    for (request, outcome, cause) in [(PING, Outcome::Lost, None), (LISTEN, Outcome::Ended, Some("proxy_shutdown"))] {
         for is_told in [false, true] {
             let surrounded = Surrounded::new();
             let exchange = post(&surrounded.observer, None, request);
@@ -381,7 +390,46 @@ fn a_call_that_the_proxys_end_cuts_off_is_lost() {
                 exchange.end(End::ClientGone);
             }
             drop(exchange);
-            assert_eq!(ended(&surrounded.seen()[0]), (None, Some(outcome), None), "told: {is_told}");
+            assert_eq!(ended(&surrounded.seen()[0]), (None, Some(outcome), cause), "told: {is_told}");
+        }
+    }
+}
+
+#[test]
+fn a_discovery_that_is_refused_without_json_rpc_is_a_probe_and_one_that_fails_is_not() {
+    for (status, outcome) in [
+        (400, Outcome::Probe),
+        (404, Outcome::Probe),
+        (405, Outcome::Probe),
+        (401, Outcome::Error),
+        (500, Outcome::Error),
+        (307, Outcome::Redirected),
+    ] {
+        let surrounded = Surrounded::new();
+        let exchange = post(&surrounded.observer, None, DISCOVER);
+        answer_with(&exchange, status, JSON, b"no");
+        exchange.end(End::Complete);
+        let row = surrounded.seen().remove(0);
+        assert_eq!((row.status, row.outcome), (Status::Error, Some(outcome)), "{status}");
+    }
+}
+
+#[test]
+fn what_brings_no_json_rpc_request_is_no_call_whatever_it_is_answered_with() {
+    for verb in [Verb::Other, Verb::Delete] {
+        for status in [None, Some(200), Some(202), Some(404), Some(405), Some(500)] {
+            for end in [End::Complete, End::Broken("reset"), End::ClientGone, End::Silent("waiting")] {
+                let surrounded = Surrounded::new();
+                let exchange = begin(&surrounded.observer, &head(verb, Some("s")));
+                if let Some(status) = status {
+                    answer_with(&exchange, status, JSON, b"Method Not Allowed");
+                }
+                exchange.end(end);
+                drop(exchange);
+                let counted: u64 =
+                    Status::ALL.iter().map(|status| surrounded.observer.recording.counts.with_status(*status)).sum();
+                assert_eq!((surrounded.seen(), counted), (vec![], 0), "{verb:?} {status:?} {end:?}");
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Counters are touched inside the forwarding tasks; the text is made by the admin server. It must not know HTTP.
 
+use mcplog::Status;
+use mcplog::event::{Code, Outcome};
 use mcplog::health::Part;
 use mcplog_observe::{Counter, Counts, Gauge};
 use std::fmt::{Display, Write};
@@ -86,10 +88,15 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
     let mut out = String::with_capacity(4096);
     let observed = &metrics.observed;
     family(&mut out, "mcplog_requests_total", "counter", "JSON-RPC requests that ended, by status.");
-    for (status, counter) in
-        [("ok", &observed.requests_ok), ("error", &observed.requests_error), ("timeout", &observed.requests_timeout)]
-    {
-        let _ = writeln!(out, "mcplog_requests_total{{status=\"{status}\"}} {}", counter.get());
+    for status in Status::ALL {
+        let (status, requests) = (status.as_str(), observed.with_status(*status));
+        let _ = writeln!(out, "mcplog_requests_total{{status=\"{status}\"}} {requests}");
+    }
+    let help = "The same requests, by outcome; error and timeout are failures.";
+    family(&mut out, "mcplog_requests_by_outcome_total", "counter", help);
+    for outcome in Outcome::ALL {
+        let (outcome, requests) = (outcome.as_str(), observed.with_outcome(*outcome));
+        let _ = writeln!(out, "mcplog_requests_by_outcome_total{{outcome=\"{outcome}\"}} {requests}");
     }
     let mut one = |name: &str, kind: &str, help: &str, value: &dyn Display| {
         family(&mut out, name, kind, help);
@@ -98,8 +105,8 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
     one(
         "mcplog_tool_errors_total",
         "counter",
-        "Tool calls whose result said isError; they count as ok above.",
-        &observed.tool_errors.get(),
+        "Results that said isError: outcome tool_error, status ok.",
+        &observed.with_outcome(Outcome::ToolError),
     );
     one(
         "mcplog_requests_unrecorded_total",
@@ -169,7 +176,7 @@ mod tests {
     #[test]
     fn every_sample_belongs_to_a_family_that_is_declared_once() {
         let metrics = Metrics::default();
-        metrics.observed.requests_error.add(3);
+        [Outcome::Error, Outcome::Lost, Outcome::Probe].iter().for_each(|outcome| metrics.observed.count(*outcome));
         metrics.observed.in_flight.rise();
         metrics.observed.in_flight.rise();
         let store =
@@ -195,6 +202,8 @@ mod tests {
         assert_eq!(declared, helped);
         for sample in [
             "mcplog_requests_total{status=\"error\"} 3",
+            "mcplog_requests_by_outcome_total{outcome=\"error\"} 1",
+            "mcplog_requests_by_outcome_total{outcome=\"timeout\"} 0",
             "mcplog_requests_in_flight 2",
             "mcplog_events_dropped_total 7",
             "mcplog_lag_seconds 1.020",

@@ -1,0 +1,114 @@
+//! What an old database says is in a new one, table by table; and no table is forgotten.
+
+use crate::ground::config::Config;
+use crate::ground::position::WriterId;
+use crate::index::database::Index;
+use crate::index::logged::Logged;
+use crate::index::restore::Old;
+use crate::segment::log_owners::LogOwners;
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Tables that are brought, and what of their rows is the same in both; numbers that nothing outside refers to may differ.
+const BROUGHT: [(&str, &str); 9] = [
+    ("request_rows", "SELECT * FROM requests ORDER BY id"),
+    (
+        "session_state",
+        "SELECT session_id, proxy, started_at, last_seen_at, closed_at, client_name, client_version, client_platform,
+                protocol_version, derived, total_calls, total_errors, total_tool_errors, announced_at, first_closed_at,
+                last_closed_at
+         FROM session_state ORDER BY session_id",
+    ),
+    ("schema_versions", "SELECT proxy, upstream_url, method, content_hash, payload FROM schema_versions ORDER BY 4"),
+    ("schema_sightings", "SELECT * FROM schema_sightings ORDER BY id"),
+    ("gaps", "SELECT * FROM gaps ORDER BY id"),
+    ("clock_steps", "SELECT * FROM clock_steps ORDER BY id"),
+    ("newer_records", "SELECT * FROM newer_records ORDER BY sequence"),
+    (
+        "quarantine",
+        "SELECT segment, offset, bytes, sequence, reason, noted_at, payload FROM quarantine ORDER BY segment, offset",
+    ),
+    ("age_clock", "SELECT * FROM age_clock"),
+];
+
+/// Tables that follow from those, or that have rules of their own: `expired_requests` has what a session's requests add up to
+/// beyond those that are there; `retention`, `checkpoint` and `meta` are what who makes the new database says.
+const FOLLOWING: [&str; 10] = [
+    "calls",
+    "checkpoint",
+    "clients",
+    "expired_requests",
+    "meta",
+    "proxies",
+    "retention",
+    "rollups",
+    "schema_changes",
+    "session_digest",
+];
+
+/// Some rows in each table: a session of which one request expired, one that only a close names, one that nothing but its
+/// requests names.
+const ROWS: &str = "
+    INSERT INTO calls VALUES (5, 'files', 'tools/call', 'search'), (6, 'files', 'ping', NULL);
+    INSERT INTO session_state VALUES
+        (3, 'one', 'files', 90, 200, NULL, 'claude', '1', 'claude', '2025-06-18', 0, 3, 2, 0, 90, 95, 200, 'files', NULL, NULL),
+        (4, 'two', '', 300, 300, 300, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 300, 310),
+        (9, 'three', 'files', 150, 150, NULL, NULL, NULL, NULL, NULL, 0, 1, 0, 0, NULL, 150, 150, 'files', NULL, NULL);
+    INSERT INTO expired_requests VALUES (3, 95, 95, 'files', 1, 1, 0);
+    INSERT INTO request_rows (id, request_id, ts, call, session, latency_us, status, error_code, bytes_in, notes, outcome)
+    VALUES (11, 'a', 100, 5, 3, 7, 0, NULL, 12, 'unread', NULL), (12, 'b', 200, 6, 3, 8, 1, '-32000', NULL, NULL, 3),
+           (20, 'c', 150, 5, 9, 9, 0, NULL, NULL, NULL, NULL), (21, 'd', 150, 6, NULL, 9, 2, NULL, NULL, NULL, NULL);
+    INSERT INTO schema_versions VALUES (2, 'files', 'http://x', 'tools/list', 'h1', '{\"tools\":[]}'),
+                                       (7, 'files', 'http://x', 'tools/list', 'h2', '{\"tools\":[{\"name\":\"t\"}]}');
+    INSERT INTO schema_sightings VALUES (13, 'files', 'http://x', 'tools/list', 'c', 100, 'h1'),
+                                        (14, 'files', 'http://x', 'tools/list', 'c', 200, 'h2');
+    INSERT INTO gaps VALUES (15, 100, 120, 7);
+    INSERT INTO clock_steps VALUES (16, 100, 9000000, 8999900, 0);
+    INSERT INTO newer_records VALUES (17, 1, 4096, 99, 1, 100, x'6301');
+    INSERT INTO quarantine VALUES (8, 1, 5000, 12, 18, 'why', 100, x'00'), (9, 1, 6000, 12, NULL, 'why', 100, NULL);
+    INSERT INTO age_clock VALUES (1, 100, 100, NULL, 7, x'00', 8);
+";
+
+fn rows(connection: &Connection, sql: &str) -> Vec<Vec<Value>> {
+    let mut statement = connection.prepare(sql).unwrap();
+    let columns = statement.column_count();
+    let rows = statement.query_map([], |row| (0..columns).map(|at| row.get(at)).collect()).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+fn open(dir: &Path) -> Index {
+    Index::open(&Config::new(dir), &LogOwners::default()).unwrap()
+}
+
+#[test]
+fn every_row_of_every_table_is_brought_and_what_follows_from_them_adds_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old_dir, new_dir) = (dir.path().join("old"), dir.path().join("new"));
+    [&old_dir, &new_dir].into_iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
+    drop(open(&old_dir));
+    let path = old_dir.join("store.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(ROWS).unwrap();
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+    let mut known: Vec<_> = BROUGHT.iter().map(|(table, _)| *table).chain(FOLLOWING).collect();
+    known.sort_unstable();
+    let named: Vec<_> = known.iter().map(|table| vec![Value::Text((*table).to_owned())]).collect();
+    assert_eq!(rows(&old, tables), named, "a new table is brought by restore.rs, or follows from others");
+    let mut new = open(&new_dir);
+    let told = Old { connection: &old, path: &path, last_possible: 21, owner: WriterId([1; 16]) };
+    new.restore(&told, &Logged::default(), &mut |_| ControlFlow::Continue(())).unwrap();
+    for (table, sql) in BROUGHT {
+        assert!(!rows(&old, sql).is_empty(), "{table}");
+        assert_eq!(rows(&new.connection, sql), rows(&old, sql), "{table}");
+    }
+    let kept = "SELECT first_at, last_at, calls, errors FROM expired_requests";
+    assert_eq!(rows(&new.connection, kept).len(), 1);
+    let changes = "SELECT change_type FROM schema_changes ORDER BY id";
+    let changes: Vec<_> = rows(&new.connection, changes).concat();
+    assert_eq!(changes, [Value::Text("initial".into()), Value::Text("tool_added".into())]);
+    drop(new);
+    let found = crate::query::Query::open(&new_dir).unwrap().integrity(false).unwrap();
+    assert_eq!(found, crate::query::Integrity::default());
+}

@@ -1,0 +1,86 @@
+//! What the tables know to be missing in them.
+//!
+//! Runs on the caller's thread. What waits in the log, the tables do not know.
+
+use super::conditions::Conditions;
+use super::database::Query;
+use super::filter::TimeRange;
+use super::totals::{CheckpointRow, GapTotals};
+use crate::ground::error::IndexError;
+
+/// What is missing of a range of time, as the tables say, and how far they are folded; all of one state of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KnownMissing {
+    pub(crate) checkpoint: Option<CheckpointRow>,
+    pub(crate) gaps: GapTotals,
+    /// Records and damaged places that could not be folded, and may be of the range: they were recorded by a time in it, or
+    /// behind it.
+    pub(crate) quarantined: i64,
+    /// Records of a newer build that wait for it, likewise.
+    pub(crate) newer_records: i64,
+    /// What is from before has expired: Unix time in milliseconds, UTC. `None`: nothing has.
+    pub(crate) kept_since: Option<i64>,
+}
+
+impl Query {
+    pub(crate) fn known_missing(&self, time_range: TimeRange) -> Result<KnownMissing, IndexError> {
+        self.at_one_time(|| {
+            Ok(KnownMissing {
+                checkpoint: self.checkpoint()?,
+                gaps: self.gap_totals(time_range)?,
+                quarantined: self.noted(time_range, "quarantine")?,
+                newer_records: self.noted(time_range, "newer_records")?,
+                kept_since: self.value("SELECT max(kept_since) FROM retention", &[])?,
+            })
+        })
+    }
+
+    /// The rows of a table of what was recorded by a time (`noted_at`), and how long before nobody knows.
+    fn noted(&self, time_range: TimeRange, table: &str) -> Result<i64, IndexError> {
+        let mut conditions = Conditions::default();
+        conditions.require_if("noted_at >= ?", time_range.since_ts);
+        self.value(&format!("SELECT count(*) FROM {table}{}", conditions.sql()), &conditions.values())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::test_store::TestStore;
+
+    #[test]
+    fn what_may_be_of_a_range_is_missing_in_it() {
+        let store = TestStore::new();
+        let query = store.query();
+        let nothing = KnownMissing {
+            checkpoint: None,
+            gaps: GapTotals::default(),
+            quarantined: 0,
+            newer_records: 0,
+            kept_since: None,
+        };
+        assert_eq!(query.known_missing(TimeRange::default()).unwrap(), nothing);
+        store.execute("INSERT INTO gaps VALUES (1, 10, 20, 7)");
+        store.execute("INSERT INTO newer_records VALUES (7, 1, 4096, 200, 1, 15, x'c801')");
+        store.execute(
+            "INSERT INTO quarantine (segment, offset, bytes, reason, noted_at) VALUES (1, 4096, 64, 'damaged', 30)",
+        );
+        store.execute("INSERT INTO retention VALUES (1, 5, 0)");
+        store.execute("INSERT INTO checkpoint VALUES (1, x'00', 3, 4096, 99)");
+        // From when to when; then the events lost, the records that nobody could read, and those of a newer build.
+        for (since_ts, until_ts, expected) in [
+            (None, None, (7, 1, 1)),
+            (Some(15), None, (7, 1, 1)),
+            (Some(16), None, (7, 1, 0)),
+            (Some(21), None, (0, 1, 0)),
+            (Some(31), None, (0, 0, 0)),
+            (None, Some(10), (0, 1, 1)),
+        ] {
+            let found = query.known_missing(TimeRange { since_ts, until_ts }).unwrap();
+            let told = (found.gaps.events, found.quarantined, found.newer_records);
+            assert_eq!(told, expected, "{since_ts:?} to {until_ts:?}");
+            assert_eq!(found.kept_since, Some(5));
+            assert_eq!(found.checkpoint.map(|checkpoint| checkpoint.sequence), Some(99));
+        }
+    }
+}

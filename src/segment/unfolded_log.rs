@@ -1,0 +1,175 @@
+//! What a log holds beyond what is folded, as whoever opens the store next would take it.
+//!
+//! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads: headers, marks, and
+//! the frames behind the marks. So it takes about as long for a gigabyte that waits as for a record, and believes the
+//! marks: a record among those that wait may turn out to be damaged.
+
+use super::format::Extent;
+use super::found_file::FoundFile;
+use super::number_range::{NumberRange, reading_order};
+use super::quarantine::{self, QuarantinedSegment};
+use super::reader::{Item, SegmentReader};
+use super::reading_plan::Link;
+use super::recovery_plan::RecoveryPlan;
+use super::segment_state::SegmentState;
+use super::survey::Survey;
+use super::verdict::{Header, Numbers};
+use crate::ground::error::{OpenError, SegmentError};
+use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The first record that waits is looked for over so many frames of its segment at most, where no checkpoint leads to it.
+const LOOK_FRAMES_MAX: u32 = 100_000;
+
+/// The log beyond what is folded.
+#[derive(Debug)]
+pub(crate) struct UnfoldedLog {
+    /// What is read from the segments, in the order of their numbers.
+    parts: Vec<Part>,
+    /// What the next opening moves to quarantine, because records before it are missing.
+    pub(crate) set_aside: Vec<SetAside>,
+    /// Files in which nothing tells what they hold. The next opening moves them to quarantine, too.
+    pub(crate) unreadable_files: u64,
+}
+
+/// Intact records in a segment that nobody folds by himself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SetAside {
+    pub(crate) path: PathBuf,
+    pub(crate) records: u64,
+}
+
+/// The first record that waits, as far as that is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FirstRecord {
+    /// None waits; or it does not wait any more, for its segment is retired.
+    Folded,
+    Payload(Vec<u8>),
+    /// It can't be read, or lies too far away to be looked for.
+    Unknown,
+}
+
+/// The numbers that are read from a segment.
+#[derive(Debug)]
+struct Part {
+    path: PathBuf,
+    id: SegmentId,
+    /// Of the segment's first frame; what is read may begin behind it.
+    base: Sequence,
+    numbers: NumberRange,
+}
+
+impl UnfoldedLog {
+    /// Looks at the log of the store `owner`, of which the database has the records up to `folded`. A segment that lies
+    /// behind missing records is one to be set aside, unless somebody has the store open (`in_use`): then that one knows.
+    ///
+    /// # Errors
+    /// A file can't be read, or is of a newer version.
+    pub(crate) fn look(
+        survey: Survey,
+        owner: Option<WriterId>,
+        folded: Sequence,
+        in_use: bool,
+    ) -> Result<Self, OpenError> {
+        let RecoveryPlan { files, reading } = RecoveryPlan::of(survey, owner, folded)?;
+        let links: Vec<_> = files.iter().map(FoundFile::link).collect();
+        let (order, behind_gap) = if in_use {
+            (reading_order(&links.iter().map(Link::numbers).collect::<Vec<_>>()), Vec::new())
+        } else {
+            let is_behind = |place: &usize| reading.numbers[*place] == Numbers::BehindGap;
+            (reading.order, (0..files.len()).filter(is_behind).collect())
+        };
+        let set_aside = behind_gap.into_iter().map(|place: usize| SetAside {
+            path: files[place].file.path.clone(),
+            records: links[place].numbers().count,
+        });
+        let is_unreadable = |found: &&FoundFile| matches!(found.header, Header::Damaged | Header::Misnamed);
+        Ok(Self {
+            set_aside: set_aside.collect(),
+            unreadable_files: files.iter().filter(is_unreadable).count() as u64,
+            parts: parts(&files, &links, &order),
+        })
+    }
+
+    /// How many records lie beyond that number.
+    pub(crate) fn records_beyond(&self, folded: Sequence) -> u64 {
+        let beyond =
+            |part: &Part| part.numbers.end().saturating_sub(part.numbers.first.max(folded.0.saturating_add(1)));
+        self.parts.iter().map(beyond).sum()
+    }
+
+    /// The number of the last record; 0 for none.
+    pub(crate) fn last(&self) -> Sequence {
+        Sequence(self.parts.iter().map(|part| part.numbers.end().saturating_sub(1)).max().unwrap_or(0))
+    }
+
+    /// The first record beyond the number `folded`. What follows `folded` in segment `at.0` is due at `at.1`, if nothing
+    /// changed there.
+    pub(crate) fn first_beyond(&self, folded: Sequence, at: (SegmentId, Offset)) -> FirstRecord {
+        let Some(part) = self.parts.iter().find(|part| part.numbers.end() > folded.0.saturating_add(1)) else {
+            return FirstRecord::Folded;
+        };
+        match part.first_beyond(folded, at) {
+            Ok(found) => found.map_or(FirstRecord::Unknown, FirstRecord::Payload),
+            Err(error) if is_gone(&error) => FirstRecord::Folded,
+            Err(_) => FirstRecord::Unknown,
+        }
+    }
+}
+
+impl Part {
+    fn first_beyond(&self, folded: Sequence, at: (SegmentId, Offset)) -> Result<Option<Vec<u8>>, SegmentError> {
+        let mut reader = SegmentReader::open(&self.path)?;
+        if let Some(before) = folded.0.checked_sub(self.base.0).filter(|_| self.id == at.0)
+            && let Ok(frames) = u32::try_from(before + 1)
+        {
+            reader.seek(Extent { end: at.1, frames });
+        }
+        for _ in 0..LOOK_FRAMES_MAX {
+            match reader.next()? {
+                Item::Frame(frame) if frame.sequence > folded => return Ok(Some(frame.payload.to_vec())),
+                Item::Frame(_) | Item::Damage(_) => {}
+                Item::Stop(_) => break,
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What was set aside at an earlier opening, and lies in the quarantine with records that are not folded: those of the
+/// store `owner`, where that is known.
+pub(crate) fn set_aside_before(quarantine_dir: &Path, owner: Option<WriterId>) -> Vec<SetAside> {
+    let unfolded = |QuarantinedSegment { path, note }| {
+        // What was folded before it was moved reserves no numbers.
+        note?.last_sequence?;
+        let state = SegmentState::of(&path).ok()?;
+        let is_ours = owner.is_none_or(|owner| owner == state.header.writer_id);
+        let records = u64::from(state.extent.frames);
+        (is_ours && records > 0).then_some(SetAside { path, records })
+    };
+    quarantine::segments(quarantine_dir).into_iter().filter_map(unfolded).collect()
+}
+
+/// Each segment is read up to where the next one begins.
+fn parts(files: &[FoundFile], links: &[Link], order: &[usize]) -> Vec<Part> {
+    let mut parts = Vec::with_capacity(order.len());
+    for (at, place) in order.iter().enumerate() {
+        let Some(state) = &files[*place].segment else { continue };
+        let numbers = links[*place].numbers();
+        let next = order.get(at + 1).map_or(u64::MAX, |next| links[*next].numbers().first);
+        let count = numbers.end().min(next).saturating_sub(numbers.first);
+        parts.push(Part {
+            path: files[*place].file.path.clone(),
+            id: state.header.segment_id,
+            base: state.header.base_sequence,
+            numbers: NumberRange { count, ..numbers },
+        });
+    }
+    parts
+}
+
+/// Whether the file is not there any more.
+fn is_gone(error: &SegmentError) -> bool {
+    matches!(error, SegmentError::Io(error) if error.source.kind() == ErrorKind::NotFound)
+}

@@ -1,0 +1,195 @@
+//! The sources of a rebuild: the database, as it lies, and the log. Opened, read once, and told as a plan.
+//!
+//! Runs on the thread that rebuilds. It changes nothing, so that whoever only asks can ask while others record.
+
+use super::old_database::{LimitsFrom, OldDatabase};
+use super::rebuild_plan::{Action, DatabaseHoldings, DatabaseState, Hole, LogHoldings, RebuildPlan, losses};
+use crate::compactor::log_fold::{LogContents, read_log};
+use crate::ground::clock::now_ms;
+use crate::ground::config::Config;
+use crate::ground::error::IndexError;
+use crate::ground::limits::Limit;
+use crate::ground::position::{Sequence, WriterId};
+use crate::ground::work::{Watch, WorkError};
+use crate::index::database::DATABASE_NAME;
+use crate::index::holdings;
+use crate::index::row_retention::RowRetention;
+use crate::query::database::Query;
+use crate::segment::log_owners::LogOwners;
+use crate::segment::log_walk::{self, ReadableSegment};
+use crate::segment::quarantine;
+use crate::segment::survey::Survey;
+
+/// What a database is made from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Its own rows where it is sound; where it is damaged, the log and what can be read of the rows; the log alone where it
+    /// is gone.
+    #[default]
+    BestKept,
+    /// The log, also where the database is sound.
+    Log,
+}
+
+/// The sources, open.
+#[derive(Debug)]
+pub(super) struct Sources {
+    pub(super) plan: RebuildPlan,
+    /// What the caller said, completed by what the old database remembers.
+    pub(super) told: Config,
+    pub(super) limits_from: LimitsFrom,
+    /// Since when the new database keeps requests.
+    pub(super) kept_since: Option<i64>,
+    /// Whose log it is.
+    pub(super) owner: Option<WriterId>,
+    pub(super) owners: LogOwners,
+    /// What can be read of the old database, if it is this store's.
+    pub(super) query: Option<Query>,
+    pub(super) old: OldDatabase,
+    pub(super) segments: Vec<ReadableSegment>,
+    pub(super) contents: LogContents,
+}
+
+impl Sources {
+    /// Looks at both. `in_use` says whether somebody has the store open; `accept_loss`, that a database of another version may
+    /// be given up.
+    pub(super) fn read(
+        config: &Config,
+        source: Source,
+        accept_loss: bool,
+        in_use: bool,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self, WorkError> {
+        let dir = &config.dir;
+        let survey = Survey::of_any(&config.wal_dir())?;
+        let owners = survey.owners();
+        let FoundDatabase { mut query, mut state, reason } = match FoundDatabase::at(config, in_use) {
+            Err(error) if error.is_version() && source == Source::Log && accept_loss => {
+                FoundDatabase::unasked(DatabaseState::OtherVersion, Some(error.to_string()))
+            }
+            found => found?,
+        };
+        let mut old = query.as_ref().map(OldDatabase::read).unwrap_or_default();
+        if old.writer_id.is_some_and(|writer_id| !owners.is_empty() && !owners.has(writer_id)) {
+            if source == Source::BestKept && state == DatabaseState::Sound {
+                owners.owner(dir, old.writer_id)?;
+            }
+            (old, query, state) = (OldDatabase::default(), None, DatabaseState::Foreign);
+        }
+        // Whose log it is, before anything is moved.
+        let owner = owners.owner(dir, old.writer_id)?;
+        let owner = owner.or_else(|| quarantine::newest_owner(&config.quarantine_dir()));
+        let noted = quarantine::notes(&config.quarantine_dir()).into_iter().map(|note| note.segment);
+        let there: Vec<u64> = survey.ids().map(|id| id.0).chain(noted).collect();
+        let segments = log_walk::readable(survey, &config.quarantine_dir(), owner)?;
+        let folded = old.checkpoint.map_or(Sequence(0), |checkpoint| checkpoint.sequence);
+        let mut contents = read_log(&segments, folded, watch)?;
+        contents.logged.segments.extend(there.into_iter().chain(segments.iter().map(|segment| segment.id.0)));
+        let mut told = config.clone();
+        let limits_from = old.complete(&mut told);
+        let kept_since = kept_since(config, &told, &old, contents.events.to_ts);
+        let action = match (source, state) {
+            (Source::BestKept, DatabaseState::Sound) => Action::Rows,
+            (Source::BestKept, DatabaseState::Damaged) => Action::Salvage,
+            _ => Action::Log,
+        };
+        let tables = match (&query, action) {
+            (None, _) => Vec::new(),
+            (Some(query), Action::Rows) => query.read_with(holdings::count)?,
+            (Some(query), _) => query.read_with(|connection| {
+                let (logged, last) = (&contents.logged, old.last_sequence.max(last_record(&contents)));
+                let last = i64::try_from(last.0).unwrap_or(i64::MAX);
+                let since = kept_since.unwrap_or(i64::MIN);
+                Ok(holdings::compare(connection, query.path(), logged, since, last, watch))
+            })??,
+        };
+        let database = DatabaseHoldings {
+            path: dir.join(DATABASE_NAME),
+            state,
+            reason,
+            last_folded_record: old.checkpoint.map(|checkpoint| checkpoint.sequence.0),
+            tables,
+        };
+        let log = log_holdings(&segments, &contents);
+        let losses = losses(action, &database, &log);
+        let plan = RebuildPlan { action, database, log, losses, in_use };
+        Ok(Self { plan, told, limits_from, kept_since, owner, owners, query, old, segments, contents })
+    }
+
+    /// The last number of a record that anything here speaks of.
+    pub(super) fn last_sequence(&self) -> Sequence {
+        self.old.last_sequence.max(last_record(&self.contents))
+    }
+}
+
+/// The database as it is found.
+struct FoundDatabase {
+    query: Option<Query>,
+    state: DatabaseState,
+    /// What is wrong with it.
+    reason: Option<String>,
+}
+
+impl FoundDatabase {
+    /// One that can't be asked.
+    fn unasked(state: DatabaseState, reason: Option<String>) -> Self {
+        Self { query: None, state, reason }
+    }
+
+    fn at(config: &Config, in_use: bool) -> Result<Self, IndexError> {
+        let query = match Query::open_untouched(&config.dir, in_use) {
+            Ok(query) => query,
+            Err(IndexError::Missing { .. }) => return Ok(Self::unasked(DatabaseState::Missing, None)),
+            Err(error) if holdings::says_damage(&error) => {
+                return Ok(Self::unasked(DatabaseState::Unreadable, Some(error.to_string())));
+            }
+            Err(error) => return Err(error),
+        };
+        let reason = match query.integrity(true) {
+            Ok(found) => found.damage.into_iter().next(),
+            Err(error) if holdings::says_damage(&error) => Some(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        let state = if reason.is_some() { DatabaseState::Damaged } else { DatabaseState::Sound };
+        Ok(Self { query: Some(query), state, reason })
+    }
+}
+
+fn last_record(contents: &LogContents) -> Sequence {
+    Sequence(contents.numbers.last().unwrap_or(0))
+}
+
+fn log_holdings(segments: &[ReadableSegment], contents: &LogContents) -> LogHoldings {
+    let aside = segments.iter().filter(|segment| segment.is_aside).count() as u64;
+    // What is damaged at the beginning of the log was not deleted.
+    let begins = segments.iter().map(|segment| segment.base_sequence.0).min();
+    let (begins, first) = (begins.unwrap_or(1), contents.numbers.first());
+    let damaged = first.filter(|first| *first > begins).map(|first| (begins, first - 1));
+    let holes = damaged.into_iter().chain(contents.numbers.holes());
+    LogHoldings {
+        segments: segments.len() as u64 - aside,
+        quarantined_segments: aside,
+        records: contents.events,
+        waiting_records: contents.waiting,
+        first_record: first,
+        last_record: contents.numbers.last(),
+        records_before_log: if first.is_some() { begins - 1 } else { 0 },
+        holes: holes.map(|(first_record, last_record)| Hole { first_record, last_record }).collect(),
+        damaged_places: contents.damaged_places,
+    }
+}
+
+/// Since when the new database keeps requests, if anything is expired from the outset.
+///
+/// Where `config` tells nothing of what of the database is kept, that is what the old database says: a request that had
+/// expired does not come back, and no clock is asked. Otherwise ages count from the newest event in the log, if that is
+/// before now; the store that is opened later lets go the rest by its clock.
+fn kept_since(config: &Config, told: &Config, old: &OldDatabase, newest: Option<i64>) -> Option<i64> {
+    let is_told = config.told(Limit::RowsAge).is_some() || config.told(Limit::DatabaseBytes).is_some();
+    if !is_told && old.kept_since.is_some() {
+        return old.kept_since;
+    }
+    let limits = told.limits();
+    limits.keep_rows_age_ms?;
+    RowRetention::new(&limits).kept_since_by_age(newest?.min(now_ms()))
+}

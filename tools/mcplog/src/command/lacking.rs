@@ -1,0 +1,78 @@
+//! What an answer lacks, in words.
+//!
+//! Pure.
+
+use mcplog::completeness::Completeness;
+use mcplog::query::GapTotals;
+use mcplog_terminal::clock::Clock;
+use mcplog_terminal::units::counted;
+
+/// A kind of what may be missing, beside events that were dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lack {
+    /// Records that are not folded, or may not be.
+    Unfolded,
+    SetAside,
+    Quarantined,
+    Newer,
+    Expired,
+}
+
+/// What the answer lacks, but for dropped events.
+pub(super) fn lacking(found: &Completeness, clock: &Clock) -> Vec<(Lack, String)> {
+    let mut lacking = Vec::new();
+    if found.is_behind {
+        lacking.push((Lack::Unfolded, unfolded(found, clock)));
+    }
+    if found.set_aside_records > 0 {
+        let (records, they) = records(found.set_aside_records);
+        let note = format!(
+            "{records} set aside, because records before {they} are missing: not counted, unless `mcplog rebuild \
+             --from-log` folds {they}."
+        );
+        lacking.push((Lack::SetAside, note));
+    }
+    if found.quarantined_records > 0 {
+        let records = counted(found.quarantined_records, "record");
+        let note = format!("{records} could not be folded; table quarantine says where and why.");
+        lacking.push((Lack::Quarantined, note));
+    }
+    if found.newer_records > 0 {
+        let (records, they) = records(found.newer_records.unsigned_abs());
+        let note =
+            format!("{records} of a newer mcplog not counted: open the store with that one, which folds {they}.");
+        lacking.push((Lack::Newer, note));
+    }
+    if let Some(kept_since) = found.kept_since.filter(|_| found.is_expired) {
+        lacking.push((Lack::Expired, format!("What is from before {} has expired.", clock.one_time(kept_since))));
+    }
+    lacking
+}
+
+/// That so many events were dropped, from when to when; `None`: none were.
+pub(super) fn dropped(gaps: &GapTotals, clock: &Clock) -> Option<String> {
+    let (from, to) = (clock.one_time(gaps.from_ts?), clock.one_time(gaps.to_ts?));
+    let verb = if gaps.events == 1 { "is" } else { "are" };
+    let (events, gaps) = (counted(gaps.events, "event"), counted(gaps.gaps, "gap"));
+    Some(format!("{events} {verb} missing: dropped in {gaps} between {from} and {to}."))
+}
+
+/// That records wait, and what to do about it.
+fn unfolded(found: &Completeness, clock: &Clock) -> String {
+    let Some(number) = found.unfolded_records else {
+        let why = found.log_problem.as_deref().unwrap_or("the log can't be read");
+        return format!("Whether the log holds records that are not counted here is not known: {why}.");
+    };
+    let (records, they) = records(number);
+    let verb = if number == 1 { "is" } else { "are" };
+    if !found.in_use {
+        return format!("{records} in the log {verb} not counted here, and no process here folds {they}; --fold does.");
+    }
+    let since = found.unfolded_since.map_or(String::new(), |ts| format!(", from {} on,", clock.one_time(ts)));
+    format!("{records} in the log{since} {verb} not counted here: the process that records has not folded {they} yet.")
+}
+
+/// So many records, and the word for them afterwards.
+fn records(number: u64) -> (String, &'static str) {
+    (counted(number, "record"), if number == 1 { "it" } else { "them" })
+}
