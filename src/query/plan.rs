@@ -120,8 +120,8 @@ mod tests {
     /// Three slow requests and a hundred quick ones of two methods, every second one of session `s`.
     fn store() -> TestStore {
         let store = TestStore::new();
-        for number in 0..103 {
-            let row = store.request(&format!("r{number}"), 1 + number, ["a", "b"][number as usize % 2]);
+        for (number, method) in (0..103).zip(["a", "b"].into_iter().cycle()) {
+            let row = store.request(&format!("r{number}"), 1 + number, method);
             let row = row.set("latency_us", if number < 3 { 1_000_000 } else { 100 });
             if number % 2 == 0 { row.set("session_id", "s").insert() } else { row.insert() }
         }

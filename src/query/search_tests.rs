@@ -13,9 +13,9 @@ const LIMIT: usize = 5;
 fn minutely(requests: i64, newest_is_slowest: bool) -> TestStore {
     let store = TestStore::new();
     store.execute("BEGIN");
-    for minute in 0..requests {
+    for (minute, method) in (0..requests).zip(["a", "b", "c"].into_iter().cycle()) {
         let latency_us = 100 + if newest_is_slowest { minute } else { requests - minute };
-        let row = store.request(&format!("r{minute}"), minute * MINUTE_MS, ["a", "b", "c"][minute as usize % 3]);
+        let row = store.request(&format!("r{minute}"), minute * MINUTE_MS, method);
         row.set("latency_us", latency_us).insert();
     }
     store.execute("COMMIT");
