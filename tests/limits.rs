@@ -43,7 +43,8 @@ fn each_limit_stays_as_it_was_told_until_somebody_says_otherwise() {
     fixture.shut_down();
     let new: Vec<_> = remembered(&fixture);
     assert_eq!(new.len(), CASES.len());
-    assert!(new.iter().all(|(_, value)| value == "0"), "{new:?}");
+    let idle = mcplog::config::SESSION_IDLE_MS_DEFAULT.to_string();
+    assert!(new.iter().all(|(key, value)| value == if key == "session_idle_ms" { &idle } else { "0" }), "{new:?}");
     for (key, tell, values) in CASES {
         for value in values {
             open_told(&mut fixture, |config| tell(config, Some(value)));

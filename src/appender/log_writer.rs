@@ -7,11 +7,12 @@ use super::handles::AppenderHandles;
 use super::log_end::{ActiveSegment, LogEnd, NoSegment};
 use super::rewrite::rewrite_doubtful;
 use crate::event::Event;
+use crate::ground::burst::{Burst, Over};
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
 use crate::ground::health::Part;
 use crate::ground::position::{Sequence, WriterId};
-use crate::record::record::{ClockStepRecord, Record};
+use crate::record::record::{ClockStepRecord, GapRecord, Record};
 use crate::segment::writer::NotAppended;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,8 @@ use std::time::{Duration, Instant};
 const PROGRESS_EVENTS: u64 = 4096;
 /// While events are being dropped, gaps are written this far apart, so that they don't fill the log themselves.
 const GAP_INTERVAL: Duration = Duration::from_secs(1);
+/// After so long without another one, dropping is over, as the diagnostics tell it.
+const DROPS_QUIET: Duration = Duration::from_secs(10);
 /// How long opening a store waits for its first segment, on a file system that is at it and has not failed.
 const FIRST_SEGMENT_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -38,6 +41,8 @@ pub(crate) struct LogWriter {
     /// The encoded record; kept for its allocation.
     payload: Vec<u8>,
     last_gap: Instant,
+    /// Events are dropped, as the diagnostics tell it.
+    drops: Burst,
     clock: ClockWatch,
 }
 
@@ -84,6 +89,7 @@ impl LogWriter {
             event_in_hand: false,
             payload: Vec::with_capacity(4096),
             last_gap: Instant::now(),
+            drops: Burst::new(DROPS_QUIET),
             clock,
         })
     }
@@ -104,13 +110,22 @@ impl LogWriter {
 
     /// Records what was dropped, unless that was done just now and there is other work.
     pub(crate) fn append_gap(&mut self, is_idle: bool) {
+        if self.drops.is_on() {
+            let over = self.drops.over(Instant::now());
+            tell_over(over);
+        }
         if self.end.handles.channel.gap.untaken() == 0 || !is_idle && self.last_gap.elapsed() < GAP_INTERVAL {
             return;
         }
         self.last_gap = Instant::now();
         let Some(gap) = self.end.handles.channel.gap.take() else { return };
         if self.append(&Record::Gap(gap)) {
-            tracing::warn!(events = gap.events, from_ts = gap.from_ts, to_ts = gap.to_ts, "events were dropped");
+            let GapRecord { events, from_ts, to_ts } = gap;
+            if self.drops.note(events, Instant::now()) {
+                tracing::warn!(events, from_ts, to_ts, "events are dropped");
+            } else {
+                tracing::debug!(events, from_ts, to_ts, "more events were dropped");
+            }
             self.end.report_appended(0);
         } else {
             self.end.handles.channel.gap.put_back(gap);
@@ -210,5 +225,14 @@ impl Drop for LogWriter {
             self.end.handles.channel.gap.add(1);
         }
         self.end.report_progress();
+        let over = self.drops.end(Instant::now());
+        tell_over(over);
+    }
+}
+
+/// Tells how many events a burst of drops took, once it is over.
+fn tell_over(drops: Option<Over>) {
+    if let Some(over) = drops {
+        tracing::warn!(events = over.times, lasted_ms = over.lasted_ms(), "no more events are dropped");
     }
 }

@@ -21,6 +21,7 @@ use crate::ground::room::{Reserve, TooLittle};
 use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
+use crate::index::expiry_turn::Look;
 use crate::index::row_retention::{RetentionTime, RowRetention};
 use crate::record::record::Decoder;
 use crate::segment::format::Extent;
@@ -62,6 +63,10 @@ pub(crate) struct Compactor {
     retirement: Retirement,
     newer_records: NewerRecords,
     row_retention: RowRetention,
+    /// What is recorded happened earlier.
+    is_import: bool,
+    /// Folding waits until what goes is gone, because the database is too large.
+    is_overfull: bool,
     copies: Copies,
     clock: MachineClock,
     reserve: Reserve,
@@ -119,6 +124,8 @@ impl Compactor {
             retirement,
             newer_records,
             row_retention,
+            is_import: config.is_import,
+            is_overfull: false,
             copies: Copies::new(config),
             clock: handles.clock,
             reserve: Reserve::new(config),
@@ -160,7 +167,7 @@ impl Compactor {
                     }
                     retry = RETRY_MIN;
                     match idle {
-                        Some(_) if finishing => break,
+                        Some(_) if finishing && !self.is_overfull => break,
                         Some(idle) => std::thread::park_timeout(idle),
                         None => {}
                     }
@@ -184,48 +191,71 @@ impl Compactor {
     /// there is nothing to do now; `None`: there is more. Rows that are yet to expire when the store shuts down are
     /// removed by the next one who opens it.
     fn work(&mut self, finishing: bool) -> Result<Option<Duration>, FoldError> {
+        let asked = self.progress.expiry_asked();
         let pause = self.pause().filter(|_| !finishing);
         // Before anything is folded: what time it is may not depend on what this turn brings.
-        let time = self.retention_time()?;
-        let folded = pause.is_none() && self.step(time)?;
-        let expired = self.clean_up(finishing, folded, time);
+        let time = self.retention_time(asked.is_some())?;
+        let waited = self.is_overfull;
+        let folded = pause.is_none() && !waited && self.step(time)?;
+        let expired = self.clean_up(finishing, folded, asked.is_some(), time);
+        if let Some(asked) = asked.filter(|_| !folded && !expired && self.is_clean()) {
+            self.progress.set_expiry_done(asked);
+        }
+        self.progress.set_expired(self.index.expired());
         self.index.copy_on_schedule();
-        self.health.note_once(Part::DatabaseWal, self.index.held_note());
+        self.health.note(Part::DatabaseWal, self.index.held_note());
         let idle = if self.folds_published() { IDLE_POLLING } else { IDLE };
-        Ok(if folded || expired { None } else { Some(pause.unwrap_or(idle)) })
+        let goes_on = waited && !self.is_overfull;
+        Ok(if folded || expired || goes_on { None } else { Some(pause.unwrap_or(idle)) })
     }
 
     /// Retires what is folded, and removes what is expired for a moment; tells whether more is expired. What fails is
     /// tried again in a while. While SQLite's write-ahead log is copied nothing is tried; the end of that wakes this
     /// thread. Neither folding nor a shutdown waits for the clean-up.
-    fn clean_up(&mut self, finishing: bool, folded: bool, time: RetentionTime) -> bool {
+    fn clean_up(&mut self, finishing: bool, folded: bool, asked: bool, time: RetentionTime) -> bool {
+        self.is_overfull |= folded && self.index.is_overfull(&self.row_retention).unwrap_or(false);
         let is_last = finishing && !folded;
         let was_tried = self.failed_clean_up.as_ref().is_some_and(|failed| failed.at.elapsed() < CLEAN_UP_RETRY);
         if !is_last && (was_tried || self.index.is_copying()) {
             return false;
         }
-        let cleaned = self.retire_and_expire(finishing, time);
+        let look = if asked || self.is_overfull { Look::Now } else { Look::Seldom };
+        let cleaned = self.retire_and_expire(finishing, look, time);
         let has_more = matches!(cleaned, Ok(true));
         self.newer_records.note_expired(has_more);
         self.failed_clean_up = cleaned.err().map(|error| FailedCleanUp { at: Instant::now(), error });
+        // Where nothing more goes, waiting would be for nothing: the newest minute stays.
+        self.is_overfull &= has_more || (self.failed_clean_up.is_none() && self.index.is_copying());
         has_more
     }
 
-    /// What time it is for what goes by its age. Says so where that is not what the clock says.
-    fn retention_time(&mut self) -> Result<RetentionTime, IndexError> {
+    /// Whether the last clean-up succeeded, with nothing under way.
+    fn is_clean(&self) -> bool {
+        self.failed_clean_up.is_none() && !self.index.is_copying()
+    }
+
+    /// What time it is for what goes by its age. Says so where that is not what the clock says. In an import it is as late
+    /// as the newest request, unless everything is to expire.
+    fn retention_time(&mut self, everything: bool) -> Result<RetentionTime, IndexError> {
         let age_ms = self.row_retention.age_max_ms().or(self.retirement.age_max_ms());
-        let time = self.index.retention_time(age_ms, self.clock.now())?;
+        let mut time = self.index.retention_time(age_ms, self.clock.now())?;
+        if self.is_import && !everything && age_ms.is_some() {
+            // Nothing on record is too old before there is anything.
+            time.aged_at_ms = self.index.newest_request(time.aged_at_ms)?.unwrap_or(i64::MIN);
+        }
         self.health.note(Part::Clock, time.held_back.map(|held_back| held_back.to_string()));
         Ok(time)
     }
 
     /// Tells whether more is expired.
-    fn retire_and_expire(&mut self, finishing: bool, time: RetentionTime) -> Result<bool, RetireError> {
+    fn retire_and_expire(&mut self, finishing: bool, look: Look, time: RetentionTime) -> Result<bool, RetireError> {
         let expired_before = self.expired_before(time);
         let retired = self.retirement.retire(&self.index, self.checkpoint.sequence, time.aged_at_ms, expired_before);
         let is_database_well = !matches!(retired, Err(RetireError::Index(_)));
         let oldest = self.log.oldest().unwrap_or(self.checkpoint.segment);
-        let expired = is_database_well && !finishing && self.index.expire(&self.row_retention, time, oldest)?;
+        // What is much too much goes before more is folded, also at the end.
+        let expires = is_database_well && (!finishing || self.is_overfull);
+        let expired = expires && self.index.expire(look, &self.row_retention, time, oldest)?;
         // Rows first: what is expired by now is expired in copies too.
         if let Some(expired_before) = self.expired_before(time).filter(|_| !finishing) {
             self.copies.expire(expired_before)?;
@@ -313,6 +343,7 @@ impl Compactor {
         }
         let (folded, newer_records) = (self.checkpoint.sequence, &mut self.newer_records);
         let mut batch = SegmentFold::begin(&mut self.index, segment, folded, last, newer_records, &self.health)?;
+        batch.bytes_max = self.row_retention.batch_bytes_max();
         batch.fold_from(reader)?;
         let folded = batch.commit(reader, limit, self.writer_id)?;
         if folded.has_damage {

@@ -23,9 +23,6 @@ use crate::segment::segment_list::LogSegment;
 /// One transaction takes at most so many records: enough that commits don't show, few enough that a reader of the
 /// database sees steady progress.
 pub(super) const BATCH_RECORDS: usize = 20_000;
-/// One transaction takes at most so many bytes of payload, so that a batch of large schema versions stays small in
-/// memory.
-const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// A transaction under way. Dropping it undoes everything.
 pub(super) struct SegmentFold<'a> {
@@ -40,6 +37,8 @@ pub(super) struct SegmentFold<'a> {
     chunk: Chunk,
     records: usize,
     bytes: usize,
+    /// One transaction takes at most so many bytes of payload.
+    pub(super) bytes_max: usize,
     events: u64,
     has_damage: bool,
     /// The segment has nothing more that is to be folded.
@@ -82,6 +81,7 @@ impl<'a> SegmentFold<'a> {
             chunk: Chunk::default(),
             records: 0,
             bytes: 0,
+            bytes_max: usize::MAX,
             events: 0,
             has_damage: false,
             is_through: false,
@@ -139,7 +139,7 @@ impl<'a> SegmentFold<'a> {
     }
 
     fn is_full(&self) -> bool {
-        self.records >= BATCH_RECORDS || self.bytes >= BATCH_BYTES
+        self.records >= BATCH_RECORDS || self.bytes >= self.bytes_max
     }
 
     fn add(&mut self, frame: &FrameAt<'_>) -> Result<(), IndexError> {

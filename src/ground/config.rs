@@ -2,7 +2,9 @@
 //!
 //! Pure data and validation, on the caller's thread. It must not touch the disk.
 
-pub use super::limits::{DATABASE_BYTES_MIN, KEEP_ROWS_AGE_MS_MIN, Limits, SESSION_IDLE_MS_MAX};
+pub use super::limits::{
+    DATABASE_BYTES_MIN, KEEP_ROWS_AGE_MS_MIN, Limits, SESSION_IDLE_MS_DEFAULT, SESSION_IDLE_MS_MAX,
+};
 
 use super::error::ConfigError;
 use super::limits::Limit;
@@ -149,10 +151,17 @@ pub struct Config {
     pub min_free_bytes: Option<u64>,
 
     /// After how long without a request a session counts as ended, in milliseconds; 0 means never. Many clients never
-    /// close theirs. It is measured against the clock, so it only makes sense for live traffic: absent, the default,
-    /// leaves the store as it was last told, and a new store never ends a session by itself.
+    /// close theirs. It then ended with its last request; one that speaks again goes on. Absent, the default, leaves the
+    /// store as it was last told; in a new store it is [`SESSION_IDLE_MS_DEFAULT`].
     #[serde(default)]
     pub session_idle_ms: Option<u64>,
+
+    /// Whether what is recorded happened earlier, in the order of its times, as in an import. What is too old then counts from
+    /// the newest request on record instead of the clock, as it did when it happened, until
+    /// [`Store::wait_expired`](crate::Store::wait_expired) is called. Otherwise events that are too old by the clock would
+    /// come too late for the sums of a session that goes on. `false`, the default, for what is recorded as it happens.
+    #[serde(default)]
+    pub is_import: bool,
 
     /// How long dropping the store may take to drain and sync, in milliseconds. Default: 5,000.
     #[serde(default = "defaults::shutdown_ms")]
@@ -204,6 +213,7 @@ impl Config {
             limit_database_by_disk: false,
             min_free_bytes: None,
             session_idle_ms: None,
+            is_import: false,
             shutdown_ms: defaults::shutdown_ms(),
         }
     }

@@ -1,9 +1,14 @@
 //! What is wrong right now, if anything: each thread reports its own part, anybody reads.
 
+use super::burst::Burst;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Trouble of a part lasts until the part says that it works again.
+const UNTIL_TOLD: Duration = Duration::MAX;
 
 /// A part of the store's work that can be in trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -65,50 +70,68 @@ impl fmt::Display for Health {
 /// Where the threads report. Never touched on the hot path.
 #[derive(Debug, Default)]
 pub(crate) struct HealthBoard {
-    health: Mutex<Health>,
+    board: Mutex<Board>,
+}
+
+/// What is wrong, and since when.
+#[derive(Debug, Default)]
+struct Board {
+    health: Health,
+    /// Of the parts that were in trouble: how often that was reported.
+    troubles: BTreeMap<Part, Burst>,
 }
 
 impl HealthBoard {
-    /// Reports a problem; the first report of each is logged.
+    /// Reports a problem. The first report of a part is logged, further ones until it works again are not; but each damage,
+    /// which is a fact and no state.
     pub(crate) fn report(&self, part: Part, problem: impl fmt::Display) {
         let problem = problem.to_string();
-        let before = self.health.lock().problems.insert(part, problem.clone());
-        if before.as_ref() != Some(&problem) {
+        let mut board = self.board.lock();
+        let before = board.health.problems.insert(part, problem.clone());
+        let begins = board.troubles.entry(part).or_insert(Burst::new(UNTIL_TOLD)).note(1, Instant::now());
+        drop(board);
+        let is_news = before.as_ref() != Some(&problem);
+        if begins || (part == Part::Damage && is_news) {
             tracing::error!(?part, problem, "the event store is degraded");
+        } else if is_news {
+            tracing::debug!(?part, problem, "the event store is degraded still");
         }
     }
 
     /// The part works again.
     pub(crate) fn clear(&self, part: Part) {
-        if self.health.lock().problems.remove(&part).is_some() {
-            tracing::info!(?part, "the event store works again");
-        }
-    }
-
-    /// Says something that is no problem, in place of what was said before; `None`: there is nothing to say any more.
-    pub(crate) fn note(&self, part: Part, note: Option<String>) {
-        self.set_note(part, note, true);
-    }
-
-    /// The same for a text that changes while its reason stays: it is logged when there was none before.
-    pub(crate) fn note_once(&self, part: Part, note: Option<String>) {
-        self.set_note(part, note, false);
-    }
-
-    fn set_note(&self, part: Part, note: Option<String>, logs_changes: bool) {
-        let mut health = self.health.lock();
-        let Some(note) = note else {
-            health.notes.remove(&part);
+        let mut board = self.board.lock();
+        if board.health.problems.remove(&part).is_none() {
             return;
-        };
-        let before = health.notes.get(&part);
-        if before.is_none() || logs_changes && before != Some(&note) {
-            tracing::warn!(?part, note, "about the event store");
         }
-        health.notes.insert(part, note);
+        let over = board.troubles.get_mut(&part).and_then(|trouble| trouble.end(Instant::now()));
+        drop(board);
+        if let Some(over) = over {
+            tracing::warn!(?part, times = over.times, lasted_ms = over.lasted_ms(), "the event store works again");
+        }
+    }
+
+    /// Says something that is no problem, in place of what was said before; `None`: there is nothing to say any more. What
+    /// was not said before is logged; that its words change (a time that is left, a count) is not.
+    pub(crate) fn note(&self, part: Part, note: Option<String>) {
+        let notes = &mut self.board.lock().health.notes;
+        match note {
+            None if notes.remove(&part).is_some() => {
+                tracing::warn!(?part, "nothing is left to say about the event store")
+            }
+            None => {}
+            Some(note) if notes.get(&part) == Some(&note) => {}
+            Some(note) => {
+                match notes.contains_key(&part) {
+                    false => tracing::warn!(?part, note, "about the event store"),
+                    true => tracing::debug!(?part, note, "about the event store, still"),
+                }
+                notes.insert(part, note);
+            }
+        }
     }
 
     pub(crate) fn get(&self) -> Health {
-        self.health.lock().clone()
+        self.board.lock().health.clone()
     }
 }

@@ -11,6 +11,9 @@ pub const KEEP_ROWS_AGE_MS_MIN: u64 = 60_000;
 /// The least size to which a database can be limited. Its tables take a quarter of a megabyte when they are empty, and
 /// room that is given back is given back in sixteenths.
 pub const DATABASE_BYTES_MIN: u64 = 1024 * 1024;
+/// After how long without a request a session counts as ended in a store that was never told: many clients never close
+/// theirs. So it is the same for a store that a proxy made, and for one that an import made.
+pub const SESSION_IDLE_MS_DEFAULT: u64 = 30 * 60 * 1000;
 /// The longest idle time of a session: a hundred years, so that adding it to a time can't overflow.
 pub const SESSION_IDLE_MS_MAX: u64 = 100 * 365 * 24 * 3600 * 1000;
 
@@ -75,14 +78,27 @@ impl Limit {
         if matches!(self, Self::SegmentsBytes) { ALL } else { 0 }
     }
 
+    /// The value for a database that is made anew where nobody knows any more what the one before was told: one for which
+    /// nothing is let go. Ending a session that is silent lets nothing go.
+    pub(crate) const fn of_a_lost_store(self) -> u64 {
+        match self {
+            Self::SessionIdle => self.of_a_new_store(),
+            Self::RowsAge | Self::DatabaseBytes | Self::SegmentsBytes | Self::SegmentsAge => self.unlimited(),
+        }
+    }
+
     /// Whether the setting may have that value.
     pub(crate) fn allows(self, value: u64) -> bool {
         value == self.unlimited() || self.range().contains(&value)
     }
 
-    /// The value in a store that was never told one: every row is kept, no folded segment, and no session ends by itself.
+    /// The value in a store that was never told one: every row is kept, no folded segment, and a session that is silent
+    /// ends.
     pub(crate) const fn of_a_new_store(self) -> u64 {
-        0
+        match self {
+            Self::SessionIdle => SESSION_IDLE_MS_DEFAULT,
+            Self::RowsAge | Self::DatabaseBytes | Self::SegmentsBytes | Self::SegmentsAge => 0,
+        }
     }
 }
 
@@ -184,9 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_is_none_and_a_new_store_keeps_rows_and_no_folded_segment() {
+    fn no_limit_is_none_and_a_new_store_keeps_rows_and_no_folded_segment_and_ends_silent_sessions() {
         let new = Limits::of(Limit::of_a_new_store);
-        assert_eq!(new, Limits { keep_segments_bytes: Some(0), ..Limits::of(Limit::unlimited) });
+        let session_idle_ms = Some(SESSION_IDLE_MS_DEFAULT);
+        assert_eq!(new, Limits { keep_segments_bytes: Some(0), session_idle_ms, ..Limits::of(Limit::unlimited) });
         let none = Limits::of(Limit::unlimited);
         assert_eq!((none.keep_segments_bytes, none.keep_rows_age_ms, none.session_idle_ms), (None, None, None));
     }

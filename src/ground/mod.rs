@@ -3,9 +3,11 @@
 //! Used on every thread. Nothing here knows any stage, and nothing here imports from another folder.
 
 pub(crate) mod access;
+pub mod burst;
 pub mod config;
 pub(crate) mod default_dir;
 pub mod error;
+pub mod expired;
 pub(crate) mod file_identity;
 pub(crate) mod file_time;
 pub mod health;

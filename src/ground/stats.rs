@@ -1,5 +1,6 @@
 //! What a running store tells about itself. Plain data.
 
+use super::expired::Expired;
 use super::health::Health;
 use serde::Serialize;
 
@@ -31,6 +32,8 @@ pub struct Stats {
     pub newer_records: u64,
     /// How many times the clock was set, ahead or back by more than a minute; between two runs counts with the later one.
     pub clock_steps: u64,
+    /// What expired since the store was opened.
+    pub expired: Expired,
     /// Bytes that were cut off when the store was opened: torn tails, which a crash left behind the last good frame.
     pub cut_bytes: u64,
     /// Whether the store keeps its promises.
@@ -50,6 +53,8 @@ pub struct ShutdownReport {
     /// How many of these no gap in the log tells of, because the thread that records gaps died or had no room. Who opens the
     /// store again may [note](crate::Recorder::note_missed) them.
     pub dropped_untold: u64,
+    /// What expired since the store was opened.
+    pub expired: Expired,
     /// Records that are safe in the log and not folded; the next one who opens the store folds them.
     pub left_in_log: u64,
     /// What was wrong at the end.

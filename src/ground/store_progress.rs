@@ -9,6 +9,7 @@
 //! sync and one wake-up serve all who wait.
 
 use super::error::WaitError;
+use super::expired::Expired;
 use super::position::Sequence;
 use super::signal::Signal;
 use parking_lot::Mutex;
@@ -52,6 +53,12 @@ pub(crate) struct StoreProgress {
     newer_records: AtomicU64,
     /// How many times the clock was set.
     clock_steps: AtomicU64,
+    /// How many times somebody asked for everything to be expired that is too old or too much, and for how many of these that
+    /// was done.
+    expiry_asked: AtomicU64,
+    expiry_done: AtomicU64,
+    /// What expired since the store was opened.
+    expired: Mutex<Expired>,
     /// When the database last had everything that could be folded.
     caught_up: Mutex<Instant>,
     /// Tickets became durable, or never will.
@@ -91,6 +98,9 @@ impl StoreProgress {
             poisoned_segments: AtomicU64::new(0),
             newer_records: AtomicU64::new(0),
             clock_steps: AtomicU64::new(0),
+            expiry_asked: AtomicU64::new(0),
+            expiry_done: AtomicU64::new(0),
+            expired: Mutex::new(Expired::default()),
             caught_up: Mutex::new(Instant::now()),
             more_durable: Signal::new(),
             more_folded: Signal::new(),
@@ -202,6 +212,44 @@ impl StoreProgress {
         self.folded.store(last.0, Ordering::Release);
         self.folded_events.fetch_add(events, Ordering::Release);
         self.more_folded.notify();
+    }
+
+    /// Asks for everything to be expired that is too old or too much. The caller wakes the compactor then.
+    pub(crate) fn ask_for_expiry(&self) -> u64 {
+        self.expiry_asked.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// By the compactor, before it looks: the last who asked, if that is not done yet.
+    pub(crate) fn expiry_asked(&self) -> Option<u64> {
+        let asked = self.expiry_asked.load(Ordering::Acquire);
+        (asked > self.expiry_done.load(Ordering::Relaxed)).then_some(asked)
+    }
+
+    /// By the compactor: it is done for who asked, and for those before.
+    pub(crate) fn set_expiry_done(&self, asked: u64) {
+        self.expiry_done.store(asked, Ordering::Release);
+        self.more_folded.notify();
+    }
+
+    /// Waits until it is done for who asked.
+    pub(crate) fn wait_expired(&self, asked: u64, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
+        let done = || {
+            let failure = || self.fold_failure.get().map(|why| Err(WaitError::Fold(why.clone())));
+            (self.expiry_done.load(Ordering::Acquire) >= asked).then_some(Ok(())).or_else(failure)
+        };
+        self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
+    }
+
+    /// By the compactor, now and then.
+    pub(crate) fn set_expired(&self, expired: &Expired) {
+        let mut known = self.expired.lock();
+        if *known != *expired {
+            known.clone_from(expired);
+        }
+    }
+
+    pub(crate) fn expired(&self) -> Expired {
+        self.expired.lock().clone()
     }
 
     /// By the compactor: everything that could be folded at that instant is folded.

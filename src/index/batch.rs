@@ -6,6 +6,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::digest_table::ChangedDigests;
+use super::expiry::Expiry;
 use super::name_numbers::NameNumbers;
 use super::newer_records::{self, NewerRecord};
 use super::request_rows::{NewRow, RequestRows};
@@ -34,12 +35,16 @@ pub(crate) struct Batch<'c> {
     names: &'c mut NameNumbers,
     sessions: HashMap<i64, TouchedSession>,
     rollups: RollupChanges,
-    /// Requests from before this time (Unix milliseconds) are expired.
-    kept_since: i64,
+    /// What is expired, and what is done about it.
+    expiry: &'c mut Expiry,
     /// What time rows without a time of their own get: Unix milliseconds.
     noted_at: i64,
     /// How many requests of the batch came too late, because they are from before `kept_since`.
     late_requests: u64,
+    /// How many sightings of schemas did.
+    late_sightings: u64,
+    /// Whether anything else did, which expiring has to look for.
+    has_stale: bool,
     wal_in_doubt: &'c AtomicBool,
 }
 
@@ -57,7 +62,7 @@ impl<'c> Batch<'c> {
         connection: &'c Connection,
         path: &'c Path,
         names: &'c mut NameNumbers,
-        kept_since: i64,
+        expiry: &'c mut Expiry,
         wal_in_doubt: &'c AtomicBool,
     ) -> rusqlite::Result<Self> {
         names.begin();
@@ -72,9 +77,11 @@ impl<'c> Batch<'c> {
             names,
             sessions,
             rollups,
-            kept_since,
+            expiry,
             noted_at: now_ms(),
             late_requests: 0,
+            late_sightings: 0,
+            has_stale: false,
             wal_in_doubt,
         })
     }
@@ -92,29 +99,34 @@ impl<'c> Batch<'c> {
     }
 
     fn apply_all(&mut self, mutations: &mut [(Sequence, Mutation<'_>)]) -> rusqlite::Result<()> {
+        let kept_since = self.expiry.kept_since;
         let mut requests = Vec::with_capacity(mutations.len());
         for (sequence, mutation) in mutations {
             let request = match mutation {
                 Mutation::Request(request) => *request,
                 Mutation::CutRequest(cut) => cut.record(),
                 Mutation::Session(id, facts) => {
+                    self.has_stale |= facts.started_at().max(facts.last_seen_at()) < kept_since;
                     self.add_facts(Id::new(id), std::mem::take(facts))?;
                     continue;
                 }
                 Mutation::SchemaSighting(sighting) => {
-                    schema_history::add(&self.transaction, *sequence, sighting, self.kept_since)?;
+                    self.late_sightings += u64::from(sighting.ts < kept_since);
+                    schema_history::add(&self.transaction, *sequence, sighting, kept_since)?;
                     continue;
                 }
                 Mutation::Gap(gap) => {
+                    self.has_stale |= gap.to_ts < kept_since;
                     self.add_gap(*sequence, *gap)?;
                     continue;
                 }
                 Mutation::ClockStep(step) => {
+                    self.has_stale |= step.from_ts.max(step.to_ts) < kept_since;
                     self.add_clock_step(*sequence, *step)?;
                     continue;
                 }
             };
-            if request.ts < self.kept_since {
+            if request.ts < kept_since {
                 self.late_requests += 1;
             } else {
                 requests.push(self.new_row(*sequence, request)?);
@@ -126,12 +138,12 @@ impl<'c> Batch<'c> {
     /// Adds a sighting that another database has on record: also one from before everything is kept, which says what was
     /// current then.
     pub(super) fn restore_sighting(&mut self, sequence: Sequence, seen: &SchemaSighting<'_>) -> rusqlite::Result<()> {
-        schema_history::restore(&self.transaction, sequence, seen, self.kept_since)
+        schema_history::restore(&self.transaction, sequence, seen, self.expiry.kept_since)
     }
 
     /// Adds a version that another database has on record.
     pub(super) fn restore_version(&mut self, key: [&str; 4], payload: &str) -> rusqlite::Result<()> {
-        schema_history::restore_version(&self.transaction, key, payload, self.kept_since)
+        schema_history::restore_version(&self.transaction, key, payload, self.expiry.kept_since)
     }
 
     /// Whether anything named a session of that id.
@@ -203,7 +215,8 @@ impl<'c> Batch<'c> {
     }
 
     fn finish(self, writer_id: WriterId, checkpoint: Checkpoint) -> rusqlite::Result<()> {
-        let Self { transaction, connection, rows, names, sessions, rollups, kept_since, late_requests, .. } = self;
+        let Self { transaction, connection, rows, names, sessions, rollups, expiry, .. } = self;
+        let Self { late_requests, late_sightings, has_stale, .. } = self;
         drop(rows);
         let mut digests = ChangedDigests::default();
         for (session, TouchedSession { session_id, facts, recount }) in sessions {
@@ -214,7 +227,7 @@ impl<'c> Batch<'c> {
             digests.set(connection, names, session, facts.as_ref())?;
         }
         digests.write(connection)?;
-        rollups.write(connection, kept_since)?;
+        rollups.write(connection, expiry.kept_since)?;
         if late_requests > 0 {
             connection
                 .prepare_cached("UPDATE retention SET late_requests = late_requests + ?1")?
@@ -227,6 +240,8 @@ impl<'c> Batch<'c> {
             )?
             .execute(params![writer_id.0, checkpoint.segment.0, checkpoint.offset.0, checkpoint.sequence.0])?;
         transaction.commit()?;
+        expiry.expired.late_events += late_requests + late_sightings;
+        expiry.has_stale |= has_stale;
         names.commit();
         Ok(())
     }

@@ -177,7 +177,7 @@ impl Index {
         let Self { connection, path, names, expiry, wal_in_doubt, .. } = self;
         sabotage::at(Spot::Fold, path)
             .map_err(|fault| IndexError::Sqlite { path: path.clone(), source: fault.into() })?;
-        Batch::new(connection, path, names, expiry.kept_since, wal_in_doubt)
+        Batch::new(connection, path, names, expiry, wal_in_doubt)
             .map_err(|source| IndexError::Sqlite { path: path.clone(), source })
     }
 

@@ -19,6 +19,7 @@ use super::step_size::StepSize;
 use super::{expiry_plan, newer_records, rollup_table, schema_history, session_table};
 use crate::event::Outcome;
 use crate::fold::session_facts::RequestFacts;
+use crate::ground::expired::{Expired, ExpiredRows, ExpiryReason};
 use crate::ground::position::SegmentId;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
@@ -46,6 +47,12 @@ pub(super) struct Expiry {
     pub(super) stage: Stage,
     pub(super) step_size: StepSize,
     pub(super) looked_at: Option<Instant>,
+    /// Why what is older expires.
+    pub(super) reason: ExpiryReason,
+    /// Something of before `kept_since` came since: a session that was over, a gap. It goes the next time.
+    pub(super) has_stale: bool,
+    /// What expired since the database was opened.
+    pub(super) expired: Expired,
     /// The quarantine table keeps its rows of damage in this segment and later ones: the log may still have those segments,
     /// and retiring asks which of them are damaged.
     pub(super) oldest_segment: SegmentId,
@@ -86,8 +93,16 @@ pub(super) enum Stage {
 
 impl Default for Expiry {
     fn default() -> Self {
-        let (stage, step_size) = (Stage::Look, StepSize::FIRST);
-        Self { kept_since: i64::MIN, stage, step_size, looked_at: None, oldest_segment: SegmentId(0) }
+        Self {
+            kept_since: i64::MIN,
+            stage: Stage::Look,
+            step_size: StepSize::FIRST,
+            looked_at: None,
+            reason: ExpiryReason::UnderWay,
+            has_stale: false,
+            expired: Expired::default(),
+            oldest_segment: SegmentId(0),
+        }
     }
 }
 
@@ -100,9 +115,14 @@ impl Expiry {
     }
 }
 
-/// Removes some of what is expired; returns the stage that comes next.
-pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Expiry) -> rusqlite::Result<Stage> {
+/// Removes some of what is expired; returns the stage that comes next, and what is gone.
+pub(super) fn step(
+    connection: &Connection,
+    names: &mut NameNumbers,
+    expiry: &Expiry,
+) -> rusqlite::Result<(Stage, ExpiredRows)> {
     let Expiry { kept_since, stage, step_size, oldest_segment, .. } = *expiry;
+    let mut gone = ExpiredRows::none(expiry.reason);
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let next = match stage {
         Stage::Cells => {
@@ -121,9 +141,13 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
         }
         Stage::Requests => {
             let max = step_size.of(REQUESTS_MAX);
-            if expire_requests(&transaction, kept_since, max)? < max { Stage::Sessions { page: 0 } } else { stage }
+            expire_requests(&transaction, kept_since, max, &mut gone)?;
+            if gone.requests < max as u64 { Stage::Sessions { page: 0 } } else { stage }
         }
-        Stage::Sessions { page } => expire_sessions(&transaction, names, kept_since, page, step_size.of(SESSIONS_MAX))?,
+        Stage::Sessions { page } => {
+            let place = SessionsPlace { kept_since, page, max: step_size.of(SESSIONS_MAX) };
+            expire_sessions(&transaction, names, place, &mut gone)?
+        }
         Stage::Schemas { after } => match last_row_of_step(&transaction, "schema_sightings", after)? {
             None => Stage::Gaps { after: 0 },
             Some(last) => {
@@ -183,39 +207,49 @@ pub(super) fn step(connection: &Connection, names: &mut NameNumbers, expiry: &Ex
         Stage::Look | Stage::Pages => stage,
     };
     transaction.commit()?;
-    Ok(next)
+    Ok((next, gone))
 }
 
-/// Removes rows of requests, at most `max`; returns how many. Their sums stay with their sessions.
-fn expire_requests(transaction: &Transaction<'_>, kept_since: i64, max: usize) -> rusqlite::Result<usize> {
+/// Removes rows of requests, at most `max`. Their sums stay with their sessions.
+fn expire_requests(
+    transaction: &Transaction<'_>,
+    kept_since: i64,
+    max: usize,
+    gone: &mut ExpiredRows,
+) -> rusqlite::Result<()> {
     let mut delete = transaction.prepare_cached(
         "DELETE FROM request_rows WHERE id IN (SELECT id FROM request_rows WHERE ts < ?1 ORDER BY ts LIMIT ?2)
          RETURNING session, ts, (SELECT proxy FROM calls WHERE calls.id = call), outcome",
     )?;
     let mut rows = delete.query(params![kept_since, max])?;
     let mut sessions: BTreeMap<i64, RequestFacts> = BTreeMap::new();
-    let mut removed = 0;
     while let Some(row) = rows.next()? {
-        removed += 1;
+        let ts = row.get(1)?;
+        gone.add_request(ts);
         let Some(session) = row.get::<_, Option<i64>>(0)? else { continue };
-        let request = RequestFacts::of(row.get(1)?, row.get(2)?, Outcome::from_number(row.get(3)?));
+        let request = RequestFacts::of(ts, row.get(2)?, Outcome::from_number(row.get(3)?));
         let sum = RequestFacts::of_both(sessions.remove(&session), Some(request));
         sessions.extend(sum.map(|sum| (session, sum)));
     }
     for (session, requests) in sessions {
         session_table::add_expired(transaction, session, requests)?;
     }
-    Ok(removed)
+    Ok(())
 }
 
-/// Removes sessions of the next page that were over before `kept_since`, at most `max`; returns the stage that comes
-/// next.
-fn expire_sessions(
-    transaction: &Transaction<'_>,
-    names: &mut NameNumbers,
+/// Which sessions a step removes: those that were over before `kept_since`, from a page of digests on, at most `max`.
+struct SessionsPlace {
     kept_since: i64,
     page: i64,
     max: usize,
+}
+
+/// Removes sessions of the next page; returns the stage that comes next.
+fn expire_sessions(
+    transaction: &Transaction<'_>,
+    names: &mut NameNumbers,
+    SessionsPlace { kept_since, page, max }: SessionsPlace,
+    gone: &mut ExpiredRows,
 ) -> rusqlite::Result<Stage> {
     let next: Option<i64> = transaction
         .prepare_cached("SELECT min(page) FROM session_digest WHERE page >= ?1")?
@@ -230,6 +264,7 @@ fn expire_sessions(
             names.forget_session(&session_id);
         }
         digests.remove(session);
+        gone.sessions += 1;
     }
     digests.write(transaction)?;
     Ok(Stage::Sessions { page: if is_through { page + 1 } else { page } })

@@ -9,6 +9,7 @@ use super::row_retention::{
 };
 use super::{digest_table, schema_history};
 use crate::fold::rollup::Level;
+pub use crate::ground::expired::ExpiryReason;
 use crate::ground::position::SegmentId;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -24,19 +25,6 @@ pub struct ExpiryPlan {
     pub reason: ExpiryReason,
     /// How many rows of which table, in the order in which they go.
     pub rows: Vec<ExpiringRows>,
-}
-
-/// Why something is about to expire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ExpiryReason {
-    /// It is older than [`keep_rows_age_ms`](crate::Config::keep_rows_age_ms).
-    Age,
-    /// The database is larger than [`database_bytes_max`](crate::Config::database_bytes_max).
-    Size,
-    /// An earlier decision, whose rows are not all gone yet.
-    UnderWay,
 }
 
 /// Rows of a table that are about to go.
@@ -76,16 +64,6 @@ impl ExpiryPlan {
     /// How many rows of all tables.
     pub fn row_count(&self) -> u64 {
         self.rows.iter().map(|expiring| expiring.rows).sum()
-    }
-}
-
-impl fmt::Display for ExpiryReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Age => "older than keep_rows_age_ms",
-            Self::Size => "the database is larger than database_bytes_max",
-            Self::UnderWay => "under way",
-        })
     }
 }
 

@@ -5,8 +5,9 @@
 use super::database::Index;
 use super::expiry::{self, Stage};
 use super::expiry_plan;
-use super::row_retention::{RetentionTime, RowRetention};
+use super::row_retention::{CutReason, RetentionTime, RowRetention};
 use crate::ground::error::IndexError;
+use crate::ground::expired::{Expired, ExpiredRows, ExpiryReason};
 use crate::ground::machine_clock::Moment;
 use crate::ground::position::SegmentId;
 use std::time::{Duration, Instant};
@@ -16,6 +17,15 @@ const LOOK_INTERVAL: Duration = if cfg!(test) { Duration::from_millis(10) } else
 /// How long steps follow each other before folding has its turn. The last step may begin just before that, so a turn
 /// ends within 50 ms.
 const TURN: Duration = Duration::from_millis(10);
+
+/// When a turn looks whether anything is expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// If nobody looked lately.
+    Seldom,
+    /// At once.
+    Now,
+}
 
 impl Index {
     /// The same index, but expiring no longer waits for the disk: a thread of its own copies SQLite's WAL, and wakes
@@ -46,6 +56,7 @@ impl Index {
     /// `oldest_segment` is in the log.
     pub(crate) fn expire(
         &mut self,
+        look: Look,
         retention: &RowRetention,
         time: RetentionTime,
         oldest_segment: SegmentId,
@@ -56,7 +67,7 @@ impl Index {
         self.expiry.oldest_segment = oldest_segment;
         if self.expiry.stage == Stage::Look {
             let looked_lately = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
-            if looked_lately || !retention.is_limited() || !self.look(retention, time)? {
+            if (looked_lately && look == Look::Seldom) || !retention.is_limited() || !self.look(retention, time)? {
                 return Ok(false);
             }
         }
@@ -67,6 +78,27 @@ impl Index {
             is_copied = self.copier.copy_if_due();
         }
         Ok(!is_copied)
+    }
+
+    /// Whether the database is so much larger than it may be that nothing is folded before what goes is gone.
+    pub(crate) fn is_overfull(&self, retention: &RowRetention) -> Result<bool, IndexError> {
+        if !retention.limits_bytes() {
+            return Ok(false);
+        }
+        Ok(retention.is_overfull(self.checked(expiry_plan::size(&self.connection))?))
+    }
+
+    /// What expired since the database was opened.
+    pub(crate) fn expired(&self) -> &Expired {
+        &self.expiry.expired
+    }
+
+    /// The time of the newest request that is not from later than `now_ms`, in Unix milliseconds.
+    pub(crate) fn newest_request(&self, now_ms: i64) -> Result<Option<i64>, IndexError> {
+        let sql = "SELECT max(ts) FROM request_rows WHERE ts <= ?1";
+        let newest =
+            self.connection.prepare_cached(sql).and_then(|mut newest| newest.query_row([now_ms], |row| row.get(0)));
+        self.checked(newest)
     }
 
     /// Takes back since when requests are kept, where that is later than the clock says: somebody set the clock back. What is
@@ -91,9 +123,21 @@ impl Index {
     fn look(&mut self, retention: &RowRetention, time: RetentionTime) -> Result<bool, IndexError> {
         self.expiry.looked_at = Some(Instant::now());
         let state = self.checked(expiry_plan::database_state(&self.connection, retention, self.expiry.kept_since))?;
-        let Some(cut) = retention.cut(state, time) else { return Ok(false) };
+        let Some(cut) = retention.cut(state, time) else {
+            let has_stale = std::mem::take(&mut self.expiry.has_stale);
+            if has_stale {
+                self.expiry.stage = Stage::Cells;
+            }
+            return Ok(has_stale);
+        };
         tracing::debug!(kept_since = cut.kept_since, reason = ?cut.reason, "what is older expires");
-        self.begin_expiring(cut.kept_since).map(|()| true)
+        self.begin_expiring(cut.kept_since)?;
+        self.expiry.reason = match cut.reason {
+            CutReason::Age => ExpiryReason::Age,
+            CutReason::Size => ExpiryReason::Size,
+            CutReason::Clock => ExpiryReason::UnderWay,
+        };
+        Ok(true)
     }
 
     /// From now on, requests from before `kept_since` (Unix milliseconds) are expired, and are not folded any more.
@@ -103,6 +147,7 @@ impl Index {
         self.checked(self.connection.execute(sql, [kept_since]))?;
         self.expiry.kept_since = kept_since;
         self.expiry.stage = Stage::Cells;
+        self.expiry.has_stale = false;
         Ok(())
     }
 
@@ -111,10 +156,12 @@ impl Index {
         let Self { connection, names, expiry, .. } = self;
         let (started, stage) = (Instant::now(), expiry.stage);
         let result = match stage {
-            Stage::Pages => expiry::give_pages_back(connection, retention, expiry.step_size),
+            Stage::Pages => expiry::give_pages_back(connection, retention, expiry.step_size)
+                .map(|next| (next, ExpiredRows::none(expiry.reason))),
             _ => expiry::step(connection, names, expiry),
         };
-        let next = self.checked(result)?;
+        let (next, gone) = self.checked(result)?;
+        self.expiry.expired.add(&gone);
         let took = started.elapsed();
         self.expiry.step_size = self.expiry.step_size.after(took);
         tracing::trace!(?stage, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "expired some");

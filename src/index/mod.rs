@@ -16,7 +16,7 @@ pub(crate) mod database_copy;
 mod digest_table;
 mod expiry;
 pub(crate) mod expiry_plan;
-mod expiry_turn;
+pub(crate) mod expiry_turn;
 mod fault;
 pub(crate) mod holdings;
 pub(crate) mod logged;

@@ -83,6 +83,12 @@ pub(crate) enum CutReason {
 const BYTES_PER_REQUEST: u64 = 200;
 /// How many requests expire at once for want of room: few enough that they are counted in a few milliseconds.
 const REQUESTS_MAX: u64 = 100_000;
+/// One transaction folds at most so many bytes of payload, so that a batch of large schema versions stays small in memory.
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Fewer are not worth a transaction, however small the database is to be.
+const BATCH_BYTES_MIN: usize = 32 * 1024;
+/// The part of a database's limit that one transaction folds of the log.
+const BATCH_PARTS: u64 = 64;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// An age is rounded to so many parts, so that few cells of the roll-ups are cut by it.
 const AGE_PARTS: i64 = 24;
@@ -125,23 +131,41 @@ impl RowRetention {
     }
 
     /// The time before which requests are too old: a border between cells, of the longest level of which the age has at
-    /// least [`AGE_PARTS`].
+    /// least [`AGE_PARTS`]. `None` if nothing is, at a time before all others.
     pub(crate) fn kept_since_by_age(&self, now_ms: i64) -> Option<i64> {
         let age_ms = i64::try_from(self.age_max_ms?).unwrap_or(i64::MAX);
         let fits = |level: &&Level| level.length_ms() <= age_ms / AGE_PARTS;
         let level = Level::ALL.iter().rev().find(fits).copied().unwrap_or(Level::Second).max(Level::Minute);
-        Some(level.start_of(now_ms.saturating_sub(age_ms)))
+        Some(level.start_of(now_ms.checked_sub(age_ms)?))
     }
 
     /// How many of the oldest requests are to go, because the database is too large; 0 if it is not. A sixteenth of the
     /// limit is made free, so that it does not happen all the time.
     pub(crate) fn surplus_requests(&self, size: DatabaseSize) -> u64 {
         let Some(max) = self.bytes_max else { return 0 };
-        let used = size.pages.saturating_sub(size.free_pages).saturating_mul(size.page_bytes);
+        let used = used(size);
         if used <= max {
             return 0;
         }
         ((used - max + max / 16) / BYTES_PER_REQUEST).clamp(1, REQUESTS_MAX)
+    }
+
+    /// Whether the size of the database is limited.
+    pub(crate) fn limits_bytes(&self) -> bool {
+        self.bytes_max.is_some()
+    }
+
+    /// Whether the database is larger than its limit by more than a sixteenth of it.
+    pub(crate) fn is_overfull(&self, size: DatabaseSize) -> bool {
+        self.bytes_max.is_some_and(|max| used(size) > max.saturating_add(max / 16))
+    }
+
+    /// How many bytes of the log one transaction folds at most. A limited database grows by about two and a half times of
+    /// that, and by sixteen times where each request is in a minute of its own and calls a tool of its own: by no more than
+    /// a quarter of the limit, beyond the sixteenth that [`Self::is_overfull`] allows.
+    pub(crate) fn batch_bytes_max(&self) -> usize {
+        let share = self.bytes_max.map_or(u64::MAX, |max| max / BATCH_PARTS);
+        usize::try_from(share).unwrap_or(usize::MAX).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
     }
 
     /// How many free pages are given back to the file system. Some stay, which the next rows fill.
@@ -151,6 +175,11 @@ impl RowRetention {
         let max = self.bytes_max.map_or(u64::MAX, |max| max / size.page_bytes.max(1));
         by_share.max(size.pages.saturating_sub(max)).min(size.free_pages)
     }
+}
+
+/// How many bytes of the database have something in them.
+fn used(size: DatabaseSize) -> u64 {
+    size.pages.saturating_sub(size.free_pages).saturating_mul(size.page_bytes)
 }
 
 /// Since when requests are kept if those up to `last_ts` are to go, the first of them at `first_ts`: whole minutes, but

@@ -1,4 +1,4 @@
-//! Counting lost events: how many were dropped, from when to when.
+//! Counting lost events: how many were dropped, from when to when; those of a store, and those that a proxy has no store for.
 //!
 //! Recording threads add without a lock. The appender takes the count and writes it to the log as a gap record.
 
@@ -8,15 +8,22 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// How many events were dropped since the count was last taken, and since the store was opened.
 #[derive(Debug)]
-pub(crate) struct GapCounter {
+pub struct GapCounter {
     dropped_total: AtomicU64,
     untaken: AtomicU64,
     first_ts: AtomicI64,
     last_ts: AtomicI64,
 }
 
+impl Default for GapCounter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl GapCounter {
-    pub(crate) const fn new() -> Self {
+    /// Nothing is lost yet.
+    pub const fn new() -> Self {
         Self {
             dropped_total: AtomicU64::new(0),
             untaken: AtomicU64::new(0),
@@ -26,19 +33,22 @@ impl GapCounter {
     }
 
     /// Counts dropped events, as of now.
-    pub(crate) fn add(&self, events: u64) {
+    pub fn add(&self, events: u64) {
         let now = now_ms();
         self.add_between(events, now, now);
     }
 
-    /// Counts events that were dropped at some time between these two.
-    pub(crate) fn add_between(&self, events: u64, from_ts: i64, to_ts: i64) {
+    /// Counts events that were dropped at some time between these two, in Unix milliseconds.
+    pub fn add_between(&self, events: u64, from_ts: i64, to_ts: i64) {
+        if events == 0 {
+            return;
+        }
         self.leave(GapRecord { from_ts, to_ts, events });
         self.dropped_total.fetch_add(events, Ordering::Relaxed);
     }
 
     /// Puts a gap back that was taken and could not be recorded.
-    pub(crate) fn put_back(&self, gap: GapRecord) {
+    pub fn put_back(&self, gap: GapRecord) {
         self.leave(gap);
     }
 
@@ -50,12 +60,12 @@ impl GapCounter {
     }
 
     /// How many were dropped since the store was opened.
-    pub(crate) fn total(&self) -> u64 {
+    pub fn total(&self) -> u64 {
         self.dropped_total.load(Ordering::Relaxed)
     }
 
     /// How many events were dropped since the count was last taken.
-    pub(crate) fn untaken(&self) -> u64 {
+    pub fn untaken(&self) -> u64 {
         self.untaken.load(Ordering::Relaxed)
     }
 
@@ -63,7 +73,7 @@ impl GapCounter {
     ///
     /// The count is exact. An event that is dropped during this call may leave its time to the gap that is taken now,
     /// so the bounds of a gap are too narrow for its events by no more than that instant.
-    pub(crate) fn take(&self) -> Option<GapRecord> {
+    pub fn take(&self) -> Option<GapRecord> {
         let events = self.untaken.swap(0, Ordering::Acquire);
         if events == 0 {
             return None;
@@ -97,6 +107,7 @@ mod tests {
     fn what_was_missed_before_keeps_its_times_and_what_is_put_back_counts_once() {
         let gap = GapCounter::new();
         gap.add_between(4, 1_000, 2_000);
+        gap.add_between(0, 1, 9_000);
         let taken = gap.take().unwrap();
         assert_eq!((taken.events, taken.from_ts, taken.to_ts), (4, 1_000, 2_000));
         gap.put_back(taken);

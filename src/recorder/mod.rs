@@ -31,5 +31,6 @@ pub(crate) mod refusal;
 mod single_events;
 mod unpacking;
 
+pub use gap::GapCounter;
 pub use recorder::Recorder;
 pub use refusal::{Refusal, Refused};

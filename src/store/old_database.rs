@@ -67,7 +67,7 @@ impl OldDatabase {
                 Some(_) if from == LimitsFrom::Told => from = LimitsFrom::OldDatabase,
                 Some(_) => {}
             }
-            config.tell_if_untold(limit, known.unwrap_or(limit.unlimited()));
+            config.tell_if_untold(limit, known.unwrap_or(limit.of_a_lost_store()));
         }
         from
     }

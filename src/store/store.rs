@@ -132,6 +132,22 @@ impl Store {
         self.shared.progress.wait_folded(target, deadline, timeout)
     }
 
+    /// Waits until every event recorded before this call is in the database, and everything is gone that the store's limits
+    /// let go: what is too old by the clock (for a store that [imports](Config::is_import) too), and what was too much.
+    ///
+    /// By itself a store does that now and then, and a database may be larger than its limit meanwhile: by a sixteenth
+    /// and one transaction, which takes no more than a quarter of the limit.
+    ///
+    /// # Errors
+    /// [`WaitError`]: not within `timeout`, or the store is shut down.
+    pub fn wait_expired(&self, timeout: Duration) -> Result<(), WaitError> {
+        let deadline = deadline_after(timeout);
+        self.wait_folded(timeout)?;
+        let asked = self.shared.progress.ask_for_expiry();
+        self.threads.compactor.thread().unpark();
+        self.shared.progress.wait_expired(asked, deadline, timeout)
+    }
+
     /// Counters, and whether all is well.
     pub fn stats(&self) -> Stats {
         let (segments, log_bytes) = self.shared.log.size();
@@ -150,6 +166,7 @@ impl Store {
             poisoned_segments: self.shared.progress.poisoned_segments(),
             newer_records: self.shared.progress.newer_records(),
             clock_steps: self.shared.progress.clock_steps(),
+            expired: self.shared.progress.expired(),
             cut_bytes: self.cut_bytes,
             lag_ms: if lag_records == 0 { 0 } else { self.shared.progress.caught_up_ms_ago() },
             health: self.shared.health.get(),
@@ -186,6 +203,7 @@ impl Store {
             folded: self.shared.progress.folded_events(),
             dropped: self.shared.channel.dropped(),
             dropped_untold: self.shared.channel.dropped_untold(),
+            expired: self.shared.progress.expired(),
             left_in_log: self.shared.progress.appended().0.saturating_sub(self.shared.progress.folded().0),
             health: self.shared.health.get(),
         }

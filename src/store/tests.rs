@@ -13,6 +13,7 @@ mod completeness_tests;
     reason = "the fixture's own package; a part of it is used here"
 )]
 mod fixture;
+mod import_tests;
 mod newer_tests;
 mod room_tests;
 mod trouble_tests;

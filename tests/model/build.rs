@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Copied from `src/`.
-const FILES: [&str; 33] = [
+const FILES: [&str; 35] = [
     "event/code.rs",
     "event/detail.rs",
     "event/event.rs",
@@ -16,7 +16,9 @@ const FILES: [&str; 33] = [
     "event/session.rs",
     "recorder/gap.rs",
     "recorder/refusal.rs",
+    "ground/burst.rs",
     "ground/clock.rs",
+    "ground/expired.rs",
     "ground/error.rs",
     "ground/health.rs",
     "ground/position.rs",
@@ -41,7 +43,7 @@ const FILES: [&str; 33] = [
 ];
 
 /// What is replaced in them. Each must occur somewhere: a pattern that has gone stale replaces nothing.
-const REPLACEMENTS: [(&str, &str); 24] = [
+const REPLACEMENTS: [(&str, &str); 25] = [
     ("std::sync::atomic", "loom::sync::atomic"),
     ("std::thread::yield_now", "loom::thread::yield_now"),
     ("use std::thread::Thread", "use crate::mailbox::Thread"),
@@ -54,6 +56,7 @@ const REPLACEMENTS: [(&str, &str); 24] = [
         "RefCell::new(Lanes { latest: None, others: Vec::new() })",
     ),
     ("pub(crate) const fn new() -> Self", "pub(crate) fn new() -> Self"),
+    ("pub const fn new() -> Self", "pub fn new() -> Self"),
     ("pub(crate) const fn of_sealed", "pub(crate) fn of_sealed"),
     (
         "use crossbeam_channel::{Receiver, RecvTimeoutError, Sender}",

@@ -4,6 +4,7 @@ use super::*;
 use crate::ground::position::Offset;
 use crate::index::expiry::{Expiry, Stage};
 use crate::index::expiry_plan::{ExpiryPlan, ExpiryReason};
+use crate::index::expiry_turn::Look;
 use crate::index::row_retention::{RetentionTime, RowRetention};
 use crate::index::schema_history::CALLERS_MAX;
 use crate::query::database::Query;
@@ -299,7 +300,11 @@ fn gaps_and_the_quarantine_expire_too_but_not_what_it_says_of_segments_that_are_
         )
         .unwrap();
     fixture.index().begin_expiring(MINUTE).unwrap();
-    while fixture.index().expire(&RowRetention::UNLIMITED, RetentionTime::of_clock(0), SegmentId(2)).unwrap() {}
+    while fixture
+        .index()
+        .expire(Look::Seldom, &RowRetention::UNLIMITED, RetentionTime::of_clock(0), SegmentId(2))
+        .unwrap()
+    {}
     assert_eq!(fixture.rows("SELECT id FROM gaps"), [[Value::Integer(3)]]);
     assert_eq!(fixture.rows("SELECT offset FROM quarantine ORDER BY 1"), [[Value::Integer(3)], [Value::Integer(4)]]);
 }
@@ -315,7 +320,10 @@ fn expire_steps(index: &mut Index, steps: usize) {
 
 /// Expires until nothing is left to do.
 fn expire_all(index: &mut Index, config: &Config, now: i64) {
-    while index.expire(&RowRetention::new(&config.limits()), RetentionTime::of_clock(now), SegmentId(1)).unwrap() {}
+    while index
+        .expire(Look::Seldom, &RowRetention::new(&config.limits()), RetentionTime::of_clock(now), SegmentId(1))
+        .unwrap()
+    {}
 }
 
 #[test]
@@ -549,7 +557,8 @@ impl Fixture {
         mut between: impl FnMut(&mut Self),
     ) -> Result<(), IndexError> {
         loop {
-            let more = self.index().expire(retention, RetentionTime::of_clock(30 * MINUTE), SegmentId(1))?;
+            let more =
+                self.index().expire(Look::Seldom, retention, RetentionTime::of_clock(30 * MINUTE), SegmentId(1))?;
             between(self);
             self.index().copier.wait();
             let Expiry { stage, looked_at, .. } = &self.index().expiry;

@@ -109,6 +109,14 @@ pub mod ground {
         include!(concat!(env!("OUT_DIR"), "/ground_error.rs"));
     }
 
+    pub mod burst {
+        include!(concat!(env!("OUT_DIR"), "/ground_burst.rs"));
+    }
+
+    pub mod expired {
+        include!(concat!(env!("OUT_DIR"), "/ground_expired.rs"));
+    }
+
     pub mod health {
         include!(concat!(env!("OUT_DIR"), "/ground_health.rs"));
     }

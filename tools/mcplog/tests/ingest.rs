@@ -46,7 +46,8 @@ fn every_kind_of_event_reaches_its_table() {
     let session = &fixture.run("sessions --json --session 01955120").json()[0];
     let expected = serde_json::json!({
         "session_id": "derived-01955120-7b1e-7cc3-98c4-00000000000c", "proxy": "books",
-        "started_at": 1_740_823_206_100_i64, "last_seen_at": 1_740_823_206_100_i64, "ended_at": null,
+        "started_at": 1_740_823_206_100_i64, "last_seen_at": 1_740_823_206_100_i64,
+        "ended_at": 1_740_823_206_100_i64,
         "closed_at": null, "client_name": "openai-mcp", "client_version": "1.0.0", "client_platform": "chatgpt",
         "protocol_version": "2026-07-28", "derived": true, "total_calls": 1, "total_errors": 1, "total_tool_errors": 0,
     });
@@ -309,6 +310,74 @@ fn an_import_onto_a_crowded_disk_says_what_it_waits_for_and_loses_nothing() {
     assert_eq!(fixture.table("requests").len(), 0);
     fixture.run(&format!("ingest --min-free 0 {path}")).ok();
     assert_eq!(fixture.table("requests").len(), 12);
+}
+
+/// A request of a session, that many minutes after 2025-03-01 10:00.
+fn request_at(minute: i64, number: i64) -> String {
+    let ts = 1_740_823_200_000 + minute * 60_000;
+    format!(
+        r#"{{"type":"request","request_id":"r{minute}-{number}","ts":{ts},"proxy":"p","session_id":"s{}","method":"ping","latency_us":1,"status":"ok"}}"#,
+        minute / 60
+    )
+}
+
+#[test]
+fn sessions_that_fell_silent_ended_with_their_last_event_and_those_of_now_are_open() {
+    let fixture = Fixture::new();
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let session = |id: &str, ts: u128| {
+        format!(
+            r#"{{"type":"session","session_id":"{id}","proxy":"p","started_at":{ts}}}
+{{"type":"request","request_id":"of-{id}","ts":{},"proxy":"p","session_id":"{id}","method":"ping","latency_us":1,"status":"ok"}}"#,
+            ts + 5_000
+        )
+    };
+    let lines = [session("old", now - 86_400_000), session("of-now", now - 10_000)].join("\n");
+    fixture.ingest(&lines).ok();
+    let ended = |id: &str| fixture.run(&format!("sessions --json --session {id}")).json().remove(0)["ended_at"].clone();
+    assert_eq!(ended("old"), serde_json::json!(now - 86_400_000 + 5_000));
+    assert_eq!(ended("of-now"), serde_json::Value::Null);
+    let clients = fixture.run("sessions --clients --json").json().remove(0);
+    assert_eq!((&clients["sessions"], &clients["open_sessions"]), (&2.into(), &1.into()));
+}
+
+#[test]
+fn an_import_says_what_the_store_does_not_keep_and_a_second_one_changes_nothing() {
+    let fixture = Fixture::new();
+    let lines: String = (0..400).flat_map(|minute| (0..80).map(move |n| request_at(minute, n) + "\n")).collect();
+    let file = fixture.root.path().join("events.jsonl");
+    std::fs::write(&file, &lines).unwrap();
+    let line = format!("ingest --keep 365000d --max-size 2MiB {}", file.display());
+    assert_eq!(fixture.run(&line).code, 1, "out of range");
+    let line = format!("ingest --max-size 2MiB {}", file.display());
+    let text = fixture.run(&line).ok();
+    let expired = text.lines().find(|line| line.starts_with("Expired ")).unwrap();
+    assert!(
+        expired.contains(" requests and ") && expired.ends_with("sessions: more than 2.0 MiB (max-size)"),
+        "{text}"
+    );
+    assert!(text.contains("          from 2025-03-01 10:00:00 to 2025-03-01 "), "{text}");
+    assert!(!text.contains("Too old"), "{text}");
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+    let bytes = std::fs::metadata(fixture.dir().join("store.db")).unwrap().len();
+    assert!(bytes <= 2 << 20, "{bytes}");
+    let once = tables(&fixture);
+    assert!(!once[0].is_empty() && !once[1].is_empty());
+
+    let summary = fixture.run(&format!("ingest --json {}", file.display())).json().remove(0);
+    assert_eq!(tables(&fixture), once);
+    assert_eq!(summary["late_events"], 32_000 - once[0].len(), "{summary}");
+    assert_eq!(summary["expired"], serde_json::json!([]), "{summary}");
+
+    // All of it is older than that.
+    let by_age = Fixture::new();
+    let summary = by_age.run(&format!("ingest --json --keep 30d {}", file.display())).json().remove(0);
+    let from_ts = 1_740_823_200_000_i64;
+    let expired = serde_json::json!([{
+        "reason": "age", "requests": 32_000, "from_ts": from_ts, "to_ts": from_ts + 399 * 60_000, "sessions": 7,
+    }]);
+    assert_eq!((&summary["expired"], &summary["late_events"]), (&expired, &0.into()));
+    assert!(by_age.table("requests").is_empty() && by_age.table("sessions").is_empty());
 }
 
 fn start(fixture: &Fixture) -> Child {

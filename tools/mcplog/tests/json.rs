@@ -73,7 +73,9 @@ const REBUILD_FOUND: [(&str, &str); 7] = [
 ];
 const BACKUP: &str = "dir began_at requests sessions folded_records database_bytes quarantine_files";
 const INGEST: &str = "lines input_bytes blank_lines bad_lines recorded_events folded_records unfolded_records \
-                      record_ms fold_ms recorded_events_per_s folded_records_per_s interrupted";
+                      expired late_events record_ms fold_ms recorded_events_per_s folded_records_per_s interrupted";
+
+const INGEST_EXPIRED: &str = "reason requests from_ts to_ts sessions";
 
 const HEALTH: &str = "status recording reason since events_missed events_recorded events_dropped events_appended \
                       events_folded events_queued lag_records lag_ms log_bytes";
@@ -155,6 +157,9 @@ fn what_other_commands_print_is_what_the_page_lists() {
     let line = [OsStr::new("ingest"), OsStr::new("--keep-segments"), OsStr::new("--json"), file.as_os_str()];
     let ingested: common::Run = fixture.command(line).output().unwrap().into();
     check(&page, "mcplog ingest", INGEST, &ingested.json()[0]);
+    let old = Fixture::new();
+    let expired = old.run(&format!("ingest --json --keep 1d {}", file.display())).json().remove(0)["expired"].clone();
+    check(&page, "mcplog ingest: expired", INGEST_EXPIRED, &expired[0]);
     let rebuilt = fixture.run("rebuild --json").json().swap_remove(0);
     check(&page, "mcplog rebuild: from rows", REBUILD_FROM_ROWS, &rebuilt);
     check_found(&page, &rebuilt["found"]);
@@ -230,7 +235,7 @@ fn every_object_of_the_page_is_one_that_is_printed() {
         let is_held = held.contains(&heading)
             || others.contains(&heading)
             || heading.starts_with("mcplog check --plan")
-            || heading == "mcplog ingest"
+            || heading.starts_with("mcplog ingest")
             || REBUILD_FOUND.iter().any(|(held, _)| *held == heading)
             || ANSWERS.iter().any(|(held, _)| *held == heading)
             || heading.split(", ").all(|part| held.contains(&part));

@@ -9,9 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-/// How many lines may wait.
-const LINES_MAX: usize = 1024;
-
 enum Message {
     Text(Vec<u8>),
     /// Whoever waits for what came before.
@@ -26,21 +23,29 @@ pub struct Detached {
 }
 
 impl Detached {
-    /// Starts a thread that writes to `stream`. It ends with the last clone, or with the process.
+    /// Starts a thread that writes to `stream`, for which so many lines may wait. `note` makes the line that stands in the place
+    /// of those that were left out or could not be written. It ends with the last clone, or with the process.
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub fn start(name: &str, stream: impl Write + Send + 'static) -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(LINES_MAX);
+    pub fn start(
+        name: &str,
+        stream: impl Write + Send + 'static,
+        lines_max: usize,
+        note: impl Fn(u64) -> String + Send + 'static,
+    ) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(lines_max);
         let left_out = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&left_out);
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || write_all(stream, &receiver, &counted))?;
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || write_all(stream, &receiver, &counted, note))?;
         Ok(Self { sender, left_out })
     }
 
-    /// Hands text over, at best a whole line.
-    pub fn say(&self, text: &str) {
-        self.hand_over(text.as_bytes());
+    /// Hands text over, at best a whole line; tells whether there was room for it.
+    pub fn say(&self, text: &str) -> bool {
+        self.hand_over(text.as_bytes())
     }
 
     /// Waits until all that was handed over is written, or could not be; at most for that long. `false`: it is still at it.
@@ -50,10 +55,12 @@ impl Detached {
         self.sender.try_send(Message::Flush(done)).is_ok() && is_done.recv_timeout(timeout).is_ok()
     }
 
-    fn hand_over(&self, text: &[u8]) {
-        if self.sender.try_send(Message::Text(text.to_vec())).is_err() {
+    fn hand_over(&self, text: &[u8]) -> bool {
+        let is_taken = self.sender.try_send(Message::Text(text.to_vec())).is_ok();
+        if !is_taken {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
+        is_taken
     }
 }
 
@@ -68,20 +75,23 @@ impl Write for Detached {
     }
 }
 
-fn write_all(mut stream: impl Write, messages: &Receiver<Message>, left_out: &AtomicU64) {
+fn write_all(mut stream: impl Write, messages: &Receiver<Message>, left_out: &AtomicU64, note: impl Fn(u64) -> String) {
     for message in messages {
         // A stream that fails may work again: a full device gets room.
         match message {
             Message::Text(text) => {
-                let _ = stream.write_all(&text).and_then(|()| stream.flush());
+                if stream.write_all(&text).and_then(|()| stream.flush()).is_err() {
+                    left_out.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
             }
             Message::Flush(done) => {
                 let _ = done.try_send(());
             }
         }
         let lines = left_out.swap(0, Ordering::Relaxed);
-        if lines > 0 {
-            let _ = writeln!(stream, "({lines} lines were left out here: nobody read them in time)");
+        if lines > 0 && stream.write_all(note(lines).as_bytes()).is_err() {
+            left_out.fetch_add(lines, Ordering::Relaxed);
         }
     }
 }
@@ -93,6 +103,11 @@ mod tests {
     use std::sync::mpsc::channel;
 
     const PATIENCE: Duration = Duration::from_secs(30);
+    const LINES_MAX: usize = 1024;
+
+    fn start(stream: Slow) -> Detached {
+        Detached::start("slow", stream, LINES_MAX, |lines| format!("({lines} lines were left out here)\n")).unwrap()
+    }
 
     /// Remembers what is written to it; each write waits for leave, or fails.
     struct Slow {
@@ -118,7 +133,7 @@ mod tests {
     fn whoever_prints_is_not_held_up_and_what_is_left_out_is_told() {
         let (leave, waits) = channel();
         let written = Arc::new(Mutex::new(Vec::new()));
-        let detached = Detached::start("slow", Slow { leave: waits, written: Arc::clone(&written) }).unwrap();
+        let detached = start(Slow { leave: waits, written: Arc::clone(&written) });
         let lines = LINES_MAX + 100;
         for number in 0..lines {
             detached.say(&format!("{number}\n"));
@@ -139,10 +154,11 @@ mod tests {
     fn a_stream_that_fails_ends_nothing() {
         let (leave, waits) = channel::<()>();
         drop(leave);
-        let mut detached = Detached::start("failing", Slow { leave: waits, written: Arc::default() }).unwrap();
+        let mut detached = start(Slow { leave: waits, written: Arc::default() });
         for _ in 0..3 {
             writeln!(detached, "lost").unwrap();
         }
         assert!(detached.flush_within(PATIENCE));
+        assert_eq!(detached.left_out.load(Ordering::Relaxed), 3, "they are told once it works again");
     }
 }

@@ -27,6 +27,19 @@ pub fn in_other_unit(number: i64) -> Option<String> {
     Some(format!("{day} in {unit}"))
 }
 
+/// A time as RFC 3339 has it, in UTC, with milliseconds: for lines that programs read.
+#[must_use]
+pub fn rfc3339(ts_ms: i64) -> String {
+    let time = Timestamp::from_millisecond(ts_ms);
+    time.map_or_else(|_| ts_ms.to_string(), |time| time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
+/// The same of now.
+#[must_use]
+pub fn rfc3339_now() -> String {
+    rfc3339(Timestamp::now().as_millisecond())
+}
+
 /// Reads a time into Unix milliseconds.
 ///
 /// # Errors

@@ -3,13 +3,16 @@
 //! Pure but for reading the file and the environment. Flags win over the environment, that over the file, the file over the
 //! defaults.
 
+use super::access_log::AccessTarget;
 use super::config_file::{ConfigFile, ReadError};
 use super::config_limits::{
     parse_address, parse_connections, parse_database_size, parse_drain, parse_keep, parse_min_free, parse_timeout,
 };
+use super::diagnostics::{LEVEL_DEFAULT, LogFormat, level_of_environment, parse_level};
 use super::http::ClientLimits;
 use super::upstream_url::{UpstreamError, UpstreamUrl};
 use clap::Args;
+use mcplog::config::SESSION_IDLE_MS_DEFAULT;
 use mcplog::{DefaultDir, NoDefaultDir};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,9 +24,6 @@ const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
 const HEAD_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
-/// After how long without a request a session counts as over: 30 minutes, since many clients never close theirs. The
-/// store itself has no default, because it is not only for live traffic.
-const SESSION_IDLE_MS_DEFAULT: u64 = 30 * 60 * 1000;
 
 /// Put a recording proxy in front of an MCP server
 ///
@@ -119,6 +119,24 @@ pub(crate) struct ProxyArgs {
     /// Trust the certificates in this PEM file too, for an upstream with a private authority
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+
+    /// What is said on standard error: a level, or levels of targets, such as warn,mcplog::index=debug [default: warn]
+    ///
+    /// off, error, warn, info, debug or trace; docs/operating.md lists the targets. RUST_LOG says the same where this flag
+    /// does not.
+    #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
+    pub(crate) log_level: Option<String>,
+
+    /// How it is said, and the access log: text, or json, one object a line [default: text]
+    #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
+    pub(crate) log_format: Option<LogFormat>,
+
+    /// Write a line for each exchange into this file; - for standard output [default: nowhere]
+    ///
+    /// Method, tool, client, status, outcome and latency, never payload. SIGHUP opens the file anew, after somebody moved it.
+    /// It holds up nothing: lines that are not written in time are left out, and told.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) access_log: Option<PathBuf>,
 
     /// Do not record with which words a server or a tool failed
     ///
@@ -249,11 +267,28 @@ impl ProxyConfig {
     }
 }
 
+/// What is said, how, and where.
+#[derive(Clone, Debug)]
+pub(super) struct LogSettings {
+    /// A filter that was [read](parse_level).
+    pub(super) level: String,
+    pub(super) format: LogFormat,
+    pub(super) access: Option<AccessTarget>,
+}
+
+impl LogSettings {
+    /// Whether standard output is the access log's.
+    pub(super) fn access_is_stdout(&self) -> bool {
+        self.access == Some(AccessTarget::Stdout)
+    }
+}
+
 /// Everything `mcplog proxy` was told.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) proxy: ProxyConfig,
     pub(super) admin: Option<String>,
+    pub(super) log: LogSettings,
     pub(super) store: mcplog::Config,
     pub(super) records: bool,
     /// Whether a proxy that can't record must not start.
@@ -340,6 +375,15 @@ impl Settings {
         Ok(Self {
             proxy,
             admin: args.admin.or(file.admin),
+            log: LogSettings {
+                level: args
+                    .log_level
+                    .or_else(level_of_environment)
+                    .or(file.log_level)
+                    .unwrap_or_else(|| LEVEL_DEFAULT.to_owned()),
+                format: args.log_format.or(file.log_format).unwrap_or_default(),
+                access: args.access_log.or(file.access_log).map(AccessTarget::of),
+            },
             store,
             records: !args.no_record,
             require_recording: args.require_recording || file.store.require_recording.unwrap_or(false),

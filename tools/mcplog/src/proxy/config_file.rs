@@ -6,6 +6,7 @@ use super::config_limits::{
     CONNECTIONS, DATABASE_SIZES, DRAINS, KEEPS, LONGEST, MIN_FREES, SIZE_MAX, TIMEOUTS, parse_address, whole_ms,
 };
 use super::config_table::{ConfigFileError, Origin, Table};
+use super::diagnostics::{FORMATS, LogFormat, parse_level};
 use mcplog::config::{CHANNEL_EVENTS_MAX, LOG_SEGMENTS_MIN, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use mcplog::{Config, SyncPolicy};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,9 @@ pub(super) struct ConfigFile {
     pub(super) body_timeout: Option<Duration>,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_connections: Option<usize>,
+    pub(super) log_level: Option<String>,
+    pub(super) log_format: Option<LogFormat>,
+    pub(super) access_log: Option<PathBuf>,
     pub(super) admin: Option<String>,
     pub(super) upstream: Upstream,
     pub(super) store: StoreTable,
@@ -93,6 +97,9 @@ impl ConfigFile {
             body_timeout: root.duration("body_timeout", TIMEOUTS)?,
             idle_timeout: root.duration("idle_timeout", TIMEOUTS)?,
             max_connections: root.count("max_connections", CONNECTIONS)?.and_then(|count| usize::try_from(count).ok()),
+            log_level: root.parsed("log_level", parse_level)?,
+            log_format: root.word("log_format", &FORMATS)?,
+            access_log: root.path("access_log")?.map(stdout_or_file),
             admin: address(&mut admin)?,
             upstream,
             store: store(root.table("store", "[store]")?)?,
@@ -139,6 +146,11 @@ impl StoreTable {
         }
         set(&mut config.shutdown_ms, self.shutdown_timeout.map(whole_ms));
     }
+}
+
+/// `-`, which is no file beside the configuration file, or the path.
+fn stdout_or_file(path: PathBuf) -> PathBuf {
+    if path.file_name().is_some_and(|name| name == "-") { PathBuf::from("-") } else { path }
 }
 
 fn address(table: &mut Table<'_>) -> Result<Option<String>, ConfigFileError> {

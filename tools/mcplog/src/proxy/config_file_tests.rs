@@ -3,6 +3,7 @@
 use super::*;
 use crate::proxy::config::{ProxyArgs, Settings};
 use crate::proxy::config_table::KEYS;
+use crate::proxy::diagnostics::LEVEL_DEFAULT;
 use std::collections::BTreeSet;
 
 fn parse(text: &str) -> Result<ConfigFile, String> {
@@ -150,7 +151,8 @@ fn what_is_wrong_is_told_with_file_line_key_expected_and_found() {
         (
             "[metrics]\nx = 1",
             1,
-            "no such key: \"metrics\"; expected one of listen, drain, head_timeout, body_timeout, idle_timeout, max_connections, admin, store, upstream",
+            "no such key: \"metrics\"; expected one of listen, drain, head_timeout, body_timeout, idle_timeout, max_connections, log_level, \
+             log_format, access_log, admin, store, upstream",
         ),
     ];
     for (text, line, problem) in cases {
@@ -240,6 +242,7 @@ fn the_defaults_on_the_page_are_the_defaults() {
     let limits = settings.proxy.client_limits;
     assert_eq!((file.head_timeout, file.idle_timeout), (Some(limits.head), Some(limits.idle)));
     assert_eq!(file.body_timeout, Some(settings.proxy.body_timeout));
+    assert_eq!((file.log_level.as_deref(), file.log_format), (Some(LEVEL_DEFAULT), Some(settings.log.format)));
     assert_eq!(file.upstream.timeout, Some(settings.proxy.upstream_timeout));
     assert_eq!(file.upstream.connect_timeout, Some(settings.proxy.connect_timeout));
     assert_eq!(file.upstream.rewrite_host, Some(settings.proxy.rewrite_host));
@@ -260,4 +263,12 @@ fn the_example_on_the_page_has_every_key_and_is_valid() {
     let known =
         KEYS.iter().flat_map(|(_, keys)| *keys).filter(|key| !["route", "admin", "store", "upstream"].contains(key));
     assert_eq!(shown.iter().collect::<BTreeSet<_>>(), known.collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn the_access_log_is_a_file_beside_this_one_or_standard_output() {
+    let access_log = |text: &str| parse(&format!("access_log = '{text}'")).unwrap().access_log.unwrap();
+    assert_eq!(access_log("access.log"), Path::new("/etc/mcplog/access.log"));
+    assert_eq!(access_log("-"), Path::new("-"));
+    assert!(parse("log_level = 'wran'").unwrap_err().contains(":1: log_level: expected a level"));
 }

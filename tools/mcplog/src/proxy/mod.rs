@@ -18,10 +18,15 @@
 //! - Traffic comes before recording: nothing that goes wrong with the store, a terminal or a reader touches what passes.
 //! - A request is shown to the observer before its last byte leaves, so a response cannot overtake it.
 
+mod access_file;
+mod access_line;
+mod access_log;
+mod clients;
 mod config;
 mod config_file;
 mod config_limits;
 mod config_table;
+mod diagnostics;
 mod greeting;
 mod http;
 mod recording;

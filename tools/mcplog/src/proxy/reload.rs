@@ -23,14 +23,17 @@ pub(super) fn wants_restart(running: &Settings, read: &Settings) -> Vec<&'static
 }
 
 /// Each key that is not taken over, with its value as something to compare.
-fn keys(settings: &Settings) -> [(&'static str, String); 14] {
-    let Settings { proxy, admin, store, require_recording, .. } = settings;
+fn keys(settings: &Settings) -> [(&'static str, String); 17] {
+    let Settings { proxy, admin, log, store, require_recording, .. } = settings;
     [
         ("listen", shown(&proxy.listen)),
         ("head_timeout", shown(&proxy.client_limits.head)),
         ("body_timeout", shown(&proxy.body_timeout)),
         ("idle_timeout", shown(&proxy.client_limits.idle)),
         ("max_connections", shown(&proxy.max_connections)),
+        ("log_level", shown(&log.level)),
+        ("log_format", shown(&log.format)),
+        ("access_log", shown(&log.access)),
         ("[[upstream]] url", shown(&proxy.upstream)),
         ("[[upstream]] name", shown(&proxy.name)),
         ("[[upstream]] timeout", shown(&proxy.upstream_timeout)),
@@ -64,7 +67,11 @@ mod tests {
     fn what_differs_and_is_not_taken_over_is_named() {
         let running = settings(|_| {});
         type Change = fn(&mut ProxyArgs);
-        let cases: [(Change, &[&str]); 8] = [
+        let cases: [(Change, &[&str]); 9] = [
+            (
+                |args| (args.log_level, args.access_log) = (Some("off".into()), Some(PathBuf::from("-"))),
+                &["log_level", "access_log"],
+            ),
             (|_| {}, &[]),
             (|args| args.no_error_text = true, &[]),
             (|args| args.drain = Some(Duration::from_secs(9)), &[]),

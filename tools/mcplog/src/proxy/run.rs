@@ -3,6 +3,7 @@
 //! The main thread; the runtime's threads serve, and a thread of its own has the store. It must not record anything itself,
 //! and nothing that it says may decide anything: it shuts down first and talks then.
 
+use super::access_log::{AccessLog, AccessTarget, Accessed};
 use super::config::{ProxyArgs, Settings, SettingsError};
 use super::greeting::{farewell, greeting};
 use super::http::{Admin, Liveness, Proxy, ProxyHandle, Sources, StartError, StoreNumbers};
@@ -11,8 +12,9 @@ use super::reload::wants_restart;
 use super::signals::{Signals, Wish};
 use super::store_limits;
 use super::talk::Talk;
-use mcplog_observe::Nowhere;
+use mcplog_observe::{Nowhere, Sink};
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -35,6 +37,12 @@ pub(crate) enum RunError {
     Runtime(#[source] io::Error),
     #[error("starting a thread")]
     Thread(#[source] io::Error),
+    #[error("opening the access log {}", path.display())]
+    AccessLog {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("listening for signals")]
     Signals(#[source] io::Error),
 }
@@ -47,14 +55,15 @@ impl From<NotRecording> for RunError {
 
 /// Runs the proxy until Ctrl-C or SIGTERM. A second one ends the process at once.
 pub(crate) fn run(args: ProxyArgs) -> Result<(), RunError> {
-    let talk = Talk::start().map_err(RunError::Thread)?;
-    let result = serve(args, &talk);
+    let settings = Settings::resolve(args.clone())?;
+    let talk = Talk::start(&settings.log).map_err(RunError::Thread)?;
+    let result = serve(args, settings, &talk);
     talk.end();
     result
 }
 
-fn serve(args: ProxyArgs, talk: &Talk) -> Result<(), RunError> {
-    let settings = Settings::resolve(args.clone())?;
+fn serve(args: ProxyArgs, settings: Settings, talk: &Talk) -> Result<(), RunError> {
+    let access_log = settings.log.access.as_ref().map(|target| open_access_log(target, &settings)).transpose()?;
     let mut signals = signals(talk)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     // All that can fail before the store: a proxy that can't serve should leave none behind.
@@ -62,10 +71,11 @@ fn serve(args: ProxyArgs, talk: &Talk) -> Result<(), RunError> {
     let admin_listener = settings.admin.as_deref().map(Admin::bind).transpose()?;
     let _within = runtime.enter();
     let switch = Arc::new(Switch::new());
-    let proxy = match settings.records {
-        true => Proxy::prepare(listener, &settings.proxy, switch.clone())?,
-        false => Proxy::prepare(listener, &settings.proxy, Arc::new(Nowhere))?,
-    };
+    let mut sink: Arc<dyn Sink> = if settings.records { switch.clone() } else { Arc::new(Nowhere) };
+    if let Some(log) = access_log.clone() {
+        sink = Arc::new(Accessed { sink, log });
+    }
+    let proxy = Proxy::prepare(listener, &settings.proxy, sink)?;
     let learn = proxy.learner();
     let serving = Serving { runtime: runtime.handle().clone(), accepts: Arc::default() };
     let metrics = proxy.metrics();
@@ -105,6 +115,9 @@ fn serve(args: ProxyArgs, talk: &Talk) -> Result<(), RunError> {
             talk.say(&greeting(&settings, proxy.local_addr(), admin_address, store.as_ref(), room.as_deref()));
             runtime.block_on(async {
                 while signals.next().await == Wish::Reload {
+                    if let Some(log) = &access_log {
+                        log.reopen();
+                    }
                     reload(&args, &settings, &mut proxy, keeper.as_ref(), talk);
                 }
                 talk.say("Stopping. Once more ends it at once.\n");
@@ -117,10 +130,20 @@ fn serve(args: ProxyArgs, talk: &Talk) -> Result<(), RunError> {
             Err(error)
         }
     };
+    if let Some(log) = &access_log {
+        log.end();
+    }
     if let Some(ending) = ending? {
         talk.say(&farewell(&settings.store.dir, &ending));
     }
     Ok(())
+}
+
+fn open_access_log(target: &AccessTarget, settings: &Settings) -> Result<AccessLog, RunError> {
+    AccessLog::open(target, settings.log.format).map_err(|source| {
+        let path = if let AccessTarget::File(path) = target { path.clone() } else { PathBuf::from("-") };
+        RunError::AccessLog { path, source }
+    })
 }
 
 /// Catches signals, for good.

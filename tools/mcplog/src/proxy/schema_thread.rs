@@ -6,11 +6,13 @@
 //! is a store it keeps the newest results.
 
 use crate::proxy::recording::KnownSchemas;
+use mcplog::burst::Burst;
 use mcplog_observe::{SchemaQueue, SchemaResult, SchemaWatch};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// How many results may wait; with [`mcplog_observe::SCHEMA_BYTES_MAX`] each, 64 MiB.
 const QUEUE_MAX: usize = 32;
@@ -27,7 +29,6 @@ struct Shared {
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct State {
     /// Oldest first.
     results: VecDeque<SchemaResult>,
@@ -36,6 +37,16 @@ struct State {
     /// Whether the thread knows what is on record, and looks at results.
     looks: bool,
     is_stopped: bool,
+    /// Results are not looked at, as the diagnostics tell it.
+    behind: Burst,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        // Over once everything that waits was looked at.
+        let behind = Burst::new(Duration::MAX);
+        Self { results: VecDeque::new(), news: None, looks: false, is_stopped: false, behind }
+    }
 }
 
 impl SchemaThread {
@@ -79,9 +90,10 @@ impl SchemaQueue for SchemaThread {
         // Without a store, the newest results are those that count when one comes.
         let oldest = if state.results.len() > QUEUE_MAX { state.results.pop_front() } else { None };
         let is_behind = oldest.is_some() && state.looks;
+        let begins = is_behind && state.behind.note(1, Instant::now());
         drop(state);
         self.shared.changed.notify_one();
-        if is_behind {
+        if begins {
             tracing::warn!(method, "too many schema results at once: one was not looked at");
         }
     }
@@ -99,6 +111,10 @@ impl Shared {
                 continue;
             }
             let result = if watch.is_some() { state.results.pop_front() } else { None };
+            let over = if result.is_none() { state.behind.end(Instant::now()) } else { None };
+            if let Some(over) = over {
+                tracing::warn!(times = over.times, lasted_ms = over.lasted_ms(), "schema results are looked at again");
+            }
             match (&mut watch, result) {
                 (Some(watch), Some(result)) => {
                     drop(state);

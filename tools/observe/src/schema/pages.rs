@@ -11,6 +11,7 @@
 use super::caller::Caller;
 use super::method::SchemaMethod;
 use super::result::{SchemaResult, Scope};
+use mcplog::burst::Burst;
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,9 @@ const CHAINS_OF_ONE_MAX: usize = 4;
 /// A chain that waited longer than this for its next page was abandoned. Clients ask for the next page as soon as they have
 /// one.
 const CHAIN_IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// After so long without another one, lists are too long no more, as the diagnostics tell it.
+const TOO_LONG_QUIET: Duration = Duration::from_secs(600);
 
 /// Whose chain it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,9 +53,16 @@ struct Chain {
 }
 
 /// The chains that are under way, in the order in which their last pages came.
-#[derive(Default)]
 pub(super) struct Pages {
     chains: Vec<Chain>,
+    /// Lists are too long, as the diagnostics tell it.
+    too_long: Burst,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self { chains: Vec::new(), too_long: Burst::new(TOO_LONG_QUIET) }
+    }
 }
 
 impl Pages {
@@ -82,8 +93,19 @@ impl Pages {
             }
         };
         if chain.bytes > SCHEMA_BYTES_MAX {
-            tracing::warn!(method = method.name(), bytes = chain.bytes, "the list is too long to be recorded");
+            let (method, bytes) = (method.name(), chain.bytes);
+            match self.too_long.note(1, touched) {
+                true => tracing::warn!(method, bytes, "the list is too long to be recorded"),
+                false => tracing::debug!(method, bytes, "the list is too long to be recorded, again"),
+            }
             return None;
+        }
+        if let Some(over) = self.too_long.over(touched) {
+            tracing::warn!(
+                times = over.times,
+                lasted_ms = over.lasted_ms(),
+                "no more lists are too long to be recorded"
+            );
         }
         let Some(next) = next else {
             let mut merged = chain.result;

@@ -28,9 +28,6 @@ const STORE_PATIENCE: Duration = Duration::from_secs(5);
 /// The log of a demo is kept, up to this size, so that there is something to inspect.
 const KEEP_SEGMENTS_BYTES: u64 = 64 * 1024 * 1024;
 
-/// As long as `mcplog proxy` waits before a silent session counts as ended.
-const SESSION_IDLE_MS: u64 = 30 * 60 * 1000;
-
 /// Runs the command.
 pub(crate) fn run(args: &DemoArgs, view: &View, out: &mut dyn Write) -> Result<u8, CliError> {
     let start = Instant::now();
@@ -60,7 +57,6 @@ async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
     let steps = Steps;
     let mut config = Config::new(dir);
     config.keep_segments_bytes = Some(KEEP_SEGMENTS_BYTES);
-    config.session_idle_ms = Some(SESSION_IDLE_MS);
     let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
     let bookshop = Bookshop::start().await.map_err(failed("start the demo's server"))?;
     steps.done("MCP server", &format!("{}  {DIM}a bookshop, on the Rust SDK{DIM:#}", bookshop.url()));

@@ -12,6 +12,7 @@ use crate::arguments::IngestArgs;
 use crate::error::CliError;
 use mcplog::error::WaitError;
 use mcplog::{Config, Event, Recorder, Refusal, Store};
+use mcplog_terminal::clock::Clock;
 use mcplog_terminal::interrupt::{Interrupt, outlive_terminal};
 use mcplog_terminal::json;
 use mcplog_terminal::progress::Progress;
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError
     let mut config = Config::new(&args.store.dir);
     args.limits.tell(&mut config);
     config.min_free_bytes = args.min_free;
+    config.is_import = true;
     let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
     let batches = reader::spawn(input).map_err(|error| failed("start the reader", &error))?;
 
@@ -65,14 +67,17 @@ pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError
     summary.bad_lines = bad_lines.count;
     drop(progress);
 
-    let folded = if read.is_ok() { wait_until_folded(&store, &interrupt) } else { Ok(()) };
+    let folded = if read.is_ok() { settle(&store, &interrupt) } else { Ok(()) };
+    let limits = store.limits();
     summary.interrupted = interrupt.is_requested();
     let report = store.shutdown(if summary.interrupted { SHUTDOWN_INTERRUPTED } else { SHUTDOWN });
     summary.folded_records = report.folded;
     summary.unfolded_records = report.left_in_log;
+    summary.set_expired(report.expired, limits);
     summary.set_times(record_time, start.elapsed());
 
-    let printed = if args.json { json::write_line(out, &summary) } else { writeln!(out, "{}", summary.text()) };
+    let printed =
+        if args.json { json::write_line(out, &summary) } else { writeln!(out, "{}", summary.text(&Clock::system())) };
     let printed = printed.and_then(|()| out.flush());
     // How the work went comes before how it was told.
     read?;
@@ -199,14 +204,15 @@ impl Stall {
     }
 }
 
-/// Waits until everything recorded is in the database, or somebody interrupts, or there is no hope.
-fn wait_until_folded(store: &Store, interrupt: &Interrupt) -> Result<(), CliError> {
+/// Waits until everything recorded is in the database, and what the store does not keep is gone; or somebody interrupts, or
+/// there is no hope.
+fn settle(store: &Store, interrupt: &Interrupt) -> Result<(), CliError> {
     let mut progress = Progress::of_things("folding", store.stats().recorded);
-    let mut best = 0;
+    let mut best = (0, 0);
     let mut moved = Instant::now();
     let mut stall = Stall::default();
     while !interrupt.is_requested() {
-        match store.wait_folded(LOOK_UP) {
+        match store.wait_expired(LOOK_UP) {
             Ok(()) => return Ok(()),
             Err(WaitError::Timeout(_)) => {}
             Err(error) => return Err(CliError::Failed(format!("can't fold: {error}"))),
@@ -214,8 +220,9 @@ fn wait_until_folded(store: &Store, interrupt: &Interrupt) -> Result<(), CliErro
         let stats = store.stats();
         progress.at(stats.folded);
         stall.tell(moved, store, &progress);
-        if stats.folded > best {
-            best = stats.folded;
+        let now = (stats.folded, stats.expired.requests());
+        if now > best {
+            best = now;
             moved = Instant::now();
         } else if !stats.health.is_ok() && moved.elapsed() > FOLD_PATIENCE {
             return Err(CliError::Failed(format!("folding does not go on: {}", stats.health)));

@@ -3,8 +3,12 @@
 //! Pure.
 
 use crate::error::{EXIT_BAD_LINES, EXIT_INTERRUPTED, EXIT_OK};
+use mcplog::config::Limits;
+use mcplog::expired::{Expired, ExpiredRows, ExpiryReason};
+use mcplog_terminal::clock::Clock;
+use mcplog_terminal::duration;
 use mcplog_terminal::style::{DIM, GOOD, WARNING};
-use mcplog_terminal::units::{count, counted, elapsed};
+use mcplog_terminal::units::{bytes, count, counted, elapsed};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -22,6 +26,13 @@ pub(super) struct Summary {
     pub(super) folded_records: u64,
     /// Records in the log that are not folded yet; the next start does it.
     pub(super) unfolded_records: u64,
+    /// What was on record and is not any more, because the store does not keep it.
+    pub(super) expired: Vec<ExpiredRows>,
+    /// Events that were never on record: they are from a time that the store does not keep any more.
+    pub(super) late_events: u64,
+    /// What the store keeps, for the text.
+    #[serde(skip)]
+    limits: Option<Limits>,
     /// From the first line to the last hand-over.
     pub(super) record_ms: u64,
     /// From the first line to the end of folding.
@@ -40,6 +51,11 @@ impl Summary {
         self.folded_records_per_s = per_s(self.folded_records, fold);
     }
 
+    /// Says what expired, by these limits.
+    pub(super) fn set_expired(&mut self, expired: Expired, limits: Limits) {
+        (self.expired, self.late_events, self.limits) = (expired.rows, expired.late_events, Some(limits));
+    }
+
     pub(super) fn exit_code(&self) -> u8 {
         match (self.interrupted, self.bad_lines) {
             (true, _) => EXIT_INTERRUPTED,
@@ -48,8 +64,8 @@ impl Summary {
         }
     }
 
-    /// For people, in lines.
-    pub(super) fn text(&self) -> String {
+    /// For people, in lines, with the times that this clock shows.
+    pub(super) fn text(&self, clock: &Clock) -> String {
         let rate = |noun: &str, per_s: u64| format!("{DIM}{} {noun}/s{DIM:#}", count(per_s));
         let time = |ms: u64| if ms == 0 { "less than 1 ms".to_owned() } else { elapsed(Duration::from_millis(ms)) };
         let mut lines = vec![
@@ -70,6 +86,19 @@ impl Summary {
             let lines_word = counted(self.bad_lines, "bad line");
             lines.push(format!("{WARNING}Left out{WARNING:#}  {lines_word} of {}; see above", count(self.lines)));
         }
+        for rows in &self.expired {
+            let requests = counted(rows.requests, "request");
+            let sessions = counted(rows.sessions, "session");
+            lines.push(format!("{WARNING}Expired{WARNING:#}   {requests} and {sessions}: {}", self.why(rows.reason)));
+            let times = rows.from_ts.zip(rows.to_ts);
+            lines.extend(times.map(|(from_ts, to_ts)| {
+                format!("          from {} to {}", clock.one_time(from_ts), clock.one_time(to_ts))
+            }));
+        }
+        if self.late_events > 0 {
+            let events = counted(self.late_events, "event");
+            lines.push(format!("{WARNING}Too old{WARNING:#}   {events} of a time that is not kept any more"));
+        }
         if self.interrupted {
             lines.push(format!("{WARNING}Interrupted{WARNING:#} after line {}", count(self.lines)));
         }
@@ -78,6 +107,23 @@ impl Summary {
             lines.push(format!("{records} stay in the log; the next start of the store folds them"));
         }
         lines.join("\n")
+    }
+}
+
+impl Summary {
+    /// Why rows expired.
+    fn why(&self, reason: ExpiryReason) -> String {
+        let age = self.limits.and_then(|limits| limits.keep_rows_age_ms);
+        let size = self.limits.and_then(|limits| limits.database_bytes_max);
+        match (reason, age, size) {
+            (ExpiryReason::Age, Some(age_ms), _) => {
+                format!("older than {} (keep)", duration::format(Duration::from_millis(age_ms)))
+            }
+            (ExpiryReason::Size, _, Some(max)) => {
+                format!("more than {} (max-size)", bytes(max))
+            }
+            _ => "of an expired time".to_owned(),
+        }
     }
 }
 
@@ -119,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_text_says_only_what_there_is_to_say() {
-        let plain = |summary: Summary| anstream::adapter::strip_str(&summary.text()).to_string();
+        let plain = |summary: Summary| anstream::adapter::strip_str(&summary.text(&Clock::system())).to_string();
         assert_eq!(
             plain(summary()),
             "Recorded  999,997 events in 2.5 s  399,998 events/s\n\

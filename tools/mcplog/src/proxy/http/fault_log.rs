@@ -1,66 +1,62 @@
-//! What went wrong with the upstream, in the diagnostics: at most once a minute for each fault, with how often meanwhile.
+//! What went wrong with the upstream, in the diagnostics: each fault once when it begins, and once when it is over.
 //!
-//! Called by the forwarding tasks. One short critical section for each failed exchange.
+//! Called by the forwarding tasks, and now and then by the one that looks after calls. One short critical section for each
+//! failed exchange.
 
 use super::fault::{Cause, Fault};
+use mcplog::burst::Burst;
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often one fault is told at most.
-const INTERVAL: Duration = Duration::from_secs(60);
-
-/// When something was told last, and how often it was not.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Seldom {
-    told: Option<Instant>,
-    untold: u64,
-}
-
-impl Seldom {
-    /// It happened. `Some` if it is to be told: how often it happened since it was told last, now included.
-    pub(super) fn note(&mut self, now: Instant) -> Option<u64> {
-        self.untold += 1;
-        let is_due = self.told.is_none_or(|told| now.saturating_duration_since(told) >= INTERVAL);
-        is_due.then(|| {
-            self.told = Some(now);
-            std::mem::take(&mut self.untold)
-        })
-    }
-}
+/// After so long without another one, a fault is over.
+pub(super) const QUIET: Duration = Duration::from_secs(60);
 
 /// The faults of one upstream.
 pub(super) struct FaultLog {
-    seldom: Mutex<[Seldom; Fault::COUNT]>,
+    bursts: Mutex<[(Burst, String); Fault::COUNT]>,
+    /// Whether any is under way.
+    is_on: AtomicBool,
 }
 
 impl Default for FaultLog {
     fn default() -> Self {
-        Self { seldom: Mutex::new([Seldom::default(); Fault::COUNT]) }
+        let bursts = Mutex::new(std::array::from_fn(|_| (Burst::new(QUIET), String::new())));
+        Self { bursts, is_on: AtomicBool::new(false) }
     }
 }
 
 impl FaultLog {
-    /// Tells it, unless it was told within the last minute.
+    /// Tells it, unless it was told and is not over.
     pub(super) fn tell(&self, cause: &Cause) {
-        let due = self.seldom.lock()[cause.fault as usize].note(Instant::now());
-        match due {
-            Some(times) => tracing::warn!(times, "the upstream: {}", cause.words),
-            None => tracing::debug!("the upstream: {}", cause.words),
+        let begins = {
+            let (burst, words) = &mut self.bursts.lock()[cause.fault as usize];
+            let begins = burst.note(1, Instant::now());
+            if begins {
+                *words = cause.words.to_string();
+            }
+            begins
+        };
+        self.is_on.store(true, Ordering::Relaxed);
+        match begins {
+            true => tracing::warn!("the upstream: {}", cause.words),
+            false => tracing::debug!("the upstream, again: {}", cause.words),
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_repeats_is_told_once_a_minute_with_how_often() {
-        let start = Instant::now();
-        let mut seldom = Seldom::default();
-        let told: Vec<_> =
-            (0..=120).filter_map(|second| Some((second, seldom.note(start + Duration::from_secs(second))?))).collect();
-        assert_eq!(told, [(0, 1), (60, 60), (120, 60)]);
-        assert_eq!(seldom.note(start), None, "a clock that goes back tells nothing twice");
+    /// Tells which faults are over.
+    pub(super) fn look(&self, now: Instant) {
+        if !self.is_on.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut over = Vec::new();
+        {
+            let mut bursts = self.bursts.lock();
+            over.extend(bursts.iter_mut().filter_map(|(burst, words)| Some((burst.over(now)?, std::mem::take(words)))));
+            self.is_on.store(bursts.iter().any(|(burst, _)| burst.is_on()), Ordering::Relaxed);
+        }
+        for (over, words) in over {
+            tracing::warn!(times = over.times, lasted_ms = over.lasted_ms(), "the upstream: no more of: {words}");
+        }
     }
 }

@@ -3,9 +3,10 @@
 //! Runs in the accepting task and in small ones beside it. Descriptors run out for everybody, the store included, so the limit
 //! comes before they do.
 
-use super::fault_log::Seldom;
+use super::fault_log::QUIET;
 use super::refusal::text_response;
 use http::StatusCode;
+use mcplog::burst::Burst;
 use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::Arc;
@@ -32,7 +33,8 @@ pub(super) struct Gate {
     connections_max: usize,
     free: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
-    seldom: Mutex<Seldom>,
+    /// Too many come, as the diagnostics tell it.
+    crowd: Mutex<Burst>,
 }
 
 impl Gate {
@@ -48,7 +50,7 @@ impl Gate {
             connections_max,
             free: Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS))),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
-            seldom: Mutex::default(),
+            crowd: Mutex::new(Burst::new(QUIET)),
         }
     }
 
@@ -57,11 +59,19 @@ impl Gate {
         self.free.clone().try_acquire_owned().ok()
     }
 
+    /// Tells when it is over that too many come.
+    pub(super) fn look(&self, now: Instant) {
+        let over = self.crowd.lock().over(now);
+        if let Some(over) = over {
+            tracing::warn!(times = over.times, lasted_ms = over.lasted_ms(), "no more connections are too many");
+        }
+    }
+
     /// What becomes of one too many: it is told, if that is cheap.
     pub(super) fn refuse(&self, stream: TcpStream) -> Option<impl Future<Output = ()> + Send + use<>> {
-        if let Some(times) = self.seldom.lock().note(Instant::now()) {
+        if self.crowd.lock().note(1, Instant::now()) {
             let limit = self.connections_max;
-            tracing::warn!(times, limit, "too many connections (see --max-connections)");
+            tracing::warn!(limit, "too many connections (see --max-connections)");
         }
         let permit = self.refusals.clone().try_acquire_owned().ok()?;
         let words = format!("too many connections: the limit is {} (--max-connections)", self.connections_max);

@@ -7,6 +7,7 @@ use super::buffer::BUFFER_BYTES_MAX;
 use super::client_stream::ClientStream;
 use super::connection_clock::{ClientLimits, ConnectionClock, Phase};
 use super::error_chain::chain;
+use super::fault_log::QUIET;
 use super::forward::Forwarder;
 use super::gate::Gate;
 use super::metrics::Metrics;
@@ -21,6 +22,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use mcplog::burst::Burst;
 use mcplog_observe::{Counts, Observer, SchemaWatch, Sink, Surroundings, SystemClock};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -34,6 +36,8 @@ use tokio_util::task::TaskTracker;
 
 /// How often calls are looked over that wait for an answer on another stream. They wait for seconds.
 const GIVE_UP_INTERVAL: Duration = Duration::from_millis(500);
+/// How often it is looked whether trouble that the diagnostics told of is over.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait after `accept` failed, which it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -255,15 +259,29 @@ struct Door {
 
 async fn accept(door: Door, tasks: TaskTracker, draining: CancellationToken, cutting: CancellationToken) {
     static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
+    let mut failing = Burst::new(QUIET);
+    let mut looks = tokio::time::interval(LOOK_INTERVAL);
     loop {
         let accepted = tokio::select! {
             accepted = door.listener.accept() => accepted,
+            _ = looks.tick() => {
+                let now = Instant::now();
+                door.gate.look(now);
+                door.forwarder.faults.look(now);
+                if let Some(over) = failing.over(now) {
+                    tracing::warn!(times = over.times, lasted_ms = over.lasted_ms(), "connections are accepted again");
+                }
+                continue;
+            }
             () = draining.cancelled() => return,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "accepting a connection");
+                match failing.note(1, Instant::now()) {
+                    true => tracing::warn!(%error, "accepting a connection"),
+                    false => tracing::debug!(%error, "accepting a connection, again"),
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

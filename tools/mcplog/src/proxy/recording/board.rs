@@ -3,7 +3,7 @@
 //! Written by the keeper, read by whoever asks: the admin server's threads and the main thread. Never touched by the tasks
 //! that pass bytes on.
 
-use super::missed::now_ms;
+use super::clock::now_ms;
 use super::switch::Switch;
 use crate::proxy::http::StoreNumbers;
 use mcplog::{ShutdownReport, Store};

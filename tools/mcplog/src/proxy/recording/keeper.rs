@@ -5,11 +5,12 @@
 //! here ends the process.
 
 use super::board::{Board, Ended, Phase};
+use super::clock::now_ms;
 use super::death::Place;
 use super::known_schema::{KnownSchemas, known_schemas};
-use super::missed::{Missed, now_ms};
 use super::retry::Retry;
 use super::switch::Switch;
+use mcplog::burst::Burst;
 use mcplog::error::{IndexError, OpenError};
 use mcplog::{Config, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,8 +26,6 @@ const CATCH_UP: Duration = Duration::from_secs(5);
 const CATCH_UP_STEP: Duration = Duration::from_millis(100);
 /// How often an open store is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
-/// The same reason is said again after so long.
-const SAY_AGAIN: Duration = Duration::from_secs(600);
 /// How long a store that died may take to end.
 const DEAD_SHUTDOWN: Duration = Duration::from_secs(2);
 /// How much longer than the store's own time limit the thread may take to end.
@@ -91,7 +90,17 @@ impl StoreKeeper {
         let (first, first_try) = oneshot::channel();
         let of_worker = Arc::clone(&board);
         let first = Some(first);
-        let worker = Worker { config, switch, must_be_readable, board: of_worker, told, learn, first, said: None };
+        let worker = Worker {
+            config,
+            switch,
+            must_be_readable,
+            board: of_worker,
+            told,
+            learn,
+            first,
+            said: Burst::new(Duration::MAX),
+            said_reason: None,
+        };
         std::thread::Builder::new().name("mcplog-store".into()).spawn(move || {
             // Nobody may be left to hear it.
             let _ = finished.send(worker.run());
@@ -139,8 +148,9 @@ struct Worker<L> {
     told: Receiver<Command>,
     learn: L,
     first: Option<oneshot::Sender<Result<(), NotRecording>>>,
-    /// The last reason that was said, and when.
-    said: Option<(String, Instant)>,
+    /// Nothing is recorded, as the diagnostics tell it, and for which reason.
+    said: Burst,
+    said_reason: Option<String>,
 }
 
 /// What ended a wait.
@@ -184,9 +194,11 @@ impl<L: Fn(Option<KnownSchemas>)> Worker<L> {
         let place = Place::of(store.dir());
         self.switch.set(Some(store.recorder()));
         self.board.open(store);
-        if self.said.take().is_some() {
-            let missed = self.switch.missed_total();
-            tracing::warn!(dir = %self.config.dir.display(), missed, "recording begins; what was missed before is a gap");
+        self.said_reason = None;
+        if let Some(over) = self.said.end(Instant::now()) {
+            let (missed, dir) = (self.switch.missed_total(), self.config.dir.display());
+            let (times, lasted_ms) = (over.times, over.lasted_ms());
+            tracing::warn!(%dir, missed, times, lasted_ms, "recording begins; what was missed before is a gap");
         }
         self.switch.tell_missed();
         if let Some(timeout) = self.learn_schemas() {
@@ -206,7 +218,7 @@ impl<L: Fn(Option<KnownSchemas>)> Worker<L> {
                 if place.is_gone() {
                     // What went to the log since the last look went with it.
                     let events = self.recorded().saturating_sub(last_recorded);
-                    self.switch.add_missed(Missed { events, from_ts: last_look, to_ts: now_ms() });
+                    self.switch.add_missed(events, last_look, now_ms());
                 }
                 return Kept::Died(reason);
             }
@@ -266,19 +278,19 @@ impl<L: Fn(Option<KnownSchemas>)> Worker<L> {
         let Some(store) = store else { return };
         let report = store.shutdown(DEAD_SHUTDOWN);
         self.board.add_ended(&report);
-        self.switch.add_missed(Missed { events: report.dropped_untold, from_ts, to_ts: now_ms() });
+        self.switch.add_missed(report.dropped_untold, from_ts, now_ms());
     }
 
     fn shut_down(&mut self, timeout: Duration) -> Option<String> {
         // Whoever found no store counts its event before its call ends, and all calls have ended.
         self.switch.tell_missed();
         let Some(store) = self.board.close(Phase::Stopped) else {
-            return self.said.take().map(|(reason, _)| reason);
+            return self.said_reason.take();
         };
         let report = store.shutdown(timeout);
         self.switch.set(None);
         self.board.add_ended(&report);
-        self.switch.add_missed(Missed { events: report.dropped_untold, from_ts: now_ms(), to_ts: now_ms() });
+        self.switch.add_missed(report.dropped_untold, now_ms(), now_ms());
         (!report.health.is_ok()).then(|| report.health.to_string())
     }
 
@@ -291,14 +303,16 @@ impl<L: Fn(Option<KnownSchemas>)> Worker<L> {
         }
     }
 
-    /// Says loudly that nothing is recorded, and why; the same reason only now and then.
+    /// Says loudly that nothing is recorded, and why; each reason once, until something is.
     fn say(&mut self, reason: String) {
-        if self.said.as_ref().is_some_and(|(said, at)| *said == reason && at.elapsed() < SAY_AGAIN) {
-            return;
-        }
         let missed = self.switch.missed_total();
-        tracing::error!(reason, missed, "nothing is recorded; the proxy serves, and tries again every few seconds");
-        self.said = Some((reason, Instant::now()));
+        let begins = self.said.note(1, Instant::now());
+        if begins || self.said_reason.as_ref() != Some(&reason) {
+            tracing::error!(reason, missed, "nothing is recorded; the proxy serves, and tries again every few seconds");
+        } else {
+            tracing::debug!(reason, missed, "nothing is recorded still");
+        }
+        self.said_reason = Some(reason);
     }
 
     fn tell_first(&mut self, result: Result<(), NotRecording>) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! calls --> Switch --> the store's recorder      while a store is open
-//!              \-----> MissedEvents              while none is
+//!              \-----> GapCounter                while none is
 //!              ^
 //! StoreKeeper (a thread): opens the store, tries again, notices that it died, notes what was missed, shuts it down
 //!      \--> Board: how recording goes, for /healthz, /readyz, /metrics and the greeting
@@ -11,10 +11,10 @@
 //! Open `keeper.rs`. Nothing here may hold up or end the traffic: the keeper's thread is the only one that waits for a disk.
 
 mod board;
+mod clock;
 mod death;
 mod keeper;
 mod known_schema;
-mod missed;
 mod retry;
 mod switch;
 

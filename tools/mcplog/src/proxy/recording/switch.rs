@@ -6,8 +6,9 @@
 //! `OnceLock` like this one, 42.4 by arc-swap alone, with or without its cache for each thread. Only the keeper changes
 //! anything.
 
-use super::missed::{Missed, MissedEvents};
 use arc_swap::ArcSwapOption;
+use mcplog::record::GapRecord;
+use mcplog::recorder::GapCounter;
 use mcplog::{Event, Recorder};
 use mcplog_observe::{Sink, Taken};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,8 @@ pub(crate) struct Switch {
     first_is_open: AtomicBool,
     /// That of the store that is open, where it is not the first.
     later: ArcSwapOption<Recorder>,
-    missed: MissedEvents,
+    /// Events that met no store. Touched only while there is none.
+    missed: GapCounter,
 }
 
 impl Switch {
@@ -31,7 +33,7 @@ impl Switch {
             first: OnceLock::new(),
             first_is_open: AtomicBool::new(false),
             later: ArcSwapOption::const_empty(),
-            missed: MissedEvents::new(),
+            missed: GapCounter::new(),
         }
     }
 
@@ -53,14 +55,14 @@ impl Switch {
     pub(super) fn tell_missed(&self) {
         let later = self.later.load();
         let Some(recorder) = self.first_if_open().or(later.as_deref()) else { return };
-        if let Some(Missed { events, from_ts, to_ts }) = self.missed.take() {
+        if let Some(GapRecord { events, from_ts, to_ts }) = self.missed.take() {
             recorder.note_missed(events, from_ts, to_ts);
         }
     }
 
     /// What was not recorded although a store was there.
-    pub(super) fn add_missed(&self, missed: Missed) {
-        self.missed.add(missed);
+    pub(super) fn add_missed(&self, events: u64, from_ts: i64, to_ts: i64) {
+        self.missed.add_between(events, from_ts, to_ts);
     }
 
     /// How many events met no store, since the process started.
@@ -70,7 +72,7 @@ impl Switch {
 
     /// How many of these no store was told of yet.
     pub(super) fn missed_untold(&self) -> u64 {
-        self.missed.untold()
+        self.missed.untaken()
     }
 
     #[inline]
@@ -100,7 +102,7 @@ impl Switch {
     fn miss(&self, event: &Event<'_>) -> bool {
         // Sessions and versions are offered again until they are taken, so they are not missing.
         if !matches!(event, Event::Session(_) | Event::SchemaVersion(_)) {
-            self.missed.add_one();
+            self.missed.add(1);
         }
         false
     }
