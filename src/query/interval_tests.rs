@@ -95,6 +95,24 @@ proptest! {
 }
 
 #[test]
+fn a_share_is_in_proportion_to_the_time_in_common_and_rounded_up() {
+    let counted_over = ClosedInterval { first_ts: 0, last_ts: 9 };
+    for (first_ts, last_ts, count, expected) in [
+        (0, 9, 7, 7),
+        (-100, 100, 7, 7),
+        (0, 4, 10, 5),
+        (-5, 4, 7, 4),
+        (9, 20, 1, 1),
+        (3, 5, 0, 0),
+        (10, 20, 7, 0),
+        (0, 4, i64::MAX, i64::MAX / 2 + 1),
+    ] {
+        let share = ClosedInterval { first_ts, last_ts }.share_of(counted_over, count);
+        assert_eq!(share, expected, "{count} in {first_ts} to {last_ts}");
+    }
+}
+
+#[test]
 fn a_time_range_is_an_interval_unless_it_is_empty() {
     let cases = [
         (None, None, Some((i64::MIN, i64::MAX))),

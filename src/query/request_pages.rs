@@ -193,6 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn a_page_ends_where_enough_was_looked_at_though_nothing_of_it_is_wanted() {
+        let (store, all) = store();
+        let query = store.query();
+        let filter = RequestFilter { slower_than_us: Some(100), ..RequestFilter::default() };
+        let mut pages = RequestPages::start(&query, &filter).unwrap();
+        let mut count = 0;
+        while let Some(page) = pages.next_page().unwrap() {
+            count += 1;
+            assert!(page.is_empty(), "page {count}");
+        }
+        assert_eq!(count, all.len() / LOOKED_AT_MAX + 1);
+    }
+
+    #[test]
     fn breaking_off_reads_no_further() {
         let (store, _) = store();
         let mut seen = 0;
