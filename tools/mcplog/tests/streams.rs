@@ -85,7 +85,7 @@ fn a_proxy_serves_and_ends_in_good_order_whatever_its_streams_are() {
         proxy.wait_for_metric("mcplog_requests_in_flight 1");
         proxy.signal("-TERM");
         assert_eq!(code(proxy.end().0), 0, "{name}");
-        let output = mcplog().args(["logs", "--json", "--errors", "--dir"]).arg(dir.path()).output().unwrap();
+        let output = mcplog().args(["logs", "--json", "--outcome", "lost", "--dir"]).arg(dir.path()).output().unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains("proxy_shutdown"), "{name}: {output:?}");
     }
 }
