@@ -84,6 +84,8 @@ fn open(dir: &Path) -> Store {
     config.channel_events = 64;
     config.record_wait_ms = 60_000;
     config.sync = SyncPolicy::Never;
+    // What ends by itself depends on when somebody looks.
+    config.session_idle_ms = Some(0);
     Store::open(config).expect("opened")
 }
 

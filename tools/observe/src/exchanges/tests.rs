@@ -289,7 +289,7 @@ fn every_answer_has_its_status_and_its_outcome() {
         (LISTEN, 200, r#"{"id":1,"result":{}}"#, Outcome::Ended),
         (LISTEN, 200, r#"{"id":1,"error":{"code":1,"message":"m"}}"#, Outcome::Error),
         (DISCOVER, 200, r#"{"id":1,"error":{"code":-32601,"message":"m"}}"#, Outcome::Probe),
-        (DISCOVER, 400, r#"{"id":null,"error":{"code":-32000,"message":"m"}}"#, Outcome::Probe),
+        (DISCOVER, 400, r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"m"}}"#, Outcome::Probe),
         (DISCOVER, 200, r#"{"id":1,"error":{"code":-32603,"message":"m"}}"#, Outcome::Error),
         (DISCOVER, 200, r#"{"id":1,"result":{}}"#, Outcome::Ok),
     ] {
@@ -422,7 +422,11 @@ fn what_brings_no_json_rpc_request_is_no_call_whatever_it_is_answered_with() {
                 let surrounded = Surrounded::new();
                 let exchange = begin(&surrounded.observer, &head(verb, Some("s")));
                 if let Some(status) = status {
-                    answer_with(&exchange, status, JSON, b"Method Not Allowed");
+                    let head = ResponseHead { status, ..response(JSON) };
+                    exchange.on_response_head(&head);
+                    if let Some(mut reader) = ResponseReader::new(&head, &exchange) {
+                        reader.push(b"Method Not Allowed", &exchange);
+                    }
                 }
                 exchange.end(end);
                 drop(exchange);
