@@ -37,7 +37,7 @@ codes! {
         Ended = 8 "ended",
         /// The result asks the client for more, with which the client repeats the call.
         InputRequired = 9 "input_required",
-        /// The request was begun and never finished: the proxy or the server died.
+        /// The request was begun, and cut off when the proxy was stopped.
         Lost = 10 "lost",
     }
 }

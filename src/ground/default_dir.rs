@@ -34,8 +34,8 @@ impl From<DefaultDir> for PathBuf {
 /// The environment does not say where a store may lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no directory for a store: set {DIR_VARIABLE} to one (neither it nor {} is set, as in a container or a service)",
-    if cfg!(target_os = "macos") { HOME_VARIABLE } else { "XDG_DATA_HOME nor HOME" }
+    "no directory for a store: set {DIR_VARIABLE} to one (it is not set, and {}, as in a container or a service)",
+    if cfg!(target_os = "macos") { "HOME is no absolute path" } else { "neither XDG_DATA_HOME nor HOME is an absolute path" }
 )]
 pub struct NoDefaultDir;
 

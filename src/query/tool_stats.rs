@@ -47,7 +47,7 @@ pub struct ToolStatsRow {
     pub ended: i64,
     /// How many results asked the client for more. The call that goes on with it is counted apart.
     pub input_required: i64,
-    /// How many were begun and never finished, because the proxy or the server died.
+    /// How many were begun, and cut off when the proxy was stopped.
     pub lost: i64,
     /// Half of them took at most this long, in microseconds.
     pub p50_us: Option<i64>,

@@ -54,9 +54,8 @@ impl FromArgMatches for DirArgs {
         if let Some(dir) = matches.get_one::<PathBuf>(DIR) {
             return Ok(Self { dir: dir.clone(), variable: None });
         }
-        let DefaultDir { path, variable } = mcplog::default_dir().map_err(|error| {
-            clap::Error::raw(ErrorKind::MissingRequiredArgument, format!("{error}; or say --dir\n"))
-        })?;
+        let DefaultDir { path, variable } = mcplog::default_dir()
+            .map_err(|error| clap::Error::raw(ErrorKind::MissingRequiredArgument, format!("{error}; or say --dir")))?;
         Ok(Self { dir: path, variable: Some(variable) })
     }
 
@@ -70,7 +69,7 @@ impl Args for DirArgs {
     fn augment_args(command: Command) -> Command {
         let default = match mcplog::default_dir() {
             Ok(DefaultDir { path, variable }) => format!("{}, by {variable}", escape(&path.display().to_string())),
-            Err(_) => "none: neither MCPLOG_DIR nor HOME is set".to_owned(),
+            Err(_) => "none: MCPLOG_DIR is not set, and HOME is no absolute path".to_owned(),
         };
         let help = "The store's directory";
         let dir = Arg::new(DIR)

@@ -1,4 +1,4 @@
-//! The access log: one line for each exchange, for who reads logs with other programs. `mcplog logs` has more.
+//! The access log: one line for each call, for who reads logs with other programs. `mcplog logs` has more.
 //!
 //! Called from the tasks that pass bytes on, beside recording, where an access log is asked for. A line is made and handed to
 //! a thread; where that thread can't keep up, lines are left out, counted and told. It has no arguments, no results, no

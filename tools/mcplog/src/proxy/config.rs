@@ -131,7 +131,7 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
     pub(crate) log_format: Option<LogFormat>,
 
-    /// Write a line for each exchange into this file; - for standard output [default: nowhere]
+    /// Write a line for each call into this file; - for standard output [default: nowhere]
     ///
     /// Method, tool, client, status, outcome and latency, never payload. SIGHUP opens the file anew, after somebody moved it.
     /// It holds up nothing: lines that are not written in time are left out, and told.
@@ -314,7 +314,7 @@ pub(crate) enum SettingsError {
     #[error(transparent)]
     Store(#[from] mcplog::error::ConfigError),
     #[error("{0}; or say --dir, or `dir` in [store] of the configuration file")]
-    NoDir(#[from] NoDefaultDir),
+    NoDir(NoDefaultDir),
 }
 
 impl Settings {
@@ -357,7 +357,7 @@ impl Settings {
             (None, _, Some(file)) => file,
             // Where nothing is recorded, the store is nowhere.
             (None, Err(_), None) if args.no_record => PathBuf::from("."),
-            (None, Err(error), None) => return Err(error.into()),
+            (None, Err(error), None) => return Err(SettingsError::NoDir(error)),
         };
         let is_default_dir = default_path.is_some_and(|default| default == dir);
         let mut store = mcplog::Config::new(dir);

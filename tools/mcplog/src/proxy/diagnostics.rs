@@ -46,10 +46,9 @@ pub(super) fn parse_level(text: &str) -> Result<String, String> {
         .to_owned())
 }
 
-/// What `RUST_LOG` asks for, if that is a filter: it may be meant for another program.
+/// What `RUST_LOG` asks for, by the rules of the flag. What breaks them may be meant for another program, and is left out.
 pub(super) fn level_of_environment() -> Option<String> {
-    let text = std::env::var(EnvFilter::DEFAULT_ENV).ok()?;
-    EnvFilter::try_new(&text).is_ok().then_some(text)
+    parse_level(&std::env::var(EnvFilter::DEFAULT_ENV).ok()?).ok()
 }
 
 /// Has diagnostics go there, in that format.
@@ -66,6 +65,12 @@ pub(super) fn set_up(writer: &Detached, level: &str, format: LogFormat) {
         LogFormat::Text => subscriber.with_ansi(is_coloured()).try_init(),
         LogFormat::Json => subscriber.with_ansi(false).json().try_init(),
     };
+    let of_environment = std::env::var_os(EnvFilter::DEFAULT_ENV).filter(|text| !text.is_empty());
+    if level == LEVEL_DEFAULT && of_environment.is_some() && level_of_environment().is_none() {
+        tracing::warn!(
+            "RUST_LOG is left out: it is no level and no list of targets with levels, such as warn,mcplog=debug"
+        );
+    }
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = Backtrace::capture();
         tracing::error!("{panic}\n{backtrace}");

@@ -23,7 +23,8 @@ pub(super) fn of_result(message: &Message, facts: &Facts, tool_error: Option<boo
 
 /// Of a call without an answer. `http_status` is that of its response, if the head of one came.
 ///
-/// A redirect is one however its exchange ended: clients follow it without reading the rest of the response. A subscription is
+/// A redirect is one however its exchange ended: clients follow it without reading the rest of the response. 304 leads nowhere,
+/// and is a failure. A subscription is
 /// ended by whoever lets go of it, and nothing is lost then; if its upstream failed, it failed too.
 pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: Option<u16>) -> Outcome {
     use Failure::{
@@ -35,7 +36,7 @@ pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: O
         (Cancelled, _) if is_subscription => Outcome::Ended,
         (Cancelled, _) => Outcome::Cancelled,
         (ProxyError, _) => Outcome::Error,
-        (_, Some(300..=399)) => Outcome::Redirected,
+        (_, Some(300..=303 | 305..=399)) => Outcome::Redirected,
         (ClientGone | NoResponse | ProxyShutdown, _) if is_subscription => Outcome::Ended,
         (ProxyShutdown, _) => Outcome::Lost,
         (
@@ -75,7 +76,7 @@ mod tests {
         ];
         for (failure, expected) in table {
             for (is_subscription, expected) in [false, true].into_iter().zip(expected.chunks(2)) {
-                for status in [None, Some(200), Some(202), Some(299), Some(400), Some(599)] {
+                for status in [None, Some(200), Some(202), Some(299), Some(304), Some(400), Some(599)] {
                     let outcome = of_failure(failure, is_subscription, status);
                     assert_eq!(outcome, expected[0], "{failure:?} {status:?} subscription: {is_subscription}");
                 }
