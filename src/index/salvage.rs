@@ -88,6 +88,11 @@ pub(super) fn read(
     let is_sound = rows.is_sound(table)?;
     let told = rows.last_in(&format!("SELECT max({key}) FROM {table}"))?;
     rows.last = told.unwrap_or(0).max(source.last_possible).max(1);
+    // A statement that can't even be prepared reads nothing, however often: the table's description is damaged.
+    if rows.unless_damaged(connection.prepare_cached(&rows.up).map(drop))?.is_none() {
+        rows.outcome.unreadable.push(Span { first: 1, last: rows.last });
+        return Ok(rows.outcome);
+    }
     if is_sound {
         let run = rows.run(Direction::Up, 0, i64::MAX)?;
         if !run.broke {
@@ -215,6 +220,7 @@ impl TableRows<'_, '_> {
                 continue;
             }
             tries += 1;
+            self.step(after)?;
             let up = self.run(Direction::Up, after, before)?;
             let down = self.run(Direction::Down, up.reached, before)?;
             let (after, before, broke) = (up.reached, down.reached, up.broke || down.broke);
@@ -257,11 +263,17 @@ impl TableRows<'_, '_> {
                     Fate::Damaged => self.outcome.unreadable.push(Span { first: number, last: number }),
                 }
             }
-            self.steps += 1;
-            if self.steps.is_multiple_of(TELL_STEPS) {
-                tell(self.watch, (number as f64 / self.last as f64).clamp(0.0, 1.0))?;
-            }
+            self.step(number)?;
         }
         Ok(run)
+    }
+
+    /// Tells who watches now and then how far the reading has come: up to that number.
+    fn step(&mut self, number: i64) -> Result<(), WorkError> {
+        self.steps += 1;
+        if self.steps.is_multiple_of(TELL_STEPS) {
+            tell(self.watch, (number as f64 / self.last as f64).clamp(0.0, 1.0))?;
+        }
+        Ok(())
     }
 }

@@ -145,7 +145,8 @@ impl FoundDatabase {
             }
             Err(error) => return Err(error),
         };
-        let reason = match query.integrity(true) {
+        // Indexes are compared with their tables, too: what only sums would be made anew of would keep the damage.
+        let reason = match query.integrity(false) {
             Ok(found) => found.damage.into_iter().next(),
             Err(error) if holdings::says_damage(&error) => Some(error.to_string()),
             Err(error) => return Err(error),
