@@ -3,6 +3,7 @@
 //! By the connection of a query, which changes nothing.
 
 use super::finding::{Finding, FindingKind};
+use crate::ground::database_version::DATABASE_VERSION;
 use crate::ground::error::{IndexError, PathError};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::Moment;
@@ -123,7 +124,13 @@ fn read(query: &Query, now: Moment) -> Result<(FoundDatabase, Vec<(FindingKind, 
         clock_steps: query.clock_step_totals(TimeRange::default())?,
         clock_ahead_ms: held_back.map(|held_back| held_back.ahead_ms),
     };
+    let version: i64 =
+        query.read_with(|connection| connection.pragma_query_value(None, "user_version", |row| row.get(0)))?;
+    let newer = (version > DATABASE_VERSION).then(|| {
+        let text = format!("database version {version}, and this mcplog writes {DATABASE_VERSION}");
+        (FindingKind::NewerDatabase, text)
+    });
     let forgotten = remembered.advice().map(|advice| (FindingKind::LimitsForgotten, advice));
     let held_back = held_back.map(|held_back| (FindingKind::ExpiryHeldBack, held_back.to_string()));
-    Ok((found, forgotten.into_iter().chain(held_back).collect()))
+    Ok((found, newer.into_iter().chain(forgotten).chain(held_back).collect()))
 }

@@ -115,6 +115,8 @@ pub enum FindingKind {
     WrongSums,
     /// A database of a version that this mcplog does not read.
     UnsupportedDatabase,
+    /// A database of a newer version, which this mcplog reads and does not write.
+    NewerDatabase,
     /// A database that can't be read.
     UnreadableDatabase,
     /// A database that has folded another log.
@@ -182,6 +184,7 @@ impl FindingKind {
             Self::LongWal => (Attention,
                 "nothing: the next one who opens the store copies it into store.db; `mcplog backup` copies all of it"),
             Self::WrongSums => (Damaged, "`mcplog rebuild` makes them anew from the rows"),
+            Self::NewerDatabase => (Attention, "record with the mcplog that wrote it, or with a newer one: this one only reads it"),
             Self::UnsupportedDatabase => (Unreadable, "nothing is known to be wrong with it; use the mcplog that wrote it, or a newer one"),
             Self::UnreadableDatabase => (Unreadable, "check as the user whose store it is, and check the disk"),
             Self::ForeignDatabase => (Damaged,
@@ -206,7 +209,7 @@ impl FindingKind {
 #[cfg(test)]
 impl FindingKind {
     /// Each kind. A test makes a store with each of them, so that none is left out here or never found.
-    pub(super) const EACH: [Self; 33] = [
+    pub(super) const EACH: [Self; 34] = [
         Self::OpenToOthers,
         Self::SymbolicLink,
         Self::UnreadableDirectory,
@@ -230,6 +233,7 @@ impl FindingKind {
         Self::LongWal,
         Self::WrongSums,
         Self::UnsupportedDatabase,
+        Self::NewerDatabase,
         Self::UnreadableDatabase,
         Self::ForeignDatabase,
         Self::OtherProgramsDatabase,

@@ -80,7 +80,7 @@ fn make_in(work_dir: &Path, sources: Sources, watch: &mut RebuildWatch<'_>) -> R
         put_in_place(&dir, &new, &living)?;
     } else {
         if !is_complete && state != DatabaseState::Missing {
-            moved_to = Some(keep_aside(&dir, &living, &mut |done| watch(RebuildStep::Copying, done))?);
+            moved_to = Some(keep_aside(&dir, work_dir, &living, &mut |done| watch(RebuildStep::Copying, done))?);
         }
         let is_damaged = matches!(state, DatabaseState::Damaged | DatabaseState::Unreadable | DatabaseState::Missing);
         let replaced = replace(&living, &new, is_damaged, &mut |done| watch(RebuildStep::Replacing, done));
@@ -162,21 +162,27 @@ fn put_in_place(dir: &Path, new: &Path, living: &Path) -> Result<(), WorkError> 
     Ok(sync_directory(dir)?)
 }
 
-/// Copies the database into `quarantine/`, as it is.
-fn keep_aside(dir: &Path, living: &Path, watch: &mut Watch<'_>) -> Result<PathBuf, WorkError> {
-    let to = free_name(dir)?;
-    let copied = match copy_aside(living, &to, watch) {
+/// Copies the database into `quarantine/`, as it is. It gets there once it is whole: what is left of a copy that was broken
+/// off lies in `work_dir`, with everything else that the next rebuild removes.
+fn keep_aside(dir: &Path, work_dir: &Path, living: &Path, watch: &mut Watch<'_>) -> Result<PathBuf, WorkError> {
+    let copy = work_dir.join("aside.db");
+    match copy_aside(living, &copy, watch) {
         // SQLite does not take it for a database: its bytes are copied.
         Err(WorkError::Index(IndexError::Sqlite { .. })) => {
-            remove_database(&to);
-            copy_files(living, &to)
+            remove_database(&copy);
+            copy_files(living, &copy)?;
         }
-        copied => copied,
-    };
-    if copied.is_err() {
-        remove_database(&to);
+        copied => copied?,
     }
-    copied.map(|()| to)
+    let to = free_name(dir)?;
+    for companion in ["-wal", ""] {
+        match std::fs::rename(beside(&copy, companion), beside(&to, companion)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            renamed => renamed.at("move to quarantine", &to)?,
+        }
+    }
+    to.parent().map_or(Ok(()), sync_directory)?;
+    Ok(to)
 }
 
 fn copy_files(living: &Path, to: &Path) -> Result<(), WorkError> {

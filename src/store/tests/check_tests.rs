@@ -143,6 +143,7 @@ fn store_with(kind: FindingKind) -> Fixture {
         K::UnsupportedDatabase => with(folded(), |store| {
             execute(store, "PRAGMA user_version = 1000; UPDATE meta SET value = '1000' WHERE key = 'oldest_reader'");
         }),
+        K::NewerDatabase => with(folded(), |store| execute(store, "PRAGMA user_version = 1000")),
         K::UnreadableDatabase => with(folded(), |store| {
             store.remove_database();
             std::fs::create_dir(database(store)).unwrap();
@@ -217,6 +218,7 @@ fn what_is_no_damage_is_not_called_so() {
         (K::SymbolicLink, Severity::Attention),
         (K::LogMissing, Severity::Attention),
         (K::UnsupportedDatabase, Severity::Unreadable),
+        (K::NewerDatabase, Severity::Attention),
         (K::NewerSegment, Severity::Unreadable),
         (K::OlderCopy, Severity::Sound),
         (K::DatabaseAside, Severity::Sound),
