@@ -94,6 +94,13 @@ impl Clock {
         self.time(ts, self.style(ts, ts).in_seconds())
     }
 
+    /// The first and the last time of a span: with days, if one of them needs its day.
+    #[must_use]
+    pub fn first_and_last(&self, first_ts: i64, last_ts: i64) -> [String; 2] {
+        let style = self.style(first_ts, last_ts).in_seconds();
+        [first_ts, last_ts].map(|ts| self.time(ts, style))
+    }
+
     /// The day of a time: `2026-10-09`.
     #[must_use]
     pub fn date(&self, ts: i64) -> String {
@@ -148,6 +155,9 @@ mod tests {
         let (yesterday, today) = (ms("2026-06-30T10:00:00Z"), ms("2026-07-01T10:00:00Z"));
         assert_eq!(clock().style(yesterday, today), TimeStyle::ThisYear);
         assert_eq!(clock().one_time(today), "12:00:00");
+        let yesterday = today - 24 * 3_600_000;
+        let [first, last] = clock().first_and_last(yesterday, today);
+        assert_eq!((first, last), (clock().one_time(yesterday), clock().time(today, TimeStyle::ThisYear.in_seconds())));
         assert_eq!(clock().time(today, TimeStyle::FullMinutes), "2026-07-01 12:00");
         assert_eq!((clock().date(today), clock().zone(today)), ("2026-07-01".to_owned(), "UTC+02:00".to_owned()));
         assert_eq!(Clock::at(TimeZone::UTC, Timestamp::UNIX_EPOCH).zone(0), "UTC");

@@ -51,7 +51,7 @@ pub(super) fn lacking(found: &Completeness, clock: &Clock) -> Vec<(Lack, String)
 
 /// That so many events were dropped, from when to when; `None`: none were.
 pub(super) fn dropped(gaps: &GapTotals, clock: &Clock) -> Option<String> {
-    let (from, to) = (clock.one_time(gaps.from_ts?), clock.one_time(gaps.to_ts?));
+    let [from, to] = clock.first_and_last(gaps.from_ts?, gaps.to_ts?);
     let verb = if gaps.events == 1 { "is" } else { "are" };
     let (events, gaps) = (counted(gaps.events, "event"), counted(gaps.gaps, "gap"));
     Some(format!("{events} {verb} missing: dropped in {gaps} between {from} and {to}."))

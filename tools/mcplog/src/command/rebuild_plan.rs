@@ -140,7 +140,8 @@ fn rows(rows: RowSum, (one, many): (&str, &str), view: &View) -> String {
 fn span(rows: RowSum, view: &View) -> String {
     match (rows.from_ts, rows.to_ts) {
         (Some(from), Some(to)) if from != to => {
-            format!(" from {} to {}", view.clock.one_time(from), view.clock.one_time(to))
+            let [from, to] = view.clock.first_and_last(from, to);
+            format!(" from {from} to {to}")
         }
         (Some(from), _) => format!(" of {}", view.clock.one_time(from)),
         _ => String::new(),

@@ -140,12 +140,8 @@ fn summary(rows: &[ToolStatsRow], totals: &Totals, view: &View) -> Vec<String> {
     let of_all = if calls == totals.requests { String::new() } else { format!(" of {}", count(totals.requests)) };
     let endings = endings(&counts).join(", ");
     let count_line = format!("{}{of_all}, {endings}.", counted(calls, "request"));
-    let time_line = format!(
-        "From {} to {}; the database takes {}.",
-        view.clock.one_time(first_ts),
-        view.clock.one_time(last_ts),
-        bytes(totals.database_bytes),
-    );
+    let [first, last] = view.clock.first_and_last(first_ts, last_ts);
+    let time_line = format!("From {first} to {last}; the database takes {}.", bytes(totals.database_bytes));
     [count_line, time_line].iter().flat_map(|line| wrap(line, view.width.unwrap_or(usize::MAX))).collect()
 }
 

@@ -92,7 +92,8 @@ impl Summary {
             lines.push(format!("{WARNING}Expired{WARNING:#}   {requests} and {sessions}: {}", self.why(rows.reason)));
             let times = rows.from_ts.zip(rows.to_ts);
             lines.extend(times.map(|(from_ts, to_ts)| {
-                format!("          from {} to {}", clock.one_time(from_ts), clock.one_time(to_ts))
+                let [from, to] = clock.first_and_last(from_ts, to_ts);
+                format!("          from {from} to {to}")
             }));
         }
         if self.late_events > 0 {
