@@ -2,9 +2,8 @@
 //! none that was refused is either.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use mcplog::error::OpenError;
-use mcplog::{Recorder, Refusal, Request, ShutdownReport, Store};
-use mcplog_fixture::{Fixture, PATIENCE, event};
+use mcplog::{Recorder, Refusal, Request, ShutdownReport, Store, SyncPolicy};
+use mcplog_fixture::{Blocker, Fixture, PATIENCE, event, wait_until};
 use rusqlite::types::Value;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -130,15 +129,9 @@ fn what_a_shutdown_without_time_does_not_store_it_reports_as_dropped() {
         let moment = if round % 3 == 0 { Moment::LogFull } else { Moment::Random };
         fixture.config.max_log_bytes = 4 * fixture.config.segment_bytes;
         let (accepted, report) = shut_down_amid_recording(&mut fixture, &mut dice, moment, timeout);
-        // Folds what was left in the log. Threads that were not waited for may hold the lock a little longer.
-        let deadline = Instant::now() + PATIENCE;
-        let again = loop {
-            match Store::open(fixture.config.clone()) {
-                Err(OpenError::Locked { .. }) if Instant::now() < deadline => std::thread::yield_now(),
-                opened => break opened.unwrap(),
-            }
-        };
-        assert_eq!(again.shutdown(PATIENCE).left_in_log, 0);
+        // Folds what was left in the log.
+        fixture.open_once_let_go();
+        assert_eq!(fixture.shut_down().left_in_log, 0);
         let stored = stored(&fixture);
         assert!(stored.is_subset(&accepted), "round {round}");
         let missing = accepted.len() - stored.len();
@@ -147,6 +140,36 @@ fn what_a_shutdown_without_time_does_not_store_it_reports_as_dropped() {
         left_in_log += report.left_in_log;
     }
     assert!(dropped > 0 && left_in_log > 0, "{dropped} dropped and {left_in_log} left in the log prove nothing");
+}
+
+#[test]
+fn what_a_shutdown_drops_because_the_log_is_full_is_in_a_gap_of_that_log() {
+    for policy in [SyncPolicy::Interval, SyncPolicy::Always, SyncPolicy::Never] {
+        let mut fixture = Fixture::with(|config| {
+            config.sync = policy;
+            config.record_wait_ms = 0;
+            config.channel_events = 1024;
+            config.max_log_bytes = 4 * config.segment_bytes;
+        });
+        let blocker = Blocker::new(&fixture);
+        let mut recorded = 0;
+        wait_until("the log and the channel are full", || {
+            fixture.record(recorded..recorded + 100);
+            recorded += 100;
+            fixture.store().stats().dropped > 0 && !fixture.store().stats().health.is_ok()
+        });
+        let report = fixture.take_store().shutdown(Duration::ZERO);
+        assert!(report.dropped > 100, "{policy:?}: what waited is given up: {report:?}");
+        assert_eq!((report.appended + report.dropped, report.dropped_untold), (recorded, 0), "{policy:?}: {report:?}");
+        let log_bytes: u64 = fixture.segments().iter().map(|path| path.metadata().unwrap().len()).sum();
+        assert!(log_bytes <= fixture.config.max_log_bytes, "{policy:?}: {log_bytes} bytes");
+        drop(blocker);
+        fixture.open_once_let_go();
+        fixture.fold();
+        fixture.shut_down();
+        assert_eq!(fixture.number("SELECT count(*) FROM requests") as u64, report.appended, "{policy:?}");
+        assert_eq!(fixture.number("SELECT sum(events) FROM gaps") as u64, report.dropped, "{policy:?}");
+    }
 }
 
 #[test]

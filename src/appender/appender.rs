@@ -100,7 +100,7 @@ impl Appender {
         }
         intake.close(|event| writer.append_event(event));
         writer.end.report_progress();
-        writer.append_gap(true);
+        writer.append_last_gap();
         writer.end.end_segment();
     }
 }

@@ -9,6 +9,8 @@ use crate::ground::config::SyncPolicy;
 use crate::ground::error::PathError;
 use crate::ground::health::Part;
 use crate::ground::position::{Sequence, WriterId};
+use crate::record::record::GapRecord;
+use crate::segment::format::frame_bytes;
 use crate::segment::segment_list::LogSegment;
 use crate::segment::writer::SegmentWriter;
 use std::sync::Arc;
@@ -17,6 +19,10 @@ use std::time::{Duration, Instant};
 
 /// How long to wait before asking for a segment again, after there was no room for one.
 const SEGMENT_RETRY: Duration = Duration::from_millis(250);
+
+/// What stays free of each segment for the last gap of a run: where no further segment is to be had in the end, the gap
+/// tells how many events found no room.
+pub(super) const LAST_GAP_BYTES: u32 = frame_bytes(GapRecord::PAYLOAD_BYTES_MAX);
 
 /// The end of the log.
 pub(super) struct LogEnd {
@@ -29,6 +35,10 @@ pub(super) struct LogEnd {
     pub(super) last_of_earlier_runs: Sequence,
     /// Events appended since progress was reported.
     pub(super) unreported_events: u64,
+    /// The store gives up, and there was no segment: no event is appended any more.
+    pub(super) has_given_up: bool,
+    /// The store gave up amid writing records once more: nothing at all may be appended behind them.
+    pub(super) is_in_doubt: bool,
 }
 
 /// The segment that takes frames.
@@ -68,17 +78,21 @@ impl LogEnd {
     }
 
     /// Reports that there is no segment, and waits a little. `false`: the store is giving up.
-    pub(super) fn wait_for_segment(&self, error: &NoSegment) -> bool {
+    pub(super) fn wait_for_segment(&mut self, error: &NoSegment) -> bool {
+        // The segment that took frames stays open for so long, and is synced and folded as far as others know of it.
+        self.report_progress();
         let problem = format_args!("{error}; events wait, and are dropped when the channel is full");
         self.handles.health.report(Part::Segments, problem);
         if self.handles.give_up.load(Ordering::Relaxed) {
+            self.has_given_up = true;
             return false;
         }
         std::thread::park_timeout(SEGMENT_RETRY);
         true
     }
 
-    /// Takes the segment that the preparing thread has ready, and tells the syncing thread.
+    /// Takes the segment that the preparing thread has ready, ends the one before it, and tells the syncing thread.
+    /// Where there is none, the one before stays: there is room in it for a last gap.
     pub(super) fn activate_prepared(
         &mut self,
         base_sequence: Sequence,
@@ -93,6 +107,7 @@ impl LogEnd {
             allocated_bytes: writer.bytes(),
             progress: Arc::clone(writer.progress()),
         };
+        self.end_segment();
         self.tell_syncer(SyncCommand::Activate(syncer));
         Ok((ActiveSegment { writer, started: Instant::now() }, segment))
     }

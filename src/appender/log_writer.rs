@@ -4,7 +4,7 @@
 
 use super::clock_watch::ClockWatch;
 use super::handles::AppenderHandles;
-use super::log_end::{ActiveSegment, LogEnd, NoSegment};
+use super::log_end::{ActiveSegment, LAST_GAP_BYTES, LogEnd, NoSegment};
 use super::rewrite::rewrite_doubtful;
 use crate::event::Event;
 use crate::ground::burst::{Burst, Over};
@@ -68,6 +68,8 @@ impl LogWriter {
             last_sequence,
             last_of_earlier_runs: last_sequence,
             unreported_events: 0,
+            has_given_up: false,
+            is_in_doubt: false,
         };
         // A full log gets it too: its last segment carries the store's identity, and may be retired once this one is
         // there.
@@ -120,16 +122,57 @@ impl LogWriter {
         self.last_gap = Instant::now();
         let Some(gap) = self.end.handles.channel.gap.take() else { return };
         if self.append(&Record::Gap(gap)) {
-            let GapRecord { events, from_ts, to_ts } = gap;
-            if self.drops.note(events, Instant::now()) {
-                tracing::warn!(events, from_ts, to_ts, "events are dropped");
-            } else {
-                tracing::debug!(events, from_ts, to_ts, "more events were dropped");
-            }
-            self.end.report_appended(0);
+            self.tell_gap(gap);
         } else {
             self.end.handles.channel.gap.put_back(gap);
         }
+    }
+
+    /// Records what was dropped to the very end, when nothing else comes: in the room that each segment keeps for that;
+    /// or, where none is open, in one more, however large the log is.
+    pub(crate) fn append_last_gap(&mut self) {
+        while !self.end.is_in_doubt {
+            let mut refused = Ok(());
+            if let Some(active) = &mut self.end.active {
+                // Taken only now: a gap that is taken counts as told.
+                let Some(gap) = self.end.handles.channel.gap.take() else { return };
+                self.payload.clear();
+                Record::Gap(gap).encode(&mut self.payload);
+                match active.writer.append(&self.payload) {
+                    Ok(sequence) => {
+                        self.end.last_sequence = sequence;
+                        if !self.end.has_given_up {
+                            self.end.handles.health.clear(Part::Segments);
+                        }
+                        return self.tell_gap(gap);
+                    }
+                    Err(NotAppended::Full) => {}
+                    Err(NotAppended::Refused(error)) => {
+                        refused = Err(error);
+                        self.end.end_segment();
+                    }
+                }
+                self.end.handles.channel.gap.put_back(gap);
+            } else if self.end.handles.channel.gap.untaken() == 0 {
+                return;
+            }
+            if let Err(error) = refused.and_then(|()| self.activate_next())
+                && !self.end.wait_for_segment(&error.into())
+            {
+                return;
+            }
+        }
+    }
+
+    /// A gap was appended.
+    fn tell_gap(&mut self, gap: GapRecord) {
+        let GapRecord { events, from_ts, to_ts } = gap;
+        if self.drops.note(events, Instant::now()) {
+            tracing::warn!(events, from_ts, to_ts, "events are dropped");
+        } else {
+            tracing::debug!(events, from_ts, to_ts, "more events were dropped");
+        }
+        self.end.report_appended(0);
     }
 
     /// Records that somebody set the clock, if somebody did.
@@ -147,13 +190,14 @@ impl LogWriter {
     fn append(&mut self, record: &Record<'_>) -> bool {
         self.payload.clear();
         record.encode(&mut self.payload);
-        if self.end.active.is_none() && self.end.handles.give_up.load(Ordering::Relaxed) {
+        let is_giving_up = || self.end.handles.give_up.load(Ordering::Relaxed);
+        if self.end.has_given_up || self.end.active.is_none() && is_giving_up() {
             return false;
         }
         // A new segment may have no room for the record either, so health is cleared only when the record is appended.
         let mut began_segment = false;
         loop {
-            let refused = match self.end.active.as_mut().map(|active| active.writer.append(&self.payload)) {
+            let refused = match self.append_to_active() {
                 Some(Ok(sequence)) => {
                     self.end.last_sequence = sequence;
                     if began_segment {
@@ -163,7 +207,10 @@ impl LogWriter {
                 }
                 // The record gets the same number in the next segment: if the system kept the frame, it is this very
                 // record.
-                Some(Err(NotAppended::Refused(error))) => Err(error.into()),
+                Some(Err(NotAppended::Refused(error))) => {
+                    self.end.end_segment();
+                    Err(error.into())
+                }
                 Some(Err(NotAppended::Full)) => {
                     assert!(
                         self.end.active.as_ref().is_some_and(|active| active.writer.extent().frames > 0),
@@ -174,7 +221,6 @@ impl LogWriter {
                 }
                 None => Ok(()),
             };
-            self.end.end_segment();
             match refused.and_then(|()| self.begin_segment()) {
                 Ok(()) => began_segment = true,
                 Err(error) => {
@@ -184,12 +230,21 @@ impl LogWriter {
                     // Records that a failed sync left in doubt are not folded, so the log might never get room without
                     // this.
                     rewrite_doubtful(&mut self.end);
+                    if self.end.has_given_up {
+                        return false;
+                    }
                 }
             }
         }
     }
 
-    /// Begins the segment for the next record, if the log may grow.
+    /// Appends the payload to the active segment, if there is one.
+    fn append_to_active(&mut self) -> Option<Result<Sequence, NotAppended>> {
+        let active = self.end.active.as_mut()?;
+        Some(active.writer.append_leaving(LAST_GAP_BYTES, &self.payload))
+    }
+
+    /// Begins the segment for the next record, if the log may grow. The one before ends then.
     fn begin_segment(&mut self) -> Result<(), NoSegment> {
         if self.log_bytes_max > 0 {
             let folded = self.end.handles.progress.folded().max(self.counted_as_folded);
@@ -198,6 +253,11 @@ impl LogWriter {
                 return Err(NoSegment::LogFull { bytes, max: self.log_bytes_max });
             }
         }
+        Ok(self.activate_next()?)
+    }
+
+    /// Begins the segment for the next record, however large the log is.
+    fn activate_next(&mut self) -> Result<(), PathError> {
         let (active, segment) = self.end.activate_prepared(Sequence(self.end.last_sequence.0 + 1))?;
         self.end.handles.log.push(segment);
         self.end.active = Some(active);
@@ -209,10 +269,15 @@ impl LogWriter {
         let old =
             |active: &ActiveSegment| active.writer.extent().frames > 0 && active.started.elapsed() >= self.segment_age;
         if self.end.active.as_ref().is_some_and(old) {
-            self.end.end_segment();
-            // That the log is full is reported when an event has to wait for it.
-            if let Err(NoSegment::NoRoom(error)) = self.begin_segment() {
-                self.end.handles.health.report(Part::Segments, error);
+            match self.begin_segment() {
+                Ok(()) => return self.end.handles.health.clear(Part::Segments),
+                Err(NoSegment::NoRoom(error)) => self.end.handles.health.report(Part::Segments, error),
+                // That is reported when an event has to wait for it.
+                Err(NoSegment::LogFull { .. }) => {}
+            }
+            // It takes frames until there is another, which is asked for when it is that old again.
+            if let Some(active) = &mut self.end.active {
+                active.started = Instant::now();
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Runs on the appender, which appends nothing else meanwhile. `format.md` says how readers tell the two writings
 //! apart; [`super::sync_loop`] says when a segment is poisoned, and what it needs to be told.
 
-use super::log_end::LogEnd;
+use super::log_end::{LAST_GAP_BYTES, LogEnd};
 use super::sync_loop::SyncCommand;
 use crate::ground::error::{AtPath, SegmentError};
 use crate::ground::health::Part;
@@ -30,6 +30,7 @@ pub(super) fn rewrite_doubtful(end: &mut LogEnd) {
         let from = if doubtful.segment.id == poisoned.segment { poisoned.durable } else { Extent::EMPTY };
         if !rewrite.rewrite_segment(&doubtful, from) {
             // The store is giving up. The new segments do no harm: they do not reach as far as the old ones.
+            rewrite.end.is_in_doubt = true;
             return;
         }
     }
@@ -103,7 +104,7 @@ impl Rewrite<'_> {
             if let Some(active) = &mut self.end.active {
                 let (extent, base) = (active.writer.extent(), active.writer.header().base_sequence);
                 if extent.next_sequence(base) == sequence {
-                    match active.writer.append(payload) {
+                    match active.writer.append_leaving(LAST_GAP_BYTES, payload) {
                         Ok(_) => {
                             self.last = sequence;
                             return true;

@@ -113,7 +113,8 @@ pub struct Config {
     ///
     /// At the limit no new segment is begun: events wait in the channel, and the newest are dropped and counted when it
     /// is full; what is not folded is never given up for them. It goes on by itself. Folded segments that are kept
-    /// don't count, and neither does what is written again after a failed sync.
+    /// don't count, and neither does what is written again after a failed sync. What a shutdown drops at the limit is a
+    /// gap in the room that the last segment keeps for that; where that segment can't be written, in one more.
     #[serde(default = "defaults::max_log_bytes")]
     pub max_log_bytes: u64,
 

@@ -50,8 +50,9 @@ pub struct ShutdownReport {
     pub folded: u64,
     /// Events lost since the store was opened.
     pub dropped: u64,
-    /// How many of these no gap in the log tells of, because the thread that records gaps died or had no room. Who opens the
-    /// store again may [note](crate::Recorder::note_missed) them.
+    /// How many of these no gap in the log tells of, because the thread that records gaps died, or the disk refused. A full
+    /// log or disk is no reason: each segment keeps room for a last gap. Who opens the store again may
+    /// [note](crate::Recorder::note_missed) them.
     pub dropped_untold: u64,
     /// What expired since the store was opened.
     pub expired: Expired,

@@ -58,6 +58,11 @@ pub struct GapRecord {
     pub events: u64,
 }
 
+impl GapRecord {
+    /// The longest payload: kind, version, and three numbers of ten bytes at most.
+    pub(crate) const PAYLOAD_BYTES_MAX: u32 = 2 + 3 * 10;
+}
+
 /// Kind 6, version 1: somebody set the clock by which times are recorded, by more than a minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockStepRecord {
@@ -342,6 +347,13 @@ mod tests {
         (Kind::Gap, 1, &[2, 4, 7]),
         (Kind::ClockStep, 1, &[4, 2, 1]),
     ];
+
+    #[test]
+    fn no_gap_is_longer_than_the_room_that_is_kept_for_one() {
+        let mut payload = Vec::new();
+        Record::Gap(GapRecord { from_ts: i64::MIN, to_ts: i64::MIN, events: u64::MAX }).encode(&mut payload);
+        assert_eq!(payload.len(), GapRecord::PAYLOAD_BYTES_MAX as usize);
+    }
 
     #[test]
     fn every_version_of_every_kind_is_read_and_the_newest_is_written() {

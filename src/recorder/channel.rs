@@ -235,7 +235,7 @@ impl Channel {
         self.gap.total() + if self.is_abandoned() { self.waiting() } else { 0 }
     }
 
-    /// How many of these no gap in the log tells of: none, once an appender that ended by itself had room for it.
+    /// How many of these no gap in the log tells of: none, once an appender ended by itself and could write.
     pub(crate) fn dropped_untold(&self) -> u64 {
         self.gap.untaken() + if self.is_abandoned() { self.waiting() } else { 0 }
     }

@@ -100,10 +100,16 @@ impl SegmentWriter {
     /// # Panics
     /// If the payload is empty or longer than the format allows: the caller's bug.
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<Sequence, NotAppended> {
+        self.append_leaving(0, payload)
+    }
+
+    /// The same, where so many bytes of the segment stay free behind the frame.
+    pub(crate) fn append_leaving(&mut self, free_bytes: u32, payload: &[u8]) -> Result<Sequence, NotAppended> {
         sabotage::at(Spot::Append, &self.path).at("write to", &self.path).map_err(NotAppended::Refused)?;
         let frame = FrameHeader::for_payload(self.header.salt, self.extent.frames, payload);
-        let end = self.extent.end.0.checked_add(frame_bytes(frame.length)).filter(|end| *end <= self.frames.end());
-        let end = end.ok_or(NotAppended::Full)?;
+        let end = self.extent.end.0.checked_add(frame_bytes(frame.length));
+        let fits = |end: &u32| end.checked_add(free_bytes).is_some_and(|end| end <= self.frames.end());
+        let end = end.filter(fits).ok_or(NotAppended::Full)?;
         let mut rest = [0; 8];
         rest[..4].copy_from_slice(&frame.index.to_le_bytes());
         rest[4..].copy_from_slice(&frame.crc.to_le_bytes());

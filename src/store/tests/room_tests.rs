@@ -45,6 +45,67 @@ fn below_the_reserve_no_segment_is_begun_and_what_finds_no_room_is_dropped_count
     assert_eq!((holdings.numbers.len() as u64, holdings.gap_events), (report.appended, report.dropped));
 }
 
+/// Records until events are dropped because no segment is to be had.
+fn record_until_dropped(fixture: &mut Fixture) {
+    wait_until("something is dropped for want of a segment", || {
+        fixture.record(100);
+        let stats = fixture.store().stats();
+        stats.dropped > 0 && stats.health.problems.contains_key(&Part::Segments)
+    });
+}
+
+/// Shuts a store down that has no room for what waits, and looks whether the log says how much that is.
+fn assert_shutdown_tells_of_each_drop(fixture: &mut Fixture, heal: impl FnOnce(&Fixture)) {
+    let report = fixture.take_store().shutdown(Duration::ZERO);
+    assert_eq!((report.appended + report.dropped, report.dropped_untold), (fixture.recorded, 0), "{report:?}");
+    assert!(report.dropped > 100, "what waited is given up: {report:?}");
+    heal(fixture);
+    fixture.open_once_let_go();
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    fixture.shut_down();
+    let holdings = Holdings::read(fixture.dir());
+    assert_eq!((holdings.numbers.len() as u64, holdings.gap_events), (report.appended, report.dropped));
+}
+
+fn small(config: &mut Config) {
+    config.record_wait_ms = 0;
+    config.channel_events = 1024;
+}
+
+#[test]
+fn where_no_further_segment_is_to_be_had_the_open_one_has_room_for_what_a_shutdown_drops() {
+    for spot in [Spot::DiskSpace, Spot::Prepare] {
+        for segment_age_ms in [1, 3_600_000] {
+            let mut fixture = Fixture::new(|config| {
+                small(config);
+                config.segment_age_ms = segment_age_ms;
+            });
+            fixture.order(spot, 0, u32::MAX, fail);
+            record_until_dropped(&mut fixture);
+            assert_shutdown_tells_of_each_drop(&mut fixture, |fixture| fixture.cancel(spot));
+        }
+    }
+}
+
+#[test]
+fn where_the_log_is_full_and_its_open_segment_refuses_another_one_takes_what_a_shutdown_drops() {
+    let mut fixture = Fixture::new(|config| {
+        small(config);
+        config.max_log_bytes = 4 * config.segment_bytes;
+    });
+    let blocker = fixture::Blocker::new(&fixture);
+    record_until_dropped(&mut fixture);
+    let segments = fixture.segments().len();
+    fixture.order(Spot::Append, 0, 1, fail);
+    wait_until("the open segment ends", || {
+        fixture.segments().iter().all(|path| SegmentReader::open(path).unwrap().mark().sealed.is_some())
+    });
+    assert_shutdown_tells_of_each_drop(&mut fixture, |fixture| {
+        assert_eq!(fixture.segments().len(), segments + 1);
+        drop(blocker);
+    });
+}
+
 #[test]
 fn a_store_opens_on_a_crowded_disk_records_and_folds_once_there_is_room() {
     let mut fixture = Fixture::new(|_| {});
