@@ -193,6 +193,54 @@ fn an_access_log_that_nobody_reads_holds_up_nothing_and_says_what_it_left_out() 
 }
 
 #[test]
+fn an_access_log_on_a_full_device_says_so_and_has_whole_lines_only() {
+    const ROOM: usize = 65_536;
+    let dir = tempfile::tempdir().unwrap();
+    let access = dir.path().join("access.log");
+    // Room for half a line: the limit on a file's size stands for a device that is full.
+    let earlier = format!("{{\"earlier\":\"{}\"}}\n", "x".repeat(ROOM - 100 - 15));
+    assert_eq!(earlier.len(), ROOM - 100);
+    std::fs::write(&access, &earlier).unwrap();
+    let mut command = std::process::Command::new("prlimit");
+    command.arg(format!("--fsize={ROOM}:unlimited")).arg(mcplog().get_program()).env_remove("RUST_LOG");
+    running::nowhere(&mut command);
+    let flags = ["--log-format", "json", "--access-log", access.to_str().unwrap()];
+    let proxy = Running::start_as(command, &dir.path().join("store"), &upstream(), &flags);
+    for _ in 0..3 {
+        assert!(proxy.post("/mcp").starts_with("HTTP/1.1 200"));
+    }
+    let begins = "lines of the access log are left out: they can't be written";
+    proxy.wait_for_diagnostics(begins);
+    let limit = ["--fsize=unlimited", "--pid", &proxy.child.id().to_string()].map(str::to_owned);
+    assert!(std::process::Command::new("prlimit").args(limit).status().unwrap().success());
+    proxy.post("/mcp");
+    let deadline = Instant::now() + PATIENCE;
+    // Each is told of in one way or the other.
+    let (mut written, mut left_out) = (0, 0);
+    while written + left_out < 4 {
+        assert!(Instant::now() < deadline, "{written} lines, and {left_out} left out");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let lines = std::fs::read_to_string(&access).unwrap();
+        let lines = lines[earlier.len()..].lines().flat_map(serde_json::from_str::<serde_json::Value>);
+        let (told, whole) = lines.partition::<Vec<_>, _>(|line| line["left_out"].is_u64());
+        left_out = told.iter().filter_map(|line| line["left_out"].as_u64()).sum();
+        written = whole.len() as u64;
+    }
+    assert!(left_out > 0 && written > 0, "{written} lines, and {left_out} left out");
+    let lines = std::fs::read_to_string(&access).unwrap();
+    assert!(lines.starts_with(&earlier));
+    for line in lines.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    proxy.signal("-INT");
+    proxy.wait_for_diagnostics("no more lines of the access log are left out");
+    let said = proxy.diagnostics();
+    assert_eq!(said.matches(begins).count(), 1, "{said}");
+    assert!(said.contains("File too large"), "{said}");
+    assert!(proxy.end().0.success());
+}
+
+#[test]
 fn an_upstream_that_refuses_is_told_once() {
     let dir = tempfile::tempdir().unwrap();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

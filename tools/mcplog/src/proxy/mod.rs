@@ -29,6 +29,7 @@ mod config_table;
 mod diagnostics;
 mod greeting;
 mod http;
+mod left_out;
 mod recording;
 mod reload;
 mod run;
