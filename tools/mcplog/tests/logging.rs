@@ -276,3 +276,35 @@ fn what_is_no_level_and_no_file_is_refused_at_the_start() {
     assert!(start("--access-log", "/dev/full").contains("expected a regular file"));
     assert!(!store.exists(), "a store was made for nothing");
 }
+
+#[test]
+fn why_the_proxy_does_not_start_is_a_line_of_the_format_and_nothing_else_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let [store, config] = ["store", "proxy.toml"].map(|name| dir.path().join(name));
+    std::fs::write(&store, "no store").unwrap();
+    std::fs::write(&config, "log_format = \"json\"\n").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let [json, file] = [["--log-format", "json"], ["--config", config.to_str().unwrap()]];
+    let refused = |flags: &[&str]| {
+        let fixed = ["--dir", store.to_str().unwrap(), "--upstream", "http://127.0.0.1:1/"];
+        refused(&[&fixed[..], flags].concat())
+    };
+    let cases = [
+        (["--listen", &taken], "Address already in use"),
+        (["--require-recording", "--listen=127.0.0.1:0"], "--require-recording says that this is no start: "),
+    ];
+    for (flags, reason) in cases {
+        for format in [json, file] {
+            let said = refused(&[&flags[..], &format].concat());
+            let [line] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
+            let object: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert_eq!((&object["level"], object["target"].is_string()), (&"ERROR".into(), true), "{line}");
+            assert!(object["fields"]["message"].as_str().unwrap().contains(reason), "{line}");
+        }
+        let said = refused(&flags);
+        assert!(said.starts_with("error: ") && said.contains(reason), "{said}");
+        assert!(!said.contains("the proxy serves"), "{said}");
+    }
+}

@@ -45,6 +45,7 @@ mod proxy_tests;
 pub(crate) use self::http::{Proxy, chain};
 pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
 pub(crate) use config_limits::{parse_database_size, parse_keep, parse_min_free, parse_segments_size};
+pub(crate) use diagnostics::{LogFormat, complain};
 #[cfg(test)]
 use recording::KnownSchemas;
 pub(crate) use recording::known_schemas;
