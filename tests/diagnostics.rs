@@ -1,16 +1,20 @@
-//! A burst of drops is told once when it begins and once when it is over, however many gaps it leaves in the log.
+//! A burst of drops is told once when it begins and once when it is over, however many gaps it leaves in the log; so is a log
+//! that is full again and again.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use mcplog_fixture::{Fixture, wait_until};
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 /// What was said: the level, the message, and the number of events.
 static SAID: Mutex<Vec<(Level, String, u64)>> = Mutex::new(Vec::new());
+
+/// What is said is one process's: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Remembers what the library's threads say.
 struct Listener;
@@ -56,6 +60,20 @@ impl Subscriber for Listener {
     fn exit(&self, _: &Id) {}
 }
 
+/// Listens to what is said from now on, for one test.
+fn listen() -> MutexGuard<'static, ()> {
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // Once is enough.
+    let _ = tracing::subscriber::set_global_default(Listener);
+    SAID.lock().unwrap().clear();
+    alone
+}
+
+/// How often that was said at that level.
+fn times(level: Level, text: &str) -> usize {
+    SAID.lock().unwrap().iter().filter(|(at, message, _)| *at == level && message == text).count()
+}
+
 /// What was said of drops at that level, and of how many events.
 fn said(level: Level) -> Vec<(String, u64)> {
     let said = SAID.lock().unwrap();
@@ -65,7 +83,7 @@ fn said(level: Level) -> Vec<(String, u64)> {
 
 #[test]
 fn a_burst_of_drops_is_told_once_and_once_when_it_is_over() {
-    tracing::subscriber::set_global_default(Listener).unwrap();
+    let _alone = listen();
     let mut fixture = Fixture::with(|_| {});
     let recorder = fixture.recorder();
     // Those that a proxy had no store for: each time a gap of its own.
@@ -79,4 +97,21 @@ fn a_burst_of_drops_is_told_once_and_once_when_it_is_over() {
     fixture.shut_down();
     let told = [("events are dropped".to_owned(), 3), ("no more events are dropped".to_owned(), 60)];
     assert_eq!(said(Level::WARN), told);
+}
+
+#[test]
+fn a_log_that_is_full_again_and_again_is_told_once_and_once_when_it_is_over() {
+    let _alone = listen();
+    let mut fixture = Fixture::with(|config| {
+        config.segment_bytes = 64 * 1024;
+        config.max_log_bytes = 256 * 1024;
+    });
+    wait_until("it was full, and had room again, three times", || {
+        fixture.record(0..1000);
+        times(Level::DEBUG, "the event store works again, for now") >= 3
+    });
+    assert_eq!(times(Level::WARN, "the event store works again"), 0);
+    fixture.shut_down();
+    assert_eq!(times(Level::ERROR, "the event store is degraded"), 1);
+    assert_eq!(times(Level::WARN, "the event store works again"), 1);
 }

@@ -151,6 +151,7 @@ impl Compactor {
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
         let mut retry = RETRY_MIN;
         while !self.give_up.load(Ordering::Relaxed) {
+            self.health.tell_over();
             // Read before looking at the log: what was appended before it was set is then seen.
             let finishing = self.finish.load(Ordering::Acquire);
             match self.work(finishing) {

@@ -198,6 +198,7 @@ impl Store {
             self.shared.give_up.store(true, Ordering::Relaxed);
             self.threads.compactor.wait(Instant::now() + GIVE_UP_GRACE);
         }
+        self.shared.health.end();
         ShutdownReport {
             appended: self.shared.progress.appended_events(),
             folded: self.shared.progress.folded_events(),

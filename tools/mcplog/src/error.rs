@@ -3,6 +3,7 @@
 //! Pure data. Error texts name files and limits; they never carry what an event said.
 
 use crate::dir_args::DirArgs;
+use crate::proxy::{self, LogFormat};
 use mcplog::error::IndexError;
 use mcplog_terminal::output::complain;
 use std::io;
@@ -35,6 +36,9 @@ pub(crate) enum CliError {
         "interrupted while records were being folded; what is folded stays so, and the next one who opens the store goes on"
     )]
     Interrupted,
+    /// The proxy does not run, in words, which are said in its format.
+    #[error("{0}")]
+    NotRun(String, LogFormat),
     /// Anything else, in words.
     #[error("{0}")]
     Failed(String),
@@ -58,7 +62,10 @@ impl CliError {
         {
             return ExitCode::from(EXIT_OK);
         }
-        complain(self);
+        match self {
+            Self::NotRun(error, format) => proxy::complain(*format, error),
+            _ => complain(self),
+        }
         ExitCode::from(if matches!(self, Self::Interrupted) { EXIT_INTERRUPTED } else { EXIT_ERROR })
     }
 }

@@ -43,7 +43,7 @@ fn run(command: Command) -> Result<u8, CliError> {
     match command {
         // What it says, others write: this thread must not hold standard output.
         Command::Proxy(args) => {
-            proxy::run(args).map_err(|error| CliError::Failed(proxy::chain(&error)))?;
+            proxy::run(args).map_err(|why| CliError::NotRun(proxy::chain(&why.error), why.format))?;
             Ok(EXIT_OK)
         }
         // Their work is done when they print, and the exit code says how it went.

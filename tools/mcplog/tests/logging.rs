@@ -193,6 +193,54 @@ fn an_access_log_that_nobody_reads_holds_up_nothing_and_says_what_it_left_out() 
 }
 
 #[test]
+fn an_access_log_on_a_full_device_says_so_and_has_whole_lines_only() {
+    const ROOM: usize = 65_536;
+    let dir = tempfile::tempdir().unwrap();
+    let access = dir.path().join("access.log");
+    // Room for half a line: the limit on a file's size stands for a device that is full.
+    let earlier = format!("{{\"earlier\":\"{}\"}}\n", "x".repeat(ROOM - 100 - 15));
+    assert_eq!(earlier.len(), ROOM - 100);
+    std::fs::write(&access, &earlier).unwrap();
+    let mut command = std::process::Command::new("prlimit");
+    command.arg(format!("--fsize={ROOM}:unlimited")).arg(mcplog().get_program()).env_remove("RUST_LOG");
+    running::nowhere(&mut command);
+    let flags = ["--log-format", "json", "--access-log", access.to_str().unwrap()];
+    let proxy = Running::start_as(command, &dir.path().join("store"), &upstream(), &flags);
+    for _ in 0..3 {
+        assert!(proxy.post("/mcp").starts_with("HTTP/1.1 200"));
+    }
+    let begins = "lines of the access log are left out: they can't be written";
+    proxy.wait_for_diagnostics(begins);
+    let limit = ["--fsize=unlimited", "--pid", &proxy.child.id().to_string()].map(str::to_owned);
+    assert!(std::process::Command::new("prlimit").args(limit).status().unwrap().success());
+    proxy.post("/mcp");
+    let deadline = Instant::now() + PATIENCE;
+    // Each is told of in one way or the other.
+    let (mut written, mut left_out) = (0, 0);
+    while written + left_out < 4 {
+        assert!(Instant::now() < deadline, "{written} lines, and {left_out} left out");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let lines = std::fs::read_to_string(&access).unwrap();
+        let lines = lines[earlier.len()..].lines().flat_map(serde_json::from_str::<serde_json::Value>);
+        let (told, whole) = lines.partition::<Vec<_>, _>(|line| line["left_out"].is_u64());
+        left_out = told.iter().filter_map(|line| line["left_out"].as_u64()).sum();
+        written = whole.len() as u64;
+    }
+    assert!(left_out > 0 && written > 0, "{written} lines, and {left_out} left out");
+    let lines = std::fs::read_to_string(&access).unwrap();
+    assert!(lines.starts_with(&earlier));
+    for line in lines.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    proxy.signal("-INT");
+    proxy.wait_for_diagnostics("no more lines of the access log are left out");
+    let said = proxy.diagnostics();
+    assert_eq!(said.matches(begins).count(), 1, "{said}");
+    assert!(said.contains("File too large"), "{said}");
+    assert!(proxy.end().0.success());
+}
+
+#[test]
 fn an_upstream_that_refuses_is_told_once() {
     let dir = tempfile::tempdir().unwrap();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -227,4 +275,36 @@ fn what_is_no_level_and_no_file_is_refused_at_the_start() {
     );
     assert!(start("--access-log", "/dev/full").contains("expected a regular file"));
     assert!(!store.exists(), "a store was made for nothing");
+}
+
+#[test]
+fn why_the_proxy_does_not_start_is_a_line_of_the_format_and_nothing_else_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let [store, config] = ["store", "proxy.toml"].map(|name| dir.path().join(name));
+    std::fs::write(&store, "no store").unwrap();
+    std::fs::write(&config, "log_format = \"json\"\n").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let [json, file] = [["--log-format", "json"], ["--config", config.to_str().unwrap()]];
+    let refused = |flags: &[&str]| {
+        let fixed = ["--dir", store.to_str().unwrap(), "--upstream", "http://127.0.0.1:1/"];
+        refused(&[&fixed[..], flags].concat())
+    };
+    let cases = [
+        (["--listen", &taken], "Address already in use"),
+        (["--require-recording", "--listen=127.0.0.1:0"], "--require-recording says that this is no start: "),
+    ];
+    for (flags, reason) in cases {
+        for format in [json, file] {
+            let said = refused(&[&flags[..], &format].concat());
+            let [line] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
+            let object: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert_eq!((&object["level"], object["target"].is_string()), (&"ERROR".into(), true), "{line}");
+            assert!(object["fields"]["message"].as_str().unwrap().contains(reason), "{line}");
+        }
+        let said = refused(&flags);
+        assert!(said.starts_with("error: ") && said.contains(reason), "{said}");
+        assert!(!said.contains("the proxy serves"), "{said}");
+    }
 }

@@ -34,12 +34,27 @@ impl Detached {
         lines_max: usize,
         note: impl Fn(u64) -> String + Send + 'static,
     ) -> io::Result<Self> {
+        Self::start_watched(name, stream, lines_max, note, |_| {})
+    }
+
+    /// The same, where `watch` hears of each line whether it was written. On the thread that writes: nobody waits for it but
+    /// the lines that come next.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start_watched(
+        name: &str,
+        stream: impl Write + Send + 'static,
+        lines_max: usize,
+        note: impl Fn(u64) -> String + Send + 'static,
+        watch: impl Fn(io::Result<()>) + Send + 'static,
+    ) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(lines_max);
         let left_out = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&left_out);
         std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || write_all(stream, &receiver, &counted, note))?;
+            .spawn(move || write_all(LineStream { stream, is_torn: false }, &receiver, &counted, note, watch))?;
         Ok(Self { sender, left_out })
     }
 
@@ -75,12 +90,24 @@ impl Write for Detached {
     }
 }
 
-fn write_all(mut stream: impl Write, messages: &Receiver<Message>, left_out: &AtomicU64, note: impl Fn(u64) -> String) {
+fn write_all(
+    mut lines: LineStream<impl Write>,
+    messages: &Receiver<Message>,
+    left_out: &AtomicU64,
+    note: impl Fn(u64) -> String,
+    watch: impl Fn(io::Result<()>),
+) {
     for message in messages {
         // A stream that fails may work again: a full device gets room.
         match message {
             Message::Text(text) => {
-                if stream.write_all(&text).and_then(|()| stream.flush()).is_err() {
+                let result = lines.write(&text);
+                let is_lost = result.is_err();
+                // Nothing is no line: it says only that the stream should look.
+                if is_lost || !text.is_empty() {
+                    watch(result);
+                }
+                if is_lost {
                     left_out.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
@@ -89,10 +116,41 @@ fn write_all(mut stream: impl Write, messages: &Receiver<Message>, left_out: &At
                 let _ = done.try_send(());
             }
         }
-        let lines = left_out.swap(0, Ordering::Relaxed);
-        if lines > 0 && stream.write_all(note(lines).as_bytes()).is_err() {
-            left_out.fetch_add(lines, Ordering::Relaxed);
+        let missing = left_out.swap(0, Ordering::Relaxed);
+        if missing > 0 && lines.write(note(missing).as_bytes()).is_err() {
+            left_out.fetch_add(missing, Ordering::Relaxed);
         }
+    }
+}
+
+/// A stream of lines. One that was begun and could not be written whole is ended before the next, or both would be lost to
+/// who reads.
+struct LineStream<S> {
+    stream: S,
+    is_torn: bool,
+}
+
+impl<S: Write> LineStream<S> {
+    fn write(&mut self, mut text: &[u8]) -> io::Result<()> {
+        if self.is_torn && !text.is_empty() {
+            self.stream.write_all(b"\n")?;
+            self.is_torn = false;
+        }
+        let mut is_begun = false;
+        while !text.is_empty() {
+            match self.stream.write(text) {
+                Ok(0) => return Err(self.torn(is_begun, io::ErrorKind::WriteZero.into())),
+                Ok(written) => (text, is_begun) = (&text[written..], true),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.torn(is_begun, error)),
+            }
+        }
+        self.stream.flush()
+    }
+
+    fn torn(&mut self, is_begun: bool, error: io::Error) -> io::Error {
+        self.is_torn = is_begun;
+        error
     }
 }
 
@@ -160,5 +218,50 @@ mod tests {
         }
         assert!(detached.flush_within(PATIENCE));
         assert_eq!(detached.left_out.load(Ordering::Relaxed), 3, "they are told once it works again");
+    }
+
+    /// Takes so many bytes, has no room for the next write, and takes all that comes then.
+    struct Filling {
+        room: usize,
+        was_full: bool,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Filling {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            let taken = if self.was_full { text.len() } else { text.len().min(self.room) };
+            self.room -= taken.min(self.room);
+            if taken == 0 {
+                self.was_full = true;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.written.lock().unwrap().extend_from_slice(&text[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_could_not_be_written_whole_is_ended_and_whoever_watches_hears_of_it() {
+        // What is written of the second line before the device is full.
+        for (room, half) in [(8, "sec\n"), (5, "")] {
+            let written = Arc::new(Mutex::new(Vec::new()));
+            let stream = Filling { room, was_full: false, written: Arc::clone(&written) };
+            let (heard, hears) = channel();
+            let watch = move |result: io::Result<()>| heard.send(result.is_ok()).unwrap();
+            let note = |lines| format!("({lines})\n");
+            let detached = Detached::start_watched("filling", stream, LINES_MAX, note, watch).unwrap();
+            for line in ["one1\n", "second\n", "third\n"] {
+                detached.say(line);
+            }
+            detached.say("");
+            assert!(detached.flush_within(PATIENCE));
+            let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+            assert_eq!(text, format!("one1\n{half}third\n(1)\n"));
+            assert_eq!(hears.try_iter().collect::<Vec<_>>(), [true, false, true]);
+        }
     }
 }

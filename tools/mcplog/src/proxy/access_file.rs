@@ -1,9 +1,10 @@
-//! The access log's file: only ever appended to, and opened anew when somebody has moved it away (SIGHUP, for logrotate).
+//! The access log's file: lines are appended, and it is opened anew when somebody has moved it away (SIGHUP, for logrotate).
 //!
-//! Written by a thread of its own. What can't be written is lost, and nothing waits for it.
+//! Written by a thread of its own. A line that can't be written is lost, and nothing waits for it. What was written of it is
+//! cut off again: half a line is nothing that a program can read.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,8 +16,6 @@ pub(super) struct AccessFile {
     file: File,
     /// Somebody asked for it to be opened anew.
     reopen: Arc<AtomicBool>,
-    /// A line was begun and could not be written whole.
-    is_torn: bool,
 }
 
 impl AccessFile {
@@ -25,7 +24,17 @@ impl AccessFile {
     /// # Errors
     /// It can't be opened, or is no regular file: a pipe would hold up whoever opens it.
     pub(super) fn open(path: &Path, reopen: Arc<AtomicBool>) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), file: open(path)?, reopen, is_torn: false })
+        Ok(Self { path: path.to_owned(), file: open(path)?, reopen })
+    }
+
+    /// Cuts off what was written last: so many bytes.
+    fn take_back(&mut self, written: usize) -> io::Result<()> {
+        let end = self.file.stream_position()?;
+        // Somebody else may have appended to it since, or emptied it.
+        match end.checked_sub(written as u64) {
+            Some(begin) if self.file.metadata()?.len() == end => self.file.set_len(begin),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
     }
 
     fn reopen_if_asked(&mut self) {
@@ -33,7 +42,7 @@ impl AccessFile {
             return;
         }
         match open(&self.path) {
-            Ok(file) => (self.file, self.is_torn) = (file, false),
+            Ok(file) => self.file = file,
             // The old one is as good as none, and better than losing lines.
             Err(error) => tracing::warn!(path = %self.path.display(), %error, "the access log can't be opened anew"),
         }
@@ -41,15 +50,18 @@ impl AccessFile {
 }
 
 impl Write for AccessFile {
-    /// Writes whole lines.
+    /// Writes whole lines, or none of it. Less only where what was written can't be taken back.
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         self.reopen_if_asked();
-        if self.is_torn {
-            self.file.write_all(b"\n")?;
-            self.is_torn = false;
+        let mut written = 0;
+        while written < lines.len() {
+            match self.file.write(&lines[written..]) {
+                Ok(more) if more > 0 => written += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if written == 0 || self.take_back(written).is_ok() => return Err(error),
+                Ok(_) | Err(_) => break,
+            }
         }
-        let written = self.file.write(lines)?;
-        self.is_torn = written < lines.len();
         Ok(written)
     }
 

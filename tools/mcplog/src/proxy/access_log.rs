@@ -8,21 +8,20 @@ use super::access_file::AccessFile;
 use super::access_line::AccessLine;
 use super::clients::Clients;
 use super::diagnostics::LogFormat;
+use super::left_out::LeftOut;
 use mcplog::Event;
-use mcplog::burst::Burst;
 use mcplog_observe::{Sink, Taken};
 use mcplog_terminal::detached::Detached;
-use parking_lot::Mutex;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many lines may wait: some 2 MiB.
 const LINES_MAX: usize = 8192;
-/// After so long without another one, leaving lines out is over.
-const QUIET: Duration = Duration::from_secs(10);
 /// How long the end waits for lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -51,9 +50,7 @@ struct Shared {
     format: LogFormat,
     clients: Clients,
     reopen: Arc<AtomicBool>,
-    /// Lines are left out, as the diagnostics tell it.
-    left_out: Mutex<Burst>,
-    is_leaving_out: AtomicBool,
+    left_out: Arc<LeftOut>,
 }
 
 impl AccessLog {
@@ -63,17 +60,17 @@ impl AccessLog {
     /// The file can't be opened, or the system has no thread to give.
     pub(super) fn open(target: &AccessTarget, format: LogFormat) -> io::Result<Self> {
         let reopen = Arc::new(AtomicBool::new(false));
-        let note = move |lines| AccessLine::left_out(format, lines);
-        let lines = match target {
-            AccessTarget::Stdout => Detached::start("mcplog-access", io::stdout(), LINES_MAX, note)?,
-            AccessTarget::File(path) => {
-                let file = AccessFile::open(path, Arc::clone(&reopen))?;
-                Detached::start("mcplog-access", file, LINES_MAX, note)?
-            }
+        let stream: Box<dyn Write + Send> = match target {
+            // Without a buffer, which would keep half a line and write it some other time.
+            AccessTarget::Stdout => Box::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
+            AccessTarget::File(path) => Box::new(AccessFile::open(path, Arc::clone(&reopen))?),
         };
-        let (clients, left_out) = (Clients::default(), Mutex::new(Burst::new(QUIET)));
-        let is_leaving_out = AtomicBool::new(false);
-        Ok(Self { shared: Arc::new(Shared { lines, format, clients, reopen, left_out, is_leaving_out }) })
+        let left_out = Arc::new(LeftOut::new());
+        let told = Arc::clone(&left_out);
+        let note = move |lines| AccessLine::left_out(format, lines);
+        let watch = move |result| told.tried(result);
+        let lines = Detached::start_watched("mcplog-access", stream, LINES_MAX, note, watch)?;
+        Ok(Self { shared: Arc::new(Shared { lines, format, clients: Clients::default(), reopen, left_out }) })
     }
 
     /// Has the file opened anew: somebody has moved it away.
@@ -86,15 +83,17 @@ impl AccessLog {
     /// Lets what was handed over be written, but waits for nobody for long.
     pub(super) fn end(&self) {
         let _ = self.shared.lines.flush_within(LAST_LINES);
+        self.shared.left_out.end();
     }
 
     fn note(&self, event: &Event<'_>) {
-        let Shared { lines, format, clients, .. } = &*self.shared;
+        let Shared { lines, format, clients, left_out, .. } = &*self.shared;
         match event {
             Event::Request(request) => {
                 let client = request.session_id.and_then(|session_id| clients.of(session_id));
-                let is_taken = lines.say(&AccessLine::new(request, client.as_deref()).text(*format));
-                self.tell(!is_taken);
+                if !lines.say(&AccessLine::new(request, client.as_deref()).text(*format)) {
+                    left_out.no_room();
+                }
             }
             Event::Session(session) => {
                 if let Some(client) = session.client_name {
@@ -103,29 +102,6 @@ impl AccessLog {
             }
             Event::SessionClosed(closed) => clients.forget(closed.session_id),
             _ => {}
-        }
-    }
-
-    /// Tells when lines begin to be left out, and when that is over.
-    fn tell(&self, is_left_out: bool) {
-        let Shared { left_out, is_leaving_out, .. } = &*self.shared;
-        if !is_left_out && !is_leaving_out.load(Ordering::Relaxed) {
-            return;
-        }
-        let (begins, over) = {
-            let mut left_out = left_out.lock();
-            let now = Instant::now();
-            let begins = is_left_out && left_out.note(1, now);
-            let over = left_out.over(now);
-            is_leaving_out.store(left_out.is_on(), Ordering::Relaxed);
-            (begins, over)
-        };
-        if begins {
-            tracing::warn!("lines of the access log are left out: they are not written in time");
-        }
-        if let Some(over) = over {
-            let (lines, lasted_ms) = (over.times, over.lasted_ms());
-            tracing::warn!(lines, lasted_ms, "no more lines of the access log are left out");
         }
     }
 }

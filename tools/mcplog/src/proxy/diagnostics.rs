@@ -5,9 +5,9 @@
 
 use anstream::{AutoStream, ColorChoice};
 use mcplog_terminal::detached::Detached;
-use mcplog_terminal::{json, moment};
+use mcplog_terminal::{json, moment, output};
 use std::backtrace::Backtrace;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -81,17 +81,26 @@ pub(super) fn set_up(writer: &Detached, level: &str, format: LogFormat) {
 pub(super) fn line(format: LogFormat, message: &str) -> String {
     match format {
         LogFormat::Text => format!("{}\n", message.trim_end()),
-        LogFormat::Json => {
-            let object = serde_json::json!({
-                "timestamp": moment::rfc3339_now(), "level": "INFO", "fields": { "message": message.trim_end() },
-                "target": module_path!(),
-            });
-            let mut line = Vec::new();
-            // Writing to memory does not fail.
-            let _ = json::write_line(&mut line, &object);
-            String::from_utf8_lossy(&line).into_owned()
-        }
+        LogFormat::Json => json_line("INFO", message.trim_end()),
     }
+}
+
+/// Says on standard error why the proxy gave up, when nothing else is said any more.
+pub(crate) fn complain(format: LogFormat, message: &str) {
+    match format {
+        LogFormat::Text => output::complain(message),
+        LogFormat::Json => _ = io::stderr().write_all(json_line("ERROR", message).as_bytes()),
+    }
+}
+
+fn json_line(level: &str, message: &str) -> String {
+    let object = serde_json::json!({
+        "timestamp": moment::rfc3339_now(), "level": level, "fields": { "message": message }, "target": module_path!(),
+    });
+    let mut line = Vec::new();
+    // Writing to memory does not fail.
+    let _ = json::write_line(&mut line, &object);
+    String::from_utf8_lossy(&line).into_owned()
 }
 
 /// Whether standard error takes colours. A file never does, whatever `--color` says.

@@ -29,6 +29,7 @@ mod config_table;
 mod diagnostics;
 mod greeting;
 mod http;
+mod left_out;
 mod recording;
 mod reload;
 mod run;
@@ -44,6 +45,7 @@ mod proxy_tests;
 pub(crate) use self::http::{Proxy, chain};
 pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
 pub(crate) use config_limits::{parse_database_size, parse_keep, parse_min_free, parse_segments_size};
+pub(crate) use diagnostics::{LogFormat, complain};
 #[cfg(test)]
 use recording::KnownSchemas;
 pub(crate) use recording::known_schemas;

@@ -5,6 +5,7 @@
 
 use super::access_log::{AccessLog, AccessTarget, Accessed};
 use super::config::{ProxyArgs, Settings, SettingsError};
+use super::diagnostics::LogFormat;
 use super::greeting::{farewell, greeting};
 use super::http::{Admin, Liveness, Proxy, ProxyHandle, Sources, StartError, StoreNumbers};
 use super::recording::{Board, Ending, KnownSchemas, NotRecording, StoreKeeper, Switch};
@@ -53,13 +54,23 @@ impl From<NotRecording> for RunError {
     }
 }
 
+/// Why the proxy does not run, and how that is to be said: as all that it says.
+#[derive(Debug)]
+pub(crate) struct NotRun {
+    pub(crate) error: RunError,
+    pub(crate) format: LogFormat,
+}
+
 /// Runs the proxy until Ctrl-C or SIGTERM. A second one ends the process at once.
-pub(crate) fn run(args: ProxyArgs) -> Result<(), RunError> {
-    let settings = Settings::resolve(args.clone())?;
-    let talk = Talk::start(&settings.log).map_err(RunError::Thread)?;
+pub(crate) fn run(args: ProxyArgs) -> Result<(), NotRun> {
+    // What the file says is known with the settings only.
+    let format = args.log_format.unwrap_or_default();
+    let settings = Settings::resolve(args.clone()).map_err(|error| NotRun { error: error.into(), format })?;
+    let format = settings.log.format;
+    let talk = Talk::start(&settings.log).map_err(|error| NotRun { error: RunError::Thread(error), format })?;
     let result = serve(args, settings, &talk);
     talk.end();
-    result
+    result.map_err(|error| NotRun { error, format })
 }
 
 fn serve(args: ProxyArgs, settings: Settings, talk: &Talk) -> Result<(), RunError> {

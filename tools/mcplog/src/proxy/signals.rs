@@ -3,7 +3,7 @@
 //! A thread of its own (`mcplog-signals`), so that a second Ctrl-C ends the process even where nothing else gets on.
 //! docs/operating.md says what each signal does.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator;
 use std::io;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -27,7 +27,7 @@ impl Signals {
     /// # Errors
     /// The system does not let signals be caught, or has no thread to give.
     pub(super) fn catch(on_second: impl FnOnce() + Send + 'static) -> io::Result<Self> {
-        let mut signals = iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
+        let mut signals = iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ])?;
         let (sender, wishes) = unbounded_channel();
         std::thread::Builder::new().name("mcplog-signals".into()).spawn(move || {
             let (mut on_second, mut is_stopping) = (Some(on_second), false);
@@ -43,6 +43,9 @@ impl Signals {
                         let _ = sender.send(Wish::Stop);
                     }
                     SIGHUP => _ = sender.send(Wish::Reload),
+                    // A file is as long as it may be (the access log, standard error): whoever writes gets an error too,
+                    // and that says more.
+                    SIGXFSZ => {}
                     // Their default would be to end the process, which nobody who sends one means.
                     other => {
                         let signal = signal_hook::low_level::signal_name(other).unwrap_or("?");

@@ -252,7 +252,9 @@ impl<L: Fn(Option<KnownSchemas>)> Worker<L> {
                 Ok(())
             }
             Err(error) => {
-                tracing::warn!(%error, "what is on record of schemas can't be read: they are recorded again");
+                if !self.decides_the_start() {
+                    tracing::warn!(%error, "what is on record of schemas can't be read: they are recorded again");
+                }
                 (self.learn)(Some(KnownSchemas::default()));
                 Err(error.into())
             }
@@ -307,12 +309,19 @@ impl<L: Fn(Option<KnownSchemas>)> Worker<L> {
     fn say(&mut self, reason: String) {
         let missed = self.switch.missed_total();
         let begins = self.said.note(1, Instant::now());
-        if begins || self.said_reason.as_ref() != Some(&reason) {
+        if self.decides_the_start() {
+            tracing::debug!(reason, missed, "nothing is recorded, and whoever starts the proxy is told");
+        } else if begins || self.said_reason.as_ref() != Some(&reason) {
             tracing::error!(reason, missed, "nothing is recorded; the proxy serves, and tries again every few seconds");
         } else {
             tracing::debug!(reason, missed, "nothing is recorded still");
         }
         self.said_reason = Some(reason);
+    }
+
+    /// Whether the proxy does not start if this try fails: then it neither serves nor tries again, and says why itself.
+    fn decides_the_start(&self) -> bool {
+        self.must_be_readable && self.first.is_some()
     }
 
     fn tell_first(&mut self, result: Result<(), NotRecording>) {
