@@ -3,7 +3,7 @@
 //! Runs on the caller's thread. The file may be damaged, of another version, or no database at all. Nothing is made beside
 //! it: SQLite is told that nobody changes it.
 
-use super::sqlite_uri::immutable_uri;
+use super::sqlite_uri::{IMMUTABLE, uri};
 use crate::ground::database_version::{DatabaseVersion, KnownVersions};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::path::Path;
 /// and `None` if the database can't be read. What SQLite's WAL has beside it is not seen.
 pub(crate) fn newest_in_database(path: &Path) -> Option<i64> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(immutable_uri(path)?, flags).ok()?;
+    let connection = Connection::open_with_flags(uri(path, IMMUTABLE), flags).ok()?;
     let number = connection.pragma_query_value(None, "user_version", |row| row.get(0)).ok()?;
     DatabaseVersion { number, oldest_reader: None }.check_read(KnownVersions::THIS_BUILD, path).ok()?;
     let sql = "SELECT max(coalesce((SELECT max(ts) FROM request_rows), ?1),

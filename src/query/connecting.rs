@@ -13,7 +13,7 @@
 //! needs as much room again, for the same answer. Nobody would notice a writer who begins meanwhile. So what the files are
 //! like is remembered, and looked at again after each answer.
 
-use super::sqlite_uri::immutable_uri;
+use super::sqlite_uri::{IMMUTABLE, uri};
 use crate::ground::database_version::{DatabaseVersion, KnownVersions, OLDEST_READER_KEY};
 use crate::ground::error::{AtPath, IndexError, PathError};
 use rusqlite::config::DbConfig;
@@ -95,16 +95,14 @@ fn shared(path: &Path) -> rusqlite::Result<(Connection, DatabaseVersion)> {
 }
 
 fn unshared(path: &Path, states: &FileStates) -> rusqlite::Result<(Connection, DatabaseVersion)> {
-    let uri = immutable_uri(path).filter(|_| !states.has_commits_in_wal());
-    let connection = match uri {
-        Some(uri) => Connection::open_with_flags(uri, FLAGS.union(OpenFlags::SQLITE_OPEN_URI))?,
-        None => {
-            let connection = Connection::open_with_flags_and_vfs(path, FLAGS, WITHOUT_LOCKS)?;
-            connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
-            // Who closes the last connection copies the WAL. That is for those who have locks.
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-            connection
-        }
+    let connection = if states.has_commits_in_wal() {
+        let connection = Connection::open_with_flags_and_vfs(path, FLAGS, WITHOUT_LOCKS)?;
+        connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+        // Who closes the last connection copies the WAL. That is for those who have locks.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection
+    } else {
+        Connection::open_with_flags(uri(path, IMMUTABLE), FLAGS.union(OpenFlags::SQLITE_OPEN_URI))?
     };
     configured(connection)
 }

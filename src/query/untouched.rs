@@ -4,13 +4,12 @@
 //! would be done opens it here. Runs on the caller's thread.
 
 use super::database::Query;
+use super::sqlite_uri::{IMMUTABLE, uri};
 use crate::ground::database_version::{DatabaseVersion, KnownVersions};
 use crate::ground::error::{AtPath, IndexError, PathError};
 use crate::ground::file_identity::file_at;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use std::fmt::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,7 +45,7 @@ impl Query {
         let connection = if wal_bytes.is_some_and(|bytes| bytes > 0 || in_use) {
             if shm.exists() { open(&path, "readonly_shm=1")? } else { open_copy(&path, &wal)? }
         } else {
-            open(&path, "immutable=1")?
+            open(&path, IMMUTABLE)?
         };
         let at_path = |source| IndexError::Sqlite { path: path.clone(), source };
         // Otherwise whoever closes a database last copies its WAL.
@@ -70,17 +69,9 @@ impl Query {
     }
 }
 
-fn open(path: &Path, how: &str) -> Result<Connection, IndexError> {
-    let mut uri = "file:".to_owned();
-    for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => uri.push(char::from(*byte)),
-            // Writing to a text does not fail.
-            _ => drop(write!(uri, "%{byte:02x}")),
-        }
-    }
+fn open(path: &Path, parameters: &str) -> Result<Connection, IndexError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(format!("{uri}?{how}"), flags);
+    let opened = Connection::open_with_flags(uri(path, parameters), flags);
     opened.map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })
 }
 
