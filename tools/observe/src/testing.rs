@@ -1,5 +1,6 @@
 //! What tests put around an observer: a clock that stands still until it is told to move, and a sink that remembers.
 
+use crate::exchanges::{RequestHead, Verb};
 use crate::{Budget, Clock, Counts, Observer, SchemaQueue, SchemaResult, Sink, Surroundings};
 use mcplog::event::{Notes, Outcome, Transport};
 use mcplog::{Event, Status};
@@ -22,6 +23,20 @@ pub(crate) struct Seen {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) cause: Option<String>,
     pub(crate) notes: Notes,
+}
+
+/// The head of a request, with nothing in it that a test does not name.
+pub(crate) fn request_head<'a>(verb: Verb, path: &'a str, session: Option<&'a str>) -> RequestHead<'a> {
+    RequestHead {
+        verb,
+        path,
+        session,
+        query: None,
+        protocol_version: None,
+        authorization: None,
+        method: None,
+        name: None,
+    }
 }
 
 /// A clock that stands still.

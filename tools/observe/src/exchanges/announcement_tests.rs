@@ -1,9 +1,10 @@
 //! Sessions that begin while nothing is recorded get their client as soon as something is.
 
-use super::{Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Verb};
+use super::{Exchange, RequestReader, ResponseHead, ResponseReader, Verb};
 use crate::calls::End;
 use crate::observer::{Observer, Surroundings};
 use crate::read::Codings;
+use crate::testing::request_head;
 use crate::{Counts, SchemaQueue, SchemaResult, Sink, SystemClock};
 use mcplog::Event;
 use parking_lot::Mutex;
@@ -68,16 +69,7 @@ impl Surrounded {
 
     /// A request that gets a result; `new_session` is the one that the response names.
     fn ask(&self, verb: Verb, session: Option<&str>, new_session: Option<&str>, request: &str) {
-        let head = RequestHead {
-            verb,
-            path: "/mcp",
-            session,
-            query: None,
-            protocol_version: None,
-            authorization: None,
-            method: None,
-            name: None,
-        };
+        let head = request_head(verb, "/mcp", session);
         let arrival = self.observer.arrival(Some(1), 1);
         let exchange = Exchange::begin(&self.observer, arrival, &head, Duration::from_secs(60));
         let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);

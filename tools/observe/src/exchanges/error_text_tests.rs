@@ -4,7 +4,7 @@ use super::{Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, 
 use crate::budget::Budget;
 use crate::calls::End;
 use crate::read::Codings;
-use crate::testing::{Seen, Surrounded};
+use crate::testing::{Seen, Surrounded, request_head};
 use mcplog::Status;
 use mcplog::event::{ERROR_MSG_CHARS_MAX, Outcome};
 use std::time::Duration;
@@ -15,16 +15,7 @@ const FAILED: &str = r#"{"id":1,"result":{"content":[{"type":"text","text":"no s
 const REFUSED: &str = r#"{"id":1,"error":{"code":-32602,"message":"bad params"}}"#;
 
 fn head(session: Option<&str>, verb: Verb) -> RequestHead<'_> {
-    RequestHead {
-        verb,
-        path: "/mcp",
-        session,
-        query: None,
-        protocol_version: None,
-        authorization: None,
-        method: None,
-        name: None,
-    }
+    request_head(verb, "/mcp", session)
 }
 
 fn begin(surrounded: &Surrounded, head: &RequestHead<'_>) -> Exchange {

@@ -1,9 +1,9 @@
 //! An answer meets the request that its client takes it for, and the row says if their ids are not the same.
 
-use super::{Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Verb};
+use super::{Exchange, RequestReader, ResponseHead, ResponseReader, Verb};
 use crate::calls::End;
 use crate::read::Codings;
-use crate::testing::{Seen, Surrounded};
+use crate::testing::{Seen, Surrounded, request_head};
 use mcplog::Status;
 use mcplog::event::{Note, Notes};
 use std::time::Duration;
@@ -13,16 +13,7 @@ const LENIENT: Notes = Notes::NONE.with(Note::LenientId);
 impl Surrounded {
     fn begin(&self, session: Option<&str>, body: &str) -> Exchange {
         let verb = if body.is_empty() { Verb::Other } else { Verb::Post };
-        let head = RequestHead {
-            verb,
-            path: "/mcp",
-            session,
-            query: None,
-            protocol_version: None,
-            authorization: None,
-            method: None,
-            name: None,
-        };
+        let head = request_head(verb, "/mcp", session);
         let exchange = Exchange::begin(&self.observer, self.observer.arrival(None, 1), &head, Duration::from_secs(60));
         let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);
         reader.push(body.as_bytes(), &exchange);

@@ -1,9 +1,9 @@
 //! What closes a session: an accepted DELETE, and a 404 that says that the session is unknown.
 
-use super::{Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Verb};
+use super::{Exchange, RequestReader, ResponseHead, ResponseReader, Verb};
 use crate::calls::End;
 use crate::read::Codings;
-use crate::testing::Surrounded;
+use crate::testing::{Surrounded, request_head};
 use std::time::Duration;
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
@@ -31,16 +31,7 @@ impl Surrounded {
     fn say(&self, said: Said, end: End<'_>) {
         let session = Some("s");
         let Said { verb, path, .. } = said;
-        let head = RequestHead {
-            verb,
-            path,
-            session,
-            query: None,
-            protocol_version: None,
-            authorization: None,
-            method: None,
-            name: None,
-        };
+        let head = request_head(verb, path, session);
         let exchange = Exchange::begin(&self.observer, self.observer.arrival(None, 1), &head, Duration::from_secs(60));
         if verb == Verb::Post {
             let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);

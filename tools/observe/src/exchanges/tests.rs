@@ -6,7 +6,7 @@ use crate::calls::End;
 use crate::observer::Observer;
 use crate::read::{Codings, TOKEN_BYTES_MAX};
 use crate::recording::Recording;
-use crate::testing::{Seen, Surrounded};
+use crate::testing::{Seen, Surrounded, request_head};
 use mcplog::Status;
 use mcplog::event::{Code, NAME_BYTES_MAX, Outcome, Transport};
 use std::sync::{Arc, Weak};
@@ -24,16 +24,7 @@ const ENDS: [End<'static>; 5] =
     [End::Complete, End::Broken("reset"), End::Unreachable("refused"), End::Silent("waiting"), End::ClientGone];
 
 fn head(verb: Verb, session: Option<&str>) -> RequestHead<'_> {
-    RequestHead {
-        verb,
-        path: "/mcp",
-        session,
-        query: None,
-        protocol_version: None,
-        authorization: None,
-        method: None,
-        name: None,
-    }
+    request_head(verb, "/mcp", session)
 }
 
 fn response(content_type: &str) -> ResponseHead<'_> {
