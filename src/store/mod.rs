@@ -16,7 +16,6 @@ mod check_wal;
 mod compactor_thread;
 pub mod completeness;
 mod file_limit;
-pub(crate) mod finding;
 mod leftovers;
 pub(crate) mod lock;
 mod new_database;
@@ -38,5 +37,5 @@ mod threads;
 mod worker;
 pub mod writer_lock;
 
-pub use finding::{Finding, FindingKind, Severity};
+pub use crate::ground::finding::{Finding, FindingKind, Severity};
 pub use store::Store;
