@@ -67,9 +67,10 @@ pub use store::Store;
 pub use store::backup::backup;
 pub use store::check::check;
 pub use store::completeness::completeness;
+pub use store::examined_log::examine_log;
 pub use store::plan::plan;
 pub use store::rebuild::rebuild;
-pub use store::{backup, check, completeness, plan, rebuild, writer_lock};
+pub use store::{backup, check, completeness, examined_log, plan, rebuild, writer_lock};
 
 // The fixture of all packages' tests names the library as they do.
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The table of all kinds is [`FindingKind::judged`]; nothing else in this repository decides how bad something is: who
 //! examines a segment, `mcplog check` and `wal-inspect` ask here.
 
+use super::error::SegmentError;
 use super::position::Sequence;
 pub use super::severity::Severity;
 use serde::Serialize;
@@ -41,6 +42,26 @@ impl Finding {
         let (severity, next_step) = kind.judged();
         let (path, text, next_step) = (path.to_owned(), text.into(), next_step.to_owned());
         Self { kind, severity, path, offset: None, bytes: None, sequence: None, records: None, text, next_step }
+    }
+
+    /// Why a file is no segment that can be read.
+    pub fn of_segment_error(error: &SegmentError) -> Self {
+        match error {
+            SegmentError::Header { path, never_started: true, found, .. } => {
+                Self::new(FindingKind::UnstartedSegment, path, format!("no segment yet: {found}"))
+            }
+            SegmentError::Header { path, expected, found, .. } => {
+                Self::new(FindingKind::DamagedHeader, path, format!("no segment: expected {expected}, found {found}"))
+                    .at(0)
+            }
+            SegmentError::UnsupportedVersion { path, supported, found } => {
+                let text = format!("format version {found} is not supported: this build reads up to {supported}");
+                Self::new(FindingKind::NewerSegment, path, text)
+            }
+            SegmentError::Io(error) => {
+                Self::new(FindingKind::UnreadableSegment, &error.path, format!("{}: {}", error.operation, error.source))
+            }
+        }
     }
 
     /// The same, at that byte of the file.
@@ -185,25 +206,20 @@ impl FindingKind {
                  file goes to quarantine/ with all its bytes"),
             Self::UndecodableRecord => (Damaged,
                 "nothing more can be had of it: folding passes over it, and keeps its bytes in table quarantine"),
-            Self::LostFirstPage => (Damaged,
-                "copy the file before anything else, and check the disk; the next opening moves it to quarantine/"),
-            Self::DamagedHeader => (Damaged,
-                "copy the file before anything else, and check the disk; the next opening moves it to quarantine/"),
-            Self::MisnamedSegment => (Damaged,
-                "rename it to what its header says, if nothing has that name; otherwise the next opening moves it to quarantine/"),
-            Self::ForeignSegment => (Damaged,
-                "move it into wal/ of its own store; otherwise the next opening moves it to quarantine/"),
+            Self::LostFirstPage => (Damaged, "copy the file before anything else, and check the disk"),
+            Self::DamagedHeader => (Damaged, "copy the file before anything else, and check the disk"),
+            Self::MisnamedSegment => (Damaged, "rename it to what its header says, if nothing has that name"),
+            Self::ForeignSegment => (Damaged, "move it into wal/ of its own store"),
             Self::WrongMark => (Damaged,
-                "copy the file before anything else, and check the disk; its frames count and are folded, and the file goes to \
-                 quarantine/ with all its bytes"),
+                "copy the file before anything else, and check the disk; the frames count, whatever the mark says"),
             Self::DamagedMark => (Attention, "nothing: the other mark counts, and so do the frames"),
             Self::DamagedMarks => (Damaged,
                 "copy the file before anything else, and check the disk; what is intact is folded"),
             Self::NewerSegment => (Unreadable, "use the mcplog that wrote it, or a newer one"),
             Self::UnreadableSegment => (Unreadable, "check as the user whose store it is, and check the disk"),
-            Self::TornTail => (Attention, "nothing: the next opening cuts it off"),
+            Self::TornTail => (Attention, "nothing: nobody was promised what is not durable"),
             Self::BytesBehindSeal => (Sound, "nothing: they mean nothing"),
-            Self::UnstartedSegment => (Attention, "nothing: the next opening removes it"),
+            Self::UnstartedSegment => (Attention, "nothing: it holds nothing"),
             Self::RecordsBehindGap => (Attention,
                 "copy wal/ first if you may have the missing segment somewhere; `mcplog rebuild --from-log` folds what is in \
                  quarantine/"),
