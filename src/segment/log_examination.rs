@@ -50,8 +50,9 @@ impl MissingNumbers {
 }
 
 impl LogExamination {
-    /// Looks at the log of the store `owner`. `folded` is the last number in its database, if something says that; `in_use`:
-    /// somebody has the store open, and has made of the log what an opening makes of it.
+    /// Looks at the log of the store `owner`. `folded` is the last number in its database, if something says that. Without,
+    /// the next opening takes it for 0; but nobody knows whether what is missing before the first segment was ever there.
+    /// `in_use`: somebody has the store open, and has made of the log what an opening makes of it.
     ///
     /// # Errors
     /// A file can't be read any more.

@@ -67,7 +67,21 @@ impl LogFile {
 
     /// Whether the store reads a record of that number from it.
     pub fn is_read(&self, sequence: Sequence) -> bool {
-        matches!(self.part, LogPart::Read(first, last) if (first..=last).contains(&sequence))
+        self.read_until().is_some_and(|(first, until)| (first..=until).contains(&sequence.0))
+    }
+
+    /// How many of the numbers from `first` to `last` the store reads from it.
+    pub fn count_read(&self, first: Sequence, last: Sequence) -> u64 {
+        let read = self.read_until();
+        read.map_or(0, |(from, until)| (last.0.min(until) + 1).saturating_sub(first.0.max(from)))
+    }
+
+    /// The first number that is read from it, and the last that would be: what is appended later to a segment that nothing
+    /// follows is read, too.
+    fn read_until(&self) -> Option<(u64, u64)> {
+        let LogPart::Read(first, last) = self.part else { return None };
+        let is_cut = last.0 + 1 < self.first.0.saturating_add(self.records);
+        Some((first.0, if is_cut { last.0 } else { u64::MAX - 1 }))
     }
 
     /// What there is to say of its part in the log.

@@ -110,7 +110,7 @@ impl ReadableFiles {
     /// The directory can't be read.
     pub(crate) fn of(wal_dir: &Path) -> Result<Self, PathError> {
         let (mut files, mut refused) = (Vec::new(), Vec::new());
-        for file in directory::list(wal_dir)? {
+        for file in directory::list_whole(wal_dir)? {
             match look(file.clone()) {
                 Ok(found) => files.extend(found),
                 Err(error) => refused.push((file, error)),

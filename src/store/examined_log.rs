@@ -6,19 +6,19 @@
 
 use super::folded::Folded;
 use super::writer_lock;
-use crate::ground::error::{AtPath, OpenError, PathError};
+use crate::ground::error::{OpenError, PathError};
 use crate::ground::finding::{Finding, FindingKind};
-use crate::ground::position::{Sequence, WriterId};
+use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::index::database::DATABASE_NAME;
 use crate::segment::directory::SegmentFile;
 use crate::segment::log_examination::{LogExamination, MissingNumbers};
 use crate::segment::log_owners::LogOwners;
 use crate::segment::reader::SegmentReader;
 use crate::segment::survey::ReadableFiles;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The log.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct ExaminedLog {
     /// Its files, and the numbers that are missing.
@@ -40,12 +40,18 @@ pub struct ExaminedLog {
 /// # Errors
 /// The directory can't be read. What is wrong with its files is no error but a finding.
 pub fn examine_log(wal_dir: &Path) -> Result<ExaminedLog, PathError> {
-    // A directory of segments that has another name was put together by somebody: what lies beside is not of it.
-    let resolved = wal_dir.canonicalize().at("look at", wal_dir)?;
-    let dir = resolved.parent().filter(|_| resolved.file_name().is_some_and(|name| name == "wal"));
-    let in_use = dir.is_some_and(writer_lock::is_held);
-    let folded = dir.map_or(Folded::Nobody, |dir| Folded::beside(dir, in_use));
-    ExaminedLog::of(dir.unwrap_or(wal_dir), wal_dir, folded, in_use)
+    let dir = store_of(wal_dir);
+    let in_use = dir.as_deref().is_some_and(writer_lock::is_held);
+    let folded = dir.as_deref().map_or(Folded::Nobody, |dir| Folded::beside(dir, in_use));
+    ExaminedLog::of(dir.as_deref().unwrap_or(wal_dir), wal_dir, folded, in_use)
+}
+
+/// What the numbers from `first` to `last` are, of the log of `owner` in `wal_dir`: whoever reads along met none of them
+/// before segment `behind`.
+pub fn judge_missing(wal_dir: &Path, owner: WriterId, first: Sequence, last: Sequence, behind: SegmentId) -> Finding {
+    let dir = store_of(wal_dir);
+    let folded = dir.map_or(Folded::Nobody, |dir| Folded::beside(&dir, writer_lock::is_held(&dir)));
+    folded.judge(wal_dir, &MissingNumbers::new(first, last, behind, false), Some(owner))
 }
 
 impl ExaminedLog {
@@ -64,7 +70,7 @@ impl ExaminedLog {
         let log = if owner.is_err() && known_owner.is_none() {
             Ok(LogExamination::of_nobody(&files, |file| of_unclear_owner(file, &owners)))
         } else {
-            LogExamination::of(readable, known_owner, folded_of_log, in_use)
+            LogExamination::of(readable, known_owner, folded.checkpoint(known_owner), in_use)
         };
         let log = log.unwrap_or_else(|error| {
             findings.push(Finding::new(FindingKind::UnreadableSegment, wal_dir, error.to_string()));
@@ -107,4 +113,11 @@ fn of_unclear_owner(file: &SegmentFile, owners: &LogOwners) -> Option<Finding> {
         Ok(_) => None,
         Err(error) => Some(Finding::of_segment_error(&error)),
     }
+}
+
+/// The directory of the store whose log that is. A directory of segments that has another name was put together by somebody:
+/// what lies beside is not of it.
+fn store_of(wal_dir: &Path) -> Option<PathBuf> {
+    let wal_dir = wal_dir.canonicalize().ok().filter(|wal_dir| wal_dir.file_name().is_some_and(|name| name == "wal"))?;
+    Some(wal_dir.parent()?.to_owned())
 }

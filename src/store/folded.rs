@@ -48,6 +48,14 @@ impl Folded {
         }
     }
 
+    /// The same, where a database says so.
+    pub(super) fn checkpoint(self, owner: Option<WriterId>) -> Option<Sequence> {
+        match self {
+            Self::UpTo(writer_id, folded) if Some(writer_id) == owner => Some(folded),
+            Self::UpTo(..) | Self::Nothing | Self::Nobody | Self::Silent => None,
+        }
+    }
+
     /// What numbers of the log of `owner` are that no segment has.
     pub(super) fn judge(self, wal_dir: &Path, hole: &MissingNumbers, owner: Option<WriterId>) -> Finding {
         let MissingNumbers { first, last, behind, may_be_in_file, .. } = *hole;
