@@ -3,7 +3,7 @@
 //! The table of all kinds is [`FindingKind::judged`]; nothing else in this repository decides how bad something is: who
 //! examines a segment, `mcplog check` and `wal-inspect` ask here.
 
-use super::error::SegmentError;
+use super::error::{HeaderFault, SegmentError};
 use super::position::Sequence;
 pub use super::severity::Severity;
 use serde::Serialize;
@@ -47,13 +47,10 @@ impl Finding {
     /// Why a file is no segment that can be read.
     pub fn of_segment_error(error: &SegmentError) -> Self {
         match error {
-            SegmentError::Header { path, never_started: true, found, .. } => {
-                Self::new(FindingKind::UnstartedSegment, path, format!("no segment yet: {found}"))
-            }
-            SegmentError::Header { path, expected, found, .. } => {
-                Self::new(FindingKind::DamagedHeader, path, format!("no segment: expected {expected}, found {found}"))
-                    .at(0)
-            }
+            SegmentError::Header { path, expected, found, fault } => match FindingKind::of_header_fault(*fault) {
+                kind @ FindingKind::UnstartedSegment => Self::new(kind, path, format!("no segment yet: {found}")),
+                kind => Self::new(kind, path, format!("no segment: expected {expected}, found {found}")).at(0),
+            },
             SegmentError::UnsupportedVersion { path, supported, found } => {
                 let text = format!("format version {found} is not supported: this build reads up to {supported}");
                 Self::new(FindingKind::NewerSegment, path, text)
@@ -184,6 +181,15 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// What a file is in which a segment's header is at fault.
+    pub const fn of_header_fault(fault: HeaderFault) -> Self {
+        match fault {
+            HeaderFault::NeverStarted => Self::UnstartedSegment,
+            HeaderFault::FirstPageLost { .. } => Self::LostFirstPage,
+            HeaderFault::Damaged => Self::DamagedHeader,
+        }
+    }
+
     /// How bad it is.
     pub const fn severity(self) -> Severity {
         self.judged().0
@@ -201,9 +207,7 @@ impl FindingKind {
 
             Self::LogMissing => (Attention,
                 "nothing, if wal/ was left out of a copy: the next opening begins a new log. If it was moved away, put it back"),
-            Self::DamagedPlace => (Damaged,
-                "copy the file before anything else, and check the disk; folding passes over the place and names it, and the \
-                 file goes to quarantine/ with all its bytes"),
+            Self::DamagedPlace => (Damaged, "copy the file before anything else, and check the disk"),
             Self::UndecodableRecord => (Damaged,
                 "nothing more can be had of it: folding passes over it, and keeps its bytes in table quarantine"),
             Self::LostFirstPage => (Damaged, "copy the file before anything else, and check the disk"),

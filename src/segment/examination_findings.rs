@@ -68,7 +68,9 @@ impl Examination {
 
 fn torn_tail(path: &Path, at: Offset, bytes: u32, reason: FrameError) -> Finding {
     let text = match reason {
-        FrameError::Unwritten => format!("torn tail of {bytes} bytes (expected zeros only, found other bytes behind them)"),
+        FrameError::Unwritten => {
+            format!("torn tail of {bytes} bytes (expected zeros only, found other bytes behind them)")
+        }
         reason => format!("torn tail of {bytes} bytes ({reason})"),
     };
     Finding::new(FindingKind::TornTail, path, text).at(at.0).of_bytes(bytes.into())

@@ -4,7 +4,8 @@
 
 use super::directory::SegmentFile;
 use super::found_file::FoundFile;
-use super::verdict::{Action, Header, Numbers, decide};
+use super::reader::SegmentReader;
+use super::verdict::{Action, Header, Numbers};
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::Sequence;
 
@@ -40,15 +41,14 @@ pub enum LogPart {
 }
 
 impl LogFile {
-    /// The file, with those numbers read from it. `is_foreseen`: an opening will do with it what recovery decides.
+    /// The file, with those numbers read from it. `action` is what an opening will do with it, if one is foreseen.
     pub(super) fn of(
         found: &FoundFile,
         numbers: Numbers,
         read: Option<(Sequence, Sequence)>,
-        is_foreseen: bool,
+        action: Option<Action>,
     ) -> Self {
         let range = found.link().numbers();
-        let action = is_foreseen.then(|| decide(found.header, found.seal(), found.tail(), numbers).0);
         let part = match (passed_over(found), read, numbers) {
             (Some(finding), ..) => LogPart::PassedOver(Box::new(finding)),
             (None, Some((first, last)), _) => LogPart::Read(first, last),
@@ -114,23 +114,30 @@ impl LogFile {
         let step = finding.next_step.clone();
         match (action, finding.kind) {
             (Action::CutAndSync, K::TornTail) => finding.next("nothing: the next opening cuts it off"),
-            (_, K::TornTail | K::WrongMark) if self.is_kept_aside() => {
+            (Action::KeepDamaged, K::TornTail) => finding.next(
+                "copy the file before anything else, and check the disk: a later segment proves that no crash did this. Once it \
+                 is folded, it goes to quarantine/ with all its bytes",
+            ),
+            (Action::KeepDamaged, K::WrongMark | K::DamagedMarks) => {
                 finding.next(format!("{step}; once it is folded, the file goes to quarantine/ with all its bytes"))
             }
-            (Action::Remove, K::UnstartedSegment | K::RecordsBehindGap) => {
+            (_, K::DamagedPlace) if matches!(self.part, LogPart::Read(..)) => finding.next(format!(
+                "{step}; folding passes over the place and names it, and the file goes to quarantine/ with all its bytes"
+            )),
+            (Action::Remove, _) if !matches!(self.part, LogPart::Read(..)) => {
                 finding.next("nothing: the next opening removes it")
             }
             (
                 Action::Quarantine | Action::QuarantineReservingNumbers,
-                K::LostFirstPage | K::DamagedHeader | K::MisnamedSegment | K::ForeignSegment | K::RecordsBehindGap,
+                K::LostFirstPage
+                | K::DamagedHeader
+                | K::MisnamedSegment
+                | K::ForeignSegment
+                | K::UnreadableSegment
+                | K::RecordsBehindGap,
             ) => finding.next(format!("{step}; the next opening moves it to quarantine/")),
             _ => finding,
         }
-    }
-
-    /// Whether it stays as it is, whatever was found in it.
-    fn is_kept_aside(&self) -> bool {
-        matches!(self.action, Some(Action::Keep | Action::KeepAndSync))
     }
 }
 
@@ -139,11 +146,16 @@ fn passed_over(found: &FoundFile) -> Option<Finding> {
     let path = &found.file.path;
     let (kind, text) = match found.header {
         Header::Sound => return None,
-        Header::NeverStarted => (FindingKind::UnstartedSegment, "no segment yet: nothing but zeros".to_owned()),
-        Header::Damaged => (FindingKind::DamagedHeader, format!("no segment: {}", found.reason)),
+        Header::NeverStarted | Header::FirstPageLost | Header::Damaged => {
+            let text = match SegmentReader::open(path) {
+                Err(error) => return Some(Finding::of_segment_error(&error)),
+                Ok(_) => found.reason.clone(),
+            };
+            (FindingKind::DamagedHeader, text)
+        }
+        Header::Unreachable => (FindingKind::DamagedHeader, found.reason.clone()),
         Header::Misnamed => (FindingKind::MisnamedSegment, found.reason.clone()),
         Header::Foreign => (FindingKind::ForeignSegment, found.reason.clone()),
-        Header::Unreachable => (FindingKind::DamagedHeader, found.reason.clone()),
     };
-    Some(Finding::new(kind, path, text))
+    Some(Finding::new(kind, path, text).at(0))
 }

@@ -4,12 +4,14 @@
 //! segments that were moved aside, and changes nothing. Several segments may hold a number; they hold the same record
 //! then. Runs on the caller's thread, under the store's lock or beside a running store.
 
-use super::found_file::FoundFile;
 use super::number_set::NumberSet;
 use super::quarantine;
 use super::reader::{Damage, FrameAt, Item, SegmentReader};
+use super::recovery_plan::RecoveryPlan;
 use super::segment_state::SegmentState;
 use super::survey::Survey;
+use super::witness::Witness;
+use super::wrong_mark::WrongMark;
 use crate::ground::error::{OpenError, SegmentError};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::ground::work::{Watch, WorkError, tell};
@@ -26,8 +28,6 @@ pub(crate) struct ReadableSegment {
     pub(crate) base_sequence: Sequence,
     /// Where its last frame ends.
     pub(crate) end: Offset,
-    /// Its mark says that it ends before frames that are intact.
-    disproved: bool,
 }
 
 /// What a walk comes upon.
@@ -37,6 +37,8 @@ pub(crate) enum Found<'a> {
     Frame(FrameAt<'a>),
     /// A place that can't be read, and so many records that no other segment has.
     Lost(&'a Damage, u64),
+    /// A mark that the frames contradict. They are read all the same.
+    WrongMark(&'a WrongMark),
 }
 
 /// The segments of the log of `owner` that can be read: those in its place, and those that were moved aside. Where nothing
@@ -50,8 +52,8 @@ pub(crate) fn readable(
     owner: Option<WriterId>,
 ) -> Result<Vec<ReadableSegment>, OpenError> {
     let mut segments = Vec::new();
-    for (file, header) in survey.files {
-        let found = FoundFile::new(file, header, owner)?;
+    // All of it is read by the walk: here, the marks are taken as they are.
+    for found in RecoveryPlan::of_opened(survey, owner, Sequence(0))?.files {
         if let Some(state) = &found.segment {
             segments.push(ReadableSegment::of(found.file.path.clone(), state, false));
         }
@@ -59,7 +61,7 @@ pub(crate) fn readable(
     for aside in quarantine::segments(quarantine_dir) {
         let Ok(reader) = SegmentReader::open(&aside.path) else { continue };
         if owner.is_some_and(|owner| owner == reader.header().writer_id)
-            && let Ok(state) = SegmentState::of(&aside.path)
+            && let Ok(state) = SegmentState::of(&aside.path, &Witness::TRUSTING)
         {
             segments.push(ReadableSegment::of(aside.path, &state, true));
         }
@@ -75,15 +77,11 @@ impl ReadableSegment {
             is_aside,
             base_sequence: state.header.base_sequence,
             end: state.extent.end,
-            disproved: state.disproved_end.is_some(),
         }
     }
 
     fn open(&self) -> Result<SegmentReader, SegmentError> {
         let mut reader = SegmentReader::open(&self.path)?;
-        if self.disproved {
-            reader.distrust_mark();
-        }
         // What the disk can't give back is as good as damaged.
         reader.pass_unreadable();
         Ok(reader)
@@ -113,6 +111,7 @@ pub(crate) fn walk(
                     }
                 }
                 Item::Damage(damage) => damaged.push((segment, damage, due)),
+                Item::WrongMark(wrong) => each(segment, Found::WrongMark(&wrong))?,
                 Item::Stop(_) => break,
             }
         }

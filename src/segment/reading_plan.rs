@@ -13,6 +13,8 @@ pub(super) struct ReadingPlan {
     pub(super) order: Vec<usize>,
     /// How each file's numbers relate to those of the others.
     pub(super) numbers: Vec<Numbers>,
+    /// Whether no crash can have torn the file's tail.
+    pub(super) broken: Vec<bool>,
 }
 
 impl ReadingPlan {
@@ -30,7 +32,8 @@ impl ReadingPlan {
             (false, _) if order.contains(&place) => Numbers::Own,
             (false, _) => Numbers::Covered,
         });
-        Self { numbers: numbers.collect(), order }
+        let broken = (0..links.len()).map(|place| !behind_gap[place] && is_broken(links, &ranges, place)).collect();
+        Self { numbers: numbers.collect(), order, broken }
     }
 
     /// The order in which the plan is carried out: what lies behind missing records first, the last file first, and
@@ -46,8 +49,8 @@ impl ReadingPlan {
 /// What a file says of itself as a link in the chain of segments, which is the order of segment ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
-    /// A segment that was started, but its first page did not reach the disk.
-    NeverStarted,
+    /// A segment that was started, but its first page did not reach the disk, or is lost.
+    Pageless,
     /// A file that belongs elsewhere, or whose numbers are not known.
     Unknown,
     /// A segment of this log.
@@ -56,8 +59,10 @@ pub(crate) enum Link {
         numbers: NumberRange,
         /// The durable mark vouches for frames in it, and so for all that was recorded before.
         vouched: bool,
-        /// It has no end that it was sealed at, or not all its frames up to there: it may have had more.
-        open_ended: bool,
+        /// It has an end that it was sealed at.
+        sealed: bool,
+        /// Something else than frames follows them, or it ends before where it was sealed.
+        torn: bool,
     },
 }
 
@@ -66,7 +71,7 @@ impl Link {
     pub(super) fn numbers(&self) -> NumberRange {
         match self {
             Self::Segment { numbers, .. } => *numbers,
-            Self::NeverStarted | Self::Unknown => NumberRange::NONE,
+            Self::Pageless | Self::Unknown => NumberRange::NONE,
         }
     }
 }
@@ -83,20 +88,31 @@ fn behind_gap(links: &[Link], folded: Sequence) -> Vec<bool> {
         .iter()
         .map(|link| match *link {
             Link::Unknown => false,
-            Link::NeverStarted => {
+            Link::Pageless => {
                 may_miss = true;
                 false
             }
-            Link::Segment { numbers, vouched, open_ended } => {
+            Link::Segment { numbers, vouched, sealed, torn } => {
                 gap = !vouched && numbers.first > end && (may_miss || gap);
                 if !gap {
                     end = end.max(numbers.end());
-                    may_miss = open_ended;
+                    // It may have had more.
+                    may_miss = !sealed || torn;
                 }
                 gap
             }
         })
         .collect()
+}
+
+/// Whether a torn tail is no crash's doing: behind it records are missing which a later segment proves to have been there.
+/// Its durable mark was written after everything before it had been synced. `ranges` has the numbers of what is read.
+fn is_broken(links: &[Link], ranges: &[NumberRange], place: usize) -> bool {
+    let Link::Segment { numbers, torn: true, .. } = links[place] else { return false };
+    let due = numbers.end();
+    let has_due = |range: &NumberRange| range.first <= due && due < range.end();
+    let proves = |link: &Link| matches!(link, Link::Segment { numbers, vouched: true, .. } if numbers.first > due);
+    links[place + 1..].iter().any(proves) && !ranges.iter().any(has_due)
 }
 
 #[cfg(test)]
@@ -106,7 +122,7 @@ mod tests {
     #[test]
     fn what_lies_behind_missing_records_is_told_from_numbers_that_jump_after_a_recovery() {
         const fn segment(first: u64, count: u64, vouched: bool, open_ended: bool) -> Link {
-            Link::Segment { numbers: NumberRange { first, count }, vouched, open_ended }
+            Link::Segment { numbers: NumberRange { first, count }, vouched, sealed: !open_ended, torn: false }
         }
         const OPEN: Link = segment(1, 5, false, true);
         const SEALED: Link = segment(1, 5, false, false);
@@ -125,16 +141,42 @@ mod tests {
             ("a jump after a recovery", &[SEALED, segment(11, 5, false, true)], 0, &[false, false]),
             (
                 "a page that never came",
-                &[SEALED, Link::NeverStarted, segment(11, 5, false, true)],
+                &[SEALED, Link::Pageless, segment(11, 5, false, true)],
                 0,
                 &[false, false, true],
             ),
-            ("nor did the first", &[Link::NeverStarted, segment(6, 5, false, true)], 0, &[false, true]),
+            ("nor did the first", &[Link::Pageless, segment(6, 5, false, true)], 0, &[false, true]),
             ("a header alone came", &[segment(1, 0, false, true), segment(6, 5, false, true)], 0, &[false, true]),
             ("a segment that took none", &[segment(1, 0, false, true), segment(1, 5, false, true)], 0, &[false, false]),
         ];
         for (case, links, folded, expected) in cases {
             assert_eq!(behind_gap(links, Sequence(folded)), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_tail_is_torn_by_no_crash_where_a_later_segment_vouches_for_what_is_missing_behind_it() {
+        let segment = |first, count, vouched, torn| Link::Segment {
+            numbers: NumberRange { first, count },
+            vouched,
+            sealed: true,
+            torn,
+        };
+        let torn = segment(1, 5, false, true);
+        for (case, links, expected) in [
+            ("nothing behind it", &[torn][..], false),
+            ("nobody vouches", &[torn, segment(6, 5, false, false)], false),
+            ("the next one has what was due", &[torn, segment(6, 5, true, false)], false),
+            ("records are missing", &[torn, segment(8, 5, true, false)], true),
+            ("though others lie between", &[torn, segment(7, 1, false, false), segment(8, 5, true, false)], true),
+            ("another has what was due", &[torn, segment(4, 6, false, false), segment(20, 5, true, false)], false),
+            ("it vouches for what it has", &[torn, segment(2, 2, true, false)], false),
+            ("not torn", &[segment(1, 5, false, false), segment(8, 5, true, false)], false),
+            ("a file between", &[torn, Link::Unknown, segment(8, 5, true, false)], true),
+        ] {
+            let plan = ReadingPlan::of(links, Sequence(0));
+            assert_eq!(plan.broken[0], expected, "{case}");
+            assert!(!plan.broken[1..].contains(&true), "{case}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What a log holds beyond what is folded, as whoever opens the store next would take it.
 //!
 //! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads: headers, marks, and
-//! the frames behind the marks. So it takes about as long for a gigabyte that waits as for a record, and believes the
-//! marks: a record among those that wait may turn out to be damaged.
+//! the frames behind the marks; a segment whole where nothing bears its mark out ([`super::witness`]). So it takes about
+//! as long for a gigabyte that waits as for a record: one among those that wait may turn out to be damaged.
 
 use super::format::Extent;
 use super::found_file::FoundFile;
@@ -14,6 +14,7 @@ use super::recovery_plan::RecoveryPlan;
 use super::segment_state::SegmentState;
 use super::survey::Survey;
 use super::verdict::{Header, Numbers};
+use super::witness::Witness;
 use crate::ground::error::{OpenError, SegmentError};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use std::io::ErrorKind;
@@ -72,7 +73,8 @@ impl UnfoldedLog {
         folded: Sequence,
         in_use: bool,
     ) -> Result<Self, OpenError> {
-        let RecoveryPlan { files, reading } = RecoveryPlan::of(survey, owner, folded)?;
+        let plan = if in_use { RecoveryPlan::of_opened } else { RecoveryPlan::of };
+        let RecoveryPlan { files, reading } = plan(survey, owner, folded)?;
         let links: Vec<_> = files.iter().map(FoundFile::link).collect();
         let (order, behind_gap) = if in_use {
             (reading_order(&links.iter().map(Link::numbers).collect::<Vec<_>>()), Vec::new())
@@ -84,7 +86,8 @@ impl UnfoldedLog {
             path: files[place].file.path.clone(),
             records: links[place].numbers().count,
         });
-        let is_unreadable = |found: &&FoundFile| matches!(found.header, Header::Damaged | Header::Misnamed);
+        let is_unreadable =
+            |found: &&FoundFile| matches!(found.header, Header::FirstPageLost | Header::Damaged | Header::Misnamed);
         Ok(Self {
             set_aside: set_aside.collect(),
             unreadable_files: files.iter().filter(is_unreadable).count() as u64,
@@ -129,7 +132,7 @@ impl Part {
         for _ in 0..LOOK_FRAMES_MAX {
             match reader.next()? {
                 Item::Frame(frame) if frame.sequence > folded => return Ok(Some(frame.payload.to_vec())),
-                Item::Frame(_) | Item::Damage(_) => {}
+                Item::Frame(_) | Item::Damage(_) | Item::WrongMark(_) => {}
                 Item::Stop(_) => break,
             }
         }
@@ -143,7 +146,8 @@ pub(crate) fn set_aside_before(quarantine_dir: &Path, owner: Option<WriterId>) -
     let unfolded = |QuarantinedSegment { path, note }| {
         // What was folded before it was moved reserves no numbers.
         note?.last_sequence?;
-        let state = SegmentState::of(&path).ok()?;
+        // It is looked at for every answer, so its mark is taken as it is.
+        let state = SegmentState::of(&path, &Witness::TRUSTING).ok()?;
         let is_ours = owner.is_none_or(|owner| owner == state.header.writer_id);
         let records = u64::from(state.extent.frames);
         (is_ours && records > 0).then_some(SetAside { path, records })

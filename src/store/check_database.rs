@@ -2,9 +2,9 @@
 //!
 //! By the connection of a query, which changes nothing.
 
+use super::folded::Folded;
 use crate::ground::database_version::DATABASE_VERSION;
 use crate::ground::error::{IndexError, PathError};
-use super::folded::Folded;
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::Moment;
@@ -81,7 +81,7 @@ impl DatabaseCheck {
     /// How far it has folded the log.
     pub(super) fn folded(&self) -> Folded {
         match self {
-            Self::Read(found) => found.folded.map_or(Folded::Nothing, |(writer_id, at)| Folded::UpTo(writer_id, at.sequence)),
+            Self::Read(found) => found.folded.map_or(Folded::Nothing, |(writer_id, at)| Folded::UpTo(writer_id, at)),
             Self::Absent => Folded::Nobody,
             Self::Silent => Folded::Silent,
         }

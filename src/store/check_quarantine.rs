@@ -74,7 +74,7 @@ fn intact_frames(reader: &mut SegmentReader) -> u64 {
     loop {
         match reader.next() {
             Ok(Item::Frame(_)) => frames += 1,
-            Ok(Item::Damage(_)) => {}
+            Ok(Item::Damage(_) | Item::WrongMark(_)) => {}
             Ok(Item::Stop(_)) | Err(_) => return frames,
         }
     }

@@ -118,6 +118,7 @@ fn of_unclear_owner(file: &SegmentFile, owners: &LogOwners) -> Option<Finding> {
 /// The directory of the store whose log that is. A directory of segments that has another name was put together by somebody:
 /// what lies beside is not of it.
 fn store_of(wal_dir: &Path) -> Option<PathBuf> {
-    let wal_dir = wal_dir.canonicalize().ok().filter(|wal_dir| wal_dir.file_name().is_some_and(|name| name == "wal"))?;
+    let wal_dir =
+        wal_dir.canonicalize().ok().filter(|wal_dir| wal_dir.file_name().is_some_and(|name| name == "wal"))?;
     Some(wal_dir.parent()?.to_owned())
 }

@@ -5,16 +5,17 @@
 use crate::ground::error::IndexError;
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{Sequence, WriterId};
-use crate::index::checkpoint;
+use crate::index::checkpoint::{self, Checkpoint};
 use crate::query::database::Query;
 use crate::segment::log_examination::MissingNumbers;
+use crate::segment::witness;
 use std::path::Path;
 
 /// What the database says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Folded {
     /// The log of that store, up to that number.
-    UpTo(WriterId, Sequence),
+    UpTo(WriterId, Checkpoint),
     /// Nothing yet.
     Nothing,
     /// There is none.
@@ -27,7 +28,7 @@ impl Folded {
     /// What the database of the store in `dir` says. `in_use`: somebody writes to it.
     pub(super) fn beside(dir: &Path, in_use: bool) -> Self {
         match Query::open_untouched(dir, in_use).and_then(|query| query.read_with(checkpoint::read)) {
-            Ok(Some((writer_id, checkpoint))) => Self::UpTo(writer_id, checkpoint.sequence),
+            Ok(Some((writer_id, checkpoint))) => Self::UpTo(writer_id, checkpoint),
             Ok(None) => Self::Nothing,
             Err(IndexError::Missing { .. }) => Self::Nobody,
             Err(_) => Self::Silent,
@@ -42,16 +43,18 @@ impl Folded {
     /// The last number of the log of `owner` that it has: what the next opening begins behind. `None` where nobody can say.
     pub(super) fn of_log(self, owner: Option<WriterId>) -> Option<Sequence> {
         match self {
-            Self::UpTo(writer_id, folded) if Some(writer_id) == owner => Some(folded),
+            Self::UpTo(writer_id, folded) if Some(writer_id) == owner => Some(folded.sequence),
             Self::UpTo(..) | Self::Nothing | Self::Nobody => Some(Sequence(0)),
             Self::Silent => None,
         }
     }
 
     /// The same, where a database says so.
-    pub(super) fn checkpoint(self, owner: Option<WriterId>) -> Option<Sequence> {
+    pub(super) fn checkpoint(self, owner: Option<WriterId>) -> Option<witness::Folded> {
         match self {
-            Self::UpTo(writer_id, folded) if Some(writer_id) == owner => Some(folded),
+            Self::UpTo(writer_id, Checkpoint { segment, offset, sequence }) if Some(writer_id) == owner => {
+                Some(witness::Folded { sequence, place: Some((segment, offset)) })
+            }
             Self::UpTo(..) | Self::Nothing | Self::Nobody | Self::Silent => None,
         }
     }
@@ -60,7 +63,7 @@ impl Folded {
     pub(super) fn judge(self, wal_dir: &Path, hole: &MissingNumbers, owner: Option<WriterId>) -> Finding {
         let MissingNumbers { first, last, behind, may_be_in_file, .. } = *hole;
         let folded = match self {
-            Self::UpTo(writer_id, folded) if Some(writer_id) == owner => Some(folded.min(last)),
+            Self::UpTo(writer_id, folded) if Some(writer_id) == owner => Some(folded.sequence.min(last)),
             Self::Nothing => Some(Sequence(0)),
             Self::UpTo(..) | Self::Nobody | Self::Silent => None,
         };
@@ -102,7 +105,8 @@ mod tests {
     fn numbers_that_no_segment_has_are_lost_folded_or_nobody_can_say() {
         use FindingKind as K;
         let (ours, theirs) = (WriterId([1; 16]), WriterId([2; 16]));
-        let up_to = |number| Folded::UpTo(ours, Sequence(number));
+        let at = |number| Checkpoint { sequence: Sequence(number), ..Checkpoint::START };
+        let up_to = |number| Folded::UpTo(ours, at(number));
         for (folded, may_be_in_file, kind, first, text) in [
             (up_to(20), false, K::FoldedRecordsMissing, 11, "10 records, 11 to 20, not in the log before segment"),
             (up_to(99), false, K::FoldedRecordsMissing, 11, "and folded"),
@@ -115,7 +119,7 @@ mod tests {
             (Folded::Nothing, false, K::MissingRecords, 11, "lost"),
             (Folded::Nobody, false, K::PerhapsMissingRecords, 11, "no database says"),
             (Folded::Silent, false, K::PerhapsMissingRecords, 11, "nobody can say"),
-            (Folded::UpTo(theirs, Sequence(99)), false, K::PerhapsMissingRecords, 11, "nobody can say"),
+            (Folded::UpTo(theirs, at(99)), false, K::PerhapsMissingRecords, 11, "nobody can say"),
         ] {
             let (first_missing, last) = (Sequence(11), Sequence(20));
             let hole = MissingNumbers::new(first_missing, last, SegmentId(3), may_be_in_file);

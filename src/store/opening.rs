@@ -6,7 +6,7 @@ use super::leftovers::remove_leftovers;
 use super::lock::StoreLock;
 use super::repair_report;
 use crate::ground::config::Config;
-use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError};
+use crate::ground::error::{AtPath, HeaderFault, IndexError, OpenError, PathError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::limits::{Limit, Limits};
 use crate::ground::machine_clock::MachineClock;
@@ -183,7 +183,7 @@ fn expect_reachable(wal_dir: &Path, next_segment: SegmentId, last_sequence: Sequ
         path: wal_dir.to_owned(),
         expected: "segment and sequence numbers that a store can reach",
         found: format!("segment {next_segment} to come, sequence {last_sequence}"),
-        never_started: false,
+        fault: HeaderFault::Damaged,
     })
 }
 

@@ -155,7 +155,11 @@ fn inspect(command: &str, path: &Path) -> (Vec<Value>, u8) {
 /// The worst that a check says of a file.
 fn checked(report: &CheckReport, path: &Path) -> Severity {
     let of_file = report.findings.iter().filter(|found| found.path == path);
-    of_file.filter(|found| found.kind != FindingKind::UnfoldedRecords).map(|found| found.severity).max().unwrap_or_default()
+    of_file
+        .filter(|found| found.kind != FindingKind::UnfoldedRecords)
+        .map(|found| found.severity)
+        .max()
+        .unwrap_or_default()
 }
 
 /// What is told twice, of each file and of the whole.

@@ -267,7 +267,10 @@ fn a_segment_that_was_written_again_is_a_note_and_its_records_come_once() {
 /// The numbers of the records in the JSON output.
 fn records(json: &str) -> Vec<u64> {
     let objects = json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    objects.filter(|object| object.get("kind_number").is_some()).map(|object| object["sequence"].as_u64().unwrap()).collect()
+    objects
+        .filter(|object| object.get("kind_number").is_some())
+        .map(|object| object["sequence"].as_u64().unwrap())
+        .collect()
 }
 
 #[test]
@@ -278,7 +281,11 @@ fn a_seal_that_was_forged_shorter_hides_no_record_from_any_command() {
     let reader = log.reader(&path);
     let shorter = Extent { end: Offset(offsets[700]), frames: 700 };
     let generation = reader.mark().generation + 1;
-    patch(&path, Mark::offset(generation), &Mark { generation, durable: shorter, sealed: Some(shorter) }.encode(reader.header().salt));
+    patch(
+        &path,
+        Mark::offset(generation),
+        &Mark { generation, durable: shorter, sealed: Some(shorter) }.encode(reader.header().salt),
+    );
     for command in COMMANDS {
         let arguments = if command == "tail" { vec![command, "-n", "100000"] } else { vec![command] };
         let (text, code) = log.run(&arguments);
@@ -311,7 +318,8 @@ fn corruption_outweighs_a_torn_tail() {
 #[test]
 fn missing_numbers_are_lost_above_the_checkpoint_folded_below_it_and_without_a_database_nobody_can_say() {
     let log = Log::of_segments();
-    let (first, last) = (u64::from(log.frames(0).1.frames) + 1, log.reader(&log.segment(2)).header().base_sequence.0 - 1);
+    let (first, last) =
+        (u64::from(log.frames(0).1.frames) + 1, log.reader(&log.segment(2)).header().base_sequence.0 - 1);
     let count = last + 1 - first;
     std::fs::remove_file(log.segment(1)).unwrap();
     let expect = |what: &str, told: &str, code: i32| {
@@ -321,7 +329,8 @@ fn missing_numbers_are_lost_above_the_checkpoint_folded_below_it_and_without_a_d
             assert_eq!(found, code, "{what}, {command}: {text}");
             assert!(unwrapped(&text).contains(told), "{what}, {command}: {text}");
         }
-        let summary: serde_json::Value = serde_json::from_str(log.run(&["verify", "--json"]).0.lines().last().unwrap()).unwrap();
+        let summary: serde_json::Value =
+            serde_json::from_str(log.run(&["verify", "--json"]).0.lines().last().unwrap()).unwrap();
         summary["missing_records"].as_u64().unwrap()
     };
     let numbers = format!("{count} records, {first} to {last},");

@@ -493,7 +493,8 @@ fn findings_of_other_sorts_parse_too_and_those_of_the_log_are_about_its_director
     };
     assert_eq!(verdict_of("foreign_segment", Some(2)), &Verdict::Damaged);
     assert_eq!(verdict_of("lost_first_page", Some(9)), &Verdict::Damaged);
-    let (first, last) = (u64::from(log.frames(0).1.frames) + 1, log.reader(&log.segment(2)).header().base_sequence.0 - 1);
+    let (first, last) =
+        (u64::from(log.frames(0).1.frames) + 1, log.reader(&log.segment(2)).header().base_sequence.0 - 1);
     let missing = |object: &Object| {
         matches!(object, Object::Finding { segment: None, file, sequence: Some(from), records: Some(records), .. }
             if file == "data/wal" && (*from, *records) == (first, last + 1 - first))
@@ -563,7 +564,8 @@ fn the_page_lists_every_member_of_every_type_and_no_other() {
             }
         }
     }
-    let types = "clock_step finding gap newer request schema_version segment session session_closed summary undecodable";
+    let types =
+        "clock_step finding gap newer request schema_version segment session session_closed summary undecodable";
     assert_eq!(seen.into_iter().collect::<Vec<_>>().join(" "), types, "each type was printed");
 }
 

@@ -100,9 +100,8 @@ fn cut_below_the_mark(reader: &SegmentReader) -> Result<Option<Finding>, Failure
     let (bytes, durable) = (reader.file_bytes()?, reader.mark().durable.end);
     // No look at where frames end: a mark is about bytes, and those are not there.
     Ok((bytes < u64::from(durable.0)).then(|| {
-        let text = format!(
-            "the file ends at {bytes}, below its durable mark at {durable}; `wal-inspect verify` says more"
-        );
+        let text =
+            format!("the file ends at {bytes}, below its durable mark at {durable}; `wal-inspect verify` says more");
         Finding::new(FindingKind::DamagedPlace, reader.path(), text)
     }))
 }

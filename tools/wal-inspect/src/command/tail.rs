@@ -114,7 +114,11 @@ struct Entry {
 }
 
 enum Content {
-    Record { offset: Offset, sequence: Sequence, payload: Vec<u8> },
+    Record {
+        offset: Offset,
+        sequence: Sequence,
+        payload: Vec<u8>,
+    },
     /// With the first of the bytes that it is about.
     Finding(Finding, Vec<u8>),
 }

@@ -227,11 +227,9 @@ impl Summary {
         let mut line = Line::of(style_of(self.verdict), self.verdict.name());
         let (segments, records) = (counted(self.segments, "segment"), counted(self.records, "record"));
         line.push(PLAIN, format!(": {segments}, {records}, {}", bytes(self.bytes)));
-        for (records, what) in [
-            (self.missing_records, "lost"),
-            (self.lost_records, "damaged"),
-            (self.undecodable_records, "undecodable"),
-        ] {
+        for (records, what) in
+            [(self.missing_records, "lost"), (self.lost_records, "damaged"), (self.undecodable_records, "undecodable")]
+        {
             if records > 0 {
                 line.push(BAD, format!(", {} {what}", count(records)));
             }

@@ -135,9 +135,9 @@ impl Follower {
             Opened::Retired => return Ok(Step::Moved),
         };
         let place = source.place(Some(*reader.header()));
-        let finding = self.passed.and_then(|(writer_id, due)| {
-            of_neighbours(&self.wal_dir, &source, reader.header(), writer_id, due)
-        });
+        let finding = self
+            .passed
+            .and_then(|(writer_id, due)| of_neighbours(&self.wal_dir, &source, reader.header(), writer_id, due));
         self.pass_over(&source);
         let is_foreign = finding.as_ref().is_some_and(|finding| finding.kind == FindingKind::ForeignSegment);
         if let Some(finding) = finding {
