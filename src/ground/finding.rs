@@ -270,7 +270,7 @@ impl FindingKind {
 #[cfg(test)]
 impl FindingKind {
     /// Each kind. A test makes a store with each of them, so that none is left out here or never found.
-    pub(crate) const EACH: [Self; 41] = [
+    pub(crate) const EACH: [Self; 42] = [
         Self::OpenToOthers,
         Self::SymbolicLink,
         Self::UnreadableDirectory,

@@ -114,7 +114,8 @@ pub(super) fn check_at(
     find_long_wal(dir, in_use, &mut findings);
     find_missing_log(&wal_dir, &mut findings);
     // A directory that can't be listed is a finding already.
-    let examined = ExaminedLog::of(dir, &wal_dir, database.folded(), in_use).unwrap_or_default();
+    let folded = database.folded();
+    let examined = ExaminedLog::of(dir, &wal_dir, folded, in_use).unwrap_or_else(|_| ExaminedLog::absent(folded));
     findings.extend(examined.findings.iter().cloned());
     let none_damaged = HashSet::new();
     let found_damaged = found.map_or(&none_damaged, |found| &found.found_damaged);

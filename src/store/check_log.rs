@@ -154,8 +154,10 @@ impl SegmentCheck<'_> {
     /// Names a damaged place and says what became of its records, of which the first has the number `first`.
     fn find_damage(&mut self, damage: &Damage, first: Sequence, state: &mut LogState) {
         let numbers = (first.0..first.0 + u64::from(damage.records)).map(Sequence);
-        let is_read = matches!(self.file.part, LogPart::Read(..));
-        let unfolded = numbers.filter(|number| !self.check.is_folded(*number)).count() as u64;
+        let read = numbers.filter(|number| self.file.is_read(*number));
+        let (is_read, unfolded) = read.fold((false, 0), |(_, unfolded), number| {
+            (true, unfolded + u64::from(!self.check.is_folded(number)))
+        });
         let found = damage.finding(&self.file.file.path, first);
         let nobody_knows = self.check.examined.folded.is_none();
         let (fate, is_lost) = if damage.records == 0 {

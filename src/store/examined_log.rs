@@ -55,6 +55,11 @@ pub fn judge_missing(wal_dir: &Path, owner: WriterId, first: Sequence, last: Seq
 }
 
 impl ExaminedLog {
+    /// The one of a store whose database says that, where there is no log or it can't be listed.
+    pub(super) fn absent(folded: Folded) -> Self {
+        Self { folded: folded.of_log(None), ..Self::default() }
+    }
+
     /// The log in `wal_dir` of the store in `dir`, whose database says that.
     pub(super) fn of(dir: &Path, wal_dir: &Path, folded: Folded, in_use: bool) -> Result<Self, PathError> {
         let readable = ReadableFiles::of(wal_dir)?;
