@@ -2,7 +2,7 @@
 //!
 //! Pure. How bad each is stands in the table of kinds.
 
-use super::examination::{Ending, Examination};
+use super::examination::{Ending, Examination, HeaderState};
 use super::format::FrameError;
 use super::reader::Damage;
 use super::wrong_mark::WrongMark;
@@ -19,7 +19,7 @@ impl Damage {
             1 => format!("record {first}"),
             more => format!("{more} records, {first} to {}", Sequence(first.0 + more - 1)),
         };
-        let text = format!("{}; {} bytes, {what}", self.reason, self.bytes);
+        let text = format!("damage of {} bytes ({what}): {}", self.bytes, self.reason);
         let found = Finding::new(FindingKind::DamagedPlace, path, text).at(self.offset.0);
         found.of_bytes(self.bytes.into()).of_records(first, records)
     }
@@ -57,7 +57,13 @@ impl Examination {
                 Some(Finding::new(FindingKind::BytesBehindSeal, path, text).at(leftover.start).of_bytes(bytes.into()))
             }
             Ending::Torn { .. } if active => None,
-            Ending::Torn { bytes, reason } => Some(torn_tail(path, end, *bytes, *reason)),
+            Ending::Torn { bytes, reason } => {
+                let due = match &self.header {
+                    HeaderState::Intact(header) => Some(self.extent.next_sequence(header.base_sequence).0),
+                    _ => None,
+                };
+                Some(Finding { sequence: due, ..torn_tail(path, end, *bytes, *reason) })
+            }
             Ending::Unreadable { offset, reason } => {
                 Some(Finding::new(FindingKind::UnreadableSegment, path, reason.clone()).at(offset.0))
             }

@@ -155,23 +155,22 @@ impl SegmentCheck<'_> {
     fn find_damage(&mut self, damage: &Damage, first: Sequence, state: &mut LogState) {
         let numbers = (first.0..first.0 + u64::from(damage.records)).map(Sequence);
         let read = numbers.filter(|number| self.file.is_read(*number));
-        let (is_read, unfolded) = read.fold((false, 0), |(_, unfolded), number| {
-            (true, unfolded + u64::from(!self.check.is_folded(number)))
-        });
+        let (is_read, unfolded) =
+            read.fold((false, 0), |(_, unfolded), number| (true, unfolded + u64::from(!self.check.is_folded(number))));
         let found = damage.finding(&self.file.file.path, first);
         let nobody_knows = self.check.examined.folded.is_none();
         let (fate, is_lost) = if damage.records == 0 {
             ("", false)
         } else if !is_read {
-            (": not read from here", false)
+            ("; not read from here", false)
         } else if nobody_knows {
-            (": nobody can say whether the database has them", false)
+            ("; nobody can say whether the database has them", false)
         } else if unfolded == 0 && !self.check.found_damaged.contains(&self.file.file.id) {
-            (": the database has them", false)
+            ("; the database has them", false)
         } else {
             // Those that folding passed over are counted by the database.
             state.lost_records += unfolded;
-            (": lost", true)
+            ("; lost", true)
         };
         let found = Finding { text: format!("{}{fate}", found.text), ..found };
         let nothing_lost = "copy the file before anything else, and check the disk; nothing of it is lost so far";

@@ -134,7 +134,7 @@ fn a_torn_tail_is_2_in_every_command() {
         for command in COMMANDS {
             let (text, code) = log.run(&[command]);
             assert_eq!(code, 2, "{name}, {command}: {text}");
-            assert!(unwrapped(&text).contains("torn tail at offset"), "{name}, {command}: {text}");
+            assert!(unwrapped(&text).contains(": torn tail of"), "{name}, {command}: {text}");
         }
     }
 }
@@ -308,8 +308,8 @@ fn corruption_outweighs_a_torn_tail() {
     running.store().flush(fixture::PATIENCE).unwrap();
     running.record(4..=6);
     let log = running.killed();
-    log.flip(0, 4_120);
     patch(&log.segment(0), log.frames(0).1.end.0, b"garbage!");
+    log.flip(0, 4_120);
     let (text, code) = log.run(&["verify"]);
     assert_eq!(code, 3, "{text}");
     assert!(unwrapped(&text).contains("torn tail"), "{text}");
