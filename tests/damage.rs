@@ -149,8 +149,9 @@ impl Patient {
     fn judge_tail(&self, bytes: &[u8], read: &Read, what: &str) {
         let end = read.frames.last().map_or(FRAMES_OFFSET as usize, |frame| frame.place.end);
         let tail = bytes.get(end..).unwrap_or_default();
-        // Of less than a frame's header nobody can tell.
-        let is_unwritten = tail.len() >= FRAME_HEADER_BYTES as usize && tail.starts_with(&[0; 4]);
+        // Of less than a frame's header nobody can tell, unless it is all zeros.
+        let is_header = tail.len() >= FRAME_HEADER_BYTES as usize;
+        let is_unwritten = is_header && tail.starts_with(&[0; 4]) || tail.iter().all(|byte| *byte == 0);
         let written = !tail.is_empty() && !is_unwritten;
         let torn = matches!(read.stop, Stop::Torn { bytes, .. } if bytes as usize == tail.len());
         assert_eq!((torn, read.stop == Stop::Open), (written, !written), "{what}: {:?}", read.stop);

@@ -84,15 +84,19 @@ impl Link {
 /// removed what was never started, and has sealed the segments before the jump at where their frames end.
 fn behind_gap(links: &[Link], folded: Sequence) -> Vec<bool> {
     let (mut end, mut may_miss, mut gap) = (folded.0.saturating_add(1), false, false);
+    // Whoever writes a durable mark has synced all that was there before it.
+    let vouching = links.iter().rposition(|link| matches!(link, Link::Segment { vouched: true, .. }));
     links
         .iter()
-        .map(|link| match *link {
+        .enumerate()
+        .map(|(place, link)| match *link {
             Link::Unknown => false,
             Link::Pageless => {
                 may_miss = true;
                 false
             }
-            Link::Segment { numbers, vouched, sealed, torn } => {
+            Link::Segment { numbers, sealed, torn, .. } => {
+                let vouched = vouching.is_some_and(|vouching| place <= vouching);
                 gap = !vouched && numbers.first > end && (may_miss || gap);
                 if !gap {
                     end = end.max(numbers.end());
@@ -126,7 +130,7 @@ mod tests {
         }
         const OPEN: Link = segment(1, 5, false, true);
         const SEALED: Link = segment(1, 5, false, false);
-        let cases: [(&str, &[Link], u64, &[bool]); 11] = [
+        let cases: [(&str, &[Link], u64, &[bool]); 12] = [
             ("a torn segment and the next", &[OPEN, segment(11, 5, false, true)], 0, &[false, true]),
             ("it goes on without a gap", &[OPEN, segment(6, 5, false, true)], 0, &[false, false]),
             (
@@ -138,6 +142,12 @@ mod tests {
             ("the database has what is missing", &[OPEN, segment(11, 5, false, true)], 10, &[false, false]),
             ("or part of it", &[OPEN, segment(11, 5, false, true)], 9, &[false, true]),
             ("a mark vouches for all before", &[OPEN, segment(11, 5, true, true)], 0, &[false, false]),
+            (
+                "also for one that says nothing of itself",
+                &[OPEN, segment(11, 5, false, true), segment(20, 5, true, true), segment(30, 1, false, true)],
+                0,
+                &[false, false, false, true],
+            ),
             ("a jump after a recovery", &[SEALED, segment(11, 5, false, true)], 0, &[false, false]),
             (
                 "a page that never came",

@@ -14,7 +14,7 @@ use super::recovery_plan::RecoveryPlan;
 use super::segment_state::SegmentState;
 use super::survey::Survey;
 use super::verdict::{Header, Numbers};
-use super::witness::Witness;
+use super::witness::{Folded, Witness};
 use crate::ground::error::{OpenError, SegmentError};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use std::io::ErrorKind;
@@ -62,7 +62,7 @@ struct Part {
 }
 
 impl UnfoldedLog {
-    /// Looks at the log of the store `owner`, of which the database has the records up to `folded`. A segment that lies
+    /// Looks at the log of the store `owner`, which the database has as far as `folded` says. A segment that lies
     /// behind missing records is one to be set aside, unless somebody has the store open (`in_use`): then that one knows.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl UnfoldedLog {
     pub(crate) fn look(
         survey: Survey,
         owner: Option<WriterId>,
-        folded: Sequence,
+        folded: impl Into<Folded>,
         in_use: bool,
     ) -> Result<Self, OpenError> {
         let plan = if in_use { RecoveryPlan::of_opened } else { RecoveryPlan::of };

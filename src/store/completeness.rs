@@ -17,6 +17,7 @@ use crate::record::record::Record;
 use crate::segment::format::FRAMES_OFFSET;
 use crate::segment::survey::Survey;
 use crate::segment::unfolded_log::{FirstRecord, SetAside, UnfoldedLog, set_aside_before};
+use crate::segment::witness::Folded;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::io::ErrorKind;
@@ -76,7 +77,7 @@ pub(super) fn completeness_at(query: &Query, time_range: TimeRange, now_ms: i64)
     let dir = query.path().parent().unwrap_or(Path::new("."));
     let was_in_use = writer_lock::is_held(dir);
     let folded = query.read_with(checkpoint::read)?;
-    let folded = folded.map(|(writer_id, checkpoint)| (writer_id, checkpoint.sequence));
+    let folded = folded.map(|(writer_id, checkpoint)| (writer_id, checkpoint.folded()));
     let log = look(dir, folded, was_in_use);
     // Once more: what was folded meanwhile does not wait.
     let known = query.known_missing(time_range)?;
@@ -98,14 +99,14 @@ pub(super) fn completeness_at(query: &Query, time_range: TimeRange, now_ms: i64)
     Ok(found)
 }
 
-/// Looks at the log. `folded` is whose log the database has, and up to which number. `None`: there is no log.
-fn look(dir: &Path, folded: Option<(WriterId, Sequence)>, in_use: bool) -> Result<Option<UnfoldedLog>, OpenError> {
+/// Looks at the log. `folded` is whose log the database has, and how far. `None`: there is no log.
+fn look(dir: &Path, folded: Option<(WriterId, Folded)>, in_use: bool) -> Result<Option<UnfoldedLog>, OpenError> {
     let wal_dir = dir.join("wal");
     if std::fs::symlink_metadata(&wal_dir).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
-    let (database, folded) = (folded.map(|(writer_id, _)| writer_id), folded.map_or(Sequence(0), |(_, at)| at));
-    let survey = Survey::beyond(&wal_dir, folded)?;
+    let (database, folded) = (folded.map(|(writer_id, _)| writer_id), folded.map_or(Sequence(0).into(), |(_, at)| at));
+    let survey = Survey::beyond(&wal_dir, folded.sequence)?;
     let owner = survey.owners().owner(dir, database)?;
     UnfoldedLog::look(survey, owner, folded, in_use).map(Some)
 }

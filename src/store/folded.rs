@@ -52,9 +52,7 @@ impl Folded {
     /// The same, where a database says so.
     pub(super) fn checkpoint(self, owner: Option<WriterId>) -> Option<witness::Folded> {
         match self {
-            Self::UpTo(writer_id, Checkpoint { segment, offset, sequence }) if Some(writer_id) == owner => {
-                Some(witness::Folded { sequence, place: Some((segment, offset)) })
-            }
+            Self::UpTo(writer_id, checkpoint) if Some(writer_id) == owner => Some(checkpoint.folded()),
             Self::UpTo(..) | Self::Nothing | Self::Nobody | Self::Silent => None,
         }
     }

@@ -61,7 +61,7 @@ impl Opening {
         let clock_step = database.clock_step(clock.now().wall_ms)?;
         let owner = owners.owner(&config.dir, database.folded().map(|(writer_id, _)| writer_id))?;
         let checkpoint = database.checkpoint();
-        let recovered = recover(survey, &config.quarantine_dir(), owner, checkpoint.sequence)?;
+        let recovered = recover(survey, &config.quarantine_dir(), owner, checkpoint.folded())?;
         let next_segment = recovered.last_segment.max(checkpoint.segment).next();
         let last_sequence = recovered.last_sequence;
         let writer_id = match recovered.writer_id {
