@@ -1,0 +1,3 @@
+//! Damaged logs.
+pub mod recording;
+pub mod segment_image;
