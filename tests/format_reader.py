@@ -85,7 +85,7 @@ def read_path(path, folded):
 def read_batch(lines):
     for line in lines:
         asked = json.loads(line)
-        log = Log(asked["wal"], asked["folded"])
+        log = Log(asked["wal"], asked.get("folded"))
         files = [
             segment.line()
             | {"frames": ranges(segment.numbers())}
