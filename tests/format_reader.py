@@ -3,7 +3,8 @@
 This reader was written from format.md alone, without a look at the Rust source, and
 must stay so: it is the test that format.md is enough to write a reader in another
 language. When they disagree, mend format.md first. "Choice:" marks what format.md left
-open when this was written.
+open when this was written. Its parts are in format_reader/: record.py (section 5),
+segment.py (sections 1 to 3) and log.py (section 4).
 
 Usage: python3 format_reader.py [--folded N] SEGMENT-FILE|WAL-DIRECTORY...
        python3 format_reader.py --batch
@@ -84,7 +85,7 @@ def read_path(path, folded):
 def read_batch(lines):
     for line in lines:
         asked = json.loads(line)
-        log = Log(asked["wal"], asked["folded"])
+        log = Log(asked["wal"], asked.get("folded"))
         files = [
             segment.line()
             | {"frames": ranges(segment.numbers())}

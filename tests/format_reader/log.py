@@ -1,14 +1,16 @@
 """Logs: whose they are, which frames count, and what is missing (section 4)."""
 
 import collections
+import math
 import os
 import re
+import stat
 
 from .segment import FIRST_FRAME, Segment, worst, zeros
 
 REACHABLE = 1 << 62  # No store has a higher id or number.
 WRITER_ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\n")
-# Choice: with more than twelve digits, none leads: an id has one name.
+# Choice: with more than twelve digits, none of them leads: an id has one name.
 NAME = re.compile(r"([1-9][0-9]{12,}|[0-9]{12})\.seg")
 
 
@@ -34,11 +36,14 @@ class Log:
         self.take()
 
     def find_writer(self):
+        path, text = os.path.join(self.wal, "writer-id"), b""
         try:
-            with open(os.path.join(self.wal, "writer-id"), "rb") as file:
-                text = file.read(38)
+            # Choice: a link, also to a regular file, is none.
+            if stat.S_ISREG(os.lstat(path).st_mode):
+                with open(path, "rb") as file:
+                    text = file.read(38)
         except OSError:
-            text = b""
+            pass  # As if it were missing.
         if WRITER_ID.fullmatch(text):
             self.writer = text.decode().strip()
             return
@@ -58,7 +63,6 @@ class Log:
         if segment.header != "intact":
             return
         if max(segment.id, segment.base) > REACHABLE:
-            # Choice: this is true for a reader of a whole log, not only for a writer.
             segment.header, segment.error = "unreachable", "no store gets so far"
         elif self.unclear:
             segment.counts = "unclear"
@@ -78,17 +82,13 @@ class Log:
             lost_page = segment.header == "first_page_lost" and zeros(segment.data[:64])
             if segment.header == "never_started" or lost_page:
                 missing = True
-            # Choice: of any other file that is not read nothing follows, as if it were
-            # not there, also not for the segment before it.
             if segment.end is None:
                 continue
             ahead = due is not None and segment.base > due
             if segment.durable == FIRST_FRAME and ahead and (missing or went):
                 segment.counts, went = "behind_hole", True
                 continue
-            # Choice: what corruption took from its end counts as well.
-            if segment.follows > segment.base:
-                due = max(due or 0, segment.follows)
+            due = max(due or 0, segment.follows)
             missing, went = not segment.sealed or segment.end == "torn", False
 
     def take(self):
@@ -100,14 +100,17 @@ class Log:
             if not runs or runs[-1][-1].follows != segment.base:
                 runs.append([])
             runs[-1].append(segment)
-        # Choice: a number that corruption took from a run is taken from another.
-        for run in sorted(runs, key=lambda run: (run[-1].numbers()[-1], run[-1].id)):
+        left = []
+        for run in sorted(runs, key=lambda run: (run[0].base, -reach(run)[0], -run[-1].id)):
+            if not left or reach(run) > reach(left[-1]):
+                left.append(run)
+        ends = [run[0].base for run in left[1:]] + [math.inf]
+        for run, end in zip(left, ends):
             for segment in run:
-                self.owners.update(dict.fromkeys(segment.numbers(), segment))
+                numbers = (number for number in segment.numbers() if number < end)
+                self.owners.update(dict.fromkeys(numbers, segment))
         for segment in self.owners.values():
             segment.counts = "taken"
-        # Choice: what is between the last number folded and the first one in the log was
-        # not retired, so it is a hole as well.
         due = None if self.folded is None else self.folded + 1
         for number in sorted(self.owners):
             if due is not None and number > due:
@@ -146,3 +149,9 @@ class Log:
             "records": len(self.owners),
             "error": self.error,
         }
+
+
+def reach(run):
+    """How much a run counts: its last number; of equal ones, the ids."""
+    # Choice: what corruption took at its end does not make a run reach further.
+    return run[-1].base + run[-1].frames[-1][1], run[-1].id

@@ -33,16 +33,20 @@ class Segment:
         header = self.data[:64]
         if zeros(self.data):
             return "never_started", "every byte is zero, or there is none"
-        if len(self.data) < FIRST_FRAME or zeros(header):
-            return "first_page_lost", "the first page is cut short, or was never written"
+        lost = "first_page_lost", "the first page is cut short, or was never written"
+        if len(header) < 64 or zeros(header):
+            return lost
         magic, version, self.salt = struct.unpack_from("<8sH2xI", header)
         number, self.base, checksum = struct.unpack_from("<QQ12xI", header, 32)
         self.writer = str(uuid.UUID(bytes=header[16:32]))
+        whole = magic == b"\x89MCPLOG\n" and zlib.crc32(header[:60]) == checksum
+        if whole and version > 1:
+            return "newer", f"format version {version} is newer than this reader"
+        if len(self.data) < FIRST_FRAME:
+            return lost
         for bad, word, why in (
-            (magic != b"\x89MCPLOG\n", "damaged", "the magic is wrong"),
-            (zlib.crc32(header[:60]) != checksum, "damaged", "its checksum does not fit"),
+            (not whole, "damaged", "the magic is wrong, or the checksum does not fit"),
             (version < 1, "damaged", "there is no format version 0"),
-            (version > 1, "newer", f"format version {version} is newer than this reader"),
             (not 0 < number < 1 << 63, "damaged", "the segment id is out of range"),
             (not 0 < self.base < 1 << 63, "damaged", "the base sequence is out of range"),
             (self.named not in (None, number), "misnamed", f"it is segment {number}"),
