@@ -2,9 +2,9 @@
 //!
 //! By the connection of a query, which changes nothing.
 
-use super::finding::{Finding, FindingKind};
 use crate::ground::database_version::DATABASE_VERSION;
 use crate::ground::error::{IndexError, PathError};
+use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::Moment;
 use crate::ground::position::{SegmentId, WriterId};

@@ -2,8 +2,8 @@
 //!
 //! By plain reads, like any reader. It must not change anything.
 
-use super::finding::{Finding, FindingKind};
 use crate::ground::error::SegmentError;
+use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::record::record::Record;
 use crate::segment::directory::{SegmentFile, list};
@@ -193,7 +193,7 @@ impl SegmentCheck<'_> {
                 Item::Stop(Stop::Sealed) if self.is_disproved => {
                     let end = reader.position().end;
                     let text = "intact frames go on where its mark says that it ends";
-                    self.find_at(FindingKind::DisprovedEnd, end.0, text);
+                    self.find_at(FindingKind::WrongMark, end.0, text);
                     self.is_disproved = false;
                     reader.distrust_mark();
                 }

@@ -2,6 +2,7 @@
 
 use super::fixture::{Blocker, Fixture, PATIENCE, segment};
 use crate::ground::error::IndexError;
+use crate::ground::finding::{FindingKind, Severity};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::sabotage;
 use crate::index::connection::LONG_WAL_BYTES;
@@ -9,7 +10,6 @@ use crate::query::database::Query;
 use crate::segment::directory::file_name;
 use crate::segment::format::{Extent, FRAMES_OFFSET};
 use crate::store::check::CheckReport;
-use crate::store::finding::{FindingKind, Severity};
 use crate::store::store::Store;
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -113,7 +113,7 @@ fn store_with(kind: FindingKind) -> Fixture {
             std::fs::rename(store.segment(0), store.wal().join(file_name(FAR))).unwrap();
         }),
         K::ForeignSegment => with_stray(),
-        K::DisprovedEnd => with(folded(), |store| segment::append_frame(&store.segment(0), b"\x01\x01\xff")),
+        K::WrongMark => with(folded(), |store| segment::append_frame(&store.segment(0), b"\x01\x01\xff")),
         K::NewerSegment => with(folded(), |store| segment::patch(&store.segment(0), 8, &2_u16.to_le_bytes())),
         K::UnreadableSegment => with(folded(), |store| sabotage::spoil(&store.segment(0), 0..1)),
         K::TornTail => with(killed(), |store| {
@@ -256,7 +256,7 @@ fn what_is_to_be_folded_is_what_the_next_opening_folds_and_nothing_else_is_left_
         }
         // Records that are none, and those of a newer build, are folded too: into tables of their own.
         let others = report.newer_records.unwrap_or(i64::from(kind == K::NewerRecords)) as u64
-            + u64::from(matches!(kind, K::UndecodableRecord | K::DisprovedEnd));
+            + u64::from(matches!(kind, K::UndecodableRecord | K::WrongMark));
         assert_eq!(report.unfolded_records, Some(after - before + others), "{kind:?}: {:?}", report.findings);
         let left = kinds(&check(dir));
         for gone in [K::TornTail, K::UnstartedSegment, K::RecordsBehindGap, K::UnfoldedRecords, K::DatabaseUnfinished] {

@@ -1,0 +1,110 @@
+//! The log of a store, held against what its database has: what each file is to the log, whose log it is, and whether
+//! numbers that no segment has are lost.
+//!
+//! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads, takes no lock, and
+//! leaves no file behind. `mcplog check` and `wal-inspect` look at a log by this, and so tell the same.
+
+use super::folded::Folded;
+use super::writer_lock;
+use crate::ground::error::{AtPath, OpenError, PathError};
+use crate::ground::finding::{Finding, FindingKind};
+use crate::ground::position::{Sequence, WriterId};
+use crate::index::database::DATABASE_NAME;
+use crate::segment::directory::SegmentFile;
+use crate::segment::log_examination::{LogExamination, MissingNumbers};
+use crate::segment::log_owners::LogOwners;
+use crate::segment::reader::SegmentReader;
+use crate::segment::survey::ReadableFiles;
+use std::path::Path;
+
+/// The log.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ExaminedLog {
+    /// Its files, and the numbers that are missing.
+    pub log: LogExamination,
+    /// What there is to say of each of these numbers, in their order.
+    pub holes: Vec<(MissingNumbers, Finding)>,
+    /// What there is to say of the log besides: whose it is, where that is not clear.
+    pub findings: Vec<Finding>,
+    /// Whose log it is, if something says so.
+    pub(super) owner: Option<WriterId>,
+    /// The last number that the database has: 0 where there is no database; `None` where nobody can say.
+    pub(super) folded: Option<Sequence>,
+    /// Whether a store could be opened on it, as far as the log is concerned, and nobody has it open.
+    pub(super) is_foreseen: bool,
+}
+
+/// Looks at the log in `wal_dir`, and at the database beside that directory.
+///
+/// # Errors
+/// The directory can't be read. What is wrong with its files is no error but a finding.
+pub fn examine_log(wal_dir: &Path) -> Result<ExaminedLog, PathError> {
+    // A directory of segments that has another name was put together by somebody: what lies beside is not of it.
+    let resolved = wal_dir.canonicalize().at("look at", wal_dir)?;
+    let dir = resolved.parent().filter(|_| resolved.file_name().is_some_and(|name| name == "wal"));
+    let in_use = dir.is_some_and(writer_lock::is_held);
+    let folded = dir.map_or(Folded::Nobody, |dir| Folded::beside(dir, in_use));
+    ExaminedLog::of(dir.unwrap_or(wal_dir), wal_dir, folded, in_use)
+}
+
+impl ExaminedLog {
+    /// The log in `wal_dir` of the store in `dir`, whose database says that.
+    pub(super) fn of(dir: &Path, wal_dir: &Path, folded: Folded, in_use: bool) -> Result<Self, PathError> {
+        let readable = ReadableFiles::of(wal_dir)?;
+        let files: Vec<_> = readable.files().cloned().collect();
+        let owners = readable.survey.owners();
+        let is_complete = readable.refused.is_empty();
+        let (owner, mut findings) = match owners.owner(dir, folded.writer_id()) {
+            Ok(owner) => (Ok(owner), Vec::new()),
+            Err(error) => (Err(owners.only()), vec![unclear_owner(dir, wal_dir, &error)]),
+        };
+        let known_owner = owner.unwrap_or_else(|owner| owner);
+        let folded_of_log = folded.of_log(known_owner);
+        let log = if owner.is_err() && known_owner.is_none() {
+            Ok(LogExamination::of_nobody(&files, |file| of_unclear_owner(file, &owners)))
+        } else {
+            LogExamination::of(readable, known_owner, folded_of_log, in_use)
+        };
+        let log = log.unwrap_or_else(|error| {
+            findings.push(Finding::new(FindingKind::UnreadableSegment, wal_dir, error.to_string()));
+            LogExamination::default()
+        });
+        let is_foreseen = !in_use && is_complete && owner.is_ok() && findings.is_empty();
+        // Once more, where somebody folds: what was folded and retired since is not lost.
+        let folded = if in_use && !log.missing.is_empty() { Folded::beside(dir, in_use) } else { folded };
+        let holes = log.missing.iter().map(|hole| (*hole, folded.judge(wal_dir, hole, known_owner))).collect();
+        Ok(Self { log, holes, findings, owner: known_owner, folded: folded_of_log, is_foreseen })
+    }
+}
+
+/// What is wrong with a log that may be of several stores, or beside the database of another one.
+fn unclear_owner(dir: &Path, wal_dir: &Path, error: &OpenError) -> Finding {
+    match error {
+        OpenError::ForeignDatabase { database, log, .. } => {
+            let text = format!(
+                "store.db belongs to another store: it has folded the log of store {database}, and wal/ is the log of store {log}"
+            );
+            Finding::new(FindingKind::ForeignDatabase, &dir.join(DATABASE_NAME), text)
+        }
+        OpenError::MixedLog { first, second, .. } => {
+            let text = format!(
+                "wal/ holds segments of two stores, {first} and {second}, and no database says which is the one"
+            );
+            Finding::new(FindingKind::MixedLog, wal_dir, text)
+        }
+        error => Finding::new(FindingKind::MixedLog, wal_dir, error.to_string()),
+    }
+}
+
+/// Why nothing is read from a file of a log that may be of several stores.
+fn of_unclear_owner(file: &SegmentFile, owners: &LogOwners) -> Option<Finding> {
+    match SegmentReader::open(&file.path) {
+        Ok(reader) if owners.has(reader.header().writer_id) => {
+            let text = format!("of store {}, and nobody knows whose log this is", reader.header().writer_id);
+            Some(Finding::new(FindingKind::ForeignSegment, &file.path, text).at(0))
+        }
+        Ok(_) => None,
+        Err(error) => Some(Finding::of_segment_error(&error)),
+    }
+}
