@@ -17,4 +17,7 @@ pub mod python_reader;
 pub mod ranges;
 pub mod reading;
 pub mod recording;
+pub mod run;
+pub mod scale;
 pub mod segment_image;
+pub mod trial;

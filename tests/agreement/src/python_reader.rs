@@ -5,6 +5,7 @@ use crate::ranges::Ranges;
 use crate::reading::{FileReading, LogReading};
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -34,7 +35,6 @@ struct FileLine {
     verdict: String,
     header: Option<String>,
     counts: Option<String>,
-    end: Option<String>,
     offset: Option<u64>,
     frames: Vec<(u64, u64)>,
     undecodable: Vec<u64>,
@@ -48,8 +48,8 @@ pub struct PythonReading {
     pub log: LogReading,
     /// The numbers of the holes, lost or not.
     pub holes: Ranges,
-    /// For each file that is read as a segment: where reading it ends, and whether its tail is torn there.
-    pub ends: std::collections::BTreeMap<String, (u64, bool)>,
+    /// For each file that is read as a segment: where reading it ends.
+    pub ends: BTreeMap<String, u64>,
 }
 
 impl PythonReader {
@@ -97,9 +97,7 @@ impl LogLine {
             || (self.writer_id.is_none() && self.files.iter().any(|file| file.counts.as_deref() == Some("unclear")));
         let behind = self.files.iter().filter(|file| file.counts.as_deref() == Some("behind_hole"));
         let behind = behind.map(|file| name_of(file.segment)).collect();
-        let ends = self.files.iter().filter_map(|file| {
-            Some((name_of(file.segment), (file.offset?, file.end.as_deref() == Some("torn"))))
-        });
+        let ends = self.files.iter().filter_map(|file| Some((name_of(file.segment), file.offset?)));
         PythonReading {
             ends: ends.collect(),
             holes: Ranges(self.lost.iter().chain(&self.missing).copied().collect()),
