@@ -7,6 +7,7 @@ use crate::inspect_reader::{self, Dump};
 use crate::opening::{self, Files, Left};
 use crate::python_reader::{PythonReader, PythonReading};
 use crate::reading::LogReading;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The answers.
@@ -18,10 +19,14 @@ pub struct Answers {
     pub files: Files,
     /// The readers, before anything was opened.
     pub python: PythonReading,
+    /// The Python reader, as who opens the store: without a database, nothing is folded.
+    pub python_opening: PythonReading,
     /// `wal-inspect verify`.
     pub verify: Result<LogReading, String>,
     /// `wal-inspect dump`.
     pub dump: Dump,
+    /// `wal-inspect dump` of each file that is part of the log, by name.
+    pub dumps: BTreeMap<String, Dump>,
     /// `check`.
     pub check: Result<LogReading, String>,
     /// The files after they had read.
@@ -65,8 +70,11 @@ pub fn ask(damaged: &Damaged, root: &Path, python: &mut PythonReader) -> Answers
     let folded = damaged.log.database.as_ref().map(|_| damaged.log.folded);
     let wal = opened_dir.join("wal");
     let python_before = python.read(&wal, folded);
+    let python_opening = python.read(&wal, Some(damaged.log.folded));
     let verify = inspect_reader::verify(&opened_dir);
     let dump = inspect_reader::dump(&opened_dir);
+    let names = python_before.ends.keys();
+    let dumps = names.map(|name| (name.clone(), inspect_reader::dump(&wal.join(name)))).collect();
     let check = checking::read(&opened_dir).map(|(reading, _)| reading);
     let files_read = opening::files(&opened_dir);
     let opened = opening::open(&opened_dir);
@@ -82,8 +90,10 @@ pub fn ask(damaged: &Damaged, root: &Path, python: &mut PythonReader) -> Answers
         held,
         files,
         python: python_before,
+        python_opening,
         verify,
         dump,
+        dumps,
         check,
         files_read,
         opened,

@@ -12,6 +12,9 @@ const HONEST_PERCENT: u8 = 10;
 /// A log is hurt so many times at most.
 const DAMAGES_MAX: usize = 3;
 
+/// What is said of a damage that the log has nothing for.
+pub const NOTHING: &str = "nothing to hurt";
+
 /// What happens to a log.
 #[derive(Clone, Copy, Debug)]
 pub struct Damage {
@@ -73,7 +76,7 @@ impl Case {
                     log = hurt;
                     what
                 }
-                None => "nothing to hurt".to_owned(),
+                None => NOTHING.to_owned(),
             };
             story.push(format!("{}: {what}", damage.kind.name));
         }

@@ -28,7 +28,8 @@ pub fn verify(dir: &Path) -> Result<LogReading, String> {
         match text(object, "type").as_str() {
             "segment" => {
                 let name = Path::new(&text(object, "file")).file_name().map(|name| name.to_string_lossy().into_owned());
-                let file = FileReading { verdict: text(object, "verdict"), ..FileReading::default() };
+                let count = object["records"].as_u64();
+                let file = FileReading { verdict: text(object, "verdict"), records: None, count };
                 reading.files.insert(name.unwrap_or_default(), file);
             }
             "summary" => {

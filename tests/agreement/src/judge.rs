@@ -1,8 +1,9 @@
 //! The judge: holds the answers against each other, and against what was recorded. Pure.
 
 use crate::answers::Answers;
-use crate::case::Damaged;
+use crate::case::{Damaged, NOTHING};
 use crate::contents::Contents;
+use crate::log_image::WRITER_ID_NAME;
 use crate::opening::{Files, Left};
 use crate::ranges::Ranges;
 use crate::reading::LogReading;
@@ -58,6 +59,9 @@ impl Judge<'_> {
         let says = |result: &Result<Left, String>| result.as_ref().err().cloned().unwrap_or_else(|| "no refusal".into());
         let (opened, rebuilt) = (says(&answers.opened), says(&answers.rebuilt));
         let is_other_stores = self.is_other_stores();
+        if self.is_to_be_refused() && answers.opened.is_ok() {
+            self.say("a refusal is one everywhere", "the log is another store's than the database or the file says; opening: no refusal");
+        }
         if !is_other_stores && python_refuses != answers.opened.is_err() {
             self.say("a refusal is one everywhere", format!("python refuses: {python_refuses}; opening: {opened}"));
         }
@@ -74,6 +78,16 @@ impl Judge<'_> {
         self.damaged.story.iter().any(|what| what.starts_with("another store's"))
     }
 
+    /// Whether what says whose log it is leaves no doubt that something here is another store's.
+    fn is_to_be_refused(&self) -> bool {
+        let log = &self.damaged.log;
+        let is_hurt = |what| self.damaged.story.iter().any(|line| line.starts_with(what) && !line.ends_with(NOTHING));
+        let reads_any = self.answers.python.log.taken.as_ref().is_some_and(|taken| taken.count() > 0);
+        let is_own = self.answers.python.writer_id.as_deref() == Some(log.writer_id.to_string().as_str());
+        (is_hurt("another store's database") && log.database.is_some() && is_own && reads_any)
+            || (is_hurt("another store's writer id") && log.database.is_some() && log.files.contains_key(WRITER_ID_NAME) && !is_own)
+    }
+
     fn readers_agree(&mut self) {
         let answers = self.answers;
         self.same_verdicts("before", &answers.python.log, &answers.verify, &answers.check);
@@ -83,6 +97,21 @@ impl Judge<'_> {
                 && reading.lost != python_lost
             {
                 self.say("as many are lost", format!("python {python_lost:?}, {who} {:?}", reading.lost));
+            }
+        }
+        for (name, dump) in &answers.dumps {
+            let records = answers.python.log.files.get(name).and_then(|file| file.records.clone()).unwrap_or_default();
+            if dump.numbers() != records {
+                let text = format!("{name}: python reads {records}, dump prints {} {:?}", dump.numbers(), dump.error);
+                self.say("dump prints what a file holds", text);
+            }
+        }
+        if let Ok(verify) = &answers.verify {
+            for (name, file) in &verify.files {
+                let count = answers.python.log.files.get(name).and_then(|file| file.count);
+                if count.is_some() && file.count != count {
+                    self.say("verify counts what a file holds", format!("{name}: python {count:?}, verify {:?}", file.count));
+                }
             }
         }
         let taken = answers.python.log.taken.clone().unwrap_or_default();
@@ -126,14 +155,15 @@ impl Judge<'_> {
     }
 
     fn readers_tell_what_was_recorded(&mut self) {
-        let mut wrong = Vec::new();
-        for (number, id) in self.answers.dump.request_ids() {
-            if !self.may_be_request(number, id) {
-                wrong.push(format!("record {number} is request {id}"));
+        let answers = self.answers;
+        let dumps = answers.dumps.iter().map(|(name, dump)| (name.as_str(), dump));
+        for (what, dump) in std::iter::once(("the log", &answers.dump)).chain(dumps) {
+            let ids = dump.request_ids();
+            let wrong = ids.iter().filter(|(number, id)| !self.may_be_request(**number, id));
+            let wrong: Ranges = wrong.map(|(number, _)| *number).collect();
+            if wrong.count() > 0 {
+                self.say("never a record that was not recorded", format!("dump of {what}: the requests {wrong}"));
             }
-        }
-        if !wrong.is_empty() {
-            self.say("never a record that was not recorded", format!("dump: {}", wrong.join(", ")));
         }
     }
 
@@ -148,15 +178,13 @@ impl Judge<'_> {
             Err(error) => return self.say("the database is sound", error.clone()),
         };
         let held = &self.answers.held;
-        let taken = self.answers.python.log.taken.clone().unwrap_or_default().above(held.folded);
+        let python = &self.answers.python_opening;
+        let taken = python.log.taken.clone().unwrap_or_default().above(held.folded);
         self.holds("opening folds what counts", "after the opening", contents, held, &taken);
-        // Without a database nobody could say what of the holes was folded; whoever opens the store then knows that nothing is.
-        let expected = if self.damaged.log.database.is_some() {
-            self.answers.python.holes.above(held.folded)
-        } else {
-            self.answers.python.holes.clone()
-        };
-        if contents.lost != expected {
+        let expected = python.holes.above(held.folded);
+        // Without a database, nobody can say whether what is before the first segment was ever folded.
+        let before = if self.damaged.log.database.is_none() { taken.0.first().map_or(0, |(first, _)| first - 1) } else { 0 };
+        if contents.lost.above(before) != expected.above(before) {
             self.say("what is lost has a row", format!("python {expected}, table gaps {}", contents.lost));
         }
     }
@@ -164,11 +192,13 @@ impl Judge<'_> {
     /// Whether a database has what it held and these records, each as it was recorded, and nothing else.
     fn holds(&mut self, rule: &'static str, when: &str, contents: &Contents, held: &Contents, added: &Ranges) {
         let mut wrong = Vec::new();
-        for (number, id) in &contents.requests {
-            let is_known = held.requests.get(number) == Some(id) || (added.has(*number) && self.may_be_request(*number, id));
-            if !is_known {
-                wrong.push(format!("row {number} ({id}) was not to be there"));
-            }
+        let is_known = |number, id: &String| {
+            held.requests.get(&number) == Some(id) || (added.has(number) && self.may_be_request(number, id))
+        };
+        let strange: Vec<_> = contents.requests.iter().filter(|(number, id)| !is_known(**number, *id)).collect();
+        if let Some((_, first)) = strange.first() {
+            let numbers: Ranges = strange.iter().map(|(number, _)| **number).collect();
+            wrong.push(format!("rows {numbers} were not to be there, the first is {first}"));
         }
         let others = [("others", &contents.others, &held.others), ("newer", &contents.newer, &held.newer), ("undecodable", &contents.undecodable, &held.undecodable)];
         for (table, now, before) in others {
@@ -237,7 +267,7 @@ impl Judge<'_> {
                 None => wrong.push(format!("{name} is gone, {} bytes with {records}", bytes.len())),
             }
         }
-        for name in self.answers.python.log.behind_hole.iter().flatten() {
+        for name in self.answers.python_opening.log.behind_hole.iter().flatten() {
             let bytes = self.answers.files.get(&Path::new("wal").join(name));
             let has_records = self.answers.python.log.files[name].records.as_ref().is_some_and(|records| records.count() > 0);
             if has_records && bytes.is_some_and(|bytes| !aside.contains(&bytes)) {

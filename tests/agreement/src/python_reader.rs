@@ -37,8 +37,6 @@ struct FileLine {
     counts: Option<String>,
     offset: Option<u64>,
     frames: Vec<(u64, u64)>,
-    undecodable: Vec<u64>,
-    unknown: Vec<u64>,
 }
 
 /// What only this reader tells.
@@ -46,6 +44,8 @@ struct FileLine {
 pub struct PythonReading {
     /// What all readers tell.
     pub log: LogReading,
+    /// Whose log it is.
+    pub writer_id: Option<String>,
     /// The numbers of the holes, lost or not.
     pub holes: Ranges,
     /// For each file that is read as a segment: where reading it ends.
@@ -100,6 +100,7 @@ impl LogLine {
         let ends = self.files.iter().filter_map(|file| Some((name_of(file.segment), file.offset?)));
         PythonReading {
             ends: ends.collect(),
+            writer_id: self.writer_id,
             holes: Ranges(self.lost.iter().chain(&self.missing).copied().collect()),
             log: LogReading {
                 verdict: self.verdict,
@@ -115,11 +116,9 @@ impl LogLine {
 
 impl FileLine {
     fn into_reading(self) -> FileReading {
-        FileReading {
-            verdict: self.verdict,
-            records: Some(Ranges(self.frames)),
-            undecodable: Some(self.undecodable.into_iter().collect()),
-            newer: Some(self.unknown.into_iter().collect()),
-        }
+        let records = Ranges(self.frames);
+        // What is not part of the log is not read.
+        let count = self.offset.map(|_| records.count());
+        FileReading { verdict: self.verdict, records: Some(records), count }
     }
 }

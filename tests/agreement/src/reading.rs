@@ -10,10 +10,8 @@ pub struct FileReading {
     pub verdict: String,
     /// The numbers of the records that it holds; `None` where the reader does not tell.
     pub records: Option<Ranges>,
-    /// Those of them that can't be decoded.
-    pub undecodable: Option<Ranges>,
-    /// Those of them that a newer build wrote.
-    pub newer: Option<Ranges>,
+    /// How many records it holds; `None` where the reader does not tell.
+    pub count: Option<u64>,
 }
 
 /// What a reader says of a log.

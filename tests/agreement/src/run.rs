@@ -2,7 +2,7 @@
 
 use crate::case::Recordings;
 use crate::python_reader::PythonReader;
-use crate::trial::{Plant, Trial};
+use crate::trial::Trial;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -35,7 +35,7 @@ impl Run {
     ///
     /// # Panics
     /// The system refuses, or somebody panics who was asked.
-    pub fn of(seeds: Range<u64>, plant: Option<Plant>) -> Option<Self> {
+    pub fn of(seeds: Range<u64>) -> Option<Self> {
         PythonReader::start()?;
         let recordings = Recordings::default();
         let next = AtomicU64::new(seeds.start);
@@ -47,7 +47,7 @@ impl Run {
                 if seed >= seeds.end {
                     break;
                 }
-                let trial = Trial::of(seed, &recordings, &mut python, plant);
+                let trial = Trial::of(seed, &recordings, &mut python);
                 run.lock().unwrap_or_else(PoisonError::into_inner).add(trial);
             }
         };

@@ -1,6 +1,6 @@
 //! One log on trial: made, shown to everybody, judged; and made smaller if they disagree.
 
-use crate::answers::{Answers, ask};
+use crate::answers::ask;
 use crate::case::{Case, Damaged, Recordings};
 use crate::judge::{Disagreement, judge};
 use crate::python_reader::PythonReader;
@@ -23,22 +23,19 @@ pub struct Trial {
     pub kept: Option<PathBuf>,
 }
 
-/// Changes what somebody answers, as a planted fault.
-pub type Plant = fn(&Damaged, &mut Answers);
-
 impl Trial {
-    /// Tries the log of that seed, with a planted fault in the answers, if there is one.
+    /// Tries the log of that seed.
     ///
     /// # Panics
     /// The system refuses, or somebody panics who was asked.
-    pub fn of(seed: u64, recordings: &Recordings, python: &mut PythonReader, plant: Option<Plant>) -> Self {
+    pub fn of(seed: u64, recordings: &Recordings, python: &mut PythonReader) -> Self {
         let case = Case::of(seed);
         let root = tempfile::Builder::new().prefix(&format!("agreement-{seed}-")).tempdir().expect("a directory");
-        let (damaged, disagreements) = attempt(&case, recordings, root.path(), python, plant);
+        let (damaged, disagreements) = attempt(&case, recordings, root.path(), python);
         let story = damaged.story;
         let (mut enough, mut kept) = (Vec::new(), None);
         if let Some(first) = disagreements.first() {
-            enough = shrink(&case, first.rule, recordings, python, plant);
+            enough = shrink(&case, first.rule, recordings, python);
             kept = Some(root.keep());
         }
         Self { case, story, disagreements, enough, kept }
@@ -50,14 +47,9 @@ fn attempt(
     recordings: &Recordings,
     root: &Path,
     python: &mut PythonReader,
-    plant: Option<Plant>,
 ) -> (Damaged, Vec<Disagreement>) {
     let damaged = case.make(recordings);
-    let mut answers = ask(&damaged, root, python);
-    if let Some(plant) = plant {
-        plant(&damaged, &mut answers);
-    }
-    let disagreements = judge(&damaged, &answers);
+    let disagreements = judge(&damaged, &ask(&damaged, root, python));
     (damaged, disagreements)
 }
 
@@ -67,7 +59,6 @@ fn shrink(
     rule: &str,
     recordings: &Recordings,
     python: &mut PythonReader,
-    plant: Option<Plant>,
 ) -> Vec<&'static str> {
     let mut smallest = case.clone();
     let mut place = 0;
@@ -75,7 +66,7 @@ fn shrink(
         let mut smaller = smallest.clone();
         smaller.damages.remove(place);
         let root = tempfile::tempdir().expect("a directory");
-        let (_, found) = attempt(&smaller, recordings, root.path(), python, plant);
+        let (_, found) = attempt(&smaller, recordings, root.path(), python);
         if found.iter().any(|found| found.rule == rule) {
             smallest = smaller;
         } else {
