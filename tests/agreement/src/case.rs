@@ -1,7 +1,8 @@
 //! A damaged log by its seed: which honest log it was, and what happened to it.
 
-use crate::damage::{DamageKind, Foreign, KINDS};
+use crate::damage::{DamageKind, KINDS};
 use crate::honest::{self, chance};
+use crate::knife::Foreign;
 use crate::log_image::LogImage;
 use crate::recording::{FOREIGN_RECORDINGS, RECORDINGS, Recording};
 use fastrand::Rng;
@@ -52,7 +53,11 @@ impl Case {
         let mut rng = Rng::with_seed(seed);
         let recording = rng.usize(..RECORDINGS);
         let shape_seed = rng.u64(..);
-        let count = if chance(&mut rng, HONEST_PERCENT) { 0 } else { 1 + rng.usize(..DAMAGES_MAX).min(rng.usize(..DAMAGES_MAX)) };
+        let count = if chance(&mut rng, HONEST_PERCENT) {
+            0
+        } else {
+            1 + rng.usize(..DAMAGES_MAX).min(rng.usize(..DAMAGES_MAX))
+        };
         let damages = (0..count).map(|index| {
             let any = rng.usize(..KINDS.len());
             // Each kind comes to its turn.

@@ -41,11 +41,15 @@ impl Contents {
         let numbers = |sql: &str| -> rusqlite::Result<BTreeSet<u64>> {
             database.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
         };
-        let requests = database.prepare("SELECT id, request_id FROM request_rows")?.query_map([], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?.collect::<rusqlite::Result<_>>()?;
-        let has_missing: bool =
-            database.query_row("SELECT count(*) > 0 FROM pragma_table_info('gaps') WHERE name = 'missing'", [], |row| row.get(0))?;
+        let requests = database
+            .prepare("SELECT id, request_id FROM request_rows")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let has_missing: bool = database.query_row(
+            "SELECT count(*) > 0 FROM pragma_table_info('gaps') WHERE name = 'missing'",
+            [],
+            |row| row.get(0),
+        )?;
         let (told, lost) = if has_missing {
             ("SELECT id FROM gaps WHERE missing = 0", "SELECT id, events FROM gaps WHERE missing = 1")
         } else {
@@ -53,9 +57,12 @@ impl Contents {
         };
         let mut others = numbers("SELECT id FROM schema_sightings UNION ALL SELECT id FROM clock_steps")?;
         others.extend(numbers(told)?);
-        let lost: Vec<(u64, u64)> =
-            database.prepare(lost)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-        let sessions = "SELECT session_id FROM session_state WHERE announced_at IS NOT NULL OR first_closed_at IS NOT NULL";
+        let lost: Vec<(u64, u64)> = database
+            .prepare(lost)?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let sessions =
+            "SELECT session_id FROM session_state WHERE announced_at IS NOT NULL OR first_closed_at IS NOT NULL";
         Ok(Self {
             requests,
             others,

@@ -1,17 +1,7 @@
 //! The kinds of damage, by name. Each hurts a log in one way; where and how far is left to chance.
 
-use crate::log_image::LogImage;
-use crate::recording::Recording;
+use crate::knife::Hurt;
 use crate::{damage_to_bytes, damage_to_claims, damage_to_files, damage_to_records};
-use fastrand::Rng;
-use std::sync::Arc;
-
-/// Hurts a log; tells where, or `None` if there is nothing to hurt in that way.
-pub type Hurt = fn(&mut LogImage, &mut Rng, &Foreign) -> Option<String>;
-
-/// Logs of other stores, from which segments stray.
-#[derive(Clone, Debug)]
-pub struct Foreign(pub Vec<Arc<Recording>>);
 
 /// A kind of damage.
 #[derive(Clone, Copy, Debug)]

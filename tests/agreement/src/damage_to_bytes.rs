@@ -1,40 +1,13 @@
 //! Damage to the bytes of a segment: what disks, crashes and accidents do. Nothing here makes a checksum fit.
 
-use crate::damage::Foreign;
+use crate::knife::{Foreign, Patient, any, any_that};
 use crate::log_image::LogImage;
-use crate::segment_image::SegmentImage;
 use fastrand::Rng;
 use mcplog::segment::format::{FRAMES_OFFSET, MARK_BYTES, MARK_OFFSETS};
 
 const SECTOR: usize = 512;
 const PAGE: usize = 4096;
 const FRAMES: usize = FRAMES_OFFSET as usize;
-
-/// A segment's file under the knife.
-pub(crate) struct Patient<'a> {
-    pub(crate) name: String,
-    pub(crate) bytes: &'a mut Vec<u8>,
-    pub(crate) segment: &'a mut SegmentImage,
-}
-
-/// Any segment of the log.
-pub(crate) fn any<'a>(log: &'a mut LogImage, rng: &mut Rng) -> Option<Patient<'a>> {
-    any_that(log, rng, |_| true)
-}
-
-/// Any segment of which something is so.
-pub(crate) fn any_that<'a>(
-    log: &'a mut LogImage,
-    rng: &mut Rng,
-    is_so: impl Fn(&SegmentImage) -> bool,
-) -> Option<Patient<'a>> {
-    let mut names = log.segment_names();
-    names.retain(|name| log.files[name].segment.as_ref().is_some_and(&is_so));
-    let name = rng.choice(names)?;
-    let file = log.files.get_mut(&name)?;
-    let segment = file.segment.as_mut()?;
-    Some(Patient { name, bytes: &mut file.bytes, segment })
-}
 
 /// A byte where one may matter: mostly of a frame, a mark or the header.
 fn place(patient: &Patient<'_>, rng: &mut Rng) -> Option<usize> {

@@ -1,7 +1,6 @@
 //! Damage to what a segment says of itself, header and marks, with checksums that fit: nothing but the frames contradicts it.
 
-use crate::damage::Foreign;
-use crate::damage_to_bytes::{Patient, any, any_that};
+use crate::knife::{Foreign, Patient, any, any_that};
 use crate::log_image::LogImage;
 use crate::segment_image::{SegmentImage, put_mark, put_mark_at_wrong_place};
 use fastrand::Rng;
@@ -10,9 +9,9 @@ use mcplog::segment::format::{Extent, FRAMES_OFFSET, MARK_BYTES, MARK_OFFSETS, M
 
 /// The checksum of a header, and of a mark: CRC-32 of zlib, continued from a seed.
 fn checksum(seed: u32, bytes: &[u8]) -> [u8; 4] {
-    let crc = bytes.iter().fold(!seed, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1)))
-    });
+    let crc = bytes
+        .iter()
+        .fold(!seed, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1))));
     (!crc).to_le_bytes()
 }
 

@@ -1,7 +1,6 @@
 //! Damage to the files of a store as wholes: removed, doubled, renamed, strayed from elsewhere.
 
-use crate::damage::Foreign;
-use crate::damage_to_bytes::any;
+use crate::knife::{Foreign, any};
 use crate::log_image::{FileImage, LogImage, WRITER_ID_NAME, name_of};
 use crate::segment_image::SegmentImage;
 use fastrand::Rng;

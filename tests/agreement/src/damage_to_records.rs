@@ -1,18 +1,13 @@
 //! Damage within frames, with checksums that fit: payloads that no build wrote, indexes and paddings that are wrong, frames
 //! where none may be.
 
-use crate::damage::Foreign;
-use crate::damage_to_bytes::any_that;
+use crate::knife::{Foreign, any_that};
 use crate::log_image::LogImage;
 use crate::segment_image::frame;
 use fastrand::Rng;
 
 /// Gives a frame another payload of the same length.
-fn forge_payload(
-    log: &mut LogImage,
-    rng: &mut Rng,
-    change: impl FnOnce(&mut Vec<u8>, &mut Rng),
-) -> Option<String> {
+fn forge_payload(log: &mut LogImage, rng: &mut Rng, change: impl FnOnce(&mut Vec<u8>, &mut Rng)) -> Option<String> {
     let patient = any_that(log, rng, |segment| !segment.frames.is_empty())?;
     let index = rng.usize(..patient.segment.frames.len());
     let mut payload = patient.segment.frames[index].clone();

@@ -30,7 +30,8 @@ pub fn log(recording: &Recording, rng: &mut Rng) -> (LogImage, Vec<&'static str>
     }
     let (folded, database) = shape.choose_database(recording, rng, known_last);
     let last = shape.last_number();
-    let told: Vec<_> = shape.segments.iter().flat_map(|segment| segment.numbers().zip(segment.frames.clone())).collect();
+    let told: Vec<_> =
+        shape.segments.iter().flat_map(|segment| segment.numbers().zip(segment.frames.clone())).collect();
     if folded > 0 && chance(rng, 40) {
         shape.retire(rng, folded);
     }

@@ -11,6 +11,7 @@ mod damage_to_records;
 pub mod honest;
 pub mod inspect_reader;
 pub mod judge;
+pub mod knife;
 pub mod log_image;
 pub mod opening;
 pub mod python_reader;

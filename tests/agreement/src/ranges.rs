@@ -43,7 +43,10 @@ impl FromIterator<u64> for Ranges {
 
 impl std::fmt::Display for Ranges {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let texts = self.0.iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
+        let texts = self
+            .0
+            .iter()
+            .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
         write!(f, "[{}]", texts.collect::<Vec<_>>().join(" "))
     }
 }
@@ -55,7 +58,10 @@ mod tests {
     #[test]
     fn numbers_become_ranges() {
         let ranges: Ranges = [7, 1, 2, 3, 9, 8, 2].into_iter().collect();
-        assert_eq!((ranges.0.clone(), ranges.count(), ranges.to_string().as_str()), (vec![(1, 3), (7, 9)], 6, "[1-3 7-9]"));
+        assert_eq!(
+            (ranges.0.clone(), ranges.count(), ranges.to_string().as_str()),
+            (vec![(1, 3), (7, 9)], 6, "[1-3 7-9]")
+        );
         assert!(ranges.has(2) && !ranges.has(4));
         assert_eq!(ranges.above(2).0, [(3, 3), (7, 9)]);
     }

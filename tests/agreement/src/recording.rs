@@ -23,7 +23,6 @@ const fn recipe(runs: &'static [u64], is_large: bool, sync: SyncPolicy, first_ev
     Recipe { runs, is_large, sync, first_event }
 }
 
-
 const RECIPES: [Recipe; 6] = [
     recipe(&[12, 9, 15, 7, 20], false, SyncPolicy::Interval, 1),
     recipe(&[30, 22, 31], false, SyncPolicy::Always, 1),

@@ -22,7 +22,8 @@ pub fn chosen() -> Range<u64> {
     let variable = |name| std::env::var(name).unwrap_or_default();
     let seeds = variable(SEEDS);
     if !seeds.is_empty() {
-        return read(&seeds).unwrap_or_else(|| panic!("{SEEDS} is {seeds:?}; expected a seed, or seeds as in 100..200"));
+        return read(&seeds)
+            .unwrap_or_else(|| panic!("{SEEDS} is {seeds:?}; expected a seed, or seeds as in 100..200"));
     }
     let scale = variable(SCALE);
     match scale.as_str() {

@@ -54,12 +54,7 @@ fn attempt(
 }
 
 /// Leaves out damages as long as the rule stays broken.
-fn shrink(
-    case: &Case,
-    rule: &str,
-    recordings: &Recordings,
-    python: &mut PythonReader,
-) -> Vec<&'static str> {
+fn shrink(case: &Case, rule: &str, recordings: &Recordings, python: &mut PythonReader) -> Vec<&'static str> {
     let mut smallest = case.clone();
     let mut place = 0;
     while place < smallest.damages.len() {
