@@ -11,8 +11,10 @@ use std::path::Path;
 pub struct Contents {
     /// The request of each number.
     pub requests: BTreeMap<u64, String>,
-    /// The numbers of schema versions, gap records and clock steps.
+    /// The numbers of schema versions and clock steps.
     pub others: BTreeSet<u64>,
+    /// The numbers of gap records.
+    pub gaps: BTreeSet<u64>,
     /// The sessions that were announced or closed by a record, by id.
     pub sessions: BTreeSet<String>,
     /// The numbers of records that wait for a newer build.
@@ -55,8 +57,7 @@ impl Contents {
         } else {
             ("SELECT id FROM gaps", "SELECT 1, 1 WHERE 0")
         };
-        let mut others = numbers("SELECT id FROM schema_sightings UNION ALL SELECT id FROM clock_steps")?;
-        others.extend(numbers(told)?);
+        let others = numbers("SELECT id FROM schema_sightings UNION ALL SELECT id FROM clock_steps")?;
         let lost: Vec<(u64, u64)> = database
             .prepare(lost)?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -66,6 +67,7 @@ impl Contents {
         Ok(Self {
             requests,
             others,
+            gaps: numbers(told)?,
             sessions: database.prepare(sessions)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?,
             newer: numbers("SELECT sequence FROM newer_records")?,
             undecodable: numbers("SELECT sequence FROM quarantine WHERE sequence IS NOT NULL")?,
@@ -76,7 +78,7 @@ impl Contents {
 
     /// The numbers of all records that have a row of their own.
     pub fn numbered(&self) -> Ranges {
-        let sets = [&self.others, &self.newer, &self.undecodable];
+        let sets = [&self.others, &self.gaps, &self.newer, &self.undecodable];
         self.requests.keys().chain(sets.into_iter().flatten()).copied().collect()
     }
 }

@@ -202,10 +202,16 @@ impl Judge<'_> {
         let taken = python.log.taken.clone().unwrap_or_default().above(held.folded);
         self.holds("opening folds what counts", "after the opening", contents, held, &taken);
         let expected = python.holes.above(held.folded);
-        // Without a database, nobody can say whether what is before the first number was ever folded.
-        let before =
-            if self.damaged.log.database.is_none() { taken.0.first().map_or(0, |(first, _)| first - 1) } else { 0 };
-        if contents.lost.above(before) != expected.above(before) {
+        // Without a database, nobody can say whether what is before the first number was ever folded. Behind the last one, a
+        // file that can't be read may have had some; how many, nobody knows either.
+        let first =
+            if self.damaged.log.database.is_none() { taken.0.first().map_or(0, |(first, _)| *first) } else { 0 };
+        let newest_read = python.ends.keys().next_back();
+        let is_unreadable = python.log.files.keys().next_back().is_some_and(|name| Some(name) > newest_read);
+        let last = if is_unreadable { taken.0.last().map_or(held.folded, |(_, last)| *last) } else { u64::MAX };
+        let between =
+            |lost: &Ranges| lost.numbers().filter(|number| (first..=last).contains(number)).collect::<Ranges>();
+        if between(&contents.lost) != between(&expected) {
             self.say("what is lost has a row", format!("python {expected}, table gaps {}", contents.lost));
         }
     }
@@ -222,7 +228,9 @@ impl Judge<'_> {
             wrong.push(format!("rows {numbers} were not to be there, the first is {first}"));
         }
         let others = [
-            ("others", &contents.others, &held.others),
+            ("schema versions", &contents.others, &held.others),
+            // What is known to be missing stays known, whatever a database is made from.
+            ("gaps", &contents.gaps, &self.answers.held.gaps),
             ("newer", &contents.newer, &held.newer),
             ("undecodable", &contents.undecodable, &held.undecodable),
         ];
@@ -261,6 +269,7 @@ impl Judge<'_> {
             Ok(Record::SchemaVersion(_)) => {
                 contents.others.contains(&number) || told.len() > 1 || self.is_forged(payload, number)
             }
+            Ok(Record::Gap(_)) => contents.gaps.contains(&number),
             Ok(_) => contents.others.contains(&number),
             Err(error) if error.newer().is_some() => contents.newer.contains(&number),
             Err(_) => contents.undecodable.contains(&number),
@@ -323,11 +332,26 @@ impl Judge<'_> {
 
     fn readers_agree_afterwards(&mut self) {
         let answers = self.answers;
-        if let (Some(python), Some(verify), Some(check)) =
+        let (Some(python), Some(verify), Some(check)) =
             (&answers.python_after, &answers.verify_after, &answers.check_after)
-        {
-            self.same_verdicts("after", &python.log, verify, check);
+        else {
+            return;
+        };
+        let lost = answers.opened.as_ref().ok().and_then(|left| left.contents.as_ref().ok());
+        let lost = lost.map_or(0, |contents| contents.lost.count());
+        for (who, reading) in [("verify", verify), ("check", check)] {
+            if let Ok(reading) = reading
+                && reading.lost != Some(lost)
+            {
+                self.say("as many are lost afterwards", format!("table gaps {lost}, {who} {:?}", reading.lost));
+            }
         }
+        // What is lost stands in the database then, which the Python reader does not look at.
+        let mut python = python.log.clone();
+        if lost > 0 {
+            "damaged".clone_into(&mut python.verdict);
+        }
+        self.same_verdicts("after", &python, verify, check);
     }
 
     fn rebuilding(&mut self) {
