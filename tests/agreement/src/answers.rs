@@ -19,8 +19,6 @@ pub struct Answers {
     pub files: Files,
     /// The readers, before anything was opened.
     pub python: PythonReading,
-    /// The Python reader, as who opens the store: without a database, nothing is folded.
-    pub python_opening: PythonReading,
     /// `wal-inspect verify`.
     pub verify: Result<LogReading, String>,
     /// `wal-inspect dump`.
@@ -67,10 +65,9 @@ pub fn ask(damaged: &Damaged, root: &Path, python: &mut PythonReader) -> Answers
         }
         None => Contents::default(),
     };
-    let folded = damaged.log.database.as_ref().map(|_| damaged.log.folded);
     let wal = opened_dir.join("wal");
-    let python_before = python.read(&wal, folded);
-    let python_opening = python.read(&wal, Some(damaged.log.folded));
+    // Without a database, nothing is folded.
+    let python_before = python.read(&wal, Some(damaged.log.folded));
     let verify = inspect_reader::verify(&opened_dir);
     let dump = inspect_reader::dump(&opened_dir);
     let names = python_before.ends.keys();
@@ -90,7 +87,6 @@ pub fn ask(damaged: &Damaged, root: &Path, python: &mut PythonReader) -> Answers
         held,
         files,
         python: python_before,
-        python_opening,
         verify,
         dump,
         dumps,

@@ -34,7 +34,7 @@ pub fn verify(dir: &Path) -> Result<LogReading, String> {
             }
             "summary" => {
                 reading.verdict = text(object, "verdict");
-                reading.lost = object["lost_records"].as_u64();
+                reading.lost = object["missing_records"].as_u64();
             }
             _ => {}
         }
