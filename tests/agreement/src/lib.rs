@@ -1,0 +1,24 @@
+//! Damaged logs.
+pub mod answers;
+pub mod case;
+pub mod checking;
+pub mod contents;
+pub mod damage;
+mod damage_to_bytes;
+mod damage_to_claims;
+mod damage_to_files;
+mod damage_to_records;
+pub mod honest;
+pub mod inspect_reader;
+pub mod judge;
+pub mod knife;
+pub mod log_image;
+pub mod opening;
+pub mod python_reader;
+pub mod ranges;
+pub mod reading;
+pub mod recording;
+pub mod run;
+pub mod scale;
+pub mod segment_image;
+pub mod trial;
