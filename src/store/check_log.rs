@@ -153,23 +153,22 @@ impl SegmentCheck<'_> {
 
     /// Names a damaged place and says what became of its records, of which the first has the number `first`.
     fn find_damage(&mut self, damage: &Damage, first: Sequence, state: &mut LogState) {
-        let numbers = (first.0..first.0 + u64::from(damage.records)).map(Sequence);
-        let read = numbers.filter(|number| self.file.is_read(*number));
-        let (is_read, unfolded) =
-            read.fold((false, 0), |(_, unfolded), number| (true, unfolded + u64::from(!self.check.is_folded(number))));
         let found = damage.finding(&self.file.file.path, first);
-        let nobody_knows = self.check.examined.folded.is_none();
+        let examined = self.check.examined;
+        let lost = examined.lost_with(self.file, &found);
+        let nobody_knows = examined.known_folded.is_none();
+        let last = Sequence(first.0 + u64::from(damage.records).saturating_sub(1));
         let (fate, is_lost) = if damage.records == 0 {
             ("", false)
-        } else if !is_read {
+        } else if self.file.count_read(first, last) == 0 {
             ("; not read from here", false)
         } else if nobody_knows {
             ("; nobody can say whether the database has them", false)
-        } else if unfolded == 0 && !self.check.found_damaged.contains(&self.file.file.id) {
+        } else if lost == 0 && !self.check.found_damaged.contains(&self.file.file.id) {
             ("; the database has them", false)
         } else {
             // Those that folding passed over are counted by the database.
-            state.lost_records += unfolded;
+            state.lost_records += lost;
             ("; lost", true)
         };
         let found = Finding { text: format!("{}{fate}", found.text), ..found };

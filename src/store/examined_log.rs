@@ -12,6 +12,7 @@ use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::index::database::DATABASE_NAME;
 use crate::segment::directory::SegmentFile;
 use crate::segment::log_examination::{LogExamination, MissingNumbers};
+use crate::segment::log_file::LogFile;
 use crate::segment::log_owners::LogOwners;
 use crate::segment::reader::SegmentReader;
 use crate::segment::survey::ReadableFiles;
@@ -29,8 +30,10 @@ pub struct ExaminedLog {
     pub findings: Vec<Finding>,
     /// Whose log it is, if something says so.
     pub(super) owner: Option<WriterId>,
-    /// The last number that the database has: 0 where there is no database; `None` where nobody can say.
+    /// The last number that the next opening takes for folded: 0 where there is no database; `None`: it can't be read.
     pub(super) folded: Option<Sequence>,
+    /// The last number that a database says it has; `None` where nobody can say.
+    pub(super) known_folded: Option<Sequence>,
     /// Whether a store could be opened on it, as far as the log is concerned, and nobody has it open.
     pub(super) is_foreseen: bool,
 }
@@ -60,6 +63,18 @@ impl ExaminedLog {
         Self { folded: folded.of_log(None), ..Self::default() }
     }
 
+    /// How many records are lost with a damaged place of that file: those of its numbers that would be read from there and
+    /// are not folded. 0 where nobody can say.
+    pub fn lost_with(&self, file: &LogFile, damaged: &Finding) -> u64 {
+        let (Some(folded), Some(first), Some(records @ 1..)) = (self.known_folded, damaged.sequence, damaged.records)
+        else {
+            return 0;
+        };
+        let first = Sequence(first);
+        let last = Sequence(first.0 + records - 1);
+        if folded >= last { 0 } else { file.count_read(first.max(folded.next()), last) }
+    }
+
     /// The log in `wal_dir` of the store in `dir`, whose database says that.
     pub(super) fn of(dir: &Path, wal_dir: &Path, folded: Folded, in_use: bool) -> Result<Self, PathError> {
         let readable = ReadableFiles::of(wal_dir)?;
@@ -85,7 +100,8 @@ impl ExaminedLog {
         // Once more, where somebody folds: what was folded and retired since is not lost.
         let folded = if in_use && !log.missing.is_empty() { Folded::beside(dir, in_use) } else { folded };
         let holes = log.missing.iter().map(|hole| (*hole, folded.judge(wal_dir, hole, known_owner))).collect();
-        Ok(Self { log, holes, findings, owner: known_owner, folded: folded_of_log, is_foreseen })
+        let known_folded = folded.checkpoint(known_owner).map(|folded| folded.sequence);
+        Ok(Self { log, holes, findings, owner: known_owner, folded: folded_of_log, known_folded, is_foreseen })
     }
 }
 

@@ -49,22 +49,19 @@ impl Folded {
         }
     }
 
-    /// The same, where a database says so.
+    /// The same, where a database says so: `None` also where there is none.
     pub(super) fn checkpoint(self, owner: Option<WriterId>) -> Option<witness::Folded> {
         match self {
             Self::UpTo(writer_id, checkpoint) if Some(writer_id) == owner => Some(checkpoint.folded()),
-            Self::UpTo(..) | Self::Nothing | Self::Nobody | Self::Silent => None,
+            Self::Nothing => Some(Checkpoint::START.folded()),
+            Self::UpTo(..) | Self::Nobody | Self::Silent => None,
         }
     }
 
     /// What numbers of the log of `owner` are that no segment has.
     pub(super) fn judge(self, wal_dir: &Path, hole: &MissingNumbers, owner: Option<WriterId>) -> Finding {
         let MissingNumbers { first, last, behind, may_be_in_file, .. } = *hole;
-        let folded = match self {
-            Self::UpTo(writer_id, folded) if Some(writer_id) == owner => Some(folded.sequence.min(last)),
-            Self::Nothing => Some(Sequence(0)),
-            Self::UpTo(..) | Self::Nobody | Self::Silent => None,
-        };
+        let folded = self.checkpoint(owner).map(|folded| folded.sequence.min(last));
         let before = format!("before segment {behind}");
         let (kind, text, first) = match folded {
             Some(folded) if folded == last => {

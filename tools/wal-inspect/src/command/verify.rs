@@ -121,7 +121,10 @@ fn verify(
                     }
                 }
             }
-            Found::Finding(finding, _) => tell(json, output, &mut report, source.foresee(finding))?,
+            Found::Finding(finding, _) => {
+                report.missing_records += source.lost_with(&finding);
+                tell(json, output, &mut report, source.foresee(finding))?;
+            }
         }
         Ok(ControlFlow::Continue(()))
     })?;
@@ -210,6 +213,7 @@ impl Summary {
         self.records += report.read_records;
         self.bytes += report.bytes;
         self.lost_records += report.lost_records;
+        self.missing_records += report.missing_records;
         self.undecodable_records += report.undecodable_records;
         self.newer_records += report.newer_records;
         self.verdict = self.verdict.max(report.severity());

@@ -185,6 +185,13 @@ impl Source {
         self.log_file().map_or(last.0 + 1 - first.0, |file| file.count_read(first, last))
     }
 
+    /// How many records are lost with a damaged place of it; 0 where nobody can say.
+    pub(crate) fn lost_with(&self, finding: &Finding) -> u64 {
+        let is_damaged_place = finding.kind == FindingKind::DamagedPlace;
+        let log = self.log.as_ref().filter(|_| is_damaged_place);
+        log.map_or(0, |(log, place)| log.lost_with(&log.log.files[*place], finding))
+    }
+
     /// The finding about this file, with what the next opening of the store does about it.
     pub(crate) fn foresee(&self, finding: Finding) -> Finding {
         match self.log_file() {

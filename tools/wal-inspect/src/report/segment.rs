@@ -47,6 +47,8 @@ pub(crate) struct SegmentReport {
     /// Intact records.
     pub(crate) records: u64,
     pub(crate) lost_records: u64,
+    /// Those of them that are in no database either, as far as anybody can say.
+    pub(crate) missing_records: u64,
     pub(crate) undecodable_records: u64,
     /// How many intact records a newer build wrote.
     pub(crate) newer_records: u64,
@@ -66,6 +68,7 @@ impl SegmentReport {
             read_records: 0,
             records: 0,
             lost_records: 0,
+            missing_records: 0,
             undecodable_records: 0,
             newer_records: 0,
             findings: Vec::new(),
