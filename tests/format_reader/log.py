@@ -99,9 +99,8 @@ class Log:
         for segment in self.segments:
             if segment.end is None or segment.counts == "behind_hole":
                 continue
-            # Choice: one whose frames are all corrupt has numbers, and is not left out.
             if segment.follows == segment.base:
-                continue
+                continue  # It has no numbers; where all frames are corrupt, it has.
             if not runs or runs[-1][-1].follows != segment.base:
                 runs.append([])
             runs[-1].append(segment)
