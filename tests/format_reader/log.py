@@ -10,7 +10,6 @@ from .segment import FIRST_FRAME, Segment, worst, zeros
 
 REACHABLE = 1 << 62  # No store has a higher id or number.
 WRITER_ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\n")
-# Choice: with more than twelve digits, none of them leads: an id has one name.
 NAME = re.compile(r"([1-9][0-9]{12,}|[0-9]{12})\.seg")
 
 
@@ -38,7 +37,6 @@ class Log:
     def find_writer(self):
         path, text = os.path.join(self.wal, "writer-id"), b""
         try:
-            # Choice: a link, also to a regular file, is none.
             if stat.S_ISREG(os.lstat(path).st_mode):
                 with open(path, "rb") as file:
                     text = file.read(38)
@@ -74,8 +72,6 @@ class Log:
 
     def set_aside(self):
         """Finds the segments behind a hole."""
-        # Choice: where nobody can say what is folded, nothing is due before the first
-        # segment that stays.
         due = None if self.folded is None else self.folded + 1
         missing = went = False
         read = [segment for segment in self.segments if segment.end is not None]

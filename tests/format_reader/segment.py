@@ -143,7 +143,6 @@ class Segment:
             return "unreadable"
         if self.header not in ("intact", "never_started"):
             return "damaged"
-        # Choice: as long as nobody knows whose log it is, each segment may be foreign.
         if self.counts == "unclear" or self.corrupt or self.wrong_mark or self.undecodable:
             return "damaged"
         damaged_marks = (self.marks or []).count("damaged")
