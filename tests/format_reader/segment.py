@@ -97,7 +97,7 @@ class Segment:
         return (index, payload, end) if good else None
 
     def read_frames(self):
-        """The table of section 3; leaves in `follows` the number behind the last one."""
+        """The table of section 3; `follows` is then the number behind the last one."""
         at, due = FIRST_FRAME, 0
         while self.end is None:
             for name, (end, frames) in self.ends.items():
@@ -143,7 +143,6 @@ class Segment:
             return "unreadable"
         if self.header not in ("intact", "never_started"):
             return "damaged"
-        # Choice: as long as nobody knows whose log it is, each segment may be foreign.
         if self.counts == "unclear" or self.corrupt or self.wrong_mark or self.undecodable:
             return "damaged"
         damaged_marks = (self.marks or []).count("damaged")
