@@ -42,7 +42,7 @@ faults *arguments:
 
 # Holds all readers against each other on 20,000 damaged logs; `MCPLOG_AGREEMENT_SEED=100..200 just agreement` on some
 agreement *arguments:
-    MCPLOG_AGREEMENT=long cargo test --locked -p mcplog-agreement --test agreement -- --nocapture {{arguments}}
+    tests/agreement/run {{arguments}}
 
 # Plants faults in the library for an hour: `just mutants --minutes 10 --since HEAD~1 --sample 0` in what changed last
 mutants *arguments:
