@@ -19,6 +19,8 @@ pub struct Answers {
     pub files: Files,
     /// The readers, before anything was opened.
     pub python: PythonReading,
+    /// The Python reader, where nobody knows what is folded; `None` with a database.
+    pub python_unknowing: Option<PythonReading>,
     /// `wal-inspect verify`.
     pub verify: Result<LogReading, String>,
     /// `wal-inspect dump`.
@@ -68,6 +70,7 @@ pub fn ask(damaged: &Damaged, root: &Path, python: &mut PythonReader) -> Answers
     let wal = opened_dir.join("wal");
     // Without a database, nothing is folded.
     let python_before = python.read(&wal, Some(damaged.log.folded));
+    let python_unknowing = damaged.log.database.is_none().then(|| python.read(&wal, None));
     let verify = inspect_reader::verify(&opened_dir);
     let dump = inspect_reader::dump(&opened_dir);
     let names = python_before.ends.keys();
@@ -87,6 +90,7 @@ pub fn ask(damaged: &Damaged, root: &Path, python: &mut PythonReader) -> Answers
         held,
         files,
         python: python_before,
+        python_unknowing,
         verify,
         dump,
         dumps,
