@@ -16,6 +16,10 @@ pub(crate) struct Logged {
     pub(crate) numbers: NumberSet,
     /// The segments that are there, readable or not: damage in them is found again.
     pub(crate) segments: HashSet<u64>,
+    /// The numbers of records that the new database notes as lost, and where those begin of which it takes over what the old
+    /// one says.
+    pub(crate) lost: NumberSet,
+    pub(crate) first: Option<u64>,
     /// The sessions that a record announces, that one closes, and that any record names.
     announced: HashSet<u64>,
     closed: HashSet<u64>,
@@ -68,6 +72,16 @@ impl Logged {
     /// Whether the payload of a version is in the log: proxy, address, method and hash name it.
     pub(crate) fn has_version(&self, key: [&str; 4]) -> bool {
         self.versions.contains(&self.hash(&key))
+    }
+
+    /// Whether the new database says again that records from that number on are lost.
+    pub(crate) fn tells_lost(&self, number: u64) -> bool {
+        self.lost.contains(number) || self.is_before(number)
+    }
+
+    /// Whether the number lies before the log: what the old database says is lost there is taken over.
+    pub(crate) fn is_before(&self, number: u64) -> bool {
+        self.first.is_some_and(|first| number < first)
     }
 
     fn hash<T: Hash + ?Sized>(&self, value: &T) -> u64 {

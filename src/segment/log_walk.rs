@@ -6,10 +6,11 @@
 
 use super::found_file::FoundFile;
 use super::number_set::NumberSet;
-use super::quarantine;
+use super::quarantine::{self, Note};
 use super::reader::{Damage, FrameAt, Item, SegmentReader};
 use super::segment_state::SegmentState;
-use super::survey::Survey;
+use super::survey::{Survey, is_reachable};
+use super::verdict::{Header, NUMBER_MAX};
 use crate::ground::error::{OpenError, SegmentError};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::ground::work::{Watch, WorkError, tell};
@@ -39,32 +40,56 @@ pub(crate) enum Found<'a> {
     Lost(&'a Damage, u64),
 }
 
-/// The segments of the log of `owner` that can be read: those in its place, and those that were moved aside. Where nothing
-/// tells whose log it is, there are none.
-///
-/// # Errors
-/// A file can't be read, or is of a newer version.
-pub(crate) fn readable(
-    survey: Survey,
-    quarantine_dir: &Path,
-    owner: Option<WriterId>,
-) -> Result<Vec<ReadableSegment>, OpenError> {
-    let mut segments = Vec::new();
-    for (file, header) in survey.files {
-        let found = FoundFile::new(file, header, owner)?;
-        if let Some(state) = &found.segment {
-            segments.push(ReadableSegment::of(found.file.path.clone(), state, false));
+/// What of a log can be read, and what can't.
+#[derive(Debug, Default)]
+pub(crate) struct ReadableLog {
+    /// The segments that can.
+    pub(crate) segments: Vec<ReadableSegment>,
+    /// Files that may have been segments of it, and of which nothing can be told any more, by the ids in their names.
+    pub(crate) unreadable: Vec<SegmentId>,
+    /// The last number that one of those in quarantine may have had; 0 for none.
+    pub(crate) reserved: Sequence,
+}
+
+impl ReadableLog {
+    /// The log of `owner`: its segments in their place, and those that were moved aside. Where nothing tells whose log it is,
+    /// it has none. A segment under another name is read like the others, also before it is moved aside for that.
+    ///
+    /// # Errors
+    /// A file can't be read, or is of a newer version.
+    pub(crate) fn of(survey: Survey, quarantine_dir: &Path, owner: Option<WriterId>) -> Result<Self, OpenError> {
+        let mut log = Self::default();
+        for (file, header) in survey.files {
+            let found = FoundFile::new(file, header, owner)?;
+            match (&found.segment, found.header) {
+                (Some(state), _) => log.add(found.file.path.clone(), state, false),
+                (None, Header::Misnamed) if owner.is_some() => match SegmentState::of(&found.file.path) {
+                    Ok(state) => log.add(found.file.path.clone(), &state, false),
+                    Err(_) => log.unreadable.push(found.file.id),
+                },
+                (None, Header::Damaged) => log.unreadable.push(found.file.id),
+                (None, _) => {}
+            }
+        }
+        for aside in quarantine::segments(quarantine_dir) {
+            match SegmentState::of(&aside.path) {
+                Ok(state) if owner == Some(state.header.writer_id) => log.add(aside.path, &state, true),
+                Ok(_) => {}
+                Err(_) => {
+                    log.unreadable.extend(aside.note.as_ref().map(Note::segment));
+                    let last = aside.note.map_or(Sequence(0), |note| note.last_sequence());
+                    log.reserved = log.reserved.max(Sequence(if last.0 <= NUMBER_MAX { last.0 } else { 0 }));
+                }
+            }
+        }
+        Ok(log)
+    }
+
+    fn add(&mut self, path: PathBuf, state: &SegmentState, is_aside: bool) {
+        if is_reachable(&state.header) {
+            self.segments.push(ReadableSegment::of(path, state, is_aside));
         }
     }
-    for aside in quarantine::segments(quarantine_dir) {
-        let Ok(reader) = SegmentReader::open(&aside.path) else { continue };
-        if owner.is_some_and(|owner| owner == reader.header().writer_id)
-            && let Ok(state) = SegmentState::of(&aside.path)
-        {
-            segments.push(ReadableSegment::of(aside.path, &state, true));
-        }
-    }
-    Ok(segments)
 }
 
 impl ReadableSegment {

@@ -18,6 +18,7 @@ mod found_file;
 pub(crate) mod log_owners;
 pub(crate) mod log_view;
 pub(crate) mod log_walk;
+pub(crate) mod lost_numbers;
 mod number_range;
 pub(crate) mod number_set;
 pub(crate) mod quarantine;
@@ -39,6 +40,7 @@ pub(crate) mod unfolded_log;
 mod unfolded_log_tests;
 pub(crate) mod verdict;
 pub(crate) mod writer;
+pub(crate) mod writer_id_file;
 
 pub use directory::{SegmentFile, list};
 pub use reader::{Damage, FrameAt, Item, SegmentReader, Stop};

@@ -34,8 +34,6 @@ pub(crate) struct RecoveredLog {
     pub(crate) segments: Vec<SealedSegment>,
     /// Segments from which nothing is read: others have their records, or they have none.
     pub(crate) superseded: Vec<SealedSegment>,
-    /// Whose log it is; `None` if there is no segment.
-    pub(crate) writer_id: Option<WriterId>,
     /// The last sequence number in use, or that may be in use; 0 for none.
     pub(crate) last_sequence: Sequence,
     /// The highest segment id in use, by header or by name; 0 for none.
@@ -76,7 +74,7 @@ pub(crate) fn recover(
     let wal_dir = survey.wal_dir.clone();
     let RecoveryPlan { files, reading: plan } = RecoveryPlan::of(survey, writer_id, folded)?;
 
-    let mut recovered = RecoveredLog::new(writer_id, folded, quarantine::notes(quarantine_dir));
+    let mut recovered = RecoveredLog::new(folded, quarantine::notes(quarantine_dir));
     recovered.segments = plan.order.iter().filter_map(|place| files[*place].sealed()).collect();
     directory::remove_prepared(&wal_dir)?;
     let mut unsynced = vec![None; files.len()];
@@ -94,12 +92,11 @@ pub(crate) fn recover(
 
 impl RecoveredLog {
     /// A log of which nothing is known but what the database and the notes in quarantine say.
-    fn new(writer_id: Option<WriterId>, folded: Sequence, quarantined: Vec<Note>) -> Self {
+    fn new(folded: Sequence, quarantined: Vec<Note>) -> Self {
         let held = quarantined.iter().map(Note::last_sequence).filter(|last| last.0 <= NUMBER_MAX);
         Self {
             segments: Vec::new(),
             superseded: Vec::new(),
-            writer_id,
             last_sequence: held.fold(folded, resume),
             last_segment: SegmentId(0),
             unsynced: Vec::new(),

@@ -8,6 +8,7 @@ use super::format::SegmentHeader;
 use super::log_owners::LogOwners;
 use super::reader::SegmentReader;
 use super::verdict::NUMBER_MAX;
+use super::writer_id_file::{self, FoundWriterId};
 use crate::ground::error::SegmentError;
 use crate::ground::position::{SegmentId, Sequence};
 use std::io::ErrorKind;
@@ -23,6 +24,8 @@ const LOOK_BACK_SEGMENTS: usize = 64;
 pub(crate) struct Survey {
     pub(super) wal_dir: PathBuf,
     pub(super) files: Vec<(SegmentFile, HeaderFound)>,
+    /// What stands in the place of the file that says whose log it is.
+    writer_id: FoundWriterId,
 }
 
 /// What a file has in the place of its header.
@@ -43,7 +46,7 @@ impl Survey {
     /// A file can't be read, or is of a newer version.
     pub(crate) fn of(wal_dir: &Path) -> Result<Self, SegmentError> {
         let files = directory::list(wal_dir)?.into_iter().map(look).filter_map(Result::transpose);
-        Ok(Self { wal_dir: wal_dir.to_owned(), files: files.collect::<Result<_, _>>()? })
+        Self::with(wal_dir, files.collect::<Result<_, _>>()?)
     }
 
     /// Looks at the headers of the segments that may hold a record beyond the number `folded`, so that a log of which
@@ -63,7 +66,12 @@ impl Survey {
             }
         }
         files.reverse();
-        Ok(Self { wal_dir: wal_dir.to_owned(), files })
+        Self::with(wal_dir, files)
+    }
+
+    fn with(wal_dir: &Path, files: Vec<(SegmentFile, HeaderFound)>) -> Result<Self, SegmentError> {
+        let writer_id = writer_id_file::read(wal_dir)?;
+        Ok(Self { wal_dir: wal_dir.to_owned(), files, writer_id })
     }
 
     /// The same where there may be no log at all.
@@ -71,7 +79,12 @@ impl Survey {
     /// # Errors
     /// As [`Survey::of`].
     pub(crate) fn of_any(wal_dir: &Path) -> Result<Self, SegmentError> {
-        if wal_dir.is_dir() { Self::of(wal_dir) } else { Ok(Self { wal_dir: wal_dir.to_owned(), files: Vec::new() }) }
+        if wal_dir.is_dir() { Self::of(wal_dir) } else { Self::with(wal_dir, Vec::new()) }
+    }
+
+    /// Whether there is no segment file.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
     }
 
     /// The segments' numbers, by their names.
@@ -79,9 +92,9 @@ impl Survey {
         self.files.iter().map(|(file, _)| file.id)
     }
 
-    /// Whose log it is by what its segments say.
+    /// Whose log it is by what its file and its segments say.
     pub(crate) fn owners(&self) -> LogOwners {
-        let mut owners = LogOwners::default();
+        let mut owners = LogOwners::new(self.writer_id.clone());
         for (file, found) in &self.files {
             if let HeaderFound::Intact(header) = found
                 && header.segment_id == file.id
@@ -117,6 +130,6 @@ impl HeaderFound {
 }
 
 /// Whether a store can get to these numbers.
-pub(super) fn is_reachable(header: &SegmentHeader) -> bool {
+pub(crate) fn is_reachable(header: &SegmentHeader) -> bool {
     header.segment_id.0 <= NUMBER_MAX && header.base_sequence.0 <= NUMBER_MAX
 }

@@ -220,12 +220,19 @@ fn find_owner(
         Err(OpenError::MixedLog { first, second, .. }) => Finding::new(
             FindingKind::MixedLog,
             &dir.join("wal"),
-            format!("wal/ holds segments of two stores, {first} and {second}, and no database says which is the one"),
+            format!("as many segments of store {first} as of {second}, and neither writer-id nor a database says whose log it is"),
         ),
+        Err(OpenError::ForeignLog { owner, segments, .. }) => {
+            let text = format!("writer-id says that the log is of store {owner}, and its segments are of others, as {segments}");
+            Finding::new(FindingKind::MixedLog, &dir.join("wal"), text).next(
+                "put its segments back, or move those away that are there; or remove writer-id, and store.db with its \
+                 companions, to go on as the other store",
+            )
+        }
         Err(error) => Finding::new(FindingKind::MixedLog, &dir.join("wal"), error.to_string()),
     };
     findings.push(finding);
-    Err(owners.only())
+    Err(owners.told())
 }
 
 /// Says how many records wait for a newer build. That is nothing wrong with the store.

@@ -125,7 +125,10 @@ fn store_with(kind: FindingKind) -> Fixture {
         }),
         K::RecordsBehindGap => killed_with_records_from(EVENTS + 100),
         K::UnfoldedRecords => killed(),
-        K::MixedLog => with(with_stray(), Fixture::remove_database),
+        K::MixedLog => with(with_stray(), |store| {
+            store.remove_database();
+            std::fs::remove_file(store.wal().join("writer-id")).unwrap();
+        }),
         K::DatabaseMissing => killed(),
         K::DatabaseUnfinished => with(folded(), |store| {
             store.remove_database();
@@ -149,6 +152,7 @@ fn store_with(kind: FindingKind) -> Fixture {
             std::fs::create_dir(database(store)).unwrap();
         }),
         K::ForeignDatabase => with(folded(), |store| {
+            std::fs::remove_file(store.wal().join("writer-id")).unwrap();
             segment::change_header(&store.segment(0), |header| header.writer_id = WriterId([9; 16]));
         }),
         K::OtherProgramsDatabase => with(folded(), |store| {
