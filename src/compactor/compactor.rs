@@ -9,7 +9,8 @@ use super::copies::Copies;
 use super::fold_error::{FoldError, is_lost};
 use super::fold_interval::{self, Backlog};
 use super::fold_limit::{FoldLimit, Unfolded};
-use super::lost_records::{LostRecords, lost_text};
+use super::fold_start::FoldStart;
+use super::lost_records::{note_up_to, tell};
 use super::newer_records::NewerRecords;
 use super::retirement::{RetireError, Retirement};
 use super::segment_fold::{BATCH_RECORDS, SegmentFold};
@@ -28,7 +29,6 @@ use crate::index::row_retention::{RetentionTime, RowRetention};
 use crate::record::record::Decoder;
 use crate::segment::format::Extent;
 use crate::segment::lost_numbers::LostNumbers;
-use crate::segment::quarantine::Note;
 use crate::segment::reader::SegmentReader;
 use crate::segment::segment_list::{LogSegment, SegmentList};
 use std::sync::Arc;
@@ -103,17 +103,6 @@ pub(crate) struct CompactorHandles {
     pub(crate) give_up: Arc<AtomicBool>,
     pub(crate) decode: Decoder,
     pub(crate) clock: MachineClock,
-}
-
-/// Where folding goes on, and what the opening found beside the log.
-#[derive(Debug)]
-pub(crate) struct FoldStart {
-    /// Up to here, folded.
-    pub(crate) checkpoint: Checkpoint,
-    /// Which missing numbers are those of lost records.
-    pub(crate) lost_numbers: LostNumbers,
-    /// The files in quarantine, of which the table is to have the damage.
-    pub(crate) quarantined: Vec<Note>,
 }
 
 impl Compactor {
@@ -395,14 +384,15 @@ impl Compactor {
         error: &SegmentError,
     ) -> Result<(), FoldError> {
         let position = self.checkpoint.place_in(segment.id, segment.base_sequence, limit);
-        let runs = self.lost_numbers.between(self.checkpoint.sequence, sequence);
         let lost = sequence.0 - self.checkpoint.sequence.0.max(segment.base_sequence.0 - 1);
         let reason = format!("{error}; {lost} records are lost");
         self.health.report(Part::Damage, &reason);
         let mut batch = self.index.begin()?;
-        let mut lost = LostRecords::up_to(&batch, self.checkpoint.sequence)?;
-        lost.add(&runs);
-        lost.note(&mut batch, None)?;
+        note_up_to(
+            &mut batch,
+            self.checkpoint.sequence,
+            &self.lost_numbers.between(self.checkpoint.sequence, sequence),
+        )?;
         batch.quarantine_bytes(segment.id, position.end, limit.end.0 - position.end.0, &reason)?;
         let checkpoint = Checkpoint { segment: segment.id, offset: limit.end, sequence };
         batch.commit(self.writer_id, checkpoint)?;
@@ -417,11 +407,9 @@ impl Compactor {
         if runs.is_empty() {
             return Ok(());
         }
-        runs.iter().for_each(|run| self.health.report(Part::Damage, lost_text(*run)));
+        tell(&runs, &self.lost_numbers, &self.health);
         let mut batch = self.index.begin()?;
-        let mut lost = LostRecords::up_to(&batch, self.checkpoint.sequence)?;
-        lost.add(&runs);
-        lost.note(&mut batch, None)?;
+        note_up_to(&mut batch, self.checkpoint.sequence, &runs)?;
         let checkpoint = Checkpoint { sequence: last, ..self.checkpoint };
         batch.commit(self.writer_id, checkpoint)?;
         self.checkpoint = checkpoint;

@@ -5,8 +5,10 @@
 //! a record behind them is folded.
 
 use crate::ground::error::IndexError;
+use crate::ground::health::{HealthBoard, Part};
 use crate::ground::position::Sequence;
 use crate::index::batch::Batch;
+use crate::segment::lost_numbers::LostNumbers;
 
 /// Runs of missing records that nothing was folded behind so far, by their first numbers and last.
 #[derive(Debug, Default)]
@@ -39,10 +41,25 @@ impl LostRecords {
     }
 }
 
-/// What people are told of a run of missing records.
-pub(super) fn lost_text((first, last): (u64, u64)) -> String {
-    match last - first {
-        0 => format!("record {first} is missing in the log, and lost"),
-        more => format!("{} records are missing in the log, and lost: numbers {first} to {last}", more + 1),
+/// Notes runs that are missing behind `folded`, and behind which nothing is folded in this transaction.
+pub(super) fn note_up_to(batch: &mut Batch<'_>, folded: Sequence, runs: &[(u64, u64)]) -> Result<(), IndexError> {
+    let mut lost = LostRecords::up_to(batch, folded)?;
+    lost.add(runs);
+    lost.note(batch, None)
+}
+
+/// Tells people of runs of missing records. Health does too, unless it names the damage already that took them, or a crash
+/// took them, as it may.
+pub(super) fn tell(runs: &[(u64, u64)], lost_numbers: &LostNumbers, health: &HealthBoard) {
+    for (first, last) in runs {
+        let text = match last - first {
+            0 => format!("record {first} is missing in the log, and lost"),
+            more => format!("{} records are missing in the log, and lost: numbers {first} to {last}", more + 1),
+        };
+        if lost_numbers.is_crash_before(*last) || health.get().problems.contains_key(&Part::Damage) {
+            tracing::warn!("{text}");
+        } else {
+            health.report(Part::Damage, text);
+        }
     }
 }

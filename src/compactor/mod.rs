@@ -12,6 +12,7 @@ mod copies;
 mod fold_error;
 mod fold_interval;
 pub(crate) mod fold_limit;
+pub(crate) mod fold_start;
 pub(crate) mod log_fold;
 pub(crate) mod log_retention;
 mod lost_records;

@@ -5,7 +5,7 @@
 
 use super::chunk::Chunk;
 use super::fold_error::FoldError;
-use super::lost_records::{LostRecords, lost_text};
+use super::lost_records::{LostRecords, tell};
 use super::newer_records::NewerRecords;
 use crate::fold::fold::fold;
 use crate::ground::error::IndexError;
@@ -223,7 +223,7 @@ impl<'a> SegmentFold<'a> {
         self.fold_chunk()?;
         let lost = self.lost_numbers.between(self.accounted, last);
         if !self.is_told {
-            lost.iter().for_each(|run| self.health.report(Part::Damage, lost_text(*run)));
+            tell(&lost, self.lost_numbers, self.health);
         }
         self.lost.add(&lost);
         self.accounted = last;

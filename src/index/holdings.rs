@@ -225,11 +225,8 @@ fn read_table(
                     let is_logged = match row.get::<_, Option<i64>>(2)? {
                         Some(number) if table.name == "gaps" => {
                             let number = unsigned(number);
-                            let is_told_again = if row.get("missing")? {
-                                logged.tells_lost(number)
-                            } else {
-                                logged.is_before(number)
-                            };
+                            let is_told_again =
+                                if row.get("missing")? { logged.tells_lost(number) } else { logged.is_before(number) };
                             logged.numbers.contains(number) || is_told_again
                         }
                         Some(number) => has(logged, number),

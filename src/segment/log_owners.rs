@@ -68,11 +68,13 @@ impl LogOwners {
         let dir = dir.to_owned();
         let strays = |owner| self.most().first().copied().filter(|_| !self.has(owner));
         match (self.file.clone(), database) {
-            (FoundWriterId::Is(owner), database) => match (database.filter(|database| *database != owner), strays(owner)) {
-                (Some(database), _) => Err(OpenError::ForeignDatabase { dir, database, log: owner }),
-                (None, Some(segments)) => Err(OpenError::ForeignLog { dir, owner, segments }),
-                (None, None) => Ok(Some(owner)),
-            },
+            (FoundWriterId::Is(owner), database) => {
+                match (database.filter(|database| *database != owner), strays(owner)) {
+                    (Some(database), _) => Err(OpenError::ForeignDatabase { dir, database, log: owner }),
+                    (None, Some(segments)) => Err(OpenError::ForeignLog { dir, owner, segments }),
+                    (None, None) => Ok(Some(owner)),
+                }
+            }
             (_, Some(database)) => match strays(database) {
                 Some(log) => Err(OpenError::ForeignDatabase { dir, database, log }),
                 None => Ok(Some(database)),

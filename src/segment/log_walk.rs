@@ -6,7 +6,7 @@
 
 use super::found_file::FoundFile;
 use super::number_set::NumberSet;
-use super::quarantine::{self, Note};
+use super::quarantine;
 use super::reader::{Damage, FrameAt, Item, SegmentReader};
 use super::segment_state::SegmentState;
 use super::survey::{Survey, is_reachable};
@@ -45,8 +45,8 @@ pub(crate) enum Found<'a> {
 pub(crate) struct ReadableLog {
     /// The segments that can.
     pub(crate) segments: Vec<ReadableSegment>,
-    /// Files that may have been segments of it, and of which nothing can be told any more, by the ids in their names.
-    pub(crate) unreadable: Vec<SegmentId>,
+    /// How many files may have been segments of it, and nothing can be told of them any more.
+    pub(crate) unreadable: u64,
     /// The last number that one of those in quarantine may have had; 0 for none.
     pub(crate) reserved: Sequence,
 }
@@ -65,9 +65,9 @@ impl ReadableLog {
                 (Some(state), _) => log.add(found.file.path.clone(), state, false),
                 (None, Header::Misnamed) if owner.is_some() => match SegmentState::of(&found.file.path) {
                     Ok(state) => log.add(found.file.path.clone(), &state, false),
-                    Err(_) => log.unreadable.push(found.file.id),
+                    Err(_) => log.unreadable += 1,
                 },
-                (None, Header::Damaged) => log.unreadable.push(found.file.id),
+                (None, Header::Damaged) => log.unreadable += 1,
                 (None, _) => {}
             }
         }
@@ -76,7 +76,7 @@ impl ReadableLog {
                 Ok(state) if owner == Some(state.header.writer_id) => log.add(aside.path, &state, true),
                 Ok(_) => {}
                 Err(_) => {
-                    log.unreadable.extend(aside.note.as_ref().map(Note::segment));
+                    log.unreadable += 1;
                     let last = aside.note.map_or(Sequence(0), |note| note.last_sequence());
                     log.reserved = log.reserved.max(Sequence(if last.0 <= NUMBER_MAX { last.0 } else { 0 }));
                 }

@@ -24,6 +24,11 @@ impl LostNumbers {
         self.set_aside.missing_within(before.max(self.accounted).0.saturating_add(1), last.0)
     }
 
+    /// Whether what was set aside begins right behind that number: a crash took what was before, and nobody was promised it.
+    pub(crate) fn is_crash_before(&self, last: u64) -> bool {
+        self.set_aside.contains(last.saturating_add(1))
+    }
+
     /// How many numbers behind `folded`, up to the last one in `read`, are neither there nor set aside.
     pub(crate) fn count_beyond(&self, folded: Sequence, read: &NumberSet) -> u64 {
         let Some(last) = read.last() else { return 0 };
@@ -56,6 +61,7 @@ mod tests {
         ] {
             assert_eq!(lost.between(Sequence(before), Sequence(last)), expected, "{before} to {last}");
         }
+        assert_eq!([19, 20, 30, 40, 50].map(|last| lost.is_crash_before(last)), [false, true, false, true, false]);
         let count = |folded, ranges: &[_]| lost.count_beyond(Sequence(folded), &set(ranges));
         assert_eq!(count(0, &[(11, 20), (31, 35), (61, 61)]), 5 + 10);
         assert_eq!(count(38, &[(11, 20), (31, 35), (61, 61)]), 2 + 10);

@@ -110,13 +110,7 @@ impl UnfoldedLog {
         let behind = order.iter().max().map_or(0, |last| last + 1);
         let unreadable_files = files[behind..].iter().filter(|found| unreadable(found)).count() as u64;
         let parts = parts(&files, &links, &order);
-        let first = order.first().copied().unwrap_or(files.len());
-        let begins_behind = match parts.first() {
-            // It may have had what comes before.
-            _ if files[..first].iter().any(unreadable) => Sequence(0),
-            Some(part) => Sequence(part.base.0 - 1),
-            None => folded,
-        };
+        let begins_behind = parts.first().map_or(folded, |part| Sequence(part.base.0 - 1));
         Ok(Self { parts, set_aside, unreadable_files, begins_behind })
     }
 

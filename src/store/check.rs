@@ -20,6 +20,7 @@ use crate::segment::directory::list;
 use crate::segment::log_owners::LogOwners;
 use crate::segment::recovery_plan::RecoveryPlan;
 use crate::segment::survey::Survey;
+use crate::segment::writer_id_file::{self, FoundWriterId};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -208,6 +209,10 @@ fn find_owner(
     database: Option<WriterId>,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<WriterId>, Option<WriterId>> {
+    if let FoundWriterId::Unsound(what) = owners.file() {
+        let path = writer_id_file::path(&dir.join("wal"));
+        findings.push(Finding::new(FindingKind::DamagedWriterId, &path, format!("expected a writer id, found {what}")));
+    }
     let finding = match owners.owner(dir, database) {
         Ok(owner) => return Ok(owner),
         Err(OpenError::ForeignDatabase { database, log, .. }) => Finding::new(
@@ -220,10 +225,14 @@ fn find_owner(
         Err(OpenError::MixedLog { first, second, .. }) => Finding::new(
             FindingKind::MixedLog,
             &dir.join("wal"),
-            format!("as many segments of store {first} as of {second}, and neither writer-id nor a database says whose log it is"),
+            format!(
+                "as many segments of store {first} as of {second}, and neither writer-id nor a database says whose log it is"
+            ),
         ),
         Err(OpenError::ForeignLog { owner, segments, .. }) => {
-            let text = format!("writer-id says that the log is of store {owner}, and its segments are of others, as {segments}");
+            let text = format!(
+                "writer-id says that the log is of store {owner}, and its segments are of others, as {segments}"
+            );
             Finding::new(FindingKind::MixedLog, &dir.join("wal"), text).next(
                 "put its segments back, or move those away that are there; or remove writer-id, and store.db with its \
                  companions, to go on as the other store",

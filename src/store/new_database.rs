@@ -125,7 +125,9 @@ fn build(work_dir: &Path, sources: &Sources, watch: &mut RebuildWatch<'_>) -> Re
                         let expired_alike = kept_since.is_some() && *kept_since == sources.old.kept_since;
                         let gaps = index.restore_gaps_before(&old, &contents.logged, &mut watch);
                         let restored =
-                            gaps.and_then(|()| if expired_alike { index.restore_expired(&old, &mut watch) } else { Ok(()) });
+                            gaps.and_then(
+                                |()| if expired_alike { index.restore_expired(&old, &mut watch) } else { Ok(()) },
+                            );
                         restored
                     }
                 })

@@ -5,7 +5,7 @@
 use super::leftovers::remove_leftovers;
 use super::lock::StoreLock;
 use super::repair_report;
-use crate::compactor::compactor::FoldStart;
+use crate::compactor::fold_start::FoldStart;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
@@ -19,7 +19,6 @@ use crate::index::database::Index;
 use crate::record::record::{ClockStepRecord, Decoder};
 use crate::segment::log_owners::LogOwners;
 use crate::segment::lost_numbers::LostNumbers;
-use crate::segment::quarantine::Note;
 use crate::segment::recovery::{RecoveredLog, SealedSegment, recover};
 use crate::segment::segment_list::{LogSegment, SegmentList};
 use crate::segment::survey::Survey;
@@ -168,19 +167,13 @@ impl Database {
     }
 
     /// Up to which number it is known what became of the records: they are folded. Where the database never folded
-    /// anything, another one may have, before it was lost: then those in front of the log were retired, unless a file lies
-    /// there that may have had them.
+    /// anything, another one did before it was lost, and those in front of the log were retired.
     fn accounted(&self, recovered: &RecoveredLog) -> Sequence {
-        if let Some((_, checkpoint)) = self.folded() {
-            return checkpoint.sequence;
-        }
-        let first = recovered.segments.first().map(|segment| segment.header);
-        let is_before = |note: &Note| first.is_none_or(|first| note.segment() < first.segment_id);
-        let may_have_held = |note: &Note| note.last_sequence.is_some() && !note.damage.is_empty();
-        if recovered.quarantined.iter().any(|note| may_have_held(note) && is_before(note)) {
-            return Sequence(0);
-        }
-        first.map_or(recovered.last_sequence, |first| Sequence(first.base_sequence.0 - 1))
+        let before_log = || {
+            let first = recovered.segments.first().map(|segment| segment.header.base_sequence);
+            first.map_or(recovered.last_sequence, |first| Sequence(first.0 - 1))
+        };
+        self.folded().map_or_else(before_log, |(_, checkpoint)| checkpoint.sequence)
     }
 
     /// Up to where the log is folded.

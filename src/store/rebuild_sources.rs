@@ -9,7 +9,7 @@ use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::error::IndexError;
 use crate::ground::limits::Limit;
-use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::ground::position::{Sequence, WriterId};
 use crate::ground::work::{Watch, WorkError};
 use crate::index::database::DATABASE_NAME;
 use crate::index::holdings;
@@ -124,7 +124,20 @@ impl Sources {
         let losses = losses(action, &database, &holdings);
         let plan = RebuildPlan { action, database, log: holdings, losses, in_use };
         let (segments, last_sequence) = (log.segments, missing.last_sequence);
-        Ok(Self { plan, told, limits_from, kept_since, owner, owners, query, old, segments, contents, lost, last_sequence })
+        Ok(Self {
+            plan,
+            told,
+            limits_from,
+            kept_since,
+            owner,
+            owners,
+            query,
+            old,
+            segments,
+            contents,
+            lost,
+            last_sequence,
+        })
     }
 }
 
@@ -181,12 +194,7 @@ impl MissingInLog {
         // What is damaged at the beginning of the log was not deleted, and what is beyond the checkpoint was not folded.
         let first_segment = log.segments.iter().min_by_key(|segment| segment.base_sequence);
         let begins = first_segment.map_or(first, |segment| segment.base_sequence.0.min(first));
-        let may_have_had = |id: &SegmentId| first_segment.is_none_or(|segment| *id < segment.id);
-        let begins = match folded {
-            Some(folded) => begins.min(folded + 1),
-            None if log.unreadable.iter().any(may_have_had) => 1,
-            None => begins,
-        };
+        let begins = folded.map_or(begins, |folded| begins.min(folded + 1));
         let runs = numbers.missing_within(begins, last_sequence.0);
         let holes = runs.into_iter().flat_map(|run| holes(run, folded, &old.missing)).collect();
         let before_log = (begins - 1).saturating_sub(old.missing.count_within(1, begins - 1));
@@ -238,7 +246,7 @@ fn log_holdings(log: &ReadableLog, contents: &LogContents, missing: &MissingInLo
         records_before_log: missing.before_log,
         holes: missing.holes.clone(),
         damaged_places: contents.damaged_places,
-        unreadable_files: log.unreadable.len() as u64,
+        unreadable_files: log.unreadable,
     }
 }
 

@@ -129,6 +129,9 @@ fn store_with(kind: FindingKind) -> Fixture {
             store.remove_database();
             std::fs::remove_file(store.wal().join("writer-id")).unwrap();
         }),
+        K::DamagedWriterId => {
+            with(folded(), |store| std::fs::write(store.wal().join("writer-id"), "nonsense").unwrap())
+        }
         K::DatabaseMissing => killed(),
         K::DatabaseUnfinished => with(folded(), |store| {
             store.remove_database();
