@@ -271,7 +271,9 @@ fn whose_log_it_is_stands_in_it_from_the_first_opening_on_and_stays_through_cras
         std::fs::write(crashed.wal().join("writer-id"), &id).unwrap();
         std::fs::write(crashed.wal().join("writer-id.new"), "half of an i").unwrap();
         if let Some(database) = database {
-            std::fs::write(crashed.dir().join("store.db"), database).unwrap();
+            let path = crashed.dir().join("store.db");
+            std::fs::write(&path, database).unwrap();
+            std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
         }
         crashed.open();
         crashed.record(0..5);

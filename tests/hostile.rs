@@ -214,14 +214,14 @@ fn forged_lengths_and_marks_cost_no_memory_and_no_panic() {
     let all = extent(0xffff_fffc, 0x0fff_0000);
     let mark = |generation, durable, sealed| Mark { generation, durable, sealed };
     let last = i64::MAX as u64;
-    // Who can forge a mark can have records reported that never were, but can't have them pass for folded: where the next
-    // frame stands behind what the mark calls the end, it is the mark that lies. How many of the ten are folded, and whether
-    // something is said to be wrong:
+    // Who can forge a mark can have records reported that never were, but can't have them pass for folded: where a frame
+    // stands across what the mark calls the end, or behind it, it is the mark that lies. How many of the ten are folded, and
+    // whether something is said to be wrong:
     for (forged, folded, named) in [
         (mark(1 << 40, all, None), 10, true),
         (mark(1 << 40, all, Some(all)), 10, true),
         (mark(1 << 40, Extent::EMPTY, Some(all)), 10, false),
-        (mark(last, extent(FRAMES_OFFSET + 16, 1), None), 0, true),
+        (mark(last, extent(FRAMES_OFFSET + 16, 1), None), 10, true),
         (mark(last, Extent::EMPTY, Some(Extent::EMPTY)), 10, true),
     ] {
         let fixture = log();

@@ -88,6 +88,8 @@ impl Rewrite<'_> {
                         "segment {id}, offset {offset}: {reason}; what a failed sync left there is lost"
                     ));
                 }
+                // Its frames count, whatever its mark says; folding names it.
+                Item::WrongMark(_) => {}
                 Item::Stop(_) => return Ok(true),
             }
         }

@@ -79,6 +79,8 @@ pub(crate) struct Compactor {
     checkpoint: Checkpoint,
     /// Which missing numbers are those of lost records.
     lost_numbers: LostNumbers,
+    /// The last number that was in use, or reserved, when the store was opened.
+    last_before: Sequence,
     reader: Option<SegmentReader>,
     /// How many times in a row the disk failed to read the next batch.
     failed_reads: u32,
@@ -114,6 +116,7 @@ impl Compactor {
         start: FoldStart,
     ) -> Self {
         let FoldStart { checkpoint, lost_numbers, quarantined } = start;
+        let last_before = handles.progress.appended();
         let retirement = Retirement::new(Arc::clone(&handles.log), config, &index.limits(), quarantined);
         let row_retention = RowRetention::new(&index.limits());
         let newer_records = NewerRecords::new(handles.decode, Arc::clone(&handles.health));
@@ -137,6 +140,7 @@ impl Compactor {
             too_little_room: None,
             checkpoint,
             lost_numbers,
+            last_before,
             reader: None,
             failed_reads: 0,
             caught_up_at: None,
@@ -310,7 +314,10 @@ impl Compactor {
             None => {
                 // Whatever numbers lie between, no segment has their records.
                 self.too_little_room = None;
-                self.pass_over_to(appended)?;
+                // Those that are only reserved may never have been in use. Whether they were, is told by the record behind.
+                if appended > self.last_before {
+                    self.pass_over_to(appended)?;
+                }
                 if appended > self.progress.folded() {
                     self.progress.set_folded(appended, 0);
                 }

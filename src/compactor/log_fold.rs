@@ -8,7 +8,7 @@ use super::newer_records::NewerRecords;
 use crate::fold::fold::fold;
 use crate::ground::file_time::written_at_ms;
 use crate::ground::health::HealthBoard;
-use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::ground::work::{Watch, WorkError};
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
@@ -70,6 +70,8 @@ pub(crate) fn read_log(
                 }
             }
             Found::Lost(..) => *damaged_places += 1,
+            // No record is lost by it.
+            Found::WrongMark(_) => {}
         }
         Ok(())
     })?;
@@ -105,13 +107,12 @@ pub(crate) fn fold_log(
         }
         Found::Lost(damage, records) => {
             gathered.fold(index, writer_id)?;
-            let mut batch = index.begin()?;
-            if let Some(written_at) = written_at_ms(&segment.path) {
-                batch.note_as_of(written_at);
-            }
             let reason = format!("{}; {records} records are lost", damage.reason);
-            batch.quarantine_bytes(segment.id, damage.offset, damage.bytes, &reason)?;
-            Ok(batch.commit(writer_id, Checkpoint::START)?)
+            note_damage(index, segment, writer_id, damage.offset, damage.bytes, &reason)
+        }
+        Found::WrongMark(wrong) => {
+            gathered.fold(index, writer_id)?;
+            note_damage(index, segment, writer_id, wrong.offset(), 0, &wrong.to_string())
         }
     })?;
     gathered.fold(index, writer_id)?;
@@ -124,6 +125,23 @@ pub(crate) fn fold_log(
     for (first, last) in lost {
         batch.note_missing((*first, *last), time_of(first - 1), time_of(last + 1))?;
     }
+    Ok(batch.commit(writer_id, Checkpoint::START)?)
+}
+
+/// Adds a row to table `quarantine`, in a transaction of its own.
+fn note_damage(
+    index: &mut Index,
+    segment: &ReadableSegment,
+    writer_id: WriterId,
+    offset: Offset,
+    bytes: u32,
+    reason: &str,
+) -> Result<(), WorkError> {
+    let mut batch = index.begin()?;
+    if let Some(written_at) = written_at_ms(&segment.path) {
+        batch.note_as_of(written_at);
+    }
+    batch.quarantine_bytes(segment.id, offset, bytes, reason)?;
     Ok(batch.commit(writer_id, Checkpoint::START)?)
 }
 

@@ -51,6 +51,8 @@ pub(super) struct SegmentFold<'a> {
     pub(super) bytes_max: usize,
     events: u64,
     has_damage: bool,
+    /// The segment's mark was named as damage.
+    has_wrong_mark: bool,
     /// The segment has nothing more that is to be folded.
     is_through: bool,
 }
@@ -100,6 +102,7 @@ impl<'a> SegmentFold<'a> {
             bytes_max: usize::MAX,
             events: 0,
             has_damage: false,
+            has_wrong_mark: false,
             is_through: false,
         })
     }
@@ -116,7 +119,7 @@ impl<'a> SegmentFold<'a> {
             match reader.next()? {
                 Item::Frame(frame) => self.add(&frame)?,
                 // Perhaps the segment is sound, and the checkpoint does not fit it.
-                Item::Damage(_) if stands_at_checkpoint && self.records == 0 => {
+                Item::Damage(_) | Item::WrongMark(_) if stands_at_checkpoint && self.records == 0 => {
                     stands_at_checkpoint = false;
                     reader.seek(Extent::EMPTY);
                 }
@@ -124,6 +127,10 @@ impl<'a> SegmentFold<'a> {
                     if due.max(self.segment.last_sequence(reader.position())) > self.folded {
                         self.report_lost(damage)?;
                     }
+                }
+                Item::WrongMark(wrong) => {
+                    self.has_wrong_mark = true;
+                    self.report(wrong.offset(), 0, &wrong.to_string())?;
                 }
                 Item::Stop(_) => self.is_through = true,
             }
@@ -142,8 +149,8 @@ impl<'a> SegmentFold<'a> {
     ) -> Result<FoldedBatch, IndexError> {
         let reached = reader.position();
         let reached_sequence = self.segment.last_sequence(reached);
-        if self.is_through && reached_sequence < self.last {
-            // Its frames are not as many as its mark says. What is due next is in another segment.
+        if self.is_through && reached_sequence < self.last && !self.has_wrong_mark {
+            // Its frames are not as many as was said when the store was opened. What is due next is in another segment.
             let reason = format!("expected records up to {}, found them up to {reached_sequence}", self.last);
             self.report(reached.end, limit.end.0.saturating_sub(reached.end.0), &reason)?;
         }

@@ -82,6 +82,21 @@ impl<T, E: Into<io::Error>> AtPath<T> for Result<T, E> {
     }
 }
 
+/// What is known of a file that has no header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderFault {
+    /// Every byte is zero, or there is none: what a power cut leaves of a segment that was never synced, and no damage.
+    NeverStarted,
+    /// Its first page is lost: the file is shorter than that, or begins with zeros in the place of a header, and has
+    /// something behind them. Which records it held is not known any more.
+    FirstPageLost {
+        /// Zeros stand in the place of the header, as a power cut leaves them where later pages reached the disk first.
+        begins_with_zeros: bool,
+    },
+    /// Something else stands in the place of a header, or the file is no regular one.
+    Damaged,
+}
+
 /// Why a segment can't be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
@@ -97,8 +112,8 @@ pub enum SegmentError {
         expected: &'static str,
         /// What is there.
         found: String,
-        /// There is no header and no mark: what a power cut leaves of a segment that was never synced, and no damage.
-        never_started: bool,
+        /// What that makes of the file.
+        fault: HeaderFault,
     },
     /// The file was written by a newer version; it is left alone.
     #[error("{}: format version {found} is not supported: this build reads up to {supported}; use a newer mcplog", path.display())]

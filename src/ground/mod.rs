@@ -13,6 +13,7 @@ pub(crate) mod file_time;
 pub mod health;
 pub(crate) mod limits;
 pub mod position;
+pub mod severity;
 pub mod stats;
 
 pub(crate) mod clock;

@@ -226,7 +226,7 @@ fn read_table(
                         Some(number) if table.name == "gaps" => {
                             let number = unsigned(number);
                             let is_told_again =
-                                if row.get("missing")? { logged.tells_lost(number) } else { logged.is_before(number) };
+                                if row.get("missing")? { logged.tells_lost(number) } else { logged.is_outside(number) };
                             logged.numbers.contains(number) || is_told_again
                         }
                         Some(number) => has(logged, number),

@@ -11,6 +11,7 @@
 
 mod buffered_file;
 pub mod directory;
+pub mod examination;
 pub(crate) mod file;
 mod filesystem;
 pub mod format;
@@ -18,7 +19,9 @@ mod found_file;
 pub(crate) mod log_owners;
 pub(crate) mod log_view;
 pub(crate) mod log_walk;
+mod lost_header;
 pub(crate) mod lost_numbers;
+pub mod marks;
 mod number_range;
 pub(crate) mod number_set;
 pub(crate) mod quarantine;
@@ -39,8 +42,12 @@ pub(crate) mod unfolded_log;
 #[cfg(test)]
 mod unfolded_log_tests;
 pub(crate) mod verdict;
+pub(crate) mod witness;
 pub(crate) mod writer;
 pub(crate) mod writer_id_file;
+pub mod wrong_mark;
 
 pub use directory::{SegmentFile, list};
+pub use examination::Examination;
 pub use reader::{Damage, FrameAt, Item, SegmentReader, Stop};
+pub use wrong_mark::WrongMark;

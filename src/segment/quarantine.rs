@@ -133,6 +133,8 @@ fn write_note(path: &Path, note: &Note) -> Result<(), PathError> {
 /// A segment's file in the quarantine.
 #[derive(Clone, Debug)]
 pub(crate) struct QuarantinedSegment {
+    /// The id that the name gives.
+    pub(crate) id: SegmentId,
     pub(crate) path: PathBuf,
     /// What is known about it, if its note is there and sound.
     pub(crate) note: Option<Note>,
@@ -142,9 +144,11 @@ pub(crate) struct QuarantinedSegment {
 pub(crate) fn segments(quarantine_dir: &Path) -> Vec<QuarantinedSegment> {
     let Ok(entries) = std::fs::read_dir(quarantine_dir) else { return Vec::new() };
     let paths = entries.flatten().map(|entry| entry.path());
-    let mut paths: Vec<_> = paths.filter(|path| segment_named(path).is_some()).collect();
-    paths.sort();
-    paths.into_iter().map(|path| QuarantinedSegment { note: read_note(&note_path(&path)), path }).collect()
+    let mut paths: Vec<_> = paths.filter_map(|path| Some((segment_named(&path)?, path))).collect();
+    paths.sort_by(|(_, one), (_, other)| one.cmp(other));
+    let segment =
+        |(id, path): (SegmentId, PathBuf)| QuarantinedSegment { id, note: read_note(&note_path(&path)), path };
+    paths.into_iter().map(segment).collect()
 }
 
 /// The notes whose segments are not there, by name: a crash left them, or somebody took the segment away.

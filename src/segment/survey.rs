@@ -9,7 +9,7 @@ use super::log_owners::LogOwners;
 use super::reader::SegmentReader;
 use super::verdict::NUMBER_MAX;
 use super::writer_id_file::{self, FoundWriterId};
-use crate::ground::error::SegmentError;
+use crate::ground::error::{HeaderFault, SegmentError};
 use crate::ground::position::{SegmentId, Sequence};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -33,8 +33,10 @@ pub(crate) struct Survey {
 pub(super) enum HeaderFound {
     /// An intact header, which may be of another segment or store.
     Intact(SegmentHeader),
-    /// Zeros, and no mark: the segment was never started.
+    /// Zeros, and nothing else in the file: the segment was never started.
     NeverStarted,
+    /// Zeros, with something behind them.
+    FirstPageLost(String),
     /// Anything else, with the reason why it is no header.
     Damaged(String),
 }
@@ -116,12 +118,14 @@ fn look(file: SegmentFile) -> Result<Option<(SegmentFile, HeaderFound)>, Segment
 }
 
 impl HeaderFound {
-    fn in_file(path: &Path) -> Result<Self, SegmentError> {
+    pub(super) fn in_file(path: &Path) -> Result<Self, SegmentError> {
         match SegmentReader::open(path) {
             Ok(reader) => Ok(Self::Intact(*reader.header())),
-            Err(SegmentError::Header { never_started: true, .. }) => Ok(Self::NeverStarted),
-            Err(SegmentError::Header { expected, found, .. }) => {
-                Ok(Self::Damaged(format!("expected {expected}, found {found}")))
+            Err(SegmentError::Header { fault: HeaderFault::NeverStarted, .. }) => Ok(Self::NeverStarted),
+            Err(SegmentError::Header { expected, found, fault, .. }) => {
+                let reason = format!("expected {expected}, found {found}");
+                let begins_with_zeros = fault == HeaderFault::FirstPageLost { begins_with_zeros: true };
+                Ok(if begins_with_zeros { Self::FirstPageLost(reason) } else { Self::Damaged(reason) })
             }
             Err(SegmentError::Io(error)) if error.is_unreadable() => Ok(Self::Damaged(error.to_string())),
             Err(error) => Err(error),

@@ -1,8 +1,8 @@
 //! What a log holds beyond what is folded, as whoever opens the store next would take it.
 //!
 //! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads: headers, marks, and
-//! the frames behind the marks. So it takes about as long for a gigabyte that waits as for a record, and believes the
-//! marks: a record among those that wait may turn out to be damaged.
+//! the frames behind the marks; a segment whole where nothing bears its mark out ([`super::witness`]). So it takes about
+//! as long for a gigabyte that waits as for a record: one among those that wait may turn out to be damaged.
 
 use super::format::Extent;
 use super::found_file::FoundFile;
@@ -13,9 +13,9 @@ use super::quarantine::{self, QuarantinedSegment};
 use super::reader::{Item, SegmentReader};
 use super::reading_plan::Link;
 use super::recovery_plan::RecoveryPlan;
-use super::segment_state::SegmentState;
 use super::survey::Survey;
-use super::verdict::{Header, Numbers};
+use super::verdict::Numbers;
+use super::witness::Folded;
 use crate::ground::error::{OpenError, SegmentError};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use std::io::ErrorKind;
@@ -81,7 +81,7 @@ struct Part {
 }
 
 impl UnfoldedLog {
-    /// Looks at the log of the store `owner`, of which the database has the records up to `folded`. A segment that lies
+    /// Looks at the log of the store `owner`, which the database has as far as `folded` says. A segment that lies
     /// behind missing records is one to be set aside, unless somebody has the store open (`in_use`): then that one knows.
     ///
     /// # Errors
@@ -89,10 +89,12 @@ impl UnfoldedLog {
     pub(crate) fn look(
         survey: Survey,
         owner: Option<WriterId>,
-        folded: Sequence,
+        folded: impl Into<Folded>,
         in_use: bool,
     ) -> Result<Self, OpenError> {
-        let RecoveryPlan { files, reading } = RecoveryPlan::of(survey, owner, folded)?;
+        let folded = folded.into();
+        let plan = if in_use { RecoveryPlan::of_opened } else { RecoveryPlan::of };
+        let RecoveryPlan { files, reading } = plan(survey, owner, folded)?;
         let links: Vec<_> = files.iter().map(FoundFile::link).collect();
         let (order, behind_gap) = if in_use {
             (reading_order(&links.iter().map(Link::numbers).collect::<Vec<_>>()), Vec::new())
@@ -106,11 +108,10 @@ impl UnfoldedLog {
             records: links[place].numbers().count,
         });
         let set_aside = set_aside.filter(|aside| aside.records > 0).collect();
-        let unreadable = |found: &FoundFile| matches!(found.header, Header::Damaged | Header::Misnamed);
         let behind = order.iter().max().map_or(0, |last| last + 1);
-        let unreadable_files = files[behind..].iter().filter(|found| unreadable(found)).count() as u64;
+        let unreadable_files = files[behind..].iter().filter(|found| found.header.is_unreadable()).count() as u64;
         let parts = parts(&files, &links, &order);
-        let begins_behind = parts.first().map_or(folded, |part| Sequence(part.base.0 - 1));
+        let begins_behind = parts.first().map_or(folded.sequence, |part| Sequence(part.base.0 - 1));
         Ok(Self { parts, set_aside, unreadable_files, begins_behind })
     }
 
@@ -162,7 +163,7 @@ impl Part {
         for _ in 0..LOOK_FRAMES_MAX {
             match reader.next()? {
                 Item::Frame(frame) if frame.sequence > folded => return Ok(Some(frame.payload.to_vec())),
-                Item::Frame(_) | Item::Damage(_) => {}
+                Item::Frame(_) | Item::Damage(_) | Item::WrongMark(_) => {}
                 Item::Stop(_) => break,
             }
         }
@@ -173,16 +174,25 @@ impl Part {
 /// What was set aside at an earlier opening, and lies in the quarantine with records that are not folded: those of the
 /// store `owner`, where that is known.
 pub(crate) fn set_aside_before(quarantine_dir: &Path, owner: Option<WriterId>) -> Vec<SetAside> {
-    let unfolded = |QuarantinedSegment { path, note }| {
+    let unfolded = |aside: QuarantinedSegment| {
         // What was folded before it was moved reserves no numbers.
-        note?.last_sequence?;
-        let state = SegmentState::of(&path).ok()?;
-        let is_ours = owner.is_none_or(|owner| owner == state.header.writer_id);
+        aside.note.as_ref()?.last_sequence?;
+        let state = FoundFile::in_quarantine(&aside, owner)?.segment?;
         let records = u64::from(state.extent.frames);
         let first = state.header.base_sequence.0;
-        (is_ours && records > 0).then_some(SetAside { path, first, records })
+        (records > 0).then_some(SetAside { path: aside.path, first, records })
     };
     quarantine::segments(quarantine_dir).into_iter().filter_map(unfolded).collect()
+}
+
+/// The files in the quarantine of which nobody can tell what they hold, and which may have held records beyond that number.
+pub(crate) fn unreadable_beyond(quarantine_dir: &Path, owner: Option<WriterId>, folded: Sequence) -> Vec<PathBuf> {
+    let is_unreadable = |aside: &QuarantinedSegment| {
+        aside.note.as_ref().is_some_and(|note| note.last_sequence() > folded)
+            && FoundFile::in_quarantine(aside, owner).is_none_or(|found| found.header.is_unreadable())
+    };
+    let all = quarantine::segments(quarantine_dir).into_iter();
+    all.filter(is_unreadable).map(|aside| aside.path).collect()
 }
 
 /// Each segment is read up to where the next one begins.

@@ -2,7 +2,7 @@
 //!
 //! Runs on the caller's thread, while others append, and retire what is folded. It only reads the log.
 
-use crate::ground::error::{AtPath, OpenError, PathError, SegmentError};
+use crate::ground::error::{AtPath, HeaderFault, OpenError, PathError, SegmentError};
 use crate::ground::position::{Sequence, WriterId};
 use crate::ground::private_dir::{create_private_dir, no_follow};
 use crate::index::checkpoint::Checkpoint;
@@ -92,7 +92,7 @@ fn needed(dir: &Path, folded: Option<(WriterId, Checkpoint)>) -> Result<Vec<Need
             Ok(reader) => Some(*reader.header()),
             Err(SegmentError::Io(error)) if error.source.kind() == ErrorKind::NotFound => continue,
             // No record was ever in there.
-            Err(SegmentError::Header { never_started: true, .. }) => continue,
+            Err(SegmentError::Header { fault: HeaderFault::NeverStarted, .. }) => continue,
             // Opening the copy says what is to be said, and moves it aside.
             Err(SegmentError::Header { .. }) => None,
             Err(error) => return Err(error.into()),

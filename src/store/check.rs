@@ -20,6 +20,7 @@ use crate::segment::directory::list;
 use crate::segment::log_owners::LogOwners;
 use crate::segment::recovery_plan::RecoveryPlan;
 use crate::segment::survey::Survey;
+use crate::segment::witness::Folded;
 use crate::segment::writer_id_file::{self, FoundWriterId};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -122,6 +123,7 @@ pub(super) fn check_at(
     let survey = Survey::of(&wal_dir).ok();
     let owners = survey.as_ref().map(Survey::owners).unwrap_or_default();
     let owner = find_owner(dir, &owners, folded.map(|(writer_id, _)| writer_id), &mut findings);
+    let place = folded.and_then(|(_, checkpoint)| checkpoint.folded().place);
     let folded = match (&database, owner) {
         (DatabaseCheck::Silent, _) => None,
         (_, Ok(owner)) | (_, Err(owner)) => {
@@ -131,7 +133,8 @@ pub(super) fn check_at(
     };
     // A store that is open has been recovered, and goes on as it is.
     let foreseen = owner.ok().zip(survey.filter(|_| !in_use)).zip(folded);
-    let plan = foreseen.and_then(|((owner, survey), folded)| RecoveryPlan::of(survey, owner, folded).ok());
+    let plan = foreseen
+        .and_then(|((owner, survey), sequence)| RecoveryPlan::of(survey, owner, Folded { sequence, place }).ok());
     let none_damaged = HashSet::new();
     let log = LogCheck {
         in_use,

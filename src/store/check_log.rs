@@ -3,7 +3,7 @@
 //! By plain reads, like any reader. It must not change anything.
 
 use super::finding::{Finding, FindingKind};
-use crate::ground::error::SegmentError;
+use crate::ground::error::{HeaderFault, SegmentError};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::record::record::Record;
 use crate::segment::directory::{SegmentFile, list};
@@ -64,7 +64,7 @@ impl LogCheck<'_> {
                 check: self,
                 file,
                 action: planned.map(|planned| planned.action),
-                is_disproved: planned.is_some_and(|planned| planned.is_disproved),
+                is_broken: planned.is_some_and(|planned| planned.is_broken),
                 active: self.in_use && index + 1 == files.len(),
                 findings: Vec::new(),
             };
@@ -86,7 +86,8 @@ struct SegmentCheck<'a> {
     file: &'a SegmentFile,
     /// What the next opening would do with it, if that is known.
     action: Option<Action>,
-    is_disproved: bool,
+    /// A later segment proves that no crash tore its tail.
+    is_broken: bool,
     active: bool,
     findings: Vec<Finding>,
 }
@@ -114,7 +115,7 @@ impl SegmentCheck<'_> {
 
     fn find_no_segment(&mut self, error: SegmentError) {
         match error {
-            SegmentError::Header { never_started: true, found, .. } => {
+            SegmentError::Header { fault: HeaderFault::NeverStarted, found, .. } => {
                 self.find(FindingKind::UnstartedSegment, format!("no segment yet: {found}"));
             }
             SegmentError::Header { expected, found, .. } => {
@@ -190,12 +191,8 @@ impl SegmentCheck<'_> {
                     }
                 }
                 Item::Damage(damage) => self.find_damage(&damage, due, state),
-                Item::Stop(Stop::Sealed) if self.is_disproved => {
-                    let end = reader.position().end;
-                    let text = "intact frames go on where its mark says that it ends";
-                    self.find_at(FindingKind::DisprovedEnd, end.0, text);
-                    self.is_disproved = false;
-                    reader.distrust_mark();
+                Item::WrongMark(wrong) => {
+                    self.find_at(FindingKind::DisprovedEnd, wrong.offset().0, wrong.to_string());
                 }
                 Item::Stop(Stop::Torn { bytes, reason }) if !self.active && !self.is_set_aside() => {
                     self.find_torn_tail(bytes, &reason.to_string(), reader.position().end);
@@ -240,6 +237,11 @@ impl SegmentCheck<'_> {
     }
 
     fn find_torn_tail(&mut self, bytes: u32, reason: &str, end: Offset) {
+        if self.is_broken {
+            let text =
+                format!("{reason}; {bytes} bytes that no crash tore: a later segment has records behind the missing");
+            return self.find_at(FindingKind::DamagedPlace, end.0, text);
+        }
         self.find_at(FindingKind::TornTail, end.0, format!("torn tail of {bytes} bytes ({reason})"));
     }
 

@@ -37,7 +37,7 @@ pub(super) fn check_quarantine(quarantine_dir: &Path, owner: Option<WriterId>, f
 
 /// Says which segments have records that are not folded.
 fn find_unfolded(quarantine_dir: &Path, owner: Option<WriterId>, findings: &mut Vec<Finding>) {
-    for QuarantinedSegment { path, note } in segments(quarantine_dir) {
+    for QuarantinedSegment { path, note, .. } in segments(quarantine_dir) {
         // What has no header that can be read was named when it was moved there.
         let Ok(mut reader) = SegmentReader::open(&path) else { continue };
         let writer_id = reader.header().writer_id;
@@ -74,7 +74,7 @@ fn intact_frames(reader: &mut SegmentReader) -> u64 {
     loop {
         match reader.next() {
             Ok(Item::Frame(_)) => frames += 1,
-            Ok(Item::Damage(_)) => {}
+            Ok(Item::Damage(_) | Item::WrongMark(_)) => {}
             Ok(Item::Stop(_)) | Err(_) => return frames,
         }
     }

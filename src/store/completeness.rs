@@ -16,7 +16,8 @@ use crate::query::totals::{CheckpointRow, GapTotals};
 use crate::record::record::Record;
 use crate::segment::format::FRAMES_OFFSET;
 use crate::segment::survey::Survey;
-use crate::segment::unfolded_log::{FirstRecord, SetAside, UnfoldedLog, set_aside_before};
+use crate::segment::unfolded_log::{FirstRecord, SetAside, UnfoldedLog, set_aside_before, unreadable_beyond};
+use crate::segment::witness::Folded;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::io::ErrorKind;
@@ -81,14 +82,15 @@ pub(super) fn completeness_at(query: &Query, time_range: TimeRange, now_ms: i64)
     let dir = query.path().parent().unwrap_or(Path::new("."));
     let was_in_use = writer_lock::is_held(dir);
     let folded = query.read_with(checkpoint::read)?;
-    let folded = folded.map(|(writer_id, checkpoint)| (writer_id, checkpoint.sequence));
+    let folded = folded.map(|(writer_id, checkpoint)| (writer_id, checkpoint.folded()));
     let log = look(dir, folded, was_in_use);
     // Once more: what was folded meanwhile does not wait.
     let known = query.known_missing(time_range)?;
     // Of a process that came or went meanwhile, what was read is neither state. It folds, or has folded.
     let in_use = was_in_use || writer_lock::is_held(dir);
     let mut found = Completeness::of_tables(&known, time_range, in_use);
-    let set_aside = set_aside_before(&dir.join("quarantine"), folded.map(|(writer_id, _)| writer_id));
+    let (quarantine_dir, owner) = (dir.join("quarantine"), folded.map(|(writer_id, _)| writer_id));
+    let set_aside = set_aside_before(&quarantine_dir, owner);
     match log {
         Ok(log) => {
             let may_be_folding = in_use || writer_lock::may_be_held_elsewhere(dir);
@@ -96,21 +98,24 @@ pub(super) fn completeness_at(query: &Query, time_range: TimeRange, now_ms: i64)
         }
         Err(error) => (found.log_problem, found.is_behind) = (Some(error.to_string()), true),
     }
-    let may_be_of_range = |aside: &&SetAside| {
-        time_range.since_ts.is_none_or(|since_ts| written_at_ms(&aside.path).is_none_or(|at| at >= since_ts))
-    };
-    found.set_aside_records += set_aside.iter().filter(may_be_of_range).map(|aside| aside.records).sum::<u64>();
+    let may_be_of_range =
+        |path: &Path| time_range.since_ts.is_none_or(|since_ts| written_at_ms(path).is_none_or(|at| at >= since_ts));
+    let of_range = set_aside.iter().filter(|aside| may_be_of_range(&aside.path));
+    found.set_aside_records += of_range.map(|aside| aside.records).sum::<u64>();
+    let unreadable = unreadable_beyond(&quarantine_dir, owner, position_of(known.checkpoint).0);
+    let of_range = unreadable.iter().filter(|path| may_be_of_range(path)).count();
+    found.quarantined_records += i64::try_from(of_range).unwrap_or(i64::MAX);
     Ok(found)
 }
 
-/// Looks at the log. `folded` is whose log the database has, and up to which number. `None`: there is no log.
-fn look(dir: &Path, folded: Option<(WriterId, Sequence)>, in_use: bool) -> Result<Option<UnfoldedLog>, OpenError> {
+/// Looks at the log. `folded` is whose log the database has, and how far. `None`: there is no log.
+fn look(dir: &Path, folded: Option<(WriterId, Folded)>, in_use: bool) -> Result<Option<UnfoldedLog>, OpenError> {
     let wal_dir = dir.join("wal");
     if std::fs::symlink_metadata(&wal_dir).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
-    let (database, folded) = (folded.map(|(writer_id, _)| writer_id), folded.map_or(Sequence(0), |(_, at)| at));
-    let survey = Survey::beyond(&wal_dir, folded)?;
+    let (database, folded) = (folded.map(|(writer_id, _)| writer_id), folded.map_or(Sequence(0).into(), |(_, at)| at));
+    let survey = Survey::beyond(&wal_dir, folded.sequence)?;
     let owner = survey.owners().owner(dir, database)?;
     UnfoldedLog::look(survey, owner, folded, in_use).map(Some)
 }

@@ -2,6 +2,7 @@
 //!
 //! The table of all kinds is [`FindingKind::judged`]; nothing else in this repository decides how bad something is.
 
+pub use crate::ground::severity::Severity;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -44,22 +45,6 @@ impl Finding {
         self.next_step = step.into();
         self
     }
-}
-
-/// How bad something is. Of several, the worst counts. The words are those of `wal-inspect verify`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Severity {
-    /// Nothing is wrong.
-    #[default]
-    Sound,
-    /// Nothing durable is lost. The next opening of the store sees to it, or somebody should.
-    Attention,
-    /// Something could not be read, so nothing can be said of it: it is a newer mcplog's, or somebody else's.
-    Unreadable,
-    /// Something is not what it was, or not what belongs there.
-    Damaged,
 }
 
 /// What there is to find.
@@ -303,11 +288,5 @@ mod tests {
             assert_eq!((found.severity, found.next_step.as_str()), (severity, next_step));
         }
         assert_eq!(FindingKind::DatabaseAside as usize, FindingKind::EACH.len() - 1, "the last one");
-    }
-
-    #[test]
-    fn of_several_the_worst_counts() {
-        let order = [Severity::Sound, Severity::Attention, Severity::Unreadable, Severity::Damaged];
-        assert!(order.is_sorted());
     }
 }

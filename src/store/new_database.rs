@@ -122,13 +122,10 @@ fn build(work_dir: &Path, sources: &Sources, watch: &mut RebuildWatch<'_>) -> Re
                 Ok(match plan.action {
                     Action::Salvage => index.restore(&old, &contents.logged, &mut watch),
                     _ => {
-                        let expired_alike = kept_since.is_some() && *kept_since == sources.old.kept_since;
-                        let gaps = index.restore_gaps_before(&old, &contents.logged, &mut watch);
-                        let restored =
-                            gaps.and_then(
-                                |()| if expired_alike { index.restore_expired(&old, &mut watch) } else { Ok(()) },
-                            );
-                        restored
+                        let is_expired_alike = kept_since.is_some() && *kept_since == sources.old.kept_since;
+                        index.restore_gaps_outside(&old, &contents.logged, &mut watch).and_then(|()| {
+                            if is_expired_alike { index.restore_expired(&old, &mut watch) } else { Ok(()) }
+                        })
                     }
                 })
             })??;

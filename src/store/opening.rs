@@ -7,7 +7,7 @@ use super::lock::StoreLock;
 use super::repair_report;
 use crate::compactor::fold_start::FoldStart;
 use crate::ground::config::Config;
-use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError};
+use crate::ground::error::{AtPath, HeaderFault, IndexError, OpenError, PathError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::limits::{Limit, Limits};
 use crate::ground::machine_clock::MachineClock;
@@ -73,7 +73,7 @@ impl Opening {
         write_writer_id(&wal_dir, owners.file(), writer_id, &health)?;
         let is_new = survey.is_empty();
         let checkpoint = database.checkpoint();
-        let recovered = recover(survey, &config.quarantine_dir(), owner, checkpoint.sequence)?;
+        let recovered = recover(survey, &config.quarantine_dir(), owner, checkpoint.folded())?;
         let next_segment = recovered.last_segment.max(checkpoint.segment).next();
         let last_sequence = recovered.last_sequence;
         if is_new && last_sequence.0 == 0 {
@@ -238,7 +238,7 @@ fn expect_reachable(wal_dir: &Path, next_segment: SegmentId, last_sequence: Sequ
         path: wal_dir.to_owned(),
         expected: "segment and sequence numbers that a store can reach",
         found: format!("segment {next_segment} to come, sequence {last_sequence}"),
-        never_started: false,
+        fault: HeaderFault::Damaged,
     })
 }
 

@@ -102,7 +102,7 @@ impl Sources {
         let missing = MissingInLog::new(&log, &contents, &old);
         let lost = missing.noted(action, &old);
         lost.iter().for_each(|(first, last)| contents.logged.lost.insert_all(*first, *last));
-        contents.logged.first = contents.numbers.first();
+        contents.logged.outside = contents.numbers.first().map(|first| (first, missing.last_in_log));
         let tables = match (&query, action) {
             (None, _) => Vec::new(),
             (Some(query), Action::Rows) => query.read_with(holdings::count)?,
@@ -181,24 +181,28 @@ struct MissingInLog {
     before_log: u64,
     /// The others, in their order.
     holes: Vec<Hole>,
-    /// The last number that anything speaks of: a record, the database, or a note about a file that can't be read.
+    /// The last number that anything speaks of: the log, or the database.
     last_sequence: Sequence,
+    /// The last number of the log.
+    last_in_log: u64,
 }
 
 impl MissingInLog {
     fn new(log: &ReadableLog, contents: &LogContents, old: &OldDatabase) -> Self {
         let numbers = &contents.numbers;
-        let last_sequence = old.last_sequence.max(Sequence(numbers.last().unwrap_or(0))).max(log.reserved);
+        let last_in_log = log.segments.iter().map(|segment| segment.last_sequence.0).max().unwrap_or(0);
+        let last_in_log = last_in_log.max(numbers.last().unwrap_or(0));
+        let last_sequence = old.last_sequence.max(Sequence(last_in_log));
         let folded = old.checkpoint.map(|checkpoint| checkpoint.sequence.0);
         let first = numbers.first().unwrap_or(last_sequence.0 + 1);
         // What is damaged at the beginning of the log was not deleted, and what is beyond the checkpoint was not folded.
         let first_segment = log.segments.iter().min_by_key(|segment| segment.base_sequence);
         let begins = first_segment.map_or(first, |segment| segment.base_sequence.0.min(first));
         let begins = folded.map_or(begins, |folded| begins.min(folded + 1));
-        let runs = numbers.missing_within(begins, last_sequence.0);
+        let runs = numbers.missing_within(begins, last_in_log);
         let holes = runs.into_iter().flat_map(|run| holes(run, folded, &old.missing)).collect();
         let before_log = (begins - 1).saturating_sub(old.missing.count_within(1, begins - 1));
-        Self { before_log: if numbers.first().is_some() { before_log } else { 0 }, holes, last_sequence }
+        Self { before_log: if numbers.first().is_some() { before_log } else { 0 }, holes, last_sequence, last_in_log }
     }
 
     /// Those that a database that is made that way notes as lost. One that is made from the log alone does not have what

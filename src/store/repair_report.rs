@@ -28,7 +28,7 @@ pub(super) fn report(repairs: &[Repair], health: &HealthBoard) -> u64 {
                      `mcplog rebuild --from-log` folds it all the same"
                 );
             }
-            Repair::Disproved { segment, damaged: DamagedPlace { offset, reason, .. } } => {
+            Repair::KeptDamaged { segment, damaged: DamagedPlace { offset, reason, .. } } => {
                 health.report(Part::Damage, format_args!("segment {segment}, offset {offset}: {reason}"));
             }
             Repair::Quarantined { from, to, reason } => {

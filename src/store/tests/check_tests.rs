@@ -114,7 +114,7 @@ fn store_with(kind: FindingKind) -> Fixture {
         }),
         K::ForeignSegment => with_stray(),
         K::DisprovedEnd => with(folded(), |store| segment::append_frame(&store.segment(0), b"\x01\x01\xff")),
-        K::NewerSegment => with(folded(), |store| segment::patch(&store.segment(0), 8, &2_u16.to_le_bytes())),
+        K::NewerSegment => with(folded(), |store| segment::make_newer(&store.segment(0))),
         K::UnreadableSegment => with(folded(), |store| sabotage::spoil(&store.segment(0), 0..1)),
         K::TornTail => with(killed(), |store| {
             let path = store.segment(0);

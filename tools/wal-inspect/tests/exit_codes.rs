@@ -110,7 +110,8 @@ fn what_nobody_may_look_into_is_1_and_not_told_as_having_no_segments() {
 #[test]
 fn a_newer_format_is_1_and_nothing_is_said_of_its_content() {
     let log = Log::of_samples();
-    patch(&log.segment(0), 8, &[2]);
+    let header = *mcplog::segment::SegmentReader::open(&log.segment(0)).unwrap().header();
+    patch(&log.segment(0), 0, &header.encode_as(2));
     let (text, code) = log.run(&["verify"]);
     assert_eq!(code, 1);
     assert!(unwrapped(&text).contains("use a newer wal-inspect"), "{text}");

@@ -9,7 +9,7 @@ use crate::report::finding::Finding;
 use crate::report::severity::Severity;
 use mcplog::error::PathError;
 use mcplog::position::Offset;
-use mcplog::segment::format::{Extent, FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark};
+use mcplog::segment::format::{FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS};
 use mcplog::segment::{FrameAt, Item, SegmentReader, Stop};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -20,8 +20,6 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 const RETRY_ATTEMPTS: u32 = 5;
 /// How many damaged bytes are kept to be shown.
 const HEAD_BYTES: usize = 256;
-/// How much is read at a time while looking for what lies behind the last frame.
-const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What was found.
 pub(crate) enum Found<'a> {
@@ -62,7 +60,7 @@ pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resul
 /// Reads until there is no further frame for now.
 pub(crate) fn to_stop(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Result<ControlFlow<(), Stop>, Failure> {
     loop {
-        let (due, before, durable) = (reader.next_sequence(), reader.position(), reader.mark().durable);
+        let due = reader.next_sequence();
         let found = match reader.next()? {
             Item::Frame(frame) => Found::Frame(frame),
             Item::Damage(damage) => {
@@ -78,40 +76,22 @@ pub(crate) fn to_stop(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resu
                     head,
                 })
             }
+            Item::WrongMark(wrong) => {
+                Found::Finding(Finding::Contradiction { reason: wrong.to_string(), severity: Severity::Damaged })
+            }
             Item::Stop(stop) => return Ok(ControlFlow::Continue(stop)),
         };
-        let mut flow = visit(found)?;
-        let after = reader.position();
-        if flow.is_continue() && before.end < durable.end && after.end >= durable.end && after != durable {
-            flow = visit(Found::Finding(contradiction("durable mark", durable, after)))?;
-        }
-        if flow.is_break() {
+        if visit(found)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
-    }
-}
-
-/// Frames end where a mark says, and are as many; if not, it was forged or written by a bug.
-fn contradiction(what: &str, mark: Extent, position: Extent) -> Finding {
-    Finding::Contradiction {
-        reason: format!(
-            "the {what} says {} records up to offset {}; there are {} up to offset {}",
-            mark.frames, mark.end, position.frames, position.end
-        ),
-        severity: Severity::Damaged,
     }
 }
 
 /// What the bytes behind the last frame are.
 fn end(reader: &SegmentReader, stop: Stop) -> Result<Option<Finding>, PathError> {
     let (position, sealed) = (reader.position(), reader.mark().sealed);
-    if stop == Stop::Sealed
-        && let Some(sealed) = sealed
-        && sealed != position
-    {
-        return Ok(Some(contradiction("seal", sealed, position)));
-    }
-    let leftover = leftover(reader, position.end)?;
+    let leftover = reader.written_from(position.end)?;
+    let leftover = leftover.map(|written| (Offset(written.start), written.end - position.end.0));
     let torn = |bytes: u32, reason: String| {
         Some(Finding::TornTail { offset: position.end, sequence: reader.next_sequence(), bytes, reason })
     };
@@ -136,42 +116,11 @@ fn end(reader: &SegmentReader, stop: Stop) -> Result<Option<Finding>, PathError>
     })
 }
 
-/// The first byte from `from` on that is not zero, and how many bytes it is from `from` to behind the last such byte.
-fn leftover(reader: &SegmentReader, from: Offset) -> Result<Option<(Offset, u32)>, PathError> {
-    let zeros = vec![0; CHUNK_BYTES];
-    let mut chunk = zeros.clone();
-    let (mut at, mut first, mut last) = (from.0, None, 0);
-    loop {
-        let count = reader.read_at(Offset(at), &mut chunk)?;
-        let offset = |index: usize| at.saturating_add(u32::try_from(index).unwrap_or(u32::MAX));
-        let is_set = |byte: &u8| *byte != 0;
-        // Comparing whole chunks is much faster than looking at bytes, and nearly all chunks are zero.
-        if chunk[..count] != zeros[..count] {
-            first = first.or(chunk[..count].iter().position(is_set).map(offset).map(Offset));
-            last = chunk[..count].iter().rposition(is_set).map_or(last, offset);
-        }
-        // Offsets are 32-bit numbers; what a larger file holds beyond them is nobody's.
-        match u32::try_from(count).ok().filter(|_| count == chunk.len()).and_then(|count| at.checked_add(count)) {
-            Some(next) => at = next,
-            None => break,
-        }
-    }
-    Ok(first.map(|first| (first, last - from.0 + 1)))
-}
-
 /// What is wrong with the first page, apart from the header, whose checksum was looked at when it was opened.
 fn marks(reader: &SegmentReader) -> Result<Option<Finding>, PathError> {
     let mut page = [0; FRAMES_OFFSET as usize];
     let count = reader.read_at(Offset(0), &mut page)?;
-    let salt = reader.header().salt;
-    let mut damaged = Vec::new();
-    for offset in MARK_OFFSETS {
-        let start = offset as usize;
-        let Ok(bytes) = <&[u8; MARK_BYTES]>::try_from(&page[start..start + MARK_BYTES]) else { continue };
-        if bytes.iter().any(|byte| *byte != 0) && Mark::decode(bytes, salt).is_none() {
-            damaged.push(offset);
-        }
-    }
+    let damaged: Vec<u32> = reader.marks()?.damaged().collect();
     if let [offset, others @ ..] = &damaged[..] {
         // A store that dies while it writes a mark leaves one of them torn, and a segment that is neither sealed nor
         // shortened to its end.

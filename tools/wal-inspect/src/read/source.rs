@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::report::finding::Finding;
 use crate::report::place::Place;
 use crate::report::severity::Severity;
-use mcplog::error::{PathError, SegmentError};
+use mcplog::error::{HeaderFault, PathError, SegmentError};
 use mcplog::position::SegmentId;
 use mcplog::segment::directory::parse_file_name;
 use mcplog::segment::format::SegmentHeader;
@@ -148,7 +148,7 @@ impl Source {
                 return if self.named { Err(error.into()) } else { Ok(Opened::Retired) };
             }
             Err(SegmentError::Io(error)) => (format!("{}: {}", error.operation, error.source), Severity::Unreadable),
-            Err(SegmentError::Header { never_started: true, expected, found, .. }) => {
+            Err(SegmentError::Header { fault: HeaderFault::NeverStarted, expected, found, .. }) => {
                 let reason = format!("expected {expected}, found {found}; a power cut leaves this of a new segment");
                 (reason, Severity::Attention)
             }
