@@ -107,7 +107,7 @@ fn what_is_no_file_in_the_place_of_a_segment_is_moved_aside_unopened() {
         let outcome = open(&fixture.config.dir);
         assert!(outcome.starts_with("opened degraded") && outcome.contains("000000000002.seg"), "{kind}: {outcome}");
         assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{kind}: {outcome}");
-        assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg"], "{kind}");
+        assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg", "writer-id"], "{kind}");
         assert_eq!(fixture.names("quarantine"), ["000000000002.seg", "000000000002.seg.json"], "{kind}");
         if kind == "directory" {
             let inside = fixture.config.dir.join("quarantine/000000000002.seg/inside");
@@ -122,7 +122,7 @@ fn an_empty_file_in_the_place_of_a_segment_was_never_started() {
     std::fs::write(fixture.wal().join("000000000002.seg"), "").unwrap();
     assert_eq!(open(&fixture.config.dir), "opened ok");
     assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 0));
-    assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg"]);
+    assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg", "writer-id"]);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_link_in_the_place_of_a_segment_is_moved_aside_unfollowed() {
             assert!(outcome.contains(text), "{target:?}: {outcome}");
         }
         assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{target:?}: {outcome}");
-        assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg"], "{target:?}");
+        assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg", "writer-id"], "{target:?}");
         assert_eq!(fixture.names("quarantine"), ["000000000002.seg", "000000000002.seg.json"], "{target:?}");
         let moved = fixture.config.dir.join("quarantine/000000000002.seg");
         assert_eq!(std::fs::read_link(moved).unwrap(), target);

@@ -189,10 +189,25 @@ pub enum OpenError {
         /// The store whose log is there.
         log: WriterId,
     },
-    /// The log has segments of two stores, and no database says which of them it is. Nothing was changed.
+    /// The log says that it is of one store, and has only segments of others. Nothing was changed.
     #[error(
-        "{}: wal/ holds segments of two stores, {first} and {second}, and no database says which is the one; nothing was \
-         changed. Move the segments of one of them away (`mcplog check` names them)",
+        "{}: wal/writer-id says that the log is of store {owner}, and wal/ holds segments of store {segments} and none of \
+         that one; nothing was changed. Put its segments back, or move those away that are there; or remove wal/writer-id, \
+         and store.db with its companions, to go on as the other store",
+        dir.display()
+    )]
+    ForeignLog {
+        /// The store's directory.
+        dir: PathBuf,
+        /// The store that the log says it is of.
+        owner: WriterId,
+        /// The store of which most of its segments are.
+        segments: WriterId,
+    },
+    /// The log has as many segments of one store as of another, and nothing says which of them it is. Nothing was changed.
+    #[error(
+        "{}: wal/ holds as many segments of store {first} as of {second}, and neither wal/writer-id nor a database says which \
+         is the one; nothing was changed. Move the segments of one of them away (`mcplog check` names them)",
         dir.display()
     )]
     MixedLog {

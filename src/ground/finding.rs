@@ -142,6 +142,8 @@ pub enum FindingKind {
     UnfoldedRecords,
     /// A log of two stores, and nothing that says which of them it is.
     MixedLog,
+    /// Something in the place of the file that says whose log it is, and says nothing.
+    DamagedWriterId,
 
     /// A log without a database.
     DatabaseMissing,
@@ -236,6 +238,8 @@ impl FindingKind {
             Self::FoldedRecordsMissing => (Sound, "nothing: the database has them"),
             Self::UnfoldedRecords => (Attention, "nothing: the next one who opens the store folds them"),
             Self::MixedLog => (Damaged, "move the segments of one of the two away"),
+            Self::DamagedWriterId => (Attention,
+                "nothing: the next opening writes it anew, as the database or most segments say; a directory has to be moved away"),
 
             Self::DatabaseMissing => (Damaged, "`mcplog rebuild` makes a database of the segments that are kept"),
             Self::DatabaseUnfinished => (Attention, "nothing: the next opening makes the tables"),
@@ -270,7 +274,7 @@ impl FindingKind {
 #[cfg(test)]
 impl FindingKind {
     /// Each kind. A test makes a store with each of them, so that none is left out here or never found.
-    pub(crate) const EACH: [Self; 42] = [
+    pub(crate) const EACH: [Self; 43] = [
         Self::OpenToOthers,
         Self::SymbolicLink,
         Self::UnreadableDirectory,
@@ -296,6 +300,7 @@ impl FindingKind {
         Self::FoldedRecordsMissing,
         Self::UnfoldedRecords,
         Self::MixedLog,
+        Self::DamagedWriterId,
         Self::DatabaseMissing,
         Self::DatabaseUnfinished,
         Self::DatabaseDamaged,

@@ -6,6 +6,7 @@ use super::directory::SegmentFile;
 use super::format::{Extent, SegmentHeader};
 use super::lost_header::LostHeader;
 use super::number_range::NumberRange;
+use super::quarantine::QuarantinedSegment;
 use super::reading_plan::Link;
 use super::segment_state::SegmentState;
 use super::survey::{HeaderFound, is_reachable};
@@ -42,6 +43,16 @@ impl FoundFile {
         let header_found = if let HeaderFound::Intact(header) = &found { Some(*header) } else { None };
         let (header, reason) = judge(&file, found, writer_id);
         Self { file, header, reason, sound: header_found.filter(|_| header == Header::Sound), segment: None }
+    }
+
+    /// A file in quarantine, as if it lay in the log of `writer_id`. `None`: the system does not let one read it, or a newer
+    /// mcplog wrote it.
+    pub(super) fn in_quarantine(aside: &QuarantinedSegment, writer_id: Option<WriterId>) -> Option<Self> {
+        let file = SegmentFile { id: aside.id, path: aside.path.clone() };
+        let mut found = Self::new(file, HeaderFound::in_file(&aside.path).ok()?, writer_id);
+        // What it holds is read by whoever wants it.
+        found.look(&Witness::TRUSTING).ok()?;
+        Some(found)
     }
 
     /// The first number, if it is a segment of this log.

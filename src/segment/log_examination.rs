@@ -91,8 +91,8 @@ impl LogExamination {
     }
 
     /// A log of which nobody knows whose it is: nothing is read from it. `finding` says so of a file.
-    pub(crate) fn of_nobody(files: &[SegmentFile], finding: impl Fn(&SegmentFile) -> Option<Finding>) -> Self {
-        let files = files.iter().filter_map(|file| Some(LogFile::passed_over(file, finding(file)?)));
+    pub(crate) fn of_nobody(files: &[SegmentFile], finding: impl Fn(&SegmentFile) -> Finding) -> Self {
+        let files = files.iter().map(|file| LogFile::passed_over(file, finding(file)));
         Self { files: files.collect(), missing: Vec::new() }
     }
 

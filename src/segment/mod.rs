@@ -24,6 +24,7 @@ pub(crate) mod log_owners;
 pub(crate) mod log_view;
 pub(crate) mod log_walk;
 mod lost_header;
+pub(crate) mod lost_numbers;
 pub mod marks;
 mod number_range;
 pub(crate) mod number_set;
@@ -47,6 +48,7 @@ mod unfolded_log_tests;
 pub(crate) mod verdict;
 pub(crate) mod witness;
 pub(crate) mod writer;
+pub(crate) mod writer_id_file;
 pub mod wrong_mark;
 
 pub use directory::{SegmentFile, list};

@@ -35,8 +35,8 @@ pub(crate) struct RecoveredLog {
     pub(crate) segments: Vec<SealedSegment>,
     /// Segments from which nothing is read: others have their records, or they have none.
     pub(crate) superseded: Vec<SealedSegment>,
-    /// Whose log it is; `None` if there is no segment.
-    pub(crate) writer_id: Option<WriterId>,
+    /// Whose log it is; `None` if nothing says so.
+    writer_id: Option<WriterId>,
     /// The last sequence number in use, or that may be in use; 0 for none.
     pub(crate) last_sequence: Sequence,
     /// The highest segment id in use, by header or by name; 0 for none.
@@ -133,7 +133,9 @@ impl RecoveredLog {
         }
         let is_behind_gap = matches!(numbers, Numbers::BehindGap | Numbers::NoneBehindGap);
         let Some(segment) = found.segment.as_ref().filter(|_| !is_behind_gap) else {
-            self.quarantine(found, action, quarantine_dir)?;
+            // The numbers of a file before one that is read are below that one's.
+            let reserves = !plan.reading.order.iter().any(|read| *read > place);
+            self.quarantine(found, action, reserves, quarantine_dir)?;
             return Ok(None);
         };
         if matches!(numbers, Numbers::None | Numbers::Covered) {
@@ -200,11 +202,18 @@ impl RecoveredLog {
         self.quarantined.push(Note { segment: id.0, damage, last_sequence: None });
     }
 
-    fn quarantine(&mut self, found: &FoundFile, action: Action, quarantine_dir: &Path) -> Result<(), OpenError> {
+    /// Moves a file aside. Of one that can't be read, with `reserves`, the numbers that it may hold are not used again.
+    fn quarantine(
+        &mut self,
+        found: &FoundFile,
+        action: Action,
+        reserves: bool,
+        quarantine_dir: &Path,
+    ) -> Result<(), OpenError> {
         let SegmentFile { id, path } = &found.file;
         let last_sequence = match &found.segment {
             Some(segment) => Some(segment.last_sequence()),
-            None if action == Action::QuarantineReservingNumbers => {
+            None if reserves && action == Action::QuarantineReservingNumbers => {
                 Some(found.last_sequence_possible(self.last_sequence, self.writer_id)?)
             }
             None => None,

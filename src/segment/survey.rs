@@ -8,6 +8,7 @@ use super::format::SegmentHeader;
 use super::log_owners::LogOwners;
 use super::reader::SegmentReader;
 use super::verdict::NUMBER_MAX;
+use super::writer_id_file::{self, FoundWriterId};
 use crate::ground::error::{HeaderFault, PathError, SegmentError};
 use crate::ground::position::{SegmentId, Sequence};
 use std::io::ErrorKind;
@@ -23,6 +24,8 @@ const LOOK_BACK_SEGMENTS: usize = 64;
 pub(crate) struct Survey {
     pub(super) wal_dir: PathBuf,
     pub(super) files: Vec<(SegmentFile, HeaderFound)>,
+    /// What stands in the place of the file that says whose log it is.
+    writer_id: FoundWriterId,
 }
 
 /// The same for who only looks: what can't be looked at does not hide the rest.
@@ -54,7 +57,7 @@ impl Survey {
     /// A file can't be read, or is of a newer version.
     pub(crate) fn of(wal_dir: &Path) -> Result<Self, SegmentError> {
         let files = directory::list(wal_dir)?.into_iter().map(look).filter_map(Result::transpose);
-        Ok(Self { wal_dir: wal_dir.to_owned(), files: files.collect::<Result<_, _>>()? })
+        Self::with(wal_dir, files.collect::<Result<_, _>>()?)
     }
 
     /// Looks at the headers of the segments that may hold a record beyond the number `folded`, so that a log of which
@@ -74,7 +77,12 @@ impl Survey {
             }
         }
         files.reverse();
-        Ok(Self { wal_dir: wal_dir.to_owned(), files })
+        Self::with(wal_dir, files)
+    }
+
+    fn with(wal_dir: &Path, files: Vec<(SegmentFile, HeaderFound)>) -> Result<Self, SegmentError> {
+        let writer_id = writer_id_file::read(wal_dir)?;
+        Ok(Self { wal_dir: wal_dir.to_owned(), files, writer_id })
     }
 
     /// The same where there may be no log at all.
@@ -82,7 +90,12 @@ impl Survey {
     /// # Errors
     /// As [`Survey::of`].
     pub(crate) fn of_any(wal_dir: &Path) -> Result<Self, SegmentError> {
-        if wal_dir.is_dir() { Self::of(wal_dir) } else { Ok(Self { wal_dir: wal_dir.to_owned(), files: Vec::new() }) }
+        if wal_dir.is_dir() { Self::of(wal_dir) } else { Self::with(wal_dir, Vec::new()) }
+    }
+
+    /// Whether there is no segment file.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
     }
 
     /// The segments' numbers, by their names.
@@ -90,9 +103,9 @@ impl Survey {
         self.files.iter().map(|(file, _)| file.id)
     }
 
-    /// Whose log it is by what its segments say.
+    /// Whose log it is by what its file and its segments say.
     pub(crate) fn owners(&self) -> LogOwners {
-        let mut owners = LogOwners::default();
+        let mut owners = LogOwners::new(self.writer_id.clone());
         for (file, found) in &self.files {
             if let HeaderFound::Intact(header) = found
                 && header.segment_id == file.id
@@ -118,7 +131,9 @@ impl ReadableFiles {
                 Err(error) => refused.push((file, error)),
             }
         }
-        Ok(Self { survey: Survey { wal_dir: wal_dir.to_owned(), files }, refused })
+        // What nobody may look at says nothing.
+        let writer_id = writer_id_file::read(wal_dir).unwrap_or(FoundWriterId::Unsound("a file that can't be read"));
+        Ok(Self { survey: Survey { wal_dir: wal_dir.to_owned(), files, writer_id }, refused })
     }
 
     /// All files, those first that can be looked at.
@@ -137,7 +152,7 @@ fn look(file: SegmentFile) -> Result<Option<(SegmentFile, HeaderFound)>, Segment
 }
 
 impl HeaderFound {
-    fn in_file(path: &Path) -> Result<Self, SegmentError> {
+    pub(super) fn in_file(path: &Path) -> Result<Self, SegmentError> {
         match SegmentReader::open(path) {
             Ok(reader) => Ok(Self::Intact(*reader.header())),
             Err(SegmentError::Header { fault: HeaderFault::NeverStarted, .. }) => Ok(Self::NeverStarted),
@@ -153,6 +168,6 @@ impl HeaderFound {
 }
 
 /// Whether a store can get to these numbers.
-pub(super) fn is_reachable(header: &SegmentHeader) -> bool {
+pub(crate) fn is_reachable(header: &SegmentHeader) -> bool {
     header.segment_id.0 <= NUMBER_MAX && header.base_sequence.0 <= NUMBER_MAX
 }

@@ -28,6 +28,14 @@ pub(crate) enum Header {
     Sound,
 }
 
+impl Header {
+    /// Whether the file may be a segment of this log, and nothing is read from it: its first page or its header is damaged,
+    /// or it has another segment's name.
+    pub(super) const fn is_unreadable(self) -> bool {
+        matches!(self, Self::FirstPageLost | Self::Damaged | Self::Misnamed)
+    }
+}
+
 /// What the newest mark says of the segment's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seal {

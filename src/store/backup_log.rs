@@ -9,6 +9,8 @@ use crate::index::checkpoint::Checkpoint;
 use crate::segment::directory::{SegmentFile, list};
 use crate::segment::log_owners::LogOwners;
 use crate::segment::reader::SegmentReader;
+use crate::segment::survey::is_reachable;
+use crate::segment::writer_id_file;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::ops::ControlFlow;
@@ -84,7 +86,7 @@ fn needed(dir: &Path, folded: Option<(WriterId, Checkpoint)>) -> Result<Vec<Need
         Err(PathError { source, .. }) if source.kind() == ErrorKind::NotFound => Vec::new(),
         listed => listed?,
     };
-    let (mut owners, mut found) = (LogOwners::default(), Vec::new());
+    let (mut owners, mut found) = (LogOwners::new(writer_id_file::read(&wal_dir)?), Vec::new());
     for file in files {
         let header = match SegmentReader::open(&file.path) {
             Ok(reader) => Some(*reader.header()),
@@ -95,7 +97,7 @@ fn needed(dir: &Path, folded: Option<(WriterId, Checkpoint)>) -> Result<Vec<Need
             Err(SegmentError::Header { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        if let Some(header) = header.filter(|header| header.segment_id == file.id) {
+        if let Some(header) = header.filter(|header| header.segment_id == file.id && is_reachable(header)) {
             owners.add(header.writer_id);
         }
         let bytes = file.path.symlink_metadata().map_or(0, |metadata| metadata.len());

@@ -37,7 +37,7 @@ pub(super) fn check_quarantine(quarantine_dir: &Path, owner: Option<WriterId>, f
 
 /// Says which segments have records that are not folded.
 fn find_unfolded(quarantine_dir: &Path, owner: Option<WriterId>, findings: &mut Vec<Finding>) {
-    for QuarantinedSegment { path, note } in segments(quarantine_dir) {
+    for QuarantinedSegment { path, note, .. } in segments(quarantine_dir) {
         // What has no header that can be read was named when it was moved there.
         let Ok(mut reader) = SegmentReader::open(&path) else { continue };
         let writer_id = reader.header().writer_id;

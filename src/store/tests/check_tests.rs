@@ -150,7 +150,13 @@ fn store_with(kind: FindingKind) -> Fixture {
             execute(store, &format!("UPDATE checkpoint SET sequence = {}", BEHIND_HOLE + EVENTS));
         }),
         K::UnfoldedRecords => killed(),
-        K::MixedLog => with(with_stray(), Fixture::remove_database),
+        K::MixedLog => with(with_stray(), |store| {
+            store.remove_database();
+            std::fs::remove_file(store.wal().join("writer-id")).unwrap();
+        }),
+        K::DamagedWriterId => {
+            with(folded(), |store| std::fs::write(store.wal().join("writer-id"), "nonsense").unwrap())
+        }
         K::DatabaseMissing => killed(),
         K::DatabaseUnfinished => with(folded(), |store| {
             store.remove_database();
@@ -174,6 +180,7 @@ fn store_with(kind: FindingKind) -> Fixture {
             std::fs::create_dir(database(store)).unwrap();
         }),
         K::ForeignDatabase => with(folded(), |store| {
+            std::fs::remove_file(store.wal().join("writer-id")).unwrap();
             segment::change_header(&store.segment(0), |header| header.writer_id = WriterId([9; 16]));
         }),
         K::OtherProgramsDatabase => with(folded(), |store| {
