@@ -52,6 +52,9 @@ pub enum HeaderState {
     NeverStarted,
     /// The first page is lost.
     FirstPageLost {
+        /// Zeros stand in its place. A power cut may leave that of a segment that was never synced; only the log as a whole
+        /// tells whether it was: a later segment with a durable mark vouches for this one, too.
+        begins_with_zeros: bool,
         /// What was expected, and what was found.
         reason: String,
     },
@@ -211,7 +214,9 @@ impl Examination {
     pub fn severity(&self) -> Severity {
         let header = match self.header {
             HeaderState::Intact(_) => Severity::Sound,
-            HeaderState::NeverStarted => Severity::Attention,
+            HeaderState::NeverStarted | HeaderState::FirstPageLost { begins_with_zeros: true, .. } => {
+                Severity::Attention
+            }
             HeaderState::Newer { .. } | HeaderState::Unreadable { .. } => Severity::Unreadable,
             HeaderState::FirstPageLost { .. } | HeaderState::Damaged { .. } => Severity::Damaged,
         };
@@ -252,7 +257,9 @@ impl HeaderState {
             SegmentError::Header { fault, expected, found, .. } => {
                 let reason = format!("expected {expected}, found {found}");
                 match fault {
-                    HeaderFault::FirstPageLost { .. } => Self::FirstPageLost { reason },
+                    HeaderFault::FirstPageLost { begins_with_zeros } => {
+                        Self::FirstPageLost { begins_with_zeros, reason }
+                    }
                     HeaderFault::Damaged | HeaderFault::NeverStarted => Self::Damaged { reason },
                 }
             }
