@@ -81,7 +81,7 @@ impl LogExamination {
                 numbers => numbers,
             };
             let read_of = read.iter().find(|(id, _)| *id == found.file.id).map(|(_, numbers)| *numbers);
-            LogFile::of(found, numbers, read_of, is_foreseen.then(|| plan.decided(place).0))
+            LogFile::of(found, numbers, read_of, is_foreseen.then(|| plan.decided(place).0), plan.is_broken(place))
         });
         let mut files: Vec<_> = looked_at.collect();
         files.extend(refused.iter().map(|(file, error)| LogFile::passed_over(file, Finding::of_segment_error(error))));
