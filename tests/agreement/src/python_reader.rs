@@ -46,6 +46,8 @@ pub struct PythonReading {
     pub log: LogReading,
     /// Whose log it is.
     pub writer_id: Option<String>,
+    /// Whether there are segments, and each of them is another store's.
+    pub has_only_foreign: bool,
     /// The numbers of the holes, lost or not.
     pub holes: Ranges,
     /// For each file that is read as a segment: where reading it ends.
@@ -98,7 +100,10 @@ impl LogLine {
         let behind = self.files.iter().filter(|file| file.counts.as_deref() == Some("behind_hole"));
         let behind = behind.map(|file| name_of(file.segment)).collect();
         let ends = self.files.iter().filter_map(|file| Some((name_of(file.segment), file.offset?)));
+        let is_foreign = |file: &FileLine| file.header.as_deref() == Some("foreign");
+        let has_only_foreign = self.files.iter().any(is_foreign) && self.files.iter().all(|file| file.offset.is_none());
         PythonReading {
+            has_only_foreign,
             ends: ends.collect(),
             writer_id: self.writer_id,
             holes: Ranges(self.lost.iter().chain(&self.missing).copied().collect()),
