@@ -7,10 +7,10 @@ use super::format::FRAMES_OFFSET;
 use crate::ground::error::{AtPath, HeaderFault, PathError, SegmentError, is_unreadable};
 use crate::ground::position::Offset;
 use crate::ground::sabotage::{self, Spot};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, FileType, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// How much is read ahead: large enough that the system calls don't show, small enough to stay in the cache.
@@ -47,7 +47,7 @@ impl BufferedFile {
         };
         let metadata = file.metadata().at("inspect", path)?;
         if !metadata.is_file() {
-            return Err(not_regular(path, format!("{:?}", metadata.file_type())));
+            return Err(not_regular(path, kind_of_file(metadata.file_type()).into()));
         }
         let (path, buffer) = (path.to_owned(), Vec::new());
         let mut file = Self { file, path, passes_unreadable: false, buffer, buffered_bytes: 0, buffer_offset: 0 };
@@ -177,6 +177,19 @@ impl BufferedFile {
         (self.buffer, self.buffer_offset, self.buffered_bytes) = (buffer, offset, 0);
         self.buffered_bytes = read?;
         Ok(())
+    }
+}
+
+/// What lies in the place of a regular file.
+fn kind_of_file(kind: FileType) -> &'static str {
+    if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
     }
 }
 

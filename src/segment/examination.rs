@@ -10,8 +10,8 @@ use super::marks::{MarkPlace, Marks};
 use super::reader::{Damage, Item, SegmentReader, Stop};
 use super::wrong_mark::WrongMark;
 use crate::ground::error::{HeaderFault, PathError, SegmentError};
+use crate::ground::finding::{FindingKind, Severity};
 use crate::ground::position::Offset;
-use crate::ground::severity::Severity;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
@@ -207,27 +207,37 @@ impl Examination {
         matches!(self.ending, Ending::Torn { .. })
     }
 
-    /// How bad it is, by the table of `format.md`: the worst of all that was found.
+    /// How bad it is: the worst of all that was found.
     pub fn severity(&self) -> Severity {
+        self.kinds().into_iter().map(FindingKind::severity).max().unwrap_or_default()
+    }
+
+    /// What was found, each kind once.
+    pub fn kinds(&self) -> Vec<FindingKind> {
+        use FindingKind as K;
         let header = match self.header {
-            HeaderState::Intact(_) => Severity::Sound,
-            HeaderState::NeverStarted => Severity::Attention,
-            HeaderState::Newer { .. } | HeaderState::Unreadable { .. } => Severity::Unreadable,
-            HeaderState::FirstPageLost { .. } | HeaderState::Damaged { .. } => Severity::Damaged,
+            HeaderState::Intact(_) => None,
+            HeaderState::NeverStarted => Some(K::UnstartedSegment),
+            HeaderState::Newer { .. } => Some(K::NewerSegment),
+            HeaderState::Unreadable { .. } => Some(K::UnreadableSegment),
+            HeaderState::FirstPageLost { .. } => Some(K::LostFirstPage),
+            HeaderState::Damaged { .. } => Some(K::DamagedHeader),
         };
         let marks = match self.marks.damaged().count() {
-            0 => Severity::Sound,
-            1 => Severity::Attention,
-            _ => Severity::Damaged,
+            0 => None,
+            1 => Some(K::DamagedMark),
+            _ => Some(K::DamagedMarks),
         };
         let ending = match self.ending {
-            Ending::Sealed { .. } | Ending::Open => Severity::Sound,
-            Ending::Torn { .. } => Severity::Attention,
-            Ending::Unreadable { .. } => Severity::Unreadable,
+            Ending::Open | Ending::Sealed { leftover: None } => None,
+            Ending::Sealed { .. } => Some(K::BytesBehindSeal),
+            Ending::Torn { .. } => Some(K::TornTail),
+            Ending::Unreadable { .. } => Some(K::UnreadableSegment),
         };
-        let is_damaged = self.is_misnamed || self.damaged_places > 0 || !self.wrong_marks.is_empty();
-        let frames = if is_damaged { Severity::Damaged } else { Severity::Sound };
-        header.max(marks).max(ending).max(frames)
+        let misnamed = self.is_misnamed.then_some(K::MisnamedSegment);
+        let damaged = (self.damaged_places > 0).then_some(K::DamagedPlace);
+        let wrong = (!self.wrong_marks.is_empty()).then_some(K::WrongMark);
+        [header, misnamed, damaged, wrong, marks, ending].into_iter().flatten().collect()
     }
 
     fn without_header(header: HeaderState) -> Self {

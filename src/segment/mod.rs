@@ -5,17 +5,21 @@
 //! plain reads through `buffered_file`. Opening: `survey` looks at the headers, `log_owners` says whose log that is,
 //! `recovery` mends what a crash left; `found_file` and `segment_state` at the rest, `number_range` and `reading_plan` tell what is read from where,
 //! `verdict` what becomes of each file, `recovery_plan` both before it is done; `quarantine` keeps what is damaged;
-//! `unfolded_log` says what waits to who only looks. `log_walk` reads all that is intact, wherever it lies, for a database
+//! `unfolded_log` says what waits to who only looks, `log_examination` what each `log_file` is to the log and which numbers are
+//! missing. `log_walk` reads all that is intact, wherever it lies, for a database
 //! that is made anew, and `number_set` says which records those are. `directory` names the files, `format` has the bytes,
 //! `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
 
 mod buffered_file;
 pub mod directory;
 pub mod examination;
+mod examination_findings;
 pub(crate) mod file;
 mod filesystem;
 pub mod format;
 mod found_file;
+pub mod log_examination;
+pub mod log_file;
 pub(crate) mod log_owners;
 pub(crate) mod log_view;
 pub(crate) mod log_walk;
@@ -49,5 +53,7 @@ pub mod wrong_mark;
 
 pub use directory::{SegmentFile, list};
 pub use examination::Examination;
+pub use log_examination::{LogExamination, MissingNumbers};
+pub use log_file::{LogFile, LogPart};
 pub use reader::{Damage, FrameAt, Item, SegmentReader, Stop};
 pub use wrong_mark::WrongMark;

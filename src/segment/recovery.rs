@@ -143,6 +143,11 @@ impl RecoveredLog {
         }
         self.last_sequence = self.last_sequence.max(segment.last_sequence());
         if action == Action::KeepDamaged {
+            if segment.torn.is_some() {
+                // What is behind may be intact, and stays.
+                let possible = found.last_sequence_possible(Sequence(0), self.writer_id)?;
+                self.last_sequence = self.last_sequence.max(possible);
+            }
             self.note_damage(segment, plan.tail(place));
         }
         Ok(self.mend(segment, action, path)?)
@@ -186,11 +191,10 @@ impl RecoveredLog {
         let mut damage: Vec<_> = wrong_marks
             .map(|(offset, reason)| DamagedPlace { offset: offset.0, bytes: 0, reason: reason.clone() })
             .collect();
-        if let Some(torn) = segment.torn.filter(|_| tail == Tail::Broken) {
+        if let Some(torn) = segment.torn {
             let next = segment.next_sequence();
-            let reason = format!(
-                "expected record {next}, which a later segment proves to have been there, found a tail that no crash tore"
-            );
+            let proof = if tail == Tail::Broken { ", which a later segment proves to have been there" } else { "" };
+            let reason = format!("expected record {next}{proof}, found a tail that is no frame and that no crash tore");
             damage.push(DamagedPlace { offset: segment.extent.end.0, bytes: torn.bytes.into(), reason });
         }
         let kept = |damaged: &DamagedPlace| Repair::KeptDamaged { segment: id, damaged: damaged.clone() };

@@ -10,7 +10,6 @@ use super::witness::{Folded, Witness};
 use crate::ground::error::{OpenError, SegmentError};
 use crate::ground::position::WriterId;
 use std::io::ErrorKind;
-use std::path::Path;
 
 /// The plan.
 #[derive(Debug)]
@@ -19,15 +18,6 @@ pub(crate) struct RecoveryPlan {
     pub(super) files: Vec<FoundFile>,
     /// From which of them the log is read.
     pub(super) reading: ReadingPlan,
-}
-
-/// A file, and what becomes of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PlannedFile<'a> {
-    pub(crate) path: &'a Path,
-    pub(crate) action: Action,
-    /// Whether its tail is torn, and a later segment vouches for what is missing behind it: then nothing is cut off.
-    pub(crate) is_broken: bool,
 }
 
 impl RecoveryPlan {
@@ -75,15 +65,6 @@ impl RecoveryPlan {
         files.reverse();
         let links: Vec<_> = files.iter().map(FoundFile::link).collect();
         Ok(Self { reading: ReadingPlan::of(&links, witness.folded.sequence), files })
-    }
-
-    /// Each file, by ascending segment id.
-    pub(crate) fn files(&self) -> impl Iterator<Item = PlannedFile<'_>> {
-        self.files.iter().enumerate().map(|(place, found)| PlannedFile {
-            path: &found.file.path,
-            action: self.decided(place).0,
-            is_broken: self.tail(place) == Tail::Broken,
-        })
     }
 
     /// What becomes of the file at that place, and which row of the table says so.

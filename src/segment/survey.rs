@@ -9,7 +9,7 @@ use super::log_owners::LogOwners;
 use super::reader::SegmentReader;
 use super::verdict::NUMBER_MAX;
 use super::writer_id_file::{self, FoundWriterId};
-use crate::ground::error::{HeaderFault, SegmentError};
+use crate::ground::error::{HeaderFault, PathError, SegmentError};
 use crate::ground::position::{SegmentId, Sequence};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,15 @@ pub(crate) struct Survey {
     pub(super) files: Vec<(SegmentFile, HeaderFound)>,
     /// What stands in the place of the file that says whose log it is.
     writer_id: FoundWriterId,
+}
+
+/// The same for who only looks: what can't be looked at does not hide the rest.
+#[derive(Debug)]
+pub(crate) struct ReadableFiles {
+    pub(crate) survey: Survey,
+    /// The files that the system does not let one read, or that are of a newer version, by ascending id. With one of
+    /// them, nobody opens the store for writing.
+    pub(crate) refused: Vec<(SegmentFile, SegmentError)>,
 }
 
 /// What a file has in the place of its header.
@@ -106,6 +115,30 @@ impl Survey {
             }
         }
         owners
+    }
+}
+
+impl ReadableFiles {
+    /// Looks at every header.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub(crate) fn of(wal_dir: &Path) -> Result<Self, PathError> {
+        let (mut files, mut refused) = (Vec::new(), Vec::new());
+        for file in directory::list_whole(wal_dir)? {
+            match look(file.clone()) {
+                Ok(found) => files.extend(found),
+                Err(error) => refused.push((file, error)),
+            }
+        }
+        let writer_id = writer_id_file::read(wal_dir).unwrap_or_default();
+        Ok(Self { survey: Survey { wal_dir: wal_dir.to_owned(), files, writer_id }, refused })
+    }
+
+    /// All files, those first that can be looked at.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &SegmentFile> {
+        let looked_at = self.survey.files.iter().map(|(file, _)| file);
+        looked_at.chain(self.refused.iter().map(|(file, _)| file))
     }
 }
 

@@ -8,20 +8,15 @@ use super::check_database::DatabaseCheck;
 use super::check_log::LogCheck;
 use super::check_quarantine::check_quarantine;
 use super::check_wal::find_long_wal;
-use super::finding::{Finding, FindingKind, Severity};
+use super::examined_log::ExaminedLog;
 use super::writer_lock;
-use crate::ground::error::{AtPath, IndexError, OpenError};
+use crate::ground::error::{AtPath, IndexError};
+use crate::ground::finding::{Finding, FindingKind, Severity};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::{MachineClock, Moment};
-use crate::ground::position::{Sequence, WriterId};
 use crate::index::database::DATABASE_NAME;
 use crate::index::migration::is_copy;
 use crate::segment::directory::list;
-use crate::segment::log_owners::LogOwners;
-use crate::segment::recovery_plan::RecoveryPlan;
-use crate::segment::survey::Survey;
-use crate::segment::witness::Folded;
-use crate::segment::writer_id_file::{self, FoundWriterId};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -37,11 +32,12 @@ pub struct CheckReport {
     pub segments: u64,
     /// Their size in bytes.
     pub log_bytes: u64,
-    /// Intact records in the log, folded or not.
+    /// Intact records that a store reads from the log, folded or not.
     pub records: u64,
     /// Those that the next opening folds; `None` where nobody knows what is folded, because the database can't be read.
     pub unfolded_records: Option<u64>,
-    /// Records in damaged places of the log that are in no database either.
+    /// Records in damaged places of the log, or in no segment at all, that are in no database either: those beyond what is
+    /// folded, and those that were missing when the log was folded.
     pub lost_records: u64,
     /// Rows of view `requests`; `None` where the database can't be read.
     pub requests: Option<i64>,
@@ -49,9 +45,10 @@ pub struct CheckReport {
     pub sessions: Option<i64>,
     /// Size of the database with its write-ahead file, in bytes.
     pub database_bytes: Option<u64>,
-    /// Events that the store says were lost, in gaps.
+    /// Events that were dropped before they were recorded, in gaps. Lost records are not among them.
     pub dropped_events: Option<i64>,
-    /// Records and damaged places that could not be folded, so far.
+    /// Rows of table `quarantine`: records and damaged places that could not be folded, so far. What was lost with a place is
+    /// in [`CheckReport::lost_records`].
     #[serde(rename = "quarantined_records")]
     pub quarantined: Option<i64>,
     /// Records of a newer mcplog that wait for one that knows them: in the database, and in the log beyond what is folded.
@@ -117,36 +114,18 @@ pub(super) fn check_at(
     let found = database.found();
     let in_use = writer_lock::is_held(dir);
     find_long_wal(dir, in_use, &mut findings);
-    let folded = found.and_then(|found| found.folded);
     find_missing_log(&wal_dir, &mut findings);
-    // A segment that can't be read is a finding of the log.
-    let survey = Survey::of(&wal_dir).ok();
-    let owners = survey.as_ref().map(Survey::owners).unwrap_or_default();
-    let owner = find_owner(dir, &owners, folded.map(|(writer_id, _)| writer_id), &mut findings);
-    let place = folded.and_then(|(_, checkpoint)| checkpoint.folded().place);
-    let folded = match (&database, owner) {
-        (DatabaseCheck::Silent, _) => None,
-        (_, Ok(owner)) | (_, Err(owner)) => {
-            let of_this_log = folded.filter(|(writer_id, _)| Some(*writer_id) == owner);
-            Some(of_this_log.map_or(Sequence(0), |(_, checkpoint)| checkpoint.sequence))
-        }
-    };
-    // A store that is open has been recovered, and goes on as it is.
-    let foreseen = owner.ok().zip(survey.filter(|_| !in_use)).zip(folded);
-    let plan = foreseen
-        .and_then(|((owner, survey), sequence)| RecoveryPlan::of(survey, owner, Folded { sequence, place }).ok());
+    // A directory that can't be listed is a finding already.
+    let folded = database.folded();
+    let examined = ExaminedLog::of(dir, &wal_dir, folded, in_use).unwrap_or_else(|_| ExaminedLog::absent(folded));
+    findings.extend(examined.findings.iter().cloned());
     let none_damaged = HashSet::new();
-    let log = LogCheck {
-        in_use,
-        owner: owner.unwrap_or_else(|owner| owner),
-        folded,
-        found_damaged: found.map_or(&none_damaged, |found| &found.found_damaged),
-        plan: plan.as_ref(),
-    };
-    let log = log.read(&wal_dir, &mut findings, &mut |done| {
+    let found_damaged = found.map_or(&none_damaged, |found| &found.found_damaged);
+    let log = LogCheck { in_use, examined: &examined, found_damaged };
+    let log = log.read(&mut findings, &mut |done| {
         progress(CheckProgress { part: CheckedPart::Log, log_done: done });
     });
-    if log.unfolded_records > 0 && plan.is_some() {
+    if log.unfolded_records > 0 && examined.is_foreseen {
         let (records, s) = (log.unfolded_records, if log.unfolded_records == 1 { "" } else { "s" });
         let text = format!("{records} record{s} not folded yet");
         let found = Finding::new(FindingKind::UnfoldedRecords, &wal_dir, text);
@@ -157,20 +136,20 @@ pub(super) fn check_at(
     let newer_records = found.map(|found| found.totals.newer_records.saturating_add(unfolded_newer));
     find_newer(dir, newer_records.unwrap_or(unfolded_newer), &mut findings);
     find_copies(dir, &mut findings)?;
-    let quarantine_files =
-        check_quarantine(&dir.join("quarantine"), owner.unwrap_or_else(|owner| owner), &mut findings);
+    let quarantine_files = check_quarantine(&dir.join("quarantine"), examined.owner, &mut findings);
     let totals = found.map(|found| &found.totals);
     Ok(CheckReport {
         in_use,
         segments: log.segments,
         log_bytes: log.bytes,
         records: log.records,
-        unfolded_records: folded.map(|_| log.unfolded_records),
-        lost_records: log.lost_records,
+        unfolded_records: examined.folded.map(|_| log.unfolded_records),
+        lost_records: log.lost_records + examined.lost_before(),
         requests: totals.map(|totals| totals.requests),
         sessions: totals.map(|totals| totals.sessions),
         database_bytes: totals.map(|totals| totals.database_bytes),
-        dropped_events: totals.map(|totals| totals.dropped),
+        // Records that were missing when the log was folded are lost records, and counted once.
+        dropped_events: totals.map(|totals| totals.dropped - i64::try_from(examined.lost_before()).unwrap_or(0)),
         quarantined: totals.map(|totals| totals.quarantined),
         newer_records,
         limits: found.map(|found| found.limits),
@@ -202,49 +181,6 @@ fn find_missing_log(wal_dir: &Path, findings: &mut Vec<Finding>) {
         ErrorKind::NotFound => Finding::new(FindingKind::LogMissing, wal_dir, "there is no log beside the database"),
         _ => Finding::new(FindingKind::UnreadableDirectory, wal_dir, error.to_string()),
     });
-}
-
-/// Whose log it is, if anything says so. A database of another store, and a log of two, is a finding, and such a store can't
-/// be opened: then `Err` says whose the log's segments are.
-fn find_owner(
-    dir: &Path,
-    owners: &LogOwners,
-    database: Option<WriterId>,
-    findings: &mut Vec<Finding>,
-) -> Result<Option<WriterId>, Option<WriterId>> {
-    if let FoundWriterId::Unsound(what) = owners.file() {
-        let path = writer_id_file::path(&dir.join("wal"));
-        findings.push(Finding::new(FindingKind::DamagedWriterId, &path, format!("expected a writer id, found {what}")));
-    }
-    let finding = match owners.owner(dir, database) {
-        Ok(owner) => return Ok(owner),
-        Err(OpenError::ForeignDatabase { database, log, .. }) => Finding::new(
-            FindingKind::ForeignDatabase,
-            &dir.join(DATABASE_NAME),
-            format!(
-                "store.db belongs to another store: it has folded the log of store {database}, and wal/ is the log of store {log}"
-            ),
-        ),
-        Err(OpenError::MixedLog { first, second, .. }) => Finding::new(
-            FindingKind::MixedLog,
-            &dir.join("wal"),
-            format!(
-                "as many segments of store {first} as of {second}, and neither writer-id nor a database says whose log it is"
-            ),
-        ),
-        Err(OpenError::ForeignLog { owner, segments, .. }) => {
-            let text = format!(
-                "writer-id says that the log is of store {owner}, and its segments are of others, as {segments}"
-            );
-            Finding::new(FindingKind::MixedLog, &dir.join("wal"), text).next(
-                "put its segments back, or move those away that are there; or remove writer-id, and store.db with its \
-                 companions, to go on as the other store",
-            )
-        }
-        Err(error) => Finding::new(FindingKind::MixedLog, &dir.join("wal"), error.to_string()),
-    };
-    findings.push(finding);
-    Err(owners.told())
 }
 
 /// Says how many records wait for a newer build. That is nothing wrong with the store.

@@ -2,9 +2,10 @@
 //!
 //! By the connection of a query, which changes nothing.
 
-use super::finding::{Finding, FindingKind};
+use super::folded::Folded;
 use crate::ground::database_version::DATABASE_VERSION;
 use crate::ground::error::{IndexError, PathError};
+use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::Moment;
 use crate::ground::position::{SegmentId, WriterId};
@@ -74,6 +75,15 @@ impl DatabaseCheck {
                 }
                 Self::Silent
             }
+        }
+    }
+
+    /// How far it has folded the log.
+    pub(super) fn folded(&self) -> Folded {
+        match self {
+            Self::Read(found) => found.folded.map_or(Folded::Nothing, |(writer_id, at)| Folded::UpTo(writer_id, at)),
+            Self::Absent => Folded::Nobody,
+            Self::Silent => Folded::Silent,
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! By plain reads, like any reader. What was folded before its segment was moved aside is no finding: the database has it.
 
-use super::finding::{Finding, FindingKind};
+use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::WriterId;
 use crate::index::database::DATABASE_NAME;
 use crate::segment::quarantine::{QuarantinedSegment, segments};
