@@ -133,9 +133,7 @@ impl RecoveredLog {
         }
         let is_behind_gap = matches!(numbers, Numbers::BehindGap | Numbers::NoneBehindGap);
         let Some(segment) = found.segment.as_ref().filter(|_| !is_behind_gap) else {
-            // The numbers of a file before one that is read are below that one's.
-            let reserves = !plan.reading.order.iter().any(|read| *read > place);
-            self.quarantine(found, action, reserves, quarantine_dir)?;
+            self.quarantine(found, action, quarantine_dir)?;
             return Ok(None);
         };
         if matches!(numbers, Numbers::None | Numbers::Covered) {
@@ -202,18 +200,11 @@ impl RecoveredLog {
         self.quarantined.push(Note { segment: id.0, damage, last_sequence: None });
     }
 
-    /// Moves a file aside. Of one that can't be read, with `reserves`, the numbers that it may hold are not used again.
-    fn quarantine(
-        &mut self,
-        found: &FoundFile,
-        action: Action,
-        reserves: bool,
-        quarantine_dir: &Path,
-    ) -> Result<(), OpenError> {
+    fn quarantine(&mut self, found: &FoundFile, action: Action, quarantine_dir: &Path) -> Result<(), OpenError> {
         let SegmentFile { id, path } = &found.file;
         let last_sequence = match &found.segment {
             Some(segment) => Some(segment.last_sequence()),
-            None if reserves && action == Action::QuarantineReservingNumbers => {
+            None if action == Action::QuarantineReservingNumbers => {
                 Some(found.last_sequence_possible(self.last_sequence, self.writer_id)?)
             }
             None => None,
