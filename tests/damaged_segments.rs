@@ -141,12 +141,14 @@ fn costs(case: &str, cost: Cost, change: Change, place: usize) {
         Cost::AllBut(kept) => held - kept,
     };
     let is_damaged = cost != Cost::Nothing;
+    // What a power cut may have left, as far as anybody knows, is set aside without a word of damage.
+    let is_named = is_damaged && (place + 1 < segments || damaged.iter().take(64).any(|byte| *byte != 0));
     for round in 0..2 {
         fixture.open();
         fixture.record([RECORDS + round]);
         fixture.fold();
         let report = fixture.shut_down();
-        assert_eq!(report.health.is_ok(), !is_damaged || round > 0, "{case}: {}", report.health);
+        assert_eq!(report.health.is_ok(), !is_named || round > 0, "{case}: {}", report.health);
         let found = fixture.number("SELECT count(*) FROM requests");
         assert_eq!(found, i64::try_from(RECORDS - lost + round + 1).unwrap(), "{case}, opened {round} times before");
         let first_new = fixture.number("SELECT id FROM requests ORDER BY id DESC LIMIT 1");
@@ -154,7 +156,7 @@ fn costs(case: &str, cost: Cost, change: Change, place: usize) {
         if damaged.len() > MARK_OFFSETS[1] as usize + MARK_BYTES || place + 1 < segments {
             assert!(first_new > i64::try_from(RECORDS + round).unwrap(), "{case}: {first_new} was used before");
         }
-        assert_eq!(fixture.number("SELECT count(*) > 0 FROM quarantine"), i64::from(is_damaged), "{case}");
+        assert_eq!(fixture.number("SELECT count(*) > 0 FROM quarantine"), i64::from(is_named), "{case}");
         let aside = fixture.dir().join("quarantine").join(&name);
         if is_damaged {
             assert!(!path.exists(), "{case}: it is folded");

@@ -104,7 +104,10 @@ pub enum FindingKind {
     DamagedPlace,
     /// A frame that is intact, and holds no record.
     UndecodableRecord,
-    /// A file with a segment's name that is not zero and has no first page.
+    /// A file with a segment's name and zeros in the place of a header: what a power cut may leave of a segment that was
+    /// never synced.
+    ZeroedFirstPage,
+    /// A file with a segment's name and no first page, which no power cut took.
     LostFirstPage,
     /// A file with a segment's name and no header of one.
     DamagedHeader,
@@ -187,7 +190,8 @@ impl FindingKind {
     pub const fn of_header_fault(fault: HeaderFault) -> Self {
         match fault {
             HeaderFault::NeverStarted => Self::UnstartedSegment,
-            HeaderFault::FirstPageLost { .. } => Self::LostFirstPage,
+            HeaderFault::FirstPageLost { begins_with_zeros: true } => Self::ZeroedFirstPage,
+            HeaderFault::FirstPageLost { begins_with_zeros: false } => Self::LostFirstPage,
             HeaderFault::Damaged => Self::DamagedHeader,
         }
     }
@@ -212,6 +216,7 @@ impl FindingKind {
             Self::DamagedPlace => (Damaged, "copy the file before anything else, and check the disk"),
             Self::UndecodableRecord => (Damaged,
                 "nothing more can be had of it: folding passes over it, and keeps its bytes in table quarantine"),
+            Self::ZeroedFirstPage => (Attention, "copy the file if you may need what it holds; nobody was promised that"),
             Self::LostFirstPage => (Damaged, "copy the file before anything else, and check the disk"),
             Self::DamagedHeader => (Damaged, "copy the file before anything else, and check the disk"),
             Self::MisnamedSegment => (Damaged, "rename it to what its header says, if nothing has that name"),
@@ -274,13 +279,14 @@ impl FindingKind {
 #[cfg(test)]
 impl FindingKind {
     /// Each kind. A test makes a store with each of them, so that none is left out here or never found.
-    pub(crate) const EACH: [Self; 43] = [
+    pub(crate) const EACH: [Self; 44] = [
         Self::OpenToOthers,
         Self::SymbolicLink,
         Self::UnreadableDirectory,
         Self::LogMissing,
         Self::DamagedPlace,
         Self::UndecodableRecord,
+        Self::ZeroedFirstPage,
         Self::LostFirstPage,
         Self::DamagedHeader,
         Self::MisnamedSegment,

@@ -52,6 +52,9 @@ pub enum HeaderState {
     NeverStarted,
     /// The first page is lost.
     FirstPageLost {
+        /// Zeros stand in its place. A power cut may leave that of a segment that was never synced; only the log as a whole
+        /// tells whether it was: a later segment with a durable mark vouches for this one, too.
+        begins_with_zeros: bool,
         /// What was expected, and what was found.
         reason: String,
     },
@@ -220,6 +223,7 @@ impl Examination {
             HeaderState::NeverStarted => Some(K::UnstartedSegment),
             HeaderState::Newer { .. } => Some(K::NewerSegment),
             HeaderState::Unreadable { .. } => Some(K::UnreadableSegment),
+            HeaderState::FirstPageLost { begins_with_zeros: true, .. } => Some(K::ZeroedFirstPage),
             HeaderState::FirstPageLost { .. } => Some(K::LostFirstPage),
             HeaderState::Damaged { .. } => Some(K::DamagedHeader),
         };
@@ -262,7 +266,9 @@ impl HeaderState {
             SegmentError::Header { fault, expected, found, .. } => {
                 let reason = format!("expected {expected}, found {found}");
                 match fault {
-                    HeaderFault::FirstPageLost { .. } => Self::FirstPageLost { reason },
+                    HeaderFault::FirstPageLost { begins_with_zeros } => {
+                        Self::FirstPageLost { begins_with_zeros, reason }
+                    }
                     HeaderFault::Damaged | HeaderFault::NeverStarted => Self::Damaged { reason },
                 }
             }

@@ -102,11 +102,13 @@ impl FoundFile {
         }
     }
 
-    /// The last number that the file may hold, though its header can't be read or does not belong here. If no header
-    /// of this log says where its numbers begin, they follow `last_before`, the last number of the segments before it.
+    /// The last number that the file may hold, though its header can't be read or does not belong here, or its tail is no
+    /// frame. If no header of this log says where its numbers begin, they lie between `last_before`, the last number of the
+    /// segments before it, and `next_base`, the first one that those behind it begin with.
     pub(super) fn last_sequence_possible(
         &self,
         last_before: Sequence,
+        next_base: Option<Sequence>,
         writer_id: Option<WriterId>,
     ) -> Result<Sequence, PathError> {
         let LostHeader { header, records_max } = LostHeader::of(&self.file.path)?;
@@ -114,8 +116,13 @@ impl FoundFile {
         let header = header
             .or(self.sound)
             .filter(|header| is_reachable(header) && writer_id.is_none_or(|writer_id| writer_id == header.writer_id));
-        let before = header.map_or(Sequence(0), |header| Extent::EMPTY.last_sequence(header.base_sequence));
-        Ok(Sequence(last_before.max(before).0 + records_max))
+        Ok(match header {
+            Some(header) => Sequence(Extent::EMPTY.last_sequence(header.base_sequence).0 + records_max),
+            None => {
+                let last = (last_before.0 + records_max).min(next_base.map_or(u64::MAX, |next| next.0 - 1));
+                Sequence(last).max(last_before)
+            }
+        })
     }
 }
 

@@ -81,7 +81,7 @@ impl LogExamination {
                 numbers => numbers,
             };
             let read_of = read.iter().find(|(id, _)| *id == found.file.id).map(|(_, numbers)| *numbers);
-            LogFile::of(found, numbers, read_of, is_foreseen.then(|| plan.decided(place).0))
+            LogFile::of(found, numbers, read_of, is_foreseen.then(|| plan.decided(place).0), plan.is_broken(place))
         });
         let mut files: Vec<_> = looked_at.collect();
         files.extend(refused.iter().map(|(file, error)| LogFile::passed_over(file, Finding::of_segment_error(error))));
@@ -91,8 +91,8 @@ impl LogExamination {
     }
 
     /// A log of which nobody knows whose it is: nothing is read from it. `finding` says so of a file.
-    pub(crate) fn of_nobody(files: &[SegmentFile], finding: impl Fn(&SegmentFile) -> Option<Finding>) -> Self {
-        let files = files.iter().filter_map(|file| Some(LogFile::passed_over(file, finding(file)?)));
+    pub(crate) fn of_nobody(files: &[SegmentFile], finding: impl Fn(&SegmentFile) -> Finding) -> Self {
+        let files = files.iter().map(|file| LogFile::passed_over(file, finding(file)));
         Self { files: files.collect(), missing: Vec::new() }
     }
 

@@ -41,15 +41,17 @@ pub enum LogPart {
 }
 
 impl LogFile {
-    /// The file, with those numbers read from it. `action` is what an opening will do with it, if one is foreseen.
+    /// The file, with those numbers read from it. `action` is what an opening will do with it, if one is foreseen; no crash
+    /// has broken it if it `is_broken`.
     pub(super) fn of(
         found: &FoundFile,
         numbers: Numbers,
         read: Option<(Sequence, Sequence)>,
         action: Option<Action>,
+        is_broken: bool,
     ) -> Self {
         let range = found.link().numbers();
-        let part = match (passed_over(found), read, numbers) {
+        let part = match (passed_over(found, is_broken), read, numbers) {
             (Some(finding), ..) => LogPart::PassedOver(Box::new(finding)),
             (None, Some((first, last)), _) => LogPart::Read(first, last),
             (None, None, Numbers::BehindGap | Numbers::NoneBehindGap) => LogPart::BehindHole,
@@ -129,7 +131,8 @@ impl LogFile {
             }
             (
                 Action::Quarantine | Action::QuarantineReservingNumbers,
-                K::LostFirstPage
+                K::ZeroedFirstPage
+                | K::LostFirstPage
                 | K::DamagedHeader
                 | K::MisnamedSegment
                 | K::ForeignSegment
@@ -142,16 +145,19 @@ impl LogFile {
 }
 
 /// Why a file is not looked into, if it is not.
-fn passed_over(found: &FoundFile) -> Option<Finding> {
+fn passed_over(found: &FoundFile, is_broken: bool) -> Option<Finding> {
     let path = &found.file.path;
     let (kind, text) = match found.header {
         Header::Sound => return None,
         Header::NeverStarted | Header::FirstPageLost | Header::Damaged => {
-            let text = match SegmentReader::open(path) {
-                Err(error) => return Some(Finding::of_segment_error(&error)),
-                Ok(_) => found.reason.clone(),
+            let Err(error) = SegmentReader::open(path) else {
+                return Some(Finding::new(FindingKind::DamagedHeader, path, found.reason.clone()).at(0));
             };
-            (FindingKind::DamagedHeader, text)
+            let finding = Finding::of_segment_error(&error);
+            if !is_broken || finding.kind != FindingKind::ZeroedFirstPage {
+                return Some(finding);
+            }
+            (FindingKind::LostFirstPage, format!("{}; a later segment proves that it had been synced", finding.text))
         }
         Header::Unreachable => (FindingKind::DamagedHeader, found.reason.clone()),
         Header::Misnamed => (FindingKind::MisnamedSegment, found.reason.clone()),

@@ -5,7 +5,7 @@
 
 use super::buffered_file::BufferedFile;
 use super::format::{
-    Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, HEADER_BYTES, PAYLOAD_BYTES_MAX, SegmentHeader,
+    Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, HEADER_BYTES, MAGIC, PAYLOAD_BYTES_MAX, SegmentHeader,
     frame_bytes, u32_at,
 };
 use super::marks::Marks;
@@ -53,8 +53,12 @@ impl LostHeader {
             let mark = Marks::read(page, header.salt).newest();
             mark.sealed.map_or(mark.durable.frames, |sealed| sealed.frames)
         });
+        let was_segment = page.starts_with(&MAGIC);
         let chain = chain(file)?;
-        let rest = file.written_from(chain.end)?.map_or(0, |written| written.end - chain.end.0);
+        // Where frames begin and then break off, there may have been as many as find room in what follows. Where nothing
+        // tells that it was a segment, nothing is known to have been there.
+        let rest = if was_segment || chain.frames > 0 { file.written_from(chain.end)? } else { None };
+        let rest = rest.map_or(0, |written| written.end - chain.end.0);
         let written = u64::from(chain.frames) + u64::from(rest).div_ceil(FRAME_BYTES_MIN);
         Ok(Self { header, records_max: written.max(u64::from(marked)) })
     }
@@ -128,6 +132,19 @@ mod tests {
         });
         let rest = (end - 3 - 4096 - 40) as u64;
         assert_eq!(broken, lost(2 + rest.div_ceil(16)));
+        let first_broken = |bytes: &mut Vec<u8>| bytes[4096] = 0;
+        let rest = (end - 3 - 4096) as u64;
+        assert_eq!(
+            found(&|bytes| (bytes[17] ^= 1, first_broken(bytes)).1),
+            lost(rest.div_ceil(16)),
+            "the magic stands"
+        );
+        assert_eq!(
+            found(&|bytes| (without_header(bytes), first_broken(bytes)).1),
+            lost(0),
+            "nothing looks like a segment"
+        );
+        assert_eq!(found(&|bytes| bytes.fill(b'x')), lost(0), "a text file");
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("nowhere", &path).unwrap();
         assert!(LostHeader::of(&path).unwrap().records_max > 1 << 27, "nobody follows a link");

@@ -13,7 +13,7 @@ pub(super) struct ReadingPlan {
     pub(super) order: Vec<usize>,
     /// How each file's numbers relate to those of the others.
     pub(super) numbers: Vec<Numbers>,
-    /// Whether no crash can have torn the file's tail.
+    /// Whether no crash can have torn the file's tail, or taken its first page.
     pub(super) broken: Vec<bool>,
 }
 
@@ -109,14 +109,23 @@ fn behind_gap(links: &[Link], folded: Sequence) -> Vec<bool> {
         .collect()
 }
 
-/// Whether a torn tail is no crash's doing: behind it records are missing which a later segment proves to have been there.
-/// Its durable mark was written after everything before it had been synced. `ranges` has the numbers of what is read.
+/// Whether what is wrong with a file is no crash's doing: its first page is lost, or its tail is torn and records behind it
+/// are missing, and a later segment proves that they were there. Its durable mark was written after everything before it
+/// had been synced. `ranges` has the numbers of what is read.
 fn is_broken(links: &[Link], ranges: &[NumberRange], place: usize) -> bool {
-    let Link::Segment { numbers, torn: true, .. } = links[place] else { return false };
-    let due = numbers.end();
-    let has_due = |range: &NumberRange| range.first <= due && due < range.end();
-    let proves = |link: &Link| matches!(link, Link::Segment { numbers, vouched: true, .. } if numbers.first > due);
-    links[place + 1..].iter().any(proves) && !ranges.iter().any(has_due)
+    let mut vouching = links[place + 1..].iter().filter_map(|link| match link {
+        Link::Segment { numbers, vouched: true, .. } => Some(numbers),
+        _ => None,
+    });
+    match links[place] {
+        Link::Pageless => vouching.next().is_some(),
+        Link::Segment { numbers, torn: true, .. } => {
+            let due = numbers.end();
+            let has_due = |range: &NumberRange| range.first <= due && due < range.end();
+            vouching.any(|numbers| numbers.first > due) && !ranges.iter().any(has_due)
+        }
+        Link::Segment { .. } | Link::Unknown => false,
+    }
 }
 
 #[cfg(test)]
@@ -183,6 +192,8 @@ mod tests {
             ("it vouches for what it has", &[torn, segment(2, 2, true, false)], false),
             ("not torn", &[segment(1, 5, false, false), segment(8, 5, true, false)], false),
             ("a file between", &[torn, Link::Unknown, segment(8, 5, true, false)], true),
+            ("a lost page", &[Link::Pageless, segment(8, 5, false, false)], false),
+            ("a lost page that was synced", &[Link::Pageless, Link::Unknown, segment(8, 5, true, false)], true),
         ] {
             let plan = ReadingPlan::of(links, Sequence(0));
             assert_eq!(plan.broken[0], expected, "{case}");

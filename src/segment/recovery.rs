@@ -12,7 +12,6 @@
 
 use super::directory::{self, SegmentFile};
 use super::format::{Extent, Mark, SegmentHeader};
-use super::found_file::FoundFile;
 pub(crate) use super::found_file::SealedSegment;
 use super::quarantine::{self, DamagedPlace, Note};
 use super::recovery_plan::RecoveryPlan;
@@ -20,7 +19,7 @@ use super::segment_state::SegmentState;
 pub(crate) use super::segment_state::TornTail;
 use super::survey::Survey;
 use super::syncer::UnsyncedSegment;
-use super::verdict::{Action, NUMBER_MAX, Numbers, Tail, resume};
+use super::verdict::{Action, Header, NUMBER_MAX, Numbers, Tail, resume};
 use super::witness::Folded;
 use crate::ground::error::{AtPath, OpenError, PathError};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
@@ -64,6 +63,9 @@ pub(crate) enum Repair {
     /// A segment stays as it is although it is damaged there: its frames contradict its mark, and they count; or its tail
     /// is torn, and a later segment proves that no crash did it.
     KeptDamaged { segment: SegmentId, damaged: DamagedPlace },
+    /// A file whose first page is lost was moved aside, and nothing tells that it had been synced: a power cut may have
+    /// let later pages reach the disk first. Nobody was promised what it held.
+    Pageless { from: PathBuf, to: PathBuf },
     /// A file that is no segment of this log was moved aside.
     Quarantined { from: PathBuf, to: PathBuf, reason: String },
 }
@@ -133,7 +135,7 @@ impl RecoveredLog {
         }
         let is_behind_gap = matches!(numbers, Numbers::BehindGap | Numbers::NoneBehindGap);
         let Some(segment) = found.segment.as_ref().filter(|_| !is_behind_gap) else {
-            self.quarantine(found, action, quarantine_dir)?;
+            self.quarantine(plan, place, quarantine_dir)?;
             return Ok(None);
         };
         if matches!(numbers, Numbers::None | Numbers::Covered) {
@@ -143,7 +145,7 @@ impl RecoveredLog {
         if action == Action::KeepDamaged {
             if segment.torn.is_some() {
                 // What is behind may be intact, and stays.
-                let possible = found.last_sequence_possible(Sequence(0), self.writer_id)?;
+                let possible = found.last_sequence_possible(Sequence(0), None, self.writer_id)?;
                 self.last_sequence = self.last_sequence.max(possible);
             }
             self.note_damage(segment, plan.tail(place));
@@ -200,26 +202,34 @@ impl RecoveredLog {
         self.quarantined.push(Note { segment: id.0, damage, last_sequence: None });
     }
 
-    fn quarantine(&mut self, found: &FoundFile, action: Action, quarantine_dir: &Path) -> Result<(), OpenError> {
+    /// Moves a file aside. Of one that can't be read, and behind which nothing is read, the numbers that it may hold are not
+    /// used again.
+    fn quarantine(&mut self, plan: &RecoveryPlan, place: usize, quarantine_dir: &Path) -> Result<(), OpenError> {
+        let found = &plan.files[place];
+        let is_last = !plan.reading.order.iter().any(|read| *read > place);
         let SegmentFile { id, path } = &found.file;
         let last_sequence = match &found.segment {
             Some(segment) => Some(segment.last_sequence()),
-            None if action == Action::QuarantineReservingNumbers => {
-                Some(found.last_sequence_possible(self.last_sequence, self.writer_id)?)
+            // The numbers of a file before one that is read are below that one's.
+            None if is_last && plan.decided(place).0 == Action::QuarantineReservingNumbers => {
+                Some(found.last_sequence_possible(self.last_sequence, plan.next_base(place), self.writer_id)?)
             }
             None => None,
         };
         self.last_sequence = self.last_sequence.max(last_sequence.unwrap_or(Sequence(0)));
         let mut note = Note { segment: id.0, damage: Vec::new(), last_sequence: last_sequence.map(|last| last.0) };
-        if found.segment.is_none() {
+        let by_a_crash = found.header == Header::FirstPageLost && !plan.is_broken(place);
+        if found.segment.is_none() && !by_a_crash {
             let bytes = std::fs::symlink_metadata(path).at("inspect", path)?.len();
             note.damage.push(DamagedPlace { offset: 0, bytes, reason: found.reason.clone() });
         }
         let to = quarantine::move_aside(path, quarantine_dir, &note)?;
         self.quarantined.push(note);
+        let from = path.clone();
         self.repairs.push(match &found.segment {
             Some(segment) => Repair::SetAside { segment: *id, frames: segment.extent.frames, to },
-            None => Repair::Quarantined { from: path.clone(), to, reason: found.reason.clone() },
+            None if by_a_crash => Repair::Pageless { from, to },
+            None => Repair::Quarantined { from, to, reason: found.reason.clone() },
         });
         Ok(())
     }

@@ -5,10 +5,10 @@
 use super::found_file::FoundFile;
 use super::reading_plan::ReadingPlan;
 use super::survey::Survey;
-use super::verdict::{Action, Tail, decide};
+use super::verdict::{Action, Header, Tail, decide};
 use super::witness::{Folded, Witness};
 use crate::ground::error::{OpenError, SegmentError};
-use crate::ground::position::WriterId;
+use crate::ground::position::{Sequence, WriterId};
 use std::io::ErrorKind;
 
 /// The plan.
@@ -71,6 +71,17 @@ impl RecoveryPlan {
     pub(super) fn decided(&self, place: usize) -> (Action, &'static str) {
         let found = &self.files[place];
         decide(found.header, found.seal(), self.tail(place), self.reading.numbers[place])
+    }
+
+    /// Whether what is wrong with the file at that place is no crash's doing.
+    pub(super) fn is_broken(&self, place: usize) -> bool {
+        let found = &self.files[place];
+        self.reading.broken[place] && (found.is_torn() || found.header == Header::FirstPageLost)
+    }
+
+    /// The highest first number of the segments behind the file at that place: it has none from there on.
+    pub(super) fn next_base(&self, place: usize) -> Option<Sequence> {
+        self.files[place + 1..].iter().filter_map(FoundFile::base_sequence).max()
     }
 
     pub(super) fn tail(&self, place: usize) -> Tail {

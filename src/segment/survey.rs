@@ -131,7 +131,8 @@ impl ReadableFiles {
                 Err(error) => refused.push((file, error)),
             }
         }
-        let writer_id = writer_id_file::read(wal_dir).unwrap_or_default();
+        // What nobody may look at says nothing.
+        let writer_id = writer_id_file::read(wal_dir).unwrap_or(FoundWriterId::Unsound("a file that can't be read"));
         Ok(Self { survey: Survey { wal_dir: wal_dir.to_owned(), files, writer_id }, refused })
     }
 

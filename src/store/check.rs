@@ -36,8 +36,8 @@ pub struct CheckReport {
     pub records: u64,
     /// Those that the next opening folds; `None` where nobody knows what is folded, because the database can't be read.
     pub unfolded_records: Option<u64>,
-    /// Records in damaged places of the log, or in no segment at all, that are in no database either: those beyond what is
-    /// folded, and those that were missing when the log was folded.
+    /// Records that no intact frame has and that were not folded: those that the next opening will find missing, and those
+    /// that the database counts.
     pub lost_records: u64,
     /// Rows of view `requests`; `None` where the database can't be read.
     pub requests: Option<i64>,
@@ -45,10 +45,9 @@ pub struct CheckReport {
     pub sessions: Option<i64>,
     /// Size of the database with its write-ahead file, in bytes.
     pub database_bytes: Option<u64>,
-    /// Events that were dropped before they were recorded, in gaps. Lost records are not among them.
+    /// Events that the store says were lost before they became records, in gaps.
     pub dropped_events: Option<i64>,
-    /// Rows of table `quarantine`: records and damaged places that could not be folded, so far. What was lost with a place is
-    /// in [`CheckReport::lost_records`].
+    /// Records and damaged places that could not be folded, so far.
     #[serde(rename = "quarantined_records")]
     pub quarantined: Option<i64>,
     /// Records of a newer mcplog that wait for one that knows them: in the database, and in the log beyond what is folded.
@@ -116,8 +115,10 @@ pub(super) fn check_at(
     find_long_wal(dir, in_use, &mut findings);
     find_missing_log(&wal_dir, &mut findings);
     // A directory that can't be listed is a finding already.
-    let folded = database.folded();
-    let examined = ExaminedLog::of(dir, &wal_dir, folded, in_use).unwrap_or_else(|_| ExaminedLog::absent(folded));
+    let told = database.told();
+    let counted_records = told.lost_records();
+    let examined =
+        ExaminedLog::of(dir, &wal_dir, told.clone(), in_use).unwrap_or_else(|_| ExaminedLog::absent(&told, &wal_dir));
     findings.extend(examined.findings.iter().cloned());
     let none_damaged = HashSet::new();
     let found_damaged = found.map_or(&none_damaged, |found| &found.found_damaged);
@@ -144,12 +145,11 @@ pub(super) fn check_at(
         log_bytes: log.bytes,
         records: log.records,
         unfolded_records: examined.folded.map(|_| log.unfolded_records),
-        lost_records: log.lost_records + examined.lost_before(),
+        lost_records: log.lost_records + counted_records,
         requests: totals.map(|totals| totals.requests),
         sessions: totals.map(|totals| totals.sessions),
         database_bytes: totals.map(|totals| totals.database_bytes),
-        // Records that were missing when the log was folded are lost records, and counted once.
-        dropped_events: totals.map(|totals| totals.dropped - i64::try_from(examined.lost_before()).unwrap_or(0)),
+        dropped_events: totals.map(|totals| totals.dropped - i64::try_from(counted_records).unwrap_or(0)),
         quarantined: totals.map(|totals| totals.quarantined),
         newer_records,
         limits: found.map(|found| found.limits),

@@ -4,27 +4,21 @@
 //! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads, takes no lock, and
 //! leaves no file behind. `mcplog check` and `wal-inspect` look at a log by this, and so tell the same.
 
-use super::folded::Folded;
+use super::folded::{Folded, FoldedLog};
 use super::writer_lock;
 use crate::ground::error::{OpenError, PathError};
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::index::database::DATABASE_NAME;
-use crate::index::{checkpoint, holdings};
-use crate::query::database::Query;
 use crate::segment::directory::SegmentFile;
 use crate::segment::log_examination::{LogExamination, MissingNumbers};
 use crate::segment::log_file::LogFile;
-use crate::segment::log_owners::LogOwners;
 use crate::segment::number_set::NumberSet;
 use crate::segment::reader::SegmentReader;
 use crate::segment::survey::ReadableFiles;
 use crate::segment::unfolded_log::{numbers, set_aside_before};
 use crate::segment::writer_id_file::{self, FoundWriterId};
 use std::path::{Path, PathBuf};
-
-/// So many runs of records are named that were missing when the log was folded.
-const LOST_NAMED_MAX: usize = 20;
 
 /// The log.
 #[derive(Debug, Default)]
@@ -34,7 +28,8 @@ pub struct ExaminedLog {
     pub log: LogExamination,
     /// What there is to say of each of these numbers, in their order.
     pub holes: Vec<(MissingNumbers, Finding)>,
-    /// What there is to say of the log besides: whose it is, where that is not clear.
+    /// What there is to say of the log besides: whose it is, where that is not clear, and which records the database counts
+    /// as lost.
     pub findings: Vec<Finding>,
     /// Whose log it is, if something says so.
     pub(super) owner: Option<WriterId>,
@@ -53,22 +48,28 @@ pub struct ExaminedLog {
 pub fn examine_log(wal_dir: &Path) -> Result<ExaminedLog, PathError> {
     let dir = store_of(wal_dir);
     let in_use = dir.as_deref().is_some_and(writer_lock::is_held);
-    let folded = dir.as_deref().map_or(Folded::Nobody, |dir| Folded::beside(dir, in_use));
-    ExaminedLog::of(dir.as_deref().unwrap_or(wal_dir), wal_dir, folded, in_use)
+    let told = dir.as_deref().map_or_else(|| Folded::Nobody.into(), |dir| FoldedLog::beside(dir, in_use));
+    ExaminedLog::of(dir.as_deref().unwrap_or(wal_dir), wal_dir, told, in_use)
 }
 
 /// What the numbers from `first` to `last` are, of the log of `owner` in `wal_dir`: whoever reads along met none of them
-/// before segment `behind`.
-pub fn judge_missing(wal_dir: &Path, owner: WriterId, first: Sequence, last: Sequence, behind: SegmentId) -> Finding {
+/// before segment `behind`. `None`: the database has counted them as lost before.
+pub fn judge_missing(
+    wal_dir: &Path,
+    owner: WriterId,
+    first: Sequence,
+    last: Sequence,
+    behind: SegmentId,
+) -> Option<Finding> {
     let dir = store_of(wal_dir);
-    let folded = dir.map_or(Folded::Nobody, |dir| Folded::beside(&dir, writer_lock::is_held(&dir)));
-    folded.judge(wal_dir, &MissingNumbers::new(first, last, behind, false), Some(owner))
+    let told = dir.map_or_else(|| Folded::Nobody.into(), |dir| FoldedLog::beside(&dir, writer_lock::is_held(&dir)));
+    told.judge(wal_dir, &MissingNumbers::new(first, last, behind, false), Some(owner))
 }
 
 impl ExaminedLog {
     /// The one of a store whose database says that, where there is no log or it can't be listed.
-    pub(super) fn absent(folded: Folded) -> Self {
-        Self { folded: folded.of_log(None), ..Self::default() }
+    pub(super) fn absent(told: &FoldedLog, wal_dir: &Path) -> Self {
+        Self { folded: told.folded.of_log(None), findings: told.lost_findings(wal_dir), ..Self::default() }
     }
 
     /// How many records are lost with a damaged place of that file: those of its numbers that would be read from there and
@@ -83,38 +84,14 @@ impl ExaminedLog {
         if folded >= last { 0 } else { file.count_read(first.max(folded.next()), last) }
     }
 
-    /// How many records the database says were missing when the log was folded.
-    pub(super) fn lost_before(&self) -> u64 {
-        let lost = self.findings.iter().filter(|found| found.kind == FindingKind::MissingRecords);
-        lost.filter_map(|found| found.records).sum()
-    }
-
     /// The log in `wal_dir` of the store in `dir`, whose database says that.
-    pub(super) fn of(dir: &Path, wal_dir: &Path, folded: Folded, in_use: bool) -> Result<Self, PathError> {
+    pub(super) fn of(dir: &Path, wal_dir: &Path, told: FoldedLog, in_use: bool) -> Result<Self, PathError> {
+        let folded = told.folded;
         let readable = ReadableFiles::of(wal_dir)?;
         let files: Vec<_> = readable.files().cloned().collect();
         let owners = readable.survey.owners();
         let is_complete = readable.refused.is_empty();
-        let (owner, mut findings) = match owners.owner(dir, folded.writer_id()) {
-            Ok(owner) => (Ok(owner), Vec::new()),
-            Err(error) => (Err(owners.told()), vec![unclear_owner(dir, wal_dir, &error)]),
-        };
-        let known_owner = owner.unwrap_or_else(|owner| owner);
-        let folded_of_log = folded.of_log(known_owner);
-        let log = if owner.is_err() && known_owner.is_none() {
-            Ok(LogExamination::of_nobody(&files, |file| of_unclear_owner(file, &owners)))
-        } else {
-            LogExamination::of(readable, known_owner, folded.checkpoint(known_owner), in_use)
-        };
-        let log = log.unwrap_or_else(|error| {
-            findings.push(Finding::new(FindingKind::UnreadableSegment, wal_dir, error.to_string()));
-            LogExamination::default()
-        });
-        let is_foreseen = !in_use && is_complete && owner.is_ok() && findings.is_empty();
-        // Once more, where somebody folds: what was folded and retired since is not lost.
-        let folded = if in_use && !log.missing.is_empty() { Folded::beside(dir, in_use) } else { folded };
-        let lost = lost_before(dir, in_use, known_owner);
-        findings.extend(told_lost(dir, &lost));
+        let mut findings = Vec::new();
         if let FoundWriterId::Unsound(what) = owners.file() {
             let path = writer_id_file::path(wal_dir);
             findings.push(Finding::new(
@@ -123,53 +100,37 @@ impl ExaminedLog {
                 format!("expected a writer id, found {what}"),
             ));
         }
-        // Of these there is more to say than that nobody has them: the table says that they are lost, or they lie aside.
-        let mut known = numbers(&set_aside_before(&dir.join("quarantine"), known_owner));
-        lost.runs().for_each(|(first, last)| known.insert_all(first, last));
-        let holes = log.missing.iter().flat_map(|hole| parts(hole, &known));
-        let holes = holes.map(|hole| (hole, folded.judge(wal_dir, &hole, known_owner))).collect();
+        let owner = owners.owner(dir, folded.writer_id()).map_err(|error| {
+            findings.push(unclear_owner(dir, wal_dir, &error));
+            owners.told()
+        });
+        let known_owner = owner.unwrap_or_else(|owner| owner);
+        let folded_of_log = folded.of_log(known_owner);
+        let log = if owner.is_err() && known_owner.is_none() {
+            Ok(LogExamination::of_nobody(&files, of_unclear_owner))
+        } else {
+            LogExamination::of(readable, known_owner, folded.checkpoint(known_owner), in_use)
+        };
+        let is_foreseen = !in_use && is_complete && owner.is_ok() && log.is_ok();
+        let log = log.unwrap_or_else(|error| {
+            findings.push(Finding::new(FindingKind::UnreadableSegment, wal_dir, error.to_string()));
+            LogExamination::default()
+        });
+        // Once more, where somebody folds: what was folded and retired since is not lost.
+        let told = if in_use && !log.missing.is_empty() { FoldedLog::beside(dir, in_use) } else { told };
+        findings.extend(told.lost_findings(wal_dir));
+        // Those that were set aside are not missing: they are a finding of their own.
+        let aside = numbers(&set_aside_before(&dir.join("quarantine"), known_owner));
+        let missing = log.missing.iter().flat_map(|hole| parts(hole, &aside));
+        let holes = missing.filter_map(|hole| Some((hole, told.judge(wal_dir, &hole, known_owner)?))).collect();
         let known_folded = folded.checkpoint(known_owner).map(|folded| folded.sequence);
         Ok(Self { log, holes, findings, owner: known_owner, folded: folded_of_log, known_folded, is_foreseen })
     }
 }
 
-/// The records of the log of `owner` that the database of the store in `dir` says were missing when it was folded.
-fn lost_before(dir: &Path, in_use: bool, owner: Option<WriterId>) -> NumberSet {
-    let read = || {
-        let query = Query::open_untouched(dir, in_use).ok()?;
-        let (writer_id, _) = query.ask(checkpoint::read)??;
-        if Some(writer_id) == owner { query.ask(|connection| Ok(holdings::missing(connection))) } else { None }
-    };
-    read().unwrap_or_default()
-}
-
-/// Names these records; of very many runs, the first ones.
-fn told_lost(dir: &Path, lost: &NumberSet) -> Vec<Finding> {
-    let database = dir.join(DATABASE_NAME);
-    let runs: Vec<_> = lost.runs().collect();
-    let (named, others) = runs.split_at(runs.len().min(LOST_NAMED_MAX));
-    let text = "lost: missing in the log when it was folded; table gaps says when";
-    let mut findings: Vec<_> = named
-        .iter()
-        .map(|(first, last)| {
-            let records = last - first + 1;
-            let numbers =
-                if records == 1 { format!("record {first}") } else { format!("{records} records, {first} to {last},") };
-            let found = Finding::new(FindingKind::MissingRecords, &database, format!("{numbers} {text}"));
-            found.of_records(Sequence(*first), records)
-        })
-        .collect();
-    if let Some((first, _)) = others.first() {
-        let records = others.iter().map(|(first, last)| last - first + 1).sum();
-        let found = Finding::new(FindingKind::MissingRecords, &database, format!("{records} more records {text}"));
-        findings.push(found.of_records(Sequence(*first), records));
-    }
-    findings
-}
-
-/// The numbers of a hole that are not known otherwise.
-fn parts(hole: &MissingNumbers, known: &NumberSet) -> Vec<MissingNumbers> {
-    let runs = known.missing_within(hole.first.0, hole.last.0).into_iter();
+/// The numbers of a hole that were not set aside.
+fn parts(hole: &MissingNumbers, aside: &NumberSet) -> Vec<MissingNumbers> {
+    let runs = aside.missing_within(hole.first.0, hole.last.0).into_iter();
     runs.map(|(first, last)| MissingNumbers { first: Sequence(first), last: Sequence(last), ..*hole }).collect()
 }
 
@@ -202,14 +163,13 @@ fn unclear_owner(dir: &Path, wal_dir: &Path, error: &OpenError) -> Finding {
 }
 
 /// Why nothing is read from a file of a log that may be of several stores.
-fn of_unclear_owner(file: &SegmentFile, owners: &LogOwners) -> Option<Finding> {
+fn of_unclear_owner(file: &SegmentFile) -> Finding {
     match SegmentReader::open(&file.path) {
-        Ok(reader) if owners.has(reader.header().writer_id) => {
+        Ok(reader) => {
             let text = format!("of store {}, and nobody knows whose log this is", reader.header().writer_id);
-            Some(Finding::new(FindingKind::ForeignSegment, &file.path, text).at(0))
+            Finding::new(FindingKind::ForeignSegment, &file.path, text).at(0)
         }
-        Ok(_) => None,
-        Err(error) => Some(Finding::of_segment_error(&error)),
+        Err(error) => Finding::of_segment_error(&error),
     }
 }
 

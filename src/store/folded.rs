@@ -9,9 +9,21 @@ use crate::index::checkpoint::{self, Checkpoint};
 use crate::query::database::Query;
 use crate::segment::log_examination::MissingNumbers;
 use crate::segment::witness;
+use rusqlite::Connection;
 use std::path::Path;
 
-/// What the database says.
+/// So many runs of lost records are named one by one.
+const LOST_NAMED_MAX: usize = 10;
+
+/// What a database says of the log.
+#[derive(Clone, Debug)]
+pub(super) struct FoldedLog {
+    pub(super) folded: Folded,
+    /// The records that it counts as lost, because no segment had them: each run's first number, and how many they are.
+    lost: Vec<(Sequence, u64)>,
+}
+
+/// How far the log is folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Folded {
     /// The log of that store, up to that number.
@@ -24,17 +36,69 @@ pub(super) enum Folded {
     Silent,
 }
 
-impl Folded {
+impl FoldedLog {
     /// What the database of the store in `dir` says. `in_use`: somebody writes to it.
     pub(super) fn beside(dir: &Path, in_use: bool) -> Self {
-        match Query::open_untouched(dir, in_use).and_then(|query| query.read_with(checkpoint::read)) {
-            Ok(Some((writer_id, checkpoint))) => Self::UpTo(writer_id, checkpoint),
-            Ok(None) => Self::Nothing,
-            Err(IndexError::Missing { .. }) => Self::Nobody,
-            Err(_) => Self::Silent,
+        match Query::open_untouched(dir, in_use).and_then(|query| query.read_with(Self::read)) {
+            Ok(told) => told,
+            Err(IndexError::Missing { .. }) => Folded::Nobody.into(),
+            Err(_) => Folded::Silent.into(),
         }
     }
 
+    /// Asks a database.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let folded = checkpoint::read(connection)?;
+        let folded = folded.map_or(Folded::Nothing, |(writer_id, checkpoint)| Folded::UpTo(writer_id, checkpoint));
+        let mut statement = connection.prepare("SELECT id, events FROM gaps WHERE missing = 1 ORDER BY id")?;
+        let lost = statement.query_map([], |row| Ok((Sequence(row.get(0)?), row.get(1)?)))?;
+        Ok(Self { folded, lost: lost.collect::<rusqlite::Result<_>>()? })
+    }
+
+    /// How many those are.
+    pub(super) fn lost_records(&self) -> u64 {
+        self.lost.iter().map(|(_, records)| records).sum()
+    }
+
+    /// What there is to say of them.
+    pub(super) fn lost_findings(&self, wal_dir: &Path) -> Vec<Finding> {
+        let named = self.lost.iter().take(LOST_NAMED_MAX).map(|(first, records)| {
+            let text = format!("{} lost: no segment had them, and the database counts them", numbers(*first, *records));
+            Finding::new(FindingKind::MissingRecords, wal_dir, text).of_records(*first, *records)
+        });
+        let others = self.lost.get(LOST_NAMED_MAX..).unwrap_or_default();
+        let others = others.first().map(|(first, _)| {
+            let records = others.iter().map(|(_, records)| records).sum();
+            let text =
+                format!("{records} records from {first} on lost, in {} places: the database counts them", others.len());
+            Finding::new(FindingKind::MissingRecords, wal_dir, text).of_records(*first, records)
+        });
+        let step = "nothing more can be had of them unless you have the segment somewhere: put it into wal/, and `mcplog rebuild \
+                    --from-log` folds it";
+        named.chain(others).map(|found| found.next(step)).collect()
+    }
+
+    /// Whether all these numbers are among them.
+    fn counts_all(&self, first: Sequence, last: Sequence) -> bool {
+        self.lost.iter().any(|(from, records)| *from <= first && last.0 < from.0 + records)
+    }
+
+    /// What there is to say of numbers of the log of `owner` that no segment has; nothing of those that the database counts.
+    pub(super) fn judge(&self, wal_dir: &Path, hole: &MissingNumbers, owner: Option<WriterId>) -> Option<Finding> {
+        (!self.counts_all(hole.first, hole.last)).then(|| self.folded.judge(wal_dir, hole, owner))
+    }
+}
+
+impl From<Folded> for FoldedLog {
+    fn from(folded: Folded) -> Self {
+        Self { folded, lost: Vec::new() }
+    }
+}
+
+impl Folded {
     /// Whose log it has folded.
     pub(super) fn writer_id(self) -> Option<WriterId> {
         if let Self::UpTo(writer_id, _) = self { Some(writer_id) } else { None }
@@ -59,7 +123,7 @@ impl Folded {
     }
 
     /// What numbers of the log of `owner` are that no segment has.
-    pub(super) fn judge(self, wal_dir: &Path, hole: &MissingNumbers, owner: Option<WriterId>) -> Finding {
+    fn judge(self, wal_dir: &Path, hole: &MissingNumbers, owner: Option<WriterId>) -> Finding {
         let MissingNumbers { first, last, behind, may_be_in_file, .. } = *hole;
         let folded = self.checkpoint(owner).map(|folded| folded.sequence.min(last));
         let before = format!("before segment {behind}");
@@ -85,9 +149,14 @@ impl Folded {
             }
         };
         let records = last.0 - first.0 + 1;
-        let numbers =
-            if records == 1 { format!("record {first}") } else { format!("{records} records, {first} to {last},") };
-        Finding::new(kind, wal_dir, format!("{numbers} {text}")).of_records(first, records)
+        Finding::new(kind, wal_dir, format!("{} {text}", numbers(first, records))).of_records(first, records)
+    }
+}
+
+fn numbers(first: Sequence, records: u64) -> String {
+    match records {
+        1 => format!("record {first}"),
+        records => format!("{records} records, {first} to {},", first.0 + records - 1),
     }
 }
 

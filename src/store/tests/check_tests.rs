@@ -116,9 +116,10 @@ fn store_with(kind: FindingKind) -> Fixture {
             segment::flip(&path, segment::frames(&path).0[3] + 20);
         }),
         K::UndecodableRecord => with(killed(), |store| segment::append_frame(&store.segment(0), b"\x01\x01\xff")),
-        K::LostFirstPage => with(folded(), |store| {
+        K::ZeroedFirstPage => with(folded(), |store| {
             segment::patch(&store.segment(0), 0, &[0; FRAMES_OFFSET as usize]);
         }),
+        K::LostFirstPage => with(folded(), |store| segment::set_length(&store.segment(0), 100)),
         K::DamagedHeader => with(folded(), |store| segment::patch(&store.segment(0), 30, b"XXXX")),
         K::MisnamedSegment => with(folded(), |store| {
             std::fs::rename(store.segment(0), store.wal().join(file_name(FAR))).unwrap();

@@ -119,22 +119,19 @@ impl Ordeal {
             let last = holdings.numbers.last();
             return Err(Broken::Otherwise(format!("{found} events up to {last:?}, a hole after {prefix}")));
         }
-        // Of a segment that nobody synced, later pages may reach the disk without the first. Then nothing tells that it was
-        // no more than that, and the file is called damaged.
+        // Of a segment that nobody synced, later pages may reach the disk without the first: the file is set aside, and
+        // numbers that it may hold are missing.
         let quarantine = self.store().join("quarantine");
         let notes = notes(&quarantine);
-        let pageless = notes.iter().filter(|(name, _)| has_lost_its_first_page(&quarantine.join(name))).count() as u64;
-        let is_of_that = pageless > 0 && holdings.health.to_string().contains("its first page is lost");
-        let is_well = holdings.health.is_ok() || is_of_that;
-        if !is_well || holdings.quarantined != pageless || holdings.gap_events > 0 && pageless == 0 {
+        let is_pageless = notes.iter().any(|(name, _)| has_lost_its_first_page(&quarantine.join(name)));
+        if !holdings.health.is_ok() || holdings.quarantined > 0 || holdings.gap_events > 0 && !is_pageless {
             let Holdings { gap_events, quarantined, health, .. } = &holdings;
             let found = format!("{health}, {quarantined} in quarantine, {gap_events} in gaps");
             return Err(Broken::Otherwise(found));
         }
         // Whole segments behind a gap go there too, without a word of damage.
         for (name, note) in notes {
-            let is_named = note["damage"].as_array().is_none_or(|damage| !damage.is_empty());
-            if is_named && !has_lost_its_first_page(&quarantine.join(&name)) {
+            if note["damage"].as_array().is_none_or(|damage| !damage.is_empty()) {
                 return Err(Broken::Otherwise(format!("a segment was called damaged: {name}: {note}")));
             }
         }
@@ -158,6 +155,5 @@ fn notes(quarantine: &Path) -> Vec<(String, serde_json::Value)> {
 /// Whether the file that a note is about begins with zeros in the place of a header, and has something behind them.
 fn has_lost_its_first_page(note: &Path) -> bool {
     let bytes = std::fs::read(note.with_extension("")).unwrap_or_default();
-    let begins_with_zeros = bytes.iter().take(HEADER_BYTES).all(|byte| *byte == 0);
-    begins_with_zeros && bytes.iter().any(|byte| *byte != 0)
+    bytes.len() > HEADER_BYTES && bytes.iter().take(HEADER_BYTES).all(|byte| *byte == 0)
 }

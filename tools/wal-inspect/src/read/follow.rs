@@ -169,5 +169,6 @@ fn of_neighbours(
         return Some(Finding::new(FindingKind::ForeignSegment, &source.path, text).at(0));
     }
     let last = header.base_sequence.0 - 1;
-    (due.0 <= last).then(|| examined_log::judge_missing(wal_dir, writer_id, due, Sequence(last), header.segment_id))
+    let missing = (due.0 <= last).then_some((due, Sequence(last)));
+    missing.and_then(|(first, last)| examined_log::judge_missing(wal_dir, writer_id, first, last, header.segment_id))
 }
