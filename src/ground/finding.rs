@@ -179,6 +179,8 @@ pub enum FindingKind {
 
     /// A segment in quarantine with records that are not folded.
     UnfoldedInQuarantine,
+    /// A file in quarantine that was a segment's, and nothing tells what it holds.
+    UnreadableInQuarantine,
     /// A segment of another store in quarantine.
     ForeignInQuarantine,
     /// A database in quarantine.
@@ -269,6 +271,8 @@ impl FindingKind {
                 "delete it unless you may go back (it goes by itself once everything in it is older than keep_rows_age_ms)"),
 
             Self::UnfoldedInQuarantine => (Attention, "`mcplog rebuild --from-log` folds them; or delete the file"),
+            Self::UnreadableInQuarantine => (Attention,
+                "look whether a copy of it is somewhere, and put that into wal/ for `mcplog rebuild --from-log`; or delete the file"),
             Self::ForeignInQuarantine => (Attention, "move the file into wal/ of that store, or delete it"),
             Self::DatabaseAside => (Sound,
                 "delete it once you miss nothing (it goes by itself once everything in it is older than keep_rows_age_ms)"),
@@ -279,7 +283,7 @@ impl FindingKind {
 #[cfg(test)]
 impl FindingKind {
     /// Each kind. A test makes a store with each of them, so that none is left out here or never found.
-    pub(crate) const EACH: [Self; 44] = [
+    pub(crate) const EACH: [Self; 45] = [
         Self::OpenToOthers,
         Self::SymbolicLink,
         Self::UnreadableDirectory,
@@ -322,6 +326,7 @@ impl FindingKind {
         Self::NewerRecords,
         Self::OlderCopy,
         Self::UnfoldedInQuarantine,
+        Self::UnreadableInQuarantine,
         Self::ForeignInQuarantine,
         Self::DatabaseAside,
     ];

@@ -131,8 +131,8 @@ impl ReadableFiles {
                 Err(error) => refused.push((file, error)),
             }
         }
-        // What nobody may look at says nothing.
-        let writer_id = writer_id_file::read(wal_dir).unwrap_or(FoundWriterId::Unsound("a file that can't be read"));
+        // What somebody may not look at says nothing to him, and is not damaged for that.
+        let writer_id = writer_id_file::read(wal_dir).unwrap_or_default();
         Ok(Self { survey: Survey { wal_dir: wal_dir.to_owned(), files, writer_id }, refused })
     }
 

@@ -202,6 +202,7 @@ fn store_with(kind: FindingKind) -> Fixture {
             std::fs::copy(database(store), store.dir().join("store.db.version-3")).unwrap();
         }),
         K::UnfoldedInQuarantine => opened_once(store_with(K::RecordsBehindGap)),
+        K::UnreadableInQuarantine => opened_once(store_with(K::DamagedHeader)),
         K::ForeignInQuarantine => opened_once(with_stray()),
         K::DatabaseAside => with(folded(), |store| {
             std::fs::create_dir(store.dir().join("quarantine")).unwrap();
@@ -326,7 +327,7 @@ fn of_a_damaged_place_it_is_told_whether_the_database_has_its_records_and_what_i
     assert!(text.ends_with("; nobody can say whether the database has them"), "{text}");
     assert_eq!((lost, quarantined), (0, None));
 
-    // Folding found it, and says so in table `quarantine`.
+    // Folding found it, and says so in the tables `gaps`, where the record is counted, and `quarantine`.
     let mut found = before_folding;
     found.open();
     found.fold();
@@ -378,4 +379,22 @@ fn numbers_that_no_segment_has_are_lost_above_what_is_folded_and_counted() {
         let numbers = (Some(EVENTS + 1), Some(BEHIND_HOLE - EVENTS - 1));
         assert_eq!((found.sequence, found.records, &found.path), (numbers.0, numbers.1, &fixture.wal()), "{found:?}");
     }
+}
+
+#[test]
+fn what_an_opening_counts_as_lost_is_told_before_and_after_and_never_called_nothing() {
+    let fixture = with_hole(folded());
+    let lost = BEHIND_HOLE - EVENTS - 1;
+    let told = |fixture: &Fixture| {
+        let report = check(fixture.dir());
+        let examined = crate::examine_log(&fixture.wal()).unwrap();
+        let of_log = examined.findings.iter().chain(examined.holes.iter().map(|(_, finding)| finding));
+        let by_examination: u64 =
+            of_log.filter(|found| found.kind == FindingKind::MissingRecords).filter_map(|found| found.records).sum();
+        (report.lost_records, by_examination, report.verdict)
+    };
+    assert_eq!(told(&fixture), (lost, lost, Severity::Damaged));
+    let fixture = opened_once(fixture);
+    assert_eq!(told(&fixture), (lost, lost, Severity::Damaged));
+    assert_eq!(check(fixture.dir()).dropped_events, Some(0), "each is counted once");
 }

@@ -4,6 +4,7 @@ use crate::case::Damaged;
 use crate::checking;
 use crate::contents::Contents;
 use crate::inspect_reader::{self, Dump};
+use crate::log_image::WRITER_ID_NAME;
 use crate::opening::{self, Files, Left};
 use crate::python_reader::{PythonReader, PythonReading};
 use crate::reading::LogReading;
@@ -68,8 +69,19 @@ pub fn ask(damaged: &Damaged, root: &Path, python: &mut PythonReader) -> Answers
         None => Contents::default(),
     };
     let wal = opened_dir.join("wal");
+    // The database says whose log it is where no file does. The Python reader knows files only.
+    let told_dir = root.join("told");
+    let told = match held.writer_id.filter(|_| damaged.log.told_writer_id().is_none()) {
+        Some(writer_id) => {
+            damaged.log.write(&told_dir);
+            let told = told_dir.join("wal");
+            std::fs::write(told.join(WRITER_ID_NAME), format!("{writer_id}\n")).expect("a file");
+            told
+        }
+        None => wal.clone(),
+    };
     // Without a database, nothing is folded.
-    let python_before = python.read(&wal, Some(damaged.log.folded));
+    let python_before = python.read(&told, Some(damaged.log.folded));
     let python_unknowing = damaged.log.database.is_none().then(|| python.read(&wal, None));
     let verify = inspect_reader::verify(&opened_dir);
     let dump = inspect_reader::dump(&opened_dir);

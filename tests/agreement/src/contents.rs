@@ -1,8 +1,9 @@
 //! What a database holds, by record numbers.
 
 use crate::ranges::Ranges;
+use mcplog::position::WriterId;
 use mcplog_fixture::Holdings;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -25,6 +26,8 @@ pub struct Contents {
     pub lost: Ranges,
     /// The last number that is folded.
     pub folded: u64,
+    /// Whose log it has folded, if it says so.
+    pub writer_id: Option<WriterId>,
 }
 
 impl Contents {
@@ -72,6 +75,10 @@ impl Contents {
             newer: numbers("SELECT sequence FROM newer_records")?,
             undecodable: numbers("SELECT sequence FROM quarantine WHERE sequence IS NOT NULL")?,
             lost: lost.iter().flat_map(|(first, count)| *first..first + count).collect(),
+            writer_id: database
+                .query_row("SELECT writer_id FROM checkpoint", [], |row| row.get::<_, [u8; 16]>(0))
+                .optional()?
+                .map(WriterId),
             folded: database.query_row("SELECT coalesce(max(sequence), 0) FROM checkpoint", [], |row| row.get(0))?,
         })
     }

@@ -48,6 +48,16 @@ impl LogImage {
         ids.map(|id| id.0).max().unwrap_or(0) + 1
     }
 
+    /// What stands in the file that says whose log it is, if it says so.
+    pub fn told_writer_id(&self) -> Option<&str> {
+        let text = std::str::from_utf8(&self.files.get(WRITER_ID_NAME)?.bytes).ok()?.strip_suffix('\n')?;
+        let is_fitting = |(place, byte): (usize, u8)| match place {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        };
+        (text.len() == 36 && text.bytes().enumerate().all(is_fitting)).then_some(text)
+    }
+
     /// Adds a segment under its own name.
     pub fn add(&mut self, segment: SegmentImage) {
         let name = file_name(segment.header.segment_id);

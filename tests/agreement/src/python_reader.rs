@@ -46,6 +46,10 @@ pub struct PythonReading {
     pub log: LogReading,
     /// Whose log it is.
     pub writer_id: Option<String>,
+    /// Files of which nothing is taken, because others have their records.
+    pub superseded: Vec<String>,
+    /// Whether there are segments, and each of them is another store's.
+    pub has_only_foreign: bool,
     /// The numbers of the holes, lost or not.
     pub holes: Ranges,
     /// For each file that is read as a segment: where reading it ends.
@@ -95,10 +99,17 @@ impl LogLine {
     fn into_reading(self) -> PythonReading {
         let is_refused = self.files.iter().any(|file| file.header.as_deref() == Some("newer"))
             || (self.writer_id.is_none() && self.files.iter().any(|file| file.counts.as_deref() == Some("unclear")));
-        let behind = self.files.iter().filter(|file| file.counts.as_deref() == Some("behind_hole"));
-        let behind = behind.map(|file| name_of(file.segment)).collect();
+        let that = |counts| {
+            let files = self.files.iter().filter(move |file| file.counts.as_deref() == Some(counts));
+            files.map(|file| name_of(file.segment)).collect()
+        };
         let ends = self.files.iter().filter_map(|file| Some((name_of(file.segment), file.offset?)));
+        let is_foreign = |file: &FileLine| file.header.as_deref() == Some("foreign");
+        let has_only_foreign = self.files.iter().any(is_foreign) && self.files.iter().all(|file| file.offset.is_none());
+        let (superseded, behind) = (that("superseded"), that("behind_hole"));
         PythonReading {
+            superseded,
+            has_only_foreign,
             ends: ends.collect(),
             writer_id: self.writer_id,
             holes: Ranges(self.lost.iter().chain(&self.missing).copied().collect()),

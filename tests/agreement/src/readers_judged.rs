@@ -1,6 +1,7 @@
 //! The judge's rules for those who only read: `verify`, `dump`, `check`, and the reader in Python. Pure.
 
 use crate::court::{Court, difference};
+use crate::log_image::WRITER_ID_NAME;
 use crate::ranges::Ranges;
 use crate::reading::LogReading;
 use std::collections::BTreeSet;
@@ -24,7 +25,15 @@ impl Court<'_> {
         let answers = self.answers;
         // Without a database, who only looks may say what is known then, or what an opening will make of it.
         let python: Vec<_> = [Some(&answers.python), answers.python_unknowing.as_ref()].into_iter().flatten().collect();
-        let readings: Vec<_> = python.iter().map(|python| &python.log).collect();
+        let mut readings: Vec<_> = python.iter().map(|python| python.log.clone()).collect();
+        let log = &self.damaged.log;
+        if log.files.contains_key(WRITER_ID_NAME) && log.told_writer_id().is_none() {
+            // The Python reader tells of segments only.
+            for reading in readings.iter_mut().filter(|reading| reading.verdict == "sound") {
+                "attention".clone_into(&mut reading.verdict);
+            }
+        }
+        let readings: Vec<_> = readings.iter().collect();
         self.same_verdicts("before", &readings, &answers.verify, &answers.check);
         let lost = self.lost().count();
         for (who, reading) in [("verify", &answers.verify), ("check", &answers.check)] {

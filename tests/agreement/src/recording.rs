@@ -108,6 +108,10 @@ fn note_database(fixture: &Fixture, databases: &mut BTreeMap<u64, Vec<u8>>) {
     let path = fixture.root().join("database");
     let name = path.to_str().expect("UTF-8");
     fixture.database().execute("VACUUM INTO ?", [name]).expect("a copy of the database");
+    // As a store leaves it.
+    let copy = rusqlite::Connection::open(&path).expect("a copy of the database");
+    copy.pragma_update(None, "journal_mode", "wal").expect("a database with a write-ahead log");
+    copy.close().expect("closed");
     let bytes = std::fs::read(&path).expect("a copy of the database");
     std::fs::remove_file(&path).expect("the copy removed");
     databases.insert(u64::try_from(folded).expect("a number"), bytes);

@@ -27,7 +27,9 @@ impl Court<'_> {
         if !is_other_stores && python_refuses != answers.opened.is_err() {
             self.say("a refusal is one everywhere", format!("python refuses: {python_refuses}; opening: {opened}"));
         }
-        if !is_other_stores && answers.opened.is_err() != answers.rebuilt.is_err() {
+        // Where there is neither a segment nor a database, there is no store to be made anew.
+        let is_any = !answers.python.log.files.is_empty() || !self.is_without_database();
+        if is_any && !is_other_stores && answers.opened.is_err() != answers.rebuilt.is_err() {
             self.say("a refusal is one everywhere", format!("opening: {opened}; rebuild: {rebuilt}"));
         }
         if let Some(what) = answers.files_refused.as_ref().and_then(|after| difference(&answers.files, after)) {
@@ -37,7 +39,8 @@ impl Court<'_> {
 
     /// Whether the database, or what says whose log it is, is of a store that has no segment here.
     fn is_other_stores(&self) -> bool {
-        self.damaged.story.iter().any(|what| what.starts_with("another store's"))
+        self.answers.python.has_only_foreign
+            || self.damaged.story.iter().any(|what| what.starts_with("another store's"))
     }
 
     /// Whether what says whose log it is leaves no doubt that something here is another store's.
