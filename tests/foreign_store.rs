@@ -255,6 +255,9 @@ fn owner_of(segment: &Path) -> Vec<u8> {
     format!("{}\n", mcplog::segment::SegmentReader::open(segment).unwrap().header().writer_id).into_bytes()
 }
 
+/// Puts something in the place of a file.
+type Spoil = fn(&Path);
+
 /// A store that kept its segments, of which some are folded, without its database or with it.
 fn kept(with_database: bool) -> Fixture {
     let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
@@ -305,13 +308,13 @@ fn whose_log_it_is_stands_in_it_from_the_first_opening_on_and_stays_through_cras
 #[test]
 fn a_file_that_is_missing_or_says_nothing_is_written_anew_where_the_owner_is_known_and_that_is_told() {
     for with_database in [true, false] {
-        let is_spoiled: [(&str, fn(&Path)); 4] = [
+        let ways: [(&str, Spoil); 4] = [
             ("missing", |_| {}),
             ("nonsense", |path| std::fs::write(path, "nobody").unwrap()),
             ("a link", |path| std::os::unix::fs::symlink("/etc/hostname", path).unwrap()),
             ("a directory", |path| std::fs::create_dir(path).unwrap()),
         ];
-        for (what, spoil) in is_spoiled {
+        for (what, spoil) in ways {
             let mut fixture = kept(with_database);
             let (id, path) = (writer_id(&fixture), fixture.wal().join("writer-id"));
             std::fs::remove_file(&path).unwrap();
