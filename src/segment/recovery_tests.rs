@@ -469,3 +469,33 @@ fn a_log_that_ended_in_order_is_opened_without_reading_its_frames() {
     let looked = RecoveryPlan::of_opened(survey, Some(WRITER), Sequence(0)).unwrap();
     assert!(looked.files().all(|file| file.action == Action::Keep), "whoever opened it has looked");
 }
+
+#[test]
+fn a_mark_that_counts_too_many_frames_takes_no_segment_behind_it_away_folded_or_not() {
+    for folded in [0, 5, 7] {
+        let fixture = Fixture::new();
+        let mut paths = Vec::new();
+        for (id, base, count) in [(1, 1, 5), (2, 6, 2)] {
+            let (mut writer, syncer) = fixture.segment(id, base, WRITER);
+            for _ in 0..count {
+                writer.append(&[b'r'; 400]).unwrap();
+            }
+            paths.push(writer.path().to_owned());
+            syncer.seal(writer.finish(), true).unwrap();
+        }
+        let reader = SegmentReader::open(&paths[0]).unwrap();
+        let Mark { generation, durable, .. } = reader.mark();
+        let many = Extent { frames: 100, ..durable };
+        let mark = Mark { generation: generation + 1, durable: many, sealed: Some(many) };
+        let file = OpenOptions::new().write(true).open(&paths[0]).unwrap();
+        file.write_all_at(&mark.encode(reader.header().salt), u64::from(Mark::offset(mark.generation))).unwrap();
+        let recovered = fixture.recover_after(Some((WRITER, Sequence(folded))));
+        let frames: Vec<_> = recovered.segments.iter().map(|segment| segment.extent.frames).collect();
+        assert_eq!(
+            (frames, recovered.superseded.len(), recovered.last_sequence),
+            (vec![5, 2], 0, Sequence(7)),
+            "{folded}"
+        );
+        assert!(matches!(recovered.repairs[..], [Repair::KeptDamaged { segment: SegmentId(1), .. }]), "{folded}");
+    }
+}
