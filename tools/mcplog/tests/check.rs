@@ -3,7 +3,7 @@
 mod common;
 
 use common::Fixture;
-use mcplog::segment::list;
+use mcplog::segment::{SegmentReader, list};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -104,7 +104,7 @@ fn what_is_no_damage_is_not_called_so_and_its_exit_code_says_what_it_is() {
             "a newer segment",
             |dir| {
                 let path = first_segment(dir);
-                let header = *mcplog::segment::SegmentReader::open(&path).expect("a segment").header();
+                let header = *SegmentReader::open(&path).expect("a segment").header();
                 overwrite(&path, 0, &header.encode_as(2));
             },
             "unreadable",
