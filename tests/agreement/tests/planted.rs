@@ -93,13 +93,15 @@ const PLANTS: [(&str, &str, Plant); 15] = [
         left.files.len() < count
     }),
     ("an opening cuts a frame off", "nothing is gone without a copy", |_, answers| {
-        let ends = answers.python.ends.clone();
+        let (ends, before) = (answers.python.ends.clone(), answers.files.clone());
         let Ok(left) = &mut answers.opened else { return false };
+        let aside: Vec<_> = left.files.iter().filter(|(path, _)| !path.starts_with("wal")).collect();
+        let aside: Vec<_> = aside.into_iter().map(|(_, bytes)| bytes.clone()).collect();
         let files = left.files.iter_mut().filter(|(path, _)| path.starts_with("wal"));
         let mut files = files.filter_map(|(path, bytes)| {
-            let end = ends.get(path.file_name()?.to_str()?).filter(|end| **end > 4096)?;
-            bytes.truncate(usize::try_from(end - 4).ok()?);
-            Some(())
+            let end = usize::try_from(*ends.get(path.file_name()?.to_str()?)?).ok()?;
+            let is_only_here = before.get(path).is_some_and(|before| !aside.contains(before));
+            (is_only_here && end > 4096 && bytes.len() >= end).then(|| bytes.truncate(end - 4))
         });
         files.next().is_some()
     }),
