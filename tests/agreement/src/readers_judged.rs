@@ -40,6 +40,7 @@ impl Court<'_> {
             if let Ok(reading) = reading
                 && reading.lost != Some(lost)
                 && !(self.is_without_database() && reading.lost == Some(0))
+                && answers.opened.is_ok()
             {
                 self.say("as many are lost", format!("python {lost}, {who} {:?}", reading.lost));
             }
@@ -65,7 +66,7 @@ impl Court<'_> {
         let taken = answers.python.log.taken.clone().unwrap_or_default();
         let dumped = answers.dump.numbers();
         let is_each_once = dumped.count() == answers.dump.records.len() as u64;
-        if dumped != taken || !is_each_once {
+        if answers.opened.is_ok() && (dumped != taken || !is_each_once) {
             let dumped = format!("{dumped}{}", if is_each_once { "" } else { ", some twice" });
             self.say(
                 "dump prints what counts",
