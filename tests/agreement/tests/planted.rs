@@ -29,7 +29,7 @@ const PLANTS: [(&str, &str, Plant); 15] = [
         requests.map(|(_, record)| record["request_id"] = "0197a1c0-7b1e-7cc3-98c4-0000000f4240".into()).count() > 0
     }),
     ("verify sees no damage", "verify's verdicts", |_, answers| match &mut answers.verify {
-        Ok(verify) if answers.python.log.verdict != "sound" => {
+        Ok(verify) if answers.opened.is_ok() && answers.python.log.verdict != "sound" => {
             "sound".clone_into(&mut verify.verdict);
             true
         }
@@ -42,7 +42,7 @@ const PLANTS: [(&str, &str, Plant); 15] = [
         hurt.map(|(_, file)| "sound".clone_into(&mut file.verdict)).count() > 0
     }),
     ("verify counts no loss", "as many are lost", |_, answers| match &mut answers.verify {
-        Ok(verify) if answers.python.log.lost.is_some_and(|lost| lost > 0) => {
+        Ok(verify) if answers.opened.is_ok() && !answers.python.holes.above(answers.held.folded).0.is_empty() => {
             verify.lost = Some(0);
             true
         }
@@ -55,7 +55,7 @@ const PLANTS: [(&str, &str, Plant); 15] = [
         })
     }),
     ("folding passes over a hole without a row", "what is lost has a row", |_, answers| {
-        let is_any_lost = answers.python.log.lost.is_some_and(|lost| lost > 0);
+        let is_any_lost = !answers.python.holes.above(answers.held.folded).0.is_empty();
         contents(answers).is_some_and(|contents| {
             contents.lost = Ranges::default();
             is_any_lost
