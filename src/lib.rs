@@ -60,7 +60,7 @@ pub use ground::config::{Config, SyncPolicy};
 pub use ground::default_dir::{DIR_VARIABLE, DefaultDir, NoDefaultDir, default_dir};
 pub use ground::health::Health;
 pub use ground::stats::{ShutdownReport, Stats};
-pub use ground::{burst, config, error, expired, finding, health, position, stats};
+pub use ground::{burst, config, error, expired, finding, health, position, severity, stats};
 pub use query::Query;
 pub use recorder::{Recorder, Refusal, Refused};
 pub use store::Store;

@@ -96,6 +96,7 @@ fn a_store_left_by_kill_9_is_open_to_readers_and_to_the_next_writer() {
             match reader.next().unwrap() {
                 Item::Frame(_) => {}
                 Item::Damage(damage) => panic!("{damage:?}"),
+                Item::WrongMark(wrong) => panic!("{wrong}"),
                 Item::Stop(stop) => break stop,
             }
         };

@@ -83,7 +83,11 @@ impl RetirementPlan {
             let fate = if is_sound(&segment) { surplus.next().flatten().into() } else { Fate::Damaged };
             PlannedSegment::new(segment, fate)
         });
-        let superseded = folded.superseded.iter().map(|segment| PlannedSegment::new(segment, Fate::Superseded));
+        let superseded = folded.superseded.iter().map(|segment| {
+            // One that nothing is read from may hold what can't be read.
+            let fate = if damaged.contains(&segment.id) { Fate::Damaged } else { Fate::Superseded };
+            PlannedSegment::new(segment, fate)
+        });
         Self { segments: ordered.chain(superseded).collect() }
     }
 
@@ -215,11 +219,12 @@ mod tests {
             (1, None, &[3], [Bytes, Kept, Hurt]),
             (2, None, &[1, 2, 3], [Hurt, Hurt, Hurt]),
             (0, None, &[2], [Bytes, Hurt, Bytes]),
-            // Damage in one that nothing is read from changes nothing.
+            // One that nothing is read from is moved too: what can't be read in it may be nowhere else.
             (9, None, &[4, 5, 77], [Kept, Kept, Kept]),
         ] {
             let found = fates(keep_segments, age_max_ms, damaged);
-            let expected = [&expected[..], &[Superseded; 2]].concat();
+            let superseded = [4, 5].map(|id| if damaged.contains(&id) { Hurt } else { Superseded });
+            let expected = [&expected[..], &superseded].concat();
             assert_eq!(found, expected, "{keep_segments} kept, {age_max_ms:?} ms, {damaged:?} damaged");
         }
     }

@@ -3,7 +3,7 @@
 //! The table of all kinds is [`FindingKind::judged`]; nothing else in this repository decides how bad something is: who
 //! examines a segment, `mcplog check` and `wal-inspect` ask here.
 
-use super::error::SegmentError;
+use super::error::{HeaderFault, SegmentError};
 use super::position::Sequence;
 pub use super::severity::Severity;
 use serde::Serialize;
@@ -47,13 +47,10 @@ impl Finding {
     /// Why a file is no segment that can be read.
     pub fn of_segment_error(error: &SegmentError) -> Self {
         match error {
-            SegmentError::Header { path, never_started: true, found, .. } => {
-                Self::new(FindingKind::UnstartedSegment, path, format!("no segment yet: {found}"))
-            }
-            SegmentError::Header { path, expected, found, .. } => {
-                Self::new(FindingKind::DamagedHeader, path, format!("no segment: expected {expected}, found {found}"))
-                    .at(0)
-            }
+            SegmentError::Header { path, expected, found, fault } => match FindingKind::of_header_fault(*fault) {
+                kind @ FindingKind::UnstartedSegment => Self::new(kind, path, format!("no segment yet: {found}")),
+                kind => Self::new(kind, path, format!("no segment: expected {expected}, found {found}")).at(0),
+            },
             SegmentError::UnsupportedVersion { path, supported, found } => {
                 let text = format!("format version {found} is not supported: this build reads up to {supported}");
                 Self::new(FindingKind::NewerSegment, path, text)
@@ -107,7 +104,10 @@ pub enum FindingKind {
     DamagedPlace,
     /// A frame that is intact, and holds no record.
     UndecodableRecord,
-    /// A file with a segment's name that is not zero and has no first page.
+    /// A file with a segment's name and zeros in the place of a header: what a power cut may leave of a segment that was
+    /// never synced.
+    ZeroedFirstPage,
+    /// A file with a segment's name and no first page, which no power cut took.
     LostFirstPage,
     /// A file with a segment's name and no header of one.
     DamagedHeader,
@@ -145,6 +145,8 @@ pub enum FindingKind {
     UnfoldedRecords,
     /// A log of two stores, and nothing that says which of them it is.
     MixedLog,
+    /// Something in the place of the file that says whose log it is, and says nothing.
+    DamagedWriterId,
 
     /// A log without a database.
     DatabaseMissing,
@@ -177,6 +179,8 @@ pub enum FindingKind {
 
     /// A segment in quarantine with records that are not folded.
     UnfoldedInQuarantine,
+    /// A file in quarantine that was a segment's, and nothing tells what it holds.
+    UnreadableInQuarantine,
     /// A segment of another store in quarantine.
     ForeignInQuarantine,
     /// A database in quarantine.
@@ -184,6 +188,16 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// What a file is in which a segment's header is at fault.
+    pub const fn of_header_fault(fault: HeaderFault) -> Self {
+        match fault {
+            HeaderFault::NeverStarted => Self::UnstartedSegment,
+            HeaderFault::FirstPageLost { begins_with_zeros: true } => Self::ZeroedFirstPage,
+            HeaderFault::FirstPageLost { begins_with_zeros: false } => Self::LostFirstPage,
+            HeaderFault::Damaged => Self::DamagedHeader,
+        }
+    }
+
     /// How bad it is.
     pub const fn severity(self) -> Severity {
         self.judged().0
@@ -201,11 +215,10 @@ impl FindingKind {
 
             Self::LogMissing => (Attention,
                 "nothing, if wal/ was left out of a copy: the next opening begins a new log. If it was moved away, put it back"),
-            Self::DamagedPlace => (Damaged,
-                "copy the file before anything else, and check the disk; folding passes over the place and names it, and the \
-                 file goes to quarantine/ with all its bytes"),
+            Self::DamagedPlace => (Damaged, "copy the file before anything else, and check the disk"),
             Self::UndecodableRecord => (Damaged,
                 "nothing more can be had of it: folding passes over it, and keeps its bytes in table quarantine"),
+            Self::ZeroedFirstPage => (Attention, "copy the file if you may need what it holds; nobody was promised that"),
             Self::LostFirstPage => (Damaged, "copy the file before anything else, and check the disk"),
             Self::DamagedHeader => (Damaged, "copy the file before anything else, and check the disk"),
             Self::MisnamedSegment => (Damaged, "rename it to what its header says, if nothing has that name"),
@@ -232,6 +245,8 @@ impl FindingKind {
             Self::FoldedRecordsMissing => (Sound, "nothing: the database has them"),
             Self::UnfoldedRecords => (Attention, "nothing: the next one who opens the store folds them"),
             Self::MixedLog => (Damaged, "move the segments of one of the two away"),
+            Self::DamagedWriterId => (Attention,
+                "nothing: the next opening writes it anew, as the database or most segments say; a directory has to be moved away"),
 
             Self::DatabaseMissing => (Damaged, "`mcplog rebuild` makes a database of the segments that are kept"),
             Self::DatabaseUnfinished => (Attention, "nothing: the next opening makes the tables"),
@@ -256,6 +271,8 @@ impl FindingKind {
                 "delete it unless you may go back (it goes by itself once everything in it is older than keep_rows_age_ms)"),
 
             Self::UnfoldedInQuarantine => (Attention, "`mcplog rebuild --from-log` folds them; or delete the file"),
+            Self::UnreadableInQuarantine => (Attention,
+                "look whether a copy of it is somewhere, and put that into wal/ for `mcplog rebuild --from-log`; or delete the file"),
             Self::ForeignInQuarantine => (Attention, "move the file into wal/ of that store, or delete it"),
             Self::DatabaseAside => (Sound,
                 "delete it once you miss nothing (it goes by itself once everything in it is older than keep_rows_age_ms)"),
@@ -266,13 +283,14 @@ impl FindingKind {
 #[cfg(test)]
 impl FindingKind {
     /// Each kind. A test makes a store with each of them, so that none is left out here or never found.
-    pub(crate) const EACH: [Self; 41] = [
+    pub(crate) const EACH: [Self; 45] = [
         Self::OpenToOthers,
         Self::SymbolicLink,
         Self::UnreadableDirectory,
         Self::LogMissing,
         Self::DamagedPlace,
         Self::UndecodableRecord,
+        Self::ZeroedFirstPage,
         Self::LostFirstPage,
         Self::DamagedHeader,
         Self::MisnamedSegment,
@@ -292,6 +310,7 @@ impl FindingKind {
         Self::FoldedRecordsMissing,
         Self::UnfoldedRecords,
         Self::MixedLog,
+        Self::DamagedWriterId,
         Self::DatabaseMissing,
         Self::DatabaseUnfinished,
         Self::DatabaseDamaged,
@@ -307,6 +326,7 @@ impl FindingKind {
         Self::NewerRecords,
         Self::OlderCopy,
         Self::UnfoldedInQuarantine,
+        Self::UnreadableInQuarantine,
         Self::ForeignInQuarantine,
         Self::DatabaseAside,
     ];

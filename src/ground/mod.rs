@@ -14,7 +14,7 @@ pub mod finding;
 pub mod health;
 pub(crate) mod limits;
 pub mod position;
-pub(crate) mod severity;
+pub mod severity;
 pub mod stats;
 
 pub(crate) mod clock;

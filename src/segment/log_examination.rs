@@ -10,6 +10,7 @@ use super::number_range::{NumberRange, reading_order};
 use super::recovery_plan::RecoveryPlan;
 use super::survey::ReadableFiles;
 use super::verdict::Numbers;
+use super::witness::Folded;
 use crate::ground::error::OpenError;
 use crate::ground::finding::Finding;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
@@ -50,42 +51,48 @@ impl MissingNumbers {
 }
 
 impl LogExamination {
-    /// Looks at the log of the store `owner`. `folded` is the last number in its database, if something says that; `in_use`:
-    /// somebody has the store open, and has made of the log what an opening makes of it.
+    /// Looks at the log of the store `owner`. `folded` is how far its database has it, if something says that. Without,
+    /// the next opening takes it for 0; but nobody knows whether what is missing before the first segment was ever there.
+    /// `in_use`: somebody has the store open, and has made of the log what an opening makes of it.
     ///
     /// # Errors
     /// A file can't be read any more.
     pub(crate) fn of(
         readable: ReadableFiles,
         owner: Option<WriterId>,
-        folded: Option<Sequence>,
+        folded: Option<Folded>,
         in_use: bool,
     ) -> Result<Self, OpenError> {
         let ReadableFiles { survey, refused } = readable;
-        let RecoveryPlan { files, reading } = RecoveryPlan::of(survey, owner, folded.unwrap_or(Sequence(0)))?;
-        let ranges: Vec<_> = files.iter().map(|found| found.link().numbers()).collect();
-        let order = if in_use { reading_order(&ranges) } else { reading.order };
-        let read = read_ranges(&files, &ranges, &order);
-        // Such a store is not opened: nobody touches what is in it.
-        let is_foreseen = !in_use && refused.is_empty();
-        let numbers = |place: usize| match reading.numbers[place] {
-            Numbers::BehindGap if in_use => Numbers::Own,
-            Numbers::NoneBehindGap if in_use => Numbers::None,
-            numbers => numbers,
+        let first = folded.unwrap_or(Sequence(0).into());
+        let plan = if in_use {
+            RecoveryPlan::of_opened(survey, owner, first)?
+        } else {
+            RecoveryPlan::of(survey, owner, first)?
         };
-        let read_of = |found: &FoundFile| read.iter().find(|(id, _)| *id == found.file.id).map(|(_, numbers)| *numbers);
-        let looked_at = files.iter().enumerate();
-        let looked_at = looked_at.map(|(place, found)| LogFile::of(found, numbers(place), read_of(found), is_foreseen));
+        let ranges: Vec<_> = plan.files.iter().map(|found| found.link().numbers()).collect();
+        let own_order = if in_use { reading_order(&ranges) } else { Vec::new() };
+        let read = read_ranges(&plan.files, &ranges, if in_use { &own_order } else { &plan.reading.order });
+        // With a file that nobody may touch, or that somebody has open, nothing is done.
+        let is_foreseen = !in_use && refused.is_empty();
+        let looked_at = plan.files.iter().enumerate().map(|(place, found)| {
+            let numbers = match plan.reading.numbers[place] {
+                Numbers::BehindGap | Numbers::NoneBehindGap if in_use => Numbers::Own,
+                numbers => numbers,
+            };
+            let read_of = read.iter().find(|(id, _)| *id == found.file.id).map(|(_, numbers)| *numbers);
+            LogFile::of(found, numbers, read_of, is_foreseen.then(|| plan.decided(place).0), plan.is_broken(place))
+        });
         let mut files: Vec<_> = looked_at.collect();
         files.extend(refused.iter().map(|(file, error)| LogFile::passed_over(file, Finding::of_segment_error(error))));
         files.sort_by_key(|file| file.file.id);
         let refused: Vec<_> = refused.iter().map(|(file, _)| file.id).collect();
-        Ok(Self { missing: missing(&read, &refused, folded), files })
+        Ok(Self { missing: missing(&read, &refused, folded.map(|folded| folded.sequence)), files })
     }
 
     /// A log of which nobody knows whose it is: nothing is read from it. `finding` says so of a file.
-    pub(crate) fn of_nobody(files: &[SegmentFile], finding: impl Fn(&SegmentFile) -> Option<Finding>) -> Self {
-        let files = files.iter().filter_map(|file| Some(LogFile::passed_over(file, finding(file)?)));
+    pub(crate) fn of_nobody(files: &[SegmentFile], finding: impl Fn(&SegmentFile) -> Finding) -> Self {
+        let files = files.iter().map(|file| LogFile::passed_over(file, finding(file)));
         Self { files: files.collect(), missing: Vec::new() }
     }
 

@@ -4,7 +4,8 @@
 
 use super::directory::SegmentFile;
 use super::found_file::FoundFile;
-use super::verdict::{Action, Header, Numbers, decide};
+use super::reader::SegmentReader;
+use super::verdict::{Action, Header, Numbers};
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::Sequence;
 
@@ -40,16 +41,17 @@ pub enum LogPart {
 }
 
 impl LogFile {
-    /// The file, with those numbers read from it. `is_foreseen`: an opening will do with it what recovery decides.
+    /// The file, with those numbers read from it. `action` is what an opening will do with it, if one is foreseen; no crash
+    /// has broken it if it `is_broken`.
     pub(super) fn of(
         found: &FoundFile,
         numbers: Numbers,
         read: Option<(Sequence, Sequence)>,
-        is_foreseen: bool,
+        action: Option<Action>,
+        is_broken: bool,
     ) -> Self {
         let range = found.link().numbers();
-        let action = is_foreseen.then(|| decide(found.header, found.seal(), found.tail(), numbers).0);
-        let part = match (passed_over(found), read, numbers) {
+        let part = match (passed_over(found, is_broken), read, numbers) {
             (Some(finding), ..) => LogPart::PassedOver(Box::new(finding)),
             (None, Some((first, last)), _) => LogPart::Read(first, last),
             (None, None, Numbers::BehindGap | Numbers::NoneBehindGap) => LogPart::BehindHole,
@@ -67,7 +69,21 @@ impl LogFile {
 
     /// Whether the store reads a record of that number from it.
     pub fn is_read(&self, sequence: Sequence) -> bool {
-        matches!(self.part, LogPart::Read(first, last) if (first..=last).contains(&sequence))
+        self.read_until().is_some_and(|(first, until)| (first..=until).contains(&sequence.0))
+    }
+
+    /// How many of the numbers from `first` to `last` the store reads from it.
+    pub fn count_read(&self, first: Sequence, last: Sequence) -> u64 {
+        let read = self.read_until();
+        read.map_or(0, |(from, until)| (last.0.min(until) + 1).saturating_sub(first.0.max(from)))
+    }
+
+    /// The first number that is read from it, and the last that would be: what is appended later to a segment that nothing
+    /// follows is read, too.
+    fn read_until(&self) -> Option<(u64, u64)> {
+        let LogPart::Read(first, last) = self.part else { return None };
+        let is_cut = last.0 + 1 < self.first.0.saturating_add(self.records);
+        Some((first.0, if is_cut { last.0 } else { u64::MAX - 1 }))
     }
 
     /// What there is to say of its part in the log.
@@ -100,36 +116,52 @@ impl LogFile {
         let step = finding.next_step.clone();
         match (action, finding.kind) {
             (Action::CutAndSync, K::TornTail) => finding.next("nothing: the next opening cuts it off"),
-            (_, K::TornTail | K::WrongMark) if self.is_kept_aside() => {
+            (Action::KeepDamaged, K::TornTail) => finding.next(
+                "copy the file before anything else, and check the disk: a later segment proves that no crash did this. Once it \
+                 is folded, it goes to quarantine/ with all its bytes",
+            ),
+            (Action::KeepDamaged, K::WrongMark | K::DamagedMarks) => {
                 finding.next(format!("{step}; once it is folded, the file goes to quarantine/ with all its bytes"))
             }
-            (Action::Remove, K::UnstartedSegment | K::RecordsBehindGap) => {
+            (_, K::DamagedPlace) if matches!(self.part, LogPart::Read(..)) => finding.next(format!(
+                "{step}; folding passes over the place and names it, and the file goes to quarantine/ with all its bytes"
+            )),
+            (Action::Remove, _) if !matches!(self.part, LogPart::Read(..)) => {
                 finding.next("nothing: the next opening removes it")
             }
             (
                 Action::Quarantine | Action::QuarantineReservingNumbers,
-                K::LostFirstPage | K::DamagedHeader | K::MisnamedSegment | K::ForeignSegment | K::RecordsBehindGap,
+                K::ZeroedFirstPage
+                | K::LostFirstPage
+                | K::DamagedHeader
+                | K::MisnamedSegment
+                | K::ForeignSegment
+                | K::UnreadableSegment
+                | K::RecordsBehindGap,
             ) => finding.next(format!("{step}; the next opening moves it to quarantine/")),
             _ => finding,
         }
     }
-
-    /// Whether it stays as it is, whatever was found in it.
-    fn is_kept_aside(&self) -> bool {
-        matches!(self.action, Some(Action::Keep | Action::KeepAndSync))
-    }
 }
 
 /// Why a file is not looked into, if it is not.
-fn passed_over(found: &FoundFile) -> Option<Finding> {
+fn passed_over(found: &FoundFile, is_broken: bool) -> Option<Finding> {
     let path = &found.file.path;
     let (kind, text) = match found.header {
         Header::Sound => return None,
-        Header::NeverStarted => (FindingKind::UnstartedSegment, "no segment yet: nothing but zeros".to_owned()),
-        Header::Damaged => (FindingKind::DamagedHeader, format!("no segment: {}", found.reason)),
+        Header::NeverStarted | Header::FirstPageLost | Header::Damaged => {
+            let Err(error) = SegmentReader::open(path) else {
+                return Some(Finding::new(FindingKind::DamagedHeader, path, found.reason.clone()).at(0));
+            };
+            let finding = Finding::of_segment_error(&error);
+            if !is_broken || finding.kind != FindingKind::ZeroedFirstPage {
+                return Some(finding);
+            }
+            (FindingKind::LostFirstPage, format!("{}; a later segment proves that it had been synced", finding.text))
+        }
+        Header::Unreachable => (FindingKind::DamagedHeader, found.reason.clone()),
         Header::Misnamed => (FindingKind::MisnamedSegment, found.reason.clone()),
         Header::Foreign => (FindingKind::ForeignSegment, found.reason.clone()),
-        Header::Unreachable => (FindingKind::DamagedHeader, found.reason.clone()),
     };
-    Some(Finding::new(kind, path, text))
+    Some(Finding::new(kind, path, text).at(0))
 }

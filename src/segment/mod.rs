@@ -12,6 +12,8 @@
 
 mod buffered_file;
 pub mod directory;
+pub mod examination;
+mod examination_findings;
 pub(crate) mod file;
 mod filesystem;
 pub mod format;
@@ -21,6 +23,9 @@ pub mod log_file;
 pub(crate) mod log_owners;
 pub(crate) mod log_view;
 pub(crate) mod log_walk;
+mod lost_header;
+pub(crate) mod lost_numbers;
+pub mod marks;
 mod number_range;
 pub(crate) mod number_set;
 pub(crate) mod quarantine;
@@ -41,9 +46,14 @@ pub(crate) mod unfolded_log;
 #[cfg(test)]
 mod unfolded_log_tests;
 pub(crate) mod verdict;
+pub(crate) mod witness;
 pub(crate) mod writer;
+pub(crate) mod writer_id_file;
+pub mod wrong_mark;
 
 pub use directory::{SegmentFile, list};
+pub use examination::Examination;
 pub use log_examination::{LogExamination, MissingNumbers};
 pub use log_file::{LogFile, LogPart};
 pub use reader::{Damage, FrameAt, Item, SegmentReader, Stop};
+pub use wrong_mark::WrongMark;

@@ -6,11 +6,10 @@ import os
 import re
 import stat
 
-from .segment import FIRST_FRAME, Segment, worst, zeros
+from .segment import FIRST_FRAME, Segment, worst
 
 REACHABLE = 1 << 62  # No store has a higher id or number.
 WRITER_ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\n")
-# Choice: with more than twelve digits, none of them leads: an id has one name.
 NAME = re.compile(r"([1-9][0-9]{12,}|[0-9]{12})\.seg")
 
 
@@ -38,7 +37,6 @@ class Log:
     def find_writer(self):
         path, text = os.path.join(self.wal, "writer-id"), b""
         try:
-            # Choice: a link, also to a regular file, is none.
             if stat.S_ISREG(os.lstat(path).st_mode):
                 with open(path, "rb") as file:
                     text = file.read(38)
@@ -74,18 +72,18 @@ class Log:
 
     def set_aside(self):
         """Finds the segments behind a hole."""
-        # Choice: where nobody can say what is folded, nothing is due before the first
-        # segment that stays.
         due = None if self.folded is None else self.folded + 1
         missing = went = False
+        read = [segment for segment in self.segments if segment.end is not None]
+        vouched = max((s.id for s in read if s.durable > FIRST_FRAME), default=0)
         for segment in self.segments:
-            lost_page = segment.header == "first_page_lost" and zeros(segment.data[:64])
-            if segment.header == "never_started" or lost_page:
+            segment.vouched_for = segment.named < vouched
+            if segment.header == "never_started" or segment.blank():
                 missing = True
             if segment.end is None:
                 continue
             ahead = due is not None and segment.base > due
-            if segment.durable == FIRST_FRAME and ahead and (missing or went):
+            if segment.id > vouched and ahead and (missing or went):
                 segment.counts, went = "behind_hole", True
                 continue
             due = max(due or 0, segment.follows)
@@ -95,8 +93,10 @@ class Log:
         """Finds for each number the segment that it is taken from."""
         runs = []
         for segment in self.segments:
-            if segment.counts != "superseded":
+            if segment.end is None or segment.counts == "behind_hole":
                 continue
+            if segment.follows == segment.base:
+                continue  # It has no numbers; where all frames are corrupt, it has.
             if not runs or runs[-1][-1].follows != segment.base:
                 runs.append([])
             runs[-1].append(segment)
@@ -111,11 +111,16 @@ class Log:
                 self.owners.update(dict.fromkeys(numbers, segment))
         for segment in self.owners.values():
             segment.counts = "taken"
-        due = None if self.folded is None else self.folded + 1
-        for number in sorted(self.owners):
-            if due is not None and number > due:
+        if left:
+            self.find_holes(left[0][0].base, left[-1][-1].follows)
+
+    def find_holes(self, due, end):
+        """Finds what is missing before `end`, from `due` on or from what is not folded."""
+        due = due if self.folded is None else self.folded + 1
+        for number in sorted(self.owners) + [end]:
+            if number > due:
                 self.holes.append([due, number - 1])
-            due = number + 1 if due is None else max(due, number + 1)
+            due = max(due, number + 1)
 
     def verdict(self):
         verdicts = [segment.verdict() for segment in self.segments]
@@ -134,8 +139,7 @@ class Log:
                 taken.append([number, number, segment.id])
         for segment in self.segments:
             if segment.counts == "behind_hole" and segment.frames:
-                numbers = segment.numbers()
-                aside.append([numbers[0], numbers[-1], segment.id])
+                aside.append([segment.base, segment.follows - 1, segment.id])
         holes = ("missing", "lost") if self.folded is None else ("lost", "missing")
         return {
             "wal": self.wal,
@@ -152,6 +156,5 @@ class Log:
 
 
 def reach(run):
-    """How much a run counts: its last number; of equal ones, the ids."""
-    # Choice: what corruption took at its end does not make a run reach further.
-    return run[-1].base + run[-1].frames[-1][1], run[-1].id
+    """How much a run counts: what follows its last number; of equal ones, the ids."""
+    return run[-1].follows, run[-1].id

@@ -18,6 +18,7 @@ class Segment:
         self.end = self.offset = self.marks = self.counts = None
         self.frames, self.corrupt, self.wrong_mark, self.behind = [], [], [], 0
         self.undecodable, self.unknown = [], []
+        self.vouched_for = False  # By a later segment of its log; nobody does if it is alone.
         try:
             # From front to back: the marks are never newer than the frames. Not mapped:
             # the writer may shorten the file.
@@ -97,7 +98,7 @@ class Segment:
         return (index, payload, end) if good else None
 
     def read_frames(self):
-        """The table of section 3; leaves in `follows` the number behind the last one."""
+        """The table of section 3; `follows` is then the number behind the last one."""
         at, due = FIRST_FRAME, 0
         while self.end is None:
             for name, (end, frames) in self.ends.items():
@@ -138,12 +139,17 @@ class Segment:
         self.corrupt.append({"offset": at, "bytes": to - at, "records": index - due})
         return to, index
 
+    def blank(self):
+        """Whether its first page is lost as a power cut leaves that of an unsynced segment."""
+        return self.header == "first_page_lost" and zeros(self.data[:64])
+
     def verdict(self):
         if self.header in (None, "newer"):
             return "unreadable"
+        if self.blank() and not self.vouched_for:
+            return "attention"
         if self.header not in ("intact", "never_started"):
             return "damaged"
-        # Choice: as long as nobody knows whose log it is, each segment may be foreign.
         if self.counts == "unclear" or self.corrupt or self.wrong_mark or self.undecodable:
             return "damaged"
         damaged_marks = (self.marks or []).count("damaged")

@@ -53,7 +53,7 @@ const CHECK: &str = "in_use segments log_bytes records unfolded_records lost_rec
                      findings verdict";
 const LIMITS: &str = "keep_rows_age_ms database_bytes_max keep_segments_bytes keep_segments_age_ms session_idle_ms";
 const PLAN: &str = "limits segments expiry kept_since rows clock_ahead_ms";
-const CHECK_FINDING: &str = "kind verdict file offset reason next_step";
+const CHECK_FINDING: &str = "kind verdict file offset bytes sequence records reason next_step";
 const REBUILD_FROM_ROWS: &str = "from requests sessions rollups folded_records found";
 const REBUILD_FROM_LOG: &str = "from requests sessions salvaged_requests segments records_before_log expired_requests \
                                 kept_since limits limits_from losses moved_to found";

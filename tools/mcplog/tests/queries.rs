@@ -176,7 +176,7 @@ fn missing_events_are_pointed_out() {
     let fixture = Fixture::with_events();
     let gap = "INSERT INTO gaps (from_ts, to_ts, events) VALUES (1740823202000, 1740823203000, 1200)";
     fixture.database().execute(gap, []).unwrap();
-    let note = "1,200 events are missing: dropped in 1 gap between 2025-03-01 10:00:02 and 2025-03-01 10:00:03.\n";
+    let note = "1,200 events are missing: lost in 1 gap between 2025-03-01 10:00:02 and 2025-03-01 10:00:03.\n";
     for line in ["logs", "stats", "sessions", "schema"] {
         let run = fixture.run(line);
         assert!(in_one_line(&run.stdout).ends_with(note.trim_end()), "{line}: {}", run.stdout);
