@@ -10,6 +10,7 @@ use super::fold_error::{FoldError, is_lost};
 use super::fold_interval::{self, Backlog};
 use super::fold_limit::{FoldLimit, Unfolded};
 use super::fold_start::FoldStart;
+use super::handles::CompactorHandles;
 use super::lost_records::{note_up_to, tell};
 use super::newer_records::NewerRecords;
 use super::retirement::{RetireError, Retirement};
@@ -26,7 +27,6 @@ use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::index::expiry_turn::Look;
 use crate::index::row_retention::{RetentionTime, RowRetention};
-use crate::record::record::Decoder;
 use crate::segment::format::Extent;
 use crate::segment::lost_numbers::LostNumbers;
 use crate::segment::reader::SegmentReader;
@@ -94,17 +94,6 @@ pub(crate) struct Compactor {
 struct FailedCleanUp {
     at: Instant,
     error: RetireError,
-}
-
-/// What the compactor shares with other threads.
-pub(crate) struct CompactorHandles {
-    pub(crate) log: Arc<SegmentList>,
-    pub(crate) progress: Arc<StoreProgress>,
-    pub(crate) health: Arc<HealthBoard>,
-    pub(crate) finish: Arc<AtomicBool>,
-    pub(crate) give_up: Arc<AtomicBool>,
-    pub(crate) decode: Decoder,
-    pub(crate) clock: MachineClock,
 }
 
 impl Compactor {

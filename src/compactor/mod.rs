@@ -13,6 +13,7 @@ mod fold_error;
 mod fold_interval;
 pub(crate) mod fold_limit;
 pub(crate) mod fold_start;
+pub(crate) mod handles;
 pub(crate) mod log_fold;
 pub(crate) mod log_retention;
 mod lost_records;

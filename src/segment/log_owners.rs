@@ -93,7 +93,7 @@ impl LogOwners {
     }
 
     /// Whether a segment is of that store.
-    fn has(&self, writer_id: WriterId) -> bool {
+    pub(crate) fn has(&self, writer_id: WriterId) -> bool {
         self.segments.iter().any(|(known, _)| *known == writer_id)
     }
 }

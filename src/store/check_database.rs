@@ -127,7 +127,7 @@ fn read(query: &Query, now: Moment) -> Result<(FoundDatabase, Vec<(FindingKind, 
     let remembered = query.read_with(remembered_limits::read)?;
     let found = FoundDatabase {
         totals: query.totals()?,
-        told: query.read_with(FoldedLog::read)?,
+        told: FoldedLog::read(query)?,
         found_damaged: query.read_with(damage::damaged_segments)?,
         limits: remembered.limits(),
         clock_steps: query.clock_step_totals(TimeRange::default())?,

@@ -3,8 +3,9 @@
 use super::opening::Database;
 use super::shared::Shared;
 use super::worker::{Spawner, Worker};
-use crate::compactor::compactor::{Compactor, CompactorHandles, report_corrupt};
+use crate::compactor::compactor::{Compactor, report_corrupt};
 use crate::compactor::fold_start::FoldStart;
+use crate::compactor::handles::CompactorHandles;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
 use crate::ground::position::WriterId;

@@ -13,8 +13,10 @@ use crate::index::database::DATABASE_NAME;
 use crate::segment::directory::SegmentFile;
 use crate::segment::log_examination::{LogExamination, MissingNumbers};
 use crate::segment::log_file::LogFile;
+use crate::segment::number_set::NumberSet;
 use crate::segment::reader::SegmentReader;
 use crate::segment::survey::ReadableFiles;
+use crate::segment::unfolded_log::{numbers, set_aside_before};
 use crate::segment::writer_id_file::{self, FoundWriterId};
 use std::path::{Path, PathBuf};
 
@@ -117,11 +119,19 @@ impl ExaminedLog {
         // Once more, where somebody folds: what was folded and retired since is not lost.
         let told = if in_use && !log.missing.is_empty() { FoldedLog::beside(dir, in_use) } else { told };
         findings.extend(told.lost_findings(wal_dir));
-        let judged = log.missing.iter().map(|hole| Some((*hole, told.judge(wal_dir, hole, known_owner)?)));
-        let holes = judged.flatten().collect();
+        // Those that were set aside are not missing: they are a finding of their own.
+        let aside = numbers(&set_aside_before(&dir.join("quarantine"), known_owner));
+        let missing = log.missing.iter().flat_map(|hole| parts(hole, &aside));
+        let holes = missing.filter_map(|hole| Some((hole, told.judge(wal_dir, &hole, known_owner)?))).collect();
         let known_folded = folded.checkpoint(known_owner).map(|folded| folded.sequence);
         Ok(Self { log, holes, findings, owner: known_owner, folded: folded_of_log, known_folded, is_foreseen })
     }
+}
+
+/// The numbers of a hole that were not set aside.
+fn parts(hole: &MissingNumbers, aside: &NumberSet) -> Vec<MissingNumbers> {
+    let runs = aside.missing_within(hole.first.0, hole.last.0).into_iter();
+    runs.map(|(first, last)| MissingNumbers { first: Sequence(first), last: Sequence(last), ..*hole }).collect()
 }
 
 /// What is wrong with a log that may be of several stores, or beside the database of another one.

@@ -6,10 +6,10 @@ use crate::ground::error::IndexError;
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{Sequence, WriterId};
 use crate::index::checkpoint::{self, Checkpoint};
+use crate::index::holdings;
 use crate::query::database::Query;
 use crate::segment::log_examination::MissingNumbers;
 use crate::segment::witness;
-use rusqlite::Connection;
 use std::path::Path;
 
 /// So many runs of lost records are named one by one.
@@ -39,7 +39,7 @@ pub(super) enum Folded {
 impl FoldedLog {
     /// What the database of the store in `dir` says. `in_use`: somebody writes to it.
     pub(super) fn beside(dir: &Path, in_use: bool) -> Self {
-        match Query::open_untouched(dir, in_use).and_then(|query| query.read_with(Self::read)) {
+        match Query::open_untouched(dir, in_use).and_then(|query| Self::read(&query)) {
             Ok(told) => told,
             Err(IndexError::Missing { .. }) => Folded::Nobody.into(),
             Err(_) => Folded::Silent.into(),
@@ -50,12 +50,12 @@ impl FoldedLog {
     ///
     /// # Errors
     /// What SQLite said.
-    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let folded = checkpoint::read(connection)?;
+    pub(super) fn read(query: &Query) -> Result<Self, IndexError> {
+        let folded = query.read_with(checkpoint::read)?;
         let folded = folded.map_or(Folded::Nothing, |(writer_id, checkpoint)| Folded::UpTo(writer_id, checkpoint));
-        let mut statement = connection.prepare("SELECT id, events FROM gaps WHERE missing = 1 ORDER BY id")?;
-        let lost = statement.query_map([], |row| Ok((Sequence(row.get(0)?), row.get(1)?)))?;
-        Ok(Self { folded, lost: lost.collect::<rusqlite::Result<_>>()? })
+        let lost = query.read_with(|connection| Ok(holdings::missing(connection)))?;
+        let lost = lost.runs().map(|(first, last)| (Sequence(first), last - first + 1)).collect();
+        Ok(Self { folded, lost })
     }
 
     /// How many those are.

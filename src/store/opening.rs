@@ -14,8 +14,9 @@ use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::private_dir::create_private_dir;
 use crate::ground::store_progress::StoreProgress;
-use crate::index::checkpoint::Checkpoint;
+use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::database::Index;
+use crate::query::database::Query;
 use crate::record::record::{ClockStepRecord, Decoder};
 use crate::segment::log_owners::LogOwners;
 use crate::segment::lost_numbers::LostNumbers;
@@ -127,6 +128,7 @@ pub(super) enum Database {
 
 impl Database {
     fn open(config: &Config, owners: &LogOwners) -> Result<Self, OpenError> {
+        expect_own(&config.dir, owners)?;
         let opened = Index::open(config, owners).and_then(|index| {
             let folded = index.checkpoint()?;
             let newer_records = index.newer_kinds()?.iter().map(|kind| kind.records).sum();
@@ -201,6 +203,21 @@ impl Database {
             Self::Ready { folded, .. } => *folded,
             Self::Corrupt(_) => None,
         }
+    }
+}
+
+/// An error where the database is another store's, before it is opened for writing: that alone would bring what a killed
+/// process left in its WAL into it. Where nothing lies there, opening it changes nothing.
+fn expect_own(dir: &Path, owners: &LogOwners) -> Result<(), OpenError> {
+    let has_wal = std::fs::metadata(dir.join("store.db-wal")).is_ok_and(|metadata| metadata.len() > 0);
+    if !has_wal || owners.told().is_none() {
+        return Ok(());
+    }
+    // What is wrong with the database otherwise, opening it says.
+    let folded = Query::open_untouched(dir, false).and_then(|query| query.read_with(checkpoint::read));
+    match folded {
+        Ok(Some((writer_id, _))) => owners.owner(dir, Some(writer_id)).map(|_| ()),
+        _ => Ok(()),
     }
 }
 

@@ -190,7 +190,9 @@ struct MissingInLog {
 impl MissingInLog {
     fn new(log: &ReadableLog, contents: &LogContents, old: &OldDatabase) -> Self {
         let numbers = &contents.numbers;
-        let last_in_log = log.segments.iter().map(|segment| segment.last_sequence.0).max().unwrap_or(0);
+        // The numbers before one without records may be reserved, and no record's.
+        let with_records = log.segments.iter().filter(|segment| segment.last_sequence >= segment.base_sequence);
+        let last_in_log = with_records.map(|segment| segment.last_sequence.0).max().unwrap_or(0);
         let last_in_log = last_in_log.max(numbers.last().unwrap_or(0));
         let last_sequence = old.last_sequence.max(Sequence(last_in_log));
         let folded = old.checkpoint.map(|checkpoint| checkpoint.sequence.0);

@@ -2,7 +2,6 @@
 
 use crate::watchdog::SIGKILL;
 use crate::{Disk, Holdings, Kind, Running, Said, Victim};
-use mcplog::segment::format::HEADER_BYTES;
 use std::fmt::{self, Display};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -119,12 +118,10 @@ impl Ordeal {
             let last = holdings.numbers.last();
             return Err(Broken::Otherwise(format!("{found} events up to {last:?}, a hole after {prefix}")));
         }
-        // Of a segment that nobody synced, later pages may reach the disk without the first: the file is set aside, and
-        // numbers that it may hold are missing.
-        let quarantine = self.store().join("quarantine");
-        let notes = notes(&quarantine);
-        let is_pageless = notes.iter().any(|(name, _)| has_lost_its_first_page(&quarantine.join(name)));
-        if !holdings.health.is_ok() || holdings.quarantined > 0 || holdings.gap_events > 0 && !is_pageless {
+        // Of a segment that nobody synced, later pages may reach the disk without the first, and later segments without the
+        // end of one: such files are set aside, and numbers before them, or that they may hold, are missing.
+        let notes = notes(&self.store().join("quarantine"));
+        if !holdings.health.is_ok() || holdings.quarantined > 0 || holdings.gap_events > 0 && notes.is_empty() {
             let Holdings { gap_events, quarantined, health, .. } = &holdings;
             let found = format!("{health}, {quarantined} in quarantine, {gap_events} in gaps");
             return Err(Broken::Otherwise(found));
@@ -150,10 +147,4 @@ fn notes(quarantine: &Path) -> Vec<(String, serde_json::Value)> {
         (name, note)
     };
     notes.map(read).collect()
-}
-
-/// Whether the file that a note is about begins with zeros in the place of a header, and has something behind them.
-fn has_lost_its_first_page(note: &Path) -> bool {
-    let bytes = std::fs::read(note.with_extension("")).unwrap_or_default();
-    bytes.len() > HEADER_BYTES && bytes.iter().take(HEADER_BYTES).all(|byte| *byte == 0)
 }

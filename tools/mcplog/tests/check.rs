@@ -210,7 +210,11 @@ fn a_rebuild_from_a_log_that_lost_its_beginning_says_how_many_records_are_older(
     let rows = contents(&fixture);
     let refused = fixture.run("rebuild --from-log");
     assert_eq!((refused.code, contents(&fixture)), (1, rows), "{}", refused.stderr);
-    assert!(refused.stdout.contains("older records had been folded and deleted"), "{}", refused.stdout);
+    assert!(
+        refused.stdout.contains("older records had been folded, and are not in the log any more"),
+        "{}",
+        refused.stdout
+    );
     for part in
         ["nothing was changed", "requests from 20", "that the log does not have", "without --from-log", "--accept-loss"]
     {

@@ -46,8 +46,8 @@ const OBJECTS: [(&str, &str, &str); 8] = [
 ];
 
 /// What the last line of every answer says.
-const ANSWER: &str = "complete in_use unfolded_records unfolded_since log_problem set_aside_records dropped_events \
-                      quarantined_records newer_records kept_since expired cut";
+const ANSWER: &str = "complete in_use unfolded_records unfolded_since log_problem set_aside_records missing_records \
+                      dropped_events quarantined_records newer_records kept_since expired cut";
 const CHECK: &str = "in_use segments log_bytes records unfolded_records lost_records requests sessions database_bytes \
                      dropped_events quarantined_records newer_records limits clock_steps clock_ahead_ms quarantine_files \
                      findings verdict";
@@ -66,10 +66,10 @@ const REBUILD_FOUND: [(&str, &str); 7] = [
     (
         "mcplog rebuild: log",
         "segments quarantined_segments records waiting_records first_record last_record records_before_log holes \
-         damaged_places",
+         damaged_places unreadable_files",
     ),
     ("mcplog rebuild: losses", "table rows at_most from_ts to_ts unreadable"),
-    ("mcplog rebuild: holes", "first_record last_record"),
+    ("mcplog rebuild: holes", "first_record last_record folded"),
 ];
 const BACKUP: &str = "dir began_at requests sessions folded_records database_bytes quarantine_files";
 const INGEST: &str = "lines input_bytes blank_lines bad_lines recorded_events folded_records unfolded_records \

@@ -189,7 +189,8 @@ fn missing_events_are_pointed_out() {
 #[test]
 fn what_could_not_be_folded_is_pointed_out() {
     let fixture = Fixture::with_events();
-    let row = "INSERT INTO quarantine (segment, offset, bytes, reason, noted_at) VALUES (1, 4096, 64, 'damaged', 0)";
+    let row =
+        "INSERT INTO quarantine (segment, offset, bytes, sequence, reason, noted_at) VALUES (1, 4096, 64, 9, 'r', 0)";
     fixture.database().execute(row, []).unwrap();
     let text = fixture.run("logs --limit 1").ok();
     assert!(text.ends_with("1 record could not be folded; table quarantine says where and why.\n"), "{text}");

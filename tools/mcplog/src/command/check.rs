@@ -99,7 +99,7 @@ fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> R
 /// What is known to be lost.
 fn lost(report: &CheckReport) -> String {
     let losses = [
-        (i128::from(report.dropped_events.unwrap_or(0)), "event lost", "events lost"),
+        (i128::from(report.dropped_events.unwrap_or(0)), "event dropped", "events dropped"),
         (report.quarantined.unwrap_or(0).into(), "entry in table quarantine", "entries in table quarantine"),
         (report.lost_records.into(), "record of the log", "records of the log"),
     ];
