@@ -20,6 +20,11 @@ fn log() -> Fixture {
     fixture
 }
 
+/// As the database counts.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).expect("few records")
+}
+
 /// Opens the store, folds all, and shuts it down.
 fn fold_all(fixture: &mut Fixture) -> ShutdownReport {
     fixture.open();
@@ -150,11 +155,11 @@ fn costs(case: &str, cost: Cost, change: Change, place: usize) {
         let report = fixture.shut_down();
         assert_eq!(report.health.is_ok(), !is_named || round > 0, "{case}: {}", report.health);
         let found = fixture.number("SELECT count(*) FROM requests");
-        assert_eq!(found, i64::try_from(RECORDS - lost + round + 1).unwrap(), "{case}, opened {round} times before");
+        assert_eq!(found, signed(RECORDS - lost + round + 1), "{case}, opened {round} times before");
         let first_new = fixture.number("SELECT id FROM requests ORDER BY id DESC LIMIT 1");
         // Of the newest one nothing tells how many it had where not even a mark is left.
         if damaged.len() > MARK_OFFSETS[1] as usize + MARK_BYTES || place + 1 < segments {
-            assert!(first_new > i64::try_from(RECORDS + round).unwrap(), "{case}: {first_new} was used before");
+            assert!(first_new > signed(RECORDS + round), "{case}: {first_new} was used before");
         }
         assert_eq!(fixture.number("SELECT count(*) > 0 FROM quarantine"), i64::from(is_named), "{case}");
         let aside = fixture.dir().join("quarantine").join(&name);
@@ -193,7 +198,7 @@ fn a_tail_that_no_crash_tore_is_not_cut_off() {
     let report = fold_all(&mut fixture);
     assert!(!report.health.is_ok(), "{}", report.health);
     let found = fixture.number("SELECT count(*) FROM requests");
-    assert_eq!(found, i64::try_from(RECORDS - u64::from(extent.frames) + 100).unwrap());
+    assert_eq!(found, signed(RECORDS - u64::from(extent.frames) + 100));
     assert_eq!(fixture.number("SELECT count(*) FROM quarantine WHERE sequence IS NULL"), 1);
     let aside = fixture.dir().join("quarantine").join(path.file_name().expect("a name"));
     assert!(std::fs::read(aside).expect("a copy") == damaged, "with all its bytes");
@@ -222,5 +227,5 @@ fn nothing_but_zeros_is_removed_and_anything_else_is_set_aside() {
     let aside = |path: &Path| fixture.dir().join("quarantine").join(path.file_name().expect("a name"));
     assert_eq!(std::fs::read(aside(&other)).expect("a copy"), bytes);
     assert!(!aside(&zeros).exists() && !aside(&empty).exists());
-    assert_eq!(fixture.number("SELECT count(*) FROM requests"), i64::try_from(RECORDS).unwrap());
+    assert_eq!(fixture.number("SELECT count(*) FROM requests"), signed(RECORDS));
 }

@@ -5,8 +5,11 @@ use super::format::{Extent, FRAMES_OFFSET, Mark};
 use super::quarantine::{DamagedPlace, Note};
 use super::reader::SegmentReader;
 use super::recovery::{RecoveredLog, Repair, SealedSegment, TornTail, recover};
+use super::recovery_plan::RecoveryPlan;
 use super::survey::Survey;
 use super::syncer::{SegmentSyncer, UnsyncedSegment, sync_sealed_file};
+use super::verdict::Action;
+use super::witness::Folded;
 use super::writer::{PreparedSegment, SegmentWriter};
 use crate::ground::error::SegmentError;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
@@ -431,5 +434,67 @@ fn a_segment_of_which_the_disk_can_not_read_a_place_is_moved_aside_and_its_numbe
         assert_eq!(recovered.segments.len(), 1);
         assert!(recovered.last_sequence >= Sequence(203));
         assert!(fixture.dir.path().join("quarantine/000000000001.seg").exists());
+    }
+}
+
+#[test]
+fn a_log_that_ended_in_order_is_opened_without_reading_its_frames() {
+    let fixture = Fixture::new();
+    let mut folded = None;
+    for (id, base) in [(1, 1), (2, 101), (3, 201)] {
+        let (mut writer, syncer) = fixture.segment(id, base, WRITER);
+        for number in 0..100 {
+            writer.append(format!("record {number}").as_bytes()).unwrap();
+        }
+        let path = writer.path().to_owned();
+        let extent = writer.finish();
+        syncer.seal(extent, true).unwrap();
+        folded = Some((SegmentId(id), extent.end));
+        // Who reads there can't.
+        sabotage::spoil(&path, 5000..5001);
+    }
+    let opened = |folded: Folded| {
+        let survey = Survey::of(&fixture.wal()).unwrap();
+        RecoveryPlan::of(survey, Some(WRITER), folded).unwrap().files().map(|file| file.action).collect::<Vec<_>>()
+    };
+    let whole = Folded { sequence: Sequence(300), place: folded };
+    assert_eq!(opened(whole), [Action::Keep; 3]);
+    // The segments behind them bear the first two out, and nothing the last one.
+    let unread = [Action::Keep, Action::Keep, Action::QuarantineReservingNumbers];
+    for folded in [Sequence(0).into(), Sequence(300).into(), Folded { sequence: Sequence(299), ..whole }] {
+        assert_eq!(opened(folded), unread, "{folded:?}");
+    }
+    let survey = Survey::of(&fixture.wal()).unwrap();
+    let looked = RecoveryPlan::of_opened(survey, Some(WRITER), Sequence(0)).unwrap();
+    assert!(looked.files().all(|file| file.action == Action::Keep), "whoever opened it has looked");
+}
+
+#[test]
+fn a_mark_that_counts_too_many_frames_takes_no_segment_behind_it_away_folded_or_not() {
+    for folded in [0, 5, 7] {
+        let fixture = Fixture::new();
+        let mut paths = Vec::new();
+        for (id, base, count) in [(1, 1, 5), (2, 6, 2)] {
+            let (mut writer, syncer) = fixture.segment(id, base, WRITER);
+            for _ in 0..count {
+                writer.append(&[b'r'; 400]).unwrap();
+            }
+            paths.push(writer.path().to_owned());
+            syncer.seal(writer.finish(), true).unwrap();
+        }
+        let reader = SegmentReader::open(&paths[0]).unwrap();
+        let Mark { generation, durable, .. } = reader.mark();
+        let many = Extent { frames: 100, ..durable };
+        let mark = Mark { generation: generation + 1, durable: many, sealed: Some(many) };
+        let file = OpenOptions::new().write(true).open(&paths[0]).unwrap();
+        file.write_all_at(&mark.encode(reader.header().salt), u64::from(Mark::offset(mark.generation))).unwrap();
+        let recovered = fixture.recover_after(Some((WRITER, Sequence(folded))));
+        let frames: Vec<_> = recovered.segments.iter().map(|segment| segment.extent.frames).collect();
+        assert_eq!(
+            (frames, recovered.superseded.len(), recovered.last_sequence),
+            (vec![5, 2], 0, Sequence(7)),
+            "{folded}"
+        );
+        assert!(matches!(recovered.repairs[..], [Repair::KeptDamaged { segment: SegmentId(1), .. }]), "{folded}");
     }
 }

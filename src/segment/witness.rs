@@ -44,7 +44,9 @@ impl Witness {
         let frames_max = extent.end.0.saturating_sub(FRAMES_OFFSET) / (FRAME_HEADER_BYTES + FRAME_ALIGNMENT);
         let last_possible = self.next_base.filter(|next| *next > base).map(|next| next.0 - 1);
         let last_possible = last_possible.unwrap_or(u64::MAX).min(base.0 - 1 + u64::from(frames_max));
-        goes_on || last_possible <= self.folded.sequence.0 || self.places(header, extent)
+        // Also by what the mark says: a count that reaches further would take the place of segments behind it.
+        let is_folded = last_possible.max(extent.last_sequence(base).0) <= self.folded.sequence.0;
+        goes_on || is_folded || self.places(header, extent)
     }
 
     /// Whether so many frames end at that place of the segment.
@@ -81,6 +83,8 @@ mod tests {
             // Whatever it has is folded: all before the next segment, or as many as find room in it.
             (130, None, Some(131), [true, false]),
             (129, None, Some(131), [false, false]),
+            (109, None, Some(105), [false, false]),
+            (110, None, Some(105), [true, false]),
             (200, None, None, [true, false]),
             (199, None, None, [false, false]),
             (130, None, Some(101), [false, false]),

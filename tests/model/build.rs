@@ -45,7 +45,7 @@ const FILES: [&str; 37] = [
 ];
 
 /// What is replaced in them. Each must occur somewhere: a pattern that has gone stale replaces nothing.
-const REPLACEMENTS: [(&str, &str); 25] = [
+const REPLACEMENTS: [(&str, &str); 26] = [
     ("std::sync::atomic", "loom::sync::atomic"),
     ("std::thread::yield_now", "loom::thread::yield_now"),
     ("use std::thread::Thread", "use crate::mailbox::Thread"),
@@ -79,6 +79,7 @@ const REPLACEMENTS: [(&str, &str); 25] = [
     ("std::fs::", "crate::disk::"),
     ("rustix::rand::", "crate::disk::"),
     ("rustix::fs::fadvise(", "crate::disk::fadvise("),
+    ("rustix::fs::seek(", "crate::disk::seek("),
     ("rusqlite::", "crate::rusqlite::"),
     // Where a store of one thread and a swap of another meet, loom knows no order between them, and lets the first thread
     // read the swap's value after its own store although the swap missed that. No machine does: stores to one place have
