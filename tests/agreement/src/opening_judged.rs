@@ -87,7 +87,7 @@ impl Court<'_> {
             let end = self.answers.python.ends.get(&name).and_then(|end| usize::try_from(*end).ok()).unwrap_or(0);
             // A segment that was read may have been sealed before; its records are the same.
             let is_aside =
-                aside.iter().any(|other| *other == bytes || (end >= 4096 && is_same_but_for_marks(bytes, other)));
+                aside.iter().any(|other| *other == bytes || (end >= 4096 && is_same_but_for_marks(bytes, other, end)));
             match left.files.get(path) {
                 Some(now) if now == bytes || is_aside => {}
                 Some(now) => {
@@ -133,15 +133,10 @@ impl Court<'_> {
     }
 }
 
-/// Whether two segments have the same header and frames; zeros behind the last one don't matter.
-fn is_same_but_for_marks(one: &[u8], other: &[u8]) -> bool {
-    let [one_frames, other_frames] = [one, other].map(|bytes| bytes.get(4096..).unwrap_or_default());
-    let common = one_frames.len().min(other_frames.len());
-    let is_zeros = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
-    one.get(..64) == other.get(..64)
-        && one_frames[..common] == other_frames[..common]
-        && is_zeros(&one_frames[common..])
-        && is_zeros(&other_frames[common..])
+/// Whether two segments have the same header, and the same bytes from the first frame to the end of what is read.
+fn is_same_but_for_marks(one: &[u8], other: &[u8], end: usize) -> bool {
+    let frames = |bytes: &[u8]| bytes.get(4096..end.min(bytes.len()).max(4096)).map(<[u8]>::to_vec);
+    one.get(..64) == other.get(..64) && frames(one) == frames(other)
 }
 
 /// What lies aside.
