@@ -102,7 +102,11 @@ fn what_is_no_damage_is_not_called_so_and_its_exit_code_says_what_it_is() {
         ),
         (
             "a newer segment",
-            |dir| overwrite(&first_segment(dir), 8, &2_u16.to_le_bytes()),
+            |dir| {
+                let path = first_segment(dir);
+                let header = *mcplog::segment::SegmentReader::open(&path).expect("a segment").header();
+                overwrite(&path, 0, &header.encode_as(2));
+            },
             "unreadable",
             1,
             "format version 2 is not supported",

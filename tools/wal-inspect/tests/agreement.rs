@@ -1,6 +1,8 @@
 //! Whoever looks at a log tells the same of it: `mcplog check`, `wal-inspect verify`, `dump`, and the examination of each
 //! file. Logs are damaged in every way that one finds, in any combination.
 
+#![expect(clippy::unwrap_used, reason = "a log that can't be made or read fails the test")]
+
 mod fixture;
 
 use fixture::{Log, patch};

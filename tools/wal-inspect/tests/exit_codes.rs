@@ -266,10 +266,10 @@ fn a_segment_that_was_written_again_is_a_note_and_its_records_come_once() {
 
 /// The numbers of the records in the JSON output.
 fn records(json: &str) -> Vec<u64> {
-    let objects = json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let objects = json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
     objects
         .filter(|object| object.get("kind_number").is_some())
-        .map(|object| object["sequence"].as_u64().unwrap())
+        .map(|object| object["sequence"].as_u64().expect("a number"))
         .collect()
 }
 
