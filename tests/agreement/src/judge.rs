@@ -12,8 +12,8 @@ pub fn judge(damaged: &Damaged, answers: &Answers) -> Vec<Disagreement> {
     let mut court = Court::new(damaged, answers);
     court.readers_change_nothing();
     refusals_judged::judge(&mut court);
+    readers_judged::judge(&mut court);
     if answers.opened.is_ok() {
-        readers_judged::judge(&mut court);
         opening_judged::judge(&mut court);
         rebuilding_judged::judge(&mut court);
     }

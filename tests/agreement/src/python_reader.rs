@@ -36,6 +36,7 @@ struct FileLine {
     header: Option<String>,
     counts: Option<String>,
     offset: Option<u64>,
+    wrong_mark: Vec<String>,
     frames: Vec<(u64, u64)>,
 }
 
@@ -46,6 +47,8 @@ pub struct PythonReading {
     pub log: LogReading,
     /// Whose log it is.
     pub writer_id: Option<String>,
+    /// Files whose mark is wrong: they stay as they are, to the byte.
+    pub wrong_marks: Vec<String>,
     /// Files of which nothing is taken, because others have their records.
     pub superseded: Vec<String>,
     /// Whether there are segments, and each of them is another store's.
@@ -107,7 +110,10 @@ impl LogLine {
         let is_foreign = |file: &FileLine| file.header.as_deref() == Some("foreign");
         let has_only_foreign = self.files.iter().any(is_foreign) && self.files.iter().all(|file| file.offset.is_none());
         let (superseded, behind) = (that("superseded"), that("behind_hole"));
+        let wrong_marks = self.files.iter().filter(|file| !file.wrong_mark.is_empty());
+        let wrong_marks = wrong_marks.map(|file| name_of(file.segment)).collect();
         PythonReading {
+            wrong_marks,
             superseded,
             has_only_foreign,
             ends: ends.collect(),

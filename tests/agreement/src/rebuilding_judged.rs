@@ -31,11 +31,11 @@ impl Court<'_> {
                 Some(Err(error)) => self.say(rule, format!("{when}: {error}")),
                 Some(Ok(Left { contents: Err(error), .. })) => self.say(rule, format!("{when}: {error}")),
                 Some(Ok(Left { contents: Ok(other), .. })) => {
-                    // What was folded before the opening may have been let go by it. Of two records that say the same under
-                    // two numbers, it does not matter which has the row.
+                    // What was folded before the opening may have been let go by it. Where a forgery makes
+                    // two records of one, or one of two, it does not matter which has the row.
                     let (recorded, folded) = (self.recorded(), self.answers.held.folded);
                     let is_again = when == "rebuilt again";
-                    let matters = |number: &u64| is_again || (*number > folded && !recorded.has_double(*number));
+                    let matters = |number: &u64| is_again || (*number > folded && !recorded.is_disputed(*number));
                     if let Some(what) = contents_differ(contents, other, matters) {
                         self.say(rule, format!("{when}: {what}"));
                     }

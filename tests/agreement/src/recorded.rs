@@ -44,9 +44,11 @@ impl Recorded<'_> {
         self.0.told.iter().any(|(other, told)| *other != number && told.contains(payload))
     }
 
-    /// Whether the record of that number is one that another number may have.
-    pub(crate) fn has_double(&self, number: u64) -> bool {
-        self.0.told.get(&number).is_some_and(|told| told.iter().any(|payload| self.is_forged(payload, number)))
+    /// Whether a forgery makes it unclear what the record of that number is: it may say several things, or what another number
+    /// may say.
+    pub(crate) fn is_disputed(&self, number: u64) -> bool {
+        let told = self.0.told.get(&number);
+        told.is_some_and(|told| told.len() > 1 || told.iter().any(|payload| self.is_forged(payload, number)))
     }
 }
 

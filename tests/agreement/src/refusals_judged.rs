@@ -38,7 +38,7 @@ impl Court<'_> {
     }
 
     /// Whether the database, or what says whose log it is, is of a store that has no segment here.
-    fn is_other_stores(&self) -> bool {
+    pub(crate) fn is_other_stores(&self) -> bool {
         self.answers.python.has_only_foreign
             || self.damaged.story.iter().any(|what| what.starts_with("another store's"))
     }

@@ -9,9 +9,9 @@ use mcplog_agreement::ranges::Ranges;
 use std::path::Path;
 
 /// How many logs each fault is planted into.
-const LOGS: u64 = 60;
-/// In so many of them a fault changes an answer at least; fewer would show nothing.
-const HITS_MIN: usize = 3;
+const LOGS: u64 = 45;
+/// In so many of them a fault changes an answer at least. Few logs are refused.
+const HITS_MIN: usize = 1;
 
 /// A fault: changes the answers, and tells whether there was anything to change.
 type Plant = fn(&Damaged, &mut Answers) -> bool;
@@ -22,14 +22,14 @@ const PLANTS: [(&str, &str, Plant); 15] = [
         answers.dumps.values_mut().any(|dump| dump.records.pop().is_some())
     }),
     ("a reader drops a record of the log", "dump prints what counts", |_, answers| {
-        answers.dump.records.pop().is_some()
+        answers.opened.is_ok() && answers.dump.records.pop().is_some()
     }),
     ("a reader takes one record for another", "never a record that was not recorded", |_, answers| {
         let requests = answers.dump.records.iter_mut().filter(|(_, record)| !record["request_id"].is_null());
         requests.map(|(_, record)| record["request_id"] = "0197a1c0-7b1e-7cc3-98c4-0000000f4240".into()).count() > 0
     }),
     ("verify sees no damage", "verify's verdicts", |_, answers| match &mut answers.verify {
-        Ok(verify) if answers.python.log.verdict != "sound" => {
+        Ok(verify) if answers.opened.is_ok() && answers.python.log.verdict != "sound" => {
             "sound".clone_into(&mut verify.verdict);
             true
         }
@@ -42,7 +42,7 @@ const PLANTS: [(&str, &str, Plant); 15] = [
         hurt.map(|(_, file)| "sound".clone_into(&mut file.verdict)).count() > 0
     }),
     ("verify counts no loss", "as many are lost", |_, answers| match &mut answers.verify {
-        Ok(verify) if answers.python.log.lost.is_some_and(|lost| lost > 0) => {
+        Ok(verify) if answers.opened.is_ok() && !answers.python.holes.above(answers.held.folded).0.is_empty() => {
             verify.lost = Some(0);
             true
         }
@@ -55,7 +55,7 @@ const PLANTS: [(&str, &str, Plant); 15] = [
         })
     }),
     ("folding passes over a hole without a row", "what is lost has a row", |_, answers| {
-        let is_any_lost = answers.python.log.lost.is_some_and(|lost| lost > 0);
+        let is_any_lost = !answers.python.holes.above(answers.held.folded).0.is_empty();
         contents(answers).is_some_and(|contents| {
             contents.lost = Ranges::default();
             is_any_lost
@@ -93,13 +93,15 @@ const PLANTS: [(&str, &str, Plant); 15] = [
         left.files.len() < count
     }),
     ("an opening cuts a frame off", "nothing is gone without a copy", |_, answers| {
-        let ends = answers.python.ends.clone();
+        let (ends, before) = (answers.python.ends.clone(), answers.files.clone());
         let Ok(left) = &mut answers.opened else { return false };
+        let aside: Vec<_> = left.files.iter().filter(|(path, _)| !path.starts_with("wal")).collect();
+        let aside: Vec<_> = aside.into_iter().map(|(_, bytes)| bytes.clone()).collect();
         let files = left.files.iter_mut().filter(|(path, _)| path.starts_with("wal"));
         let mut files = files.filter_map(|(path, bytes)| {
-            let end = ends.get(path.file_name()?.to_str()?).filter(|end| **end > 4096)?;
-            bytes.truncate(usize::try_from(end - 4).ok()?);
-            Some(())
+            let end = usize::try_from(*ends.get(path.file_name()?.to_str()?)?).ok()?;
+            let is_only_here = before.get(path).is_some_and(|before| !aside.contains(before));
+            (is_only_here && end > 4096 && bytes.len() >= end).then(|| bytes.truncate(end - 4))
         });
         files.next().is_some()
     }),
@@ -126,6 +128,7 @@ fn is_zeros(bytes: &[u8]) -> bool {
 #[test]
 fn a_planted_fault_is_caught_wherever_it_changes_an_answer() {
     let Some(mut python) = PythonReader::start() else {
+        assert!(std::env::var_os("CI").is_none(), "python3 is missing");
         let command = "apt-get install python3 and cargo test -p mcplog-agreement";
         return mcplog_skipped::skip("planted faults of readers", "there is no python3", command);
     };

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Fixture;
-use mcplog::segment::{SegmentReader, list};
+use mcplog::segment::list;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::os::unix::fs::{FileExt, PermissionsExt};
