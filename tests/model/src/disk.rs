@@ -276,8 +276,8 @@ impl Metadata {
         true
     }
 
-    pub(crate) fn file_type(&self) -> &'static str {
-        "a file"
+    pub(crate) fn file_type(&self) -> FileType {
+        FileType
     }
 }
 
@@ -310,7 +310,25 @@ impl OpenOptions {
 
 /// Traits whose methods [`File`] and [`OpenOptions`] have here.
 pub(crate) trait FileExt {}
+pub(crate) trait FileTypeExt {}
 pub(crate) trait OpenOptionsExt {}
+
+/// Every file of the model is a regular one.
+pub(crate) struct FileType;
+
+impl FileType {
+    pub(crate) fn is_dir(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn is_fifo(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn is_socket(&self) -> bool {
+        false
+    }
+}
 
 pub(crate) struct GetRandomFlags;
 

@@ -104,7 +104,7 @@ fn what_is_no_damage_is_not_called_so_and_its_exit_code_says_what_it_is() {
             "a newer segment",
             |dir| {
                 let path = first_segment(dir);
-                let header = *SegmentReader::open(&path).expect("a segment").header();
+                let header = *mcplog::segment::SegmentReader::open(&path).expect("a segment").header();
                 overwrite(&path, 0, &header.encode_as(2));
             },
             "unreadable",
