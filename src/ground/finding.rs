@@ -1,6 +1,6 @@
 //! What there is to say of a store, how bad each kind is, and what to do about it. Plain data.
 //!
-//! The table of all kinds is [`FindingKind::judged`]; nothing else in this repository decides how bad something is: who
+//! The table of all kinds is `FindingKind::judged`; nothing else in this repository decides how bad something is: who
 //! examines a segment, `mcplog check` and `wal-inspect` ask here.
 
 use super::error::{HeaderFault, SegmentError};

@@ -137,9 +137,14 @@ fn missing(
 mod tests {
     use super::*;
 
+    /// A segment's id, and its first number and last.
+    type Read = (u64, u64, u64);
+    /// Its first number and last, the segment behind it, and whether a file that can't be read lies there.
+    type Hole = (u64, u64, u64, bool);
+
     #[test]
     fn every_hole_is_named_with_its_first_number_and_its_last() {
-        let cases: [(&str, &[(u64, u64, u64)], &[u64], Option<u64>, &[(u64, u64, u64, bool)]); 8] = [
+        let cases: [(&str, &[Read], &[u64], Option<u64>, &[Hole]); 8] = [
             ("nothing", &[], &[], Some(7), &[]),
             ("no hole", &[(1, 1, 5), (2, 6, 9)], &[], Some(0), &[]),
             ("retired ones", &[(4, 31, 40)], &[], Some(30), &[]),
