@@ -82,6 +82,9 @@ impl Court<'_> {
         let answers = self.answers;
         let dumps = answers.dumps.iter().map(|(name, dump)| (name.as_str(), dump));
         // Of a log that is refused because it may be another store's, so may be what is read of it.
+        if answers.opened.is_err() && self.is_other_stores() {
+            return;
+        }
         let whole = answers.opened.is_ok().then_some(("the log", &answers.dump));
         for (what, dump) in whole.into_iter().chain(dumps) {
             let ids = dump.request_ids();
