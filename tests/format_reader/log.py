@@ -19,7 +19,7 @@ class Log:
     def __init__(self, wal, folded):
         self.wal, self.folded, self.error = wal, folded, None
         self.segments, self.owners, self.holes = [], {}, []
-        self.writer, self.unclear = None, False
+        self.writer, self.unclear, self.has_damaged_writer = None, False, False
         try:
             names = os.listdir(wal)
         except OSError as error:
@@ -45,6 +45,7 @@ class Log:
         if WRITER_ID.fullmatch(text):
             self.writer = text.decode().strip()
             return
+        self.has_damaged_writer = os.path.lexists(path)
         votes = collections.Counter(
             segment.writer
             for segment in self.segments
@@ -128,6 +129,8 @@ class Log:
             verdicts.append("attention" if self.folded is None else "damaged")
         if self.error is not None:
             verdicts.append("unreadable")
+        if self.has_damaged_writer:
+            verdicts.append("attention")
         return worst(verdicts)
 
     def line(self):
