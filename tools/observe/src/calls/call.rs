@@ -75,16 +75,6 @@ impl Call {
         self.progress.lock().state != State::Ended
     }
 
-    /// Whether a response with that id is its own. One whose id is not known takes any.
-    pub(crate) fn is_answered_by(&self, id: &RpcId) -> bool {
-        self.id.as_ref().is_none_or(|own| own == id) && self.is_open()
-    }
-
-    /// Whether its client takes a response with an id of that number for its own, if no other request has that very id.
-    pub(crate) fn is_answered_by_number(&self, number: i64) -> bool {
-        self.id.as_ref().is_some_and(|own| own.number() == Some(number)) && self.is_open()
-    }
-
     /// The head of its exchange's response is here.
     pub(crate) fn on_response_head(&self, http_status: u16) {
         self.http_status.store(http_status, Ordering::Relaxed);

@@ -8,6 +8,7 @@ use super::happening::Happening;
 use crate::read::RpcId;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,9 +29,18 @@ pub(crate) struct CallIndex {
 
 #[derive(Default)]
 struct Open {
-    calls: HashMap<CallKey, Arc<Call>>,
+    calls: HashMap<CallKey, Same>,
+    /// How many there are.
+    count: usize,
     /// What they hold together.
     bytes: usize,
+}
+
+/// The open calls with one key: clients may use an id again while another call with it is open.
+struct Same {
+    newest: Arc<Call>,
+    /// Oldest first.
+    older: Vec<Arc<Call>>,
 }
 
 impl CallIndex {
@@ -38,16 +48,16 @@ impl CallIndex {
         let Some(key) = key_of(call) else { return };
         let mut open = self.open.lock();
         open.bytes += call.bytes;
-        let replaced = open.calls.insert(key, call.clone());
-        open.bytes -= replaced.as_ref().map_or(0, |replaced| replaced.bytes);
-        drop(open);
-        // If nobody else holds it, it is recorded now.
-        drop(replaced);
+        open.count += 1;
+        match open.calls.entry(key) {
+            Entry::Occupied(same) => same.into_mut().push(call.clone()),
+            Entry::Vacant(place) => drop(place.insert(Same { newest: call.clone(), older: Vec::new() })),
+        }
     }
 
-    /// The open call of that session with that id.
+    /// The open call of that session with that id: of several, the newest.
     pub(crate) fn find(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
-        self.open.lock().calls.get(&(session.clone(), id.clone())).cloned()
+        self.open.lock().calls.get(&(session.clone(), id.clone())).map(|same| same.newest.clone())
     }
 
     /// The open call of that session whose client takes a response with that id for its own: the one with that very id,
@@ -60,7 +70,7 @@ impl CallIndex {
     /// Whether there are too many open calls to let more of them wait.
     pub(crate) fn is_full(&self) -> bool {
         let open = self.open.lock();
-        open.calls.len() > CALLS_MAX || open.bytes > INDEX_BYTES_MAX
+        open.count > CALLS_MAX || open.bytes > INDEX_BYTES_MAX
     }
 
     /// Tells a call what happened; it leaves if that ends it.
@@ -73,7 +83,10 @@ impl CallIndex {
     /// Tells the calls of that session, or of all sessions.
     pub(crate) fn tell_all(&self, session: Option<&str>, happening: &Happening<'_>, now: Instant) {
         let is_told = |call: &Call| session.is_none() || call.origin.session.as_deref() == session;
-        let told: Vec<Arc<Call>> = self.open.lock().calls.values().filter(|call| is_told(call)).cloned().collect();
+        let open = self.open.lock();
+        let told: Vec<Arc<Call>> =
+            open.calls.values().flat_map(Same::iter).filter(|call| is_told(call)).cloned().collect();
+        drop(open);
         for call in told {
             self.tell(&call, happening, now);
         }
@@ -82,13 +95,31 @@ impl CallIndex {
     fn remove(&self, call: &Call) {
         let Some(key) = key_of(call) else { return };
         let mut open = self.open.lock();
-        // A client that uses an id twice has put another call in this one's place.
-        if open.calls.get(&key).is_some_and(|found| std::ptr::eq(&**found, call)) {
-            open.bytes -= call.bytes;
-            let removed = open.calls.remove(&key);
-            drop(open);
-            drop(removed);
-        }
+        let Entry::Occupied(mut same) = open.calls.entry(key) else { return };
+        let is_it = |found: &Arc<Call>| std::ptr::eq(&**found, call);
+        let removed = if let Some(at) = same.get().older.iter().position(is_it) {
+            same.get_mut().older.remove(at)
+        } else if !is_it(&same.get().newest) {
+            return;
+        } else if let Some(newest) = same.get_mut().older.pop() {
+            std::mem::replace(&mut same.get_mut().newest, newest)
+        } else {
+            same.remove().newest
+        };
+        open.bytes -= call.bytes;
+        open.count -= 1;
+        drop(open);
+        drop(removed);
+    }
+}
+
+impl Same {
+    fn push(&mut self, call: Arc<Call>) {
+        self.older.push(std::mem::replace(&mut self.newest, call));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arc<Call>> {
+        self.older.iter().chain([&self.newest])
     }
 }
 

@@ -204,17 +204,23 @@ fn a_call_that_nobody_ends_is_recorded_when_it_is_let_go_of() {
 }
 
 #[test]
-fn a_call_whose_id_comes_again_makes_room_for_the_other() {
-    let first = Fixture::new(State::Resumable);
-    let second = Fixture::new(State::Waiting);
-    first.index.insert(&second.call);
-    let id = second.call.id.clone().unwrap();
-    let found = || first.index.find(&"s".into(), &id).map(|found| Arc::ptr_eq(&found, &second.call));
-    assert_eq!(found(), Some(true));
-    first.index.tell(&first.call, &Happening::Cancelled, first.surrounded.clock.instant());
-    assert_eq!(found(), Some(true), "the one that ended is not the one that is found");
-    first.index.tell(&second.call, &Happening::Cancelled, first.surrounded.clock.instant());
-    assert_eq!(found(), None);
+fn calls_with_one_id_are_found_from_the_newest_on_and_none_displaces_another() {
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [1, 0, 2]] {
+        let fixtures = [State::Resumable, State::OnStream, State::Waiting].map(Fixture::new);
+        let index = &fixtures[0].index;
+        index.insert(&fixtures[1].call);
+        index.insert(&fixtures[2].call);
+        let id = fixtures[0].call.id.clone().unwrap();
+        let mut left = vec![0, 1, 2];
+        for ends in order {
+            let newest = *left.iter().max().unwrap();
+            let found = index.find(&"s".into(), &id).unwrap();
+            assert!(Arc::ptr_eq(&found, &fixtures[newest].call), "{order:?}");
+            index.tell(&fixtures[ends].call, &Happening::Cancelled, fixtures[0].surrounded.clock.instant());
+            left.retain(|other| *other != ends);
+        }
+        assert!(index.find(&"s".into(), &id).is_none());
+    }
 }
 
 /// The rows of the table in the documentation: what happens, and the entries.

@@ -4,11 +4,11 @@
 //! upstream, so no response can overtake it. It must not do I/O; the bodies tell it what passes.
 
 use super::head::{RequestHead, ResponseHead, Verb, bounded};
-use super::limits::{CALL_BYTES_MAX, CALL_KEY_BYTES, CALLS_FREE_BYTES, CALLS_MAX};
+use super::own_calls::OwnCalls;
 use crate::arrival::Arrival;
-use crate::budget::{Budget, Share};
+use crate::budget::Budget;
 use crate::calls::{
-    Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response, UNREAD_METHOD, bounded_cause,
+    Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response, UNREAD_METHOD, Whose, bounded_cause,
 };
 use crate::credential::Credential;
 use crate::observer::Observer;
@@ -47,13 +47,7 @@ pub struct Exchange {
 }
 
 struct State {
-    calls: Vec<Arc<Call>>,
-    /// What the calls hold together, and the list of them.
-    call_bytes: usize,
-    /// For that.
-    share: Share,
-    /// A call was begun, whether or not it has ended.
-    has_begun: bool,
+    calls: OwnCalls,
     /// The request's body, or a part of it, passed unread.
     is_request_unread: bool,
     is_batch: bool,
@@ -79,18 +73,6 @@ pub struct Unanswered {
     pub ids: Vec<RpcId>,
     /// They came in a batch.
     pub is_batch: bool,
-}
-
-impl State {
-    /// The open call whose client takes a response with that id for its own: the one with that very id, else one whose id
-    /// is the same number.
-    fn call_answered_by(&self, id: &RpcId) -> Option<Arc<Call>> {
-        let same_number = || {
-            let number = id.number()?;
-            self.calls.iter().find(|call| call.is_answered_by_number(number))
-        };
-        self.calls.iter().find(|call| call.is_answered_by(id)).or_else(same_number).cloned()
-    }
 }
 
 impl Exchange {
@@ -121,10 +103,7 @@ impl Exchange {
             active_ms: AtomicU64::new(0),
             is_response_within: AtomicBool::new(false),
             state: Mutex::new(State {
-                calls: Vec::new(),
-                call_bytes: 0,
-                share: observer.recording.budget.share(CALLS_FREE_BYTES),
-                has_begun: false,
+                calls: OwnCalls::new(&observer.recording.budget),
                 is_request_unread: false,
                 is_batch: false,
                 response: Response::default(),
@@ -202,10 +181,9 @@ impl Exchange {
         let breakdown =
             Breakdown::of(end, state.response.status, is_unread, is_stopping).or_cause(state.response.cause.as_ref());
         let is_first = state.ended.is_none();
-        let calls = std::mem::take(&mut state.calls);
+        let calls = state.calls.take();
         state.ended.get_or_insert_with(|| breakdown.clone());
         self.begin_unread_call(&mut state);
-        state.share.resize(0);
         let (is_batch, resume_wait) = (state.is_batch, state.resume_wait);
         let (stream_session, not_found) = (state.stream_session.take(), state.not_found.take());
         drop(state);
@@ -247,7 +225,9 @@ impl Exchange {
 
     /// The request's body, or a part of it, passes unread.
     pub(super) fn on_request_unread(&self) {
-        self.state.lock().is_request_unread = true;
+        let mut state = self.state.lock();
+        state.is_request_unread = true;
+        state.calls.set_partial();
     }
 
     /// The request's body is over, but could not be read to its end.
@@ -255,7 +235,7 @@ impl Exchange {
         let mut state = self.state.lock();
         match self.method.as_deref() {
             // In the sessionless era the head says what it was.
-            Some(method) if !state.has_begun && !method.starts_with("notifications/") => {
+            Some(method) if !state.calls.has_begun && !method.starts_with("notifications/") => {
                 let facts = Facts::of_head(self.arrival, &self.origin, method, self.name.as_deref());
                 self.register(&mut state, facts);
             }
@@ -268,15 +248,15 @@ impl Exchange {
     pub(super) fn on_response_message(&self, message: &Message, payload: Option<&[u8]>) {
         let Kind::Response(id) = kind(message) else { return };
         let mut state = self.state.lock();
-        let own = id.as_ref().and_then(|id| state.call_answered_by(id));
+        let whose = id.as_ref().map_or(Whose::Other, |id| state.calls.whose(id));
         if let Some(not_found) = &mut state.not_found {
-            not_found.read(message, own.is_some());
+            not_found.read(message, !matches!(whose, Whose::Other));
         }
         let response = state.response.clone();
         let answer = Answer { message, payload, response: &response };
         let Some(id) = id else {
             // The server could not read the request, all of it: an error without an id is everybody's.
-            let calls = state.calls.clone();
+            let calls: Vec<Arc<Call>> = state.calls.iter().cloned().collect();
             drop(state);
             for call in calls {
                 self.observer.tell(&call, &Happening::Answered(answer));
@@ -285,7 +265,11 @@ impl Exchange {
         };
         let session = self.origin.session.clone().or_else(|| state.stream_session.clone());
         drop(state);
-        let call = own.or_else(|| self.observer.calls.find_answered(&session?, &id));
+        let call = match whose {
+            Whose::Call(call) => Some(call),
+            Whose::Over => None,
+            Whose::Other => session.and_then(|session| self.observer.calls.find_answered(&session, &id)),
+        };
         if let Some(call) = call {
             self.observer.tell(&call, &Happening::Answered(answer));
         }
@@ -331,7 +315,7 @@ impl Exchange {
     fn begin_call(&self, id: RpcId, message: &Message) {
         let mut state = self.state.lock();
         state.is_batch |= message.in_batch;
-        if state.calls.len() >= CALLS_MAX {
+        if state.calls.is_full() {
             self.recording().counts.requests_unrecorded.add(1);
             return;
         }
@@ -346,7 +330,7 @@ impl Exchange {
             Some(status) => !ACCEPTED.contains(&status),
             None => state.ended.is_some(),
         };
-        if state.is_request_unread && !state.has_begun && self.method.is_none() && is_call {
+        if state.is_request_unread && !state.calls.has_begun && self.method.is_none() && is_call {
             let facts = Facts::of_head(self.arrival, &self.origin, UNREAD_METHOD, None);
             self.register(state, facts);
         }
@@ -355,10 +339,7 @@ impl Exchange {
     /// Begins a call, if there is room for one more. It has failed already if the exchange is over.
     fn register(&self, state: &mut State, mut facts: Facts) {
         facts.is_unread = state.is_request_unread;
-        state.has_begun = true;
-        let list_bytes = (state.calls.len() + 1).next_power_of_two() * 2 * size_of::<Arc<Call>>();
-        let bytes = state.call_bytes + Call::bytes_of(&facts) + CALL_KEY_BYTES;
-        if bytes > CALL_BYTES_MAX || !state.share.resize(bytes + list_bytes) {
+        if !state.calls.reserve(&facts) {
             self.recording().counts.requests_unrecorded.add(1);
             return;
         }
@@ -368,10 +349,7 @@ impl Exchange {
         }
         match &state.ended {
             Some(breakdown) => self.observer.tell(&call, &Happening::ExchangeOver(breakdown)),
-            None => {
-                state.call_bytes = bytes;
-                state.calls.push(call);
-            }
+            None => state.calls.push(call),
         }
     }
 

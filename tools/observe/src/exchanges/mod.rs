@@ -6,6 +6,7 @@
 mod exchange;
 mod head;
 mod limits;
+mod own_calls;
 mod request_reader;
 mod response_reader;
 
@@ -15,6 +16,8 @@ mod announcement_tests;
 mod error_text_tests;
 #[cfg(test)]
 mod id_tests;
+#[cfg(test)]
+mod matching_tests;
 #[cfg(test)]
 mod session_tests;
 #[cfg(test)]
