@@ -14,6 +14,7 @@ use crate::session::{Postponed, Sessions};
 use crate::sink::Sink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// What an observer needs of others.
 pub struct Surroundings {
@@ -106,6 +107,11 @@ impl Observer {
     /// Tells a call what happens now.
     pub(crate) fn tell(&self, call: &Call, happening: &Happening<'_>) {
         self.calls.tell(call, happening, self.recording.clock.now());
+    }
+
+    /// Tells a call what happened at that time.
+    pub(crate) fn tell_at(&self, call: &Call, happening: &Happening<'_>, at: Instant) {
+        self.calls.tell(call, happening, at);
     }
 
     /// Tells the calls of that session, or of all sessions, what happens now.

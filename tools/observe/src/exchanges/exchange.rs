@@ -7,9 +7,7 @@ use super::head::{RequestHead, ResponseHead, Verb, bounded};
 use super::own_calls::OwnCalls;
 use crate::arrival::Arrival;
 use crate::budget::Budget;
-use crate::calls::{
-    Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response, UNREAD_METHOD, Whose, bounded_cause,
-};
+use crate::calls::{Answer, Breakdown, Call, Facts, Happening, Origin, Response, UNREAD_METHOD, bounded_cause};
 use crate::credential::Credential;
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, kind};
@@ -21,58 +19,62 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a response may stay away after its stream broke, for the client to resume the stream; clients try within a
-/// few seconds. A server that asks for more by `retry` gets it, up to the second limit.
-const RESUME_WAIT: Duration = Duration::from_secs(10);
-const RESUME_WAIT_MAX: Duration = Duration::from_secs(300);
 /// The statuses by which a server accepts what it answers nothing to: a notification, or a response of the client's.
 const ACCEPTED: [u16; 2] = [202, 204];
 
 /// One HTTP request and its response.
 pub struct Exchange {
-    observer: Arc<Observer>,
-    arrival: Arrival,
-    verb: Verb,
-    origin: Origin,
+    pub(super) observer: Arc<Observer>,
+    pub(super) arrival: Arrival,
+    pub(super) verb: Verb,
+    pub(super) origin: Origin,
     /// `Mcp-Method` and `Mcp-Name`, for a body that can't be read.
-    method: Option<Box<str>>,
-    name: Option<Box<str>>,
+    pub(super) method: Option<Box<str>>,
+    pub(super) name: Option<Box<str>>,
     /// How long the upstream may be silent while a call waits.
-    time_limit: Duration,
+    pub(super) time_limit: Duration,
     /// When bytes last passed in either direction, in milliseconds since the arrival.
-    active_ms: AtomicU64,
+    pub(super) active_ms: AtomicU64,
     /// The response's coding is in the middle of something.
-    is_response_within: AtomicBool,
-    state: Mutex<State>,
+    pub(super) is_response_within: AtomicBool,
+    pub(super) state: Mutex<State>,
 }
 
-struct State {
-    calls: OwnCalls,
+pub(super) struct State {
+    pub(super) calls: OwnCalls,
     /// The request's body, or a part of it, passed unread.
-    is_request_unread: bool,
-    is_batch: bool,
+    pub(super) is_request_unread: bool,
+    pub(super) is_batch: bool,
     /// As far as it is here.
-    response: Response,
+    pub(super) response: Response,
     /// The session that a stream of the 2024-11-05 transport announced in this exchange's response.
-    stream_session: Option<Arc<str>>,
+    pub(super) stream_session: Option<Arc<str>>,
     /// The response is an event stream that a client can resume, and asks to wait this long before.
-    resume_wait: Option<Duration>,
+    pub(super) resume_wait: Option<Duration>,
     /// The response's body, or a part of it, passed unread.
-    is_response_unread: bool,
+    pub(super) is_response_unread: bool,
+    /// The response is a stream of events.
+    pub(super) is_stream: bool,
+    /// The error that the response has for no request in particular: that of the calls without an answer.
+    pub(super) refusal: Option<Refusal>,
     /// What the response says of the session, if it is a 404 to a POST that names one.
-    not_found: Option<NotFound>,
+    pub(super) not_found: Option<NotFound>,
     /// Why the calls without an answer have none, once the exchange is over.
-    ended: Option<Breakdown>,
+    pub(super) ended: Option<Breakdown>,
 }
 
-/// Who is still owed an answer when an exchange ends before the response's head: for the error that the proxy answers.
-pub struct Unanswered {
-    /// Why there is no answer.
-    pub failure: Failure,
-    /// The ids of the calls.
-    pub ids: Vec<RpcId>,
-    /// They came in a batch.
-    pub is_batch: bool,
+/// An error for no request in particular.
+pub(super) struct Refusal {
+    pub(super) message: Message,
+    /// When it came.
+    pub(super) at: Instant,
+}
+
+impl State {
+    /// HTTP says that the request was refused: an error in the response is about it, whatever its id.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.response.status, Some(400..=599))
+    }
 }
 
 impl Exchange {
@@ -110,6 +112,8 @@ impl Exchange {
                 stream_session: None,
                 resume_wait: None,
                 is_response_unread: false,
+                is_stream: false,
+                refusal: None,
                 not_found: None,
                 ended: None,
             }),
@@ -127,6 +131,7 @@ impl Exchange {
         let mut state = self.state.lock();
         state.response.status = Some(head.status);
         state.response.cause = head.cause.map(bounded_cause);
+        state.is_stream = head.is_stream();
         state.calls.iter().for_each(|call| call.on_response_head(head.status));
         if head.is_success() {
             state.response.new_session = head.session.map(|session| sessions.intern(bounded(session)));
@@ -164,54 +169,12 @@ impl Exchange {
         let is_waiting = match state.response.status {
             // Until the response's head is here, notifications wait as well.
             None => self.is_post() && (state.calls.is_empty() || state.calls.iter().any(|call| !call.is_patient)),
-            Some(_) => state.calls.iter().any(|call| !call.is_patient && call.is_open()),
+            // Who got an error for no request in particular waits for no more.
+            Some(_) => state.refusal.is_none() && state.calls.iter().any(|call| !call.is_patient && call.is_open()),
         };
         drop(state);
         let active = self.arrival.at + Duration::from_millis(self.active_ms.load(Ordering::Relaxed));
         is_waiting.then(|| active + self.time_limit)
-    }
-
-    /// The exchange is over. Calls that may be answered elsewhere wait for that; the others have failed. The first end counts.
-    pub fn end(&self, end: End<'_>) -> Unanswered {
-        let is_stopping = self.is_stopping();
-        let mut state = self.state.lock();
-        // A complete response whose coding is not: what is missing can't be read.
-        let is_cut = end == End::Complete && self.is_response_within.load(Ordering::Relaxed);
-        let is_unread = state.is_response_unread || is_cut;
-        let breakdown =
-            Breakdown::of(end, state.response.status, is_unread, is_stopping).or_cause(state.response.cause.as_ref());
-        let is_first = state.ended.is_none();
-        let calls = state.calls.take();
-        state.ended.get_or_insert_with(|| breakdown.clone());
-        self.begin_unread_call(&mut state);
-        let (is_batch, resume_wait) = (state.is_batch, state.resume_wait);
-        let (stream_session, not_found) = (state.stream_session.take(), state.not_found.take());
-        drop(state);
-        let failure = breakdown.failure;
-
-        let has_calls = !calls.is_empty();
-        let open: Vec<_> = calls.into_iter().filter(|call| call.is_open()).collect();
-        let ids = open.iter().filter_map(|call| call.id.clone()).collect();
-        if !open.is_empty() {
-            let happening = self.last_happening(&breakdown, resume_wait);
-            for call in open {
-                self.observer.tell(&call, &happening);
-            }
-        }
-        if is_first && let Some(session) = stream_session {
-            // In the 2024-11-05 transport the stream is the session: nothing can be answered without it.
-            self.observer.tell_all(Some(&session), &Happening::StreamOver(&breakdown.of_stream()));
-            self.recording().close_session(&session, self.arrival.ts, false);
-        }
-        if let (Some(session), Some(not_found)) = (&self.origin.session, not_found)
-            // What passed unread may have said that something else was not found.
-            && !is_unread
-            && not_found.is_of_session()
-            && !self.recording().sessions.is_elsewhere(session, self.origin.endpoint.as_ref())
-        {
-            self.close_session(session, has_calls);
-        }
-        Unanswered { failure, ids, is_batch }
     }
 
     /// A message that the client sends was read.
@@ -244,59 +207,6 @@ impl Exchange {
         }
     }
 
-    /// A message that the server sends was read. `payload` is its text, if that was kept.
-    pub(super) fn on_response_message(&self, message: &Message, payload: Option<&[u8]>) {
-        let Kind::Response(id) = kind(message) else { return };
-        let mut state = self.state.lock();
-        let whose = id.as_ref().map_or(Whose::Other, |id| state.calls.whose(id));
-        if let Some(not_found) = &mut state.not_found {
-            not_found.read(message, !matches!(whose, Whose::Other));
-        }
-        let response = state.response.clone();
-        let answer = Answer { message, payload, response: &response };
-        let Some(id) = id else {
-            // The server could not read the request, all of it: an error without an id is everybody's.
-            let calls: Vec<Arc<Call>> = state.calls.iter().cloned().collect();
-            drop(state);
-            for call in calls {
-                self.observer.tell(&call, &Happening::Answered(answer));
-            }
-            return;
-        };
-        let session = self.origin.session.clone().or_else(|| state.stream_session.clone());
-        drop(state);
-        let call = match whose {
-            Whose::Call(call) => Some(call),
-            Whose::Over => None,
-            Whose::Other => session.and_then(|session| self.observer.calls.find_answered(&session, &id)),
-        };
-        if let Some(call) = call {
-            self.observer.tell(&call, &Happening::Answered(answer));
-        }
-    }
-
-    /// The response is a stream of the 2024-11-05 transport; this is where it wants its messages.
-    pub(super) fn on_endpoint(&self, endpoint: &str) {
-        let query = endpoint.trim().split_once('?').map(|(_, query)| query);
-        let Some(session) = session_in_query(query) else { return };
-        let session = self.recording().sessions.intern(session);
-        self.recording().sessions.open_stream(&session);
-        self.state.lock().stream_session = Some(session);
-    }
-
-    /// The response is an event stream with ids, which a client can resume.
-    pub(super) fn on_resumable(&self) {
-        self.state.lock().resume_wait.get_or_insert(RESUME_WAIT);
-    }
-
-    /// The server wants clients to wait before they resume.
-    pub(super) fn on_retry(&self, retry_ms: u64) {
-        let wait = RESUME_WAIT.saturating_add(Duration::from_millis(retry_ms)).min(RESUME_WAIT_MAX);
-        if let Some(resume_wait) = &mut self.state.lock().resume_wait {
-            *resume_wait = wait;
-        }
-    }
-
     /// The response's body, or a part of it, passes unread.
     pub(super) fn on_response_unread(&self) {
         self.state.lock().is_response_unread = true;
@@ -325,7 +235,7 @@ impl Exchange {
 
     /// Begins the call of a request that passed unread, and whose head does not say what it was, once the response tells that
     /// it was a call: what a server only accepts is none. Without a response, it counts as one.
-    fn begin_unread_call(&self, state: &mut State) {
+    pub(super) fn begin_unread_call(&self, state: &mut State) {
         let is_call = match state.response.status {
             Some(status) => !ACCEPTED.contains(&status),
             None => state.ended.is_some(),
@@ -347,14 +257,21 @@ impl Exchange {
         if let Some(status) = state.response.status {
             call.on_response_head(status);
         }
-        match &state.ended {
-            Some(breakdown) => self.observer.tell(&call, &Happening::ExchangeOver(breakdown)),
-            None => state.calls.push(call),
+        match (&state.ended, &state.refusal) {
+            (None, _) => state.calls.push(call),
+            (Some(_), Some(refusal)) => self.refuse(&call, refusal, &state.response),
+            (Some(breakdown), None) => self.observer.tell(&call, &Happening::ExchangeOver(breakdown)),
         }
     }
 
+    /// The call has no answer but an error for no request in particular.
+    pub(super) fn refuse(&self, call: &Call, refusal: &Refusal, response: &Response) {
+        let answer = Answer { message: &refusal.message, payload: None, response };
+        self.observer.tell_at(call, &Happening::Answered(answer), refusal.at);
+    }
+
     /// The server says that the session is over.
-    fn close_session(&self, session: &str, is_on_record: bool) {
+    pub(super) fn close_session(&self, session: &str, is_on_record: bool) {
         self.recording().close_session(session, self.arrival.ts, is_on_record);
         self.observer.tell_all(Some(session), &Happening::SessionOver);
     }
@@ -368,25 +285,6 @@ impl Exchange {
             && let Some(call) = self.observer.calls.find(session, id)
         {
             self.observer.tell(&call, &Happening::Cancelled);
-        }
-    }
-
-    /// What the end of the exchange is to its open calls: whether, and how long, they may wait for an answer on another
-    /// stream.
-    fn last_happening<'a>(&self, breakdown: &'a Breakdown, resume_wait: Option<Duration>) -> Happening<'a> {
-        let phase = &self.recording().phase;
-        let (failure, over) = (breakdown.failure, Happening::ExchangeOver(breakdown));
-        let Some(session) = self.origin.session.as_deref() else { return over };
-        if phase.has_reached(Phase::Stopping) || self.observer.calls.is_full() {
-            return over;
-        }
-        if failure == Failure::NoResponse && self.recording().sessions.has_stream(session) {
-            return Happening::LeftToStream(self.time_limit.saturating_sub(self.elapsed()));
-        }
-        let can_resume = matches!(failure, Failure::NoResponse | Failure::StreamBroken | Failure::ClientGone);
-        match resume_wait {
-            Some(wait) if can_resume && !phase.has_reached(Phase::Draining) => Happening::LeftToClient(breakdown, wait),
-            _ => over,
         }
     }
 
@@ -411,11 +309,11 @@ impl Exchange {
         self.origin.session.as_deref().map_or(0, str::len)
     }
 
-    fn elapsed(&self) -> Duration {
+    pub(super) fn elapsed(&self) -> Duration {
         self.recording().clock.now().saturating_duration_since(self.arrival.at)
     }
 
-    fn recording(&self) -> &Recording {
+    pub(super) fn recording(&self) -> &Recording {
         &self.observer.recording
     }
 }

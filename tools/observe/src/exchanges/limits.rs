@@ -36,7 +36,8 @@ pub const EXCHANGE_FREE_BYTES: usize = HEAD_BYTES_MAX
     + CALLS_FREE_BYTES
     + READY_FREE_BYTES
     + TEXT_FREE_BYTES
-    + 2 * MESSAGE_FREE_BYTES
+    // The request's, the response's, and an error for no request in particular.
+    + 3 * MESSAGE_FREE_BYTES
     // Of the response alone: while it is read, and while it is handed on.
     + 2 * CONTENT_TEXT_BYTES_MAX;
 

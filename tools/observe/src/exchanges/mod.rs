@@ -3,6 +3,8 @@
 //! Runs inside the tasks that pass the two bodies on. Nothing here knows HTTP's types: a head comes as plain values, so that
 //! who observes does not depend on who passes on, nor on the version of a library that both would have to share.
 
+mod answering;
+mod ending;
 mod exchange;
 mod head;
 mod limits;
@@ -19,13 +21,16 @@ mod id_tests;
 #[cfg(test)]
 mod matching_tests;
 #[cfg(test)]
+mod refusal_tests;
+#[cfg(test)]
 mod session_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod unread_tests;
 
-pub use exchange::{Exchange, Unanswered};
+pub use ending::Unanswered;
+pub use exchange::Exchange;
 pub use head::{RequestHead, ResponseHead, Verb};
 pub use limits::EXCHANGE_FREE_BYTES;
 pub use request_reader::RequestReader;

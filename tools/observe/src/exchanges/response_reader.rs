@@ -82,7 +82,10 @@ impl Reading {
         decoder.push(bytes, |bytes| match form {
             Form::Json => {
                 text.push(bytes);
-                scanner.push(bytes, |message| exchange.on_response_message(message, text.of(message)));
+                scanner.push(bytes, |message| {
+                    let payload = text.of(message);
+                    exchange.on_response_message(message, payload);
+                });
             }
             Form::Events(parser) => parser.push(bytes, |part| match part {
                 Part::Data(data) => {
@@ -103,11 +106,12 @@ impl Reading {
     }
 }
 
-fn on_event(event: &str, scanner: &Scanner, text: &Text, ready: &Ready, exchange: &Exchange) {
+fn on_event(event: &str, scanner: &Scanner, text: &Text, ready: &mut Ready, exchange: &Exchange) {
     match event {
         "" | "message" if scanner.is_done() => {
-            for message in &ready.messages {
-                exchange.on_response_message(message, text.of(message));
+            for message in &mut ready.messages {
+                let payload = text.of(message);
+                exchange.on_response_message(message, payload);
             }
         }
         "endpoint" if !exchange.is_post() => {
