@@ -21,7 +21,7 @@ pub(crate) const INDEX_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// The session, and the id within it.
 type CallKey = (Arc<str>, RpcId);
 
-/// The open calls that belong to a session. A call leaves when it ends.
+/// The open calls that belong to a session, and those that were left without one. A call leaves when it ends.
 #[derive(Default)]
 pub(crate) struct CallIndex {
     open: Mutex<Open>,
@@ -30,6 +30,8 @@ pub(crate) struct CallIndex {
 #[derive(Default)]
 struct Open {
     calls: HashMap<CallKey, Same>,
+    /// Those that have no session or no id and were left, by their places in memory.
+    others: HashMap<usize, Arc<Call>>,
     /// How many there are.
     count: usize,
     /// What they hold together.
@@ -55,16 +57,34 @@ impl CallIndex {
         }
     }
 
+    /// Holds a call that its exchange leaves, if it is not among those of a session.
+    pub(crate) fn hold(&self, call: &Arc<Call>) {
+        if key_of(call).is_some() {
+            return;
+        }
+        let mut open = self.open.lock();
+        if open.others.insert(place_of(call), call.clone()).is_none() {
+            open.bytes += call.bytes;
+            open.count += 1;
+        }
+    }
+
     /// The open call of that session with that id: of several, the newest.
     pub(crate) fn find(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
         self.open.lock().calls.get(&(session.clone(), id.clone())).map(|same| same.newest.clone())
     }
 
     /// The open call of that session whose client takes a response with that id for its own: the one with that very id,
-    /// else one whose id is the same number.
-    pub(crate) fn find_answered(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
-        let same_number = || RpcId::spellings(id.number()?).iter().find_map(|id| self.find(session, id));
-        self.find(session, id).or_else(same_number)
+    /// else one whose id is the same number. Of several that may be meant, one that was left comes first, the oldest of them.
+    pub(crate) fn find_answered(
+        &self,
+        session: &Arc<str>,
+        id: &RpcId,
+        may_be_meant: impl Fn(&Call) -> bool,
+    ) -> Option<Arc<Call>> {
+        let find = |id: &RpcId| self.open.lock().calls.get(&(session.clone(), id.clone()))?.find(&may_be_meant);
+        let same_number = || RpcId::spellings(id.number()?).iter().find_map(find);
+        find(id).or_else(same_number)
     }
 
     /// Whether there are too many open calls to let more of them wait.
@@ -84,8 +104,14 @@ impl CallIndex {
     pub(crate) fn tell_all(&self, session: Option<&str>, happening: &Happening<'_>, now: Instant) {
         let is_told = |call: &Call| session.is_none() || call.origin.session.as_deref() == session;
         let open = self.open.lock();
-        let told: Vec<Arc<Call>> =
-            open.calls.values().flat_map(Same::iter).filter(|call| is_told(call)).cloned().collect();
+        let told: Vec<Arc<Call>> = open
+            .calls
+            .values()
+            .flat_map(Same::iter)
+            .chain(open.others.values())
+            .filter(|call| is_told(call))
+            .cloned()
+            .collect();
         drop(open);
         for call in told {
             self.tell(&call, happening, now);
@@ -93,19 +119,8 @@ impl CallIndex {
     }
 
     fn remove(&self, call: &Call) {
-        let Some(key) = key_of(call) else { return };
         let mut open = self.open.lock();
-        let Entry::Occupied(mut same) = open.calls.entry(key) else { return };
-        let is_it = |found: &Arc<Call>| std::ptr::eq(&**found, call);
-        let removed = if let Some(at) = same.get().older.iter().position(is_it) {
-            same.get_mut().older.remove(at)
-        } else if !is_it(&same.get().newest) {
-            return;
-        } else if let Some(newest) = same.get_mut().older.pop() {
-            std::mem::replace(&mut same.get_mut().newest, newest)
-        } else {
-            same.remove().newest
-        };
+        let Some(removed) = open.take(call) else { return };
         open.bytes -= call.bytes;
         open.count -= 1;
         drop(open);
@@ -113,9 +128,39 @@ impl CallIndex {
     }
 }
 
+impl Open {
+    fn take(&mut self, call: &Call) -> Option<Arc<Call>> {
+        let Some(key) = key_of(call) else { return self.others.remove(&place_of(call)) };
+        let Entry::Occupied(mut same) = self.calls.entry(key) else { return None };
+        let is_it = |found: &Arc<Call>| std::ptr::eq(&**found, call);
+        if let Some(at) = same.get().older.iter().position(is_it) {
+            return Some(same.get_mut().older.remove(at));
+        }
+        if !is_it(&same.get().newest) {
+            return None;
+        }
+        Some(match same.get_mut().older.pop() {
+            Some(newest) => std::mem::replace(&mut same.get_mut().newest, newest),
+            None => same.remove().newest,
+        })
+    }
+}
+
 impl Same {
     fn push(&mut self, call: Arc<Call>) {
         self.older.push(std::mem::replace(&mut self.newest, call));
+    }
+
+    /// The oldest that was left, else the newest, of those that may be meant.
+    fn find(&self, may_be_meant: impl Fn(&Call) -> bool) -> Option<Arc<Call>> {
+        let mut found = None;
+        for call in self.iter().filter(|call| may_be_meant(call)) {
+            if call.is_left() {
+                return Some(call.clone());
+            }
+            found = Some(call);
+        }
+        found.cloned()
     }
 
     fn iter(&self) -> impl Iterator<Item = &Arc<Call>> {
@@ -125,4 +170,9 @@ impl Same {
 
 fn key_of(call: &Call) -> Option<CallKey> {
     Some((call.origin.session.clone()?, call.id.clone()?))
+}
+
+/// Where it lies: as long as it is held, nothing else does.
+fn place_of(call: &Call) -> usize {
+    std::ptr::from_ref(call).addr()
 }

@@ -11,6 +11,8 @@
 //! | exchange over | failure | | | |
 //! | left to client | to resumable | | | |
 //! | left to stream | to on stream | | | |
+//! | client back | | to on stream | | |
+//! | stream cut | | | to resumable | |
 //! | overdue | | failure of then | timeout | |
 //! | session over | | failure of then | timeout | |
 //! | stream over | failure | failure | failure | |
@@ -25,7 +27,7 @@ pub(super) enum State {
     Waiting,
     /// Its exchange is over without an answer, but its client may come back for it on another stream.
     Resumable,
-    /// Its exchange is over, as is usual where answers come on a stream of the session's own.
+    /// Its exchange is over, and its answer is due on a stream that is open: the session's own, or the resumed one.
     OnStream,
     /// It is recorded.
     Ended,
@@ -44,6 +46,10 @@ pub(super) enum Input {
     LeftToClient,
     /// Its exchange is over, and the answer is due on the session's stream.
     LeftToStream,
+    /// Its client is back for the answer.
+    ClientBack,
+    /// The stream that its answer was due on is over, and its client may come back.
+    StreamCut,
     /// It was left, and nobody has answered it in time.
     Overdue,
     /// Its session was closed.
@@ -74,12 +80,14 @@ pub(super) enum Recorded {
 
 pub(super) const STATES: [State; 4] = [State::Waiting, State::Resumable, State::OnStream, State::Ended];
 
-pub(super) const INPUTS: [Input; 11] = [
+pub(super) const INPUTS: [Input; 13] = [
     Input::Answered,
     Input::Cancelled,
     Input::ExchangeOver,
     Input::LeftToClient,
     Input::LeftToStream,
+    Input::ClientBack,
+    Input::StreamCut,
     Input::Overdue,
     Input::SessionOver,
     Input::StreamOver,
@@ -109,6 +117,8 @@ const TABLE: [[Entry; STATES.len()]; INPUTS.len()] = {
         /* exch. over   */ [End(Failure), Stay,               Stay,         Stay],
         /* to client    */ [Go(Resumable), Stay,              Stay,         Stay],
         /* to stream    */ [Go(OnStream), Stay,               Stay,         Stay],
+        /* client back  */ [Stay,         Go(OnStream),       Stay,         Stay],
+        /* stream cut   */ [Stay,         Stay,               Go(Resumable), Stay],
         /* overdue      */ [Stay,         End(FailureOfThen), End(Timeout), Stay],
         /* session over */ [Stay,         End(FailureOfThen), End(Timeout), Stay],
         /* stream over  */ [End(Failure), End(Failure),       End(Failure), Stay],

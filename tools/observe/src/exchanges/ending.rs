@@ -2,12 +2,21 @@
 //!
 //! Runs inside the tasks that pass the bodies on.
 
-use super::exchange::Exchange;
-use crate::calls::{Breakdown, End, Failure, Happening};
+use super::exchange::{ACCEPTED, Exchange};
+use crate::activity::Activity;
+use crate::calls::{Breakdown, Call, End, Failure, Happening};
 use crate::read::RpcId;
 use crate::recording::Phase;
+use crate::streams::Stream;
+use mcplog::event::Transport;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// How long a response may stay away after its stream broke, for the client to resume the stream; clients try within a
+/// few seconds. A server that asks for more by `retry` gets it, up to the second limit.
+const RESUME_WAIT: Duration = Duration::from_secs(10);
+const RESUME_WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Who is still owed an answer when an exchange ends before the response's head: for the error that the proxy answers.
 pub struct Unanswered {
@@ -33,7 +42,8 @@ impl Exchange {
         let calls = state.calls.take();
         state.ended.get_or_insert_with(|| breakdown.clone());
         self.begin_unread_call(&mut state);
-        let (is_batch, resume_wait) = (state.is_batch, state.resume_wait);
+        let (is_batch, stream) = (state.is_batch, state.stream.clone());
+        let wait = RESUME_WAIT.saturating_add(Duration::from_millis(state.retry_ms)).min(RESUME_WAIT_MAX);
         let (stream_session, not_found) = (state.stream_session.take(), state.not_found.take());
         let failure = breakdown.failure;
 
@@ -43,14 +53,12 @@ impl Exchange {
         if let Some(refusal) = &state.refusal {
             open.iter().for_each(|call| self.refuse(call, refusal, &state.response));
             drop(state);
-        } else if !open.is_empty() {
-            drop(state);
-            let happening = self.last_happening(&breakdown, resume_wait);
-            for call in open {
-                self.observer.tell(&call, &happening);
-            }
         } else {
             drop(state);
+            self.leave(&open, &breakdown, stream.as_ref(), wait);
+        }
+        if is_first {
+            self.end_stream(stream.as_ref(), stream_session.as_ref(), &breakdown, wait);
         }
         if is_first && let Some(session) = stream_session {
             // In the 2024-11-05 transport the stream is the session: nothing can be answered without it.
@@ -70,20 +78,67 @@ impl Exchange {
 
     /// What the end of the exchange is to its open calls: whether, and how long, they may wait for an answer on another
     /// stream.
-    fn last_happening<'a>(&self, breakdown: &'a Breakdown, resume_wait: Option<Duration>) -> Happening<'a> {
+    fn leave(&self, open: &[Arc<Call>], breakdown: &Breakdown, stream: Option<&Arc<Stream>>, wait: Duration) {
+        let observer = &self.observer;
+        let tell_all = |happening: Happening<'_>| open.iter().for_each(|call| observer.tell(call, &happening));
         let phase = &self.recording().phase;
-        let (failure, over) = (breakdown.failure, Happening::ExchangeOver(breakdown));
-        let Some(session) = self.origin.session.as_deref() else { return over };
-        if phase.has_reached(Phase::Stopping) || self.observer.calls.is_full() {
-            return over;
+        if open.is_empty() || phase.has_reached(Phase::Stopping) || observer.calls.is_full() {
+            return tell_all(Happening::ExchangeOver(breakdown));
         }
-        if failure == Failure::NoResponse && self.recording().sessions.has_stream(session) {
-            return Happening::LeftToStream(self.time_limit.saturating_sub(self.elapsed()));
+        if let Some(heard) = self.promised_elsewhere(breakdown.failure) {
+            open.iter().for_each(|call| observer.calls.hold(call));
+            return tell_all(Happening::LeftToStream(&heard, self.time_limit));
         }
-        let can_resume = matches!(failure, Failure::NoResponse | Failure::StreamBroken | Failure::ClientGone);
-        match resume_wait {
-            Some(wait) if can_resume && !phase.has_reached(Phase::Draining) => Happening::LeftToClient(breakdown, wait),
-            _ => over,
+        let can_resume = matches!(
+            breakdown.failure,
+            Failure::NoResponse | Failure::StreamBroken | Failure::ClientGone | Failure::Timeout
+        );
+        let Some(stream) = stream.filter(|_| can_resume && !phase.has_reached(Phase::Draining)) else {
+            return tell_all(Happening::ExchangeOver(breakdown));
+        };
+        stream.cut(None, self.recording().clock.now());
+        open.iter().for_each(|call| observer.calls.hold(call));
+        tell_all(Happening::LeftToClient(breakdown, wait));
+        // The client may be back before its first connection is known to be gone.
+        if let Some(carrier) = stream.carrier() {
+            tell_all(Happening::ClientBack(&carrier, self.time_limit));
+        }
+    }
+
+    /// The stream that the answers are due on, if the server accepted the request and answers elsewhere. What became of the
+    /// response after its head is nothing to them.
+    fn promised_elsewhere(&self, failure: Failure) -> Option<Arc<Activity>> {
+        let is_elsewhere = matches!(failure, Failure::NoResponse | Failure::ClientGone | Failure::StreamBroken);
+        let status = self.state.lock().response.status.filter(|_| is_elsewhere)?;
+        let is_accepted = match self.origin.transport {
+            Transport::Sse => (200..300).contains(&status),
+            _ => ACCEPTED.contains(&status),
+        };
+        self.observer.streams.listening(self.origin.session.as_deref().filter(|_| is_accepted)?)
+    }
+
+    /// The response was an event stream, and is over. Calls that wait for their answers on it wait for their client now.
+    fn end_stream(
+        &self,
+        stream: Option<&Arc<Stream>>,
+        session: Option<&Arc<str>>,
+        breakdown: &Breakdown,
+        wait: Duration,
+    ) {
+        let (observer, heard) = (&self.observer, self.heard.get());
+        if let Some(stream) = stream {
+            stream.cut(heard, self.recording().clock.now());
+            observer.streams.keep(stream);
+        }
+        let Some(heard) = heard else { return };
+        for session in self.origin.session.iter().chain(session) {
+            observer.streams.unlisten(session, heard);
+        }
+        if heard.is_awaited() {
+            observer.tell_all(None, &Happening::StreamCut(heard, breakdown, wait));
+        }
+        if heard.is_awaited() && self.recording().phase.has_reached(Phase::Draining) {
+            observer.tell_all(None, &Happening::Draining);
         }
     }
 }

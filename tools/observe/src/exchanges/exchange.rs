@@ -3,8 +3,9 @@
 //! Shared by the tasks that pass the two bodies on. A request is registered here before its last byte leaves for the
 //! upstream, so no response can overtake it. It must not do I/O; the bodies tell it what passes.
 
-use super::head::{RequestHead, ResponseHead, Verb, bounded};
+use super::head::{RequestHead, ResponseHead, Verb, bounded, event_id};
 use super::own_calls::OwnCalls;
+use crate::activity::Activity;
 use crate::arrival::Arrival;
 use crate::budget::Budget;
 use crate::calls::{Answer, Breakdown, Call, Facts, Happening, Origin, Response, UNREAD_METHOD, bounded_cause};
@@ -13,14 +14,15 @@ use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, kind};
 use crate::recording::{Phase, Recording};
 use crate::session::{NotFound, session_in_query};
+use crate::streams::{Stream, Way};
 use mcplog::event::Transport;
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The statuses by which a server accepts what it answers nothing to: a notification, or a response of the client's.
-const ACCEPTED: [u16; 2] = [202, 204];
+pub(super) const ACCEPTED: [u16; 2] = [202, 204];
 
 /// One HTTP request and its response.
 pub struct Exchange {
@@ -34,7 +36,11 @@ pub struct Exchange {
     /// How long the upstream may be silent while a call waits.
     pub(super) time_limit: Duration,
     /// When bytes last passed in either direction, in milliseconds since the arrival.
-    pub(super) active_ms: AtomicU64,
+    active_ms: AtomicU64,
+    /// The event that the client had last of the stream that it resumes.
+    pub(super) resumes: Option<u64>,
+    /// What passes on the event stream that a GET opened.
+    pub(super) heard: OnceLock<Arc<Activity>>,
     /// The response's coding is in the middle of something.
     pub(super) is_response_within: AtomicBool,
     pub(super) state: Mutex<State>,
@@ -49,8 +55,10 @@ pub(super) struct State {
     pub(super) response: Response,
     /// The session that a stream of the 2024-11-05 transport announced in this exchange's response.
     pub(super) stream_session: Option<Arc<str>>,
-    /// The response is an event stream that a client can resume, and asks to wait this long before.
-    pub(super) resume_wait: Option<Duration>,
+    /// The response is an event stream that a client can resume, or resumed.
+    pub(super) stream: Option<Arc<Stream>>,
+    /// What the server asks clients to wait before they resume it, in milliseconds.
+    pub(super) retry_ms: u64,
     /// The response's body, or a part of it, passed unread.
     pub(super) is_response_unread: bool,
     /// The response is a stream of events.
@@ -103,6 +111,8 @@ impl Exchange {
             name: head.name.map(|name| Box::from(bounded(name))),
             time_limit,
             active_ms: AtomicU64::new(0),
+            resumes: head.last_event_id.map(|id| Stream::event(event_id(id))),
+            heard: OnceLock::new(),
             is_response_within: AtomicBool::new(false),
             state: Mutex::new(State {
                 calls: OwnCalls::new(&observer.recording.budget),
@@ -110,7 +120,8 @@ impl Exchange {
                 is_batch: false,
                 response: Response::default(),
                 stream_session: None,
-                resume_wait: None,
+                stream: None,
+                retry_ms: 0,
                 is_response_unread: false,
                 is_stream: false,
                 refusal: None,
@@ -132,11 +143,15 @@ impl Exchange {
         state.response.status = Some(head.status);
         state.response.cause = head.cause.map(bounded_cause);
         state.is_stream = head.is_stream();
-        state.calls.iter().for_each(|call| call.on_response_head(head.status));
+        let is_open_stream = head.is_success() && head.is_stream();
+        state.calls.iter().for_each(|call| call.on_response_head(head.status, is_open_stream));
         if head.is_success() {
             state.response.new_session = head.session.map(|session| sessions.intern(bounded(session)));
         }
         self.begin_unread_call(&mut state);
+        if self.verb == Verb::Other && is_open_stream {
+            self.open_stream(&mut state);
+        }
         let Some(session) = &self.origin.session else { return };
         match self.verb {
             Verb::Post if head.status == 404 => state.not_found = Some(NotFound::default()),
@@ -161,6 +176,9 @@ impl Exchange {
     pub fn touch(&self) {
         let active_ms = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.active_ms.store(active_ms, Ordering::Relaxed);
+        if let Some(heard) = self.heard.get() {
+            heard.touch(self.recording().clock.now());
+        }
     }
 
     /// When the upstream's time is over, as things stand. `None` if nobody waits for it in particular.
@@ -255,13 +273,40 @@ impl Exchange {
         }
         let call = self.observer.begin(&self.origin, facts);
         if let Some(status) = state.response.status {
-            call.on_response_head(status);
+            call.on_response_head(status, state.is_stream && (200..300).contains(&status));
         }
         match (&state.ended, &state.refusal) {
             (None, _) => state.calls.push(call),
             (Some(_), Some(refusal)) => self.refuse(&call, refusal, &state.response),
             (Some(breakdown), None) => self.observer.tell(&call, &Happening::ExchangeOver(breakdown)),
         }
+    }
+
+    /// A GET opened an event stream. The calls of the stream that it resumes wait for their answers here now.
+    fn open_stream(&self, state: &mut State) {
+        let (streams, observer) = (&self.observer.streams, &self.observer);
+        let heard = self.heard.get_or_init(|| Arc::new(Activity::new(self.recording().clock.now())));
+        if let Some(session) = &self.origin.session {
+            streams.listen(session, heard);
+        }
+        let Some(event) = self.resumes else { return };
+        let back = Happening::ClientBack(heard, self.time_limit);
+        state.stream = streams.find(&self.way(), event);
+        match (&state.stream, &self.origin.session) {
+            (Some(stream), _) => {
+                stream.resume(heard);
+                stream.open_calls().iter().for_each(|call| observer.tell(call, &back));
+            }
+            // A stream that nobody remembers: it may be that of any call which waits for its client.
+            (None, Some(session)) => observer.tell_all(Some(session), &back),
+            (None, None) => {}
+        }
+    }
+
+    /// Which way it came.
+    pub(super) fn way(&self) -> Way {
+        let (session, endpoint) = (self.origin.session.clone(), self.origin.endpoint.clone());
+        Way { session, endpoint, client_address: self.arrival.client_address }
     }
 
     /// The call has no answer but an error for no request in particular.

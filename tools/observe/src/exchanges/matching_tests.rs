@@ -4,7 +4,7 @@
 use super::{Exchange, RequestReader, ResponseHead, ResponseReader, Verb};
 use crate::calls::End;
 use crate::read::Codings;
-use crate::testing::{Surrounded, request_head};
+use crate::testing::{Surrounded, request_head, stories};
 use std::time::Duration;
 
 const STEPS: usize = 5;
@@ -190,10 +190,7 @@ fn is_possible(story: &[Step]) -> bool {
 #[test]
 fn every_answer_belongs_first_to_the_ids_of_its_own_stream() {
     let mut played = 0;
-    for number in 0..ALPHABET.len().pow(u32::try_from(STEPS).unwrap()) {
-        let story: [Step; STEPS] = std::array::from_fn(|at| {
-            ALPHABET[number / ALPHABET.len().pow(u32::try_from(at).unwrap()) % ALPHABET.len()]
-        });
+    for story in stories(&ALPHABET, STEPS) {
         if !is_possible(&story) {
             continue;
         }

@@ -23,6 +23,8 @@ mod matching_tests;
 #[cfg(test)]
 mod refusal_tests;
 #[cfg(test)]
+mod resuming_tests;
+#[cfg(test)]
 mod session_tests;
 #[cfg(test)]
 mod tests;

@@ -98,7 +98,7 @@ impl Reading {
                     text.clear();
                     ready.clear();
                 }
-                Part::Id => exchange.on_resumable(),
+                Part::Id(id) => exchange.on_event_id(id),
                 Part::Retry(retry_ms) => exchange.on_retry(retry_ms),
             }),
         })?;

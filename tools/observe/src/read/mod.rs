@@ -22,4 +22,4 @@ pub use message::{MESSAGE_BYTES_MAX, Message, SLOTS, Slot, TOKEN_BYTES_MAX};
 pub(crate) use rpc::tool_and_target;
 pub use rpc::{Kind, RpcId, kind};
 pub use scan::Scanner;
-pub use sse::{Part, SseParser};
+pub use sse::{EVENT_ID_BYTES_MAX, Part, SseParser};

@@ -320,44 +320,6 @@ async fn a_request_on_the_first_transport_that_is_never_answered_is_a_timeout() 
     row.assert_ended(Some(202), Outcome::Timeout, None);
 }
 
-/// A server whose POST streams end early and whose answers come on a resumed stream.
-async fn resumable_server() -> Upstream {
-    Upstream::start(|request, mut reply| async move {
-        reply.stream().await;
-        if request.method() == "POST" {
-            reply.chunk("id: e-1\nretry: 10\ndata:\n\n").await;
-        } else {
-            assert_eq!(request.header("last-event-id"), Some("e-1"));
-            reply.chunk("id: e-2\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n").await;
-        }
-        reply.end().await;
-    })
-    .await
-}
-
-#[tokio::test]
-async fn an_answer_on_a_resumed_stream_belongs_to_its_request() {
-    let upstream = resumable_server().await;
-    let fixture = Fixture::new(&upstream).await;
-    let session = ("mcp-session-id", "s-1");
-    fixture.post(&[session], &call("1", "ping", "{}")).await;
-    assert_eq!(fixture.seen(), [], "it may still be answered");
-    read_all(fixture.send("GET", "/mcp", &[session, ("last-event-id", "e-1")], b"").await).await;
-    assert_eq!(fixture.row().await.gist(), "ping 1 ok");
-}
-
-#[tokio::test]
-async fn a_stream_that_is_not_resumed_leaves_a_failed_request() {
-    let upstream = resumable_server().await;
-    let fixture = Fixture::new(&upstream).await;
-    fixture.post(&[("mcp-session-id", "s-1")], &call("1", "ping", "{}")).await;
-    assert_eq!(fixture.seen(), []);
-    // Another session's answer with the same id is none of its business.
-    read_all(fixture.send("GET", "/mcp", &[("mcp-session-id", "s-2"), ("last-event-id", "e-1")], b"").await).await;
-    let seen = fixture.finish().await;
-    assert_eq!(requests(&seen).iter().map(Row::gist).collect::<Vec<_>>(), ["ping 1 error no_response"]);
-}
-
 #[tokio::test]
 async fn a_session_that_ends_takes_its_waiting_requests_along() {
     let upstream = Upstream::start(|request, mut reply| async move {
