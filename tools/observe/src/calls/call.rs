@@ -19,6 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+/// How long a call that was taken back waits for its answer, so that its row can say that it came. What is still under way
+/// then may take minutes, and nobody wants it.
+const LATE_WAIT: Duration = Duration::from_secs(10);
+
 /// One JSON-RPC request that waits for its response.
 pub(crate) struct Call {
     recording: Arc<Recording>,
@@ -29,6 +33,10 @@ pub(crate) struct Call {
     pub(crate) is_schema: bool,
     /// Its response is a stream that may be silent for hours.
     pub(crate) is_patient: bool,
+    /// Either side may end it.
+    pub(crate) is_subscription: bool,
+    /// Who takes it back does so by closing its response.
+    pub(crate) is_cancelled_by_closing: bool,
     /// When its request came.
     pub(crate) arrived_at: Instant,
     /// What it holds in memory at most, in bytes, with what it shares with others.
@@ -61,12 +69,15 @@ impl Call {
         recording.counts.in_flight.rise();
         let bytes = Self::bytes_of(&facts) + origin.text_bytes() + CAUSE_BYTES_MAX;
         let (is_schema, is_patient) = (facts.schema.is_some(), facts.is_patient());
+        let is_cancelled_by_closing = facts.is_cancelled_by_closing();
         Self {
             recording: recording.clone(),
             origin: origin.clone(),
             id: facts.id.take(),
             is_schema,
             is_patient,
+            is_subscription: facts.is_subscription(),
+            is_cancelled_by_closing,
             arrived_at: facts.arrival.at,
             bytes,
             http_status: AtomicU16::new(0),
@@ -81,7 +92,12 @@ impl Call {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.progress.lock().state != State::Ended
+        self.progress.lock().state.is_open()
+    }
+
+    /// Whether its client took it back, and its answer would still be noted.
+    pub(crate) fn is_taken_back(&self) -> bool {
+        self.progress.lock().state == State::TakenBack
     }
 
     /// Its exchange is over, and it waits for its answer elsewhere.
@@ -102,11 +118,18 @@ impl Call {
 
     /// Tells it what happened, and when. `true` if that ended it: then it is recorded.
     pub(crate) fn tell(&self, happening: &Happening<'_>, now: Instant) -> bool {
-        let ended = self.progress.lock().advance(happening, now);
+        let mut progress = self.progress.lock();
+        let was_open = progress.state.is_open();
+        let ended = progress.advance(happening, now);
+        let has_closed = was_open && !progress.state.is_open();
+        drop(progress);
+        if has_closed {
+            self.recording.counts.in_flight.fall();
+        }
         let Some((facts, how, at)) = ended else { return false };
         let http_status = match &how {
             How::Answered(answer) => answer.response.status,
-            How::Failed(_) => Some(self.http_status.load(Ordering::Relaxed)).filter(|status| *status != 0),
+            How::Failed { .. } => Some(self.http_status.load(Ordering::Relaxed)).filter(|status| *status != 0),
         };
         let (recording, origin, id) = (&self.recording, &self.origin, self.id.as_ref());
         Ended { recording, origin, id, facts: &facts, how, http_status, at }.record();
@@ -146,12 +169,15 @@ impl Progress {
             }
             (Recorded::Nothing, _) => return None,
             (Recorded::Answer, Happening::Answered(answer)) => (How::Answered(*answer), now),
-            (Recorded::Answer | Recorded::Failure, _) => (How::Failed(happening.breakdown()), now),
+            (Recorded::Answer | Recorded::Failure, _) => (How::failed(happening.breakdown()), now),
             (Recorded::FailureOfThen, _) => match self.left.take() {
-                Some(left) => (How::Failed(left.breakdown), left.since),
-                None => (How::Failed(happening.breakdown()), now),
+                Some(left) => {
+                    let late = if let Happening::Answered(answer) = happening { Some(*answer) } else { None };
+                    (How::Failed { breakdown: left.breakdown, late }, left.since)
+                }
+                None => (How::failed(happening.breakdown()), now),
             },
-            (Recorded::Timeout, _) => (How::Failed(Failure::Timeout.into()), now),
+            (Recorded::Timeout, _) => (How::failed(Failure::Timeout.into()), now),
         };
         Some((self.facts.take()?, how, at))
     }
@@ -162,6 +188,7 @@ impl Left {
     fn by(happening: &Happening<'_>, now: Instant) -> Option<Self> {
         let (wait, stream) = match happening {
             Happening::LeftToClient(_, wait) | Happening::StreamCut(_, _, wait) => (*wait, None),
+            Happening::Cancelled => (LATE_WAIT, None),
             Happening::LeftToStream(stream, limit) | Happening::ClientBack(stream, limit) => {
                 stream.await_answer();
                 (*limit, Some(Arc::clone(stream)))

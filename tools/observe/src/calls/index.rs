@@ -71,20 +71,26 @@ impl CallIndex {
 
     /// The open call of that session with that id: of several, the newest.
     pub(crate) fn find(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
-        self.open.lock().calls.get(&(session.clone(), id.clone())).map(|same| same.newest.clone())
+        let open = self.open.lock();
+        open.calls.get(&(session.clone(), id.clone()))?.iter().filter(|call| call.is_open()).last().cloned()
     }
 
     /// The open call of that session whose client takes a response with that id for its own: the one with that very id,
     /// else one whose id is the same number. Of several that may be meant, one that was left comes first, the oldest of them.
+    /// If there is none, the one that its client took back.
     pub(crate) fn find_answered(
         &self,
         session: &Arc<str>,
         id: &RpcId,
         may_be_meant: impl Fn(&Call) -> bool,
     ) -> Option<Arc<Call>> {
-        let find = |id: &RpcId| self.open.lock().calls.get(&(session.clone(), id.clone()))?.find(&may_be_meant);
-        let same_number = || RpcId::spellings(id.number()?).iter().find_map(find);
-        find(id).or_else(same_number)
+        let find = |id: &RpcId, is_open: bool| {
+            let is_it = |call: &Call| may_be_meant(call) && call.is_open() == is_open;
+            self.open.lock().calls.get(&(session.clone(), id.clone()))?.find(is_it)
+        };
+        let spellings = id.number().map(RpcId::spellings).into_iter().flatten();
+        let ids: Vec<RpcId> = [id.clone()].into_iter().chain(spellings).collect();
+        [true, false].into_iter().find_map(|is_open| ids.iter().find_map(|id| find(id, is_open)))
     }
 
     /// Whether there are too many open calls to let more of them wait.

@@ -16,7 +16,7 @@ use crate::read::{Message, RpcId, Scanner, Slot};
 use crate::recording::{Phase, Recording};
 use crate::testing::{Seen, Surrounded};
 use mcplog::Status;
-use mcplog::event::Transport;
+use mcplog::event::{Note, Notes, Transport};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -67,6 +67,7 @@ impl Fixture {
                 fixture.tell_after(LEFT_AFTER, &Happening::LeftToClient(&breakdown, WAIT));
             }
             State::OnStream => fixture.tell_after(LEFT_AFTER, &Happening::LeftToStream(&fixture.stream, WAIT)),
+            State::TakenBack => fixture.tell_after(LEFT_AFTER, &Happening::Cancelled),
             State::Ended => fixture.tell_after(LEFT_AFTER, &Happening::ExchangeOver(&Failure::ClientGone.into())),
         }
         fixture
@@ -132,16 +133,22 @@ fn every_state_meets_everything_that_can_happen() {
                 Recorded::Nothing => None,
                 Recorded::Answer => Some((Status::Ok, None, at_once)),
                 Recorded::Failure => failed(own_code, at_once),
+                Recorded::FailureOfThen if state == State::TakenBack => failed("cancelled", 10),
                 Recorded::FailureOfThen => failed("stream_broken: reset", 10),
                 Recorded::Timeout => Some((Status::Timeout, Some("upstream_timeout".to_owned()), at_once)),
             };
             let case = format!("{state:?} {input:?}");
             assert_eq!(fixture.rows()[before.len()..], expected.into_iter().collect::<Vec<_>>(), "{case}");
-            let is_over = next == State::Ended;
-            assert_eq!(fixture.call.is_open(), !is_over, "{case}");
-            assert_eq!(fixture.in_flight(), u64::from(!is_over), "{case}");
+            let is_open = !matches!(next, State::TakenBack | State::Ended);
+            assert_eq!(fixture.call.is_open(), is_open, "{case}");
+            assert_eq!(fixture.in_flight(), u64::from(is_open), "{case}");
             let id = fixture.call.id.clone().unwrap();
-            assert_eq!(fixture.index.find(&"s".into(), &id).is_some(), !is_over, "{case}: in the index while open");
+            assert_eq!(fixture.index.find(&"s".into(), &id).is_some(), is_open, "{case}: found while open");
+            let is_answered = fixture.index.find_answered(&"s".into(), &id, |_| true).is_some();
+            assert_eq!(is_answered, next != State::Ended, "{case}: in the index until it is recorded");
+            let is_late = (state, input) == (State::TakenBack, Input::Answered);
+            let notes = fixture.surrounded.seen().last().map_or(Notes::NONE, |seen| seen.notes);
+            assert_eq!(notes.has(Note::LateAnswer), is_late, "{case}");
         }
     }
 }
@@ -279,6 +286,7 @@ fn the_documentation_has_the_same_table() {
                 (next, Recorded::Nothing) if next == state => "",
                 (State::Resumable, Recorded::Nothing) => "to resumable",
                 (State::OnStream, Recorded::Nothing) => "to on stream",
+                (State::TakenBack, Recorded::Nothing) => "to taken back",
                 (_, Recorded::Nothing) => panic!("an end without a record"),
                 (_, Recorded::Answer) => "answer",
                 (_, Recorded::Failure) => "failure",

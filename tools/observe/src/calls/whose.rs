@@ -40,13 +40,17 @@ impl Whose {
         Self::among(brought.filter(|brought| brought.id.is_some_and(|own| own.number() == Some(number))))
     }
 
-    /// Of those whose id fits, the first that is open.
+    /// Of those whose id fits, the first that is open, else the first that was taken back: that one's answer is late.
     fn among<'c>(fitting: impl Iterator<Item = Brought<'c>>) -> Self {
         let mut whose = Self::Other;
         for brought in fitting {
-            match brought.call.filter(|call| call.is_open()) {
-                Some(call) => return Self::Call(call.clone()),
-                None => whose = Self::Over,
+            match brought.call {
+                Some(call) if call.is_open() => return Self::Call(call.clone()),
+                Some(call) if !matches!(whose, Self::Call(_)) && call.is_taken_back() => {
+                    whose = Self::Call(call.clone())
+                }
+                _ if matches!(whose, Self::Other) => whose = Self::Over,
+                _ => {}
             }
         }
         whose

@@ -3,8 +3,8 @@
 //! Runs inside the task that passes the response on. The rules are in `docs/matching.md`.
 
 use super::exchange::{Exchange, Refusal};
-use crate::calls::{Answer, Call, Happening, Whose};
-use crate::read::{Kind, Message, kind};
+use crate::calls::{Answer, Call, Failure, Happening, Whose};
+use crate::read::{Kind, Message, RpcId, Slot, is_cancellation, kind};
 use crate::session::session_in_query;
 use crate::streams::Stream;
 use std::sync::Arc;
@@ -12,7 +12,11 @@ use std::sync::Arc;
 impl Exchange {
     /// A message that the server sends was read. `payload` is its text, if that was kept.
     pub(super) fn on_response_message(&self, message: &mut Message, payload: Option<&[u8]>) {
-        let Kind::Response(id) = kind(message) else { return };
+        let id = match kind(message) {
+            Kind::Response(id) => id,
+            Kind::Notification => return self.on_server_notification(message),
+            Kind::Request(_) | Kind::Other => return,
+        };
         let mut state = self.state.lock();
         let whose = id.as_ref().map_or(Whose::Other, |id| match &state.stream {
             // A stream that was resumed stands for the requests of its first exchange.
@@ -52,6 +56,16 @@ impl Exchange {
             let refusal = || Refusal { message: message.take(), at: self.recording().clock.now() };
             state.refusal.get_or_insert_with(refusal);
         }
+    }
+
+    /// A server that ends a subscription may say so before it lets go of the stream, which then may break.
+    fn on_server_notification(&self, message: &Message) {
+        let Some(id) = RpcId::of(message, Slot::CancelledId).filter(|_| is_cancellation(message)) else { return };
+        let state = self.state.lock();
+        let is_it = |call: &&Arc<Call>| call.is_subscription && call.id.as_ref() == Some(&id);
+        let Some(call) = state.calls.iter().find(is_it).cloned() else { return };
+        drop(state);
+        self.observer.tell(&call, &Happening::ExchangeOver(&Failure::NoResponse.into()));
     }
 
     /// The response is a stream of the 2024-11-05 transport; this is where it wants its messages.

@@ -18,6 +18,10 @@ use std::time::Duration;
 const RESUME_WAIT: Duration = Duration::from_secs(10);
 const RESUME_WAIT_MAX: Duration = Duration::from_secs(300);
 
+/// How long a client that closed a response may take to say that it takes the request back: it says both at once, on two
+/// connections.
+const CANCEL_WAIT: Duration = Duration::from_secs(2);
+
 /// Who is still owed an answer when an exchange ends before the response's head: for the error that the proxy answers.
 pub struct Unanswered {
     /// Why there is no answer.
@@ -48,7 +52,7 @@ impl Exchange {
         let failure = breakdown.failure;
 
         let has_calls = !calls.is_empty();
-        let open: Vec<_> = calls.into_iter().filter(|call| call.is_open()).collect();
+        let (open, closed): (Vec<_>, Vec<_>) = calls.into_iter().partition(|call| call.is_open());
         let ids = open.iter().filter_map(|call| call.id.clone()).collect();
         if let Some(refusal) = &state.refusal {
             open.iter().for_each(|call| self.refuse(call, refusal, &state.response));
@@ -56,6 +60,10 @@ impl Exchange {
         } else {
             drop(state);
             self.leave(&open, &breakdown, stream.as_ref(), wait);
+        }
+        if closed.iter().any(|call| call.is_taken_back()) && self.promised_elsewhere(failure).is_none() {
+            // No late answer can come any more.
+            closed.iter().for_each(|call| self.observer.tell(call, &Happening::ExchangeOver(&breakdown)));
         }
         if is_first {
             self.end_stream(stream.as_ref(), stream_session.as_ref(), &breakdown, wait);
@@ -79,9 +87,13 @@ impl Exchange {
     /// What the end of the exchange is to its open calls: whether, and how long, they may wait for an answer on another
     /// stream.
     fn leave(&self, open: &[Arc<Call>], breakdown: &Breakdown, stream: Option<&Arc<Stream>>, wait: Duration) {
-        let observer = &self.observer;
+        let (observer, phase) = (&self.observer, &self.recording().phase);
+        let is_given_up = breakdown.failure == Failure::ClientGone && self.may_be_given_up();
+        let (closed, open): (Vec<_>, Vec<_>) =
+            open.iter().partition(|call| is_given_up && call.is_cancelled_by_closing);
+        let cancelled = Breakdown { failure: Failure::Cancelled, ..breakdown.clone() };
+        closed.iter().for_each(|call| observer.tell(call, &Happening::ExchangeOver(&cancelled)));
         let tell_all = |happening: Happening<'_>| open.iter().for_each(|call| observer.tell(call, &happening));
-        let phase = &self.recording().phase;
         if open.is_empty() || phase.has_reached(Phase::Stopping) || observer.calls.is_full() {
             return tell_all(Happening::ExchangeOver(breakdown));
         }
@@ -93,8 +105,14 @@ impl Exchange {
             breakdown.failure,
             Failure::NoResponse | Failure::StreamBroken | Failure::ClientGone | Failure::Timeout
         );
-        let Some(stream) = stream.filter(|_| can_resume && !phase.has_reached(Phase::Draining)) else {
+        if !can_resume || phase.has_reached(Phase::Draining) {
             return tell_all(Happening::ExchangeOver(breakdown));
+        }
+        let Some(stream) = stream else {
+            return match is_given_up && self.origin.session.is_some() {
+                true => tell_all(Happening::LeftToClient(breakdown, CANCEL_WAIT)),
+                false => tell_all(Happening::ExchangeOver(breakdown)),
+            };
         };
         stream.cut(None, self.recording().clock.now());
         open.iter().for_each(|call| observer.calls.hold(call));
@@ -103,6 +121,13 @@ impl Exchange {
         if let Some(carrier) = stream.carrier() {
             tell_all(Happening::ClientBack(&carrier, self.time_limit));
         }
+    }
+
+    /// Whether closing the response gives up what was asked: a client that breaks its request off, or follows a redirect, or
+    /// leaves a refusal unread, does not.
+    fn may_be_given_up(&self) -> bool {
+        let state = self.state.lock();
+        state.is_request_whole && matches!(state.response.status, None | Some(200..=299))
     }
 
     /// The stream that the answers are due on, if the server accepted the request and answers elsewhere. What became of the

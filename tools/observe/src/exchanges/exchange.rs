@@ -11,7 +11,7 @@ use crate::budget::Budget;
 use crate::calls::{Answer, Breakdown, Call, Facts, Happening, Origin, Response, UNREAD_METHOD, bounded_cause};
 use crate::credential::Credential;
 use crate::observer::Observer;
-use crate::read::{Kind, Message, RpcId, Slot, kind};
+use crate::read::{Kind, Message, RpcId, Slot, is_cancellation, kind};
 use crate::recording::{Phase, Recording};
 use crate::session::{NotFound, session_in_query};
 use crate::streams::{Stream, Way};
@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) calls: OwnCalls,
     /// The request's body, or a part of it, passed unread.
     pub(super) is_request_unread: bool,
+    /// The request's body came to its end.
+    pub(super) is_request_whole: bool,
     pub(super) is_batch: bool,
     /// As far as it is here.
     pub(super) response: Response,
@@ -117,6 +119,7 @@ impl Exchange {
             state: Mutex::new(State {
                 calls: OwnCalls::new(&observer.recording.budget),
                 is_request_unread: false,
+                is_request_whole: false,
                 is_batch: false,
                 response: Response::default(),
                 stream_session: None,
@@ -209,6 +212,11 @@ impl Exchange {
         let mut state = self.state.lock();
         state.is_request_unread = true;
         state.calls.set_partial();
+    }
+
+    /// The request's body came to its end.
+    pub(super) fn on_request_end(&self) {
+        self.state.lock().is_request_whole = true;
     }
 
     /// The request's body is over, but could not be read to its end.
@@ -322,7 +330,7 @@ impl Exchange {
     }
 
     fn on_notification(&self, message: &Message) {
-        if message.text(Slot::Method).as_deref() != Some("notifications/cancelled") {
+        if !is_cancellation(message) {
             return;
         }
         let cancelled = RpcId::of(message, Slot::CancelledId);

@@ -17,6 +17,8 @@ mod announcement_tests;
 #[cfg(test)]
 mod error_text_tests;
 #[cfg(test)]
+mod giving_up_tests;
+#[cfg(test)]
 mod id_tests;
 #[cfg(test)]
 mod matching_tests;

@@ -8,7 +8,8 @@ use super::head::ResponseHead;
 use super::limits::{READY_BYTES_MAX, READY_FREE_BYTES, READY_MAX, TEXT_FREE_BYTES};
 use crate::budget::{Budget, Share};
 use crate::read::{
-    Appended, Buffer, Decoder, Kind, Message, Part, Scanner, SseParser, Unreadable, WORK_BYTES_MAX, kind,
+    Appended, Buffer, Decoder, Kind, Message, Part, Scanner, SseParser, Unreadable, WORK_BYTES_MAX, is_cancellation,
+    kind,
 };
 use crate::schema::SCHEMA_BYTES_MAX;
 
@@ -161,10 +162,12 @@ impl Ready {
         Self { messages: Vec::new(), text_bytes: 0, share: budget.share(READY_FREE_BYTES) }
     }
 
-    /// Takes the message away, if it is a response and there is room.
+    /// Takes the message away, if it is a response or a cancellation, and there is room.
     fn push(&mut self, message: &mut Message, exchange: &Exchange) {
-        if !matches!(kind(message), Kind::Response(_)) {
-            return;
+        match kind(message) {
+            Kind::Response(_) => {}
+            Kind::Notification if is_cancellation(message) => {}
+            _ => return,
         }
         if !self.reserve(message.text_bytes()) {
             // Whoever waits for one of the others is told that it passed.

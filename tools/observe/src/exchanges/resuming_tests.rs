@@ -273,7 +273,7 @@ fn a_stream_that_nobody_remembers_answers_whoever_waits_for_its_client() {
 
 #[test]
 fn an_accepted_request_is_answered_on_the_stream_that_its_session_listens_on() {
-    for (end, is_left) in [(End::Complete, true), (End::ClientGone, true), (End::Broken("reset"), true)] {
+    for end in [End::Complete, End::ClientGone, End::Broken("reset")] {
         for has_stream in [false, true] {
             let surrounded = Surrounded::new();
             let head = request_head(Verb::Other, "/mcp", Some("s"));
@@ -292,7 +292,9 @@ fn an_accepted_request_is_answered_on_the_stream_that_its_session_listens_on() {
             };
             exchange.on_response_head(&head);
             exchange.end(end);
-            let Some(stream) = stream.as_mut().filter(|_| is_left) else {
+            let Some(stream) = stream.as_mut() else {
+                // A client that went away may still say that it takes the request back.
+                surrounded.wait(2 * SECOND);
                 assert_eq!(surrounded.seen().len(), 1, "{end:?}: nobody can answer");
                 continue;
             };

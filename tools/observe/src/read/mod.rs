@@ -19,7 +19,7 @@ pub(crate) use content_text::CONTENT_TEXT_BYTES_MAX;
 pub use decode::{Coding, Codings, Decoder, PIECE_BYTES, Unreadable, WORK_BYTES_MAX};
 pub(crate) use message::MESSAGE_FREE_BYTES;
 pub use message::{MESSAGE_BYTES_MAX, Message, SLOTS, Slot, TOKEN_BYTES_MAX};
-pub(crate) use rpc::tool_and_target;
 pub use rpc::{Kind, RpcId, kind};
+pub(crate) use rpc::{is_cancellation, tool_and_target};
 pub use scan::Scanner;
 pub use sse::{EVENT_ID_BYTES_MAX, Part, SseParser};

@@ -1,6 +1,7 @@
 //! Sessions of every era: announced, made up, closed; and responses that arrive on another stream.
 
 use super::*;
+use mcplog::event::Note;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 
@@ -339,26 +340,49 @@ async fn a_session_that_ends_takes_its_waiting_requests_along() {
 }
 
 #[tokio::test]
-async fn a_cancelled_request_ends_when_it_is_taken_back() {
-    let upstream = Upstream::start(|request, mut reply| async move {
-        if request.json().get("id").is_none() {
-            return reply.whole(202, &[], "").await;
+async fn a_request_that_is_taken_back_is_cancelled_and_what_the_server_still_says_is_noted() {
+    for late in [None, Some(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"boom"}}"#)] {
+        let taken_back = Arc::new(Notify::new());
+        let on_cancel = taken_back.clone();
+        let upstream = Upstream::start(move |request, mut reply| {
+            let taken_back = on_cancel.clone();
+            async move {
+                if request.json().get("id").is_none() {
+                    reply.whole(202, &[], "").await;
+                    return taken_back.notify_one();
+                }
+                reply.stream().await;
+                reply.chunk(": working\n\n").await;
+                match late {
+                    None => reply.gone().await,
+                    Some(late) => {
+                        taken_back.notified().await;
+                        // The one before was another session's.
+                        taken_back.notified().await;
+                        reply.event(late).await;
+                        reply.end().await;
+                    }
+                }
+            }
+        })
+        .await;
+        let fixture = Fixture::new(&upstream).await;
+        let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"user"}}"#;
+        let session = ("mcp-session-id", "s-1");
+        let request = call("1", "tools/call", r#"{"name":"slow"}"#);
+        let open = fixture.send("POST", "/mcp", &[session], request.as_bytes()).await;
+        fixture.post(&[("mcp-session-id", "s-2")], cancel).await;
+        assert_eq!(fixture.proxy.as_ref().unwrap().open_calls(), 1, "another session's cancellation");
+        fixture.post(&[session], cancel).await;
+        assert_eq!(fixture.proxy.as_ref().unwrap().open_calls(), 0);
+        match late {
+            None => drop(open),
+            Some(late) => assert!(read_all(open).await.contains(late), "it passes as ever"),
         }
-        reply.stream().await;
-        reply.chunk(": working\n\n").await;
-        reply.gone().await;
-    })
-    .await;
-    let fixture = Fixture::new(&upstream).await;
-    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"user"}}"#;
-    let session = ("mcp-session-id", "s-1");
-    let open = fixture.send("POST", "/mcp", &[session], call("1", "tools/call", r#"{"name":"slow"}"#).as_bytes()).await;
-    fixture.post(&[("mcp-session-id", "s-2")], cancel).await;
-    assert_eq!(fixture.seen(), [], "another session's cancellation");
-    fixture.post(&[session], cancel).await;
-    let row = fixture.row().await;
-    assert_eq!(row.gist(), "tools/call 1 error cancelled");
-    row.assert_ended(Some(200), Outcome::Cancelled, None);
-    drop(open);
-    assert_eq!(requests(&fixture.finish().await).len(), 1);
+        let row = fixture.row().await;
+        assert_eq!(row.gist(), "tools/call 1 error cancelled");
+        row.assert_ended(Some(200), Outcome::Cancelled, late.map(|_| "late error -32603: boom"));
+        assert_eq!(row.notes.has(Note::LateAnswer), late.is_some());
+        assert_eq!(requests(&fixture.finish().await).len(), 1);
+    }
 }
