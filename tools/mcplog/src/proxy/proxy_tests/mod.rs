@@ -10,6 +10,7 @@ mod codings;
 mod ending;
 mod exchanges;
 mod faults;
+mod first_transport;
 mod framing;
 mod loops;
 mod outcomes;
