@@ -12,8 +12,10 @@ use crate::recording::{AtomicPhase, Phase, Recording};
 use crate::schema::SchemaQueue;
 use crate::session::{Postponed, Sessions};
 use crate::sink::Sink;
+use crate::streams::Streams;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// What an observer needs of others.
 pub struct Surroundings {
@@ -35,6 +37,8 @@ pub struct Surroundings {
 pub struct Observer {
     pub(crate) recording: Arc<Recording>,
     pub(crate) calls: CallIndex,
+    /// The event streams that outlive their exchange.
+    pub(crate) streams: Streams,
 }
 
 impl Observer {
@@ -51,7 +55,7 @@ impl Observer {
         let keeps_error_text = AtomicBool::new(true);
         let recording =
             Recording { sink, proxy, sessions, postponed, schema, counts, clock, budget, phase, keeps_error_text };
-        Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default() })
+        Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default(), streams: Streams::default() })
     }
 
     /// Whether rows say with which words a server or a tool failed: the message of a JSON-RPC error, the text of a result that
@@ -106,6 +110,11 @@ impl Observer {
     /// Tells a call what happens now.
     pub(crate) fn tell(&self, call: &Call, happening: &Happening<'_>) {
         self.calls.tell(call, happening, self.recording.clock.now());
+    }
+
+    /// Tells a call what happened at that time.
+    pub(crate) fn tell_at(&self, call: &Call, happening: &Happening<'_>, at: Instant) {
+        self.calls.tell(call, happening, at);
     }
 
     /// Tells the calls of that session, or of all sessions, what happens now.

@@ -4,7 +4,7 @@
 //! field of a request is filled in [`Ended::request`], from where it is known: the [`Origin`], the [`Facts`], or the
 //! [`Verdict`].
 
-use super::breakdown::Breakdown;
+use super::breakdown::{Breakdown, bounded};
 use super::facts::Facts;
 use super::happening::Answer;
 use super::origin::Origin;
@@ -24,7 +24,18 @@ use uuid::Uuid;
 /// How a call ended.
 pub(super) enum How<'a> {
     Answered(Answer<'a>),
-    Failed(Breakdown),
+    Failed {
+        breakdown: Breakdown,
+        /// The answer that came after its client had taken it back.
+        late: Option<Answer<'a>>,
+    },
+}
+
+impl How<'_> {
+    /// Without any answer.
+    pub(super) fn failed(breakdown: Breakdown) -> Self {
+        Self::Failed { breakdown, late: None }
+    }
 }
 
 /// A call that has ended, with all that is known of it.
@@ -57,7 +68,6 @@ impl<'a> Ended<'a> {
     /// Records it.
     pub(super) fn record(&self) {
         self.offer_schema();
-        self.recording.counts.in_flight.fall();
         let verdict = self.verdict();
         let session = self.session();
         let remembered = session.as_deref().and_then(|id| self.recording.sessions.protocol_version(id));
@@ -75,7 +85,9 @@ impl<'a> Ended<'a> {
 
     /// Hands the result over that says what the server offers, if it does.
     fn offer_schema(&self) {
-        let How::Answered(Answer { message, payload: Some(payload), .. }) = &self.how else { return };
+        // A late list says what the server offers, too.
+        let (How::Answered(answer) | How::Failed { late: Some(answer), .. }) = &self.how else { return };
+        let Answer { message, payload: Some(payload), .. } = answer else { return };
         let Some(method) = self.facts.schema.filter(|_| message.has_result) else { return };
         let scope = match self.session_of_transport() {
             Some(session) => Scope::Session(session.clone()),
@@ -101,7 +113,13 @@ impl<'a> Ended<'a> {
         let mut verdict = match &self.how {
             How::Answered(Answer { message, .. }) if message.has_result => Verdict::of_result(message, self.facts),
             How::Answered(Answer { message, response, .. }) => Verdict::of_error(message, response),
-            How::Failed(breakdown) => return Verdict::of_failure(breakdown, self.facts, self.http_status),
+            How::Failed { breakdown, late } => {
+                let mut verdict = Verdict::of_failure(breakdown, self.facts, self.http_status);
+                let late = late.as_ref().filter(|late| late.message.has_error);
+                verdict.cause =
+                    verdict.cause.or_else(|| Some(late_error(late?.message, self.recording.keeps_error_text())));
+                return verdict;
+            }
         };
         if !self.recording.keeps_error_text() {
             verdict.error_msg = None;
@@ -138,7 +156,8 @@ impl<'a> Ended<'a> {
         {
             let agreed_version = verdict.agreed_version.as_deref();
             self.recording.sessions.agree(session, client, self.origin.endpoint.as_ref(), agreed_version);
-            self.announce(session, client, verdict.agreed_version.as_deref(), false);
+            let is_derived = self.recording.sessions.announced.is_made_up(session);
+            self.announce(session, client, verdict.agreed_version.as_deref(), is_derived);
         }
     }
 
@@ -195,11 +214,15 @@ impl<'a> Ended<'a> {
 
     /// What is odd about the request and its answer.
     fn notes(&self) -> Notes {
-        let (is_lenient, is_answer_unread) = match &self.how {
-            How::Answered(answer) => (self.id.is_some_and(|own| own.differs(answer.message, Slot::Id)), false),
-            How::Failed(breakdown) => (false, breakdown.is_unread),
+        let (is_lenient, is_late, is_answer_unread) = match &self.how {
+            How::Answered(answer) => (self.id.is_some_and(|own| own.differs(answer.message, Slot::Id)), false, false),
+            How::Failed { breakdown, late } => (false, late.is_some(), breakdown.is_unread),
         };
-        let noted = [(Note::LenientId, is_lenient), (Note::Unread, self.facts.is_unread || is_answer_unread)];
+        let noted = [
+            (Note::LenientId, is_lenient),
+            (Note::LateAnswer, is_late),
+            (Note::Unread, self.facts.is_unread || is_answer_unread),
+        ];
         noted.into_iter().filter(|(_, is_so)| *is_so).fold(Notes::NONE, |notes, (note, _)| notes.with(note))
     }
 
@@ -256,4 +279,14 @@ impl<'a> Verdict<'a> {
             agreed_version: None,
         }
     }
+}
+
+/// What a row says of the error that came after its client had taken the request back.
+fn late_error<'a>(message: &Message, keeps_text: bool) -> Cow<'a, str> {
+    let code = message.raw(Slot::ErrorCode).map(String::from_utf8_lossy).unwrap_or_default();
+    let words = match message.text(Slot::ErrorMessage).filter(|_| keeps_text) {
+        Some(text) => format!("late error {code}: {text}"),
+        None => format!("late error {code}"),
+    };
+    Cow::Owned(bounded(&words).as_ref().to_owned())
 }

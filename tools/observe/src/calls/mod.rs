@@ -14,6 +14,7 @@ mod lifecycle;
 mod origin;
 mod outcome;
 mod response;
+mod whose;
 
 #[cfg(test)]
 mod lifecycle_tests;
@@ -26,3 +27,4 @@ pub(crate) use happening::{Answer, Happening};
 pub(crate) use index::{CallIndex, INDEX_BYTES_MAX};
 pub(crate) use origin::Origin;
 pub(crate) use response::Response;
+pub(crate) use whose::{Brought, Whose};
