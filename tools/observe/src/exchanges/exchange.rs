@@ -269,8 +269,9 @@ impl Exchange {
         let Kind::Response(id) = kind(message) else { return };
         let mut state = self.state.lock();
         let own = id.as_ref().and_then(|id| state.call_answered_by(id));
+        let has_request = state.has_begun;
         if let Some(not_found) = &mut state.not_found {
-            not_found.read(message, own.is_some());
+            not_found.read(message, has_request);
         }
         let response = state.response.clone();
         let answer = Answer { message, payload, response: &response };
