@@ -124,11 +124,18 @@ impl<'a> Ended<'a> {
         Some(derived.session_id)
     }
 
-    /// The session that the request came in, or that its answer began.
+    /// The session that its answer began, or that the request came in.
     fn session_of_transport(&self) -> Option<&'a Arc<str>> {
-        let of_response =
-            || if let How::Answered(answer) = &self.how { answer.response.new_session.as_ref() } else { None };
-        self.origin.session.as_ref().or_else(of_response)
+        self.begun_session().or(self.origin.session.as_ref())
+    }
+
+    /// The session that the response announces, if this was a handshake that succeeded. An id on any other answer begins
+    /// nothing: servers without sessions set one on whatever they answer, and a refused handshake agreed on none. It counts
+    /// before the session that the request came in, which was a dead one then.
+    fn begun_session(&self) -> Option<&'a Arc<str>> {
+        let How::Answered(answer) = &self.how else { return None };
+        let begins = answer.message.has_result && self.facts.handshake.is_some();
+        answer.response.new_session.as_ref().filter(|_| begins)
     }
 
     /// Records the session that begins, if this was the handshake of one.

@@ -154,9 +154,13 @@ impl Exchange {
         }
         self.begin_unread_call(&mut state);
         let Some(session) = &self.origin.session else { return };
+        // A handshake that was sent in a dead session begins another one.
+        let names_another = state.response.new_session.as_ref().is_some_and(|new_session| new_session != session);
         match self.verb {
             Verb::Post if head.status == 404 => state.not_found = Some(NotFound::default()),
-            Verb::Post if head.is_success() => sessions.confirm(session, self.origin.endpoint.as_ref()),
+            Verb::Post if head.is_success() && !names_another => {
+                sessions.confirm(session, self.origin.endpoint.as_ref());
+            }
             Verb::Other if head.is_success() && head.is_stream() => {
                 sessions.confirm(session, self.origin.endpoint.as_ref());
             }
