@@ -153,6 +153,7 @@ impl Played {
             query: head.query,
             protocol_version: head.version,
             authorization: None,
+            user_agent: None,
             method: head.method,
             name: head.method,
         };

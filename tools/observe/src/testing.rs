@@ -45,6 +45,7 @@ pub(crate) fn request_head<'a>(verb: Verb, path: &'a str, session: Option<&'a st
         query: None,
         protocol_version: None,
         authorization: None,
+        user_agent: None,
         method: None,
         name: None,
     }

@@ -197,6 +197,7 @@ fn head(path: &str) -> RequestHead<'_> {
         query: None,
         protocol_version: None,
         authorization: None,
+        user_agent: None,
         method: None,
         name: None,
     }

@@ -41,6 +41,7 @@ fn exchange(observer: &Arc<Observer>, content_type: &str, body: &[u8]) {
         query: None,
         protocol_version: Some("2025-11-25"),
         authorization: None,
+        user_agent: None,
         method: None,
         name: None,
     };

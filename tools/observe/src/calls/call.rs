@@ -22,6 +22,8 @@ use std::time::Instant;
 pub(crate) struct Call {
     recording: Arc<Recording>,
     pub(crate) origin: Origin,
+    /// The session that it is looked for in: the one that the transport names, or one that is made up.
+    pub(crate) session: Option<Arc<str>>,
     /// `None` where the body could not be read, and the request is only known from its head.
     pub(crate) id: Option<RpcId>,
     /// Its result says what the server offers.
@@ -57,6 +59,7 @@ impl Call {
         Self {
             recording: recording.clone(),
             origin: origin.clone(),
+            session: origin.session.as_ref().or(facts.derived.as_ref()).cloned(),
             id: facts.id.take(),
             is_schema,
             is_patient,

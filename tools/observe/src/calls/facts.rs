@@ -29,9 +29,11 @@ pub(crate) struct Facts {
     pub(super) target: Option<Box<str>>,
     pub(super) protocol_version: Option<Arc<str>>,
     /// The client's identity, if this is a request of the sessionless era.
-    pub(super) sessionless: Option<ClientIdentity>,
+    pub(crate) sessionless: Option<ClientIdentity>,
     /// The client's identity, if this is a handshake.
-    pub(super) handshake: Option<ClientIdentity>,
+    pub(crate) handshake: Option<ClientIdentity>,
+    /// The session that is made up for it, where the transport names none. It counts once the call has ended.
+    pub(crate) derived: Option<Arc<str>>,
     pub(super) cursor: Option<Box<str>>,
     pub(super) bytes_in: Option<i64>,
     /// The request's body, or a part of it, passed unread.
@@ -54,6 +56,7 @@ impl Facts {
             protocol_version: protocol_version(origin, message, is_handshake),
             sessionless: sessionless(origin, message),
             handshake: is_handshake.then(|| identity(message, Slot::ClientName, Slot::ClientVersion)),
+            derived: None,
             cursor: message.text(Slot::Cursor).map(boxed),
             bytes_in: Some(message.bytes()),
             is_unread: false,
@@ -74,6 +77,7 @@ impl Facts {
             protocol_version: origin.protocol_version.clone(),
             sessionless: None,
             handshake: None,
+            derived: None,
             cursor: None,
             bytes_in: None,
             is_unread: false,
@@ -96,6 +100,7 @@ impl Facts {
         let boxes = [&self.tool, &self.target, &self.cursor].into_iter().flatten().map(|text| text.len());
         let identities = [&self.sessionless, &self.handshake].into_iter().flatten().map(ClientIdentity::text_bytes);
         self.method.len()
+            + self.derived.as_deref().map_or(0, str::len)
             + self.id.as_ref().map_or(0, |id| id.text.len())
             + self.protocol_version.as_deref().map_or(0, str::len)
             + boxes.chain(identities).sum::<usize>()
@@ -112,7 +117,7 @@ fn protocol_version(origin: &Origin, message: &Message, is_handshake: bool) -> O
 }
 
 /// Who the client says it is in each request, where there is no session.
-fn sessionless(origin: &Origin, message: &Message) -> Option<ClientIdentity> {
+pub(crate) fn sessionless(origin: &Origin, message: &Message) -> Option<ClientIdentity> {
     let is_sessionless =
         message.text(Slot::MetaProtocolVersion).is_some() || message.text(Slot::MetaClientName).is_some();
     (is_sessionless && origin.session.is_none())

@@ -1,4 +1,4 @@
-//! The open calls that belong to a session, so that a response on another stream finds its request.
+//! The open calls, by whose they are, so that a response on another stream finds its request, and so does who takes one back.
 //!
 //! Called from the tasks that pass bytes on, and by whoever gives up on responses that stayed away. One short critical
 //! section a request; nothing is recorded, and no call dropped, while it holds the lock.
@@ -6,6 +6,7 @@
 use super::call::Call;
 use super::happening::Happening;
 use crate::read::RpcId;
+use crate::session::Peer;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,10 +18,19 @@ const CALLS_MAX: usize = 64 * 1024;
 /// What they may hold together before that, in bytes: as many as 20,000, unless their names are long.
 pub(crate) const INDEX_BYTES_MAX: usize = 12 * 1024 * 1024;
 
-/// The session, and the id within it.
-type CallKey = (Arc<str>, RpcId);
+/// Within what the ids of calls belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// One session, announced or made up.
+    Session(Arc<str>),
+    /// Of calls without any, those whose clients can't be told apart.
+    Peer(Peer),
+}
 
-/// The open calls that belong to a session. A call leaves when it ends.
+/// Whose it is, and the id.
+type CallKey = (Owner, RpcId);
+
+/// The open calls whose id is known. A call leaves when it ends.
 #[derive(Default)]
 pub(crate) struct CallIndex {
     open: Mutex<Open>,
@@ -36,10 +46,15 @@ struct Open {
 impl CallIndex {
     pub(crate) fn insert(&self, call: &Arc<Call>) {
         let Some(key) = key_of(call) else { return };
+        // Two clients that can't be told apart may use the same id: then nobody can say which of the two calls is meant.
+        let may_be_another_s = call.origin.session.is_none();
         let mut open = self.open.lock();
-        open.bytes += call.bytes;
-        let replaced = open.calls.insert(key, call.clone());
+        let replaced = open.calls.remove(&key);
         open.bytes -= replaced.as_ref().map_or(0, |replaced| replaced.bytes);
+        if replaced.is_none() || !may_be_another_s {
+            open.bytes += call.bytes;
+            open.calls.insert(key, call.clone());
+        }
         drop(open);
         // If nobody else holds it, it is recorded now.
         drop(replaced);
@@ -47,7 +62,12 @@ impl CallIndex {
 
     /// The open call of that session with that id.
     pub(crate) fn find(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
-        self.open.lock().calls.get(&(session.clone(), id.clone())).cloned()
+        self.find_of(Owner::Session(session.clone()), id)
+    }
+
+    /// The open call of that owner with that id.
+    pub(crate) fn find_of(&self, owner: Owner, id: &RpcId) -> Option<Arc<Call>> {
+        self.open.lock().calls.get(&(owner, id.clone())).cloned()
     }
 
     /// The open call of that session whose client takes a response with that id for its own: the one with that very id,
@@ -72,7 +92,7 @@ impl CallIndex {
 
     /// Tells the calls of that session, or of all sessions.
     pub(crate) fn tell_all(&self, session: Option<&str>, happening: &Happening<'_>, now: Instant) {
-        let is_told = |call: &Call| session.is_none() || call.origin.session.as_deref() == session;
+        let is_told = |call: &Call| session.is_none() || call.session.as_deref() == session;
         let told: Vec<Arc<Call>> = self.open.lock().calls.values().filter(|call| is_told(call)).cloned().collect();
         for call in told {
             self.tell(&call, happening, now);
@@ -93,5 +113,6 @@ impl CallIndex {
 }
 
 fn key_of(call: &Call) -> Option<CallKey> {
-    Some((call.origin.session.clone()?, call.id.clone()?))
+    let owner = call.session.clone().map_or(Owner::Peer(call.origin.asker.peer), Owner::Session);
+    Some((owner, call.id.clone()?))
 }

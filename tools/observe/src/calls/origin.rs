@@ -4,6 +4,7 @@
 //! answer (which direction) belongs here.
 
 use crate::credential::Credential;
+use crate::session::Asker;
 use mcplog::event::Transport;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub(crate) struct Origin {
     pub(crate) endpoint: Option<Arc<str>>,
     /// The session that the transport names.
     pub(crate) session: Option<Arc<str>>,
+    /// Who asks, where the transport names no session.
+    pub(crate) asker: Asker,
     /// The protocol's revision that the transport names.
     pub(crate) protocol_version: Option<Arc<str>>,
     /// By what the client proved who it is.

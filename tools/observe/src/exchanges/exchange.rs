@@ -8,13 +8,14 @@ use super::limits::{CALL_BYTES_MAX, CALL_KEY_BYTES, CALLS_FREE_BYTES, CALLS_MAX}
 use crate::arrival::Arrival;
 use crate::budget::{Budget, Share};
 use crate::calls::{
-    Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response, UNREAD_METHOD, bounded_cause,
+    Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Owner, Response, UNREAD_METHOD, bounded_cause,
+    sessionless,
 };
 use crate::credential::Credential;
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, kind};
 use crate::recording::{Phase, Recording};
-use crate::session::{NotFound, session_in_query};
+use crate::session::{Asker, ClientIdentity, NotFound, session_in_query};
 use mcplog::event::Transport;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -103,12 +104,15 @@ impl Exchange {
             Some(session) => (Transport::Http, Some(session)),
             None => of_stream().map_or((Transport::Http, None), |session| (Transport::Sse, Some(session))),
         };
+        let credential = head.authorization.filter(|_| head.verb == Verb::Post).map(Credential::of);
+        let from = (arrival.client_address, arrival.connection);
         let origin = Origin {
             transport,
             endpoint: Some(Arc::from(bounded(head.path))),
             session: session.map(|session| sessions.intern(bounded(session))),
+            asker: Asker::new(from, bounded(head.path), head.user_agent, credential),
             protocol_version: head.protocol_version.map(|version| Arc::from(bounded(version))),
-            credential: head.authorization.filter(|_| head.verb == Verb::Post).map(Credential::of),
+            credential,
         };
         Self {
             observer: observer.clone(),
@@ -340,7 +344,10 @@ impl Exchange {
             self.recording().counts.requests_unrecorded.add(1);
             return;
         }
-        let facts = Facts::of_message(self.arrival, &self.origin, id, message);
+        let mut facts = Facts::of_message(self.arrival, &self.origin, id, message);
+        if facts.handshake.is_none() {
+            facts.derived = self.derived_session(facts.sessionless.as_ref());
+        }
         self.register(&mut state, facts);
     }
 
@@ -352,7 +359,8 @@ impl Exchange {
             None => state.ended.is_some(),
         };
         if state.is_request_unread && !state.has_begun && self.method.is_none() && is_call {
-            let facts = Facts::of_head(self.arrival, &self.origin, UNREAD_METHOD, None);
+            let mut facts = Facts::of_head(self.arrival, &self.origin, UNREAD_METHOD, None);
+            facts.derived = self.derived_session(None);
             self.register(state, facts);
         }
     }
@@ -391,10 +399,24 @@ impl Exchange {
             return;
         }
         let cancelled = RpcId::of(message, Slot::CancelledId);
-        if let (Some(session), Some(id)) = (&self.origin.session, &cancelled)
-            && let Some(call) = self.observer.calls.find(session, id)
+        let derived = || self.derived_session(sessionless(&self.origin, message).as_ref());
+        let session = self.origin.session.clone().or_else(derived);
+        let owner = session.map_or(Owner::Peer(self.origin.asker.peer), Owner::Session);
+        if let Some(id) = &cancelled
+            && let Some(call) = self.observer.calls.find_of(owner, id)
         {
             self.observer.tell(&call, &Happening::Cancelled);
+        }
+    }
+
+    /// The session that is made up for a message, where the transport names none: that of the client that the message names,
+    /// else that of the client that it must come from.
+    fn derived_session(&self, client: Option<&ClientIdentity>) -> Option<Arc<str>> {
+        let Origin { session: None, asker, .. } = &self.origin else { return None };
+        let derived = &self.recording().sessions.derived;
+        match client {
+            Some(client) => Some(derived.seek(client, asker, self.arrival.ts)),
+            None => derived.seek_nameless(asker, self.arrival.ts),
         }
     }
 
@@ -444,5 +466,12 @@ impl Exchange {
 
     fn recording(&self) -> &Recording {
         &self.observer.recording
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // Whoever passed it on was cut off in the middle. An exchange that has ended takes no notice.
+        self.end(End::ClientGone);
     }
 }

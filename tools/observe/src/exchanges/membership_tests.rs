@@ -9,6 +9,8 @@ use std::time::Duration;
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}"#;
 const REFUSED: &str = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"no"}}"#;
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+const NOTE: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+const CANCEL: &str = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
 const PONG: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
 
 /// A request and its answer, with what their heads say.
@@ -114,8 +116,6 @@ fn a_handshake_in_a_dead_session_gives_its_client_to_the_new_one() {
     assert_eq!(surrounded.closes().len(), 1);
 }
 
-const NOTE: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-
 #[test]
 fn a_handshake_that_is_repeated_within_its_session_stays_there() {
     let surrounded = Surrounded::new();
@@ -124,4 +124,152 @@ fn a_handshake_that_is_repeated_within_its_session_stays_there() {
         surrounded.said(Said { session: Some("s"), body: &hello, new_session, answer: INITIALIZED, ..FINE });
     }
     assert_eq!(surrounded.belong_to(), [Some("s".to_owned()), Some("s".to_owned())]);
+}
+
+/// A message with what a client of 2026-07-28 says of itself in each.
+fn modern(message: &str, client: &str) -> String {
+    let (name, version) = ("io.modelcontextprotocol/clientInfo", "io.modelcontextprotocol/protocolVersion");
+    let meta = format!(r#""_meta":{{"{name}":{{"name":"{client}","version":"1"}},"{version}":"2026-07-28"}}"#);
+    match message.strip_suffix(r#""params":{"requestId":1}}"#) {
+        Some(cancel) => format!(r#"{cancel}"params":{{"requestId":1,{meta}}}}}"#),
+        None => format!(r#"{},"params":{{{meta}}}}}"#, message.strip_suffix('}').unwrap()),
+    }
+}
+
+/// A client by its address, its `User-Agent` and its connection.
+#[derive(Clone, Copy, Debug)]
+struct Client<'a> {
+    address: u128,
+    agent: &'a str,
+    connection: u64,
+}
+
+const NODE: Client<'_> = Client { address: 1, agent: "node", connection: 1 };
+
+impl Surrounded {
+    fn begin_of(&self, client: Client<'_>, body: &str) -> Exchange {
+        let head = RequestHead { user_agent: Some(client.agent), ..request_head(Verb::Post, "/mcp", None) };
+        let arrival = self.observer.arrival(Some(client.address), client.connection);
+        let exchange = Exchange::begin(&self.observer, arrival, &head, Duration::from_secs(60));
+        let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);
+        reader.push(body.as_bytes(), &exchange);
+        reader.finish(true, &exchange);
+        exchange
+    }
+
+    fn said_by(&self, client: Client<'_>, said: Said<'_>) {
+        let exchange = self.begin_of(client, said.body);
+        self.answer_said(&exchange, said);
+    }
+}
+
+#[test]
+fn a_client_of_a_server_without_sessions_has_one_from_its_handshake_on() {
+    let surrounded = Surrounded::new();
+    let other = Client { address: 2, ..NODE };
+    for (client, name) in [(NODE, "a"), (other, "b")] {
+        let hello = initialize(name);
+        surrounded.said_by(client, Said { body: &hello, answer: REFUSED, ..FINE });
+        surrounded.said_by(client, FINE);
+        surrounded.said_by(client, Said { body: &hello, answer: INITIALIZED, ..FINE });
+        surrounded.said_by(client, Said { body: NOTE, status: 202, answer: "", ..FINE });
+        surrounded.said_by(Client { connection: 9, ..client }, FINE);
+        // Another handshake of the same client, and one that a server with sessions answers.
+        surrounded.said_by(client, Said { body: &hello, answer: INITIALIZED, ..FINE });
+        surrounded.said_by(client, Said { status: 404, answer: "", ..FINE });
+    }
+    let sessions = surrounded.sessions();
+    let known: Vec<_> = sessions
+        .iter()
+        .map(|session| (session.client.as_deref(), session.protocol_version.as_deref(), session.derived))
+        .collect();
+    assert_eq!(known, [(Some("a"), Some("2025-06-18"), true), (Some("b"), Some("2025-06-18"), true)]);
+    assert!(sessions.iter().all(|session| session.id.starts_with("derived-")));
+    let [a, b] = [0, 1].map(|number| Some(sessions[number].id.clone()));
+    let of_each = |id: Option<String>| [None, None, id.clone(), id.clone(), id.clone(), id];
+    assert_eq!(surrounded.belong_to(), [of_each(a), of_each(b)].concat());
+    let versions: Vec<_> = surrounded.seen().into_iter().map(|seen| seen.protocol_version).collect();
+    let agreed = || Some("2025-06-18".to_owned());
+    assert_eq!(versions[2..6], [agreed(), agreed(), agreed(), agreed()], "no request names it");
+    assert_eq!(surrounded.closes(), [], "no server knows a session that was made up");
+}
+
+#[test]
+fn what_may_come_from_either_of_two_clients_has_no_session() {
+    let surrounded = Surrounded::new();
+    let python = Client { agent: "python", connection: 3, ..NODE };
+    let twin = Client { connection: 2, ..NODE };
+    for (client, name) in [(NODE, "a"), (twin, "b"), (python, "c")] {
+        surrounded.said_by(client, Said { body: &initialize(name), answer: INITIALIZED, ..FINE });
+    }
+    let ids: Vec<_> = surrounded.sessions().into_iter().map(|session| Some(session.id)).collect();
+    let expected = [
+        (NODE, ids[0].clone()),
+        (twin, ids[1].clone()),
+        (Client { connection: 7, ..NODE }, None),
+        (python, ids[2].clone()),
+        (Client { connection: 7, ..python }, ids[2].clone()),
+        (Client { agent: "curl", ..NODE }, None),
+        (Client { address: 5, ..NODE }, None),
+    ];
+    for (client, _) in &expected {
+        surrounded.said_by(*client, FINE);
+    }
+    assert_eq!(surrounded.belong_to()[3..], expected.map(|(_, session)| session));
+}
+
+/// How much is known of a client without a session.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Acquaintance {
+    Handshake,
+    EachMessage,
+    Nothing,
+}
+
+#[test]
+fn a_client_without_a_session_takes_its_own_call_back_and_no_other_one_s() {
+    let hello = initialize("a");
+    for known_by in [Acquaintance::Handshake, Acquaintance::EachMessage, Acquaintance::Nothing] {
+        let surrounded = Surrounded::new();
+        let is_modern = known_by == Acquaintance::EachMessage;
+        let said = |message: &str| if is_modern { modern(message, "a") } else { message.to_owned() };
+        let (stranger, again) = (Client { address: 2, ..NODE }, Client { connection: 9, ..NODE });
+        if known_by == Acquaintance::Handshake {
+            surrounded.said_by(NODE, Said { body: &hello, answer: INITIALIZED, ..FINE });
+            surrounded.said_by(stranger, Said { body: &hello, answer: INITIALIZED, ..FINE });
+        }
+        let cancel = |client| {
+            let accepted = Said { body: &said(CANCEL), status: 202, answer: "", ..FINE };
+            surrounded.said_by(client, accepted);
+        };
+        // Of a client of 2026-07-28 nothing proves at the first one that it has a session.
+        for _ in 0..2 {
+            let before = surrounded.seen().len();
+            let open = surrounded.begin_of(NODE, &said(PING));
+            cancel(stranger);
+            assert_eq!(surrounded.seen().len(), before, "another client's, {known_by:?}");
+            cancel(again);
+            let seen = surrounded.seen();
+            assert_eq!(seen.len(), before + 1, "{known_by:?}");
+            assert_eq!(seen.last().unwrap().code.as_deref(), Some("cancelled"), "{known_by:?}");
+            drop(open);
+            surrounded.said_by(NODE, Said { body: &said(PING), ..FINE });
+            let has_session = surrounded.belong_to().last().unwrap().is_some();
+            assert_eq!(has_session, known_by != Acquaintance::Nothing, "{known_by:?}");
+        }
+    }
+}
+
+#[test]
+fn of_two_calls_that_may_be_meant_none_is_taken_back() {
+    let surrounded = Surrounded::new();
+    let twin = Client { connection: 2, ..NODE };
+    let open = [NODE, twin].map(|client| surrounded.begin_of(client, PING));
+    surrounded.said_by(NODE, Said { body: CANCEL, status: 202, answer: "", ..FINE });
+    assert_eq!(surrounded.seen(), []);
+    for exchange in &open {
+        surrounded.answer_said(exchange, FINE);
+    }
+    let codes: Vec<_> = surrounded.seen().into_iter().map(|seen| seen.code).collect();
+    assert_eq!(codes, [None, None]);
 }

@@ -36,6 +36,7 @@ impl<'a> Played<'a> {
             query: None,
             protocol_version: None,
             authorization: None,
+            user_agent: None,
             method,
             name: None,
         };
@@ -284,6 +285,7 @@ fn a_404_that_passes_unread_closes_no_session() {
             session: Some("s"),
             query: None,
             authorization: None,
+            user_agent: None,
             protocol_version: None,
             method: None,
             name: None,

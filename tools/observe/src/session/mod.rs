@@ -3,11 +3,14 @@
 //! Called from the tasks that pass bytes on; short critical sections, bounded memory. It decides, and calls record.
 
 mod announcement;
+mod asker;
+mod derived;
 mod identity;
 mod not_found;
 mod sessions;
 
 pub(crate) use announcement::{Announcement, Postponed};
+pub(crate) use asker::{Asker, Peer};
 pub(crate) use identity::ClientIdentity;
 pub(crate) use not_found::NotFound;
 pub(crate) use sessions::{Sessions, session_in_query};

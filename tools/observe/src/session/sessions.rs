@@ -1,25 +1,18 @@
-//! Which sessions there are: announced ones, and those made up for clients of the sessionless era.
+//! Which sessions there are: announced ones, and those that are made up.
 //!
 //! Called from the tasks that pass bytes on; short critical sections, no I/O, bounded memory. It decides, and calls record.
 
+use super::derived::DerivedSessions;
 use super::identity::ClientIdentity;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// How many sessions are remembered. A forgotten one costs a close that is not noticed, nothing else: the store closes
 /// idle sessions by itself.
 const SESSIONS_MAX: usize = 16 * 1024;
 /// The longest session id that is remembered, in bytes. SDKs use 32 to 36; the header could hold hundreds of thousands.
 const SESSION_ID_BYTES_MAX: usize = 512;
-
-/// A derived session, and whether it has just been made up.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Derived {
-    pub(crate) session_id: Arc<str>,
-    pub(crate) is_new: bool,
-}
 
 /// What is known of one announced session.
 #[derive(Default)]
@@ -33,30 +26,24 @@ struct Known {
     has_stream: bool,
 }
 
-struct DerivedSession {
-    session_id: Arc<str>,
-    last_seen_ms: i64,
-}
-
 #[derive(Default)]
 struct State {
     known: HashMap<Arc<str>, Known>,
     /// The known ones, oldest first. May name some that are gone.
     order: VecDeque<Arc<str>>,
-    /// By the client and its address: two hosts that run the same client are two sessions.
-    derived: HashMap<(ClientIdentity, Option<u128>), DerivedSession>,
 }
 
 /// The sessions of one proxy.
 pub(crate) struct Sessions {
-    /// After how long without a request a derived session is over, in milliseconds; 0 means never.
-    idle_ms: i64,
+    /// Those that are made up.
+    pub(crate) derived: DerivedSessions,
     state: Mutex<State>,
 }
 
 impl Sessions {
+    /// No sessions. After so long without a request one that is made up is over, in milliseconds; 0 means never.
     pub(crate) fn new(idle_ms: i64) -> Self {
-        Self { idle_ms, state: Mutex::default() }
+        Self { derived: DerivedSessions::new(idle_ms), state: Mutex::default() }
     }
 
     /// The session's id, shared with what is stored of it.
@@ -109,47 +96,19 @@ impl Sessions {
 
     /// The revision that was agreed on in this session.
     pub(crate) fn protocol_version(&self, session_id: &str) -> Option<Arc<str>> {
-        self.state.lock().known.get(session_id)?.protocol_version.clone()
+        let known = self.state.lock().known.get(session_id).map(|known| known.protocol_version.clone());
+        known.unwrap_or_else(|| self.derived.protocol_version(session_id))
     }
 
     /// The name of the client of this session.
     pub(crate) fn client_name(&self, session_id: &str) -> Option<Box<str>> {
-        self.state.lock().known.get(session_id)?.client.clone()
+        let known = self.state.lock().known.get(session_id).map(|known| known.client.clone());
+        known.unwrap_or_else(|| self.derived.client_name(session_id))
     }
 
     /// The session is over. Says whether it was known.
     pub(crate) fn close(&self, session_id: &str) -> bool {
         self.state.lock().known.remove(session_id).is_some()
-    }
-
-    /// The session of a client that has none, at this time.
-    ///
-    /// `proven` says that the server answered in the way of the sessionless era. Without that, a session is found but not
-    /// made up: newer clients try that era first, and a server that does not know it gives no session.
-    pub(crate) fn derive(
-        &self,
-        client: &ClientIdentity,
-        address: Option<u128>,
-        now_ms: i64,
-        proven: bool,
-    ) -> Option<Derived> {
-        let mut state = self.state.lock();
-        let key = (client.clone(), address);
-        if let Some(session) = state.derived.get_mut(&key)
-            && (self.idle_ms == 0 || now_ms.saturating_sub(session.last_seen_ms) <= self.idle_ms)
-        {
-            session.last_seen_ms = session.last_seen_ms.max(now_ms);
-            return Some(Derived { session_id: session.session_id.clone(), is_new: false });
-        }
-        if !proven {
-            return None;
-        }
-        if state.derived.len() >= SESSIONS_MAX {
-            state.forget_idle_derived(now_ms, self.idle_ms);
-        }
-        let session_id: Arc<str> = format!("derived-{}", Uuid::now_v7()).into();
-        state.derived.insert(key, DerivedSession { session_id: session_id.clone(), last_seen_ms: now_ms });
-        Some(Derived { session_id, is_new: true })
     }
 }
 
@@ -173,20 +132,6 @@ impl State {
             self.order.retain(|session_id| alive.contains(session_id));
         }
     }
-
-    /// Makes room: first what is over anyway, else the one that was silent longest.
-    fn forget_idle_derived(&mut self, now_ms: i64, idle_ms: i64) {
-        if idle_ms > 0 {
-            self.derived.retain(|_, session| now_ms.saturating_sub(session.last_seen_ms) <= idle_ms);
-        }
-        if self.derived.len() >= SESSIONS_MAX {
-            let oldest =
-                self.derived.iter().min_by_key(|(_, session)| session.last_seen_ms).map(|(key, _)| key.clone());
-            if let Some(oldest) = oldest {
-                self.derived.remove(&oldest);
-            }
-        }
-    }
 }
 
 /// The session id in the URL of the 2024-11-05 transport's endpoint, such as `/messages/?session_id=0a1b`.
@@ -200,9 +145,6 @@ pub(crate) fn session_in_query(query: Option<&str>) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const ADDRESS: Option<u128> = Some(1);
-    const OTHER_ADDRESS: Option<u128> = Some(2);
 
     fn client(name: &str) -> ClientIdentity {
         ClientIdentity::new(Some(name), Some("1"))
@@ -245,33 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn a_client_without_sessions_has_one_until_it_is_idle() {
-        let sessions = Sessions::new(1000);
-        assert_eq!(sessions.derive(&client("c"), ADDRESS, 0, false), None, "nothing proves the era yet");
-        let first = sessions.derive(&client("c"), ADDRESS, 0, true).unwrap();
-        assert!(first.is_new);
-        let same = sessions.derive(&client("c"), ADDRESS, 1000, false).unwrap();
-        assert_eq!(same, Derived { session_id: first.session_id.clone(), is_new: false });
-        assert!(sessions.derive(&client("d"), ADDRESS, 1000, true).unwrap().is_new);
-        assert!(sessions.derive(&client("c"), OTHER_ADDRESS, 1000, true).unwrap().is_new);
-        assert_eq!(sessions.derive(&client("c"), ADDRESS, 2001, false), None, "idle for too long");
-        let second = sessions.derive(&client("c"), ADDRESS, 2001, true).unwrap();
-        assert!(second.is_new);
-        assert_ne!(second.session_id, first.session_id);
-    }
-
-    #[test]
     fn memory_is_bounded_and_the_oldest_goes_first() {
         let sessions = Sessions::new(0);
         for number in 0..=SESSIONS_MAX {
             sessions.confirm(&sessions.intern(&number.to_string()), None);
-            let now_ms = i64::try_from(number).unwrap();
-            assert!(sessions.derive(&client(&number.to_string()), ADDRESS, now_ms, true).unwrap().is_new);
         }
         assert!(!sessions.close("0"));
         assert!(sessions.close("1"));
-        assert_eq!(sessions.derive(&client("0"), ADDRESS, 0, false), None);
-        assert!(sessions.derive(&client("1"), ADDRESS, 0, false).is_some());
     }
 
     #[test]
