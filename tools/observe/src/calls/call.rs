@@ -22,7 +22,7 @@ use std::time::Instant;
 pub(crate) struct Call {
     recording: Arc<Recording>,
     pub(crate) origin: Origin,
-    /// The session that it is looked for in: the one that the transport names, or one that is made up.
+    /// The session that it is looked for in: one that is made up, or the one that the transport names.
     pub(crate) session: Option<Arc<str>>,
     /// `None` where the body could not be read, and the request is only known from its head.
     pub(crate) id: Option<RpcId>,
@@ -59,7 +59,7 @@ impl Call {
         Self {
             recording: recording.clone(),
             origin: origin.clone(),
-            session: origin.session.as_ref().or(facts.derived.as_ref()).cloned(),
+            session: facts.derived.as_ref().or(origin.session.as_ref()).cloned(),
             id: facts.id.take(),
             is_schema,
             is_patient,

@@ -111,7 +111,8 @@ impl<'a> Ended<'a> {
 
     /// The session that the row names: the client's, the one its handshake began, or one that is made up.
     fn session(&self, verdict: &Verdict<'_>) -> Option<Arc<str>> {
-        self.session_of_transport().cloned().or_else(|| self.derived_session(verdict))
+        let of_transport = || self.session_of_transport().filter(|_| self.facts.derived.is_none()).cloned();
+        of_transport().or_else(|| self.derived_session(verdict))
     }
 
     /// The session that is made up, if the server answered as one without sessions does, now or before.

@@ -116,12 +116,11 @@ fn protocol_version(origin: &Origin, message: &Message, is_handshake: bool) -> O
         .or_else(|| message.text(Slot::RequestedVersion).filter(|_| is_handshake).map(Arc::from))
 }
 
-/// Who the client says it is in each request, where there is no session.
+/// Who the client says it is in each request, where no session was agreed on.
 pub(crate) fn sessionless(origin: &Origin, message: &Message) -> Option<ClientIdentity> {
     let is_sessionless =
         message.text(Slot::MetaProtocolVersion).is_some() || message.text(Slot::MetaClientName).is_some();
-    (is_sessionless && origin.session.is_none())
-        .then(|| identity(message, Slot::MetaClientName, Slot::MetaClientVersion))
+    (is_sessionless && !origin.is_agreed).then(|| identity(message, Slot::MetaClientName, Slot::MetaClientVersion))
 }
 
 fn identity(message: &Message, name: Slot, version: Slot) -> ClientIdentity {

@@ -49,7 +49,8 @@ impl Fixture {
         let request = message(r#"{"id":7,"method":"tools/call","params":{"name":"t"}}"#);
         let (session, endpoint) = (Some("s".into()), Some("/mcp".into()));
         let (asker, transport) = (Asker::new((None, 1), "/mcp", None, None), Transport::Http);
-        let origin = Origin { transport, endpoint, session, asker, protocol_version: None, credential: None };
+        let origin =
+            Origin { transport, endpoint, session, is_agreed: false, asker, protocol_version: None, credential: None };
         let clock = &surrounded.clock;
         let arrival = Arrival { at: clock.instant(), ts: 1, client_address: None, connection: 1 };
         let id = RpcId::of(&request, Slot::Id).unwrap();

@@ -109,6 +109,7 @@ mod tests {
             transport: Transport::Http,
             endpoint: None,
             session: None,
+            is_agreed: false,
             asker: Asker::new((None, 1), "/mcp", None, None),
             protocol_version: None,
             credential: None,

@@ -3,20 +3,21 @@
 //! Shared by the tasks that pass the two bodies on. A request is registered here before its last byte leaves for the
 //! upstream, so no response can overtake it. It must not do I/O; the bodies tell it what passes.
 
+use super::address::normal;
 use super::head::{RequestHead, ResponseHead, Verb, bounded};
 use super::limits::{CALL_BYTES_MAX, CALL_KEY_BYTES, CALLS_FREE_BYTES, CALLS_MAX};
+use super::membership;
+use super::unanswered::Unanswered;
 use crate::arrival::Arrival;
 use crate::budget::{Budget, Share};
 use crate::calls::{
-    Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Owner, Response, UNREAD_METHOD, bounded_cause,
+    Answer, Breakdown, Call, End, Facts, Failure, Happening, Origin, Response, UNREAD_METHOD, bounded_cause,
     sessionless,
 };
-use crate::credential::Credential;
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, kind};
 use crate::recording::{Phase, Recording};
-use crate::session::{Asker, ClientIdentity, NotFound, session_in_query};
-use mcplog::event::Transport;
+use crate::session::{NotFound, session_in_query};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -58,6 +59,8 @@ struct State {
     /// The request's body, or a part of it, passed unread.
     is_request_unread: bool,
     is_batch: bool,
+    /// A message that names a session is of a revision without any.
+    is_sessionless: bool,
     /// As far as it is here.
     response: Response,
     /// The session that a stream of the 2024-11-05 transport announced in this exchange's response.
@@ -70,16 +73,6 @@ struct State {
     not_found: Option<NotFound>,
     /// Why the calls without an answer have none, once the exchange is over.
     ended: Option<Breakdown>,
-}
-
-/// Who is still owed an answer when an exchange ends before the response's head: for the error that the proxy answers.
-pub struct Unanswered {
-    /// Why there is no answer.
-    pub failure: Failure,
-    /// The ids of the calls.
-    pub ids: Vec<RpcId>,
-    /// They came in a batch.
-    pub is_batch: bool,
 }
 
 impl State {
@@ -97,23 +90,7 @@ impl State {
 impl Exchange {
     /// An exchange whose request's head is here. `time_limit` says how long the upstream may be silent while a call waits.
     pub fn begin(observer: &Arc<Observer>, arrival: Arrival, head: &RequestHead<'_>, time_limit: Duration) -> Self {
-        let sessions = &observer.recording.sessions;
-        // A session in the URL counts only if a stream announced it: other servers may use that name for other things.
-        let of_stream = || session_in_query(head.query).filter(|session| sessions.has_stream(session));
-        let (transport, session) = match head.session {
-            Some(session) => (Transport::Http, Some(session)),
-            None => of_stream().map_or((Transport::Http, None), |session| (Transport::Sse, Some(session))),
-        };
-        let credential = head.authorization.filter(|_| head.verb == Verb::Post).map(Credential::of);
-        let from = (arrival.client_address, arrival.connection);
-        let origin = Origin {
-            transport,
-            endpoint: Some(Arc::from(bounded(head.path))),
-            session: session.map(|session| sessions.intern(bounded(session))),
-            asker: Asker::new(from, bounded(head.path), head.user_agent, credential),
-            protocol_version: head.protocol_version.map(|version| Arc::from(bounded(version))),
-            credential,
-        };
+        let origin = membership::origin(&observer.recording, arrival, head);
         Self {
             observer: observer.clone(),
             arrival,
@@ -131,6 +108,7 @@ impl Exchange {
                 has_begun: false,
                 is_request_unread: false,
                 is_batch: false,
+                is_sessionless: false,
                 response: Response::default(),
                 stream_session: None,
                 resume_wait: None,
@@ -157,7 +135,7 @@ impl Exchange {
             state.response.new_session = head.session.map(|session| sessions.intern(bounded(session)));
         }
         self.begin_unread_call(&mut state);
-        let Some(session) = &self.origin.session else { return };
+        let Some(session) = self.origin.session.as_ref().filter(|_| !state.is_sessionless) else { return };
         // A handshake that was sent in a dead session begins another one.
         let names_another = state.response.new_session.as_ref().is_some_and(|new_session| new_session != session);
         match self.verb {
@@ -246,6 +224,9 @@ impl Exchange {
 
     /// A message that the client sends was read.
     pub(super) fn on_request_message(&self, message: &Message) {
+        if self.origin.session.is_some() && sessionless(&self.origin, message).is_some() {
+            self.state.lock().is_sessionless = true;
+        }
         match kind(message) {
             Kind::Request(id) => self.begin_call(id, message),
             Kind::Notification => self.on_notification(message),
@@ -302,7 +283,8 @@ impl Exchange {
 
     /// The response is a stream of the 2024-11-05 transport; this is where it wants its messages.
     pub(super) fn on_endpoint(&self, endpoint: &str) {
-        let query = endpoint.trim().split_once('?').map(|(_, query)| query);
+        let endpoint = normal(endpoint.trim());
+        let query = endpoint.split_once('?').map(|(_, query)| query);
         let Some(session) = session_in_query(query) else { return };
         let session = self.recording().sessions.intern(session);
         self.recording().sessions.open_stream(&session);
@@ -346,7 +328,8 @@ impl Exchange {
         }
         let mut facts = Facts::of_message(self.arrival, &self.origin, id, message);
         if facts.handshake.is_none() {
-            facts.derived = self.derived_session(facts.sessionless.as_ref());
+            facts.derived =
+                membership::derived(self.recording(), &self.origin, self.arrival, facts.sessionless.as_ref());
         }
         self.register(&mut state, facts);
     }
@@ -360,7 +343,7 @@ impl Exchange {
         };
         if state.is_request_unread && !state.has_begun && self.method.is_none() && is_call {
             let mut facts = Facts::of_head(self.arrival, &self.origin, UNREAD_METHOD, None);
-            facts.derived = self.derived_session(None);
+            facts.derived = membership::derived(self.recording(), &self.origin, self.arrival, None);
             self.register(state, facts);
         }
     }
@@ -399,24 +382,11 @@ impl Exchange {
             return;
         }
         let cancelled = RpcId::of(message, Slot::CancelledId);
-        let derived = || self.derived_session(sessionless(&self.origin, message).as_ref());
-        let session = self.origin.session.clone().or_else(derived);
-        let owner = session.map_or(Owner::Peer(self.origin.asker.peer), Owner::Session);
         if let Some(id) = &cancelled
+            && let owner = membership::owner(self.recording(), &self.origin, self.arrival, message)
             && let Some(call) = self.observer.calls.find_of(owner, id)
         {
             self.observer.tell(&call, &Happening::Cancelled);
-        }
-    }
-
-    /// The session that is made up for a message, where the transport names none: that of the client that the message names,
-    /// else that of the client that it must come from.
-    fn derived_session(&self, client: Option<&ClientIdentity>) -> Option<Arc<str>> {
-        let Origin { session: None, asker, .. } = &self.origin else { return None };
-        let derived = &self.recording().sessions.derived;
-        match client {
-            Some(client) => Some(derived.seek(client, asker, self.arrival.ts)),
-            None => derived.seek_nameless(asker, self.arrival.ts),
         }
     }
 

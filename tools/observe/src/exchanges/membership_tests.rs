@@ -273,3 +273,82 @@ fn of_two_calls_that_may_be_meant_none_is_taken_back() {
     let codes: Vec<_> = surrounded.seen().into_iter().map(|seen| seen.code).collect();
     assert_eq!(codes, [None, None]);
 }
+
+#[test]
+fn a_session_s_id_means_nothing_in_a_revision_without_sessions_unless_a_handshake_agreed_on_it() {
+    let message = modern(PING, "m");
+    // The revision stands in the message alone, or in the head too; servers set ids on whatever they answer.
+    let plain = request_head(Verb::Post, "/mcp", Some("stray"));
+    let with_head = RequestHead { protocol_version: Some("2026-07-28"), method: Some("ping"), ..plain };
+    for head in [&plain, &with_head] {
+        let surrounded = Surrounded::new();
+        surrounded.answer_said(&surrounded.begin_said(head, &message), Said { new_session: Some("other"), ..FINE });
+        let other = RequestHead { session: Some("other"), ..*head };
+        surrounded.answer_said(&surrounded.begin_said(&other, &message), FINE);
+        let [session] = &surrounded.sessions()[..] else { panic!("{:?}", surrounded.sessions()) };
+        assert_eq!((session.client.as_deref(), session.derived), (Some("m"), true));
+        assert_eq!(surrounded.belong_to(), [Some(session.id.clone()), Some(session.id.clone())]);
+        // A server that does not find it ends nothing.
+        surrounded.answer_said(&surrounded.begin_said(head, &message), Said { status: 404, answer: "", ..FINE });
+        assert_eq!(surrounded.closes(), []);
+    }
+    let surrounded_by_head = Surrounded::new();
+    surrounded_by_head.answer_said(&surrounded_by_head.begin_said(&with_head, PING), FINE);
+    assert_eq!(surrounded_by_head.belong_to(), [None], "nobody knows whose it is");
+    let surrounded = Surrounded::new();
+    let hello = initialize("c");
+    surrounded.said(Said { body: &hello, new_session: Some("stray"), answer: INITIALIZED, ..FINE });
+    for head in [&plain, &with_head] {
+        surrounded.answer_said(&surrounded.begin_said(head, &message), FINE);
+    }
+    assert_eq!(surrounded.sessions(), [session("stray", "c")]);
+    assert_eq!(surrounded.belong_to(), vec![Some("stray".to_owned()); 3]);
+    surrounded.answer_said(&surrounded.begin_said(&plain, &message), Said { status: 404, answer: "", ..FINE });
+    assert_eq!(surrounded.closes().len(), 1);
+}
+
+#[test]
+fn a_call_of_such_a_revision_is_taken_back_whatever_id_comes_with_it() {
+    let surrounded = Surrounded::new();
+    let head = |session| request_head(Verb::Post, "/mcp", Some(session));
+    let open = surrounded.begin_said(&head("one"), &modern(PING, "m"));
+    let accepted = Said { status: 202, answer: "", ..FINE };
+    surrounded.answer_said(&surrounded.begin_said(&head("two"), &modern(CANCEL, "other")), accepted);
+    assert_eq!(surrounded.seen(), []);
+    surrounded.answer_said(&surrounded.begin_said(&head("two"), &modern(CANCEL, "m")), accepted);
+    assert_eq!(surrounded.seen()[0].code.as_deref(), Some("cancelled"));
+    drop(open);
+}
+
+#[test]
+fn addresses_that_mean_the_same_are_one() {
+    let surrounded = Surrounded::new();
+    let at = |path, query, session| RequestHead { query, ..request_head(Verb::Post, path, session) };
+    let gone = Said { status: 404, answer: "", ..FINE };
+    // Of a session's endpoint.
+    surrounded.answer_said(&surrounded.begin_said(&at("/a%2Bb", None, Some("s")), PING), FINE);
+    surrounded.answer_said(&surrounded.begin_said(&at("/%61%2bb", None, Some("s")), PING), gone);
+    assert_eq!(surrounded.closes().len(), 1);
+    let endpoints: Vec<_> = surrounded.seen().into_iter().filter_map(|seen| seen.endpoint).collect();
+    assert_eq!(endpoints, ["/a%2Bb", "/a%2Bb"]);
+    // Of the endpoint that a stream announces.
+    let stream = RequestHead { verb: Verb::Other, ..at("/sse", None, None) };
+    let stream = Exchange::begin(&surrounded.observer, surrounded.observer.arrival(None, 2), &stream, Duration::MAX);
+    let head = ResponseHead {
+        status: 200,
+        session: None,
+        content_type: Some("text/event-stream"),
+        codings: Codings::IDENTITY,
+        cause: None,
+    };
+    stream.on_response_head(&head);
+    let mut events = ResponseReader::new(&head, &stream).unwrap();
+    events.push(b"event: endpoint\ndata: /messages?sessionId=a%2fb\n\n", &stream);
+    for query in ["sessionId=a%2Fb", "sessionId=%61%2fb"] {
+        let exchange = surrounded.begin_said(&at("/messages", Some(query), None), PING);
+        surrounded.answer_said(&exchange, Said { status: 202, answer: "", ..FINE });
+        events.push(format!("data: {PONG}\n\n").as_bytes(), &stream);
+        let last = surrounded.seen().pop().unwrap();
+        assert_eq!((last.session.as_deref(), last.code), (Some("a%2Fb"), None), "{query}");
+    }
+}

@@ -3,11 +3,14 @@
 //! Runs inside the tasks that pass the two bodies on. Nothing here knows HTTP's types: a head comes as plain values, so that
 //! who observes does not depend on who passes on, nor on the version of a library that both would have to share.
 
+mod address;
 mod exchange;
 mod head;
 mod limits;
+mod membership;
 mod request_reader;
 mod response_reader;
+mod unanswered;
 
 #[cfg(test)]
 mod announcement_tests;
@@ -24,8 +27,9 @@ mod tests;
 #[cfg(test)]
 mod unread_tests;
 
-pub use exchange::{Exchange, Unanswered};
+pub use exchange::Exchange;
 pub use head::{RequestHead, ResponseHead, Verb};
 pub use limits::EXCHANGE_FREE_BYTES;
 pub use request_reader::RequestReader;
 pub use response_reader::ResponseReader;
+pub use unanswered::Unanswered;

@@ -20,6 +20,8 @@ struct Known {
     protocol_version: Option<Arc<str>>,
     /// The client's name.
     client: Option<Box<str>>,
+    /// A handshake agreed on it, or a stream announced it.
+    is_agreed: bool,
     /// The path where it was last heard of: the endpoint of its server.
     endpoint: Option<Arc<str>>,
     /// It lives on a stream of the 2024-11-05 transport: responses arrive there and not in the POST's body.
@@ -75,18 +77,26 @@ impl Sessions {
         let mut state = self.state.lock();
         let has_stream = state.known.get(session_id).is_some_and(|known| known.has_stream);
         let (protocol_version, client) = (protocol_version.map(Arc::from), client.name.clone());
-        state.insert(session_id.clone(), Known { protocol_version, client, endpoint: endpoint.cloned(), has_stream });
+        state.insert(
+            session_id.clone(),
+            Known { protocol_version, client, is_agreed: true, endpoint: endpoint.cloned(), has_stream },
+        );
     }
 
     /// A stream of the 2024-11-05 transport has announced its session.
     pub(crate) fn open_stream(&self, session_id: &Arc<str>) {
-        self.state.lock().insert(session_id.clone(), Known { has_stream: true, ..Known::default() });
+        self.state.lock().insert(session_id.clone(), Known { is_agreed: true, has_stream: true, ..Known::default() });
     }
 
     /// Whether the session was last heard of at another path.
     pub(crate) fn is_elsewhere(&self, session_id: &str, endpoint: Option<&Arc<str>>) -> bool {
         let state = self.state.lock();
         state.known.get(session_id).is_some_and(|known| known.endpoint.is_some() && known.endpoint.as_ref() != endpoint)
+    }
+
+    /// Whether a handshake agreed on this session, or a stream announced it.
+    pub(crate) fn is_agreed(&self, session_id: &str) -> bool {
+        self.state.lock().known.get(session_id).is_some_and(|known| known.is_agreed)
     }
 
     /// Whether responses of this session arrive on a stream of their own.
