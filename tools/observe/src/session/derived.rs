@@ -9,18 +9,26 @@
 //! came on; where that leaves more than one, nobody can say whose the request is, and it has no session: a wrong name is
 //! worse than none.
 //!
+//! An id ends in a mark of the address and endpoint that it was made up for, so that an observer that finds the session in a
+//! store gives it to the same client again: the store knows no addresses.
+//!
 //! A session is made up when a client asks for something, so that what takes it back is found, and counts once the server
 //! has answered in the way of that era: newer clients try the newest era first, and a server that does not know it gives none.
 
-use super::asker::{Asker, Peer, Place};
+use super::asker::{Asker, MARK_BYTES, Place};
 use super::identity::ClientIdentity;
+use super::known::KnownSession;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 /// How many are remembered. A forgotten one costs a session that is split, nothing else.
 pub(super) const DERIVED_MAX: usize = 16 * 1024;
+/// How an id begins.
+const PREFIX: &str = "derived-";
+/// The first revision whose clients say in each request who they are. Revisions are dates.
+const SELF_SAYING_SINCE: &str = "2026-07-28";
 /// How many handshakes are remembered of one address and endpoint; of more, the oldest goes first.
 const HANDSHAKES_MAX: usize = 64;
 
@@ -37,6 +45,10 @@ struct State {
     by_client: HashMap<(Arc<ClientIdentity>, Place), Arc<str>>,
     /// Those of clients that say who they are once. The newest last.
     handshakes: HashMap<Place, Vec<Handshake>>,
+    /// What marks of places are made with, once a store says that.
+    salt: Option<String>,
+    /// Those on record whose clients were not heard of yet, by the marks in their ids.
+    on_record: HashMap<[u8; MARK_BYTES], Vec<KnownSession>>,
 }
 
 struct Derived {
@@ -49,11 +61,10 @@ struct Derived {
 }
 
 /// By what requests are known that don't say who asks.
-#[derive(PartialEq, Eq)]
 struct Handshake {
     session_id: Arc<str>,
-    peer: Peer,
-    connection: u64,
+    /// `None` of one that an earlier observer saw.
+    from: Option<Asker>,
 }
 
 impl DerivedSessions {
@@ -61,10 +72,25 @@ impl DerivedSessions {
         Self { idle_ms, state: Mutex::default() }
     }
 
+    /// Takes over what the store knows. What was seen meanwhile is newer.
+    pub(super) fn learn(&self, salt: String, sessions: Vec<KnownSession>) {
+        let mut on_record: HashMap<_, Vec<KnownSession>> = HashMap::new();
+        let mut state = self.state.lock();
+        for session in sessions {
+            if let Some(mark) = mark_in(&session.session_id)
+                && !state.sessions.contains_key(&*session.session_id)
+            {
+                on_record.entry(mark).or_default().push(session);
+            }
+        }
+        (state.salt, state.on_record) = (Some(salt), on_record);
+    }
+
     /// The session of a client that says who it is, at this time. It is none before it is [settled](Self::settle).
     pub(crate) fn seek(&self, client: &ClientIdentity, asker: &Asker, now_ms: i64) -> Arc<str> {
         let key = (Arc::new(client.clone()), asker.peer.place);
         let mut state = self.state.lock();
+        state.recall(asker.peer.place);
         if let Some(session_id) = state.by_client.get(&key).cloned() {
             if state.touch(&session_id, now_ms, self.idle_ms) {
                 return session_id;
@@ -74,26 +100,26 @@ impl DerivedSessions {
         if state.sessions.len() >= DERIVED_MAX {
             state.make_room(now_ms, self.idle_ms);
         }
-        let session_id: Arc<str> = format!("derived-{}", Uuid::now_v7()).into();
-        let (client, place) = key.clone();
+        let (client, place) = key;
+        let session_id: Arc<str> = state.new_id(place, now_ms).into();
         let derived = Derived { client, place, last_seen_ms: now_ms, is_proven: false, protocol_version: None };
-        state.sessions.insert(session_id.clone(), derived);
-        state.by_client.insert(key, session_id.clone());
+        state.insert(session_id.clone(), derived);
         session_id
     }
 
     /// The session of a request that does not say who asks, at this time, if there is one that it must belong to.
     pub(crate) fn seek_nameless(&self, asker: &Asker, now_ms: i64) -> Option<Arc<str>> {
         let mut state = self.state.lock();
+        state.recall(asker.peer.place);
         let handshakes = state.handshakes.get(&asker.peer.place)?;
         let is_alive = |handshake: &&Handshake| {
             state.sessions.get(&handshake.session_id).is_some_and(|derived| derived.is_alive(now_ms, self.idle_ms))
         };
-        let mut left: Vec<_> =
-            handshakes.iter().filter(|handshake| handshake.peer.agent == asker.peer.agent).filter(is_alive).collect();
-        narrow(&mut left, |handshake| handshake.peer == asker.peer);
+        let is_like = |handshake: &&Handshake| handshake.is_so(|from| from.peer.agent == asker.peer.agent);
+        let mut left: Vec<_> = handshakes.iter().filter(is_like).filter(is_alive).collect();
+        narrow(&mut left, |from| from.peer == asker.peer);
         if !are_of_one_session(&left) {
-            narrow(&mut left, |handshake| handshake.connection == asker.connection);
+            narrow(&mut left, |from| from.connection == asker.connection);
         }
         if !are_of_one_session(&left) {
             return None;
@@ -121,16 +147,15 @@ impl DerivedSessions {
 
     /// A handshake with a server without sessions has succeeded: requests that don't say who asks may be of this session.
     pub(crate) fn shake_hands(&self, session_id: &Arc<str>, asker: &Asker, protocol_version: Option<&str>) {
-        let Asker { peer, connection } = *asker;
         let mut state = self.state.lock();
         let Some(derived) = state.sessions.get_mut(session_id) else { return };
         derived.protocol_version = protocol_version.map(Arc::from);
-        let handshakes = state.handshakes.entry(peer.place).or_default();
-        handshakes.retain(|other| other.session_id != *session_id || other.peer != peer);
+        let handshakes = state.handshakes.entry(asker.peer.place).or_default();
+        handshakes.retain(|other| other.session_id != *session_id || !other.is_so(|from| from.peer == asker.peer));
         if handshakes.len() >= HANDSHAKES_MAX {
             handshakes.remove(0);
         }
-        handshakes.push(Handshake { session_id: session_id.clone(), peer, connection });
+        handshakes.push(Handshake { session_id: session_id.clone(), from: Some(*asker) });
     }
 
     /// The revision that was agreed on in this session.
@@ -150,7 +175,53 @@ impl Derived {
     }
 }
 
+impl Handshake {
+    /// Whether that is so of where it came from, as far as that is known.
+    fn is_so(&self, is_so: impl Fn(&Asker) -> bool) -> bool {
+        self.from.as_ref().is_none_or(is_so)
+    }
+}
+
 impl State {
+    fn insert(&mut self, session_id: Arc<str>, derived: Derived) {
+        self.by_client.insert((derived.client.clone(), derived.place), session_id.clone());
+        self.sessions.insert(session_id, derived);
+    }
+
+    /// An id for a session of that place.
+    fn new_id(&self, place: Place, now_ms: i64) -> String {
+        let (Some(salt), Ok(now_ms)) = (&self.salt, u64::try_from(now_ms)) else {
+            return format!("{PREFIX}{}", Uuid::now_v7());
+        };
+        let mut random = [0; 10];
+        random.copy_from_slice(&Uuid::new_v4().into_bytes()[6..]);
+        random[10 - MARK_BYTES..].copy_from_slice(&place.mark(salt));
+        format!("{PREFIX}{}", Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid())
+    }
+
+    /// Takes the sessions of that place out of those on record. A client that was heard of has another one.
+    fn recall(&mut self, place: Place) {
+        if self.on_record.is_empty() {
+            return;
+        }
+        let Some(mark) = self.salt.as_deref().map(|salt| place.mark(salt)) else { return };
+        for known in self.on_record.remove(&mark).unwrap_or_default() {
+            let client = ClientIdentity::new(known.client_name.as_deref(), known.client_version.as_deref());
+            let client = Arc::new(client);
+            if self.sessions.len() >= DERIVED_MAX || self.by_client.contains_key(&(client.clone(), place)) {
+                continue;
+            }
+            let session_id: Arc<str> = known.session_id.into();
+            let protocol_version: Option<Arc<str>> = known.protocol_version.map(Arc::from);
+            if protocol_version.as_deref().is_some_and(|version| version < SELF_SAYING_SINCE) {
+                let handshake = Handshake { session_id: session_id.clone(), from: None };
+                self.handshakes.entry(place).or_default().push(handshake);
+            }
+            let last_seen_ms = known.last_seen_at;
+            self.insert(session_id, Derived { client, place, last_seen_ms, is_proven: true, protocol_version });
+        }
+    }
+
     /// Says whether that session is still alive; then it was seen now.
     fn touch(&mut self, session_id: &str, now_ms: i64, idle_ms: i64) -> bool {
         let derived = self.sessions.get_mut(session_id).filter(|derived| derived.is_alive(now_ms, idle_ms));
@@ -183,10 +254,16 @@ impl State {
 }
 
 /// Keeps those that are so, if there are any.
-fn narrow(handshakes: &mut Vec<&Handshake>, is_so: impl Fn(&Handshake) -> bool) {
-    if handshakes.iter().any(|handshake| is_so(handshake)) {
-        handshakes.retain(|handshake| is_so(handshake));
+fn narrow(handshakes: &mut Vec<&Handshake>, is_so: impl Fn(&Asker) -> bool) {
+    if handshakes.iter().any(|handshake| handshake.from.as_ref().is_some_and(&is_so)) {
+        handshakes.retain(|handshake| handshake.is_so(&is_so));
     }
+}
+
+/// The mark at the end of an id.
+fn mark_in(session_id: &str) -> Option<[u8; MARK_BYTES]> {
+    let bytes = session_id.strip_prefix(PREFIX)?.parse::<Uuid>().ok()?.into_bytes();
+    bytes[16 - MARK_BYTES..].try_into().ok()
 }
 
 fn are_of_one_session(handshakes: &[&Handshake]) -> bool {

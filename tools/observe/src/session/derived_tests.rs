@@ -104,6 +104,64 @@ fn memory_is_bounded_and_the_oldest_goes_first() {
     assert_eq!(sessions.settle(&next, false), None, "it was forgotten");
 }
 
+/// What a store has of a session that began at that place with that salt.
+fn on_record(session_id: &str, name: &str, version: &str, last_seen_at: i64) -> KnownSession {
+    let text = |text: &str| Some(text.to_owned());
+    KnownSession {
+        session_id: session_id.to_owned(),
+        client_name: text(name),
+        client_version: text("1"),
+        protocol_version: text(version),
+        derived: true,
+        last_seen_at,
+    }
+}
+
+#[test]
+fn a_client_goes_on_in_the_session_that_an_earlier_observer_made_up_for_it() {
+    let salted = |idle_ms| {
+        let sessions = DerivedSessions::new(idle_ms);
+        sessions.learn("salt".to_owned(), vec![]);
+        sessions
+    };
+    let (before, after) = (salted(1000), salted(1000));
+    let ids = [1, 2].map(|address| before.seek(&client("c"), &at(address), 0));
+    let old = before.hello("old", &at(3), 0);
+    let known = vec![
+        on_record(&ids[0], "c", "2026-07-28", 500),
+        on_record(&ids[1], "c", "2026-07-28", 500),
+        on_record(&old, "old", "2025-06-18", 500),
+        on_record("derived-odd", "c", "2026-07-28", 500),
+    ];
+    for _ in 0..2 {
+        after.learn("salt".to_owned(), known.clone());
+        for (address, id) in [(2, &ids[1]), (1, &ids[0])] {
+            assert_eq!(after.seek(&client("c"), &at(address), 900), *id);
+            assert_eq!(after.settle(id, true), Some(false), "it is on record");
+        }
+        assert_eq!(after.seek_nameless(&at(1), 900), None, "such a client says who it is");
+        let firefox = Asker::new((Some(3), 9), "/mcp", FIREFOX, None);
+        assert_eq!(after.seek_nameless(&firefox, 900).as_ref(), Some(&old), "nobody knows its agent any more");
+    }
+    assert_eq!(after.protocol_version(&old).as_deref(), Some("2025-06-18"));
+    assert_eq!(after.hello("old", &at(3), 900), old);
+    assert_eq!(after.seek_nameless(&Asker::new((Some(3), 9), "/mcp", FIREFOX, None), 900), None, "now it is known");
+    for (name, asker) in [("d", at(1)), ("c", at(4)), ("c", Asker::new((Some(1), 1), "/other", None, None))] {
+        assert!(!ids.contains(&after.seek(&client(name), &asker, 900)), "{name} {asker:?}");
+    }
+    // Idle for too long; another store; heard of before the store could be read.
+    let late = salted(1000);
+    late.learn("salt".to_owned(), known.clone());
+    assert_ne!(late.seek(&client("c"), &at(1), 1501), ids[0]);
+    let foreign = salted(1000);
+    foreign.learn("pepper".to_owned(), known.clone());
+    assert_ne!(foreign.seek(&client("c"), &at(1), 900), ids[0]);
+    let first_heard = DerivedSessions::new(1000);
+    let own = first_heard.seek(&client("c"), &at(1), 800);
+    first_heard.learn("salt".to_owned(), known);
+    assert_eq!(first_heard.seek(&client("c"), &at(1), 900), own);
+}
+
 #[test]
 fn a_session_that_is_forgotten_leaves_nothing_behind() {
     let sessions = DerivedSessions::new(10);

@@ -6,11 +6,13 @@ mod announcement;
 mod asker;
 mod derived;
 mod identity;
+mod known;
 mod not_found;
 mod sessions;
 
 pub(crate) use announcement::{Announcement, Postponed};
 pub(crate) use asker::{Asker, Peer};
 pub(crate) use identity::ClientIdentity;
+pub use known::{KNOWN_SESSIONS_MAX, KnownSession, KnownSessions};
 pub(crate) use not_found::NotFound;
 pub(crate) use sessions::{Sessions, session_in_query};

@@ -4,6 +4,7 @@
 
 use super::derived::DerivedSessions;
 use super::identity::ClientIdentity;
+use super::known::{KNOWN_SESSIONS_MAX, KnownSessions};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -46,6 +47,27 @@ impl Sessions {
     /// No sessions. After so long without a request one that is made up is over, in milliseconds; 0 means never.
     pub(crate) fn new(idle_ms: i64) -> Self {
         Self { derived: DerivedSessions::new(idle_ms), state: Mutex::default() }
+    }
+
+    /// Takes over what the store knows. What was seen meanwhile is newer.
+    pub(crate) fn learn(&self, known: KnownSessions) {
+        let KnownSessions { salt, mut sessions } = known;
+        // Where there are too many, the newest stay.
+        sessions.sort_by_key(|session| session.last_seen_at);
+        sessions.drain(..sessions.len().saturating_sub(KNOWN_SESSIONS_MAX));
+        let (derived, announced): (Vec<_>, Vec<_>) = sessions.into_iter().partition(|session| session.derived);
+        let mut state = self.state.lock();
+        for session in announced {
+            if !state.known.contains_key(&*session.session_id) {
+                let is_agreed = session.was_announced();
+                let client = ClientIdentity::new(session.client_name.as_deref(), None).name;
+                let protocol_version = session.protocol_version.map(Arc::from);
+                let known = Known { protocol_version, client, is_agreed, ..Known::default() };
+                state.insert(session.session_id.into(), known);
+            }
+        }
+        drop(state);
+        self.derived.learn(salt, derived);
     }
 
     /// The session's id, shared with what is stored of it.
@@ -155,6 +177,7 @@ pub(crate) fn session_in_query(query: Option<&str>) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::known::KnownSession;
 
     fn client(name: &str) -> ClientIdentity {
         ClientIdentity::new(Some(name), Some("1"))
@@ -223,6 +246,34 @@ mod tests {
             sessions.close(&id);
         }
         assert!(sessions.state.lock().order.len() < 100);
+    }
+
+    #[test]
+    fn what_a_store_knows_is_known_but_what_was_seen_is_newer() {
+        let on_record = |id: &str, client: Option<&str>, last_seen_at| KnownSession {
+            session_id: id.to_owned(),
+            client_name: client.map(str::to_owned),
+            client_version: None,
+            protocol_version: client.map(|_| "2025-06-18".to_owned()),
+            derived: false,
+            last_seen_at,
+        };
+        let sessions = Sessions::new(0);
+        sessions.agree(&sessions.intern("seen"), &client("new"), None, Some("2025-11-25"));
+        let known = [on_record("seen", Some("old"), 1), on_record("s", Some("c"), 2), on_record("named", None, 3)];
+        for _ in 0..2 {
+            sessions.learn(KnownSessions { salt: String::new(), sessions: known.to_vec() });
+        }
+        let version = |id| sessions.protocol_version(id);
+        assert_eq!([version("seen").as_deref(), version("s").as_deref()], [Some("2025-11-25"), Some("2025-06-18")]);
+        assert_eq!(sessions.client_name("s").as_deref(), Some("c"));
+        assert_eq!(["seen", "s", "named", "t"].map(|id| sessions.is_agreed(id)), [true, true, false, false]);
+        assert!(!sessions.is_elsewhere("s", Some(&"/mcp".into())), "it may be anywhere");
+        assert_eq!(["s", "s", "named", "t"].map(|id| sessions.close(id)), [true, false, true, false]);
+        let many = (0..10_000).map(|number| on_record(&number.to_string(), None, number)).collect();
+        sessions.learn(KnownSessions { salt: String::new(), sessions: many });
+        let oldest = 10_000 - KNOWN_SESSIONS_MAX;
+        assert_eq!([oldest - 1, oldest].map(|number| sessions.close(&number.to_string())), [false, true]);
     }
 
     #[test]
