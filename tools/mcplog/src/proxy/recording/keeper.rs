@@ -290,13 +290,13 @@ impl Worker {
 
     /// Opening failed.
     fn fail(&mut self, error: NotRecording) {
-        if self.first.is_some() {
-            // Another process may have the store, such as the proxy that this one follows.
-            self.learn_sessions();
-        }
         let reason = error.to_string();
         self.board.enter(Phase::Waiting(reason.clone()));
         self.say(reason);
+        if self.first.is_some() && matches!(error, NotRecording::Open(OpenError::Locked { .. })) {
+            // Another process has the store, such as the proxy that this one follows. It can be read.
+            self.learn_sessions();
+        }
         self.tell_first(Err(error));
     }
 
