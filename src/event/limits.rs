@@ -27,7 +27,7 @@ pub const SCHEMA_PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 /// How many changes between two schema versions are listed; where there are more, the change is `updated`.
 pub const SCHEMA_CHANGES_MAX: usize = 4096;
 
-/// How many different calls (proxy, method and tool) the database tells apart. Each has roll-ups of its own, and
+/// How many different calls (proxy, method, tool and endpoint) the database tells apart. Each has roll-ups of its own, and
 /// statistics over all of them read all of those; without a limit, a client that makes up tools would fill the
 /// database.
 ///
@@ -35,6 +35,9 @@ pub const SCHEMA_CHANGES_MAX: usize = 4096;
 /// of those are known, else as proxy and method too. So which calls keep their names depends on the order of events;
 /// nothing else does.
 pub const CALLS_MAX: usize = 4096;
+/// How many different endpoints calls tell apart; further ones go under [`OTHER_NAME`], so that a client that makes up paths
+/// does not take the names of other servers' tools. A row keeps its own endpoint in any case.
+pub const ENDPOINTS_MAX: usize = 256;
 /// How many different clients (name, version and platform) the database tells apart; further ones go under
 /// [`OTHER_NAME`], as the version or else as the name.
 pub const CLIENTS_MAX: usize = 4096;

@@ -154,6 +154,7 @@ impl Played {
             last_event_id: None,
             protocol_version: head.version,
             authorization: None,
+            user_agent: None,
             method: head.method,
             name: head.method,
         };

@@ -54,6 +54,30 @@ fn outcomes() -> String {
 }
 
 #[test]
+fn tools_of_several_servers_behind_one_proxy_are_told_apart_and_of_one_they_look_as_ever() {
+    let call = |number: i64, server: &str, tool: &str| {
+        let ts = 1_740_823_200_000 + number;
+        format!(
+            r#"{{"type":"request","request_id":"r{number}","ts":{ts},"proxy":"p","method":"tools/call","tool":"{tool}","latency_us":1000,"status":"ok","endpoint":"/servers/{server}/mcp"}}
+"#
+        )
+    };
+    let one = Fixture::new();
+    one.ingest([call(1, "a", "search"), call(2, "a", "search")].concat()).ok();
+    let header = one.run("stats").ok().lines().next().unwrap().to_owned();
+    assert!(!header.contains("ENDPOINT"), "{header}");
+    let several = Fixture::new();
+    let lines = [call(1, "a", "search"), call(2, "b", "search"), call(3, "a", "search"), call(4, "b", "write")];
+    several.ingest(lines.concat()).ok();
+    assert_snapshot!("stats_of_servers", without_database_size(&several.run("stats").ok()));
+    let rows = several.run("stats --json --endpoint /servers/b/mcp").json();
+    let gist: Vec<_> = rows.iter().map(|row| (row["tool"].as_str(), row["calls"].as_i64())).collect();
+    assert_eq!(gist, [(Some("search"), Some(1)), (Some("write"), Some(1))]);
+    assert_eq!(several.run("logs --json --endpoint /servers/a/mcp").json().len(), 2);
+    assert_eq!(several.run("slow --json --endpoint /servers/c/mcp").json().len(), 0);
+}
+
+#[test]
 fn an_outcome_that_says_more_than_the_status_and_a_cause_are_shown_within_80_columns() {
     let fixture = Fixture::new();
     fixture.ingest(outcomes()).ok();

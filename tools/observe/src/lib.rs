@@ -60,4 +60,5 @@ pub use observer::{Observer, Surroundings};
 pub use schema::{
     KNOWN_MAX, Known, KnownVersion, SCHEMA_BYTES_MAX, SchemaMethod, SchemaQueue, SchemaResult, SchemaWatch,
 };
+pub use session::{KNOWN_SESSIONS_MAX, KnownSession, KnownSessions};
 pub use sink::{Nowhere, Sink, Taken};

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::recording::{AtomicPhase, Phase, Recording};
 use crate::schema::SchemaQueue;
-use crate::session::{Postponed, Sessions};
+use crate::session::{KnownSessions, Postponed, Sessions};
 use crate::sink::Sink;
 use crate::streams::Streams;
 use std::sync::Arc;
@@ -70,6 +70,12 @@ impl Observer {
     pub fn arrival(&self, client_address: Option<u128>, connection: u64) -> Arrival {
         let clock = &self.recording.clock;
         Arrival { at: clock.now(), ts: clock.unix_ms(), client_address, connection }
+    }
+
+    /// Takes over what the store knows of sessions, whenever that is there: those that go on are then the same as before, with
+    /// their client and revision. What was seen before counts as newer.
+    pub fn learn_sessions(&self, known: KnownSessions) {
+        self.recording.sessions.learn(known);
     }
 
     /// How many calls wait for their response.

@@ -17,12 +17,23 @@ pub(crate) struct Seen {
     pub(crate) message: Option<String>,
     pub(crate) latency_us: i64,
     pub(crate) rpc_id: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) protocol_version: Option<String>,
     pub(crate) http_status: Option<u16>,
     pub(crate) transport: Option<Transport>,
     pub(crate) endpoint: Option<String>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) cause: Option<String>,
     pub(crate) notes: Notes,
+}
+
+/// A session event, as far as tests compare it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SeenSession {
+    pub(crate) id: String,
+    pub(crate) client: Option<String>,
+    pub(crate) protocol_version: Option<String>,
+    pub(crate) derived: bool,
 }
 
 /// The head of a request, with nothing in it that a test does not name.
@@ -35,6 +46,7 @@ pub(crate) fn request_head<'a>(verb: Verb, path: &'a str, session: Option<&'a st
         last_event_id: None,
         protocol_version: None,
         authorization: None,
+        user_agent: None,
         method: None,
         name: None,
     }
@@ -86,6 +98,7 @@ impl Clock for StillClock {
 #[derive(Default)]
 struct Collector {
     requests: Mutex<Vec<Seen>>,
+    sessions: Mutex<Vec<SeenSession>>,
     closes: Mutex<Vec<(String, i64)>>,
 }
 
@@ -93,6 +106,14 @@ impl Sink for Collector {
     fn record(&self, event: Event<'_>) -> bool {
         if let Event::SessionClosed(closed) = event {
             self.closes.lock().push((closed.session_id.to_owned(), closed.ended_at));
+        }
+        if let Event::Session(session) = event {
+            self.sessions.lock().push(SeenSession {
+                id: session.session_id.to_owned(),
+                client: session.client_name.map(str::to_owned),
+                protocol_version: session.protocol_version.map(str::to_owned),
+                derived: session.derived,
+            });
         }
         if let Event::Request(request) = event {
             self.requests.lock().push(Seen {
@@ -102,6 +123,8 @@ impl Sink for Collector {
                 message: request.error_msg.map(str::to_owned),
                 latency_us: request.latency_us,
                 rpc_id: request.rpc_id.map(str::to_owned),
+                session: request.session_id.map(str::to_owned),
+                protocol_version: request.protocol_version.map(str::to_owned),
                 http_status: request.http_status,
                 transport: request.transport,
                 endpoint: request.endpoint.map(str::to_owned),
@@ -165,6 +188,11 @@ impl Surrounded {
     /// The requests that were recorded.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.collector.requests.lock().clone()
+    }
+
+    /// The sessions that began.
+    pub(crate) fn sessions(&self) -> Vec<SeenSession> {
+        self.collector.sessions.lock().clone()
     }
 
     /// The sessions that were closed, and when.

@@ -198,6 +198,7 @@ fn head(path: &str) -> RequestHead<'_> {
         last_event_id: None,
         protocol_version: None,
         authorization: None,
+        user_agent: None,
         method: None,
         name: None,
     }

@@ -42,6 +42,7 @@ fn exchange(observer: &Arc<Observer>, content_type: &str, body: &[u8]) {
         last_event_id: None,
         protocol_version: Some("2025-11-25"),
         authorization: None,
+        user_agent: None,
         method: None,
         name: None,
     };

@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod check;
 mod check_plan;
 pub(crate) mod demo;
+mod endpoint_names;
 mod fold;
 mod follow;
 pub(crate) mod ingest;

@@ -27,6 +27,8 @@ const LATE_WAIT: Duration = Duration::from_secs(10);
 pub(crate) struct Call {
     recording: Arc<Recording>,
     pub(crate) origin: Origin,
+    /// The session that it is looked for in: one that is made up, or the one that the transport names.
+    pub(crate) session: Option<Arc<str>>,
     /// `None` where the body could not be read, and the request is only known from its head.
     pub(crate) id: Option<RpcId>,
     /// Its result says what the server offers.
@@ -73,6 +75,7 @@ impl Call {
         Self {
             recording: recording.clone(),
             origin: origin.clone(),
+            session: facts.derived.as_ref().or(origin.session.as_ref()).cloned(),
             id: facts.id.take(),
             is_schema,
             is_patient,

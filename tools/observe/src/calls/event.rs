@@ -67,11 +67,11 @@ struct Verdict<'a> {
 impl<'a> Ended<'a> {
     /// Records it.
     pub(super) fn record(&self) {
-        self.offer_schema();
         let verdict = self.verdict();
-        let session = self.session();
+        let session = self.session(&verdict);
+        self.offer_schema(session.as_deref());
         let remembered = session.as_deref().and_then(|id| self.recording.sessions.protocol_version(id));
-        self.begin_session(session.as_ref(), &verdict);
+        self.begin_session(&verdict);
         let mut id_text = Uuid::encode_buffer();
         let request_id = self.facts.request_id.hyphenated().encode_lower(&mut id_text);
         let request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
@@ -84,7 +84,7 @@ impl<'a> Ended<'a> {
     }
 
     /// Hands the result over that says what the server offers, if it does.
-    fn offer_schema(&self) {
+    fn offer_schema(&self, session: Option<&str>) {
         // A late list says what the server offers, too.
         let (How::Answered(answer) | How::Failed { late: Some(answer), .. }) = &self.how else { return };
         let Answer { message, payload: Some(payload), .. } = answer else { return };
@@ -93,7 +93,7 @@ impl<'a> Ended<'a> {
             Some(session) => Scope::Session(session.clone()),
             None => Scope::Connection(self.facts.arrival.connection),
         };
-        let (cursor, caller, asked_at) = (self.facts.cursor.clone(), self.caller(), self.facts.arrival.at);
+        let (cursor, caller, asked_at) = (self.facts.cursor.clone(), self.caller(session), self.facts.arrival.at);
         let Recording { budget, clock, schema, .. } = self.recording;
         let asked = Asked { scope, method, cursor, caller, asked_at };
         match SchemaResult::new(budget, asked, (clock.unix_ms(), self.at), payload) {
@@ -102,9 +102,9 @@ impl<'a> Ended<'a> {
         }
     }
 
-    fn caller(&self) -> Caller {
+    fn caller(&self, session: Option<&str>) -> Caller {
         let identity = self.facts.handshake.as_ref().or(self.facts.sessionless.as_ref());
-        let of_session = || self.recording.sessions.client_name(self.session_of_transport()?);
+        let of_session = || self.recording.sessions.client_name(session?);
         let client = identity.map_or_else(of_session, |identity| identity.name.clone());
         Caller { credential: self.origin.credential, client }
     }
@@ -128,36 +128,54 @@ impl<'a> Ended<'a> {
     }
 
     /// The session that the row names: the client's, the one its handshake began, or one that is made up.
-    fn session(&self) -> Option<Arc<str>> {
-        if let Some(session) = self.session_of_transport() {
-            return Some(session.clone());
-        }
-        let identity = self.facts.sessionless.as_ref()?;
-        let arrival = &self.facts.arrival;
-        let derived =
-            self.recording.sessions.derive(identity, arrival.client_address, arrival.ts, self.has_result())?;
-        if derived.is_new {
-            self.announce(&derived.session_id, identity, self.facts.protocol_version.as_deref(), true);
-        }
-        Some(derived.session_id)
+    fn session(&self, verdict: &Verdict<'_>) -> Option<Arc<str>> {
+        let of_transport = || self.session_of_transport().filter(|_| self.facts.derived.is_none()).cloned();
+        of_transport().or_else(|| self.derived_session(verdict))
     }
 
-    /// The session that the request came in, or that its answer began.
+    /// The session that is made up, if the server answered as one without sessions does, now or before.
+    fn derived_session(&self, verdict: &Verdict<'_>) -> Option<Arc<str>> {
+        let (derived, proves) = (&self.recording.sessions.derived, self.has_result());
+        let (client, session, version) = match (&self.facts.handshake, &self.facts.sessionless) {
+            (Some(client), _) => {
+                let begun = || derived.seek(client, &self.origin.asker, self.facts.arrival.ts);
+                (Some(client), proves.then(begun)?, verdict.agreed_version.as_deref())
+            }
+            (None, client) => (client.as_ref(), self.facts.derived.clone()?, self.facts.protocol_version.as_deref()),
+        };
+        let is_new = derived.settle(&session, proves && client.is_some())?;
+        if self.facts.handshake.is_some() {
+            derived.shake_hands(&session, &self.origin.asker, version);
+        }
+        if let Some(client) = client.filter(|_| is_new) {
+            self.announce(&session, client, version, true);
+        }
+        Some(session)
+    }
+
+    /// The session that its answer began, or that the request came in.
     fn session_of_transport(&self) -> Option<&'a Arc<str>> {
-        let of_response =
-            || if let How::Answered(answer) = &self.how { answer.response.new_session.as_ref() } else { None };
-        self.origin.session.as_ref().or_else(of_response)
+        self.begun_session().or(self.origin.session.as_ref())
+    }
+
+    /// The session that the response announces, if this was a handshake that succeeded. An id on any other answer begins
+    /// nothing: servers without sessions set one on whatever they answer, and a refused handshake agreed on none. It counts
+    /// before the session that the request came in, which was a dead one then.
+    fn begun_session(&self) -> Option<&'a Arc<str>> {
+        let How::Answered(answer) = &self.how else { return None };
+        let begins = answer.message.has_result && self.facts.handshake.is_some();
+        answer.response.new_session.as_ref().filter(|_| begins)
     }
 
     /// Records the session that begins, if this was the handshake of one.
-    fn begin_session(&self, session: Option<&Arc<str>>, verdict: &Verdict<'_>) {
+    fn begin_session(&self, verdict: &Verdict<'_>) {
         if self.has_result()
-            && let (Some(client), Some(session)) = (&self.facts.handshake, session)
+            && let (Some(client), Some(session)) = (&self.facts.handshake, self.session_of_transport())
         {
             let agreed_version = verdict.agreed_version.as_deref();
             self.recording.sessions.agree(session, client, self.origin.endpoint.as_ref(), agreed_version);
             let is_derived = self.recording.sessions.announced.is_made_up(session);
-            self.announce(session, client, verdict.agreed_version.as_deref(), is_derived);
+            self.announce(session, client, agreed_version, is_derived);
         }
     }
 

@@ -6,7 +6,7 @@ use super::origin::Origin;
 use crate::arrival::Arrival;
 use crate::read::{Message, RpcId, Slot, tool_and_target};
 use crate::schema::SchemaMethod;
-use crate::session::ClientIdentity;
+use crate::session::{ClientIdentity, is_sessionless};
 use mcplog::event::SUBSCRIPTION_METHOD;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,9 +14,6 @@ use uuid::Uuid;
 
 /// What stands for the method of a request that passed unread. No method is called so.
 pub(crate) const UNREAD_METHOD: &str = "(unread)";
-
-/// The first revision without sessions. Revisions are named by their dates.
-const SESSIONLESS_SINCE: &str = "2026-07-28";
 
 /// What is known of a call before its answer.
 pub(crate) struct Facts {
@@ -32,9 +29,11 @@ pub(crate) struct Facts {
     pub(super) target: Option<Box<str>>,
     pub(super) protocol_version: Option<Arc<str>>,
     /// The client's identity, if this is a request of the sessionless era.
-    pub(super) sessionless: Option<ClientIdentity>,
+    pub(crate) sessionless: Option<ClientIdentity>,
     /// The client's identity, if this is a handshake.
-    pub(super) handshake: Option<ClientIdentity>,
+    pub(crate) handshake: Option<ClientIdentity>,
+    /// The session that is made up for it, where the transport names none. It counts once the call has ended.
+    pub(crate) derived: Option<Arc<str>>,
     pub(super) cursor: Option<Box<str>>,
     pub(super) bytes_in: Option<i64>,
     /// The request's body, or a part of it, passed unread.
@@ -57,6 +56,7 @@ impl Facts {
             protocol_version: protocol_version(origin, message, is_handshake),
             sessionless: sessionless(origin, message),
             handshake: is_handshake.then(|| identity(message, Slot::ClientName, Slot::ClientVersion)),
+            derived: None,
             cursor: message.text(Slot::Cursor).map(boxed),
             bytes_in: Some(message.bytes()),
             is_unread: false,
@@ -77,6 +77,7 @@ impl Facts {
             protocol_version: origin.protocol_version.clone(),
             sessionless: None,
             handshake: None,
+            derived: None,
             cursor: None,
             bytes_in: None,
             is_unread: false,
@@ -91,8 +92,7 @@ impl Facts {
 
     /// A client of the sessionless era takes a request back by closing its response.
     pub(super) fn is_cancelled_by_closing(&self) -> bool {
-        let is_later = |version: &Arc<str>| is_date(version) && **version >= *SESSIONLESS_SINCE;
-        self.sessionless.is_some() || self.protocol_version.as_ref().is_some_and(is_later)
+        self.sessionless.is_some() || self.protocol_version.as_deref().is_some_and(is_sessionless)
     }
 
     /// Its response may be silent for hours, or what it asked for is not known.
@@ -105,6 +105,7 @@ impl Facts {
         let boxes = [&self.tool, &self.target, &self.cursor].into_iter().flatten().map(|text| text.len());
         let identities = [&self.sessionless, &self.handshake].into_iter().flatten().map(ClientIdentity::text_bytes);
         self.method.len()
+            + self.derived.as_deref().map_or(0, str::len)
             + self.id.as_ref().map_or(0, |id| id.text.len())
             + self.protocol_version.as_deref().map_or(0, str::len)
             + boxes.chain(identities).sum::<usize>()
@@ -120,19 +121,11 @@ fn protocol_version(origin: &Origin, message: &Message, is_handshake: bool) -> O
         .or_else(|| message.text(Slot::RequestedVersion).filter(|_| is_handshake).map(Arc::from))
 }
 
-/// Whether that is the name of a revision, and no other text.
-fn is_date(version: &str) -> bool {
-    let is_digit_or_dash =
-        |(at, byte): (usize, u8)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
-    version.len() == SESSIONLESS_SINCE.len() && version.bytes().enumerate().all(is_digit_or_dash)
-}
-
-/// Who the client says it is in each request, where there is no session.
-fn sessionless(origin: &Origin, message: &Message) -> Option<ClientIdentity> {
+/// Who the client says it is in each request, where no session was agreed on.
+pub(crate) fn sessionless(origin: &Origin, message: &Message) -> Option<ClientIdentity> {
     let is_sessionless =
         message.text(Slot::MetaProtocolVersion).is_some() || message.text(Slot::MetaClientName).is_some();
-    (is_sessionless && origin.session.is_none())
-        .then(|| identity(message, Slot::MetaClientName, Slot::MetaClientVersion))
+    (is_sessionless && !origin.is_agreed).then(|| identity(message, Slot::MetaClientName, Slot::MetaClientVersion))
 }
 
 fn identity(message: &Message, name: Slot, version: Slot) -> ClientIdentity {

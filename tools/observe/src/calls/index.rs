@@ -1,4 +1,4 @@
-//! The open calls that belong to a session, so that a response on another stream finds its request.
+//! The open calls, by whose they are, so that a response on another stream finds its request, and so does who takes one back.
 //!
 //! Called from the tasks that pass bytes on, and by whoever gives up on responses that stayed away. One short critical
 //! section a request; nothing is recorded, and no call dropped, while it holds the lock.
@@ -6,6 +6,7 @@
 use super::call::Call;
 use super::happening::Happening;
 use crate::read::RpcId;
+use crate::session::Peer;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,10 +19,19 @@ const CALLS_MAX: usize = 64 * 1024;
 /// What they may hold together before that, in bytes: as many as 20,000, unless their names are long.
 pub(crate) const INDEX_BYTES_MAX: usize = 12 * 1024 * 1024;
 
-/// The session, and the id within it.
-type CallKey = (Arc<str>, RpcId);
+/// Within what the ids of calls belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// One session, announced or made up.
+    Session(Arc<str>),
+    /// Of calls without any, those whose clients can't be told apart.
+    Peer(Peer),
+}
 
-/// The open calls that belong to a session, and those that were left without one. A call leaves when it ends.
+/// Whose it is, and the id.
+type CallKey = (Owner, RpcId);
+
+/// The open calls whose id is known, and those without one that were left. A call leaves when it ends.
 #[derive(Default)]
 pub(crate) struct CallIndex {
     open: Mutex<Open>,
@@ -57,7 +67,7 @@ impl CallIndex {
         }
     }
 
-    /// Holds a call that its exchange leaves, if it is not among those of a session.
+    /// Holds a call that its exchange leaves, if it has no id.
     pub(crate) fn hold(&self, call: &Arc<Call>) {
         if key_of(call).is_some() {
             return;
@@ -71,8 +81,18 @@ impl CallIndex {
 
     /// The open call of that session with that id: of several, the newest.
     pub(crate) fn find(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
+        self.find_of(Owner::Session(session.clone()), id)
+    }
+
+    /// The open call of that owner with that id: of several, the newest. Without a session that the transport names, several
+    /// may be those of clients that can't be told apart: then nobody can say which of them is meant.
+    pub(crate) fn find_of(&self, owner: Owner, id: &RpcId) -> Option<Arc<Call>> {
         let open = self.open.lock();
-        open.calls.get(&(session.clone(), id.clone()))?.iter().filter(|call| call.is_open()).last().cloned()
+        let same = open.calls.get(&(owner, id.clone()))?;
+        let mut found = same.iter().filter(|call| call.is_open());
+        let newest = found.next_back()?;
+        let may_be_another_s = |call: &Arc<Call>| call.origin.session.is_none();
+        if may_be_another_s(newest) && found.next().is_some() { None } else { Some(newest.clone()) }
     }
 
     /// The open call of that session whose client takes a response with that id for its own: the one with that very id,
@@ -86,7 +106,7 @@ impl CallIndex {
     ) -> Option<Arc<Call>> {
         let find = |id: &RpcId, is_open: bool| {
             let is_it = |call: &Call| may_be_meant(call) && call.is_open() == is_open;
-            self.open.lock().calls.get(&(session.clone(), id.clone()))?.find(is_it)
+            self.open.lock().calls.get(&(Owner::Session(session.clone()), id.clone()))?.find(is_it)
         };
         let spellings = id.number().map(RpcId::spellings).into_iter().flatten();
         let ids: Vec<RpcId> = [id.clone()].into_iter().chain(spellings).collect();
@@ -108,7 +128,7 @@ impl CallIndex {
 
     /// Tells the calls of that session, or of all sessions.
     pub(crate) fn tell_all(&self, session: Option<&str>, happening: &Happening<'_>, now: Instant) {
-        let is_told = |call: &Call| session.is_none() || call.origin.session.as_deref() == session;
+        let is_told = |call: &Call| session.is_none() || call.session.as_deref() == session;
         let open = self.open.lock();
         let told: Vec<Arc<Call>> = open
             .calls
@@ -169,13 +189,14 @@ impl Same {
         found.cloned()
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Arc<Call>> {
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Call>> {
         self.older.iter().chain([&self.newest])
     }
 }
 
 fn key_of(call: &Call) -> Option<CallKey> {
-    Some((call.origin.session.clone()?, call.id.clone()?))
+    let owner = call.session.clone().map_or(Owner::Peer(call.origin.asker.peer), Owner::Session);
+    Some((owner, call.id.clone()?))
 }
 
 /// Where it lies: as long as it is held, nothing else does.

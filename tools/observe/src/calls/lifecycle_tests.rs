@@ -14,6 +14,7 @@ use crate::activity::Activity;
 use crate::arrival::Arrival;
 use crate::read::{Message, RpcId, Scanner, Slot};
 use crate::recording::{Phase, Recording};
+use crate::session::Asker;
 use crate::testing::{Seen, Surrounded};
 use mcplog::Status;
 use mcplog::event::{Note, Notes, Transport};
@@ -50,7 +51,9 @@ impl Fixture {
         let recording = surrounded.observer.recording.clone();
         let request = message(r#"{"id":7,"method":"tools/call","params":{"name":"t"}}"#);
         let (session, endpoint) = (Some("s".into()), Some("/mcp".into()));
-        let origin = Origin { transport: Transport::Http, endpoint, session, protocol_version: None, credential: None };
+        let (asker, transport) = (Asker::new((None, 1), "/mcp", None, None), Transport::Http);
+        let origin =
+            Origin { transport, endpoint, session, is_agreed: false, asker, protocol_version: None, credential: None };
         let clock = &surrounded.clock;
         let arrival = Arrival { at: clock.instant(), ts: 1, client_address: None, connection: 1 };
         let id = RpcId::of(&request, Slot::Id).unwrap();

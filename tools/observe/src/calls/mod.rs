@@ -21,10 +21,10 @@ mod lifecycle_tests;
 
 pub(crate) use breakdown::{Breakdown, bounded as bounded_cause};
 pub(crate) use call::Call;
-pub(crate) use facts::{Facts, UNREAD_METHOD};
+pub(crate) use facts::{Facts, UNREAD_METHOD, sessionless};
 pub use failure::{End, Failure};
 pub(crate) use happening::{Answer, Happening};
-pub(crate) use index::{CallIndex, INDEX_BYTES_MAX};
+pub(crate) use index::{CallIndex, INDEX_BYTES_MAX, Owner};
 pub(crate) use origin::Origin;
 pub(crate) use response::Response;
 pub(crate) use whose::{Brought, Whose};

@@ -26,8 +26,9 @@ impl Exchange {
             _ => state.calls.whose(id),
         });
         let is_own = !matches!(whose, Whose::Other);
+        let has_request = state.calls.has_begun;
         if let Some(not_found) = &mut state.not_found {
-            not_found.read(message, is_own);
+            not_found.read(message, has_request);
         }
         let session = self.origin.session.clone().or_else(|| state.stream_session.clone());
         let cut_at = state.stream.as_ref().and_then(|stream| stream.cut_at());

@@ -3,9 +3,9 @@
 //! Runs inside the tasks that pass the bodies on.
 
 use super::exchange::{ACCEPTED, Exchange};
+use super::unanswered::Unanswered;
 use crate::activity::Activity;
 use crate::calls::{Breakdown, Call, End, Failure, Happening};
-use crate::read::RpcId;
 use crate::recording::Phase;
 use crate::streams::Stream;
 use mcplog::event::Transport;
@@ -21,16 +21,6 @@ const RESUME_WAIT_MAX: Duration = Duration::from_secs(300);
 /// How long a client that closed a response may take to say that it takes the request back: it says both at once, on two
 /// connections.
 const CANCEL_WAIT: Duration = Duration::from_secs(2);
-
-/// Who is still owed an answer when an exchange ends before the response's head: for the error that the proxy answers.
-pub struct Unanswered {
-    /// Why there is no answer.
-    pub failure: Failure,
-    /// The ids of the calls.
-    pub ids: Vec<RpcId>,
-    /// They came in a batch.
-    pub is_batch: bool,
-}
 
 impl Exchange {
     /// The exchange is over. Calls that may be answered elsewhere wait for that; the others have failed. The first end counts.

@@ -3,20 +3,20 @@
 //! Shared by the tasks that pass the two bodies on. A request is registered here before its last byte leaves for the
 //! upstream, so no response can overtake it. It must not do I/O; the bodies tell it what passes.
 
-use super::announced_address::asked;
 use super::head::{RequestHead, ResponseHead, Verb, bounded, event_id};
+use super::membership;
 use super::own_calls::OwnCalls;
 use crate::activity::Activity;
 use crate::arrival::Arrival;
 use crate::budget::Budget;
-use crate::calls::{Answer, Breakdown, Call, Facts, Happening, Origin, Response, UNREAD_METHOD, bounded_cause};
-use crate::credential::Credential;
+use crate::calls::{
+    Answer, Breakdown, Call, End, Facts, Happening, Origin, Response, UNREAD_METHOD, bounded_cause, sessionless,
+};
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, is_cancellation, kind};
 use crate::recording::{Phase, Recording};
-use crate::session::{NotFound, session_in_query};
+use crate::session::NotFound;
 use crate::streams::{Stream, Way};
-use mcplog::event::Transport;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -54,6 +54,8 @@ pub(super) struct State {
     /// The request's body came to its end.
     pub(super) is_request_whole: bool,
     pub(super) is_batch: bool,
+    /// A message that names a session is of a revision without any.
+    is_sessionless: bool,
     /// As far as it is here.
     pub(super) response: Response,
     /// The session that a stream of the 2024-11-05 transport announced in this exchange's response.
@@ -91,25 +93,7 @@ impl State {
 impl Exchange {
     /// An exchange whose request's head is here. `time_limit` says how long the upstream may be silent while a call waits.
     pub fn begin(observer: &Arc<Observer>, arrival: Arrival, head: &RequestHead<'_>, time_limit: Duration) -> Self {
-        let sessions = &observer.recording.sessions;
-        // A session in the URL counts only if a stream announced it: other servers may use that name for other things.
-        let in_query = || session_in_query(head.query).filter(|session| sessions.has_stream(session)).map(Arc::from);
-        let of_stream = || {
-            let is_asked = head.verb == Verb::Post && !sessions.announced.is_empty();
-            let session_at = |address: String| sessions.announced.session_at(&address, arrival.client_address);
-            is_asked.then(|| asked(head.path, head.query)).and_then(session_at).or_else(in_query)
-        };
-        let (transport, session) = match head.session {
-            Some(session) => (Transport::Http, Some(sessions.intern(bounded(session)))),
-            None => of_stream().map_or((Transport::Http, None), |session| (Transport::Sse, Some(session))),
-        };
-        let origin = Origin {
-            transport,
-            endpoint: Some(Arc::from(bounded(head.path))),
-            session,
-            protocol_version: head.protocol_version.map(|version| Arc::from(bounded(version))),
-            credential: head.authorization.filter(|_| head.verb == Verb::Post).map(Credential::of),
-        };
+        let origin = membership::origin(&observer.recording, arrival, head);
         Self {
             observer: observer.clone(),
             arrival,
@@ -127,6 +111,7 @@ impl Exchange {
                 is_request_unread: false,
                 is_request_whole: false,
                 is_batch: false,
+                is_sessionless: false,
                 response: Response::default(),
                 stream_session: None,
                 stream: None,
@@ -161,10 +146,14 @@ impl Exchange {
         if self.verb == Verb::Other && is_open_stream {
             self.open_stream(&mut state);
         }
-        let Some(session) = &self.origin.session else { return };
+        let Some(session) = self.origin.session.as_ref().filter(|_| !state.is_sessionless) else { return };
+        // A handshake that was sent in a dead session begins another one.
+        let names_another = state.response.new_session.as_ref().is_some_and(|new_session| new_session != session);
         match self.verb {
             Verb::Post if head.status == 404 => state.not_found = Some(NotFound::default()),
-            Verb::Post if head.is_success() => sessions.confirm(session, self.origin.endpoint.as_ref()),
+            Verb::Post if head.is_success() && !names_another => {
+                sessions.confirm(session, self.origin.endpoint.as_ref());
+            }
             Verb::Other if head.is_success() && head.is_stream() => {
                 sessions.confirm(session, self.origin.endpoint.as_ref());
             }
@@ -206,6 +195,9 @@ impl Exchange {
 
     /// A message that the client sends was read.
     pub(super) fn on_request_message(&self, message: &Message) {
+        if self.origin.session.is_some() && sessionless(&self.origin, message).is_some() {
+            self.state.lock().is_sessionless = true;
+        }
         match kind(message) {
             Kind::Request(id) => self.begin_call(id, message),
             Kind::Notification => self.on_notification(message),
@@ -261,7 +253,11 @@ impl Exchange {
             self.recording().counts.requests_unrecorded.add(1);
             return;
         }
-        let facts = Facts::of_message(self.arrival, &self.origin, id, message);
+        let mut facts = Facts::of_message(self.arrival, &self.origin, id, message);
+        if facts.handshake.is_none() {
+            facts.derived =
+                membership::derived(self.recording(), &self.origin, self.arrival, facts.sessionless.as_ref());
+        }
         self.register(&mut state, facts);
     }
 
@@ -273,7 +269,8 @@ impl Exchange {
             None => state.ended.is_some(),
         };
         if state.is_request_unread && !state.calls.has_begun && self.method.is_none() && is_call {
-            let facts = Facts::of_head(self.arrival, &self.origin, UNREAD_METHOD, None);
+            let mut facts = Facts::of_head(self.arrival, &self.origin, UNREAD_METHOD, None);
+            facts.derived = membership::derived(self.recording(), &self.origin, self.arrival, None);
             self.register(state, facts);
         }
     }
@@ -340,8 +337,9 @@ impl Exchange {
             return;
         }
         let cancelled = RpcId::of(message, Slot::CancelledId);
-        if let (Some(session), Some(id)) = (&self.origin.session, &cancelled)
-            && let Some(call) = self.observer.calls.find(session, id)
+        if let Some(id) = &cancelled
+            && let owner = membership::owner(self.recording(), &self.origin, self.arrival, message)
+            && let Some(call) = self.observer.calls.find_of(owner, id)
         {
             self.observer.tell(&call, &Happening::Cancelled);
         }
@@ -374,5 +372,12 @@ impl Exchange {
 
     pub(super) fn recording(&self) -> &Recording {
         &self.observer.recording
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // Whoever passed it on was cut off in the middle. An exchange that has ended takes no notice.
+        self.end(End::ClientGone);
     }
 }

@@ -33,6 +33,8 @@ pub struct RequestHead<'a> {
     pub protocol_version: Option<&'a str>,
     /// `Authorization`. Nothing is kept of it but a digest.
     pub authorization: Option<&'a str>,
+    /// `User-Agent`. Nothing is kept of it but a digest.
+    pub user_agent: Option<&'a str>,
     /// `Mcp-Method`, of the sessionless era.
     pub method: Option<&'a str>,
     /// `Mcp-Name`, of the sessionless era.

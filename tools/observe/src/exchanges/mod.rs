@@ -10,9 +10,11 @@ mod ending;
 mod exchange;
 mod head;
 mod limits;
+mod membership;
 mod own_calls;
 mod request_reader;
 mod response_reader;
+mod unanswered;
 
 #[cfg(test)]
 mod announcement_tests;
@@ -27,6 +29,8 @@ mod id_tests;
 #[cfg(test)]
 mod matching_tests;
 #[cfg(test)]
+mod membership_tests;
+#[cfg(test)]
 mod refusal_tests;
 #[cfg(test)]
 mod resuming_tests;
@@ -37,9 +41,9 @@ mod tests;
 #[cfg(test)]
 mod unread_tests;
 
-pub use ending::Unanswered;
 pub use exchange::Exchange;
 pub use head::{RequestHead, ResponseHead, Verb};
 pub use limits::EXCHANGE_FREE_BYTES;
 pub use request_reader::RequestReader;
 pub use response_reader::ResponseReader;
+pub use unanswered::Unanswered;

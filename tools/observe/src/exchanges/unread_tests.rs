@@ -37,6 +37,7 @@ impl<'a> Played<'a> {
             last_event_id: None,
             protocol_version: None,
             authorization: None,
+            user_agent: None,
             method,
             name: None,
         };
@@ -289,6 +290,7 @@ fn a_404_that_passes_unread_closes_no_session() {
             query: None,
             authorization: None,
             last_event_id: None,
+            user_agent: None,
             protocol_version: None,
             method: None,
             name: None,

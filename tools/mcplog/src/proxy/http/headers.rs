@@ -6,7 +6,7 @@
 use http::Method;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap,
-    HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use mcplog_observe::read::Codings;
 use mcplog_observe::{RequestHead, ResponseHead, Verb};
@@ -107,6 +107,7 @@ pub(super) fn request_head(head: &http::request::Parts) -> RequestHead<'_> {
         last_event_id: text(&head.headers, "last-event-id"),
         protocol_version: text(&head.headers, "mcp-protocol-version"),
         authorization: text(&head.headers, AUTHORIZATION.as_str()),
+        user_agent: text(&head.headers, USER_AGENT.as_str()),
         method: text(&head.headers, "mcp-method"),
         name: text(&head.headers, "mcp-name"),
     }

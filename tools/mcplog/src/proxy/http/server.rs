@@ -23,7 +23,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use mcplog::burst::Burst;
-use mcplog_observe::{Counts, Observer, SchemaWatch, Sink, Surroundings, SystemClock};
+use mcplog_observe::{Counts, KnownSessions, Observer, SchemaWatch, Sink, Surroundings, SystemClock};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -154,6 +154,12 @@ impl Proxy {
     pub(crate) fn learner(&self) -> impl Fn(Option<KnownSchemas>) + Send + 'static {
         let schema = self.schema.clone();
         move |known| schema.learn(known)
+    }
+
+    /// Tells the proxy what is on record of sessions that go on, as often as anybody knows.
+    pub(crate) fn session_learner(&self) -> impl Fn(KnownSessions) + Send + 'static {
+        let observer = self.door.forwarder.observer.clone();
+        move |known| observer.learn_sessions(known)
     }
 
     /// What it counts.

@@ -107,14 +107,35 @@ async fn a_session_that_is_not_found_any_more_is_closed_and_a_refused_delete_clo
 }
 
 #[tokio::test]
-async fn a_stateless_server_has_no_sessions() {
-    let upstream = Upstream::answering(INITIALIZED).await;
+async fn a_client_of_a_stateless_server_has_a_derived_session_and_takes_calls_back_in_it() {
+    let upstream = Upstream::start(|request, mut reply| async move {
+        let message = request.json();
+        match message["method"].as_str() {
+            Some("initialize") => reply.json(INITIALIZED).await,
+            Some("tools/call") => {
+                reply.stream().await;
+                reply.chunk(": working\n\n").await;
+                reply.gone().await;
+            }
+            _ => reply.whole(202, &[], "").await,
+        }
+    })
+    .await;
     let fixture = Fixture::new(&upstream).await;
     fixture.post(&[], INITIALIZE).await;
+    fixture.post(&[], r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+    let open = fixture.send("POST", "/mcp", &[], call("1", "tools/call", r#"{"name":"slow"}"#).as_bytes()).await;
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    fixture.post(&[], cancel).await;
+    let rows = fixture.rows(2).await;
+    drop(open);
+    assert_eq!(rows.iter().map(Row::gist).collect::<Vec<_>>(), ["initialize 0 ok", "tools/call 1 error cancelled"]);
     let seen = fixture.finish().await;
-    assert_eq!(sessions(&seen), []);
-    let row = requests(&seen).remove(0);
-    assert_eq!((row.session, row.protocol.as_deref()), (None, Some("2025-06-18")));
+    let [Seen::Session { id, client, protocol, derived: true, .. }] = &sessions(&seen)[..] else { panic!("{seen:?}") };
+    assert_eq!((client.as_deref(), protocol.as_deref()), (Some("claude-ai"), Some("2025-06-18")));
+    for row in rows {
+        assert_eq!((row.session.as_ref(), row.protocol.as_deref()), (Some(id), Some("2025-06-18")));
+    }
 }
 
 #[tokio::test]
