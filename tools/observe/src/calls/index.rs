@@ -79,14 +79,9 @@ impl CallIndex {
         }
     }
 
-    /// The open call of that session with that id: of several, the newest.
-    pub(crate) fn find(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
-        self.find_of(Owner::Session(session.clone()), id)
-    }
-
     /// The open call of that owner with that id: of several, the newest. Without a session that the transport names, several
     /// may be those of clients that can't be told apart: then nobody can say which of them is meant.
-    pub(crate) fn find_of(&self, owner: Owner, id: &RpcId) -> Option<Arc<Call>> {
+    pub(crate) fn find(&self, owner: Owner, id: &RpcId) -> Option<Arc<Call>> {
         let open = self.open.lock();
         let same = open.calls.get(&(owner, id.clone()))?;
         let mut found = same.iter().filter(|call| call.is_open());

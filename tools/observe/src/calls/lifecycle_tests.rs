@@ -6,7 +6,7 @@ use super::call::Call;
 use super::facts::Facts;
 use super::failure::Failure;
 use super::happening::{Answer, Happening};
-use super::index::CallIndex;
+use super::index::{CallIndex, Owner};
 use super::lifecycle::{INPUTS, Input, Recorded, STATES, State, step};
 use super::origin::Origin;
 use super::response::Response;
@@ -146,7 +146,11 @@ fn every_state_meets_everything_that_can_happen() {
             assert_eq!(fixture.call.is_open(), is_open, "{case}");
             assert_eq!(fixture.in_flight(), u64::from(is_open), "{case}");
             let id = fixture.call.id.clone().unwrap();
-            assert_eq!(fixture.index.find(&"s".into(), &id).is_some(), is_open, "{case}: found while open");
+            assert_eq!(
+                fixture.index.find(Owner::Session("s".into()), &id).is_some(),
+                is_open,
+                "{case}: found while open"
+            );
             let is_answered = fixture.index.find_answered(&"s".into(), &id, |_| true).is_some();
             assert_eq!(is_answered, next != State::Ended, "{case}: in the index until it is recorded");
             let is_late = (state, input) == (State::TakenBack, Input::Answered);
@@ -256,12 +260,12 @@ fn calls_with_one_id_are_found_from_the_newest_on_and_none_displaces_another() {
         let mut left = vec![0, 1, 2];
         for ends in order {
             let newest = *left.iter().max().unwrap();
-            let found = index.find(&"s".into(), &id).unwrap();
+            let found = index.find(Owner::Session("s".into()), &id).unwrap();
             assert!(Arc::ptr_eq(&found, &fixtures[newest].call), "{order:?}");
             index.tell(&fixtures[ends].call, &Happening::Cancelled, fixtures[0].surrounded.clock.instant());
             left.retain(|other| *other != ends);
         }
-        assert!(index.find(&"s".into(), &id).is_none());
+        assert!(index.find(Owner::Session("s".into()), &id).is_none());
     }
 }
 

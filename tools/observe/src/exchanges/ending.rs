@@ -100,7 +100,7 @@ impl Exchange {
             return tell_all(Happening::ExchangeOver(breakdown));
         }
         let Some(stream) = stream else {
-            return match is_given_up && self.origin.session.is_some() {
+            return match is_given_up {
                 true => tell_all(Happening::LeftToClient(breakdown, CANCEL_WAIT)),
                 false => tell_all(Happening::ExchangeOver(breakdown)),
             };

@@ -339,7 +339,7 @@ impl Exchange {
         let cancelled = RpcId::of(message, Slot::CancelledId);
         if let Some(id) = &cancelled
             && let owner = membership::owner(self.recording(), &self.origin, self.arrival, message)
-            && let Some(call) = self.observer.calls.find_of(owner, id)
+            && let Some(call) = self.observer.calls.find(owner, id)
         {
             self.observer.tell(&call, &Happening::Cancelled);
         }

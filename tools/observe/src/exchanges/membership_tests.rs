@@ -247,12 +247,13 @@ fn a_client_without_a_session_takes_its_own_call_back_and_no_other_one_s() {
             let before = surrounded.seen().len();
             let open = surrounded.begin_of(NODE, &said(PING));
             cancel(stranger);
-            assert_eq!(surrounded.seen().len(), before, "another client's, {known_by:?}");
+            assert_eq!(surrounded.observer.open_calls(), 1, "another client's, {known_by:?}");
             cancel(again);
+            assert_eq!(surrounded.observer.open_calls(), 0, "{known_by:?}");
+            drop(open);
             let seen = surrounded.seen();
             assert_eq!(seen.len(), before + 1, "{known_by:?}");
             assert_eq!(seen.last().unwrap().code.as_deref(), Some("cancelled"), "{known_by:?}");
-            drop(open);
             surrounded.said_by(NODE, Said { body: &said(PING), ..FINE });
             let has_session = surrounded.belong_to().last().unwrap().is_some();
             assert_eq!(has_session, known_by != Acquaintance::Nothing, "{known_by:?}");
@@ -266,7 +267,7 @@ fn of_two_calls_that_may_be_meant_none_is_taken_back() {
     let twin = Client { connection: 2, ..NODE };
     let open = [NODE, twin].map(|client| surrounded.begin_of(client, PING));
     surrounded.said_by(NODE, Said { body: CANCEL, status: 202, answer: "", ..FINE });
-    assert_eq!(surrounded.seen(), []);
+    assert_eq!(surrounded.observer.open_calls(), 2);
     for exchange in &open {
         surrounded.answer_said(exchange, FINE);
     }
@@ -314,10 +315,11 @@ fn a_call_of_such_a_revision_is_taken_back_whatever_id_comes_with_it() {
     let open = surrounded.begin_said(&head("one"), &modern(PING, "m"));
     let accepted = Said { status: 202, answer: "", ..FINE };
     surrounded.answer_said(&surrounded.begin_said(&head("two"), &modern(CANCEL, "other")), accepted);
-    assert_eq!(surrounded.seen(), []);
+    assert_eq!(surrounded.observer.open_calls(), 1);
     surrounded.answer_said(&surrounded.begin_said(&head("two"), &modern(CANCEL, "m")), accepted);
-    assert_eq!(surrounded.seen()[0].code.as_deref(), Some("cancelled"));
+    assert_eq!(surrounded.observer.open_calls(), 0);
     drop(open);
+    assert_eq!(surrounded.seen()[0].code.as_deref(), Some("cancelled"));
 }
 
 #[test]
