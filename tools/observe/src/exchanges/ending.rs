@@ -84,9 +84,10 @@ impl Exchange {
             open.iter().partition(|call| is_given_up && call.is_cancelled_by_closing);
         let cancelled = Breakdown { failure: Failure::Cancelled, ..breakdown.clone() };
         closed.iter().for_each(|call| observer.tell(call, &Happening::ExchangeOver(&cancelled)));
+        let over = Happening::ExchangeOver(breakdown);
         let tell_all = |happening: Happening<'_>| open.iter().for_each(|call| observer.tell(call, &happening));
         if open.is_empty() || phase.has_reached(Phase::Stopping) || observer.calls.is_full() {
-            return tell_all(Happening::ExchangeOver(breakdown));
+            return tell_all(over);
         }
         if let Some(heard) = self.promised_elsewhere(breakdown.failure) {
             open.iter().for_each(|call| observer.calls.hold(call));
@@ -97,13 +98,15 @@ impl Exchange {
             Failure::NoResponse | Failure::StreamBroken | Failure::ClientGone | Failure::Timeout
         );
         if !can_resume || phase.has_reached(Phase::Draining) {
-            return tell_all(Happening::ExchangeOver(breakdown));
+            return tell_all(over);
         }
         let Some(stream) = stream else {
-            return match is_given_up {
-                true => tell_all(Happening::LeftToClient(breakdown, CANCEL_WAIT)),
-                false => tell_all(Happening::ExchangeOver(breakdown)),
-            };
+            return open.iter().for_each(|call| {
+                // Without a session, not even one that is made up, the client is not known.
+                let may_say_so = is_given_up && call.session.is_some();
+                let left = Happening::LeftToClient(breakdown, CANCEL_WAIT);
+                observer.tell(call, if may_say_so { &left } else { &over });
+            });
         };
         stream.cut(None, self.recording().clock.now());
         open.iter().for_each(|call| observer.calls.hold(call));

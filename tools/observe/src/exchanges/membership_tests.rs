@@ -262,6 +262,24 @@ fn a_client_without_a_session_takes_its_own_call_back_and_no_other_one_s() {
 }
 
 #[test]
+fn who_closes_the_response_and_takes_the_call_back_has_cancelled_it_in_a_made_up_session_too() {
+    let hello = initialize("a");
+    for order in [[true, false], [false, true]] {
+        let surrounded = Surrounded::new();
+        surrounded.said_by(NODE, Said { body: &hello, answer: INITIALIZED, ..FINE });
+        let mut open = Some(surrounded.begin_of(NODE, PING));
+        for closes in order {
+            match closes {
+                true => drop(open.take()),
+                false => surrounded.said_by(NODE, Said { body: CANCEL, status: 202, answer: "", ..FINE }),
+            }
+        }
+        let last = surrounded.seen().pop().unwrap();
+        assert_eq!((last.method.as_str(), last.code.as_deref()), ("ping", Some("cancelled")), "{order:?}");
+    }
+}
+
+#[test]
 fn of_two_calls_that_may_be_meant_none_is_taken_back() {
     let surrounded = Surrounded::new();
     let twin = Client { connection: 2, ..NODE };
