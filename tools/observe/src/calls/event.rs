@@ -56,10 +56,10 @@ struct Verdict<'a> {
 impl<'a> Ended<'a> {
     /// Records it.
     pub(super) fn record(&self) {
-        self.offer_schema();
         self.recording.counts.in_flight.fall();
         let verdict = self.verdict();
         let session = self.session();
+        self.offer_schema(session.as_ref());
         let remembered = session.as_deref().and_then(|id| self.recording.sessions.protocol_version(id));
         self.begin_session(session.as_ref(), &verdict);
         let mut id_text = Uuid::encode_buffer();
@@ -73,17 +73,18 @@ impl<'a> Ended<'a> {
         }
     }
 
-    /// Hands the result over that says what the server offers, if it does.
-    fn offer_schema(&self) {
+    /// Hands the result over that says what the server offers, if it does. Its pages belong to that session, be it one that
+    /// was made up: a client may have a connection for each of them.
+    fn offer_schema(&self, session: Option<&Arc<str>>) {
         let How::Answered(Answer { message, payload: Some(payload), .. }) = &self.how else { return };
         let Some(method) = self.facts.schema.filter(|_| message.has_result) else { return };
-        let scope = match self.session_of_transport() {
+        let scope = match session {
             Some(session) => Scope::Session(session.clone()),
             None => Scope::Connection(self.facts.arrival.connection),
         };
         let (cursor, caller, asked_at) = (self.facts.cursor.clone(), self.caller(), self.facts.arrival.at);
         let Recording { budget, clock, schema, .. } = self.recording;
-        let asked = Asked { scope, method, cursor, caller, asked_at };
+        let asked = Asked { scope, endpoint: self.origin.endpoint.clone(), method, cursor, caller, asked_at };
         match SchemaResult::new(budget, asked, (clock.unix_ms(), self.at), payload) {
             Some(result) => schema.offer(result),
             None => tracing::debug!(method = method.name(), "no memory to look at a schema result"),

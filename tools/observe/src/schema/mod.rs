@@ -6,6 +6,7 @@
 
 mod caller;
 mod canonical;
+mod merged;
 mod method;
 mod pages;
 mod result;

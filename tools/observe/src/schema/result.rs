@@ -12,6 +12,8 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) scope: Scope,
+    /// The path that was asked: several servers may be behind one origin.
+    pub(crate) endpoint: Option<Arc<str>>,
     pub(crate) method: SchemaMethod,
     pub(crate) cursor: Option<Box<str>>,
     pub(crate) caller: Caller,
@@ -56,7 +58,7 @@ pub trait SchemaQueue: Send + Sync + 'static {
     fn offer(&self, result: SchemaResult);
 }
 
-/// Within what cursors belong together: a session, or a client's connection where there is none.
+/// Within what cursors belong together: a session, be it one that was made up, or a client's connection where there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Scope {
     Session(Arc<str>),

@@ -3,16 +3,19 @@
 //! Runs on a thread that its owner has for it: parsing and hashing a long list takes milliseconds.
 
 use super::caller::Caller;
-use super::canonical::content_hash;
-use super::pages::Pages;
+use super::pages::{Added, Pages};
 use super::result::SchemaResult;
 use super::sightings::{Due, Known, Sightings};
 use crate::counts::Counts;
 use crate::sink::{Sink, Taken};
 use mcplog::SchemaVersion;
-use serde_json::{Map, Value};
+use mcplog::burst::Burst;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// After so long without another one, lists are too long no more, as the diagnostics tell it.
+const TOO_LONG_QUIET: Duration = Duration::from_secs(600);
 
 /// Knows what one upstream offered to each caller last, and records what is new.
 pub struct SchemaWatch {
@@ -24,13 +27,16 @@ pub struct SchemaWatch {
     salt: String,
     sightings: Sightings,
     pages: Pages,
+    /// Lists are too long, as the diagnostics tell it.
+    too_long: Burst,
 }
 
 impl SchemaWatch {
     /// A watch over one upstream that has seen nothing.
     pub fn new(sink: Arc<dyn Sink>, counts: Arc<Counts>, proxy: Arc<str>, upstream_url: Arc<str>) -> Self {
         let (sightings, pages) = (Sightings::default(), Pages::default());
-        Self { sink, counts, proxy, upstream_url, salt: Uuid::new_v4().to_string(), sightings, pages }
+        let (salt, too_long) = (Uuid::new_v4().to_string(), Burst::new(TOO_LONG_QUIET));
+        Self { sink, counts, proxy, upstream_url, salt, sightings, pages, too_long }
     }
 
     /// Takes over what the store knows of this upstream, whenever that is there: a restart then makes no version that is
@@ -47,18 +53,22 @@ impl SchemaWatch {
     /// Looks at one result. Takes milliseconds where the list is long.
     pub fn look_at(&mut self, seen: &SchemaResult) {
         let (method, ts) = (seen.asked.method, seen.ts);
-        let Some(result) = result_of(&seen.message) else {
-            tracing::debug!(method = method.name(), "a schema result that is no JSON object");
+        let merged = match self.pages.add(seen) {
+            Added::Whole(merged) => merged,
+            Added::TooLong => return self.note_too_long(seen),
+            Added::Nothing => return,
+        };
+        self.note_over(seen);
+        let Ok(content_hash) = merged.content_hash() else {
+            tracing::debug!(method = method.name(), "a schema result that cannot be read");
             return;
         };
-        let Some(merged) = self.pages.add(seen, result) else { return };
-        let content_hash = content_hash(method, &merged);
         let caller = seen.asked.caller.key(&self.salt);
         match self.sightings.due(method, &caller, &content_hash, ts) {
             Due::Nothing => self.sightings.pass(method, &caller, &content_hash, ts),
             Due::Sighting => self.record_sighting(seen, &caller, &content_hash),
             Due::Whole => {
-                let payload = Value::Object(merged).to_string();
+                let Ok(payload) = merged.payload() else { return };
                 let mut version =
                     SchemaVersion::new(ts, &self.proxy, &self.upstream_url, method.name(), &payload, &content_hash);
                 version.caller = &caller;
@@ -80,6 +90,21 @@ impl SchemaWatch {
         }
     }
 
+    fn note_too_long(&mut self, seen: &SchemaResult) {
+        let method = seen.method().name();
+        match self.too_long.note(1, seen.answered_at) {
+            true => tracing::warn!(method, "the list is too long to be recorded"),
+            false => tracing::debug!(method, "the list is too long to be recorded, again"),
+        }
+    }
+
+    fn note_over(&mut self, seen: &SchemaResult) {
+        if let Some(over) = self.too_long.over(seen.answered_at) {
+            let (times, lasted_ms) = (over.times, over.lasted_ms());
+            tracing::warn!(times, lasted_ms, "no more lists are too long to be recorded");
+        }
+    }
+
     /// Records who was offered it, without what it says.
     fn record_sighting(&mut self, seen: &SchemaResult, caller: &str, content_hash: &str) {
         let (method, ts) = (seen.asked.method, seen.ts);
@@ -89,14 +114,6 @@ impl SchemaWatch {
             self.sightings.recorded_sighting(method, caller, content_hash, ts);
         }
     }
-}
-
-fn result_of(message: &[u8]) -> Option<Map<String, Value>> {
-    #[derive(serde::Deserialize)]
-    struct Response {
-        result: Map<String, Value>,
-    }
-    serde_json::from_slice::<Response>(message).ok().map(|response| response.result)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::budget::Budget;
+use crate::schema::merged::Merged;
 use crate::schema::{Asked, Caller, KnownVersion, SchemaMethod, Scope};
 use mcplog::Event;
 use parking_lot::Mutex;
@@ -59,6 +60,7 @@ impl Fixture {
                 &Budget::new(usize::MAX),
                 Asked {
                     scope: Scope::Connection(1),
+                    endpoint: None,
                     method: SchemaMethod::Tools,
                     cursor: None,
                     caller: caller.clone(),
@@ -128,7 +130,8 @@ fn what_a_store_knows_can_come_late_and_its_salt_gives_callers_their_keys() {
     let salted = key(&fixture);
     assert!(salted != random && salted == *alice.key("salt"));
 
-    let content_hash = content_hash(SchemaMethod::Tools, json!({"tools": [{"name": "a"}]}).as_object().unwrap());
+    let list = json!({"tools": [{"name": "a"}]}).to_string().into();
+    let content_hash = Merged::new(SchemaMethod::Tools, vec![list]).content_hash().unwrap();
     let (method, caller) = (SchemaMethod::Tools, salted);
     let mut restarted = Fixture::new();
     restarted.watch.learn(known(vec![KnownVersion { method, content_hash, caller, since_ts: 1, last_ts: 1 }]));

@@ -90,6 +90,49 @@ async fn chains_of_different_sessions_do_not_mix_and_an_abandoned_one_changes_no
     assert_eq!(seen[0].1["tools"], json!([{"name": "x"}, {"name": "y"}, {"name": "z"}]));
 }
 
+/// Clients without sessions, each page of whose lists travels over a connection of its own. The cursors are the same for all.
+#[tokio::test]
+async fn pages_of_a_session_that_was_made_up_come_over_any_connection_and_clients_do_not_mix() {
+    let upstream = Upstream::start(|request, mut reply| async move {
+        let message = request.json();
+        let client = &message["params"]["_meta"]["io.modelcontextprotocol/clientInfo"]["name"];
+        let page = message["params"]["cursor"].as_str().map_or(0, |cursor| cursor.parse::<u8>().unwrap());
+        let name = format!("{}{page} at {}", client.as_str().unwrap(), request.target());
+        let mut result = json!({"tools": [{"name": name}], "resultType": "complete"});
+        if page < 2 {
+            result["nextCursor"] = json!((page + 1).to_string());
+        }
+        reply.json(json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string()).await;
+    })
+    .await;
+    let fixture = Fixture::new(&upstream).await;
+    let walks = [("cursor", "/mcp"), ("zed", "/mcp"), ("cursor", "/other"), ("cursor", "/mcp")];
+    for page in 0..3 {
+        for (client, path) in walks {
+            let mut params = json!({"_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientInfo": {"name": client, "version": "1"},
+            }});
+            if page > 0 {
+                params["cursor"] = json!(page.to_string());
+            }
+            let message = call(&page.to_string(), "tools/list", &params.to_string());
+            let response = fixture.send("POST", path, &[("connection", "close")], message.as_bytes()).await;
+            read_all(response).await;
+        }
+    }
+    let seen = fixture.finish().await;
+    let sessions: Vec<_> = requests(&seen).into_iter().map(|row| row.session.unwrap()).collect();
+    assert!(sessions[0] != sessions[1] && sessions[0] == sessions[2] && sessions[0] == sessions[3], "{sessions:?}");
+    let mut lists: Vec<String> = schemas(&seen).iter().map(|(_, list)| list["tools"].to_string()).collect();
+    lists.sort_unstable();
+    let whole = |client: &str, path: &str| {
+        let page = |page| json!({"name": format!("{client}{page} at {path}")});
+        json!([page(0), page(1), page(2)]).to_string()
+    };
+    assert_eq!(lists, [whole("cursor", "/mcp"), whole("cursor", "/other"), whole("zed", "/mcp")]);
+}
+
 #[tokio::test]
 async fn both_handshakes_say_what_the_server_is() {
     let upstream = server(Arc::default(), false).await;
