@@ -56,6 +56,10 @@ pub struct Counts {
     pub sessions: Counter,
     /// Schema versions that were recorded.
     pub schema_versions: Counter,
+    /// Those of them that were too long to be kept whole.
+    pub schema_versions_cut: Counter,
+    /// Results of schema methods that were not looked at: no memory, too many at once, or not to be read.
+    pub schema_results_missed: Counter,
 }
 
 impl Counts {

@@ -8,7 +8,7 @@ use super::breakdown::{Breakdown, CAUSE_BYTES_MAX};
 use super::event::{Ended, How};
 use super::facts::Facts;
 use super::failure::Failure;
-use super::happening::Happening;
+use super::happening::{Answer, Happening};
 use super::lifecycle::{Input, Recorded, State, step};
 use super::origin::Origin;
 use crate::read::RpcId;
@@ -37,7 +37,8 @@ pub(crate) struct Call {
 
 struct Progress {
     state: State,
-    /// `None` once it has ended: who ends it takes the facts out, and records them.
+    /// `None` once it has ended: who ends it takes the facts out, and records them. Those of a call that was cancelled and
+    /// asks what the server offers come back: its result says that, however late it comes.
     facts: Option<Facts>,
     /// How it was left by its exchange, if it was.
     left: Option<Left>,
@@ -99,14 +100,39 @@ impl Call {
             How::Failed(_) => Some(self.http_status.load(Ordering::Relaxed)).filter(|status| *status != 0),
         };
         let (recording, origin, id) = (&self.recording, &self.origin, self.id.as_ref());
+        let is_cancelled = matches!(&how, How::Failed(breakdown) if breakdown.failure == Failure::Cancelled);
         Ended { recording, origin, id, facts: &facts, how, http_status, at }.record();
+        if is_cancelled && self.is_schema {
+            self.progress.lock().facts = Some(facts);
+        }
         true
+    }
+
+    /// Whether it was cancelled, and its result is worth reading yet.
+    pub(crate) fn is_late(&self) -> bool {
+        self.is_schema && self.progress.lock().is_late()
+    }
+
+    /// Whether a response with that id is what it no longer waits for.
+    pub(crate) fn is_answered_late_by(&self, id: &RpcId) -> bool {
+        self.id.as_ref() == Some(id) && self.is_late()
+    }
+
+    /// Its answer came after it was cancelled: the row stays, and what the server offers is known.
+    pub(crate) fn tell_late(&self, answer: Answer<'_>, at: Instant) {
+        let mut progress = self.progress.lock();
+        let facts = if progress.is_late() { progress.facts.take() } else { None };
+        drop(progress);
+        let Some(facts) = facts else { return };
+        let (recording, origin, id) = (&self.recording, &self.origin, self.id.as_ref());
+        let (how, http_status) = (How::Answered(answer), answer.response.status);
+        Ended { recording, origin, id, facts: &facts, how, http_status, at }.offer_late_schema();
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        // Only a call that nobody ended gets here with facts left: its task was cut off in the middle.
+        // A call that nobody ended gets here with facts left: its task was cut off in the middle. One that ended stays so.
         let is_stopping = self.recording.phase.has_reached(Phase::Stopping);
         let failure = if is_stopping { Failure::ProxyShutdown } else { Failure::ClientGone };
         if self.progress.get_mut().facts.is_some() {
@@ -116,6 +142,10 @@ impl Drop for Call {
 }
 
 impl Progress {
+    fn is_late(&self) -> bool {
+        self.state == State::Ended && self.facts.is_some()
+    }
+
     /// Takes the step that follows. What it returns is to be recorded, and happened then.
     fn advance<'a>(&mut self, happening: &Happening<'a>, now: Instant) -> Option<(Facts, How<'a>, Instant)> {
         let input = happening.input();

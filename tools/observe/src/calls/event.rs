@@ -76,7 +76,7 @@ impl<'a> Ended<'a> {
     /// Hands the result over that says what the server offers, if it does. Its pages belong to that session, be it one that
     /// was made up: a client may have a connection for each of them.
     fn offer_schema(&self, session: Option<&Arc<str>>) {
-        let How::Answered(Answer { message, payload: Some(payload), .. }) = &self.how else { return };
+        let How::Answered(Answer { message, payload, .. }) = &self.how else { return };
         let Some(method) = self.facts.schema.filter(|_| message.has_result) else { return };
         let scope = match session {
             Some(session) => Scope::Session(session.clone()),
@@ -85,10 +85,13 @@ impl<'a> Ended<'a> {
         let (cursor, caller, asked_at) = (self.facts.cursor.clone(), self.caller(), self.facts.arrival.at);
         let Recording { budget, clock, schema, .. } = self.recording;
         let asked = Asked { scope, endpoint: self.origin.endpoint.clone(), method, cursor, caller, asked_at };
-        match SchemaResult::new(budget, asked, (clock.unix_ms(), self.at), payload) {
-            Some(result) => schema.offer(result),
-            None => tracing::debug!(method = method.name(), "no memory to look at a schema result"),
-        }
+        let at = (clock.unix_ms(), self.at);
+        schema.offer(SchemaResult::new(budget, asked, at, message.bytes(), *payload));
+    }
+
+    /// Hands the result over of a call that was recorded when its client took it back.
+    pub(super) fn offer_late_schema(&self) {
+        self.offer_schema(self.session().as_ref());
     }
 
     fn caller(&self) -> Caller {

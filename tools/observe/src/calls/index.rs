@@ -9,6 +9,7 @@ use crate::read::RpcId;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// How many calls may be open before none may wait for an answer on another stream any more: a bound on memory, since
@@ -24,6 +25,8 @@ type CallKey = (Arc<str>, RpcId);
 #[derive(Default)]
 pub(crate) struct CallIndex {
     open: Mutex<Open>,
+    /// How many of the open calls ask what a server offers.
+    schema_calls: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -40,6 +43,9 @@ impl CallIndex {
         open.bytes += call.bytes;
         let replaced = open.calls.insert(key, call.clone());
         open.bytes -= replaced.as_ref().map_or(0, |replaced| replaced.bytes);
+        self.schema_calls.fetch_add(usize::from(call.is_schema), Ordering::Relaxed);
+        let replaced_schema = replaced.as_ref().is_some_and(|replaced| replaced.is_schema);
+        self.schema_calls.fetch_sub(usize::from(replaced_schema), Ordering::Relaxed);
         drop(open);
         // If nobody else holds it, it is recorded now.
         drop(replaced);
@@ -55,6 +61,11 @@ impl CallIndex {
     pub(crate) fn find_answered(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
         let same_number = || RpcId::spellings(id.number()?).iter().find_map(|id| self.find(session, id));
         self.find(session, id).or_else(same_number)
+    }
+
+    /// Whether one of them asks what a server offers.
+    pub(crate) fn has_schema_calls(&self) -> bool {
+        self.schema_calls.load(Ordering::Relaxed) > 0
     }
 
     /// Whether there are too many open calls to let more of them wait.
@@ -85,6 +96,7 @@ impl CallIndex {
         // A client that uses an id twice has put another call in this one's place.
         if open.calls.get(&key).is_some_and(|found| std::ptr::eq(&**found, call)) {
             open.bytes -= call.bytes;
+            self.schema_calls.fetch_sub(usize::from(call.is_schema), Ordering::Relaxed);
             let removed = open.calls.remove(&key);
             drop(open);
             drop(removed);

@@ -284,10 +284,12 @@ impl Exchange {
             return;
         };
         let session = self.origin.session.clone().or_else(|| state.stream_session.clone());
+        let own_late = || state.calls.iter().find(|call| call.is_answered_late_by(&id)).cloned();
+        let late = if own.is_none() { own_late() } else { None };
         drop(state);
-        let call = own.or_else(|| self.observer.calls.find_answered(&session?, &id));
-        if let Some(call) = call {
-            self.observer.tell(&call, &Happening::Answered(answer));
+        match own.or_else(|| self.observer.calls.find_answered(session.as_ref()?, &id).filter(|_| late.is_none())) {
+            Some(call) => self.observer.tell(&call, &Happening::Answered(answer)),
+            None => self.observer.tell_late(late, session.as_deref(), &id, answer),
         }
     }
 
@@ -323,9 +325,13 @@ impl Exchange {
         self.is_response_within.store(is_within, Ordering::Relaxed);
     }
 
-    /// Whether the text of a response will be wanted.
+    /// Whether the text of a response will be wanted, as things stand. On a session's stream it may be anybody's.
     pub(super) fn wants_payload(&self) -> bool {
-        self.state.lock().calls.iter().any(|call| call.is_schema)
+        if self.is_post() {
+            self.state.lock().calls.iter().any(|call| call.is_schema)
+        } else {
+            self.observer.awaits_schema()
+        }
     }
 
     fn begin_call(&self, id: RpcId, message: &Message) {

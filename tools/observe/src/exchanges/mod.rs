@@ -16,6 +16,8 @@ mod error_text_tests;
 #[cfg(test)]
 mod id_tests;
 #[cfg(test)]
+mod list_tests;
+#[cfg(test)]
 mod session_tests;
 #[cfg(test)]
 mod tests;

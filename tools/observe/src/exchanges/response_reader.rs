@@ -44,20 +44,14 @@ impl ResponseReader {
         if !is_stream && !exchange.is_post() {
             return None;
         }
-        let text_bytes_max = if exchange.wants_payload() || (is_stream && !exchange.is_post()) {
-            SCHEMA_BYTES_MAX
-        } else if is_stream {
-            ENDPOINT_BYTES_MAX
-        } else {
-            0
-        };
+        let text_bytes_max = if exchange.wants_payload() { SCHEMA_BYTES_MAX } else { 0 };
         let budget = exchange.budget();
         let scanner = Scanner::within(budget);
         let reading = Reading {
             decoder: Decoder::new(head.codings, budget, WORK_BYTES_MAX),
             form: if is_stream { Form::Events(SseParser::new()) } else { Form::Json },
             scanner: if exchange.keeps_error_text() { scanner } else { scanner.without_error_text() },
-            text: Text { buffer: Buffer::new(budget, TEXT_FREE_BYTES), bytes_max: text_bytes_max },
+            text: Text { buffer: Buffer::new(budget, TEXT_FREE_BYTES), bytes_max: text_bytes_max, is_refused: false },
             ready: Ready::new(budget),
         };
         Some(Self { reading: Some(reading) })
@@ -86,6 +80,9 @@ impl Reading {
             }
             Form::Events(parser) => parser.push(bytes, |part| match part {
                 Part::Data(data) => {
+                    if !exchange.is_post() && text.buffer.bytes().is_empty() {
+                        text.bytes_max = if exchange.wants_payload() { SCHEMA_BYTES_MAX } else { ENDPOINT_BYTES_MAX };
+                    }
                     text.push(data);
                     scanner.push(data, |message| ready.push(message, exchange));
                 }
@@ -123,13 +120,14 @@ fn on_event(event: &str, scanner: &Scanner, text: &Text, ready: &Ready, exchange
 struct Text {
     buffer: Buffer,
     bytes_max: usize,
+    /// There was no room for a part: what comes later must not be taken for what comes next.
+    is_refused: bool,
 }
 
 impl Text {
     fn push(&mut self, bytes: &[u8]) {
-        if self.buffer.append(bytes, self.bytes_max) == Appended::Refused {
-            // What comes later must not be taken for what comes next.
-            self.bytes_max = self.buffer.bytes().len();
+        if !self.is_refused {
+            self.is_refused = self.buffer.append(bytes, self.bytes_max) == Appended::Refused;
         }
     }
 
@@ -140,6 +138,7 @@ impl Text {
     }
 
     fn clear(&mut self) {
+        self.is_refused = false;
         self.buffer.clear(TEXT_FREE_BYTES);
     }
 }

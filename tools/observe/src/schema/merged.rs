@@ -3,8 +3,8 @@
 //! Pure; runs where [`super::watch`] does. The hash is SHA-256 over canonical text, of which the members that differ from
 //! call to call are left out, and in which a list's items are sorted by their key.
 
-use super::canonical::{MEMBERS_MAX, Members, Unreadable, elements, string, text, write_name};
 use super::method::SchemaMethod;
+use mcplog::event::canonical::{MEMBERS_MAX, Members, Unreadable, elements, raw, string, text, write_name};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -29,11 +29,7 @@ impl Merged {
     pub(super) fn content_hash(&self) -> Result<String, Unreadable> {
         let mut hash = Sha256::new();
         self.write(true, &mut |part| hash.update(part))?;
-        let mut hex = String::with_capacity(64);
-        for byte in hash.finalize() {
-            let _ = write!(hex, "{byte:02x}");
-        }
-        Ok(hex)
+        Ok(hexadecimal(&hash.finalize()))
     }
 
     /// What is recorded: the canonical text of the first page's result, with the items of all pages in the order in which
@@ -104,9 +100,14 @@ pub(super) fn chain_digest(before: &[u8], items: &RawValue) -> Result<[u8; 32], 
     Ok(digest.finalize().into())
 }
 
-/// The JSON text as it stands.
-pub(super) fn raw(text: &str) -> Result<&RawValue, Unreadable> {
-    serde_json::from_str(text).map_err(|_| Unreadable)
+/// Bytes in lower-case hexadecimal.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// The items in the order of their keys. Those without a key, or with the same one, still have a defined order: that of

@@ -9,17 +9,15 @@
 //! Chains are kept apart by session (or connection), server and caller. They are held as text.
 
 use super::caller::Caller;
-use super::canonical::{Members, Unreadable, string};
-use super::merged::{Merged, chain_digest, raw};
+use super::merged::{Merged, chain_digest};
 use super::method::SchemaMethod;
-use super::result::{SchemaResult, Scope};
+use super::result::{Asked, SCHEMA_BYTES_MAX, Scope};
+use mcplog::event::canonical::{Members, Unreadable, raw, string};
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The largest merged result in bytes; also the largest captured message.
-pub const SCHEMA_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The most unfinished chains, over all scopes.
 const CHAINS_MAX: usize = 128;
 /// What all of them hold together, in bytes.
@@ -81,15 +79,14 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Takes one result.
-    pub(super) fn add(&mut self, seen: &SchemaResult) -> Added {
-        self.try_add(seen).unwrap_or(Added::Nothing)
+    /// Takes one result: the text of its message, and when that came.
+    pub(super) fn add(&mut self, asked: &Asked, answered_at: Instant, message: &[u8]) -> Added {
+        self.try_add(asked, answered_at, message).unwrap_or(Added::Nothing)
     }
 
-    fn try_add(&mut self, seen: &SchemaResult) -> Result<Added, Unreadable> {
-        let asked = &seen.asked;
+    fn try_add(&mut self, asked: &Asked, answered_at: Instant, message: &[u8]) -> Result<Added, Unreadable> {
         let method = asked.method;
-        let result = result_of(&seen.message)?;
+        let result = result_of(message)?;
         let Some((list, _)) = method.list() else {
             return Ok(Added::Whole(Merged::new(method, vec![result.get().into()])));
         };
@@ -125,7 +122,7 @@ impl Pages {
         let mut pages = before.map_or_else(Vec::new, |before| before.pages);
         pages.push(result.get().into());
         let Some(expects) = next else { return Ok(Added::Whole(Merged::new(method, pages))) };
-        let promised = VecDeque::from([seen.answered_at]);
+        let promised = VecDeque::from([answered_at]);
         self.keep(Chain { owner, pages, first_digest, digest, expects, bytes, promised });
         Ok(Added::Nothing)
     }

@@ -146,6 +146,18 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
         "Changes of what the upstream offers, first sights included.",
         &observed.schema_versions.get(),
     );
+    one(
+        "mcplog_schema_versions_cut_total",
+        "counter",
+        "Those of them that were too long to be kept whole.",
+        &observed.schema_versions_cut.get(),
+    );
+    one(
+        "mcplog_schema_results_missed_total",
+        "counter",
+        "Lists and handshakes that were not looked at: no memory, too many at once, or not to be read.",
+        &observed.schema_results_missed.get(),
+    );
     one("mcplog_events_recorded_total", "counter", "Events handed to the store.", &store.recorded);
     one("mcplog_events_dropped_total", "counter", "Events that are lost: no room, or no store.", &store.dropped);
     one("mcplog_events_missed_total", "counter", "Events that met no open store.", &store.missed);

@@ -124,7 +124,7 @@ impl Proxy {
         let client = connect(&config.upstream, config.connect_timeout, config.ca_file.as_deref(), tasks)?;
         let counts = metrics.observed.clone();
         let watch = new_watch(sink.clone(), counts.clone(), proxy.clone(), config.upstream.recorded().into());
-        let schema = Arc::new(SchemaThread::start(watch).map_err(StartError::SchemaThread)?);
+        let schema = Arc::new(SchemaThread::start(counts.clone(), watch).map_err(StartError::SchemaThread)?);
         let observer = Observer::new(Surroundings {
             proxy,
             sink,

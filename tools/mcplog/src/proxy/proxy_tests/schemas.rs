@@ -238,25 +238,48 @@ async fn a_client_without_a_credential_is_known_by_its_name_in_both_eras() {
 }
 
 #[tokio::test]
-async fn a_list_that_fails_or_is_too_long_passes_and_changes_nothing() {
+async fn a_list_that_fails_passes_and_changes_nothing() {
     let upstream = Upstream::start(|request, mut reply| async move {
-        let message = request.json();
-        match message["id"].as_u64() {
+        match request.json()["id"].as_u64() {
             Some(1) => reply.json(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"m"}}"#).await,
-            Some(2) => reply.json(r#"{"jsonrpc":"2.0","id":2,"result":{"tools":"none"}}"#).await,
-            _ => {
-                let long = "x".repeat(SCHEMA_BYTES_MAX);
-                reply.json(json!({"jsonrpc": "2.0", "id": 3, "result": {"tools": [{"name": long}]}}).to_string()).await;
-            }
+            _ => reply.json(r#"{"jsonrpc":"2.0","id":2,"result":{"tools":"none"}}"#).await,
         }
     })
     .await;
     let fixture = Fixture::new(&upstream).await;
-    for id in ["1", "2", "3"] {
+    for id in ["1", "2"] {
         fixture.post(&[], &call(id, "tools/list", "{}")).await;
     }
     let seen = fixture.finish().await;
     assert_eq!(others(&seen), []);
     let gists: Vec<String> = requests(&seen).iter().map(Row::gist).collect();
-    assert_eq!(gists, ["tools/list 1 error 1", "tools/list 2 ok", "tools/list 3 ok"]);
+    assert_eq!(gists, ["tools/list 1 error 1", "tools/list 2 ok"]);
+}
+
+#[tokio::test]
+async fn a_list_of_megabytes_is_a_version_and_one_that_is_too_long_says_so() {
+    let upstream = Upstream::start(|request, mut reply| async move {
+        let message = request.json();
+        let id = message["id"].as_u64().unwrap();
+        let bytes = if id < 3 { 3_000_000 } else { SCHEMA_BYTES_MAX };
+        let tool = json!({"name": "a", "description": "x".repeat(bytes)});
+        let answer = json!({"jsonrpc": "2.0", "id": id, "result": {"tools": [tool]}}).to_string();
+        if id % 2 == 0 {
+            reply.stream().await;
+            reply.event(answer).await;
+            reply.end().await;
+        } else {
+            reply.json(answer).await;
+        }
+    })
+    .await;
+    let fixture = Fixture::new(&upstream).await;
+    for id in 1..=4 {
+        let (_, body) = fixture.post(&[], &call(&id.to_string(), "tools/list", "{}")).await;
+        assert!(body.len() > 3_000_000);
+    }
+    let lists = schemas(&fixture.finish().await);
+    assert_eq!(lists.len(), 2);
+    assert_eq!(lists[0].1["tools"][0]["description"].as_str().unwrap().len(), 3_000_000);
+    assert_eq!(lists[1].1, json!({"mcplogCut": {"moreThanBytes": SCHEMA_BYTES_MAX}}));
 }

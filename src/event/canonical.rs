@@ -1,7 +1,7 @@
-//! The canonical form of JSON text: equal for texts that mean the same.
+//! The canonical form of JSON text: equal for texts that mean the same. A version's content hash is one of such a text.
 //!
 //! Object keys are sorted by their bytes, arrays stay in the order given, there is no whitespace, and numbers and strings
-//! are written in one way. Of a member that comes twice the last one counts. Pure; runs where [`super::watch`] does.
+//! are written in one way. Of a member that comes twice the last one counts. Pure; runs on the caller's thread.
 //!
 //! The text is written from the text, and no tree of values is ever made of it: such a tree takes up to eighty times the
 //! memory of what it was made from, and what a server sends decides how large it gets.
@@ -17,17 +17,30 @@ use std::fmt;
 const DEPTH_MAX: usize = 127;
 /// The most members of one object, and the most items of one list that is looked into item by item: a bound on what is held
 /// beside the text. The longest lists that are known have some thousand items.
-pub(super) const MEMBERS_MAX: usize = 64 * 1024;
+pub const MEMBERS_MAX: usize = 64 * 1024;
+
+/// The JSON text as it stands.
+///
+/// # Errors
+/// It is no JSON.
+pub fn raw(text: &str) -> Result<&RawValue, Unreadable> {
+    serde_json::from_str(text).map_err(|_| Unreadable)
+}
 
 /// The text is no JSON that can be read: it is broken, too deep, or has too many members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unreadable;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no JSON that can be read: broken, nested too deep, or with too many members")]
+pub struct Unreadable;
 
 /// The members of an object, sorted by their names.
-pub(super) struct Members<'t>(Vec<(Cow<'t, str>, &'t RawValue)>);
+pub struct Members<'t>(Vec<(Cow<'t, str>, &'t RawValue)>);
 
 impl<'t> Members<'t> {
-    pub(super) fn of(object: &'t RawValue) -> Result<Self, Unreadable> {
+    /// Those of the object with that text.
+    ///
+    /// # Errors
+    /// It is no object, or has too many members.
+    pub fn of(object: &'t RawValue) -> Result<Self, Unreadable> {
         let Pairs(mut members) = serde_json::from_str(object.get()).map_err(|_| Unreadable)?;
         members.sort_by(|(a, _), (b, _)| a.as_bytes().cmp(b.as_bytes()));
         // Of equal names, the last one stands behind the others.
@@ -41,37 +54,44 @@ impl<'t> Members<'t> {
         Ok(Self(members))
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&'t RawValue> {
+    /// The value of the member with that name.
+    pub fn get(&self, name: &str) -> Option<&'t RawValue> {
         let place = self.0.binary_search_by(|(found, _)| found.as_bytes().cmp(name.as_bytes())).ok()?;
         Some(self.0[place].1)
     }
 
     /// All of them, in the order of their names.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'t RawValue)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'t RawValue)> {
         self.0.iter().map(|(name, value)| (&**name, *value))
     }
 }
 
-/// The elements of an array, which must not be too many.
-pub(super) fn elements(array: &RawValue) -> Result<Vec<&RawValue>, Unreadable> {
+/// The elements of an array.
+///
+/// # Errors
+/// It is no array, or has too many elements.
+pub fn elements(array: &RawValue) -> Result<Vec<&RawValue>, Unreadable> {
     let Elements(elements) = serde_json::from_str(array.get()).map_err(|_| Unreadable)?;
     Ok(elements)
 }
 
 /// The text of a string; `None` for any other value.
-pub(super) fn string(value: &RawValue) -> Option<String> {
+pub fn string(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
 /// The canonical text of a value.
-pub(super) fn text(value: &RawValue) -> Result<String, Unreadable> {
+///
+/// # Errors
+/// It is broken, too deep, or an object in it has too many members.
+pub fn text(value: &RawValue) -> Result<String, Unreadable> {
     let mut out = String::with_capacity(value.get().len());
     write(value, 0, &mut out)?;
     Ok(out)
 }
 
 /// Writes the canonical text of a name.
-pub(super) fn write_name(name: &str, out: &mut String) {
+pub fn write_name(name: &str, out: &mut String) {
     out.push_str(&Value::from(name).to_string());
     out.push(':');
 }
