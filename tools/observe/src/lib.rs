@@ -42,6 +42,7 @@ mod recording;
 mod schema;
 mod session;
 mod sink;
+mod tasks;
 
 #[cfg(test)]
 mod testing;

@@ -13,6 +13,7 @@ use crate::recording::{AtomicPhase, Phase, Recording};
 use crate::schema::SchemaQueue;
 use crate::session::{Postponed, Sessions};
 use crate::sink::Sink;
+use crate::tasks::Tasks;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -49,10 +50,21 @@ impl Observer {
     pub fn within(budget: Budget, surroundings: Surroundings) -> Arc<Self> {
         let Surroundings { proxy, sink, schema, counts, clock, session_idle_ms } = surroundings;
         let sessions = Sessions::new(session_idle_ms);
-        let (postponed, phase) = (Postponed::default(), AtomicPhase::new());
+        let (postponed, tasks, phase) = (Postponed::default(), Tasks::default(), AtomicPhase::new());
         let keeps_error_text = AtomicBool::new(true);
-        let recording =
-            Recording { sink, proxy, sessions, postponed, schema, counts, clock, budget, phase, keeps_error_text };
+        let recording = Recording {
+            sink,
+            proxy,
+            sessions,
+            postponed,
+            tasks,
+            schema,
+            counts,
+            clock,
+            budget,
+            phase,
+            keeps_error_text,
+        };
         Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default(), late: LateCalls::default() })
     }
 

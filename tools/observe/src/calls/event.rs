@@ -14,6 +14,7 @@ use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::schema::{Asked, Caller, SchemaResult, Scope};
 use crate::session::{Announcement, ClientIdentity};
+use crate::tasks::{created_task, is_about_task};
 use mcplog::Request;
 use mcplog::event::{Note, Notes, Outcome};
 use std::borrow::Cow;
@@ -51,6 +52,8 @@ struct Verdict<'a> {
     tool_error: Option<bool>,
     /// The revision that a handshake agreed on.
     agreed_version: Option<Cow<'a, str>>,
+    /// The task that the call became.
+    task: Option<Cow<'a, str>>,
 }
 
 impl<'a> Ended<'a> {
@@ -64,13 +67,24 @@ impl<'a> Ended<'a> {
         self.begin_session(session.as_ref(), &verdict);
         let mut id_text = Uuid::encode_buffer();
         let request_id = self.facts.request_id.hyphenated().encode_lower(&mut id_text);
-        let request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
+        let mut request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
+        let made_by = self.made_by(&verdict).map(|call| call.hyphenated().to_string());
+        request.retry_of = made_by.as_deref();
         self.recording.counts.count(request.counts_as());
         let is_taken = self.recording.sink.record(request.into());
         if is_taken && let Some(session) = &session {
             // Not before: where this was refused, so would that be, and count as lost too.
             self.recording.announce_postponed(session);
         }
+    }
+
+    /// The call that made the task which this one asks about. If this one became a task, that is remembered.
+    fn made_by(&self, verdict: &Verdict<'_>) -> Option<Uuid> {
+        let (tasks, facts) = (&self.recording.tasks, self.facts);
+        if let Some(task) = &verdict.task {
+            tasks.remember(self.origin, task, facts.request_id);
+        }
+        is_about_task(&facts.method).then(|| tasks.made_by(self.origin, facts.target.as_deref()?))?
     }
 
     /// Hands the result over that says what the server offers, if it does. Its pages belong to that session, be it one that
@@ -177,7 +191,7 @@ impl<'a> Ended<'a> {
         let mut request = Request::new(request_id, arrival.ts, &self.recording.proxy, &facts.method);
         request.session_id = session;
         request.tool = facts.tool.as_deref();
-        request.target = facts.target.as_deref();
+        request.target = verdict.task.as_deref().or(facts.target.as_deref());
         request.rpc_id = self.id.map(|id| &*id.text);
         request.protocol_version = agreed.or(facts.protocol_version.as_deref()).or(remembered);
         request.latency_us = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX);
@@ -214,21 +228,29 @@ impl<'a> Ended<'a> {
 
 impl<'a> Verdict<'a> {
     fn of_result(message: &'a Message, facts: &Facts) -> Self {
+        let task = created_task(message).filter(|_| &*facts.method == "tools/call");
+        let failure_of_task = message.text(Slot::TaskErrorMessage);
         let tool_error = match &*facts.method {
+            // The tool has not said anything yet.
+            "tools/call" if task.is_some() => None,
             // The specification's default: a result without the member is no failure of the tool.
             "tools/call" => Some(message.is_error()),
             // The result of the call that the task stands for. Of which kind that was, only a failure tells.
             "tasks/result" => message.is_error().then_some(true),
+            // The same in the state of a task (2026-07-28), or the error that the call would have had.
+            "tasks/get" => (message.is_task_error() || failure_of_task.is_some()).then_some(true),
             _ => None,
         };
+        let said = message.error_text().map(Cow::Borrowed).or(failure_of_task);
         Self {
             outcome: outcome::of_result(message, facts, tool_error),
             error_code: None,
-            error_msg: message.error_text().filter(|_| tool_error == Some(true)).map(Cow::Borrowed),
+            error_msg: said.filter(|_| tool_error == Some(true)),
             cause: None,
             bytes_out: Some(message.bytes()),
             tool_error,
             agreed_version: message.text(Slot::AgreedVersion).filter(|_| facts.handshake.is_some()),
+            task,
         }
     }
 
@@ -241,6 +263,7 @@ impl<'a> Verdict<'a> {
             bytes_out: Some(message.bytes()),
             tool_error: None,
             agreed_version: None,
+            task: None,
         }
     }
 
@@ -258,6 +281,7 @@ impl<'a> Verdict<'a> {
             bytes_out: None,
             tool_error: None,
             agreed_version: None,
+            task: None,
         }
     }
 }

@@ -37,8 +37,8 @@ pub const EXCHANGE_FREE_BYTES: usize = HEAD_BYTES_MAX
     + READY_FREE_BYTES
     + TEXT_FREE_BYTES
     + 2 * MESSAGE_FREE_BYTES
-    // Of the response alone: while it is read, and while it is handed on.
-    + 2 * CONTENT_TEXT_BYTES_MAX;
+    // Of the response alone: while it is read, with that of a task in it, and while it is handed on.
+    + 3 * CONTENT_TEXT_BYTES_MAX;
 
 // A hundred hostile exchanges, and the calls that others left to wait. The README says so.
 const _: () = assert!(BUDGET_BYTES + 100 * EXCHANGE_FREE_BYTES + INDEX_BYTES_MAX < 64 * 1024 * 1024);

@@ -54,7 +54,7 @@ enum State {
 /// Reads one JSON document: a message or a batch of them.
 pub struct Scanner {
     state: State,
-    /// The places the reading is in, outermost first; at most five deep.
+    /// The places the reading is in, outermost first; at most six deep.
     places: Vec<Place>,
     key: Vec<u8>,
     key_is_escaped: bool,
@@ -82,7 +82,7 @@ impl Scanner {
     pub fn within(budget: &Budget) -> Self {
         Self {
             state: State::Start,
-            places: Vec::with_capacity(5),
+            places: Vec::with_capacity(6),
             key: Vec::new(),
             key_is_escaped: false,
             inside: None,
@@ -228,6 +228,7 @@ impl Scanner {
                 on_message(&mut self.collector.message);
             }
             Some(Place::Result) => self.collector.end_result(),
+            Some(Place::TaskResult) => self.collector.end_task_result(),
             Some(Place::Item) => self.collector.end_item(),
             _ => {}
         }

@@ -18,6 +18,7 @@ mod redirects;
 mod schemas;
 mod sessions;
 mod streaming;
+mod tasks;
 mod transport;
 
 use super::http::ProxyHandle;
@@ -89,6 +90,7 @@ pub(super) struct Row {
     pub(super) endpoint: Option<String>,
     pub(super) outcome: Option<Outcome>,
     pub(super) cause: Option<String>,
+    pub(super) retry_of: Option<String>,
     pub(super) notes: Notes,
 }
 
@@ -149,6 +151,7 @@ impl Sink for Collector {
                     endpoint: owned(request.endpoint),
                     outcome: request.outcome,
                     cause: owned(request.cause),
+                    retry_of: owned(request.retry_of),
                     notes: request.notes,
                 })
             }
