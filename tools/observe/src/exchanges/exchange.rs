@@ -3,7 +3,7 @@
 //! Shared by the tasks that pass the two bodies on. A request is registered here before its last byte leaves for the
 //! upstream, so no response can overtake it. It must not do I/O; the bodies tell it what passes.
 
-use super::head::{RequestHead, ResponseHead, Verb, bounded};
+use super::head::{RequestHead, ResponseHead, Verb, bounded, decoded};
 use super::limits::{CALL_BYTES_MAX, CALL_KEY_BYTES, CALLS_FREE_BYTES, CALLS_MAX};
 use crate::arrival::Arrival;
 use crate::budget::{Budget, Share};
@@ -256,7 +256,8 @@ impl Exchange {
         match self.method.as_deref() {
             // In the sessionless era the head says what it was.
             Some(method) if !state.has_begun && !method.starts_with("notifications/") => {
-                let facts = Facts::of_head(self.arrival, &self.origin, method, self.name.as_deref());
+                let name = self.name.as_deref().map(decoded);
+                let facts = Facts::of_head(self.arrival, &self.origin, method, name.as_deref());
                 self.register(&mut state, facts);
             }
             Some(_) => {}

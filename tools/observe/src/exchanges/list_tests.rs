@@ -102,6 +102,31 @@ fn a_call_of_the_same_id_takes_the_answer_and_not_one_that_was_cancelled() {
 }
 
 #[test]
+fn a_list_among_lines_of_json_is_looked_at_and_the_lines_before_it_are_let_go() {
+    let note = format!(r#"{{"jsonrpc":"2.0","method":"notifications/message","params":"{}"}}"#, "x".repeat(300_000));
+    let body = format!("{note}\n{note}\n{RESULT}\n");
+    for piece_bytes in [100, 250_000, body.len()] {
+        let budget = Budget::default();
+        let surrounded = Surrounded::within(budget.clone());
+        let head = request_head(Verb::Post, "/mcp", Some("s"));
+        let exchange =
+            Exchange::begin(&surrounded.observer, surrounded.observer.arrival(None, 1), &head, Duration::from_secs(60));
+        let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);
+        reader.push(LIST.as_bytes(), &exchange);
+        reader.finish(true, &exchange);
+        let head = ResponseHead { content_type: Some("application/x-ndjson"), ..STREAM };
+        exchange.on_response_head(&head);
+        let mut reader = ResponseReader::new(&head, &exchange).unwrap();
+        body.as_bytes().chunks(piece_bytes).for_each(|piece| reader.push(piece, &exchange));
+        exchange.end(End::Complete);
+        assert_eq!(surrounded.lists(), [SchemaMethod::Tools], "{piece_bytes}");
+        assert!(piece_bytes == body.len() || budget.taken_most() < 1_100_000, "{}", budget.taken_most());
+        let rows = surrounded.into_seen();
+        assert_eq!(rows.iter().map(|row| row.code.as_deref()).collect::<Vec<_>>(), [None]);
+    }
+}
+
+#[test]
 fn a_sessions_stream_is_held_only_while_somebody_asks_what_the_server_offers() {
     let long = RESULT.replace("[]", &format!("[\"{}\"]", "x".repeat(1024 * 1024)));
     for asks in [false, true] {

@@ -124,6 +124,38 @@ fn every_slot_is_read_from_its_place_and_from_nowhere_else() {
 }
 
 #[test]
+fn documents_that_follow_each_other_are_read_where_there_may_be_many_and_else_the_first_one() {
+    let lines =
+        ["{\"id\":1,\"result\":{}}", "[{\"id\":2,\"method\":\"a\"},{\"id\":3}]", "{\"id\":\"}{\",\"error\":{}}"];
+    for separator in ["\n", "\r\n", "", " \n\n "] {
+        let text = format!("{}{separator}", lines.join(separator));
+        for cut in 0..=text.len() {
+            let (head, tail) = text.as_bytes().split_at(cut);
+            let read = |scanner: Scanner| {
+                let (mut scanner, mut found) = (scanner, Vec::new());
+                for part in [head, tail] {
+                    scanner.push(part, |message| {
+                        let range = usize::try_from(message.start).unwrap()..usize::try_from(message.end).unwrap();
+                        found.push((text[range].to_owned(), message.in_batch));
+                    });
+                }
+                assert!(scanner.is_done(), "{text}");
+                found
+            };
+            let first = (lines[0].to_owned(), false);
+            assert_eq!(read(Scanner::new()), std::slice::from_ref(&first));
+            let batch = ["{\"id\":2,\"method\":\"a\"}", "{\"id\":3}"].map(|text| (text.to_owned(), true));
+            let [second, third] = batch;
+            assert_eq!(read(Scanner::new().of_many()), [first, second, third, (lines[2].to_owned(), false)], "{cut}");
+        }
+    }
+    let mut found = 0;
+    let mut scanner = Scanner::new().of_many();
+    scanner.push(b"{\"id\":1,\"result\":{}}\n? {\"id\":2,\"result\":{}}", |_| found += 1);
+    assert_eq!(found, 1, "what is no JSON ends the reading");
+}
+
+#[test]
 fn a_large_message_is_read_in_small_memory() {
     let mut scanner = Scanner::new();
     let mut reads = 0;
