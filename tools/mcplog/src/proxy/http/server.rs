@@ -348,6 +348,7 @@ async fn serve(
         // The connection's clock has limits of its own, which tell a slow head from an idle connection.
         .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES_MAX)
+        .preserve_header_case(true)
         // The upstream decides whether its responses have a date.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);

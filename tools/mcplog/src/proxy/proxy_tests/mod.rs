@@ -10,6 +10,7 @@ mod codings;
 mod ending;
 mod exchanges;
 mod faults;
+mod fields;
 mod framing;
 mod loops;
 mod outcomes;
