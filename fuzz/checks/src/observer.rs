@@ -151,6 +151,7 @@ impl Played {
             path: head.path,
             session: head.session,
             query: head.query,
+            last_event_id: None,
             protocol_version: head.version,
             authorization: None,
             method: head.method,

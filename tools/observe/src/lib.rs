@@ -29,6 +29,7 @@
 //! - `bytes_in` and `bytes_out` are the sizes of the JSON-RPC messages themselves, unpacked, without what HTTP or SSE wrap
 //!   around them.
 
+mod activity;
 mod arrival;
 mod budget;
 mod calls;
@@ -42,6 +43,7 @@ mod recording;
 mod schema;
 mod session;
 mod sink;
+mod streams;
 mod tasks;
 
 #[cfg(test)]

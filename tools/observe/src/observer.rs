@@ -5,17 +5,18 @@
 
 use crate::arrival::Arrival;
 use crate::budget::Budget;
-use crate::calls::{Answer, Call, CallIndex, Facts, Happening, LateCalls, Origin};
+use crate::calls::{Call, CallIndex, Facts, Happening, Origin};
 use crate::clock::Clock;
 use crate::counts::Counts;
-use crate::read::RpcId;
 use crate::recording::{AtomicPhase, Phase, Recording};
 use crate::schema::SchemaQueue;
 use crate::session::{Postponed, Sessions};
 use crate::sink::Sink;
+use crate::streams::Streams;
 use crate::tasks::Tasks;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// What an observer needs of others.
 pub struct Surroundings {
@@ -37,7 +38,8 @@ pub struct Surroundings {
 pub struct Observer {
     pub(crate) recording: Arc<Recording>,
     pub(crate) calls: CallIndex,
-    pub(crate) late: LateCalls,
+    /// The event streams that outlive their exchange.
+    pub(crate) streams: Streams,
 }
 
 impl Observer {
@@ -65,7 +67,7 @@ impl Observer {
             phase,
             keeps_error_text,
         };
-        Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default(), late: LateCalls::default() })
+        Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default(), streams: Streams::default() })
     }
 
     /// Whether rows say with which words a server or a tool failed: the message of a JSON-RPC error, the text of a result that
@@ -91,7 +93,6 @@ impl Observer {
     /// wait for takes seconds.
     pub fn give_up_overdue(&self) {
         self.tell_all(None, &Happening::Overdue);
-        self.late.forget_old(self.recording.clock.now());
     }
 
     /// No connections are taken any more. Calls that wait for their client to come back end; those whose answer is due on a
@@ -119,24 +120,18 @@ impl Observer {
     }
 
     /// Tells a call what happens now.
-    pub(crate) fn tell(&self, call: &Arc<Call>, happening: &Happening<'_>) {
-        let now = self.recording.clock.now();
-        self.calls.tell(call, happening, now);
-        if matches!(happening, Happening::Cancelled) && call.origin.session.is_some() && call.is_late() {
-            self.late.keep(call, now);
-        }
-    }
-
-    /// Tells a call that was cancelled that its answer comes now: that one, or the one that the session knows by this id.
-    pub(crate) fn tell_late(&self, call: Option<Arc<Call>>, session: Option<&str>, id: &RpcId, answer: Answer<'_>) {
-        if let Some(call) = call.or_else(|| self.late.find(session?, id)) {
-            call.tell_late(answer, self.recording.clock.now());
-        }
+    pub(crate) fn tell(&self, call: &Call, happening: &Happening<'_>) {
+        self.calls.tell(call, happening, self.recording.clock.now());
     }
 
     /// Whether a response on a session's stream may say what a server offers.
     pub(crate) fn awaits_schema(&self) -> bool {
-        self.calls.has_schema_calls() || self.late.is_any()
+        self.calls.has_schema_calls()
+    }
+
+    /// Tells a call what happened at that time.
+    pub(crate) fn tell_at(&self, call: &Call, happening: &Happening<'_>, at: Instant) {
+        self.calls.tell(call, happening, at);
     }
 
     /// Tells the calls of that session, or of all sessions, what happens now.

@@ -32,11 +32,29 @@ pub(crate) fn request_head<'a>(verb: Verb, path: &'a str, session: Option<&'a st
         path,
         session,
         query: None,
+        last_event_id: None,
         protocol_version: None,
         authorization: None,
         method: None,
         name: None,
     }
+}
+
+/// Every story of so many steps.
+pub(crate) fn stories<S: Copy>(alphabet: &[S], steps: usize) -> impl Iterator<Item = Vec<S>> {
+    let mut next = Some(vec![0; steps]);
+    std::iter::from_fn(move || {
+        let places = next.take()?;
+        let story = places.iter().map(|place| alphabet[*place]).collect();
+        // The next number, with a digit for each step.
+        if let Some(at) = places.iter().rposition(|place| place + 1 < alphabet.len()) {
+            let mut places = places;
+            places[at] += 1;
+            places[at + 1..].fill(0);
+            next = Some(places);
+        }
+        Some(story)
+    })
 }
 
 /// A clock that stands still.

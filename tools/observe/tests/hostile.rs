@@ -195,6 +195,7 @@ fn head(path: &str) -> RequestHead<'_> {
         path,
         session,
         query: None,
+        last_event_id: None,
         protocol_version: None,
         authorization: None,
         method: None,

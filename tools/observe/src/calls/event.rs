@@ -4,7 +4,7 @@
 //! field of a request is filled in [`Ended::request`], from where it is known: the [`Origin`], the [`Facts`], or the
 //! [`Verdict`].
 
-use super::breakdown::Breakdown;
+use super::breakdown::{Breakdown, bounded};
 use super::facts::Facts;
 use super::happening::Answer;
 use super::origin::Origin;
@@ -25,7 +25,18 @@ use uuid::Uuid;
 /// How a call ended.
 pub(super) enum How<'a> {
     Answered(Answer<'a>),
-    Failed(Breakdown),
+    Failed {
+        breakdown: Breakdown,
+        /// The answer that came after its client had taken it back.
+        late: Option<Answer<'a>>,
+    },
+}
+
+impl How<'_> {
+    /// Without any answer.
+    pub(super) fn failed(breakdown: Breakdown) -> Self {
+        Self::Failed { breakdown, late: None }
+    }
 }
 
 /// A call that has ended, with all that is known of it.
@@ -59,7 +70,6 @@ struct Verdict<'a> {
 impl<'a> Ended<'a> {
     /// Records it.
     pub(super) fn record(&self) {
-        self.recording.counts.in_flight.fall();
         let verdict = self.verdict();
         let session = self.session();
         self.offer_schema(session.as_ref());
@@ -90,7 +100,9 @@ impl<'a> Ended<'a> {
     /// Hands the result over that says what the server offers, if it does. Its pages belong to that session, be it one that
     /// was made up: a client may have a connection for each of them.
     fn offer_schema(&self, session: Option<&Arc<str>>) {
-        let How::Answered(Answer { message, payload, .. }) = &self.how else { return };
+        // A late list says what the server offers, too.
+        let (How::Answered(answer) | How::Failed { late: Some(answer), .. }) = &self.how else { return };
+        let Answer { message, payload, .. } = answer;
         let Some(method) = self.facts.schema.filter(|_| message.has_result) else { return };
         let scope = match session {
             Some(session) => Scope::Session(session.clone()),
@@ -101,11 +113,6 @@ impl<'a> Ended<'a> {
         let asked = Asked { scope, endpoint: self.origin.endpoint.clone(), method, cursor, caller, asked_at };
         let at = (clock.unix_ms(), self.at);
         schema.offer(SchemaResult::new(budget, asked, at, message.bytes(), *payload));
-    }
-
-    /// Hands the result over of a call that was recorded when its client took it back.
-    pub(super) fn offer_late_schema(&self) {
-        self.offer_schema(self.session().as_ref());
     }
 
     fn caller(&self) -> Caller {
@@ -119,7 +126,13 @@ impl<'a> Ended<'a> {
         let mut verdict = match &self.how {
             How::Answered(Answer { message, .. }) if message.has_result => Verdict::of_result(message, self.facts),
             How::Answered(Answer { message, response, .. }) => Verdict::of_error(message, response),
-            How::Failed(breakdown) => return Verdict::of_failure(breakdown, self.facts, self.http_status),
+            How::Failed { breakdown, late } => {
+                let mut verdict = Verdict::of_failure(breakdown, self.facts, self.http_status);
+                let late = late.as_ref().filter(|late| late.message.has_error);
+                verdict.cause =
+                    verdict.cause.or_else(|| Some(late_error(late?.message, self.recording.keeps_error_text())));
+                return verdict;
+            }
         };
         if !self.recording.keeps_error_text() {
             verdict.error_msg = None;
@@ -213,11 +226,15 @@ impl<'a> Ended<'a> {
 
     /// What is odd about the request and its answer.
     fn notes(&self) -> Notes {
-        let (is_lenient, is_answer_unread) = match &self.how {
-            How::Answered(answer) => (self.id.is_some_and(|own| own.differs(answer.message, Slot::Id)), false),
-            How::Failed(breakdown) => (false, breakdown.is_unread),
+        let (is_lenient, is_late, is_answer_unread) = match &self.how {
+            How::Answered(answer) => (self.id.is_some_and(|own| own.differs(answer.message, Slot::Id)), false, false),
+            How::Failed { breakdown, late } => (false, late.is_some(), breakdown.is_unread),
         };
-        let noted = [(Note::LenientId, is_lenient), (Note::Unread, self.facts.is_unread || is_answer_unread)];
+        let noted = [
+            (Note::LenientId, is_lenient),
+            (Note::LateAnswer, is_late),
+            (Note::Unread, self.facts.is_unread || is_answer_unread),
+        ];
         noted.into_iter().filter(|(_, is_so)| *is_so).fold(Notes::NONE, |notes, (note, _)| notes.with(note))
     }
 
@@ -284,4 +301,14 @@ impl<'a> Verdict<'a> {
             task: None,
         }
     }
+}
+
+/// What a row says of the error that came after its client had taken the request back.
+fn late_error<'a>(message: &Message, keeps_text: bool) -> Cow<'a, str> {
+    let code = message.raw(Slot::ErrorCode).map(String::from_utf8_lossy).unwrap_or_default();
+    let words = match message.text(Slot::ErrorMessage).filter(|_| keeps_text) {
+        Some(text) => format!("late error {code}: {text}"),
+        None => format!("late error {code}"),
+    };
+    Cow::Owned(bounded(&words).as_ref().to_owned())
 }

@@ -15,6 +15,9 @@ use uuid::Uuid;
 /// What stands for the method of a request that passed unread. No method is called so.
 pub(crate) const UNREAD_METHOD: &str = "(unread)";
 
+/// The first revision without sessions. Revisions are named by their dates.
+const SESSIONLESS_SINCE: &str = "2026-07-28";
+
 /// What is known of a call before its answer.
 pub(crate) struct Facts {
     /// Minted at arrival, so that ids sort as requests came.
@@ -86,6 +89,12 @@ impl Facts {
         &*self.method == SUBSCRIPTION_METHOD
     }
 
+    /// A client of the sessionless era takes a request back by closing its response.
+    pub(super) fn is_cancelled_by_closing(&self) -> bool {
+        let is_later = |version: &Arc<str>| is_date(version) && **version >= *SESSIONLESS_SINCE;
+        self.sessionless.is_some() || self.protocol_version.as_ref().is_some_and(is_later)
+    }
+
     /// Its response may be silent for hours, or what it asked for is not known.
     pub(super) fn is_patient(&self) -> bool {
         self.is_subscription() || &*self.method == UNREAD_METHOD
@@ -109,6 +118,13 @@ fn protocol_version(origin: &Origin, message: &Message, is_handshake: bool) -> O
         .map(Arc::from)
         .or_else(|| origin.protocol_version.clone())
         .or_else(|| message.text(Slot::RequestedVersion).filter(|_| is_handshake).map(Arc::from))
+}
+
+/// Whether that is the name of a revision, and no other text.
+fn is_date(version: &str) -> bool {
+    let is_digit_or_dash =
+        |(at, byte): (usize, u8)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+    version.len() == SESSIONLESS_SINCE.len() && version.bytes().enumerate().all(is_digit_or_dash)
 }
 
 /// Who the client says it is in each request, where there is no session.

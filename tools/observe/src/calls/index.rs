@@ -8,6 +8,7 @@ use super::happening::Happening;
 use crate::read::RpcId;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -21,19 +22,30 @@ pub(crate) const INDEX_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// The session, and the id within it.
 type CallKey = (Arc<str>, RpcId);
 
-/// The open calls that belong to a session. A call leaves when it ends.
+/// The open calls that belong to a session, and those that were left without one. A call leaves when it ends.
 #[derive(Default)]
 pub(crate) struct CallIndex {
     open: Mutex<Open>,
-    /// How many of the open calls ask what a server offers.
+    /// How many of them ask what a server offers.
     schema_calls: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Open {
-    calls: HashMap<CallKey, Arc<Call>>,
+    calls: HashMap<CallKey, Same>,
+    /// Those that have no session or no id and were left, by their places in memory.
+    others: HashMap<usize, Arc<Call>>,
+    /// How many there are.
+    count: usize,
     /// What they hold together.
     bytes: usize,
+}
+
+/// The open calls with one key: clients may use an id again while another call with it is open.
+struct Same {
+    newest: Arc<Call>,
+    /// Oldest first.
+    older: Vec<Arc<Call>>,
 }
 
 impl CallIndex {
@@ -41,26 +53,49 @@ impl CallIndex {
         let Some(key) = key_of(call) else { return };
         let mut open = self.open.lock();
         open.bytes += call.bytes;
-        let replaced = open.calls.insert(key, call.clone());
-        open.bytes -= replaced.as_ref().map_or(0, |replaced| replaced.bytes);
+        open.count += 1;
         self.schema_calls.fetch_add(usize::from(call.is_schema), Ordering::Relaxed);
-        let replaced_schema = replaced.as_ref().is_some_and(|replaced| replaced.is_schema);
-        self.schema_calls.fetch_sub(usize::from(replaced_schema), Ordering::Relaxed);
-        drop(open);
-        // If nobody else holds it, it is recorded now.
-        drop(replaced);
+        match open.calls.entry(key) {
+            Entry::Occupied(same) => same.into_mut().push(call.clone()),
+            Entry::Vacant(place) => drop(place.insert(Same { newest: call.clone(), older: Vec::new() })),
+        }
     }
 
-    /// The open call of that session with that id.
+    /// Holds a call that its exchange leaves, if it is not among those of a session.
+    pub(crate) fn hold(&self, call: &Arc<Call>) {
+        if key_of(call).is_some() {
+            return;
+        }
+        let mut open = self.open.lock();
+        if open.others.insert(place_of(call), call.clone()).is_none() {
+            open.bytes += call.bytes;
+            open.count += 1;
+            self.schema_calls.fetch_add(usize::from(call.is_schema), Ordering::Relaxed);
+        }
+    }
+
+    /// The open call of that session with that id: of several, the newest.
     pub(crate) fn find(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
-        self.open.lock().calls.get(&(session.clone(), id.clone())).cloned()
+        let open = self.open.lock();
+        open.calls.get(&(session.clone(), id.clone()))?.iter().filter(|call| call.is_open()).last().cloned()
     }
 
     /// The open call of that session whose client takes a response with that id for its own: the one with that very id,
-    /// else one whose id is the same number.
-    pub(crate) fn find_answered(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
-        let same_number = || RpcId::spellings(id.number()?).iter().find_map(|id| self.find(session, id));
-        self.find(session, id).or_else(same_number)
+    /// else one whose id is the same number. Of several that may be meant, one that was left comes first, the oldest of them.
+    /// If there is none, the one that its client took back.
+    pub(crate) fn find_answered(
+        &self,
+        session: &Arc<str>,
+        id: &RpcId,
+        may_be_meant: impl Fn(&Call) -> bool,
+    ) -> Option<Arc<Call>> {
+        let find = |id: &RpcId, is_open: bool| {
+            let is_it = |call: &Call| may_be_meant(call) && call.is_open() == is_open;
+            self.open.lock().calls.get(&(session.clone(), id.clone()))?.find(is_it)
+        };
+        let spellings = id.number().map(RpcId::spellings).into_iter().flatten();
+        let ids: Vec<RpcId> = [id.clone()].into_iter().chain(spellings).collect();
+        [true, false].into_iter().find_map(|is_open| ids.iter().find_map(|id| find(id, is_open)))
     }
 
     /// Whether one of them asks what a server offers.
@@ -71,7 +106,7 @@ impl CallIndex {
     /// Whether there are too many open calls to let more of them wait.
     pub(crate) fn is_full(&self) -> bool {
         let open = self.open.lock();
-        open.calls.len() > CALLS_MAX || open.bytes > INDEX_BYTES_MAX
+        open.count > CALLS_MAX || open.bytes > INDEX_BYTES_MAX
     }
 
     /// Tells a call what happened; it leaves if that ends it.
@@ -84,26 +119,77 @@ impl CallIndex {
     /// Tells the calls of that session, or of all sessions.
     pub(crate) fn tell_all(&self, session: Option<&str>, happening: &Happening<'_>, now: Instant) {
         let is_told = |call: &Call| session.is_none() || call.origin.session.as_deref() == session;
-        let told: Vec<Arc<Call>> = self.open.lock().calls.values().filter(|call| is_told(call)).cloned().collect();
+        let open = self.open.lock();
+        let told: Vec<Arc<Call>> = open
+            .calls
+            .values()
+            .flat_map(Same::iter)
+            .chain(open.others.values())
+            .filter(|call| is_told(call))
+            .cloned()
+            .collect();
+        drop(open);
         for call in told {
             self.tell(&call, happening, now);
         }
     }
 
     fn remove(&self, call: &Call) {
-        let Some(key) = key_of(call) else { return };
         let mut open = self.open.lock();
-        // A client that uses an id twice has put another call in this one's place.
-        if open.calls.get(&key).is_some_and(|found| std::ptr::eq(&**found, call)) {
-            open.bytes -= call.bytes;
-            self.schema_calls.fetch_sub(usize::from(call.is_schema), Ordering::Relaxed);
-            let removed = open.calls.remove(&key);
-            drop(open);
-            drop(removed);
+        let Some(removed) = open.take(call) else { return };
+        open.bytes -= call.bytes;
+        open.count -= 1;
+        self.schema_calls.fetch_sub(usize::from(call.is_schema), Ordering::Relaxed);
+        drop(open);
+        drop(removed);
+    }
+}
+
+impl Open {
+    fn take(&mut self, call: &Call) -> Option<Arc<Call>> {
+        let Some(key) = key_of(call) else { return self.others.remove(&place_of(call)) };
+        let Entry::Occupied(mut same) = self.calls.entry(key) else { return None };
+        let is_it = |found: &Arc<Call>| std::ptr::eq(&**found, call);
+        if let Some(at) = same.get().older.iter().position(is_it) {
+            return Some(same.get_mut().older.remove(at));
         }
+        if !is_it(&same.get().newest) {
+            return None;
+        }
+        Some(match same.get_mut().older.pop() {
+            Some(newest) => std::mem::replace(&mut same.get_mut().newest, newest),
+            None => same.remove().newest,
+        })
+    }
+}
+
+impl Same {
+    fn push(&mut self, call: Arc<Call>) {
+        self.older.push(std::mem::replace(&mut self.newest, call));
+    }
+
+    /// The oldest that was left, else the newest, of those that may be meant.
+    fn find(&self, may_be_meant: impl Fn(&Call) -> bool) -> Option<Arc<Call>> {
+        let mut found = None;
+        for call in self.iter().filter(|call| may_be_meant(call)) {
+            if call.is_left() {
+                return Some(call.clone());
+            }
+            found = Some(call);
+        }
+        found.cloned()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arc<Call>> {
+        self.older.iter().chain([&self.newest])
     }
 }
 
 fn key_of(call: &Call) -> Option<CallKey> {
     Some((call.origin.session.clone()?, call.id.clone()?))
+}
+
+/// Where it lies: as long as it is held, nothing else does.
+fn place_of(call: &Call) -> usize {
+    std::ptr::from_ref(call).addr()
 }

@@ -10,11 +10,11 @@ mod facts;
 mod failure;
 mod happening;
 mod index;
-mod late;
 mod lifecycle;
 mod origin;
 mod outcome;
 mod response;
+mod whose;
 
 #[cfg(test)]
 mod lifecycle_tests;
@@ -25,6 +25,6 @@ pub(crate) use facts::{Facts, UNREAD_METHOD};
 pub use failure::{End, Failure};
 pub(crate) use happening::{Answer, Happening};
 pub(crate) use index::{CallIndex, INDEX_BYTES_MAX};
-pub(crate) use late::LateCalls;
 pub(crate) use origin::Origin;
 pub(crate) use response::Response;
+pub(crate) use whose::{Brought, Whose};

@@ -3,7 +3,7 @@
 //! Pure data, and plain: text and numbers. Here comes in what is known of the transport; what else is to be recorded of it is
 //! one more field here, and one in the calls' `Origin`.
 
-use crate::read::{Codings, TOKEN_BYTES_MAX};
+use crate::read::{Codings, EVENT_ID_BYTES_MAX, TOKEN_BYTES_MAX};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -37,6 +37,8 @@ pub struct RequestHead<'a> {
     pub path: &'a str,
     /// The URL's query, which may name the session of the 2024-11-05 transport.
     pub query: Option<&'a str>,
+    /// `Last-Event-ID`: the client resumes a stream behind that event. Nothing is kept of it but a hash.
+    pub last_event_id: Option<&'a str>,
     /// `Mcp-Protocol-Version`.
     pub protocol_version: Option<&'a str>,
     /// `Authorization`. Nothing is kept of it but a digest.
@@ -88,6 +90,11 @@ pub(super) fn decoded(value: &str) -> Cow<'_, str> {
 /// As much of a value as is kept: an exchange holds no more than it says, whatever a head brings.
 pub(super) fn bounded(value: &str) -> &str {
     &value[..value.floor_char_boundary(TOKEN_BYTES_MAX)]
+}
+
+/// As much of an event's id as the stream that had it keeps.
+pub(super) fn event_id(id: &str) -> &[u8] {
+    &id.as_bytes()[..id.len().min(EVENT_ID_BYTES_MAX)]
 }
 
 #[cfg(test)]

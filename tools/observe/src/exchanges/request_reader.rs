@@ -38,6 +38,9 @@ impl RequestReader {
 
     /// The body is over. A message that it broke off in counts if it is known to be a request.
     pub fn finish(mut self, is_complete: bool, exchange: &Exchange) {
+        if is_complete {
+            exchange.on_request_end();
+        }
         let is_unread = self.is_unread || (is_complete && !self.decoder.is_whole());
         if is_unread {
             exchange.on_request_unread();

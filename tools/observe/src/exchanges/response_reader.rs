@@ -8,7 +8,8 @@ use super::head::ResponseHead;
 use super::limits::{READY_BYTES_MAX, READY_FREE_BYTES, READY_MAX, TEXT_FREE_BYTES};
 use crate::budget::{Budget, Share};
 use crate::read::{
-    Appended, Buffer, Decoder, Kind, Message, Part, Scanner, SseParser, Unreadable, WORK_BYTES_MAX, kind,
+    Appended, Buffer, Decoder, Kind, Message, Part, Scanner, SseParser, Unreadable, WORK_BYTES_MAX, is_cancellation,
+    kind,
 };
 use crate::schema::SCHEMA_BYTES_MAX;
 
@@ -84,8 +85,9 @@ impl Reading {
                 text.push(bytes);
                 let mut end = None;
                 scanner.push(bytes, |message| {
-                    exchange.on_response_message(message, text.of(message));
                     end = (!message.in_batch).then_some(message.end);
+                    let payload = text.of(message);
+                    exchange.on_response_message(message, payload);
                 });
                 end.into_iter().for_each(|end| text.forget_before(end));
             }
@@ -103,7 +105,7 @@ impl Reading {
                     text.clear();
                     ready.clear();
                 }
-                Part::Id => exchange.on_resumable(),
+                Part::Id(id) => exchange.on_event_id(id),
                 Part::Retry(retry_ms) => exchange.on_retry(retry_ms),
             }),
         })?;
@@ -111,11 +113,12 @@ impl Reading {
     }
 }
 
-fn on_event(event: &str, scanner: &Scanner, text: &Text, ready: &Ready, exchange: &Exchange) {
+fn on_event(event: &str, scanner: &Scanner, text: &Text, ready: &mut Ready, exchange: &Exchange) {
     match event {
         "" | "message" if scanner.is_done() => {
-            for message in &ready.messages {
-                exchange.on_response_message(message, text.of(message));
+            for message in &mut ready.messages {
+                let payload = text.of(message);
+                exchange.on_response_message(message, payload);
             }
         }
         "endpoint" if !exchange.is_post() => {
@@ -183,10 +186,12 @@ impl Ready {
         Self { messages: Vec::new(), text_bytes: 0, share: budget.share(READY_FREE_BYTES) }
     }
 
-    /// Takes the message away, if it is a response and there is room.
+    /// Takes the message away, if it is a response or a cancellation, and there is room.
     fn push(&mut self, message: &mut Message, exchange: &Exchange) {
-        if !matches!(kind(message), Kind::Response(_)) {
-            return;
+        match kind(message) {
+            Kind::Response(_) => {}
+            Kind::Notification if is_cancellation(message) => {}
+            _ => return,
         }
         if !self.reserve(message.text_bytes()) {
             // Whoever waits for one of the others is told that it passed.

@@ -365,6 +365,7 @@ fn a_call_that_is_taken_back_has_the_status_of_its_open_response() {
                 open.on_response_head(&ResponseHead { status, ..response(EVENTS) });
             }
             post(&surrounded.observer, Some("s"), CANCEL).end(End::Complete);
+            open.end(End::Complete);
             assert_eq!(ended(&surrounded.seen()[0]), (status, Some(outcome), cause));
         }
     }

@@ -110,6 +110,11 @@ pub fn kind(message: &Message) -> Kind {
     if is_response { Kind::Response(id) } else { Kind::Other }
 }
 
+/// Whether it takes a request back.
+pub(crate) fn is_cancellation(message: &Message) -> bool {
+    message.text(Slot::Method).as_deref() == Some("notifications/cancelled")
+}
+
 /// Whose `params.name`, `params.uri` or `params.taskId` is worth a column, and which.
 pub(crate) fn tool_and_target<'m>(method: &str, message: &'m Message) -> (Option<Cow<'m, str>>, Option<Cow<'m, str>>) {
     match method {

@@ -135,6 +135,7 @@ pub(super) fn request_head(head: &http::request::Parts) -> RequestHead<'_> {
         session: text(&head.headers, "mcp-session-id"),
         path: head.uri.path(),
         query: head.uri.query(),
+        last_event_id: text(&head.headers, "last-event-id"),
         protocol_version: text(&head.headers, "mcp-protocol-version"),
         authorization: text(&head.headers, AUTHORIZATION.as_str()),
         method: text(&head.headers, "mcp-method"),

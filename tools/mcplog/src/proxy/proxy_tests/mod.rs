@@ -16,6 +16,7 @@ mod loops;
 mod outcomes;
 mod own_errors;
 mod redirects;
+mod resuming;
 mod schemas;
 mod sessions;
 mod streaming;

@@ -1,6 +1,7 @@
 //! Sessions of every era: announced, made up, closed; and responses that arrive on another stream.
 
 use super::*;
+use mcplog::event::Note;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 
@@ -320,44 +321,6 @@ async fn a_request_on_the_first_transport_that_is_never_answered_is_a_timeout() 
     row.assert_ended(Some(202), Outcome::Timeout, None);
 }
 
-/// A server whose POST streams end early and whose answers come on a resumed stream.
-async fn resumable_server() -> Upstream {
-    Upstream::start(|request, mut reply| async move {
-        reply.stream().await;
-        if request.method() == "POST" {
-            reply.chunk("id: e-1\nretry: 10\ndata:\n\n").await;
-        } else {
-            assert_eq!(request.header("last-event-id"), Some("e-1"));
-            reply.chunk("id: e-2\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n").await;
-        }
-        reply.end().await;
-    })
-    .await
-}
-
-#[tokio::test]
-async fn an_answer_on_a_resumed_stream_belongs_to_its_request() {
-    let upstream = resumable_server().await;
-    let fixture = Fixture::new(&upstream).await;
-    let session = ("mcp-session-id", "s-1");
-    fixture.post(&[session], &call("1", "ping", "{}")).await;
-    assert_eq!(fixture.seen(), [], "it may still be answered");
-    read_all(fixture.send("GET", "/mcp", &[session, ("last-event-id", "e-1")], b"").await).await;
-    assert_eq!(fixture.row().await.gist(), "ping 1 ok");
-}
-
-#[tokio::test]
-async fn a_stream_that_is_not_resumed_leaves_a_failed_request() {
-    let upstream = resumable_server().await;
-    let fixture = Fixture::new(&upstream).await;
-    fixture.post(&[("mcp-session-id", "s-1")], &call("1", "ping", "{}")).await;
-    assert_eq!(fixture.seen(), []);
-    // Another session's answer with the same id is none of its business.
-    read_all(fixture.send("GET", "/mcp", &[("mcp-session-id", "s-2"), ("last-event-id", "e-1")], b"").await).await;
-    let seen = fixture.finish().await;
-    assert_eq!(requests(&seen).iter().map(Row::gist).collect::<Vec<_>>(), ["ping 1 error no_response"]);
-}
-
 #[tokio::test]
 async fn a_session_that_ends_takes_its_waiting_requests_along() {
     let upstream = Upstream::start(|request, mut reply| async move {
@@ -377,26 +340,49 @@ async fn a_session_that_ends_takes_its_waiting_requests_along() {
 }
 
 #[tokio::test]
-async fn a_cancelled_request_ends_when_it_is_taken_back() {
-    let upstream = Upstream::start(|request, mut reply| async move {
-        if request.json().get("id").is_none() {
-            return reply.whole(202, &[], "").await;
+async fn a_request_that_is_taken_back_is_cancelled_and_what_the_server_still_says_is_noted() {
+    for late in [None, Some(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"boom"}}"#)] {
+        let taken_back = Arc::new(Notify::new());
+        let on_cancel = taken_back.clone();
+        let upstream = Upstream::start(move |request, mut reply| {
+            let taken_back = on_cancel.clone();
+            async move {
+                if request.json().get("id").is_none() {
+                    reply.whole(202, &[], "").await;
+                    return taken_back.notify_one();
+                }
+                reply.stream().await;
+                reply.chunk(": working\n\n").await;
+                match late {
+                    None => reply.gone().await,
+                    Some(late) => {
+                        taken_back.notified().await;
+                        // The one before was another session's.
+                        taken_back.notified().await;
+                        reply.event(late).await;
+                        reply.end().await;
+                    }
+                }
+            }
+        })
+        .await;
+        let fixture = Fixture::new(&upstream).await;
+        let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"user"}}"#;
+        let session = ("mcp-session-id", "s-1");
+        let request = call("1", "tools/call", r#"{"name":"slow"}"#);
+        let open = fixture.send("POST", "/mcp", &[session], request.as_bytes()).await;
+        fixture.post(&[("mcp-session-id", "s-2")], cancel).await;
+        assert_eq!(fixture.proxy.as_ref().unwrap().open_calls(), 1, "another session's cancellation");
+        fixture.post(&[session], cancel).await;
+        assert_eq!(fixture.proxy.as_ref().unwrap().open_calls(), 0);
+        match late {
+            None => drop(open),
+            Some(late) => assert!(read_all(open).await.contains(late), "it passes as ever"),
         }
-        reply.stream().await;
-        reply.chunk(": working\n\n").await;
-        reply.gone().await;
-    })
-    .await;
-    let fixture = Fixture::new(&upstream).await;
-    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"user"}}"#;
-    let session = ("mcp-session-id", "s-1");
-    let open = fixture.send("POST", "/mcp", &[session], call("1", "tools/call", r#"{"name":"slow"}"#).as_bytes()).await;
-    fixture.post(&[("mcp-session-id", "s-2")], cancel).await;
-    assert_eq!(fixture.seen(), [], "another session's cancellation");
-    fixture.post(&[session], cancel).await;
-    let row = fixture.row().await;
-    assert_eq!(row.gist(), "tools/call 1 error cancelled");
-    row.assert_ended(Some(200), Outcome::Cancelled, None);
-    drop(open);
-    assert_eq!(requests(&fixture.finish().await).len(), 1);
+        let row = fixture.row().await;
+        assert_eq!(row.gist(), "tools/call 1 error cancelled");
+        row.assert_ended(Some(200), Outcome::Cancelled, late.map(|_| "late error -32603: boom"));
+        assert_eq!(row.notes.has(Note::LateAnswer), late.is_some());
+        assert_eq!(requests(&fixture.finish().await).len(), 1);
+    }
 }
