@@ -159,6 +159,14 @@ impl Surrounded {
         collector.requests.lock().clone()
     }
 
+    /// So many seconds pass, and who has waited for too long is given up.
+    pub(crate) fn wait(&self, time: Duration) {
+        for _ in 0..time.as_secs() {
+            self.clock.advance(Duration::from_secs(1));
+            self.observer.give_up_overdue();
+        }
+    }
+
     /// The requests that were recorded.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.collector.requests.lock().clone()

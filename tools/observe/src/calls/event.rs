@@ -169,7 +169,8 @@ impl<'a> Ended<'a> {
         {
             let agreed_version = verdict.agreed_version.as_deref();
             self.recording.sessions.agree(session, client, self.origin.endpoint.as_ref(), agreed_version);
-            self.announce(session, client, verdict.agreed_version.as_deref(), false);
+            let is_derived = self.recording.sessions.announced.is_made_up(session);
+            self.announce(session, client, verdict.agreed_version.as_deref(), is_derived);
         }
     }
 

@@ -2,12 +2,14 @@
 //!
 //! Runs inside the task that passes the response on. The rules are in `docs/matching.md`.
 
+use super::announced_address::announced;
 use super::exchange::{Exchange, Refusal};
 use crate::calls::{Answer, Call, Failure, Happening, Whose};
 use crate::read::{Kind, Message, RpcId, Slot, is_cancellation, kind};
 use crate::session::session_in_query;
 use crate::streams::Stream;
 use std::sync::Arc;
+use uuid::Uuid;
 
 impl Exchange {
     /// A message that the server sends was read. `payload` is its text, if that was kept.
@@ -68,19 +70,22 @@ impl Exchange {
         self.observer.tell(&call, &Happening::ExchangeOver(&Failure::NoResponse.into()));
     }
 
-    /// The response is a stream of the 2024-11-05 transport; this is where it wants its messages.
+    /// The response is a stream of the 2024-11-05 transport; this is where it wants its messages. The stream is the session,
+    /// whose id is in the address as the SDKs have it, or is made up.
     pub(super) fn on_endpoint(&self, endpoint: &str) {
-        let query = endpoint.trim().split_once('?').map(|(_, query)| query);
-        let Some(session) = session_in_query(query) else { return };
-        let session = self.recording().sessions.intern(session);
-        self.recording().sessions.open_stream(&session);
+        let path = self.origin.endpoint.as_deref().unwrap_or_default();
+        let Some((heard, address)) = self.heard.get().zip(announced(path, endpoint.trim())) else { return };
         let mut state = self.state.lock();
-        if state.stream_session.is_none()
-            && let Some(heard) = self.heard.get()
-        {
-            self.observer.streams.listen(&session, heard);
-            state.stream_session = Some(session);
+        if state.stream_session.is_some() || state.ended.is_some() {
+            return;
         }
+        let sessions = &self.recording().sessions;
+        let named = session_in_query(address.split_once('?').map(|(_, query)| query));
+        let session = named.map_or_else(|| format!("stream-{}", Uuid::now_v7()).into(), |named| sessions.intern(named));
+        sessions.open_stream(&session);
+        sessions.announced.insert(&address, &session, self.arrival.client_address, named.is_none());
+        self.observer.streams.listen(&session, heard);
+        state.stream_session = Some(session);
     }
 
     /// The response is an event stream, and an event with that id passes: a client can resume it from there.

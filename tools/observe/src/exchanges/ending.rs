@@ -73,6 +73,7 @@ impl Exchange {
         if is_first && let Some(session) = stream_session {
             // In the 2024-11-05 transport the stream is the session: nothing can be answered without it.
             self.observer.tell_all(Some(&session), &Happening::StreamOver(&breakdown.of_stream()));
+            self.recording().sessions.announced.remove(&session);
             self.recording().close_session(&session, self.arrival.ts, false);
         }
         if let (Some(session), Some(not_found)) = (&self.origin.session, not_found)
@@ -135,7 +136,10 @@ impl Exchange {
     /// The stream that the answers are due on, if the server accepted the request and answers elsewhere. What became of the
     /// response after its head is nothing to them.
     fn promised_elsewhere(&self, failure: Failure) -> Option<Arc<Activity>> {
-        let is_elsewhere = matches!(failure, Failure::NoResponse | Failure::ClientGone | Failure::StreamBroken);
+        let is_elsewhere = matches!(
+            failure,
+            Failure::NoResponse | Failure::ClientGone | Failure::StreamBroken | Failure::UnreadableResponse
+        );
         let status = self.state.lock().response.status.filter(|_| is_elsewhere)?;
         let is_accepted = match self.origin.transport {
             Transport::Sse => (200..300).contains(&status),

@@ -3,6 +3,7 @@
 //! Shared by the tasks that pass the two bodies on. A request is registered here before its last byte leaves for the
 //! upstream, so no response can overtake it. It must not do I/O; the bodies tell it what passes.
 
+use super::announced_address::asked;
 use super::head::{RequestHead, ResponseHead, Verb, bounded, decoded, event_id};
 use super::own_calls::OwnCalls;
 use crate::activity::Activity;
@@ -92,15 +93,20 @@ impl Exchange {
     pub fn begin(observer: &Arc<Observer>, arrival: Arrival, head: &RequestHead<'_>, time_limit: Duration) -> Self {
         let sessions = &observer.recording.sessions;
         // A session in the URL counts only if a stream announced it: other servers may use that name for other things.
-        let of_stream = || session_in_query(head.query).filter(|session| sessions.has_stream(session));
+        let in_query = || session_in_query(head.query).filter(|session| sessions.has_stream(session)).map(Arc::from);
+        let of_stream = || {
+            let is_asked = head.verb == Verb::Post && !sessions.announced.is_empty();
+            let session_at = |address: String| sessions.announced.session_at(&address, arrival.client_address);
+            is_asked.then(|| asked(head.path, head.query)).and_then(session_at).or_else(in_query)
+        };
         let (transport, session) = match head.session {
-            Some(session) => (Transport::Http, Some(session)),
+            Some(session) => (Transport::Http, Some(sessions.intern(bounded(session)))),
             None => of_stream().map_or((Transport::Http, None), |session| (Transport::Sse, Some(session))),
         };
         let origin = Origin {
             transport,
             endpoint: Some(Arc::from(bounded(head.path))),
-            session: session.map(|session| sessions.intern(bounded(session))),
+            session,
             protocol_version: head.protocol_version.map(|version| Arc::from(bounded(version))),
             credential: head.authorization.filter(|_| head.verb == Verb::Post).map(Credential::of),
         };

@@ -3,6 +3,8 @@
 //! Runs inside the tasks that pass the two bodies on. Nothing here knows HTTP's types: a head comes as plain values, so that
 //! who observes does not depend on who passes on, nor on the version of a library that both would have to share.
 
+mod address;
+mod announced_address;
 mod answering;
 mod ending;
 mod exchange;
@@ -16,6 +18,8 @@ mod response_reader;
 mod announcement_tests;
 #[cfg(test)]
 mod error_text_tests;
+#[cfg(test)]
+mod first_transport_tests;
 #[cfg(test)]
 mod giving_up_tests;
 #[cfg(test)]

@@ -57,14 +57,6 @@ impl Streaming {
 }
 
 impl Surrounded {
-    /// So much time passes, and who has waited for too long is given up.
-    fn wait(&self, time: Duration) {
-        for _ in 0..time.as_secs() {
-            self.clock.advance(SECOND);
-            self.observer.give_up_overdue();
-        }
-    }
-
     fn only_row(&self) -> (Status, Option<String>, i64) {
         let seen = self.seen();
         let [Seen { status, code, latency_us, .. }] = &seen[..] else { panic!("{seen:?}") };

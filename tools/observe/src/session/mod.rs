@@ -2,6 +2,7 @@
 //!
 //! Called from the tasks that pass bytes on; short critical sections, bounded memory. It decides, and calls record.
 
+mod announced;
 mod announcement;
 mod identity;
 mod not_found;

@@ -2,6 +2,7 @@
 //!
 //! Called from the tasks that pass bytes on; short critical sections, no I/O, bounded memory. It decides, and calls record.
 
+use super::announced::AnnouncedStreams;
 use super::identity::ClientIdentity;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -51,12 +52,14 @@ struct State {
 pub(crate) struct Sessions {
     /// After how long without a request a derived session is over, in milliseconds; 0 means never.
     idle_ms: i64,
+    /// Where the streams of the 2024-11-05 transport want their messages.
+    pub(crate) announced: AnnouncedStreams,
     state: Mutex<State>,
 }
 
 impl Sessions {
     pub(crate) fn new(idle_ms: i64) -> Self {
-        Self { idle_ms, state: Mutex::default() }
+        Self { idle_ms, announced: AnnouncedStreams::default(), state: Mutex::default() }
     }
 
     /// The session's id, shared with what is stored of it.

@@ -11,6 +11,7 @@ mod ending;
 mod exchanges;
 mod faults;
 mod fields;
+mod first_transport;
 mod framing;
 mod loops;
 mod outcomes;

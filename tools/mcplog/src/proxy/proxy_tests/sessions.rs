@@ -1,22 +1,22 @@
-//! Sessions of every era: announced, made up, closed; and responses that arrive on another stream.
+//! Sessions: announced, made up, closed; and requests that are taken back.
 
 use super::*;
 use mcplog::event::Note;
 use serde_json::json;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
-const INITIALIZE: &str = r#"{"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"claude-ai","version":"0.1"}},"jsonrpc":"2.0","id":0}"#;
-const INITIALIZED: &str = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}"#;
+pub(super) const INITIALIZE: &str = r#"{"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"claude-ai","version":"0.1"}},"jsonrpc":"2.0","id":0}"#;
+pub(super) const INITIALIZED: &str = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}"#;
 
-fn closed(seen: &[Seen]) -> Vec<String> {
+pub(super) fn closed(seen: &[Seen]) -> Vec<String> {
     seen.iter().filter_map(|seen| if let Seen::Closed(id) = seen { Some(id.clone()) } else { None }).collect()
 }
 
-fn sessions(seen: &[Seen]) -> Vec<Seen> {
+pub(super) fn sessions(seen: &[Seen]) -> Vec<Seen> {
     seen.iter().filter(|seen| matches!(seen, Seen::Session { .. })).cloned().collect()
 }
 
-fn announced(id: &str) -> Seen {
+pub(super) fn announced(id: &str) -> Seen {
     Seen::Session {
         id: id.to_owned(),
         client: Some("claude-ai".to_owned()),
@@ -199,126 +199,6 @@ async fn a_probe_for_the_sessionless_era_that_fails_makes_up_no_session() {
     let seen = fixture.finish().await;
     assert_eq!(sessions(&seen), [announced("s-1")]);
     assert_eq!(requests(&seen)[0].session, None);
-}
-
-/// A server of the 2024-11-05 transport: a GET opens the stream, POSTs are accepted and answered there.
-struct StreamServer {
-    upstream: Upstream,
-    end: Arc<Notify>,
-}
-
-impl StreamServer {
-    /// With `early`, a response is on the stream before its POST is accepted.
-    async fn start(early: bool) -> Self {
-        let (events, inbox) = mpsc::channel::<String>(16);
-        let inbox = Arc::new(tokio::sync::Mutex::new(inbox));
-        let end = Arc::new(Notify::new());
-        let on_end = end.clone();
-        let upstream = Upstream::start(move |request, mut reply| {
-            let (events, inbox, end) = (events.clone(), inbox.clone(), on_end.clone());
-            async move {
-                if request.method() == "GET" {
-                    reply.stream().await;
-                    reply.chunk("event: endpoint\ndata: /messages/?session_id=0a1b\n\n").await;
-                    let mut inbox = inbox.lock().await;
-                    loop {
-                        tokio::select! {
-                            Some(event) = inbox.recv() => reply.event(event).await,
-                            () = end.notified() => return reply.end().await,
-                        }
-                    }
-                }
-                assert_eq!(request.target(), "/messages/?session_id=0a1b");
-                let message = request.json();
-                if message["method"] == "bad" {
-                    return reply.whole(400, &[], "Could not parse message").await;
-                }
-                let answer = match message["method"].as_str().unwrap() {
-                    "initialize" => Some(INITIALIZED.to_owned()),
-                    "never" => None,
-                    _ => Some(json!({"jsonrpc": "2.0", "id": message["id"], "result": {}}).to_string()),
-                };
-                if early {
-                    events.send(answer.unwrap()).await.unwrap();
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    reply.whole(202, &[], "Accepted").await;
-                } else {
-                    reply.whole(202, &[], "Accepted").await;
-                    if let Some(answer) = answer {
-                        events.send(answer).await.unwrap();
-                    }
-                }
-            }
-        })
-        .await;
-        Self { upstream, end }
-    }
-}
-
-async fn send_message(fixture: &Fixture, message: &str) {
-    read_all(fixture.send("POST", "/messages/?session_id=0a1b", &[], message.as_bytes()).await).await;
-}
-
-#[tokio::test]
-async fn a_session_of_the_first_transport_lives_on_its_stream() {
-    for early in [false, true] {
-        let server = StreamServer::start(early).await;
-        let fixture = Fixture::new(&server.upstream).await;
-        let response = fixture.send("GET", "/sse", &[("accept", "text/event-stream")], b"").await;
-        let mut stream = response.into_body();
-        assert!(within(stream.frame()).await.is_some());
-        // Somebody has to read the stream, as every client does.
-        let reading = tokio::spawn(async move { while let Some(Ok(_)) = stream.frame().await {} });
-        send_message(&fixture, INITIALIZE).await;
-        fixture.rows(1).await;
-        send_message(&fixture, &call("1", "tools/call", r#"{"name":"t"}"#)).await;
-        let rows = fixture.rows(2).await;
-        assert_eq!(
-            rows.iter().map(Row::gist).collect::<Vec<_>>(),
-            ["initialize 0 ok", "tools/call 1 ok"],
-            "early: {early}"
-        );
-        for row in &rows {
-            assert_eq!((row.session.as_deref(), row.protocol.as_deref()), (Some("0a1b"), Some("2025-06-18")));
-            assert_eq!((row.transport, row.endpoint.as_deref()), (Some(Transport::Sse), Some("/messages/")));
-            // The stream's status, where the answer was; the POST was accepted with 202.
-            row.assert_ended(Some(200), Outcome::Ok, None);
-        }
-        server.end.notify_one();
-        within(reading).await.unwrap();
-        let seen = fixture.finish().await;
-        assert_eq!(sessions(&seen), [announced("0a1b")]);
-        assert_eq!(closed(&seen), ["0a1b"], "the stream was the session");
-    }
-}
-
-#[tokio::test]
-async fn requests_on_the_first_transport_fail_with_their_post_or_with_the_stream() {
-    let server = StreamServer::start(false).await;
-    let fixture = Fixture::new(&server.upstream).await;
-    let mut stream = fixture.send("GET", "/sse", &[], b"").await.into_body();
-    assert!(within(stream.frame()).await.is_some());
-    send_message(&fixture, &call("1", "bad", "{}")).await;
-    let row = fixture.row().await;
-    assert_eq!((row.gist().as_str(), row.transport), ("bad 1 error http_400", Some(Transport::Sse)));
-    row.assert_ended(Some(400), Outcome::Error, None);
-    send_message(&fixture, &call("2", "never", "{}")).await;
-    drop(stream);
-    let row = fixture.rows(2).await.remove(1);
-    assert_eq!(row.gist(), "never 2 error client_gone");
-    row.assert_ended(Some(202), Outcome::Error, None);
-}
-
-#[tokio::test]
-async fn a_request_on_the_first_transport_that_is_never_answered_is_a_timeout() {
-    let server = StreamServer::start(false).await;
-    let fixture = Fixture::with(&server.upstream, |config| config.upstream_timeout = Duration::from_millis(200)).await;
-    let mut stream = fixture.send("GET", "/sse", &[], b"").await.into_body();
-    assert!(within(stream.frame()).await.is_some());
-    send_message(&fixture, &call("1", "never", "{}")).await;
-    let row = fixture.row().await;
-    assert_eq!(row.gist(), "never 1 timeout upstream_timeout");
-    row.assert_ended(Some(202), Outcome::Timeout, None);
 }
 
 #[tokio::test]
