@@ -50,6 +50,8 @@ pub struct Counts {
     by_outcome: [Counter; <Outcome as Code>::ALL.len()],
     /// Requests beyond what one exchange may hold: they pass, but have no row of their own.
     pub requests_unrecorded: Counter,
+    /// Notifications and responses of clients that the server refused, or that did not get there: they have no row.
+    pub notifications_refused: Counter,
     /// Calls that wait for their response.
     pub in_flight: Gauge,
     /// Sessions that began.

@@ -44,6 +44,8 @@ pub struct Exchange {
     pub(super) heard: OnceLock<Arc<Activity>>,
     /// The response's coding is in the middle of something.
     pub(super) is_response_within: AtomicBool,
+    /// How many messages the request brought that want no answer: notifications, and responses of the client's.
+    pub(super) told: AtomicU64,
     pub(super) state: Mutex<State>,
 }
 
@@ -122,6 +124,7 @@ impl Exchange {
             resumes: head.last_event_id.map(|id| Stream::event(event_id(id))),
             heard: OnceLock::new(),
             is_response_within: AtomicBool::new(false),
+            told: AtomicU64::new(0),
             state: Mutex::new(State {
                 calls: OwnCalls::new(&observer.recording.budget),
                 is_request_unread: false,
@@ -208,8 +211,12 @@ impl Exchange {
     pub(super) fn on_request_message(&self, message: &Message) {
         match kind(message) {
             Kind::Request(id) => self.begin_call(id, message),
-            Kind::Notification => self.on_notification(message),
-            Kind::Response(_) | Kind::Other => {}
+            Kind::Notification => {
+                self.told.fetch_add(1, Ordering::Relaxed);
+                self.on_notification(message);
+            }
+            Kind::Response(_) => drop(self.told.fetch_add(1, Ordering::Relaxed)),
+            Kind::Other => {}
         }
     }
 

@@ -29,6 +29,8 @@ mod list_tests;
 #[cfg(test)]
 mod matching_tests;
 #[cfg(test)]
+mod notification_tests;
+#[cfg(test)]
 mod refusal_tests;
 #[cfg(test)]
 mod resuming_tests;

@@ -115,6 +115,12 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
         &observed.requests_unrecorded.get(),
     );
     one(
+        "mcplog_notifications_refused_total",
+        "counter",
+        "Clients' notifications and responses that the server refused, or that did not get there.",
+        &observed.notifications_refused.get(),
+    );
+    one(
         "mcplog_requests_in_flight",
         "gauge",
         "JSON-RPC requests that wait for their response.",
