@@ -14,7 +14,7 @@
 //! | client back | | to on stream | | | |
 //! | stream cut | | | to resumable | | |
 //! | overdue | | failure of then | timeout | failure of then | |
-//! | session over | | failure of then | timeout | failure of then | |
+//! | session over | | failure of then | failure | failure of then | |
 //! | stream over | failure | failure | failure | failure of then | |
 //! | draining | | failure of then | | failure of then | |
 //! | stopped | failure | failure | failure | failure of then | |
@@ -130,7 +130,7 @@ const TABLE: [[Entry; STATES.len()]; INPUTS.len()] = {
         /* client back  */ [Stay,          Go(OnStream),       Stay,          Stay,               Stay],
         /* stream cut   */ [Stay,          Stay,               Go(Resumable), Stay,               Stay],
         /* overdue      */ [Stay,          End(FailureOfThen), End(Timeout),  End(FailureOfThen), Stay],
-        /* session over */ [Stay,          End(FailureOfThen), End(Timeout),  End(FailureOfThen), Stay],
+        /* session over */ [Stay,          End(FailureOfThen), End(Failure),  End(FailureOfThen), Stay],
         /* stream over  */ [End(Failure),  End(Failure),       End(Failure),  End(FailureOfThen), Stay],
         /* draining     */ [Stay,          End(FailureOfThen), Stay,          End(FailureOfThen), Stay],
         /* stopped      */ [End(Failure),  End(Failure),       End(Failure),  End(FailureOfThen), Stay],
