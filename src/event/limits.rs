@@ -20,9 +20,9 @@ pub const ADDRESS_BYTES_MAX: usize = 2048;
 /// The longest name of who asked ([`Request::principal`](crate::Request::principal)) in the database, in bytes: a
 /// salted digest in hexadecimal has 64. Longer ones are cut like ids.
 pub const PRINCIPAL_BYTES_MAX: usize = 64;
-/// The largest schema payload in the database, in bytes. In place of a larger one, a JSON object says how large it was
-/// and what its SHA-256 is: `{"mcplogCut":{"bytes":…,"sha256":"…"}}`; the changes from and to it are `updated`.
-/// Comparing two of this size takes tens of megabytes and milliseconds.
+/// The largest schema payload in the database, in bytes. Of a larger one, size and SHA-256 are kept, and of each of its items
+/// name, size and SHA-256, so that its changes are told by item ([`abridge`](crate::abridged::abridge) has the form). Comparing
+/// two of this size takes tens of megabytes and milliseconds.
 pub const SCHEMA_PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 /// How many changes between two schema versions are listed; where there are more, the change is `updated`.
 pub const SCHEMA_CHANGES_MAX: usize = 4096;

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 pub(crate) mod any;
+pub mod canonical;
 mod code;
 mod detail;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]

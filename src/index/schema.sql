@@ -71,7 +71,7 @@ CREATE TABLE request_rows (
     endpoint         TEXT,                  -- the server's path: the one that was asked
     error_code       TEXT,
     error_msg        TEXT,                  -- the error's message, or what a tool that failed (tool_error) said
-    target           TEXT,                  -- resource URI or prompt name
+    target           TEXT,                  -- resource URI, prompt name or task id
     cause            TEXT,                  -- why an upstream failed
     direction        INTEGER,               -- 1 the client asked, 2 the server
     principal        TEXT,                  -- on whose behalf: a digest or a claim, never a credential

@@ -386,3 +386,42 @@ fn what_different_callers_are_offered_is_shown_and_that_it_differs() {
     let expected = [serde_json::json!(["", "claude-code", "cursor"]), serde_json::json!(["auth-3fa9c2d1e0b74a55"])];
     assert_eq!(callers, expected);
 }
+
+#[test]
+fn of_a_list_that_is_too_long_to_be_kept_whole_the_tools_and_their_changes_are_shown() {
+    let fixture = Fixture::new();
+    let line = |ts: i64, modified: usize, tools: usize| {
+        let description = |tool: usize| "x".repeat(if tool == modified { 999 } else { 1000 });
+        let tool = |tool| serde_json::json!({"name": format!("tool{tool:04}"), "description": description(tool)});
+        let payload = serde_json::json!({"tools": (0..tools).map(tool).collect::<Vec<_>>()}).to_string();
+        let line = serde_json::json!({
+            "type": "schema_version", "ts": ts, "proxy": "p", "upstream_url": "http://u", "method": "tools/list",
+            "payload": payload, "content_hash": format!("{ts}{modified}"),
+        });
+        format!("{line}\n")
+    };
+    // The last one is kept whole.
+    let lines = [line(1_740_823_200_000, 0, 2900), line(1_740_823_201_000, 7, 2901), line(1_740_823_202_000, 7, 10)];
+    fixture.ingest(lines[..2].concat()).ok();
+    let table = fixture.run("schema").ok();
+    assert!(table.contains("2,901 tools"), "{table}");
+    assert!(table.contains("2.9 MiB: too long to be kept whole"), "{table}");
+    assert!(table.lines().all(|row| row.chars().count() <= 80), "{table}");
+    fixture.ingest(&lines[2]).ok();
+    let changes = fixture.run("schema --changes --json --limit 0").json();
+    let gist = |change: &serde_json::Value| format!("{} {}", change["change_type"], change["item_name"]);
+    let gists: Vec<_> = changes.iter().map(gist).collect();
+    let found = &gists[..5];
+    assert_eq!(
+        found,
+        [
+            "\"initial\" null",
+            "\"tool_modified\" \"tool0000\"",
+            "\"tool_modified\" \"tool0007\"",
+            "\"tool_added\" \"tool2900\"",
+            "\"tool_removed\" \"tool0010\"",
+        ]
+    );
+    assert_eq!(gists.len(), 4 + 2901 - 10);
+    assert!(!fixture.run("schema").ok().contains("too long"));
+}

@@ -45,6 +45,7 @@ mod schema;
 mod session;
 mod sink;
 mod streams;
+mod tasks;
 
 #[cfg(test)]
 mod testing;

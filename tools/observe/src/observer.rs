@@ -13,6 +13,7 @@ use crate::schema::SchemaQueue;
 use crate::session::{KnownSessions, Postponed, Sessions};
 use crate::sink::Sink;
 use crate::streams::Streams;
+use crate::tasks::Tasks;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -51,10 +52,21 @@ impl Observer {
     pub fn within(budget: Budget, surroundings: Surroundings) -> Arc<Self> {
         let Surroundings { proxy, sink, schema, counts, clock, session_idle_ms } = surroundings;
         let sessions = Sessions::new(session_idle_ms);
-        let (postponed, phase) = (Postponed::default(), AtomicPhase::new());
+        let (postponed, tasks, phase) = (Postponed::default(), Tasks::default(), AtomicPhase::new());
         let keeps_error_text = AtomicBool::new(true);
-        let recording =
-            Recording { sink, proxy, sessions, postponed, schema, counts, clock, budget, phase, keeps_error_text };
+        let recording = Recording {
+            sink,
+            proxy,
+            sessions,
+            postponed,
+            tasks,
+            schema,
+            counts,
+            clock,
+            budget,
+            phase,
+            keeps_error_text,
+        };
         Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default(), streams: Streams::default() })
     }
 
@@ -116,6 +128,11 @@ impl Observer {
     /// Tells a call what happens now.
     pub(crate) fn tell(&self, call: &Call, happening: &Happening<'_>) {
         self.calls.tell(call, happening, self.recording.clock.now());
+    }
+
+    /// Whether a response on a session's stream may say what a server offers.
+    pub(crate) fn awaits_schema(&self) -> bool {
+        self.calls.has_schema_calls()
     }
 
     /// Tells a call what happened at that time.

@@ -1,7 +1,7 @@
 //! What tests put around an observer: a clock that stands still until it is told to move, and a sink that remembers.
 
 use crate::exchanges::{RequestHead, Verb};
-use crate::{Budget, Clock, Counts, Observer, SchemaQueue, SchemaResult, Sink, Surroundings};
+use crate::{Budget, Clock, Counts, Observer, SchemaMethod, SchemaQueue, SchemaResult, Sink, Surroundings};
 use mcplog::event::{Notes, Outcome, Transport};
 use mcplog::{Event, Status};
 use parking_lot::Mutex;
@@ -137,10 +137,14 @@ impl Sink for Collector {
     }
 }
 
-struct NoSchemas;
+/// Remembers which results were handed over.
+#[derive(Default)]
+struct Lists(Mutex<Vec<SchemaMethod>>);
 
-impl SchemaQueue for NoSchemas {
-    fn offer(&self, _result: SchemaResult) {}
+impl SchemaQueue for Lists {
+    fn offer(&self, result: SchemaResult) {
+        self.0.lock().push(result.method());
+    }
 }
 
 /// An observer with its surroundings.
@@ -148,6 +152,7 @@ pub(crate) struct Surrounded {
     pub(crate) observer: Arc<Observer>,
     pub(crate) clock: Arc<StillClock>,
     collector: Arc<Collector>,
+    lists: Arc<Lists>,
 }
 
 impl Surrounded {
@@ -157,17 +162,17 @@ impl Surrounded {
 
     pub(crate) fn within(budget: Budget) -> Self {
         let clock = Arc::new(StillClock { start: Instant::now(), passed: Mutex::default() });
-        let collector = Arc::new(Collector::default());
+        let (collector, lists) = (Arc::new(Collector::default()), Arc::new(Lists::default()));
         let surroundings = Surroundings {
             proxy: "tested".into(),
             sink: collector.clone(),
-            schema: Arc::new(NoSchemas),
+            schema: lists.clone(),
             counts: Arc::new(Counts::default()),
             clock: clock.clone(),
             session_idle_ms: 0,
         };
         let observer = Observer::within(budget, surroundings);
-        Self { observer, clock, collector }
+        Self { observer, clock, collector, lists }
     }
 
     /// Lets go of the observer, and says what was recorded in the end.
@@ -193,6 +198,11 @@ impl Surrounded {
     /// The sessions that began.
     pub(crate) fn sessions(&self) -> Vec<SeenSession> {
         self.collector.sessions.lock().clone()
+    }
+
+    /// The methods whose results were handed over since the last look.
+    pub(crate) fn lists(&self) -> Vec<SchemaMethod> {
+        std::mem::take(&mut self.lists.0.lock())
     }
 
     /// The sessions that were closed, and when.

@@ -9,9 +9,10 @@ use crate::error::CliError;
 use mcplog::query::{SchemaChangeRow, ServerSchemaRow};
 use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
 use mcplog_terminal::table::{Cell, Column, write_table};
-use mcplog_terminal::units::{count, counted};
+use mcplog_terminal::units::{bytes, count, counted};
 use mcplog_terminal::view::View;
 use mcplog_terminal::{json, text};
+use serde_json::Value;
 use std::io::{self, Write};
 
 /// So much of a hash tells versions apart.
@@ -75,6 +76,7 @@ pub(crate) fn run(
 
     let mut notes = Notes::beside(found > 0, json, view, out, err);
     note_variants(&mut notes, &versions)?;
+    note_cut(&mut notes, &versions)?;
     if found == 0 {
         answer.none_found(&mut notes, if args.changes { "schema change" } else { "schema" })?;
     }
@@ -157,9 +159,42 @@ fn note_variants(notes: &mut Notes<'_>, rows: &[ServerSchemaRow]) -> Result<(), 
     Ok(())
 }
 
-/// What a payload lists, counted; for a handshake, the server's name.
+/// Says of each result that is too long to be kept whole what is known of it.
+fn note_cut(notes: &mut Notes<'_>, rows: &[ServerSchemaRow]) -> Result<(), CliError> {
+    for row in rows {
+        let Some(cut) = serde_json::from_str(&row.payload).ok().as_ref().and_then(cut) else { continue };
+        let (method, hash) = (text::escape(&row.method), short(Some(&row.schema_hash)));
+        let kept = match cut {
+            Cut { items: true, .. } => "of each item name, size and digest are",
+            Cut { items: false, .. } => "nothing but that is",
+        };
+        notes.say(&format!("Version {hash} of {method} is {}: too long to be kept whole, {kept} kept.", cut.size))?;
+    }
+    Ok(())
+}
+
+/// What is missing of a result that was too long.
+struct Cut {
+    /// How long it was.
+    size: String,
+    /// What its items are called is known.
+    items: bool,
+}
+
+fn cut(payload: &Value) -> Option<Cut> {
+    let cut = payload.get("mcplogCut")?;
+    let items = payload.as_object().is_some_and(|payload| payload.len() > 1);
+    let size = match (cut.get("bytes").and_then(Value::as_u64), cut.get("moreThanBytes").and_then(Value::as_u64)) {
+        (Some(size), _) => bytes(size),
+        (None, Some(size)) => format!("more than {}", bytes(size)),
+        (None, None) => return None,
+    };
+    Some(Cut { size, items })
+}
+
+/// What a payload lists, counted; for a handshake, the server's name; of a result that was too long, at least its size.
 fn offers(payload: &str) -> String {
-    let Ok(value) = serde_json::from_str::<serde_json::Value>(payload) else { return "?".to_owned() };
+    let Ok(value) = serde_json::from_str::<Value>(payload) else { return "?".to_owned() };
     let lists =
         [("tools", "tool"), ("resources", "resource"), ("resourceTemplates", "template"), ("prompts", "prompt")];
     let counts: Vec<_> = lists
@@ -171,6 +206,9 @@ fn offers(payload: &str) -> String {
         .collect();
     if !counts.is_empty() {
         return counts.join(", ");
+    }
+    if let Some(cut) = cut(&value) {
+        return cut.size;
     }
     // The result of a handshake, or of `server/discover`.
     let info = value.get("serverInfo").or_else(|| value.get("_meta")?.get("io.modelcontextprotocol/serverInfo"));
@@ -193,6 +231,12 @@ mod tests {
             (r#"{"prompts":[{}],"resources":[]}"#, "0 resources, 1 prompt"),
             (r#"{"serverInfo":{"name":"docs","version":"1.2"}}"#, "docs 1.2"),
             (r#"{"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"docs","version":"2"}}}"#, "docs 2"),
+            (
+                r#"{"mcplogCut":{"bytes":3000000,"sha256":"0"},"tools":[{"name":"a","mcplogCut":{"bytes":7}}]}"#,
+                "1 tool",
+            ),
+            (r#"{"mcplogCut":{"bytes":3000000,"sha256":"0"}}"#, "2.9 MiB"),
+            (r#"{"mcplogCut":{"moreThanBytes":8388608}}"#, "more than 8.0 MiB"),
             (r#"{"other":1}"#, ""),
             ("not json", "?"),
         ];

@@ -14,6 +14,7 @@ use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::schema::{Asked, Caller, SchemaResult, Scope};
 use crate::session::{Announcement, ClientIdentity};
+use crate::tasks::{created_task, is_about_task};
 use mcplog::Request;
 use mcplog::event::{Note, Notes, Outcome};
 use std::borrow::Cow;
@@ -62,6 +63,8 @@ struct Verdict<'a> {
     tool_error: Option<bool>,
     /// The revision that a handshake agreed on.
     agreed_version: Option<Cow<'a, str>>,
+    /// The task that the call became.
+    task: Option<Cow<'a, str>>,
 }
 
 impl<'a> Ended<'a> {
@@ -69,12 +72,14 @@ impl<'a> Ended<'a> {
     pub(super) fn record(&self) {
         let verdict = self.verdict();
         let session = self.session(&verdict);
-        self.offer_schema(session.as_deref());
+        self.offer_schema(session.as_ref());
         let remembered = session.as_deref().and_then(|id| self.recording.sessions.protocol_version(id));
         self.begin_session(&verdict);
         let mut id_text = Uuid::encode_buffer();
         let request_id = self.facts.request_id.hyphenated().encode_lower(&mut id_text);
-        let request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
+        let mut request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
+        let made_by = self.made_by(&verdict).map(|call| call.hyphenated().to_string());
+        request.retry_of = made_by.as_deref();
         self.recording.counts.count(request.counts_as());
         let is_taken = self.recording.sink.record(request.into());
         if is_taken && let Some(session) = &session {
@@ -83,23 +88,32 @@ impl<'a> Ended<'a> {
         }
     }
 
-    /// Hands the result over that says what the server offers, if it does.
-    fn offer_schema(&self, session: Option<&str>) {
+    /// The call that made the task which this one asks about. If this one became a task, that is remembered.
+    fn made_by(&self, verdict: &Verdict<'_>) -> Option<Uuid> {
+        let (tasks, facts) = (&self.recording.tasks, self.facts);
+        if let Some(task) = &verdict.task {
+            tasks.remember(self.origin, task, facts.request_id);
+        }
+        is_about_task(&facts.method).then(|| tasks.made_by(self.origin, facts.target.as_deref()?))?
+    }
+
+    /// Hands the result over that says what the server offers, if it does. Its pages belong to that session, be it one that
+    /// was made up: a client may have a connection for each of them.
+    fn offer_schema(&self, session: Option<&Arc<str>>) {
         // A late list says what the server offers, too.
         let (How::Answered(answer) | How::Failed { late: Some(answer), .. }) = &self.how else { return };
-        let Answer { message, payload: Some(payload), .. } = answer else { return };
+        let Answer { message, payload, .. } = answer;
         let Some(method) = self.facts.schema.filter(|_| message.has_result) else { return };
-        let scope = match self.session_of_transport() {
+        let scope = match session {
             Some(session) => Scope::Session(session.clone()),
             None => Scope::Connection(self.facts.arrival.connection),
         };
-        let (cursor, caller, asked_at) = (self.facts.cursor.clone(), self.caller(session), self.facts.arrival.at);
+        let (cursor, caller, asked_at) =
+            (self.facts.cursor.clone(), self.caller(session.map(|session| &**session)), self.facts.arrival.at);
         let Recording { budget, clock, schema, .. } = self.recording;
-        let asked = Asked { scope, method, cursor, caller, asked_at };
-        match SchemaResult::new(budget, asked, (clock.unix_ms(), self.at), payload) {
-            Some(result) => schema.offer(result),
-            None => tracing::debug!(method = method.name(), "no memory to look at a schema result"),
-        }
+        let asked = Asked { scope, endpoint: self.origin.endpoint.clone(), method, cursor, caller, asked_at };
+        let at = (clock.unix_ms(), self.at);
+        schema.offer(SchemaResult::new(budget, asked, at, message.bytes(), *payload));
     }
 
     fn caller(&self, session: Option<&str>) -> Caller {
@@ -210,7 +224,7 @@ impl<'a> Ended<'a> {
         let mut request = Request::new(request_id, arrival.ts, &self.recording.proxy, &facts.method);
         request.session_id = session;
         request.tool = facts.tool.as_deref();
-        request.target = facts.target.as_deref();
+        request.target = verdict.task.as_deref().or(facts.target.as_deref());
         request.rpc_id = self.id.map(|id| &*id.text);
         request.protocol_version = agreed.or(facts.protocol_version.as_deref()).or(remembered);
         request.latency_us = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX);
@@ -251,21 +265,29 @@ impl<'a> Ended<'a> {
 
 impl<'a> Verdict<'a> {
     fn of_result(message: &'a Message, facts: &Facts) -> Self {
+        let task = created_task(message).filter(|_| &*facts.method == "tools/call");
+        let failure_of_task = message.text(Slot::TaskErrorMessage);
         let tool_error = match &*facts.method {
+            // The tool has not said anything yet.
+            "tools/call" if task.is_some() => None,
             // The specification's default: a result without the member is no failure of the tool.
             "tools/call" => Some(message.is_error()),
             // The result of the call that the task stands for. Of which kind that was, only a failure tells.
             "tasks/result" => message.is_error().then_some(true),
+            // The same in the state of a task (2026-07-28), or the error that the call would have had.
+            "tasks/get" => (message.is_task_error() || failure_of_task.is_some()).then_some(true),
             _ => None,
         };
+        let said = message.error_text().map(Cow::Borrowed).or(failure_of_task);
         Self {
             outcome: outcome::of_result(message, facts, tool_error),
             error_code: None,
-            error_msg: message.error_text().filter(|_| tool_error == Some(true)).map(Cow::Borrowed),
+            error_msg: said.filter(|_| tool_error == Some(true)),
             cause: None,
             bytes_out: Some(message.bytes()),
             tool_error,
             agreed_version: message.text(Slot::AgreedVersion).filter(|_| facts.handshake.is_some()),
+            task,
         }
     }
 
@@ -278,6 +300,7 @@ impl<'a> Verdict<'a> {
             bytes_out: Some(message.bytes()),
             tool_error: None,
             agreed_version: None,
+            task: None,
         }
     }
 
@@ -295,6 +318,7 @@ impl<'a> Verdict<'a> {
             bytes_out: None,
             tool_error: None,
             agreed_version: None,
+            task: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// How many calls may be open before none may wait for an answer on another stream any more: a bound on memory, since
@@ -35,6 +36,8 @@ type CallKey = (Owner, RpcId);
 #[derive(Default)]
 pub(crate) struct CallIndex {
     open: Mutex<Open>,
+    /// How many of them ask what a server offers.
+    schema_calls: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -61,6 +64,7 @@ impl CallIndex {
         let mut open = self.open.lock();
         open.bytes += call.bytes;
         open.count += 1;
+        self.schema_calls.fetch_add(usize::from(call.is_schema), Ordering::Relaxed);
         match open.calls.entry(key) {
             Entry::Occupied(same) => same.into_mut().push(call.clone()),
             Entry::Vacant(place) => drop(place.insert(Same { newest: call.clone(), older: Vec::new() })),
@@ -76,6 +80,7 @@ impl CallIndex {
         if open.others.insert(place_of(call), call.clone()).is_none() {
             open.bytes += call.bytes;
             open.count += 1;
+            self.schema_calls.fetch_add(usize::from(call.is_schema), Ordering::Relaxed);
         }
     }
 
@@ -106,6 +111,11 @@ impl CallIndex {
         let spellings = id.number().map(RpcId::spellings).into_iter().flatten();
         let ids: Vec<RpcId> = [id.clone()].into_iter().chain(spellings).collect();
         [true, false].into_iter().find_map(|is_open| ids.iter().find_map(|id| find(id, is_open)))
+    }
+
+    /// Whether one of them asks what a server offers.
+    pub(crate) fn has_schema_calls(&self) -> bool {
+        self.schema_calls.load(Ordering::Relaxed) > 0
     }
 
     /// Whether there are too many open calls to let more of them wait.
@@ -144,6 +154,7 @@ impl CallIndex {
         let Some(removed) = open.take(call) else { return };
         open.bytes -= call.bytes;
         open.count -= 1;
+        self.schema_calls.fetch_sub(usize::from(call.is_schema), Ordering::Relaxed);
         drop(open);
         drop(removed);
     }

@@ -36,13 +36,15 @@ impl Exchange {
         let calls = state.calls.take();
         state.ended.get_or_insert_with(|| breakdown.clone());
         self.begin_unread_call(&mut state);
-        let (is_batch, stream) = (state.is_batch, state.stream.clone());
+        let (is_batch, stream, status) = (state.is_batch, state.stream.clone(), state.response.status);
         let wait = RESUME_WAIT.saturating_add(Duration::from_millis(state.retry_ms)).min(RESUME_WAIT_MAX);
         let (stream_session, not_found) = (state.stream_session.take(), state.not_found.take());
         let failure = breakdown.failure;
 
         let has_calls = !calls.is_empty();
-        let (open, closed): (Vec<_>, Vec<_>) = calls.into_iter().partition(|call| call.is_open());
+        // Nothing is allocated where all were answered.
+        let taken_back: Vec<_> = calls.iter().filter(|call| call.is_taken_back()).cloned().collect();
+        let open: Vec<_> = calls.into_iter().filter(|call| call.is_open()).collect();
         let ids = open.iter().filter_map(|call| call.id.clone()).collect();
         if let Some(refusal) = &state.refusal {
             open.iter().for_each(|call| self.refuse(call, refusal, &state.response));
@@ -51,11 +53,12 @@ impl Exchange {
             drop(state);
             self.leave(&open, &breakdown, stream.as_ref(), wait);
         }
-        if closed.iter().any(|call| call.is_taken_back()) && self.promised_elsewhere(failure).is_none() {
+        if !taken_back.is_empty() && self.promised_elsewhere(failure).is_none() {
             // No late answer can come any more.
-            closed.iter().for_each(|call| self.observer.tell(call, &Happening::ExchangeOver(&breakdown)));
+            taken_back.iter().for_each(|call| self.observer.tell(call, &Happening::ExchangeOver(&breakdown)));
         }
         if is_first {
+            self.count_refused(&breakdown, status);
             self.end_stream(stream.as_ref(), stream_session.as_ref(), &breakdown, wait);
         }
         if is_first && let Some(session) = stream_session {
@@ -73,6 +76,20 @@ impl Exchange {
             self.close_session(session, has_calls);
         }
         Unanswered { failure, ids, is_batch }
+    }
+
+    /// Counts the messages without rows that the server refused, or that did not get there.
+    fn count_refused(&self, breakdown: &Breakdown, status: Option<u16>) {
+        use Failure::{ClientGone, ClientTimeout, ProxyShutdown};
+        let told = self.told.load(Ordering::Relaxed);
+        let is_refused = match status {
+            Some(status) => status >= 400,
+            None => !matches!(breakdown.failure, ClientGone | ClientTimeout | ProxyShutdown),
+        };
+        if told > 0 && is_refused {
+            self.recording().counts.notifications_refused.add(told);
+            tracing::debug!(told, status, failure = %breakdown.failure.code(), "the server took no notification");
+        }
     }
 
     /// What the end of the exchange is to its open calls: whether, and how long, they may wait for an answer on another

@@ -3,7 +3,7 @@
 //! Shared by the tasks that pass the two bodies on. A request is registered here before its last byte leaves for the
 //! upstream, so no response can overtake it. It must not do I/O; the bodies tell it what passes.
 
-use super::head::{RequestHead, ResponseHead, Verb, bounded, event_id};
+use super::head::{RequestHead, ResponseHead, Verb, bounded, decoded, event_id};
 use super::membership;
 use super::own_calls::OwnCalls;
 use crate::activity::Activity;
@@ -44,6 +44,8 @@ pub struct Exchange {
     pub(super) heard: OnceLock<Arc<Activity>>,
     /// The response's coding is in the middle of something.
     pub(super) is_response_within: AtomicBool,
+    /// How many messages the request brought that want no answer: notifications, and responses of the client's.
+    pub(super) told: AtomicU64,
     pub(super) state: Mutex<State>,
 }
 
@@ -106,6 +108,7 @@ impl Exchange {
             resumes: head.last_event_id.map(|id| Stream::event(event_id(id))),
             heard: OnceLock::new(),
             is_response_within: AtomicBool::new(false),
+            told: AtomicU64::new(0),
             state: Mutex::new(State {
                 calls: OwnCalls::new(&observer.recording.budget),
                 is_request_unread: false,
@@ -200,8 +203,12 @@ impl Exchange {
         }
         match kind(message) {
             Kind::Request(id) => self.begin_call(id, message),
-            Kind::Notification => self.on_notification(message),
-            Kind::Response(_) | Kind::Other => {}
+            Kind::Notification => {
+                self.told.fetch_add(1, Ordering::Relaxed);
+                self.on_notification(message);
+            }
+            Kind::Response(_) => drop(self.told.fetch_add(1, Ordering::Relaxed)),
+            Kind::Other => {}
         }
     }
 
@@ -223,7 +230,8 @@ impl Exchange {
         match self.method.as_deref() {
             // In the sessionless era the head says what it was.
             Some(method) if !state.calls.has_begun && !method.starts_with("notifications/") => {
-                let facts = Facts::of_head(self.arrival, &self.origin, method, self.name.as_deref());
+                let name = self.name.as_deref().map(decoded);
+                let facts = Facts::of_head(self.arrival, &self.origin, method, name.as_deref());
                 self.register(&mut state, facts);
             }
             Some(_) => {}
@@ -241,9 +249,13 @@ impl Exchange {
         self.is_response_within.store(is_within, Ordering::Relaxed);
     }
 
-    /// Whether the text of a response will be wanted.
+    /// Whether the text of a response will be wanted, as things stand. On a session's stream it may be anybody's.
     pub(super) fn wants_payload(&self) -> bool {
-        self.state.lock().calls.iter().any(|call| call.is_schema)
+        if self.is_post() {
+            self.state.lock().calls.iter().any(|call| call.is_schema)
+        } else {
+            self.observer.awaits_schema()
+        }
     }
 
     fn begin_call(&self, id: RpcId, message: &Message) {

@@ -39,8 +39,8 @@ pub const EXCHANGE_FREE_BYTES: usize = HEAD_BYTES_MAX
     + TEXT_FREE_BYTES
     // The request's, the response's, and an error for no request in particular.
     + 3 * MESSAGE_FREE_BYTES
-    // Of the response alone: while it is read, and while it is handed on.
-    + 2 * CONTENT_TEXT_BYTES_MAX;
+    // Of the response alone: while it is read, with that of a task in it, and while it is handed on.
+    + 3 * CONTENT_TEXT_BYTES_MAX;
 
 // A hundred hostile exchanges, the calls that others left to wait, and the streams that may be resumed. The README says so.
 const _: () =

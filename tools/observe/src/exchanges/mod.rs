@@ -27,9 +27,13 @@ mod giving_up_tests;
 #[cfg(test)]
 mod id_tests;
 #[cfg(test)]
+mod list_tests;
+#[cfg(test)]
 mod matching_tests;
 #[cfg(test)]
 mod membership_tests;
+#[cfg(test)]
+mod notification_tests;
 #[cfg(test)]
 mod refusal_tests;
 #[cfg(test)]

@@ -59,12 +59,22 @@ pub enum Slot {
     IsError,
     /// `result.protocolVersion` of `initialize`: what was agreed on.
     AgreedVersion,
-    /// `result.resultType`: whether the result is complete, or asks the client for more.
+    /// `result.resultType`: whether the result is complete, asks the client for more, or is a task.
     ResultType,
+    /// `params.taskId`: the task that is asked about.
+    TaskId,
+    /// `result.taskId`: the task that was asked about, or that the result is (2026-07-28).
+    ResultTaskId,
+    /// `result.task.taskId`: the task that the result is (2025-11-25).
+    CreatedTaskId,
+    /// `result.result.isError` of a task that came to its end.
+    TaskIsError,
+    /// `result.error.message` of a task that failed.
+    TaskErrorMessage,
 }
 
 /// How many slots there are.
-pub const SLOTS: usize = Slot::ResultType as usize + 1;
+pub const SLOTS: usize = Slot::TaskErrorMessage as usize + 1;
 
 /// What was captured of one JSON-RPC message.
 pub struct Message {
@@ -146,8 +156,13 @@ impl Message {
         self.raw(Slot::IsError) == Some(b"true")
     }
 
-    /// The beginning of what its result contains as text, if that is an error: as much as a row keeps, and `…` where there
-    /// was more. Of any other message nothing is kept.
+    /// Whether its result is that of a task whose own result says that it is an error.
+    pub fn is_task_error(&self) -> bool {
+        self.raw(Slot::TaskIsError) == Some(b"true")
+    }
+
+    /// The beginning of what its result, or that of the task in it, contains as text, if that is an error: as much as a row
+    /// keeps, and `…` where there was more. Of any other message nothing is kept.
     pub fn error_text(&self) -> Option<&str> {
         self.error_text.as_deref()
     }

@@ -124,7 +124,7 @@ impl Proxy {
         let client = connect(&config.upstream, config.connect_timeout, config.ca_file.as_deref(), tasks)?;
         let counts = metrics.observed.clone();
         let watch = new_watch(sink.clone(), counts.clone(), proxy.clone(), config.upstream.recorded().into());
-        let schema = Arc::new(SchemaThread::start(watch).map_err(StartError::SchemaThread)?);
+        let schema = Arc::new(SchemaThread::start(counts.clone(), watch).map_err(StartError::SchemaThread)?);
         let observer = Observer::new(Surroundings {
             proxy,
             sink,
@@ -354,6 +354,7 @@ async fn serve(
         // The connection's clock has limits of its own, which tell a slow head from an idle connection.
         .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES_MAX)
+        .preserve_header_case(true)
         // The upstream decides whether its responses have a date.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);

@@ -301,6 +301,7 @@ async fn a_row_says_what_is_known() {
         endpoint: Some("/mcp".into()),
         outcome: Some(Outcome::ToolError),
         cause: None,
+        retry_of: None,
         notes: Notes::NONE,
     };
     assert_eq!(row, expected);

@@ -90,6 +90,49 @@ async fn chains_of_different_sessions_do_not_mix_and_an_abandoned_one_changes_no
     assert_eq!(seen[0].1["tools"], json!([{"name": "x"}, {"name": "y"}, {"name": "z"}]));
 }
 
+/// Clients without sessions, each page of whose lists travels over a connection of its own. The cursors are the same for all.
+#[tokio::test]
+async fn pages_of_a_session_that_was_made_up_come_over_any_connection_and_clients_do_not_mix() {
+    let upstream = Upstream::start(|request, mut reply| async move {
+        let message = request.json();
+        let client = &message["params"]["_meta"]["io.modelcontextprotocol/clientInfo"]["name"];
+        let page = message["params"]["cursor"].as_str().map_or(0, |cursor| cursor.parse::<u8>().unwrap());
+        let name = format!("{}{page} at {}", client.as_str().unwrap(), request.target());
+        let mut result = json!({"tools": [{"name": name}], "resultType": "complete"});
+        if page < 2 {
+            result["nextCursor"] = json!((page + 1).to_string());
+        }
+        reply.json(json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string()).await;
+    })
+    .await;
+    let fixture = Fixture::new(&upstream).await;
+    let walks = [("cursor", "/mcp"), ("zed", "/mcp"), ("cursor", "/other"), ("cursor", "/mcp")];
+    for page in 0..3 {
+        for (client, path) in walks {
+            let mut params = json!({"_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientInfo": {"name": client, "version": "1"},
+            }});
+            if page > 0 {
+                params["cursor"] = json!(page.to_string());
+            }
+            let message = call(&page.to_string(), "tools/list", &params.to_string());
+            let response = fixture.send("POST", path, &[("connection", "close")], message.as_bytes()).await;
+            read_all(response).await;
+        }
+    }
+    let seen = fixture.finish().await;
+    let sessions: Vec<_> = requests(&seen).into_iter().map(|row| row.session.unwrap()).collect();
+    assert!(sessions[0] != sessions[1] && sessions[0] == sessions[2] && sessions[0] == sessions[3], "{sessions:?}");
+    let mut lists: Vec<String> = schemas(&seen).iter().map(|(_, list)| list["tools"].to_string()).collect();
+    lists.sort_unstable();
+    let whole = |client: &str, path: &str| {
+        let page = |page| json!({"name": format!("{client}{page} at {path}")});
+        json!([page(0), page(1), page(2)]).to_string()
+    };
+    assert_eq!(lists, [whole("cursor", "/mcp"), whole("cursor", "/other"), whole("zed", "/mcp")]);
+}
+
 #[tokio::test]
 async fn both_handshakes_say_what_the_server_is() {
     let upstream = server(Arc::default(), false).await;
@@ -195,25 +238,48 @@ async fn a_client_without_a_credential_is_known_by_its_name_in_both_eras() {
 }
 
 #[tokio::test]
-async fn a_list_that_fails_or_is_too_long_passes_and_changes_nothing() {
+async fn a_list_that_fails_passes_and_changes_nothing() {
     let upstream = Upstream::start(|request, mut reply| async move {
-        let message = request.json();
-        match message["id"].as_u64() {
+        match request.json()["id"].as_u64() {
             Some(1) => reply.json(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"m"}}"#).await,
-            Some(2) => reply.json(r#"{"jsonrpc":"2.0","id":2,"result":{"tools":"none"}}"#).await,
-            _ => {
-                let long = "x".repeat(SCHEMA_BYTES_MAX);
-                reply.json(json!({"jsonrpc": "2.0", "id": 3, "result": {"tools": [{"name": long}]}}).to_string()).await;
-            }
+            _ => reply.json(r#"{"jsonrpc":"2.0","id":2,"result":{"tools":"none"}}"#).await,
         }
     })
     .await;
     let fixture = Fixture::new(&upstream).await;
-    for id in ["1", "2", "3"] {
+    for id in ["1", "2"] {
         fixture.post(&[], &call(id, "tools/list", "{}")).await;
     }
     let seen = fixture.finish().await;
     assert_eq!(others(&seen), []);
     let gists: Vec<String> = requests(&seen).iter().map(Row::gist).collect();
-    assert_eq!(gists, ["tools/list 1 error 1", "tools/list 2 ok", "tools/list 3 ok"]);
+    assert_eq!(gists, ["tools/list 1 error 1", "tools/list 2 ok"]);
+}
+
+#[tokio::test]
+async fn a_list_of_megabytes_is_a_version_and_one_that_is_too_long_says_so() {
+    let upstream = Upstream::start(|request, mut reply| async move {
+        let message = request.json();
+        let id = message["id"].as_u64().unwrap();
+        let bytes = if id < 3 { 3_000_000 } else { SCHEMA_BYTES_MAX };
+        let tool = json!({"name": "a", "description": "x".repeat(bytes)});
+        let answer = json!({"jsonrpc": "2.0", "id": id, "result": {"tools": [tool]}}).to_string();
+        if id % 2 == 0 {
+            reply.stream().await;
+            reply.event(answer).await;
+            reply.end().await;
+        } else {
+            reply.json(answer).await;
+        }
+    })
+    .await;
+    let fixture = Fixture::new(&upstream).await;
+    for id in 1..=4 {
+        let (_, body) = fixture.post(&[], &call(&id.to_string(), "tools/list", "{}")).await;
+        assert!(body.len() > 3_000_000);
+    }
+    let lists = schemas(&fixture.finish().await);
+    assert_eq!(lists.len(), 2);
+    assert_eq!(lists[0].1["tools"][0]["description"].as_str().unwrap().len(), 3_000_000);
+    assert_eq!(lists[1].1, json!({"mcplogCut": {"moreThanBytes": SCHEMA_BYTES_MAX}}));
 }
