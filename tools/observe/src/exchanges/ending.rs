@@ -160,13 +160,23 @@ impl Exchange {
             observer.streams.keep(stream);
         }
         let Some(heard) = heard else { return };
-        for session in self.origin.session.iter().chain(session) {
-            observer.streams.unlisten(session, heard);
+        let sessions = || self.origin.session.iter().chain(session);
+        sessions().for_each(|session| observer.streams.unlisten(session, heard));
+        if !heard.is_awaited() {
+            return;
         }
-        if heard.is_awaited() {
-            observer.tell_all(None, &Happening::StreamCut(heard, breakdown, wait));
+        observer.tell_all(None, &Happening::StreamCut(heard, breakdown, wait));
+        // Another one may be open already.
+        if let Some((carrier, stream)) = stream.and_then(|stream| Some((stream.carrier()?, stream))) {
+            let back = Happening::ClientBack(&carrier, self.time_limit);
+            stream.open_calls().iter().for_each(|call| observer.tell(call, &back));
         }
-        if heard.is_awaited() && self.recording().phase.has_reached(Phase::Draining) {
+        for session in sessions() {
+            if let Some(other) = observer.streams.listening(session) {
+                observer.tell_all(Some(session), &Happening::Listening(&other, self.time_limit));
+            }
+        }
+        if self.recording().phase.has_reached(Phase::Draining) {
             observer.tell_all(None, &Happening::Draining);
         }
     }
