@@ -52,7 +52,9 @@ impl Exchange {
         let failure = breakdown.failure;
 
         let has_calls = !calls.is_empty();
-        let (open, closed): (Vec<_>, Vec<_>) = calls.into_iter().partition(|call| call.is_open());
+        // Nothing is allocated where all were answered.
+        let taken_back: Vec<_> = calls.iter().filter(|call| call.is_taken_back()).cloned().collect();
+        let open: Vec<_> = calls.into_iter().filter(|call| call.is_open()).collect();
         let ids = open.iter().filter_map(|call| call.id.clone()).collect();
         if let Some(refusal) = &state.refusal {
             open.iter().for_each(|call| self.refuse(call, refusal, &state.response));
@@ -61,9 +63,9 @@ impl Exchange {
             drop(state);
             self.leave(&open, &breakdown, stream.as_ref(), wait);
         }
-        if closed.iter().any(|call| call.is_taken_back()) && self.promised_elsewhere(failure).is_none() {
+        if !taken_back.is_empty() && self.promised_elsewhere(failure).is_none() {
             // No late answer can come any more.
-            closed.iter().for_each(|call| self.observer.tell(call, &Happening::ExchangeOver(&breakdown)));
+            taken_back.iter().for_each(|call| self.observer.tell(call, &Happening::ExchangeOver(&breakdown)));
         }
         if is_first {
             self.end_stream(stream.as_ref(), stream_session.as_ref(), &breakdown, wait);
