@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// How long a call that was taken back waits for its answer, so that its row can say that it came. What is still under way
 /// then may take minutes, and nobody wants it.
-const LATE_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const LATE_WAIT: Duration = Duration::from_secs(10);
 
 /// One JSON-RPC request that waits for its response.
 pub(crate) struct Call {

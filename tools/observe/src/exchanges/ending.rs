@@ -183,3 +183,26 @@ impl Exchange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::{INDEX_BYTES_MAX, LATE_WAIT};
+    use crate::streams::{EVENT_IDS_MAX, STREAMS_BYTES_MAX};
+
+    #[test]
+    fn the_page_on_matching_tells_the_waits_and_limits_that_are_here() {
+        let page = include_str!("../../../../docs/matching.md").split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            format!("{} s for the client to resume it", RESUME_WAIT.as_secs()),
+            format!("{} minutes at most", RESUME_WAIT_MAX.as_secs() / 60),
+            format!("{} s for `notifications/cancelled`", CANCEL_WAIT.as_secs()),
+            format!("{} s for the late answer", LATE_WAIT.as_secs()),
+            format!("its last {EVENT_IDS_MAX} events"),
+            format!("The streams take {} MiB at most", STREAMS_BYTES_MAX >> 20),
+            format!("take {} MiB at most; beyond that", INDEX_BYTES_MAX >> 20),
+        ] {
+            assert!(page.contains(&words), "{words}");
+        }
+    }
+}
