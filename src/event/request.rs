@@ -70,7 +70,7 @@ pub struct Request<'a, Id = &'a str> {
     pub endpoint: Option<&'a str>,
     /// What became of the request, as far as it is told; [`Request::counts_as`] says what it counts as.
     pub outcome: Option<Outcome>,
-    /// Why an upstream failed, in the words of whoever said so; at most [`NAME_BYTES_MAX`] bytes.
+    /// Why an upstream failed, in the words of whoever said so, or which error came too late; at most [`NAME_BYTES_MAX`] bytes.
     pub cause: Option<&'a str>,
     /// Who asked; `None` is the client.
     pub direction: Option<Direction>,

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// How long a call that was taken back waits for its answer, so that its row can say that it came. What is still under way
 /// then may take minutes, and nobody wants it.
-const LATE_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const LATE_WAIT: Duration = Duration::from_secs(10);
 
 /// One JSON-RPC request that waits for its response.
 pub(crate) struct Call {
@@ -64,6 +64,8 @@ struct Left {
     /// How long after that it is over, or after anything last passed on the stream that it waits for.
     wait: Duration,
     stream: Option<Arc<Activity>>,
+    /// Its answer is due on whichever stream its session listens on.
+    is_due_to_session: bool,
 }
 
 impl Call {
@@ -158,6 +160,7 @@ impl Progress {
         let is_meant = match (happening, &self.left) {
             (Happening::Overdue, left) => left.as_ref().is_some_and(|left| left.is_over(now)),
             (Happening::StreamCut(stream, ..), left) => left.as_ref().is_some_and(|left| left.waits_for(stream)),
+            (Happening::Listening(..), left) => left.as_ref().is_some_and(|left| left.is_due_to_session),
             _ => true,
         };
         if !is_meant {
@@ -167,7 +170,8 @@ impl Progress {
         let has_moved = std::mem::replace(&mut self.state, next) != next;
         let (how, at) = match (recorded, happening) {
             (Recorded::Nothing, _) if has_moved => {
-                self.left = Left::by(happening, now);
+                let was_due = self.left.as_ref().is_some_and(|left| left.is_due_to_session);
+                self.left = Left::by(happening, was_due, now);
                 return None;
             }
             (Recorded::Nothing, _) => return None,
@@ -188,17 +192,20 @@ impl Progress {
 
 impl Left {
     /// How a call was left, if it was left then.
-    fn by(happening: &Happening<'_>, now: Instant) -> Option<Self> {
+    fn by(happening: &Happening<'_>, was_due_to_session: bool, now: Instant) -> Option<Self> {
         let (wait, stream) = match happening {
             Happening::LeftToClient(_, wait) | Happening::StreamCut(_, _, wait) => (*wait, None),
             Happening::Cancelled => (LATE_WAIT, None),
-            Happening::LeftToStream(stream, limit) | Happening::ClientBack(stream, limit) => {
+            Happening::LeftToStream(stream, limit)
+            | Happening::ClientBack(stream, limit)
+            | Happening::Listening(stream, limit) => {
                 stream.await_answer();
                 (*limit, Some(Arc::clone(stream)))
             }
             _ => return None,
         };
-        Some(Self { breakdown: happening.breakdown(), since: now, wait, stream })
+        let is_due_to_session = was_due_to_session || matches!(happening, Happening::LeftToStream(..));
+        Some(Self { breakdown: happening.breakdown(), since: now, wait, stream, is_due_to_session })
     }
 
     /// Whether it was left for too long: without an answer, or without anything on the stream where that is due.

@@ -32,6 +32,8 @@ pub(crate) enum Happening<'a> {
     LeftToStream(&'a Arc<Activity>, Duration),
     /// Likewise: on the stream that its client came back for.
     ClientBack(&'a Arc<Activity>, Duration),
+    /// Likewise, if its answer is due on whichever stream its session listens on: on this one.
+    Listening(&'a Arc<Activity>, Duration),
     /// That stream is over. The breakdown stands if the client does not come back within that time.
     StreamCut(&'a Arc<Activity>, &'a Breakdown, Duration),
     Overdue,
@@ -50,7 +52,7 @@ impl Happening<'_> {
             Self::ExchangeOver(_) => Input::ExchangeOver,
             Self::LeftToClient(..) => Input::LeftToClient,
             Self::LeftToStream(..) => Input::LeftToStream,
-            Self::ClientBack(..) => Input::ClientBack,
+            Self::ClientBack(..) | Self::Listening(..) => Input::ClientBack,
             Self::StreamCut(..) => Input::StreamCut,
             Self::Overdue => Input::Overdue,
             Self::SessionOver => Input::SessionOver,
@@ -70,7 +72,7 @@ impl Happening<'_> {
             | Self::StreamOver(breakdown) => return (*breakdown).clone(),
             Self::Abandoned(failure) => *failure,
             Self::Cancelled => Failure::Cancelled,
-            Self::LeftToStream(..) | Self::ClientBack(..) | Self::Overdue => Failure::Timeout,
+            Self::LeftToStream(..) | Self::ClientBack(..) | Self::Listening(..) | Self::Overdue => Failure::Timeout,
             Self::Stopped | Self::Draining => Failure::ProxyShutdown,
             Self::Answered(_) | Self::SessionOver => Failure::NoResponse,
         };

@@ -21,6 +21,8 @@ mod lifecycle_tests;
 
 pub(crate) use breakdown::{Breakdown, bounded as bounded_cause};
 pub(crate) use call::Call;
+#[cfg(test)]
+pub(crate) use call::LATE_WAIT;
 pub(crate) use facts::{Facts, UNREAD_METHOD, sessionless};
 pub use failure::{End, Failure};
 pub(crate) use happening::{Answer, Happening};

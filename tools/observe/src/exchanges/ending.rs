@@ -170,14 +170,47 @@ impl Exchange {
             observer.streams.keep(stream);
         }
         let Some(heard) = heard else { return };
-        for session in self.origin.session.iter().chain(session) {
-            observer.streams.unlisten(session, heard);
+        let sessions = || self.origin.session.iter().chain(session);
+        sessions().for_each(|session| observer.streams.unlisten(session, heard));
+        if !heard.is_awaited() {
+            return;
         }
-        if heard.is_awaited() {
-            observer.tell_all(None, &Happening::StreamCut(heard, breakdown, wait));
+        observer.tell_all(None, &Happening::StreamCut(heard, breakdown, wait));
+        // Another one may be open already.
+        if let Some((carrier, stream)) = stream.and_then(|stream| Some((stream.carrier()?, stream))) {
+            let back = Happening::ClientBack(&carrier, self.time_limit);
+            stream.open_calls().iter().for_each(|call| observer.tell(call, &back));
         }
-        if heard.is_awaited() && self.recording().phase.has_reached(Phase::Draining) {
+        for session in sessions() {
+            if let Some(other) = observer.streams.listening(session) {
+                observer.tell_all(Some(session), &Happening::Listening(&other, self.time_limit));
+            }
+        }
+        if self.recording().phase.has_reached(Phase::Draining) {
             observer.tell_all(None, &Happening::Draining);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::{INDEX_BYTES_MAX, LATE_WAIT};
+    use crate::streams::{EVENT_IDS_MAX, STREAMS_BYTES_MAX};
+
+    #[test]
+    fn the_page_on_matching_tells_the_waits_and_limits_that_are_here() {
+        let page = include_str!("../../../../docs/matching.md").split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            format!("{} s for the client to resume it", RESUME_WAIT.as_secs()),
+            format!("{} minutes at most", RESUME_WAIT_MAX.as_secs() / 60),
+            format!("{} s for `notifications/cancelled`", CANCEL_WAIT.as_secs()),
+            format!("{} s for the late answer", LATE_WAIT.as_secs()),
+            format!("its last {EVENT_IDS_MAX} events"),
+            format!("The streams take {} MiB at most", STREAMS_BYTES_MAX >> 20),
+            format!("take {} MiB at most; beyond that", INDEX_BYTES_MAX >> 20),
+        ] {
+            assert!(page.contains(&words), "{words}");
         }
     }
 }

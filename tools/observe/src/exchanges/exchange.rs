@@ -311,6 +311,7 @@ impl Exchange {
         let heard = self.heard.get_or_init(|| Arc::new(Activity::new(self.recording().clock.now())));
         if let Some(session) = &self.origin.session {
             streams.listen(session, heard);
+            observer.tell_all(Some(session), &Happening::Listening(heard, self.time_limit));
         }
         let Some(event) = self.resumes else { return };
         let back = Happening::ClientBack(heard, self.time_limit);

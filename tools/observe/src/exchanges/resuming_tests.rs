@@ -301,3 +301,57 @@ fn an_accepted_request_is_answered_on_the_stream_that_its_session_listens_on() {
         }
     }
 }
+
+/// A request that is accepted, and answered elsewhere.
+fn accepted(surrounded: &Surrounded) {
+    let head = request_head(Verb::Post, "/mcp", Some("s"));
+    let exchange = Exchange::begin(&surrounded.observer, surrounded.observer.arrival(Some(1), 1), &head, LIMIT);
+    let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);
+    reader.push(br#"{"id":1,"method":"a"}"#, &exchange);
+    reader.finish(true, &exchange);
+    let head = ResponseHead { status: 202, session: None, content_type: None, codings: Codings::IDENTITY, cause: None };
+    exchange.on_response_head(&head);
+    exchange.end(End::Complete);
+}
+
+#[test]
+fn an_accepted_request_waits_for_whichever_stream_its_session_listens_on() {
+    let listen =
+        |surrounded: &Surrounded| Streaming::new(surrounded, &request_head(Verb::Other, "/mcp", Some("s")), "");
+    for resumes in [false, true] {
+        let surrounded = Surrounded::new();
+        let mut first = listen(&surrounded);
+        first.send("id: g\ndata:\n\n");
+        accepted(&surrounded);
+        first.exchange.end(End::Complete);
+        surrounded.wait(9 * SECOND);
+        let mut second = if resumes { Streaming::resume(&surrounded, Some("s"), "g") } else { listen(&surrounded) };
+        surrounded.wait(LIMIT - SECOND);
+        second.send(": still there\n\n");
+        surrounded.wait(LIMIT - SECOND);
+        second.answer();
+        assert_eq!(surrounded.only_row(), (Status::Ok, None, 127), "resumes: {resumes}");
+    }
+    // Two are open, and the one that was expected to answer is cut.
+    let surrounded = Surrounded::new();
+    let (mut first, second) = (listen(&surrounded), listen(&surrounded));
+    accepted(&surrounded);
+    second.exchange.end(End::Broken("reset"));
+    surrounded.wait(LIMIT - SECOND);
+    first.answer();
+    assert_eq!(surrounded.only_row(), (Status::Ok, None, 59));
+}
+
+#[test]
+fn a_client_may_resume_a_stream_again_before_it_lets_go_of_it() {
+    for session in [Some("s"), None] {
+        let surrounded = Surrounded::new();
+        Streaming::post(&surrounded, session, "a", "e").exchange.end(End::ClientGone);
+        let first = Streaming::resume(&surrounded, session, "e");
+        let mut second = Streaming::resume(&surrounded, session, "e");
+        first.exchange.end(End::ClientGone);
+        surrounded.wait(LIMIT - SECOND);
+        second.answer();
+        assert_eq!(surrounded.only_row(), (Status::Ok, None, 59), "{session:?}");
+    }
+}

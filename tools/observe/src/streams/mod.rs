@@ -7,5 +7,7 @@ mod stream;
 #[expect(clippy::module_inception, reason = "the streams of one observer")]
 mod streams;
 
+#[cfg(test)]
+pub(crate) use stream::EVENT_IDS_MAX;
 pub(crate) use stream::{Stream, Way};
 pub(crate) use streams::{STREAMS_BYTES_MAX, Streams};

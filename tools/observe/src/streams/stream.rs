@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// How many ids of events are remembered: those that may be on their way to the client when the stream is cut.
-const EVENT_IDS_MAX: usize = 128;
+pub(crate) const EVENT_IDS_MAX: usize = 128;
 /// How many requests a stream stands for at most; the SDKs that knew batches sent a handful. Of a larger batch the rest is
 /// found by its session.
 const BROUGHT_MAX: usize = 64;
