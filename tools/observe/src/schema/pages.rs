@@ -11,6 +11,7 @@
 use super::caller::Caller;
 use super::method::SchemaMethod;
 use super::result::{SchemaResult, Scope};
+use crate::read::cursor_key;
 use mcplog::burst::Burst;
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
@@ -73,7 +74,7 @@ impl Pages {
         let Some((list, _)) = method.list() else { return Some(result) };
         let owner = Owner { scope: asked.scope.clone(), caller: asked.caller.clone(), method };
         let next = match result.remove("nextCursor") {
-            Some(Value::String(next)) if !next.is_empty() => Some(next),
+            Some(Value::String(next)) if !next.is_empty() => Some(cursor_key(&next).into_owned()),
             _ => None,
         };
         let Some(Value::Array(mut items)) = result.remove(list) else { return None };

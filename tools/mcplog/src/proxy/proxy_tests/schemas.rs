@@ -75,6 +75,29 @@ async fn a_list_is_recorded_when_it_is_complete_and_again_only_when_it_changed()
 }
 
 #[tokio::test]
+async fn a_page_is_found_by_a_cursor_of_any_length() {
+    let cursor = |page: usize| format!("{page}{}", "\u{e4}/".repeat(10_000));
+    let upstream = Upstream::start(move |request, mut reply| async move {
+        let asked = request.json()["params"]["cursor"].as_str().map(str::to_owned);
+        let page = (0..3).find(|page| asked == Some(cursor(*page))).map_or(0, |page| page + 1);
+        let mut result = json!({"tools": [{"name": page.to_string()}]});
+        if page < 3 {
+            result["nextCursor"] = cursor(page).into();
+        }
+        reply.json(json!({"jsonrpc": "2.0", "id": 1, "result": result}).to_string()).await;
+    })
+    .await;
+    let fixture = Fixture::new(&upstream).await;
+    list(&fixture, "s", None).await;
+    for page in 0..3 {
+        list(&fixture, "s", Some(&cursor(page))).await;
+    }
+    let seen = schemas(&fixture.finish().await);
+    let names: Vec<Value> = (0..4).map(|page: usize| json!({"name": page.to_string()})).collect();
+    assert_eq!(seen.iter().map(|(_, result)| &result["tools"]).collect::<Vec<_>>(), [&Value::from(names)]);
+}
+
+#[tokio::test]
 async fn chains_of_different_sessions_do_not_mix_and_an_abandoned_one_changes_nothing() {
     let names = Arc::new(Mutex::new(vec!["a", "b", "c"]));
     let upstream = server(names.clone(), false).await;
