@@ -83,7 +83,8 @@ impl<'a> Ended<'a> {
         };
         let (cursor, caller, asked_at) = (self.facts.cursor.clone(), self.caller(session), self.facts.arrival.at);
         let Recording { budget, clock, schema, .. } = self.recording;
-        let asked = Asked { scope, method, cursor, caller, asked_at };
+        let endpoint = self.origin.endpoint.clone();
+        let asked = Asked { scope, endpoint, method, cursor, caller, asked_at };
         match SchemaResult::new(budget, asked, (clock.unix_ms(), self.at), payload) {
             Some(result) => schema.offer(result),
             None => tracing::debug!(method = method.name(), "no memory to look at a schema result"),

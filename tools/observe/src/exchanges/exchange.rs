@@ -287,7 +287,7 @@ impl Exchange {
         let query = endpoint.split_once('?').map(|(_, query)| query);
         let Some(session) = session_in_query(query) else { return };
         let session = self.recording().sessions.intern(session);
-        self.recording().sessions.open_stream(&session);
+        self.recording().sessions.open_stream(&session, self.origin.endpoint.as_ref());
         self.state.lock().stream_session = Some(session);
     }
 

@@ -6,7 +6,7 @@
 //! list that the server never had. Of several chains whose first pages agree, the newest goes on, and the next newest with
 //! the next page of that cursor. Nothing comes of a chain that is abandoned.
 //!
-//! Chains are kept apart by session (or connection) and caller.
+//! Chains are kept apart by session (or connection), server and caller.
 
 use super::caller::Caller;
 use super::method::SchemaMethod;
@@ -14,6 +14,7 @@ use super::result::{SchemaResult, Scope};
 use crate::read::cursor_key;
 use mcplog::burst::Burst;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The largest merged result in bytes; also the largest captured message. A quarter of a default segment, which takes
@@ -34,6 +35,7 @@ const TOO_LONG_QUIET: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Owner {
     scope: Scope,
+    endpoint: Option<Arc<str>>,
     caller: Caller,
     method: SchemaMethod,
 }
@@ -72,7 +74,8 @@ impl Pages {
         let asked = &seen.asked;
         let method = asked.method;
         let Some((list, _)) = method.list() else { return Some(result) };
-        let owner = Owner { scope: asked.scope.clone(), caller: asked.caller.clone(), method };
+        let (scope, caller, endpoint) = (asked.scope.clone(), asked.caller.clone(), asked.endpoint.clone());
+        let owner = Owner { scope, endpoint, caller, method };
         let next = match result.remove("nextCursor") {
             Some(Value::String(next)) if !next.is_empty() => Some(cursor_key(&next).into_owned()),
             _ => None,

@@ -58,6 +58,7 @@ impl Server {
             &Budget::new(usize::MAX),
             Asked {
                 scope: Scope::Connection(page.scope),
+                endpoint: None,
                 method: page.method,
                 cursor: page.cursor.map(Box::from),
                 caller: Caller::default(),

@@ -4,6 +4,7 @@
 
 use super::caller::Caller;
 use super::method::SchemaMethod;
+use super::subject::Subject;
 use crate::budget::{Budget, Share};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,6 +13,8 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) scope: Scope,
+    /// The path that was asked: several servers may be behind one origin.
+    pub(crate) endpoint: Option<Arc<str>>,
     pub(crate) method: SchemaMethod,
     pub(crate) cursor: Option<Box<str>>,
     pub(crate) caller: Caller,
@@ -42,6 +45,11 @@ impl SchemaResult {
         let mut share = budget.share(0);
         let has_room = share.resize(message.len());
         has_room.then(|| Self { asked, answered_at, ts, message: message.to_vec(), _share: share })
+    }
+
+    /// What it says something about.
+    pub(super) fn subject(&self) -> Subject {
+        Subject { endpoint: self.asked.endpoint.clone(), method: self.asked.method }
     }
 
     /// Which method it answers.

@@ -129,6 +129,47 @@ async fn both_handshakes_say_what_the_server_is() {
 }
 
 #[tokio::test]
+async fn servers_under_one_origin_have_versions_of_their_own() {
+    let upstream = Upstream::start(|request, mut reply| async move {
+        let message = request.json();
+        let server = request.target().trim_end_matches('/').to_owned();
+        let mut result = json!({"tools": [{"name": server}], "serverInfo": {"name": server}});
+        if message["params"]["cursor"].is_null() {
+            result["nextCursor"] = "2".into();
+        }
+        reply.json(json!({"jsonrpc": "2.0", "id": 1, "result": result}).to_string()).await;
+    })
+    .await;
+    let fixture = Fixture::new(&upstream).await;
+    // In one session, on one connection, in turns: pages of one server's list are no pages of the other's.
+    let session = [("mcp-session-id", "s")];
+    for _ in 0..3 {
+        for params in ["{}", r#"{"cursor":"2"}"#] {
+            for path in ["/mcp", "/", "/servers/a/mcp", "/servers/b/mcp", "/servers/b/mcp/", "/mcp/"] {
+                let body = call("1", "tools/list", params);
+                read_all(fixture.send("POST", path, &session, body.as_bytes()).await).await;
+            }
+        }
+    }
+    let seen = fixture.finish().await;
+    let origin = format!("http://{}", upstream.address);
+    let versions: Vec<_> = others(&seen)
+        .into_iter()
+        .map(|seen| {
+            let Seen::Schema { upstream_url, payload: Some(payload), .. } = seen else { panic!("{seen:?}") };
+            let payload: Value = serde_json::from_str(&payload).unwrap();
+            let path = upstream_url.strip_prefix(&origin).unwrap().to_owned();
+            assert_eq!(payload["tools"], json!([{"name": path}, {"name": path}]));
+            path
+        })
+        .collect();
+    assert_eq!(versions, ["/mcp", "/servers/a/mcp", "/servers/b/mcp"]);
+    let endpoints: Vec<_> = requests(&seen).into_iter().filter_map(|row| row.endpoint).collect();
+    let turn = ["/mcp", "/mcp", "/servers/a/mcp", "/servers/b/mcp", "/servers/b/mcp", "/mcp"];
+    assert_eq!(endpoints, turn.repeat(6));
+}
+
+#[tokio::test]
 async fn what_the_store_knows_already_is_no_new_version() {
     let upstream = server(Arc::new(Mutex::new(vec!["a"])), false).await;
     let config = ProxyConfig::new(&format!("http://{}/mcp", upstream.address)).unwrap();
