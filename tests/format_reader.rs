@@ -66,6 +66,7 @@ fn every_field_of_every_kind_is_read_as_it_was_recorded() {
     assert_eq!(code, 0);
     let end = lines.pop().expect("an end");
     assert_eq!((&end["end"], &end["corrupt"]), (&json!("sealed"), &json!([])));
+    assert_eq!((&end["verdict"], &end["header"]), (&json!("sound"), &json!("intact")));
     let gap = lines.pop().expect("a gap");
     assert_eq!((&gap["kind"], &gap["events"], &gap["sequence"]), (&json!(5), &json!(1), &json!(9)));
     assert!(gap["from_ts"].as_i64() <= gap["to_ts"].as_i64());
