@@ -75,6 +75,19 @@ fn tools_of_several_servers_behind_one_proxy_are_told_apart_and_of_one_they_look
     assert_eq!(gist, [(Some("search"), Some(1)), (Some("write"), Some(1))]);
     assert_eq!(several.run("logs --json --endpoint /servers/a/mcp").json().len(), 2);
     assert_eq!(several.run("slow --json --endpoint /servers/c/mcp").json().len(), 0);
+
+    let offer = |server: &str| {
+        let (url, payload) = (format!("http://h:9/servers/{server}/mcp"), r#"{\"tools\":[{\"name\":\"search\"}]}"#);
+        format!(
+            r#"{{"type":"schema_version","ts":1740823200000,"proxy":"p","upstream_url":"{url}","method":"tools/list","payload":"{payload}","content_hash":"1"}}
+"#
+        )
+    };
+    several.ingest([offer("a"), offer("b"), offer("c")].concat()).ok();
+    assert_snapshot!("schema_of_servers", several.run("schema").ok());
+    let unused: Vec<_> =
+        several.run("unused --json").json().into_iter().map(|row| row["upstream_url"].clone()).collect();
+    assert_eq!(unused, ["http://h:9/servers/c/mcp"]);
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Facts {
             sessionless: sessionless(origin, message),
             handshake: is_handshake.then(|| identity(message, Slot::ClientName, Slot::ClientVersion)),
             derived: None,
-            cursor: message.text(Slot::Cursor).map(boxed),
+            cursor: message.cursor().map(boxed),
             bytes_in: Some(message.bytes()),
             is_unread: false,
             method: boxed(method),
