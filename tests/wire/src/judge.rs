@@ -270,7 +270,8 @@ impl Judge {
         let (call, head) = (self.calls[number].clone(), self.exchanges[&exchange].answered.clone());
         if let Progress::TakenBack(since_ms, _) = call.progress {
             let mut failure = Failure::of("cancelled");
-            if let Some(error) = answer.get("error") {
+            // Of a subscription, the cause says how it ended.
+            if let Some(error) = answer.get("error").filter(|_| !call.is_subscription()) {
                 let (code, words) = (&error["code"], error["message"].as_str().unwrap_or_default());
                 failure.cause = Some(format!("late error {code}: {words}"));
             }

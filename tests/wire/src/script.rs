@@ -191,12 +191,14 @@ impl Peer {
         }
         self.clients[at].has_greeted = true;
         let (ask, message) = self.request(at, "initialize", params);
-        self.post(at, &message.to_string(), vec![ask]);
+        let message = self.text_of(&message);
+        self.post(at, &message, vec![ask]);
     }
 
     fn ask(&mut self, at: usize) {
         let (ask, message) = self.any_request(at);
-        self.post(at, &message.to_string(), vec![ask]);
+        let message = self.text_of(&message);
+        self.post(at, &message, vec![ask]);
     }
 
     fn ask_together(&mut self, at: usize) {
@@ -234,6 +236,15 @@ impl Peer {
         }
     }
 
+    /// The text of a message. The order of its members is the client's.
+    fn text_of(&mut self, message: &Value) -> String {
+        if self.rng.bool() {
+            return message.to_string();
+        }
+        let (id, method, params) = (&message["id"], &message["method"], &message["params"]);
+        format!(r#"{{"method": {method}, "params": {params}, "id": {id}, "jsonrpc": "2.0"}}"#)
+    }
+
     fn speaks(&self, at: usize) -> (bool, bool) {
         let revision = self.clients[at].revision;
         (revision == MODERN, revision == "2025-11-25")
@@ -255,12 +266,7 @@ impl Peer {
         }
         let ask = Ask { id: id.clone(), method, is_modern, has_tasks };
         client.asked.push(ask.clone());
-        // The order of members is the client's.
-        let message = match self.rng.bool() {
-            true => json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}),
-            false => json!({"jsonrpc": "2.0", "params": params, "method": method, "id": id}),
-        };
-        (ask, message)
+        (ask, json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
     }
 
     fn take_back(&mut self, at: usize) {

@@ -64,16 +64,16 @@ pub fn compare(found: &Recorded, judgement: &Judgement) -> Vec<String> {
             let at = found.iter().position(|found| found == row).unwrap_or(0);
             found.remove(at)
         });
+        let may_be_missing = judgement.may_be_missing.contains(&row.key());
         match found {
-            Some(found) if found == *row => {}
+            Some(found) if found == *row || (may_be_missing && is_given_up(&found)) => {}
             Some(found) => disagreements.push(format!("the row is\n    {found:?}\n  and the judge says\n    {row:?}")),
-            None if judgement.may_be_missing.contains(&row.key()) => {}
+            None if may_be_missing => {}
             None => disagreements.push(format!("no row, and the judge says\n    {row:?}")),
         }
     }
     for row in rows.into_values().flatten() {
-        let is_of_cut = judgement.cut.contains(&row.ts) && row.code.as_deref() == Some("client_gone");
-        if !is_of_cut {
+        if !judgement.cut.contains(&row.ts) || !is_given_up(&row) {
             disagreements.push(format!("the judge knows of no such row\n    {row:?}"));
         }
     }
@@ -99,6 +99,11 @@ pub fn compare(found: &Recorded, judgement: &Judgement) -> Vec<String> {
         disagreements.push(format!("closed are {closes:?}, and the judge says {:?}", expected.closes));
     }
     disagreements
+}
+
+/// Whether its client went away while it asked.
+fn is_given_up(row: &Row) -> bool {
+    [&row.code, &row.cause].into_iter().flatten().any(|code| code == "client_gone")
 }
 
 /// What the judge calls the sessions that are made up: a name of the one and a name of the other go together where their rows

@@ -21,6 +21,8 @@ pub enum Said {
 #[derive(Debug, Default)]
 pub struct Events {
     line: Vec<u8>,
+    /// The last byte ended a line, and a line feed that follows it belongs to it.
+    is_behind_return: bool,
     kind: String,
     data: Vec<String>,
 }
@@ -30,11 +32,12 @@ impl Events {
     pub fn read(&mut self, bytes: &[u8]) -> Vec<Said> {
         let mut said = Vec::new();
         for byte in bytes {
+            let was_behind_return = std::mem::replace(&mut self.is_behind_return, *byte == b'\r');
             match byte {
-                b'\n' => {
+                b'\n' if was_behind_return => {}
+                b'\n' | b'\r' => {
                     let line = std::mem::take(&mut self.line);
-                    let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
-                    self.take(&line, &mut said);
+                    self.take(&String::from_utf8_lossy(&line), &mut said);
                 }
                 byte => self.line.push(*byte),
             }
