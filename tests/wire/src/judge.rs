@@ -51,6 +51,20 @@ pub struct Judgement {
     pub cut: BTreeSet<i64>,
 }
 
+impl Judgement {
+    /// The same for what is recorded over sockets, where nobody knows when anything came.
+    #[must_use]
+    pub fn timeless(&self) -> Self {
+        let may_be_missing =
+            self.may_be_missing.iter().map(|(_, id, method, about)| (0, id.clone(), method.clone(), about.clone()));
+        Self {
+            recorded: self.recorded.timeless(),
+            may_be_missing: may_be_missing.collect(),
+            cut: self.cut.iter().map(|_| 0).collect(),
+        }
+    }
+}
+
 /// An exchange that goes on.
 #[derive(Debug)]
 pub(crate) struct Exchange {

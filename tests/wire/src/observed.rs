@@ -34,8 +34,9 @@ impl Clock for StillClock {
     }
 }
 
+/// Keeps what is recorded.
 #[derive(Default)]
-struct Collector {
+pub struct Collector {
     recorded: Mutex<Recorded>,
     /// When the requests came, by their ids.
     came: Mutex<HashMap<String, i64>>,
@@ -80,6 +81,13 @@ impl Sink for Collector {
     }
 }
 
+impl Collector {
+    /// What was recorded so far.
+    pub fn recorded(&self) -> Recorded {
+        self.recorded.lock().clone()
+    }
+}
+
 struct NoSchemas;
 
 impl SchemaQueue for NoSchemas {
@@ -112,7 +120,7 @@ pub fn observe(steps: &[Step]) -> Recorded {
     drop(open);
     observer.finish();
     drop(observer);
-    std::mem::take(&mut collector.recorded.lock())
+    collector.recorded()
 }
 
 fn take(step: &Step, observer: &Arc<Observer>, clock: &StillClock, open: &mut HashMap<usize, Open>) {

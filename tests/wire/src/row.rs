@@ -65,6 +65,33 @@ pub struct SessionRow {
     pub is_derived: bool,
 }
 
+impl Recorded {
+    /// The same without times, and without what an upstream's failure is called in the words of whoever noticed: over sockets
+    /// these are the machine's. Sessions that are made up are named by their clients.
+    #[must_use]
+    pub fn timeless(&self) -> Self {
+        let is_made_up = |id: &str| ["<", "derived-", "stream-"].iter().any(|begin| id.starts_with(begin));
+        let name = |id: &String| {
+            let known =
+                self.sessions.iter().find(|session| session.id == *id).and_then(|session| session.client.clone());
+            if is_made_up(id) { format!("<of {}>", known.unwrap_or_default()) } else { id.clone() }
+        };
+        let rows = self.rows.iter().map(|row| Row {
+            ts: 0,
+            latency_ms: 0,
+            continues: None,
+            session: row.session.as_ref().map(name),
+            cause: row.cause.clone().filter(|cause| cause.starts_with("late error")),
+            ..row.clone()
+        });
+        let sessions = self.sessions.iter().map(|session| SessionRow { id: name(&session.id), ..session.clone() });
+        let closes = self.closes.iter().map(|(id, times)| (name(id), *times));
+        let mut counted = BTreeMap::new();
+        closes.for_each(|(id, times)| *counted.entry(id).or_default() += times);
+        Self { rows: rows.collect(), sessions: sessions.collect(), closes: counted }
+    }
+}
+
 /// All that was recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recorded {

@@ -19,17 +19,24 @@ const LONG_EXCHANGES: u64 = 1_600_000;
 /// # Panics
 /// It asks for something else.
 pub fn chosen() -> Range<u64> {
-    let variable = |name| std::env::var(name).unwrap_or_default();
-    let seeds = variable(SEEDS);
-    if !seeds.is_empty() {
-        return read(&seeds)
-            .unwrap_or_else(|| panic!("{SEEDS} is {seeds:?}; expected a seed, or seeds as in 100..200"));
-    }
-    match variable(SCALE).as_str() {
-        "" | "quick" | "ci" => 0..QUICK_EXCHANGES / EXCHANGES_PER_SCRIPT,
-        "long" => 0..LONG_EXCHANGES / EXCHANGES_PER_SCRIPT,
+    let exchanges = match std::env::var(SCALE).unwrap_or_default().as_str() {
+        "" | "quick" | "ci" => QUICK_EXCHANGES,
+        "long" => LONG_EXCHANGES,
         other => panic!("{SCALE} is {other:?}; expected quick, ci or long"),
+    };
+    seeds_or(0..exchanges / EXCHANGES_PER_SCRIPT)
+}
+
+/// The seeds that the environment names, else these.
+///
+/// # Panics
+/// It names something else.
+pub fn seeds_or(usual: Range<u64>) -> Range<u64> {
+    let seeds = std::env::var(SEEDS).unwrap_or_default();
+    if seeds.is_empty() {
+        return usual;
     }
+    read(&seeds).unwrap_or_else(|| panic!("{SEEDS} is {seeds:?}; expected a seed, or seeds as in 100..200"))
 }
 
 fn read(seeds: &str) -> Option<Range<u64>> {

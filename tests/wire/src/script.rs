@@ -32,7 +32,16 @@ pub struct Script {
 impl Script {
     /// The script of that seed.
     pub fn of(seed: u64) -> Self {
-        let mut peer = Peer { rng: Rng::with_seed(seed), ..Peer::default() };
+        Self::play(seed, false)
+    }
+
+    /// One that can be played over sockets: nobody waits for seconds, and each exchange has a connection of its own.
+    pub fn for_sockets(seed: u64) -> Self {
+        Self::play(seed, true)
+    }
+
+    fn play(seed: u64, is_real: bool) -> Self {
+        let mut peer = Peer { rng: Rng::with_seed(seed), is_real, ..Peer::default() };
         peer.play();
         Self { seed, steps: peer.steps, exchanges: peer.begun }
     }
@@ -87,6 +96,8 @@ enum Phase {
 #[derive(Default)]
 struct Peer {
     rng: Rng,
+    /// It is to be played over sockets.
+    is_real: bool,
     steps: Vec<Step>,
     clients: Vec<Client>,
     threads: Vec<Thread>,
@@ -121,6 +132,7 @@ impl Peer {
 
     fn pass(&mut self) {
         let ms = match self.rng.u8(..100) {
+            _ if self.is_real => 1,
             0..70 => self.rng.u64(1..40),
             70..90 => self.rng.u64(200..3_000),
             90..96 => self.rng.u64(9_000..12_000),
@@ -388,7 +400,10 @@ impl Peer {
         self.open(at, asked, body.as_bytes(), asks);
     }
 
-    fn open(&mut self, at: usize, asked: Asked, body: &[u8], asks: Vec<Ask>) -> usize {
+    fn open(&mut self, at: usize, mut asked: Asked, body: &[u8], asks: Vec<Ask>) -> usize {
+        if self.is_real {
+            asked.connection = self.begun as u64;
+        }
         // No two come at one time: rows are told apart by when their requests came.
         self.steps.push(Step::Pass(1));
         let (exchange, verb) = (self.begun, asked.verb);
@@ -460,7 +475,8 @@ impl Peer {
             .rng
             .choice(&[Ending::Broken, Ending::Broken, Ending::ClientGone, Ending::Silent])
             .unwrap_or(&Ending::Broken);
-        self.end(at, ending);
+        let is_silent = self.is_real && ending == Ending::Silent;
+        self.end(at, if is_silent { Ending::Broken } else { ending });
     }
 
     fn end(&mut self, at: usize, ending: Ending) {
