@@ -40,6 +40,10 @@ fuzz *arguments:
 faults *arguments:
     tests/faults/run {{arguments}}
 
+# Plays 1,600,000 random exchanges of all revisions and holds the rows against a judge who sees the wire
+wire *arguments:
+    tests/wire/run {{arguments}}
+
 # Plants faults in the library for an hour: `just mutants --minutes 10 --since HEAD~1 --sample 0` in what changed last
 mutants *arguments:
     tests/mutants {{arguments}}
