@@ -44,6 +44,10 @@ faults *arguments:
 wire *arguments:
     tests/wire/run {{arguments}}
 
+# Holds all readers against each other on 20,000 damaged logs; `MCPLOG_AGREEMENT_SEED=100..200 just agreement` on some
+agreement *arguments:
+    tests/agreement/run {{arguments}}
+
 # Plants faults in the library for an hour: `just mutants --minutes 10 --since HEAD~1 --sample 0` in what changed last
 mutants *arguments:
     tests/mutants {{arguments}}
