@@ -515,6 +515,8 @@ impl Peer {
                 _ => (200, true),
             },
         };
+        // A response that has no body can't be cut: over sockets it is over with its head.
+        let status = if self.is_real && status == 204 { 202 } else { status };
         let session = self.session_of_head(at, status);
         let exchange = self.threads[at].exchange;
         self.steps.push(Step::Answer(exchange, Answered { status, session, is_stream }));
