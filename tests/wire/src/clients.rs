@@ -158,13 +158,6 @@ impl Peer {
         self.post(at, &message, vec![]);
     }
 
-    pub(crate) fn any_asked(&mut self, at: usize) -> Option<Ask> {
-        let asked = &self.clients[at].asked;
-        let newest = asked.len().checked_sub(1)?;
-        let back = self.rng.usize(..=newest.min(3));
-        Some(asked[newest - back].clone())
-    }
-
     fn cancellation(&self, at: usize, ask: &Ask) -> String {
         let mut params = json!({"requestId": ask.id, "reason": "enough"});
         if self.clients[at].revision == MODERN {

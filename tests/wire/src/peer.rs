@@ -82,4 +82,12 @@ impl Peer {
         };
         self.steps.push(Step::Pass(ms));
     }
+
+    /// What that client asked not long ago.
+    pub(crate) fn any_asked(&mut self, at: usize) -> Option<Ask> {
+        let asked = &self.clients[at].asked;
+        let newest = asked.len().checked_sub(1)?;
+        let back = self.rng.usize(..=newest.min(3));
+        Some(asked[newest - back].clone())
+    }
 }

@@ -1,7 +1,9 @@
 //! One script: played to mcplog and judged; and what does not go together.
 
-use crate::judge::{Judgement, Planted, judge};
+use crate::judge::judge;
+use crate::judgement::Judgement;
 use crate::observed::observe;
+use crate::planted::Planted;
 use crate::row::{Key, Recorded, Row, SessionRow};
 use crate::scale::SEEDS;
 use crate::script::Script;
