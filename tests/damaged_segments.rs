@@ -1,11 +1,13 @@
 //! What damage that no crash does to a segment costs: what is in it and can be read is folded, the file is in quarantine
 //! with all its bytes, and nothing is folded twice or numbered twice.
 
-use mcplog::ShutdownReport;
 use mcplog::position::Offset;
+use mcplog::rebuild::Source;
 use mcplog::segment::format::{Extent, FRAMES_OFFSET, MARK_BYTES, MARK_OFFSETS, Mark};
+use mcplog::{Config, ShutdownReport};
 use mcplog_fixture::Fixture;
-use mcplog_fixture::segment::{append, flip, frames, open, patch, set_length, write_mark};
+use mcplog_fixture::segment::{append, change_header, flip, frames, open, patch, set_length, write_mark};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 const RECORDS: u64 = 3_000;
@@ -184,6 +186,59 @@ fn nor_does_it_in_the_newest_segment() {
     let newest = log().segments().len() - 1;
     for (case, cost, change) in CASES {
         costs(case, *cost, *change, newest);
+    }
+}
+
+/// The numbers that the database says are lost: each run's first one, and how many.
+fn lost(fixture: &Fixture) -> Vec<Vec<rusqlite::types::Value>> {
+    fixture.rows("SELECT id, events FROM gaps WHERE missing = 1 ORDER BY id")
+}
+
+/// Holds who makes a database anew, in place of an opening and after it, against the opening.
+fn rebuilds_like_an_opening(case: &str, fixture: &mut Fixture) {
+    let rebuilt = fixture.killed();
+    let rebuild = |fixture: &Fixture| {
+        mcplog::rebuild(&Config::new(fixture.dir()), Source::Log, |_, _| ControlFlow::Continue(())).expect("rebuilt");
+    };
+    rebuild(&rebuilt);
+    fold_all(fixture);
+    let requests = |fixture: &Fixture| fixture.number("SELECT count(*) FROM requests");
+    assert_eq!(
+        (lost(&rebuilt), requests(&rebuilt)),
+        (lost(fixture), requests(fixture)),
+        "{case}: in place of an opening"
+    );
+    fixture.remove_database();
+    rebuild(fixture);
+    assert_eq!((lost(&rebuilt), requests(&rebuilt)), (lost(fixture), requests(fixture)), "{case}: after an opening");
+}
+
+#[test]
+fn who_makes_a_database_anew_counts_as_lost_what_an_opening_does() {
+    let newest = log().segments().len() - 1;
+    for place in [1, newest] {
+        // Of the newest one nothing tells how many it had where its first page is lost.
+        for (case, _, change) in CASES.iter().filter(|(_, cost, _)| place < newest || *cost != Cost::All) {
+            let mut fixture = log();
+            change(&fixture.segment(place));
+            rebuilds_like_an_opening(&format!("{case}, segment {place}"), &mut fixture);
+        }
+    }
+}
+
+#[test]
+fn nor_does_it_count_what_a_superseded_segment_claims() {
+    for (case, _, change) in CASES {
+        let mut fixture = log();
+        let path = fixture.segments().pop().expect("a segment");
+        // Its records were written again, all of them.
+        let id = open(&path).header().segment_id.next();
+        let again = path.with_file_name(format!("{:012}.seg", id.0));
+        std::fs::copy(&path, &again).expect("copied");
+        change_header(&again, |header| header.segment_id = id);
+        change(&path);
+        rebuilds_like_an_opening(case, &mut fixture);
+        assert_eq!(lost(&fixture), Vec::<Vec<_>>::new(), "{case}");
     }
 }
 

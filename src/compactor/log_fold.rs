@@ -42,6 +42,10 @@ pub(crate) struct LogContents {
     pub(crate) damaged_places: u64,
     /// When the record with the last number happened, if this build knows what it says.
     pub(crate) last_ts: Option<i64>,
+    /// The number of the last record that a segment has, read or lost; 0 for none.
+    pub(crate) last_sequence: Sequence,
+    /// Where the newest segment ends.
+    pub(crate) end: Option<(SegmentId, Offset)>,
 }
 
 /// Reads the log. `folded` is the last number that the database has folded.
@@ -51,7 +55,7 @@ pub(crate) fn read_log(
     watch: &mut Watch<'_>,
 ) -> Result<LogContents, WorkError> {
     let mut contents = LogContents::default();
-    let LogContents { logged, events, waiting, damaged_places, last_ts, .. } = &mut contents;
+    let LogContents { logged, events, waiting, damaged_places, last_ts, last_sequence, end, .. } = &mut contents;
     let mut last = Sequence(0);
     let numbers = walk(segments, watch, |segment, found| {
         match found {
@@ -72,6 +76,15 @@ pub(crate) fn read_log(
             Found::Lost(..) => *damaged_places += 1,
             // No record is lost by it.
             Found::WrongMark(_) => {}
+            Found::End(extent) => {
+                // The numbers before one without records may be reserved, and no record's.
+                if extent.frames > 0 {
+                    *last_sequence = extent.last_sequence(segment.base_sequence).max(*last_sequence);
+                }
+                if end.is_none_or(|(id, _)| id <= segment.id) {
+                    *end = Some((segment.id, extent.end));
+                }
+            }
         }
         Ok(())
     })?;
@@ -114,6 +127,7 @@ pub(crate) fn fold_log(
             gathered.fold(index, writer_id)?;
             note_damage(index, segment, writer_id, wrong.offset(), 0, &wrong.to_string())
         }
+        Found::End(_) => Ok(()),
     })?;
     gathered.fold(index, writer_id)?;
     let mut batch = index.begin()?;

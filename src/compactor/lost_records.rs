@@ -56,7 +56,7 @@ pub(super) fn tell(runs: &[(u64, u64)], lost_numbers: &LostNumbers, health: &Hea
             0 => format!("record {first} is missing in the log, and lost"),
             more => format!("{} records are missing in the log, and lost: numbers {first} to {last}", more + 1),
         };
-        if lost_numbers.is_crash_before(*last) || health.get().problems.contains_key(&Part::Damage) {
+        if lost_numbers.is_by_crash(*last) || health.get().problems.contains_key(&Part::Damage) {
             tracing::warn!("{text}");
         } else {
             health.report(Part::Damage, text);

@@ -45,11 +45,16 @@ impl FoundFile {
         Self { file, header, reason, sound: header_found.filter(|_| header == Header::Sound), segment: None }
     }
 
-    /// A file in quarantine, as if it lay in the log of `writer_id`. `None`: the system does not let one read it, or a newer
-    /// mcplog wrote it.
-    pub(super) fn in_quarantine(aside: &QuarantinedSegment, writer_id: Option<WriterId>) -> Option<Self> {
+    /// A file in quarantine by its header, as if it lay in the log of `writer_id`. `None`: the system does not let one read
+    /// it, or a newer mcplog wrote it.
+    pub(super) fn headed_in_quarantine(aside: &QuarantinedSegment, writer_id: Option<WriterId>) -> Option<Self> {
         let file = SegmentFile { id: aside.id, path: aside.path.clone() };
-        let mut found = Self::new(file, HeaderFound::in_file(&aside.path).ok()?, writer_id);
+        Some(Self::new(file, HeaderFound::in_file(&aside.path).ok()?, writer_id))
+    }
+
+    /// The same, looked into.
+    pub(super) fn in_quarantine(aside: &QuarantinedSegment, writer_id: Option<WriterId>) -> Option<Self> {
+        let mut found = Self::headed_in_quarantine(aside, writer_id)?;
         // What it holds is read by whoever wants it.
         found.look(&Witness::TRUSTING).ok()?;
         Some(found)

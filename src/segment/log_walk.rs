@@ -4,16 +4,15 @@
 //! segments that were moved aside, and changes nothing. Several segments may hold a number; they hold the same record
 //! then. Runs on the caller's thread, under the store's lock or beside a running store.
 
+use super::format::Extent;
 use super::found_file::FoundFile;
 use super::number_set::NumberSet;
 use super::quarantine;
 use super::reader::{Damage, FrameAt, Item, SegmentReader};
-use super::recovery_plan::RecoveryPlan;
-use super::segment_state::SegmentState;
 use super::survey::Survey;
 use super::wrong_mark::WrongMark;
-use crate::ground::error::{OpenError, SegmentError};
-use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use crate::ground::error::SegmentError;
+use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::work::{Watch, WorkError, tell};
 use std::path::{Path, PathBuf};
 
@@ -26,10 +25,6 @@ pub(crate) struct ReadableSegment {
     pub(crate) is_aside: bool,
     /// The number of its first record.
     pub(crate) base_sequence: Sequence,
-    /// Where its last frame ends.
-    pub(crate) end: Offset,
-    /// The number of its last record, read or lost; one less than the first if there is none.
-    pub(crate) last_sequence: Sequence,
 }
 
 /// What a walk comes upon.
@@ -41,6 +36,9 @@ pub(crate) enum Found<'a> {
     Lost(&'a Damage, u64),
     /// A mark that the frames contradict. They are read all the same.
     WrongMark(&'a WrongMark),
+    /// Where reading the segment ends, and how many records it has before that, lost ones included. The frames tell, as they
+    /// do when a store is opened: what a mark says that they contradict is nobody's number.
+    End(Extent),
 }
 
 /// What of a log can be read, and what can't.
@@ -57,44 +55,32 @@ impl ReadableLog {
     /// The log of `owner`: its segments in their place, and those that were moved aside. Where nothing tells whose log it is,
     /// it has none. Both are judged alike, so that it is the same before and after an opening moves some of them.
     ///
-    /// # Errors
-    /// A file can't be read, or is of a newer version.
-    pub(crate) fn of(survey: Survey, quarantine_dir: &Path, owner: Option<WriterId>) -> Result<Self, OpenError> {
+    /// Only headers are looked at. What the segments hold, the walk tells.
+    pub(crate) fn of(survey: Survey, quarantine_dir: &Path, owner: Option<WriterId>) -> Self {
         let mut log = Self::default();
-        // All of it is read by the walk: here, the marks are taken as they are.
-        for found in &RecoveryPlan::of_opened(survey, owner, Sequence(0))?.files {
-            log.add(found, false);
+        for (file, header) in survey.files {
+            log.add(&FoundFile::new(file, header, owner), false);
         }
         for aside in quarantine::segments(quarantine_dir) {
-            match FoundFile::in_quarantine(&aside, owner) {
+            match FoundFile::headed_in_quarantine(&aside, owner) {
                 Some(found) if owner.is_some() => log.add(&found, true),
                 Some(_) => {}
                 None => log.unreadable += 1,
             }
         }
-        Ok(log)
+        log
     }
 
     fn add(&mut self, found: &FoundFile, is_aside: bool) {
-        if let Some(state) = &found.segment {
-            self.segments.push(ReadableSegment::of(found.file.path.clone(), state, is_aside));
+        if let Some(base_sequence) = found.base_sequence() {
+            let (id, path) = (found.file.id, found.file.path.clone());
+            self.segments.push(ReadableSegment { id, path, is_aside, base_sequence });
         }
         self.unreadable += u64::from(found.header.is_unreadable());
     }
 }
 
 impl ReadableSegment {
-    fn of(path: PathBuf, state: &SegmentState, is_aside: bool) -> Self {
-        Self {
-            id: state.header.segment_id,
-            path,
-            is_aside,
-            base_sequence: state.header.base_sequence,
-            end: state.extent.end,
-            last_sequence: state.last_sequence(),
-        }
-    }
-
     fn open(&self) -> Result<SegmentReader, SegmentError> {
         let mut reader = SegmentReader::open(&self.path)?;
         // What the disk can't give back is as good as damaged.
@@ -130,6 +116,7 @@ pub(crate) fn walk(
                 Item::Stop(_) => break,
             }
         }
+        each(segment, Found::End(reader.position()))?;
     }
     for (segment, damage, due) in damaged {
         let count = u64::from(damage.records);

@@ -12,11 +12,18 @@ pub(crate) struct LostNumbers {
     accounted: Sequence,
     /// Intact records of segments that were set aside. They are counted as such, and never as lost.
     set_aside: NumberSet,
+    /// The last numbers that may have been those of files that a crash made unreadable.
+    crash_ends: Vec<u64>,
 }
 
 impl LostNumbers {
     pub(crate) fn new(accounted: Sequence, set_aside: NumberSet) -> Self {
-        Self { accounted, set_aside }
+        Self { accounted, set_aside, crash_ends: Vec::new() }
+    }
+
+    /// The same, where these are the last numbers of files that a crash took, or set aside.
+    pub(crate) fn with_crash_ends(self, crash_ends: Vec<u64>) -> Self {
+        Self { crash_ends, ..self }
     }
 
     /// The lost ones behind `before`, up to `last`, of which no segment has any: each run's first number and last.
@@ -24,9 +31,10 @@ impl LostNumbers {
         self.set_aside.missing_within(before.max(self.accounted).0.saturating_add(1), last.0)
     }
 
-    /// Whether what was set aside begins right behind that number: a crash took what was before, and nobody was promised it.
-    pub(crate) fn is_crash_before(&self, last: u64) -> bool {
-        self.set_aside.contains(last.saturating_add(1))
+    /// Whether a crash took the numbers up to that one, and nobody was promised them: what was set aside begins right behind,
+    /// or they end with a file that lost its first page.
+    pub(crate) fn is_by_crash(&self, last: u64) -> bool {
+        self.set_aside.contains(last.saturating_add(1)) || self.crash_ends.contains(&last)
     }
 
     /// How many numbers behind `folded`, up to the last one in `read`, are neither there nor set aside.
@@ -49,7 +57,7 @@ mod tests {
 
     #[test]
     fn what_is_folded_was_retired_or_was_set_aside_is_not_lost() {
-        let lost = LostNumbers::new(Sequence(10), set(&[(21, 30), (41, 50)]));
+        let lost = LostNumbers::new(Sequence(10), set(&[(21, 30), (41, 50)])).with_crash_ends(vec![58]);
         for (before, last, expected) in [
             (0, 10, &[][..]),
             (0, 15, &[(11, 15)]),
@@ -61,7 +69,8 @@ mod tests {
         ] {
             assert_eq!(lost.between(Sequence(before), Sequence(last)), expected, "{before} to {last}");
         }
-        assert_eq!([19, 20, 30, 40, 50].map(|last| lost.is_crash_before(last)), [false, true, false, true, false]);
+        let by_crash = [19, 20, 30, 40, 50, 57, 58, 59].map(|last| lost.is_by_crash(last));
+        assert_eq!(by_crash, [false, true, false, true, false, false, true, false]);
         let count = |folded, ranges: &[_]| lost.count_beyond(Sequence(folded), &set(ranges));
         assert_eq!(count(0, &[(11, 20), (31, 35), (61, 61)]), 5 + 10);
         assert_eq!(count(38, &[(11, 20), (31, 35), (61, 61)]), 2 + 10);

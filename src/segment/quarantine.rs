@@ -53,6 +53,11 @@ impl Note {
     pub(crate) fn last_sequence(&self) -> Sequence {
         Sequence(self.last_sequence.unwrap_or(0))
     }
+
+    /// The last number that the file may hold, if it is here because of a crash, which damages nothing that was promised.
+    pub(crate) fn last_taken_by_crash(&self) -> Option<u64> {
+        self.last_sequence.filter(|_| self.damage.is_empty())
+    }
 }
 
 /// Moves a segment's file into the quarantine and returns where it is then.

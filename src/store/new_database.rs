@@ -143,8 +143,7 @@ fn build(work_dir: &Path, sources: &Sources, watch: &mut RebuildWatch<'_>) -> Re
 /// Everything that there is is folded.
 fn checkpoint(sources: &Sources) -> Checkpoint {
     let sequence = sources.last_sequence;
-    let newest = sources.segments.iter().max_by_key(|segment| segment.id);
-    let here = newest.map(|segment| Checkpoint { segment: segment.id, offset: segment.end, sequence });
+    let here = sources.contents.end.map(|(segment, offset)| Checkpoint { segment, offset, sequence });
     let before = sources.old.checkpoint.map(|checkpoint| Checkpoint { sequence, ..checkpoint });
     let nowhere = Checkpoint { segment: SegmentId(0), offset: Offset(FRAMES_OFFSET), sequence };
     here.into_iter().chain(before).max_by_key(|checkpoint| checkpoint.segment).unwrap_or(nowhere)

@@ -20,6 +20,7 @@ use crate::query::database::Query;
 use crate::record::record::{ClockStepRecord, Decoder};
 use crate::segment::log_owners::LogOwners;
 use crate::segment::lost_numbers::LostNumbers;
+use crate::segment::quarantine::Note;
 use crate::segment::recovery::{RecoveredLog, SealedSegment, recover};
 use crate::segment::segment_list::{LogSegment, SegmentList};
 use crate::segment::survey::Survey;
@@ -81,7 +82,9 @@ impl Opening {
             database.begin_log(writer_id)?;
         }
         let set_aside = set_aside_before(&config.quarantine_dir(), Some(writer_id));
-        let lost_numbers = LostNumbers::new(database.accounted(&recovered), numbers(&set_aside));
+        let crash_ends = recovered.quarantined.iter().filter_map(Note::last_taken_by_crash).collect();
+        let lost_numbers =
+            LostNumbers::new(database.accounted(&recovered), numbers(&set_aside)).with_crash_ends(crash_ends);
         let cut_bytes = repair_report::report(&recovered.repairs, &health);
         if let Some(advice) = database.limits_advice() {
             tracing::warn!("{advice}");

@@ -86,7 +86,7 @@ impl Sources {
         let owner = owner.or_else(|| quarantine::most_are_of(&config.quarantine_dir()));
         let noted = quarantine::notes(&config.quarantine_dir()).into_iter().map(|note| note.segment);
         let there: Vec<u64> = survey.ids().map(|id| id.0).chain(noted).collect();
-        let log = ReadableLog::of(survey, &config.quarantine_dir(), owner)?;
+        let log = ReadableLog::of(survey, &config.quarantine_dir(), owner);
         let segments = &log.segments;
         let folded = old.checkpoint.map_or(Sequence(0), |checkpoint| checkpoint.sequence);
         let mut contents = read_log(segments, folded, watch)?;
@@ -190,10 +190,7 @@ struct MissingInLog {
 impl MissingInLog {
     fn new(log: &ReadableLog, contents: &LogContents, old: &OldDatabase) -> Self {
         let numbers = &contents.numbers;
-        // The numbers before one without records may be reserved, and no record's.
-        let with_records = log.segments.iter().filter(|segment| segment.last_sequence >= segment.base_sequence);
-        let last_in_log = with_records.map(|segment| segment.last_sequence.0).max().unwrap_or(0);
-        let last_in_log = last_in_log.max(numbers.last().unwrap_or(0));
+        let last_in_log = contents.last_sequence.0;
         let last_sequence = old.last_sequence.max(Sequence(last_in_log));
         let folded = old.checkpoint.map(|checkpoint| checkpoint.sequence.0);
         let first = numbers.first().unwrap_or(last_sequence.0 + 1);
