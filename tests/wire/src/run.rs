@@ -2,6 +2,7 @@
 
 use crate::trial::Trial;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,8 @@ pub struct Run {
     pub scripts: u64,
     /// How many exchanges they had.
     pub exchanges: usize,
+    /// How the calls ended, and how many of each.
+    pub ends: BTreeMap<String, usize>,
     /// The trials with disagreements, by seed.
     pub bad: Vec<Trial>,
 }
@@ -34,6 +37,9 @@ impl Run {
             let mut run = run.lock();
             run.scripts += 1;
             run.exchanges += trial.exchanges;
+            for (end, count) in &trial.ends {
+                *run.ends.entry(end.clone()).or_default() += count;
+            }
             if !trial.disagreements.is_empty() {
                 run.bad.push(trial);
             }
@@ -53,6 +59,7 @@ impl fmt::Display for Run {
         self.bad.iter().take(SHOWN_MAX).try_for_each(|trial| writeln!(f, "{trial}"))?;
         let (scripts, exchanges, bad) = (self.scripts, self.exchanges, self.bad.len());
         writeln!(f, "{scripts} scripts with {exchanges} exchanges, {bad} with disagreements")?;
+        self.ends.iter().try_for_each(|(end, count)| writeln!(f, "{count:>9}  {end}"))?;
         let seeds: Vec<_> = self.bad.iter().take(40).map(|trial| trial.seed.to_string()).collect();
         if seeds.is_empty() { Ok(()) } else { writeln!(f, "  seeds {}", seeds.join(", ")) }
     }

@@ -19,6 +19,8 @@ pub struct Trial {
     pub exchanges: usize,
     /// What does not go together.
     pub disagreements: Vec<String>,
+    /// How the calls ended, as the judge says: outcome and code, and how many.
+    pub ends: BTreeMap<String, usize>,
     /// The script in words, if there is a disagreement.
     story: Vec<String>,
 }
@@ -27,10 +29,16 @@ impl Trial {
     /// Tries the script of that seed.
     pub fn of(seed: u64) -> Self {
         let script = Script::of(seed);
-        let disagreements = compare(&observe(&script.steps), &judge(&script.steps, None));
-        let story =
-            if disagreements.is_empty() { Vec::new() } else { script.steps.iter().map(ToString::to_string).collect() };
-        Self { seed, exchanges: script.exchanges, disagreements, story }
+        let judgement = judge(&script.steps, None);
+        let disagreements = compare(&observe(&script.steps), &judgement);
+        let is_told = !disagreements.is_empty();
+        let story = script.steps.iter().filter(|_| is_told).map(ToString::to_string).collect();
+        let mut ends = BTreeMap::new();
+        for row in &judgement.recorded.rows {
+            let words = [Some(row.outcome.as_str()), row.code.as_deref(), row.is_late.then_some("late answer")];
+            *ends.entry(words.into_iter().flatten().collect::<Vec<_>>().join(" ")).or_default() += 1;
+        }
+        Self { seed, exchanges: script.exchanges, disagreements, ends, story }
     }
 
     /// Whether a judge who breaks that rule would have noticed nothing.
