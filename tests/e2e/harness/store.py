@@ -7,8 +7,13 @@ from urllib.parse import urlsplit
 from harness import wire
 
 ERROR_MSG_CHARS_MAX = 512
-# What the platform of our clients must be found to be, by their names.
+# What the platform of our clients must be found to be, by what their names begin with.
 PLATFORMS = {"e2e-claude-mcp1": "claude", "e2e-cursor-mcp2": "cursor", "e2e-vscode-typescript": "vscode"}
+
+
+def platform_of(name):
+    """The platform of the client with that name."""
+    return next(platform for beginning, platform in PLATFORMS.items() if name.startswith(beginning))
 
 
 def rows(directory, query, *parameters):
@@ -60,15 +65,20 @@ def expected_request(exchange, message, exchanges):
         row["session_id"] = wire.session_of_old_transport(exchange)
     elif "mcp-session-id" in header:
         row["session_id"] = header["mcp-session-id"]
-    elif method == "initialize":
-        row["session_id"] = wire.headers(exchange, "response").get("mcp-session-id")
+    elif method == "initialize" and "mcp-session-id" in wire.headers(exchange, "response"):
+        row["session_id"] = wire.headers(exchange, "response")["mcp-session-id"]
     if "mcp-protocol-version" in header:
         row["protocol_version"] = header["mcp-protocol-version"]
     if answer is None and is_probe(exchange, method, exchanges):
         # A refusal with an id of the server's own, or without JSON-RPC.
         row |= {"status": "error", "outcome": "probe", "http_status": exchange["status"]}
-    elif answer is None or message["id"] in cancelled_ids(exchanges):
-        # Given up by the client, whatever came after. That it has a row with a reason is checked in `mismatches`.
+    elif message["id"] in cancelled_ids(exchanges):
+        # Taken back, whatever came after; an error that did is named, if only as far as the client still read.
+        del row["cause"]
+        row["taken_back"] = answer["error"] if answer and "error" in answer else None
+        row |= {"status": "error", "outcome": "cancelled"}
+    elif answer is None:
+        # Given up by the client. That it has a row with a reason is checked in `mismatches`.
         row["unfinished"] = True
         if method == "subscriptions/listen":
             # Who ended it.
@@ -138,6 +148,10 @@ def mismatches(expected, row):
                 lines.append(f"given up, but status {row['status']!r}, error_code {row['error_code']!r}")
             if row["outcome"] not in (("ended",) if listens else ("cancelled", "error")):
                 lines.append(f"given up, but outcome {row['outcome']!r}")
+        elif column == "taken_back":
+            late = value and f"late error {value['code']}: {value['message']}"
+            if (late and row["cause"] != late) or not (row["cause"] or "late error").startswith("late error"):
+                lines.append(f"cause is {row['cause']!r}, not {late!r}")
         elif column == "tool_error":
             if bool(row[column]) != value:
                 lines.append(f"tool_error is {row[column]!r}, not {value!r}")
@@ -149,23 +163,37 @@ def mismatches(expected, row):
 
 
 def check_requests(transcripts, directory):
-    """Each request of these conversations has exactly one row, and each row a request. Returns what is wrong."""
+    """Each request of these conversations has exactly one row, and each row a request. Returns what is wrong.
+
+    A transcript that names its client is one of many on one server: the row must belong to a session of that client.
+    """
     wrong = []
     left = {}
-    for row in rows(directory, "SELECT * FROM requests"):
+    query = "SELECT r.*, s.client_name FROM requests AS r LEFT JOIN sessions AS s USING (session_id)"
+    for row in rows(directory, query):
         left.setdefault((row["rpc_id"], row["method"], row["bytes_in"]), []).append(row)
     for transcript in transcripts:
         for expected in expected_requests(transcript):
             key = (expected["rpc_id"], expected["method"], expected["bytes_in"])
-            # Two conversations may use the same ids; a session tells them apart where there is one.
-            session = expected.get("session_id")
-            candidates = [row for row in left.get(key, []) if session in (None, row["session_id"])]
+            name = transcript.get("name")
+            if name and expected.get("outcome") != "probe":
+                expected["client_name"] = name
+            # Many conversations may use the same ids; their session tells them apart, or their client, or their server.
+            telling = [column for column in ("session_id", "client_name", "endpoint") if expected.get(column)]
+            candidates = [row for row in left.get(key, []) if all(row[it] == expected[it] for it in telling)]
+            about = f"{name}: " if name else ""
             if not candidates:
-                wrong.append(f"no row for {expected}")
+                wrong.append(f"{about}no row for {expected}")
                 continue
             left[key].remove(candidates[0])
-            wrong += mismatches(expected, candidates[0])
-    wrong += [f"a row that no request explains: {row}" for rows_left in left.values() for row in rows_left]
+            found = mismatches(expected, candidates[0])
+            if found and name:
+                found.append(f"of the wire {expected}\n    of the store {candidates[0]}")
+            wrong += [about + line for line in found]
+    for rows_left in left.values():
+        for row in rows_left:
+            of_whom = f"{row['client_name']}: " if transcripts[0].get("name") and row["client_name"] else ""
+            wrong.append(f"{of_whom}a row that no request explains: {row}")
     return wrong
 
 
@@ -206,7 +234,7 @@ def check_sessions(transcripts, directory):
                 continue
             if (row["client_name"], row["client_version"]) != (name, version):
                 wrong.append(f"session of {name} {version} is {row['client_name']} {row['client_version']}")
-            if row["client_platform"] != PLATFORMS[name]:
+            if row["client_platform"] != platform_of(name):
                 wrong.append(f"session of {name} has the platform {row['client_platform']}")
             if row["derived"] or row["started_at"] is None:
                 wrong.append(f"session of {name} was announced, but its row says {row}")
