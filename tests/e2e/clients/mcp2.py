@@ -157,7 +157,7 @@ class Peer:
 
     async def unknown(self):
         """A request that no server knows."""
-        return await self.client.session.send_request(types.Request(method="e2e/unknown"), types.EmptyResult)
+        return await self.client.session.send_request(types.Request(method="e2e/unknown", params=None), types.EmptyResult)
 
     async def notify(self):
         """A notification of the client's own, in the era that has one."""

@@ -192,7 +192,8 @@ def check_requests(transcripts, directory):
             wrong += [about + line for line in found]
     for rows_left in left.values():
         for row in rows_left:
-            of_whom = f"{row['client_name']}: " if transcripts[0].get("name") and row["client_name"] else ""
+            # Where there are many clients: whose it says that it is, or else where it came.
+            of_whom = f"{row['client_name'] or row['endpoint']}: " if transcripts[0].get("name") else ""
             wrong.append(f"{of_whom}a row that no request explains: {row}")
     return wrong
 
