@@ -212,7 +212,9 @@ def expected_sessions(transcript):
         for message in wire.sent(exchange):
             old = wire.session_of_old_transport(exchange)
             session = old or wire.headers(exchange, "response").get("mcp-session-id")
-            if message.get("method") == "initialize" and session:
+            shakes_hands = message.get("method") == "initialize"
+            # Without a handshake the client says in each request who it is, there, too.
+            if session and client_info(message) and (shakes_hands or (old and session not in sessions)):
                 info = client_info(message)
                 # The old transport has no close; whether the end of its stream is one is the proxy's to say.
                 sessions[session] = [info["name"], info["version"], None if old else False]
