@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from harness import wire
 
 ERROR_MSG_CHARS_MAX = 512
+# The first revision without sessions.
+SESSIONLESS_SINCE = "2026-07-28"
 # What the platform of our clients must be found to be, by what their names begin with.
 PLATFORMS = {"e2e-claude-mcp1": "claude", "e2e-cursor-mcp2": "cursor", "e2e-vscode-typescript": "vscode"}
 
@@ -83,6 +85,9 @@ def expected_request(exchange, message, exchanges):
         if method == "subscriptions/listen":
             # Who ended it.
             del row["cause"]
+        elif header.get("mcp-protocol-version", "") >= SESSIONLESS_SINCE:
+            # There, closing the response is how a client takes a request back.
+            row["outcome"] = "cancelled"
     elif "error" in answer:
         text = answer["error"]["message"]
         row |= {

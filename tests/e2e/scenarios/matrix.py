@@ -37,7 +37,7 @@ WAYS = {
     "stateless-json": "/stateless-json/mcp",
     "sse": "/sse",
 }
-SERVERS = ("python1", "python2", "typescript")
+SERVERS = ("python1", "fastmcp1", "python2", "mcpserver2", "typescript")
 # What a client is -> the beginning of its name, which says its platform; how it runs; the mode of the 2.x SDK.
 CLIENTS = {
     "python1": ("e2e-claude-mcp1", 1, None),
@@ -46,6 +46,8 @@ CLIENTS = {
     "python2-2026-07-28": ("e2e-cursor-mcp2-new", 2, "2026-07-28"),
     "typescript": ("e2e-vscode-typescript", None, None),
 }
+# How requests of every conversation end.
+EVERY_END = ("ok", "tool_error", "error", "cancelled")
 CLIENT_SECONDS_MAX = 300
 DAMAGES = {
     "a row is missing": "DELETE FROM requests WHERE rowid = {one}",
@@ -70,7 +72,7 @@ ONE = "(SELECT min(rowid) FROM requests WHERE tool = 'add' AND outcome = 'ok' AN
 
 def unavailable(client, server, way):
     """Why a client can't talk to a server in that way; None if it can."""
-    if client == "python2-2026-07-28" and server != "python2":
+    if client == "python2-2026-07-28" and not server.endswith("2"):
         return "the server's SDK does not have the revision 2026-07-28, and this client insists on it"
     if client == "python2-2026-07-28" and way == "sse":
         return "the revision 2026-07-28 does not have that transport"
@@ -97,7 +99,9 @@ def server_command(server, port, work):
         path = work / "catalogue.json"
         path.write_text(json.dumps(catalogue.as_json()))
         return ["node", str(HERE / "servers/typescript_server.mjs"), str(port), str(path)]
-    generation = server.removeprefix("python")
+    generation = server[-1]
+    if not server.startswith("python"):
+        return python_command(generation, "servers/high_level.py", port)
     return python_command(generation, f"servers/mcp{generation}_server.py", port)
 
 
@@ -171,6 +175,10 @@ def one_round(found, upstreams, work, mcplog):
 def wrong_in(transcripts, directory):
     """Everything that is wrong with what one store says of these conversations."""
     wrong = [f"{it['name']}: the conversation failed: {it['failed']}" for it in transcripts if it["failed"]]
+    for it in transcripts:
+        # Without all of these the conversation was none, and agrees with any store.
+        met = {expected.get("outcome") for expected in store.expected_requests(it)}
+        wrong += [f"{it['name']}: no request of it ended as {end}" for end in EVERY_END if end not in met]
     wrong += store.check_requests(transcripts, directory)
     of_sessions, derived = store.check_sessions(transcripts, directory)
     wrong += of_sessions
