@@ -40,6 +40,14 @@ fuzz *arguments:
 faults *arguments:
     tests/faults/run {{arguments}}
 
+# Plays 1,600,000 random exchanges of all revisions and holds the rows against a judge who sees the wire
+wire *arguments:
+    tests/wire/run {{arguments}}
+
+# Holds all readers against each other on 20,000 damaged logs; `MCPLOG_AGREEMENT_SEED=100..200 just agreement` on some
+agreement *arguments:
+    tests/agreement/run {{arguments}}
+
 # Plants faults in the library for an hour: `just mutants --minutes 10 --since HEAD~1 --sample 0` in what changed last
 mutants *arguments:
     tests/mutants {{arguments}}

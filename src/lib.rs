@@ -60,16 +60,17 @@ pub use ground::config::{Config, SyncPolicy};
 pub use ground::default_dir::{DIR_VARIABLE, DefaultDir, NoDefaultDir, default_dir};
 pub use ground::health::Health;
 pub use ground::stats::{ShutdownReport, Stats};
-pub use ground::{burst, config, error, expired, health, position, stats};
+pub use ground::{burst, config, error, expired, finding, health, position, severity, stats};
 pub use query::Query;
 pub use recorder::{Recorder, Refusal, Refused};
 pub use store::Store;
 pub use store::backup::backup;
 pub use store::check::check;
 pub use store::completeness::completeness;
+pub use store::examined_log::examine_log;
 pub use store::plan::plan;
 pub use store::rebuild::rebuild;
-pub use store::{backup, check, completeness, plan, rebuild, writer_lock};
+pub use store::{backup, check, completeness, examined_log, plan, rebuild, writer_lock};
 
 // The fixture of all packages' tests names the library as they do.
 #[cfg(test)]

@@ -78,10 +78,39 @@ fn everything_that_reached_the_map_survives_kill_9_and_is_folded_once() {
         assert_eq!(fixture.number(ids), 0, "round {round}");
         assert_eq!(fixture.number("SELECT coalesce(sum(total_calls), 0) FROM sessions") as u64, rows);
         assert_eq!(fixture.number("SELECT count(*) FROM quarantine"), 0);
+        // Rows, and what is lost, add up to the log's last number: a kill loses none.
+        assert_eq!(fixture.number("SELECT count(*) FROM gaps"), 0, "round {round}");
+        assert_eq!(fixture.number("SELECT sequence FROM checkpoint") as u64, rows, "round {round}");
         fixture.shut_down();
         first = rows;
     }
     assert!(first > 5000, "{first} events are too few to prove anything");
+}
+
+#[test]
+fn what_the_log_of_a_killed_process_lacks_is_counted_once_however_often_folding_is_killed() {
+    let mut fixture = Fixture::new();
+    std::fs::create_dir_all(&fixture.config.dir).unwrap();
+    let appended = record_and_kill(&fixture.config.dir, 0, 6000);
+    // Nothing is folded any more, and two segments between others are gone.
+    fixture.remove_database();
+    let segments = fixture.segments();
+    assert!(segments.len() > 5, "{appended} records in {segments:?}");
+    let mut lost = 0;
+    for path in [&segments[1], &segments[3]] {
+        lost += mcplog_fixture::segment::frames(path).0.len() as u64;
+        std::fs::remove_file(path).unwrap();
+    }
+    for _ in 0..4 {
+        // Each opens the store, folds what there is, records, and is killed at once.
+        record_and_kill(&fixture.config.dir, 100_000, 1);
+    }
+    fixture.open();
+    fixture.fold();
+    let missing = fixture.number("SELECT coalesce(sum(events), 0) FROM gaps WHERE missing = 1") as u64;
+    assert_eq!(missing, lost);
+    assert!(lost > 0);
+    fixture.shut_down();
 }
 
 #[test]
@@ -96,6 +125,7 @@ fn a_store_left_by_kill_9_is_open_to_readers_and_to_the_next_writer() {
             match reader.next().unwrap() {
                 Item::Frame(_) => {}
                 Item::Damage(damage) => panic!("{damage:?}"),
+                Item::WrongMark(wrong) => panic!("{wrong}"),
                 Item::Stop(stop) => break stop,
             }
         };

@@ -132,6 +132,7 @@ fn both_readers_agree_on_every_single_flipped_byte() {
             match reader.next().unwrap() {
                 mcplog::segment::Item::Frame(frame) => sequences.push(frame.sequence.0),
                 mcplog::segment::Item::Damage(_) => damage += 1,
+                mcplog::segment::Item::WrongMark(wrong) => panic!("{wrong}"),
                 mcplog::segment::Item::Stop(_) => break,
             }
         }

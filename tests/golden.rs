@@ -117,6 +117,7 @@ fn describe(path: &Path) -> String {
                 writeln!(text, "{} {} {record}", frame.offset, frame.sequence).expect("memory");
             }
             Item::Damage(damage) => panic!("{damage:?}"),
+            Item::WrongMark(wrong) => panic!("{wrong}"),
             Item::Stop(stop) => {
                 writeln!(text, "{stop:?}").expect("memory");
                 return text;

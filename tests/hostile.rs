@@ -107,7 +107,7 @@ fn what_is_no_file_in_the_place_of_a_segment_is_moved_aside_unopened() {
         let outcome = open(&fixture.config.dir);
         assert!(outcome.starts_with("opened degraded") && outcome.contains("000000000002.seg"), "{kind}: {outcome}");
         assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{kind}: {outcome}");
-        assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg"], "{kind}");
+        assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg", "writer-id"], "{kind}");
         assert_eq!(fixture.names("quarantine"), ["000000000002.seg", "000000000002.seg.json"], "{kind}");
         if kind == "directory" {
             let inside = fixture.config.dir.join("quarantine/000000000002.seg/inside");
@@ -122,7 +122,7 @@ fn an_empty_file_in_the_place_of_a_segment_was_never_started() {
     std::fs::write(fixture.wal().join("000000000002.seg"), "").unwrap();
     assert_eq!(open(&fixture.config.dir), "opened ok");
     assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 0));
-    assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg"]);
+    assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg", "writer-id"]);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_link_in_the_place_of_a_segment_is_moved_aside_unfollowed() {
             assert!(outcome.contains(text), "{target:?}: {outcome}");
         }
         assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{target:?}: {outcome}");
-        assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg"], "{target:?}");
+        assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg", "writer-id"], "{target:?}");
         assert_eq!(fixture.names("quarantine"), ["000000000002.seg", "000000000002.seg.json"], "{target:?}");
         let moved = fixture.config.dir.join("quarantine/000000000002.seg");
         assert_eq!(std::fs::read_link(moved).unwrap(), target);
@@ -214,14 +214,14 @@ fn forged_lengths_and_marks_cost_no_memory_and_no_panic() {
     let all = extent(0xffff_fffc, 0x0fff_0000);
     let mark = |generation, durable, sealed| Mark { generation, durable, sealed };
     let last = i64::MAX as u64;
-    // Who can forge a mark can have records reported that never were, but can't have them pass for folded: where the next
-    // frame stands behind what the mark calls the end, it is the mark that lies. How many of the ten are folded, and whether
-    // something is said to be wrong:
+    // Who can forge a mark can have records reported that never were, but can't have them pass for folded: where a frame
+    // stands across what the mark calls the end, or behind it, it is the mark that lies. How many of the ten are folded, and
+    // whether something is said to be wrong:
     for (forged, folded, named) in [
         (mark(1 << 40, all, None), 10, true),
         (mark(1 << 40, all, Some(all)), 10, true),
         (mark(1 << 40, Extent::EMPTY, Some(all)), 10, false),
-        (mark(last, extent(FRAMES_OFFSET + 16, 1), None), 0, true),
+        (mark(last, extent(FRAMES_OFFSET + 16, 1), None), 10, true),
         (mark(last, Extent::EMPTY, Some(Extent::EMPTY)), 10, true),
     ] {
         let fixture = log();

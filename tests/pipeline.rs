@@ -158,6 +158,7 @@ fn kept_segments_hold_every_record_in_order() {
                     next += 1;
                 }
                 Item::Damage(damage) => panic!("{damage:?}"),
+                Item::WrongMark(wrong) => panic!("{wrong}"),
                 Item::Stop(stop) => {
                     assert_eq!(stop, Stop::Sealed);
                     break;

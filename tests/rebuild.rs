@@ -220,7 +220,7 @@ impl Readable {
                         }
                         _ => {}
                     },
-                    Item::Damage(_) => {}
+                    Item::Damage(_) | Item::WrongMark(_) => {}
                     Item::Stop(_) => break,
                 }
             }

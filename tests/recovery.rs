@@ -6,6 +6,7 @@ use mcplog::health::Part;
 use mcplog::rebuild::{Source, rebuild};
 use mcplog_fixture::segment::{frames, patch, set_length};
 use mcplog_fixture::{Blocker, Fixture, PATIENCE, wait_until};
+use rusqlite::types::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -91,12 +92,17 @@ fn what_lies_behind_missing_records_is_moved_aside_whole_and_folded_by_a_rebuild
     assert!(health.is_ok(), "nobody was promised them: {health}");
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), before as i64);
     let aside = |path: &PathBuf| fixture.config.dir.join("quarantine").join(path.file_name().expect("it works"));
+    let gaps = "SELECT id, events, missing FROM gaps";
+    assert_eq!(fixture.number("SELECT count(*) FROM gaps"), 0);
     let kept: Vec<_> = segments[1..].iter().map(|path| std::fs::read(aside(path)).expect("it works")).collect();
     assert!(kept == bytes, "with all their bytes");
     rebuild(&mcplog::Config::new(fixture.dir()), Source::Log, |_, _| std::ops::ControlFlow::Continue(()))
         .expect("it works");
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1999);
     assert_eq!(fixture.number("SELECT count(*) FROM quarantine"), 0);
+    // What was torn is missing in front of them.
+    let lost = vec![vec![Value::Integer(before as i64 + 1), Value::Integer(1), Value::Integer(1)]];
+    assert_eq!(fixture.rows(gaps), lost);
 }
 
 /// Damages the first of several segments before it is folded; returns its bytes.

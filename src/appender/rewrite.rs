@@ -88,6 +88,8 @@ impl Rewrite<'_> {
                         "segment {id}, offset {offset}: {reason}; what a failed sync left there is lost"
                     ));
                 }
+                // Its frames count, whatever its mark says; folding names it.
+                Item::WrongMark(_) => {}
                 Item::Stop(_) => return Ok(true),
             }
         }
@@ -135,7 +137,8 @@ impl Rewrite<'_> {
         }
     }
 
-    /// Puts the new segments in the place of those in doubt, and counts what is lost.
+    /// Puts the new segments in the place of those in doubt, and counts what is lost. No gap record tells of that: the
+    /// numbers that are missing in the log do, to whoever folds or reads it, and also after a kill.
     fn finish(self, poisoned: &UnsyncedSegment) {
         if self.last_written() < self.end.last_sequence {
             // The next record would get the number of a record that is lost.
@@ -148,7 +151,7 @@ impl Rewrite<'_> {
         let lost = self.missing_beyond(folded);
         if lost > 0 {
             handles.progress.forget_events(self.missing_beyond(folded.max(self.end.last_of_earlier_runs)));
-            handles.channel.gap.add(lost);
+            handles.channel.gap.add_told(lost);
         }
         handles.log.supersede(poisoned.durable_sequence(), poisoned.segment, poisoned.durable, self.segments);
         drop(folding);

@@ -266,7 +266,7 @@ impl SyncLoop {
             return false;
         }
         while let Some(segment) = self.unsynced.front() {
-            match sync_sealed_file(&segment.path) {
+            match sync_sealed_file(segment) {
                 Ok(()) => {}
                 Err(SealedSyncError::NotTried(error)) => {
                     self.health_is_degraded = true;

@@ -9,6 +9,9 @@ use super::copies::Copies;
 use super::fold_error::{FoldError, is_lost};
 use super::fold_interval::{self, Backlog};
 use super::fold_limit::{FoldLimit, Unfolded};
+use super::fold_start::FoldStart;
+use super::handles::CompactorHandles;
+use super::lost_records::{note_up_to, tell};
 use super::newer_records::NewerRecords;
 use super::retirement::{RetireError, Retirement};
 use super::segment_fold::{BATCH_RECORDS, SegmentFold};
@@ -24,9 +27,8 @@ use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::index::expiry_turn::Look;
 use crate::index::row_retention::{RetentionTime, RowRetention};
-use crate::record::record::Decoder;
 use crate::segment::format::Extent;
-use crate::segment::quarantine::Note;
+use crate::segment::lost_numbers::LostNumbers;
 use crate::segment::reader::SegmentReader;
 use crate::segment::segment_list::{LogSegment, SegmentList};
 use std::sync::Arc;
@@ -75,6 +77,10 @@ pub(crate) struct Compactor {
     too_little_room: Option<TooLittle>,
     /// Up to here, committed.
     checkpoint: Checkpoint,
+    /// Which missing numbers are those of lost records.
+    lost_numbers: LostNumbers,
+    /// The last number that was in use, or reserved, when the store was opened.
+    last_before: Sequence,
     reader: Option<SegmentReader>,
     /// How many times in a row the disk failed to read the next batch.
     failed_reads: u32,
@@ -90,26 +96,16 @@ struct FailedCleanUp {
     error: RetireError,
 }
 
-/// What the compactor shares with other threads.
-pub(crate) struct CompactorHandles {
-    pub(crate) log: Arc<SegmentList>,
-    pub(crate) progress: Arc<StoreProgress>,
-    pub(crate) health: Arc<HealthBoard>,
-    pub(crate) finish: Arc<AtomicBool>,
-    pub(crate) give_up: Arc<AtomicBool>,
-    pub(crate) decode: Decoder,
-    pub(crate) clock: MachineClock,
-}
-
 impl Compactor {
     pub(crate) fn new(
         handles: CompactorHandles,
         config: &Config,
         writer_id: WriterId,
         index: Index,
-        checkpoint: Checkpoint,
-        quarantined: Vec<Note>,
+        start: FoldStart,
     ) -> Self {
+        let FoldStart { checkpoint, lost_numbers, quarantined } = start;
+        let last_before = handles.progress.appended();
         let retirement = Retirement::new(Arc::clone(&handles.log), config, &index.limits(), quarantined);
         let row_retention = RowRetention::new(&index.limits());
         let newer_records = NewerRecords::new(handles.decode, Arc::clone(&handles.health));
@@ -132,6 +128,8 @@ impl Compactor {
             reserve: Reserve::new(config),
             too_little_room: None,
             checkpoint,
+            lost_numbers,
+            last_before,
             reader: None,
             failed_reads: 0,
             caught_up_at: None,
@@ -305,6 +303,10 @@ impl Compactor {
             None => {
                 // Whatever numbers lie between, no segment has their records.
                 self.too_little_room = None;
+                // Those that are only reserved may never have been in use. Whether they were, is told by the record behind.
+                if appended > self.last_before {
+                    self.pass_over_to(appended)?;
+                }
                 if appended > self.progress.folded() {
                     self.progress.set_folded(appended, 0);
                 }
@@ -350,7 +352,8 @@ impl Compactor {
             reader.pass_unreadable();
         }
         let (folded, newer_records) = (self.checkpoint.sequence, &mut self.newer_records);
-        let mut batch = SegmentFold::begin(&mut self.index, segment, folded, last, newer_records, &self.health)?;
+        let (index, lost_numbers) = (&mut self.index, &self.lost_numbers);
+        let mut batch = SegmentFold::begin(index, segment, folded, last, lost_numbers, newer_records, &self.health)?;
         batch.bytes_max = self.row_retention.batch_bytes_max();
         batch.fold_from(reader)?;
         let folded = batch.commit(reader, limit, self.writer_id)?;
@@ -381,11 +384,31 @@ impl Compactor {
         let reason = format!("{error}; {lost} records are lost");
         self.health.report(Part::Damage, &reason);
         let mut batch = self.index.begin()?;
+        note_up_to(
+            &mut batch,
+            self.checkpoint.sequence,
+            &self.lost_numbers.between(self.checkpoint.sequence, sequence),
+        )?;
         batch.quarantine_bytes(segment.id, position.end, limit.end.0 - position.end.0, &reason)?;
         let checkpoint = Checkpoint { segment: segment.id, offset: limit.end, sequence };
         batch.commit(self.writer_id, checkpoint)?;
         self.retirement.note_damaged(segment.id);
         self.go_on_from(checkpoint, 0);
+        Ok(())
+    }
+
+    /// Goes on behind records that no segment has, up to the number `last`, and notes them if they are lost.
+    fn pass_over_to(&mut self, last: Sequence) -> Result<(), IndexError> {
+        let runs = self.lost_numbers.between(self.checkpoint.sequence, last);
+        if runs.is_empty() {
+            return Ok(());
+        }
+        tell(&runs, &self.lost_numbers, &self.health);
+        let mut batch = self.index.begin()?;
+        note_up_to(&mut batch, self.checkpoint.sequence, &runs)?;
+        let checkpoint = Checkpoint { sequence: last, ..self.checkpoint };
+        batch.commit(self.writer_id, checkpoint)?;
+        self.checkpoint = checkpoint;
         Ok(())
     }
 }

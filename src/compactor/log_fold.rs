@@ -8,7 +8,7 @@ use super::newer_records::NewerRecords;
 use crate::fold::fold::fold;
 use crate::ground::file_time::written_at_ms;
 use crate::ground::health::HealthBoard;
-use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::ground::work::{Watch, WorkError};
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
@@ -20,6 +20,7 @@ use crate::record::record::{DECODER, Record};
 use crate::segment::log_walk::{Found, ReadableSegment, walk};
 use crate::segment::number_set::NumberSet;
 use crate::segment::reader::FrameAt;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// One transaction takes at most so many records, and so many bytes of payload.
@@ -39,6 +40,8 @@ pub(crate) struct LogContents {
     pub(crate) waiting: RowSum,
     /// Places that can't be read and whose records no other segment has.
     pub(crate) damaged_places: u64,
+    /// When the record with the last number happened, if this build knows what it says.
+    pub(crate) last_ts: Option<i64>,
 }
 
 /// Reads the log. `folded` is the last number that the database has folded.
@@ -48,7 +51,8 @@ pub(crate) fn read_log(
     watch: &mut Watch<'_>,
 ) -> Result<LogContents, WorkError> {
     let mut contents = LogContents::default();
-    let LogContents { logged, events, waiting, damaged_places, .. } = &mut contents;
+    let LogContents { logged, events, waiting, damaged_places, last_ts, .. } = &mut contents;
+    let mut last = Sequence(0);
     let numbers = walk(segments, watch, |segment, found| {
         match found {
             Found::Frame(frame) => {
@@ -57,12 +61,17 @@ pub(crate) fn read_log(
                     time = Some(record.happened_at());
                     logged.note(frame.sequence, &fold(record));
                 }
+                if frame.sequence > last {
+                    (last, *last_ts) = (frame.sequence, time);
+                }
                 events.add(time);
                 if frame.sequence > folded && !segment.is_aside {
                     waiting.add(time);
                 }
             }
             Found::Lost(..) => *damaged_places += 1,
+            // No record is lost by it.
+            Found::WrongMark(_) => {}
         }
         Ok(())
     })?;
@@ -70,10 +79,12 @@ pub(crate) fn read_log(
     Ok(contents)
 }
 
-/// Folds every intact record of the segments, each once, and notes the places where records are lost.
+/// Folds every intact record of the segments, each once, and notes the places where records are lost, and the numbers of
+/// those that are: `lost` has each run's first one and last.
 pub(crate) fn fold_log(
     index: &mut Index,
     segments: &[ReadableSegment],
+    lost: &[(u64, u64)],
     writer_id: WriterId,
     watch: &mut Watch<'_>,
 ) -> Result<(), WorkError> {
@@ -84,6 +95,7 @@ pub(crate) fn fold_log(
         chunks: Vec::new(),
         records: 0,
         bytes: 0,
+        times: lost.iter().flat_map(|(first, last)| [(first - 1, None), (last + 1, None)]).collect(),
     };
     walk(segments, watch, |segment, found| match found {
         Found::Frame(frame) => {
@@ -95,16 +107,42 @@ pub(crate) fn fold_log(
         }
         Found::Lost(damage, records) => {
             gathered.fold(index, writer_id)?;
-            let mut batch = index.begin()?;
-            if let Some(written_at) = written_at_ms(&segment.path) {
-                batch.note_as_of(written_at);
-            }
             let reason = format!("{}; {records} records are lost", damage.reason);
-            batch.quarantine_bytes(segment.id, damage.offset, damage.bytes, &reason)?;
-            Ok(batch.commit(writer_id, Checkpoint::START)?)
+            note_damage(index, segment, writer_id, damage.offset, damage.bytes, &reason)
+        }
+        Found::WrongMark(wrong) => {
+            gathered.fold(index, writer_id)?;
+            note_damage(index, segment, writer_id, wrong.offset(), 0, &wrong.to_string())
         }
     })?;
-    gathered.fold(index, writer_id)
+    gathered.fold(index, writer_id)?;
+    let mut batch = index.begin()?;
+    let newest = segments.iter().max_by_key(|segment| segment.id);
+    if let Some(written_at) = newest.and_then(|segment| written_at_ms(&segment.path)) {
+        batch.note_as_of(written_at);
+    }
+    let time_of = |number: u64| gathered.times.get(&number).copied().flatten();
+    for (first, last) in lost {
+        batch.note_missing((*first, *last), time_of(first - 1), time_of(last + 1))?;
+    }
+    Ok(batch.commit(writer_id, Checkpoint::START)?)
+}
+
+/// Adds a row to table `quarantine`, in a transaction of its own.
+fn note_damage(
+    index: &mut Index,
+    segment: &ReadableSegment,
+    writer_id: WriterId,
+    offset: Offset,
+    bytes: u32,
+    reason: &str,
+) -> Result<(), WorkError> {
+    let mut batch = index.begin()?;
+    if let Some(written_at) = written_at_ms(&segment.path) {
+        batch.note_as_of(written_at);
+    }
+    batch.quarantine_bytes(segment.id, offset, bytes, reason)?;
+    Ok(batch.commit(writer_id, Checkpoint::START)?)
 }
 
 /// Records of one segment that are folded in one transaction.
@@ -115,6 +153,8 @@ struct Gathered {
     chunks: Vec<Chunk>,
     records: usize,
     bytes: usize,
+    /// When the records happened that lie beside lost ones, by their numbers.
+    times: HashMap<u64, Option<i64>>,
 }
 
 impl Gathered {
@@ -145,7 +185,14 @@ impl Gathered {
             let mut mutations = Vec::with_capacity(REQUESTS_PER_STATEMENT);
             for frame in chunk.frames() {
                 match Record::decode(frame.payload) {
-                    Ok(record) => mutations.push((frame.sequence, fold(record))),
+                    Ok(record) => {
+                        if !self.times.is_empty()
+                            && let Some(time) = self.times.get_mut(&frame.sequence.0)
+                        {
+                            *time = Some(record.happened_at());
+                        }
+                        mutations.push((frame.sequence, fold(record)));
+                    }
                     Err(error) => self.newer_records.keep(&mut batch, segment, &frame, &error)?,
                 }
             }

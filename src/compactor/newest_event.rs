@@ -28,6 +28,7 @@ fn newest_readable(reader: &mut SegmentReader) -> (i64, bool) {
                 Err(_) => is_whole = false,
             },
             Ok(Item::Damage(_)) => is_whole = false,
+            Ok(Item::WrongMark(_)) => {}
             Ok(Item::Stop(stop)) => return (newest, is_whole && !matches!(stop, Stop::Torn { .. })),
             Err(_) => return (newest, false),
         }

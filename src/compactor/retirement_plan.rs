@@ -83,7 +83,13 @@ impl RetirementPlan {
             let fate = if is_sound(&segment) { surplus.next().flatten().into() } else { Fate::Damaged };
             PlannedSegment::new(segment, fate)
         });
-        let superseded = folded.superseded.iter().map(|segment| PlannedSegment::new(segment, Fate::Superseded));
+        let superseded = folded.superseded.iter().map(|segment| {
+            // Others have its records; but where damage was found, those may be the ones that it took.
+            let may_be_alone = !damaged.is_empty() && segment.progress.published().frames > 0;
+            let is_damaged = damaged.contains(&segment.id) || may_be_alone;
+            let fate = if is_damaged { Fate::Damaged } else { Fate::Superseded };
+            PlannedSegment::new(segment, fate)
+        });
         Self { segments: ordered.chain(superseded).collect() }
     }
 
@@ -215,11 +221,12 @@ mod tests {
             (1, None, &[3], [Bytes, Kept, Hurt]),
             (2, None, &[1, 2, 3], [Hurt, Hurt, Hurt]),
             (0, None, &[2], [Bytes, Hurt, Bytes]),
-            // Damage in one that nothing is read from changes nothing.
+            // Where there is damage, those that nothing is read from are moved too: what it took may be nowhere else.
             (9, None, &[4, 5, 77], [Kept, Kept, Kept]),
         ] {
             let found = fates(keep_segments, age_max_ms, damaged);
-            let expected = [&expected[..], &[Superseded; 2]].concat();
+            let superseded = if damaged.is_empty() { Superseded } else { Hurt };
+            let expected = [&expected[..], &[superseded; 2]].concat();
             assert_eq!(found, expected, "{keep_segments} kept, {age_max_ms:?} ms, {damaged:?} damaged");
         }
     }

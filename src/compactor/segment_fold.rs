@@ -5,6 +5,7 @@
 
 use super::chunk::Chunk;
 use super::fold_error::FoldError;
+use super::lost_records::{LostRecords, tell};
 use super::newer_records::NewerRecords;
 use crate::fold::fold::fold;
 use crate::ground::error::IndexError;
@@ -17,6 +18,7 @@ use crate::index::database::Index;
 use crate::index::request_rows::REQUESTS_PER_STATEMENT;
 use crate::record::kind::Kind;
 use crate::segment::format::Extent;
+use crate::segment::lost_numbers::LostNumbers;
 use crate::segment::reader::{Damage, FrameAt, Item, SegmentReader};
 use crate::segment::segment_list::LogSegment;
 
@@ -31,6 +33,14 @@ pub(super) struct SegmentFold<'a> {
     folded: Sequence,
     /// The last record that is to be folded from the segment.
     last: Sequence,
+    /// The last record that is folded, in this transaction too, or is found to be missing.
+    accounted: Sequence,
+    /// Which missing numbers are those of lost records.
+    lost_numbers: &'a LostNumbers,
+    /// Those that are missing before the next record that is folded.
+    lost: LostRecords,
+    /// People were told why records are missing now.
+    is_told: bool,
     batch: Batch<'a>,
     newer_records: &'a mut NewerRecords,
     health: &'a HealthBoard,
@@ -41,6 +51,8 @@ pub(super) struct SegmentFold<'a> {
     pub(super) bytes_max: usize,
     events: u64,
     has_damage: bool,
+    /// The segment's mark was named as damage.
+    has_wrong_mark: bool,
     /// The segment has nothing more that is to be folded.
     is_through: bool,
 }
@@ -63,6 +75,7 @@ impl<'a> SegmentFold<'a> {
         segment: &'a LogSegment,
         folded: Sequence,
         last: Sequence,
+        lost_numbers: &'a LostNumbers,
         newer_records: &'a mut NewerRecords,
         health: &'a HealthBoard,
     ) -> Result<Self, IndexError> {
@@ -71,10 +84,15 @@ impl<'a> SegmentFold<'a> {
         if let Some(written_at) = segment.progress.sealed().and_then(|_| written_at_ms(&segment.path)) {
             batch.note_as_of(written_at);
         }
+        let lost = LostRecords::up_to(&batch, folded)?;
         Ok(Self {
             segment,
             folded,
             last,
+            accounted: folded,
+            lost_numbers,
+            lost,
+            is_told: false,
             batch,
             newer_records,
             health,
@@ -84,6 +102,7 @@ impl<'a> SegmentFold<'a> {
             bytes_max: usize::MAX,
             events: 0,
             has_damage: false,
+            has_wrong_mark: false,
             is_through: false,
         })
     }
@@ -100,7 +119,7 @@ impl<'a> SegmentFold<'a> {
             match reader.next()? {
                 Item::Frame(frame) => self.add(&frame)?,
                 // Perhaps the segment is sound, and the checkpoint does not fit it.
-                Item::Damage(_) if stands_at_checkpoint && self.records == 0 => {
+                Item::Damage(_) | Item::WrongMark(_) if stands_at_checkpoint && self.records == 0 => {
                     stands_at_checkpoint = false;
                     reader.seek(Extent::EMPTY);
                 }
@@ -108,6 +127,10 @@ impl<'a> SegmentFold<'a> {
                     if due.max(self.segment.last_sequence(reader.position())) > self.folded {
                         self.report_lost(damage)?;
                     }
+                }
+                Item::WrongMark(wrong) => {
+                    self.has_wrong_mark = true;
+                    self.report(wrong.offset(), 0, &wrong.to_string())?;
                 }
                 Item::Stop(_) => self.is_through = true,
             }
@@ -126,12 +149,16 @@ impl<'a> SegmentFold<'a> {
     ) -> Result<FoldedBatch, IndexError> {
         let reached = reader.position();
         let reached_sequence = self.segment.last_sequence(reached);
-        if self.is_through && reached_sequence < self.last {
-            // Its frames are not as many as its mark says. What is due next is in another segment.
+        if self.is_through && reached_sequence < self.last && !self.has_wrong_mark {
+            // Its frames are not as many as was said when the store was opened. What is due next is in another segment.
             let reason = format!("expected records up to {}, found them up to {reached_sequence}", self.last);
             self.report(reached.end, limit.end.0.saturating_sub(reached.end.0), &reason)?;
         }
         let sequence = if self.is_through { self.last } else { reached_sequence.max(self.folded) };
+        if sequence > self.accounted {
+            self.pass_over_to(sequence)?;
+        }
+        self.lost.note(&mut self.batch, None)?;
         let checkpoint = Checkpoint { segment: self.segment.id, offset: reached.end, sequence };
         let is_full = self.is_full();
         self.batch.commit(writer_id, checkpoint)?;
@@ -152,6 +179,10 @@ impl<'a> SegmentFold<'a> {
             self.is_through = true;
             return Ok(());
         }
+        if frame.sequence.0 > self.accounted.0 + 1 {
+            self.pass_over_to(Sequence(frame.sequence.0 - 1))?;
+        }
+        (self.accounted, self.is_told) = (frame.sequence, false);
         let kind = frame.payload.first().copied();
         self.records += 1;
         self.bytes += frame.payload.len();
@@ -171,14 +202,38 @@ impl<'a> SegmentFold<'a> {
     fn fold_chunk(&mut self) -> Result<(), IndexError> {
         let decode = self.newer_records.decoder();
         let mut mutations = Vec::with_capacity(REQUESTS_PER_STATEMENT);
+        let mut times = None;
         for frame in self.chunk.frames() {
             match decode(frame.payload) {
-                Ok(record) => mutations.push((frame.sequence, fold(record))),
+                Ok(record) => {
+                    let ts = record.happened_at();
+                    times = Some((times.map_or(ts, |(first, _)| first), ts));
+                    mutations.push((frame.sequence, fold(record)));
+                }
                 Err(error) => self.newer_records.keep(&mut self.batch, self.segment.id, &frame, &error)?,
             }
         }
+        if let Some((first_ts, last_ts)) = times {
+            if !self.lost.is_empty() {
+                self.lost.note(&mut self.batch, Some(first_ts))?;
+            }
+            self.batch.note_last(last_ts);
+        }
         self.batch.apply(mutations)?;
         self.chunk.clear();
+        Ok(())
+    }
+
+    /// The records behind those that are accounted for, up to `last`, are in no segment.
+    fn pass_over_to(&mut self, last: Sequence) -> Result<(), IndexError> {
+        // Times are told by the records next to them.
+        self.fold_chunk()?;
+        let lost = self.lost_numbers.between(self.accounted, last);
+        if !self.is_told {
+            tell(&lost, self.lost_numbers, self.health);
+        }
+        self.lost.add(&lost);
+        self.accounted = last;
         Ok(())
     }
 
@@ -190,7 +245,7 @@ impl<'a> SegmentFold<'a> {
     /// Reports damage, which also goes to the table `quarantine`.
     fn report(&mut self, offset: Offset, bytes: u32, reason: &str) -> Result<(), IndexError> {
         let segment = self.segment.id;
-        self.has_damage = true;
+        (self.has_damage, self.is_told) = (true, true);
         self.health.report(Part::Damage, format_args!("segment {segment}, offset {offset}: {reason}"));
         self.batch.quarantine_bytes(segment, offset, bytes, reason)
     }

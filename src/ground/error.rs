@@ -82,6 +82,21 @@ impl<T, E: Into<io::Error>> AtPath<T> for Result<T, E> {
     }
 }
 
+/// What is known of a file that has no header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderFault {
+    /// Every byte is zero, or there is none: what a power cut leaves of a segment that was never synced, and no damage.
+    NeverStarted,
+    /// Its first page is lost: the file is shorter than that, or begins with zeros in the place of a header, and has
+    /// something behind them. Which records it held is not known any more.
+    FirstPageLost {
+        /// Zeros stand in the place of the header, as a power cut leaves them where later pages reached the disk first.
+        begins_with_zeros: bool,
+    },
+    /// Something else stands in the place of a header, or the file is no regular one.
+    Damaged,
+}
+
 /// Why a segment can't be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
@@ -97,8 +112,8 @@ pub enum SegmentError {
         expected: &'static str,
         /// What is there.
         found: String,
-        /// There is no header and no mark: what a power cut leaves of a segment that was never synced, and no damage.
-        never_started: bool,
+        /// What that makes of the file.
+        fault: HeaderFault,
     },
     /// The file was written by a newer version; it is left alone.
     #[error("{}: format version {found} is not supported: this build reads up to {supported}; use a newer mcplog", path.display())]
@@ -174,10 +189,25 @@ pub enum OpenError {
         /// The store whose log is there.
         log: WriterId,
     },
-    /// The log has segments of two stores, and no database says which of them it is. Nothing was changed.
+    /// The log says that it is of one store, and has only segments of others. Nothing was changed.
     #[error(
-        "{}: wal/ holds segments of two stores, {first} and {second}, and no database says which is the one; nothing was \
-         changed. Move the segments of one of them away (`mcplog check` names them)",
+        "{}: wal/writer-id says that the log is of store {owner}, and wal/ holds segments of store {segments} and none of \
+         that one; nothing was changed. Put its segments back, or move those away that are there; or remove wal/writer-id, \
+         and store.db with its companions, to go on as the other store",
+        dir.display()
+    )]
+    ForeignLog {
+        /// The store's directory.
+        dir: PathBuf,
+        /// The store that the log says it is of.
+        owner: WriterId,
+        /// The store of which most of its segments are.
+        segments: WriterId,
+    },
+    /// The log has as many segments of one store as of another, and nothing says which of them it is. Nothing was changed.
+    #[error(
+        "{}: wal/ holds as many segments of store {first} as of {second}, and neither wal/writer-id nor a database says which \
+         is the one; nothing was changed. Move the segments of one of them away (`mcplog check` names them)",
         dir.display()
     )]
     MixedLog {

@@ -10,9 +10,11 @@ pub mod error;
 pub mod expired;
 pub(crate) mod file_identity;
 pub(crate) mod file_time;
+pub mod finding;
 pub mod health;
 pub(crate) mod limits;
 pub mod position;
+pub mod severity;
 pub mod stats;
 
 pub(crate) mod clock;

@@ -21,7 +21,7 @@ use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::record::id::{Id, IdBuffer};
 use crate::record::record::{ClockStepRecord, GapRecord};
 use crate::record::request::RequestRecord;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -45,6 +45,8 @@ pub(crate) struct Batch<'c> {
     late_sightings: u64,
     /// Whether anything else did, which expiring has to look for.
     has_stale: bool,
+    /// Of what time the last record of the batch is.
+    last_ts: Option<i64>,
     wal_in_doubt: &'c AtomicBool,
 }
 
@@ -82,6 +84,7 @@ impl<'c> Batch<'c> {
             late_requests: 0,
             late_sightings: 0,
             has_stale: false,
+            last_ts: None,
             wal_in_doubt,
         })
     }
@@ -206,6 +209,58 @@ impl<'c> Batch<'c> {
         self.checked(self.quarantine(segment, offset.0, bytes as usize, None, reason, None))
     }
 
+    /// The last record of the batch so far happened then (Unix milliseconds).
+    pub(crate) fn note_last(&mut self, ts: i64) {
+        self.last_ts = Some(ts);
+    }
+
+    /// Of what time the last record is that was folded, in this batch or before; `None` where nobody knows.
+    pub(crate) fn last_ts(&self) -> Result<Option<i64>, IndexError> {
+        if self.last_ts.is_some() {
+            return Ok(self.last_ts);
+        }
+        let read = |row: &rusqlite::Row<'_>| row.get(0);
+        let told = self.connection.query_row("SELECT last_ts FROM checkpoint", [], read).optional();
+        self.checked(told).map(Option::flatten)
+    }
+
+    /// The first number of the missing records that end with that number, if the table has any that do.
+    pub(crate) fn missing_up_to(&self, last: Sequence) -> Result<Option<Sequence>, IndexError> {
+        let told = || {
+            self.connection
+                .prepare_cached("SELECT id, events FROM gaps WHERE missing = 1 AND id <= ?1 ORDER BY id DESC LIMIT 1")?
+                .query_row([last.0], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))
+                .optional()
+        };
+        let told = self.checked(told())?;
+        Ok(told.filter(|(first, records)| first + records == last.0 + 1).map(|(first, _)| Sequence(first)))
+    }
+
+    /// Notes that the records with the numbers from `first` to `last` are lost. `before` and `behind` are the times of the
+    /// records next to them, as far as these are known. What was noted of records from `first` on gives way.
+    pub(crate) fn note_missing(
+        &mut self,
+        (first, last): (u64, u64),
+        before: Option<i64>,
+        behind: Option<i64>,
+    ) -> Result<(), IndexError> {
+        // Of what nobody knows the time was recorded by then.
+        let behind = behind.unwrap_or(self.noted_at);
+        let before = before.unwrap_or(behind);
+        let (from_ts, to_ts) = (before.min(behind), before.max(behind));
+        self.has_stale |= to_ts < self.expiry.kept_since;
+        let note = || {
+            self.transaction
+                .prepare_cached(
+                    "INSERT INTO gaps (id, from_ts, to_ts, events, missing) VALUES (?1, ?2, ?3, ?4, 1)
+                     ON CONFLICT (id) DO UPDATE SET from_ts = ?2, to_ts = ?3, events = ?4 WHERE missing = 1",
+                )?
+                .execute(params![first, from_ts, to_ts, last - first + 1])
+                .map(|_| ())
+        };
+        self.checked(note())
+    }
+
     /// Commits everything together with the checkpoint.
     pub(crate) fn commit(self, writer_id: WriterId, checkpoint: Checkpoint) -> Result<(), IndexError> {
         let (path, wal_in_doubt) = (self.path, self.wal_in_doubt);
@@ -216,7 +271,7 @@ impl<'c> Batch<'c> {
 
     fn finish(self, writer_id: WriterId, checkpoint: Checkpoint) -> rusqlite::Result<()> {
         let Self { transaction, connection, rows, names, sessions, rollups, expiry, .. } = self;
-        let Self { late_requests, late_sightings, has_stale, .. } = self;
+        let Self { late_requests, late_sightings, has_stale, last_ts, .. } = self;
         drop(rows);
         let mut digests = ChangedDigests::default();
         for (session, TouchedSession { session_id, facts, recount }) in sessions {
@@ -235,10 +290,11 @@ impl<'c> Batch<'c> {
         }
         connection
             .prepare_cached(
-                "INSERT INTO checkpoint (id, writer_id, segment, offset, sequence) VALUES (1, ?1, ?2, ?3, ?4)
-                 ON CONFLICT (id) DO UPDATE SET writer_id = ?1, segment = ?2, offset = ?3, sequence = ?4",
+                "INSERT INTO checkpoint (id, writer_id, segment, offset, sequence, last_ts) VALUES (1, ?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (id) DO UPDATE
+                 SET writer_id = ?1, segment = ?2, offset = ?3, sequence = ?4, last_ts = coalesce(?5, last_ts)",
             )?
-            .execute(params![writer_id.0, checkpoint.segment.0, checkpoint.offset.0, checkpoint.sequence.0])?;
+            .execute(params![writer_id.0, checkpoint.segment.0, checkpoint.offset.0, checkpoint.sequence.0, last_ts])?;
         transaction.commit()?;
         expiry.expired.late_events += late_requests + late_sightings;
         expiry.has_stale |= has_stale;

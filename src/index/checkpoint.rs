@@ -2,7 +2,8 @@
 
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::segment::format::{Extent, FRAMES_OFFSET};
-use rusqlite::{Connection, OptionalExtension};
+use crate::segment::witness::Folded;
+use rusqlite::{Connection, OptionalExtension, params};
 
 /// Up to here, folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,11 @@ pub(crate) struct Checkpoint {
 impl Checkpoint {
     /// Nothing is folded.
     pub(crate) const START: Self = Self { segment: SegmentId(0), offset: Offset(FRAMES_OFFSET), sequence: Sequence(0) };
+
+    /// The same, for who opens the log.
+    pub(crate) fn folded(self) -> Folded {
+        Folded { sequence: self.sequence, place: Some((self.segment, self.offset)) }
+    }
 
     /// Where to go on in a segment, which may be read up to `limit`: at the checkpoint if that names this segment, else at
     /// the start. The checkpoint's number decides what is folded; its place only saves the way there.
@@ -37,6 +43,13 @@ pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Option<(WriterId
         Ok((WriterId(row.get(0)?), Checkpoint { segment, offset, sequence: Sequence(row.get(3)?) }))
     });
     read.optional()
+}
+
+/// Notes whose log is folded in that database, of which nothing is folded yet.
+pub(super) fn begin(connection: &Connection, writer_id: WriterId) -> rusqlite::Result<()> {
+    let Checkpoint { segment, offset, sequence } = Checkpoint::START;
+    let sql = "INSERT OR IGNORE INTO checkpoint (id, writer_id, segment, offset, sequence) VALUES (1, ?1, ?2, ?3, ?4)";
+    connection.execute(sql, params![writer_id.0, segment.0, offset.0, sequence.0]).map(|_| ())
 }
 
 #[cfg(test)]

@@ -166,6 +166,11 @@ impl Index {
         self.checked(checkpoint::read(&self.connection))
     }
 
+    /// Notes whose log is folded here from now on, and that nothing of it is folded yet.
+    pub(crate) fn begin_log(&self, writer_id: WriterId) -> Result<(), IndexError> {
+        self.checked(checkpoint::begin(&self.connection, writer_id))
+    }
+
     /// Records that wait here for a newer build, by kind and version.
     pub(crate) fn newer_kinds(&self) -> Result<Vec<NewerKind>, IndexError> {
         self.checked(newer_records::kinds(&self.connection))

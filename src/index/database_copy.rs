@@ -85,7 +85,7 @@ impl Index {
     pub(crate) fn become_copy(&self, own: WriterId) -> Result<(), IndexError> {
         let note = format!(
             "INSERT INTO meta (key, value) SELECT '{COPY_OF_KEY}', lower(hex(writer_id)) || ':' || sequence FROM checkpoint
-             WHERE true ON CONFLICT (key) DO UPDATE SET value = value || ' ' || excluded.value"
+             WHERE sequence > 0 ON CONFLICT (key) DO UPDATE SET value = value || ' ' || excluded.value"
         );
         let renamed = self.connection.unchecked_transaction().and_then(|transaction| {
             transaction.execute(&note, [])?;

@@ -8,6 +8,7 @@ use super::old_rows::OldRows;
 use super::salvage::{Outcome, is_damage};
 use crate::ground::error::IndexError;
 use crate::ground::work::{Watch, WorkError};
+use crate::segment::number_set::NumberSet;
 use rusqlite::{Connection, Row};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -222,6 +223,12 @@ fn read_table(
             rows.each_row(table.name, table.key, &select, last_possible, watch, &mut |row| {
                 let read = || {
                     let is_logged = match row.get::<_, Option<i64>>(2)? {
+                        Some(number) if table.name == "gaps" => {
+                            let number = unsigned(number);
+                            let is_told_again =
+                                if row.get("missing")? { logged.tells_lost(number) } else { logged.is_outside(number) };
+                            logged.numbers.contains(number) || is_told_again
+                        }
                         Some(number) => has(logged, number),
                         None => logged.segments.contains(&unsigned(row.get("segment")?)),
                     };
@@ -308,6 +315,18 @@ pub(crate) fn last_number(connection: &Connection) -> i64 {
         last = last.max(told.ok().flatten().unwrap_or(0));
     }
     last
+}
+
+/// The numbers of records that it says are missing, as far as that can be read.
+pub(crate) fn missing(connection: &Connection) -> NumberSet {
+    let mut missing = NumberSet::default();
+    let sql = "SELECT id, events FROM gaps WHERE missing = 1 ORDER BY id";
+    let Ok(mut select) = connection.prepare(sql) else { return missing };
+    let runs = select.query_map([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)));
+    for (first, records) in runs.into_iter().flatten().map_while(Result::ok) {
+        missing.insert_all(first, first.saturating_add(records).saturating_sub(1));
+    }
+    missing
 }
 
 /// Whether an error while the database was looked at says that it is damaged.

@@ -16,6 +16,10 @@ pub(crate) struct Logged {
     pub(crate) numbers: NumberSet,
     /// The segments that are there, readable or not: damage in them is found again.
     pub(crate) segments: HashSet<u64>,
+    /// The numbers of records that the new database notes as lost.
+    pub(crate) lost: NumberSet,
+    /// The first number and the last of the log. What the old database says is lost outside of it, is taken over.
+    pub(crate) outside: Option<(u64, u64)>,
     /// The sessions that a record announces, that one closes, and that any record names.
     announced: HashSet<u64>,
     closed: HashSet<u64>,
@@ -68,6 +72,16 @@ impl Logged {
     /// Whether the payload of a version is in the log: proxy, address, method and hash name it.
     pub(crate) fn has_version(&self, key: [&str; 4]) -> bool {
         self.versions.contains(&self.hash(&key))
+    }
+
+    /// Whether the new database says again that records from that number on are lost.
+    pub(crate) fn tells_lost(&self, number: u64) -> bool {
+        self.lost.contains(number) || self.is_outside(number)
+    }
+
+    /// Whether the number lies before the log, or behind it.
+    pub(crate) fn is_outside(&self, number: u64) -> bool {
+        self.outside.is_some_and(|(first, last)| number < first || number > last)
     }
 
     fn hash<T: Hash + ?Sized>(&self, value: &T) -> u64 {

@@ -62,6 +62,18 @@ impl Index {
         self.copy_table(&rows, "age_clock", "id", false, &|_| false, watch)
     }
 
+    /// Brings what the old database says was lost before the log, or behind it.
+    pub(crate) fn restore_gaps_outside(
+        &mut self,
+        old: &Old<'_>,
+        logged: &Logged,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), WorkError> {
+        let rows = OldRows::new(old.connection, old.path, old.last_possible)?;
+        let stays = |number: i64| !u64::try_from(number).is_ok_and(|number| logged.is_outside(number));
+        self.copy_table(&rows, "gaps", "id", false, &stays, watch)
+    }
+
     /// Brings what the log can't say again although nothing of it is lost: what was current for whom when everything of that
     /// time expired, and what the expired requests of sessions that go on add up to.
     pub(crate) fn restore_expired(&mut self, old: &Old<'_>, watch: &mut Watch<'_>) -> Result<(), WorkError> {

@@ -13,7 +13,8 @@ CREATE TABLE checkpoint (
     writer_id BLOB    NOT NULL,     -- whose log this is; 16 bytes
     segment   INTEGER NOT NULL,
     offset    INTEGER NOT NULL,     -- of the first byte that is not folded
-    sequence  INTEGER NOT NULL      -- of the last record that is folded; 0 for none
+    sequence  INTEGER NOT NULL,     -- of the last record that is folded, or missing in the log; 0 for none
+    last_ts   INTEGER               -- of what time the last record is that is folded; NULL where nobody knows
 ) STRICT;
 
 -- Since when requests are kept, once any were too old or too many. What lies before it is expired: no roll-up counts it,
@@ -247,13 +248,16 @@ CREATE TABLE schema_changes (
 CREATE INDEX schema_changes_by_sighting ON schema_changes (sighting_id);
 CREATE INDEX schema_changes_by_time     ON schema_changes (detected_at);
 
--- Events known to be lost: how many, from when to when.
+-- Events known to be lost: how many, from when to when. Either events that were dropped before they were recorded, of which a
+-- record in the log tells; or records that were in the log, are in no segment of it any more, and were not folded before.
 CREATE TABLE gaps (
-    id      INTEGER PRIMARY KEY,            -- the record's sequence number in the log
-    from_ts INTEGER NOT NULL,
-    to_ts   INTEGER NOT NULL,
-    events  INTEGER NOT NULL
+    id      INTEGER PRIMARY KEY,            -- the record's sequence number in the log; of missing records, the first one's
+    from_ts INTEGER NOT NULL,               -- of missing records: when the last one before them happened,
+    to_ts   INTEGER NOT NULL,               -- and the first one behind them, as far as that is known
+    events  INTEGER NOT NULL,
+    missing INTEGER NOT NULL DEFAULT 0 CHECK (missing IN (0, 1))    -- records with the numbers from id on are missing
 ) STRICT;
+CREATE INDEX gaps_of_missing ON gaps (id) WHERE missing = 1;
 
 -- Steps of the clock by which times are recorded: somebody set it, ahead or back, by more than a minute. Rows that were
 -- recorded around from_ts and to_ts may not be in the order of their times.

@@ -13,8 +13,8 @@ use crate::ground::error::IndexError;
 pub(crate) struct KnownMissing {
     pub(crate) checkpoint: Option<CheckpointRow>,
     pub(crate) gaps: GapTotals,
-    /// Records and damaged places that could not be folded, and may be of the range: they were recorded by a time in it, or
-    /// behind it.
+    /// Records that could not be folded, and may be of the range: they were recorded by a time in it, or behind it. What is
+    /// lost in damaged places is in gaps.
     pub(crate) quarantined: i64,
     /// Records of a newer build that wait for it, likewise.
     pub(crate) newer_records: i64,
@@ -28,16 +28,17 @@ impl Query {
             Ok(KnownMissing {
                 checkpoint: self.checkpoint()?,
                 gaps: self.gap_totals(time_range)?,
-                quarantined: self.noted(time_range, "quarantine")?,
-                newer_records: self.noted(time_range, "newer_records")?,
+                quarantined: self.noted(time_range, "quarantine", "sequence IS NOT NULL")?,
+                newer_records: self.noted(time_range, "newer_records", "true")?,
                 kept_since: self.value("SELECT max(kept_since) FROM retention", &[])?,
             })
         })
     }
 
     /// The rows of a table of what was recorded by a time (`noted_at`), and how long before nobody knows.
-    fn noted(&self, time_range: TimeRange, table: &str) -> Result<i64, IndexError> {
+    fn noted(&self, time_range: TimeRange, table: &str, which: &'static str) -> Result<i64, IndexError> {
         let mut conditions = Conditions::default();
+        conditions.require(which);
         conditions.require_if("noted_at >= ?", time_range.since_ts);
         self.value(&format!("SELECT count(*) FROM {table}{}", conditions.sql()), &conditions.values())
     }
@@ -60,13 +61,14 @@ mod tests {
             kept_since: None,
         };
         assert_eq!(query.known_missing(TimeRange::default()).unwrap(), nothing);
-        store.execute("INSERT INTO gaps VALUES (1, 10, 20, 7)");
+        store.execute("INSERT INTO gaps VALUES (1, 10, 20, 7, 0)");
         store.execute("INSERT INTO newer_records VALUES (7, 1, 4096, 200, 1, 15, x'c801')");
         store.execute(
-            "INSERT INTO quarantine (segment, offset, bytes, reason, noted_at) VALUES (1, 4096, 64, 'damaged', 30)",
+            "INSERT INTO quarantine (segment, offset, bytes, sequence, reason, noted_at)
+             VALUES (1, 4096, 64, 9, 'nonsense', 30), (1, 8192, 64, NULL, 'damaged, and counted in a gap', 40)",
         );
         store.execute("INSERT INTO retention VALUES (1, 5, 0)");
-        store.execute("INSERT INTO checkpoint VALUES (1, x'00', 3, 4096, 99)");
+        store.execute("INSERT INTO checkpoint VALUES (1, x'00', 3, 4096, 99, NULL)");
         // From when to when; then the events lost, the records that nobody could read, and those of a newer build.
         for (since_ts, until_ts, expected) in [
             (None, None, (7, 1, 1)),

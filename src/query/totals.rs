@@ -250,7 +250,7 @@ mod tests {
             .set("reason", "r")
             .insert();
         store.execute("INSERT INTO newer_records VALUES (7, 1, 4096, 200, 1, 5, x'c801')");
-        store.execute("INSERT INTO checkpoint VALUES (1, x'00', 3, 4096, 99)");
+        store.execute("INSERT INTO checkpoint VALUES (1, x'00', 3, 4096, 99, NULL)");
         let query = store.query();
         let totals = query.totals().unwrap();
         assert_eq!((totals.requests, totals.sessions, totals.dropped, totals.quarantined), (2, 1, 12, 1));

@@ -8,6 +8,7 @@ pub(crate) mod kind;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod record;
 pub(crate) mod request;
+mod unread;
 pub(crate) mod wire;
 
 pub use id::{Id, IdBuffer};

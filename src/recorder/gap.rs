@@ -47,6 +47,11 @@ impl GapCounter {
         self.dropped_total.fetch_add(events, Ordering::Relaxed);
     }
 
+    /// Counts events of which the log tells that they are lost: no gap record has to.
+    pub fn add_told(&self, events: u64) {
+        self.dropped_total.fetch_add(events, Ordering::Relaxed);
+    }
+
     /// Puts a gap back that was taken and could not be recorded.
     pub fn put_back(&self, gap: GapRecord) {
         self.leave(gap);
@@ -101,6 +106,8 @@ mod tests {
         assert!(taken.from_ts <= taken.to_ts && taken.from_ts > 1_600_000_000_000);
         assert_eq!(gap.take(), None);
         assert_eq!(gap.total(), 5);
+        gap.add_told(2);
+        assert_eq!((gap.take(), gap.total()), (None, 7));
     }
 
     #[test]

@@ -4,12 +4,13 @@
 //! much as it is asked for, so whoever asks must not trust a number in the file before it is checked.
 
 use super::format::FRAMES_OFFSET;
-use crate::ground::error::{AtPath, PathError, SegmentError, is_unreadable};
+use crate::ground::error::{AtPath, HeaderFault, PathError, SegmentError, is_unreadable};
 use crate::ground::position::Offset;
 use crate::ground::sabotage::{self, Spot};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, FileType, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// How much is read ahead: large enough that the system calls don't show, small enough to stay in the cache.
@@ -46,7 +47,7 @@ impl BufferedFile {
         };
         let metadata = file.metadata().at("inspect", path)?;
         if !metadata.is_file() {
-            return Err(not_regular(path, format!("{:?}", metadata.file_type())));
+            return Err(not_regular(path, kind_of_file(metadata.file_type()).into()));
         }
         let (path, buffer) = (path.to_owned(), Vec::new());
         let mut file = Self { file, path, passes_unreadable: false, buffer, buffered_bytes: 0, buffer_offset: 0 };
@@ -100,6 +101,41 @@ impl BufferedFile {
         self.file.read_at(bytes, offset)
     }
 
+    /// From the first byte at or behind `offset` that is not zero to behind the last one; `None` if there is none. Holes
+    /// are passed over unread, where the file system tells of them. Offsets are 32-bit numbers: what a larger file holds
+    /// beyond them is nobody's. Leaves the buffer alone.
+    pub(super) fn written_from(&self, offset: Offset) -> Result<Option<Range<u32>>, PathError> {
+        let zeros = vec![0; READ_AHEAD_BYTES];
+        let mut chunk = zeros.clone();
+        let (mut at, mut written) = (u64::from(offset.0), None::<Range<u32>>);
+        while let Some(start) = self.data_from(at).and_then(|start| u32::try_from(start).ok()) {
+            let count = self.read_at(Offset(start), &mut chunk)?;
+            let is_set = |byte: &u8| *byte != 0;
+            let place = |index: usize| start.saturating_add(u32::try_from(index).unwrap_or(u32::MAX));
+            // Comparing whole chunks is much faster than looking at bytes, and nearly all chunks are zero.
+            if chunk[..count] != zeros[..count] {
+                let first = chunk[..count].iter().position(is_set).map_or(start, place);
+                let end = chunk[..count].iter().rposition(is_set).map_or(start, |last| place(last + 1));
+                written = Some(written.map_or(first, |written| written.start)..end);
+            }
+            if count < chunk.len() {
+                break;
+            }
+            at = u64::from(start) + count as u64;
+        }
+        Ok(written)
+    }
+
+    /// Where the next data is at or behind `offset`; `None` if only a hole follows, or nothing.
+    fn data_from(&self, offset: u64) -> Option<u64> {
+        match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(offset)) {
+            Ok(data) => Some(data),
+            Err(rustix::io::Errno::NXIO) => None,
+            // The file system can't tell.
+            Err(_) => Some(offset),
+        }
+    }
+
     /// The bytes of the file from `offset` on: at least `need` of them, unless the file ends before.
     pub(super) fn from(&mut self, offset: u32, need: usize) -> Result<&[u8], PathError> {
         let is_buffered = offset
@@ -144,6 +180,20 @@ impl BufferedFile {
     }
 }
 
+/// What lies in the place of a regular file.
+fn kind_of_file(kind: FileType) -> &'static str {
+    if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
 fn not_regular(path: &Path, found: String) -> SegmentError {
-    SegmentError::Header { path: path.to_owned(), expected: "a regular file", found, never_started: false }
+    let (path, fault) = (path.to_owned(), HeaderFault::Damaged);
+    SegmentError::Header { path, expected: "a regular file", found, fault }
 }

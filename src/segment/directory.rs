@@ -50,6 +50,19 @@ pub fn list(wal_dir: &Path) -> Result<Vec<SegmentFile>, PathError> {
     Ok(segments)
 }
 
+/// The same, none left out.
+///
+/// A directory that changes while it is read may show a new file and not show one that was made a moment before. That
+/// one was there before the reading of the newer one ended, so looking once more shows it.
+///
+/// # Errors
+/// The directory can't be read.
+pub fn list_whole(wal_dir: &Path) -> Result<Vec<SegmentFile>, PathError> {
+    let files = list(wal_dir)?;
+    let consecutive = files.windows(2).all(|pair| pair[0].id.next() == pair[1].id);
+    if consecutive { Ok(files) } else { list(wal_dir) }
+}
+
 /// Removes the files that were being prepared when the last writer ended.
 pub(crate) fn remove_prepared(wal_dir: &Path) -> Result<(), PathError> {
     for entry in std::fs::read_dir(wal_dir).at("read directory", wal_dir)? {

@@ -52,8 +52,6 @@ pub struct SegmentHeader {
 /// Why bytes are not a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderError {
-    /// All zero: the segment was never started.
-    Unwritten,
     /// Not what the format asks for.
     Corrupt {
         /// What it asks for.
@@ -68,9 +66,15 @@ pub enum HeaderError {
 impl SegmentHeader {
     /// The header's bytes.
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        self.encode_as(FORMAT_VERSION)
+    }
+
+    /// The bytes that the header would have in another version of the format, as far as they are the same in all: for who
+    /// tries what a reader makes of a newer one.
+    pub fn encode_as(&self, version: u16) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0..8].copy_from_slice(&MAGIC);
-        bytes[8..10].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes[8..10].copy_from_slice(&version.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.salt.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.writer_id.0);
         bytes[32..40].copy_from_slice(&self.segment_id.0.to_le_bytes());
@@ -84,23 +88,23 @@ impl SegmentHeader {
     /// Reads a header.
     ///
     /// # Errors
-    /// [`HeaderError`]. The version is looked at before the checksum, which a newer version may compute otherwise.
+    /// [`HeaderError`]. Magic and checksum have their places in every version, so they are looked at before the version: a
+    /// flipped bit in the version's field is damage, and only what was written so is a newer version's.
     pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, HeaderError> {
-        if bytes.iter().all(|byte| *byte == 0) {
-            return Err(HeaderError::Unwritten);
-        }
         if bytes[0..8] != MAGIC {
             let found = format!("{:02x?}", &bytes[0..8]);
             return Err(HeaderError::Corrupt { expected: "the magic \\x89MCPLOG\\n", found });
         }
-        let version = u16_at(bytes, 8);
+        let (version, crc) = (u16_at(bytes, 8), checksum(0, &[&bytes[..60]]));
+        if u32_at(bytes, 60) != crc {
+            let found = format!("{:#010x} where {crc:#010x} fits", u32_at(bytes, 60));
+            return Err(HeaderError::Corrupt { expected: "a matching checksum", found });
+        }
         if version > FORMAT_VERSION {
             return Err(HeaderError::UnsupportedVersion(version));
         }
-        let crc = checksum(0, &[&bytes[..60]]);
-        if version == 0 || u32_at(bytes, 60) != crc {
-            let found = format!("version {version}, checksum {:#010x} where {crc:#010x} fits", u32_at(bytes, 60));
-            return Err(HeaderError::Corrupt { expected: "version 1 and a matching checksum", found });
+        if version == 0 {
+            return Err(HeaderError::Corrupt { expected: "a version from 1 on", found: "version 0".into() });
         }
         let mut writer_id = [0; 16];
         writer_id.copy_from_slice(&bytes[16..32]);
@@ -189,7 +193,7 @@ impl Mark {
         bytes
     }
 
-    /// Reads one mark; `None` if the bytes are not one.
+    /// Reads one mark; `None` if the bytes are not one. [`super::marks::Marks`] asks whether it stands in its place.
     pub fn decode(bytes: &[u8; MARK_BYTES], salt: u32) -> Option<Self> {
         let generation = u64_at(bytes, 0);
         if generation == 0 || generation > i64::MAX as u64 || u32_at(bytes, 28) != checksum(salt, &[&bytes[..28]]) {
@@ -198,7 +202,7 @@ impl Mark {
         let extent = |at: usize| Extent { end: Offset(u32_at(bytes, at)), frames: u32_at(bytes, at + 4) };
         let (durable, sealed) = (extent(8), extent(16));
         // A forged mark must not make later arithmetic overflow: a frame has a header and at least a word. Nor must it
-        // say that there is nothing where there is something: a segment without frames is removed unread.
+        // say that there are bytes without frames.
         let possible = |extent: Extent| {
             let frames_max = extent.end.0.saturating_sub(FRAMES_OFFSET) / (FRAME_HEADER_BYTES + FRAME_ALIGNMENT);
             extent.end.0 >= FRAMES_OFFSET
@@ -210,21 +214,6 @@ impl Mark {
         let consistent =
             |sealed: Extent| possible(sealed) && durable.end <= sealed.end && durable.frames <= sealed.frames;
         (possible(durable) && sealed.is_none_or(consistent)).then_some(Self { generation, durable, sealed })
-    }
-
-    /// The mark that counts, of the two in the first page of a segment.
-    pub fn newest(page: &[u8], salt: u32) -> Self {
-        let mut newest = Self::UNWRITTEN;
-        for offset in MARK_OFFSETS {
-            let start = offset as usize;
-            let bytes = page.get(start..start + MARK_BYTES).and_then(|bytes| bytes.try_into().ok());
-            if let Some(mark) = bytes.and_then(|bytes| Self::decode(bytes, salt))
-                && mark.generation > newest.generation
-            {
-                newest = mark;
-            }
-        }
-        newest
     }
 
     /// Where the mark of that generation is written.
@@ -425,32 +414,31 @@ mod tests {
 
     #[test]
     fn newer_version_is_told_apart_from_corruption() {
-        let mut bytes = header().encode();
-        bytes[8] = 2;
-        assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderError::UnsupportedVersion(2)));
-        assert_eq!(SegmentHeader::decode(&[0; HEADER_BYTES]), Err(HeaderError::Unwritten));
+        assert_eq!(SegmentHeader::decode(&header().encode_as(2)), Err(HeaderError::UnsupportedVersion(2)));
+        for bit in 0..16 {
+            let mut damaged = header().encode();
+            damaged[8 + bit / 8] ^= 1 << (bit % 8);
+            let error = SegmentHeader::decode(&damaged).unwrap_err();
+            assert!(matches!(error, HeaderError::Corrupt { expected: "a matching checksum", .. }), "{bit}: {error:?}");
+        }
+        let error = SegmentHeader::decode(&header().encode_as(0)).unwrap_err();
+        assert!(matches!(error, HeaderError::Corrupt { expected: "a version from 1 on", .. }), "{error:?}");
     }
 
     #[test]
-    fn the_newest_valid_mark_counts_and_a_torn_one_does_not() {
-        let salt = 9;
-        let mut page = vec![0; FRAMES_OFFSET as usize];
-        assert_eq!(Mark::newest(&page, salt), Mark::UNWRITTEN);
+    fn a_mark_round_trips_and_every_flipped_bit_is_noticed() {
         let durable = Extent { end: Offset(FRAMES_OFFSET + 40), frames: 2 };
-        for generation in 1..=2 {
-            let sealed = (generation == 2).then_some(durable);
-            let mark = Mark { generation, durable, sealed };
-            let at = Mark::offset(generation) as usize;
-            page[at..at + MARK_BYTES].copy_from_slice(&mark.encode(salt));
-            assert_eq!(Mark::newest(&page, salt), mark);
+        for sealed in [None, Some(durable)] {
+            let mark = Mark { generation: 2, durable, sealed };
+            let bytes = mark.encode(9);
+            assert_eq!(Mark::decode(&bytes, 9), Some(mark));
+            assert_eq!(Mark::decode(&bytes, 10), None, "a mark of another segment");
+            for bit in 0..MARK_BYTES * 8 {
+                let mut damaged = bytes;
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(Mark::decode(&damaged, 9), None, "bit {bit}");
+            }
         }
-        for bit in 0..MARK_BYTES * 8 {
-            let at = Mark::offset(2) as usize + bit / 8;
-            page[at] ^= 1 << (bit % 8);
-            assert_eq!(Mark::newest(&page, salt).generation, 1, "bit {bit}");
-            page[at] ^= 1 << (bit % 8);
-        }
-        assert_eq!(Mark::newest(&page, salt + 1), Mark::UNWRITTEN, "a mark of another segment");
     }
 
     #[test]

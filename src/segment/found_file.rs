@@ -3,13 +3,16 @@
 //! Runs while a store opens, and wherever somebody looks at what the next opening would find. It only reads.
 
 use super::directory::SegmentFile;
-use super::format::{Extent, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, SegmentHeader};
+use super::format::{Extent, SegmentHeader};
+use super::lost_header::LostHeader;
 use super::number_range::NumberRange;
+use super::quarantine::QuarantinedSegment;
 use super::reading_plan::Link;
 use super::segment_state::SegmentState;
 use super::survey::{HeaderFound, is_reachable};
-use super::verdict::{Header, NUMBER_MAX, Seal, Tail};
-use crate::ground::error::{AtPath, OpenError, PathError, SegmentError};
+use super::verdict::{Header, Seal};
+use super::witness::Witness;
+use crate::ground::error::{OpenError, PathError, SegmentError};
 use crate::ground::position::{Sequence, WriterId};
 use std::path::PathBuf;
 
@@ -20,8 +23,8 @@ pub(super) struct FoundFile {
     pub(super) header: Header,
     /// What is wrong with the header; empty if nothing is.
     pub(super) reason: String,
-    /// The number before the first one, if a header says so.
-    before: Sequence,
+    /// Its own, if a header is there and says that it is a segment of this log's.
+    sound: Option<SegmentHeader>,
     /// What is in the file, if it is a segment of this log.
     pub(super) segment: Option<SegmentState>,
 }
@@ -35,27 +38,41 @@ pub(crate) struct SealedSegment {
 }
 
 impl FoundFile {
-    /// Looks into a file that has that in the place of its header. `writer_id` is that of the log, if anything tells
-    /// it.
-    pub(super) fn new(file: SegmentFile, found: HeaderFound, writer_id: Option<WriterId>) -> Result<Self, OpenError> {
-        let before = match &found {
-            HeaderFound::Intact(header) if header.base_sequence.0 <= NUMBER_MAX => {
-                Extent::EMPTY.last_sequence(header.base_sequence)
-            }
-            _ => Sequence(0),
-        };
-        let (mut header, mut reason) = judge(&file, found, writer_id);
-        let mut segment = None;
-        if header == Header::Sound {
-            match SegmentState::of(&file.path) {
-                // As good as damaged: moving the file aside needs no reading, and keeps what may be read some day.
-                Err(SegmentError::Io(error)) if error.is_unreadable() => {
-                    (header, reason) = (Header::Damaged, error.to_string());
-                }
-                state => segment = Some(state?),
-            }
+    /// A file that has that in the place of its header. `writer_id` is that of the log, if anything tells it.
+    pub(super) fn new(file: SegmentFile, found: HeaderFound, writer_id: Option<WriterId>) -> Self {
+        let header_found = if let HeaderFound::Intact(header) = &found { Some(*header) } else { None };
+        let (header, reason) = judge(&file, found, writer_id);
+        Self { file, header, reason, sound: header_found.filter(|_| header == Header::Sound), segment: None }
+    }
+
+    /// A file in quarantine, as if it lay in the log of `writer_id`. `None`: the system does not let one read it, or a newer
+    /// mcplog wrote it.
+    pub(super) fn in_quarantine(aside: &QuarantinedSegment, writer_id: Option<WriterId>) -> Option<Self> {
+        let file = SegmentFile { id: aside.id, path: aside.path.clone() };
+        let mut found = Self::new(file, HeaderFound::in_file(&aside.path).ok()?, writer_id);
+        // What it holds is read by whoever wants it.
+        found.look(&Witness::TRUSTING).ok()?;
+        Some(found)
+    }
+
+    /// The first number, if it is a segment of this log.
+    pub(super) fn base_sequence(&self) -> Option<Sequence> {
+        self.sound.map(|header| header.base_sequence)
+    }
+
+    /// Looks into it, if it is a segment of this log.
+    pub(super) fn look(&mut self, witness: &Witness) -> Result<(), OpenError> {
+        if self.header != Header::Sound {
+            return Ok(());
         }
-        Ok(Self { file, header, reason, before, segment })
+        match SegmentState::of(&self.file.path, witness) {
+            // As good as damaged: moving the file aside needs no reading, and keeps what may be read some day.
+            Err(SegmentError::Io(error)) if error.is_unreadable() => {
+                (self.header, self.reason) = (Header::Damaged, error.to_string());
+            }
+            state => self.segment = Some(state?),
+        }
+        Ok(())
     }
 
     /// The segment, as it is once it is sealed.
@@ -68,32 +85,44 @@ impl FoundFile {
         self.segment.as_ref().map_or(Seal::Open, |segment| segment.seal)
     }
 
-    pub(super) fn tail(&self) -> Tail {
-        self.segment.as_ref().map_or(Tail::Clean, SegmentState::tail)
+    pub(super) fn is_torn(&self) -> bool {
+        self.segment.as_ref().is_some_and(|segment| segment.torn.is_some())
     }
 
     pub(super) fn link(&self) -> Link {
         match &self.segment {
-            Some(SegmentState { header, mark, seal, extent, torn, .. }) => Link::Segment {
+            Some(SegmentState { header, mark, extent, torn, .. }) => Link::Segment {
                 numbers: NumberRange { first: header.base_sequence.0, count: u64::from(extent.frames) },
                 vouched: mark.durable.frames > 0,
-                open_ended: *seal == Seal::Open || torn.is_some(),
+                sealed: mark.sealed.is_some(),
+                torn: torn.is_some(),
             },
-            None if self.header == Header::NeverStarted => Link::NeverStarted,
+            None if matches!(self.header, Header::NeverStarted | Header::FirstPageLost) => Link::Pageless,
             None => Link::Unknown,
         }
     }
 
-    /// The last number that the file may hold, though its header can't be read or does not belong here. If no header
-    /// says where its numbers begin, they follow `last_before`, the last number of the segments before it.
-    pub(super) fn last_sequence_possible(&self, last_before: Sequence) -> Result<Sequence, PathError> {
-        let metadata = std::fs::symlink_metadata(&self.file.path).at("inspect", &self.file.path)?;
-        // Somebody may have put a segment elsewhere, of whatever length, and a link in its place.
-        let bytes = if metadata.is_symlink() { u64::MAX } else { metadata.len() };
-        // No offset in a segment is larger than 32 bits, however long the file.
-        let bytes = bytes.min(u64::from(u32::MAX)).saturating_sub(u64::from(FRAMES_OFFSET));
-        let records_max = bytes / u64::from(FRAME_HEADER_BYTES + FRAME_ALIGNMENT);
-        Ok(Sequence(last_before.max(self.before).0 + records_max))
+    /// The last number that the file may hold, though its header can't be read or does not belong here, or its tail is no
+    /// frame. If no header of this log says where its numbers begin, they lie between `last_before`, the last number of the
+    /// segments before it, and `next_base`, the first one that those behind it begin with.
+    pub(super) fn last_sequence_possible(
+        &self,
+        last_before: Sequence,
+        next_base: Option<Sequence>,
+        writer_id: Option<WriterId>,
+    ) -> Result<Sequence, PathError> {
+        let LostHeader { header, records_max } = LostHeader::of(&self.file.path)?;
+        // One that can't be read a second time was read once.
+        let header = header
+            .or(self.sound)
+            .filter(|header| is_reachable(header) && writer_id.is_none_or(|writer_id| writer_id == header.writer_id));
+        Ok(match header {
+            Some(header) => Sequence(Extent::EMPTY.last_sequence(header.base_sequence).0 + records_max),
+            None => {
+                let last = (last_before.0 + records_max).min(next_base.map_or(u64::MAX, |next| next.0 - 1));
+                Sequence(last).max(last_before)
+            }
+        })
     }
 }
 
@@ -101,6 +130,7 @@ impl FoundFile {
 fn judge(file: &SegmentFile, found: HeaderFound, writer_id: Option<WriterId>) -> (Header, String) {
     let header = match found {
         HeaderFound::NeverStarted => return (Header::NeverStarted, String::new()),
+        HeaderFound::FirstPageLost(reason) => return (Header::FirstPageLost, reason),
         HeaderFound::Damaged(reason) => return (Header::Damaged, reason),
         HeaderFound::Intact(header) => header,
     };

@@ -1,12 +1,13 @@
 //! The list of a log's segments for who only looks at it.
 //!
 //! Runs on the caller's thread, in any process, also while the store is open elsewhere. It opens no file for writing, and
-//! what recovery would move aside it leaves out.
+//! what recovery would move aside it leaves out. What the marks say is taken as it is.
 
 use super::directory;
 use super::number_range::{NumberRange, reading_order};
 use super::segment_list::{LogSegment, SegmentList};
 use super::segment_state::SegmentState;
+use super::witness::Witness;
 use crate::ground::error::SegmentError;
 use crate::ground::position::WriterId;
 use std::path::Path;
@@ -18,7 +19,7 @@ use std::path::Path;
 pub(crate) fn look(wal_dir: &Path, writer_id: WriterId) -> Result<SegmentList, SegmentError> {
     let mut segments = Vec::new();
     for file in directory::list(wal_dir)? {
-        let state = match SegmentState::of(&file.path) {
+        let state = match SegmentState::of(&file.path, &Witness::TRUSTING) {
             Ok(state) => state,
             Err(SegmentError::Header { .. }) => continue,
             // Retired since the directory was listed.

@@ -8,8 +8,10 @@ use super::found_file::FoundFile;
 use super::number_set::NumberSet;
 use super::quarantine;
 use super::reader::{Damage, FrameAt, Item, SegmentReader};
+use super::recovery_plan::RecoveryPlan;
 use super::segment_state::SegmentState;
 use super::survey::Survey;
+use super::wrong_mark::WrongMark;
 use crate::ground::error::{OpenError, SegmentError};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::ground::work::{Watch, WorkError, tell};
@@ -26,8 +28,8 @@ pub(crate) struct ReadableSegment {
     pub(crate) base_sequence: Sequence,
     /// Where its last frame ends.
     pub(crate) end: Offset,
-    /// Its mark says that it ends before frames that are intact.
-    disproved: bool,
+    /// The number of its last record, read or lost; one less than the first if there is none.
+    pub(crate) last_sequence: Sequence,
 }
 
 /// What a walk comes upon.
@@ -37,34 +39,48 @@ pub(crate) enum Found<'a> {
     Frame(FrameAt<'a>),
     /// A place that can't be read, and so many records that no other segment has.
     Lost(&'a Damage, u64),
+    /// A mark that the frames contradict. They are read all the same.
+    WrongMark(&'a WrongMark),
 }
 
-/// The segments of the log of `owner` that can be read: those in its place, and those that were moved aside. Where nothing
-/// tells whose log it is, there are none.
-///
-/// # Errors
-/// A file can't be read, or is of a newer version.
-pub(crate) fn readable(
-    survey: Survey,
-    quarantine_dir: &Path,
-    owner: Option<WriterId>,
-) -> Result<Vec<ReadableSegment>, OpenError> {
-    let mut segments = Vec::new();
-    for (file, header) in survey.files {
-        let found = FoundFile::new(file, header, owner)?;
+/// What of a log can be read, and what can't.
+#[derive(Debug, Default)]
+pub(crate) struct ReadableLog {
+    /// The segments that can.
+    pub(crate) segments: Vec<ReadableSegment>,
+    /// How many files may have been segments of it, and are not read: nothing can be told of them, or they have another
+    /// segment's name.
+    pub(crate) unreadable: u64,
+}
+
+impl ReadableLog {
+    /// The log of `owner`: its segments in their place, and those that were moved aside. Where nothing tells whose log it is,
+    /// it has none. Both are judged alike, so that it is the same before and after an opening moves some of them.
+    ///
+    /// # Errors
+    /// A file can't be read, or is of a newer version.
+    pub(crate) fn of(survey: Survey, quarantine_dir: &Path, owner: Option<WriterId>) -> Result<Self, OpenError> {
+        let mut log = Self::default();
+        // All of it is read by the walk: here, the marks are taken as they are.
+        for found in &RecoveryPlan::of_opened(survey, owner, Sequence(0))?.files {
+            log.add(found, false);
+        }
+        for aside in quarantine::segments(quarantine_dir) {
+            match FoundFile::in_quarantine(&aside, owner) {
+                Some(found) if owner.is_some() => log.add(&found, true),
+                Some(_) => {}
+                None => log.unreadable += 1,
+            }
+        }
+        Ok(log)
+    }
+
+    fn add(&mut self, found: &FoundFile, is_aside: bool) {
         if let Some(state) = &found.segment {
-            segments.push(ReadableSegment::of(found.file.path.clone(), state, false));
+            self.segments.push(ReadableSegment::of(found.file.path.clone(), state, is_aside));
         }
+        self.unreadable += u64::from(found.header.is_unreadable());
     }
-    for aside in quarantine::segments(quarantine_dir) {
-        let Ok(reader) = SegmentReader::open(&aside.path) else { continue };
-        if owner.is_some_and(|owner| owner == reader.header().writer_id)
-            && let Ok(state) = SegmentState::of(&aside.path)
-        {
-            segments.push(ReadableSegment::of(aside.path, &state, true));
-        }
-    }
-    Ok(segments)
 }
 
 impl ReadableSegment {
@@ -75,15 +91,12 @@ impl ReadableSegment {
             is_aside,
             base_sequence: state.header.base_sequence,
             end: state.extent.end,
-            disproved: state.disproved_end.is_some(),
+            last_sequence: state.last_sequence(),
         }
     }
 
     fn open(&self) -> Result<SegmentReader, SegmentError> {
         let mut reader = SegmentReader::open(&self.path)?;
-        if self.disproved {
-            reader.distrust_mark();
-        }
         // What the disk can't give back is as good as damaged.
         reader.pass_unreadable();
         Ok(reader)
@@ -113,6 +126,7 @@ pub(crate) fn walk(
                     }
                 }
                 Item::Damage(damage) => damaged.push((segment, damage, due)),
+                Item::WrongMark(wrong) => each(segment, Found::WrongMark(&wrong))?,
                 Item::Stop(_) => break,
             }
         }

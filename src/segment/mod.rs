@@ -2,22 +2,34 @@
 //!
 //! Writing: `file` maps memory, or writes where `filesystem` says that mapping is not safe; `writer` appends to it;
 //! `syncer` forces it to the disk; `segment_progress` is what these and the compactor share. Reading: `reader`, by
-//! plain reads through `buffered_file`. Opening: `survey` looks at the headers, `log_owners` says whose log that is,
-//! `recovery` mends what a crash left; `found_file` and `segment_state` at the rest, `number_range` and `reading_plan` tell what is read from where,
-//! `verdict` what becomes of each file, `recovery_plan` both before it is done; `quarantine` keeps what is damaged;
-//! `unfolded_log` says what waits to who only looks. `log_walk` reads all that is intact, wherever it lies, for a database
-//! that is made anew, and `number_set` says which records those are. `directory` names the files, `format` has the bytes,
-//! `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
+//! plain reads through `buffered_file`; `marks` and `wrong_mark` are what a segment says of itself, and where its frames
+//! say otherwise; `examination` says what there is to say of a file. Opening: `survey` looks at the headers, `log_owners`
+//! says whose log that is, `recovery` mends what a crash left; `found_file` and `segment_state` look at the rest, as far
+//! as no `witness` bears the marks out, `lost_header` at files without a header; `number_range` and `reading_plan` tell
+//! what is read from where, `verdict` what becomes of each file, `recovery_plan` both before it is done; `quarantine`
+//! keeps what is damaged; to who only looks, `unfolded_log` says what waits, and `log_examination` what each `log_file` is
+//! to the log and which numbers are missing; `examination_findings` has the sentences. `log_walk` reads all that is intact, wherever
+//! it lies, for a database that is made anew, and `number_set` says which records those are. `directory` names the files,
+//! `format` has the bytes, `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
 
 mod buffered_file;
 pub mod directory;
+pub mod examination;
+mod examination_findings;
+#[cfg(test)]
+mod examination_tests;
 pub(crate) mod file;
 mod filesystem;
 pub mod format;
 mod found_file;
+pub mod log_examination;
+pub mod log_file;
 pub(crate) mod log_owners;
 pub(crate) mod log_view;
 pub(crate) mod log_walk;
+mod lost_header;
+pub(crate) mod lost_numbers;
+pub mod marks;
 mod number_range;
 pub(crate) mod number_set;
 pub(crate) mod quarantine;
@@ -38,7 +50,14 @@ pub(crate) mod unfolded_log;
 #[cfg(test)]
 mod unfolded_log_tests;
 pub(crate) mod verdict;
+pub(crate) mod witness;
 pub(crate) mod writer;
+pub(crate) mod writer_id_file;
+pub mod wrong_mark;
 
 pub use directory::{SegmentFile, list};
+pub use examination::Examination;
+pub use log_examination::{LogExamination, MissingNumbers};
+pub use log_file::{LogFile, LogPart};
 pub use reader::{Damage, FrameAt, Item, SegmentReader, Stop};
+pub use wrong_mark::WrongMark;

@@ -35,9 +35,47 @@ impl NumberSet {
         true
     }
 
+    /// Adds the numbers from `first` to `last`; none if there is none between.
+    pub(crate) fn insert_all(&mut self, first: u64, last: u64) {
+        if first > last {
+            return;
+        }
+        let (mut start, mut end) = (first, last);
+        let before = first.saturating_sub(1);
+        let meets = |(begins, ends): (&u64, &u64)| (*ends >= before).then_some((*begins, *ends));
+        // Whatever overlaps it, or lies beside it, becomes one with it.
+        while let Some((begins, ends)) = self.ranges.range(..=last.saturating_add(1)).next_back().and_then(meets) {
+            (start, end) = (start.min(begins), end.max(ends));
+            self.ranges.remove(&begins);
+        }
+        self.ranges.insert(start, end);
+        self.latest = None;
+    }
+
+    /// The numbers from `first` to `last` that are not there: each run's first number and last.
+    pub(crate) fn missing_within(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
+        let from = self.ranges.range(..=first).next_back().map_or(first, |(start, _)| *start);
+        let (mut missing, mut due) = (Vec::new(), first);
+        for (start, end) in self.ranges.range(from..).take_while(|(start, _)| **start <= last) {
+            if *start > due {
+                missing.push((due, start - 1));
+            }
+            due = due.max(end.saturating_add(1));
+        }
+        if due <= last {
+            missing.push((due, last));
+        }
+        missing
+    }
+
     /// Whether the number is there.
     pub(crate) fn contains(&self, number: u64) -> bool {
         self.ranges.range(..=number).next_back().is_some_and(|(_, last)| *last >= number)
+    }
+
+    /// The runs of numbers: each one's first and last.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.ranges.iter().map(|(first, last)| (*first, *last))
     }
 
     /// The first number.
@@ -55,12 +93,6 @@ impl NumberSet {
         let from = self.ranges.range(..=first).next_back().map_or(first, |(start, _)| *start);
         let within = self.ranges.range(from..).take_while(|(start, _)| **start <= last);
         within.map(|(start, end)| ((*end).min(last) + 1).saturating_sub((*start).max(first))).sum()
-    }
-
-    /// The numbers that are missing between the first one and the last one: each hole's first number and last.
-    pub(crate) fn holes(&self) -> Vec<(u64, u64)> {
-        let starts = self.ranges.keys().skip(1);
-        self.ranges.values().zip(starts).map(|(last, next)| (last + 1, next - 1)).collect()
     }
 }
 
@@ -82,12 +114,27 @@ mod tests {
             for number in 0..45 {
                 prop_assert_eq!(set.contains(number), plain.contains(&number));
             }
+            let absent = |(first, last): (u64, u64)| (first..=last).collect::<Vec<_>>();
+            let missing: Vec<u64> = set.missing_within(first, last).into_iter().flat_map(absent).collect();
+            let expected: Vec<u64> = (first..=last).filter(|number| !plain.contains(number)).collect();
+            prop_assert_eq!(missing, expected);
             let within = plain.iter().filter(|number| (first..=last).contains(*number)).count();
             prop_assert_eq!(set.count_within(first, last), within as u64);
-            let missing: Vec<u64> = set.holes().into_iter().flat_map(|(first, last)| first..=last).collect();
-            let all = plain.first().copied().unwrap_or(1)..plain.last().copied().unwrap_or(0);
-            let expected: Vec<u64> = all.filter(|number| !plain.contains(number)).collect();
-            prop_assert_eq!(missing, expected);
+            prop_assert_eq!(set.runs().flat_map(|(first, last)| first..=last).collect::<Vec<_>>(), Vec::from_iter(plain));
+        }
+
+        #[test]
+        fn runs_are_added_like_their_numbers(runs in proptest::collection::vec((1..40_u64, 0..12_u64), 0..12), one in 1..45_u64) {
+            let (mut set, mut plain) = (NumberSet::default(), NumberSet::default());
+            for (first, count) in runs {
+                set.insert_all(first, (first + count).saturating_sub(1));
+                (first..first + count).for_each(|number| {
+                    plain.insert(number);
+                });
+            }
+            prop_assert_eq!(&set.ranges, &plain.ranges);
+            prop_assert_eq!(set.insert(one), plain.insert(one));
+            prop_assert_eq!(&set.ranges, &plain.ranges);
         }
     }
 }

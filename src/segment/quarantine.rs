@@ -2,8 +2,8 @@
 //!
 //! Runs while a store opens and on the compactor. It moves files and never changes one.
 
-use super::directory::{SegmentFile, list, parse_file_name, sync_directory};
-use super::format::SegmentHeader;
+use super::directory::{list, parse_file_name, sync_directory};
+use super::log_owners::LogOwners;
 use super::reader::SegmentReader;
 use crate::ground::error::{AtPath, OpenError, PathError};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
@@ -76,9 +76,17 @@ pub(crate) fn move_aside(path: &Path, quarantine_dir: &Path, note: &Note) -> Res
     Ok(to)
 }
 
-/// The store whose segment is the newest in quarantine: whose log it was, where nothing else says so.
-pub(crate) fn newest_owner(quarantine_dir: &Path) -> Option<WriterId> {
-    newest_writer(&with_sound_header(quarantine_dir).unwrap_or_default())
+/// The store of which most segments in quarantine are: whose log it was, where nothing else says so.
+pub(crate) fn most_are_of(quarantine_dir: &Path) -> Option<WriterId> {
+    let mut owners = LogOwners::default();
+    for file in list(quarantine_dir).ok()? {
+        if let Ok(reader) = SegmentReader::open(&file.path)
+            && reader.header().segment_id == file.id
+        {
+            owners.add(reader.header().writer_id);
+        }
+    }
+    owners.told()
 }
 
 /// Everything intact in that file of the quarantine is in the database, and so is whatever number follows its own: the note
@@ -92,20 +100,6 @@ pub(crate) fn note_folded(segment: &Path) -> Result<(), PathError> {
         Some(note) if note.last_sequence.is_some() => write_note(&path, &Note { last_sequence: None, ..note }),
         _ => Ok(()),
     }
-}
-
-/// The segments in a directory whose header can be read and is what the name says.
-fn with_sound_header(dir: &Path) -> Result<Vec<(PathBuf, SegmentHeader)>, PathError> {
-    let header = |file: SegmentFile| {
-        let header = *SegmentReader::open(&file.path).ok()?.header();
-        (header.segment_id == file.id).then_some((file.path, header))
-    };
-    Ok(list(dir)?.into_iter().filter_map(header).collect())
-}
-
-fn newest_writer(segments: &[(PathBuf, SegmentHeader)]) -> Option<WriterId> {
-    let newest = segments.iter().max_by_key(|(_, header)| (header.created_at, header.segment_id))?;
-    Some(newest.1.writer_id)
 }
 
 /// A name in the quarantine that no other file has; one of that name may have been moved there before.
@@ -139,6 +133,8 @@ fn write_note(path: &Path, note: &Note) -> Result<(), PathError> {
 /// A segment's file in the quarantine.
 #[derive(Clone, Debug)]
 pub(crate) struct QuarantinedSegment {
+    /// The id that the name gives.
+    pub(crate) id: SegmentId,
     pub(crate) path: PathBuf,
     /// What is known about it, if its note is there and sound.
     pub(crate) note: Option<Note>,
@@ -148,9 +144,11 @@ pub(crate) struct QuarantinedSegment {
 pub(crate) fn segments(quarantine_dir: &Path) -> Vec<QuarantinedSegment> {
     let Ok(entries) = std::fs::read_dir(quarantine_dir) else { return Vec::new() };
     let paths = entries.flatten().map(|entry| entry.path());
-    let mut paths: Vec<_> = paths.filter(|path| segment_named(path).is_some()).collect();
-    paths.sort();
-    paths.into_iter().map(|path| QuarantinedSegment { note: read_note(&note_path(&path)), path }).collect()
+    let mut paths: Vec<_> = paths.filter_map(|path| Some((segment_named(&path)?, path))).collect();
+    paths.sort_by(|(_, one), (_, other)| one.cmp(other));
+    let segment =
+        |(id, path): (SegmentId, PathBuf)| QuarantinedSegment { id, note: read_note(&note_path(&path)), path };
+    paths.into_iter().map(segment).collect()
 }
 
 /// The notes whose segments are not there, by name: a crash left them, or somebody took the segment away.

@@ -7,7 +7,7 @@ use super::format::{
 use super::reader::{Damage, Item, SegmentReader, Stop};
 use super::syncer::SegmentSyncer;
 use super::writer::{PreparedSegment, SegmentWriter};
-use crate::ground::error::SegmentError;
+use crate::ground::error::{HeaderFault, SegmentError};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -63,6 +63,7 @@ fn read_all(reader: &mut SegmentReader) -> (Vec<Found>, Vec<Damage>, Stop) {
         match reader.next().unwrap() {
             Item::Frame(frame) => frames.push((frame.offset.0, frame.sequence.0, frame.payload.to_vec())),
             Item::Damage(found) => damage.push(found),
+            Item::WrongMark(wrong) => panic!("{wrong}"),
             Item::Stop(stop) => return (frames, damage, stop),
         }
     }
@@ -217,24 +218,48 @@ fn what_is_no_segment_is_refused_with_a_reason() {
 }
 
 #[test]
-fn a_header_of_zeros_is_a_power_cut_only_while_there_is_no_mark() {
-    let never_started = |path: &Path| match SegmentReader::open(path) {
-        Err(SegmentError::Header { never_started, .. }) => never_started,
+fn a_file_was_never_started_only_if_every_byte_is_zero_and_has_lost_its_first_page_if_that_is_short_or_begins_with_zeros()
+ {
+    let fault = |path: &Path| match SegmentReader::open(path) {
+        Err(SegmentError::Header { fault, .. }) => fault,
         other => panic!("{other:?}"),
     };
-    let mut segment = Fixture::new();
-    segment.write(b"payload");
-    segment.patch(0, &[0; HEADER_BYTES]);
-    assert!(never_started(&segment.path), "a frame may reach the disk before the header does");
+    let lost = |begins_with_zeros| HeaderFault::FirstPageLost { begins_with_zeros };
     let mut segment = Fixture::new();
     segment.write(b"payload");
     segment.sync();
-    segment.patch(0, &[0; HEADER_BYTES]);
-    assert!(!never_started(&segment.path), "the mark was written after the header was synced");
-    for length in [0, 1, HEADER_BYTES - 1, HEADER_BYTES] {
-        std::fs::write(&segment.path, vec![0; length]).unwrap();
-        assert!(never_started(&segment.path), "{length} zeros");
+    let whole = std::fs::read(&segment.path).unwrap();
+    let written = |bytes: &[u8]| {
+        std::fs::write(&segment.path, bytes).unwrap();
+        fault(&segment.path)
+    };
+    for length in [0, 1, HEADER_BYTES - 1, HEADER_BYTES, 4096, 400_000] {
+        assert_eq!(written(&vec![0; length]), HeaderFault::NeverStarted, "{length} zeros");
+        // Wherever the one byte is that is not zero.
+        let mut bytes = vec![0; length];
+        if let Some(last) = bytes.last_mut() {
+            *last = 1;
+            assert_eq!(written(&bytes), lost(length > HEADER_BYTES), "{length} bytes, the last of which is not zero");
+        }
     }
+    for length in [1, HEADER_BYTES - 1, HEADER_BYTES, 1024, 4095] {
+        assert_eq!(written(&whole[..length]), lost(false), "cut to {length}");
+    }
+    let mut zeroed = whole.clone();
+    zeroed[..HEADER_BYTES].fill(0);
+    assert_eq!(written(&zeroed), lost(true), "a mark is left");
+    zeroed[..FRAMES_OFFSET as usize].fill(0);
+    assert_eq!(written(&zeroed), lost(true), "frames are left");
+    let mut flipped = whole.clone();
+    flipped[8] ^= 2;
+    assert_eq!(written(&flipped), HeaderFault::Damaged, "a flipped bit makes no newer version");
+    // A hole in the file is read as zeros, however long it is.
+    std::fs::write(&segment.path, b"").unwrap();
+    let file = OpenOptions::new().write(true).open(&segment.path).unwrap();
+    file.set_len(3 << 30).unwrap();
+    assert_eq!(fault(&segment.path), HeaderFault::NeverStarted);
+    file.write_all_at(b"1", (3 << 30) - 1).unwrap();
+    assert_eq!(fault(&segment.path), lost(true));
 }
 
 #[test]

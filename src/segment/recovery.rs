@@ -12,7 +12,6 @@
 
 use super::directory::{self, SegmentFile};
 use super::format::{Extent, Mark, SegmentHeader};
-use super::found_file::FoundFile;
 pub(crate) use super::found_file::SealedSegment;
 use super::quarantine::{self, DamagedPlace, Note};
 use super::recovery_plan::RecoveryPlan;
@@ -20,9 +19,10 @@ use super::segment_state::SegmentState;
 pub(crate) use super::segment_state::TornTail;
 use super::survey::Survey;
 use super::syncer::UnsyncedSegment;
-use super::verdict::{Action, NUMBER_MAX, Numbers, decide, resume};
+use super::verdict::{Action, Header, NUMBER_MAX, Numbers, Tail, resume};
+use super::witness::Folded;
 use crate::ground::error::{AtPath, OpenError, PathError};
-use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use crate::ground::position::{SegmentId, Sequence, WriterId};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,8 @@ pub(crate) struct RecoveredLog {
     pub(crate) segments: Vec<SealedSegment>,
     /// Segments from which nothing is read: others have their records, or they have none.
     pub(crate) superseded: Vec<SealedSegment>,
-    /// Whose log it is; `None` if there is no segment.
-    pub(crate) writer_id: Option<WriterId>,
+    /// Whose log it is; `None` if nothing says so.
+    writer_id: Option<WriterId>,
     /// The last sequence number in use, or that may be in use; 0 for none.
     pub(crate) last_sequence: Sequence,
     /// The highest segment id in use, by header or by name; 0 for none.
@@ -60,28 +60,34 @@ pub(crate) enum Repair {
     /// that is because its pages reached the disk before theirs, and nobody was promised any of it. But the file of a
     /// failed sync that could not be read back looks the same after a kill, and then this is all that is left.
     SetAside { segment: SegmentId, frames: u32, to: PathBuf },
-    /// A mark says that its segment ends before frames that are intact. They count, and the mark does not.
-    Disproved { segment: SegmentId, damaged: DamagedPlace },
+    /// A segment stays as it is although it is damaged there: its frames contradict its mark, and they count; or its tail
+    /// is torn, and a later segment proves that no crash did it.
+    KeptDamaged { segment: SegmentId, damaged: DamagedPlace },
+    /// A file whose first page is lost was moved aside, and nothing tells that it had been synced: a power cut may have
+    /// let later pages reach the disk first. Nobody was promised what it held.
+    Pageless { from: PathBuf, to: PathBuf },
     /// A file that is no segment of this log was moved aside.
     Quarantined { from: PathBuf, to: PathBuf, reason: String },
 }
 
-/// Makes the log whole. `writer_id` is whose log it is, and `folded` the last number in the database: 0 for none.
+/// Makes the log whole. `writer_id` is whose log it is, and `folded` how far the database has it: up to number 0 for not
+/// at all.
 pub(crate) fn recover(
     survey: Survey,
     quarantine_dir: &Path,
     writer_id: Option<WriterId>,
-    folded: Sequence,
+    folded: impl Into<Folded>,
 ) -> Result<RecoveredLog, OpenError> {
     let wal_dir = survey.wal_dir.clone();
-    let RecoveryPlan { files, reading: plan } = RecoveryPlan::of(survey, writer_id, folded)?;
+    let folded = folded.into();
+    let plan = RecoveryPlan::of(survey, writer_id, folded)?;
 
-    let mut recovered = RecoveredLog::new(writer_id, folded, quarantine::notes(quarantine_dir));
-    recovered.segments = plan.order.iter().filter_map(|place| files[*place].sealed()).collect();
+    let mut recovered = RecoveredLog::new(writer_id, folded.sequence, quarantine::notes(quarantine_dir));
+    recovered.segments = plan.reading.order.iter().filter_map(|place| plan.files[*place].sealed()).collect();
     directory::remove_prepared(&wal_dir)?;
-    let mut unsynced = vec![None; files.len()];
-    for place in plan.work_order() {
-        unsynced[place] = recovered.carry_out(&files[place], plan.numbers[place], quarantine_dir)?;
+    let mut unsynced = vec![None; plan.files.len()];
+    for place in plan.reading.work_order() {
+        unsynced[place] = recovered.carry_out(&plan, place, quarantine_dir)?;
     }
     // Those without frames too: that they end where they begin tells the next opening that no records are missing behind
     // them, although the numbers jump.
@@ -111,29 +117,39 @@ impl RecoveredLog {
     /// Does with a file what is decided. Returns the segment if it is owed a sync.
     fn carry_out(
         &mut self,
-        found: &FoundFile,
-        numbers: Numbers,
+        plan: &RecoveryPlan,
+        place: usize,
         quarantine_dir: &Path,
     ) -> Result<Option<UnsyncedSegment>, OpenError> {
+        let (found, numbers) = (&plan.files[place], plan.reading.numbers[place]);
         let path = &found.file.path;
         // Beyond that, no number comes again by itself.
         if found.file.id.0 <= NUMBER_MAX {
             self.last_segment = self.last_segment.max(found.file.id);
         }
-        let (action, row) = decide(found.header, found.seal(), found.tail(), numbers);
+        let (action, row) = plan.decided(place);
         tracing::debug!(path = %path.display(), row, ?action, "recovery");
         if action == Action::Remove {
             std::fs::remove_file(path).at("remove", path)?;
             return Ok(None);
         }
-        let Some(segment) = found.segment.as_ref().filter(|_| numbers != Numbers::BehindGap) else {
-            self.quarantine(found, action, quarantine_dir)?;
+        let is_behind_gap = matches!(numbers, Numbers::BehindGap | Numbers::NoneBehindGap);
+        let Some(segment) = found.segment.as_ref().filter(|_| !is_behind_gap) else {
+            self.quarantine(plan, place, quarantine_dir)?;
             return Ok(None);
         };
         if matches!(numbers, Numbers::None | Numbers::Covered) {
             self.superseded.extend(found.sealed());
         }
         self.last_sequence = self.last_sequence.max(segment.last_sequence());
+        if action == Action::KeepDamaged {
+            if segment.torn.is_some() {
+                // What is behind may be intact, and stays.
+                let possible = found.last_sequence_possible(Sequence(0), None, self.writer_id)?;
+                self.last_sequence = self.last_sequence.max(possible);
+            }
+            self.note_damage(segment, plan.tail(place));
+        }
         Ok(self.mend(segment, action, path)?)
     }
 
@@ -152,51 +168,68 @@ impl RecoveredLog {
                 None => Repair::Sealed { segment: id, at },
             });
         }
-        let owes_sync = matches!(action, Action::KeepAndSync | Action::SealAndSync | Action::CutAndSync);
-        if let Some(from) = segment.disproved_end {
-            self.note_disproved(segment, from);
-        } else if owes_sync {
+        if matches!(action, Action::KeepAndSync | Action::SealAndSync | Action::CutAndSync) {
             seal(path, &segment.header, segment.mark, segment.extent)?;
         }
+        let keeps_mark = action == Action::KeepDamaged;
+        let owes_sync = keeps_mark || matches!(action, Action::KeepAndSync | Action::SealAndSync | Action::CutAndSync);
         Ok(owes_sync.then(|| UnsyncedSegment {
             segment: id,
             path: path.to_owned(),
             base_sequence: segment.header.base_sequence,
-            durable: segment.mark.durable,
+            // Of what a wrong mark says nothing is to be believed.
+            durable: if segment.wrong_marks.is_empty() { segment.mark.durable } else { Extent::EMPTY },
+            keeps_mark,
         }))
     }
 
-    /// A segment whose mark is disproved stays as it is, so that every opening finds the same until it is folded, and
-    /// is moved aside for this then.
-    fn note_disproved(&mut self, segment: &SegmentState, from: Offset) {
+    /// A damaged segment stays as it is, so that every opening finds the same until it is folded, and is moved aside for
+    /// this then.
+    fn note_damage(&mut self, segment: &SegmentState, tail: Tail) {
         let id = segment.header.segment_id;
-        let bytes = u64::from(segment.extent.end.0.saturating_sub(from.0));
-        let reason = "expected the end that the mark gives, found an intact frame".to_owned();
-        let damaged = DamagedPlace { offset: from.0, bytes, reason };
-        self.quarantined.push(Note { segment: id.0, damage: vec![damaged.clone()], last_sequence: None });
-        self.repairs.push(Repair::Disproved { segment: id, damaged });
+        let wrong_marks = segment.wrong_marks.iter();
+        let mut damage: Vec<_> = wrong_marks
+            .map(|(offset, reason)| DamagedPlace { offset: offset.0, bytes: 0, reason: reason.clone() })
+            .collect();
+        if let Some(torn) = segment.torn {
+            let next = segment.next_sequence();
+            let proof = if tail == Tail::Broken { ", which a later segment proves to have been there" } else { "" };
+            let reason = format!("expected record {next}{proof}, found a tail that is no frame and that no crash tore");
+            damage.push(DamagedPlace { offset: segment.extent.end.0, bytes: torn.bytes.into(), reason });
+        }
+        let kept = |damaged: &DamagedPlace| Repair::KeptDamaged { segment: id, damaged: damaged.clone() };
+        self.repairs.extend(damage.iter().map(kept));
+        self.quarantined.push(Note { segment: id.0, damage, last_sequence: None });
     }
 
-    fn quarantine(&mut self, found: &FoundFile, action: Action, quarantine_dir: &Path) -> Result<(), OpenError> {
+    /// Moves a file aside. Of one that can't be read, and behind which nothing is read, the numbers that it may hold are not
+    /// used again.
+    fn quarantine(&mut self, plan: &RecoveryPlan, place: usize, quarantine_dir: &Path) -> Result<(), OpenError> {
+        let found = &plan.files[place];
+        let is_last = !plan.reading.order.iter().any(|read| *read > place);
         let SegmentFile { id, path } = &found.file;
         let last_sequence = match &found.segment {
             Some(segment) => Some(segment.last_sequence()),
-            None if action == Action::QuarantineReservingNumbers => {
-                Some(found.last_sequence_possible(self.last_sequence)?)
+            // The numbers of a file before one that is read are below that one's.
+            None if is_last && plan.decided(place).0 == Action::QuarantineReservingNumbers => {
+                Some(found.last_sequence_possible(self.last_sequence, plan.next_base(place), self.writer_id)?)
             }
             None => None,
         };
         self.last_sequence = self.last_sequence.max(last_sequence.unwrap_or(Sequence(0)));
         let mut note = Note { segment: id.0, damage: Vec::new(), last_sequence: last_sequence.map(|last| last.0) };
-        if found.segment.is_none() {
+        let by_a_crash = found.header == Header::FirstPageLost && !plan.is_broken(place);
+        if found.segment.is_none() && !by_a_crash {
             let bytes = std::fs::symlink_metadata(path).at("inspect", path)?.len();
             note.damage.push(DamagedPlace { offset: 0, bytes, reason: found.reason.clone() });
         }
         let to = quarantine::move_aside(path, quarantine_dir, &note)?;
         self.quarantined.push(note);
+        let from = path.clone();
         self.repairs.push(match &found.segment {
             Some(segment) => Repair::SetAside { segment: *id, frames: segment.extent.frames, to },
-            None => Repair::Quarantined { from: path.clone(), to, reason: found.reason.clone() },
+            None if by_a_crash => Repair::Pageless { from, to },
+            None => Repair::Quarantined { from, to, reason: found.reason.clone() },
         });
         Ok(())
     }

@@ -5,11 +5,11 @@
 use super::found_file::FoundFile;
 use super::reading_plan::ReadingPlan;
 use super::survey::Survey;
-use super::verdict::{Action, decide};
+use super::verdict::{Action, Header, Tail, decide};
+use super::witness::{Folded, Witness};
 use crate::ground::error::{OpenError, SegmentError};
 use crate::ground::position::{Sequence, WriterId};
 use std::io::ErrorKind;
-use std::path::Path;
 
 /// The plan.
 #[derive(Debug)]
@@ -20,40 +20,75 @@ pub(crate) struct RecoveryPlan {
     pub(super) reading: ReadingPlan,
 }
 
-/// A file, and what becomes of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PlannedFile<'a> {
-    pub(crate) path: &'a Path,
-    pub(crate) action: Action,
-    /// Whether frames were found behind what its mark calls its end.
-    pub(crate) is_disproved: bool,
-}
-
 impl RecoveryPlan {
-    /// The plan for the files of a survey. `writer_id` is whose log it is, and `folded` the last number in the database: 0
-    /// for none.
+    /// The plan for the files of a survey. `writer_id` is whose log it is, and `folded` how far the database has it: up to
+    /// number 0 for not at all.
     ///
     /// # Errors
     /// A file can't be read.
-    pub(crate) fn of(survey: Survey, writer_id: Option<WriterId>, folded: Sequence) -> Result<Self, OpenError> {
-        let mut files = Vec::new();
-        for (file, header) in survey.files {
-            match FoundFile::new(file, header, writer_id) {
-                // Who only looks may meet a store that retires segments.
-                Err(OpenError::Segment(SegmentError::Io(error))) if error.source.kind() == ErrorKind::NotFound => {}
-                found => files.push(found?),
-            }
-        }
-        let links: Vec<_> = files.iter().map(FoundFile::link).collect();
-        Ok(Self { reading: ReadingPlan::of(&links, folded), files })
+    pub(crate) fn of(
+        survey: Survey,
+        writer_id: Option<WriterId>,
+        folded: impl Into<Folded>,
+    ) -> Result<Self, OpenError> {
+        let folded = folded.into();
+        Self::with(survey, writer_id, Witness { folded, ..Witness::NONE })
     }
 
-    /// Each file, by ascending segment id.
-    pub(crate) fn files(&self) -> impl Iterator<Item = PlannedFile<'_>> {
-        self.files.iter().zip(&self.reading.numbers).map(|(found, numbers)| PlannedFile {
-            path: &found.file.path,
-            action: decide(found.header, found.seal(), found.tail(), *numbers).0,
-            is_disproved: found.segment.as_ref().is_some_and(|segment| segment.disproved_end.is_some()),
-        })
+    /// The same of a log that a running store has opened and looked through: what its marks say is taken as it is.
+    ///
+    /// # Errors
+    /// A file can't be read.
+    pub(crate) fn of_opened(
+        survey: Survey,
+        writer_id: Option<WriterId>,
+        folded: impl Into<Folded>,
+    ) -> Result<Self, OpenError> {
+        Self::with(survey, writer_id, Witness { folded: folded.into(), ..Witness::TRUSTING })
+    }
+
+    fn with(survey: Survey, writer_id: Option<WriterId>, witness: Witness) -> Result<Self, OpenError> {
+        let found = survey.files.into_iter().map(|(file, header)| FoundFile::new(file, header, writer_id));
+        // From the last one on: a segment is borne out by the one behind it.
+        let (mut next_base, mut files) = (None, Vec::new());
+        for mut file in found.rev() {
+            match file.look(&Witness { next_base, ..witness }) {
+                // Who only looks may meet a store that retires segments.
+                Err(OpenError::Segment(SegmentError::Io(error))) if error.source.kind() == ErrorKind::NotFound => {}
+                looked => {
+                    looked?;
+                    next_base = file.base_sequence().or(next_base);
+                    files.push(file);
+                }
+            }
+        }
+        files.reverse();
+        let links: Vec<_> = files.iter().map(FoundFile::link).collect();
+        Ok(Self { reading: ReadingPlan::of(&links, witness.folded.sequence), files })
+    }
+
+    /// What becomes of the file at that place, and which row of the table says so.
+    pub(super) fn decided(&self, place: usize) -> (Action, &'static str) {
+        let found = &self.files[place];
+        decide(found.header, found.seal(), self.tail(place), self.reading.numbers[place])
+    }
+
+    /// Whether what is wrong with the file at that place is no crash's doing.
+    pub(super) fn is_broken(&self, place: usize) -> bool {
+        let found = &self.files[place];
+        self.reading.broken[place] && (found.is_torn() || found.header == Header::FirstPageLost)
+    }
+
+    /// The highest first number of the segments behind the file at that place: it has none from there on.
+    pub(super) fn next_base(&self, place: usize) -> Option<Sequence> {
+        self.files[place + 1..].iter().filter_map(FoundFile::base_sequence).max()
+    }
+
+    pub(super) fn tail(&self, place: usize) -> Tail {
+        match (self.files[place].is_torn(), self.reading.broken[place]) {
+            (false, _) => Tail::Clean,
+            (true, false) => Tail::Torn,
+            (true, true) => Tail::Broken,
+        }
     }
 }

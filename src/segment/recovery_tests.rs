@@ -5,8 +5,11 @@ use super::format::{Extent, FRAMES_OFFSET, Mark};
 use super::quarantine::{DamagedPlace, Note};
 use super::reader::SegmentReader;
 use super::recovery::{RecoveredLog, Repair, SealedSegment, TornTail, recover};
+use super::recovery_plan::RecoveryPlan;
 use super::survey::Survey;
 use super::syncer::{SegmentSyncer, UnsyncedSegment, sync_sealed_file};
+use super::verdict::Action;
+use super::witness::Folded;
 use super::writer::{PreparedSegment, SegmentWriter};
 use crate::ground::error::SegmentError;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
@@ -43,7 +46,7 @@ impl Fixture {
 
     fn recover_after(&self, folded: Option<(WriterId, Sequence)>) -> RecoveredLog {
         let survey = Survey::of(&self.wal()).unwrap();
-        let writer_id = folded.map(|(writer_id, _)| writer_id).or(survey.owners().only());
+        let writer_id = folded.map(|(writer_id, _)| writer_id).or(survey.owners().told());
         let folded = folded.map_or(Sequence(0), |(_, sequence)| sequence);
         recover(survey, &self.dir.path().join("quarantine"), writer_id, folded).unwrap()
     }
@@ -94,7 +97,7 @@ fn a_sealed_segment_is_left_as_it_is() {
     let before = snapshot(&fixture.wal());
     let recovered = fixture.recover();
     assert!(recovered.repairs.is_empty());
-    assert_eq!((recovered.last_sequence, recovered.writer_id), (Sequence(11), Some(WRITER)));
+    assert_eq!(recovered.last_sequence, Sequence(11));
     assert_eq!(snapshot(&fixture.wal()), before);
 }
 
@@ -139,7 +142,7 @@ fn a_log_of_a_newer_version_is_refused_untouched() {
     writer.append(b"old").unwrap();
     let (newer, _syncer) = fixture.segment(2, 2, WRITER);
     let file = OpenOptions::new().write(true).open(newer.path()).unwrap();
-    file.write_all_at(&[2], 8).unwrap();
+    file.write_all_at(&newer.header().encode_as(2), 0).unwrap();
     let before = snapshot(&fixture.wal());
     let error = Survey::of(&fixture.wal()).unwrap_err();
     assert!(matches!(error, SegmentError::UnsupportedVersion { found: 2, .. }), "{error}");
@@ -159,14 +162,15 @@ fn what_was_recovered_is_checked_again_until_it_is_synced() {
         path: path.clone(),
         base_sequence: Sequence(1),
         durable: Extent::EMPTY,
+        keeps_mark: false,
     };
     assert_eq!(fixture.recover().unsynced, std::slice::from_ref(&owed));
     // The power went: the seal is on the disk, the second frame is not.
     let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&[0; 16], u64::from(good.end.0)).unwrap();
     let recovered = fixture.recover();
-    assert_eq!((recovered.segments[0].extent, recovered.unsynced), (good, vec![owed]));
-    sync_sealed_file(&path).unwrap();
+    assert_eq!((recovered.segments[0].extent, recovered.unsynced), (good, vec![owed.clone()]));
+    sync_sealed_file(&owed).unwrap();
     let recovered = fixture.recover();
     assert_eq!((recovered.segments[0].extent, recovered.unsynced), (good, vec![]));
 }
@@ -195,10 +199,10 @@ fn a_segment_whose_frames_go_on_behind_its_seal_keeps_them_and_is_called_damaged
     file.write_all_at(&mark.encode(salt), u64::from(Mark::offset(mark.generation))).unwrap();
     for _ in 0..2 {
         let recovered = fixture.recover();
-        let [Repair::Disproved { segment: SegmentId(1), damaged }] = &recovered.repairs[..] else {
+        let [Repair::KeptDamaged { segment: SegmentId(1), damaged }] = &recovered.repairs[..] else {
             panic!("{:?}", recovered.repairs)
         };
-        assert_eq!((damaged.offset, damaged.bytes), (forged.end.0, u64::from(whole.end.0 - forged.end.0)));
+        assert_eq!((damaged.offset, recovered.segments[0].extent), (forged.end.0, whole));
         assert_eq!(recovered.last_sequence, Sequence(2));
     }
 }
@@ -225,7 +229,7 @@ fn intact_frames_behind_a_torn_one_are_cut_with_it_and_told() {
 }
 
 #[test]
-fn what_lies_a_mebibyte_behind_the_last_good_frame_is_not_looked_for() {
+fn a_torn_tail_reaches_to_the_last_byte_that_is_not_zero_however_far_that_is() {
     let fixture = Fixture::new();
     let prepared = PreparedSegment::create(&fixture.wal(), SegmentId(1), 4 * 1024 * 1024).unwrap();
     let (mut writer, _syncer) = prepared.activate(WRITER, Sequence(1), 5).unwrap();
@@ -238,8 +242,7 @@ fn what_lies_a_mebibyte_behind_the_last_good_frame_is_not_looked_for() {
     writer.append(b"far").unwrap();
     let file = OpenOptions::new().write(true).open(writer.path()).unwrap();
     file.write_all_at(&vec![0; (far.end.0 - good.end.0) as usize], u64::from(good.end.0)).unwrap();
-    file.write_all_at(&[b'X'; 20], u64::from(good.end.0)).unwrap();
-    let torn = TornTail { bytes: 20, frames_follow: false };
+    let torn = TornTail { bytes: far.end.0 - good.end.0 + 12 + 3, frames_follow: true };
     assert_eq!(fixture.recover().repairs, [Repair::Cut { segment: SegmentId(1), at: good.end.0, torn }]);
 }
 
@@ -274,7 +277,8 @@ fn no_number_that_an_unreadable_segment_may_hold_is_used_again() {
     fixture.holding(2, 4..=6);
     let file = OpenOptions::new().write(true).open(fixture.wal().join("000000000002.seg")).unwrap();
     file.write_all_at(b"X", 17).unwrap();
-    let possible = (65536 - 4096) / 16;
+    // Their lengths and indices tell how many there are, to where only zeros follow.
+    let possible = 3;
     let first = fixture.recover_after(Some((WRITER, Sequence(2))));
     assert_eq!(first.last_sequence, Sequence(3 + possible));
     let damage = vec![DamagedPlace { offset: 0, bytes: 65536, reason: first.quarantined[0].damage[0].reason.clone() }];
@@ -368,7 +372,7 @@ fn after_a_recovery_that_left_a_segment_without_records_the_numbers_may_jump_wha
     assert_eq!(recovered.last_sequence, Sequence(2), "whose record went to quarantine");
     // What is owed a sync gets one, and the next segment takes a record.
     let synced: Vec<_> = recovered.unsynced.iter().map(|segment| segment.path.clone()).collect();
-    synced.iter().for_each(|path| sync_sealed_file(path).unwrap());
+    recovered.unsynced.iter().for_each(|segment| sync_sealed_file(segment).unwrap());
     fixture.holding(3, 3..=3);
     // The power goes. What was written and never synced is as it was before; the file's length came by the journal.
     if !synced.contains(&emptied.path().to_owned()) {
@@ -405,16 +409,16 @@ fn a_renamed_segment_is_moved_aside_and_its_numbers_stay_taken() {
 }
 
 #[test]
-fn without_a_database_its_segments_tell_whose_log_it_is_if_they_agree() {
+fn without_a_database_most_of_its_segments_tell_whose_log_it_is() {
     let fixture = Fixture::new();
     fixture.holding(2, 8..=9);
     fixture.holding(3, 10..=12);
-    assert_eq!(Survey::of(&fixture.wal()).unwrap().owners().only(), Some(WRITER));
+    assert_eq!(Survey::of(&fixture.wal()).unwrap().owners().told(), Some(WRITER));
     let (mut foreign, _syncer) = fixture.segment(4, 1, WriterId([9; 16]));
     foreign.append(b"theirs").unwrap();
-    assert_eq!(Survey::of(&fixture.wal()).unwrap().owners().only(), None);
+    assert_eq!(Survey::of(&fixture.wal()).unwrap().owners().told(), Some(WRITER));
     let recovered = fixture.recover_after(Some((WRITER, Sequence(0))));
-    assert_eq!((recovered.writer_id, recovered.last_sequence), (Some(WRITER), Sequence(12)));
+    assert_eq!(recovered.last_sequence, Sequence(12));
     assert_eq!(recovered.segments.len(), 2);
     assert!(fixture.dir.path().join("quarantine/000000000004.seg").exists());
 }
@@ -429,7 +433,73 @@ fn a_segment_of_which_the_disk_can_not_read_a_place_is_moved_aside_and_its_numbe
         let recovered = fixture.recover();
         assert_eq!(recovered.segments.len(), 1);
         assert!(recovered.last_sequence >= Sequence(203));
-        assert!(recovered.quarantined[0].last_sequence() >= Sequence(200));
         assert!(fixture.dir.path().join("quarantine/000000000001.seg").exists());
+    }
+}
+
+/// What becomes of each file.
+fn actions(plan: &RecoveryPlan) -> Vec<Action> {
+    (0..plan.files.len()).map(|place| plan.decided(place).0).collect()
+}
+
+#[test]
+fn a_log_that_ended_in_order_is_opened_without_reading_its_frames() {
+    let fixture = Fixture::new();
+    let mut folded = None;
+    for (id, base) in [(1, 1), (2, 101), (3, 201)] {
+        let (mut writer, syncer) = fixture.segment(id, base, WRITER);
+        for number in 0..100 {
+            writer.append(format!("record {number}").as_bytes()).unwrap();
+        }
+        let path = writer.path().to_owned();
+        let extent = writer.finish();
+        syncer.seal(extent, true).unwrap();
+        folded = Some((SegmentId(id), extent.end));
+        // Who reads there can't.
+        sabotage::spoil(&path, 5000..5001);
+    }
+    let opened = |folded: Folded| {
+        let survey = Survey::of(&fixture.wal()).unwrap();
+        actions(&RecoveryPlan::of(survey, Some(WRITER), folded).unwrap())
+    };
+    let whole = Folded { sequence: Sequence(300), place: folded };
+    assert_eq!(opened(whole), [Action::Keep; 3]);
+    // The segments behind them bear the first two out, and nothing the last one.
+    let unread = [Action::Keep, Action::Keep, Action::QuarantineReservingNumbers];
+    for folded in [Sequence(0).into(), Sequence(300).into(), Folded { sequence: Sequence(299), ..whole }] {
+        assert_eq!(opened(folded), unread, "{folded:?}");
+    }
+    let survey = Survey::of(&fixture.wal()).unwrap();
+    let looked = RecoveryPlan::of_opened(survey, Some(WRITER), Sequence(0)).unwrap();
+    assert!(actions(&looked).iter().all(|action| *action == Action::Keep), "whoever opened it has looked");
+}
+
+#[test]
+fn a_mark_that_counts_too_many_frames_takes_no_segment_behind_it_away_folded_or_not() {
+    for folded in [0, 5, 7] {
+        let fixture = Fixture::new();
+        let mut paths = Vec::new();
+        for (id, base, count) in [(1, 1, 5), (2, 6, 2)] {
+            let (mut writer, syncer) = fixture.segment(id, base, WRITER);
+            for _ in 0..count {
+                writer.append(&[b'r'; 400]).unwrap();
+            }
+            paths.push(writer.path().to_owned());
+            syncer.seal(writer.finish(), true).unwrap();
+        }
+        let reader = SegmentReader::open(&paths[0]).unwrap();
+        let Mark { generation, durable, .. } = reader.mark();
+        let many = Extent { frames: 100, ..durable };
+        let mark = Mark { generation: generation + 1, durable: many, sealed: Some(many) };
+        let file = OpenOptions::new().write(true).open(&paths[0]).unwrap();
+        file.write_all_at(&mark.encode(reader.header().salt), u64::from(Mark::offset(mark.generation))).unwrap();
+        let recovered = fixture.recover_after(Some((WRITER, Sequence(folded))));
+        let frames: Vec<_> = recovered.segments.iter().map(|segment| segment.extent.frames).collect();
+        assert_eq!(
+            (frames, recovered.superseded.len(), recovered.last_sequence),
+            (vec![5, 2], 0, Sequence(7)),
+            "{folded}"
+        );
+        assert!(matches!(recovered.repairs[..], [Repair::KeptDamaged { segment: SegmentId(1), .. }]), "{folded}");
     }
 }

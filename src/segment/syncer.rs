@@ -109,6 +109,7 @@ impl SegmentSyncer {
             path: self.path.clone(),
             base_sequence: self.header.base_sequence,
             durable: self.mark.durable,
+            keeps_mark: false,
         }
     }
 
@@ -136,6 +137,8 @@ pub(crate) struct UnsyncedSegment {
     pub(crate) base_sequence: Sequence,
     /// Up to here the segment is on the disk.
     pub(crate) durable: Extent,
+    /// It is damaged and stays as it is: its mark tells no more than before, however often it is synced.
+    pub(crate) keeps_mark: bool,
 }
 
 impl UnsyncedSegment {
@@ -149,7 +152,8 @@ impl UnsyncedSegment {
 ///
 /// # Errors
 /// [`SealedSyncError`] tells whether anything can have been lost by it.
-pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
+pub(crate) fn sync_sealed_file(segment: &UnsyncedSegment) -> Result<(), SealedSyncError> {
+    let path = segment.path.as_path();
     let dir = path.parent().unwrap_or(Path::new("."));
     let opened = OpenOptions::new().read(true).write(true).open(path).and_then(|file| Ok((file, File::open(dir)?)));
     let opened = opened.and_then(|files| Ok(sabotage::at(Spot::SealedOpen, path).map(|()| files)?));
@@ -161,12 +165,13 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
             return Err(SealedSyncError::NotTried(PathError { operation: "open", path: path.to_owned(), source }));
         }
     };
-    write_doubtful_once_more(&file, path)?;
+    write_doubtful_once_more(&file, path, segment.durable)?;
     sabotage::at(Spot::SealedSync, path).at("sync", path).map_err(SealedSyncError::Failed)?;
     file.sync_all().and_then(|()| dir.sync_all()).at("sync", path).map_err(SealedSyncError::Failed)?;
     // The mark only saves the next one who opens the store the checking. Where it can't be written, that is done once
     // more.
-    if let Ok(reader) = SegmentReader::open(path)
+    if !segment.keeps_mark
+        && let Ok(reader) = SegmentReader::open(path)
         && let Mark { generation, sealed: Some(sealed), .. } = reader.mark()
     {
         let mark = Mark { generation: generation + 1, durable: sealed, sealed: Some(sealed) };
@@ -184,12 +189,11 @@ pub(crate) fn sync_sealed_file(path: &Path) -> Result<(), SealedSyncError> {
 /// Linux tells of a failed write once and then calls the pages clean. If that befell a process that is gone, or nobody
 /// was told because the file was not open, a sync would succeed with nothing to do, and vouch for what the disk never
 /// got.
-fn write_doubtful_once_more(file: &File, path: &Path) -> Result<(), SealedSyncError> {
-    let mark = SegmentReader::open(path).map_or(Mark::UNWRITTEN, |reader| reader.mark());
+fn write_doubtful_once_more(file: &File, path: &Path, durable: Extent) -> Result<(), SealedSyncError> {
     let end = file.metadata().at("inspect", path).map_err(SealedSyncError::NotTried)?.len();
     let mut bytes = vec![0; REWRITE_BYTES];
     // The header too, and the frames behind those that the mark says were synced.
-    for range in [0..u64::from(FRAMES_OFFSET).min(end), u64::from(mark.durable.end.0)..end] {
+    for range in [0..u64::from(FRAMES_OFFSET).min(end), u64::from(durable.end.0)..end] {
         let mut offset = range.start;
         while offset < range.end {
             let count = usize::try_from(range.end - offset).unwrap_or(REWRITE_BYTES).min(REWRITE_BYTES);
@@ -231,15 +235,16 @@ mod tests {
             writer.append(payload).unwrap();
         }
         let extent = writer.finish();
+        let owed = syncer.as_unsynced();
         syncer.seal(extent, false).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         // What the sync would have said is of no interest: were the pages dirty when it was called?
         sabotage::order(dir.path(), Spot::SealedSync, 0, 1, sabotage::fail);
-        assert!(matches!(sync_sealed_file(&path), Err(SealedSyncError::Failed(_))));
+        assert!(matches!(sync_sealed_file(&owed), Err(SealedSyncError::Failed(_))));
         assert!(std::fs::metadata(&path).unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH);
         assert!(std::fs::read(&path).unwrap() == bytes, "in place, and the same");
-        sync_sealed_file(&path).unwrap();
+        sync_sealed_file(&owed).unwrap();
         assert_eq!(SegmentReader::open(&path).unwrap().mark().durable, extent);
     }
 }

@@ -1,19 +1,21 @@
 //! What a log holds beyond what is folded, as whoever opens the store next would take it.
 //!
 //! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads: headers, marks, and
-//! the frames behind the marks. So it takes about as long for a gigabyte that waits as for a record, and believes the
-//! marks: a record among those that wait may turn out to be damaged.
+//! the frames behind the marks; a segment whole where nothing bears its mark out ([`super::witness`]). So it takes about
+//! as long for a gigabyte that waits as for a record: one among those that wait may turn out to be damaged.
 
 use super::format::Extent;
 use super::found_file::FoundFile;
+use super::lost_numbers::LostNumbers;
 use super::number_range::{NumberRange, reading_order};
+use super::number_set::NumberSet;
 use super::quarantine::{self, QuarantinedSegment};
 use super::reader::{Item, SegmentReader};
 use super::reading_plan::Link;
 use super::recovery_plan::RecoveryPlan;
-use super::segment_state::SegmentState;
 use super::survey::Survey;
-use super::verdict::{Header, Numbers};
+use super::verdict::Numbers;
+use super::witness::Folded;
 use crate::ground::error::{OpenError, SegmentError};
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use std::io::ErrorKind;
@@ -29,15 +31,33 @@ pub(crate) struct UnfoldedLog {
     parts: Vec<Part>,
     /// What the next opening moves to quarantine, because records before it are missing.
     pub(crate) set_aside: Vec<SetAside>,
-    /// Files in which nothing tells what they hold. The next opening moves them to quarantine, too.
+    /// Files in which nothing tells what they hold, behind all that can be read: of others, the numbers tell what is missing.
+    /// The next opening moves them to quarantine, too.
     pub(crate) unreadable_files: u64,
+    /// The number before the first that a log has of which nothing is folded.
+    begins_behind: Sequence,
 }
 
 /// Intact records in a segment that nobody folds by himself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SetAside {
     pub(crate) path: PathBuf,
+    /// The number of the first one.
+    pub(crate) first: u64,
     pub(crate) records: u64,
+}
+
+/// The numbers of the records.
+pub(crate) fn numbers(set_aside: &[SetAside]) -> NumberSet {
+    let mut numbers = NumberSet::default();
+    set_aside.iter().for_each(|aside| aside.add_to(&mut numbers));
+    numbers
+}
+
+impl SetAside {
+    fn add_to(&self, numbers: &mut NumberSet) {
+        numbers.insert_all(self.first, self.first.saturating_add(self.records).saturating_sub(1));
+    }
 }
 
 /// The first record that waits, as far as that is found.
@@ -61,7 +81,7 @@ struct Part {
 }
 
 impl UnfoldedLog {
-    /// Looks at the log of the store `owner`, of which the database has the records up to `folded`. A segment that lies
+    /// Looks at the log of the store `owner`, which the database has as far as `folded` says. A segment that lies
     /// behind missing records is one to be set aside, unless somebody has the store open (`in_use`): then that one knows.
     ///
     /// # Errors
@@ -69,10 +89,12 @@ impl UnfoldedLog {
     pub(crate) fn look(
         survey: Survey,
         owner: Option<WriterId>,
-        folded: Sequence,
+        folded: impl Into<Folded>,
         in_use: bool,
     ) -> Result<Self, OpenError> {
-        let RecoveryPlan { files, reading } = RecoveryPlan::of(survey, owner, folded)?;
+        let folded = folded.into();
+        let plan = if in_use { RecoveryPlan::of_opened } else { RecoveryPlan::of };
+        let RecoveryPlan { files, reading } = plan(survey, owner, folded)?;
         let links: Vec<_> = files.iter().map(FoundFile::link).collect();
         let (order, behind_gap) = if in_use {
             (reading_order(&links.iter().map(Link::numbers).collect::<Vec<_>>()), Vec::new())
@@ -82,14 +104,26 @@ impl UnfoldedLog {
         };
         let set_aside = behind_gap.into_iter().map(|place: usize| SetAside {
             path: files[place].file.path.clone(),
+            first: links[place].numbers().first,
             records: links[place].numbers().count,
         });
-        let is_unreadable = |found: &&FoundFile| matches!(found.header, Header::Damaged | Header::Misnamed);
-        Ok(Self {
-            set_aside: set_aside.collect(),
-            unreadable_files: files.iter().filter(is_unreadable).count() as u64,
-            parts: parts(&files, &links, &order),
-        })
+        let set_aside = set_aside.filter(|aside| aside.records > 0).collect();
+        let behind = order.iter().max().map_or(0, |last| last + 1);
+        let unreadable_files = files[behind..].iter().filter(|found| found.header.is_unreadable()).count() as u64;
+        let parts = parts(&files, &links, &order);
+        let begins_behind = parts.first().map_or(folded.sequence, |part| Sequence(part.base.0 - 1));
+        Ok(Self { parts, set_aside, unreadable_files, begins_behind })
+    }
+
+    /// How many records are lost beyond what is folded, if `folded` is the last number that is: those whose numbers no
+    /// segment has. `set_aside` is what lies in the quarantine already.
+    pub(crate) fn lost_beyond(&self, folded: Option<Sequence>, set_aside: &[SetAside]) -> u64 {
+        let mut aside = numbers(set_aside);
+        self.set_aside.iter().for_each(|aside_now| aside_now.add_to(&mut aside));
+        let mut read = NumberSet::default();
+        self.parts.iter().for_each(|part| read.insert_all(part.numbers.first, part.numbers.end() - 1));
+        let accounted = folded.unwrap_or(self.begins_behind);
+        LostNumbers::new(accounted, aside).count_beyond(accounted, &read)
     }
 
     /// How many records lie beyond that number.
@@ -129,7 +163,7 @@ impl Part {
         for _ in 0..LOOK_FRAMES_MAX {
             match reader.next()? {
                 Item::Frame(frame) if frame.sequence > folded => return Ok(Some(frame.payload.to_vec())),
-                Item::Frame(_) | Item::Damage(_) => {}
+                Item::Frame(_) | Item::Damage(_) | Item::WrongMark(_) => {}
                 Item::Stop(_) => break,
             }
         }
@@ -140,15 +174,25 @@ impl Part {
 /// What was set aside at an earlier opening, and lies in the quarantine with records that are not folded: those of the
 /// store `owner`, where that is known.
 pub(crate) fn set_aside_before(quarantine_dir: &Path, owner: Option<WriterId>) -> Vec<SetAside> {
-    let unfolded = |QuarantinedSegment { path, note }| {
+    let unfolded = |aside: QuarantinedSegment| {
         // What was folded before it was moved reserves no numbers.
-        note?.last_sequence?;
-        let state = SegmentState::of(&path).ok()?;
-        let is_ours = owner.is_none_or(|owner| owner == state.header.writer_id);
+        aside.note.as_ref()?.last_sequence?;
+        let state = FoundFile::in_quarantine(&aside, owner)?.segment?;
         let records = u64::from(state.extent.frames);
-        (is_ours && records > 0).then_some(SetAside { path, records })
+        let first = state.header.base_sequence.0;
+        (records > 0).then_some(SetAside { path: aside.path, first, records })
     };
     quarantine::segments(quarantine_dir).into_iter().filter_map(unfolded).collect()
+}
+
+/// The files in the quarantine of which nobody can tell what they hold, and which may have held records beyond that number.
+pub(crate) fn unreadable_beyond(quarantine_dir: &Path, owner: Option<WriterId>, folded: Sequence) -> Vec<PathBuf> {
+    let is_unreadable = |aside: &QuarantinedSegment| {
+        aside.note.as_ref().is_some_and(|note| note.last_sequence() > folded)
+            && FoundFile::in_quarantine(aside, owner).is_none_or(|found| found.header.is_unreadable())
+    };
+    let all = quarantine::segments(quarantine_dir).into_iter();
+    all.filter(is_unreadable).map(|aside| aside.path).collect()
 }
 
 /// Each segment is read up to where the next one begins.

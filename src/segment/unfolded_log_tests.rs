@@ -65,7 +65,7 @@ impl Log {
 
     fn look(&self, folded: u64, in_use: bool) -> UnfoldedLog {
         let survey = Survey::beyond(&self.wal(), Sequence(folded)).unwrap();
-        let owner = survey.owners().only();
+        let owner = survey.owners().told();
         UnfoldedLog::look(survey, owner, Sequence(folded), in_use).unwrap()
     }
 
@@ -76,7 +76,7 @@ impl Log {
     /// What an opening finds to be folded beyond that number, and what it sets aside.
     fn recovered(&self, folded: u64) -> (u64, u64) {
         let survey = Survey::of(&self.wal()).unwrap();
-        let owner = survey.owners().only();
+        let owner = survey.owners().told();
         let recovered = recover(survey, &self.quarantine(), owner, Sequence(folded)).unwrap();
         let segment = |SealedSegment { path, header, extent }: SealedSegment| LogSegment::sealed(path, &header, extent);
         let log = SegmentList::new(recovered.segments.into_iter().map(segment), []);
@@ -140,7 +140,7 @@ fn who_has_the_store_open_folds_what_another_opening_would_set_aside() {
     let behind = log.segment(2, 11, 7, Left::Open);
     let found = log.look(0, false);
     assert_eq!((found.records_beyond(Sequence(0)), found.last()), (5, Sequence(5)));
-    assert_eq!(found.set_aside, [SetAside { path: behind, records: 7 }]);
+    assert_eq!(found.set_aside, [SetAside { path: behind, first: 11, records: 7 }]);
     let found = log.look(0, true);
     assert_eq!((found.records_beyond(Sequence(0)), found.last()), (12, Sequence(17)));
     assert_eq!(found.set_aside, []);
@@ -187,6 +187,22 @@ fn a_file_that_nothing_can_be_told_of_is_counted_as_one() {
 }
 
 #[test]
+fn numbers_that_no_segment_has_are_lost_unless_they_are_folded_retired_or_set_aside() {
+    let log = Log::new();
+    log.segment(3, 11, 10, Left::Synced);
+    log.segment(5, 31, 10, Left::Synced);
+    log.segment(6, 51, 5, Left::Synced);
+    let aside = [SetAside { path: PathBuf::new(), first: 41, records: 4 }];
+    for (folded, lost) in
+        [(None, 10 + 6), (Some(0), 10 + 10 + 6), (Some(5), 5 + 10 + 6), (Some(20), 16), (Some(25), 11), (Some(50), 0)]
+    {
+        let found = log.look(folded.unwrap_or(0), false);
+        assert_eq!(found.lost_beyond(folded.map(Sequence), &aside), lost, "{folded:?}");
+    }
+    assert_eq!(log.look(0, false).lost_beyond(None, &[]), 20);
+}
+
+#[test]
 fn what_is_folded_and_kept_for_long_is_not_looked_at() {
     let log = Log::new();
     let oldest = log.segment(1, 1, 1, Left::Synced);
@@ -198,6 +214,11 @@ fn what_is_folded_and_kept_for_long_is_not_looked_at() {
         let found = log.look(folded, false);
         (found.unreadable_files, found.records_beyond(Sequence(folded)))
     };
-    assert_eq!([0, 1, 60].map(seen), [(1, 99), (1, 99), (1, 40)]);
+    assert_eq!([0, 1, 60].map(seen), [(0, 99), (0, 99), (0, 40)]);
+    let lost = |folded: Option<u64>| {
+        let log = log.look(folded.unwrap_or(0), false);
+        log.lost_beyond(folded.map(Sequence), &[])
+    };
+    assert_eq!([None, Some(0), Some(1), Some(60)].map(lost), [0, 1, 0, 0]);
     assert_eq!([70, 99, 100].map(seen), [(0, 30), (0, 1), (0, 0)]);
 }

@@ -11,8 +11,11 @@ pub(crate) const NUMBER_MAX: u64 = 1 << 62;
 /// What the header says of its file. One of a newer version is no case here: then the store is not opened at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Header {
-    /// There is none, and no mark either: what a power cut leaves of a segment that was never synced.
+    /// There is none, and nothing else in the file: what a power cut leaves of a segment that was never synced.
     NeverStarted,
+    /// There are zeros in its place, and something behind them. A power cut leaves that where later pages reached the disk
+    /// first; a disk that loses a page does, too.
+    FirstPageLost,
     /// No header can be read. Which numbers its records have is unknown.
     Damaged,
     /// Intact, and of another segment than the name says.
@@ -25,6 +28,14 @@ pub(crate) enum Header {
     Sound,
 }
 
+impl Header {
+    /// Whether the file may be a segment of this log, and nothing is read from it: its first page or its header is damaged,
+    /// or it has another segment's name.
+    pub(super) const fn is_unreadable(self) -> bool {
+        matches!(self, Self::FirstPageLost | Self::Damaged | Self::Misnamed)
+    }
+}
+
 /// What the newest mark says of the segment's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seal {
@@ -34,8 +45,8 @@ pub(crate) enum Seal {
     Unsynced,
     /// It has an end, and everything before is vouched for.
     Synced,
-    /// It has an end, where the next frame stands all the same, intact: no writer of ours says that of such a segment.
-    Disproved,
+    /// The frames contradict it, or both marks are damaged: no crash leaves such a segment.
+    Wrong,
 }
 
 /// What lies behind the durable mark.
@@ -45,6 +56,8 @@ pub(crate) enum Tail {
     Clean,
     /// Frames, and then something that is none. Pages reach the disk in any order, so intact frames may follow.
     Torn,
+    /// The same, where a later segment vouches for the records that are missing behind it: no crash did that.
+    Broken,
 }
 
 /// How the segment's sequence numbers relate to those of the other segments.
@@ -79,6 +92,9 @@ pub(crate) enum Action {
     SealAndSync,
     /// What lies behind its last good frame is cut off; then as before.
     CutAndSync,
+    /// It stays as it is, is named as damaged, and goes to `quarantine/` once it is folded. It is to be synced before
+    /// anything after it is called durable.
+    KeepDamaged,
     /// It stays as it is until its records are folded, and is retired then: nothing is read from it.
     LeaveUnread,
 }
@@ -93,8 +109,11 @@ struct Row {
     action: Action,
 }
 
-const ANY_SEAL: &[Seal] = &[Seal::Open, Seal::Unsynced, Seal::Synced, Seal::Disproved];
-const ANY_TAIL: &[Tail] = &[Tail::Clean, Tail::Torn];
+const ANY_SEAL: &[Seal] = &[Seal::Open, Seal::Unsynced, Seal::Synced, Seal::Wrong];
+const NOT_WRONG: &[Seal] = &[Seal::Open, Seal::Unsynced, Seal::Synced];
+const ANY_TAIL: &[Tail] = &[Tail::Clean, Tail::Torn, Tail::Broken];
+const NOT_CLEAN: &[Tail] = &[Tail::Torn, Tail::Broken];
+const NOT_BROKEN: &[Tail] = &[Tail::Clean, Tail::Torn];
 const ANY_NUMBERS: &[Numbers] =
     &[Numbers::Own, Numbers::None, Numbers::Covered, Numbers::BehindGap, Numbers::NoneBehindGap];
 
@@ -113,7 +132,7 @@ const fn sound(label: &'static str, seal: &'static [Seal], tail: &'static [Tail]
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     by_header("never started", &[Header::NeverStarted], Action::Remove),
-    by_header("unreadable, so it may hold any numbers that come next", &[Header::Damaged], Action::QuarantineReservingNumbers),
+    by_header("unreadable, so it may hold any numbers that come next", &[Header::FirstPageLost, Header::Damaged], Action::QuarantineReservingNumbers),
     by_header("renamed by hand", &[Header::Misnamed], Action::QuarantineReservingNumbers),
     by_header("not of this log", &[Header::Foreign, Header::Unreachable], Action::Quarantine),
     Row {
@@ -128,14 +147,25 @@ const TABLE: &[Row] = &[
     },
     Row {
         label: "its header reached the disk before the pages of a segment before it",
-        header: &[Header::Sound], seal: ANY_SEAL, tail: ANY_TAIL, numbers: &[Numbers::NoneBehindGap],
+        header: &[Header::Sound], seal: NOT_WRONG, tail: &[Tail::Clean], numbers: &[Numbers::NoneBehindGap],
         action: Action::Remove,
     },
-    sound("ended in order",                      &[Seal::Synced],               ANY_TAIL,       Action::Keep),
-    sound("sealed, and all there",               &[Seal::Unsynced],             &[Tail::Clean], Action::KeepAndSync),
-    sound("its writer died",                     &[Seal::Open],                 &[Tail::Clean], Action::SealAndSync),
-    sound("a mark that its own frames disprove", &[Seal::Disproved],         ANY_TAIL,       Action::KeepAndSync),
-    sound("a torn tail",                         &[Seal::Open, Seal::Unsynced], &[Tail::Torn],  Action::CutAndSync),
+    Row {
+        label: "likewise, and what can't be read is kept",
+        header: &[Header::Sound], seal: NOT_WRONG, tail: NOT_CLEAN, numbers: &[Numbers::NoneBehindGap],
+        action: Action::QuarantineReservingNumbers,
+    },
+    Row {
+        label: "likewise, and its marks are kept",
+        header: &[Header::Sound], seal: &[Seal::Wrong], tail: ANY_TAIL, numbers: &[Numbers::NoneBehindGap],
+        action: Action::QuarantineReservingNumbers,
+    },
+    sound("ended in order",                      &[Seal::Synced],               NOT_BROKEN,       Action::Keep),
+    sound("sealed, and all there",               &[Seal::Unsynced],             &[Tail::Clean],   Action::KeepAndSync),
+    sound("its writer died",                     &[Seal::Open],                 &[Tail::Clean],   Action::SealAndSync),
+    sound("a mark that its own frames disprove", &[Seal::Wrong],                ANY_TAIL,         Action::KeepDamaged),
+    sound("a torn tail",                         &[Seal::Open, Seal::Unsynced], &[Tail::Torn],    Action::CutAndSync),
+    sound("torn, but by no crash",               NOT_WRONG,                     &[Tail::Broken],  Action::KeepDamaged),
 ];
 
 /// What is done with a file, and which row of the table says so.
@@ -160,25 +190,32 @@ pub(crate) fn resume(last_in_log: Sequence, folded: Sequence) -> Sequence {
 mod tests {
     use super::*;
 
-    const HEADERS: [Header; 6] =
-        [Header::NeverStarted, Header::Damaged, Header::Misnamed, Header::Foreign, Header::Unreachable, Header::Sound];
+    const HEADERS: [Header; 7] = [
+        Header::NeverStarted,
+        Header::FirstPageLost,
+        Header::Damaged,
+        Header::Misnamed,
+        Header::Foreign,
+        Header::Unreachable,
+        Header::Sound,
+    ];
 
     /// The same decisions, said in another way.
     fn expected(header: Header, seal: Seal, tail: Tail, numbers: Numbers) -> Action {
+        let is_damaged = seal == Seal::Wrong || tail == Tail::Broken;
         match (header, numbers, seal, tail) {
             (Header::NeverStarted, ..) => Action::Remove,
-            (Header::Damaged | Header::Misnamed, ..) => Action::QuarantineReservingNumbers,
+            (Header::FirstPageLost | Header::Damaged | Header::Misnamed, ..) => Action::QuarantineReservingNumbers,
             (Header::Foreign | Header::Unreachable, ..) => Action::Quarantine,
             (Header::Sound, Numbers::Covered, ..) => Action::LeaveUnread,
             (Header::Sound, Numbers::BehindGap, ..) => Action::QuarantineReservingNumbers,
-            (Header::Sound, Numbers::NoneBehindGap, ..) => Action::Remove,
-            (Header::Sound, Numbers::Own | Numbers::None, Seal::Synced, _) => Action::Keep,
-            (Header::Sound, Numbers::Own | Numbers::None, Seal::Disproved, _)
-            | (Header::Sound, Numbers::Own | Numbers::None, Seal::Unsynced, Tail::Clean) => Action::KeepAndSync,
+            (Header::Sound, Numbers::NoneBehindGap, _, Tail::Clean) if !is_damaged => Action::Remove,
+            (Header::Sound, Numbers::NoneBehindGap, ..) => Action::QuarantineReservingNumbers,
+            (Header::Sound, Numbers::Own | Numbers::None, ..) if is_damaged => Action::KeepDamaged,
+            (Header::Sound, Numbers::Own | Numbers::None, Seal::Synced | Seal::Wrong, _) => Action::Keep,
+            (Header::Sound, Numbers::Own | Numbers::None, Seal::Unsynced, Tail::Clean) => Action::KeepAndSync,
             (Header::Sound, Numbers::Own | Numbers::None, Seal::Open, Tail::Clean) => Action::SealAndSync,
-            (Header::Sound, Numbers::Own | Numbers::None, Seal::Open | Seal::Unsynced, Tail::Torn) => {
-                Action::CutAndSync
-            }
+            (Header::Sound, Numbers::Own | Numbers::None, Seal::Open | Seal::Unsynced, _) => Action::CutAndSync,
         }
     }
 
@@ -207,7 +244,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cases_of.iter().sum::<i32>(), 6 * 4 * 2 * 5);
+        assert_eq!(cases_of.iter().sum::<i32>(), 7 * 4 * 3 * 5);
         assert!(cases_of.iter().all(|cases| *cases > 0), "{cases_of:?}");
     }
 

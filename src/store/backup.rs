@@ -19,12 +19,12 @@ use super::backup_target::Target;
 use super::file_limit;
 use super::lock::LOCK_NAME;
 use super::opening::{Database, Opening, new_writer_id};
-use crate::compactor::compactor::{Compactor, CompactorHandles};
+use crate::compactor::compactor::Compactor;
+use crate::compactor::handles::CompactorHandles;
 use crate::ground::clock::now_ms;
 use crate::ground::config::{Config, SyncPolicy};
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError};
 use crate::ground::machine_clock::MachineClock;
-use crate::ground::position::Sequence;
 use crate::index::checkpoint;
 use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::database_copy::{Copied, copy_database};
@@ -32,6 +32,7 @@ use crate::query::database::Query;
 use crate::record::record::DECODER;
 use crate::segment::directory::{list, sync_directory};
 use crate::segment::log_owners::LogOwners;
+use crate::segment::writer_id_file;
 use serde::Serialize;
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -257,9 +258,9 @@ fn copy_rows(query: &Query, to: &Path, listener: &mut Listener<'_>) -> Result<()
 /// writer id of its own.
 fn fold_rest(config: &Config, listener: &mut Listener<'_>) -> Result<u64, BackupError> {
     let opening = Opening::of(config, DECODER, MachineClock::new())?;
-    let Opening { lock, log, progress, health, clock, database, writer_id, last_sequence, quarantined, .. } = opening;
+    let Opening { lock, log, progress, health, clock, database, writer_id, last_sequence, fold_start, .. } = opening;
     let checkpoint = database.checkpoint();
-    let Database::Ready { index, folded, .. } = database else {
+    let Database::Ready { index, .. } = database else {
         return Err(BackupError::Unfolded("the database is damaged".into()));
     };
     // Who finishes folds what there is.
@@ -273,7 +274,7 @@ fn fold_rest(config: &Config, listener: &mut Listener<'_>) -> Result<u64, Backup
         decode: DECODER,
         clock,
     };
-    let compactor = Compactor::new(handles, config, writer_id, *index, checkpoint, quarantined).keeping_every_row();
+    let compactor = Compactor::new(handles, config, writer_id, *index, fold_start).keeping_every_row();
     let records = last_sequence.0.saturating_sub(checkpoint.sequence.0);
     let done = || {
         let folded = progress.folded().0.saturating_sub(checkpoint.sequence.0);
@@ -282,13 +283,12 @@ fn fold_rest(config: &Config, listener: &mut Listener<'_>) -> Result<u64, Backup
     let stop = || give_up.store(true, std::sync::atomic::Ordering::Relaxed);
     listener.wait(BackupPart::Folding, || compactor.run(), done, stop)?;
     let index = Index::open(config, &LogOwners::default())?;
-    let reached = index.checkpoint()?.map_or(Sequence(0), |(_, checkpoint)| checkpoint.sequence);
     if progress.folded() < last_sequence {
         return Err(BackupError::Unfolded(health.get().to_string()));
     }
-    if folded.is_some() || reached.0 > 0 {
-        index.become_copy(new_writer_id(&config.dir)?)?;
-    }
+    let own = new_writer_id(&config.dir)?;
+    index.become_copy(own)?;
+    writer_id_file::write(&config.wal_dir(), own)?;
     drop(index);
     drop(lock);
     Ok(records)

@@ -2,13 +2,15 @@
 //!
 //! Runs on the caller's thread, while others append, and retire what is folded. It only reads the log.
 
-use crate::ground::error::{AtPath, OpenError, PathError, SegmentError};
+use crate::ground::error::{AtPath, HeaderFault, OpenError, PathError, SegmentError};
 use crate::ground::position::{Sequence, WriterId};
 use crate::ground::private_dir::{create_private_dir, no_follow};
 use crate::index::checkpoint::Checkpoint;
 use crate::segment::directory::{SegmentFile, list};
 use crate::segment::log_owners::LogOwners;
 use crate::segment::reader::SegmentReader;
+use crate::segment::survey::is_reachable;
+use crate::segment::writer_id_file;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::ops::ControlFlow;
@@ -84,18 +86,18 @@ fn needed(dir: &Path, folded: Option<(WriterId, Checkpoint)>) -> Result<Vec<Need
         Err(PathError { source, .. }) if source.kind() == ErrorKind::NotFound => Vec::new(),
         listed => listed?,
     };
-    let (mut owners, mut found) = (LogOwners::default(), Vec::new());
+    let (mut owners, mut found) = (LogOwners::new(writer_id_file::read(&wal_dir)?), Vec::new());
     for file in files {
         let header = match SegmentReader::open(&file.path) {
             Ok(reader) => Some(*reader.header()),
             Err(SegmentError::Io(error)) if error.source.kind() == ErrorKind::NotFound => continue,
             // No record was ever in there.
-            Err(SegmentError::Header { never_started: true, .. }) => continue,
+            Err(SegmentError::Header { fault: HeaderFault::NeverStarted, .. }) => continue,
             // Opening the copy says what is to be said, and moves it aside.
             Err(SegmentError::Header { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        if let Some(header) = header.filter(|header| header.segment_id == file.id) {
+        if let Some(header) = header.filter(|header| header.segment_id == file.id && is_reachable(header)) {
             owners.add(header.writer_id);
         }
         let bytes = file.path.symlink_metadata().map_or(0, |metadata| metadata.len());

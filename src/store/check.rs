@@ -8,18 +8,15 @@ use super::check_database::DatabaseCheck;
 use super::check_log::LogCheck;
 use super::check_quarantine::check_quarantine;
 use super::check_wal::find_long_wal;
-use super::finding::{Finding, FindingKind, Severity};
+use super::examined_log::ExaminedLog;
 use super::writer_lock;
-use crate::ground::error::{AtPath, IndexError, OpenError};
+use crate::ground::error::{AtPath, IndexError};
+use crate::ground::finding::{Finding, FindingKind, Severity};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::{MachineClock, Moment};
-use crate::ground::position::{Sequence, WriterId};
 use crate::index::database::DATABASE_NAME;
 use crate::index::migration::is_copy;
 use crate::segment::directory::list;
-use crate::segment::log_owners::LogOwners;
-use crate::segment::recovery_plan::RecoveryPlan;
-use crate::segment::survey::Survey;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -35,11 +32,12 @@ pub struct CheckReport {
     pub segments: u64,
     /// Their size in bytes.
     pub log_bytes: u64,
-    /// Intact records in the log, folded or not.
+    /// Intact records that a store reads from the log, folded or not.
     pub records: u64,
     /// Those that the next opening folds; `None` where nobody knows what is folded, because the database can't be read.
     pub unfolded_records: Option<u64>,
-    /// Records in damaged places of the log that are in no database either.
+    /// Records that no intact frame has and that were not folded: those that the next opening will find missing, and those
+    /// that the database counts.
     pub lost_records: u64,
     /// Rows of view `requests`; `None` where the database can't be read.
     pub requests: Option<i64>,
@@ -47,7 +45,7 @@ pub struct CheckReport {
     pub sessions: Option<i64>,
     /// Size of the database with its write-ahead file, in bytes.
     pub database_bytes: Option<u64>,
-    /// Events that the store says were lost, in gaps.
+    /// Events that the store says were lost before they became records, in gaps.
     pub dropped_events: Option<i64>,
     /// Records and damaged places that could not be folded, so far.
     #[serde(rename = "quarantined_records")]
@@ -115,34 +113,20 @@ pub(super) fn check_at(
     let found = database.found();
     let in_use = writer_lock::is_held(dir);
     find_long_wal(dir, in_use, &mut findings);
-    let folded = found.and_then(|found| found.folded);
     find_missing_log(&wal_dir, &mut findings);
-    // A segment that can't be read is a finding of the log.
-    let survey = Survey::of(&wal_dir).ok();
-    let owners = survey.as_ref().map(Survey::owners).unwrap_or_default();
-    let owner = find_owner(dir, &owners, folded.map(|(writer_id, _)| writer_id), &mut findings);
-    let folded = match (&database, owner) {
-        (DatabaseCheck::Silent, _) => None,
-        (_, Ok(owner)) | (_, Err(owner)) => {
-            let of_this_log = folded.filter(|(writer_id, _)| Some(*writer_id) == owner);
-            Some(of_this_log.map_or(Sequence(0), |(_, checkpoint)| checkpoint.sequence))
-        }
-    };
-    // A store that is open has been recovered, and goes on as it is.
-    let foreseen = owner.ok().zip(survey.filter(|_| !in_use)).zip(folded);
-    let plan = foreseen.and_then(|((owner, survey), folded)| RecoveryPlan::of(survey, owner, folded).ok());
+    // A directory that can't be listed is a finding already.
+    let told = database.told();
+    let counted_records = told.lost_records();
+    let examined =
+        ExaminedLog::of(dir, &wal_dir, told.clone(), in_use).unwrap_or_else(|_| ExaminedLog::absent(&told, &wal_dir));
+    findings.extend(examined.findings.iter().cloned());
     let none_damaged = HashSet::new();
-    let log = LogCheck {
-        in_use,
-        owner: owner.unwrap_or_else(|owner| owner),
-        folded,
-        found_damaged: found.map_or(&none_damaged, |found| &found.found_damaged),
-        plan: plan.as_ref(),
-    };
-    let log = log.read(&wal_dir, &mut findings, &mut |done| {
+    let found_damaged = found.map_or(&none_damaged, |found| &found.found_damaged);
+    let log = LogCheck { in_use, examined: &examined, found_damaged };
+    let log = log.read(&mut findings, &mut |done| {
         progress(CheckProgress { part: CheckedPart::Log, log_done: done });
     });
-    if log.unfolded_records > 0 && plan.is_some() {
+    if log.unfolded_records > 0 && examined.is_foreseen {
         let (records, s) = (log.unfolded_records, if log.unfolded_records == 1 { "" } else { "s" });
         let text = format!("{records} record{s} not folded yet");
         let found = Finding::new(FindingKind::UnfoldedRecords, &wal_dir, text);
@@ -153,20 +137,19 @@ pub(super) fn check_at(
     let newer_records = found.map(|found| found.totals.newer_records.saturating_add(unfolded_newer));
     find_newer(dir, newer_records.unwrap_or(unfolded_newer), &mut findings);
     find_copies(dir, &mut findings)?;
-    let quarantine_files =
-        check_quarantine(&dir.join("quarantine"), owner.unwrap_or_else(|owner| owner), &mut findings);
+    let quarantine_files = check_quarantine(&dir.join("quarantine"), examined.owner, &mut findings);
     let totals = found.map(|found| &found.totals);
     Ok(CheckReport {
         in_use,
         segments: log.segments,
         log_bytes: log.bytes,
         records: log.records,
-        unfolded_records: folded.map(|_| log.unfolded_records),
-        lost_records: log.lost_records,
+        unfolded_records: examined.folded.map(|_| log.unfolded_records),
+        lost_records: log.lost_records + counted_records,
         requests: totals.map(|totals| totals.requests),
         sessions: totals.map(|totals| totals.sessions),
         database_bytes: totals.map(|totals| totals.database_bytes),
-        dropped_events: totals.map(|totals| totals.dropped),
+        dropped_events: totals.map(|totals| totals.dropped - i64::try_from(counted_records).unwrap_or(0)),
         quarantined: totals.map(|totals| totals.quarantined),
         newer_records,
         limits: found.map(|found| found.limits),
@@ -198,34 +181,6 @@ fn find_missing_log(wal_dir: &Path, findings: &mut Vec<Finding>) {
         ErrorKind::NotFound => Finding::new(FindingKind::LogMissing, wal_dir, "there is no log beside the database"),
         _ => Finding::new(FindingKind::UnreadableDirectory, wal_dir, error.to_string()),
     });
-}
-
-/// Whose log it is, if anything says so. A database of another store, and a log of two, is a finding, and such a store can't
-/// be opened: then `Err` says whose the log's segments are.
-fn find_owner(
-    dir: &Path,
-    owners: &LogOwners,
-    database: Option<WriterId>,
-    findings: &mut Vec<Finding>,
-) -> Result<Option<WriterId>, Option<WriterId>> {
-    let finding = match owners.owner(dir, database) {
-        Ok(owner) => return Ok(owner),
-        Err(OpenError::ForeignDatabase { database, log, .. }) => Finding::new(
-            FindingKind::ForeignDatabase,
-            &dir.join(DATABASE_NAME),
-            format!(
-                "store.db belongs to another store: it has folded the log of store {database}, and wal/ is the log of store {log}"
-            ),
-        ),
-        Err(OpenError::MixedLog { first, second, .. }) => Finding::new(
-            FindingKind::MixedLog,
-            &dir.join("wal"),
-            format!("wal/ holds segments of two stores, {first} and {second}, and no database says which is the one"),
-        ),
-        Err(error) => Finding::new(FindingKind::MixedLog, &dir.join("wal"), error.to_string()),
-    };
-    findings.push(finding);
-    Err(owners.only())
 }
 
 /// Says how many records wait for a newer build. That is nothing wrong with the store.

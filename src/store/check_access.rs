@@ -2,8 +2,8 @@
 //!
 //! It reads the directory and no file.
 
-use super::finding::{Finding, FindingKind};
 use crate::ground::error::{AtPath, PathError};
+use crate::ground::finding::{Finding, FindingKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 

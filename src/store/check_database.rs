@@ -2,13 +2,13 @@
 //!
 //! By the connection of a query, which changes nothing.
 
-use super::finding::{Finding, FindingKind};
+use super::folded::{Folded, FoldedLog};
 use crate::ground::database_version::DATABASE_VERSION;
 use crate::ground::error::{IndexError, PathError};
+use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::Moment;
-use crate::ground::position::{SegmentId, WriterId};
-use crate::index::checkpoint::{self, Checkpoint};
+use crate::ground::position::SegmentId;
 use crate::index::database::DATABASE_NAME;
 use crate::index::{age_table, damage, remembered_limits};
 use crate::query::clock_steps::ClockStepTotals;
@@ -30,8 +30,8 @@ pub(super) enum DatabaseCheck {
 
 pub(super) struct FoundDatabase {
     pub(super) totals: Totals,
-    /// Whose log is folded, and how far.
-    pub(super) folded: Option<(WriterId, Checkpoint)>,
+    /// What it says of the log.
+    pub(super) told: FoldedLog,
     /// The segments that folding found damaged.
     pub(super) found_damaged: HashSet<SegmentId>,
     pub(super) limits: Limits,
@@ -77,6 +77,15 @@ impl DatabaseCheck {
         }
     }
 
+    /// What it says of the log.
+    pub(super) fn told(&self) -> FoldedLog {
+        match self {
+            Self::Read(found) => found.told.clone(),
+            Self::Absent => Folded::Nobody.into(),
+            Self::Silent => Folded::Silent.into(),
+        }
+    }
+
     pub(super) fn found(&self) -> Option<&FoundDatabase> {
         match self {
             Self::Read(found) => Some(found),
@@ -118,7 +127,7 @@ fn read(query: &Query, now: Moment) -> Result<(FoundDatabase, Vec<(FindingKind, 
     let remembered = query.read_with(remembered_limits::read)?;
     let found = FoundDatabase {
         totals: query.totals()?,
-        folded: query.read_with(checkpoint::read)?,
+        told: FoldedLog::read(query)?,
         found_damaged: query.read_with(damage::damaged_segments)?,
         limits: remembered.limits(),
         clock_steps: query.clock_step_totals(TimeRange::default())?,

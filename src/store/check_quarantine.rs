@@ -3,7 +3,7 @@
 //!
 //! By plain reads, like any reader. What was folded before its segment was moved aside is no finding: the database has it.
 
-use super::finding::{Finding, FindingKind};
+use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::WriterId;
 use crate::index::database::DATABASE_NAME;
 use crate::segment::quarantine::{QuarantinedSegment, segments};
@@ -35,11 +35,18 @@ pub(super) fn check_quarantine(quarantine_dir: &Path, owner: Option<WriterId>, f
     files.len() as u64
 }
 
-/// Says which segments have records that are not folded.
+/// Says which segments have records that are not folded, or can't be read.
 fn find_unfolded(quarantine_dir: &Path, owner: Option<WriterId>, findings: &mut Vec<Finding>) {
-    for QuarantinedSegment { path, note } in segments(quarantine_dir) {
-        // What has no header that can be read was named when it was moved there.
-        let Ok(mut reader) = SegmentReader::open(&path) else { continue };
+    for QuarantinedSegment { path, note, .. } in segments(quarantine_dir) {
+        let mut reader = match SegmentReader::open(&path) {
+            Ok(reader) => reader,
+            Err(error) => {
+                let found = Finding::of_segment_error(&error);
+                let text = format!("nothing tells which records it holds: {}", found.text);
+                findings.push(Finding::new(FindingKind::UnreadableInQuarantine, &path, text));
+                continue;
+            }
+        };
         let writer_id = reader.header().writer_id;
         let is_foreign = owner.is_some_and(|owner| owner != writer_id);
         let reserves_numbers = note.is_some_and(|note| note.last_sequence.is_some());
@@ -74,7 +81,7 @@ fn intact_frames(reader: &mut SegmentReader) -> u64 {
     loop {
         match reader.next() {
             Ok(Item::Frame(_)) => frames += 1,
-            Ok(Item::Damage(_)) => {}
+            Ok(Item::Damage(_) | Item::WrongMark(_)) => {}
             Ok(Item::Stop(_)) | Err(_) => return frames,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! It opens nothing, and asks the kernel who reads.
 
-use super::finding::{Finding, FindingKind};
+use crate::ground::finding::{Finding, FindingKind};
 use crate::index::connection::LONG_WAL_BYTES;
 use crate::index::database::DATABASE_NAME;
 use crate::index::wal_readers::{Readers, companion, wal_bytes};

@@ -3,12 +3,13 @@
 use super::opening::Database;
 use super::shared::Shared;
 use super::worker::{Spawner, Worker};
-use crate::compactor::compactor::{Compactor, CompactorHandles, report_corrupt};
+use crate::compactor::compactor::{Compactor, report_corrupt};
+use crate::compactor::fold_start::FoldStart;
+use crate::compactor::handles::CompactorHandles;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
 use crate::ground::position::WriterId;
 use crate::record::record::Decoder;
-use crate::segment::quarantine::Note;
 use std::sync::Arc;
 
 /// Starts the thread. It ends when the store is finished and everything is folded, when it is told to give up, or when
@@ -19,7 +20,7 @@ pub(super) fn start(
     config: &Config,
     writer_id: WriterId,
     database: Database,
-    quarantined: Vec<Note>,
+    start: FoldStart,
     decode: Decoder,
 ) -> Result<Worker, PathError> {
     let handles = CompactorHandles {
@@ -31,10 +32,9 @@ pub(super) fn start(
         decode,
         clock: shared.clock.clone(),
     };
-    let checkpoint = database.checkpoint();
     let work: Box<dyn FnOnce() + Send> = match database {
         Database::Ready { index, .. } => {
-            let compactor = Compactor::new(handles, config, writer_id, *index, checkpoint, quarantined);
+            let compactor = Compactor::new(handles, config, writer_id, *index, start);
             Box::new(move || compactor.run())
         }
         Database::Corrupt(error) => Box::new(move || report_corrupt(&error, &handles.progress, &handles.health)),

@@ -16,7 +16,8 @@ use crate::query::totals::{CheckpointRow, GapTotals};
 use crate::record::record::Record;
 use crate::segment::format::FRAMES_OFFSET;
 use crate::segment::survey::Survey;
-use crate::segment::unfolded_log::{FirstRecord, SetAside, UnfoldedLog, set_aside_before};
+use crate::segment::unfolded_log::{FirstRecord, SetAside, UnfoldedLog, set_aside_before, unreadable_beyond};
+use crate::segment::witness::Folded;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::io::ErrorKind;
@@ -46,9 +47,14 @@ pub struct Completeness {
     /// Intact records that nobody folds by himself, because records before them are missing: those in quarantine, and those
     /// that the next opening moves there.
     pub set_aside_records: u64,
-    /// Events of the range that are known to be lost. A gap does not say of which tool or session they were: all count.
+    /// Records beyond what is folded that are in no segment: they are lost. Once what follows them is folded, they are in
+    /// [`Completeness::gaps`], and not here.
+    pub missing_records: u64,
+    /// Events of the range that are known to be lost: those that were dropped, and records that were missing when the log was
+    /// folded. A gap does not say of which tool or session they were: all count.
     pub gaps: GapTotals,
-    /// Records and damaged places that nobody could read, and that may be of the range.
+    /// Records that nobody could read, and that may be of the range, and files behind the log's last record of which nobody
+    /// knows what they hold. What is lost in damaged places is in [`Completeness::gaps`].
     pub quarantined_records: i64,
     /// Records of a newer mcplog that wait for it, and that may be of the range.
     pub newer_records: i64,
@@ -76,36 +82,40 @@ pub(super) fn completeness_at(query: &Query, time_range: TimeRange, now_ms: i64)
     let dir = query.path().parent().unwrap_or(Path::new("."));
     let was_in_use = writer_lock::is_held(dir);
     let folded = query.read_with(checkpoint::read)?;
-    let folded = folded.map(|(writer_id, checkpoint)| (writer_id, checkpoint.sequence));
+    let folded = folded.map(|(writer_id, checkpoint)| (writer_id, checkpoint.folded()));
     let log = look(dir, folded, was_in_use);
     // Once more: what was folded meanwhile does not wait.
     let known = query.known_missing(time_range)?;
     // Of a process that came or went meanwhile, what was read is neither state. It folds, or has folded.
     let in_use = was_in_use || writer_lock::is_held(dir);
     let mut found = Completeness::of_tables(&known, time_range, in_use);
+    let (quarantine_dir, owner) = (dir.join("quarantine"), folded.map(|(writer_id, _)| writer_id));
+    let set_aside = set_aside_before(&quarantine_dir, owner);
     match log {
         Ok(log) => {
             let may_be_folding = in_use || writer_lock::may_be_held_elsewhere(dir);
-            found.add_log(log.as_ref(), known.checkpoint, may_be_folding, now_ms);
+            found.add_log(log.as_ref(), &set_aside, known.checkpoint, may_be_folding, now_ms);
         }
         Err(error) => (found.log_problem, found.is_behind) = (Some(error.to_string()), true),
     }
-    let set_aside = set_aside_before(&dir.join("quarantine"), folded.map(|(writer_id, _)| writer_id));
-    let may_be_of_range = |aside: &&SetAside| {
-        time_range.since_ts.is_none_or(|since_ts| written_at_ms(&aside.path).is_none_or(|at| at >= since_ts))
-    };
-    found.set_aside_records += set_aside.iter().filter(may_be_of_range).map(|aside| aside.records).sum::<u64>();
+    let may_be_of_range =
+        |path: &Path| time_range.since_ts.is_none_or(|since_ts| written_at_ms(path).is_none_or(|at| at >= since_ts));
+    let of_range = set_aside.iter().filter(|aside| may_be_of_range(&aside.path));
+    found.set_aside_records += of_range.map(|aside| aside.records).sum::<u64>();
+    let unreadable = unreadable_beyond(&quarantine_dir, owner, position_of(known.checkpoint).0);
+    let of_range = unreadable.iter().filter(|path| may_be_of_range(path)).count();
+    found.quarantined_records += i64::try_from(of_range).unwrap_or(i64::MAX);
     Ok(found)
 }
 
-/// Looks at the log. `folded` is whose log the database has, and up to which number. `None`: there is no log.
-fn look(dir: &Path, folded: Option<(WriterId, Sequence)>, in_use: bool) -> Result<Option<UnfoldedLog>, OpenError> {
+/// Looks at the log. `folded` is whose log the database has, and how far. `None`: there is no log.
+fn look(dir: &Path, folded: Option<(WriterId, Folded)>, in_use: bool) -> Result<Option<UnfoldedLog>, OpenError> {
     let wal_dir = dir.join("wal");
     if std::fs::symlink_metadata(&wal_dir).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
-    let (database, folded) = (folded.map(|(writer_id, _)| writer_id), folded.map_or(Sequence(0), |(_, at)| at));
-    let survey = Survey::beyond(&wal_dir, folded)?;
+    let (database, folded) = (folded.map(|(writer_id, _)| writer_id), folded.map_or(Sequence(0).into(), |(_, at)| at));
+    let survey = Survey::beyond(&wal_dir, folded.sequence)?;
     let owner = survey.owners().owner(dir, database)?;
     UnfoldedLog::look(survey, owner, folded, in_use).map(Some)
 }
@@ -115,7 +125,7 @@ impl Completeness {
     /// ([`FOLDS_WITHIN_MS`]) is not: an answer a moment later has it.
     pub fn is_complete(&self) -> bool {
         let lost = self.gaps.events + self.quarantined_records + self.newer_records;
-        !self.is_behind && !self.is_expired && self.set_aside_records == 0 && lost == 0
+        !self.is_behind && !self.is_expired && self.set_aside_records + self.missing_records == 0 && lost == 0
     }
 
     /// What the tables say; nothing waits.
@@ -127,6 +137,7 @@ impl Completeness {
             log_problem: None,
             last_sequence: 0,
             set_aside_records: 0,
+            missing_records: 0,
             gaps: known.gaps,
             quarantined_records: known.quarantined,
             newer_records: known.newer_records,
@@ -139,6 +150,7 @@ impl Completeness {
     fn add_log(
         &mut self,
         log: Option<&UnfoldedLog>,
+        set_aside: &[SetAside],
         checkpoint: Option<CheckpointRow>,
         may_be_folding: bool,
         now_ms: i64,
@@ -149,6 +161,7 @@ impl Completeness {
         self.last_sequence = folded.max(log.map_or(Sequence(0), UnfoldedLog::last)).0;
         let Some(log) = log else { return };
         self.set_aside_records += log.set_aside.iter().map(|aside| aside.records).sum::<u64>();
+        self.missing_records = log.lost_beyond(checkpoint.map(|_| folded), set_aside);
         self.quarantined_records += i64::try_from(log.unreadable_files).unwrap_or(i64::MAX);
         if waiting > 0 {
             let first = log.first_beyond(folded, at);
@@ -179,13 +192,14 @@ fn ended_at(payload: &[u8]) -> Option<i64> {
 
 impl Serialize for Completeness {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut answer = serializer.serialize_struct("Completeness", 11)?;
+        let mut answer = serializer.serialize_struct("Completeness", 12)?;
         answer.serialize_field("complete", &self.is_complete())?;
         answer.serialize_field("in_use", &self.in_use)?;
         answer.serialize_field("unfolded_records", &self.unfolded_records)?;
         answer.serialize_field("unfolded_since", &self.unfolded_since)?;
         answer.serialize_field("log_problem", &self.log_problem)?;
         answer.serialize_field("set_aside_records", &self.set_aside_records)?;
+        answer.serialize_field("missing_records", &self.missing_records)?;
         answer.serialize_field("dropped_events", &self.gaps.events)?;
         answer.serialize_field("quarantined_records", &self.quarantined_records)?;
         answer.serialize_field("newer_records", &self.newer_records)?;

@@ -15,8 +15,9 @@ mod check_quarantine;
 mod check_wal;
 mod compactor_thread;
 pub mod completeness;
+pub mod examined_log;
 mod file_limit;
-pub(crate) mod finding;
+mod folded;
 mod leftovers;
 pub(crate) mod lock;
 mod new_database;
@@ -38,5 +39,5 @@ mod threads;
 mod worker;
 pub mod writer_lock;
 
-pub use finding::{Finding, FindingKind, Severity};
+pub use crate::ground::finding::{Finding, FindingKind, Severity};
 pub use store::Store;

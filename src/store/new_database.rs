@@ -97,7 +97,7 @@ fn make_in(work_dir: &Path, sources: Sources, watch: &mut RebuildWatch<'_>) -> R
 
 /// Makes the new database.
 fn build(work_dir: &Path, sources: &Sources, watch: &mut RebuildWatch<'_>) -> Result<(), WorkError> {
-    let Sources { plan, told, kept_since, owner, query, old, segments, contents, .. } = sources;
+    let Sources { plan, told, kept_since, owner, query, old, segments, contents, lost, .. } = sources;
     let mut beside: Config = told.clone();
     beside.dir = work_dir.to_owned();
     let shrinks = database::shrinks(&plan.database.path) || RowRetention::new(&told.limits()).is_limited();
@@ -106,14 +106,14 @@ fn build(work_dir: &Path, sources: &Sources, watch: &mut RebuildWatch<'_>) -> Re
         index.begin_expiring(*kept_since)?;
     }
     index.restore_meta(&old.meta)?;
-    let last = sources.last_sequence();
+    let last = sources.last_sequence;
     // Rows keep the numbers of their records: whoever records next must not begin at the first number again.
     let writer_id: Option<WriterId> = match owner {
         None if last.0 > 0 => Some(new_writer_id(work_dir)?),
         owner => *owner,
     };
     if let Some(writer_id) = writer_id {
-        fold_log(&mut index, segments, writer_id, &mut |done| watch(RebuildStep::Folding, done))?;
+        fold_log(&mut index, segments, lost, writer_id, &mut |done| watch(RebuildStep::Folding, done))?;
         if let Some(query) = query {
             let mut watch = |done| watch(RebuildStep::Salvaging, done);
             query.read_with(|connection| {
@@ -121,22 +121,28 @@ fn build(work_dir: &Path, sources: &Sources, watch: &mut RebuildWatch<'_>) -> Re
                 let old = Old { connection, path: query.path(), last_possible, owner: writer_id };
                 Ok(match plan.action {
                     Action::Salvage => index.restore(&old, &contents.logged, &mut watch),
-                    _ if kept_since.is_some() && *kept_since == sources.old.kept_since => {
-                        index.restore_expired(&old, &mut watch)
+                    _ => {
+                        let is_expired_alike = kept_since.is_some() && *kept_since == sources.old.kept_since;
+                        index.restore_gaps_outside(&old, &contents.logged, &mut watch).and_then(|()| {
+                            if is_expired_alike { index.restore_expired(&old, &mut watch) } else { Ok(()) }
+                        })
                     }
-                    _ => Ok(()),
                 })
             })??;
         }
         index.finish_expiring()?;
-        index.begin()?.commit(writer_id, checkpoint(sources))?;
+        let mut batch = index.begin()?;
+        if let Some(last_ts) = contents.last_ts {
+            batch.note_last(last_ts);
+        }
+        batch.commit(writer_id, checkpoint(sources))?;
     }
     Ok(())
 }
 
 /// Everything that there is is folded.
 fn checkpoint(sources: &Sources) -> Checkpoint {
-    let sequence = sources.last_sequence();
+    let sequence = sources.last_sequence;
     let newest = sources.segments.iter().max_by_key(|segment| segment.id);
     let here = newest.map(|segment| Checkpoint { segment: segment.id, offset: segment.end, sequence });
     let before = sources.old.checkpoint.map(|checkpoint| Checkpoint { sequence, ..checkpoint });

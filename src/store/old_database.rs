@@ -9,6 +9,7 @@ use crate::ground::position::{Sequence, WriterId};
 use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::{expiry_plan, holdings, remembered_limits, restore};
 use crate::query::database::Query;
+use crate::segment::number_set::NumberSet;
 use crate::segment::verdict::NUMBER_MAX;
 use serde::Serialize;
 
@@ -38,6 +39,8 @@ pub(super) struct OldDatabase {
     remembered: Option<RememberedLimits>,
     /// What is from before this time had expired.
     pub(super) kept_since: Option<i64>,
+    /// The numbers of records that it says are lost.
+    pub(super) missing: NumberSet,
     /// What table `meta` says.
     pub(super) meta: Vec<(String, String)>,
 }
@@ -53,6 +56,7 @@ impl OldDatabase {
             last_sequence: Sequence(u64::try_from(last).ok().filter(|last| *last <= NUMBER_MAX).unwrap_or(0)),
             remembered: query.ask(remembered_limits::read),
             kept_since: query.ask(expiry_plan::kept_since).flatten(),
+            missing: query.ask(|connection| Ok(holdings::missing(connection))).unwrap_or_default(),
             meta: query.ask(|connection| Ok(restore::read_meta(connection))).unwrap_or_default(),
         }
     }

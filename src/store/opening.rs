@@ -5,24 +5,28 @@
 use super::leftovers::remove_leftovers;
 use super::lock::StoreLock;
 use super::repair_report;
+use crate::compactor::fold_start::FoldStart;
 use crate::ground::config::Config;
-use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError};
+use crate::ground::error::{AtPath, HeaderFault, IndexError, OpenError, PathError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::limits::{Limit, Limits};
 use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::private_dir::create_private_dir;
 use crate::ground::store_progress::StoreProgress;
-use crate::index::checkpoint::Checkpoint;
+use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::database::Index;
+use crate::query::database::Query;
 use crate::record::record::{ClockStepRecord, Decoder};
 use crate::segment::log_owners::LogOwners;
-use crate::segment::quarantine::Note;
+use crate::segment::lost_numbers::LostNumbers;
 use crate::segment::recovery::{RecoveredLog, SealedSegment, recover};
 use crate::segment::segment_list::{LogSegment, SegmentList};
 use crate::segment::survey::Survey;
 use crate::segment::syncer::UnsyncedSegment;
+use crate::segment::unfolded_log::{numbers, set_aside_before};
 use crate::segment::verdict::NUMBER_MAX;
+use crate::segment::writer_id_file::{self, FoundWriterId};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,7 +45,8 @@ pub(super) struct Opening {
     pub(super) last_sequence: Sequence,
     pub(super) next_segment: SegmentId,
     pub(super) unsynced: Vec<UnsyncedSegment>,
-    pub(super) quarantined: Vec<Note>,
+    /// Where folding goes on.
+    pub(super) fold_start: FoldStart,
     /// How many bytes of torn tails were cut off.
     pub(super) cut_bytes: u64,
     /// Reads payloads.
@@ -57,18 +62,26 @@ impl Opening {
         create_private_dir(&wal_dir)?;
         let survey = Survey::of(&wal_dir)?;
         let owners = survey.owners();
-        let database = Database::open(config, &owners)?;
+        let mut database = Database::open(config, &owners)?;
         let clock_step = database.clock_step(clock.now().wall_ms)?;
         let owner = owners.owner(&config.dir, database.folded().map(|(writer_id, _)| writer_id))?;
-        let checkpoint = database.checkpoint();
-        let recovered = recover(survey, &config.quarantine_dir(), owner, checkpoint.sequence)?;
-        let next_segment = recovered.last_segment.max(checkpoint.segment).next();
-        let last_sequence = recovered.last_sequence;
-        let writer_id = match recovered.writer_id {
+        let health = HealthBoard::default();
+        let writer_id = match owner {
             Some(writer_id) => writer_id,
             None => new_writer_id(&config.dir)?,
         };
-        let health = HealthBoard::default();
+        // Before anything of the log is durable: whose it is, is never guessed by whoever comes after a crash.
+        write_writer_id(&wal_dir, owners.file(), writer_id, &health)?;
+        let is_new = survey.is_empty();
+        let checkpoint = database.checkpoint();
+        let recovered = recover(survey, &config.quarantine_dir(), owner, checkpoint.folded())?;
+        let next_segment = recovered.last_segment.max(checkpoint.segment).next();
+        let last_sequence = recovered.last_sequence;
+        if is_new && last_sequence.0 == 0 {
+            database.begin_log(writer_id)?;
+        }
+        let set_aside = set_aside_before(&config.quarantine_dir(), Some(writer_id));
+        let lost_numbers = LostNumbers::new(database.accounted(&recovered), numbers(&set_aside));
         let cut_bytes = repair_report::report(&recovered.repairs, &health);
         if let Some(advice) = database.limits_advice() {
             tracing::warn!("{advice}");
@@ -77,6 +90,7 @@ impl Opening {
         expect_reachable(&wal_dir, next_segment, last_sequence)?;
         let durable = recovered.unsynced.first().map_or(last_sequence, UnsyncedSegment::durable_sequence);
         let RecoveredLog { segments, superseded, unsynced, quarantined, .. } = recovered;
+        let fold_start = FoldStart { checkpoint, lost_numbers, quarantined };
         let log = SegmentList::new(segments.into_iter().map(log_segment), superseded.into_iter().map(log_segment));
         let progress = StoreProgress::new(last_sequence, durable, checkpoint.sequence);
         progress.set_newer_records(database.newer_records());
@@ -92,7 +106,7 @@ impl Opening {
             last_sequence,
             next_segment,
             unsynced,
-            quarantined,
+            fold_start,
             cut_bytes,
             decode,
         })
@@ -114,6 +128,7 @@ pub(super) enum Database {
 
 impl Database {
     fn open(config: &Config, owners: &LogOwners) -> Result<Self, OpenError> {
+        expect_own(&config.dir, owners)?;
         let opened = Index::open(config, owners).and_then(|index| {
             let folded = index.checkpoint()?;
             let newer_records = index.newer_kinds()?.iter().map(|kind| kind.records).sum();
@@ -139,6 +154,28 @@ impl Database {
             Self::Ready { index, .. } => index.limits_advice(),
             Self::Corrupt(_) => None,
         }
+    }
+
+    /// Notes that nothing of this log, which is new, is folded yet: whatever is missing in it later was lost.
+    fn begin_log(&mut self, writer_id: WriterId) -> Result<(), IndexError> {
+        match self {
+            Self::Ready { index, folded, .. } if folded.is_none() => {
+                index.begin_log(writer_id)?;
+                *folded = Some((writer_id, Checkpoint::START));
+                Ok(())
+            }
+            Self::Ready { .. } | Self::Corrupt(_) => Ok(()),
+        }
+    }
+
+    /// Up to which number it is known what became of the records: they are folded. Where the database never folded
+    /// anything, another one did before it was lost, and those in front of the log were retired.
+    fn accounted(&self, recovered: &RecoveredLog) -> Sequence {
+        let before_log = || {
+            let first = recovered.segments.first().map(|segment| segment.header.base_sequence);
+            first.map_or(recovered.last_sequence, |first| Sequence(first.0 - 1))
+        };
+        self.folded().map_or_else(before_log, |(_, checkpoint)| checkpoint.sequence)
     }
 
     /// Up to where the log is folded.
@@ -169,6 +206,41 @@ impl Database {
     }
 }
 
+/// An error where the database is another store's, before it is opened for writing: that alone would bring what a killed
+/// process left in its WAL into it. Where nothing lies there, opening it changes nothing.
+fn expect_own(dir: &Path, owners: &LogOwners) -> Result<(), OpenError> {
+    let has_wal = std::fs::metadata(dir.join("store.db-wal")).is_ok_and(|metadata| metadata.len() > 0);
+    if !has_wal || owners.told().is_none() {
+        return Ok(());
+    }
+    // What is wrong with the database otherwise, opening it says.
+    let folded = Query::open_untouched(dir, false).and_then(|query| query.read_with(checkpoint::read));
+    match folded {
+        Ok(Some((writer_id, _))) => owners.owner(dir, Some(writer_id)).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+/// Says in the log whose it is, if that is not said there. What stands in the file's place and says nothing gives way.
+fn write_writer_id(
+    wal_dir: &Path,
+    found: &FoundWriterId,
+    writer_id: WriterId,
+    health: &HealthBoard,
+) -> Result<(), PathError> {
+    let FoundWriterId::Unsound(what) = found else {
+        return if *found == FoundWriterId::Missing { writer_id_file::write(wal_dir, writer_id) } else { Ok(()) };
+    };
+    let path = writer_id_file::path(wal_dir);
+    let expected = format!("{}: expected a writer id, found {what}", path.display());
+    match writer_id_file::write(wal_dir, writer_id) {
+        Ok(()) => health.report(Part::Damage, format_args!("{expected}; it was written anew, for store {writer_id}")),
+        // The database and the segments say it, too.
+        Err(error) => health.report(Part::Damage, format_args!("{expected}, and it can't be written anew: {error}")),
+    }
+    Ok(())
+}
+
 /// A segment of an earlier run, as the running store lists it.
 fn log_segment(segment: SealedSegment) -> LogSegment {
     LogSegment::sealed(segment.path, &segment.header, segment.extent)
@@ -183,7 +255,7 @@ fn expect_reachable(wal_dir: &Path, next_segment: SegmentId, last_sequence: Sequ
         path: wal_dir.to_owned(),
         expected: "segment and sequence numbers that a store can reach",
         found: format!("segment {next_segment} to come, sequence {last_sequence}"),
-        never_started: false,
+        fault: HeaderFault::Damaged,
     })
 }
 

@@ -105,18 +105,21 @@ pub struct LogHoldings {
     pub first_record: Option<u64>,
     /// The number of the last one.
     pub last_record: Option<u64>,
-    /// How many were recorded before the first one: their segments were folded and deleted.
+    /// How many were recorded before the first one, and are not there any more: they were folded.
     pub records_before_log: u64,
-    /// Records between the first and the last one that are not there.
+    /// Records that are missing: between the first and the last one, and those beyond what was folded that are missing before
+    /// the first one, or behind the last one.
     pub holes: Vec<Hole>,
     /// Places that can't be read.
     pub damaged_places: u64,
+    /// Files, in the log and in `quarantine/`, of which nothing can be told any more: they may have been segments.
+    pub unreadable_files: u64,
 }
 
 impl LogHoldings {
-    /// How many records are missing between the first one and the last one.
+    /// How many records are missing.
     pub fn records_in_holes(&self) -> u64 {
-        self.holes.iter().map(|hole| hole.last_record - hole.first_record + 1).sum()
+        self.holes.iter().map(Hole::records).sum()
     }
 }
 
@@ -128,6 +131,15 @@ pub struct Hole {
     pub first_record: u64,
     /// The last one.
     pub last_record: u64,
+    /// The database has folded them, so that only the log lacks them. Otherwise they are lost.
+    pub folded: bool,
+}
+
+impl Hole {
+    /// How many records that is.
+    pub const fn records(&self) -> u64 {
+        self.last_record - self.first_record + 1
+    }
 }
 
 /// Rows that the new database would not have.

@@ -16,7 +16,8 @@ use crate::index::holdings;
 use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
 use crate::segment::log_owners::LogOwners;
-use crate::segment::log_walk::{self, ReadableSegment};
+use crate::segment::log_walk::{ReadableLog, ReadableSegment};
+use crate::segment::number_set::NumberSet;
 use crate::segment::quarantine;
 use crate::segment::survey::Survey;
 
@@ -48,6 +49,10 @@ pub(super) struct Sources {
     pub(super) old: OldDatabase,
     pub(super) segments: Vec<ReadableSegment>,
     pub(super) contents: LogContents,
+    /// The records that the new database notes as lost: each run's first number and last.
+    pub(super) lost: Vec<(u64, u64)>,
+    /// The last number that anything here speaks of.
+    pub(super) last_sequence: Sequence,
 }
 
 impl Sources {
@@ -70,7 +75,7 @@ impl Sources {
             found => found?,
         };
         let mut old = query.as_ref().map(OldDatabase::read).unwrap_or_default();
-        if old.writer_id.is_some_and(|writer_id| !owners.is_empty() && !owners.has(writer_id)) {
+        if old.writer_id.is_some_and(|writer_id| owners.is_foreign(writer_id)) {
             if source == Source::BestKept && state == DatabaseState::Sound {
                 owners.owner(dir, old.writer_id)?;
             }
@@ -78,12 +83,13 @@ impl Sources {
         }
         // Whose log it is, before anything is moved.
         let owner = owners.owner(dir, old.writer_id)?;
-        let owner = owner.or_else(|| quarantine::newest_owner(&config.quarantine_dir()));
+        let owner = owner.or_else(|| quarantine::most_are_of(&config.quarantine_dir()));
         let noted = quarantine::notes(&config.quarantine_dir()).into_iter().map(|note| note.segment);
         let there: Vec<u64> = survey.ids().map(|id| id.0).chain(noted).collect();
-        let segments = log_walk::readable(survey, &config.quarantine_dir(), owner)?;
+        let log = ReadableLog::of(survey, &config.quarantine_dir(), owner)?;
+        let segments = &log.segments;
         let folded = old.checkpoint.map_or(Sequence(0), |checkpoint| checkpoint.sequence);
-        let mut contents = read_log(&segments, folded, watch)?;
+        let mut contents = read_log(segments, folded, watch)?;
         contents.logged.segments.extend(there.into_iter().chain(segments.iter().map(|segment| segment.id.0)));
         let mut told = config.clone();
         let limits_from = old.complete(&mut told);
@@ -93,12 +99,16 @@ impl Sources {
             (Source::BestKept, DatabaseState::Damaged) => Action::Salvage,
             _ => Action::Log,
         };
+        let missing = MissingInLog::new(&log, &contents, &old);
+        let lost = missing.noted(action, &old);
+        lost.iter().for_each(|(first, last)| contents.logged.lost.insert_all(*first, *last));
+        contents.logged.outside = contents.numbers.first().map(|first| (first, missing.last_in_log));
         let tables = match (&query, action) {
             (None, _) => Vec::new(),
             (Some(query), Action::Rows) => query.read_with(holdings::count)?,
             (Some(query), _) => query.read_with(|connection| {
-                let (logged, last) = (&contents.logged, old.last_sequence.max(last_record(&contents)));
-                let last = i64::try_from(last.0).unwrap_or(i64::MAX);
+                let logged = &contents.logged;
+                let last = i64::try_from(missing.last_sequence.0).unwrap_or(i64::MAX);
                 let since = kept_since.unwrap_or(i64::MIN);
                 Ok(holdings::compare(connection, query.path(), logged, since, last, watch))
             })??,
@@ -110,15 +120,24 @@ impl Sources {
             last_folded_record: old.checkpoint.map(|checkpoint| checkpoint.sequence.0),
             tables,
         };
-        let log = log_holdings(&segments, &contents);
-        let losses = losses(action, &database, &log);
-        let plan = RebuildPlan { action, database, log, losses, in_use };
-        Ok(Self { plan, told, limits_from, kept_since, owner, owners, query, old, segments, contents })
-    }
-
-    /// The last number of a record that anything here speaks of.
-    pub(super) fn last_sequence(&self) -> Sequence {
-        self.old.last_sequence.max(last_record(&self.contents))
+        let holdings = log_holdings(&log, &contents, &missing);
+        let losses = losses(action, &database, &holdings);
+        let plan = RebuildPlan { action, database, log: holdings, losses, in_use };
+        let (segments, last_sequence) = (log.segments, missing.last_sequence);
+        Ok(Self {
+            plan,
+            told,
+            limits_from,
+            kept_since,
+            owner,
+            owners,
+            query,
+            old,
+            segments,
+            contents,
+            lost,
+            last_sequence,
+        })
     }
 }
 
@@ -156,27 +175,84 @@ impl FoundDatabase {
     }
 }
 
-fn last_record(contents: &LogContents) -> Sequence {
-    Sequence(contents.numbers.last().unwrap_or(0))
+/// The records that the log does not have.
+struct MissingInLog {
+    /// How many were recorded before the log, and folded.
+    before_log: u64,
+    /// The others, in their order.
+    holes: Vec<Hole>,
+    /// The last number that anything speaks of: the log, or the database.
+    last_sequence: Sequence,
+    /// The last number of the log.
+    last_in_log: u64,
 }
 
-fn log_holdings(segments: &[ReadableSegment], contents: &LogContents) -> LogHoldings {
-    let aside = segments.iter().filter(|segment| segment.is_aside).count() as u64;
-    // What is damaged at the beginning of the log was not deleted.
-    let begins = segments.iter().map(|segment| segment.base_sequence.0).min();
-    let (begins, first) = (begins.unwrap_or(1), contents.numbers.first());
-    let damaged = first.filter(|first| *first > begins).map(|first| (begins, first - 1));
-    let holes = damaged.into_iter().chain(contents.numbers.holes());
+impl MissingInLog {
+    fn new(log: &ReadableLog, contents: &LogContents, old: &OldDatabase) -> Self {
+        let numbers = &contents.numbers;
+        // The numbers before one without records may be reserved, and no record's.
+        let with_records = log.segments.iter().filter(|segment| segment.last_sequence >= segment.base_sequence);
+        let last_in_log = with_records.map(|segment| segment.last_sequence.0).max().unwrap_or(0);
+        let last_in_log = last_in_log.max(numbers.last().unwrap_or(0));
+        let last_sequence = old.last_sequence.max(Sequence(last_in_log));
+        let folded = old.checkpoint.map(|checkpoint| checkpoint.sequence.0);
+        let first = numbers.first().unwrap_or(last_sequence.0 + 1);
+        // What is damaged at the beginning of the log was not deleted, and what is beyond the checkpoint was not folded.
+        let first_segment = log.segments.iter().min_by_key(|segment| segment.base_sequence);
+        let begins = first_segment.map_or(first, |segment| segment.base_sequence.0.min(first));
+        let begins = folded.map_or(begins, |folded| begins.min(folded + 1));
+        let runs = numbers.missing_within(begins, last_in_log);
+        let holes = runs.into_iter().flat_map(|run| holes(run, folded, &old.missing)).collect();
+        let before_log = (begins - 1).saturating_sub(old.missing.count_within(1, begins - 1));
+        Self { before_log: if numbers.first().is_some() { before_log } else { 0 }, holes, last_sequence, last_in_log }
+    }
+
+    /// Those that a database that is made that way notes as lost. One that is made from the log alone does not have what
+    /// only the old one had folded.
+    fn noted(&self, action: Action, old: &OldDatabase) -> Vec<(u64, u64)> {
+        let is_noted = |hole: &&Hole| match action {
+            Action::Log => true,
+            // What the damaged one says was lost is brought over, as it says it.
+            Action::Rows | Action::Salvage => !hole.folded && !old.missing.contains(hole.first_record),
+        };
+        let mut noted: Vec<(u64, u64)> = Vec::new();
+        for hole in self.holes.iter().filter(is_noted) {
+            match noted.last_mut() {
+                Some((_, last)) if *last + 1 == hole.first_record => *last = hole.last_record,
+                _ => noted.push((hole.first_record, hole.last_record)),
+            }
+        }
+        noted
+    }
+}
+
+/// A run of missing records, in parts: those that the database has folded, up to the number `folded`, and those that are
+/// lost. It says itself of some that they were `missing` when it came there.
+fn holes((first, last): (u64, u64), folded: Option<u64>, missing: &NumberSet) -> Vec<Hole> {
+    let mut in_database = NumberSet::default();
+    for (first, last) in missing.missing_within(first, last.min(folded.unwrap_or(0))) {
+        in_database.insert_all(first, last);
+    }
+    let hole = |folded| move |(first_record, last_record)| Hole { first_record, last_record, folded };
+    let lost = in_database.missing_within(first, last).into_iter().map(hole(false));
+    let mut holes: Vec<_> = in_database.runs().map(hole(true)).chain(lost).collect();
+    holes.sort_by_key(|hole| hole.first_record);
+    holes
+}
+
+fn log_holdings(log: &ReadableLog, contents: &LogContents, missing: &MissingInLog) -> LogHoldings {
+    let aside = log.segments.iter().filter(|segment| segment.is_aside).count() as u64;
     LogHoldings {
-        segments: segments.len() as u64 - aside,
+        segments: log.segments.len() as u64 - aside,
         quarantined_segments: aside,
         records: contents.events,
         waiting_records: contents.waiting,
-        first_record: first,
+        first_record: contents.numbers.first(),
         last_record: contents.numbers.last(),
-        records_before_log: if first.is_some() { begins - 1 } else { 0 },
-        holes: holes.map(|(first_record, last_record)| Hole { first_record, last_record }).collect(),
+        records_before_log: missing.before_log,
+        holes: missing.holes.clone(),
         damaged_places: contents.damaged_places,
+        unreadable_files: log.unreadable,
     }
 }
 

@@ -28,7 +28,13 @@ pub(super) fn report(repairs: &[Repair], health: &HealthBoard) -> u64 {
                      `mcplog rebuild --from-log` folds it all the same"
                 );
             }
-            Repair::Disproved { segment, damaged: DamagedPlace { offset, reason, .. } } => {
+            Repair::Pageless { from, to } => {
+                tracing::warn!(
+                    file = %from.display(), to = %to.display(),
+                    "a segment whose first page is lost was moved aside: what a power cut may leave of one that was not synced"
+                );
+            }
+            Repair::KeptDamaged { segment, damaged: DamagedPlace { offset, reason, .. } } => {
                 health.report(Part::Damage, format_args!("segment {segment}, offset {offset}: {reason}"));
             }
             Repair::Quarantined { from, to, reason } => {

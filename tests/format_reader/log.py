@@ -6,7 +6,7 @@ import os
 import re
 import stat
 
-from .segment import FIRST_FRAME, Segment, worst, zeros
+from .segment import FIRST_FRAME, Segment, worst
 
 REACHABLE = 1 << 62  # No store has a higher id or number.
 WRITER_ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\n")
@@ -77,8 +77,8 @@ class Log:
         read = [segment for segment in self.segments if segment.end is not None]
         vouched = max((s.id for s in read if s.durable > FIRST_FRAME), default=0)
         for segment in self.segments:
-            lost_page = segment.header == "first_page_lost" and zeros(segment.data[:64])
-            if segment.header == "never_started" or lost_page:
+            segment.vouched_for = segment.named < vouched
+            if segment.header == "never_started" or segment.blank():
                 missing = True
             if segment.end is None:
                 continue

@@ -18,6 +18,7 @@ class Segment:
         self.end = self.offset = self.marks = self.counts = None
         self.frames, self.corrupt, self.wrong_mark, self.behind = [], [], [], 0
         self.undecodable, self.unknown = [], []
+        self.vouched_for = False  # By a later segment of its log; nobody does if it is alone.
         try:
             # From front to back: the marks are never newer than the frames. Not mapped:
             # the writer may shorten the file.
@@ -138,9 +139,15 @@ class Segment:
         self.corrupt.append({"offset": at, "bytes": to - at, "records": index - due})
         return to, index
 
+    def blank(self):
+        """Whether its first page is lost as a power cut leaves that of an unsynced segment."""
+        return self.header == "first_page_lost" and zeros(self.data[:64])
+
     def verdict(self):
         if self.header in (None, "newer"):
             return "unreadable"
+        if self.blank() and not self.vouched_for:
+            return "attention"
         if self.header not in ("intact", "never_started"):
             return "damaged"
         if self.counts == "unclear" or self.corrupt or self.wrong_mark or self.undecodable:

@@ -155,8 +155,8 @@ impl File {
         if self.bytes.len() >= header.len() {
             self.bytes[..64].copy_from_slice(&header);
             if input.u8() == 1 {
-                // A newer version: of that, the checksum may be anything.
-                self.bytes[8] = 2;
+                // A newer version: of that, the checksum fits in the same place.
+                self.bytes[..64].copy_from_slice(&self.header.encode_as(2));
             }
         }
     }

@@ -8,7 +8,7 @@ use mcplog::error::{OpenError, SegmentError};
 use mcplog::position::SegmentId;
 use mcplog::record::Record;
 use mcplog::segment::directory::file_name;
-use mcplog::segment::format::{Frame, HEADER_BYTES};
+use mcplog::segment::format::Frame;
 use mcplog::{Config, Request, Store, SyncPolicy};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -77,10 +77,9 @@ struct File {
 }
 
 impl File {
-    /// Where it was, moved aside, or never more than an empty shell.
+    /// Where it was, moved aside, nothing but zeros, or never more than an empty shell.
     fn is_accounted_for(&self, name: &Path, kept: &Contents, aside: &Contents) -> bool {
-        let header = self.forged.bytes.get(..HEADER_BYTES);
-        let never_started = header.is_none_or(|header| header.iter().all(|byte| *byte == 0));
+        let never_started = self.forged.bytes.iter().all(|byte| *byte == 0);
         let moved = |moved: &PathBuf| moved.to_string_lossy().starts_with(&*name.to_string_lossy());
         never_started || self.is_empty || kept.contains_key(name) || aside.keys().any(moved)
     }

@@ -56,6 +56,7 @@ fn read_all(reader: &mut SegmentReader) -> Vec<Found> {
                 records: damage.records,
                 reason: damage.reason,
             },
+            Item::WrongMark(wrong) => Found::WrongMark(wrong),
             Item::Stop(stop) => Found::Stop(stop),
         };
         all.push(found);
@@ -80,6 +81,7 @@ fn assert_in_order(base: u64, found: &[Found]) {
                 next += u64::from(*records);
                 end += bytes;
             }
+            Found::WrongMark(wrong) => assert_eq!(wrong.offset().0, end, "{found:?}"),
             Found::Stop(_) => {}
         }
     }
@@ -91,5 +93,8 @@ fn prefix_up_to_a_limit(path: &Path, found: &[Found]) {
     let mut reader = SegmentReader::open(path).expect("a segment with a header");
     let end = offset + frame_bytes(u32::try_from(payload.len()).expect("a short payload"));
     reader.set_limit(Extent { end: Offset(end), frames: 1 });
-    assert_eq!(read_all(&mut reader), [found[0].clone(), Found::Stop(Stop::Limit)]);
+    let mut read = read_all(&mut reader);
+    // At the limit, the mark may be contradicted.
+    read.retain(|found| !matches!(found, Found::WrongMark(_)));
+    assert_eq!(read, [found[0].clone(), Found::Stop(Stop::Limit)]);
 }

@@ -294,7 +294,7 @@ fn gaps_and_the_quarantine_expire_too_but_not_what_it_says_of_segments_that_are_
         .index()
         .connection
         .execute_batch(
-            "INSERT INTO gaps VALUES (1, 0, 1, 9), (2, 1, 59999, 9), (3, 59999, 60000, 9);
+            "INSERT INTO gaps VALUES (1, 0, 1, 9, 0), (2, 1, 59999, 9, 1), (3, 59999, 60000, 9, 0);
              INSERT INTO quarantine (segment, offset, bytes, reason, noted_at)
              VALUES (1, 1, 1, '', 1), (1, 2, 1, '', 2), (1, 3, 1, '', 60000), (2, 4, 1, '', 1)",
         )
@@ -514,7 +514,7 @@ fn a_step_removes_a_few_rows_and_writes_a_few_pages_whatever_there_is() {
         .connection
         .execute_batch(
             "WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50)
-             INSERT INTO gaps SELECT 100000 + i, 0, 1, 1 FROM n;
+             INSERT INTO gaps SELECT 100000 + i, 0, 1, 1, 0 FROM n;
              WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50)
              INSERT INTO quarantine (segment, offset, bytes, reason, noted_at) SELECT 0, i, 1, '', 1 FROM n;
              WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50)

@@ -64,7 +64,7 @@ const ROWS: &str = "
                                        (7, 'files', 'http://x', 'tools/list', 'h2', '{\"tools\":[{\"name\":\"t\"}]}');
     INSERT INTO schema_sightings VALUES (13, 'files', 'http://x', 'tools/list', 'c', 100, 'h1'),
                                         (14, 'files', 'http://x', 'tools/list', 'c', 200, 'h2');
-    INSERT INTO gaps VALUES (15, 100, 120, 7);
+    INSERT INTO gaps VALUES (15, 100, 120, 7, 0);
     INSERT INTO clock_steps VALUES (16, 100, 9000000, 8999900, 0);
     INSERT INTO newer_records VALUES (17, 1, 4096, 99, 1, 100, x'6301');
     INSERT INTO quarantine VALUES (8, 1, 5000, 12, 18, 'why', 100, x'00'), (9, 1, 6000, 12, NULL, 'why', 100, NULL);

@@ -2,14 +2,14 @@
 
 use super::fixture::{Blocker, Fixture, PATIENCE, segment};
 use crate::ground::error::IndexError;
+use crate::ground::finding::{FindingKind, Severity};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::sabotage;
 use crate::index::connection::LONG_WAL_BYTES;
 use crate::query::database::Query;
 use crate::segment::directory::file_name;
-use crate::segment::format::{Extent, FRAMES_OFFSET};
+use crate::segment::format::{Extent, FRAMES_OFFSET, MARK_BYTES, MARK_OFFSETS, Mark};
 use crate::store::check::CheckReport;
-use crate::store::finding::{FindingKind, Severity};
 use crate::store::store::Store;
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -62,6 +62,14 @@ fn add_copy(fixture: &Fixture, change: impl FnOnce(&mut crate::segment::format::
     copy
 }
 
+/// The first number behind the hole of [`with_hole`].
+const BEHIND_HOLE: u64 = EVENTS + 100;
+
+/// The same events once more behind numbers that are missing, in a segment whose mark vouches for all before it.
+fn with_hole(fixture: Fixture) -> Fixture {
+    with(fixture, |store| drop(add_copy(store, |header| header.base_sequence = Sequence(BEHIND_HOLE))))
+}
+
 /// The same as [`folded`], with a segment of another store in its log.
 fn with_stray() -> Fixture {
     let fixture = folded();
@@ -108,24 +116,48 @@ fn store_with(kind: FindingKind) -> Fixture {
             segment::flip(&path, segment::frames(&path).0[3] + 20);
         }),
         K::UndecodableRecord => with(killed(), |store| segment::append_frame(&store.segment(0), b"\x01\x01\xff")),
+        K::ZeroedFirstPage => with(folded(), |store| {
+            segment::patch(&store.segment(0), 0, &[0; FRAMES_OFFSET as usize]);
+        }),
+        K::LostFirstPage => with(folded(), |store| segment::set_length(&store.segment(0), 100)),
         K::DamagedHeader => with(folded(), |store| segment::patch(&store.segment(0), 30, b"XXXX")),
         K::MisnamedSegment => with(folded(), |store| {
             std::fs::rename(store.segment(0), store.wal().join(file_name(FAR))).unwrap();
         }),
         K::ForeignSegment => with_stray(),
-        K::DisprovedEnd => with(folded(), |store| segment::append_frame(&store.segment(0), b"\x01\x01\xff")),
-        K::NewerSegment => with(folded(), |store| segment::patch(&store.segment(0), 8, &2_u16.to_le_bytes())),
+        K::WrongMark => with(folded(), |store| segment::append_frame(&store.segment(0), b"\x01\x01\xff")),
+        K::DamagedMark => with(folded(), |store| {
+            let path = store.segment(0);
+            segment::flip(&path, Mark::offset(segment::open(&path).mark().generation) + 9);
+        }),
+        K::DamagedMarks => with(folded(), |store| {
+            MARK_OFFSETS.iter().for_each(|at| segment::patch(&store.segment(0), u64::from(*at), &[0x5a; MARK_BYTES]));
+        }),
+        K::NewerSegment => with(folded(), |store| segment::make_newer(&store.segment(0))),
         K::UnreadableSegment => with(folded(), |store| sabotage::spoil(&store.segment(0), 0..1)),
         K::TornTail => with(killed(), |store| {
             let path = store.segment(0);
             segment::patch(&path, segment::frames(&path).1.end.0.into(), b"no frame at all, but bytes");
         }),
+        K::BytesBehindSeal => with(folded(), |store| segment::append(&store.segment(0), b"garbage")),
         K::UnstartedSegment => with(killed(), |store| {
             std::fs::write(store.wal().join(file_name(FAR)), [0; FRAMES_OFFSET as usize]).unwrap();
         }),
         K::RecordsBehindGap => killed_with_records_from(EVENTS + 100),
+        K::SupersededSegment => with(killed(), |store| drop(add_copy(store, |_| {}))),
+        K::MissingRecords => with_hole(folded()),
+        K::PerhapsMissingRecords => with_hole(killed()),
+        K::FoldedRecordsMissing => with(with_hole(folded()), |store| {
+            execute(store, &format!("UPDATE checkpoint SET sequence = {}", BEHIND_HOLE + EVENTS));
+        }),
         K::UnfoldedRecords => killed(),
-        K::MixedLog => with(with_stray(), Fixture::remove_database),
+        K::MixedLog => with(with_stray(), |store| {
+            store.remove_database();
+            std::fs::remove_file(store.wal().join("writer-id")).unwrap();
+        }),
+        K::DamagedWriterId => {
+            with(folded(), |store| std::fs::write(store.wal().join("writer-id"), "nonsense").unwrap())
+        }
         K::DatabaseMissing => killed(),
         K::DatabaseUnfinished => with(folded(), |store| {
             store.remove_database();
@@ -149,6 +181,7 @@ fn store_with(kind: FindingKind) -> Fixture {
             std::fs::create_dir(database(store)).unwrap();
         }),
         K::ForeignDatabase => with(folded(), |store| {
+            std::fs::remove_file(store.wal().join("writer-id")).unwrap();
             segment::change_header(&store.segment(0), |header| header.writer_id = WriterId([9; 16]));
         }),
         K::OtherProgramsDatabase => with(folded(), |store| {
@@ -169,6 +202,7 @@ fn store_with(kind: FindingKind) -> Fixture {
             std::fs::copy(database(store), store.dir().join("store.db.version-3")).unwrap();
         }),
         K::UnfoldedInQuarantine => opened_once(store_with(K::RecordsBehindGap)),
+        K::UnreadableInQuarantine => opened_once(store_with(K::DamagedHeader)),
         K::ForeignInQuarantine => opened_once(with_stray()),
         K::DatabaseAside => with(folded(), |store| {
             std::fs::create_dir(store.dir().join("quarantine")).unwrap();
@@ -256,7 +290,9 @@ fn what_is_to_be_folded_is_what_the_next_opening_folds_and_nothing_else_is_left_
         }
         // Records that are none, and those of a newer build, are folded too: into tables of their own.
         let others = report.newer_records.unwrap_or(i64::from(kind == K::NewerRecords)) as u64
-            + u64::from(matches!(kind, K::UndecodableRecord | K::DisprovedEnd));
+            + u64::from(matches!(kind, K::UndecodableRecord | K::WrongMark))
+            // The same events under other numbers: the database has a row of each.
+            + if matches!(kind, K::MissingRecords | K::PerhapsMissingRecords) { EVENTS } else { 0 };
         assert_eq!(report.unfolded_records, Some(after - before + others), "{kind:?}: {:?}", report.findings);
         let left = kinds(&check(dir));
         for gone in [K::TornTail, K::UnstartedSegment, K::RecordsBehindGap, K::UnfoldedRecords, K::DatabaseUnfinished] {
@@ -278,15 +314,20 @@ fn of_a_damaged_place_it_is_told_whether_the_database_has_its_records_and_what_i
     };
     let after_folding = with(folded(), damage);
     let (text, lost, quarantined) = told(&after_folding);
-    assert!(text.ends_with("1 record that the database has"), "{text}");
+    assert!(text.contains("(record 4)") && text.ends_with("; the database has them"), "{text}");
     assert_eq!((lost, quarantined), (0, Some(0)));
+
+    let rewound = with(with(folded(), |store| execute(store, "UPDATE checkpoint SET sequence = 0")), damage);
+    let (text, lost, _) = told(&rewound);
+    assert!(text.ends_with("; lost"), "{text}");
+    assert_eq!(lost, 1);
 
     let before_folding = with(with(folded(), Fixture::remove_database), damage);
     let (text, lost, quarantined) = told(&before_folding);
-    assert!(text.ends_with("1 record lost"), "{text}");
-    assert_eq!((lost, quarantined), (1, None));
+    assert!(text.ends_with("; nobody can say whether the database has them"), "{text}");
+    assert_eq!((lost, quarantined), (0, None));
 
-    // Folding found it, and says so in table `quarantine`.
+    // Folding found it, and says so in the tables `gaps`, where the record is counted, and `quarantine`.
     let mut found = before_folding;
     found.open();
     found.fold();
@@ -294,12 +335,12 @@ fn of_a_damaged_place_it_is_told_whether_the_database_has_its_records_and_what_i
     let segment = found.dir().join("quarantine/000000000001.seg");
     std::fs::copy(segment, found.wal().join("000000000001.seg")).unwrap();
     let (text, lost, quarantined) = told(&found);
-    assert!(text.ends_with("1 record lost"), "{text}");
-    assert_eq!((lost, quarantined), (0, Some(1)));
+    assert!(text.ends_with("; lost"), "{text}");
+    assert_eq!((lost, quarantined), (1, Some(1)));
 
     segment::patch(&database(&after_folding), 0, &[b'x'; 100]);
     let (text, ..) = told(&after_folding);
-    assert!(text.ends_with("nobody can say whether the database has them"), "{text}");
+    assert!(text.ends_with("; nobody can say whether the database has them"), "{text}");
 }
 
 #[test]
@@ -323,4 +364,37 @@ fn a_segment_that_was_written_again_counts_once() {
     assert_eq!((report.records, report.unfolded_records), (EVENTS, Some(EVENTS)), "{:?}", report.findings);
     let extent = segment::frames(&fixture.segment(0)).1;
     assert!(extent > Extent::EMPTY);
+}
+
+#[test]
+fn numbers_that_no_segment_has_are_lost_above_what_is_folded_and_counted() {
+    for (fixture, lost, kind) in [
+        (with_hole(folded()), BEHIND_HOLE - EVENTS - 1, FindingKind::MissingRecords),
+        (store_with(FindingKind::FoldedRecordsMissing), 0, FindingKind::FoldedRecordsMissing),
+        (with_hole(killed()), 0, FindingKind::PerhapsMissingRecords),
+    ] {
+        let report = check(fixture.dir());
+        let found = report.findings.iter().find(|found| found.kind == kind).expect("it is named");
+        assert_eq!(report.lost_records, lost, "{:?}", report.findings);
+        let numbers = (Some(EVENTS + 1), Some(BEHIND_HOLE - EVENTS - 1));
+        assert_eq!((found.sequence, found.records, &found.path), (numbers.0, numbers.1, &fixture.wal()), "{found:?}");
+    }
+}
+
+#[test]
+fn what_an_opening_counts_as_lost_is_told_before_and_after_and_never_called_nothing() {
+    let fixture = with_hole(folded());
+    let lost = BEHIND_HOLE - EVENTS - 1;
+    let told = |fixture: &Fixture| {
+        let report = check(fixture.dir());
+        let examined = crate::examine_log(&fixture.wal()).unwrap();
+        let of_log = examined.findings.iter().chain(examined.holes.iter().map(|(_, finding)| finding));
+        let by_examination: u64 =
+            of_log.filter(|found| found.kind == FindingKind::MissingRecords).filter_map(|found| found.records).sum();
+        (report.lost_records, by_examination, report.verdict)
+    };
+    assert_eq!(told(&fixture), (lost, lost, Severity::Damaged));
+    let fixture = opened_once(fixture);
+    assert_eq!(told(&fixture), (lost, lost, Severity::Damaged));
+    assert_eq!(check(fixture.dir()).dropped_events, Some(0), "each is counted once");
 }

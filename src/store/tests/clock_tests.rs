@@ -4,6 +4,7 @@
 use super::fixture::wait_until;
 use crate::Request;
 use crate::ground::config::Config;
+use crate::ground::finding::Severity;
 use crate::ground::health::Part;
 use crate::ground::machine_clock::MachineClock;
 use crate::query::clock_steps::ClockStepRow;
@@ -11,7 +12,6 @@ use crate::query::database::Query;
 use crate::query::filter::TimeRange;
 use crate::record::record::DECODER;
 use crate::store::check::{CheckReport, check_at};
-use crate::store::finding::Severity;
 use crate::store::store::Store;
 use std::time::Duration;
 

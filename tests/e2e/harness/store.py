@@ -60,7 +60,8 @@ def expected_request(exchange, message, exchanges):
         "target": target_of(method, params),
         "bytes_in": len(exchange["request_body"].encode()),
         "transport": "sse" if wire.session_of_old_transport(exchange) else "http",
-        "endpoint": urlsplit(exchange["path"]).path,
+        # In the transport of 2024-11-05, that of the stream: the path by which the client knows the server.
+        "endpoint": urlsplit(answering["path"]).path,
         "cause": None,
     }
     if wire.session_of_old_transport(exchange):

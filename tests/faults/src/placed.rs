@@ -36,6 +36,7 @@ impl Placed {
                     Item::Frame(frame) => frame.sequence.0 - 1,
                     Item::Stop(_) => break,
                     Item::Damage(damage) => panic!("{}: {damage:?}", file.path.display()),
+                    Item::WrongMark(wrong) => panic!("{wrong}"),
                 };
                 let bytes = u64::from(start)..u64::from(reader.position().end.0);
                 all.push(Self { number, segment: file.path.clone(), bytes });

@@ -111,6 +111,7 @@ impl Snapshot {
                 Item::Frame(_) => frames.push(start..reader.position().end.0 as usize),
                 Item::Stop(_) => break,
                 Item::Damage(damage) => panic!("{}: {damage:?}", path.display()),
+                Item::WrongMark(wrong) => panic!("{wrong}"),
             }
         }
         let bytes = std::fs::read(&path).expect("the segment can be read");

@@ -1,6 +1,7 @@
 //! Versions: what is newer than this build is refused, and not a byte of the store changes.
 
 use mcplog::error::{IndexError, OpenError, SegmentError};
+use mcplog::segment::SegmentReader;
 use mcplog::{Config, Store};
 use mcplog_faults::{directory, event};
 use std::collections::BTreeMap;
@@ -39,14 +40,15 @@ fn a_segment_of_a_newer_version_is_refused_and_nothing_changes() {
     let (_dir, config) = store();
     let path = newest_segment(&config);
     let file = std::fs::OpenOptions::new().write(true).open(&path).expect("open");
-    file.write_all_at(&2_u16.to_le_bytes(), 8).expect("write");
+    let header = *SegmentReader::open(&path).expect("a segment").header();
+    file.write_all_at(&header.encode_as(2), 0).expect("write");
     let before = snapshot(&config.dir);
     let error = Store::open(config.clone()).expect_err("a newer version");
     let newer = matches!(&error, OpenError::Segment(SegmentError::UnsupportedVersion { found: 2, .. }));
     assert!(newer && error.to_string().contains("use a newer mcplog"), "{error}");
     assert_eq!(snapshot(&config.dir), before);
     // And it is as good as ever once the newer program is there: here, by taking the change back.
-    file.write_all_at(&1_u16.to_le_bytes(), 8).expect("write");
+    file.write_all_at(&header.encode(), 0).expect("write");
     Store::open(config).expect("open").shutdown(PATIENCE);
 }
 

@@ -10,9 +10,8 @@
 //! what the mark vouches for.
 
 use crate::ground::position::Offset;
-use crate::segment::format::{
-    Extent, FRAMES_OFFSET, Frame, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark, SegmentHeader,
-};
+use crate::segment::format::{Extent, FRAMES_OFFSET, Frame, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, SegmentHeader};
+use crate::segment::marks::Marks;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::HashMap;
 use std::io;
@@ -111,7 +110,7 @@ impl Memory {
             let mut page = vec![0; FRAMES_OFFSET as usize];
             self.read(0, &mut page);
             let header = page.first_chunk().and_then(|bytes| SegmentHeader::decode(bytes).ok()).expect("a header");
-            let vouched = Mark::newest(&page, header.salt).durable;
+            let vouched = Marks::read(&page, header.salt).newest().durable;
             assert!(self.on_disk() >= vouched, "a mark vouches for {vouched:?}, the disk has {:?}", self.on_disk());
         }
     }
@@ -277,8 +276,8 @@ impl Metadata {
         true
     }
 
-    pub(crate) fn file_type(&self) -> &'static str {
-        "a file"
+    pub(crate) fn file_type(&self) -> FileType {
+        FileType
     }
 }
 
@@ -311,7 +310,25 @@ impl OpenOptions {
 
 /// Traits whose methods [`File`] and [`OpenOptions`] have here.
 pub(crate) trait FileExt {}
+pub(crate) trait FileTypeExt {}
 pub(crate) trait OpenOptionsExt {}
+
+/// Every file of the model is a regular one.
+pub(crate) struct FileType;
+
+impl FileType {
+    pub(crate) fn is_dir(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn is_fifo(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn is_socket(&self) -> bool {
+        false
+    }
+}
 
 pub(crate) struct GetRandomFlags;
 
@@ -329,4 +346,12 @@ pub(crate) fn getrandom(bytes: &mut [u8; 4], _: GetRandomFlags) -> io::Result<()
 
 pub(crate) fn fadvise(_: &File, _: u64, _: Option<std::num::NonZeroU64>, _: rustix::fs::Advice) -> io::Result<()> {
     Ok(())
+}
+
+/// There are no holes here.
+pub(crate) fn seek(_: &File, to: rustix::fs::SeekFrom) -> Result<u64, rustix::io::Errno> {
+    match to {
+        rustix::fs::SeekFrom::Data(offset) => Ok(offset),
+        _ => Err(rustix::io::Errno::INVAL),
+    }
 }

@@ -282,6 +282,12 @@ mod segment {
     pub mod format {
         include!(concat!(env!("OUT_DIR"), "/segment_format.rs"));
     }
+    pub mod marks {
+        include!(concat!(env!("OUT_DIR"), "/segment_marks.rs"));
+    }
+    pub mod wrong_mark {
+        include!(concat!(env!("OUT_DIR"), "/segment_wrong_mark.rs"));
+    }
 }
 
 #[cfg(test)]

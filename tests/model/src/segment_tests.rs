@@ -54,6 +54,7 @@ fn read(reader: &mut SegmentReader, numbers: &mut Vec<u64>) -> Stop {
                 numbers.push(frame.sequence.0);
             }
             Item::Damage(damage) => panic!("{damage:?} after {numbers:?}"),
+            Item::WrongMark(wrong) => panic!("{wrong} after {numbers:?}"),
             Item::Stop(stop) => return stop,
         }
     }

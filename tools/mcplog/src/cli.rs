@@ -181,7 +181,8 @@ lost_records, requests, sessions, database_bytes, dropped_events,
 quarantined_records, newer_records, limits (keep_rows_age_ms,
 database_bytes_max, keep_segments_bytes, keep_segments_age_ms, session_idle_ms),
 clock_steps, clock_ahead_ms, quarantine_files, findings (kind, verdict, file,
-offset, reason, next_step), verdict (sound, attention, unreadable, damaged).
+offset, bytes, sequence, records, reason, next_step), verdict (sound, attention,
+unreadable, damaged).
 With --plan: limits, segments (segment, file, bytes, fate), expiry (age, size,
 under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
     Check(CheckArgs),

@@ -11,14 +11,10 @@ use std::process::ExitCode;
 
 /// Everything went well.
 pub(crate) const EXIT_OK: u8 = 0;
-/// The command could not do its work: wrong usage, no store, an I/O error; of `check`, something that can't be read.
+/// The command could not do its work: wrong usage, no store, an I/O error. Those of `check` are its verdict's.
 pub(crate) const EXIT_ERROR: u8 = 1;
 /// `ingest` did its work, but some lines were no events.
 pub(crate) const EXIT_BAD_LINES: u8 = 2;
-/// `check` found what a crash leaves, or what somebody should see to.
-pub(crate) const EXIT_ATTENTION: u8 = 2;
-/// `check` found damage.
-pub(crate) const EXIT_DAMAGED: u8 = 3;
 /// `ingest` or `backup` was interrupted, or `--fold`.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 

@@ -46,14 +46,14 @@ const OBJECTS: [(&str, &str, &str); 8] = [
 ];
 
 /// What the last line of every answer says.
-const ANSWER: &str = "complete in_use unfolded_records unfolded_since log_problem set_aside_records dropped_events \
-                      quarantined_records newer_records kept_since expired cut";
+const ANSWER: &str = "complete in_use unfolded_records unfolded_since log_problem set_aside_records missing_records \
+                      dropped_events quarantined_records newer_records kept_since expired cut";
 const CHECK: &str = "in_use segments log_bytes records unfolded_records lost_records requests sessions database_bytes \
                      dropped_events quarantined_records newer_records limits clock_steps clock_ahead_ms quarantine_files \
                      findings verdict";
 const LIMITS: &str = "keep_rows_age_ms database_bytes_max keep_segments_bytes keep_segments_age_ms session_idle_ms";
 const PLAN: &str = "limits segments expiry kept_since rows clock_ahead_ms";
-const CHECK_FINDING: &str = "kind verdict file offset reason next_step";
+const CHECK_FINDING: &str = "kind verdict file offset bytes sequence records reason next_step";
 const REBUILD_FROM_ROWS: &str = "from requests sessions rollups folded_records found";
 const REBUILD_FROM_LOG: &str = "from requests sessions salvaged_requests segments records_before_log expired_requests \
                                 kept_since limits limits_from losses moved_to found";
@@ -66,10 +66,10 @@ const REBUILD_FOUND: [(&str, &str); 7] = [
     (
         "mcplog rebuild: log",
         "segments quarantined_segments records waiting_records first_record last_record records_before_log holes \
-         damaged_places",
+         damaged_places unreadable_files",
     ),
     ("mcplog rebuild: losses", "table rows at_most from_ts to_ts unreadable"),
-    ("mcplog rebuild: holes", "first_record last_record"),
+    ("mcplog rebuild: holes", "first_record last_record folded"),
 ];
 const BACKUP: &str = "dir began_at requests sessions folded_records database_bytes quarantine_files";
 const INGEST: &str = "lines input_bytes blank_lines bad_lines recorded_events folded_records unfolded_records \

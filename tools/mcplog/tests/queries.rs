@@ -75,6 +75,19 @@ fn tools_of_several_servers_behind_one_proxy_are_told_apart_and_of_one_they_look
     assert_eq!(gist, [(Some("search"), Some(1)), (Some("write"), Some(1))]);
     assert_eq!(several.run("logs --json --endpoint /servers/a/mcp").json().len(), 2);
     assert_eq!(several.run("slow --json --endpoint /servers/c/mcp").json().len(), 0);
+
+    let offer = |server: &str| {
+        let (url, payload) = (format!("http://h:9/servers/{server}/mcp"), r#"{\"tools\":[{\"name\":\"search\"}]}"#);
+        format!(
+            r#"{{"type":"schema_version","ts":1740823200000,"proxy":"p","upstream_url":"{url}","method":"tools/list","payload":"{payload}","content_hash":"1"}}
+"#
+        )
+    };
+    several.ingest([offer("a"), offer("b"), offer("c")].concat()).ok();
+    assert_snapshot!("schema_of_servers", several.run("schema").ok());
+    let unused: Vec<_> =
+        several.run("unused --json").json().into_iter().map(|row| row["upstream_url"].clone()).collect();
+    assert_eq!(unused, ["http://h:9/servers/c/mcp"]);
 }
 
 #[test]
@@ -200,7 +213,7 @@ fn missing_events_are_pointed_out() {
     let fixture = Fixture::with_events();
     let gap = "INSERT INTO gaps (from_ts, to_ts, events) VALUES (1740823202000, 1740823203000, 1200)";
     fixture.database().execute(gap, []).unwrap();
-    let note = "1,200 events are missing: dropped in 1 gap between 2025-03-01 10:00:02 and 2025-03-01 10:00:03.\n";
+    let note = "1,200 events are missing: lost in 1 gap between 2025-03-01 10:00:02 and 2025-03-01 10:00:03.\n";
     for line in ["logs", "stats", "sessions", "schema"] {
         let run = fixture.run(line);
         assert!(in_one_line(&run.stdout).ends_with(note.trim_end()), "{line}: {}", run.stdout);
@@ -213,7 +226,8 @@ fn missing_events_are_pointed_out() {
 #[test]
 fn what_could_not_be_folded_is_pointed_out() {
     let fixture = Fixture::with_events();
-    let row = "INSERT INTO quarantine (segment, offset, bytes, reason, noted_at) VALUES (1, 4096, 64, 'damaged', 0)";
+    let row =
+        "INSERT INTO quarantine (segment, offset, bytes, sequence, reason, noted_at) VALUES (1, 4096, 64, 9, 'r', 0)";
     fixture.database().execute(row, []).unwrap();
     let text = fixture.run("logs --limit 1").ok();
     assert!(text.ends_with("1 record could not be folded; table quarantine says where and why.\n"), "{text}");

@@ -10,9 +10,9 @@ macro_rules! with_exit_codes {
     ($examples:literal) => {
         concat!(
             $examples,
-            "\n\nExit codes:\n  0  sound\n  1  wrong usage, or something could not be read\n  2  attention: a torn \
-             tail, which a crash leaves and the next start of\n     the store cuts off\n  3  damaged: bytes \
-             that were safe on disk are not what they were"
+            "\n\nExit codes:\n  0  sound\n  1  wrong usage, or something could not be read\n  2  attention: what a \
+             crash leaves, such as a torn tail\n  3  damaged: bytes that were safe on disk are not what they \
+             were, or records\n     are lost"
         )
     };
 }
@@ -21,8 +21,8 @@ macro_rules! with_exit_codes {
 ///
 /// PATH is a store's directory (the one with `wal` in it), its `wal` directory, or a segment file. Without it, the store is
 /// that of `mcplog`: $MCPLOG_DIR, else mcplog in $XDG_DATA_HOME or ~/.local/share (on macOS, in ~/Library/Application
-/// Support). wal-inspect only reads: it takes no lock, opens no database, repairs nothing, and never disturbs a store that is
-/// running.
+/// Support). wal-inspect only reads: it takes no lock, repairs nothing, leaves no file behind, and never disturbs a store that
+/// is running. The database beside `wal` is asked how far the log is folded.
 #[derive(Debug, Parser)]
 #[command(name = "wal-inspect", version, max_term_width = 80, disable_help_subcommand = true)]
 #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect list\n  wal-inspect tail --follow\n  wal-inspect verify && echo sound"))]
@@ -42,11 +42,14 @@ pub(crate) enum Command {
     #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect list\n  wal-inspect list --json | jq 'select(.state == \"active\")'"))]
     List(ListArguments),
     /// Prints the records in order
+    ///
+    /// Of a store or its log, those that the store reads: each once, and none of a segment that it sets aside. Of a segment
+    /// file that is named, all of them.
     #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect dump | less -S\n  wal-inspect dump --tool search --status error --since 1h\n  wal-inspect dump --from-sequence 1200 --limit 1 --full --hex\n  wal-inspect dump --json | mcplog ingest --dir ./copy -"))]
     Dump(DumpArguments),
     /// Reads everything and says whether it is sound
     ///
-    /// Every checksum, every record, every mark, and whether the segments fit together.
+    /// Every checksum, every record, every mark, and whether records are missing: those that the database has folded are not.
     #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect verify\n  wal-inspect verify --quiet ~/.local/share/mcplog/quarantine/000000000007.seg"))]
     Verify(VerifyArguments),
     /// Prints the last records, and with --follow every new one as it is recorded

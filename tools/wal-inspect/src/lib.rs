@@ -1,13 +1,14 @@
 //! wal-inspect: shows what is in the log of an mcplog store, and whether it is sound.
 //!
-//! One thread. It only reads, by plain reads: it never maps a file, takes a lock, opens the database or repairs
-//! anything, so it may look at a store that is running, and at one that is broken.
+//! One thread. It only reads, by plain reads: it never maps a file, takes a lock or repairs anything, and leaves no file
+//! behind, so it may look at a store that is running, and at one that is broken. Of the database it asks the library one
+//! thing: how far the log is folded. How bad something is, the library says, too.
 //!
 //! ```text
-//! arguments --> command --> read     source, scan (or follow), continuity, filter
+//! arguments --> command --> read     source, scan (or follow), filter
 //!                  |          |
 //!                  |          v
-//!                  |       report    what there is to say: findings, segments, fields, and how bad it is
+//!                  |       report    what there is to say: segments, fields
 //!                  v          ^
 //!                 show -------+      as text and as JSON lines
 //! ```
@@ -24,10 +25,10 @@ mod show;
 use crate::arguments::{Arguments, Command};
 use crate::command::{dump, list, tail, verify};
 use crate::failure::Failure;
-use crate::report::severity::Severity;
 use crate::show::json;
 use crate::show::output::Output;
 use clap::Parser;
+use mcplog::finding::Severity;
 use mcplog_terminal::help;
 use mcplog_terminal::output::complain;
 use std::ffi::OsString;

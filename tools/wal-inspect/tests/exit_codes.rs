@@ -1,11 +1,11 @@
-//! Every exit code: 0 clean, 1 usage or I/O, 2 torn tail only, 3 corruption.
+//! Every exit code: 0 sound, 1 usage or I/O, 2 attention, 3 damaged.
 
 mod fixture;
 
 use fixture::{Log, Running, STORE, inspect, patch, unwrapped};
 use mcplog::SyncPolicy;
-use mcplog::position::{Sequence, WriterId};
-use mcplog::segment::format::MARK_OFFSETS;
+use mcplog::position::{Offset, WriterId};
+use mcplog::segment::format::{Extent, MARK_OFFSETS, Mark};
 use std::fs::Permissions;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -110,10 +110,10 @@ fn what_nobody_may_look_into_is_1_and_not_told_as_having_no_segments() {
 #[test]
 fn a_newer_format_is_1_and_nothing_is_said_of_its_content() {
     let log = Log::of_samples();
-    patch(&log.segment(0), 8, &[2]);
+    log.make_newer(0);
     let (text, code) = log.run(&["verify"]);
     assert_eq!(code, 1);
-    assert!(unwrapped(&text).contains("use a newer wal-inspect"), "{text}");
+    assert!(unwrapped(&text).contains("format version 2 is not supported"), "{text}");
 }
 
 #[test]
@@ -134,22 +134,53 @@ fn a_torn_tail_is_2_in_every_command() {
         for command in COMMANDS {
             let (text, code) = log.run(&[command]);
             assert_eq!(code, 2, "{name}, {command}: {text}");
-            assert!(unwrapped(&text).contains("torn tail at offset"), "{name}, {command}: {text}");
+            assert!(unwrapped(&text).contains(": torn tail of"), "{name}, {command}: {text}");
         }
     }
 }
 
 #[test]
-fn bytes_behind_a_seal_and_segments_that_were_never_started_are_2() {
+fn bytes_behind_a_seal_are_a_note_and_sound_and_nobody_is_to_cut_them_off() {
     let log = Log::of_samples();
     log.append(0, b"garbage");
-    assert_eq!(verify(&log), 2);
-    let log = Log::of_samples();
-    std::fs::write(log.file(2), [0; 65_536]).unwrap();
-    assert_eq!(verify(&log), 2);
-    let log = Log::of_samples();
-    std::fs::write(log.file(2), []).unwrap();
-    assert_eq!(verify(&log), 2);
+    for command in COMMANDS {
+        let (text, code) = log.run(&[command]);
+        assert_eq!(code, 0, "{command}: {text}");
+        assert!(unwrapped(&text).contains("7 bytes behind the end that it was sealed at"), "{command}: {text}");
+        assert!(!text.contains("cuts it off"), "{command}: {text}");
+    }
+}
+
+#[test]
+fn segments_that_were_never_started_are_2() {
+    for bytes in [0, 65_536] {
+        let log = Log::of_samples();
+        std::fs::write(log.file(2), vec![0; bytes]).unwrap();
+        assert_eq!(verify(&log), 2, "{bytes} zeros");
+    }
+}
+
+#[test]
+fn a_file_that_lost_its_first_page_is_3() {
+    type Lose = fn(&Log);
+    let losses: &[(&str, Lose)] = &[
+        ("zeros, and frames behind them", |log| patch(&log.segment(1), 0, &[0; 4096])),
+        ("a header of zeros", |log| patch(&log.segment(1), 0, &[0; 64])),
+        ("cut to its header", |log| log.truncate(1, 64)),
+        ("cut within its first page", |log| log.truncate(1, 4_095)),
+        ("cut within its header", |log| log.truncate(1, 10)),
+    ];
+    for (name, lose) in losses {
+        let log = Log::of_segments();
+        lose(&log);
+        for command in COMMANDS {
+            // Tail looks no further than its ten records.
+            let arguments = if command == "tail" { vec![command, "-n", "100000"] } else { vec![command] };
+            let (text, code) = log.run(&arguments);
+            assert_eq!(code, 3, "{name}, {command}: {text}");
+            assert!(!text.contains("nothing that was durable is lost"), "{name}, {command}: {text}");
+        }
+    }
 }
 
 #[test]
@@ -164,25 +195,38 @@ fn a_seal_whose_frames_never_reached_the_disk_is_2() {
     patch(&log.segment(0), offsets[4], &zeros);
     let (text, code) = log.run(&["verify"]);
     assert_eq!(code, 2, "{text}");
-    assert!(unwrapped(&text).contains("the last 2 of them never reached the disk"), "{text}");
+    assert!(unwrapped(&text).contains("torn tail"), "{text}");
 }
 
 #[test]
-fn every_flipped_byte_of_what_is_vouched_for_is_3() {
+fn every_flipped_byte_of_what_is_vouched_for_is_3_also_in_the_version_and_one_in_a_mark_is_2() {
     let log = Log::of_samples();
     let path = log.segment(0);
     let whole = std::fs::read(&path).unwrap();
     let (offsets, extent) = log.frames(0);
-    let marks = MARK_OFFSETS.iter().flat_map(|offset| (*offset..*offset + 32).step_by(5));
-    // The version is not checked by the checksum first: a higher one is a newer format.
-    let header = (0..64).filter(|offset| !(8..10).contains(offset)).step_by(7);
+    let header = (0..64).step_by(7).chain(8..10);
     let frames = (offsets[0]..extent.end.0).step_by(13);
-    for offset in header.chain(marks).chain(frames) {
+    for offset in header.chain(frames) {
         std::fs::write(&path, &whole).unwrap();
         log.flip(0, offset);
         let (text, code) = log.run(&["verify"]);
         assert_eq!(code, 3, "offset {offset}: {text}");
     }
+    std::fs::write(&path, &whole).unwrap();
+    // A place that was written; the other may not have been.
+    let written = MARK_OFFSETS.into_iter().filter(|at| whole[*at as usize..][..32].iter().any(|byte| *byte != 0));
+    for offset in written.flat_map(|at| (at..at + 32).step_by(5)) {
+        std::fs::write(&path, &whole).unwrap();
+        log.flip(0, offset);
+        for command in ["verify", "dump"] {
+            let (text, code) = log.run(&[command]);
+            assert_eq!(code, 2, "{command}, offset {offset}: {text}");
+        }
+    }
+    std::fs::write(&path, &whole).unwrap();
+    MARK_OFFSETS.into_iter().for_each(|at| patch(&path, at, &[0x5a; 32]));
+    let (text, code) = log.run(&["verify"]);
+    assert!(code == 3 && unwrapped(&text).contains("both marks are damaged"), "{code}: {text}");
 }
 
 #[test]
@@ -191,7 +235,6 @@ fn damage_below_the_durable_mark_is_3_however_the_file_was_hurt() {
     let hurts: &[(&str, Hurt)] = &[
         ("cut", |log| log.truncate(0, 4_200)),
         ("zeroed", |log| patch(&log.segment(0), 4_096, &[0; 300])),
-        ("a header of zeros", |log| patch(&log.segment(0), 0, &[0; 64])),
         ("another writer", |log| log.change_header(1, |header| header.writer_id = WriterId([1; 16]))),
         ("another name", |log| std::fs::rename(log.segment(1), log.file(77)).unwrap()),
         ("no segment at all", |log| std::fs::write(log.segment(1), [b'x'; 9_000]).unwrap()),
@@ -207,29 +250,120 @@ fn damage_below_the_durable_mark_is_3_however_the_file_was_hurt() {
 }
 
 #[test]
-fn numbers_that_come_again_are_a_note_and_clean() {
+fn a_segment_that_was_written_again_is_a_note_and_its_records_come_once() {
     let log = Log::of_segments();
-    log.change_header(1, |header| header.base_sequence = Sequence(2));
+    // The last one twice, as a failed sync leaves it.
+    let last = log.segments().len() - 1;
+    std::fs::copy(log.segment(last), log.file(99)).unwrap();
+    mcplog_fixture::segment::change_header(&log.file(99), |header| header.segment_id.0 = 99);
     let (text, code) = log.run(&["verify"]);
     assert_eq!(code, 0, "{text}");
     assert!(unwrapped(&text).contains("written again after a failed sync"), "{text}");
+    assert!(text.contains("sound: 5 segments, 4,000 records"), "{text}");
+    let (dumped, code) = log.run(&["dump", "--json"]);
+    assert_eq!((records(&dumped), code), ((1..=Log::RECORDS).collect(), 0));
+}
+
+/// The numbers of the records in the JSON output.
+fn records(json: &str) -> Vec<u64> {
+    let objects = json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    objects
+        .filter(|object| object.get("kind_number").is_some())
+        .map(|object| object["sequence"].as_u64().expect("a number"))
+        .collect()
+}
+
+#[test]
+fn a_seal_that_was_forged_shorter_hides_no_record_from_any_command() {
+    let log = Log::of_segments();
+    let path = log.segment(1);
+    let (offsets, _) = log.frames(1);
+    let reader = log.reader(&path);
+    let shorter = Extent { end: Offset(offsets[700]), frames: 700 };
+    let generation = reader.mark().generation + 1;
+    patch(
+        &path,
+        Mark::offset(generation),
+        &Mark { generation, durable: shorter, sealed: Some(shorter) }.encode(reader.header().salt),
+    );
+    for command in COMMANDS {
+        let arguments = if command == "tail" { vec![command, "-n", "100000"] } else { vec![command] };
+        let (text, code) = log.run(&arguments);
+        assert_eq!(code, 3, "{command}: {text}");
+        assert!(unwrapped(&text).contains("the mark is wrong"), "{command}: {text}");
+    }
+    for arguments in [&["dump", "--json"][..], &["tail", "--json", "-n", "100000"]] {
+        assert_eq!(records(&log.run(arguments).0), (1..=Log::RECORDS).collect::<Vec<_>>(), "{arguments:?}");
+    }
+    for arguments in [&["verify"], &["list"]] {
+        let (text, _) = log.run(arguments);
+        assert!(text.contains("1,180  1181–2360"), "{arguments:?}: {text}");
+    }
 }
 
 #[test]
 fn corruption_outweighs_a_torn_tail() {
-    let log = Log::of_segments();
+    let running = Running::new();
+    running.record(1..=3);
+    running.store().flush(fixture::PATIENCE).unwrap();
+    running.record(4..=6);
+    let log = running.killed();
+    patch(&log.segment(0), log.frames(0).1.end.0, b"garbage!");
     log.flip(0, 4_120);
-    log.append(1, b"garbage");
-    assert_eq!(verify(&log), 3);
+    let (text, code) = log.run(&["verify"]);
+    assert_eq!(code, 3, "{text}");
+    assert!(unwrapped(&text).contains("torn tail"), "{text}");
 }
 
 #[test]
-fn missing_sequence_numbers_are_a_note_and_clean() {
+fn missing_numbers_are_lost_above_the_checkpoint_folded_below_it_and_without_a_database_nobody_can_say() {
+    let log = Log::of_segments();
+    let (first, last) =
+        (u64::from(log.frames(0).1.frames) + 1, log.reader(&log.segment(2)).header().base_sequence.0 - 1);
+    let count = last + 1 - first;
+    std::fs::remove_file(log.segment(1)).unwrap();
+    let expect = |what: &str, told: &str, code: i32| {
+        for command in COMMANDS {
+            let arguments = if command == "tail" { vec![command, "-n", "100000"] } else { vec![command] };
+            let (text, found) = log.run(&arguments);
+            assert_eq!(found, code, "{what}, {command}: {text}");
+            assert!(unwrapped(&text).contains(told), "{what}, {command}: {text}");
+        }
+        let summary: serde_json::Value =
+            serde_json::from_str(log.run(&["verify", "--json"]).0.lines().last().unwrap()).unwrap();
+        summary["missing_records"].as_u64().unwrap()
+    };
+    let numbers = format!("{count} records, {first} to {last},");
+    assert_eq!(expect("all is folded", &format!("{numbers} not in the log before segment"), 0), 0);
+    log.fold_up_to(first - 1);
+    assert_eq!(expect("nothing of it", &format!("{numbers} lost before segment"), 3), count);
+    log.fold_up_to(first + 9);
+    let rest = format!("{} records, {} to {last}, lost", count - 10, first + 10);
+    assert_eq!(expect("ten of them are folded", &rest, 3), count - 10);
+    std::fs::write(log.dir().join("store.db"), "no database").unwrap();
+    assert_eq!(expect("it can't be read", &format!("{numbers} not in the log"), 2), 0);
+    log.remove_database();
+    assert_eq!(expect("there is none", &format!("{numbers} not in the log"), 2), 0);
+}
+
+#[test]
+fn what_is_folded_is_asked_of_a_running_store_and_of_one_that_nobody_may_write_to() {
+    let running = Running::new();
+    running.record(1..=Log::RECORDS);
+    running.store().wait_folded(fixture::PATIENCE).unwrap();
+    std::fs::remove_file(running.segment(1)).unwrap();
+    let mut tool = inspect(running.root());
+    tool.args(["verify", STORE]);
+    let (text, code) = fixture::outcome(tool);
+    assert!(code == 0 && unwrapped(&text).contains("and folded"), "{code}: {text}");
+
     let log = Log::of_segments();
     std::fs::remove_file(log.segment(1)).unwrap();
+    let files = || mcplog_fixture::directory::contents(log.dir());
+    let before = files();
     let (text, code) = log.run(&["verify"]);
-    assert_eq!(code, 0, "{text}");
-    assert!(unwrapped(&text).contains("not in the log: retired after folding"), "{text}");
+    assert!(code == 0 && unwrapped(&text).contains("and folded"), "{code}: {text}");
+    assert!(files() == before, "looking leaves no file behind");
 }
 
 #[test]

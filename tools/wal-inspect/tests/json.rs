@@ -164,89 +164,21 @@ enum Object {
         reason: String,
         payload_hex: String,
     },
-    Damage {
-        segment: u64,
-        file: String,
-        #[serde(deserialize_with = "nullable")]
-        offset: Option<u32>,
-        #[serde(deserialize_with = "nullable")]
-        sequence: Option<u64>,
-        #[serde(deserialize_with = "nullable")]
-        bytes: Option<u32>,
-        #[serde(deserialize_with = "nullable")]
-        records: Option<u64>,
-        reason: String,
-        verdict: Verdict,
-    },
-    TornTail {
-        segment: u64,
-        file: String,
-        #[serde(deserialize_with = "nullable")]
-        offset: Option<u32>,
-        #[serde(deserialize_with = "nullable")]
-        sequence: Option<u64>,
-        #[serde(deserialize_with = "nullable")]
-        bytes: Option<u32>,
-        #[serde(deserialize_with = "nullable")]
-        records: Option<u64>,
-        reason: String,
-        verdict: Verdict,
-    },
-    Unreadable {
+    Finding {
         #[serde(deserialize_with = "nullable")]
         segment: Option<u64>,
         file: String,
+        kind: String,
         #[serde(deserialize_with = "nullable")]
         offset: Option<u32>,
         #[serde(deserialize_with = "nullable")]
-        sequence: Option<u64>,
-        #[serde(deserialize_with = "nullable")]
-        bytes: Option<u32>,
-        #[serde(deserialize_with = "nullable")]
-        records: Option<u64>,
-        reason: String,
-        verdict: Verdict,
-    },
-    Contradiction {
-        segment: u64,
-        file: String,
-        #[serde(deserialize_with = "nullable")]
-        offset: Option<u32>,
+        bytes: Option<u64>,
         #[serde(deserialize_with = "nullable")]
         sequence: Option<u64>,
         #[serde(deserialize_with = "nullable")]
-        bytes: Option<u32>,
-        #[serde(deserialize_with = "nullable")]
         records: Option<u64>,
         reason: String,
-        verdict: Verdict,
-    },
-    Missing {
-        segment: u64,
-        file: String,
-        #[serde(deserialize_with = "nullable")]
-        offset: Option<u32>,
-        #[serde(deserialize_with = "nullable")]
-        sequence: Option<u64>,
-        #[serde(deserialize_with = "nullable")]
-        bytes: Option<u32>,
-        #[serde(deserialize_with = "nullable")]
-        records: Option<u64>,
-        reason: String,
-        verdict: Verdict,
-    },
-    Note {
-        segment: u64,
-        file: String,
-        #[serde(deserialize_with = "nullable")]
-        offset: Option<u32>,
-        #[serde(deserialize_with = "nullable")]
-        sequence: Option<u64>,
-        #[serde(deserialize_with = "nullable")]
-        bytes: Option<u32>,
-        #[serde(deserialize_with = "nullable")]
-        records: Option<u64>,
-        reason: String,
+        next_step: String,
         verdict: Verdict,
     },
     Segment {
@@ -258,6 +190,7 @@ enum Object {
         #[serde(deserialize_with = "nullable")]
         created_at: Option<i64>,
         records: u64,
+        read_records: u64,
         #[serde(deserialize_with = "nullable")]
         first_sequence: Option<u64>,
         #[serde(deserialize_with = "nullable")]
@@ -478,21 +411,22 @@ fn what_can_not_be_decoded_is_an_object_with_its_bytes() {
 }
 
 #[test]
-fn damage_and_a_torn_tail_are_objects_with_their_place() {
+fn damage_and_bytes_behind_a_seal_are_objects_with_their_place() {
     let log = Log::of_samples();
     let (offsets, extent) = log.frames(0);
     log.flip(0, offsets[1] + 20);
     log.append(0, b"garbage");
     let found = run(&log, &["dump", "--kind", "session"]);
-    let [Object::Session { .. }, damage, torn] = &found[..] else { panic!("{found:?}") };
+    let [Object::Session { .. }, damage, behind] = &found[..] else { panic!("{found:?}") };
     assert!(
-        matches!(damage, Object::Damage { segment: 1, offset, sequence: Some(2), bytes, records: Some(1), verdict: Verdict::Damaged, .. }
-            if *offset == Some(offsets[1]) && *bytes == Some(offsets[2] - offsets[1])),
+        matches!(damage, Object::Finding { segment: Some(1), kind, offset, sequence: Some(2), bytes, records: Some(1), verdict: Verdict::Damaged, .. }
+            if kind == "damaged_place" && *offset == Some(offsets[1]) && *bytes == Some((offsets[2] - offsets[1]).into())),
         "{damage:?}"
     );
     assert!(
-        matches!(torn, Object::TornTail { offset, sequence: Some(7), bytes: Some(7), verdict: Verdict::Attention, .. } if *offset == Some(extent.end.0)),
-        "{torn:?}"
+        matches!(behind, Object::Finding { kind, offset, bytes: Some(7), verdict: Verdict::Sound, .. }
+            if kind == "bytes_behind_seal" && *offset == Some(extent.end.0)),
+        "{behind:?}"
     );
 }
 
@@ -528,6 +462,7 @@ fn list_and_verify_sum_up_every_segment() {
             state: Some("sealed".into()),
             created_at: Some(TS - 1_000),
             records: u64::from(extent.frames),
+            read_records: u64::from(extent.frames),
             first_sequence: Some(1),
             last_sequence: Some(u64::from(extent.frames)),
             bytes: u64::from(extent.end.0),
@@ -545,18 +480,27 @@ fn list_and_verify_sum_up_every_segment() {
 }
 
 #[test]
-fn findings_of_every_other_sort_parse_too() {
+fn findings_of_other_sorts_parse_too_and_those_of_the_log_are_about_its_directory() {
     let log = Log::of_segments();
     log.change_header(1, |header| header.writer_id = mcplog::position::WriterId([1; 16]));
     std::fs::remove_file(log.segment(2)).unwrap();
     std::fs::write(log.file(9), b"no segment").unwrap();
-    fixture::patch(&log.segment(0), 100, b"x");
     let found = run(&log, &["verify"]);
+    let verdict_of = |kind: &str, segment: Option<u64>| {
+        let of_kind = |object: &&Object| matches!(object, Object::Finding { kind: of, segment: at, .. } if of == kind && *at == segment);
+        let Some(Object::Finding { verdict, .. }) = found.iter().find(of_kind) else { panic!("{kind}: {found:?}") };
+        verdict
+    };
+    assert_eq!(verdict_of("foreign_segment", Some(2)), &Verdict::Damaged);
+    assert_eq!(verdict_of("lost_first_page", Some(9)), &Verdict::Damaged);
+    let (first, last) =
+        (u64::from(log.frames(0).1.frames) + 1, log.reader(&log.segment(2)).header().base_sequence.0 - 1);
+    let missing = |object: &Object| {
+        matches!(object, Object::Finding { segment: None, file, sequence: Some(from), records: Some(records), .. }
+            if file == "data/wal" && (*from, *records) == (first, last + 1 - first))
+    };
+    assert!(found.iter().any(missing), "{found:?}");
     let has = |test: fn(&Object) -> bool| assert!(found.iter().any(test), "{found:?}");
-    has(|object| matches!(object, Object::Contradiction { segment: 2, verdict: Verdict::Damaged, .. }));
-    has(|object| matches!(object, Object::Missing { segment: 4, .. }));
-    has(|object| matches!(object, Object::Unreadable { segment: Some(9), .. }));
-    has(|object| matches!(object, Object::Note { segment: 1, .. }));
     has(|object| matches!(object, Object::Segment { segment: Some(9), state: None, created_at: None, .. }));
     has(|object| matches!(object, Object::Summary { verdict: Verdict::Damaged, .. }));
 }
@@ -577,9 +521,7 @@ fn headings(kind: &str) -> Vec<&str> {
     const EVERY_OBJECT: &str = "wal-inspect: every object";
     match kind {
         "summary" => vec!["summary"],
-        "segment" | "damage" | "torn_tail" | "unreadable" | "contradiction" | "missing" | "note" => {
-            vec![EVERY_OBJECT, kind]
-        }
+        "segment" | "finding" => vec![EVERY_OBJECT, kind],
         record => vec![EVERY_OBJECT, "wal-inspect: every record", record],
     }
 }
@@ -622,8 +564,8 @@ fn the_page_lists_every_member_of_every_type_and_no_other() {
             }
         }
     }
-    let types = "clock_step contradiction damage gap missing newer note request schema_version segment session session_closed summary \
-                 torn_tail undecodable unreadable";
+    let types =
+        "clock_step finding gap newer request schema_version segment session session_closed summary undecodable";
     assert_eq!(seen.into_iter().collect::<Vec<_>>().join(" "), types, "each type was printed");
 }
 

@@ -4,7 +4,7 @@
 
 use super::limits;
 use crate::arguments::CheckArgs;
-use crate::error::{CliError, EXIT_ATTENTION, EXIT_DAMAGED, EXIT_ERROR, EXIT_OK};
+use crate::error::{CliError, EXIT_OK};
 use anstyle::Style;
 use mcplog::check::{CheckReport, CheckedPart};
 use mcplog::store::{Finding, Severity};
@@ -46,12 +46,7 @@ pub(crate) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<
     } else {
         show(&report, dir, view, out)?;
     }
-    Ok(match report.verdict {
-        Severity::Sound => EXIT_OK,
-        Severity::Attention => EXIT_ATTENTION,
-        Severity::Unreadable => EXIT_ERROR,
-        _ => EXIT_DAMAGED,
-    })
+    Ok(report.verdict.exit_code())
 }
 
 fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
@@ -106,7 +101,7 @@ fn lost(report: &CheckReport) -> String {
     let losses = [
         (i128::from(report.dropped_events.unwrap_or(0)), "event dropped", "events dropped"),
         (report.quarantined.unwrap_or(0).into(), "entry in table quarantine", "entries in table quarantine"),
-        (report.lost_records.into(), "record in damaged segments", "records in damaged segments"),
+        (report.lost_records.into(), "record of the log", "records of the log"),
     ];
     let mut losses: Vec<String> = losses
         .iter()
@@ -163,10 +158,10 @@ fn rows(path: &str, columns: usize) -> Vec<String> {
 }
 
 fn appearance(severity: Severity) -> (Style, &'static str) {
-    match severity {
-        Severity::Sound => (GOOD, "sound"),
-        Severity::Attention => (WARNING, "attention"),
-        Severity::Unreadable => (BAD, "unreadable"),
-        _ => (BAD, "damaged"),
-    }
+    let style = match severity {
+        Severity::Sound => GOOD,
+        Severity::Attention => WARNING,
+        _ => BAD,
+    };
+    (style, severity.name())
 }

@@ -12,6 +12,7 @@ use mcplog_terminal::units::counted;
 pub(super) enum Lack {
     /// Records that are not folded, or may not be.
     Unfolded,
+    Missing,
     SetAside,
     Quarantined,
     Newer,
@@ -23,6 +24,11 @@ pub(super) fn lacking(found: &Completeness, clock: &Clock) -> Vec<(Lack, String)
     let mut lacking = Vec::new();
     if found.is_behind {
         lacking.push((Lack::Unfolded, unfolded(found, clock)));
+    }
+    if found.missing_records > 0 {
+        let (records, they) = records(found.missing_records);
+        let note = format!("{records} missing in the log, beyond what is folded: no segment has {they}.");
+        lacking.push((Lack::Missing, note));
     }
     if found.set_aside_records > 0 {
         let (records, they) = records(found.set_aside_records);
@@ -49,12 +55,12 @@ pub(super) fn lacking(found: &Completeness, clock: &Clock) -> Vec<(Lack, String)
     lacking
 }
 
-/// That so many events were dropped, from when to when; `None`: none were.
+/// That so many events are lost, from when to when; `None`: none are.
 pub(super) fn dropped(gaps: &GapTotals, clock: &Clock) -> Option<String> {
     let [from, to] = clock.first_and_last(gaps.from_ts?, gaps.to_ts?);
     let verb = if gaps.events == 1 { "is" } else { "are" };
     let (events, gaps) = (counted(gaps.events, "event"), counted(gaps.gaps, "gap"));
-    Some(format!("{events} {verb} missing: dropped in {gaps} between {from} and {to}."))
+    Some(format!("{events} {verb} missing: lost in {gaps} between {from} and {to}."))
 }
 
 /// That records wait, and what to do about it.

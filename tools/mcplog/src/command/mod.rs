@@ -18,6 +18,7 @@ mod rebuild_plan;
 mod request_table;
 mod row_stream;
 pub(crate) mod schema;
+mod server_names;
 mod session_name;
 pub(crate) mod sessions;
 pub(crate) mod slow;

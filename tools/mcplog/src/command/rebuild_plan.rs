@@ -3,7 +3,7 @@
 //! Pure.
 
 use crate::error::CliError;
-use mcplog::rebuild::{Action, DatabaseHoldings, DatabaseState, LogHoldings, Loss, RebuildPlan, RowSum};
+use mcplog::rebuild::{Action, DatabaseHoldings, DatabaseState, Hole, LogHoldings, Loss, RebuildPlan, RowSum};
 use mcplog_terminal::text::{escape, wrap};
 use mcplog_terminal::units::{count, counted};
 use mcplog_terminal::view::View;
@@ -103,21 +103,33 @@ fn log(log: &LogHoldings, is_folded_known: bool, view: &View) -> Vec<String> {
     }
     if log.records_before_log > 0 {
         let older = counted(log.records_before_log, "older record");
-        sentences.push(format!("{older} had been folded and deleted from the log before"));
+        sentences.push(match is_folded_known {
+            true => format!("{older} had been folded, and are not in the log any more"),
+            false => format!("{older} are not in the log any more"),
+        });
     }
-    if !log.holes.is_empty() {
-        let named = log.holes.iter().take(HOLES_NAMED_MAX);
-        let named: Vec<_> =
-            named.map(|hole| format!("{} to {}", count(hole.first_record), count(hole.last_record))).collect();
-        let more = if log.holes.len() > HOLES_NAMED_MAX { ", and others" } else { "" };
-        let missing = counted(log.records_in_holes(), "record");
-        sentences.push(format!("{missing} missing in between: numbers {}{more}", named.join(", ")));
-    }
+    sentences.extend(holes(&log.holes, true, "that the database has folded"));
+    sentences.extend(holes(&log.holes, false, "that nothing has: they are lost"));
     if log.damaged_places > 0 {
         let (s, are) = if log.damaged_places == 1 { ("", "is") } else { ("s", "are") };
         sentences.push(format!("{} place{s} {are} damaged", count(log.damaged_places)));
     }
+    if log.unreadable_files > 0 {
+        let files = counted(log.unreadable_files, "file");
+        sentences.push(format!("{files} can't be read at all: nobody knows what they hold"));
+    }
     sentences
+}
+
+/// That records are missing, which, and what became of them.
+fn holes(holes: &[Hole], folded: bool, fate: &str) -> Option<String> {
+    let holes: Vec<_> = holes.iter().filter(|hole| hole.folded == folded).collect();
+    let named = holes.iter().take(HOLES_NAMED_MAX);
+    let named: Vec<_> =
+        named.map(|hole| format!("{} to {}", count(hole.first_record), count(hole.last_record))).collect();
+    let more = if holes.len() > HOLES_NAMED_MAX { ", and others" } else { "" };
+    let missing = counted(holes.iter().map(|hole| hole.records()).sum::<u64>(), "record");
+    (!holes.is_empty()).then(|| format!("{missing} missing {fate}: numbers {}{more}", named.join(", ")))
 }
 
 fn lost(loss: &Loss, view: &View) -> String {

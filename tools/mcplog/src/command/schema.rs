@@ -4,6 +4,7 @@
 
 use super::answer::{Answer, Answered};
 use super::notes::Notes;
+use super::server_names::ServerNames;
 use crate::arguments::SchemaArgs;
 use crate::error::CliError;
 use mcplog::query::{SchemaChangeRow, ServerSchemaRow};
@@ -18,23 +19,19 @@ use std::io::{self, Write};
 /// So much of a hash tells versions apart.
 const HASH_CHARACTERS: usize = 8;
 
-const VERSION_COLUMNS: [Column; 6] = [
+const VERSION_COLUMNS: [Column; 4] = [
     Column::left("METHOD").cut_to(10),
     Column::left("OFFERS").cut_to(12),
     Column::left("VERSION"),
     Column::left("SINCE"),
-    Column::left("TO").cut_to(12).droppable(1),
-    Column::left("SERVER").cut_to(12).droppable(2),
 ];
 
-const CHANGE_COLUMNS: [Column; 7] = [
+const CHANGE_COLUMNS: [Column; 5] = [
     Column::left("TIME"),
     Column::left("CHANGE"),
     Column::left("ITEM").cut_to(12),
     Column::left("METHOD").cut_to(10),
     Column::left("VERSION"),
-    Column::left("TO").cut_to(12).droppable(1),
-    Column::left("SERVER").cut_to(12).droppable(2),
 ];
 
 /// Runs the command.
@@ -92,6 +89,7 @@ pub(super) fn write_versions(out: &mut dyn Write, rows: &[ServerSchemaRow], view
     let first_ts = rows.iter().map(|row| row.captured_at).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.captured_at).max().unwrap_or(0);
     let time_style = view.clock.style(first_ts, last_ts).in_seconds();
+    let servers = ServerNames::of(rows.iter().map(|row| row.upstream_url.as_str()));
     let cells = |row: &ServerSchemaRow| {
         vec![
             Cell::owned(row.method.clone()).styled(NAME),
@@ -99,10 +97,11 @@ pub(super) fn write_versions(out: &mut dyn Write, rows: &[ServerSchemaRow], view
             Cell::owned(short(Some(&row.schema_hash)).to_owned()).styled(DIM),
             Cell::owned(view.clock.time(row.captured_at, time_style)).styled(DIM),
             Cell::owned(callers(&row.callers)),
-            Cell::owned(row.upstream_url.clone()).styled(DIM),
+            servers.cell(&row.upstream_url),
         ]
     };
-    write_table(out, &VERSION_COLUMNS, "METHOD", &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
+    let columns = [&VERSION_COLUMNS[..], &servers.columns()].concat();
+    write_table(out, &columns, "METHOD", &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
 }
 
 /// One line per change, oldest first.
@@ -111,6 +110,7 @@ pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view:
     let last_ts = rows.iter().map(|row| row.detected_at).max().unwrap_or(0);
     let (header, time_style) = view.clock.column("TIME", first_ts, last_ts);
     let time_style = time_style.in_seconds();
+    let servers = ServerNames::of(rows.iter().map(|row| row.upstream_url.as_str()));
     let cells = |row: &SchemaChangeRow| {
         let style = match row.change_type.rsplit_once('_').map(|(_, verb)| verb) {
             Some("added") => GOOD,
@@ -129,10 +129,11 @@ pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view:
             Cell::owned(row.method.clone()),
             Cell::owned(versions).styled(DIM),
             Cell::owned(callers(std::slice::from_ref(&row.caller))).styled(DIM),
-            Cell::owned(row.upstream_url.clone()).styled(DIM),
+            servers.cell(&row.upstream_url),
         ]
     };
-    write_table(out, &CHANGE_COLUMNS, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
+    let columns = [&CHANGE_COLUMNS[..], &servers.columns()].concat();
+    write_table(out, &columns, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
 }
 
 /// The first caller that has a name, and how many there are beside.

@@ -61,7 +61,7 @@ impl Facts {
             introduced: named(message).filter(|_| origin.is_agreed && !is_handshake),
             handshake: is_handshake.then(|| identity(message, Slot::ClientName, Slot::ClientVersion)),
             derived: None,
-            cursor: message.text(Slot::Cursor).map(boxed),
+            cursor: message.cursor().map(boxed),
             bytes_in: Some(message.bytes()),
             is_unread: false,
             method: boxed(method),

@@ -83,7 +83,7 @@ impl Exchange {
         let sessions = &self.recording().sessions;
         let named = session_in_query(address.split_once('?').map(|(_, query)| query));
         let session = named.map_or_else(|| format!("stream-{}", Uuid::now_v7()).into(), |named| sessions.intern(named));
-        sessions.open_stream(&session);
+        sessions.open_stream(&session, self.origin.endpoint.as_ref());
         sessions.announced.insert(&address, &session, self.arrival.client_address, named.is_none());
         self.observer.streams.listen(&session, heard);
         state.stream_session = Some(session);

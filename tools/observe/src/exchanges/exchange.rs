@@ -212,6 +212,16 @@ impl Exchange {
         }
     }
 
+    /// A message that the client broke off. A request that is known to be one is a call; what its server never got whole tells
+    /// nothing, and takes nothing back.
+    pub(super) fn on_request_message_broken_off(&self, message: &Message) {
+        match kind(message) {
+            Kind::Request(_) => self.on_request_message(message),
+            Kind::Notification | Kind::Response(_) => drop(self.told.fetch_add(1, Ordering::Relaxed)),
+            Kind::Other => {}
+        }
+    }
+
     /// The request's body, or a part of it, passes unread.
     pub(super) fn on_request_unread(&self) {
         let mut state = self.state.lock();

@@ -102,6 +102,18 @@ fn what_comes_after_a_cancellation_is_noted_and_changes_nothing_else() {
 }
 
 #[test]
+fn a_cancellation_that_is_broken_off_takes_nothing_back() {
+    for missing in 1..CANCEL.len() {
+        let surrounded = Surrounded::new();
+        let exchange = surrounded.of_session(CALL);
+        let head = request_head(Verb::Post, "/mcp", Some("s"));
+        surrounded.request(&head, &CANCEL[..CANCEL.len() - missing], false).end(End::ClientGone);
+        assert_eq!(surrounded.observer.open_calls(), 1, "{missing}");
+        drop(exchange);
+    }
+}
+
+#[test]
 fn a_cancelled_call_is_recorded_when_nothing_can_come_any_more_or_has_for_long_enough() {
     for what in ["end", "gone", "broken", "wait", "drain", "finish", "delete", "cut off"] {
         let surrounded = Surrounded::new();

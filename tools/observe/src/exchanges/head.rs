@@ -33,7 +33,7 @@ pub struct RequestHead<'a> {
     pub verb: Verb,
     /// `Mcp-Session-Id`.
     pub session: Option<&'a str>,
-    /// The path that was asked, as the client sent it.
+    /// The path of the server that is asked: its endpoint.
     pub path: &'a str,
     /// The URL's query, which may name the session of the 2024-11-05 transport.
     pub query: Option<&'a str>,

@@ -36,10 +36,14 @@ pub(super) fn origin(recording: &Recording, arrival: Arrival, head: &RequestHead
     let knows_none = head.method.is_some() || head.protocol_version.is_some_and(is_sessionless);
     let session = session.filter(|_| is_agreed || !knows_none);
     let credential = head.authorization.filter(|_| head.verb == Verb::Post).map(Credential::of);
+    // Of the server, and not of the session that its stream announced.
+    let of_stream = session.as_deref().filter(|_| transport == Transport::Sse);
+    let of_server = of_stream.and_then(|session| sessions.endpoint(session));
+    let endpoint = of_server.unwrap_or_else(|| Arc::from(path));
     Origin {
         transport,
-        asker: Asker::new((arrival.client_address, arrival.connection), &path, head.user_agent, credential),
-        endpoint: Some(Arc::from(path)),
+        asker: Asker::new((arrival.client_address, arrival.connection), &endpoint, head.user_agent, credential),
+        endpoint: Some(endpoint),
         session,
         is_agreed,
         protocol_version: head.protocol_version.map(|version| Arc::from(bounded(version))),

@@ -46,7 +46,7 @@ impl RequestReader {
             exchange.on_request_unread();
         }
         if let Some(message) = self.scanner.unfinished() {
-            exchange.on_request_message(message);
+            exchange.on_request_message_broken_off(message);
         }
         if is_unread || !is_complete {
             exchange.on_request_cut_short();

@@ -332,7 +332,7 @@ fn a_call_of_the_first_transport_has_the_status_of_the_stream_if_it_is_answered_
         }
         let row = surrounded.seen().remove(0);
         assert_eq!(ended(&row), (Some(status), Some(outcome), cause), "{end:?}");
-        assert_eq!((row.transport, row.endpoint.as_deref()), (Some(Transport::Sse), Some("/messages")));
+        assert_eq!((row.transport, row.endpoint.as_deref()), (Some(Transport::Sse), Some("/sse")));
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`ContentText`] do.
 
 use super::content_text::{ContentText, ItemMember};
+use super::cursor::CursorReader;
 use super::message::{Capture, Message, Slot};
 use super::place::{Member, Place, slots_inside};
 use crate::budget::Budget;
@@ -18,6 +19,8 @@ pub(super) struct Collector {
     in_task: bool,
     /// What the value of the current key is worth.
     wanted: Option<Wanted>,
+    /// The cursor that is being read.
+    cursor: Option<CursorReader>,
     /// The current scalar or string, if it is being captured.
     capture: Option<Capture>,
     /// The budget had no room for a value.
@@ -34,7 +37,7 @@ impl Collector {
     /// A collector that keeps nothing yet. What it captures is taken from that budget, unless it is little.
     pub(super) fn within(budget: &Budget) -> Self {
         let (message, contents) = (Message::within(budget), Some(Default::default()));
-        Self { message, contents, in_task: false, wanted: None, capture: None, is_starved: false }
+        Self { message, contents, in_task: false, wanted: None, cursor: None, capture: None, is_starved: false }
     }
 
     /// The same, but that it never looks into what results contain.
@@ -49,7 +52,7 @@ impl Collector {
 
     /// A message begins at that position: nothing of another one is left.
     pub(super) fn begin_message(&mut self, start: u64, in_batch: bool) {
-        self.capture = None;
+        (self.capture, self.cursor) = (None, None);
         self.message.clear(start, in_batch);
         self.forget_contents();
     }
@@ -134,11 +137,20 @@ impl Collector {
     pub(super) fn begin_string(&mut self) {
         self.begin_scalar();
         self.push_scalar(b"\"");
+        let is_cursor = matches!(self.wanted, Some(Wanted::Value(Slot::Cursor)));
+        self.cursor = is_cursor.then(CursorReader::default);
     }
 
     /// The next bytes of a string, with the quote that closes it if that is there.
     pub(super) fn push_string(&mut self, part: &[u8], is_closed: bool) {
         self.push_scalar(part);
+        if let Some(mut cursor) = self.cursor.take() {
+            cursor.push(&part[..part.len() - usize::from(is_closed)]);
+            match is_closed {
+                true => self.message.set_long_cursor(cursor.finish()),
+                false => self.cursor = Some(cursor),
+            }
+        }
         if let Some(Wanted::OfItem(member)) = self.wanted
             && let Some(content) = self.content()
         {

@@ -82,6 +82,8 @@ pub struct Message {
     arena: Buffer,
     tokens: [Option<Token>; SLOTS],
     error_text: Option<Box<str>>,
+    /// What stands for the cursor, where that is a long one.
+    long_cursor: Option<Box<str>>,
     /// There is a member `result`, of any type.
     pub has_result: bool,
     /// There is a member `error` that is an object.
@@ -132,6 +134,7 @@ impl Message {
             arena,
             tokens: [None; SLOTS],
             error_text: None,
+            long_cursor: None,
             has_result: false,
             has_error: false,
             in_batch: false,
@@ -149,6 +152,11 @@ impl Message {
     pub fn text(&self, slot: Slot) -> Option<Cow<'_, str>> {
         let token = self.tokens[slot as usize]?;
         unquoted(&self.arena.bytes()[token.start..token.end], token.is_cut)
+    }
+
+    /// What stands for `params.cursor`, as [`cursor_key`](super::cursor_key) says. `None` if it is missing or no string.
+    pub(crate) fn cursor(&self) -> Option<Cow<'_, str>> {
+        self.long_cursor.as_deref().map(Cow::Borrowed).or_else(|| self.text(Slot::Cursor))
     }
 
     /// Whether its result says that it is an error.
@@ -174,7 +182,8 @@ impl Message {
 
     /// What it takes up beside itself, in bytes.
     pub(crate) fn text_bytes(&self) -> usize {
-        self.arena.capacity() + self.error_text().map_or(0, str::len)
+        self.arena.capacity()
+            + [self.error_text(), self.long_cursor.as_deref()].into_iter().flatten().map(str::len).sum::<usize>()
     }
 
     /// What its result contains as text. Only for one that is an error.
@@ -182,10 +191,18 @@ impl Message {
         self.error_text = text;
     }
 
+    /// What stands for its cursor, if that is a long one.
+    pub(super) fn set_long_cursor(&mut self, key: Option<Box<str>>) {
+        self.long_cursor = key;
+    }
+
     /// Forgets what was captured for these slots: the member is there again, and its last value counts.
     pub(super) fn forget(&mut self, slots: &[Slot]) {
         for slot in slots {
             self.tokens[*slot as usize] = None;
+            if *slot == Slot::Cursor {
+                self.long_cursor = None;
+            }
         }
     }
 
@@ -236,7 +253,7 @@ impl Message {
         self.arena.clear(MESSAGE_FREE_BYTES);
         self.in_batch = in_batch;
         self.tokens = [None; SLOTS];
-        self.error_text = None;
+        (self.error_text, self.long_cursor) = (None, None);
         self.has_result = false;
         self.has_error = false;
         self.start = start;

@@ -10,6 +10,7 @@ mod method;
 mod pages;
 mod result;
 mod sightings;
+mod subject;
 mod watch;
 
 pub(crate) use caller::Caller;

@@ -12,6 +12,7 @@ use super::caller::Caller;
 use super::merged::{Merged, chain_digest};
 use super::method::SchemaMethod;
 use super::result::{Asked, SCHEMA_BYTES_MAX, Scope};
+use crate::read::cursor_key;
 use mcplog::event::canonical::{Members, Unreadable, raw, string};
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
@@ -92,6 +93,7 @@ impl Pages {
         };
         let members = Members::of(result)?;
         let next = members.get("nextCursor").and_then(string).filter(|next| !next.is_empty());
+        let next = next.map(|next| cursor_key(&next).into_owned());
         let Some(items) = members.get(list).filter(|items| items.get().starts_with('[')) else {
             return Ok(Added::Nothing);
         };

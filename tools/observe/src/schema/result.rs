@@ -4,6 +4,7 @@
 
 use super::caller::Caller;
 use super::method::SchemaMethod;
+use super::subject::Subject;
 use crate::budget::{BUDGET_BYTES, Budget, Share};
 use std::sync::Arc;
 use std::time::Instant;
@@ -67,6 +68,11 @@ impl SchemaResult {
             None => Content::Missed,
         };
         Self { asked, answered_at, ts, content }
+    }
+
+    /// What it says something about.
+    pub(super) fn subject(&self) -> Subject {
+        Subject { endpoint: self.asked.endpoint.clone(), method: self.asked.method }
     }
 
     /// Which method it answers.

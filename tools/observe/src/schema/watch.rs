@@ -22,12 +22,13 @@ use uuid::Uuid;
 /// After so long without another one, no results are missed any more, as the diagnostics tell it.
 const MISSED_QUIET: Duration = Duration::from_secs(600);
 
-/// Knows what one upstream offered to each caller last, and records what is new.
+/// Knows what the servers behind one upstream offered to each caller last, and records what is new.
 pub struct SchemaWatch {
     sink: Arc<dyn Sink>,
     counts: Arc<Counts>,
     proxy: Arc<str>,
-    upstream_url: Arc<str>,
+    /// Scheme and authority of the upstream, before the path that was asked.
+    origin: Arc<str>,
     /// What callers' keys are salted with: random, until a store says what it has always been.
     salt: String,
     sightings: Sightings,
@@ -37,14 +38,15 @@ pub struct SchemaWatch {
 }
 
 impl SchemaWatch {
-    /// A watch over one upstream that has seen nothing.
-    pub fn new(sink: Arc<dyn Sink>, counts: Arc<Counts>, proxy: Arc<str>, upstream_url: Arc<str>) -> Self {
+    /// A watch over the servers of one origin, such as `http://127.0.0.1:9000`, that has seen nothing. The path that was asked
+    /// says which server it was, and makes its URL whole.
+    pub fn new(sink: Arc<dyn Sink>, counts: Arc<Counts>, proxy: Arc<str>, origin: Arc<str>) -> Self {
         let (sightings, pages) = (Sightings::default(), Pages::default());
         let (salt, missed) = (Uuid::new_v4().to_string(), Burst::new(MISSED_QUIET));
-        Self { sink, counts, proxy, upstream_url, salt, sightings, pages, missed }
+        Self { sink, counts, proxy, origin, salt, sightings, pages, missed }
     }
 
-    /// Takes over what the store knows of this upstream, whenever that is there: a restart then makes no version that is
+    /// Takes over what the store knows of these servers, whenever that is there: a restart then makes no version that is
     /// none. What was seen before counts as newer.
     pub fn learn(&mut self, known: Known) {
         if self.salt != known.salt {
@@ -88,17 +90,17 @@ impl SchemaWatch {
         is_cut: bool,
         payload: impl FnOnce() -> Result<String, Unreadable>,
     ) -> Result<(), Unreadable> {
-        let (method, ts) = (seen.method(), seen.ts);
+        let (subject, ts) = (seen.subject(), seen.ts);
         let caller = seen.asked.caller.key(&self.salt);
-        match self.sightings.due(method, &caller, content_hash, ts) {
-            Due::Nothing => self.sightings.pass(method, &caller, content_hash, ts),
+        match self.sightings.due(&subject, &caller, content_hash, ts) {
+            Due::Nothing => self.sightings.pass(&subject, &caller, content_hash, ts),
             Due::Sighting => self.record_sighting(seen, &caller, content_hash),
             Due::Whole => match self.record_whole(seen, &caller, content_hash, is_cut, &payload()?) {
-                Taken::Yes => self.sightings.recorded_whole(method, &caller, content_hash, ts),
+                Taken::Yes => self.sightings.recorded_whole(&subject, &caller, content_hash, ts),
                 // It is new to the record when it is seen the next time.
                 Taken::NotNow => {}
                 Taken::TooLarge => {
-                    self.sightings.too_large(method, content_hash);
+                    self.sightings.too_large(&subject, content_hash);
                     self.record_sighting(seen, &caller, content_hash);
                 }
             },
@@ -115,10 +117,9 @@ impl SchemaWatch {
         mut is_cut: bool,
         payload: &str,
     ) -> Taken {
-        let method = seen.method().name();
+        let (method, upstream_url) = (seen.method().name(), self.upstream_url(seen));
         let offer = |payload: &str| {
-            let mut version =
-                SchemaVersion::new(seen.ts, &self.proxy, &self.upstream_url, method, payload, content_hash);
+            let mut version = SchemaVersion::new(seen.ts, &self.proxy, &upstream_url, method, payload, content_hash);
             version.caller = caller;
             self.sink.offer(version.into())
         };
@@ -155,13 +156,19 @@ impl SchemaWatch {
         }
     }
 
+    /// The URL that was asked.
+    fn upstream_url(&self, seen: &SchemaResult) -> String {
+        [&self.origin, seen.asked.endpoint.as_deref().unwrap_or_default()].concat()
+    }
+
     /// Records who was offered it, without what it says.
     fn record_sighting(&mut self, seen: &SchemaResult, caller: &str, content_hash: &str) {
         let (method, ts) = (seen.asked.method, seen.ts);
-        let mut version = SchemaVersion::seen_again(ts, &self.proxy, &self.upstream_url, method.name(), content_hash);
+        let upstream_url = self.upstream_url(seen);
+        let mut version = SchemaVersion::seen_again(ts, &self.proxy, &upstream_url, method.name(), content_hash);
         version.caller = caller;
         if self.sink.record(version.into()) {
-            self.sightings.recorded_sighting(method, caller, content_hash, ts);
+            self.sightings.recorded_sighting(&seen.subject(), caller, content_hash, ts);
         }
     }
 }

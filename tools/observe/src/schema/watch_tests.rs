@@ -172,7 +172,14 @@ fn what_a_store_knows_can_come_late_and_its_salt_gives_callers_their_keys() {
     let content_hash = Merged::new(SchemaMethod::Tools, vec![list]).content_hash().unwrap();
     let (method, caller) = (SchemaMethod::Tools, salted);
     let mut restarted = Fixture::new();
-    restarted.watch.learn(known(vec![KnownVersion { method, content_hash, caller, since_ts: 1, last_ts: 1 }]));
+    restarted.watch.learn(known(vec![KnownVersion {
+        endpoint: None,
+        method,
+        content_hash,
+        caller,
+        since_ts: 1,
+        last_ts: 1,
+    }]));
     restarted.list(&alice, "a");
     assert_eq!(restarted.taken(), [] as [bool; 0]);
     restarted.list(&alice, "b");

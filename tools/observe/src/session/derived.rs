@@ -240,10 +240,19 @@ impl State {
         }
     }
 
-    /// Makes room: what is over anyway goes, else the one that was silent longest.
+    /// Makes room: what is over anyway goes, else the older half of those that nothing proves, so that who is refused pushes
+    /// nobody out, else the one that was silent longest.
     fn make_room(&mut self, now_ms: i64, idle_ms: i64) {
         let over = self.sessions.iter().filter(|(_, derived)| !derived.is_alive(now_ms, idle_ms));
         let mut gone: Vec<_> = over.map(|(session_id, _)| session_id.clone()).collect();
+        if gone.is_empty() {
+            let unproven = self.sessions.iter().filter(|(_, derived)| !derived.is_proven);
+            let mut unproven: Vec<_> =
+                unproven.map(|(session_id, derived)| (derived.last_seen_ms, session_id)).collect();
+            unproven.sort_unstable();
+            let older = unproven.len().div_ceil(2);
+            gone.extend(unproven.into_iter().take(older).map(|(_, session_id)| session_id.clone()));
+        }
         if gone.is_empty() {
             let oldest = self.sessions.iter().min_by_key(|(_, derived)| derived.last_seen_ms);
             gone.extend(oldest.map(|(session_id, _)| session_id.clone()));

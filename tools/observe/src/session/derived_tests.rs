@@ -104,6 +104,17 @@ fn memory_is_bounded_and_the_oldest_goes_first() {
     assert_eq!(sessions.settle(&next, false), None, "it was forgotten");
 }
 
+#[test]
+fn who_is_refused_pushes_nobody_out() {
+    let sessions = DerivedSessions::new(0);
+    let first = sessions.hello("c", &at(1), 0);
+    for number in 0..3 * i64::try_from(DERIVED_MAX).unwrap() {
+        sessions.seek(&client(&number.to_string()), &at(2), 1 + number);
+    }
+    assert_eq!(sessions.seek(&client("c"), &at(1), 1), first);
+    assert!(sessions.state.lock().sessions.len() <= DERIVED_MAX);
+}
+
 /// What a store has of a session that began at that place with that salt.
 fn on_record(session_id: &str, name: &str, version: &str, last_seen_at: i64) -> KnownSession {
     let text = |text: &str| Some(text.to_owned());

@@ -108,9 +108,17 @@ impl Sessions {
         );
     }
 
-    /// A stream of the 2024-11-05 transport has announced its session.
-    pub(crate) fn open_stream(&self, session_id: &Arc<str>) {
-        self.state.lock().insert(session_id.clone(), Known { is_agreed: true, has_stream: true, ..Known::default() });
+    /// A stream of the 2024-11-05 transport, at that path, has announced its session. That is the path by which clients know
+    /// the server; the one that the stream announces may be another one for each session.
+    pub(crate) fn open_stream(&self, session_id: &Arc<str>, endpoint: Option<&Arc<str>>) {
+        let endpoint = endpoint.cloned();
+        let known = Known { is_agreed: true, has_stream: true, endpoint, ..Known::default() };
+        self.state.lock().insert(session_id.clone(), known);
+    }
+
+    /// The path where the session was last heard of.
+    pub(crate) fn endpoint(&self, session_id: &str) -> Option<Arc<str>> {
+        self.state.lock().known.get(session_id)?.endpoint.clone()
     }
 
     /// Whether the session was last heard of at another path.
@@ -199,7 +207,7 @@ mod tests {
     fn a_session_remembers_its_revision_and_whether_it_has_a_stream() {
         let sessions = Sessions::new(0);
         let id = sessions.intern("s");
-        sessions.open_stream(&id);
+        sessions.open_stream(&id, None);
         sessions.agree(&id, &client("c"), None, Some("2024-11-05"));
         sessions.confirm(&id, None);
         assert_eq!(sessions.protocol_version("s").as_deref(), Some("2024-11-05"));
@@ -213,8 +221,8 @@ mod tests {
         let sessions = Sessions::new(0);
         let (id, [mcp, other]) = (sessions.intern("s"), ["/mcp", "/other"].map(Arc::from));
         assert!(!sessions.is_elsewhere("s", Some(&mcp)), "nothing is known of it");
-        sessions.open_stream(&id);
-        assert!(!sessions.is_elsewhere("s", Some(&mcp)), "it has not spoken yet");
+        sessions.open_stream(&id, Some(&mcp));
+        assert!(!sessions.is_elsewhere("s", Some(&mcp)) && sessions.is_elsewhere("s", Some(&other)));
         sessions.agree(&id, &client("c"), Some(&mcp), Some("2025-11-25"));
         assert!(!sessions.is_elsewhere("s", Some(&mcp)) && sessions.is_elsewhere("s", Some(&other)));
         sessions.confirm(&id, Some(&other));

@@ -2,15 +2,14 @@
 
 use crate::arguments::ListArguments;
 use crate::failure::Failure;
-use crate::read::continuity::Continuity;
 use crate::read::scan::{self, Found};
 use crate::read::source::{self, Opened, Source};
-use crate::report::finding::Finding;
+use crate::report::place::Place;
 use crate::report::segment::{SegmentReport, State};
-use crate::report::severity::Severity;
 use crate::show::json::FindingObject;
 use crate::show::output::Output;
 use crate::show::presenter::show_finding;
+use mcplog::finding::{Finding, FindingKind, Severity};
 use mcplog::position::WriterId;
 use mcplog::segment::SegmentReader;
 use mcplog_terminal::clock::Clock;
@@ -36,27 +35,37 @@ const FILE: Column = Column::left("FILE").droppable(2);
 /// Columns before a finding.
 const FINDING_INDENT: usize = 7;
 
+/// A row, and what there is to say of the log before it.
+struct Row {
+    before: Vec<Finding>,
+    report: SegmentReport,
+}
+
 /// Shows the segments.
 pub(crate) fn run(arguments: &ListArguments, output: &mut Output) -> Result<Severity, Failure> {
-    let mut continuity = Continuity::default();
-    let mut reports = Vec::new();
+    let mut rows = Vec::new();
     for source in source::find(&arguments.paths)? {
-        reports.extend(look_at(&source, &mut continuity)?);
+        rows.extend(look_at(&source)?.map(|report| Row { before: source.before, report }));
     }
     if arguments.json {
-        for report in &reports {
+        for Row { before, report } in &rows {
+            for finding in before {
+                output.object(&FindingObject { place: &Place::of_log(&finding.path), finding })?;
+            }
             for finding in &report.findings {
                 output.object(&FindingObject { place: &report.place, finding })?;
             }
             output.object(report)?;
         }
     } else {
-        show(&reports, output)?;
+        show(&rows, output)?;
     }
-    Ok(reports.iter().map(SegmentReport::severity).max().unwrap_or_default())
+    let before = rows.iter().flat_map(|row| &row.before).map(|finding| finding.severity).max();
+    let segments = rows.iter().map(|row| row.report.severity()).max();
+    Ok(before.max(segments).unwrap_or_default())
 }
 
-fn look_at(source: &Source, continuity: &mut Continuity) -> Result<Option<SegmentReport>, Failure> {
+fn look_at(source: &Source) -> Result<Option<SegmentReport>, Failure> {
     let mut reader = match source.open()? {
         Opened::Segment(reader) => reader,
         Opened::Other(finding) => {
@@ -69,50 +78,51 @@ fn look_at(source: &Source, continuity: &mut Continuity) -> Result<Option<Segmen
     };
     let header = *reader.header();
     let mut report = SegmentReport::new(source.place(Some(header)));
-    for finding in continuity.check(&source.path, source.name_id, &header) {
-        report.add(finding);
-    }
+    report.findings.extend(source.part_finding());
     if let Some(finding) = cut_below_the_mark(&reader)? {
-        report.add(finding);
+        report.add(source.foresee(finding));
     } else {
         let durable = reader.mark().durable;
         reader.seek(durable);
         let _ = scan::to_end(&mut reader, &mut |found| {
-            if let Found::Finding(finding) = found {
-                report.add(finding);
+            if let Found::Finding(finding, _) = found {
+                report.add(source.foresee(finding));
             }
             Ok(ControlFlow::Continue(()))
         })?;
     }
     report.read_to_end(&reader, source.may_be_active)?;
-    continuity.passed(&source.path, &header, reader.next_sequence());
+    report.count_believed(|first, last| source.count_read(first, last));
     Ok(Some(report))
 }
 
 fn cut_below_the_mark(reader: &SegmentReader) -> Result<Option<Finding>, Failure> {
     let (bytes, durable) = (reader.file_bytes()?, reader.mark().durable.end);
     // No look at where frames end: a mark is about bytes, and those are not there.
-    Ok((bytes < u64::from(durable.0)).then(|| Finding::Contradiction {
-        reason: format!(
-            "the file ends at {bytes}, below its durable mark at {durable}; `wal-inspect verify` says more"
-        ),
-        severity: Severity::Damaged,
+    Ok((bytes < u64::from(durable.0)).then(|| {
+        let text =
+            format!("the file ends at {bytes}, below its durable mark at {durable}; `wal-inspect verify` says more");
+        Finding::new(FindingKind::DamagedPlace, reader.path(), text)
     }))
 }
 
-fn show(reports: &[SegmentReport], output: &mut Output) -> Result<(), Failure> {
-    let writers: Vec<WriterId> = reports.iter().filter_map(|report| Some(report.place.header?.writer_id)).collect();
+fn show(listed: &[Row], output: &mut Output) -> Result<(), Failure> {
+    let headers = listed.iter().filter_map(|row| row.report.place.header);
+    let writers: Vec<WriterId> = headers.map(|header| header.writer_id).collect();
     let one_writer = writers.windows(2).all(|pair| pair[0] == pair[1]);
     if let (Some(writer), true) = (writers.first(), one_writer) {
         output.line(&Line::of(DIM, format!("writer {writer}")))?;
     }
     let clock = Clock::system();
     let columns: Vec<_> = COLUMNS.into_iter().chain((!one_writer).then_some(WRITER)).chain([FILE]).collect();
-    let rows: Vec<_> = reports.iter().map(|report| row(report, &clock, !one_writer)).collect();
+    let rows: Vec<_> = listed.iter().map(|listed| row(&listed.report, &clock, !one_writer)).collect();
     let lines = table(&columns, "SEGMENT", &rows, output.width());
     let Some((heading, rows)) = lines.split_first() else { return Ok(()) };
     output.line(heading)?;
-    for (report, row) in reports.iter().zip(rows) {
+    for (Row { before, report }, row) in listed.iter().zip(rows) {
+        for finding in before {
+            show_finding(output, FINDING_INDENT, finding)?;
+        }
         output.line(row)?;
         for finding in &report.findings {
             show_finding(output, FINDING_INDENT, finding)?;
@@ -141,7 +151,7 @@ fn row(report: &SegmentReport, clock: &Clock, with_writer: bool) -> Vec<Cell<'st
         Cell::owned(report.place.segment.map_or_else(dash, |segment| segment.0.to_string())).styled(HEADER),
         Cell::new(state).styled(style),
         Cell::owned(header.map_or_else(dash, |header| clock.time(header.created_at, TimeStyle::FullMinutes))),
-        Cell::owned(report.state.map_or_else(dash, |_| count(report.records()))),
+        Cell::owned(report.state.map_or_else(dash, |_| count(report.records))),
         Cell::owned(report.sequences().map_or_else(dash, |(first, last)| format!("{first}–{last}"))),
         Cell::owned(bytes(report.bytes)),
         Cell::owned(durable),

@@ -1,18 +1,17 @@
 //! `wal-inspect tail`: the last records, and with `--follow` every new one.
 
 use crate::arguments::TailArguments;
+use crate::command::dump::severity_of;
 use crate::failure::Failure;
 use crate::read::filter::Filter;
 use crate::read::follow::{Current, Follower, Step};
 use crate::read::scan::{self, Found};
 use crate::read::source::{self, Opened, Source};
-use crate::report::finding::Finding;
 use crate::report::place::Place;
-use crate::report::severity::Severity;
-use crate::report::undecodable;
 use crate::show::output::Output;
 use crate::show::presenter::Presenter;
 use mcplog::error::PathError;
+use mcplog::finding::{Finding, Severity};
 use mcplog::position::{Offset, Sequence};
 use mcplog::record::Record;
 use mcplog::segment::FrameAt;
@@ -78,14 +77,14 @@ fn follow(path: &Path, arguments: &TailArguments, presenter: &mut Presenter) -> 
             match found {
                 Found::Frame(frame) => {
                     let record = Record::decode(frame.payload);
-                    severity = severity.max(record.as_ref().err().map_or(Severity::Sound, undecodable::severity));
+                    severity = severity.max(severity_of(&record));
                     if arguments.filter.passes(frame.sequence, record.as_ref().ok()) {
                         presenter.record(place, &frame, &record)?;
                     }
                 }
-                Found::Finding(finding) => {
-                    severity = severity.max(finding.severity());
-                    presenter.finding(place, &finding)?;
+                Found::Finding(finding, head) => {
+                    severity = severity.max(finding.severity);
+                    presenter.finding(place, &finding, head)?;
                 }
             }
             Ok(())
@@ -115,8 +114,13 @@ struct Entry {
 }
 
 enum Content {
-    Record { offset: Offset, sequence: Sequence, payload: Vec<u8> },
-    Finding(Finding),
+    Record {
+        offset: Offset,
+        sequence: Sequence,
+        payload: Vec<u8>,
+    },
+    /// With the first of the bytes that it is about.
+    Finding(Finding, Vec<u8>),
 }
 
 impl Backlog {
@@ -133,16 +137,20 @@ impl Backlog {
         let mut segment = match source.open()? {
             Opened::Segment(reader) => reader,
             Opened::Other(finding) => {
-                let place = Rc::new(source.place(None));
-                self.entries.push_front(Entry { place, content: Content::Finding(finding) });
+                self.prepend_finding(source.place(None), finding);
+                self.prepend_log(source);
                 return Ok(());
             }
             Opened::Retired => return Ok(()),
         };
         let place = Rc::new(source.place(Some(*segment.header())));
         let mut end = Self::new(self.records_max - self.records);
-        let _ = scan::to_end(&mut segment, &mut |found| Ok(end.push(&place, found, filter)))?;
+        let _ = scan::to_end(&mut segment, &mut |found| Ok(end.push(&place, found, source, filter)))?;
         self.prepend(end);
+        if let Some(finding) = source.part_finding() {
+            self.prepend_finding(source.place(Some(*segment.header())), finding);
+        }
+        self.prepend_log(source);
         Ok(())
     }
 
@@ -153,22 +161,24 @@ impl Backlog {
         let place = source.place(Some(*reader.header()));
         let shared = Rc::new(place.clone());
         let mut end = Self::new(self.records_max);
-        let _ = scan::to_stop(&mut reader, &mut |found| Ok(end.push(&shared, found, filter)))?;
+        let _ = scan::to_stop(&mut reader, &mut |found| Ok(end.push(&shared, found, source, filter)))?;
         self.prepend(end);
+        self.prepend_log(source);
         Ok(Some(Current { source: source.clone(), place, reader, is_complete: false }))
     }
 
-    fn push(&mut self, place: &Rc<Place>, found: Found<'_>, filter: &Filter) -> ControlFlow<()> {
+    fn push(&mut self, place: &Rc<Place>, found: Found<'_>, source: &Source, filter: &Filter) -> ControlFlow<()> {
         let content = match found {
             Found::Frame(frame) => {
-                if !filter.passes(frame.sequence, Record::decode(frame.payload).ok().as_ref()) {
+                let passes = filter.passes(frame.sequence, Record::decode(frame.payload).ok().as_ref());
+                if !passes || !source.is_read(frame.sequence) {
                     return ControlFlow::Continue(());
                 }
                 self.records += 1;
                 let FrameAt { offset, sequence, payload } = frame;
                 Content::Record { offset, sequence, payload: payload.to_vec() }
             }
-            Found::Finding(finding) => Content::Finding(finding),
+            Found::Finding(finding, head) => Content::Finding(source.foresee(finding), head.to_vec()),
         };
         self.entries.push_back(Entry { place: Rc::clone(place), content });
         while self.records > self.records_max {
@@ -176,6 +186,17 @@ impl Backlog {
             self.records -= usize::from(dropped.is_some_and(|entry| matches!(entry.content, Content::Record { .. })));
         }
         ControlFlow::Continue(())
+    }
+
+    fn prepend_finding(&mut self, place: Place, finding: Finding) {
+        self.entries.push_front(Entry { place: Rc::new(place), content: Content::Finding(finding, Vec::new()) });
+    }
+
+    /// What there is to say of the log before a segment.
+    fn prepend_log(&mut self, source: &Source) {
+        for finding in source.before.iter().rev() {
+            self.prepend_finding(Place::of_log(&finding.path), finding.clone());
+        }
     }
 
     fn prepend(&mut self, mut earlier: Self) {
@@ -190,13 +211,13 @@ impl Backlog {
             match &entry.content {
                 Content::Record { offset, sequence, payload } => {
                     let record = Record::decode(payload);
-                    severity = severity.max(record.as_ref().err().map_or(Severity::Sound, undecodable::severity));
+                    severity = severity.max(severity_of(&record));
                     let frame = FrameAt { offset: *offset, sequence: *sequence, payload };
                     presenter.record(&entry.place, &frame, &record)?;
                 }
-                Content::Finding(finding) => {
-                    severity = severity.max(finding.severity());
-                    presenter.finding(&entry.place, finding)?;
+                Content::Finding(finding, head) => {
+                    severity = severity.max(finding.severity);
+                    presenter.finding(&entry.place, finding, head)?;
                 }
             }
         }

@@ -2,16 +2,14 @@
 
 use crate::arguments::VerifyArguments;
 use crate::failure::Failure;
-use crate::read::continuity::Continuity;
 use crate::read::scan::{self, Found};
 use crate::read::source::{self, Opened, Source};
-use crate::report::finding::Finding;
+use crate::report::place::Place;
 use crate::report::segment::{SegmentReport, State};
-use crate::report::severity::Severity;
-use crate::report::undecodable;
 use crate::show::json::{FindingObject, RecordObject};
 use crate::show::output::Output;
-use crate::show::presenter::show_finding;
+use crate::show::presenter::{show_finding, show_next_step};
+use mcplog::finding::{Finding, FindingKind, Severity};
 use mcplog::record::Record;
 use mcplog_terminal::line::Line;
 use mcplog_terminal::progress::Progress;
@@ -47,14 +45,21 @@ pub(crate) fn run(arguments: &VerifyArguments, output: &mut Output) -> Result<Se
     let sources = source::find(&arguments.paths)?;
     let size = |source: &Source| std::fs::symlink_metadata(&source.path).map_or(0, |metadata| metadata.len());
     let mut progress = Progress::of_bytes("reading", Some(sources.iter().map(size).sum()), false);
-    let mut continuity = Continuity::default();
     let layout = layout(&sources, output.width());
     if !arguments.json && !arguments.quiet {
         output.line(&layout.header_beginning("FILE"))?;
     }
     let mut summary = Summary { r#type: "summary", ..Summary::default() };
     for source in &sources {
-        let Some(report) = verify(source, &mut continuity, &mut progress, arguments.json, output)? else { continue };
+        for finding in &source.before {
+            summary.add_missing(finding);
+            progress.suspend(|| match arguments.json {
+                true => output.object(&FindingObject { place: &Place::of_log(&finding.path), finding }),
+                false if arguments.quiet && finding.severity == Severity::Sound => Ok(()),
+                false => show_findings(std::slice::from_ref(finding), output),
+            })?;
+        }
+        let Some(report) = verify(source, &mut progress, arguments.json, output)? else { continue };
         summary.add(&report);
         progress.suspend(|| {
             if arguments.json {
@@ -77,7 +82,6 @@ pub(crate) fn run(arguments: &VerifyArguments, output: &mut Output) -> Result<Se
 
 fn verify(
     source: &Source,
-    continuity: &mut Continuity,
     progress: &mut Progress,
     json: bool,
     output: &mut Output,
@@ -94,35 +98,38 @@ fn verify(
         }
         Opened::Retired => return Ok(None),
     };
-    let header = *reader.header();
-    let place = source.place(Some(header));
+    let place = source.place(Some(*reader.header()));
     let mut report = SegmentReport::new(place.clone());
-    for finding in continuity.check(&source.path, source.name_id, &header) {
+    if let Some(finding) = source.part_finding() {
         tell(json, output, &mut report, finding)?;
     }
     let _ = scan::to_end(&mut reader, &mut |found| {
         match found {
             Found::Frame(frame) => {
                 progress.at(before_bytes + u64::from(frame.offset.0));
+                report.records += 1;
+                report.read_records += u64::from(source.is_read(frame.sequence));
                 let record = Record::decode(frame.payload);
                 if let Err(error) = &record {
                     report.note_undecodable(error);
-                    let finding = undecodable::finding(frame.sequence.0, frame.offset.0, error);
+                    let finding = error.finding(&source.path, frame.offset, frame.sequence);
                     if json {
                         output.object(&RecordObject { place: &place, frame: &frame, record: &record })?;
                     }
-                    if report.unread_records() <= UNDECODABLE_NAMED_MAX || finding.severity() > report.severity() {
+                    if report.unread_records() <= UNDECODABLE_NAMED_MAX || finding.severity > report.severity() {
                         report.add(finding);
                     }
                 }
             }
-            Found::Finding(finding) => tell(json, output, &mut report, finding)?,
+            Found::Finding(finding, _) => {
+                report.missing_records += source.lost_with(&finding);
+                tell(json, output, &mut report, source.foresee(finding))?;
+            }
         }
         Ok(ControlFlow::Continue(()))
     })?;
     report.read_to_end(&reader, source.may_be_active)?;
     progress.at(before_bytes + report.bytes);
-    continuity.passed(&source.path, &header, reader.next_sequence());
     Ok(Some(report))
 }
 
@@ -168,13 +175,11 @@ fn show(report: &SegmentReport, layout: &Layout, output: &mut Output) -> std::io
         Cell::owned(report.place.file_name()).styled(HEADER),
         Cell::new(severity.name()).styled(style_of(severity)),
         Cell::new(report.state.map_or("-", State::name)),
-        Cell::owned(if is_segment { count(report.records()) } else { "-".to_owned() }),
+        Cell::owned(if is_segment { count(report.records) } else { "-".to_owned() }),
         Cell::owned(sequences).styled(DIM),
     ]);
     output.line(&row)?;
-    for finding in &report.findings {
-        show_finding(output, FINDING_INDENT, finding)?;
-    }
+    show_findings(&report.findings, output)?;
     let unnamed = report.unread_records().saturating_sub(UNDECODABLE_NAMED_MAX);
     if unnamed > 0 {
         output
@@ -183,35 +188,52 @@ fn show(report: &SegmentReport, layout: &Layout, output: &mut Output) -> std::io
     Ok(())
 }
 
+/// Each, and below it what to do about it. Of several that want the same, the last one says it.
+fn show_findings(findings: &[Finding], output: &mut Output) -> std::io::Result<()> {
+    for (place, finding) in findings.iter().enumerate() {
+        show_finding(output, FINDING_INDENT, finding)?;
+        if findings.get(place + 1).is_none_or(|following| following.next_step != finding.next_step) {
+            show_next_step(output, FINDING_INDENT, finding)?;
+        }
+    }
+    Ok(())
+}
+
 const fn style_of(severity: Severity) -> anstyle::Style {
     match severity {
         Severity::Sound => GOOD,
         Severity::Attention => WARNING,
-        Severity::Unreadable | Severity::Damaged => BAD,
+        _ => BAD,
     }
 }
 
 impl Summary {
     fn add(&mut self, report: &SegmentReport) {
-        let missing = |finding: &Finding| match finding {
-            Finding::Missing { records, .. } => *records,
-            _ => 0,
-        };
         self.segments += 1;
-        self.records += report.records();
+        self.records += report.read_records;
         self.bytes += report.bytes;
         self.lost_records += report.lost_records;
+        self.missing_records += report.missing_records;
         self.undecodable_records += report.undecodable_records;
         self.newer_records += report.newer_records;
-        self.missing_records += report.findings.iter().map(missing).sum::<u64>();
         self.verdict = self.verdict.max(report.severity());
+    }
+
+    /// Adds what there is to say of the log as a whole.
+    fn add_missing(&mut self, finding: &Finding) {
+        if finding.kind == FindingKind::MissingRecords {
+            self.missing_records += finding.records.unwrap_or(0);
+        }
+        self.verdict = self.verdict.max(finding.severity);
     }
 
     fn show(&self, output: &mut Output) -> std::io::Result<()> {
         let mut line = Line::of(style_of(self.verdict), self.verdict.name());
         let (segments, records) = (counted(self.segments, "segment"), counted(self.records, "record"));
         line.push(PLAIN, format!(": {segments}, {records}, {}", bytes(self.bytes)));
-        for (records, what) in [(self.lost_records, "lost"), (self.undecodable_records, "undecodable")] {
+        for (records, what) in
+            [(self.missing_records, "lost"), (self.lost_records, "damaged"), (self.undecodable_records, "undecodable")]
+        {
             if records > 0 {
                 line.push(BAD, format!(", {} {what}", count(records)));
             }
@@ -225,17 +247,6 @@ impl Summary {
                 "A store keeps records that it does not know until a mcplog opens it that does, and folds them then.";
             output.paragraph(&Line::new(), DIM, advice)?;
         }
-        let advice = match self.verdict {
-            Severity::Sound => return Ok(()),
-            Severity::Attention => {
-                "A crash left this; nothing that was durable is lost. The next start of the store cuts it off."
-            }
-            Severity::Unreadable => "Nothing can be said of what could not be read; see above.",
-            Severity::Damaged => {
-                "Bytes that were safe on disk have changed. Copy the files before anything else, and check the disk. \
-                 What is intact stays readable; the store passes over the rest and says so."
-            }
-        };
-        output.paragraph(&Line::new(), DIM, advice)
+        Ok(())
     }
 }

@@ -7,16 +7,17 @@
 //! the newest segment is a frame that is being written, and is looked at again. Reads only; prints nothing.
 
 use crate::failure::Failure;
-use crate::read::continuity::Continuity;
 use crate::read::scan::{self, Found};
 use crate::read::source::{self, Opened, Source};
-use crate::report::finding::Finding;
 use crate::report::place::Place;
-use crate::report::severity::Severity;
-use mcplog::position::SegmentId;
-use mcplog::segment::{SegmentReader, Stop};
+use mcplog::error::SegmentError;
+use mcplog::examined_log;
+use mcplog::finding::{Finding, FindingKind};
+use mcplog::position::{SegmentId, Sequence, WriterId};
+use mcplog::segment::format::SegmentHeader;
+use mcplog::segment::{Examination, SegmentReader, Stop};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How many frames are read before the caller gets to look after other things.
 const STEP_FRAMES: u32 = 4096;
@@ -42,7 +43,8 @@ pub(crate) struct Follower {
     current: Option<Current>,
     /// The segment that is read or was read last.
     last_id: Option<SegmentId>,
-    continuity: Continuity,
+    /// Whose log it is, and the number that is due next, once a segment was read.
+    passed: Option<(WriterId, Sequence)>,
     patience: u32,
 }
 
@@ -59,7 +61,7 @@ impl Follower {
     /// Goes on with `current`, or with the first segment after `last_id`.
     pub(crate) fn new(wal_dir: PathBuf, current: Option<Current>, last_id: Option<SegmentId>) -> Self {
         let last_id = current.as_ref().and_then(|current| current.source.name_id).or(last_id);
-        Self { wal_dir, current, last_id, continuity: Continuity::default(), patience: PATIENCE }
+        Self { wal_dir, current, last_id, passed: None, patience: PATIENCE }
     }
 
     /// Reads on.
@@ -75,7 +77,7 @@ impl Follower {
 
     fn read(&mut self, mut current: Current, tell: &mut Tell<'_>) -> Result<Step, Failure> {
         let mut frames = 0;
-        let (place, due) = (&current.place, self.continuity.due());
+        let (place, due) = (&current.place, self.passed.map_or(Sequence(0), |(_, due)| due));
         let stop = scan::to_stop(&mut current.reader, &mut |found| {
             frames += u32::from(matches!(found, Found::Frame(_)));
             // What was written again after a failed sync was told before.
@@ -98,19 +100,20 @@ impl Follower {
                 self.current = Some(current);
                 return Ok(step);
             }
-            if let Stop::Torn { bytes, reason } = stop {
+            if matches!(stop, Stop::Torn { .. }) {
                 if self.patience > 0 {
                     self.patience -= 1;
                     self.current = Some(current);
                     return Ok(Step::Idle);
                 }
-                let (offset, sequence) = (current.reader.position().end, current.reader.next_sequence());
-                let torn = Finding::TornTail { offset, sequence, bytes, reason: reason.to_string() };
-                tell(&current.place, Found::Finding(torn))?;
+                let examined = Examination::of_reader(&mut current.reader, |_| Ok::<_, SegmentError>(()))?;
+                for finding in examined.end_findings(&current.source.path, false) {
+                    tell(&current.place, Found::Finding(finding, &[]))?;
+                }
             }
         }
-        let (header, next_sequence) = (*current.reader.header(), current.reader.next_sequence());
-        self.continuity.passed(&current.source.path, &header, next_sequence);
+        let next = current.reader.next_sequence();
+        self.passed = Some((current.reader.header().writer_id, next.max(due)));
         self.patience = PATIENCE;
         Ok(Step::Moved)
     }
@@ -124,7 +127,7 @@ impl Follower {
                 return Ok(Step::Idle);
             }
             Opened::Other(finding) => {
-                tell(&source.place(None), Found::Finding(finding))?;
+                tell(&source.place(None), Found::Finding(finding, &[]))?;
                 self.pass_over(&source);
                 return Ok(Step::Moved);
             }
@@ -132,13 +135,15 @@ impl Follower {
             Opened::Retired => return Ok(Step::Moved),
         };
         let place = source.place(Some(*reader.header()));
-        let mut fits = true;
-        for finding in self.continuity.check(&source.path, source.name_id, reader.header()) {
-            fits &= finding.severity() == Severity::Sound;
-            tell(&place, Found::Finding(finding))?;
-        }
+        let finding = self
+            .passed
+            .and_then(|(writer_id, due)| of_neighbours(&self.wal_dir, &source, reader.header(), writer_id, due));
         self.pass_over(&source);
-        if fits {
+        let is_foreign = finding.as_ref().is_some_and(|finding| finding.kind == FindingKind::ForeignSegment);
+        if let Some(finding) = finding {
+            tell(&place, Found::Finding(finding, &[]))?;
+        }
+        if !is_foreign {
             self.current = Some(Current { source, place, reader, is_complete: false });
         }
         Ok(Step::Moved)
@@ -148,4 +153,22 @@ impl Follower {
         self.last_id = source.name_id;
         self.patience = PATIENCE;
     }
+}
+
+/// What there is to say of a segment beside those that were read before it: it is of another log, or does not begin with
+/// the number that is due.
+fn of_neighbours(
+    wal_dir: &Path,
+    source: &Source,
+    header: &SegmentHeader,
+    writer_id: WriterId,
+    due: Sequence,
+) -> Option<Finding> {
+    if header.writer_id != writer_id {
+        let text = format!("expected a segment of store {writer_id}, found one of {}", header.writer_id);
+        return Some(Finding::new(FindingKind::ForeignSegment, &source.path, text).at(0));
+    }
+    let last = header.base_sequence.0 - 1;
+    let missing = (due.0 <= last).then_some((due, Sequence(last)));
+    missing.and_then(|(first, last)| examined_log::judge_missing(wal_dir, writer_id, first, last, header.segment_id))
 }

@@ -1,8 +1,7 @@
-//! From paths to frames and findings: which files, what is in them, whether they fit together.
+//! From paths to frames and findings: which files, and what is in them.
 //!
 //! The main thread. Plain reads only; nothing here prints.
 
-pub(crate) mod continuity;
 pub(crate) mod filter;
 pub(crate) mod follow;
 pub(crate) mod scan;

@@ -1,16 +1,13 @@
 //! Reads one segment from where its reader stands to its end: frames in order, and findings.
 //!
-//! Here it is decided what the bytes at the end of a segment are: nothing, something a running store is just writing,
-//! a torn tail, or a contradiction. Reads only; prints nothing.
+//! The library examines the segment; here it is decided how long to wait for a running store that is just writing a frame
+//! or a mark. Reads only; prints nothing.
 
 use crate::failure::Failure;
 use crate::read::source;
-use crate::report::finding::Finding;
-use crate::report::severity::Severity;
-use mcplog::error::PathError;
-use mcplog::position::Offset;
-use mcplog::segment::format::{Extent, FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark};
-use mcplog::segment::{FrameAt, Item, SegmentReader, Stop};
+use mcplog::error::SegmentError;
+use mcplog::finding::{Finding, Severity};
+use mcplog::segment::{Damage, Examination, FrameAt, Item, SegmentReader, Stop};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -20,35 +17,71 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 const RETRY_ATTEMPTS: u32 = 5;
 /// How many damaged bytes are kept to be shown.
 const HEAD_BYTES: usize = 256;
-/// How much is read at a time while looking for what lies behind the last frame.
-const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What was found.
 pub(crate) enum Found<'a> {
     Frame(FrameAt<'a>),
-    Finding(Finding),
+    /// With the first of the bytes that it is about, to be shown.
+    Finding(Finding, &'a [u8]),
 }
 
 /// Who is told. `Break` ends the scan.
 pub(crate) type Visit<'v> = dyn FnMut(Found<'_>) -> Result<ControlFlow<()>, Failure> + 'v;
 
+/// Why an examination was ended.
+enum Ended {
+    Enough,
+    Failed(Failure),
+}
+
+impl From<SegmentError> for Ended {
+    fn from(error: SegmentError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 /// Reads to the segment's end and says what it is.
 pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, Failure> {
+    let path = reader.path().to_owned();
+    // The bytes of damage are read by a reader of their own: the examination holds this one.
+    let heads = SegmentReader::open(&path).ok();
     let mut attempts = RETRY_ATTEMPTS;
     loop {
-        let before = reader.position();
-        let ControlFlow::Continue(stop) = to_stop(reader, visit)? else { return Ok(ControlFlow::Break(())) };
+        let (before, mut due) = (reader.position(), reader.next_sequence());
+        let examined = Examination::of_reader(reader, |item| {
+            let flow = match item {
+                Item::Frame(frame) => {
+                    due = frame.sequence.next();
+                    visit(Found::Frame(frame))
+                }
+                Item::Damage(damage) => {
+                    let finding = damage.finding(&path, due);
+                    due.0 += u64::from(damage.records);
+                    visit(Found::Finding(finding, &head(heads.as_ref(), &damage)))
+                }
+                Item::WrongMark(wrong) => visit(Found::Finding(wrong.finding(&path), &[])),
+                Item::Stop(_) => Ok(ControlFlow::Continue(())),
+            };
+            match flow {
+                Ok(ControlFlow::Continue(())) => Ok(()),
+                Ok(ControlFlow::Break(())) => Err(Ended::Enough),
+                Err(failure) => Err(Ended::Failed(failure)),
+            }
+        });
+        let examined = match examined {
+            Ok(examined) => examined,
+            Err(Ended::Enough) => return Ok(ControlFlow::Break(())),
+            Err(Ended::Failed(failure)) => return Err(failure),
+        };
         if reader.position() != before {
             attempts = RETRY_ATTEMPTS;
         }
-        let mut findings = Vec::new();
-        findings.extend(end(reader, stop)?);
-        findings.extend(marks(reader)?);
+        let findings = examined.end_findings(&path, false);
         let final_word = attempts == 0 || reader.mark().sealed.is_some();
-        let all_is_well = findings.iter().all(|finding| finding.severity() == Severity::Sound);
-        if final_word || all_is_well || !reader.path().parent().is_some_and(source::has_writer) {
+        let all_is_well = findings.iter().all(|finding| finding.severity == Severity::Sound);
+        if final_word || all_is_well || !path.parent().is_some_and(source::has_writer) {
             for finding in findings {
-                if visit(Found::Finding(finding))?.is_break() {
+                if visit(Found::Finding(finding, &[]))?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -61,134 +94,29 @@ pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resul
 
 /// Reads until there is no further frame for now.
 pub(crate) fn to_stop(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Result<ControlFlow<(), Stop>, Failure> {
+    let path = reader.path().to_owned();
+    let heads = SegmentReader::open(&path).ok();
     loop {
-        let (due, before, durable) = (reader.next_sequence(), reader.position(), reader.mark().durable);
-        let found = match reader.next()? {
-            Item::Frame(frame) => Found::Frame(frame),
+        let due = reader.next_sequence();
+        let flow = match reader.next()? {
+            Item::Frame(frame) => visit(Found::Frame(frame))?,
             Item::Damage(damage) => {
-                let mut head = vec![0; HEAD_BYTES.min(damage.bytes as usize)];
-                let count = reader.read_at(damage.offset, &mut head)?;
-                head.truncate(count);
-                Found::Finding(Finding::Damage {
-                    offset: damage.offset,
-                    sequence: due,
-                    bytes: damage.bytes,
-                    records: damage.records,
-                    reason: damage.reason.to_string(),
-                    head,
-                })
+                let finding = damage.finding(&path, due);
+                visit(Found::Finding(finding, &head(heads.as_ref(), &damage)))?
             }
+            Item::WrongMark(wrong) => visit(Found::Finding(wrong.finding(&path), &[]))?,
             Item::Stop(stop) => return Ok(ControlFlow::Continue(stop)),
         };
-        let mut flow = visit(found)?;
-        let after = reader.position();
-        if flow.is_continue() && before.end < durable.end && after.end >= durable.end && after != durable {
-            flow = visit(Found::Finding(contradiction("durable mark", durable, after)))?;
-        }
         if flow.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
 }
 
-/// Frames end where a mark says, and are as many; if not, it was forged or written by a bug.
-fn contradiction(what: &str, mark: Extent, position: Extent) -> Finding {
-    Finding::Contradiction {
-        reason: format!(
-            "the {what} says {} records up to offset {}; there are {} up to offset {}",
-            mark.frames, mark.end, position.frames, position.end
-        ),
-        severity: Severity::Damaged,
-    }
-}
-
-/// What the bytes behind the last frame are.
-fn end(reader: &SegmentReader, stop: Stop) -> Result<Option<Finding>, PathError> {
-    let (position, sealed) = (reader.position(), reader.mark().sealed);
-    if stop == Stop::Sealed
-        && let Some(sealed) = sealed
-        && sealed != position
-    {
-        return Ok(Some(contradiction("seal", sealed, position)));
-    }
-    let leftover = leftover(reader, position.end)?;
-    let torn = |bytes: u32, reason: String| {
-        Some(Finding::TornTail { offset: position.end, sequence: reader.next_sequence(), bytes, reason })
-    };
-    Ok(match (stop, sealed, leftover) {
-        (Stop::Sealed, _, Some((_, bytes))) => {
-            torn(bytes, "expected nothing behind the seal, found other bytes".into())
-        }
-        (Stop::Torn { reason, .. }, None, Some((_, bytes))) => torn(bytes, reason.to_string()),
-        (_, None, Some((first, bytes))) => {
-            torn(bytes, format!("expected zeros behind the last frame, found other bytes at offset {first}"))
-        }
-        // The seal counts on frames that never reached the disk: a power cut under the sync policy `never`.
-        (Stop::Open | Stop::Torn { .. }, Some(sealed), _) => {
-            let missing = sealed.frames.saturating_sub(position.frames);
-            let bytes = sealed.end.0.saturating_sub(position.end.0);
-            torn(
-                bytes,
-                format!("sealed with {} records, the last {missing} of them never reached the disk", sealed.frames),
-            )
-        }
-        (_, _, None) | (Stop::Limit, Some(_), Some(_)) => None,
-    })
-}
-
-/// The first byte from `from` on that is not zero, and how many bytes it is from `from` to behind the last such byte.
-fn leftover(reader: &SegmentReader, from: Offset) -> Result<Option<(Offset, u32)>, PathError> {
-    let zeros = vec![0; CHUNK_BYTES];
-    let mut chunk = zeros.clone();
-    let (mut at, mut first, mut last) = (from.0, None, 0);
-    loop {
-        let count = reader.read_at(Offset(at), &mut chunk)?;
-        let offset = |index: usize| at.saturating_add(u32::try_from(index).unwrap_or(u32::MAX));
-        let is_set = |byte: &u8| *byte != 0;
-        // Comparing whole chunks is much faster than looking at bytes, and nearly all chunks are zero.
-        if chunk[..count] != zeros[..count] {
-            first = first.or(chunk[..count].iter().position(is_set).map(offset).map(Offset));
-            last = chunk[..count].iter().rposition(is_set).map_or(last, offset);
-        }
-        // Offsets are 32-bit numbers; what a larger file holds beyond them is nobody's.
-        match u32::try_from(count).ok().filter(|_| count == chunk.len()).and_then(|count| at.checked_add(count)) {
-            Some(next) => at = next,
-            None => break,
-        }
-    }
-    Ok(first.map(|first| (first, last - from.0 + 1)))
-}
-
-/// What is wrong with the first page, apart from the header, whose checksum was looked at when it was opened.
-fn marks(reader: &SegmentReader) -> Result<Option<Finding>, PathError> {
-    let mut page = [0; FRAMES_OFFSET as usize];
-    let count = reader.read_at(Offset(0), &mut page)?;
-    let salt = reader.header().salt;
-    let mut damaged = Vec::new();
-    for offset in MARK_OFFSETS {
-        let start = offset as usize;
-        let Ok(bytes) = <&[u8; MARK_BYTES]>::try_from(&page[start..start + MARK_BYTES]) else { continue };
-        if bytes.iter().any(|byte| *byte != 0) && Mark::decode(bytes, salt).is_none() {
-            damaged.push(offset);
-        }
-    }
-    if let [offset, others @ ..] = &damaged[..] {
-        // A store that dies while it writes a mark leaves one of them torn, and a segment that is neither sealed nor
-        // shortened to its end.
-        let ends_here = reader.file_bytes()? <= u64::from(reader.position().end.0);
-        let by_a_crash = others.is_empty() && reader.mark().sealed.is_none() && !ends_here;
-        let severity = if by_a_crash { Severity::Attention } else { Severity::Damaged };
-        let reason = match others {
-            [] => format!("the mark at offset {offset} is damaged; what the other one says is taken"),
-            _ => format!("the marks at offsets {offset} and {} are damaged; nothing tells what was durable", others[0]),
-        };
-        return Ok(Some(Finding::Contradiction { reason, severity }));
-    }
-    page[..HEADER_BYTES].fill(0);
-    for offset in MARK_OFFSETS {
-        page[offset as usize..offset as usize + MARK_BYTES].fill(0);
-    }
-    Ok(page[..count].iter().position(|byte| *byte != 0).map(|offset| Finding::Note {
-        reason: format!("offset {offset} in the first page is not zero, as the format reserves it; it has no meaning"),
-    }))
+/// The first of the damaged bytes, as far as they can be read.
+fn head(reader: Option<&SegmentReader>, damage: &Damage) -> Vec<u8> {
+    let mut head = vec![0; HEAD_BYTES.min(damage.bytes as usize)];
+    let count = reader.and_then(|reader| reader.read_at(damage.offset, &mut head).ok()).unwrap_or(0);
+    head.truncate(count);
+    head
 }

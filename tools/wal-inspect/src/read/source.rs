@@ -1,19 +1,18 @@
 //! From what the user named to segment files, in order. Looks at directories and opens files; reads no frame.
 
 use crate::failure::Failure;
-use crate::report::finding::Finding;
 use crate::report::place::Place;
-use crate::report::severity::Severity;
 use mcplog::error::{PathError, SegmentError};
-use mcplog::position::SegmentId;
-use mcplog::segment::directory::parse_file_name;
+use mcplog::examined_log::ExaminedLog;
+use mcplog::finding::{Finding, FindingKind};
+use mcplog::position::{SegmentId, Sequence};
+use mcplog::segment::directory::{list_whole, parse_file_name};
 use mcplog::segment::format::SegmentHeader;
-use mcplog::segment::{SegmentFile, SegmentReader, list};
+use mcplog::segment::{LogFile, LogPart, SegmentFile, SegmentReader};
 use mcplog::writer_lock;
-use std::fs::FileType;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// A file that is to be inspected.
 #[derive(Clone, Debug)]
@@ -25,13 +24,17 @@ pub(crate) struct Source {
     named: bool,
     /// A running store may be writing to it: nothing newer is in its directory, and somebody holds the store's lock.
     pub(crate) may_be_active: bool,
+    /// The log that it is looked at with, and its place among the files of that.
+    log: Option<(Rc<ExaminedLog>, usize)>,
+    /// What there is to say of the log before this file: whose it is, and which numbers are missing there.
+    pub(crate) before: Vec<Finding>,
 }
 
 /// What opening a source gave.
 pub(crate) enum Opened {
     /// A segment.
     Segment(Box<SegmentReader>),
-    /// Something else.
+    /// Something that is not looked into.
     Other(Finding),
     /// The file is gone: a running store retired it after the directory was listed.
     Retired,
@@ -58,7 +61,7 @@ pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
         } else {
             let name_id = path.file_name().and_then(|name| name.to_str()).and_then(parse_file_name);
             let may_be_active = path.parent().is_some_and(has_writer);
-            sources.push(Source { path: path.clone(), name_id, named: true, may_be_active });
+            sources.push(Source { named: true, may_be_active, ..Source::new(path.clone(), name_id) });
         }
     }
     Ok(sources)
@@ -93,40 +96,51 @@ pub(crate) fn wal_dir(dir: &Path) -> Result<PathBuf, Failure> {
         }
         _ => {}
     }
-    if dir.file_name().is_some_and(|name| name == "wal") || !list_all(dir)?.is_empty() {
+    if dir.file_name().is_some_and(|name| name == "wal") || !list_whole(dir)?.is_empty() {
         return Ok(dir.to_owned());
     }
     Err(Failure::NoStore(dir.to_owned()))
 }
 
-/// The segments in a log directory, oldest first.
+/// The segments in a log directory, by ascending id, with what they are to the log.
 pub(crate) fn in_directory(wal_dir: &Path) -> Result<Vec<Source>, Failure> {
     let held = has_writer(wal_dir);
-    let mut sources: Vec<Source> = list_all(wal_dir)?.into_iter().map(Source::listed).collect();
+    let log = Rc::new(mcplog::examine_log(wal_dir)?);
+    // A segment that was begun since is followed, or looked at the next time.
+    let files = log.log.files.iter().enumerate();
+    let mut sources: Vec<Source> = files
+        .map(|(place, LogFile { file, .. })| {
+            let holes = log.holes.iter().filter(|(hole, _)| hole.behind == file.id);
+            let before = holes.map(|(_, finding)| finding.clone()).collect();
+            Source { log: Some((Rc::clone(&log), place)), before, ..Source::listed(file.clone()) }
+        })
+        .collect();
     if let Some(newest) = sources.last_mut() {
         newest.may_be_active = held;
+    }
+    if let Some(first) = sources.first_mut() {
+        first.before.splice(0..0, log.findings.iter().cloned());
     }
     Ok(sources)
 }
 
 /// The oldest segment in a log directory that is newer than `last_id`.
 pub(crate) fn after(wal_dir: &Path, last_id: Option<SegmentId>) -> Result<Option<Source>, Failure> {
-    Ok(list_all(wal_dir)?.into_iter().find(|file| Some(file.id) > last_id).map(Source::listed))
-}
-
-/// The segment files in a directory, by ascending id, none left out.
-///
-/// A directory that changes while it is read may show a new file and not show one that was made a moment before. That
-/// one was there before the reading of the newer one ended, so looking once more shows it.
-pub(crate) fn list_all(wal_dir: &Path) -> Result<Vec<SegmentFile>, Failure> {
-    let files = list(wal_dir)?;
-    let consecutive = files.windows(2).all(|pair| pair[0].id.next() == pair[1].id);
-    if consecutive { Ok(files) } else { Ok(list(wal_dir)?) }
+    Ok(list_whole(wal_dir)?.into_iter().find(|file| Some(file.id) > last_id).map(Source::listed))
 }
 
 impl Source {
+    fn new(path: PathBuf, name_id: Option<SegmentId>) -> Self {
+        Self { path, name_id, named: false, may_be_active: false, log: None, before: Vec::new() }
+    }
+
     fn listed(file: SegmentFile) -> Self {
-        Self { path: file.path, name_id: Some(file.id), named: false, may_be_active: false }
+        Self::new(file.path, Some(file.id))
+    }
+
+    /// What the file is to the log that it is looked at with.
+    fn log_file(&self) -> Option<&LogFile> {
+        self.log.as_ref().map(|(log, place)| &log.log.files[*place])
     }
 
     /// Opens the file.
@@ -134,51 +148,59 @@ impl Source {
     /// # Errors
     /// The user named this very file, and it does not exist.
     pub(crate) fn open(&self) -> Result<Opened, Failure> {
-        // Looked at first only for a clear message; the reader itself refuses what is no regular file.
-        if let Ok(metadata) = std::fs::symlink_metadata(&self.path)
-            && !metadata.is_file()
+        if let Some(file) = self.log_file()
+            && let (LogPart::PassedOver(_), Some(finding)) = (&file.part, file.finding())
         {
-            let found = kind_of_file(metadata.file_type());
-            let reason = format!("expected a regular file, found {found}; it was not opened");
-            return Ok(Opened::Other(Finding::Unreadable { reason, severity: Severity::Unreadable }));
+            return Ok(Opened::Other(finding));
         }
-        let (reason, severity) = match SegmentReader::open(&self.path) {
-            Ok(reader) => return Ok(Opened::Segment(Box::new(reader))),
+        let reader = match SegmentReader::open(&self.path) {
+            Ok(reader) => reader,
             Err(SegmentError::Io(error)) if error.source.kind() == io::ErrorKind::NotFound => {
                 return if self.named { Err(error.into()) } else { Ok(Opened::Retired) };
             }
-            Err(SegmentError::Io(error)) => (format!("{}: {}", error.operation, error.source), Severity::Unreadable),
-            Err(SegmentError::Header { never_started: true, expected, found, .. }) => {
-                let reason = format!("expected {expected}, found {found}; a power cut leaves this of a new segment");
-                (reason, Severity::Attention)
-            }
-            Err(SegmentError::Header { expected, found, .. }) => {
-                (format!("corrupt segment header: expected {expected}, found {found}"), Severity::Damaged)
-            }
-            Err(SegmentError::UnsupportedVersion { supported, found, .. }) => {
-                let reason =
-                    format!("format version {found}: this build reads up to {supported}; use a newer wal-inspect");
-                (reason, Severity::Unreadable)
-            }
+            Err(error) => return Ok(Opened::Other(Finding::of_segment_error(&error))),
         };
-        Ok(Opened::Other(Finding::Unreadable { reason, severity }))
+        let (header_id, name_id) = (reader.header().segment_id, self.name_id);
+        Ok(match name_id.filter(|name_id| *name_id != header_id) {
+            Some(name_id) => {
+                let text = format!("the name says segment {name_id}, the header {header_id}");
+                Opened::Other(Finding::new(FindingKind::MisnamedSegment, &self.path, text).at(0))
+            }
+            None => Opened::Segment(Box::new(reader)),
+        })
+    }
+
+    /// What there is to say of its part in the log, for a segment that can be read: that nothing is read from it.
+    pub(crate) fn part_finding(&self) -> Option<Finding> {
+        self.log_file().and_then(LogFile::finding)
+    }
+
+    /// Whether a store reads the record of that number from it; of a file that was picked by hand, every one.
+    pub(crate) fn is_read(&self, sequence: Sequence) -> bool {
+        self.log_file().is_none_or(|file| file.is_read(sequence))
+    }
+
+    /// How many records from one number to another a store reads from it.
+    pub(crate) fn count_read(&self, first: Sequence, last: Sequence) -> u64 {
+        self.log_file().map_or(last.0 + 1 - first.0, |file| file.count_read(first, last))
+    }
+
+    /// How many records are lost with a damaged place of it; 0 where nobody can say.
+    pub(crate) fn lost_with(&self, finding: &Finding) -> u64 {
+        let is_damaged_place = finding.kind == FindingKind::DamagedPlace;
+        let log = self.log.as_ref().filter(|_| is_damaged_place);
+        log.map_or(0, |(log, place)| log.lost_with(&log.log.files[*place], finding))
+    }
+
+    /// The finding about this file, with what the next opening of the store does about it.
+    pub(crate) fn foresee(&self, finding: Finding) -> Finding {
+        match self.log_file() {
+            Some(file) => file.foresee(finding),
+            None => finding,
+        }
     }
 
     pub(crate) fn place(&self, header: Option<SegmentHeader>) -> Place {
         Place::new(&self.path, self.name_id, header)
-    }
-}
-
-fn kind_of_file(kind: FileType) -> &'static str {
-    if kind.is_symlink() {
-        "a symbolic link"
-    } else if kind.is_dir() {
-        "a directory"
-    } else if kind.is_fifo() {
-        "a FIFO"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device"
     }
 }

@@ -3,8 +3,5 @@
 //! Nothing here reads a file or prints.
 
 pub(crate) mod fields;
-pub(crate) mod finding;
 pub(crate) mod place;
 pub(crate) mod segment;
-pub(crate) mod severity;
-pub(crate) mod undecodable;

@@ -24,6 +24,11 @@ impl Place {
         }
     }
 
+    /// What lies at that path, and is no segment: the log as a whole.
+    pub(crate) fn of_log(path: &Path) -> Self {
+        Self::new(path, None, None)
+    }
+
     /// The name without its directory.
     pub(crate) fn file_name(&self) -> String {
         let path = PathBuf::from(&self.file);

@@ -1,8 +1,7 @@
 //! What there is to say of one segment as a whole. Pure data, counted by whoever scans it.
 
-use crate::report::finding::Finding;
 use crate::report::place::Place;
-use crate::report::severity::Severity;
+use mcplog::finding::{Finding, FindingKind, Severity};
 use mcplog::position::{Offset, Sequence};
 use mcplog::record::RecordError;
 use mcplog::segment::SegmentReader;
@@ -43,7 +42,13 @@ pub(crate) struct SegmentReport {
     pub(crate) next_sequence: Option<Sequence>,
     pub(crate) durable: Option<(Offset, Sequence)>,
     pub(crate) sealed: Option<Offset>,
+    /// Intact records that a store reads from it: of those that another segment has as well, it reads one.
+    pub(crate) read_records: u64,
+    /// Intact records.
+    pub(crate) records: u64,
     pub(crate) lost_records: u64,
+    /// Those of them that are in no database either, as far as anybody can say.
+    pub(crate) missing_records: u64,
     pub(crate) undecodable_records: u64,
     /// How many intact records a newer build wrote.
     pub(crate) newer_records: u64,
@@ -60,7 +65,10 @@ impl SegmentReport {
             next_sequence: None,
             durable: None,
             sealed: None,
+            read_records: 0,
+            records: 0,
             lost_records: 0,
+            missing_records: 0,
             undecodable_records: 0,
             newer_records: 0,
             findings: Vec::new(),
@@ -90,19 +98,21 @@ impl SegmentReport {
     }
 
     pub(crate) fn add(&mut self, finding: Finding) {
-        if let Finding::Damage { records, .. } = &finding {
-            self.lost_records += u64::from(*records);
+        if finding.kind == FindingKind::DamagedPlace {
+            self.lost_records += finding.records.unwrap_or(0);
         }
         self.findings.push(finding);
     }
 
     pub(crate) fn severity(&self) -> Severity {
-        self.findings.iter().map(Finding::severity).max().unwrap_or_default()
+        self.findings.iter().map(|finding| finding.severity).max().unwrap_or_default()
     }
 
-    /// How many records can be read.
-    pub(crate) fn records(&self) -> u64 {
-        self.sequences().map_or(0, |(first, last)| last.0 - first.0 + 1).saturating_sub(self.lost_records)
+    /// Counts the records without having read them all: those up to the last one, but for the ones that are known to be lost.
+    pub(crate) fn count_believed(&mut self, count_read: impl Fn(Sequence, Sequence) -> u64) {
+        let Some((first, last)) = self.sequences() else { return };
+        self.records = (last.0 - first.0 + 1).saturating_sub(self.lost_records);
+        self.read_records = count_read(first, last).min(self.records);
     }
 
     /// Counts a record that can't be decoded.
@@ -137,7 +147,8 @@ impl Serialize for SegmentReport {
         map.serialize_entry("file", &self.place.file)?;
         map.serialize_entry("state", &self.state)?;
         map.serialize_entry("created_at", &header.map(|header| header.created_at))?;
-        map.serialize_entry("records", &self.records())?;
+        map.serialize_entry("records", &self.records)?;
+        map.serialize_entry("read_records", &self.read_records)?;
         map.serialize_entry("first_sequence", &self.sequences().map(|(first, _)| first.0))?;
         map.serialize_entry("last_sequence", &self.sequences().map(|(_, last)| last.0))?;
         map.serialize_entry("bytes", &self.bytes)?;

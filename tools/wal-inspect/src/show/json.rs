@@ -1,8 +1,8 @@
 //! The objects of the JSON output; docs/json.md describes them. Pure: whoever calls it owns the writer.
 
 use crate::report::fields::{fields, kind_name};
-use crate::report::finding::Finding;
 use crate::report::place::Place;
+use mcplog::finding::Finding;
 use mcplog::record::{Record, RecordError};
 use mcplog::segment::FrameAt;
 use serde::ser::SerializeMap;
@@ -54,15 +54,17 @@ pub(crate) struct FindingObject<'a> {
 
 impl Serialize for FindingObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let extent = self.finding.extent();
+        let found = self.finding;
         let mut map = serializer.serialize_map(None)?;
-        start(&mut map, self.finding.type_name(), self.place)?;
-        map.serialize_entry("offset", &extent.offset.map(|offset| offset.0))?;
-        map.serialize_entry("sequence", &extent.sequence.map(|sequence| sequence.0))?;
-        map.serialize_entry("bytes", &extent.bytes)?;
-        map.serialize_entry("records", &extent.records)?;
-        map.serialize_entry("reason", &self.finding.reason())?;
-        map.serialize_entry("verdict", &self.finding.severity())?;
+        start(&mut map, "finding", self.place)?;
+        map.serialize_entry("kind", &found.kind)?;
+        map.serialize_entry("offset", &found.offset)?;
+        map.serialize_entry("bytes", &found.bytes)?;
+        map.serialize_entry("sequence", &found.sequence)?;
+        map.serialize_entry("records", &found.records)?;
+        map.serialize_entry("reason", &found.text)?;
+        map.serialize_entry("next_step", &found.next_step)?;
+        map.serialize_entry("verdict", &found.severity)?;
         map.end()
     }
 }

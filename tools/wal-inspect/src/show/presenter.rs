@@ -1,13 +1,12 @@
 //! Shows records and findings in order: as JSON lines, or as text under a heading for each segment and day.
 
 use crate::report::fields::{fields, kind_name, time_ms};
-use crate::report::finding::Finding;
 use crate::report::place::Place;
-use crate::report::severity::Severity;
 use crate::show::json::{FindingObject, RecordObject};
 use crate::show::output::Output;
 use crate::show::record_text;
 use clap::Args;
+use mcplog::finding::{Finding, FindingKind, Severity};
 use mcplog::record::{Record, RecordError};
 use mcplog::segment::FrameAt;
 use mcplog::segment::format::FrameHeader;
@@ -92,19 +91,19 @@ impl Presenter {
         Ok(())
     }
 
-    /// Shows a finding.
-    pub(crate) fn finding(&mut self, place: &Place, finding: &Finding) -> io::Result<()> {
+    /// Shows a finding, and the first of the bytes that it is about.
+    pub(crate) fn finding(&mut self, place: &Place, finding: &Finding, head: &[u8]) -> io::Result<()> {
         if self.how.json {
             return self.output.object(&FindingObject { place, finding });
         }
         self.heading(place, None)?;
         show_finding(&mut self.output, SEQUENCE_WIDTH, finding)?;
-        if let Finding::Damage { offset, head, bytes, .. } = finding
-            && self.how.hex
-        {
-            self.hex_lines(offset.0, head)?;
-            if *bytes as usize > head.len() {
-                self.output.whole_line(&Line::of(DIM, format!("  … {} more bytes", *bytes as usize - head.len())))?;
+        if self.how.hex && finding.kind == FindingKind::DamagedPlace {
+            let offset = finding.offset.and_then(|offset| u32::try_from(offset).ok()).unwrap_or_default();
+            self.hex_lines(offset, head)?;
+            let more = finding.bytes.unwrap_or(0).saturating_sub(head.len() as u64);
+            if more > 0 {
+                self.output.whole_line(&Line::of(DIM, format!("  … {more} more bytes")))?;
             }
         }
         Ok(())
@@ -183,11 +182,19 @@ impl Presenter {
 
 /// A finding as a paragraph, behind a mark in its colour.
 pub(crate) fn show_finding(output: &mut Output, indent: usize, finding: &Finding) -> io::Result<()> {
-    let (style, sign) = match finding.severity() {
+    let (style, sign) = match finding.severity {
         Severity::Sound => (DIM, "-"),
         Severity::Attention => (WARNING, "!"),
-        Severity::Unreadable | Severity::Damaged => (BAD, "!"),
+        _ => (BAD, "!"),
     };
     let first = Line::of(style, format!("{sign:>indent$}  "));
-    output.paragraph(&first, style, &finding.describe())
+    let offset = finding.offset.map_or_else(String::new, |offset| format!("offset {offset}: "));
+    output.paragraph(&first, style, &format!("{offset}{}", finding.text))
+}
+
+/// What to do about it, below the finding.
+pub(crate) fn show_next_step(output: &mut Output, indent: usize, finding: &Finding) -> io::Result<()> {
+    let mut first = Line::new();
+    first.push_spaces(indent + 2);
+    output.paragraph(&first, DIM, &format!("Next: {}", finding.next_step))
 }

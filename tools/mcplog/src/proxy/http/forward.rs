@@ -24,7 +24,7 @@ use crate::proxy::upstream_url::UpstreamUrl;
 use futures_util::FutureExt;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use mcplog_observe::{Arrival, End, Exchange, Failure, Observer, ResponseReader, Unanswered};
+use mcplog_observe::{Arrival, End, Exchange, Failure, Observer, RequestHead, ResponseReader, Unanswered};
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl Forwarder {
             return self.refuse(refusal);
         }
         let Ok(uri) = self.upstream.uri_for(&head.uri) else { return self.refuse(Refusal::BadTarget) };
-        let observed = Exchange::begin(&self.observer, arrival, &request_head(&head), self.upstream_timeout);
+        let seen = RequestHead { path: self.upstream.server_of(uri.path()), ..request_head(&head) };
+        let observed = Exchange::begin(&self.observer, arrival, &seen, self.upstream_timeout);
         let (metrics, faults) = (self.metrics.clone(), self.faults.clone());
         let exchange = Arc::new(OpenExchange::new(observed, metrics, faults, self.body_timeout, busy));
         let guard = ExchangeGuard { exchange: exchange.clone() };

@@ -123,7 +123,7 @@ impl Proxy {
         let tasks = ConnectionTasks { tasks: ends.tasks.clone(), cutting: ends.cutting.clone() };
         let client = connect(&config.upstream, config.connect_timeout, config.ca_file.as_deref(), tasks)?;
         let counts = metrics.observed.clone();
-        let watch = new_watch(sink.clone(), counts.clone(), proxy.clone(), config.upstream.recorded().into());
+        let watch = new_watch(sink.clone(), counts.clone(), proxy.clone(), config.upstream.origin().into());
         let schema = Arc::new(SchemaThread::start(counts.clone(), watch).map_err(StartError::SchemaThread)?);
         let observer = Observer::new(Surroundings {
             proxy,
@@ -178,16 +178,16 @@ impl Proxy {
     }
 }
 
-/// Makes what looks at results of this proxy and this upstream, from what is on record of all.
+/// Makes what looks at results of this proxy and the servers of that origin, from what is on record of all.
 fn new_watch(
     sink: Arc<dyn Sink>,
     counts: Arc<Counts>,
     proxy: Arc<str>,
-    upstream_url: Arc<str>,
+    origin: Arc<str>,
 ) -> impl Fn(KnownSchemas) -> SchemaWatch + Send + 'static {
     move |known| {
-        let mut watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), upstream_url.clone());
-        watch.learn(known.of(&proxy, &upstream_url));
+        let mut watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), origin.clone());
+        watch.learn(known.of(&proxy, &origin));
         watch
     }
 }

@@ -102,7 +102,7 @@ async fn a_session_of_the_first_transport_lives_on_its_stream() {
         );
         for row in &rows {
             assert_eq!((row.session.as_deref(), row.protocol.as_deref()), (Some("0a1b"), Some("2025-06-18")));
-            assert_eq!((row.transport, row.endpoint.as_deref()), (Some(Transport::Sse), Some("/messages/")));
+            assert_eq!((row.transport, row.endpoint.as_deref()), (Some(Transport::Sse), Some("/sse")));
             // The stream's status, where the answer was; the POST was accepted with 202.
             row.assert_ended(Some(200), Outcome::Ok, None);
         }

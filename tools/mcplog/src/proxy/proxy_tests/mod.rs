@@ -16,6 +16,7 @@ mod framing;
 mod loops;
 mod outcomes;
 mod own_errors;
+mod random;
 mod redirects;
 mod resuming;
 mod schemas;

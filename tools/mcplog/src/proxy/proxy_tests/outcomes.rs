@@ -44,7 +44,7 @@ async fn a_row_has_the_status_that_the_upstream_answered_and_what_that_means() {
 }
 
 #[tokio::test]
-async fn the_endpoint_is_the_path_that_the_client_asked_without_its_query() {
+async fn the_endpoint_is_the_path_of_the_server_that_was_asked() {
     let upstream = Upstream::answering(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#).await;
     let fixture = Fixture::new(&upstream).await;
     let targets = ["/mcp", "/?key=hunter2", "/team%20a/mcp?session_id=hunter2", "//x/../y"];
@@ -53,7 +53,7 @@ async fn the_endpoint_is_the_path_that_the_client_asked_without_its_query() {
     }
     let rows = fixture.rows(targets.len()).await;
     let endpoints: Vec<_> = rows.iter().map(|row| row.endpoint.as_deref().unwrap()).collect();
-    assert_eq!(endpoints, ["/mcp", "/", "/team%20a/mcp", "//x/../y"]);
+    assert_eq!(endpoints, ["/mcp", "/mcp", "/team%20a/mcp", "//x/../y"]);
     assert_eq!(upstream.received()[1].target(), "/mcp?key=hunter2", "`/` is not what the upstream was asked");
 }
 

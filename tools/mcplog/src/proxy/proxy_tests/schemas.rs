@@ -75,6 +75,29 @@ async fn a_list_is_recorded_when_it_is_complete_and_again_only_when_it_changed()
 }
 
 #[tokio::test]
+async fn a_page_is_found_by_a_cursor_of_any_length() {
+    let cursor = |page: usize| format!("{page}{}", "\u{e4}/".repeat(10_000));
+    let upstream = Upstream::start(move |request, mut reply| async move {
+        let asked = request.json()["params"]["cursor"].as_str().map(str::to_owned);
+        let page = (0..3).find(|page| asked == Some(cursor(*page))).map_or(0, |page| page + 1);
+        let mut result = json!({"tools": [{"name": page.to_string()}]});
+        if page < 3 {
+            result["nextCursor"] = cursor(page).into();
+        }
+        reply.json(json!({"jsonrpc": "2.0", "id": 1, "result": result}).to_string()).await;
+    })
+    .await;
+    let fixture = Fixture::new(&upstream).await;
+    list(&fixture, "s", None).await;
+    for page in 0..3 {
+        list(&fixture, "s", Some(&cursor(page))).await;
+    }
+    let seen = schemas(&fixture.finish().await);
+    let names: Vec<Value> = (0..4).map(|page: usize| json!({"name": page.to_string()})).collect();
+    assert_eq!(seen.iter().map(|(_, result)| &result["tools"]).collect::<Vec<_>>(), [&Value::from(names)]);
+}
+
+#[tokio::test]
 async fn chains_of_different_sessions_do_not_mix_and_an_abandoned_one_changes_nothing() {
     let names = Arc::new(Mutex::new(vec!["a", "b", "c"]));
     let upstream = server(names.clone(), false).await;
@@ -147,6 +170,47 @@ async fn both_handshakes_say_what_the_server_is() {
     let Some(Seen::Schema { proxy, upstream_url, hash, .. }) = others(&seen).pop() else { panic!("{seen:?}") };
     assert_eq!((proxy.as_str(), upstream_url), ("tested", format!("http://{}/mcp", upstream.address)));
     assert_eq!(hash.len(), 64);
+}
+
+#[tokio::test]
+async fn servers_under_one_origin_have_versions_of_their_own() {
+    let upstream = Upstream::start(|request, mut reply| async move {
+        let message = request.json();
+        let server = request.target().trim_end_matches('/').to_owned();
+        let mut result = json!({"tools": [{"name": server}], "serverInfo": {"name": server}});
+        if message["params"]["cursor"].is_null() {
+            result["nextCursor"] = "2".into();
+        }
+        reply.json(json!({"jsonrpc": "2.0", "id": 1, "result": result}).to_string()).await;
+    })
+    .await;
+    let fixture = Fixture::new(&upstream).await;
+    // In one session, on one connection, in turns: pages of one server's list are no pages of the other's.
+    let session = [("mcp-session-id", "s")];
+    for _ in 0..3 {
+        for params in ["{}", r#"{"cursor":"2"}"#] {
+            for path in ["/mcp", "/", "/servers/a/mcp", "/servers/b/mcp", "/servers/b/mcp/", "/mcp/"] {
+                let body = call("1", "tools/list", params);
+                read_all(fixture.send("POST", path, &session, body.as_bytes()).await).await;
+            }
+        }
+    }
+    let seen = fixture.finish().await;
+    let origin = format!("http://{}", upstream.address);
+    let versions: Vec<_> = others(&seen)
+        .into_iter()
+        .map(|seen| {
+            let Seen::Schema { upstream_url, payload: Some(payload), .. } = seen else { panic!("{seen:?}") };
+            let payload: Value = serde_json::from_str(&payload).unwrap();
+            let path = upstream_url.strip_prefix(&origin).unwrap().to_owned();
+            assert_eq!(payload["tools"], json!([{"name": path}, {"name": path}]));
+            path
+        })
+        .collect();
+    assert_eq!(versions, ["/mcp", "/servers/a/mcp", "/servers/b/mcp"]);
+    let endpoints: Vec<_> = requests(&seen).into_iter().filter_map(|row| row.endpoint).collect();
+    let turn = ["/mcp", "/mcp", "/servers/a/mcp", "/servers/b/mcp", "/servers/b/mcp", "/mcp"];
+    assert_eq!(endpoints, turn.repeat(6));
 }
 
 #[tokio::test]

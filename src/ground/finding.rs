@@ -1,7 +1,11 @@
-//! What a check finds, how bad each kind is, and what to do about it. Plain data.
+//! What there is to say of a store, how bad each kind is, and what to do about it. Plain data.
 //!
-//! The table of all kinds is [`FindingKind::judged`]; nothing else in this repository decides how bad something is.
+//! The table of all kinds is `FindingKind::judged`; nothing else in this repository decides how bad something is: who
+//! examines a segment, `mcplog check` and `wal-inspect` ask here.
 
+use super::error::{HeaderFault, SegmentError};
+use super::position::Sequence;
+pub use super::severity::Severity;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +23,12 @@ pub struct Finding {
     pub path: PathBuf,
     /// Where in the file, in bytes.
     pub offset: Option<u64>,
+    /// How many bytes it is about.
+    pub bytes: Option<u64>,
+    /// The number of the first record that it is about.
+    pub sequence: Option<u64>,
+    /// How many records it is about: damaged, missing or left out.
+    pub records: Option<u64>,
     /// What was found. Never what an event said.
     #[serde(rename = "reason")]
     pub text: String,
@@ -27,39 +37,53 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(kind: FindingKind, path: &Path, text: impl Into<String>) -> Self {
+    /// Something of that kind, of that file.
+    pub fn new(kind: FindingKind, path: &Path, text: impl Into<String>) -> Self {
         let (severity, next_step) = kind.judged();
         let (path, text, next_step) = (path.to_owned(), text.into(), next_step.to_owned());
-        Self { kind, severity, path, offset: None, text, next_step }
+        Self { kind, severity, path, offset: None, bytes: None, sequence: None, records: None, text, next_step }
+    }
+
+    /// Why a file is no segment that can be read.
+    pub fn of_segment_error(error: &SegmentError) -> Self {
+        match error {
+            SegmentError::Header { path, expected, found, fault } => match FindingKind::of_header_fault(*fault) {
+                kind @ FindingKind::UnstartedSegment => Self::new(kind, path, format!("no segment yet: {found}")),
+                kind => Self::new(kind, path, format!("no segment: expected {expected}, found {found}")).at(0),
+            },
+            SegmentError::UnsupportedVersion { path, supported, found } => {
+                let text = format!("format version {found} is not supported: this build reads up to {supported}");
+                Self::new(FindingKind::NewerSegment, path, text)
+            }
+            SegmentError::Io(error) => {
+                Self::new(FindingKind::UnreadableSegment, &error.path, format!("{}: {}", error.operation, error.source))
+            }
+        }
     }
 
     /// The same, at that byte of the file.
-    pub(super) fn at(mut self, offset: u32) -> Self {
-        self.offset = Some(offset.into());
-        self
+    #[must_use]
+    pub fn at(self, offset: u32) -> Self {
+        Self { offset: Some(offset.into()), ..self }
+    }
+
+    /// The same, about so many bytes.
+    #[must_use]
+    pub fn of_bytes(self, bytes: u64) -> Self {
+        Self { bytes: Some(bytes), ..self }
+    }
+
+    /// The same, about so many records, of which the first has that number.
+    #[must_use]
+    pub fn of_records(self, first: Sequence, records: u64) -> Self {
+        Self { sequence: Some(first.0), records: Some(records), ..self }
     }
 
     /// The same with a next step of its own, where the kind's is not all that there is to say.
-    pub(super) fn next(mut self, step: impl Into<String>) -> Self {
-        self.next_step = step.into();
-        self
+    #[must_use]
+    pub fn next(self, step: impl Into<String>) -> Self {
+        Self { next_step: step.into(), ..self }
     }
-}
-
-/// How bad something is. Of several, the worst counts. The words are those of `wal-inspect verify`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Severity {
-    /// Nothing is wrong.
-    #[default]
-    Sound,
-    /// Nothing durable is lost. The next opening of the store sees to it, or somebody should.
-    Attention,
-    /// Something could not be read, so nothing can be said of it: it is a newer mcplog's, or somebody else's.
-    Unreadable,
-    /// Something is not what it was, or not what belongs there.
-    Damaged,
 }
 
 /// What there is to find.
@@ -80,28 +104,49 @@ pub enum FindingKind {
     DamagedPlace,
     /// A frame that is intact, and holds no record.
     UndecodableRecord,
+    /// A file with a segment's name and zeros in the place of a header: what a power cut may leave of a segment that was
+    /// never synced.
+    ZeroedFirstPage,
+    /// A file with a segment's name and no first page, which no power cut took.
+    LostFirstPage,
     /// A file with a segment's name and no header of one.
     DamagedHeader,
     /// A segment under the name of another one.
     MisnamedSegment,
     /// A segment of another store.
     ForeignSegment,
-    /// A segment that goes on behind what it says is its end.
-    DisprovedEnd,
+    /// A segment whose mark says something else than its frames.
+    WrongMark,
+    /// One of the two marks of a segment is none: what a write that was torn leaves.
+    DamagedMark,
+    /// Both marks of a segment are none.
+    DamagedMarks,
     /// A segment that a newer mcplog wrote.
     NewerSegment,
     /// A segment that can't be read.
     UnreadableSegment,
     /// Bytes behind the last frame of a segment that nothing vouches for.
     TornTail,
+    /// Bytes behind the end that a segment was sealed at.
+    BytesBehindSeal,
     /// A segment that holds nothing yet.
     UnstartedSegment,
     /// Intact records that the next opening sets aside, because records before them are missing.
     RecordsBehindGap,
+    /// A segment of which nothing is read: others have its records, written again after a sync failed.
+    SupersededSegment,
+    /// Numbers in no segment, of records that were not folded.
+    MissingRecords,
+    /// Numbers in no segment, of records that may have been folded.
+    PerhapsMissingRecords,
+    /// Numbers in no segment, of records that the database has.
+    FoldedRecordsMissing,
     /// Records that are not folded yet.
     UnfoldedRecords,
     /// A log of two stores, and nothing that says which of them it is.
     MixedLog,
+    /// Something in the place of the file that says whose log it is, and says nothing.
+    DamagedWriterId,
 
     /// A log without a database.
     DatabaseMissing,
@@ -134,6 +179,8 @@ pub enum FindingKind {
 
     /// A segment in quarantine with records that are not folded.
     UnfoldedInQuarantine,
+    /// A file in quarantine that was a segment's, and nothing tells what it holds.
+    UnreadableInQuarantine,
     /// A segment of another store in quarantine.
     ForeignInQuarantine,
     /// A database in quarantine.
@@ -141,6 +188,21 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// What a file is in which a segment's header is at fault.
+    pub const fn of_header_fault(fault: HeaderFault) -> Self {
+        match fault {
+            HeaderFault::NeverStarted => Self::UnstartedSegment,
+            HeaderFault::FirstPageLost { begins_with_zeros: true } => Self::ZeroedFirstPage,
+            HeaderFault::FirstPageLost { begins_with_zeros: false } => Self::LostFirstPage,
+            HeaderFault::Damaged => Self::DamagedHeader,
+        }
+    }
+
+    /// How bad it is.
+    pub const fn severity(self) -> Severity {
+        self.judged().0
+    }
+
     /// How bad it is, and what to do next: the table.
     #[rustfmt::skip]
     const fn judged(self) -> (Severity, &'static str) {
@@ -153,28 +215,38 @@ impl FindingKind {
 
             Self::LogMissing => (Attention,
                 "nothing, if wal/ was left out of a copy: the next opening begins a new log. If it was moved away, put it back"),
-            Self::DamagedPlace => (Damaged,
-                "copy the file before anything else, and check the disk; folding passes over the place and names it, and the \
-                 file goes to quarantine/ with all its bytes"),
+            Self::DamagedPlace => (Damaged, "copy the file before anything else, and check the disk"),
             Self::UndecodableRecord => (Damaged,
                 "nothing more can be had of it: folding passes over it, and keeps its bytes in table quarantine"),
-            Self::DamagedHeader => (Damaged,
-                "copy the file before anything else, and check the disk; the next opening moves it to quarantine/"),
-            Self::MisnamedSegment => (Damaged,
-                "rename it to what its header says, if nothing has that name; otherwise the next opening moves it to quarantine/"),
-            Self::ForeignSegment => (Damaged,
-                "move it into wal/ of its own store; otherwise the next opening moves it to quarantine/"),
-            Self::DisprovedEnd => (Damaged,
-                "copy the file before anything else, and check the disk; what is intact behind the end is folded"),
+            Self::ZeroedFirstPage => (Attention, "copy the file if you may need what it holds; nobody was promised that"),
+            Self::LostFirstPage => (Damaged, "copy the file before anything else, and check the disk"),
+            Self::DamagedHeader => (Damaged, "copy the file before anything else, and check the disk"),
+            Self::MisnamedSegment => (Damaged, "rename it to what its header says, if nothing has that name"),
+            Self::ForeignSegment => (Damaged, "move it into wal/ of its own store"),
+            Self::WrongMark => (Damaged,
+                "copy the file before anything else, and check the disk; the frames count, whatever the mark says"),
+            Self::DamagedMark => (Attention, "nothing: the other mark counts, and so do the frames"),
+            Self::DamagedMarks => (Damaged,
+                "copy the file before anything else, and check the disk; what is intact is folded"),
             Self::NewerSegment => (Unreadable, "use the mcplog that wrote it, or a newer one"),
             Self::UnreadableSegment => (Unreadable, "check as the user whose store it is, and check the disk"),
-            Self::TornTail => (Attention, "nothing: the next opening cuts it off"),
-            Self::UnstartedSegment => (Attention, "nothing: the next opening removes it"),
+            Self::TornTail => (Attention, "nothing: nobody was promised what is not durable"),
+            Self::BytesBehindSeal => (Sound, "nothing: they mean nothing"),
+            Self::UnstartedSegment => (Attention, "nothing: it holds nothing"),
             Self::RecordsBehindGap => (Attention,
                 "copy wal/ first if you may have the missing segment somewhere; `mcplog rebuild --from-log` folds what is in \
                  quarantine/"),
+            Self::SupersededSegment => (Sound, "nothing: it goes once its records are folded"),
+            Self::MissingRecords => (Damaged,
+                "put the missing segment back into wal/ if you have it somewhere, before anybody opens the store: an opening \
+                 counts the records as lost"),
+            Self::PerhapsMissingRecords => (Attention,
+                "put the store's database beside its log, or look there whether it has them"),
+            Self::FoldedRecordsMissing => (Sound, "nothing: the database has them"),
             Self::UnfoldedRecords => (Attention, "nothing: the next one who opens the store folds them"),
             Self::MixedLog => (Damaged, "move the segments of one of the two away"),
+            Self::DamagedWriterId => (Attention,
+                "nothing: the next opening writes it anew, as the database or most segments say; a directory has to be moved away"),
 
             Self::DatabaseMissing => (Damaged, "`mcplog rebuild` makes a database of the segments that are kept"),
             Self::DatabaseUnfinished => (Attention, "nothing: the next opening makes the tables"),
@@ -199,6 +271,8 @@ impl FindingKind {
                 "delete it unless you may go back (it goes by itself once everything in it is older than keep_rows_age_ms)"),
 
             Self::UnfoldedInQuarantine => (Attention, "`mcplog rebuild --from-log` folds them; or delete the file"),
+            Self::UnreadableInQuarantine => (Attention,
+                "look whether a copy of it is somewhere, and put that into wal/ for `mcplog rebuild --from-log`; or delete the file"),
             Self::ForeignInQuarantine => (Attention, "move the file into wal/ of that store, or delete it"),
             Self::DatabaseAside => (Sound,
                 "delete it once you miss nothing (it goes by itself once everything in it is older than keep_rows_age_ms)"),
@@ -209,24 +283,34 @@ impl FindingKind {
 #[cfg(test)]
 impl FindingKind {
     /// Each kind. A test makes a store with each of them, so that none is left out here or never found.
-    pub(super) const EACH: [Self; 34] = [
+    pub(crate) const EACH: [Self; 45] = [
         Self::OpenToOthers,
         Self::SymbolicLink,
         Self::UnreadableDirectory,
         Self::LogMissing,
         Self::DamagedPlace,
         Self::UndecodableRecord,
+        Self::ZeroedFirstPage,
+        Self::LostFirstPage,
         Self::DamagedHeader,
         Self::MisnamedSegment,
         Self::ForeignSegment,
-        Self::DisprovedEnd,
+        Self::WrongMark,
+        Self::DamagedMark,
+        Self::DamagedMarks,
         Self::NewerSegment,
         Self::UnreadableSegment,
         Self::TornTail,
+        Self::BytesBehindSeal,
         Self::UnstartedSegment,
         Self::RecordsBehindGap,
+        Self::SupersededSegment,
+        Self::MissingRecords,
+        Self::PerhapsMissingRecords,
+        Self::FoldedRecordsMissing,
         Self::UnfoldedRecords,
         Self::MixedLog,
+        Self::DamagedWriterId,
         Self::DatabaseMissing,
         Self::DatabaseUnfinished,
         Self::DatabaseDamaged,
@@ -242,6 +326,7 @@ impl FindingKind {
         Self::NewerRecords,
         Self::OlderCopy,
         Self::UnfoldedInQuarantine,
+        Self::UnreadableInQuarantine,
         Self::ForeignInQuarantine,
         Self::DatabaseAside,
     ];
@@ -254,7 +339,15 @@ mod tests {
     /// The same judgement, said in another way: what a kind's name means to who looks after a store.
     fn expected(kind: FindingKind) -> Severity {
         use FindingKind as K;
-        let is_news = matches!(kind, K::NewerRecords | K::OlderCopy | K::DatabaseAside);
+        let is_news = matches!(
+            kind,
+            K::NewerRecords
+                | K::OlderCopy
+                | K::DatabaseAside
+                | K::BytesBehindSeal
+                | K::SupersededSegment
+                | K::FoldedRecordsMissing
+        );
         let could_not_be_read = matches!(
             kind,
             K::UnreadableDirectory
@@ -267,10 +360,13 @@ mod tests {
             kind,
             K::DamagedPlace
                 | K::UndecodableRecord
+                | K::LostFirstPage
                 | K::DamagedHeader
                 | K::MisnamedSegment
                 | K::ForeignSegment
-                | K::DisprovedEnd
+                | K::WrongMark
+                | K::DamagedMarks
+                | K::MissingRecords
                 | K::MixedLog
                 | K::DatabaseMissing
                 | K::DatabaseDamaged
@@ -298,11 +394,5 @@ mod tests {
             assert_eq!((found.severity, found.next_step.as_str()), (severity, next_step));
         }
         assert_eq!(FindingKind::DatabaseAside as usize, FindingKind::EACH.len() - 1, "the last one");
-    }
-
-    #[test]
-    fn of_several_the_worst_counts() {
-        let order = [Severity::Sound, Severity::Attention, Severity::Unreadable, Severity::Damaged];
-        assert!(order.is_sorted());
     }
 }
