@@ -26,7 +26,9 @@ def main():
     scenarios.add_parser("harness-proof")
     every = scenarios.add_parser("matrix")
     every.add_argument("--rounds", type=int, default=1, help="how often to hold it, for what happens by chance")
-    every.add_argument("--only", default="", metavar="PATTERN", help="only combinations whose client's name is like that")
+    every.add_argument(
+        "--only", default="", metavar="PATTERN", help="only combinations whose client's name is like that"
+    )
     options = parser.parse_args()
 
     work = Path(tempfile.mkdtemp(prefix="mcplog-e2e-"))

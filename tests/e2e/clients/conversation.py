@@ -13,6 +13,8 @@ import anyio
 import everything
 
 ODD_TEXT = 'quotes " and \\ and \u2028 and \u0000 and \x7f and 日本 and \U0001f980 and data: x\n\nevent: y\r\n'
+# How `every_end` ends: after it, nothing but closing is left.
+LAST_STEP = "the last call"
 
 
 class Conversation:
@@ -199,12 +201,13 @@ class Conversation:
         await self.step("notify", peer.notify)
         await self.taken_back()
         await self.step("time out", lambda: peer.time_out(peer.name))
-        await self.call("add", a=1, b=1)
+        await self.step(LAST_STEP, lambda: peer.call("add", {"a": 1, "b": 1}, None))
 
 
-async def hold(peer, script):
-    """Connects, runs the script of that name and closes; returns the steps."""
+async def hold(peer, script, steps=None):
+    """Connects, runs the script of that name and closes; returns the steps, which `steps` gets as they are done."""
     conversation = Conversation(peer)
+    conversation.steps = conversation.steps if steps is None else steps
     expect_seen = 0
     if script == "everything":
         # The reference server asks for the roots soon after the handshake and logs what it got. That its tools changed

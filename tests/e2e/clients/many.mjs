@@ -12,7 +12,12 @@ const { StreamableHTTPClientTransport } = await sdk("client/streamableHttp.js");
 const { SSEClientTransport } = await sdk("client/sse.js");
 const types = await sdk("types.js");
 
-async function hold({ url, name }, steps, { exchanges, tap }) {
+async function hold({ url, name }, steps, unseen, { exchanges, tap }) {
+  const lastRequestId = (tool) =>
+    exchanges
+      .filter((item) => item.request_body)
+      .map((item) => JSON.parse(item.request_body))
+      .findLast((message) => message.params?.name === tool).id;
   const client = new Client({ name, version: "7.8.9" }, { capabilities: { roots: { listChanged: true } } });
   client.setRequestHandler(types.ListRootsRequestSchema, () => ({ roots: [] }));
   client.onerror = () => {};
@@ -87,7 +92,22 @@ async function hold({ url, name }, steps, { exchanges, tap }) {
   giveUp.abort("no longer wanted");
   await hanging;
   steps.push({ step: "taken back", result: null });
-  await step("time out", () => callTool("hang", { key: `${name} timed out` }, { timeout: 200 }));
+  // A call that is given up may be so before the server had it: that is noted.
+  const key = `${name} timed out`;
+  let isOver = false;
+  let seen = false;
+  const watching = until("the end of a call", async () => {
+    seen ||= !isOver && (await callTool("begun", { key })).content[0].text === "yes";
+    return isOver || seen;
+  });
+  const timingOut = step("time out", () => callTool("hang", { key }, { timeout: 1000 }));
+  await timingOut.finally(() => {
+    isOver = true;
+    if (!seen) {
+      unseen.push(lastRequestId("hang"));
+    }
+  });
+  await watching;
   await call("add", { a: 1, b: 1 });
   if (!old) {
     await transport.terminateSession();
@@ -96,15 +116,16 @@ async function hold({ url, name }, steps, { exchanges, tap }) {
 }
 
 async function one(job) {
-  const steps = [];
+  const [steps, unseen] = [[], []];
   const recorder = recordingFetch();
   let failed = null;
   try {
-    await hold(job, steps, recorder);
+    await hold(job, steps, unseen, recorder);
   } catch (error) {
     failed = String(error.stack ?? error);
   }
-  writeFileSync(job.out, JSON.stringify({ url: job.url, name: job.name, steps, wire: recorder.exchanges, failed }));
+  const { url, name, out } = job;
+  writeFileSync(out, JSON.stringify({ url, name, steps, wire: recorder.exchanges, failed, unseen }));
 }
 
 await Promise.all(JSON.parse(readFileSync(process.argv[2], "utf8")).map(one));

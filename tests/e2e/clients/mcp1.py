@@ -29,6 +29,8 @@ class Peer:
         self.url = url
         self.name = name
         self.headers = headers
+        # The ids of calls that were given up before the server was known to have them. Here none is.
+        self.unseen = []
         self.tap = recording_transport(httpx)()
 
     @staticmethod
@@ -66,7 +68,7 @@ class Peer:
             return httpx.AsyncClient(transport=self.tap, headers=headers, timeout=timeout, auth=auth)
 
         if self.url.endswith("/sse"):
-            transport = sse_client(self.url, headers=self.headers, httpx_client_factory=tapped)
+            transport = sse_client(self.url, headers=self.headers, timeout=60, httpx_client_factory=tapped)
         else:
             client = tapped(self.headers, httpx.Timeout(30, read=60))
             transport = streamable_http_client(self.url, http_client=await stack.enter_async_context(client))

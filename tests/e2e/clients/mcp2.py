@@ -31,6 +31,8 @@ class Peer:
         self.url = url
         self.name = name
         self.headers = headers
+        # The ids of calls that were given up before the server was known to have them.
+        self.unseen = []
         self.mode = mode
         self.tap = recording_transport(httpx2)()
 
@@ -74,7 +76,7 @@ class Peer:
             return httpx2.AsyncClient(transport=self.tap, headers=headers, timeout=timeout, auth=auth)
 
         if self.url.endswith("/sse"):
-            transport = sse_client(self.url, headers=self.headers, httpx_client_factory=tapped)
+            transport = sse_client(self.url, headers=self.headers, timeout=60, httpx_client_factory=tapped)
         else:
             client = tapped(self.headers, httpx2.Timeout(30, read=60))
             transport = streamable_http_client(self.url, http_client=await stack.enter_async_context(client))
@@ -157,7 +159,9 @@ class Peer:
 
     async def unknown(self):
         """A request that no server knows."""
-        return await self.client.session.send_request(types.Request(method="e2e/unknown", params=None), types.EmptyResult)
+        return await self.client.session.send_request(
+            types.Request(method="e2e/unknown", params=None), types.EmptyResult
+        )
 
     async def notify(self):
         """A notification of the client's own, in the era that has one."""
@@ -165,8 +169,27 @@ class Peer:
             await self.client.send_roots_list_changed()
 
     async def time_out(self, key):
-        """Gives a call up after a while; the SDK takes it back."""
-        await self.client.call_tool("hang", {"key": f"{key} timed out"}, read_timeout_seconds=0.2)
+        """Gives a call up after a while; the SDK takes it back, perhaps before the server had it: that is noted."""
+        key = f"{key} timed out"
+        is_over = seen = False
+
+        async def watch():
+            nonlocal seen
+            while not (is_over or seen):
+                seen = "yes" in str(self.plain(await self.call("begun", {"key": key}, None)))
+                await anyio.sleep(0.05)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            try:
+                return await self.client.call_tool("hang", {"key": key}, read_timeout_seconds=1)
+            except MCPError as error:
+                given_up = error
+            finally:
+                is_over = True
+                if not seen:
+                    self.unseen.append(self.tap.last_request_id("hang"))
+        raise given_up
 
     async def grow(self, conversation, name):
         """Makes the server add a tool; the news arrives on the GET stream, or on a stream that listens for it."""

@@ -1,8 +1,8 @@
 """Every official client SDK with every server, in every way that the server answers: rows = requests.
 
 All conversations run side by side, each under a name of its own, and each says in its transcript what went over its
-wire. For each server there is one proxy with one store, so that the conversations can be taken for one another, which is
-what must not happen. Then one store is damaged, row by row, and the same check must notice.
+wire. For each server there is one proxy with one store, so that conversations could be taken for one another. Then one
+store is damaged, row by row, and the same check must notice.
 """
 
 import json
@@ -11,6 +11,7 @@ import signal
 import sys
 from collections import Counter
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 from harness import store, tamper
 from harness.processes import (
@@ -24,7 +25,7 @@ from harness.processes import (
     running,
     say,
 )
-
+from scenarios.schema_change import LISTS
 
 sys.path.insert(0, str(HERE / "servers"))
 import catalogue  # noqa: E402
@@ -64,6 +65,10 @@ DAMAGES = {
     "a row has no session": "UPDATE requests SET session_id = NULL WHERE rowid = {one}",
     "a row is in another client's session": "UPDATE requests SET session_id ="
     " (SELECT min(session_id) FROM sessions WHERE session_id <> requests.session_id) WHERE rowid = {one}",
+    "a list has a version that it never had": "UPDATE schema_changes SET change_type = 'tool_added' WHERE rowid ="
+    " (SELECT min(rowid) FROM schema_changes)",
+    "a list's version is of another server": "UPDATE schema_changes SET upstream_url = 'http://127.0.0.1/other'"
+    " WHERE rowid = (SELECT min(rowid) FROM schema_changes)",
     "a session's client is another": "UPDATE sessions SET client_name = 'e2e-claude-mcp1' WHERE rowid ="
     " (SELECT min(rowid) FROM sessions)",
 }
@@ -182,6 +187,21 @@ def wrong_in(transcripts, directory):
     wrong += store.check_requests(transcripts, directory)
     of_sessions, derived = store.check_sessions(transcripts, directory)
     wrong += of_sessions
+    query = "SELECT upstream_url, method, change_type FROM schema_changes"
+    versions = Counter(
+        (urlsplit(row["upstream_url"]).path, row["method"], row["change_type"]) for row in store.rows(directory, query)
+    )
+    paths = {urlsplit(it["url"]).path for it in transcripts}
+    for version in versions:
+        # Nothing that a server offers changes, so each list of each has one version, whoever reads its pages.
+        if versions[version] != 1 or version[0] not in paths or version[2] != "initial":
+            wrong.append(f"{version[0]}: a version that the server never had: {version}")
+    wrong += [
+        f"{path}: no version of {method}"
+        for path in paths
+        for method in LISTS
+        if (path, method, "initial") not in versions
+    ]
     made_up = Counter(row["client_name"] for row in derived.values())
     without = Counter(it["name"] for it in transcripts if not store.expected_sessions(it))
     for name in made_up | without:
@@ -219,6 +239,9 @@ def matrix(work, mcplog, rounds, only):
                 say(f"round {number}: {line}")
             failed.update({line.split(":")[0] for line in wrong})
             requests = sum(len(store.expected_requests(it)) for transcripts, _ in held.values() for it in transcripts)
+            unseen = sum(len(it["unseen"]) for transcripts, _ in held.values() for it in transcripts)
+            if unseen:
+                say(f"round {number}: NOT JUDGED: {unseen} calls were given up before the server had them")
             say(f"round {number} of {rounds}: {len(found)} combinations, {requests} requests, {len(wrong)} wrong")
     if failed:
         lines = "\n".join(f"  {name}: in {times} of {rounds} rounds" for name, times in failed.most_common())

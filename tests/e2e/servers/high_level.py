@@ -1,7 +1,7 @@
 """A server on the high-level class of either Python SDK, as most people write one: FastMCP (1.x) or MCPServer (2.x).
 
-Run as `high_level.py PORT`; the paths are those of the other servers. What a tool raises becomes isError here, lists have
-one page, and arguments are checked before the tool sees them: so the same calls end otherwise than on the low-level servers.
+Run as `high_level.py PORT`; the paths are those of the other servers. What a tool raises becomes isError here, lists
+have one page, and arguments are checked before the tool sees them: calls end otherwise than on low-level servers.
 """
 
 import argparse
