@@ -141,10 +141,12 @@ mod tests {
     type Read = (u64, u64, u64);
     /// Its first number and last, the segment behind it, and whether a file that can't be read lies there.
     type Hole = (u64, u64, u64, bool);
+    /// What is read, the files that can't be, what is folded, and the holes.
+    type Case = (&'static str, &'static [Read], &'static [u64], Option<u64>, &'static [Hole]);
 
     #[test]
     fn every_hole_is_named_with_its_first_number_and_its_last() {
-        let cases: [(&str, &[Read], &[u64], Option<u64>, &[Hole]); 8] = [
+        let cases: [Case; 8] = [
             ("nothing", &[], &[], Some(7), &[]),
             ("no hole", &[(1, 1, 5), (2, 6, 9)], &[], Some(0), &[]),
             ("retired ones", &[(4, 31, 40)], &[], Some(30), &[]),

@@ -26,7 +26,8 @@ const PLANTS: [(&str, &str, Plant); 15] = [
     }),
     ("a reader takes one record for another", "never a record that was not recorded", |_, answers| {
         let requests = answers.dump.records.iter_mut().filter(|(_, record)| !record["request_id"].is_null());
-        requests.map(|(_, record)| record["request_id"] = "0197a1c0-7b1e-7cc3-98c4-0000000f4240".into()).count() > 0
+        let forged = requests.map(|(_, record)| record["request_id"] = "0197a1c0-7b1e-7cc3-98c4-0000000f4240".into());
+        forged.count() > 0 && answers.opened.is_ok()
     }),
     ("verify sees no damage", "verify's verdicts", |_, answers| match &mut answers.verify {
         Ok(verify) if answers.opened.is_ok() && answers.python.log.verdict != "sound" => {

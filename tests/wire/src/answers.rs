@@ -1,8 +1,9 @@
 //! What servers say, and whose answer it is: `docs/matching.md`, its first two parts.
 
 use crate::call::{CallNumber, Failure, Progress};
+use crate::docket::Docket;
 use crate::id::Id;
-use crate::judge::{Judge, Planted};
+use crate::planted::Planted;
 use crate::step::{Answered, Verb};
 use crate::streams::{Stream, Way, resumed};
 use crate::wire_text::Said;
@@ -16,7 +17,7 @@ enum Whose {
     Other,
 }
 
-impl Judge {
+impl Docket {
     pub(crate) fn answer_begins(&mut self, at: usize, answered: &Answered) {
         let is_success = (200..300).contains(&answered.status);
         self.heads.insert(at, answered.status);

@@ -1,8 +1,9 @@
 //! How an exchange ends, and what that is to its calls: `docs/matching.md`, its last two parts.
 
 use crate::call::{CallNumber, Failure, Left, Progress};
-use crate::judge::{Judge, Planted};
+use crate::docket::Docket;
 use crate::observed::TIME_LIMIT_MS;
+use crate::planted::Planted;
 use crate::step::{Ending, Verb};
 
 /// How long a client may take to resume a stream, beside what `retry` asks for.
@@ -12,7 +13,7 @@ const RESUME_MAX_MS: u64 = 300_000;
 /// How long a client that closed a response may take to say that it takes the request back.
 const CANCEL_MS: u64 = 2_000;
 
-impl Judge {
+impl Docket {
     pub(crate) fn end(&mut self, at: usize, ending: Ending) {
         let Some(exchange) = self.exchanges.get(&at) else { return };
         let (asked, named, is_whole) = (exchange.asked.clone(), exchange.named.clone(), exchange.is_whole);

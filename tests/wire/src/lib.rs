@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Time and connections are numbers, so a script plays the same way each time: bytes come in any pieces, exchanges cross
-//! each other, streams are cut at any byte and resumed. The judge (`judge`, with `court` for one exchange's end, `wire_text`
+//! each other, streams are cut at any byte and resumed. The judge (`judge`, with `docket` for what becomes of calls, `answers` for what servers say, `court` for how an exchange ends, `wire_text`
 //! for what bytes say, `membership` for sessions) follows `docs/matching.md`, `docs/sessions.md` and `docs/counting.md`, and
 //! nothing of the code that it judges: of that, `observed` alone knows anything.
 //!
@@ -16,16 +16,22 @@
 
 mod answers;
 pub mod call;
+mod clients;
 mod court;
+pub mod docket;
 pub mod id;
 pub mod judge;
+pub mod judgement;
 pub mod membership;
 pub mod observed;
+mod peer;
+pub mod planted;
 pub mod row;
 pub mod run;
 pub mod scale;
 pub mod script;
 mod server;
+mod serving;
 pub mod step;
 pub mod streams;
 pub mod trial;

@@ -81,7 +81,7 @@ impl Recorded {
             latency_ms: 0,
             continues: None,
             session: row.session.as_ref().map(name),
-            cause: row.cause.clone().filter(|cause| cause.starts_with("late error")),
+            cause: row.cause.clone().filter(|_| row.code.as_deref() != Some("stream_broken")),
             ..row.clone()
         });
         let sessions = self.sessions.iter().map(|session| SessionRow { id: name(&session.id), ..session.clone() });

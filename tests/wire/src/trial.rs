@@ -1,7 +1,9 @@
 //! One script: played to mcplog and judged; and what does not go together.
 
-use crate::judge::{Judgement, Planted, judge};
+use crate::judge::judge;
+use crate::judgement::Judgement;
 use crate::observed::observe;
+use crate::planted::Planted;
 use crate::row::{Key, Recorded, Row, SessionRow};
 use crate::scale::SEEDS;
 use crate::script::Script;
@@ -59,14 +61,20 @@ pub fn compare(found: &Recorded, judgement: &Judgement) -> Vec<String> {
     for row in &found.rows {
         rows.entry(row.key()).or_default().push(Row { session: named(&row.session), ..row.clone() });
     }
+    // Those that are equal go together first: several may be found by the same.
+    let mut left = Vec::new();
     for row in &expected.rows {
-        let found = rows.get_mut(&row.key()).filter(|found| !found.is_empty()).map(|found| {
-            let at = found.iter().position(|found| found == row).unwrap_or(0);
-            found.remove(at)
-        });
+        let found = rows.entry(row.key()).or_default();
+        match found.iter().position(|found| found == row) {
+            Some(at) => drop(found.remove(at)),
+            None => left.push(row),
+        }
+    }
+    for row in left {
+        let found = rows.get_mut(&row.key()).and_then(Vec::pop);
         let may_be_missing = judgement.may_be_missing.contains(&row.key());
         match found {
-            Some(found) if found == *row || (may_be_missing && is_given_up(&found)) => {}
+            Some(found) if may_be_missing && is_given_up(&found) => {}
             Some(found) => disagreements.push(format!("the row is\n    {found:?}\n  and the judge says\n    {row:?}")),
             None if may_be_missing => {}
             None => disagreements.push(format!("no row, and the judge says\n    {row:?}")),

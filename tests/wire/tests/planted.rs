@@ -1,6 +1,6 @@
 //! Each rule that is broken on purpose is noticed: some script reaches it, and the comparison shows it.
 
-use mcplog_wire::judge::Planted;
+use mcplog_wire::planted::Planted;
 use mcplog_wire::trial::Trial;
 
 /// How many scripts each fault is planted into.

@@ -223,8 +223,8 @@ async fn play(script: &Script) -> Option<Vec<String>> {
 
 #[tokio::test]
 async fn random_exchanges_over_sockets_are_recorded_as_they_passed() {
-    let mut bad = Vec::new();
-    for seed in seeds_or(0..SCRIPTS) {
+    let (mut bad, seeds) = (Vec::new(), seeds_or(0..SCRIPTS));
+    for seed in seeds.clone() {
         let script = Script::for_sockets(seed);
         let mut disagreements = None;
         for _ in 0..TRIES_MAX {
@@ -243,7 +243,7 @@ async fn random_exchanges_over_sockets_are_recorded_as_they_passed() {
     }
     assert!(
         bad.is_empty(),
-        "{}\n{} of {SCRIPTS} scripts are recorded wrongly",
+        "{}\n{} of the scripts {seeds:?} are recorded wrongly",
         bad[..bad.len().min(3)].join("\n"),
         bad.len()
     );
