@@ -29,7 +29,7 @@ class Peer:
         self.url = url
         self.name = name
         self.headers = headers
-        # The ids of calls that were given up before the server was known to have them. Here none is.
+        # The keys of calls of hang that were given up before the server was known to have them. Here none is.
         self.unseen = []
         self.tap = recording_transport(httpx)()
 

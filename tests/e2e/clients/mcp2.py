@@ -31,7 +31,7 @@ class Peer:
         self.url = url
         self.name = name
         self.headers = headers
-        # The ids of calls that were given up before the server was known to have them.
+        # The keys of calls of hang that were given up before the server was known to have them.
         self.unseen = []
         self.mode = mode
         self.tap = recording_transport(httpx2)()
@@ -188,7 +188,7 @@ class Peer:
             finally:
                 is_over = True
                 if not seen:
-                    self.unseen.append(self.tap.last_request_id("hang"))
+                    self.unseen.append(key)
         raise given_up
 
     async def grow(self, conversation, name):
