@@ -181,16 +181,25 @@ impl<'a> Ended<'a> {
         answer.response.new_session.as_ref().filter(|_| begins)
     }
 
-    /// Records the session that begins, if this was the handshake of one.
+    /// Records the session that begins, if this was the handshake of one, or if a client that shakes no hands was answered in
+    /// a session of a client that nobody knows yet.
     fn begin_session(&self, verdict: &Verdict<'_>) {
         if self.has_result()
-            && let (Some(client), Some(session)) = (&self.facts.handshake, self.session_of_transport())
+            && let Some(session) = self.session_of_transport()
+            && let Some(client) = self.facts.handshake.as_ref().or_else(|| self.introduced_to(session))
         {
             let agreed_version = verdict.agreed_version.as_deref();
+            let agreed_version = agreed_version.or(self.facts.introduced.as_ref().and(self.facts.protocol_version.as_deref()));
             self.recording.sessions.agree(session, client, self.origin.endpoint.as_ref(), agreed_version);
             let is_derived = self.recording.sessions.announced.is_made_up(session);
             self.announce(session, client, agreed_version, is_derived);
         }
+    }
+
+    /// Who the client says it is, if it says so and nobody knew it in this session.
+    fn introduced_to(&self, session: &str) -> Option<&'a ClientIdentity> {
+        let introduced = self.facts.introduced.as_ref().filter(|client| client.name.is_some());
+        introduced.filter(|_| self.recording.sessions.client_name(session).is_none())
     }
 
     fn announce(

@@ -30,6 +30,9 @@ pub(crate) struct Facts {
     pub(super) protocol_version: Option<Arc<str>>,
     /// The client's identity, if this is a request of the sessionless era.
     pub(crate) sessionless: Option<ClientIdentity>,
+    /// Who the client says it is in this request, in a session that was agreed on: clients of the sessionless era do so in the
+    /// transport of 2024-11-05, too, where nobody shakes hands.
+    pub(super) introduced: Option<ClientIdentity>,
     /// The client's identity, if this is a handshake.
     pub(crate) handshake: Option<ClientIdentity>,
     /// The session that is made up for it, where the transport names none. It counts once the call has ended.
@@ -55,6 +58,7 @@ impl Facts {
             target: target.map(boxed),
             protocol_version: protocol_version(origin, message, is_handshake),
             sessionless: sessionless(origin, message),
+            introduced: named(message).filter(|_| origin.is_agreed && !is_handshake),
             handshake: is_handshake.then(|| identity(message, Slot::ClientName, Slot::ClientVersion)),
             derived: None,
             cursor: message.cursor().map(boxed),
@@ -76,6 +80,7 @@ impl Facts {
             target: name.filter(|_| !is_tool).map(Box::from),
             protocol_version: origin.protocol_version.clone(),
             sessionless: None,
+            introduced: None,
             handshake: None,
             derived: None,
             cursor: None,
@@ -103,12 +108,12 @@ impl Facts {
     /// What they take up beside themselves, in bytes.
     pub(super) fn text_bytes(&self) -> usize {
         let boxes = [&self.tool, &self.target, &self.cursor].into_iter().flatten().map(|text| text.len());
-        let identities = [&self.sessionless, &self.handshake].into_iter().flatten().map(ClientIdentity::text_bytes);
+        let identities = [&self.sessionless, &self.introduced, &self.handshake].into_iter().flatten();
         self.method.len()
             + self.derived.as_deref().map_or(0, str::len)
             + self.id.as_ref().map_or(0, |id| id.text.len())
             + self.protocol_version.as_deref().map_or(0, str::len)
-            + boxes.chain(identities).sum::<usize>()
+            + boxes.chain(identities.map(ClientIdentity::text_bytes)).sum::<usize>()
     }
 }
 
@@ -123,9 +128,14 @@ fn protocol_version(origin: &Origin, message: &Message, is_handshake: bool) -> O
 
 /// Who the client says it is in each request, where no session was agreed on.
 pub(crate) fn sessionless(origin: &Origin, message: &Message) -> Option<ClientIdentity> {
+    named(message).filter(|_| !origin.is_agreed)
+}
+
+/// Who the client says it is, if this is a request of the sessionless era.
+fn named(message: &Message) -> Option<ClientIdentity> {
     let is_sessionless =
         message.text(Slot::MetaProtocolVersion).is_some() || message.text(Slot::MetaClientName).is_some();
-    (is_sessionless && !origin.is_agreed).then(|| identity(message, Slot::MetaClientName, Slot::MetaClientVersion))
+    is_sessionless.then(|| identity(message, Slot::MetaClientName, Slot::MetaClientVersion))
 }
 
 fn identity(message: &Message, name: Slot, version: Slot) -> ClientIdentity {

@@ -47,11 +47,15 @@ impl Surrounded {
 
     /// A request to that address.
     fn ask(&self, client_address: u128, address: &str, id: u32) -> Exchange {
+        self.ask_with(client_address, address, &format!(r#"{{"id":{id},"method":"m{id}"}}"#))
+    }
+
+    fn ask_with(&self, client_address: u128, address: &str, body: &str) -> Exchange {
         let (path, query) = address.split_once('?').map_or((address, None), |(path, query)| (path, Some(query)));
         let head = RequestHead { query, ..request_head(Verb::Post, path, None) };
         let exchange = Exchange::begin(&self.observer, self.observer.arrival(Some(client_address), 2), &head, LIMIT);
         let mut reader = RequestReader::new(Codings::IDENTITY, &exchange);
-        reader.push(format!(r#"{{"id":{id},"method":"m{id}"}}"#).as_bytes(), &exchange);
+        reader.push(body.as_bytes(), &exchange);
         reader.finish(true, &exchange);
         exchange
     }
@@ -178,4 +182,26 @@ fn the_silence_of_the_stream_is_the_limit_and_not_how_long_the_answer_takes() {
         surrounded.wait(SECOND);
         assert_eq!(surrounded.gists()[1], ("m2".to_owned(), Some("upstream_timeout".to_owned())));
     }
+}
+
+#[test]
+fn a_client_that_shakes_no_hands_is_known_by_what_its_first_answered_request_says() {
+    let surrounded = Surrounded::new();
+    let mut stream = surrounded.stream(1, "/sse", "/messages/?session_id=s");
+    let body = |id: u32, client: &str| {
+        format!(
+            r#"{{"id":{id},"method":"m{id}","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
+            "io.modelcontextprotocol/clientInfo":{{"name":"{client}","version":"1"}}}}}}}}"#
+        )
+    };
+    for (id, client) in [(1, "c"), (2, "c"), (3, "another")] {
+        let exchange = surrounded.ask_with(1, "/messages/?session_id=s", &body(id, client));
+        exchange.on_response_head(&head(202, None));
+        exchange.end(End::Complete);
+        stream.answer(id);
+    }
+    let sessions: Vec<_> = surrounded.sessions().into_iter().map(|it| (it.id, it.client, it.derived)).collect();
+    assert_eq!(sessions, [("s".to_owned(), Some("c".to_owned()), false)]);
+    assert_eq!(surrounded.sessions()[0].protocol_version.as_deref(), Some("2026-07-28"));
+    assert!(surrounded.seen().iter().all(|seen| seen.session.as_deref() == Some("s")));
 }
