@@ -21,8 +21,16 @@ const GO_ON: ControlFlow<()> = ControlFlow::Continue(());
 
 /// A store whose database has folded the first part of its log, as a kill leaves it: 1,500 requests are folded and 300 wait.
 /// Of the sessions, those of even numbers are announced, and one is closed; a schema was seen in three versions.
-fn base() -> &'static Fixture {
-    static BASE: OnceLock<Fixture> = OnceLock::new();
+///
+/// All tests copy it, so that nobody may open it: SQLite's files beside the database would come and go under a copy.
+struct Base {
+    fixture: Fixture,
+    /// The last number that is folded.
+    folded: u64,
+}
+
+fn base() -> &'static Base {
+    static BASE: OnceLock<Base> = OnceLock::new();
     BASE.get_or_init(|| {
         let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
         let ts = 1_760_000_000_000;
@@ -45,12 +53,13 @@ fn base() -> &'static Fixture {
         }
         fixture.fold();
         fixture.shut_down();
+        let folded = u64::try_from(fixture.number("SELECT sequence FROM checkpoint")).unwrap();
         let database = std::fs::read(fixture.dir().join("store.db")).unwrap();
         fixture.open();
         fixture.record(1500..1800);
         fixture.shut_down();
         std::fs::write(fixture.dir().join("store.db"), database).unwrap();
-        fixture
+        Base { fixture, folded }
     })
 }
 
@@ -98,7 +107,7 @@ impl Case {
     /// A store like that.
     fn store(self) -> Fixture {
         let fixture = Fixture::new();
-        directory::copy(base().dir(), fixture.dir());
+        directory::copy(base().fixture.dir(), fixture.dir());
         let segments = fixture.segments();
         let folded = segments.len() - segments.iter().rev().take_while(|path| is_beyond_folded(path)).count();
         let is_left = |at: usize| match self.log {
@@ -149,9 +158,7 @@ fn change_byte(path: &Path, text: &str, place: usize) {
 
 /// Whether a segment of the base was written when its database had been copied.
 fn is_beyond_folded(path: &Path) -> bool {
-    static FOLDED: OnceLock<u64> = OnceLock::new();
-    let folded = FOLDED.get_or_init(|| u64::try_from(base().number("SELECT sequence FROM checkpoint")).unwrap());
-    SegmentReader::open(path).is_ok_and(|reader| reader.header().base_sequence.0 > *folded)
+    SegmentReader::open(path).is_ok_and(|reader| reader.header().base_sequence.0 > base().folded)
 }
 
 /// What can be read of a store: requests, sessions and sightings of schemas that were recorded. A row that says something else
@@ -332,7 +339,7 @@ proptest! {
 
 #[test]
 fn each_damaged_page_alone_costs_no_row_that_could_be_read() {
-    let pages = std::fs::metadata(base().dir().join("store.db")).unwrap().len() / PAGE_BYTES;
+    let pages = std::fs::metadata(base().fixture.dir().join("store.db")).unwrap().len() / PAGE_BYTES;
     let mut states = BTreeSet::new();
     for page in 0..pages {
         let damage = Damage::Page(page, 0, 0x55);
@@ -345,7 +352,7 @@ fn each_damaged_page_alone_costs_no_row_that_could_be_read() {
 
 #[test]
 fn a_row_and_an_index_that_contradict_each_other_are_damage_and_the_rows_make_the_index() {
-    let database = std::fs::read(base().dir().join("store.db")).unwrap();
+    let database = std::fs::read(base().fixture.dir().join("store.db")).unwrap();
     let id = event::request_id(1000);
     let places = database.windows(id.len()).filter(|bytes| *bytes == id.as_bytes()).count();
     let mut salvaged = 0;

@@ -9,15 +9,17 @@ use super::lock::{Holder, LOCK_NAME};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// Up to so many bytes, the kernel's list is of one moment: it is handed out a page at a time, and no page is smaller.
+const OF_ONE_MOMENT_BYTES: usize = 4096;
+/// How often a longer list is looked at for a lock that is not in it.
+const LOOKS_MAX: usize = 10;
+
 /// Whether somebody writes to the store in `dir`.
 pub fn is_held(dir: &Path) -> bool {
-    let lock = dir.join(LOCK_NAME);
-    let (Ok(metadata), Ok(locks)) = (std::fs::symlink_metadata(&lock), std::fs::read_to_string("/proc/locks")) else {
-        return false;
-    };
+    let Ok(metadata) = std::fs::symlink_metadata(dir.join(LOCK_NAME)) else { return false };
     // The pid tells what the device number can't: some file systems show one number to stat(2) and another here.
     let pid = holder(dir).filter(Holder::is_of_this_namespace).map(|holder| holder.pid);
-    lists(&locks, metadata.dev(), metadata.ino(), pid)
+    is_seen(|| std::fs::read_to_string("/proc/locks").ok(), |locks| lists(locks, metadata.dev(), metadata.ino(), pid))
 }
 
 /// Whether who last wrote to the store did so in another container: the kernel does not tell here whether that one still
@@ -31,6 +33,21 @@ fn holder(dir: &Path) -> Option<Holder> {
     let lock = dir.join(LOCK_NAME);
     std::fs::symlink_metadata(&lock).ok().filter(std::fs::Metadata::is_file)?;
     Holder::read(std::fs::File::open(&lock).ok()?)
+}
+
+/// Whether a lock is in the list. A lock that is let go while a long list is read moves up those behind it, so that one of
+/// them is passed over: that a lock is not in it is believed after several looks only.
+fn is_seen(mut look: impl FnMut() -> Option<String>, is_in: impl Fn(&str) -> bool) -> bool {
+    for _ in 0..LOOKS_MAX {
+        let Some(locks) = look() else { return false };
+        if is_in(&locks) {
+            return true;
+        }
+        if locks.len() < OF_ONE_MOMENT_BYTES {
+            return false;
+        }
+    }
+    false
 }
 
 /// Whether `locks`, in the form of `/proc/locks`, has an exclusive flock(2) on that file.
@@ -77,6 +94,29 @@ mod tests {
         ];
         for (device, inode, pid, expected) in cases {
             assert_eq!(lists(locks, device, inode, pid), expected, "{device:x} {inode} {pid:?}");
+        }
+    }
+
+    #[test]
+    fn a_lock_that_a_long_list_passes_over_is_seen_by_looking_again() {
+        let (short, long) = ("other\n".to_owned(), "other\n".repeat(1000));
+        let cases = [
+            (vec![short.clone() + "it"], true, 1),
+            (vec![short.clone()], false, 1),
+            (vec![long.clone() + "it"], true, 1),
+            (vec![long.clone(), long.clone(), long.clone() + "it"], true, 3),
+            (vec![long.clone(), short], false, 2),
+            (vec![long; LOOKS_MAX], false, LOOKS_MAX),
+            (vec![], false, 1),
+        ];
+        for (lists, expected, expected_looks) in cases {
+            let (mut looks, mut left) = (0, lists.clone().into_iter());
+            let look = || {
+                looks += 1;
+                left.next()
+            };
+            let found = is_seen(look, |locks| locks.ends_with("it"));
+            assert_eq!((found, looks), (expected, expected_looks), "{} lists", lists.len());
         }
     }
 

@@ -11,6 +11,23 @@ pub(crate) fn judge(court: &mut Court<'_>) {
 }
 
 impl Court<'_> {
+    /// What no file has is lost, and nothing else; `all` is what the files have.
+    fn rebuild_counts_what_is_lost(&mut self, contents: &Contents, all: &Ranges) {
+        let lost = self.lost();
+        let uncounted: Ranges =
+            lost.numbers().filter(|number| !all.has(*number) && !contents.lost.has(*number)).collect();
+        // What lies behind a hole is read, so that the hole before it counts.
+        let last = all.0.last().map_or(0, |(_, last)| *last);
+        let is_invented = |number: &u64| *number > last.max(self.answers.held.folded) && !lost.has(*number);
+        let invented: Ranges = contents.lost.numbers().filter(is_invented).collect();
+        if uncounted.count() + invented.count() > 0 {
+            self.say(
+                "rebuild counts what is lost",
+                format!("python {lost}, not counted {uncounted}, invented {invented}"),
+            );
+        }
+    }
+
     fn rebuild_folds_what_is_there(&mut self) {
         let Ok(left) = &self.answers.rebuilt else { return };
         let contents = match &left.contents {
@@ -21,6 +38,7 @@ impl Court<'_> {
         let all = self.answers.python.log.files.values().filter_map(|file| file.records.as_ref());
         let all: Ranges = all.flat_map(Ranges::numbers).collect();
         self.holds("rebuild folds what is there", "rebuilt", contents, &Contents::default(), &all);
+        self.rebuild_counts_what_is_lost(contents, &all);
         let others = [
             ("rebuild is idempotent", "rebuilt again", &self.answers.rebuilt_again),
             ("rebuild comes to the same", "rebuilt after an opening", &self.answers.rebuilt_after),
