@@ -189,7 +189,8 @@ impl<'a> Ended<'a> {
             && let Some(client) = self.facts.handshake.as_ref().or_else(|| self.introduced_to(session))
         {
             let agreed_version = verdict.agreed_version.as_deref();
-            let agreed_version = agreed_version.or(self.facts.introduced.as_ref().and(self.facts.protocol_version.as_deref()));
+            let agreed_version =
+                agreed_version.or(self.facts.introduced.as_ref().and(self.facts.protocol_version.as_deref()));
             self.recording.sessions.agree(session, client, self.origin.endpoint.as_ref(), agreed_version);
             let is_derived = self.recording.sessions.announced.is_made_up(session);
             self.announce(session, client, agreed_version, is_derived);
