@@ -40,6 +40,10 @@ fuzz *arguments:
 faults *arguments:
     tests/faults/run {{arguments}}
 
+# Plays 1,600,000 random exchanges of all revisions and holds the rows against a judge who sees the wire
+wire *arguments:
+    tests/wire/run {{arguments}}
+
 # Holds all readers against each other on 20,000 damaged logs; `MCPLOG_AGREEMENT_SEED=100..200 just agreement` on some
 agreement *arguments:
     tests/agreement/run {{arguments}}

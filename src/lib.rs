@@ -55,7 +55,7 @@ pub mod segment;
 pub mod store;
 
 pub use event::{Event, Request, SchemaVersion, Session, SessionClosed, Status};
-pub use fold::platform;
+pub use fold::{abridged, platform};
 pub use ground::config::{Config, SyncPolicy};
 pub use ground::default_dir::{DIR_VARIABLE, DefaultDir, NoDefaultDir, default_dir};
 pub use ground::health::Health;

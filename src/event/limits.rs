@@ -20,14 +20,14 @@ pub const ADDRESS_BYTES_MAX: usize = 2048;
 /// The longest name of who asked ([`Request::principal`](crate::Request::principal)) in the database, in bytes: a
 /// salted digest in hexadecimal has 64. Longer ones are cut like ids.
 pub const PRINCIPAL_BYTES_MAX: usize = 64;
-/// The largest schema payload in the database, in bytes. In place of a larger one, a JSON object says how large it was
-/// and what its SHA-256 is: `{"mcplogCut":{"bytes":…,"sha256":"…"}}`; the changes from and to it are `updated`.
-/// Comparing two of this size takes tens of megabytes and milliseconds.
+/// The largest schema payload in the database, in bytes. Of a larger one, size and SHA-256 are kept, and of each of its items
+/// name, size and SHA-256, so that its changes are told by item ([`abridge`](crate::abridged::abridge) has the form). Comparing
+/// two of this size takes tens of megabytes and milliseconds.
 pub const SCHEMA_PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 /// How many changes between two schema versions are listed; where there are more, the change is `updated`.
 pub const SCHEMA_CHANGES_MAX: usize = 4096;
 
-/// How many different calls (proxy, method and tool) the database tells apart. Each has roll-ups of its own, and
+/// How many different calls (proxy, method, tool and endpoint) the database tells apart. Each has roll-ups of its own, and
 /// statistics over all of them read all of those; without a limit, a client that makes up tools would fill the
 /// database.
 ///
@@ -35,6 +35,9 @@ pub const SCHEMA_CHANGES_MAX: usize = 4096;
 /// of those are known, else as proxy and method too. So which calls keep their names depends on the order of events;
 /// nothing else does.
 pub const CALLS_MAX: usize = 4096;
+/// How many different endpoints calls tell apart; further ones go under [`OTHER_NAME`], so that a client that makes up paths
+/// does not take the names of other servers' tools. A row keeps its own endpoint in any case.
+pub const ENDPOINTS_MAX: usize = 256;
 /// How many different clients (name, version and platform) the database tells apart; further ones go under
 /// [`OTHER_NAME`], as the version or else as the name.
 pub const CLIENTS_MAX: usize = 4096;

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 pub(crate) mod any;
+pub mod canonical;
 mod code;
 mod detail;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
@@ -22,8 +23,8 @@ pub use code::{Code, Direction, Status, Transport};
 pub use detail::{DetailSink, DetailSource, DetailValue, Limit};
 pub use event::{Event, Observation};
 pub use limits::{
-    ADDRESS_BYTES_MAX, CALLS_MAX, CLIENTS_MAX, ERROR_MSG_CHARS_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME,
-    OTHERS_MAX, PRINCIPAL_BYTES_MAX, PROXIES_MAX, SCHEMA_CHANGES_MAX, SCHEMA_PAYLOAD_BYTES_MAX,
+    ADDRESS_BYTES_MAX, CALLS_MAX, CLIENTS_MAX, ENDPOINTS_MAX, ERROR_MSG_CHARS_MAX, ID_BYTES_MAX, NAME_BYTES_MAX,
+    OTHER_NAME, OTHERS_MAX, PRINCIPAL_BYTES_MAX, PROXIES_MAX, SCHEMA_CHANGES_MAX, SCHEMA_PAYLOAD_BYTES_MAX,
 };
 pub use notes::{Note, Notes};
 pub use outcome::{Outcome, SUBSCRIPTION_METHOD};

@@ -7,11 +7,11 @@ use super::code::{Code, Status, codes};
 pub const SUBSCRIPTION_METHOD: &str = "subscriptions/listen";
 /// The method by which a client finds out which era of the protocol its server speaks.
 const PROBE_METHOD: &str = "server/discover";
-/// How servers of the session era refuse that method, by `error_code`: it is not known (the specification's word); the
-/// request is none, because it has no session or names a revision that is not known (-32600 of the Python SDK 1.30, -32000
-/// of the TypeScript SDK 1.32, both with HTTP 400); the same without JSON-RPC, or by who does not take a POST there. Any
-/// other error says nothing of an era, and is one.
-const PROBE_REFUSALS: [&str; 6] = ["-32601", "-32600", "-32000", "http_400", "http_404", "http_405"];
+/// How servers of the session era refuse that method, by `error_code`: it is not known (the specification's word, and -32602
+/// of the Python SDK 1.30, which reads no request that it does not know); the request is none, because it has no session or
+/// names a revision that is not known (-32600 of the Python SDK 1.30, -32000 of the TypeScript SDK 1.32, both with HTTP 400);
+/// the same without JSON-RPC, or by who does not take a POST there. Any other error says nothing of an era, and is one.
+const PROBE_REFUSALS: [&str; 7] = ["-32601", "-32600", "-32602", "-32000", "http_400", "http_404", "http_405"];
 
 codes! {
     /// What became of a request, more closely than its [`Status`] says. Each request has exactly one outcome, and what is

@@ -53,7 +53,8 @@ pub struct Request<'a, Id = &'a str> {
     pub bytes_out: Option<i64>,
     /// Whether the result said `isError`; `None` where the method has no such flag.
     pub tool_error: Option<bool>,
-    /// What the request was about when it is not a tool: a resource URI, a prompt name.
+    /// What the request was about when it is not a tool: a resource URI, a prompt name, a task's id. The call that became a
+    /// task has that task's id here too.
     pub target: Option<&'a str>,
     /// The MCP revision spoken, such as `2025-11-25`.
     pub protocol_version: Option<&'a str>,
@@ -69,7 +70,7 @@ pub struct Request<'a, Id = &'a str> {
     pub endpoint: Option<&'a str>,
     /// What became of the request, as far as it is told; [`Request::counts_as`] says what it counts as.
     pub outcome: Option<Outcome>,
-    /// Why an upstream failed, in the words of whoever said so; at most [`NAME_BYTES_MAX`] bytes.
+    /// Why an upstream failed, in the words of whoever said so, or which error came too late; at most [`NAME_BYTES_MAX`] bytes.
     pub cause: Option<&'a str>,
     /// Who asked; `None` is the client.
     pub direction: Option<Direction>,
@@ -79,7 +80,7 @@ pub struct Request<'a, Id = &'a str> {
     pub trace_id: Option<[u8; 16]>,
     /// The span that asked, likewise.
     pub parent_span_id: Option<[u8; 8]>,
-    /// The request id of the call that this one continues.
+    /// The request id of the call that this one continues; of a request about a task, the call that became it.
     pub retry_of: Option<Id>,
     /// How long the call waited for its user, in microseconds.
     pub input_wait_us: Option<i64>,

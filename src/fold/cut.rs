@@ -3,7 +3,7 @@
 //! A value that was cut is always longer than the limit, and no other value is. So the two can be told apart without a
 //! mark in another column.
 
-use crate::event::{ERROR_MSG_CHARS_MAX, ID_BYTES_MAX, Limit, SCHEMA_PAYLOAD_BYTES_MAX};
+use crate::event::{ERROR_MSG_CHARS_MAX, ID_BYTES_MAX, Limit};
 use crate::record::id::Id;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
@@ -13,8 +13,6 @@ use std::fmt::Write as _;
 const MARK: char = '…';
 /// How many bytes of the whole name's SHA-256 follow a cut name: nobody finds two names that share so many.
 const DIGEST_BYTES: usize = 16;
-/// How the stand-in of a payload begins.
-const CUT_PAYLOAD: &str = r#"{"mcplogCut":"#;
 
 /// A text of a request, cut if it exceeds its limit.
 pub(crate) fn text(text: &str, limit: Limit) -> Cow<'_, str> {
@@ -68,21 +66,8 @@ pub(crate) fn message(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A schema payload; in place of a payload that is too large, JSON that says its size and digest.
-pub(crate) fn payload(text: &str) -> Cow<'_, str> {
-    if text.len() <= SCHEMA_PAYLOAD_BYTES_MAX {
-        return Cow::Borrowed(text);
-    }
-    let (bytes, digest) = (text.len(), hexadecimal(&Sha256::digest(text)));
-    Cow::Owned(format!(r#"{CUT_PAYLOAD}{{"bytes":{bytes},"sha256":"{digest}"}}}}"#))
-}
-
-/// Whether the payload stands for one that was too large.
-pub(crate) fn is_cut_payload(payload: &str) -> bool {
-    payload.starts_with(CUT_PAYLOAD)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Bytes in lower-case hexadecimal.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         // Writing to a String can't fail.
@@ -127,16 +112,5 @@ mod tests {
             assert_eq!(message(&fits), fits);
             assert_eq!(message(&format!("{fits}{letter}")), format!("{fits}…"));
         }
-    }
-
-    #[test]
-    fn of_a_large_payload_size_and_digest_are_left_as_json() {
-        let fits = "x".repeat(SCHEMA_PAYLOAD_BYTES_MAX);
-        assert_eq!(payload(&fits), fits);
-        let cut = payload(&format!("{fits}x")).into_owned();
-        assert!(is_cut_payload(&cut) && !is_cut_payload(&fits));
-        let json: serde_json::Value = serde_json::from_str(&cut).unwrap();
-        assert_eq!(json["mcplogCut"]["bytes"], SCHEMA_PAYLOAD_BYTES_MAX + 1);
-        assert_eq!(json["mcplogCut"]["sha256"].as_str().unwrap().len(), 64);
     }
 }

@@ -9,9 +9,9 @@
 //! gets the same value; and because values are cut before they are compared or merged, a cut value depends on nothing
 //! but itself.
 
-use super::cut;
 use super::cut_request::{CutRequest, fits};
 use super::session_facts::{Closes, SessionFacts};
+use super::{abridged, cut};
 use crate::event::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
 use crate::record::record::{ClockStepRecord, GapRecord, Record, SchemaVersionRecord};
 use crate::record::request::RequestRecord;
@@ -79,7 +79,7 @@ impl<'a> From<SchemaVersionRecord<'a>> for SchemaSighting<'a> {
             proxy: cut::name(version.proxy, NAME_BYTES_MAX),
             upstream_url: cut::name(version.upstream_url, ADDRESS_BYTES_MAX),
             method: cut::name(version.method, NAME_BYTES_MAX),
-            payload: version.payload.map(cut::payload),
+            payload: version.payload.map(|payload| abridged::payload(version.method, payload)),
             content_hash: cut::name(version.content_hash, NAME_BYTES_MAX),
             caller: cut::name(version.caller, NAME_BYTES_MAX),
         }

@@ -3,6 +3,7 @@
 //! Open `fold.rs`. Runs on the compactor's thread, and on readers' threads for what roll-ups and digests mean. No I/O,
 //! no clock, no file, no database.
 
+pub mod abridged;
 pub(crate) mod cell_scope;
 pub(crate) mod cut;
 pub(crate) mod cut_request;
@@ -14,5 +15,6 @@ pub(crate) mod precedence;
 pub(crate) mod rollup;
 pub(crate) mod rollup_page;
 pub(crate) mod schema_diff;
+pub(crate) mod schema_list;
 pub(crate) mod session_digest;
 pub(crate) mod session_facts;

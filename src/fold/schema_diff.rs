@@ -1,7 +1,9 @@
 //! What changed between two versions of what a server offers. Pure: two JSON texts in, changes out.
 
+use super::abridged::{digests, is_abridged};
 use super::cut;
-use crate::event::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX, SCHEMA_CHANGES_MAX};
+use super::schema_list::SchemaList;
+use crate::event::SCHEMA_CHANGES_MAX;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -22,21 +24,12 @@ pub(crate) fn updated() -> Change {
     Change { change_type: "updated".into(), item_name: None }
 }
 
-/// Where a method's result lists named items: the list's key, the item's key, the word for an item, and how long its
-/// name may be.
-const LISTS: &[(&str, &str, &str, &str, usize)] = &[
-    ("tools/list", "tools", "name", "tool", NAME_BYTES_MAX),
-    ("resources/list", "resources", "uri", "resource", ADDRESS_BYTES_MAX),
-    ("resources/templates/list", "resourceTemplates", "uriTemplate", "resource_template", ADDRESS_BYTES_MAX),
-    ("prompts/list", "prompts", "name", "prompt", NAME_BYTES_MAX),
-];
-
 /// What changed from `old` to `new`, two different results of `method`, sorted by item.
 ///
 /// The only change is `updated` where no named item differs: the method has no named items, their order changed, a
-/// payload was too large to be kept, or a payload is no JSON, or JSON of 128 levels or more (where `serde_json` stops,
-/// so that no stack overflows). The same goes for more than [`SCHEMA_CHANGES_MAX`] changes, of which a list says
-/// nothing.
+/// payload was so large that not even its items' digests were kept, or a payload is no JSON, or JSON of 128 levels or more
+/// (where `serde_json` stops, so that no stack overflows). The same goes for more than [`SCHEMA_CHANGES_MAX`] changes, of
+/// which a list says nothing.
 pub(crate) fn diff(method: &str, old: &str, new: &str) -> Vec<Change> {
     named_changes(method, old, new)
         .filter(|changes| !changes.is_empty() && changes.len() <= SCHEMA_CHANGES_MAX)
@@ -44,14 +37,21 @@ pub(crate) fn diff(method: &str, old: &str, new: &str) -> Vec<Change> {
 }
 
 fn named_changes(method: &str, old: &str, new: &str) -> Option<Vec<Change>> {
-    let (_, list, key, word, bytes_max) = LISTS.iter().find(|(name, ..)| *name == method)?;
-    if cut::is_cut_payload(old) || cut::is_cut_payload(new) {
-        return None;
+    let list = SchemaList::of(method)?;
+    if is_abridged(old) || is_abridged(new) {
+        return Some(compared(list, &digests(list, old)?, &digests(list, new)?));
     }
     let (old, new) = (serde_json::from_str(old).ok()?, serde_json::from_str(new).ok()?);
-    let (old, new) = (items(&old, list, key), items(&new, list, key));
+    Some(compared(list, &items(&old, list), &items(&new, list)))
+}
+
+fn compared<N: AsRef<str> + Ord, I: PartialEq>(
+    list: SchemaList,
+    old: &BTreeMap<N, Vec<I>>,
+    new: &BTreeMap<N, Vec<I>>,
+) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (name, item) in &new {
+    for (name, item) in new {
         match old.get(name) {
             None => changes.push((name, "added")),
             Some(before) if before != item => changes.push((name, "modified")),
@@ -60,18 +60,18 @@ fn named_changes(method: &str, old: &str, new: &str) -> Option<Vec<Change>> {
     }
     changes.extend(old.keys().filter(|name| !new.contains_key(*name)).map(|name| (name, "removed")));
     changes.sort();
-    let change = |(name, what): (&&str, _)| Change {
-        change_type: format!("{word}_{what}"),
-        item_name: Some(cut::name(name, *bytes_max).into_owned()),
+    let change = |(name, what): (&N, _)| Change {
+        change_type: format!("{}_{what}", list.word),
+        item_name: Some(cut::name(name.as_ref(), list.name_bytes_max).into_owned()),
     };
-    Some(changes.into_iter().map(change).collect())
+    changes.into_iter().map(change).collect()
 }
 
 /// The items of a list by their key. Items that share a key are compared together, in their order.
-fn items<'a>(result: &'a Value, list: &str, key: &str) -> BTreeMap<&'a str, Vec<&'a Value>> {
+fn items(result: &Value, list: SchemaList) -> BTreeMap<&str, Vec<&Value>> {
     let mut items: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for item in result.get(list).and_then(Value::as_array).into_iter().flatten() {
-        if let Some(name) = item.get(key).and_then(Value::as_str) {
+    for item in result.get(list.list).and_then(Value::as_array).into_iter().flatten() {
+        if let Some(name) = item.get(list.key).and_then(Value::as_str) {
             items.entry(name).or_default().push(item);
         }
     }
@@ -81,6 +81,9 @@ fn items<'a>(result: &'a Value, list: &str, key: &str) -> BTreeMap<&'a str, Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{NAME_BYTES_MAX, SCHEMA_PAYLOAD_BYTES_MAX};
+    use crate::fold::abridged;
+    use crate::fold::schema_list::SCHEMA_LISTS;
 
     fn changes(method: &str, old: &str, new: &str) -> Vec<(String, Option<String>)> {
         diff(method, old, new).into_iter().map(|change| (change.change_type, change.item_name)).collect()
@@ -88,7 +91,7 @@ mod tests {
 
     #[test]
     fn every_list_reports_added_removed_and_modified_items() {
-        for (method, list, key, word, _) in LISTS {
+        for SchemaList { method, list, key, word, .. } in SCHEMA_LISTS {
             let old =
                 format!(r#"{{"{list}":[{{"{key}":"kept","x":1}},{{"{key}":"gone"}},{{"{key}":"other","x":1}}]}}"#);
             let new =
@@ -120,20 +123,37 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_was_too_large_and_too_many_changes_are_updates() {
+    fn a_payload_without_items_that_was_too_large_and_too_many_changes_are_updates() {
         let list = |names: std::ops::Range<usize>| {
             let tools: Vec<_> = names.map(|name| format!(r#"{{"name":"{name}"}}"#)).collect();
             format!(r#"{{"tools":[{}]}}"#, tools.join(","))
         };
-        let large = format!("{}{}", list(0..1), " ".repeat(crate::event::SCHEMA_PAYLOAD_BYTES_MAX));
+        let large = format!("no json{}", " ".repeat(SCHEMA_PAYLOAD_BYTES_MAX));
         for (old, new) in [(&large, &list(0..2)), (&list(0..2), &large)] {
-            assert_eq!(changes("tools/list", &cut::payload(old), &cut::payload(new)), [("updated".to_owned(), None)]);
+            let kept = [old, new].map(|payload| abridged::payload("tools/list", payload));
+            assert_eq!(changes("tools/list", &kept[0], &kept[1]), [("updated".to_owned(), None)]);
         }
         assert_eq!(changes("tools/list", &list(0..0), &list(0..SCHEMA_CHANGES_MAX)).len(), SCHEMA_CHANGES_MAX);
         assert_eq!(
             changes("tools/list", &list(0..0), &list(0..SCHEMA_CHANGES_MAX + 1)),
             [("updated".to_owned(), None)]
         );
+    }
+
+    #[test]
+    fn of_lists_that_were_too_large_each_item_is_compared_also_with_one_that_was_not() {
+        let list = |modified: u8, names: &[&str]| {
+            let tool = |name: &&str| format!(r#"{{"x":{},"name":"{name}"}}"#, if *name == "b" { modified } else { 0 });
+            format!(r#"{{"tools":[{}]}}"#, names.iter().map(tool).collect::<Vec<_>>().join(","))
+        };
+        let (old, new) = (list(1, &["a", "b", "c"]), list(2, &["b", "d", "a"]));
+        let expected = [("tool_modified", "b"), ("tool_removed", "c"), ("tool_added", "d")]
+            .map(|(what, name)| (what.to_owned(), Some(name.to_owned())));
+        let abridge = |list: &String| abridged::abridge("tools/list", list, usize::MAX);
+        for (old, new) in [(abridge(&old), abridge(&new)), (abridge(&old), new.clone()), (old.clone(), abridge(&new))] {
+            assert_eq!(changes("tools/list", &old, &new), expected, "{old} {new}");
+        }
+        assert_eq!(changes("tools/list", &old, &abridge(&old)), [("updated".to_owned(), None)]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ const NAMES_MAX: usize = 8192;
 
 /// How many names are told apart. Tests reach these limits with few names.
 const CALLS_MAX: i64 = if cfg!(test) { 8 } else { event::CALLS_MAX as i64 };
+const ENDPOINTS_MAX: i64 = if cfg!(test) { 3 } else { event::ENDPOINTS_MAX as i64 };
 const CLIENTS_MAX: i64 = if cfg!(test) { 8 } else { event::CLIENTS_MAX as i64 };
 const PROXIES_MAX: i64 = if cfg!(test) { 8 } else { event::PROXIES_MAX as i64 };
 const OTHERS_MAX: i64 = if cfg!(test) { 2 } else { event::OTHERS_MAX as i64 };
@@ -42,6 +43,16 @@ struct CallName {
     proxy: String,
     method: String,
     tool: Option<String>,
+    endpoint: Option<String>,
+}
+
+/// The same, borrowed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct CallNames<'a> {
+    proxy: &'a str,
+    method: &'a str,
+    tool: Option<&'a str>,
+    endpoint: Option<&'a str>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -121,22 +132,33 @@ impl NameNumbers {
 
     /// The number of a request's call. Where there are too many calls, the request gets the names of another call.
     pub(super) fn call(&mut self, connection: &Connection, request: &mut RequestRecord<'_>) -> rusqlite::Result<i64> {
-        let RequestRecord { proxy, method, tool, .. } = *request;
+        let RequestRecord { proxy, method, tool, endpoint, .. } = *request;
+        let mut names = CallNames { proxy, method, tool, endpoint };
         let (latest, number) = &self.latest;
         if let Some(call) = *number
-            && (latest.proxy.as_str(), latest.method.as_str(), latest.tool.as_deref()) == (proxy, method, tool)
+            && latest.names() == names
         {
             return Ok(call);
         }
-        let mut names = (proxy, method, tool);
+        if let Some(call) = self.call_of(connection, names, 0)? {
+            return Ok(call);
+        }
+        if !may_name_endpoint(connection, endpoint)? {
+            names.endpoint = Some(OTHER_NAME);
+        }
         for calls_max in [CALLS_MAX, CALLS_MAX + OTHERS_MAX, i64::MAX] {
             if let Some(call) = self.call_of(connection, names, calls_max)? {
-                (request.proxy, request.method, request.tool) = names;
+                (request.proxy, request.method, request.tool) = (names.proxy, names.method, names.tool);
+                if names == (CallNames { proxy, method, tool, endpoint: names.endpoint }) {
+                    // Found at once the next time, whatever endpoint it goes under.
+                    self.latest.0.set(CallNames { endpoint, ..names });
+                    remember(&mut self.calls, NAMES_MAX, self.latest.0.clone(), call);
+                }
                 return Ok(call);
             }
-            names = match names.2 {
-                Some(tool) if tool != OTHER_NAME => (proxy, method, Some(OTHER_NAME)),
-                _ => (OTHER_NAME, OTHER_NAME, None),
+            names = match names.tool {
+                Some(tool) if tool != OTHER_NAME => CallNames { tool: Some(OTHER_NAME), ..names },
+                _ => CallNames { proxy: OTHER_NAME, method: OTHER_NAME, tool: None, endpoint: None },
             };
         }
         // No count is beyond the last limit.
@@ -147,21 +169,23 @@ impl NameNumbers {
     fn call_of(
         &mut self,
         connection: &Connection,
-        (proxy, method, tool): (&str, &str, Option<&str>),
+        names: CallNames<'_>,
         calls_max: i64,
     ) -> rusqlite::Result<Option<i64>> {
         let (latest, number) = &mut self.latest;
         *number = None;
-        latest.set(proxy, method, tool);
+        latest.set(names);
         let call = match self.calls.get(latest) {
             Some(call) => *call,
             None => {
                 let call = number_of(
                     connection,
                     "SELECT id FROM calls WHERE proxy = ?1 AND method = ?2 AND tool IS NULL = (?3 IS NULL)
-                        AND ifnull(tool, '') = ifnull(?3, '')",
-                    "INSERT INTO calls (proxy, method, tool) SELECT ?1, ?2, ?3 WHERE (SELECT count(*) FROM calls) < ?4",
-                    params![proxy, method, tool],
+                        AND ifnull(tool, '') = ifnull(?3, '') AND endpoint IS NULL = (?4 IS NULL)
+                        AND ifnull(endpoint, '') = ifnull(?4, '')",
+                    "INSERT INTO calls (proxy, method, tool, endpoint)
+                     SELECT ?1, ?2, ?3, ?4 WHERE (SELECT count(*) FROM calls) < ?5",
+                    params![names.proxy, names.method, names.tool, names.endpoint],
                     calls_max,
                 )?;
                 let Some(call) = call else { return Ok(None) };
@@ -272,14 +296,21 @@ impl NameNumbers {
 }
 
 impl CallName {
+    fn names(&self) -> CallNames<'_> {
+        let Self { proxy, method, tool, endpoint } = self;
+        CallNames { proxy, method, tool: tool.as_deref(), endpoint: endpoint.as_deref() }
+    }
+
     /// Becomes that name and reuses its memory: calls alternate, and none of them is to allocate.
-    fn set(&mut self, proxy: &str, method: &str, tool: Option<&str>) {
-        proxy.clone_into(&mut self.proxy);
-        method.clone_into(&mut self.method);
-        match (&mut self.tool, tool) {
-            (Some(text), Some(tool)) => tool.clone_into(text),
-            (old, tool) => *old = tool.map(str::to_owned),
-        }
+    fn set(&mut self, names: CallNames<'_>) {
+        let set = |text: &mut Option<String>, name: Option<&str>| match (text, name) {
+            (Some(text), Some(name)) => name.clone_into(text),
+            (text, name) => *text = name.map(str::to_owned),
+        };
+        names.proxy.clone_into(&mut self.proxy);
+        names.method.clone_into(&mut self.method);
+        set(&mut self.tool, names.tool);
+        set(&mut self.endpoint, names.endpoint);
     }
 }
 
@@ -291,6 +322,21 @@ impl ClientName {
             platform: announcement.client_platform.clone(),
         }
     }
+}
+
+/// Whether a new call may name that endpoint: another one does already, or there is room for one more.
+fn may_name_endpoint(connection: &Connection, endpoint: Option<&str>) -> rusqlite::Result<bool> {
+    let Some(endpoint) = endpoint else { return Ok(true) };
+    // The count goes by the index, from one endpoint to the next.
+    connection
+        .prepare_cached(
+            "WITH RECURSIVE endpoints (endpoint) AS (
+                 SELECT min(endpoint) FROM calls UNION ALL
+                 SELECT (SELECT min(calls.endpoint) FROM calls WHERE calls.endpoint > endpoints.endpoint)
+                 FROM endpoints WHERE endpoint IS NOT NULL)
+             SELECT EXISTS (SELECT 1 FROM calls WHERE endpoint = ?1) OR (SELECT count(endpoint) FROM endpoints) < ?2",
+        )?
+        .query_row(params![endpoint, ENDPOINTS_MAX], |row| row.get(0))
 }
 
 /// The number of the row with those names, which is added if it is not there; `None` if the table has `rows_max` rows

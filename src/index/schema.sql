@@ -35,14 +35,18 @@ CREATE TABLE expired_requests (
     tool_errors INTEGER NOT NULL
 ) STRICT;
 
--- Who was called how: each proxy, method and tool that a request named, once.
+-- Who was called how: each proxy, method, tool and endpoint that a request named, once.
 CREATE TABLE calls (
-    id     INTEGER PRIMARY KEY,
-    proxy  TEXT    NOT NULL,
-    method TEXT    NOT NULL,
-    tool   TEXT
+    id       INTEGER PRIMARY KEY,
+    proxy    TEXT    NOT NULL,
+    method   TEXT    NOT NULL,
+    tool     TEXT,
+    endpoint TEXT                           -- which server: several may be behind one proxy
 ) STRICT;
-CREATE UNIQUE INDEX calls_by_name ON calls (proxy, method, tool IS NULL, ifnull(tool, ''));
+CREATE UNIQUE INDEX calls_by_name ON calls (
+    proxy, method, tool IS NULL, ifnull(tool, ''), endpoint IS NULL, ifnull(endpoint, '')
+);
+CREATE INDEX calls_by_endpoint ON calls (endpoint);
 
 -- The rows beneath view `requests`: names that repeat are numbers here, so that a row and its indexes stay small.
 CREATE TABLE request_rows (
@@ -65,10 +69,10 @@ CREATE TABLE request_rows (
     rpc_id           TEXT,
     http_status      INTEGER,
     transport        INTEGER,               -- 1 http, 2 sse, 3 stdio
-    endpoint         TEXT,                  -- the path that was asked
+    endpoint         TEXT,                  -- the server's path: the one that was asked
     error_code       TEXT,
     error_msg        TEXT,                  -- the error's message, or what a tool that failed (tool_error) said
-    target           TEXT,                  -- resource URI or prompt name
+    target           TEXT,                  -- resource URI, prompt name or task id
     cause            TEXT,                  -- why an upstream failed
     direction        INTEGER,               -- 1 the client asked, 2 the server
     principal        TEXT,                  -- on whose behalf: a digest or a claim, never a credential

@@ -37,6 +37,8 @@ pub struct RequestFilter {
     pub method: Option<String>,
     /// The tool, exactly.
     pub tool: Option<String>,
+    /// The server's path that was asked, exactly: several servers may be behind one proxy.
+    pub endpoint: Option<String>,
     /// How the request ended, in the three words that every reader knows.
     pub status: Option<Status>,
     /// How the request ended, exactly.

@@ -29,7 +29,7 @@ pub struct RequestRow {
     pub method: String,
     /// The tool, for `tools/call`.
     pub tool: Option<String>,
-    /// What it was about when it is not a tool: a resource URI, a prompt name.
+    /// What it was about when it is not a tool: a resource URI, a prompt name, a task's id.
     pub target: Option<String>,
     /// From the request's arrival to its response, in microseconds.
     pub latency_us: i64,

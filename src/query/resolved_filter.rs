@@ -134,8 +134,9 @@ impl Query {
         let mut calls: Vec<i64> = Vec::new();
         self.each_row(
             "SELECT id, (?1 IS NULL OR proxy = ?1) AND (?2 IS NULL OR method = ?2) AND (?3 IS NULL OR tool IS ?3) \
+                    AND (?4 IS NULL OR endpoint IS ?4) \
              FROM calls ORDER BY id",
-            &[filter.proxy.clone().into(), filter.method.clone().into(), filter.tool.clone().into()],
+            &[&filter.proxy, &filter.method, &filter.tool, &filter.endpoint].map(|name| name.clone().into()),
             |row| {
                 if row.get(1)? {
                     calls.push(row.get(0)?)

@@ -144,6 +144,11 @@ impl Row<'_> {
     /// Rows of view `requests` go to the table beneath it.
     fn number_names(&mut self) {
         self.table = "request_rows";
+        let endpoint = self
+            .columns
+            .iter()
+            .find(|(column, _)| *column == "endpoint")
+            .map_or(Value::Null, |(_, value)| value.clone());
         let mut take = |name: &str| {
             let at = self.columns.iter().position(|(column, _)| *column == name);
             at.map_or(Value::Null, |at| self.columns.remove(at).1)
@@ -152,10 +157,10 @@ impl Row<'_> {
         let (session, status, outcome) = (take("session_id"), take("status"), take("outcome"));
         let connection = &self.store.connection;
         // Numbers far apart, so that few calls lie in several pages of roll-ups.
-        let sql = "INSERT OR IGNORE INTO calls SELECT 1 + 20 * count(*), ?, ?, ? FROM calls";
-        connection.execute(sql, params![proxy, method, tool]).unwrap();
-        let sql = "SELECT id FROM calls WHERE proxy = ? AND method = ? AND tool IS ?";
-        let call: i64 = connection.query_row(sql, params![proxy, method, tool], |row| row.get(0)).unwrap();
+        let sql = "INSERT OR IGNORE INTO calls SELECT 1 + 20 * count(*), ?, ?, ?, ? FROM calls";
+        connection.execute(sql, params![proxy, method, tool, endpoint]).unwrap();
+        let sql = "SELECT id FROM calls WHERE proxy = ? AND method = ? AND tool IS ? AND endpoint IS ?";
+        let call: i64 = connection.query_row(sql, params![proxy, method, tool, endpoint], |row| row.get(0)).unwrap();
         self.columns.push(("call", call.into()));
         if session != Value::Null {
             let id = || {

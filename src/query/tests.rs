@@ -20,6 +20,7 @@ const PROXIES: [&str; 2] = ["p", "q"];
 const METHODS: [&str; 2] = ["tools/call", "ping"];
 const TOOLS: [Option<&str>; 3] = [Some("search"), Some("read"), None];
 const SESSIONS: [&str; 3] = ["s0", "s1", "s2"];
+const ENDPOINTS: [&str; 2] = ["/mcp", "/servers/a/mcp"];
 
 #[derive(Debug, Clone)]
 struct Request {
@@ -27,6 +28,7 @@ struct Request {
     proxy: &'static str,
     method: &'static str,
     tool: Option<&'static str>,
+    endpoint: Option<&'static str>,
     session: Option<&'static str>,
     latency_us: i64,
     outcome: &'static str,
@@ -47,17 +49,19 @@ fn latency_us() -> impl Strategy<Value = i64> {
 fn request() -> impl Strategy<Value = Request> {
     // Half of them of one call, so that its cells have more requests than they name as their slowest.
     let call = prop_oneof![
-        Just((PROXIES[0], METHODS[0], TOOLS[0])),
+        Just((PROXIES[0], METHODS[0], TOOLS[0], Some(ENDPOINTS[0]))),
         (
             proptest::sample::select(&PROXIES[..]),
             proptest::sample::select(&METHODS[..]),
             proptest::sample::select(&TOOLS[..]),
+            proptest::option::of(proptest::sample::select(&ENDPOINTS[..])),
         ),
     ];
     let names = (call, proptest::option::of(proptest::sample::select(&SESSIONS[..])));
     let outcome = prop_oneof![Just("ok"), proptest::sample::select(Outcome::ALL).prop_map(Outcome::as_str)];
-    (ts(), names, latency_us(), outcome).prop_map(|(ts, ((proxy, method, tool), session), latency_us, outcome)| {
-        Request { ts, proxy, method, tool, session, latency_us, outcome }
+    (ts(), names, latency_us(), outcome).prop_map(|(ts, (call, session), latency_us, outcome)| {
+        let (proxy, method, tool, endpoint) = call;
+        Request { ts, proxy, method, tool, endpoint, session, latency_us, outcome }
     })
 }
 
@@ -92,19 +96,28 @@ fn name(names: &'static [&'static str]) -> impl Strategy<Value = String> {
 }
 
 fn request_filter() -> impl Strategy<Value = RequestFilter> {
-    let names =
-        (seldom(name(&PROXIES)), seldom(name(&METHODS)), seldom(name(&["search", "read"])), seldom(name(&SESSIONS)));
+    let tool = seldom(name(&["search", "read"]));
+    let (proxy, method) = (seldom(name(&PROXIES)), seldom(name(&METHODS)));
+    let names = (proxy, method, tool, seldom(name(&ENDPOINTS)), seldom(name(&SESSIONS)));
     let status = seldom(proptest::sample::select(&[Status::Ok, Status::Error, Status::Timeout][..]));
     let outcome = seldom(proptest::sample::select(Outcome::ALL));
     let errors_only = proptest::bool::weighted(0.2);
     let limit = proptest::option::weighted(0.7, prop_oneof![0..12_u64, 0..200_u64]);
     (time_range(), names, (status, outcome), errors_only, seldom(latency_us()), limit).prop_map(
-        |(time_range, (proxy, method, tool, session_id), (status, outcome), errors_only, slower_than_us, limit)| {
+        |(
+            time_range,
+            (proxy, method, tool, endpoint, session_id),
+            (status, outcome),
+            errors_only,
+            slower_than_us,
+            limit,
+        )| {
             RequestFilter {
                 time_range,
                 proxy,
                 method,
                 tool,
+                endpoint,
                 status,
                 outcome,
                 session_id,
@@ -160,6 +173,9 @@ fn filled(requests: &[Request]) -> TestStore {
         if let Some(tool) = request.tool {
             row = row.set("tool", tool);
         }
+        if let Some(endpoint) = request.endpoint {
+            row = row.set("endpoint", endpoint);
+        }
         if let Some(session) = request.session {
             row = row.set("session_id", session);
         }
@@ -198,6 +214,7 @@ fn is_kept(filter: &RequestFilter, row: &RequestRow) -> bool {
         && same(&filter.proxy, Some(&row.proxy))
         && same(&filter.method, Some(&row.method))
         && same(&filter.tool, row.tool.as_deref())
+        && same(&filter.endpoint, row.endpoint.as_deref())
         && same(&filter.session_id, row.session_id.as_deref())
         && filter.status.is_none_or(|status| row.status == status.as_str())
         && filter.outcome.is_none_or(|outcome| row.outcome == outcome.as_str())
@@ -219,9 +236,13 @@ fn kept(filter: &RequestFilter, all: &[RequestRow]) -> Vec<RequestRow> {
 fn plain_stats(rows: &[RequestRow]) -> Vec<ToolStatsRow> {
     let mut groups: BTreeMap<_, Vec<&RequestRow>> = BTreeMap::new();
     for row in rows {
-        groups.entry((row.proxy.clone(), row.method.clone(), row.tool.clone())).or_default().push(row);
+        groups
+            .entry((row.proxy.clone(), row.method.clone(), row.tool.clone(), row.endpoint.clone()))
+            .or_default()
+            .push(row);
     }
-    let stats = |((proxy, method, tool), rows): ((String, String, Option<String>), Vec<&RequestRow>)| {
+    type Names = (String, String, Option<String>, Option<String>);
+    let stats = |((proxy, method, tool, endpoint), rows): (Names, Vec<&RequestRow>)| {
         let with_latency = rows.iter().filter(|row| row.outcome != "ended");
         let mut latencies: Vec<i64> = with_latency.map(|row| row.latency_us).collect();
         latencies.sort_unstable();
@@ -231,6 +252,7 @@ fn plain_stats(rows: &[RequestRow]) -> Vec<ToolStatsRow> {
             proxy,
             method,
             tool,
+            endpoint,
             calls: rows.len() as i64,
             errors: count("error") + count("timeout"),
             timeouts: count("timeout"),

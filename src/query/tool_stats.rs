@@ -1,4 +1,4 @@
-//! How often each tool was called, how slow it was and how it failed: one row per proxy, method and tool.
+//! How often each tool was called, how slow it was and how it failed: one row per proxy, method, tool and endpoint.
 //!
 //! Runs on the caller's thread. Exact percentiles need one latency (8 bytes) in memory per request; where the roll-ups
 //! answer, one histogram per call.
@@ -12,7 +12,7 @@ use crate::ground::error::IndexError;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-/// The requests of one proxy, method and tool.
+/// The requests of one proxy, method, tool and endpoint.
 ///
 /// Each request counts as one outcome ([`Outcome::of`]): [`ToolStatsRow::ok`] and the numbers from `errors` to `lost`, but
 /// for `timeouts`, which are among the errors, add up to `calls`.
@@ -29,6 +29,8 @@ pub struct ToolStatsRow {
     pub method: String,
     /// The tool, for `tools/call`.
     pub tool: Option<String>,
+    /// The server's path that was asked: several servers may be behind one proxy. `None` where no event says it.
+    pub endpoint: Option<String>,
     /// How many there were, however they ended.
     pub calls: i64,
     /// How many failed: outcome error or timeout.
@@ -113,10 +115,10 @@ impl ToolStatsRow {
 }
 
 impl Query {
-    /// Statistics over the requests that `filter` keeps, ordered by proxy, method and tool. The filter's limit counts
+    /// Statistics over the requests that `filter` keeps, ordered by proxy, method, tool and endpoint. The filter's limit counts
     /// requests: with it, only the newest ones enter the statistics.
     ///
-    /// Where the filter has no more than a time range, a proxy, a method and a tool, and keeps more than 4,000
+    /// Where the filter has no more than a time range, a proxy, a method, a tool and an endpoint, and keeps more than 4,000
     /// requests, the percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles,
     /// are exact. With any other filter, every row that it keeps is read.
     ///
@@ -142,11 +144,16 @@ impl Query {
     fn with_names(&self, stats: impl Iterator<Item = (i64, ToolStatsRow)>) -> Result<Vec<ToolStatsRow>, IndexError> {
         let mut rows = Vec::new();
         for (call, stats) in stats {
-            rows.push(self.row("SELECT proxy, method, tool FROM calls WHERE id = ?", &[call.into()], |row| {
-                Ok(ToolStatsRow { proxy: row.get(0)?, method: row.get(1)?, tool: row.get(2)?, ..stats })
+            let sql = "SELECT proxy, method, tool, endpoint FROM calls WHERE id = ?";
+            rows.push(self.row(sql, &[call.into()], |row| {
+                let (proxy, method, tool, endpoint) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                Ok(ToolStatsRow { proxy, method, tool, endpoint, ..stats })
             })?);
         }
-        rows.sort_by(|a, b| (&a.proxy, &a.method, &a.tool).cmp(&(&b.proxy, &b.method, &b.tool)));
+        fn names(row: &ToolStatsRow) -> (&String, &String, &Option<String>, &Option<String>) {
+            (&row.proxy, &row.method, &row.tool, &row.endpoint)
+        }
+        rows.sort_by(|a, b| names(a).cmp(&names(b)));
         Ok(rows)
     }
 }
@@ -322,6 +329,24 @@ mod tests {
             ]
         );
         assert!(rows.iter().all(|row| row.calls == 1));
+    }
+
+    #[test]
+    fn each_server_s_tools_are_counted_apart() {
+        let store = TestStore::new();
+        for (id, endpoint) in [("1", "/b"), ("2", "/a"), ("3", "/a")] {
+            store.request(id, 1, "tools/call").set("tool", "t").set("endpoint", endpoint).insert();
+        }
+        store.request("4", 1, "tools/call").set("tool", "t").insert();
+        let gist = |row: ToolStatsRow| (row.endpoint, row.calls);
+        let stats = |filter: &RequestFilter| -> Vec<_> {
+            store.query().tool_stats(filter).unwrap().into_iter().map(gist).collect()
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(stats(&RequestFilter::default()), [(None, 1), (text("/a"), 2), (text("/b"), 1)]);
+        let of = |endpoint| RequestFilter { endpoint: text(endpoint), ..RequestFilter::default() };
+        assert_eq!(stats(&of("/a")), [(text("/a"), 2)]);
+        assert_eq!(stats(&of("/c")), []);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Tools that servers offer and nobody calls.
 //!
-//! Runs on the caller's thread. Which tools a server offers stands in the payload of its current `tools/list`; calls
-//! don't say which server they went to, so a tool counts as called if its proxy saw a call of that name.
+//! Runs on the caller's thread. Which tools a server offers stands in the payload of its current `tools/list`; a call
+//! of an endpoint belongs to the server with that path. One of which no list is on record may be any server's, so it counts for all behind
+//! its proxy: one without an endpoint, or by an address that redirects.
 
 use super::database::Query;
 use super::filter::{SchemaFilter, TimeRange};
@@ -76,9 +77,13 @@ impl Query {
                 }
             }
             let mut unused = Vec::new();
+            let servers: Vec<_> = offered.keys().cloned().collect();
             for (server, tools) in offered {
+                let others = servers.iter().filter(|other| other.0 == server.0 && other.1 != server.1);
+                let mut others: Vec<_> = others.map(|other| path_of(&other.1)).collect();
+                others.retain(|path| *path != path_of(&server.1));
                 for (tool, captured_at) in tools {
-                    let (is_called, last_called_at) = self.last_call(&server.0, &tool, time_range)?;
+                    let (is_called, last_called_at) = self.last_call(&server.0, &others, &tool, time_range)?;
                     if is_called {
                         continue;
                     }
@@ -97,18 +102,28 @@ impl Query {
         })
     }
 
-    /// Whether the tool was called in the range, and when it was called last at all. Both take one look into an index.
-    fn last_call(&self, proxy: &str, tool: &str, time_range: TimeRange) -> Result<(bool, Option<i64>), IndexError> {
+    /// Whether the tool was called in the range, and when it was called last at all, but at the endpoints of `others`. Both take
+    /// one look into an index for each endpoint.
+    fn last_call(
+        &self,
+        proxy: &str,
+        others: &[&str],
+        tool: &str,
+        time_range: TimeRange,
+    ) -> Result<(bool, Option<i64>), IndexError> {
         let names = [proxy.to_owned().into(), tool.to_owned().into()];
-        let sql = "SELECT id FROM calls WHERE proxy = ? AND method = 'tools/call' AND tool = ?";
-        let calls = self.rows(sql, &names, |row| row.get::<_, i64>(0))?;
-        let Some(call) = calls.first() else { return Ok((false, None)) };
-        let last = self.value("SELECT max(ts) FROM request_rows WHERE call = ?", &[(*call).into()])?;
-        let Some(ClosedInterval { first_ts, last_ts }) = ClosedInterval::of(time_range) else {
-            return Ok((false, last));
-        };
-        let sql = "SELECT EXISTS (SELECT 1 FROM request_rows WHERE call = ? AND ts BETWEEN ? AND ?)";
-        Ok((self.value(sql, &[(*call).into(), first_ts.into(), last_ts.into()])?, last))
+        let sql = "SELECT id, endpoint FROM calls WHERE proxy = ? AND method = 'tools/call' AND tool = ?";
+        let calls = self.rows(sql, &names, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?)))?;
+        let is_other_s = |endpoint: &Option<String>| endpoint.as_deref().is_some_and(|path| others.contains(&path));
+        let (mut is_called, mut last) = (false, None);
+        for (call, _) in calls.iter().filter(|(_, endpoint)| !is_other_s(endpoint)) {
+            last = last.max(self.value("SELECT max(ts) FROM request_rows WHERE call = ?", &[(*call).into()])?);
+            if let Some(ClosedInterval { first_ts, last_ts }) = ClosedInterval::of(time_range) {
+                let sql = "SELECT EXISTS (SELECT 1 FROM request_rows WHERE call = ? AND ts BETWEEN ? AND ?)";
+                is_called |= self.value::<bool>(sql, &[(*call).into(), first_ts.into(), last_ts.into()])?;
+            }
+        }
+        Ok((is_called, last))
     }
 
     /// The histories by proxy and server.
@@ -128,6 +143,12 @@ impl Query {
         })?;
         Ok(known)
     }
+}
+
+/// The path of a server's URL.
+fn path_of(url: &str) -> &str {
+    let within = url.split_once("://").map_or(url, |(_, rest)| rest);
+    within.find('/').map_or("/", |start| &within[start..])
 }
 
 #[cfg(test)]
@@ -187,6 +208,49 @@ mod tests {
         let never = TimeRange { since_ts: Some(5), until_ts: Some(5) };
         assert_eq!(unused(&store, never).len(), 2);
         assert_eq!(store.query().unused_tools(never, Some("other")).unwrap(), []);
+    }
+
+    #[test]
+    fn a_call_uses_the_tool_of_the_server_that_was_asked() {
+        let store = TestStore::new();
+        let offers = |proxy: &str, url: &str, ts: i64| {
+            let row = |table| {
+                store
+                    .row(table)
+                    .set("proxy", proxy.to_owned())
+                    .set("upstream_url", url.to_owned())
+                    .set("method", TOOLS_LIST)
+            };
+            row("schema_versions").set("content_hash", "h").set("payload", r#"{"tools":[{"name":"t"}]}"#).insert();
+            row("schema_sightings").set("content_hash", "h").set("caller", "").set("ts", ts).insert();
+        };
+        let unused = |since_ts| -> Vec<(String, Option<i64>)> {
+            let time_range = TimeRange { since_ts, until_ts: None };
+            let rows = store.query().unused_tools(time_range, Some("p")).unwrap();
+            rows.into_iter().map(|row| (row.upstream_url, row.last_called_at)).collect()
+        };
+        let called = |id: &str, ts, endpoint: Option<&str>| {
+            let row = store.request(id, ts, "tools/call").set("tool", "t");
+            match endpoint {
+                Some(endpoint) => row.set("endpoint", endpoint.to_owned()).insert(),
+                None => row.insert(),
+            }
+        };
+        let [a, b] = ["http://h:9/servers/a", "http://h:9/servers/b"];
+        offers("p", a, 1);
+        offers("p", b, 2);
+        offers("q", "http://h:9/elsewhere", 3);
+        let all = |last_of_a, last_of_b| vec![(a.to_owned(), last_of_a), (b.to_owned(), last_of_b)];
+        assert_eq!(unused(None), all(None, None));
+        called("1", 100, Some("/servers/a"));
+        assert_eq!(unused(None), all(None, None)[1..]);
+        assert_eq!(unused(Some(101)), all(Some(100), None));
+        // An endpoint that offers nothing by itself may be any server's.
+        called("2", 200, Some("/elsewhere"));
+        assert_eq!(unused(Some(150)), []);
+        called("3", 300, Some("/servers/b"));
+        called("4", 250, None);
+        assert_eq!(unused(Some(400)), all(Some(250), Some(300)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from harness.processes import exit_with, say
-from scenarios import clients_at_once, harness_proof, kill_nine, odd_traffic, same_view, schema_change
+from scenarios import clients_at_once, harness_proof, kill_nine, matrix, odd_traffic, same_view, schema_change
 
 
 def main():
@@ -24,6 +24,11 @@ def main():
     scenarios.add_parser("kill-nine").add_argument("traffic", choices=("raw", "sdk"))
     scenarios.add_parser("odd-traffic")
     scenarios.add_parser("harness-proof")
+    every = scenarios.add_parser("matrix")
+    every.add_argument("--rounds", type=int, default=1, help="how often to hold it, for what happens by chance")
+    every.add_argument(
+        "--only", default="", metavar="PATTERN", help="only combinations whose client's name is like that"
+    )
     options = parser.parse_args()
 
     work = Path(tempfile.mkdtemp(prefix="mcplog-e2e-"))
@@ -42,6 +47,8 @@ def main():
                 odd_traffic.odd_traffic(work, mcplog)
             case "harness-proof":
                 harness_proof.harness_proof(work, mcplog)
+            case "matrix":
+                matrix.matrix(work, mcplog, options.rounds, options.only)
     finally:
         if options.keep:
             say(f"kept {work}")

@@ -38,7 +38,9 @@ pub(crate) fn open(dir: &Path) -> Result<Store, Failure> {
 pub(crate) fn record(store: &Store, rows: u64) -> Result<(), Failure> {
     let workload = Workload::default();
     let recorder = store.recorder();
-    workload.sessions().for_each(|session| recorder.record(announcement(session)));
+    workload.sessions().for_each(|session| {
+        recorder.record(announcement(session));
+    });
     for number in 0..rows {
         let mut texts = Texts::new();
         recorder.record(request(&workload.event(number, &mut texts)));

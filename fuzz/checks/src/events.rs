@@ -27,7 +27,7 @@ fn parse(pieces: &[&[u8]]) -> Vec<Said> {
             Part::Dispatch { event } => {
                 said.push(Said::Event { name: event.to_owned(), data: std::mem::take(&mut data) });
             }
-            Part::Id => said.push(Said::Id),
+            Part::Id(id) => said.push(Said::Id(id.to_vec())),
             Part::Retry(retry_ms) => said.push(Said::Retry(retry_ms)),
         });
     }

@@ -106,6 +106,8 @@ fn check_request(request: &Request<'_>) {
         let is_of_end = match (outcome, request.error_code) {
             // Who ended it.
             (Outcome::Ended, None) => ["client_gone", "cancelled", "proxy_shutdown", "no_response"].contains(&cause),
+            // What came after it was taken back.
+            (Outcome::Cancelled, _) => cause.starts_with("late error ") && request.notes.has(Note::LateAnswer),
             (_, code) => ["stream_broken", "upstream_unreachable", "upstream_timeout", "upstream_loop", "proxy_error"]
                 .contains(&code.expect("known of every failure")),
         };
@@ -151,8 +153,10 @@ impl Played {
             path: head.path,
             session: head.session,
             query: head.query,
+            last_event_id: head.last_event_id,
             protocol_version: head.version,
             authorization: None,
+            user_agent: None,
             method: head.method,
             name: head.method,
         };

@@ -27,6 +27,8 @@ pub(crate) struct Head {
     pub(crate) session: Option<&'static str>,
     pub(crate) path: &'static str,
     pub(crate) query: Option<&'static str>,
+    /// The event behind which a stream is resumed.
+    pub(crate) last_event_id: Option<&'static str>,
     pub(crate) version: Option<&'static str>,
     pub(crate) method: Option<&'static str>,
     pub(crate) content_type: Option<&'static str>,
@@ -152,7 +154,8 @@ fn head(input: &mut Input<'_>) -> Head {
         session: one_of([None, Some("s1"), Some("s1"), Some("s2")], first >> 4),
         path: ["/mcp", "/", "/messages", ""][usize::from(third >> 6)],
         query: one_of([None, Some("sessionId=s1"), Some("session_id=s2"), Some("x")], first >> 6),
-        version: one_of([None, None, Some("2025-06-18"), Some("v")], second),
+        last_event_id: one_of([None, Some("7"), Some("1"), Some("x")], second >> 6),
+        version: one_of([None, None, Some("2025-06-18"), Some("2026-07-28")], second),
         method: one_of([None, None, Some("tools/call"), Some("notifications/x")], second >> 2),
         content_type: one_of(
             [Some("application/json"), Some("text/event-stream"), Some("Text/Event-Stream; charset=x"), None],

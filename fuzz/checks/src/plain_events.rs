@@ -1,6 +1,8 @@
 //! A parser of server-sent events that is obviously right: it has the whole stream, and takes it line by line as the WHATWG
 //! HTML standard says.
 
+use mcplog_observe::read::EVENT_ID_BYTES_MAX;
+
 /// The longest event name or number of milliseconds that the product looks at, in bytes. The standard has no limit; what is
 /// longer has no meaning to MCP.
 const VALUE_BYTES_MAX: usize = 64;
@@ -9,7 +11,7 @@ const VALUE_BYTES_MAX: usize = 64;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Event { name: String, data: Vec<u8> },
-    Id,
+    Id(Vec<u8>),
     Retry(u64),
 }
 
@@ -38,7 +40,7 @@ pub(crate) fn parse(stream: &[u8]) -> Vec<Said> {
                 None => data = Some(value.to_vec()),
             },
             b"event" => name = value,
-            b"id" if !value.contains(&0) => said.push(Said::Id),
+            b"id" if !value.contains(&0) => said.push(Said::Id(value[..value.len().min(EVENT_ID_BYTES_MAX)].to_vec())),
             b"retry" if (1..=VALUE_BYTES_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_digit) => {
                 let digits = std::str::from_utf8(value).expect("digits");
                 said.extend(digits.parse().ok().map(Said::Retry));

@@ -31,6 +31,11 @@ pub(crate) const PATHS: [(Slot, &[&str]); SLOTS] = [
     (Slot::IsError, &["result", "isError"]),
     (Slot::AgreedVersion, &["result", "protocolVersion"]),
     (Slot::ResultType, &["result", "resultType"]),
+    (Slot::TaskId, &["params", "taskId"]),
+    (Slot::ResultTaskId, &["result", "taskId"]),
+    (Slot::CreatedTaskId, &["result", "task", "taskId"]),
+    (Slot::TaskIsError, &["result", "result", "isError"]),
+    (Slot::TaskErrorMessage, &["result", "error", "message"]),
 ];
 
 /// One message of a document.
@@ -53,11 +58,16 @@ impl<'t> Plain<'t> {
         (!raw.starts_with(['{', '['])).then_some(raw)
     }
 
-    /// The beginning of the text of a result that is an error. The error of this is for a text that is half of a surrogate pair.
+    /// The beginning of the text of a result that is an error, or of a task's result in it that is. The error of this is for a text that is half of a surrogate pair.
     pub(crate) fn error_text(&self) -> Result<Option<String>, serde_json::Error> {
-        let result = self.members.get("result").and_then(|result| object(result.get())).unwrap_or_default();
+        let result_of = |members: &Members<'t>| members.get("result").and_then(|result| object(result.get()));
+        let mut result = result_of(&self.members).unwrap_or_default();
+        if self.raw(&["result", "isError"]) != Some("true") {
+            result = result_of(&result).unwrap_or_default();
+        }
+        let is_error = result.get("isError").is_some_and(|is_error| is_error.get() == "true");
         let content = result.get("content").map_or("", |content| content.get());
-        if self.raw(&["result", "isError"]) != Some("true") || !content.starts_with('[') {
+        if !is_error || !content.starts_with('[') {
             return Ok(None);
         }
         let mut texts = Vec::new();

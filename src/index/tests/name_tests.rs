@@ -58,6 +58,39 @@ fn of_too_many_calls_the_tool_goes_first_and_then_the_rest_of_the_name() {
 }
 
 #[test]
+fn of_too_many_endpoints_further_ones_are_one_and_rows_keep_their_own() {
+    // Three are told apart: who makes up paths takes no names of tools.
+    let recorded = [Some("/a"), None, Some("/b"), Some("/c"), Some("/d"), Some("/e"), Some("/d"), Some("/a")];
+    let names =
+        [Some("/a"), None, Some("/b"), Some("/c"), Some(OTHER_NAME), Some(OTHER_NAME), Some(OTHER_NAME), Some("/a")];
+    let mut fixture = Fixture::new();
+    for batch in 0..2 {
+        let payloads: Vec<Vec<u8>> = (0_i64..)
+            .zip(recorded)
+            .map(|(number, endpoint)| {
+                let id = format!("r{batch}-{number}");
+                let mut request = Request::new(&id, batch * 100 + number, "p", "tools/call");
+                (request.tool, request.endpoint) = (Some("t"), endpoint);
+                let mut payload = Vec::new();
+                Record::from(Event::from(request)).encode(&mut payload);
+                payload
+            })
+            .collect();
+        let numbers = (1 + 100 * u64::try_from(batch).unwrap()..).map(Sequence);
+        let mutations = numbers.zip(payloads.iter().map(|payload| fold(Record::decode(payload).unwrap())));
+        let mut index_batch = fixture.index().begin().unwrap();
+        index_batch.apply(mutations.collect()).unwrap();
+        index_batch.commit(WRITER, Checkpoint::START).unwrap();
+    }
+    let text = |endpoint: Option<&str>| Value::from(endpoint.map(str::to_owned));
+    let sql = "SELECT r.endpoint, c.endpoint FROM request_rows r JOIN calls c ON c.id = r.call ORDER BY ts";
+    let once: Vec<Vec<Value>> = recorded.iter().zip(names).map(|(own, name)| vec![text(*own), text(name)]).collect();
+    assert_eq!(fixture.rows(sql), [once.clone(), once].concat());
+    let calls = fixture.rows("SELECT DISTINCT proxy, method, tool FROM calls");
+    assert_eq!(calls, [row(("p", "tools/call", Some("t")))]);
+}
+
+#[test]
 fn clients_and_proxies_are_crowded_beyond_half_of_those_that_are_told_apart() {
     for (table, column) in [("clients", "client_name"), ("proxies", "proxy")] {
         for (count, expected) in [(0, false), (4, false), (5, true), (8, true)] {

@@ -51,7 +51,7 @@ const FOLLOWING: [&str; 10] = [
 /// Some rows in each table: a session of which one request expired, one that only a close names, one that nothing but its
 /// requests names.
 const ROWS: &str = "
-    INSERT INTO calls VALUES (5, 'files', 'tools/call', 'search'), (6, 'files', 'ping', NULL);
+    INSERT INTO calls VALUES (5, 'files', 'tools/call', 'search', NULL), (6, 'files', 'ping', NULL, NULL);
     INSERT INTO session_state VALUES
         (3, 'one', 'files', 90, 200, NULL, 'claude', '1', 'claude', '2025-06-18', 0, 3, 2, 0, 90, 95, 200, 'files', NULL, NULL),
         (4, 'two', '', 300, 300, 300, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 300, 310),

@@ -5,7 +5,7 @@ notifications and the server's own requests, large and odd bodies, headers, canc
 into the transcript with what the SDK handed back and with what arrived on the way.
 """
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 import anyio
@@ -13,6 +13,8 @@ import anyio
 import everything
 
 ODD_TEXT = 'quotes " and \\ and \u2028 and \u0000 and \x7f and 日本 and \U0001f980 and data: x\n\nevent: y\r\n'
+# How `every_end` ends: after it, nothing but closing is left.
+LAST_STEP = "the last call"
 
 
 class Conversation:
@@ -146,10 +148,66 @@ class Conversation:
         await self.cancelled()
         await self.call("add", a=1, b=1)
 
+    async def at_once(self):
+        """Calls of every kind of end in flight at the same time."""
+        calls = [("add", {"a": number, "b": 1}) for number in range(6)]
+        calls += [("fail", {"reason": "at once"}), ("refuse", {}), ("slow", {"ms": 150}), ("slow", {"ms": 50})]
 
-async def hold(peer, script):
-    """Connects, runs the script of that name and closes; returns the steps."""
+        async def one(tool, arguments):
+            with suppress(self.peer.error_type):
+                await self.peer.call(tool, arguments, None)
+
+        async with anyio.create_task_group() as group:
+            for tool, arguments in calls:
+                group.start_soon(one, tool, arguments)
+        self.steps.append({"step": "at once", "result": len(calls)})
+
+    async def taken_back(self):
+        """A call that is given up once it has begun on the server's side."""
+        key = self.peer.name
+
+        async def hang():
+            with suppress(self.peer.error_type):
+                await self.peer.call("hang", {"key": key}, None)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(hang)
+            with anyio.fail_after(60):
+                while "yes" not in str(self.peer.plain(await self.peer.call("begun", {"key": key}, None))):
+                    await anyio.sleep(0.02)
+            await self.peer.cancel("hang", group.cancel_scope)
+            # Not every server answers a call that was taken back.
+            group.cancel_scope.cancel()
+        self.steps.append({"step": "taken back", "result": None})
+
+    async def every_end(self):
+        """Every way in which a request can end, on any server: with or without sessions, streams and JSON bodies."""
+        peer = self.peer
+        await self.lists()
+        await self.call("add", a=2, b=40)
+        await self.call("fail", reason="on purpose")
+        await self.call("refuse")
+        await self.call("no such tool")
+        await self.call("count", steps=3)
+        await self.at_once()
+        await self.step("read text", lambda: peer.read("test://static/alpha"))
+        await self.step("read missing", lambda: peer.read("test://nowhere"))
+        await self.step("prompt", lambda: peer.prompt("greet", {"who": "Ada"}))
+        await self.step("prompt missing", lambda: peer.prompt("nobody", {}))
+        await self.step("complete", lambda: peer.complete("greet", "who", "wor"))
+        for name, act in peer.session_era_steps():
+            await self.step(name, act)
+        await self.step("unknown", peer.unknown)
+        await self.step("notify", peer.notify)
+        await self.taken_back()
+        await self.step("time out", lambda: peer.time_out(peer.name))
+        await self.step(LAST_STEP, lambda: peer.call("add", {"a": 1, "b": 1}, None))
+
+
+async def hold(peer, script, steps=None):
+    """Connects, runs the script of that name and closes; returns the steps, which `steps` gets as they are done."""
     conversation = Conversation(peer)
+    conversation.steps = conversation.steps if steps is None else steps
     expect_seen = 0
     if script == "everything":
         # The reference server asks for the roots soon after the handshake and logs what it got. That its tools changed
@@ -165,6 +223,8 @@ async def hold(peer, script):
                 await conversation.without_streams()
             case "calls":
                 await conversation.calls()
+            case "every end":
+                await conversation.every_end()
             case "lists":
                 await conversation.lists()
             case "everything":

@@ -6,6 +6,7 @@ transcript to OUT.
 
 import asyncio
 import sys
+from datetime import timedelta
 
 import anyio
 import httpx
@@ -24,8 +25,12 @@ class Peer:
 
     error_type = McpError
 
-    def __init__(self, url):
+    def __init__(self, url, name="e2e-claude-mcp1", headers=EXTRA_HEADERS):
         self.url = url
+        self.name = name
+        self.headers = headers
+        # The keys of calls of hang that were given up before the server was known to have them. Here none is.
+        self.unseen = []
         self.tap = recording_transport(httpx)()
 
     @staticmethod
@@ -63,9 +68,9 @@ class Peer:
             return httpx.AsyncClient(transport=self.tap, headers=headers, timeout=timeout, auth=auth)
 
         if self.url.endswith("/sse"):
-            transport = sse_client(self.url, headers=EXTRA_HEADERS, httpx_client_factory=tapped)
+            transport = sse_client(self.url, headers=self.headers, timeout=60, httpx_client_factory=tapped)
         else:
-            client = tapped(EXTRA_HEADERS, httpx.Timeout(30, read=60))
+            client = tapped(self.headers, httpx.Timeout(30, read=60))
             transport = streamable_http_client(self.url, http_client=await stack.enter_async_context(client))
         streams = await stack.enter_async_context(transport)
         self.session = await stack.enter_async_context(
@@ -77,12 +82,12 @@ class Peer:
                 list_roots_callback=on_roots,
                 logging_callback=on_log,
                 message_handler=on_message,
-                client_info=types.Implementation(name="e2e-claude-mcp1", version="1.2.3"),
+                client_info=types.Implementation(name=self.name, version="1.2.3"),
             )
         )
         result = await self.session.initialize()
         with anyio.fail_after(20):
-            while not self.tap.get_stream_is_open():
+            while self.tap.has_session() and not self.tap.get_stream_is_open():
                 await anyio.sleep(0.005)
         return result
 
@@ -142,6 +147,28 @@ class Peer:
             ("subscribe", lambda: self.session.subscribe_resource(uri)),
             ("unsubscribe", lambda: self.session.unsubscribe_resource(uri)),
         ]
+
+    async def unknown(self):
+        """A request that no server knows."""
+
+        class Unknown(types.Request[None, str]):
+            method: str = "e2e/unknown"
+            params: None = None
+
+        return await self.session.send_request(Unknown(), types.EmptyResult)
+
+    async def notify(self):
+        """A notification of the client's own."""
+        await self.session.send_roots_list_changed()
+
+    async def time_out(self, _key):
+        """Gives a call up after a while. This SDK tells nobody, so the answer comes all the same, and is waited for."""
+        try:
+            await self.session.call_tool("slow", {"ms": 600}, read_timeout_seconds=timedelta(seconds=0.2))
+        finally:
+            with anyio.fail_after(60):
+                while not self.tap.is_answered(self.tap.last_request_id("slow")):
+                    await anyio.sleep(0.005)
 
     async def grow(self, conversation, name):
         """Makes the server add a tool; the news arrives on the GET stream."""

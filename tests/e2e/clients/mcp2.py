@@ -12,6 +12,7 @@ import anyio
 import httpx2
 import mcp_types as types
 from mcp import Client, MCPError
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel
@@ -26,8 +27,12 @@ class Peer:
 
     error_type = MCPError
 
-    def __init__(self, url, mode):
+    def __init__(self, url, mode, name="e2e-cursor-mcp2", headers=EXTRA_HEADERS):
         self.url = url
+        self.name = name
+        self.headers = headers
+        # The keys of calls of hang that were given up before the server was known to have them.
+        self.unseen = []
         self.mode = mode
         self.tap = recording_transport(httpx2)()
 
@@ -67,13 +72,17 @@ class Peer:
             if isinstance(message, types.ToolListChangedNotification):
                 conversation.note("tools changed", {})
 
-        timeout = httpx2.Timeout(30, read=60)
-        http = await stack.enter_async_context(
-            httpx2.AsyncClient(transport=self.tap, headers=EXTRA_HEADERS, timeout=timeout)
-        )
+        def tapped(headers=None, timeout=None, auth=None):
+            return httpx2.AsyncClient(transport=self.tap, headers=headers, timeout=timeout, auth=auth)
+
+        if self.url.endswith("/sse"):
+            transport = sse_client(self.url, headers=self.headers, timeout=60, httpx_client_factory=tapped)
+        else:
+            client = tapped(self.headers, httpx2.Timeout(30, read=60))
+            transport = streamable_http_client(self.url, http_client=await stack.enter_async_context(client))
         self.client = await stack.enter_async_context(
             Client(
-                streamable_http_client(self.url, http_client=http),
+                transport,
                 mode=self.mode,
                 sampling_callback=on_sampling,
                 elicitation_callback=on_elicitation,
@@ -81,14 +90,14 @@ class Peer:
                 logging_callback=on_log,
                 log_level="debug",
                 message_handler=on_message,
-                client_info=types.Implementation(name="e2e-cursor-mcp2", version="4.5.6"),
+                client_info=types.Implementation(name=self.name, version="4.5.6"),
                 # Every listing is to reach the server.
                 cache=None,
             )
         )
         if not self.sessionless:
             with anyio.fail_after(20):
-                while not self.tap.get_stream_is_open():
+                while self.tap.has_session() and not self.tap.get_stream_is_open():
                     await anyio.sleep(0.005)
         return {
             "protocolVersion": self.client.protocol_version,
@@ -147,6 +156,40 @@ class Peer:
             ("subscribe", lambda: self.client.subscribe_resource(uri)),
             ("unsubscribe", lambda: self.client.unsubscribe_resource(uri)),
         ]
+
+    async def unknown(self):
+        """A request that no server knows."""
+        return await self.client.session.send_request(
+            types.Request(method="e2e/unknown", params=None), types.EmptyResult
+        )
+
+    async def notify(self):
+        """A notification of the client's own, in the era that has one."""
+        if not self.sessionless:
+            await self.client.send_roots_list_changed()
+
+    async def time_out(self, key):
+        """Gives a call up after a while; the SDK takes it back, perhaps before the server had it: that is noted."""
+        key = f"{key} timed out"
+        is_over = seen = False
+
+        async def watch():
+            nonlocal seen
+            while not (is_over or seen):
+                seen = "yes" in str(self.plain(await self.call("begun", {"key": key}, None)))
+                await anyio.sleep(0.05)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            try:
+                return await self.client.call_tool("hang", {"key": key}, read_timeout_seconds=1)
+            except MCPError as error:
+                given_up = error
+            finally:
+                is_over = True
+                if not seen:
+                    self.unseen.append(key)
+        raise given_up
 
     async def grow(self, conversation, name):
         """Makes the server add a tool; the news arrives on the GET stream, or on a stream that listens for it."""

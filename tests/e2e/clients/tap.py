@@ -5,6 +5,7 @@ library, so that a transcript shows what arrived and not only what the SDK made 
 """
 
 import json
+import re
 import time
 
 
@@ -68,6 +69,15 @@ def recording_transport(http):
                 if message.get("method") == "tools/call" and message["params"]["name"] == tool:
                     return message["id"]
             raise LookupError(tool)
+
+        def is_answered(self, request_id):
+            """Whether an answer to the request with that id has arrived, on whichever stream."""
+            answer = re.compile(rf'"id":\s*{request_id}\b')
+            return any(answer.search(item["body"]) for item in self.exchanges)
+
+        def has_session(self):
+            """Whether the server began a session: only then is there a standalone GET stream."""
+            return any("mcp-session-id" in dict(item["response_headers"]) for item in self.exchanges)
 
         def get_stream_is_open(self):
             """Whether the server has accepted the standalone GET stream."""

@@ -10,7 +10,7 @@ EXTRA_HEADERS = {
 }
 
 
-def write(path, url, steps, exchanges):
+def write(path, url, steps, exchanges, **more):
     """Writes one transcript: what the SDK said, and what went over the wire beneath it."""
     with open(path, "w", encoding="utf-8") as file:
-        json.dump({"url": url, "steps": steps, "wire": exchanges}, file)
+        json.dump({"url": url, "steps": steps, "wire": exchanges, **more}, file)

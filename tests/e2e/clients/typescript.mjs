@@ -1,68 +1,22 @@
 // The scripted client on the TypeScript SDK, talking to that SDK's reference server.
 //
 // Run as `node typescript.mjs URL OUT`: holds the conversation of everything.py and writes the transcript to OUT, in
-// the form that the Python clients write. The tap is a `fetch` of our own beneath the SDK.
+// the form that the Python clients write.
 
 import { writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
 
-const require = createRequire(new URL("../.installed/package.json", import.meta.url));
-const sdk = (path) => import(pathToFileURL(require.resolve(`@modelcontextprotocol/sdk/${path}`)).href);
+import { EXTRA_HEADERS, recordingFetch, sdk, until } from "./tap.mjs";
+
 const { Client } = await sdk("client/index.js");
 const { StreamableHTTPClientTransport } = await sdk("client/streamableHttp.js");
 const types = await sdk("types.js");
 
 const [url, out] = process.argv.slice(2);
-const EXTRA_HEADERS = {
-  authorization: "Bearer e2e-secret-token",
-  origin: "http://127.0.0.1:1",
-  "x-unknown-to-proxies": "kept as it is",
-};
 const MESSAGE = "through the proxy: \u2028 日本 \u{1f980}";
 
-const exchanges = [];
+const { exchanges, tap } = recordingFetch();
 const steps = [];
 let seen = [];
-
-// Records every exchange; the SDK reads the same bytes.
-async function tap(input, init = {}) {
-  const method = init.method ?? "GET";
-  const exchange = {
-    http_method: method,
-    path: new URL(input).pathname,
-    request_headers: [...new Headers(init.headers).entries()].sort(),
-    request_body: init.body ?? "",
-    status: null,
-    response_headers: [],
-    body: "",
-    ended: false,
-    seen_at: null,
-  };
-  exchanges.push(exchange);
-  const response = await fetch(input, init);
-  exchange.status = response.status;
-  exchange.response_headers = [...response.headers.entries()].sort();
-  if (!response.body) {
-    return response;
-  }
-  const copy = new TransformStream({
-    transform(chunk, controller) {
-      exchange.body += Buffer.from(chunk).toString("latin1");
-      controller.enqueue(chunk);
-    },
-  });
-  return new Response(response.body.pipeThrough(copy), response);
-}
-
-async function until(what, condition) {
-  for (const deadline = Date.now() + 20_000; !condition(); ) {
-    if (Date.now() > deadline) {
-      throw new Error(`waited in vain: ${what}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 async function step(name, act, expectSeen = 0) {
   seen = [];

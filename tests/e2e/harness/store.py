@@ -7,8 +7,15 @@ from urllib.parse import urlsplit
 from harness import wire
 
 ERROR_MSG_CHARS_MAX = 512
-# What the platform of our clients must be found to be, by their names.
+# The first revision without sessions.
+SESSIONLESS_SINCE = "2026-07-28"
+# What the platform of our clients must be found to be, by what their names begin with.
 PLATFORMS = {"e2e-claude-mcp1": "claude", "e2e-cursor-mcp2": "cursor", "e2e-vscode-typescript": "vscode"}
+
+
+def platform_of(name):
+    """The platform of the client with that name."""
+    return next(platform for beginning, platform in PLATFORMS.items() if name.startswith(beginning))
 
 
 def rows(directory, query, *parameters):
@@ -53,26 +60,35 @@ def expected_request(exchange, message, exchanges):
         "target": target_of(method, params),
         "bytes_in": len(exchange["request_body"].encode()),
         "transport": "sse" if wire.session_of_old_transport(exchange) else "http",
-        "endpoint": urlsplit(exchange["path"]).path,
+        # In the transport of 2024-11-05, that of the stream: the path by which the client knows the server.
+        "endpoint": urlsplit(answering["path"]).path,
         "cause": None,
     }
     if wire.session_of_old_transport(exchange):
         row["session_id"] = wire.session_of_old_transport(exchange)
     elif "mcp-session-id" in header:
         row["session_id"] = header["mcp-session-id"]
-    elif method == "initialize":
-        row["session_id"] = wire.headers(exchange, "response").get("mcp-session-id")
+    elif method == "initialize" and "mcp-session-id" in wire.headers(exchange, "response"):
+        row["session_id"] = wire.headers(exchange, "response")["mcp-session-id"]
     if "mcp-protocol-version" in header:
         row["protocol_version"] = header["mcp-protocol-version"]
     if answer is None and is_probe(exchange, method, exchanges):
         # A refusal with an id of the server's own, or without JSON-RPC.
         row |= {"status": "error", "outcome": "probe", "http_status": exchange["status"]}
-    elif answer is None or message["id"] in cancelled_ids(exchanges):
-        # Given up by the client, whatever came after. That it has a row with a reason is checked in `mismatches`.
+    elif message["id"] in cancelled_ids(exchanges):
+        # Taken back, whatever came after; an error that did is named, if only as far as the client still read.
+        del row["cause"]
+        row["taken_back"] = answer["error"] if answer and "error" in answer else None
+        row |= {"status": "error", "outcome": "cancelled"}
+    elif answer is None:
+        # Given up by the client. That it has a row with a reason is checked in `mismatches`.
         row["unfinished"] = True
         if method == "subscriptions/listen":
             # Who ended it.
             del row["cause"]
+        elif header.get("mcp-protocol-version", "") >= SESSIONLESS_SINCE:
+            # There, closing the response is how a client takes a request back.
+            row["outcome"] = "cancelled"
     elif "error" in answer:
         text = answer["error"]["message"]
         row |= {
@@ -138,6 +154,10 @@ def mismatches(expected, row):
                 lines.append(f"given up, but status {row['status']!r}, error_code {row['error_code']!r}")
             if row["outcome"] not in (("ended",) if listens else ("cancelled", "error")):
                 lines.append(f"given up, but outcome {row['outcome']!r}")
+        elif column == "taken_back":
+            late = value and f"late error {value['code']}: {value['message']}"
+            if (late and row["cause"] != late) or not (row["cause"] or "late error").startswith("late error"):
+                lines.append(f"cause is {row['cause']!r}, not {late!r}")
         elif column == "tool_error":
             if bool(row[column]) != value:
                 lines.append(f"tool_error is {row[column]!r}, not {value!r}")
@@ -149,23 +169,45 @@ def mismatches(expected, row):
 
 
 def check_requests(transcripts, directory):
-    """Each request of these conversations has exactly one row, and each row a request. Returns what is wrong."""
+    """Each request of these conversations has exactly one row, and each row a request. Returns what is wrong.
+
+    A transcript that names its client is one of many on one server: the row must belong to a session of that client.
+    """
     wrong = []
     left = {}
-    for row in rows(directory, "SELECT * FROM requests"):
+    query = "SELECT r.*, s.client_name FROM requests AS r LEFT JOIN sessions AS s USING (session_id)"
+    for row in rows(directory, query):
         left.setdefault((row["rpc_id"], row["method"], row["bytes_in"]), []).append(row)
     for transcript in transcripts:
         for expected in expected_requests(transcript):
             key = (expected["rpc_id"], expected["method"], expected["bytes_in"])
-            # Two conversations may use the same ids; a session tells them apart where there is one.
-            session = expected.get("session_id")
-            candidates = [row for row in left.get(key, []) if session in (None, row["session_id"])]
+            name = transcript.get("name")
+            if name and expected.get("outcome") != "probe":
+                expected["client_name"] = name
+            # Many conversations may use the same ids; their session tells them apart, or their client, or their server.
+            telling = [column for column in ("session_id", "client_name", "endpoint") if expected.get(column)]
+            candidates = [row for row in left.get(key, []) if all(row[it] == expected[it] for it in telling)]
+            about = f"{name}: " if name else ""
+            if expected["rpc_id"] in map(str, transcript.get("unseen", [])):
+                # Given up before the server had it: whether the proxy had, and what first, only chance knows.
+                maybe = [row for row in left.get(key, []) if row["client_name"] in (name, None)]
+                maybe = [row for row in maybe if row["endpoint"] == expected["endpoint"]]
+                if maybe:
+                    left[key].remove(maybe[0])
+                continue
             if not candidates:
-                wrong.append(f"no row for {expected}")
+                wrong.append(f"{about}no row for {expected}")
                 continue
             left[key].remove(candidates[0])
-            wrong += mismatches(expected, candidates[0])
-    wrong += [f"a row that no request explains: {row}" for rows_left in left.values() for row in rows_left]
+            found = mismatches(expected, candidates[0])
+            if found and name:
+                found.append(f"of the wire {expected}\n    of the store {candidates[0]}")
+            wrong += [about + line for line in found]
+    for rows_left in left.values():
+        for row in rows_left:
+            # Where there are many clients: whose it says that it is, or else where it came.
+            of_whom = f"{row['client_name'] or row['endpoint']}: " if transcripts[0].get("name") else ""
+            wrong.append(f"{of_whom}a row that no request explains: {row}")
     return wrong
 
 
@@ -183,12 +225,16 @@ def expected_sessions(transcript):
         for message in wire.sent(exchange):
             old = wire.session_of_old_transport(exchange)
             session = old or wire.headers(exchange, "response").get("mcp-session-id")
-            if message.get("method") == "initialize" and session:
+            shakes_hands = message.get("method") == "initialize"
+            # Without a handshake the client says in each request who it is, there, too.
+            if session and client_info(message) and (shakes_hands or (old and session not in sessions)):
                 info = client_info(message)
                 # The old transport has no close; whether the end of its stream is one is the proxy's to say.
                 sessions[session] = [info["name"], info["version"], None if old else False]
-        if exchange["http_method"] == "DELETE" and exchange["status"] in (200, 202, 204):
-            sessions[wire.headers(exchange, "request")["mcp-session-id"]][2] = True
+        if exchange["http_method"] == "DELETE" and exchange["status"] in (200, 202, 204, None):
+            # Where the client did not wait for what the server says, either will do.
+            closed = None if exchange["status"] is None else True
+            sessions[wire.headers(exchange, "request")["mcp-session-id"]][2] = closed
     return sessions
 
 
@@ -206,7 +252,7 @@ def check_sessions(transcripts, directory):
                 continue
             if (row["client_name"], row["client_version"]) != (name, version):
                 wrong.append(f"session of {name} {version} is {row['client_name']} {row['client_version']}")
-            if row["client_platform"] != PLATFORMS[name]:
+            if row["client_platform"] != platform_of(name):
                 wrong.append(f"session of {name} has the platform {row['client_platform']}")
             if row["derived"] or row["started_at"] is None:
                 wrong.append(f"session of {name} was announced, but its row says {row}")

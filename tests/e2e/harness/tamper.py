@@ -9,7 +9,7 @@ def copy(directory, target):
     target.mkdir()
     with closing(sqlite3.connect(target / "store.db")) as database:
         database.execute("ATTACH ? AS original", (str(directory / "store.db"),))
-        for table in ("requests", "sessions"):
+        for table in ("requests", "sessions", "schema_changes"):
             database.execute(f"CREATE TABLE {table} AS SELECT * FROM original.{table}")
         database.commit()
     return target

@@ -57,7 +57,8 @@ def sent(exchange):
 def session_of_old_transport(exchange):
     """The session in the URL of a message of the 2024-11-05 transport, or None."""
     query = parse_qs(urlsplit(exchange["path"]).query)
-    return query.get("session_id", [None])[0]
+    # As the Python SDKs name it, and as the TypeScript SDK does.
+    return (query.get("session_id") or query.get("sessionId") or [None])[0]
 
 
 def answering_exchange(exchange, exchanges):

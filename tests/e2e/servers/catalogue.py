@@ -7,6 +7,12 @@ same answers.
 
 PAGE_ITEMS = 5
 
+# Where a server answers in more ways than one: path -> whether it has no sessions, whether it answers with JSON bodies.
+MORE_ENDPOINTS = {"/stateless/mcp": (True, False), "/json/mcp": (False, True), "/stateless-json/mcp": (True, True)}
+
+# The keys of the calls of hang that have begun. Progress would tell it too, but not where answers are JSON bodies.
+BEGUN = set()
+
 SUM_SCHEMA = {"type": "object", "properties": {"sum": {"type": "number"}}, "required": ["sum"]}
 
 
@@ -20,6 +26,7 @@ def tool(name, description, properties=None, **more):
 TOOLS = [
     tool("add", "Adds two numbers.", {"a": {"type": "number"}, "b": {"type": "number"}}, outputSchema=SUM_SCHEMA),
     tool("ask", "Asks the client: elicitation, then sampling."),
+    tool("begun", "Tells whether a call of hang with that key has begun.", {"key": {"type": "string"}}),
     tool("big", "Answers with that many characters.", {"chars": {"type": "integer"}}),
     tool("count", "Counts up, reporting progress and logging each step.", {"steps": {"type": "integer"}}),
     tool("echo", "Answers with its argument.", {"text": {"type": "string"}}),
@@ -72,6 +79,22 @@ def tools_for(options):
     return tools + ([tool(options.extra_tool, "Added between two runs.")] if options.extra_tool else [])
 
 
+def as_json():
+    """All of it for a server in another language."""
+    return {
+        "pageItems": PAGE_ITEMS,
+        "endpoints": {"/mcp": (False, False), **MORE_ENDPOINTS},
+        "tools": TOOLS,
+        "resources": RESOURCES,
+        "resourceTemplates": TEMPLATES,
+        "prompts": PROMPTS,
+        "refusal": REFUSAL,
+        "noSuchTool": NO_SUCH_TOOL,
+        "noSuchResource": NO_SUCH_RESOURCE,
+        "noSuchPrompt": NO_SUCH_PROMPT,
+    }
+
+
 class Refused(Exception):
     """A JSON-RPC error, in no SDK's terms; the servers translate it."""
 
@@ -104,6 +127,8 @@ def call(name, arguments):
         case "add":
             total = arguments["a"] + arguments["b"]
             return text_result(str(total), structuredContent={"sum": total})
+        case "begun":
+            return text_result("yes" if arguments["key"] in BEGUN else "no")
         case "echo":
             return text_result(arguments["text"])
         case "big":

@@ -1,7 +1,7 @@
 """A streamable-HTTP MCP server on the 1.x Python SDK: the session era, as most servers of today run it.
 
 Run as `mcp1_server.py PORT` (more with --help); serves http://127.0.0.1:PORT/mcp until it is killed, and beside it
-the transport of 2024-11-05 at /sse.
+what answers without sessions or in JSON bodies (see catalogue.py), and the transport of 2024-11-05 at /sse.
 """
 
 import argparse
@@ -95,9 +95,11 @@ async def call_tool(params):
             await context.session.send_tool_list_changed()
             result = catalogue.text_result(f"added {arguments['name']}")
         case "hang":
-            await context.session.send_progress_notification(
-                context.meta.progressToken, 1, related_request_id=str(context.request_id)
-            )
+            catalogue.BEGUN.add(arguments.get("key"))
+            if context.meta and context.meta.progressToken is not None:
+                await context.session.send_progress_notification(
+                    context.meta.progressToken, 1, related_request_id=str(context.request_id)
+                )
             await anyio.sleep_forever()
         case "headers":
             result = catalogue.headers(context.request.headers)
@@ -158,19 +160,28 @@ def main():
         allowed_hosts=["127.0.0.1:*", "localhost:*"],
         allowed_origins=["http://127.0.0.1:*", "http://localhost:*"],
     )
-    manager = StreamableHTTPSessionManager(SERVER, json_response=options.json, security_settings=security)
+    endpoints = {"/mcp": (False, options.json), **catalogue.MORE_ENDPOINTS}
+    managers = {
+        path: StreamableHTTPSessionManager(SERVER, stateless=stateless, json_response=json, security_settings=security)
+        for path, (stateless, json) in endpoints.items()
+    }
     messages = SseServerTransport("/messages/", security_settings=security)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app):
-        async with manager.run():
+        async with contextlib.AsyncExitStack() as stack:
+            for manager in managers.values():
+                await stack.enter_async_context(manager.run())
             yield
 
     class Endpoint:
         """An ASGI application as a class: starlette would take a plain function for a request handler."""
 
+        def __init__(self, manager):
+            self.manager = manager
+
         async def __call__(self, scope, receive, send):
-            await manager.handle_request(scope, receive, send)
+            await self.manager.handle_request(scope, receive, send)
 
     async def stream(request):
         async with messages.connect_sse(request.scope, request.receive, request._send) as (read, write):
@@ -178,7 +189,7 @@ def main():
         return Response()
 
     routes = [
-        Route("/mcp", endpoint=Endpoint()),
+        *(Route(path, endpoint=Endpoint(manager)) for path, manager in managers.items()),
         Route("/sse", endpoint=stream, methods=["GET"]),
         Mount("/messages/", app=messages.handle_post_message),
     ]

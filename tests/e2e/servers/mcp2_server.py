@@ -1,17 +1,24 @@
 """A streamable-HTTP MCP server on the 2.x Python SDK; it speaks both eras of the protocol.
 
-Run as `mcp2_server.py PORT` (more with --help); serves http://127.0.0.1:PORT/mcp until it is killed.
+Run as `mcp2_server.py PORT` (more with --help); serves http://127.0.0.1:PORT/mcp until it is killed, and beside it
+what answers without sessions or in JSON bodies (see catalogue.py), and the transport of 2024-11-05 at /sse.
 """
 
 import argparse
+import contextlib
 
 import anyio
 import mcp_types as types
 import uvicorn
 from mcp.server.lowlevel import Server
+from mcp.server.sse import SseServerTransport
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Mount, Route
 
 import catalogue
 
@@ -110,6 +117,7 @@ async def call_tool(ctx, params):
         case "grow":
             result = await grow(ctx, arguments["name"])
         case "hang":
+            catalogue.BEGUN.add(arguments.get("key"))
             await ctx.session.report_progress(1)
             await anyio.sleep_forever()
         case "headers":
@@ -166,7 +174,32 @@ def main():
         on_set_logging_level=done,
         on_subscriptions_listen=ListenHandler(BUS),
     )
-    app = server.streamable_http_app(json_response=options.json)
+    endpoints = {"/mcp": (False, options.json), **catalogue.MORE_ENDPOINTS}
+    apps = [
+        server.streamable_http_app(streamable_http_path=path, stateless_http=stateless, json_response=json)
+        for path, (stateless, json) in endpoints.items()
+    ]
+    security = TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=["127.0.0.1:*", "localhost:*"],
+        allowed_origins=["http://127.0.0.1:*", "http://localhost:*"],
+    )
+    messages = SseServerTransport("/messages/", security_settings=security)
+
+    async def stream(request):
+        async with messages.connect_sse(request.scope, request.receive, request._send) as (read, write):
+            await server.run(read, write, server.create_initialization_options())
+        return Response()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app):
+        async with contextlib.AsyncExitStack() as stack:
+            for app in apps:
+                await stack.enter_async_context(app.router.lifespan_context(app))
+            yield
+
+    old = [Route("/sse", endpoint=stream, methods=["GET"]), Mount("/messages/", app=messages.handle_post_message)]
+    app = Starlette(routes=[*(route for app in apps for route in app.routes), *old], lifespan=lifespan)
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
 
 

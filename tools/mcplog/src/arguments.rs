@@ -55,6 +55,9 @@ pub(crate) struct RequestArgs {
     /// Only what this proxy saw
     #[arg(long, value_name = "NAME")]
     proxy: Option<String>,
+    /// Only requests to this path: which server, where a proxy stands before several
+    #[arg(long, value_name = "PATH")]
+    endpoint: Option<String>,
     /// Only failures (errors and timeouts) and tool errors (results that say isError)
     #[arg(long)]
     errors: bool,
@@ -71,6 +74,7 @@ impl RequestArgs {
             proxy: self.proxy.clone(),
             method: self.method.clone(),
             tool: self.tool.clone(),
+            endpoint: self.endpoint.clone(),
             status: self.status.map(Status::from),
             outcome: self.outcome,
             session_id,
@@ -364,7 +368,7 @@ mod tests {
 
     #[test]
     fn filters_carry_what_was_typed() {
-        let line = "mcplog logs --tool t --method m --status timeout --outcome lost --proxy p --errors --slower-than 1ms --limit 0";
+        let line = "mcplog logs --tool t --method m --status timeout --outcome lost --proxy p --endpoint /e --errors --slower-than 1ms --limit 0";
         let Command::Logs(args) = Cli::parse_from(line.split(' ')).command else { panic!("not logs") };
         let filter = args.rows.requests.filter(Some("whole".into()));
         let expected = RequestFilter {
@@ -373,6 +377,7 @@ mod tests {
             status: Some(Status::Timeout),
             outcome: Some(Outcome::Lost),
             proxy: Some("p".into()),
+            endpoint: Some("/e".into()),
             session_id: Some("whole".into()),
             errors_only: true,
             slower_than_us: Some(1_000),

@@ -99,11 +99,12 @@ ISERROR counts results in which the tool itself reported a failure. The last
 line says how all of them ended, whatever --limit shows; docs/counting.md says
 what counts as what. P50, P95 and P99 are latencies that half, 95 % and 99 % did
 not exceed; over more than 4,000 requests they are within 1 % of these. All else
-is exact.
+is exact. Where a proxy stands before several servers, each tool of each of them
+has a line, and ENDPOINT says whose it is.
 
-JSON fields: proxy, method, tool, calls, errors, timeouts, tool_errors,
-cancelled, probes, redirected, ended, input_required, lost, p50_us, p95_us,
-p99_us, max_us, bytes_in, bytes_out, first_ts, last_ts. Latencies are
+JSON fields: proxy, method, tool, endpoint, calls, errors, timeouts,
+tool_errors, cancelled, probes, redirected, ended, input_required, lost, p50_us,
+p95_us, p99_us, max_us, bytes_in, bytes_out, first_ts, last_ts. Latencies are
 microseconds, null where there is none; times are Unix milliseconds UTC.")]
     Stats(RequestsArgs),
 
@@ -134,7 +135,8 @@ Examples:
   mcplog unused --since 30d        not called for thirty days
   mcplog unused --json | jq -r 'select(.last_called_at == null).tool // empty'
 
-What servers offer is what their current tools/list says. LAST CALLED is about
+What servers offer is what their current tools/list says, and a call is of the
+server whose path was asked. LAST CALLED is about
 all that is on record, also outside of the times that were asked about.
 
 JSON fields: proxy, upstream_url, tool, first_seen_at, last_called_at. Times are

@@ -24,7 +24,7 @@ const OUTCOMES: [(&str, &[&str]); 3] = [
 ];
 const FAILURES: [&str; 2] = ["error", "timeout"];
 const TROUBLE: [&str; 3] = ["error", "timeout", "tool_error"];
-const REFUSALS: [&str; 6] = ["-32601", "-32600", "-32000", "http_400", "http_404", "http_405"];
+const REFUSALS: [&str; 7] = ["-32601", "-32600", "-32602", "-32000", "http_400", "http_404", "http_405"];
 /// Members of the statistics, and the outcomes that each counts. Plain results are what is left of `calls`.
 const MEMBERS: [(&str, &[&str]); 9] = [
     ("errors", &FAILURES),

@@ -134,6 +134,11 @@ fn a_proxy_killed_under_an_sdk_client_loses_nothing_that_was_answered_before_the
 }
 
 #[test]
+fn every_official_client_has_its_rows_with_every_server_in_every_way_it_answers() {
+    run_scenario(&["matrix"]);
+}
+
+#[test]
 fn the_harness_notices_what_is_wrong() {
     run_scenario(&["harness-proof"]);
 }

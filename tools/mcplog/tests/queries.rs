@@ -54,6 +54,43 @@ fn outcomes() -> String {
 }
 
 #[test]
+fn tools_of_several_servers_behind_one_proxy_are_told_apart_and_of_one_they_look_as_ever() {
+    let call = |number: i64, server: &str, tool: &str| {
+        let ts = 1_740_823_200_000 + number;
+        format!(
+            r#"{{"type":"request","request_id":"r{number}","ts":{ts},"proxy":"p","method":"tools/call","tool":"{tool}","latency_us":1000,"status":"ok","endpoint":"/servers/{server}/mcp"}}
+"#
+        )
+    };
+    let one = Fixture::new();
+    one.ingest([call(1, "a", "search"), call(2, "a", "search")].concat()).ok();
+    let header = one.run("stats").ok().lines().next().unwrap().to_owned();
+    assert!(!header.contains("ENDPOINT"), "{header}");
+    let several = Fixture::new();
+    let lines = [call(1, "a", "search"), call(2, "b", "search"), call(3, "a", "search"), call(4, "b", "write")];
+    several.ingest(lines.concat()).ok();
+    assert_snapshot!("stats_of_servers", without_database_size(&several.run("stats").ok()));
+    let rows = several.run("stats --json --endpoint /servers/b/mcp").json();
+    let gist: Vec<_> = rows.iter().map(|row| (row["tool"].as_str(), row["calls"].as_i64())).collect();
+    assert_eq!(gist, [(Some("search"), Some(1)), (Some("write"), Some(1))]);
+    assert_eq!(several.run("logs --json --endpoint /servers/a/mcp").json().len(), 2);
+    assert_eq!(several.run("slow --json --endpoint /servers/c/mcp").json().len(), 0);
+
+    let offer = |server: &str| {
+        let (url, payload) = (format!("http://h:9/servers/{server}/mcp"), r#"{\"tools\":[{\"name\":\"search\"}]}"#);
+        format!(
+            r#"{{"type":"schema_version","ts":1740823200000,"proxy":"p","upstream_url":"{url}","method":"tools/list","payload":"{payload}","content_hash":"1"}}
+"#
+        )
+    };
+    several.ingest([offer("a"), offer("b"), offer("c")].concat()).ok();
+    assert_snapshot!("schema_of_servers", several.run("schema").ok());
+    let unused: Vec<_> =
+        several.run("unused --json").json().into_iter().map(|row| row["upstream_url"].clone()).collect();
+    assert_eq!(unused, ["http://h:9/servers/c/mcp"]);
+}
+
+#[test]
 fn an_outcome_that_says_more_than_the_status_and_a_cause_are_shown_within_80_columns() {
     let fixture = Fixture::new();
     fixture.ingest(outcomes()).ok();
@@ -362,4 +399,43 @@ fn what_different_callers_are_offered_is_shown_and_that_it_differs() {
     let callers: Vec<_> = rows.iter().map(|row| row["callers"].clone()).collect();
     let expected = [serde_json::json!(["", "claude-code", "cursor"]), serde_json::json!(["auth-3fa9c2d1e0b74a55"])];
     assert_eq!(callers, expected);
+}
+
+#[test]
+fn of_a_list_that_is_too_long_to_be_kept_whole_the_tools_and_their_changes_are_shown() {
+    let fixture = Fixture::new();
+    let line = |ts: i64, modified: usize, tools: usize| {
+        let description = |tool: usize| "x".repeat(if tool == modified { 999 } else { 1000 });
+        let tool = |tool| serde_json::json!({"name": format!("tool{tool:04}"), "description": description(tool)});
+        let payload = serde_json::json!({"tools": (0..tools).map(tool).collect::<Vec<_>>()}).to_string();
+        let line = serde_json::json!({
+            "type": "schema_version", "ts": ts, "proxy": "p", "upstream_url": "http://u", "method": "tools/list",
+            "payload": payload, "content_hash": format!("{ts}{modified}"),
+        });
+        format!("{line}\n")
+    };
+    // The last one is kept whole.
+    let lines = [line(1_740_823_200_000, 0, 2900), line(1_740_823_201_000, 7, 2901), line(1_740_823_202_000, 7, 10)];
+    fixture.ingest(lines[..2].concat()).ok();
+    let table = fixture.run("schema").ok();
+    assert!(table.contains("2,901 tools"), "{table}");
+    assert!(table.contains("2.9 MiB: too long to be kept whole"), "{table}");
+    assert!(table.lines().all(|row| row.chars().count() <= 80), "{table}");
+    fixture.ingest(&lines[2]).ok();
+    let changes = fixture.run("schema --changes --json --limit 0").json();
+    let gist = |change: &serde_json::Value| format!("{} {}", change["change_type"], change["item_name"]);
+    let gists: Vec<_> = changes.iter().map(gist).collect();
+    let found = &gists[..5];
+    assert_eq!(
+        found,
+        [
+            "\"initial\" null",
+            "\"tool_modified\" \"tool0000\"",
+            "\"tool_modified\" \"tool0007\"",
+            "\"tool_added\" \"tool2900\"",
+            "\"tool_removed\" \"tool0010\"",
+        ]
+    );
+    assert_eq!(gists.len(), 4 + 2901 - 10);
+    assert!(!fixture.run("schema").ok().contains("too long"));
 }

@@ -50,12 +50,18 @@ pub struct Counts {
     by_outcome: [Counter; <Outcome as Code>::ALL.len()],
     /// Requests beyond what one exchange may hold: they pass, but have no row of their own.
     pub requests_unrecorded: Counter,
+    /// Notifications and responses of clients that the server refused, or that did not get there: they have no row.
+    pub notifications_refused: Counter,
     /// Calls that wait for their response.
     pub in_flight: Gauge,
     /// Sessions that began.
     pub sessions: Counter,
     /// Schema versions that were recorded.
     pub schema_versions: Counter,
+    /// Those of them that were too long to be kept whole.
+    pub schema_versions_cut: Counter,
+    /// Results of schema methods that were not looked at: no memory, too many at once, or not to be read.
+    pub schema_results_missed: Counter,
 }
 
 impl Counts {

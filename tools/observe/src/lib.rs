@@ -9,11 +9,12 @@
 //!                                              v
 //!       call (one row each: lifecycle says what follows) --> event --> Sink (the store's recorder)
 //!          |                                                   \
-//!          index (those of a session, met on another stream)    \-> SchemaQueue --> schema: pages -> hash -> SchemaVersion
+//!          index, streams (met on another stream)               \-> SchemaQueue --> schema: pages -> hash -> SchemaVersion
 //! ```
 //!
-//! Start at [`Exchange`]. What is read from a message is the table in `read/place.rs`; how a call ends is the table in
-//! `calls/lifecycle.rs`; what a failed call is called is [`Failure`]; sessions of both eras are in `session/`.
+//! Start at [`Exchange`]. What is read from a message is the table in `read/place.rs`; which answer belongs to which call is
+//! told in `docs/matching.md`; how a call ends is the table in `calls/lifecycle.rs`; what a failed call is called is
+//! [`Failure`]; sessions of both eras are in `session/`.
 //!
 //! - Pure: no socket, no file, no thread, no runtime. Bytes and heads come in as plain values, the time through [`Clock`];
 //!   events go out through [`Sink`], long work through [`SchemaQueue`]. Only the ids of rows come from the system's source of
@@ -29,6 +30,7 @@
 //! - `bytes_in` and `bytes_out` are the sizes of the JSON-RPC messages themselves, unpacked, without what HTTP or SSE wrap
 //!   around them.
 
+mod activity;
 mod arrival;
 mod budget;
 mod calls;
@@ -42,6 +44,8 @@ mod recording;
 mod schema;
 mod session;
 mod sink;
+mod streams;
+mod tasks;
 
 #[cfg(test)]
 mod testing;
@@ -58,4 +62,5 @@ pub use observer::{Observer, Surroundings};
 pub use schema::{
     KNOWN_MAX, Known, KnownVersion, SCHEMA_BYTES_MAX, SchemaMethod, SchemaQueue, SchemaResult, SchemaWatch,
 };
+pub use session::{KNOWN_SESSIONS_MAX, KnownSession, KnownSessions};
 pub use sink::{Nowhere, Sink, Taken};

@@ -10,10 +10,13 @@ use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::recording::{AtomicPhase, Phase, Recording};
 use crate::schema::SchemaQueue;
-use crate::session::{Postponed, Sessions};
+use crate::session::{KnownSessions, Postponed, Sessions};
 use crate::sink::Sink;
+use crate::streams::Streams;
+use crate::tasks::Tasks;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// What an observer needs of others.
 pub struct Surroundings {
@@ -35,6 +38,8 @@ pub struct Surroundings {
 pub struct Observer {
     pub(crate) recording: Arc<Recording>,
     pub(crate) calls: CallIndex,
+    /// The event streams that outlive their exchange.
+    pub(crate) streams: Streams,
 }
 
 impl Observer {
@@ -47,11 +52,22 @@ impl Observer {
     pub fn within(budget: Budget, surroundings: Surroundings) -> Arc<Self> {
         let Surroundings { proxy, sink, schema, counts, clock, session_idle_ms } = surroundings;
         let sessions = Sessions::new(session_idle_ms);
-        let (postponed, phase) = (Postponed::default(), AtomicPhase::new());
+        let (postponed, tasks, phase) = (Postponed::default(), Tasks::default(), AtomicPhase::new());
         let keeps_error_text = AtomicBool::new(true);
-        let recording =
-            Recording { sink, proxy, sessions, postponed, schema, counts, clock, budget, phase, keeps_error_text };
-        Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default() })
+        let recording = Recording {
+            sink,
+            proxy,
+            sessions,
+            postponed,
+            tasks,
+            schema,
+            counts,
+            clock,
+            budget,
+            phase,
+            keeps_error_text,
+        };
+        Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default(), streams: Streams::default() })
     }
 
     /// Whether rows say with which words a server or a tool failed: the message of a JSON-RPC error, the text of a result that
@@ -66,6 +82,12 @@ impl Observer {
     pub fn arrival(&self, client_address: Option<u128>, connection: u64) -> Arrival {
         let clock = &self.recording.clock;
         Arrival { at: clock.now(), ts: clock.unix_ms(), client_address, connection }
+    }
+
+    /// Takes over what the store knows of sessions, whenever that is there: those that go on are then the same as before, with
+    /// their client and revision. What was seen before counts as newer.
+    pub fn learn_sessions(&self, known: KnownSessions) {
+        self.recording.sessions.learn(known);
     }
 
     /// How many calls wait for their response.
@@ -106,6 +128,16 @@ impl Observer {
     /// Tells a call what happens now.
     pub(crate) fn tell(&self, call: &Call, happening: &Happening<'_>) {
         self.calls.tell(call, happening, self.recording.clock.now());
+    }
+
+    /// Whether a response on a session's stream may say what a server offers.
+    pub(crate) fn awaits_schema(&self) -> bool {
+        self.calls.has_schema_calls()
+    }
+
+    /// Tells a call what happened at that time.
+    pub(crate) fn tell_at(&self, call: &Call, happening: &Happening<'_>, at: Instant) {
+        self.calls.tell(call, happening, at);
     }
 
     /// Tells the calls of that session, or of all sessions, what happens now.

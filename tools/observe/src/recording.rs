@@ -10,6 +10,7 @@ use crate::counts::Counts;
 use crate::schema::SchemaQueue;
 use crate::session::{Announcement, Postponed, Sessions};
 use crate::sink::Sink;
+use crate::tasks::Tasks;
 use mcplog::{Session, SessionClosed};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -32,6 +33,8 @@ pub(crate) struct Recording {
     pub(crate) sessions: Sessions,
     /// Announcements of sessions that nobody took.
     pub(crate) postponed: Postponed,
+    /// Which calls became tasks.
+    pub(crate) tasks: Tasks,
     pub(crate) schema: Arc<dyn SchemaQueue>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) clock: Arc<dyn Clock>,

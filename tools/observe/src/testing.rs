@@ -1,7 +1,7 @@
 //! What tests put around an observer: a clock that stands still until it is told to move, and a sink that remembers.
 
 use crate::exchanges::{RequestHead, Verb};
-use crate::{Budget, Clock, Counts, Observer, SchemaQueue, SchemaResult, Sink, Surroundings};
+use crate::{Budget, Clock, Counts, Observer, SchemaMethod, SchemaQueue, SchemaResult, Sink, Surroundings};
 use mcplog::event::{Notes, Outcome, Transport};
 use mcplog::{Event, Status};
 use parking_lot::Mutex;
@@ -17,12 +17,23 @@ pub(crate) struct Seen {
     pub(crate) message: Option<String>,
     pub(crate) latency_us: i64,
     pub(crate) rpc_id: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) protocol_version: Option<String>,
     pub(crate) http_status: Option<u16>,
     pub(crate) transport: Option<Transport>,
     pub(crate) endpoint: Option<String>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) cause: Option<String>,
     pub(crate) notes: Notes,
+}
+
+/// A session event, as far as tests compare it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SeenSession {
+    pub(crate) id: String,
+    pub(crate) client: Option<String>,
+    pub(crate) protocol_version: Option<String>,
+    pub(crate) derived: bool,
 }
 
 /// The head of a request, with nothing in it that a test does not name.
@@ -32,11 +43,30 @@ pub(crate) fn request_head<'a>(verb: Verb, path: &'a str, session: Option<&'a st
         path,
         session,
         query: None,
+        last_event_id: None,
         protocol_version: None,
         authorization: None,
+        user_agent: None,
         method: None,
         name: None,
     }
+}
+
+/// Every story of so many steps.
+pub(crate) fn stories<S: Copy>(alphabet: &[S], steps: usize) -> impl Iterator<Item = Vec<S>> {
+    let mut next = Some(vec![0; steps]);
+    std::iter::from_fn(move || {
+        let places = next.take()?;
+        let story = places.iter().map(|place| alphabet[*place]).collect();
+        // The next number, with a digit for each step.
+        if let Some(at) = places.iter().rposition(|place| place + 1 < alphabet.len()) {
+            let mut places = places;
+            places[at] += 1;
+            places[at + 1..].fill(0);
+            next = Some(places);
+        }
+        Some(story)
+    })
 }
 
 /// A clock that stands still.
@@ -68,6 +98,7 @@ impl Clock for StillClock {
 #[derive(Default)]
 struct Collector {
     requests: Mutex<Vec<Seen>>,
+    sessions: Mutex<Vec<SeenSession>>,
     closes: Mutex<Vec<(String, i64)>>,
 }
 
@@ -75,6 +106,14 @@ impl Sink for Collector {
     fn record(&self, event: Event<'_>) -> bool {
         if let Event::SessionClosed(closed) = event {
             self.closes.lock().push((closed.session_id.to_owned(), closed.ended_at));
+        }
+        if let Event::Session(session) = event {
+            self.sessions.lock().push(SeenSession {
+                id: session.session_id.to_owned(),
+                client: session.client_name.map(str::to_owned),
+                protocol_version: session.protocol_version.map(str::to_owned),
+                derived: session.derived,
+            });
         }
         if let Event::Request(request) = event {
             self.requests.lock().push(Seen {
@@ -84,6 +123,8 @@ impl Sink for Collector {
                 message: request.error_msg.map(str::to_owned),
                 latency_us: request.latency_us,
                 rpc_id: request.rpc_id.map(str::to_owned),
+                session: request.session_id.map(str::to_owned),
+                protocol_version: request.protocol_version.map(str::to_owned),
                 http_status: request.http_status,
                 transport: request.transport,
                 endpoint: request.endpoint.map(str::to_owned),
@@ -96,10 +137,14 @@ impl Sink for Collector {
     }
 }
 
-struct NoSchemas;
+/// Remembers which results were handed over.
+#[derive(Default)]
+struct Lists(Mutex<Vec<SchemaMethod>>);
 
-impl SchemaQueue for NoSchemas {
-    fn offer(&self, _result: SchemaResult) {}
+impl SchemaQueue for Lists {
+    fn offer(&self, result: SchemaResult) {
+        self.0.lock().push(result.method());
+    }
 }
 
 /// An observer with its surroundings.
@@ -107,6 +152,7 @@ pub(crate) struct Surrounded {
     pub(crate) observer: Arc<Observer>,
     pub(crate) clock: Arc<StillClock>,
     collector: Arc<Collector>,
+    lists: Arc<Lists>,
 }
 
 impl Surrounded {
@@ -116,17 +162,17 @@ impl Surrounded {
 
     pub(crate) fn within(budget: Budget) -> Self {
         let clock = Arc::new(StillClock { start: Instant::now(), passed: Mutex::default() });
-        let collector = Arc::new(Collector::default());
+        let (collector, lists) = (Arc::new(Collector::default()), Arc::new(Lists::default()));
         let surroundings = Surroundings {
             proxy: "tested".into(),
             sink: collector.clone(),
-            schema: Arc::new(NoSchemas),
+            schema: lists.clone(),
             counts: Arc::new(Counts::default()),
             clock: clock.clone(),
             session_idle_ms: 0,
         };
         let observer = Observer::within(budget, surroundings);
-        Self { observer, clock, collector }
+        Self { observer, clock, collector, lists }
     }
 
     /// Lets go of the observer, and says what was recorded in the end.
@@ -136,9 +182,27 @@ impl Surrounded {
         collector.requests.lock().clone()
     }
 
+    /// So many seconds pass, and who has waited for too long is given up.
+    pub(crate) fn wait(&self, time: Duration) {
+        for _ in 0..time.as_secs() {
+            self.clock.advance(Duration::from_secs(1));
+            self.observer.give_up_overdue();
+        }
+    }
+
     /// The requests that were recorded.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.collector.requests.lock().clone()
+    }
+
+    /// The sessions that began.
+    pub(crate) fn sessions(&self) -> Vec<SeenSession> {
+        self.collector.sessions.lock().clone()
+    }
+
+    /// The methods whose results were handed over since the last look.
+    pub(crate) fn lists(&self) -> Vec<SchemaMethod> {
+        std::mem::take(&mut self.lists.0.lock())
     }
 
     /// The sessions that were closed, and when.

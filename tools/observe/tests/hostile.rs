@@ -195,8 +195,10 @@ fn head(path: &str) -> RequestHead<'_> {
         path,
         session,
         query: None,
+        last_event_id: None,
         protocol_version: None,
         authorization: None,
+        user_agent: None,
         method: None,
         name: None,
     }

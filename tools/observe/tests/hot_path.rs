@@ -39,8 +39,10 @@ fn exchange(observer: &Arc<Observer>, content_type: &str, body: &[u8]) {
         path: "/mcp",
         session: Some("0197a1c0-7b1e-7cc3-98c4-dc0c0c07398f"),
         query: None,
+        last_event_id: None,
         protocol_version: Some("2025-11-25"),
         authorization: None,
+        user_agent: None,
         method: None,
         name: None,
     };

@@ -4,36 +4,34 @@
 
 use super::answer::{Answer, Answered};
 use super::notes::Notes;
+use super::server_names::ServerNames;
 use crate::arguments::SchemaArgs;
 use crate::error::CliError;
 use mcplog::query::{SchemaChangeRow, ServerSchemaRow};
 use mcplog_terminal::style::{BAD, DIM, GOOD, NAME, WARNING};
 use mcplog_terminal::table::{Cell, Column, write_table};
-use mcplog_terminal::units::{count, counted};
+use mcplog_terminal::units::{bytes, count, counted};
 use mcplog_terminal::view::View;
 use mcplog_terminal::{json, text};
+use serde_json::Value;
 use std::io::{self, Write};
 
 /// So much of a hash tells versions apart.
 const HASH_CHARACTERS: usize = 8;
 
-const VERSION_COLUMNS: [Column; 6] = [
+const VERSION_COLUMNS: [Column; 4] = [
     Column::left("METHOD").cut_to(10),
     Column::left("OFFERS").cut_to(12),
     Column::left("VERSION"),
     Column::left("SINCE"),
-    Column::left("TO").cut_to(12).droppable(1),
-    Column::left("SERVER").cut_to(12).droppable(2),
 ];
 
-const CHANGE_COLUMNS: [Column; 7] = [
+const CHANGE_COLUMNS: [Column; 5] = [
     Column::left("TIME"),
     Column::left("CHANGE"),
     Column::left("ITEM").cut_to(12),
     Column::left("METHOD").cut_to(10),
     Column::left("VERSION"),
-    Column::left("TO").cut_to(12).droppable(1),
-    Column::left("SERVER").cut_to(12).droppable(2),
 ];
 
 /// Runs the command.
@@ -75,6 +73,7 @@ pub(crate) fn run(
 
     let mut notes = Notes::beside(found > 0, json, view, out, err);
     note_variants(&mut notes, &versions)?;
+    note_cut(&mut notes, &versions)?;
     if found == 0 {
         answer.none_found(&mut notes, if args.changes { "schema change" } else { "schema" })?;
     }
@@ -90,6 +89,7 @@ pub(super) fn write_versions(out: &mut dyn Write, rows: &[ServerSchemaRow], view
     let first_ts = rows.iter().map(|row| row.captured_at).min().unwrap_or(0);
     let last_ts = rows.iter().map(|row| row.captured_at).max().unwrap_or(0);
     let time_style = view.clock.style(first_ts, last_ts).in_seconds();
+    let servers = ServerNames::of(rows.iter().map(|row| row.upstream_url.as_str()));
     let cells = |row: &ServerSchemaRow| {
         vec![
             Cell::owned(row.method.clone()).styled(NAME),
@@ -97,10 +97,11 @@ pub(super) fn write_versions(out: &mut dyn Write, rows: &[ServerSchemaRow], view
             Cell::owned(short(Some(&row.schema_hash)).to_owned()).styled(DIM),
             Cell::owned(view.clock.time(row.captured_at, time_style)).styled(DIM),
             Cell::owned(callers(&row.callers)),
-            Cell::owned(row.upstream_url.clone()).styled(DIM),
+            servers.cell(&row.upstream_url),
         ]
     };
-    write_table(out, &VERSION_COLUMNS, "METHOD", &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
+    let columns = [&VERSION_COLUMNS[..], &servers.columns()].concat();
+    write_table(out, &columns, "METHOD", &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
 }
 
 /// One line per change, oldest first.
@@ -109,6 +110,7 @@ pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view:
     let last_ts = rows.iter().map(|row| row.detected_at).max().unwrap_or(0);
     let (header, time_style) = view.clock.column("TIME", first_ts, last_ts);
     let time_style = time_style.in_seconds();
+    let servers = ServerNames::of(rows.iter().map(|row| row.upstream_url.as_str()));
     let cells = |row: &SchemaChangeRow| {
         let style = match row.change_type.rsplit_once('_').map(|(_, verb)| verb) {
             Some("added") => GOOD,
@@ -127,10 +129,11 @@ pub(super) fn write_changes(out: &mut dyn Write, rows: &[SchemaChangeRow], view:
             Cell::owned(row.method.clone()),
             Cell::owned(versions).styled(DIM),
             Cell::owned(callers(std::slice::from_ref(&row.caller))).styled(DIM),
-            Cell::owned(row.upstream_url.clone()).styled(DIM),
+            servers.cell(&row.upstream_url),
         ]
     };
-    write_table(out, &CHANGE_COLUMNS, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
+    let columns = [&CHANGE_COLUMNS[..], &servers.columns()].concat();
+    write_table(out, &columns, &header, &rows.iter().map(cells).collect::<Vec<_>>(), view.width)
 }
 
 /// The first caller that has a name, and how many there are beside.
@@ -157,9 +160,42 @@ fn note_variants(notes: &mut Notes<'_>, rows: &[ServerSchemaRow]) -> Result<(), 
     Ok(())
 }
 
-/// What a payload lists, counted; for a handshake, the server's name.
+/// Says of each result that is too long to be kept whole what is known of it.
+fn note_cut(notes: &mut Notes<'_>, rows: &[ServerSchemaRow]) -> Result<(), CliError> {
+    for row in rows {
+        let Some(cut) = serde_json::from_str(&row.payload).ok().as_ref().and_then(cut) else { continue };
+        let (method, hash) = (text::escape(&row.method), short(Some(&row.schema_hash)));
+        let kept = match cut {
+            Cut { items: true, .. } => "of each item name, size and digest are",
+            Cut { items: false, .. } => "nothing but that is",
+        };
+        notes.say(&format!("Version {hash} of {method} is {}: too long to be kept whole, {kept} kept.", cut.size))?;
+    }
+    Ok(())
+}
+
+/// What is missing of a result that was too long.
+struct Cut {
+    /// How long it was.
+    size: String,
+    /// What its items are called is known.
+    items: bool,
+}
+
+fn cut(payload: &Value) -> Option<Cut> {
+    let cut = payload.get("mcplogCut")?;
+    let items = payload.as_object().is_some_and(|payload| payload.len() > 1);
+    let size = match (cut.get("bytes").and_then(Value::as_u64), cut.get("moreThanBytes").and_then(Value::as_u64)) {
+        (Some(size), _) => bytes(size),
+        (None, Some(size)) => format!("more than {}", bytes(size)),
+        (None, None) => return None,
+    };
+    Some(Cut { size, items })
+}
+
+/// What a payload lists, counted; for a handshake, the server's name; of a result that was too long, at least its size.
 fn offers(payload: &str) -> String {
-    let Ok(value) = serde_json::from_str::<serde_json::Value>(payload) else { return "?".to_owned() };
+    let Ok(value) = serde_json::from_str::<Value>(payload) else { return "?".to_owned() };
     let lists =
         [("tools", "tool"), ("resources", "resource"), ("resourceTemplates", "template"), ("prompts", "prompt")];
     let counts: Vec<_> = lists
@@ -171,6 +207,9 @@ fn offers(payload: &str) -> String {
         .collect();
     if !counts.is_empty() {
         return counts.join(", ");
+    }
+    if let Some(cut) = cut(&value) {
+        return cut.size;
     }
     // The result of a handshake, or of `server/discover`.
     let info = value.get("serverInfo").or_else(|| value.get("_meta")?.get("io.modelcontextprotocol/serverInfo"));
@@ -193,6 +232,12 @@ mod tests {
             (r#"{"prompts":[{}],"resources":[]}"#, "0 resources, 1 prompt"),
             (r#"{"serverInfo":{"name":"docs","version":"1.2"}}"#, "docs 1.2"),
             (r#"{"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"docs","version":"2"}}}"#, "docs 2"),
+            (
+                r#"{"mcplogCut":{"bytes":3000000,"sha256":"0"},"tools":[{"name":"a","mcplogCut":{"bytes":7}}]}"#,
+                "1 tool",
+            ),
+            (r#"{"mcplogCut":{"bytes":3000000,"sha256":"0"}}"#, "2.9 MiB"),
+            (r#"{"mcplogCut":{"moreThanBytes":8388608}}"#, "more than 8.0 MiB"),
             (r#"{"other":1}"#, ""),
             ("not json", "?"),
         ];

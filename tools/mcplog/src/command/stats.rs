@@ -3,6 +3,7 @@
 //! Runs on the main thread.
 
 use super::answer::{Answer, Answered};
+use super::endpoint_names::EndpointNames;
 use super::notes::Notes;
 use crate::arguments::RequestsArgs;
 use crate::error::CliError;
@@ -75,6 +76,9 @@ pub(super) fn write_tables(out: &mut dyn Write, rows: &[ToolStatsRow], view: &Vi
     let several_proxies = rows.iter().any(|row| row.proxy != rows[0].proxy);
     let mut columns = vec![Column::left(METHOD_HEADER).cut_to(14)];
     columns.extend(several_proxies.then_some(Column::left("PROXY").cut_to(6)));
+    let several_servers = rows.iter().any(|row| row.endpoint != rows[0].endpoint);
+    let endpoints = EndpointNames::of(rows.iter().filter_map(|row| row.endpoint.as_deref()));
+    columns.extend(several_servers.then_some(Column::left("ENDPOINT").cut_to(10)));
     columns.extend(NUMBERS);
 
     let first_ts = rows.iter().map(|row| row.last_ts).min().unwrap_or(0);
@@ -84,6 +88,8 @@ pub(super) fn write_tables(out: &mut dyn Write, rows: &[ToolStatsRow], view: &Vi
         let name = row.tool.as_ref().unwrap_or(&row.method).clone();
         let mut cells = vec![Cell::owned(name).styled(NAME)];
         cells.extend(several_proxies.then(|| Cell::owned(row.proxy.clone())));
+        let endpoint = || row.endpoint.as_deref().map_or_else(String::new, |endpoint| endpoints.name(endpoint));
+        cells.extend(several_servers.then(|| Cell::owned(endpoint()).styled(DIM)));
         cells.extend(numbers(row));
         cells.push(Cell::owned(view.clock.time(row.last_ts, time_style)).styled(DIM));
         cells

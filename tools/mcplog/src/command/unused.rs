@@ -4,6 +4,7 @@
 
 use super::answer::{Answer, Answered};
 use super::notes::Notes;
+use super::server_names::ServerNames;
 use crate::arguments::UnusedArgs;
 use crate::error::CliError;
 use mcplog::query::{SchemaFilter, UnusedToolRow};
@@ -63,6 +64,7 @@ pub(crate) fn run(
 fn write_tools(out: &mut dyn Write, rows: &[UnusedToolRow], view: &View) -> io::Result<()> {
     let times = || rows.iter().flat_map(|row| [Some(row.known_since), row.last_called_at]).flatten();
     let time_style = view.clock.style(times().min().unwrap_or(0), times().max().unwrap_or(0)).in_seconds();
+    let servers = ServerNames::of(rows.iter().map(|row| row.upstream_url.as_str()));
     let cells = |row: &UnusedToolRow| {
         let last_call = row.last_called_at.map_or("never".to_owned(), |ts| view.clock.time(ts, time_style));
         vec![
@@ -70,7 +72,7 @@ fn write_tools(out: &mut dyn Write, rows: &[UnusedToolRow], view: &View) -> io::
             Cell::owned(view.clock.time(row.known_since, time_style)).styled(DIM),
             Cell::owned(last_call),
             Cell::owned(row.proxy.clone()),
-            Cell::owned(row.upstream_url.clone()).styled(DIM),
+            servers.cell(&row.upstream_url),
         ]
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();

@@ -78,6 +78,7 @@ fn record(store: &Store, index: usize, told: &Told) {
     request.session_id = Some(name(0));
     request.tool = Some(name(3)).filter(|_| choice % 2 > 0);
     request.target = Some(name(4));
+    request.endpoint = Some(name(2)).filter(|_| choice % 3 > 0);
     request.latency_us = numbers[0];
     (request.bytes_in, request.bytes_out) = (Some(numbers[1]), Some(numbers[2]));
     request.status = [Status::Ok, Status::Error, Status::Timeout][usize::from(choice % 3)];

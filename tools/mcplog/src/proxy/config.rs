@@ -27,8 +27,13 @@ const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
 
 /// Put a recording proxy in front of an MCP server
 ///
-/// Clients connect to the proxy instead of the server. Everything passes unchanged; what passes is recorded in DIR, where
+/// Clients connect to the proxy instead of the server. Everything passes; what passes is recorded in DIR, where
 /// `mcplog logs`, `sessions`, `stats` and `schema` show it, also while the proxy runs.
+///
+/// Bodies pass byte for byte, header fields with their names as they were written and in their order. Of fields, this alone
+/// is normalised: those of one name stand together, where the first of them was; spaces around a value go, and the case of
+/// names in trailers. Connection, Keep-Alive, TE, Transfer-Encoding, Upgrade and Proxy-* are each connection's own. In
+/// Accept-Encoding, codings that can't be read are left out; Location and Content-Location lead back through the proxy.
 ///
 /// The proxy stands for the server's whole origin: a request keeps its path, so clients use the same path as before. The
 /// path / stands for the path of the upstream's URL.

@@ -8,7 +8,7 @@ use super::config::{ProxyArgs, Settings, SettingsError};
 use super::diagnostics::LogFormat;
 use super::greeting::{farewell, greeting};
 use super::http::{Admin, Liveness, Proxy, ProxyHandle, Sources, StartError, StoreNumbers};
-use super::recording::{Board, Ending, KnownSchemas, NotRecording, StoreKeeper, Switch};
+use super::recording::{Board, Ending, KnownSchemas, Learners, NotRecording, StoreKeeper, Switch};
 use super::reload::wants_restart;
 use super::signals::{Signals, Wish};
 use super::store_limits;
@@ -87,16 +87,22 @@ fn serve(args: ProxyArgs, settings: Settings, talk: &Talk) -> Result<(), RunErro
         sink = Arc::new(Accessed { sink, log });
     }
     let proxy = Proxy::prepare(listener, &settings.proxy, sink)?;
-    let learn = proxy.learner();
+    let learners = Learners { schemas: Box::new(proxy.learner()), sessions: Box::new(proxy.session_learner()) };
     let serving = Serving { runtime: runtime.handle().clone(), accepts: Arc::default() };
     let metrics = proxy.metrics();
     let mut keeper = match settings.records {
         true => Some(
-            StoreKeeper::start(settings.store.clone(), switch, settings.require_recording, learn)
-                .map_err(RunError::Thread)?,
+            StoreKeeper::start(
+                settings.store.clone(),
+                switch,
+                settings.require_recording,
+                &settings.proxy.name,
+                learners,
+            )
+            .map_err(RunError::Thread)?,
         ),
         false => {
-            learn(Some(KnownSchemas::default()));
+            (learners.schemas)(Some(KnownSchemas::default()));
             None
         }
     };

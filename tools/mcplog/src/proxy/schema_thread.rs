@@ -7,14 +7,14 @@
 
 use crate::proxy::recording::KnownSchemas;
 use mcplog::burst::Burst;
-use mcplog_observe::{SchemaQueue, SchemaResult, SchemaWatch};
+use mcplog_observe::{Counts, SchemaQueue, SchemaResult, SchemaWatch};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How many results may wait; with [`mcplog_observe::SCHEMA_BYTES_MAX`] each, 64 MiB.
+/// How many results may wait. Their texts are taken from the budget of all exchanges.
 const QUEUE_MAX: usize = 32;
 
 /// The handle of the schema thread.
@@ -23,10 +23,10 @@ pub(super) struct SchemaThread {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    counts: Arc<Counts>,
 }
 
 struct State {
@@ -50,9 +50,13 @@ impl Default for State {
 }
 
 impl SchemaThread {
-    /// Starts the thread. `watch` makes what looks at results, from what is on record.
-    pub(super) fn start(watch: impl Fn(KnownSchemas) -> SchemaWatch + Send + 'static) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+    /// Starts the thread. `watch` makes what looks at results, from what is on record; `counts` counts those that nobody
+    /// looks at.
+    pub(super) fn start(
+        counts: Arc<Counts>,
+        watch: impl Fn(KnownSchemas) -> SchemaWatch + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), counts });
         let of_thread = Arc::clone(&shared);
         let thread =
             std::thread::Builder::new().name("mcplog-schema".into()).spawn(move || of_thread.look_at_all(watch))?;
@@ -90,6 +94,7 @@ impl SchemaQueue for SchemaThread {
         // Without a store, the newest results are those that count when one comes.
         let oldest = if state.results.len() > QUEUE_MAX { state.results.pop_front() } else { None };
         let is_behind = oldest.is_some() && state.looks;
+        self.shared.counts.schema_results_missed.add(u64::from(is_behind));
         let begins = is_behind && state.behind.note(1, Instant::now());
         drop(state);
         self.shared.changed.notify_one();

@@ -56,6 +56,18 @@ impl UpstreamUrl {
         self.authority.as_str()
     }
 
+    /// Scheme and authority: what all servers behind it have in common.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
+    /// The endpoint that a request for that path is for, by which its server is known. A slash at the end makes no other one:
+    /// servers redirect from one to the other, or take both.
+    pub(crate) fn server_of<'p>(&'p self, path: &'p str) -> &'p str {
+        let bare = |path: &'p str| path.strip_suffix('/').filter(|bare| !bare.is_empty()).unwrap_or(path);
+        if bare(path) == bare(self.path()) { self.path() } else { bare(path) }
+    }
+
     /// The URL as it is recorded and shown: without the query, which may hold a key.
     pub(crate) fn recorded(&self) -> String {
         format!("{}://{}{}", self.scheme, self.authority, self.endpoint.path())
@@ -144,6 +156,22 @@ mod tests {
             let upstream = UpstreamUrl::parse(upstream).unwrap();
             assert_eq!(upstream.uri_for(&request.parse().unwrap()).unwrap(), expected, "{upstream:?} {request}");
         }
+    }
+
+    #[test]
+    fn a_server_is_known_by_its_path_whatever_slash_ends_it() {
+        let cases = [
+            ("http://h/mcp", [("/mcp", "/mcp"), ("/mcp/", "/mcp"), ("/servers/a/mcp/", "/servers/a/mcp"), ("/", "/")]),
+            ("http://h/mcp/", [("/mcp", "/mcp/"), ("/mcp/", "/mcp/"), ("/sse", "/sse"), ("/mcp//", "/mcp/")]),
+            ("http://h", [("/", "/"), ("/mcp", "/mcp"), ("/mcp/", "/mcp"), ("//", "/")]),
+        ];
+        for (url, paths) in cases {
+            let url = UpstreamUrl::parse(url).unwrap();
+            for (path, expected) in paths {
+                assert_eq!(url.server_of(path), expected, "{url:?} {path}");
+            }
+        }
+        assert_eq!(UpstreamUrl::parse("https://h:8443/mcp").unwrap().origin(), "https://h:8443");
     }
 
     #[test]

@@ -9,29 +9,44 @@ use super::event::{Ended, How};
 use super::facts::Facts;
 use super::failure::Failure;
 use super::happening::Happening;
-use super::lifecycle::{Input, Recorded, State, step};
+use super::lifecycle::{Recorded, State, step};
 use super::origin::Origin;
+use crate::activity::Activity;
 use crate::read::RpcId;
 use crate::recording::{Phase, Recording};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a call that was taken back waits for its answer, so that its row can say that it came. What is still under way
+/// then may take minutes, and nobody wants it.
+pub(crate) const LATE_WAIT: Duration = Duration::from_secs(10);
 
 /// One JSON-RPC request that waits for its response.
 pub(crate) struct Call {
     recording: Arc<Recording>,
     pub(crate) origin: Origin,
+    /// The session that it is looked for in: one that is made up, or the one that the transport names.
+    pub(crate) session: Option<Arc<str>>,
     /// `None` where the body could not be read, and the request is only known from its head.
     pub(crate) id: Option<RpcId>,
     /// Its result says what the server offers.
     pub(crate) is_schema: bool,
     /// Its response is a stream that may be silent for hours.
     pub(crate) is_patient: bool,
+    /// Either side may end it.
+    pub(crate) is_subscription: bool,
+    /// Who takes it back does so by closing its response.
+    pub(crate) is_cancelled_by_closing: bool,
+    /// When its request came.
+    pub(crate) arrived_at: Instant,
     /// What it holds in memory at most, in bytes, with what it shares with others.
     pub(crate) bytes: usize,
     /// The HTTP status of its exchange's response; 0 until the head of one is here.
     http_status: AtomicU16,
+    /// Its exchange's response is an event stream.
+    has_stream: AtomicBool,
     progress: Mutex<Progress>,
 }
 
@@ -46,7 +61,11 @@ struct Progress {
 struct Left {
     breakdown: Breakdown,
     since: Instant,
-    deadline: Instant,
+    /// How long after that it is over, or after anything last passed on the stream that it waits for.
+    wait: Duration,
+    stream: Option<Arc<Activity>>,
+    /// Its answer is due on whichever stream its session listens on.
+    is_due_to_session: bool,
 }
 
 impl Call {
@@ -54,14 +73,20 @@ impl Call {
         recording.counts.in_flight.rise();
         let bytes = Self::bytes_of(&facts) + origin.text_bytes() + CAUSE_BYTES_MAX;
         let (is_schema, is_patient) = (facts.schema.is_some(), facts.is_patient());
+        let is_cancelled_by_closing = facts.is_cancelled_by_closing();
         Self {
             recording: recording.clone(),
             origin: origin.clone(),
+            session: facts.derived.as_ref().or(origin.session.as_ref()).cloned(),
             id: facts.id.take(),
             is_schema,
             is_patient,
+            is_subscription: facts.is_subscription(),
+            is_cancelled_by_closing,
+            arrived_at: facts.arrival.at,
             bytes,
             http_status: AtomicU16::new(0),
+            has_stream: AtomicBool::new(false),
             progress: Mutex::new(Progress { state: State::Waiting, facts: Some(facts), left: None }),
         }
     }
@@ -72,31 +97,44 @@ impl Call {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.progress.lock().state != State::Ended
+        self.progress.lock().state.is_open()
     }
 
-    /// Whether a response with that id is its own. One whose id is not known takes any.
-    pub(crate) fn is_answered_by(&self, id: &RpcId) -> bool {
-        self.id.as_ref().is_none_or(|own| own == id) && self.is_open()
+    /// Whether its client took it back, and its answer would still be noted.
+    pub(crate) fn is_taken_back(&self) -> bool {
+        self.progress.lock().state == State::TakenBack
     }
 
-    /// Whether its client takes a response with an id of that number for its own, if no other request has that very id.
-    pub(crate) fn is_answered_by_number(&self, number: i64) -> bool {
-        self.id.as_ref().is_some_and(|own| own.number() == Some(number)) && self.is_open()
+    /// Its exchange is over, and it waits for its answer elsewhere.
+    pub(crate) fn is_left(&self) -> bool {
+        matches!(self.progress.lock().state, State::Resumable | State::OnStream)
+    }
+
+    /// Whether its own event stream is open, on which its answer is due.
+    pub(crate) fn has_open_stream(&self) -> bool {
+        self.has_stream.load(Ordering::Relaxed) && self.progress.lock().state == State::Waiting
     }
 
     /// The head of its exchange's response is here.
-    pub(crate) fn on_response_head(&self, http_status: u16) {
+    pub(crate) fn on_response_head(&self, http_status: u16, is_stream: bool) {
         self.http_status.store(http_status, Ordering::Relaxed);
+        self.has_stream.store(is_stream, Ordering::Relaxed);
     }
 
     /// Tells it what happened, and when. `true` if that ended it: then it is recorded.
     pub(crate) fn tell(&self, happening: &Happening<'_>, now: Instant) -> bool {
-        let ended = self.progress.lock().advance(happening, now);
+        let mut progress = self.progress.lock();
+        let was_open = progress.state.is_open();
+        let ended = progress.advance(happening, now);
+        let has_closed = was_open && !progress.state.is_open();
+        drop(progress);
+        if has_closed {
+            self.recording.counts.in_flight.fall();
+        }
         let Some((facts, how, at)) = ended else { return false };
         let http_status = match &how {
             How::Answered(answer) => answer.response.status,
-            How::Failed(_) => Some(self.http_status.load(Ordering::Relaxed)).filter(|status| *status != 0),
+            How::Failed { .. } => Some(self.http_status.load(Ordering::Relaxed)).filter(|status| *status != 0),
         };
         let (recording, origin, id) = (&self.recording, &self.origin, self.id.as_ref());
         Ended { recording, origin, id, facts: &facts, how, http_status, at }.record();
@@ -119,25 +157,64 @@ impl Progress {
     /// Takes the step that follows. What it returns is to be recorded, and happened then.
     fn advance<'a>(&mut self, happening: &Happening<'a>, now: Instant) -> Option<(Facts, How<'a>, Instant)> {
         let input = happening.input();
-        if input == Input::Overdue && self.left.as_ref().is_none_or(|left| now < left.deadline) {
+        let is_meant = match (happening, &self.left) {
+            (Happening::Overdue, left) => left.as_ref().is_some_and(|left| left.is_over(now)),
+            (Happening::StreamCut(stream, ..), left) => left.as_ref().is_some_and(|left| left.waits_for(stream)),
+            (Happening::Listening(..), left) => left.as_ref().is_some_and(|left| left.is_due_to_session),
+            _ => true,
+        };
+        if !is_meant {
             return None;
         }
         let (next, recorded) = step(self.state, input);
         let has_moved = std::mem::replace(&mut self.state, next) != next;
         let (how, at) = match (recorded, happening) {
-            (Recorded::Nothing, Happening::LeftToClient(_, wait) | Happening::LeftToStream(wait)) if has_moved => {
-                self.left = Some(Left { breakdown: happening.breakdown(), since: now, deadline: now + *wait });
+            (Recorded::Nothing, _) if has_moved => {
+                let was_due = self.left.as_ref().is_some_and(|left| left.is_due_to_session);
+                self.left = Left::by(happening, was_due, now);
                 return None;
             }
             (Recorded::Nothing, _) => return None,
             (Recorded::Answer, Happening::Answered(answer)) => (How::Answered(*answer), now),
-            (Recorded::Answer | Recorded::Failure, _) => (How::Failed(happening.breakdown()), now),
+            (Recorded::Answer | Recorded::Failure, _) => (How::failed(happening.breakdown()), now),
             (Recorded::FailureOfThen, _) => match self.left.take() {
-                Some(left) => (How::Failed(left.breakdown), left.since),
-                None => (How::Failed(happening.breakdown()), now),
+                Some(left) => {
+                    let late = if let Happening::Answered(answer) = happening { Some(*answer) } else { None };
+                    (How::Failed { breakdown: left.breakdown, late }, left.since)
+                }
+                None => (How::failed(happening.breakdown()), now),
             },
-            (Recorded::Timeout, _) => (How::Failed(Failure::Timeout.into()), now),
+            (Recorded::Timeout, _) => (How::failed(Failure::Timeout.into()), now),
         };
         Some((self.facts.take()?, how, at))
+    }
+}
+
+impl Left {
+    /// How a call was left, if it was left then.
+    fn by(happening: &Happening<'_>, was_due_to_session: bool, now: Instant) -> Option<Self> {
+        let (wait, stream) = match happening {
+            Happening::LeftToClient(_, wait) | Happening::StreamCut(_, _, wait) => (*wait, None),
+            Happening::Cancelled => (LATE_WAIT, None),
+            Happening::LeftToStream(stream, limit)
+            | Happening::ClientBack(stream, limit)
+            | Happening::Listening(stream, limit) => {
+                stream.await_answer();
+                (*limit, Some(Arc::clone(stream)))
+            }
+            _ => return None,
+        };
+        let is_due_to_session = was_due_to_session || matches!(happening, Happening::LeftToStream(..));
+        Some(Self { breakdown: happening.breakdown(), since: now, wait, stream, is_due_to_session })
+    }
+
+    /// Whether it was left for too long: without an answer, or without anything on the stream where that is due.
+    fn is_over(&self, now: Instant) -> bool {
+        let active = self.stream.as_ref().map_or(self.since, |stream| stream.last().max(self.since));
+        now >= active + self.wait
+    }
+
+    fn waits_for(&self, stream: &Arc<Activity>) -> bool {
+        self.stream.as_ref().is_some_and(|own| Arc::ptr_eq(own, stream))
     }
 }

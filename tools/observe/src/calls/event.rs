@@ -4,7 +4,7 @@
 //! field of a request is filled in [`Ended::request`], from where it is known: the [`Origin`], the [`Facts`], or the
 //! [`Verdict`].
 
-use super::breakdown::Breakdown;
+use super::breakdown::{Breakdown, bounded};
 use super::facts::Facts;
 use super::happening::Answer;
 use super::origin::Origin;
@@ -14,6 +14,7 @@ use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::schema::{Asked, Caller, SchemaResult, Scope};
 use crate::session::{Announcement, ClientIdentity};
+use crate::tasks::{created_task, is_about_task};
 use mcplog::Request;
 use mcplog::event::{Note, Notes, Outcome};
 use std::borrow::Cow;
@@ -24,7 +25,18 @@ use uuid::Uuid;
 /// How a call ended.
 pub(super) enum How<'a> {
     Answered(Answer<'a>),
-    Failed(Breakdown),
+    Failed {
+        breakdown: Breakdown,
+        /// The answer that came after its client had taken it back.
+        late: Option<Answer<'a>>,
+    },
+}
+
+impl How<'_> {
+    /// Without any answer.
+    pub(super) fn failed(breakdown: Breakdown) -> Self {
+        Self::Failed { breakdown, late: None }
+    }
 }
 
 /// A call that has ended, with all that is known of it.
@@ -51,20 +63,23 @@ struct Verdict<'a> {
     tool_error: Option<bool>,
     /// The revision that a handshake agreed on.
     agreed_version: Option<Cow<'a, str>>,
+    /// The task that the call became.
+    task: Option<Cow<'a, str>>,
 }
 
 impl<'a> Ended<'a> {
     /// Records it.
     pub(super) fn record(&self) {
-        self.offer_schema();
-        self.recording.counts.in_flight.fall();
         let verdict = self.verdict();
-        let session = self.session();
+        let session = self.session(&verdict);
+        self.offer_schema(session.as_ref());
         let remembered = session.as_deref().and_then(|id| self.recording.sessions.protocol_version(id));
-        self.begin_session(session.as_ref(), &verdict);
+        self.begin_session(&verdict);
         let mut id_text = Uuid::encode_buffer();
         let request_id = self.facts.request_id.hyphenated().encode_lower(&mut id_text);
-        let request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
+        let mut request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
+        let made_by = self.made_by(&verdict).map(|call| call.hyphenated().to_string());
+        request.retry_of = made_by.as_deref();
         self.recording.counts.count(request.counts_as());
         let is_taken = self.recording.sink.record(request.into());
         if is_taken && let Some(session) = &session {
@@ -73,26 +88,37 @@ impl<'a> Ended<'a> {
         }
     }
 
-    /// Hands the result over that says what the server offers, if it does.
-    fn offer_schema(&self) {
-        let How::Answered(Answer { message, payload: Some(payload), .. }) = &self.how else { return };
+    /// The call that made the task which this one asks about. If this one became a task, that is remembered.
+    fn made_by(&self, verdict: &Verdict<'_>) -> Option<Uuid> {
+        let (tasks, facts) = (&self.recording.tasks, self.facts);
+        if let Some(task) = &verdict.task {
+            tasks.remember(self.origin, task, facts.request_id);
+        }
+        is_about_task(&facts.method).then(|| tasks.made_by(self.origin, facts.target.as_deref()?))?
+    }
+
+    /// Hands the result over that says what the server offers, if it does. Its pages belong to that session, be it one that
+    /// was made up: a client may have a connection for each of them.
+    fn offer_schema(&self, session: Option<&Arc<str>>) {
+        // A late list says what the server offers, too.
+        let (How::Answered(answer) | How::Failed { late: Some(answer), .. }) = &self.how else { return };
+        let Answer { message, payload, .. } = answer;
         let Some(method) = self.facts.schema.filter(|_| message.has_result) else { return };
-        let scope = match self.session_of_transport() {
+        let scope = match session {
             Some(session) => Scope::Session(session.clone()),
             None => Scope::Connection(self.facts.arrival.connection),
         };
-        let (cursor, caller, asked_at) = (self.facts.cursor.clone(), self.caller(), self.facts.arrival.at);
+        let (cursor, caller, asked_at) =
+            (self.facts.cursor.clone(), self.caller(session.map(|session| &**session)), self.facts.arrival.at);
         let Recording { budget, clock, schema, .. } = self.recording;
-        let asked = Asked { scope, method, cursor, caller, asked_at };
-        match SchemaResult::new(budget, asked, (clock.unix_ms(), self.at), payload) {
-            Some(result) => schema.offer(result),
-            None => tracing::debug!(method = method.name(), "no memory to look at a schema result"),
-        }
+        let asked = Asked { scope, endpoint: self.origin.endpoint.clone(), method, cursor, caller, asked_at };
+        let at = (clock.unix_ms(), self.at);
+        schema.offer(SchemaResult::new(budget, asked, at, message.bytes(), *payload));
     }
 
-    fn caller(&self) -> Caller {
+    fn caller(&self, session: Option<&str>) -> Caller {
         let identity = self.facts.handshake.as_ref().or(self.facts.sessionless.as_ref());
-        let of_session = || self.recording.sessions.client_name(self.session_of_transport()?);
+        let of_session = || self.recording.sessions.client_name(session?);
         let client = identity.map_or_else(of_session, |identity| identity.name.clone());
         Caller { credential: self.origin.credential, client }
     }
@@ -101,7 +127,13 @@ impl<'a> Ended<'a> {
         let mut verdict = match &self.how {
             How::Answered(Answer { message, .. }) if message.has_result => Verdict::of_result(message, self.facts),
             How::Answered(Answer { message, response, .. }) => Verdict::of_error(message, response),
-            How::Failed(breakdown) => return Verdict::of_failure(breakdown, self.facts, self.http_status),
+            How::Failed { breakdown, late } => {
+                let mut verdict = Verdict::of_failure(breakdown, self.facts, self.http_status);
+                let late = late.as_ref().filter(|late| late.message.has_error);
+                verdict.cause =
+                    verdict.cause.or_else(|| Some(late_error(late?.message, self.recording.keeps_error_text())));
+                return verdict;
+            }
         };
         if !self.recording.keeps_error_text() {
             verdict.error_msg = None;
@@ -110,36 +142,65 @@ impl<'a> Ended<'a> {
     }
 
     /// The session that the row names: the client's, the one its handshake began, or one that is made up.
-    fn session(&self) -> Option<Arc<str>> {
-        if let Some(session) = self.session_of_transport() {
-            return Some(session.clone());
-        }
-        let identity = self.facts.sessionless.as_ref()?;
-        let arrival = &self.facts.arrival;
-        let derived =
-            self.recording.sessions.derive(identity, arrival.client_address, arrival.ts, self.has_result())?;
-        if derived.is_new {
-            self.announce(&derived.session_id, identity, self.facts.protocol_version.as_deref(), true);
-        }
-        Some(derived.session_id)
+    fn session(&self, verdict: &Verdict<'_>) -> Option<Arc<str>> {
+        let of_transport = || self.session_of_transport().filter(|_| self.facts.derived.is_none()).cloned();
+        of_transport().or_else(|| self.derived_session(verdict))
     }
 
-    /// The session that the request came in, or that its answer began.
+    /// The session that is made up, if the server answered as one without sessions does, now or before.
+    fn derived_session(&self, verdict: &Verdict<'_>) -> Option<Arc<str>> {
+        let (derived, proves) = (&self.recording.sessions.derived, self.has_result());
+        let (client, session, version) = match (&self.facts.handshake, &self.facts.sessionless) {
+            (Some(client), _) => {
+                let begun = || derived.seek(client, &self.origin.asker, self.facts.arrival.ts);
+                (Some(client), proves.then(begun)?, verdict.agreed_version.as_deref())
+            }
+            (None, client) => (client.as_ref(), self.facts.derived.clone()?, self.facts.protocol_version.as_deref()),
+        };
+        let is_new = derived.settle(&session, proves && client.is_some())?;
+        if self.facts.handshake.is_some() {
+            derived.shake_hands(&session, &self.origin.asker, version);
+        }
+        if let Some(client) = client.filter(|_| is_new) {
+            self.announce(&session, client, version, true);
+        }
+        Some(session)
+    }
+
+    /// The session that its answer began, or that the request came in.
     fn session_of_transport(&self) -> Option<&'a Arc<str>> {
-        let of_response =
-            || if let How::Answered(answer) = &self.how { answer.response.new_session.as_ref() } else { None };
-        self.origin.session.as_ref().or_else(of_response)
+        self.begun_session().or(self.origin.session.as_ref())
     }
 
-    /// Records the session that begins, if this was the handshake of one.
-    fn begin_session(&self, session: Option<&Arc<str>>, verdict: &Verdict<'_>) {
+    /// The session that the response announces, if this was a handshake that succeeded. An id on any other answer begins
+    /// nothing: servers without sessions set one on whatever they answer, and a refused handshake agreed on none. It counts
+    /// before the session that the request came in, which was a dead one then.
+    fn begun_session(&self) -> Option<&'a Arc<str>> {
+        let How::Answered(answer) = &self.how else { return None };
+        let begins = answer.message.has_result && self.facts.handshake.is_some();
+        answer.response.new_session.as_ref().filter(|_| begins)
+    }
+
+    /// Records the session that begins, if this was the handshake of one, or if a client that shakes no hands was answered in
+    /// a session of a client that nobody knows yet.
+    fn begin_session(&self, verdict: &Verdict<'_>) {
         if self.has_result()
-            && let (Some(client), Some(session)) = (&self.facts.handshake, session)
+            && let Some(session) = self.session_of_transport()
+            && let Some(client) = self.facts.handshake.as_ref().or_else(|| self.introduced_to(session))
         {
             let agreed_version = verdict.agreed_version.as_deref();
+            let agreed_version =
+                agreed_version.or(self.facts.introduced.as_ref().and(self.facts.protocol_version.as_deref()));
             self.recording.sessions.agree(session, client, self.origin.endpoint.as_ref(), agreed_version);
-            self.announce(session, client, verdict.agreed_version.as_deref(), false);
+            let is_derived = self.recording.sessions.announced.is_made_up(session);
+            self.announce(session, client, agreed_version, is_derived);
         }
+    }
+
+    /// Who the client says it is, if it says so and nobody knew it in this session.
+    fn introduced_to(&self, session: &str) -> Option<&'a ClientIdentity> {
+        let introduced = self.facts.introduced.as_ref().filter(|client| client.name.is_some());
+        introduced.filter(|_| self.recording.sessions.client_name(session).is_none())
     }
 
     fn announce(
@@ -173,7 +234,7 @@ impl<'a> Ended<'a> {
         let mut request = Request::new(request_id, arrival.ts, &self.recording.proxy, &facts.method);
         request.session_id = session;
         request.tool = facts.tool.as_deref();
-        request.target = facts.target.as_deref();
+        request.target = verdict.task.as_deref().or(facts.target.as_deref());
         request.rpc_id = self.id.map(|id| &*id.text);
         request.protocol_version = agreed.or(facts.protocol_version.as_deref()).or(remembered);
         request.latency_us = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX);
@@ -195,11 +256,15 @@ impl<'a> Ended<'a> {
 
     /// What is odd about the request and its answer.
     fn notes(&self) -> Notes {
-        let (is_lenient, is_answer_unread) = match &self.how {
-            How::Answered(answer) => (self.id.is_some_and(|own| own.differs(answer.message, Slot::Id)), false),
-            How::Failed(breakdown) => (false, breakdown.is_unread),
+        let (is_lenient, is_late, is_answer_unread) = match &self.how {
+            How::Answered(answer) => (self.id.is_some_and(|own| own.differs(answer.message, Slot::Id)), false, false),
+            How::Failed { breakdown, late } => (false, late.is_some(), breakdown.is_unread),
         };
-        let noted = [(Note::LenientId, is_lenient), (Note::Unread, self.facts.is_unread || is_answer_unread)];
+        let noted = [
+            (Note::LenientId, is_lenient),
+            (Note::LateAnswer, is_late),
+            (Note::Unread, self.facts.is_unread || is_answer_unread),
+        ];
         noted.into_iter().filter(|(_, is_so)| *is_so).fold(Notes::NONE, |notes, (note, _)| notes.with(note))
     }
 
@@ -210,21 +275,29 @@ impl<'a> Ended<'a> {
 
 impl<'a> Verdict<'a> {
     fn of_result(message: &'a Message, facts: &Facts) -> Self {
+        let task = created_task(message).filter(|_| &*facts.method == "tools/call");
+        let failure_of_task = message.text(Slot::TaskErrorMessage);
         let tool_error = match &*facts.method {
+            // The tool has not said anything yet.
+            "tools/call" if task.is_some() => None,
             // The specification's default: a result without the member is no failure of the tool.
             "tools/call" => Some(message.is_error()),
             // The result of the call that the task stands for. Of which kind that was, only a failure tells.
             "tasks/result" => message.is_error().then_some(true),
+            // The same in the state of a task (2026-07-28), or the error that the call would have had.
+            "tasks/get" => (message.is_task_error() || failure_of_task.is_some()).then_some(true),
             _ => None,
         };
+        let said = message.error_text().map(Cow::Borrowed).or(failure_of_task);
         Self {
             outcome: outcome::of_result(message, facts, tool_error),
             error_code: None,
-            error_msg: message.error_text().filter(|_| tool_error == Some(true)).map(Cow::Borrowed),
+            error_msg: said.filter(|_| tool_error == Some(true)),
             cause: None,
             bytes_out: Some(message.bytes()),
             tool_error,
             agreed_version: message.text(Slot::AgreedVersion).filter(|_| facts.handshake.is_some()),
+            task,
         }
     }
 
@@ -237,6 +310,7 @@ impl<'a> Verdict<'a> {
             bytes_out: Some(message.bytes()),
             tool_error: None,
             agreed_version: None,
+            task: None,
         }
     }
 
@@ -254,6 +328,17 @@ impl<'a> Verdict<'a> {
             bytes_out: None,
             tool_error: None,
             agreed_version: None,
+            task: None,
         }
     }
+}
+
+/// What a row says of the error that came after its client had taken the request back.
+fn late_error<'a>(message: &Message, keeps_text: bool) -> Cow<'a, str> {
+    let code = message.raw(Slot::ErrorCode).map(String::from_utf8_lossy).unwrap_or_default();
+    let words = match message.text(Slot::ErrorMessage).filter(|_| keeps_text) {
+        Some(text) => format!("late error {code}: {text}"),
+        None => format!("late error {code}"),
+    };
+    Cow::Owned(bounded(&words).as_ref().to_owned())
 }

@@ -6,7 +6,7 @@ use super::origin::Origin;
 use crate::arrival::Arrival;
 use crate::read::{Message, RpcId, Slot, tool_and_target};
 use crate::schema::SchemaMethod;
-use crate::session::ClientIdentity;
+use crate::session::{ClientIdentity, is_sessionless};
 use mcplog::event::SUBSCRIPTION_METHOD;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,9 +29,14 @@ pub(crate) struct Facts {
     pub(super) target: Option<Box<str>>,
     pub(super) protocol_version: Option<Arc<str>>,
     /// The client's identity, if this is a request of the sessionless era.
-    pub(super) sessionless: Option<ClientIdentity>,
+    pub(crate) sessionless: Option<ClientIdentity>,
+    /// Who the client says it is in this request, in a session that was agreed on: clients of the sessionless era do so in the
+    /// transport of 2024-11-05, too, where nobody shakes hands.
+    pub(super) introduced: Option<ClientIdentity>,
     /// The client's identity, if this is a handshake.
-    pub(super) handshake: Option<ClientIdentity>,
+    pub(crate) handshake: Option<ClientIdentity>,
+    /// The session that is made up for it, where the transport names none. It counts once the call has ended.
+    pub(crate) derived: Option<Arc<str>>,
     pub(super) cursor: Option<Box<str>>,
     pub(super) bytes_in: Option<i64>,
     /// The request's body, or a part of it, passed unread.
@@ -53,8 +58,10 @@ impl Facts {
             target: target.map(boxed),
             protocol_version: protocol_version(origin, message, is_handshake),
             sessionless: sessionless(origin, message),
+            introduced: named(message).filter(|_| origin.is_agreed && !is_handshake),
             handshake: is_handshake.then(|| identity(message, Slot::ClientName, Slot::ClientVersion)),
-            cursor: message.text(Slot::Cursor).map(boxed),
+            derived: None,
+            cursor: message.cursor().map(boxed),
             bytes_in: Some(message.bytes()),
             is_unread: false,
             method: boxed(method),
@@ -73,7 +80,9 @@ impl Facts {
             target: name.filter(|_| !is_tool).map(Box::from),
             protocol_version: origin.protocol_version.clone(),
             sessionless: None,
+            introduced: None,
             handshake: None,
+            derived: None,
             cursor: None,
             bytes_in: None,
             is_unread: false,
@@ -86,6 +95,11 @@ impl Facts {
         &*self.method == SUBSCRIPTION_METHOD
     }
 
+    /// A client of the sessionless era takes a request back by closing its response.
+    pub(super) fn is_cancelled_by_closing(&self) -> bool {
+        self.sessionless.is_some() || self.protocol_version.as_deref().is_some_and(is_sessionless)
+    }
+
     /// Its response may be silent for hours, or what it asked for is not known.
     pub(super) fn is_patient(&self) -> bool {
         self.is_subscription() || &*self.method == UNREAD_METHOD
@@ -94,11 +108,12 @@ impl Facts {
     /// What they take up beside themselves, in bytes.
     pub(super) fn text_bytes(&self) -> usize {
         let boxes = [&self.tool, &self.target, &self.cursor].into_iter().flatten().map(|text| text.len());
-        let identities = [&self.sessionless, &self.handshake].into_iter().flatten().map(ClientIdentity::text_bytes);
+        let identities = [&self.sessionless, &self.introduced, &self.handshake].into_iter().flatten();
         self.method.len()
+            + self.derived.as_deref().map_or(0, str::len)
             + self.id.as_ref().map_or(0, |id| id.text.len())
             + self.protocol_version.as_deref().map_or(0, str::len)
-            + boxes.chain(identities).sum::<usize>()
+            + boxes.chain(identities.map(ClientIdentity::text_bytes)).sum::<usize>()
     }
 }
 
@@ -111,12 +126,16 @@ fn protocol_version(origin: &Origin, message: &Message, is_handshake: bool) -> O
         .or_else(|| message.text(Slot::RequestedVersion).filter(|_| is_handshake).map(Arc::from))
 }
 
-/// Who the client says it is in each request, where there is no session.
-fn sessionless(origin: &Origin, message: &Message) -> Option<ClientIdentity> {
+/// Who the client says it is in each request, where no session was agreed on.
+pub(crate) fn sessionless(origin: &Origin, message: &Message) -> Option<ClientIdentity> {
+    named(message).filter(|_| !origin.is_agreed)
+}
+
+/// Who the client says it is, if this is a request of the sessionless era.
+fn named(message: &Message) -> Option<ClientIdentity> {
     let is_sessionless =
         message.text(Slot::MetaProtocolVersion).is_some() || message.text(Slot::MetaClientName).is_some();
-    (is_sessionless && origin.session.is_none())
-        .then(|| identity(message, Slot::MetaClientName, Slot::MetaClientVersion))
+    is_sessionless.then(|| identity(message, Slot::MetaClientName, Slot::MetaClientVersion))
 }
 
 fn identity(message: &Message, name: Slot, version: Slot) -> ClientIdentity {

@@ -6,7 +6,9 @@ use super::breakdown::Breakdown;
 use super::failure::Failure;
 use super::lifecycle::Input;
 use super::response::Response;
+use crate::activity::Activity;
 use crate::read::Message;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A response, and what came with it.
@@ -26,8 +28,14 @@ pub(crate) enum Happening<'a> {
     ExchangeOver(&'a Breakdown),
     /// The breakdown stands if the client does not come back within that time.
     LeftToClient(&'a Breakdown, Duration),
-    /// How much is left of the time limit.
-    LeftToStream(Duration),
+    /// How long what passes there may be silent.
+    LeftToStream(&'a Arc<Activity>, Duration),
+    /// Likewise: on the stream that its client came back for.
+    ClientBack(&'a Arc<Activity>, Duration),
+    /// Likewise, if its answer is due on whichever stream its session listens on: on this one.
+    Listening(&'a Arc<Activity>, Duration),
+    /// That stream is over. The breakdown stands if the client does not come back within that time.
+    StreamCut(&'a Arc<Activity>, &'a Breakdown, Duration),
     Overdue,
     SessionOver,
     StreamOver(&'a Breakdown),
@@ -43,7 +51,9 @@ impl Happening<'_> {
             Self::Cancelled => Input::Cancelled,
             Self::ExchangeOver(_) => Input::ExchangeOver,
             Self::LeftToClient(..) => Input::LeftToClient,
-            Self::LeftToStream(_) => Input::LeftToStream,
+            Self::LeftToStream(..) => Input::LeftToStream,
+            Self::ClientBack(..) | Self::Listening(..) => Input::ClientBack,
+            Self::StreamCut(..) => Input::StreamCut,
             Self::Overdue => Input::Overdue,
             Self::SessionOver => Input::SessionOver,
             Self::StreamOver(_) => Input::StreamOver,
@@ -56,12 +66,13 @@ impl Happening<'_> {
     /// What it is to a call that has no answer.
     pub(super) fn breakdown(&self) -> Breakdown {
         let failure = match self {
-            Self::ExchangeOver(breakdown) | Self::LeftToClient(breakdown, _) | Self::StreamOver(breakdown) => {
-                return (*breakdown).clone();
-            }
+            Self::ExchangeOver(breakdown)
+            | Self::LeftToClient(breakdown, _)
+            | Self::StreamCut(_, breakdown, _)
+            | Self::StreamOver(breakdown) => return (*breakdown).clone(),
             Self::Abandoned(failure) => *failure,
             Self::Cancelled => Failure::Cancelled,
-            Self::LeftToStream(_) | Self::Overdue => Failure::Timeout,
+            Self::LeftToStream(..) | Self::ClientBack(..) | Self::Listening(..) | Self::Overdue => Failure::Timeout,
             Self::Stopped | Self::Draining => Failure::ProxyShutdown,
             Self::Answered(_) | Self::SessionOver => Failure::NoResponse,
         };

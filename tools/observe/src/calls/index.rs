@@ -1,4 +1,4 @@
-//! The open calls that belong to a session, so that a response on another stream finds its request.
+//! The open calls, by whose they are, so that a response on another stream finds its request, and so does who takes one back.
 //!
 //! Called from the tasks that pass bytes on, and by whoever gives up on responses that stayed away. One short critical
 //! section a request; nothing is recorded, and no call dropped, while it holds the lock.
@@ -6,9 +6,12 @@
 use super::call::Call;
 use super::happening::Happening;
 use crate::read::RpcId;
+use crate::session::Peer;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// How many calls may be open before none may wait for an answer on another stream any more: a bound on memory, since
@@ -17,20 +20,42 @@ const CALLS_MAX: usize = 64 * 1024;
 /// What they may hold together before that, in bytes: as many as 20,000, unless their names are long.
 pub(crate) const INDEX_BYTES_MAX: usize = 12 * 1024 * 1024;
 
-/// The session, and the id within it.
-type CallKey = (Arc<str>, RpcId);
+/// Within what the ids of calls belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// One session, announced or made up.
+    Session(Arc<str>),
+    /// Of calls without any, those whose clients can't be told apart.
+    Peer(Peer),
+}
 
-/// The open calls that belong to a session. A call leaves when it ends.
+/// Whose it is, and the id.
+type CallKey = (Owner, RpcId);
+
+/// The open calls whose id is known, and those without one that were left. A call leaves when it ends.
 #[derive(Default)]
 pub(crate) struct CallIndex {
     open: Mutex<Open>,
+    /// How many of them ask what a server offers.
+    schema_calls: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Open {
-    calls: HashMap<CallKey, Arc<Call>>,
+    calls: HashMap<CallKey, Same>,
+    /// Those that have no session or no id and were left, by their places in memory.
+    others: HashMap<usize, Arc<Call>>,
+    /// How many there are.
+    count: usize,
     /// What they hold together.
     bytes: usize,
+}
+
+/// The open calls with one key: clients may use an id again while another call with it is open.
+struct Same {
+    newest: Arc<Call>,
+    /// Oldest first.
+    older: Vec<Arc<Call>>,
 }
 
 impl CallIndex {
@@ -38,29 +63,65 @@ impl CallIndex {
         let Some(key) = key_of(call) else { return };
         let mut open = self.open.lock();
         open.bytes += call.bytes;
-        let replaced = open.calls.insert(key, call.clone());
-        open.bytes -= replaced.as_ref().map_or(0, |replaced| replaced.bytes);
-        drop(open);
-        // If nobody else holds it, it is recorded now.
-        drop(replaced);
+        open.count += 1;
+        self.schema_calls.fetch_add(usize::from(call.is_schema), Ordering::Relaxed);
+        match open.calls.entry(key) {
+            Entry::Occupied(same) => same.into_mut().push(call.clone()),
+            Entry::Vacant(place) => drop(place.insert(Same { newest: call.clone(), older: Vec::new() })),
+        }
     }
 
-    /// The open call of that session with that id.
-    pub(crate) fn find(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
-        self.open.lock().calls.get(&(session.clone(), id.clone())).cloned()
+    /// Holds a call that its exchange leaves, if it has no id.
+    pub(crate) fn hold(&self, call: &Arc<Call>) {
+        if key_of(call).is_some() {
+            return;
+        }
+        let mut open = self.open.lock();
+        if open.others.insert(place_of(call), call.clone()).is_none() {
+            open.bytes += call.bytes;
+            open.count += 1;
+            self.schema_calls.fetch_add(usize::from(call.is_schema), Ordering::Relaxed);
+        }
+    }
+
+    /// The open call of that owner with that id: of several, the newest. Without a session that the transport names, several
+    /// may be those of clients that can't be told apart: then nobody can say which of them is meant.
+    pub(crate) fn find(&self, owner: Owner, id: &RpcId) -> Option<Arc<Call>> {
+        let open = self.open.lock();
+        let same = open.calls.get(&(owner, id.clone()))?;
+        let mut found = same.iter().filter(|call| call.is_open());
+        let newest = found.next_back()?;
+        let may_be_another_s = |call: &Arc<Call>| call.origin.session.is_none();
+        if may_be_another_s(newest) && found.next().is_some() { None } else { Some(newest.clone()) }
     }
 
     /// The open call of that session whose client takes a response with that id for its own: the one with that very id,
-    /// else one whose id is the same number.
-    pub(crate) fn find_answered(&self, session: &Arc<str>, id: &RpcId) -> Option<Arc<Call>> {
-        let same_number = || RpcId::spellings(id.number()?).iter().find_map(|id| self.find(session, id));
-        self.find(session, id).or_else(same_number)
+    /// else one whose id is the same number. Of several that may be meant, one that was left comes first, the oldest of them.
+    /// If there is none, the one that its client took back.
+    pub(crate) fn find_answered(
+        &self,
+        session: &Arc<str>,
+        id: &RpcId,
+        may_be_meant: impl Fn(&Call) -> bool,
+    ) -> Option<Arc<Call>> {
+        let find = |id: &RpcId, is_open: bool| {
+            let is_it = |call: &Call| may_be_meant(call) && call.is_open() == is_open;
+            self.open.lock().calls.get(&(Owner::Session(session.clone()), id.clone()))?.find(is_it)
+        };
+        let spellings = id.number().map(RpcId::spellings).into_iter().flatten();
+        let ids: Vec<RpcId> = [id.clone()].into_iter().chain(spellings).collect();
+        [true, false].into_iter().find_map(|is_open| ids.iter().find_map(|id| find(id, is_open)))
+    }
+
+    /// Whether one of them asks what a server offers.
+    pub(crate) fn has_schema_calls(&self) -> bool {
+        self.schema_calls.load(Ordering::Relaxed) > 0
     }
 
     /// Whether there are too many open calls to let more of them wait.
     pub(crate) fn is_full(&self) -> bool {
         let open = self.open.lock();
-        open.calls.len() > CALLS_MAX || open.bytes > INDEX_BYTES_MAX
+        open.count > CALLS_MAX || open.bytes > INDEX_BYTES_MAX
     }
 
     /// Tells a call what happened; it leaves if that ends it.
@@ -72,26 +133,79 @@ impl CallIndex {
 
     /// Tells the calls of that session, or of all sessions.
     pub(crate) fn tell_all(&self, session: Option<&str>, happening: &Happening<'_>, now: Instant) {
-        let is_told = |call: &Call| session.is_none() || call.origin.session.as_deref() == session;
-        let told: Vec<Arc<Call>> = self.open.lock().calls.values().filter(|call| is_told(call)).cloned().collect();
+        let is_told = |call: &Call| session.is_none() || call.session.as_deref() == session;
+        let open = self.open.lock();
+        let told: Vec<Arc<Call>> = open
+            .calls
+            .values()
+            .flat_map(Same::iter)
+            .chain(open.others.values())
+            .filter(|call| is_told(call))
+            .cloned()
+            .collect();
+        drop(open);
         for call in told {
             self.tell(&call, happening, now);
         }
     }
 
     fn remove(&self, call: &Call) {
-        let Some(key) = key_of(call) else { return };
         let mut open = self.open.lock();
-        // A client that uses an id twice has put another call in this one's place.
-        if open.calls.get(&key).is_some_and(|found| std::ptr::eq(&**found, call)) {
-            open.bytes -= call.bytes;
-            let removed = open.calls.remove(&key);
-            drop(open);
-            drop(removed);
+        let Some(removed) = open.take(call) else { return };
+        open.bytes -= call.bytes;
+        open.count -= 1;
+        self.schema_calls.fetch_sub(usize::from(call.is_schema), Ordering::Relaxed);
+        drop(open);
+        drop(removed);
+    }
+}
+
+impl Open {
+    fn take(&mut self, call: &Call) -> Option<Arc<Call>> {
+        let Some(key) = key_of(call) else { return self.others.remove(&place_of(call)) };
+        let Entry::Occupied(mut same) = self.calls.entry(key) else { return None };
+        let is_it = |found: &Arc<Call>| std::ptr::eq(&**found, call);
+        if let Some(at) = same.get().older.iter().position(is_it) {
+            return Some(same.get_mut().older.remove(at));
         }
+        if !is_it(&same.get().newest) {
+            return None;
+        }
+        Some(match same.get_mut().older.pop() {
+            Some(newest) => std::mem::replace(&mut same.get_mut().newest, newest),
+            None => same.remove().newest,
+        })
+    }
+}
+
+impl Same {
+    fn push(&mut self, call: Arc<Call>) {
+        self.older.push(std::mem::replace(&mut self.newest, call));
+    }
+
+    /// The oldest that was left, else the newest, of those that may be meant.
+    fn find(&self, may_be_meant: impl Fn(&Call) -> bool) -> Option<Arc<Call>> {
+        let mut found = None;
+        for call in self.iter().filter(|call| may_be_meant(call)) {
+            if call.is_left() {
+                return Some(call.clone());
+            }
+            found = Some(call);
+        }
+        found.cloned()
+    }
+
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Call>> {
+        self.older.iter().chain([&self.newest])
     }
 }
 
 fn key_of(call: &Call) -> Option<CallKey> {
-    Some((call.origin.session.clone()?, call.id.clone()?))
+    let owner = call.session.clone().map_or(Owner::Peer(call.origin.asker.peer), Owner::Session);
+    Some((owner, call.id.clone()?))
+}
+
+/// Where it lies: as long as it is held, nothing else does.
+fn place_of(call: &Call) -> usize {
+    std::ptr::from_ref(call).addr()
 }

@@ -4,19 +4,21 @@
 //! there. The rows are what happens, the columns the state in which it meets the call; an entry is what is recorded, which
 //! ends the call, or the state that it goes to, or nothing:
 //!
-//! | what happens | waiting | resumable | on stream | ended |
-//! |---|---|---|---|---|
-//! | answered | answer | answer | answer | |
-//! | cancelled | failure | failure | failure | |
-//! | exchange over | failure | | | |
-//! | left to client | to resumable | | | |
-//! | left to stream | to on stream | | | |
-//! | overdue | | failure of then | timeout | |
-//! | session over | | failure of then | timeout | |
-//! | stream over | failure | failure | failure | |
-//! | draining | | failure of then | | |
-//! | stopped | failure | failure | failure | |
-//! | abandoned | failure | failure | failure | |
+//! | what happens | waiting | resumable | on stream | taken back | ended |
+//! |---|---|---|---|---|---|
+//! | answered | answer | answer | answer | failure of then | |
+//! | cancelled | to taken back | failure | to taken back | | |
+//! | exchange over | failure | | | failure of then | |
+//! | left to client | to resumable | | | failure of then | |
+//! | left to stream | to on stream | | | | |
+//! | client back | | to on stream | | | |
+//! | stream cut | | | to resumable | | |
+//! | overdue | | failure of then | timeout | failure of then | |
+//! | session over | | failure of then | failure | failure of then | |
+//! | stream over | failure | failure | failure | failure of then | |
+//! | draining | | failure of then | | failure of then | |
+//! | stopped | failure | failure | failure | failure of then | |
+//! | abandoned | failure | failure | failure | failure of then | |
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +27,19 @@ pub(super) enum State {
     Waiting,
     /// Its exchange is over without an answer, but its client may come back for it on another stream.
     Resumable,
-    /// Its exchange is over, as is usual where answers come on a stream of the session's own.
+    /// Its exchange is over, and its answer is due on a stream that is open: the session's own, or the resumed one.
     OnStream,
+    /// Its client took it back, which is how it ended. Its answer may still come, and is noted then.
+    TakenBack,
     /// It is recorded.
     Ended,
+}
+
+impl State {
+    /// Whether somebody waits for its answer.
+    pub(super) const fn is_open(self) -> bool {
+        !matches!(self, Self::TakenBack | Self::Ended)
+    }
 }
 
 /// What can happen to a call.
@@ -44,6 +55,10 @@ pub(super) enum Input {
     LeftToClient,
     /// Its exchange is over, and the answer is due on the session's stream.
     LeftToStream,
+    /// Its client is back for the answer.
+    ClientBack,
+    /// The stream that its answer was due on is over, and its client may come back.
+    StreamCut,
     /// It was left, and nobody has answered it in time.
     Overdue,
     /// Its session was closed.
@@ -66,20 +81,23 @@ pub(super) enum Recorded {
     Answer,
     /// The failure that just happened, as of now.
     Failure,
-    /// The failure that its exchange ended with, as of then.
+    /// The failure that its exchange ended with, or that its client took it back, as of then.
     FailureOfThen,
     /// That nobody answered within the time limit, as of now.
     Timeout,
 }
 
-pub(super) const STATES: [State; 4] = [State::Waiting, State::Resumable, State::OnStream, State::Ended];
+pub(super) const STATES: [State; 5] =
+    [State::Waiting, State::Resumable, State::OnStream, State::TakenBack, State::Ended];
 
-pub(super) const INPUTS: [Input; 11] = [
+pub(super) const INPUTS: [Input; 13] = [
     Input::Answered,
     Input::Cancelled,
     Input::ExchangeOver,
     Input::LeftToClient,
     Input::LeftToStream,
+    Input::ClientBack,
+    Input::StreamCut,
     Input::Overdue,
     Input::SessionOver,
     Input::StreamOver,
@@ -101,20 +119,22 @@ enum Entry {
 const TABLE: [[Entry; STATES.len()]; INPUTS.len()] = {
     use Entry::{End, Go, Stay};
     use Recorded::{Answer, Failure, FailureOfThen, Timeout};
-    use State::{OnStream, Resumable};
+    use State::{OnStream, Resumable, TakenBack};
     [
-        //                 waiting        resumable           on stream     ended
-        /* answered     */ [End(Answer),  End(Answer),        End(Answer),  Stay],
-        /* cancelled    */ [End(Failure), End(Failure),       End(Failure), Stay],
-        /* exch. over   */ [End(Failure), Stay,               Stay,         Stay],
-        /* to client    */ [Go(Resumable), Stay,              Stay,         Stay],
-        /* to stream    */ [Go(OnStream), Stay,               Stay,         Stay],
-        /* overdue      */ [Stay,         End(FailureOfThen), End(Timeout), Stay],
-        /* session over */ [Stay,         End(FailureOfThen), End(Timeout), Stay],
-        /* stream over  */ [End(Failure), End(Failure),       End(Failure), Stay],
-        /* draining     */ [Stay,         End(FailureOfThen), Stay,         Stay],
-        /* stopped      */ [End(Failure), End(Failure),       End(Failure), Stay],
-        /* abandoned    */ [End(Failure), End(Failure),       End(Failure), Stay],
+        //                 waiting         resumable           on stream      taken back          ended
+        /* answered     */ [End(Answer),   End(Answer),        End(Answer),   End(FailureOfThen), Stay],
+        /* cancelled    */ [Go(TakenBack), End(Failure),       Go(TakenBack), Stay,               Stay],
+        /* exch. over   */ [End(Failure),  Stay,               Stay,          End(FailureOfThen), Stay],
+        /* to client    */ [Go(Resumable), Stay,               Stay,          End(FailureOfThen), Stay],
+        /* to stream    */ [Go(OnStream),  Stay,               Stay,          Stay,               Stay],
+        /* client back  */ [Stay,          Go(OnStream),       Stay,          Stay,               Stay],
+        /* stream cut   */ [Stay,          Stay,               Go(Resumable), Stay,               Stay],
+        /* overdue      */ [Stay,          End(FailureOfThen), End(Timeout),  End(FailureOfThen), Stay],
+        /* session over */ [Stay,          End(FailureOfThen), End(Failure),  End(FailureOfThen), Stay],
+        /* stream over  */ [End(Failure),  End(Failure),       End(Failure),  End(FailureOfThen), Stay],
+        /* draining     */ [Stay,          End(FailureOfThen), Stay,          End(FailureOfThen), Stay],
+        /* stopped      */ [End(Failure),  End(Failure),       End(Failure),  End(FailureOfThen), Stay],
+        /* abandoned    */ [End(Failure),  End(Failure),       End(Failure),  End(FailureOfThen), Stay],
     ]
 };
 

@@ -6,16 +6,18 @@ use super::call::Call;
 use super::facts::Facts;
 use super::failure::Failure;
 use super::happening::{Answer, Happening};
-use super::index::CallIndex;
+use super::index::{CallIndex, Owner};
 use super::lifecycle::{INPUTS, Input, Recorded, STATES, State, step};
 use super::origin::Origin;
 use super::response::Response;
+use crate::activity::Activity;
 use crate::arrival::Arrival;
 use crate::read::{Message, RpcId, Scanner, Slot};
 use crate::recording::{Phase, Recording};
+use crate::session::Asker;
 use crate::testing::{Seen, Surrounded};
 use mcplog::Status;
-use mcplog::event::Transport;
+use mcplog::event::{Note, Notes, Transport};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -39,6 +41,8 @@ struct Fixture {
     recording: Arc<Recording>,
     index: CallIndex,
     call: Arc<Call>,
+    /// Where its answer is due, if it is on a stream.
+    stream: Arc<Activity>,
 }
 
 impl Fixture {
@@ -47,14 +51,17 @@ impl Fixture {
         let recording = surrounded.observer.recording.clone();
         let request = message(r#"{"id":7,"method":"tools/call","params":{"name":"t"}}"#);
         let (session, endpoint) = (Some("s".into()), Some("/mcp".into()));
-        let origin = Origin { transport: Transport::Http, endpoint, session, protocol_version: None, credential: None };
+        let (asker, transport) = (Asker::new((None, 1), "/mcp", None, None), Transport::Http);
+        let origin =
+            Origin { transport, endpoint, session, is_agreed: false, asker, protocol_version: None, credential: None };
         let clock = &surrounded.clock;
         let arrival = Arrival { at: clock.instant(), ts: 1, client_address: None, connection: 1 };
         let id = RpcId::of(&request, Slot::Id).unwrap();
         let call = Arc::new(Call::begin(&recording, &origin, Facts::of_message(arrival, &origin, id, &request)));
         let index = CallIndex::default();
         index.insert(&call);
-        let fixture = Self { surrounded, recording, index, call };
+        let stream = Arc::new(Activity::new(surrounded.clock.instant()));
+        let fixture = Self { surrounded, recording, index, call, stream };
         match state {
             State::Waiting => {}
             State::Resumable => {
@@ -62,7 +69,8 @@ impl Fixture {
                     Breakdown { failure: Failure::StreamBroken, cause: Some("reset".into()), is_unread: false };
                 fixture.tell_after(LEFT_AFTER, &Happening::LeftToClient(&breakdown, WAIT));
             }
-            State::OnStream => fixture.tell_after(LEFT_AFTER, &Happening::LeftToStream(WAIT)),
+            State::OnStream => fixture.tell_after(LEFT_AFTER, &Happening::LeftToStream(&fixture.stream, WAIT)),
+            State::TakenBack => fixture.tell_after(LEFT_AFTER, &Happening::Cancelled),
             State::Ended => fixture.tell_after(LEFT_AFTER, &Happening::ExchangeOver(&Failure::ClientGone.into())),
         }
         fixture
@@ -89,13 +97,15 @@ impl Fixture {
 }
 
 /// What happens, with failures that can be told apart from the one that the exchange left the call with.
-fn happening(input: Input, answer: &Message) -> Happening<'_> {
+fn happening<'h>(input: Input, answer: &'h Message, stream: &'h Arc<Activity>) -> Happening<'h> {
     match input {
         Input::Answered => Happening::Answered(Answer { message: answer, payload: None, response: &NO_RESPONSE }),
         Input::Cancelled => Happening::Cancelled,
         Input::ExchangeOver => Happening::ExchangeOver(&NO_ANSWER),
         Input::LeftToClient => Happening::LeftToClient(&NO_ANSWER, WAIT),
-        Input::LeftToStream => Happening::LeftToStream(WAIT),
+        Input::LeftToStream => Happening::LeftToStream(stream, WAIT),
+        Input::ClientBack => Happening::ClientBack(stream, WAIT),
+        Input::StreamCut => Happening::StreamCut(stream, &NO_ANSWER, WAIT),
         Input::Overdue => Happening::Overdue,
         Input::SessionOver => Happening::SessionOver,
         Input::StreamOver => Happening::StreamOver(&NO_ANSWER),
@@ -113,7 +123,7 @@ fn every_state_meets_everything_that_can_happen() {
             let fixture = Fixture::new(state);
             let before = fixture.rows();
             // Late enough for what is left to be overdue.
-            fixture.tell_after(WAIT, &happening(input, &answer));
+            fixture.tell_after(WAIT, &happening(input, &answer, &fixture.stream));
             let at_once = if state == State::Waiting { 60 } else { 70 };
             let failed = |code: &str, at: i64| Some((Status::Error, Some(code.to_owned()), at));
             let own_code = match input {
@@ -126,16 +136,26 @@ fn every_state_meets_everything_that_can_happen() {
                 Recorded::Nothing => None,
                 Recorded::Answer => Some((Status::Ok, None, at_once)),
                 Recorded::Failure => failed(own_code, at_once),
+                Recorded::FailureOfThen if state == State::TakenBack => failed("cancelled", 10),
                 Recorded::FailureOfThen => failed("stream_broken: reset", 10),
                 Recorded::Timeout => Some((Status::Timeout, Some("upstream_timeout".to_owned()), at_once)),
             };
             let case = format!("{state:?} {input:?}");
             assert_eq!(fixture.rows()[before.len()..], expected.into_iter().collect::<Vec<_>>(), "{case}");
-            let is_over = next == State::Ended;
-            assert_eq!(fixture.call.is_open(), !is_over, "{case}");
-            assert_eq!(fixture.in_flight(), u64::from(!is_over), "{case}");
+            let is_open = !matches!(next, State::TakenBack | State::Ended);
+            assert_eq!(fixture.call.is_open(), is_open, "{case}");
+            assert_eq!(fixture.in_flight(), u64::from(is_open), "{case}");
             let id = fixture.call.id.clone().unwrap();
-            assert_eq!(fixture.index.find(&"s".into(), &id).is_some(), !is_over, "{case}: in the index while open");
+            assert_eq!(
+                fixture.index.find(Owner::Session("s".into()), &id).is_some(),
+                is_open,
+                "{case}: found while open"
+            );
+            let is_answered = fixture.index.find_answered(&"s".into(), &id, |_| true).is_some();
+            assert_eq!(is_answered, next != State::Ended, "{case}: in the index until it is recorded");
+            let is_late = (state, input) == (State::TakenBack, Input::Answered);
+            let notes = fixture.surrounded.seen().last().map_or(Notes::NONE, |seen| seen.notes);
+            assert_eq!(notes.has(Note::LateAnswer), is_late, "{case}");
         }
     }
 }
@@ -147,9 +167,9 @@ fn a_call_is_recorded_once_whatever_happens_first_and_second() {
         for first in INPUTS {
             for second in INPUTS {
                 let fixture = Fixture::new(state);
-                fixture.tell_after(WAIT, &happening(first, &answer));
-                fixture.tell_after(WAIT, &happening(second, &answer));
-                let Fixture { surrounded, recording, index, call } = fixture;
+                fixture.tell_after(WAIT, &happening(first, &answer, &fixture.stream));
+                fixture.tell_after(WAIT, &happening(second, &answer, &fixture.stream));
+                let Fixture { surrounded, recording, index, call, .. } = fixture;
                 drop((call, index));
                 assert_eq!(surrounded.seen().len(), 1, "{state:?} {first:?} {second:?}");
                 assert_eq!(recording.counts.in_flight.get(), 0);
@@ -188,9 +208,35 @@ fn what_was_left_is_not_overdue_before_its_time() {
 }
 
 #[test]
+fn where_an_answer_is_due_on_a_stream_the_silence_there_counts() {
+    let fixture = Fixture::new(State::OnStream);
+    for _ in 0..3 {
+        fixture.tell_after(WAIT - SECOND, &Happening::Overdue);
+        fixture.stream.touch(fixture.surrounded.clock.instant());
+    }
+    fixture.tell_after(WAIT - SECOND, &Happening::Overdue);
+    assert!(fixture.rows().is_empty());
+    fixture.tell_after(SECOND, &Happening::Overdue);
+    assert_eq!(fixture.rows(), [(Status::Timeout, Some("upstream_timeout".to_owned()), 10 + 4 * 60 - 3)]);
+}
+
+#[test]
+fn a_call_waits_for_the_stream_that_its_answer_is_due_on_and_for_no_other() {
+    let fixture = Fixture::new(State::OnStream);
+    let other = Arc::new(Activity::new(fixture.surrounded.clock.instant()));
+    fixture.tell_after(SECOND, &Happening::StreamCut(&other, &NO_ANSWER, SECOND));
+    fixture.tell_after(SECOND, &Happening::Overdue);
+    assert!(fixture.rows().is_empty());
+    let stream = fixture.stream.clone();
+    fixture.tell_after(SECOND, &Happening::StreamCut(&stream, &NO_ANSWER, SECOND));
+    fixture.tell_after(SECOND, &Happening::Overdue);
+    assert_eq!(fixture.rows(), [(Status::Error, Some("no_response".to_owned()), 13)]);
+}
+
+#[test]
 fn a_call_that_nobody_ends_is_recorded_when_it_is_let_go_of() {
     for (is_stopping, code) in [(false, "client_gone"), (true, "proxy_shutdown")] {
-        let Fixture { surrounded, recording, index, call } = Fixture::new(State::Waiting);
+        let Fixture { surrounded, recording, index, call, .. } = Fixture::new(State::Waiting);
         if is_stopping {
             recording.phase.advance(Phase::Stopping);
         }
@@ -204,17 +250,23 @@ fn a_call_that_nobody_ends_is_recorded_when_it_is_let_go_of() {
 }
 
 #[test]
-fn a_call_whose_id_comes_again_makes_room_for_the_other() {
-    let first = Fixture::new(State::Resumable);
-    let second = Fixture::new(State::Waiting);
-    first.index.insert(&second.call);
-    let id = second.call.id.clone().unwrap();
-    let found = || first.index.find(&"s".into(), &id).map(|found| Arc::ptr_eq(&found, &second.call));
-    assert_eq!(found(), Some(true));
-    first.index.tell(&first.call, &Happening::Cancelled, first.surrounded.clock.instant());
-    assert_eq!(found(), Some(true), "the one that ended is not the one that is found");
-    first.index.tell(&second.call, &Happening::Cancelled, first.surrounded.clock.instant());
-    assert_eq!(found(), None);
+fn calls_with_one_id_are_found_from_the_newest_on_and_none_displaces_another() {
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [1, 0, 2]] {
+        let fixtures = [State::Waiting; 3].map(Fixture::new);
+        let index = &fixtures[0].index;
+        index.insert(&fixtures[1].call);
+        index.insert(&fixtures[2].call);
+        let id = fixtures[0].call.id.clone().unwrap();
+        let mut left = vec![0, 1, 2];
+        for ends in order {
+            let newest = *left.iter().max().unwrap();
+            let found = index.find(Owner::Session("s".into()), &id).unwrap();
+            assert!(Arc::ptr_eq(&found, &fixtures[newest].call), "{order:?}");
+            index.tell(&fixtures[ends].call, &Happening::Cancelled, fixtures[0].surrounded.clock.instant());
+            left.retain(|other| *other != ends);
+        }
+        assert!(index.find(Owner::Session("s".into()), &id).is_none());
+    }
 }
 
 /// The rows of the table in the documentation: what happens, and the entries.
@@ -241,6 +293,7 @@ fn the_documentation_has_the_same_table() {
                 (next, Recorded::Nothing) if next == state => "",
                 (State::Resumable, Recorded::Nothing) => "to resumable",
                 (State::OnStream, Recorded::Nothing) => "to on stream",
+                (State::TakenBack, Recorded::Nothing) => "to taken back",
                 (_, Recorded::Nothing) => panic!("an end without a record"),
                 (_, Recorded::Answer) => "answer",
                 (_, Recorded::Failure) => "failure",

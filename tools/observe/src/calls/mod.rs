@@ -14,15 +14,19 @@ mod lifecycle;
 mod origin;
 mod outcome;
 mod response;
+mod whose;
 
 #[cfg(test)]
 mod lifecycle_tests;
 
 pub(crate) use breakdown::{Breakdown, bounded as bounded_cause};
 pub(crate) use call::Call;
-pub(crate) use facts::{Facts, UNREAD_METHOD};
+#[cfg(test)]
+pub(crate) use call::LATE_WAIT;
+pub(crate) use facts::{Facts, UNREAD_METHOD, sessionless};
 pub use failure::{End, Failure};
 pub(crate) use happening::{Answer, Happening};
-pub(crate) use index::{CallIndex, INDEX_BYTES_MAX};
+pub(crate) use index::{CallIndex, INDEX_BYTES_MAX, Owner};
 pub(crate) use origin::Origin;
 pub(crate) use response::Response;
+pub(crate) use whose::{Brought, Whose};

@@ -4,6 +4,7 @@
 //! answer (which direction) belongs here.
 
 use crate::credential::Credential;
+use crate::session::Asker;
 use mcplog::event::Transport;
 use std::sync::Arc;
 
@@ -13,8 +14,12 @@ pub(crate) struct Origin {
     pub(crate) transport: Transport,
     /// The path that was asked, where the transport has paths.
     pub(crate) endpoint: Option<Arc<str>>,
-    /// The session that the transport names.
+    /// The session that the transport names. None where the transport's revision has none, unless a handshake agreed on it.
     pub(crate) session: Option<Arc<str>>,
+    /// A handshake agreed on that session, or a stream announced it.
+    pub(crate) is_agreed: bool,
+    /// Who asks, where the transport names no session.
+    pub(crate) asker: Asker,
     /// The protocol's revision that the transport names.
     pub(crate) protocol_version: Option<Arc<str>>,
     /// By what the client proved who it is.

@@ -53,6 +53,7 @@ mod tests {
     use crate::arrival::Arrival;
     use crate::calls::Origin;
     use crate::read::Scanner;
+    use crate::session::Asker;
     use mcplog::event::Transport;
     use std::time::Instant;
 
@@ -108,6 +109,8 @@ mod tests {
             transport: Transport::Http,
             endpoint: None,
             session: None,
+            is_agreed: false,
+            asker: Asker::new((None, 1), "/mcp", None, None),
             protocol_version: None,
             credential: None,
         };

@@ -5,6 +5,7 @@
 use crate::budget::BUDGET_BYTES;
 use crate::calls::INDEX_BYTES_MAX;
 use crate::read::{CONTENT_TEXT_BYTES_MAX, MESSAGE_FREE_BYTES, TOKEN_BYTES_MAX};
+use crate::streams::STREAMS_BYTES_MAX;
 
 /// How many requests one batch may hold; those beyond are passed on and counted, but have no row. The SDKs that knew
 /// batches sent a handful.
@@ -36,9 +37,11 @@ pub const EXCHANGE_FREE_BYTES: usize = HEAD_BYTES_MAX
     + CALLS_FREE_BYTES
     + READY_FREE_BYTES
     + TEXT_FREE_BYTES
-    + 2 * MESSAGE_FREE_BYTES
-    // Of the response alone: while it is read, and while it is handed on.
-    + 2 * CONTENT_TEXT_BYTES_MAX;
+    // The request's, the response's, and an error for no request in particular.
+    + 3 * MESSAGE_FREE_BYTES
+    // Of the response alone: while it is read, with that of a task in it, and while it is handed on.
+    + 3 * CONTENT_TEXT_BYTES_MAX;
 
-// A hundred hostile exchanges, and the calls that others left to wait. The README says so.
-const _: () = assert!(BUDGET_BYTES + 100 * EXCHANGE_FREE_BYTES + INDEX_BYTES_MAX < 64 * 1024 * 1024);
+// A hundred hostile exchanges, the calls that others left to wait, and the streams that may be resumed. The README says so.
+const _: () =
+    assert!(BUDGET_BYTES + 100 * EXCHANGE_FREE_BYTES + INDEX_BYTES_MAX + STREAMS_BYTES_MAX < 64 * 1024 * 1024);

@@ -38,12 +38,15 @@ impl RequestReader {
 
     /// The body is over. A message that it broke off in counts if it is known to be a request.
     pub fn finish(mut self, is_complete: bool, exchange: &Exchange) {
+        if is_complete {
+            exchange.on_request_end();
+        }
         let is_unread = self.is_unread || (is_complete && !self.decoder.is_whole());
         if is_unread {
             exchange.on_request_unread();
         }
         if let Some(message) = self.scanner.unfinished() {
-            exchange.on_request_message(message);
+            exchange.on_request_message_broken_off(message);
         }
         if is_unread || !is_complete {
             exchange.on_request_cut_short();

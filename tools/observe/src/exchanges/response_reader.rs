@@ -8,7 +8,8 @@ use super::head::ResponseHead;
 use super::limits::{READY_BYTES_MAX, READY_FREE_BYTES, READY_MAX, TEXT_FREE_BYTES};
 use crate::budget::{Budget, Share};
 use crate::read::{
-    Appended, Buffer, Decoder, Kind, Message, Part, Scanner, SseParser, Unreadable, WORK_BYTES_MAX, kind,
+    Appended, Buffer, Decoder, Kind, Message, Part, Scanner, SseParser, Unreadable, WORK_BYTES_MAX, is_cancellation,
+    kind,
 };
 use crate::schema::SCHEMA_BYTES_MAX;
 
@@ -44,20 +45,20 @@ impl ResponseReader {
         if !is_stream && !exchange.is_post() {
             return None;
         }
-        let text_bytes_max = if exchange.wants_payload() || (is_stream && !exchange.is_post()) {
-            SCHEMA_BYTES_MAX
-        } else if is_stream {
-            ENDPOINT_BYTES_MAX
-        } else {
-            0
-        };
+        let text_bytes_max = if exchange.wants_payload() { SCHEMA_BYTES_MAX } else { 0 };
         let budget = exchange.budget();
-        let scanner = Scanner::within(budget);
+        // Some gateways answer with lines of JSON: notifications first, then the answer.
+        let scanner = if is_stream { Scanner::within(budget) } else { Scanner::within(budget).of_many() };
         let reading = Reading {
             decoder: Decoder::new(head.codings, budget, WORK_BYTES_MAX),
             form: if is_stream { Form::Events(SseParser::new()) } else { Form::Json },
             scanner: if exchange.keeps_error_text() { scanner } else { scanner.without_error_text() },
-            text: Text { buffer: Buffer::new(budget, TEXT_FREE_BYTES), bytes_max: text_bytes_max },
+            text: Text {
+                buffer: Buffer::new(budget, TEXT_FREE_BYTES),
+                bytes_max: text_bytes_max,
+                start: 0,
+                is_refused: false,
+            },
             ready: Ready::new(budget),
         };
         Some(Self { reading: Some(reading) })
@@ -82,10 +83,19 @@ impl Reading {
         decoder.push(bytes, |bytes| match form {
             Form::Json => {
                 text.push(bytes);
-                scanner.push(bytes, |message| exchange.on_response_message(message, text.of(message)));
+                let mut end = None;
+                scanner.push(bytes, |message| {
+                    end = (!message.in_batch).then_some(message.end);
+                    let payload = text.of(message);
+                    exchange.on_response_message(message, payload);
+                });
+                end.into_iter().for_each(|end| text.forget_before(end));
             }
             Form::Events(parser) => parser.push(bytes, |part| match part {
                 Part::Data(data) => {
+                    if !exchange.is_post() && text.buffer.bytes().is_empty() {
+                        text.bytes_max = if exchange.wants_payload() { SCHEMA_BYTES_MAX } else { ENDPOINT_BYTES_MAX };
+                    }
                     text.push(data);
                     scanner.push(data, |message| ready.push(message, exchange));
                 }
@@ -95,7 +105,7 @@ impl Reading {
                     text.clear();
                     ready.clear();
                 }
-                Part::Id => exchange.on_resumable(),
+                Part::Id(id) => exchange.on_event_id(id),
                 Part::Retry(retry_ms) => exchange.on_retry(retry_ms),
             }),
         })?;
@@ -103,11 +113,12 @@ impl Reading {
     }
 }
 
-fn on_event(event: &str, scanner: &Scanner, text: &Text, ready: &Ready, exchange: &Exchange) {
+fn on_event(event: &str, scanner: &Scanner, text: &Text, ready: &mut Ready, exchange: &Exchange) {
     match event {
         "" | "message" if scanner.is_done() => {
-            for message in &ready.messages {
-                exchange.on_response_message(message, text.of(message));
+            for message in &mut ready.messages {
+                let payload = text.of(message);
+                exchange.on_response_message(message, payload);
             }
         }
         "endpoint" if !exchange.is_post() => {
@@ -123,23 +134,41 @@ fn on_event(event: &str, scanner: &Scanner, text: &Text, ready: &Ready, exchange
 struct Text {
     buffer: Buffer,
     bytes_max: usize,
+    /// Where in the stream it begins.
+    start: u64,
+    /// There was no room for a part: what comes later must not be taken for what comes next.
+    is_refused: bool,
 }
 
 impl Text {
     fn push(&mut self, bytes: &[u8]) {
-        if self.buffer.append(bytes, self.bytes_max) == Appended::Refused {
-            // What comes later must not be taken for what comes next.
-            self.bytes_max = self.buffer.bytes().len();
+        if !self.is_refused {
+            self.is_refused = self.buffer.append(bytes, self.bytes_max) == Appended::Refused;
         }
     }
 
     /// The text of that message, if all of it was kept.
     fn of(&self, message: &Message) -> Option<&[u8]> {
-        let range = usize::try_from(message.start).ok()?..usize::try_from(message.end).ok()?;
-        self.buffer.bytes().get(range)
+        let place = |at: u64| usize::try_from(at.checked_sub(self.start)?).ok();
+        self.buffer.bytes().get(place(message.start)?..place(message.end)?)
+    }
+
+    /// The document is over that ends there: another may follow.
+    fn forget_before(&mut self, end: u64) {
+        let kept = self.buffer.bytes().len();
+        let over = usize::try_from(end - self.start).unwrap_or(usize::MAX);
+        if over > kept {
+            // The text of what follows has begun to pass already.
+            self.is_refused = true;
+            return self.buffer.clear(TEXT_FREE_BYTES);
+        }
+        self.buffer.copy_within(over..kept, 0);
+        self.buffer.truncate(kept - over);
+        self.start = end;
     }
 
     fn clear(&mut self) {
+        self.is_refused = false;
         self.buffer.clear(TEXT_FREE_BYTES);
     }
 }
@@ -157,10 +186,12 @@ impl Ready {
         Self { messages: Vec::new(), text_bytes: 0, share: budget.share(READY_FREE_BYTES) }
     }
 
-    /// Takes the message away, if it is a response and there is room.
+    /// Takes the message away, if it is a response or a cancellation, and there is room.
     fn push(&mut self, message: &mut Message, exchange: &Exchange) {
-        if !matches!(kind(message), Kind::Response(_)) {
-            return;
+        match kind(message) {
+            Kind::Response(_) => {}
+            Kind::Notification if is_cancellation(message) => {}
+            _ => return,
         }
         if !self.reserve(message.text_bytes()) {
             // Whoever waits for one of the others is told that it passed.

@@ -10,6 +10,8 @@ const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const PONG: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
 const NOTE: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 const UNKNOWN: &str = r#"{"jsonrpc":"2.0","error":{"code":-32001,"message":"Session not found"},"id":null}"#;
+/// As the Python SDK words errors for no request in particular, about something else than the session.
+const NO_TOOL: &str = r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32602,"message":"no such tool"}}"#;
 const NO_METHOD: &str = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}}"#;
 
 /// A request of session `s`, and what it is answered.
@@ -77,6 +79,7 @@ fn only_a_delete_and_a_404_to_a_post_on_the_endpoint_close_a_session() {
         (Said { path: well_known, ..GONE }, false),
         (Said { path: "/register", body: r#"{"client_name":"c"}"#, ..GONE }, false),
         (Said { answer: NO_METHOD, ..GONE }, false),
+        (Said { answer: NO_TOOL, ..GONE }, false),
         (Said { answer: PONG, ..GONE }, false),
         (Said { status: 400, answer: UNKNOWN, ..GONE }, false),
         (Said { status: 410, ..GONE }, false),

@@ -332,7 +332,7 @@ fn a_call_of_the_first_transport_has_the_status_of_the_stream_if_it_is_answered_
         }
         let row = surrounded.seen().remove(0);
         assert_eq!(ended(&row), (Some(status), Some(outcome), cause), "{end:?}");
-        assert_eq!((row.transport, row.endpoint.as_deref()), (Some(Transport::Sse), Some("/messages")));
+        assert_eq!((row.transport, row.endpoint.as_deref()), (Some(Transport::Sse), Some("/sse")));
     }
 }
 
@@ -365,6 +365,7 @@ fn a_call_that_is_taken_back_has_the_status_of_its_open_response() {
                 open.on_response_head(&ResponseHead { status, ..response(EVENTS) });
             }
             post(&surrounded.observer, Some("s"), CANCEL).end(End::Complete);
+            open.end(End::Complete);
             assert_eq!(ended(&surrounded.seen()[0]), (status, Some(outcome), cause));
         }
     }

@@ -34,8 +34,10 @@ impl<'a> Played<'a> {
             path: "/mcp",
             session: None,
             query: None,
+            last_event_id: None,
             protocol_version: None,
             authorization: None,
+            user_agent: None,
             method,
             name: None,
         };
@@ -79,6 +81,9 @@ impl Answering<'_> {
 
     fn end(self, end: End<'_>) -> Vec<Seen> {
         self.exchange.end(end);
+        // A stream with ids may be resumed; nobody does.
+        self.surrounded.clock.advance(Duration::from_secs(10));
+        self.surrounded.observer.give_up_overdue();
         let mut rows = self.surrounded.seen();
         rows.sort_by(|one, other| one.rpc_id.cmp(&other.rpc_id));
         rows
@@ -284,6 +289,8 @@ fn a_404_that_passes_unread_closes_no_session() {
             session: Some("s"),
             query: None,
             authorization: None,
+            last_event_id: None,
+            user_agent: None,
             protocol_version: None,
             method: None,
             name: None,

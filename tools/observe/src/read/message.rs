@@ -59,12 +59,22 @@ pub enum Slot {
     IsError,
     /// `result.protocolVersion` of `initialize`: what was agreed on.
     AgreedVersion,
-    /// `result.resultType`: whether the result is complete, or asks the client for more.
+    /// `result.resultType`: whether the result is complete, asks the client for more, or is a task.
     ResultType,
+    /// `params.taskId`: the task that is asked about.
+    TaskId,
+    /// `result.taskId`: the task that was asked about, or that the result is (2026-07-28).
+    ResultTaskId,
+    /// `result.task.taskId`: the task that the result is (2025-11-25).
+    CreatedTaskId,
+    /// `result.result.isError` of a task that came to its end.
+    TaskIsError,
+    /// `result.error.message` of a task that failed.
+    TaskErrorMessage,
 }
 
 /// How many slots there are.
-pub const SLOTS: usize = Slot::ResultType as usize + 1;
+pub const SLOTS: usize = Slot::TaskErrorMessage as usize + 1;
 
 /// What was captured of one JSON-RPC message.
 pub struct Message {
@@ -72,6 +82,8 @@ pub struct Message {
     arena: Buffer,
     tokens: [Option<Token>; SLOTS],
     error_text: Option<Box<str>>,
+    /// What stands for the cursor, where that is a long one.
+    long_cursor: Option<Box<str>>,
     /// There is a member `result`, of any type.
     pub has_result: bool,
     /// There is a member `error` that is an object.
@@ -122,6 +134,7 @@ impl Message {
             arena,
             tokens: [None; SLOTS],
             error_text: None,
+            long_cursor: None,
             has_result: false,
             has_error: false,
             in_batch: false,
@@ -141,13 +154,23 @@ impl Message {
         unquoted(&self.arena.bytes()[token.start..token.end], token.is_cut)
     }
 
+    /// What stands for `params.cursor`, as [`cursor_key`](super::cursor_key) says. `None` if it is missing or no string.
+    pub(crate) fn cursor(&self) -> Option<Cow<'_, str>> {
+        self.long_cursor.as_deref().map(Cow::Borrowed).or_else(|| self.text(Slot::Cursor))
+    }
+
     /// Whether its result says that it is an error.
     pub fn is_error(&self) -> bool {
         self.raw(Slot::IsError) == Some(b"true")
     }
 
-    /// The beginning of what its result contains as text, if that is an error: as much as a row keeps, and `…` where there
-    /// was more. Of any other message nothing is kept.
+    /// Whether its result is that of a task whose own result says that it is an error.
+    pub fn is_task_error(&self) -> bool {
+        self.raw(Slot::TaskIsError) == Some(b"true")
+    }
+
+    /// The beginning of what its result, or that of the task in it, contains as text, if that is an error: as much as a row
+    /// keeps, and `…` where there was more. Of any other message nothing is kept.
     pub fn error_text(&self) -> Option<&str> {
         self.error_text.as_deref()
     }
@@ -159,7 +182,8 @@ impl Message {
 
     /// What it takes up beside itself, in bytes.
     pub(crate) fn text_bytes(&self) -> usize {
-        self.arena.capacity() + self.error_text().map_or(0, str::len)
+        self.arena.capacity()
+            + [self.error_text(), self.long_cursor.as_deref()].into_iter().flatten().map(str::len).sum::<usize>()
     }
 
     /// What its result contains as text. Only for one that is an error.
@@ -167,10 +191,18 @@ impl Message {
         self.error_text = text;
     }
 
+    /// What stands for its cursor, if that is a long one.
+    pub(super) fn set_long_cursor(&mut self, key: Option<Box<str>>) {
+        self.long_cursor = key;
+    }
+
     /// Forgets what was captured for these slots: the member is there again, and its last value counts.
     pub(super) fn forget(&mut self, slots: &[Slot]) {
         for slot in slots {
             self.tokens[*slot as usize] = None;
+            if *slot == Slot::Cursor {
+                self.long_cursor = None;
+            }
         }
     }
 
@@ -221,7 +253,7 @@ impl Message {
         self.arena.clear(MESSAGE_FREE_BYTES);
         self.in_batch = in_batch;
         self.tokens = [None; SLOTS];
-        self.error_text = None;
+        (self.error_text, self.long_cursor) = (None, None);
         self.has_result = false;
         self.has_error = false;
         self.start = start;

@@ -17,6 +17,12 @@ pub(super) enum Place {
     Ref,
     Error,
     Result,
+    /// The task that a result is.
+    Task,
+    /// The result of a task that came to its end, in a result.
+    TaskResult,
+    /// The error of one that failed.
+    TaskError,
     /// The list in a result of a tool.
     Content,
     /// One of its elements.
@@ -53,6 +59,7 @@ pub(super) fn member(place: Place, key: &[u8]) -> Member {
         (Place::Params, b"uri") => Value(Slot::Uri),
         (Place::Params, b"cursor") => Value(Slot::Cursor),
         (Place::Params, b"requestId") => Value(Slot::CancelledId),
+        (Place::Params, b"taskId") => Value(Slot::TaskId),
         (Place::Params, b"protocolVersion") => Value(Slot::RequestedVersion),
         (Place::Params, b"clientInfo") => Object(Place::ClientInfo),
         (Place::Params, b"_meta") => Object(Place::Meta),
@@ -70,7 +77,14 @@ pub(super) fn member(place: Place, key: &[u8]) -> Member {
         (Place::Result, b"isError") => Value(Slot::IsError),
         (Place::Result, b"protocolVersion") => Value(Slot::AgreedVersion),
         (Place::Result, b"resultType") => Value(Slot::ResultType),
-        (Place::Result, b"content") => List(Place::Content),
+        (Place::Result, b"taskId") => Value(Slot::ResultTaskId),
+        (Place::Result, b"task") => Object(Place::Task),
+        (Place::Result, b"result") => Object(Place::TaskResult),
+        (Place::Result, b"error") => Object(Place::TaskError),
+        (Place::Task, b"taskId") => Value(Slot::CreatedTaskId),
+        (Place::TaskResult, b"isError") => Value(Slot::TaskIsError),
+        (Place::TaskError, b"message") => Value(Slot::TaskErrorMessage),
+        (Place::Result | Place::TaskResult, b"content") => List(Place::Content),
         (Place::Item, b"type") => OfItem(ItemMember::Type),
         (Place::Item, b"text") => OfItem(ItemMember::Text),
         _ => Member::Nothing,
@@ -96,12 +110,18 @@ pub(super) const fn slots_inside(place: Place) -> &'static [Slot] {
             MetaClientVersion,
             RefName,
             RefUri,
+            TaskId,
         ],
         Place::Meta => &[MetaProtocolVersion, MetaClientName, MetaClientVersion],
         Place::MetaClient => &[MetaClientName, MetaClientVersion],
         Place::ClientInfo => &[ClientName, ClientVersion],
         Place::Ref => &[RefName, RefUri],
         Place::Error => &[ErrorCode, ErrorMessage],
-        Place::Result => &[IsError, AgreedVersion, ResultType],
+        Place::Result => {
+            &[IsError, AgreedVersion, ResultType, ResultTaskId, CreatedTaskId, TaskIsError, TaskErrorMessage]
+        }
+        Place::Task => &[CreatedTaskId],
+        Place::TaskResult => &[TaskIsError],
+        Place::TaskError => &[TaskErrorMessage],
     }
 }

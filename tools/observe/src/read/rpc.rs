@@ -110,12 +110,18 @@ pub fn kind(message: &Message) -> Kind {
     if is_response { Kind::Response(id) } else { Kind::Other }
 }
 
-/// Whose `params.name` or `params.uri` is worth a column, and which.
+/// Whether it takes a request back.
+pub(crate) fn is_cancellation(message: &Message) -> bool {
+    message.text(Slot::Method).as_deref() == Some("notifications/cancelled")
+}
+
+/// Whose `params.name`, `params.uri` or `params.taskId` is worth a column, and which.
 pub(crate) fn tool_and_target<'m>(method: &str, message: &'m Message) -> (Option<Cow<'m, str>>, Option<Cow<'m, str>>) {
     match method {
         "tools/call" => (message.text(Slot::Name), None),
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => (None, message.text(Slot::Uri)),
         "prompts/get" => (None, message.text(Slot::Name)),
+        "tasks/get" | "tasks/result" | "tasks/cancel" | "tasks/update" => (None, message.text(Slot::TaskId)),
         "completion/complete" => (None, message.text(Slot::RefName).or_else(|| message.text(Slot::RefUri))),
         _ => (None, None),
     }
@@ -197,6 +203,11 @@ mod tests {
             ("prompts/get", r#"{"name":"greet"}"#, None, Some("greet")),
             ("completion/complete", r#"{"ref":{"type":"ref/prompt","name":"p"}}"#, None, Some("p")),
             ("completion/complete", r#"{"ref":{"type":"ref/resource","uri":"t/{x}"}}"#, None, Some("t/{x}")),
+            ("tasks/get", r#"{"taskId":"t1"}"#, None, Some("t1")),
+            ("tasks/result", r#"{"taskId":"t1"}"#, None, Some("t1")),
+            ("tasks/cancel", r#"{"taskId":"t1"}"#, None, Some("t1")),
+            ("tasks/update", r#"{"taskId":"t1"}"#, None, Some("t1")),
+            ("tasks/list", r#"{"taskId":"none"}"#, None, None),
             ("tools/list", r#"{"name":"not a tool"}"#, None, None),
             ("tools/call", "{}", None, None),
         ];

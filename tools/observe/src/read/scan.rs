@@ -45,16 +45,16 @@ enum State {
     SkipString {
         escape: bool,
     },
-    /// The document is complete; what follows is ignored.
+    /// The document is complete; what follows is ignored, unless it may be another one.
     Done,
     /// This is not JSON-RPC; what follows is ignored.
     Malformed,
 }
 
-/// Reads one JSON document: a message or a batch of them.
+/// Reads a JSON document, a message or a batch of them; or several that follow each other.
 pub struct Scanner {
     state: State,
-    /// The places the reading is in, outermost first; at most five deep.
+    /// The places the reading is in, outermost first; at most six deep.
     places: Vec<Place>,
     key: Vec<u8>,
     key_is_escaped: bool,
@@ -63,6 +63,8 @@ pub struct Scanner {
     skip_depth: u64,
     /// Bytes read before the current chunk.
     offset: u64,
+    /// Another document may follow the one that is complete.
+    reads_many: bool,
     collector: Collector,
 }
 
@@ -82,12 +84,13 @@ impl Scanner {
     pub fn within(budget: &Budget) -> Self {
         Self {
             state: State::Start,
-            places: Vec::with_capacity(5),
+            places: Vec::with_capacity(6),
             key: Vec::new(),
             key_is_escaped: false,
             inside: None,
             skip_depth: 0,
             offset: 0,
+            reads_many: false,
             collector: Collector::within(budget),
         }
     }
@@ -96,6 +99,12 @@ impl Scanner {
     #[must_use]
     pub fn without_error_text(self) -> Self {
         Self { collector: self.collector.without_error_text(), ..self }
+    }
+
+    /// The same for documents that follow each other, as lines of newline-delimited JSON do.
+    #[must_use]
+    pub fn of_many(self) -> Self {
+        Self { reads_many: true, ..self }
     }
 
     /// Starts over with a new document, keeping what is allocated.
@@ -133,13 +142,15 @@ impl Scanner {
         while at < bytes.len() && !self.is_starved() {
             let byte = bytes[at];
             match self.state {
-                State::Done | State::Malformed => break,
+                State::Malformed => break,
+                State::Done if !self.reads_many => break,
                 State::InKey { escape } => at = self.in_key(bytes, at, escape),
                 State::InString { escape } => at = self.in_string(bytes, at, escape),
                 State::InScalar => at = self.in_scalar(bytes, at),
                 State::Skip => at = self.skip(bytes, at),
                 State::SkipString { escape } => at = self.skip_string(bytes, at, escape),
                 _ if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') => at += 1,
+                State::Done => self.state = State::Start,
                 State::Start => {
                     at += 1;
                     match byte {
@@ -228,6 +239,7 @@ impl Scanner {
                 on_message(&mut self.collector.message);
             }
             Some(Place::Result) => self.collector.end_result(),
+            Some(Place::TaskResult) => self.collector.end_task_result(),
             Some(Place::Item) => self.collector.end_item(),
             _ => {}
         }

@@ -27,6 +27,11 @@ const SLOT_PATHS: [(Slot, &str); SLOTS] = [
     (Slot::IsError, "/result/isError"),
     (Slot::AgreedVersion, "/result/protocolVersion"),
     (Slot::ResultType, "/result/resultType"),
+    (Slot::TaskId, "/params/taskId"),
+    (Slot::ResultTaskId, "/result/taskId"),
+    (Slot::CreatedTaskId, "/result/task/taskId"),
+    (Slot::TaskIsError, "/result/result/isError"),
+    (Slot::TaskErrorMessage, "/result/error/message"),
 ];
 
 /// What was read of one message: every slot's value, the two flags, and where it lies.
@@ -42,8 +47,9 @@ struct Read {
 
 /// What the content of a result that is an error says, by its definition.
 fn error_text(message: &Value) -> Option<String> {
-    message.pointer("/result/isError").filter(|is_error| **is_error == json!(true))?;
-    let items = message.pointer("/result/content")?.as_array()?;
+    let is_error = |of: &str| message.pointer(&format!("{of}/isError")) == Some(&json!(true));
+    let of = ["/result", "/result/result"].into_iter().find(|of| is_error(of))?;
+    let items = message.pointer(&format!("{of}/content"))?.as_array()?;
     let texts: Vec<&str> = items
         .iter()
         .filter(|item| item.get("type") == Some(&json!("text")))
@@ -118,6 +124,38 @@ fn every_slot_is_read_from_its_place_and_from_nowhere_else() {
 }
 
 #[test]
+fn documents_that_follow_each_other_are_read_where_there_may_be_many_and_else_the_first_one() {
+    let lines =
+        ["{\"id\":1,\"result\":{}}", "[{\"id\":2,\"method\":\"a\"},{\"id\":3}]", "{\"id\":\"}{\",\"error\":{}}"];
+    for separator in ["\n", "\r\n", "", " \n\n "] {
+        let text = format!("{}{separator}", lines.join(separator));
+        for cut in 0..=text.len() {
+            let (head, tail) = text.as_bytes().split_at(cut);
+            let read = |scanner: Scanner| {
+                let (mut scanner, mut found) = (scanner, Vec::new());
+                for part in [head, tail] {
+                    scanner.push(part, |message| {
+                        let range = usize::try_from(message.start).unwrap()..usize::try_from(message.end).unwrap();
+                        found.push((text[range].to_owned(), message.in_batch));
+                    });
+                }
+                assert!(scanner.is_done(), "{text}");
+                found
+            };
+            let first = (lines[0].to_owned(), false);
+            assert_eq!(read(Scanner::new()), std::slice::from_ref(&first));
+            let batch = ["{\"id\":2,\"method\":\"a\"}", "{\"id\":3}"].map(|text| (text.to_owned(), true));
+            let [second, third] = batch;
+            assert_eq!(read(Scanner::new().of_many()), [first, second, third, (lines[2].to_owned(), false)], "{cut}");
+        }
+    }
+    let mut found = 0;
+    let mut scanner = Scanner::new().of_many();
+    scanner.push(b"{\"id\":1,\"result\":{}}\n? {\"id\":2,\"result\":{}}", |_| found += 1);
+    assert_eq!(found, 1, "what is no JSON ends the reading");
+}
+
+#[test]
 fn a_large_message_is_read_in_small_memory() {
     let mut scanner = Scanner::new();
     let mut reads = 0;
@@ -156,6 +194,15 @@ fn the_text_of_an_error_is_that_of_its_items_of_type_text_wherever_they_stand() 
         (r#""isError":true,"content":["a",1,[{"type":"text","text":"deep"}],null,{"type":"text","text":"b"}]"#.into(), Some("b")),
         (r#""isError":true,"content":[{"type":"t\u0065xt","\u0074ext":"\ud83d\ude00\n"}]"#.into(), Some("😀\n")),
         (r#""isError":true,"content":[{"annotations":{"type":"image","text":"no"},"type":"text","text":"b","_meta":{"text":"no"}}]"#.into(), Some("b")),
+        // That of a task's result, whatever stands around it.
+        (format!(r#""taskId":"t","result":{{{content},"isError":true}}"#), Some("no such file")),
+        (format!(r#""result":{{"isError":true,{content}}},"content":[{{"type":"text","text":"no"}}]"#), Some("no such file")),
+        (format!(r#""content":[{{"type":"text","text":"no"}}],"result":{{"isError":true,{content}}}"#), Some("no such file")),
+        (format!(r#""isError":true,{content},"result":{{"isError":true,"content":[{{"type":"text","text":"no"}}]}}"#), Some("no such file")),
+        (format!(r#""result":{{{content},"isError":true}},"result":{{"isError":true}}"#), None),
+        (format!(r#""result":{{{content},"isError":true}},"result":null"#), None),
+        (format!(r#""result":{{{content}}},"isError":true"#), None),
+        (format!(r#""result":{{"result":{{{content},"isError":true}}}}"#), None),
         // No text.
         (r#""isError":true"#.into(), None),
         (r#""isError":true,"content":[]"#.into(), None),
@@ -241,7 +288,7 @@ fn a_text_is_held_no_longer_than_it_may_be_that_of_an_error() {
         format!(r#"{{"id":1,"result":{{"content":[{{"type":"text","text":"secret"}}],"isError":{is_error}}}}}"#)
     };
     scanner.push(format!("[{},", result(false)).as_bytes(), |message| assert_eq!(message.error_text(), None));
-    assert_eq!(scanner.collector.content(), None);
+    assert_eq!(scanner.collector.content_so_far(), None);
     scanner.push(format!(r#"{},{{"id":1,"result":{{"isError":true}}}}"#, result(true)).as_bytes(), |message| {
         // Each message has its own.
         let is_second = message.start < 150;

@@ -6,6 +6,8 @@
 
 /// The longest field name and the longest small value (`event`, `retry`) that is kept, in bytes.
 const FIELD_BYTES_MAX: usize = 64;
+/// How much of an event's id is kept, in bytes; those of SDKs have up to 60. What is longer is told apart by its beginning.
+pub const EVENT_ID_BYTES_MAX: usize = 256;
 
 /// What the stream consists of.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,8 +19,8 @@ pub enum Part<'a> {
         /// The event's type; empty where the stream names none.
         event: &'a str,
     },
-    /// The stream has event ids, so a client can resume it.
-    Id,
+    /// The event has this id, so a client can resume the stream behind it. At most [`EVENT_ID_BYTES_MAX`] of it.
+    Id(&'a [u8]),
     /// The server asks to wait this long before reconnecting, in milliseconds.
     Retry(u64),
 }
@@ -158,7 +160,11 @@ impl SseParser {
                 self.value.extend_from_slice(&part[..part.len().min(room)]);
                 self.value_is_cut |= part.len() > room;
             }
-            Field::Id => self.value_has_nul |= memchr::memchr(0, part).is_some(),
+            Field::Id => {
+                let room = EVENT_ID_BYTES_MAX.saturating_sub(self.value.len());
+                self.value.extend_from_slice(&part[..part.len().min(room)]);
+                self.value_has_nul |= memchr::memchr(0, part).is_some();
+            }
             Field::Data | Field::Ignored => {}
         }
         let Some(end) = end else { return bytes.len() };
@@ -191,7 +197,7 @@ impl SseParser {
     fn end_field(&mut self, field: Field, on_part: &mut impl FnMut(Part<'_>)) {
         match field {
             Field::Event => std::mem::swap(&mut self.event, &mut self.value),
-            Field::Id if !self.value_has_nul => on_part(Part::Id),
+            Field::Id if !self.value_has_nul => on_part(Part::Id(&self.value)),
             Field::Retry if !self.value_is_cut => {
                 let digits = std::str::from_utf8(&self.value)
                     .ok()

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Meaning {
     events: Vec<(String, Vec<u8>)>,
-    ids: usize,
+    ids: Vec<Vec<u8>>,
     retries_ms: Vec<u64>,
 }
 
@@ -19,7 +19,7 @@ fn parse(chunks: &[&[u8]]) -> Meaning {
         parser.push(chunk, |part| match part {
             Part::Data(bytes) => data.extend_from_slice(bytes),
             Part::Dispatch { event } => meaning.events.push((event.to_owned(), std::mem::take(&mut data))),
-            Part::Id => meaning.ids += 1,
+            Part::Id(id) => meaning.ids.push(id.to_vec()),
             Part::Retry(retry_ms) => meaning.retries_ms.push(retry_ms),
         });
     }
@@ -66,7 +66,7 @@ fn parse_whole(input: &[u8]) -> Meaning {
                 None => data = Some(value.to_vec()),
             },
             b"event" => event = String::from_utf8_lossy(value).into_owned(),
-            b"id" => meaning.ids += 1,
+            b"id" => meaning.ids.push(value[..value.len().min(EVENT_ID_BYTES_MAX)].to_vec()),
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
                 meaning.retries_ms.extend(std::str::from_utf8(value).unwrap().parse::<u64>().ok());
             }
@@ -101,7 +101,7 @@ fn the_standards_examples_mean_what_it_says() {
         ("data: never ends\n", Meaning::default()),
         (
             "id: 1\nretry: 1500\nretry: soon\nretry: -1\n\n",
-            Meaning { ids: 1, retries_ms: vec![1500], ..Meaning::default() },
+            Meaning { ids: vec![b"1".to_vec()], retries_ms: vec![1500], ..Meaning::default() },
         ),
     ];
     for (input, expected) in cases {

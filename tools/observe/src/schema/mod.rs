@@ -5,17 +5,17 @@
 //! its own: whoever owns one calls it.
 
 mod caller;
-mod canonical;
+mod merged;
 mod method;
 mod pages;
 mod result;
 mod sightings;
+mod subject;
 mod watch;
 
 pub(crate) use caller::Caller;
 pub use method::SchemaMethod;
-pub use pages::SCHEMA_BYTES_MAX;
 pub(crate) use result::{Asked, Scope};
-pub use result::{SchemaQueue, SchemaResult};
+pub use result::{SCHEMA_BYTES_MAX, SchemaQueue, SchemaResult};
 pub use sightings::{KNOWN_MAX, Known, KnownVersion};
 pub use watch::SchemaWatch;

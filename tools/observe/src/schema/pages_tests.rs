@@ -1,9 +1,7 @@
 //! Pages: chains by hand, and every interleaving of two walks with a server that changes meanwhile.
 
 use super::*;
-use crate::budget::Budget;
-use crate::schema::Asked;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 struct Server {
@@ -46,32 +44,34 @@ impl Server {
         next: Option<&str>,
     ) -> Option<String> {
         let asked_at = self.tick();
-        self.answer(&Page { scope, method, cursor, names, next, asked_at, bytes: 10 })
+        self.answer(&Page { scope, method, cursor, names, next, asked_at, bytes: 1 })
     }
 
     fn answer(&mut self, page: &Page<'_>) -> Option<String> {
         let (list, key) = page.method.list().unwrap();
-        let items: Vec<Value> = page.names.iter().map(|name| json!({key: name})).collect();
-        let Value::Object(result) = json!({list: items, "nextCursor": page.next, "ttlMs": 1}) else { panic!() };
-        let answered_at = self.tick();
-        let seen = SchemaResult::new(
-            &Budget::new(usize::MAX),
-            Asked {
-                scope: Scope::Connection(page.scope),
-                method: page.method,
-                cursor: page.cursor.map(Box::from),
-                caller: Caller::default(),
-                asked_at: page.asked_at,
-            },
-            (0, answered_at),
-            &vec![b' '; page.bytes],
-        )
-        .unwrap();
-        let merged = self.pages.add(&seen, result)?;
-        assert!(!merged.contains_key("nextCursor"));
+        let Added::Whole(merged) = self.add(page) else { return None };
+        let merged: Value = serde_json::from_str(&merged.payload().unwrap()).unwrap();
+        assert!(merged.get("nextCursor").is_none());
         let names: Vec<&str> =
             merged[list].as_array().unwrap().iter().map(|item| item[key].as_str().unwrap()).collect();
         Some(names.join(","))
+    }
+
+    fn add(&mut self, page: &Page<'_>) -> Added {
+        let (list, key) = page.method.list().unwrap();
+        let items: Vec<Value> = page.names.iter().map(|name| json!({key: name})).collect();
+        let result = json!({list: items, "nextCursor": page.next, "ttlMs": 1, "pad": " ".repeat(page.bytes)});
+        let answered_at = self.tick();
+        let asked = Asked {
+            scope: Scope::Connection(page.scope),
+            endpoint: Some("/mcp".into()),
+            method: page.method,
+            cursor: page.cursor.map(Box::from),
+            caller: Caller::default(),
+            asked_at: page.asked_at,
+        };
+        let message = json!({"id": 1, "result": result}).to_string();
+        self.pages.add(&asked, answered_at, message.as_bytes())
     }
 }
 
@@ -222,7 +222,7 @@ fn two_scopes_with_the_same_cursors_do_not_touch() {
 fn a_chain_that_waited_too_long_makes_room() {
     let mut server = Server::new();
     assert_eq!(server.page(1, None, &["a"], Some("2")), None);
-    server.now += CHAIN_IDLE_MAX;
+    server.now += WALK_IDLE_MAX;
     assert_eq!(server.page(2, None, &["a"], Some("2")), None);
     assert_eq!(server.pages.chains.len(), 1);
 }
@@ -236,11 +236,58 @@ fn unfinished_chains_are_bounded_and_the_oldest_goes_first() {
     assert_eq!(server.pages.chains.len(), CHAINS_MAX);
     assert_eq!(server.page(0, Some("2"), &["b"], None), None, "forgotten");
     assert_eq!(server.page(1, Some("2"), &["b"], None).as_deref(), Some("a,b"));
-    for _ in 0..CHAINS_MAX {
-        assert_eq!(server.page(1, None, &["a"], Some("2")), None);
+    // One client's cursors are given out once, and it asks for nothing more.
+    for cursor in 0..CHAINS_MAX {
+        assert_eq!(server.page(1, None, &["a"], Some(&format!("own{cursor}"))), None);
     }
+    assert_eq!(server.pages.chains.iter().filter(|chain| chain.owner.scope == Scope::Connection(1)).count(), 16);
     let of_another = CHAINS_OF_ONE_MAX as u64 + 1;
     assert_eq!(server.page(of_another, Some("2"), &["b"], None).as_deref(), Some("a,b"), "one client takes few places");
+}
+
+#[test]
+fn what_chains_hold_is_bounded_and_who_holds_most_goes_first() {
+    let (mut server, method) = (Server::new(), SchemaMethod::Tools);
+    assert_eq!(server.page(2, None, &["small"], Some("2")), None);
+    for walk in 0..40 {
+        let (cursor, bytes, asked_at) = (format!("{walk}"), SCHEMA_BYTES_MAX - 1000, server.tick());
+        let next = Some(&*cursor);
+        assert_eq!(server.answer(&Page { scope: 1, method, cursor: None, names: &["a"], next, asked_at, bytes }), None);
+        assert!(server.pages.bytes_of(None) <= CHAINS_BYTES_MAX);
+    }
+    assert_eq!(server.page(1, Some("39"), &["b"], None).as_deref(), Some("a,b"), "the newest one is kept");
+    assert_eq!(server.page(2, Some("2"), &["b"], None).as_deref(), Some("small,b"));
+}
+
+#[test]
+fn walks_that_go_on_alike_are_all_completed_and_held_once() {
+    let mut server = Server::new();
+    let bytes = SCHEMA_BYTES_MAX / 2;
+    let first = |server: &mut Server| {
+        let (method, names, next, asked_at) = (SchemaMethod::Tools, &["a"], Some("2"), server.tick());
+        server.answer(&Page { scope: 1, method, cursor: None, names, next, asked_at, bytes })
+    };
+    for _ in 0..WALKS_MAX {
+        assert_eq!(first(&mut server), None);
+    }
+    assert_eq!((server.pages.chains.len(), server.pages.bytes_of(None) < SCHEMA_BYTES_MAX), (1, true));
+    for _ in 0..WALKS_MAX {
+        assert_eq!(server.page(1, Some("2"), &["b"], Some("3")), None);
+    }
+    assert_eq!(server.pages.chains.len(), 1);
+    for _ in 0..WALKS_MAX {
+        assert_eq!(server.page(1, Some("3"), &["c"], None).as_deref(), Some("a,b,c"));
+    }
+    assert_eq!(server.page(1, Some("3"), &["c"], None), None, "as many as there were");
+    assert_eq!(server.pages.chains.len(), 0);
+}
+
+#[test]
+fn servers_behind_one_origin_do_not_share_cursors() {
+    let mut server = Server::new();
+    assert_eq!(server.page(1, None, &["a"], Some("2")), None);
+    server.pages.chains[0].owner.endpoint = Some("/other".into());
+    assert_eq!(server.page(1, Some("2"), &["b"], None), None);
 }
 
 #[test]
@@ -249,9 +296,7 @@ fn a_list_over_the_bound_is_given_up() {
     assert_eq!(server.page(1, None, &["a"], Some("2")), None);
     let (scope, method, bytes) = (1, SchemaMethod::Tools, SCHEMA_BYTES_MAX);
     let asked_at = server.tick();
-    assert_eq!(
-        server.answer(&Page { scope, method, cursor: Some("2"), names: &[], next: None, asked_at, bytes }),
-        None
-    );
+    let page = Page { scope, method, cursor: Some("2"), names: &[], next: None, asked_at, bytes };
+    assert!(matches!(server.add(&page), Added::TooLong));
     assert_eq!(server.pages.chains.len(), 0);
 }

@@ -1,4 +1,4 @@
-//! Which caller was offered which version last, and what of that is on record.
+//! Which caller was offered which version last by which server, and what of that is on record.
 //!
 //! Pure, bounded memory; runs where [`super::watch`] does. Only what was taken for the record is remembered as recorded.
 //!
@@ -19,10 +19,11 @@
 //! more record of a version that it still has costs it no row.
 
 use super::method::SchemaMethod;
+use super::subject::Subject;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// How many callers are remembered, those of each method for themselves. One that was forgotten counts as new.
+/// How many callers are remembered, those of each method for themselves, of all servers together. One that was forgotten counts as new.
 const CALLERS_MAX: usize = if cfg!(test) { 8 } else { 4096 };
 /// How many versions are remembered to be on record. One that was forgotten is recorded whole again.
 const VERSIONS_MAX: usize = if cfg!(test) { 6 } else { 1024 };
@@ -35,7 +36,7 @@ const PAYLOAD_MS_MAX: u64 = 60 * 60 * 1000;
 /// How many versions a watch can make use of when it starts: as many as it remembers callers.
 pub const KNOWN_MAX: usize = CALLERS_MAX;
 
-/// What a store knows of what a server offers.
+/// What a store knows of what the servers behind one proxy offer.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     /// Random text that belongs to the store.
@@ -47,6 +48,8 @@ pub struct Known {
 /// What a caller was offered last.
 #[derive(Clone, Debug)]
 pub struct KnownVersion {
+    /// The path of the server, where the transport has paths.
+    pub endpoint: Option<String>,
     /// The method whose result it is.
     pub method: SchemaMethod,
     /// The version's content hash.
@@ -98,26 +101,26 @@ enum Payload {
 /// Who was offered what.
 #[derive(Default)]
 pub(super) struct Sightings {
-    callers: HashMap<(SchemaMethod, Box<str>), Seen>,
-    versions: HashMap<(SchemaMethod, Arc<str>), Version>,
+    callers: HashMap<(Subject, Box<str>), Seen>,
+    versions: HashMap<(Subject, Arc<str>), Version>,
     /// Grows with each use, so that what was not used for longest is forgotten first.
     uses: u64,
 }
 
 impl Sightings {
     /// What is to be recorded of that caller's being offered that version at that time.
-    pub(super) fn due(&mut self, method: SchemaMethod, caller: &str, content_hash: &str, ts: i64) -> Due {
+    pub(super) fn due(&mut self, subject: &Subject, caller: &str, content_hash: &str, ts: i64) -> Due {
         self.uses += 1;
         let uses = self.uses;
-        let is_outdated = || self.is_outdated(method, content_hash);
-        let known = self.callers.get(&(method, Box::from(caller)));
+        let is_outdated = || self.is_outdated(subject, content_hash);
+        let known = self.callers.get(&(subject.clone(), Box::from(caller)));
         let is_same = known.is_some_and(|seen| &*seen.content_hash == content_hash);
-        let is_new_and_one_of_many = known.is_none() && self.callers_of(method, content_hash) >= NAMED_MAX;
+        let is_new_and_one_of_many = known.is_none() && self.callers_of(subject, content_hash) >= NAMED_MAX;
         let is_due = !(is_same || is_new_and_one_of_many) || is_outdated();
-        if let Some(seen) = self.callers.get_mut(&(method, Box::from(caller))) {
+        if let Some(seen) = self.callers.get_mut(&(subject.clone(), Box::from(caller))) {
             seen.used = uses;
         }
-        match self.versions.get_mut(&(method, Arc::from(content_hash))) {
+        match self.versions.get_mut(&(subject.clone(), Arc::from(content_hash))) {
             // The caller's own version was forgotten, because there are so many: it is on record, whatever it is.
             None if is_same => Due::Nothing,
             None => Due::Whole,
@@ -140,39 +143,40 @@ impl Sightings {
     }
 
     /// Nothing is to be recorded, but the caller was offered it.
-    pub(super) fn pass(&mut self, method: SchemaMethod, caller: &str, content_hash: &str, ts: i64) {
-        if !self.callers.contains_key(&(method, Box::from(caller))) {
-            self.remember(method, caller, content_hash, ts);
+    pub(super) fn pass(&mut self, subject: &Subject, caller: &str, content_hash: &str, ts: i64) {
+        if !self.callers.contains_key(&(subject.clone(), Box::from(caller))) {
+            self.remember(subject, caller, content_hash, ts);
         }
     }
 
     /// The version was recorded whole.
-    pub(super) fn recorded_whole(&mut self, method: SchemaMethod, caller: &str, content_hash: &str, ts: i64) {
-        self.note_version(method, content_hash, ts, Payload::Since(ts));
-        self.remember(method, caller, content_hash, ts);
+    pub(super) fn recorded_whole(&mut self, subject: &Subject, caller: &str, content_hash: &str, ts: i64) {
+        self.note_version(subject, content_hash, ts, Payload::Since(ts));
+        self.remember(subject, caller, content_hash, ts);
     }
 
     /// That the caller was offered it was recorded.
-    pub(super) fn recorded_sighting(&mut self, method: SchemaMethod, caller: &str, content_hash: &str, ts: i64) {
-        if let Some(version) = self.versions.get_mut(&(method, Arc::from(content_hash))) {
+    pub(super) fn recorded_sighting(&mut self, subject: &Subject, caller: &str, content_hash: &str, ts: i64) {
+        if let Some(version) = self.versions.get_mut(&(subject.clone(), Arc::from(content_hash))) {
             version.last_ts = version.last_ts.max(ts);
         }
-        self.remember(method, caller, content_hash, ts);
+        self.remember(subject, caller, content_hash, ts);
     }
 
     /// The version's payload will never be recorded.
-    pub(super) fn too_large(&mut self, method: SchemaMethod, content_hash: &str) {
-        self.note_version(method, content_hash, i64::MIN, Payload::TooLarge);
+    pub(super) fn too_large(&mut self, subject: &Subject, content_hash: &str) {
+        self.note_version(subject, content_hash, i64::MIN, Payload::TooLarge);
     }
 
     /// Takes over what a store knows. What was seen meanwhile is newer.
     pub(super) fn learn(&mut self, versions: Vec<KnownVersion>) {
-        for KnownVersion { method, content_hash, caller, since_ts, last_ts } in versions {
+        for KnownVersion { endpoint, method, content_hash, caller, since_ts, last_ts } in versions {
             self.uses += 1;
-            if !self.versions.contains_key(&(method, Arc::from(&*content_hash))) {
-                self.note_version(method, &content_hash, last_ts, Payload::InStore);
+            let subject = &Subject { endpoint: endpoint.map(Arc::from), method };
+            if !self.versions.contains_key(&(subject.clone(), Arc::from(&*content_hash))) {
+                self.note_version(subject, &content_hash, last_ts, Payload::InStore);
             }
-            self.pass(method, &caller, &content_hash, since_ts);
+            self.pass(subject, &caller, &content_hash, since_ts);
         }
     }
 
@@ -182,45 +186,45 @@ impl Sightings {
     }
 
     /// Whether another version, which some caller was offered last, appeared after this one was last seen.
-    fn is_outdated(&self, method: SchemaMethod, content_hash: &str) -> bool {
-        let Some(version) = self.versions.get(&(method, Arc::from(content_hash))) else { return false };
+    fn is_outdated(&self, subject: &Subject, content_hash: &str) -> bool {
+        let Some(version) = self.versions.get(&(subject.clone(), Arc::from(content_hash))) else { return false };
         let others: HashSet<_> = self
             .callers
             .iter()
-            .filter(|((of, _), seen)| *of == method && &*seen.content_hash != content_hash)
+            .filter(|((of, _), seen)| *of == *subject && &*seen.content_hash != content_hash)
             .map(|(_, seen)| &seen.content_hash)
             .collect();
-        let appeared = |other: &Arc<str>| Some(self.versions.get(&(method, other.clone()))?.since_ts);
+        let appeared = |other: &Arc<str>| Some(self.versions.get(&(subject.clone(), other.clone()))?.since_ts);
         others.into_iter().filter_map(appeared).any(|since_ts| since_ts > version.last_ts)
     }
 
-    fn callers_of(&self, method: SchemaMethod, content_hash: &str) -> usize {
-        self.callers.iter().filter(|((of, _), seen)| *of == method && &*seen.content_hash == content_hash).count()
+    fn callers_of(&self, subject: &Subject, content_hash: &str) -> usize {
+        self.callers.iter().filter(|((of, _), seen)| *of == *subject && &*seen.content_hash == content_hash).count()
     }
 
-    fn remember(&mut self, method: SchemaMethod, caller: &str, content_hash: &str, ts: i64) {
+    fn remember(&mut self, subject: &Subject, caller: &str, content_hash: &str, ts: i64) {
         let used = self.uses;
-        if self.callers_of(method, content_hash) == 0
-            && let Some(version) = self.versions.get_mut(&(method, Arc::from(content_hash)))
+        if self.callers_of(subject, content_hash) == 0
+            && let Some(version) = self.versions.get_mut(&(subject.clone(), Arc::from(content_hash)))
         {
             version.since_ts = ts;
         }
-        let key = (method, Box::from(caller));
+        let key = (subject.clone(), Box::from(caller));
         if let Some(seen) = self.callers.get_mut(&key) {
             seen.content_hash = content_hash.into();
             return;
         }
-        if self.callers.keys().filter(|(of, _)| *of == method).count() >= CALLERS_MAX {
-            let of_method = self.callers.iter().filter(|((of, _), _)| *of == method);
+        if self.callers.keys().filter(|(of, _)| of.method == subject.method).count() >= CALLERS_MAX {
+            let of_method = self.callers.iter().filter(|((of, _), _)| of.method == subject.method);
             let oldest = of_method.min_by_key(|(_, seen)| seen.used).map(|(key, _)| key.clone());
             oldest.and_then(|oldest| self.callers.remove(&oldest));
         }
         self.callers.insert(key, Seen { content_hash: content_hash.into(), used });
     }
 
-    fn note_version(&mut self, method: SchemaMethod, content_hash: &str, ts: i64, payload: Payload) {
+    fn note_version(&mut self, subject: &Subject, content_hash: &str, ts: i64, payload: Payload) {
         let used = self.uses;
-        let key = (method, Arc::from(content_hash));
+        let key = (subject.clone(), Arc::from(content_hash));
         if let Some(version) = self.versions.get_mut(&key) {
             (version.last_ts, version.payload) = (version.last_ts.max(ts), payload);
             return;

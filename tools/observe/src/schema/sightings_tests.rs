@@ -3,16 +3,16 @@
 use super::*;
 use proptest::prelude::*;
 
-const TOOLS: SchemaMethod = SchemaMethod::Tools;
+const TOOLS: Subject = Subject { endpoint: None, method: SchemaMethod::Tools };
 
 impl Sightings {
     /// What becomes of a sighting where everything is taken.
     fn see(&mut self, caller: &str, content_hash: &str, ts: i64) -> Due {
-        let due = self.due(TOOLS, caller, content_hash, ts);
+        let due = self.due(&TOOLS, caller, content_hash, ts);
         match due {
-            Due::Nothing => self.pass(TOOLS, caller, content_hash, ts),
-            Due::Sighting => self.recorded_sighting(TOOLS, caller, content_hash, ts),
-            Due::Whole => self.recorded_whole(TOOLS, caller, content_hash, ts),
+            Due::Nothing => self.pass(&TOOLS, caller, content_hash, ts),
+            Due::Sighting => self.recorded_sighting(&TOOLS, caller, content_hash, ts),
+            Due::Whole => self.recorded_whole(&TOOLS, caller, content_hash, ts),
         }
         due
     }
@@ -32,26 +32,46 @@ fn callers_who_take_turns_make_one_record_more_and_a_roll_back_is_one() {
     assert_eq!(sightings.see("carol", "few", 101), Due::Nothing);
     assert_eq!(sightings.see("alice", "many", 102), Due::Sighting);
     assert_eq!(sightings.see("alice", "few", 103), Due::Sighting, "a roll-back");
-    assert_eq!(sightings.due(SchemaMethod::Prompts, "alice", "few", 103), Due::Whole, "another method");
+    assert_eq!(
+        sightings.due(&Subject { method: SchemaMethod::Prompts, ..TOOLS }, "alice", "few", 103),
+        Due::Whole,
+        "another method"
+    );
+}
+
+#[test]
+fn servers_behind_one_origin_are_nothing_to_each_other() {
+    let mut sightings = Sightings::default();
+    let servers = ["/a", "/b"].map(|path| Subject { endpoint: Some(path.into()), ..TOOLS });
+    for ts in 0..10 {
+        for (server, version) in servers.iter().zip(["1", "2"]) {
+            let due = sightings.due(server, "alice", version, ts);
+            assert_eq!(due, if ts == 0 { Due::Whole } else { Due::Nothing }, "{ts} {server:?}");
+            if ts == 0 {
+                sightings.recorded_whole(server, "alice", version, ts);
+            }
+        }
+    }
+    assert_eq!(sightings.due(&servers[1], "alice", "1", 10), Due::Whole, "it is on record of the other one only");
 }
 
 #[test]
 fn what_was_not_taken_is_due_again() {
     let mut sightings = Sightings::default();
     for _ in 0..3 {
-        assert_eq!(sightings.due(TOOLS, "a", "1", 1), Due::Whole);
+        assert_eq!(sightings.due(&TOOLS, "a", "1", 1), Due::Whole);
     }
-    sightings.recorded_whole(TOOLS, "a", "1", 1);
+    sightings.recorded_whole(&TOOLS, "a", "1", 1);
     for _ in 0..3 {
-        assert_eq!(sightings.due(TOOLS, "b", "1", 2), Due::Sighting);
+        assert_eq!(sightings.due(&TOOLS, "b", "1", 2), Due::Sighting);
     }
 }
 
 #[test]
 fn a_payload_that_is_too_large_is_tried_once() {
     let mut sightings = Sightings::default();
-    assert_eq!(sightings.due(TOOLS, "a", "1", 1), Due::Whole);
-    sightings.too_large(TOOLS, "1");
+    assert_eq!(sightings.due(&TOOLS, "a", "1", 1), Due::Whole);
+    sightings.too_large(&TOOLS, "1");
     assert_eq!(sightings.see("a", "1", 1), Due::Sighting);
     assert_eq!(sightings.see("a", "1", i64::MAX), Due::Nothing);
     assert_eq!(sightings.see("b", "1", i64::MAX), Due::Sighting);
@@ -72,7 +92,8 @@ fn what_a_store_knows_is_on_record_and_what_was_seen_meanwhile_is_newer() {
     let mut sightings = Sightings::default();
     assert_eq!(sightings.see("b", "2", 50), Due::Whole);
     let known = |caller: &str, content_hash: &str, ts| KnownVersion {
-        method: TOOLS,
+        endpoint: None,
+        method: SchemaMethod::Tools,
         content_hash: content_hash.to_owned(),
         caller: caller.to_owned(),
         since_ts: ts,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::budget::Budget;
+use crate::schema::merged::Merged;
 use crate::schema::{Asked, Caller, KnownVersion, SchemaMethod, Scope};
 use mcplog::Event;
 use parking_lot::Mutex;
@@ -51,24 +52,29 @@ impl Fixture {
 
     /// A client lists the tools, and gets this one.
     fn list(&mut self, caller: &Caller, tool: &str) {
+        self.list_described(caller, tool, "");
+    }
+
+    /// The same with a description of the tool.
+    fn list_described(&mut self, caller: &Caller, tool: &str, description: &str) {
         self.ts += 1;
         let now = Instant::now();
-        let message = json!({"id": 1, "result": {"tools": [{"name": tool}]}}).to_string().into_bytes();
-        self.watch.look_at(
-            &SchemaResult::new(
-                &Budget::new(usize::MAX),
-                Asked {
-                    scope: Scope::Connection(1),
-                    method: SchemaMethod::Tools,
-                    cursor: None,
-                    caller: caller.clone(),
-                    asked_at: now,
-                },
-                (self.ts, now),
-                &message,
-            )
-            .unwrap(),
-        );
+        let tool = json!({"name": tool, "description": description});
+        let message = json!({"id": 1, "result": {"tools": [tool]}}).to_string().into_bytes();
+        self.watch.look_at(&SchemaResult::new(
+            &Budget::new(usize::MAX),
+            Asked {
+                scope: Scope::Connection(1),
+                endpoint: None,
+                method: SchemaMethod::Tools,
+                cursor: None,
+                caller: caller.clone(),
+                asked_at: now,
+            },
+            (self.ts, now),
+            i64::try_from(message.len()).unwrap(),
+            Some(&message),
+        ));
     }
 
     /// What was taken since the last look: whether with a payload.
@@ -103,16 +109,50 @@ fn a_version_that_was_refused_is_recorded_when_it_is_seen_again() {
 }
 
 #[test]
-fn a_version_that_is_too_large_is_packed_and_lost_once_and_its_change_is_recorded() {
-    let mut fixture = Fixture::new();
-    *fixture.log.payload_bytes_max.lock() = Some(100);
-    let (cursor, large) = (named("cursor"), "x".repeat(200));
-    fixture.list(&cursor, "a");
-    for _ in 0..5 {
-        fixture.list(&cursor, &large);
+fn of_a_version_that_is_too_large_as_much_is_recorded_as_the_log_takes() {
+    // What the log takes: not even a size, a size, the items' digests. How often it refused; how long what it took is.
+    for (bytes_max, refused, bytes) in [(60, 3, None), (150, 2, Some(80..150)), (400, 1, Some(151..400))] {
+        let mut fixture = Fixture::new();
+        *fixture.log.payload_bytes_max.lock() = Some(bytes_max);
+        let (cursor, long) = (named("cursor"), "x".repeat(1000));
+        fixture.list(&cursor, "a");
+        for _ in 0..5 {
+            fixture.list_described(&cursor, "a", &long);
+        }
+        fixture.list(&cursor, "a");
+        let taken: Vec<_> = fixture.log.taken.lock().iter().map(|(_, payload)| *payload).collect();
+        let [Some(_), large, None] = taken[..] else { panic!("{taken:?}") };
+        assert_eq!((large.is_some(), *fixture.log.refused.lock()), (bytes.is_some(), refused), "{bytes_max}");
+        assert!(large.is_none_or(|large| bytes.is_some_and(|bytes| bytes.contains(&large))), "{large:?}");
+        assert_eq!(fixture.watch.counts.schema_versions_cut.get(), 1);
     }
-    fixture.list(&cursor, "a");
-    assert_eq!((fixture.taken(), *fixture.log.refused.lock()), (vec![true, false, false], 1));
+}
+
+#[test]
+fn a_list_that_is_longer_than_what_is_looked_at_is_one_version_and_what_is_missed_is_counted() {
+    let mut fixture = Fixture::new();
+    let pass = |fixture: &mut Fixture, bytes: usize| {
+        fixture.ts += 1;
+        let (now, bytes) = (Instant::now(), i64::try_from(bytes).unwrap());
+        let asked = Asked {
+            scope: Scope::Connection(1),
+            endpoint: None,
+            method: SchemaMethod::Tools,
+            cursor: None,
+            caller: named("cursor"),
+            asked_at: now,
+        };
+        fixture.watch.look_at(&SchemaResult::new(&Budget::new(0), asked, (fixture.ts, now), bytes, None));
+    };
+    fixture.list(&named("cursor"), "a");
+    pass(&mut fixture, SCHEMA_BYTES_MAX + 1);
+    pass(&mut fixture, SCHEMA_BYTES_MAX + 2);
+    assert_eq!(fixture.taken(), [true, true]);
+    pass(&mut fixture, 100);
+    fixture.list(&named("cursor"), "a");
+    assert_eq!(fixture.taken(), [false]);
+    let counts = &fixture.watch.counts;
+    assert_eq!((counts.schema_versions_cut.get(), counts.schema_results_missed.get()), (1, 1));
 }
 
 #[test]
@@ -128,10 +168,18 @@ fn what_a_store_knows_can_come_late_and_its_salt_gives_callers_their_keys() {
     let salted = key(&fixture);
     assert!(salted != random && salted == *alice.key("salt"));
 
-    let content_hash = content_hash(SchemaMethod::Tools, json!({"tools": [{"name": "a"}]}).as_object().unwrap());
+    let list = json!({"tools": [{"name": "a", "description": ""}]}).to_string().into();
+    let content_hash = Merged::new(SchemaMethod::Tools, vec![list]).content_hash().unwrap();
     let (method, caller) = (SchemaMethod::Tools, salted);
     let mut restarted = Fixture::new();
-    restarted.watch.learn(known(vec![KnownVersion { method, content_hash, caller, since_ts: 1, last_ts: 1 }]));
+    restarted.watch.learn(known(vec![KnownVersion {
+        endpoint: None,
+        method,
+        content_hash,
+        caller,
+        since_ts: 1,
+        last_ts: 1,
+    }]));
     restarted.list(&alice, "a");
     assert_eq!(restarted.taken(), [] as [bool; 0]);
     restarted.list(&alice, "b");

@@ -2,7 +2,9 @@
 //!
 //! Pure data, fed by whoever reads the response. A server answers 404 to a session that it does not know, and clients
 //! begin a new one then. In 2026-07-28 it also answers 404 to a method that it does not know, with an error for that
-//! request; and whoever stands between may answer 404 to a path that leads nowhere.
+//! request; and whoever stands between may answer 404 to a path that leads nowhere. So an answer keeps the session, unless it
+//! says that the session is unknown. Whose id an error bears does not matter: SDKs give one for a request of theirs, for none,
+//! or for `"server-error"`, and a request's only error is its answer.
 
 use crate::read::{Message, Slot};
 
@@ -18,11 +20,11 @@ pub(crate) struct NotFound {
 }
 
 impl NotFound {
-    /// A response was read. `is_own` says that it has the id of a request that the exchange brought.
-    pub(crate) fn read(&mut self, message: &Message, is_own: bool) {
-        let code = message.raw(Slot::ErrorCode);
-        let speaks_of_else = if is_own { !is_about_session(message) } else { code == Some(METHOD_NOT_FOUND) };
-        self.speaks_of_else |= speaks_of_else;
+    /// A response was read. `has_request` says that the POST brought a request, so that it may be an answer. What answers a
+    /// notification is about the session, unless it names a method.
+    pub(crate) fn read(&mut self, message: &Message, has_request: bool) {
+        let names_method = message.raw(Slot::ErrorCode) == Some(METHOD_NOT_FOUND);
+        self.speaks_of_else |= names_method || (has_request && !is_about_session(message));
     }
 
     /// Whether the session is gone, once the response is over. Without an answer to the request, it is the session that was
@@ -41,35 +43,44 @@ fn is_about_session(message: &Message) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::read::Scanner;
+    use crate::read::{Kind, Scanner, kind};
 
-    /// Whether the session is gone, if that is the 404's body and the request has id 1.
-    fn is_of_session(body: &str) -> bool {
-        let mut not_found = NotFound::default();
-        Scanner::new().push(body.as_bytes(), |message| {
-            not_found.read(message, message.raw(Slot::Id) == Some(b"1"));
-        });
-        not_found.is_of_session()
+    /// Whether the session is gone, if that is the 404's body: after a request, and after a notification.
+    fn is_of_session(body: &str) -> [bool; 2] {
+        [true, false].map(|has_request| {
+            let mut not_found = NotFound::default();
+            Scanner::new().push(body.as_bytes(), |message| {
+                if matches!(kind(message), Kind::Response(_)) {
+                    not_found.read(message, has_request);
+                }
+            });
+            not_found.is_of_session()
+        })
     }
 
     #[test]
     fn only_an_answer_about_something_else_keeps_the_session() {
+        let (gone, kept, kept_by_answer) = ([true, true], [false, false], [false, true]);
         let cases = [
             // Nothing (Java), a text (Go, rmcp), a page.
-            ("", true),
-            ("session not found", true),
-            ("<html>404</html>", true),
-            (r#"{"detail":"Not Found"}"#, true),
-            // TypeScript; Python; an SDK that takes the id over.
-            (r#"{"jsonrpc":"2.0","error":{"code":-32001,"message":"Session not found"},"id":null}"#, true),
-            (r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"Session terminated"}}"#, true),
-            (r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32001,"message":"gone"}}"#, true),
-            (r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"Unknown Session"}}"#, true),
+            ("", gone),
+            ("session not found", gone),
+            ("<html>404</html>", gone),
+            (r#"{"detail":"Not Found"}"#, gone),
+            // TypeScript; Python; C#; an SDK that takes the id over.
+            (r#"{"jsonrpc":"2.0","error":{"code":-32001,"message":"Session not found"},"id":null}"#, gone),
+            (r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"Session terminated"}}"#, gone),
+            (r#"{"jsonrpc":"2.0","id":"","error":{"code":-32001,"message":"gone"}}"#, gone),
+            (r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32001,"message":"gone"}}"#, gone),
+            (r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"Unknown Session"}}"#, gone),
             // Answers.
-            (r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}}"#, false),
-            (r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"Method not found"}}"#, false),
-            (r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"no such resource"}}"#, false),
-            (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, false),
+            (r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}}"#, kept),
+            (r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"Method not found"}}"#, kept),
+            (r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32601,"message":"no"}}"#, kept),
+            (r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"no such resource"}}"#, kept_by_answer),
+            (r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32602,"message":"no such tool"}}"#, kept_by_answer),
+            (r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32002,"message":"nothing"}}"#, kept_by_answer),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, kept_by_answer),
         ];
         for (body, expected) in cases {
             assert_eq!(is_of_session(body), expected, "{body}");

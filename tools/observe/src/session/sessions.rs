@@ -1,12 +1,14 @@
-//! Which sessions there are: announced ones, and those made up for clients of the sessionless era.
+//! Which sessions there are: announced ones, and those that are made up.
 //!
 //! Called from the tasks that pass bytes on; short critical sections, no I/O, bounded memory. It decides, and calls record.
 
+use super::announced::AnnouncedStreams;
+use super::derived::DerivedSessions;
 use super::identity::ClientIdentity;
+use super::known::{KNOWN_SESSIONS_MAX, KnownSessions};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// How many sessions are remembered. A forgotten one costs a close that is not noticed, nothing else: the store closes
 /// idle sessions by itself.
@@ -14,28 +16,18 @@ const SESSIONS_MAX: usize = 16 * 1024;
 /// The longest session id that is remembered, in bytes. SDKs use 32 to 36; the header could hold hundreds of thousands.
 const SESSION_ID_BYTES_MAX: usize = 512;
 
-/// A derived session, and whether it has just been made up.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Derived {
-    pub(crate) session_id: Arc<str>,
-    pub(crate) is_new: bool,
-}
-
 /// What is known of one announced session.
 #[derive(Default)]
 struct Known {
     protocol_version: Option<Arc<str>>,
     /// The client's name.
     client: Option<Box<str>>,
+    /// A handshake agreed on it, or a stream announced it.
+    is_agreed: bool,
     /// The path where it was last heard of: the endpoint of its server.
     endpoint: Option<Arc<str>>,
     /// It lives on a stream of the 2024-11-05 transport: responses arrive there and not in the POST's body.
     has_stream: bool,
-}
-
-struct DerivedSession {
-    session_id: Arc<str>,
-    last_seen_ms: i64,
 }
 
 #[derive(Default)]
@@ -43,20 +35,42 @@ struct State {
     known: HashMap<Arc<str>, Known>,
     /// The known ones, oldest first. May name some that are gone.
     order: VecDeque<Arc<str>>,
-    /// By the client and its address: two hosts that run the same client are two sessions.
-    derived: HashMap<(ClientIdentity, Option<u128>), DerivedSession>,
 }
 
 /// The sessions of one proxy.
 pub(crate) struct Sessions {
-    /// After how long without a request a derived session is over, in milliseconds; 0 means never.
-    idle_ms: i64,
+    /// Where the streams of the 2024-11-05 transport want their messages.
+    pub(crate) announced: AnnouncedStreams,
+    /// Those that are made up.
+    pub(crate) derived: DerivedSessions,
     state: Mutex<State>,
 }
 
 impl Sessions {
+    /// No sessions. After so long without a request one that is made up is over, in milliseconds; 0 means never.
     pub(crate) fn new(idle_ms: i64) -> Self {
-        Self { idle_ms, state: Mutex::default() }
+        Self { announced: AnnouncedStreams::default(), derived: DerivedSessions::new(idle_ms), state: Mutex::default() }
+    }
+
+    /// Takes over what the store knows. What was seen meanwhile is newer.
+    pub(crate) fn learn(&self, known: KnownSessions) {
+        let KnownSessions { salt, mut sessions } = known;
+        // Where there are too many, the newest stay.
+        sessions.sort_by_key(|session| session.last_seen_at);
+        sessions.drain(..sessions.len().saturating_sub(KNOWN_SESSIONS_MAX));
+        let (derived, announced): (Vec<_>, Vec<_>) = sessions.into_iter().partition(|session| session.derived);
+        let mut state = self.state.lock();
+        for session in announced {
+            if !state.known.contains_key(&*session.session_id) {
+                let is_agreed = session.was_announced();
+                let client = ClientIdentity::new(session.client_name.as_deref(), None).name;
+                let protocol_version = session.protocol_version.map(Arc::from);
+                let known = Known { protocol_version, client, is_agreed, ..Known::default() };
+                state.insert(session.session_id.into(), known);
+            }
+        }
+        drop(state);
+        self.derived.learn(salt, derived);
     }
 
     /// The session's id, shared with what is stored of it.
@@ -88,18 +102,34 @@ impl Sessions {
         let mut state = self.state.lock();
         let has_stream = state.known.get(session_id).is_some_and(|known| known.has_stream);
         let (protocol_version, client) = (protocol_version.map(Arc::from), client.name.clone());
-        state.insert(session_id.clone(), Known { protocol_version, client, endpoint: endpoint.cloned(), has_stream });
+        state.insert(
+            session_id.clone(),
+            Known { protocol_version, client, is_agreed: true, endpoint: endpoint.cloned(), has_stream },
+        );
     }
 
-    /// A stream of the 2024-11-05 transport has announced its session.
-    pub(crate) fn open_stream(&self, session_id: &Arc<str>) {
-        self.state.lock().insert(session_id.clone(), Known { has_stream: true, ..Known::default() });
+    /// A stream of the 2024-11-05 transport, at that path, has announced its session. That is the path by which clients know
+    /// the server; the one that the stream announces may be another one for each session.
+    pub(crate) fn open_stream(&self, session_id: &Arc<str>, endpoint: Option<&Arc<str>>) {
+        let endpoint = endpoint.cloned();
+        let known = Known { is_agreed: true, has_stream: true, endpoint, ..Known::default() };
+        self.state.lock().insert(session_id.clone(), known);
+    }
+
+    /// The path where the session was last heard of.
+    pub(crate) fn endpoint(&self, session_id: &str) -> Option<Arc<str>> {
+        self.state.lock().known.get(session_id)?.endpoint.clone()
     }
 
     /// Whether the session was last heard of at another path.
     pub(crate) fn is_elsewhere(&self, session_id: &str, endpoint: Option<&Arc<str>>) -> bool {
         let state = self.state.lock();
         state.known.get(session_id).is_some_and(|known| known.endpoint.is_some() && known.endpoint.as_ref() != endpoint)
+    }
+
+    /// Whether a handshake agreed on this session, or a stream announced it.
+    pub(crate) fn is_agreed(&self, session_id: &str) -> bool {
+        self.state.lock().known.get(session_id).is_some_and(|known| known.is_agreed)
     }
 
     /// Whether responses of this session arrive on a stream of their own.
@@ -109,47 +139,19 @@ impl Sessions {
 
     /// The revision that was agreed on in this session.
     pub(crate) fn protocol_version(&self, session_id: &str) -> Option<Arc<str>> {
-        self.state.lock().known.get(session_id)?.protocol_version.clone()
+        let known = self.state.lock().known.get(session_id).map(|known| known.protocol_version.clone());
+        known.unwrap_or_else(|| self.derived.protocol_version(session_id))
     }
 
     /// The name of the client of this session.
     pub(crate) fn client_name(&self, session_id: &str) -> Option<Box<str>> {
-        self.state.lock().known.get(session_id)?.client.clone()
+        let known = self.state.lock().known.get(session_id).map(|known| known.client.clone());
+        known.unwrap_or_else(|| self.derived.client_name(session_id))
     }
 
     /// The session is over. Says whether it was known.
     pub(crate) fn close(&self, session_id: &str) -> bool {
         self.state.lock().known.remove(session_id).is_some()
-    }
-
-    /// The session of a client that has none, at this time.
-    ///
-    /// `proven` says that the server answered in the way of the sessionless era. Without that, a session is found but not
-    /// made up: newer clients try that era first, and a server that does not know it gives no session.
-    pub(crate) fn derive(
-        &self,
-        client: &ClientIdentity,
-        address: Option<u128>,
-        now_ms: i64,
-        proven: bool,
-    ) -> Option<Derived> {
-        let mut state = self.state.lock();
-        let key = (client.clone(), address);
-        if let Some(session) = state.derived.get_mut(&key)
-            && (self.idle_ms == 0 || now_ms.saturating_sub(session.last_seen_ms) <= self.idle_ms)
-        {
-            session.last_seen_ms = session.last_seen_ms.max(now_ms);
-            return Some(Derived { session_id: session.session_id.clone(), is_new: false });
-        }
-        if !proven {
-            return None;
-        }
-        if state.derived.len() >= SESSIONS_MAX {
-            state.forget_idle_derived(now_ms, self.idle_ms);
-        }
-        let session_id: Arc<str> = format!("derived-{}", Uuid::now_v7()).into();
-        state.derived.insert(key, DerivedSession { session_id: session_id.clone(), last_seen_ms: now_ms });
-        Some(Derived { session_id, is_new: true })
     }
 }
 
@@ -173,20 +175,6 @@ impl State {
             self.order.retain(|session_id| alive.contains(session_id));
         }
     }
-
-    /// Makes room: first what is over anyway, else the one that was silent longest.
-    fn forget_idle_derived(&mut self, now_ms: i64, idle_ms: i64) {
-        if idle_ms > 0 {
-            self.derived.retain(|_, session| now_ms.saturating_sub(session.last_seen_ms) <= idle_ms);
-        }
-        if self.derived.len() >= SESSIONS_MAX {
-            let oldest =
-                self.derived.iter().min_by_key(|(_, session)| session.last_seen_ms).map(|(key, _)| key.clone());
-            if let Some(oldest) = oldest {
-                self.derived.remove(&oldest);
-            }
-        }
-    }
 }
 
 /// The session id in the URL of the 2024-11-05 transport's endpoint, such as `/messages/?session_id=0a1b`.
@@ -200,9 +188,7 @@ pub(crate) fn session_in_query(query: Option<&str>) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const ADDRESS: Option<u128> = Some(1);
-    const OTHER_ADDRESS: Option<u128> = Some(2);
+    use crate::session::known::KnownSession;
 
     fn client(name: &str) -> ClientIdentity {
         ClientIdentity::new(Some(name), Some("1"))
@@ -221,7 +207,7 @@ mod tests {
     fn a_session_remembers_its_revision_and_whether_it_has_a_stream() {
         let sessions = Sessions::new(0);
         let id = sessions.intern("s");
-        sessions.open_stream(&id);
+        sessions.open_stream(&id, None);
         sessions.agree(&id, &client("c"), None, Some("2024-11-05"));
         sessions.confirm(&id, None);
         assert_eq!(sessions.protocol_version("s").as_deref(), Some("2024-11-05"));
@@ -235,8 +221,8 @@ mod tests {
         let sessions = Sessions::new(0);
         let (id, [mcp, other]) = (sessions.intern("s"), ["/mcp", "/other"].map(Arc::from));
         assert!(!sessions.is_elsewhere("s", Some(&mcp)), "nothing is known of it");
-        sessions.open_stream(&id);
-        assert!(!sessions.is_elsewhere("s", Some(&mcp)), "it has not spoken yet");
+        sessions.open_stream(&id, Some(&mcp));
+        assert!(!sessions.is_elsewhere("s", Some(&mcp)) && sessions.is_elsewhere("s", Some(&other)));
         sessions.agree(&id, &client("c"), Some(&mcp), Some("2025-11-25"));
         assert!(!sessions.is_elsewhere("s", Some(&mcp)) && sessions.is_elsewhere("s", Some(&other)));
         sessions.confirm(&id, Some(&other));
@@ -245,33 +231,13 @@ mod tests {
     }
 
     #[test]
-    fn a_client_without_sessions_has_one_until_it_is_idle() {
-        let sessions = Sessions::new(1000);
-        assert_eq!(sessions.derive(&client("c"), ADDRESS, 0, false), None, "nothing proves the era yet");
-        let first = sessions.derive(&client("c"), ADDRESS, 0, true).unwrap();
-        assert!(first.is_new);
-        let same = sessions.derive(&client("c"), ADDRESS, 1000, false).unwrap();
-        assert_eq!(same, Derived { session_id: first.session_id.clone(), is_new: false });
-        assert!(sessions.derive(&client("d"), ADDRESS, 1000, true).unwrap().is_new);
-        assert!(sessions.derive(&client("c"), OTHER_ADDRESS, 1000, true).unwrap().is_new);
-        assert_eq!(sessions.derive(&client("c"), ADDRESS, 2001, false), None, "idle for too long");
-        let second = sessions.derive(&client("c"), ADDRESS, 2001, true).unwrap();
-        assert!(second.is_new);
-        assert_ne!(second.session_id, first.session_id);
-    }
-
-    #[test]
     fn memory_is_bounded_and_the_oldest_goes_first() {
         let sessions = Sessions::new(0);
         for number in 0..=SESSIONS_MAX {
             sessions.confirm(&sessions.intern(&number.to_string()), None);
-            let now_ms = i64::try_from(number).unwrap();
-            assert!(sessions.derive(&client(&number.to_string()), ADDRESS, now_ms, true).unwrap().is_new);
         }
         assert!(!sessions.close("0"));
         assert!(sessions.close("1"));
-        assert_eq!(sessions.derive(&client("0"), ADDRESS, 0, false), None);
-        assert!(sessions.derive(&client("1"), ADDRESS, 0, false).is_some());
     }
 
     #[test]
@@ -291,6 +257,34 @@ mod tests {
             sessions.close(&id);
         }
         assert!(sessions.state.lock().order.len() < 100);
+    }
+
+    #[test]
+    fn what_a_store_knows_is_known_but_what_was_seen_is_newer() {
+        let on_record = |id: &str, client: Option<&str>, last_seen_at| KnownSession {
+            session_id: id.to_owned(),
+            client_name: client.map(str::to_owned),
+            client_version: None,
+            protocol_version: client.map(|_| "2025-06-18".to_owned()),
+            derived: false,
+            last_seen_at,
+        };
+        let sessions = Sessions::new(0);
+        sessions.agree(&sessions.intern("seen"), &client("new"), None, Some("2025-11-25"));
+        let known = [on_record("seen", Some("old"), 1), on_record("s", Some("c"), 2), on_record("named", None, 3)];
+        for _ in 0..2 {
+            sessions.learn(KnownSessions { salt: String::new(), sessions: known.to_vec() });
+        }
+        let version = |id| sessions.protocol_version(id);
+        assert_eq!([version("seen").as_deref(), version("s").as_deref()], [Some("2025-11-25"), Some("2025-06-18")]);
+        assert_eq!(sessions.client_name("s").as_deref(), Some("c"));
+        assert_eq!(["seen", "s", "named", "t"].map(|id| sessions.is_agreed(id)), [true, true, false, false]);
+        assert!(!sessions.is_elsewhere("s", Some(&"/mcp".into())), "it may be anywhere");
+        assert_eq!(["s", "s", "named", "t"].map(|id| sessions.close(id)), [true, false, true, false]);
+        let many = (0..10_000).map(|number| on_record(&number.to_string(), None, number)).collect();
+        sessions.learn(KnownSessions { salt: String::new(), sessions: many });
+        let oldest = 10_000 - KNOWN_SESSIONS_MAX;
+        assert_eq!([oldest - 1, oldest].map(|number| sessions.close(&number.to_string())), [false, true]);
     }
 
     #[test]

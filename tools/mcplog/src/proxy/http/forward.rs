@@ -7,7 +7,9 @@ use super::connection_clock::Busy;
 use super::error_chain::chain;
 use super::fault::{Cause, Fault};
 use super::fault_log::FaultLog;
-use super::headers::{codings, limit_accept_encoding, request_head, response_head, settle_length, strip_hop_by_hop};
+use super::headers::{
+    codings, limit_accept_encoding, request_head, response_head, rewrite_host, settle_length, strip_hop_by_hop,
+};
 use super::lookalikes::Lookalikes;
 use super::metrics::Metrics;
 use super::open_exchange::OpenExchange;
@@ -20,10 +22,9 @@ use super::upstream::UpstreamClient;
 use super::via::Via;
 use crate::proxy::upstream_url::UpstreamUrl;
 use futures_util::FutureExt;
-use http::header::HOST;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use mcplog_observe::{Arrival, End, Exchange, Failure, Observer, ResponseReader, Unanswered};
+use mcplog_observe::{Arrival, End, Exchange, Failure, Observer, RequestHead, ResponseReader, Unanswered};
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -59,7 +60,8 @@ impl Forwarder {
             return self.refuse(refusal);
         }
         let Ok(uri) = self.upstream.uri_for(&head.uri) else { return self.refuse(Refusal::BadTarget) };
-        let observed = Exchange::begin(&self.observer, arrival, &request_head(&head), self.upstream_timeout);
+        let seen = RequestHead { path: self.upstream.server_of(uri.path()), ..request_head(&head) };
+        let observed = Exchange::begin(&self.observer, arrival, &seen, self.upstream_timeout);
         let (metrics, faults) = (self.metrics.clone(), self.faults.clone());
         let exchange = Arc::new(OpenExchange::new(observed, metrics, faults, self.body_timeout, busy));
         let guard = ExchangeGuard { exchange: exchange.clone() };
@@ -93,8 +95,7 @@ impl Forwarder {
         }
         head.version = Version::HTTP_11;
         if self.rewrite_host {
-            // The client fills in the upstream's own.
-            head.headers.remove(HOST);
+            rewrite_host(&mut head.headers, &head.uri);
         }
         planted_panic(&head.headers, "before");
         let early_reader = body.early_reader();

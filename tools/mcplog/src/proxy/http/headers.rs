@@ -1,13 +1,15 @@
 //! The header fields a proxy may not pass on, those it has to put right, and those that the observer is told.
 //!
 //! Everything else goes through unchanged: Host (unless `--rewrite-host`), Origin and Authorization included, since servers defend themselves
-//! against DNS rebinding with the first two. Pure; runs inside the forwarding tasks.
+//! against DNS rebinding with the first two. Names keep their case, which the library carries beside the map, and fields
+//! their order; the map holds all values of a name in the place of the first one. Pure; runs inside the forwarding tasks.
 
-use http::Method;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap,
-    HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
+use http::uri::Scheme;
+use http::{Method, Uri};
 use mcplog_observe::read::Codings;
 use mcplog_observe::{RequestHead, ResponseHead, Verb};
 
@@ -42,14 +44,41 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")));
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
-    for name in named {
-        headers.remove(name);
-    }
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    retain(headers, |name| {
+        let ends_here = HOP_BY_HOP.contains(name) || named.contains(name);
+        !ends_here || (takes_trailers && name == TE)
+    });
+}
+
+/// Names the host that is asked, in the place of the one that the client named.
+pub(super) fn rewrite_host(headers: &mut HeaderMap, uri: &Uri) {
+    let default_port = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    let host = match (uri.host().unwrap_or_default(), uri.port_u16()) {
+        (host, Some(port)) if port != default_port => HeaderValue::try_from(format!("{host}:{port}")),
+        (host, _) => HeaderValue::from_str(host),
+    };
+    if let Ok(host) = host {
+        headers.insert(HOST, host);
+    }
+}
+
+/// Leaves those fields, in their order, which the map's own removing does not keep.
+fn retain(headers: &mut HeaderMap, is_kept: impl Fn(&HeaderName) -> bool) {
+    if headers.keys().all(&is_kept) {
+        return;
+    }
+    let fields = std::mem::take(headers);
+    headers.reserve(fields.len());
+    // Further values of a name come without it.
+    let mut last = None;
+    for (name, value) in fields {
+        last = name.or(last);
+        if let Some(name) = last.as_ref().filter(|name| is_kept(name)) {
+            headers.append(name, value);
+        }
     }
 }
 
@@ -58,9 +87,9 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 ///
 /// The HTTP library reads a body by its transfer coding, but writes it by a length if there is one, which would cut it.
 pub(super) fn settle_length(headers: &mut HeaderMap) {
+    let without_length = |name: &HeaderName| name != CONTENT_LENGTH;
     if headers.contains_key(TRANSFER_ENCODING) {
-        headers.remove(CONTENT_LENGTH);
-        return;
+        return retain(headers, without_length);
     }
     let mut lengths =
         headers.get_all(CONTENT_LENGTH).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
@@ -70,9 +99,11 @@ pub(super) fn settle_length(headers: &mut HeaderMap) {
     let is_number = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
     let is_one = is_number && others.all(|other| other.trim_ascii() == first);
     match HeaderValue::from_bytes(first) {
-        Ok(length) if is_one => headers.insert(CONTENT_LENGTH, length),
-        _ => headers.remove(CONTENT_LENGTH),
-    };
+        Ok(length) if is_one => {
+            headers.insert(CONTENT_LENGTH, length);
+        }
+        _ => retain(headers, without_length),
+    }
 }
 
 /// Takes the codings out of `Accept-Encoding` that the recording could not read, such as those that need a dictionary. A field
@@ -104,8 +135,10 @@ pub(super) fn request_head(head: &http::request::Parts) -> RequestHead<'_> {
         session: text(&head.headers, "mcp-session-id"),
         path: head.uri.path(),
         query: head.uri.query(),
+        last_event_id: text(&head.headers, "last-event-id"),
         protocol_version: text(&head.headers, "mcp-protocol-version"),
         authorization: text(&head.headers, AUTHORIZATION.as_str()),
+        user_agent: text(&head.headers, USER_AGENT.as_str()),
         method: text(&head.headers, "mcp-method"),
         name: text(&head.headers, "mcp-name"),
     }
@@ -172,6 +205,41 @@ mod tests {
             ("x-unknown", "stays"),
         ]);
         assert_eq!(map, expected);
+    }
+
+    #[test]
+    fn fields_that_stay_keep_their_order() {
+        let mut map = headers(&[
+            ("b", "1"),
+            ("connection", "c"),
+            ("content-length", "1"),
+            ("a", "1"),
+            ("c", "1"),
+            ("te", "trailers"),
+            ("b", "2"),
+            ("transfer-encoding", "chunked"),
+            ("d", "1"),
+        ]);
+        settle_length(&mut map);
+        strip_hop_by_hop(&mut map);
+        let left: Vec<_> = map.iter().map(|(name, value)| format!("{name}:{}", value.to_str().unwrap())).collect();
+        assert_eq!(left, ["b:1", "b:2", "a:1", "te:trailers", "d:1"]);
+    }
+
+    #[test]
+    fn the_host_is_that_of_the_address_without_the_port_that_goes_without_saying() {
+        for (uri, expected) in [
+            ("http://h:9000/mcp", "h:9000"),
+            ("http://h:80/mcp", "h"),
+            ("https://h:80/mcp", "h:80"),
+            ("https://h/mcp", "h"),
+            ("http://[::1]:9000/", "[::1]:9000"),
+        ] {
+            let mut map = headers(&[("host", "client"), ("x", "1")]);
+            rewrite_host(&mut map, &uri.parse().unwrap());
+            let fields: Vec<_> = map.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+            assert_eq!(fields, [("host", expected), ("x", "1")]);
+        }
     }
 
     #[test]

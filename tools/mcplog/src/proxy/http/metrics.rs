@@ -115,6 +115,12 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
         &observed.requests_unrecorded.get(),
     );
     one(
+        "mcplog_notifications_refused_total",
+        "counter",
+        "Clients' notifications and responses that the server refused, or that did not get there.",
+        &observed.notifications_refused.get(),
+    );
+    one(
         "mcplog_requests_in_flight",
         "gauge",
         "JSON-RPC requests that wait for their response.",
@@ -145,6 +151,18 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
         "counter",
         "Changes of what the upstream offers, first sights included.",
         &observed.schema_versions.get(),
+    );
+    one(
+        "mcplog_schema_versions_cut_total",
+        "counter",
+        "Those of them that were too long to be kept whole.",
+        &observed.schema_versions_cut.get(),
+    );
+    one(
+        "mcplog_schema_results_missed_total",
+        "counter",
+        "Lists and handshakes that were not looked at: no memory, too many at once, or not to be read.",
+        &observed.schema_results_missed.get(),
     );
     one("mcplog_events_recorded_total", "counter", "Events handed to the store.", &store.recorded);
     one("mcplog_events_dropped_total", "counter", "Events that are lost: no room, or no store.", &store.dropped);

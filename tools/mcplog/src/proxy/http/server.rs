@@ -23,7 +23,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use mcplog::burst::Burst;
-use mcplog_observe::{Counts, Observer, SchemaWatch, Sink, Surroundings, SystemClock};
+use mcplog_observe::{Counts, KnownSessions, Observer, SchemaWatch, Sink, Surroundings, SystemClock};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -123,8 +123,8 @@ impl Proxy {
         let tasks = ConnectionTasks { tasks: ends.tasks.clone(), cutting: ends.cutting.clone() };
         let client = connect(&config.upstream, config.connect_timeout, config.ca_file.as_deref(), tasks)?;
         let counts = metrics.observed.clone();
-        let watch = new_watch(sink.clone(), counts.clone(), proxy.clone(), config.upstream.recorded().into());
-        let schema = Arc::new(SchemaThread::start(watch).map_err(StartError::SchemaThread)?);
+        let watch = new_watch(sink.clone(), counts.clone(), proxy.clone(), config.upstream.origin().into());
+        let schema = Arc::new(SchemaThread::start(counts.clone(), watch).map_err(StartError::SchemaThread)?);
         let observer = Observer::new(Surroundings {
             proxy,
             sink,
@@ -156,6 +156,12 @@ impl Proxy {
         move |known| schema.learn(known)
     }
 
+    /// Tells the proxy what is on record of sessions that go on, as often as anybody knows.
+    pub(crate) fn session_learner(&self) -> impl Fn(KnownSessions) + Send + 'static {
+        let observer = self.door.forwarder.observer.clone();
+        move |known| observer.learn_sessions(known)
+    }
+
     /// What it counts.
     pub(crate) fn metrics(&self) -> Arc<Metrics> {
         self.door.forwarder.metrics.clone()
@@ -172,16 +178,16 @@ impl Proxy {
     }
 }
 
-/// Makes what looks at results of this proxy and this upstream, from what is on record of all.
+/// Makes what looks at results of this proxy and the servers of that origin, from what is on record of all.
 fn new_watch(
     sink: Arc<dyn Sink>,
     counts: Arc<Counts>,
     proxy: Arc<str>,
-    upstream_url: Arc<str>,
+    origin: Arc<str>,
 ) -> impl Fn(KnownSchemas) -> SchemaWatch + Send + 'static {
     move |known| {
-        let mut watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), upstream_url.clone());
-        watch.learn(known.of(&proxy, &upstream_url));
+        let mut watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), origin.clone());
+        watch.learn(known.of(&proxy, &origin));
         watch
     }
 }
@@ -348,6 +354,7 @@ async fn serve(
         // The connection's clock has limits of its own, which tell a slow head from an idle connection.
         .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES_MAX)
+        .preserve_header_case(true)
         // The upstream decides whether its responses have a date.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);

@@ -91,6 +91,7 @@ pub(super) fn connect(
         .pool_idle_timeout(POOL_IDLE)
         .pool_timer(TokioTimer::new())
         .http1_max_buf_size(BUFFER_BYTES_MAX)
+        .http1_preserve_header_case(true)
         .build(connector))
 }
 

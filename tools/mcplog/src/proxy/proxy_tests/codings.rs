@@ -95,16 +95,20 @@ async fn a_response_that_cannot_be_read_passes_and_says_so() {
 async fn a_request_that_cannot_be_read_is_known_by_its_headers() {
     let upstream = Upstream::answering(ANSWER).await;
     let fixture = Fixture::new(&upstream).await;
-    let headers = [
-        ("content-encoding", "br"),
-        ("mcp-method", "tools/call"),
-        ("mcp-name", "search"),
-        ("mcp-protocol-version", "2026-07-28"),
-    ];
-    fixture.send("POST", "/mcp", &headers, b"????").await;
-    let row = fixture.row().await;
-    assert_eq!((row.gist().as_str(), row.notes), ("tools/call - ok", UNREAD));
-    assert_eq!((row.tool.as_deref(), row.protocol.as_deref()), (Some("search"), Some("2026-07-28")));
+    for (field, name) in [("search", "search"), ("=?base64?csOpc3Vtw6k=?=", "résumé")] {
+        let headers = [
+            ("content-encoding", "br"),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", field),
+            ("mcp-protocol-version", "2026-07-28"),
+        ];
+        fixture.send("POST", "/mcp", &headers, b"????").await;
+        fixture.wait(|seen| requests(seen).iter().any(|row| row.tool.as_deref() == Some(name))).await;
+        let row = requests(&fixture.seen()).pop().unwrap();
+        assert_eq!((row.gist().as_str(), row.notes), ("tools/call - ok", UNREAD));
+        assert_eq!(row.protocol.as_deref(), Some("2026-07-28"));
+        assert_eq!(upstream.received().pop().unwrap().header("mcp-name"), Some(field), "it passes as it came");
+    }
 }
 
 #[tokio::test]

@@ -61,6 +61,30 @@ const CASES: &[Case] = &[
         rows: &["ping 1 error -32700"],
     },
     Case {
+        name: "an error with an id that is nobody's",
+        request: PING,
+        status: 400,
+        headers: JSON,
+        response: r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"Missing session ID"}}"#,
+        rows: &["ping 1 error -32600"],
+    },
+    Case {
+        name: "an error with an id that is nobody's, in a stream that was not refused",
+        request: PING,
+        status: 200,
+        headers: EVENTS,
+        response: "data: {\"jsonrpc\":\"2.0\",\"id\":2,\"error\":{\"code\":7,\"message\":\"m\"}}\n\n",
+        rows: &["ping 1 error no_response"],
+    },
+    Case {
+        name: "a batch, refused in part before the rest is answered",
+        request: BATCH,
+        status: 200,
+        headers: EVENTS,
+        response: "data: {\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,\"message\":\"m\"}}\n\ndata: {\"id\":1,\"result\":{}}\n\n",
+        rows: &["ping 1 ok", "tools/call 1 error -32600"],
+    },
+    Case {
         name: "an HTTP error",
         request: PING,
         status: 502,
@@ -277,6 +301,7 @@ async fn a_row_says_what_is_known() {
         endpoint: Some("/mcp".into()),
         outcome: Some(Outcome::ToolError),
         cause: None,
+        retry_of: None,
         notes: Notes::NONE,
     };
     assert_eq!(row, expected);

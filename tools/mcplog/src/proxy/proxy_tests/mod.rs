@@ -10,14 +10,19 @@ mod codings;
 mod ending;
 mod exchanges;
 mod faults;
+mod fields;
+mod first_transport;
 mod framing;
 mod loops;
 mod outcomes;
 mod own_errors;
+mod random;
 mod redirects;
+mod resuming;
 mod schemas;
 mod sessions;
 mod streaming;
+mod tasks;
 mod transport;
 
 use super::http::ProxyHandle;
@@ -89,6 +94,7 @@ pub(super) struct Row {
     pub(super) endpoint: Option<String>,
     pub(super) outcome: Option<Outcome>,
     pub(super) cause: Option<String>,
+    pub(super) retry_of: Option<String>,
     pub(super) notes: Notes,
 }
 
@@ -149,6 +155,7 @@ impl Sink for Collector {
                     endpoint: owned(request.endpoint),
                     outcome: request.outcome,
                     cause: owned(request.cause),
+                    retry_of: owned(request.retry_of),
                     notes: request.notes,
                 })
             }

@@ -44,7 +44,7 @@ async fn a_row_has_the_status_that_the_upstream_answered_and_what_that_means() {
 }
 
 #[tokio::test]
-async fn the_endpoint_is_the_path_that_the_client_asked_without_its_query() {
+async fn the_endpoint_is_the_path_of_the_server_that_was_asked() {
     let upstream = Upstream::answering(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#).await;
     let fixture = Fixture::new(&upstream).await;
     let targets = ["/mcp", "/?key=hunter2", "/team%20a/mcp?session_id=hunter2", "//x/../y"];
@@ -53,7 +53,7 @@ async fn the_endpoint_is_the_path_that_the_client_asked_without_its_query() {
     }
     let rows = fixture.rows(targets.len()).await;
     let endpoints: Vec<_> = rows.iter().map(|row| row.endpoint.as_deref().unwrap()).collect();
-    assert_eq!(endpoints, ["/mcp", "/", "/team%20a/mcp", "//x/../y"]);
+    assert_eq!(endpoints, ["/mcp", "/mcp", "/team%20a/mcp", "//x/../y"]);
     assert_eq!(upstream.received()[1].target(), "/mcp?key=hunter2", "`/` is not what the upstream was asked");
 }
 
@@ -89,10 +89,11 @@ async fn a_cause_names_no_secret_of_the_request_and_no_body() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_ends_its_subscription_and_follows_its_redirect() {
-    for (method, status, headers, outcome) in [
-        ("subscriptions/listen", 200, EVENTS, Outcome::Ended),
-        ("ping", 307, REDIRECT, Outcome::Redirected),
-        ("ping", 200, EVENTS, Outcome::Error),
+    for (method, status, headers, version, outcome) in [
+        ("subscriptions/listen", 200, EVENTS, None, Outcome::Ended),
+        ("ping", 307, REDIRECT, None, Outcome::Redirected),
+        ("ping", 200, EVENTS, None, Outcome::Error),
+        ("ping", 200, EVENTS, Some("2026-07-28"), Outcome::Cancelled),
     ] {
         let upstream = Upstream::start(move |_, mut reply| async move {
             let (name, value) = headers[0];
@@ -101,7 +102,8 @@ async fn a_client_that_goes_away_ends_its_subscription_and_follows_its_redirect(
         })
         .await;
         let fixture = Fixture::new(&upstream).await;
-        let response = fixture.send("POST", "/mcp", &[], call("1", method, "{}").as_bytes()).await;
+        let headers: Vec<_> = version.iter().map(|version| ("mcp-protocol-version", *version)).collect();
+        let response = fixture.send("POST", "/mcp", &headers, call("1", method, "{}").as_bytes()).await;
         let mut body = response.into_body();
         within(body.frame()).await.unwrap().unwrap();
         drop(body);
@@ -109,6 +111,7 @@ async fn a_client_that_goes_away_ends_its_subscription_and_follows_its_redirect(
         let (gist, cause) = match outcome {
             Outcome::Ended => ("ok", Some("client_gone")),
             Outcome::Redirected => ("error client_gone", Some("307 to /elsewhere")),
+            Outcome::Cancelled => ("error cancelled", None),
             _ => ("error client_gone", None),
         };
         assert_eq!(row.gist(), format!("{method} 1 {gist}"));

@@ -1,21 +1,22 @@
-//! Sessions of every era: announced, made up, closed; and responses that arrive on another stream.
+//! Sessions: announced, made up, closed; and requests that are taken back.
 
 use super::*;
+use mcplog::event::Note;
 use serde_json::json;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
-const INITIALIZE: &str = r#"{"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"claude-ai","version":"0.1"}},"jsonrpc":"2.0","id":0}"#;
-const INITIALIZED: &str = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}"#;
+pub(super) const INITIALIZE: &str = r#"{"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"claude-ai","version":"0.1"}},"jsonrpc":"2.0","id":0}"#;
+pub(super) const INITIALIZED: &str = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}"#;
 
-fn closed(seen: &[Seen]) -> Vec<String> {
+pub(super) fn closed(seen: &[Seen]) -> Vec<String> {
     seen.iter().filter_map(|seen| if let Seen::Closed(id) = seen { Some(id.clone()) } else { None }).collect()
 }
 
-fn sessions(seen: &[Seen]) -> Vec<Seen> {
+pub(super) fn sessions(seen: &[Seen]) -> Vec<Seen> {
     seen.iter().filter(|seen| matches!(seen, Seen::Session { .. })).cloned().collect()
 }
 
-fn announced(id: &str) -> Seen {
+pub(super) fn announced(id: &str) -> Seen {
     Seen::Session {
         id: id.to_owned(),
         client: Some("claude-ai".to_owned()),
@@ -106,14 +107,35 @@ async fn a_session_that_is_not_found_any_more_is_closed_and_a_refused_delete_clo
 }
 
 #[tokio::test]
-async fn a_stateless_server_has_no_sessions() {
-    let upstream = Upstream::answering(INITIALIZED).await;
+async fn a_client_of_a_stateless_server_has_a_derived_session_and_takes_calls_back_in_it() {
+    let upstream = Upstream::start(|request, mut reply| async move {
+        let message = request.json();
+        match message["method"].as_str() {
+            Some("initialize") => reply.json(INITIALIZED).await,
+            Some("tools/call") => {
+                reply.stream().await;
+                reply.chunk(": working\n\n").await;
+                reply.gone().await;
+            }
+            _ => reply.whole(202, &[], "").await,
+        }
+    })
+    .await;
     let fixture = Fixture::new(&upstream).await;
     fixture.post(&[], INITIALIZE).await;
+    fixture.post(&[], r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+    let open = fixture.send("POST", "/mcp", &[], call("1", "tools/call", r#"{"name":"slow"}"#).as_bytes()).await;
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    fixture.post(&[], cancel).await;
+    let rows = fixture.rows(2).await;
+    drop(open);
+    assert_eq!(rows.iter().map(Row::gist).collect::<Vec<_>>(), ["initialize 0 ok", "tools/call 1 error cancelled"]);
     let seen = fixture.finish().await;
-    assert_eq!(sessions(&seen), []);
-    let row = requests(&seen).remove(0);
-    assert_eq!((row.session, row.protocol.as_deref()), (None, Some("2025-06-18")));
+    let [Seen::Session { id, client, protocol, derived: true, .. }] = &sessions(&seen)[..] else { panic!("{seen:?}") };
+    assert_eq!((client.as_deref(), protocol.as_deref()), (Some("claude-ai"), Some("2025-06-18")));
+    for row in rows {
+        assert_eq!((row.session.as_ref(), row.protocol.as_deref()), (Some(id), Some("2025-06-18")));
+    }
 }
 
 #[tokio::test]
@@ -200,164 +222,6 @@ async fn a_probe_for_the_sessionless_era_that_fails_makes_up_no_session() {
     assert_eq!(requests(&seen)[0].session, None);
 }
 
-/// A server of the 2024-11-05 transport: a GET opens the stream, POSTs are accepted and answered there.
-struct StreamServer {
-    upstream: Upstream,
-    end: Arc<Notify>,
-}
-
-impl StreamServer {
-    /// With `early`, a response is on the stream before its POST is accepted.
-    async fn start(early: bool) -> Self {
-        let (events, inbox) = mpsc::channel::<String>(16);
-        let inbox = Arc::new(tokio::sync::Mutex::new(inbox));
-        let end = Arc::new(Notify::new());
-        let on_end = end.clone();
-        let upstream = Upstream::start(move |request, mut reply| {
-            let (events, inbox, end) = (events.clone(), inbox.clone(), on_end.clone());
-            async move {
-                if request.method() == "GET" {
-                    reply.stream().await;
-                    reply.chunk("event: endpoint\ndata: /messages/?session_id=0a1b\n\n").await;
-                    let mut inbox = inbox.lock().await;
-                    loop {
-                        tokio::select! {
-                            Some(event) = inbox.recv() => reply.event(event).await,
-                            () = end.notified() => return reply.end().await,
-                        }
-                    }
-                }
-                assert_eq!(request.target(), "/messages/?session_id=0a1b");
-                let message = request.json();
-                if message["method"] == "bad" {
-                    return reply.whole(400, &[], "Could not parse message").await;
-                }
-                let answer = match message["method"].as_str().unwrap() {
-                    "initialize" => Some(INITIALIZED.to_owned()),
-                    "never" => None,
-                    _ => Some(json!({"jsonrpc": "2.0", "id": message["id"], "result": {}}).to_string()),
-                };
-                if early {
-                    events.send(answer.unwrap()).await.unwrap();
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    reply.whole(202, &[], "Accepted").await;
-                } else {
-                    reply.whole(202, &[], "Accepted").await;
-                    if let Some(answer) = answer {
-                        events.send(answer).await.unwrap();
-                    }
-                }
-            }
-        })
-        .await;
-        Self { upstream, end }
-    }
-}
-
-async fn send_message(fixture: &Fixture, message: &str) {
-    read_all(fixture.send("POST", "/messages/?session_id=0a1b", &[], message.as_bytes()).await).await;
-}
-
-#[tokio::test]
-async fn a_session_of_the_first_transport_lives_on_its_stream() {
-    for early in [false, true] {
-        let server = StreamServer::start(early).await;
-        let fixture = Fixture::new(&server.upstream).await;
-        let response = fixture.send("GET", "/sse", &[("accept", "text/event-stream")], b"").await;
-        let mut stream = response.into_body();
-        assert!(within(stream.frame()).await.is_some());
-        // Somebody has to read the stream, as every client does.
-        let reading = tokio::spawn(async move { while let Some(Ok(_)) = stream.frame().await {} });
-        send_message(&fixture, INITIALIZE).await;
-        fixture.rows(1).await;
-        send_message(&fixture, &call("1", "tools/call", r#"{"name":"t"}"#)).await;
-        let rows = fixture.rows(2).await;
-        assert_eq!(
-            rows.iter().map(Row::gist).collect::<Vec<_>>(),
-            ["initialize 0 ok", "tools/call 1 ok"],
-            "early: {early}"
-        );
-        for row in &rows {
-            assert_eq!((row.session.as_deref(), row.protocol.as_deref()), (Some("0a1b"), Some("2025-06-18")));
-            assert_eq!((row.transport, row.endpoint.as_deref()), (Some(Transport::Sse), Some("/messages/")));
-            // The stream's status, where the answer was; the POST was accepted with 202.
-            row.assert_ended(Some(200), Outcome::Ok, None);
-        }
-        server.end.notify_one();
-        within(reading).await.unwrap();
-        let seen = fixture.finish().await;
-        assert_eq!(sessions(&seen), [announced("0a1b")]);
-        assert_eq!(closed(&seen), ["0a1b"], "the stream was the session");
-    }
-}
-
-#[tokio::test]
-async fn requests_on_the_first_transport_fail_with_their_post_or_with_the_stream() {
-    let server = StreamServer::start(false).await;
-    let fixture = Fixture::new(&server.upstream).await;
-    let mut stream = fixture.send("GET", "/sse", &[], b"").await.into_body();
-    assert!(within(stream.frame()).await.is_some());
-    send_message(&fixture, &call("1", "bad", "{}")).await;
-    let row = fixture.row().await;
-    assert_eq!((row.gist().as_str(), row.transport), ("bad 1 error http_400", Some(Transport::Sse)));
-    row.assert_ended(Some(400), Outcome::Error, None);
-    send_message(&fixture, &call("2", "never", "{}")).await;
-    drop(stream);
-    let row = fixture.rows(2).await.remove(1);
-    assert_eq!(row.gist(), "never 2 error client_gone");
-    row.assert_ended(Some(202), Outcome::Error, None);
-}
-
-#[tokio::test]
-async fn a_request_on_the_first_transport_that_is_never_answered_is_a_timeout() {
-    let server = StreamServer::start(false).await;
-    let fixture = Fixture::with(&server.upstream, |config| config.upstream_timeout = Duration::from_millis(200)).await;
-    let mut stream = fixture.send("GET", "/sse", &[], b"").await.into_body();
-    assert!(within(stream.frame()).await.is_some());
-    send_message(&fixture, &call("1", "never", "{}")).await;
-    let row = fixture.row().await;
-    assert_eq!(row.gist(), "never 1 timeout upstream_timeout");
-    row.assert_ended(Some(202), Outcome::Timeout, None);
-}
-
-/// A server whose POST streams end early and whose answers come on a resumed stream.
-async fn resumable_server() -> Upstream {
-    Upstream::start(|request, mut reply| async move {
-        reply.stream().await;
-        if request.method() == "POST" {
-            reply.chunk("id: e-1\nretry: 10\ndata:\n\n").await;
-        } else {
-            assert_eq!(request.header("last-event-id"), Some("e-1"));
-            reply.chunk("id: e-2\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n").await;
-        }
-        reply.end().await;
-    })
-    .await
-}
-
-#[tokio::test]
-async fn an_answer_on_a_resumed_stream_belongs_to_its_request() {
-    let upstream = resumable_server().await;
-    let fixture = Fixture::new(&upstream).await;
-    let session = ("mcp-session-id", "s-1");
-    fixture.post(&[session], &call("1", "ping", "{}")).await;
-    assert_eq!(fixture.seen(), [], "it may still be answered");
-    read_all(fixture.send("GET", "/mcp", &[session, ("last-event-id", "e-1")], b"").await).await;
-    assert_eq!(fixture.row().await.gist(), "ping 1 ok");
-}
-
-#[tokio::test]
-async fn a_stream_that_is_not_resumed_leaves_a_failed_request() {
-    let upstream = resumable_server().await;
-    let fixture = Fixture::new(&upstream).await;
-    fixture.post(&[("mcp-session-id", "s-1")], &call("1", "ping", "{}")).await;
-    assert_eq!(fixture.seen(), []);
-    // Another session's answer with the same id is none of its business.
-    read_all(fixture.send("GET", "/mcp", &[("mcp-session-id", "s-2"), ("last-event-id", "e-1")], b"").await).await;
-    let seen = fixture.finish().await;
-    assert_eq!(requests(&seen).iter().map(Row::gist).collect::<Vec<_>>(), ["ping 1 error no_response"]);
-}
-
 #[tokio::test]
 async fn a_session_that_ends_takes_its_waiting_requests_along() {
     let upstream = Upstream::start(|request, mut reply| async move {
@@ -377,26 +241,49 @@ async fn a_session_that_ends_takes_its_waiting_requests_along() {
 }
 
 #[tokio::test]
-async fn a_cancelled_request_ends_when_it_is_taken_back() {
-    let upstream = Upstream::start(|request, mut reply| async move {
-        if request.json().get("id").is_none() {
-            return reply.whole(202, &[], "").await;
+async fn a_request_that_is_taken_back_is_cancelled_and_what_the_server_still_says_is_noted() {
+    for late in [None, Some(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"boom"}}"#)] {
+        let taken_back = Arc::new(Notify::new());
+        let on_cancel = taken_back.clone();
+        let upstream = Upstream::start(move |request, mut reply| {
+            let taken_back = on_cancel.clone();
+            async move {
+                if request.json().get("id").is_none() {
+                    reply.whole(202, &[], "").await;
+                    return taken_back.notify_one();
+                }
+                reply.stream().await;
+                reply.chunk(": working\n\n").await;
+                match late {
+                    None => reply.gone().await,
+                    Some(late) => {
+                        taken_back.notified().await;
+                        // The one before was another session's.
+                        taken_back.notified().await;
+                        reply.event(late).await;
+                        reply.end().await;
+                    }
+                }
+            }
+        })
+        .await;
+        let fixture = Fixture::new(&upstream).await;
+        let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"user"}}"#;
+        let session = ("mcp-session-id", "s-1");
+        let request = call("1", "tools/call", r#"{"name":"slow"}"#);
+        let open = fixture.send("POST", "/mcp", &[session], request.as_bytes()).await;
+        fixture.post(&[("mcp-session-id", "s-2")], cancel).await;
+        assert_eq!(fixture.proxy.as_ref().unwrap().open_calls(), 1, "another session's cancellation");
+        fixture.post(&[session], cancel).await;
+        assert_eq!(fixture.proxy.as_ref().unwrap().open_calls(), 0);
+        match late {
+            None => drop(open),
+            Some(late) => assert!(read_all(open).await.contains(late), "it passes as ever"),
         }
-        reply.stream().await;
-        reply.chunk(": working\n\n").await;
-        reply.gone().await;
-    })
-    .await;
-    let fixture = Fixture::new(&upstream).await;
-    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"user"}}"#;
-    let session = ("mcp-session-id", "s-1");
-    let open = fixture.send("POST", "/mcp", &[session], call("1", "tools/call", r#"{"name":"slow"}"#).as_bytes()).await;
-    fixture.post(&[("mcp-session-id", "s-2")], cancel).await;
-    assert_eq!(fixture.seen(), [], "another session's cancellation");
-    fixture.post(&[session], cancel).await;
-    let row = fixture.row().await;
-    assert_eq!(row.gist(), "tools/call 1 error cancelled");
-    row.assert_ended(Some(200), Outcome::Cancelled, None);
-    drop(open);
-    assert_eq!(requests(&fixture.finish().await).len(), 1);
+        let row = fixture.row().await;
+        assert_eq!(row.gist(), "tools/call 1 error cancelled");
+        row.assert_ended(Some(200), Outcome::Cancelled, late.map(|_| "late error -32603: boom"));
+        assert_eq!(row.notes.has(Note::LateAnswer), late.is_some());
+        assert_eq!(requests(&fixture.finish().await).len(), 1);
+    }
 }

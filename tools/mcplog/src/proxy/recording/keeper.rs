@@ -8,11 +8,13 @@ use super::board::{Board, Ended, Phase};
 use super::clock::now_ms;
 use super::death::Place;
 use super::known_schema::{KnownSchemas, known_schemas};
+use super::known_session::known_sessions;
 use super::retry::Retry;
 use super::switch::Switch;
 use mcplog::burst::Burst;
 use mcplog::error::{IndexError, OpenError};
 use mcplog::{Config, Store};
+use mcplog_observe::KnownSessions;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -44,6 +46,14 @@ pub(crate) enum NotRecording {
     Interrupted,
 }
 
+/// Who is told what a store knows.
+pub(crate) struct Learners {
+    /// Of schemas; `None` when the store is gone.
+    pub(crate) schemas: Box<dyn Fn(Option<KnownSchemas>) + Send>,
+    /// Of sessions that go on. Told more than once.
+    pub(crate) sessions: Box<dyn Fn(KnownSessions) + Send>,
+}
+
 /// What the thread is told.
 enum Command {
     /// Somebody says that it may work now.
@@ -73,8 +83,8 @@ pub(crate) struct StoreKeeper {
 
 impl StoreKeeper {
     /// Starts the thread, which opens the store at once. The [first try](Self::first_try) is a success when the store is open,
-    /// or, where it `must_be_readable`, when all is folded and the database could be read. `learn` gets what the store knows of schemas, whenever one was
-    /// opened, and `None` when it is gone.
+    /// or, where it `must_be_readable`, when all is folded and the database could be read. `learners` get what the store knows
+    /// of a proxy of that name, whenever one was opened.
     ///
     /// # Errors
     /// The system has no thread to give.
@@ -82,7 +92,8 @@ impl StoreKeeper {
         config: Config,
         switch: Arc<Switch>,
         must_be_readable: bool,
-        learn: impl Fn(Option<KnownSchemas>) + Send + 'static,
+        proxy: &str,
+        learners: Learners,
     ) -> std::io::Result<Self> {
         let board = Arc::new(Board::new(Arc::clone(&switch)));
         let (commands, told) = channel();
@@ -96,7 +107,8 @@ impl StoreKeeper {
             must_be_readable,
             board: of_worker,
             told,
-            learn,
+            proxy: proxy.to_owned(),
+            learners,
             first,
             said: Burst::new(Duration::MAX),
             said_reason: None,
@@ -140,13 +152,15 @@ impl StoreKeeper {
 }
 
 /// What the thread has.
-struct Worker<L> {
+struct Worker {
     config: Config,
     switch: Arc<Switch>,
     must_be_readable: bool,
     board: Arc<Board>,
     told: Receiver<Command>,
-    learn: L,
+    /// The proxy's name in every row.
+    proxy: String,
+    learners: Learners,
     first: Option<oneshot::Sender<Result<(), NotRecording>>>,
     /// Nothing is recorded, as the diagnostics tell it, and for which reason.
     said: Burst,
@@ -161,7 +175,7 @@ enum Next {
     Stop(Duration),
 }
 
-impl<L: Fn(Option<KnownSchemas>)> Worker<L> {
+impl Worker {
     /// Until it is told to stop. Says what is wrong with the store then.
     fn run(mut self) -> Option<String> {
         let mut retry = Retry::new();
@@ -201,6 +215,8 @@ impl<L: Fn(Option<KnownSchemas>)> Worker<L> {
             tracing::warn!(%dir, missed, times, lasted_ms, "recording begins; what was missed before is a gap");
         }
         self.switch.tell_missed();
+        // At once, so that clients that come first go on in their sessions; and again when what was left is folded.
+        self.learn_sessions();
         if let Some(timeout) = self.learn_schemas() {
             return Kept::Stop(timeout);
         }
@@ -245,17 +261,18 @@ impl<L: Fn(Option<KnownSchemas>)> Worker<L> {
                 Ok(Command::TryNow) | Err(_) => {}
             }
         }
+        self.learn_sessions();
         let known = known_schemas(&self.config.dir);
         let first = match known {
             Ok(known) => {
-                (self.learn)(Some(known));
+                (self.learners.schemas)(Some(known));
                 Ok(())
             }
             Err(error) => {
                 if !self.decides_the_start() {
                     tracing::warn!(%error, "what is on record of schemas can't be read: they are recorded again");
                 }
-                (self.learn)(Some(KnownSchemas::default()));
+                (self.learners.schemas)(Some(KnownSchemas::default()));
                 Err(error.into())
             }
         };
@@ -263,18 +280,30 @@ impl<L: Fn(Option<KnownSchemas>)> Worker<L> {
         None
     }
 
+    /// Reads what is on record of sessions. Where that can't be read, those that go on are recorded as ones that nobody knows.
+    fn learn_sessions(&self) {
+        match known_sessions(&self.config.dir, &self.proxy) {
+            Ok(known) => (self.learners.sessions)(known),
+            Err(error) => tracing::debug!(%error, "what is on record of sessions can't be read"),
+        }
+    }
+
     /// Opening failed.
     fn fail(&mut self, error: NotRecording) {
         let reason = error.to_string();
         self.board.enter(Phase::Waiting(reason.clone()));
         self.say(reason);
+        if self.first.is_some() && matches!(error, NotRecording::Open(OpenError::Locked { .. })) {
+            // Another process has the store, such as the proxy that this one follows. It can be read.
+            self.learn_sessions();
+        }
         self.tell_first(Err(error));
     }
 
     /// Takes a store away that died. What it lost without a gap to tell of it is told to the next one.
     fn bury(&mut self, reason: String) {
         let from_ts = now_ms() - i64::try_from(LOOK_AFTER.as_millis()).unwrap_or(0);
-        (self.learn)(None);
+        (self.learners.schemas)(None);
         let store = self.board.close(Phase::Waiting(reason.clone()));
         self.say(reason);
         let Some(store) = store else { return };

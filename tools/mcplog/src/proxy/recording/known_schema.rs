@@ -23,10 +23,12 @@ pub(crate) fn known_schemas(dir: &Path) -> Result<KnownSchemas, IndexError> {
 }
 
 impl KnownSchemas {
-    /// What of that a proxy of this name needs in front of that server.
-    pub(crate) fn of(&self, proxy: &str, upstream_url: &str) -> Known {
+    /// What of that a proxy of this name needs in front of the servers of that origin.
+    pub(crate) fn of(&self, proxy: &str, origin: &str) -> Known {
         let version = |hash: &SchemaHash| {
+            let endpoint = hash.upstream_url.strip_prefix(origin).filter(|path| path.starts_with('/'))?;
             Some(KnownVersion {
+                endpoint: Some(endpoint.to_owned()),
                 method: SchemaMethod::of(&hash.method)?,
                 content_hash: hash.schema_hash.clone(),
                 caller: hash.caller.clone(),
@@ -34,7 +36,7 @@ impl KnownSchemas {
                 last_ts: hash.last_ts,
             })
         };
-        let is_own = |hash: &&SchemaHash| hash.proxy == proxy && hash.upstream_url == upstream_url;
+        let is_own = |hash: &&SchemaHash| hash.proxy == proxy;
         Known { salt: self.salt.clone(), versions: self.hashes.iter().filter(is_own).filter_map(version).collect() }
     }
 }

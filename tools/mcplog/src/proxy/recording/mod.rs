@@ -15,10 +15,11 @@ mod clock;
 mod death;
 mod keeper;
 mod known_schema;
+mod known_session;
 mod retry;
 mod switch;
 
 pub(super) use board::Board;
-pub(super) use keeper::{Ending, NotRecording, StoreKeeper};
+pub(super) use keeper::{Ending, Learners, NotRecording, StoreKeeper};
 pub(crate) use known_schema::{KnownSchemas, known_schemas};
 pub(super) use switch::Switch;
