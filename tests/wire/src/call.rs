@@ -169,8 +169,8 @@ impl Call {
             Some(_) => failed(&mut row, "ok", None, None),
             None => {
                 let code = answer["error"]["code"].to_string();
-                let is_probe =
-                    self.method == "server/discover" && ["-32601", "-32600", "-32000"].contains(&code.as_str());
+                let is_probe = self.method == "server/discover"
+                    && ["-32601", "-32600", "-32602", "-32000"].contains(&code.as_str());
                 failed(
                     &mut row,
                     if is_probe { "probe" } else { "error" },

@@ -87,6 +87,11 @@ impl Docket {
         }
         let cancelled = Failure::of("cancelled");
         match self.calls[newest].progress {
+            // The proxy had given up before: that is why its client does.
+            Progress::Left(ref left) if left.failure.code == "upstream_timeout" => {
+                let left = left.clone();
+                self.fail(newest, &left.failure, left.at_ms);
+            }
             // Its exchange is over, and nobody will note a late answer.
             Progress::Left(_) => self.fail(newest, &cancelled, self.now_ms),
             _ => self.calls[newest].progress = Progress::TakenBack(self.now_ms, self.now_ms + LATE_MS),

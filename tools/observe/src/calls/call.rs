@@ -184,6 +184,12 @@ impl Progress {
                 }
                 None => (How::failed(happening.breakdown()), now),
             },
+            (Recorded::TimeoutOfThen, _) => {
+                match self.left.take_if(|left| left.breakdown.failure == Failure::Timeout) {
+                    Some(left) => (How::failed(left.breakdown), left.since),
+                    None => (How::failed(happening.breakdown()), now),
+                }
+            }
             (Recorded::Timeout, _) => (How::failed(Failure::Timeout.into()), now),
         };
         Some((self.facts.take()?, how, at))

@@ -7,7 +7,7 @@
 //! | what happens | waiting | resumable | on stream | taken back | ended |
 //! |---|---|---|---|---|---|
 //! | answered | answer | answer | answer | failure of then | |
-//! | cancelled | to taken back | failure | to taken back | | |
+//! | cancelled | to taken back | timeout of then, or failure | to taken back | | |
 //! | exchange over | failure | | | failure of then | |
 //! | left to client | to resumable | | | failure of then | |
 //! | left to stream | to on stream | | | | |
@@ -83,6 +83,9 @@ pub(super) enum Recorded {
     Failure,
     /// The failure that its exchange ended with, or that its client took it back, as of then.
     FailureOfThen,
+    /// That nobody answered within the time limit, as of then, if its exchange ended with that: whoever takes a call back
+    /// after it was cut off does so because it was. Otherwise the failure that just happened, as of now.
+    TimeoutOfThen,
     /// That nobody answered within the time limit, as of now.
     Timeout,
 }
@@ -118,12 +121,12 @@ enum Entry {
 #[rustfmt::skip]
 const TABLE: [[Entry; STATES.len()]; INPUTS.len()] = {
     use Entry::{End, Go, Stay};
-    use Recorded::{Answer, Failure, FailureOfThen, Timeout};
+    use Recorded::{Answer, Failure, FailureOfThen, Timeout, TimeoutOfThen};
     use State::{OnStream, Resumable, TakenBack};
     [
         //                 waiting         resumable           on stream      taken back          ended
         /* answered     */ [End(Answer),   End(Answer),        End(Answer),   End(FailureOfThen), Stay],
-        /* cancelled    */ [Go(TakenBack), End(Failure),       Go(TakenBack), Stay,               Stay],
+        /* cancelled    */ [Go(TakenBack), End(TimeoutOfThen), Go(TakenBack), Stay,               Stay],
         /* exch. over   */ [End(Failure),  Stay,               Stay,          End(FailureOfThen), Stay],
         /* to client    */ [Go(Resumable), Stay,               Stay,          End(FailureOfThen), Stay],
         /* to stream    */ [Go(OnStream),  Stay,               Stay,          Stay,               Stay],

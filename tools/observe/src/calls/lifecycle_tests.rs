@@ -135,7 +135,8 @@ fn every_state_meets_everything_that_can_happen() {
             let expected = match recorded {
                 Recorded::Nothing => None,
                 Recorded::Answer => Some((Status::Ok, None, at_once)),
-                Recorded::Failure => failed(own_code, at_once),
+                // It was left by a stream that broke.
+                Recorded::Failure | Recorded::TimeoutOfThen => failed(own_code, at_once),
                 Recorded::FailureOfThen if state == State::TakenBack => failed("cancelled", 10),
                 Recorded::FailureOfThen => failed("stream_broken: reset", 10),
                 Recorded::Timeout => Some((Status::Timeout, Some("upstream_timeout".to_owned()), at_once)),
@@ -298,6 +299,7 @@ fn the_documentation_has_the_same_table() {
                 (_, Recorded::Answer) => "answer",
                 (_, Recorded::Failure) => "failure",
                 (_, Recorded::FailureOfThen) => "failure of then",
+                (_, Recorded::TimeoutOfThen) => "timeout of then, or failure",
                 (_, Recorded::Timeout) => "timeout",
             };
             assert_eq!(cell, expected, "{name}, {state:?}");
