@@ -305,3 +305,30 @@ fn records_that_go_missing_before_anything_is_folded_are_lost_and_those_of_a_los
         assert_eq!(plan.losses, [], "{with_database}");
     }
 }
+
+#[test]
+fn the_records_of_the_last_segment_under_another_ones_name_are_a_gap_once_one_follows() {
+    for is_swapped in [false, true] {
+        let mut fixture = damaged(&[], true);
+        let (first, last) = (fixture.segment(0), fixture.segments().pop().unwrap());
+        let (first_header, header) = (*segment::open(&first).header(), *segment::open(&last).header());
+        let frames = u64::from(segment::frames(&last).1.frames);
+        // Everything in the first one is folded.
+        let folded = std::fs::read(&first).unwrap();
+        assert!(first_header.base_sequence.0 + u64::from(segment::frames(&first).1.frames) <= FOLDED);
+        std::fs::rename(&last, &first).unwrap();
+        if is_swapped {
+            std::fs::write(&last, folded).unwrap();
+        }
+        assert!(!ask(&fixture).is_complete(), "before anybody opens it");
+        fixture.open();
+        assert!(!ask(&fixture).is_complete(), "before a record follows");
+        fixture.record([EVENTS]);
+        fixture.fold();
+        let (rows, lost) = numbers(&fixture);
+        let expected: BTreeSet<u64> = (header.base_sequence.0..header.base_sequence.0 + frames).collect();
+        assert_eq!(lost, expected, "swapped: {is_swapped}");
+        assert_eq!(rows.last(), Some(&(EVENTS + 1)), "swapped: {is_swapped}");
+        assert!(!last.exists(), "no id is used twice");
+    }
+}

@@ -5,10 +5,10 @@
 use super::found_file::FoundFile;
 use super::reading_plan::ReadingPlan;
 use super::survey::Survey;
-use super::verdict::{Action, Header, Tail, decide};
+use super::verdict::{Action, Header, NUMBER_MAX, Tail, decide};
 use super::witness::{Folded, Witness};
 use crate::ground::error::{OpenError, SegmentError};
-use crate::ground::position::{Sequence, WriterId};
+use crate::ground::position::{SegmentId, Sequence, WriterId};
 use std::io::ErrorKind;
 
 /// The plan.
@@ -18,6 +18,8 @@ pub(crate) struct RecoveryPlan {
     pub(super) files: Vec<FoundFile>,
     /// From which of them the log is read.
     pub(super) reading: ReadingPlan,
+    /// How far the database has the log.
+    pub(super) folded: Folded,
 }
 
 impl RecoveryPlan {
@@ -64,7 +66,8 @@ impl RecoveryPlan {
         }
         files.reverse();
         let links: Vec<_> = files.iter().map(FoundFile::link).collect();
-        Ok(Self { reading: ReadingPlan::of(&links, witness.folded.sequence), files })
+        let folded = witness.folded;
+        Ok(Self { reading: ReadingPlan::of(&links, folded.sequence), files, folded })
     }
 
     /// What becomes of the file at that place, and which row of the table says so.
@@ -77,6 +80,18 @@ impl RecoveryPlan {
     pub(super) fn is_broken(&self, place: usize) -> bool {
         let found = &self.files[place];
         self.reading.broken[place] && (found.is_torn() || found.header == Header::FirstPageLost)
+    }
+
+    /// The highest segment id in use: no segment gets it again. By a header it counts wherever the file lies, also for one
+    /// under another segment's name, and so does a name whose header says nothing, since a segment may have had it. `aside`
+    /// are the files in quarantine: a crash may come after a segment was moved there, and before the next one has begun.
+    pub(super) fn last_segment(&self, aside: &[FoundFile]) -> SegmentId {
+        let own = self.files.iter().filter_map(FoundFile::own_id);
+        let folded = self.folded.place.map_or(SegmentId(0), |(segment, _)| segment);
+        let all = || self.files.iter().chain(aside);
+        let named = all().map(|found| found.file.id).chain(all().filter_map(FoundFile::misnamed_id));
+        // Beyond that, no number comes again by itself.
+        own.chain(named.filter(|id| id.0 <= NUMBER_MAX)).fold(folded, Ord::max)
     }
 
     /// The highest first number of the segments behind the file at that place: it has none from there on.

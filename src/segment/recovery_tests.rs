@@ -409,6 +409,32 @@ fn a_renamed_segment_is_moved_aside_and_its_numbers_stay_taken() {
 }
 
 #[test]
+fn neither_the_id_nor_the_numbers_of_a_segment_under_another_ones_name_come_again_wherever_that_lies() {
+    let name = |id: u64| format!("{id:012}.seg");
+    // The last one under the name of a retired one; two of them changed about.
+    for (from, to, is_swap) in [(4, 1, false), (4, 2, true), (4, 3, true), (4, 9, false)] {
+        let fixture = Fixture::new();
+        for (id, numbers) in [(2, 101..=200), (3, 201..=300), (4, 301..=400)] {
+            fixture.holding(id, numbers);
+        }
+        let path = |id| fixture.wal().join(name(id));
+        let other = std::fs::read(path(to));
+        std::fs::rename(path(from), path(to)).unwrap();
+        if is_swap {
+            std::fs::write(path(from), other.unwrap()).unwrap();
+        }
+        let whole = std::fs::read(path(to)).unwrap();
+        for _ in 0..2 {
+            // A second time, as after a crash before the next segment began.
+            let recovered = fixture.recover_after(Some((WRITER, Sequence(100))));
+            let last = SegmentId(from.max(to));
+            assert_eq!((recovered.last_segment, recovered.last_sequence), (last, Sequence(400)), "{from} as {to}");
+            assert_eq!(std::fs::read(fixture.dir.path().join("quarantine").join(name(to))).unwrap(), whole);
+        }
+    }
+}
+
+#[test]
 fn without_a_database_most_of_its_segments_tell_whose_log_it_is() {
     let fixture = Fixture::new();
     fixture.holding(2, 8..=9);
