@@ -332,3 +332,33 @@ fn the_records_of_the_last_segment_under_another_ones_name_are_a_gap_once_one_fo
         assert!(!last.exists(), "no id is used twice");
     }
 }
+
+#[test]
+fn a_lost_header_of_the_segment_that_is_folded_last_loses_no_more_than_follows_the_checkpoint() {
+    for (unfolded, first_bytes) in [(0, 1), (0, 4096), (5, 1), (5, 4096)] {
+        let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
+        fixture.record(0..500);
+        fixture.fold();
+        let blocker = Blocker::new(&fixture);
+        fixture.record(500..500 + unfolded);
+        fixture.store().flush(PATIENCE).unwrap();
+        let mut killed = fixture.killed();
+        for name in ["store.db", "store.db-wal"] {
+            std::fs::copy(fixture.dir().join(name), killed.dir().join(name)).unwrap();
+        }
+        drop(blocker);
+        fixture.shut_down();
+        assert_eq!(killed.segments().len(), 1, "where the checkpoint stands");
+        // A flipped bit of the salt, or the whole first page.
+        match first_bytes {
+            1 => segment::flip(&killed.segment(0), 13),
+            _ => segment::patch(&killed.segment(0), 0, &vec![0; first_bytes]),
+        }
+        killed.open();
+        killed.record([500 + unfolded]);
+        killed.fold();
+        let (rows, lost) = numbers(&killed);
+        assert_eq!(lost, (501..501 + unfolded).collect(), "{unfolded} unfolded, {first_bytes} bytes");
+        assert_eq!(rows, (1..=500).chain([501 + unfolded]).collect(), "{unfolded} unfolded, {first_bytes} bytes");
+    }
+}

@@ -11,7 +11,7 @@ use super::reading_plan::Link;
 use super::segment_state::SegmentState;
 use super::survey::{HeaderFound, is_reachable};
 use super::verdict::{Header, Seal};
-use super::witness::Witness;
+use super::witness::{Folded, Witness};
 use crate::ground::error::{OpenError, PathError, SegmentError};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use std::path::PathBuf;
@@ -123,11 +123,13 @@ impl FoundFile {
 
     /// The last number that the file may hold, though its header can't be read or does not belong here, or its tail is no
     /// frame. If no header of this log says where its numbers begin, they lie between `last_before`, the last number of the
-    /// segments before it, and `next_base`, the first one that those behind it begin with.
+    /// segments before it, and `next_base`, the first one that those behind it begin with; and where it has been `folded` up
+    /// to a place in this very file, only what comes behind that place can be more.
     pub(super) fn last_sequence_possible(
         &self,
         last_before: Sequence,
         next_base: Option<Sequence>,
+        folded: Folded,
         writer_id: Option<WriterId>,
     ) -> Result<Sequence, PathError> {
         // One that is whole but for its name tells its numbers itself. Behind a torn tail, intact frames may follow.
@@ -145,10 +147,22 @@ impl FoundFile {
         Ok(match header {
             Some(header) => Sequence(Extent::EMPTY.last_sequence(header.base_sequence).0 + records_max),
             None => {
-                let last = (last_before.0 + records_max).min(next_base.map_or(u64::MAX, |next| next.0 - 1));
+                let last = match self.records_beyond(folded)? {
+                    Some(records) => folded.sequence.0.saturating_add(records),
+                    None => last_before.0 + records_max,
+                };
+                let last = last.min(next_base.map_or(u64::MAX, |next| next.0 - 1));
                 Sequence(last).max(last_before)
             }
         })
+    }
+
+    /// How many records the file may hold beyond what is `folded`, if that ends in this file.
+    pub(super) fn records_beyond(&self, folded: Folded) -> Result<Option<u64>, PathError> {
+        match folded.place {
+            Some((segment, offset)) if segment == self.file.id => LostHeader::records_from(&self.file.path, offset),
+            _ => Ok(None),
+        }
     }
 }
 

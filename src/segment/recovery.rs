@@ -143,7 +143,7 @@ impl RecoveredLog {
         if action == Action::KeepDamaged {
             if segment.torn.is_some() {
                 // What is behind may be intact, and stays.
-                let possible = found.last_sequence_possible(Sequence(0), None, self.writer_id)?;
+                let possible = found.last_sequence_possible(Sequence(0), None, plan.folded, self.writer_id)?;
                 self.last_sequence = self.last_sequence.max(possible);
             }
             self.note_damage(segment, plan.tail(place));
@@ -212,7 +212,8 @@ impl RecoveredLog {
             None if (is_last || found.misnamed_id().is_some())
                 && plan.decided(place).0 == Action::QuarantineReservingNumbers =>
             {
-                Some(found.last_sequence_possible(self.last_sequence, plan.next_base(place), self.writer_id)?)
+                let next_base = plan.next_base(place);
+                Some(found.last_sequence_possible(self.last_sequence, next_base, plan.folded, self.writer_id)?)
             }
             None => None,
         };

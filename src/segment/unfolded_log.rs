@@ -114,9 +114,9 @@ impl UnfoldedLog {
         let mut unreadable_files = 0;
         for (place, found) in files.iter().enumerate().filter(|(_, found)| found.header.is_unreadable()) {
             // The name of a segment under another one's says nothing of where its numbers lie.
-            let is_behind = place >= behind
+            let is_behind = place >= behind && found.records_beyond(folded)? != Some(0)
                 || found.misnamed_id().is_some()
-                    && found.last_sequence_possible(Sequence(0), None, owner)? > last.max(folded.sequence);
+                    && found.last_sequence_possible(Sequence(0), None, folded, owner)? > last.max(folded.sequence);
             unreadable_files += u64::from(is_behind);
         }
         let begins_behind = parts.first().map_or(folded.sequence, |part| Sequence(part.base.0 - 1));
