@@ -362,3 +362,32 @@ fn a_lost_header_of_the_segment_that_is_folded_last_loses_no_more_than_follows_t
         assert_eq!(rows, (1..=500).chain([501 + unfolded]).collect(), "{unfolded} unfolded, {first_bytes} bytes");
     }
 }
+
+#[test]
+fn a_segment_that_is_put_back_behind_its_gap_goes_to_quarantine_whole_and_a_rebuild_folds_it() {
+    for keep in [0, u64::MAX] {
+        let segments = base().segments();
+        let at = segments.iter().position(|path| segment::open(path).header().base_sequence.0 > FOLDED).unwrap();
+        let whole = std::fs::read(&segments[at]).unwrap();
+        let frames = u64::from(segment::frames(&segments[at]).1.frames);
+        let mut fixture = damaged(&[Damage::Removed(at)], true);
+        let path = fixture.wal().join(segments[at].file_name().unwrap());
+        fixture.config.keep_segments_bytes = Some(keep);
+        open_and_fold(&mut fixture);
+        assert_eq!(numbers(&fixture).1.len() as u64, frames);
+        std::fs::write(&path, &whole).unwrap();
+        fixture.open();
+        fixture.record([EVENTS]);
+        fixture.fold();
+        fixture.shut_down();
+        let aside = fixture.dir().join("quarantine").join(path.file_name().unwrap());
+        assert!(!path.exists() && std::fs::read(&aside).unwrap() == whole, "{keep}");
+        let check = mcplog::check(fixture.dir(), false, |_| ()).unwrap();
+        assert!(check.findings.iter().any(|finding| finding.path == aside), "{check:?}");
+        if keep > 0 {
+            rebuild_from_log(&fixture);
+            let (rows, lost) = numbers(&fixture);
+            assert_eq!((rows, lost), ((1..=EVENTS + 1).collect(), BTreeSet::new()));
+        }
+    }
+}
