@@ -8,7 +8,7 @@ use super::recovery::{RecoveredLog, Repair, SealedSegment, TornTail, recover};
 use super::recovery_plan::RecoveryPlan;
 use super::survey::Survey;
 use super::syncer::{SegmentSyncer, UnsyncedSegment, sync_sealed_file};
-use super::verdict::Action;
+use super::verdict::{Action, NUMBER_MAX};
 use super::witness::Folded;
 use super::writer::{PreparedSegment, SegmentWriter};
 use crate::ground::error::SegmentError;
@@ -313,6 +313,36 @@ fn a_forged_header_with_numbers_that_no_store_reaches_is_moved_aside() {
     let recovered = fixture.recover();
     assert_eq!((recovered.last_sequence, recovered.last_segment), (Sequence(3), SegmentId(2)));
     assert_eq!(recovered.repairs.len(), 3, "{:?}", recovered.repairs);
+}
+
+#[test]
+fn a_name_alone_takes_no_id_that_its_log_can_not_have_got_to() {
+    const FAR: u64 = 1 << 32;
+    for (name, last) in
+        [(3, 3), (2 + FAR, 2 + FAR), (3 + FAR, 2), (NUMBER_MAX - 1, 2), (NUMBER_MAX, 2), (i64::MAX as u64, 2)]
+    {
+        for content in ["zeros", "garbage", "foreign", "misnamed"] {
+            let fixture = Fixture::new();
+            fixture.holding(2, 1..=3);
+            let path = fixture.wal().join(format!("{name:012}.seg"));
+            match content {
+                "zeros" => std::fs::write(&path, [0; 8192]).unwrap(),
+                "garbage" => std::fs::write(&path, [b'x'; 8192]).unwrap(),
+                "foreign" => drop(fixture.segment(name, 1, WriterId([9; 16]))),
+                _ => drop(std::fs::copy(fixture.wal().join("000000000002.seg"), &path).unwrap()),
+            }
+            let recovered = fixture.recover_after(Some((WRITER, Sequence(3))));
+            assert_eq!((recovered.last_segment, recovered.last_sequence), (SegmentId(last), Sequence(3)), "{content}");
+            assert!(!path.exists());
+        }
+    }
+    // Its very next id is taken, however far.
+    let fixture = Fixture::new();
+    fixture.holding(2, 1..=3);
+    for name in [2 + FAR, 3 + FAR, 5 + FAR] {
+        std::fs::write(fixture.wal().join(format!("{name:012}.seg")), [b'x'; 8192]).unwrap();
+    }
+    assert_eq!(fixture.recover_after(Some((WRITER, Sequence(3)))).last_segment, SegmentId(3 + FAR));
 }
 
 #[test]
