@@ -305,3 +305,89 @@ fn records_that_go_missing_before_anything_is_folded_are_lost_and_those_of_a_los
         assert_eq!(plan.losses, [], "{with_database}");
     }
 }
+
+#[test]
+fn the_records_of_the_last_segment_under_another_ones_name_are_a_gap_once_one_follows() {
+    for is_swapped in [false, true] {
+        let mut fixture = damaged(&[], true);
+        let (first, last) = (fixture.segment(0), fixture.segments().pop().unwrap());
+        let (first_header, header) = (*segment::open(&first).header(), *segment::open(&last).header());
+        let frames = u64::from(segment::frames(&last).1.frames);
+        // Everything in the first one is folded.
+        let folded = std::fs::read(&first).unwrap();
+        assert!(first_header.base_sequence.0 + u64::from(segment::frames(&first).1.frames) <= FOLDED);
+        std::fs::rename(&last, &first).unwrap();
+        if is_swapped {
+            std::fs::write(&last, folded).unwrap();
+        }
+        assert!(!ask(&fixture).is_complete(), "before anybody opens it");
+        fixture.open();
+        assert!(!ask(&fixture).is_complete(), "before a record follows");
+        fixture.record([EVENTS]);
+        fixture.fold();
+        let (rows, lost) = numbers(&fixture);
+        let expected: BTreeSet<u64> = (header.base_sequence.0..header.base_sequence.0 + frames).collect();
+        assert_eq!(lost, expected, "swapped: {is_swapped}");
+        assert_eq!(rows.last(), Some(&(EVENTS + 1)), "swapped: {is_swapped}");
+        assert!(!last.exists(), "no id is used twice");
+    }
+}
+
+#[test]
+fn a_lost_header_of_the_segment_that_is_folded_last_loses_no_more_than_follows_the_checkpoint() {
+    for (unfolded, first_bytes) in [(0, 1), (0, 4096), (5, 1), (5, 4096)] {
+        let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
+        fixture.record(0..500);
+        fixture.fold();
+        let blocker = Blocker::new(&fixture);
+        fixture.record(500..500 + unfolded);
+        fixture.store().flush(PATIENCE).unwrap();
+        let mut killed = fixture.killed();
+        for name in ["store.db", "store.db-wal"] {
+            std::fs::copy(fixture.dir().join(name), killed.dir().join(name)).unwrap();
+        }
+        drop(blocker);
+        fixture.shut_down();
+        assert_eq!(killed.segments().len(), 1, "where the checkpoint stands");
+        // A flipped bit of the salt, or the whole first page.
+        match first_bytes {
+            1 => segment::flip(&killed.segment(0), 13),
+            _ => segment::patch(&killed.segment(0), 0, &vec![0; first_bytes]),
+        }
+        killed.open();
+        killed.record([500 + unfolded]);
+        killed.fold();
+        let (rows, lost) = numbers(&killed);
+        assert_eq!(lost, (501..501 + unfolded).collect(), "{unfolded} unfolded, {first_bytes} bytes");
+        assert_eq!(rows, (1..=500).chain([501 + unfolded]).collect(), "{unfolded} unfolded, {first_bytes} bytes");
+    }
+}
+
+#[test]
+fn a_segment_that_is_put_back_behind_its_gap_goes_to_quarantine_whole_and_a_rebuild_folds_it() {
+    for keep in [0, u64::MAX] {
+        let segments = base().segments();
+        let at = segments.iter().position(|path| segment::open(path).header().base_sequence.0 > FOLDED).unwrap();
+        let whole = std::fs::read(&segments[at]).unwrap();
+        let frames = u64::from(segment::frames(&segments[at]).1.frames);
+        let mut fixture = damaged(&[Damage::Removed(at)], true);
+        let path = fixture.wal().join(segments[at].file_name().unwrap());
+        fixture.config.keep_segments_bytes = Some(keep);
+        open_and_fold(&mut fixture);
+        assert_eq!(numbers(&fixture).1.len() as u64, frames);
+        std::fs::write(&path, &whole).unwrap();
+        fixture.open();
+        fixture.record([EVENTS]);
+        fixture.fold();
+        fixture.shut_down();
+        let aside = fixture.dir().join("quarantine").join(path.file_name().unwrap());
+        assert!(!path.exists() && std::fs::read(&aside).unwrap() == whole, "{keep}");
+        let check = mcplog::check(fixture.dir(), false, |_| ()).unwrap();
+        assert!(check.findings.iter().any(|finding| finding.path == aside), "{check:?}");
+        if keep > 0 {
+            rebuild_from_log(&fixture);
+            let (rows, lost) = numbers(&fixture);
+            assert_eq!((rows, lost), ((1..=EVENTS + 1).collect(), BTreeSet::new()));
+        }
+    }
+}

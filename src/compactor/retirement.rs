@@ -1,4 +1,5 @@
-//! Retiring: a folded segment is deleted, or kept for rebuilding; a damaged one goes to quarantine.
+//! Retiring: a folded segment is deleted, or kept for rebuilding; one that is damaged, or that has records which count as
+//! lost, goes to quarantine.
 //!
 //! Runs on the compactor. `retirement_plan.rs` decides; this file carries the plan out. The database says which
 //! segments are damaged, so that a crash at any point changes nothing: a folded segment that still lies in the log is
@@ -122,7 +123,10 @@ impl Retirement {
             Some(damaged) => damaged,
             not_read => not_read.insert(index.damaged_segments()?),
         };
-        let mut plan = RetirementPlan::new(&self.log.folded(folded), damaged, &self.retention, aged_at_ms);
+        let mut plan = {
+            let missing = index.missing_numbers()?;
+            RetirementPlan::new(&self.log.folded(folded), damaged, &missing, &self.retention, aged_at_ms)
+        };
         let has_read_all = self.expire(&mut plan, expired_before);
         let retired = plan.retired_count();
         self.looked_at = Instant::now();
@@ -191,7 +195,7 @@ impl Retirement {
         Ok(())
     }
 
-    /// Moves a damaged segment out of the log, with all its bytes.
+    /// Moves a segment that is damaged, or has records that nobody folded, out of the log, with all its bytes.
     fn quarantine(&self, index: &Index, planned: &PlannedSegment) -> Result<(), RetireError> {
         sabotage::at(Spot::Quarantine, &planned.path).at("move", &planned.path)?;
         if std::fs::symlink_metadata(&planned.path).is_ok() {
@@ -200,9 +204,17 @@ impl Retirement {
                 bytes: row.bytes,
                 reason: row.reason,
             });
-            let note = Note { segment: planned.segment.0, damage: damage.collect(), last_sequence: None };
+            // A note with a number says that there are records which are not folded.
+            let last_sequence = (planned.fate == Fate::PassedOver).then_some(planned.last_sequence.0);
+            let note = Note { segment: planned.segment.0, damage: damage.collect(), last_sequence };
             let to = move_aside(&planned.path, &self.quarantine_dir, &note)?;
-            tracing::warn!(from = %planned.path.display(), to = %to.display(), "a damaged segment was moved aside");
+            let (from, to) = (planned.path.display(), to.display());
+            match planned.fate {
+                Fate::PassedOver => tracing::warn!(
+                    %from, %to, "a segment with records that count as lost was moved aside: mcplog rebuild --from-log folds it"
+                ),
+                _ => tracing::warn!(%from, %to, "a damaged segment was moved aside"),
+            }
         }
         self.log.remove(planned.segment);
         Ok(())

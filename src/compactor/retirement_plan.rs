@@ -3,7 +3,8 @@
 //! Pure; on whichever thread calls it. It must not look at a file.
 
 use super::log_retention::{LogRetention, Surplus};
-use crate::ground::position::SegmentId;
+use crate::ground::position::{SegmentId, Sequence};
+use crate::segment::number_set::NumberSet;
 use crate::segment::segment_list::{FoldedSegments, LogSegment};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -30,6 +31,9 @@ pub struct PlannedSegment {
     pub path: PathBuf,
     /// How many bytes it takes.
     pub bytes: u64,
+    /// Its last number.
+    #[serde(skip)]
+    pub(crate) last_sequence: Sequence,
     /// What becomes of it, and why.
     pub fate: Fate,
 }
@@ -52,6 +56,9 @@ pub enum Fate {
     Superseded,
     /// It goes to `quarantine/` with all its bytes: damage was found in it.
     Damaged,
+    /// It goes to `quarantine/` with all its bytes: it has records that were missing when the log was folded past them, and
+    /// that count as lost. Somebody put it back.
+    PassedOver,
 }
 
 impl Fate {
@@ -62,32 +69,44 @@ impl Fate {
 
     /// Whether its file goes to `quarantine/`.
     pub fn is_moved(self) -> bool {
-        self == Self::Damaged
+        matches!(self, Self::Damaged | Self::PassedOver)
     }
 }
 
 impl RetirementPlan {
-    /// Plans for segments of which everything is folded. `damaged` are those in which damage was found.
+    /// Plans for segments up to the last number that is folded. `damaged` are those in which damage was found, and `missing`
+    /// the numbers that are not folded all the same: the database says that they are lost.
     pub(crate) fn new(
         folded: &FoldedSegments,
         damaged: &HashSet<SegmentId>,
+        missing: &NumberSet,
         retention: &LogRetention,
         now_ms: i64,
     ) -> Self {
         // Damaged ones are not among those that a database is made from, and take no room from them.
-        let is_sound = |segment: &&LogSegment| !damaged.contains(&segment.id);
+        let is_passed_over =
+            |segment: &LogSegment| missing.count_within(segment.base_sequence.0, segment.last_published().0) > 0;
+        let is_sound = |segment: &&LogSegment| !damaged.contains(&segment.id) && !is_passed_over(segment);
         let sizes: Vec<_> =
             folded.ordered.iter().filter(is_sound).map(|segment| (segment.bytes(), segment.created_at)).collect();
         let mut surplus = retention.surplus(&sizes, now_ms).into_iter();
         let ordered = folded.ordered.iter().map(|segment| {
-            let fate = if is_sound(&segment) { surplus.next().flatten().into() } else { Fate::Damaged };
+            let fate = match is_sound(&segment) {
+                true => surplus.next().flatten().into(),
+                false if damaged.contains(&segment.id) => Fate::Damaged,
+                false => Fate::PassedOver,
+            };
             PlannedSegment::new(segment, fate)
         });
         let superseded = folded.superseded.iter().map(|segment| {
             // Others have its records; but where damage was found, those may be the ones that it took.
             let may_be_alone = !damaged.is_empty() && segment.progress.published().frames > 0;
             let is_damaged = damaged.contains(&segment.id) || may_be_alone;
-            let fate = if is_damaged { Fate::Damaged } else { Fate::Superseded };
+            let fate = match is_damaged {
+                true => Fate::Damaged,
+                false if is_passed_over(segment) => Fate::PassedOver,
+                false => Fate::Superseded,
+            };
             PlannedSegment::new(segment, fate)
         });
         Self { segments: ordered.chain(superseded).collect() }
@@ -121,7 +140,8 @@ impl RetirementPlan {
 
 impl PlannedSegment {
     fn new(segment: &LogSegment, fate: Fate) -> Self {
-        Self { segment: segment.id, path: segment.path.clone(), bytes: segment.bytes(), fate }
+        let (bytes, last_sequence) = (segment.bytes(), segment.last_published());
+        Self { segment: segment.id, path: segment.path.clone(), bytes, last_sequence, fate }
     }
 }
 
@@ -144,6 +164,7 @@ impl fmt::Display for Fate {
             Self::Expired => "deleted: everything in it is older than keep_rows_age_ms",
             Self::Superseded => "deleted: others have its records",
             Self::Damaged => "moved to quarantine/: folded, and damaged",
+            Self::PassedOver => "moved to quarantine/: it has records that count as lost",
         })
     }
 }
@@ -165,7 +186,7 @@ impl fmt::Display for RetirementPlan {
 mod tests {
     use super::*;
     use crate::ground::config::Config;
-    use crate::ground::position::{Offset, Sequence};
+    use crate::ground::position::Offset;
     use crate::segment::format::Extent;
     use crate::segment::segment_progress::SegmentProgress;
     use std::sync::Arc;
@@ -183,7 +204,7 @@ mod tests {
     }
 
     /// Three segments of 4196 bytes, from the times 100, 200 and 300, and two that were superseded, at 400.
-    fn fates(keep_segments: u64, age_max_ms: Option<u64>, damaged: &[u64]) -> Vec<Fate> {
+    fn fates(keep_segments: u64, age_max_ms: Option<u64>, damaged: &[u64], missing: &[u64]) -> Vec<Fate> {
         let mut config = Config::new("");
         (config.keep_segments_bytes, config.keep_segments_age_ms) = (Some(keep_segments * 4196), age_max_ms);
         let folded = FoldedSegments {
@@ -191,7 +212,9 @@ mod tests {
             superseded: vec![segment(4, 100), segment(5, 350)],
         };
         let damaged = damaged.iter().copied().map(SegmentId).collect();
-        let plan = RetirementPlan::new(&folded, &damaged, &LogRetention::new(&config.limits()), 400);
+        let mut set = NumberSet::default();
+        missing.iter().for_each(|number| set.insert_all(*number, *number));
+        let plan = RetirementPlan::new(&folded, &damaged, &set, &LogRetention::new(&config.limits()), 400);
         assert_eq!(plan.segments.iter().map(|planned| planned.segment.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
         assert!(plan.segments.iter().all(|planned| planned.bytes == 4196), "as long as its frames");
         let kept = plan.segments.iter().filter(|planned| planned.fate == Fate::Kept).count();
@@ -224,10 +247,25 @@ mod tests {
             // Where there is damage, those that nothing is read from are moved too: what it took may be nowhere else.
             (9, None, &[4, 5, 77], [Kept, Kept, Kept]),
         ] {
-            let found = fates(keep_segments, age_max_ms, damaged);
+            let found = fates(keep_segments, age_max_ms, damaged, &[]);
             let superseded = if damaged.is_empty() { Superseded } else { Hurt };
             let expected = [&expected[..], &[superseded; 2]].concat();
             assert_eq!(found, expected, "{keep_segments} kept, {age_max_ms:?} ms, {damaged:?} damaged");
+        }
+    }
+
+    #[test]
+    fn a_segment_with_records_that_count_as_lost_is_moved_whatever_the_limits() {
+        use Fate::{BeyondBytes as Bytes, Damaged as Hurt, Kept, PassedOver as Back, Superseded};
+        for (keep_segments, damaged, missing, expected) in [
+            (0, &[][..], &[2][..], [Bytes, Back, Bytes, Superseded, Superseded]),
+            // It takes no room from those that are kept.
+            (2, &[], &[2], [Kept, Back, Kept, Superseded, Superseded]),
+            (1, &[], &[6], [Bytes, Bytes, Kept, Superseded, Superseded]),
+            (9, &[], &[4], [Kept, Kept, Kept, Back, Superseded]),
+            (9, &[2], &[2, 4], [Kept, Hurt, Kept, Hurt, Hurt]),
+        ] {
+            assert_eq!(fates(keep_segments, None, damaged, missing), expected, "{damaged:?} {missing:?}");
         }
     }
 
@@ -236,6 +274,7 @@ mod tests {
         let plan = RetirementPlan::new(
             &FoldedSegments::default(),
             &HashSet::new(),
+            &NumberSet::default(),
             &LogRetention::new(&Config::new("").limits()),
             400,
         );

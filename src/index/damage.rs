@@ -1,11 +1,12 @@
-//! Damaged bytes in table `quarantine`: which segments have any, and where.
+//! What the database says the log does not have: damaged bytes in table `quarantine`, and missing records in table `gaps`.
 //!
-//! Runs on the compactor. The table also has records that can't be decoded; this file passes over them.
+//! Runs on the compactor. Table `quarantine` also has records that can't be decoded; this file passes over them.
 
 use super::database::Index;
 use crate::ground::clock::now_ms;
 use crate::ground::error::IndexError;
 use crate::ground::position::{Offset, SegmentId};
+use crate::segment::number_set::NumberSet;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::HashSet;
 
@@ -26,7 +27,24 @@ pub(crate) fn damaged_segments<T: FromIterator<SegmentId>>(connection: &Connecti
         .collect()
 }
 
+/// The numbers of the records that were missing when the log was folded past them.
+pub(crate) fn missing_numbers(connection: &Connection) -> rusqlite::Result<NumberSet> {
+    let mut missing = NumberSet::default();
+    let mut select = connection.prepare("SELECT id, events FROM gaps WHERE missing = 1")?;
+    let mut runs = select.query([])?;
+    while let Some(run) = runs.next()? {
+        let (first, records): (u64, u64) = (run.get(0)?, run.get(1)?);
+        missing.insert_all(first, first.saturating_add(records).saturating_sub(1));
+    }
+    Ok(missing)
+}
+
 impl Index {
+    /// The numbers of the records that were missing when the log was folded past them.
+    pub(crate) fn missing_numbers(&self) -> Result<NumberSet, IndexError> {
+        self.checked(missing_numbers(&self.connection))
+    }
+
     /// The segments in which damage was found.
     pub(crate) fn damaged_segments(&self) -> Result<HashSet<SegmentId>, IndexError> {
         self.checked(damaged_segments(&self.connection))

@@ -11,9 +11,9 @@ use super::reading_plan::Link;
 use super::segment_state::SegmentState;
 use super::survey::{HeaderFound, is_reachable};
 use super::verdict::{Header, Seal};
-use super::witness::Witness;
+use super::witness::{Folded, Witness};
 use crate::ground::error::{OpenError, PathError, SegmentError};
-use crate::ground::position::{Sequence, WriterId};
+use crate::ground::position::{SegmentId, Sequence, WriterId};
 use std::path::PathBuf;
 
 /// The file.
@@ -25,6 +25,8 @@ pub(super) struct FoundFile {
     pub(super) reason: String,
     /// Its own, if a header is there and says that it is a segment of this log's.
     sound: Option<SegmentHeader>,
+    /// Its own, if it is a segment of this log's under another segment's name.
+    misnamed: Option<SegmentHeader>,
     /// What is in the file, if it is a segment of this log.
     pub(super) segment: Option<SegmentState>,
 }
@@ -42,7 +44,9 @@ impl FoundFile {
     pub(super) fn new(file: SegmentFile, found: HeaderFound, writer_id: Option<WriterId>) -> Self {
         let header_found = if let HeaderFound::Intact(header) = &found { Some(*header) } else { None };
         let (header, reason) = judge(&file, found, writer_id);
-        Self { file, header, reason, sound: header_found.filter(|_| header == Header::Sound), segment: None }
+        let sound = header_found.filter(|_| header == Header::Sound);
+        let misnamed = header_found.filter(|found| header == Header::Misnamed && is_reachable(found));
+        Self { file, header, reason, sound, misnamed, segment: None }
     }
 
     /// A file in quarantine by its header, as if it lay in the log of `writer_id`. `None`: the system does not let one read
@@ -63,6 +67,16 @@ impl FoundFile {
     /// The first number, if it is a segment of this log.
     pub(super) fn base_sequence(&self) -> Option<Sequence> {
         self.sound.map(|header| header.base_sequence)
+    }
+
+    /// The id that its header gives, if it is a segment of this log under its own name.
+    pub(super) fn own_id(&self) -> Option<SegmentId> {
+        self.sound.map(|header| header.segment_id)
+    }
+
+    /// The id that its header gives, if it is a segment of this log under another one's name.
+    pub(super) fn misnamed_id(&self) -> Option<SegmentId> {
+        self.misnamed.map(|header| header.segment_id)
     }
 
     /// Looks into it, if it is a segment of this log.
@@ -109,13 +123,22 @@ impl FoundFile {
 
     /// The last number that the file may hold, though its header can't be read or does not belong here, or its tail is no
     /// frame. If no header of this log says where its numbers begin, they lie between `last_before`, the last number of the
-    /// segments before it, and `next_base`, the first one that those behind it begin with.
+    /// segments before it, and `next_base`, the first one that those behind it begin with; and where it has been `folded` up
+    /// to a place in this very file, only what comes behind that place can be more.
     pub(super) fn last_sequence_possible(
         &self,
         last_before: Sequence,
         next_base: Option<Sequence>,
+        folded: Folded,
         writer_id: Option<WriterId>,
     ) -> Result<Sequence, PathError> {
+        // One that is whole but for its name tells its numbers itself. Behind a torn tail, intact frames may follow.
+        if self.misnamed.is_some()
+            && let Ok(state) = SegmentState::of(&self.file.path, &Witness::NONE)
+            && state.torn.is_none()
+        {
+            return Ok(state.last_sequence());
+        }
         let LostHeader { header, records_max } = LostHeader::of(&self.file.path)?;
         // One that can't be read a second time was read once.
         let header = header
@@ -124,10 +147,22 @@ impl FoundFile {
         Ok(match header {
             Some(header) => Sequence(Extent::EMPTY.last_sequence(header.base_sequence).0 + records_max),
             None => {
-                let last = (last_before.0 + records_max).min(next_base.map_or(u64::MAX, |next| next.0 - 1));
+                let last = match self.records_beyond(folded)? {
+                    Some(records) => folded.sequence.0.saturating_add(records),
+                    None => last_before.0 + records_max,
+                };
+                let last = last.min(next_base.map_or(u64::MAX, |next| next.0 - 1));
                 Sequence(last).max(last_before)
             }
         })
+    }
+
+    /// How many records the file may hold beyond what is `folded`, if that ends in this file.
+    pub(super) fn records_beyond(&self, folded: Folded) -> Result<Option<u64>, PathError> {
+        match folded.place {
+            Some((segment, offset)) if segment == self.file.id => LostHeader::records_from(&self.file.path, offset),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -45,6 +45,23 @@ impl LostHeader {
         }
     }
 
+    /// How many records the file may hold from `offset` on, where a frame of it ends; `None` if nothing tells that it was a
+    /// segment, or it can't be read.
+    pub(super) fn records_from(path: &Path, offset: Offset) -> Result<Option<u64>, PathError> {
+        let Ok(mut file) = BufferedFile::open(path) else { return Ok(None) };
+        let was_segment = file.buffered().starts_with(&MAGIC);
+        let words = file.from(offset.0, 8)?;
+        // How many there are before, the first one there says.
+        let frames = if words.len() < 8 { 0 } else { u32_at(words, 4) };
+        let beyond = chain(&mut file, Extent { end: offset, frames })?;
+        let records = u64::from(beyond.frames - frames);
+        if !was_segment && records == 0 && chain(&mut file, Extent::EMPTY)?.frames == 0 {
+            return Ok(None);
+        }
+        let rest = file.written_from(beyond.end)?.map_or(0, |written| written.end - beyond.end.0);
+        Ok(Some(records + u64::from(rest).div_ceil(FRAME_BYTES_MIN)))
+    }
+
     fn in_file(file: &mut BufferedFile) -> Result<Self, PathError> {
         let page = file.buffered();
         let header = page.first_chunk::<HEADER_BYTES>().and_then(|bytes| SegmentHeader::decode(bytes).ok());
@@ -54,7 +71,7 @@ impl LostHeader {
             mark.sealed.map_or(mark.durable.frames, |sealed| sealed.frames)
         });
         let was_segment = page.starts_with(&MAGIC);
-        let chain = chain(file)?;
+        let chain = chain(file, Extent::EMPTY)?;
         // Where frames begin and then break off, there may have been as many as find room in what follows. Where nothing
         // tells that it was a segment, nothing is known to have been there.
         let rest = if was_segment || chain.frames > 0 { file.written_from(chain.end)? } else { None };
@@ -64,9 +81,10 @@ impl LostHeader {
     }
 }
 
-/// How far frames follow each other by their lengths and indices alone: without the salt, no checksum can be told.
-fn chain(file: &mut BufferedFile) -> Result<Extent, PathError> {
-    let (mut chain, bytes) = (Extent::EMPTY, file.bytes()?);
+/// How far frames follow each other from `start` on by their lengths and indices alone: without the salt, no checksum can be
+/// told.
+fn chain(file: &mut BufferedFile, start: Extent) -> Result<Extent, PathError> {
+    let (mut chain, bytes) = (start, file.bytes()?);
     loop {
         let words = file.from(chain.end.0, 8)?;
         if words.len() < 8 {
@@ -76,8 +94,8 @@ fn chain(file: &mut BufferedFile) -> Result<Extent, PathError> {
         if !(1..=PAYLOAD_BYTES_MAX).contains(&length) || index != chain.frames {
             return Ok(chain);
         }
-        match chain.end.0.checked_add(frame_bytes(length)) {
-            Some(end) if u64::from(end) <= bytes => chain = Extent { end: Offset(end), frames: chain.frames + 1 },
+        match chain.end.0.checked_add(frame_bytes(length)).zip(chain.frames.checked_add(1)) {
+            Some((end, frames)) if u64::from(end) <= bytes => chain = Extent { end: Offset(end), frames },
             _ => return Ok(chain),
         }
     }

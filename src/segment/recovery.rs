@@ -12,6 +12,7 @@
 
 use super::directory::{self, SegmentFile};
 use super::format::{Extent, Mark, SegmentHeader};
+use super::found_file::FoundFile;
 pub(crate) use super::found_file::SealedSegment;
 use super::quarantine::{self, DamagedPlace, Note};
 use super::recovery_plan::RecoveryPlan;
@@ -83,6 +84,7 @@ pub(crate) fn recover(
     let plan = RecoveryPlan::of(survey, writer_id, folded)?;
 
     let mut recovered = RecoveredLog::new(writer_id, folded.sequence, quarantine::notes(quarantine_dir));
+    recovered.last_segment = plan.last_segment(&found_aside(quarantine_dir, writer_id));
     recovered.segments = plan.reading.order.iter().filter_map(|place| plan.files[*place].sealed()).collect();
     directory::remove_prepared(&wal_dir)?;
     let mut unsynced = vec![None; plan.files.len()];
@@ -123,10 +125,6 @@ impl RecoveredLog {
     ) -> Result<Option<UnsyncedSegment>, OpenError> {
         let (found, numbers) = (&plan.files[place], plan.reading.numbers[place]);
         let path = &found.file.path;
-        // Beyond that, no number comes again by itself.
-        if found.file.id.0 <= NUMBER_MAX {
-            self.last_segment = self.last_segment.max(found.file.id);
-        }
         let (action, row) = plan.decided(place);
         tracing::debug!(path = %path.display(), row, ?action, "recovery");
         if action == Action::Remove {
@@ -145,7 +143,7 @@ impl RecoveredLog {
         if action == Action::KeepDamaged {
             if segment.torn.is_some() {
                 // What is behind may be intact, and stays.
-                let possible = found.last_sequence_possible(Sequence(0), None, self.writer_id)?;
+                let possible = found.last_sequence_possible(Sequence(0), None, plan.folded, self.writer_id)?;
                 self.last_sequence = self.last_sequence.max(possible);
             }
             self.note_damage(segment, plan.tail(place));
@@ -203,7 +201,7 @@ impl RecoveredLog {
     }
 
     /// Moves a file aside. Of one that can't be read, and behind which nothing is read, the numbers that it may hold are not
-    /// used again.
+    /// used again; nor are those of a segment under another one's name, wherever that name puts it.
     fn quarantine(&mut self, plan: &RecoveryPlan, place: usize, quarantine_dir: &Path) -> Result<(), OpenError> {
         let found = &plan.files[place];
         let is_last = !plan.reading.order.iter().any(|read| *read > place);
@@ -211,8 +209,11 @@ impl RecoveredLog {
         let last_sequence = match &found.segment {
             Some(segment) => Some(segment.last_sequence()),
             // The numbers of a file before one that is read are below that one's.
-            None if is_last && plan.decided(place).0 == Action::QuarantineReservingNumbers => {
-                Some(found.last_sequence_possible(self.last_sequence, plan.next_base(place), self.writer_id)?)
+            None if (is_last || found.misnamed_id().is_some())
+                && plan.decided(place).0 == Action::QuarantineReservingNumbers =>
+            {
+                let next_base = plan.next_base(place);
+                Some(found.last_sequence_possible(self.last_sequence, next_base, plan.folded, self.writer_id)?)
             }
             None => None,
         };
@@ -233,6 +234,12 @@ impl RecoveredLog {
         });
         Ok(())
     }
+}
+
+/// The files in quarantine, as if they lay in the log of `writer_id`; those left out that can't be read.
+fn found_aside(quarantine_dir: &Path, writer_id: Option<WriterId>) -> Vec<FoundFile> {
+    let aside = quarantine::segments(quarantine_dir);
+    aside.iter().filter_map(|aside| FoundFile::headed_in_quarantine(aside, writer_id)).collect()
 }
 
 /// Cuts a segment at `extent` and seals it there, without waiting for the disk: a log of 1 GiB that was never synced

@@ -5,11 +5,15 @@
 use super::found_file::FoundFile;
 use super::reading_plan::ReadingPlan;
 use super::survey::Survey;
-use super::verdict::{Action, Header, Tail, decide};
+use super::verdict::{Action, Header, NUMBER_MAX, Tail, decide};
 use super::witness::{Folded, Witness};
 use crate::ground::error::{OpenError, SegmentError};
-use crate::ground::position::{Sequence, WriterId};
+use crate::ground::position::{SegmentId, Sequence, WriterId};
 use std::io::ErrorKind;
+
+/// So many segments a log may have had beyond those that say of themselves that they are its own. A store that begins one
+/// every second takes 136 years for them; whatever has a higher id by its name alone was given that name by somebody else.
+const UNKNOWN_SEGMENTS_MAX: u64 = 1 << 32;
 
 /// The plan.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ pub(crate) struct RecoveryPlan {
     pub(super) files: Vec<FoundFile>,
     /// From which of them the log is read.
     pub(super) reading: ReadingPlan,
+    /// How far the database has the log.
+    pub(super) folded: Folded,
 }
 
 impl RecoveryPlan {
@@ -64,7 +70,8 @@ impl RecoveryPlan {
         }
         files.reverse();
         let links: Vec<_> = files.iter().map(FoundFile::link).collect();
-        Ok(Self { reading: ReadingPlan::of(&links, witness.folded.sequence), files })
+        let folded = witness.folded;
+        Ok(Self { reading: ReadingPlan::of(&links, folded.sequence), files, folded })
     }
 
     /// What becomes of the file at that place, and which row of the table says so.
@@ -77,6 +84,24 @@ impl RecoveryPlan {
     pub(super) fn is_broken(&self, place: usize) -> bool {
         let found = &self.files[place];
         self.reading.broken[place] && (found.is_torn() || found.header == Header::FirstPageLost)
+    }
+
+    /// The highest segment id in use: no segment gets it again. That of a segment of this log counts, and the checkpoint's.
+    /// A name counts where nobody tells that no segment had it, or that the segment in the file is another one, and so does
+    /// the id of a segment under another one's name; but no further than a log may have got beyond its own segments. `aside`
+    /// are the files in quarantine: a crash may come after a segment was moved there, and before the next one has begun.
+    pub(super) fn last_segment(&self, aside: &[FoundFile]) -> SegmentId {
+        let own = self.files.iter().filter_map(FoundFile::own_id);
+        let folded = self.folded.place.map_or(SegmentId(0), |(segment, _)| segment);
+        let last_own = own.fold(folded, Ord::max);
+        let all = || self.files.iter().chain(aside);
+        let named = all().map(|found| found.file.id).chain(all().filter_map(FoundFile::misnamed_id));
+        let mut named: Vec<_> = named.map(|id| id.0).collect();
+        named.sort_unstable();
+        let reached = last_own.0.saturating_add(UNKNOWN_SEGMENTS_MAX);
+        // The one behind the last is to be a number that a store can reach.
+        let named = named.into_iter().filter(|id| *id < NUMBER_MAX);
+        SegmentId(named.fold(last_own.0, |last, id| if id <= reached || id == last + 1 { last.max(id) } else { last }))
     }
 
     /// The highest first number of the segments behind the file at that place: it has none from there on.

@@ -8,7 +8,7 @@ use super::recovery::{RecoveredLog, Repair, SealedSegment, TornTail, recover};
 use super::recovery_plan::RecoveryPlan;
 use super::survey::Survey;
 use super::syncer::{SegmentSyncer, UnsyncedSegment, sync_sealed_file};
-use super::verdict::Action;
+use super::verdict::{Action, NUMBER_MAX};
 use super::witness::Folded;
 use super::writer::{PreparedSegment, SegmentWriter};
 use crate::ground::error::SegmentError;
@@ -316,6 +316,36 @@ fn a_forged_header_with_numbers_that_no_store_reaches_is_moved_aside() {
 }
 
 #[test]
+fn a_name_alone_takes_no_id_that_its_log_can_not_have_got_to() {
+    const FAR: u64 = 1 << 32;
+    for (name, last) in
+        [(3, 3), (2 + FAR, 2 + FAR), (3 + FAR, 2), (NUMBER_MAX - 1, 2), (NUMBER_MAX, 2), (i64::MAX as u64, 2)]
+    {
+        for content in ["zeros", "garbage", "foreign", "misnamed"] {
+            let fixture = Fixture::new();
+            fixture.holding(2, 1..=3);
+            let path = fixture.wal().join(format!("{name:012}.seg"));
+            match content {
+                "zeros" => std::fs::write(&path, [0; 8192]).unwrap(),
+                "garbage" => std::fs::write(&path, [b'x'; 8192]).unwrap(),
+                "foreign" => drop(fixture.segment(name, 1, WriterId([9; 16]))),
+                _ => drop(std::fs::copy(fixture.wal().join("000000000002.seg"), &path).unwrap()),
+            }
+            let recovered = fixture.recover_after(Some((WRITER, Sequence(3))));
+            assert_eq!((recovered.last_segment, recovered.last_sequence), (SegmentId(last), Sequence(3)), "{content}");
+            assert!(!path.exists());
+        }
+    }
+    // Its very next id is taken, however far.
+    let fixture = Fixture::new();
+    fixture.holding(2, 1..=3);
+    for name in [2 + FAR, 3 + FAR, 5 + FAR] {
+        std::fs::write(fixture.wal().join(format!("{name:012}.seg")), [b'x'; 8192]).unwrap();
+    }
+    assert_eq!(fixture.recover_after(Some((WRITER, Sequence(3)))).last_segment, SegmentId(3 + FAR));
+}
+
+#[test]
 fn segments_behind_missing_records_go_and_their_numbers_stay_taken() {
     let fixture = Fixture::new();
     let (mut first, _syncer) = fixture.segment(1, 1, WRITER);
@@ -406,6 +436,32 @@ fn a_renamed_segment_is_moved_aside_and_its_numbers_stay_taken() {
     let recovered = fixture.recover();
     assert!(recovered.last_sequence >= Sequence(103));
     assert_eq!(recovered.segments.len(), 1);
+}
+
+#[test]
+fn neither_the_id_nor_the_numbers_of_a_segment_under_another_ones_name_come_again_wherever_that_lies() {
+    let name = |id: u64| format!("{id:012}.seg");
+    // The last one under the name of a retired one; two of them changed about.
+    for (from, to, is_swap) in [(4, 1, false), (4, 2, true), (4, 3, true), (4, 9, false)] {
+        let fixture = Fixture::new();
+        for (id, numbers) in [(2, 101..=200), (3, 201..=300), (4, 301..=400)] {
+            fixture.holding(id, numbers);
+        }
+        let path = |id| fixture.wal().join(name(id));
+        let other = std::fs::read(path(to));
+        std::fs::rename(path(from), path(to)).unwrap();
+        if is_swap {
+            std::fs::write(path(from), other.unwrap()).unwrap();
+        }
+        let whole = std::fs::read(path(to)).unwrap();
+        for _ in 0..2 {
+            // A second time, as after a crash before the next segment began.
+            let recovered = fixture.recover_after(Some((WRITER, Sequence(100))));
+            let last = SegmentId(from.max(to));
+            assert_eq!((recovered.last_segment, recovered.last_sequence), (last, Sequence(400)), "{from} as {to}");
+            assert_eq!(std::fs::read(fixture.dir.path().join("quarantine").join(name(to))).unwrap(), whole);
+        }
+    }
 }
 
 #[test]

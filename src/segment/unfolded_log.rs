@@ -94,7 +94,7 @@ impl UnfoldedLog {
     ) -> Result<Self, OpenError> {
         let folded = folded.into();
         let plan = if in_use { RecoveryPlan::of_opened } else { RecoveryPlan::of };
-        let RecoveryPlan { files, reading } = plan(survey, owner, folded)?;
+        let RecoveryPlan { files, reading, .. } = plan(survey, owner, folded)?;
         let links: Vec<_> = files.iter().map(FoundFile::link).collect();
         let (order, behind_gap) = if in_use {
             (reading_order(&links.iter().map(Link::numbers).collect::<Vec<_>>()), Vec::new())
@@ -109,8 +109,16 @@ impl UnfoldedLog {
         });
         let set_aside = set_aside.filter(|aside| aside.records > 0).collect();
         let behind = order.iter().max().map_or(0, |last| last + 1);
-        let unreadable_files = files[behind..].iter().filter(|found| found.header.is_unreadable()).count() as u64;
         let parts = parts(&files, &links, &order);
+        let last = Sequence(parts.iter().map(|part| part.numbers.end().saturating_sub(1)).max().unwrap_or(0));
+        let mut unreadable_files = 0;
+        for (place, found) in files.iter().enumerate().filter(|(_, found)| found.header.is_unreadable()) {
+            // The name of a segment under another one's says nothing of where its numbers lie.
+            let is_behind = place >= behind && found.records_beyond(folded)? != Some(0)
+                || found.misnamed_id().is_some()
+                    && found.last_sequence_possible(Sequence(0), None, folded, owner)? > last.max(folded.sequence);
+            unreadable_files += u64::from(is_behind);
+        }
         let begins_behind = parts.first().map_or(folded.sequence, |part| Sequence(part.base.0 - 1));
         Ok(Self { parts, set_aside, unreadable_files, begins_behind })
     }

@@ -61,10 +61,12 @@ fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     // After the checkpoint: what is folded by then was in the log that is looked at now, or is retired.
     let log = log_view::look(&config.wal_dir(), writer_id)?;
     let damaged: HashSet<SegmentId> = query.read_with(damage::damaged_segments)?;
+    let missing = query.read_with(damage::missing_numbers)?;
     let (rows, segments) = (RowRetention::new(&limits), LogRetention::new(&limits));
     let age_ms = rows.age_max_ms().or(segments.age_max_ms());
     let time = query.read_with(|connection| age_table::retention_time(connection, age_ms, now))?;
-    let mut retirement = RetirementPlan::new(&log.folded(folded.sequence), &damaged, &segments, time.aged_at_ms);
+    let mut retirement =
+        RetirementPlan::new(&log.folded(folded.sequence), &damaged, &missing, &segments, time.aged_at_ms);
     if let Some(expired_before) = rows.kept_since_by_age(time.aged_at_ms) {
         retirement.expire(|planned| newest_event(&planned.path) < expired_before);
     }

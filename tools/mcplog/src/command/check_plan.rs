@@ -58,6 +58,7 @@ fn show_retirement(plan: &RetirementPlan, out: &mut dyn Write) -> Result<(), Cli
         }
         let (style, what) = match planned.fate {
             Fate::Damaged => (BAD, "moved into quarantine/: damaged"),
+            Fate::PassedOver => (BAD, "moved into quarantine/: not folded, its records count as lost"),
             Fate::BeyondAge => (WARNING, "deleted: folded, and too old"),
             Fate::Expired => (WARNING, "deleted: everything in it is expired"),
             Fate::Superseded => (WARNING, "deleted: others have its records"),
