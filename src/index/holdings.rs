@@ -229,9 +229,7 @@ fn read_table(
                             // A record that is there, whatever it says, is not missing any more.
                             logged.frames.contains(number) || logged.tells_lost(number)
                         }
-                        ("gaps", Some(number)) => {
-                            logged.has_record(table.name, number) || logged.is_outside(number)
-                        }
+                        ("gaps", Some(number)) => logged.has_record(table.name, number) || logged.is_outside(number),
                         (name, number) => number.is_some_and(|number| logged.has_record(name, number)),
                     };
                     Ok(Some((row.get(1)?, is_logged)))

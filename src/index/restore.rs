@@ -75,9 +75,8 @@ impl Index {
         watch: &mut Watch<'_>,
     ) -> Result<(), WorkError> {
         let rows = OldRows::new(old.connection, old.path, old.last_possible)?;
-        let stays = |row: &Row<'_>| {
-            Ok(!u64::try_from(row.get::<_, i64>(0)?).is_ok_and(|number| logged.is_outside(number)))
-        };
+        let stays =
+            |row: &Row<'_>| Ok(!u64::try_from(row.get::<_, i64>(0)?).is_ok_and(|number| logged.is_outside(number)));
         self.copy_table(&rows, "gaps", "id", false, &stays, watch)
     }
 
