@@ -5,9 +5,10 @@
 
 use mcplog::rebuild::{Action, DatabaseState, Rebuild, RebuildError, RebuildPlan, Rebuilt, Source};
 use mcplog::record::Record;
+use mcplog::segment::format::{Extent, Mark};
 use mcplog::segment::{Item, SegmentReader};
 use mcplog::{Config, Query, SchemaVersion, Session, SessionClosed, rebuild};
-use mcplog_fixture::{Fixture, directory, event};
+use mcplog_fixture::{Fixture, directory, event, segment};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -611,5 +612,58 @@ fn a_rebuild_twice_is_a_rebuild_once() {
         let before = rows();
         run(&fixture, Case { damage: Damage::None, from_log: false, ..case }).unwrap();
         assert!(rows() == before);
+    }
+}
+
+/// A log has, besides requests, what this build can't fold, and a damaged place.
+fn log_with(payloads: &[&[u8]], is_damaged: bool) -> Fixture {
+    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
+    fixture.record(0..50);
+    fixture.shut_down();
+    fixture.remove_database();
+    let path = fixture.segments().pop().unwrap();
+    if is_damaged {
+        let (offsets, _) = segment::frames(&path);
+        segment::flip(&path, offsets[20] + 14);
+    } else {
+        let generation = segment::open(&path).mark().generation + 1;
+        segment::write_mark(&path, Mark { generation, durable: Extent::EMPTY, sealed: None });
+        payloads.iter().for_each(|payload| segment::append_frame(&path, payload));
+    }
+    fixture
+}
+
+/// An unknown kind, an unknown version of a known kind, and one that can't be decoded.
+const NOT_FOLDED: [&[u8]; 3] = [&[250, 1, 7, 7, 7], &[1, 9, 7, 7, 7], &[0, 1, 7, 7, 7]];
+
+#[test]
+fn what_the_log_has_and_nobody_can_fold_is_not_lost_by_a_rebuild() {
+    let tables = |fixture: &Fixture| {
+        [
+            "SELECT id, request_id FROM requests ORDER BY id",
+            "SELECT sequence, segment, offset, kind, version, payload FROM newer_records ORDER BY sequence",
+            "SELECT sequence, segment, offset, reason FROM quarantine ORDER BY sequence, segment, offset",
+            "SELECT id, events, missing FROM gaps ORDER BY id",
+        ]
+        .map(|sql| fixture.rows(sql))
+    };
+    let logs = NOT_FOLDED.iter().map(|payload| log_with(&[*payload], false));
+    for mut fixture in logs.chain([log_with(&NOT_FOLDED, false), log_with(&[], true)]) {
+        let anew = |fixture: &Fixture| {
+            rebuild(&Config::new(fixture.dir()), Source::Log, |_, _| GO_ON).unwrap();
+            tables(fixture)
+        };
+        let once = anew(&fixture);
+        assert!(once[1].len() + once[2].len() > 0, "{once:?}");
+        assert_eq!(anew(&fixture), once);
+        fixture.open();
+        fixture.fold();
+        fixture.shut_down();
+        assert_eq!(anew(&fixture), once, "after an opening");
+        fixture.remove_database();
+        fixture.open();
+        fixture.fold();
+        fixture.shut_down();
+        assert_eq!(anew(&fixture), once, "after an opening that folded all");
     }
 }

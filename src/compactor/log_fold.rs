@@ -18,7 +18,6 @@ use crate::index::request_rows::REQUESTS_PER_STATEMENT;
 use crate::record::kind::Kind;
 use crate::record::record::{DECODER, Record};
 use crate::segment::log_walk::{Found, ReadableSegment, walk};
-use crate::segment::number_set::NumberSet;
 use crate::segment::reader::FrameAt;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,9 +29,7 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// What the log holds.
 #[derive(Debug, Default)]
 pub(crate) struct LogContents {
-    /// The numbers of all intact records, whether or not this build knows what they say.
-    pub(crate) numbers: NumberSet,
-    /// What those say that it knows.
+    /// Which records are intact, and what those say that this build knows.
     pub(crate) logged: Logged,
     /// The events among them.
     pub(crate) events: RowSum,
@@ -88,7 +85,7 @@ pub(crate) fn read_log(
         }
         Ok(())
     })?;
-    contents.numbers = numbers;
+    contents.logged.frames = numbers;
     Ok(contents)
 }
 

@@ -204,7 +204,7 @@ fn read_table(
 ) -> Result<Outcome, WorkError> {
     match table.name {
         "request_rows" => rows.each_request(watch, &mut |id, request| {
-            found.add(Some(request.ts), request.ts < kept_since || has(logged, id));
+            found.add(Some(request.ts), request.ts < kept_since || has(logged, table, id));
             Ok(())
         }),
         "session_state" => rows.each_session(watch, &mut |session_id, facts| {
@@ -222,15 +222,15 @@ fn read_table(
             let last_possible = if table.is_by_record { rows.last_possible() } else { 0 };
             rows.each_row(table.name, table.key, &select, last_possible, watch, &mut |row| {
                 let read = || {
-                    let is_logged = match row.get::<_, Option<i64>>(2)? {
-                        Some(number) if table.name == "gaps" => {
-                            let number = unsigned(number);
-                            let is_told_again =
-                                if row.get("missing")? { logged.tells_lost(number) } else { logged.is_outside(number) };
-                            logged.numbers.contains(number) || is_told_again
+                    let number: Option<i64> = row.get(2)?;
+                    let is_logged = match (table.name, number.map(unsigned)) {
+                        ("quarantine", number) => logged.has_note(number, unsigned(row.get("segment")?)),
+                        ("gaps", Some(number)) if row.get("missing")? => {
+                            // A record that is there, whatever it says, is not missing any more.
+                            logged.frames.contains(number) || logged.tells_lost(number)
                         }
-                        Some(number) => has(logged, number),
-                        None => logged.segments.contains(&unsigned(row.get("segment")?)),
+                        ("gaps", Some(number)) => logged.has_record(table.name, number) || logged.is_outside(number),
+                        (name, number) => number.is_some_and(|number| logged.has_record(name, number)),
                     };
                     Ok(Some((row.get(1)?, is_logged)))
                 };
@@ -273,7 +273,7 @@ fn add_unreadable(
             let (first, last) = (unsigned(span.first), unsigned(span.last));
             let count = last - first + 1;
             found.unreadable.add_at_most(count);
-            let in_log = if table.is_by_record { logged.numbers.count_within(first, last) } else { 0 };
+            let in_log = if table.is_by_record { logged.of_table(table.name).count_within(first, last) } else { 0 };
             found.unreadable_only_here.add_at_most(count - in_log);
         }
         return Ok(());
@@ -288,7 +288,7 @@ fn add_unreadable(
             // Whether it was announced or closed is not known: what the log announces is the same.
             [session_id] => logged.has_session(session_id, true, false),
             [proxy, upstream_url, method, hash] => logged.has_version([proxy, upstream_url, method, hash]),
-            _ => has(logged, number) || ts.is_some_and(|ts| ts < kept_since),
+            _ => has(logged, table, number) || ts.is_some_and(|ts| ts < kept_since),
         };
         if !is_logged {
             found.unreadable_only_here.add(ts);
@@ -337,8 +337,8 @@ pub(crate) fn says_damage(error: &IndexError) -> bool {
     }
 }
 
-fn has(logged: &Logged, number: i64) -> bool {
-    logged.numbers.contains(unsigned(number))
+fn has(logged: &Logged, table: &Table, number: i64) -> bool {
+    logged.has_record(table.name, unsigned(number))
 }
 
 fn unsigned(number: i64) -> u64 {

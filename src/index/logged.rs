@@ -14,6 +14,9 @@ use std::hash::{BuildHasher, Hash};
 pub(crate) struct Logged {
     /// The numbers of the records that this build can fold.
     pub(crate) numbers: NumberSet,
+    /// The numbers of all records, whether or not this build can fold them: one that it can't comes into the new database
+    /// as one that waits for a newer build, or as a note of damage.
+    pub(crate) frames: NumberSet,
     /// The segments that are there, readable or not: damage in them is found again.
     pub(crate) segments: HashSet<u64>,
     /// The numbers of records that the new database notes as lost.
@@ -59,6 +62,22 @@ impl Logged {
         if let Some(id) = session_id {
             self.named.insert(self.hash(id.text().as_ref()));
         }
+    }
+
+    /// Whether the log has what the row of a record says. A record that this build can't fold is in the two tables for
+    /// those; what another table has of it is of a build that could.
+    pub(crate) fn has_record(&self, table: &str, number: u64) -> bool {
+        self.of_table(table).contains(number)
+    }
+
+    /// The numbers of the records that come into that table, if they belong there.
+    pub(crate) fn of_table(&self, table: &str) -> &NumberSet {
+        if matches!(table, "newer_records" | "quarantine") { &self.frames } else { &self.numbers }
+    }
+
+    /// Whether the log has what a note of damage is about: the record that can't be decoded, or the damaged segment.
+    pub(crate) fn has_note(&self, sequence: Option<u64>, segment: u64) -> bool {
+        sequence.map_or_else(|| self.segments.contains(&segment), |number| self.has_record("quarantine", number))
     }
 
     /// Whether all that a session's row says, but for the sums over its requests, can be had from the log.

@@ -20,7 +20,7 @@ use crate::ground::work::{Watch, WorkError};
 use crate::record::record::Record;
 use crate::record::request::RequestRecord;
 use rusqlite::types::Value;
-use rusqlite::{Connection, Transaction, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params_from_iter};
 use std::path::Path;
 
 /// How many rows one transaction brings at most.
@@ -57,9 +57,14 @@ impl Index {
         self.restore_sessions(&rows, old.owner, true, watch)?;
         self.restore_schemas(&rows, old.owner, &in_log, watch)?;
         for (table, key, is_renumbered) in COPIED {
-            self.copy_table(&rows, table, key, is_renumbered, &in_log, watch)?;
+            let has = |row: &Row<'_>| match table {
+                // Its number is one of its own, and no record's.
+                "quarantine" => Ok(logged.has_note(row.get("sequence")?, row.get("segment")?)),
+                _ => Ok(u64::try_from(row.get::<_, i64>(0)?).is_ok_and(|number| logged.has_record(table, number))),
+            };
+            self.copy_table(&rows, table, key, is_renumbered, &has, watch)?;
         }
-        self.copy_table(&rows, "age_clock", "id", false, &|_| false, watch)
+        self.copy_table(&rows, "age_clock", "id", false, &|_| Ok(false), watch)
     }
 
     /// Brings what the old database says was lost before the log, or behind it.
@@ -70,7 +75,8 @@ impl Index {
         watch: &mut Watch<'_>,
     ) -> Result<(), WorkError> {
         let rows = OldRows::new(old.connection, old.path, old.last_possible)?;
-        let stays = |number: i64| !u64::try_from(number).is_ok_and(|number| logged.is_outside(number));
+        let stays =
+            |row: &Row<'_>| Ok(!u64::try_from(row.get::<_, i64>(0)?).is_ok_and(|number| logged.is_outside(number)));
         self.copy_table(&rows, "gaps", "id", false, &stays, watch)
     }
 
@@ -157,14 +163,15 @@ impl Index {
         Ok(batch.commit(owner, Checkpoint::START)?)
     }
 
-    /// Copies rows as they are. One that is there already stays, and one that the table can't have is left out.
+    /// Copies rows as they are, but for those that are to be left out. One that is there already stays, and one that the
+    /// table can't have is left out, too.
     fn copy_table(
         &mut self,
         rows: &OldRows<'_>,
         table: &str,
         key: &str,
         is_renumbered: bool,
-        in_log: &dyn Fn(i64) -> bool,
+        is_left_out: &dyn Fn(&Row<'_>) -> rusqlite::Result<bool>,
         watch: &mut Watch<'_>,
     ) -> Result<(), WorkError> {
         let path = self.path().to_owned();
@@ -179,12 +186,10 @@ impl Index {
         let transaction =
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate).map_err(&failed)?;
         rows.each_row(table, key, &select, last_possible, watch, &mut |row| {
-            let number: i64 = match row.get(0) {
-                Ok(number) => number,
+            match is_left_out(row) {
+                Ok(true) => return Ok(Fate::Read),
+                Ok(false) => {}
                 Err(_) => return Ok(Fate::Damaged),
-            };
-            if in_log(number) {
-                return Ok(Fate::Read);
             }
             let values = (1..=taken.len()).map(|at| row.get(at)).collect::<rusqlite::Result<Vec<Value>>>();
             let Ok(values) = values else { return Ok(Fate::Damaged) };

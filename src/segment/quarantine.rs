@@ -5,7 +5,7 @@
 use super::directory::{list, parse_file_name, sync_directory};
 use super::log_owners::LogOwners;
 use super::reader::SegmentReader;
-use crate::ground::error::{AtPath, OpenError, PathError};
+use crate::ground::error::{AtPath, OpenError, PathError, SegmentError};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::private_dir::{create_private_dir, no_follow};
 use rustix::fs::OFlags;
@@ -143,6 +143,16 @@ pub(crate) struct QuarantinedSegment {
     pub(crate) path: PathBuf,
     /// What is known about it, if its note is there and sound.
     pub(crate) note: Option<Note>,
+}
+
+impl QuarantinedSegment {
+    /// Opens it for reading.
+    ///
+    /// # Errors
+    /// Nothing tells which records it holds.
+    pub(crate) fn open(&self) -> Result<SegmentReader, SegmentError> {
+        SegmentReader::open(&self.path)
+    }
 }
 
 /// The segments in the quarantine, by name. None if there is no quarantine, or it can't be read.

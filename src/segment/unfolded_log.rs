@@ -6,6 +6,7 @@
 
 use super::format::Extent;
 use super::found_file::FoundFile;
+use super::lost_header::LostHeader;
 use super::lost_numbers::LostNumbers;
 use super::number_range::{NumberRange, reading_order};
 use super::number_set::NumberSet;
@@ -193,14 +194,25 @@ pub(crate) fn set_aside_before(quarantine_dir: &Path, owner: Option<WriterId>) -
     quarantine::segments(quarantine_dir).into_iter().filter_map(unfolded).collect()
 }
 
-/// The files in the quarantine of which nobody can tell what they hold, and which may have held records beyond that number.
+/// The files in the quarantine of which nobody can tell what they hold, and which may have held records beyond that number;
+/// and those of which not even a number says what they may have held, whatever is folded since: nothing else counts it.
 pub(crate) fn unreadable_beyond(quarantine_dir: &Path, owner: Option<WriterId>, folded: Sequence) -> Vec<PathBuf> {
     let is_unreadable = |aside: &QuarantinedSegment| {
-        aside.note.as_ref().is_some_and(|note| note.last_sequence() > folded)
-            && FoundFile::in_quarantine(aside, owner).is_none_or(|found| found.header.is_unreadable())
+        let Some(note) = &aside.note else { return false };
+        if note.last_sequence() > folded {
+            return FoundFile::in_quarantine(aside, owner).is_none_or(|found| found.header.is_unreadable());
+        }
+        // Where the file lay before others, their numbers tell what is missing; and a crash takes nothing that was promised.
+        let was_last = note.last_sequence.is_some() && !note.damage.is_empty();
+        was_last && aside.open().is_err() && reserves_nothing(&aside.path)
     };
     let all = quarantine::segments(quarantine_dir).into_iter();
     all.filter(is_unreadable).map(|aside| aside.path).collect()
+}
+
+/// Whether nothing in a file tells of a record, so that no number is left out for it.
+fn reserves_nothing(path: &Path) -> bool {
+    LostHeader::of(path).is_ok_and(|lost| lost.records_max == 0)
 }
 
 /// Each segment is read up to where the next one begins.

@@ -37,8 +37,10 @@ pub(super) fn check_quarantine(quarantine_dir: &Path, owner: Option<WriterId>, f
 
 /// Says which segments have records that are not folded, or can't be read.
 fn find_unfolded(quarantine_dir: &Path, owner: Option<WriterId>, findings: &mut Vec<Finding>) {
-    for QuarantinedSegment { path, note, .. } in segments(quarantine_dir) {
-        let mut reader = match SegmentReader::open(&path) {
+    for aside in segments(quarantine_dir) {
+        let opened = aside.open();
+        let QuarantinedSegment { path, note, .. } = aside;
+        let mut reader = match opened {
             Ok(reader) => reader,
             Err(error) => {
                 let found = Finding::of_segment_error(&error);

@@ -102,7 +102,7 @@ impl Sources {
         let missing = MissingInLog::new(&log, &contents, &old);
         let lost = missing.noted(action, &old);
         lost.iter().for_each(|(first, last)| contents.logged.lost.insert_all(*first, *last));
-        contents.logged.outside = contents.numbers.first().map(|first| (first, missing.last_in_log));
+        contents.logged.outside = contents.logged.frames.first().map(|first| (first, missing.last_in_log));
         let tables = match (&query, action) {
             (None, _) => Vec::new(),
             (Some(query), Action::Rows) => query.read_with(holdings::count)?,
@@ -189,7 +189,7 @@ struct MissingInLog {
 
 impl MissingInLog {
     fn new(log: &ReadableLog, contents: &LogContents, old: &OldDatabase) -> Self {
-        let numbers = &contents.numbers;
+        let numbers = &contents.logged.frames;
         let last_in_log = contents.last_sequence.0;
         let last_sequence = old.last_sequence.max(Sequence(last_in_log));
         let folded = old.checkpoint.map(|checkpoint| checkpoint.sequence.0);
@@ -244,8 +244,8 @@ fn log_holdings(log: &ReadableLog, contents: &LogContents, missing: &MissingInLo
         quarantined_segments: aside,
         records: contents.events,
         waiting_records: contents.waiting,
-        first_record: contents.numbers.first(),
-        last_record: contents.numbers.last(),
+        first_record: contents.logged.frames.first(),
+        last_record: contents.logged.frames.last(),
         records_before_log: missing.before_log,
         holes: missing.holes.clone(),
         damaged_places: contents.damaged_places,

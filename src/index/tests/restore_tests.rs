@@ -112,3 +112,35 @@ fn every_row_of_every_table_is_brought_and_what_follows_from_them_adds_up() {
     let found = crate::query::Query::open(&new_dir).unwrap().integrity(false).unwrap();
     assert_eq!(found, crate::query::Integrity::default());
 }
+
+#[test]
+fn a_row_is_brought_unless_the_log_has_that_of_which_it_tells() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old_dir, new_dir) = (dir.path().join("old"), dir.path().join("new"));
+    [&old_dir, &new_dir].into_iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
+    drop(open(&old_dir));
+    let path = old_dir.join("store.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(ROWS).unwrap();
+    let brought = |logged: Logged| {
+        let new_dir = tempfile::tempdir_in(&new_dir).unwrap();
+        let mut new = open(new_dir.path());
+        let told = Old { connection: &old, path: &path, last_possible: 21, owner: WriterId([1; 16]) };
+        new.restore(&told, &logged, &mut |_| ControlFlow::Continue(())).unwrap();
+        let count = |table: &str| rows(&new.connection, &format!("SELECT * FROM {table}")).len();
+        ["request_rows", "newer_records", "quarantine"].map(count)
+    };
+    assert_eq!(brought(Logged::default()), [4, 1, 2]);
+    // The rows of the notes have numbers 8 and 9, which are no records'.
+    let mut folded = Logged::default();
+    folded.numbers.insert_all(1, 12);
+    folded.frames.insert_all(1, 12);
+    assert_eq!(brought(folded), [2, 1, 2]);
+    // What this build can't fold, an older database may have folded: its rows are all that there is.
+    let mut unfolded = Logged::default();
+    unfolded.frames.insert_all(1, 21);
+    assert_eq!(brought(unfolded), [4, 0, 1]);
+    let mut damaged = Logged::default();
+    damaged.segments.insert(1);
+    assert_eq!(brought(damaged), [4, 1, 1]);
+}

@@ -2,6 +2,7 @@
 
 use super::fixture::{Blocker, Fixture, PATIENCE, segment, wait_until};
 use crate::ground::clock::now_ms;
+use crate::ground::finding::FindingKind;
 use crate::query::{Query, TimeRange};
 use crate::store::completeness::{Completeness, FOLDS_WITHIN_MS, completeness, completeness_at};
 use crate::{Config, Request, Store};
@@ -196,4 +197,35 @@ fn only_a_range_that_begins_before_what_is_kept_lacks_what_expired() {
         assert_eq!((found.is_expired, found.is_complete()), (is_expired, !is_expired), "{since_ts:?}");
     }
     store.shutdown(PATIENCE);
+}
+
+#[test]
+fn a_last_segment_of_which_hardly_anything_is_left_makes_answers_incomplete_for_good() {
+    for bytes in [5000, 4096, 65, 64, 63, 8, 1] {
+        let mut store = killed(7, 5);
+        let last = store.segments().pop().unwrap();
+        segment::set_length(&last, bytes);
+        if bytes > 64 {
+            segment::patch(&last, 20, b"xxxx");
+        }
+        assert!(!ask(&store).is_complete(), "{bytes} bytes, before the opening");
+        store.open();
+        store.fold();
+        let is_complete = |store: &Fixture| ask(store).is_complete();
+        assert!(!is_complete(&store), "{bytes} bytes, after the opening");
+        store.record(100..101);
+        store.fold();
+        assert!(!is_complete(&store), "{bytes} bytes, after a record");
+        store.reopen();
+        store.fold();
+        let found = ask(&store);
+        assert!(!found.is_complete(), "{bytes} bytes, after another opening: {found:?}");
+        // One or the other counts it, and none is about a later time.
+        assert_ne!(found.quarantined_records > 0, found.gaps.events > 0, "{bytes} bytes: {found:?}");
+        let later = ask_about(&store, TimeRange { since_ts: Some(now_ms() + 60_000), until_ts: None });
+        assert_eq!(later.quarantined_records, 0);
+        let report = crate::check(store.dir(), false, |_| {}).unwrap();
+        let kinds: Vec<_> = report.findings.iter().map(|found| found.kind).collect();
+        assert!(kinds.contains(&FindingKind::UnreadableInQuarantine), "{bytes} bytes: {kinds:?}");
+    }
 }

@@ -29,7 +29,6 @@ pub fn log(recording: &Recording, rng: &mut Rng) -> (LogImage, Vec<&'static str>
         shape.begin_run_without_records();
     }
     let (folded, database) = shape.choose_database(recording, rng, known_last);
-    let last = shape.last_number();
     let told: Vec<_> =
         shape.segments.iter().flat_map(|segment| segment.numbers().zip(segment.frames.clone())).collect();
     if folded > 0 && chance(rng, 40) {
@@ -41,7 +40,6 @@ pub fn log(recording: &Recording, rng: &mut Rng) -> (LogImage, Vec<&'static str>
         folded,
         writer_id: recording.writer_id,
         told: BTreeMap::new(),
-        recorded_last: last,
     };
     for (number, payload) in told {
         image.note(number, &payload);

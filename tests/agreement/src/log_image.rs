@@ -32,8 +32,6 @@ pub struct LogImage {
     pub writer_id: WriterId,
     /// What the record of each number may say: what was recorded, and what was forged.
     pub told: BTreeMap<u64, BTreeSet<Vec<u8>>>,
-    /// The numbers that the store recorded.
-    pub recorded_last: u64,
 }
 
 impl LogImage {

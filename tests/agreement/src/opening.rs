@@ -1,7 +1,7 @@
 //! A store that is opened and folds everything, and what it leaves.
 
 use crate::contents::Contents;
-use mcplog::rebuild::{Rebuild, Source};
+use mcplog::rebuild::{Rebuild, RebuildError, Source};
 use mcplog::{Config, Store};
 use mcplog_fixture::{PATIENCE, directory};
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ pub struct Left {
     pub contents: Result<Contents, String>,
     /// The files of the store but for the database's.
     pub files: Files,
+    /// What a rebuild said would be lost, and was made to give up.
+    pub refused: Option<String>,
 }
 
 /// Opens the store in `dir`, folds everything, shuts it down, and looks.
@@ -36,15 +38,28 @@ pub fn open(dir: &Path) -> Result<Left, String> {
     Ok(left)
 }
 
-/// Makes the database in `dir` anew from the log, and looks.
+/// Makes the database in `dir` anew from the log, and looks. What is refused because rows would be lost is done all the same.
 ///
 /// # Errors
 /// It can't be made.
 pub fn rebuild(dir: &Path) -> Result<Left, String> {
     let watch = &mut |_, _| ControlFlow::Continue(());
-    let rebuild = Rebuild::prepare(&config(dir), Source::Log, true, watch).map_err(|error| error.to_string())?;
-    rebuild.run(watch).map_err(|error| error.to_string())?;
-    Ok(left(dir))
+    let mut anew = |accept_loss| {
+        let rebuild = Rebuild::prepare(&config(dir), Source::Log, accept_loss, watch)?;
+        rebuild.run(watch).map(|_| ())
+    };
+    // A database of another version is given up only by who accepts that.
+    let refused = match anew(false) {
+        Ok(()) => None,
+        Err(refused) => {
+            anew(true).map_err(|error| error.to_string())?;
+            Some(match refused {
+                RebuildError::WouldLose(plan) => format!("{:?}", plan.losses),
+                error => error.to_string(),
+            })
+        }
+    };
+    Ok(Left { refused, ..left(dir) })
 }
 
 /// The files of a store, as they are.
@@ -57,7 +72,7 @@ fn left(dir: &Path) -> Left {
     let contents = Contents::read(dir);
     let mut files = files(dir);
     files.retain(|path, _| path.components().count() > 1);
-    Left { contents, files }
+    Left { contents, files, refused: None }
 }
 
 /// Keeps all segments, so that what is missing afterwards was not retired.

@@ -8,6 +8,7 @@ use crate::ranges::Ranges;
 /// Judges the rebuilds: in place of an opening, once more, and after an opening.
 pub(crate) fn judge(court: &mut Court<'_>) {
     court.rebuild_folds_what_is_there();
+    court.rebuild_of_what_the_log_has_is_not_refused();
 }
 
 impl Court<'_> {
@@ -25,6 +26,22 @@ impl Court<'_> {
                 "rebuild counts what is lost",
                 format!("python {lost}, not counted {uncounted}, invented {invented}"),
             );
+        }
+    }
+
+    /// A database that was made from the log alone has nothing that the log does not have.
+    fn rebuild_of_what_the_log_has_is_not_refused(&mut self) {
+        // Where a forgery makes two records of one number, an opening may have folded the other one.
+        let (taken, recorded) = (self.answers.python.log.taken.clone().unwrap_or_default(), self.recorded());
+        let is_disputed = taken.numbers().any(|number| recorded.is_disputed(number));
+        let after = self.answers.rebuilt_after.as_ref().filter(|_| self.is_without_database() && !is_disputed);
+        let first = Some(&self.answers.rebuilt).filter(|_| self.is_without_database());
+        let all =
+            [("rebuilt", first), ("rebuilt again", self.answers.rebuilt_again.as_ref()), ("after an opening", after)];
+        for (when, rebuilt) in all {
+            if let Some(Ok(Left { refused: Some(refused), .. })) = rebuilt {
+                self.say("rebuild loses nothing that the log has", format!("{when}: {refused}"));
+            }
         }
     }
 

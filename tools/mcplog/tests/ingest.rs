@@ -245,6 +245,22 @@ fn what_people_read_says_how_many_and_how_fast() {
 }
 
 #[test]
+fn what_is_found_lost_in_the_log_is_said_at_the_end() {
+    let fixture = Fixture::new();
+    let file = fixture.root.path().join("events");
+    std::fs::write(&file, EVENTS).unwrap();
+    let ingest = format!("ingest --keep-segments {}", file.display());
+    assert!(!fixture.run(&ingest).ok().contains("Damaged"));
+    fixture.run(&ingest).ok();
+    let last = fixture.segments().into_iter().max().unwrap();
+    std::fs::OpenOptions::new().write(true).open(&last).unwrap().set_len(63).unwrap();
+    let run = fixture.run(&ingest).ok();
+    let damaged: Vec<&str> = run.lines().filter(|line| line.starts_with("Damaged   ")).collect();
+    assert_eq!(damaged.len(), 1, "{run}");
+    assert!(damaged[0].contains(&*last.to_string_lossy()) && damaged[0].ends_with("says what is lost"), "{run}");
+}
+
+#[test]
 fn what_can_not_be_read_is_an_error_that_names_it() {
     let fixture = Fixture::new();
     let run = fixture.run("ingest /nowhere/events.jsonl");

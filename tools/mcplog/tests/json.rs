@@ -73,7 +73,8 @@ const REBUILD_FOUND: [(&str, &str); 7] = [
 ];
 const BACKUP: &str = "dir began_at requests sessions folded_records database_bytes quarantine_files";
 const INGEST: &str = "lines input_bytes blank_lines bad_lines recorded_events folded_records unfolded_records \
-                      expired late_events record_ms fold_ms recorded_events_per_s folded_records_per_s interrupted";
+                      damage expired late_events record_ms fold_ms recorded_events_per_s folded_records_per_s \
+                      interrupted";
 
 const INGEST_EXPIRED: &str = "reason requests from_ts to_ts sessions";
 

@@ -11,6 +11,7 @@ use super::unpack::Packing;
 use crate::arguments::IngestArgs;
 use crate::error::CliError;
 use mcplog::error::WaitError;
+use mcplog::health::Part;
 use mcplog::{Config, Event, Recorder, Refusal, Store};
 use mcplog_terminal::clock::Clock;
 use mcplog_terminal::interrupt::{Interrupt, outlive_terminal};
@@ -69,6 +70,7 @@ pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError
 
     let folded = if read.is_ok() { settle(&store, &interrupt) } else { Ok(()) };
     let limits = store.limits();
+    summary.damage = store.stats().health.problems.get(&Part::Damage).cloned();
     summary.interrupted = interrupt.is_requested();
     let report = store.shutdown(if summary.interrupted { SHUTDOWN_INTERRUPTED } else { SHUTDOWN });
     summary.folded_records = report.folded;

@@ -8,6 +8,7 @@ use mcplog::expired::{Expired, ExpiredRows, ExpiryReason};
 use mcplog_terminal::clock::Clock;
 use mcplog_terminal::duration;
 use mcplog_terminal::style::{DIM, GOOD, WARNING};
+use mcplog_terminal::text::escape;
 use mcplog_terminal::units::{bytes, count, counted, elapsed};
 use serde::Serialize;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub(super) struct Summary {
     pub(super) folded_records: u64,
     /// Records in the log that are not folded yet; the next start does it.
     pub(super) unfolded_records: u64,
+    /// What of the log was found damaged or lost, when the store was opened or folded.
+    pub(super) damage: Option<String>,
     /// What was on record and is not any more, because the store does not keep it.
     pub(super) expired: Vec<ExpiredRows>,
     /// Events that were never on record: they are from a time that the store does not keep any more.
@@ -100,6 +103,9 @@ impl Summary {
             let events = counted(self.late_events, "event");
             lines.push(format!("{WARNING}Too old{WARNING:#}   {events} of a time that is not kept any more"));
         }
+        if let Some(damage) = &self.damage {
+            lines.push(format!("{WARNING}Damaged{WARNING:#}   {}; `mcplog check` says what is lost", escape(damage)));
+        }
         if self.interrupted {
             lines.push(format!("{WARNING}Interrupted{WARNING:#} after line {}", count(self.lines)));
         }
@@ -172,11 +178,13 @@ mod tests {
             "Recorded  999,997 events in 2.5 s  399,998 events/s\n\
              Folded    999,997 records in 5.0 s  199,999 records/s"
         );
-        let troubled = Summary { bad_lines: 1, interrupted: true, unfolded_records: 1_200, ..summary() };
+        let damage = Some("segment 3: no header".to_owned());
+        let troubled = Summary { bad_lines: 1, interrupted: true, unfolded_records: 1_200, damage, ..summary() };
         assert_eq!(
             plain(troubled).lines().skip(2).collect::<Vec<_>>(),
             [
                 "Left out  1 bad line of 1,000,000; see above",
+                "Damaged   segment 3: no header; `mcplog check` says what is lost",
                 "Interrupted after line 1,000,000",
                 "1,200 records stay in the log; the next start of the store folds them",
             ]
