@@ -7,6 +7,7 @@ use super::directory::SegmentFile;
 use super::found_file::FoundFile;
 use super::log_file::LogFile;
 use super::number_range::{NumberRange, reading_order};
+use super::number_set::NumberSet;
 use super::recovery_plan::RecoveryPlan;
 use super::survey::ReadableFiles;
 use super::verdict::Numbers;
@@ -42,6 +43,12 @@ pub struct MissingNumbers {
 impl MissingNumbers {
     pub(crate) const fn new(first: Sequence, last: Sequence, behind: SegmentId, may_be_in_file: bool) -> Self {
         Self { first, last, behind, may_be_in_file }
+    }
+
+    /// Those of them that are not in that set, by runs.
+    pub(crate) fn without(&self, others: &NumberSet) -> Vec<Self> {
+        let runs = others.missing_within(self.first.0, self.last.0).into_iter();
+        runs.map(|(first, last)| Self { first: Sequence(first), last: Sequence(last), ..*self }).collect()
     }
 
     /// How many they are.

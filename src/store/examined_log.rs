@@ -13,7 +13,6 @@ use crate::index::database::DATABASE_NAME;
 use crate::segment::directory::SegmentFile;
 use crate::segment::log_examination::{LogExamination, MissingNumbers};
 use crate::segment::log_file::LogFile;
-use crate::segment::number_set::NumberSet;
 use crate::segment::reader::SegmentReader;
 use crate::segment::survey::ReadableFiles;
 use crate::segment::unfolded_log::{numbers, set_aside_before};
@@ -53,17 +52,18 @@ pub fn examine_log(wal_dir: &Path) -> Result<ExaminedLog, PathError> {
 }
 
 /// What the numbers from `first` to `last` are, of the log of `owner` in `wal_dir`: whoever reads along met none of them
-/// before segment `behind`. `None`: the database has counted them as lost before.
+/// before segment `behind`. Nothing of those that the database has counted as lost before.
 pub fn judge_missing(
     wal_dir: &Path,
     owner: WriterId,
     first: Sequence,
     last: Sequence,
     behind: SegmentId,
-) -> Option<Finding> {
+) -> Vec<Finding> {
     let dir = store_of(wal_dir);
     let told = dir.map_or_else(|| Folded::Nobody.into(), |dir| FoldedLog::beside(&dir, writer_lock::is_held(&dir)));
-    told.judge(wal_dir, &MissingNumbers::new(first, last, behind, false), Some(owner))
+    let judged = told.judge(wal_dir, &MissingNumbers::new(first, last, behind, false), Some(owner));
+    judged.into_iter().map(|(_, finding)| finding).collect()
 }
 
 impl ExaminedLog {
@@ -121,17 +121,11 @@ impl ExaminedLog {
         findings.extend(told.lost_findings(wal_dir));
         // Those that were set aside are not missing: they are a finding of their own.
         let aside = numbers(&set_aside_before(&dir.join("quarantine"), known_owner));
-        let missing = log.missing.iter().flat_map(|hole| parts(hole, &aside));
-        let holes = missing.filter_map(|hole| Some((hole, told.judge(wal_dir, &hole, known_owner)?))).collect();
+        let missing = log.missing.iter().flat_map(|hole| hole.without(&aside));
+        let holes = missing.flat_map(|hole| told.judge(wal_dir, &hole, known_owner)).collect();
         let known_folded = folded.checkpoint(known_owner).map(|folded| folded.sequence);
         Ok(Self { log, holes, findings, owner: known_owner, folded: folded_of_log, known_folded, is_foreseen })
     }
-}
-
-/// The numbers of a hole that were not set aside.
-fn parts(hole: &MissingNumbers, aside: &NumberSet) -> Vec<MissingNumbers> {
-    let runs = aside.missing_within(hole.first.0, hole.last.0).into_iter();
-    runs.map(|(first, last)| MissingNumbers { first: Sequence(first), last: Sequence(last), ..*hole }).collect()
 }
 
 /// What is wrong with a log that may be of several stores, or beside the database of another one.

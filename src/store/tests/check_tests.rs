@@ -398,3 +398,16 @@ fn what_an_opening_counts_as_lost_is_told_before_and_after_and_never_called_noth
     assert_eq!(told(&fixture), (lost, lost, Severity::Damaged));
     assert_eq!(check(fixture.dir()).dropped_events, Some(0), "each is counted once");
 }
+
+#[test]
+fn of_the_numbers_that_no_segment_has_the_database_has_only_those_that_it_does_not_count_as_lost() {
+    let fixture = opened_once(with_hole(folded()));
+    execute(&fixture, "UPDATE gaps SET id = 61, events = 40 WHERE missing = 1");
+    let report = check(fixture.dir());
+    let of_kind = |kind| {
+        let found = report.findings.iter().filter(move |found| found.kind == kind);
+        found.map(|found| (found.sequence.unwrap(), found.records.unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(of_kind(FindingKind::MissingRecords), [(61, 40)]);
+    assert_eq!(of_kind(FindingKind::FoldedRecordsMissing), [(41, 20), (101, BEHIND_HOLE - 101)]);
+}
