@@ -5,7 +5,7 @@
 
 use super::directory::SegmentFile;
 use super::found_file::FoundFile;
-use super::log_file::LogFile;
+use super::log_file::{LogFile, LogPart};
 use super::number_range::{NumberRange, reading_order};
 use super::number_set::NumberSet;
 use super::recovery_plan::RecoveryPlan;
@@ -101,6 +101,13 @@ impl LogExamination {
     pub(crate) fn of_nobody(files: &[SegmentFile], finding: impl Fn(&SegmentFile) -> Finding) -> Self {
         let files = files.iter().map(|file| LogFile::passed_over(file, finding(file)));
         Self { files: files.collect(), missing: Vec::new() }
+    }
+
+    /// Whether a segment has a record of that number, as far as the numbers tell.
+    pub(crate) fn has(&self, sequence: Sequence) -> bool {
+        let is_within =
+            |file: &LogFile| matches!(file.part, LogPart::Read(first, last) if (first..=last).contains(&sequence));
+        self.files.iter().any(is_within)
     }
 
     /// The file of that path.

@@ -82,6 +82,11 @@ impl FoldedLog {
         named.chain(others).map(|found| found.next(step)).collect()
     }
 
+    /// Whether that record is one of those.
+    pub(super) fn counts_lost(&self, sequence: Sequence) -> bool {
+        self.lost.contains(sequence.0)
+    }
+
     /// What there is to say of numbers of the log of `owner` that no segment has; nothing of those that the database counts,
     /// which may lie amid others.
     pub(super) fn judge(
