@@ -13,7 +13,7 @@ use super::survey::ReadableFiles;
 use super::verdict::Numbers;
 use super::witness::Folded;
 use crate::ground::error::OpenError;
-use crate::ground::finding::Finding;
+use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use std::path::Path;
 
@@ -101,6 +101,17 @@ impl LogExamination {
     pub(crate) fn of_nobody(files: &[SegmentFile], finding: impl Fn(&SegmentFile) -> Finding) -> Self {
         let files = files.iter().map(|file| LogFile::passed_over(file, finding(file)));
         Self { files: files.collect(), missing: Vec::new() }
+    }
+
+    /// Tells that next step of each file that is passed over for what that kind says.
+    pub(crate) fn advise(&mut self, kind: FindingKind, step: &str) {
+        for file in &mut self.files {
+            if let LogPart::PassedOver(finding) = &mut file.part
+                && finding.kind == kind
+            {
+                step.clone_into(&mut finding.next_step);
+            }
+        }
     }
 
     /// Whether a segment has a record of that number, as far as the numbers tell.

@@ -6,7 +6,7 @@
 
 use super::folded::{Folded, FoldedLog};
 use super::writer_lock;
-use crate::ground::error::{OpenError, PathError};
+use crate::ground::error::{OpenError, PathError, foreign_log_step};
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::index::database::DATABASE_NAME;
@@ -100,7 +100,11 @@ impl ExaminedLog {
                 format!("expected a writer id, found {what}"),
             ));
         }
+        let mut stray_step = None;
         let owner = owners.owner(dir, folded.writer_id()).map_err(|error| {
+            if let OpenError::ForeignLog { database_agrees, .. } = error {
+                stray_step = Some(foreign_log_step(database_agrees));
+            }
             findings.push(unclear_owner(dir, wal_dir, &error));
             owners.told()
         });
@@ -112,10 +116,14 @@ impl ExaminedLog {
             LogExamination::of(readable, known_owner, folded.checkpoint(known_owner), in_use)
         };
         let is_foreseen = !in_use && is_complete && owner.is_ok() && log.is_ok();
-        let log = log.unwrap_or_else(|error| {
+        let mut log = log.unwrap_or_else(|error| {
             findings.push(Finding::new(FindingKind::UnreadableSegment, wal_dir, error.to_string()));
             LogExamination::default()
         });
+        // What to do about all of them is not to be told of each in another way.
+        if let Some(step) = stray_step {
+            log.advise(FindingKind::ForeignSegment, step);
+        }
         // Once more, where somebody folds: what was folded and retired since is not lost.
         let told = if in_use && !log.missing.is_empty() { FoldedLog::beside(dir, in_use) } else { told };
         findings.extend(told.lost_findings(wal_dir));
@@ -143,14 +151,11 @@ fn unclear_owner(dir: &Path, wal_dir: &Path, error: &OpenError) -> Finding {
             );
             Finding::new(FindingKind::MixedLog, wal_dir, text)
         }
-        OpenError::ForeignLog { owner, segments, .. } => {
+        OpenError::ForeignLog { owner, segments, database_agrees, .. } => {
             let text = format!(
                 "writer-id says that the log is of store {owner}, and its segments are of others, as {segments}"
             );
-            Finding::new(FindingKind::MixedLog, wal_dir, text).next(
-                "put its segments back, or move those away that are there; or remove writer-id, and store.db with its \
-                 companions, to go on as the other store",
-            )
+            Finding::new(FindingKind::MixedLog, wal_dir, text).next(foreign_log_step(*database_agrees))
         }
         error => Finding::new(FindingKind::MixedLog, wal_dir, error.to_string()),
     }
