@@ -443,3 +443,34 @@ fn a_log_that_says_it_is_of_one_store_and_has_only_segments_of_another_is_refuse
         assert!(files(a.dir()) == before, "nothing moved, nothing made");
     }
 }
+
+#[test]
+fn a_writer_id_that_alone_says_another_store_is_called_the_stray_one_and_the_store_opens_once_it_is_removed() {
+    for with_database in [true, false] {
+        let mut fixture = kept(with_database);
+        let path = fixture.wal().join("writer-id");
+        let own = writer_id(&fixture);
+        std::fs::write(&path, "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa\n").unwrap();
+        let before = files(fixture.dir());
+        let advice = "remove wal/writer-id and open the store again";
+        let error = Store::open(fixture.config.clone()).unwrap_err();
+        assert!(matches!(error, OpenError::ForeignLog { database_agrees: false, .. }), "{error}");
+        let rebuilt = rebuild(&fixture.config, Source::Log, |_, _| std::ops::ControlFlow::Continue(())).unwrap_err();
+        for text in [error.to_string(), rebuilt.to_string()] {
+            assert!(text.contains(advice) && !text.contains("rebuild"), "{text}");
+        }
+        let examined = mcplog::examine_log(&fixture.wal()).unwrap();
+        let of_files = examined.log.files.iter().filter_map(|file| file.finding());
+        for found in check(&fixture).findings.into_iter().chain(examined.findings.clone()).chain(of_files) {
+            let is_about_owner = found.severity == Severity::Damaged && !found.text.contains("no database");
+            assert!(!is_about_owner || found.next_step.contains(advice) || !with_database, "{found:?}");
+            assert!(!found.next_step.contains("its own store"), "{found:?}");
+        }
+        assert!(files(fixture.dir()) == before, "nothing moved, nothing made");
+        std::fs::remove_file(&path).unwrap();
+        fixture.open();
+        fixture.fold();
+        fixture.shut_down();
+        assert_eq!((writer_id(&fixture), check(&fixture).verdict), (own, Severity::Sound));
+    }
+}

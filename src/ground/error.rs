@@ -192,9 +192,9 @@ pub enum OpenError {
     /// The log says that it is of one store, and has only segments of others. Nothing was changed.
     #[error(
         "{}: wal/writer-id says that the log is of store {owner}, and wal/ holds segments of store {segments} and none of \
-         that one; nothing was changed. Put its segments back, or move those away that are there; or remove wal/writer-id, \
-         and store.db with its companions, to go on as the other store",
-        dir.display()
+         that one; nothing was changed. What to do: {}",
+        dir.display(),
+        foreign_log_step(*database_agrees)
     )]
     ForeignLog {
         /// The store's directory.
@@ -203,6 +203,8 @@ pub enum OpenError {
         owner: WriterId,
         /// The store of which most of its segments are.
         segments: WriterId,
+        /// The database says the same as the log, so that the segments are the stray ones.
+        database_agrees: bool,
     },
     /// The log has as many segments of one store as of another, and nothing says which of them it is. Nothing was changed.
     #[error(
@@ -224,6 +226,18 @@ pub enum OpenError {
     /// The database can't be used.
     #[error(transparent)]
     Index(#[from] IndexError),
+}
+
+/// What to do about [`OpenError::ForeignLog`], by whether the database agrees with the file `writer-id`.
+pub(crate) const fn foreign_log_step(database_agrees: bool) -> &'static str {
+    if database_agrees {
+        "put the log's own segments back, or move those away that are there; or remove wal/writer-id, and store.db with its \
+         companions, to go on as the other store"
+    } else {
+        "wal/writer-id may be the stray one: put back the right one, or remove wal/writer-id and open the store again (the \
+         database or the segments say whose log it is then); if it is right, put the log's own segments back and move the \
+         others away"
+    }
 }
 
 struct Holder(Option<u32>, Option<u32>);

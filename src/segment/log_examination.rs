@@ -5,14 +5,15 @@
 
 use super::directory::SegmentFile;
 use super::found_file::FoundFile;
-use super::log_file::LogFile;
+use super::log_file::{LogFile, LogPart};
 use super::number_range::{NumberRange, reading_order};
+use super::number_set::NumberSet;
 use super::recovery_plan::RecoveryPlan;
 use super::survey::ReadableFiles;
 use super::verdict::Numbers;
 use super::witness::Folded;
 use crate::ground::error::OpenError;
-use crate::ground::finding::Finding;
+use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use std::path::Path;
 
@@ -42,6 +43,12 @@ pub struct MissingNumbers {
 impl MissingNumbers {
     pub(crate) const fn new(first: Sequence, last: Sequence, behind: SegmentId, may_be_in_file: bool) -> Self {
         Self { first, last, behind, may_be_in_file }
+    }
+
+    /// Those of them that are not in that set, by runs.
+    pub(crate) fn without(&self, others: &NumberSet) -> Vec<Self> {
+        let runs = others.missing_within(self.first.0, self.last.0).into_iter();
+        runs.map(|(first, last)| Self { first: Sequence(first), last: Sequence(last), ..*self }).collect()
     }
 
     /// How many they are.
@@ -94,6 +101,24 @@ impl LogExamination {
     pub(crate) fn of_nobody(files: &[SegmentFile], finding: impl Fn(&SegmentFile) -> Finding) -> Self {
         let files = files.iter().map(|file| LogFile::passed_over(file, finding(file)));
         Self { files: files.collect(), missing: Vec::new() }
+    }
+
+    /// Tells that next step of each file that is passed over for what that kind says.
+    pub(crate) fn advise(&mut self, kind: FindingKind, step: &str) {
+        for file in &mut self.files {
+            if let LogPart::PassedOver(finding) = &mut file.part
+                && finding.kind == kind
+            {
+                step.clone_into(&mut finding.next_step);
+            }
+        }
+    }
+
+    /// Whether a segment has a record of that number, as far as the numbers tell.
+    pub(crate) fn has(&self, sequence: Sequence) -> bool {
+        let is_within =
+            |file: &LogFile| matches!(file.part, LogPart::Read(first, last) if (first..=last).contains(&sequence));
+        self.files.iter().any(is_within)
     }
 
     /// The file of that path.

@@ -70,8 +70,14 @@ impl LogOwners {
         match (self.file.clone(), database) {
             (FoundWriterId::Is(owner), database) => {
                 match (database.filter(|database| *database != owner), strays(owner)) {
+                    // The file alone says another store than all the rest.
+                    (Some(database), Some(segments)) if self.has(database) => {
+                        Err(OpenError::ForeignLog { dir, owner, segments, database_agrees: false })
+                    }
                     (Some(database), _) => Err(OpenError::ForeignDatabase { dir, database, log: owner }),
-                    (None, Some(segments)) => Err(OpenError::ForeignLog { dir, owner, segments }),
+                    (None, Some(segments)) => {
+                        Err(OpenError::ForeignLog { dir, owner, segments, database_agrees: database.is_some() })
+                    }
                     (None, None) => Ok(Some(owner)),
                 }
             }
@@ -124,7 +130,8 @@ mod tests {
             (Some(1), None, &[2, 2, 1], Ok(Some(1))),
             (Some(1), Some(1), &[2, 1, 2], Ok(Some(1))),
             (Some(1), Some(2), &[], Err("database")),
-            (Some(1), Some(2), &[2, 2], Err("database")),
+            (Some(1), Some(2), &[2, 2], Err("log")),
+            (Some(1), Some(2), &[3, 3], Err("database")),
             (Some(1), Some(2), &[1, 2], Err("database")),
             (Some(1), None, &[2], Err("log")),
             (Some(1), Some(1), &[2, 3], Err("log")),

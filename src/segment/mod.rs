@@ -7,11 +7,12 @@
 //! says whose log that is, `recovery` mends what a crash left; `found_file` and `segment_state` look at the rest, as far
 //! as no `witness` bears the marks out, `lost_header` at files without a header; `number_range` and `reading_plan` tell
 //! what is read from where, `verdict` what becomes of each file, `recovery_plan` both before it is done; `quarantine`
-//! keeps what is damaged; to who only looks, `unfolded_log` says what waits, and `log_examination` what each `log_file` is
+//! keeps what is damaged, and `aside_file` tells what that is; to who only looks, `unfolded_log` says what waits, and `log_examination` what each `log_file` is
 //! to the log and which numbers are missing; `examination_findings` has the sentences. `log_walk` reads all that is intact, wherever
 //! it lies, for a database that is made anew, and `number_set` says which records those are. `directory` names the files,
 //! `format` has the bytes, `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
 
+pub(crate) mod aside_file;
 mod buffered_file;
 pub mod directory;
 pub mod examination;

@@ -184,6 +184,13 @@ pub(crate) fn notes(quarantine_dir: &Path) -> Vec<Note> {
     paths.iter().filter_map(|path| read_note(path)).collect()
 }
 
+/// The notes about that segment, also where its file is not under its name any more.
+pub(crate) fn notes_about(quarantine_dir: &Path, id: SegmentId) -> Vec<Note> {
+    let entries = std::fs::read_dir(quarantine_dir).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path()).filter(|path| segment_of(path) == Some(id));
+    paths.filter_map(|path| read_note(&path)).collect()
+}
+
 /// Whether the name is a note's, and the segment is there.
 fn is_note(path: &Path) -> bool {
     segment_of(path).is_some() && std::fs::symlink_metadata(path.with_extension("")).is_ok()

@@ -137,7 +137,7 @@ pub(super) fn check_at(
     let newer_records = found.map(|found| found.totals.newer_records.saturating_add(unfolded_newer));
     find_newer(dir, newer_records.unwrap_or(unfolded_newer), &mut findings);
     find_copies(dir, &mut findings)?;
-    let quarantine_files = check_quarantine(&dir.join("quarantine"), examined.owner, &mut findings);
+    let quarantine_files = check_quarantine(&dir.join("quarantine"), &examined, &told, &mut findings);
     let totals = found.map(|found| &found.totals);
     Ok(CheckReport {
         in_use,

@@ -6,14 +6,13 @@
 
 use super::folded::{Folded, FoldedLog};
 use super::writer_lock;
-use crate::ground::error::{OpenError, PathError};
+use crate::ground::error::{OpenError, PathError, foreign_log_step};
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::index::database::DATABASE_NAME;
 use crate::segment::directory::SegmentFile;
 use crate::segment::log_examination::{LogExamination, MissingNumbers};
 use crate::segment::log_file::LogFile;
-use crate::segment::number_set::NumberSet;
 use crate::segment::reader::SegmentReader;
 use crate::segment::survey::ReadableFiles;
 use crate::segment::unfolded_log::{numbers, set_aside_before};
@@ -53,17 +52,18 @@ pub fn examine_log(wal_dir: &Path) -> Result<ExaminedLog, PathError> {
 }
 
 /// What the numbers from `first` to `last` are, of the log of `owner` in `wal_dir`: whoever reads along met none of them
-/// before segment `behind`. `None`: the database has counted them as lost before.
+/// before segment `behind`. Nothing of those that the database has counted as lost before.
 pub fn judge_missing(
     wal_dir: &Path,
     owner: WriterId,
     first: Sequence,
     last: Sequence,
     behind: SegmentId,
-) -> Option<Finding> {
+) -> Vec<Finding> {
     let dir = store_of(wal_dir);
     let told = dir.map_or_else(|| Folded::Nobody.into(), |dir| FoldedLog::beside(&dir, writer_lock::is_held(&dir)));
-    told.judge(wal_dir, &MissingNumbers::new(first, last, behind, false), Some(owner))
+    let judged = told.judge(wal_dir, &MissingNumbers::new(first, last, behind, false), Some(owner));
+    judged.into_iter().map(|(_, finding)| finding).collect()
 }
 
 impl ExaminedLog {
@@ -100,7 +100,11 @@ impl ExaminedLog {
                 format!("expected a writer id, found {what}"),
             ));
         }
+        let mut stray_step = None;
         let owner = owners.owner(dir, folded.writer_id()).map_err(|error| {
+            if let OpenError::ForeignLog { database_agrees, .. } = error {
+                stray_step = Some(foreign_log_step(database_agrees));
+            }
             findings.push(unclear_owner(dir, wal_dir, &error));
             owners.told()
         });
@@ -112,26 +116,24 @@ impl ExaminedLog {
             LogExamination::of(readable, known_owner, folded.checkpoint(known_owner), in_use)
         };
         let is_foreseen = !in_use && is_complete && owner.is_ok() && log.is_ok();
-        let log = log.unwrap_or_else(|error| {
+        let mut log = log.unwrap_or_else(|error| {
             findings.push(Finding::new(FindingKind::UnreadableSegment, wal_dir, error.to_string()));
             LogExamination::default()
         });
+        // What to do about all of them is not to be told of each in another way.
+        if let Some(step) = stray_step {
+            log.advise(FindingKind::ForeignSegment, step);
+        }
         // Once more, where somebody folds: what was folded and retired since is not lost.
         let told = if in_use && !log.missing.is_empty() { FoldedLog::beside(dir, in_use) } else { told };
         findings.extend(told.lost_findings(wal_dir));
         // Those that were set aside are not missing: they are a finding of their own.
         let aside = numbers(&set_aside_before(&dir.join("quarantine"), known_owner));
-        let missing = log.missing.iter().flat_map(|hole| parts(hole, &aside));
-        let holes = missing.filter_map(|hole| Some((hole, told.judge(wal_dir, &hole, known_owner)?))).collect();
+        let missing = log.missing.iter().flat_map(|hole| hole.without(&aside));
+        let holes = missing.flat_map(|hole| told.judge(wal_dir, &hole, known_owner)).collect();
         let known_folded = folded.checkpoint(known_owner).map(|folded| folded.sequence);
         Ok(Self { log, holes, findings, owner: known_owner, folded: folded_of_log, known_folded, is_foreseen })
     }
-}
-
-/// The numbers of a hole that were not set aside.
-fn parts(hole: &MissingNumbers, aside: &NumberSet) -> Vec<MissingNumbers> {
-    let runs = aside.missing_within(hole.first.0, hole.last.0).into_iter();
-    runs.map(|(first, last)| MissingNumbers { first: Sequence(first), last: Sequence(last), ..*hole }).collect()
 }
 
 /// What is wrong with a log that may be of several stores, or beside the database of another one.
@@ -149,14 +151,11 @@ fn unclear_owner(dir: &Path, wal_dir: &Path, error: &OpenError) -> Finding {
             );
             Finding::new(FindingKind::MixedLog, wal_dir, text)
         }
-        OpenError::ForeignLog { owner, segments, .. } => {
+        OpenError::ForeignLog { owner, segments, database_agrees, .. } => {
             let text = format!(
                 "writer-id says that the log is of store {owner}, and its segments are of others, as {segments}"
             );
-            Finding::new(FindingKind::MixedLog, wal_dir, text).next(
-                "put its segments back, or move those away that are there; or remove writer-id, and store.db with its \
-                 companions, to go on as the other store",
-            )
+            Finding::new(FindingKind::MixedLog, wal_dir, text).next(foreign_log_step(*database_agrees))
         }
         error => Finding::new(FindingKind::MixedLog, wal_dir, error.to_string()),
     }

@@ -9,6 +9,7 @@ use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::holdings;
 use crate::query::database::Query;
 use crate::segment::log_examination::MissingNumbers;
+use crate::segment::number_set::NumberSet;
 use crate::segment::witness;
 use std::path::Path;
 
@@ -19,8 +20,8 @@ const LOST_NAMED_MAX: usize = 10;
 #[derive(Clone, Debug)]
 pub(super) struct FoldedLog {
     pub(super) folded: Folded,
-    /// The records that it counts as lost, because no segment had them: each run's first number, and how many they are.
-    lost: Vec<(Sequence, u64)>,
+    /// The numbers of the records that it counts as lost, because no segment had them.
+    lost: NumberSet,
 }
 
 /// How far the log is folded.
@@ -54,22 +55,22 @@ impl FoldedLog {
         let folded = query.read_with(checkpoint::read)?;
         let folded = folded.map_or(Folded::Nothing, |(writer_id, checkpoint)| Folded::UpTo(writer_id, checkpoint));
         let lost = query.read_with(|connection| Ok(holdings::missing(connection)))?;
-        let lost = lost.runs().map(|(first, last)| (Sequence(first), last - first + 1)).collect();
         Ok(Self { folded, lost })
     }
 
     /// How many those are.
     pub(super) fn lost_records(&self) -> u64 {
-        self.lost.iter().map(|(_, records)| records).sum()
+        self.lost.runs().map(|(first, last)| last - first + 1).sum()
     }
 
     /// What there is to say of them.
     pub(super) fn lost_findings(&self, wal_dir: &Path) -> Vec<Finding> {
-        let named = self.lost.iter().take(LOST_NAMED_MAX).map(|(first, records)| {
+        let lost: Vec<_> = self.lost.runs().map(|(first, last)| (Sequence(first), last - first + 1)).collect();
+        let named = lost.iter().take(LOST_NAMED_MAX).map(|(first, records)| {
             let text = format!("{} lost: no segment had them, and the database counts them", numbers(*first, *records));
             Finding::new(FindingKind::MissingRecords, wal_dir, text).of_records(*first, *records)
         });
-        let others = self.lost.get(LOST_NAMED_MAX..).unwrap_or_default();
+        let others = lost.get(LOST_NAMED_MAX..).unwrap_or_default();
         let others = others.first().map(|(first, _)| {
             let records = others.iter().map(|(_, records)| records).sum();
             let text =
@@ -81,20 +82,27 @@ impl FoldedLog {
         named.chain(others).map(|found| found.next(step)).collect()
     }
 
-    /// Whether all these numbers are among them.
-    fn counts_all(&self, first: Sequence, last: Sequence) -> bool {
-        self.lost.iter().any(|(from, records)| *from <= first && last.0 < from.0 + records)
+    /// Whether that record is one of those.
+    pub(super) fn counts_lost(&self, sequence: Sequence) -> bool {
+        self.lost.contains(sequence.0)
     }
 
-    /// What there is to say of numbers of the log of `owner` that no segment has; nothing of those that the database counts.
-    pub(super) fn judge(&self, wal_dir: &Path, hole: &MissingNumbers, owner: Option<WriterId>) -> Option<Finding> {
-        (!self.counts_all(hole.first, hole.last)).then(|| self.folded.judge(wal_dir, hole, owner))
+    /// What there is to say of numbers of the log of `owner` that no segment has; nothing of those that the database counts,
+    /// which may lie amid others.
+    pub(super) fn judge(
+        &self,
+        wal_dir: &Path,
+        hole: &MissingNumbers,
+        owner: Option<WriterId>,
+    ) -> Vec<(MissingNumbers, Finding)> {
+        let parts = hole.without(&self.lost).into_iter();
+        parts.map(|part| (part, self.folded.judge(wal_dir, &part, owner))).collect()
     }
 }
 
 impl From<Folded> for FoldedLog {
     fn from(folded: Folded) -> Self {
-        Self { folded, lost: Vec::new() }
+        Self { folded, lost: NumberSet::default() }
     }
 }
 

@@ -398,3 +398,75 @@ fn what_an_opening_counts_as_lost_is_told_before_and_after_and_never_called_noth
     assert_eq!(told(&fixture), (lost, lost, Severity::Damaged));
     assert_eq!(check(fixture.dir()).dropped_events, Some(0), "each is counted once");
 }
+
+#[test]
+fn of_the_numbers_that_no_segment_has_the_database_has_only_those_that_it_does_not_count_as_lost() {
+    let fixture = opened_once(with_hole(folded()));
+    execute(&fixture, "UPDATE gaps SET id = 61, events = 40 WHERE missing = 1");
+    let report = check(fixture.dir());
+    let of_kind = |kind| {
+        let found = report.findings.iter().filter(move |found| found.kind == kind);
+        found.map(|found| (found.sequence.unwrap(), found.records.unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(of_kind(FindingKind::MissingRecords), [(61, 40)]);
+    assert_eq!(of_kind(FindingKind::FoldedRecordsMissing), [(41, 20), (101, BEHIND_HOLE - 101)]);
+}
+
+#[test]
+fn a_segment_in_quarantine_under_another_name_is_told_with_what_gets_its_records_back() {
+    use FindingKind as K;
+    let of_kind = |fixture: &Fixture, kind| {
+        let found = check(fixture.dir()).findings.into_iter().filter(move |found| found.kind == kind);
+        found.map(|found| (found.text, found.next_step)).collect::<Vec<_>>()
+    };
+    // Set aside, then renamed, and more was recorded since: its numbers lie before the last that is folded.
+    for is_renamed_before_recording in [true, false] {
+        let mut fixture = store_with(K::UnfoldedInQuarantine);
+        let (own, other) = (file_name(FAR), file_name(SegmentId(7)));
+        let at = |fixture: &Fixture, name: &str| fixture.dir().join("quarantine").join(name);
+        let rename = |fixture: &Fixture| std::fs::rename(at(fixture, &own), at(fixture, &other)).unwrap();
+        if is_renamed_before_recording {
+            rename(&fixture);
+        }
+        fixture.open();
+        fixture.record(500..510);
+        fixture.fold();
+        fixture.shut_down();
+        if !is_renamed_before_recording {
+            rename(&fixture);
+        }
+        let found = of_kind(&fixture, K::UnfoldedInQuarantine);
+        assert_eq!(found.len(), 1, "{:?}", check(fixture.dir()).findings);
+        assert!(found[0].0.contains(&format!("{EVENTS} intact records")), "{found:?}");
+        assert!(found[0].1.contains(&format!("{own}, in wal/")), "{found:?}");
+    }
+    // What it says to do is what helps: also where the numbers were counted as lost since.
+    let mut fixture = folded();
+    for first in [EVENTS, EVENTS + 10] {
+        fixture.open();
+        fixture.record(first..first + 10);
+        fixture.shut_down();
+    }
+    fixture.remove_database();
+    let quarantine = fixture.dir().join("quarantine");
+    std::fs::create_dir(&quarantine).unwrap();
+    std::fs::set_permissions(&quarantine, Permissions::from_mode(0o700)).unwrap();
+    let (own, other) = (fixture.segment(1), quarantine.join(file_name(FAR)));
+    std::fs::rename(&own, &other).unwrap();
+    let fixture = opened_once(fixture);
+    let found = of_kind(&fixture, K::UnfoldedInQuarantine);
+    assert!(found.len() == 1 && found[0].0.contains("10 intact records"), "{found:?}");
+    std::fs::rename(&other, &own).unwrap();
+    let mut watch = |_, _| std::ops::ControlFlow::Continue(());
+    crate::rebuild::rebuild(&fixture.config, crate::rebuild::Source::Log, &mut watch).unwrap();
+    assert_eq!((requests(fixture.dir()), check(fixture.dir()).verdict), (EVENTS + 20, Severity::Sound));
+    // A copy of what the log has.
+    let fixture = with(folded(), |store| {
+        std::fs::copy(store.segment(0), store.wal().join(file_name(FAR))).unwrap();
+    });
+    let fixture = opened_once(fixture);
+    assert_eq!(fixture.names("quarantine").iter().filter(|name| name.ends_with(".seg")).count(), 1);
+    assert_eq!(of_kind(&fixture, K::UnfoldedInQuarantine), []);
+    let found = of_kind(&fixture, K::UnreadableInQuarantine);
+    assert!(found.len() == 1 && found[0].1.starts_with("nothing"), "{found:?}");
+}

@@ -135,12 +135,12 @@ impl Follower {
             Opened::Retired => return Ok(Step::Moved),
         };
         let place = source.place(Some(*reader.header()));
-        let finding = self
-            .passed
-            .and_then(|(writer_id, due)| of_neighbours(&self.wal_dir, &source, reader.header(), writer_id, due));
+        let findings = self.passed.map_or_else(Vec::new, |(writer_id, due)| {
+            of_neighbours(&self.wal_dir, &source, reader.header(), writer_id, due)
+        });
         self.pass_over(&source);
-        let is_foreign = finding.as_ref().is_some_and(|finding| finding.kind == FindingKind::ForeignSegment);
-        if let Some(finding) = finding {
+        let is_foreign = findings.iter().any(|finding| finding.kind == FindingKind::ForeignSegment);
+        for finding in findings {
             tell(&place, Found::Finding(finding, &[]))?;
         }
         if !is_foreign {
@@ -163,12 +163,14 @@ fn of_neighbours(
     header: &SegmentHeader,
     writer_id: WriterId,
     due: Sequence,
-) -> Option<Finding> {
+) -> Vec<Finding> {
     if header.writer_id != writer_id {
         let text = format!("expected a segment of store {writer_id}, found one of {}", header.writer_id);
-        return Some(Finding::new(FindingKind::ForeignSegment, &source.path, text).at(0));
+        return vec![Finding::new(FindingKind::ForeignSegment, &source.path, text).at(0)];
     }
     let last = header.base_sequence.0 - 1;
-    let missing = (due.0 <= last).then_some((due, Sequence(last)));
-    missing.and_then(|(first, last)| examined_log::judge_missing(wal_dir, writer_id, first, last, header.segment_id))
+    if due.0 > last {
+        return Vec::new();
+    }
+    examined_log::judge_missing(wal_dir, writer_id, due, Sequence(last), header.segment_id)
 }
