@@ -34,13 +34,8 @@ pub fn log(recording: &Recording, rng: &mut Rng) -> (LogImage, Vec<&'static str>
     if folded > 0 && chance(rng, 40) {
         shape.retire(rng, folded);
     }
-    let mut image = LogImage {
-        files: BTreeMap::new(),
-        database,
-        folded,
-        writer_id: recording.writer_id,
-        told: BTreeMap::new(),
-    };
+    let mut image =
+        LogImage { files: BTreeMap::new(), database, folded, writer_id: recording.writer_id, told: BTreeMap::new() };
     for (number, payload) in told {
         image.note(number, &payload);
     }
