@@ -200,7 +200,7 @@ fn damage_below_the_mark_is_named_and_everything_around_it_is_folded() {
     drop(blocker);
     fixture.fold();
     let health = fixture.store().stats().health;
-    assert!(health.to_string().contains("1 records are lost"), "{health}");
+    assert!(health.to_string().contains("1 record is lost"), "{health}");
     fixture.shut_down();
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), 99);
     let bytes = (12 + length as i64 + 3) / 4 * 4;

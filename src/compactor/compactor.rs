@@ -17,6 +17,7 @@ use super::retirement::{RetireError, Retirement};
 use super::segment_fold::{BATCH_RECORDS, SegmentFold};
 use crate::ground::config::{Config, SyncPolicy};
 use crate::ground::error::{IndexError, SegmentError};
+use crate::ground::finding::are_lost;
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::limits::{Limit, Limits};
 use crate::ground::machine_clock::MachineClock;
@@ -381,7 +382,7 @@ impl Compactor {
     ) -> Result<(), FoldError> {
         let position = self.checkpoint.place_in(segment.id, segment.base_sequence, limit);
         let lost = sequence.0 - self.checkpoint.sequence.0.max(segment.base_sequence.0 - 1);
-        let reason = format!("{error}; {lost} records are lost");
+        let reason = format!("{error}; {}", are_lost(lost));
         self.health.report(Part::Damage, &reason);
         let mut batch = self.index.begin()?;
         note_up_to(

@@ -7,6 +7,7 @@ use super::chunk::Chunk;
 use super::newer_records::NewerRecords;
 use crate::fold::fold::fold;
 use crate::ground::file_time::written_at_ms;
+use crate::ground::finding::are_lost;
 use crate::ground::health::HealthBoard;
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::ground::work::{Watch, WorkError};
@@ -117,7 +118,7 @@ pub(crate) fn fold_log(
         }
         Found::Lost(damage, records) => {
             gathered.fold(index, writer_id)?;
-            let reason = format!("{}; {records} records are lost", damage.reason);
+            let reason = format!("{}; {}", damage.reason, are_lost(records));
             note_damage(index, segment, writer_id, damage.offset, damage.bytes, &reason)
         }
         Found::WrongMark(wrong) => {

@@ -10,6 +10,7 @@ use super::newer_records::NewerRecords;
 use crate::fold::fold::fold;
 use crate::ground::error::IndexError;
 use crate::ground::file_time::written_at_ms;
+use crate::ground::finding::are_lost;
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::position::{Offset, Sequence, WriterId};
 use crate::index::batch::Batch;
@@ -238,7 +239,7 @@ impl<'a> SegmentFold<'a> {
     }
 
     fn report_lost(&mut self, damage: Damage) -> Result<(), IndexError> {
-        let reason = format!("{}; {} records are lost", damage.reason, damage.records);
+        let reason = format!("{}; {}", damage.reason, are_lost(damage.records.into()));
         self.report(damage.offset, damage.bytes, &reason)
     }
 

@@ -86,6 +86,11 @@ impl Finding {
     }
 }
 
+/// That so many records are lost, at the end of a sentence.
+pub(crate) fn are_lost(records: u64) -> String {
+    if records == 1 { "1 record is lost".to_owned() } else { format!("{records} records are lost") }
+}
+
 /// What there is to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]

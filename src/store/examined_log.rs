@@ -69,7 +69,11 @@ pub fn judge_missing(
 impl ExaminedLog {
     /// The one of a store whose database says that, where there is no log or it can't be listed.
     pub(super) fn absent(told: &FoldedLog, wal_dir: &Path) -> Self {
-        Self { folded: told.folded.of_log(None), findings: told.lost_findings(wal_dir), ..Self::default() }
+        Self {
+            folded: told.folded.of_log(None),
+            findings: told.lost_findings(wal_dir, &LogExamination::default()),
+            ..Self::default()
+        }
     }
 
     /// How many records are lost with a damaged place of that file: those of its numbers that would be read from there and
@@ -126,7 +130,7 @@ impl ExaminedLog {
         }
         // Once more, where somebody folds: what was folded and retired since is not lost.
         let told = if in_use && !log.missing.is_empty() { FoldedLog::beside(dir, in_use) } else { told };
-        findings.extend(told.lost_findings(wal_dir));
+        findings.extend(told.lost_findings(wal_dir, &log));
         // Those that were set aside are not missing: they are a finding of their own.
         let aside = numbers(&set_aside_before(&dir.join("quarantine"), known_owner));
         let missing = log.missing.iter().flat_map(|hole| hole.without(&aside));

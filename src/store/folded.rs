@@ -4,11 +4,12 @@
 
 use crate::ground::error::IndexError;
 use crate::ground::finding::{Finding, FindingKind};
-use crate::ground::position::{Sequence, WriterId};
+use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::holdings;
 use crate::query::database::Query;
-use crate::segment::log_examination::MissingNumbers;
+use crate::segment::aside_file::count_frames;
+use crate::segment::log_examination::{LogExamination, MissingNumbers};
 use crate::segment::number_set::NumberSet;
 use crate::segment::witness;
 use std::path::Path;
@@ -63,12 +64,23 @@ impl FoldedLog {
         self.lost.runs().map(|(first, last)| last - first + 1).sum()
     }
 
-    /// What there is to say of them.
-    pub(super) fn lost_findings(&self, wal_dir: &Path) -> Vec<Finding> {
+    /// What there is to say of them, beside that log.
+    pub(super) fn lost_findings(&self, wal_dir: &Path, log: &LogExamination) -> Vec<Finding> {
         let lost: Vec<_> = self.lost.runs().map(|(first, last)| (Sequence(first), last - first + 1)).collect();
         let named = lost.iter().take(LOST_NAMED_MAX).map(|(first, records)| {
-            let text = format!("{} lost: no segment had them, and the database counts them", numbers(*first, *records));
-            Finding::new(FindingKind::MissingRecords, wal_dir, text).of_records(*first, *records)
+            let them = them(*records);
+            let numbers = numbers(*first, *records);
+            let text = format!("{numbers} lost: no segment had {them}, and the database counts {them}");
+            let found = Finding::new(FindingKind::MissingRecords, wal_dir, text).of_records(*first, *records);
+            match segment_with(log, *first, *records) {
+                Some((segment, has)) => {
+                    let some = if has < *records { format!("{has} of ") } else { String::new() };
+                    found.next(format!(
+                        "segment {segment} has {some}{them} now: `mcplog rebuild --from-log` folds {them}"
+                    ))
+                }
+                None => found.next(step(*records)),
+            }
         });
         let others = lost.get(LOST_NAMED_MAX..).unwrap_or_default();
         let others = others.first().map(|(first, _)| {
@@ -77,9 +89,8 @@ impl FoldedLog {
                 format!("{records} records from {first} on lost, in {} places: the database counts them", others.len());
             Finding::new(FindingKind::MissingRecords, wal_dir, text).of_records(*first, records)
         });
-        let step = "nothing more can be had of them unless you have the segment somewhere: put it into wal/, and `mcplog rebuild \
-                    --from-log` folds it";
-        named.chain(others).map(|found| found.next(step)).collect()
+        let others = others.map(|found| found.next(step(u64::MAX)));
+        named.chain(others).collect()
     }
 
     /// Whether that record is one of those.
@@ -143,7 +154,10 @@ impl Folded {
                 let first = first.max(Sequence(folded.0 + 1));
                 (
                     FindingKind::MissingRecords,
-                    format!("lost {before}: no segment has them, and they were not folded"),
+                    match last.0 - first.0 {
+                        0 => format!("lost {before}: no segment has it, and it was not folded"),
+                        _ => format!("lost {before}: no segment has them, and they were not folded"),
+                    },
                     first,
                 )
             }
@@ -161,6 +175,30 @@ impl Folded {
     }
 }
 
+/// The segment that has a record of those intact again, and how many of them.
+fn segment_with(log: &LogExamination, first: Sequence, records: u64) -> Option<(SegmentId, u64)> {
+    let last = Sequence(first.0 + records - 1);
+    let read = log.files.iter().filter(|file| file.count_read(first, last) > 0);
+    let mut counted = read.map(|file| {
+        let is_lost = |sequence| (first..=last).contains(&sequence);
+        (file.file.id, count_frames(&file.file.path, is_lost))
+    });
+    counted.find(|(_, has)| *has > 0)
+}
+
+/// What to do about so many lost records that nothing has.
+fn step(records: u64) -> String {
+    format!(
+        "nothing more can be had of {} unless you have the segment somewhere: put it into wal/, and `mcplog rebuild --from-log` \
+         folds it",
+        them(records)
+    )
+}
+
+fn them(records: u64) -> &'static str {
+    if records == 1 { "it" } else { "them" }
+}
+
 fn numbers(first: Sequence, records: u64) -> String {
     match records {
         1 => format!("record {first}"),
@@ -171,7 +209,6 @@ fn numbers(first: Sequence, records: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::position::SegmentId;
 
     #[test]
     fn numbers_that_no_segment_has_are_lost_folded_or_nobody_can_say() {

@@ -411,7 +411,7 @@ fn a_segment_that_the_disk_can_not_read_costs_what_was_not_folded_of_it_and_says
         let held = offsets.len() as u64;
         let lost = held - folded;
         let problem = &health.problems[&Part::Damage];
-        assert!(problem.contains(&format!("; {lost} records are lost")), "{lost}, and {problem}");
+        assert!(problem.contains(&format!("; {}", crate::ground::finding::are_lost(lost))), "{lost}, and {problem}");
         assert_eq!(Holdings::read(fixture.dir()).numbers, (0..folded).chain(held..2000).collect::<Vec<_>>());
         let from = offsets[usize::try_from(folded).unwrap()];
         let place = format!("SELECT offset = {from} AND bytes = {} FROM quarantine", extent.end.0 - from);

@@ -470,3 +470,22 @@ fn a_segment_in_quarantine_under_another_name_is_told_with_what_gets_its_records
     let found = of_kind(&fixture, K::UnreadableInQuarantine);
     assert!(found.len() == 1 && found[0].1.starts_with("nothing"), "{found:?}");
 }
+
+#[test]
+fn of_lost_records_whose_segment_is_back_it_is_said_that_it_has_them() {
+    let step = |fixture: &Fixture| {
+        let findings = check(fixture.dir()).findings;
+        let found = findings.into_iter().find(|found| found.kind == FindingKind::MissingRecords).unwrap();
+        (found.text, found.next_step)
+    };
+    let fixture = opened_once(with_hole(folded()));
+    assert!(step(&fixture).1.starts_with("nothing more can be had of them"), "{:?}", step(&fixture));
+    execute(&fixture, "UPDATE gaps SET id = 5, events = 2 WHERE missing = 1");
+    assert_eq!(step(&fixture).1, "segment 000000000001 has them now: `mcplog rebuild --from-log` folds them");
+    execute(&fixture, &format!("UPDATE gaps SET id = {EVENTS}, events = 2 WHERE missing = 1"));
+    assert!(step(&fixture).1.starts_with("segment 000000000001 has 1 of them now"), "{:?}", step(&fixture));
+    execute(&fixture, "UPDATE gaps SET id = 60, events = 1 WHERE missing = 1");
+    let (text, next_step) = step(&fixture);
+    assert_eq!(text, "record 60 lost: no segment had it, and the database counts it");
+    assert!(next_step.starts_with("nothing more can be had of it "), "{next_step}");
+}

@@ -79,6 +79,10 @@ fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> R
         page.line("keeps", &limits::sentence(kept))?;
     }
     page.line("lost", &lost(report))?;
+    if let Some(entries) = report.quarantined.filter(|entries| *entries > 0) {
+        let noun = if entries == 1 { "entry" } else { "entries" };
+        page.line("noted", &format!("{} {noun} in table quarantine", count(entries)))?;
+    }
     if report.quarantine_files > 0 {
         page.line("aside", &format!("{} in quarantine/", counted(report.quarantine_files, "file")))?;
     }
@@ -100,7 +104,6 @@ fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> R
 fn lost(report: &CheckReport) -> String {
     let losses = [
         (i128::from(report.dropped_events.unwrap_or(0)), "event dropped", "events dropped"),
-        (report.quarantined.unwrap_or(0).into(), "entry in table quarantine", "entries in table quarantine"),
         (report.lost_records.into(), "record of the log", "records of the log"),
     ];
     let mut losses: Vec<String> = losses

@@ -109,7 +109,7 @@ fn log(log: &LogHoldings, is_folded_known: bool, view: &View) -> Vec<String> {
         });
     }
     sentences.extend(holes(&log.holes, true, "that the database has folded"));
-    sentences.extend(holes(&log.holes, false, "that nothing has: they are lost"));
+    sentences.extend(holes(&log.holes, false, "that nothing has: lost"));
     if log.damaged_places > 0 {
         let (s, are) = if log.damaged_places == 1 { ("", "is") } else { ("s", "are") };
         sentences.push(format!("{} place{s} {are} damaged", count(log.damaged_places)));
@@ -125,11 +125,16 @@ fn log(log: &LogHoldings, is_folded_known: bool, view: &View) -> Vec<String> {
 fn holes(holes: &[Hole], folded: bool, fate: &str) -> Option<String> {
     let holes: Vec<_> = holes.iter().filter(|hole| hole.folded == folded).collect();
     let named = holes.iter().take(HOLES_NAMED_MAX);
-    let named: Vec<_> =
-        named.map(|hole| format!("{} to {}", count(hole.first_record), count(hole.last_record))).collect();
+    let named: Vec<_> = named
+        .map(|hole| match hole.records() {
+            1 => count(hole.first_record),
+            _ => format!("{} to {}", count(hole.first_record), count(hole.last_record)),
+        })
+        .collect();
     let more = if holes.len() > HOLES_NAMED_MAX { ", and others" } else { "" };
-    let missing = counted(holes.iter().map(|hole| hole.records()).sum::<u64>(), "record");
-    (!holes.is_empty()).then(|| format!("{missing} missing {fate}: numbers {}{more}", named.join(", ")))
+    let records = holes.iter().map(|hole| hole.records()).sum::<u64>();
+    let (missing, s) = (counted(records, "record"), if records == 1 { "" } else { "s" });
+    (!holes.is_empty()).then(|| format!("{missing} missing {fate}: number{s} {}{more}", named.join(", ")))
 }
 
 fn lost(loss: &Loss, view: &View) -> String {
