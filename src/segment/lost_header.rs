@@ -46,9 +46,12 @@ impl LostHeader {
     }
 
     /// How many records the file may hold from `offset` on, where a frame of it ends; `None` if nothing tells that it was a
-    /// segment, or it can't be read.
+    /// segment, it ends before that, or it can't be read.
     pub(super) fn records_from(path: &Path, offset: Offset) -> Result<Option<u64>, PathError> {
         let Ok(mut file) = BufferedFile::open(path) else { return Ok(None) };
+        if file.bytes()? < u64::from(offset.0) {
+            return Ok(None);
+        }
         let was_segment = file.buffered().starts_with(&MAGIC);
         let words = file.from(offset.0, 8)?;
         // How many there are before, the first one there says.
