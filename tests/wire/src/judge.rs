@@ -1,7 +1,7 @@
 //! The judge: sees the wire, and says what rows there must be.
 //!
 //! Follows `docs/matching.md` (which answer is whose, how long a call waits), `docs/sessions.md` (by [`super::membership`])
-//! and `docs/counting.md` (by [`super::call`]). How an exchange ends is in [`super::court`]. Where the pages leave more than one
+//! and `docs/counting.md` (by [`super::call`]). How an exchange ends is in `court`. Where the pages leave more than one
 //! row right, the judge says so: a request that was cut before its last byte may have a row or none, since that depends on
 //! how much of it says what it is.
 
