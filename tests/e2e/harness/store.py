@@ -37,11 +37,12 @@ def target_of(method, params):
     return None
 
 
-def cancelled_ids(exchanges):
-    """The JSON-RPC ids of what the client took back."""
+def cancelled_ids(exchanges, was_accepted):
+    """The JSON-RPC ids of what the client took back, by notifications that the server accepted, or by others."""
     return [
         message["params"]["requestId"]
         for exchange in exchanges
+        if (exchange["status"] is not None) == was_accepted
         for message in wire.sent(exchange)
         if message.get("method") == "notifications/cancelled"
     ]
@@ -75,11 +76,15 @@ def expected_request(exchange, message, exchanges):
     if answer is None and is_probe(exchange, method, exchanges):
         # A refusal with an id of the server's own, or without JSON-RPC.
         row |= {"status": "error", "outcome": "probe", "http_status": exchange["status"]}
-    elif message["id"] in cancelled_ids(exchanges):
+    elif message["id"] in cancelled_ids(exchanges, was_accepted=True):
         # Taken back, whatever came after; an error that did is named, if only as far as the client still read.
         del row["cause"]
         row["taken_back"] = answer["error"] if answer and "error" in answer else None
         row |= {"status": "error", "outcome": "cancelled"}
+    elif message["id"] in cancelled_ids(exchanges, was_accepted=False):
+        # A client that closes everything at once breaks its notification off: nobody knows whether the server had it.
+        del row["cause"]
+        row["unfinished"] = True
     elif answer is None:
         # Given up by the client. That it has a row with a reason is checked in `mismatches`.
         row["unfinished"] = True
