@@ -148,7 +148,9 @@ impl<'a> Order<'a> {
     /// whose name it does. (Other threads sync it for other reasons: when they retire a segment.)
     fn named_before_synced(&self) -> Vec<String> {
         let wal = self.wal();
-        let is_segment = |sync: &Sync| sync.path.parent() == Some(&wal);
+        // The file that says whose log it is has a name of its own there, and is no segment.
+        let is_owner = |path: &Path| path.file_stem().is_some_and(|stem| stem == "writer-id");
+        let is_segment = |sync: &Sync| sync.path.parent() == Some(&wal) && !is_owner(&sync.path);
         let threads: BTreeSet<u32> =
             self.syncs.iter().filter(|sync| is_segment(sync)).map(|sync| sync.thread).collect();
         let mut violations = Vec::new();
