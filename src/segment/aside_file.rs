@@ -31,7 +31,7 @@ impl AsideFile {
     pub(crate) fn of(aside: &QuarantinedSegment, owner: Option<WriterId>) -> Self {
         let unreadable = |error: &SegmentError| Self::Unreadable(Finding::of_segment_error(error).text);
         let found = FoundFile::headed_in_quarantine(aside, owner);
-        let reader = SegmentReader::open(&aside.path);
+        let reader = aside.open();
         match (found.map(|found| (found.header, found.reason)), reader) {
             (Some((Header::NeverStarted | Header::Unreachable, _)), _) => Self::Nothing,
             (Some((Header::Sound, _)), Ok(_)) => Self::Segment,

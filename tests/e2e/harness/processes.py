@@ -151,3 +151,15 @@ def exit_with(scenario):
     except Failed as failure:
         say(f"FAILED: {failure}")
         sys.exit(1)
+
+
+def wait_for_all(processes, seconds_max):
+    """Returns when all of them have ended well. Whatever happens, none is left behind."""
+    try:
+        for process in processes:
+            if process.child.wait(seconds_max) != 0:
+                raise Failed(f"{process.name} failed:\n{process.tail()}")
+    finally:
+        for process in processes:
+            process.child.kill()
+            process.child.wait()

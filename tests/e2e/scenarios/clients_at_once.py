@@ -8,7 +8,7 @@ import json
 from collections import Counter
 
 from harness import store
-from harness.processes import Failed, Process, free_port, proxy_command, running, say
+from harness.processes import Failed, Process, free_port, proxy_command, running, say, wait_for_all
 from scenarios.same_view import check, python_client, python_server, wait_for_rows
 from scenarios.schema_change import LISTS, changes
 
@@ -24,14 +24,7 @@ CLIENT_SECONDS_MAX = 90
 def all_at_once(url, work):
     """Runs every client at the same time; returns their transcripts."""
     clients = [Process(name, command(url, work / f"{name}.json"), work) for name, command in CLIENTS.items()]
-    try:
-        for client in clients:
-            if client.child.wait(CLIENT_SECONDS_MAX) != 0:
-                raise Failed(f"{client.name} failed:\n{client.tail()}")
-    finally:
-        for client in clients:
-            client.child.kill()
-            client.child.wait()
+    wait_for_all(clients, CLIENT_SECONDS_MAX)
     return [json.loads((work / f"{name}.json").read_text()) for name in CLIENTS]
 
 

@@ -24,6 +24,7 @@ from harness.processes import (
     python_command,
     running,
     say,
+    wait_for_all,
 )
 from scenarios.schema_change import LISTS
 
@@ -140,14 +141,7 @@ def hold_all(found, addresses, work):
         else:
             command = python_command(generation, "clients/many.py", generation, path)
         started.append(Process(f"clients-{generation}", command, work))
-    try:
-        for process in started:
-            if process.child.wait(CLIENT_SECONDS_MAX) != 0:
-                raise Failed(f"{process.name} failed:\n{process.tail()}")
-    finally:
-        for process in started:
-            process.child.kill()
-            process.child.wait()
+    wait_for_all(started, CLIENT_SECONDS_MAX)
     return {combination: json.loads((work / f"{name_of(combination)}.json").read_text()) for combination in found}
 
 
