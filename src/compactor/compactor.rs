@@ -448,13 +448,14 @@ pub(crate) fn report_corrupt(error: &IndexError, progress: &StoreProgress, healt
 mod tests {
     use super::*;
     use crate::ground::position::SegmentId;
+    use crate::segment::format::LogIdentity;
     use crate::segment::writer::PreparedSegment;
     use std::path::Path;
 
     /// A segment of two frames.
     fn segment(dir: &Path, id: u64) -> LogSegment {
         let prepared = PreparedSegment::create(dir, SegmentId(id), 64 * 1024).unwrap();
-        let (mut writer, _syncer) = prepared.activate(WriterId([7; 16]), Sequence(1), 5).unwrap();
+        let (mut writer, _syncer) = prepared.activate(LogIdentity::sample(WriterId([7; 16])), Sequence(1), 5).unwrap();
         writer.append(b"one").unwrap();
         writer.append(b"two").unwrap();
         let path = writer.path().to_owned();
