@@ -125,6 +125,16 @@ pub enum SegmentError {
         /// The version in the header.
         found: u16,
     },
+    /// The log may have records that a newer version alone knows; it is left alone.
+    #[error("{}: records of level {found} are not supported: this build knows up to {supported}; use a newer mcplog", path.display())]
+    NeedsNewer {
+        /// The file.
+        path: PathBuf,
+        /// The highest level that this build knows.
+        supported: u16,
+        /// The level that the header asks for.
+        found: u16,
+    },
 }
 
 /// Why a store can't be opened.

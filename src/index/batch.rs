@@ -128,6 +128,8 @@ impl<'c> Batch<'c> {
                     self.add_clock_step(*sequence, *step)?;
                     continue;
                 }
+                // Who writes is not in the tables yet.
+                Mutation::WriterBegan(_) | Mutation::WriterEnded(_) => continue,
             };
             if request.ts < kept_since {
                 self.late_requests += 1;
