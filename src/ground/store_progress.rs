@@ -238,9 +238,11 @@ impl StoreProgress {
         self.more_folded.notify();
     }
 
-    /// By the syncing thread.
-    pub(crate) fn set_durable(&self, last: Sequence) {
-        self.durable.fetch_max(last.0, Ordering::Release);
+    /// By the syncing thread: so much of that writer's log is durable. What is said of another writer is passed over. Tells
+    /// whether that is more than before.
+    pub(crate) fn set_durable(&self, writer: WriterId, last: Sequence) -> bool {
+        let own = self.writer.lock();
+        *own == Some(writer) && self.durable.fetch_max(last.0, Ordering::AcqRel) < last.0
     }
 
     /// By the compactor: this process, or another, has committed so much of that writer's log. What is said of another
