@@ -31,6 +31,8 @@ pub mod log_file;
 pub mod log_item;
 pub(crate) mod log_owners;
 pub mod log_reader;
+#[cfg(test)]
+mod log_reader_tests;
 pub(crate) mod log_view;
 pub(crate) mod log_walk;
 mod lost_header;
