@@ -250,7 +250,8 @@ impl LogEnd {
         self.growth.rested();
         self.handles.supply.discard_ahead();
         if let Some(active) = &mut self.active {
-            active.orders_next_at = self.growth.prepares_next_at(u32::try_from(active.writer.bytes()).unwrap_or(u32::MAX));
+            active.orders_next_at =
+                self.growth.prepares_next_at(u32::try_from(active.writer.bytes()).unwrap_or(u32::MAX));
         }
     }
 

@@ -33,7 +33,10 @@ impl ProcessFacts {
             process_id: std::process::id().into(),
             host: cut(host.trim_end().to_owned()),
             program: cut(config.program.clone().unwrap_or_else(executable)),
-            program_version: cut(config.program_version.clone().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned())),
+            program_version: cut(config
+                .program_version
+                .clone()
+                .unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned())),
             started_at,
         }
     }

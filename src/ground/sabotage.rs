@@ -49,6 +49,8 @@ pub(crate) enum Spot {
     CopyWal,
     /// Whoever copies a database, before each step.
     CopyDatabase,
+    /// Whoever reads a log that may still grow, when a segment was read to its end, before it looks for the next one.
+    SegmentEnd,
     /// Whoever reads a segment, before it reads any of these bytes.
     Read { from: u64, to: u64 },
 }

@@ -78,11 +78,7 @@ pub(crate) struct HeaderPage {
 /// # Errors
 /// The path exists, or the system refuses; then the file is removed again. A full disk shows here, as an error, and
 /// not later as a signal.
-pub(crate) fn create(
-    path: &Path,
-    bytes: u32,
-    lock: Option<FolderLock>,
-) -> Result<(FramePages, HeaderPage), PathError> {
+pub(crate) fn create(path: &Path, bytes: u32, lock: Option<FolderLock>) -> Result<(FramePages, HeaderPage), PathError> {
     create_for(path, bytes, lock, None)
 }
 

@@ -80,7 +80,7 @@ impl NewFolder {
     }
 
     /// The lock, for the mapping of the first segment, which is made before the folder has its place.
-    pub fn lock(&self) -> Option<FolderLock> {
+    pub(crate) fn lock(&self) -> Option<FolderLock> {
         self.lock.clone()
     }
 
@@ -199,9 +199,12 @@ mod tests {
     #[test]
     fn what_a_birth_that_was_cut_short_left_is_removed_unless_a_record_is_in_it() {
         let wal = wal();
-        for (frames, prepared, expected) in
-            [(None, false, Unborn::Removed), (None, true, Unborn::Removed), (Some(0), true, Unborn::Removed), (Some(1), true, Unborn::Kept)]
-        {
+        for (frames, prepared, expected) in [
+            (None, false, Unborn::Removed),
+            (None, true, Unborn::Removed),
+            (Some(0), true, Unborn::Removed),
+            (Some(1), true, Unborn::Kept),
+        ] {
             let path = WriterFolder::unborn_path(wal.path(), WRITER);
             std::fs::create_dir(&path).unwrap();
             if prepared {

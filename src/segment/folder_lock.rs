@@ -11,7 +11,7 @@ use crate::ground::private_dir::no_follow;
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The lock, held. Clones hold it together: the writer's, and one with each mapping of its segments, so that it is held as
@@ -60,7 +60,8 @@ impl FolderLock {
         let lock = Self { held: Arc::new(Held { dir, owner_pid: std::process::id() }) };
         // The folder may have been removed, or had another name, before it was locked.
         let is_there = lock.is_of(path)?;
-        let error = || PathError { operation: "lock", path: path.to_owned(), source: std::io::ErrorKind::NotFound.into() };
+        let error =
+            || PathError { operation: "lock", path: path.to_owned(), source: std::io::ErrorKind::NotFound.into() };
         is_there.then_some(Some(lock)).ok_or_else(error)
     }
 
@@ -125,6 +126,7 @@ pub(crate) fn is_gone(error: &PathError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn folder(dir: &Path) -> PathBuf {
         let path = dir.join("folder");

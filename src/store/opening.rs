@@ -7,7 +7,7 @@ use super::lock::StoreLock;
 use super::repair_report;
 use crate::compactor::fold_start::FoldStart;
 use crate::ground::config::Config;
-use crate::ground::error::{AtPath, HeaderFault, IndexError, OpenError, PathError, SegmentError};
+use crate::ground::error::{HeaderFault, IndexError, OpenError, PathError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::limits::{Limit, Limits};
 use crate::ground::machine_clock::MachineClock;
@@ -99,7 +99,7 @@ impl Opening {
         let progress = StoreProgress::new();
         progress.set_writer(writer_id);
         progress.set_appended(last_sequence, 0);
-        progress.set_durable(durable);
+        progress.set_durable(writer_id, durable);
         progress.set_folded(writer_id, checkpoint.sequence);
         progress.set_newer_records(database.newer_records());
         Ok(Self {
