@@ -28,8 +28,8 @@ mod preparer_thread;
 pub mod rebuild;
 mod rebuild_plan;
 mod rebuild_sources;
-mod repair_report;
 mod shared;
+mod store_identity;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod store;
 mod sync_thread;
