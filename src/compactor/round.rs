@@ -13,7 +13,7 @@ use crate::ground::error::{IndexError, SegmentError};
 use crate::ground::file_time::written_at_ms;
 use crate::ground::finding::are_lost;
 use crate::ground::health::{HealthBoard, Part};
-use crate::ground::position::{Offset, SegmentId, StoreId, WriterId};
+use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::room::{Reserve, TooLittle};
 use crate::index::batch::Batch;
 use crate::index::checkpoint::Checkpoint;
@@ -21,7 +21,7 @@ use crate::index::database::Index;
 use crate::index::request_rows::REQUESTS_PER_STATEMENT;
 use crate::record::kind::Kind;
 use crate::segment::directory::file_name;
-use crate::segment::log_reader::{LogItem, Owner};
+use crate::segment::log_item::{LogItem, Owner, Waits};
 use std::path::Path;
 use std::time::Instant;
 
@@ -65,6 +65,8 @@ struct Turn<'s> {
     owner: Owner,
     /// Of which segment the records in the chunk are.
     segment: Option<SegmentId>,
+    /// The last record that is folded, in this transaction too, or is found to be missing.
+    accounted: Sequence,
     /// Those that are missing before the next record that is folded.
     lost: LostRecords,
     /// People were told why records are missing now.
@@ -116,6 +118,7 @@ impl<'a> Round<'a> {
             folder: &folder,
             owner,
             segment: None,
+            accounted: from.sequence,
             lost: LostRecords::default(),
             is_told: false,
             records: 0,
@@ -127,7 +130,7 @@ impl<'a> Round<'a> {
             }
             let item = match reader.next(owner) {
                 Ok(LogItem::NotYet | LogItem::End) => break Ok(Some(Content::Folded)),
-                Ok(LogItem::Waits(why)) => break Err(Stopped::Waits(why.to_string())),
+                Ok(LogItem::Waits(why)) => break Err(Stopped::Waits(why_it_waits(&why))),
                 Ok(item) => item,
                 Err(error) => break Err(Stopped::Failed(error)),
             };
@@ -147,17 +150,15 @@ impl<'a> Round<'a> {
             }
             self.add(&mut turn, item)?;
         };
+        let to = Checkpoint::at(reader.place());
+        self.pass_over_to(&mut turn, to.sequence)?;
         self.fold_chunk(&mut turn)?;
-        let place = reader.place();
-        let has_taken = read.as_ref().is_ok_and(Option::is_some) || turn.records > 0 || self.batch.is_some();
-        if let Some(batch) = &mut self.batch {
-            let to = Checkpoint::at(place);
-            source.may_end_with_hole = may_end_with_hole || !turn.lost.is_empty();
+        source.may_end_with_hole = may_end_with_hole || !turn.lost.is_empty();
+        // What is only passed over (records that are folded already) is not worth a transaction.
+        if let Some(batch) = self.batch.as_mut().filter(|_| to != from) {
             turn.lost.note(batch, writer, None)?;
-            if has_taken && to != from {
-                batch.reached(writer, from, to)?;
-                source.reached = to;
-            }
+            batch.reached(writer, from, to)?;
+            source.reached = to;
         }
         self.records += turn.records;
         self.bytes += turn.bytes;
@@ -211,7 +212,8 @@ impl<'a> Round<'a> {
                     self.fold_chunk(turn)?;
                     self.note_segment(turn, segment);
                 }
-                turn.is_told = false;
+                self.pass_over_to(turn, Sequence(frame.sequence.0 - 1))?;
+                (turn.accounted, turn.is_told) = (frame.sequence, false);
                 let is_request = frame.payload.first() == Some(&Kind::Request.number());
                 turn.records += 1;
                 turn.bytes += frame.payload.len();
@@ -224,16 +226,7 @@ impl<'a> Round<'a> {
                 }
                 Ok(())
             }
-            LogItem::Hole { first, last, .. } => {
-                // Times are told by the records next to them.
-                self.fold_chunk(turn)?;
-                let run = (first.0, last.0);
-                if !turn.is_told {
-                    tell(turn.writer, run, self.health);
-                }
-                turn.lost.add(run);
-                Ok(())
-            }
+            LogItem::Hole { last, .. } => self.pass_over_to(turn, last),
             LogItem::Damage { segment, damage, lost } => {
                 let reason = format!("{}; {}", damage.reason, are_lost(lost));
                 self.report(turn, segment, damage.offset, damage.bytes, &reason)
@@ -241,13 +234,29 @@ impl<'a> Round<'a> {
             LogItem::WrongMark { segment, wrong } => {
                 self.report(turn, segment, wrong.offset(), 0, &wrong.to_string())
             }
-            LogItem::BadFile { file, reason } => {
+            LogItem::BadFile { file, finding } => {
                 let bytes = std::fs::symlink_metadata(&file.path).map_or(0, |metadata| metadata.len());
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-                self.report(turn, file.id, Offset(0), bytes, &reason.to_string())
+                self.report(turn, file.id, Offset(0), bytes, &finding.to_string())
             }
             LogItem::Torn { .. } | LogItem::NotYet | LogItem::End | LogItem::Waits(_) => Ok(()),
         }
+    }
+
+    /// The records behind those that are accounted for, up to `last`, are nowhere.
+    fn pass_over_to(&mut self, turn: &mut Turn<'_>, last: Sequence) -> Result<(), IndexError> {
+        if last <= turn.accounted {
+            return Ok(());
+        }
+        // Times are told by the records next to them.
+        self.fold_chunk(turn)?;
+        let run = (turn.accounted.0 + 1, last.0);
+        if !turn.is_told {
+            tell(turn.writer, run, self.health);
+        }
+        turn.lost.add(run);
+        turn.accounted = last;
+        Ok(())
     }
 
     /// From here on, records are of that segment.
@@ -312,6 +321,22 @@ impl<'a> Round<'a> {
         match &mut self.batch {
             Some(batch) => batch.quarantine_bytes(writer, segment, offset, bytes, reason),
             None => Ok(()),
+        }
+    }
+}
+
+fn why_it_waits(waits: &Waits) -> String {
+    match waits {
+        Waits::Version { path, supported, found } => format!(
+            "{} is of format version {found}, and this mcplog knows up to {supported}: a newer one folds it",
+            path.display()
+        ),
+        Waits::Level { path, supported, found } => format!(
+            "{} has records of level {found}, and this mcplog knows up to {supported}: a newer one folds it",
+            path.display()
+        ),
+        Waits::OtherStore { path, store } => {
+            format!("{} is of another store ({store}): move it away, to where it belongs", path.display())
         }
     }
 }

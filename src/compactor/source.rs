@@ -6,8 +6,10 @@ use super::folder_task::{Content, LockState};
 use crate::ground::error::{PathError, SegmentError};
 use crate::ground::position::StoreId;
 use crate::index::checkpoint::Checkpoint;
+use crate::record::record::LEVEL;
 use crate::segment::folder_lock::{FolderLock, FolderOwner};
-use crate::segment::log_reader::{LogReader, Owner};
+use crate::segment::log_item::Owner;
+use crate::segment::log_reader::LogReader;
 use crate::segment::writer_folder::WriterFolder;
 use std::time::{Duration, Instant};
 
@@ -150,7 +152,11 @@ impl Source {
         let owner = if self.is_dead() { Owner::Dead } else { Owner::Living };
         let reader = match &mut self.reader {
             Some(reader) => reader,
-            none => none.insert(LogReader::open(&self.folder, Some(store), self.reached.place())?),
+            none => {
+                let reader = none.insert(LogReader::open(&self.folder, Some(store), self.reached.place())?);
+                reader.know_level(LEVEL);
+                reader
+            }
         };
         if self.failure.as_ref().is_some_and(|failure| failure.unreadable >= UNREADABLE_TRIES) {
             reader.pass_unreadable();
@@ -220,7 +226,7 @@ fn is_gone(error: &PathError) -> bool {
 }
 
 fn is_missing(error: &SegmentError) -> bool {
-    matches!(error, SegmentError::Io(error) if is_gone(error))
+    matches!(error, SegmentError::Gone { .. })
 }
 
 /// Whether the disk can't give back what was written to it.
