@@ -15,7 +15,7 @@ pub(super) struct LostRecords(Vec<(u64, u64)>);
 
 impl LostRecords {
     /// What the table says is missing in a log right before the first record behind `folded`.
-    pub(super) fn up_to(batch: &Batch<'_>, writer: WriterId, folded: Sequence) -> Result<Self, IndexError> {
+    pub(super) fn up_to(batch: &mut Batch<'_>, writer: WriterId, folded: Sequence) -> Result<Self, IndexError> {
         Ok(Self(batch.missing_up_to(writer, folded)?.map(|first| (first.0, folded.0)).into_iter().collect()))
     }
 

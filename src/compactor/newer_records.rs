@@ -46,6 +46,11 @@ impl NewerRecords {
         self.decode
     }
 
+    /// Somebody else folded: there may be others.
+    pub(super) fn note_moved(&mut self) {
+        (self.may_be_known, self.is_stale) = (true, true);
+    }
+
     /// Whether some of them may have expired.
     pub(super) fn note_expired(&mut self, may_be: bool) {
         self.is_stale |= may_be;
@@ -65,17 +70,17 @@ impl NewerRecords {
                 self.is_stale = true;
                 batch.keep_newer(writer, segment, frame, kind)
             }
-            None => quarantine(batch, writer, segment, frame, error, &self.health),
+            None => {
+                batch.quarantine_record(writer, segment, frame, &error.to_string())?;
+                report(writer, segment, frame, error, &self.health);
+                Ok(())
+            }
         }
     }
 
     /// Folds some of those that wait and are known by now; `true`: there may be more. Says how many wait, if that may have
     /// changed.
-    pub(super) fn step(
-        &mut self,
-        index: &mut Index,
-        progress: &StoreProgress,
-    ) -> Result<bool, IndexError> {
+    pub(super) fn step(&mut self, index: &mut Index, progress: &StoreProgress) -> Result<bool, IndexError> {
         let has_folded = self.fold_some(index)?;
         if !has_folded {
             self.count(index, progress)?;
@@ -103,14 +108,15 @@ impl NewerRecords {
         let mut mutations = Vec::with_capacity(records.len());
         for record in &records {
             match decode(&record.payload) {
-                Ok(decoded) => mutations.push((record.id, record.writer, record.sequence, fold(decoded))),
+                Ok(decoded) => mutations.push((record, fold(decoded))),
                 Err(error) => {
                     batch.note_as_of(record.noted_at);
-                    quarantine(&mut batch, record.writer, record.segment, &record.frame(), &error, &self.health)?;
+                    batch.quarantine_kept(record, &error.to_string())?;
+                    report(record.writer, record.segment, &record.frame(), &error, &self.health);
                 }
             }
         }
-        batch.apply_newer(mutations)?;
+        batch.apply_kept(mutations)?;
         batch.commit()?;
         self.is_stale = true;
         Ok(true)
@@ -131,17 +137,8 @@ impl NewerRecords {
     }
 }
 
-fn quarantine(
-    batch: &mut Batch<'_>,
-    writer: WriterId,
-    segment: SegmentId,
-    frame: &FrameAt<'_>,
-    error: &RecordError,
-    health: &HealthBoard,
-) -> Result<(), IndexError> {
-    batch.quarantine_record(writer, segment, frame, &error.to_string())?;
+fn report(writer: WriterId, segment: SegmentId, frame: &FrameAt<'_>, error: &RecordError, health: &HealthBoard) {
     health.report(Part::Damage, format_args!("log of writer {writer}, segment {segment}, offset {}: {error}", frame.offset));
-    Ok(())
 }
 
 /// How many wait, which, and what to do.

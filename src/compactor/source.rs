@@ -4,7 +4,7 @@
 
 use super::folder_task::{Content, LockState};
 use crate::ground::error::{PathError, SegmentError};
-use crate::ground::position::StoreId;
+use crate::ground::position::{SegmentId, StoreId};
 use crate::index::checkpoint::Checkpoint;
 use crate::record::record::LEVEL;
 use crate::segment::folder_lock::{FolderLock, FolderOwner};
@@ -44,6 +44,10 @@ pub(super) struct Source {
     pub(super) may_end_with_hole: bool,
     /// It is noted that the writer is dead.
     pub(super) is_noted_dead: bool,
+    /// Segments before this one were retired.
+    retired_before: SegmentId,
+    /// Its folder is removed.
+    is_gone: bool,
 }
 
 /// The log could not be read.
@@ -71,6 +75,8 @@ impl Source {
             failure: None,
             may_end_with_hole: true,
             is_noted_dead: false,
+            retired_before: SegmentId(0),
+            is_gone: false,
         }
     }
 
@@ -208,6 +214,26 @@ impl Source {
         let pause = before.as_ref().map_or(RETRY_MIN, |before| (before.pause * 2).min(RETRY_MAX));
         let unreadable = before.map_or(0, |before| before.unreadable) + u32::from(is_unreadable(error));
         self.failure = Some(Failure { at: now, pause, unreadable });
+    }
+
+    /// Segments before this one were retired, as far as this process did that.
+    pub(super) fn retired_before(&self) -> SegmentId {
+        self.retired_before
+    }
+
+    /// All that could be retired is; with the one that the checkpoint names, if it `was_sealed`.
+    pub(super) fn note_retired(&mut self, was_sealed: bool) {
+        let segment = self.checkpoint.segment;
+        self.retired_before = if was_sealed { segment.next() } else { segment };
+    }
+
+    /// Its folder is removed.
+    pub(super) fn note_gone(&mut self) {
+        self.is_gone = true;
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
     }
 
     /// Whether it can't be read for now.

@@ -11,6 +11,7 @@ use crate::ground::error::{IndexError, PathError};
 use crate::ground::position::WriterId;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
+use crate::index::oldest_segments::OldestSegments;
 use crate::segment::writer_folder::writer_folders;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -109,13 +110,12 @@ impl Sources {
         Ok(())
     }
 
-    /// Folds of each log its share. `own` comes first; with `only_own`, it alone. The transaction takes at most `bytes_max`
-    /// bytes of payload, but for what one record of each log has.
+    /// Folds of each log its share; `own` comes first. The transaction takes at most `bytes_max` bytes of payload, but for
+    /// what one record of each log has.
     pub(super) fn fold(
         &mut self,
         round: &mut Round<'_>,
         own: Option<WriterId>,
-        only_own: bool,
         bytes_max: usize,
     ) -> Result<(), IndexError> {
         let (now, bytes_max) = (Instant::now(), bytes_max.min(BATCH_BYTES));
@@ -123,10 +123,9 @@ impl Sources {
         let mut living = self.indices(|source| !source.is_dead() && worth(source));
         let mut dead = self.indices(|source| source.is_dead() && worth(source));
         living.sort_by_key(|at| Some(self.sources[*at].folder.writer) != own);
-        if only_own {
-            living.retain(|at| Some(self.sources[*at].folder.writer) == own);
-            dead.retain(|at| Some(self.sources[*at].folder.writer) == own);
-        }
+        // What this process recorded comes before what others left, also when it ends.
+        let own_dead = dead.iter().position(|at| Some(self.sources[*at].folder.writer) == own);
+        living.extend(own_dead.map(|at| dead.remove(at)));
         let sharers = living.len() + usize::from(!dead.is_empty());
         let share = Share {
             records: (BATCH_RECORDS / sharers.max(1)).max(SHARE_RECORDS_MIN),
@@ -157,25 +156,24 @@ impl Sources {
         (0..self.sources.len()).filter(|at| is_wanted(&self.sources[*at])).collect()
     }
 
-    /// What was folded is committed.
-    pub(super) fn commit(&mut self) {
-        self.sources.iter_mut().for_each(Source::commit);
-    }
-
     /// What was folded is not committed.
     pub(super) fn undo(&mut self) {
         self.sources.iter_mut().for_each(Source::undo);
     }
 
     /// Whether any log has more that is worth another round at once.
-    pub(super) fn have_more(&self, only: Option<WriterId>) -> bool {
-        let is_meant = |source: &&Source| only.is_none_or(|only| source.folder.writer == only);
-        self.sources.iter().filter(is_meant).any(|source| source.has_more())
+    pub(super) fn have_more(&self) -> bool {
+        self.sources.iter().any(Source::has_more)
     }
 
     /// Whether everything is folded that a writer left, and its folder is closed; so is one that is not there.
     pub(super) fn is_closed(&self, writer: WriterId) -> bool {
         !self.sources.iter().any(|source| source.folder.writer == writer)
+    }
+
+    /// Whether that writer's log is left alone, because it can't be read or is not for this build.
+    pub(super) fn is_left(&self, writer: WriterId) -> bool {
+        self.sources.iter().any(|source| source.folder.writer == writer && source.why_left().is_some())
     }
 
     /// Gives back what the logs of dead writers hold that are of no use now, so that others have their turn.
@@ -195,9 +193,14 @@ impl Sources {
         self.sources.iter().any(Source::has_failed)
     }
 
-    /// The writers that have a folder.
-    pub(super) fn writers(&self) -> HashSet<WriterId> {
-        self.sources.iter().map(|source| source.folder.writer).collect()
+    /// Forgets logs whose folders are removed.
+    pub(super) fn forget_gone(&mut self) {
+        self.sources.retain(|source| !source.is_gone());
+    }
+
+    /// Which segments the logs still have.
+    pub(super) fn oldest_segments(&self) -> OldestSegments {
+        OldestSegments::Of(self.sources.iter().map(|source| (source.folder.writer, source.retired_before())).collect())
     }
 }
 

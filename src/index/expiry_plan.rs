@@ -4,13 +4,13 @@
 //! on whichever thread calls it, by any connection, and changes nothing. Counting reads an index entry for each row
 //! that goes, so only those who print a plan ask for the counts: the compactor needs the cut alone.
 
+use super::oldest_segments::{self, OldestSegments};
 use super::row_retention::{
     CutReason, DatabaseSize, DatabaseState, ExpiryCut, OldestRequests, RetentionTime, RowRetention,
 };
 use super::{digest_table, schema_history};
 use crate::fold::rollup::Level;
 pub use crate::ground::expired::ExpiryReason;
-use crate::ground::position::SegmentId;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use std::fmt;
@@ -39,12 +39,12 @@ pub struct ExpiringRows {
 }
 
 impl ExpiryPlan {
-    /// What is about to expire, if anything. No segment before `oldest_segment` is in the log.
+    /// What is about to expire, if anything. `oldest` has the oldest segment of each log that is there.
     pub(crate) fn read(
         connection: &Connection,
         retention: &RowRetention,
         time: RetentionTime,
-        oldest_segment: SegmentId,
+        oldest: &OldestSegments,
     ) -> rusqlite::Result<Option<Self>> {
         let kept_since = kept_since(connection)?;
         let state = database_state(connection, retention, kept_since.unwrap_or(i64::MIN))?;
@@ -56,7 +56,7 @@ impl ExpiryPlan {
             }
             (None, None) => return Ok(None),
         };
-        let rows = count(connection, cut, oldest_segment)?;
+        let rows = count(connection, cut, oldest)?;
         let plan = Self { kept_since: cut, reason, rows };
         Ok(Some(plan).filter(|plan| plan.reason != ExpiryReason::UnderWay || plan.row_count() > 0))
     }
@@ -125,7 +125,7 @@ fn oldest(connection: &Connection, count: u64) -> rusqlite::Result<Option<Oldest
 }
 
 /// How many rows of each table are from before `kept_since`, stage by stage.
-fn count(connection: &Connection, kept_since: i64, oldest_segment: SegmentId) -> rusqlite::Result<Vec<ExpiringRows>> {
+fn count(connection: &Connection, kept_since: i64, oldest: &OldestSegments) -> rusqlite::Result<Vec<ExpiringRows>> {
     let count = |sql: &str| connection.query_row(sql, [kept_since], |row| row.get(0));
     let mut rollups = 0;
     for level in Level::ALL {
@@ -133,8 +133,9 @@ fn count(connection: &Connection, kept_since: i64, oldest_segment: SegmentId) ->
         let of_level = params![level.number(), level.start_of(kept_since)];
         rollups += connection.query_row(sql, of_level, |row| row.get::<_, u64>(0))?;
     }
-    let quarantine = "SELECT count(*) FROM quarantine WHERE noted_at < ?1 AND (segment < ?2 OR sequence IS NOT NULL)";
-    let in_quarantine = connection.query_row(quarantine, params![kept_since, oldest_segment.0], |row| row.get(0))?;
+    let all = "q.id > ?1 AND q.id <= ?2";
+    let in_quarantine =
+        oldest_segments::expired_notes(connection, all, params![i64::MIN, i64::MAX, kept_since], oldest)?.len() as u64;
     let rows = [
         ("rollups", rollups),
         ("request_rows", count("SELECT count(*) FROM request_rows WHERE ts < ?1")?),
