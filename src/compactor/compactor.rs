@@ -20,7 +20,7 @@ use crate::ground::fold_want::FoldWant;
 use crate::ground::health::Part;
 use crate::ground::position::StoreId;
 use crate::index::database::DATABASE_NAME;
-use crate::record::record::LEVEL;
+use crate::record::LEVEL;
 use crate::segment::folded_hint;
 use crate::segment::writer_folder::WriterFolder;
 use std::sync::atomic::Ordering;
@@ -58,7 +58,7 @@ enum Standing {
     By,
     /// In this order: the lock goes first, then what the database still has to do.
     Holder { lock: FoldLock, folding: Box<Folding> },
-    StandIn { lock: FoldStandIn, folding: Box<Folding>, beat: u64 },
+    StandIn { _lock: FoldStandIn, folding: Box<Folding>, beat: u64 },
 }
 
 /// What the thread does next.
@@ -167,6 +167,7 @@ impl Compactor {
     fn wait_for(&mut self, holder: &FoldHolder, only_waits: bool) {
         let progress = &self.handles.progress;
         let waits = progress.appended() > progress.folded();
+        let asked = progress.expiry_asked().is_some();
         if !waits {
             self.watch.forget();
             self.handles.health.clear(Part::Fold);
@@ -179,7 +180,7 @@ impl Compactor {
             self.handles.health.clear(Part::Fold);
         }
         // What that process can't do, this one can: to expire when asked, and to fold what it does not know.
-        let needs_role = progress.expiry_asked().is_some() || (waits && holder.level != 0 && holder.level < LEVEL);
+        let needs_role = asked || (waits && holder.level != 0 && holder.level < LEVEL);
         if needs_role && !only_waits && self.want.is_none() {
             self.want = FoldWant::try_take(&self.config.dir).ok().flatten();
         }
@@ -188,7 +189,7 @@ impl Compactor {
     fn begin_standing_in(&mut self, beat: u64) {
         match FoldStandIn::try_take(&self.config.dir) {
             Ok(Some(lock)) => match self.open(Role::StandIn) {
-                Ok(folding) => self.standing = Standing::StandIn { lock, folding, beat },
+                Ok(folding) => self.standing = Standing::StandIn { _lock: lock, folding, beat },
                 Err(error) => self.report(format_args!("folding waits: {error}")),
             },
             // Another one does.
@@ -199,9 +200,9 @@ impl Compactor {
 
     /// Folds in the place of a holder that does not move, until it does, or is gone.
     fn stand_in(&mut self, finishing: bool) -> Next {
-        let Standing::StandIn { lock, folding, beat } = &mut self.standing else { return Next::Again };
+        let Standing::StandIn { folding, beat, .. } = &mut self.standing else { return Next::Again };
         let holder = FoldLock::look(&self.config.dir);
-        if !matches!(&holder, Ok(Some(holder)) if holder.beat == *beat) || !lock.is_in_place() {
+        if !matches!(&holder, Ok(Some(holder)) if holder.beat == *beat) {
             self.watch.forget();
             self.standing = Standing::By;
             return Next::Again;

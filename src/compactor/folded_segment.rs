@@ -2,13 +2,16 @@
 //!
 //! On the compactor, and on whichever thread makes a plan. Reads the file's first page, and changes nothing.
 
+use crate::ground::error::PathError;
 use crate::ground::file_time::written_at_ms;
 use crate::ground::position::{SegmentId, WriterId};
-use crate::segment::directory::SegmentFile;
+use crate::index::checkpoint::Checkpoint;
+use crate::segment::directory::{SegmentFile, list};
 use crate::segment::number_set::NumberSet;
 use crate::segment::reader::SegmentReader;
+use crate::segment::writer_folder::{WriterFolder, writer_folders};
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +38,39 @@ pub(crate) struct SegmentFaults {
     pub(crate) missing: HashMap<WriterId, NumberSet>,
 }
 
+/// Whether everything in a segment is folded where its log is folded up to `checkpoint`: it lies before the segment that this
+/// names, or is that one, sealed there. Its writer may not begin another one for long.
+pub(crate) fn is_folded(file: &SegmentFile, checkpoint: Checkpoint) -> bool {
+    let is_sealed_there = || {
+        let sealed = SegmentReader::open(&file.path).ok().and_then(|reader| reader.mark().sealed);
+        sealed.is_some_and(|sealed| sealed.end <= checkpoint.offset)
+    };
+    file.id < checkpoint.segment || (file.id == checkpoint.segment && is_sealed_there())
+}
+
 impl FoldedSegment {
+    /// All that lie in `kept/`.
+    ///
+    /// # Errors
+    /// A directory can't be read.
+    pub(crate) fn kept(kept_dir: &Path) -> Result<Vec<Self>, PathError> {
+        let mut kept = Vec::new();
+        for folder in writer_folders(kept_dir)?.folders {
+            kept.extend(Self::kept_of(&folder)?);
+        }
+        Ok(kept)
+    }
+
+    /// Those of one log.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub(crate) fn kept_of(folder: &WriterFolder) -> Result<Vec<Self>, PathError> {
+        let no_faults = SegmentFaults::default();
+        let files = list(&folder.path)?.into_iter();
+        Ok(files.filter_map(|file| Self::read(folder.writer, file, true, &no_faults)).collect())
+    }
+
     /// Looks at a segment in the log or in `kept/`. `None`: it is not there any more.
     pub(crate) fn read(writer: WriterId, file: SegmentFile, is_kept: bool, faults: &SegmentFaults) -> Option<Self> {
         let bytes = std::fs::symlink_metadata(&file.path).ok()?.len();

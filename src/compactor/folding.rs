@@ -11,6 +11,7 @@ use super::handles::CompactorHandles;
 use super::newer_records::NewerRecords;
 use super::retirement::{RetireError, Retirement};
 use super::round::Round;
+use super::source::Source;
 use super::sources::{BATCH_RECORDS, Sources};
 use crate::ground::config::Config;
 use crate::ground::error::IndexError;
@@ -83,7 +84,7 @@ impl Folding {
         role: Role,
         handles: &CompactorHandles,
     ) -> Result<Self, FoldError> {
-        let index = Index::open(config, store)?;
+        let index = Index::open(config, &crate::segment::log_owners::LogOwners::default())?;
         if let Some(advice) = index.limits_advice() {
             tracing::warn!("{advice}");
         }
@@ -207,6 +208,21 @@ impl Folding {
         self.sources = Sources::new(wal_dir, self.role);
         self.retirement.forget();
         self.newer_records.note_moved();
+        self.caught_up_at = None;
+    }
+
+    /// Whether everything that is there is folded, by the last look; what lives may have gone on.
+    pub(super) fn has_all(&self) -> bool {
+        self.caught_up_at.is_none() && !self.is_stuck() && self.sources.sources.iter().all(Source::is_folded)
+    }
+
+    /// Whether something can't be folded for now.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.too_little_room.is_some() || self.is_overfull || self.sources.left_alone().is_some()
+    }
+
+    /// The next look folds, whatever has gathered.
+    pub(super) fn hurry(&mut self) {
         self.caught_up_at = None;
     }
 

@@ -8,7 +8,7 @@ use super::retirement_plan::PlannedSegment;
 use crate::ground::error::{AtPath, OpenError, PathError};
 use crate::ground::position::{SegmentId, WriterId};
 use crate::ground::private_dir::create_private_dir;
-use crate::segment::directory::{file_name, list, sync_directory};
+use crate::segment::directory::{SegmentFile, file_name, sync_directory};
 use crate::segment::writer_folder::{WriterFolder, writer_folders};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -44,15 +44,9 @@ impl KeptSegments {
         while looked < LOOK_SEGMENTS
             && let Some(folder) = unlisted.last()
         {
-            for file in list(&folder.path)? {
+            for segment in FoldedSegment::kept_of(folder)? {
                 looked += 1;
-                let key = (folder.writer.0, file.id);
-                if !self.known.contains_key(&key)
-                    && let Some(segment) =
-                        FoldedSegment::read(folder.writer, file, true, &SegmentFaults::default())
-                {
-                    self.known.insert(key, segment);
-                }
+                self.known.insert((folder.writer.0, segment.id), segment);
             }
             unlisted.pop();
         }
@@ -81,7 +75,7 @@ impl KeptSegments {
             }
             let to = folder.join(file_name(planned.segment));
             std::fs::rename(&planned.path, &to).at("move", &planned.path)?;
-            let file = crate::segment::directory::SegmentFile { id: planned.segment, path: to };
+            let file = SegmentFile { id: planned.segment, path: to };
             if let Some(segment) = FoldedSegment::read(planned.writer, file, true, &SegmentFaults::default()) {
                 self.known.insert((planned.writer.0, planned.segment), segment);
             }

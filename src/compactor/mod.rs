@@ -16,6 +16,7 @@ mod fold_error;
 mod fold_interval;
 pub(crate) mod folded_segment;
 mod folder_task;
+pub(crate) mod fold_waiting;
 pub(crate) mod folding;
 pub(crate) mod handles;
 mod kept_segments;

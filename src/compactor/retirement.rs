@@ -5,7 +5,7 @@
 //! database says which segments are damaged and how far each log is folded, so that a crash at any point changes nothing: a
 //! folded segment that still lies in the log is retired at the next look.
 
-use super::folded_segment::{FoldedSegment, SegmentFaults};
+use super::folded_segment::{FoldedSegment, SegmentFaults, is_folded};
 use super::folder_task::{FolderTask, Role};
 use super::kept_segments::KeptSegments;
 use super::log_retention::LogRetention;
@@ -20,10 +20,9 @@ use crate::ground::position::{SegmentId, WriterId};
 use crate::ground::private_dir::create_private_dir;
 use crate::ground::sabotage::{self, Spot};
 use crate::index::database::Index;
-use crate::segment::directory::{list, remove_prepared, sync_directory};
+use crate::segment::directory::{SegmentFile, file_name, list, remove_prepared, sync_directory};
 use crate::segment::folded_hint;
 use crate::segment::quarantine::{DamagedPlace, NOTE_DAMAGE_MAX, Note, move_aside};
-use crate::segment::reader::SegmentReader;
 use crate::segment::writer_folder::WriterFolder;
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
@@ -227,7 +226,7 @@ impl Retirement {
             bytes: row.bytes,
             reason: row.reason,
         });
-        let note = Note { segment: planned.segment.0, damage: damage.collect() };
+        let note = Note { segment: planned.segment.0, damage: damage.collect(), last_sequence: None };
         create_private_dir(&self.quarantine_dir)?;
         let folder = WriterFolder::within(&self.quarantine_dir, planned.writer).path;
         let to = move_aside(&planned.path, &folder, &note)?;
@@ -296,11 +295,10 @@ impl Retirable {
     }
 }
 
-/// Whether the segment that the checkpoint names is sealed where that stands. Its writer may not begin another one for long.
+/// Whether the segment that the checkpoint names is folded whole.
 fn is_sealed_at_checkpoint(source: &Source) -> bool {
-    let path = source.folder.path.join(crate::segment::directory::file_name(source.checkpoint.segment));
-    let sealed = SegmentReader::open(&path).ok().and_then(|reader| reader.mark().sealed);
-    sealed.is_some_and(|sealed| sealed.end <= source.checkpoint.offset)
+    let id = source.checkpoint.segment;
+    is_folded(&SegmentFile { id, path: source.folder.path.join(file_name(id)) }, source.checkpoint)
 }
 
 /// A file that somebody else removed is gone too.

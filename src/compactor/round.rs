@@ -7,7 +7,7 @@ use super::chunk::Chunk;
 use super::folder_task::Content;
 use super::lost_records::{LostRecords, tell};
 use super::newer_records::NewerRecords;
-use super::source::Source;
+use super::source::{Source, checkpoint_at};
 use crate::fold::fold::fold;
 use crate::ground::error::{IndexError, SegmentError};
 use crate::ground::file_time::written_at_ms;
@@ -16,7 +16,6 @@ use crate::ground::health::{HealthBoard, Part};
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::room::{Reserve, TooLittle};
 use crate::index::batch::Batch;
-use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::index::request_rows::REQUESTS_PER_STATEMENT;
 use crate::record::kind::Kind;
@@ -143,14 +142,14 @@ impl<'a> Round<'a> {
                 break Ok(None);
             }
             if may_end_with_hole {
-                if let Some(batch) = &self.batch {
+                if let Some(batch) = &mut self.batch {
                     turn.lost = LostRecords::up_to(batch, writer, from.sequence)?;
                 }
                 may_end_with_hole = false;
             }
             self.add(&mut turn, item)?;
         };
-        let to = Checkpoint::at(reader.place());
+        let to = checkpoint_at(reader.place());
         self.pass_over_to(&mut turn, to.sequence)?;
         self.fold_chunk(&mut turn)?;
         source.may_end_with_hole = may_end_with_hole || !turn.lost.is_empty();
@@ -237,7 +236,7 @@ impl<'a> Round<'a> {
             LogItem::BadFile { file, finding } => {
                 let bytes = std::fs::symlink_metadata(&file.path).map_or(0, |metadata| metadata.len());
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-                self.report(turn, file.id, Offset(0), bytes, &finding.to_string())
+                self.report(turn, file.id, Offset(0), bytes, &finding.text)
             }
             LogItem::Torn { .. } | LogItem::NotYet | LogItem::End | LogItem::Waits(_) => Ok(()),
         }

@@ -6,10 +6,11 @@ use super::folder_task::{Content, LockState};
 use crate::ground::error::{PathError, SegmentError};
 use crate::ground::position::{SegmentId, StoreId};
 use crate::index::checkpoint::Checkpoint;
-use crate::record::record::LEVEL;
+use crate::record::LEVEL;
 use crate::segment::folder_lock::{FolderLock, FolderOwner};
 use crate::segment::log_item::Owner;
 use crate::segment::log_reader::LogReader;
+use crate::segment::place::Place;
 use crate::segment::writer_folder::WriterFolder;
 use std::time::{Duration, Instant};
 
@@ -139,6 +140,11 @@ impl Source {
         self.content == Content::Beyond && self.may_have_more(Instant::now())
     }
 
+    /// Whether all that is there is folded, by the last look.
+    pub(super) fn is_folded(&self) -> bool {
+        self.content == Content::Folded
+    }
+
     /// Whether the log is worth a look now.
     pub(super) fn may_have_more(&self, now: Instant) -> bool {
         let rests = self.failure.as_ref().is_some_and(|failure| now.duration_since(failure.at) < failure.pause);
@@ -159,7 +165,7 @@ impl Source {
         let reader = match &mut self.reader {
             Some(reader) => reader,
             none => {
-                let reader = none.insert(LogReader::open(&self.folder, Some(store), self.reached.place())?);
+                let reader = none.insert(LogReader::open(&self.folder, Some(store), place_of(self.reached))?);
                 reader.know_level(LEVEL);
                 reader
             }
@@ -245,6 +251,18 @@ impl Source {
     pub(super) fn why_left(&self) -> Option<&str> {
         self.why.as_deref().filter(|_| matches!(self.content, Content::NotOurs | Content::Unreadable))
     }
+}
+
+/// Where reading goes on.
+fn place_of(checkpoint: Checkpoint) -> Place {
+    let Checkpoint { segment, offset, sequence } = checkpoint;
+    Place { segment, offset, sequence }
+}
+
+/// The checkpoint for what was read up to there.
+pub(super) fn checkpoint_at(place: Place) -> Checkpoint {
+    let Place { segment, offset, sequence } = place;
+    Checkpoint { segment, offset, sequence }
 }
 
 fn is_gone(error: &PathError) -> bool {

@@ -9,7 +9,6 @@ use super::source::Source;
 use super::unborn;
 use crate::ground::error::{IndexError, PathError};
 use crate::ground::position::WriterId;
-use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::index::oldest_segments::OldestSegments;
 use crate::segment::writer_folder::writer_folders;
@@ -101,7 +100,7 @@ impl Sources {
         let known: HashSet<WriterId> = self.sources.iter().map(|source| source.folder.writer).collect();
         self.sources.iter_mut().for_each(Source::look_again);
         for folder in found.folders.into_iter().filter(|folder| !known.contains(&folder.writer)) {
-            let checkpoint = index.checkpoint_of(folder.writer)?.unwrap_or(Checkpoint::START);
+            let checkpoint = index.checkpoint_of(folder.writer)?;
             self.sources.push(Source::new(folder, checkpoint));
         }
         for folder in &found.unborn {

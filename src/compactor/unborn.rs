@@ -4,7 +4,7 @@
 //! unless a power cut took its renaming back and not what was recorded then. Such a one gets its name after all.
 
 use super::folder_task::{Content, FolderTask, LockState, Role};
-use crate::ground::error::{AtPath, PathError};
+use crate::ground::error::{AtPath, HeaderFault, PathError, SegmentError};
 use crate::segment::directory::{list, remove_prepared};
 use crate::segment::folder_lock::{FolderLock, FolderOwner};
 use crate::segment::reader::{Item, SegmentReader};
@@ -33,10 +33,14 @@ fn content(path: &Path) -> Result<Content, PathError> {
     let has_records = |path: &Path| match SegmentReader::open(path) {
         Ok(mut reader) => !matches!(reader.next(), Ok(Item::Stop(_))),
         // Nobody gave it a header: it never was a segment.
-        Err(error) => !error.is_never_started(),
+        Err(error) => !is_never_started(&error),
     };
     let any = list(path)?.iter().any(|segment| has_records(&segment.path));
     Ok(if any { Content::UnbornWithRecords } else { Content::Unborn })
+}
+
+fn is_never_started(error: &SegmentError) -> bool {
+    matches!(error, SegmentError::Header { fault: HeaderFault::NeverStarted, .. })
 }
 
 /// Removes it by name, file by file. What is not mcplog's stays, and the folder with it.

@@ -34,8 +34,8 @@ impl Threads {
         let (preparer, supply) = preparer_thread::start(&spawner, config, opening.next_segment)?;
         // The first segment, for which there may be no room, comes before the threads that do not end by themselves.
         let ready = appender_thread::prepare(shared, config, &opening, supply, to_syncer, poisoned)?;
-        let Opening { writer_id, last_sequence, database, unsynced, fold_start, decode, .. } = opening;
-        let compactor = compactor_thread::start(&spawner, shared, config, writer_id, database, fold_start, decode)?;
+        let Opening { writer_id, last_sequence, unsynced, decode, .. } = opening;
+        let compactor = compactor_thread::start(&spawner, shared, config, crate::ground::position::StoreId(writer_id.0), decode, false)?;
         let handles = SyncHandles {
             commands,
             poisoned: to_appender,
