@@ -35,7 +35,7 @@ impl Threads {
 
         let (preparer, supply) = preparer_thread::start(&spawner, config)?;
         let channels = AppenderChannels { supply, to_syncer, poisoned };
-        let compactor = compactor_thread::start(&spawner, shared, config, store, decode)?;
+        let compactor = compactor_thread::start(&spawner, shared, config, store, decode, false)?;
         let handles = SyncHandles {
             commands,
             poisoned: to_appender,
