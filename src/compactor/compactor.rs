@@ -309,7 +309,7 @@ impl Compactor {
                     self.pass_over_to(appended)?;
                 }
                 if appended > self.progress.folded() {
-                    self.progress.set_folded(appended, 0);
+                    self.progress.set_folded(self.writer_id, appended);
                 }
                 false
             }
@@ -361,15 +361,15 @@ impl Compactor {
         if folded.has_damage {
             self.retirement.note_damaged(segment.id);
         }
-        self.go_on_from(folded.checkpoint, folded.events);
+        self.go_on_from(folded.checkpoint);
         self.caught_up_at = (!folded.is_full).then(Instant::now);
         Ok(())
     }
 
-    /// The checkpoint was committed, and with it so many events.
-    fn go_on_from(&mut self, checkpoint: Checkpoint, events: u64) {
+    /// The checkpoint was committed.
+    fn go_on_from(&mut self, checkpoint: Checkpoint) {
         self.checkpoint = checkpoint;
-        self.progress.set_folded(checkpoint.sequence, events);
+        self.progress.set_folded(self.writer_id, checkpoint.sequence);
     }
 
     /// Goes on behind a segment that can't be read any more: whatever follows it must not wait for ever.
@@ -394,7 +394,7 @@ impl Compactor {
         let checkpoint = Checkpoint { segment: segment.id, offset: limit.end, sequence };
         batch.commit(self.writer_id, checkpoint)?;
         self.retirement.note_damaged(segment.id);
-        self.go_on_from(checkpoint, 0);
+        self.go_on_from(checkpoint);
         Ok(())
     }
 

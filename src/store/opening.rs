@@ -95,7 +95,11 @@ impl Opening {
         let RecoveredLog { segments, superseded, unsynced, quarantined, .. } = recovered;
         let fold_start = FoldStart { checkpoint, lost_numbers, quarantined };
         let log = SegmentList::new(segments.into_iter().map(log_segment), superseded.into_iter().map(log_segment));
-        let progress = StoreProgress::new(last_sequence, durable, checkpoint.sequence);
+        let progress = StoreProgress::new();
+        progress.set_writer(writer_id);
+        progress.set_appended(last_sequence, 0);
+        progress.set_durable(durable);
+        progress.set_folded(writer_id, checkpoint.sequence);
         progress.set_newer_records(database.newer_records());
         Ok(Self {
             lock,
