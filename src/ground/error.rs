@@ -125,6 +125,12 @@ pub enum SegmentError {
         /// The version in the header.
         found: u16,
     },
+    /// A file or folder of a log that was there is not there any more: who folds has retired it.
+    #[error("{}: it was there, and is gone: somebody folded and removed it", path.display())]
+    Gone {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// The log may have records that a newer version alone knows; it is left alone.
     #[error("{}: records of level {found} are not supported: this build knows up to {supported}; use a newer mcplog", path.display())]
     NeedsNewer {
