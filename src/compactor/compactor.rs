@@ -27,7 +27,6 @@ use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::index::expiry_turn::Look;
-use crate::index::oldest_segments::OldestSegments;
 use crate::index::row_retention::{RetentionTime, RowRetention};
 use crate::segment::format::Extent;
 use crate::segment::lost_numbers::LostNumbers;
@@ -261,11 +260,9 @@ impl Compactor {
         let retired =
             self.retirement.retire(&mut self.index, self.checkpoint.sequence, time.aged_at_ms, expired_before);
         let is_database_well = !matches!(retired, Err(RetireError::Index(_)));
-        let oldest =
-            OldestSegments::Of([(self.writer_id, self.log.oldest().unwrap_or(self.checkpoint.segment))].into());
         // What is much too much goes before more is folded, also at the end.
         let expires = is_database_well && (!finishing || self.is_overfull);
-        let expired = expires && self.index.expire(look, &self.row_retention, time, oldest)?;
+        let expired = expires && self.index.expire(look, &self.row_retention, time, &[self.writer_id].into())?;
         // Rows first: what is expired by now is expired in copies too.
         if let Some(expired_before) = self.expired_before(time).filter(|_| !finishing) {
             self.copies.expire(expired_before)?;

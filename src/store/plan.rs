@@ -14,7 +14,6 @@ use crate::ground::error::{IndexError, OpenError};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::{MachineClock, Moment};
 use crate::ground::position::{SegmentId, WriterId};
-use crate::index::oldest_segments::OldestSegments;
 use crate::index::row_retention::RowRetention;
 use crate::index::{age_table, checkpoint, damage, remembered_limits};
 use crate::query::database::Query;
@@ -72,8 +71,8 @@ fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     if let Some(expired_before) = rows.kept_since_by_age(time.aged_at_ms) {
         retirement.expire(|planned| newest_event(&planned.path) < expired_before);
     }
-    let oldest = OldestSegments::Of([(writer_id, log.oldest().unwrap_or(folded.segment))].into());
-    let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, time, &oldest))?;
+    let present = [writer_id].into();
+    let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, time, &present))?;
     Ok(StorePlan { limits, retirement, expiry, held_back: time.held_back })
 }
 
