@@ -573,6 +573,6 @@ fn happened_at(mutation: &Mutation<'_>) -> Option<i64> {
             announced_at.max(facts.closes.map(|closes| closes.last_at))
         }
         Mutation::SchemaSighting(sighting) => Some(sighting.ts),
-        Mutation::Gap(_) | Mutation::ClockStep(_) => None,
+        Mutation::Gap(_) | Mutation::ClockStep(_) | Mutation::WriterBegan(_) | Mutation::WriterEnded(_) => None,
     }
 }

@@ -45,5 +45,7 @@ mod step_size;
 #[cfg(test)]
 mod tests;
 mod used_names;
+#[cfg(test)]
+mod version_tests;
 pub(crate) mod wal_readers;
 mod writers;
