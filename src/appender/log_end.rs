@@ -8,9 +8,10 @@ use super::sync_loop::SyncCommand;
 use crate::ground::config::SyncPolicy;
 use crate::ground::error::PathError;
 use crate::ground::health::Part;
-use crate::ground::position::{Sequence, WriterId};
+use crate::ground::position::{Sequence, StoreId, WriterId};
+use crate::record::LEVEL;
 use crate::record::record::GapRecord;
-use crate::segment::format::frame_bytes;
+use crate::segment::format::{LogIdentity, frame_bytes};
 use crate::segment::segment_list::LogSegment;
 use crate::segment::writer::SegmentWriter;
 use std::sync::Arc;
@@ -98,7 +99,7 @@ impl LogEnd {
         base_sequence: Sequence,
     ) -> Result<(ActiveSegment, LogSegment), PathError> {
         let created_at = self.handles.clock.now().wall_ms;
-        let (writer, syncer) = self.handles.supply.take()?.activate(self.writer_id, base_sequence, created_at)?;
+        let (writer, syncer) = self.handles.supply.take()?.activate(self.log_identity(), base_sequence, created_at)?;
         let segment = LogSegment {
             id: writer.header().segment_id,
             path: writer.path().to_owned(),
@@ -110,6 +111,10 @@ impl LogEnd {
         self.end_segment();
         self.tell_syncer(SyncCommand::Activate(syncer));
         Ok((ActiveSegment { writer, started: Instant::now() }, segment))
+    }
+
+    fn log_identity(&self) -> LogIdentity {
+        LogIdentity { store: StoreId(self.writer_id.0), writer: self.writer_id, needs: LEVEL }
     }
 
     /// Hands the active segment to the syncing thread to be sealed.

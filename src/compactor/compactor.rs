@@ -309,7 +309,7 @@ impl Compactor {
                     self.pass_over_to(appended)?;
                 }
                 if appended > self.progress.folded() {
-                    self.progress.set_folded(appended, 0);
+                    self.progress.set_folded(self.writer_id, appended);
                 }
                 false
             }
@@ -362,15 +362,15 @@ impl Compactor {
         if folded.has_damage {
             self.retirement.note_damaged(segment.id);
         }
-        self.go_on_from(folded.checkpoint, folded.events);
+        self.go_on_from(folded.checkpoint);
         self.caught_up_at = (!folded.is_full).then(Instant::now);
         Ok(())
     }
 
-    /// The checkpoint was committed, and with it so many events.
-    fn go_on_from(&mut self, checkpoint: Checkpoint, events: u64) {
+    /// The checkpoint was committed.
+    fn go_on_from(&mut self, checkpoint: Checkpoint) {
         self.checkpoint = checkpoint;
-        self.progress.set_folded(checkpoint.sequence, events);
+        self.progress.set_folded(self.writer_id, checkpoint.sequence);
     }
 
     /// Goes on behind a segment that can't be read any more: whatever follows it must not wait for ever.
@@ -397,7 +397,7 @@ impl Compactor {
         batch.reached(self.writer_id, self.checkpoint, checkpoint)?;
         batch.commit()?;
         self.retirement.note_damaged(segment.id);
-        self.go_on_from(checkpoint, 0);
+        self.go_on_from(checkpoint);
         Ok(())
     }
 
@@ -452,13 +452,14 @@ pub(crate) fn report_corrupt(error: &IndexError, progress: &StoreProgress, healt
 mod tests {
     use super::*;
     use crate::ground::position::SegmentId;
+    use crate::segment::format::LogIdentity;
     use crate::segment::writer::PreparedSegment;
     use std::path::Path;
 
     /// A segment of two frames.
     fn segment(dir: &Path, id: u64) -> LogSegment {
         let prepared = PreparedSegment::create(dir, SegmentId(id), 64 * 1024).unwrap();
-        let (mut writer, _syncer) = prepared.activate(WriterId([7; 16]), Sequence(1), 5).unwrap();
+        let (mut writer, _syncer) = prepared.activate(LogIdentity::sample(WriterId([7; 16])), Sequence(1), 5).unwrap();
         writer.append(b"one").unwrap();
         writer.append(b"two").unwrap();
         let path = writer.path().to_owned();

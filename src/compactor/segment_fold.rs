@@ -51,7 +51,6 @@ pub(super) struct SegmentFold<'a> {
     bytes: usize,
     /// One transaction takes at most so many bytes of payload.
     pub(super) bytes_max: usize,
-    events: u64,
     has_damage: bool,
     /// The segment's mark was named as damage.
     has_wrong_mark: bool,
@@ -62,8 +61,6 @@ pub(super) struct SegmentFold<'a> {
 /// What a transaction has brought into the database.
 pub(super) struct FoldedBatch {
     pub(super) checkpoint: Checkpoint,
-    /// How many of its records are events.
-    pub(super) events: u64,
     /// Damage was found in the segment.
     pub(super) has_damage: bool,
     /// The transaction took as much as one may take, so there may be more.
@@ -103,7 +100,6 @@ impl<'a> SegmentFold<'a> {
             records: 0,
             bytes: 0,
             bytes_max: usize::MAX,
-            events: 0,
             has_damage: false,
             has_wrong_mark: false,
             is_through: false,
@@ -166,7 +162,7 @@ impl<'a> SegmentFold<'a> {
         let is_full = self.is_full();
         self.batch.reached(self.writer, from, checkpoint)?;
         self.batch.commit()?;
-        Ok(FoldedBatch { checkpoint, events: self.events, has_damage: self.has_damage, is_full })
+        Ok(FoldedBatch { checkpoint, has_damage: self.has_damage, is_full })
     }
 
     fn is_full(&self) -> bool {
@@ -190,8 +186,6 @@ impl<'a> SegmentFold<'a> {
         let kind = frame.payload.first().copied();
         self.records += 1;
         self.bytes += frame.payload.len();
-        // One of a kind that this build does not know counts as an event.
-        self.events += u64::from(kind.and_then(Kind::from_number).is_none_or(Kind::is_event));
         self.chunk.push(frame, kind == Some(Kind::Request.number()));
         if self.chunk.is_full() {
             self.fold_chunk()?;

@@ -5,7 +5,7 @@
 pub use super::access::User;
 
 use super::access::refusal;
-use super::position::{Sequence, WriterId};
+use super::position::{Sequence, StoreId, WriterId};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -123,6 +123,16 @@ pub enum SegmentError {
         /// The newest version that this build reads.
         supported: u16,
         /// The version in the header.
+        found: u16,
+    },
+    /// The log may have records that a newer version alone knows; it is left alone.
+    #[error("{}: records of level {found} are not supported: this build knows up to {supported}; use a newer mcplog", path.display())]
+    NeedsNewer {
+        /// The file.
+        path: PathBuf,
+        /// The highest level that this build knows.
+        supported: u16,
+        /// The level that the header asks for.
         found: u16,
     },
 }
@@ -324,6 +334,17 @@ pub enum IndexError {
     Replaced {
         /// The database file.
         path: PathBuf,
+    },
+    /// The database is of another store than the directory that it lies in. It is left alone.
+    #[error("{}: this database is of store {found}, and the directory is store {expected}; put the right one in its place, or move it away: \
+             what segments are kept is then folded again", path.display())]
+    ForeignStore {
+        /// The database file.
+        path: PathBuf,
+        /// The store that the directory is.
+        expected: StoreId,
+        /// The store that the database is of.
+        found: StoreId,
     },
     /// Somebody else folded meanwhile. What was read from the log is dropped, and folding goes on from where that one came to.
     #[error("{}: the log of writer {writer} is folded up to record {found} and not {expected}: somebody else folds too", path.display())]

@@ -273,6 +273,7 @@ impl HeaderState {
                 }
             }
             SegmentError::UnsupportedVersion { found, .. } => Self::Newer { version: found },
+            error @ SegmentError::NeedsNewer { .. } => Self::Unreadable { reason: error.to_string() },
             SegmentError::Io(error) => Self::Unreadable { reason: error.source.to_string() },
         }
     }

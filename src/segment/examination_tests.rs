@@ -2,7 +2,7 @@
 //! the word for it.
 
 use super::examination::{Ending, Examination, HeaderState};
-use super::format::{Extent, FRAMES_OFFSET, MARK_OFFSETS, Mark, frame_bytes};
+use super::format::{Extent, FRAMES_OFFSET, LogIdentity, MARK_OFFSETS, Mark, frame_bytes};
 use super::reader::Item;
 use super::writer::PreparedSegment;
 use super::wrong_mark::{Contradiction, MarkEnd};
@@ -25,7 +25,8 @@ impl Segment {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let prepared = PreparedSegment::create(dir.path(), SegmentId(1), 65536).unwrap();
-        let (mut writer, mut syncer) = prepared.activate(WriterId([7; 16]), Sequence(101), 5).unwrap();
+        let (mut writer, mut syncer) =
+            prepared.activate(LogIdentity::sample(WriterId([7; 16])), Sequence(101), 5).unwrap();
         let (path, salt) = (writer.path().to_owned(), writer.header().salt);
         for number in 0..10 {
             writer.append(format!("payload {number:03}").as_bytes()).unwrap();

@@ -220,6 +220,7 @@ pub(crate) enum SealedSyncError {
 mod tests {
     use super::*;
     use crate::ground::position::WriterId;
+    use crate::segment::format::LogIdentity;
     use crate::segment::writer::PreparedSegment;
     use std::time::SystemTime;
 
@@ -227,7 +228,8 @@ mod tests {
     fn what_an_earlier_sync_may_have_lost_is_written_once_more_before_a_sync_vouches_for_it() {
         let dir = tempfile::tempdir().unwrap();
         let prepared = PreparedSegment::create(dir.path(), SegmentId(1), 4 * 1024 * 1024).unwrap();
-        let (mut writer, mut syncer) = prepared.activate(WriterId([7; 16]), Sequence(1), 5).unwrap();
+        let (mut writer, mut syncer) =
+            prepared.activate(LogIdentity::sample(WriterId([7; 16])), Sequence(1), 5).unwrap();
         let path = writer.path().to_owned();
         writer.append(b"synced").unwrap();
         syncer.sync().unwrap();

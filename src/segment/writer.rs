@@ -6,11 +6,11 @@
 
 use super::directory::{file_name, prepared_name};
 use super::file::{self, FramePages, HeaderPage};
-use super::format::{Extent, FrameHeader, SegmentHeader, frame_bytes};
+use super::format::{Extent, FrameHeader, LogIdentity, SegmentHeader, frame_bytes};
 use super::segment_progress::SegmentProgress;
 use super::syncer::SegmentSyncer;
 use crate::ground::error::{AtPath, PathError};
-use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use crate::ground::position::{Offset, SegmentId, Sequence};
 use crate::ground::sabotage::{self, Spot};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -46,11 +46,13 @@ impl PreparedSegment {
     /// sync: until then nobody was promised anything.
     pub(crate) fn activate(
         mut self,
-        writer_id: WriterId,
+        log: LogIdentity,
         base_sequence: Sequence,
         created_at: i64,
     ) -> Result<(SegmentWriter, SegmentSyncer), PathError> {
-        let header = SegmentHeader { salt: self.salt, writer_id, segment_id: self.id, base_sequence, created_at };
+        let LogIdentity { store: store_id, writer: writer_id, needs } = log;
+        let (salt, segment_id) = (self.salt, self.id);
+        let header = SegmentHeader { needs, salt, store_id, writer_id, segment_id, base_sequence, created_at };
         let prepared = self.wal_dir.join(prepared_name(self.id));
         let path = self.wal_dir.join(file_name(self.id));
         let written = self.header_page.write(0, &header.encode()).at("write", &prepared);

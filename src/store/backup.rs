@@ -282,7 +282,7 @@ fn fold_rest(config: &Config, listener: &mut Listener<'_>) -> Result<u64, Backup
     };
     let stop = || give_up.store(true, std::sync::atomic::Ordering::Relaxed);
     listener.wait(BackupPart::Folding, || compactor.run(), done, stop)?;
-    let index = Index::open(config, &LogOwners::default())?;
+    let index = Index::open_as(config, None, false)?;
     if progress.folded() < last_sequence {
         return Err(BackupError::Unfolded(health.get().to_string()));
     }

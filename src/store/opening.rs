@@ -16,6 +16,7 @@ use crate::ground::private_dir::create_private_dir;
 use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::database::Index;
+use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
 use crate::record::record::{ClockStepRecord, Decoder};
 use crate::segment::log_owners::LogOwners;
@@ -95,7 +96,11 @@ impl Opening {
         let RecoveredLog { segments, superseded, unsynced, quarantined, .. } = recovered;
         let fold_start = FoldStart { checkpoint, lost_numbers, quarantined };
         let log = SegmentList::new(segments.into_iter().map(log_segment), superseded.into_iter().map(log_segment));
-        let progress = StoreProgress::new(last_sequence, durable, checkpoint.sequence);
+        let progress = StoreProgress::new();
+        progress.set_writer(writer_id);
+        progress.set_appended(last_sequence, 0);
+        progress.set_durable(durable);
+        progress.set_folded(writer_id, checkpoint.sequence);
         progress.set_newer_records(database.newer_records());
         Ok(Self {
             lock,
@@ -132,7 +137,8 @@ pub(super) enum Database {
 impl Database {
     fn open(config: &Config, owners: &LogOwners) -> Result<Self, OpenError> {
         expect_own(&config.dir, owners)?;
-        let opened = Index::open(config, owners).and_then(|index| {
+        let shrinks = RowRetention::new(&config.limits()).is_limited();
+        let opened = Index::open_as(config, None, shrinks).and_then(|index| {
             let folded = index.checkpoint()?;
             let newer_records = index.newer_kinds()?.iter().map(|kind| kind.records).sum();
             Ok(Self::Ready { index: Box::new(index), folded, newer_records })

@@ -6,6 +6,7 @@ import zlib
 
 from .record import record
 
+HEADER = 96
 FIRST_FRAME = 4096
 VERDICTS = ("sound", "attention", "unreadable", "damaged")
 
@@ -31,16 +32,17 @@ class Segment:
 
     def read_header(self):
         """What the header is, and why it is not intact."""
-        header = self.data[:64]
+        header = self.data[:HEADER]
         if zeros(self.data):
             return "never_started", "every byte is zero, or there is none"
         lost = "first_page_lost", "the first page is cut short, or was never written"
-        if len(header) < 64 or zeros(header):
+        if len(header) < HEADER or zeros(header):
             return lost
-        magic, version, self.salt = struct.unpack_from("<8sH2xI", header)
-        number, self.base, checksum = struct.unpack_from("<QQ12xI", header, 32)
-        self.writer = str(uuid.UUID(bytes=header[16:32]))
-        whole = magic == b"\x89MCPLOG\n" and zlib.crc32(header[:60]) == checksum
+        magic, version, self.needs, self.salt = struct.unpack_from("<8sHHI", header)
+        number, self.base, checksum = struct.unpack_from("<QQ28xI", header, 48)
+        self.store = str(uuid.UUID(bytes=header[16:32]))
+        self.writer = str(uuid.UUID(bytes=header[32:48]))
+        whole = magic == b"\x89MCPLOG\n" and zlib.crc32(header[:92]) == checksum
         if whole and version > 1:
             return "newer", f"format version {version} is newer than this reader"
         if len(self.data) < FIRST_FRAME:
@@ -48,6 +50,7 @@ class Segment:
         for bad, word, why in (
             (not whole, "damaged", "the magic is wrong, or the checksum does not fit"),
             (version < 1, "damaged", "there is no format version 0"),
+            (self.needs < 1, "damaged", "there is no level 0"),
             (not 0 < number < 1 << 63, "damaged", "the segment id is out of range"),
             (not 0 < self.base < 1 << 63, "damaged", "the base sequence is out of range"),
             (self.named not in (None, number), "misnamed", f"it is segment {number}"),
@@ -141,7 +144,7 @@ class Segment:
 
     def blank(self):
         """Whether its first page is lost as a power cut leaves that of an unsynced segment."""
-        return self.header == "first_page_lost" and zeros(self.data[:64])
+        return self.header == "first_page_lost" and zeros(self.data[:HEADER])
 
     def verdict(self):
         if self.header in (None, "newer"):

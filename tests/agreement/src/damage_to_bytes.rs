@@ -3,7 +3,7 @@
 use crate::knife::{Foreign, Patient, any, any_that};
 use crate::log_image::LogImage;
 use fastrand::Rng;
-use mcplog::segment::format::{FRAMES_OFFSET, MARK_BYTES, MARK_OFFSETS};
+use mcplog::segment::format::{FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS};
 
 const SECTOR: usize = 512;
 const PAGE: usize = 4096;
@@ -13,7 +13,7 @@ const FRAMES: usize = FRAMES_OFFSET as usize;
 fn place(patient: &Patient<'_>, rng: &mut Rng) -> Option<usize> {
     let end = patient.segment.extent(patient.segment.frames.len()).end.0 as usize;
     let place = match rng.u8(..10) {
-        0 | 1 => rng.usize(..64),
+        0 | 1 => rng.usize(..HEADER_BYTES),
         2 | 3 => MARK_OFFSETS[rng.usize(..2)] as usize + rng.usize(..MARK_BYTES),
         4 => rng.usize(..patient.bytes.len().max(1)),
         _ if end > FRAMES => rng.usize(FRAMES..end),
@@ -57,7 +57,7 @@ pub(crate) fn zero_first_page(log: &mut LogImage, rng: &mut Rng, _: &Foreign) ->
 }
 
 pub(crate) fn zero_header(log: &mut LogImage, rng: &mut Rng, _: &Foreign) -> Option<String> {
-    zero_front(log, rng, 64)
+    zero_front(log, rng, HEADER_BYTES)
 }
 
 fn zero_front(log: &mut LogImage, rng: &mut Rng, size: usize) -> Option<String> {
@@ -116,7 +116,7 @@ pub(crate) fn swap_sectors(log: &mut LogImage, rng: &mut Rng, _: &Foreign) -> Op
 }
 
 pub(crate) fn flip_header_field(log: &mut LogImage, rng: &mut Rng, _: &Foreign) -> Option<String> {
-    flip_in(log, rng, &[0, 10, 12, 16, 32, 40, 48, 56, 60])
+    flip_in(log, rng, &[0, 10, 12, 16, 32, 48, 56, 64, 72, 92])
 }
 
 pub(crate) fn flip_version(log: &mut LogImage, rng: &mut Rng, _: &Foreign) -> Option<String> {
@@ -192,11 +192,11 @@ pub(crate) fn cut_at_frame(log: &mut LogImage, rng: &mut Rng, _: &Foreign) -> Op
 }
 
 pub(crate) fn cut_below_page(log: &mut LogImage, rng: &mut Rng, _: &Foreign) -> Option<String> {
-    cut(log, rng, |_, rng| rng.usize(64..PAGE))
+    cut(log, rng, |_, rng| rng.usize(HEADER_BYTES..PAGE))
 }
 
 pub(crate) fn cut_below_header(log: &mut LogImage, rng: &mut Rng, _: &Foreign) -> Option<String> {
-    cut(log, rng, |_, rng| rng.usize(1..64))
+    cut(log, rng, |_, rng| rng.usize(1..HEADER_BYTES))
 }
 
 pub(crate) fn cut_to_nothing(log: &mut LogImage, rng: &mut Rng, _: &Foreign) -> Option<String> {

@@ -5,7 +5,9 @@ use crate::log_image::LogImage;
 use crate::segment_image::{SegmentImage, put_mark, put_mark_at_wrong_place};
 use fastrand::Rng;
 use mcplog::position::Offset;
-use mcplog::segment::format::{Extent, FRAMES_OFFSET, MARK_BYTES, MARK_OFFSETS, Mark};
+use mcplog::segment::format::{
+    Extent, FRAMES_OFFSET, HEADER_BYTES, HEADER_CHECKSUM_OFFSET, MARK_BYTES, MARK_OFFSETS, Mark,
+};
 
 /// The checksum of a header, and of a mark: CRC-32 of zlib, continued from a seed.
 fn checksum(seed: u32, bytes: &[u8]) -> [u8; 4] {
@@ -22,10 +24,10 @@ fn forge_header(
     change: impl FnOnce(&mut [u8], &mut Rng) -> String,
 ) -> Option<String> {
     let patient = any(log, rng)?;
-    let header = patient.bytes.get_mut(..64)?;
+    let header = patient.bytes.get_mut(..HEADER_BYTES)?;
     let what = change(header, rng);
-    let fitting = checksum(0, &header[..60]);
-    header[60..].copy_from_slice(&fitting);
+    let fitting = checksum(0, &header[..HEADER_CHECKSUM_OFFSET]);
+    header[HEADER_CHECKSUM_OFFSET..].copy_from_slice(&fitting);
     Some(format!("{}: {what}", patient.name))
 }
 
@@ -47,7 +49,7 @@ pub(crate) fn version_zero(log: &mut LogImage, rng: &mut Rng, _: &Foreign) -> Op
 pub(crate) fn numbers_out_of_range(log: &mut LogImage, rng: &mut Rng, _: &Foreign) -> Option<String> {
     forge_header(log, rng, |header, rng| {
         let value = [0, 1 << 63, u64::MAX, (1 << 62) + 1, (1 << 62) + rng.u64(..1000), i64::MAX as u64][rng.usize(..6)];
-        let at = if rng.bool() { 32 } else { 40 };
+        let at = if rng.bool() { 48 } else { 56 };
         header[at..at + 8].copy_from_slice(&value.to_le_bytes());
         format!("{value} at {at}")
     })
@@ -59,10 +61,10 @@ pub(crate) fn other_base(log: &mut LogImage, rng: &mut Rng, _: &Foreign) -> Opti
     let patient = any(log, rng)?;
     let base = patient.segment.header.base_sequence.0;
     let forged = if rng.bool() { base.saturating_sub(rng.u64(1..4)).max(1) } else { base + rng.u64(1..30) };
-    let header = patient.bytes.get_mut(..64)?;
-    header[40..48].copy_from_slice(&forged.to_le_bytes());
-    let fitting = checksum(0, &header[..60]);
-    header[60..].copy_from_slice(&fitting);
+    let header = patient.bytes.get_mut(..HEADER_BYTES)?;
+    header[56..64].copy_from_slice(&forged.to_le_bytes());
+    let fitting = checksum(0, &header[..HEADER_CHECKSUM_OFFSET]);
+    header[HEADER_CHECKSUM_OFFSET..].copy_from_slice(&fitting);
     patient.segment.header.base_sequence.0 = forged;
     let (what, frames) = (format!("{}: {forged}", patient.name), patient.segment.frames.clone());
     for (number, payload) in (forged..).zip(&frames) {

@@ -3,7 +3,9 @@
 //! Bytes are made with the library's own encoders, so that an image without damage is what a store writes.
 
 use mcplog::position::Offset;
-use mcplog::segment::format::{Extent, FRAMES_OFFSET, FrameHeader, MARK_BYTES, Mark, SegmentHeader, frame_bytes};
+use mcplog::segment::format::{
+    Extent, FRAMES_OFFSET, FrameHeader, HEADER_BYTES, MARK_BYTES, Mark, SegmentHeader, frame_bytes,
+};
 use mcplog::segment::{Item, SegmentReader, Stop};
 use std::ops::Range;
 use std::path::Path;
@@ -81,7 +83,7 @@ impl SegmentImage {
     pub fn bytes(&self) -> Vec<u8> {
         let end = self.extent(self.frames.len()).end.0 as usize;
         let mut bytes = vec![0; end.max(self.file_bytes)];
-        bytes[..64].copy_from_slice(&self.header.encode());
+        bytes[..HEADER_BYTES].copy_from_slice(&self.header.encode());
         let newest = self.mark();
         let older = Mark {
             generation: self.generation.saturating_sub(1),
