@@ -193,6 +193,17 @@ pub enum OpenError {
         /// The other.
         second: StoreId,
     },
+    /// The task needs the store's database for itself, and who folds does not let go of it.
+    #[error(
+        "{}: {by} folds what is recorded, and does not let go of the database; see why it does not move, or try again later",
+        dir.display()
+    )]
+    Folding {
+        /// The store's directory.
+        dir: PathBuf,
+        /// Who that is.
+        by: String,
+    },
     /// The directory belongs to another user.
     #[error(
         "{}: belongs to {owner}, and this is {user}; record into a directory within it, or into another one",

@@ -17,6 +17,7 @@ mod compactor_thread;
 pub mod completeness;
 pub mod examined_log;
 mod file_limit;
+mod fold_role;
 mod folded;
 mod leftovers;
 pub(crate) mod lock;
