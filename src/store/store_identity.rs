@@ -8,7 +8,7 @@ use crate::ground::error::OpenError;
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::position::StoreId;
 use crate::ground::random_uuid::random_uuid;
-use crate::index::restore::read_meta;
+use crate::index::store_id;
 use crate::query::database::Query;
 use crate::segment::directory::list;
 use crate::segment::reader::SegmentReader;
@@ -71,10 +71,9 @@ pub(super) fn read(dir: &Path) -> Result<Option<StoreId>, OpenError> {
 fn told(dir: &Path) -> Result<Option<StoreId>, OpenError> {
     let database = dir.join("store.db");
     if database.symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
-        let meta = Query::open(dir).ok().and_then(|query| query.ask(|connection| Ok(read_meta(connection))));
-        let told = meta.unwrap_or_default().into_iter().find(|(key, _)| key == "store_id");
-        if let Some(store) = told.and_then(|(_, text)| StoreId::from_text(&text)) {
-            return Ok(Some(store));
+        let told = Query::open(dir).ok().and_then(|query| query.ask(store_id::read)).flatten();
+        if told.is_some() {
+            return Ok(told);
         }
     }
     // A few at most: each store that a header names, and how many do.
