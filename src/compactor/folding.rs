@@ -363,7 +363,7 @@ impl Folding {
         let is_database_well = !matches!(retired, Err(RetireError::Index(_)));
         // What is much too much goes before more is folded, also at the end.
         let expires = is_database_well && (!finishing || self.is_overfull);
-        let expired = expires && self.index.expire(look, retention, time, self.sources.oldest_segments())?;
+        let expired = expires && self.index.expire(look, retention, time, &self.sources.writers())?;
         // Rows first: what is expired by now is expired in copies too.
         if let Some(expired_before) = self.expired_before(retention, time).filter(|_| !finishing) {
             self.copies.expire(expired_before)?;

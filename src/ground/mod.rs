@@ -28,6 +28,7 @@ pub(crate) mod database_header;
 pub(crate) mod database_version;
 pub(crate) mod machine_clock;
 pub(crate) mod private_dir;
+pub(crate) mod random_uuid;
 pub(crate) mod room;
 pub(crate) mod sabotage;
 pub(crate) mod signal;

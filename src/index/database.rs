@@ -137,10 +137,10 @@ impl Index {
         self.checked(checkpoint::read_all(&self.connection))
     }
 
-    /// Up to where one writer's log is folded; [`Checkpoint::START`] if nothing of it is. Where few of many logs are
-    /// folded any more, this spares reading all.
-    pub(crate) fn checkpoint_of(&self, writer: WriterId) -> Result<Checkpoint, IndexError> {
-        Ok(self.checked(checkpoint::read_of(&self.connection, writer))?.unwrap_or(Checkpoint::START))
+    /// Up to where one writer's log is folded; `None` if nothing of it is. Few of the writers that ever were have logs:
+    /// this spares reading the others.
+    pub(crate) fn checkpoint_of(&self, writer: WriterId) -> Result<Option<Checkpoint>, IndexError> {
+        self.checked(checkpoint::read_of(&self.connection, writer))
     }
 
     /// Notes whose log is folded here from now on, and that nothing of it is folded yet.

@@ -14,15 +14,15 @@
 
 use super::digest_table::{self, ChangedDigests};
 use super::name_numbers::NameNumbers;
-use super::oldest_segments::{self, OldestSegments};
 use super::row_retention::RowRetention;
 use super::step_size::StepSize;
-use super::{expiry_plan, newer_records, rollup_table, schema_history, session_table};
+use super::{expiry_plan, newer_records, quarantine, rollup_table, schema_history, session_table};
 use crate::event::Outcome;
 use crate::fold::session_facts::RequestFacts;
 use crate::ground::expired::{Expired, ExpiredRows, ExpiryReason};
+use crate::ground::position::WriterId;
 use rusqlite::{Connection, Transaction, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 /// How much a step removes at most, after quick steps: so much takes a few milliseconds.
@@ -53,9 +53,9 @@ pub(super) struct Expiry {
     pub(super) has_stale: bool,
     /// What expired since the database was opened.
     pub(super) expired: Expired,
-    /// The quarantine table keeps its rows of damage in these segments and later ones of their logs: retiring asks which
-    /// segments are damaged.
-    pub(super) oldest_segments: OldestSegments,
+    /// The writers of which files may be there: the quarantine table keeps its rows of damage in these, because retiring
+    /// asks which files are damaged. `None`: nobody said yet, and it keeps them all.
+    pub(super) present: Option<HashSet<WriterId>>,
 }
 
 /// What the next step does.
@@ -101,7 +101,7 @@ impl Default for Expiry {
             reason: ExpiryReason::UnderWay,
             has_stale: false,
             expired: Expired::default(),
-            oldest_segments: OldestSegments::Unknown,
+            present: None,
         }
     }
 }
@@ -173,7 +173,7 @@ pub(super) fn step(
         Stage::Quarantine { after } => match last_row_of_step(transaction, "quarantine", after)? {
             None => Stage::NewerRecords,
             Some(last) => {
-                expire_quarantine(transaction, kept_since, (after, last), &expiry.oldest_segments)?;
+                expire_quarantine(transaction, kept_since, (after, last), expiry.present.as_ref())?;
                 Stage::Quarantine { after: last }
             }
         },
@@ -236,11 +236,12 @@ fn expire_quarantine(
     transaction: &Transaction<'_>,
     kept_since: i64,
     (after, last): (i64, i64),
-    oldest: &OldestSegments,
+    present: Option<&HashSet<WriterId>>,
 ) -> rusqlite::Result<()> {
     let mut delete = transaction.prepare_cached("DELETE FROM quarantine WHERE id = ?1")?;
     let range = "q.id > ?1 AND q.id <= ?2";
-    for id in oldest_segments::expired_notes(transaction, range, params![after, last, kept_since], oldest)? {
+    let is_present = |writer| present.is_none_or(|present| present.contains(&writer));
+    for id in quarantine::expired(transaction, range, params![after, last, kept_since], is_present)? {
         delete.execute([id])?;
     }
     Ok(())

@@ -6,11 +6,12 @@ use super::database::Index;
 use super::expiry::{self, Stage};
 use super::expiry_plan;
 use super::held::Held;
-use super::oldest_segments::OldestSegments;
 use super::row_retention::{CutReason, RetentionTime, RowRetention};
 use crate::ground::error::IndexError;
 use crate::ground::expired::{Expired, ExpiredRows, ExpiryReason};
 use crate::ground::machine_clock::Moment;
+use crate::ground::position::WriterId;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// How often to look whether anything is too old or too much.
@@ -57,19 +58,19 @@ impl Index {
         Ok(time)
     }
 
-    /// Removes what is expired, for some milliseconds; returns whether there is more to do at once. `oldest` has the oldest
-    /// segment of each log that is there.
+    /// Removes what is expired, for some milliseconds; returns whether there is more to do at once. Of the
+    /// `present` writers files may be there: segments in `wal/`, or damaged ones in `quarantine/`.
     pub(crate) fn expire(
         &mut self,
         look: Look,
         retention: &RowRetention,
         time: RetentionTime,
-        oldest: OldestSegments,
+        present: &HashSet<WriterId>,
     ) -> Result<bool, IndexError> {
         if self.checked(self.copier.is_busy())? {
             return Ok(false);
         }
-        self.held.expiry.oldest_segments = oldest;
+        self.held.expiry.present = Some(present.clone());
         if self.held.expiry.stage == Stage::Look {
             let looked_lately = self.held.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
             if (looked_lately && look == Look::Seldom) || !retention.is_limited() || !self.look(retention, time)? {

@@ -28,7 +28,6 @@ mod missing_records;
 mod name_numbers;
 pub(crate) mod newer_records;
 mod old_rows;
-pub(crate) mod oldest_segments;
 mod quarantine;
 pub(crate) mod rebuild;
 pub(crate) mod remembered_limits;

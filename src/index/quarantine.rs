@@ -1,8 +1,10 @@
 //! Table `quarantine`: what a log holds but nobody can fold. One row for each place.
 //!
-//! Runs on the compactor, within a transaction of the caller's.
+//! Runs on the compactor, within a transaction of the caller's, and by connections that only read.
 
-use rusqlite::{Connection, params};
+use super::writers;
+use crate::ground::position::WriterId;
+use rusqlite::{Connection, ToSql, params};
 
 /// A place that can't be folded.
 #[derive(Clone, Copy, Debug)]
@@ -31,4 +33,28 @@ pub(super) fn add(connection: &Connection, place: &Quarantined<'_>) -> rusqlite:
         )?
         .execute(params![writer, segment, offset, bytes, sequence, reason, payload, noted_at])
         .map(|_| ())
+}
+
+/// The notes (`q`) within a range that were made before ?3 and that nobody needs any more. Notes of damaged bytes are
+/// needed as long as their writer is `present`, because a file of it may be there: retiring asks which are damaged.
+pub(super) fn expired(
+    connection: &Connection,
+    range: &str,
+    values: &[&dyn ToSql],
+    is_present: impl Fn(WriterId) -> bool,
+) -> rusqlite::Result<Vec<i64>> {
+    let sql = format!(
+        "SELECT q.id, w.writer, q.sequence IS NOT NULL
+         FROM quarantine AS q JOIN writers AS w ON w.id = q.writer WHERE {range} AND q.noted_at < ?3"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut rows = select.query(values)?;
+    let mut expired = Vec::new();
+    while let Some(row) = rows.next()? {
+        let is_record: bool = row.get(2)?;
+        if is_record || !is_present(writers::read_id(row, 1)?) {
+            expired.push(row.get(0)?);
+        }
+    }
+    Ok(expired)
 }

@@ -18,7 +18,7 @@ use super::backup_log::copy_log;
 use super::backup_target::Target;
 use super::file_limit;
 use super::lock::LOCK_NAME;
-use super::opening::{Database, Opening, new_writer_id};
+
 use crate::compactor::compactor::Compactor;
 use crate::compactor::handles::CompactorHandles;
 use crate::ground::clock::now_ms;
