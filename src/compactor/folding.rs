@@ -84,7 +84,7 @@ impl Folding {
         role: Role,
         handles: &CompactorHandles,
     ) -> Result<Self, FoldError> {
-        let index = Index::open(config, &crate::segment::log_owners::LogOwners::default())?;
+        let index = Index::open(config, store)?;
         if let Some(advice) = index.limits_advice() {
             tracing::warn!("{advice}");
         }

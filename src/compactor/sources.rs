@@ -103,8 +103,8 @@ impl Sources {
             let checkpoint = index.checkpoint_of(folder.writer)?.unwrap_or(Checkpoint::START);
             self.sources.push(Source::new(folder, checkpoint));
         }
-        for folder in &found.unborn {
-            unborn::settle(&self.wal_dir, folder, self.role)?;
+        if self.role == Role::Holder {
+            found.unborn.iter().try_for_each(|folder| unborn::settle(&self.wal_dir, folder))?;
         }
         Ok(())
     }

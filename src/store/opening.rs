@@ -16,6 +16,7 @@ use crate::ground::random_uuid::random_uuid;
 use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::database::Index;
+use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
 use crate::record::record::{ClockStepRecord, Decoder};
 use crate::segment::log_owners::LogOwners;
@@ -132,7 +133,8 @@ pub(super) enum Database {
 impl Database {
     fn open(config: &Config, owners: &LogOwners) -> Result<Self, OpenError> {
         expect_own(&config.dir, owners)?;
-        let opened = Index::open(config, owners).and_then(|index| {
+        let shrinks = RowRetention::new(&config.limits()).is_limited();
+        let opened = Index::open_as(config, None, shrinks).and_then(|index| {
             let folded = index.checkpoint()?;
             let newer_records = index.newer_kinds()?.iter().map(|kind| kind.records).sum();
             Ok(Self::Ready { index: Box::new(index), folded, newer_records })
