@@ -221,6 +221,11 @@ impl Folding {
         self.too_little_room.is_some() || self.is_overfull || self.sources.left_alone().is_some()
     }
 
+    #[cfg(test)]
+    pub(super) fn is_copying(&self) -> bool {
+        self.index.is_copying()
+    }
+
     /// The next look folds, whatever has gathered.
     pub(super) fn hurry(&mut self) {
         self.caught_up_at = None;
