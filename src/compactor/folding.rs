@@ -84,7 +84,7 @@ impl Folding {
         role: Role,
         handles: &CompactorHandles,
     ) -> Result<Self, FoldError> {
-        let index = Index::open(config, &crate::segment::log_owners::LogOwners::default())?;
+        let index = Index::open(config, store)?;
         if let Some(advice) = index.limits_advice() {
             tracing::warn!("{advice}");
         }
@@ -219,6 +219,11 @@ impl Folding {
     /// Whether something can't be folded for now.
     pub(super) fn is_stuck(&self) -> bool {
         self.too_little_room.is_some() || self.is_overfull || self.sources.left_alone().is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_copying(&self) -> bool {
+        self.index.is_copying()
     }
 
     /// The next look folds, whatever has gathered.
@@ -363,7 +368,7 @@ impl Folding {
         let is_database_well = !matches!(retired, Err(RetireError::Index(_)));
         // What is much too much goes before more is folded, also at the end.
         let expires = is_database_well && (!finishing || self.is_overfull);
-        let expired = expires && self.index.expire(look, retention, time, self.sources.oldest_segments())?;
+        let expired = expires && self.index.expire(look, retention, time, &self.sources.writers())?;
         // Rows first: what is expired by now is expired in copies too.
         if let Some(expired_before) = self.expired_before(retention, time).filter(|_| !finishing) {
             self.copies.expire(expired_before)?;

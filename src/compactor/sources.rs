@@ -9,8 +9,8 @@ use super::source::Source;
 use super::unborn;
 use crate::ground::error::{IndexError, PathError};
 use crate::ground::position::WriterId;
+use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
-use crate::index::oldest_segments::OldestSegments;
 use crate::segment::writer_folder::writer_folders;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -100,11 +100,11 @@ impl Sources {
         let known: HashSet<WriterId> = self.sources.iter().map(|source| source.folder.writer).collect();
         self.sources.iter_mut().for_each(Source::look_again);
         for folder in found.folders.into_iter().filter(|folder| !known.contains(&folder.writer)) {
-            let checkpoint = index.checkpoint_of(folder.writer)?;
+            let checkpoint = index.checkpoint_of(folder.writer)?.unwrap_or(Checkpoint::START);
             self.sources.push(Source::new(folder, checkpoint));
         }
-        for folder in &found.unborn {
-            unborn::settle(&self.wal_dir, folder, self.role)?;
+        if self.role == Role::Holder {
+            found.unborn.iter().try_for_each(|folder| unborn::settle(&self.wal_dir, folder))?;
         }
         Ok(())
     }
@@ -197,9 +197,9 @@ impl Sources {
         self.sources.retain(|source| !source.is_gone());
     }
 
-    /// Which segments the logs still have.
-    pub(super) fn oldest_segments(&self) -> OldestSegments {
-        OldestSegments::Of(self.sources.iter().map(|source| (source.folder.writer, source.retired_before())).collect())
+    /// The writers that have a folder.
+    pub(super) fn writers(&self) -> HashSet<WriterId> {
+        self.sources.iter().map(|source| source.folder.writer).collect()
     }
 }
 

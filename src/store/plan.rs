@@ -15,7 +15,6 @@ use crate::ground::error::{IndexError, OpenError};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::{MachineClock, Moment};
 use crate::index::checkpoint::Checkpoint;
-use crate::index::oldest_segments::OldestSegments;
 use crate::index::row_retention::RowRetention;
 use crate::index::{age_table, checkpoint, damage, remembered_limits};
 use crate::query::database::Query;
@@ -23,7 +22,7 @@ use crate::segment::directory::list;
 use crate::segment::writer_folder::writer_folders;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// What a store with that configuration would let go now.
@@ -62,11 +61,11 @@ fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
         damaged: query.read_with(damage::damaged_segments)?,
         missing: query.read_with(damage::missing_numbers)?,
     };
-    let mut oldest = HashMap::new();
+    let mut present = HashSet::new();
     let mut folded = FoldedSegment::kept(&config.kept_dir())?;
     for folder in writer_folders(&config.wal_dir())?.folders {
         let checkpoint = checkpoints.get(&folder.writer).copied().unwrap_or(Checkpoint::START);
-        oldest.insert(folder.writer, checkpoint.segment);
+        present.insert(folder.writer);
         let files = list(&folder.path)?.into_iter().filter(|file| is_folded(file, checkpoint));
         folded.extend(files.filter_map(|file| FoldedSegment::read(folder.writer, file, false, &faults)));
     }
@@ -77,8 +76,7 @@ fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     if let Some(expired_before) = rows.kept_since_by_age(time.aged_at_ms) {
         retirement.expire(|planned| newest_event(&planned.path) < expired_before);
     }
-    let oldest = OldestSegments::Of(oldest);
-    let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, time, &oldest))?;
+    let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, time, &present))?;
     Ok(StorePlan { limits, retirement, expiry, held_back: time.held_back })
 }
 
