@@ -6,12 +6,14 @@
 
 use super::chunk::Chunk;
 use super::newer_records::NewerRecords;
+use super::source::checkpoint_at;
 use crate::fold::fold::fold;
 use crate::ground::file_time::written_at_ms;
 use crate::ground::finding::are_lost;
 use crate::ground::health::HealthBoard;
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::work::{Watch, WorkError, tell};
+use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::index::holdings::RowSum;
 use crate::index::logged::Logged;
@@ -66,6 +68,13 @@ pub(crate) struct LogEnd {
     pub(crate) place: Place,
     /// When the record with the last number happened, if this build knows what it says.
     pub(crate) last_ts: Option<i64>,
+}
+
+impl LogEnd {
+    /// The checkpoint of a log that is folded up to there.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        checkpoint_at(self.place)
+    }
 }
 
 /// Records that are missing, and follow each other.
@@ -156,7 +165,7 @@ pub(crate) fn fold_log(
             gathered.fold(index)?;
             let bytes = std::fs::symlink_metadata(&file.path).map_or(0, |metadata| metadata.len());
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-            note_damage(index, log, file.id, Offset(0), bytes, &finding.to_string())
+            note_damage(index, log, file.id, Offset(0), bytes, &finding.text)
         }
         // Which numbers are missing was found before.
         _ => Ok(()),

@@ -14,9 +14,9 @@ pub(crate) mod compactor;
 mod copies;
 mod fold_error;
 mod fold_interval;
+pub(crate) mod fold_waiting;
 pub(crate) mod folded_segment;
 mod folder_task;
-pub(crate) mod fold_waiting;
 pub(crate) mod folding;
 #[cfg(test)]
 mod folding_tests;

@@ -267,7 +267,7 @@ impl<'c> Batch<'c> {
                 None => Value::Null,
             };
         }
-        self.transaction.prepare_cached(insert)?.execute(params_from_iter(values)).map(|_| ())
+        self.transaction.prepare_cached(insert)?.execute(params_from_iter(values.iter())).map(|_| ())
     }
 
     /// Adds a version that another database has on record.

@@ -272,7 +272,8 @@ fn add_unreadable(
             let (first, last) = (unsigned(span.first), unsigned(span.last));
             let count = last - first + 1;
             found.unreadable.add_at_most(count);
-            let in_log = if table.is_by_record { logged.logged.of_table(table.name).count_within(first, last) } else { 0 };
+            let in_log =
+                if table.is_by_record { logged.logged.of_table(table.name).count_within(first, last) } else { 0 };
             found.unreadable_only_here.add_at_most(count - in_log);
         }
         return Ok(());

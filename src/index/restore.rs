@@ -4,10 +4,10 @@
 //! The log was folded into the new database before, and has the say where both have a record: its bytes are checked, those
 //! of a row are not. Runs on the thread that rebuilds.
 
+use super::batch::RowPlaces;
 use super::database::Index;
 use super::fence;
 use super::logged::Logged;
-use super::batch::RowPlaces;
 use super::old_rows::{OldRows, failed_at};
 use super::old_runs::OldRuns;
 use super::request_rows::REQUESTS_PER_STATEMENT;
@@ -75,9 +75,8 @@ impl Index {
         logged: &Logged,
         watch: &mut Watch<'_>,
     ) -> Result<(), WorkError> {
-        let restored = self.within_transaction(|transaction, _| {
-            old.runs.writers().try_for_each(|writer| writer.restore(transaction))
-        });
+        let restored = self
+            .within_transaction(|transaction, _| old.runs.writers().try_for_each(|writer| writer.restore(transaction)));
         restored?;
         let is_left_out = |row: &Row<'_>| {
             let in_log = u64::try_from(row.get::<_, i64>(0)?).is_ok_and(|id| logged.has_record("gaps", id));

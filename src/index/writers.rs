@@ -29,7 +29,7 @@ pub(super) struct WriterRow {
 }
 
 /// A writer as an old database has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct OldWriter {
     pub(super) id: WriterId,
     /// What the other columns say, in their order.

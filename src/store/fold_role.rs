@@ -6,7 +6,7 @@
 use crate::ground::error::{OpenError, PathError};
 use crate::ground::fold_lock::{FoldLock, FoldTry};
 use crate::ground::fold_want::FoldWant;
-use crate::record::record::LEVEL;
+use crate::record::kind::LEVEL;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

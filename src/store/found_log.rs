@@ -6,15 +6,14 @@
 use crate::compactor::log_fold::LogFiles;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
-use crate::ground::position::{SegmentId, WriterId};
+use crate::ground::position::WriterId;
 use crate::segment::directory::{SegmentFile, list_whole};
 use crate::segment::folder_lock::{FolderLock, FolderOwner, probe};
 use crate::segment::log_item::Owner;
 use crate::segment::quarantine;
 use crate::segment::reader::SegmentReader;
 use crate::segment::writer_folder::{WriterFolder, writer_folders};
-use std::collections::BTreeMap;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// One log.
 #[derive(Debug)]
@@ -69,31 +68,40 @@ impl FoundLog {
     }
 }
 
+/// By the bytes of their writers' ids.
+#[derive(Default)]
+struct Logs(BTreeMap<[u8; 16], FoundLog>);
+
+impl Logs {
+    fn of(&mut self, writer: WriterId) -> &mut FoundLog {
+        self.0.entry(writer.0).or_insert_with(|| FoundLog::new(writer))
+    }
+}
+
 /// The logs, in the order in which they were begun. With `takes_locks`, nobody else works on what dead writers left as long
 /// as what is returned is there; that is for who holds the fold lock.
 ///
 /// # Errors
 /// A directory can't be read.
 pub(super) fn find(config: &Config, takes_locks: bool) -> Result<Vec<FoundLog>, PathError> {
-    let mut logs: BTreeMap<[u8; 16], FoundLog> = BTreeMap::new();
-    let mut of = |writer: WriterId| logs.entry(writer.0).or_insert_with(|| FoundLog::new(writer));
+    let mut logs = Logs::default();
     // Folders that were being born have records where a power cut took their names back.
     let waiting = writer_folders(&config.wal_dir())?;
     for folder in waiting.folders.iter().chain(&waiting.unborn) {
-        of(folder.writer).add_waiting(folder, takes_locks)?;
+        logs.of(folder.writer).add_waiting(folder, takes_locks)?;
     }
     for folder in writer_folders(&config.kept_dir())?.folders {
         let files = list_whole(&folder.path)?;
-        let log = of(folder.writer);
+        let log = logs.of(folder.writer);
         log.segments += log.add(files);
     }
     for folder in writer_folders(&config.quarantine_dir())?.folders {
         let aside = quarantine::segments(&folder.path).into_iter();
-        let files = aside.map(|segment| SegmentFile { id: SegmentId(segment.id.0), path: segment.path }).collect();
-        let log = of(folder.writer);
+        let files = aside.map(|segment| SegmentFile { id: segment.id, path: segment.path }).collect();
+        let log = logs.of(folder.writer);
         log.quarantined += log.add(files);
     }
-    let mut logs: Vec<_> = logs.into_values().filter(|log| !log.files.files.is_empty()).collect();
+    let mut logs: Vec<_> = logs.0.into_values().filter(|log| !log.files.files.is_empty()).collect();
     logs.iter_mut().for_each(FoundLog::look_at_first);
     logs.sort_by_key(|log| log.created_at);
     Ok(logs)

@@ -72,7 +72,8 @@ impl LostRecords {
             }
         }
         lost.holes.sort_by_key(|hole| hole.first_record);
-        lost.noted = noted.runs().map(|(first, last)| LostRun { first, last, times: times(missing, first, last) }).collect();
+        lost.noted =
+            noted.runs().map(|(first, last)| LostRun { first, last, times: times(missing, first, last) }).collect();
         lost
     }
 

@@ -19,8 +19,10 @@ pub mod examined_log;
 mod file_limit;
 mod fold_role;
 mod folded;
+mod found_log;
 mod leftovers;
 pub(crate) mod lock;
+mod lost_records;
 mod new_database;
 mod old_database;
 mod opening;
@@ -30,9 +32,9 @@ pub mod rebuild;
 mod rebuild_plan;
 mod rebuild_sources;
 mod shared;
-mod store_identity;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod store;
+mod store_identity;
 mod sync_thread;
 #[cfg(test)]
 mod tests;

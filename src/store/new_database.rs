@@ -14,7 +14,6 @@ use crate::ground::file_time::written_at_ms;
 use crate::ground::position::WriterId;
 use crate::ground::private_dir::create_private_dir;
 use crate::ground::work::{Watch, WorkError};
-use crate::index::checkpoint::Checkpoint;
 use crate::index::database::{self, DATABASE_NAME, Index};
 use crate::index::replacement::{copy_aside, replace};
 use crate::index::restore::Old;
@@ -141,7 +140,7 @@ fn note_ends(index: &mut Index, sources: &Sources) -> Result<(), WorkError> {
     let mut gone = Vec::new();
     for ReadLog { found, end, .. } in logs {
         let writer = found.files.writer;
-        let here = Checkpoint::at(end.place);
+        let here = end.checkpoint();
         // What the files do not have any more may have been folded further.
         let before = old.checkpoints.get(&writer).filter(|before| before.sequence > here.sequence);
         if let Some(last_ts) = end.last_ts {

@@ -53,8 +53,7 @@ impl OldDatabase {
     pub(super) fn read(query: &Query) -> Self {
         let runs = query.ask(|connection| Ok(OldRuns::read(connection, query.path()).unwrap_or_default()));
         let runs = runs.unwrap_or_default();
-        let mut checkpoints: HashMap<_, _> =
-            query.ask(checkpoint::read_all).unwrap_or_default().into_iter().collect();
+        let mut checkpoints: HashMap<_, _> = query.ask(checkpoint::read_all).unwrap_or_default().into_iter().collect();
         // Where the checkpoint can't be read, the ids that were given tell how far each log is folded.
         for (writer, last) in runs.last_numbers() {
             let told = checkpoints.entry(writer).or_insert(Checkpoint::START);

@@ -16,7 +16,81 @@ pub struct RebuildPlan {
     pub action: Action,
     /// What the database holds.
     pub database: DatabaseHoldings,
-    /// What the log holds: the logs of all writers together.
+    /// What the log holds.
+    pub log: LogHoldings,
+    /// What the new database would not have of the old one. Empty if nothing is lost.
+    pub losses: Vec<Loss>,
+    /// Other processes record into the store, or fold. They go on meanwhile, and fold again once it is done.
+    pub in_use: bool,
+}
+
+/// What the new database is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Action {
+    /// What is derived from rows is computed from the rows, which stay.
+    Rows,
+    /// The log alone.
+    Log,
+    /// The log, and what can be read of the damaged database: each row once.
+    Salvage,
+}
+
+/// The state of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DatabaseState {
+    /// There is none, or one without tables.
+    Missing,
+    /// Nothing is wrong with its rows.
+    Sound,
+    /// Some of it can't be read.
+    Damaged,
+    /// Nothing of it can be read.
+    Unreadable,
+    /// It has folded the log of another store.
+    Foreign,
+    /// It is of another version than this build knows.
+    OtherVersion,
+}
+
+/// What a database holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DatabaseHoldings {
+    /// The file.
+    #[serde(rename = "file")]
+    pub path: PathBuf,
+    /// Its state.
+    pub state: DatabaseState,
+    /// What is wrong, if something is.
+    pub reason: Option<String>,
+    /// How many records it has folded: those that were lost, and those whose rows have expired, included.
+    pub folded_records: Option<u64>,
+    /// What each table holds; empty where that can't be read.
+    pub tables: Vec<TableHoldings>,
+}
+
+impl DatabaseHoldings {
+    /// What that table holds.
+    pub(crate) fn table(&self, name: &str) -> Option<&TableHoldings> {
+        self.tables.iter().find(|holdings| holdings.table == name)
+    }
+
+    /// Its requests.
+    pub fn requests(&self) -> RowSum {
+        self.table("request_rows").map(|holdings| holdings.rows).unwrap_or_default()
+    }
+
+    /// Its sessions.
+    pub fn sessions(&self) -> RowSum {
+        self.table("session_state").map(|holdings| holdings.rows).unwrap_or_default()
+    }
+}
+
+/// What the log holds: the logs of all writers together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LogHoldings {
