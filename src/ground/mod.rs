@@ -24,6 +24,7 @@ pub mod severity;
 pub mod stats;
 
 pub(crate) mod clock;
+pub(crate) mod database_header;
 pub(crate) mod database_version;
 pub(crate) mod machine_clock;
 pub(crate) mod private_dir;

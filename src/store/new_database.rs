@@ -133,9 +133,11 @@ fn build(work_dir: &Path, sources: &Sources, watch: &mut RebuildWatch<'_>) -> Re
         index.finish_expiring()?;
         let mut batch = index.begin()?;
         if let Some(last_ts) = contents.last_ts {
-            batch.note_last(last_ts);
+            batch.note_last(writer_id, last_ts)?;
         }
-        batch.commit(writer_id, checkpoint(sources))?;
+        let from = batch.checkpoint(writer_id)?;
+        batch.reached(writer_id, from, checkpoint(sources))?;
+        batch.commit()?;
     }
     Ok(())
 }
