@@ -5,7 +5,7 @@
 pub use super::access::User;
 
 use super::access::refusal;
-use super::position::{Sequence, WriterId};
+use super::position::{Sequence, StoreId, WriterId};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -340,6 +340,17 @@ pub enum IndexError {
     Replaced {
         /// The database file.
         path: PathBuf,
+    },
+    /// The database is of another store than the directory that it lies in. It is left alone.
+    #[error("{}: this database is of store {found}, and the directory is store {expected}; put the right one in its place, or move it away: \
+             what segments are kept is then folded again", path.display())]
+    ForeignStore {
+        /// The database file.
+        path: PathBuf,
+        /// The store that the directory is.
+        expected: StoreId,
+        /// The store that the database is of.
+        found: StoreId,
     },
     /// Somebody else folded meanwhile. What was read from the log is dropped, and folding goes on from where that one came to.
     #[error("{}: the log of writer {writer} is folded up to record {found} and not {expected}: somebody else folds too", path.display())]

@@ -196,7 +196,14 @@ impl<'c> Batch<'c> {
                     continue;
                 }
                 // Who writes is not in the tables yet.
-                Mutation::WriterBegan(_) | Mutation::WriterEnded(_) => continue,
+                Mutation::WriterBegan(began) => {
+                    writers::note_began(&self.transaction, record.writer_number, began)?;
+                    continue;
+                }
+                Mutation::WriterEnded(ended) => {
+                    writers::note_ended(&self.transaction, record.writer_number, ended.ended_at)?;
+                    continue;
+                }
             };
             if request.ts < kept_since {
                 self.late_requests += 1;
@@ -369,15 +376,11 @@ impl<'c> Batch<'c> {
         self.checked(noted)
     }
 
-    /// Notes that a writer is dead: whoever folds took the lock of its folder. Unless its log says that it ended, it died.
-    pub(crate) fn note_dead(&mut self, writer: WriterId) -> Result<(), IndexError> {
-        // What this batch has of it comes first, because that may be the last that was heard of it.
-        let connection = self.connection;
-        let noted = self.writer(writer).and_then(|row| {
-            row.write(connection)?;
-            writers::note_dead(connection, row.number)
-        });
-        self.checked(noted)
+    /// Notes that a writer is dead: whoever folds took the lock of its folder. Unless its log says that it ended, it died,
+    /// at `died_at` (Unix milliseconds) at the latest.
+    pub(crate) fn end_writer(&mut self, writer: WriterId, died_at: i64) -> Result<(), IndexError> {
+        let ended = self.number(writer).and_then(|number| writers::note_dead(&self.transaction, number, died_at));
+        self.checked(ended)
     }
 
     /// Says that the log of a writer, which was folded up to `from`, is folded up to `to` with this batch.

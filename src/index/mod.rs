@@ -42,6 +42,7 @@ mod schema_history;
 mod session_table;
 mod sqlite_wal;
 mod step_size;
+pub(crate) mod store_id;
 #[cfg(test)]
 mod tests;
 mod used_names;

@@ -101,7 +101,7 @@ fn build(work_dir: &Path, sources: &Sources, watch: &mut RebuildWatch<'_>) -> Re
     let mut beside: Config = told.clone();
     beside.dir = work_dir.to_owned();
     let shrinks = database::shrinks(&plan.database.path) || RowRetention::new(&told.limits()).is_limited();
-    let mut index = Index::open_as(&beside, &LogOwners::default(), shrinks)?;
+    let mut index = Index::open_as(&beside, None, shrinks)?;
     if let Some(kept_since) = kept_since {
         index.begin_expiring(*kept_since)?;
     }

@@ -5,7 +5,6 @@
 use super::leftovers::remove_leftovers;
 use super::lock::StoreLock;
 use super::repair_report;
-use crate::compactor::fold_start::FoldStart;
 use crate::ground::config::Config;
 use crate::ground::error::{HeaderFault, IndexError, OpenError, PathError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
@@ -17,6 +16,7 @@ use crate::ground::random_uuid::random_uuid;
 use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::database::Index;
+use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
 use crate::record::record::{ClockStepRecord, Decoder};
 use crate::segment::log_owners::LogOwners;
@@ -47,8 +47,6 @@ pub(super) struct Opening {
     pub(super) last_sequence: Sequence,
     pub(super) next_segment: SegmentId,
     pub(super) unsynced: Vec<UnsyncedSegment>,
-    /// Where folding goes on.
-    pub(super) fold_start: FoldStart,
     /// How many bytes of torn tails were cut off.
     pub(super) cut_bytes: u64,
     /// Reads payloads.
@@ -94,7 +92,6 @@ impl Opening {
         expect_reachable(&wal_dir, next_segment, last_sequence)?;
         let durable = recovered.unsynced.first().map_or(last_sequence, UnsyncedSegment::durable_sequence);
         let RecoveredLog { segments, superseded, unsynced, quarantined, .. } = recovered;
-        let fold_start = FoldStart { checkpoint, lost_numbers, quarantined };
         let log = SegmentList::new(segments.into_iter().map(log_segment), superseded.into_iter().map(log_segment));
         let progress = StoreProgress::new();
         progress.set_writer(writer_id);
@@ -114,7 +111,6 @@ impl Opening {
             last_sequence,
             next_segment,
             unsynced,
-            fold_start,
             cut_bytes,
             decode,
         })
@@ -137,7 +133,8 @@ pub(super) enum Database {
 impl Database {
     fn open(config: &Config, owners: &LogOwners) -> Result<Self, OpenError> {
         expect_own(&config.dir, owners)?;
-        let opened = Index::open(config, owners).and_then(|index| {
+        let shrinks = RowRetention::new(&config.limits()).is_limited();
+        let opened = Index::open_as(config, None, shrinks).and_then(|index| {
             let folded = index.checkpoint()?;
             let newer_records = index.newer_kinds()?.iter().map(|kind| kind.records).sum();
             Ok(Self::Ready { index: Box::new(index), folded, newer_records })

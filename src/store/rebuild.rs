@@ -205,7 +205,7 @@ impl Rebuild {
         let owners = sources.owners.clone();
         drop(sources);
         remove_leftovers(&config.dir).map_err(OpenError::from)?;
-        let mut index = Index::open(&config, &owners)?;
+        let mut index = Index::open_as(&config, None, false)?;
         let rebuilt = index.rebuild(&mut |done| watch(RebuildStep::Folding, done))?;
         drop(index);
         // Opening the store takes the lock itself.
