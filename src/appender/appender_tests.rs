@@ -90,7 +90,7 @@ impl Fixture {
             supply,
             sync,
             poisoned,
-            log: Arc::new(SegmentList::new([], [])),
+            log: Arc::new(SegmentList::default()),
             progress: Arc::clone(&progress),
             health: Arc::clone(&health),
             clock: clock.clone(),

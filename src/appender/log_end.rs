@@ -182,7 +182,6 @@ impl LogEnd {
             id,
             path: writer.path().to_owned(),
             base_sequence,
-            created_at,
             allocated_bytes: writer.bytes(),
             progress: Arc::clone(writer.progress()),
         };

@@ -35,7 +35,6 @@ pub(crate) mod log_owners;
 pub mod log_reader;
 #[cfg(test)]
 mod log_reader_tests;
-pub(crate) mod log_view;
 pub(crate) mod log_walk;
 mod lost_header;
 pub(crate) mod lost_numbers;

@@ -22,8 +22,8 @@ use crate::record::record::{ClockStepRecord, Decoder};
 use crate::segment::log_owners::LogOwners;
 use crate::segment::lost_numbers::LostNumbers;
 use crate::segment::quarantine::Note;
-use crate::segment::recovery::{RecoveredLog, SealedSegment, recover};
-use crate::segment::segment_list::{LogSegment, SegmentList};
+use crate::segment::recovery::{RecoveredLog, recover};
+use crate::segment::segment_list::SegmentList;
 use crate::segment::survey::Survey;
 use crate::segment::syncer::UnsyncedSegment;
 use crate::segment::unfolded_log::{numbers, set_aside_before};
@@ -91,8 +91,7 @@ impl Opening {
         }
         expect_reachable(&wal_dir, next_segment, last_sequence)?;
         let durable = recovered.unsynced.first().map_or(last_sequence, UnsyncedSegment::durable_sequence);
-        let RecoveredLog { segments, superseded, unsynced, quarantined, .. } = recovered;
-        let log = SegmentList::new(segments.into_iter().map(log_segment), superseded.into_iter().map(log_segment));
+        let RecoveredLog { unsynced, .. } = recovered;
         let progress = StoreProgress::new();
         progress.set_writer(writer_id);
         progress.set_appended(last_sequence, 0);
@@ -101,7 +100,7 @@ impl Opening {
         progress.set_newer_records(database.newer_records());
         Ok(Self {
             lock,
-            log: Arc::new(log),
+            log: Arc::default(),
             progress: Arc::new(progress),
             health: Arc::new(health),
             clock,
@@ -244,11 +243,6 @@ fn write_writer_id(
         Err(error) => health.report(Part::Damage, format_args!("{expected}, and it can't be written anew: {error}")),
     }
     Ok(())
-}
-
-/// A segment of an earlier run, as the running store lists it.
-fn log_segment(segment: SealedSegment) -> LogSegment {
-    LogSegment::sealed(segment.path, &segment.header, segment.extent)
 }
 
 /// An error where the next segment and record would get numbers that no store reaches.
