@@ -452,7 +452,10 @@ mod tests {
         assert_eq!(progress.folded_events(), 9, "never less than was told");
         progress.set_writer(next);
         progress.set_folded(own, Sequence(12));
-        assert_eq!((progress.appended(), progress.folded(), progress.folded_events()), (Sequence(0), Sequence(0), 9 + 1));
+        assert_eq!(
+            (progress.appended(), progress.folded(), progress.folded_events()),
+            (Sequence(0), Sequence(0), 9 + 1)
+        );
     }
 
     #[test]
