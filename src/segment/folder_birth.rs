@@ -69,6 +69,11 @@ impl NewFolder {
         &self.path
     }
 
+    /// Its lock, for the mapping of its first segment.
+    pub fn lock(&self) -> Option<FolderLock> {
+        self.lock.clone()
+    }
+
     /// The store that its log is a part of.
     pub fn store(&self) -> StoreId {
         self.store
