@@ -60,8 +60,6 @@ pub(crate) mod store_id_file;
 pub(crate) mod survey;
 pub(crate) mod syncer;
 pub(crate) mod unfolded_log;
-#[cfg(test)]
-mod unfolded_log_tests;
 pub(crate) mod verdict;
 pub(crate) mod witness;
 pub(crate) mod writer;
