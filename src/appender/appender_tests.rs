@@ -525,26 +525,148 @@ fn whose_folder_is_taken_away_each_time_begins_another_only_now_and_then() {
     process.end();
 }
 
-#[test]
-fn a_busy_log_has_its_next_segment_ready_and_an_idle_one_keeps_little() {
-    let fixture = Fixture::new();
-    let process = fixture.start();
+/// Records until a segment of a MiB is there, which only a log that grows has; tells how many events that took.
+fn record_until_it_grows(fixture: &Fixture, process: &Process) -> (WriterFolder, u64) {
     let mut number = 0;
-    // Until a segment of a MiB is there, which only a log that grows has.
-    let log = loop {
+    loop {
         for _ in 0..50 {
-            process.record(number, 2_000);
+            assert!(process.record(number, 2_000));
             number += 1;
         }
         process.answer();
         let log = fixture.log();
         if Fixture::files(&log.path).iter().any(|(name, bytes)| name.ends_with(".seg") && *bytes >= 1024 * 1024) {
-            break log;
+            return (log, number);
         }
-    };
+    }
+}
+
+#[test]
+fn a_busy_log_has_its_next_segment_ready_and_an_idle_one_keeps_little() {
+    let fixture = Fixture::new();
+    let process = fixture.start();
+    let (log, events) = record_until_it_grows(&fixture, &process);
     // The one after it is made though this one has hardly begun.
     process.wait_until(|| Fixture::files(&log.path).iter().any(|(name, _)| name.ends_with(".new")));
+    // Then nothing comes for a while: a small one is begun, and none is ready.
+    process.wait_until(|| {
+        let files = Fixture::files(&log.path);
+        files.iter().all(|(name, _)| name.ends_with(".seg"))
+            && files.last().is_some_and(|(_, bytes)| *bytes == u64::from(FIRST_BYTES))
+    });
+    process.append(events, 1);
     process.end();
-    assert!(Fixture::files(&log.path).iter().all(|(name, _)| name.ends_with(".seg")), "what nobody needed is gone");
-    assert_eq!(fixture.read(&log).len() as u64, number + 2);
+    assert_eq!(fixture.read(&log).len() as u64, events + 3);
+}
+
+#[test]
+fn who_ends_amid_much_leaves_no_segment_that_nobody_needed() {
+    let fixture = Fixture::new();
+    let process = fixture.start();
+    let (log, events) = record_until_it_grows(&fixture, &process);
+    process.wait_until(|| Fixture::files(&log.path).iter().any(|(name, _)| name.ends_with(".new")));
+    process.end();
+    assert!(Fixture::files(&log.path).iter().all(|(name, _)| name.ends_with(".seg")));
+    assert_eq!(fixture.read(&log).len() as u64, events + 2);
+}
+
+#[test]
+fn the_log_of_an_idle_process_takes_one_small_segment() {
+    let mut fixture = Fixture::new();
+    fixture.config.segment_age_ms = 1;
+    let process = fixture.start();
+    // However old it is: as long as nothing comes, nothing is begun.
+    for number in 0..5 {
+        process.append(number, 1);
+        process.answer();
+    }
+    let log = fixture.log();
+    let files = || Fixture::files(&log.path);
+    let allocated = |files: &[(String, u64)]| files.iter().map(|(_, bytes)| bytes).sum::<u64>();
+    process.wait_until(|| {
+        let files = files();
+        // Those that ended give back what no frame used.
+        files.len() > 1 && allocated(&files) < u64::from(FIRST_BYTES) + files.len() as u64 * 16_384
+    });
+    process.end();
+    assert_eq!(fixture.read(&log).len(), 7);
+}
+
+#[test]
+fn after_a_failed_sync_everything_is_written_once_more_and_what_was_removed_meanwhile_counts_as_folded() {
+    for removed in [false, true] {
+        let mut fixture = Fixture::new();
+        fixture.config.segment_bytes = 64 * 1024;
+        fixture.config.channel_events = 65_536;
+        let process = fixture.start();
+        for number in 0..200 {
+            assert!(process.record(number, 2_000));
+        }
+        // While the third segment is synced, which fails.
+        let (wal_dir, dir) = (fixture.config.wal_dir(), fixture.dir.path().to_owned());
+        sabotage::order(&dir, Spot::SealedSync, 2, 1, move || {
+            if removed {
+                let log = writer_folders(&wal_dir).unwrap().folders.remove(0);
+                std::fs::remove_file(log.path.join("000000000004.seg")).unwrap();
+            }
+            sabotage::fail()
+        });
+        process.flush().unwrap();
+        assert_eq!(process.progress.poisoned_segments(), 1);
+        assert_eq!((process.progress.appended_events(), process.channel.dropped()), (200, 0));
+        assert!(process.health.get().is_ok(), "{:?}", process.health.get());
+        process.append(200, 1);
+        process.end();
+        let log = fixture.log();
+        if !removed {
+            let expected: Vec<_> = (0..200).map(|number| Read::Event(number, 2_000)).collect();
+            let records = fixture.read(&log);
+            assert_eq!(records[1..201], expected);
+            assert_eq!(records[201..], [Read::Event(200, 1), Read::Ended]);
+        }
+        assert!(Fixture::files(&log.path).len() > 7, "two writings");
+    }
+}
+
+#[test]
+fn what_can_not_be_read_back_after_a_failed_sync_is_counted_and_named() {
+    let mut fixture = Fixture::new();
+    fixture.config.segment_bytes = 64 * 1024;
+    let process = fixture.start();
+    for number in 0..100 {
+        assert!(process.record(number, 2_000));
+    }
+    sabotage::order(fixture.dir.path(), Spot::ReadBack, 1, 1, sabotage::fail);
+    sabotage::order(fixture.dir.path(), Spot::SealedSync, 0, 1, sabotage::fail);
+    process.flush().unwrap_err();
+    let lost = process.channel.dropped();
+    assert!((1..100).contains(&lost), "{lost}");
+    assert_eq!(process.progress.appended_events(), 100 - lost);
+    assert!(process.health.get().problems.contains_key(&Part::Damage));
+    process.append(100, 1);
+    assert_eq!(process.end(), lost);
+}
+
+#[test]
+fn a_folder_that_is_taken_away_while_a_failed_sync_is_mended_ends_that_and_recording_goes_on() {
+    let mut fixture = Fixture::new();
+    fixture.config.segment_bytes = 64 * 1024;
+    let process = fixture.start();
+    for number in 0..100 {
+        assert!(process.record(number, 2_000));
+    }
+    let wal_dir = fixture.config.wal_dir();
+    sabotage::order(fixture.dir.path(), Spot::Rewrite, 20, 1, move || {
+        let log = writer_folders(&wal_dir).unwrap().folders.remove(0);
+        std::fs::rename(&log.path, log.path.with_extension("moved")).unwrap();
+        Ok(())
+    });
+    sabotage::order(fixture.dir.path(), Spot::SealedSync, 0, 1, sabotage::fail);
+    process.flush().unwrap_err();
+    process.wait_until(|| process.health.get().problems.contains_key(&Part::Damage));
+    process.append(100, 1);
+    process.flush().unwrap();
+    let second = WriterFolder::within(&fixture.config.wal_dir(), process.progress.writer().unwrap());
+    process.end();
+    assert_eq!(fixture.read(&second)[1..], [Read::Event(100, 1), Read::Ended]);
 }

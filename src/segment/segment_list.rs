@@ -79,8 +79,9 @@ impl Segments {
     /// are gone, which are folded, and durable in the database.
     fn forget(&mut self, done: Sequence) {
         let looks = self.ordered.len() + self.superseded.len() >= LOOK_SEGMENTS;
-        let stays =
-            |segment: &LogSegment| segment.last_published() > done && (!looks || segment.path.symlink_metadata().is_ok());
+        let stays = |segment: &LogSegment| {
+            segment.last_published() > done && (!looks || segment.path.symlink_metadata().is_ok())
+        };
         // From the front: a segment is read up to where the next one begins.
         while self.ordered.len() > 1 && self.ordered.front().is_some_and(|segment| !stays(segment)) {
             self.ordered.pop_front();
