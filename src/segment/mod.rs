@@ -28,6 +28,7 @@ pub mod format;
 mod found_file;
 pub mod log_examination;
 pub mod log_file;
+pub(crate) mod log_home;
 pub mod log_item;
 pub(crate) mod log_owners;
 pub mod log_reader;

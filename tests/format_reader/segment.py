@@ -8,18 +8,23 @@ from .record import record
 
 HEADER = 96
 FIRST_FRAME = 4096
+LEVEL = 1  # Of the records that this reader knows.
 VERDICTS = ("sound", "attention", "unreadable", "damaged")
 
 
 class Segment:
-    """One file: `frames` as (offset, index, payload), and what there is to say of it."""
+    """One file: `frames` as (offset, index, payload), and what there is to say of it.
 
-    def __init__(self, path, named=None):
+    `named` is the id in its name, `in_folder` the writer id in its folder's, and `in_store`
+    the id of its store; None for what nobody asks.
+    """
+
+    def __init__(self, path, named=None, in_folder=None, in_store=None):
         self.path, self.named, self.id = path, named, None
+        self.in_folder, self.in_store, self.needs = in_folder, in_store, 0
         self.end = self.offset = self.marks = self.counts = None
         self.frames, self.corrupt, self.wrong_mark, self.behind = [], [], [], 0
         self.undecodable, self.unknown = [], []
-        self.vouched_for = False  # By a later segment of its log; nobody does if it is alone.
         try:
             # From front to back: the marks are never newer than the frames. Not mapped:
             # the writer may shorten the file.
@@ -51,9 +56,11 @@ class Segment:
             (not whole, "damaged", "the magic is wrong, or the checksum does not fit"),
             (version < 1, "damaged", "there is no format version 0"),
             (self.needs < 1, "damaged", "there is no level 0"),
-            (not 0 < number < 1 << 63, "damaged", "the segment id is out of range"),
-            (not 0 < self.base < 1 << 63, "damaged", "the base sequence is out of range"),
-            (self.named not in (None, number), "misnamed", f"it is segment {number}"),
+            (not 0 < number <= 1 << 62, "damaged", "the segment id is out of range"),
+            (not 0 < self.base <= 1 << 62, "damaged", "the base sequence is out of range"),
+            (self.in_store not in (None, self.store), "foreign", f"of store {self.store}"),
+            (self.in_folder not in (None, self.writer), "misplaced", f"of {self.writer}"),
+            (self.named not in (None, number), "misplaced", f"it is segment {number}"),
         ):
             if bad:
                 return word, why
@@ -143,24 +150,31 @@ class Segment:
         return to, index
 
     def blank(self):
-        """Whether its first page is lost as a power cut leaves that of an unsynced segment."""
+        """Whether its first page is lost as a power cut leaves it."""
         return self.header == "first_page_lost" and zeros(self.data[:HEADER])
 
     def verdict(self):
         if self.header in (None, "newer"):
             return "unreadable"
-        if self.blank() and not self.vouched_for:
+        if self.blank():
             return "attention"
         if self.header not in ("intact", "never_started"):
             return "damaged"
-        if self.counts == "unclear" or self.corrupt or self.wrong_mark or self.undecodable:
-            return "damaged"
         damaged_marks = (self.marks or []).count("damaged")
-        if damaged_marks == 2:
+        if self.corrupt or self.wrong_mark or self.undecodable or damaged_marks == 2:
             return "damaged"
-        torn = self.end == "torn" or self.counts == "behind_hole"
-        torn = torn or damaged_marks or self.header == "never_started"
+        if self.needs > LEVEL:
+            return "unreadable"
+        torn = self.end == "torn" or damaged_marks or self.header == "never_started"
         return "attention" if torn else "sound"
+
+    def waits(self):
+        """Whether its log is left alone from here on."""
+        return self.header in ("newer", "foreign")
+
+    def vouches(self):
+        """Whether all that was recorded before it was durable once."""
+        return self.header == "intact" and self.durable > FIRST_FRAME
 
     def records(self):
         for at, index, payload in self.frames:
