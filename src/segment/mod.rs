@@ -25,6 +25,7 @@ pub mod folder_birth;
 mod folder_listing;
 pub mod folder_lock;
 pub mod format;
+pub(crate) mod folded_hint;
 mod found_file;
 pub mod log_examination;
 pub mod log_file;
