@@ -154,8 +154,10 @@ impl<'a> Round<'a> {
         self.pass_over_to(&mut turn, to.sequence)?;
         self.fold_chunk(&mut turn)?;
         source.may_end_with_hole = may_end_with_hole || !turn.lost.is_empty();
-        // What is only passed over (records that are folded already) is not worth a transaction.
-        if let Some(batch) = self.batch.as_mut().filter(|_| to != from) {
+        // What is only passed over (records that are folded already) is not worth a transaction, and a log without any is not
+        // worth a row.
+        let is_of_use = to != from && (to.sequence.0 > 0 || turn.is_told);
+        if let Some(batch) = self.batch.as_mut().filter(|_| is_of_use) {
             turn.lost.note(batch, writer, None)?;
             batch.reached(writer, from, to)?;
             source.reached = to;
