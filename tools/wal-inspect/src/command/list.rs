@@ -4,6 +4,7 @@ use crate::arguments::ListArguments;
 use crate::failure::Failure;
 use crate::read::scan::{self, Found};
 use crate::read::source::{self, Opened, Source};
+use crate::read::target;
 use crate::report::place::Place;
 use crate::report::segment::{SegmentReport, State};
 use crate::show::json::FindingObject;
@@ -44,7 +45,7 @@ struct Row {
 /// Shows the segments.
 pub(crate) fn run(arguments: &ListArguments, output: &mut Output) -> Result<Severity, Failure> {
     let mut rows = Vec::new();
-    for source in source::find(&arguments.paths)? {
+    for source in source::find(&target::find(&arguments.paths, arguments.writer.as_ref())?)? {
         rows.extend(look_at(&source)?.map(|report| Row { before: source.before, report }));
     }
     if arguments.json {
@@ -85,7 +86,7 @@ fn look_at(source: &Source) -> Result<Option<SegmentReport>, Failure> {
         let durable = reader.mark().durable;
         reader.seek(durable);
         let _ = scan::to_end(&mut reader, &mut |found| {
-            if let Found::Finding(finding, _) = found {
+            if let Found::Finding(finding) = found {
                 report.add(source.foresee(finding));
             }
             Ok(ControlFlow::Continue(()))

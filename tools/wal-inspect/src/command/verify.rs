@@ -4,6 +4,7 @@ use crate::arguments::VerifyArguments;
 use crate::failure::Failure;
 use crate::read::scan::{self, Found};
 use crate::read::source::{self, Opened, Source};
+use crate::read::target;
 use crate::report::place::Place;
 use crate::report::segment::{SegmentReport, State};
 use crate::show::json::{FindingObject, RecordObject};
@@ -42,7 +43,7 @@ struct Summary {
 
 /// Reads everything.
 pub(crate) fn run(arguments: &VerifyArguments, output: &mut Output) -> Result<Severity, Failure> {
-    let sources = source::find(&arguments.paths)?;
+    let sources = source::find(&target::find(&arguments.paths, arguments.writer.as_ref())?)?;
     let size = |source: &Source| std::fs::symlink_metadata(&source.path).map_or(0, |metadata| metadata.len());
     let mut progress = Progress::of_bytes("reading", Some(sources.iter().map(size).sum()), false);
     let layout = layout(&sources, output.width());
@@ -121,7 +122,7 @@ fn verify(
                     }
                 }
             }
-            Found::Finding(finding, _) => {
+            Found::Finding(finding) => {
                 report.missing_records += source.lost_with(&finding);
                 tell(json, output, &mut report, source.foresee(finding))?;
             }
