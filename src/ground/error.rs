@@ -5,7 +5,7 @@
 pub use super::access::User;
 
 use super::access::refusal;
-use super::position::WriterId;
+use super::position::{Sequence, WriterId};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -340,6 +340,18 @@ pub enum IndexError {
     Replaced {
         /// The database file.
         path: PathBuf,
+    },
+    /// Somebody else folded meanwhile. What was read from the log is dropped, and folding goes on from where that one came to.
+    #[error("{}: the log of writer {writer} is folded up to record {found} and not {expected}: somebody else folds too", path.display())]
+    Moved {
+        /// The database file.
+        path: PathBuf,
+        /// Whose log.
+        writer: WriterId,
+        /// The number of the last record that was thought to be folded.
+        expected: Sequence,
+        /// The number of the last record that is.
+        found: Sequence,
     },
     /// The files of a database that can't be shared, on media that can't be written to for example, changed while they were
     /// read: somebody writes to them.

@@ -79,6 +79,11 @@ impl NewFolder {
         self.place.writer
     }
 
+    /// The lock, for the mapping of the first segment, which is made before the folder has its place.
+    pub(crate) fn lock(&self) -> Option<FolderLock> {
+        self.lock.clone()
+    }
+
     /// Gives the folder its name. Nothing is synced.
     ///
     /// # Errors

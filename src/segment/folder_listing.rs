@@ -142,7 +142,7 @@ mod tests {
         // Nobody looks: what is read would show.
         listing.waiting.clear();
         listing.refresh().unwrap();
-        assert_eq!(waiting(&listing), []);
+        assert_eq!(waiting(&listing), [0; 0]);
         add(dir.path(), 2);
         listing.refresh().unwrap();
         assert_eq!(waiting(&listing), [1, 2], "it changed");

@@ -17,9 +17,10 @@ use super::reader::{Damage, Item, SegmentReader, Stop};
 use super::second_writing::{FoundAgain, SecondWriting};
 use super::writer_folder::WriterFolder;
 use super::wrong_mark::WrongMark;
-use crate::ground::error::SegmentError;
+use crate::ground::error::{AtPath, SegmentError};
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
+use crate::ground::sabotage::{self, Spot};
 
 /// Reads one log from a place on.
 #[derive(Debug)]
@@ -248,6 +249,10 @@ impl LogReader {
     /// The frames of the current segment end, by a look that may be older than its successor: if there is one now, they are
     /// looked at again.
     fn look_for_successor(&mut self) -> Result<Option<Step>, SegmentError> {
+        if let Some(current) = &self.current {
+            let path = current.reader.path();
+            sabotage::at(Spot::SegmentEnd, path).at("look for what follows", path)?;
+        }
         self.listing.refresh()?;
         if self.listing.waiting().is_empty() {
             return Ok(Some(Step::Item(LogItem::NotYet)));

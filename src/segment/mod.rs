@@ -28,9 +28,12 @@ pub mod format;
 mod found_file;
 pub mod log_examination;
 pub mod log_file;
+pub(crate) mod log_home;
 pub mod log_item;
 pub(crate) mod log_owners;
 pub mod log_reader;
+#[cfg(test)]
+mod log_reader_tests;
 pub(crate) mod log_view;
 pub(crate) mod log_walk;
 mod lost_header;
