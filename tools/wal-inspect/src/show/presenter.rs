@@ -7,6 +7,7 @@ use crate::show::output::Output;
 use crate::show::record_text;
 use clap::Args;
 use mcplog::finding::{Finding, FindingKind, Severity};
+use mcplog::position::WriterId;
 use mcplog::record::{Record, RecordError};
 use mcplog::segment::FrameAt;
 use mcplog::segment::format::FrameHeader;
@@ -212,6 +213,14 @@ impl Presenter {
             self.output.whole_line(&Line::of(DIM, line))?;
         }
         Ok(())
+    }
+}
+
+/// Whose segments follow.
+pub(crate) fn writer_line(writer: Option<WriterId>) -> Line {
+    match writer {
+        Some(writer) => Line::of(NAME, format!("writer {writer}")),
+        None => Line::of(DIM, "no writer that is known"),
     }
 }
 
