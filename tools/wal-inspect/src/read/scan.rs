@@ -1,7 +1,7 @@
 //! Reads one segment from where its reader stands to its end: frames in order, and findings.
 //!
-//! The library examines the segment; here it is decided how long to wait for a writer that is just writing a frame
-//! or a mark. Reads only; prints nothing.
+//! The library examines the segment; here it is asked whether its writer lives: then a bad mark is looked at
+//! again, and a bad frame at the end is none yet. Reads only; prints nothing.
 
 use crate::failure::Failure;
 use crate::read::segment_file;
@@ -11,8 +11,8 @@ use mcplog::segment::{Examination, FrameAt, Item, SegmentReader};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// A writer may be interrupted in the middle of a frame or a mark. It gets this long to go on, this many times,
-/// before what is there counts as torn. Where no store runs, nothing will change.
+/// A writer may be interrupted in the middle of a mark. It gets this long to go on, this many times, before what is there
+/// counts as damaged. Where none lives, nothing will change.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 const RETRY_ATTEMPTS: u32 = 5;
 
@@ -42,6 +42,8 @@ pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resul
     let path = reader.path().to_owned();
     let mut attempts = RETRY_ATTEMPTS;
     loop {
+        // Asked first: of a writer that is found dead, all was written before it is read.
+        let lives = segment_file::has_writer(segment_file::folder(&path));
         let (before, mut due) = (reader.position(), reader.next_sequence());
         let examined = Examination::of_reader(reader, |item| {
             let flow = match item {
@@ -71,10 +73,10 @@ pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resul
         if reader.position() != before {
             attempts = RETRY_ATTEMPTS;
         }
-        let findings = examined.end_findings(&path, false);
+        let findings = examined.end_findings(&path, lives);
         let final_word = attempts == 0 || reader.mark().sealed.is_some();
         let all_is_well = findings.iter().all(|finding| finding.severity == Severity::Sound);
-        if final_word || all_is_well || !segment_file::has_writer(segment_file::folder(&path)) {
+        if final_word || all_is_well || !lives {
             for finding in findings {
                 if visit(Found::Finding(finding))?.is_break() {
                     return Ok(ControlFlow::Break(()));
