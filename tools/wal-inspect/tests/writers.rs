@@ -311,6 +311,25 @@ fn a_store_of_an_earlier_build_is_named_and_not_read() {
     }
 }
 
+#[test]
+fn more_logs_than_the_process_may_have_files_are_merged_where_the_system_lets_it_have_more() {
+    let logs = Logs::new();
+    for id in 1..=120 {
+        logs.dead(id, &[began(id, TS + i64::from(id)), ended(TS + 1_000)]);
+    }
+    let tool = env!("CARGO_BIN_EXE_wal-inspect");
+    for (limit, expected) in [("-Sn 100", Some(0)), ("-n 100", Some(1))] {
+        let script = format!("ulimit {limit} && exec {tool} dump --json data");
+        let output = Command::new("sh").args(["-c", &script]).current_dir(logs.root.path()).output().unwrap();
+        let found = objects(&String::from_utf8(output.stdout).unwrap());
+        assert_eq!(output.status.code(), expected, "{limit}: {}", String::from_utf8_lossy(&output.stderr));
+        let told = found.iter().filter(|object| object["kind"] == "unreadable_directory").count();
+        // Of a log that can't be opened something is said, and nothing of it is shown.
+        assert_eq!(order(&found).len(), 2 * (120 - told), "{limit}");
+        assert_eq!(told > 0, expected == Some(1), "{limit}");
+    }
+}
+
 /// `wal-inspect tail --follow --json`, running.
 struct Following {
     child: Child,

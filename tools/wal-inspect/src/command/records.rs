@@ -12,7 +12,12 @@ use mcplog::error::{PathError, SegmentError};
 use mcplog::finding::{Finding, FindingKind, Severity};
 use mcplog::record::Record;
 use mcplog::segment::{FrameAt, WriterFolder};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
+use std::path::Path;
+
+/// Files that are open beside those of the logs: the streams, the database while it is asked, a segment that is looked into.
+const OTHER_FILES: u64 = 64;
 
 /// Shows what passes a filter, and keeps the worst that was found.
 pub(crate) struct Shown<'a> {
@@ -67,12 +72,13 @@ pub(crate) fn passes(entry: &Entry, filter: &Filter) -> bool {
 pub(crate) fn merged(
     target: &Target,
     open: impl Fn(&WriterFolder) -> Result<LogCursor, Failure>,
-    open_file: impl FnOnce(&std::path::Path) -> Result<LogCursor, Failure>,
+    open_file: impl FnOnce(&Path) -> Result<LogCursor, Failure>,
 ) -> Result<(Merge, Vec<Finding>), Failure> {
     let (mut merge, mut unreadable) = (Merge::default(), Vec::new());
     match target {
         Target::File(path) => merge.add(open_file(path)?)?,
         Target::Logs(Logs { folders, .. }) => {
+            allow_files(folders.len());
             for folder in folders {
                 unreadable.extend(add(&mut merge, folder, &open)?);
             }
@@ -93,6 +99,17 @@ pub(crate) fn add(
         Err(Failure::Segment(SegmentError::Gone { .. })) => Ok(None),
         Err(Failure::Path(error) | Failure::Segment(SegmentError::Io(error))) => Ok(of_folder(error)),
         Err(failure) => Err(failure),
+    }
+}
+
+/// Each log that is merged has a file open. Where the process may have fewer files than that, and the system lets it have
+/// more, it takes as many as it may. What is refused all the same is told of the log that it is refused for.
+fn allow_files(logs: usize) {
+    let wanted = logs as u64 + OTHER_FILES;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        // Refused: see above.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
 }
 
