@@ -1,5 +1,7 @@
 //! A store of several writers: merged by time, one of them, one folder, one file; living and dead, followed while they come.
 
+#![expect(clippy::unwrap_used, reason = "a store that can't be made fails the test")]
+
 mod fixture;
 
 use fixture::{PATIENCE, TS, inspect, outcome, unwrapped};

@@ -14,7 +14,7 @@ use mcplog::finding::{Finding, FindingKind};
 use mcplog::position::{Offset, SegmentId, Sequence, WriterId};
 use mcplog::record::{LEVEL, Record};
 use mcplog::segment::directory::{file_name, list_whole};
-use mcplog::segment::format::{FRAMES_OFFSET, SegmentHeader};
+use mcplog::segment::format::{FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, SegmentHeader};
 use mcplog::segment::{LogItem, LogReader, Owner, Place as LogPlace, SegmentFile, SegmentReader, WriterFolder};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -187,7 +187,8 @@ impl LogCursor {
         match item {
             LogItem::Frame { segment, frame } => {
                 let (offset, sequence, payload) = (frame.offset, frame.sequence, frame.payload.to_vec());
-                self.read_bytes += u64::from(mcplog::segment::format::frame_bytes(frame.payload.len() as u32));
+                self.read_bytes +=
+                    (u64::from(FRAME_HEADER_BYTES) + payload.len() as u64).next_multiple_of(FRAME_ALIGNMENT.into());
                 if let Ok(record) = Record::decode(&payload) {
                     self.time_ms = time_ms(&record);
                 }
