@@ -5,7 +5,6 @@
 use super::leftovers::remove_leftovers;
 use super::lock::StoreLock;
 use super::repair_report;
-use crate::compactor::fold_start::FoldStart;
 use crate::ground::config::Config;
 use crate::ground::error::{HeaderFault, IndexError, OpenError, PathError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
@@ -47,8 +46,6 @@ pub(super) struct Opening {
     pub(super) last_sequence: Sequence,
     pub(super) next_segment: SegmentId,
     pub(super) unsynced: Vec<UnsyncedSegment>,
-    /// Where folding goes on.
-    pub(super) fold_start: FoldStart,
     /// How many bytes of torn tails were cut off.
     pub(super) cut_bytes: u64,
     /// Reads payloads.
@@ -94,7 +91,6 @@ impl Opening {
         expect_reachable(&wal_dir, next_segment, last_sequence)?;
         let durable = recovered.unsynced.first().map_or(last_sequence, UnsyncedSegment::durable_sequence);
         let RecoveredLog { segments, superseded, unsynced, quarantined, .. } = recovered;
-        let fold_start = FoldStart { checkpoint, lost_numbers, quarantined };
         let log = SegmentList::new(segments.into_iter().map(log_segment), superseded.into_iter().map(log_segment));
         let progress = StoreProgress::new();
         progress.set_writer(writer_id);
@@ -114,7 +110,6 @@ impl Opening {
             last_sequence,
             next_segment,
             unsynced,
-            fold_start,
             cut_bytes,
             decode,
         })

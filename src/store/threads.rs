@@ -35,8 +35,8 @@ impl Threads {
 
         let (preparer, supply) = preparer_thread::start(&spawner, config)?;
         let channels = AppenderChannels { supply, to_syncer, poisoned };
-        let Opening { writer_id, database, fold_start, decode, .. } = opening;
-        let compactor = compactor_thread::start(&spawner, shared, config, writer_id, database, fold_start, decode)?;
+        let Opening { writer_id, decode, .. } = opening;
+        let compactor = compactor_thread::start(&spawner, shared, config, StoreId(writer_id.0), decode, false)?;
         let handles = SyncHandles {
             commands,
             poisoned: to_appender,
