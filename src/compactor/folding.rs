@@ -84,7 +84,7 @@ impl Folding {
         role: Role,
         handles: &CompactorHandles,
     ) -> Result<Self, FoldError> {
-        let index = Index::open(config, &crate::segment::log_owners::LogOwners::default())?;
+        let index = Index::open(config, store)?;
         if let Some(advice) = index.limits_advice() {
             tracing::warn!("{advice}");
         }
@@ -93,13 +93,7 @@ impl Folding {
     }
 
     /// The same with a database that is open.
-    pub(crate) fn with(
-        index: Index,
-        config: &Config,
-        store: StoreId,
-        role: Role,
-        handles: &CompactorHandles,
-    ) -> Self {
+    pub(crate) fn with(index: Index, config: &Config, store: StoreId, role: Role, handles: &CompactorHandles) -> Self {
         Self {
             store,
             role,
@@ -219,6 +213,11 @@ impl Folding {
     /// Whether something can't be folded for now.
     pub(super) fn is_stuck(&self) -> bool {
         self.too_little_room.is_some() || self.is_overfull || self.sources.left_alone().is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_copying(&self) -> bool {
+        self.index.is_copying()
     }
 
     /// The next look folds, whatever has gathered.

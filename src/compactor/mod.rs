@@ -14,10 +14,12 @@ pub(crate) mod compactor;
 mod copies;
 mod fold_error;
 mod fold_interval;
+pub(crate) mod fold_waiting;
 pub(crate) mod folded_segment;
 mod folder_task;
-pub(crate) mod fold_waiting;
 pub(crate) mod folding;
+#[cfg(test)]
+mod folding_tests;
 pub(crate) mod handles;
 mod kept_segments;
 pub(crate) mod log_fold;
@@ -30,6 +32,8 @@ mod patience;
 mod retirement;
 pub(crate) mod retirement_plan;
 mod round;
+#[cfg(test)]
+mod scene;
 mod source;
 mod sources;
 mod unborn;

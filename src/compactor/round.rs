@@ -9,6 +9,7 @@ use super::lost_records::{LostRecords, tell};
 use super::newer_records::NewerRecords;
 use super::source::{Source, checkpoint_at};
 use crate::fold::fold::fold;
+use crate::ground::clock::now_ms;
 use crate::ground::error::{IndexError, SegmentError};
 use crate::ground::file_time::written_at_ms;
 use crate::ground::finding::are_lost;
@@ -19,7 +20,7 @@ use crate::index::batch::Batch;
 use crate::index::database::Index;
 use crate::index::request_rows::REQUESTS_PER_STATEMENT;
 use crate::record::kind::Kind;
-use crate::segment::directory::file_name;
+use crate::segment::directory::{file_name, list};
 use crate::segment::log_item::{LogItem, Owner, Waits};
 use std::path::Path;
 use std::time::Instant;
@@ -173,12 +174,14 @@ impl<'a> Round<'a> {
     /// Notes that a writer is dead of which everything is folded; how it ended, its log says, or that it died.
     pub(super) fn note_dead(&mut self, source: &mut Source) -> Result<(), IndexError> {
         // Of who recorded nothing there is nothing to say.
-        if source.reached.sequence.0 > 0 && self.begin()? {
+        if source.reached.sequence.0 > 0 {
+            // However little room there is: it is a few bytes, and a folder that goes gives more back.
+            self.begin_now()?;
             if let Some(batch) = &mut self.batch {
-                batch.note_dead(source.folder.writer)?;
+                batch.end_writer(source.folder.writer, last_written_at(&source.folder.path))?;
             }
         }
-        source.is_noted_dead = self.too_little_room.is_none();
+        source.is_noted_dead = true;
         Ok(())
     }
 
@@ -198,10 +201,15 @@ impl<'a> Round<'a> {
             self.too_little_room = Some(too_little);
             return Ok(false);
         }
+        self.begin_now()?;
+        Ok(true)
+    }
+
+    fn begin_now(&mut self) -> Result<(), IndexError> {
         if let Some(index) = self.index.take() {
             self.batch = Some(index.begin()?);
         }
-        Ok(self.batch.is_some())
+        Ok(())
     }
 
     fn add(&mut self, turn: &mut Turn<'_>, item: LogItem<'_>) -> Result<(), IndexError> {
@@ -230,9 +238,7 @@ impl<'a> Round<'a> {
                 let reason = format!("{}; {}", damage.reason, are_lost(lost));
                 self.report(turn, segment, damage.offset, damage.bytes, &reason)
             }
-            LogItem::WrongMark { segment, wrong } => {
-                self.report(turn, segment, wrong.offset(), 0, &wrong.to_string())
-            }
+            LogItem::WrongMark { segment, wrong } => self.report(turn, segment, wrong.offset(), 0, &wrong.to_string()),
             LogItem::BadFile { file, finding } => {
                 let bytes = std::fs::symlink_metadata(&file.path).map_or(0, |metadata| metadata.len());
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -291,7 +297,7 @@ impl<'a> Round<'a> {
             if !turn.lost.is_empty() {
                 turn.lost.note(batch, turn.writer, Some(first_ts))?;
             }
-            batch.note_last(turn.writer, last_ts);
+            batch.note_last(turn.writer, last_ts)?;
         }
         if !mutations.is_empty() {
             batch.apply(turn.writer, mutations)?;
@@ -313,15 +319,19 @@ impl<'a> Round<'a> {
         turn.is_told = true;
         self.damaged.push((turn.writer, segment));
         let writer = turn.writer;
-        self.health.report(
-            Part::Damage,
-            format_args!("log of writer {writer}, segment {segment}, offset {offset}: {reason}"),
-        );
+        self.health
+            .report(Part::Damage, format_args!("log of writer {writer}, segment {segment}, offset {offset}: {reason}"));
         match &mut self.batch {
             Some(batch) => batch.quarantine_bytes(writer, segment, offset, bytes, reason),
             None => Ok(()),
         }
     }
+}
+
+/// When anything was last written to a log, as its files say: Unix time in milliseconds, UTC.
+fn last_written_at(folder: &Path) -> i64 {
+    let files = list(folder).unwrap_or_default();
+    files.iter().filter_map(|file| written_at_ms(&file.path)).max().unwrap_or_else(now_ms)
 }
 
 fn why_it_waits(waits: &Waits) -> String {

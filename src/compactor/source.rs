@@ -155,7 +155,7 @@ impl Source {
             Content::Beyond | Content::Unreadable => !rests,
             // A writer that lives may have gone on.
             Content::Folded => !self.is_dead(),
-            Content::NotOurs | Content::Unborn | Content::UnbornWithRecords => false,
+            Content::NotOurs => false,
         }
     }
 
