@@ -188,7 +188,7 @@ fn every_flipped_bit_of_the_first_page_costs_the_header_or_nothing() {
         // What is reserved has no meaning: one bit of each byte will do.
         let reserved = (0..FRAMES_OFFSET as usize * 8).filter(|bit| bit % 8 == bit / 8 % 8);
         let meaningful =
-            [0, MARK_OFFSETS[0] as usize, MARK_OFFSETS[1] as usize].map(|start| start * 8..(start + 64) * 8);
+            [0, MARK_OFFSETS[0] as usize, MARK_OFFSETS[1] as usize].map(|start| start * 8..(start + HEADER_BYTES) * 8);
         for bit in meaningful.into_iter().flatten().chain(reserved) {
             bytes[bit / 8] ^= 1 << (bit % 8);
             let read = patient.read(&bytes);

@@ -3,7 +3,7 @@
 
 use mcplog::position::Offset;
 use mcplog::rebuild::Source;
-use mcplog::segment::format::{Extent, FRAMES_OFFSET, MARK_BYTES, MARK_OFFSETS, Mark};
+use mcplog::segment::format::{Extent, FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark};
 use mcplog::{Config, ShutdownReport};
 use mcplog_fixture::Fixture;
 use mcplog_fixture::segment::{append, change_header, flip, frames, open, patch, set_length, write_mark};
@@ -71,9 +71,9 @@ fn unseal(path: &Path) {
 
 const CASES: &[(&str, Cost, Change)] = &[
     ("its first page is zero", Cost::All, |path| patch(path, 0, &[0; 4096])),
-    ("its header is zero", Cost::All, |path| patch(path, 0, &[0; 64])),
+    ("its header is zero", Cost::All, |path| patch(path, 0, &[0; HEADER_BYTES])),
     ("cut to half a header", Cost::All, |path| set_length(path, 30)),
-    ("cut to a header", Cost::All, |path| set_length(path, 64)),
+    ("cut to a header", Cost::All, |path| set_length(path, HEADER_BYTES as u64)),
     ("cut within its first page", Cost::All, |path| set_length(path, 4095)),
     ("a bit of its version is flipped", Cost::All, |path| {
         patch(path, 8, &[3]);
@@ -149,7 +149,7 @@ fn costs(case: &str, cost: Cost, change: Change, place: usize) {
     };
     let is_damaged = cost != Cost::Nothing;
     // What a power cut may have left, as far as anybody knows, is set aside without a word of damage.
-    let is_named = is_damaged && (place + 1 < segments || damaged.iter().take(64).any(|byte| *byte != 0));
+    let is_named = is_damaged && (place + 1 < segments || damaged.iter().take(HEADER_BYTES).any(|byte| *byte != 0));
     for round in 0..2 {
         fixture.open();
         fixture.record([RECORDS + round]);

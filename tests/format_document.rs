@@ -2,9 +2,9 @@
 //! it reads out of them is what the document says.
 #![expect(clippy::cast_possible_truncation, reason = "the example is small")]
 
-use mcplog::position::{Offset, SegmentId, Sequence, WriterId};
-use mcplog::record::{GapRecord, Record};
-use mcplog::segment::format::{Extent, FrameHeader, Mark, SegmentHeader, frame_bytes};
+use mcplog::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
+use mcplog::record::{GapRecord, Kind, LEVEL, Record};
+use mcplog::segment::format::{Extent, FrameHeader, HEADER_BYTES, Mark, SegmentHeader, frame_bytes};
 use mcplog::segment::{Item, SegmentReader, Stop};
 use mcplog::{Event, Request, Status};
 use std::collections::BTreeMap;
@@ -13,7 +13,9 @@ const SALT: u32 = 0x5eed_cafe;
 
 fn header() -> SegmentHeader {
     SegmentHeader {
+        needs: LEVEL,
         salt: SALT,
+        store_id: StoreId(*b"\x73\x74\x6f\x72\x65\x00\x4f\x02\x81\x11\x12\x13\x14\x15\x16\x17"),
         writer_id: WriterId(*b"\x6d\x63\x70\x6c\x6f\x67\x4e\x01\x82\x03\x04\x05\x06\x07\x08\x09"),
         segment_id: SegmentId(3),
         base_sequence: Sequence(1001),
@@ -36,7 +38,7 @@ fn records() -> [Record<'static>; 2] {
 /// The whole file, as this code writes it.
 fn written() -> Vec<u8> {
     let mut file = vec![0; 4096];
-    file[..64].copy_from_slice(&header().encode());
+    file[..HEADER_BYTES].copy_from_slice(&header().encode());
     let mut ends = Vec::new();
     for (index, record) in records().iter().enumerate() {
         let mut payload = Vec::new();
@@ -96,6 +98,17 @@ fn the_documents_bytes_are_what_is_written() {
         file[offset] = byte;
     }
     assert!(file == written, "format.md should say:\n{}", hex_dump(&written));
+}
+
+/// Each kind, and each version of one, takes a level of its own; so the page's last row has what this build knows.
+#[test]
+fn the_documents_last_level_is_the_one_that_this_build_writes_and_has_every_kind() {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/format.md")).expect("format.md");
+    let (_, table) = document.split_once("| level | kinds and versions |").expect("the table of levels");
+    let rows: Vec<_> = table.lines().skip(2).map(str::trim).take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), usize::from(LEVEL), "a row for each level: {rows:?}");
+    assert!(Kind::ALL.iter().all(|kind| kind.version() == 1), "the last row says otherwise");
+    assert_eq!(rows[0], format!("| {LEVEL} | kinds 1 to {}, each in version 1 |", Kind::ALL.len()));
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn both_readers_agree_on_every_single_flipped_byte() {
     let bytes = std::fs::read(path).unwrap();
     let dir = tempfile::tempdir().unwrap();
     // A file each for some forty positions over header, marks and frames.
-    let positions = (0..64).step_by(9).chain((512..544).step_by(5)).chain((4096..bytes.len()).step_by(13));
+    let positions = (0..96).step_by(9).chain((512..544).step_by(5)).chain((4096..bytes.len()).step_by(13));
     for position in positions {
         let copy = dir.path().join(path.file_name().unwrap());
         std::fs::write(&copy, &bytes).unwrap();

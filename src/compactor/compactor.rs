@@ -107,7 +107,7 @@ impl Compactor {
     ) -> Self {
         let FoldStart { checkpoint, lost_numbers, quarantined } = start;
         let last_before = handles.progress.appended();
-        let retirement = Retirement::new(Arc::clone(&handles.log), config, &index.limits(), quarantined);
+        let retirement = Retirement::new(Arc::clone(&handles.log), writer_id, config, &index.limits(), quarantined);
         let row_retention = RowRetention::new(&index.limits());
         let newer_records = NewerRecords::new(handles.decode, Arc::clone(&handles.health));
         Self {
@@ -257,12 +257,12 @@ impl Compactor {
     /// Tells whether more is expired.
     fn retire_and_expire(&mut self, finishing: bool, look: Look, time: RetentionTime) -> Result<bool, RetireError> {
         let expired_before = self.expired_before(time);
-        let retired = self.retirement.retire(&self.index, self.checkpoint.sequence, time.aged_at_ms, expired_before);
+        let retired =
+            self.retirement.retire(&mut self.index, self.checkpoint.sequence, time.aged_at_ms, expired_before);
         let is_database_well = !matches!(retired, Err(RetireError::Index(_)));
-        let oldest = self.log.oldest().unwrap_or(self.checkpoint.segment);
         // What is much too much goes before more is folded, also at the end.
         let expires = is_database_well && (!finishing || self.is_overfull);
-        let expired = expires && self.index.expire(look, &self.row_retention, time, oldest)?;
+        let expired = expires && self.index.expire(look, &self.row_retention, time, &[self.writer_id].into())?;
         // Rows first: what is expired by now is expired in copies too.
         if let Some(expired_before) = self.expired_before(time).filter(|_| !finishing) {
             self.copies.expire(expired_before)?;
@@ -292,7 +292,7 @@ impl Compactor {
     fn step(&mut self, time: RetentionTime) -> Result<bool, FoldError> {
         self.index.take_back(&self.row_retention, time.now_ms)?;
         self.retirement.note_quarantined(&mut self.index)?;
-        if self.newer_records.step(&mut self.index, self.writer_id, self.checkpoint, &self.progress)? {
+        if self.newer_records.step(&mut self.index, &self.progress)? {
             return Ok(true);
         }
         let log = Arc::clone(&self.log);
@@ -309,7 +309,7 @@ impl Compactor {
                     self.pass_over_to(appended)?;
                 }
                 if appended > self.progress.folded() {
-                    self.progress.set_folded(appended, 0);
+                    self.progress.set_folded(self.writer_id, appended);
                 }
                 false
             }
@@ -354,22 +354,23 @@ impl Compactor {
         }
         let (folded, newer_records) = (self.checkpoint.sequence, &mut self.newer_records);
         let (index, lost_numbers) = (&mut self.index, &self.lost_numbers);
-        let mut batch = SegmentFold::begin(index, segment, folded, last, lost_numbers, newer_records, &self.health)?;
+        let of_writer = (self.writer_id, segment);
+        let mut batch = SegmentFold::begin(index, of_writer, folded, last, lost_numbers, newer_records, &self.health)?;
         batch.bytes_max = self.row_retention.batch_bytes_max();
         batch.fold_from(reader)?;
-        let folded = batch.commit(reader, limit, self.writer_id)?;
+        let folded = batch.commit(reader, limit, self.checkpoint)?;
         if folded.has_damage {
             self.retirement.note_damaged(segment.id);
         }
-        self.go_on_from(folded.checkpoint, folded.events);
+        self.go_on_from(folded.checkpoint);
         self.caught_up_at = (!folded.is_full).then(Instant::now);
         Ok(())
     }
 
-    /// The checkpoint was committed, and with it so many events.
-    fn go_on_from(&mut self, checkpoint: Checkpoint, events: u64) {
+    /// The checkpoint was committed.
+    fn go_on_from(&mut self, checkpoint: Checkpoint) {
         self.checkpoint = checkpoint;
-        self.progress.set_folded(checkpoint.sequence, events);
+        self.progress.set_folded(self.writer_id, checkpoint.sequence);
     }
 
     /// Goes on behind a segment that can't be read any more: whatever follows it must not wait for ever.
@@ -387,14 +388,16 @@ impl Compactor {
         let mut batch = self.index.begin()?;
         note_up_to(
             &mut batch,
+            self.writer_id,
             self.checkpoint.sequence,
             &self.lost_numbers.between(self.checkpoint.sequence, sequence),
         )?;
-        batch.quarantine_bytes(segment.id, position.end, limit.end.0 - position.end.0, &reason)?;
+        batch.quarantine_bytes(self.writer_id, segment.id, position.end, limit.end.0 - position.end.0, &reason)?;
         let checkpoint = Checkpoint { segment: segment.id, offset: limit.end, sequence };
-        batch.commit(self.writer_id, checkpoint)?;
+        batch.reached(self.writer_id, self.checkpoint, checkpoint)?;
+        batch.commit()?;
         self.retirement.note_damaged(segment.id);
-        self.go_on_from(checkpoint, 0);
+        self.go_on_from(checkpoint);
         Ok(())
     }
 
@@ -406,9 +409,10 @@ impl Compactor {
         }
         tell(&runs, &self.lost_numbers, &self.health);
         let mut batch = self.index.begin()?;
-        note_up_to(&mut batch, self.checkpoint.sequence, &runs)?;
+        note_up_to(&mut batch, self.writer_id, self.checkpoint.sequence, &runs)?;
         let checkpoint = Checkpoint { sequence: last, ..self.checkpoint };
-        batch.commit(self.writer_id, checkpoint)?;
+        batch.reached(self.writer_id, self.checkpoint, checkpoint)?;
+        batch.commit()?;
         self.checkpoint = checkpoint;
         Ok(())
     }
@@ -448,13 +452,14 @@ pub(crate) fn report_corrupt(error: &IndexError, progress: &StoreProgress, healt
 mod tests {
     use super::*;
     use crate::ground::position::SegmentId;
+    use crate::segment::format::LogIdentity;
     use crate::segment::writer::PreparedSegment;
     use std::path::Path;
 
     /// A segment of two frames.
     fn segment(dir: &Path, id: u64) -> LogSegment {
         let prepared = PreparedSegment::create(dir, SegmentId(id), 64 * 1024).unwrap();
-        let (mut writer, _syncer) = prepared.activate(WriterId([7; 16]), Sequence(1), 5).unwrap();
+        let (mut writer, _syncer) = prepared.activate(LogIdentity::sample(WriterId([7; 16])), Sequence(1), 5).unwrap();
         writer.append(b"one").unwrap();
         writer.append(b"two").unwrap();
         let path = writer.path().to_owned();

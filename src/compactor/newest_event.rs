@@ -41,6 +41,7 @@ mod tests {
     use crate::event::Request;
     use crate::ground::clock::now_ms;
     use crate::ground::position::{SegmentId, Sequence, WriterId};
+    use crate::segment::format::LogIdentity;
     use crate::segment::writer::PreparedSegment;
     use std::os::unix::fs::FileExt;
 
@@ -48,7 +49,7 @@ mod tests {
     fn the_newest_event_counts_and_of_what_can_not_be_read_the_time_of_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let prepared = PreparedSegment::create(dir.path(), SegmentId(1), 65536).unwrap();
-        let (mut writer, syncer) = prepared.activate(WriterId([1; 16]), Sequence(1), 5).unwrap();
+        let (mut writer, syncer) = prepared.activate(LogIdentity::sample(WriterId([1; 16])), Sequence(1), 5).unwrap();
         let path = writer.path().to_owned();
         assert_eq!(newest_event(&path), i64::MIN, "nothing in it");
         for ts in [-7, 1_000, 900] {

@@ -13,7 +13,9 @@ use super::cut_request::{CutRequest, fits};
 use super::session_facts::{Closes, SessionFacts};
 use super::{abridged, cut};
 use crate::event::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
-use crate::record::record::{ClockStepRecord, GapRecord, Record, SchemaVersionRecord};
+use crate::record::record::{
+    ClockStepRecord, GapRecord, Record, SchemaVersionRecord, WriterBeganRecord, WriterEndedRecord,
+};
 use crate::record::request::RequestRecord;
 use std::borrow::Cow;
 
@@ -33,6 +35,10 @@ pub(crate) enum Mutation<'a> {
     Gap(GapRecord),
     /// A step of the clock.
     ClockStep(ClockStepRecord),
+    /// Who writes the log.
+    WriterBegan(WriterBegan<'a>),
+    /// The log's writer ended in good order.
+    WriterEnded(WriterEndedRecord),
 }
 
 /// What `record` changes.
@@ -56,6 +62,30 @@ pub(crate) fn fold(record: Record<'_>) -> Mutation<'_> {
         Record::SchemaVersion(version) => Mutation::SchemaSighting(version.into()),
         Record::Gap(gap) => Mutation::Gap(gap),
         Record::ClockStep(step) => Mutation::ClockStep(step),
+        Record::WriterBegan(began) => Mutation::WriterBegan(began.into()),
+        Record::WriterEnded(ended) => Mutation::WriterEnded(ended),
+    }
+}
+
+/// Who writes a log, with texts cut where they are too long.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct WriterBegan<'a> {
+    pub(crate) process_id: u64,
+    pub(crate) host: Cow<'a, str>,
+    pub(crate) program: Cow<'a, str>,
+    pub(crate) program_version: Cow<'a, str>,
+    pub(crate) started_at: i64,
+}
+
+impl<'a> From<WriterBeganRecord<'a>> for WriterBegan<'a> {
+    fn from(began: WriterBeganRecord<'a>) -> Self {
+        Self {
+            process_id: began.process_id,
+            host: cut::name(began.host, NAME_BYTES_MAX),
+            program: cut::name(began.program, NAME_BYTES_MAX),
+            program_version: cut::name(began.program_version, NAME_BYTES_MAX),
+            started_at: began.started_at,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
 /// The largest segment: frame offsets and sequence offsets are 32-bit numbers.
 pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// The most events the channel may be made for: its memory is allocated and touched when the store opens.
+/// The most events the channel may be made for: so much memory it takes in a burst that fills it.
 pub const CHANNEL_EVENTS_MAX: usize = 16 * 1024 * 1024;
 
 /// The fewest segments for which a limited log has room: one that is folded, one that takes frames, and some between.
@@ -63,7 +63,8 @@ pub struct Config {
 
     /// How many events may wait between the recording threads and the appender; 1 to [`CHANNEL_EVENTS_MAX`].
     ///
-    /// It stands for memory: 256 bytes for each, divided into blocks of up to 32 KiB. Each thread that records holds a
+    /// It stands for memory: 256 bytes for each, divided into blocks of up to 32 KiB, which are taken as they are needed and
+    /// kept for the next burst; half a MiB is taken at once. Each thread that records holds a
     /// block while it lives; so a process with more recording threads than blocks needs a larger channel. A typical
     /// request takes 190 bytes. The default, 262,144 (64 MiB, 2,048 blocks), holds a burst of 200,000 events even if
     /// the appender gets no processor meanwhile.
@@ -164,6 +165,15 @@ pub struct Config {
     #[serde(default)]
     pub is_import: bool,
 
+    /// What the store is told of who records, for people: `mcplog proxy`, say. Absent, the default: the name of the
+    /// executable. What a process was called with is never told, since arguments may hold secrets.
+    #[serde(default)]
+    pub program: Option<String>,
+
+    /// The version of that program. Absent, the default: the version of this library.
+    #[serde(default)]
+    pub program_version: Option<String>,
+
     /// How long dropping the store may take to drain and sync, in milliseconds. Default: 5,000.
     #[serde(default = "defaults::shutdown_ms")]
     pub shutdown_ms: u64,
@@ -215,6 +225,8 @@ impl Config {
             min_free_bytes: None,
             session_idle_ms: None,
             is_import: false,
+            program: None,
+            program_version: None,
             shutdown_ms: defaults::shutdown_ms(),
         }
     }

@@ -1,7 +1,8 @@
-//! How far the store has come: appended, durable, folded; and waiting for it.
+//! How far this process's own log has come: appended, durable, folded; and waiting for it.
 //!
 //! The appender, the syncing thread and the compactor each store their own numbers; callers of `flush` and
-//! `wait_folded` sleep here. The hot path never comes here.
+//! `wait_folded` sleep here. The hot path never comes here. Where another process folds, the compactor reads from that
+//! process's hint how far this log is folded, and stores that number in the same place.
 //!
 //! Whoever waits draws a ticket. The appender reads which tickets were drawn, then takes what was recorded, and then
 //! answers them: every event that was recorded before those tickets were drawn is in the map. The appender tells the
@@ -10,7 +11,7 @@
 
 use super::error::WaitError;
 use super::expired::Expired;
-use super::position::Sequence;
+use super::position::{Sequence, WriterId};
 use super::signal::Signal;
 use parking_lot::Mutex;
 use std::sync::OnceLock;
@@ -22,9 +23,11 @@ use std::time::{Duration, Instant};
 pub(crate) struct Ticket(u64);
 
 /// The sequence number of the last record that is appended, durable, folded; the last ticket that is drawn, answered,
-/// durable. Each only grows.
+/// durable. Each only grows, but for the numbers of records, which begin again with another writer id.
 #[derive(Debug)]
 pub(crate) struct StoreProgress {
+    /// Whose log it is; `None` before the first record.
+    writer: Mutex<Option<WriterId>>,
     appended: AtomicU64,
     durable: AtomicU64,
     folded: AtomicU64,
@@ -32,8 +35,10 @@ pub(crate) struct StoreProgress {
     folding_awaited: AtomicU64,
     /// Events appended since the store was opened, gap records not counted.
     appended_events: AtomicU64,
-    /// Events folded since the store was opened, counted alike.
-    folded_events: AtomicU64,
+    /// What `folded_events` last told.
+    told_folded_events: AtomicU64,
+    /// Bytes that the segments of all other logs take which wait to be folded.
+    others_log_bytes: AtomicU64,
     drawn: AtomicU64,
     answered: AtomicU64,
     durable_tickets: AtomicU64,
@@ -45,8 +50,8 @@ pub(crate) struct StoreProgress {
     closed: AtomicBool,
     /// Why syncing was given up. Set once.
     sync_failure: OnceLock<String>,
-    /// Why nothing is folded any more. Set once.
-    fold_failure: OnceLock<String>,
+    /// Why nothing is folded, by this process or another, until somebody mends the database.
+    fold_failure: Mutex<Option<String>>,
     /// Segments that were given up because a sync of theirs failed.
     poisoned_segments: AtomicU64,
     /// Records that wait in the database for a newer build.
@@ -77,16 +82,17 @@ struct LostTickets {
 }
 
 impl StoreProgress {
-    /// At the start, `last` is the last sequence number of the log, `durable` of what is known to be synced, and
-    /// `folded` of what is folded.
-    pub(crate) fn new(last: Sequence, durable: Sequence, folded: Sequence) -> Self {
+    /// At the start there is no log.
+    pub(crate) fn new() -> Self {
         Self {
-            appended: AtomicU64::new(last.0),
-            durable: AtomicU64::new(durable.0),
-            folded: AtomicU64::new(folded.0),
+            writer: Mutex::new(None),
+            appended: AtomicU64::new(0),
+            durable: AtomicU64::new(0),
+            folded: AtomicU64::new(0),
             folding_awaited: AtomicU64::new(0),
             appended_events: AtomicU64::new(0),
-            folded_events: AtomicU64::new(0),
+            told_folded_events: AtomicU64::new(0),
+            others_log_bytes: AtomicU64::new(0),
             drawn: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             durable_tickets: AtomicU64::new(0),
@@ -94,7 +100,7 @@ impl StoreProgress {
             lost_tickets: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
             sync_failure: OnceLock::new(),
-            fold_failure: OnceLock::new(),
+            fold_failure: Mutex::new(None),
             poisoned_segments: AtomicU64::new(0),
             newer_records: AtomicU64::new(0),
             clock_steps: AtomicU64::new(0),
@@ -105,6 +111,20 @@ impl StoreProgress {
             more_durable: Signal::new(),
             more_folded: Signal::new(),
         }
+    }
+
+    /// Whose log it is; `None` before the first record.
+    pub(crate) fn writer(&self) -> Option<WriterId> {
+        *self.writer.lock()
+    }
+
+    /// By the appender: its folder is in its place. The numbers of its records begin at 1.
+    pub(crate) fn set_writer(&self, writer: WriterId) {
+        let mut own = self.writer.lock();
+        for number in [&self.appended, &self.durable, &self.folded, &self.folding_awaited] {
+            number.store(0, Ordering::SeqCst);
+        }
+        *own = Some(writer);
     }
 
     pub(crate) fn appended(&self) -> Sequence {
@@ -123,8 +143,24 @@ impl StoreProgress {
         self.appended_events.load(Ordering::Acquire)
     }
 
+    /// Events folded since the store was opened: those appended, less the records that are not folded yet. Where these are
+    /// not all events, that is too few by those others.
     pub(crate) fn folded_events(&self) -> u64 {
-        self.folded_events.load(Ordering::Acquire)
+        // In this order: what is appended meanwhile counts as not folded.
+        let events = self.appended_events();
+        let waiting = self.appended().0.saturating_sub(self.folded().0);
+        let folded = events.saturating_sub(waiting);
+        self.told_folded_events.fetch_max(folded, Ordering::AcqRel).max(folded)
+    }
+
+    /// Bytes that the segments of all other logs take which wait to be folded, as the compactor last measured them.
+    pub(crate) fn others_log_bytes(&self) -> u64 {
+        self.others_log_bytes.load(Ordering::Relaxed)
+    }
+
+    /// By the compactor, now and then.
+    pub(crate) fn set_others_log_bytes(&self, bytes: u64) {
+        self.others_log_bytes.store(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn sync_failure(&self) -> Option<&str> {
@@ -202,16 +238,20 @@ impl StoreProgress {
         self.more_folded.notify();
     }
 
-    /// By the syncing thread.
-    pub(crate) fn set_durable(&self, last: Sequence) {
-        self.durable.fetch_max(last.0, Ordering::Release);
+    /// By the syncing thread: so much of that writer's log is durable. What is said of another writer is passed over. Tells
+    /// whether that is more than before.
+    pub(crate) fn set_durable(&self, writer: WriterId, last: Sequence) -> bool {
+        let own = self.writer.lock();
+        *own == Some(writer) && self.durable.fetch_max(last.0, Ordering::AcqRel) < last.0
     }
 
-    /// By the compactor, after a commit.
-    pub(crate) fn set_folded(&self, last: Sequence, events: u64) {
-        self.folded.store(last.0, Ordering::Release);
-        self.folded_events.fetch_add(events, Ordering::Release);
-        self.more_folded.notify();
+    /// By the compactor: this process, or another, has committed so much of that writer's log. What is said of another
+    /// writer is passed over.
+    pub(crate) fn set_folded(&self, writer: WriterId, last: Sequence) {
+        let own = self.writer.lock();
+        if *own == Some(writer) && self.folded.fetch_max(last.0, Ordering::AcqRel) < last.0 {
+            self.more_folded.notify();
+        }
     }
 
     /// Asks for everything to be expired that is too old or too much. The caller wakes the compactor then.
@@ -234,7 +274,7 @@ impl StoreProgress {
     /// Waits until it is done for who asked.
     pub(crate) fn wait_expired(&self, asked: u64, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
         let done = || {
-            let failure = || self.fold_failure.get().map(|why| Err(WaitError::Fold(why.clone())));
+            let failure = || self.fold_failure().map(|why| Err(WaitError::Fold(why)));
             (self.expiry_done.load(Ordering::Acquire) >= asked).then_some(Ok(())).or_else(failure)
         };
         self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
@@ -302,10 +342,20 @@ impl StoreProgress {
         self.more_durable.notify();
     }
 
-    /// By the compactor, or for it: nothing is folded any more.
+    /// Why nothing is folded; `None` where it is.
+    pub(crate) fn fold_failure(&self) -> Option<String> {
+        self.fold_failure.lock().clone()
+    }
+
+    /// By the compactor, or for it: nothing is folded until somebody mends the database. Who waits is told.
     pub(crate) fn stop_folding(&self, why: String) {
-        let _ = self.fold_failure.set(why);
+        self.fold_failure.lock().get_or_insert(why);
         self.more_folded.notify();
+    }
+
+    /// By the compactor: somebody has.
+    pub(crate) fn resume_folding(&self) {
+        *self.fold_failure.lock() = None;
     }
 
     /// What became of a ticket that is called durable.
@@ -353,7 +403,7 @@ impl StoreProgress {
     /// Waits until everything up to `target` is folded.
     pub(crate) fn wait_folded(&self, target: Sequence, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
         let done = || {
-            let failure = || self.fold_failure.get().map(|why| Err(WaitError::Fold(why.clone())));
+            let failure = || self.fold_failure().map(|why| Err(WaitError::Fold(why)));
             (self.folded() >= target).then_some(Ok(())).or_else(failure)
         };
         self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
@@ -370,15 +420,57 @@ mod tests {
 
     #[test]
     fn the_syncing_thread_rests_while_everything_is_durable_and_is_told_once_of_what_comes_then() {
-        let progress = StoreProgress::new(Sequence(7), Sequence(7), Sequence(7));
+        let (own, other) = (WriterId([1; 16]), WriterId([2; 16]));
+        let progress = StoreProgress::new();
+        progress.set_writer(own);
+        progress.set_appended(Sequence(7), 7);
+        assert!(progress.set_durable(own, Sequence(7)) && !progress.set_durable(own, Sequence(7)));
+        assert!(!progress.set_durable(other, Sequence(99)), "the log before this one");
         assert!(!progress.set_appended(Sequence(8), 1), "it does not rest yet");
         assert!(!progress.rest_syncing(), "there is something to sync");
         assert!(!progress.set_appended(Sequence(9), 1), "it knew already");
-        progress.set_durable(Sequence(9));
+        progress.set_durable(own, Sequence(9));
         assert!(progress.rest_syncing());
         assert!(progress.rest_syncing(), "nothing has changed");
         assert!(progress.set_appended(Sequence(10), 1));
         assert!(!progress.set_appended(Sequence(11), 1), "it was told");
         assert!(!progress.rest_syncing());
+    }
+
+    #[test]
+    fn what_is_folded_is_told_of_the_own_log_and_of_no_other() {
+        let (own, other, next) = (WriterId([1; 16]), WriterId([2; 16]), WriterId([3; 16]));
+        let progress = StoreProgress::new();
+        progress.set_folded(own, Sequence(5));
+        assert_eq!((progress.writer(), progress.folded()), (None, Sequence(0)), "no log, nothing folded");
+        progress.set_writer(own);
+        // Who writes is the first record, and no event.
+        progress.set_appended(Sequence(10), 9);
+        progress.set_folded(other, Sequence(9));
+        assert_eq!((progress.folded(), progress.folded_events()), (Sequence(0), 0));
+        progress.set_folded(own, Sequence(6));
+        progress.set_folded(own, Sequence(4));
+        assert_eq!((progress.folded(), progress.folded_events()), (Sequence(6), 5), "a hint may come late");
+        progress.set_folded(own, Sequence(10));
+        assert_eq!((progress.folded(), progress.folded_events()), (Sequence(10), 9));
+        progress.set_appended(Sequence(12), 1);
+        assert_eq!(progress.folded_events(), 9, "never less than was told");
+        progress.set_writer(next);
+        progress.set_folded(own, Sequence(12));
+        assert_eq!(
+            (progress.appended(), progress.folded(), progress.folded_events()),
+            (Sequence(0), Sequence(0), 9 + 1)
+        );
+    }
+
+    #[test]
+    fn who_waits_is_told_why_nothing_is_folded_until_somebody_mended_that() {
+        let progress = StoreProgress::new();
+        let wait = || progress.wait_folded(Sequence(1), Instant::now(), Duration::ZERO);
+        progress.stop_folding("damaged".into());
+        progress.stop_folding("damaged still".into());
+        assert!(matches!(wait(), Err(WaitError::Fold(why)) if why == "damaged"));
+        progress.resume_folding();
+        assert!(matches!(wait(), Err(WaitError::Timeout(_))));
     }
 }

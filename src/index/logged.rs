@@ -57,7 +57,7 @@ impl Logged {
                 }
                 None
             }
-            Mutation::Gap(_) | Mutation::ClockStep(_) => None,
+            Mutation::Gap(_) | Mutation::ClockStep(_) | Mutation::WriterBegan(_) | Mutation::WriterEnded(_) => None,
         };
         if let Some(id) = session_id {
             self.named.insert(self.hash(id.text().as_ref()));

@@ -12,8 +12,9 @@ mod unread;
 pub(crate) mod wire;
 
 pub use id::{Id, IdBuffer};
-pub use kind::Kind;
+pub use kind::{Kind, LEVEL};
 pub use record::{
     ClockStepRecord, GapRecord, Record, RecordError, SchemaVersionRecord, SessionClosedRecord, SessionRecord,
+    WriterBeganRecord, WriterEndedRecord,
 };
 pub use request::RequestRecord;

@@ -82,6 +82,36 @@ impl ClockStepRecord {
     }
 }
 
+/// Kind 7, version 1: who writes this log. The first record of every log.
+///
+/// It is for people: nothing is decided by what it says. What a process was called with is not in it, because arguments may
+/// hold secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriterBeganRecord<'a> {
+    /// The process id, in the namespace of the process itself.
+    pub process_id: u64,
+    /// The name of the host; empty where it has none.
+    pub host: &'a str,
+    /// What records: `mcplog serve`, or the name that a host of the library gives itself.
+    pub program: &'a str,
+    /// The version of the program.
+    pub program_version: &'a str,
+    /// When the writer opened the store: Unix time in milliseconds, UTC.
+    pub started_at: i64,
+}
+
+/// Kind 8, version 1: the writer ended in good order. Nothing follows in this log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriterEndedRecord {
+    /// When it ended: Unix time in milliseconds, UTC.
+    pub ended_at: i64,
+}
+
+impl WriterEndedRecord {
+    /// The longest payload: kind, version, and a number of ten bytes at most.
+    pub(crate) const PAYLOAD_BYTES_MAX: u32 = 2 + 10;
+}
+
 /// A record, decoded. Borrows its text from the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant's type says what it is")]
@@ -93,6 +123,8 @@ pub enum Record<'a> {
     SchemaVersion(SchemaVersionRecord<'a>),
     Gap(GapRecord),
     ClockStep(ClockStepRecord),
+    WriterBegan(WriterBeganRecord<'a>),
+    WriterEnded(WriterEndedRecord),
 }
 
 /// Reads a payload. There is one in every build; tests have others, which know more or less than this build does.
@@ -179,6 +211,8 @@ impl<'a> Record<'a> {
             Self::SchemaVersion(_) => Kind::SchemaVersion,
             Self::Gap(_) => Kind::Gap,
             Self::ClockStep(_) => Kind::ClockStep,
+            Self::WriterBegan(_) => Kind::WriterBegan,
+            Self::WriterEnded(_) => Kind::WriterEnded,
         }
     }
 
@@ -192,6 +226,8 @@ impl<'a> Record<'a> {
             Self::Gap(gap) => gap.to_ts,
             // One of the two is wrong, and nobody knows which.
             Self::ClockStep(step) => step.from_ts.max(step.to_ts),
+            Self::WriterBegan(began) => began.started_at,
+            Self::WriterEnded(ended) => ended.ended_at,
         }
     }
 
@@ -205,6 +241,8 @@ impl<'a> Record<'a> {
             Self::SchemaVersion(fields) => append(fields, payload),
             Self::Gap(fields) => append(fields, payload),
             Self::ClockStep(fields) => append(fields, payload),
+            Self::WriterBegan(fields) => append(fields, payload),
+            Self::WriterEnded(fields) => append(fields, payload),
         }
     }
 
@@ -232,6 +270,8 @@ impl<'a> Record<'a> {
             Kind::SchemaVersion => take(fields).map(|(fields, rest)| (Self::SchemaVersion(fields), rest)),
             Kind::Gap => take(fields).map(|(fields, rest)| (Self::Gap(fields), rest)),
             Kind::ClockStep => take(fields).map(|(fields, rest)| (Self::ClockStep(fields), rest)),
+            Kind::WriterBegan => take(fields).map(|(fields, rest)| (Self::WriterBegan(fields), rest)),
+            Kind::WriterEnded => take(fields).map(|(fields, rest)| (Self::WriterEnded(fields), rest)),
         };
         match decoded {
             Some((record, [])) => Ok(record),
@@ -315,7 +355,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decoding_any_bytes_never_panics_and_what_decodes_encodes_back(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 1..=6_u8) {
+        fn decoding_any_bytes_never_panics_and_what_decodes_encodes_back(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 1..=8_u8) {
             let mut payload = vec![kind, 1];
             payload.extend(bytes);
             if let Ok(record) = Record::decode(&payload) {
@@ -339,14 +379,42 @@ mod tests {
 
     /// A record of each version of each kind that was ever written. One that is missing here, or can't be read any
     /// more, fails the test below.
-    const EVERY_VERSION: [(Kind, u8, &[u8]); 6] = [
+    const EVERY_VERSION: [(Kind, u8, &[u8]); 8] = [
         (Kind::Request, 1, &[0x04, 0, 1, b'r', 0, 0, 1, b'p', 2]),
         (Kind::Session, 1, &[0, 1, b's', 1, b'p', 2, 0, 0, 0, 0, 0]),
         (Kind::SessionClosed, 1, &[0, 1, b's', 0xd8, 0x04]),
         (Kind::SchemaVersion, 1, &[2, 1, b'p', 1, b'u', 1, b'm', 1, 1, b'{', 1, b'h', 0]),
         (Kind::Gap, 1, &[2, 4, 7]),
         (Kind::ClockStep, 1, &[4, 2, 1]),
+        (Kind::WriterBegan, 1, &[7, 1, b'h', 1, b'p', 1, b'v', 4]),
+        (Kind::WriterEnded, 1, &[6]),
     ];
+
+    proptest! {
+        #[test]
+        fn who_writes_a_log_and_when_it_ended_is_read_as_it_was_written(
+            process_id: u64, texts in proptest::array::uniform3(".{0,80}"), started_at: i64, ended_at: i64,
+        ) {
+            let [host, program, program_version] = texts.each_ref().map(String::as_str);
+            let began = WriterBeganRecord { process_id, host, program, program_version, started_at };
+            for record in [Record::WriterBegan(began), Record::WriterEnded(WriterEndedRecord { ended_at })] {
+                let payload = encode(&record);
+                prop_assert_eq!(Record::decode(&payload), Ok(record));
+                prop_assert!(!record.kind().is_event());
+                for length in 0..payload.len() {
+                    prop_assert!(Record::decode(&payload[..length]).is_err(), "{} bytes", length);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_end_of_a_writer_is_longer_than_the_room_that_is_kept_for_one() {
+        for ended_at in [i64::MIN, i64::MAX] {
+            let payload = encode(&Record::WriterEnded(WriterEndedRecord { ended_at }));
+            assert_eq!(payload.len(), WriterEndedRecord::PAYLOAD_BYTES_MAX as usize);
+        }
+    }
 
     #[test]
     fn no_gap_is_longer_than_the_room_that_is_kept_for_one() {

@@ -13,6 +13,7 @@
 //! | drained | may write it again | has given it up | writing |
 //! | released | has given it up | reads the rest, then puts it into the pool | |
 
+use super::memory::Memory;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -25,17 +26,12 @@ const RELEASED: u8 = 3;
 /// In place of a position: the appender takes everything up to the position that stood here, and nothing after it.
 const SETTLED: u64 = u64::MAX;
 
-/// Memory for blocks. The caller takes the page faults, so that recording threads don't.
-pub(super) fn memory(words: usize) -> Arc<[AtomicU64]> {
-    (0..words).map(|_| AtomicU64::new(0)).collect()
-}
-
 /// A block, aligned so that two blocks never share a cache line, nor the pair of lines that processors fetch together.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Block {
     /// The memory that the block is a part of.
-    memory: Arc<[AtomicU64]>,
+    memory: Arc<Memory>,
     /// Which words of the memory the block has.
     place: Range<usize>,
     /// Whether the block belongs to the pool and goes back there. A block for a single event does not.
@@ -48,14 +44,14 @@ pub(super) struct Block {
 
 impl Block {
     /// A block of the pool, which has those words of `memory`.
-    pub(super) fn pooled(memory: &Arc<[AtomicU64]>, place: Range<usize>) -> Self {
+    pub(super) fn pooled(memory: &Arc<Memory>, place: Range<usize>) -> Self {
         let (published, state) = (AtomicU64::new(place.start as u64), AtomicU8::new(WRITING));
         Self { memory: Arc::clone(memory), place, pooled: true, published, state }
     }
 
     /// A block for a single event, which `write` writes. No thread owns the block: the appender drops it.
     pub(super) fn for_single_event(words: usize, write: impl FnOnce(&[AtomicU64])) -> Self {
-        let memory = memory(words);
+        let memory = Arc::new(Memory::new(words));
         write(&memory);
         let (published, state) = (AtomicU64::new(words as u64), AtomicU8::new(RELEASED));
         Self { memory, place: 0..words, pooled: false, published, state }
@@ -67,8 +63,13 @@ impl Block {
     }
 
     /// The memory that the block is a part of, and which words of it.
-    pub(super) fn place(&self) -> (&Arc<[AtomicU64]>, Range<usize>) {
+    pub(super) fn place(&self) -> (&Arc<Memory>, Range<usize>) {
         (&self.memory, self.place.clone())
+    }
+
+    /// By whoever has the block, while nobody writes it: has its memory given.
+    pub(super) fn touch(&self) {
+        self.memory.touch(self.place.clone());
     }
 
     /// Those words of the memory.

@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(crate) struct Intake {
     channel: Arc<Channel>,
     blocks: Vec<BlockReader>,
+    /// Some blocks have no memory yet.
+    grows: bool,
     /// The bytes of the current event, copied out of its block.
     event: Vec<u8>,
 }
@@ -24,7 +26,7 @@ struct BlockReader {
 
 impl Intake {
     pub(crate) fn new(channel: Arc<Channel>) -> Self {
-        Self { channel, blocks: Vec::new(), event: Vec::new() }
+        Self { grows: channel.keep_ready(), channel, blocks: Vec::new(), event: Vec::new() }
     }
 
     /// Takes every event that was handed over before this call; returns how many there were.
@@ -33,7 +35,8 @@ impl Intake {
     /// block after the last event of the one before, and the blocks are gone over in the order in which they were
     /// begun. Events of different threads come in any order.
     pub(crate) fn take(&mut self, mut each: impl FnMut(Event<'_>)) -> u64 {
-        let Self { channel, blocks, event } = self;
+        let Self { channel, blocks, grows, event } = self;
+        *grows = *grows && channel.keep_ready();
         blocks.extend(channel.new_blocks().map(BlockReader::new));
         let mut taken = 0;
         blocks.retain_mut(|reader| {

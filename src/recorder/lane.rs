@@ -5,6 +5,7 @@
 
 use super::block::Block;
 use super::channel::Channel;
+use super::memory::Memory;
 use super::packing;
 use super::refusal::Refusal;
 use crate::event::{Event, Observation};
@@ -35,7 +36,7 @@ struct Lane {
     block: Arc<Block>,
     /// The block's memory, and the part of it that is still to be written. The lane has copies of these, so that
     /// handing an event over reads nothing of the block, whose cache lines may be cold or at the appender's core.
-    memory: Arc<[AtomicU64]>,
+    memory: Arc<Memory>,
     room: Range<usize>,
     /// How many events this lane has handed over; the second is for others to read.
     accepted: u64,

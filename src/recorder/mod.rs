@@ -20,6 +20,7 @@ mod fence;
 pub(crate) mod gap;
 pub(crate) mod intake;
 mod lane;
+mod memory;
 mod packing;
 #[cfg(test)]
 mod packing_tests;

@@ -34,6 +34,20 @@ fn a_full_channel_drops_the_newest_and_counts_it() {
 }
 
 #[test]
+fn a_burst_gets_all_of_the_channel_though_no_appender_looks_and_the_next_one_gets_it_too() {
+    // More blocks than the appender keeps ready.
+    let recorder = recorder(262_144, Duration::ZERO);
+    let mut intake = Intake::new(Arc::clone(&recorder.channel));
+    let first = fill(&recorder, request());
+    assert!(first >= 200_000, "{first}");
+    assert_eq!(take(&mut intake), first);
+    // But for the block that this thread was writing.
+    let second = fill(&recorder, request());
+    assert!((first - 1000..=first).contains(&second), "{first} and {second}");
+    assert_eq!((take(&mut intake), recorder.channel.len()), (second, 0));
+}
+
+#[test]
 fn try_record_hands_the_event_back_uncounted() {
     let recorder = recorder(1, Duration::ZERO);
     let refused = (0..1000).find_map(|_| recorder.try_record(request()).err()).unwrap();

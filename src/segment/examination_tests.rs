@@ -2,7 +2,7 @@
 //! the word for it.
 
 use super::examination::{Ending, Examination, HeaderState};
-use super::format::{Extent, FRAMES_OFFSET, MARK_OFFSETS, Mark, frame_bytes};
+use super::format::{Extent, FRAMES_OFFSET, LogIdentity, MARK_OFFSETS, Mark, frame_bytes};
 use super::reader::Item;
 use super::writer::PreparedSegment;
 use super::wrong_mark::{Contradiction, MarkEnd};
@@ -25,7 +25,8 @@ impl Segment {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let prepared = PreparedSegment::create(dir.path(), SegmentId(1), 65536).unwrap();
-        let (mut writer, mut syncer) = prepared.activate(WriterId([7; 16]), Sequence(101), 5).unwrap();
+        let (mut writer, mut syncer) =
+            prepared.activate(LogIdentity::sample(WriterId([7; 16])), Sequence(101), 5).unwrap();
         let (path, salt) = (writer.path().to_owned(), writer.header().salt);
         for number in 0..10 {
             writer.append(format!("payload {number:03}").as_bytes()).unwrap();
@@ -226,7 +227,7 @@ fn each_state_of_header_and_marks_has_its_word() {
         ("a flipped bit", Segment::new().patch(8, &[3]), Severity::Damaged),
         ("no header", Segment::new().patch(0, b"nothing"), Severity::Damaged),
         ("newer", newer.patch(0, &intact.encode_as(2)), Severity::Unreadable),
-        ("newer and short", Segment::new().patch(0, &intact.encode_as(2)).cut(80), Severity::Unreadable),
+        ("newer and short", Segment::new().patch(0, &intact.encode_as(2)).cut(100), Severity::Unreadable),
         ("no marks", Segment::new().patch(512, &[0; 32]).patch(1024, &[0; 32]), Severity::Sound),
         ("one damaged mark", Segment::new().patch(513, b"XX"), Severity::Attention),
         ("two damaged marks", Segment::new().patch(513, b"XX").patch(1025, b"XX"), Severity::Damaged),

@@ -3,9 +3,11 @@
 //! `format.md` is the authority on every offset here. Pure functions, on whichever thread calls them: no I/O, no
 //! knowledge of what a payload means.
 
+use crate::ground::error::SegmentError;
 pub use crate::ground::position::PAYLOAD_BYTES_MAX;
-use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use std::fmt;
+use std::path::Path;
 
 /// The version in every segment header. It grows when an older reader would misread the bytes.
 ///
@@ -19,8 +21,13 @@ pub const MAGIC: [u8; 8] = *b"\x89MCPLOG\n";
 /// Where the first frame starts: the header and the marks have a page of their own, so that writing a mark never
 /// dirties a page of frames.
 pub const FRAMES_OFFSET: u32 = 4096;
+/// The highest segment id and base sequence that a header may have. No writer comes near, and sums and differences of numbers
+/// up to it don't overflow.
+pub const NUMBER_MAX: u64 = 1 << 62;
 /// Size of the header's fields; the rest of its sector is reserved and zero.
-pub const HEADER_BYTES: usize = 64;
+pub const HEADER_BYTES: usize = 96;
+/// Where the header's checksum lies, over all that is before it. The place is the same in every version.
+pub const HEADER_CHECKSUM_OFFSET: usize = 92;
 /// The two places of the mark, in disk sectors of their own: a torn write hurts one of them.
 pub const MARK_OFFSETS: [u32; 2] = [512, 1024];
 /// Size of a mark.
@@ -37,8 +44,12 @@ const _: () = assert!(MARK_OFFSETS[1] as usize + MARK_BYTES <= FRAMES_OFFSET as 
 /// What a segment says of itself, written once, before its first frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
+    /// The level of the records that the log may have, from 1 on: who knows a lower one may not know all of them.
+    pub needs: u16,
     /// Seeds every checksum of this segment, so that a frame of another one never passes. Random.
     pub salt: u32,
+    /// Which store this is a part of.
+    pub store_id: StoreId,
     /// Whose log this is.
     pub writer_id: WriterId,
     /// This segment's number.
@@ -63,6 +74,25 @@ pub enum HeaderError {
     UnsupportedVersion(u16),
 }
 
+/// Whose log a segment is a part of, the same in all segments of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogIdentity {
+    /// The store.
+    pub store: StoreId,
+    /// The writer.
+    pub writer: WriterId,
+    /// The level of the records that the writer may write.
+    pub needs: u16,
+}
+
+#[cfg(test)]
+impl LogIdentity {
+    /// That writer's log, in one store and of one level for all tests.
+    pub(crate) const fn sample(writer: WriterId) -> Self {
+        Self { store: StoreId([5; 16]), writer, needs: 1 }
+    }
+}
+
 impl SegmentHeader {
     /// The header's bytes.
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
@@ -75,14 +105,32 @@ impl SegmentHeader {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0..8].copy_from_slice(&MAGIC);
         bytes[8..10].copy_from_slice(&version.to_le_bytes());
+        bytes[10..12].copy_from_slice(&self.needs.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.salt.to_le_bytes());
-        bytes[16..32].copy_from_slice(&self.writer_id.0);
-        bytes[32..40].copy_from_slice(&self.segment_id.0.to_le_bytes());
-        bytes[40..48].copy_from_slice(&self.base_sequence.0.to_le_bytes());
-        bytes[48..56].copy_from_slice(&self.created_at.to_le_bytes());
-        let crc = checksum(0, &[&bytes[..60]]);
-        bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.store_id.0);
+        bytes[32..48].copy_from_slice(&self.writer_id.0);
+        bytes[48..56].copy_from_slice(&self.segment_id.0.to_le_bytes());
+        bytes[56..64].copy_from_slice(&self.base_sequence.0.to_le_bytes());
+        bytes[64..72].copy_from_slice(&self.created_at.to_le_bytes());
+        let crc = checksum(0, &[&bytes[..HEADER_CHECKSUM_OFFSET]]);
+        bytes[HEADER_CHECKSUM_OFFSET..].copy_from_slice(&crc.to_le_bytes());
         bytes
+    }
+
+    /// An error if the log may have records of a higher level than `known`: who reads on would not know all of them.
+    ///
+    /// # Errors
+    /// [`SegmentError::NeedsNewer`], about the file at `path`.
+    pub fn check_level(&self, path: &Path, known: u16) -> Result<(), SegmentError> {
+        if self.needs > known {
+            return Err(SegmentError::NeedsNewer { path: path.to_owned(), supported: known, found: self.needs });
+        }
+        Ok(())
+    }
+
+    /// Whose log it is a part of.
+    pub const fn identity(&self) -> LogIdentity {
+        LogIdentity { store: self.store_id, writer: self.writer_id, needs: self.needs }
     }
 
     /// Reads a header.
@@ -95,9 +143,10 @@ impl SegmentHeader {
             let found = format!("{:02x?}", &bytes[0..8]);
             return Err(HeaderError::Corrupt { expected: "the magic \\x89MCPLOG\\n", found });
         }
-        let (version, crc) = (u16_at(bytes, 8), checksum(0, &[&bytes[..60]]));
-        if u32_at(bytes, 60) != crc {
-            let found = format!("{:#010x} where {crc:#010x} fits", u32_at(bytes, 60));
+        let (version, crc) = (u16_at(bytes, 8), checksum(0, &[&bytes[..HEADER_CHECKSUM_OFFSET]]));
+        let found = u32_at(bytes, HEADER_CHECKSUM_OFFSET);
+        if found != crc {
+            let found = format!("{found:#010x} where {crc:#010x} fits");
             return Err(HeaderError::Corrupt { expected: "a matching checksum", found });
         }
         if version > FORMAT_VERSION {
@@ -106,23 +155,27 @@ impl SegmentHeader {
         if version == 0 {
             return Err(HeaderError::Corrupt { expected: "a version from 1 on", found: "version 0".into() });
         }
-        let mut writer_id = [0; 16];
-        writer_id.copy_from_slice(&bytes[16..32]);
-        let header = Self {
-            salt: u32_at(bytes, 12),
-            writer_id: WriterId(writer_id),
-            segment_id: SegmentId(u64_at(bytes, 32)),
-            base_sequence: Sequence(u64_at(bytes, 40)),
-            created_at: i64::from_le_bytes(u64_at(bytes, 48).to_le_bytes()),
+        let id_at = |at: usize| {
+            let mut id = [0; 16];
+            id.copy_from_slice(&bytes[at..at + 16]);
+            id
         };
+        let header = Self {
+            needs: u16_at(bytes, 10),
+            salt: u32_at(bytes, 12),
+            store_id: StoreId(id_at(16)),
+            writer_id: WriterId(id_at(32)),
+            segment_id: SegmentId(u64_at(bytes, 48)),
+            base_sequence: Sequence(u64_at(bytes, 56)),
+            created_at: i64::from_le_bytes(u64_at(bytes, 64).to_le_bytes()),
+        };
+        if header.needs == 0 {
+            return Err(HeaderError::Corrupt { expected: "a level from 1 on", found: "level 0".into() });
+        }
         // A forged header must not make later arithmetic overflow.
-        if header.segment_id.0 == 0
-            || header.base_sequence.0 == 0
-            || header.base_sequence.0 > i64::MAX as u64
-            || header.segment_id.0 > i64::MAX as u64
-        {
+        if [header.segment_id.0, header.base_sequence.0].iter().any(|number| !(1..=NUMBER_MAX).contains(number)) {
             let found = format!("segment {}, sequence {}", header.segment_id.0, header.base_sequence.0);
-            return Err(HeaderError::Corrupt { expected: "numbers from 1 to 2^63-1", found });
+            return Err(HeaderError::Corrupt { expected: "numbers from 1 to 2^62", found });
         }
         Ok(header)
     }
@@ -368,7 +421,9 @@ mod tests {
 
     fn header() -> SegmentHeader {
         SegmentHeader {
+            needs: 3,
             salt: 0x1234_5678,
+            store_id: StoreId(*b"abcdef0123456789"),
             writer_id: WriterId(*b"0123456789abcdef"),
             segment_id: SegmentId(7),
             base_sequence: Sequence(1001),
@@ -391,6 +446,7 @@ mod tests {
     fn header_round_trips_and_every_flipped_bit_is_noticed() {
         let bytes = header().encode();
         assert_eq!(SegmentHeader::decode(&bytes), Ok(header()));
+        assert_eq!(header().identity(), LogIdentity { store: header().store_id, writer: header().writer_id, needs: 3 });
         for bit in 0..HEADER_BYTES * 8 {
             let mut damaged = bytes;
             damaged[bit / 8] ^= 1 << (bit % 8);
@@ -399,15 +455,28 @@ mod tests {
     }
 
     #[test]
-    fn a_header_has_numbers_from_1_to_the_highest_that_sqlite_has() {
-        let highest = i64::MAX as u64;
-        for (number, is_sound) in [(0, false), (1, true), (highest, true), (highest + 1, false), (u64::MAX, false)] {
+    fn a_header_has_numbers_from_1_to_the_highest() {
+        for (number, is_sound) in
+            [(0, false), (1, true), (NUMBER_MAX, true), (NUMBER_MAX + 1, false), (u64::MAX, false)]
+        {
             for of_segment in [true, false] {
                 let mut header = header();
                 let changed = if of_segment { &mut header.segment_id.0 } else { &mut header.base_sequence.0 };
                 *changed = number;
                 let decoded = SegmentHeader::decode(&header.encode());
                 assert_eq!(decoded.is_ok(), is_sound, "{number}, of the segment: {of_segment}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_that_needs_nothing_is_none_and_any_level_else_is_told() {
+        for (needs, is_sound) in [(0, false), (1, true), (2, true), (u16::MAX, true)] {
+            let header = SegmentHeader { needs, ..header() };
+            assert_eq!(SegmentHeader::decode(&header.encode()).is_ok_and(|read| read == header), is_sound, "{needs}");
+            for known in [1, needs, needs.saturating_add(1)] {
+                let checked = header.check_level(Path::new("segment"), known);
+                assert_eq!(checked.is_ok(), needs <= known, "{needs} where {known} is known");
             }
         }
     }

@@ -34,7 +34,13 @@ impl LostHeader {
         match BufferedFile::open(path).and_then(|mut file| Ok(Self::in_file(&mut file)?)) {
             Ok(found) => Ok(found),
             // No regular file, or one that can't be read.
-            Err(SegmentError::Header { .. } | SegmentError::UnsupportedVersion { .. } | SegmentError::Io(_)) => {
+            Err(
+                SegmentError::Header { .. }
+                | SegmentError::UnsupportedVersion { .. }
+                | SegmentError::Gone { .. }
+                | SegmentError::NeedsNewer { .. }
+                | SegmentError::Io(_),
+            ) => {
                 let metadata = std::fs::symlink_metadata(path).at("inspect", path)?;
                 // Somebody may have put a segment elsewhere, of whatever length, and a link in its place.
                 let bytes = if metadata.is_symlink() { u64::MAX } else { metadata.len() };
@@ -108,13 +114,15 @@ fn chain(file: &mut BufferedFile, start: Extent) -> Result<Extent, PathError> {
 mod tests {
     use super::*;
     use crate::ground::position::{SegmentId, Sequence, WriterId};
+    use crate::segment::format::LogIdentity;
     use crate::segment::writer::PreparedSegment;
 
     #[test]
     fn as_many_records_are_told_as_the_file_may_hold_and_hardly_more() {
         let dir = tempfile::tempdir().unwrap();
         let prepared = PreparedSegment::create(dir.path(), SegmentId(1), 65536).unwrap();
-        let (mut writer, mut syncer) = prepared.activate(WriterId([1; 16]), Sequence(11), 5).unwrap();
+        let (mut writer, mut syncer) =
+            prepared.activate(LogIdentity::sample(WriterId([1; 16])), Sequence(11), 5).unwrap();
         for number in 0..20 {
             writer.append(format!("record {number}").as_bytes()).unwrap();
         }

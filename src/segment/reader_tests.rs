@@ -2,7 +2,7 @@
 //! what is no segment at all.
 
 use super::format::{
-    Extent, FRAME_HEADER_BYTES, FRAMES_OFFSET, FrameError, FrameHeader, HEADER_BYTES, MARK_BYTES, Mark,
+    Extent, FRAME_HEADER_BYTES, FRAMES_OFFSET, FrameError, FrameHeader, HEADER_BYTES, LogIdentity, MARK_BYTES, Mark,
 };
 use super::reader::{Damage, Item, SegmentReader, Stop};
 use super::syncer::SegmentSyncer;
@@ -25,7 +25,7 @@ impl Fixture {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let prepared = PreparedSegment::create(dir.path(), SegmentId(1), 64 * 1024).unwrap();
-        let (writer, syncer) = prepared.activate(WriterId([7; 16]), Sequence(101), 5).unwrap();
+        let (writer, syncer) = prepared.activate(LogIdentity::sample(WriterId([7; 16])), Sequence(101), 5).unwrap();
         let path = writer.path().to_owned();
         Self { _dir: dir, path, writer: Some(writer), syncer: Some(syncer) }
     }
@@ -88,7 +88,7 @@ fn a_live_segment_is_read_as_it_grows_and_to_its_seal() {
 fn a_frame_larger_than_the_read_ahead_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let prepared = PreparedSegment::create(dir.path(), SegmentId(1), 4 * 1024 * 1024).unwrap();
-    let (mut writer, _syncer) = prepared.activate(WriterId([7; 16]), Sequence(1), 5).unwrap();
+    let (mut writer, _syncer) = prepared.activate(LogIdentity::sample(WriterId([7; 16])), Sequence(1), 5).unwrap();
     let large = vec![0xab; 1024 * 1024];
     writer.append(b"small").unwrap();
     writer.append(&large).unwrap();
@@ -143,7 +143,7 @@ fn lengths_that_reach_into_the_room_behind_the_mark_cost_their_records_and_no_ot
     let dir = tempfile::tempdir().unwrap();
     // Much more room than frames: reading what the length says would take all the effort that the search may take.
     let prepared = PreparedSegment::create(dir.path(), SegmentId(1), 1024 * 1024).unwrap();
-    let (mut writer, mut syncer) = prepared.activate(WriterId([7; 16]), Sequence(1), 5).unwrap();
+    let (mut writer, mut syncer) = prepared.activate(LogIdentity::sample(WriterId([7; 16])), Sequence(1), 5).unwrap();
     for payload in [b"first ", b"second", b"third "] {
         writer.append(payload).unwrap();
     }

@@ -1,7 +1,7 @@
 //! What a crash may leave of a log, and what recovery makes of it; recovering a second time changes nothing.
 
 use super::directory;
-use super::format::{Extent, FRAMES_OFFSET, Mark};
+use super::format::{Extent, FRAMES_OFFSET, LogIdentity, Mark};
 use super::quarantine::{DamagedPlace, Note};
 use super::reader::SegmentReader;
 use super::recovery::{RecoveredLog, Repair, SealedSegment, TornTail, recover};
@@ -37,7 +37,7 @@ impl Fixture {
 
     fn segment(&self, id: u64, base: u64, writer_id: WriterId) -> (SegmentWriter, SegmentSyncer) {
         let prepared = PreparedSegment::create(&self.wal(), SegmentId(id), 65536).unwrap();
-        prepared.activate(writer_id, Sequence(base), 5).unwrap()
+        prepared.activate(LogIdentity::sample(writer_id), Sequence(base), 5).unwrap()
     }
 
     fn recover(&self) -> RecoveredLog {
@@ -163,6 +163,7 @@ fn what_was_recovered_is_checked_again_until_it_is_synced() {
         base_sequence: Sequence(1),
         durable: Extent::EMPTY,
         keeps_mark: false,
+        writer: WRITER,
     };
     assert_eq!(fixture.recover().unsynced, std::slice::from_ref(&owed));
     // The power went: the seal is on the disk, the second frame is not.
@@ -232,7 +233,7 @@ fn intact_frames_behind_a_torn_one_are_cut_with_it_and_told() {
 fn a_torn_tail_reaches_to_the_last_byte_that_is_not_zero_however_far_that_is() {
     let fixture = Fixture::new();
     let prepared = PreparedSegment::create(&fixture.wal(), SegmentId(1), 4 * 1024 * 1024).unwrap();
-    let (mut writer, _syncer) = prepared.activate(WRITER, Sequence(1), 5).unwrap();
+    let (mut writer, _syncer) = prepared.activate(LogIdentity::sample(WRITER), Sequence(1), 5).unwrap();
     writer.append(b"first").unwrap();
     let good = writer.extent();
     for _ in 0..120 {

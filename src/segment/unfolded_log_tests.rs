@@ -1,7 +1,7 @@
 //! What waits in a log is what recovery then has to read, and what it sets aside is known before.
 
 use super::directory;
-use super::format::FRAMES_OFFSET;
+use super::format::{FRAMES_OFFSET, LogIdentity};
 use super::recovery::{Repair, SealedSegment, recover};
 use super::segment_list::{LogSegment, SegmentList};
 use super::survey::Survey;
@@ -48,7 +48,7 @@ impl Log {
     /// A segment with so many records from that number on.
     fn segment(&self, id: u64, first: u64, count: u64, left: Left) -> PathBuf {
         let prepared = PreparedSegment::create(&self.wal(), SegmentId(id), 65536).unwrap();
-        let (mut writer, syncer) = prepared.activate(WRITER, Sequence(first), 5).unwrap();
+        let (mut writer, syncer) = prepared.activate(LogIdentity::sample(WRITER), Sequence(first), 5).unwrap();
         let path = writer.path().to_owned();
         for number in first..first + count {
             writer.append(format!("record {number}").as_bytes()).unwrap();

@@ -60,13 +60,20 @@ impl Witness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::position::WriterId;
+    use crate::ground::position::{StoreId, WriterId};
 
     #[test]
     fn an_end_is_believed_where_the_next_segment_or_the_checkpoint_says_so_and_nowhere_else() {
         let (id, base) = (SegmentId(3), Sequence(101));
-        let header =
-            SegmentHeader { salt: 0, writer_id: WriterId([1; 16]), segment_id: id, base_sequence: base, created_at: 0 };
+        let header = SegmentHeader {
+            needs: 1,
+            salt: 0,
+            store_id: StoreId([5; 16]),
+            writer_id: WriterId([1; 16]),
+            segment_id: id,
+            base_sequence: base,
+            created_at: 0,
+        };
         let extent = Extent { end: Offset(FRAMES_OFFSET + 1600), frames: 10 };
         let place = |segment, offset| Some((SegmentId(segment), Offset(FRAMES_OFFSET + offset)));
         for (folded, at, next_base, expected) in [

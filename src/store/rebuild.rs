@@ -295,6 +295,7 @@ mod tests {
     use crate::ground::position::{SegmentId, Sequence, WriterId};
     use crate::ground::private_dir::create_private_dir;
     use crate::index::database;
+    use crate::segment::format::LogIdentity;
     use crate::segment::writer::PreparedSegment;
 
     #[test]
@@ -332,7 +333,7 @@ mod tests {
         assert!(left[0].id.0 > 1, "the number that the other store's segment has is free: {left:?}");
         create_private_dir(&quarantine_dir).unwrap();
         let foreign = PreparedSegment::create(&quarantine_dir, SegmentId(1), 65536).unwrap();
-        let (mut writer, _syncer) = foreign.activate(WriterId([9; 16]), Sequence(1), 5).unwrap();
+        let (mut writer, _syncer) = foreign.activate(LogIdentity::sample(WriterId([9; 16])), Sequence(1), 5).unwrap();
         writer.append(b"theirs").unwrap();
         // What was retired before is lost to it.
         let mut watch = |_, _| ControlFlow::Continue(());

@@ -6,19 +6,25 @@ import zlib
 
 from .record import record
 
+HEADER = 96
 FIRST_FRAME = 4096
+LEVEL = 1  # Of the records that this reader knows.
 VERDICTS = ("sound", "attention", "unreadable", "damaged")
 
 
 class Segment:
-    """One file: `frames` as (offset, index, payload), and what there is to say of it."""
+    """One file: `frames` as (offset, index, payload), and what there is to say of it.
 
-    def __init__(self, path, named=None):
+    `named` is the id in its name, `in_folder` the writer id in its folder's, and `in_store`
+    the id of its store; None for what nobody asks.
+    """
+
+    def __init__(self, path, named=None, in_folder=None, in_store=None):
         self.path, self.named, self.id = path, named, None
+        self.in_folder, self.in_store, self.needs = in_folder, in_store, 0
         self.end = self.offset = self.marks = self.counts = None
         self.frames, self.corrupt, self.wrong_mark, self.behind = [], [], [], 0
         self.undecodable, self.unknown = [], []
-        self.vouched_for = False  # By a later segment of its log; nobody does if it is alone.
         try:
             # From front to back: the marks are never newer than the frames. Not mapped:
             # the writer may shorten the file.
@@ -31,16 +37,17 @@ class Segment:
 
     def read_header(self):
         """What the header is, and why it is not intact."""
-        header = self.data[:64]
+        header = self.data[:HEADER]
         if zeros(self.data):
             return "never_started", "every byte is zero, or there is none"
         lost = "first_page_lost", "the first page is cut short, or was never written"
-        if len(header) < 64 or zeros(header):
+        if len(header) < HEADER or zeros(header):
             return lost
-        magic, version, self.salt = struct.unpack_from("<8sH2xI", header)
-        number, self.base, checksum = struct.unpack_from("<QQ12xI", header, 32)
-        self.writer = str(uuid.UUID(bytes=header[16:32]))
-        whole = magic == b"\x89MCPLOG\n" and zlib.crc32(header[:60]) == checksum
+        magic, version, self.needs, self.salt = struct.unpack_from("<8sHHI", header)
+        number, self.base, checksum = struct.unpack_from("<QQ28xI", header, 48)
+        self.store = str(uuid.UUID(bytes=header[16:32]))
+        self.writer = str(uuid.UUID(bytes=header[32:48]))
+        whole = magic == b"\x89MCPLOG\n" and zlib.crc32(header[:92]) == checksum
         if whole and version > 1:
             return "newer", f"format version {version} is newer than this reader"
         if len(self.data) < FIRST_FRAME:
@@ -48,9 +55,12 @@ class Segment:
         for bad, word, why in (
             (not whole, "damaged", "the magic is wrong, or the checksum does not fit"),
             (version < 1, "damaged", "there is no format version 0"),
-            (not 0 < number < 1 << 63, "damaged", "the segment id is out of range"),
-            (not 0 < self.base < 1 << 63, "damaged", "the base sequence is out of range"),
-            (self.named not in (None, number), "misnamed", f"it is segment {number}"),
+            (self.needs < 1, "damaged", "there is no level 0"),
+            (not 0 < number <= 1 << 62, "damaged", "the segment id is out of range"),
+            (not 0 < self.base <= 1 << 62, "damaged", "the base sequence is out of range"),
+            (self.in_store not in (None, self.store), "foreign", f"of store {self.store}"),
+            (self.in_folder not in (None, self.writer), "misplaced", f"of {self.writer}"),
+            (self.named not in (None, number), "misplaced", f"it is segment {number}"),
         ):
             if bad:
                 return word, why
@@ -140,24 +150,31 @@ class Segment:
         return to, index
 
     def blank(self):
-        """Whether its first page is lost as a power cut leaves that of an unsynced segment."""
-        return self.header == "first_page_lost" and zeros(self.data[:64])
+        """Whether its first page is lost as a power cut leaves it."""
+        return self.header == "first_page_lost" and zeros(self.data[:HEADER])
 
     def verdict(self):
         if self.header in (None, "newer"):
             return "unreadable"
-        if self.blank() and not self.vouched_for:
+        if self.blank():
             return "attention"
         if self.header not in ("intact", "never_started"):
             return "damaged"
-        if self.counts == "unclear" or self.corrupt or self.wrong_mark or self.undecodable:
-            return "damaged"
         damaged_marks = (self.marks or []).count("damaged")
-        if damaged_marks == 2:
+        if self.corrupt or self.wrong_mark or self.undecodable or damaged_marks == 2:
             return "damaged"
-        torn = self.end == "torn" or self.counts == "behind_hole"
-        torn = torn or damaged_marks or self.header == "never_started"
+        if self.needs > LEVEL:
+            return "unreadable"
+        torn = self.end == "torn" or damaged_marks or self.header == "never_started"
         return "attention" if torn else "sound"
+
+    def waits(self):
+        """Whether its log is left alone from here on."""
+        return self.header in ("newer", "foreign")
+
+    def vouches(self):
+        """Whether all that was recorded before it was durable once."""
+        return self.header == "intact" and self.durable > FIRST_FRAME
 
     def records(self):
         for at, index, payload in self.frames:

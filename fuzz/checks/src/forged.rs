@@ -4,9 +4,9 @@
 
 use crate::input::Input;
 use mcplog::Request;
-use mcplog::position::{Offset, SegmentId, Sequence, WriterId};
+use mcplog::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use mcplog::record::Record;
-use mcplog::segment::format::{Extent, FRAMES_OFFSET, FrameHeader, Mark, SegmentHeader, frame_bytes};
+use mcplog::segment::format::{Extent, FRAMES_OFFSET, FrameHeader, HEADER_BYTES, Mark, SegmentHeader, frame_bytes};
 
 /// So many choices of an input count: files stay small.
 const CHOICES_MAX: usize = 300;
@@ -26,14 +26,16 @@ pub(crate) struct Forged {
 /// The segment with that number. Its records' request ids are unique in the log.
 pub(crate) fn segment(input: &mut Input<'_>, id: u64, base: u64) -> Forged {
     let header = SegmentHeader {
+        needs: 1,
         salt: SALT ^ id as u32,
+        store_id: StoreId([5; 16]),
         writer_id: WriterId([7; 16]),
         segment_id: SegmentId(id),
         base_sequence: Sequence(base),
         created_at: 1_760_000_000_000,
     };
     let mut bytes = vec![0; FRAMES_OFFSET as usize];
-    bytes[..64].copy_from_slice(&header.encode());
+    bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
     let mut file = File { header, bytes, extent: Extent::EMPTY, mark: Mark::UNWRITTEN, is_honest: true };
     for _ in 0..CHOICES_MAX {
         if input.is_empty() || file.bytes.len() > FILE_BYTES_MAX || !file.choose(input) {
@@ -153,10 +155,10 @@ impl File {
         }
         let header = self.header.encode();
         if self.bytes.len() >= header.len() {
-            self.bytes[..64].copy_from_slice(&header);
+            self.bytes[..HEADER_BYTES].copy_from_slice(&header);
             if input.u8() == 1 {
                 // A newer version: of that, the checksum fits in the same place.
-                self.bytes[..64].copy_from_slice(&self.header.encode_as(2));
+                self.bytes[..HEADER_BYTES].copy_from_slice(&self.header.encode_as(2));
             }
         }
     }

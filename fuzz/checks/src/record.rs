@@ -13,7 +13,11 @@ pub fn check(payload: &[u8]) {
         Record::Request(request) => Some(request.request_id),
         Record::Session(session) => Some(session.session_id),
         Record::SessionClosed(closed) => Some(closed.session_id),
-        Record::SchemaVersion(_) | Record::Gap(_) | Record::ClockStep(_) => None,
+        Record::SchemaVersion(_)
+        | Record::Gap(_)
+        | Record::ClockStep(_)
+        | Record::WriterBegan(_)
+        | Record::WriterEnded(_) => None,
     };
     if let Some(id) = id {
         let text = id.text();

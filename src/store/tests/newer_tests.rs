@@ -13,6 +13,7 @@ use crate::query::database::Query;
 use crate::query::filter::{RequestFilter, SessionFilter};
 use crate::record::record::{DECODER, Decoder, Record, RecordError};
 use crate::segment::directory;
+use crate::segment::format::LogIdentity;
 use crate::segment::reader::SegmentReader;
 use crate::segment::writer::PreparedSegment;
 use crate::store::store::Store;
@@ -139,7 +140,8 @@ impl Fixture {
         let header = *newest.header();
         let base = header.base_sequence.0 + u64::from(newest.mark().durable.frames);
         let prepared = PreparedSegment::create(&self.config.wal_dir(), header.segment_id.next(), 1024 * 1024).unwrap();
-        let (mut writer, _syncer) = prepared.activate(header.writer_id, Sequence(base), 5).unwrap();
+        let (mut writer, _syncer) =
+            prepared.activate(LogIdentity::sample(header.writer_id), Sequence(base), 5).unwrap();
         for how in events {
             with_request(self.recorded, |request| writer.append(&payload(&Event::from(request), how)).unwrap());
             // One that is nonsense is no event.

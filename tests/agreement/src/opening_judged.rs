@@ -4,6 +4,7 @@ use crate::contents::Contents;
 use crate::court::{Court, name_of};
 use crate::opening::{Files, Left};
 use crate::ranges::Ranges;
+use mcplog::segment::format::HEADER_BYTES;
 use std::path::Path;
 
 /// Judges the opening.
@@ -139,7 +140,7 @@ impl Court<'_> {
 /// Whether two segments have the same header, and the same bytes from the first frame to the end of what is read.
 fn is_same_but_for_marks(one: &[u8], other: &[u8], end: usize) -> bool {
     let frames = |bytes: &[u8]| bytes.get(4096..end.min(bytes.len()).max(4096)).map(<[u8]>::to_vec);
-    one.get(..64) == other.get(..64) && frames(one) == frames(other)
+    one.get(..HEADER_BYTES) == other.get(..HEADER_BYTES) && frames(one) == frames(other)
 }
 
 /// What lies aside.

@@ -47,6 +47,10 @@ impl<T> Receiver<T> {
         self.items.lock().pop_front().ok_or(())
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.items.lock().len()
+    }
+
     pub(crate) fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
         std::iter::from_fn(|| self.try_recv().ok())
     }

@@ -9,7 +9,7 @@ use crate::ground::health::HealthBoard;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::store_progress::StoreProgress;
 use crate::mailbox::{Receiver, Sender, Thread, mailbox};
-use crate::segment::format::{Extent, FRAMES_OFFSET};
+use crate::segment::format::{Extent, FRAMES_OFFSET, LogIdentity};
 use crate::segment::reader::{Item, SegmentReader, Stop};
 use crate::segment::segment_list::{LogSegment, SegmentList};
 use crate::segment::syncer::{SegmentSyncer, UnsyncedSegment};
@@ -35,7 +35,7 @@ fn payload(sequence: u64) -> [u8; PAYLOAD_BYTES] {
 fn segment(id: u64, base: u64, frames: u32) -> (SegmentWriter, SegmentSyncer) {
     let bytes = FRAMES_OFFSET + frames * FRAME_BYTES;
     let prepared = PreparedSegment::create(Path::new("wal"), SegmentId(id), bytes).expect("room");
-    prepared.activate(WriterId([7; 16]), Sequence(base), 5).expect("room")
+    prepared.activate(LogIdentity::sample(WriterId([7; 16])), Sequence(base), 5).expect("room")
 }
 
 /// Appends the records with these numbers.

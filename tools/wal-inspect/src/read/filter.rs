@@ -19,6 +19,10 @@ pub(crate) enum KindName {
     Gap,
     #[value(name = "clock_step", alias = "clock-step")]
     ClockStep,
+    #[value(name = "writer_began", alias = "writer-began")]
+    WriterBegan,
+    #[value(name = "writer_ended", alias = "writer-ended")]
+    WriterEnded,
 }
 
 impl KindName {
@@ -30,6 +34,8 @@ impl KindName {
             Self::SchemaVersion => Kind::SchemaVersion,
             Self::Gap => Kind::Gap,
             Self::ClockStep => Kind::ClockStep,
+            Self::WriterBegan => Kind::WriterBegan,
+            Self::WriterEnded => Kind::WriterEnded,
         }
     }
 }
@@ -129,7 +135,11 @@ fn session_id<'a>(record: &Record<'a>) -> Option<Id<'a>> {
         Record::Request(request) => request.session_id,
         Record::Session(session) => Some(session.session_id),
         Record::SessionClosed(closed) => Some(closed.session_id),
-        Record::SchemaVersion(_) | Record::Gap(_) | Record::ClockStep(_) => None,
+        Record::SchemaVersion(_)
+        | Record::Gap(_)
+        | Record::ClockStep(_)
+        | Record::WriterBegan(_)
+        | Record::WriterEnded(_) => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use mcplog::event::DetailValue;
 use mcplog::record::{
     ClockStepRecord, GapRecord, Id, Kind, Record, RequestRecord, SchemaVersionRecord, SessionClosedRecord,
-    SessionRecord,
+    SessionRecord, WriterBeganRecord, WriterEndedRecord,
 };
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -88,6 +88,8 @@ pub(crate) const fn kind_name(kind: Kind) -> &'static str {
         Kind::SchemaVersion => "schema_version",
         Kind::Gap => "gap",
         Kind::ClockStep => "clock_step",
+        Kind::WriterBegan => "writer_began",
+        Kind::WriterEnded => "writer_ended",
     }
 }
 
@@ -100,6 +102,8 @@ pub(crate) const fn time_ms(record: &Record<'_>) -> i64 {
         Record::SchemaVersion(version) => version.ts,
         Record::Gap(gap) => gap.to_ts,
         Record::ClockStep(step) => step.to_ts,
+        Record::WriterBegan(began) => began.started_at,
+        Record::WriterEnded(ended) => ended.ended_at,
     }
 }
 
@@ -153,6 +157,14 @@ pub(crate) fn fields<'a>(record: &Record<'a>) -> Vec<(&'static str, Value<'a>)> 
         Record::ClockStep(ClockStepRecord { from_ts, to_ts, between_runs }) => {
             vec![("from_ts", from_ts.into()), ("to_ts", to_ts.into()), ("between_runs", between_runs.into())]
         }
+        Record::WriterBegan(WriterBeganRecord { process_id, host, program, program_version, started_at }) => vec![
+            ("process_id", Value::Count(process_id)),
+            ("host", host.into()),
+            ("program", program.into()),
+            ("program_version", program_version.into()),
+            ("started_at", started_at.into()),
+        ],
+        Record::WriterEnded(WriterEndedRecord { ended_at }) => vec![("ended_at", ended_at.into())],
     }
 }
 

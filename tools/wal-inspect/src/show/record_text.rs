@@ -59,6 +59,13 @@ pub(crate) fn summary(record: &Record<'_>, clock: &Clock) -> Line {
                 put(&mut line, DIM, "between two runs");
             }
         }
+        Record::WriterBegan(began) => {
+            kind(&mut line, NAME, "began");
+            put(&mut line, PLAIN, &format!("{} {}", began.program, began.program_version));
+            put(&mut line, PLAIN, &format!("process {}", began.process_id));
+            put(&mut line, DIM, began.host);
+        }
+        Record::WriterEnded(_) => kind(&mut line, NAME, "ended"),
     }
     line
 }
