@@ -27,7 +27,8 @@ impl Place {
     fn with_store() -> Self {
         let place = Self::new();
         let line = place.dir.with_file_name("closed.jsonl");
-        std::fs::write(&line, r#"{"type":"session_closed","session_id":"of nobody","ended_at":1760000000000}"#).unwrap();
+        std::fs::write(&line, r#"{"type":"session_closed","session_id":"of nobody","ended_at":1760000000000}"#)
+            .unwrap();
         let output = mcplog().arg("ingest").arg("--dir").arg(&place.dir).arg(line).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         place

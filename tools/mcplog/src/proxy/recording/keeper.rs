@@ -89,12 +89,13 @@ impl StoreKeeper {
     /// # Errors
     /// The system has no thread to give.
     pub(crate) fn start(
-        config: Config,
+        mut config: Config,
         switch: Arc<Switch>,
         must_be_readable: bool,
         proxy: &str,
         learners: Learners,
     ) -> std::io::Result<Self> {
+        config.program.get_or_insert_with(|| "mcplog proxy".to_owned());
         let board = Arc::new(Board::new(Arc::clone(&switch)));
         let (commands, told) = channel();
         let (finished, done) = channel();
