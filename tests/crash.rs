@@ -69,7 +69,7 @@ fn everything_that_reached_the_map_survives_kill_9_and_is_folded_once() {
     for round in 0..12 {
         let appended = record_and_kill(&fixture.config.dir, first, round * 331 % 2000);
         fixture.open();
-        fixture.fold_all();
+        fixture.fold();
         let rows = fixture.number("SELECT count(*) FROM requests") as u64;
         assert!(rows >= first + appended, "round {round}: {appended} appended after {first}, {rows} rows");
         assert_eq!(fixture.number("SELECT count(DISTINCT id) FROM requests") as u64, rows);
@@ -115,7 +115,7 @@ fn what_the_log_of_a_killed_process_lacks_is_counted_once_however_often_folding_
         record_and_kill(&fixture.config.dir, 100_000, 1);
     }
     fixture.open();
-    fixture.fold_all();
+    fixture.fold();
     let missing = fixture.number("SELECT coalesce(sum(events), 0) FROM gaps WHERE missing = 1") as u64;
     assert_eq!(missing, lost);
     assert!(lost > 0);
