@@ -107,7 +107,7 @@ impl Compactor {
     ) -> Self {
         let FoldStart { checkpoint, lost_numbers, quarantined } = start;
         let last_before = handles.progress.appended();
-        let retirement = Retirement::new(Arc::clone(&handles.log), config, &index.limits(), quarantined);
+        let retirement = Retirement::new(Arc::clone(&handles.log), writer_id, config, &index.limits(), quarantined);
         let row_retention = RowRetention::new(&index.limits());
         let newer_records = NewerRecords::new(handles.decode, Arc::clone(&handles.health));
         Self {
@@ -257,12 +257,12 @@ impl Compactor {
     /// Tells whether more is expired.
     fn retire_and_expire(&mut self, finishing: bool, look: Look, time: RetentionTime) -> Result<bool, RetireError> {
         let expired_before = self.expired_before(time);
-        let retired = self.retirement.retire(&self.index, self.checkpoint.sequence, time.aged_at_ms, expired_before);
+        let retired =
+            self.retirement.retire(&mut self.index, self.checkpoint.sequence, time.aged_at_ms, expired_before);
         let is_database_well = !matches!(retired, Err(RetireError::Index(_)));
-        let oldest = self.log.oldest().unwrap_or(self.checkpoint.segment);
         // What is much too much goes before more is folded, also at the end.
         let expires = is_database_well && (!finishing || self.is_overfull);
-        let expired = expires && self.index.expire(look, &self.row_retention, time, oldest)?;
+        let expired = expires && self.index.expire(look, &self.row_retention, time, &[self.writer_id].into())?;
         // Rows first: what is expired by now is expired in copies too.
         if let Some(expired_before) = self.expired_before(time).filter(|_| !finishing) {
             self.copies.expire(expired_before)?;
@@ -292,7 +292,7 @@ impl Compactor {
     fn step(&mut self, time: RetentionTime) -> Result<bool, FoldError> {
         self.index.take_back(&self.row_retention, time.now_ms)?;
         self.retirement.note_quarantined(&mut self.index)?;
-        if self.newer_records.step(&mut self.index, self.writer_id, self.checkpoint, &self.progress)? {
+        if self.newer_records.step(&mut self.index, &self.progress)? {
             return Ok(true);
         }
         let log = Arc::clone(&self.log);
@@ -354,10 +354,11 @@ impl Compactor {
         }
         let (folded, newer_records) = (self.checkpoint.sequence, &mut self.newer_records);
         let (index, lost_numbers) = (&mut self.index, &self.lost_numbers);
-        let mut batch = SegmentFold::begin(index, segment, folded, last, lost_numbers, newer_records, &self.health)?;
+        let of_writer = (self.writer_id, segment);
+        let mut batch = SegmentFold::begin(index, of_writer, folded, last, lost_numbers, newer_records, &self.health)?;
         batch.bytes_max = self.row_retention.batch_bytes_max();
         batch.fold_from(reader)?;
-        let folded = batch.commit(reader, limit, self.writer_id)?;
+        let folded = batch.commit(reader, limit, self.checkpoint)?;
         if folded.has_damage {
             self.retirement.note_damaged(segment.id);
         }
@@ -387,12 +388,14 @@ impl Compactor {
         let mut batch = self.index.begin()?;
         note_up_to(
             &mut batch,
+            self.writer_id,
             self.checkpoint.sequence,
             &self.lost_numbers.between(self.checkpoint.sequence, sequence),
         )?;
-        batch.quarantine_bytes(segment.id, position.end, limit.end.0 - position.end.0, &reason)?;
+        batch.quarantine_bytes(self.writer_id, segment.id, position.end, limit.end.0 - position.end.0, &reason)?;
         let checkpoint = Checkpoint { segment: segment.id, offset: limit.end, sequence };
-        batch.commit(self.writer_id, checkpoint)?;
+        batch.reached(self.writer_id, self.checkpoint, checkpoint)?;
+        batch.commit()?;
         self.retirement.note_damaged(segment.id);
         self.go_on_from(checkpoint);
         Ok(())
@@ -406,9 +409,10 @@ impl Compactor {
         }
         tell(&runs, &self.lost_numbers, &self.health);
         let mut batch = self.index.begin()?;
-        note_up_to(&mut batch, self.checkpoint.sequence, &runs)?;
+        note_up_to(&mut batch, self.writer_id, self.checkpoint.sequence, &runs)?;
         let checkpoint = Checkpoint { sequence: last, ..self.checkpoint };
-        batch.commit(self.writer_id, checkpoint)?;
+        batch.reached(self.writer_id, self.checkpoint, checkpoint)?;
+        batch.commit()?;
         self.checkpoint = checkpoint;
         Ok(())
     }

@@ -30,6 +30,6 @@ pub(super) fn is_lost(error: &SegmentError, gives_up: bool) -> bool {
     match error {
         SegmentError::Header { .. } => true,
         SegmentError::Io(error) => error.source.kind() == ErrorKind::NotFound || gives_up && error.is_unreadable(),
-        SegmentError::UnsupportedVersion { .. } | SegmentError::NeedsNewer { .. } => false,
+        SegmentError::UnsupportedVersion { .. } | SegmentError::NeedsNewer { .. } | SegmentError::Gone { .. } => false,
     }
 }

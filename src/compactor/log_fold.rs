@@ -11,7 +11,6 @@ use crate::ground::finding::are_lost;
 use crate::ground::health::HealthBoard;
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::ground::work::{Watch, WorkError};
-use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::index::holdings::RowSum;
 use crate::index::logged::Logged;
@@ -135,9 +134,9 @@ pub(crate) fn fold_log(
     }
     let time_of = |number: u64| gathered.times.get(&number).copied().flatten();
     for (first, last) in lost {
-        batch.note_missing((*first, *last), time_of(first - 1), time_of(last + 1))?;
+        batch.note_missing(writer_id, (*first, *last), time_of(first - 1), time_of(last + 1))?;
     }
-    Ok(batch.commit(writer_id, Checkpoint::START)?)
+    Ok(batch.commit()?)
 }
 
 /// Adds a row to table `quarantine`, in a transaction of its own.
@@ -153,8 +152,8 @@ fn note_damage(
     if let Some(written_at) = written_at_ms(&segment.path) {
         batch.note_as_of(written_at);
     }
-    batch.quarantine_bytes(segment.id, offset, bytes, reason)?;
-    Ok(batch.commit(writer_id, Checkpoint::START)?)
+    batch.quarantine_bytes(writer_id, segment.id, offset, bytes, reason)?;
+    Ok(batch.commit()?)
 }
 
 /// Records of one segment that are folded in one transaction.
@@ -205,12 +204,12 @@ impl Gathered {
                         }
                         mutations.push((frame.sequence, fold(record)));
                     }
-                    Err(error) => self.newer_records.keep(&mut batch, segment, &frame, &error)?,
+                    Err(error) => self.newer_records.keep(&mut batch, writer_id, segment, &frame, &error)?,
                 }
             }
-            batch.apply(mutations)?;
+            batch.apply(writer_id, mutations)?;
         }
         (self.records, self.bytes) = (0, 0);
-        Ok(batch.commit(writer_id, Checkpoint::START)?)
+        Ok(batch.commit()?)
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::ground::error::IndexError;
 use crate::ground::health::{HealthBoard, Part};
-use crate::ground::position::Sequence;
+use crate::ground::position::{Sequence, WriterId};
 use crate::index::batch::Batch;
 use crate::segment::lost_numbers::LostNumbers;
 
@@ -16,8 +16,8 @@ pub(super) struct LostRecords(Vec<(u64, u64)>);
 
 impl LostRecords {
     /// What the table says is missing right before the first record behind `folded`.
-    pub(super) fn up_to(batch: &Batch<'_>, folded: Sequence) -> Result<Self, IndexError> {
-        Ok(Self(batch.missing_up_to(folded)?.map(|first| (first.0, folded.0)).into_iter().collect()))
+    pub(super) fn up_to(batch: &mut Batch<'_>, writer: WriterId, folded: Sequence) -> Result<Self, IndexError> {
+        Ok(Self(batch.missing_up_to(writer, folded)?.map(|first| (first.0, folded.0)).into_iter().collect()))
     }
 
     /// Adds runs, in their order.
@@ -35,17 +35,27 @@ impl LostRecords {
     }
 
     /// Notes them. `behind` is the time of the first record behind them, if one was folded.
-    pub(super) fn note(&mut self, batch: &mut Batch<'_>, behind: Option<i64>) -> Result<(), IndexError> {
-        let before = batch.last_ts()?;
-        self.0.drain(..).try_for_each(|run| batch.note_missing(run, before, behind))
+    pub(super) fn note(
+        &mut self,
+        batch: &mut Batch<'_>,
+        writer: WriterId,
+        behind: Option<i64>,
+    ) -> Result<(), IndexError> {
+        let before = batch.last_ts(writer)?;
+        self.0.drain(..).try_for_each(|run| batch.note_missing(writer, run, before, behind))
     }
 }
 
 /// Notes runs that are missing behind `folded`, and behind which nothing is folded in this transaction.
-pub(super) fn note_up_to(batch: &mut Batch<'_>, folded: Sequence, runs: &[(u64, u64)]) -> Result<(), IndexError> {
-    let mut lost = LostRecords::up_to(batch, folded)?;
+pub(super) fn note_up_to(
+    batch: &mut Batch<'_>,
+    writer: WriterId,
+    folded: Sequence,
+    runs: &[(u64, u64)],
+) -> Result<(), IndexError> {
+    let mut lost = LostRecords::up_to(batch, writer, folded)?;
     lost.add(runs);
-    lost.note(batch, None)
+    lost.note(batch, writer, None)
 }
 
 /// Tells people of runs of missing records. Health does too, unless it names the damage already that took them, or a crash

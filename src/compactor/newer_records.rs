@@ -9,7 +9,6 @@ use crate::ground::health::{HealthBoard, Part};
 use crate::ground::position::{SegmentId, WriterId};
 use crate::ground::store_progress::StoreProgress;
 use crate::index::batch::Batch;
-use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::index::newer_records::NewerKind;
 use crate::record::record::{Decoder, RecordError};
@@ -56,6 +55,7 @@ impl NewerRecords {
     pub(super) fn keep(
         &mut self,
         batch: &mut Batch<'_>,
+        writer: WriterId,
         segment: SegmentId,
         frame: &FrameAt<'_>,
         error: &RecordError,
@@ -63,22 +63,20 @@ impl NewerRecords {
         match error.newer() {
             Some(kind) => {
                 self.is_stale = true;
-                batch.keep_newer(segment, frame, kind)
+                batch.keep_newer(writer, segment, frame, kind)
             }
-            None => quarantine(batch, segment, frame, error, &self.health),
+            None => {
+                batch.quarantine_record(writer, segment, frame, &error.to_string())?;
+                report(segment, frame, error, &self.health);
+                Ok(())
+            }
         }
     }
 
     /// Folds some of those that wait and are known by now; `true`: there may be more. Says how many wait, if that may have
     /// changed.
-    pub(super) fn step(
-        &mut self,
-        index: &mut Index,
-        writer_id: WriterId,
-        checkpoint: Checkpoint,
-        progress: &StoreProgress,
-    ) -> Result<bool, IndexError> {
-        let has_folded = self.fold_some(index, writer_id, checkpoint)?;
+    pub(super) fn step(&mut self, index: &mut Index, progress: &StoreProgress) -> Result<bool, IndexError> {
+        let has_folded = self.fold_some(index)?;
         if !has_folded {
             self.count(index, progress)?;
         }
@@ -86,12 +84,7 @@ impl NewerRecords {
     }
 
     /// Folds some of them in a transaction of their own. `false`: none that waits is known.
-    fn fold_some(
-        &mut self,
-        index: &mut Index,
-        writer_id: WriterId,
-        checkpoint: Checkpoint,
-    ) -> Result<bool, IndexError> {
+    fn fold_some(&mut self, index: &mut Index) -> Result<bool, IndexError> {
         if !self.may_be_known {
             return Ok(false);
         }
@@ -110,15 +103,16 @@ impl NewerRecords {
         let mut mutations = Vec::with_capacity(records.len());
         for record in &records {
             match decode(&record.payload) {
-                Ok(decoded) => mutations.push((record.sequence, fold(decoded))),
+                Ok(decoded) => mutations.push((record, fold(decoded))),
                 Err(error) => {
                     batch.note_as_of(record.noted_at);
-                    quarantine(&mut batch, record.segment, &record.frame(), &error, &self.health)?;
+                    batch.quarantine_kept(record, &error.to_string())?;
+                    report(record.segment, &record.frame(), &error, &self.health);
                 }
             }
         }
-        batch.apply(mutations)?;
-        batch.commit(writer_id, checkpoint)?;
+        batch.apply_kept(mutations)?;
+        batch.commit()?;
         self.is_stale = true;
         Ok(true)
     }
@@ -138,16 +132,8 @@ impl NewerRecords {
     }
 }
 
-fn quarantine(
-    batch: &mut Batch<'_>,
-    segment: SegmentId,
-    frame: &FrameAt<'_>,
-    error: &RecordError,
-    health: &HealthBoard,
-) -> Result<(), IndexError> {
-    batch.quarantine_record(segment, frame, &error.to_string())?;
+fn report(segment: SegmentId, frame: &FrameAt<'_>, error: &RecordError, health: &HealthBoard) {
     health.report(Part::Damage, format_args!("segment {segment}, offset {}: {error}", frame.offset));
-    Ok(())
 }
 
 /// How many wait, which, and what to do.

@@ -11,7 +11,7 @@ use super::retirement_plan::{Fate, PlannedSegment, RetirementPlan};
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
 use crate::ground::limits::Limits;
-use crate::ground::position::{Offset, SegmentId, Sequence};
+use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::ground::sabotage::{self, Spot};
 use crate::index::damage::DamageRow;
 use crate::index::database::Index;
@@ -43,6 +43,7 @@ pub(crate) enum RetireError {
 /// The compactor's part that retires segments.
 pub(crate) struct Retirement {
     log: Arc<SegmentList>,
+    writer: WriterId,
     retention: LogRetention,
     wal_dir: PathBuf,
     quarantine_dir: PathBuf,
@@ -60,9 +61,16 @@ pub(crate) struct Retirement {
 }
 
 impl Retirement {
-    pub(crate) fn new(log: Arc<SegmentList>, config: &Config, limits: &Limits, quarantined: Vec<Note>) -> Self {
+    pub(crate) fn new(
+        log: Arc<SegmentList>,
+        writer: WriterId,
+        config: &Config,
+        limits: &Limits,
+        quarantined: Vec<Note>,
+    ) -> Self {
         Self {
             log,
+            writer,
             retention: LogRetention::new(limits),
             wal_dir: config.wal_dir(),
             quarantine_dir: config.quarantine_dir(),
@@ -94,6 +102,7 @@ impl Retirement {
         }
         let rows = self.quarantined.iter().flat_map(|note| {
             note.damage.iter().map(|damaged| DamageRow {
+                writer: self.writer,
                 segment: note.segment(),
                 offset: Offset(damaged.offset),
                 bytes: damaged.bytes,
@@ -109,7 +118,7 @@ impl Retirement {
     /// which ages count. What is from before `expired_before` is expired in the database.
     pub(crate) fn retire(
         &mut self,
-        index: &Index,
+        index: &mut Index,
         folded: Sequence,
         aged_at_ms: i64,
         expired_before: Option<i64>,
@@ -121,10 +130,10 @@ impl Retirement {
         }
         let damaged = match &mut self.damaged {
             Some(damaged) => damaged,
-            not_read => not_read.insert(index.damaged_segments()?),
+            not_read => not_read.insert(index.damaged_segments()?.into_iter().map(|(_, segment)| segment).collect()),
         };
         let mut plan = {
-            let missing = index.missing_numbers()?;
+            let missing = index.missing_numbers()?.remove(&self.writer).unwrap_or_default();
             RetirementPlan::new(&self.log.folded(folded), damaged, &missing, &self.retention, aged_at_ms)
         };
         let has_read_all = self.expire(&mut plan, expired_before);
@@ -171,7 +180,7 @@ impl Retirement {
     }
 
     /// Carries the plan out. A segment that can't be retired keeps no other from being retired.
-    fn carry_out(&self, index: &Index, plan: &RetirementPlan) -> Result<(), RetireError> {
+    fn carry_out(&self, index: &mut Index, plan: &RetirementPlan) -> Result<(), RetireError> {
         index.make_durable()?;
         let mut done = Ok(());
         for planned in plan.deleted() {
@@ -199,11 +208,10 @@ impl Retirement {
     fn quarantine(&self, index: &Index, planned: &PlannedSegment) -> Result<(), RetireError> {
         sabotage::at(Spot::Quarantine, &planned.path).at("move", &planned.path)?;
         if std::fs::symlink_metadata(&planned.path).is_ok() {
-            let damage = index.damage_in(planned.segment, NOTE_DAMAGE_MAX)?.into_iter().map(|row| DamagedPlace {
-                offset: row.offset.0,
-                bytes: row.bytes,
-                reason: row.reason,
-            });
+            let damage = index
+                .damage_in(self.writer, planned.segment, NOTE_DAMAGE_MAX)?
+                .into_iter()
+                .map(|row| DamagedPlace { offset: row.offset.0, bytes: row.bytes, reason: row.reason });
             // A note with a number says that there are records which are not folded.
             let last_sequence = (planned.fate == Fate::PassedOver).then_some(planned.last_sequence.0);
             let note = Note { segment: planned.segment.0, damage: damage.collect(), last_sequence };

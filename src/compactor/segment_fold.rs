@@ -29,6 +29,7 @@ pub(super) const BATCH_RECORDS: usize = 20_000;
 
 /// A transaction under way. Dropping it undoes everything.
 pub(super) struct SegmentFold<'a> {
+    writer: WriterId,
     segment: &'a LogSegment,
     /// Records up to this one are in the database already.
     folded: Sequence,
@@ -70,7 +71,7 @@ impl<'a> SegmentFold<'a> {
     /// Begins a transaction for the records of a segment that lie beyond `folded`, up to `last`.
     pub(super) fn begin(
         index: &'a mut Index,
-        segment: &'a LogSegment,
+        (writer, segment): (WriterId, &'a LogSegment),
         folded: Sequence,
         last: Sequence,
         lost_numbers: &'a LostNumbers,
@@ -82,8 +83,9 @@ impl<'a> SegmentFold<'a> {
         if let Some(written_at) = segment.progress.sealed().and_then(|_| written_at_ms(&segment.path)) {
             batch.note_as_of(written_at);
         }
-        let lost = LostRecords::up_to(&batch, folded)?;
+        let lost = LostRecords::up_to(&mut batch, writer, folded)?;
         Ok(Self {
+            writer,
             segment,
             folded,
             last,
@@ -142,7 +144,7 @@ impl<'a> SegmentFold<'a> {
         mut self,
         reader: &SegmentReader,
         limit: Extent,
-        writer_id: WriterId,
+        from: Checkpoint,
     ) -> Result<FoldedBatch, IndexError> {
         let reached = reader.position();
         let reached_sequence = self.segment.last_sequence(reached);
@@ -155,10 +157,11 @@ impl<'a> SegmentFold<'a> {
         if sequence > self.accounted {
             self.pass_over_to(sequence)?;
         }
-        self.lost.note(&mut self.batch, None)?;
+        self.lost.note(&mut self.batch, self.writer, None)?;
         let checkpoint = Checkpoint { segment: self.segment.id, offset: reached.end, sequence };
         let is_full = self.is_full();
-        self.batch.commit(writer_id, checkpoint)?;
+        self.batch.reached(self.writer, from, checkpoint)?;
+        self.batch.commit()?;
         Ok(FoldedBatch { checkpoint, has_damage: self.has_damage, is_full })
     }
 
@@ -205,16 +208,16 @@ impl<'a> SegmentFold<'a> {
                     times = Some((times.map_or(ts, |(first, _)| first), ts));
                     mutations.push((frame.sequence, fold(record)));
                 }
-                Err(error) => self.newer_records.keep(&mut self.batch, self.segment.id, &frame, &error)?,
+                Err(error) => self.newer_records.keep(&mut self.batch, self.writer, self.segment.id, &frame, &error)?,
             }
         }
         if let Some((first_ts, last_ts)) = times {
             if !self.lost.is_empty() {
-                self.lost.note(&mut self.batch, Some(first_ts))?;
+                self.lost.note(&mut self.batch, self.writer, Some(first_ts))?;
             }
-            self.batch.note_last(last_ts);
+            self.batch.note_last(self.writer, last_ts)?;
         }
-        self.batch.apply(mutations)?;
+        self.batch.apply(self.writer, mutations)?;
         self.chunk.clear();
         Ok(())
     }
@@ -242,6 +245,6 @@ impl<'a> SegmentFold<'a> {
         let segment = self.segment.id;
         (self.has_damage, self.is_told) = (true, true);
         self.health.report(Part::Damage, format_args!("segment {segment}, offset {offset}: {reason}"));
-        self.batch.quarantine_bytes(segment, offset, bytes, reason)
+        self.batch.quarantine_bytes(self.writer, segment, offset, bytes, reason)
     }
 }

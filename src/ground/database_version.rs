@@ -20,11 +20,11 @@ use std::path::Path;
 
 /// The version of the tables, as `PRAGMA user_version` counts them. Nothing else in this repository says the number.
 ///
-/// - 1 to 5: never released.
-/// - 6: each request has an outcome, and roll-ups count those.
-pub(crate) const DATABASE_VERSION: i64 = 6;
+/// - 1 to 6: never released.
+/// - 7: many writers, each with a checkpoint of its own; ids are the order of folding.
+pub(crate) const DATABASE_VERSION: i64 = 7;
 /// The oldest version that this build brings up to date. None before it was released.
-pub(crate) const OLDEST_VERSION: i64 = 6;
+pub(crate) const OLDEST_VERSION: i64 = 7;
 
 /// The key in table `meta` under which a database says which version's readers may read it.
 pub(crate) const OLDEST_READER_KEY: &str = "oldest_reader";

@@ -5,7 +5,7 @@
 pub use super::access::User;
 
 use super::access::refusal;
-use super::position::WriterId;
+use super::position::{Sequence, WriterId};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -124,6 +124,12 @@ pub enum SegmentError {
         supported: u16,
         /// The version in the header.
         found: u16,
+    },
+    /// A file or folder of a log that was there is not there any more: who folds has retired it.
+    #[error("{}: it was there, and is gone: somebody folded and removed it", path.display())]
+    Gone {
+        /// The file or folder.
+        path: PathBuf,
     },
     /// The log may have records that a newer version alone knows; it is left alone.
     #[error("{}: records of level {found} are not supported: this build knows up to {supported}; use a newer mcplog", path.display())]
@@ -334,6 +340,18 @@ pub enum IndexError {
     Replaced {
         /// The database file.
         path: PathBuf,
+    },
+    /// Somebody else folded meanwhile. What was read from the log is dropped, and folding goes on from where that one came to.
+    #[error("{}: the log of writer {writer} is folded up to record {found} and not {expected}: somebody else folds too", path.display())]
+    Moved {
+        /// The database file.
+        path: PathBuf,
+        /// Whose log.
+        writer: WriterId,
+        /// The number of the last record that was thought to be folded.
+        expected: Sequence,
+        /// The number of the last record that is.
+        found: Sequence,
     },
     /// The files of a database that can't be shared, on media that can't be written to for example, changed while they were
     /// read: somebody writes to them.

@@ -30,7 +30,7 @@ pub(crate) struct SavedAge {
 }
 
 impl Ages {
-    /// What time it is for what is kept for `age_ms`; the clock's time where nothing goes by its age. [`Ages::save_if_due`]
+    /// What time it is for what is kept for `age_ms`; the clock's time where nothing goes by its age. [`Ages::save`]
     /// comes behind it.
     pub(super) fn time(
         &mut self,
@@ -49,17 +49,20 @@ impl Ages {
         Ok(time_of(&clock, now, doubts))
     }
 
-    /// Writes the row, if that is due.
-    pub(super) fn save_if_due(&mut self, connection: &Connection, age_ms: Option<u64>) -> rusqlite::Result<()> {
-        let (Some(age_ms), Some((clock, now))) = (age_ms, self.last) else { return Ok(()) };
-        let is_saved = self.saved.is_some_and(|(saved, at)| {
+    /// Whether the row is to be written.
+    pub(super) fn is_save_due(&self, age_ms: Option<u64>) -> bool {
+        let (Some(_), Some((clock, now))) = (age_ms, self.last) else { return false };
+        !self.saved.is_some_and(|(saved, at)| {
             saved.doubted_ms.is_some() == clock.doubted_ms.is_some()
                 && now.since(&at).is_some_and(|passed_ms| passed_ms < SAVE_INTERVAL_MS)
-        });
-        if !is_saved {
-            save(connection, &clock, Doubts::of_age(age_ms), &now)?;
-            self.saved = Some((clock, now));
-        }
+        })
+    }
+
+    /// Writes the row, if there was a look.
+    pub(super) fn save(&mut self, connection: &Connection, age_ms: Option<u64>) -> rusqlite::Result<()> {
+        let (Some(age_ms), Some((clock, now))) = (age_ms, self.last) else { return Ok(()) };
+        save(connection, &clock, Doubts::of_age(age_ms), &now)?;
+        self.saved = Some((clock, now));
         Ok(())
     }
 }

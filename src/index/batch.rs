@@ -7,11 +7,17 @@
 use super::checkpoint::Checkpoint;
 use super::digest_table::ChangedDigests;
 use super::expiry::Expiry;
+use super::fence::Fence;
+use super::fold_runs::{FoldId, FoldRuns};
+use super::held::Held;
+use super::missing_records::{self, MissingRun};
 use super::name_numbers::NameNumbers;
 use super::newer_records::{self, NewerRecord};
+use super::quarantine::{self, Quarantined};
 use super::request_rows::{NewRow, RequestRows};
 use super::rollup_table::RollupChanges;
 use super::sqlite_wal::note_doubt;
+use super::writers::{self, WriterRow};
 use super::{schema_history, session_table};
 use crate::fold::fold::{Mutation, SchemaSighting};
 use crate::fold::session_facts::{RequestFacts, SessionFacts};
@@ -21,8 +27,10 @@ use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::record::id::{Id, IdBuffer};
 use crate::record::record::{ClockStepRecord, GapRecord};
 use crate::record::request::RequestRecord;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use crate::segment::reader::FrameAt;
+use rusqlite::{Connection, Transaction, params};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -45,9 +53,22 @@ pub(crate) struct Batch<'c> {
     late_sightings: u64,
     /// Whether anything else did, which expiring has to look for.
     has_stale: bool,
-    /// Of what time the last record of the batch is.
-    last_ts: Option<i64>,
+    /// Whose records it folds.
+    writers: HashMap<WriterId, WriterRow>,
+    /// Which ids they get; `None` before the first.
+    runs: Option<FoldRuns>,
+    fence: &'c mut Fence,
     wal_in_doubt: &'c AtomicBool,
+}
+
+/// A record that has its place in the order of folding.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FoldedRecord {
+    pub(super) id: FoldId,
+    pub(super) writer: WriterId,
+    /// Its writer's number in table `writers`.
+    pub(super) writer_number: i64,
+    pub(super) sequence: Sequence,
 }
 
 /// A session that the batch says something about.
@@ -60,33 +81,35 @@ struct TouchedSession {
 }
 
 impl<'c> Batch<'c> {
+    /// A batch of that transaction, which has passed the fence.
     pub(super) fn new(
+        transaction: Transaction<'c>,
         connection: &'c Connection,
         path: &'c Path,
-        names: &'c mut NameNumbers,
-        expiry: &'c mut Expiry,
+        fence: &'c mut Fence,
+        held: &'c mut Held,
         wal_in_doubt: &'c AtomicBool,
-    ) -> rusqlite::Result<Self> {
+    ) -> Self {
+        let Held { names, expiry, .. } = held;
         names.begin();
-        let transaction = Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
-        let rows = RequestRows::new(connection);
-        let (sessions, rollups) = (HashMap::new(), RollupChanges::default());
-        Ok(Self {
+        Self {
             transaction,
             connection,
-            rows,
+            rows: RequestRows::new(connection),
             path,
             names,
-            sessions,
-            rollups,
+            sessions: HashMap::new(),
+            rollups: RollupChanges::default(),
             expiry,
             noted_at: now_ms(),
             late_requests: 0,
             late_sightings: 0,
             has_stale: false,
-            last_ts: None,
+            writers: HashMap::new(),
+            runs: None,
+            fence,
             wal_in_doubt,
-        })
+        }
     }
 
     /// Records of which nobody knows the time were recorded by then (Unix milliseconds), if not just now. They age from
@@ -95,16 +118,60 @@ impl<'c> Batch<'c> {
         self.noted_at = recorded_by.min(now_ms());
     }
 
-    /// Applies what the records with those sequence numbers change.
-    pub(crate) fn apply(&mut self, mut mutations: Vec<(Sequence, Mutation<'_>)>) -> Result<(), IndexError> {
-        let applied = self.apply_all(&mut mutations);
+    /// Applies what the records of a writer with those sequence numbers change. Each takes the next id, in their order.
+    pub(crate) fn apply(
+        &mut self,
+        writer: WriterId,
+        mutations: Vec<(Sequence, Mutation<'_>)>,
+    ) -> Result<(), IndexError> {
+        let applied = self.take_ids(writer, mutations).and_then(|mut records| self.apply_all(&mut records));
         self.checked(applied)
     }
 
-    fn apply_all(&mut self, mutations: &mut [(Sequence, Mutation<'_>)]) -> rusqlite::Result<()> {
-        let kept_since = self.expiry.kept_since;
-        let mut requests = Vec::with_capacity(mutations.len());
+    /// Applies what records change that waited for a build that knows them. They keep the ids that they had.
+    pub(crate) fn apply_kept(&mut self, records: Vec<(&NewerRecord, Mutation<'_>)>) -> Result<(), IndexError> {
+        let mut numbered = Vec::with_capacity(records.len());
+        for (record, mutation) in records {
+            let NewerRecord { id, writer, sequence, .. } = *record;
+            let writer_number = self.number(writer);
+            let writer_number = self.checked(writer_number)?;
+            numbered.push((FoldedRecord { id, writer, writer_number, sequence }, mutation));
+        }
+        let applied = self.apply_all(&mut numbered);
+        self.checked(applied)
+    }
+
+    fn take_ids<'a>(
+        &mut self,
+        writer: WriterId,
+        mutations: Vec<(Sequence, Mutation<'a>)>,
+    ) -> rusqlite::Result<Vec<(FoldedRecord, Mutation<'a>)>> {
+        if mutations.is_empty() {
+            return Ok(Vec::new());
+        }
+        let writer_number = self.number(writer)?;
+        let mut records = Vec::with_capacity(mutations.len());
         for (sequence, mutation) in mutations {
+            let id = self.take_id(writer_number, sequence)?;
+            records.push((FoldedRecord { id, writer, writer_number, sequence }, mutation));
+        }
+        Ok(records)
+    }
+
+    fn apply_all(&mut self, records: &mut [(FoldedRecord, Mutation<'_>)]) -> rusqlite::Result<()> {
+        let kept_since = self.expiry.kept_since;
+        let mut requests = Vec::with_capacity(records.len());
+        let mut newest: Option<(WriterId, i64)> = None;
+        for (record, mutation) in records {
+            if let Some(ts) = happened_at(mutation) {
+                newest = match newest {
+                    Some((writer, newest_ts)) if writer == record.writer => Some((writer, newest_ts.max(ts))),
+                    other => {
+                        self.see(other)?;
+                        Some((record.writer, ts))
+                    }
+                };
+            }
             let request = match mutation {
                 Mutation::Request(request) => *request,
                 Mutation::CutRequest(cut) => cut.record(),
@@ -115,17 +182,17 @@ impl<'c> Batch<'c> {
                 }
                 Mutation::SchemaSighting(sighting) => {
                     self.late_sightings += u64::from(sighting.ts < kept_since);
-                    schema_history::add(&self.transaction, *sequence, sighting, kept_since)?;
+                    schema_history::add(&self.transaction, *record, sighting, kept_since)?;
                     continue;
                 }
                 Mutation::Gap(gap) => {
                     self.has_stale |= gap.to_ts < kept_since;
-                    self.add_gap(*sequence, *gap)?;
+                    self.add_gap(*record, *gap)?;
                     continue;
                 }
                 Mutation::ClockStep(step) => {
                     self.has_stale |= step.from_ts.max(step.to_ts) < kept_since;
-                    self.add_clock_step(*sequence, *step)?;
+                    self.add_clock_step(record.id, *step)?;
                     continue;
                 }
                 // Who writes is not in the tables yet.
@@ -134,16 +201,31 @@ impl<'c> Batch<'c> {
             if request.ts < kept_since {
                 self.late_requests += 1;
             } else {
-                requests.push(self.new_row(*sequence, request)?);
+                requests.push(self.new_row(record.id, request)?);
             }
         }
+        self.see(newest)?;
         self.add_requests(&requests)
+    }
+
+    /// Adds what another database has on record of a session.
+    pub(super) fn restore_session(&mut self, session_id: &str, facts: SessionFacts) -> rusqlite::Result<()> {
+        self.has_stale |= facts.started_at().max(facts.last_seen_at()) < self.expiry.kept_since;
+        self.add_facts(Id::new(session_id), facts)
     }
 
     /// Adds a sighting that another database has on record: also one from before everything is kept, which says what was
     /// current then.
-    pub(super) fn restore_sighting(&mut self, sequence: Sequence, seen: &SchemaSighting<'_>) -> rusqlite::Result<()> {
-        schema_history::restore(&self.transaction, sequence, seen, self.expiry.kept_since)
+    pub(super) fn restore_sighting(
+        &mut self,
+        writer: WriterId,
+        sequence: Sequence,
+        seen: &SchemaSighting<'_>,
+    ) -> rusqlite::Result<()> {
+        let writer_number = self.number(writer)?;
+        let id = self.take_id(writer_number, sequence)?;
+        let record = FoldedRecord { id, writer, writer_number, sequence };
+        schema_history::restore(&self.transaction, record, seen, self.expiry.kept_since)
     }
 
     /// Adds a version that another database has on record.
@@ -163,31 +245,43 @@ impl<'c> Batch<'c> {
         session_table::keep_sums(self.connection, session, told)
     }
 
-    /// Puts an intact record that can't be decoded into the quarantine table.
+    /// Puts an intact record of a writer that can't be decoded into the quarantine table. It takes the next id.
     pub(crate) fn quarantine_record(
         &mut self,
+        writer: WriterId,
         segment: SegmentId,
-        frame: &crate::segment::reader::FrameAt<'_>,
+        frame: &FrameAt<'_>,
         reason: &str,
     ) -> Result<(), IndexError> {
-        self.checked(self.quarantine(
-            segment,
-            frame.offset.0,
-            frame.payload.len(),
-            Some(frame.sequence.0),
-            reason,
-            Some(frame.payload),
-        ))
+        let added = self.number(writer).and_then(|number| {
+            self.take_id(number, frame.sequence)?;
+            quarantine::add(&self.transaction, &self.undecodable(number, segment, frame, reason))
+        });
+        self.checked(added)
     }
 
-    /// Keeps an intact record of that kind and version, which a newer build wrote, for a build that knows it.
+    /// The same for a record that waited for a build that knows it, and has its id.
+    pub(crate) fn quarantine_kept(&mut self, record: &NewerRecord, reason: &str) -> Result<(), IndexError> {
+        let added = self.number(record.writer).and_then(|number| {
+            quarantine::add(&self.transaction, &self.undecodable(number, record.segment, &record.frame(), reason))
+        });
+        self.checked(added)
+    }
+
+    /// Keeps an intact record of that kind and version, which a newer build wrote, for a build that knows it. It takes the
+    /// next id.
     pub(crate) fn keep_newer(
         &mut self,
+        writer: WriterId,
         segment: SegmentId,
-        frame: &crate::segment::reader::FrameAt<'_>,
+        frame: &FrameAt<'_>,
         kind: (u8, u8),
     ) -> Result<(), IndexError> {
-        self.checked(newer_records::add(&self.transaction, segment, frame, kind, self.noted_at))
+        let added = self.number(writer).and_then(|number| {
+            let id = self.take_id(number, frame.sequence)?;
+            newer_records::add(&self.transaction, (id, number), segment, frame, kind, self.noted_at)
+        });
+        self.checked(added)
     }
 
     /// Takes records of that kind and version out of those that wait, by [`newer_records::take`].
@@ -200,48 +294,61 @@ impl<'c> Batch<'c> {
         self.checked(newer_records::take(&self.transaction, kind, records_max, bytes_max))
     }
 
-    /// Notes bytes that can't be read in the quarantine table.
+    /// Notes bytes of a writer's log that can't be read in the quarantine table.
     pub(crate) fn quarantine_bytes(
         &mut self,
+        writer: WriterId,
         segment: SegmentId,
         offset: Offset,
         bytes: u32,
         reason: &str,
     ) -> Result<(), IndexError> {
-        self.checked(self.quarantine(segment, offset.0, bytes as usize, None, reason, None))
+        let added = self.number(writer).and_then(|number| {
+            let place = Quarantined {
+                writer: number,
+                segment: segment.0,
+                offset: offset.0,
+                bytes: bytes.into(),
+                record: None,
+                reason,
+                noted_at: self.noted_at,
+            };
+            quarantine::add(&self.transaction, &place)
+        });
+        self.checked(added)
     }
 
-    /// The last record of the batch so far happened then (Unix milliseconds).
-    pub(crate) fn note_last(&mut self, ts: i64) {
-        self.last_ts = Some(ts);
+    /// Up to where a writer's log is folded, in this batch too; [`Checkpoint::START`] if nothing of it is.
+    pub(crate) fn checkpoint(&mut self, writer: WriterId) -> Result<Checkpoint, IndexError> {
+        let row = self.writer(writer).map(|row| row.checkpoint.unwrap_or(Checkpoint::START));
+        self.checked(row)
     }
 
-    /// Of what time the last record is that was folded, in this batch or before; `None` where nobody knows.
-    pub(crate) fn last_ts(&self) -> Result<Option<i64>, IndexError> {
-        if self.last_ts.is_some() {
-            return Ok(self.last_ts);
-        }
-        let read = |row: &rusqlite::Row<'_>| row.get(0);
-        let told = self.connection.query_row("SELECT last_ts FROM checkpoint", [], read).optional();
-        self.checked(told).map(Option::flatten)
+    /// The last record of a writer so far happened then (Unix milliseconds).
+    pub(crate) fn note_last(&mut self, writer: WriterId, ts: i64) -> Result<(), IndexError> {
+        let noted = self.writer(writer).map(|row| row.last_ts = Some(ts));
+        self.checked(noted)
     }
 
-    /// The first number of the missing records that end with that number, if the table has any that do.
-    pub(crate) fn missing_up_to(&self, last: Sequence) -> Result<Option<Sequence>, IndexError> {
-        let told = || {
-            self.connection
-                .prepare_cached("SELECT id, events FROM gaps WHERE missing = 1 AND id <= ?1 ORDER BY id DESC LIMIT 1")?
-                .query_row([last.0], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))
-                .optional()
-        };
-        let told = self.checked(told())?;
-        Ok(told.filter(|(first, records)| first + records == last.0 + 1).map(|(first, _)| Sequence(first)))
+    /// Of what time the last record of a writer is that was folded, in this batch or before; `None` where nobody knows.
+    pub(crate) fn last_ts(&mut self, writer: WriterId) -> Result<Option<i64>, IndexError> {
+        let last = self.writer(writer).map(|row| row.last_ts);
+        self.checked(last)
     }
 
-    /// Notes that the records with the numbers from `first` to `last` are lost. `before` and `behind` are the times of the
-    /// records next to them, as far as these are known. What was noted of records from `first` on gives way.
+    /// The first number of the missing records of a writer that end with that number, if the table has any that do.
+    pub(crate) fn missing_up_to(&mut self, writer: WriterId, last: Sequence) -> Result<Option<Sequence>, IndexError> {
+        let first =
+            self.number(writer).and_then(|number| missing_records::first_up_to(&self.transaction, number, last.0));
+        self.checked(first.map(|first| first.map(Sequence)))
+    }
+
+    /// Notes that the records of a writer with the numbers from `first` to `last` are lost; together they take an id.
+    /// `before` and `behind` are the times of the records next to them, as far as these are known. What was noted of
+    /// records from `first` on gives way.
     pub(crate) fn note_missing(
         &mut self,
+        writer: WriterId,
         (first, last): (u64, u64),
         before: Option<i64>,
         behind: Option<i64>,
@@ -251,29 +358,58 @@ impl<'c> Batch<'c> {
         let before = before.unwrap_or(behind);
         let (from_ts, to_ts) = (before.min(behind), before.max(behind));
         self.has_stale |= to_ts < self.expiry.kept_since;
-        let note = || {
-            self.transaction
-                .prepare_cached(
-                    "INSERT INTO gaps (id, from_ts, to_ts, events, missing) VALUES (?1, ?2, ?3, ?4, 1)
-                     ON CONFLICT (id) DO UPDATE SET from_ts = ?2, to_ts = ?3, events = ?4 WHERE missing = 1",
-                )?
-                .execute(params![first, from_ts, to_ts, last - first + 1])
-                .map(|_| ())
-        };
-        self.checked(note())
+        let noted = self.number(writer).and_then(|number| {
+            let run = MissingRun { writer: number, first, last, from_ts, to_ts };
+            if missing_records::update(&self.transaction, run)? {
+                return Ok(());
+            }
+            let id = self.take_id(number, Sequence(first))?;
+            missing_records::add(&self.transaction, id, run)
+        });
+        self.checked(noted)
     }
 
-    /// Commits everything together with the checkpoint.
-    pub(crate) fn commit(self, writer_id: WriterId, checkpoint: Checkpoint) -> Result<(), IndexError> {
+    /// Notes that a writer is dead: whoever folds took the lock of its folder. Unless its log says that it ended, it died.
+    pub(crate) fn note_dead(&mut self, writer: WriterId) -> Result<(), IndexError> {
+        // What this batch has of it comes first, because that may be the last that was heard of it.
+        let connection = self.connection;
+        let noted = self.writer(writer).and_then(|row| {
+            row.write(connection)?;
+            writers::note_dead(connection, row.number)
+        });
+        self.checked(noted)
+    }
+
+    /// Says that the log of a writer, which was folded up to `from`, is folded up to `to` with this batch.
+    ///
+    /// # Errors
+    /// [`IndexError::Moved`]: it is folded up to another place. Somebody else folded meanwhile, and what this batch has of
+    /// that writer may be in the tables already: the batch must be dropped, and the checkpoints read again.
+    pub(crate) fn reached(&mut self, writer: WriterId, from: Checkpoint, to: Checkpoint) -> Result<(), IndexError> {
+        let found = self.checkpoint(writer)?;
+        if found != from || to.sequence < from.sequence {
+            return Err(IndexError::Moved {
+                path: self.path.to_owned(),
+                writer,
+                expected: from.sequence,
+                found: found.sequence,
+            });
+        }
+        let set = self.writer(writer).map(|row| row.set_checkpoint(to));
+        self.checked(set)
+    }
+
+    /// Commits everything, the checkpoints with the rows.
+    pub(crate) fn commit(self) -> Result<(), IndexError> {
         let (path, wal_in_doubt) = (self.path, self.wal_in_doubt);
-        let finished = self.finish(writer_id, checkpoint);
+        let finished = self.finish();
         note_doubt(&finished, wal_in_doubt);
         finished.map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })
     }
 
-    fn finish(self, writer_id: WriterId, checkpoint: Checkpoint) -> rusqlite::Result<()> {
-        let Self { transaction, connection, rows, names, sessions, rollups, expiry, .. } = self;
-        let Self { late_requests, late_sightings, has_stale, last_ts, .. } = self;
+    fn finish(self) -> rusqlite::Result<()> {
+        let Self { transaction, connection, rows, names, sessions, rollups, expiry, writers, runs, .. } = self;
+        let Self { late_requests, late_sightings, has_stale, fence, .. } = self;
         drop(rows);
         let mut digests = ChangedDigests::default();
         for (session, TouchedSession { session_id, facts, recount }) in sessions {
@@ -290,28 +426,53 @@ impl<'c> Batch<'c> {
                 .prepare_cached("UPDATE retention SET late_requests = late_requests + ?1")?
                 .execute([late_requests])?;
         }
-        connection
-            .prepare_cached(
-                "INSERT INTO checkpoint (id, writer_id, segment, offset, sequence, last_ts) VALUES (1, ?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (id) DO UPDATE
-                 SET writer_id = ?1, segment = ?2, offset = ?3, sequence = ?4, last_ts = coalesce(?5, last_ts)",
-            )?
-            .execute(params![writer_id.0, checkpoint.segment.0, checkpoint.offset.0, checkpoint.sequence.0, last_ts])?;
-        transaction.commit()?;
+        if let Some(mut runs) = runs {
+            runs.write(connection)?;
+        }
+        writers.values().try_for_each(|row| row.write(connection))?;
+        // A commit that failed may have been made.
+        transaction.commit().inspect_err(|_| fence.forget())?;
         expiry.expired.late_events += late_requests + late_sightings;
         expiry.has_stale |= has_stale;
         names.commit();
         Ok(())
     }
 
+    /// The row of a writer, which this transaction reads once.
+    fn writer(&mut self, writer: WriterId) -> rusqlite::Result<&mut WriterRow> {
+        Ok(match self.writers.entry(writer) {
+            Entry::Occupied(row) => row.into_mut(),
+            Entry::Vacant(place) => place.insert(WriterRow::of(self.connection, writer)?),
+        })
+    }
+
+    /// The number of a writer in table `writers`.
+    fn number(&mut self, writer: WriterId) -> rusqlite::Result<i64> {
+        self.writer(writer).map(|row| row.number)
+    }
+
+    /// The next id, for a record of that writer, by its number in the table.
+    fn take_id(&mut self, writer: i64, sequence: Sequence) -> rusqlite::Result<FoldId> {
+        let runs = match &mut self.runs {
+            Some(runs) => runs,
+            none => none.insert(FoldRuns::read(self.connection)?),
+        };
+        runs.take(self.connection, writer, sequence)
+    }
+
+    /// An event of that writer happened then.
+    fn see(&mut self, event: Option<(WriterId, i64)>) -> rusqlite::Result<()> {
+        event.map_or(Ok(()), |(writer, ts)| self.writer(writer).map(|row| row.see(ts)))
+    }
+
     /// The request with numbers for its names.
-    fn new_row<'a>(&mut self, sequence: Sequence, mut request: RequestRecord<'a>) -> rusqlite::Result<NewRow<'a>> {
+    fn new_row<'a>(&mut self, id: FoldId, mut request: RequestRecord<'a>) -> rusqlite::Result<NewRow<'a>> {
         let session = match &request.session_id {
             Some(id) => Some(self.names.session(self.connection, id.text_in(&mut IdBuffer::default()))?),
             None => None,
         };
         let call = self.names.call(self.connection, &mut request)?;
-        Ok(NewRow { id: i64::try_from(sequence.0).unwrap_or(i64::MAX), call, session, request })
+        Ok(NewRow { id: id.0, call, session, request })
     }
 
     fn add_requests(&mut self, new: &[NewRow<'_>]) -> rusqlite::Result<()> {
@@ -346,39 +507,41 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 
-    fn add_gap(&self, sequence: Sequence, gap: GapRecord) -> rusqlite::Result<()> {
+    fn add_gap(&self, record: FoldedRecord, gap: GapRecord) -> rusqlite::Result<()> {
         let events = i64::try_from(gap.events).unwrap_or(i64::MAX);
+        let FoldedRecord { id, writer_number, sequence, .. } = record;
         self.transaction
-            .prepare_cached("INSERT INTO gaps (id, from_ts, to_ts, events) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![sequence.0, gap.from_ts, gap.to_ts, events])
+            .prepare_cached(
+                "INSERT INTO gaps (id, from_ts, to_ts, events, writer, sequence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![id.0, gap.from_ts, gap.to_ts, events, writer_number, sequence.0])
             .map(|_| ())
     }
 
-    fn add_clock_step(&self, sequence: Sequence, step: ClockStepRecord) -> rusqlite::Result<()> {
+    fn add_clock_step(&self, id: FoldId, step: ClockStepRecord) -> rusqlite::Result<()> {
         let sql = "INSERT INTO clock_steps (id, from_ts, to_ts, step_ms, between_runs) VALUES (?1, ?2, ?3, ?4, ?5)";
         self.transaction
             .prepare_cached(sql)?
-            .execute(params![sequence.0, step.from_ts, step.to_ts, step.step_ms(), step.between_runs])
+            .execute(params![id.0, step.from_ts, step.to_ts, step.step_ms(), step.between_runs])
             .map(|_| ())
     }
 
-    fn quarantine(
+    fn undecodable<'a>(
         &self,
+        writer: i64,
         segment: SegmentId,
-        offset: u32,
-        bytes: usize,
-        sequence: Option<u64>,
-        reason: &str,
-        payload: Option<&[u8]>,
-    ) -> rusqlite::Result<()> {
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO quarantine (segment, offset, bytes, sequence, reason, payload, noted_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                 ON CONFLICT (segment, offset) DO NOTHING",
-            )?
-            .execute(params![segment.0, offset, bytes, sequence, reason, payload, self.noted_at])
-            .map(|_| ())
+        frame: &FrameAt<'a>,
+        reason: &'a str,
+    ) -> Quarantined<'a> {
+        Quarantined {
+            writer,
+            segment: segment.0,
+            offset: frame.offset.0,
+            bytes: frame.payload.len() as u64,
+            record: Some((frame.sequence.0, frame.payload)),
+            reason,
+            noted_at: self.noted_at,
+        }
     }
 
     fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, IndexError> {
@@ -398,4 +561,18 @@ fn touch<'s>(sessions: &'s mut HashMap<i64, TouchedSession>, session: i64, id: I
     sessions
         .entry(session)
         .or_insert_with(|| TouchedSession { session_id: id.text().into_owned(), ..TouchedSession::default() })
+}
+
+/// When an event happened, in Unix milliseconds; `None` for what is no event.
+fn happened_at(mutation: &Mutation<'_>) -> Option<i64> {
+    match mutation {
+        Mutation::Request(request) => Some(request.ts),
+        Mutation::CutRequest(cut) => Some(cut.record().ts),
+        Mutation::Session(_, facts) => {
+            let announced_at = facts.announcement.as_ref().map(|announcement| announcement.started_at);
+            announced_at.max(facts.closes.map(|closes| closes.last_at))
+        }
+        Mutation::SchemaSighting(sighting) => Some(sighting.ts),
+        Mutation::Gap(_) | Mutation::ClockStep(_) | Mutation::WriterBegan(_) | Mutation::WriterEnded(_) => None,
+    }
 }

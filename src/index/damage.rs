@@ -1,65 +1,81 @@
-//! What the database says the log does not have: damaged bytes in table `quarantine`, and missing records in table `gaps`.
+//! What the database says the logs do not have: damaged bytes in table `quarantine`, and missing records in table `gaps`.
 //!
 //! Runs on the compactor. Table `quarantine` also has records that can't be decoded; this file passes over them.
 
 use super::database::Index;
+use super::quarantine::{self, Quarantined};
+use super::writers::{self, WriterRow};
 use crate::ground::clock::now_ms;
 use crate::ground::error::IndexError;
-use crate::ground::position::{Offset, SegmentId};
+use crate::ground::position::{Offset, SegmentId, WriterId};
 use crate::segment::number_set::NumberSet;
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use std::collections::HashSet;
+use rusqlite::{Connection, params};
+use std::collections::{HashMap, HashSet};
 
 /// A row of the table that names damaged bytes and no record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DamageRow {
+    pub(crate) writer: WriterId,
     pub(crate) segment: SegmentId,
     pub(crate) offset: Offset,
     pub(crate) bytes: u64,
     pub(crate) reason: String,
 }
 
-/// The segments in which damage was found.
-pub(crate) fn damaged_segments<T: FromIterator<SegmentId>>(connection: &Connection) -> rusqlite::Result<T> {
+/// The segments in which damage was found, and of whose log they are.
+pub(crate) fn damaged_segments<T: FromIterator<(WriterId, SegmentId)>>(connection: &Connection) -> rusqlite::Result<T> {
     connection
-        .prepare("SELECT DISTINCT segment FROM quarantine WHERE sequence IS NULL")?
-        .query_map([], |row| row.get(0).map(SegmentId))?
+        .prepare(
+            "SELECT DISTINCT w.writer, q.segment FROM quarantine AS q JOIN writers AS w ON w.id = q.writer
+             WHERE q.sequence IS NULL",
+        )?
+        .query_map([], |row| Ok((writers::read_id(row, 0)?, SegmentId(row.get(1)?))))?
         .collect()
 }
 
-/// The numbers of the records that were missing when the log was folded past them.
-pub(crate) fn missing_numbers(connection: &Connection) -> rusqlite::Result<NumberSet> {
-    let mut missing = NumberSet::default();
-    let mut select = connection.prepare("SELECT id, events FROM gaps WHERE missing = 1")?;
+/// The numbers of the records that were missing when a writer's log was folded past them.
+pub(crate) fn missing_numbers(connection: &Connection) -> rusqlite::Result<HashMap<WriterId, NumberSet>> {
+    let mut missing = HashMap::<WriterId, NumberSet>::new();
+    let mut select = connection.prepare(
+        "SELECT w.writer, g.sequence, g.events FROM gaps AS g JOIN writers AS w ON w.id = g.writer WHERE g.missing = 1",
+    )?;
     let mut runs = select.query([])?;
     while let Some(run) = runs.next()? {
-        let (first, records): (u64, u64) = (run.get(0)?, run.get(1)?);
-        missing.insert_all(first, first.saturating_add(records).saturating_sub(1));
+        let (first, records): (u64, u64) = (run.get(1)?, run.get(2)?);
+        let of_writer = missing.entry(writers::read_id(run, 0)?).or_default();
+        of_writer.insert_all(first, first.saturating_add(records).saturating_sub(1));
     }
     Ok(missing)
 }
 
 impl Index {
-    /// The numbers of the records that were missing when the log was folded past them.
-    pub(crate) fn missing_numbers(&self) -> Result<NumberSet, IndexError> {
+    /// The numbers of the records that were missing when a writer's log was folded past them.
+    pub(crate) fn missing_numbers(&self) -> Result<HashMap<WriterId, NumberSet>, IndexError> {
         self.checked(missing_numbers(&self.connection))
     }
 
-    /// The segments in which damage was found.
-    pub(crate) fn damaged_segments(&self) -> Result<HashSet<SegmentId>, IndexError> {
+    /// The segments in which damage was found, and of whose log they are.
+    pub(crate) fn damaged_segments(&self) -> Result<HashSet<(WriterId, SegmentId)>, IndexError> {
         self.checked(damaged_segments(&self.connection))
     }
 
     /// The first `count` damaged places of a segment.
-    pub(crate) fn damage_in(&self, segment: SegmentId, count: usize) -> Result<Vec<DamageRow>, IndexError> {
+    pub(crate) fn damage_in(
+        &self,
+        writer: WriterId,
+        segment: SegmentId,
+        count: usize,
+    ) -> Result<Vec<DamageRow>, IndexError> {
         let read = || {
             self.connection
                 .prepare(
-                    "SELECT offset, bytes, reason FROM quarantine WHERE segment = ?1 AND sequence IS NULL
-                     ORDER BY offset LIMIT ?2",
+                    "SELECT offset, bytes, reason FROM quarantine
+                     WHERE writer = (SELECT id FROM writers WHERE writer = ?1) AND segment = ?2 AND sequence IS NULL
+                     ORDER BY offset LIMIT ?3",
                 )?
-                .query_map(params![segment.0, count], |row| {
-                    Ok(DamageRow { segment, offset: Offset(row.get(0)?), bytes: row.get(1)?, reason: row.get(2)? })
+                .query_map(params![writer.to_string(), segment.0, count], |row| {
+                    let (offset, bytes, reason) = (Offset(row.get(0)?), row.get(1)?, row.get(2)?);
+                    Ok(DamageRow { writer, segment, offset, bytes, reason })
                 })?
                 .collect()
         };
@@ -68,19 +84,20 @@ impl Index {
 
     /// Adds rows, in a transaction of their own. A row that the table already has stays as it is.
     pub(crate) fn add_damage(&mut self, rows: impl Iterator<Item = DamageRow>) -> Result<(), IndexError> {
-        let add = || {
-            let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
-            for row in rows {
-                transaction
-                    .prepare_cached(
-                        "INSERT INTO quarantine (segment, offset, bytes, reason, noted_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                         ON CONFLICT (segment, offset) DO NOTHING",
-                    )?
-                    .execute(params![row.segment.0, row.offset.0, row.bytes, row.reason, now_ms()])?;
+        self.within_transaction(|transaction, _| {
+            for DamageRow { writer, segment, offset, bytes, reason } in rows {
+                let place = Quarantined {
+                    writer: WriterRow::of(transaction, writer)?.number,
+                    segment: segment.0,
+                    offset: offset.0,
+                    bytes,
+                    record: None,
+                    reason: &reason,
+                    noted_at: now_ms(),
+                };
+                quarantine::add(transaction, &place)?;
             }
-            transaction.commit()
-        };
-        let added = add();
-        self.checked(added)
+            Ok(())
+        })
     }
 }

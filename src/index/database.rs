@@ -3,28 +3,27 @@
 //! Owned by the compactor; opening happens on the thread that opens the store. Nobody else writes to `store.db`, but
 //! for a commit of `sqlite_wal.rs` that changes nothing.
 
-use super::age_table::Ages;
 use super::batch::Batch;
 use super::checkpoint::{self, Checkpoint};
 use super::connection;
-use super::expiry::Expiry;
+use super::fence::Fence;
+use super::held::{self, Guarded, Held};
 use super::migration::Schema;
-use super::name_numbers::NameNumbers;
 use super::newer_records::{self, NewerKind};
 use super::remembered_limits;
 use super::row_retention::RowRetention;
 use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
 use super::wal_readers::wal_bytes;
 use crate::ground::config::Config;
-use crate::ground::database_version::{DatabaseVersion, Preparation, WritePermit};
+use crate::ground::database_version::{DatabaseVersion, KnownVersions, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
 use crate::ground::file_identity::file_at;
-use crate::ground::limits::{Limit, Limits};
+use crate::ground::limits::Limits;
 use crate::ground::position::WriterId;
 use crate::ground::sabotage::{self, Spot};
 use crate::segment::log_owners::LogOwners;
-use rusqlite::Connection;
 use rusqlite::ffi;
+use rusqlite::{Connection, Transaction};
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -47,13 +46,12 @@ pub(crate) struct Index {
     /// Which file that was when it was opened.
     file: (u64, u64),
     permit: WritePermit,
-    pub(super) names: NameNumbers,
-    pub(super) expiry: Expiry,
-    /// What the store keeps, and for how long.
-    limits: Limits,
-    /// What people are told of limits that the database does not remember any more.
-    limits_advice: Option<String>,
-    pub(super) ages: Ages,
+    versions: KnownVersions,
+    pub(super) fence: Fence,
+    /// What is remembered of the tables.
+    pub(super) held: Held,
+    /// Whatever the store was told, nothing of the log is let go.
+    keeps_log: bool,
     /// Whether a sync of SQLite's WAL may have failed since the WAL was last copied whole into the database: in this
     /// process, or in the process that left the WAL behind.
     pub(super) wal_in_doubt: Arc<AtomicBool>,
@@ -86,54 +84,21 @@ impl Index {
             owners.owner(&config.dir, None)?;
         }
         create_private_file(&path)?;
-        let mut index = Self::connect(&path, shrinks, schema)?;
-        let folded = match index.permit.preparation() {
+        let Connected { mut connection, permit, copier, wal_in_doubt } = connect(&path, shrinks, schema)?;
+        let failed = |source| IndexError::Sqlite { path: path.clone(), source };
+        let folded = match permit.preparation() {
             Preparation::Create => None,
-            Preparation::Migrate | Preparation::Nothing => index.checkpoint()?,
+            Preparation::Migrate | Preparation::Nothing => checkpoint::read(&connection).map_err(failed)?,
         };
         owners.owner(&config.dir, folded.map(|(writer_id, _)| writer_id))?;
-        schema.prepare(&mut index.connection, &path, index.permit)?;
-        index.remember_limits(config)?;
-        index.expiry = index.checked(Expiry::read(&index.connection))?;
-        Ok(index)
-    }
-
-    fn connect(path: &Path, shrinks: bool, schema: &Schema) -> Result<Self, IndexError> {
-        // The last connection to close removes the WAL. So a WAL that exists now was left by a process that died, and
-        // nobody knows whether its syncs succeeded.
-        let wal_left_behind = wal_bytes(path) > 0;
-        let at_path = |source| IndexError::Sqlite { path: path.to_owned(), source };
-        let mut connection = Connection::open(path).map_err(at_path)?;
-        connection.busy_timeout(BUSY_TIMEOUT).map_err(at_path)?;
-        // Before anything is changed: a newer database stays untouched.
-        let number = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(at_path)?;
-        let version = DatabaseVersion { number, oldest_reader: None };
-        let permit = version.check_write(schema.versions, path)?;
-        let has_tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)";
-        if number == 0 && connection.query_row(has_tables, [], |row| row.get(0)).map_err(at_path)? {
-            return Err(IndexError::NotOurs { path: path.to_owned() });
-        }
-        connection::configure(&connection, shrinks).map_err(at_path)?;
-        let wal_in_doubt = Arc::new(AtomicBool::new(wal_left_behind));
-        let copier = WalCopier::new(path, Arc::clone(&wal_in_doubt));
-        copier.copy_when_long(&mut connection).map_err(at_path)?;
-        if wal_left_behind {
-            copier.note_left_behind();
-        }
-        let (names, expiry, ages) = (NameNumbers::default(), Expiry::default(), Ages::default());
-        // Nothing goes by limits that are not read yet.
-        let (limits, limits_advice) = (Limits::of(Limit::unlimited), None);
-        let path = path.to_owned();
-        let Some(file) = file_at(&path) else { return Err(IndexError::Replaced { path }) };
-        Ok(Self { copier, connection, path, file, permit, names, expiry, ages, limits, limits_advice, wal_in_doubt })
-    }
-
-    /// Remembers what the configuration says of the store's limits; what it does not say stays as it was last told.
-    pub(super) fn remember_limits(&mut self, config: &Config) -> Result<(), IndexError> {
-        let remembered = self.checked(remembered_limits::remember(&self.connection, config))?;
-        self.limits = config.limits_over(|limit| remembered.value(limit));
-        self.limits_advice = remembered.advice();
-        Ok(())
+        schema.prepare(&mut connection, &path, permit)?;
+        remembered_limits::remember(&connection, config).map_err(failed)?;
+        // First the fence: what is read behind it may be newer than it says, and is read once more then.
+        let fence = Fence::new(&connection).map_err(failed)?;
+        let held = Held::read(&connection).map_err(failed)?;
+        let Some(file) = file_at(&path) else { return Err(IndexError::Replaced { path }.into()) };
+        let versions = schema.versions;
+        Ok(Self { copier, connection, path, file, permit, versions, fence, held, keeps_log: false, wal_in_doubt })
     }
 
     /// The database file.
@@ -143,32 +108,46 @@ impl Index {
 
     /// What the store keeps, and for how long.
     pub(crate) fn limits(&self) -> Limits {
-        self.limits
+        let limits = self.held.limits;
+        if self.keeps_log { Limits { keep_segments_bytes: None, keep_segments_age_ms: None, ..limits } } else { limits }
     }
 
     /// What people are told of limits that the database does not remember any more.
     pub(crate) fn limits_advice(&self) -> Option<&str> {
-        self.limits_advice.as_deref()
+        self.held.limits_advice.as_deref()
     }
 
     /// Whatever the store was told, nothing of the log is let go as long as this process has it open.
     pub(crate) fn keep_log(&mut self) {
-        (self.limits.keep_segments_bytes, self.limits.keep_segments_age_ms) = (None, None);
+        self.keeps_log = true;
     }
 
     /// Since when requests are kept: what is from before is expired. `i64::MIN` if nothing ever expired.
     pub(crate) fn kept_since(&self) -> i64 {
-        self.expiry.kept_since
+        self.held.expiry.kept_since
     }
 
-    /// Whose log is folded here, and how far; `None` before the first commit.
+    /// The only writer whose log is folded here, or the first one, and how far; `None` before the first commit.
     pub(crate) fn checkpoint(&self) -> Result<Option<(WriterId, Checkpoint)>, IndexError> {
         self.checked(checkpoint::read(&self.connection))
     }
 
+    /// Up to where each writer's log is folded, also of those whose folders are gone.
+    pub(crate) fn checkpoints(&self) -> Result<Vec<(WriterId, Checkpoint)>, IndexError> {
+        self.checked(checkpoint::read_all(&self.connection))
+    }
+
+    /// Up to where one writer's log is folded; `None` if nothing of it is. Few of the writers that ever were have logs:
+    /// this spares reading the others.
+    pub(crate) fn checkpoint_of(&self, writer: WriterId) -> Result<Option<Checkpoint>, IndexError> {
+        self.checked(checkpoint::read_of(&self.connection, writer))
+    }
+
     /// Notes whose log is folded here from now on, and that nothing of it is folded yet.
-    pub(crate) fn begin_log(&self, writer_id: WriterId) -> Result<(), IndexError> {
-        self.checked(checkpoint::begin(&self.connection, writer_id))
+    pub(crate) fn begin_log(&mut self, writer: WriterId) -> Result<(), IndexError> {
+        let mut batch = self.begin()?;
+        batch.reached(writer, Checkpoint::START, Checkpoint::START)?;
+        batch.commit()
     }
 
     /// Records that wait here for a newer build, by kind and version.
@@ -179,11 +158,27 @@ impl Index {
     /// Starts a batch. Dropping it undoes it.
     pub(crate) fn begin(&mut self) -> Result<Batch<'_>, IndexError> {
         self.expect_in_place()?;
-        let Self { connection, path, names, expiry, wal_in_doubt, .. } = self;
-        sabotage::at(Spot::Fold, path)
-            .map_err(|fault| IndexError::Sqlite { path: path.clone(), source: fault.into() })?;
-        Batch::new(connection, path, names, expiry, wal_in_doubt)
-            .map_err(|source| IndexError::Sqlite { path: path.clone(), source })
+        sabotage::at(Spot::Fold, &self.path)
+            .map_err(|fault| IndexError::Sqlite { path: self.path.clone(), source: fault.into() })?;
+        let Self { copier, connection, path, versions, fence, held, wal_in_doubt, .. } = self;
+        let guarded = Guarded { path, versions: *versions, copies: copier.count(), wal_in_doubt };
+        let transaction = held::begin(connection, fence, held, &guarded)?;
+        Ok(Batch::new(transaction, connection, path, fence, held, wal_in_doubt))
+    }
+
+    /// Does something in a transaction of its own.
+    pub(super) fn within_transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &mut Held) -> rusqlite::Result<T>,
+    ) -> Result<T, IndexError> {
+        let Self { copier, connection, path, versions, fence, held, wal_in_doubt, .. } = self;
+        let guarded = Guarded { path, versions: *versions, copies: copier.count(), wal_in_doubt };
+        let transaction = held::begin(connection, fence, held, &guarded)?;
+        let done = work(&transaction, held).and_then(|done| transaction.commit().map(|()| done));
+        if done.is_err() {
+            fence.forget();
+        }
+        self.checked(done)
     }
 
     /// Has SQLite's WAL copied into the database, if something was committed some time ago: then a copy of `store.db`
@@ -202,8 +197,8 @@ impl Index {
         self.copier.held_note()
     }
 
-    /// Makes every commit so far durable. A segment may be retired only after this.
-    pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
+    /// Makes every commit so far durable, also those of others. A segment may be retired only after this.
+    pub(crate) fn make_durable(&mut self) -> Result<(), IndexError> {
         self.expect_in_place()?;
         // Nobody else may sync meanwhile: the kernel may tell only the first caller of a failed sync.
         self.copier.wait();
@@ -213,15 +208,14 @@ impl Index {
         }
         // Under FULL a commit syncs SQLite's WAL, and with it all commits before; but only a commit that writes a page.
         // An UPDATE that changes nothing writes no page; setting the header's user version always does.
+        let full = self.connection.pragma_update(None, "synchronous", "FULL");
+        self.checked(full)?;
         let version = self.permit.to();
-        let sql = format!("PRAGMA synchronous = FULL; BEGIN IMMEDIATE; PRAGMA user_version = {version}; COMMIT;");
-        let done = self.connection.execute_batch(&sql);
-        if done.is_err() && !self.connection.is_autocommit() {
-            // The error that matters is the first one.
-            let _ = self.connection.execute_batch("ROLLBACK");
-        }
+        let done = self.within_transaction(|transaction, _| transaction.pragma_update(None, "user_version", version));
         let normal = self.connection.pragma_update(None, "synchronous", "NORMAL");
-        self.checked(done.and(normal))
+        done.and(self.checked(normal))?;
+        // Somebody else committed, and what that one's syncs came to, the next attempt finds out.
+        if self.wal_in_doubt.load(Ordering::Relaxed) { self.make_durable() } else { Ok(()) }
     }
 
     /// An error if the file is not in its place any more: SQLite goes on with one that was removed, and never says so,
@@ -264,6 +258,40 @@ impl Drop for Index {
             tracing::warn!(%error, path = %self.path.display(), "what was committed last stays in SQLite's WAL");
         }
     }
+}
+
+/// A connection that nothing was changed by.
+struct Connected {
+    /// Declared before the connection, as in [`Index`].
+    copier: WalCopier,
+    connection: Connection,
+    permit: WritePermit,
+    wal_in_doubt: Arc<AtomicBool>,
+}
+
+fn connect(path: &Path, shrinks: bool, schema: &Schema) -> Result<Connected, IndexError> {
+    // The last connection to close removes the WAL. So a WAL that exists now was left by a process that died, and
+    // nobody knows whether its syncs succeeded.
+    let wal_left_behind = wal_bytes(path) > 0;
+    let at_path = |source| IndexError::Sqlite { path: path.to_owned(), source };
+    let mut connection = Connection::open(path).map_err(at_path)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(at_path)?;
+    // Before anything is changed: a newer database stays untouched.
+    let number = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(at_path)?;
+    let version = DatabaseVersion { number, oldest_reader: None };
+    let permit = version.check_write(schema.versions, path)?;
+    let has_tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)";
+    if number == 0 && connection.query_row(has_tables, [], |row| row.get(0)).map_err(at_path)? {
+        return Err(IndexError::NotOurs { path: path.to_owned() });
+    }
+    connection::configure(&connection, shrinks).map_err(at_path)?;
+    let wal_in_doubt = Arc::new(AtomicBool::new(wal_left_behind));
+    let copier = WalCopier::new(path, Arc::clone(&wal_in_doubt));
+    copier.copy_when_long(&mut connection).map_err(at_path)?;
+    if wal_left_behind {
+        copier.note_left_behind();
+    }
+    Ok(Connected { connection, permit, copier, wal_in_doubt })
 }
 
 /// Whether a database was created as one that shrinks. SQLite is not asked: the file may be damaged. Nobody in this

@@ -16,13 +16,13 @@ use super::digest_table::{self, ChangedDigests};
 use super::name_numbers::NameNumbers;
 use super::row_retention::RowRetention;
 use super::step_size::StepSize;
-use super::{expiry_plan, newer_records, rollup_table, schema_history, session_table};
+use super::{expiry_plan, newer_records, quarantine, rollup_table, schema_history, session_table};
 use crate::event::Outcome;
 use crate::fold::session_facts::RequestFacts;
 use crate::ground::expired::{Expired, ExpiredRows, ExpiryReason};
-use crate::ground::position::SegmentId;
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use std::collections::BTreeMap;
+use crate::ground::position::WriterId;
+use rusqlite::{Connection, Transaction, params};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 /// How much a step removes at most, after quick steps: so much takes a few milliseconds.
@@ -53,9 +53,9 @@ pub(super) struct Expiry {
     pub(super) has_stale: bool,
     /// What expired since the database was opened.
     pub(super) expired: Expired,
-    /// The quarantine table keeps its rows of damage in this segment and later ones: the log may still have those segments,
-    /// and retiring asks which of them are damaged.
-    pub(super) oldest_segment: SegmentId,
+    /// The writers of which files may be there: the quarantine table keeps its rows of damage in these, because retiring
+    /// asks which files are damaged. `None`: nobody said yet, and it keeps them all.
+    pub(super) present: Option<HashSet<WriterId>>,
 }
 
 /// What the next step does.
@@ -101,7 +101,7 @@ impl Default for Expiry {
             reason: ExpiryReason::UnderWay,
             has_stale: false,
             expired: Expired::default(),
-            oldest_segment: SegmentId(0),
+            present: None,
         }
     }
 }
@@ -117,46 +117,43 @@ impl Expiry {
 
 /// Removes some of what is expired; returns the stage that comes next, and what is gone.
 pub(super) fn step(
-    connection: &Connection,
+    transaction: &Transaction<'_>,
     names: &mut NameNumbers,
     expiry: &Expiry,
 ) -> rusqlite::Result<(Stage, ExpiredRows)> {
-    let Expiry { kept_since, stage, step_size, oldest_segment, .. } = *expiry;
+    let Expiry { kept_since, stage, step_size, .. } = *expiry;
     let mut gone = ExpiredRows::none(expiry.reason);
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let next = match stage {
         Stage::Cells => {
             let max = step_size.of(ROLLUP_PAGES_MAX);
-            if rollup_table::expire(&transaction, kept_since, max)? < max {
+            if rollup_table::expire(transaction, kept_since, max)? < max {
                 Stage::CutCells { after_page: None }
             } else {
                 stage
             }
         }
-        Stage::CutCells { after_page } => {
-            match rollup_table::recount_cut_cells(&transaction, after_page, kept_since)? {
-                None => Stage::Requests,
-                page => Stage::CutCells { after_page: page },
-            }
-        }
+        Stage::CutCells { after_page } => match rollup_table::recount_cut_cells(transaction, after_page, kept_since)? {
+            None => Stage::Requests,
+            page => Stage::CutCells { after_page: page },
+        },
         Stage::Requests => {
             let max = step_size.of(REQUESTS_MAX);
-            expire_requests(&transaction, kept_since, max, &mut gone)?;
+            expire_requests(transaction, kept_since, max, &mut gone)?;
             if gone.requests < max as u64 { Stage::Sessions { page: 0 } } else { stage }
         }
         Stage::Sessions { page } => {
             let place = SessionsPlace { kept_since, page, max: step_size.of(SESSIONS_MAX) };
-            expire_sessions(&transaction, names, place, &mut gone)?
+            expire_sessions(transaction, names, place, &mut gone)?
         }
-        Stage::Schemas { after } => match last_row_of_step(&transaction, "schema_sightings", after)? {
+        Stage::Schemas { after } => match last_row_of_step(transaction, "schema_sightings", after)? {
             None => Stage::Gaps { after: 0 },
             Some(last) => {
                 let max = step_size.of(SIGHTINGS_MAX);
-                let after = schema_history::expire(&transaction, kept_since, (after, last), max)?;
+                let after = schema_history::expire(transaction, kept_since, (after, last), max)?;
                 Stage::Schemas { after }
             }
         },
-        Stage::Gaps { after } => match last_row_of_step(&transaction, "gaps", after)? {
+        Stage::Gaps { after } => match last_row_of_step(transaction, "gaps", after)? {
             None => Stage::ClockSteps { after: 0 },
             Some(last) => {
                 let sql = "DELETE FROM gaps WHERE id > ?1 AND id <= ?2 AND to_ts < ?3";
@@ -164,7 +161,7 @@ pub(super) fn step(
                 Stage::Gaps { after: last }
             }
         },
-        Stage::ClockSteps { after } => match last_row_of_step(&transaction, "clock_steps", after)? {
+        Stage::ClockSteps { after } => match last_row_of_step(transaction, "clock_steps", after)? {
             None => Stage::Quarantine { after: 0 },
             Some(last) => {
                 // Both times: one of them is wrong, and nobody knows which.
@@ -173,40 +170,37 @@ pub(super) fn step(
                 Stage::ClockSteps { after: last }
             }
         },
-        Stage::Quarantine { after } => match last_row_of_step(&transaction, "quarantine", after)? {
+        Stage::Quarantine { after } => match last_row_of_step(transaction, "quarantine", after)? {
             None => Stage::NewerRecords,
             Some(last) => {
-                let sql = "DELETE FROM quarantine WHERE id > ?1 AND id <= ?2 AND noted_at < ?3
-                           AND (segment < ?4 OR sequence IS NOT NULL)";
-                transaction.prepare_cached(sql)?.execute(params![after, last, kept_since, oldest_segment.0])?;
+                expire_quarantine(transaction, kept_since, (after, last), expiry.present.as_ref())?;
                 Stage::Quarantine { after: last }
             }
         },
         Stage::NewerRecords => {
             let max = step_size.of(NEWER_RECORDS_MAX);
-            if newer_records::expire(&transaction, kept_since, max)? < max { Stage::Calls } else { stage }
+            if newer_records::expire(transaction, kept_since, max)? < max { Stage::Calls } else { stage }
         }
         Stage::Calls => {
             let max = step_size.of(CALLS_MAX);
-            let removed = expire_calls(&transaction, max)?;
+            let removed = expire_calls(transaction, max)?;
             names.forget_calls();
             match removed < max {
                 false => stage,
-                true if names.are_crowded(&transaction)? => Stage::UsedNames { page: 0 },
+                true if names.are_crowded(transaction)? => Stage::UsedNames { page: 0 },
                 true => Stage::Pages,
             }
         }
-        Stage::UsedNames { page } => match names.note_used(&transaction, page, step_size.of(DIGESTS_MAX))? {
+        Stage::UsedNames { page } => match names.note_used(transaction, page, step_size.of(DIGESTS_MAX))? {
             None => Stage::UnusedNames,
             Some(page) => Stage::UsedNames { page },
         },
         Stage::UnusedNames => {
             let max = step_size.of(CALLS_MAX);
-            if names.remove_unused(&transaction, max)? < max { Stage::Pages } else { stage }
+            if names.remove_unused(transaction, max)? < max { Stage::Pages } else { stage }
         }
         Stage::Look | Stage::Pages => stage,
     };
-    transaction.commit()?;
     Ok((next, gone))
 }
 
@@ -233,6 +227,22 @@ fn expire_requests(
     }
     for (session, requests) in sessions {
         session_table::add_expired(transaction, session, requests)?;
+    }
+    Ok(())
+}
+
+/// Removes notes of damage, behind the row `after` and up to `last`.
+fn expire_quarantine(
+    transaction: &Transaction<'_>,
+    kept_since: i64,
+    (after, last): (i64, i64),
+    present: Option<&HashSet<WriterId>>,
+) -> rusqlite::Result<()> {
+    let mut delete = transaction.prepare_cached("DELETE FROM quarantine WHERE id = ?1")?;
+    let range = "q.id > ?1 AND q.id <= ?2";
+    let is_present = |writer| present.is_none_or(|present| present.contains(&writer));
+    for id in quarantine::expired(transaction, range, params![after, last, kept_since], is_present)? {
+        delete.execute([id])?;
     }
     Ok(())
 }

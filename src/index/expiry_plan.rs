@@ -7,12 +7,13 @@
 use super::row_retention::{
     CutReason, DatabaseSize, DatabaseState, ExpiryCut, OldestRequests, RetentionTime, RowRetention,
 };
-use super::{digest_table, schema_history};
+use super::{digest_table, quarantine, schema_history};
 use crate::fold::rollup::Level;
 pub use crate::ground::expired::ExpiryReason;
-use crate::ground::position::SegmentId;
+use crate::ground::position::WriterId;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
+use std::collections::HashSet;
 use std::fmt;
 
 /// What is about to expire.
@@ -39,12 +40,12 @@ pub struct ExpiringRows {
 }
 
 impl ExpiryPlan {
-    /// What is about to expire, if anything. No segment before `oldest_segment` is in the log.
+    /// What is about to expire, if anything. Of the `present` writers files may be there.
     pub(crate) fn read(
         connection: &Connection,
         retention: &RowRetention,
         time: RetentionTime,
-        oldest_segment: SegmentId,
+        present: &HashSet<WriterId>,
     ) -> rusqlite::Result<Option<Self>> {
         let kept_since = kept_since(connection)?;
         let state = database_state(connection, retention, kept_since.unwrap_or(i64::MIN))?;
@@ -56,7 +57,7 @@ impl ExpiryPlan {
             }
             (None, None) => return Ok(None),
         };
-        let rows = count(connection, cut, oldest_segment)?;
+        let rows = count(connection, cut, present)?;
         let plan = Self { kept_since: cut, reason, rows };
         Ok(Some(plan).filter(|plan| plan.reason != ExpiryReason::UnderWay || plan.row_count() > 0))
     }
@@ -125,7 +126,7 @@ fn oldest(connection: &Connection, count: u64) -> rusqlite::Result<Option<Oldest
 }
 
 /// How many rows of each table are from before `kept_since`, stage by stage.
-fn count(connection: &Connection, kept_since: i64, oldest_segment: SegmentId) -> rusqlite::Result<Vec<ExpiringRows>> {
+fn count(connection: &Connection, kept_since: i64, present: &HashSet<WriterId>) -> rusqlite::Result<Vec<ExpiringRows>> {
     let count = |sql: &str| connection.query_row(sql, [kept_since], |row| row.get(0));
     let mut rollups = 0;
     for level in Level::ALL {
@@ -133,8 +134,10 @@ fn count(connection: &Connection, kept_since: i64, oldest_segment: SegmentId) ->
         let of_level = params![level.number(), level.start_of(kept_since)];
         rollups += connection.query_row(sql, of_level, |row| row.get::<_, u64>(0))?;
     }
-    let quarantine = "SELECT count(*) FROM quarantine WHERE noted_at < ?1 AND (segment < ?2 OR sequence IS NOT NULL)";
-    let in_quarantine = connection.query_row(quarantine, params![kept_since, oldest_segment.0], |row| row.get(0))?;
+    let all = "q.id > ?1 AND q.id <= ?2";
+    let is_present = |writer| present.contains(&writer);
+    let in_quarantine =
+        quarantine::expired(connection, all, params![i64::MIN, i64::MAX, kept_since], is_present)?.len() as u64;
     let rows = [
         ("rollups", rollups),
         ("request_rows", count("SELECT count(*) FROM request_rows WHERE ts < ?1")?),

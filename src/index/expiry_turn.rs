@@ -5,11 +5,13 @@
 use super::database::Index;
 use super::expiry::{self, Stage};
 use super::expiry_plan;
+use super::held::Held;
 use super::row_retention::{CutReason, RetentionTime, RowRetention};
 use crate::ground::error::IndexError;
 use crate::ground::expired::{Expired, ExpiredRows, ExpiryReason};
 use crate::ground::machine_clock::Moment;
-use crate::ground::position::SegmentId;
+use crate::ground::position::WriterId;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// How often to look whether anything is too old or too much.
@@ -42,38 +44,42 @@ impl Index {
 
     /// What time it is for what is kept for `age_ms`; the clock's time where nothing goes by its age.
     pub(crate) fn retention_time(&mut self, age_ms: Option<u64>, now: Moment) -> Result<RetentionTime, IndexError> {
-        let time = self.ages.time(&self.connection, age_ms, now);
+        let time = self.held.ages.time(&self.connection, age_ms, now);
         let time = self.checked(time)?;
-        let saved = self.ages.save_if_due(&self.connection, age_ms);
-        if let Err(error) = self.checked(saved) {
+        let saved = if self.held.ages.is_save_due(age_ms) {
+            self.within_transaction(|transaction, held| held.ages.save(transaction, age_ms))
+        } else {
+            Ok(())
+        };
+        if let Err(error) = saved {
             // On a full disk, say: then what is expired must go all the same, to make room. The next look tries again.
             tracing::debug!(%error, "the believed time is not saved");
         }
         Ok(time)
     }
 
-    /// Removes what is expired, for some milliseconds; returns whether there is more to do at once. No segment before
-    /// `oldest_segment` is in the log.
+    /// Removes what is expired, for some milliseconds; returns whether there is more to do at once. Of the
+    /// `present` writers files may be there: segments in `wal/`, or damaged ones in `quarantine/`.
     pub(crate) fn expire(
         &mut self,
         look: Look,
         retention: &RowRetention,
         time: RetentionTime,
-        oldest_segment: SegmentId,
+        present: &HashSet<WriterId>,
     ) -> Result<bool, IndexError> {
         if self.checked(self.copier.is_busy())? {
             return Ok(false);
         }
-        self.expiry.oldest_segment = oldest_segment;
-        if self.expiry.stage == Stage::Look {
-            let looked_lately = self.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
+        self.held.expiry.present = Some(present.clone());
+        if self.held.expiry.stage == Stage::Look {
+            let looked_lately = self.held.expiry.looked_at.is_some_and(|looked_at| looked_at.elapsed() < LOOK_INTERVAL);
             if (looked_lately && look == Look::Seldom) || !retention.is_limited() || !self.look(retention, time)? {
                 return Ok(false);
             }
         }
         let turn = Instant::now();
         let mut is_copied = false;
-        while self.expiry.stage != Stage::Look && turn.elapsed() < TURN && !is_copied {
+        while self.held.expiry.stage != Stage::Look && turn.elapsed() < TURN && !is_copied {
             self.step(retention)?;
             is_copied = self.copier.copy_if_due();
         }
@@ -90,7 +96,7 @@ impl Index {
 
     /// What expired since the database was opened.
     pub(crate) fn expired(&self) -> &Expired {
-        &self.expiry.expired
+        &self.held.expiry.expired
     }
 
     /// The time of the newest request that is not from later than `now_ms`, in Unix milliseconds.
@@ -104,7 +110,7 @@ impl Index {
     /// Takes back since when requests are kept, where that is later than the clock says: somebody set the clock back. What is
     /// recorded from now on would come too late, and be counted and not folded.
     pub(crate) fn take_back(&mut self, retention: &RowRetention, now_ms: i64) -> Result<(), IndexError> {
-        if self.expiry.kept_since > now_ms {
+        if self.held.expiry.kept_since > now_ms {
             self.look(retention, RetentionTime::of_clock(now_ms))?;
         }
         Ok(())
@@ -113,7 +119,7 @@ impl Index {
     /// Removes all that an expiry under way still has to remove.
     pub(crate) fn finish_expiring(&mut self) -> Result<(), IndexError> {
         let unlimited = RowRetention::UNLIMITED;
-        while self.expiry.stage != Stage::Look {
+        while self.held.expiry.stage != Stage::Look {
             self.step(&unlimited)?;
         }
         Ok(())
@@ -121,18 +127,19 @@ impl Index {
 
     /// Looks whether anything is expired by now, and if so begins to expire it; returns whether it began.
     fn look(&mut self, retention: &RowRetention, time: RetentionTime) -> Result<bool, IndexError> {
-        self.expiry.looked_at = Some(Instant::now());
-        let state = self.checked(expiry_plan::database_state(&self.connection, retention, self.expiry.kept_since))?;
+        self.held.expiry.looked_at = Some(Instant::now());
+        let state =
+            self.checked(expiry_plan::database_state(&self.connection, retention, self.held.expiry.kept_since))?;
         let Some(cut) = retention.cut(state, time) else {
-            let has_stale = std::mem::take(&mut self.expiry.has_stale);
+            let has_stale = std::mem::take(&mut self.held.expiry.has_stale);
             if has_stale {
-                self.expiry.stage = Stage::Cells;
+                self.held.expiry.stage = Stage::Cells;
             }
             return Ok(has_stale);
         };
         tracing::debug!(kept_since = cut.kept_since, reason = ?cut.reason, "what is older expires");
         self.begin_expiring(cut.kept_since)?;
-        self.expiry.reason = match cut.reason {
+        self.held.expiry.reason = match cut.reason {
             CutReason::Age => ExpiryReason::Age,
             CutReason::Size => ExpiryReason::Size,
             CutReason::Clock => ExpiryReason::UnderWay,
@@ -140,39 +147,53 @@ impl Index {
         Ok(true)
     }
 
-    /// From now on, requests from before `kept_since` (Unix milliseconds) are expired, and are not folded any more.
+    /// From now on, requests from before `kept_since` (Unix milliseconds) are expired, and are not folded any more. Nothing
+    /// happens where somebody else wrote since that was decided: the next look decides anew.
     pub(crate) fn begin_expiring(&mut self, kept_since: i64) -> Result<(), IndexError> {
-        let sql = "INSERT INTO retention (id, kept_since, late_requests) VALUES (1, ?1, 0)
-                   ON CONFLICT (id) DO UPDATE SET kept_since = ?1";
-        self.checked(self.connection.execute(sql, [kept_since]))?;
-        self.expiry.kept_since = kept_since;
-        self.expiry.stage = Stage::Cells;
-        self.expiry.has_stale = false;
-        Ok(())
+        let decided_on = self.held.expiry.kept_since;
+        self.within_transaction(|transaction, held| {
+            if held.expiry.kept_since != decided_on {
+                return Ok(());
+            }
+            let sql = "INSERT INTO retention (id, kept_since, late_requests) VALUES (1, ?1, 0)
+                       ON CONFLICT (id) DO UPDATE SET kept_since = ?1";
+            transaction.execute(sql, [kept_since])?;
+            held.expiry.kept_since = kept_since;
+            held.expiry.stage = Stage::Cells;
+            held.expiry.has_stale = false;
+            Ok(())
+        })
     }
 
     /// Makes one step, in one transaction.
     pub(super) fn step(&mut self, retention: &RowRetention) -> Result<(), IndexError> {
-        let Self { connection, names, expiry, .. } = self;
-        let (started, stage) = (Instant::now(), expiry.stage);
-        let result = match stage {
-            Stage::Pages => expiry::give_pages_back(connection, retention, expiry.step_size)
-                .map(|next| (next, ExpiredRows::none(expiry.reason))),
-            _ => expiry::step(connection, names, expiry),
+        let started = Instant::now();
+        let (stage, next, gone) = match self.held.expiry.stage {
+            Stage::Pages => {
+                let Held { expiry, .. } = &self.held;
+                let next = expiry::give_pages_back(&self.connection, retention, expiry.step_size);
+                let gone = ExpiredRows::none(expiry.reason);
+                (Stage::Pages, self.checked(next)?, gone)
+            }
+            _ => self.within_transaction(|transaction, Held { names, expiry, .. }| {
+                // Where somebody else wrote, another stage is due.
+                let (next, gone) = expiry::step(transaction, names, expiry)?;
+                Ok((expiry.stage, next, gone))
+            })?,
         };
-        let (next, gone) = self.checked(result)?;
-        self.expiry.expired.add(&gone);
+        let expiry = &mut self.held.expiry;
+        expiry.expired.add(&gone);
         let took = started.elapsed();
-        self.expiry.step_size = self.expiry.step_size.after(took);
+        expiry.step_size = expiry.step_size.after(took);
         tracing::trace!(?stage, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "expired some");
         if next == Stage::Look {
             // A database that was too large may still be too large: the next look comes at once.
-            self.expiry.looked_at = None;
+            expiry.looked_at = None;
             // Emptying the WAL makes the database's file shorter.
             let emptied = self.copier.empty(&self.connection);
             self.checked(emptied)?;
         }
-        self.expiry.stage = next;
+        self.held.expiry.stage = next;
         Ok(())
     }
 }

@@ -144,10 +144,10 @@ const TABLES: [Table; 8] = [
     Table {
         name: "newer_records",
         rows: ("record of a newer mcplog", "records of a newer mcplog"),
-        key: "sequence",
+        key: "id",
         is_by_record: true,
         time: "noted_at",
-        index: "SELECT sequence, noted_at FROM newer_records INDEXED BY newer_records_by_time",
+        index: "SELECT id, noted_at FROM newer_records INDEXED BY newer_records_by_time",
     },
     Table {
         name: "quarantine",
@@ -301,13 +301,13 @@ fn add_unreadable(
 pub(crate) fn last_number(connection: &Connection) -> i64 {
     let mut last = 0;
     let questions = [
-        "SELECT sequence FROM checkpoint",
+        "SELECT max(sequence) FROM checkpoint",
         "SELECT max(id) FROM request_rows",
         "SELECT max(id) FROM (SELECT id FROM request_rows INDEXED BY request_rows_by_ts)",
         "SELECT max(id) FROM schema_sightings",
         "SELECT max(id) FROM gaps",
         "SELECT max(id) FROM clock_steps",
-        "SELECT max(sequence) FROM newer_records",
+        "SELECT max(id) FROM newer_records",
     ];
     for sql in questions {
         // One may be damaged, and another one sound.
@@ -320,7 +320,7 @@ pub(crate) fn last_number(connection: &Connection) -> i64 {
 /// The numbers of records that it says are missing, as far as that can be read.
 pub(crate) fn missing(connection: &Connection) -> NumberSet {
     let mut missing = NumberSet::default();
-    let sql = "SELECT id, events FROM gaps WHERE missing = 1 ORDER BY id";
+    let sql = "SELECT sequence, events FROM gaps WHERE missing = 1 ORDER BY sequence";
     let Ok(mut select) = connection.prepare(sql) else { return missing };
     let runs = select.query_map([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)));
     for (first, records) in runs.into_iter().flatten().map_while(Result::ok) {

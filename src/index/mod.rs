@@ -18,12 +18,17 @@ mod expiry;
 pub(crate) mod expiry_plan;
 pub(crate) mod expiry_turn;
 mod fault;
+mod fence;
+mod fold_runs;
+mod held;
 pub(crate) mod holdings;
 pub(crate) mod logged;
 pub(crate) mod migration;
+mod missing_records;
 mod name_numbers;
 pub(crate) mod newer_records;
 mod old_rows;
+mod quarantine;
 pub(crate) mod rebuild;
 pub(crate) mod remembered_limits;
 pub(crate) mod replacement;
@@ -40,4 +45,7 @@ mod step_size;
 #[cfg(test)]
 mod tests;
 mod used_names;
+#[cfg(test)]
+mod version_tests;
 pub(crate) mod wal_readers;
+mod writers;

@@ -8,7 +8,9 @@
 //! records the whole log; a segment that is damaged or superseded could not go either; and the checkpoint, one number,
 //! would have to say for each record whether it is folded.
 
-use crate::ground::position::{Offset, SegmentId, Sequence};
+use super::fold_runs::FoldId;
+use super::writers;
+use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::segment::reader::FrameAt;
 use rusqlite::{Connection, params};
 
@@ -20,9 +22,11 @@ pub(crate) struct NewerKind {
     pub(crate) records: u64,
 }
 
-/// A record that waited, and where it was in the log.
+/// A record that waited, and where it was in whose log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewerRecord {
+    pub(crate) id: FoldId,
+    pub(crate) writer: WriterId,
     pub(crate) sequence: Sequence,
     pub(crate) segment: SegmentId,
     pub(crate) offset: Offset,
@@ -47,20 +51,23 @@ pub(super) fn kinds(connection: &Connection) -> rusqlite::Result<Vec<NewerKind>>
         .collect()
 }
 
-/// Adds a record of that kind and version, which was recorded by `noted_at` (Unix milliseconds).
+/// Adds a record of that kind and version, which was recorded by `noted_at` (Unix milliseconds), under its id and its
+/// writer's number in table `writers`.
 pub(super) fn add(
     connection: &Connection,
+    (id, writer): (FoldId, i64),
     segment: SegmentId,
     frame: &FrameAt<'_>,
     (kind, version): (u8, u8),
     noted_at: i64,
 ) -> rusqlite::Result<()> {
+    let FrameAt { offset, sequence, payload } = frame;
     connection
         .prepare_cached(
-            "INSERT INTO newer_records (sequence, segment, offset, kind, version, noted_at, payload)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO newer_records (id, writer, sequence, segment, offset, kind, version, noted_at, payload)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
-        .execute(params![frame.sequence.0, segment.0, frame.offset.0, kind, version, noted_at, frame.payload])
+        .execute(params![id.0, writer, sequence.0, segment.0, offset.0, kind, version, noted_at, payload])
         .map(|_| ())
 }
 
@@ -72,8 +79,7 @@ pub(super) fn take(
     records_max: usize,
     bytes_max: usize,
 ) -> rusqlite::Result<Vec<NewerRecord>> {
-    let lengths = "SELECT sequence, length(payload) FROM newer_records WHERE kind = ?1 AND version = ?2
-                   ORDER BY sequence LIMIT ?3";
+    let lengths = "SELECT id, length(payload) FROM newer_records WHERE kind = ?1 AND version = ?2 ORDER BY id LIMIT ?3";
     let mut statement = connection.prepare_cached(lengths)?;
     let mut rows = statement.query(params![kind, version, records_max])?;
     let (mut last, mut bytes) = (None, 0_usize);
@@ -82,20 +88,23 @@ pub(super) fn take(
         if last.is_some() && bytes > bytes_max {
             break;
         }
-        last = Some(row.get::<_, u64>(0)?);
+        last = Some(row.get::<_, i64>(0)?);
     }
     drop(rows);
     let Some(last) = last else { return Ok(Vec::new()) };
-    let delete = "DELETE FROM newer_records WHERE kind = ?1 AND version = ?2 AND sequence <= ?3
-                  RETURNING sequence, segment, offset, noted_at, payload";
+    let delete = "DELETE FROM newer_records WHERE kind = ?1 AND version = ?2 AND id <= ?3
+                  RETURNING (SELECT w.writer FROM writers AS w WHERE w.id = newer_records.writer), \
+                            id, sequence, segment, offset, noted_at, payload";
     let mut statement = connection.prepare_cached(delete)?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok(NewerRecord {
-            sequence: Sequence(row.get(0)?),
-            segment: SegmentId(row.get(1)?),
-            offset: Offset(row.get(2)?),
-            noted_at: row.get(3)?,
-            payload: row.get(4)?,
+            writer: writers::read_id(row, 0)?,
+            id: FoldId(row.get(1)?),
+            sequence: Sequence(row.get(2)?),
+            segment: SegmentId(row.get(3)?),
+            offset: Offset(row.get(4)?),
+            noted_at: row.get(5)?,
+            payload: row.get(6)?,
         })
     };
     statement.query_map(params![kind, version, last], read)?.collect()
@@ -103,7 +112,7 @@ pub(super) fn take(
 
 /// Removes records that were noted before `kept_since` (Unix milliseconds), at most `max`; returns how many.
 pub(super) fn expire(connection: &Connection, kept_since: i64, max: usize) -> rusqlite::Result<usize> {
-    let sql = "DELETE FROM newer_records WHERE sequence IN (
-                   SELECT sequence FROM newer_records WHERE noted_at < ?1 ORDER BY noted_at LIMIT ?2)";
+    let sql = "DELETE FROM newer_records WHERE id IN (
+                   SELECT id FROM newer_records WHERE noted_at < ?1 ORDER BY noted_at LIMIT ?2)";
     connection.prepare_cached(sql)?.execute(params![kept_since, max])
 }

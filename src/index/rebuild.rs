@@ -8,7 +8,7 @@ use super::name_numbers::NameNumbers;
 use super::{expiry, rollup_table, session_table};
 use crate::fold::session_facts::SessionFacts;
 use crate::ground::work::{Watch, WorkError};
-use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
+use rusqlite::{Connection, Transaction, ffi};
 
 /// How much was made anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -28,29 +28,31 @@ impl Index {
     pub(crate) fn rebuild(&mut self, watch: &mut Watch<'_>) -> Result<RebuildReport, WorkError> {
         self.finish_expiring()?;
         let mut is_wanted = true;
-        let rebuilt = rebuild(&self.connection, &mut self.names, &mut |done| {
-            is_wanted = watch(done).is_continue();
-            let interrupted = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None);
-            if is_wanted { Ok(()) } else { Err(interrupted()) }
+        let rebuilt = self.within_transaction(|transaction, held| {
+            rebuild(transaction, &mut held.names, &mut |done| {
+                is_wanted = watch(done).is_continue();
+                let interrupted = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None);
+                if is_wanted { Ok(()) } else { Err(interrupted()) }
+            })
         });
         if !is_wanted {
             return Err(WorkError::Interrupted);
         }
-        let report = self.checked(rebuilt)?;
-        self.checked(expiry::make_shrinkable(&self.connection, &self.expiry))?;
+        let report = rebuilt?;
+        self.held.names.commit();
+        self.checked(expiry::make_shrinkable(&self.connection, &self.held.expiry))?;
         Ok(report)
     }
 }
 
 fn rebuild(
-    connection: &Connection,
+    connection: &Transaction<'_>,
     names: &mut NameNumbers,
     progress: &mut dyn FnMut(f64) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<RebuildReport> {
     // The numbers of clients and proxies are given out anew.
     *names = NameNumbers::default();
     names.begin();
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     connection.execute_batch("DELETE FROM session_digest; DELETE FROM clients; DELETE FROM proxies")?;
     let requests: u64 = connection.query_row("SELECT count(*) FROM request_rows", [], |row| row.get(0))?;
     let calls = connection.query_row("SELECT count(*) FROM calls", [], |row| row.get(0))?;
@@ -69,8 +71,6 @@ fn rebuild(
         progress(done / steps)?;
     }
     digests.write(connection)?;
-    transaction.commit()?;
-    names.commit();
     Ok(RebuildReport { requests, sessions: sessions.len() as u64, calls })
 }
 

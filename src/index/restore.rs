@@ -4,8 +4,8 @@
 //! The log was folded into the new database before, and has the say where both have a record: its bytes are checked, those
 //! of a row are not. Runs on the thread that rebuilds.
 
-use super::checkpoint::Checkpoint;
 use super::database::Index;
+use super::fence;
 use super::logged::Logged;
 use super::old_rows::{OldRows, failed_at};
 use super::request_rows::REQUESTS_PER_STATEMENT;
@@ -27,12 +27,8 @@ use std::path::Path;
 const BATCH_ROWS: usize = 20_000;
 
 /// Tables whose rows are copied as they are; the column of their numbers, and whether a row comes without its number.
-const COPIED: [(&str, &str, bool); 4] = [
-    ("gaps", "id", false),
-    ("clock_steps", "id", false),
-    ("newer_records", "sequence", false),
-    ("quarantine", "id", true),
-];
+const COPIED: [(&str, &str, bool); 4] =
+    [("gaps", "id", false), ("clock_steps", "id", false), ("newer_records", "id", false), ("quarantine", "id", true)];
 
 /// An old database.
 pub(crate) struct Old<'a> {
@@ -54,7 +50,7 @@ impl Index {
             if in_log(id) { Ok(()) } else { Ok(waiting.add(self, id, request)?) }
         })?;
         waiting.write(self)?;
-        self.restore_sessions(&rows, old.owner, true, watch)?;
+        self.restore_sessions(&rows, true, watch)?;
         self.restore_schemas(&rows, old.owner, &in_log, watch)?;
         for (table, key, is_renumbered) in COPIED {
             let has = |row: &Row<'_>| match table {
@@ -93,13 +89,16 @@ impl Index {
             Ok(())
         })?;
         self.restore_schemas(&rows, old.owner, &|id| current.binary_search(&id).is_err(), watch)?;
-        self.restore_sessions(&rows, old.owner, false, watch)
+        self.restore_sessions(&rows, false, watch)
     }
 
     /// Takes over what table `meta` of the old database says, but for versions and limits, which have their own rules.
     pub(crate) fn restore_meta(&self, told: &[(String, String)]) -> Result<(), IndexError> {
         let is_taken = |key: &str| {
-            key != "schema_version" && key != OLDEST_READER_KEY && Limit::EACH.iter().all(|limit| limit.key() != key)
+            key != "schema_version"
+                && key != fence::KEY
+                && key != OLDEST_READER_KEY
+                && Limit::EACH.iter().all(|limit| limit.key() != key)
         };
         let sql = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
         told.iter()
@@ -108,13 +107,7 @@ impl Index {
     }
 
     /// With `all`, each session; otherwise only what the requests of those add up to that are there.
-    fn restore_sessions(
-        &mut self,
-        rows: &OldRows<'_>,
-        owner: WriterId,
-        all: bool,
-        watch: &mut Watch<'_>,
-    ) -> Result<(), WorkError> {
+    fn restore_sessions(&mut self, rows: &OldRows<'_>, all: bool, watch: &mut Watch<'_>) -> Result<(), WorkError> {
         let mut sessions: Vec<(String, SessionFacts)> = Vec::new();
         let write = |index: &mut Self, sessions: &mut Vec<(String, SessionFacts)>| {
             let path = index.path().to_owned();
@@ -126,13 +119,13 @@ impl Index {
                 let requests = facts.requests;
                 if all {
                     let facts = SessionFacts { requests: None, ..facts };
-                    batch.apply(vec![(Sequence(0), Mutation::Session(session_id.as_str().into(), facts))])?;
+                    batch.restore_session(&session_id, facts).map_err(failed_at(&path))?;
                 }
                 if let Some(requests) = &requests {
                     batch.keep_sums(&session_id, requests).map_err(failed_at(&path))?;
                 }
             }
-            batch.commit(owner, Checkpoint::START)?;
+            batch.commit()?;
             Ok::<_, WorkError>(())
         };
         rows.each_session(watch, &mut |session_id, facts| {
@@ -157,10 +150,10 @@ impl Index {
                 return Ok(());
             }
             let sequence = Sequence(u64::try_from(id).unwrap_or(0));
-            batch.restore_sighting(sequence, &seen).map_err(failed_at(&path))
+            batch.restore_sighting(owner, sequence, &seen).map_err(failed_at(&path))
         })?;
         rows.each_version(watch, &mut |key, payload| batch.restore_version(key, payload).map_err(failed_at(&path)))?;
-        Ok(batch.commit(owner, Checkpoint::START)?)
+        Ok(batch.commit()?)
     }
 
     /// Copies rows as they are, but for those that are to be left out. One that is there already stays, and one that the
@@ -237,9 +230,9 @@ impl Waiting {
                     mutations.push((*sequence, Mutation::Request(request)));
                 }
             }
-            batch.apply(mutations)?;
+            batch.apply(self.owner, mutations)?;
         }
-        batch.commit(self.owner, Checkpoint::START)?;
+        batch.commit()?;
         self.payloads.clear();
         self.ends.clear();
         Ok(())

@@ -7,14 +7,40 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Up to here, folded. Commits together with the rows that it vouches for.
+-- Who records, or did: one row for each life of a process that recorded anything. The log says it itself, in its first record
+-- and its last. A row outlives the folder of its log, so that a folder which a power cut brings back is not folded again.
+CREATE TABLE writers (
+    id              INTEGER PRIMARY KEY,    -- its number within this database
+    writer          TEXT    NOT NULL UNIQUE,    -- its id: a UUID, which names the folder in wal/
+    process_id      INTEGER,                -- NULL, as all of these: the record that says it is not folded
+    host            TEXT,
+    program         TEXT,
+    program_version TEXT,
+    started_at      INTEGER,
+    last_seen_at    INTEGER,                -- when its newest event happened; NULL before the first
+    ended_at        INTEGER,                -- of one that died: when it was last heard of
+    ended           TEXT CHECK (ended IN ('closed', 'died')),
+    removed         INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1))    -- its folder in wal/ is gone, and no power cut brings it back
+) STRICT;
+
+-- Up to here, folded, for each writer. Commits together with the rows that it vouches for.
 CREATE TABLE checkpoint (
-    id        INTEGER PRIMARY KEY CHECK (id = 1),
-    writer_id BLOB    NOT NULL,     -- whose log this is; 16 bytes
-    segment   INTEGER NOT NULL,
-    offset    INTEGER NOT NULL,     -- of the first byte that is not folded
-    sequence  INTEGER NOT NULL,     -- of the last record that is folded, or missing in the log; 0 for none
-    last_ts   INTEGER               -- of what time the last record is that is folded; NULL where nobody knows
+    writer   INTEGER PRIMARY KEY REFERENCES writers (id),
+    segment  INTEGER NOT NULL,
+    offset   INTEGER NOT NULL,      -- of the first byte that is not folded
+    sequence INTEGER NOT NULL,      -- of the last record that is folded, or missing in the log; 0 for none
+    last_ts  INTEGER                -- of what time the last record is that is folded; NULL where nobody knows
+) STRICT;
+
+-- Which record is which row. Each record that is folded takes the next id, also one whose row is ignored or expired since;
+-- records that are missing take one together. A run is so many ids from first_id on, for as many records of one writer from
+-- first_sequence on. (writer, sequence) names a record for ever; ids are the order of folding in this database.
+CREATE TABLE fold_runs (
+    first_id       INTEGER PRIMARY KEY,
+    writer         INTEGER NOT NULL REFERENCES writers (id),
+    first_sequence INTEGER NOT NULL,
+    count          INTEGER NOT NULL CHECK (count > 0),
+    UNIQUE (writer, first_sequence)
 ) STRICT;
 
 -- Since when requests are kept, once any were too old or too many. What lies before it is expired: no roll-up counts it,
@@ -50,7 +76,7 @@ CREATE INDEX calls_by_endpoint ON calls (endpoint);
 
 -- The rows beneath view `requests`: names that repeat are numbers here, so that a row and its indexes stay small.
 CREATE TABLE request_rows (
-    id               INTEGER PRIMARY KEY,   -- the record's sequence number in the log
+    id               INTEGER PRIMARY KEY,   -- the record's id in the order of folding, as in fold_runs
     request_id       TEXT    NOT NULL,
     ts               INTEGER NOT NULL,
     call             INTEGER NOT NULL REFERENCES calls (id),
@@ -196,19 +222,20 @@ CREATE TABLE schema_versions (
     UNIQUE (proxy, upstream_url, method, content_hash)
 ) STRICT;
 
--- Who was offered which version, from when on. The changes below are a function of these rows, ordered by (ts, id). A
--- version may be missing, if its record was lost.
+-- Who was offered which version, from when on. The changes below are a function of these rows, ordered by (ts, arrival),
+-- whatever the order of folding was. A version may be missing, if its record was lost.
 CREATE TABLE schema_sightings (
-    id           INTEGER PRIMARY KEY,       -- the record's sequence number in the log
+    id           INTEGER PRIMARY KEY,       -- the record's id in the order of folding, as in fold_runs
     proxy        TEXT    NOT NULL,
     upstream_url TEXT    NOT NULL,
     method       TEXT    NOT NULL,
     caller       TEXT    NOT NULL,          -- the client's name, or auth- and a digest; never a credential. '': unknown
     ts           INTEGER NOT NULL,
     content_hash TEXT    NOT NULL,
+    arrival      BLOB    NOT NULL,          -- the writer's id and the record's number in its log, in 24 bytes: which of two was first
     UNIQUE (proxy, upstream_url, method, caller, ts, content_hash)
 ) STRICT;
-CREATE INDEX schema_sightings_by_time ON schema_sightings (proxy, upstream_url, method, ts);
+CREATE INDEX schema_sightings_by_time ON schema_sightings (proxy, upstream_url, method, ts, arrival);
 CREATE INDEX schema_sightings_by_hash ON schema_sightings (proxy, upstream_url, method, content_hash, ts);
 
 -- The version that anybody saw last, since it was first seen without another in between.
@@ -223,13 +250,13 @@ FROM schema_sightings AS sighting
 WHERE NOT EXISTS (
     SELECT 1 FROM schema_sightings AS later
     WHERE later.proxy = sighting.proxy AND later.upstream_url = sighting.upstream_url
-      AND later.method = sighting.method AND (later.ts, later.id) > (sighting.ts, sighting.id)
+      AND later.method = sighting.method AND (later.ts, later.arrival) > (sighting.ts, sighting.arrival)
       AND later.content_hash <> sighting.content_hash
 ) AND content_hash IS NOT (
     SELECT before.content_hash FROM schema_sightings AS before
     WHERE before.proxy = sighting.proxy AND before.upstream_url = sighting.upstream_url
-      AND before.method = sighting.method AND (before.ts, before.id) < (sighting.ts, sighting.id)
-    ORDER BY before.ts DESC, before.id DESC LIMIT 1
+      AND before.method = sighting.method AND (before.ts, before.arrival) < (sighting.ts, sighting.arrival)
+    ORDER BY before.ts DESC, before.arrival DESC LIMIT 1
 );
 
 CREATE TABLE schema_changes (
@@ -251,18 +278,20 @@ CREATE INDEX schema_changes_by_time     ON schema_changes (detected_at);
 -- Events known to be lost: how many, from when to when. Either events that were dropped before they were recorded, of which a
 -- record in the log tells; or records that were in the log, are in no segment of it any more, and were not folded before.
 CREATE TABLE gaps (
-    id      INTEGER PRIMARY KEY,            -- the record's sequence number in the log; of missing records, the first one's
-    from_ts INTEGER NOT NULL,               -- of missing records: when the last one before them happened,
-    to_ts   INTEGER NOT NULL,               -- and the first one behind them, as far as that is known
-    events  INTEGER NOT NULL,
-    missing INTEGER NOT NULL DEFAULT 0 CHECK (missing IN (0, 1))    -- records with the numbers from id on are missing
+    id       INTEGER PRIMARY KEY,           -- the record's id in the order of folding, as in fold_runs; missing records have one
+    from_ts  INTEGER NOT NULL,              -- of missing records: when the last one before them happened,
+    to_ts    INTEGER NOT NULL,              -- and the first one behind them, as far as that is known
+    events   INTEGER NOT NULL,
+    missing  INTEGER NOT NULL DEFAULT 0 CHECK (missing IN (0, 1)),  -- records with the numbers from sequence on are missing
+    writer   INTEGER NOT NULL REFERENCES writers (id),              -- whose events
+    sequence INTEGER NOT NULL               -- the record's number in that writer's log; of missing records, the first one's
 ) STRICT;
-CREATE INDEX gaps_of_missing ON gaps (id) WHERE missing = 1;
+CREATE INDEX gaps_of_missing ON gaps (writer, sequence) WHERE missing = 1;
 
 -- Steps of the clock by which times are recorded: somebody set it, ahead or back, by more than a minute. Rows that were
 -- recorded around from_ts and to_ts may not be in the order of their times.
 CREATE TABLE clock_steps (
-    id           INTEGER PRIMARY KEY,       -- the record's sequence number in the log
+    id           INTEGER PRIMARY KEY,       -- the record's id in the order of folding, as in fold_runs
     from_ts      INTEGER NOT NULL,          -- what the clock would have said; between runs, of the newest request on record
     to_ts        INTEGER NOT NULL,          -- what it said instead
     step_ms      INTEGER NOT NULL,          -- from one to the other; negative: set back
@@ -283,7 +312,9 @@ CREATE TABLE age_clock (
 -- Records of a kind, or of a version of their kind, that the mcplog which came upon them did not know, because a newer one
 -- wrote them. They wait here, whole, until one opens the store that knows them, and become rows of the other tables then.
 CREATE TABLE newer_records (
-    sequence INTEGER PRIMARY KEY,           -- the record's sequence number in the log
+    id       INTEGER PRIMARY KEY,           -- the record's id in the order of folding, as in fold_runs
+    writer   INTEGER NOT NULL REFERENCES writers (id),
+    sequence INTEGER NOT NULL,              -- the record's number in that writer's log
     segment  INTEGER NOT NULL,
     offset   INTEGER NOT NULL,
     kind     INTEGER NOT NULL,
@@ -294,9 +325,10 @@ CREATE TABLE newer_records (
 CREATE INDEX newer_records_by_kind ON newer_records (kind, version);
 CREATE INDEX newer_records_by_time ON newer_records (noted_at);
 
--- What the log holds but nobody can fold: an intact record that can't be decoded, or damaged bytes.
+-- What a log holds but nobody can fold: an intact record that can't be decoded, or damaged bytes.
 CREATE TABLE quarantine (
     id       INTEGER PRIMARY KEY,
+    writer   INTEGER NOT NULL REFERENCES writers (id),  -- whose log
     segment  INTEGER NOT NULL,
     offset   INTEGER NOT NULL,
     bytes    INTEGER NOT NULL,
@@ -304,5 +336,5 @@ CREATE TABLE quarantine (
     reason   TEXT    NOT NULL,
     noted_at INTEGER NOT NULL,              -- by when it was recorded, as far as that is known
     payload  BLOB,                          -- the record as it stands in the log; NULL for damaged bytes
-    UNIQUE (segment, offset)
+    UNIQUE (writer, segment, offset)
 ) STRICT;

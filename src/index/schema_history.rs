@@ -1,7 +1,7 @@
 //! Which versions of what servers offer were seen, by whom, and the changes between them.
 //!
-//! Runs on the compactor. Sightings are ordered by time, and of one time by the record's number in the log, which is the
-//! order of arrival. The changes are a function of the sightings in that order: one that is folded late is put between its
+//! Runs on the compactor. Sightings are ordered by time, and of one time by arrival: by the writer's id, and then by the
+//! record's number in its log. Ids of rows say in what order they were folded, which must not matter. The changes are a function of the sightings in that order: one that is folded late is put between its
 //! neighbours, and the changes around it are worked out again. So neither batches nor the order of folding matter.
 //!
 //! What a sighting changes:
@@ -17,9 +17,9 @@
 //! A sighting from before the time since which rows are kept says what was current then; it changes nothing but for the
 //! first one, which is `initial`.
 
+use super::batch::FoldedRecord;
 use crate::fold::fold::SchemaSighting;
 use crate::fold::schema_diff::{Change, diff, initial, updated};
-use crate::ground::position::Sequence;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
@@ -36,6 +36,7 @@ struct Sighting {
     method: String,
     caller: String,
     content_hash: String,
+    arrival: Vec<u8>,
 }
 
 /// Adds a sighting, unless the same caller saw the same at the same time, and the version, unless it is there already.
@@ -44,38 +45,39 @@ struct Sighting {
 /// known, and the sightings that it would have to be put between are gone.
 pub(super) fn add(
     transaction: &Transaction<'_>,
-    sequence: Sequence,
+    record: FoldedRecord,
     seen: &SchemaSighting<'_>,
     kept_since: i64,
 ) -> rusqlite::Result<()> {
-    if seen.ts < kept_since { Ok(()) } else { restore(transaction, sequence, seen, kept_since) }
+    if seen.ts < kept_since { Ok(()) } else { restore(transaction, record, seen, kept_since) }
 }
 
 /// The same for a sighting that is on record already, in another database: one from before `kept_since` says what was
 /// current then.
 pub(super) fn restore(
     transaction: &Transaction<'_>,
-    sequence: Sequence,
+    record: FoldedRecord,
     seen: &SchemaSighting<'_>,
     kept_since: i64,
 ) -> rusqlite::Result<()> {
     let sighting = Sighting {
-        id: i64::try_from(sequence.0).unwrap_or(i64::MAX),
+        id: record.id.0,
         ts: seen.ts,
         proxy: seen.proxy.clone().into_owned(),
         upstream_url: seen.upstream_url.clone().into_owned(),
         method: seen.method.clone().into_owned(),
         caller: seen.caller.clone().into_owned(),
         content_hash: seen.content_hash.clone().into_owned(),
+        arrival: [&record.writer.0[..], &record.sequence.0.to_be_bytes()[..]].concat(),
     };
     let mut changed = match &seen.payload {
         Some(payload) => add_version(transaction, sighting.version(), payload)?,
         None => Vec::new(),
     };
-    let same: Option<i64> = transaction
+    let same: Option<(i64, Vec<u8>)> = transaction
         .prepare_cached(
-            "SELECT id FROM schema_sightings WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3 AND caller = ?4
-                 AND ts = ?5 AND content_hash = ?6",
+            "SELECT id, arrival FROM schema_sightings WHERE proxy = ?1 AND upstream_url = ?2 AND method = ?3
+                 AND caller = ?4 AND ts = ?5 AND content_hash = ?6",
         )?
         .query_row(
             params![
@@ -86,13 +88,13 @@ pub(super) fn restore(
                 sighting.ts,
                 sighting.content_hash
             ],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
     // Of two equal ones the first to arrive counts, in whatever order they are folded.
-    if same.is_none_or(|same| sighting.id < same) {
-        if let Some(same) = same {
-            let other = Sighting { id: same, ..sighting.copy() };
+    if same.as_ref().is_none_or(|(_, arrival)| sighting.arrival < *arrival) {
+        if let Some((id, arrival)) = same {
+            let other = Sighting { id, arrival, ..sighting.copy() };
             changed.extend(other.followers(transaction)?);
             other.delete(transaction)?;
         }
@@ -149,14 +151,14 @@ fn is_expired() -> String {
     format!(
         "sighting.ts < ?1 AND (
              EXISTS (SELECT 1 FROM schema_sightings AS later
-                     WHERE {of_later} AND (later.ts, later.id) > (sighting.ts, sighting.id)
+                     WHERE {of_later} AND (later.ts, later.arrival) > (sighting.ts, sighting.arrival)
                        AND later.caller = sighting.caller AND later.content_hash <> sighting.content_hash)
              OR {CALLERS_MAX} = (
                  SELECT count(*) FROM (
                      SELECT DISTINCT later.caller FROM schema_sightings AS later
-                     WHERE {of_later} AND (later.ts, later.id) > (
-                         SELECT own.ts, own.id FROM schema_sightings AS own WHERE {of_own} AND own.caller = sighting.caller
-                         ORDER BY own.ts DESC, own.id DESC LIMIT 1)
+                     WHERE {of_later} AND (later.ts, later.arrival) > (
+                         SELECT own.ts, own.arrival FROM schema_sightings AS own WHERE {of_own} AND own.caller = sighting.caller
+                         ORDER BY own.ts DESC, own.arrival DESC LIMIT 1)
                      LIMIT {CALLERS_MAX})))"
     )
 }
@@ -263,7 +265,7 @@ impl Sighting {
     fn read(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<Self>> {
         transaction
             .prepare_cached(
-                "SELECT ts, proxy, upstream_url, method, caller, content_hash FROM schema_sightings WHERE id = ?1",
+                "SELECT ts, proxy, upstream_url, method, caller, content_hash, arrival FROM schema_sightings WHERE id = ?1",
             )?
             .query_row([id], |row| {
                 Ok(Self {
@@ -274,6 +276,7 @@ impl Sighting {
                     method: row.get(3)?,
                     caller: row.get(4)?,
                     content_hash: row.get(5)?,
+                    arrival: row.get(6)?,
                 })
             })
             .optional()
@@ -288,6 +291,7 @@ impl Sighting {
             method: self.method.clone(),
             caller: self.caller.clone(),
             content_hash: self.content_hash.clone(),
+            arrival: self.arrival.clone(),
         }
     }
 
@@ -297,12 +301,12 @@ impl Sighting {
     }
 
     fn insert(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let sql = "INSERT INTO schema_sightings (id, proxy, upstream_url, method, caller, ts, content_hash)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let Self { id, ts, proxy, upstream_url, method, caller, content_hash } = self;
+        let sql = "INSERT INTO schema_sightings (id, proxy, upstream_url, method, caller, ts, content_hash, arrival)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let Self { id, ts, proxy, upstream_url, method, caller, content_hash, arrival } = self;
         transaction
             .prepare_cached(sql)?
-            .execute(params![id, proxy, upstream_url, method, caller, ts, content_hash])
+            .execute(params![id, proxy, upstream_url, method, caller, ts, content_hash, arrival])
             .map(|_| ())
     }
 
@@ -388,8 +392,8 @@ impl Sighting {
         let sql = format!(
             "SELECT {column} FROM schema_sightings
              WHERE proxy = :proxy AND upstream_url = :upstream_url AND method = :method AND {condition}
-               AND (ts, id) {comparison} (:ts, :id)
-             ORDER BY ts {direction}, id {direction} LIMIT 1"
+               AND (ts, arrival) {comparison} (:ts, :arrival)
+             ORDER BY ts {direction}, arrival {direction} LIMIT 1"
         );
         let mut statement = transaction.prepare_cached(&sql)?;
         let all = named_params! {
@@ -397,7 +401,7 @@ impl Sighting {
             ":upstream_url": self.upstream_url,
             ":method": self.method,
             ":ts": self.ts,
-            ":id": self.id,
+            ":arrival": self.arrival,
             ":caller": self.caller,
             ":content_hash": self.content_hash,
         };

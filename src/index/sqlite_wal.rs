@@ -17,6 +17,7 @@
 
 use super::connection::{WAL_PAGES_MAX, told_bytes};
 use super::copy_schedule::{CopyMode, CopySchedule};
+use super::fence::CopyCount;
 use super::wal_readers::{Readers, wal_bytes};
 use crate::ground::sabotage::{self, Spot};
 use parking_lot::{Condvar, Mutex};
@@ -25,7 +26,7 @@ use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,8 @@ pub(super) struct Shared {
     failure: Mutex<Option<String>>,
     copy: Mutex<CopyState>,
     finished: Condvar,
+    /// How often the copying thread began or ended.
+    copies: AtomicU64,
 }
 
 /// The copy that the copying thread makes.
@@ -87,6 +90,7 @@ impl WalCopier {
             failure: Mutex::new(None),
             copy: Mutex::new(CopyState::None),
             finished: Condvar::new(),
+            copies: AtomicU64::new(0),
         };
         Self { shared: Arc::new(shared), has_own_thread: false, pages_at_last_copy: 0 }
     }
@@ -136,6 +140,11 @@ impl WalCopier {
     /// Whether a copy is under way. The last copy's result stays for [`Self::is_busy`].
     pub(super) fn is_copying(&self) -> bool {
         matches!(*self.shared.copy.lock(), CopyState::UnderWay)
+    }
+
+    /// How often a copy by the thread began or ended. Such a copy may commit, and changes nothing by that.
+    pub(super) fn count(&self) -> CopyCount {
+        CopyCount(self.shared.copies.load(Ordering::Acquire))
     }
 
     /// Waits until no copy is under way.
@@ -201,6 +210,7 @@ impl WalCopier {
     fn start(&mut self, mode: CopyMode) -> bool {
         self.shared.wait();
         *self.shared.copy.lock() = CopyState::UnderWay;
+        self.shared.copies.fetch_add(1, Ordering::AcqRel);
         let run = CopyRun { shared: Arc::clone(&self.shared), asked_by: std::thread::current() };
         let thread = std::thread::Builder::new().name("mcplog-copy".to_owned());
         let started = thread.spawn(move || run.copy(mode)).is_ok();
@@ -272,6 +282,7 @@ impl CopyRun {
 
 impl Drop for CopyRun {
     fn drop(&mut self) {
+        self.shared.copies.fetch_add(1, Ordering::AcqRel);
         let mut copy = self.shared.copy.lock();
         if matches!(*copy, CopyState::UnderWay) {
             // The thread never started, or it panicked, and then nobody knows how far the copy came.

@@ -26,6 +26,7 @@ use crate::ground::database_version::DATABASE_VERSION;
 use crate::ground::error::{IndexError, OpenError};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::sabotage::{self, Spot};
+use crate::index::batch::Batch;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::connection::PAGE_BYTES;
 use crate::index::database::{DATABASE_NAME, Index, shrinks};
@@ -222,11 +223,11 @@ impl Fixture {
             }
             let sequences = (done as u64 + 1..).map(Sequence);
             let mutations = sequences.zip(payloads.iter().map(|payload| fold(Record::decode(payload).unwrap())));
-            batch.apply(mutations.collect()).unwrap();
+            batch.apply(WRITER, mutations.collect()).unwrap();
             if step.dies {
                 drop(batch);
             } else {
-                batch.commit(WRITER, Checkpoint { sequence: Sequence(upto as u64), ..Checkpoint::START }).unwrap();
+                commit(batch, upto as u64);
             }
             if step.restarts {
                 self.reopen();
@@ -314,6 +315,13 @@ impl Fixture {
 fn number(value: &Value) -> i64 {
     let Value::Integer(number) = value else { panic!("{value:?}") };
     *number
+}
+
+/// Commits a batch with which the writer's log is folded up to that number.
+fn commit(mut batch: Batch<'_>, up_to: u64) {
+    let from = batch.checkpoint(WRITER).unwrap();
+    batch.reached(WRITER, from, Checkpoint { sequence: Sequence(up_to), ..from }).unwrap();
+    batch.commit().unwrap();
 }
 
 /// What a caller was offered when.
@@ -568,8 +576,8 @@ proptest! {
                 (Sequence(*number), fold(Record::decode(payload).unwrap()))
             });
             let mut batch = fixture.index().begin().unwrap();
-            batch.apply(mutations.collect()).unwrap();
-            batch.commit(WRITER, Checkpoint::START).unwrap();
+            batch.apply(WRITER, mutations.collect()).unwrap();
+            batch.commit().unwrap();
         }
         let events: Vec<_> = records.into_iter().map(|(_, event)| event).collect();
         for (found, expected) in fixture.tables().iter().zip(&model(&events)) {
@@ -734,10 +742,10 @@ fn an_idle_session_counts_as_ended_only_where_the_store_was_told_so() {
     assert_eq!(fixture.rows(ended), [row("new", Value::Null), row("old", Value::Null)]);
     let mut told = Config::new(fixture.dir.path());
     told.session_idle_ms = Some(30_000);
-    fixture.index().remember_limits(&told).unwrap();
+    remembered_limits::remember(&fixture.index().connection, &told).unwrap();
     assert_eq!(fixture.rows(ended), [row("new", Value::Null), row("old", Value::Integer(now - 60_000))]);
     told.session_idle_ms = None;
-    fixture.index().remember_limits(&told).unwrap();
+    remembered_limits::remember(&fixture.index().connection, &told).unwrap();
     assert_eq!(fixture.rows(ended)[1], row("old", Value::Integer(now - 60_000)), "absent must change nothing");
 }
 
@@ -896,7 +904,7 @@ fn what_a_dead_process_left_in_sqlites_wal_is_in_the_database_before_it_counts_a
         database.query_row("SELECT count(*) FROM sessions", [], |row| row.get::<_, i64>(0))
     };
     let left = copy(fixture.dir.path(), &["store.db", "store.db-wal"]);
-    let index = Index::open(&Config::new(left.path()), &LogOwners::default()).unwrap();
+    let mut index = Index::open(&Config::new(left.path()), &LogOwners::default()).unwrap();
     // A sync of the WAL that failed there leaves no trace here, and another one succeeds with nothing to do.
     index.make_durable().unwrap();
     assert_eq!(sessions(copy(left.path(), &["store.db"]).path()), Ok(1), "without the WAL");
@@ -929,8 +937,8 @@ fn every_detail_reaches_its_column_and_the_row_that_is_read() {
         payloads.push(payload);
     }
     let mutations = (1..).map(Sequence).zip(payloads.iter().map(|payload| fold(Record::decode(payload).unwrap())));
-    batch.apply(mutations.collect()).unwrap();
-    batch.commit(WRITER, Checkpoint { sequence: Sequence(each.len() as u64), ..Checkpoint::START }).unwrap();
+    batch.apply(WRITER, mutations.collect()).unwrap();
+    commit(batch, each.len() as u64);
     let query = Query::open(fixture.dir.path()).unwrap();
     let rows = query.requests(&RequestFilter::default()).unwrap();
     assert_eq!(rows.len(), each.len());
@@ -973,9 +981,9 @@ fn of_two_requests_with_one_id_that_differ_in_one_detail_the_same_one_stays_whic
                 payload
             });
             for (payload, sequence) in payloads.iter().zip(1..) {
-                batch.apply(vec![(Sequence(sequence), fold(Record::decode(payload).unwrap()))]).unwrap();
+                batch.apply(WRITER, vec![(Sequence(sequence), fold(Record::decode(payload).unwrap()))]).unwrap();
             }
-            batch.commit(WRITER, Checkpoint { sequence: Sequence(2), ..Checkpoint::START }).unwrap();
+            commit(batch, 2);
             fixture.rows(&format!("SELECT {name} FROM request_rows"))
         });
         assert_eq!(kept[0], kept[1], "{name}");

@@ -58,7 +58,7 @@ const WAYS: [Way; 5] = [
 fn store() -> TestStore {
     let store = TestStore::new();
     store.execute("INSERT INTO meta VALUES ('session_idle_ms', '0'), ('created_at', '1')");
-    store.checkpoint([1; 16]);
+    store.writer(WriterId([1; 16]));
     store.execute("BEGIN");
     for number in 1..=i64::try_from(ROWS).unwrap() {
         let row = store.request(&format!("r{number:03}"), number % 7, "ping");

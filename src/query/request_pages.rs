@@ -131,7 +131,7 @@ mod tests {
     /// Three pages' rows of one millisecond between two other rows, the ids descending with time.
     fn store() -> (TestStore, Vec<i64>) {
         let store = TestStore::new();
-        store.checkpoint([1; 16]);
+        store.writer(WriterId([1; 16]));
         let count = i64::try_from(LOOKED_AT_MAX).unwrap() * 2 + 5;
         store.execute("BEGIN");
         store.request("last", 9, "ping").set("id", 1).set("status", "error").insert();

@@ -88,13 +88,13 @@ const CURRENT: &str = "SELECT sighting.id, proxy, upstream_url, method, content_
         SELECT 1 FROM schema_sightings AS later
         WHERE later.proxy = sighting.proxy AND later.upstream_url = sighting.upstream_url
           AND later.method = sighting.method AND later.caller = sighting.caller
-          AND (later.ts, later.id) > (sighting.ts, sighting.id) AND later.content_hash <> sighting.content_hash
+          AND (later.ts, later.arrival) > (sighting.ts, sighting.arrival) AND later.content_hash <> sighting.content_hash
     ) AND content_hash IS NOT (
         SELECT before.content_hash FROM schema_sightings AS before
         WHERE before.proxy = sighting.proxy AND before.upstream_url = sighting.upstream_url
           AND before.method = sighting.method AND before.caller = sighting.caller
-          AND (before.ts, before.id) < (sighting.ts, sighting.id)
-        ORDER BY before.ts DESC, before.id DESC LIMIT 1
+          AND (before.ts, before.arrival) < (sighting.ts, sighting.arrival)
+        ORDER BY before.ts DESC, before.arrival DESC LIMIT 1
     )";
 
 /// A version that is some caller's last.
@@ -139,7 +139,7 @@ impl Query {
     /// The versions that are offered at present and that the filter keeps, in no order, without their payloads.
     fn present_variants(&self, filter: &SchemaFilter) -> Result<Vec<ServerSchemaRow>, IndexError> {
         let mut servers: BTreeMap<(String, String, String), Vec<Variant>> = BTreeMap::new();
-        self.each_row(&format!("{CURRENT} ORDER BY ts, sighting.id"), &[], |row| {
+        self.each_row(&format!("{CURRENT} ORDER BY ts, sighting.arrival"), &[], |row| {
             let (proxy, upstream_url, method): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
             if filter.proxy.as_ref().is_some_and(|of| *of != proxy)
                 || filter.method.as_ref().is_some_and(|of| *of != method)
@@ -212,7 +212,7 @@ impl Query {
                  SELECT 1 FROM schema_versions AS version
                  WHERE version.proxy = sighting.proxy AND version.upstream_url = sighting.upstream_url
                    AND version.method = sighting.method AND version.content_hash = sighting.content_hash)
-             ORDER BY ts DESC, sighting.id DESC LIMIT ?"
+             ORDER BY ts DESC, sighting.arrival DESC LIMIT ?"
         );
         let max = i64::try_from(max).unwrap_or(i64::MAX);
         let mut hashes = self.rows(&sql, &[max.into()], |row| {

@@ -10,6 +10,7 @@ use crate::fold::rollup::{Cell as RollUp, DENSE_CALLS, Level, Sample};
 use crate::fold::rollup_page;
 use crate::fold::session_digest::{self, SessionDigest};
 use crate::ground::database_version::DATABASE_VERSION;
+use crate::ground::position::WriterId;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -57,7 +58,12 @@ impl TestStore {
             self.row(table).set("proxy", proxy.to_owned()).set("upstream_url", "http://up").set("method", "tools/list")
         };
         row("schema_versions").set("content_hash", "h").set("payload", payload.to_owned()).insert();
-        row("schema_sightings").set("caller", "").set("ts", ts).set("content_hash", "h").insert();
+        row("schema_sightings")
+            .set("caller", "")
+            .set("ts", ts)
+            .set("content_hash", "h")
+            .set("arrival", Vec::new())
+            .insert();
         let change = row("schema_changes").set("change_type", "initial").set("detected_at", ts);
         change.set("caller", "").set("sighting_id", 1).insert();
     }
@@ -67,10 +73,12 @@ impl TestStore {
         self.connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
-    /// Says that nothing of that writer's log is folded yet.
-    pub(super) fn checkpoint(&self, writer_id: [u8; 16]) {
-        let sql = "INSERT INTO checkpoint (id, writer_id, segment, offset, sequence) VALUES (1, ?, 1, 1, 0)";
-        self.connection.execute(sql, [writer_id]).unwrap();
+    /// Says that nothing of that writer's log is folded yet. Its number is the next one, from 1 on.
+    pub(super) fn writer(&self, writer: WriterId) {
+        self.connection.execute("INSERT INTO writers (writer) VALUES (?1)", [writer.to_string()]).unwrap();
+        let number = self.connection.last_insert_rowid();
+        let sql = "INSERT INTO checkpoint (writer, segment, offset, sequence) VALUES (?1, 1, 1, 0)";
+        self.connection.execute(sql, [number]).unwrap();
     }
 
     /// How many frames of SQLite's WAL stay uncopied because somebody reads.
@@ -269,6 +277,12 @@ pub(super) struct Cell(Value);
 impl From<&str> for Cell {
     fn from(text: &str) -> Self {
         Self(text.to_owned().into())
+    }
+}
+
+impl From<Vec<u8>> for Cell {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
     }
 }
 

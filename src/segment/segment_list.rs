@@ -129,6 +129,11 @@ impl SegmentList {
         self.segments.lock().ordered.push_back(segment);
     }
 
+    /// By the appender: another log begins.
+    pub(crate) fn clear(&self) {
+        *self.segments.lock() = Segments::default();
+    }
+
     /// The first segment from which a record beyond that number is to be read.
     pub(crate) fn first_beyond(&self, sequence: Sequence) -> Option<SegmentToRead> {
         let segments = self.segments.lock();

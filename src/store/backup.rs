@@ -18,13 +18,15 @@ use super::backup_log::copy_log;
 use super::backup_target::Target;
 use super::file_limit;
 use super::lock::LOCK_NAME;
-use super::opening::{Database, Opening, new_writer_id};
+use super::opening::{Database, Opening};
 use crate::compactor::compactor::Compactor;
 use crate::compactor::handles::CompactorHandles;
 use crate::ground::clock::now_ms;
 use crate::ground::config::{Config, SyncPolicy};
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError};
 use crate::ground::machine_clock::MachineClock;
+use crate::ground::position::WriterId;
+use crate::ground::random_uuid::random_uuid;
 use crate::index::checkpoint;
 use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::database_copy::{Copied, copy_database};
@@ -286,7 +288,7 @@ fn fold_rest(config: &Config, listener: &mut Listener<'_>) -> Result<u64, Backup
     if progress.folded() < last_sequence {
         return Err(BackupError::Unfolded(health.get().to_string()));
     }
-    let own = new_writer_id(&config.dir)?;
+    let own = WriterId(random_uuid(&config.dir)?);
     index.become_copy(own)?;
     writer_id_file::write(&config.wal_dir(), own)?;
     drop(index);

@@ -128,7 +128,11 @@ fn read(query: &Query, now: Moment) -> Result<(FoundDatabase, Vec<(FindingKind, 
     let found = FoundDatabase {
         totals: query.totals()?,
         told: FoldedLog::read(query)?,
-        found_damaged: query.read_with(damage::damaged_segments)?,
+        found_damaged: query
+            .read_with(damage::damaged_segments::<Vec<_>>)?
+            .into_iter()
+            .map(|(_, segment)| segment)
+            .collect(),
         limits: remembered.limits(),
         clock_steps: query.clock_step_totals(TimeRange::default())?,
         clock_ahead_ms: held_back.map(|held_back| held_back.ahead_ms),

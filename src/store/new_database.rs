@@ -5,7 +5,6 @@
 //! rebuilds, under the store's lock.
 
 use super::leftovers::{WORK_DIR, remove_leftovers};
-use super::opening::new_writer_id;
 use super::rebuild_plan::{Action, DatabaseState};
 use super::rebuild_sources::Sources;
 use crate::compactor::log_fold::fold_log;
@@ -13,6 +12,7 @@ use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError};
 use crate::ground::position::{Offset, SegmentId, WriterId};
 use crate::ground::private_dir::create_private_dir;
+use crate::ground::random_uuid::random_uuid;
 use crate::ground::work::{Watch, WorkError};
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::{self, DATABASE_NAME, Index};
@@ -109,7 +109,7 @@ fn build(work_dir: &Path, sources: &Sources, watch: &mut RebuildWatch<'_>) -> Re
     let last = sources.last_sequence;
     // Rows keep the numbers of their records: whoever records next must not begin at the first number again.
     let writer_id: Option<WriterId> = match owner {
-        None if last.0 > 0 => Some(new_writer_id(work_dir)?),
+        None if last.0 > 0 => Some(WriterId(random_uuid(work_dir)?)),
         owner => *owner,
     };
     if let Some(writer_id) = writer_id {
@@ -133,9 +133,11 @@ fn build(work_dir: &Path, sources: &Sources, watch: &mut RebuildWatch<'_>) -> Re
         index.finish_expiring()?;
         let mut batch = index.begin()?;
         if let Some(last_ts) = contents.last_ts {
-            batch.note_last(last_ts);
+            batch.note_last(writer_id, last_ts)?;
         }
-        batch.commit(writer_id, checkpoint(sources))?;
+        let from = batch.checkpoint(writer_id)?;
+        batch.reached(writer_id, from, checkpoint(sources))?;
+        batch.commit()?;
     }
     Ok(())
 }

@@ -7,12 +7,13 @@ use super::lock::StoreLock;
 use super::repair_report;
 use crate::compactor::fold_start::FoldStart;
 use crate::ground::config::Config;
-use crate::ground::error::{AtPath, HeaderFault, IndexError, OpenError, PathError, SegmentError};
+use crate::ground::error::{HeaderFault, IndexError, OpenError, PathError, SegmentError};
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::limits::{Limit, Limits};
 use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::private_dir::create_private_dir;
+use crate::ground::random_uuid::random_uuid;
 use crate::ground::store_progress::StoreProgress;
 use crate::index::checkpoint::{self, Checkpoint};
 use crate::index::database::Index;
@@ -69,7 +70,7 @@ impl Opening {
         let health = HealthBoard::default();
         let writer_id = match owner {
             Some(writer_id) => writer_id,
-            None => new_writer_id(&config.dir)?,
+            None => WriterId(random_uuid(&config.dir)?),
         };
         // Before anything of the log is durable: whose it is, is never guessed by whoever comes after a crash.
         write_writer_id(&wal_dir, owners.file(), writer_id, &health)?;
@@ -98,7 +99,7 @@ impl Opening {
         let progress = StoreProgress::new();
         progress.set_writer(writer_id);
         progress.set_appended(last_sequence, 0);
-        progress.set_durable(durable);
+        progress.set_durable(writer_id, durable);
         progress.set_folded(writer_id, checkpoint.sequence);
         progress.set_newer_records(database.newer_records());
         Ok(Self {
@@ -264,30 +265,4 @@ fn expect_reachable(wal_dir: &Path, next_segment: SegmentId, last_sequence: Sequ
         found: format!("segment {next_segment} to come, sequence {last_sequence}"),
         fault: HeaderFault::Damaged,
     })
-}
-
-/// A random (version 4) UUID.
-pub(super) fn new_writer_id(dir: &Path) -> Result<WriterId, PathError> {
-    let mut bytes = [0; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).at("get randomness for", dir)?;
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    Ok(WriterId(bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn writer_ids_are_random_uuids_of_version_4() {
-        let ids: Vec<_> = (0..64).map(|_| new_writer_id(Path::new("store")).unwrap().0).collect();
-        assert!(ids.iter().all(|id| id[6] >> 4 == 4 && id[8] >> 6 == 2), "{ids:02x?}");
-        // Each of the 122 other bits is set in some and not in others.
-        let (any, all) = ids.iter().fold((0, u128::MAX), |(any, all), id| {
-            let bits = u128::from_be_bytes(*id);
-            (any | bits, all & bits)
-        });
-        assert_eq!((any & !all).count_ones(), 122);
-    }
 }

@@ -13,7 +13,7 @@ use crate::ground::config::Config;
 use crate::ground::error::{IndexError, OpenError};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::{MachineClock, Moment};
-use crate::ground::position::SegmentId;
+use crate::ground::position::{SegmentId, WriterId};
 use crate::index::row_retention::RowRetention;
 use crate::index::{age_table, checkpoint, damage, remembered_limits};
 use crate::query::database::Query;
@@ -60,8 +60,9 @@ fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     Survey::of(&config.wal_dir())?.owners().owner(&config.dir, Some(writer_id))?;
     // After the checkpoint: what is folded by then was in the log that is looked at now, or is retired.
     let log = log_view::look(&config.wal_dir(), writer_id)?;
-    let damaged: HashSet<SegmentId> = query.read_with(damage::damaged_segments)?;
-    let missing = query.read_with(damage::missing_numbers)?;
+    let damaged: HashSet<(WriterId, SegmentId)> = query.read_with(damage::damaged_segments)?;
+    let damaged = damaged.into_iter().map(|(_, segment)| segment).collect();
+    let missing = query.read_with(damage::missing_numbers)?.remove(&writer_id).unwrap_or_default();
     let (rows, segments) = (RowRetention::new(&limits), LogRetention::new(&limits));
     let age_ms = rows.age_max_ms().or(segments.age_max_ms());
     let time = query.read_with(|connection| age_table::retention_time(connection, age_ms, now))?;
@@ -70,8 +71,8 @@ fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     if let Some(expired_before) = rows.kept_since_by_age(time.aged_at_ms) {
         retirement.expire(|planned| newest_event(&planned.path) < expired_before);
     }
-    let oldest = log.oldest().unwrap_or(folded.segment);
-    let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, time, oldest))?;
+    let present = [writer_id].into();
+    let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, time, &present))?;
     Ok(StorePlan { limits, retirement, expiry, held_back: time.held_back })
 }
 

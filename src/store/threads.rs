@@ -2,6 +2,7 @@
 //!
 //! Runs on the thread that opens the store. How each thread is wired is in a file of its own.
 
+use super::appender_thread::AppenderChannels;
 use super::opening::Opening;
 use super::shared::Shared;
 use super::worker::{Spawner, Worker};
@@ -9,6 +10,7 @@ use super::{appender_thread, compactor_thread, preparer_thread, sync_thread};
 use crate::appender::sync_loop::SyncHandles;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
+use crate::ground::position::StoreId;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -25,16 +27,15 @@ impl Threads {
     /// Starts the threads of a store that is open otherwise.
     ///
     /// # Errors
-    /// There is no room for a segment, or no thread to be had.
+    /// There is no thread to be had.
     pub(super) fn start(config: &Config, shared: &Shared, opening: Opening) -> Result<Self, PathError> {
         let spawner = Spawner { lock: Arc::clone(&opening.lock), health: &shared.health, dir: &config.dir };
         let (to_syncer, commands) = crossbeam_channel::unbounded();
         let (to_appender, poisoned) = crossbeam_channel::bounded(1);
 
-        let (preparer, supply) = preparer_thread::start(&spawner, config, opening.next_segment)?;
-        // The first segment, for which there may be no room, comes before the threads that do not end by themselves.
-        let ready = appender_thread::prepare(shared, config, &opening, supply, to_syncer, poisoned)?;
-        let Opening { writer_id, last_sequence, database, unsynced, fold_start, decode, .. } = opening;
+        let (preparer, supply) = preparer_thread::start(&spawner, config)?;
+        let channels = AppenderChannels { supply, to_syncer, poisoned };
+        let Opening { writer_id, database, fold_start, decode, .. } = opening;
         let compactor = compactor_thread::start(&spawner, shared, config, writer_id, database, fold_start, decode)?;
         let handles = SyncHandles {
             commands,
@@ -43,8 +44,9 @@ impl Threads {
             health: Arc::clone(&shared.health),
             compactor: compactor.thread(),
         };
-        let log_threads = sync_thread::start(&spawner, shared, config, handles, unsynced, last_sequence)
-            .and_then(|syncer| Ok((syncer, appender_thread::start(&spawner, shared, ready)?)));
+        let store = StoreId(writer_id.0);
+        let log_threads = sync_thread::start(&spawner, shared, config, handles)
+            .and_then(|syncer| Ok((syncer, appender_thread::start(&spawner, shared, config, store, channels)?)));
         match log_threads {
             Ok((syncer, appender)) => Ok(Self { appender, syncer, preparer, compactor }),
             Err(error) => {

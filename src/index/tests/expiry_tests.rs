@@ -275,7 +275,7 @@ fn a_name_that_a_session_gets_while_unused_ones_are_looked_for_stays() {
     let mut events: Vec<_> = (0..8).map(|number| session(number, 0, number)).collect();
     fixture.fold(&events, &[]);
     fixture.index().begin_expiring(MINUTE).unwrap();
-    while !format!("{:?}", fixture.index().expiry).contains("UnusedNames") {
+    while !format!("{:?}", fixture.index().held.expiry).contains("UnusedNames") {
         expire_steps(fixture.index(), 1);
     }
     events.push(session(8, MINUTE, 3));
@@ -294,15 +294,17 @@ fn gaps_and_the_quarantine_expire_too_but_not_what_it_says_of_segments_that_are_
         .index()
         .connection
         .execute_batch(
-            "INSERT INTO gaps VALUES (1, 0, 1, 9, 0), (2, 1, 59999, 9, 1), (3, 59999, 60000, 9, 0);
-             INSERT INTO quarantine (segment, offset, bytes, reason, noted_at)
-             VALUES (1, 1, 1, '', 1), (1, 2, 1, '', 2), (1, 3, 1, '', 60000), (2, 4, 1, '', 1)",
+            "INSERT INTO writers (id, writer) VALUES (1, '07070707-0707-0707-0707-070707070707'),
+                                                     (2, '08080808-0808-0808-0808-080808080808');
+             INSERT INTO gaps VALUES (1, 0, 1, 9, 0, 1, 1), (2, 1, 59999, 9, 1, 1, 2), (3, 59999, 60000, 9, 0, 1, 11);
+             INSERT INTO quarantine (writer, segment, offset, bytes, reason, noted_at)
+             VALUES (2, 1, 1, 1, '', 1), (2, 1, 2, 1, '', 2), (2, 1, 3, 1, '', 60000), (1, 1, 4, 1, '', 1)",
         )
         .unwrap();
     fixture.index().begin_expiring(MINUTE).unwrap();
     while fixture
         .index()
-        .expire(Look::Seldom, &RowRetention::UNLIMITED, RetentionTime::of_clock(0), SegmentId(2))
+        .expire(Look::Seldom, &RowRetention::UNLIMITED, RetentionTime::of_clock(0), &[WRITER].into())
         .unwrap()
     {}
     assert_eq!(fixture.rows("SELECT id FROM gaps"), [[Value::Integer(3)]]);
@@ -312,7 +314,7 @@ fn gaps_and_the_quarantine_expire_too_but_not_what_it_says_of_segments_that_are_
 /// So many steps, or fewer if all is done before.
 fn expire_steps(index: &mut Index, steps: usize) {
     for _ in 0..steps {
-        if index.expiry.stage != Stage::Look {
+        if index.held.expiry.stage != Stage::Look {
             index.step(&RowRetention::UNLIMITED).unwrap();
         }
     }
@@ -321,7 +323,7 @@ fn expire_steps(index: &mut Index, steps: usize) {
 /// Expires until nothing is left to do.
 fn expire_all(index: &mut Index, config: &Config, now: i64) {
     while index
-        .expire(Look::Seldom, &RowRetention::new(&config.limits()), RetentionTime::of_clock(now), SegmentId(1))
+        .expire(Look::Seldom, &RowRetention::new(&config.limits()), RetentionTime::of_clock(now), &[WRITER].into())
         .unwrap()
     {}
 }
@@ -412,9 +414,9 @@ impl Fixture {
         for sequence in (first..).take(times.len()) {
             let payload = [&[200, 1][..], &[7; 500]].concat();
             let frame = FrameAt { offset: Offset(4096), sequence: Sequence(sequence), payload: &payload };
-            batch.keep_newer(SegmentId(1), &frame, (200, 1)).unwrap();
+            batch.keep_newer(WRITER, SegmentId(1), &frame, (200, 1)).unwrap();
         }
-        batch.commit(WRITER, Checkpoint::START).unwrap();
+        batch.commit().unwrap();
         let mut update =
             self.index().connection.prepare("UPDATE newer_records SET noted_at = ?1 WHERE sequence = ?2").unwrap();
         for (noted_at, sequence) in times.iter().zip(first..) {
@@ -457,7 +459,7 @@ fn records_that_wait_for_a_newer_build_keep_no_database_above_its_limit() {
             &fixture.index().connection,
             &RowRetention::new(&config.limits()),
             RetentionTime::of_clock(i64::MAX),
-            SegmentId(1),
+            &[WRITER].into(),
         );
         let planned = planned.unwrap().unwrap();
         assert_eq!(planned.reason, ExpiryReason::Size);
@@ -514,21 +516,21 @@ fn a_step_removes_a_few_rows_and_writes_a_few_pages_whatever_there_is() {
         .connection
         .execute_batch(
             "WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50)
-             INSERT INTO gaps SELECT 100000 + i, 0, 1, 1, 0 FROM n;
+             INSERT INTO gaps SELECT 100000 + i, 0, 1, 1, 0, 1, i FROM n;
              WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50)
-             INSERT INTO quarantine (segment, offset, bytes, reason, noted_at) SELECT 0, i, 1, '', 1 FROM n;
+             INSERT INTO quarantine (writer, segment, offset, bytes, reason, noted_at) SELECT 1, 0, i, 1, '', 1 FROM n;
              WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50)
              INSERT INTO calls (proxy, method, tool) SELECT 'q', 'm', i FROM n",
         )
         .unwrap();
     fixture.keep_newer([1; 50]);
-    fixture.index().expiry.oldest_segment = SegmentId(1);
+    fixture.index().held.expiry.present = Some([].into());
     fixture.index().begin_expiring(90 * MINUTE).unwrap();
     let (first, mut before) = (held(&mut fixture), held(&mut fixture));
-    while fixture.index().expiry.stage != Stage::Look {
+    while fixture.index().held.expiry.stage != Stage::Look {
         expire_steps(fixture.index(), 1);
         let after = held(&mut fixture);
-        let stage = format!("{:?}", fixture.index().expiry);
+        let stage = format!("{:?}", fixture.index().held.expiry);
         // SQLite's WAL is emptied at the end.
         for ((before, after), max) in before.iter().zip(&after).zip([3, 2, 2, 1, 3, 3, 1, 1, 8, 48]) {
             assert!(before - after <= max, "from {before} to {after}: {stage}");
@@ -558,10 +560,10 @@ impl Fixture {
     ) -> Result<(), IndexError> {
         loop {
             let more =
-                self.index().expire(Look::Seldom, retention, RetentionTime::of_clock(30 * MINUTE), SegmentId(1))?;
+                self.index().expire(Look::Seldom, retention, RetentionTime::of_clock(30 * MINUTE), &[WRITER].into())?;
             between(self);
             self.index().copier.wait();
-            let Expiry { stage, looked_at, .. } = &self.index().expiry;
+            let Expiry { stage, looked_at, .. } = &self.index().held.expiry;
             if !more && *stage == Stage::Look && looked_at.is_some() {
                 return Ok(());
             }

@@ -12,8 +12,8 @@ impl Fixture {
         let payloads: Vec<Vec<u8>> = (0_i64..).zip(calls).map(|(ts, call)| request_of(ts, *call)).collect();
         let mutations = (1..).map(Sequence).zip(payloads.iter().map(|payload| fold(Record::decode(payload).unwrap())));
         let mut batch = self.index().begin().unwrap();
-        batch.apply(mutations.collect()).unwrap();
-        batch.commit(WRITER, Checkpoint::START).unwrap();
+        batch.apply(WRITER, mutations.collect()).unwrap();
+        batch.commit().unwrap();
         self.rows("SELECT proxy, method, tool FROM requests ORDER BY ts")
     }
 }
@@ -79,8 +79,8 @@ fn of_too_many_endpoints_further_ones_are_one_and_rows_keep_their_own() {
         let numbers = (1 + 100 * u64::try_from(batch).unwrap()..).map(Sequence);
         let mutations = numbers.zip(payloads.iter().map(|payload| fold(Record::decode(payload).unwrap())));
         let mut index_batch = fixture.index().begin().unwrap();
-        index_batch.apply(mutations.collect()).unwrap();
-        index_batch.commit(WRITER, Checkpoint::START).unwrap();
+        index_batch.apply(WRITER, mutations.collect()).unwrap();
+        index_batch.commit().unwrap();
     }
     let text = |endpoint: Option<&str>| Value::from(endpoint.map(str::to_owned));
     let sql = "SELECT r.endpoint, c.endpoint FROM request_rows r JOIN calls c ON c.id = r.call ORDER BY ts";
@@ -95,7 +95,8 @@ fn clients_and_proxies_are_crowded_beyond_half_of_those_that_are_told_apart() {
     for (table, column) in [("clients", "client_name"), ("proxies", "proxy")] {
         for (count, expected) in [(0, false), (4, false), (5, true), (8, true)] {
             let mut fixture = Fixture::new();
-            let Index { names, connection, .. } = fixture.index();
+            let Index { held, connection, .. } = fixture.index();
+            let names = &mut held.names;
             for name in 0..count {
                 connection.execute(&format!("INSERT INTO {table} ({column}) VALUES (?)"), [name.to_string()]).unwrap();
             }

@@ -35,14 +35,14 @@ impl Fixture {
                 let (sequence, payload) = (Sequence(at as u64 + 1), encoded(event));
                 let frame = FrameAt { offset: Offset(4096), sequence, payload: &payload };
                 match newer {
-                    Some(kind) => batch.keep_newer(SegmentId(1), &frame, KINDS[*kind]).unwrap(),
-                    None => batch.apply(vec![(sequence, fold(Record::decode(&payload).unwrap()))]).unwrap(),
+                    Some(kind) => batch.keep_newer(WRITER, SegmentId(1), &frame, KINDS[*kind]).unwrap(),
+                    None => batch.apply(WRITER, vec![(sequence, fold(Record::decode(&payload).unwrap()))]).unwrap(),
                 }
             }
             if step.dies {
                 drop(batch);
             } else {
-                batch.commit(WRITER, Checkpoint { sequence: Sequence(upto as u64), ..Checkpoint::START }).unwrap();
+                commit(batch, upto as u64);
             }
             if step.restarts {
                 self.reopen();
@@ -54,19 +54,17 @@ impl Fixture {
     fn fold_waiting(&mut self, kind: (u8, u8), steps: &[Step]) {
         let mut steps = steps.iter().copied();
         while self.index().newer_kinds().unwrap().iter().any(|waiting| (waiting.kind, waiting.version) == kind) {
-            let checkpoint = Checkpoint { sequence: Sequence(self.folded() as u64), ..Checkpoint::START };
             let step = steps.next().unwrap_or(Step { events: 100, dies: false, restarts: false });
             let mut batch = self.index().begin().unwrap();
             let records = batch.take_newer(kind, step.events, 200).unwrap();
             let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
             assert!((1..=step.events).contains(&records.len()) && (bytes <= 200 || records.len() == 1));
-            let mutations =
-                records.iter().map(|record| (record.sequence, fold(Record::decode(&record.payload).unwrap())));
-            batch.apply(mutations.collect()).unwrap();
+            let mutations = records.iter().map(|record| (record, fold(Record::decode(&record.payload).unwrap())));
+            batch.apply_kept(mutations.collect()).unwrap();
             if step.dies {
                 drop(batch);
             } else {
-                batch.commit(WRITER, checkpoint).unwrap();
+                batch.commit().unwrap();
             }
             if step.restarts {
                 self.reopen();

@@ -1,0 +1,86 @@
+//! Table `fold_runs`: which record of which writer is which row.
+//!
+//! Runs on the compactor, within a batch. Each record that is folded takes the next id. So ids are the order of folding,
+//! new rows come at the end of their tables, whoever's they are, and nothing is added to a row. Ids made of writer and
+//! number were rejected: each writer would have a place of growth of its own in every table, with half-empty pages.
+//!
+//! Nothing is remembered from one transaction to the next. The table itself says which id comes next.
+
+use crate::ground::position::Sequence;
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// The number of a row: the order of folding in one database. (writer, sequence) names the record, in any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct FoldId(pub(crate) i64);
+
+/// The ids that a transaction gives out.
+#[derive(Debug)]
+pub(super) struct FoldRuns {
+    next: i64,
+    /// The last run, which the next record may lengthen: the table's, or one that is not written yet.
+    last: Option<Run>,
+    /// How many records of it the table has; 0 if the table does not have it.
+    written: i64,
+}
+
+/// So many records of a writer, from one on, and as many ids.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    first_id: i64,
+    writer: i64,
+    first_sequence: i64,
+    count: i64,
+}
+
+impl FoldRuns {
+    /// Goes on where the table ends.
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let sql = "SELECT first_id, writer, first_sequence, count FROM fold_runs ORDER BY first_id DESC LIMIT 1";
+        let last = connection.prepare_cached(sql)?.query_row([], |row| {
+            Ok(Run { first_id: row.get(0)?, writer: row.get(1)?, first_sequence: row.get(2)?, count: row.get(3)? })
+        });
+        let last = last.optional()?;
+        Ok(Self {
+            next: last.map_or(1, |run| run.first_id + run.count),
+            last,
+            written: last.map_or(0, |run| run.count),
+        })
+    }
+
+    /// The id of a record of that writer, by its number in table `writers`.
+    pub(super) fn take(
+        &mut self,
+        connection: &Connection,
+        writer: i64,
+        sequence: Sequence,
+    ) -> rusqlite::Result<FoldId> {
+        let sequence = i64::try_from(sequence.0).unwrap_or(i64::MAX);
+        let id = self.next;
+        match &mut self.last {
+            Some(run) if run.writer == writer && run.first_sequence.checked_add(run.count) == Some(sequence) => {
+                run.count += 1;
+            }
+            _ => {
+                self.write(connection)?;
+                self.last = Some(Run { first_id: id, writer, first_sequence: sequence, count: 1 });
+                self.written = 0;
+            }
+        }
+        self.next += 1;
+        Ok(FoldId(id))
+    }
+
+    /// Writes the last run, as far as the table does not have it.
+    pub(super) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let Some(Run { first_id, writer, first_sequence, count }) = self.last else { return Ok(()) };
+        if self.written == 0 {
+            let sql = "INSERT INTO fold_runs (first_id, writer, first_sequence, count) VALUES (?1, ?2, ?3, ?4)";
+            connection.prepare_cached(sql)?.execute(params![first_id, writer, first_sequence, count])?;
+        } else if self.written < count {
+            let sql = "UPDATE fold_runs SET count = ?2 WHERE first_id = ?1";
+            connection.prepare_cached(sql)?.execute(params![first_id, count])?;
+        }
+        self.written = count;
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! Table `gaps`: the rows of records that are missing in a log.
+//!
+//! Runs on the compactor, within a transaction of the caller's. Missing records that follow each other are one row.
+
+use super::fold_runs::FoldId;
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// Records with the numbers from `first` to `last` of one writer are missing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MissingRun {
+    /// Whose, by its number in table `writers`.
+    pub(super) writer: i64,
+    pub(super) first: u64,
+    pub(super) last: u64,
+    /// Between which times they happened: Unix time in milliseconds, UTC.
+    pub(super) from_ts: i64,
+    pub(super) to_ts: i64,
+}
+
+/// The first number of the missing records of a writer that end with number `last`, if the table has any that do.
+pub(super) fn first_up_to(connection: &Connection, writer: i64, last: u64) -> rusqlite::Result<Option<u64>> {
+    let told = connection
+        .prepare_cached(
+            "SELECT sequence, events FROM gaps WHERE missing = 1 AND writer = ?1 AND sequence <= ?2
+             ORDER BY sequence DESC LIMIT 1",
+        )?
+        .query_row(params![writer, last], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))
+        .optional()?;
+    Ok(told.filter(|(first, records)| first + records == last + 1).map(|(first, _)| first))
+}
+
+/// Says of the row that begins with the same number what is known by now; `false`: there is none.
+pub(super) fn update(connection: &Connection, run: MissingRun) -> rusqlite::Result<bool> {
+    let MissingRun { writer, first, last, from_ts, to_ts } = run;
+    let sql =
+        "UPDATE gaps SET from_ts = ?3, to_ts = ?4, events = ?5 WHERE missing = 1 AND writer = ?1 AND sequence = ?2";
+    Ok(connection.prepare_cached(sql)?.execute(params![writer, first, from_ts, to_ts, last - first + 1])? > 0)
+}
+
+/// Adds a row.
+pub(super) fn add(connection: &Connection, id: FoldId, run: MissingRun) -> rusqlite::Result<()> {
+    let MissingRun { writer, first, last, from_ts, to_ts } = run;
+    connection
+        .prepare_cached(
+            "INSERT INTO gaps (id, from_ts, to_ts, events, missing, writer, sequence) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)",
+        )?
+        .execute(params![id.0, from_ts, to_ts, last - first + 1, writer, first])
+        .map(|_| ())
+}

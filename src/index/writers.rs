@@ -1,0 +1,164 @@
+//! Table `writers`: who records, or did.
+//!
+//! Runs on the compactor. What a row says is for people: nothing is decided by process ids and times. A row outlives the
+//! folder of its log, because the checkpoint beside it is what tells a folder that a power cut brought back from a new one.
+
+use super::checkpoint::{self, Checkpoint};
+use super::database::Index;
+use crate::ground::error::IndexError;
+use crate::ground::position::WriterId;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+/// A writer as the tables have it when a transaction first meets it, and what the transaction makes of it.
+#[derive(Debug)]
+pub(super) struct WriterRow {
+    /// Its number within the database.
+    pub(super) number: i64,
+    /// Up to where its log is folded; `None` if nothing of it is.
+    pub(super) checkpoint: Option<Checkpoint>,
+    /// Of what time the last record is that is folded.
+    pub(super) last_ts: Option<i64>,
+    /// When its newest event happened.
+    last_seen_at: Option<i64>,
+    /// The checkpoint is another one than the table's.
+    has_moved: bool,
+    /// The newest event is.
+    was_seen: bool,
+}
+
+/// What a writer says of itself when it begins.
+#[derive(Clone, Copy, Debug)]
+#[expect(dead_code, reason = "the records that say it come with the next version of the format")]
+pub(super) struct Began<'a> {
+    pub(super) process_id: u64,
+    pub(super) host: &'a str,
+    pub(super) program: &'a str,
+    pub(super) program_version: &'a str,
+    /// Unix time in milliseconds, UTC.
+    pub(super) started_at: i64,
+}
+
+impl WriterRow {
+    /// The row of a writer, which is made where there is none.
+    pub(super) fn of(connection: &Connection, writer: WriterId) -> rusqlite::Result<Self> {
+        let sql = "SELECT w.id, w.last_seen_at, c.last_ts, c.segment, c.offset, c.sequence
+                   FROM writers AS w LEFT JOIN checkpoint AS c ON c.writer = w.id WHERE w.writer = ?1";
+        let read = |row: &Row<'_>| {
+            let has_checkpoint = row.get_ref(3)? != rusqlite::types::ValueRef::Null;
+            Ok(Self {
+                number: row.get(0)?,
+                last_seen_at: row.get(1)?,
+                last_ts: row.get(2)?,
+                checkpoint: if has_checkpoint { Some(checkpoint::read_from(row, 3)?) } else { None },
+                has_moved: false,
+                was_seen: false,
+            })
+        };
+        let text = writer.to_string();
+        if let Some(row) = connection.prepare_cached(sql)?.query_row([&text], read).optional()? {
+            return Ok(row);
+        }
+        connection.prepare_cached("INSERT INTO writers (writer) VALUES (?1)")?.execute([&text])?;
+        let number = connection.last_insert_rowid();
+        Ok(Self { number, checkpoint: None, last_ts: None, last_seen_at: None, has_moved: false, was_seen: false })
+    }
+
+    /// Its log is folded up to there now.
+    pub(super) fn set_checkpoint(&mut self, checkpoint: Checkpoint) {
+        (self.checkpoint, self.has_moved) = (Some(checkpoint), true);
+    }
+
+    /// One of its events happened then (Unix milliseconds).
+    pub(super) fn see(&mut self, ts: i64) {
+        if self.last_seen_at.is_none_or(|seen_at| seen_at < ts) {
+            (self.last_seen_at, self.was_seen) = (Some(ts), true);
+        }
+    }
+
+    /// Writes what differs from the tables.
+    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        if self.was_seen {
+            let sql = "UPDATE writers SET last_seen_at = ?2 WHERE id = ?1";
+            connection.prepare_cached(sql)?.execute(params![self.number, self.last_seen_at])?;
+        }
+        match self.checkpoint.filter(|_| self.has_moved) {
+            Some(checkpoint) => checkpoint::write(connection, self.number, checkpoint, self.last_ts),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Notes what a writer says of itself.
+#[expect(dead_code, reason = "the records that say it come with the next version of the format")]
+pub(super) fn note_began(connection: &Connection, number: i64, began: Began<'_>) -> rusqlite::Result<()> {
+    let Began { process_id, host, program, program_version, started_at } = began;
+    let process_id = i64::try_from(process_id).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "UPDATE writers SET process_id = ?2, host = ?3, program = ?4, program_version = ?5, started_at = ?6 WHERE id = ?1",
+        )?
+        .execute(params![number, process_id, host, program, program_version, started_at])
+        .map(|_| ())
+}
+
+/// Notes that a writer said it ended then (Unix milliseconds).
+#[expect(dead_code, reason = "the records that say it come with the next version of the format")]
+pub(super) fn note_ended(connection: &Connection, number: i64, ended_at: i64) -> rusqlite::Result<()> {
+    // It has the say: a folder's lock that was found free tells less.
+    let sql = "UPDATE writers SET ended_at = ?2, ended = 'closed' WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute(params![number, ended_at]).map(|_| ())
+}
+
+/// Notes that a writer is dead. Unless it said that it ended, it died, and was last heard of with its newest event.
+pub(super) fn note_dead(connection: &Connection, number: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE writers SET ended_at = coalesce(last_seen_at, started_at), ended = 'died'
+               WHERE id = ?1 AND ended IS NULL";
+    connection.prepare_cached(sql)?.execute([number]).map(|_| ())
+}
+
+/// A writer's id in a column.
+pub(super) fn read_id(row: &Row<'_>, at: usize) -> rusqlite::Result<WriterId> {
+    let text = row.get_ref(at)?.as_str()?;
+    parse(text).ok_or_else(|| {
+        let error = format!("expected a UUID, found {} bytes of text", text.len());
+        rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into())
+    })
+}
+
+impl Index {
+    /// Notes that the folders of these writers in `wal/` are gone for good: their removal was made durable. Their rows
+    /// expire like others from now on; before, a folder might come back.
+    pub(crate) fn note_removed(&mut self, writers: &[WriterId]) -> Result<(), IndexError> {
+        self.within_transaction(|transaction, _| {
+            let mut update = transaction.prepare_cached("UPDATE writers SET removed = 1 WHERE writer = ?1")?;
+            writers.iter().try_for_each(|writer| update.execute([writer.to_string()]).map(|_| ()))
+        })
+    }
+}
+
+/// The id that is written so.
+fn parse(text: &str) -> Option<WriterId> {
+    let mut id = WriterId([0; 16]);
+    let digits: String = text.chars().filter(|digit| *digit != '-').collect();
+    for (byte, digits) in id.0.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    (id.to_string() == text).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writers_id_is_read_as_it_is_written_and_nothing_else_is_one() {
+        let id = WriterId(*b"\x00\x01\x7f\x80\xff0123456789a");
+        assert_eq!(parse(&id.to_string()), Some(id));
+        for text in
+            ["", "00", &id.to_string().to_uppercase(), &format!("{id}0"), "not a uuid, but 36 characters of text"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}
