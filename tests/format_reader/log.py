@@ -154,8 +154,7 @@ class Log:
 
     def verdict_of(self, segment):
         waiting = self.waits is not None and self.segments.index(segment) > self.segments.index(self.waits)
-        verdict = segment.verdict(self.living)
-        return "unreadable" if waiting and verdict != "damaged" else verdict
+        return "unreadable" if waiting else segment.verdict(self.living)
 
     def line(self):
         taken = []

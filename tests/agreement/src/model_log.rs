@@ -141,8 +141,15 @@ impl LogModel {
             false => Verdict::Sound,
         };
         let models = files.into_iter().enumerate().map(|(place, (_, name, state))| {
-            let waits = waiting.is_some_and(|waiting| place >= waiting);
-            (name, file_model(state, waits, is_living, question.meanings))
+            let mut file = file_model(state, is_living, question.meanings);
+            if let Some(waiting) = waiting.filter(|waiting| place >= *waiting) {
+                file.waits = true;
+                // Nobody looks behind it.
+                if place > waiting || file.state != FileState::OtherStore {
+                    file.verdict = Verdict::Unreadable;
+                }
+            }
+            (name, file)
         });
         let files: BTreeMap<_, _> = models.collect();
         let verdict = files.values().map(|file| file.verdict).max().unwrap_or(Verdict::Sound).max(hole);
@@ -232,7 +239,7 @@ fn is_not_yet(told: &[Told], first: u64) -> bool {
     told[behind].base.is_none_or(|base| base > first) && before.is_some_and(|before| !before.is_sealed)
 }
 
-fn file_model(state: FileState, waits: bool, is_living: bool, meanings: &Meanings) -> FileModel {
+fn file_model(state: FileState, is_living: bool, meanings: &Meanings) -> FileModel {
     let (mut undecodable, mut newer) = (BTreeSet::new(), BTreeSet::new());
     let mut records = Ranges::default();
     if let FileState::Read(reading) = &state {
@@ -246,8 +253,7 @@ fn file_model(state: FileState, waits: bool, is_living: bool, meanings: &Meaning
         }
     }
     let verdict = verdict(&state, is_living, !undecodable.is_empty());
-    let verdict = if waits && verdict != Verdict::Damaged { Verdict::Unreadable } else { verdict };
-    FileModel { state, verdict, records, undecodable, newer, waits }
+    FileModel { state, verdict, records, undecodable, newer, waits: false }
 }
 
 /// What a payload means.
