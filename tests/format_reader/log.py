@@ -134,7 +134,7 @@ class Log:
             owner = next((segment for segment in later if self.due in segment.kinds), None)
             if owner is not None:
                 self.taken[self.due] = owner
-            elif self.living and before is not None and not before.sealed:
+            elif self.living and before and not before.sealed and not self.vouched(self.due):
                 self.stopped = True
                 return
             elif self.holes and self.holes[-1][1] == self.due - 1:
@@ -143,11 +143,15 @@ class Log:
                 self.holes.append([self.due, self.due])
             self.due += 1
 
+    def vouched(self, number):
+        """Whether a segment behind a missing number tells that it was durable once."""
+        return any(segment.base > number and segment.vouches() for segment in self.read)
+
     def verdict(self):
         verdicts = [self.verdict_of(segment) for segment in self.segments]
-        for _, last in self.holes:
-            vouched = any(segment.base > last and segment.vouches() for segment in self.read)
-            verdicts.append("damaged" if vouched and self.folded is not None else "attention")
+        for first, _ in self.holes:
+            damage = self.folded is not None and self.vouched(first)
+            verdicts.append("damaged" if damage else "attention")
         if self.errors:
             verdicts.append("unreadable")
         return worst(verdicts)

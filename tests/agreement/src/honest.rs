@@ -32,6 +32,7 @@ fn choose_database(image: &mut StoreImage, stage: &Stage, rng: &mut Rng, words: 
         return;
     }
     image.database = Some(if std::env::var_os("NODB").is_some() { Vec::new() } else { stage.database().to_vec() });
+    image.database_store = Some(image.store);
     image.folded = stage.folded.clone();
     words.push(format!("{} folded", stage.folded.values().sum::<u64>()));
 }

@@ -8,6 +8,7 @@ mod damage_to_claims;
 mod damage_to_files;
 mod damage_to_records;
 mod damage_to_stores;
+pub mod expectation;
 pub mod honest;
 pub mod knife;
 pub mod life;

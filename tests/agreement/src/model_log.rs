@@ -126,16 +126,17 @@ impl LogModel {
         let mut taken = take(&read, due, question.meanings);
         let proved = told.iter().map(|told| told.follows).max().unwrap_or(due);
         let mut lost: Ranges = (due..proved).filter(|number| !taken.contains_key(number)).collect();
-        let not_yet = lost.0.iter().map(|(first, _)| *first).find(|first| is_living && is_not_yet(&told, *first));
+        // Where a segment behind a hole was synced, all that was recorded before it was durable.
+        let is_vouched = |first: u64| {
+            read.iter().any(|(_, reading)| reading.header.base > first && reading.mark.durable > NO_FRAMES)
+        };
+        let mut holes = lost.0.iter().map(|(first, _)| *first);
+        let not_yet = holes.find(|first| is_living && is_not_yet(&told, *first) && !is_vouched(*first));
         if let Some(not_yet) = not_yet {
             taken.split_off(&not_yet);
             lost.0.retain(|(first, _)| *first < not_yet);
         }
-        let is_damage = |last: u64| {
-            question.folded.is_some()
-                && read.iter().any(|(_, reading)| reading.header.base > last && reading.mark.durable > NO_FRAMES)
-        };
-        let hole = match lost.0.iter().any(|(_, last)| is_damage(*last)) {
+        let hole = match lost.0.iter().any(|(first, _)| question.folded.is_some() && is_vouched(*first)) {
             true => Verdict::Damaged,
             false if lost.count() > 0 => Verdict::Attention,
             false => Verdict::Sound,
