@@ -294,6 +294,10 @@ impl Config {
         self.dir.join("wal")
     }
 
+    pub(crate) fn kept_dir(&self) -> PathBuf {
+        self.dir.join("kept")
+    }
+
     pub(crate) fn quarantine_dir(&self) -> PathBuf {
         self.dir.join("quarantine")
     }

@@ -24,7 +24,7 @@ use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::database_version::DATABASE_VERSION;
 use crate::ground::error::{IndexError, OpenError};
-use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::sabotage::{self, Spot};
 use crate::index::batch::Batch;
 use crate::index::checkpoint::Checkpoint;
@@ -33,7 +33,6 @@ use crate::index::database::{DATABASE_NAME, Index, shrinks};
 use crate::index::rebuild::RebuildReport;
 use crate::query::{Query, RequestFilter};
 use crate::record::record::Record;
-use crate::segment::log_owners::LogOwners;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -43,6 +42,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 const WRITER: WriterId = WriterId([7; 16]);
+const STORE: StoreId = StoreId([9; 16]);
 
 /// An event that owns its text, from domains so small that ids collide all the time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,7 +190,7 @@ impl Fixture {
         let mut config = Config::new(self.dir.path());
         // The model has no clock: to it, nobody is silent for long.
         config.session_idle_ms = Some(0);
-        let index = Index::open(&config, &LogOwners::default()).unwrap();
+        let index = Index::open(&config, STORE).unwrap();
         // The tests cut no power; not waiting for the disk makes room for more cases.
         index.connection.pragma_update(None, "synchronous", "OFF").unwrap();
         self.index = Some(index);
@@ -754,7 +754,7 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
     let mut fixture = Fixture::new();
     fixture.index().connection.pragma_update(None, "user_version", DATABASE_VERSION + 1).unwrap();
     fixture.index = None;
-    let error = Index::open(&Config::new(fixture.dir.path()), &LogOwners::default()).unwrap_err();
+    let error = Index::open(&Config::new(fixture.dir.path()), STORE).unwrap_err();
     let is_newer = matches!(error, OpenError::Index(IndexError::UnsupportedVersion { found, supported, .. })
         if (found, supported) == (DATABASE_VERSION + 1, DATABASE_VERSION));
     assert!(is_newer, "{error}");
@@ -811,7 +811,7 @@ fn opening_a_store_leaves_the_locks_of_other_connections_in_this_process_alone()
 fn a_database_that_is_a_link_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/dev/null", dir.path().join(DATABASE_NAME)).unwrap();
-    let error = Index::open(&Config::new(dir.path()), &LogOwners::default()).unwrap_err();
+    let error = Index::open(&Config::new(dir.path()), STORE).unwrap_err();
     assert!(matches!(error, OpenError::Unsafe { found: "a symbolic link", .. }), "{error}");
 }
 
@@ -824,7 +824,7 @@ fn another_programs_database_is_left_alone() {
         .execute_batch("CREATE TABLE mine (a); INSERT INTO mine VALUES (1)")
         .unwrap();
     let before = std::fs::read(&path).unwrap();
-    let error = Index::open(&Config::new(dir.path()), &LogOwners::default()).unwrap_err();
+    let error = Index::open(&Config::new(dir.path()), STORE).unwrap_err();
     assert!(matches!(error, OpenError::Index(IndexError::NotOurs { .. })), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
@@ -880,7 +880,7 @@ fn whether_a_database_shrinks_is_told_from_its_file_also_while_all_else_is_in_th
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join(DATABASE_NAME);
         assert!(!shrinks(&database), "there is none");
-        let _index = Index::open_as(&Config::new(dir.path()), &LogOwners::default(), shrinks_as_created).unwrap();
+        let _index = Index::open_as(&Config::new(dir.path()), Some(STORE), shrinks_as_created).unwrap();
         let copy = dir.path().join("copy");
         std::fs::copy(&database, &copy).unwrap();
         assert_eq!(shrinks(&copy), shrinks_as_created);
@@ -904,7 +904,7 @@ fn what_a_dead_process_left_in_sqlites_wal_is_in_the_database_before_it_counts_a
         database.query_row("SELECT count(*) FROM sessions", [], |row| row.get::<_, i64>(0))
     };
     let left = copy(fixture.dir.path(), &["store.db", "store.db-wal"]);
-    let mut index = Index::open(&Config::new(left.path()), &LogOwners::default()).unwrap();
+    let mut index = Index::open(&Config::new(left.path()), STORE).unwrap();
     // A sync of the WAL that failed there leaves no trace here, and another one succeeds with nothing to do.
     index.make_durable().unwrap();
     assert_eq!(sessions(copy(left.path(), &["store.db"]).path()), Ok(1), "without the WAL");

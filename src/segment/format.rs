@@ -395,7 +395,7 @@ fn frame_checksum(salt: u32, length: u32, index: u32, payload: &[u8]) -> u32 {
 }
 
 /// CRC-32 as in zlib and gzip, continued from `seed` as zlib's `crc32(seed, data)` does.
-fn checksum(seed: u32, parts: &[&[u8]]) -> u32 {
+pub(super) fn checksum(seed: u32, parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(seed);
     for part in parts {
         hasher.update(part);

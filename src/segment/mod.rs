@@ -21,6 +21,7 @@ mod examination_findings;
 mod examination_tests;
 pub(crate) mod file;
 mod filesystem;
+pub(crate) mod folded_hint;
 pub mod folder_birth;
 mod folder_listing;
 pub mod folder_lock;

@@ -7,7 +7,6 @@ use crate::ground::database_version::{DATABASE_VERSION, DatabaseVersion, KnownVe
 use crate::ground::error::{IndexError, OpenError};
 use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::migration::{Change, Migration, Schema, copy_path, is_chain};
-use crate::segment::log_owners::LogOwners;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -68,7 +67,7 @@ fn folded() -> Fixture {
 }
 
 fn open(dir: &Path, schema: &Schema) -> Result<Index, OpenError> {
-    Index::open_at(&Config::new(dir), &LogOwners::default(), false, schema)
+    Index::open_at(&Config::new(dir), Some(STORE), false, schema)
 }
 
 /// All that a database holds, versions included, but for the time at which it was made.

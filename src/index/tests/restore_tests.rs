@@ -5,7 +5,6 @@ use crate::ground::position::WriterId;
 use crate::index::database::Index;
 use crate::index::logged::Logged;
 use crate::index::restore::Old;
-use crate::segment::log_owners::LogOwners;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use std::ops::ControlFlow;
@@ -79,7 +78,7 @@ fn rows(connection: &Connection, sql: &str) -> Vec<Vec<Value>> {
 }
 
 fn open(dir: &Path) -> Index {
-    Index::open(&Config::new(dir), &LogOwners::default()).unwrap()
+    Index::open(&Config::new(dir), STORE).unwrap()
 }
 
 #[test]
