@@ -40,6 +40,7 @@ pub(crate) mod log_walk;
 mod lost_header;
 pub(crate) mod lost_numbers;
 pub mod marks;
+mod missing_run;
 mod number_range;
 pub(crate) mod number_set;
 pub mod place;
