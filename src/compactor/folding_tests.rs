@@ -70,11 +70,8 @@ fn a_dead_writers_folder_goes_with_its_last_segment_and_says_how_it_ended() {
         if ends { writer.end() } else { writer.die() }
     }
     // One that recorded nothing leaves nothing, not even a row.
-    let nothing = crate::segment::folder_birth::NewFolder::create(
-        &scene.config.wal_dir(),
-        Scene::store(),
-        WriterId([9; 16]),
-    );
+    let nothing =
+        crate::segment::folder_birth::NewFolder::create(&scene.config.wal_dir(), Scene::store(), WriterId([9; 16]));
     drop(nothing.unwrap().into_place().unwrap());
     scene.fold_all();
     assert_eq!(scene.requests(), sorted(names));

@@ -16,9 +16,9 @@ mod compactor_tests;
 mod copies;
 mod fold_error;
 mod fold_interval;
+pub(crate) mod fold_waiting;
 pub(crate) mod folded_segment;
 mod folder_task;
-pub(crate) mod fold_waiting;
 pub(crate) mod folding;
 #[cfg(test)]
 mod folding_tests;

@@ -131,7 +131,8 @@ impl ScriptedWriter {
     /// One that begins with the record that says who it is.
     pub(super) fn begin(scene: &Scene, name: u8) -> Self {
         let id = WriterId([name; 16]);
-        let (folder, lock) = NewFolder::create(&scene.config.wal_dir(), Scene::store(), id).unwrap().into_place().unwrap();
+        let (folder, lock) =
+            NewFolder::create(&scene.config.wal_dir(), Scene::store(), id).unwrap().into_place().unwrap();
         let lock = Some(lock);
         let mut writer = Self { id, name, folder: folder.path, lock, active: None, next_segment: 1, next: 1 };
         writer.append(&Record::WriterBegan(WriterBeganRecord {
@@ -177,7 +178,9 @@ impl ScriptedWriter {
                 let id = SegmentId(self.next_segment);
                 self.next_segment += 1;
                 let prepared = PreparedSegment::create(&self.folder, id, SEGMENT_BYTES).unwrap();
-                prepared.activate(LogIdentity::sample(self.id), Sequence(self.next), FIRST_TS + self.next as i64).unwrap()
+                prepared
+                    .activate(LogIdentity::sample(self.id), Sequence(self.next), FIRST_TS + self.next as i64)
+                    .unwrap()
             });
             match writer.0.append(payload) {
                 Ok(_) => break,
