@@ -9,6 +9,7 @@ mod replacement_tests;
 mod restore_tests;
 mod sqlite_wal_tests;
 mod two_holders_tests;
+mod writers_tests;
 
 use crate::event::Notes;
 use crate::event::any::with_one_detail_each;
