@@ -40,6 +40,10 @@ fuzz *arguments:
 faults *arguments:
     tests/faults/run {{arguments}}
 
+# Runs the long set of the tests of many processes at one store: `just many --test killed` those that are killed
+many *arguments:
+    tests/many/run {{arguments}}
+
 # Plays 1,600,000 random exchanges of all revisions and holds the rows against a judge who sees the wire
 wire *arguments:
     tests/wire/run {{arguments}}
@@ -52,7 +56,7 @@ agreement *arguments:
 mutants *arguments:
     tests/mutants {{arguments}}
 
-# Measures on this machine: codec, durable, folding, handover, idle, pipeline, queries, recovery or retention
+# Measures on this machine: codec, durable, folding, handover, idle, many, pipeline, queries, recovery or retention
 bench name="pipeline":
     cargo bench --locked --bench {{name}}
 

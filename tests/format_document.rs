@@ -3,7 +3,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "the example is small")]
 
 use mcplog::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
-use mcplog::record::{GapRecord, LEVEL, Record};
+use mcplog::record::{GapRecord, Kind, LEVEL, Record};
 use mcplog::segment::format::{Extent, FrameHeader, HEADER_BYTES, Mark, SegmentHeader, frame_bytes};
 use mcplog::segment::{Item, SegmentReader, Stop};
 use mcplog::{Event, Request, Status};
@@ -98,6 +98,17 @@ fn the_documents_bytes_are_what_is_written() {
         file[offset] = byte;
     }
     assert!(file == written, "format.md should say:\n{}", hex_dump(&written));
+}
+
+/// Each kind, and each version of one, takes a level of its own; so the page's last row has what this build knows.
+#[test]
+fn the_documents_last_level_is_the_one_that_this_build_writes_and_has_every_kind() {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/format.md")).expect("format.md");
+    let (_, table) = document.split_once("| level | kinds and versions |").expect("the table of levels");
+    let rows: Vec<_> = table.lines().skip(2).map(str::trim).take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), usize::from(LEVEL), "a row for each level: {rows:?}");
+    assert!(Kind::ALL.iter().all(|kind| kind.version() == 1), "the last row says otherwise");
+    assert_eq!(rows[0], format!("| {LEVEL} | kinds 1 to {}, each in version 1 |", Kind::ALL.len()));
 }
 
 #[test]

@@ -17,26 +17,28 @@ pub(super) struct ClockWatch {
     clock: MachineClock,
     last: Moment,
     looked_at: Instant,
-    /// A step that is yet to be told: the one between this run and the one before.
+    /// The first step that is yet to be told.
     found: Option<ClockStepRecord>,
 }
 
 impl ClockWatch {
-    pub(super) fn new(clock: MachineClock, found: Option<ClockStepRecord>) -> Self {
-        Self { last: clock.now(), clock, looked_at: Instant::now(), found }
+    pub(super) fn new(clock: MachineClock) -> Self {
+        Self { last: clock.now(), clock, looked_at: Instant::now(), found: None }
     }
 
-    /// The step that the clock made since the last look.
-    pub(super) fn look(&mut self) -> Option<ClockStepRecord> {
-        if let Some(found) = self.found.take() {
-            return Some(found);
-        }
-        if self.looked_at.elapsed() < INTERVAL {
-            return None;
+    /// Looks whether the clock made a step since the last look, unless one is yet to be taken.
+    pub(super) fn look(&mut self) {
+        if self.found.is_some() || self.looked_at.elapsed() < INTERVAL {
+            return;
         }
         self.looked_at = Instant::now();
         let now = self.clock.now();
-        step_between(&std::mem::replace(&mut self.last, now), &now)
+        self.found = step_between(&std::mem::replace(&mut self.last, now), &now);
+    }
+
+    /// The step that was found. Steps that come before it is taken make one with the next.
+    pub(super) fn take_step(&mut self) -> Option<ClockStepRecord> {
+        self.found.take()
     }
 }
 
@@ -81,14 +83,15 @@ mod tests {
     }
 
     #[test]
-    fn the_step_before_this_run_comes_first_and_each_step_once() {
+    fn each_step_is_told_once_and_waits_until_it_is_taken() {
         let clock = MachineClock::new();
-        let before = ClockStepRecord { from_ts: 9, to_ts: 1, between_runs: true };
-        let mut watch = ClockWatch::new(clock.clone(), Some(before));
-        assert_eq!(watch.look(), Some(before));
+        let mut watch = ClockWatch::new(clock.clone());
         let mut look = || {
-            watch.looked_at = Instant::now().checked_sub(INTERVAL).unwrap();
-            watch.look()
+            for _ in 0..2 {
+                watch.looked_at = Instant::now().checked_sub(INTERVAL).unwrap();
+                watch.look();
+            }
+            watch.take_step()
         };
         assert_eq!(look(), None);
         clock.step(-120_000);

@@ -4,28 +4,29 @@
 
 use super::clock_watch::ClockWatch;
 use super::handles::AppenderHandles;
-use super::log_end::{ActiveSegment, LAST_GAP_BYTES, LogEnd, NoSegment};
+use super::log_end::{ActiveSegment, LAST_BYTES, LogEnd, NoSegment};
+use super::process_facts::ProcessFacts;
 use super::rewrite::rewrite_doubtful;
+use super::segment_growth::FIRST_BYTES;
 use crate::event::Event;
 use crate::ground::burst::{Burst, Over};
 use crate::ground::config::Config;
-use crate::ground::error::PathError;
 use crate::ground::health::Part;
-use crate::ground::position::{Sequence, WriterId};
-use crate::record::record::{ClockStepRecord, GapRecord, Record};
+use crate::ground::position::{Sequence, StoreId};
+use crate::record::record::{ClockStepRecord, GapRecord, Record, WriterEndedRecord};
+use crate::segment::format::frame_bytes;
 use crate::segment::writer::NotAppended;
-use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Progress is reported after so many events, so that a long burst shows while it is being appended.
 const PROGRESS_EVENTS: u64 = 4096;
+/// What the last gap of a run leaves free: the end of the writer follows it.
+const END_BYTES: u32 = frame_bytes(WriterEndedRecord::PAYLOAD_BYTES_MAX);
 /// While events are being dropped, gaps are written this far apart, so that they don't fill the log themselves.
 const GAP_INTERVAL: Duration = Duration::from_secs(1);
 /// After so long without another one, dropping is over, as the diagnostics tell it.
 const DROPS_QUIET: Duration = Duration::from_secs(10);
-/// How long opening a store waits for its first segment, on a file system that is at it and has not failed.
-const FIRST_SEGMENT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The only writer of the log.
 pub(crate) struct LogWriter {
@@ -34,12 +35,12 @@ pub(crate) struct LogWriter {
     segment_bytes: u64,
     /// How many bytes of segments may wait to be folded; 0 for no limit.
     log_bytes_max: u64,
-    /// Records up to this one count as folded, whether they are or not: without a database, nobody knows.
-    counted_as_folded: Sequence,
     /// An event was taken from the channel and is not appended yet.
     event_in_hand: bool,
     /// The encoded record; kept for its allocation.
     payload: Vec<u8>,
+    /// The first record of each log that this process writes.
+    began: Vec<u8>,
     last_gap: Instant,
     /// Events are dropped, as the diagnostics tell it.
     drops: Burst,
@@ -47,53 +48,24 @@ pub(crate) struct LogWriter {
 }
 
 impl LogWriter {
-    /// A writer that goes on after `last_sequence`, with its first segment.
-    ///
-    /// # Errors
-    /// There is no room for a segment.
-    pub(crate) fn new(
-        handles: AppenderHandles,
-        config: &Config,
-        writer_id: WriterId,
-        last_sequence: Sequence,
-        counted_as_folded: Sequence,
-        clock_step: Option<ClockStepRecord>,
-    ) -> Result<Self, PathError> {
-        let clock = ClockWatch::new(handles.clock.clone(), clock_step);
-        let mut end = LogEnd {
-            handles,
-            writer_id,
-            policy: config.sync,
-            active: None,
-            last_sequence,
-            last_of_earlier_runs: last_sequence,
-            unreported_events: 0,
-            has_given_up: false,
-            is_in_doubt: false,
-        };
-        // A full log gets it too: its last segment carries the store's identity, and may be retired once this one is
-        // there.
-        let patient_until = Instant::now() + FIRST_SEGMENT_PATIENCE;
-        let (active, segment) = loop {
-            match end.activate_prepared(Sequence(last_sequence.0 + 1)) {
-                Err(error) if error.source.kind() == ErrorKind::TimedOut && Instant::now() < patient_until => {}
-                started => break started?,
-            }
-        };
-        end.handles.log.push(segment);
-        end.active = Some(active);
-        Ok(Self {
-            end,
+    /// A writer that has no log before its first record.
+    pub(crate) fn new(handles: AppenderHandles, config: &Config, store: StoreId) -> Self {
+        let clock = ClockWatch::new(handles.clock.clone());
+        let facts = ProcessFacts::of(config, handles.clock.now().wall_ms);
+        let mut began = Vec::new();
+        Record::WriterBegan(facts.record()).encode(&mut began);
+        Self {
+            end: LogEnd::new(handles, config, store),
             segment_age: Duration::from_millis(config.segment_age_ms),
             segment_bytes: config.segment_bytes,
             log_bytes_max: config.max_log_bytes,
-            counted_as_folded,
             event_in_hand: false,
             payload: Vec::with_capacity(4096),
+            began,
             last_gap: Instant::now(),
             drops: Burst::new(DROPS_QUIET),
             clock,
-        })
+        }
     }
 
     pub(crate) fn append_event(&mut self, event: Event<'_>) {
@@ -128,38 +100,66 @@ impl LogWriter {
         }
     }
 
-    /// Records what was dropped to the very end, when nothing else comes: in the room that each segment keeps for that;
-    /// or, where none is open, in one more, however large the log is.
-    pub(crate) fn append_last_gap(&mut self) {
-        while !self.end.is_in_doubt {
-            let mut refused = Ok(());
-            if let Some(active) = &mut self.end.active {
-                // Taken only now: a gap that is taken counts as told.
-                let Some(gap) = self.end.handles.channel.gap.take() else { return };
-                self.payload.clear();
-                Record::Gap(gap).encode(&mut self.payload);
-                match active.writer.append(&self.payload) {
-                    Ok(sequence) => {
-                        self.end.last_sequence = sequence;
-                        if !self.end.has_given_up {
-                            self.end.handles.health.clear(Part::Segments);
-                        }
-                        return self.tell_gap(gap);
+    /// Records what was dropped to the very end, when nothing else comes, and that the writer ended: in the room that each
+    /// segment keeps for that. For a gap one more is begun where none is open, however large the log is.
+    pub(crate) fn append_last(&mut self) {
+        self.append_last_gap();
+        let Some(active) = self.end.active.as_mut().filter(|_| !self.end.is_in_doubt) else { return };
+        let ended = WriterEndedRecord { ended_at: self.end.handles.clock.now().wall_ms };
+        self.payload.clear();
+        Record::WriterEnded(ended).encode(&mut self.payload);
+        // Where the system refuses, the log ends without: then its writer counts as one that died, and nothing is lost by it.
+        if let Ok(sequence) = active.writer.append(&self.payload) {
+            self.end.last_sequence = sequence;
+            self.end.report_appended(0);
+        }
+    }
+
+    fn append_last_gap(&mut self) {
+        while !self.end.is_in_doubt && self.end.handles.channel.gap.untaken() > 0 {
+            let refused = match self.append_began().unwrap_or(Ok(())) {
+                Ok(()) => self.append_gap_in_last_room(),
+                Err(error) => Err(error),
+            };
+            match refused {
+                Ok(true) => return,
+                Ok(false) | Err(NotAppended::Full) => {}
+                Err(NotAppended::Refused(error)) => {
+                    self.end.end_segment();
+                    if !self.end.wait_for_segment(&error.into()) {
+                        return;
                     }
-                    Err(NotAppended::Full) => {}
-                    Err(NotAppended::Refused(error)) => {
-                        refused = Err(error);
-                        self.end.end_segment();
-                    }
+                    continue;
                 }
-                self.end.handles.channel.gap.put_back(gap);
-            } else if self.end.handles.channel.gap.untaken() == 0 {
-                return;
             }
-            if let Err(error) = refused.and_then(|()| self.activate_next())
-                && !self.end.wait_for_segment(&error.into())
+            if let Err(error) = self.activate_next(frame_bytes(GapRecord::PAYLOAD_BYTES_MAX))
+                && !self.end.wait_for_segment(&error)
             {
                 return;
+            }
+        }
+    }
+
+    /// Appends the gap to the active segment, if there is one.
+    fn append_gap_in_last_room(&mut self) -> Result<bool, NotAppended> {
+        let Some(active) = &mut self.end.active else { return Ok(false) };
+        // Taken only now: a gap that is taken counts as told.
+        let Some(gap) = self.end.handles.channel.gap.take() else { return Ok(true) };
+        self.payload.clear();
+        Record::Gap(gap).encode(&mut self.payload);
+        let appended = active.writer.append_leaving(END_BYTES, &self.payload);
+        match appended {
+            Ok(sequence) => {
+                self.end.last_sequence = sequence;
+                if !self.end.has_given_up {
+                    self.end.handles.health.clear(Part::Segments);
+                }
+                self.tell_gap(gap);
+                Ok(true)
+            }
+            Err(error) => {
+                self.end.handles.channel.gap.put_back(gap);
+                Err(error)
             }
         }
     }
@@ -175,9 +175,13 @@ impl LogWriter {
         self.end.report_appended(0);
     }
 
-    /// Records that somebody set the clock, if somebody did.
+    /// Records that somebody set the clock, if somebody did. That alone begins no log: it matters beside what is recorded.
     pub(crate) fn append_clock_step(&mut self) {
-        let Some(step) = self.clock.look() else { return };
+        self.clock.look();
+        if self.end.log.is_none() {
+            return;
+        }
+        let Some(step) = self.clock.take_step() else { return };
         if self.append(&Record::ClockStep(step)) {
             let ClockStepRecord { from_ts, to_ts, between_runs } = step;
             tracing::warn!(from_ts, to_ts, step_ms = step.step_ms(), between_runs, "the clock was set");
@@ -203,6 +207,7 @@ impl LogWriter {
                     if began_segment {
                         self.end.handles.health.clear(Part::Segments);
                     }
+                    self.end.order_ahead();
                     return true;
                 }
                 // The record gets the same number in the next segment: if the system kept the frame, it is this very
@@ -212,16 +217,19 @@ impl LogWriter {
                     Err(error.into())
                 }
                 Some(Err(NotAppended::Full)) => {
+                    let frames = self.end.active.as_ref().map_or(0, |active| active.writer.extent().frames);
                     assert!(
-                        self.end.active.as_ref().is_some_and(|active| active.writer.extent().frames > 0),
+                        frames > u32::from(began_segment && self.end.last_sequence == Sequence(1)),
                         "a record of {} bytes passed the limit and does not fit into an empty segment",
                         self.payload.len()
                     );
+                    self.end.note_filled();
                     Ok(())
                 }
                 None => Ok(()),
             };
-            match refused.and_then(|()| self.begin_segment()) {
+            let bytes = frame_bytes_of(&self.payload);
+            match refused.and_then(|()| self.begin_segment(bytes)) {
                 Ok(()) => began_segment = true,
                 Err(error) => {
                     if !self.end.wait_for_segment(&error) {
@@ -238,42 +246,70 @@ impl LogWriter {
         }
     }
 
-    /// Appends the payload to the active segment, if there is one.
+    /// Appends the payload to the active segment, if there is one; before it, to a log that is new, who writes it.
     fn append_to_active(&mut self) -> Option<Result<Sequence, NotAppended>> {
+        if let Err(error) = self.append_began()? {
+            return Some(Err(error));
+        }
         let active = self.end.active.as_mut()?;
-        Some(active.writer.append_leaving(LAST_GAP_BYTES, &self.payload))
+        Some(active.writer.append_leaving(LAST_BYTES, &self.payload))
     }
 
-    /// Begins the segment for the next record, if the log may grow. The one before ends then.
-    fn begin_segment(&mut self) -> Result<(), NoSegment> {
+    /// Appends to a log that is new who writes it; `None` if there is no segment.
+    #[inline]
+    fn append_began(&mut self) -> Option<Result<(), NotAppended>> {
+        let active = self.end.active.as_mut()?;
+        if self.end.last_sequence > Sequence(0) {
+            return Some(Ok(()));
+        }
+        let appended = active.writer.append_leaving(LAST_BYTES, &self.began);
+        Some(appended.map(|sequence| self.end.last_sequence = sequence))
+    }
+
+    /// Begins the segment for the next record, which takes so many bytes, if the log may grow. The one before ends then.
+    fn begin_segment(&mut self, frame_bytes: u32) -> Result<(), NoSegment> {
         if self.log_bytes_max > 0 {
-            let folded = self.end.handles.progress.folded().max(self.counted_as_folded);
-            let bytes = self.end.handles.log.bytes_beyond(folded);
+            let progress = &self.end.handles.progress;
+            let bytes = self.end.handles.log.waiting(progress.folded()).1 + progress.others_log_bytes();
             if bytes + self.segment_bytes > self.log_bytes_max {
                 return Err(NoSegment::LogFull { bytes, max: self.log_bytes_max });
             }
         }
-        Ok(self.activate_next()?)
+        self.activate_next(frame_bytes)
     }
 
     /// Begins the segment for the next record, however large the log is.
-    fn activate_next(&mut self) -> Result<(), PathError> {
-        let (active, segment) = self.end.activate_prepared(Sequence(self.end.last_sequence.0 + 1))?;
-        self.end.handles.log.push(segment);
-        self.end.active = Some(active);
+    fn activate_next(&mut self, frame_bytes: u32) -> Result<(), NoSegment> {
+        let began_bytes = frame_bytes_of(&self.began);
+        let segment = self.end.activate_prepared(Sequence(self.end.last_sequence.0 + 1), frame_bytes + began_bytes)?;
+        let progress = &self.end.handles.progress;
+        self.end.handles.log.push(segment, progress.durable().min(progress.folded()));
         Ok(())
     }
 
     /// Ends a segment that has something in it and is older than it may be.
     pub(crate) fn end_old_segment(&mut self) {
-        let old =
-            |active: &ActiveSegment| active.writer.extent().frames > 0 && active.started.elapsed() >= self.segment_age;
-        if self.end.active.as_ref().is_some_and(old) {
-            match self.begin_segment() {
+        self.end_segment_after(self.segment_age, 0);
+    }
+
+    /// Nothing came for a while: a large segment gives way to a small one, whose room and memory an idle process keeps.
+    pub(crate) fn rest(&mut self) {
+        self.end.rest();
+        self.end_segment_after(Duration::ZERO, u64::from(FIRST_BYTES));
+    }
+
+    /// Ends a segment that is so old, has something in it, and takes more than so many bytes.
+    fn end_segment_after(&mut self, age: Duration, bytes: u64) {
+        let ends = |active: &ActiveSegment| {
+            active.writer.extent().frames > 0 && active.started.elapsed() >= age && active.writer.bytes() > bytes
+        };
+        if self.end.active.as_ref().is_some_and(ends) {
+            self.end.rest();
+            match self.begin_segment(0) {
                 Ok(()) => return self.end.handles.health.clear(Part::Segments),
                 Err(NoSegment::NoRoom(error)) => self.end.handles.health.report(Part::Segments, error),
                 // That is reported when an event has to wait for it.
-                Err(NoSegment::LogFull { .. }) => {}
+                Err(NoSegment::LogFull { .. } | NoSegment::TakenAway { .. }) => {}
             }
             // It takes frames until there is another, which is asked for when it is that old again.
             if let Some(active) = &mut self.end.active {
@@ -281,6 +317,11 @@ impl LogWriter {
             }
         }
     }
+}
+
+/// How many bytes the frame of a payload takes.
+fn frame_bytes_of(payload: &[u8]) -> u32 {
+    frame_bytes(u32::try_from(payload.len()).unwrap_or(u32::MAX))
 }
 
 impl Drop for LogWriter {

@@ -1,59 +1,117 @@
-//! The preparing thread: has the next segment ready before it is needed.
+//! The preparing thread: makes the segment that comes next before it is needed, and the folder of a new log with its first.
 //!
-//! Allocating and populating a segment takes milliseconds; the appender must not wait for that. The thread sleeps in a
-//! channel of capacity zero until the appender takes a segment, and then prepares another.
+//! Allocating and populating a segment takes milliseconds; the appender must not wait for that. It orders the next segment
+//! while the active one takes frames, and nothing while it is idle: a segment that nobody may ever need would take room
+//! and memory. The thread sleeps until something is ordered, makes it, and waits until that is taken.
 
+use crate::ground::config::Config;
 use crate::ground::error::{AtPath, PathError};
-use crate::ground::position::SegmentId;
+use crate::ground::position::{SegmentId, StoreId, WriterId};
 use crate::ground::room::Reserve;
 use crate::ground::sabotage::{self, Spot};
+use crate::segment::folder_birth::NewFolder;
+use crate::segment::log_home::LogHome;
 use crate::segment::writer::PreparedSegment;
+use crate::segment::writer_folder::WriterFolder;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long the appender waits for a segment before it says so, and looks whether it is to give up. A btrfs without
 /// room takes half a minute to say that there is none.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A segment, or why there is none: the appender decides when to ask again, by taking the next.
-pub(crate) type PrepareResult = Result<PreparedSegment, PathError>;
+/// A segment, or why there is none: the appender decides when to order again.
+pub(crate) type PrepareResult = Result<Prepared, PathError>;
+
+/// A segment that is to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) id: SegmentId,
+    pub(crate) bytes: u32,
+    pub(crate) log: OrderedLog,
+}
+
+/// The log that it is made for.
+#[derive(Clone, Debug)]
+pub(crate) enum OrderedLog {
+    /// One that this makes, too.
+    New { store: StoreId, writer: WriterId },
+    /// One that is there.
+    Existing(LogHome),
+}
+
+impl OrderedLog {
+    /// Whether something that was made serves this log.
+    fn is_served_by(&self, prepared: &Prepared) -> bool {
+        match self {
+            // Whatever its id: it has none before that.
+            Self::New { .. } => prepared.folder.is_some(),
+            Self::Existing(home) => prepared.folder.is_none() && home.path() == prepared.segment.home().path(),
+        }
+    }
+}
+
+/// What was made.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) segment: PreparedSegment,
+    /// The folder of a log of which this is the first segment. It does not have its place yet.
+    pub(crate) folder: Option<NewFolder>,
+}
+
+impl Prepared {
+    /// Removes what nobody needs any more.
+    fn discard(self) {
+        // The segment first: a folder goes when nothing is in it.
+        self.segment.discard();
+    }
+}
 
 /// What segments are made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Preparer {
-    pub(crate) wal_dir: PathBuf,
-    pub(crate) segment_bytes: u32,
-    /// The id of the next one.
-    pub(crate) next: SegmentId,
+    wal_dir: PathBuf,
     /// What is left free of the disk.
-    pub(crate) reserve: Reserve,
-    /// The next one is the first of this run, which gets its room in any case.
-    pub(crate) is_first: bool,
+    reserve: Reserve,
 }
 
 impl Preparer {
-    fn prepare(&mut self) -> PrepareResult {
-        sabotage::at(Spot::Prepare, &self.wal_dir).at("prepare a segment in", &self.wal_dir)?;
-        if !std::mem::take(&mut self.is_first) {
-            let admitted = self.reserve.admits_segment(self.segment_bytes.into());
-            admitted
-                .map_err(|too_little| io::Error::new(io::ErrorKind::StorageFull, too_little))
-                .at("prepare a segment in", &self.wal_dir)?;
-        }
-        let id = self.next;
-        // A failed attempt used its id up only if a file was left behind; skipping an id costs nothing.
-        self.next = id.next();
-        PreparedSegment::create(&self.wal_dir, id, self.segment_bytes)
+    /// For a store in which there is room beyond what it leaves to others.
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { wal_dir: config.wal_dir(), reserve: Reserve::new(config) }
     }
 
-    /// Prepares segments until nobody takes them.
-    pub(crate) fn run(mut self, prepared: Sender<PrepareResult>) {
-        loop {
-            if let Err(unwanted) = prepared.send(self.prepare()) {
-                if let Ok(segment) = unwanted.into_inner() {
-                    segment.discard();
+    fn prepare(&self, order: Order) -> PrepareResult {
+        let Order { id, bytes, log } = order;
+        sabotage::at(Spot::Prepare, &self.wal_dir).at("prepare a segment in", &self.wal_dir)?;
+        let admitted = self.reserve.admits_segment(bytes.into());
+        admitted
+            .map_err(|too_little| io::Error::new(io::ErrorKind::StorageFull, too_little))
+            .at("prepare a segment in", &self.wal_dir)?;
+        match log {
+            OrderedLog::Existing(home) => {
+                let segment = PreparedSegment::create_in(&home.path().to_owned(), home, id, bytes)?;
+                Ok(Prepared { segment, folder: None })
+            }
+            OrderedLog::New { store, writer } => {
+                // Where anything fails from here on, the folder goes with `folder`.
+                let folder = NewFolder::create(&self.wal_dir, store, writer)?;
+                sabotage::at(Spot::PrepareFirst, &self.wal_dir).at("prepare a segment in", &self.wal_dir)?;
+                let home = LogHome::of_new(&folder, WriterFolder::within(&self.wal_dir, writer).path)?;
+                let segment = PreparedSegment::create_in(folder.path(), home, id, bytes)?;
+                Ok(Prepared { segment, folder: Some(folder) })
+            }
+        }
+    }
+
+    /// Prepares what is ordered until nobody orders or takes any more.
+    pub(crate) fn run(self, work: PreparerWork) {
+        for order in &work.orders {
+            if let Err(unwanted) = work.prepared.send(self.prepare(order)) {
+                if let Ok(prepared) = unwanted.into_inner() {
+                    prepared.discard();
                 }
                 return;
             }
@@ -61,38 +119,83 @@ impl Preparer {
     }
 }
 
-/// Where the appender takes segments. Dropping it ends the preparing thread.
+/// The preparing thread's ends of its two channels.
+#[derive(Debug)]
+pub(crate) struct PreparerWork {
+    orders: Receiver<Order>,
+    prepared: Sender<PrepareResult>,
+}
+
+/// Where the appender orders segments and takes them. Dropping it ends the preparing thread.
 #[derive(Debug)]
 pub(crate) struct Supply {
+    orders: Sender<Order>,
+    /// Of capacity zero: what nobody takes stays with the preparing thread, which removes it.
     prepared: Receiver<PrepareResult>,
+    /// Something is ordered and was not taken yet.
+    is_ordered: bool,
     /// For when the preparing thread has died.
     preparer: Preparer,
 }
 
 impl Supply {
-    /// A supply, and where the preparing thread puts what `preparer` makes.
-    pub(crate) fn new(preparer: Preparer) -> (Sender<PrepareResult>, Self) {
+    /// A supply, and the work of the preparing thread.
+    pub(crate) fn new(preparer: Preparer) -> (PreparerWork, Self) {
+        let (orders, ordered) = crossbeam_channel::bounded(1);
         let (sender, prepared) = crossbeam_channel::bounded(0);
-        (sender, Self { prepared, preparer })
+        (PreparerWork { orders: ordered, prepared: sender }, Self { orders, prepared, is_ordered: false, preparer })
     }
 
-    /// The next segment. It is ready, or soon will be; only if the preparing thread died is it made here.
+    /// Has a segment made that is likely to be the next, unless one is being made. Never waits.
+    pub(crate) fn order_ahead(&mut self, order: Order) {
+        self.is_ordered = self.is_ordered || self.orders.try_send(order).is_ok();
+    }
+
+    /// Gives back a segment that was ordered ahead, if it is there: it may not be needed for long.
+    pub(crate) fn discard_ahead(&mut self) {
+        if self.is_ordered
+            && let Ok(result) = self.prepared.try_recv()
+        {
+            self.is_ordered = false;
+            result.map(Prepared::discard).unwrap_or_default();
+        }
+    }
+
+    /// The segment that is needed now, or one that was ordered ahead and has as much room. It is ready, or soon will be;
+    /// only if the preparing thread died is it made here. Of the order only `needed_bytes` must be met.
     ///
     /// # Errors
     /// There is no room, or not within [`PATIENCE`].
-    pub(crate) fn take(&mut self) -> PrepareResult {
-        let taken = match self.prepared.recv_timeout(PATIENCE) {
-            Ok(taken) => taken,
-            Err(RecvTimeoutError::Timeout) => {
-                let source = io::Error::new(io::ErrorKind::TimedOut, "the file system is still at it");
-                Err(PathError { operation: "prepare a segment in", path: self.preparer.wal_dir.clone(), source })
+    pub(crate) fn take(&mut self, order: &Order, needed_bytes: u32) -> PrepareResult {
+        if self.is_ordered {
+            match self.wait() {
+                Ok(ahead) if order.log.is_served_by(&ahead) && ahead.segment.bytes() >= needed_bytes => {
+                    return Ok(ahead);
+                }
+                Ok(ahead) => ahead.discard(),
+                // Still being made: nothing else can be before that.
+                Err(error) if self.is_ordered => return Err(error),
+                // It failed some time ago.
+                Err(_) => {}
             }
-            // The thread may have left a file with the id that it was at.
-            Err(RecvTimeoutError::Disconnected) => self.preparer.prepare(),
-        };
-        if let Ok(segment) = &taken {
-            self.preparer.next = self.preparer.next.max(segment.id().next());
         }
-        taken
+        self.order_ahead(order.clone());
+        if self.is_ordered { self.wait() } else { self.preparer.prepare(order.clone()) }
     }
+
+    /// Waits for what is ordered, which may take longer than that: then it is still ordered.
+    fn wait(&mut self) -> PrepareResult {
+        let taken = self.prepared.recv_timeout(PATIENCE);
+        self.is_ordered = matches!(taken, Err(RecvTimeoutError::Timeout));
+        let error = |kind, why| Err(fault(&self.preparer.wal_dir, io::Error::new(kind, why)));
+        match taken {
+            Ok(taken) => taken,
+            Err(RecvTimeoutError::Timeout) => error(io::ErrorKind::TimedOut, "the file system is still at it"),
+            Err(RecvTimeoutError::Disconnected) => error(io::ErrorKind::BrokenPipe, "the preparing thread is gone"),
+        }
+    }
+}
+
+fn fault(wal_dir: &Path, source: io::Error) -> PathError {
+    PathError { operation: "prepare a segment in", path: wal_dir.to_owned(), source }
 }

@@ -3,38 +3,66 @@
 //! Runs on the appender, which appends nothing else meanwhile. `format.md` says how readers tell the two writings
 //! apart; [`super::sync_loop`] says when a segment is poisoned, and what it needs to be told.
 
-use super::log_end::{LAST_GAP_BYTES, LogEnd};
+use super::log_end::{LAST_BYTES, LogEnd, NoSegment};
 use super::sync_loop::SyncCommand;
 use crate::ground::error::{AtPath, SegmentError};
 use crate::ground::health::Part;
-use crate::ground::position::Sequence;
+use crate::ground::position::{SegmentId, Sequence};
 use crate::ground::sabotage::{self, Spot};
-use crate::segment::format::Extent;
+use crate::segment::format::{Extent, frame_bytes};
 use crate::segment::reader::{Item, SegmentReader};
 use crate::segment::segment_list::{LogSegment, SegmentToRead};
 use crate::segment::syncer::UnsyncedSegment;
 use crate::segment::writer::NotAppended;
+use std::io::ErrorKind;
 
 /// Rewrites what a failed sync left in doubt, if one failed: everything beyond the durable mark of the poisoned
 /// segment, through all segments after it, goes into new segments, with the same numbers. Nothing else is appended
 /// before that is done.
 ///
-/// A crash meanwhile leaves both writings, of which recovery takes the one that reaches further.
+/// A crash meanwhile leaves both writings. Each number is taken where it comes first, and what is damaged there is taken from
+/// the second writing.
 pub(super) fn rewrite_doubtful(end: &mut LogEnd) {
     let Ok(poisoned) = end.handles.poisoned.try_recv() else { return };
     end.report_progress();
     end.end_segment();
     end.tell_syncer(SyncCommand::BeginRewrite);
-    let mut rewrite = Rewrite { end, segments: Vec::new(), last: poisoned.durable_sequence(), missing: Vec::new() };
-    for doubtful in rewrite.end.handles.log.all_beyond(poisoned.durable_sequence()) {
-        let from = if doubtful.segment.id == poisoned.segment { poisoned.durable } else { Extent::EMPTY };
-        if !rewrite.rewrite_segment(&doubtful, from) {
-            // The store is giving up. The new segments do no harm: they do not reach as far as the old ones.
-            rewrite.end.is_in_doubt = true;
-            return;
+    let doubtful = Doubtful::of(&poisoned, end);
+    let mut rewrite = Rewrite { end, segments: Vec::new(), last: doubtful.durable, missing: Vec::new() };
+    for segment in rewrite.end.handles.log.all_beyond(doubtful.durable) {
+        let from = if segment.segment.id == doubtful.poisoned { doubtful.extent } else { Extent::EMPTY };
+        if !rewrite.rewrite_segment(&segment, from) {
+            if rewrite.end.has_given_up {
+                // The new segments do no harm: they do not reach as far as the old ones.
+                rewrite.end.is_in_doubt = true;
+                return;
+            }
+            // The log was taken away, and with it what is not written once more.
+            rewrite.pass_over_to(rewrite.end.last_sequence);
+            break;
         }
     }
-    rewrite.finish(&poisoned);
+    rewrite.finish(&doubtful);
+}
+
+/// What is in doubt of the log.
+struct Doubtful {
+    /// Everything up to this number is on the disk.
+    durable: Sequence,
+    /// The segment of which a part is, and that part.
+    poisoned: SegmentId,
+    extent: Extent,
+}
+
+impl Doubtful {
+    fn of(poisoned: &UnsyncedSegment, end: &LogEnd) -> Self {
+        if end.log.as_ref().is_some_and(|log| log.identity.writer == poisoned.writer) {
+            return Self { durable: poisoned.durable_sequence(), poisoned: poisoned.segment, extent: poisoned.durable };
+        }
+        // The segment is one of the log before this one, which was taken away. The syncing thread owes this one nothing
+        // any more, and segments have numbers from 1 on.
+        Self { durable: end.handles.progress.durable(), poisoned: SegmentId(0), extent: Extent::EMPTY }
+    }
 }
 
 /// A rewrite under way.
@@ -52,11 +80,21 @@ impl Rewrite<'_> {
     /// Rewrites the records of a segment that are not rewritten yet. `false`: the store is giving up.
     fn rewrite_segment(&mut self, doubtful: &SegmentToRead, from: Extent) -> bool {
         self.begin_at(doubtful.segment.base_sequence);
-        let goes_on = self.rewrite_frames(doubtful, from).unwrap_or_else(|error| {
-            self.report_damage(format_args!("{error}; what a failed sync left in it is lost"));
-            true
-        });
-        self.pass_over_to(doubtful.last);
+        let goes_on = match self.rewrite_frames(doubtful, from) {
+            Ok(goes_on) => goes_on,
+            // It was folded, and made durable in the database before it was removed.
+            Err(error) if is_gone(&error) && !self.end.finds_log_taken_away() => {
+                self.last = self.last.max(doubtful.last);
+                true
+            }
+            Err(error) => {
+                self.report_damage(format_args!("{error}; what a failed sync left in it is lost"));
+                true
+            }
+        };
+        if goes_on {
+            self.pass_over_to(doubtful.last);
+        }
         goes_on
     }
 
@@ -99,14 +137,15 @@ impl Rewrite<'_> {
         self.end.handles.health.report(Part::Damage, problem);
     }
 
-    /// Appends a record that has its number already. `false`: the store is giving up.
+    /// Appends a record that has its number already. `false`: the store is giving up, or the log was taken away.
     fn append_numbered(&mut self, sequence: Sequence, payload: &[u8]) -> bool {
-        loop {
+        let frame_bytes = frame_bytes(u32::try_from(payload.len()).unwrap_or(u32::MAX));
+        while !self.end.is_log_taken_away() {
             let mut refused = Ok(());
             if let Some(active) = &mut self.end.active {
                 let (extent, base) = (active.writer.extent(), active.writer.header().base_sequence);
                 if extent.next_sequence(base) == sequence {
-                    match active.writer.append_leaving(LAST_GAP_BYTES, payload) {
+                    match active.writer.append_leaving(LAST_BYTES, payload) {
                         Ok(_) => {
                             self.last = sequence;
                             return true;
@@ -121,40 +160,39 @@ impl Rewrite<'_> {
                     }
                 }
             }
+            self.end.note_filled();
             self.end.end_segment();
-            match refused.and_then(|()| self.end.activate_prepared(sequence)) {
-                Ok((active, segment)) => {
+            match refused.map_err(NoSegment::from).and_then(|()| self.end.activate_prepared(sequence, frame_bytes)) {
+                Ok(segment) => {
                     self.end.handles.health.clear(Part::Segments);
-                    self.end.active = Some(active);
                     self.segments.push(segment);
                 }
                 Err(error) => {
-                    if !self.end.wait_for_segment(&error.into()) {
+                    if !self.end.wait_for_segment(&error) {
                         return false;
                     }
                 }
             }
         }
+        false
     }
 
     /// Puts the new segments in the place of those in doubt, and counts what is lost. No gap record tells of that: the
     /// numbers that are missing in the log do, to whoever folds or reads it, and also after a kill.
-    fn finish(self, poisoned: &UnsyncedSegment) {
+    fn finish(self, doubtful: &Doubtful) {
         if self.last_written() < self.end.last_sequence {
             // The next record would get the number of a record that is lost.
             self.end.end_segment();
         }
         let handles = &self.end.handles;
-        // A missing record that is folded before the new segments take their place is in the database, and not lost.
-        let folding = (!self.missing.is_empty()).then(|| handles.log.hold_folding());
-        let folded = handles.progress.folded();
-        let lost = self.missing_beyond(folded);
+        // A missing record that is folded is in the database, and not lost. Where another process folds, it tells a moment
+        // later how far; the count may then be too large, and the tables say what is missing.
+        let lost = self.missing_beyond(handles.progress.folded());
         if lost > 0 {
-            handles.progress.forget_events(self.missing_beyond(folded.max(self.end.last_of_earlier_runs)));
+            handles.progress.forget_events(lost);
             handles.channel.gap.add_told(lost);
         }
-        handles.log.supersede(poisoned.durable_sequence(), poisoned.segment, poisoned.durable, self.segments);
-        drop(folding);
+        handles.log.supersede(doubtful.durable, doubtful.poisoned, doubtful.extent, self.segments);
         self.end.tell_syncer(SyncCommand::EndRewrite { lost });
     }
 
@@ -181,4 +219,9 @@ impl Rewrite<'_> {
     fn last_written(&self) -> Sequence {
         self.segments.last().map_or(Sequence(0), LogSegment::last_published)
     }
+}
+
+/// Whether the file is not there any more.
+fn is_gone(error: &SegmentError) -> bool {
+    matches!(error, SegmentError::Io(error) if error.source.kind() == ErrorKind::NotFound)
 }

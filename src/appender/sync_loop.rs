@@ -12,7 +12,7 @@
 use crate::ground::config::SyncPolicy;
 use crate::ground::error::PathError;
 use crate::ground::health::{HealthBoard, Part};
-use crate::ground::position::Sequence;
+use crate::ground::position::{Sequence, WriterId};
 use crate::ground::store_progress::{StoreProgress, Ticket};
 use crate::segment::format::Extent;
 use crate::segment::syncer::{SealedSyncError, SegmentSyncer, UnsyncedSegment, sync_sealed_file};
@@ -70,13 +70,12 @@ pub(crate) struct SyncLoop {
     /// The last ticket that the appender has told of.
     answered: Ticket,
     active: Option<SegmentSyncer>,
-    /// Segments that were sealed without a sync, under the policy `never` or by recovery. They are synced before
-    /// anything else.
+    /// Segments that were sealed without a sync, under the policy `never`. They are synced before anything else.
     unsynced: VecDeque<UnsyncedSegment>,
     /// When to try a sync that could not be tried.
     retry: Option<Instant>,
-    /// The last sequence number of the segments that were sealed.
-    last_sealed: Sequence,
+    /// The last sequence number of the segments that were sealed, and whose log they are.
+    last_sealed: Option<(WriterId, Sequence)>,
     state: State,
     /// How many records failed syncs have lost since a waiter was last told of any.
     lost: u64,
@@ -109,15 +108,8 @@ const UNSYNCED_LOOK: usize = 64;
 const FOLD_INTERVAL: Duration = Duration::from_millis(20);
 
 impl SyncLoop {
-    /// A loop that owes a sync to the segments in `unsynced`, which recovery left in the order of their numbers. `last`
-    /// is the last number of all.
-    pub(crate) fn new(
-        handles: SyncHandles,
-        policy: SyncPolicy,
-        interval: Duration,
-        unsynced: Vec<UnsyncedSegment>,
-        last: Sequence,
-    ) -> Self {
+    /// The loop of a store that has no log yet.
+    pub(crate) fn new(handles: SyncHandles, policy: SyncPolicy, interval: Duration) -> Self {
         Self {
             commands: handles.commands,
             poisoned: handles.poisoned,
@@ -130,9 +122,9 @@ impl SyncLoop {
             compactor_woken: Instant::now(),
             more_to_fold: false,
             active: None,
-            unsynced: unsynced.into(),
+            unsynced: VecDeque::new(),
             retry: None,
-            last_sealed: last,
+            last_sealed: None,
             state: State::Sound,
             lost: 0,
             failures: 0,
@@ -141,10 +133,6 @@ impl SyncLoop {
     }
 
     pub(crate) fn run(mut self) {
-        if self.policy != SyncPolicy::Never {
-            // The segments that recovery left unsynced.
-            self.sync_sealed();
-        }
         let mut due = Instant::now() + self.interval;
         loop {
             let command = match self.look_again_at(due) {
@@ -242,7 +230,7 @@ impl SyncLoop {
         }
         let last = match &mut self.active {
             Some(active) => match active.sync() {
-                Ok(extent) => active.last_sequence(extent),
+                Ok(extent) => Some((active.writer(), active.last_sequence(extent))),
                 Err(error) => {
                     let doubtful = active.as_unsynced();
                     return self.poison(doubtful, &error);
@@ -300,7 +288,7 @@ impl SyncLoop {
             }
             self.unsynced.push_back(segment.as_unsynced());
         }
-        let last = segment.last_sequence(extent);
+        let last = Some((segment.writer(), segment.last_sequence(extent)));
         match segment.seal(extent, durable) {
             Ok(()) => {
                 self.last_sealed = last;
@@ -314,9 +302,8 @@ impl SyncLoop {
     }
 
     /// Everything up to `last` is durable. If that is more than before, syncing works.
-    fn set_durable(&mut self, last: Sequence) {
-        if last > self.progress.durable() {
-            self.progress.set_durable(last);
+    fn set_durable(&mut self, last: Option<(WriterId, Sequence)>) {
+        if last.is_some_and(|(writer, last)| self.progress.set_durable(writer, last)) {
             self.more_to_fold = true;
             self.failures = 0;
             if std::mem::take(&mut self.health_is_degraded) {
@@ -331,7 +318,7 @@ impl SyncLoop {
         self.failures += 1;
         self.health_is_degraded = true;
         self.unsynced.clear();
-        self.last_sealed = segment.durable_sequence();
+        self.last_sealed = Some((segment.writer, segment.durable_sequence()));
         if self.failures >= POISONINGS_MAX {
             return self.give_up(error.to_string());
         }

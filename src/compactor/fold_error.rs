@@ -1,35 +1,55 @@
-//! Why a batch was not folded, and whether trying again can help. Plain data.
+//! Why nothing was folded in a look, and who can do better. Plain data.
 
-use crate::ground::error::{IndexError, PathError, SegmentError};
-use std::io::ErrorKind;
+use super::sources::RefreshError;
+use crate::ground::error::{IndexError, OpenError, PathError};
+use rusqlite::ErrorCode;
 
-/// Why a batch failed. Its records are read and folded again from the checkpoint.
+/// Why folding failed. What was not committed is read and folded again from the checkpoints.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FoldError {
     #[error(transparent)]
     Index(#[from] IndexError),
     #[error(transparent)]
-    Segment(#[from] SegmentError),
+    Open(#[from] OpenError),
     #[error(transparent)]
     Io(#[from] PathError),
 }
 
-impl FoldError {
-    /// Whether the disk can't give back what was written to it.
-    pub(super) fn is_unreadable(&self) -> bool {
-        match self {
-            Self::Segment(SegmentError::Io(error)) | Self::Io(error) => error.is_unreadable(),
-            _ => false,
+impl From<RefreshError> for FoldError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Index(error) => error.into(),
+            RefreshError::Io(error) => error.into(),
         }
     }
 }
 
-/// Whether a segment is lost, so that trying again can't help: its file is gone, or its header is. A file that the disk
-/// can't read is lost only if the compactor `gives_up` on it.
-pub(super) fn is_lost(error: &SegmentError, gives_up: bool) -> bool {
-    match error {
-        SegmentError::Header { .. } => true,
-        SegmentError::Io(error) => error.source.kind() == ErrorKind::NotFound || gives_up && error.is_unreadable(),
-        SegmentError::UnsupportedVersion { .. } | SegmentError::NeedsNewer { .. } => false,
+impl FoldError {
+    fn index(&self) -> Option<&IndexError> {
+        match self {
+            Self::Index(error) | Self::Open(OpenError::Index(error)) => Some(error),
+            Self::Open(_) | Self::Io(_) => None,
+        }
+    }
+
+    /// Whether somebody else folded: nobody has to be told, and everything is read again.
+    pub(super) fn is_moved(&self) -> bool {
+        matches!(self.index(), Some(IndexError::Moved { .. }))
+    }
+
+    /// Whether the database itself is damaged. Trying again can't help, and writing to it might take what can still be saved.
+    pub(super) fn is_corrupt(&self) -> bool {
+        self.index().is_some_and(|error| error.is_corrupt() && !matches!(error, IndexError::Replaced { .. }))
+    }
+
+    /// Whether another database is in the place of the one that is open, or none.
+    pub(super) fn is_replaced(&self) -> bool {
+        matches!(self.index(), Some(IndexError::Replaced { .. }))
+    }
+
+    /// Whether another process may do better: all but a database that somebody else is writing to.
+    pub(super) fn may_be_own(&self) -> bool {
+        let Some(IndexError::Sqlite { source, .. }) = self.index() else { return true };
+        !matches!(source.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
     }
 }

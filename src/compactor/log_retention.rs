@@ -19,6 +19,9 @@ pub(crate) enum Surplus {
 }
 
 impl LogRetention {
+    /// Everything is kept.
+    pub(crate) const ALL: Self = Self { bytes_max: u64::MAX, age_max_ms: None };
+
     pub(crate) fn new(limits: &Limits) -> Self {
         Self { bytes_max: limits.keep_segments_bytes.unwrap_or(u64::MAX), age_max_ms: limits.keep_segments_age_ms }
     }
@@ -26,6 +29,16 @@ impl LogRetention {
     /// For how long folded segments are kept, in milliseconds.
     pub(crate) fn age_max_ms(&self) -> Option<u64> {
         self.age_max_ms
+    }
+
+    /// Whether anything is ever let go.
+    pub(crate) fn is_limited(&self) -> bool {
+        *self != Self::ALL
+    }
+
+    /// Whether nothing is kept.
+    pub(crate) fn keeps_none(&self) -> bool {
+        self.bytes_max == 0
     }
 
     /// The limit that each folded segment exceeds; `None` for a segment that is kept. `segments` has size in bytes and

@@ -46,6 +46,11 @@ impl NewerRecords {
         self.decode
     }
 
+    /// Somebody else folded: there may be others.
+    pub(super) fn note_moved(&mut self) {
+        (self.may_be_known, self.is_stale) = (true, true);
+    }
+
     /// Whether some of them may have expired.
     pub(super) fn note_expired(&mut self, may_be: bool) {
         self.is_stale |= may_be;
@@ -67,7 +72,7 @@ impl NewerRecords {
             }
             None => {
                 batch.quarantine_record(writer, segment, frame, &error.to_string())?;
-                report(segment, frame, error, &self.health);
+                report(writer, segment, frame, error, &self.health);
                 Ok(())
             }
         }
@@ -107,7 +112,7 @@ impl NewerRecords {
                 Err(error) => {
                     batch.note_as_of(record.noted_at);
                     batch.quarantine_kept(record, &error.to_string())?;
-                    report(record.segment, &record.frame(), &error, &self.health);
+                    report(record.writer, record.segment, &record.frame(), &error, &self.health);
                 }
             }
         }
@@ -132,8 +137,11 @@ impl NewerRecords {
     }
 }
 
-fn report(segment: SegmentId, frame: &FrameAt<'_>, error: &RecordError, health: &HealthBoard) {
-    health.report(Part::Damage, format_args!("segment {segment}, offset {}: {error}", frame.offset));
+fn report(writer: WriterId, segment: SegmentId, frame: &FrameAt<'_>, error: &RecordError, health: &HealthBoard) {
+    health.report(
+        Part::Damage,
+        format_args!("log of writer {writer}, segment {segment}, offset {}: {error}", frame.offset),
+    );
 }
 
 /// How many wait, which, and what to do.

@@ -1,29 +1,35 @@
 //! Retiring: a folded segment is deleted, or kept for rebuilding; one that is damaged, or that has records which count as
-//! lost, goes to quarantine.
+//! lost, goes to quarantine. The folder of a dead writer's log goes with its last segment.
 //!
-//! Runs on the compactor. `retirement_plan.rs` decides; this file carries the plan out. The database says which
-//! segments are damaged, so that a crash at any point changes nothing: a folded segment that still lies in the log is
-//! retired at the next look.
+//! Runs on the compactor of who holds the fold lock. `retirement_plan.rs` decides; this file carries the plan out. The
+//! database says which segments are damaged and how far each log is folded, so that a crash at any point changes nothing: a
+//! folded segment that still lies in the log is retired at the next look.
 
+use super::folded_segment::{FoldedSegment, SegmentFaults, is_folded};
+use super::folder_task::{FolderTask, Role};
+use super::kept_segments::KeptSegments;
 use super::log_retention::LogRetention;
 use super::newest_event::newest_event;
 use super::retirement_plan::{Fate, PlannedSegment, RetirementPlan};
+use super::source::Source;
+use super::sources::Sources;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
 use crate::ground::limits::Limits;
-use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use crate::ground::position::{SegmentId, WriterId};
+use crate::ground::private_dir::create_private_dir;
 use crate::ground::sabotage::{self, Spot};
-use crate::index::damage::DamageRow;
 use crate::index::database::Index;
-use crate::segment::directory::sync_directory;
+use crate::segment::directory::{SegmentFile, file_name, list, remove_prepared, sync_directory};
+use crate::segment::folded_hint;
 use crate::segment::quarantine::{DamagedPlace, NOTE_DAMAGE_MAX, Note, move_aside};
-use crate::segment::segment_list::SegmentList;
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
-use std::sync::Arc;
+use crate::segment::writer_folder::WriterFolder;
+use std::collections::{BTreeSet, HashMap};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How often to look for segments that became too old to keep.
+/// How often to look for segments that became too old to keep, and for those that were sealed and have no successor.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// How many bytes of segments are read in one look, to see how old what is in them is: some tens of milliseconds.
@@ -42,116 +48,111 @@ pub(crate) enum RetireError {
 
 /// The compactor's part that retires segments.
 pub(crate) struct Retirement {
-    log: Arc<SegmentList>,
-    writer: WriterId,
-    retention: LogRetention,
     wal_dir: PathBuf,
     quarantine_dir: PathBuf,
-    /// The segments in which damage was found; `None` until they are read from the database.
-    damaged: Option<HashSet<SegmentId>>,
-    /// The notes of the files that were in quarantine when the store was opened, until the table has them.
-    quarantined: Vec<Note>,
-    /// How many folded segments the log had at the last look, and when that was.
-    folded: usize,
-    looked_at: Instant,
+    kept: KeptSegments,
+    /// What the database says of segments; `None` until it is read.
+    faults: Option<SegmentFaults>,
+    looked_at: Option<Instant>,
     /// Before which time everything was expired then.
     expired_before: Option<i64>,
+    /// The last look has left something to do at once.
+    has_more: bool,
     /// The time of the newest event in segments that are kept.
-    newest: HashMap<SegmentId, i64>,
+    newest: HashMap<(WriterId, SegmentId), i64>,
 }
 
 impl Retirement {
-    pub(crate) fn new(
-        log: Arc<SegmentList>,
-        writer: WriterId,
-        config: &Config,
-        limits: &Limits,
-        quarantined: Vec<Note>,
-    ) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
-            log,
-            writer,
-            retention: LogRetention::new(limits),
             wal_dir: config.wal_dir(),
             quarantine_dir: config.quarantine_dir(),
-            damaged: None,
-            quarantined,
-            folded: 0,
-            looked_at: Instant::now(),
+            kept: KeptSegments::new(config.kept_dir()),
+            faults: None,
+            looked_at: None,
             expired_before: None,
+            has_more: false,
             newest: HashMap::new(),
         }
     }
 
-    /// For how long folded segments are kept, in milliseconds.
-    pub(crate) fn age_max_ms(&self) -> Option<u64> {
-        self.retention.age_max_ms()
-    }
-
-    /// Notes that damage in this segment was committed to the database.
-    pub(crate) fn note_damaged(&mut self, segment: SegmentId) {
-        if let Some(damaged) = &mut self.damaged {
-            damaged.insert(segment);
+    /// Notes that damage in these segments was committed to the database.
+    pub(crate) fn note_damaged(&mut self, segments: Vec<(WriterId, SegmentId)>) {
+        if let Some(faults) = &mut self.faults {
+            faults.damaged.extend(segments);
         }
     }
 
-    /// Adds the files that are in quarantine to table `quarantine`.
-    pub(crate) fn note_quarantined(&mut self, index: &mut Index) -> Result<(), IndexError> {
-        if self.quarantined.is_empty() {
-            return Ok(());
-        }
-        let rows = self.quarantined.iter().flat_map(|note| {
-            note.damage.iter().map(|damaged| DamageRow {
-                writer: self.writer,
-                segment: note.segment(),
-                offset: Offset(damaged.offset),
-                bytes: damaged.bytes,
-                reason: damaged.reason.clone(),
-            })
-        });
-        index.add_damage(rows)?;
-        self.quarantined.clear();
-        Ok(())
+    /// What is remembered of the database counts no more: somebody else committed.
+    pub(crate) fn forget(&mut self) {
+        (self.faults, self.has_more) = (None, true);
     }
 
-    /// Retires segments of which everything is folded. `folded` is the checkpoint's number, `aged_at_ms` the time from
-    /// which ages count. What is from before `expired_before` is expired in the database.
-    pub(crate) fn retire(
+    /// Retires segments of which everything is folded, and removes the folders of dead writers that have none any more.
+    /// `aged_at_ms` is the time from which ages count. What is from before `expired_before` is expired in the database. Tells
+    /// whether there is more to look at.
+    pub(super) fn retire(
         &mut self,
         index: &mut Index,
-        folded: Sequence,
+        sources: &mut Sources,
+        limits: &Limits,
         aged_at_ms: i64,
         expired_before: Option<i64>,
-    ) -> Result<(), RetireError> {
-        let count = self.log.folded_count(folded);
-        let is_unchanged = count == self.folded && expired_before == self.expired_before;
-        if is_unchanged && self.looked_at.elapsed() < INTERVAL {
-            return Ok(());
+    ) -> Result<bool, RetireError> {
+        let is_due = self.looked_at.is_none_or(|at| at.elapsed() >= INTERVAL);
+        let is_changed = expired_before != self.expired_before;
+        let retirable: Vec<_> = sources.sources.iter().map(|source| Retirable::of(source, is_due)).collect();
+        if !is_due && !is_changed && !self.has_more && retirable.iter().all(|one| *one == Retirable::Nothing) {
+            return Ok(false);
         }
-        let damaged = match &mut self.damaged {
-            Some(damaged) => damaged,
-            not_read => not_read.insert(index.damaged_segments()?.into_iter().map(|(_, segment)| segment).collect()),
-        };
-        let mut plan = {
-            let missing = index.missing_numbers()?.remove(&self.writer).unwrap_or_default();
-            RetirementPlan::new(&self.log.folded(folded), damaged, &missing, &self.retention, aged_at_ms)
-        };
-        let has_read_all = self.expire(&mut plan, expired_before);
-        let retired = plan.retired_count();
-        self.looked_at = Instant::now();
-        self.expired_before = expired_before;
-        self.folded = if has_read_all { count } else { usize::MAX };
-        if retired == 0 {
-            return Ok(());
-        }
-        tracing::debug!(%plan, "retiring");
+        let retention = LogRetention::new(limits);
+        let (mut plan, knows_kept) = self.plan(index, sources, &retirable, &retention, aged_at_ms)?;
+        let has_read_all = self.expire(&mut plan, expired_before) && knows_kept;
         // If this fails half-way, the next look comes at once.
-        self.folded = usize::MAX;
+        self.has_more = true;
         self.carry_out(index, &plan)?;
-        if has_read_all {
-            self.folded = count.saturating_sub(retired);
+        self.close(index, sources, &retirable)?;
+        for (source, retirable) in sources.sources.iter_mut().zip(retirable) {
+            source.note_retired(retirable == Retirable::UpToSealed);
         }
-        Ok(())
+        sources.forget_gone();
+        (self.looked_at, self.expired_before, self.has_more) = (Some(Instant::now()), expired_before, !has_read_all);
+        Ok(self.has_more)
+    }
+
+    /// The plan, and whether it speaks of all that is kept. As long as it does not, nothing more is let go of that.
+    fn plan(
+        &mut self,
+        index: &Index,
+        sources: &Sources,
+        retirable: &[Retirable],
+        retention: &LogRetention,
+        aged_at_ms: i64,
+    ) -> Result<(RetirementPlan, bool), RetireError> {
+        let faults = match &mut self.faults {
+            Some(faults) => faults,
+            not_read => {
+                not_read.insert(SegmentFaults { damaged: index.damaged_segments()?, missing: index.missing_numbers()? })
+            }
+        };
+        let mut folded = Vec::new();
+        for (source, retirable) in sources.sources.iter().zip(retirable) {
+            if *retirable == Retirable::Nothing {
+                continue;
+            }
+            let writer = source.folder.writer;
+            let files = list(&source.folder.path)?.into_iter().filter(|file| retirable.has(source, file.id));
+            folded.extend(files.filter_map(|file| FoldedSegment::read(writer, file, false, faults)));
+        }
+        if !retention.is_limited() {
+            return Ok((RetirementPlan::new(folded, retention, aged_at_ms), true));
+        }
+        if self.kept.look()? {
+            folded.extend(self.kept.segments().cloned());
+            return Ok((RetirementPlan::new(folded, retention, aged_at_ms), true));
+        }
+        let until_then = if retention.keeps_none() { retention } else { &LogRetention::ALL };
+        Ok((RetirementPlan::new(folded, until_then, aged_at_ms), false))
     }
 
     /// Lets segments go that are kept although everything in them is expired. They are read for that, each once, and not
@@ -160,7 +161,8 @@ impl Retirement {
         let Some(expired_before) = expired_before else { return true };
         let (newest, mut bytes, mut has_read_all) = (&mut self.newest, 0, true);
         plan.expire(|planned| {
-            if let Some(newest) = newest.get(&planned.segment) {
+            let key = (planned.writer, planned.segment);
+            if let Some(newest) = newest.get(&key) {
                 return *newest < expired_before;
             }
             has_read_all &= bytes < LOOK_BYTES;
@@ -168,11 +170,11 @@ impl Retirement {
                 return false;
             }
             bytes += planned.bytes;
-            *newest.entry(planned.segment).or_insert(newest_event(&planned.path)) < expired_before
+            *newest.entry(key).or_insert(newest_event(&planned.path)) < expired_before
         });
         let gone: Vec<_> = plan.segments.iter().filter(|planned| planned.fate == Fate::Expired).collect();
         if !gone.is_empty() {
-            let segments: Vec<_> = gone.iter().map(|planned| planned.segment.to_string()).collect();
+            let segments: Vec<_> = gone.iter().map(|planned| planned.path.display().to_string()).collect();
             let segments = segments.join(", ");
             tracing::info!(segments, "deleting segments: everything in them is older than keep_rows_age_ms");
         }
@@ -180,51 +182,138 @@ impl Retirement {
     }
 
     /// Carries the plan out. A segment that can't be retired keeps no other from being retired.
-    fn carry_out(&self, index: &mut Index, plan: &RetirementPlan) -> Result<(), RetireError> {
+    fn carry_out(&mut self, index: &mut Index, plan: &RetirementPlan) -> Result<(), RetireError> {
+        let newly_kept: Vec<_> = plan.newly_kept().collect();
+        if plan.retired_count() == 0 && newly_kept.is_empty() {
+            return Ok(());
+        }
+        tracing::debug!(%plan, "retiring");
         index.make_durable()?;
         let mut done = Ok(());
+        let mut folders = BTreeSet::new();
         for planned in plan.deleted() {
-            done = done.and(self.remove(planned).map_err(RetireError::from));
+            folders.extend(planned.path.parent());
+            done = done.and(remove(&planned.path).map_err(RetireError::from));
+            self.newest.remove(&(planned.writer, planned.segment));
+            if planned.is_kept {
+                self.kept.forget(planned.writer, planned.segment);
+            }
         }
         // Moving takes room and comes last: the disk may have no room before the other segments are gone.
+        folders.extend(newly_kept.iter().filter_map(|planned| planned.path.parent()));
+        done = done.and(self.kept.take(&newly_kept).map_err(RetireError::from));
         for planned in plan.moved() {
             done = done.and(self.quarantine(index, planned));
         }
-        sync_directory(&self.wal_dir)?;
-        done
-    }
-
-    fn remove(&self, planned: &PlannedSegment) -> Result<(), PathError> {
-        match std::fs::remove_file(&planned.path) {
-            // A segment that somebody else removed is gone too.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            removed => removed.at("remove", &planned.path)?,
+        for folder in folders {
+            match sync_directory(folder) {
+                Err(error) if error.source.kind() == ErrorKind::NotFound => {}
+                synced => synced?,
+            }
         }
-        self.log.remove(planned.segment);
-        Ok(())
+        done
     }
 
     /// Moves a segment that is damaged, or has records that nobody folded, out of the log, with all its bytes.
     fn quarantine(&self, index: &Index, planned: &PlannedSegment) -> Result<(), RetireError> {
         sabotage::at(Spot::Quarantine, &planned.path).at("move", &planned.path)?;
-        if std::fs::symlink_metadata(&planned.path).is_ok() {
-            let damage = index
-                .damage_in(self.writer, planned.segment, NOTE_DAMAGE_MAX)?
-                .into_iter()
-                .map(|row| DamagedPlace { offset: row.offset.0, bytes: row.bytes, reason: row.reason });
-            // A note with a number says that there are records which are not folded.
-            let last_sequence = (planned.fate == Fate::PassedOver).then_some(planned.last_sequence.0);
-            let note = Note { segment: planned.segment.0, damage: damage.collect(), last_sequence };
-            let to = move_aside(&planned.path, &self.quarantine_dir, &note)?;
-            let (from, to) = (planned.path.display(), to.display());
-            match planned.fate {
-                Fate::PassedOver => tracing::warn!(
-                    %from, %to, "a segment with records that count as lost was moved aside: mcplog rebuild --from-log folds it"
-                ),
-                _ => tracing::warn!(%from, %to, "a damaged segment was moved aside"),
+        if std::fs::symlink_metadata(&planned.path).is_err() {
+            return Ok(());
+        }
+        let damage = index.damage_in(planned.writer, planned.segment, NOTE_DAMAGE_MAX)?;
+        let damage =
+            damage.into_iter().map(|row| DamagedPlace { offset: row.offset.0, bytes: row.bytes, reason: row.reason });
+        let note = Note { segment: planned.segment.0, damage: damage.collect(), last_sequence: None };
+        create_private_dir(&self.quarantine_dir)?;
+        let folder = WriterFolder::within(&self.quarantine_dir, planned.writer).path;
+        let to = move_aside(&planned.path, &folder, &note)?;
+        sync_directory(&self.quarantine_dir)?;
+        let (from, to) = (planned.path.display(), to.display());
+        match planned.fate {
+            Fate::PassedOver => tracing::warn!(
+                %from, %to, "a segment with records that count as lost was moved aside: mcplog rebuild --from-log folds it"
+            ),
+            _ => tracing::warn!(%from, %to, "a damaged segment was moved aside"),
+        }
+        Ok(())
+    }
+
+    /// Removes the folders of dead writers of which everything is folded and retired.
+    fn close(&self, index: &mut Index, sources: &mut Sources, retirable: &[Retirable]) -> Result<(), RetireError> {
+        let closing = sources.sources.iter_mut().zip(retirable);
+        let mut gone = Vec::new();
+        for (source, _) in closing.filter(|(source, one)| **one == Retirable::All && source.is_noted_dead) {
+            match close(&source.folder.path) {
+                Ok(true) => {
+                    source.note_gone();
+                    gone.push(source.folder.writer);
+                }
+                Ok(false) => source.note_stays("something else than its segments lies in its folder"),
+                Err(error) => return Err(error.into()),
             }
         }
-        self.log.remove(planned.segment);
+        if !gone.is_empty() {
+            sync_directory(&self.wal_dir)?;
+            index.note_removed(&gone)?;
+        }
         Ok(())
+    }
+}
+
+/// What of a log may be retired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Retirable {
+    Nothing,
+    /// What lies before the segment that the checkpoint names.
+    BeforeCheckpoint,
+    /// That segment too: it is sealed, and folded to its end.
+    UpToSealed,
+    /// All of it.
+    All,
+}
+
+impl Retirable {
+    fn of(source: &Source, looks_at_last: bool) -> Self {
+        match FolderTask::of(Role::Holder, source.lock_state(), source.content) {
+            // What could not be removed is tried now and then.
+            FolderTask::Close if looks_at_last || !source.stays() => Self::All,
+            FolderTask::RetireEnded if looks_at_last && is_sealed_at_checkpoint(source) => Self::UpToSealed,
+            _ if source.retired_before() < source.checkpoint.segment => Self::BeforeCheckpoint,
+            _ => Self::Nothing,
+        }
+    }
+
+    fn has(self, source: &Source, segment: SegmentId) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::BeforeCheckpoint => segment < source.checkpoint.segment,
+            Self::UpToSealed => segment <= source.checkpoint.segment,
+            Self::All => true,
+        }
+    }
+}
+
+/// Whether the segment that the checkpoint names is folded whole.
+fn is_sealed_at_checkpoint(source: &Source) -> bool {
+    let id = source.checkpoint.segment;
+    is_folded(&SegmentFile { id, path: source.folder.path.join(file_name(id)) }, source.checkpoint)
+}
+
+/// A file that somebody else removed is gone too.
+fn remove(path: &Path) -> Result<(), PathError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed.at("remove", path),
+    }
+}
+
+/// Removes what is left of a log, and its folder. `false`: something else lies there.
+fn close(folder: &Path) -> Result<bool, PathError> {
+    remove(&folded_hint::path(folder))?;
+    remove_prepared(folder)?;
+    match std::fs::remove_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        removed => removed.at("remove", folder).map(|()| true),
     }
 }

@@ -2,12 +2,10 @@
 //!
 //! Pure; on whichever thread calls it. It must not look at a file.
 
+use super::folded_segment::FoldedSegment;
 use super::log_retention::{LogRetention, Surplus};
-use crate::ground::position::{SegmentId, Sequence};
-use crate::segment::number_set::NumberSet;
-use crate::segment::segment_list::{FoldedSegments, LogSegment};
-use serde::Serialize;
-use std::collections::HashSet;
+use crate::ground::position::{SegmentId, WriterId};
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -15,8 +13,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetirementPlan {
-    /// Each of them, those that are read by age, then those that were superseded. The newest segment of all is never among
-    /// them: it carries the store's identity.
+    /// Each of them, the oldest first, whoever wrote it: those that lie in the log, and those that are kept.
     pub segments: Vec<PlannedSegment>,
 }
 
@@ -24,16 +21,19 @@ pub struct RetirementPlan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PlannedSegment {
-    /// Its number.
+    /// Whose log it is of.
+    #[serde(serialize_with = "as_text")]
+    pub writer: WriterId,
+    /// Its number in that log.
     pub segment: SegmentId,
     /// Its file.
     #[serde(rename = "file")]
     pub path: PathBuf,
     /// How many bytes it takes.
     pub bytes: u64,
-    /// Its last number.
+    /// It lies in `kept/` already.
     #[serde(skip)]
-    pub(crate) last_sequence: Sequence,
+    pub(crate) is_kept: bool,
     /// What becomes of it, and why.
     pub fate: Fate,
 }
@@ -43,7 +43,7 @@ pub struct PlannedSegment {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Fate {
-    /// It stays, for a database that is made anew: it is within the limits.
+    /// It stays, or goes to `kept/`, for a database that is made anew: it is within the limits.
     Kept,
     /// It is deleted: with it, more than [`keep_segments_bytes`](crate::Config::keep_segments_bytes) would be kept.
     BeyondBytes,
@@ -52,8 +52,6 @@ pub enum Fate {
     /// It is deleted, whatever else it is kept for: everything in it is older than
     /// [`keep_rows_age_ms`](crate::Config::keep_rows_age_ms).
     Expired,
-    /// It is deleted: others have its records, or it has none.
-    Superseded,
     /// It goes to `quarantine/` with all its bytes: damage was found in it.
     Damaged,
     /// It goes to `quarantine/` with all its bytes: it has records that were missing when the log was folded past them, and
@@ -64,7 +62,7 @@ pub enum Fate {
 impl Fate {
     /// Whether its file is deleted.
     pub fn is_deleted(self) -> bool {
-        matches!(self, Self::BeyondBytes | Self::BeyondAge | Self::Expired | Self::Superseded)
+        matches!(self, Self::BeyondBytes | Self::BeyondAge | Self::Expired)
     }
 
     /// Whether its file goes to `quarantine/`.
@@ -74,42 +72,36 @@ impl Fate {
 }
 
 impl RetirementPlan {
-    /// Plans for segments up to the last number that is folded. `damaged` are those in which damage was found, and `missing`
-    /// the numbers that are not folded all the same: the database says that they are lost.
-    pub(crate) fn new(
-        folded: &FoldedSegments,
-        damaged: &HashSet<SegmentId>,
-        missing: &NumberSet,
-        retention: &LogRetention,
-        now_ms: i64,
-    ) -> Self {
-        // Damaged ones are not among those that a database is made from, and take no room from them.
-        let is_passed_over =
-            |segment: &LogSegment| missing.count_within(segment.base_sequence.0, segment.last_published().0) > 0;
-        let is_sound = |segment: &&LogSegment| !damaged.contains(&segment.id) && !is_passed_over(segment);
-        let sizes: Vec<_> =
-            folded.ordered.iter().filter(is_sound).map(|segment| (segment.bytes(), segment.created_at)).collect();
+    /// Plans for segments of which everything is folded, of all logs.
+    pub(crate) fn new(mut folded: Vec<FoldedSegment>, retention: &LogRetention, now_ms: i64) -> Self {
+        // Of one log in the order of its numbers, whatever the clock said meanwhile.
+        folded.sort_by_key(|segment| (segment.writer.0, segment.id));
+        let mut latest: Option<(WriterId, i64)> = None;
+        let ages = folded.iter().map(|segment| {
+            let before = latest.filter(|(writer, _)| *writer == segment.writer).map_or(i64::MIN, |(_, at)| at);
+            let at = segment.created_at.max(before);
+            latest = Some((segment.writer, at));
+            (at, segment.writer.0, segment.id)
+        });
+        let mut aged: Vec<_> = ages.collect::<Vec<_>>().into_iter().zip(folded).collect();
+        aged.sort_by_key(|(age, _)| *age);
+        Self::of_sorted(aged.into_iter().map(|(_, segment)| segment).collect(), retention, now_ms)
+    }
+
+    fn of_sorted(folded: Vec<FoldedSegment>, retention: &LogRetention, now_ms: i64) -> Self {
+        // Those that go to quarantine are not among those that a database is made from, and take no room from them.
+        let is_sound = |segment: &&FoldedSegment| !segment.is_damaged && !segment.is_passed_over;
+        let sizes: Vec<_> = folded.iter().filter(is_sound).map(|segment| (segment.bytes, segment.created_at)).collect();
         let mut surplus = retention.surplus(&sizes, now_ms).into_iter();
-        let ordered = folded.ordered.iter().map(|segment| {
-            let fate = match is_sound(&segment) {
-                true => surplus.next().flatten().into(),
-                false if damaged.contains(&segment.id) => Fate::Damaged,
-                false => Fate::PassedOver,
+        let planned = folded.into_iter().map(|segment| {
+            let fate = match (segment.is_damaged, segment.is_passed_over) {
+                (true, _) => Fate::Damaged,
+                (false, true) => Fate::PassedOver,
+                (false, false) => surplus.next().flatten().into(),
             };
             PlannedSegment::new(segment, fate)
         });
-        let superseded = folded.superseded.iter().map(|segment| {
-            // Others have its records; but where damage was found, those may be the ones that it took.
-            let may_be_alone = !damaged.is_empty() && segment.progress.published().frames > 0;
-            let is_damaged = damaged.contains(&segment.id) || may_be_alone;
-            let fate = match is_damaged {
-                true => Fate::Damaged,
-                false if is_passed_over(segment) => Fate::PassedOver,
-                false => Fate::Superseded,
-            };
-            PlannedSegment::new(segment, fate)
-        });
-        Self { segments: ordered.chain(superseded).collect() }
+        Self { segments: planned.collect() }
     }
 
     /// Segments that are kept go all the same if everything in them `is_expired`. That may leave a hole in what is kept:
@@ -132,17 +124,26 @@ impl RetirementPlan {
         self.segments.iter().filter(|planned| planned.fate.is_moved())
     }
 
-    /// How many segments leave the log.
+    /// Those that are to be kept and still lie in the log.
+    pub(crate) fn newly_kept(&self) -> impl Iterator<Item = &PlannedSegment> {
+        self.segments.iter().filter(|planned| planned.fate == Fate::Kept && !planned.is_kept)
+    }
+
+    /// How many segments are not kept.
     pub(crate) fn retired_count(&self) -> usize {
         self.deleted().chain(self.moved()).count()
     }
 }
 
 impl PlannedSegment {
-    fn new(segment: &LogSegment, fate: Fate) -> Self {
-        let (bytes, last_sequence) = (segment.bytes(), segment.last_published());
-        Self { segment: segment.id, path: segment.path.clone(), bytes, last_sequence, fate }
+    fn new(segment: FoldedSegment, fate: Fate) -> Self {
+        let FoldedSegment { writer, id, path, bytes, is_kept, .. } = segment;
+        Self { writer, segment: id, path, bytes, is_kept, fate }
     }
+}
+
+fn as_text<S: Serializer>(writer: &WriterId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(writer)
 }
 
 impl From<Option<Surplus>> for Fate {
@@ -162,7 +163,6 @@ impl fmt::Display for Fate {
             Self::BeyondBytes => "deleted: folded, and beyond keep_segments_bytes",
             Self::BeyondAge => "deleted: folded, and older than keep_segments_age_ms",
             Self::Expired => "deleted: everything in it is older than keep_rows_age_ms",
-            Self::Superseded => "deleted: others have its records",
             Self::Damaged => "moved to quarantine/: folded, and damaged",
             Self::PassedOver => "moved to quarantine/: it has records that count as lost",
         })
@@ -172,8 +172,8 @@ impl fmt::Display for Fate {
 impl fmt::Display for RetirementPlan {
     /// A line for each segment that leaves the log, and one for the rest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for PlannedSegment { segment, bytes, fate, .. } in self.deleted().chain(self.moved()) {
-            writeln!(f, "segment {segment}, {bytes} bytes, {fate}")?;
+        for PlannedSegment { writer, segment, bytes, fate, .. } in self.deleted().chain(self.moved()) {
+            writeln!(f, "writer {writer}, segment {segment}, {bytes} bytes, {fate}")?;
         }
         let kept = self.segments.iter().filter(|planned| planned.fate == Fate::Kept);
         let bytes: u64 = kept.clone().map(|planned| planned.bytes).sum();
@@ -186,98 +186,86 @@ impl fmt::Display for RetirementPlan {
 mod tests {
     use super::*;
     use crate::ground::config::Config;
-    use crate::ground::position::Offset;
-    use crate::segment::format::Extent;
-    use crate::segment::segment_progress::SegmentProgress;
-    use std::sync::Arc;
 
-    fn segment(id: u64, created_at: i64) -> LogSegment {
-        let extent = Extent { end: Offset(4096 + 100), frames: 1 };
-        LogSegment {
+    const FIRST: WriterId = WriterId([1; 16]);
+    const SECOND: WriterId = WriterId([2; 16]);
+
+    /// Three segments of 4196 bytes, of two logs, from the times 100, 200 and 300.
+    fn folded(damaged: &[u64], passed_over: &[u64]) -> Vec<FoldedSegment> {
+        let segment = |(id, writer): (u64, WriterId)| FoldedSegment {
+            writer,
             id: SegmentId(id),
-            path: format!("{id}.seg").into(),
-            base_sequence: Sequence(id),
-            created_at,
-            allocated_bytes: 8192,
-            progress: Arc::new(SegmentProgress::of_sealed(extent)),
-        }
+            path: format!("{writer}/{id}.seg").into(),
+            bytes: 4196,
+            created_at: i64::try_from(id).unwrap() * 100,
+            is_kept: id == 1,
+            is_damaged: damaged.contains(&id),
+            is_passed_over: passed_over.contains(&id),
+        };
+        // In no order.
+        [(2, SECOND), (3, FIRST), (1, FIRST)].map(segment).into()
     }
 
-    /// Three segments of 4196 bytes, from the times 100, 200 and 300, and two that were superseded, at 400.
-    fn fates(keep_segments: u64, age_max_ms: Option<u64>, damaged: &[u64], missing: &[u64]) -> Vec<Fate> {
+    fn retention(keep_segments: u64, age_max_ms: Option<u64>) -> LogRetention {
         let mut config = Config::new("");
         (config.keep_segments_bytes, config.keep_segments_age_ms) = (Some(keep_segments * 4196), age_max_ms);
-        let folded = FoldedSegments {
-            ordered: vec![segment(1, 100), segment(2, 200), segment(3, 300)],
-            superseded: vec![segment(4, 100), segment(5, 350)],
-        };
-        let damaged = damaged.iter().copied().map(SegmentId).collect();
-        let mut set = NumberSet::default();
-        missing.iter().for_each(|number| set.insert_all(*number, *number));
-        let plan = RetirementPlan::new(&folded, &damaged, &set, &LogRetention::new(&config.limits()), 400);
-        assert_eq!(plan.segments.iter().map(|planned| planned.segment.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-        assert!(plan.segments.iter().all(|planned| planned.bytes == 4196), "as long as its frames");
+        LogRetention::new(&config.limits())
+    }
+
+    fn fates(keep_segments: u64, age_max_ms: Option<u64>, damaged: &[u64], passed_over: &[u64]) -> Vec<Fate> {
+        let plan = RetirementPlan::new(folded(damaged, passed_over), &retention(keep_segments, age_max_ms), 400);
+        assert_eq!(plan.segments.iter().map(|planned| planned.segment.0).collect::<Vec<_>>(), [1, 2, 3]);
         let kept = plan.segments.iter().filter(|planned| planned.fate == Fate::Kept).count();
-        assert_eq!(plan.retired_count() + kept, 5, "each is kept, deleted or moved");
+        assert_eq!(plan.retired_count() + kept, 3, "each is kept, deleted or moved");
         assert_eq!(plan.to_string().lines().count(), plan.retired_count() + 1);
+        assert!(plan.newly_kept().all(|planned| planned.segment.0 != 1), "it is kept already");
         plan.segments.iter().map(|planned| planned.fate).collect()
     }
 
     #[test]
-    fn each_folded_segment_has_the_fate_of_its_row_in_the_table() {
-        use Fate::{BeyondAge as Age, BeyondBytes as Bytes, Damaged as Hurt, Kept, Superseded};
-        for (keep_segments, age_max_ms, damaged, expected) in [
+    fn each_folded_segment_has_the_fate_of_its_row_in_the_table_whoever_wrote_it() {
+        use Fate::{BeyondAge as Age, BeyondBytes as Bytes, Damaged as Hurt, Kept, PassedOver as Back};
+        for (keep_segments, age_max_ms, damaged, passed_over, expected) in [
             // Limits of size.
-            (0, None, &[][..], [Bytes, Bytes, Bytes]),
-            (1, None, &[], [Bytes, Bytes, Kept]),
-            (2, None, &[], [Bytes, Kept, Kept]),
-            (3, None, &[], [Kept, Kept, Kept]),
+            (0, None, &[][..], &[][..], [Bytes, Bytes, Bytes]),
+            (1, None, &[], &[], [Bytes, Bytes, Kept]),
+            (2, None, &[], &[], [Bytes, Kept, Kept]),
+            (3, None, &[], &[], [Kept, Kept, Kept]),
             // Of age, and of both: what is beyond both is told to be beyond the size.
-            (9, Some(99), &[], [Age, Age, Age]),
-            (9, Some(100), &[], [Age, Age, Kept]),
-            (9, Some(200), &[], [Age, Kept, Kept]),
-            (9, Some(300), &[], [Kept, Kept, Kept]),
-            (2, Some(100), &[], [Bytes, Age, Kept]),
-            (0, Some(300), &[], [Bytes, Bytes, Bytes]),
+            (9, Some(99), &[], &[], [Age, Age, Age]),
+            (9, Some(100), &[], &[], [Age, Age, Kept]),
+            (9, Some(200), &[], &[], [Age, Kept, Kept]),
+            (9, Some(300), &[], &[], [Kept, Kept, Kept]),
+            (2, Some(100), &[], &[], [Bytes, Age, Kept]),
+            (0, Some(300), &[], &[], [Bytes, Bytes, Bytes]),
             // Damage: neither limit keeps it, and it takes no room.
-            (9, None, &[2], [Kept, Hurt, Kept]),
-            (1, None, &[3], [Bytes, Kept, Hurt]),
-            (2, None, &[1, 2, 3], [Hurt, Hurt, Hurt]),
-            (0, None, &[2], [Bytes, Hurt, Bytes]),
-            // Where there is damage, those that nothing is read from are moved too: what it took may be nowhere else.
-            (9, None, &[4, 5, 77], [Kept, Kept, Kept]),
+            (9, None, &[2], &[], [Kept, Hurt, Kept]),
+            (1, None, &[3], &[], [Bytes, Kept, Hurt]),
+            (2, None, &[1, 2, 3], &[], [Hurt, Hurt, Hurt]),
+            (0, None, &[2], &[], [Bytes, Hurt, Bytes]),
+            // Records that count as lost, likewise; what is both is called damaged.
+            (0, None, &[], &[2], [Bytes, Back, Bytes]),
+            (2, None, &[], &[2], [Kept, Back, Kept]),
+            (9, None, &[2], &[2, 3], [Kept, Hurt, Back]),
         ] {
-            let found = fates(keep_segments, age_max_ms, damaged, &[]);
-            let superseded = if damaged.is_empty() { Superseded } else { Hurt };
-            let expected = [&expected[..], &[superseded; 2]].concat();
-            assert_eq!(found, expected, "{keep_segments} kept, {age_max_ms:?} ms, {damaged:?} damaged");
+            let found = fates(keep_segments, age_max_ms, damaged, passed_over);
+            assert_eq!(found, expected, "{keep_segments} kept, {age_max_ms:?} ms, {damaged:?}, {passed_over:?}");
         }
     }
 
     #[test]
-    fn a_segment_with_records_that_count_as_lost_is_moved_whatever_the_limits() {
-        use Fate::{BeyondBytes as Bytes, Damaged as Hurt, Kept, PassedOver as Back, Superseded};
-        for (keep_segments, damaged, missing, expected) in [
-            (0, &[][..], &[2][..], [Bytes, Back, Bytes, Superseded, Superseded]),
-            // It takes no room from those that are kept.
-            (2, &[], &[2], [Kept, Back, Kept, Superseded, Superseded]),
-            (1, &[], &[6], [Bytes, Bytes, Kept, Superseded, Superseded]),
-            (9, &[], &[4], [Kept, Kept, Kept, Back, Superseded]),
-            (9, &[2], &[2, 4], [Kept, Hurt, Kept, Hurt, Hurt]),
-        ] {
-            assert_eq!(fates(keep_segments, None, damaged, missing), expected, "{damaged:?} {missing:?}");
-        }
+    fn a_log_loses_its_oldest_segments_first_whatever_the_clock_said() {
+        let mut segments = folded(&[], &[]);
+        segments.retain(|segment| segment.writer == FIRST);
+        segments.iter_mut().for_each(|segment| segment.created_at = 500 - segment.created_at);
+        let plan = RetirementPlan::new(segments, &retention(1, None), 400);
+        let fates: Vec<_> = plan.segments.iter().map(|planned| (planned.segment.0, planned.fate)).collect();
+        assert_eq!(fates, [(1, Fate::BeyondBytes), (3, Fate::Kept)]);
     }
 
     #[test]
     fn nothing_folded_is_nothing_to_do() {
-        let plan = RetirementPlan::new(
-            &FoldedSegments::default(),
-            &HashSet::new(),
-            &NumberSet::default(),
-            &LogRetention::new(&Config::new("").limits()),
-            400,
-        );
+        let plan = RetirementPlan::new(Vec::new(), &retention(0, None), 400);
         assert_eq!((plan.retired_count(), plan.to_string()), (0, "0 of 0 folded segments kept, 0 bytes".into()));
     }
 }

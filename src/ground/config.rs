@@ -165,6 +165,15 @@ pub struct Config {
     #[serde(default)]
     pub is_import: bool,
 
+    /// What the store is told of who records, for people: `mcplog proxy`, say. Absent, the default: the name of the
+    /// executable. What a process was called with is never told, since arguments may hold secrets.
+    #[serde(default)]
+    pub program: Option<String>,
+
+    /// The version of that program. Absent, the default: the version of this library.
+    #[serde(default)]
+    pub program_version: Option<String>,
+
     /// How long dropping the store may take to drain and sync, in milliseconds. Default: 5,000.
     #[serde(default = "defaults::shutdown_ms")]
     pub shutdown_ms: u64,
@@ -216,6 +225,8 @@ impl Config {
             min_free_bytes: None,
             session_idle_ms: None,
             is_import: false,
+            program: None,
+            program_version: None,
             shutdown_ms: defaults::shutdown_ms(),
         }
     }
@@ -281,6 +292,10 @@ impl Config {
 
     pub(crate) fn wal_dir(&self) -> PathBuf {
         self.dir.join("wal")
+    }
+
+    pub(crate) fn kept_dir(&self) -> PathBuf {
+        self.dir.join("kept")
     }
 
     pub(crate) fn quarantine_dir(&self) -> PathBuf {

@@ -125,6 +125,12 @@ pub enum SegmentError {
         /// The version in the header.
         found: u16,
     },
+    /// A file or folder of a log that was there is not there any more: who folds has retired it.
+    #[error("{}: it was there, and is gone: somebody folded and removed it", path.display())]
+    Gone {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// The log may have records that a newer version alone knows; it is left alone.
     #[error("{}: records of level {found} are not supported: this build knows up to {supported}; use a newer mcplog", path.display())]
     NeedsNewer {
@@ -147,9 +153,10 @@ pub enum OpenError {
     /// The system refused.
     #[error(transparent)]
     Io(#[from] PathError),
-    /// Another process writes to this directory.
+    /// A process of an earlier build, which shares a store with nobody, records into this directory.
     #[error(
-        "{} is in use by {}; stop it, or record into another directory (readers are always welcome)",
+        "{} is in use by {} of an earlier mcplog, which shares it with nobody; stop that one, or record into another \
+         directory (readers are always welcome)",
         dir.display(), Holder(*pid, *pid_elsewhere)
     )]
     Locked {
@@ -159,6 +166,43 @@ pub enum OpenError {
         pid: Option<u32>,
         /// Its number in its own pid namespace, if that is another one.
         pid_elsewhere: Option<u32>,
+    },
+    /// The store is one of an earlier build, which had one log for all. Nothing was changed.
+    #[error(
+        "{}: a store of an earlier build of mcplog, from before the first release, which is not read; nothing was changed. \
+         Record into another directory, or move this one away",
+        path.display()
+    )]
+    EarlierLayout {
+        /// What shows that.
+        path: PathBuf,
+    },
+    /// The file `store-id` is lost, there is no database that says which store this is, and as many logs are of one store as
+    /// of another. Nothing was changed.
+    #[error(
+        "{}: as many logs here are of store {first} as of store {second}, and neither store-id nor a database says which is \
+         the one; nothing was changed. Write the right id into store-id, or move the logs of the other store away \
+         (`mcplog check` names them)",
+        dir.display()
+    )]
+    UnknownStore {
+        /// The store's directory.
+        dir: PathBuf,
+        /// One of the two.
+        first: StoreId,
+        /// The other.
+        second: StoreId,
+    },
+    /// The task needs the store's database for itself, and who folds does not let go of it.
+    #[error(
+        "{}: {by} folds what is recorded, and does not let go of the database; see why it does not move, or try again later",
+        dir.display()
+    )]
+    Folding {
+        /// The store's directory.
+        dir: PathBuf,
+        /// Who that is.
+        by: String,
     },
     /// The directory belongs to another user.
     #[error(

@@ -59,6 +59,7 @@ impl Finding {
                 let text = format!("records of level {found} are not supported: this build knows up to {supported}");
                 Self::new(FindingKind::NewerSegment, path, text)
             }
+            SegmentError::Gone { path } => Self::new(FindingKind::UnreadableSegment, path, "it is gone"),
             SegmentError::Io(error) => {
                 Self::new(FindingKind::UnreadableSegment, &error.path, format!("{}: {}", error.operation, error.source))
             }

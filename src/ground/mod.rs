@@ -24,9 +24,11 @@ pub mod severity;
 pub mod stats;
 
 pub(crate) mod clock;
+pub(crate) mod database_header;
 pub(crate) mod database_version;
 pub(crate) mod machine_clock;
 pub(crate) mod private_dir;
+pub(crate) mod random_uuid;
 pub(crate) mod room;
 pub(crate) mod sabotage;
 pub(crate) mod signal;

@@ -23,8 +23,16 @@ pub(crate) enum Spot {
     DiskSpace,
     /// The preparing thread, before it prepares a segment.
     Prepare,
+    /// The preparing thread, when it has made the folder of a new log, before that has a segment.
+    PrepareFirst,
+    /// The appender, before it gives the folder of a new log its place.
+    GiveBirth,
     /// The syncing thread, before it syncs a segment.
     Sync,
+    /// The syncing thread, before it syncs the folder that names a segment.
+    SyncFolder,
+    /// The syncing thread, before it syncs the directory that names such a folder.
+    SyncLogs,
     /// The syncing thread, when it has opened a segment that was sealed without a sync: it can't be opened.
     SealedOpen,
     /// The syncing thread, before it syncs such a segment.
@@ -41,6 +49,8 @@ pub(crate) enum Spot {
     CopyWal,
     /// Whoever copies a database, before each step.
     CopyDatabase,
+    /// Whoever reads a log that may still grow, when a segment was read to its end, before it looks for the next one.
+    SegmentEnd,
     /// Whoever reads a segment, before it reads any of these bytes.
     Read { from: u64, to: u64 },
 }

@@ -238,9 +238,11 @@ impl StoreProgress {
         self.more_folded.notify();
     }
 
-    /// By the syncing thread.
-    pub(crate) fn set_durable(&self, last: Sequence) {
-        self.durable.fetch_max(last.0, Ordering::Release);
+    /// By the syncing thread: so much of that writer's log is durable. What is said of another writer is passed over. Tells
+    /// whether that is more than before.
+    pub(crate) fn set_durable(&self, writer: WriterId, last: Sequence) -> bool {
+        let own = self.writer.lock();
+        *own == Some(writer) && self.durable.fetch_max(last.0, Ordering::AcqRel) < last.0
     }
 
     /// By the compactor: this process, or another, has committed so much of that writer's log. What is said of another
@@ -418,13 +420,16 @@ mod tests {
 
     #[test]
     fn the_syncing_thread_rests_while_everything_is_durable_and_is_told_once_of_what_comes_then() {
+        let (own, other) = (WriterId([1; 16]), WriterId([2; 16]));
         let progress = StoreProgress::new();
+        progress.set_writer(own);
         progress.set_appended(Sequence(7), 7);
-        progress.set_durable(Sequence(7));
+        assert!(progress.set_durable(own, Sequence(7)) && !progress.set_durable(own, Sequence(7)));
+        assert!(!progress.set_durable(other, Sequence(99)), "the log before this one");
         assert!(!progress.set_appended(Sequence(8), 1), "it does not rest yet");
         assert!(!progress.rest_syncing(), "there is something to sync");
         assert!(!progress.set_appended(Sequence(9), 1), "it knew already");
-        progress.set_durable(Sequence(9));
+        progress.set_durable(own, Sequence(9));
         assert!(progress.rest_syncing());
         assert!(progress.rest_syncing(), "nothing has changed");
         assert!(progress.set_appended(Sequence(10), 1));

@@ -28,11 +28,21 @@ use crate::record::id::{Id, IdBuffer};
 use crate::record::record::{ClockStepRecord, GapRecord};
 use crate::record::request::RequestRecord;
 use crate::segment::reader::FrameAt;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Transaction, params, params_from_iter};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+
+/// Where a row of another database has what is another number here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowPlaces {
+    /// The column of its id.
+    pub(super) id: Option<usize>,
+    /// The column of its writer.
+    pub(super) writer: Option<usize>,
+}
 
 /// A batch under way.
 pub(crate) struct Batch<'c> {
@@ -233,6 +243,31 @@ impl<'c> Batch<'c> {
         let id = self.take_id(writer_number, sequence)?;
         let record = FoldedRecord { id, writer, writer_number, sequence };
         schema_history::restore(&self.transaction, record, seen, self.expiry.kept_since)
+    }
+
+    /// Inserts a row that another database has. With `sequence` it is that record's, and takes the next id; otherwise its
+    /// table numbers it anew. Its writer's number is the one of this database.
+    pub(super) fn restore_row(
+        &mut self,
+        insert: &str,
+        values: &mut [Value],
+        places: RowPlaces,
+        writer: WriterId,
+        sequence: Option<Sequence>,
+    ) -> rusqlite::Result<()> {
+        if let Some(value) = places.writer.and_then(|at| values.get_mut(at)) {
+            *value = Value::Integer(self.number(writer)?);
+        }
+        if let Some(value) = places.id.and_then(|at| values.get_mut(at)) {
+            *value = match sequence {
+                Some(sequence) => {
+                    let number = self.number(writer)?;
+                    Value::Integer(self.take_id(number, sequence)?.0)
+                }
+                None => Value::Null,
+            };
+        }
+        self.transaction.prepare_cached(insert)?.execute(params_from_iter(values.iter())).map(|_| ())
     }
 
     /// Adds a version that another database has on record.

@@ -24,10 +24,11 @@ mod held;
 pub(crate) mod holdings;
 pub(crate) mod logged;
 pub(crate) mod migration;
-mod missing_records;
+pub(crate) mod missing_records;
 mod name_numbers;
 pub(crate) mod newer_records;
 mod old_rows;
+pub(crate) mod old_runs;
 mod quarantine;
 pub(crate) mod rebuild;
 pub(crate) mod remembered_limits;
@@ -46,5 +47,7 @@ pub(crate) mod store_id;
 #[cfg(test)]
 mod tests;
 mod used_names;
+#[cfg(test)]
+mod version_tests;
 pub(crate) mod wal_readers;
 mod writers;

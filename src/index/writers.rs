@@ -6,8 +6,8 @@
 use super::checkpoint::{self, Checkpoint};
 use crate::fold::fold::WriterBegan;
 use crate::ground::position::WriterId;
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::{Type, Value};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 /// A writer as the tables have it when a transaction first meets it, and what the transaction makes of it.
 #[derive(Debug)]
@@ -24,6 +24,56 @@ pub(super) struct WriterRow {
     has_moved: bool,
     /// The newest event is.
     was_seen: bool,
+}
+
+/// A writer as an old database has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct OldWriter {
+    pub(super) id: WriterId,
+    /// What the other columns say, in their order.
+    columns: Vec<Value>,
+}
+
+impl OldWriter {
+    /// Its columns, its id first.
+    pub(super) const COLUMNS: &str =
+        "writer, process_id, host, program, program_version, started_at, last_seen_at, ended_at, ended, removed";
+
+    /// One of which nothing else is known.
+    pub(super) fn new(id: WriterId) -> Self {
+        let mut columns = vec![Value::Null; Self::COLUMNS.matches(',').count()];
+        if let Some(removed) = columns.last_mut() {
+            *removed = Value::Integer(0);
+        }
+        Self { id, columns }
+    }
+
+    /// Reads the columns from `at` on.
+    pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
+        let mut old = Self::new(read_id(row, at)?);
+        for (index, column) in old.columns.iter_mut().enumerate() {
+            *column = row.get(at + 1 + index)?;
+        }
+        Ok(old)
+    }
+
+    /// Brings it into a new database. What is known there has the say: its log was folded anew.
+    pub(super) fn restore(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let sql = format!(
+            "INSERT INTO writers ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (writer) DO UPDATE
+             SET process_id = coalesce(process_id, excluded.process_id), host = coalesce(host, excluded.host),
+                 program = coalesce(program, excluded.program),
+                 program_version = coalesce(program_version, excluded.program_version),
+                 started_at = coalesce(started_at, excluded.started_at),
+                 last_seen_at = coalesce(max(last_seen_at, excluded.last_seen_at), last_seen_at, excluded.last_seen_at),
+                 ended_at = CASE WHEN ended IS NULL THEN excluded.ended_at ELSE ended_at END,
+                 ended = coalesce(ended, excluded.ended), removed = excluded.removed",
+            Self::COLUMNS
+        );
+        let values = std::iter::once(Value::Text(self.id.to_string())).chain(self.columns.iter().cloned());
+        connection.prepare_cached(&sql)?.execute(params_from_iter(values)).map(|_| ())
+    }
 }
 
 impl WriterRow {

@@ -163,6 +163,11 @@ impl BufferedFile {
         self.buffered_bytes = 0;
     }
 
+    /// Empties the buffer, and gives its memory back.
+    pub(super) fn release(&mut self) {
+        (self.buffer, self.buffered_bytes) = (Vec::new(), 0);
+    }
+
     /// Drops what the kernel keeps of the file, as far as it can be dropped.
     pub(super) fn drop_cache(&self) {
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);

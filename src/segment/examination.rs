@@ -275,13 +275,14 @@ impl HeaderState {
             SegmentError::UnsupportedVersion { found, .. } => Self::Newer { version: found },
             error @ SegmentError::NeedsNewer { .. } => Self::Unreadable { reason: error.to_string() },
             SegmentError::Io(error) => Self::Unreadable { reason: error.source.to_string() },
+            SegmentError::Gone { .. } => Self::Unreadable { reason: error.to_string() },
         }
     }
 }
 
 impl Ending {
     /// What is behind the place where a reader stopped.
-    fn of(reader: &SegmentReader, stop: Stop) -> Result<Self, PathError> {
+    pub(super) fn of(reader: &SegmentReader, stop: Stop) -> Result<Self, PathError> {
         let position = reader.position();
         let leftover = reader.written_from(position.end)?;
         let written = leftover.as_ref().map_or(0, |written| written.end - position.end.0);

@@ -227,7 +227,7 @@ fn each_state_of_header_and_marks_has_its_word() {
         ("a flipped bit", Segment::new().patch(8, &[3]), Severity::Damaged),
         ("no header", Segment::new().patch(0, b"nothing"), Severity::Damaged),
         ("newer", newer.patch(0, &intact.encode_as(2)), Severity::Unreadable),
-        ("newer and short", Segment::new().patch(0, &intact.encode_as(2)).cut(80), Severity::Unreadable),
+        ("newer and short", Segment::new().patch(0, &intact.encode_as(2)).cut(100), Severity::Unreadable),
         ("no marks", Segment::new().patch(512, &[0; 32]).patch(1024, &[0; 32]), Severity::Sound),
         ("one damaged mark", Segment::new().patch(513, b"XX"), Severity::Attention),
         ("two damaged marks", Segment::new().patch(513, b"XX").patch(1025, b"XX"), Severity::Damaged),

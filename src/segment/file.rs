@@ -11,6 +11,7 @@
 #![expect(unsafe_code, reason = "the one file that maps memory")]
 
 use super::filesystem::{self, Access};
+use super::folder_lock::FolderLock;
 use super::format::{FRAME_ALIGNMENT, FRAMES_OFFSET};
 use crate::ground::error::{AtPath, PathError};
 use memmap2::{Advice, MmapOptions, MmapRaw};
@@ -35,9 +36,12 @@ const POPULATED_STEP_BYTES: u32 = 1024 * 1024;
 ///
 /// Invariants, on which every `SAFETY` comment here rests:
 /// - The mapping, if there is one, is `bytes` long and stays mapped as long as this value lives.
-/// - The file was fully allocated before it was mapped, under a name that only we use, in a directory that only we
-///   write to (0700, and the store's lock). Nobody shortens it while it is mapped:
-///   [`HeaderPage::shorten`] does, after both halves are gone. So no access meets a page beyond the end of the file (SIGBUS).
+/// - The file was fully allocated before it was mapped, under a name that only we use, in a folder that names one life of
+///   one process (0700). No other process ever shortens a file of such a folder, or writes into one, not even of a dead one:
+///   a lock can be lost, and a process that has lost its lock goes on with its mapping. Here [`HeaderPage::shorten`] does,
+///   after both halves are gone. So no access meets a page beyond the end of the file (SIGBUS).
+/// - The lock of the folder is held as long as this value lives: who finds the lock free knows that nothing is stored
+///   through the mapping any more.
 /// - In this process, bytes below [`FRAMES_OFFSET`] are touched only through the one [`HeaderPage`], the others only
 ///   through the one [`FramePages`]. Other readers, here and elsewhere, use read(2), which is no access in Rust's
 ///   memory model.
@@ -48,6 +52,8 @@ struct Pages {
     /// Kept open, so that sealing needs no new file descriptor when the process has run out of them.
     file: File,
     bytes: u32,
+    /// The last field, which is dropped last: the mapping has ended by then.
+    lock: Option<FolderLock>,
 }
 
 /// The pages of frames, for the one thread that appends.
@@ -67,17 +73,22 @@ pub(crate) struct HeaderPage {
 }
 
 /// Creates the file at `path` with `bytes` bytes, all zero, allocated on disk; mapped, its beginning present in memory,
-/// where the file system can be trusted with a mapping and the system grants one.
+/// where the file system can be trusted with a mapping and the system grants one. `lock` is that of its folder.
 ///
 /// # Errors
 /// The path exists, or the system refuses; then the file is removed again. A full disk shows here, as an error, and
 /// not later as a signal.
-pub(crate) fn create(path: &Path, bytes: u32) -> Result<(FramePages, HeaderPage), PathError> {
-    create_for(path, bytes, None)
+pub(crate) fn create(path: &Path, bytes: u32, lock: Option<FolderLock>) -> Result<(FramePages, HeaderPage), PathError> {
+    create_for(path, bytes, lock, None)
 }
 
 /// The same; `access` leaves the file system no choice.
-fn create_for(path: &Path, bytes: u32, access: Option<Access>) -> Result<(FramePages, HeaderPage), PathError> {
+fn create_for(
+    path: &Path,
+    bytes: u32,
+    lock: Option<FolderLock>,
+    access: Option<Access>,
+) -> Result<(FramePages, HeaderPage), PathError> {
     assert!(bytes > FRAMES_OFFSET, "a segment without room for frames");
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).at("create", path)?;
     allocate(&file, bytes).at("allocate", path).inspect_err(|_| {
@@ -93,7 +104,7 @@ fn create_for(path: &Path, bytes: u32, access: Option<Access>) -> Result<(FrameP
             .ok(),
         Access::Pwrite => None,
     };
-    let pages = Arc::new(Pages { map, file, bytes });
+    let pages = Arc::new(Pages { map, file, bytes, lock });
     Ok((FramePages { pages: Arc::clone(&pages), populated, frame: Vec::new() }, HeaderPage { pages }))
 }
 
@@ -211,7 +222,10 @@ impl HeaderPage {
     pub(crate) fn shorten(self, end: u32) -> io::Result<()> {
         let pages = Arc::into_inner(self.pages).expect("the appender has let go of the segment's pages");
         drop(pages.map);
-        pages.file.set_len(u64::from(end))
+        let shortened = pages.file.set_len(u64::from(end));
+        // Only now may somebody else take the folder.
+        drop(pages.lock);
+        shortened
     }
 }
 
@@ -226,7 +240,7 @@ mod tests {
         for access in WAYS {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("segment");
-            let (mut frames, mut header) = create_for(&path, 8192, Some(access)).unwrap();
+            let (mut frames, mut header) = create_for(&path, 8192, None, Some(access)).unwrap();
             header.write(8, b"header").unwrap();
             frames.publish(FRAMES_OFFSET, 7, [b"payload", b"!"]).unwrap();
             let bytes = std::fs::read(&path).unwrap();
@@ -245,7 +259,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("segment");
         let bytes = 4 * POPULATED_FIRST_BYTES;
-        let (mut frames, _header) = create_for(&path, bytes, Some(Access::Mapped)).unwrap();
+        let (mut frames, _header) = create_for(&path, bytes, None, Some(Access::Mapped)).unwrap();
         // Across the border, far beyond it, and longer than a step.
         let long = vec![b'x'; 2 * POPULATED_STEP_BYTES as usize];
         for (offset, payload) in [
@@ -264,9 +278,9 @@ mod tests {
     fn a_write_that_the_system_refuses_is_an_error_and_shows_no_frame() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("segment");
-        drop(create_for(&path, 8192, Some(Access::Pwrite)).unwrap());
+        drop(create_for(&path, 8192, None, Some(Access::Pwrite)).unwrap());
         // A file that is open for reading only refuses every write.
-        let pages = Arc::new(Pages { map: None, file: File::open(&path).unwrap(), bytes: 8192 });
+        let pages = Arc::new(Pages { map: None, file: File::open(&path).unwrap(), bytes: 8192, lock: None });
         let mut frames = FramePages { pages: Arc::clone(&pages), populated: 8192, frame: Vec::new() };
         let before = std::fs::read(&path).unwrap();
         frames.publish(FRAMES_OFFSET, 7, [b"payload", b"!"]).unwrap_err();
@@ -280,10 +294,36 @@ mod tests {
         for access in WAYS {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("segment");
-            let _halves = create_for(&path, 1024 * 1024, Some(access)).unwrap();
+            let _halves = create_for(&path, 1024 * 1024, None, Some(access)).unwrap();
             let metadata = std::fs::metadata(&path).unwrap();
             assert!(metadata.blocks() * 512 >= 1024 * 1024, "{} blocks", metadata.blocks());
             assert_eq!(metadata.mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_folder_stays_locked_until_nothing_can_be_stored_in_its_segment_any_more() {
+        use crate::segment::folder_lock::{FolderOwner, probe};
+        for access in WAYS {
+            let dir = tempfile::tempdir().unwrap();
+            let create = |name: &str| {
+                let FolderOwner::Dead(lock) = FolderLock::take(dir.path()) else { panic!("it is free") };
+                create_for(&dir.path().join(name), 8192, Some(lock), Some(access)).unwrap()
+            };
+            let (mut frames, header) = create("shortened");
+            assert!(probe(dir.path()).unwrap());
+            frames.publish(FRAMES_OFFSET, 1, [b"x", b""]).unwrap();
+            drop(frames);
+            assert!(probe(dir.path()).unwrap(), "the mark is yet to be written");
+            header.shorten(4104).unwrap();
+            assert!(!probe(dir.path()).unwrap());
+            // A thread that died lets go of its half in any order.
+            let (mut frames, header) = create("dropped");
+            drop(header);
+            assert!(probe(dir.path()).unwrap());
+            frames.publish(FRAMES_OFFSET, 1, [b"x", b""]).unwrap();
+            drop(frames);
+            assert!(!probe(dir.path()).unwrap());
         }
     }
 
@@ -292,7 +332,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("segment");
         std::fs::write(&path, "mine").unwrap();
-        assert_eq!(create(&path, 8192).unwrap_err().source.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(create(&path, 8192, None).unwrap_err().source.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"mine");
     }
 
@@ -300,7 +340,7 @@ mod tests {
     #[should_panic(expected = "bytes at 8188")]
     fn a_frame_beyond_the_end_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut frames, _header) = create(&dir.path().join("segment"), 8192).unwrap();
+        let (mut frames, _header) = create(&dir.path().join("segment"), 8192, None).unwrap();
         let _ = frames.publish(8188, 1, [b"x", b""]);
     }
 }

@@ -21,6 +21,9 @@ pub const MAGIC: [u8; 8] = *b"\x89MCPLOG\n";
 /// Where the first frame starts: the header and the marks have a page of their own, so that writing a mark never
 /// dirties a page of frames.
 pub const FRAMES_OFFSET: u32 = 4096;
+/// The highest segment id and base sequence that a header may have. No writer comes near, and sums and differences of numbers
+/// up to it don't overflow.
+pub const NUMBER_MAX: u64 = 1 << 62;
 /// Size of the header's fields; the rest of its sector is reserved and zero.
 pub const HEADER_BYTES: usize = 96;
 /// Where the header's checksum lies, over all that is before it. The place is the same in every version.
@@ -170,13 +173,9 @@ impl SegmentHeader {
             return Err(HeaderError::Corrupt { expected: "a level from 1 on", found: "level 0".into() });
         }
         // A forged header must not make later arithmetic overflow.
-        if header.segment_id.0 == 0
-            || header.base_sequence.0 == 0
-            || header.base_sequence.0 > i64::MAX as u64
-            || header.segment_id.0 > i64::MAX as u64
-        {
+        if [header.segment_id.0, header.base_sequence.0].iter().any(|number| !(1..=NUMBER_MAX).contains(number)) {
             let found = format!("segment {}, sequence {}", header.segment_id.0, header.base_sequence.0);
-            return Err(HeaderError::Corrupt { expected: "numbers from 1 to 2^63-1", found });
+            return Err(HeaderError::Corrupt { expected: "numbers from 1 to 2^62", found });
         }
         Ok(header)
     }
@@ -396,7 +395,7 @@ fn frame_checksum(salt: u32, length: u32, index: u32, payload: &[u8]) -> u32 {
 }
 
 /// CRC-32 as in zlib and gzip, continued from `seed` as zlib's `crc32(seed, data)` does.
-fn checksum(seed: u32, parts: &[&[u8]]) -> u32 {
+pub(super) fn checksum(seed: u32, parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(seed);
     for part in parts {
         hasher.update(part);
@@ -456,9 +455,10 @@ mod tests {
     }
 
     #[test]
-    fn a_header_has_numbers_from_1_to_the_highest_that_sqlite_has() {
-        let highest = i64::MAX as u64;
-        for (number, is_sound) in [(0, false), (1, true), (highest, true), (highest + 1, false), (u64::MAX, false)] {
+    fn a_header_has_numbers_from_1_to_the_highest() {
+        for (number, is_sound) in
+            [(0, false), (1, true), (NUMBER_MAX, true), (NUMBER_MAX + 1, false), (u64::MAX, false)]
+        {
             for of_segment in [true, false] {
                 let mut header = header();
                 let changed = if of_segment { &mut header.segment_id.0 } else { &mut header.base_sequence.0 };

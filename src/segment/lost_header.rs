@@ -37,6 +37,7 @@ impl LostHeader {
             Err(
                 SegmentError::Header { .. }
                 | SegmentError::UnsupportedVersion { .. }
+                | SegmentError::Gone { .. }
                 | SegmentError::NeedsNewer { .. }
                 | SegmentError::Io(_),
             ) => {

@@ -182,6 +182,26 @@ impl SegmentReader {
         Ok(Marks::read(&page[..count], self.header.salt))
     }
 
+    /// Whether nothing has come since the reader stopped, by two small reads: no length stands where the next frame is due,
+    /// and no new mark.
+    pub(super) fn is_unchanged(&self) -> Result<bool, PathError> {
+        let mut word = [0; 4];
+        let count = self.read_at(self.position.end, &mut word)?;
+        Ok(word[..count] == [0; 4][..count] && self.marks()?.newest().generation <= self.mark.generation)
+    }
+
+    /// Gives back the memory that is read into.
+    pub(super) fn release(&mut self) {
+        self.file.release();
+    }
+
+    /// The frame that was read last, once more.
+    pub(super) fn frame_again(&self, offset: Offset, sequence: Sequence) -> FrameAt<'_> {
+        let bytes = self.file.buffered_from(offset.0);
+        let start = FRAME_HEADER_BYTES as usize;
+        FrameAt { offset, sequence, payload: &bytes[start..start + u32_at(bytes, 0) as usize] }
+    }
+
     /// The next frame, damage, a wrong mark, or the reason why there is nothing more.
     ///
     /// # Errors
@@ -285,11 +305,9 @@ impl SegmentReader {
     /// Steps over the frame that [`Self::decode_at`] has just found at the position.
     fn advance(&mut self) -> FrameAt<'_> {
         let (offset, sequence) = (self.position.end, self.next_sequence());
-        let bytes = self.file.buffered_from(offset.0);
-        let length = u32_at(bytes, 0);
-        let start = FRAME_HEADER_BYTES as usize;
+        let length = u32_at(self.file.buffered_from(offset.0), 0);
         self.position = Extent { end: Offset(offset.0 + frame_bytes(length)), frames: self.position.frames + 1 };
-        FrameAt { offset, sequence, payload: &bytes[start..start + length as usize] }
+        self.frame_again(offset, sequence)
     }
 
     /// Looks for the next intact frame up to the end of `vouched`, and goes there.

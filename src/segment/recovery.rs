@@ -172,6 +172,7 @@ impl RecoveredLog {
         let keeps_mark = action == Action::KeepDamaged;
         let owes_sync = keeps_mark || matches!(action, Action::KeepAndSync | Action::SealAndSync | Action::CutAndSync);
         Ok(owes_sync.then(|| UnsyncedSegment {
+            writer: segment.header.writer_id,
             segment: id,
             path: path.to_owned(),
             base_sequence: segment.header.base_sequence,

@@ -163,6 +163,7 @@ fn what_was_recovered_is_checked_again_until_it_is_synced() {
         base_sequence: Sequence(1),
         durable: Extent::EMPTY,
         keeps_mark: false,
+        writer: WRITER,
     };
     assert_eq!(fixture.recover().unsynced, std::slice::from_ref(&owed));
     // The power went: the seal is on the disk, the second frame is not.

@@ -4,10 +4,11 @@
 
 use super::file::HeaderPage;
 use super::format::{Extent, FRAMES_OFFSET, Mark, SegmentHeader};
+use super::log_home::FolderNames;
 use super::reader::SegmentReader;
 use super::segment_progress::SegmentProgress;
 use crate::ground::error::{AtPath, PathError};
-use crate::ground::position::{SegmentId, Sequence};
+use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::sabotage::{self, Spot};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -22,9 +23,7 @@ const REWRITE_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct SegmentSyncer {
     page: HeaderPage,
-    /// The log's directory, kept open so that syncing it needs no new file descriptor when the process has run out of
-    /// them.
-    dir: File,
+    names: Arc<FolderNames>,
     header: SegmentHeader,
     path: PathBuf,
     progress: Arc<SegmentProgress>,
@@ -36,12 +35,12 @@ pub(crate) struct SegmentSyncer {
 impl SegmentSyncer {
     pub(crate) fn new(
         page: HeaderPage,
-        dir: File,
+        names: Arc<FolderNames>,
         header: SegmentHeader,
         path: PathBuf,
         progress: Arc<SegmentProgress>,
     ) -> Self {
-        Self { page, dir, header, path, progress, mark: Mark::UNWRITTEN, name_is_durable: false }
+        Self { page, names, header, path, progress, mark: Mark::UNWRITTEN, name_is_durable: false }
     }
 
     /// Makes everything published so far durable, and says so in the mark.
@@ -60,7 +59,7 @@ impl SegmentSyncer {
         self.page.sync(published.end.0).at("sync", &self.path)?;
         // The file before its name: a name that a power cut leaves is then one of a segment.
         if !self.name_is_durable {
-            self.dir.sync_all().at("sync the directory of", &self.path)?;
+            self.names.sync(&self.path)?;
             self.name_is_durable = true;
         }
         self.write_mark(published, None);
@@ -105,6 +104,7 @@ impl SegmentSyncer {
     /// The segment as one that is owed a sync: it has none, or not to its end.
     pub(crate) fn as_unsynced(&self) -> UnsyncedSegment {
         UnsyncedSegment {
+            writer: self.header.writer_id,
             segment: self.header.segment_id,
             path: self.path.clone(),
             base_sequence: self.header.base_sequence,
@@ -113,7 +113,12 @@ impl SegmentSyncer {
         }
     }
 
-    /// The sequence number of the last frame within `extent`; 0 if the store has none before it.
+    /// Whose log it is.
+    pub(crate) fn writer(&self) -> WriterId {
+        self.header.writer_id
+    }
+
+    /// The sequence number of the last frame within `extent`; 0 if the log has none before it.
     pub(crate) fn last_sequence(&self, extent: Extent) -> Sequence {
         extent.last_sequence(self.header.base_sequence)
     }
@@ -121,8 +126,7 @@ impl SegmentSyncer {
     fn write_mark(&mut self, durable: Extent, sealed: Option<Extent>) {
         self.mark = Mark { generation: self.mark.generation + 1, durable, sealed };
         let written = self.page.write(Mark::offset(self.mark.generation), &self.mark.encode(self.header.salt));
-        // The frames do not depend on the mark: a segment without it is checked when the store is opened, and sealed
-        // then. The kernel remembers nothing of a write that it refused, unlike a sync.
+        // The frames do not depend on the mark: a segment without it is read to where its frames end. The kernel remembers nothing of a write that it refused, unlike a sync.
         if let Err(error) = written {
             tracing::debug!(path = %self.path.display(), %error, "a segment keeps its older mark");
         }
@@ -132,6 +136,7 @@ impl SegmentSyncer {
 /// A segment that may not be on the disk beyond its durable mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnsyncedSegment {
+    pub(crate) writer: WriterId,
     pub(crate) segment: SegmentId,
     pub(crate) path: PathBuf,
     pub(crate) base_sequence: Sequence,
@@ -148,18 +153,21 @@ impl UnsyncedSegment {
     }
 }
 
-/// Makes a segment durable that was sealed without a sync, its name included, and says so in its mark.
+/// Makes a segment durable that was sealed without a sync, its name and that of its folder included, and says so in its
+/// mark.
 ///
 /// # Errors
 /// [`SealedSyncError`] tells whether anything can have been lost by it.
 pub(crate) fn sync_sealed_file(segment: &UnsyncedSegment) -> Result<(), SealedSyncError> {
     let path = segment.path.as_path();
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let opened = OpenOptions::new().read(true).write(true).open(path).and_then(|file| Ok((file, File::open(dir)?)));
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let logs = folder.parent().unwrap_or(Path::new("."));
+    let opened = OpenOptions::new().read(true).write(true).open(path);
+    let opened = opened.and_then(|file| Ok((file, File::open(folder)?, File::open(logs)?)));
     let opened = opened.and_then(|files| Ok(sabotage::at(Spot::SealedOpen, path).map(|()| files)?));
-    let (file, dir) = match opened {
+    let (file, folder, logs) = match opened {
         Ok(files) => files,
-        // Retired, and so safe in the database.
+        // It was folded, and made durable in the database before it was removed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(source) => {
             return Err(SealedSyncError::NotTried(PathError { operation: "open", path: path.to_owned(), source }));
@@ -167,7 +175,8 @@ pub(crate) fn sync_sealed_file(segment: &UnsyncedSegment) -> Result<(), SealedSy
     };
     write_doubtful_once_more(&file, path, segment.durable)?;
     sabotage::at(Spot::SealedSync, path).at("sync", path).map_err(SealedSyncError::Failed)?;
-    file.sync_all().and_then(|()| dir.sync_all()).at("sync", path).map_err(SealedSyncError::Failed)?;
+    let synced = file.sync_all().and_then(|()| folder.sync_all()).and_then(|()| logs.sync_all());
+    synced.at("sync", path).map_err(SealedSyncError::Failed)?;
     // The mark only saves the next one who opens the store the checking. Where it can't be written, that is done once
     // more.
     if !segment.keeps_mark

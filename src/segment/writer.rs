@@ -7,12 +7,12 @@
 use super::directory::{file_name, prepared_name};
 use super::file::{self, FramePages, HeaderPage};
 use super::format::{Extent, FrameHeader, LogIdentity, SegmentHeader, frame_bytes};
+use super::log_home::LogHome;
 use super::segment_progress::SegmentProgress;
 use super::syncer::SegmentSyncer;
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::position::{Offset, SegmentId, Sequence};
 use crate::ground::sabotage::{self, Spot};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,26 +20,43 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct PreparedSegment {
     id: SegmentId,
-    wal_dir: PathBuf,
+    /// Where the file is now.
+    dir: PathBuf,
+    home: LogHome,
     salt: u32,
     frames: FramePages,
     header_page: HeaderPage,
-    dir: File,
 }
 
 impl PreparedSegment {
-    /// Allocates and populates the file for segment `id`.
-    pub(crate) fn create(wal_dir: &Path, id: SegmentId, bytes: u32) -> Result<Self, PathError> {
-        let path = wal_dir.join(prepared_name(id));
+    /// Allocates and populates the file for segment `id` of that log, whose folder is at `dir`: in its place, or still
+    /// under the name with which it is born.
+    pub(crate) fn create_in(dir: &Path, home: LogHome, id: SegmentId, bytes: u32) -> Result<Self, PathError> {
+        let path = dir.join(prepared_name(id));
         let mut salt = [0; 4];
         rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::empty()).at("get randomness for", &path)?;
-        let dir = File::open(wal_dir).at("open", wal_dir)?;
-        let (frames, header_page) = file::create(&path, bytes)?;
-        Ok(Self { id, wal_dir: wal_dir.to_owned(), salt: u32::from_le_bytes(salt), frames, header_page, dir })
+        let (frames, header_page) = file::create(&path, bytes, home.lock.clone())?;
+        Ok(Self { id, dir: dir.to_owned(), home, salt: u32::from_le_bytes(salt), frames, header_page })
+    }
+
+    /// The same in a folder that nobody locks.
+    #[cfg(test)]
+    pub(crate) fn create(dir: &Path, id: SegmentId, bytes: u32) -> Result<Self, PathError> {
+        Self::create_in(dir, LogHome::unlocked(dir)?, id, bytes)
     }
 
     pub(crate) fn id(&self) -> SegmentId {
         self.id
+    }
+
+    /// The size of the file.
+    pub(crate) fn bytes(&self) -> u32 {
+        self.frames.end()
+    }
+
+    /// The log that the segment is made for.
+    pub(crate) fn home(&self) -> &LogHome {
+        &self.home
     }
 
     /// Writes the header and gives the file its name. Syncing all that, the name included, is up to the syncer's first
@@ -53,23 +70,23 @@ impl PreparedSegment {
         let LogIdentity { store: store_id, writer: writer_id, needs } = log;
         let (salt, segment_id) = (self.salt, self.id);
         let header = SegmentHeader { needs, salt, store_id, writer_id, segment_id, base_sequence, created_at };
-        let prepared = self.wal_dir.join(prepared_name(self.id));
-        let path = self.wal_dir.join(file_name(self.id));
+        let [prepared, named] = [prepared_name(self.id), file_name(self.id)].map(|name| self.dir.join(name));
+        let path = self.home.path.join(file_name(self.id));
         let written = self.header_page.write(0, &header.encode()).at("write", &prepared);
-        written.and_then(|()| std::fs::rename(&prepared, &path).at("rename", &prepared)).inspect_err(|_| {
-            // Best effort: the name is one that recovery removes.
+        written.and_then(|()| std::fs::rename(&prepared, &named).at("rename", &prepared)).inspect_err(|_| {
+            // Best effort: the name is one that whoever folds a dead log removes.
             let _ = std::fs::remove_file(&prepared);
         })?;
         let progress = Arc::new(SegmentProgress::new());
-        let syncer = SegmentSyncer::new(self.header_page, self.dir, header, path.clone(), Arc::clone(&progress));
+        let syncer = SegmentSyncer::new(self.header_page, self.home.names, header, path.clone(), Arc::clone(&progress));
         let writer = SegmentWriter { frames: self.frames, header, path, extent: Extent::EMPTY, progress };
         Ok((writer, syncer))
     }
 
     /// Removes the file, which nobody needs any more.
     pub(crate) fn discard(self) {
-        // Best effort: the name is one that recovery removes.
-        let _ = std::fs::remove_file(self.wal_dir.join(prepared_name(self.id)));
+        // Best effort: the name is one that whoever folds a dead log removes.
+        let _ = std::fs::remove_file(self.dir.join(prepared_name(self.id)));
     }
 }
 

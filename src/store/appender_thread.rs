@@ -1,6 +1,5 @@
 //! The wiring of the appending thread.
 
-use super::opening::{Database, Opening};
 use super::shared::Shared;
 use super::worker::{Spawner, Worker};
 use crate::appender::appender::Appender;
@@ -9,23 +8,28 @@ use crate::appender::preparer::Supply;
 use crate::appender::sync_loop::SyncCommand;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
-use crate::ground::position::Sequence;
+use crate::ground::position::StoreId;
 use crate::segment::syncer::UnsyncedSegment;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
 
-/// Makes the appender ready to run, with the first segment of this run.
-///
-/// # Errors
-/// There is no room for a segment.
-pub(super) fn prepare(
+/// The appender's ends of its channels to the threads beside it.
+pub(super) struct AppenderChannels {
+    pub(super) supply: Supply,
+    pub(super) to_syncer: Sender<SyncCommand>,
+    pub(super) poisoned: Receiver<UnsyncedSegment>,
+}
+
+/// Starts the thread. It ends when the channel is closed and empty. If it dies, recorders are refused, and nobody waits
+/// for an answer.
+pub(super) fn start(
+    spawner: &Spawner<'_>,
     shared: &Shared,
     config: &Config,
-    opening: &Opening,
-    supply: Supply,
-    to_syncer: Sender<SyncCommand>,
-    poisoned: Receiver<UnsyncedSegment>,
-) -> Result<Appender, PathError> {
+    store: StoreId,
+    channels: AppenderChannels,
+) -> Result<Worker, PathError> {
+    let AppenderChannels { supply, to_syncer, poisoned } = channels;
     let handles = AppenderHandles {
         channel: Arc::clone(&shared.channel),
         supply,
@@ -37,17 +41,7 @@ pub(super) fn prepare(
         clock: shared.clock.clone(),
         give_up: Arc::clone(&shared.give_up),
     };
-    let counted_as_folded = match opening.database {
-        Database::Ready { .. } => Sequence(0),
-        // Nobody knows what is folded, and the segments that were kept may be more than the log may hold.
-        Database::Corrupt(_) => opening.last_sequence,
-    };
-    Appender::new(handles, config, opening.writer_id, opening.last_sequence, counted_as_folded, opening.clock_step)
-}
-
-/// Starts the thread. It ends when the channel is closed and empty. If it dies, recorders are refused, and nobody waits
-/// for an answer.
-pub(super) fn start(spawner: &Spawner<'_>, shared: &Shared, appender: Appender) -> Result<Worker, PathError> {
+    let appender = Appender::new(handles, config, store);
     let (channel, progress) = (Arc::clone(&shared.channel), Arc::clone(&shared.progress));
     let died = move || {
         channel.abandon();

@@ -1,30 +1,27 @@
 //! The wiring of the compacting thread.
 
-use super::opening::Database;
 use super::shared::Shared;
 use super::worker::{Spawner, Worker};
-use crate::compactor::compactor::{Compactor, report_corrupt};
-use crate::compactor::fold_start::FoldStart;
+use crate::compactor::compactor::Compactor;
 use crate::compactor::handles::CompactorHandles;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
-use crate::ground::position::WriterId;
+use crate::ground::position::StoreId;
 use crate::record::record::Decoder;
 use std::sync::Arc;
 
-/// Starts the thread. It ends when the store is finished and everything is folded, when it is told to give up, or when
-/// folding is of no use any more. If it dies, whoever waits for folding is told.
+/// Starts the thread. It ends when the store is finished and everything that this process recorded is folded, by it or by
+/// the process that folds, or when it is told to give up. If it dies, whoever waits for folding is told; its lock goes with
+/// it, and another process folds.
 pub(super) fn start(
     spawner: &Spawner<'_>,
     shared: &Shared,
     config: &Config,
-    writer_id: WriterId,
-    database: Database,
-    start: FoldStart,
+    store: StoreId,
     decode: Decoder,
+    keeps_log: bool,
 ) -> Result<Worker, PathError> {
     let handles = CompactorHandles {
-        log: Arc::clone(&shared.log),
         progress: Arc::clone(&shared.progress),
         health: Arc::clone(&shared.health),
         finish: Arc::clone(&shared.finish),
@@ -32,14 +29,9 @@ pub(super) fn start(
         decode,
         clock: shared.clock.clone(),
     };
-    let work: Box<dyn FnOnce() + Send> = match database {
-        Database::Ready { index, .. } => {
-            let compactor = Compactor::new(handles, config, writer_id, *index, start);
-            Box::new(move || compactor.run())
-        }
-        Database::Corrupt(error) => Box::new(move || report_corrupt(&error, &handles.progress, &handles.health)),
-    };
+    let compactor = Compactor::new(handles, config, store);
+    let compactor = if keeps_log { compactor.keeping_log() } else { compactor };
     let progress = Arc::clone(&shared.progress);
     let died = move || progress.stop_folding("the thread that folds died".into());
-    spawner.start("mcplog-compact", work, died)
+    spawner.start("mcplog-compact", move || compactor.run(), died)
 }

@@ -7,21 +7,22 @@ pub use crate::compactor::retirement_plan::{Fate, PlannedSegment, RetirementPlan
 pub use crate::index::age_clock::HeldBack;
 pub use crate::index::expiry_plan::{ExpiringRows, ExpiryPlan, ExpiryReason};
 
+use crate::compactor::folded_segment::{FoldedSegment, SegmentFaults, is_folded};
 use crate::compactor::log_retention::LogRetention;
 use crate::compactor::newest_event::newest_event;
 use crate::ground::config::Config;
 use crate::ground::error::{IndexError, OpenError};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::{MachineClock, Moment};
-use crate::ground::position::{SegmentId, WriterId};
+use crate::index::checkpoint::Checkpoint;
 use crate::index::row_retention::RowRetention;
 use crate::index::{age_table, checkpoint, damage, remembered_limits};
 use crate::query::database::Query;
-use crate::segment::log_view;
-use crate::segment::survey::Survey;
+use crate::segment::directory::list;
+use crate::segment::writer_folder::writer_folders;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// What a store with that configuration would let go now.
@@ -42,7 +43,7 @@ pub struct StorePlan {
 }
 
 /// What the store in `config.dir` would let go if one were open with this configuration. What is not folded yet, and so is not
-/// let go either, is left out; and so is the newest segment, which stays until another one is begun, as opening the store does.
+/// let go either, is left out.
 ///
 /// # Errors
 /// [`OpenError`]: a value in `config` is out of range, there is no store, or it can't be read.
@@ -54,24 +55,27 @@ fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     config.validate()?;
     let query = Query::open(&config.dir)?;
     let limits = limits_of(config, &query)?;
-    let Some((writer_id, folded)) = query.read_with(checkpoint::read)? else {
-        return Ok(StorePlan { limits, retirement: RetirementPlan::default(), expiry: None, held_back: None });
+    // The checkpoints first: what is folded by then is in the logs that are looked at now, or is retired.
+    let checkpoints: HashMap<_, _> = query.read_with(checkpoint::read_all)?.into_iter().collect();
+    let faults = SegmentFaults {
+        damaged: query.read_with(damage::damaged_segments)?,
+        missing: query.read_with(damage::missing_numbers)?,
     };
-    Survey::of(&config.wal_dir())?.owners().owner(&config.dir, Some(writer_id))?;
-    // After the checkpoint: what is folded by then was in the log that is looked at now, or is retired.
-    let log = log_view::look(&config.wal_dir(), writer_id)?;
-    let damaged: HashSet<(WriterId, SegmentId)> = query.read_with(damage::damaged_segments)?;
-    let damaged = damaged.into_iter().map(|(_, segment)| segment).collect();
-    let missing = query.read_with(damage::missing_numbers)?.remove(&writer_id).unwrap_or_default();
+    let mut present = HashSet::new();
+    let mut folded = FoldedSegment::kept(&config.kept_dir())?;
+    for folder in writer_folders(&config.wal_dir())?.folders {
+        let checkpoint = checkpoints.get(&folder.writer).copied().unwrap_or(Checkpoint::START);
+        present.insert(folder.writer);
+        let files = list(&folder.path)?.into_iter().filter(|file| is_folded(file, checkpoint));
+        folded.extend(files.filter_map(|file| FoldedSegment::read(folder.writer, file, false, &faults)));
+    }
     let (rows, segments) = (RowRetention::new(&limits), LogRetention::new(&limits));
     let age_ms = rows.age_max_ms().or(segments.age_max_ms());
     let time = query.read_with(|connection| age_table::retention_time(connection, age_ms, now))?;
-    let mut retirement =
-        RetirementPlan::new(&log.folded(folded.sequence), &damaged, &missing, &segments, time.aged_at_ms);
+    let mut retirement = RetirementPlan::new(folded, &segments, time.aged_at_ms);
     if let Some(expired_before) = rows.kept_since_by_age(time.aged_at_ms) {
         retirement.expire(|planned| newest_event(&planned.path) < expired_before);
     }
-    let present = [writer_id].into();
     let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, time, &present))?;
     Ok(StorePlan { limits, retirement, expiry, held_back: time.held_back })
 }

@@ -2,6 +2,7 @@
 //!
 //! Runs on the thread that opens the store. How each thread is wired is in a file of its own.
 
+use super::appender_thread::AppenderChannels;
 use super::opening::Opening;
 use super::shared::Shared;
 use super::worker::{Spawner, Worker};
@@ -25,17 +26,16 @@ impl Threads {
     /// Starts the threads of a store that is open otherwise.
     ///
     /// # Errors
-    /// There is no room for a segment, or no thread to be had.
+    /// There is no thread to be had.
     pub(super) fn start(config: &Config, shared: &Shared, opening: Opening) -> Result<Self, PathError> {
-        let spawner = Spawner { lock: Arc::clone(&opening.lock), health: &shared.health, dir: &config.dir };
+        let Opening { lock, store, decode, .. } = opening;
+        let spawner = Spawner { lock, health: &shared.health, dir: &config.dir };
         let (to_syncer, commands) = crossbeam_channel::unbounded();
         let (to_appender, poisoned) = crossbeam_channel::bounded(1);
 
-        let (preparer, supply) = preparer_thread::start(&spawner, config, opening.next_segment)?;
-        // The first segment, for which there may be no room, comes before the threads that do not end by themselves.
-        let ready = appender_thread::prepare(shared, config, &opening, supply, to_syncer, poisoned)?;
-        let Opening { writer_id, last_sequence, database, unsynced, fold_start, decode, .. } = opening;
-        let compactor = compactor_thread::start(&spawner, shared, config, writer_id, database, fold_start, decode)?;
+        let (preparer, supply) = preparer_thread::start(&spawner, config)?;
+        let channels = AppenderChannels { supply, to_syncer, poisoned };
+        let compactor = compactor_thread::start(&spawner, shared, config, store, decode, false)?;
         let handles = SyncHandles {
             commands,
             poisoned: to_appender,
@@ -43,12 +43,12 @@ impl Threads {
             health: Arc::clone(&shared.health),
             compactor: compactor.thread(),
         };
-        let log_threads = sync_thread::start(&spawner, shared, config, handles, unsynced, last_sequence)
-            .and_then(|syncer| Ok((syncer, appender_thread::start(&spawner, shared, ready)?)));
+        let log_threads = sync_thread::start(&spawner, shared, config, handles)
+            .and_then(|syncer| Ok((syncer, appender_thread::start(&spawner, shared, config, store, channels)?)));
         match log_threads {
             Ok((syncer, appender)) => Ok(Self { appender, syncer, preparer, compactor }),
             Err(error) => {
-                // The compactor must not stay and hold the lock.
+                // The compactor must not stay and hold the locks.
                 shared.give_up.store(true, Ordering::Relaxed);
                 compactor.thread().unpark();
                 Err(error)

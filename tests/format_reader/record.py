@@ -28,6 +28,9 @@ KINDS = {  # (kind, version): fields; kind 1 is read by `request`
     "content_hash text, caller text",
     (5, 1): "from_ts i64, to_ts i64, events u64",
     (6, 1): "from_ts i64, to_ts i64, between_runs bool",
+    (7, 1): "process_id u64, host text, program text, program_version text, "
+    "started_at i64",
+    (8, 1): "ended_at i64",
 }
 
 

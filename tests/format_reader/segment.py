@@ -8,18 +8,24 @@ from .record import record
 
 HEADER = 96
 FIRST_FRAME = 4096
+LEVEL = 1  # Of the records that this reader knows.
 VERDICTS = ("sound", "attention", "unreadable", "damaged")
 
 
 class Segment:
-    """One file: `frames` as (offset, index, payload), and what there is to say of it."""
+    """One file: `frames` as (offset, index, payload), and what there is to say of it.
 
-    def __init__(self, path, named=None):
+    `named` is the id in its name, `in_folder` the writer id in its folder's, and `in_store`
+    the id of its store; None for what nobody asks.
+    """
+
+    def __init__(self, path, named=None, in_folder=None, in_store=None):
         self.path, self.named, self.id = path, named, None
-        self.end = self.offset = self.marks = self.counts = None
+        self.in_folder, self.in_store, self.needs = in_folder, in_store, 0
+        self.end = self.offset = self.marks = None
         self.frames, self.corrupt, self.wrong_mark, self.behind = [], [], [], 0
+        self.kinds, self.told = {}, 0
         self.undecodable, self.unknown = [], []
-        self.vouched_for = False  # By a later segment of its log; nobody does if it is alone.
         try:
             # From front to back: the marks are never newer than the frames. Not mapped:
             # the writer may shorten the file.
@@ -51,9 +57,11 @@ class Segment:
             (not whole, "damaged", "the magic is wrong, or the checksum does not fit"),
             (version < 1, "damaged", "there is no format version 0"),
             (self.needs < 1, "damaged", "there is no level 0"),
-            (not 0 < number < 1 << 63, "damaged", "the segment id is out of range"),
-            (not 0 < self.base < 1 << 63, "damaged", "the base sequence is out of range"),
-            (self.named not in (None, number), "misnamed", f"it is segment {number}"),
+            (not 0 < number <= 1 << 62, "damaged", "the segment id is out of range"),
+            (not 0 < self.base <= 1 << 62, "damaged", "the base sequence is out of range"),
+            (self.in_store not in (None, self.store), "foreign", f"of store {self.store}"),
+            (self.in_folder not in (None, self.writer), "misplaced", f"of {self.writer}"),
+            (self.named not in (None, number), "misplaced", f"it is segment {number}"),
         ):
             if bad:
                 return word, why
@@ -66,6 +74,7 @@ class Segment:
         self.read_frames()
         for _, index, payload in self.frames:
             found = record(payload)
+            self.kinds[self.base + index] = found.get("kind")
             if "error" in found:
                 self.undecodable.append(self.base + index)
             if "unknown" in found:
@@ -139,39 +148,56 @@ class Segment:
                 if frame is not None:
                     to, index = place * 4, frame[0]
                     break
-        self.corrupt.append({"offset": at, "bytes": to - at, "records": index - due})
+        first = self.base + due
+        self.corrupt.append({"offset": at, "bytes": to - at, "first": first, "records": index - due})
         return to, index
 
     def blank(self):
-        """Whether its first page is lost as a power cut leaves that of an unsynced segment."""
+        """Whether its first page is lost as a power cut leaves it."""
         return self.header == "first_page_lost" and zeros(self.data[:HEADER])
 
-    def verdict(self):
+    def things(self):
+        """What is in it, in order: (number, None) of a record, (number, how many) of corruption."""
+        things = [(at, self.base + index, None) for at, index, _ in self.frames]
+        things += [(hole["offset"], hole["first"], hole["records"]) for hole in self.corrupt]
+        # Corruption of no bytes comes before the frame at its place.
+        things.sort(key=lambda thing: (thing[0], thing[2] is None))
+        return [thing[1:] for thing in things]
+
+    def verdict(self, living=False):
+        """What there is to say of it; nothing of a tail, if its writer lives."""
         if self.header in (None, "newer"):
             return "unreadable"
-        if self.blank() and not self.vouched_for:
+        if self.blank():
             return "attention"
         if self.header not in ("intact", "never_started"):
             return "damaged"
-        if self.counts == "unclear" or self.corrupt or self.wrong_mark or self.undecodable:
-            return "damaged"
         damaged_marks = (self.marks or []).count("damaged")
-        if damaged_marks == 2:
+        if self.corrupt or self.wrong_mark or self.undecodable or damaged_marks == 2:
             return "damaged"
-        torn = self.end == "torn" or self.counts == "behind_hole"
-        torn = torn or damaged_marks or self.header == "never_started"
+        if self.needs > LEVEL:
+            return "unreadable"
+        torn = (self.end == "torn" and not living) or damaged_marks or self.header == "never_started"
         return "attention" if torn else "sound"
+
+    def waits(self):
+        """Whether its log is left alone from here on."""
+        return self.header in ("newer", "foreign")
+
+    def vouches(self):
+        """Whether all that was recorded before it was durable once."""
+        return self.header == "intact" and self.durable > FIRST_FRAME
 
     def records(self):
         for at, index, payload in self.frames:
             place = {"sequence": self.base + index, "offset": at}
             yield {"segment": self.id} | place | record(payload)
 
-    def line(self):
-        keys = "header error end offset behind corrupt marks wrong_mark counts".split()
+    def line(self, verdict):
+        keys = "header error end offset behind corrupt marks wrong_mark".split()
         number = self.id if self.named is None else self.named
         number = self.path if number is None else number
-        line = {"segment": number, "verdict": self.verdict()}
+        line = {"segment": number, "verdict": verdict}
         return line | {key: getattr(self, key) for key in keys}
 
     def numbers(self):

@@ -1,7 +1,7 @@
-//! The kinds of damage, by name. Each hurts a log in one way; where and how far is left to chance.
+//! The kinds of damage, by name. Each hurts a store in one way; where and how far is left to chance.
 
 use crate::knife::Hurt;
-use crate::{damage_to_bytes, damage_to_claims, damage_to_files, damage_to_records};
+use crate::{damage_to_bytes, damage_to_claims, damage_to_files, damage_to_records, damage_to_stores};
 
 /// A kind of damage.
 #[derive(Clone, Copy, Debug)]
@@ -46,20 +46,30 @@ pub const KINDS: &[DamageKind] = &[
     kind("a segment doubled, with its id forged", damage_to_files::double_forged),
     kind("a segment renamed", damage_to_files::rename),
     kind("two names swapped", damage_to_files::swap_names),
-    kind("a foreign segment", damage_to_files::add_foreign),
-    kind("a foreign segment, the newest", damage_to_files::add_foreign_newest),
-    kind("foreign segments", damage_to_files::add_foreign_many),
-    kind("segments of two other stores", damage_to_files::add_foreign_of_two),
-    kind("a segment replaced by a foreign one", damage_to_files::replace_by_foreign),
+    kind("a segment of another store", damage_to_files::add_of_other_store),
+    kind("a segment of another store, the newest", damage_to_files::add_of_other_store_newest),
+    kind("a segment replaced by another store's", damage_to_files::replace_by_other_store),
+    kind("a segment of another writer", damage_to_files::add_of_other_writer),
     kind("a file that is no segment", damage_to_files::add_text),
     kind("a file of zeros", damage_to_files::add_zeros),
-    kind("no writer id", damage_to_files::remove_writer_id),
-    kind("a mangled writer id", damage_to_files::mangle_writer_id),
-    kind("no database", damage_to_files::remove_database),
-    kind("another store's writer id", damage_to_files::foreign_writer_id),
-    kind("another store's database", damage_to_files::foreign_database),
+    kind("no database", damage_to_stores::remove_database),
+    kind("another store's database", damage_to_stores::other_database),
+    kind("no store id", damage_to_stores::remove_store_id),
+    kind("a mangled store id", damage_to_stores::mangle_store_id),
+    kind("another store's id", damage_to_stores::other_store_id),
+    kind("a folder of another store", damage_to_stores::add_folder_of_other_store),
+    kind("a folder doubled", damage_to_stores::double_folder),
+    kind("a folder removed", damage_to_stores::remove_folder),
+    kind("a folder renamed", damage_to_stores::rename_folder),
+    kind("an empty folder", damage_to_stores::empty_folder),
+    kind("a file of an earlier layout", damage_to_stores::old_layout),
+    kind("a segment that lies aside as well", damage_to_stores::kept_twice),
     kind("a newer version", damage_to_claims::newer_version),
     kind("version 0", damage_to_claims::version_zero),
+    kind("a newer level", damage_to_claims::newer_level),
+    kind("level 0", damage_to_claims::level_zero),
+    kind("another store id in a header", damage_to_claims::other_store_id),
+    kind("another writer id in a header", damage_to_claims::other_writer_id),
     kind("numbers of a header out of range", damage_to_claims::numbers_out_of_range),
     kind("another base sequence", damage_to_claims::other_base),
     kind("too few durable frames", damage_to_claims::too_few_durable_frames),

@@ -1,163 +1,204 @@
-//! An honest log, recorded by the library: its segments, what each number says, and the database at several moments.
+//! The honest stores that are damaged: the lives of their writers, in segments, and the database at several moments.
 //!
-//! Recorded once for each recipe and process. The same recipe gives the same segments, but for salts, writer ids and times.
+//! Made once for each recipe and process, from a seed of its own.
 
+use crate::bytes::{Header, Id, LEVEL, VERSION, id_text};
+use crate::life::{Life, Meanings, Recipe};
+use crate::opening;
 use crate::segment_image::SegmentImage;
-use mcplog::position::WriterId;
-use mcplog::{Request, SchemaVersion, Session, SessionClosed, Status, SyncPolicy};
-use mcplog_fixture::{Fixture, PATIENCE, event};
+use crate::store_image::{Place, StoreImage};
+use fastrand::Rng;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
-/// What is recorded: in each run so many events.
+/// A store's recipe: its writers, and how long their segments get.
 #[derive(Clone, Copy, Debug)]
-struct Recipe {
-    runs: &'static [u64],
-    /// Events take several hundred bytes, so that runs fill segments.
-    is_large: bool,
-    sync: SyncPolicy,
-    /// The number of the first event, so that no two recipes have an event in common.
-    first_event: u64,
+struct StoreRecipe {
+    lives: &'static [Recipe],
+    segment_frames_max: usize,
 }
 
-const fn recipe(runs: &'static [u64], is_large: bool, sync: SyncPolicy, first_event: u64) -> Recipe {
-    Recipe { runs, is_large, sync, first_event }
+const fn small(events: u64) -> Recipe {
+    Recipe { events, is_large: false }
 }
 
-const RECIPES: [Recipe; 6] = [
-    recipe(&[12, 9, 15, 7, 20], false, SyncPolicy::Interval, 1),
-    recipe(&[30, 22, 31], false, SyncPolicy::Always, 1),
-    recipe(&[90, 10, 80], true, SyncPolicy::Never, 1),
-    recipe(&[25], false, SyncPolicy::Interval, 1),
-    recipe(&[3, 4, 3, 5, 3, 4, 6, 3], false, SyncPolicy::Always, 1),
-    recipe(&[5, 2, 100], true, SyncPolicy::Interval, 1),
+const fn large(events: u64) -> Recipe {
+    Recipe { events, is_large: true }
+}
+
+const RECIPES: [StoreRecipe; 8] = [
+    StoreRecipe { lives: &[small(60)], segment_frames_max: 20 },
+    StoreRecipe { lives: &[small(25), small(31)], segment_frames_max: 14 },
+    StoreRecipe { lives: &[large(90), small(10)], segment_frames_max: 60 },
+    StoreRecipe { lives: &[small(3), small(0), small(14), small(9)], segment_frames_max: 5 },
+    StoreRecipe { lives: &[small(25)], segment_frames_max: 100 },
+    StoreRecipe { lives: &[small(21), large(18), small(33)], segment_frames_max: 9 },
+    StoreRecipe { lives: &[small(5), small(40)], segment_frames_max: 3 },
+    StoreRecipe { lives: &[large(40), large(35)], segment_frames_max: 24 },
 ];
 
-/// Logs of other stores, whose events have numbers of their own.
-const FOREIGN_RECIPES: [Recipe; 2] = [
-    recipe(&[8, 11, 9, 6], false, SyncPolicy::Interval, 1_000_000),
-    recipe(&[14, 3, 25], false, SyncPolicy::Always, 2_000_000),
+/// Other stores, whose events have numbers of their own.
+const FOREIGN_RECIPES: [StoreRecipe; 2] = [
+    StoreRecipe { lives: &[small(34)], segment_frames_max: 10 },
+    StoreRecipe { lives: &[small(20), small(22)], segment_frames_max: 16 },
 ];
 
-/// How many honest logs there are.
+/// How many honest stores there are.
 pub const RECORDINGS: usize = RECIPES.len();
 
-/// How many logs of other stores there are.
+/// How many other stores there are.
 pub const FOREIGN_RECORDINGS: usize = FOREIGN_RECIPES.len();
 
-/// An honest log.
+/// At how many moments there is a database, the one before anything is folded included.
+const STAGES: usize = 5;
+
+/// A life in segments: all sealed, all durable.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Whose it is.
+    pub writer: Id,
+    /// The segments.
+    pub segments: Vec<SegmentImage>,
+}
+
+/// A moment: how far everything is folded.
+#[derive(Debug)]
+pub struct Stage {
+    /// The last number of each writer that is folded.
+    pub folded: BTreeMap<Id, u64>,
+    /// The store then: what is not folded was not recorded yet.
+    store: StoreImage,
+    database: OnceLock<Vec<u8>>,
+}
+
+/// An honest store.
 #[derive(Debug)]
 pub struct Recording {
-    /// Its segments: all sealed, all durable.
-    pub segments: Vec<SegmentImage>,
-    /// The database, by the last number that it has folded.
-    pub databases: BTreeMap<u64, Vec<u8>>,
-    /// Whose log it is.
-    pub writer_id: WriterId,
+    /// Which store it is.
+    pub store: Id,
+    /// The logs of its writers.
+    pub logs: Vec<Log>,
+    /// What their records mean.
+    pub meanings: Meanings,
+    /// The database at several moments.
+    pub stages: Vec<Stage>,
 }
 
 impl Recording {
-    /// Records the log with that number.
+    /// Records the store with that number.
     ///
     /// # Panics
-    /// The store can't be opened, or does not do as it is told.
+    /// It can't be folded.
     pub fn honest(number: usize) -> Self {
-        Self::of(&RECIPES[number])
+        Self::of(&RECIPES[number], u8::try_from(number).expect("few recipes"))
     }
 
-    /// Records a log of another store.
+    /// Records another store.
     ///
     /// # Panics
     /// As [`Recording::honest`].
     pub fn foreign(number: usize) -> Self {
-        Self::of(&FOREIGN_RECIPES[number])
+        Self::of(&FOREIGN_RECIPES[number], u8::try_from(100 + number).expect("few recipes"))
     }
 
-    fn of(recipe: &Recipe) -> Self {
-        let mut fixture = Fixture::new();
-        fixture.config.sync = recipe.sync;
-        fixture.config.keep_segments_bytes = Some(u64::MAX);
-        fixture.config.keep_segments_age_ms = None;
-        let (mut databases, mut number) = (BTreeMap::new(), recipe.first_event);
-        for events in recipe.runs {
-            fixture.open();
-            note_database(&fixture, &mut databases);
-            for event in 0..*events {
-                if event == events / 2 {
-                    fixture.fold();
-                    note_database(&fixture, &mut databases);
-                }
-                record(&fixture, number, recipe.is_large);
-                number += 1;
+    fn of(recipe: &StoreRecipe, number: u8) -> Self {
+        let mut rng = Rng::with_seed(u64::from(number));
+        let store = *[&b"store"[..], &[number, 0x40, 0, 0x80, 9, 3, 5, 8, 9, 7, 9]].concat().first_chunk().expect("16");
+        let mut meanings = Meanings::new();
+        let logs = (0..).zip(recipe.lives).map(|(place, recipe_of_life)| {
+            let life = Life::of(*recipe_of_life, number, place, &mut meanings);
+            Log::of(store, &life, recipe.segment_frames_max, &mut rng)
+        });
+        let logs: Vec<_> = logs.collect();
+        let mut recording = Self { store, logs, meanings, stages: Vec::new() };
+        recording.stages = (0..STAGES).map(|stage| recording.stage(stage, &mut rng)).collect();
+        recording
+    }
+
+    /// A moment at which each log is folded up to somewhere; the last one has folded all.
+    fn stage(&self, stage: usize, rng: &mut Rng) -> Stage {
+        let (mut image, mut folded) = (StoreImage::empty(self.store, self.meanings.clone()), BTreeMap::new());
+        for log in &self.logs {
+            let count = match stage {
+                0 => 0,
+                last if last == STAGES - 1 => log.last_number(),
+                _ => rng.u64(..=log.last_number()),
+            };
+            if count == 0 {
+                continue;
             }
-            fixture.fold();
-            note_database(&fixture, &mut databases);
-            fixture.shut_down();
+            folded.insert(log.writer, count);
+            let folder = image.log(log.writer);
+            folder.is_living = count < log.last_number() || rng.bool();
+            log.up_to(count).into_iter().for_each(|segment| folder.add(segment));
         }
-        let segments: Vec<_> = fixture.segments().iter().map(|path| SegmentImage::read(path)).collect();
-        Self { databases, writer_id: segments[0].header.writer_id, segments }
+        Stage { folded, store: image, database: OnceLock::new() }
+    }
+}
+
+impl Stage {
+    /// The database of then.
+    ///
+    /// # Panics
+    /// The store can't be folded.
+    pub fn database(&self) -> &[u8] {
+        self.database.get_or_init(|| {
+            let root = tempfile::tempdir().expect("a directory");
+            let dir = root.path().join("store");
+            let _held = self.store.write(&dir);
+            opening::fold(&dir, &self.folded).expect("an honest store is folded");
+            opening::database_of(&dir)
+        })
+    }
+}
+
+impl Log {
+    fn of(store: Id, life: &Life, segment_frames_max: usize, rng: &mut Rng) -> Self {
+        let (mut segments, mut base, mut rest) = (Vec::new(), 1, life.payloads.as_slice());
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rng.usize(1..=segment_frames_max).min(rest.len()));
+            let header = Header {
+                version: VERSION,
+                needs: LEVEL,
+                salt: rng.u32(..),
+                store,
+                writer: life.writer,
+                segment: segments.len() as u64 + 1,
+                base,
+                created_at: 1_760_000_000_000,
+            };
+            segments.push(SegmentImage::sealed(header, now.to_vec()));
+            (base, rest) = (base + now.len() as u64, later);
+        }
+        Self { writer: life.writer, segments }
     }
 
     /// The number of the last record.
     pub fn last_number(&self) -> u64 {
         self.segments.last().map_or(0, |segment| segment.numbers().end - 1)
     }
-}
 
-fn note_database(fixture: &Fixture, databases: &mut BTreeMap<u64, Vec<u8>>) {
-    let folded = fixture.number("SELECT coalesce(max(sequence), 0) FROM checkpoint");
-    let path = fixture.root().join("database");
-    let name = path.to_str().expect("UTF-8");
-    fixture.database().execute("VACUUM INTO ?", [name]).expect("a copy of the database");
-    // As a store leaves it.
-    let copy = rusqlite::Connection::open(&path).expect("a copy of the database");
-    copy.pragma_update(None, "journal_mode", "wal").expect("a database with a write-ahead log");
-    copy.close().expect("closed");
-    let bytes = std::fs::read(&path).expect("a copy of the database");
-    std::fs::remove_file(&path).expect("the copy removed");
-    databases.insert(u64::try_from(folded).expect("a number"), bytes);
-}
-
-/// Records event `number`, of a kind that goes by it.
-fn record(fixture: &Fixture, number: u64, is_large: bool) {
-    let recorder = fixture.recorder();
-    let ts = 1_760_000_000_000_i64.saturating_add_unsigned(number);
-    match number % 12 {
-        3 => {
-            let id = announced(number);
-            let mut session = Session::new(&id, ts, "files");
-            session.client_name = Some("claude");
-            assert!(recorder.record(session), "accepted");
+    /// The segments up to that record; the last one is open.
+    fn up_to(&self, last: u64) -> Vec<SegmentImage> {
+        let begun = self.segments.iter().filter(|segment| segment.numbers().start <= last);
+        let mut segments: Vec<_> = begun.cloned().collect();
+        if let Some(segment) = segments.last_mut()
+            && last < self.last_number()
+        {
+            segment.leave_open(usize::try_from(last + 1 - segment.header.base).expect("few frames"));
         }
-        7 => assert!(recorder.record(SessionClosed::new(&announced(number - 4), ts)), "accepted"),
-        5 => {
-            let payload = format!("{{\"tools\":[{{\"name\":\"tool-{number}\",\"inputSchema\":{{}}}}]}}");
-            let hash = format!("{number:064x}");
-            let version = SchemaVersion::new(ts, "files", "http://files", "tools/list", &payload, &hash);
-            assert!(recorder.record(version), "accepted");
-        }
-        9 => {
-            // A gap is appended when the appender looks; before and after it, nothing waits.
-            fixture.store().flush(PATIENCE).expect("flushed");
-            recorder.note_missed(number % 100 + 1, ts - 1, ts);
-            fixture.store().flush(PATIENCE).expect("flushed");
-        }
-        _ if is_large => {
-            let (id, session) = (event::request_id(number), format!("session-{}", number % 7));
-            let message = "\u{20ac}".repeat(512);
-            let mut request = Request::new(&id, ts, "files", "tools/call");
-            request.session_id = Some(&session);
-            request.tool = Some("search");
-            request.error_msg = Some(&message);
-            request.status = Status::Error;
-            assert!(recorder.record(request), "accepted");
-        }
-        _ => assert!(event::record(&recorder, number), "accepted"),
+        segments
     }
-}
 
-/// The id of a session that an event announced.
-pub fn announced(number: u64) -> String {
-    format!("announced-{number}")
+    /// The writer's id as a name.
+    pub fn name(&self) -> String {
+        id_text(self.writer)
+    }
+
+    /// The folder's name within the store's directory.
+    pub fn place(&self) -> (Place, String) {
+        (Place::Wal, self.name())
+    }
 }
 
 #[cfg(test)]
@@ -168,12 +209,11 @@ mod tests {
     fn a_recipe_gives_the_same_segments_again() {
         for number in 0..RECORDINGS {
             let [one, other] = [Recording::honest(number), Recording::honest(number)].map(|recording| {
-                let sizes = |segment: &SegmentImage| segment.frames.iter().map(Vec::len).collect::<Vec<_>>();
-                let segments = recording.segments.iter().map(|segment| (segment.numbers(), sizes(segment)));
-                (segments.collect::<Vec<_>>(), recording.databases.keys().copied().collect::<Vec<_>>())
+                let bytes = |log: &Log| log.segments.iter().map(SegmentImage::bytes).collect::<Vec<_>>();
+                let stages = recording.stages.iter().map(|stage| stage.folded.clone());
+                (recording.logs.iter().map(bytes).collect::<Vec<_>>(), stages.collect::<Vec<_>>())
             });
-            assert_eq!(one, other, "recipe {number}");
-            println!("{number}: {:?} {:?}", one.0.iter().map(|s| s.0.clone()).collect::<Vec<_>>(), one.1);
+            assert!(one == other, "recipe {number}");
         }
     }
 }

@@ -1,20 +1,13 @@
 //! A segment as a value: its header, its frames, how far it was synced, and where it ends. Pure.
-//!
-//! Bytes are made with the library's own encoders, so that an image without damage is what a store writes.
 
-use mcplog::position::Offset;
-use mcplog::segment::format::{
-    Extent, FRAMES_OFFSET, FrameHeader, HEADER_BYTES, MARK_BYTES, Mark, SegmentHeader, frame_bytes,
-};
-use mcplog::segment::{Item, SegmentReader, Stop};
+use crate::bytes::{End, FRAMES_START, HEADER_BYTES, Header, MARK_BYTES, Mark, frame, frame_bytes};
 use std::ops::Range;
-use std::path::Path;
 
 /// A segment.
 #[derive(Clone, Debug)]
 pub struct SegmentImage {
     /// The header.
-    pub header: SegmentHeader,
+    pub header: Header,
     /// The payloads.
     pub frames: Vec<Vec<u8>>,
     /// How many frames lie before the durable end.
@@ -27,46 +20,36 @@ pub struct SegmentImage {
     pub file_bytes: usize,
 }
 
+/// The size of a segment that nobody sealed.
+pub const FULL_BYTES: usize = 64 * 1024;
+
 impl SegmentImage {
-    /// The segment in a file that is intact and sealed.
-    ///
-    /// # Panics
-    /// It is not.
-    pub fn read(path: &Path) -> Self {
-        let mut reader = SegmentReader::open(path).expect("a segment");
-        let mut frames = Vec::new();
-        loop {
-            match reader.next().expect("a segment that can be read") {
-                Item::Frame(frame) => frames.push(frame.payload.to_vec()),
-                Item::Stop(Stop::Sealed) => break,
-                other => panic!("{}: {other:?}", path.display()),
-            }
-        }
-        Self {
-            header: *reader.header(),
-            durable_frames: frames.len(),
-            frames,
-            is_sealed: true,
-            generation: 2,
-            file_bytes: 0,
-        }
+    /// One that is whole.
+    pub fn sealed(header: Header, frames: Vec<Vec<u8>>) -> Self {
+        Self { header, durable_frames: frames.len(), frames, is_sealed: true, generation: 2, file_bytes: 0 }
+    }
+
+    /// Ends it behind so many frames, all of them durable, without a seal.
+    pub fn leave_open(&mut self, frames: usize) {
+        self.frames.truncate(frames);
+        (self.durable_frames, self.is_sealed, self.file_bytes) = (self.frames.len(), false, FULL_BYTES);
     }
 
     /// The number of the first record, and of the one behind the last.
     pub fn numbers(&self) -> Range<u64> {
-        let first = self.header.base_sequence.0;
+        let first = self.header.base;
         first..first + self.frames.len() as u64
     }
 
     /// How far so many frames reach.
-    pub fn extent(&self, frames: usize) -> Extent {
+    pub fn extent(&self, frames: usize) -> End {
         let bytes: u32 = self.frames[..frames].iter().map(|payload| frame_bytes(length(payload))).sum();
-        Extent { end: Offset(FRAMES_OFFSET + bytes), frames: u32::try_from(frames).expect("few frames") }
+        End { offset: FRAMES_START + bytes, frames: u32::try_from(frames).expect("few frames") }
     }
 
     /// Where the frames lie.
     pub fn places(&self) -> Vec<Range<usize>> {
-        let end = |frames| self.extent(frames).end.0 as usize;
+        let end = |frames| self.extent(frames).offset as usize;
         (0..self.frames.len()).map(|index| end(index)..end(index + 1)).collect()
     }
 
@@ -81,7 +64,7 @@ impl SegmentImage {
 
     /// The file's bytes.
     pub fn bytes(&self) -> Vec<u8> {
-        let end = self.extent(self.frames.len()).end.0 as usize;
+        let end = self.extent(self.frames.len()).offset as usize;
         let mut bytes = vec![0; end.max(self.file_bytes)];
         bytes[..HEADER_BYTES].copy_from_slice(&self.header.encode());
         let newest = self.mark();
@@ -103,23 +86,15 @@ impl SegmentImage {
     }
 }
 
-/// The bytes of a frame, padding included.
-pub fn frame(salt: u32, index: u32, payload: &[u8]) -> Vec<u8> {
-    let header = FrameHeader::for_payload(salt, index, payload);
-    let words = [header.length, header.index, header.crc].map(u32::to_le_bytes);
-    let mut bytes = [words.concat().as_slice(), payload].concat();
-    bytes.resize(frame_bytes(header.length) as usize, 0);
-    bytes
-}
-
 /// Writes a mark to its place.
 pub fn put_mark(bytes: &mut [u8], mark: Mark, salt: u32) {
-    put(bytes, Mark::offset(mark.generation) as usize, &mark.encode(salt));
+    put(bytes, mark.place(), &mark.encode(salt));
 }
 
 /// Writes a mark to the place of the other one.
 pub fn put_mark_at_wrong_place(bytes: &mut [u8], mark: Mark, salt: u32) {
-    put(bytes, Mark::offset(mark.generation + 1) as usize, &mark.encode(salt));
+    let other = Mark { generation: mark.generation + 1, ..mark };
+    put(bytes, other.place(), &mark.encode(salt));
 }
 
 fn put(bytes: &mut [u8], offset: usize, mark: &[u8; MARK_BYTES]) {

@@ -4,7 +4,7 @@ use crate::watchdog::SIGKILL;
 use crate::{Disk, Holdings, Kind, Running, Said, Victim};
 use std::fmt::{self, Display};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The number of the signal for memory that has no file behind it.
 const SIGBUS: i32 = 7;
@@ -26,13 +26,37 @@ impl Display for Broken {
     }
 }
 
-/// A store on a disk of its own.
+/// Those who record into one store at the same time, each with numbers of its own.
+const LANES: u64 = 3;
+/// So far apart lie their first numbers: more than any of them records.
+const LANE_EVENTS: u64 = 1 << 24;
+
+/// A store on a disk of its own, into which several victims record at once.
 #[derive(Debug)]
 pub struct Ordeal {
     program: PathBuf,
     disk: Disk,
-    /// How many events it held, all of them durable, when it was last looked at. Their numbers are `0..kept`.
-    kept: u64,
+    lanes: Vec<Lane>,
+    /// How many records it said to be missing, when it was last looked at.
+    missing: u64,
+}
+
+/// What a power cut left of the last victims' events.
+#[derive(Clone, Debug)]
+pub struct Survived {
+    /// How many are there of each.
+    pub events: Vec<u64>,
+    /// How many records are counted as missing.
+    pub missing: u64,
+}
+
+/// One of them, and those that took its place before.
+#[derive(Debug)]
+struct Lane {
+    /// The events that were there when it was last looked at, by their numbers.
+    kept: Vec<u64>,
+    /// The number of the next victim's first event: nobody has recorded it.
+    next: u64,
 }
 
 impl Ordeal {
@@ -43,7 +67,8 @@ impl Ordeal {
     /// # Panics
     /// As [`Disk::or_skip`].
     pub fn or_skip(test: &str, program: impl Into<PathBuf>, kind: Kind) -> Option<Self> {
-        Some(Self { program: program.into(), disk: Disk::or_skip(test, kind)?, kept: 0 })
+        let lanes = (0..LANES).map(|lane| Lane { kept: Vec::new(), next: lane * LANE_EVENTS }).collect();
+        Some(Self { program: program.into(), disk: Disk::or_skip(test, kind)?, lanes, missing: 0 })
     }
 
     /// The store's directory.
@@ -56,33 +81,36 @@ impl Ordeal {
         &mut self.disk
     }
 
-    /// How many events the store held when it was last looked at.
-    pub fn kept(&self) -> u64 {
-        self.kept
+    /// Victims that record into the store at the same time, each from the first number on that nobody has recorded.
+    pub fn victims(&self) -> Vec<Victim> {
+        let victim = |lane: &Lane| Victim::new(&self.program, &self.store()).with(["--first", &lane.next.to_string()]);
+        self.lanes.iter().map(|lane| victim(lane).quiet()).collect()
     }
 
-    /// A victim that records into the store, from the first number on that is not in it.
+    /// The first of them.
     pub fn victim(&self) -> Victim {
-        Victim::new(&self.program, &self.store()).with(["--first", &self.kept.to_string()]).quiet()
+        self.victims().swap_remove(0)
     }
 
-    /// Cuts the power under a victim, and puts it out of its misery. What it had said by then: what it says when the power
-    /// is gone, or what nobody had read, nobody can rely on.
+    /// Cuts the power under victims, and puts them out of their misery. What each had said by then: what it says when the
+    /// power is gone, or what nobody had read, nobody can rely on.
     ///
     /// # Panics
-    /// It ended in a way that no power cut explains.
-    pub fn cut(&mut self, victim: Running) -> Said {
-        let said = victim.said().clone();
+    /// One ended in a way that no power cut explains.
+    pub fn cut(&mut self, victims: Vec<Running>) -> Vec<Said> {
+        let said = victims.iter().map(|victim| victim.said().clone()).collect();
         self.disk.cut();
-        let (last, status) = victim.put_down();
-        // A page that can't be had from the disk any more is SIGBUS, and a store that can't be opened is refused.
-        let explained = matches!((status.signal(), status.code()), (Some(SIGKILL | SIGBUS), _) | (_, Some(1)));
-        assert!(explained, "the victim ended by itself, {status}, after {last:?}");
+        for victim in victims {
+            let (last, status) = victim.put_down();
+            // A page that can't be had from the disk any more is SIGBUS, and a store that can't be opened is refused.
+            let explained = matches!((status.signal(), status.code()), (Some(SIGKILL | SIGBUS), _) | (_, Some(1)));
+            assert!(explained, "a victim ended by itself, {status}, after {last:?}");
+        }
         self.disk.power_up();
         said
     }
 
-    /// How many events of the last victim are in the database as the power cut left it.
+    /// How many events of the last victims are in the database as the power cut left it.
     ///
     /// # Panics
     /// It can't be copied.
@@ -95,56 +123,51 @@ impl Ordeal {
                 _ => {}
             }
         }
+        let kept: u64 = self.lanes.iter().map(|lane| lane.kept.len() as u64).sum();
         // Without its tables it has none.
-        Holdings::try_read(copy.path()).map_or(0, |holdings| (holdings.numbers.len() as u64).saturating_sub(self.kept))
+        Holdings::try_read(copy.path()).map_or(0, |holdings| (holdings.numbers.len() as u64).saturating_sub(kept))
     }
 
-    /// Opens the store, and returns how many events of the last victim survived. What every power cut must leave: a prefix
-    /// of what was recorded, at least `owed` events of the last victim's and everything from before, nothing that looks like
-    /// damage, and no gap, since nothing was refused.
+    /// Opens the store, and returns what survived of the last victims' events. What every power cut must leave:
+    /// everything from before; of each victim at least the first events that it is `owed`, one number in the order of
+    /// [`Ordeal::victims`]; what is not there of those before the last that is, counted as missing; nothing that was
+    /// dropped, since nothing was refused; nothing in quarantine.
     ///
     /// # Errors
     /// What is not so.
-    pub fn survivors(&mut self, owed: u64) -> Result<u64, Broken> {
+    pub fn survivors(&mut self, owed: &[u64]) -> Result<Survived, Broken> {
         let holdings = Holdings::try_of(&self.store()).map_err(Broken::Otherwise)?;
-        let (found, prefix) = (holdings.numbers.len() as u64, holdings.prefix(0));
-        if prefix < self.kept + owed {
-            let (kept, last) = (self.kept, holdings.numbers.last());
-            return Err(Broken::Lost(format!(
-                "{kept} events kept and {owed} owed, {prefix} there without a hole, {found} up to {last:?}"
+        let (mut events, mut holes) = (Vec::new(), 0);
+        for (place, (lane, owed)) in self.lanes.iter_mut().zip(owed.iter().chain(std::iter::repeat(&0))).enumerate() {
+            let range = place as u64 * LANE_EVENTS..(place as u64 + 1) * LANE_EVENTS;
+            let bound = |number| holdings.numbers.partition_point(|found| *found < number);
+            let found = &holdings.numbers[bound(range.start)..bound(range.end)];
+            let old = &found[..found.partition_point(|number| *number < lane.next)];
+            let new = &found[old.len()..];
+            let prefix = (lane.next..).zip(new).take_while(|(expected, found)| expected == *found).count() as u64;
+            if old != lane.kept || prefix < *owed {
+                let (kept, old, next) = (lane.kept.len(), old.len(), lane.next);
+                return Err(Broken::Lost(format!(
+                    "victim {place}: {kept} events kept and {old} of them there; {owed} owed from {next} on, {prefix} there \
+                     without a hole, {} in all",
+                    new.len()
+                )));
+            }
+            let end = new.last().map_or(lane.next, |last| last + 1);
+            holes += end - lane.next - new.len() as u64;
+            events.push(new.len() as u64);
+            (lane.kept, lane.next) = (found.to_vec(), end);
+        }
+        let Holdings { dropped_events, missing_records, quarantined, health, .. } = &holdings;
+        let missing = missing_records - self.missing;
+        self.missing = *missing_records;
+        // What lies behind the last that is there may be missing as well, where the header of a segment tells of it.
+        if missing < holes || *dropped_events > 0 || *quarantined > 0 {
+            return Err(Broken::Otherwise(format!(
+                "{holes} events are not there, {missing} records are counted as missing, {dropped_events} as dropped, \
+                 {quarantined} in quarantine; {health}"
             )));
         }
-        if prefix < found {
-            let last = holdings.numbers.last();
-            return Err(Broken::Otherwise(format!("{found} events up to {last:?}, a hole after {prefix}")));
-        }
-        // Of a segment that nobody synced, later pages may reach the disk without the first, and later segments without the
-        // end of one: such files are set aside, and numbers before them, or that they may hold, are missing.
-        let notes = notes(&self.store().join("quarantine"));
-        if !holdings.health.is_ok() || holdings.quarantined > 0 || holdings.gap_events > 0 && notes.is_empty() {
-            let Holdings { gap_events, quarantined, health, .. } = &holdings;
-            let found = format!("{health}, {quarantined} in quarantine, {gap_events} in gaps");
-            return Err(Broken::Otherwise(found));
-        }
-        // Whole segments behind a gap go there too, without a word of damage.
-        for (name, note) in notes {
-            if note["damage"].as_array().is_none_or(|damage| !damage.is_empty()) {
-                return Err(Broken::Otherwise(format!("a segment was called damaged: {name}: {note}")));
-            }
-        }
-        Ok(found - std::mem::replace(&mut self.kept, found))
+        Ok(Survived { events, missing })
     }
-}
-
-/// What lies in quarantine is said of by notes; these are all, by name.
-fn notes(quarantine: &Path) -> Vec<(String, serde_json::Value)> {
-    let entries = std::fs::read_dir(quarantine).into_iter().flatten().flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let notes = names.filter(|name| name.ends_with(".json"));
-    let read = |name: String| {
-        let text = std::fs::read(quarantine.join(&name)).unwrap_or_default();
-        let note = serde_json::from_slice(&text).unwrap_or_default();
-        (name, note)
-    };
-    notes.map(read).collect()
 }

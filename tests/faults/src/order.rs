@@ -11,12 +11,16 @@ use std::path::{Path, PathBuf};
 
 /// Every call that makes, changes, syncs or removes a file or a name, and those by which a trace tells files apart.
 pub const CALLS: &str = "openat,mmap,munmap,prctl,write,pwrite64,ftruncate,fallocate,msync,fsync,fdatasync,?mkdir,mkdirat,\
-                         ?rename,renameat,renameat2,?unlink,unlinkat";
+                         ?rename,renameat,renameat2,?link,linkat,?unlink,unlinkat,?rmdir";
+
+/// What the name of a folder begins with that is not in its place yet.
+const BORN: &str = ".new-";
 
 /// A sync that succeeded.
 #[derive(Debug)]
 struct Sync {
-    /// The file or directory. A segment's is without its ending, which changes while it is mapped.
+    /// The file or directory. A segment's is without its ending, and its folder's without the prefix of one that is not in
+    /// its place yet: both change while it is mapped.
     path: PathBuf,
     bytes: Range<u64>,
     thread: u32,
@@ -65,13 +69,13 @@ impl<'a> Order<'a> {
                         .extend(said.and_then(|more| Some((more.strip_suffix("\\n")?.parse().ok()?, call))));
                 }
                 _ if call.result.is_err() => {}
-                "mkdir" | "mkdirat" | "rename" | "renameat" | "renameat2" => {
-                    order.made.extend(names.last().map(|path| Change { path: path.into(), call }));
+                "mkdir" | "mkdirat" | "rename" | "renameat" | "renameat2" | "link" | "linkat" => {
+                    order.made.extend(names.last().map(|path| Change { path: in_place(Path::new(path)), call }));
                 }
                 "openat" if call.arguments.contains("O_CREAT") => {
                     order.made.extend(names.last().map(|path| Change { path: path.into(), call }));
                 }
-                "unlink" | "unlinkat" => {
+                "unlink" | "unlinkat" | "rmdir" => {
                     order.removed.extend(names.last().map(|path| Change { path: path.into(), call }));
                 }
                 _ => {}
@@ -80,7 +84,7 @@ impl<'a> Order<'a> {
         order
     }
 
-    /// How often it said that events are durable, and how many segments it retired: what there was to judge.
+    /// How often it said that events are durable, and how many segments it removed: what there was to judge.
     pub fn occasions(&self) -> (usize, usize) {
         (self.acknowledged.len(), self.retired().count())
     }
@@ -111,7 +115,7 @@ impl<'a> Order<'a> {
             for number in before..*count {
                 let places: Vec<_> = placed.iter().filter(|placed| placed.number == number).collect();
                 let synced: Vec<_> = places.iter().filter(|placed| is_synced(placed)).collect();
-                let named = synced.iter().any(|placed| self.is_named(&placed.segment, said.began));
+                let named = synced.iter().any(|placed| self.is_reached(&placed.segment, said.began));
                 let line = said.began;
                 // One of a batch says it all.
                 if places.is_empty() || named {
@@ -144,24 +148,28 @@ impl<'a> Order<'a> {
             .collect()
     }
 
-    /// The file before its directory: a thread that syncs segments syncs the directory only right after one of them, for
-    /// whose name it does. (Other threads sync it for other reasons: when they retire a segment.)
+    /// The file before its folder, and that before `wal/`: a thread that syncs segments syncs a directory only right after
+    /// what lies in it, for whose name it does. (Other threads sync them for other reasons: when they remove something.)
     fn named_before_synced(&self) -> Vec<String> {
         let wal = self.wal();
-        // The file that says whose log it is has a name of its own there, and is no segment.
-        let is_owner = |path: &Path| path.file_stem().is_some_and(|stem| stem == "writer-id");
-        let is_segment = |sync: &Sync| sync.path.parent() == Some(&wal) && !is_owner(&sync.path);
+        let depth = |sync: &Sync| sync.path.strip_prefix(&wal).ok().map(|below| below.components().count());
         let threads: BTreeSet<u32> =
-            self.syncs.iter().filter(|sync| is_segment(sync)).map(|sync| sync.thread).collect();
+            self.syncs.iter().filter(|sync| depth(sync) == Some(2)).map(|sync| sync.thread).collect();
         let mut violations = Vec::new();
         for thread in threads {
-            let mut segment_before = false;
+            let mut before = None;
             for sync in self.syncs.iter().filter(|sync| sync.thread == thread) {
-                if sync.path == wal && !segment_before {
-                    violations
-                        .push(format!("names of segments were synced before their frames, on line {}", sync.began));
+                let depth = depth(sync);
+                match (depth, before) {
+                    (Some(1), Some(1 | 2)) | (Some(0), Some(0 | 1)) | (Some(2) | None, _) => {}
+                    (Some(1), _) => {
+                        let line = sync.began;
+                        violations.push(format!("names of segments were synced before their frames, on line {line}"));
+                    }
+                    _ => violations
+                        .push(format!("names of folders were synced before what is in them, on line {}", sync.began)),
                 }
-                segment_before = is_segment(sync);
+                before = depth;
             }
         }
         violations
@@ -188,17 +196,27 @@ impl<'a> Order<'a> {
             if databases.iter().all(|database| self.last_written(database, line).is_none()) {
                 violations.push(format!("{segment} was removed on line {line}, and nothing was ever folded"));
             }
-            if !self.is_synced(&self.wal(), call.ended, usize::MAX) {
+            if !self.is_gone_for_good(path, call.ended) {
                 violations.push(format!("{segment} was removed on line {line}, and the directory never synced since"));
             }
         }
         violations
     }
 
+    /// Whether the folder of what was removed was synced since, or removed as well, and `wal/` synced then.
+    fn is_gone_for_good(&self, path: &Path, after: usize) -> bool {
+        let Some(folder) = path.parent() else { return false };
+        let removed = self.removed.iter().find(|removed| removed.path == folder && removed.call.began > after);
+        let with_folder = removed.is_some_and(|removed| self.is_synced(&self.wal(), removed.call.ended, usize::MAX));
+        with_folder || self.is_synced(folder, after, usize::MAX)
+    }
+
+    /// Segments that were removed from a folder of the log.
     fn retired(&self) -> impl Iterator<Item = &Change<'a>> {
         let wal = self.wal();
         self.removed.iter().filter(move |change| {
-            change.path.parent() == Some(&wal) && change.path.extension().is_some_and(|extension| extension == "seg")
+            change.path.parent().and_then(Path::parent) == Some(&wal)
+                && change.path.extension().is_some_and(|extension| extension == "seg")
         })
     }
 
@@ -220,6 +238,11 @@ impl<'a> Order<'a> {
     fn is_named(&self, path: &Path, line: usize) -> bool {
         let made = self.made.iter().find(|made| made.path == path);
         made.zip(path.parent()).is_some_and(|(made, parent)| self.is_synced(parent, made.call.ended, line))
+    }
+
+    /// Whether a segment's name, and its folder's, were there, and what each stands in synced since, before `line`.
+    fn is_reached(&self, segment: &Path, line: usize) -> bool {
+        self.is_named(segment, line) && segment.parent().is_some_and(|folder| self.is_named(folder, line))
     }
 
     fn is_synced(&self, path: &Path, after: usize, before: usize) -> bool {
@@ -278,10 +301,26 @@ fn syncs(trace: &Trace) -> Vec<Sync> {
     syncs
 }
 
-/// The path of a segment without its ending; any other as it is.
+/// The path of a segment without its ending, and of what lies in a folder that is being born as it will be; any other as it
+/// is.
 fn stem(path: &Path) -> PathBuf {
+    let path = match path.file_name().and_then(|name| name.to_str()) {
+        Some(name) if name.starts_with(BORN) => path.with_file_name(&name[BORN.len()..]),
+        _ => in_place(path),
+    };
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("new" | "seg") => path.with_extension(""),
+        _ => path,
+    }
+}
+
+/// The path of what lies in a folder that is being born as it will be when that is in its place.
+fn in_place(path: &Path) -> PathBuf {
+    let folder = path.parent().zip(path.parent().and_then(Path::file_name).and_then(|name| name.to_str()));
+    match (folder, path.file_name()) {
+        (Some((folder, name)), Some(file)) if name.starts_with(BORN) => {
+            folder.with_file_name(&name[BORN.len()..]).join(file)
+        }
         _ => path.to_owned(),
     }
 }
@@ -304,26 +343,30 @@ mod tests {
 1 openat(AT_FDCWD</>, \"/s/store.db\", O_RDWR|O_CREAT, 0600) = 4</s/store.db>
 1 openat(AT_FDCWD</>, \"/s/store.db-wal\", O_RDWR|O_CREAT, 0600) = 5</s/store.db-wal>
 1 fsync(6</s>) = 0
-1 fallocate(8</s/wal/1.new>, 0, 0, 65536) = 0
-1 mmap(NULL, 65536, PROT_READ|PROT_WRITE, MAP_SHARED, 8</s/wal/1.new>, 0) = 0x7000
-1 rename(\"/s/wal/1.new\", \"/s/wal/1.seg\") = 0
 1 write(1</dev/null>, \"opened \\n\", 8) = 8
+4 mkdir(\"/s/wal/.new-a\", 0700) = 0
+4 fallocate(8</s/wal/.new-a/1.new>, 0, 0, 65536) = 0
+4 mmap(NULL, 65536, PROT_READ|PROT_WRITE, MAP_SHARED, 8</s/wal/.new-a/1.new>, 0) = 0x7000
+4 rename(\"/s/wal/.new-a/1.new\", \"/s/wal/.new-a/1.seg\") = 0
+4 rename(\"/s/wal/.new-a\", \"/s/wal/a\") = 0
 2 msync(0x7000, 4200, MS_SYNC <unfinished ...>
 3 pwrite64(5</s/store.db-wal>, \"...\", 24, 32) = 24
 2 <... msync resumed>) = 0
-2 fsync(9</s/wal>) = 0
+2 fsync(9</s/wal/a>) = 0
+2 fsync(10</s/wal>) = 0
 1 write(1</dev/null>, \"acknowledged 1\\n\", 15) = 15
 2 msync(0x7000, 4300, MS_SYNC) = 0
 1 write(1</dev/null>, \"acknowledged 2\\n\", 15) = 15
 2 munmap(0x7000, 65536) = 0
 3 pwrite64(5</s/store.db-wal>, \"...\", 24, 64) = 24
 3 fsync(5</s/store.db-wal>) = 0
-3 unlink(\"/s/wal/1.seg\") = 0
+3 unlink(\"/s/wal/a/1.seg\") = 0
+3 rmdir(\"/s/wal/a\") = 0
 3 fsync(7</s/wal>) = 0
 ";
 
     fn placed() -> Vec<Placed> {
-        let segment = PathBuf::from("/s/wal/1.seg");
+        let segment = PathBuf::from("/s/wal/a/1.seg");
         [(0, 4096..4200), (1, 4200..4300)]
             .map(|(number, bytes)| Placed { number, segment: segment.clone(), bytes })
             .to_vec()
@@ -349,8 +392,9 @@ mod tests {
         let failed = |line: &str| GOOD.replacen(line, &line.replace("= 0", "= -1 EIO (Input/output error)"), 1);
         let acknowledged = "1 write(1</dev/null>, \"acknowledged 2\\n\", 15) = 15";
         let second = "2 msync(0x7000, 4300, MS_SYNC) = 0";
-        let names = "2 fsync(9</s/wal>) = 0";
-        let unlinked = "3 unlink(\"/s/wal/1.seg\") = 0";
+        let names = "2 fsync(9</s/wal/a>) = 0";
+        let folders = "2 fsync(10</s/wal>) = 0";
+        let unlinked = "3 unlink(\"/s/wal/a/1.seg\") = 0";
         let folded = "3 fsync(5</s/store.db-wal>) = 0";
         let failed_second = "2 msync(0x7000, 4300, MS_SYNC) = -1 EIO (Input/output error)";
         let failed_fold = "3 fsync(5</s/store.db-wal>) = -1 EIO (Input/output error)";
@@ -369,7 +413,13 @@ mod tests {
                 moved("1 write(1</dev/null>, \"acknowledged 1\\n\", 15) = 15", second),
                 frame,
             ),
-            ("the segment's name not synced", failed(names), "before the name of /s/wal/1.seg was synced"),
+            ("the segment's name not synced", failed(names), "before the name of /s/wal/a/1.seg was synced"),
+            ("the folder's name not synced", failed(folders), "before the name of /s/wal/a/1.seg was synced"),
+            (
+                "the folder's name synced before the segment's",
+                moved(names, folders),
+                "names of folders were synced before what is in them",
+            ),
             (
                 "the segment's name synced before its frames",
                 moved(names, "1 write(1</dev/null>, \"opened \\n\", 8) = 8"),
@@ -377,8 +427,13 @@ mod tests {
             ),
             (
                 "the segment's name synced before it had it",
-                moved("1 rename(\"/s/wal/1.new\", \"/s/wal/1.seg\") = 0", names),
-                "before the name of /s/wal/1.seg was synced",
+                moved("4 rename(\"/s/wal/.new-a/1.new\", \"/s/wal/.new-a/1.seg\") = 0", names),
+                "before the name of /s/wal/a/1.seg was synced",
+            ),
+            (
+                "the folder's name synced before it had it",
+                moved("4 rename(\"/s/wal/.new-a\", \"/s/wal/a\") = 0", folders),
+                "before the name of /s/wal/a/1.seg was synced",
             ),
             ("the store's name not synced", failed("1 fsync(3</>) = 0"), "/s was acknowledged to hold events"),
             (
@@ -403,7 +458,12 @@ mod tests {
                 failed("1 fsync(6</s>) = 0"),
                 "before /s/store.db-wal's name was synced",
             ),
-            ("retired, the directory not synced", failed("3 fsync(7</s/wal>) = 0"), "the directory never synced since"),
+            ("removed, the directory not synced", failed("3 fsync(7</s/wal>) = 0"), "the directory never synced since"),
+            (
+                "removed, the folder neither synced nor removed",
+                GOOD.replacen("3 rmdir(\"/s/wal/a\") = 0", "3 getpid() = 1", 1),
+                "the directory never synced since",
+            ),
             (
                 "retired without folding",
                 GOOD.replace("5</s/store.db-wal>, \"", "5</s/x>, \""),

@@ -1,5 +1,6 @@
-//! A log with a torn tail, as a crash leaves it, and no database: everything in it is still to be mended and folded.
+//! A log with a torn tail, as a crash leaves it, and no database: everything in it is still to be folded, and then to go.
 
+use crate::placed::folders;
 use crate::victim::Victim;
 use mcplog::error::SegmentError;
 use mcplog::segment::{Item, SegmentReader};
@@ -25,12 +26,27 @@ pub fn leave(victim: &Victim, store: &Path, events: u64) {
         let path = store.join(name);
         std::fs::remove_file(&path).unwrap_or_else(|error| panic!("remove {}: {error}", path.display()));
     }
-    tear(&store.join("wal")).unwrap_or_else(|error| panic!("tear the log in {}: {error}", store.display()));
+    // What was folded by then may have been kept elsewhere: without a database it is to be folded again.
+    let [folder] = folders(&store.join("wal")).try_into().unwrap_or_else(|found| panic!("one folder, not {found:?}"));
+    bring_back(&folder, &store.join("kept")).unwrap_or_else(|error| panic!("{}: {error}", store.display()));
+    tear(&folder).unwrap_or_else(|error| panic!("tear the log in {}: {error}", store.display()));
+}
+
+/// Moves what was kept of a log back to it.
+fn bring_back(folder: &Path, kept: &Path) -> std::io::Result<()> {
+    for from in folders(kept) {
+        for entry in std::fs::read_dir(&from)? {
+            let path = entry?.path();
+            std::fs::rename(&path, folder.join(path.file_name().unwrap_or_default()))?;
+        }
+        std::fs::remove_dir(&from)?;
+    }
+    Ok(())
 }
 
 /// Writes behind the last frame of the last segment.
-fn tear(wal: &Path) -> Result<(), SegmentError> {
-    let segments = mcplog::segment::list(wal)?;
+fn tear(folder: &Path) -> Result<(), SegmentError> {
+    let segments = mcplog::segment::list(folder)?;
     let Some(last) = segments.last().filter(|_| segments.len() > 1) else { panic!("too few segments: {segments:?}") };
     let mut reader = SegmentReader::open(&last.path)?;
     while !matches!(reader.next()?, Item::Stop(_)) {}

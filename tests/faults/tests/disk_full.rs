@@ -148,13 +148,17 @@ fn a_limit_on_the_size_of_files_is_met_like_a_full_disk_and_not_by_its_signal() 
 }
 
 #[test]
-fn a_store_under_a_limit_on_the_size_of_files_is_refused_and_not_killed() {
+fn under_a_limit_that_no_segment_fits_into_everything_is_dropped_and_counted_and_nobody_is_killed() {
     let dir = tempfile::tempdir().expect("temporary directory");
     // The limit is on every file: complaints that went to a file of this process, longer than the limit, would kill it.
     let victim = victim(&dir.path().join("data"), PAUSE_US).quiet().under(["prlimit", "--fsize=49152:49152"]);
-    let (said, status) = victim.run();
-    assert!(!said.opened);
-    assert_eq!((status.signal(), status.code()), (None, Some(1)));
+    let mut running = victim.start();
+    running.wait_until(|said| said.refused >= 200 && !said.healths.is_empty());
+    running.release();
+    let (said, status) = running.finish();
+    assert_eq!((status.signal(), status.code()), (None, Some(0)));
+    let report = said.report.expect("a report");
+    assert_eq!((report["appended"].as_u64(), report["dropped"].as_u64()), (Some(0), Some(said.recorded)));
 }
 
 #[test]

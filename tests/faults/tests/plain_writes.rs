@@ -3,6 +3,7 @@
 use mcplog::segment::{Item, SegmentReader, Stop, list};
 use mcplog::{Config, Store};
 use mcplog_faults::event::record_or_drop;
+use mcplog_faults::placed::folders;
 use mcplog_faults::{Holdings, Kind, Said, Scale, Victim, Volume};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -61,10 +62,12 @@ fn a_segment_that_is_being_written_is_followed_without_a_torn_frame() {
         config.min_free_bytes = Some(0);
         config.segment_bytes = 64 * 1024;
         config.record_wait_ms = 60_000;
-        // Nothing may be retired under the reader.
-        config.keep_segments_bytes = Some(1 << 30);
-        let wal = config.dir.join("wal");
+        let (database, wal) = (config.dir.join("store.db"), config.dir.join("wal"));
         let store = Store::open(config).unwrap_or_else(|error| panic!("{kind:?}: {error}"));
+        // Nothing may be retired under the reader: so nothing is folded.
+        mcplog_fixture::wait_until("the database is there", || Holdings::try_read(store.dir()).is_ok());
+        let holder = rusqlite::Connection::open(database).expect("it is there");
+        holder.execute_batch("BEGIN IMMEDIATE").expect("nobody writes yet");
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let recorder = store.recorder();
@@ -72,14 +75,15 @@ fn a_segment_that_is_being_written_is_followed_without_a_torn_frame() {
             });
             let mut frames = 0;
             let mut following = 0;
-            while frames < EVENTS {
-                let segments = list(&wal).expect("readable");
+            // The first one is no event: it says who writes.
+            while frames < EVENTS + 1 {
+                let segments = folders(&wal).first().and_then(|folder| list(folder).ok()).unwrap_or_default();
                 let Some(segment) = segments.get(following) else { continue };
                 let mut reader = SegmentReader::open(&segment.path).expect("a segment");
                 loop {
                     match reader.next().expect("readable") {
                         Item::Frame(_) => frames += 1,
-                        Item::Stop(Stop::Open) if frames < EVENTS => std::thread::yield_now(),
+                        Item::Stop(Stop::Open) if frames < EVENTS + 1 => std::thread::yield_now(),
                         Item::Stop(Stop::Open | Stop::Sealed) => break,
                         other => panic!("{kind:?}: {other:?} behind frame {frames}"),
                     }
@@ -87,6 +91,7 @@ fn a_segment_that_is_being_written_is_followed_without_a_torn_frame() {
                 following += 1;
             }
         });
+        drop(holder);
         let report = store.shutdown(PATIENCE);
         assert_eq!((report.appended, report.dropped), (EVENTS, 0), "{kind:?}");
         assert!(report.health.is_ok(), "{kind:?}: {}", report.health);

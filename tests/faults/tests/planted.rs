@@ -1,7 +1,7 @@
 //! The power cut tests can fail: each of these plants a bug that only a power cut shows, and wants to see it caught by the
 //! same rounds that `power.rs` does. What a single round catches depends on the moment; so each may try a few times.
 
-use mcplog_faults::{Broken, Disk, Kind, Ordeal, Random, Victim, missing, skip};
+use mcplog_faults::{Broken, Disk, Kind, Ordeal, Random, Said, Victim, missing, skip};
 
 /// More than enough: nearly every round shows each of these bugs.
 const ROUNDS_MAX: u64 = 40;
@@ -55,12 +55,19 @@ fn caught(
     for round in 0..ROUNDS_MAX {
         let kind = random.one_of(kinds);
         let Some(mut ordeal) = Ordeal::or_skip(test, env!("CARGO_BIN_EXE_victim"), kind) else { return };
-        let victim = ordeal.victim().with(["--sync", "always", "--flush-every", "5", "--segment-bytes", "65536"]);
-        let mut victim = plant(victim).start();
+        // One of three is the one in which the bug is planted.
+        let arguments = ["--sync", "always", "--flush-every", "5", "--segment-bytes", "65536"];
+        let mut victims: Vec<_> = ordeal.victims().into_iter().map(|victim| victim.with(arguments)).collect();
+        victims[0] = plant(victims[0].clone());
+        let mut first = victims.remove(0).start();
+        // So that it is the one that folds.
+        first.wait_until(|said| said.acknowledged > 0);
+        let mut victims: Vec<_> = std::iter::once(first).chain(victims.iter().map(Victim::start)).collect();
         let enough = enough(&mut random);
-        victim.wait_until(|said| said.acknowledged >= enough);
-        let said = ordeal.cut(victim);
-        match ordeal.survivors(said.durable()) {
+        victims[1..].iter_mut().for_each(|victim| victim.wait_until(|said| said.acknowledged > 0));
+        victims[0].wait_until(|said| said.acknowledged >= enough);
+        let owed: Vec<_> = ordeal.cut(victims).iter().map(Said::durable).collect();
+        match ordeal.survivors(&owed) {
             Ok(_) => {}
             Err(Broken::Lost(what)) => return println!("{test}: caught in round {round}: {what}"),
             // Whatever that is, it is not what was planted.

@@ -1,5 +1,5 @@
-//! Killed between the commit that folds a segment, the unlink that retires it, and the sync of the directory: whatever
-//! stage it was, everything that reached the map is there, and folded once.
+//! Killed between the commit that folds a segment, the unlink that retires it, the removal of a dead writer's folder, and the
+//! sync of the directory: whatever stage it was, everything that reached the map is there, and folded once.
 
 use mcplog_faults::watchdog::SIGKILL;
 use mcplog_faults::{Holdings, Random, Scale, Victim, missing, skip};
@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// After how many rounds there is a fresh store.
 const ROUNDS_PER_STORE: u64 = 5;
+/// How many events one leaves behind that is killed before.
+const LEFT_EVENTS: u64 = 304;
 
 #[test]
 fn killed_between_a_commit_and_its_sync_nothing_is_lost_or_folded_twice() {
@@ -27,11 +29,20 @@ fn killed_between_sync_and_unlink_nothing_is_lost_or_folded_twice() {
 }
 
 #[test]
-fn killed_between_unlink_and_directory_sync_nothing_is_lost_or_folded_twice() {
-    rounds("killed_between_unlink_and_directory_sync_nothing_is_lost_or_folded_twice", |store, when| {
-        // The first sync of this directory ends the recovery. Under `never`, all others are the compactor's.
-        at("fsync", when + 1, Some(&store.join("wal")))
+fn killed_between_the_last_unlink_in_a_folder_and_its_removal_nothing_is_lost_or_folded_twice() {
+    // Nobody else's folder goes before the end of the victim, which never comes.
+    rounds("killed_between_the_last_unlink_in_a_folder_and_its_removal_nothing_is_lost_or_folded_twice", |_, _| {
+        at("?rmdir,unlinkat", 1, None)
     });
+}
+
+#[test]
+fn killed_between_the_removal_of_a_folder_and_the_sync_of_its_directory_nothing_is_lost_or_folded_twice() {
+    // Under `never`, it is synced for this reason alone.
+    rounds(
+        "killed_between_the_removal_of_a_folder_and_the_sync_of_its_directory_nothing_is_lost_or_folded_twice",
+        |store, _| at("fsync", 1, Some(&store.join("wal"))),
+    );
 }
 
 /// Runs a victim so that it is killed instead of making such a system call, the `when`th of a thread, counting only those
@@ -63,16 +74,23 @@ fn rounds(test: &str, strace: impl Fn(&Path, u64) -> Vec<OsString>) {
         }
         let store = dir.path().join("data");
         let pause_us = random.one_of(&["0", "20"]);
-        let (said, status) = Victim::new(env!("CARGO_BIN_EXE_victim"), &store)
-            .with(["--sync", "never", "--tell-every", "16", "--pause-us", pause_us, "--first", &first.to_string()])
-            .under(strace(&store, 1 + random.below(3)))
-            .run();
+        // A folder that nobody has any more.
+        let never = |first: u64| {
+            let victim = Victim::new(env!("CARGO_BIN_EXE_victim"), &store);
+            victim.with(["--sync", "never", "--tell-every", "16", "--first", &first.to_string()])
+        };
+        let mut left = never(first).with(["--events", &LEFT_EVENTS.to_string(), "--linger"]).start();
+        left.wait_until(|said| said.appended == LEFT_EVENTS);
+        left.kill();
+        let first_of_all = std::mem::replace(&mut first, first + LEFT_EVENTS);
+        let (said, status) =
+            never(first).with(["--pause-us", pause_us]).under(strace(&store, 1 + random.below(3))).run();
         assert_eq!(status.signal(), Some(SIGKILL), "round {round}: the call never came, {said:?}");
         // A new database is synced while the store is opened: that is a crash like any other, but not the one meant here.
         while_opening += u64::from(!said.opened);
         let holdings = Holdings::of(&store);
         let found = holdings.numbers.len() as u64;
-        assert_eq!(holdings.prefix(0), found, "round {round}: a hole");
+        assert_eq!(holdings.prefix(0), found, "round {round}: a hole, {first_of_all} were there before");
         assert!(
             found >= first + said.appended,
             "round {round}: {} in the map after {first}, {found} rows",

@@ -1,14 +1,16 @@
-//! Two writers: the second is refused, whoever it is; a directory that is not ours.
+//! Two writers, neither of whom waits for the other; a directory that is not ours.
 
 use mcplog::error::OpenError;
 use mcplog::{Config, Store};
-use mcplog_faults::{Holdings, Victim, skip};
+use mcplog_faults::{Holdings, Victim, event, skip};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The number of the second one's first event.
+const SECOND: u64 = 1 << 32;
 /// Nobody, on every Linux.
 const NOBODY: u32 = 65_534;
 
@@ -17,18 +19,23 @@ fn victim(dir: &std::path::Path) -> Victim {
 }
 
 #[test]
-fn a_second_process_is_refused_and_told_the_first_ones_pid_and_the_first_goes_on() {
+fn a_second_process_records_beside_the_first_and_neither_waits_for_the_other() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let store = dir.path().join("data");
     let mut first = victim(&store).with(["--tell-every", "16"]).start();
     assert!(first.listen_until(|said| said.appended > 0), "the victim ended by itself");
-    let error = Store::open(Config::new(&store)).expect_err("two writers");
-    assert!(matches!(error, OpenError::Locked { pid: Some(pid), .. } if pid == first.pid()), "{error}");
+    let second = Store::open(Config::new(&store)).expect("a second writer");
+    let recorder = second.recorder();
+    assert!((SECOND..SECOND + 100).all(|number| event::record(&recorder, number)), "recorded beside the first");
+    second.flush(PATIENCE).expect("durable");
     let seen = first.said().appended;
     assert!(first.listen_until(|said| said.appended > seen), "the first one stopped");
+    let report = second.shutdown(PATIENCE);
+    assert_eq!((report.appended, report.dropped), (100, 0));
     let said = first.kill();
     let holdings = Holdings::of(&store);
     assert!(holdings.prefix(0) >= said.appended, "{} appended, {} found", said.appended, holdings.prefix(0));
+    assert_eq!(holdings.prefix(SECOND), 100);
 }
 
 #[test]

@@ -1,11 +1,10 @@
-//! Versions: what is newer than this build is refused, and not a byte of the store changes.
+//! Versions: what is newer than this build is left alone, and not a byte of it changes.
 
-use mcplog::error::{IndexError, OpenError, SegmentError};
+use mcplog::error::{IndexError, OpenError};
 use mcplog::segment::SegmentReader;
 use mcplog::{Config, Store};
-use mcplog_faults::{directory, event};
+use mcplog_faults::{Holdings, Victim, directory, event, placed};
 use std::collections::BTreeMap;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,25 +30,44 @@ fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-fn newest_segment(config: &Config) -> PathBuf {
-    mcplog::segment::list(&config.dir.join("wal")).expect("list").pop().expect("a segment").path
+/// A log that nobody has any more and that nobody has folded, of a process that was killed; the path of its segment.
+fn leave_a_log(config: &Config) -> PathBuf {
+    let victim = Victim::new(env!("CARGO_BIN_EXE_victim"), &config.dir);
+    // Nobody folds while the database is held.
+    let holder = rusqlite::Connection::open(config.dir.join("store.db")).expect("open");
+    holder.execute_batch("BEGIN IMMEDIATE").expect("nobody writes any more");
+    let mut victim = victim.with(["--first", "100", "--events", "50", "--tell-every", "10", "--linger"]).start();
+    victim.wait_until(|said| said.appended == 50);
+    victim.kill();
+    holder.execute_batch("ROLLBACK").expect("the lock is ours");
+    let folders = placed::folders(&config.dir.join("wal"));
+    let [folder] = folders.try_into().unwrap_or_else(|found| panic!("one folder, not {found:?}"));
+    mcplog::segment::list(&folder).expect("list").pop().expect("a segment").path
 }
 
+/// The log of a newer program waits for one, is named, and is not touched; who records beside it is not held up.
 #[test]
-fn a_segment_of_a_newer_version_is_refused_and_nothing_changes() {
+fn a_log_of_a_newer_version_waits_for_a_newer_program_and_nobody_else_does() {
     let (_dir, config) = store();
-    let path = newest_segment(&config);
-    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("open");
+    let path = leave_a_log(&config);
     let header = *SegmentReader::open(&path).expect("a segment").header();
-    file.write_all_at(&header.encode_as(2), 0).expect("write");
-    let before = snapshot(&config.dir);
-    let error = Store::open(config.clone()).expect_err("a newer version");
-    let newer = matches!(&error, OpenError::Segment(SegmentError::UnsupportedVersion { found: 2, .. }));
-    assert!(newer && error.to_string().contains("use a newer mcplog"), "{error}");
-    assert_eq!(snapshot(&config.dir), before);
-    // And it is as good as ever once the newer program is there: here, by taking the change back.
-    file.write_all_at(&header.encode(), 0).expect("write");
-    Store::open(config).expect("open").shutdown(PATIENCE);
+    mcplog_fixture::segment::patch(&path, 0, &header.encode_as(2));
+    let before = std::fs::read(&path).expect("readable");
+    let store = Store::open(config.clone()).expect("a store in which others record");
+    let recorder = store.recorder();
+    assert!((200..250).all(|number| event::record(&recorder, number)), "recorded");
+    store.wait_folded(PATIENCE).expect("folded beside it");
+    mcplog_fixture::wait_until("it is named", || {
+        let told = store.stats().health.to_string();
+        told.contains("use a newer mcplog") || told.contains("newer")
+    });
+    store.shutdown(PATIENCE);
+    assert!(std::fs::read(&path).expect("readable") == before, "it was touched");
+    let holdings = Holdings::read(&config.dir);
+    assert_eq!((holdings.prefix(0), holdings.prefix(100), holdings.prefix(200)), (100, 0, 50));
+    // And it is folded once the newer program is there: here, by taking the change back.
+    mcplog_fixture::segment::patch(&path, 0, &header.encode());
+    assert_eq!(Holdings::of(&config.dir).numbers, (0..150).chain(200..250).collect::<Vec<_>>());
 }
 
 #[test]

@@ -127,7 +127,6 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // Before anything is recorded: after that, the first segment may be gone any moment.
     let mut marks = Marks::new(store.dir());
     say("opened", "");
     if arguments.hold {
@@ -211,7 +210,7 @@ fn record(store: &Store, arguments: &Arguments, marks: &mut Marks, health: &mut 
                 refused = stats.dropped;
                 say("refused", refused);
             }
-            if marks.look_again() {
+            if store.writer().is_some_and(|writer| marks.look_again(writer)) {
                 say("durable", format_args!("{} {}", marks.durable, marks.waiting));
             }
             say_health(&stats, health);

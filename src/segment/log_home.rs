@@ -1,0 +1,82 @@
+//! Where the segments of a log are made: its folder, the names that a power cut may take, and the lock that every mapping
+//! of a segment holds.
+//!
+//! Made at the birth of a log, on the preparing thread; synced on the syncing thread.
+
+use super::folder_birth::NewFolder;
+use super::folder_lock::FolderLock;
+use crate::ground::error::{AtPath, PathError};
+use crate::ground::sabotage::{self, Spot};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The folder of a log. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct LogHome {
+    /// Where it is once the log is born.
+    pub(super) path: PathBuf,
+    pub(super) names: Arc<FolderNames>,
+    /// Absent where nobody else looks.
+    pub(super) lock: Option<FolderLock>,
+}
+
+impl LogHome {
+    /// The home of a log that is being born, and will be at that path.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(crate) fn of_new(folder: &NewFolder, path: PathBuf) -> Result<Self, PathError> {
+        Ok(Self { path, names: FolderNames::open(folder.path())?, lock: folder.lock() })
+    }
+
+    /// A folder that nobody locks: for segments that no process writes on.
+    #[cfg(test)]
+    pub(super) fn unlocked(path: &Path) -> Result<Self, PathError> {
+        Ok(Self { path: path.to_owned(), names: FolderNames::open(path)?, lock: None })
+    }
+
+    /// Where it is once the log is born.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the folder is where it was put: nobody moved it away, removed it, or put another in its place.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub(crate) fn is_in_place(&self) -> Result<bool, PathError> {
+        self.lock.as_ref().map_or(Ok(true), |lock| lock.is_of(&self.path))
+    }
+}
+
+/// The two directories that name a segment: its folder, and the one that the folder is in. Kept open, so that syncing them
+/// needs no new file descriptor when the process has run out of them, and reaches them whatever they are called by then.
+#[derive(Debug)]
+pub(crate) struct FolderNames {
+    folder: File,
+    parent: File,
+    folder_name_is_durable: AtomicBool,
+}
+
+impl FolderNames {
+    fn open(folder: &Path) -> Result<Arc<Self>, PathError> {
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let (folder, parent) = (File::open(folder).at("open", folder)?, File::open(parent).at("open", parent)?);
+        Ok(Arc::new(Self { folder, parent, folder_name_is_durable: AtomicBool::new(false) }))
+    }
+
+    /// Makes durable that the segment at `path` is in its folder, and the folder in its place. In this order, after the
+    /// segment itself: a name that a power cut leaves is then one of something.
+    pub(super) fn sync(&self, path: &Path) -> Result<(), PathError> {
+        sabotage::at(Spot::SyncFolder, path).at("sync the directory of", path)?;
+        self.folder.sync_all().at("sync the directory of", path)?;
+        if !self.folder_name_is_durable.load(Ordering::Relaxed) {
+            sabotage::at(Spot::SyncLogs, path).at("sync what holds the directory of", path)?;
+            self.parent.sync_all().at("sync what holds the directory of", path)?;
+            self.folder_name_is_durable.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,503 @@
+//! Reading one writer's log: its records in the order of their numbers, each once, and all that is wrong or missing.
+//!
+//! `format.md`, section 4, has the rules. Who folds, checks, shows or rebuilds a log reads it here, so that all read the
+//! same; frames within a segment are [`SegmentReader`]'s.
+//!
+//! Runs anywhere, in any process, also while the writer appends. It only reads, and takes no lock: who says that the writer
+//! is dead holds the folder's. Looking at a log in which nothing happened takes two small reads and a look at the folder's
+//! time of change.
+
+use super::directory::SegmentFile;
+use super::examination::Ending;
+use super::folder_listing::{FolderListing, gone};
+use super::format::SegmentHeader;
+use super::log_item::{LogItem, Owner, Waits};
+use super::missing_run::{MissingNext, MissingRun};
+use super::place::Place;
+use super::reader::{Damage, Item, SegmentReader, Stop};
+use super::second_writing::{Bases, FoundAgain, SecondWriting};
+use super::writer_folder::WriterFolder;
+use super::wrong_mark::WrongMark;
+use crate::ground::error::{AtPath, SegmentError};
+use crate::ground::finding::{Finding, FindingKind};
+use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
+use crate::ground::sabotage::{self, Spot};
+use std::path::PathBuf;
+
+/// Reads one log from a place on.
+#[derive(Debug)]
+pub struct LogReader {
+    writer: WriterId,
+    store: Option<StoreId>,
+    /// The highest level of records that who reads knows, if that matters to him.
+    level: Option<u16>,
+    passes_unreadable: bool,
+    listing: FolderListing,
+    place: Place,
+    current: Option<Current>,
+    /// Numbers that come before the current segment is read on.
+    missing: Option<MissingRun>,
+    /// A record of the current segment that comes behind them.
+    held: Option<FoundAgain>,
+    /// The segment that was read last before the current one, unless it was sealed.
+    unsealed_before: Option<PathBuf>,
+    bases: Bases,
+    /// Behind the last number that any segment says that it had, and which segment that is.
+    told_end: Option<(Sequence, SegmentId)>,
+    waits: Option<Waits>,
+    /// The folder was read since the writer is dead.
+    is_listed_dead: bool,
+}
+
+/// The segment that is being read.
+#[derive(Debug)]
+struct Current {
+    file: SegmentFile,
+    reader: SegmentReader,
+    /// A later segment was there before this one is read to its end.
+    has_successor: bool,
+    /// It was read to its end, and nothing more was there.
+    is_quiet: bool,
+    /// Its frames contradict its mark.
+    has_wrong_mark: bool,
+}
+
+/// What [`LogReader::next`] hands out, without the record's bytes.
+enum Step {
+    Frame(FoundAgain),
+    FrameAgain(FoundAgain),
+    Item(LogItem<'static>),
+}
+
+/// What a segment's reader came upon, without the record's bytes.
+enum Came {
+    Frame(Offset, Sequence),
+    Damage(Damage),
+    WrongMark(WrongMark),
+    Stop(Stop),
+}
+
+impl LogReader {
+    /// The log in that folder, from a place on. `store` is the store that it has to be a part of; without, any will do. The
+    /// folder's files are listed here: those that are retired later are missed by their names.
+    ///
+    /// # Errors
+    /// The folder can't be read, or is gone.
+    pub fn open(folder: &WriterFolder, store: Option<StoreId>, from: Place) -> Result<Self, SegmentError> {
+        let listing = FolderListing::of(&folder.path, before(from.segment))?;
+        Ok(Self::with(folder.writer, store, listing, from))
+    }
+
+    /// The log of that writer in the given files, wherever they lie; no others come.
+    pub fn over(writer: WriterId, store: Option<StoreId>, files: Vec<SegmentFile>, from: Place) -> Self {
+        Self::with(writer, store, FolderListing::given(files, before(from.segment)), from)
+    }
+
+    fn with(writer: WriterId, store: Option<StoreId>, listing: FolderListing, from: Place) -> Self {
+        Self {
+            writer,
+            store,
+            level: None,
+            passes_unreadable: false,
+            listing,
+            place: from,
+            current: None,
+            missing: None,
+            held: None,
+            unsealed_before: None,
+            bases: Bases::new(),
+            told_end: None,
+            waits: None,
+            is_listed_dead: false,
+        }
+    }
+
+    /// A log that may have records of a higher level than this waits.
+    pub fn know_level(&mut self, level: u16) {
+        self.level = Some(level);
+    }
+
+    /// From now on, pages that the disk can't read count as zeros, which is damage where anything vouches for them.
+    pub fn pass_unreadable(&mut self) {
+        self.passes_unreadable = true;
+        if let Some(current) = &mut self.current {
+            current.reader.pass_unreadable();
+        }
+        if let Some(run) = &mut self.missing {
+            run.second.pass_unreadable();
+        }
+    }
+
+    /// Records up to that number are not wanted: somebody has them.
+    pub fn pass_over(&mut self, last: Sequence) {
+        if last > self.place.sequence {
+            self.set_place(self.place.segment, Place::START.offset, last);
+        }
+    }
+
+    /// Whose log it is.
+    pub fn writer(&self) -> WriterId {
+        self.writer
+    }
+
+    /// Where reading goes on: what came before was read. Files of segments below the place's are not needed any more.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// What the segment says of itself that is being read; `None` between two.
+    pub fn header(&self) -> Option<&SegmentHeader> {
+        self.current.as_ref().map(|current| current.reader.header())
+    }
+
+    /// What comes next. Who calls with [`Owner::Dead`] once does so from then on. After an error it may be called again.
+    ///
+    /// # Errors
+    /// The system refuses; or a file that was there is [`SegmentError::Gone`]: somebody folded and retired it, and knows how
+    /// far the log is read.
+    pub fn next(&mut self, owner: Owner) -> Result<LogItem<'_>, SegmentError> {
+        let (reader, FoundAgain { segment, offset, sequence }) = match self.step(owner)? {
+            Step::Item(item) => return Ok(item),
+            Step::Frame(found) => (self.current.as_ref().map(|current| &current.reader), found),
+            Step::FrameAgain(found) => (self.missing.as_ref().and_then(|run| run.second.reader()), found),
+        };
+        let frame = reader.map(|reader| reader.frame_again(offset, sequence));
+        Ok(frame.map_or(LogItem::NotYet, |frame| LogItem::Frame { segment, frame }))
+    }
+
+    fn step(&mut self, owner: Owner) -> Result<Step, SegmentError> {
+        if let Some(waits) = &self.waits {
+            return Ok(Step::Item(LogItem::Waits(waits.clone())));
+        }
+        if owner == Owner::Dead && !self.is_listed_dead {
+            // The last segment may have come after the last look. What is read from here on was all written before.
+            self.listing.read()?;
+            self.is_listed_dead = true;
+            self.wake();
+        }
+        loop {
+            let step = if self.missing.is_some() {
+                self.next_missing(owner)?
+            } else if let Some(found) = self.held.take() {
+                self.take(found);
+                Some(Step::Frame(found))
+            } else if self.current.is_some() {
+                self.read_current(owner)?
+            } else {
+                self.open_next(owner)?.map(Step::Item)
+            };
+            if let Some(step) = step {
+                return Ok(step);
+            }
+        }
+    }
+
+    /// The next of the numbers that the current segment does not have. `None`: all came, or there is more to look at.
+    fn next_missing(&mut self, owner: Owner) -> Result<Option<Step>, SegmentError> {
+        let due = self.place.sequence.next();
+        let Some(run) = &mut self.missing else { return Ok(None) };
+        let next = run.next(due)?;
+        if matches!(next, MissingNext::Hole(_)) && owner == Owner::Living && !run.is_settled {
+            return self.settle_missing();
+        }
+        let (last, behind) = (run.last, run.behind);
+        Ok(match next {
+            MissingNext::Again(found) => {
+                self.pass_missing(found.sequence, last);
+                Some(Step::FrameAgain(found))
+            }
+            MissingNext::Hole(number) => {
+                self.pass_missing(number, last);
+                Some(Step::Item(LogItem::Hole { first: due, last: number, behind }))
+            }
+            MissingNext::Through => {
+                self.missing = None;
+                None
+            }
+        })
+    }
+
+    /// Before a living writer's numbers are called missing: what came since the folder was read may have them, or they may be
+    /// still to come.
+    fn settle_missing(&mut self) -> Result<Option<Step>, SegmentError> {
+        self.listing.refresh()?;
+        let Some(mut run) = self.missing.take() else { return Ok(None) };
+        run.second = self.second_writing(run.last);
+        let run = self.missing.insert(run);
+        let due = self.place.sequence.next();
+        if run.second.first_from(due)? == Some(due) {
+            return Ok(None);
+        }
+        let files = self.current.iter().map(|current| &current.file).chain(self.listing.waiting());
+        let may_come = run.may_come(files);
+        run.is_settled = !may_come;
+        Ok(may_come.then_some(Step::Item(LogItem::NotYet)))
+    }
+
+    /// Missing numbers up to that one came, of which `last` is the last.
+    fn pass_missing(&mut self, number: Sequence, last: Sequence) {
+        // Unless all came, reading would go on at the segment's first frame: how many lie before its damaged place, the number
+        // does not tell here.
+        let held = self.held.filter(|_| number == last);
+        match held {
+            Some(held) => self.set_place(held.segment, held.offset, number),
+            None => self.set_place(self.place.segment, Place::START.offset, number),
+        }
+        if number == last && held.is_none() {
+            self.reach_current();
+        }
+    }
+
+    /// The numbers from the one that is due to `last` are not where they are due.
+    fn miss(&mut self, last: Sequence, behind: SegmentId, before: Option<PathBuf>) {
+        let second = self.second_writing(last);
+        self.missing = Some(MissingRun { last, behind, second, before, is_settled: false });
+    }
+
+    fn second_writing(&mut self, last: Sequence) -> SecondWriting {
+        let (writer, store) = (self.writer, self.store);
+        let is_ours = |file: &SegmentFile, header: &SegmentHeader| {
+            store.is_none_or(|store| store == header.store_id) && misplaced(file, header, writer).is_none()
+        };
+        let mut second = SecondWriting::of(self.listing.waiting(), last, &mut self.bases, is_ours);
+        if self.passes_unreadable {
+            second.pass_unreadable();
+        }
+        second
+    }
+
+    fn read_current(&mut self, owner: Owner) -> Result<Option<Step>, SegmentError> {
+        let due = self.place.sequence.next();
+        let Some(current) = &mut self.current else { return Ok(None) };
+        let segment = current.reader.header().segment_id;
+        if current.is_quiet && current.reader.is_unchanged()? {
+            current.reader.release();
+            return self.look_for_successor();
+        }
+        current.is_quiet = false;
+        let first = current.reader.next_sequence();
+        let came = match current.reader.next()? {
+            Item::Frame(frame) => Came::Frame(frame.offset, frame.sequence),
+            Item::Damage(damage) => Came::Damage(damage),
+            Item::WrongMark(wrong) => Came::WrongMark(wrong),
+            Item::Stop(stop) => Came::Stop(stop),
+        };
+        Ok(match came {
+            Came::Frame(_, sequence) if sequence < due => None,
+            Came::Frame(offset, sequence) => {
+                let found = FoundAgain { segment, offset, sequence };
+                if sequence > due {
+                    self.held = Some(found);
+                    let before = self.unsealed_before.clone();
+                    self.miss(Sequence(sequence.0 - 1), segment, before);
+                    return Ok(None);
+                }
+                self.take(found);
+                Some(Step::Frame(found))
+            }
+            Came::Damage(damage) => {
+                let lost = self.lose(first, damage, segment);
+                Some(Step::Item(LogItem::Damage { segment, damage, lost }))
+            }
+            Came::WrongMark(wrong) => {
+                current.has_wrong_mark = true;
+                Some(Step::Item(LogItem::WrongMark { segment, wrong }))
+            }
+            Came::Stop(stop) => {
+                if owner == Owner::Dead || current.has_successor {
+                    return self.end_current(stop);
+                }
+                current.is_quiet = true;
+                self.look_for_successor()?
+            }
+        })
+    }
+
+    /// The frames of the current segment end, by a look that may be older than its successor: if there is one now, they are
+    /// looked at again.
+    fn look_for_successor(&mut self) -> Result<Option<Step>, SegmentError> {
+        if let Some(current) = &self.current {
+            let path = current.reader.path();
+            sabotage::at(Spot::SegmentEnd, path).at("look for what follows", path)?;
+        }
+        self.listing.refresh()?;
+        if self.listing.waiting().is_empty() {
+            return Ok(Some(Step::Item(LogItem::NotYet)));
+        }
+        self.wake();
+        if let Some(current) = &mut self.current {
+            current.has_successor = true;
+        }
+        Ok(None)
+    }
+
+    fn wake(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.is_quiet = false;
+        }
+    }
+
+    /// The current segment has ended.
+    fn end_current(&mut self, stop: Stop) -> Result<Option<Step>, SegmentError> {
+        let Some(current) = &self.current else { return Ok(None) };
+        let header = *current.reader.header();
+        let ending = Ending::of(&current.reader, stop)?;
+        let sealed = current.reader.mark().sealed;
+        self.unsealed_before = Some(current.file.path.clone()).filter(|_| sealed.is_none());
+        if let Some(sealed) = sealed.filter(|_| !current.has_wrong_mark) {
+            self.told(header, sealed.frames);
+        }
+        self.current = None;
+        Ok(match ending {
+            Ending::Torn { bytes, reason } => {
+                Some(Step::Item(LogItem::Torn { segment: header.segment_id, bytes, reason }))
+            }
+            Ending::Sealed { .. } | Ending::Open | Ending::Unreadable { .. } => None,
+        })
+    }
+
+    /// Opens the next segment. `None`: it is open, or there is another one to be opened.
+    fn open_next(&mut self, owner: Owner) -> Result<Option<LogItem<'static>>, SegmentError> {
+        if self.listing.waiting().is_empty() && owner == Owner::Living {
+            self.listing.refresh()?;
+        }
+        let Some(file) = self.listing.waiting().front().cloned() else {
+            return Ok(Some(match owner {
+                Owner::Living => LogItem::NotYet,
+                Owner::Dead => self.end(),
+            }));
+        };
+        let mut reader = match SegmentReader::open(&file.path) {
+            Ok(reader) => reader,
+            Err(SegmentError::UnsupportedVersion { path, supported, found }) => {
+                return Ok(Some(self.wait(Waits::Version { path, supported, found })));
+            }
+            Err(SegmentError::Io(error)) if !error.is_unreadable() => return Err(gone(error)),
+            Err(error) => {
+                let finding = Finding::of_segment_error(&error);
+                return Ok(Some(self.pass_file(file, finding)));
+            }
+        };
+        let header = *reader.header();
+        if self.store.is_some_and(|store| store != header.store_id) {
+            return Ok(Some(self.wait(Waits::OtherStore { path: file.path, store: header.store_id })));
+        }
+        if let Some(level) = self.level
+            && let Err(SegmentError::NeedsNewer { path, supported, found }) = header.check_level(&file.path, level)
+        {
+            return Ok(Some(self.wait(Waits::Level { path, supported, found })));
+        }
+        if let Some(finding) = misplaced(&file, &header, self.writer) {
+            if header.writer_id == self.writer {
+                let mark = reader.mark();
+                self.told(header, mark.sealed.unwrap_or(mark.durable).frames);
+            }
+            return Ok(Some(self.pass_file(file, finding)));
+        }
+        if self.passes_unreadable {
+            reader.pass_unreadable();
+        }
+        let (place, base) = (self.place, header.base_sequence);
+        self.listing.take_first();
+        let has_successor = !self.listing.waiting().is_empty();
+        if let Some(extent) = place.extent(base).filter(|_| place.segment == file.id) {
+            reader.seek(extent);
+        } else if base <= place.sequence.next() {
+            self.set_place(file.id, Place::START.offset, place.sequence);
+        } else {
+            // Until they came, reading would go on in the segment before.
+            self.miss(Sequence(base.0 - 1), file.id, self.unsealed_before.clone());
+        }
+        self.current = Some(Current { file, reader, has_successor, is_quiet: false, has_wrong_mark: false });
+        Ok(None)
+    }
+
+    /// Nothing more comes: what segments said that they had, and nobody has, is missing.
+    fn end(&mut self) -> LogItem<'static> {
+        let (due, behind_all) = (self.place.sequence.next(), SegmentId(self.listing.after().0.saturating_add(1)));
+        let behind_all = behind_all.max(self.place.segment);
+        match self.told_end.take() {
+            Some((end, behind)) if end > due => {
+                let last = Sequence(end.0 - 1);
+                self.set_place(behind_all, Place::START.offset, last);
+                LogItem::Hole { first: due, last, behind }
+            }
+            _ => {
+                self.set_place(behind_all, Place::START.offset, self.place.sequence);
+                LogItem::End
+            }
+        }
+    }
+
+    fn wait(&mut self, waits: Waits) -> LogItem<'static> {
+        self.waits = Some(waits.clone());
+        LogItem::Waits(waits)
+    }
+
+    /// The next file is passed over.
+    fn pass_file(&mut self, file: SegmentFile, finding: Finding) -> LogItem<'static> {
+        self.listing.take_first();
+        self.set_place(file.id.next().max(self.place.segment), Place::START.offset, self.place.sequence);
+        LogItem::BadFile { file, finding: Box::new(finding) }
+    }
+
+    /// A damaged place came, of which `first` is the first number: how many records are lost in it that were due.
+    fn lose(&mut self, first: Sequence, damage: Damage, segment: SegmentId) -> u64 {
+        let due = self.place.sequence.next().max(first);
+        let last = Sequence((first.0 + u64::from(damage.records)).saturating_sub(1));
+        if due > last {
+            self.reach_current();
+            return 0;
+        }
+        // Only for the count: before any of them is called missing, this is done again, and then it matters if it fails.
+        let _ = self.listing.refresh();
+        // They were durable: nobody writes them again from now on.
+        self.miss(last, segment, None);
+        let found = self.missing.as_mut().and_then(|run| run.second.count(due).ok());
+        last.0 - due.0 + 1 - found.unwrap_or(0)
+    }
+
+    fn told(&mut self, header: SegmentHeader, frames: u32) {
+        let end = Sequence(header.base_sequence.0.saturating_add(u64::from(frames)));
+        if self.told_end.is_none_or(|(told, _)| end > told) {
+            self.told_end = Some((end, header.segment_id));
+        }
+    }
+
+    /// That record comes next; reading goes on behind it.
+    fn take(&mut self, found: FoundAgain) {
+        self.place.sequence = found.sequence;
+        self.reach_current();
+    }
+
+    /// All before the place where the current segment is being read is done with, if anything of that was due.
+    fn reach_current(&mut self) {
+        let Some(current) = &self.current else { return };
+        let (header, position) = (*current.reader.header(), current.reader.position());
+        let last = position.last_sequence(header.base_sequence);
+        if last >= self.place.sequence {
+            self.set_place(header.segment_id, position.end, last);
+        }
+    }
+
+    fn set_place(&mut self, segment: SegmentId, offset: Offset, sequence: Sequence) {
+        self.place = Place { segment, offset, sequence };
+    }
+}
+
+/// The segment before that one.
+fn before(segment: SegmentId) -> SegmentId {
+    SegmentId(segment.0.saturating_sub(1))
+}
+
+/// Why a segment does not belong where it lies.
+fn misplaced(file: &SegmentFile, header: &SegmentHeader, writer: WriterId) -> Option<Finding> {
+    let text = if header.writer_id != writer {
+        format!("a segment of the log of writer {}", header.writer_id)
+    } else if header.segment_id != file.id {
+        format!("segment {} under the name of another one", header.segment_id)
+    } else {
+        return None;
+    };
+    Some(Finding::new(FindingKind::MisnamedSegment, &file.path, text).at(0))
+}
