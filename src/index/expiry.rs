@@ -162,7 +162,7 @@ pub(super) fn step(
             }
         },
         Stage::Gaps { after } => match last_row_of_step(transaction, "gaps", after)? {
-            None => Stage::ClockSteps { after: 0 },
+            None => Stage::ClockSteps { after: i64::MIN },
             Some(last) => {
                 let sql = "DELETE FROM gaps WHERE id > ?1 AND id <= ?2 AND to_ts < ?3";
                 transaction.prepare_cached(sql)?.execute(params![after, last, kept_since])?;

@@ -211,7 +211,7 @@ impl Fixture {
     fn fold(&mut self, events: &[Owned], steps: &[Step]) {
         let mut steps = steps.iter().copied();
         loop {
-            let folded = self.index().checkpoint().unwrap().map_or(0, |(_, checkpoint)| checkpoint.sequence.0);
+            let folded = self.index().checkpoint_of(WRITER).unwrap().map_or(0, |checkpoint| checkpoint.sequence.0);
             let done = usize::try_from(folded).unwrap();
             if done == events.len() {
                 return;
