@@ -100,6 +100,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     tell(&mut teller, Stage::Ending)?;
     let report = store.shutdown(Duration::from_millis(arguments.shutdown_ms));
+    if !report.health.is_ok() {
+        eprintln!("writer: life {}: {}", arguments.life, report.health);
+    }
     (teller.told.appended, teller.told.dropped) = (report.appended, report.dropped);
     tell(&mut teller, Stage::Ended)?;
     Ok(())
