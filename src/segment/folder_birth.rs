@@ -69,6 +69,11 @@ impl NewFolder {
         &self.path
     }
 
+    /// Its lock, for the mapping of its first segment.
+    pub fn lock(&self) -> Option<FolderLock> {
+        self.lock.clone()
+    }
+
     /// The store that its log is a part of.
     pub fn store(&self) -> StoreId {
         self.store
@@ -77,11 +82,6 @@ impl NewFolder {
     /// Whose log it will have.
     pub fn writer(&self) -> WriterId {
         self.place.writer
-    }
-
-    /// The lock, for the mapping of the first segment, which is made before the folder has its place.
-    pub(crate) fn lock(&self) -> Option<FolderLock> {
-        self.lock.clone()
     }
 
     /// Gives the folder its name. Nothing is synced.

@@ -6,7 +6,8 @@ use super::directory::SegmentFile;
 use super::format::FrameError;
 use super::reader::{Damage, FrameAt};
 use super::wrong_mark::WrongMark;
-use crate::ground::finding::Finding;
+use crate::ground::error::SegmentError;
+use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{SegmentId, Sequence, StoreId};
 use std::path::PathBuf;
 
@@ -31,7 +32,7 @@ pub enum LogItem<'a> {
         /// The record.
         frame: FrameAt<'a>,
     },
-    /// Numbers of which no record is there: missing, and not those of a damaged place, which [`LogItem::Damage`] counts.
+    /// Numbers of which no record is there, those of a damaged place included: that comes before, with its place.
     Hole {
         /// The first one.
         first: Sequence,
@@ -40,14 +41,15 @@ pub enum LogItem<'a> {
         /// The segment that shows it: its numbers begin behind the hole, or it says that it had them.
         behind: SegmentId,
     },
-    /// Bytes that were durable and are no frames any more. It may come again where reading goes on within the segment: only
-    /// the first time counts.
+    /// Bytes that were durable and are no frames any more. The numbers of their records come behind it, those that a later
+    /// segment has as records, the others as holes. It may come again where reading goes on within the segment: only the first
+    /// time counts.
     Damage {
         /// Where they lie.
         segment: SegmentId,
         /// What is wrong.
         damage: Damage,
-        /// How many records are lost that were due: those of them that a later segment has come behind this, and don't count.
+        /// How many of its records were due, and are in no later segment.
         lost: u64,
     },
     /// The frames contradict the mark; reading goes on by the frames.
@@ -110,4 +112,21 @@ pub enum Waits {
         /// Its store.
         store: StoreId,
     },
+}
+
+impl Waits {
+    /// What there is to say of it.
+    pub fn finding(&self) -> Finding {
+        match self.clone() {
+            Self::Version { path, supported, found } => {
+                Finding::of_segment_error(&SegmentError::UnsupportedVersion { path, supported, found })
+            }
+            Self::Level { path, supported, found } => {
+                Finding::of_segment_error(&SegmentError::NeedsNewer { path, supported, found })
+            }
+            Self::OtherStore { path, store } => {
+                Finding::new(FindingKind::ForeignSegment, &path, format!("of store {store}")).at(0)
+            }
+        }
+    }
 }

@@ -12,15 +12,17 @@ use super::examination::Ending;
 use super::folder_listing::{FolderListing, gone};
 use super::format::SegmentHeader;
 use super::log_item::{LogItem, Owner, Waits};
+use super::missing_run::{MissingNext, MissingRun};
 use super::place::Place;
 use super::reader::{Damage, Item, SegmentReader, Stop};
-use super::second_writing::{FoundAgain, SecondWriting};
+use super::second_writing::{Bases, FoundAgain, SecondWriting};
 use super::writer_folder::WriterFolder;
 use super::wrong_mark::WrongMark;
 use crate::ground::error::{AtPath, SegmentError};
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::sabotage::{self, Spot};
+use std::path::PathBuf;
 
 /// Reads one log from a place on.
 #[derive(Debug)]
@@ -33,10 +35,13 @@ pub struct LogReader {
     listing: FolderListing,
     place: Place,
     current: Option<Current>,
-    /// A record that waits for the hole before it to be told.
+    /// Numbers that come before the current segment is read on.
+    missing: Option<MissingRun>,
+    /// A record of the current segment that comes behind them.
     held: Option<FoundAgain>,
-    /// Records of the damaged place that was told last, which later segments have.
-    again: Option<SecondWriting>,
+    /// The segment that was read last before the current one, unless it was sealed.
+    unsealed_before: Option<PathBuf>,
+    bases: Bases,
     /// Behind the last number that any segment says that it had, and which segment that is.
     told_end: Option<(Sequence, SegmentId)>,
     waits: Option<Waits>,
@@ -47,6 +52,7 @@ pub struct LogReader {
 /// The segment that is being read.
 #[derive(Debug)]
 struct Current {
+    file: SegmentFile,
     reader: SegmentReader,
     /// A later segment was there before this one is read to its end.
     has_successor: bool,
@@ -96,8 +102,10 @@ impl LogReader {
             listing,
             place: from,
             current: None,
+            missing: None,
             held: None,
-            again: None,
+            unsealed_before: None,
+            bases: Bases::new(),
             told_end: None,
             waits: None,
             is_listed_dead: false,
@@ -114,6 +122,9 @@ impl LogReader {
         self.passes_unreadable = true;
         if let Some(current) = &mut self.current {
             current.reader.pass_unreadable();
+        }
+        if let Some(run) = &mut self.missing {
+            run.second.pass_unreadable();
         }
     }
 
@@ -148,7 +159,7 @@ impl LogReader {
         let (reader, FoundAgain { segment, offset, sequence }) = match self.step(owner)? {
             Step::Item(item) => return Ok(item),
             Step::Frame(found) => (self.current.as_ref().map(|current| &current.reader), found),
-            Step::FrameAgain(found) => (self.again.as_ref().and_then(SecondWriting::reader), found),
+            Step::FrameAgain(found) => (self.missing.as_ref().and_then(|run| run.second.reader()), found),
         };
         let frame = reader.map(|reader| reader.frame_again(offset, sequence));
         Ok(frame.map_or(LogItem::NotYet, |frame| LogItem::Frame { segment, frame }))
@@ -164,39 +175,95 @@ impl LogReader {
             self.is_listed_dead = true;
             self.wake();
         }
-        if let Some(found) = self.held.take() {
-            self.take(found);
-            return Ok(Step::Frame(found));
-        }
-        if let Some(found) = self.read_again()? {
-            return Ok(Step::FrameAgain(found));
-        }
         loop {
-            let item = match self.current {
-                Some(_) => self.read_current(owner)?,
-                None => self.open_next(owner)?.map(Step::Item),
+            let step = if self.missing.is_some() {
+                self.next_missing(owner)?
+            } else if let Some(found) = self.held.take() {
+                self.take(found);
+                Some(Step::Frame(found))
+            } else if self.current.is_some() {
+                self.read_current(owner)?
+            } else {
+                self.open_next(owner)?.map(Step::Item)
             };
-            if let Some(item) = item {
-                return Ok(item);
+            if let Some(step) = step {
+                return Ok(step);
             }
         }
     }
 
-    /// The next of those records of a damaged place that later segments have.
-    fn read_again(&mut self) -> Result<Option<FoundAgain>, SegmentError> {
+    /// The next of the numbers that the current segment does not have. `None`: all came, or there is more to look at.
+    fn next_missing(&mut self, owner: Owner) -> Result<Option<Step>, SegmentError> {
         let due = self.place.sequence.next();
-        let Some(again) = &mut self.again else { return Ok(None) };
-        let found = again.next(due)?;
-        match found {
-            // Reading goes on at the segment's first frame: how many frames lie before its damaged place, the number does
-            // not tell here.
-            Some(found) => self.set_place(self.place.segment, Place::START.offset, found.sequence),
-            None => {
-                self.again = None;
-                self.reach_current();
-            }
+        let Some(run) = &mut self.missing else { return Ok(None) };
+        let next = run.next(due)?;
+        if matches!(next, MissingNext::Hole(_)) && owner == Owner::Living && !run.is_settled {
+            return self.settle_missing();
         }
-        Ok(found)
+        let (last, behind) = (run.last, run.behind);
+        Ok(match next {
+            MissingNext::Again(found) => {
+                self.pass_missing(found.sequence, last);
+                Some(Step::FrameAgain(found))
+            }
+            MissingNext::Hole(number) => {
+                self.pass_missing(number, last);
+                Some(Step::Item(LogItem::Hole { first: due, last: number, behind }))
+            }
+            MissingNext::Through => {
+                self.missing = None;
+                None
+            }
+        })
+    }
+
+    /// Before a living writer's numbers are called missing: what came since the folder was read may have them, or they may be
+    /// still to come.
+    fn settle_missing(&mut self) -> Result<Option<Step>, SegmentError> {
+        self.listing.refresh()?;
+        let Some(mut run) = self.missing.take() else { return Ok(None) };
+        run.second = self.second_writing(run.last);
+        let run = self.missing.insert(run);
+        let due = self.place.sequence.next();
+        if run.second.first_from(due)? == Some(due) {
+            return Ok(None);
+        }
+        let files = self.current.iter().map(|current| &current.file).chain(self.listing.waiting());
+        let may_come = run.may_come(files);
+        run.is_settled = !may_come;
+        Ok(may_come.then_some(Step::Item(LogItem::NotYet)))
+    }
+
+    /// Missing numbers up to that one came, of which `last` is the last.
+    fn pass_missing(&mut self, number: Sequence, last: Sequence) {
+        // Unless all came, reading would go on at the segment's first frame: how many lie before its damaged place, the number
+        // does not tell here.
+        let held = self.held.filter(|_| number == last);
+        match held {
+            Some(held) => self.set_place(held.segment, held.offset, number),
+            None => self.set_place(self.place.segment, Place::START.offset, number),
+        }
+        if number == last && held.is_none() {
+            self.reach_current();
+        }
+    }
+
+    /// The numbers from the one that is due to `last` are not where they are due.
+    fn miss(&mut self, last: Sequence, behind: SegmentId, before: Option<PathBuf>) {
+        let second = self.second_writing(last);
+        self.missing = Some(MissingRun { last, behind, second, before, is_settled: false });
+    }
+
+    fn second_writing(&mut self, last: Sequence) -> SecondWriting {
+        let (writer, store) = (self.writer, self.store);
+        let is_ours = |file: &SegmentFile, header: &SegmentHeader| {
+            store.is_none_or(|store| store == header.store_id) && misplaced(file, header, writer).is_none()
+        };
+        let mut second = SecondWriting::of(self.listing.waiting(), last, &mut self.bases, is_ours);
+        if self.passes_unreadable {
+            second.pass_unreadable();
+        }
+        second
     }
 
     fn read_current(&mut self, owner: Owner) -> Result<Option<Step>, SegmentError> {
@@ -221,15 +288,15 @@ impl LogReader {
                 let found = FoundAgain { segment, offset, sequence };
                 if sequence > due {
                     self.held = Some(found);
-                    let last = Sequence(sequence.0 - 1);
-                    self.set_place(segment, offset, last);
-                    return Ok(Some(Step::Item(LogItem::Hole { first: due, last, behind: segment })));
+                    let before = self.unsealed_before.clone();
+                    self.miss(Sequence(sequence.0 - 1), segment, before);
+                    return Ok(None);
                 }
                 self.take(found);
                 Some(Step::Frame(found))
             }
             Came::Damage(damage) => {
-                let lost = self.lose(first, damage)?;
+                let lost = self.lose(first, damage, segment);
                 Some(Step::Item(LogItem::Damage { segment, damage, lost }))
             }
             Came::WrongMark(wrong) => {
@@ -275,7 +342,9 @@ impl LogReader {
         let Some(current) = &self.current else { return Ok(None) };
         let header = *current.reader.header();
         let ending = Ending::of(&current.reader, stop)?;
-        if let Some(sealed) = current.reader.mark().sealed.filter(|_| !current.has_wrong_mark) {
+        let sealed = current.reader.mark().sealed;
+        self.unsealed_before = Some(current.file.path.clone()).filter(|_| sealed.is_none());
+        if let Some(sealed) = sealed.filter(|_| !current.has_wrong_mark) {
             self.told(header, sealed.frames);
         }
         self.current = None;
@@ -328,23 +397,19 @@ impl LogReader {
         if self.passes_unreadable {
             reader.pass_unreadable();
         }
-        let place = self.place;
-        let goes_on = place.extent(header.base_sequence).filter(|_| place.segment == file.id);
-        if let Some(extent) = goes_on {
-            reader.seek(extent);
-        } else {
-            self.set_place(file.id, Place::START.offset, place.sequence);
-        }
+        let (place, base) = (self.place, header.base_sequence);
         self.listing.take_first();
         let has_successor = !self.listing.waiting().is_empty();
-        self.current = Some(Current { reader, has_successor, is_quiet: false, has_wrong_mark: false });
-        let (due, base) = (place.sequence.next(), header.base_sequence);
-        if base <= due {
-            return Ok(None);
+        if let Some(extent) = place.extent(base).filter(|_| place.segment == file.id) {
+            reader.seek(extent);
+        } else if base <= place.sequence.next() {
+            self.set_place(file.id, Place::START.offset, place.sequence);
+        } else {
+            // Until they came, reading would go on in the segment before.
+            self.miss(Sequence(base.0 - 1), file.id, self.unsealed_before.clone());
         }
-        let last = Sequence(base.0 - 1);
-        self.set_place(file.id, Place::START.offset, last);
-        Ok(Some(LogItem::Hole { first: due, last, behind: file.id }))
+        self.current = Some(Current { file, reader, has_successor, is_quiet: false, has_wrong_mark: false });
+        Ok(None)
     }
 
     /// Nothing more comes: what segments said that they had, and nobody has, is missing.
@@ -377,26 +442,19 @@ impl LogReader {
     }
 
     /// A damaged place came, of which `first` is the first number: how many records are lost in it that were due.
-    fn lose(&mut self, first: Sequence, damage: Damage) -> Result<u64, SegmentError> {
+    fn lose(&mut self, first: Sequence, damage: Damage, segment: SegmentId) -> u64 {
         let due = self.place.sequence.next().max(first);
         let last = Sequence((first.0 + u64::from(damage.records)).saturating_sub(1));
         if due > last {
             self.reach_current();
-            return Ok(0);
+            return 0;
         }
-        self.listing.refresh()?;
-        let (writer, store) = (self.writer, self.store);
-        let is_ours = |file: &SegmentFile, header: &SegmentHeader| {
-            store.is_none_or(|store| store == header.store_id) && misplaced(file, header, writer).is_none()
-        };
-        let mut again = SecondWriting::of(self.listing.waiting(), last, is_ours);
-        let found = again.count(due)?;
-        if found > 0 {
-            self.again = Some(again);
-        } else {
-            self.reach_current();
-        }
-        Ok(last.0 - due.0 + 1 - found)
+        // Only for the count: before any of them is called missing, this is done again, and then it matters if it fails.
+        let _ = self.listing.refresh();
+        // They were durable: nobody writes them again from now on.
+        self.miss(last, segment, None);
+        let found = self.missing.as_mut().and_then(|run| run.second.count(due).ok());
+        last.0 - due.0 + 1 - found.unwrap_or(0)
     }
 
     fn told(&mut self, header: SegmentHeader, frames: u32) {

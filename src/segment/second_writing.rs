@@ -1,16 +1,20 @@
-//! Records that later segments have once more, where one is damaged.
+//! Records that later segments have once more, where an earlier one has lost them.
 //!
-//! After a sync failed, a writer writes again what may not have reached the disk, into the next segment. What is lost in one
-//! of the two is not lost.
+//! After a sync failed, a writer writes again what may not have reached the disk, into new segments. What one of the two
+//! writings lost is not lost.
 //!
 //! Runs on whoever reads a log; it only reads.
 
 use super::directory::SegmentFile;
-use super::format::SegmentHeader;
+use super::format::{Extent, SegmentHeader};
 use super::reader::{Item, SegmentReader};
 use crate::ground::error::PathError;
 use crate::ground::position::{Offset, SegmentId, Sequence};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+
+/// The first number of each segment that was asked for so far; `None`: it is none of this log. A header never changes.
+pub(super) type Bases = HashMap<PathBuf, Option<Sequence>>;
 
 /// The segments that may have them.
 #[derive(Debug)]
@@ -29,72 +33,93 @@ pub(super) struct FoundAgain {
 }
 
 impl SecondWriting {
-    /// Those of the files whose numbers begin at `last` or before, and that `is_ours`.
+    /// Those of the files whose numbers begin at `last` or before, and that are of the log as `is_ours` says.
     pub(super) fn of<'a>(
         files: impl IntoIterator<Item = &'a SegmentFile>,
         last: Sequence,
+        bases: &mut Bases,
         is_ours: impl Fn(&SegmentFile, &SegmentHeader) -> bool,
     ) -> Self {
         let mut readers = VecDeque::new();
         for file in files {
-            let Ok(reader) = SegmentReader::open(&file.path) else { continue };
-            if !is_ours(file, reader.header()) {
+            if bases.get(&file.path).is_some_and(|base| base.is_none_or(|base| base > last)) {
                 continue;
             }
-            // Numbers begin no lower in later segments.
-            if reader.header().base_sequence > last {
-                break;
-            }
-            readers.push_back(reader);
+            let reader = SegmentReader::open(&file.path).ok().filter(|reader| is_ours(file, reader.header()));
+            let base = reader.as_ref().map(|reader| reader.header().base_sequence);
+            bases.insert(file.path.clone(), base);
+            readers.extend(reader.filter(|_| base.is_some_and(|base| base <= last)));
         }
         Self { readers, last }
     }
 
+    /// From now on, pages that the disk can't read count as zeros.
+    pub(super) fn pass_unreadable(&mut self) {
+        self.readers.iter_mut().for_each(SegmentReader::pass_unreadable);
+    }
+
     /// How many of the numbers from `first` on they have.
     pub(super) fn count(&mut self, first: Sequence) -> Result<u64, PathError> {
-        let mut count = 0;
-        let mut due = first;
-        for reader in &mut self.readers {
-            let start = reader.position();
-            while let Some(found) = next_in(reader, due, self.last)? {
-                count += 1;
-                due = found.sequence.next();
-            }
-            reader.seek(start);
+        let (mut count, mut due) = (0, first);
+        while let Some(number) = self.first_from(due)? {
+            (count, due) = (count + 1, number.next());
         }
+        self.readers.iter_mut().for_each(|reader| reader.seek(Extent::EMPTY));
         Ok(count)
     }
 
-    /// The next record from the number `due` on; `None` if there are no more.
-    pub(super) fn next(&mut self, due: Sequence) -> Result<Option<FoundAgain>, PathError> {
-        while let Some(reader) = self.readers.front_mut() {
-            if let Some(found) = next_in(reader, due, self.last)? {
-                return Ok(Some(found));
+    /// The lowest number from `due` on that they have; `None`: they have none. Numbers never go back from one call to the
+    /// next.
+    pub(super) fn first_from(&mut self, due: Sequence) -> Result<Option<Sequence>, PathError> {
+        let mut first = None::<Sequence>;
+        for reader in &mut self.readers {
+            let last = first.map_or(self.last, |first| Sequence(first.0 - 1));
+            first = seek_number(reader, due, last)?.or(first);
+            if first == Some(due) {
+                break;
             }
-            self.readers.pop_front();
         }
-        Ok(None)
+        Ok(first)
     }
 
-    /// Who read the last record that was found.
+    /// Takes the record of that number, which [`Self::first_from`] has just found.
+    pub(super) fn take(&mut self, number: Sequence) -> Result<Option<FoundAgain>, PathError> {
+        let Some(at) = self.readers.iter().position(|reader| reader.next_sequence() == number) else { return Ok(None) };
+        // Its bytes are asked for next, of whoever is in front.
+        self.readers.swap(0, at);
+        let segment = self.readers[0].header().segment_id;
+        loop {
+            match self.readers[0].next()? {
+                Item::Frame(frame) => {
+                    let found = FoundAgain { segment, offset: frame.offset, sequence: frame.sequence };
+                    return Ok(Some(found).filter(|found| found.sequence == number));
+                }
+                Item::WrongMark(_) => {}
+                Item::Damage(_) | Item::Stop(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// Who read the record that was taken last.
     pub(super) fn reader(&self) -> Option<&SegmentReader> {
         self.readers.front()
     }
 }
 
-fn next_in(reader: &mut SegmentReader, due: Sequence, last: Sequence) -> Result<Option<FoundAgain>, PathError> {
-    loop {
-        if due > last || reader.next_sequence() > last {
-            return Ok(None);
-        }
-        let segment = reader.header().segment_id;
+/// The lowest number from `due` to `last` that a segment has. The reader stands before its frame then.
+fn seek_number(reader: &mut SegmentReader, due: Sequence, last: Sequence) -> Result<Option<Sequence>, PathError> {
+    while due <= last && reader.next_sequence() <= last {
+        let before = reader.position();
         match reader.next()? {
-            Item::Frame(frame) if frame.sequence > last => return Ok(None),
-            Item::Frame(frame) if frame.sequence >= due => {
-                return Ok(Some(FoundAgain { segment, offset: frame.offset, sequence: frame.sequence }));
+            Item::Frame(frame) if frame.sequence < due => {}
+            Item::Frame(frame) => {
+                let number = frame.sequence;
+                reader.seek(before);
+                return Ok(Some(number).filter(|number| *number <= last));
             }
-            Item::Frame(_) | Item::Damage(_) | Item::WrongMark(_) => {}
+            Item::Damage(_) | Item::WrongMark(_) => {}
             Item::Stop(_) => return Ok(None),
         }
     }
+    Ok(None)
 }
