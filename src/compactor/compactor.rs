@@ -57,8 +57,15 @@ pub(crate) struct Compactor {
 enum Standing {
     By,
     /// In this order: the lock goes first, then what the database still has to do.
-    Holder { lock: FoldLock, folding: Box<Folding> },
-    StandIn { _lock: FoldStandIn, folding: Box<Folding>, beat: u64 },
+    Holder {
+        lock: FoldLock,
+        folding: Box<Folding>,
+    },
+    StandIn {
+        _lock: FoldStandIn,
+        folding: Box<Folding>,
+        beat: u64,
+    },
 }
 
 /// What the thread does next.
@@ -117,8 +124,9 @@ impl Compactor {
         self.follow();
         let tried = match &self.want {
             Some(want) => FoldLock::try_take_wanted(want, LEVEL),
-            None if self.patience.stays_away(false, Instant::now()) => FoldLock::look(&self.config.dir)
-                .map(|holder| holder.map_or(FoldTry::Wanted, FoldTry::Held)),
+            None if self.patience.stays_away(false, Instant::now()) => {
+                FoldLock::look(&self.config.dir).map(|holder| holder.map_or(FoldTry::Wanted, FoldTry::Held))
+            }
             None => FoldLock::try_take(&self.config.dir, LEVEL),
         };
         let may_come_back = !self.patience.stays_away(matches!(tried, Ok(FoldTry::Held(_))), Instant::now());
@@ -229,7 +237,9 @@ impl Compactor {
         let Standing::Holder { lock, folding } = &mut self.standing else { return Next::Again };
         lock.beat();
         if !lock.is_in_place() {
-            self.report(format_args!("folding waits: the file FOLD of this store is another one than the one that is locked"));
+            self.report(format_args!(
+                "folding waits: the file FOLD of this store is another one than the one that is locked"
+            ));
             return self.let_go(TRY);
         }
         if lock.is_wanted() {
@@ -309,9 +319,7 @@ impl Compactor {
 
     /// Nothing is folded until somebody makes a new database. The logs go on, and keep every segment.
     fn stop_folding(&self, why: impl std::fmt::Display) {
-        let why = format!(
-            "{why}; nothing is folded any more and the log keeps every segment: run `mcplog rebuild`"
-        );
+        let why = format!("{why}; nothing is folded any more and the log keeps every segment: run `mcplog rebuild`");
         self.handles.health.report(Part::Fold, &why);
         self.handles.progress.stop_folding(why);
     }
@@ -335,8 +343,7 @@ impl Compactor {
             return;
         }
         self.measured_at = Some(Instant::now());
-        let measured: Result<u64, PathError> =
-            others_log_bytes(&self.config.wal_dir(), self.handles.progress.writer());
+        let measured: Result<u64, PathError> = others_log_bytes(&self.config.wal_dir(), self.handles.progress.writer());
         match measured {
             Ok(bytes) => self.handles.progress.set_others_log_bytes(bytes),
             Err(error) => tracing::debug!(%error, "the other logs are not measured"),

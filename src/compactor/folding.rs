@@ -93,13 +93,7 @@ impl Folding {
     }
 
     /// The same with a database that is open.
-    pub(crate) fn with(
-        index: Index,
-        config: &Config,
-        store: StoreId,
-        role: Role,
-        handles: &CompactorHandles,
-    ) -> Self {
+    pub(crate) fn with(index: Index, config: &Config, store: StoreId, role: Role, handles: &CompactorHandles) -> Self {
         Self {
             store,
             role,

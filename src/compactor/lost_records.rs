@@ -47,7 +47,10 @@ impl LostRecords {
 pub(super) fn tell(writer: WriterId, (first, last): (u64, u64), health: &HealthBoard) {
     let text = match last - first {
         0 => format!("record {first} of writer {writer} is missing in its log, and lost"),
-        more => format!("{} records of writer {writer} are missing in its log, and lost: numbers {first} to {last}", more + 1),
+        more => format!(
+            "{} records of writer {writer} are missing in its log, and lost: numbers {first} to {last}",
+            more + 1
+        ),
     };
     if health.get().problems.contains_key(&Part::Damage) {
         tracing::warn!("{text}");

@@ -138,7 +138,10 @@ impl NewerRecords {
 }
 
 fn report(writer: WriterId, segment: SegmentId, frame: &FrameAt<'_>, error: &RecordError, health: &HealthBoard) {
-    health.report(Part::Damage, format_args!("log of writer {writer}, segment {segment}, offset {}: {error}", frame.offset));
+    health.report(
+        Part::Damage,
+        format_args!("log of writer {writer}, segment {segment}, offset {}: {error}", frame.offset),
+    );
 }
 
 /// How many wait, which, and what to do.

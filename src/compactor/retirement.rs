@@ -130,10 +130,9 @@ impl Retirement {
     ) -> Result<(RetirementPlan, bool), RetireError> {
         let faults = match &mut self.faults {
             Some(faults) => faults,
-            not_read => not_read.insert(SegmentFaults {
-                damaged: index.damaged_segments()?,
-                missing: index.missing_numbers()?,
-            }),
+            not_read => {
+                not_read.insert(SegmentFaults { damaged: index.damaged_segments()?, missing: index.missing_numbers()? })
+            }
         };
         let mut folded = Vec::new();
         for (source, retirable) in sources.sources.iter().zip(retirable) {
@@ -221,11 +220,8 @@ impl Retirement {
             return Ok(());
         }
         let damage = index.damage_in(planned.writer, planned.segment, NOTE_DAMAGE_MAX)?;
-        let damage = damage.into_iter().map(|row| DamagedPlace {
-            offset: row.offset.0,
-            bytes: row.bytes,
-            reason: row.reason,
-        });
+        let damage =
+            damage.into_iter().map(|row| DamagedPlace { offset: row.offset.0, bytes: row.bytes, reason: row.reason });
         let note = Note { segment: planned.segment.0, damage: damage.collect(), last_sequence: None };
         create_private_dir(&self.quarantine_dir)?;
         let folder = WriterFolder::within(&self.quarantine_dir, planned.writer).path;

@@ -91,8 +91,7 @@ impl RetirementPlan {
     fn of_sorted(folded: Vec<FoldedSegment>, retention: &LogRetention, now_ms: i64) -> Self {
         // Those that go to quarantine are not among those that a database is made from, and take no room from them.
         let is_sound = |segment: &&FoldedSegment| !segment.is_damaged && !segment.is_passed_over;
-        let sizes: Vec<_> =
-            folded.iter().filter(is_sound).map(|segment| (segment.bytes, segment.created_at)).collect();
+        let sizes: Vec<_> = folded.iter().filter(is_sound).map(|segment| (segment.bytes, segment.created_at)).collect();
         let mut surplus = retention.surplus(&sizes, now_ms).into_iter();
         let planned = folded.into_iter().map(|segment| {
             let fate = match (segment.is_damaged, segment.is_passed_over) {

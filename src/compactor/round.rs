@@ -230,9 +230,7 @@ impl<'a> Round<'a> {
                 let reason = format!("{}; {}", damage.reason, are_lost(lost));
                 self.report(turn, segment, damage.offset, damage.bytes, &reason)
             }
-            LogItem::WrongMark { segment, wrong } => {
-                self.report(turn, segment, wrong.offset(), 0, &wrong.to_string())
-            }
+            LogItem::WrongMark { segment, wrong } => self.report(turn, segment, wrong.offset(), 0, &wrong.to_string()),
             LogItem::BadFile { file, finding } => {
                 let bytes = std::fs::symlink_metadata(&file.path).map_or(0, |metadata| metadata.len());
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -313,10 +311,8 @@ impl<'a> Round<'a> {
         turn.is_told = true;
         self.damaged.push((turn.writer, segment));
         let writer = turn.writer;
-        self.health.report(
-            Part::Damage,
-            format_args!("log of writer {writer}, segment {segment}, offset {offset}: {reason}"),
-        );
+        self.health
+            .report(Part::Damage, format_args!("log of writer {writer}, segment {segment}, offset {offset}: {reason}"));
         match &mut self.batch {
             Some(batch) => batch.quarantine_bytes(writer, segment, offset, bytes, reason),
             None => Ok(()),

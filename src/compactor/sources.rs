@@ -177,7 +177,10 @@ impl Sources {
 
     /// Gives back what the logs of dead writers hold that are of no use now, so that others have their turn.
     pub(super) fn let_go(&mut self) {
-        self.sources.iter_mut().filter(|source| source.is_dead() && source.why_left().is_some()).for_each(Source::let_go);
+        self.sources
+            .iter_mut()
+            .filter(|source| source.is_dead() && source.why_left().is_some())
+            .for_each(Source::let_go);
     }
 
     /// Which logs are left alone, and why; `None`: none is.
