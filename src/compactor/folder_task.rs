@@ -16,10 +16,6 @@ pub(super) enum LockState {
 /// What lies in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// It is being born, and nothing was recorded there.
-    Unborn,
-    /// It has a name of a folder that is being born, and records all the same: a power cut took its renaming back.
-    UnbornWithRecords,
     /// There is something beyond the checkpoint, or may be.
     Beyond,
     /// Nothing is.
@@ -52,26 +48,18 @@ pub(super) enum FolderTask {
     RetireEnded,
     /// Note how the writer ended, let all segments go, and the folder with them.
     Close,
-    /// Remove what is left of a birth.
-    RemoveUnborn,
-    /// Give the folder its name; it is a dead writer's then.
-    Name,
 }
 
 impl FolderTask {
     pub(super) fn of(role: Role, lock: LockState, content: Content) -> Self {
-        use Content::{Beyond, Folded, NotOurs, Unborn, UnbornWithRecords, Unreadable};
+        use Content::{Beyond, Folded, NotOurs, Unreadable};
         use LockState::{Held, Taken, Unknown};
         match (content, lock) {
             (NotOurs | Unreadable, _) => Self::LeaveAndName,
-            // Those that are still to be born are not in their place, and nothing is promised of them.
-            (Unborn | UnbornWithRecords, Held | Unknown) => Self::Leave,
             (Beyond, _) => Self::Fold,
             _ if role == Role::StandIn => Self::Leave,
             (Folded, Held | Unknown) => Self::RetireEnded,
             (Folded, Taken) => Self::Close,
-            (Unborn, Taken) => Self::RemoveUnborn,
-            (UnbornWithRecords, Taken) => Self::Name,
         }
     }
 }
@@ -82,14 +70,12 @@ mod tests {
 
     #[test]
     fn each_folder_has_the_task_of_its_row_in_the_table() {
-        use Content::{Beyond, Folded, NotOurs, Unborn, UnbornWithRecords, Unreadable};
-        use FolderTask::{Close, Fold, Leave, LeaveAndName, Name, RemoveUnborn, RetireEnded};
+        use Content::{Beyond, Folded, NotOurs, Unreadable};
+        use FolderTask::{Close, Fold, Leave, LeaveAndName, RetireEnded};
         let table = [
             // What lies there: the holder's task where the lock is held, taken, can't be tried; and the stand-in's.
-            (Unborn, [Leave, RemoveUnborn, Leave], [Leave, Leave, Leave]),
-            (UnbornWithRecords, [Leave, Name, Leave], [Leave, Leave, Leave]),
-            (Beyond, [Fold, Fold, Fold], [Fold, Fold, Fold]),
-            (Folded, [RetireEnded, Close, RetireEnded], [Leave, Leave, Leave]),
+            (Beyond, [Fold; 3], [Fold; 3]),
+            (Folded, [RetireEnded, Close, RetireEnded], [Leave; 3]),
             (NotOurs, [LeaveAndName; 3], [LeaveAndName; 3]),
             (Unreadable, [LeaveAndName; 3], [LeaveAndName; 3]),
         ];
@@ -106,16 +92,8 @@ mod tests {
     fn nothing_goes_whose_writer_may_live_or_that_is_not_folded_or_not_ours() {
         for role in [Role::Holder, Role::StandIn] {
             for lock in [LockState::Held, LockState::Unknown] {
-                for content in [
-                    Content::Unborn,
-                    Content::UnbornWithRecords,
-                    Content::Beyond,
-                    Content::Folded,
-                    Content::NotOurs,
-                    Content::Unreadable,
-                ] {
-                    let task = FolderTask::of(role, lock, content);
-                    assert!(!matches!(task, FolderTask::Close | FolderTask::RemoveUnborn | FolderTask::Name));
+                for content in [Content::Beyond, Content::Folded, Content::NotOurs, Content::Unreadable] {
+                    assert_ne!(FolderTask::of(role, lock, content), FolderTask::Close);
                 }
             }
         }

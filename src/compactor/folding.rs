@@ -84,7 +84,7 @@ impl Folding {
         role: Role,
         handles: &CompactorHandles,
     ) -> Result<Self, FoldError> {
-        let index = Index::open(config, &crate::segment::log_owners::LogOwners::default())?;
+        let index = Index::open(config, store)?;
         if let Some(advice) = index.limits_advice() {
             tracing::warn!("{advice}");
         }
@@ -215,6 +215,11 @@ impl Folding {
         self.too_little_room.is_some() || self.is_overfull || self.sources.left_alone().is_some()
     }
 
+    #[cfg(test)]
+    pub(super) fn is_copying(&self) -> bool {
+        self.index.is_copying()
+    }
+
     /// The next look folds, whatever has gathered.
     pub(super) fn hurry(&mut self) {
         self.caught_up_at = None;
@@ -343,7 +348,7 @@ impl Folding {
         Ok(time)
     }
 
-    /// Tells whether more is expired.
+    /// Tells whether there is more to let go.
     fn retire_and_expire(
         &mut self,
         finishing: bool,
@@ -362,7 +367,7 @@ impl Folding {
         if let Some(expired_before) = self.expired_before(retention, time).filter(|_| !finishing) {
             self.copies.expire(expired_before)?;
         }
-        retired.map(|()| expired)
+        retired.map(|has_more| has_more || expired)
     }
 
     /// Before which time everything is expired by its age, in the database and so in copies too: kept segments, and what

@@ -1,32 +1,52 @@
-//! The whole log, folded into a database beside the living one, by reading alone; and what the log holds, told beforehand.
+//! One writer's log, wherever its files lie, folded into a database beside the living one, by reading alone; and what it
+//! holds, told beforehand.
 //!
-//! For whoever makes a database anew, on the caller's thread. The log stays as it is: it is not recovered, nothing of it is
-//! retired, and no checkpoint is needed to fold each record once, because the walk hands each over once.
+//! For whoever makes a database anew, on the caller's thread. The log stays as it is: nothing of it is retired, and no
+//! checkpoint is needed to fold each record once, because the reader hands each over once.
 
 use super::chunk::Chunk;
 use super::newer_records::NewerRecords;
+use super::source::checkpoint_at;
 use crate::fold::fold::fold;
 use crate::ground::file_time::written_at_ms;
 use crate::ground::finding::are_lost;
 use crate::ground::health::HealthBoard;
-use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
-use crate::ground::work::{Watch, WorkError};
+use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
+use crate::ground::work::{Watch, WorkError, tell};
+use crate::index::checkpoint::Checkpoint;
 use crate::index::database::Index;
 use crate::index::holdings::RowSum;
 use crate::index::logged::Logged;
 use crate::index::request_rows::REQUESTS_PER_STATEMENT;
 use crate::record::kind::Kind;
 use crate::record::record::{DECODER, Record};
-use crate::segment::log_walk::{Found, ReadableSegment, walk};
+use crate::segment::directory::SegmentFile;
+use crate::segment::log_item::{LogItem, Owner};
+use crate::segment::log_reader::LogReader;
+use crate::segment::number_set::NumberSet;
+use crate::segment::place::Place;
 use crate::segment::reader::FrameAt;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// One transaction takes at most so many records, and so many bytes of payload.
 const BATCH_RECORDS: usize = if cfg!(test) { 50 } else { 20_000 };
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// How often who watches is told, in records.
+const TELL_RECORDS: u64 = 4096;
 
-/// What the log holds.
+/// The files of one log.
+#[derive(Debug)]
+pub(crate) struct LogFiles {
+    pub(crate) writer: WriterId,
+    /// In `wal/`, `kept/` and `quarantine/`.
+    pub(crate) files: Vec<SegmentFile>,
+    /// Those in `wal/`.
+    pub(crate) in_wal: HashSet<SegmentId>,
+    pub(crate) owner: Owner,
+}
+
+/// What all logs hold together.
 #[derive(Debug, Default)]
 pub(crate) struct LogContents {
     /// Which records are intact, and what those say that this build knows.
@@ -37,130 +57,193 @@ pub(crate) struct LogContents {
     pub(crate) waiting: RowSum,
     /// Places that can't be read and whose records no other segment has.
     pub(crate) damaged_places: u64,
-    /// When the record with the last number happened, if this build knows what it says.
-    pub(crate) last_ts: Option<i64>,
-    /// The number of the last record that a segment has, read or lost; 0 for none.
-    pub(crate) last_sequence: Sequence,
-    /// Where the newest segment ends.
-    pub(crate) end: Option<(SegmentId, Offset)>,
+    /// Files of which nothing can be told, or that are not what their names say.
+    pub(crate) unreadable_files: u64,
 }
 
-/// Reads the log. `folded` is the last number that the database has folded.
+/// How far one log was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogEnd {
+    /// Everything up to here was read.
+    pub(crate) place: Place,
+    /// When the record with the last number happened, if this build knows what it says.
+    pub(crate) last_ts: Option<i64>,
+}
+
+impl LogEnd {
+    /// The checkpoint of a log that is folded up to there.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        checkpoint_at(self.place)
+    }
+}
+
+/// Records that are missing, and follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LostRun {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// Between which times they happened, as an old database says.
+    pub(crate) times: Option<(i64, i64)>,
+}
+
+/// Reads a log. `folded` is the last number that the database has folded.
 pub(crate) fn read_log(
-    segments: &[ReadableSegment],
+    log: &LogFiles,
+    store: Option<StoreId>,
     folded: Sequence,
+    contents: &mut LogContents,
     watch: &mut Watch<'_>,
-) -> Result<LogContents, WorkError> {
-    let mut contents = LogContents::default();
-    let LogContents { logged, events, waiting, damaged_places, last_ts, last_sequence, end, .. } = &mut contents;
-    let mut last = Sequence(0);
-    let numbers = walk(segments, watch, |segment, found| {
-        match found {
-            Found::Frame(frame) => {
+) -> Result<LogEnd, WorkError> {
+    let LogContents { logged, events, waiting, damaged_places, unreadable_files } = contents;
+    let mut all = NumberSet::default();
+    let mut last_ts = None;
+    let place = walk(log, store, None, watch, |item| {
+        match item {
+            LogItem::Frame { segment, frame } => {
                 let mut time = None;
                 if let Ok(record) = Record::decode(frame.payload) {
                     time = Some(record.happened_at());
-                    logged.note(frame.sequence, &fold(record));
+                    logged.note(log.writer, frame.sequence, &fold(record));
                 }
-                if frame.sequence > last {
-                    (last, *last_ts) = (frame.sequence, time);
-                }
+                all.insert(frame.sequence.0);
+                last_ts = time;
                 events.add(time);
-                if frame.sequence > folded && !segment.is_aside {
+                if frame.sequence > folded && log.in_wal.contains(&segment) {
                     waiting.add(time);
                 }
             }
-            Found::Lost(..) => *damaged_places += 1,
-            // No record is lost by it.
-            Found::WrongMark(_) => {}
-            Found::End(extent) => {
-                // The numbers before one without records may be reserved, and no record's.
-                if extent.frames > 0 {
-                    *last_sequence = extent.last_sequence(segment.base_sequence).max(*last_sequence);
-                }
-                if end.is_none_or(|(id, _)| id <= segment.id) {
-                    *end = Some((segment.id, extent.end));
-                }
-            }
+            LogItem::Damage { lost, .. } => *damaged_places += u64::from(lost > 0),
+            LogItem::BadFile { .. } => *unreadable_files += 1,
+            _ => {}
         }
         Ok(())
     })?;
-    contents.logged.frames = numbers;
-    Ok(contents)
+    let records = logged.logs.entry(log.writer).or_default();
+    records.all = all;
+    records.segments = log.files.iter().map(|file| file.id.0).collect();
+    Ok(LogEnd { place, last_ts })
 }
 
-/// Folds every intact record of the segments, each once, and notes the places where records are lost, and the numbers of
-/// those that are: `lost` has each run's first one and last.
+/// Folds every intact record of a log up to where it was read before, each once, and notes the places that can't be read,
+/// and the records that are `lost`.
 pub(crate) fn fold_log(
     index: &mut Index,
-    segments: &[ReadableSegment],
-    lost: &[(u64, u64)],
-    writer_id: WriterId,
+    log: &LogFiles,
+    store: Option<StoreId>,
+    end: Place,
+    lost: &[LostRun],
     watch: &mut Watch<'_>,
 ) -> Result<(), WorkError> {
     let health = Arc::new(HealthBoard::default());
     let mut gathered = Gathered {
+        log,
         newer_records: NewerRecords::new(DECODER, health),
         segment: None,
         chunks: Vec::new(),
         records: 0,
         bytes: 0,
-        times: lost.iter().flat_map(|(first, last)| [(first - 1, None), (last + 1, None)]).collect(),
+        times: lost.iter().flat_map(|run| [(run.first - 1, None), (run.last + 1, None)]).collect(),
     };
-    walk(segments, watch, |segment, found| match found {
-        Found::Frame(frame) => {
-            if gathered.segment.as_ref().is_some_and(|(id, _)| *id != segment.id) || gathered.is_full() {
-                gathered.fold(index, writer_id)?;
+    walk(log, store, Some(end.sequence), watch, |item| match item {
+        LogItem::Frame { segment, frame } => {
+            if gathered.segment.is_some_and(|id| id != segment) || gathered.is_full() {
+                gathered.fold(index)?;
             }
             gathered.add(segment, &frame);
             Ok(())
         }
-        Found::Lost(damage, records) => {
-            gathered.fold(index, writer_id)?;
-            let reason = format!("{}; {}", damage.reason, are_lost(records));
-            note_damage(index, segment, writer_id, damage.offset, damage.bytes, &reason)
+        LogItem::Damage { segment, damage, lost } => {
+            gathered.fold(index)?;
+            let reason = format!("{}; {}", damage.reason, are_lost(lost));
+            note_damage(index, log, segment, damage.offset, damage.bytes, &reason)
         }
-        Found::WrongMark(wrong) => {
-            gathered.fold(index, writer_id)?;
-            note_damage(index, segment, writer_id, wrong.offset(), 0, &wrong.to_string())
+        LogItem::WrongMark { segment, wrong } => {
+            gathered.fold(index)?;
+            note_damage(index, log, segment, wrong.offset(), 0, &wrong.to_string())
         }
-        Found::End(_) => Ok(()),
+        LogItem::BadFile { file, finding } => {
+            gathered.fold(index)?;
+            let bytes = std::fs::symlink_metadata(&file.path).map_or(0, |metadata| metadata.len());
+            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            note_damage(index, log, file.id, Offset(0), bytes, &finding.text)
+        }
+        // Which numbers are missing was found before.
+        _ => Ok(()),
     })?;
-    gathered.fold(index, writer_id)?;
+    gathered.fold(index)?;
     let mut batch = index.begin()?;
-    let newest = segments.iter().max_by_key(|segment| segment.id);
-    if let Some(written_at) = newest.and_then(|segment| written_at_ms(&segment.path)) {
+    if let Some(written_at) = log.files.last().and_then(|file| written_at_ms(&file.path)) {
         batch.note_as_of(written_at);
     }
-    let time_of = |number: u64| gathered.times.get(&number).copied().flatten();
-    for (first, last) in lost {
-        batch.note_missing(writer_id, (*first, *last), time_of(first - 1), time_of(last + 1))?;
+    for LostRun { first, last, times } in lost {
+        let time_of = |number: u64| gathered.times.get(&number).copied().flatten();
+        let before = time_of(first - 1).or(times.map(|(before, _)| before));
+        let behind = time_of(last + 1).or(times.map(|(_, behind)| behind));
+        batch.note_missing(log.writer, (*first, *last), before, behind)?;
     }
     Ok(batch.commit()?)
+}
+
+/// Hands over what the log's reader comes upon, up to the record with number `last`, if that is told. Returns where it ended.
+fn walk(
+    log: &LogFiles,
+    store: Option<StoreId>,
+    last: Option<Sequence>,
+    watch: &mut Watch<'_>,
+    mut each: impl FnMut(LogItem<'_>) -> Result<(), WorkError>,
+) -> Result<Place, WorkError> {
+    let mut reader = LogReader::over(log.writer, store, log.files.clone(), Place::START);
+    // What the disk can't give back is as good as damaged.
+    reader.pass_unreadable();
+    let mut records = 0_u64;
+    tell(watch, 0.0)?;
+    loop {
+        let is_beyond = |sequence: Sequence| last.is_some_and(|last| sequence > last);
+        match reader.next(log.owner)? {
+            LogItem::NotYet | LogItem::End | LogItem::Waits(_) => break,
+            LogItem::Frame { frame, .. } if is_beyond(frame.sequence) => break,
+            LogItem::Hole { first, .. } if is_beyond(first) => break,
+            item => each(item)?,
+        }
+        records += 1;
+        if records.is_multiple_of(TELL_RECORDS) {
+            let id = reader.place().segment;
+            let done = log.files.iter().filter(|file| file.id < id).count();
+            tell(watch, done as f64 / log.files.len().max(1) as f64)?;
+        }
+    }
+    Ok(reader.place())
 }
 
 /// Adds a row to table `quarantine`, in a transaction of its own.
 fn note_damage(
     index: &mut Index,
-    segment: &ReadableSegment,
-    writer_id: WriterId,
+    log: &LogFiles,
+    segment: SegmentId,
     offset: Offset,
     bytes: u32,
     reason: &str,
 ) -> Result<(), WorkError> {
     let mut batch = index.begin()?;
-    if let Some(written_at) = written_at_ms(&segment.path) {
+    if let Some(written_at) = log.written_at_ms(segment) {
         batch.note_as_of(written_at);
     }
-    batch.quarantine_bytes(writer_id, segment.id, offset, bytes, reason)?;
+    batch.quarantine_bytes(log.writer, segment, offset, bytes, reason)?;
     Ok(batch.commit()?)
 }
 
+impl LogFiles {
+    /// When a segment of it was last written to.
+    fn written_at_ms(&self, segment: SegmentId) -> Option<i64> {
+        self.files.iter().find(|file| file.id == segment).and_then(|file| written_at_ms(&file.path))
+    }
+}
+
 /// Records of one segment that are folded in one transaction.
-struct Gathered {
+struct Gathered<'l> {
+    log: &'l LogFiles,
     newer_records: NewerRecords,
-    /// The segment, and when it was last written to.
-    segment: Option<(SegmentId, Option<i64>)>,
+    segment: Option<SegmentId>,
     chunks: Vec<Chunk>,
     records: usize,
     bytes: usize,
@@ -168,13 +251,13 @@ struct Gathered {
     times: HashMap<u64, Option<i64>>,
 }
 
-impl Gathered {
+impl Gathered<'_> {
     fn is_full(&self) -> bool {
         self.records >= BATCH_RECORDS || self.bytes >= BATCH_BYTES
     }
 
-    fn add(&mut self, segment: &ReadableSegment, frame: &FrameAt<'_>) {
-        self.segment.get_or_insert_with(|| (segment.id, written_at_ms(&segment.path)));
+    fn add(&mut self, segment: SegmentId, frame: &FrameAt<'_>) {
+        self.segment = Some(segment);
         if self.chunks.last().is_none_or(Chunk::is_full) {
             self.chunks.push(Chunk::default());
         }
@@ -182,32 +265,34 @@ impl Gathered {
         if let Some(chunk) = self.chunks.last_mut() {
             chunk.push(frame, is_request);
         }
-        self.records += 1;
-        self.bytes += frame.payload.len();
+        (self.records, self.bytes) = (self.records + 1, self.bytes + frame.payload.len());
     }
 
-    fn fold(&mut self, index: &mut Index, writer_id: WriterId) -> Result<(), WorkError> {
-        let Some((segment, written_at)) = self.segment.take() else { return Ok(()) };
+    fn fold(&mut self, index: &mut Index) -> Result<(), WorkError> {
+        let Some(segment) = self.segment.take() else { return Ok(()) };
+        let (writer, decode) = (self.log.writer, self.newer_records.decoder());
         let mut batch = index.begin()?;
-        if let Some(written_at) = written_at {
+        if let Some(written_at) = self.log.written_at_ms(segment) {
             batch.note_as_of(written_at);
         }
         for chunk in self.chunks.drain(..) {
             let mut mutations = Vec::with_capacity(REQUESTS_PER_STATEMENT);
             for frame in chunk.frames() {
-                match Record::decode(frame.payload) {
+                match decode(frame.payload) {
                     Ok(record) => {
-                        if !self.times.is_empty()
-                            && let Some(time) = self.times.get_mut(&frame.sequence.0)
-                        {
+                        if let Some(time) = self.times.get_mut(&frame.sequence.0) {
                             *time = Some(record.happened_at());
                         }
                         mutations.push((frame.sequence, fold(record)));
                     }
-                    Err(error) => self.newer_records.keep(&mut batch, writer_id, segment, &frame, &error)?,
+                    Err(error) => {
+                        // Ids ascend with numbers.
+                        batch.apply(writer, std::mem::take(&mut mutations))?;
+                        self.newer_records.keep(&mut batch, writer, segment, &frame, &error)?;
+                    }
                 }
             }
-            batch.apply(writer_id, mutations)?;
+            batch.apply(writer, mutations)?;
         }
         (self.records, self.bytes) = (0, 0);
         Ok(batch.commit()?)

@@ -11,6 +11,8 @@ mod beat_watch;
 mod chunk;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod compactor;
+#[cfg(test)]
+mod compactor_tests;
 mod copies;
 mod fold_error;
 mod fold_interval;
@@ -18,6 +20,8 @@ pub(crate) mod fold_waiting;
 pub(crate) mod folded_segment;
 mod folder_task;
 pub(crate) mod folding;
+#[cfg(test)]
+mod folding_tests;
 pub(crate) mod handles;
 mod kept_segments;
 pub(crate) mod log_fold;
@@ -30,6 +34,8 @@ mod patience;
 mod retirement;
 pub(crate) mod retirement_plan;
 mod round;
+#[cfg(test)]
+mod scene;
 mod source;
 mod sources;
 mod unborn;

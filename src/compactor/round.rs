@@ -9,6 +9,7 @@ use super::lost_records::{LostRecords, tell};
 use super::newer_records::NewerRecords;
 use super::source::{Source, checkpoint_at};
 use crate::fold::fold::fold;
+use crate::ground::clock::now_ms;
 use crate::ground::error::{IndexError, SegmentError};
 use crate::ground::file_time::written_at_ms;
 use crate::ground::finding::are_lost;
@@ -19,7 +20,8 @@ use crate::index::batch::Batch;
 use crate::index::database::Index;
 use crate::index::request_rows::REQUESTS_PER_STATEMENT;
 use crate::record::kind::Kind;
-use crate::segment::directory::file_name;
+use crate::record::record::Record;
+use crate::segment::directory::{file_name, list};
 use crate::segment::log_item::{LogItem, Owner, Waits};
 use std::path::Path;
 use std::time::Instant;
@@ -153,8 +155,10 @@ impl<'a> Round<'a> {
         self.pass_over_to(&mut turn, to.sequence)?;
         self.fold_chunk(&mut turn)?;
         source.may_end_with_hole = may_end_with_hole || !turn.lost.is_empty();
-        // What is only passed over (records that are folded already) is not worth a transaction.
-        if let Some(batch) = self.batch.as_mut().filter(|_| to != from) {
+        // What is only passed over (records that are folded already) is not worth a transaction, and a log without any is not
+        // worth a row.
+        let is_of_use = to != from && (to.sequence.0 > 0 || turn.is_told);
+        if let Some(batch) = self.batch.as_mut().filter(|_| is_of_use) {
             turn.lost.note(batch, writer, None)?;
             batch.reached(writer, from, to)?;
             source.reached = to;
@@ -173,12 +177,14 @@ impl<'a> Round<'a> {
     /// Notes that a writer is dead of which everything is folded; how it ended, its log says, or that it died.
     pub(super) fn note_dead(&mut self, source: &mut Source) -> Result<(), IndexError> {
         // Of who recorded nothing there is nothing to say.
-        if source.reached.sequence.0 > 0 && self.begin()? {
+        if source.reached.sequence.0 > 0 {
+            // However little room there is: it is a few bytes, and a folder that goes gives more back.
+            self.begin_now()?;
             if let Some(batch) = &mut self.batch {
-                batch.note_dead(source.folder.writer)?;
+                batch.end_writer(source.folder.writer, last_written_at(&source.folder.path))?;
             }
         }
-        source.is_noted_dead = self.too_little_room.is_none();
+        source.is_noted_dead = true;
         Ok(())
     }
 
@@ -198,10 +204,15 @@ impl<'a> Round<'a> {
             self.too_little_room = Some(too_little);
             return Ok(false);
         }
+        self.begin_now()?;
+        Ok(true)
+    }
+
+    fn begin_now(&mut self) -> Result<(), IndexError> {
         if let Some(index) = self.index.take() {
             self.batch = Some(index.begin()?);
         }
-        Ok(self.batch.is_some())
+        Ok(())
     }
 
     fn add(&mut self, turn: &mut Turn<'_>, item: LogItem<'_>) -> Result<(), IndexError> {
@@ -269,30 +280,30 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Folds the gathered records together. A record that can't be decoded is kept as it is.
+    /// Folds the gathered records together. A record that can't be decoded is kept as it is. What comes first gets the lower
+    /// id, missing records included.
     fn fold_chunk(&mut self, turn: &mut Turn<'_>) -> Result<(), IndexError> {
-        let (Some(segment), Some(batch)) = (turn.segment, &mut self.batch) else { return Ok(()) };
+        let (Some(segment), Some(batch), false) = (turn.segment, &mut self.batch, self.chunk.is_empty()) else {
+            return Ok(());
+        };
         let decode = self.newer_records.decoder();
+        let decoded: Vec<_> = self.chunk.frames().map(|frame| (frame, decode(frame.payload))).collect();
+        let mut times = decoded.iter().filter_map(|(_, record)| record.as_ref().ok()).map(Record::happened_at);
+        let (first_ts, last_ts) = (times.next(), times.next_back());
+        turn.lost.note(batch, turn.writer, first_ts)?;
         let mut mutations = Vec::with_capacity(REQUESTS_PER_STATEMENT);
-        let mut times = None;
-        for frame in self.chunk.frames() {
-            match decode(frame.payload) {
-                Ok(record) => {
-                    let ts = record.happened_at();
-                    times = Some((times.map_or(ts, |(first, _)| first), ts));
-                    mutations.push((frame.sequence, fold(record)));
+        for (frame, record) in decoded {
+            match record {
+                Ok(record) => mutations.push((frame.sequence, fold(record))),
+                Err(error) => {
+                    batch.apply(turn.writer, std::mem::take(&mut mutations))?;
+                    self.newer_records.keep(batch, turn.writer, segment, &frame, &error)?;
                 }
-                Err(error) => self.newer_records.keep(batch, turn.writer, segment, &frame, &error)?,
             }
         }
-        if let Some((first_ts, last_ts)) = times {
-            if !turn.lost.is_empty() {
-                turn.lost.note(batch, turn.writer, Some(first_ts))?;
-            }
-            batch.note_last(turn.writer, last_ts);
-        }
-        if !mutations.is_empty() {
-            batch.apply(turn.writer, mutations)?;
+        batch.apply(turn.writer, mutations)?;
+        if let Some(last_ts) = last_ts.or(first_ts) {
+            batch.note_last(turn.writer, last_ts)?;
         }
         self.chunk.clear();
         Ok(())
@@ -318,6 +329,12 @@ impl<'a> Round<'a> {
             None => Ok(()),
         }
     }
+}
+
+/// When anything was last written to a log, as its files say: Unix time in milliseconds, UTC.
+fn last_written_at(folder: &Path) -> i64 {
+    let files = list(folder).unwrap_or_default();
+    files.iter().filter_map(|file| written_at_ms(&file.path)).max().unwrap_or_else(now_ms)
 }
 
 fn why_it_waits(waits: &Waits) -> String {

@@ -5,7 +5,7 @@
 pub use super::access::User;
 
 use super::access::refusal;
-use super::position::{Sequence, WriterId};
+use super::position::{Sequence, StoreId, WriterId};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -153,9 +153,10 @@ pub enum OpenError {
     /// The system refused.
     #[error(transparent)]
     Io(#[from] PathError),
-    /// Another process writes to this directory.
+    /// A process of an earlier build, which shares a store with nobody, records into this directory.
     #[error(
-        "{} is in use by {}; stop it, or record into another directory (readers are always welcome)",
+        "{} is in use by {} of an earlier mcplog, which shares it with nobody; stop that one, or record into another \
+         directory (readers are always welcome)",
         dir.display(), Holder(*pid, *pid_elsewhere)
     )]
     Locked {
@@ -165,6 +166,43 @@ pub enum OpenError {
         pid: Option<u32>,
         /// Its number in its own pid namespace, if that is another one.
         pid_elsewhere: Option<u32>,
+    },
+    /// The store is one of an earlier build, which had one log for all. Nothing was changed.
+    #[error(
+        "{}: a store of an earlier build of mcplog, from before the first release, which is not read; nothing was changed. \
+         Record into another directory, or move this one away",
+        path.display()
+    )]
+    EarlierLayout {
+        /// What shows that.
+        path: PathBuf,
+    },
+    /// The file `store-id` is lost, there is no database that says which store this is, and as many logs are of one store as
+    /// of another. Nothing was changed.
+    #[error(
+        "{}: as many logs here are of store {first} as of store {second}, and neither store-id nor a database says which is \
+         the one; nothing was changed. Write the right id into store-id, or move the logs of the other store away \
+         (`mcplog check` names them)",
+        dir.display()
+    )]
+    UnknownStore {
+        /// The store's directory.
+        dir: PathBuf,
+        /// One of the two.
+        first: StoreId,
+        /// The other.
+        second: StoreId,
+    },
+    /// The task needs the store's database for itself, and who folds does not let go of it.
+    #[error(
+        "{}: {by} folds what is recorded, and does not let go of the database; see why it does not move, or try again later",
+        dir.display()
+    )]
+    Folding {
+        /// The store's directory.
+        dir: PathBuf,
+        /// Who that is.
+        by: String,
     },
     /// The directory belongs to another user.
     #[error(
@@ -340,6 +378,17 @@ pub enum IndexError {
     Replaced {
         /// The database file.
         path: PathBuf,
+    },
+    /// The database is of another store than the directory that it lies in. It is left alone.
+    #[error("{}: this database is of store {found}, and the directory is store {expected}; put the right one in its place, or move it away: \
+             what segments are kept is then folded again", path.display())]
+    ForeignStore {
+        /// The database file.
+        path: PathBuf,
+        /// The store that the directory is.
+        expected: StoreId,
+        /// The store that the database is of.
+        found: StoreId,
     },
     /// Somebody else folded meanwhile. What was read from the log is dropped, and folding goes on from where that one came to.
     #[error("{}: the log of writer {writer} is folded up to record {found} and not {expected}: somebody else folds too", path.display())]

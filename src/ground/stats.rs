@@ -34,8 +34,6 @@ pub struct Stats {
     pub clock_steps: u64,
     /// What expired since the store was opened.
     pub expired: Expired,
-    /// Bytes that were cut off when the store was opened: torn tails, which a crash left behind the last good frame.
-    pub cut_bytes: u64,
     /// Whether the store keeps its promises.
     pub health: Health,
 }

@@ -13,15 +13,15 @@ use super::newer_records::{self, NewerKind};
 use super::remembered_limits;
 use super::row_retention::RowRetention;
 use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
+use super::store_id;
 use super::wal_readers::wal_bytes;
 use crate::ground::config::Config;
 use crate::ground::database_version::{DatabaseVersion, KnownVersions, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
 use crate::ground::file_identity::file_at;
 use crate::ground::limits::Limits;
-use crate::ground::position::WriterId;
+use crate::ground::position::{StoreId, WriterId};
 use crate::ground::sabotage::{self, Spot};
-use crate::segment::log_owners::LogOwners;
 use rusqlite::ffi;
 use rusqlite::{Connection, Transaction};
 use std::fs::{File, OpenOptions};
@@ -58,40 +58,39 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the database in the store's directory, creating it and bringing it up to date. `owners` are those of the
-    /// log beside it.
+    /// Opens the database of that store in its directory, creating it and bringing it up to date.
     ///
     /// # Errors
-    /// [`OpenError`]. A database that does not belong to the log is as it was then.
-    pub(crate) fn open(config: &Config, owners: &LogOwners) -> Result<Self, OpenError> {
-        Self::open_as(config, owners, RowRetention::new(&config.limits()).is_limited())
+    /// [`OpenError`]. A database of another store is as it was then.
+    pub(crate) fn open(config: &Config, store: StoreId) -> Result<Self, OpenError> {
+        Self::open_as(config, Some(store), RowRetention::new(&config.limits()).is_limited())
     }
 
-    /// The same. If it has to be created, it `shrinks` when rows go, or keeps their room for others.
-    pub(crate) fn open_as(config: &Config, owners: &LogOwners, shrinks: bool) -> Result<Self, OpenError> {
-        Self::open_at(config, owners, shrinks, &Schema::THIS_BUILD)
+    /// The same; without a store, of whichever it is. If it has to be created, it `shrinks` when rows go, or keeps their
+    /// room for others.
+    pub(crate) fn open_as(config: &Config, store: Option<StoreId>, shrinks: bool) -> Result<Self, OpenError> {
+        Self::open_at(config, store, shrinks, &Schema::THIS_BUILD)
     }
 
     /// The same, with the tables of that schema.
     pub(super) fn open_at(
         config: &Config,
-        owners: &LogOwners,
+        store: Option<StoreId>,
         shrinks: bool,
         schema: &Schema,
     ) -> Result<Self, OpenError> {
         let path = config.dir.join(DATABASE_NAME);
-        if path.symlink_metadata().is_err() {
-            owners.owner(&config.dir, None)?;
-        }
         create_private_file(&path)?;
         let Connected { mut connection, permit, copier, wal_in_doubt } = connect(&path, shrinks, schema)?;
         let failed = |source| IndexError::Sqlite { path: path.clone(), source };
-        let folded = match permit.preparation() {
-            Preparation::Create => None,
-            Preparation::Migrate | Preparation::Nothing => checkpoint::read(&connection).map_err(failed)?,
-        };
-        owners.owner(&config.dir, folded.map(|(writer_id, _)| writer_id))?;
-        schema.prepare(&mut connection, &path, permit)?;
+        let has_tables = permit.preparation() != Preparation::Create;
+        if let Some(expected) = store
+            && let Some(found) = if has_tables { store_id::read(&connection).map_err(failed)? } else { None }
+            && found != expected
+        {
+            return Err(IndexError::ForeignStore { path, expected, found }.into());
+        }
+        schema.prepare(&mut connection, &path, permit, store)?;
         remembered_limits::remember(&connection, config).map_err(failed)?;
         // First the fence: what is read behind it may be newer than it says, and is read once more then.
         let fence = Fence::new(&connection).map_err(failed)?;

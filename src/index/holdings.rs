@@ -5,6 +5,7 @@
 
 use super::logged::Logged;
 use super::old_rows::OldRows;
+use super::old_runs::OldRuns;
 use super::salvage::{Outcome, is_damage};
 use crate::ground::error::IndexError;
 use crate::ground::work::{Watch, WorkError};
@@ -88,7 +89,7 @@ impl TableHoldings {
 struct Table {
     name: &'static str,
     rows: (&'static str, &'static str),
-    /// The column of its numbers, and whether these are the records' numbers in the log.
+    /// The column of its numbers, and whether these are the ids of records.
     key: &'static str,
     is_by_record: bool,
     /// The time of a row.
@@ -159,6 +160,12 @@ const TABLES: [Table; 8] = [
     },
 ];
 
+/// What the logs hold, and which records rows are.
+struct Known<'a> {
+    logged: &'a Logged,
+    runs: &'a OldRuns,
+}
+
 /// How many rows each table has, and of what time they are. The database is sound.
 pub(crate) fn count(connection: &Connection) -> rusqlite::Result<Vec<TableHoldings>> {
     let count = |table: &Table| {
@@ -172,16 +179,18 @@ pub(crate) fn count(connection: &Connection) -> rusqlite::Result<Vec<TableHoldin
 }
 
 /// What of each table can be read, what can't, and what the log does not have of both. Rows from before `kept_since` are
-/// about to expire: nothing depends on them. No record's number is higher than `last_possible`; 0 if nobody knows.
+/// about to expire: nothing depends on them. No row of a record has a higher id than `last_possible`; 0 if nobody knows.
 pub(crate) fn compare(
     connection: &Connection,
     path: &Path,
+    runs: &OldRuns,
     logged: &Logged,
     kept_since: i64,
     last_possible: i64,
     watch: &mut Watch<'_>,
 ) -> Result<Vec<TableHoldings>, WorkError> {
     let mut rows = OldRows::new(connection, path, last_possible)?;
+    let logged = &Known { logged, runs };
     let mut all = Vec::with_capacity(TABLES.len());
     for table in &TABLES {
         let mut found = TableHoldings::new(table);
@@ -198,39 +207,39 @@ fn read_table(
     rows: &mut OldRows<'_>,
     table: &Table,
     found: &mut TableHoldings,
-    logged: &Logged,
+    logged: &Known<'_>,
     kept_since: i64,
     watch: &mut Watch<'_>,
 ) -> Result<Outcome, WorkError> {
     match table.name {
         "request_rows" => rows.each_request(watch, &mut |id, request| {
-            found.add(Some(request.ts), request.ts < kept_since || has(logged, table, id));
+            found.add(Some(request.ts), request.ts < kept_since || has(logged.logged, table, id));
             Ok(())
         }),
         "session_state" => rows.each_session(watch, &mut |session_id, facts| {
             let is_logged = facts.last_seen_at() < kept_since
-                || logged.has_session(session_id, facts.announcement.is_some(), facts.closes.is_some());
+                || logged.logged.has_session(session_id, facts.announcement.is_some(), facts.closes.is_some());
             found.add(Some(facts.started_at()), is_logged);
             Ok(())
         }),
         "schema_versions" => rows.each_version(watch, &mut |key, _| {
-            found.add(None, logged.has_version(key));
+            found.add(None, logged.logged.has_version(key));
             Ok(())
         }),
         _ => {
-            let select = format!("SELECT {}, {} FROM {}", table.key, time_and_number(table), table.name);
+            // All the rest, too, so that a row that can't be read whole is told.
+            let select = format!("SELECT {}, {}, * FROM {}", table.key, table.time, table.name);
             let last_possible = if table.is_by_record { rows.last_possible() } else { 0 };
             rows.each_row(table.name, table.key, &select, last_possible, watch, &mut |row| {
                 let read = || {
-                    let number: Option<i64> = row.get(2)?;
-                    let is_logged = match (table.name, number.map(unsigned)) {
-                        ("quarantine", number) => logged.has_note(number, unsigned(row.get("segment")?)),
-                        ("gaps", Some(number)) if row.get("missing")? => {
-                            // A record that is there, whatever it says, is not missing any more.
-                            logged.frames.contains(number) || logged.tells_lost(number)
+                    let is_logged = match table.name {
+                        "quarantine" => {
+                            let writer = logged.runs.writer(row.get("writer")?);
+                            logged.logged.has_note(writer, row.get("sequence")?, row.get("segment")?)
                         }
-                        ("gaps", Some(number)) => logged.has_record(table.name, number) || logged.is_outside(number),
-                        (name, number) => number.is_some_and(|number| logged.has_record(name, number)),
+                        // They come into each new database, whatever it is made of.
+                        "gaps" => true,
+                        name => logged.logged.has_record(name, unsigned(row.get(0)?)),
                     };
                     Ok(Some((row.get(1)?, is_logged)))
                 };
@@ -243,23 +252,13 @@ fn read_table(
     }
 }
 
-/// The time of a row, and the number of its record if it has one, and all the rest, so that a row that can't be read whole
-/// is told.
-fn time_and_number(table: &Table) -> String {
-    let number = match table.name {
-        "quarantine" => "sequence",
-        _ => table.key,
-    };
-    format!("{}, {number}, *", table.time)
-}
-
 /// Counts the rows that can't be read: exactly where an index has them, and otherwise as many as may have been.
 fn add_unreadable(
     rows: &OldRows<'_>,
     table: &Table,
     outcome: &Outcome,
     found: &mut TableHoldings,
-    logged: &Logged,
+    logged: &Known<'_>,
     kept_since: i64,
 ) -> Result<(), WorkError> {
     let read = |row: &Row<'_>| {
@@ -273,7 +272,8 @@ fn add_unreadable(
             let (first, last) = (unsigned(span.first), unsigned(span.last));
             let count = last - first + 1;
             found.unreadable.add_at_most(count);
-            let in_log = if table.is_by_record { logged.of_table(table.name).count_within(first, last) } else { 0 };
+            let in_log =
+                if table.is_by_record { logged.logged.of_table(table.name).count_within(first, last) } else { 0 };
             found.unreadable_only_here.add_at_most(count - in_log);
         }
         return Ok(());
@@ -286,9 +286,9 @@ fn add_unreadable(
         found.unreadable.add(ts);
         let is_logged = match names.as_slice() {
             // Whether it was announced or closed is not known: what the log announces is the same.
-            [session_id] => logged.has_session(session_id, true, false),
-            [proxy, upstream_url, method, hash] => logged.has_version([proxy, upstream_url, method, hash]),
-            _ => has(logged, table, number) || ts.is_some_and(|ts| ts < kept_since),
+            [session_id] => logged.logged.has_session(session_id, true, false),
+            [proxy, upstream_url, method, hash] => logged.logged.has_version([proxy, upstream_url, method, hash]),
+            _ => has(logged.logged, table, number) || ts.is_some_and(|ts| ts < kept_since),
         };
         if !is_logged {
             found.unreadable_only_here.add(ts);
@@ -297,11 +297,11 @@ fn add_unreadable(
     Ok(())
 }
 
-/// The highest number of a record that a row is said to have: by each table that tells it, and by the checkpoint.
-pub(crate) fn last_number(connection: &Connection) -> i64 {
+/// The highest id that a row of a record is said to have: by each table that tells it.
+pub(crate) fn last_id(connection: &Connection) -> i64 {
     let mut last = 0;
     let questions = [
-        "SELECT max(sequence) FROM checkpoint",
+        "SELECT max(first_id + count - 1) FROM fold_runs",
         "SELECT max(id) FROM request_rows",
         "SELECT max(id) FROM (SELECT id FROM request_rows INDEXED BY request_rows_by_ts)",
         "SELECT max(id) FROM schema_sightings",
@@ -312,7 +312,9 @@ pub(crate) fn last_number(connection: &Connection) -> i64 {
     for sql in questions {
         // One may be damaged, and another one sound.
         let told = connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
-        last = last.max(told.ok().flatten().unwrap_or(0));
+        // An id that no database reaches is a damaged one.
+        let told = told.ok().flatten().filter(|last| *last <= 1 << 62);
+        last = last.max(told.unwrap_or(0));
     }
     last
 }

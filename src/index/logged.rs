@@ -1,28 +1,26 @@
-//! What the log holds, as far as the rows of a database matter: which of them could be made from it again.
+//! What the logs hold, as far as the rows of a database matter: which of them could be made from them again.
 //!
-//! Pure. Ids are kept as hashes, eight bytes each: a log may name millions of sessions.
+//! Pure. A row is known by its id in the old database; which record that is, `old_runs.rs` tells. Ids of sessions are kept
+//! as hashes, eight bytes each: a log may name millions of them.
 
+use super::old_runs::OldRuns;
 use crate::fold::fold::Mutation;
-use crate::ground::position::Sequence;
+use crate::ground::position::{Sequence, WriterId};
 use crate::segment::number_set::NumberSet;
-use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
-/// What the log holds.
+/// What the logs hold.
 #[derive(Debug, Default)]
 pub(crate) struct Logged {
-    /// The numbers of the records that this build can fold.
-    pub(crate) numbers: NumberSet,
-    /// The numbers of all records, whether or not this build can fold them: one that it can't comes into the new database
-    /// as one that waits for a newer build, or as a note of damage.
-    pub(crate) frames: NumberSet,
-    /// The segments that are there, readable or not: damage in them is found again.
-    pub(crate) segments: HashSet<u64>,
-    /// The numbers of records that the new database notes as lost.
-    pub(crate) lost: NumberSet,
-    /// The first number and the last of the log. What the old database says is lost outside of it, is taken over.
-    pub(crate) outside: Option<(u64, u64)>,
+    /// Of each log.
+    pub(crate) logs: HashMap<WriterId, LoggedRecords>,
+    /// The ids in the old database of the records that this build can fold.
+    known: NumberSet,
+    /// The ids of all records that are there, whether or not this build can fold them: one that it can't comes into the new
+    /// database as one that waits for a newer build, or as a note of damage.
+    all: NumberSet,
     /// The sessions that a record announces, that one closes, and that any record names.
     announced: HashSet<u64>,
     closed: HashSet<u64>,
@@ -32,10 +30,21 @@ pub(crate) struct Logged {
     hasher: RandomState,
 }
 
+/// The records of one log.
+#[derive(Debug, Default)]
+pub(crate) struct LoggedRecords {
+    /// The numbers of those that this build can fold.
+    pub(crate) known: NumberSet,
+    /// The numbers of all.
+    pub(crate) all: NumberSet,
+    /// The segments that are there, readable or not: damage in them is found again.
+    pub(crate) segments: HashSet<u64>,
+}
+
 impl Logged {
     /// Notes what a record says.
-    pub(crate) fn note(&mut self, sequence: Sequence, mutation: &Mutation<'_>) {
-        self.numbers.insert(sequence.0);
+    pub(crate) fn note(&mut self, writer: WriterId, sequence: Sequence, mutation: &Mutation<'_>) {
+        self.logs.entry(writer).or_default().known.insert(sequence.0);
         let session_id = match mutation {
             Mutation::Request(request) => request.session_id,
             Mutation::CutRequest(cut) => cut.record().session_id,
@@ -64,23 +73,33 @@ impl Logged {
         }
     }
 
-    /// Whether the log has what the row of a record says. A record that this build can't fold is in the two tables for
+    /// Notes which rows of the old database these records are.
+    pub(crate) fn identify(&mut self, runs: &OldRuns) {
+        let Self { logs, known, all, .. } = self;
+        runs.add_ids(|writer| logs.get(&writer).map(|log| &log.known), known);
+        runs.add_ids(|writer| logs.get(&writer).map(|log| &log.all), all);
+    }
+
+    /// Whether the logs have what the row of a record says. A record that this build can't fold is in the two tables for
     /// those; what another table has of it is of a build that could.
-    pub(crate) fn has_record(&self, table: &str, number: u64) -> bool {
-        self.of_table(table).contains(number)
+    pub(crate) fn has_record(&self, table: &str, id: u64) -> bool {
+        self.of_table(table).contains(id)
     }
 
-    /// The numbers of the records that come into that table, if they belong there.
+    /// The ids of the records that come into that table, if they belong there.
     pub(crate) fn of_table(&self, table: &str) -> &NumberSet {
-        if matches!(table, "newer_records" | "quarantine") { &self.frames } else { &self.numbers }
+        if table == "newer_records" { &self.all } else { &self.known }
     }
 
-    /// Whether the log has what a note of damage is about: the record that can't be decoded, or the damaged segment.
-    pub(crate) fn has_note(&self, sequence: Option<u64>, segment: u64) -> bool {
-        sequence.map_or_else(|| self.segments.contains(&segment), |number| self.has_record("quarantine", number))
+    /// Whether the log of that writer has what a note of damage is about: the record that can't be decoded, or the damaged
+    /// segment.
+    pub(crate) fn has_note(&self, writer: WriterId, sequence: Option<u64>, segment: u64) -> bool {
+        self.logs.get(&writer).is_some_and(|log| {
+            sequence.map_or_else(|| log.segments.contains(&segment), |number| log.all.contains(number))
+        })
     }
 
-    /// Whether all that a session's row says, but for the sums over its requests, can be had from the log.
+    /// Whether all that a session's row says, but for the sums over its requests, can be had from the logs.
     pub(crate) fn has_session(&self, session_id: &str, was_announced: bool, was_closed: bool) -> bool {
         let id = self.hash(session_id);
         self.named.contains(&id)
@@ -88,19 +107,9 @@ impl Logged {
             && (!was_closed || self.closed.contains(&id))
     }
 
-    /// Whether the payload of a version is in the log: proxy, address, method and hash name it.
+    /// Whether the payload of a version is in a log: proxy, address, method and hash name it.
     pub(crate) fn has_version(&self, key: [&str; 4]) -> bool {
         self.versions.contains(&self.hash(&key))
-    }
-
-    /// Whether the new database says again that records from that number on are lost.
-    pub(crate) fn tells_lost(&self, number: u64) -> bool {
-        self.lost.contains(number) || self.is_outside(number)
-    }
-
-    /// Whether the number lies before the log, or behind it.
-    pub(crate) fn is_outside(&self, number: u64) -> bool {
-        self.outside.is_some_and(|(first, last)| number < first || number > last)
     }
 
     fn hash<T: Hash + ?Sized>(&self, value: &T) -> u64 {

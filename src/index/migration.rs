@@ -13,10 +13,12 @@
 //! though the upgrade failed.
 
 use super::sqlite_wal::BUSY_TIMEOUT;
+use super::store_id;
 use crate::ground::clock::now_ms;
 use crate::ground::database_version::{CALLER_SALT_KEY, KnownVersions, OLDEST_READER_KEY, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError};
 use crate::ground::limits::Limit;
+use crate::ground::position::StoreId;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -90,7 +92,7 @@ impl Schema {
         migrations: MIGRATIONS,
     };
 
-    /// Creates the tables of the database at `path`, or brings them up to date.
+    /// Creates the tables of the database at `path`, which is of that store, or brings them up to date.
     ///
     /// # Errors
     /// What SQLite said. The database is as it was then.
@@ -99,19 +101,24 @@ impl Schema {
         connection: &mut Connection,
         path: &Path,
         permit: WritePermit,
+        store: Option<StoreId>,
     ) -> Result<(), IndexError> {
         match permit.preparation() {
             Preparation::Nothing => Ok(()),
             Preparation::Create => {
-                let created = self.create(connection);
+                let created = self.create(connection, store);
                 created.map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })
             }
             Preparation::Migrate => self.migrate(connection, path, permit),
         }
     }
 
-    fn create(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+    fn create(&self, connection: &mut Connection, store: Option<StoreId>) -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Somebody else may have made them since the version was looked at.
+        if transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? == self.versions.newest {
+            return Ok(());
+        }
         transaction.execute_batch(self.sql)?;
         set_meta(&transaction, "created_at", &now_ms().to_string())?;
         for limit in Limit::EACH {
@@ -119,6 +126,9 @@ impl Schema {
         }
         let salt: String = transaction.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))?;
         set_meta(&transaction, CALLER_SALT_KEY, &salt)?;
+        if let Some(store) = store {
+            set_meta(&transaction, store_id::KEY, &store.to_string())?;
+        }
         self.finish(transaction)
     }
 

@@ -3,6 +3,8 @@
 //! Runs on the compactor, within a transaction of the caller's. Missing records that follow each other are one row.
 
 use super::fold_runs::FoldId;
+use super::writers;
+use crate::ground::position::WriterId;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Records with the numbers from `first` to `last` of one writer are missing.
@@ -15,6 +17,23 @@ pub(super) struct MissingRun {
     /// Between which times they happened: Unix time in milliseconds, UTC.
     pub(super) from_ts: i64,
     pub(super) to_ts: i64,
+}
+
+/// Records of one writer that are missing: the first number and the last, and between which times they happened.
+pub(crate) type ToldRun = (WriterId, (u64, u64), (i64, i64));
+
+/// All rows.
+pub(crate) fn read_all(connection: &Connection) -> rusqlite::Result<Vec<ToldRun>> {
+    let sql = "SELECT w.writer, g.sequence, g.events, g.from_ts, g.to_ts
+               FROM gaps AS g JOIN writers AS w ON w.id = g.writer WHERE g.missing = 1 AND g.events > 0";
+    let mut select = connection.prepare(sql)?;
+    let rows = select.query_map([], |row| {
+        let (first, events): (u64, u64) = (row.get(1)?, row.get(2)?);
+        let last = first.saturating_add(events - 1);
+        Ok((writers::read_id(row, 0)?, (first, last), (row.get(3)?, row.get(4)?)))
+    })?;
+    // Of a damaged database what can be read.
+    Ok(rows.map_while(Result::ok).filter(|(_, (_, last), _)| *last <= 1 << 62).collect())
 }
 
 /// The first number of the missing records of a writer that end with number `last`, if the table has any that do.

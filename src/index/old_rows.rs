@@ -44,6 +44,11 @@ impl<'c> OldRows<'c> {
         Ok(rows)
     }
 
+    /// The same for tables that name nothing by numbers.
+    pub(super) fn plain(connection: &'c Connection, path: &'c Path) -> Self {
+        Self { connection, path, last_possible: 0, calls: HashMap::new(), sessions: HashMap::new() }
+    }
+
     /// Every request. What comes of it is told as by [`read`], as by all of these.
     pub(super) fn each_request(
         &mut self,

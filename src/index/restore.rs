@@ -4,10 +4,12 @@
 //! The log was folded into the new database before, and has the say where both have a record: its bytes are checked, those
 //! of a row are not. Runs on the thread that rebuilds.
 
+use super::batch::RowPlaces;
 use super::database::Index;
 use super::fence;
 use super::logged::Logged;
 use super::old_rows::{OldRows, failed_at};
+use super::old_runs::OldRuns;
 use super::request_rows::REQUESTS_PER_STATEMENT;
 use super::salvage::Fate;
 use crate::fold::fold::Mutation;
@@ -20,66 +22,73 @@ use crate::ground::work::{Watch, WorkError};
 use crate::record::record::Record;
 use crate::record::request::RequestRecord;
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, Row};
 use std::path::Path;
 
 /// How many rows one transaction brings at most.
 const BATCH_ROWS: usize = 20_000;
 
-/// Tables whose rows are copied as they are; the column of their numbers, and whether a row comes without its number.
-const COPIED: [(&str, &str, bool); 4] =
-    [("gaps", "id", false), ("clock_steps", "id", false), ("newer_records", "id", false), ("quarantine", "id", true)];
-
 /// An old database.
+#[derive(Clone, Copy)]
 pub(crate) struct Old<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) path: &'a Path,
-    /// No record's number is higher; 0 if nobody knows.
+    /// Which records its rows are.
+    pub(crate) runs: &'a OldRuns,
+    /// No row of a record has a higher id; 0 if nobody knows.
     pub(crate) last_possible: i64,
-    /// Whose log it has folded, or is taken to have.
-    pub(crate) owner: WriterId,
+}
+
+impl<'a> Old<'a> {
+    fn rows(&self) -> Result<OldRows<'a>, WorkError> {
+        OldRows::new(self.connection, self.path, self.last_possible)
+    }
 }
 
 impl Index {
     /// Brings every row of an old database that can be read, unless `logged` has its record.
     pub(crate) fn restore(&mut self, old: &Old<'_>, logged: &Logged, watch: &mut Watch<'_>) -> Result<(), WorkError> {
-        let mut rows = OldRows::new(old.connection, old.path, old.last_possible)?;
-        let mut waiting = Waiting::new(old.owner);
-        let in_log = |number: i64| u64::try_from(number).is_ok_and(|number| logged.numbers.contains(number));
+        let mut rows = old.rows()?;
+        let mut waiting = Waiting::new(old.runs);
+        let in_log = |table: &str, id: i64| u64::try_from(id).is_ok_and(|id| logged.has_record(table, id));
         rows.each_request(watch, &mut |id, request| {
-            if in_log(id) { Ok(()) } else { Ok(waiting.add(self, id, request)?) }
+            if in_log("request_rows", id) { Ok(()) } else { Ok(waiting.add(self, id, request)?) }
         })?;
         waiting.write(self)?;
         self.restore_sessions(&rows, true, watch)?;
-        self.restore_schemas(&rows, old.owner, &in_log, watch)?;
-        for (table, key, is_renumbered) in COPIED {
-            let has = |row: &Row<'_>| match table {
-                // Its number is one of its own, and no record's.
-                "quarantine" => Ok(logged.has_note(row.get("sequence")?, row.get("segment")?)),
-                _ => Ok(u64::try_from(row.get::<_, i64>(0)?).is_ok_and(|number| logged.has_record(table, number))),
-            };
-            self.copy_table(&rows, table, key, is_renumbered, &has, watch)?;
+        self.restore_schemas(&rows, old, &|id| in_log("schema_sightings", id), watch)?;
+        for table in ["clock_steps", "newer_records"] {
+            self.copy_table(&rows, old, table, &|row| Ok(in_log(table, row.get(0)?)), watch)?;
         }
-        self.copy_table(&rows, "age_clock", "id", false, &|_| Ok(false), watch)
+        let has_note = |row: &Row<'_>| {
+            Ok(logged.has_note(old.runs.writer(row.get("writer")?), row.get("sequence")?, row.get("segment")?))
+        };
+        self.copy_table(&rows, old, "quarantine", &has_note, watch)?;
+        self.copy_table(&rows, old, "age_clock", &|_| Ok(false), watch)
     }
 
-    /// Brings what the old database says was lost before the log, or behind it.
-    pub(crate) fn restore_gaps_outside(
+    /// Brings what stays true whatever the database is made of: who recorded, and how many events were dropped before they
+    /// were recorded. The records that are missing are counted anew.
+    pub(crate) fn restore_writers(
         &mut self,
         old: &Old<'_>,
         logged: &Logged,
         watch: &mut Watch<'_>,
     ) -> Result<(), WorkError> {
-        let rows = OldRows::new(old.connection, old.path, old.last_possible)?;
-        let stays =
-            |row: &Row<'_>| Ok(!u64::try_from(row.get::<_, i64>(0)?).is_ok_and(|number| logged.is_outside(number)));
-        self.copy_table(&rows, "gaps", "id", false, &stays, watch)
+        let restored = self
+            .within_transaction(|transaction, _| old.runs.writers().try_for_each(|writer| writer.restore(transaction)));
+        restored?;
+        let is_left_out = |row: &Row<'_>| {
+            let in_log = u64::try_from(row.get::<_, i64>(0)?).is_ok_and(|id| logged.has_record("gaps", id));
+            Ok(in_log || row.get("missing")?)
+        };
+        self.copy_table(&old.rows()?, old, "gaps", &is_left_out, watch)
     }
 
     /// Brings what the log can't say again although nothing of it is lost: what was current for whom when everything of that
     /// time expired, and what the expired requests of sessions that go on add up to.
     pub(crate) fn restore_expired(&mut self, old: &Old<'_>, watch: &mut Watch<'_>) -> Result<(), WorkError> {
-        let rows = OldRows::new(old.connection, old.path, old.last_possible)?;
+        let rows = old.rows()?;
         let kept_since = self.kept_since();
         let mut current = Vec::new();
         rows.each_sighting(watch, &mut |id, seen| {
@@ -88,7 +97,7 @@ impl Index {
             }
             Ok(())
         })?;
-        self.restore_schemas(&rows, old.owner, &|id| current.binary_search(&id).is_err(), watch)?;
+        self.restore_schemas(&rows, old, &|id| current.binary_search(&id).is_err(), watch)?;
         self.restore_sessions(&rows, false, watch)
     }
 
@@ -135,11 +144,11 @@ impl Index {
         write(self, &mut sessions)
     }
 
-    /// Versions of schemas, and who saw them, but for those sightings that are to be `left_out` by their records' numbers.
+    /// Versions of schemas, and who saw them, but for those sightings that are to be `left_out` by their ids.
     fn restore_schemas(
         &mut self,
         rows: &OldRows<'_>,
-        owner: WriterId,
+        old: &Old<'_>,
         left_out: &dyn Fn(i64) -> bool,
         watch: &mut Watch<'_>,
     ) -> Result<(), WorkError> {
@@ -149,88 +158,103 @@ impl Index {
             if left_out(id) {
                 return Ok(());
             }
-            let sequence = Sequence(u64::try_from(id).unwrap_or(0));
-            batch.restore_sighting(owner, sequence, &seen).map_err(failed_at(&path))
+            let (writer, sequence) = old.runs.record(id);
+            batch.restore_sighting(writer, sequence, &seen).map_err(failed_at(&path))
         })?;
         rows.each_version(watch, &mut |key, payload| batch.restore_version(key, payload).map_err(failed_at(&path)))?;
         Ok(batch.commit()?)
     }
 
-    /// Copies rows as they are, but for those that are to be left out. One that is there already stays, and one that the
-    /// table can't have is left out, too.
+    /// Copies rows, but for those that are to be left out. Those of records get new ids, and all the new numbers of their
+    /// writers; the rest stays as it is. One that the table can't have is left out, too.
     fn copy_table(
         &mut self,
         rows: &OldRows<'_>,
+        old: &Old<'_>,
         table: &str,
-        key: &str,
-        is_renumbered: bool,
         is_left_out: &dyn Fn(&Row<'_>) -> rusqlite::Result<bool>,
         watch: &mut Watch<'_>,
     ) -> Result<(), WorkError> {
         let path = self.path().to_owned();
         let failed = failed_at(&path);
         let columns = columns(&self.connection, table).map_err(&failed)?;
-        let taken: Vec<_> = columns.iter().filter(|column| !is_renumbered || *column != key).collect();
-        let names = taken.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-        let places = vec!["?"; taken.len()].join(", ");
+        let names = columns.join(", ");
+        let places = vec!["?"; columns.len()].join(", ");
         let insert = format!("INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})");
-        let select = format!("SELECT {key}, {names} FROM {table}");
-        let last_possible = if is_renumbered { 0 } else { rows.last_possible() };
-        let transaction =
-            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate).map_err(&failed)?;
-        rows.each_row(table, key, &select, last_possible, watch, &mut |row| {
+        let select = format!("SELECT id, {names} FROM {table}");
+        let is_of_records = !matches!(table, "quarantine" | "age_clock");
+        let last_possible = if is_of_records { old.last_possible } else { 0 };
+        let column = |name: &str| columns.iter().position(|column| column == name);
+        let (id_at, writer_at) = (column("id"), column("writer"));
+        let mut batch = self.begin()?;
+        rows.each_row(table, "id", &select, last_possible, watch, &mut |row| {
             match is_left_out(row) {
                 Ok(true) => return Ok(Fate::Read),
                 Ok(false) => {}
                 Err(_) => return Ok(Fate::Damaged),
             }
-            let values = (1..=taken.len()).map(|at| row.get(at)).collect::<rusqlite::Result<Vec<Value>>>();
-            let Ok(values) = values else { return Ok(Fate::Damaged) };
-            match transaction.prepare_cached(&insert).and_then(|mut insert| insert.execute(params_from_iter(values))) {
-                Ok(_) => Ok(Fate::Read),
+            let values = (1..=columns.len()).map(|at| row.get(at)).collect::<rusqlite::Result<Vec<Value>>>();
+            let (Ok(mut values), Ok(id)) = (values, row.get::<_, i64>(0)) else { return Ok(Fate::Damaged) };
+            let number = writer_at.and_then(|at| match values.get(at) {
+                Some(Value::Integer(number)) => Some(*number),
+                _ => None,
+            });
+            let (writer, sequence) = match number {
+                Some(number) if !is_of_records => (old.runs.writer(number), None),
+                _ => {
+                    let (writer, sequence) = old.runs.record(id);
+                    (writer, Some(sequence).filter(|_| is_of_records))
+                }
+            };
+            let places = RowPlaces { id: id_at.filter(|_| table != "age_clock"), writer: writer_at };
+            match batch.restore_row(&insert, &mut values, places, writer, sequence) {
+                Ok(()) => Ok(Fate::Read),
                 Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
                     Ok(Fate::Damaged)
                 }
                 Err(error) => Err(failed(error)),
             }
         })?;
-        transaction.commit().map_err(&failed)?;
-        Ok(())
+        Ok(batch.commit()?)
     }
 }
 
 /// Requests on their way, a transaction's worth of them, as records: a row that is read lends its texts only for a moment.
-struct Waiting {
-    owner: WriterId,
+struct Waiting<'r> {
+    runs: &'r OldRuns,
     payloads: Vec<u8>,
-    /// The number of each, and where its payload ends.
-    ends: Vec<(Sequence, usize)>,
+    /// Which record each is, and where its payload ends.
+    ends: Vec<(WriterId, Sequence, usize)>,
 }
 
-impl Waiting {
-    fn new(owner: WriterId) -> Self {
-        Self { owner, payloads: Vec::new(), ends: Vec::new() }
+impl<'r> Waiting<'r> {
+    fn new(runs: &'r OldRuns) -> Self {
+        Self { runs, payloads: Vec::new(), ends: Vec::new() }
     }
 
     fn add(&mut self, index: &mut Index, id: i64, request: RequestRecord<'_>) -> Result<(), IndexError> {
         Record::Request(request).encode(&mut self.payloads);
-        self.ends.push((Sequence(u64::try_from(id).unwrap_or(0)), self.payloads.len()));
+        let (writer, sequence) = self.runs.record(id);
+        self.ends.push((writer, sequence, self.payloads.len()));
         if self.ends.len() >= BATCH_ROWS { self.write(index) } else { Ok(()) }
     }
 
     fn write(&mut self, index: &mut Index) -> Result<(), IndexError> {
         let mut batch = index.begin()?;
         let mut start = 0;
-        for chunk in self.ends.chunks(REQUESTS_PER_STATEMENT) {
-            let mut mutations = Vec::with_capacity(chunk.len());
-            for (sequence, end) in chunk {
-                let payload = &self.payloads[std::mem::replace(&mut start, *end)..*end];
-                // As it is: what was cut once is not cut again.
-                if let Ok(Record::Request(request)) = Record::decode(payload) {
-                    mutations.push((*sequence, Mutation::Request(request)));
+        for of_writer in self.ends.chunk_by(|(one, ..), (other, ..)| one == other) {
+            for chunk in of_writer.chunks(REQUESTS_PER_STATEMENT) {
+                let mut mutations = Vec::with_capacity(chunk.len());
+                for (_, sequence, end) in chunk {
+                    let payload = &self.payloads[std::mem::replace(&mut start, *end)..*end];
+                    // As it is: what was cut once is not cut again.
+                    if let Ok(Record::Request(request)) = Record::decode(payload) {
+                        mutations.push((*sequence, Mutation::Request(request)));
+                    }
                 }
+                let Some((writer, ..)) = chunk.first() else { continue };
+                batch.apply(*writer, mutations)?;
             }
-            batch.apply(self.owner, mutations)?;
         }
         batch.commit()?;
         self.payloads.clear();

@@ -8,6 +8,7 @@ mod newer_tests;
 mod replacement_tests;
 mod restore_tests;
 mod sqlite_wal_tests;
+mod two_holders_tests;
 
 use crate::event::Notes;
 use crate::event::any::with_one_detail_each;
@@ -24,7 +25,7 @@ use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::database_version::DATABASE_VERSION;
 use crate::ground::error::{IndexError, OpenError};
-use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::sabotage::{self, Spot};
 use crate::index::batch::Batch;
 use crate::index::checkpoint::Checkpoint;
@@ -33,7 +34,6 @@ use crate::index::database::{DATABASE_NAME, Index, shrinks};
 use crate::index::rebuild::RebuildReport;
 use crate::query::{Query, RequestFilter};
 use crate::record::record::Record;
-use crate::segment::log_owners::LogOwners;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -43,6 +43,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 const WRITER: WriterId = WriterId([7; 16]);
+const STORE: StoreId = StoreId([9; 16]);
 
 /// An event that owns its text, from domains so small that ids collide all the time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,7 +191,7 @@ impl Fixture {
         let mut config = Config::new(self.dir.path());
         // The model has no clock: to it, nobody is silent for long.
         config.session_idle_ms = Some(0);
-        let index = Index::open(&config, &LogOwners::default()).unwrap();
+        let index = Index::open(&config, STORE).unwrap();
         // The tests cut no power; not waiting for the disk makes room for more cases.
         index.connection.pragma_update(None, "synchronous", "OFF").unwrap();
         self.index = Some(index);
@@ -315,6 +316,12 @@ impl Fixture {
 fn number(value: &Value) -> i64 {
     let Value::Integer(number) = value else { panic!("{value:?}") };
     *number
+}
+
+fn encoded(event: &Owned) -> Vec<u8> {
+    let mut payload = Vec::new();
+    event.with(|event| Record::from(event).encode(&mut payload));
+    payload
 }
 
 /// Commits a batch with which the writer's log is folded up to that number.
@@ -742,10 +749,10 @@ fn an_idle_session_counts_as_ended_only_where_the_store_was_told_so() {
     assert_eq!(fixture.rows(ended), [row("new", Value::Null), row("old", Value::Null)]);
     let mut told = Config::new(fixture.dir.path());
     told.session_idle_ms = Some(30_000);
-    remembered_limits::remember(&fixture.index().connection, &told).unwrap();
+    super::remembered_limits::remember(&fixture.index().connection, &told).unwrap();
     assert_eq!(fixture.rows(ended), [row("new", Value::Null), row("old", Value::Integer(now - 60_000))]);
     told.session_idle_ms = None;
-    remembered_limits::remember(&fixture.index().connection, &told).unwrap();
+    super::remembered_limits::remember(&fixture.index().connection, &told).unwrap();
     assert_eq!(fixture.rows(ended)[1], row("old", Value::Integer(now - 60_000)), "absent must change nothing");
 }
 
@@ -754,7 +761,7 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
     let mut fixture = Fixture::new();
     fixture.index().connection.pragma_update(None, "user_version", DATABASE_VERSION + 1).unwrap();
     fixture.index = None;
-    let error = Index::open(&Config::new(fixture.dir.path()), &LogOwners::default()).unwrap_err();
+    let error = Index::open(&Config::new(fixture.dir.path()), STORE).unwrap_err();
     let is_newer = matches!(error, OpenError::Index(IndexError::UnsupportedVersion { found, supported, .. })
         if (found, supported) == (DATABASE_VERSION + 1, DATABASE_VERSION));
     assert!(is_newer, "{error}");
@@ -811,7 +818,7 @@ fn opening_a_store_leaves_the_locks_of_other_connections_in_this_process_alone()
 fn a_database_that_is_a_link_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/dev/null", dir.path().join(DATABASE_NAME)).unwrap();
-    let error = Index::open(&Config::new(dir.path()), &LogOwners::default()).unwrap_err();
+    let error = Index::open(&Config::new(dir.path()), STORE).unwrap_err();
     assert!(matches!(error, OpenError::Unsafe { found: "a symbolic link", .. }), "{error}");
 }
 
@@ -824,7 +831,7 @@ fn another_programs_database_is_left_alone() {
         .execute_batch("CREATE TABLE mine (a); INSERT INTO mine VALUES (1)")
         .unwrap();
     let before = std::fs::read(&path).unwrap();
-    let error = Index::open(&Config::new(dir.path()), &LogOwners::default()).unwrap_err();
+    let error = Index::open(&Config::new(dir.path()), STORE).unwrap_err();
     assert!(matches!(error, OpenError::Index(IndexError::NotOurs { .. })), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
@@ -845,7 +852,7 @@ fn the_five_tables_have_their_columns() {
         ("schema_changes", "id, proxy, upstream_url, method, change_type, item_name, old_hash, new_hash, detected_at"),
         ("meta", "key, value"),
     ] {
-        assert!(fixture.rows(&format!("SELECT {columns} FROM {table}")).len() < 10);
+        assert!(fixture.rows(&format!("SELECT {columns} FROM {table}")).len() < 20);
     }
     assert_eq!(fixture.rows("SELECT value FROM meta WHERE key = 'schema_version'"), [[Value::Text("4".into())]]);
 }
@@ -880,7 +887,7 @@ fn whether_a_database_shrinks_is_told_from_its_file_also_while_all_else_is_in_th
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join(DATABASE_NAME);
         assert!(!shrinks(&database), "there is none");
-        let _index = Index::open_as(&Config::new(dir.path()), &LogOwners::default(), shrinks_as_created).unwrap();
+        let _index = Index::open_as(&Config::new(dir.path()), Some(STORE), shrinks_as_created).unwrap();
         let copy = dir.path().join("copy");
         std::fs::copy(&database, &copy).unwrap();
         assert_eq!(shrinks(&copy), shrinks_as_created);
@@ -904,7 +911,7 @@ fn what_a_dead_process_left_in_sqlites_wal_is_in_the_database_before_it_counts_a
         database.query_row("SELECT count(*) FROM sessions", [], |row| row.get::<_, i64>(0))
     };
     let left = copy(fixture.dir.path(), &["store.db", "store.db-wal"]);
-    let mut index = Index::open(&Config::new(left.path()), &LogOwners::default()).unwrap();
+    let mut index = Index::open(&Config::new(left.path()), STORE).unwrap();
     // A sync of the WAL that failed there leaves no trace here, and another one succeeds with nothing to do.
     index.make_durable().unwrap();
     assert_eq!(sessions(copy(left.path(), &["store.db"]).path()), Ok(1), "without the WAL");

@@ -5,10 +5,11 @@
 
 use super::checkpoint::{self, Checkpoint};
 use super::database::Index;
+use crate::fold::fold::WriterBegan;
 use crate::ground::error::IndexError;
 use crate::ground::position::WriterId;
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::{Type, Value};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 /// A writer as the tables have it when a transaction first meets it, and what the transaction makes of it.
 #[derive(Debug)]
@@ -27,16 +28,54 @@ pub(super) struct WriterRow {
     was_seen: bool,
 }
 
-/// What a writer says of itself when it begins.
-#[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "the records that say it come with the next version of the format")]
-pub(super) struct Began<'a> {
-    pub(super) process_id: u64,
-    pub(super) host: &'a str,
-    pub(super) program: &'a str,
-    pub(super) program_version: &'a str,
-    /// Unix time in milliseconds, UTC.
-    pub(super) started_at: i64,
+/// A writer as an old database has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct OldWriter {
+    pub(super) id: WriterId,
+    /// What the other columns say, in their order.
+    columns: Vec<Value>,
+}
+
+impl OldWriter {
+    /// Its columns, its id first.
+    pub(super) const COLUMNS: &str =
+        "writer, process_id, host, program, program_version, started_at, last_seen_at, ended_at, ended, removed";
+
+    /// One of which nothing else is known.
+    pub(super) fn new(id: WriterId) -> Self {
+        let mut columns = vec![Value::Null; Self::COLUMNS.matches(',').count()];
+        if let Some(removed) = columns.last_mut() {
+            *removed = Value::Integer(0);
+        }
+        Self { id, columns }
+    }
+
+    /// Reads the columns from `at` on.
+    pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
+        let mut old = Self::new(read_id(row, at)?);
+        for (index, column) in old.columns.iter_mut().enumerate() {
+            *column = row.get(at + 1 + index)?;
+        }
+        Ok(old)
+    }
+
+    /// Brings it into a new database. What is known there has the say: its log was folded anew.
+    pub(super) fn restore(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let sql = format!(
+            "INSERT INTO writers ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (writer) DO UPDATE
+             SET process_id = coalesce(process_id, excluded.process_id), host = coalesce(host, excluded.host),
+                 program = coalesce(program, excluded.program),
+                 program_version = coalesce(program_version, excluded.program_version),
+                 started_at = coalesce(started_at, excluded.started_at),
+                 last_seen_at = coalesce(max(last_seen_at, excluded.last_seen_at), last_seen_at, excluded.last_seen_at),
+                 ended_at = CASE WHEN ended IS NULL THEN excluded.ended_at ELSE ended_at END,
+                 ended = coalesce(ended, excluded.ended), removed = excluded.removed",
+            Self::COLUMNS
+        );
+        let values = std::iter::once(Value::Text(self.id.to_string())).chain(self.columns.iter().cloned());
+        connection.prepare_cached(&sql)?.execute(params_from_iter(values)).map(|_| ())
+    }
 }
 
 impl WriterRow {
@@ -89,11 +128,10 @@ impl WriterRow {
     }
 }
 
-/// Notes what a writer says of itself.
-#[expect(dead_code, reason = "the records that say it come with the next version of the format")]
-pub(super) fn note_began(connection: &Connection, number: i64, began: Began<'_>) -> rusqlite::Result<()> {
-    let Began { process_id, host, program, program_version, started_at } = began;
-    let process_id = i64::try_from(process_id).unwrap_or(i64::MAX);
+/// Notes what a writer says of itself when it begins.
+pub(super) fn note_began(connection: &Connection, number: i64, began: &WriterBegan<'_>) -> rusqlite::Result<()> {
+    let WriterBegan { process_id, host, program, program_version, started_at } = began;
+    let process_id = i64::try_from(*process_id).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
             "UPDATE writers SET process_id = ?2, host = ?3, program = ?4, program_version = ?5, started_at = ?6 WHERE id = ?1",
@@ -102,25 +140,22 @@ pub(super) fn note_began(connection: &Connection, number: i64, began: Began<'_>)
         .map(|_| ())
 }
 
-/// Notes that a writer said it ended then (Unix milliseconds).
-#[expect(dead_code, reason = "the records that say it come with the next version of the format")]
+/// Notes that a writer said it ended then (Unix milliseconds). It has the say: a lock that was found free tells less.
 pub(super) fn note_ended(connection: &Connection, number: i64, ended_at: i64) -> rusqlite::Result<()> {
-    // It has the say: a folder's lock that was found free tells less.
     let sql = "UPDATE writers SET ended_at = ?2, ended = 'closed' WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![number, ended_at]).map(|_| ())
 }
 
-/// Notes that a writer is dead. Unless it said that it ended, it died, and was last heard of with its newest event.
-pub(super) fn note_dead(connection: &Connection, number: i64) -> rusqlite::Result<()> {
-    let sql = "UPDATE writers SET ended_at = coalesce(last_seen_at, started_at), ended = 'died'
-               WHERE id = ?1 AND ended IS NULL";
-    connection.prepare_cached(sql)?.execute([number]).map(|_| ())
+/// Notes that a writer is dead. Unless it said that it ended, it died, then at the latest (Unix milliseconds).
+pub(super) fn note_dead(connection: &Connection, number: i64, died_at: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE writers SET ended_at = ?2, ended = 'died' WHERE id = ?1 AND ended IS NULL";
+    connection.prepare_cached(sql)?.execute(params![number, died_at]).map(|_| ())
 }
 
 /// A writer's id in a column.
 pub(super) fn read_id(row: &Row<'_>, at: usize) -> rusqlite::Result<WriterId> {
     let text = row.get_ref(at)?.as_str()?;
-    parse(text).ok_or_else(|| {
+    WriterId::from_text(text).ok_or_else(|| {
         let error = format!("expected a UUID, found {} bytes of text", text.len());
         rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into())
     })
@@ -134,31 +169,5 @@ impl Index {
             let mut update = transaction.prepare_cached("UPDATE writers SET removed = 1 WHERE writer = ?1")?;
             writers.iter().try_for_each(|writer| update.execute([writer.to_string()]).map(|_| ()))
         })
-    }
-}
-
-/// The id that is written so.
-fn parse(text: &str) -> Option<WriterId> {
-    let mut id = WriterId([0; 16]);
-    let digits: String = text.chars().filter(|digit| *digit != '-').collect();
-    for (byte, digits) in id.0.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    (id.to_string() == text).then_some(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_writers_id_is_read_as_it_is_written_and_nothing_else_is_one() {
-        let id = WriterId(*b"\x00\x01\x7f\x80\xff0123456789a");
-        assert_eq!(parse(&id.to_string()), Some(id));
-        for text in
-            ["", "00", &id.to_string().to_uppercase(), &format!("{id}0"), "not a uuid, but 36 characters of text"]
-        {
-            assert_eq!(parse(text), None, "{text}");
-        }
     }
 }

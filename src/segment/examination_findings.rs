@@ -4,6 +4,7 @@
 
 use super::examination::{Ending, Examination, HeaderState};
 use super::format::FrameError;
+use super::marks::Marks;
 use super::reader::Damage;
 use super::wrong_mark::WrongMark;
 use crate::ground::finding::{Finding, FindingKind};
@@ -32,13 +33,11 @@ impl WrongMark {
     }
 }
 
-impl Examination {
-    /// What there is to say of the segment once it was read to its end, besides its damaged places and wrong marks. Where
-    /// it may be `active`, what is no frame at its end is one that is being written.
-    pub fn end_findings(&self, path: &Path, active: bool) -> Vec<Finding> {
-        let end = self.extent.end;
-        let marks: Vec<u32> = self.marks.damaged().collect();
-        let marks = match marks[..] {
+impl Marks {
+    /// What there is to say of them, if one is damaged.
+    pub fn finding(&self, path: &Path) -> Option<Finding> {
+        let damaged: Vec<u32> = self.damaged().collect();
+        match damaged[..] {
             [] => None,
             [offset] => {
                 let text = "a damaged mark, as a torn write leaves it";
@@ -48,7 +47,15 @@ impl Examination {
                 let text = "both marks are damaged: nothing tells what was durable, or where the segment ends";
                 Some(Finding::new(FindingKind::DamagedMarks, path, text).at(offset))
             }
-        };
+        }
+    }
+}
+
+impl Examination {
+    /// What there is to say of the segment once it was read to its end, besides its damaged places and wrong marks. Where
+    /// it may be `active`, what is no frame at its end is one that is being written.
+    pub fn end_findings(&self, path: &Path, active: bool) -> Vec<Finding> {
+        let end = self.extent.end;
         let ending = match &self.ending {
             Ending::Open | Ending::Sealed { leftover: None } => None,
             Ending::Sealed { leftover: Some(leftover) } => {
@@ -68,7 +75,7 @@ impl Examination {
                 Some(Finding::new(FindingKind::UnreadableSegment, path, reason.clone()).at(offset.0))
             }
         };
-        marks.into_iter().chain(ending).collect()
+        self.marks.finding(path).into_iter().chain(ending).collect()
     }
 }
 

@@ -6,7 +6,8 @@ use super::directory::SegmentFile;
 use super::format::FrameError;
 use super::reader::{Damage, FrameAt};
 use super::wrong_mark::WrongMark;
-use crate::ground::finding::Finding;
+use crate::ground::error::SegmentError;
+use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{SegmentId, Sequence, StoreId};
 use std::path::PathBuf;
 
@@ -111,4 +112,21 @@ pub enum Waits {
         /// Its store.
         store: StoreId,
     },
+}
+
+impl Waits {
+    /// What there is to say of it.
+    pub fn finding(&self) -> Finding {
+        match self.clone() {
+            Self::Version { path, supported, found } => {
+                Finding::of_segment_error(&SegmentError::UnsupportedVersion { path, supported, found })
+            }
+            Self::Level { path, supported, found } => {
+                Finding::of_segment_error(&SegmentError::NeedsNewer { path, supported, found })
+            }
+            Self::OtherStore { path, store } => {
+                Finding::new(FindingKind::ForeignSegment, &path, format!("of store {store}")).at(0)
+            }
+        }
+    }
 }

@@ -2,43 +2,35 @@
 //!
 //! Runs on the caller's thread, in any process. The store is only read, and no lock of it is taken.
 //!
-//! The log is copied first, then the database, in one transaction. A segment that goes meanwhile is folded, and its
-//! rows are in the database that is copied later; what is recorded meanwhile is in segments that come later, and not in
-//! the copy. So database and log together have everything up to one moment, which lies between beginning and end. Then
-//! the copy is made one file: what its log has beyond its database is folded there, as a crash's log would be, and the
-//! log goes. What expires is not looked at: a backup of an old store has its old rows.
+//! The logs are copied first, then the database, in one transaction. A segment that goes meanwhile is folded, and its rows
+//! are in the database that is copied later; what is recorded meanwhile is behind what was copied, and not in the copy, or
+//! in its database already. So logs and database together have everything up to one moment, which lies between beginning and
+//! end, and no record twice: the database says how far each log is folded. Taking the fold lock meanwhile was rejected:
+//! nothing would be folded for as long as copying takes.
 //!
-//! A copy that kept its log was rejected. The original goes on, and gives the next numbers to other events than whoever
-//! records into the copy: two segments of one writer with the same numbers would look alike to every check there is. So
-//! a copy has a writer id of its own, and no segment of another's.
+//! The copy is a store, and the same one: its logs are of writers that are dead there, and whoever opens it folds what waits,
+//! once. No log is continued by anybody, so no number in the copy ever means another event than in the original.
 
 pub use super::backup_target::TargetError;
 
-use super::backup_log::copy_log;
+use super::backup_log::{CopiedFiles, copy_folders};
 use super::backup_target::Target;
 use super::file_limit;
-use super::lock::LOCK_NAME;
-
-use crate::compactor::compactor::Compactor;
-use crate::compactor::handles::CompactorHandles;
+use super::opening::expect_known_layout;
+use super::store_identity;
 use crate::ground::clock::now_ms;
-use crate::ground::config::{Config, SyncPolicy};
+use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError, SegmentError};
-use crate::ground::machine_clock::MachineClock;
 use crate::index::checkpoint;
-use crate::index::database::{DATABASE_NAME, Index};
+use crate::index::database::DATABASE_NAME;
 use crate::index::database_copy::{Copied, copy_database};
 use crate::query::database::Query;
-use crate::record::record::DECODER;
-use crate::segment::directory::{list, sync_directory};
-use crate::segment::log_owners::LogOwners;
-use crate::segment::writer_id_file;
+use crate::segment::directory::sync_directory;
+use crate::segment::store_id_file;
 use serde::Serialize;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// How much SQLite's WAL of the original may grow while its database is copied, in bytes: that, or a quarter of the
@@ -61,12 +53,10 @@ pub struct BackupProgress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackupPart {
-    /// Copying what the log has and the database does not.
+    /// Copying the logs: what waits to be folded, what is kept, and what was set aside.
     Log,
     /// Copying the database.
     Database,
-    /// Folding the copied log into the copied database.
-    Folding,
     /// Checking the copy.
     Checking,
 }
@@ -83,12 +73,12 @@ pub struct BackupReport {
     pub requests: i64,
     /// Rows of view `sessions`.
     pub sessions: i64,
-    /// Records that were not in the original's database yet, and are in the copy's.
-    pub folded_records: u64,
     /// Size of the copy's database in bytes.
     pub database_bytes: u64,
-    /// Files of the log that can't be read, which the copy has in its `quarantine/`.
-    pub quarantine_files: u64,
+    /// Segments of the logs that the copy has: what waits there to be folded, what is kept, and what was set aside.
+    pub segments: u64,
+    /// Their size in bytes.
+    pub log_bytes: u64,
 }
 
 /// Why there is no copy. Nothing of it is left then.
@@ -119,9 +109,9 @@ pub enum BackupError {
         /// How much it has grown.
         grown_bytes: u64,
     },
-    /// What the log has could not be folded into the copy.
-    #[error("the log could not be folded into the copy: {0}")]
-    Unfolded(String),
+    /// A thread that checked the copy died.
+    #[error("the copy could not be checked: {0}")]
+    Unchecked(String),
     /// Whoever is told of the progress wanted it to stop.
     #[error("stopped")]
     Stopped,
@@ -177,25 +167,20 @@ impl Listener<'_> {
                 }
                 std::thread::sleep(LOOK);
             }
-            let worked = worker.join().map_err(|_| BackupError::Unfolded("a thread died".into()));
+            let worked = worker.join().map_err(|_| BackupError::Unchecked("a thread died".into()));
             told.and(worked)
         })
     }
 }
 
-/// Copies the store in `dir` to `target`, which is a directory that does not exist yet, or is empty. The copy is a
-/// store of its own: one database that has everything up to a moment since the call, and no log.
+/// Copies the store in `dir` to `target`, which is a directory that does not exist yet, or is empty. The copy is the same
+/// store as it was at a moment since the call: its database, its logs, what is kept of them and what was set aside. What
+/// waits in the logs is folded by whoever opens the copy.
 ///
 /// It is made beside `target`, checked, synced, and renamed at the end; whatever keeps that from happening, nothing of
 /// it is left. Directories are 0700, files 0600. The store may be open elsewhere, may be recorded into, and may be one
 /// that can only be read. Nobody who records waits for it. While the database is copied, SQLite's WAL of the store
 /// grows by what is recorded meanwhile; so a copy that is too slow is given up ([`BackupError::TooSlow`]).
-///
-/// The copy has not: segments that are kept although they are folded, and what lies in `quarantine/`.
-///
-/// Whoever records into the copy gives numbers of its own: the copy has a writer id that the original does not have.
-/// Table `meta` says under `copy_of` whose its rows are: for each original, its writer id and the last number that is
-/// its own, in their order, as in `0197a1c07b1e4cc398c4dc0c0c07398f:1200`.
 ///
 /// `progress` is told how far it is, and says whether to go on.
 ///
@@ -210,40 +195,44 @@ pub fn backup(
 }
 
 fn make(dir: &Path, target: &Path, listener: &mut Listener<'_>) -> Result<BackupReport, BackupError> {
+    expect_known_layout(dir)?;
     let query = Query::open(dir)?;
+    let store = store_identity::read(dir)?;
     let target = Target::choose(dir, target)?;
     target.create()?;
     let began_at = now_ms();
-    let config = config_of(target.dir());
-    let folded = query.read_with(checkpoint::read)?;
     listener.tell(BackupPart::Log, 0.0)?;
-    if copy_log(dir, &config.wal_dir(), folded, |done| listener.flow(BackupPart::Log, done))?.is_break() {
-        return Err(BackupError::Stopped);
+    let (from, to) = (Config::new(dir), Config::new(target.dir()));
+    let mut copied = CopiedFiles::default();
+    // What goes from the first to one of the others meanwhile is in one of them at least.
+    let parts = [
+        (from.wal_dir(), to.wal_dir()),
+        (from.kept_dir(), to.kept_dir()),
+        (from.quarantine_dir(), to.quarantine_dir()),
+    ];
+    for (from, to) in parts {
+        if copy_folders(&from, &to, &mut copied, |done| listener.flow(BackupPart::Log, done))?.is_break() {
+            return Err(BackupError::Stopped);
+        }
+    }
+    if let Some(store) = store {
+        store_id_file::write(target.dir(), store)?;
     }
     copy_rows(&query, &target.dir().join(DATABASE_NAME), listener)?;
     drop(query);
-    let folded_records = fold_rest(&config, listener)?;
-    leave_only_the_database(&config)?;
-    let report = check(dir, &config, listener)?;
+    let report = check(dir, target.dir(), listener)?;
     let database = target.dir().join(DATABASE_NAME);
     File::open(&database).and_then(|file| file.sync_all()).at("sync", &database)?;
     sync_directory(target.dir())?;
     let dir = target.put_in_place()?;
-    Ok(BackupReport { dir, began_at, folded_records, ..report })
-}
-
-/// How the copy is opened: nothing is kept back for others, nothing awaits a disk.
-fn config_of(dir: &Path) -> Config {
-    let mut config = Config::new(dir);
-    (config.sync, config.min_free_bytes) = (SyncPolicy::Never, Some(0));
-    config
+    Ok(BackupReport { dir, began_at, segments: copied.files, log_bytes: copied.bytes, ..report })
 }
 
 fn copy_rows(query: &Query, to: &Path, listener: &mut Listener<'_>) -> Result<(), BackupError> {
     let bytes = std::fs::metadata(query.path()).map_or(0, |metadata| metadata.len());
     let copied = query.read_with(|connection| {
         // The transaction begins with the first read.
-        checkpoint::read(connection)?;
+        checkpoint::read_all(connection)?;
         let grown_max = GROWN_MIN.max(bytes / 4);
         Ok(copy_database(connection, to, grown_max, |done| listener.flow(BackupPart::Database, done)))
     })?;
@@ -254,26 +243,9 @@ fn copy_rows(query: &Query, to: &Path, listener: &mut Listener<'_>) -> Result<()
     }
 }
 
-/// Folds what the copied log has beyond the copied database; returns how many records that was. Then gives the copy a
-/// writer id of its own.
-fn fold_rest(config: &Config, listener: &mut Listener<'_>) -> Result<u64, BackupError> {
-    let _ = (config, listener);
-    Ok(0)
-}
-
-/// Removes the log, of which everything is folded, and what opening the copy left.
-fn leave_only_the_database(config: &Config) -> Result<(), PathError> {
-    for segment in list(&config.wal_dir())? {
-        std::fs::remove_file(&segment.path).at("remove", &segment.path)?;
-    }
-    let lock = config.dir.join(LOCK_NAME);
-    std::fs::remove_file(&lock).at("remove", &lock)?;
-    sync_directory(&config.wal_dir())
-}
-
 /// Checks the copy, and says what it has.
-fn check(dir: &Path, config: &Config, listener: &mut Listener<'_>) -> Result<BackupReport, BackupError> {
-    let query = Query::open(&config.dir)?;
+fn check(dir: &Path, copy: &Path, listener: &mut Listener<'_>) -> Result<BackupReport, BackupError> {
+    let query = Query::open(copy)?;
     let interrupt = query.interrupter();
     let checked =
         listener.wait(BackupPart::Checking, move || (query.integrity(true), query.totals()), || 0.0, interrupt)?;
@@ -281,14 +253,13 @@ fn check(dir: &Path, config: &Config, listener: &mut Listener<'_>) -> Result<Bac
     if !integrity.damage.is_empty() {
         return Err(BackupError::Damaged { path: dir.join(DATABASE_NAME), damage: integrity.damage });
     }
-    let quarantine_files = std::fs::read_dir(config.quarantine_dir()).map_or(0, |files| files.count() as u64);
     Ok(BackupReport {
         dir: PathBuf::new(),
         began_at: 0,
         requests: totals.requests,
         sessions: totals.sessions,
-        folded_records: 0,
         database_bytes: totals.database_bytes,
-        quarantine_files,
+        segments: 0,
+        log_bytes: 0,
     })
 }

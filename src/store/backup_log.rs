@@ -1,72 +1,119 @@
-//! The log's part of a copy: the segments that may have records beyond the database.
+//! The files of a copy that are no tables: the logs that wait, those that are kept, and those that were set aside.
 //!
-//! Runs on the caller's thread, while others append, and retire what is folded. It only reads the log.
+//! Runs on the caller's thread, while others append, and retire what is folded. It only reads them.
 
-use crate::ground::error::{AtPath, HeaderFault, OpenError, PathError, SegmentError};
-use crate::ground::position::{Sequence, WriterId};
+use crate::ground::error::{AtPath, OpenError, PathError};
 use crate::ground::private_dir::{create_private_dir, no_follow};
-use crate::index::checkpoint::Checkpoint;
-use crate::segment::directory::{SegmentFile, list};
-use crate::segment::log_owners::LogOwners;
-use crate::segment::reader::SegmentReader;
-use crate::segment::survey::is_reachable;
-use crate::segment::writer_id_file;
+use crate::segment::directory::{SegmentFile, list_whole, sync_directory};
+use crate::segment::quarantine;
+use crate::segment::writer_folder::{WriterFolder, writer_folders};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How many bytes are copied at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// A segment that may have something that the database does not.
-struct Needed {
-    file: SegmentFile,
-    bytes: u64,
-    /// The first number that it may have; `None` if its header can't be read.
-    base_sequence: Option<Sequence>,
+/// How much was copied.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CopiedFiles {
+    pub(super) files: u64,
+    pub(super) bytes: u64,
 }
 
-/// Copies the log of the store in `dir` into `to`, as far as `folded` does not cover it. `progress` is told how much is
-/// done, from 0 to 1, and says whether to go on.
+/// Copies the folders of all writers in `from` (`wal/`, `kept/` or `quarantine/` of a store), as far as they are there when
+/// it is their turn, into `to`. `progress` is told how much is done, from 0 to 1, and says whether to go on.
 ///
-/// Segments are copied in their order, and each from its beginning: a durable mark is copied before the frames that it
-/// vouches for. One that is gone by the time of its turn is folded, and in the database that is copied afterwards. One
-/// that begins meanwhile is not copied. So what is copied goes on without a hole where that database ends, up to some
-/// time after the call.
+/// A log's segments are copied in their order, and each from its beginning: a durable mark is copied before the frames that
+/// it vouches for. A file that is gone by the time of its turn was folded, or expired. One that begins meanwhile is not
+/// copied. So of each log there is everything up to some time after the call, or it is folded in the database that is copied
+/// afterwards.
 ///
 /// # Errors
-/// A segment can't be read or is of a newer version, or the log is not the database's.
-pub(super) fn copy_log(
-    dir: &Path,
+/// A file can't be read or written.
+pub(super) fn copy_folders(
+    from: &Path,
     to: &Path,
-    folded: Option<(WriterId, Checkpoint)>,
+    copied: &mut CopiedFiles,
     mut progress: impl FnMut(f64) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, OpenError> {
+    let found = writer_folders(from)?;
+    let folders: Vec<WriterFolder> = found.folders.into_iter().chain(found.unborn).collect();
+    if folders.is_empty() {
+        return Ok(ControlFlow::Continue(()));
+    }
     create_private_dir(to)?;
-    let needed = needed(dir, folded)?;
-    let total = needed.iter().map(|segment| segment.bytes).sum::<u64>().max(1);
-    let (mut done, mut chunk) = (0, vec![0; CHUNK_BYTES]);
-    for Needed { file, .. } in needed {
-        let from = match OpenOptions::new().read(true).custom_flags(no_follow()).open(&file.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            opened => opened.at("open", &file.path)?,
+    let mut chunk = vec![0; CHUNK_BYTES];
+    for (at, folder) in folders.iter().enumerate() {
+        if progress(at as f64 / folders.len() as f64).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let files = match files(&folder.path) {
+            Err(error) if error.source.kind() == ErrorKind::NotFound => continue,
+            files => files?,
         };
-        let path = to.join(file.path.file_name().unwrap_or_default());
-        let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).at("create", &path)?;
-        loop {
-            let bytes = read(&from, &mut chunk).at("read", &file.path)?;
-            if bytes == 0 {
-                break;
-            }
-            copy.write_all(&chunk[..bytes]).at("write", &path)?;
-            done += bytes as u64;
-            if progress(done as f64 / total as f64).is_break() {
+        // What was being born has its place in the copy: nobody is there to give it that.
+        let place = WriterFolder::within(to, folder.writer).path;
+        create_private_dir(&place)?;
+        for file in files {
+            let to = place.join(file.file_name().unwrap_or_default());
+            if copy(&file, &to, &mut chunk, copied, &mut progress)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
+        sync_directory(&place)?;
     }
+    sync_directory(to)?;
+    Ok(ControlFlow::Continue(()))
+}
+
+/// The segments in a folder by their ids, and the notes about those that were set aside.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, PathError> {
+    let mut files: Vec<SegmentFile> = list_whole(folder)?;
+    let aside = quarantine::segments(folder).into_iter().map(|aside| SegmentFile { id: aside.id, path: aside.path });
+    for file in aside {
+        if files.iter().all(|listed| listed.path != file.path) {
+            files.push(file);
+        }
+    }
+    let mut paths = Vec::with_capacity(files.len());
+    for file in files {
+        let note = quarantine::note_path(&file.path);
+        let has_note = note.symlink_metadata().is_ok();
+        paths.push(file.path);
+        paths.extend(has_note.then_some(note));
+    }
+    Ok(paths)
+}
+
+fn copy(
+    from: &Path,
+    to: &Path,
+    chunk: &mut [u8],
+    copied: &mut CopiedFiles,
+    progress: &mut impl FnMut(f64) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, PathError> {
+    let file = match OpenOptions::new().read(true).custom_flags(no_follow()).open(from) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(ControlFlow::Continue(())),
+        opened => opened.at("open", from)?,
+    };
+    let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).at("create", to)?;
+    loop {
+        let bytes = read(&file, chunk).at("read", from)?;
+        if bytes == 0 {
+            break;
+        }
+        copy.write_all(&chunk[..bytes]).at("write", to)?;
+        copied.bytes += bytes as u64;
+        // How much there is to come nobody knows: others append.
+        if progress(0.0).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    copy.sync_all().at("sync", to)?;
+    copied.files += 1;
     Ok(ControlFlow::Continue(()))
 }
 
@@ -77,41 +124,4 @@ fn read(mut file: &File, chunk: &mut [u8]) -> std::io::Result<usize> {
             read => return read,
         }
     }
-}
-
-/// The segments that may have records beyond `folded`, in their order.
-fn needed(dir: &Path, folded: Option<(WriterId, Checkpoint)>) -> Result<Vec<Needed>, OpenError> {
-    let wal_dir = dir.join("wal");
-    let files = match list(&wal_dir) {
-        Err(PathError { source, .. }) if source.kind() == ErrorKind::NotFound => Vec::new(),
-        listed => listed?,
-    };
-    let (mut owners, mut found) = (LogOwners::new(writer_id_file::read(&wal_dir)?), Vec::new());
-    for file in files {
-        let header = match SegmentReader::open(&file.path) {
-            Ok(reader) => Some(*reader.header()),
-            Err(SegmentError::Io(error)) if error.source.kind() == ErrorKind::NotFound => continue,
-            // No record was ever in there.
-            Err(SegmentError::Header { fault: HeaderFault::NeverStarted, .. }) => continue,
-            // Opening the copy says what is to be said, and moves it aside.
-            Err(SegmentError::Header { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        if let Some(header) = header.filter(|header| header.segment_id == file.id && is_reachable(header)) {
-            owners.add(header.writer_id);
-        }
-        let bytes = file.path.symlink_metadata().map_or(0, |metadata| metadata.len());
-        found.push((
-            header.map(|header| header.writer_id),
-            Needed { file, bytes, base_sequence: header.map(|header| header.base_sequence) },
-        ));
-    }
-    let owner = owners.owner(dir, folded.map(|(writer_id, _)| writer_id))?;
-    // What another store's log left here is moved aside by whoever records, and is none of this store's.
-    found.retain(|(writer_id, _)| writer_id.is_none() || owner.is_none() || *writer_id == owner);
-    let next = Sequence(folded.map_or(0, |(_, checkpoint)| checkpoint.sequence.0) + 1);
-    // The last one that begins no later has the next record, or one behind it has.
-    let begins_before = |(_, segment): &(_, Needed)| segment.base_sequence.is_some_and(|base| base <= next);
-    let first = found.iter().rposition(begins_before).unwrap_or(0);
-    Ok(found.into_iter().skip(first).map(|(_, segment)| segment).collect())
 }

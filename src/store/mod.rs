@@ -17,9 +17,12 @@ mod compactor_thread;
 pub mod completeness;
 pub mod examined_log;
 mod file_limit;
+mod fold_role;
 mod folded;
+mod found_log;
 mod leftovers;
 pub(crate) mod lock;
+mod lost_records;
 mod new_database;
 mod old_database;
 mod opening;
@@ -28,10 +31,10 @@ mod preparer_thread;
 pub mod rebuild;
 mod rebuild_plan;
 mod rebuild_sources;
-mod repair_report;
 mod shared;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod store;
+mod store_identity;
 mod sync_thread;
 #[cfg(test)]
 mod tests;

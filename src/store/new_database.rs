@@ -6,23 +6,21 @@
 
 use super::leftovers::{WORK_DIR, remove_leftovers};
 use super::rebuild_plan::{Action, DatabaseState};
-use super::rebuild_sources::Sources;
+use super::rebuild_sources::{ReadLog, Sources};
 use crate::compactor::log_fold::fold_log;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError};
-use crate::ground::position::{Offset, SegmentId, WriterId};
+use crate::ground::file_time::written_at_ms;
+use crate::ground::position::WriterId;
 use crate::ground::private_dir::create_private_dir;
-use crate::ground::random_uuid::random_uuid;
 use crate::ground::work::{Watch, WorkError};
-use crate::index::checkpoint::Checkpoint;
 use crate::index::database::{self, DATABASE_NAME, Index};
 use crate::index::replacement::{copy_aside, replace};
 use crate::index::restore::Old;
 use crate::index::row_retention::RowRetention;
 use crate::segment::directory::sync_directory;
-use crate::segment::format::FRAMES_OFFSET;
-use crate::segment::log_owners::LogOwners;
-use crate::segment::quarantine::note_folded;
+use crate::segment::log_item::Owner;
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -69,8 +67,6 @@ fn make_in(work_dir: &Path, sources: Sources, watch: &mut RebuildWatch<'_>) -> R
     let living = dir.join(DATABASE_NAME);
     let state = sources.plan.database.state;
     let is_complete = sources.plan.losses.is_empty() && state == DatabaseState::Sound;
-    let aside: Vec<_> =
-        sources.segments.iter().filter(|segment| segment.is_aside).map(|segment| segment.path.clone()).collect();
     build(work_dir, &sources, watch)?;
     // Nobody in this process may have the old one open when the new one takes its place.
     drop(sources);
@@ -90,65 +86,78 @@ fn make_in(work_dir: &Path, sources: Sources, watch: &mut RebuildWatch<'_>) -> R
         }
         replaced?;
     }
-    // From here on nothing can be lost any more: what fails is done by the next one.
-    aside.iter().try_for_each(|segment| note_folded(segment))?;
     Ok(moved_to)
 }
 
 /// Makes the new database.
 fn build(work_dir: &Path, sources: &Sources, watch: &mut RebuildWatch<'_>) -> Result<(), WorkError> {
-    let Sources { plan, told, kept_since, owner, query, old, segments, contents, lost, .. } = sources;
+    let Sources { plan, told, kept_since, store, query, old, logs, contents, .. } = sources;
     let mut beside: Config = told.clone();
     beside.dir = work_dir.to_owned();
     let shrinks = database::shrinks(&plan.database.path) || RowRetention::new(&told.limits()).is_limited();
-    let mut index = Index::open_as(&beside, &LogOwners::default(), shrinks)?;
+    let mut index = Index::open_as(&beside, *store, shrinks)?;
     if let Some(kept_since) = kept_since {
         index.begin_expiring(*kept_since)?;
     }
     index.restore_meta(&old.meta)?;
-    let last = sources.last_sequence;
-    // Rows keep the numbers of their records: whoever records next must not begin at the first number again.
-    let writer_id: Option<WriterId> = match owner {
-        None if last.0 > 0 => Some(WriterId(random_uuid(work_dir)?)),
-        owner => *owner,
-    };
-    if let Some(writer_id) = writer_id {
-        fold_log(&mut index, segments, lost, writer_id, &mut |done| watch(RebuildStep::Folding, done))?;
-        if let Some(query) = query {
-            let mut watch = |done| watch(RebuildStep::Salvaging, done);
-            query.read_with(|connection| {
-                let last_possible = i64::try_from(last.0).unwrap_or(i64::MAX);
-                let old = Old { connection, path: query.path(), last_possible, owner: writer_id };
-                Ok(match plan.action {
-                    Action::Salvage => index.restore(&old, &contents.logged, &mut watch),
-                    _ => {
-                        let is_expired_alike = kept_since.is_some() && *kept_since == sources.old.kept_since;
-                        index.restore_gaps_outside(&old, &contents.logged, &mut watch).and_then(|()| {
-                            if is_expired_alike { index.restore_expired(&old, &mut watch) } else { Ok(()) }
-                        })
-                    }
-                })
-            })??;
-        }
-        index.finish_expiring()?;
-        let mut batch = index.begin()?;
-        if let Some(last_ts) = contents.last_ts {
-            batch.note_last(writer_id, last_ts)?;
-        }
-        let from = batch.checkpoint(writer_id)?;
-        batch.reached(writer_id, from, checkpoint(sources))?;
-        batch.commit()?;
+    let count = logs.len().max(1) as f64;
+    for (at, ReadLog { found, end, lost }) in logs.iter().enumerate() {
+        let mut watch = |done| watch(RebuildStep::Folding, (at as f64 + done) / count);
+        fold_log(&mut index, &found.files, *store, end.place, lost, &mut watch)?;
     }
-    Ok(())
+    if let Some(query) = query {
+        let mut watch = |done| watch(RebuildStep::Salvaging, done);
+        query.read_with(|connection| {
+            let told = Old { connection, path: query.path(), runs: &old.runs, last_possible: old.last_id };
+            let is_expired_alike = kept_since.is_some() && *kept_since == old.kept_since;
+            Ok(index.restore_writers(&told, &contents.logged, &mut watch).and_then(|()| match plan.action {
+                Action::Salvage => index.restore(&told, &contents.logged, &mut watch),
+                _ if is_expired_alike => index.restore_expired(&told, &mut watch),
+                _ => Ok(()),
+            }))
+        })??;
+    }
+    index.finish_expiring()?;
+    note_ends(&mut index, sources)
 }
 
-/// Everything that there is is folded.
-fn checkpoint(sources: &Sources) -> Checkpoint {
-    let sequence = sources.last_sequence;
-    let here = sources.contents.end.map(|(segment, offset)| Checkpoint { segment, offset, sequence });
-    let before = sources.old.checkpoint.map(|checkpoint| Checkpoint { sequence, ..checkpoint });
-    let nowhere = Checkpoint { segment: SegmentId(0), offset: Offset(FRAMES_OFFSET), sequence };
-    here.into_iter().chain(before).max_by_key(|checkpoint| checkpoint.segment).unwrap_or(nowhere)
+/// Notes how far each log is folded now, which of the old one's are lost although they have no file any more, and which
+/// writers are dead.
+fn note_ends(index: &mut Index, sources: &Sources) -> Result<(), WorkError> {
+    let Sources { old, logs, .. } = sources;
+    let ends: HashMap<WriterId, _> = logs.iter().map(|log| (log.found.files.writer, log.end)).collect();
+    let mut batch = index.begin()?;
+    for (writer, runs) in old.missing.iter().filter(|(writer, _)| !ends.contains_key(writer)) {
+        for run in runs {
+            let (before, behind) = run.times.unzip();
+            batch.note_missing(*writer, (run.first, run.last), before, behind)?;
+        }
+    }
+    for (writer, folded) in old.checkpoints.iter().filter(|(writer, _)| !ends.contains_key(writer)) {
+        let from = batch.checkpoint(*writer)?;
+        batch.reached(*writer, from, *folded)?;
+    }
+    let mut gone = Vec::new();
+    for ReadLog { found, end, .. } in logs {
+        let writer = found.files.writer;
+        let here = end.checkpoint();
+        // What the files do not have any more may have been folded further.
+        let before = old.checkpoints.get(&writer).filter(|before| before.sequence > here.sequence);
+        if let Some(last_ts) = end.last_ts {
+            batch.note_last(writer, last_ts)?;
+        }
+        let from = batch.checkpoint(writer)?;
+        batch.reached(writer, from, before.copied().unwrap_or(here))?;
+        if found.files.owner == Owner::Dead && !found.is_in_wal() {
+            let written_at = found.files.files.last().and_then(|file| written_at_ms(&file.path));
+            if let Some(died_at) = end.last_ts.or(written_at) {
+                batch.end_writer(writer, died_at)?;
+            }
+            gone.push(writer);
+        }
+    }
+    batch.commit()?;
+    Ok(index.note_removed(&gone)?)
 }
 
 /// Puts a new database where there is none.

@@ -1,17 +1,19 @@
-//! What a database that is about to be made anew has to say to the new one: whose log it is, how far that is folded, what the
-//! store keeps, what has expired, and what else table `meta` says.
+//! What a database that is about to be made anew has to say to the new one: which store's it is, how far each log is folded,
+//! which records its rows are, what the store keeps, what has expired, and what else table `meta` says.
 //!
 //! By a connection that only reads, on the thread that rebuilds. The database may be damaged: then it says what can be read.
 
+use crate::compactor::log_fold::LostRun;
 use crate::ground::config::Config;
 use crate::ground::limits::{Limit, RememberedLimits};
-use crate::ground::position::{Sequence, WriterId};
+use crate::ground::position::{Sequence, StoreId, WriterId};
 use crate::index::checkpoint::{self, Checkpoint};
-use crate::index::{expiry_plan, holdings, remembered_limits, restore};
+use crate::index::missing_records;
+use crate::index::old_runs::OldRuns;
+use crate::index::{expiry_plan, holdings, remembered_limits, restore, store_id};
 use crate::query::database::Query;
-use crate::segment::number_set::NumberSet;
-use crate::segment::verdict::NUMBER_MAX;
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// Where the limits of a database that was made anew come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,33 +32,48 @@ pub enum LimitsFrom {
 /// What the old database says.
 #[derive(Debug, Default)]
 pub(super) struct OldDatabase {
-    /// Whose log it has folded.
-    pub(super) writer_id: Option<WriterId>,
-    /// How far.
-    pub(super) checkpoint: Option<Checkpoint>,
-    /// The highest number of a record that it speaks of; 0 for none.
-    pub(super) last_sequence: Sequence,
+    /// Which store's it is.
+    pub(super) store: Option<StoreId>,
+    /// Up to where each log is folded.
+    pub(super) checkpoints: HashMap<WriterId, Checkpoint>,
+    /// Which records its rows are.
+    pub(super) runs: OldRuns,
+    /// No row of a record has a higher id; 0 if nobody knows.
+    pub(super) last_id: i64,
     remembered: Option<RememberedLimits>,
     /// What is from before this time had expired.
     pub(super) kept_since: Option<i64>,
-    /// The numbers of records that it says are lost.
-    pub(super) missing: NumberSet,
+    /// The records of each log that it says are lost.
+    pub(super) missing: HashMap<WriterId, Vec<LostRun>>,
     /// What table `meta` says.
     pub(super) meta: Vec<(String, String)>,
 }
 
 impl OldDatabase {
     pub(super) fn read(query: &Query) -> Self {
-        let folded = query.ask(checkpoint::read).flatten();
-        let last = query.ask(|connection| Ok(holdings::last_number(connection))).unwrap_or(0);
+        let runs = query.ask(|connection| Ok(OldRuns::read(connection, query.path()).unwrap_or_default()));
+        let runs = runs.unwrap_or_default();
+        let mut checkpoints: HashMap<_, _> = query.ask(checkpoint::read_all).unwrap_or_default().into_iter().collect();
+        // Where the checkpoint can't be read, the ids that were given tell how far each log is folded.
+        for (writer, last) in runs.last_numbers() {
+            let told = checkpoints.entry(writer).or_insert(Checkpoint::START);
+            if told.sequence < last {
+                *told = Checkpoint { sequence: last, ..Checkpoint::START };
+            }
+        }
+        let mut missing = HashMap::<_, Vec<_>>::new();
+        let told = query.ask(missing_records::read_all).unwrap_or_default();
+        for (writer, (first, last), times) in told {
+            missing.entry(writer).or_default().push(LostRun { first, last, times: Some(times) });
+        }
         Self {
-            writer_id: folded.map(|(writer_id, _)| writer_id),
-            checkpoint: folded.map(|(_, checkpoint)| checkpoint),
-            // A number that no store reaches is a damaged one.
-            last_sequence: Sequence(u64::try_from(last).ok().filter(|last| *last <= NUMBER_MAX).unwrap_or(0)),
+            store: query.ask(store_id::read).flatten(),
+            checkpoints,
+            last_id: query.ask(|connection| Ok(holdings::last_id(connection))).unwrap_or(0),
+            runs,
             remembered: query.ask(remembered_limits::read),
             kept_since: query.ask(expiry_plan::kept_since).flatten(),
-            missing: query.ask(|connection| Ok(holdings::missing(connection))).unwrap_or_default(),
+            missing,
             meta: query.ask(|connection| Ok(restore::read_meta(connection))).unwrap_or_default(),
         }
     }
@@ -74,5 +91,10 @@ impl OldDatabase {
             config.tell_if_untold(limit, known.unwrap_or(limit.of_a_lost_store()));
         }
         from
+    }
+
+    /// The last number of a log that it has folded, or found to be missing; `None` where it never heard of that log.
+    pub(super) fn folded(&self, writer: WriterId) -> Option<Sequence> {
+        self.checkpoints.get(&writer).map(|checkpoint| checkpoint.sequence)
     }
 }

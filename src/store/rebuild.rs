@@ -1,6 +1,7 @@
 //! Making the database anew: what it derives from its rows, or all of it from the log and what can be read of the old one.
 //!
-//! Runs on the caller's thread. It is a writer of the store like any other, and so is refused while one is open.
+//! Runs on the caller's thread, under the fold lock, which whoever folds lets go for it. Those who record go on meanwhile: what
+//! they append is folded when the lock is free again.
 
 pub use super::new_database::{RebuildStep, RebuildWatch};
 pub use super::old_database::LimitsFrom;
@@ -11,32 +12,28 @@ pub use super::rebuild_sources::Source;
 pub use crate::index::rebuild::RebuildReport;
 
 use super::file_limit;
+use super::fold_role::FoldRole;
 use super::leftovers::remove_leftovers;
-use super::lock::StoreLock;
 use super::new_database::make;
 use super::rebuild_sources::Sources;
-use super::store::Store;
 use super::writer_lock;
+use crate::compactor::fold_waiting::{Waiting, fold_waiting};
 use crate::ground::config::Config;
-use crate::ground::error::{AtPath, IndexError, OpenError, SegmentError, WaitError};
-use crate::ground::health::Part;
+use crate::ground::error::{AtPath, IndexError, OpenError};
+use crate::ground::health::HealthBoard;
 use crate::ground::limits::Limits;
 use crate::ground::work::WorkError;
 use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::expiry_plan;
+use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
-use crate::segment::directory::list;
+use crate::record::record::DECODER;
+use crate::segment::writer_folder::writer_folders;
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-/// How often progress is told.
-const TELL_INTERVAL: Duration = Duration::from_millis(200);
-/// Folding that reports trouble for so long does not get over that by itself.
-const STALLED_AFTER: Duration = Duration::from_secs(30);
-/// How long the store may take to close.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What was made anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -94,7 +91,7 @@ pub struct RefoldReport {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RebuildError {
-    /// The store can't be opened: there is none, or another process writes to it.
+    /// The store can't be opened: there is none, or who folds does not let go of its database.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// Rows would be lost, and nobody said that they may.
@@ -139,30 +136,30 @@ pub fn plan(
     watch: &mut RebuildWatch<'_>,
 ) -> Result<RebuildPlan, RebuildError> {
     config.validate().map_err(OpenError::from)?;
-    expect_store(&config.dir)?;
+    expect_store(config)?;
     let in_use = writer_lock::is_held(&config.dir);
     let mut watch = |done| watch(RebuildStep::Reading, done);
-    Ok(Sources::read(config, source, accept_loss, in_use, &mut watch)?.plan)
+    Ok(Sources::read(config, source, accept_loss, false, in_use, &mut watch)?.plan)
 }
 
-/// A rebuild that was looked at and is yet to be done. It holds the store's lock.
+/// A rebuild that was looked at and is yet to be done. It holds the store's fold lock: nobody folds meanwhile.
 #[derive(Debug)]
 pub struct Rebuild {
     config: Config,
-    lock: StoreLock,
     sources: Sources,
     accept_loss: bool,
+    role: FoldRole,
 }
 
 impl Rebuild {
-    /// Takes the store's lock, and reads what there is.
+    /// Takes the store's fold lock from whoever has it, and reads what there is.
     ///
-    /// What `config` says of the store's limits is told the store, as by [`Store::open`]; what it does not say stays as the
-    /// old database remembers it. What had expired there does not come back: it is not even folded, unless `config` says
-    /// anew how long requests are kept, or how large the database may get.
+    /// What `config` says of the store's limits is told the store, as by [`Store::open`](crate::Store::open); what it does not
+    /// say stays as the old database remembers it. What had expired there does not come back: it is not even folded, unless
+    /// `config` says anew how long requests are kept, or how large the database may get.
     ///
     /// # Errors
-    /// [`RebuildError`]: the directory has no store, another process writes to it, or something can't be read.
+    /// [`RebuildError`]: the directory has no store, who folds does not let go, or something can't be read.
     pub fn prepare(
         config: &Config,
         source: Source,
@@ -170,11 +167,15 @@ impl Rebuild {
         watch: &mut RebuildWatch<'_>,
     ) -> Result<Self, RebuildError> {
         config.validate().map_err(OpenError::from)?;
-        expect_store(&config.dir)?;
-        let lock = StoreLock::acquire(&config.dir)?;
-        let mut watch = |done| watch(RebuildStep::Reading, done);
-        let sources = Sources::read(config, source, accept_loss, false, &mut watch)?;
-        Ok(Self { config: config.clone(), lock, sources, accept_loss })
+        expect_store(config)?;
+        let in_use = writer_lock::is_held(&config.dir);
+        let mut role = FoldRole::take(&config.dir)?;
+        let mut watch = |done| {
+            role.beat();
+            watch(RebuildStep::Reading, done)
+        };
+        let sources = Sources::read(config, source, accept_loss, true, in_use, &mut watch)?;
+        Ok(Self { config: config.clone(), sources, accept_loss, role })
     }
 
     /// What was found, and what is about to be done.
@@ -200,28 +201,44 @@ impl Rebuild {
     }
 
     fn derive(self, watch: &mut RebuildWatch<'_>) -> Result<RowsReport, RebuildError> {
-        let Self { config, lock, sources, .. } = self;
-        let waiting = sources.plan.log.waiting_records.rows;
-        let owners = sources.owners.clone();
+        let Self { config, sources, mut role, .. } = self;
+        let (waiting, store) = (sources.plan.log.waiting_records.rows, sources.store);
+        // The folders' locks go with it.
         drop(sources);
         remove_leftovers(&config.dir).map_err(OpenError::from)?;
-        let mut index = Index::open(&config, &owners)?;
-        let rebuilt = index.rebuild(&mut |done| watch(RebuildStep::Folding, done))?;
+        let shrinks = RowRetention::new(&config.limits()).is_limited();
+        let mut index = Index::open_as(&config, store, shrinks)?;
+        let rebuilt = index.rebuild(&mut |done| {
+            role.beat();
+            watch(RebuildStep::Folding, done)
+        })?;
         drop(index);
-        // Opening the store takes the lock itself.
-        drop(lock);
-        if waiting > 0 {
-            fold_waiting(&config, watch)?;
+        role.note_sound();
+        if let (Some(store), true) = (store, waiting > 0) {
+            let health = Arc::new(HealthBoard::default());
+            let give_up = Arc::new(AtomicBool::new(false));
+            let how = Waiting { decode: DECODER, keeps_every_row: false, deadline: None, give_up };
+            if !fold_waiting(&config, store, &how, &health)? {
+                return Err(RebuildError::Stalled(health.get().to_string()));
+            }
         }
         Ok(RowsReport { rebuilt, folded_records: waiting })
     }
 
     fn replace(self, watch: &mut RebuildWatch<'_>) -> Result<RefoldReport, RebuildError> {
-        let Self { config, lock: _lock, sources, .. } = self;
+        let Self { config, sources, mut role, .. } = self;
         let (limits, limits_from) = (sources.told.limits(), sources.limits_from);
         let RebuildPlan { action, database, log, losses, .. } = sources.plan.clone();
         let only_here = database.table("request_rows").map_or(0, |holdings| holdings.only_here.rows);
-        let moved_to = make(sources, watch)?;
+        let moved_to = make(sources, &mut |step, done| {
+            role.beat();
+            match role.expect_in_place(&config.dir) {
+                Ok(()) => watch(step, done),
+                // Somebody else may fold into the old one meanwhile.
+                Err(_) => ControlFlow::Break(()),
+            }
+        })?;
+        role.note_sound();
         let query = Query::open(&config.dir)?;
         let expired = query.read_with(expiry_plan::expired)?;
         let totals = query.totals()?;
@@ -254,39 +271,19 @@ pub fn rebuild(
     Rebuild::prepare(config, source, false, &mut watch)?.run(&mut watch)
 }
 
-/// An error where there is neither log nor database, before anything is created.
-fn expect_store(dir: &Path) -> Result<(), RebuildError> {
-    let (database, wal_dir) = (dir.join(DATABASE_NAME), dir.join("wal"));
+/// An error where there is neither a log nor a database, before anything is created.
+fn expect_store(config: &Config) -> Result<(), RebuildError> {
+    let database = config.dir.join(DATABASE_NAME);
     // What nobody may look at is not absent.
     let looked = |path: &Path| path.try_exists().at("look at", path).map_err(OpenError::from);
-    let has_log = looked(&wal_dir)? && !list(&wal_dir).map_err(SegmentError::from).map_err(OpenError::from)?.is_empty();
-    if has_log || looked(&database)? { Ok(()) } else { Err(IndexError::Missing { path: database, has_log }.into()) }
-}
-
-/// Has records that wait in the log folded as whoever opens the store does, and keeps the log.
-fn fold_waiting(config: &Config, watch: &mut RebuildWatch<'_>) -> Result<(), RebuildError> {
-    let store = Store::open_keeping_log(Config::new(&config.dir))?;
-    let all = store.stats().lag_records.max(1) as f64;
-    let mut well_at = Instant::now();
-    loop {
-        match store.wait_folded(TELL_INTERVAL) {
-            Ok(()) => break,
-            Err(WaitError::Timeout(_)) => {}
-            Err(error) => return Err(RebuildError::Stalled(error.to_string())),
-        }
-        let stats = store.stats();
-        if watch(RebuildStep::Folding, 1.0 - stats.lag_records as f64 / all).is_break() {
-            store.shutdown(Duration::ZERO);
-            return Err(RebuildError::Interrupted);
-        }
-        match stats.health.problems.get(&Part::Fold) {
-            None => well_at = Instant::now(),
-            Some(problem) if well_at.elapsed() > STALLED_AFTER => return Err(RebuildError::Stalled(problem.clone())),
-            Some(_) => {}
+    let mut has_log = false;
+    for dir in [config.wal_dir(), config.kept_dir(), config.quarantine_dir()] {
+        if looked(&dir)? {
+            let found = writer_folders(&dir).map_err(OpenError::from)?;
+            has_log |= !found.folders.is_empty() || !found.old_layout.is_empty();
         }
     }
-    store.shutdown(SHUTDOWN_PATIENCE);
-    Ok(())
+    if has_log || looked(&database)? { Ok(()) } else { Err(IndexError::Missing { path: database, has_log }.into()) }
 }
 
 #[cfg(test)]

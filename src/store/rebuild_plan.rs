@@ -4,6 +4,7 @@
 
 pub use crate::index::holdings::{RowSum, TableHoldings};
 
+use crate::ground::position::WriterId;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ pub struct RebuildPlan {
     pub log: LogHoldings,
     /// What the new database would not have of the old one. Empty if nothing is lost.
     pub losses: Vec<Loss>,
-    /// Somebody else has the store open, so that nothing can be done now.
+    /// Other processes record into the store, or fold. They go on meanwhile, and fold again once it is done.
     pub in_use: bool,
 }
 
@@ -66,8 +67,8 @@ pub struct DatabaseHoldings {
     pub state: DatabaseState,
     /// What is wrong, if something is.
     pub reason: Option<String>,
-    /// The number of the last record that it has folded.
-    pub last_folded_record: Option<u64>,
+    /// How many records it has folded: those that were lost, and those whose rows have expired, included.
+    pub folded_records: Option<u64>,
     /// What each table holds; empty where that can't be read.
     pub tables: Vec<TableHoldings>,
 }
@@ -89,26 +90,24 @@ impl DatabaseHoldings {
     }
 }
 
-/// What the log holds.
+/// What the log holds: the logs of all writers together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LogHoldings {
-    /// Its segments.
+    /// How many writers' logs there are.
+    pub logs: u64,
+    /// Their segments, those that are kept included.
     pub segments: u64,
-    /// Segments of it that lie in `quarantine/`.
+    /// Segments of them that lie in `quarantine/`.
     pub quarantined_segments: u64,
     /// Intact records, each once.
     pub records: RowSum,
     /// Those of them that are not folded.
     pub waiting_records: RowSum,
-    /// The number of the first record that is there.
-    pub first_record: Option<u64>,
-    /// The number of the last one.
-    pub last_record: Option<u64>,
-    /// How many were recorded before the first one, and are not there any more: they were folded.
+    /// How many were recorded before the first ones that are there of their logs, and are not there any more: they were
+    /// folded. Logs that are gone altogether don't count.
     pub records_before_log: u64,
-    /// Records that are missing: between the first and the last one, and those beyond what was folded that are missing before
-    /// the first one, or behind the last one.
+    /// Records that are missing: between the first and the last one of a log, and those beyond what was folded.
     pub holes: Vec<Hole>,
     /// Places that can't be read.
     pub damaged_places: u64,
@@ -123,10 +122,13 @@ impl LogHoldings {
     }
 }
 
-/// Numbers of records that follow each other, and that the log does not have.
+/// Numbers of records that follow each other, and that a log does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Hole {
+    /// Whose log.
+    #[serde(serialize_with = "as_text")]
+    pub writer: WriterId,
     /// The first one.
     pub first_record: u64,
     /// The last one.
@@ -159,16 +161,19 @@ pub struct Loss {
     pub unreadable: bool,
 }
 
+fn as_text<S: serde::Serializer>(writer: &WriterId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(writer)
+}
+
 /// What a database would not have that is made that way from these.
 pub(crate) fn losses(action: Action, database: &DatabaseHoldings, log: &LogHoldings) -> Vec<Loss> {
     match (action, database.state) {
         (Action::Rows, _) | (_, DatabaseState::Missing | DatabaseState::Foreign) => return Vec::new(),
         (_, DatabaseState::Unreadable | DatabaseState::OtherVersion) => {
+            // How many logs are gone altogether, the database alone knew.
             let rows = log.records_before_log + log.records_in_holes();
-            let is_whole = log.first_record == Some(1) && rows == 0;
-            let rows = RowSum { rows, at_most: true, ..RowSum::default() };
-            let loss = Loss { table: "store.db", names: ("record", "records"), rows, unreadable: true };
-            return if is_whole && database.state == DatabaseState::Unreadable { Vec::new() } else { vec![loss] };
+            let rows = RowSum { rows, ..RowSum::default() };
+            return vec![Loss { table: "store.db", names: ("record", "records"), rows, unreadable: true }];
         }
         (Action::Log | Action::Salvage, DatabaseState::Sound | DatabaseState::Damaged) => {}
     }

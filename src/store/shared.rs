@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) channel: Arc<Channel>,
+    /// The segments of this process's own log.
     pub(super) log: Arc<SegmentList>,
     pub(super) progress: Arc<StoreProgress>,
     pub(super) health: Arc<HealthBoard>,
@@ -31,7 +32,7 @@ impl Shared {
     pub(super) fn new(config: &Config, opening: &Opening) -> Self {
         Self {
             channel: Arc::new(Channel::new(config.channel_events, config.event_bytes_max())),
-            log: Arc::clone(&opening.log),
+            log: Arc::new(SegmentList::default()),
             progress: Arc::clone(&opening.progress),
             health: Arc::clone(&opening.health),
             clock: opening.clock.clone(),

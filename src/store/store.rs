@@ -1,19 +1,21 @@
 //! A store: opens everything in order, owns the threads, and shuts them down in order.
 //!
-//! Runs on the caller's thread. Opening: lock, database, recovery (`opening.rs`), threads (`threads.rs`). Shutting
-//! down: the appender drains the channel, the syncing thread seals the log, the compactor folds the rest.
+//! Runs on the caller's thread. Opening: what must be known first (`opening.rs`), threads (`threads.rs`). Shutting down: the
+//! appender drains the channel, the syncing thread seals the log, the compactor folds the rest, if it may.
 
 use super::file_limit;
-use super::opening::{Database, Opening};
+use super::opening::Opening;
+use super::plan;
 use super::shared::Shared;
 use super::threads::Threads;
 use crate::ground::config::Config;
 use crate::ground::error::{OpenError, WaitError};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::MachineClock;
+use crate::ground::position::WriterId;
 use crate::ground::stats::{ShutdownReport, Stats};
 use crate::ground::store_progress::Ticket;
-use crate::index::database::{DATABASE_NAME, Index};
+use crate::index::database::DATABASE_NAME;
 use crate::record::record::{DECODER, Decoder};
 use crate::recorder::recorder::Recorder;
 use std::path::{Path, PathBuf};
@@ -24,27 +26,27 @@ use std::time::{Duration, Instant};
 /// How long threads that were told to give up get to notice.
 const GIVE_UP_GRACE: Duration = Duration::from_millis(500);
 
-/// An open store: the only writer of its directory.
+/// An open store. Any number of processes may have one open, and record into it: each has a log of its own, and one of them
+/// folds what all record.
 ///
 /// Dropping it shuts it down within [`Config::shutdown_ms`]; call [`Store::shutdown`] to choose the time and to learn
 /// what became of everything.
 #[derive(Debug)]
 pub struct Store {
     config: Config,
-    limits: Limits,
     pub(super) shared: Shared,
     threads: Threads,
-    /// Bytes of torn tails that were cut off when the store was opened.
-    cut_bytes: u64,
     is_stopped: bool,
 }
 
 impl Store {
-    /// Opens the store in `config.dir`, creating it if need be, and recovers what a crash left.
+    /// Opens the store in `config.dir`, creating it if need be. Neither the database nor any log is looked into, and until
+    /// something is recorded, nothing but the directory, `LOCK` and `store-id` comes to be there. What keeps the database
+    /// from being used is told by [`Stats::health`](crate::Stats), and keeps nobody from recording.
     ///
     /// # Errors
-    /// [`OpenError`]: a value in `config` is out of range, another process writes here, the directory is not ours, the
-    /// log or the database can't be read or is of a newer version, or there is no room for a segment.
+    /// [`OpenError`]: a value in `config` is out of range, the directory is not ours, or the store is one of another version
+    /// of mcplog, or in use by an earlier one.
     pub fn open(config: Config) -> Result<Self, OpenError> {
         Self::open_with(config, DECODER)
     }
@@ -56,36 +58,13 @@ impl Store {
 
     /// The same by that clock.
     pub(crate) fn open_by(config: Config, decode: Decoder, clock: MachineClock) -> Result<Self, OpenError> {
-        Self::start(config, decode, clock, |_| ())
-    }
-
-    /// The same as [`Store::open`], but whatever the store was told, this time it lets go nothing of the log.
-    pub(super) fn open_keeping_log(config: Config) -> Result<Self, OpenError> {
-        Self::start(config, DECODER, MachineClock::new(), Index::keep_log)
-    }
-
-    fn start(
-        config: Config,
-        decode: Decoder,
-        clock: MachineClock,
-        adapt: impl FnOnce(&mut Index),
-    ) -> Result<Self, OpenError> {
         config.validate()?;
         file_limit::as_an_error(|| {
-            let mut opening = Opening::of(&config, decode, clock)?;
-            if let Database::Ready { index, .. } = &mut opening.database {
-                adapt(index);
-            }
-            Self::of(config, opening)
+            let opening = Opening::of(&config, decode, clock)?;
+            let shared = Shared::new(&config, &opening);
+            let threads = Threads::start(&config, &shared, opening)?;
+            Ok(Self { config, shared, threads, is_stopped: false })
         })
-    }
-
-    fn of(config: Config, opening: Opening) -> Result<Self, OpenError> {
-        let limits = opening.database.limits(&config);
-        let shared = Shared::new(&config, &opening);
-        let cut_bytes = opening.cut_bytes;
-        let threads = Threads::start(&config, &shared, opening)?;
-        Ok(Self { config, limits, shared, threads, cut_bytes, is_stopped: false })
     }
 
     /// A handle that records into this store. Take as many as you like.
@@ -98,9 +77,15 @@ impl Store {
         &self.config.dir
     }
 
-    /// What the store keeps, and for how long: what it was told now, or is remembered from when it was last told.
+    /// As which writer this process records; `None` before its first record. Its log lies in `wal/` under that name.
+    pub fn writer(&self) -> Option<WriterId> {
+        self.shared.progress.writer()
+    }
+
+    /// What the store keeps, and for how long: what it was told now, or its database remembers from when it was last told. The
+    /// database is asked.
     pub fn limits(&self) -> Limits {
-        self.limits
+        plan::limits(&self.config)
     }
 
     /// The path of the database, for [`Query`](crate::Query) or the `sqlite3` shell.
@@ -150,7 +135,7 @@ impl Store {
 
     /// Counters, and whether all is well.
     pub fn stats(&self) -> Stats {
-        let (segments, log_bytes) = self.shared.log.size();
+        let (segments, log_bytes) = self.shared.log.waiting(self.shared.progress.folded());
         let queued = self.shared.channel.len();
         let (appended, folded) = (self.shared.progress.appended_events(), self.shared.progress.folded_events());
         let lag_records = self.shared.progress.appended().0.saturating_sub(self.shared.progress.folded().0);
@@ -167,7 +152,6 @@ impl Store {
             newer_records: self.shared.progress.newer_records(),
             clock_steps: self.shared.progress.clock_steps(),
             expired: self.shared.progress.expired(),
-            cut_bytes: self.cut_bytes,
             lag_ms: if lag_records == 0 { 0 } else { self.shared.progress.caught_up_ms_ago() },
             health: self.shared.health.get(),
         }

@@ -10,7 +10,6 @@ use super::{appender_thread, compactor_thread, preparer_thread, sync_thread};
 use crate::appender::sync_loop::SyncHandles;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
-use crate::ground::position::StoreId;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -29,14 +28,14 @@ impl Threads {
     /// # Errors
     /// There is no thread to be had.
     pub(super) fn start(config: &Config, shared: &Shared, opening: Opening) -> Result<Self, PathError> {
-        let spawner = Spawner { lock: Arc::clone(&opening.lock), health: &shared.health, dir: &config.dir };
+        let Opening { lock, store, decode, .. } = opening;
+        let spawner = Spawner { lock, health: &shared.health, dir: &config.dir };
         let (to_syncer, commands) = crossbeam_channel::unbounded();
         let (to_appender, poisoned) = crossbeam_channel::bounded(1);
 
         let (preparer, supply) = preparer_thread::start(&spawner, config)?;
         let channels = AppenderChannels { supply, to_syncer, poisoned };
-        let Opening { writer_id, decode, .. } = opening;
-        let compactor = compactor_thread::start(&spawner, shared, config, StoreId(writer_id.0), decode, false)?;
+        let compactor = compactor_thread::start(&spawner, shared, config, store, decode, false)?;
         let handles = SyncHandles {
             commands,
             poisoned: to_appender,
@@ -44,13 +43,12 @@ impl Threads {
             health: Arc::clone(&shared.health),
             compactor: compactor.thread(),
         };
-        let store = StoreId(writer_id.0);
         let log_threads = sync_thread::start(&spawner, shared, config, handles)
             .and_then(|syncer| Ok((syncer, appender_thread::start(&spawner, shared, config, store, channels)?)));
         match log_threads {
             Ok((syncer, appender)) => Ok(Self { appender, syncer, preparer, compactor }),
             Err(error) => {
-                // The compactor must not stay and hold the lock.
+                // The compactor must not stay and hold the locks.
                 shared.give_up.store(true, Ordering::Relaxed);
                 compactor.thread().unpark();
                 Err(error)

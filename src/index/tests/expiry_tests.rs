@@ -16,7 +16,7 @@ const MINUTE: i64 = 60_000;
 const SPREAD: i64 = 7 * MINUTE;
 
 /// The event at times that are minutes apart.
-fn spread(mut event: Owned) -> Owned {
+pub(super) fn spread(mut event: Owned) -> Owned {
     match &mut event {
         Owned::Request { ts, .. } => *ts *= SPREAD,
         // A version goes with its last sighting, so that one that is only seen again later would depend on when.
@@ -55,7 +55,7 @@ fn winners(events: &[Owned]) -> BTreeMap<String, (i64, Option<String>)> {
 
 /// What the tables say if `before` was folded, then everything older than `first` expired, then `after` came, then
 /// everything older than `second` expired.
-fn expired_model(before: &[Owned], first: i64, after: &[Owned], second: i64) -> Vec<Vec<Vec<Value>>> {
+pub(super) fn expired_model(before: &[Owned], first: i64, after: &[Owned], second: i64) -> Vec<Vec<Vec<Value>>> {
     let over: BTreeSet<String> = model(before)[1]
         .iter()
         .filter(|session| over_at(session) < first)
@@ -111,7 +111,7 @@ fn keep_current_schemas(events: &mut Vec<Owned>, kept_since: i64) {
 
 /// What came in time: no request from before, and none whose id stood for a request that is expired. Whether that one
 /// is known depends on when its row was removed.
-fn in_time(before: &[Owned], kept_since: i64, after: Vec<Owned>) -> Vec<Owned> {
+pub(super) fn in_time(before: &[Owned], kept_since: i64, after: Vec<Owned>) -> Vec<Owned> {
     let winners = winners(before);
     let is_unknown = |id: &str| winners.get(&*cut::name(id, ID_BYTES_MAX)).is_none_or(|(ts, _)| *ts >= kept_since);
     after
@@ -360,7 +360,7 @@ fn a_limit_of_size_lets_the_oldest_go_and_the_file_gets_shorter() {
     let mut fixture = Fixture { dir: tempfile::tempdir().unwrap(), index: None };
     let mut config = Config::new(fixture.dir.path());
     config.database_bytes_max = Some(u64::MAX >> 1);
-    fixture.index = Some(Index::open(&config, &LogOwners::default()).unwrap());
+    fixture.index = Some(Index::open(&config, STORE).unwrap());
     fixture.fold(&(0..20_000).map(|number| request(number, number * 500)).collect::<Vec<_>>(), &[]);
     let path = fixture.dir.path().join(DATABASE_NAME);
     let bytes = || std::fs::metadata(&path).unwrap().len();
@@ -448,7 +448,7 @@ fn records_that_wait_for_a_newer_build_keep_no_database_above_its_limit() {
         let mut fixture = Fixture { dir: tempfile::tempdir().unwrap(), index: None };
         let mut config = Config::new(fixture.dir.path());
         config.database_bytes_max = Some(u64::MAX >> 1);
-        fixture.index = Some(Index::open(&config, &LogOwners::default()).unwrap());
+        fixture.index = Some(Index::open(&config, STORE).unwrap());
         fixture.fold(&(0..requests).map(|number| request(number, number * 3_000)).collect::<Vec<_>>(), &[]);
         fixture.keep_newer((0..2_000).map(|number| number * 3_000));
         let path = fixture.dir.path().join(DATABASE_NAME);
@@ -499,7 +499,7 @@ fn a_step_removes_a_few_rows_and_writes_a_few_pages_whatever_there_is() {
     let mut fixture = Fixture { dir: tempfile::tempdir().unwrap(), index: None };
     let mut config = Config::new(fixture.dir.path());
     config.database_bytes_max = Some(1);
-    fixture.index = Some(Index::open(&config, &LogOwners::default()).unwrap());
+    fixture.index = Some(Index::open(&config, STORE).unwrap());
     // Everything stays in the WAL, which tells how much was written.
     fixture.copy_from(u32::MAX);
     let version = |number: u8| Owned::Schema {
@@ -547,7 +547,7 @@ impl Fixture {
         let mut fixture = Self { dir: tempfile::tempdir().unwrap(), index: None };
         let mut config = Config::new(fixture.dir.path());
         config.keep_rows_age_ms = Some(10 * MINUTE as u64);
-        fixture.index = Some(Index::open(&config, &LogOwners::default()).unwrap().with_copying_thread());
+        fixture.index = Some(Index::open(&config, STORE).unwrap().with_copying_thread());
         fixture.fold(&(0..7_200).map(|number| request(number, number * 250)).collect::<Vec<_>>(), &[]);
         (fixture, RowRetention::new(&config.limits()))
     }

@@ -1,6 +1,7 @@
 //! What the command line says. Pure; `--help` is written here.
 
 use crate::read::filter::Filter;
+use crate::read::writer_prefix::WriterPrefix;
 use crate::show::presenter::Presentation;
 use clap::{Args, Parser, Subcommand};
 use mcplog_terminal::colour::Colour;
@@ -17,12 +18,14 @@ macro_rules! with_exit_codes {
     };
 }
 
-/// Lists, dumps, verifies and follows the log of an mcplog store
+/// Lists, dumps, verifies and follows the logs of an mcplog store
 ///
-/// PATH is a store's directory (the one with `wal` in it), its `wal` directory, or a segment file. Without it, the store is
-/// that of `mcplog`: $MCPLOG_DIR, else mcplog in $XDG_DATA_HOME or ~/.local/share (on macOS, in ~/Library/Application
-/// Support). wal-inspect only reads: it takes no lock, repairs nothing, leaves no file behind, and never disturbs a store that
-/// is running. The database beside `wal` is asked how far the log is folded.
+/// PATH is a store's directory (the one with `wal` in it), its `wal` directory, the folder of one writer in there, or a
+/// segment file. Without it, the store is that of `mcplog`: $MCPLOG_DIR, else mcplog in $XDG_DATA_HOME or ~/.local/share (on
+/// macOS, in ~/Library/Application Support). Each process that records has a log of its own, named by its writer id.
+/// wal-inspect only reads: it repairs nothing, leaves no file behind, and never disturbs a process that records. To ask
+/// whether that lives, it tries the lock of its folder for an instant. The database beside `wal` is asked how far the logs are
+/// folded.
 #[derive(Debug, Parser)]
 #[command(name = "wal-inspect", version, max_term_width = 80, disable_help_subcommand = true)]
 #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect list\n  wal-inspect tail --follow\n  wal-inspect verify && echo sound"))]
@@ -43,19 +46,20 @@ pub(crate) enum Command {
     List(ListArguments),
     /// Prints the records in order
     ///
-    /// Of a store or its log, those that the store reads: each once, and none of a segment that it sets aside. Of a segment
-    /// file that is named, all of them.
-    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect dump | less -S\n  wal-inspect dump --tool search --status error --since 1h\n  wal-inspect dump --from-sequence 1200 --limit 1 --full --hex\n  wal-inspect dump --json | mcplog ingest --dir ./copy -"))]
+    /// Of a log, those that the store reads, each once; of a segment file that is named, all of them. Several logs are merged
+    /// by the times of their records, and by writer where those are equal. That is no order of cause and effect: each
+    /// writer's own records are in order, and what two writers did at about the same time, no clock tells apart.
+    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect dump | less -S\n  wal-inspect dump --tool search --status error --since 1h\n  wal-inspect dump --from-sequence 1200 --limit 1 --full --hex\n  wal-inspect dump --writer 0197a1c0 --json\n  wal-inspect dump --json | mcplog ingest --dir ./copy -"))]
     Dump(DumpArguments),
     /// Reads everything and says whether it is sound
     ///
     /// Every checksum, every record, every mark, and whether records are missing: those that the database has folded are not.
-    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect verify\n  wal-inspect verify --quiet ~/.local/share/mcplog/quarantine/000000000007.seg"))]
+    #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect verify\n  wal-inspect verify --quiet ~/.local/share/mcplog/quarantine"))]
     Verify(VerifyArguments),
     /// Prints the last records, and with --follow every new one as it is recorded
     ///
-    /// Follows a running store from segment to segment. If segments were deleted after folding before they could be
-    /// read, it says which records that were. Ctrl-C ends it.
+    /// Follows a store's writers from segment to segment, those that begin later included. If segments were deleted after
+    /// folding before they could be read, it says which records that were. Ctrl-C ends it.
     #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect tail\n  wal-inspect tail --follow --kind request --status error\n  wal-inspect tail -f -n 0 --json | jq .tool"))]
     Tail(TailArguments),
     /// Explains the JSON output
@@ -77,9 +81,12 @@ impl Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct ListArguments {
-    /// Store directories, wal directories or segment files; without any, the store where mcplog looks for one
+    /// Stores, wal directories, folders of writers or segment files; without any, the store where mcplog looks for one
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Of the logs in a directory, those whose writer ids begin so
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) writer: Option<WriterPrefix>,
     /// One JSON object per line (see `wal-inspect json`)
     #[arg(long)]
     pub(crate) json: bool,
@@ -87,9 +94,12 @@ pub(crate) struct ListArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct DumpArguments {
-    /// Store directories, wal directories or segment files; without any, the store where mcplog looks for one
+    /// Stores, wal directories, folders of writers or segment files; without any, the store where mcplog looks for one
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Of the logs in a directory, those whose writer ids begin so
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) writer: Option<WriterPrefix>,
     /// No more than so many records
     #[arg(long, short = 'n', value_name = "N")]
     pub(crate) limit: Option<u64>,
@@ -101,9 +111,12 @@ pub(crate) struct DumpArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArguments {
-    /// Store directories, wal directories or segment files; without any, the store where mcplog looks for one
+    /// Stores, wal directories, folders of writers or segment files; without any, the store where mcplog looks for one
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Of the logs in a directory, those whose writer ids begin so
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) writer: Option<WriterPrefix>,
     /// One JSON object per line (see `wal-inspect json`)
     #[arg(long)]
     pub(crate) json: bool,
@@ -114,9 +127,12 @@ pub(crate) struct VerifyArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct TailArguments {
-    /// Store directory, wal directory or segment file; without it, the store where mcplog looks for one
+    /// Store, wal directory, folder of a writer or segment file; without it, the store where mcplog looks for one
     #[arg(value_name = "PATH")]
     pub(crate) path: Option<PathBuf>,
+    /// Of the logs in a directory, those whose writer ids begin so
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) writer: Option<WriterPrefix>,
     /// Go on with every new record, until Ctrl-C
     #[arg(long, short)]
     pub(crate) follow: bool,

@@ -1,5 +1,6 @@
 //! What ends a command early: usage, I/O, or a reader of the output that went away.
 
+use crate::read::writer_prefix::WriterPrefix;
 use mcplog::error::{PathError, SegmentError};
 use mcplog::{DefaultDir, NoDefaultDir};
 use std::io;
@@ -19,10 +20,25 @@ pub(crate) enum Failure {
     Segment(#[from] SegmentError),
     /// The directory is no store.
     #[error(
-        "{}: no segments here; name a store's directory (the one with `wal` in it), its `wal` directory, or segment \
-         files (000000000001.seg)", .0.display()
+        "{}: no segments here; name a store's directory (the one with `wal` in it), its `wal` directory, the folder \
+         of a writer in there, or segment files (000000000001.seg)", .0.display()
     )]
     NoStore(PathBuf),
+    /// The directory is of a store that an earlier build made.
+    #[error(
+        "{}: segments of an unreleased mcplog, which had one log for all processes; this one reads none of it", .0.display()
+    )]
+    EarlierBuild(PathBuf),
+    /// No log of such a writer.
+    #[error(
+        "{}: no log of a writer whose id begins with {prefix}; `wal-inspect list` shows the writers", dir.display()
+    )]
+    NoWriter {
+        /// Where.
+        dir: PathBuf,
+        /// The beginning.
+        prefix: WriterPrefix,
+    },
     /// The directory is a store's, but nothing is in it.
     #[error(
         "{}: no segments yet; start the proxy with this directory, or wait for the first one with `wal-inspect tail \

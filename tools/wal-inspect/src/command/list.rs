@@ -4,18 +4,17 @@ use crate::arguments::ListArguments;
 use crate::failure::Failure;
 use crate::read::scan::{self, Found};
 use crate::read::source::{self, Opened, Source};
+use crate::read::target;
 use crate::report::place::Place;
 use crate::report::segment::{SegmentReport, State};
 use crate::show::json::FindingObject;
 use crate::show::output::Output;
-use crate::show::presenter::show_finding;
+use crate::show::presenter::{show_finding, writer_line};
 use mcplog::finding::{Finding, FindingKind, Severity};
-use mcplog::position::WriterId;
 use mcplog::segment::SegmentReader;
 use mcplog_terminal::clock::Clock;
 use mcplog_terminal::clock::TimeStyle;
-use mcplog_terminal::line::Line;
-use mcplog_terminal::style::{BAD, DIM, GOOD, HEADER, NAME, PLAIN, WARNING};
+use mcplog_terminal::style::{BAD, DIM, GOOD, HEADER, PLAIN, WARNING};
 use mcplog_terminal::table::{Cell, Column, table};
 use mcplog_terminal::units::{bytes, count};
 use std::ops::ControlFlow;
@@ -29,8 +28,6 @@ const COLUMNS: [Column; 7] = [
     Column::right("SIZE"),
     Column::left("DURABLE"),
 ];
-/// Where segments of several writers are listed; else it stands above the table.
-const WRITER: Column = Column::left("WRITER").cut_to(8).droppable(1);
 const FILE: Column = Column::left("FILE").droppable(2);
 /// Columns before a finding.
 const FINDING_INDENT: usize = 7;
@@ -44,7 +41,7 @@ struct Row {
 /// Shows the segments.
 pub(crate) fn run(arguments: &ListArguments, output: &mut Output) -> Result<Severity, Failure> {
     let mut rows = Vec::new();
-    for source in source::find(&arguments.paths)? {
+    for source in source::find(&target::find(&arguments.paths, arguments.writer.as_ref())?)? {
         rows.extend(look_at(&source)?.map(|report| Row { before: source.before, report }));
     }
     if arguments.json {
@@ -85,7 +82,7 @@ fn look_at(source: &Source) -> Result<Option<SegmentReport>, Failure> {
         let durable = reader.mark().durable;
         reader.seek(durable);
         let _ = scan::to_end(&mut reader, &mut |found| {
-            if let Found::Finding(finding, _) = found {
+            if let Found::Finding(finding) = found {
                 report.add(source.foresee(finding));
             }
             Ok(ControlFlow::Continue(()))
@@ -107,19 +104,19 @@ fn cut_below_the_mark(reader: &SegmentReader) -> Result<Option<Finding>, Failure
 }
 
 fn show(listed: &[Row], output: &mut Output) -> Result<(), Failure> {
-    let headers = listed.iter().filter_map(|row| row.report.place.header);
-    let writers: Vec<WriterId> = headers.map(|header| header.writer_id).collect();
-    let one_writer = writers.windows(2).all(|pair| pair[0] == pair[1]);
-    if let (Some(writer), true) = (writers.first(), one_writer) {
-        output.line(&Line::of(DIM, format!("writer {writer}")))?;
-    }
     let clock = Clock::system();
-    let columns: Vec<_> = COLUMNS.into_iter().chain((!one_writer).then_some(WRITER)).chain([FILE]).collect();
-    let rows: Vec<_> = listed.iter().map(|listed| row(&listed.report, &clock, !one_writer)).collect();
+    let columns: Vec<_> = COLUMNS.into_iter().chain([FILE]).collect();
+    let rows: Vec<_> = listed.iter().map(|listed| row(&listed.report, &clock)).collect();
     let lines = table(&columns, "SEGMENT", &rows, output.width());
     let Some((heading, rows)) = lines.split_first() else { return Ok(()) };
     output.line(heading)?;
+    let mut shown = None;
     for (Row { before, report }, row) in listed.iter().zip(rows) {
+        let writer = report.place.writer();
+        if shown != Some(writer) {
+            output.line(&writer_line(writer))?;
+            shown = Some(writer);
+        }
         for finding in before {
             show_finding(output, FINDING_INDENT, finding)?;
         }
@@ -131,7 +128,7 @@ fn show(listed: &[Row], output: &mut Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn row(report: &SegmentReport, clock: &Clock, with_writer: bool) -> Vec<Cell<'static>> {
+fn row(report: &SegmentReport, clock: &Clock) -> Vec<Cell<'static>> {
     let dash = || "-".to_owned();
     let header = report.place.header;
     let (state, style) = match (report.state, report.severity()) {
@@ -147,7 +144,7 @@ fn row(report: &SegmentReport, clock: &Clock, with_writer: bool) -> Vec<Cell<'st
         Some((_, sequence)) if header.is_some_and(|header| sequence < header.base_sequence) => "none".to_owned(),
         Some((_, sequence)) => format!("–{sequence}"),
     };
-    let mut row = vec![
+    vec![
         Cell::owned(report.place.segment.map_or_else(dash, |segment| segment.0.to_string())).styled(HEADER),
         Cell::new(state).styled(style),
         Cell::owned(header.map_or_else(dash, |header| clock.time(header.created_at, TimeStyle::FullMinutes))),
@@ -155,10 +152,6 @@ fn row(report: &SegmentReport, clock: &Clock, with_writer: bool) -> Vec<Cell<'st
         Cell::owned(report.sequences().map_or_else(dash, |(first, last)| format!("{first}–{last}"))),
         Cell::owned(bytes(report.bytes)),
         Cell::owned(durable),
-    ];
-    if with_writer {
-        row.push(Cell::owned(header.map_or_else(dash, |header| header.writer_id.to_string())).styled(NAME));
-    }
-    row.push(Cell::owned(report.place.file.clone()).styled(DIM));
-    row
+        Cell::owned(report.place.file.clone()).styled(DIM),
+    ]
 }

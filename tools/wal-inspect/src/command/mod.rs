@@ -4,5 +4,6 @@
 
 pub(crate) mod dump;
 pub(crate) mod list;
+pub(crate) mod records;
 pub(crate) mod tail;
 pub(crate) mod verify;

@@ -4,11 +4,12 @@ use crate::arguments::VerifyArguments;
 use crate::failure::Failure;
 use crate::read::scan::{self, Found};
 use crate::read::source::{self, Opened, Source};
+use crate::read::target;
 use crate::report::place::Place;
 use crate::report::segment::{SegmentReport, State};
 use crate::show::json::{FindingObject, RecordObject};
 use crate::show::output::Output;
-use crate::show::presenter::{show_finding, show_next_step};
+use crate::show::presenter::{show_finding, show_next_step, writer_line};
 use mcplog::finding::{Finding, FindingKind, Severity};
 use mcplog::record::Record;
 use mcplog_terminal::line::Line;
@@ -30,6 +31,7 @@ const UNDECODABLE_NAMED_MAX: u64 = 10;
 #[derive(Debug, Default, Serialize)]
 struct Summary {
     r#type: &'static str,
+    logs: u64,
     segments: u64,
     records: u64,
     bytes: u64,
@@ -42,7 +44,7 @@ struct Summary {
 
 /// Reads everything.
 pub(crate) fn run(arguments: &VerifyArguments, output: &mut Output) -> Result<Severity, Failure> {
-    let sources = source::find(&arguments.paths)?;
+    let sources = source::find(&target::find(&arguments.paths, arguments.writer.as_ref())?)?;
     let size = |source: &Source| std::fs::symlink_metadata(&source.path).map_or(0, |metadata| metadata.len());
     let mut progress = Progress::of_bytes("reading", Some(sources.iter().map(size).sum()), false);
     let layout = layout(&sources, output.width());
@@ -50,6 +52,7 @@ pub(crate) fn run(arguments: &VerifyArguments, output: &mut Output) -> Result<Se
         output.line(&layout.header_beginning("FILE"))?;
     }
     let mut summary = Summary { r#type: "summary", ..Summary::default() };
+    let mut shown = None;
     for source in &sources {
         for finding in &source.before {
             summary.add_missing(finding);
@@ -60,11 +63,17 @@ pub(crate) fn run(arguments: &VerifyArguments, output: &mut Output) -> Result<Se
             })?;
         }
         let Some(report) = verify(source, &mut progress, arguments.json, output)? else { continue };
+        let writer = report.place.writer();
+        let is_next = shown.replace(writer) != Some(writer);
+        summary.logs += u64::from(is_next);
         summary.add(&report);
         progress.suspend(|| {
             if arguments.json {
                 output.object(&report)?;
             } else if !arguments.quiet || report.severity() != Severity::Sound {
+                if is_next {
+                    output.line(&writer_line(writer))?;
+                }
                 show(&report, &layout, output)?;
             }
             // A reader of the output sees a segment's verdict when it is known, however long the rest takes.
@@ -121,7 +130,7 @@ fn verify(
                     }
                 }
             }
-            Found::Finding(finding, _) => {
+            Found::Finding(finding) => {
                 report.missing_records += source.lost_with(&finding);
                 tell(json, output, &mut report, source.foresee(finding))?;
             }
@@ -230,7 +239,8 @@ impl Summary {
     fn show(&self, output: &mut Output) -> std::io::Result<()> {
         let mut line = Line::of(style_of(self.verdict), self.verdict.name());
         let (segments, records) = (counted(self.segments, "segment"), counted(self.records, "record"));
-        line.push(PLAIN, format!(": {segments}, {records}, {}", bytes(self.bytes)));
+        let logs = if self.logs > 1 { format!("{}, ", counted(self.logs, "log")) } else { String::new() };
+        line.push(PLAIN, format!(": {logs}{segments}, {records}, {}", bytes(self.bytes)));
         for (records, what) in
             [(self.missing_records, "lost"), (self.lost_records, "damaged"), (self.undecodable_records, "undecodable")]
         {

@@ -2,7 +2,11 @@
 //!
 //! The main thread. Plain reads only; nothing here prints.
 
+pub(crate) mod cursor;
 pub(crate) mod filter;
-pub(crate) mod follow;
+pub(crate) mod merge;
 pub(crate) mod scan;
+pub(crate) mod segment_file;
 pub(crate) mod source;
+pub(crate) mod target;
+pub(crate) mod writer_prefix;

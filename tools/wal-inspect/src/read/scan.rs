@@ -1,28 +1,25 @@
 //! Reads one segment from where its reader stands to its end: frames in order, and findings.
 //!
-//! The library examines the segment; here it is decided how long to wait for a running store that is just writing a frame
-//! or a mark. Reads only; prints nothing.
+//! The library examines the segment; here it is asked whether its writer lives: then a bad mark is looked at
+//! again, and a bad frame at the end is none yet. Reads only; prints nothing.
 
 use crate::failure::Failure;
-use crate::read::source;
+use crate::read::segment_file;
 use mcplog::error::SegmentError;
 use mcplog::finding::{Finding, Severity};
-use mcplog::segment::{Damage, Examination, FrameAt, Item, SegmentReader, Stop};
+use mcplog::segment::{Examination, FrameAt, Item, SegmentReader};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// A running store may be interrupted in the middle of a frame or a mark. It gets this long to go on, this many times,
-/// before what is there counts as torn. Where no store runs, nothing will change.
+/// A writer may be interrupted in the middle of a mark. It gets this long to go on, this many times, before what is there
+/// counts as damaged. Where none lives, nothing will change.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 const RETRY_ATTEMPTS: u32 = 5;
-/// How many damaged bytes are kept to be shown.
-const HEAD_BYTES: usize = 256;
 
 /// What was found.
 pub(crate) enum Found<'a> {
     Frame(FrameAt<'a>),
-    /// With the first of the bytes that it is about, to be shown.
-    Finding(Finding, &'a [u8]),
+    Finding(Finding),
 }
 
 /// Who is told. `Break` ends the scan.
@@ -43,10 +40,10 @@ impl From<SegmentError> for Ended {
 /// Reads to the segment's end and says what it is.
 pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Result<ControlFlow<()>, Failure> {
     let path = reader.path().to_owned();
-    // The bytes of damage are read by a reader of their own: the examination holds this one.
-    let heads = SegmentReader::open(&path).ok();
     let mut attempts = RETRY_ATTEMPTS;
     loop {
+        // Asked first: of a writer that is found dead, all was written before it is read.
+        let lives = segment_file::has_writer(segment_file::folder(&path));
         let (before, mut due) = (reader.position(), reader.next_sequence());
         let examined = Examination::of_reader(reader, |item| {
             let flow = match item {
@@ -57,9 +54,9 @@ pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resul
                 Item::Damage(damage) => {
                     let finding = damage.finding(&path, due);
                     due.0 += u64::from(damage.records);
-                    visit(Found::Finding(finding, &head(heads.as_ref(), &damage)))
+                    visit(Found::Finding(finding))
                 }
-                Item::WrongMark(wrong) => visit(Found::Finding(wrong.finding(&path), &[])),
+                Item::WrongMark(wrong) => visit(Found::Finding(wrong.finding(&path))),
                 Item::Stop(_) => Ok(ControlFlow::Continue(())),
             };
             match flow {
@@ -76,12 +73,12 @@ pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resul
         if reader.position() != before {
             attempts = RETRY_ATTEMPTS;
         }
-        let findings = examined.end_findings(&path, false);
+        let findings = examined.end_findings(&path, lives);
         let final_word = attempts == 0 || reader.mark().sealed.is_some();
         let all_is_well = findings.iter().all(|finding| finding.severity == Severity::Sound);
-        if final_word || all_is_well || !path.parent().is_some_and(source::has_writer) {
+        if final_word || all_is_well || !lives {
             for finding in findings {
-                if visit(Found::Finding(finding, &[]))?.is_break() {
+                if visit(Found::Finding(finding))?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -90,33 +87,4 @@ pub(crate) fn to_end(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Resul
         attempts -= 1;
         std::thread::sleep(RETRY_PAUSE);
     }
-}
-
-/// Reads until there is no further frame for now.
-pub(crate) fn to_stop(reader: &mut SegmentReader, visit: &mut Visit<'_>) -> Result<ControlFlow<(), Stop>, Failure> {
-    let path = reader.path().to_owned();
-    let heads = SegmentReader::open(&path).ok();
-    loop {
-        let due = reader.next_sequence();
-        let flow = match reader.next()? {
-            Item::Frame(frame) => visit(Found::Frame(frame))?,
-            Item::Damage(damage) => {
-                let finding = damage.finding(&path, due);
-                visit(Found::Finding(finding, &head(heads.as_ref(), &damage)))?
-            }
-            Item::WrongMark(wrong) => visit(Found::Finding(wrong.finding(&path), &[]))?,
-            Item::Stop(stop) => return Ok(ControlFlow::Continue(stop)),
-        };
-        if flow.is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-    }
-}
-
-/// The first of the damaged bytes, as far as they can be read.
-fn head(reader: Option<&SegmentReader>, damage: &Damage) -> Vec<u8> {
-    let mut head = vec![0; HEAD_BYTES.min(damage.bytes as usize)];
-    let count = reader.and_then(|reader| reader.read_at(damage.offset, &mut head).ok()).unwrap_or(0);
-    head.truncate(count);
-    head
 }

@@ -1,17 +1,17 @@
 //! From what the user named to segment files, in order. Looks at directories and opens files; reads no frame.
 
 use crate::failure::Failure;
+use crate::read::segment_file;
+use crate::read::target::Target;
 use crate::report::place::Place;
-use mcplog::error::{PathError, SegmentError};
+use mcplog::error::SegmentError;
 use mcplog::examined_log::ExaminedLog;
 use mcplog::finding::{Finding, FindingKind};
 use mcplog::position::{SegmentId, Sequence};
-use mcplog::segment::directory::{list_whole, parse_file_name};
 use mcplog::segment::format::SegmentHeader;
-use mcplog::segment::{LogFile, LogPart, SegmentFile, SegmentReader};
-use mcplog::writer_lock;
+use mcplog::segment::{LogFile, LogPart, SegmentFile, SegmentReader, WriterFolder};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 /// A file that is to be inspected.
@@ -22,7 +22,7 @@ pub(crate) struct Source {
     pub(crate) name_id: Option<SegmentId>,
     /// The user named this very file, rather than the directory it is in.
     named: bool,
-    /// A running store may be writing to it: nothing newer is in its directory, and somebody holds the store's lock.
+    /// Its writer may be writing to it: nothing newer is in its folder, and somebody holds that one's lock.
     pub(crate) may_be_active: bool,
     /// The log that it is looked at with, and its place among the files of that.
     log: Option<(Rc<ExaminedLog>, usize)>,
@@ -36,77 +36,37 @@ pub(crate) enum Opened {
     Segment(Box<SegmentReader>),
     /// Something that is not looked into.
     Other(Finding),
-    /// The file is gone: a running store retired it after the directory was listed.
+    /// The file is gone: it was folded and removed after the folder was listed.
     Retired,
 }
 
-/// The segment files that `paths` name: store directories, log directories, files. Without any, those of the store where
-/// mcplog looks for one.
+/// The files of what the user named, log by log, with what they are to their logs.
 ///
 /// # Errors
-/// A path does not exist or is a directory without segments.
-pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+/// A folder can't be read.
+pub(crate) fn find(targets: &[Target]) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
-    let default = if paths.is_empty() { vec![named(None)?] } else { Vec::new() };
-    for path in paths.iter().chain(&default) {
-        let metadata = std::fs::metadata(path);
-        if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
-            let found = in_directory(&wal_dir(path)?)?;
-            if found.is_empty() {
-                return Err(Failure::NoSegments(path.clone()));
+    for target in targets {
+        match target {
+            Target::File(path) => {
+                let may_be_active = segment_file::has_writer(segment_file::folder(path));
+                let name_id = segment_file::name_id(path);
+                sources.push(Source { named: true, may_be_active, ..Source::new(path.clone(), name_id) });
             }
-            sources.extend(found);
-        } else if let Err(source) = std::fs::symlink_metadata(path) {
-            return Err(PathError { operation: "open", path: path.clone(), source }.into());
-        } else {
-            let name_id = path.file_name().and_then(|name| name.to_str()).and_then(parse_file_name);
-            let may_be_active = path.parent().is_some_and(has_writer);
-            sources.push(Source { named: true, may_be_active, ..Source::new(path.clone(), name_id) });
+            Target::Logs(logs) => {
+                for folder in &logs.folders {
+                    sources.extend(in_folder(folder)?);
+                }
+            }
         }
     }
     Ok(sources)
 }
 
-/// What a path names: itself, or the store where mcplog looks for one.
-pub(crate) fn named(path: Option<&Path>) -> Result<PathBuf, Failure> {
-    Ok(match path {
-        Some(path) => path.to_owned(),
-        None => mcplog::default_dir()?.path,
-    })
-}
-
-/// Whether somebody writes to the store whose log directory this is.
-pub(crate) fn has_writer(wal_dir: &Path) -> bool {
-    // The parent of a file that is named without its directory.
-    let wal_dir = if wal_dir.as_os_str().is_empty() { Path::new(".") } else { wal_dir };
-    wal_dir.canonicalize().is_ok_and(|wal_dir| wal_dir.parent().is_some_and(writer_lock::is_held))
-}
-
-/// The directory with the segments: `dir/wal` or `dir` itself.
-///
-/// # Errors
-/// `dir` is neither.
-pub(crate) fn wal_dir(dir: &Path) -> Result<PathBuf, Failure> {
-    let wal = dir.join("wal");
-    match std::fs::metadata(&wal) {
-        Ok(metadata) if metadata.is_dir() => return Ok(wal),
-        // What nobody may look at is not absent.
-        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
-            return Err(PathError { operation: "look at", path: wal, source }.into());
-        }
-        _ => {}
-    }
-    if dir.file_name().is_some_and(|name| name == "wal") || !list_whole(dir)?.is_empty() {
-        return Ok(dir.to_owned());
-    }
-    Err(Failure::NoStore(dir.to_owned()))
-}
-
-/// The segments in a log directory, by ascending id, with what they are to the log.
-pub(crate) fn in_directory(wal_dir: &Path) -> Result<Vec<Source>, Failure> {
-    let held = has_writer(wal_dir);
-    let log = Rc::new(mcplog::examine_log(wal_dir)?);
-    // A segment that was begun since is followed, or looked at the next time.
+/// The segments in the folder of a log, by ascending id, with what they are to the log.
+fn in_folder(folder: &WriterFolder) -> Result<Vec<Source>, Failure> {
+    let has_writer = segment_file::has_writer(&folder.path);
+    let log = Rc::new(mcplog::examine_log(&folder.path)?);
     let files = log.log.files.iter().enumerate();
     let mut sources: Vec<Source> = files
         .map(|(place, LogFile { file, .. })| {
@@ -116,17 +76,12 @@ pub(crate) fn in_directory(wal_dir: &Path) -> Result<Vec<Source>, Failure> {
         })
         .collect();
     if let Some(newest) = sources.last_mut() {
-        newest.may_be_active = held;
+        newest.may_be_active = has_writer;
     }
     if let Some(first) = sources.first_mut() {
         first.before.splice(0..0, log.findings.iter().cloned());
     }
     Ok(sources)
-}
-
-/// The oldest segment in a log directory that is newer than `last_id`.
-pub(crate) fn after(wal_dir: &Path, last_id: Option<SegmentId>) -> Result<Option<Source>, Failure> {
-    Ok(list_whole(wal_dir)?.into_iter().find(|file| Some(file.id) > last_id).map(Source::listed))
 }
 
 impl Source {

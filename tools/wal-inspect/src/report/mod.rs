@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a file or prints.
 
+pub(crate) mod entry;
 pub(crate) mod fields;
 pub(crate) mod place;
 pub(crate) mod segment;

@@ -1,6 +1,6 @@
 //! Which segment something was found in: shared by all that is said of it.
 
-use mcplog::position::SegmentId;
+use mcplog::position::{SegmentId, WriterId};
 use mcplog::segment::format::SegmentHeader;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,14 @@ impl Place {
     /// What lies at that path, and is no segment: the log as a whole.
     pub(crate) fn of_log(path: &Path) -> Self {
         Self::new(path, None, None)
+    }
+
+    /// Whose log it is: by the header, else by the folder's name.
+    pub(crate) fn writer(&self) -> Option<WriterId> {
+        let folder = || {
+            Path::new(&self.file).ancestors().take(2).find_map(|path| WriterId::from_text(path.file_name()?.to_str()?))
+        };
+        self.header.map(|header| header.writer_id).or_else(folder)
     }
 
     /// The name without its directory.

@@ -12,11 +12,11 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
-    /// A running store writes to it.
+    /// Its writer lives, and writes to it.
     Active,
     /// It ends where its seal says.
     Sealed,
-    /// Its store died before it was sealed; the next start does that.
+    /// Its writer died before it was sealed.
     Unsealed,
 }
 
@@ -143,6 +143,7 @@ impl Serialize for SegmentReport {
         let header = self.place.header;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", "segment")?;
+        map.serialize_entry("writer_id", &self.place.writer().map(|writer| writer.to_string()))?;
         map.serialize_entry("segment", &self.place.segment.map(|id| id.0))?;
         map.serialize_entry("file", &self.place.file)?;
         map.serialize_entry("state", &self.state)?;
@@ -156,7 +157,6 @@ impl Serialize for SegmentReport {
         map.serialize_entry("durable_offset", &self.durable.map(|(offset, _)| offset.0))?;
         map.serialize_entry("durable_sequence", &self.durable.map(|(_, sequence)| sequence.0))?;
         map.serialize_entry("sealed_offset", &self.sealed.map(|sealed| sealed.0))?;
-        map.serialize_entry("writer_id", &header.map(|header| header.writer_id.to_string()))?;
         map.serialize_entry("lost_records", &self.lost_records)?;
         map.serialize_entry("undecodable_records", &self.undecodable_records)?;
         map.serialize_entry("newer_records", &self.newer_records)?;

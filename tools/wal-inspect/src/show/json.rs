@@ -71,6 +71,7 @@ impl Serialize for FindingObject<'_> {
 
 fn start<M: SerializeMap>(map: &mut M, name: &str, place: &Place) -> Result<(), M::Error> {
     map.serialize_entry("type", name)?;
+    map.serialize_entry("writer_id", &place.writer().map(|writer| writer.to_string()))?;
     map.serialize_entry("segment", &place.segment.map(|id| id.0))?;
     map.serialize_entry("file", &place.file)
 }

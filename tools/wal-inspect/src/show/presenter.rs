@@ -7,6 +7,7 @@ use crate::show::output::Output;
 use crate::show::record_text;
 use clap::Args;
 use mcplog::finding::{Finding, FindingKind, Severity};
+use mcplog::position::WriterId;
 use mcplog::record::{Record, RecordError};
 use mcplog::segment::FrameAt;
 use mcplog::segment::format::FrameHeader;
@@ -16,6 +17,8 @@ use mcplog_terminal::line::Line;
 use mcplog_terminal::style::{BAD, DIM, HEADER, NAME, PLAIN, WARNING};
 use std::io;
 
+/// Columns of a writer's id, where there are several: as many as tell a few apart.
+const WRITER_WIDTH: usize = 8;
 /// Columns of the sequence number; longer ones push the rest aside.
 const SEQUENCE_WIDTH: usize = 6;
 /// Columns of the offset: the last one of a segment of the default size has seven digits.
@@ -48,11 +51,19 @@ pub(crate) struct Presenter {
     how: Presentation,
     /// File and day of the last heading.
     heading: Option<(String, String)>,
+    /// Records of several writers come by turns: each tells its writer, and headings tell the days only.
+    has_several: bool,
 }
 
 impl Presenter {
     pub(crate) fn new(output: Output, how: Presentation) -> Self {
-        Self { output, clock: Clock::system(), how, heading: None }
+        Self { output, clock: Clock::system(), how, heading: None, has_several: false }
+    }
+
+    /// From here on, records come from one log, or from several by turns.
+    pub(crate) fn show_writers(&mut self, has_several: bool) {
+        self.has_several = has_several;
+        self.heading = None;
     }
 
     /// Shows a frame and the record in it.
@@ -66,8 +77,17 @@ impl Presenter {
             return self.output.object(&RecordObject { place, frame, record });
         }
         let date = record.as_ref().ok().map(|record| self.clock.date(time_ms(record)));
-        self.heading(place, date)?;
-        let mut line = Line::of(DIM, format!("{:>SEQUENCE_WIDTH$}  ", frame.sequence.0));
+        if self.has_several {
+            self.day(place, date)?;
+        } else {
+            self.heading(place, date)?;
+        }
+        let mut line = Line::new();
+        if self.has_several {
+            let writer = place.writer().map(|writer| writer.to_string()).unwrap_or_default();
+            line.push(NAME, format!("{:WRITER_WIDTH$}  ", &writer[..writer.len().min(WRITER_WIDTH)]));
+        }
+        line.push(DIM, format!("{:>SEQUENCE_WIDTH$}  ", frame.sequence.0));
         if self.how.offsets {
             line.push(DIM, format!("{:>OFFSET_WIDTH$}  ", frame.offset.0));
         }
@@ -107,6 +127,22 @@ impl Presenter {
             }
         }
         Ok(())
+    }
+
+    /// The heading of a day, where the records of several writers come by turns.
+    fn day(&mut self, place: &Place, date: Option<String>) -> io::Result<()> {
+        let shown = self.heading.as_ref().filter(|(file, _)| file.is_empty()).map(|(_, day)| day);
+        if shown.is_some_and(|shown| date.as_ref().is_none_or(|date| date == shown)) {
+            return Ok(());
+        }
+        // Something undecodable tells the day on which its segment was started.
+        let created_at = place.header.map_or(0, |header| header.created_at);
+        let date = date.unwrap_or_else(|| self.clock.date(created_at));
+        let mut line = Line::of(HEADER, &date);
+        line.push(DIM, format!("  {}", self.clock.zone(created_at)));
+        line.push(DIM, "  by time, which is no order of cause and effect between writers");
+        self.heading = Some((String::new(), date));
+        self.output.line(&line)
     }
 
     fn heading(&mut self, place: &Place, date: Option<String>) -> io::Result<()> {
@@ -177,6 +213,14 @@ impl Presenter {
             self.output.whole_line(&Line::of(DIM, line))?;
         }
         Ok(())
+    }
+}
+
+/// Whose segments follow.
+pub(crate) fn writer_line(writer: Option<WriterId>) -> Line {
+    match writer {
+        Some(writer) => Line::of(NAME, format!("writer {writer}")),
+        None => Line::of(DIM, "no writer that is known"),
     }
 }
 
