@@ -6,7 +6,7 @@ use super::quarantine::QuarantinedSegment;
 use super::reader::{Item, SegmentReader};
 use crate::ground::error::{HeaderFault, SegmentError};
 use crate::ground::finding::Finding;
-use crate::ground::position::{SegmentId, Sequence, StoreId};
+use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
 use std::path::Path;
 
 /// What the file is to the log of the writer in whose folder it lies.
@@ -26,8 +26,8 @@ pub(crate) enum AsideFile {
 }
 
 impl AsideFile {
-    /// What that file is, in the quarantine of that store, if it is known which that is.
-    pub(crate) fn of(aside: &QuarantinedSegment, store: Option<StoreId>) -> Self {
+    /// What that file is, in that writer's folder in the quarantine of that store, if it is known which that is.
+    pub(crate) fn of(writer: WriterId, aside: &QuarantinedSegment, store: Option<StoreId>) -> Self {
         let header = match SegmentReader::open(&aside.path) {
             Ok(reader) => *reader.header(),
             Err(SegmentError::Header { fault: HeaderFault::NeverStarted, .. }) => return Self::Nothing,
@@ -35,7 +35,7 @@ impl AsideFile {
         };
         if store.is_some_and(|store| store != header.store_id) {
             Self::Foreign(header.store_id)
-        } else if header.segment_id != aside.id || header.writer_id != aside.writer {
+        } else if header.segment_id != aside.id || header.writer_id != writer {
             Self::Misnamed(header.segment_id)
         } else {
             Self::Segment

@@ -87,7 +87,7 @@ impl LogExamination {
         let mut found = Self { begins_behind: reader.place().sequence, ..Self::default() };
         let mut taken: HashMap<SegmentId, NumberSet> = HashMap::new();
         // How many of the missing numbers that come next were durable, and are damaged.
-        let (mut refused_before, mut damaged) = (false, 0);
+        let (mut refused_before, mut damaged) = (false, 0_u64);
         loop {
             let item = match reader.next(owner) {
                 Ok(item) => item,
@@ -140,7 +140,11 @@ impl LogExamination {
         for file in files {
             // The first one is why; those behind it may be sound.
             let finding = cause.take().unwrap_or_else(|| {
-                Finding::new(FindingKind::WaitingSegment, &file.path, "not looked into: the log waits at a file before it")
+                Finding::new(
+                    FindingKind::WaitingSegment,
+                    &file.path,
+                    "not looked into: the log waits at a file before it",
+                )
             });
             self.files.push(LogFile::waiting(file, finding));
         }
@@ -166,24 +170,5 @@ impl LogExamination {
     /// Whether nothing keeps anybody from folding all of it.
     pub fn is_foldable(&self) -> bool {
         self.waits.is_none() && !self.files.iter().any(|file| matches!(file.part, LogPart::Waits(_)))
-    }
-}
-
-impl Waits {
-    /// What there is to say of it.
-    pub fn finding(&self) -> Finding {
-        match self {
-            Self::Version { path, supported, found } => {
-                let (path, supported, found) = (path.clone(), *supported, *found);
-                Finding::of_segment_error(&SegmentError::UnsupportedVersion { path, supported, found })
-            }
-            Self::Level { path, supported, found } => {
-                let (path, supported, found) = (path.clone(), *supported, *found);
-                Finding::of_segment_error(&SegmentError::NeedsNewer { path, supported, found })
-            }
-            Self::OtherStore { path, store } => {
-                Finding::new(FindingKind::ForeignSegment, path, format!("of another store, {store}")).at(0)
-            }
-        }
     }
 }

@@ -9,7 +9,7 @@ use crate::ground::error::PathError;
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
 use crate::record::record::Record;
-use crate::segment::directory::file_name;
+use crate::segment::directory::{file_name, list};
 use crate::segment::log_file::{LogFile, LogPart};
 use crate::segment::log_item::LogItem;
 use crate::segment::reader::{Damage, FrameAt};
@@ -19,6 +19,9 @@ use std::path::Path;
 
 /// In each segment, so many records that can't be decoded are named one by one.
 const UNDECODABLE_NAMED_MAX: u64 = 10;
+
+/// After so many bytes of records it is told how far the check has come.
+const PROGRESS_BYTES: u64 = 1024 * 1024;
 
 /// What is known of the logs before they are read.
 pub(super) struct LogCheck<'a> {
@@ -51,6 +54,8 @@ pub(super) struct LogState {
 /// What passed by while one log was read.
 #[derive(Debug, Default)]
 struct Seen {
+    /// How much of it was read.
+    bytes: u64,
     segments: HashMap<SegmentId, SeenSegment>,
     /// The number of each record of a newer build.
     newer: Vec<Sequence>,
@@ -66,7 +71,7 @@ struct SeenSegment {
 }
 
 impl LogCheck<'_> {
-    /// Reads the log in a folder; `state` gets what it amounts to.
+    /// Reads the log in a folder; `state` gets what it amounts to, and `progress` is told how much is read, from 0 to 1.
     ///
     /// # Errors
     /// The directory can't be read.
@@ -75,11 +80,20 @@ impl LogCheck<'_> {
         folder: &WriterFolder,
         state: &mut LogState,
         findings: &mut Vec<Finding>,
+        progress: &mut dyn FnMut(f64),
     ) -> Result<Option<ExaminedLog>, PathError> {
+        progress(0.0);
         let mut seen = Seen::default();
+        let total = bytes_in(folder).max(1) as f64;
         let examined = ExaminedLog::of(folder, self.store, self.tell, |passing| match passing {
             Passing::Begin => seen = Seen::default(),
-            Passing::Item(item) => seen.note(&folder.path, item),
+            Passing::Item(item) => {
+                let told = seen.bytes / PROGRESS_BYTES;
+                seen.note(&folder.path, item);
+                if seen.bytes / PROGRESS_BYTES > told {
+                    progress((seen.bytes as f64 / total).min(1.0));
+                }
+            }
         })?;
         let Some(examined) = examined else { return Ok(None) };
         state.add(&examined, &seen);
@@ -188,6 +202,7 @@ impl Seen {
     }
 
     fn note_record(&mut self, folder: &Path, segment: SegmentId, frame: &FrameAt<'_>) {
+        self.bytes += frame.payload.len() as u64;
         let Err(error) = Record::decode(frame.payload) else { return };
         // Those of a newer build are counted, and told once for the whole store.
         if error.kind_of_finding() == FindingKind::NewerRecords {
@@ -199,4 +214,10 @@ impl Seen {
             seen.findings.push(error.finding(&folder.join(file_name(segment)), frame.offset, frame.sequence));
         }
     }
+}
+
+/// The size of a log's files.
+fn bytes_in(folder: &WriterFolder) -> u64 {
+    let files = list(&folder.path).unwrap_or_default();
+    files.iter().filter_map(|file| file.path.symlink_metadata().ok()).map(|metadata| metadata.len()).sum()
 }

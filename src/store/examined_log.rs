@@ -153,7 +153,8 @@ pub(super) enum Passing<'a, 'b> {
 
 /// That the log may have records which this build does not know, at the first segment that says so.
 fn needs_newer(log: &LogExamination) -> Option<Finding> {
-    let mut files = log.files.iter().filter_map(|file| log.segments.get(&file.file.path).map(|segment| (file, segment)));
+    let mut files =
+        log.files.iter().filter_map(|file| log.segments.get(&file.file.path).map(|segment| (file, segment)));
     files.find_map(|(file, segment)| match &segment.header {
         HeaderState::Intact(header) => {
             header.check_level(&file.file.path, LEVEL).err().map(|error| Finding::of_segment_error(&error))

@@ -173,7 +173,9 @@ impl Folded {
             }
             Some(_) if !may_be_in_file => (
                 FindingKind::UndurableRecordsMissing,
-                format!("lost {before}: no segment has {them}, and nothing behind {them} is durable, as after a power cut"),
+                format!(
+                    "lost {before}: no segment has {them}, and nothing behind {them} is durable, as after a power cut"
+                ),
             ),
             _ => {
                 let why = match (may_be_in_file, self) {
@@ -234,7 +236,13 @@ mod tests {
         let nothing = || FoldedLogs::from(Folded::Told);
         let both = [(K::FoldedRecordsMissing, 11), (K::MissingRecords, 16)];
         for (folded, may_be_in_file, was_durable, expected, text) in [
-            (up_to(20), false, true, &[(K::FoldedRecordsMissing, 11)][..], "10 records, 11 to 20, not in the log before"),
+            (
+                up_to(20),
+                false,
+                true,
+                &[(K::FoldedRecordsMissing, 11)][..],
+                "10 records, 11 to 20, not in the log before",
+            ),
             (up_to(99), false, false, &[(K::FoldedRecordsMissing, 11)], "and folded"),
             (up_to(99), true, true, &[(K::FoldedRecordsMissing, 11)], "and folded"),
             (up_to(5), false, true, &[(K::MissingRecords, 11)], "10 records, 11 to 20, lost before segment"),
