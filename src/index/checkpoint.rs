@@ -3,6 +3,20 @@
 
 use super::writers;
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use crate::segment::format::FRAMES_OFFSET;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+/// Up to here, folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub(crate) segment: SegmentId,
+    pub(crate) offset: Offset,
+    pub(crate) sequence: Sequence,
+}
+
+impl Checkpoint {
+    /// Nothing is folded.
+    pub(crate) const START: Self = Self { segment: SegmentId(0), offset: Offset(FRAMES_OFFSET), sequence: Sequence(0) };
 }
 
 /// Up to where each writer's log is folded.
