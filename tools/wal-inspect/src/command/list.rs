@@ -75,7 +75,7 @@ fn look_at(source: &Source) -> Result<Option<SegmentReport>, Failure> {
     };
     let header = *reader.header();
     let mut report = SegmentReport::new(source.place(Some(header)));
-    report.findings.extend(source.part_finding());
+    report.findings.extend(source.part_findings(&header));
     if let Some(finding) = cut_below_the_mark(&reader)? {
         report.add(source.foresee(finding));
     } else {

@@ -109,7 +109,7 @@ fn verify(
     };
     let place = source.place(Some(*reader.header()));
     let mut report = SegmentReport::new(place.clone());
-    if let Some(finding) = source.part_finding() {
+    for finding in source.part_findings(reader.header()) {
         tell(json, output, &mut report, finding)?;
     }
     let _ = scan::to_end(&mut reader, &mut |found| {

@@ -254,7 +254,7 @@ impl LogCursor {
         self.place = Some(Rc::clone(&place));
         let level = header.and_then(|header| header.check_level(&path, LEVEL).err());
         let level = level.map(|error| Finding::of_segment_error(&error));
-        for finding in level.into_iter().chain(segment_file::mark_finding(&path)) {
+        for finding in level.into_iter().chain(segment_file::mark_findings(&path)) {
             self.tell(Rc::clone(&place), finding, Vec::new());
         }
         place
