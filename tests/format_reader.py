@@ -1,4 +1,4 @@
-"""Reads mcplog segments and whole logs, and prints them as JSON, one object per line.
+"""Reads mcplog segments, logs and stores, and prints them as JSON, one object per line.
 
 This reader was written from format.md alone, without a look at the Rust source, and
 must stay so: it is the test that format.md is enough to write a reader in another
@@ -6,7 +6,7 @@ language. When they disagree, mend format.md first. "Choice:" marks what format.
 open when this was written. Its parts are in format_reader/: record.py (section 5),
 segment.py (sections 1 to 3) and log.py (section 4).
 
-Usage: python3 format_reader.py [--folded N] SEGMENT-FILE|WAL-DIRECTORY...
+Usage: python3 format_reader.py [--folded N] SEGMENT-FILE|LOG-FOLDER|STORE...
        python3 format_reader.py --batch
 
 Per record: segment, sequence, offset, kind, version and the fields (absent ones null).
@@ -15,21 +15,24 @@ which is intact, has "unknown".
 
 Per file, last: segment (its id; its path if it is not read as one of a log and the id
 is not known), verdict, header ("intact", "never_started", "first_page_lost", "damaged",
-"newer", "misnamed", "foreign", "unreachable"; null if the system does not let one read
-the file), error (why it is not intact), end ("sealed", "open", "torn"; null if it is not
-read), offset of the end, behind (bytes behind a sealed end), corrupt (a list of offset,
-bytes, records), marks (of place A and B: "unwritten", "valid", "damaged"), wrong_mark
-(what contradicts the mark) and counts (in a log: "taken", "superseded", "behind_hole",
-"empty" without frames, "no" if it is not part of the log, "unclear" if nobody knows).
+"newer", "misplaced", "foreign"; null if the system does not let one read the file),
+error (why it is not intact), end ("sealed", "open", "torn"; null if it is not read),
+offset of the end, behind (bytes behind a sealed end), corrupt (a list of offset, bytes,
+first number, records), marks (of place A and B: "unwritten", "valid", "damaged") and
+wrong_mark (what contradicts the mark).
 
-Per log, last: wal, verdict, writer_id (null if unclear), folded (the last number that
-the database has folded, as given by --folded), taken, set_aside (both lists of first
-number, last number, segment), lost (lists of first and last; missing instead where
-nobody can say what is folded), records (how many are taken) and error.
+Per log, last: writer, verdict, living (somebody has its lock, and it does not say that
+it ended), folded (the last number that the database has folded, as given by --folded,
+for one log), taken (a list of first number, last number, segment), waits (the segment
+at which the log waits, or null), lost (lists of first and last; missing instead where
+nobody can say what is folded), records (how many are taken) and errors.
 
---batch reads lines of {"wal": path, "folded": number or null} and prints one line per
-log: the above, and in "files" the lines of its files. There each has, instead of its
-records, frames (ranges of sequence numbers), undecodable and unknown (numbers).
+--batch reads lines of {"store": path, "folded": {writer: number} or null, "places": a
+list of "wal", "kept", "quarantine", "folds": a flag} and prints one line each: "logs", a
+list of the above for each writer, with the lines of its files in "files". There each
+has, instead of its records, frames (ranges of sequence numbers), undecodable and unknown
+(numbers). A writer that "folded" does not have is not folded at all. "folds": a log that
+may have records which this reader does not know waits, as it does for who folds.
 
 The exit code says the worst verdict: 0 sound, 2 attention, 1 unreadable, 3 damaged, in
 this order. With --batch it is 0.
@@ -41,7 +44,7 @@ import os
 import re
 import sys
 
-from format_reader.log import Log
+from format_reader.log import PLACES, UUID, Log, folders, store_id
 from format_reader.segment import Segment, worst
 
 EXIT_CODES = {"sound": 0, "attention": 2, "unreadable": 1, "damaged": 3}
@@ -70,34 +73,64 @@ def read_file(path):
     return segment
 
 
+def print_segment(segment, verdict):
+    for found in segment.records():
+        print(json.dumps(found))
+    print(json.dumps(segment.line(verdict)))
+    return verdict
+
+
+def read_log(writer, path, store, folded):
+    """Prints a log; returns the verdict."""
+    log = Log(writer, [path], store, folded)
+    for segment in log.segments:
+        print_segment(segment, log.verdict_of(segment))
+    print(json.dumps(log.line()))
+    return log.verdict()
+
+
 def read_path(path, folded):
-    """Prints a file or a log; returns the verdict."""
-    log = Log(path, folded) if os.path.isdir(path) else None
-    for segment in log.segments if log else [read_file(path)]:
-        for found in segment.records():
-            print(json.dumps(found))
-        print(json.dumps(segment.line()))
-    if log:
-        print(json.dumps(log.line()))
-    return (log or segment).verdict()
+    """Prints a file, a log or a store; returns the verdict."""
+    if not os.path.isdir(path):
+        segment = read_file(path)
+        return print_segment(segment, segment.verdict())
+    wal = os.path.join(path, "wal")
+    if not os.path.isdir(wal):
+        name = os.path.basename(os.path.normpath(path))
+        return read_log(name if UUID.fullmatch(name) else None, path, None, folded)
+    store = store_id(os.path.join(path, "store-id"))
+    return worst([read_log(writer, log, store, folded) for writer, log in folders(wal).items()])
+
+
+def file_line(log, segment):
+    return (
+        segment.line(log.verdict_of(segment))
+        | {"path": segment.path, "frames": ranges(segment.numbers())}
+        | {"undecodable": segment.undecodable, "unknown": segment.unknown}
+    )
 
 
 def read_batch(lines):
     for line in lines:
         asked = json.loads(line)
-        log = Log(asked["wal"], asked.get("folded"))
-        files = [
-            segment.line()
-            | {"frames": ranges(segment.numbers())}
-            | {"undecodable": segment.undecodable, "unknown": segment.unknown}
-            for segment in log.segments
-        ]
-        print(json.dumps(log.line() | {"files": files}), flush=True)
+        store = store_id(os.path.join(asked["store"], "store-id")) or asked.get("store_id")
+        paths = {}
+        for place in PLACES:
+            if place in asked["places"]:
+                for writer, path in folders(os.path.join(asked["store"], place)).items():
+                    paths.setdefault(writer, []).append(path)
+        logs = []
+        for writer in sorted(paths):
+            folded = asked["folded"] and asked["folded"].get(writer, 0)
+            folded = None if asked["folded"] is None else folded or 0
+            log = Log(writer, paths[writer], store, folded, asked["folds"])
+            logs.append(log.line() | {"files": [file_line(log, segment) for segment in log.segments]})
+        print(json.dumps({"logs": logs}), flush=True)
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Reads mcplog segments and logs.")
-    parser.add_argument("paths", nargs="*", help="segment files and directories wal/")
+    parser = argparse.ArgumentParser(description="Reads mcplog segments, logs and stores.")
+    parser.add_argument("paths", nargs="*", help="segment files, folders of logs, and stores")
     parser.add_argument("--folded", type=int, help="the last number that is folded")
     parser.add_argument("--batch", action="store_true", help="asks on standard input")
     arguments = parser.parse_args()

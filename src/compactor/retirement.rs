@@ -89,7 +89,8 @@ impl Retirement {
     }
 
     /// Retires segments of which everything is folded, and removes the folders of dead writers that have none any more.
-    /// `aged_at_ms` is the time from which ages count. What is from before `expired_before` is expired in the database.
+    /// `aged_at_ms` is the time from which ages count. What is from before `expired_before` is expired in the database. Tells
+    /// whether there is more to look at.
     pub(super) fn retire(
         &mut self,
         index: &mut Index,
@@ -97,12 +98,12 @@ impl Retirement {
         limits: &Limits,
         aged_at_ms: i64,
         expired_before: Option<i64>,
-    ) -> Result<(), RetireError> {
+    ) -> Result<bool, RetireError> {
         let is_due = self.looked_at.is_none_or(|at| at.elapsed() >= INTERVAL);
         let is_changed = expired_before != self.expired_before;
         let retirable: Vec<_> = sources.sources.iter().map(|source| Retirable::of(source, is_due)).collect();
         if !is_due && !is_changed && !self.has_more && retirable.iter().all(|one| *one == Retirable::Nothing) {
-            return Ok(());
+            return Ok(false);
         }
         let retention = LogRetention::new(limits);
         let (mut plan, knows_kept) = self.plan(index, sources, &retirable, &retention, aged_at_ms)?;
@@ -116,7 +117,7 @@ impl Retirement {
         }
         sources.forget_gone();
         (self.looked_at, self.expired_before, self.has_more) = (Some(Instant::now()), expired_before, !has_read_all);
-        Ok(())
+        Ok(self.has_more)
     }
 
     /// The plan, and whether it speaks of all that is kept. As long as it does not, nothing more is let go of that.
@@ -247,7 +248,7 @@ impl Retirement {
                     source.note_gone();
                     gone.push(source.folder.writer);
                 }
-                Ok(false) => source.leave_alone("something else than its segments lies in its folder".into()),
+                Ok(false) => source.note_stays("something else than its segments lies in its folder"),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -274,7 +275,8 @@ enum Retirable {
 impl Retirable {
     fn of(source: &Source, looks_at_last: bool) -> Self {
         match FolderTask::of(Role::Holder, source.lock_state(), source.content) {
-            FolderTask::Close => Self::All,
+            // What could not be removed is tried now and then.
+            FolderTask::Close if looks_at_last || !source.stays() => Self::All,
             FolderTask::RetireEnded if looks_at_last && is_sealed_at_checkpoint(source) => Self::UpToSealed,
             _ if source.retired_before() < source.checkpoint.segment => Self::BeforeCheckpoint,
             _ => Self::Nothing,

@@ -35,7 +35,6 @@ pub(crate) mod log_owners;
 pub mod log_reader;
 #[cfg(test)]
 mod log_reader_tests;
-pub(crate) mod log_view;
 pub(crate) mod log_walk;
 mod lost_header;
 pub(crate) mod lost_numbers;
@@ -61,8 +60,6 @@ pub(crate) mod store_id_file;
 pub(crate) mod survey;
 pub(crate) mod syncer;
 pub(crate) mod unfolded_log;
-#[cfg(test)]
-mod unfolded_log_tests;
 pub(crate) mod verdict;
 pub(crate) mod witness;
 pub(crate) mod writer;

@@ -1,163 +1,182 @@
-"""Logs: whose they are, which frames count, and what is missing (section 4)."""
+"""Logs: which frames count, what is missing, and whether it is damage (section 4)."""
 
-import collections
-import math
+import fcntl
 import os
 import re
-import stat
 
-from .segment import FIRST_FRAME, Segment, worst
+from .segment import LEVEL, Segment, worst
 
-REACHABLE = 1 << 62  # No store has a higher id or number.
-WRITER_ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\n")
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NAME = re.compile(r"([1-9][0-9]{12,}|[0-9]{12})\.seg")
+PLACES = ("wal", "kept", "quarantine")
+ENDED = 8
+
+
+def store_id(path):
+    """What the file says; None where it says nothing."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(38).decode("ascii", "replace")
+    except OSError:
+        return None
+    return text[:36] if text[36:] == "\n" and UUID.fullmatch(text[:36]) else None
+
+
+def folders(directory):
+    """The folders of logs in a directory, by writer id."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return {}
+    paths = {name: os.path.join(directory, name) for name in sorted(names) if UUID.fullmatch(name)}
+    return {name: path for name, path in paths.items() if os.path.isdir(path) and not os.path.islink(path)}
+
+
+def is_living(path):
+    """Whether somebody has the lock of a folder, or nobody can ask."""
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(folder)
+    return False
 
 
 class Log:
-    """The segments of a directory, and which of their records count (section 4)."""
+    """The segments of one writer, wherever they lie, and which of their records count.
 
-    def __init__(self, wal, folded):
-        self.wal, self.folded, self.error = wal, folded, None
-        self.segments, self.owners, self.holes = [], {}, []
-        self.writer, self.unclear, self.has_damaged_writer = None, False, False
-        try:
-            names = os.listdir(wal)
-        except OSError as error:
-            self.error = str(error)
-            return
-        found = filter(None, map(NAME.fullmatch, names))
-        for number, name in sorted((int(match[1]), match[0]) for match in found):
-            self.segments.append(Segment(os.path.join(wal, name), number))
-        self.find_writer()
+    `folded` is the last number that is folded; None where nobody can say. `folds`: what may
+    have records that the reader does not know waits, as for who folds.
+    """
+
+    def __init__(self, writer, paths, store=None, folded=None, folds=False):
+        self.writer, self.folded, self.folds = writer, folded, folds
+        self.segments, self.taken, self.holes, self.errors = [], {}, [], []
+        self.stopped = False  # At a hole that is not yet one.
+        # Asked first: what is read afterwards is all that a dead writer ever wrote.
+        living = [is_living(path) for path in paths]
+        files = []
+        for place, path in enumerate(paths):
+            try:
+                names = os.listdir(path)
+            except OSError as error:
+                self.errors.append(str(error))
+                continue
+            found = filter(None, map(NAME.fullmatch, names))
+            files += [(int(match[1]), place, os.path.join(path, match[0])) for match in found]
+        for number, _, path in sorted(files):
+            self.segments.append(Segment(path, number, writer, store))
+        self.waits = next((segment for segment in self.segments if self.waits_at(segment)), None)
+        self.read = []
         for segment in self.segments:
-            self.admit(segment)
-        self.set_aside()
+            if segment is self.waits:
+                break
+            if segment.header == "intact":
+                segment.read()
+                self.read.append(segment)
+            elif segment.header == "misplaced":
+                segment.told = self.told(segment)
+        last = max((number for segment in self.read for number in segment.numbers()), default=0)
+        ended = any(segment.kinds.get(last) == ENDED for segment in self.read)
+        # What is folded is read and looked at like the rest, and not taken.
+        self.living = any(living) and not ended
+        self.due = folded + 1 if folded is not None else self.read[0].base if self.read else 1
         self.take()
 
-    def find_writer(self):
-        path, text = os.path.join(self.wal, "writer-id"), b""
-        try:
-            if stat.S_ISREG(os.lstat(path).st_mode):
-                with open(path, "rb") as file:
-                    text = file.read(38)
-        except OSError:
-            pass  # As if it were missing.
-        if WRITER_ID.fullmatch(text):
-            self.writer = text.decode().strip()
-            return
-        self.has_damaged_writer = os.path.lexists(path)
-        votes = collections.Counter(
-            segment.writer
-            for segment in self.segments
-            if segment.header == "intact" and max(segment.id, segment.base) <= REACHABLE
-        ).most_common(2)
-        # Choice: if no segment has a say, nothing is unclear: there is nothing to read.
-        self.unclear = len(votes) == 2 and votes[0][1] == votes[1][1]
-        if votes and not self.unclear:
-            self.writer = votes[0][0]
+    def waits_at(self, segment):
+        return segment.waits() or (self.folds and segment.header == "intact" and segment.needs > LEVEL)
 
-    def admit(self, segment):
-        """Reads the segment if it is part of this log."""
-        segment.counts = "empty" if segment.header == "never_started" else "no"
-        if segment.header != "intact":
-            return
-        if max(segment.id, segment.base) > REACHABLE:
-            segment.header, segment.error = "unreachable", "no store gets so far"
-        elif self.unclear:
-            segment.counts = "unclear"
-        elif segment.writer != self.writer:
-            segment.header, segment.error = "foreign", f"its writer is {segment.writer}"
-        else:
-            segment.read()
-            segment.counts = "superseded" if segment.frames else "empty"
-
-    def set_aside(self):
-        """Finds the segments behind a hole."""
-        due = None if self.folded is None else self.folded + 1
-        missing = went = False
-        read = [segment for segment in self.segments if segment.end is not None]
-        vouched = max((s.id for s in read if s.durable > FIRST_FRAME), default=0)
-        for segment in self.segments:
-            segment.vouched_for = segment.named < vouched
-            if segment.header == "never_started" or segment.blank():
-                missing = True
-            if segment.end is None:
-                continue
-            ahead = due is not None and segment.base > due
-            if segment.id > vouched and ahead and (missing or went):
-                segment.counts, went = "behind_hole", True
-                continue
-            due = max(due or 0, segment.follows)
-            missing, went = not segment.sealed or segment.end == "torn", False
+    def told(self, segment):
+        """What follows the numbers of a file that is misplaced only by its own name; 0 if it is not."""
+        if segment.writer != self.writer:
+            return 0
+        segment.read_marks()
+        ends = segment.ends
+        return segment.base + ends.get("sealed", ends["durable"])[1]
 
     def take(self):
-        """Finds for each number the segment that it is taken from."""
-        runs = []
-        for segment in self.segments:
-            if segment.end is None or segment.counts == "behind_hole":
+        """Goes through the segments by ascending id, with a due number."""
+        before = None  # The segment that was read last.
+        for place, segment in enumerate(self.segments):
+            if segment is self.waits or self.stopped:
+                return
+            if segment.header == "misplaced":
+                self.catch_up(segment.told, place, before)
+            if segment.header != "intact":
                 continue
-            if segment.follows == segment.base:
-                continue  # It has no numbers; where all frames are corrupt, it has.
-            if not runs or runs[-1][-1].follows != segment.base:
-                runs.append([])
-            runs[-1].append(segment)
-        left = []
-        for run in sorted(runs, key=lambda run: (run[0].base, -reach(run)[0], -run[-1].id)):
-            if not left or reach(run) > reach(left[-1]):
-                left.append(run)
-        ends = [run[0].base for run in left[1:]] + [math.inf]
-        for run, end in zip(left, ends):
-            for segment in run:
-                numbers = (number for number in segment.numbers() if number < end)
-                self.owners.update(dict.fromkeys(numbers, segment))
-        for segment in self.owners.values():
-            segment.counts = "taken"
-        if left:
-            self.find_holes(left[0][0].base, left[-1][-1].follows)
+            self.catch_up(segment.base, place, before)
+            for number, length in segment.things():
+                if self.stopped:
+                    return
+                if length is not None:  # Corruption: these numbers were given.
+                    self.catch_up(number + length, place, None)
+                elif number >= self.due:
+                    self.catch_up(number, place, None)
+                    self.taken[number] = segment
+                    self.due = number + 1
+            if segment.sealed and not segment.wrong_mark:
+                self.catch_up(segment.base + segment.ends["sealed"][1], place, None)
+            before = segment
 
-    def find_holes(self, due, end):
-        """Finds what is missing before `end`, from `due` on or from what is not folded."""
-        due = due if self.folded is None else self.folded + 1
-        for number in sorted(self.owners) + [end]:
-            if number > due:
-                self.holes.append([due, number - 1])
-            due = max(due, number + 1)
+    def catch_up(self, end, place, before):
+        """Takes what is due up to `end` from segments behind `place`, and notes what none has.
+
+        `before` is the segment that was read last before a hole there, if it may be the one
+        that a second writing is going to fill.
+        """
+        later = [segment for segment in self.segments[place:] if segment in self.read]
+        while self.due < end and not self.stopped:
+            owner = next((segment for segment in later if self.due in segment.kinds), None)
+            if owner is not None:
+                self.taken[self.due] = owner
+            elif self.living and before and not before.sealed and not self.vouched(self.due):
+                self.stopped = True
+                return
+            elif self.holes and self.holes[-1][1] == self.due - 1:
+                self.holes[-1][1] = self.due
+            else:
+                self.holes.append([self.due, self.due])
+            self.due += 1
+
+    def vouched(self, number):
+        """Whether a segment behind a missing number tells that it was durable once."""
+        return any(segment.base > number and segment.vouches() for segment in self.read)
 
     def verdict(self):
-        verdicts = [segment.verdict() for segment in self.segments]
-        if self.holes:
-            verdicts.append("attention" if self.folded is None else "damaged")
-        if self.error is not None:
+        verdicts = [self.verdict_of(segment) for segment in self.segments]
+        for first, _ in self.holes:
+            damage = self.folded is not None and self.vouched(first)
+            verdicts.append("damaged" if damage else "attention")
+        if self.errors:
             verdicts.append("unreadable")
-        if self.has_damaged_writer:
-            verdicts.append("attention")
         return worst(verdicts)
 
+    def verdict_of(self, segment):
+        waiting = self.waits is not None and self.segments.index(segment) > self.segments.index(self.waits)
+        return "unreadable" if waiting else segment.verdict(self.living)
+
     def line(self):
-        taken, aside = [], []
-        for number, segment in sorted(self.owners.items(), key=lambda item: item[0]):
+        taken = []
+        for number, segment in sorted(self.taken.items(), key=lambda item: item[0]):
             if taken and taken[-1][1:] == [number - 1, segment.id]:
                 taken[-1][1] = number
             else:
                 taken.append([number, number, segment.id])
-        for segment in self.segments:
-            if segment.counts == "behind_hole" and segment.frames:
-                aside.append([segment.base, segment.follows - 1, segment.id])
         holes = ("missing", "lost") if self.folded is None else ("lost", "missing")
         return {
-            "wal": self.wal,
+            "writer": self.writer,
             "verdict": self.verdict(),
-            "writer_id": self.writer,
+            "living": self.living,
             "folded": self.folded,
             "taken": taken,
-            "set_aside": aside,
+            "waits": self.waits and self.waits.named,
             holes[0]: self.holes,
             holes[1]: [],
-            "records": len(self.owners),
-            "error": self.error,
+            "records": len(self.taken),
+            "errors": self.errors,
         }
-
-
-def reach(run):
-    """How much a run counts: what follows its last number; of equal ones, the ids."""
-    return run[-1].follows, run[-1].id

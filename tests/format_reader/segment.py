@@ -22,8 +22,9 @@ class Segment:
     def __init__(self, path, named=None, in_folder=None, in_store=None):
         self.path, self.named, self.id = path, named, None
         self.in_folder, self.in_store, self.needs = in_folder, in_store, 0
-        self.end = self.offset = self.marks = self.counts = None
+        self.end = self.offset = self.marks = None
         self.frames, self.corrupt, self.wrong_mark, self.behind = [], [], [], 0
+        self.kinds, self.told = {}, 0
         self.undecodable, self.unknown = [], []
         try:
             # From front to back: the marks are never newer than the frames. Not mapped:
@@ -73,6 +74,7 @@ class Segment:
         self.read_frames()
         for _, index, payload in self.frames:
             found = record(payload)
+            self.kinds[self.base + index] = found.get("kind")
             if "error" in found:
                 self.undecodable.append(self.base + index)
             if "unknown" in found:
@@ -146,14 +148,24 @@ class Segment:
                 if frame is not None:
                     to, index = place * 4, frame[0]
                     break
-        self.corrupt.append({"offset": at, "bytes": to - at, "records": index - due})
+        first = self.base + due
+        self.corrupt.append({"offset": at, "bytes": to - at, "first": first, "records": index - due})
         return to, index
 
     def blank(self):
         """Whether its first page is lost as a power cut leaves it."""
         return self.header == "first_page_lost" and zeros(self.data[:HEADER])
 
-    def verdict(self):
+    def things(self):
+        """What is in it, in order: (number, None) of a record, (number, how many) of corruption."""
+        things = [(at, self.base + index, None) for at, index, _ in self.frames]
+        things += [(hole["offset"], hole["first"], hole["records"]) for hole in self.corrupt]
+        # Corruption of no bytes comes before the frame at its place.
+        things.sort(key=lambda thing: (thing[0], thing[2] is None))
+        return [thing[1:] for thing in things]
+
+    def verdict(self, living=False):
+        """What there is to say of it; nothing of a tail, if its writer lives."""
         if self.header in (None, "newer"):
             return "unreadable"
         if self.blank():
@@ -165,7 +177,7 @@ class Segment:
             return "damaged"
         if self.needs > LEVEL:
             return "unreadable"
-        torn = self.end == "torn" or damaged_marks or self.header == "never_started"
+        torn = (self.end == "torn" and not living) or damaged_marks or self.header == "never_started"
         return "attention" if torn else "sound"
 
     def waits(self):
@@ -181,11 +193,11 @@ class Segment:
             place = {"sequence": self.base + index, "offset": at}
             yield {"segment": self.id} | place | record(payload)
 
-    def line(self):
-        keys = "header error end offset behind corrupt marks wrong_mark counts".split()
+    def line(self, verdict):
+        keys = "header error end offset behind corrupt marks wrong_mark".split()
         number = self.id if self.named is None else self.named
         number = self.path if number is None else number
-        line = {"segment": number, "verdict": self.verdict()}
+        line = {"segment": number, "verdict": verdict}
         return line | {key: getattr(self, key) for key in keys}
 
     def numbers(self):

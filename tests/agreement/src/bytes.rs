@@ -32,6 +32,16 @@ pub fn id_text(id: Id) -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
+/// The id that a text is; `None` if it is none.
+pub fn id_from(text: &str) -> Option<Id> {
+    let mut id = [0; 16];
+    let digits: String = text.chars().filter(|character| *character != '-').collect();
+    for (byte, place) in id.iter_mut().zip(0..) {
+        *byte = u8::from_str_radix(digits.get(2 * place..2 * place + 2)?, 16).ok()?;
+    }
+    (id_text(id) == text).then_some(id)
+}
+
 /// A header, whatever it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {

@@ -1,22 +1,22 @@
-//! A damaged log by its seed: which honest log it was, and what happened to it.
+//! A damaged store by its seed: which honest store it was, and what happened to it.
 
 use crate::damage::{DamageKind, KINDS};
 use crate::honest::{self, chance};
 use crate::knife::Foreign;
-use crate::log_image::LogImage;
 use crate::recording::{FOREIGN_RECORDINGS, RECORDINGS, Recording};
+use crate::store_image::StoreImage;
 use fastrand::Rng;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-/// How many of a hundred logs are left as they are.
+/// How many of a hundred stores are left as they are.
 const HONEST_PERCENT: u8 = 10;
-/// A log is hurt so many times at most.
+/// A store is hurt so many times at most.
 const DAMAGES_MAX: usize = 3;
 
-/// What is said of a damage that the log has nothing for.
+/// What is said of a damage that the store has nothing for.
 pub const NOTHING: &str = "nothing to hurt";
 
-/// What happens to a log.
+/// What happens to a store.
 #[derive(Clone, Copy, Debug)]
 pub struct Damage {
     /// The kind.
@@ -25,7 +25,7 @@ pub struct Damage {
     seed: u64,
 }
 
-/// A damaged log, not made yet.
+/// A damaged store, not made yet.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The same seed is the same case.
@@ -36,13 +36,13 @@ pub struct Case {
     pub damages: Vec<Damage>,
 }
 
-/// A damaged log.
+/// A damaged store.
 #[derive(Clone, Debug)]
 pub struct Damaged {
-    /// The log before.
-    pub honest: LogImage,
-    /// The log afterwards.
-    pub log: LogImage,
+    /// The store before.
+    pub honest: StoreImage,
+    /// The store afterwards.
+    pub store: StoreImage,
     /// What it is like and what happened to it, for people.
     pub story: Vec<String>,
 }
@@ -67,29 +67,29 @@ impl Case {
         Self { seed, recording, shape_seed, damages: damages.collect() }
     }
 
-    /// Makes the log.
+    /// Makes the store.
     pub fn make(&self, recordings: &Recordings) -> Damaged {
         let recording = recordings.honest(self.recording);
         let foreign = recordings.foreign();
-        let (honest, words) = honest::log(&recording, &mut Rng::with_seed(self.shape_seed));
-        let mut story = vec![format!("log {}: {}", self.recording, words.join(", "))];
-        let mut log = honest.clone();
+        let (honest, words) = honest::store(&recording, &mut Rng::with_seed(self.shape_seed));
+        let mut story = vec![format!("store {}: {}", self.recording, words.join("; "))];
+        let mut store = honest.clone();
         for damage in &self.damages {
-            let mut hurt = log.clone();
+            let mut hurt = store.clone();
             let what = match (damage.kind.hurt)(&mut hurt, &mut Rng::with_seed(damage.seed), foreign) {
                 Some(what) => {
-                    log = hurt;
+                    store = hurt;
                     what
                 }
                 None => NOTHING.to_owned(),
             };
             story.push(format!("{}: {what}", damage.kind.name));
         }
-        Damaged { honest, log, story }
+        Damaged { honest, store, story }
     }
 }
 
-/// The honest logs, each recorded when it is first wanted.
+/// The honest stores, each recorded when it is first wanted.
 #[derive(Debug)]
 pub struct Recordings {
     honest: [OnceLock<Arc<Recording>>; RECORDINGS],

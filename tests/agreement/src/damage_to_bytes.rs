@@ -1,6 +1,6 @@
 //! Damage to the bytes of a segment: what disks, crashes and accidents do. Nothing here makes a checksum fit.
 
-use crate::knife::{Foreign, Patient, any, any_that};
+use crate::knife::{FolderKey, Foreign, Patient, any, any_that, title};
 use crate::store_image::StoreImage;
 use fastrand::Rng;
 use crate::bytes::{FRAMES_START, HEADER_BYTES, MARK_BYTES, MARK_PLACES};
@@ -67,26 +67,29 @@ fn zero_front(log: &mut StoreImage, rng: &mut Rng, size: usize) -> Option<String
     Some(patient.title())
 }
 
-/// Above the durable ends, any pages did not reach the disk, or the file is shorter.
-pub(crate) fn cut_power(log: &mut StoreImage, rng: &mut Rng, _: &Foreign) -> Option<String> {
+/// Above the durable ends, any pages did not reach the disk, or the file is shorter; and nobody lives.
+pub(crate) fn cut_power(store: &mut StoreImage, rng: &mut Rng, _: &Foreign) -> Option<String> {
     let (percent, mut hurt) = (rng.u8(10..=100), Vec::new());
-    for name in log.segment_names() {
-        let file = log.files.get_mut(&name)?;
-        let segment = file.segment.as_ref()?;
-        let durable = segment.extent(segment.durable_frames).offset as usize;
-        let is_synced = durable > FRAMES;
-        for start in (0..file.bytes.len()).step_by(PAGE) {
-            let end = (start + PAGE).min(file.bytes.len());
-            let start = start.max(if is_synced { durable } else { 0 });
-            if start < end && rng.u8(..100) < percent && file.bytes[start..end].iter().any(|byte| *byte != 0) {
-                file.bytes[start..end].fill(0);
-                hurt.push(format!("{name} at {start}..{end}"));
+    for (key, folder) in &mut store.folders {
+        folder.is_living = false;
+        for (name, file) in &mut folder.files {
+            let Some(segment) = &file.segment else { continue };
+            let name = title(key, name);
+            let durable = segment.extent(segment.durable_frames).offset as usize;
+            let is_synced = durable > FRAMES;
+            for start in (0..file.bytes.len()).step_by(PAGE) {
+                let end = (start + PAGE).min(file.bytes.len());
+                let start = start.max(if is_synced { durable } else { 0 });
+                if start < end && rng.u8(..100) < percent && file.bytes[start..end].iter().any(|byte| *byte != 0) {
+                    file.bytes[start..end].fill(0);
+                    hurt.push(format!("{name} at {start}..{end}"));
+                }
             }
-        }
-        if durable < file.bytes.len() && !is_synced && rng.u8(..100) < percent / 4 {
-            let end = rng.usize(..file.bytes.len() / PAGE + 1) * PAGE;
-            file.bytes.truncate(end);
-            hurt.push(format!("{name} cut to {end}"));
+            if durable < file.bytes.len() && !is_synced && rng.u8(..100) < percent / 4 {
+                let end = rng.usize(..file.bytes.len() / PAGE + 1) * PAGE;
+                file.bytes.truncate(end);
+                hurt.push(format!("{name} cut to {end}"));
+            }
         }
     }
     (!hurt.is_empty()).then(|| hurt.join(", "))
@@ -100,19 +103,19 @@ pub(crate) fn garbage_among_frames(log: &mut StoreImage, rng: &mut Rng, _: &Fore
     Some(format!("{} at {at}..{end}", patient.title()))
 }
 
-pub(crate) fn swap_sectors(log: &mut StoreImage, rng: &mut Rng, _: &Foreign) -> Option<String> {
-    let [one, other] = [(); 2].map(|()| {
-        let patient = any(log, rng)?;
+pub(crate) fn swap_sectors(store: &mut StoreImage, rng: &mut Rng, _: &Foreign) -> Option<String> {
+    let mut pick = || {
+        let patient = any(store, rng)?;
         let at = place(&patient, rng)? / SECTOR * SECTOR;
-        (at + SECTOR <= patient.bytes.len()).then_some((patient.name, at))
-    });
-    let (one, other) = (one?, other?);
-    let take = |log: &StoreImage, (name, at): &(String, usize)| log.files[name].bytes[*at..at + SECTOR].to_vec();
-    let (one_bytes, other_bytes) = (take(log, &one), take(log, &other));
-    for ((name, at), bytes) in [(&one, other_bytes), (&other, one_bytes)] {
-        log.files.get_mut(name)?.bytes[*at..at + SECTOR].copy_from_slice(&bytes);
+        let bytes = patient.bytes.get(at..at + SECTOR)?.to_vec();
+        Some((patient.folder, patient.name, at, bytes))
+    };
+    let (one, other) = (pick()?, pick()?);
+    for ((folder, name, at, _), (.., bytes)) in [(&one, &other), (&other, &one)] {
+        store.folders.get_mut(folder)?.files.get_mut(name)?.bytes[*at..at + SECTOR].copy_from_slice(bytes);
     }
-    Some(format!("{} at {} and {} at {}", one.0, one.1, other.0, other.1))
+    let title = |(folder, name, at, _): &(FolderKey, String, usize, Vec<u8>)| format!("{} at {at}", title(folder, name));
+    Some(format!("{} and {}", title(&one), title(&other)))
 }
 
 pub(crate) fn flip_header_field(log: &mut StoreImage, rng: &mut Rng, _: &Foreign) -> Option<String> {

@@ -11,7 +11,7 @@ use fastrand::Rng;
 /// A store of that recording, and what it is like, in words.
 pub fn store(recording: &Recording, rng: &mut Rng) -> (StoreImage, Vec<String>) {
     let mut words = Vec::new();
-    let stage = rng.choice(&recording.stages).expect("a stage");
+    let stage = &recording.stages[rng.usize(..recording.stages.len())];
     let mut image = StoreImage::empty(recording.store, recording.meanings.clone());
     choose_database(&mut image, stage, rng, &mut words);
     for log in &recording.logs {
@@ -31,7 +31,8 @@ fn choose_database(image: &mut StoreImage, stage: &Stage, rng: &mut Rng, words: 
         words.push("without a database".to_owned());
         return;
     }
-    image.database = Some(stage.database.clone());
+    image.database = Some(if std::env::var_os("NODB").is_some() { Vec::new() } else { stage.database().to_vec() });
+    image.database_store = Some(image.store);
     image.folded = stage.folded.clone();
     words.push(format!("{} folded", stage.folded.values().sum::<u64>()));
 }

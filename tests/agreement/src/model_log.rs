@@ -67,6 +67,13 @@ pub struct LogModel {
     pub verdict: Verdict,
 }
 
+impl FileModel {
+    /// Whether anybody reads its frames.
+    pub const fn is_read(&self) -> bool {
+        matches!(self.state, FileState::Read(_)) && !self.waits
+    }
+}
+
 /// What is asked of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
@@ -100,36 +107,50 @@ impl LogModel {
         let waiting = files.iter().position(|(id, _, state)| {
             *id >= question.from_segment && is_waiting(state, question.is_folding)
         });
-        let read: Vec<(u64, &Reading)> = files[..waiting.unwrap_or(files.len())]
-            .iter()
-            .filter(|(id, ..)| *id >= question.from_segment)
+        let looked_at = files[..waiting.unwrap_or(files.len())].iter().filter(|(id, ..)| *id >= question.from_segment);
+        let told: Vec<Told> = looked_at.clone().filter_map(|(_, _, state)| Told::of(state)).collect();
+        let read: Vec<(u64, &Reading)> = looked_at
             .filter_map(|(id, _, state)| match state {
                 FileState::Read(reading) => Some((*id, reading.as_ref())),
                 _ => None,
             })
             .collect();
+        let has_ended = read
+            .iter()
+            .flat_map(|(_, reading)| reading.frames())
+            .max_by_key(|(number, _)| *number)
+            .is_some_and(|(_, payload)| meaning(payload, question.meanings) == Meaning::Ended);
+        let is_living = is_living && !has_ended;
         let first = read.first().map_or(1, |(_, reading)| reading.header.base);
         let due = question.folded.map_or(first, |folded| folded + 1);
         let mut taken = take(&read, due, question.meanings);
-        let proved = read.iter().map(|(_, reading)| reading.follows).max().unwrap_or(due);
+        let proved = told.iter().map(|told| told.follows).max().unwrap_or(due);
         let mut lost: Ranges = (due..proved).filter(|number| !taken.contains_key(number)).collect();
-        let not_yet = lost.0.iter().map(|(first, _)| *first).find(|first| is_living && is_not_yet(&read, *first));
+        // Where a segment behind a hole was synced, all that was recorded before it was durable.
+        let is_vouched = |first: u64| {
+            read.iter().any(|(_, reading)| reading.header.base > first && reading.mark.durable > NO_FRAMES)
+        };
+        let mut holes = lost.0.iter().map(|(first, _)| *first);
+        let not_yet = holes.find(|first| is_living && is_not_yet(&told, *first) && !is_vouched(*first));
         if let Some(not_yet) = not_yet {
             taken.split_off(&not_yet);
             lost.0.retain(|(first, _)| *first < not_yet);
         }
-        let is_damage = |last: u64| {
-            question.folded.is_some()
-                && read.iter().any(|(_, reading)| reading.header.base > last && reading.mark.durable > NO_FRAMES)
-        };
-        let hole = match lost.0.iter().any(|(_, last)| is_damage(*last)) {
+        let hole = match lost.0.iter().any(|(first, _)| question.folded.is_some() && is_vouched(*first)) {
             true => Verdict::Damaged,
             false if lost.count() > 0 => Verdict::Attention,
             false => Verdict::Sound,
         };
         let models = files.into_iter().enumerate().map(|(place, (_, name, state))| {
-            let waits = waiting.is_some_and(|waiting| place >= waiting);
-            (name, file_model(state, waits, is_living, question.meanings))
+            let mut file = file_model(state, is_living, question.meanings);
+            if let Some(waiting) = waiting.filter(|waiting| place >= *waiting) {
+                file.waits = true;
+                // Nobody looks behind it.
+                if place > waiting || file.state != FileState::OtherStore {
+                    file.verdict = Verdict::Unreadable;
+                }
+            }
+            (name, file)
         });
         let files: BTreeMap<_, _> = models.collect();
         let verdict = files.values().map(|file| file.verdict).max().unwrap_or(Verdict::Sound).max(hole);
@@ -188,15 +209,38 @@ fn take(read: &[(u64, &Reading)], due: u64, meanings: &Meanings) -> BTreeMap<u64
     taken
 }
 
-/// Whether a second writing may bring the numbers of a hole: it begins behind a segment that is not sealed.
-fn is_not_yet(read: &[(u64, &Reading)], first: u64) -> bool {
-    let behind = read.iter().position(|(_, reading)| reading.follows > first);
-    behind.is_some_and(|behind| {
-        read[behind].1.header.base > first && behind > 0 && read[behind - 1].1.mark.sealed.is_none()
-    })
+/// What a file tells of the numbers of its log.
+struct Told {
+    /// What lies before this was recorded before the file was begun; `None` if nothing is taken from it.
+    base: Option<u64>,
+    /// The number that would follow.
+    follows: u64,
+    /// The writer was done with it.
+    is_sealed: bool,
 }
 
-fn file_model(state: FileState, waits: bool, is_living: bool, meanings: &Meanings) -> FileModel {
+impl Told {
+    fn of(state: &FileState) -> Option<Self> {
+        match state {
+            FileState::Read(reading) => Some(Self {
+                base: Some(reading.header.base),
+                follows: reading.told(),
+                is_sealed: reading.mark.sealed.is_some(),
+            }),
+            FileState::Misplaced(Some(follows)) => Some(Self { base: None, follows: *follows, is_sealed: false }),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a second writing may bring the numbers of a hole: the segment that is read last before it is not sealed.
+fn is_not_yet(told: &[Told], first: u64) -> bool {
+    let Some(behind) = told.iter().position(|told| told.follows > first) else { return false };
+    let before = told[..behind].iter().rev().find(|told| told.base.is_some());
+    told[behind].base.is_none_or(|base| base > first) && before.is_some_and(|before| !before.is_sealed)
+}
+
+fn file_model(state: FileState, is_living: bool, meanings: &Meanings) -> FileModel {
     let (mut undecodable, mut newer) = (BTreeSet::new(), BTreeSet::new());
     let mut records = Ranges::default();
     if let FileState::Read(reading) = &state {
@@ -210,8 +254,7 @@ fn file_model(state: FileState, waits: bool, is_living: bool, meanings: &Meaning
         }
     }
     let verdict = verdict(&state, is_living, !undecodable.is_empty());
-    let verdict = if waits && verdict != Verdict::Damaged { Verdict::Unreadable } else { verdict };
-    FileModel { state, verdict, records, undecodable, newer, waits }
+    FileModel { state, verdict, records, undecodable, newer, waits: false }
 }
 
 /// What a payload means.
@@ -224,7 +267,9 @@ fn verdict(state: &FileState, is_living: bool, has_undecodable: bool) -> Verdict
     match state {
         FileState::Newer => Verdict::Unreadable,
         FileState::NeverStarted | FileState::Blank => Verdict::Attention,
-        FileState::CutShort | FileState::Damaged | FileState::Misplaced | FileState::OtherStore => Verdict::Damaged,
+        FileState::CutShort | FileState::Damaged | FileState::Misplaced(_) | FileState::OtherStore => {
+            Verdict::Damaged
+        },
         FileState::Read(reading) => {
             let is_hurt = reading.damages().next().is_some() || !reading.wrong_mark.is_empty();
             let is_torn = reading.stop == Stop::Torn && !is_living;

@@ -22,8 +22,9 @@ pub enum FileState {
     OtherStore,
     /// The header says nothing.
     Damaged,
-    /// The name says another id, or the folder another writer.
-    Misplaced,
+    /// The name says another id, or the folder another writer. If it is only its own name that is wrong: the number that
+    /// would follow, as its mark has it.
+    Misplaced(Option<u64>),
     /// It is a part of the log, and this is in it.
     Read(Box<Reading>),
 }
@@ -84,6 +85,12 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// The number behind all that it says to have been given: by its header, its frames, and a seal that is not wrong.
+    pub fn told(&self) -> u64 {
+        let sealed = self.mark.sealed.filter(|_| self.wrong_mark.is_empty());
+        self.follows.max(sealed.map_or(0, |sealed| self.header.base + u64::from(sealed.frames)))
+    }
+
     /// The numbers of the records, and what they are.
     pub fn frames(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.found.iter().filter_map(|found| match found {
@@ -115,7 +122,7 @@ pub fn read(bytes: &[u8], id: u64, store: Id, writer: Id) -> FileState {
         Some(header) if header.version > VERSION => FileState::Newer,
         _ if !is_whole => FileState::CutShort,
         None => FileState::Damaged,
-        Some(header) => judge_header(&header, id, store, writer).unwrap_or_else(|| {
+        Some(header) => judge_header(bytes, &header, id, store, writer).unwrap_or_else(|| {
             let mut scan = Scan::new(bytes, header);
             scan.run();
             FileState::Read(Box::new(scan.reading))
@@ -124,7 +131,7 @@ pub fn read(bytes: &[u8], id: u64, store: Id, writer: Id) -> FileState {
 }
 
 /// Why a header is not that of a file of this log.
-fn judge_header(header: &Header, id: u64, store: Id, writer: Id) -> Option<FileState> {
+fn judge_header(bytes: &[u8], header: &Header, id: u64, store: Id, writer: Id) -> Option<FileState> {
     let is_reachable = |number: u64| (1..=REACHABLE).contains(&number);
     if header.version == 0 || header.needs == 0 || !is_reachable(header.segment) || !is_reachable(header.base) {
         return Some(FileState::Damaged);
@@ -132,7 +139,13 @@ fn judge_header(header: &Header, id: u64, store: Id, writer: Id) -> Option<FileS
     if header.store != store {
         return Some(FileState::OtherStore);
     }
-    (header.segment != id || header.writer != writer).then_some(FileState::Misplaced)
+    if header.writer != writer {
+        return Some(FileState::Misplaced(None));
+    }
+    (header.segment != id).then(|| {
+        let mark = Scan::new(bytes, *header).reading.mark;
+        FileState::Misplaced(Some(header.base + u64::from(mark.sealed.unwrap_or(mark.durable).frames)))
+    })
 }
 
 struct Scan<'a> {

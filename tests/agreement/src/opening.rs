@@ -1,41 +1,81 @@
-//! A store that is opened and folds everything, and what it leaves.
+//! A store that is opened, folds everything and is closed, or whose database is made anew; and what that leaves.
 
+use crate::bytes::{Id, id_text};
 use crate::contents::Contents;
 use mcplog::rebuild::{Rebuild, RebuildError, Source};
 use mcplog::{Config, Store};
 use mcplog_fixture::{PATIENCE, directory};
+use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A store's directory: files by their path within it.
 pub type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// How long a store may take to fold a few hundred records.
+const FOLDING_MAX: Duration = Duration::from_secs(20);
+/// How often to look.
+const LOOK_STEP: Duration = Duration::from_millis(2);
 
 /// What an opening, or a rebuild, leaves.
 #[derive(Clone, Debug)]
 pub struct Left {
     /// What the database holds; an error if it is not what a database may be.
     pub contents: Result<Contents, String>,
-    /// The files of the store but for the database's.
+    /// The files of the store but for the database's and the locks.
     pub files: Files,
     /// What a rebuild said would be lost, and was made to give up.
     pub refused: Option<String>,
 }
 
-/// Opens the store in `dir`, folds everything, shuts it down, and looks.
+/// Opens the store in `dir`, waits until something is so of it, shuts it down, and looks.
 ///
 /// # Errors
 /// The store can't be opened.
-pub fn open(dir: &Path) -> Result<Left, String> {
+pub fn open(dir: &Path, is_done: impl Fn(&Path) -> bool) -> Result<Left, String> {
     let store = Store::open(config(dir)).map_err(|error| error.to_string())?;
-    let folded = store.wait_folded(PATIENCE);
+    let started = Instant::now();
+    while !is_done(dir) && started.elapsed() < FOLDING_MAX {
+        std::thread::sleep(LOOK_STEP);
+    }
+    let is_late = !is_done(dir);
     let health = store.stats().health;
     store.shutdown(PATIENCE);
     let mut left = left(dir);
-    if let Err(error) = folded {
-        left.contents = Err(format!("not folded: {error}; {health}"));
+    if let (true, Err(error)) = (is_late, &left.contents) {
+        left.contents = Err(format!("never done: {health}; {error}"));
     }
     Ok(left)
+}
+
+/// Opens a store that nothing is wrong with until it has folded all that it has to.
+///
+/// # Errors
+/// It does not.
+pub fn fold(dir: &Path, folded: &BTreeMap<Id, u64>) -> Result<(), String> {
+    let folded: BTreeMap<String, u64> = folded.iter().map(|(writer, last)| (id_text(*writer), *last)).collect();
+    let left = open(dir, |dir| dir.join("store.db").exists() && Contents::checkpoints(dir) == folded)?;
+    match left.contents {
+        Ok(contents) if contents.folded == folded => Ok(()),
+        Ok(contents) => Err(format!("expected {folded:?}, folded {:?}", contents.folded)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The bytes of a database as a store leaves it.
+///
+/// # Panics
+/// SQLite refuses.
+pub fn database_of(dir: &Path) -> Vec<u8> {
+    let copy_path = dir.join("copy.db");
+    let database = Connection::open(dir.join("store.db")).expect("a database");
+    database.execute("VACUUM INTO ?", [copy_path.to_str().expect("UTF-8")]).expect("a copy of the database");
+    let copy = Connection::open(&copy_path).expect("a copy of the database");
+    copy.pragma_update(None, "journal_mode", "wal").expect("a database with a write-ahead log");
+    copy.close().expect("closed");
+    std::fs::read(&copy_path).expect("a copy of the database")
 }
 
 /// Makes the database in `dir` anew from the log, and looks. What is refused because rows would be lost is done all the same.

@@ -1,13 +1,14 @@
-//! The reader in Python, which was written from the format's page alone: one process for all logs.
+//! The reader in Python, which was written from the format's page alone: one process for all stores.
 
-use crate::log_image::name_of;
+use crate::bytes::{Id, id_text};
 use crate::ranges::Ranges;
 use crate::reading::{FileReading, LogReading};
+use crate::store_image::Place;
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// The process.
@@ -18,45 +19,43 @@ pub struct PythonReader {
     answers: BufReader<ChildStdout>,
 }
 
-/// A line of its answer.
+/// What it is asked.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// The store's directory.
+    pub dir: &'a Path,
+    /// Which store it is, where the file does not say it.
+    pub store: Id,
+    /// The last number of each writer that is folded; `None`: nobody can say.
+    pub folded: Option<&'a BTreeMap<Id, u64>>,
+    /// Whose folders are read as one log.
+    pub places: &'a [Place],
+    /// As for who folds: what may have records of a newer build waits.
+    pub is_folding: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    logs: Vec<LogLine>,
+}
+
 #[derive(Debug, Deserialize)]
 struct LogLine {
+    writer: String,
     verdict: String,
-    writer_id: Option<String>,
     taken: Vec<(u64, u64, u64)>,
     lost: Vec<(u64, u64)>,
     missing: Vec<(u64, u64)>,
+    waits: Option<u64>,
     files: Vec<FileLine>,
 }
 
 #[derive(Debug, Deserialize)]
 struct FileLine {
-    segment: u64,
+    path: PathBuf,
     verdict: String,
-    header: Option<String>,
-    counts: Option<String>,
-    offset: Option<u64>,
-    wrong_mark: Vec<String>,
+    end: Option<String>,
     frames: Vec<(u64, u64)>,
-}
-
-/// What only this reader tells.
-#[derive(Clone, Debug, Default)]
-pub struct PythonReading {
-    /// What all readers tell.
-    pub log: LogReading,
-    /// Whose log it is.
-    pub writer_id: Option<String>,
-    /// Files whose mark is wrong: they stay as they are, to the byte.
-    pub wrong_marks: Vec<String>,
-    /// Files of which nothing is taken, because others have their records.
-    pub superseded: Vec<String>,
-    /// Whether there are segments, and each of them is another store's.
-    pub has_only_foreign: bool,
-    /// The numbers of the holes, lost or not.
-    pub holes: Ranges,
-    /// For each file that is read as a segment: where reading it ends.
-    pub ends: BTreeMap<String, u64>,
 }
 
 impl PythonReader {
@@ -77,17 +76,26 @@ impl PythonReader {
         Some(Self { child, questions, answers })
     }
 
-    /// Reads the log in `wal`, of which a database has folded the records up to `folded`; `None`: nobody can say.
+    /// Reads the logs of a store, by their folders' names.
     ///
     /// # Panics
     /// The process does not answer.
-    pub fn read(&mut self, wal: &Path, folded: Option<u64>) -> PythonReading {
-        let question = json!({"wal": wal, "folded": folded});
+    pub fn read(&mut self, question: &Question<'_>) -> BTreeMap<String, LogReading> {
+        let folded = question.folded.map(|folded| {
+            folded.iter().map(|(writer, last)| (id_text(*writer), *last)).collect::<BTreeMap<_, _>>()
+        });
+        let question = json!({
+            "store": question.dir,
+            "store_id": id_text(question.store),
+            "folded": folded,
+            "places": question.places.iter().map(|place| place.name()).collect::<Vec<_>>(),
+            "folds": question.is_folding,
+        });
         writeln!(self.questions.as_mut().expect("a pipe"), "{question}").expect("the Python reader takes a question");
         let mut line = String::new();
         self.answers.read_line(&mut line).expect("the Python reader answers");
-        let line: LogLine = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-        line.into_reading()
+        let answer: Answer = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        answer.logs.into_iter().map(|log| (log.writer.clone(), log.into_reading())).collect()
     }
 }
 
@@ -99,43 +107,23 @@ impl Drop for PythonReader {
 }
 
 impl LogLine {
-    fn into_reading(self) -> PythonReading {
-        let is_refused = self.files.iter().any(|file| file.header.as_deref() == Some("newer"))
-            || (self.writer_id.is_none() && self.files.iter().any(|file| file.counts.as_deref() == Some("unclear")));
-        let that = |counts| {
-            let files = self.files.iter().filter(move |file| file.counts.as_deref() == Some(counts));
-            files.map(|file| name_of(file.segment)).collect()
-        };
-        let ends = self.files.iter().filter_map(|file| Some((name_of(file.segment), file.offset?)));
-        let is_foreign = |file: &FileLine| file.header.as_deref() == Some("foreign");
-        let has_only_foreign = self.files.iter().any(is_foreign) && self.files.iter().all(|file| file.offset.is_none());
-        let (superseded, behind) = (that("superseded"), that("behind_hole"));
-        let wrong_marks = self.files.iter().filter(|file| !file.wrong_mark.is_empty());
-        let wrong_marks = wrong_marks.map(|file| name_of(file.segment)).collect();
-        PythonReading {
-            wrong_marks,
-            superseded,
-            has_only_foreign,
-            ends: ends.collect(),
-            writer_id: self.writer_id,
-            holes: Ranges(self.lost.iter().chain(&self.missing).copied().collect()),
-            log: LogReading {
-                verdict: self.verdict,
-                taken: Some(self.taken.iter().flat_map(|(first, last, _)| *first..=*last).collect()),
-                lost: Some(Ranges(self.lost).count()),
-                behind_hole: Some(behind),
-                is_refused: Some(is_refused),
-                files: self.files.into_iter().map(|file| (name_of(file.segment), file.into_reading())).collect(),
-            },
+    fn into_reading(self) -> LogReading {
+        let lost = Ranges(self.lost.into_iter().chain(self.missing).collect());
+        LogReading {
+            verdict: Some(self.verdict),
+            taken: Some(self.taken.iter().flat_map(|(first, last, _)| *first..=*last).collect()),
+            lost: Some(lost.count()),
+            waits: Some(self.waits.is_some()),
+            files: self.files.into_iter().map(FileLine::into_reading).collect(),
         }
     }
 }
 
 impl FileLine {
-    fn into_reading(self) -> FileReading {
-        let records = Ranges(self.frames);
-        // What is not part of the log is not read.
-        let count = self.offset.map(|_| records.count());
-        FileReading { verdict: self.verdict, records: Some(records), count }
+    fn into_reading(self) -> (String, FileReading) {
+        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let records = self.end.is_some().then_some(Ranges(self.frames));
+        let count = records.as_ref().map(Ranges::count);
+        (name, FileReading { verdict: self.verdict, records, count })
     }
 }

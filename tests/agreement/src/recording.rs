@@ -9,6 +9,7 @@ use crate::segment_image::SegmentImage;
 use crate::store_image::{Place, StoreImage};
 use fastrand::Rng;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// A store's recipe: its writers, and how long their segments get.
 #[derive(Clone, Copy, Debug)]
@@ -60,13 +61,14 @@ pub struct Log {
     pub segments: Vec<SegmentImage>,
 }
 
-/// The database at a moment.
-#[derive(Clone, Debug)]
+/// A moment: how far everything is folded.
+#[derive(Debug)]
 pub struct Stage {
-    /// The last number of each writer that it has folded.
+    /// The last number of each writer that is folded.
     pub folded: BTreeMap<Id, u64>,
-    /// Its bytes.
-    pub database: Vec<u8>,
+    /// The store then: what is not folded was not recorded yet.
+    store: StoreImage,
+    database: OnceLock<Vec<u8>>,
 }
 
 /// An honest store.
@@ -109,12 +111,12 @@ impl Recording {
         });
         let logs: Vec<_> = logs.collect();
         let mut recording = Self { store, logs, meanings, stages: Vec::new() };
-        recording.stages = (0..STAGES).map(|stage| recording.fold(stage, &mut rng)).collect();
+        recording.stages = (0..STAGES).map(|stage| recording.stage(stage, &mut rng)).collect();
         recording
     }
 
-    /// The database of a store that has folded each log up to somewhere, by the writers' own time.
-    fn fold(&self, stage: usize, rng: &mut Rng) -> Stage {
+    /// A moment at which each log is folded up to somewhere; the last one has folded all.
+    fn stage(&self, stage: usize, rng: &mut Rng) -> Stage {
         let (mut image, mut folded) = (StoreImage::empty(self.store, self.meanings.clone()), BTreeMap::new());
         for log in &self.logs {
             let count = match stage {
@@ -126,18 +128,27 @@ impl Recording {
                 continue;
             }
             folded.insert(log.writer, count);
-            let is_living = count < log.last_number() || rng.bool();
             let folder = image.log(log.writer);
-            folder.is_living = is_living;
-            for segment in log.up_to(count) {
-                folder.add(segment);
-            }
+            folder.is_living = count < log.last_number() || rng.bool();
+            log.up_to(count).into_iter().for_each(|segment| folder.add(segment));
         }
-        let root = tempfile::tempdir().expect("a directory");
-        let dir = root.path().join("store");
-        let _held = image.write(&dir);
-        let database = opening::database_of(&dir, &folded);
-        Stage { folded, database }
+        Stage { folded, store: image, database: OnceLock::new() }
+    }
+}
+
+impl Stage {
+    /// The database of then.
+    ///
+    /// # Panics
+    /// The store can't be folded.
+    pub fn database(&self) -> &[u8] {
+        self.database.get_or_init(|| {
+            let root = tempfile::tempdir().expect("a directory");
+            let dir = root.path().join("store");
+            let _held = self.store.write(&dir);
+            opening::fold(&dir, &self.folded).expect("an honest store is folded");
+            opening::database_of(&dir)
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A store as a value: the logs of its writers, what lies aside, its database, and what was recorded into it. Pure but for
 //! being written to a directory.
 
-use crate::bytes::{Id, id_text};
+use crate::bytes::{Id, id_from, id_text};
 use crate::life::Meanings;
 use crate::segment_image::SegmentImage;
 use std::collections::BTreeMap;
@@ -51,6 +51,8 @@ pub struct StoreImage {
     pub others: BTreeMap<PathBuf, Vec<u8>>,
     /// The database's bytes, if there is one.
     pub database: Option<Vec<u8>>,
+    /// Which store the database says that it is.
+    pub database_store: Option<Id>,
     /// The last number of each writer that the database has folded.
     pub folded: BTreeMap<Id, u64>,
     /// What each payload means, forged ones too.
@@ -96,7 +98,15 @@ impl StoreImage {
     /// A store without anything but its id.
     pub fn empty(store: Id, meanings: Meanings) -> Self {
         let others = [(PathBuf::from(STORE_ID_NAME), format!("{}\n", id_text(store)).into_bytes())].into();
-        Self { store, folders: BTreeMap::new(), others, database: None, folded: BTreeMap::new(), meanings }
+        Self {
+            store,
+            folders: BTreeMap::new(),
+            others,
+            database: None,
+            database_store: None,
+            folded: BTreeMap::new(),
+            meanings,
+        }
     }
 
     /// The last number of a writer that the database has folded.
@@ -107,6 +117,17 @@ impl StoreImage {
     /// The folder of a writer in `wal/`, made if there is none.
     pub fn log(&mut self, writer: Id) -> &mut FolderImage {
         self.folders.entry((Place::Wal, id_text(writer))).or_default()
+    }
+
+    /// What the file says that tells which store it is, if it says so.
+    pub fn file_store(&self) -> Option<Id> {
+        id_from(std::str::from_utf8(self.others.get(Path::new(STORE_ID_NAME))?).ok()?.strip_suffix('\n')?)
+    }
+
+    /// The folders of logs in a directory, by writer.
+    pub fn logs(&self, place: Place) -> impl Iterator<Item = (Id, &FolderImage)> {
+        let within = self.folders.iter().filter(move |((other, _), _)| *other == place);
+        within.filter_map(|((_, name), folder)| Some((id_from(name)?, folder)))
     }
 
     /// Writes the store to a directory, which must not exist, and takes the locks of those who live.

@@ -3,7 +3,7 @@
 //! Plain SQL and plain listings; nothing of the library reads here, and nothing here judges.
 
 use mcplog_faults::event;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OpenFlags, Row};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -82,7 +82,7 @@ impl Found {
     }
 
     fn read(path: &Path, store: &Path) -> rusqlite::Result<Self> {
-        let database = Connection::open(path)?;
+        let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, u64>(0));
         let mut strange = Vec::new();
         let requests = all(&database, "SELECT id, request_id, ts, session_id FROM requests ORDER BY id", |row| {
@@ -135,7 +135,9 @@ pub fn entries(dir: &Path) -> Vec<PathBuf> {
 
 /// How many rows of requests there are; `None` as long as there is no table.
 pub fn rows(store: &Path) -> Option<u64> {
-    let database = Connection::open(store.join("store.db")).ok()?;
+    // Not made: who folds makes it.
+    let opened = Connection::open_with_flags(store.join("store.db"), OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let database = opened.ok()?;
     database.query_row("SELECT count(*) FROM requests", [], |row| row.get(0)).ok()
 }
 
