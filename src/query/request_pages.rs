@@ -62,7 +62,7 @@ impl<'q> RequestPages<'q> {
     /// Looks for the newest, if the filter has a limit.
     fn start(query: &'q Query, filter: &'q RequestFilter) -> Result<Self, IndexError> {
         query.at_one_time(|| {
-            let (cursor, up_to) = query.cursor_and_number()?;
+            let (cursor, up_to) = query.cursor_and_id()?;
             let rest = match (filter.limit, query.resolve(filter)?) {
                 (_, None) => Rest::Nothing,
                 (None, Some(_)) => Rest::Behind(None),
@@ -131,7 +131,7 @@ mod tests {
     /// Three pages' rows of one millisecond between two other rows, the ids descending with time.
     fn store() -> (TestStore, Vec<i64>) {
         let store = TestStore::new();
-        store.writer(WriterId([1; 16]));
+        store.writer(crate::ground::position::WriterId([1; 16]));
         let count = i64::try_from(LOOKED_AT_MAX).unwrap() * 2 + 5;
         store.execute("BEGIN");
         store.request("last", 9, "ping").set("id", 1).set("status", "error").insert();
@@ -140,7 +140,8 @@ mod tests {
             let row = store.request(&format!("r{id}"), 5, if id % 2 == 0 { "tools/call" } else { "ping" });
             row.set("id", id).set("session_id", "s").set("status", "error").insert();
         }
-        store.execute(&format!("UPDATE checkpoint SET sequence = {count}; COMMIT"));
+        store.fold_up_to(1, count);
+        store.execute("COMMIT");
         (store, [2].into_iter().chain(3..count).chain([1]).collect())
     }
 

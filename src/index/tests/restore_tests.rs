@@ -1,7 +1,7 @@
 //! What an old database says is in a new one, table by table; and no table is forgotten.
 
 use crate::ground::config::Config;
-use crate::ground::position::WriterId;
+use crate::ground::position::{StoreId, WriterId};
 use crate::index::database::Index;
 use crate::index::logged::Logged;
 use crate::index::restore::Old;
@@ -78,7 +78,7 @@ fn rows(connection: &Connection, sql: &str) -> Vec<Vec<Value>> {
 }
 
 fn open(dir: &Path) -> Index {
-    Index::open(&Config::new(dir), STORE).unwrap()
+    Index::open(&Config::new(dir), StoreId([9; 16])).unwrap()
 }
 
 #[test]
