@@ -111,7 +111,7 @@ impl Retirement {
         // If this fails half-way, the next look comes at once.
         self.has_more = true;
         self.carry_out(index, &plan)?;
-        self.close(index, sources, &retirable)?;
+        self.close(sources, &retirable)?;
         for (source, retirable) in sources.sources.iter_mut().zip(retirable) {
             source.note_retired(retirable == Retirable::UpToSealed);
         }
@@ -223,7 +223,7 @@ impl Retirement {
         let damage = index.damage_in(planned.writer, planned.segment, NOTE_DAMAGE_MAX)?;
         let damage =
             damage.into_iter().map(|row| DamagedPlace { offset: row.offset.0, bytes: row.bytes, reason: row.reason });
-        let note = Note { segment: planned.segment.0, damage: damage.collect(), last_sequence: None };
+        let note = Note { segment: planned.segment.0, damage: damage.collect() };
         create_private_dir(&self.quarantine_dir)?;
         let folder = WriterFolder::within(&self.quarantine_dir, planned.writer).path;
         let to = move_aside(&planned.path, &folder, &note)?;
@@ -239,22 +239,21 @@ impl Retirement {
     }
 
     /// Removes the folders of dead writers of which everything is folded and retired.
-    fn close(&self, index: &mut Index, sources: &mut Sources, retirable: &[Retirable]) -> Result<(), RetireError> {
+    fn close(&self, sources: &mut Sources, retirable: &[Retirable]) -> Result<(), RetireError> {
         let closing = sources.sources.iter_mut().zip(retirable);
-        let mut gone = Vec::new();
+        let mut any = false;
         for (source, _) in closing.filter(|(source, one)| **one == Retirable::All && source.is_noted_dead) {
             match close(&source.folder.path) {
                 Ok(true) => {
                     source.note_gone();
-                    gone.push(source.folder.writer);
+                    any = true;
                 }
                 Ok(false) => source.note_stays("something else than its segments lies in its folder"),
                 Err(error) => return Err(error.into()),
             }
         }
-        if !gone.is_empty() {
+        if any {
             sync_directory(&self.wal_dir)?;
-            index.note_removed(&gone)?;
         }
         Ok(())
     }
