@@ -175,7 +175,7 @@ fn expect_agreement(log: &Log) {
     let examined = mcplog::examine_log(log.folder()).unwrap();
     let segments: Vec<&Value> = verified.iter().filter(|object| object["type"] == "segment").collect();
     assert_eq!(segments.len(), examined.log.files.len());
-    let mut worst = checked(&report, &log.wal()).max(checked(&report, &log.dir().join("store.db")));
+    let mut worst = checked(&report, log.folder()).max(checked(&report, &log.dir().join("store.db")));
     for (segment, file) in segments.iter().zip(&examined.log.files) {
         let path = &file.file.path;
         assert_eq!(segment["file"], path.to_str().unwrap());

@@ -50,6 +50,8 @@ pub(crate) struct LogCursor {
     waiting: VecDeque<Entry>,
     /// Behind the numbers that the last damaged place took.
     damaged_until: Sequence,
+    /// That the log may have records which a newer build alone knows was said.
+    has_told_level: bool,
     has_begun: bool,
     has_ended: bool,
     retired_in_a_row: u32,
@@ -139,6 +141,7 @@ impl LogCursor {
             time_ms: i64::MIN,
             waiting: VecDeque::new(),
             damaged_until: Sequence(0),
+            has_told_level: false,
             has_begun: false,
             has_ended: false,
             retired_in_a_row: 0,
@@ -261,7 +264,8 @@ impl LogCursor {
             self.time_ms = header.map_or(i64::MIN, |header| header.created_at);
         }
         self.place = Some(Rc::clone(&place));
-        let level = header.and_then(|header| header.check_level(&path, LEVEL).err());
+        let level = header.and_then(|header| header.check_level(&path, LEVEL).err()).filter(|_| !self.has_told_level);
+        self.has_told_level |= level.is_some();
         let level = level.map(|error| Finding::of_segment_error(&error));
         for finding in level.into_iter().chain(segment_file::mark_findings(&path)) {
             self.tell(Rc::clone(&place), finding, Vec::new());
