@@ -29,6 +29,8 @@ pub(crate) struct Source {
     log: Option<(Rc<ExaminedLog>, usize)>,
     /// What there is to say of the log before this file: whose it is, and which numbers are missing there.
     pub(crate) before: Vec<Finding>,
+    /// What there is to say of the log at this file.
+    own: Vec<Finding>,
 }
 
 /// What opening a source gave.
@@ -76,15 +78,20 @@ fn in_folder(folder: &WriterFolder) -> Result<Vec<Source>, Failure> {
             Source { log: Some((Rc::clone(&log), place)), before, may_be_active, ..Source::listed(file.clone()) }
         })
         .collect();
+    let (of_files, of_log): (Vec<_>, Vec<_>) =
+        log.findings.iter().cloned().partition(|found| sources.iter().any(|source| source.path == found.path));
+    for found in of_files {
+        sources.iter_mut().filter(|source| source.path == found.path).for_each(|source| source.own.push(found.clone()));
+    }
     if let Some(first) = sources.first_mut() {
-        first.before.splice(0..0, log.findings.iter().cloned());
+        first.before.splice(0..0, of_log);
     }
     Ok(sources)
 }
 
 impl Source {
     fn new(path: PathBuf, name_id: Option<SegmentId>) -> Self {
-        Self { path, name_id, named: false, may_be_active: false, log: None, before: Vec::new() }
+        Self { path, name_id, named: false, may_be_active: false, log: None, before: Vec::new(), own: Vec::new() }
     }
 
     fn listed(file: SegmentFile) -> Self {
@@ -126,10 +133,9 @@ impl Source {
     /// What there is to say of a segment that can be read before that is done: that nothing is read from it, or that it may
     /// have records that a newer mcplog alone knows.
     pub(crate) fn part_findings(&self, header: &SegmentHeader) -> impl Iterator<Item = Finding> {
-        // Of a log that is said once.
         let level = header.check_level(&self.path, LEVEL).err().filter(|_| self.log.is_none());
         let level = level.map(|error| Finding::of_segment_error(&error));
-        level.into_iter().chain(self.log_file().and_then(LogFile::finding))
+        level.into_iter().chain(self.own.iter().cloned()).chain(self.log_file().and_then(LogFile::finding))
     }
 
     /// Whether a store reads the record of that number from it; of a file that was picked by hand, every one.
