@@ -84,7 +84,8 @@ impl Folding {
         role: Role,
         handles: &CompactorHandles,
     ) -> Result<Self, FoldError> {
-        let index = Index::open(config, store)?;
+        let mut index = Index::open(config, store)?;
+        index.note_step_back(handles.clock.now().wall_ms)?;
         if let Some(advice) = index.limits_advice() {
             tracing::warn!("{advice}");
         }

@@ -111,7 +111,7 @@ impl Retirement {
         // If this fails half-way, the next look comes at once.
         self.has_more = true;
         self.carry_out(index, &plan)?;
-        self.close(index, sources, &retirable)?;
+        self.close(sources, &retirable)?;
         for (source, retirable) in sources.sources.iter_mut().zip(retirable) {
             source.note_retired(retirable == Retirable::UpToSealed);
         }
@@ -239,22 +239,21 @@ impl Retirement {
     }
 
     /// Removes the folders of dead writers of which everything is folded and retired.
-    fn close(&self, index: &mut Index, sources: &mut Sources, retirable: &[Retirable]) -> Result<(), RetireError> {
+    fn close(&self, sources: &mut Sources, retirable: &[Retirable]) -> Result<(), RetireError> {
         let closing = sources.sources.iter_mut().zip(retirable);
-        let mut gone = Vec::new();
+        let mut any = false;
         for (source, _) in closing.filter(|(source, one)| **one == Retirable::All && source.is_noted_dead) {
             match close(&source.folder.path) {
                 Ok(true) => {
                     source.note_gone();
-                    gone.push(source.folder.writer);
+                    any = true;
                 }
                 Ok(false) => source.note_stays("something else than its segments lies in its folder"),
                 Err(error) => return Err(error.into()),
             }
         }
-        if !gone.is_empty() {
+        if any {
             sync_directory(&self.wal_dir)?;
-            index.note_removed(&gone)?;
         }
         Ok(())
     }

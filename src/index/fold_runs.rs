@@ -74,3 +74,29 @@ impl FoldRuns {
         Ok(())
     }
 }
+
+/// Removes runs behind id `after` that no row is left of; looks at `max` runs at most. Returns the last one that it looked
+/// at, if there may be more.
+///
+/// Rows go by their age, and most in the order of their ids: so only the runs before the first request are looked at. The
+/// last run stays, because the next id follows from it.
+pub(super) fn expire(connection: &Connection, after: i64, max: usize) -> rusqlite::Result<Option<i64>> {
+    let limit = "SELECT min((SELECT max(first_id) FROM fold_runs), coalesce((SELECT min(id) FROM request_rows), ?1))";
+    let limit: Option<i64> = connection.prepare_cached(limit)?.query_row([i64::MAX], |row| row.get(0))?;
+    let Some(limit) = limit else { return Ok(None) };
+    let last: Option<i64> = connection
+        .prepare_cached(
+            "SELECT max(first_id) FROM (SELECT first_id FROM fold_runs WHERE first_id > ?1 AND first_id < ?2
+                                        ORDER BY first_id LIMIT ?3)",
+        )?
+        .query_row(params![after, limit, max], |row| row.get(0))?;
+    let Some(last) = last else { return Ok(None) };
+    let has_rows: Vec<_> = ["request_rows", "schema_sightings", "gaps", "clock_steps", "newer_records"]
+        .iter()
+        .map(|table| format!("EXISTS (SELECT 1 FROM {table} WHERE id >= first_id AND id < first_id + count)"))
+        .collect();
+    let sql =
+        format!("DELETE FROM fold_runs WHERE first_id > ?1 AND first_id <= ?2 AND NOT ({})", has_rows.join(" OR "));
+    connection.prepare_cached(&sql)?.execute([after, last])?;
+    Ok(Some(last))
+}

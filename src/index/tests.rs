@@ -9,6 +9,7 @@ mod replacement_tests;
 mod restore_tests;
 mod sqlite_wal_tests;
 mod two_holders_tests;
+mod writers_tests;
 
 use crate::event::Notes;
 use crate::event::any::with_one_detail_each;
@@ -210,7 +211,7 @@ impl Fixture {
     fn fold(&mut self, events: &[Owned], steps: &[Step]) {
         let mut steps = steps.iter().copied();
         loop {
-            let folded = self.index().checkpoint().unwrap().map_or(0, |(_, checkpoint)| checkpoint.sequence.0);
+            let folded = self.index().checkpoint_of(WRITER).unwrap().map_or(0, |checkpoint| checkpoint.sequence.0);
             let done = usize::try_from(folded).unwrap();
             if done == events.len() {
                 return;

@@ -69,9 +69,9 @@ impl Query {
 
     /// The end of what is folded now, and an id that no row there exceeds.
     pub(super) fn cursor_and_id(&self) -> Result<(RequestCursor, i64), IndexError> {
-        let sql = "SELECT coalesce(max(first_id + count - 1), 0) FROM
-                       (SELECT first_id, count FROM fold_runs ORDER BY first_id DESC LIMIT 1)";
-        Ok((self.cursor()?, self.value(sql, &[])?))
+        let sql = "SELECT first_id + count - 1 FROM fold_runs ORDER BY first_id DESC LIMIT 1";
+        let last = self.rows(sql, &[], |row| row.get(0))?.first().copied();
+        Ok((self.cursor()?, last.unwrap_or(i64::MAX)))
     }
 
     /// What was folded behind `cursor`, which moves on. Of `filter`, the limit does not count.

@@ -290,6 +290,7 @@ mod tests {
     #[test]
     fn a_gap_counts_when_it_touches_the_range() {
         let store = TestStore::new();
+        store.writer(WriterId([1; 16]));
         gap(&store, 10, 20, 1);
         gap(&store, 30, 40, 2);
         let query = store.query();

@@ -67,8 +67,8 @@ impl Fixture {
     }
 
     fn folded(&mut self) -> usize {
-        let checkpoint = self.index().checkpoint().unwrap();
-        checkpoint.map_or(0, |(_, checkpoint)| usize::try_from(checkpoint.sequence.0).unwrap())
+        let checkpoint = self.index().checkpoint_of(WRITER).unwrap();
+        checkpoint.map_or(0, |checkpoint| usize::try_from(checkpoint.sequence.0).unwrap())
     }
 }
 

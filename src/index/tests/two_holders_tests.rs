@@ -57,7 +57,7 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
 }
 
 /// The writers in the order of their ids, from that one on.
-fn writer(number: usize) -> WriterId {
+pub(super) fn writer(number: usize) -> WriterId {
     WriterId([u8::try_from(number).unwrap() + 1; 16])
 }
 

@@ -16,7 +16,10 @@ pub(crate) fn remove_database(store: &mut StoreImage, _: &mut Rng, _: &Foreign) 
 pub(crate) fn other_database(store: &mut StoreImage, rng: &mut Rng, foreign: &Foreign) -> Option<String> {
     let recording = &foreign.0[rng.usize(..foreign.0.len())];
     let stage = recording.stages.last()?;
-    (store.folded, store.database) = (stage.folded.clone(), Some(if std::env::var_os("NODB").is_some() { Vec::new() } else { stage.database().to_vec() }));
+    (store.folded, store.database) = (
+        stage.folded.clone(),
+        Some(if std::env::var_os("NODB").is_some() { Vec::new() } else { stage.database().to_vec() }),
+    );
     store.database_store = Some(recording.store);
     Some(id_text(recording.store))
 }
