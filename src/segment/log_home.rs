@@ -7,6 +7,7 @@ use super::folder_birth::NewFolder;
 use super::folder_lock::FolderLock;
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::sabotage::{self, Spot};
+use rustix::io::Errno;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,12 +43,16 @@ impl LogHome {
         &self.path
     }
 
-    /// Whether the folder is where it was put: nobody moved it away, removed it, or put another in its place.
+    /// Whether the folder is where it was put and locked: nobody moved it away, removed it, or put another in its place; and
+    /// nobody closed all files of this process, and the lock with them. Then who folds takes the log for a dead one's.
     ///
     /// # Errors
     /// The system does not tell.
     pub(crate) fn is_in_place(&self) -> Result<bool, PathError> {
-        self.lock.as_ref().map_or(Ok(true), |lock| lock.is_of(&self.path))
+        match self.lock.as_ref().map_or(Ok(true), |lock| lock.is_of(&self.path)) {
+            Err(error) if error.source.raw_os_error() == Some(Errno::BADF.raw_os_error()) => Ok(false),
+            told => told,
+        }
     }
 }
 
