@@ -94,7 +94,13 @@ pub(super) fn completeness_at(query: &Query, time_range: TimeRange, now_ms: i64)
     match log {
         Ok(log) => {
             let may_be_folding = in_use;
-            found.add_log(log.as_ref(), &set_aside, known.checkpoint, may_be_folding, now_ms);
+            found.add_log(
+                log.as_ref(),
+                &set_aside,
+                known.checkpoints.first().map(|(_, checkpoint)| *checkpoint),
+                may_be_folding,
+                now_ms,
+            );
         }
         Err(error) => (found.log_problem, found.is_behind) = (Some(error.to_string()), true),
     }
@@ -102,7 +108,11 @@ pub(super) fn completeness_at(query: &Query, time_range: TimeRange, now_ms: i64)
         |path: &Path| time_range.since_ts.is_none_or(|since_ts| written_at_ms(path).is_none_or(|at| at >= since_ts));
     let of_range = set_aside.iter().filter(|aside| may_be_of_range(&aside.path));
     found.set_aside_records += of_range.map(|aside| aside.records).sum::<u64>();
-    let unreadable = unreadable_beyond(&quarantine_dir, owner, position_of(known.checkpoint).0);
+    let unreadable = unreadable_beyond(
+        &quarantine_dir,
+        owner,
+        position_of(known.checkpoints.first().map(|(_, checkpoint)| *checkpoint)).0,
+    );
     let of_range = unreadable.iter().filter(|path| may_be_of_range(path)).count();
     found.quarantined_records += i64::try_from(of_range).unwrap_or(i64::MAX);
     Ok(found)
