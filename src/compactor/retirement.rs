@@ -223,7 +223,7 @@ impl Retirement {
         let damage = index.damage_in(planned.writer, planned.segment, NOTE_DAMAGE_MAX)?;
         let damage =
             damage.into_iter().map(|row| DamagedPlace { offset: row.offset.0, bytes: row.bytes, reason: row.reason });
-        let note = Note { segment: planned.segment.0, damage: damage.collect(), last_sequence: None };
+        let note = Note { segment: planned.segment.0, damage: damage.collect() };
         create_private_dir(&self.quarantine_dir)?;
         let folder = WriterFolder::within(&self.quarantine_dir, planned.writer).path;
         let to = move_aside(&planned.path, &folder, &note)?;

@@ -4,7 +4,6 @@
 use super::writers;
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::segment::format::FRAMES_OFFSET;
-use crate::segment::witness::Folded;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// Up to here, folded.
@@ -18,11 +17,6 @@ pub(crate) struct Checkpoint {
 impl Checkpoint {
     /// Nothing is folded.
     pub(crate) const START: Self = Self { segment: SegmentId(0), offset: Offset(FRAMES_OFFSET), sequence: Sequence(0) };
-
-    /// The same, for who opens the log.
-    pub(crate) fn folded(self) -> Folded {
-        Folded { sequence: self.sequence, place: Some((self.segment, self.offset)) }
-    }
 }
 
 /// Up to where each writer's log is folded.

@@ -53,7 +53,7 @@ pub struct Found {
     pub strange: Vec<String>,
     /// What the sessions count.
     pub session_calls: u64,
-    /// What the roll-ups of each level count.
+    /// What the roll-ups of each level count, but for those of seconds, which only dense minutes have.
     pub rollup_calls: BTreeMap<u64, u64>,
     /// Who wrote.
     pub writers: Vec<WriterFound>,
@@ -99,7 +99,7 @@ impl Found {
             requests: requests.into_iter().flatten().collect(),
             strange,
             session_calls: count("SELECT coalesce(sum(total_calls), 0) FROM sessions")?,
-            rollup_calls: pairs(&database, "SELECT level, sum(calls) FROM rollups GROUP BY level")?,
+            rollup_calls: pairs(&database, "SELECT level, sum(calls) FROM rollups WHERE level > 0 GROUP BY level")?,
             writers: all(&database, "SELECT id, writer, process_id, ended FROM writers ORDER BY id", |row| {
                 let (id, writer) = (row.get(0)?, row.get(1)?);
                 Ok(WriterFound { id, writer, process_id: row.get(2)?, ended: row.get(3)? })
